@@ -1,0 +1,41 @@
+PYTHON ?= python3
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+demo: $(INSTALLED) ## train, sample and measure a critical 8 x 8 Ising model (options: DEMO_ARGS='--help')
+	$(VENV)/bin/leaps-triton demo $(DEMO_ARGS)
+
+test: $(INSTALLED) ## run all tests and docstring examples (options: PYTEST_ARGS='-k lattice')
+	$(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(PYTEST_ARGS)
+
+check: $(INSTALLED) ## formatting, lint and types
+	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m mypy
+
+clean: ## remove caches, builds and the demo's files (the environment .venv stays)
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f leaps-triton-demo.png leaps-triton-demo.json
+	find leaps_triton kernels tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last. An environment without it was left unfinished and is made anew.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "leaps_triton needs Python 3.11 or newer, as $(PYTHON) or named: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	test -e $@ || $(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install -c constraints.txt setuptools
+	$(VENV)/bin/python -m pip install -c constraints.txt --no-build-isolation -e '.[test]'
+	@touch $@

@@ -1,0 +1,259 @@
+"""Public ops: each checks its inputs once, then runs the twin of :mod:`.reference`.
+
+Import this package as ``leaps_triton.kernels``. The top-level name ``kernels`` belongs to another package.
+
+Conventions shared by all ops: ``configurations`` are integers ``0 … q-1`` of shape ``(walkers, *shape)``, one to four
+lattice axes; ``walkers`` and ``events`` are int64 ``(walkers,)``, the global index of each walker and its event count,
+which enter the random numbers; ``seed`` is an integer in [0, 2³²). A model is ``H(x) = -Σ J φ(x_i, x_j) - Σ h_i(x_i)``:
+``coupling`` float64 ``(1 | walkers, 1 | axes, *shape)`` (entry ``[., d, i]``: the bond from site ``i`` in positive
+direction ``d``; every lattice axis may have size 1 where the coupling is uniform), ``bond_table`` ``φ`` float64 ``(q, q)``,
+``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 | walkers,)``, ``periodic`` one bool an axis.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from . import reference
+from .philox import Stream
+from .reference import JumpStep, LocalEnergy, ProposalRates, philox, uniform32, uniform64
+
+__all__ = [
+    "REVERSIBLE",
+    "JumpStep",
+    "LocalEnergy",
+    "ProposalRates",
+    "Stream",
+    "backend",
+    "energy",
+    "heat_bath_sweeps",
+    "jump_step",
+    "local_energy",
+    "philox",
+    "proposal_rates",
+    "uniform32",
+    "uniform64",
+]
+
+REVERSIBLE = ("barker", "square_root", "metropolis")
+"""Names of the reversible rates of :func:`proposal_rates`."""
+
+
+def backend(device: torch.device) -> str:
+    """What runs the ops on ``device``, in words."""
+    return f"torch twins on {device.type}"
+
+
+def _check_model(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor | None,
+    periodic: Sequence[bool],
+) -> None:
+    walkers, *shape = configurations.shape
+    q = bond_table.shape[0]
+    if len(shape) != len(periodic) or not 1 <= len(shape) <= 4:
+        raise ValueError(
+            f"configurations must be (walkers, *shape) with {len(periodic)} lattice axes (1 to 4), "
+            f"got {tuple(configurations.shape)}"
+        )
+    expected: dict[str, tuple[Tensor, tuple[set[int], ...]]] = {
+        "coupling": (coupling, ({1, walkers}, {1, len(shape)}, *({1, n} for n in shape))),
+        "bond_table": (bond_table, ({q}, {q})),
+        "site_table": (site_table, ({1, walkers}, {q}, *({1, n} for n in shape))),
+    }
+    if beta is not None:
+        expected["beta"] = (beta, ({1, walkers},))
+    for name, (tensor, sizes) in expected.items():
+        if tensor.ndim != len(sizes) or any(n not in s for n, s in zip(tensor.shape, sizes, strict=True)):
+            wanted = ", ".join(" | ".join(map(str, sorted(s))) for s in sizes)
+            raise ValueError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
+        if tensor.dtype != torch.float64:
+            raise ValueError(f"{name} must be float64, got {tensor.dtype}; convert it with .double()")
+        if tensor.device != configurations.device:
+            raise ValueError(
+                f"{name} is on {tensor.device}, configurations on {configurations.device}; move one of them"
+            )
+
+
+def _check_walkers(count: int, device: torch.device, **tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
+        if tensor.shape != (count,) or tensor.device != device:
+            raise ValueError(
+                f"{name} must have shape ({count},) on {device}, got {tuple(tensor.shape)} on {tensor.device}"
+            )
+
+
+def energy(
+    configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
+) -> Tensor:
+    """Energy ``H(x)`` of every walker, without β, float64 ``(walkers,)``.
+
+    Arguments
+        configurations … periodic: see the module.
+
+    Raises
+        ValueError: a shape, dtype or device that does not fit the configurations.
+    """
+    _check_model(configurations, coupling, bond_table, site_table, None, periodic)
+    return reference.energy(configurations, coupling, bond_table, site_table, periodic)
+
+
+def local_energy(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    dtype: torch.dtype = torch.float32,
+) -> LocalEnergy:
+    """Energy of every walker and the log-ratio of every local move.
+
+    ``Δ_k(i) = -β [H(x^{(i,k)}) - H(x)]`` with ``x^{(i,k)}`` the configuration after ``x_i → (x_i + k) mod q``.
+
+    Arguments
+        configurations … periodic: see the module.
+        dtype: precision of the log-ratios; energies are always float64.
+
+    Returns
+        LocalEnergy(energy float64 ``(walkers,)`` without β, log_ratios ``(walkers, q-1, *shape)`` with β).
+
+    Raises
+        ValueError: a shape, dtype or device that does not fit the configurations.
+    """
+    _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
+    return reference.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
+
+
+def proposal_rates(
+    network_output: Tensor | None, log_ratios: Tensor, reversible: str | None = None, scale: float = 1.0
+) -> ProposalRates:
+    """Out-rates of all moves, exit rate and corrector of every walker.
+
+    ``rates = [G]_+ + scale · g(e^Δ)``, ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - Σ_m [-G_m]_+ e^{Δ_m}``, where ``g`` is one of
+    Barker ``u / (1 + u)``, square root ``√u``, Metropolis ``min(1, u)``. All satisfy ``g(u) = u g(1/u)``, so they leave
+    ``ρ_t`` invariant and add nothing to ``κ``.
+
+    Arguments
+        network_output: ``G``, ``(walkers, q-1, *shape)``, or None for reversible rates alone.
+        log_ratios: ``Δ``, same shape.
+        reversible: None, ``"barker"``, ``"square_root"`` or ``"metropolis"``.
+        scale: rate of the reversible part, moves a unit of time, finite and ≥ 0.
+
+    Returns
+        ProposalRates(rates ``(walkers, q-1, *shape)``, exit_rate and corrector float64 ``(walkers,)``).
+
+    Raises
+        ValueError: neither a network output nor reversible rates, an unknown name, shapes that differ.
+
+    References
+        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
+    """
+    if network_output is None and reversible is None:
+        raise ValueError(f"give a network_output, or reversible= one of {', '.join(REVERSIBLE)}; got neither")
+    if reversible is not None and reversible not in REVERSIBLE:
+        raise ValueError(f"reversible must be None or one of {', '.join(REVERSIBLE)}, got {reversible!r}")
+    if not 0.0 <= scale < float("inf"):
+        raise ValueError(f"scale must be finite and >= 0, got {scale}")
+    if network_output is not None and network_output.shape != log_ratios.shape:
+        raise ValueError(
+            f"network_output must have the shape of log_ratios {tuple(log_ratios.shape)}, "
+            f"got {tuple(network_output.shape)}"
+        )
+    return reference.proposal_rates(network_output, log_ratios, reversible, scale)
+
+
+def jump_step(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    seed: int,
+) -> JumpStep:
+    """One event of the jump process for every walker at once.
+
+    Holding time ``T ~ Exp(R)``, ``R = Σ rates``; ``s = min(T, remaining)``; ``A += s κ``. If ``T`` ended first, the move
+    ``m`` is made with probability ``rates_m / R``; otherwise the walker stands at the boundary of its interval,
+    ``remaining`` is 0 and ``T`` is discarded. A walker with ``remaining`` 0 is left as it is. A walker whose exit rate or
+    corrector is not finite stays where it is and its ``A`` turns NaN, so that the caller can report it.
+
+    Arguments
+        configurations: ``(walkers, *shape)``.
+        log_weights, remaining, corrector: ``A``, time left, ``κ``; float64 ``(walkers,)``.
+        rates: out-rates ``(walkers, q-1, *shape)``, ≥ 0.
+        walkers, events, seed: see the module; each (walker, event) is used once.
+
+    Raises
+        ValueError: a shape or device that does not fit the configurations.
+    """
+    count, *shape = configurations.shape
+    if rates.ndim != len(shape) + 2 or (rates.shape[0], *rates.shape[2:]) != (count, *shape):
+        raise ValueError(f"rates must be ({count}, q-1, {', '.join(map(str, shape))}), got {tuple(rates.shape)}")
+    _check_walkers(
+        count,
+        configurations.device,
+        log_weights=log_weights,
+        remaining=remaining,
+        corrector=corrector,
+        walkers=walkers,
+        events=events,
+    )
+    return reference.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed)
+
+
+def heat_bath_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    """Heat-bath sweeps: each site redrawn from its law given its neighbours, one colour class after another.
+
+    Leaves ``exp(-β H)`` invariant, for a per-walker β too.
+
+    Arguments
+        configurations … periodic: see the module.
+        colours: integer ``(*shape)``, a proper colouring ``0 … num_colours - 1``: no two neighbours alike.
+        walkers, first_sweep, sweeps, seed: random numbers of sweeps ``first_sweep … first_sweep + sweeps - 1``.
+
+    Returns
+        The new configurations; the given ones are left alone.
+
+    Raises
+        ValueError: a shape, dtype or device that does not fit the configurations, or sweeps < 0.
+    """
+    _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
+    _check_walkers(len(configurations), configurations.device, walkers=walkers)
+    if sweeps < 0:
+        raise ValueError(f"sweeps must be >= 0, got {sweeps}")
+    if colours.shape != configurations.shape[1:]:
+        raise ValueError(f"colours must have shape {tuple(configurations.shape[1:])}, got {tuple(colours.shape)}")
+    return reference.heat_bath_sweeps(
+        configurations,
+        coupling,
+        bond_table,
+        site_table,
+        beta,
+        periodic,
+        colours,
+        num_colours,
+        walkers,
+        first_sweep,
+        sweeps,
+        seed,
+    )

@@ -1,0 +1,32 @@
+"""Philox4x32-10: the one random number generator of the library.
+
+Every random number is a pure function of ``(seed, stream, site, event, draw, walker)``: the key is
+``(seed, stream)``, the counter ``(site, event, draw, walker)``. Results therefore do not depend on blocks,
+chunking, the number of processes or the device.
+
+References
+    Salmon, Moraes, Dror, Shaw, *Parallel random numbers: as easy as 1, 2, 3*, SC11 (2011).
+"""
+
+from enum import IntEnum
+
+__all__ = ["Stream"]
+
+
+class Stream(IntEnum):
+    """Second word of the Philox key: one number a purpose, so that no two purposes share random numbers.
+
+    | stream   | site           | event           | draw | walker       | words                                     |
+    |----------|----------------|-----------------|------|--------------|-------------------------------------------|
+    | START    | site // 4      | 0               | 0    | walker       | word ``site % 4``: start value            |
+    | JUMP     | 0              | event           | 0    | walker       | 0, 1: holding time; 2, 3: which move      |
+    | SWEEP    | site // 4      | sweep           | 0    | walker       | word ``site % 4``: new value              |
+    | DISORDER | site           | 0               | bond | 0            | 0, 1 (and 2, 3): one coupling             |
+    | TRAIN    | element of t   | step            | use  | 0            | training: times, batches, derived seeds   |
+    """
+
+    START = 0
+    JUMP = 1
+    SWEEP = 2
+    DISORDER = 3
+    TRAIN = 4

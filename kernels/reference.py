@@ -1,0 +1,275 @@
+"""The twins: every op of :mod:`leaps_triton.kernels` in plain torch.
+
+A twin is the definition of its op, the path a CPU takes, and the oracle a kernel is tested against. Shapes,
+units and errors are documented once, at the public op in ``kernels/__init__.py``; here stand the formulas.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from .philox import Stream
+
+__all__ = [
+    "JumpStep",
+    "LocalEnergy",
+    "ProposalRates",
+    "energy",
+    "heat_bath_probabilities",
+    "heat_bath_sweeps",
+    "jump_step",
+    "local_energy",
+    "local_fields",
+    "philox",
+    "proposal_rates",
+    "site_words",
+    "uniform32",
+    "uniform64",
+]
+
+Words: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
+
+_WORD = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+class LocalEnergy(NamedTuple):
+    """What :func:`local_energy` returns."""
+
+    energy: Tensor
+    """``H(x)``, float64 ``(walkers,)``."""
+    log_ratios: Tensor
+    """``Δ``, ``(walkers, q-1, *shape)``."""
+
+
+class ProposalRates(NamedTuple):
+    """What :func:`proposal_rates` returns."""
+
+    rates: Tensor
+    """Out-rates of all moves, ``(walkers, q-1, *shape)``."""
+    exit_rate: Tensor
+    """``R``, the sum of the out-rates, float64 ``(walkers,)``."""
+    corrector: Tensor
+    """``κ``, float64 ``(walkers,)``."""
+
+
+class JumpStep(NamedTuple):
+    """What :func:`jump_step` returns."""
+
+    configurations: Tensor
+    """After the event, ``(walkers, *shape)``."""
+    log_weights: Tensor
+    """``A`` after the event, float64 ``(walkers,)``."""
+    remaining: Tensor
+    """Time left in each walker's interval, float64 ``(walkers,)``; 0 at the boundary."""
+    move: Tensor
+    """The move made, int64 ``(walkers,)``: ``(k-1) N + i`` for shift ``k`` of the flattened site ``i``; -1 for none."""
+
+
+def philox(
+    seed: int,
+    stream: int,
+    site: Tensor | int,
+    event: Tensor | int,
+    draw: Tensor | int,
+    walker: Tensor | int,
+    device: torch.device | None = None,
+) -> Words:
+    """Philox4x32-10 of key ``(seed, stream)`` and counter ``(site, event, draw, walker)``, broadcast together."""
+    counter = [torch.as_tensor(c, dtype=torch.int64, device=device) for c in (site, event, draw, walker)]
+    key = [int(seed), int(stream)]
+    for _ in range(10):
+        # Products wrap modulo 2**64, so the masked arithmetic shift is the exact upper half.
+        first, second = counter[0] * _MULTIPLIERS[0], counter[2] * _MULTIPLIERS[1]
+        counter = [
+            (second >> 32 & _WORD) ^ counter[1] ^ key[0],
+            second & _WORD,
+            (first >> 32 & _WORD) ^ counter[3] ^ key[1],
+            first & _WORD,
+        ]
+        key = [(k + w) & _WORD for k, w in zip(key, _WEYL, strict=True)]
+    c0, c1, c2, c3 = torch.broadcast_tensors(*counter)
+    return c0, c1, c2, c3
+
+
+def uniform32(word: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """One word to a uniform number in (0, 1): an odd multiple of 2⁻²⁴, exact in float32, never 0 or 1."""
+    return ((word >> 9).to(dtype) + 0.5) * 2.0**-23
+
+
+def uniform64(high: Tensor, low: Tensor) -> Tensor:
+    """Two words to a uniform float64 in (0, 1): an odd multiple of 2⁻⁵³, never 0 or 1."""
+    return ((high << 20 | low >> 12).to(torch.float64) + 0.5) * 2.0**-52
+
+
+def site_words(seed: int, stream: int, event: int, walkers: Tensor, sites: int) -> Tensor:
+    """One word a site, ``(walkers, sites)``: word ``i % 4`` of counter ``(i // 4, event, 0, walker)``."""
+    group = torch.arange((sites + 3) // 4, device=walkers.device)
+    words = philox(seed, stream, group, event, 0, walkers.unsqueeze(1), walkers.device)
+    return torch.stack(words, dim=-1).flatten(1)[:, :sites]
+
+
+def _bonds(coupling: Tensor, axis: int, configurations: Tensor, periodic: Sequence[bool]) -> Tensor:
+    """``J`` of the bonds in positive direction ``axis``, broadcastable to ``(walkers, *shape)``; 0 off an open edge."""
+    bonds = coupling.select(1, axis if coupling.shape[1] > 1 else 0)
+    if periodic[axis]:
+        return bonds
+    length = configurations.shape[axis + 1]
+    inside = torch.arange(length, device=configurations.device) < length - 1
+    return bonds * inside.view(-1, *[1] * (len(periodic) - axis - 1)).to(bonds.dtype)
+
+
+def local_fields(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    periodic: Sequence[bool],
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)``: minus the energy of site ``i`` if it were in state ``a``.
+
+    ``(walkers, q, *shape)``. It does not read ``x_i``, so one evaluation serves every move of the site.
+    """
+    q = bond_table.shape[0]
+    states = torch.arange(q, dtype=configurations.dtype, device=configurations.device)
+    one_hot = (configurations.unsqueeze(1) == states.view(q, *[1] * len(periodic))).to(dtype)
+    coupling, bond_table = coupling.to(dtype), bond_table.to(dtype)
+    forward = torch.zeros_like(one_hot)
+    backward = torch.zeros_like(one_hot)
+    for axis in range(len(periodic)):
+        bonds = _bonds(coupling, axis, configurations, periodic).unsqueeze(1)
+        forward += bonds * one_hot.roll(-1, axis + 2)
+        backward += (bonds * one_hot).roll(1, axis + 2)
+    table = torch.cat([bond_table, bond_table.T], dim=1)
+    fields = torch.einsum("ab,wb...->wa...", table, torch.cat([forward, backward], dim=1))
+    return fields + site_table.to(dtype)
+
+
+def energy(
+    configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
+) -> Tensor:
+    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, float64 ``(walkers,)``, each bond once."""
+    q = bond_table.shape[0]
+    state = configurations.long()
+    total = site_table.expand(len(state), q, *state.shape[1:]).gather(1, state.unsqueeze(1)).squeeze(1)
+    for axis in range(len(periodic)):
+        pair = bond_table.flatten()[state * q + state.roll(-1, axis + 1)]
+        total = total + _bonds(coupling, axis, configurations, periodic) * pair
+    return -total.flatten(1).sum(1)
+
+
+def local_energy(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    dtype: torch.dtype = torch.float32,
+) -> LocalEnergy:
+    """``H(x)`` and ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]`` of every local move."""
+    q, ndim = bond_table.shape[0], len(periodic)
+    fields = local_fields(configurations, coupling, bond_table, site_table, periodic, dtype)
+    state = configurations.long().unsqueeze(1)
+    shifts = torch.arange(1, q, device=state.device).view(1, q - 1, *[1] * ndim)
+    differences = fields.gather(1, (state + shifts) % q) - fields.gather(1, state)
+    log_ratios = beta.to(dtype).view(-1, *[1] * (ndim + 1)) * differences
+    return LocalEnergy(energy(configurations, coupling, bond_table, site_table, periodic), log_ratios)
+
+
+_REVERSIBLE = {
+    # g(e^Δ) with g(u) = u g(1/u), written so that no exponential overflows
+    "barker": torch.sigmoid,
+    "square_root": lambda log_ratios: torch.exp(0.5 * log_ratios),
+    "metropolis": lambda log_ratios: torch.exp(log_ratios.clamp(max=0.0)),
+}
+
+
+def proposal_rates(
+    network_output: Tensor | None, log_ratios: Tensor, reversible: str | None = None, scale: float = 1.0
+) -> ProposalRates:
+    """``[G]_+ + scale g(e^Δ)``, its sum ``R``, and ``κ = Σ_m [G_m]_+ - [-G_m]_+ e^{Δ_m}``.
+
+    The reversible part ``g(u) = u g(1/u)`` adds nothing to ``κ`` (detailed balance).
+    """
+    rates = torch.zeros_like(log_ratios)
+    corrector = torch.zeros(len(log_ratios), dtype=torch.float64, device=log_ratios.device)
+    if network_output is not None:
+        rates = torch.relu(network_output)
+        # Where G >= 0 the in-rate is 0 even if e^Δ overflows.
+        in_rates = torch.relu(-network_output) * torch.exp(torch.where(network_output < 0, log_ratios, 0.0))
+        corrector = (rates - in_rates).flatten(1).sum(1, dtype=torch.float64)
+    if reversible is not None:
+        rates = rates + scale * _REVERSIBLE[reversible](log_ratios)
+    return ProposalRates(rates, rates.flatten(1).sum(1, dtype=torch.float64), corrector)
+
+
+def jump_step(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    seed: int,
+) -> JumpStep:
+    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move drawn from ``rates / R`` if ``T`` ended first."""
+    words = philox(seed, Stream.JUMP, 0, events, 0, walkers, configurations.device)
+    cumulative = rates.flatten(1).to(torch.float64).cumsum(1)
+    exit_rate = cumulative[:, -1]
+    finite = exit_rate.isfinite() & corrector.isfinite()
+    # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
+    holding = -torch.log(uniform64(words[0], words[1])) / exit_rate
+    jumps = (holding < remaining) & finite
+    elapsed = torch.where(jumps, holding, remaining)
+    threshold = uniform64(words[2], words[3]) * exit_rate
+    move = torch.searchsorted(cumulative, threshold.unsqueeze(1), right=True).squeeze(1)
+    move = torch.where(jumps, move, -1)
+
+    flat = configurations.flatten(1)
+    site, shift = (move % flat.shape[1]).unsqueeze(1), (move // flat.shape[1] + 1).unsqueeze(1)
+    state = flat.gather(1, site)
+    moved = torch.where(jumps.unsqueeze(1), (state + shift) % (rates.shape[1] + 1), state)
+    return JumpStep(
+        flat.scatter(1, site, moved.to(flat.dtype)).view_as(configurations),
+        torch.where(finite, log_weights + elapsed * corrector, torch.nan),
+        torch.where(finite, remaining - elapsed, remaining),
+        move,
+    )
+
+
+def heat_bath_probabilities(fields: Tensor, beta: Tensor) -> Tensor:
+    """``p_a ∝ exp(β W_a)``, ``(walkers, q, *shape)``: the law of one site given all others."""
+    return torch.softmax(beta.to(fields.dtype).view(-1, *[1] * (fields.ndim - 1)) * fields, dim=1)
+
+
+def heat_bath_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    """``sweeps`` times: each colour in turn, all its sites at once, ``x_i ~ exp(β W_a(i))``."""
+    for sweep in range(first_sweep, first_sweep + sweeps):
+        words = site_words(seed, Stream.SWEEP, sweep, walkers, configurations[0].numel())
+        uniform = uniform32(words).view(configurations.shape)
+        for colour in range(num_colours):
+            fields = local_fields(configurations, coupling, bond_table, site_table, periodic)
+            # The last state needs no threshold, so rounding cannot lead out of range.
+            thresholds = heat_bath_probabilities(fields, beta).cumsum(1)[:, :-1]
+            drawn = (thresholds <= uniform.unsqueeze(1)).sum(1, dtype=configurations.dtype)
+            configurations = torch.where(colours == colour, drawn, configurations)
+    return configurations

@@ -1,0 +1,57 @@
+"""Samples and free energies of lattice models by learned continuous-time Markov chains with exact weights.
+
+A physical *model* on a lattice, an annealing *path* to it, a *transport* (learned rates), a *sampler* that moves walkers
+along the path and weighs them exactly, and *estimates* with error bars.
+
+Example
+    >>> import leaps_triton as lt
+    >>> model = lt.Ising(shape=(4, 4), beta=0.4)
+    >>> sampler = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(20), lt.HeatBath(sweeps=1), device="cpu")
+    >>> ensemble = sampler.sample(walkers=1000, seed=0)
+    >>> energy = ensemble.estimate(lt.observables.energy)
+    >>> abs(energy.pull(lt.exact.ising_energy((4, 4), beta=0.4))) < 4
+    True
+"""
+
+from . import estimators, exact, kernels, networks, objectives, observables, rates, weights
+from .ctmc import Jump
+from .estimators import Estimate
+from .lattice import Lattice
+from .mcmc import HeatBath
+from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
+from .networks import HollowConv
+from .path import AnnealingPath, Conditions
+from .sampler import Sampler, WeightedEnsemble
+from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AnnealingPath",
+    "Clock",
+    "Conditions",
+    "EdwardsAnderson",
+    "Estimate",
+    "HeatBath",
+    "HollowConv",
+    "Ising",
+    "Jump",
+    "Lattice",
+    "PairModel",
+    "Potts",
+    "Sampler",
+    "Trainer",
+    "TrainingConfig",
+    "TrainingDiverged",
+    "TrainingHistory",
+    "WeightedEnsemble",
+    "__version__",
+    "estimators",
+    "exact",
+    "kernels",
+    "networks",
+    "objectives",
+    "observables",
+    "rates",
+    "weights",
+]

@@ -1,0 +1,164 @@
+"""Integrators of the continuous-time Markov chain along a path, with exact weights."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from . import kernels
+from .path import AnnealingPath
+from .rates import Rates, Transport, evaluate
+
+__all__ = ["Jump", "JumpInfo", "JumpState"]
+
+
+class JumpState(NamedTuple):
+    """Walkers on their way. Finished walkers have ``interval == intervals`` and ``remaining == 0``."""
+
+    configurations: Tensor
+    """``(walkers, *shape)``"""
+    log_weights: Tensor
+    """``A``, float64 ``(walkers,)``"""
+    interval: Tensor
+    """Index of the interval each walker is in, int64 ``(walkers,)``; -1 before the first"""
+    remaining: Tensor
+    """Time left in that interval, float64 ``(walkers,)``; 0 at its end"""
+    walkers: Tensor
+    """Global indices, int64 ``(walkers,)``"""
+    events: Tensor
+    """Evaluations so far, int64 ``(walkers,)``: the Philox event counter"""
+
+
+class JumpInfo(NamedTuple):
+    """What one step did."""
+
+    move: Tensor
+    """Move made, int64 ``(walkers,)``, as in :class:`~leaps_triton.kernels.JumpStep`; -1 for none"""
+    rates: Rates
+    """Of the walkers that were evaluated"""
+
+
+class Jump:
+    """The jump process with rates frozen in each interval: exact dynamics, exact weights at any number of intervals.
+
+    The grid ``0 = t_0 < … < t_N = 1`` has one frozen time ``τ_n`` an interval, its midpoint. On entering interval ``n``,
+    ``A += log ρ̃_{τ_n}(x) - log ρ̃_{τ_{n-1}}(x)`` with ``τ_{-1} = 0``; then the chain with rates ``[G(x, τ_n)]_+`` runs for
+    ``t_{n+1} - t_n`` while ``A`` grows by ``κ_{τ_n}(x)`` a unit of time; after the last interval
+    ``A += log ρ̃_1(x) - log ρ̃_{τ_{N-1}}(x)``. Then ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, for every network,
+    trained or not, and every grid.
+
+    Arguments
+        intervals: their number, on a uniform grid, or the increasing times ``0, …, 1``.
+        max_events: a walker that needs more evaluations raises an error; None for ``1000 + 100 N`` on ``N`` sites, plus
+            the intervals.
+
+    Raises
+        ValueError: no interval, or times that do not increase from 0 to 1.
+
+    References
+        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for the continuous-time weights.
+
+    Example
+        >>> Jump(intervals=4).frozen
+        tensor([0.1250, 0.3750, 0.6250, 0.8750], dtype=torch.float64)
+    """
+
+    def __init__(self, intervals: int | Sequence[float] = 25, max_events: int | None = None) -> None:
+        if isinstance(intervals, int):
+            if intervals < 1:
+                raise ValueError(f"intervals must be at least 1, got {intervals}")
+            self.times = torch.linspace(0.0, 1.0, intervals + 1, dtype=torch.float64)
+        else:
+            self.times = torch.as_tensor(intervals, dtype=torch.float64).detach().cpu()
+            ends = self.times.ndim == 1 and len(self.times) > 1 and self.times[0] == 0.0 and self.times[-1] == 1.0
+            if not ends or not (self.times.diff() > 0).all():
+                raise ValueError(f"intervals must be a number, or increasing times from 0 to 1, got {intervals}")
+        if max_events is not None and max_events < 1:
+            raise ValueError(f"max_events must be at least 1, got {max_events}")
+        self.max_events = max_events
+
+    @property
+    def intervals(self) -> int:
+        """Number of intervals ``N``."""
+        return len(self.times) - 1
+
+    @property
+    def frozen(self) -> Tensor:
+        """Frozen times ``τ_0 … τ_{N-1}``, float64 ``(N,)``."""
+        return (self.times[1:] + self.times[:-1]) / 2
+
+    @property
+    def densities(self) -> Tensor:
+        """Times whose density the weights aim at, one after another: ``0, τ_0, …, τ_{N-1}, 1``, float64 ``(N + 2,)``."""
+        return torch.cat([self.times[:1], self.frozen, self.times[-1:]])
+
+    def init(self, configurations: Tensor, walkers: Tensor) -> JumpState:
+        """Walkers at ``t = 0`` with ``A = 0``, before the first interval."""
+        zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
+        counts = torch.zeros_like(walkers)
+        return JumpState(configurations, zeros, counts - 1, zeros, walkers, counts)
+
+    def enter(self, state: JumpState, path: AnnealingPath) -> tuple[JumpState, Tensor]:
+        """Every walker at the end of its interval enters the next, or finishes; also a bool ``(walkers,)``: which did."""
+        device = state.walkers.device
+        densities = self.densities.to(device)
+        # One entry more, for the walkers that finish: no time left.
+        lengths = torch.cat([self.times.diff(), torch.zeros(1, dtype=torch.float64)]).to(device)
+        entering = (state.remaining == 0) & (state.interval < self.intervals)
+        interval = state.interval + entering.long()
+        # Where no walker moves on, both times are the same and the increment is 0.
+        increment = path.log_increment(state.configurations, densities[state.interval + 1], densities[interval + 1])
+        return state._replace(
+            log_weights=state.log_weights + increment,
+            interval=interval,
+            remaining=torch.where(entering, lengths[interval], state.remaining),
+        ), entering
+
+    def step(
+        self, state: JumpState, path: AnnealingPath, transport: Transport, seed: int
+    ) -> tuple[JumpState, JumpInfo]:
+        """Every walker with time remaining advances by one event or to the end of its interval; others are left alone.
+
+        A walker whose rates are not finite stays where it is, and its ``A`` turns NaN; :meth:`check` reports it.
+        """
+        interval = state.interval.clamp(0, self.intervals - 1)
+        tau = self.frozen.to(interval.device)[interval]
+        rates = evaluate(path, transport, state.configurations, tau)
+        after = kernels.jump_step(
+            state.configurations,
+            state.log_weights,
+            state.remaining,
+            rates.rates,
+            rates.corrector,
+            state.walkers,
+            state.events,
+            seed,
+        )
+        return state._replace(
+            configurations=after.configurations,
+            log_weights=after.log_weights,
+            remaining=after.remaining,
+            events=state.events + (state.remaining != 0),
+        ), JumpInfo(after.move, rates)
+
+    def check(self, state: JumpState, info: JumpInfo) -> None:
+        """Raise a RuntimeError naming walker, t and rate if a rate was not finite or a walker has too many events."""
+        bad = ~state.log_weights.isfinite()
+        limit = self.max_events or 1000 + 100 * state.configurations[0].numel() + self.intervals
+        many = state.events > limit
+        if not bool((bad | many).any()):
+            return
+        row = int((bad if bool(bad.any()) else many).nonzero()[0])
+        walker, interval = int(state.walkers[row]), int(state.interval[row])
+        rate, corrector = float(info.rates.exit_rate[row]), float(info.rates.corrector[row])
+        where = f"walker {walker} at t = {float(self.frozen[min(interval, self.intervals - 1)]):.6g}"
+        if bool(bad.any()):
+            raise RuntimeError(
+                f"{where}: exit rate {rate:g} and corrector {corrector:g} must be finite; the network's output there is "
+                f"too large or not a number (train longer, or with a smaller learning_rate)"
+            )
+        raise RuntimeError(
+            f"{where} has needed more than max_events = {limit} evaluations, exit rate {rate:g}; its rates are too large "
+            f"for this lattice (train longer), or raise Jump(max_events=)"
+        )

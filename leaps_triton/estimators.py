@@ -1,0 +1,77 @@
+"""Estimates with error bars from weighted samples."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .weights import normalised
+
+__all__ = ["Estimate", "weighted_estimate"]
+
+
+class Estimate(NamedTuple):
+    """A value and its one-sigma error.
+
+    Example
+        >>> print(Estimate(-1.49167, 0.0021))
+        -1.4917 ± 0.0021
+    """
+
+    value: float
+    error: float
+
+    def pull(self, exact: float) -> float:
+        """Distance from ``exact`` in units of the error."""
+        return (self.value - exact) / self.error if self.error > 0 else float("nan")
+
+    def __str__(self) -> str:
+        if not 0.0 < self.error < float("inf"):
+            return f"{self.value:.6g} ± {self.error:.2g}"
+        # Two significant digits of the error fix the digits of both.
+        digits = max(0, 1 - int(torch.floor(torch.log10(torch.tensor(self.error, dtype=torch.float64)))))
+        return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
+
+
+def weighted_estimate(
+    values: Tensor, log_weights: Tensor, function: Callable[[Tensor], Tensor] | None = None
+) -> Estimate:
+    """Self-normalised mean ``Σ w f / Σ w``, or a function of such means, with its jackknife error over walkers.
+
+    Arguments
+        values: ``f``, ``(walkers,)`` or ``(walkers, k)``.
+        log_weights: ``A``, ``(walkers,)``.
+        function: of means ``(..., k)`` (``(...)`` for values of one axis), acting on the last axis alone, to ``(...)``.
+
+    Raises
+        ValueError: fewer than two walkers, shapes that differ, or several values without a function.
+
+    References
+        Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, SIAM (1982).
+
+    Example
+        >>> print(weighted_estimate(torch.tensor([1.0, 2.0, 3.0]), torch.zeros(3)))
+        2.00 ± 0.58
+    """
+    n = len(log_weights)
+    if n < 2:
+        raise ValueError(f"an error bar needs at least 2 walkers, got {n}")
+    if values.ndim not in (1, 2) or len(values) != n:
+        raise ValueError(f"values must have shape ({n},) or ({n}, k), got {tuple(values.shape)}")
+    if values.ndim == 2 and function is None:
+        raise ValueError(
+            f"values of shape {tuple(values.shape)} need function= to make one number of their {values.shape[1]} means"
+        )
+    share = normalised(log_weights).view(n, *[1] * (values.ndim - 1))
+    weighted = share * values.double()
+    mean = weighted.sum(0)
+    left_out = (mean - weighted) / (1.0 - share)
+    if function is not None:
+        mean, left_out = function(mean), function(left_out)
+    if mean.ndim != 0 or left_out.shape != (n,):
+        raise ValueError(
+            f"function must map means (..., k) to (...), got {tuple(left_out.shape)} for {n} sets of means"
+        )
+    error = torch.sqrt((n - 1) * left_out.var(correction=0))
+    return Estimate(float(mean), float(error))

@@ -1,0 +1,443 @@
+"""Lattice models with finitely many states a site.
+
+``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once; the target is ``ρ ∝ exp(-β H)``. A configuration is
+int8 ``(walkers, *shape)`` with values ``0 … q-1``; a local move ``(i, k)`` takes ``x_i`` to ``(x_i + k) mod q``.
+
+Two protocols are open to models of a user's own. An :class:`EnergyModel` has ``lattice``, ``q``, ``beta`` and ``energy``;
+every sampler runs it, slowly, through :func:`complete`. A :class:`Model` adds what samplers need to be fast.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from . import kernels
+from .kernels import LocalEnergy, Stream
+from .lattice import Lattice
+
+__all__ = [
+    "Clock",
+    "EdwardsAnderson",
+    "EnergyModel",
+    "Ising",
+    "Model",
+    "Observable",
+    "PairModel",
+    "Potts",
+    "as_seed",
+    "complete",
+]
+
+Observable: TypeAlias = Callable[[Tensor, Any], Tensor]
+"""``f(configurations, model)`` → ``(walkers,)`` or ``(walkers, k)``."""
+
+
+class EnergyModel(Protocol):
+    """The least a model must offer."""
+
+    lattice: Lattice
+    q: int
+    beta: float
+
+    def energy(self, configurations: Tensor) -> Tensor:
+        """``H(x)`` without β, ``(walkers, *shape)`` → ``(walkers,)``."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What paths and samplers call. ``check=False`` skips reading the values of the configurations."""
+
+    lattice: Lattice
+    q: int
+    beta: float
+    dtype: torch.dtype
+    spins: Tensor
+    coupling: Tensor
+    site_table: Tensor
+
+    def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
+        """``H(x)`` without β, float64 ``(walkers,)``."""
+        ...
+
+    def local_energy(self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32) -> LocalEnergy:
+        """``H(x)`` and the log-ratios of all moves at inverse temperature ``beta`` ``(1 | walkers,)``; not checked."""
+        ...
+
+    def heat_bath(
+        self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
+    ) -> Tensor:
+        """Configurations after heat-bath sweeps at ``beta`` ``(1 | walkers,)``; not checked."""
+        ...
+
+
+def as_seed(seed: int) -> int:
+    """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
+    return seed
+
+
+def _as_beta(beta: float) -> float:
+    try:
+        value = float(beta)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"beta must be a finite number, got {beta!r}")
+    return value
+
+
+def _as_table(name: str, value: object, shape: tuple[int, ...], meaning: str) -> Tensor:
+    try:
+        table = torch.as_tensor(value, dtype=torch.float64).detach().cpu().clone()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must be numbers of shape {shape} ({meaning}), got {value!r}") from None
+    if table.shape != shape:
+        raise ValueError(f"{name} must have shape {shape} ({meaning}), got {tuple(table.shape)}")
+    if not table.isfinite().all():
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity at index {(~table.isfinite()).nonzero()[0].tolist()}"
+        )
+    return table
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, Tensor) and value.ndim == 0)
+
+
+def _potts_spins(q: int) -> Tensor:
+    if q == 2:
+        return torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+    return (torch.eye(q, dtype=torch.float64) - 1 / q) * math.sqrt(q / (q - 1))
+
+
+class _Tables(NamedTuple):
+    """The model's tables on one device, with the leading walkers axis that the ops expect."""
+
+    coupling: Tensor
+    bond_table: Tensor
+    site_table: Tensor
+    colours: Tensor
+
+
+class PairModel:
+    """Any pair interaction of neighbouring sites, with couplings a bond and a field a site.
+
+    ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, ``i`` the site and ``j`` its neighbour in positive
+    direction, so that ``φ`` need not be symmetric.
+
+    Arguments
+        shape: lattice lengths, one to four directions.
+        beta: inverse temperature, in units of 1/energy.
+        bond_table: ``φ``, ``(q, q)``.
+        site_table: ``h``, ``(q,)`` for all sites or ``(q, *shape)``; None for no field.
+        coupling: ``J``, a number, or ``(ndim, *shape)`` with entry ``[d, i]`` the bond from site ``i`` in positive direction
+            ``d`` (entries that leave an open boundary are ignored).
+        periodic: one bool, or one a direction.
+        spins: vector of every state, ``(q, n)``, whose lattice mean is the magnetisation; None for ±1 (q = 2) or the
+            unit vectors of a simplex (q > 2).
+
+    Attributes
+        lattice, q, beta, dtype (int8, of configurations), and in float64 ``coupling (1 | ndim, *shape)`` and
+        ``site_table (q, *shape)``, whose lattice axes have size 1 where they are uniform, ``bond_table``, ``spins``.
+
+    Raises
+        ValueError: what was expected, what came.
+
+    Example
+        >>> model = PairModel((3, 3), beta=0.5, bond_table=[[1.0, -1.0], [-1.0, 1.0]])
+        >>> model.energy(torch.zeros(1, 3, 3, dtype=torch.int8))
+        tensor([-18.], dtype=torch.float64)
+    """
+
+    dtype = torch.int8
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        beta: float,
+        bond_table: Tensor | Sequence[Sequence[float]],
+        site_table: Tensor | Sequence[float] | None = None,
+        coupling: float | Tensor = 1.0,
+        periodic: bool | Sequence[bool] = True,
+        spins: Tensor | None = None,
+    ) -> None:
+        self.lattice = Lattice(shape, periodic)
+        self.beta = _as_beta(beta)
+        try:
+            q = len(bond_table)
+        except TypeError:
+            raise ValueError(f"bond_table must be a (q, q) table, got {bond_table!r}") from None
+        if not 2 <= q <= 127:
+            raise ValueError(f"the number of states q must be 2 to 127, got a bond_table of {q} rows")
+        self.q = q
+        self.bond_table = _as_table("bond_table", bond_table, (q, q), "states by states")
+        lengths, uniform = self.lattice.shape, (1,) * self.lattice.ndim
+        if _is_number(coupling):
+            self.coupling = _as_table("coupling", coupling, (), "a number").view(1, *uniform)
+        else:
+            full = (self.lattice.ndim, *lengths)
+            self.coupling = _as_table("coupling", coupling, full, "directions by lattice, or one number")
+        if site_table is None:
+            site_table = torch.zeros(q)
+        if torch.as_tensor(site_table).ndim == 1:
+            self.site_table = _as_table("site_table", site_table, (q,), "one value a state").view(q, *uniform)
+        else:
+            self.site_table = _as_table("site_table", site_table, (q, *lengths), "states by lattice, or one a state")
+        self.spins = _potts_spins(q) if spins is None else torch.as_tensor(spins, dtype=torch.float64)
+        if self.spins.ndim != 2 or len(self.spins) != q:
+            raise ValueError(f"spins must have shape ({q}, n), one vector a state, got {tuple(self.spins.shape)}")
+        self._on_device: dict[torch.device, _Tables] = {}
+
+    def __repr__(self) -> str:
+        lattice = self.lattice
+        return (
+            f"{type(self).__name__}(shape={lattice.shape}, q={self.q}, beta={self.beta}, periodic={lattice.periodic})"
+        )
+
+    def _tables(self, device: torch.device) -> _Tables:
+        if device not in self._on_device:
+            self._on_device[device] = _Tables(
+                self.coupling.unsqueeze(0).to(device),
+                self.bond_table.to(device),
+                self.site_table.unsqueeze(0).to(device),
+                self.lattice.colours().to(device),
+            )
+        return self._on_device[device]
+
+    def check(self, configurations: Tensor) -> None:
+        """Raise a ValueError unless ``configurations`` is int8 ``(walkers, *shape)`` with values ``0 … q-1``."""
+        if not isinstance(configurations, Tensor) or configurations.dtype != self.dtype:
+            kind = configurations.dtype if isinstance(configurations, Tensor) else type(configurations).__name__
+            raise ValueError(
+                f"configurations must be a tensor of {self.dtype}, got {kind}; convert with .to({self.dtype})"
+            )
+        if configurations.shape[1:] != self.lattice.shape or configurations.ndim != self.lattice.ndim + 1:
+            expected = ", ".join(("walkers", *map(str, self.lattice.shape)))
+            raise ValueError(f"configurations must have shape ({expected}), got {tuple(configurations.shape)}")
+        if configurations.numel() and not 0 <= int(configurations.min()) <= int(configurations.max()) < self.q:
+            low, high = int(configurations.min()), int(configurations.max())
+            raise ValueError(f"configurations must have values 0 to {self.q - 1}, got {low} to {high}")
+
+    def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
+        """``H(x)`` without β, float64 ``(walkers,)``."""
+        if check:
+            self.check(configurations)
+        coupling, bond_table, site_table, _ = self._tables(configurations.device)
+        return kernels.energy(configurations, coupling, bond_table, site_table, self.lattice.periodic)
+
+    def energy_change(self, configurations: Tensor) -> Tensor:
+        """``H(x^{(i,k)}) - H(x)`` of every local move, float64 ``(walkers, q-1, *shape)``; entry ``[:, k-1, i]``."""
+        self.check(configurations)
+        minus_one = torch.full((1,), -1.0, dtype=torch.float64, device=configurations.device)
+        return self.local_energy(configurations, minus_one, torch.float64).log_ratios
+
+    def local_energy(self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32) -> LocalEnergy:
+        """``H(x)`` and the log-ratios of all moves at ``beta`` float64 ``(1 | walkers,)``; values are not checked."""
+        coupling, bond_table, site_table, _ = self._tables(configurations.device)
+        periodic = self.lattice.periodic
+        return kernels.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
+
+    def heat_bath(
+        self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
+    ) -> Tensor:
+        """Configurations after heat-bath sweeps at ``beta`` float64 ``(1 | walkers,)``; values are not checked."""
+        coupling, bond_table, site_table, colours = self._tables(configurations.device)
+        return kernels.heat_bath_sweeps(
+            configurations,
+            coupling,
+            bond_table,
+            site_table,
+            beta,
+            self.lattice.periodic,
+            colours,
+            self.lattice.num_colours,
+            walkers,
+            first_sweep,
+            sweeps,
+            seed,
+        )
+
+
+class Ising(PairModel):
+    """Ising model ``H = -Σ_<ij> J_ij s_i s_j - Σ_i h_i s_i`` with ``s = 2x - 1``.
+
+    Arguments
+        shape, beta, periodic: as :class:`PairModel`.
+        coupling: ``J``, a number or ``(ndim, *shape)``.
+        field: ``h``, a number or ``(*shape)``.
+
+    Example
+        >>> Ising((4, 4), beta=0.4407).energy(torch.ones(1, 4, 4, dtype=torch.int8)).item()
+        -32.0
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        beta: float,
+        coupling: float | Tensor = 1.0,
+        field: float | Tensor = 0.0,
+        periodic: bool | Sequence[bool] = True,
+    ) -> None:
+        lengths = Lattice(shape, periodic).shape
+        h = _as_table("field", field, () if _is_number(field) else lengths, "a number or one value a site")
+        super().__init__(shape, beta, [[1.0, -1.0], [-1.0, 1.0]], torch.stack([-h, h]), coupling, periodic)
+
+
+class EdwardsAnderson(Ising):
+    """Edwards–Anderson spin glass: Ising with independent random couplings.
+
+    Arguments
+        shape, beta, field, periodic: as :class:`Ising`.
+        disorder: ``"pm1"`` (±1 with equal probability) or ``"gaussian"`` (mean 0, variance 1).
+        seed: of the disorder, in [0, 2³²).
+        coupling: ``(ndim, *shape)``; given, it is used and nothing is drawn.
+
+    Example
+        >>> EdwardsAnderson((3, 3), beta=1.0, seed=1).coupling.abs().unique()
+        tensor([1.], dtype=torch.float64)
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        beta: float,
+        disorder: str = "pm1",
+        seed: int = 0,
+        coupling: Tensor | None = None,
+        field: float | Tensor = 0.0,
+        periodic: bool | Sequence[bool] = True,
+    ) -> None:
+        if coupling is None:
+            coupling = _disorder(Lattice(shape, periodic), disorder, as_seed(seed))
+        super().__init__(shape, beta, coupling, field, periodic)
+
+
+def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
+    site, bond = torch.arange(lattice.sites), torch.arange(lattice.ndim).unsqueeze(1)
+    words = kernels.philox(seed, Stream.DISORDER, site, 0, bond, 0)
+    if disorder == "pm1":
+        values = 1.0 - 2.0 * (words[0] >> 31).double()
+    elif disorder == "gaussian":
+        radius = torch.sqrt(-2.0 * torch.log(kernels.uniform64(words[0], words[1])))
+        values = radius * torch.cos(2.0 * math.pi * kernels.uniform64(words[2], words[3]))
+    else:
+        raise ValueError(f"disorder must be 'pm1' or 'gaussian', got {disorder!r}; or give coupling= a tensor")
+    return values.view(lattice.ndim, *lattice.shape)
+
+
+def _as_states(q: int) -> int:
+    if not isinstance(q, int) or not 2 <= q <= 127:
+        raise ValueError(f"the number of states q must be an integer from 2 to 127, got {q!r}")
+    return q
+
+
+class Potts(PairModel):
+    """Potts model ``H = -Σ_<ij> J_ij δ(x_i, x_j) - Σ_i h_i(x_i)``.
+
+    Arguments
+        shape, beta, coupling, periodic: as :class:`PairModel`.
+        q: number of states, 2 to 127.
+        field: ``h``, None, ``(q,)`` or ``(q, *shape)``.
+
+    Example
+        >>> Potts((4, 4), q=3, beta=1.005).energy(torch.ones(1, 4, 4, dtype=torch.int8)).item()
+        -32.0
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        q: int,
+        beta: float,
+        coupling: float | Tensor = 1.0,
+        field: Tensor | Sequence[float] | None = None,
+        periodic: bool | Sequence[bool] = True,
+    ) -> None:
+        super().__init__(shape, beta, torch.eye(_as_states(q)), field, coupling, periodic)
+
+
+class Clock(PairModel):
+    """Clock model ``H = -Σ_<ij> J_ij cos(2π (x_i - x_j) / q) - Σ_i h_i(x_i)``; its spins are unit vectors in the plane.
+
+    Arguments
+        as :class:`Potts`.
+
+    Example
+        >>> Clock((4, 4), q=6, beta=1.0).spins.shape
+        torch.Size([6, 2])
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        q: int,
+        beta: float,
+        coupling: float | Tensor = 1.0,
+        field: Tensor | Sequence[float] | None = None,
+        periodic: bool | Sequence[bool] = True,
+    ) -> None:
+        angle = 2.0 * math.pi * torch.arange(_as_states(q), dtype=torch.float64) / q
+        table = torch.cos(angle.unsqueeze(1) - angle)
+        spins = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
+        super().__init__(shape, beta, table, field, coupling, periodic, spins)
+
+
+class _Completed:
+    """A :class:`Model` out of an :class:`EnergyModel`: every energy difference is two energies."""
+
+    dtype = torch.int8
+
+    def __init__(self, model: EnergyModel) -> None:
+        missing = [name for name in ("lattice", "q", "beta", "energy") if not hasattr(model, name)]
+        if missing:
+            raise ValueError(
+                f"a model needs lattice, q, beta and energy(configurations); missing: {', '.join(missing)}"
+            )
+        self.model, self.lattice, self.q, self.beta = model, model.lattice, model.q, model.beta
+        uniform = (1,) * self.lattice.ndim
+        self.coupling = torch.ones(1, *uniform, dtype=torch.float64)
+        self.site_table = torch.zeros(self.q, *uniform, dtype=torch.float64)
+        self.spins = torch.as_tensor(getattr(model, "spins", _potts_spins(self.q)), dtype=torch.float64)
+
+    def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
+        return self.model.energy(configurations).to(torch.float64)
+
+    def local_energy(self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32) -> LocalEnergy:
+        energy = self.energy(configurations)
+        flat = configurations.flatten(1)
+        differences = torch.empty(len(flat), self.q - 1, self.lattice.sites, dtype=torch.float64, device=flat.device)
+        for site in range(self.lattice.sites):
+            for shift in range(1, self.q):
+                moved = flat.clone()
+                moved[:, site] = (moved[:, site] + shift) % self.q
+                differences[:, shift - 1, site] = energy - self.energy(moved.view_as(configurations))
+        log_ratios = (beta.view(-1, 1, 1) * differences).to(dtype)
+        return LocalEnergy(energy, log_ratios.view(len(flat), self.q - 1, *self.lattice.shape))
+
+    def heat_bath(
+        self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
+    ) -> Tensor:
+        flat, states = configurations.flatten(1).clone(), torch.arange(self.q)
+        for sweep in range(first_sweep, first_sweep + sweeps):
+            words = kernels.reference.site_words(seed, Stream.SWEEP, sweep, walkers, self.lattice.sites)
+            uniform = kernels.uniform32(words)
+            for site in range(self.lattice.sites):
+                energies = []
+                for state in states.tolist():
+                    flat[:, site] = state
+                    energies.append(self.energy(flat.view_as(configurations)))
+                fields = -torch.stack(energies, dim=1)
+                thresholds = kernels.reference.heat_bath_probabilities(fields, beta).cumsum(1)[:, :-1]
+                flat[:, site] = (thresholds <= uniform[:, site : site + 1]).sum(1, dtype=flat.dtype)
+        return flat.view_as(configurations)
+
+
+def complete(model: EnergyModel) -> Model:
+    """``model`` itself if it is a :class:`Model`, else a wrapper that derives the rest from ``energy``, slowly."""
+    return model if isinstance(model, Model) else _Completed(model)

@@ -1,0 +1,151 @@
+"""Annealing paths from a start that can be sampled exactly to the target."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from . import kernels
+from .kernels import LocalEnergy, Stream
+from .lattice import Lattice
+from .models import EnergyModel, complete
+
+__all__ = ["AnnealingPath", "Conditions", "Start", "Uniform"]
+
+
+class Conditions(NamedTuple):
+    """The physical parameters at time ``t``, as networks read them; leading axis 1 or walkers."""
+
+    t: Tensor
+    """``(1 | walkers,)``"""
+    beta: Tensor
+    """``β_t``, ``(1 | walkers,)``"""
+    coupling: Tensor
+    """``J``, ``(1, 1 | ndim, *shape)``, lattice axes of size 1 where uniform"""
+    field: Tensor
+    """``h``, ``(1, q, *shape)``, lattice axes of size 1 where uniform"""
+
+
+class Start(Protocol):
+    """A distribution ``ρ_0`` on the path that can be sampled exactly."""
+
+    log_z: float
+
+    def sample(self, walkers: Tensor, seed: int) -> Tensor:
+        """Independent configurations ``(walkers, *shape)`` for the global walker indices ``walkers``."""
+        ...
+
+
+class Uniform:
+    """Every configuration equally likely, ``log Z_0 = N log q``.
+
+    A value is ``floor(q w / 2³²)`` of a 32-bit word ``w``: its probability is 1/q to 2⁻³².
+    """
+
+    def __init__(self, lattice: Lattice, q: int) -> None:
+        self.lattice, self.q = lattice, q
+        self.log_z = lattice.sites * math.log(q)
+
+    def sample(self, walkers: Tensor, seed: int) -> Tensor:
+        """int8 ``(walkers, *shape)``."""
+        words = kernels.reference.site_words(seed, Stream.START, 0, walkers, self.lattice.sites)
+        return (words * self.q >> 32).to(torch.int8).view(-1, *self.lattice.shape)
+
+
+def _linear(t: Tensor) -> Tensor:
+    return t
+
+
+class AnnealingPath:
+    """``log ρ̃_t(x) = -β_t H(x)``, ``t`` from 0 to 1, unnormalised, with ``β_1`` the model's β.
+
+    Arguments
+        model: the target; any :class:`~leaps_triton.models.EnergyModel`.
+        start: None for the uniform distribution (then ``β_0`` must be 0), or an object with ``log_z`` and
+            ``sample(walkers, seed)`` that draws exactly from ``exp(-β_0 H)``.
+        schedule: ``f`` with ``β_t = f(t) β``, a function of float64 tensors that autograd can differentiate, ``f(1) = 1``;
+            None for ``f(t) = t``.
+
+    Raises
+        ValueError: a schedule that does not end at 1 or does not begin at the start.
+
+    Example
+        >>> from leaps_triton import Ising
+        >>> path = AnnealingPath(Ising((4, 4), beta=0.4), schedule=lambda t: t**2)
+        >>> path.beta(0.5)
+        tensor([0.1000], dtype=torch.float64)
+    """
+
+    def __init__(
+        self, model: EnergyModel, start: Start | None = None, schedule: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self.model = complete(model)
+        self.schedule = schedule or _linear
+        self.start: Start = start or Uniform(self.model.lattice, self.model.q)
+        first, last = self._fraction(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
+        if not math.isfinite(first) or not math.isclose(last, 1.0, abs_tol=1e-12):
+            raise ValueError(f"schedule must be finite with schedule(1) = 1, got {first} at 0 and {last} at 1")
+        if start is None and first != 0.0:
+            raise ValueError(f"the uniform start needs schedule(0) = 0, got {first}; change it, or give start=")
+
+    def _fraction(self, t: Tensor) -> Tensor:
+        fraction = self.schedule(t)
+        if not isinstance(fraction, Tensor) or fraction.shape != t.shape:
+            raise ValueError(f"schedule must map a tensor to a tensor of its shape, got {fraction!r} for {t!r}")
+        return fraction
+
+    def _times(self, t: Tensor | float) -> Tensor:
+        times = torch.as_tensor(t, dtype=torch.float64)
+        return times.view(1) if times.ndim == 0 else times
+
+    def beta(self, t: Tensor | float) -> Tensor:
+        """``β_t``, float64 ``(1 | walkers,)``."""
+        return self._fraction(self._times(t)) * self.model.beta
+
+    def beta_rate(self, t: Tensor | float) -> Tensor:
+        """``dβ_t/dt``, float64 ``(1 | walkers,)``."""
+        times = self._times(t).detach()
+        if self.schedule is _linear:
+            return torch.full_like(times, self.model.beta)
+        with torch.enable_grad():
+            times = times.requires_grad_()
+            (slope,) = torch.autograd.grad(self._fraction(times).sum(), times)
+        return slope * self.model.beta
+
+    def conditions(self, t: Tensor | float) -> Conditions:
+        """What a network is told at time ``t``, in ``t``'s precision (float32 for a number) and on its device.
+
+        Arguments
+            t: a number, or ``(1 | walkers,)``.
+        """
+        times = torch.as_tensor(t)
+        if not times.is_floating_point() or not isinstance(t, Tensor):
+            times = times.to(torch.float32)
+        times = times.view(1) if times.ndim == 0 else times
+        return Conditions(
+            times,
+            self.beta(times).to(times),
+            self.model.coupling.unsqueeze(0).to(times),
+            self.model.site_table.unsqueeze(0).to(times),
+        )
+
+    def log_increment(self, configurations: Tensor, t_from: Tensor | float, t_to: Tensor | float) -> Tensor:
+        """``log ρ̃_{t_to}(x) - log ρ̃_{t_from}(x)``, float64 ``(walkers,)``; values are not checked."""
+        change = (self.beta(t_to) - self.beta(t_from)).to(configurations.device)
+        return -change * self.model.energy(configurations, check=False)
+
+    def log_density(self, configurations: Tensor, t: Tensor | float) -> Tensor:
+        """``log ρ̃_t(x)``, float64 ``(walkers,)``."""
+        return -self.beta(t).to(configurations.device) * self.model.energy(configurations)
+
+    def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
+        """``∂_t log ρ̃_t(x) = -(dβ_t/dt) H(x)`` from ``energy`` ``H(x)`` ``(walkers,)``, float64 ``(walkers,)``."""
+        return -self.beta_rate(t).to(energy.device) * energy
+
+    def local_energy(
+        self, configurations: Tensor, t: Tensor | float, dtype: torch.dtype = torch.float32
+    ) -> LocalEnergy:
+        """``H(x)`` and ``Δ_m = log ρ̃_t(x^m) - log ρ̃_t(x)`` of all moves; values are not checked."""
+        return self.model.local_energy(configurations, self.beta(t).to(configurations.device), dtype)

@@ -1,0 +1,53 @@
+"""From a network and the physics to the rates of the jump process."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from . import kernels
+from .path import AnnealingPath, Conditions
+
+__all__ = ["Rates", "Transport", "evaluate", "in_rates"]
+
+Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
+"""``G = transport(configurations, conditions)``, locally equivariant; usually an ``nn.Module``."""
+
+
+class Rates(NamedTuple):
+    """All that one evaluation at ``x`` yields."""
+
+    rates: Tensor
+    """Out-rates ``[G_m]_+``, ``(walkers, q-1, *shape)``."""
+    exit_rate: Tensor
+    """``R = Σ_m [G_m]_+``, float64 ``(walkers,)``."""
+    corrector: Tensor
+    """``κ = Σ_m [G_m]_+ - Σ_m [-G_m]_+ e^{Δ_m}``, float64 ``(walkers,)``."""
+    energy: Tensor
+    """``H(x)``, float64 ``(walkers,)``."""
+
+
+def in_rates(network_output: Tensor) -> Tensor:
+    """Rates of the inverse moves into ``x``, ``Q(x^m → x) = [-G_m(x)]_+``, from the evaluation at ``x``."""
+    return torch.relu(-network_output)
+
+
+def precision(transport: Transport) -> torch.dtype:
+    """Floating-point type of the transport's parameters; float32 if it has none."""
+    parameters = transport.parameters() if isinstance(transport, nn.Module) else iter(())
+    return next((p.dtype for p in parameters), torch.float32)
+
+
+def evaluate(path: AnnealingPath, transport: Transport, configurations: Tensor, t: Tensor) -> Rates:
+    """Rates, corrector and energy at time ``t``, by one evaluation of the network and one of all ``Δ``.
+
+    Arguments
+        configurations: ``(walkers, *shape)``.
+        t: float64 ``(1 | walkers,)``, on the device of the configurations.
+    """
+    dtype = precision(transport)
+    output = transport(configurations, path.conditions(t.to(dtype)))
+    energy, log_ratios = path.local_energy(configurations, t, dtype)
+    rates, exit_rate, corrector = kernels.proposal_rates(output, log_ratios)
+    return Rates(rates, exit_rate, corrector, energy)

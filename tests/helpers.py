@@ -1,0 +1,99 @@
+"""What several test files share: enumerable models, untrained networks, and exact operators made from library parts."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import leaps_triton as lt
+from leaps_triton import exact, rates
+from leaps_triton.kernels import reference
+
+
+def small_models() -> dict[str, Any]:
+    """Enumerable models of the exactness tests: asymmetric, so that sign errors cannot hide."""
+    return {
+        "ising 2x2 field": lt.Ising((2, 2), beta=0.4, field=0.3),
+        "ising 2x3 field": lt.Ising((2, 3), beta=0.5, field=torch.linspace(-0.5, 0.7, 6).view(2, 3)),
+        "ising 3x3 field": lt.Ising((3, 3), beta=0.45, field=0.2),
+        "potts 2x3 q=3": lt.Potts((2, 3), q=3, beta=0.8, field=[0.3, 0.0, -0.2]),
+        "pm1 3x3": lt.EdwardsAnderson((3, 3), beta=0.7, disorder="pm1", seed=3),
+    }
+
+
+def random_network(model: Any, seed: int = 1, scale: float = 3.0) -> lt.HollowConv:
+    """An untrained network in float64, with rates of order one."""
+    network = lt.HollowConv(model, kernel_size=3, channels=4, width=8, modes=1, seed=seed).double()
+    with torch.no_grad():
+        network.readout.weight.mul_(10.0 * scale)
+    return network
+
+
+def states(model: Any) -> Tensor:
+    """All configurations of a model, ``(q**N, *shape)``."""
+    return exact.enumerate_configurations(model.lattice.shape, model.q)
+
+
+def index_of(configurations: Tensor, q: int) -> Tensor:
+    """Row of each configuration in :func:`states`."""
+    flat = configurations.flatten(1).long()
+    return (flat * q ** torch.arange(flat.shape[1] - 1, -1, -1)).sum(1)
+
+
+def move_targets(model: Any) -> Tensor:
+    """Row of ``x^{(i,k)}`` for every state and move, ``(q**N, (q-1) N)``, moves in the order of the ops."""
+    x = states(model).flatten(1)
+    columns = []
+    for shift in range(1, model.q):
+        for site in range(x.shape[1]):
+            y = x.clone()
+            y[:, site] = (y[:, site] + shift) % model.q
+            columns.append(index_of(y, model.q))
+    return torch.stack(columns, dim=1)
+
+
+@torch.no_grad()
+def generator(path: lt.AnnealingPath, transport: Any, tau: float, with_corrector: bool = True) -> Tensor:
+    """``L + diag κ`` of the frozen process from the library's own rates, ``(q**N, q**N)``, row = from."""
+    x = states(path.model)
+    out = rates.evaluate(path, transport, x, torch.full((1,), tau, dtype=torch.float64))
+    matrix = torch.zeros(len(x), len(x), dtype=torch.float64)
+    matrix.scatter_add_(1, move_targets(path.model), out.rates.double().flatten(1))
+    return matrix + torch.diag(-out.exit_rate + (out.corrector if with_corrector else 0.0))
+
+
+def heat_bath_matrix(path: lt.AnnealingPath, tau: float) -> Tensor:
+    """Transition matrix of one sweep from the op's own site probabilities, colour after colour."""
+    model = path.model
+    x, n = states(model), model.q**model.lattice.sites
+    tables = (model.coupling.unsqueeze(0), model.bond_table, model.site_table.unsqueeze(0))
+    fields = reference.local_fields(x, *tables, model.lattice.periodic, torch.float64)
+    probabilities = reference.heat_bath_probabilities(fields, path.beta(tau)).flatten(2)
+    colours = model.lattice.colours().flatten()
+    sweep = torch.eye(n, dtype=torch.float64)
+    flat = x.flatten(1)
+    for colour in range(model.lattice.num_colours):
+        for site in (colours == colour).nonzero().squeeze(1).tolist():
+            update = torch.zeros(n, n, dtype=torch.float64)
+            for state in range(model.q):
+                y = flat.clone()
+                y[:, site] = state
+                update[torch.arange(n), index_of(y, model.q)] += probabilities[:, state, site]
+            sweep = sweep @ update
+    return sweep
+
+
+def sigma_threshold(tests: int, false_alarm: float = 1e-4) -> float:
+    """Two-sided normal threshold at which ``tests`` independent tests raise a false alarm with this probability."""
+    tail = torch.tensor(false_alarm / tests / 2, dtype=torch.float64)
+    return float(-math.sqrt(2.0) * torch.erfinv(2.0 * tail - 1.0))
+
+
+def compose(operators: Sequence[Tensor], start: Tensor) -> Tensor:
+    """A measure carried through operators; vectors multiply state by state."""
+    measure = start
+    for operator in operators:
+        measure = measure * operator if operator.ndim == 1 else measure @ operator
+    return measure
