@@ -13,6 +13,9 @@ Example
     True
 """
 
+import importlib
+from types import ModuleType
+
 from . import estimators, exact, kernels, networks, objectives, observables, rates, weights
 from .ctmc import Jump
 from .estimators import Estimate
@@ -52,6 +55,14 @@ __all__ = [
     "networks",
     "objectives",
     "observables",
+    "plotting",
     "rates",
     "weights",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    # Only figures need matplotlib.
+    if name == "plotting":
+        return importlib.import_module(f"{__name__}.plotting")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,7 +32,7 @@ class TrainingConfig:
         steps: optimiser steps in total.
         times: times a batch, stratified over [0, 1].
         walkers: configurations at each time.
-        learning_rate: of Adam at its peak; it rises over ``warmup`` steps and falls to 0 as a cosine.
+        learning_rate: of Adam (β₁ = 0.9, β₂ = 0.99) at its peak; it rises over ``warmup`` steps and falls to 0 as a cosine.
         warmup: steps.
         clip: largest norm of the gradient.
         buffer: configurations kept for each interval of the sampler.
@@ -47,8 +47,8 @@ class TrainingConfig:
 
     steps: int = 2000
     times: int = 16
-    walkers: int = 32
-    learning_rate: float = 2e-3
+    walkers: int = 16
+    learning_rate: float = 1e-2
     warmup: int = 100
     clip: float = 1.0
     buffer: int = 1024
@@ -136,7 +136,9 @@ class Trainer:
         self.sampler, self.config, self.network = sampler, config or TrainingConfig(), sampler.transport
         self.history = TrainingHistory()
         self.step = 0
-        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
+        self._optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, 0.99)
+        )
         intervals, shape = sampler.integrator.intervals, sampler.path.model.lattice.shape
         self._buffer = torch.zeros(
             intervals, self.config.buffer, *shape, dtype=sampler.path.model.dtype, device=sampler.device
@@ -228,7 +230,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         with exact_convolutions():
-            loss = physics_informed(self.sampler.path, self.sampler.transport, x, t)
+            loss = physics_informed(self.sampler.path, self.network, x, t)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
