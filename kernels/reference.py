@@ -218,7 +218,7 @@ def jump_step(
     events: Tensor,
     seed: int,
 ) -> JumpStep:
-    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move drawn from ``rates / R`` if ``T`` ended first."""
+    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``; if ``T`` ended first, a move from ``rates / R``."""
     words = philox(seed, Stream.JUMP, 0, events, 0, walkers, configurations.device)
     cumulative = rates.flatten(1).to(torch.float64).cumsum(1)
     exit_rate = cumulative[:, -1]

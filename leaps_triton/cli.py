@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import tyro
@@ -56,6 +56,8 @@ class Demo:
 
     def run(self) -> None:
         """Train, sample, print, and save."""
+        if self.walkers < 2:
+            raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
         for file in filter(None, (self.figure, self.json)):
             if not file.parent.is_dir():
                 raise ValueError(f"there is no folder {file.parent} to save {file.name} in; make it, or choose another")
@@ -104,17 +106,22 @@ class Demo:
             "backend": backend,
             "observables": _measure(ensemble),
             "config": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()},
-            "versions": {"leaps_triton": lt.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            "versions": {
+                "leaps_triton": lt.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
         }
         print(_table(result))
-        labels = {f"learned rates, {ensemble.evaluations:.0f} evaluations": ensemble}
-        labels[f"AIS, {ais.evaluations:.0f} sweeps"] = ais
-        figure = lt.plotting.overview(labels, history, title=f"{self.length} × {self.length} Ising model, β = {self.beta}")
-        figure.savefig(self.figure, dpi=120)
-        print(f"figure: {self.figure}")
         if self.json:
             self.json.write_text(json.dumps(result, indent=2) + "\n")
             print(f"results: {self.json}")
+        labels = {f"learned rates, {ensemble.evaluations:.0f} evaluations": ensemble}
+        labels[f"AIS, {ais.evaluations:.0f} sweeps"] = ais
+        title = f"{self.length} × {self.length} Ising model, β = {self.beta}"
+        figure = lt.plotting.overview(labels, history, title)
+        figure.savefig(self.figure, dpi=120)
+        print(f"figure: {self.figure}")
 
 
 def _device_name(device: torch.device) -> str:
@@ -139,6 +146,11 @@ def _measure(ensemble: lt.WeightedEnsemble) -> dict[str, dict[str, float | None]
     return measured
 
 
+def _yield(result: dict[str, Any], prefix: str) -> float:
+    """Effective walkers a second of sampling."""
+    return result["config"]["walkers"] * result[f"{prefix}ess"] / result["ais_seconds" if prefix else "sample_seconds"]
+
+
 def _table(result: dict[str, Any]) -> str:
     log_z = lt.Estimate(result["log_z"], result["log_z_error"])
     exact = result["log_z_exact"]
@@ -154,6 +166,7 @@ def _table(result: dict[str, Any]) -> str:
         f"{'ESS':17}{result['ess']:22.4f}{result['ais_ess']:12.4f}",
         f"{'Var[A]':17}{result['log_weight_variance']:22.4f}{result['ais_log_weight_variance']:12.4f}",
         f"{'evaluations':17}{result['evaluations']:22.1f}{result['ais_evaluations']:12.1f}",
+        f"{'effective/s':17}{_yield(result, ''):22.0f}{_yield(result, 'ais_'):12.0f}",
         f"{'sampling, s':17}{result['sample_seconds']:22.1f}{result['ais_seconds']:12.1f}",
         f"{'training, s':17}{result['train_seconds']:22.1f}{0.0:12.1f}",
         "",
@@ -161,13 +174,10 @@ def _table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-_COMMANDS = {"demo": Demo}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad option or value ends in one sentence and a non-zero status."""
     chosen = tyro.extras.subcommand_cli_from_dict(
-        {name: command for name, command in _COMMANDS.items()},
+        {"demo": Demo},
         prog="leaps-triton",
         description="Samples and free energies of lattice models by learned jump processes with exact weights.",
         args=arguments,

@@ -42,11 +42,11 @@ class JumpInfo(NamedTuple):
 class Jump:
     """The jump process with rates frozen in each interval: exact dynamics, exact weights at any number of intervals.
 
-    The grid ``0 = t_0 < … < t_N = 1`` has one frozen time ``τ_n`` an interval, its midpoint. On entering interval ``n``,
-    ``A += log ρ̃_{τ_n}(x) - log ρ̃_{τ_{n-1}}(x)`` with ``τ_{-1} = 0``; then the chain with rates ``[G(x, τ_n)]_+`` runs for
-    ``t_{n+1} - t_n`` while ``A`` grows by ``κ_{τ_n}(x)`` a unit of time; after the last interval
-    ``A += log ρ̃_1(x) - log ρ̃_{τ_{N-1}}(x)``. Then ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, for every network,
-    trained or not, and every grid.
+    The grid ``0 = t_0 < … < t_N = 1`` has one frozen time ``τ_n`` an interval, its midpoint. On entering interval
+    ``n``, ``A += log ρ̃_{τ_n}(x) - log ρ̃_{τ_{n-1}}(x)`` with ``τ_{-1} = 0``; then the chain with rates ``[G(x,
+    τ_n)]_+`` runs for ``t_{n+1} - t_n`` while ``A`` grows by ``κ_{τ_n}(x)`` a unit of time; after the last interval
+    ``A += log ρ̃_1(x) - log ρ̃_{τ_{N-1}}(x)``. Then ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, for every
+    network, trained or not, and every grid.
 
     Arguments
         intervals: their number, on a uniform grid, or the increasing times ``0, …, 1``.
@@ -90,7 +90,7 @@ class Jump:
 
     @property
     def densities(self) -> Tensor:
-        """Times whose density the weights aim at, one after another: ``0, τ_0, …, τ_{N-1}, 1``, float64 ``(N + 2,)``."""
+        """Times whose density the weights aim at in turn: ``0, τ_0, …, τ_{N-1}, 1``, float64 ``(N + 2,)``."""
         return torch.cat([self.times[:1], self.frozen, self.times[-1:]])
 
     def init(self, configurations: Tensor, walkers: Tensor) -> JumpState:
@@ -100,7 +100,7 @@ class Jump:
         return JumpState(configurations, zeros, counts - 1, zeros, walkers, counts)
 
     def enter(self, state: JumpState, path: AnnealingPath) -> tuple[JumpState, Tensor]:
-        """Every walker at the end of its interval enters the next, or finishes; also a bool ``(walkers,)``: which did."""
+        """Every walker at the end of its interval enters the next, or finishes; also which did, bool ``(walkers,)``."""
         device = state.walkers.device
         densities = self.densities.to(device)
         # One entry more, for the walkers that finish: no time left.
@@ -155,10 +155,10 @@ class Jump:
         where = f"walker {walker} at t = {float(self.frozen[min(interval, self.intervals - 1)]):.6g}"
         if bool(bad.any()):
             raise RuntimeError(
-                f"{where}: exit rate {rate:g} and corrector {corrector:g} must be finite; the network's output there is "
-                f"too large or not a number (train longer, or with a smaller learning_rate)"
+                f"{where}: exit rate {rate:g} and corrector {corrector:g} must be finite; the network's output there "
+                f"is too large or not a number (train longer, or with a smaller learning_rate)"
             )
         raise RuntimeError(
-            f"{where} has needed more than max_events = {limit} evaluations, exit rate {rate:g}; its rates are too large "
-            f"for this lattice (train longer), or raise Jump(max_events=)"
+            f"{where} has needed more than max_events = {limit} evaluations, exit rate {rate:g}; its rates are too "
+            f"large for this lattice (train longer), or raise Jump(max_events=)"
         )

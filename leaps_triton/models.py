@@ -3,8 +3,9 @@
 ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once; the target is ``ρ ∝ exp(-β H)``. A configuration is
 int8 ``(walkers, *shape)`` with values ``0 … q-1``; a local move ``(i, k)`` takes ``x_i`` to ``(x_i + k) mod q``.
 
-Two protocols are open to models of a user's own. An :class:`EnergyModel` has ``lattice``, ``q``, ``beta`` and ``energy``;
-every sampler runs it, slowly, through :func:`complete`. A :class:`Model` adds what samplers need to be fast.
+Two protocols are open to models of a user's own. An :class:`EnergyModel` has ``lattice``, ``q``, ``beta`` and
+``energy``; every sampler runs it, slowly, through :func:`complete`. A :class:`Model` adds what samplers need to be
+fast.
 """
 
 import math
@@ -127,16 +128,16 @@ class _Tables(NamedTuple):
 class PairModel:
     """Any pair interaction of neighbouring sites, with couplings a bond and a field a site.
 
-    ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, ``i`` the site and ``j`` its neighbour in positive
-    direction, so that ``φ`` need not be symmetric.
+    ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, ``i`` the site and ``j`` its neighbour in
+    positive direction, so that ``φ`` need not be symmetric.
 
     Arguments
         shape: lattice lengths, one to four directions.
         beta: inverse temperature, in units of 1/energy.
         bond_table: ``φ``, ``(q, q)``.
         site_table: ``h``, ``(q,)`` for all sites or ``(q, *shape)``; None for no field.
-        coupling: ``J``, a number, or ``(ndim, *shape)`` with entry ``[d, i]`` the bond from site ``i`` in positive direction
-            ``d`` (entries that leave an open boundary are ignored).
+        coupling: ``J``, a number, or ``(ndim, *shape)`` with entry ``[d, i]`` the bond from site ``i`` in positive
+            direction ``d`` (entries that leave an open boundary are ignored).
         periodic: one bool, or one a direction.
         spins: vector of every state, ``(q, n)``, whose lattice mean is the magnetisation; None for ±1 (q = 2) or the
             unit vectors of a simplex (q > 2).

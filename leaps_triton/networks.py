@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,17 @@ class _Model(Protocol):
 
 
 class _Conditions(Protocol):
+    @property
+    def t(self) -> Tensor: ...
+    @property
+    def beta(self) -> Tensor: ...
+    @property
+    def coupling(self) -> Tensor: ...
+    @property
+    def field(self) -> Tensor: ...
+
+
+class _Piece(NamedTuple):
     t: Tensor
     beta: Tensor
     coupling: Tensor
@@ -111,13 +122,13 @@ class _FourierTables:
 class HollowConv(nn.Module):
     """Hollow convolution and global context, then a pointwise network with time embedding.
 
-    Features of site ``i``, none of which reads ``x_i``: a ``K × … × K`` convolution whose centre tap is masked; the local
-    field ``Σ_j J_ij [x_j = a]``; the leave-one-out magnetisation; the leave-one-out Fourier sums
-    ``Σ_{j≠i} [x_j = a] cos, sin(k·(r_j - r_i))`` of the longest waves. A three-layer SiLU network, conditioned on ``t`` and
-    ``β_t``, maps them to one value ``f_a(i)`` a state, to which a multiple of the local field is added, and
-    ``G_k(i) = f_{x_i+k}(i) - f_{x_i}(i)``. Sums over the lattice are sums of integers, so local equivariance holds bit for
-    bit wherever the convolution sums directly (torch on a CPU does). Translation equivariant on periodic lattices, up to
-    the rounding of the Fourier tables (at most 2⁻¹⁰).
+    Features of site ``i``, none of which reads ``x_i``: a ``K × … × K`` convolution whose centre tap is masked; the
+    local field ``Σ_j J_ij [x_j = a]``; the leave-one-out magnetisation; the leave-one-out Fourier sums
+    ``Σ_{j≠i} [x_j = a] cos, sin(k·(r_j - r_i))`` of the longest waves. A three-layer SiLU network, conditioned on ``t``
+    and ``β_t``, maps them to one value ``f_a(i)`` a state, to which a multiple of the local field is added, and
+    ``G_k(i) = f_{x_i+k}(i) - f_{x_i}(i)``. Sums over the lattice are sums of integers, so local equivariance holds bit
+    for bit wherever the convolution sums directly (torch on a CPU does). Translation equivariant on periodic lattices,
+    up to the rounding of the Fourier tables (at most 2⁻¹⁰).
 
     Arguments
         model: gives ``q``, the number of dimensions and the boundaries; couplings, field and β come with each call.
@@ -128,14 +139,15 @@ class HollowConv(nn.Module):
         seed: of the initial parameters.
 
     Call
-        ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision of the parameters, for
-        any shape of the model's dimension that is larger than the radius.
+        ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision of the parameters,
+        for any shape of the model's dimension that is larger than the radius.
 
     Raises
         ValueError: an even or too large kernel, or configurations of another dimension.
 
     References
-        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for local equivariance and hollow convolutions.
+        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for local equivariance and hollow
+        convolutions.
 
     Example
         >>> import leaps_triton as lt
@@ -203,7 +215,8 @@ class HollowConv(nn.Module):
             if wraps and length <= radius:
                 raise ValueError(
                     f"kernel_size {self.kernel_size} has radius {radius}, which reaches around a periodic direction of "
-                    f"length {length} back to the site itself; use kernel_size <= {2 * length - 1} (shape {tuple(shape)})"
+                    f"length {length} back to the site itself; use kernel_size <= {2 * length - 1} "
+                    f"(shape {tuple(shape)})"
                 )
 
     def _tables(self, shape: tuple[int, ...], device: torch.device) -> _FourierTables:
@@ -221,7 +234,7 @@ class HollowConv(nn.Module):
 
     def _sums(self, configurations: Tensor, embedded: Tensor, conditions: _Conditions) -> tuple[Tensor, list[Tensor]]:
         """The local field ``(walkers, q, sites)``, and it and the sums over the lattice as features, channels first."""
-        walkers, *shape = configurations.shape
+        shape = configurations.shape[1:]
         dtype, sites = embedded.dtype, math.prod(shape)
         identity = torch.eye(self.q, dtype=dtype, device=embedded.device)
         no_field = torch.zeros(1, self.q, *[1] * self.ndim, dtype=dtype, device=embedded.device)
@@ -278,6 +291,7 @@ class HollowConv(nn.Module):
         pieces = []
         for start in range(0, len(configurations), walkers):
             rows = slice(start, start + walkers)
-            own = [c[rows] if len(c) > 1 else c for c in conditions]
-            pieces.append(self._network(configurations[rows], type(conditions)(*own)))
+            own = (conditions.t, conditions.beta, conditions.coupling, conditions.field)
+            piece = _Piece(*(value[rows] if len(value) > 1 else value for value in own))
+            pieces.append(self._network(configurations[rows], piece))
         return torch.cat(pieces)

@@ -21,7 +21,7 @@ def residual(path: AnnealingPath, transport: Transport, configurations: Tensor, 
 
 
 def physics_informed(path: AnnealingPath, transport: Transport, configurations: Tensor, t: Tensor) -> Tensor:
-    """Mean over times of the variance of ``ξ_t`` over configurations: ``E (ξ_t(x) - c_t)²`` with the batch mean as ``c_t``.
+    """``E (ξ_t(x) - c_t)²`` with the batch mean as ``c_t``: its variance over configurations, mean over times.
 
     At the optimum, on data of ``ρ_t``, ``c_t = ∂_t log Z_t``; zero means weights without variance.
 
@@ -30,8 +30,8 @@ def physics_informed(path: AnnealingPath, transport: Transport, configurations: 
         t: float64 ``(times,)``.
 
     References
-        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025); Ou, Zhang, Li, *DNFS*, arXiv:2505.17741 (2025),
-        for the batch mean as control variate.
+        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025); Ou, Zhang, Li, *DNFS*, arXiv:2505.17741
+        (2025), for the batch mean as control variate.
     """
     times, walkers = configurations.shape[:2]
     xi = residual(path, transport, configurations.flatten(0, 1), t.repeat_interleave(walkers))

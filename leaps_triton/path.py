@@ -65,8 +65,8 @@ class AnnealingPath:
         model: the target; any :class:`~leaps_triton.models.EnergyModel`.
         start: None for the uniform distribution (then ``β_0`` must be 0), or an object with ``log_z`` and
             ``sample(walkers, seed)`` that draws exactly from ``exp(-β_0 H)``.
-        schedule: ``f`` with ``β_t = f(t) β``, a function of float64 tensors that autograd can differentiate, ``f(1) = 1``;
-            None for ``f(t) = t``.
+        schedule: ``f`` with ``β_t = f(t) β``, a function of float64 tensors that autograd can differentiate, ``f(1) =
+            1``; None for ``f(t) = t``.
 
     Raises
         ValueError: a schedule that does not end at 1 or does not begin at the start.

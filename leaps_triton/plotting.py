@@ -16,7 +16,7 @@ __all__ = ["ess_along_path", "overview", "snapshots", "training_curve", "weight_
 
 
 def snapshots(axes: Axes, ensemble: WeightedEnsemble, rows: int = 3, columns: int = 5) -> None:
-    """Configurations drawn with probability proportional to their weight; two-dimensional slices in higher dimensions."""
+    """Configurations drawn in proportion to their weights; slices of two dimensions where there are more."""
     walkers = len(ensemble.log_weights)
     shares = torch.softmax(ensemble.log_weights, dim=0).cumsum(0).cpu()
     # Systematic: equally spaced thresholds, so that the picture is the same every time.
@@ -40,7 +40,9 @@ def snapshots(axes: Axes, ensemble: WeightedEnsemble, rows: int = 3, columns: in
 def weight_histogram(axes: Axes, ensembles: dict[str, WeightedEnsemble]) -> None:
     """Histograms of ``A - log mean e^A``, whose weighted mean is 1 on the exponential scale; one curve an ensemble."""
     centred = {
-        label: (e.log_weights - (torch.logsumexp(e.log_weights, 0) - torch.tensor(float(len(e.log_weights))).log())).cpu()
+        label: (
+            e.log_weights - (torch.logsumexp(e.log_weights, 0) - torch.tensor(float(len(e.log_weights))).log())
+        ).cpu()
         for label, e in ensembles.items()
     }
     low = min(float(torch.quantile(a, 0.002)) for a in centred.values())
@@ -83,9 +85,7 @@ def training_curve(axes: Axes, history: TrainingHistory) -> None:
         right.set_ylim(0.0, 1.05)
 
 
-def overview(
-    ensembles: dict[str, WeightedEnsemble], history: TrainingHistory, title: str | None = None
-) -> Figure:
+def overview(ensembles: dict[str, WeightedEnsemble], history: TrainingHistory, title: str | None = None) -> Figure:
     """Snapshots of the first ensemble, weights, ESS along the path, and the training curve; save it with ``savefig``.
 
     Arguments

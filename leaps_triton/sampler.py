@@ -1,4 +1,4 @@
-"""The assembly: walkers follow the path, are moved by the transport and by invariant kernels, and are weighed exactly."""
+"""The assembly: walkers follow the path, moved by the transport and by invariant kernels, and are weighed exactly."""
 
 import itertools
 from collections.abc import Callable

@@ -32,7 +32,8 @@ class TrainingConfig:
         steps: optimiser steps in total.
         times: times a batch, stratified over [0, 1].
         walkers: configurations at each time.
-        learning_rate: of Adam (β₁ = 0.9, β₂ = 0.99) at its peak; it rises over ``warmup`` steps and falls to 0 as a cosine.
+        learning_rate: of Adam (β₁ = 0.9, β₂ = 0.99) at its peak; it rises over ``warmup`` steps and falls to 0 as a
+            cosine.
         warmup: steps.
         clip: largest norm of the gradient.
         buffer: configurations kept for each interval of the sampler.
@@ -109,8 +110,8 @@ class TrainingDiverged(RuntimeError):
 class Trainer:
     """Trains ``sampler.transport`` in place on :func:`~leaps_triton.objectives.physics_informed`.
 
-    The data are configurations of a replay buffer with one part for each interval of the sampler's integrator, filled by
-    rollouts with heat-bath sweeps at the boundaries (the first rollout has sweeps only) and refreshed by sweeps at
+    The data are configurations of a replay buffer with one part for each interval of the sampler's integrator, filled
+    by rollouts with heat-bath sweeps at the boundaries (the first rollout has sweeps only) and refreshed by sweeps at
     every use. All randomness comes from the configuration's seed, so a run can be repeated.
 
     Arguments
@@ -136,9 +137,7 @@ class Trainer:
         self.sampler, self.config, self.network = sampler, config or TrainingConfig(), sampler.transport
         self.history = TrainingHistory()
         self.step = 0
-        self._optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, 0.99)
-        )
+        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, 0.99))
         intervals, shape = sampler.integrator.intervals, sampler.path.model.lattice.shape
         self._buffer = torch.zeros(
             intervals, self.config.buffer, *shape, dtype=sampler.path.model.dtype, device=sampler.device
@@ -199,7 +198,7 @@ class Trainer:
         sampler.run_block(torch.arange(count), self._seed(_ROLLOUT_SEED), keep)
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """Configurations ``(times, walkers, *shape)`` and their times, after a refreshing sweep that goes to the buffer."""
+        """Configurations ``(times, walkers, *shape)`` and their times, after sweeps that the buffer keeps."""
         config, device = self.config, self.sampler.device
         words = self._words(_TIMES, config.times)
         stratum = torch.arange(config.times, dtype=torch.float64)
@@ -261,9 +260,9 @@ class Trainer:
             else f"loss {loss}, gradient {norm}"
         )
         raise TrainingDiverged(
-            f"training diverged at step {self.step} ({what}); lower learning_rate (now {self.config.learning_rate:g}) or "
-            f"clip (now {self.config.clip:g}), or raise warmup (now {self.config.warmup}). The transport holds its last "
-            f"good parameters, and the exception's history all steps before",
+            f"training diverged at step {self.step} ({what}); lower learning_rate (now {self.config.learning_rate:g}) "
+            f"or clip (now {self.config.clip:g}), or raise warmup (now {self.config.warmup}). The transport holds its "
+            f"last good parameters, and the exception's history all steps before",
             self.history,
         )
 

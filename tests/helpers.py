@@ -66,7 +66,7 @@ def generator(path: lt.AnnealingPath, transport: Any, tau: float, with_corrector
 
 def heat_bath_matrix(path: lt.AnnealingPath, tau: float) -> Tensor:
     """Transition matrix of one sweep from the op's own site probabilities, colour after colour."""
-    model = path.model
+    model: Any = path.model
     x, n = states(model), model.q**model.lattice.sites
     tables = (model.coupling.unsqueeze(0), model.bond_table, model.site_table.unsqueeze(0))
     fields = reference.local_fields(x, *tables, model.lattice.periodic, torch.float64)

@@ -28,11 +28,11 @@ def random_configurations(model: PairModel, walkers: int, seed: int = 0) -> Tens
     return torch.randint(model.q, shape, generator=generator, dtype=torch.int8)
 
 
-def moved(configurations: Tensor, site: Site, shift: int, q: int) -> Tensor:
-    """``x^{(i,k)}`` of every walker."""
-    result = configurations.long()
-    result[(slice(None), *site)] = (result[(slice(None), *site)] + shift) % q
-    return result.to(torch.int8)
+def moved(configurations: Tensor, site: int, shift: int, q: int) -> Tensor:
+    """``x^{(i,k)}`` of every walker, ``i`` the site's flat index."""
+    flat = configurations.flatten(1).long()
+    flat[:, site] = (flat[:, site] + shift) % q
+    return flat.to(torch.int8).view_as(configurations)
 
 
 class Case(NamedTuple):
@@ -138,7 +138,7 @@ def differences(model: PairModel, configurations: Tensor) -> Tensor:
     rows = [
         model.energy(moved(configurations, site, k, model.q)) - energy
         for k in range(1, model.q)
-        for site in itertools.product(*map(range, shape))
+        for site in range(model.lattice.sites)
     ]
     return torch.stack(rows, dim=1).view(len(configurations), model.q - 1, *shape)
 
@@ -394,7 +394,7 @@ def test_completed_heat_bath_draws_the_same_states(model: PairModel) -> None:
     "model",
     [
         Potts((2, 2), 3, 0.3, field=[0.3, 0.0, -0.4]),
-        EdwardsAnderson((2, 3), 0.4, disorder="gaussian", seed=1, field=0.3, periodic=(False, True)),
+        EdwardsAnderson((2, 3), 0.4, disorder="gaussian", seed=7, field=0.3, periodic=(False, True)),
     ],
     ids=repr,
 )

@@ -1,0 +1,180 @@
+"""Training: losses, reproducibility, continuation, failures that lose nothing, and that it learns."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+import leaps_triton as lt
+from helpers import random_network, small_models, states
+from leaps_triton import exact, objectives
+
+MODEL = lt.Ising((4, 4), beta=0.4)
+
+
+def make(steps: int = 12, seed: int = 0, **options: Any) -> lt.Trainer:
+    path = lt.AnnealingPath(MODEL)
+    network = lt.HollowConv(MODEL, kernel_size=3, channels=8, width=16, modes=1, seed=0)
+    sampler = lt.Sampler(path, network, integrator=lt.Jump(6), block=64, device="cpu")
+    settings: dict[str, Any] = {"times": 6, "walkers": 8, "buffer": 32, "rollout": 16, "rollout_every": 5, "warmup": 4}
+    return lt.Trainer(sampler, lt.TrainingConfig(steps=steps, seed=seed, **{**settings, **options}))
+
+
+def parameters(trainer: lt.Trainer) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in trainer.network.parameters()])
+
+
+def test_residual_has_the_mean_of_the_energy_derivative_under_the_law() -> None:
+    """E_ρ[κ] = 0, so E_ρ[ξ] = ∂_t log Z_t for every network: here by enumeration against a finite difference."""
+    for model in small_models().values():
+        path, t, h = lt.AnnealingPath(model), 0.6, 1e-5
+        law = exact.enumerate_model(model, beta=t * model.beta).log_probabilities.exp()
+        with torch.no_grad():
+            time = torch.tensor([t], dtype=torch.float64)
+            xi = objectives.residual(path, random_network(model), states(model), time)
+        above, below = (exact.enumerate_model(model, beta=s * model.beta).log_z for s in (t + h, t - h))
+        assert float(law @ xi) == pytest.approx((above - below) / (2 * h), abs=1e-6)
+        assert float(xi.std()) > 0.1
+
+
+def test_physics_informed_is_the_mean_variance_at_equal_times() -> None:
+    path, network = lt.AnnealingPath(MODEL), random_network(MODEL)
+    x = path.start.sample(torch.arange(10), seed=0).view(2, 5, 4, 4)
+    t = torch.tensor([0.2, 0.9], dtype=torch.float64)
+    with torch.no_grad():
+        loss = float(objectives.physics_informed(path, network, x, t))
+        each = [objectives.residual(path, network, x[i], t[i : i + 1]) for i in range(2)]
+    assert loss == pytest.approx(sum(float(((xi - xi.mean()) ** 2).sum() / 4) for xi in each) / 2, rel=1e-12)
+
+
+def test_gradient_of_the_loss() -> None:
+    path, network = lt.AnnealingPath(MODEL), random_network(MODEL)
+    x = path.start.sample(torch.arange(12), seed=0).view(3, 4, 4, 4)
+    t = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
+    weight = network.readout.weight
+
+    def loss_of(value: torch.Tensor) -> torch.Tensor:
+        state = {"readout.weight": value}
+
+        def transport(configurations: torch.Tensor, conditions: lt.Conditions) -> torch.Tensor:
+            out: torch.Tensor = torch.func.functional_call(network, state, (configurations, conditions))
+            return out.double()
+
+        return objectives.physics_informed(path, _Double(transport), x, t)
+
+    assert torch.autograd.gradcheck(loss_of, (weight.detach().clone().requires_grad_(),), atol=1e-5, rtol=1e-4)
+
+
+class _Double(torch.nn.Module):
+    """A transport whose precision is float64."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function, self.unused = function, torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def forward(self, configurations: torch.Tensor, conditions: lt.Conditions) -> torch.Tensor:
+        out: torch.Tensor = self.function(configurations, conditions)
+        return out
+
+
+def test_training_is_reproducible() -> None:
+    one, two, other = make(), make(), make(seed=1)
+    assert one.run().loss == two.run().loss
+    assert torch.equal(parameters(one), parameters(two))
+    assert other.run().loss != one.history.loss
+
+
+def test_training_goes_on_bit_for_bit_where_it_stopped() -> None:
+    whole, halves = make(), make()
+    whole.run()
+    halves.run(7)
+    assert halves.step == 7
+    halves.run()
+    assert torch.equal(parameters(whole), parameters(halves))
+    assert whole.history == halves.history
+    assert len(halves.run().loss) == 12
+
+
+def test_training_does_not_depend_on_the_global_generator() -> None:
+    one, two = make(), make()
+    torch.manual_seed(1)
+    one.run()
+    torch.manual_seed(2)
+    two.run()
+    assert torch.equal(parameters(one), parameters(two))
+
+
+def test_it_learns() -> None:
+    """A small network, a few seconds: ESS from far below to above 0.9, and log Z within four errors."""
+    trainer = make(steps=250, walkers=16, learning_rate=2e-2, evaluate_every=250, rollout_every=100, warmup=20)
+    before = trainer.sampler.sample(512, seed=9).ess
+    history = trainer.run()
+    after = trainer.sampler.sample(512, seed=9)
+    assert before < 0.6
+    assert after.ess > 0.9
+    assert history.evaluation_step == [250]
+    assert history.evaluation_ess[0] > 0.9
+    assert abs(after.log_z - exact.log_z(MODEL)) < 4 * after.log_z_error
+    assert abs(history.evaluation_log_z[0] - exact.log_z(MODEL)) < 4 * history.evaluation_log_z_error[0]
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    rates = make(steps=20, warmup=5).run().learning_rate
+    assert rates[0] < rates[2] < rates[4]
+    assert rates[4] > rates[10] > rates[19] > 0
+    assert max(rates) <= 1e-2
+
+
+def test_evaluations_use_fresh_seeds() -> None:
+    history = make(steps=9, evaluate_every=3, evaluation_walkers=64, learning_rate=1e-12).run()
+    assert history.evaluation_step == [3, 6, 9]
+    assert len(set(history.evaluation_log_z)) == 3
+    assert set(history.as_dict()) == set(vars(history))
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_harms() -> None:
+    trainer = make(steps=12)
+    trainer.run(3)
+    good = parameters(trainer)
+    trainer._good = trainer._snapshot()
+    with torch.no_grad():
+        trainer.network.get_parameter("readout.weight")[0, 0] = math.nan
+    with pytest.raises(lt.TrainingDiverged, match=r"diverged at step 3 \(loss nan.*lower learning_rate") as caught:
+        trainer.run()
+    assert torch.equal(parameters(trainer), good)
+    assert len(caught.value.history.loss) == 3
+
+
+def test_a_loss_that_explodes_stops() -> None:
+    trainer = make(steps=60, divergence=5.0)
+    trainer.run(25)
+    with torch.no_grad():
+        trainer.network.get_parameter("readout.weight").mul_(300.0)
+    with pytest.raises(lt.TrainingDiverged, match=r"mean loss .* times its lowest"):
+        trainer.run()
+    assert parameters(trainer).isfinite().all()
+    assert math.isfinite(trainer.sampler.sample(64, seed=0).log_z)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
+        ({"walkers": 1}, "walkers must be an integer of at least 2"),
+        ({"learning_rate": math.nan}, "learning_rate must be a positive number"),
+        ({"learning_rate": -1.0}, "learning_rate must be"),
+        ({"rollout": 65}, "rollout must be at most the buffer of 32"),
+        ({"seed": -1}, "seed must be an integer"),
+        ({"warmup": 1.5}, "warmup must be an integer"),
+    ],
+)
+def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**options)
+
+
+def test_a_transport_without_parameters_is_refused() -> None:
+    sampler = lt.Sampler(lt.AnnealingPath(MODEL), None, mcmc=lt.HeatBath(), device="cpu")
+    with pytest.raises(ValueError, match="must be an nn.Module with parameters"):
+        lt.Trainer(sampler)
