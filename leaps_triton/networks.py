@@ -24,6 +24,10 @@ __all__ = ["HollowConv", "exact_convolutions"]
 _CHUNK_SITES = 16384
 _TIME_CHANNELS = 16
 
+# glibc hands freed blocks back to the system, and fetches them again page by page, until it has seen a block of up to
+# 32 MiB freed. Seeing one here halves the time of a network evaluation on a CPU; no page of it is ever touched.
+torch.empty(31 * 2**20, dtype=torch.uint8)
+
 
 class _Model(Protocol):
     lattice: Lattice
@@ -265,14 +269,21 @@ class HollowConv(nn.Module):
         field = field[:, 1:] - field[:, :1] if self.q == 2 else field - field.mean(1, keepdim=True)
         field = field.expand(walkers, -1, *shape)
         time = self.time(torch.stack([conditions.t, conditions.beta], dim=1).to(embedded.dtype))
-        time = time.unsqueeze(2).expand(walkers, -1, math.prod(shape))
         with exact_convolutions():
-            convolved = _convolve(padded, self.conv * self.mask)
-        features = [convolved, *sums, field, time]
-        hidden = self.first(torch.cat([f.flatten(2).transpose(1, 2) for f in features], dim=2))
+            convolved = _convolve(padded, self.conv * self.mask).flatten(2).transpose(1, 2)
+        features = torch.cat([*sums, field.flatten(2)], dim=1)
+        # One linear layer of all features, without laying them side by side in memory.
+        parts = (convolved.shape[2], features.shape[1], time.shape[1])
+        of_conv, of_features, of_time = self.first.weight.T.split(parts)
+        hidden = torch.baddbmm(
+            (time @ of_time).unsqueeze(1), features.transpose(1, 2), of_features.expand(walkers, -1, -1)
+        )
+        hidden = torch.addmm(hidden.flatten(0, 1), convolved.flatten(0, 1), of_conv)
         reuse = not torch.is_grad_enabled()
         hidden = self.hidden(F.silu(hidden, inplace=reuse))
-        values = self.readout(F.silu(hidden, inplace=reuse)).transpose(1, 2) + self.skip * counts
+        values = (
+            self.readout(F.silu(hidden, inplace=reuse)).view(walkers, -1, self.q).transpose(1, 2) + self.skip * counts
+        )
         return values.view(walkers, self.q, *shape)
 
     def _network(self, configurations: Tensor, conditions: _Conditions) -> Tensor:
