@@ -154,6 +154,7 @@ def test_pull_is_the_signed_distance_in_errors() -> None:
         (torch.zeros(5, 3), torch.zeros(5), None, r"values of shape \(5, 3\) need function=.*their 3 means"),
         (torch.zeros(5, 3), torch.zeros(5), lambda means: means, r"function must map means \(..., k\) to \(...\)"),
         (torch.zeros(5, 3), torch.zeros(5), lambda means: means.sum(), r"function must map means"),
+        (torch.zeros(5), torch.zeros(5), lambda means: means.reshape(-1), r"function must map means"),
         (torch.zeros(5), torch.zeros(5, 2), None, r"log_weights.*got \(5, 2\)"),
         (torch.zeros(5), torch.tensor(0.0), None, r"log_weights.*got \(\)"),
     ],

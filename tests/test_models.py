@@ -282,7 +282,7 @@ def test_disorder_is_a_function_of_the_seed() -> None:
 
 
 def test_pm1_disorder_is_balanced_and_uncorrelated() -> None:
-    coupling = EdwardsAnderson((64, 64), 0.4, seed=1).coupling
+    coupling = EdwardsAnderson((240, 250), 0.4, seed=1).coupling
     n = coupling.numel()
     assert coupling.abs().eq(1.0).all()
     assert abs(coupling.mean().item()) < 5 / math.sqrt(n)
@@ -292,7 +292,7 @@ def test_pm1_disorder_is_balanced_and_uncorrelated() -> None:
 
 
 def test_gaussian_disorder_is_normal() -> None:
-    coupling = EdwardsAnderson((64, 64), 0.4, disorder="gaussian", seed=2).coupling
+    coupling = EdwardsAnderson((240, 250), 0.4, disorder="gaussian", seed=2).coupling
     n = coupling.numel()
     # E g = 0, E g² = 1, E g³ = 0, E g⁴ = 3 with variances 1, 2, 15, 96.
     for power, (mean, variance) in enumerate([(0, 1), (1, 2), (0, 15), (3, 96)], start=1):
