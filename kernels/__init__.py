@@ -54,8 +54,10 @@ def _check_model(
     beta: Tensor | None,
     periodic: Sequence[bool],
 ) -> None:
-    walkers, *shape = configurations.shape
-    q = bond_table.shape[0]
+    if configurations.is_floating_point() or configurations.is_complex():
+        raise ValueError(f"configurations must be integers, got {configurations.dtype}")
+    walkers, *shape = configurations.shape or (0,)
+    q = bond_table.shape[0] if bond_table.ndim else 0
     if len(shape) != len(periodic) or not 1 <= len(shape) <= 4:
         raise ValueError(
             f"configurations must be (walkers, *shape) with {len(periodic)} lattice axes (1 to 4), "
@@ -225,7 +227,8 @@ def heat_bath_sweeps(
 ) -> Tensor:
     """Heat-bath sweeps: each site redrawn from its law given its neighbours, one colour class after another.
 
-    Leaves ``exp(-β H)`` invariant, for a per-walker β too.
+    Leaves ``exp(-β H)`` invariant, for a per-walker β too. Probabilities are float32 and random numbers odd multiples
+    of 2⁻²⁴, so that a state of a probability below that is drawn with the probability 0 or 2⁻²³.
 
     Arguments
         configurations … periodic: see the module.

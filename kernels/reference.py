@@ -78,9 +78,12 @@ def philox(
     walker: Tensor | int,
     device: torch.device | None = None,
 ) -> Words:
-    """Philox4x32-10 of key ``(seed, stream)`` and counter ``(site, event, draw, walker)``, broadcast together."""
-    counter = [torch.as_tensor(c, dtype=torch.int64, device=device) for c in (site, event, draw, walker)]
-    key = [int(seed), int(stream)]
+    """Philox4x32-10 of key ``(seed, stream)`` and counter ``(site, event, draw, walker)``, broadcast together.
+
+    Four words in [0, 2³²) as int64; of each argument the lower 32 bits count.
+    """
+    counter = [torch.as_tensor(c, dtype=torch.int64, device=device) & _WORD for c in (site, event, draw, walker)]
+    key = [int(seed) & _WORD, int(stream) & _WORD]
     for _ in range(10):
         # Products wrap modulo 2**64, so the masked arithmetic shift is the exact upper half.
         first, second = counter[0] * _MULTIPLIERS[0], counter[2] * _MULTIPLIERS[1]

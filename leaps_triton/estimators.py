@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .weights import normalised
+from .weights import leave_one_out_sums, normalised
 
 __all__ = ["Estimate", "weighted_estimate"]
 
@@ -30,7 +30,7 @@ class Estimate(NamedTuple):
         if not 0.0 < self.error < float("inf"):
             return f"{self.value:.6g} ± {self.error:.2g}"
         # Two significant digits of the error fix the digits of both.
-        digits = max(0, 1 - int(torch.floor(torch.log10(torch.tensor(self.error, dtype=torch.float64)))))
+        digits = max(0, 1 - int(f"{self.error:.1e}".partition("e")[2]))
         return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
 
 
@@ -54,6 +54,8 @@ def weighted_estimate(
         >>> print(weighted_estimate(torch.tensor([1.0, 2.0, 3.0]), torch.zeros(3)))
         2.00 ± 0.58
     """
+    if log_weights.ndim != 1:
+        raise ValueError(f"log_weights must have shape (walkers,), got {tuple(log_weights.shape)}")
     n = len(log_weights)
     if n < 2:
         raise ValueError(f"an error bar needs at least 2 walkers, got {n}")
@@ -66,7 +68,7 @@ def weighted_estimate(
     share = normalised(log_weights).view(n, *[1] * (values.ndim - 1))
     weighted = share * values.double()
     mean = weighted.sum(0)
-    left_out = (mean - weighted) / (1.0 - share)
+    left_out = leave_one_out_sums(weighted) / leave_one_out_sums(share)
     if function is not None:
         mean, left_out = function(mean), function(left_out)
     if mean.ndim != 0 or left_out.shape != (n,):

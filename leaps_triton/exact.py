@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .lattice import Lattice
-from .models import EnergyModel, Observable, PairModel
+from .models import EnergyModel, Observable, PairModel, complete
 
 __all__ = [
     "Enumeration",
@@ -243,6 +243,7 @@ def expectation(model: EnergyModel, observable: Observable) -> Tensor:
         >>> expectation(Ising((3, 3), beta=0.3), lambda x, model: x.double().mean((1, 2)))
         tensor(0.5000, dtype=torch.float64)
     """
+    model = complete(model)
     means = enumerate_model(model).mean(observable, model)
     function = getattr(observable, "function", None)
     return means if function is None else function(means)

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -11,9 +12,9 @@ __all__ = ["Lattice"]
 
 
 def _as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
-    axes = (shape,) if isinstance(shape, int) else shape
+    axes = (shape,) if isinstance(shape, Integral) else shape
     try:
-        lengths = tuple(operator.index(n) for n in axes)
+        lengths = tuple(operator.index(n) for n in axes)  # type: ignore[union-attr]
     except TypeError:
         raise ValueError(f"shape must be a tuple of integers such as (16, 16), got {shape!r}") from None
     if not 1 <= len(lengths) <= 4:
@@ -46,7 +47,9 @@ class Lattice:
 
     def __init__(self, shape: Sequence[int] | int, periodic: bool | Sequence[bool] = True) -> None:
         lengths = _as_shape(shape)
-        boundaries = (periodic,) * len(lengths) if isinstance(periodic, bool) else tuple(periodic)
+        boundaries: tuple[bool, ...] = (
+            (periodic,) * len(lengths) if not isinstance(periodic, Sequence) else tuple(periodic)
+        )
         if len(boundaries) != len(lengths) or not all(isinstance(p, bool) for p in boundaries):
             raise ValueError(f"periodic must be a bool or {len(lengths)} bools, one a direction, got {periodic!r}")
         for axis, (length, wraps) in enumerate(zip(lengths, boundaries, strict=True)):

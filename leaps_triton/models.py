@@ -10,6 +10,7 @@ fast.
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -75,28 +76,31 @@ class Model(Protocol):
         ...
 
 
-def as_seed(seed: int) -> int:
+def as_seed(seed: object) -> int:
     """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
-    return seed
+    return int(seed)
 
 
 def _as_beta(beta: float) -> float:
     try:
         value = float(beta)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
         raise ValueError(f"beta must be a finite number, got {beta!r}")
     return value
 
 
-def _as_table(name: str, value: object, shape: tuple[int, ...], meaning: str) -> Tensor:
+def _as_table(name: str, value: object, shape: tuple[int, ...], meaning: str, short: int | None = None) -> Tensor:
+    """``value`` as a finite float64 tensor of ``shape``, or of its first ``short`` axes alone."""
     try:
         table = torch.as_tensor(value, dtype=torch.float64).detach().cpu().clone()
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(f"{name} must be numbers of shape {shape} ({meaning}), got {value!r}") from None
+    if table.ndim == short:
+        shape = shape[:short]
     if table.shape != shape:
         raise ValueError(f"{name} must have shape {shape} ({meaning}), got {tuple(table.shape)}")
     if not table.isfinite().all():
@@ -107,13 +111,26 @@ def _as_table(name: str, value: object, shape: tuple[int, ...], meaning: str) ->
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, Tensor) and value.ndim == 0)
+    return isinstance(value, Real) or (isinstance(value, Tensor) and value.ndim == 0)
 
 
 def _potts_spins(q: int) -> Tensor:
     if q == 2:
         return torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
     return (torch.eye(q, dtype=torch.float64) - 1 / q) * math.sqrt(q / (q - 1))
+
+
+def _as_spins(spins: object, q: int) -> Tensor:
+    if spins is None:
+        return _potts_spins(q)
+    columns = torch.as_tensor(spins).shape[1:] if isinstance(spins, Tensor | Sequence) and len(spins) == q else ()
+    if len(columns) != 1:
+        raise ValueError(f"spins must have shape ({q}, n), one vector a state, got {_shape_of(spins)}")
+    return _as_table("spins", spins, (q, *columns), "one vector a state")
+
+
+def _shape_of(value: object) -> object:
+    return tuple(value.shape) if isinstance(value, Tensor) else value
 
 
 class _Tables(NamedTuple):
@@ -185,13 +202,9 @@ class PairModel:
             self.coupling = _as_table("coupling", coupling, full, "directions by lattice, or one number")
         if site_table is None:
             site_table = torch.zeros(q)
-        if torch.as_tensor(site_table).ndim == 1:
-            self.site_table = _as_table("site_table", site_table, (q,), "one value a state").view(q, *uniform)
-        else:
-            self.site_table = _as_table("site_table", site_table, (q, *lengths), "states by lattice, or one a state")
-        self.spins = _potts_spins(q) if spins is None else torch.as_tensor(spins, dtype=torch.float64)
-        if self.spins.ndim != 2 or len(self.spins) != q:
-            raise ValueError(f"spins must have shape ({q}, n), one vector a state, got {tuple(self.spins.shape)}")
+        table = _as_table("site_table", site_table, (q, *lengths), "states by lattice, or one a state", short=1)
+        self.site_table = table.view(q, *uniform) if table.ndim == 1 else table
+        self.spins = _as_spins(spins, q)
         self._on_device: dict[torch.device, _Tables] = {}
 
     def __repr__(self) -> str:
@@ -400,14 +413,24 @@ class _Completed:
             raise ValueError(
                 f"a model needs lattice, q, beta and energy(configurations); missing: {', '.join(missing)}"
             )
-        self.model, self.lattice, self.q, self.beta = model, model.lattice, model.q, model.beta
+        self.model, self.lattice, self.q, self.beta = model, model.lattice, _as_states(model.q), _as_beta(model.beta)
         uniform = (1,) * self.lattice.ndim
         self.coupling = torch.ones(1, *uniform, dtype=torch.float64)
         self.site_table = torch.zeros(self.q, *uniform, dtype=torch.float64)
-        self.spins = torch.as_tensor(getattr(model, "spins", _potts_spins(self.q)), dtype=torch.float64)
+        self.spins = _as_spins(getattr(model, "spins", None), self.q)
+
+    def __getattr__(self, name: str) -> Any:
+        # An observable of the user's own may read what only the user's model has.
+        return getattr(self.__dict__["model"], name)
 
     def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
-        return self.model.energy(configurations).to(torch.float64)
+        energy = self.model.energy(configurations)
+        if energy.shape != (len(configurations),):
+            raise ValueError(
+                f"energy(configurations) of {type(self.model).__name__} must have shape ({len(configurations)},), "
+                f"got {tuple(energy.shape)}"
+            )
+        return energy.to(torch.float64)
 
     def local_energy(self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32) -> LocalEnergy:
         energy = self.energy(configurations)
@@ -416,7 +439,7 @@ class _Completed:
         for site in range(self.lattice.sites):
             for shift in range(1, self.q):
                 moved = flat.clone()
-                moved[:, site] = (moved[:, site] + shift) % self.q
+                moved[:, site] = ((moved[:, site].long() + shift) % self.q).to(moved.dtype)
                 differences[:, shift - 1, site] = energy - self.energy(moved.view_as(configurations))
         log_ratios = (beta.view(-1, 1, 1) * differences).to(dtype)
         return LocalEnergy(energy, log_ratios.view(len(flat), self.q - 1, *self.lattice.shape))
@@ -424,13 +447,13 @@ class _Completed:
     def heat_bath(
         self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
     ) -> Tensor:
-        flat, states = configurations.flatten(1).clone(), torch.arange(self.q)
+        flat = configurations.flatten(1).clone()
         for sweep in range(first_sweep, first_sweep + sweeps):
             words = kernels.reference.site_words(seed, Stream.SWEEP, sweep, walkers, self.lattice.sites)
             uniform = kernels.uniform32(words)
             for site in range(self.lattice.sites):
                 energies = []
-                for state in states.tolist():
+                for state in range(self.q):
                     flat[:, site] = state
                     energies.append(self.energy(flat.view_as(configurations)))
                 fields = -torch.stack(energies, dim=1)

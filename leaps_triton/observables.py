@@ -68,11 +68,12 @@ def magnetization_squared(configurations: Tensor, model: Model) -> Tensor:
     return magnetization(configurations, model).view(len(configurations), -1).square().sum(1)
 
 
-@of_means(_variance)
+@of_means(lambda means: means[..., 2] - means[..., 0] * means[..., 1])
 def susceptibility(configurations: Tensor, model: Model) -> Tensor:
-    """``χ = β N (⟨m²⟩ - ⟨|m|⟩²)``, the connected one; moments ``√(βN) |m|`` and ``βN m²``."""
-    squared = model.beta * model.lattice.sites * magnetization_squared(configurations, model)
-    return torch.stack([squared.sqrt(), squared], dim=1)
+    """``χ = β N (⟨m²⟩ - ⟨|m|⟩²)``, the connected one; moments ``|m|``, ``βN |m|`` and ``βN m²``."""
+    squared = magnetization_squared(configurations, model)
+    scale = model.beta * model.lattice.sites
+    return torch.stack([squared.sqrt(), scale * squared.sqrt(), scale * squared], dim=1)
 
 
 @of_means(_variance)

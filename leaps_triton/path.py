@@ -82,19 +82,22 @@ class AnnealingPath:
         self, model: EnergyModel, start: Start | None = None, schedule: Callable[[Tensor], Tensor] | None = None
     ) -> None:
         self.model = complete(model)
-        self.schedule = schedule or _linear
-        self.start: Start = start or Uniform(self.model.lattice, self.model.q)
+        self.schedule = _linear if schedule is None else schedule
+        self.start: Start = Uniform(self.model.lattice, self.model.q) if start is None else start
+        if not hasattr(self.start, "sample") or not hasattr(self.start, "log_z"):
+            raise ValueError(f"start must be None or have sample(walkers, seed) and log_z, got {start!r}")
         first, last = self._fraction(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
         if not math.isfinite(first) or not math.isclose(last, 1.0, abs_tol=1e-12):
             raise ValueError(f"schedule must be finite with schedule(1) = 1, got {first} at 0 and {last} at 1")
         if start is None and first != 0.0:
             raise ValueError(f"the uniform start needs schedule(0) = 0, got {first}; change it, or give start=")
+        self.beta_rate(0.5)
 
     def _fraction(self, t: Tensor) -> Tensor:
         fraction = self.schedule(t)
         if not isinstance(fraction, Tensor) or fraction.shape != t.shape:
             raise ValueError(f"schedule must map a tensor to a tensor of its shape, got {fraction!r} for {t!r}")
-        return fraction
+        return fraction.to(torch.float64)
 
     def _times(self, t: Tensor | float) -> Tensor:
         times = torch.as_tensor(t, dtype=torch.float64)
@@ -109,9 +112,10 @@ class AnnealingPath:
         times = self._times(t).detach()
         if self.schedule is _linear:
             return torch.full_like(times, self.model.beta)
-        with torch.enable_grad():
-            times = times.requires_grad_()
-            (slope,) = torch.autograd.grad(self._fraction(times).sum(), times)
+        try:
+            slope = torch.func.grad(lambda s: self._fraction(s).sum())(times)
+        except RuntimeError as error:
+            raise ValueError(f"schedule must be a function that autograd can differentiate: {error}") from None
         return slope * self.model.beta
 
     def conditions(self, t: Tensor | float) -> Conditions:

@@ -175,7 +175,7 @@ class Sampler:
             log_weights=log_weights,
             log_z_start=self.path.start.log_z,
             times=self.integrator.densities[1:],
-            ess_trace=torch.exp(2.0 * first_moment - second_moment) / walkers,
+            ess_trace=(torch.exp(2.0 * first_moment - second_moment) / walkers).clamp(1.0 / walkers, 1.0),
             evaluations=float(evaluations.mean()),
             seed=seed,
             block=self.block,

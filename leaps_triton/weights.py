@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["effective_sample_size", "log_mean_exp", "log_mean_exp_error", "normalised"]
+__all__ = ["effective_sample_size", "leave_one_out_sums", "log_mean_exp", "log_mean_exp_error", "normalised"]
 
 
 def _as_log_weights(log_weights: Tensor) -> Tensor:
@@ -25,15 +25,25 @@ def log_mean_exp(log_weights: Tensor) -> Tensor:
     return torch.logsumexp(a, dim=-1) - math.log(a.shape[-1])
 
 
-def log_mean_exp_error(log_weights: Tensor) -> Tensor:
-    """Jackknife error of :func:`log_mean_exp` over ``(walkers,)``; NaN for one walker.
+def leave_one_out_sums(values: Tensor) -> Tensor:
+    """``Σ_{j≠i} v_j`` over the first axis, without subtraction, so exact too where one entry outweighs the rest."""
+    zero = torch.zeros_like(values[:1])
+    before = torch.cat([zero, values[:-1].cumsum(0)])
+    after = torch.cat([zero, values[1:].flip(0).cumsum(0)]).flip(0)
+    return before + after
 
-    Leaving walker ``i`` out changes the estimate by ``log1p(-w_i / Σw)``, up to a constant.
+
+def log_mean_exp_error(log_weights: Tensor) -> Tensor:
+    """Jackknife error of :func:`log_mean_exp` over the last axis; NaN for one walker, infinite where one is all.
+
+    Leaving walker ``i`` out gives ``log Σ_{j≠i} w_j`` up to a constant.
     """
     share = normalised(log_weights)
     n = share.shape[-1]
-    left_out = torch.log1p(-share)
-    return torch.sqrt((n - 1) * left_out.var(-1, correction=0)) if n > 1 else torch.full_like(share[..., 0], math.nan)
+    if n == 1:
+        return torch.full_like(share[..., 0], math.nan)
+    left_out = torch.log(leave_one_out_sums(share.movedim(-1, 0)))
+    return torch.sqrt((n - 1) * left_out.var(0, correction=0)).nan_to_num(nan=math.inf)
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
@@ -45,5 +55,7 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
         >>> effective_sample_size(torch.zeros(10))
         tensor(1., dtype=torch.float64)
     """
-    a = _as_log_weights(log_weights)
-    return torch.exp(2.0 * torch.logsumexp(a, -1) - torch.logsumexp(2.0 * a, -1)) / a.shape[-1]
+    share = normalised(log_weights)
+    n = share.shape[-1]
+    # The bounds are those of the exact value; rounding may pass them by one part in 10¹⁵.
+    return (1.0 / (n * (share**2).sum(-1))).clamp(1.0 / n, 1.0)

@@ -54,7 +54,7 @@ def test_equals_a_plain_loop(shape: tuple[int, ...], name: str | None, with_netw
 
 
 def test_float32_stays_within_its_rounding_of_float64() -> None:
-    """Out-rates are exact; ``|κ_32 - κ_64| ≤ 4 u Σ [-G]_+ e^Δ``, ``u = 2⁻²⁴``: one product, one exponential to an ulp."""
+    """Out-rates are exact; ``|κ_32 - κ_64| ≤ 4 u Σ [-G]_+ e^Δ``, ``u = 2⁻²⁴``: a product, an exponential to an ulp."""
     output, log_ratios = normal(400, 2, 5, 3, seed=3).float(), normal(400, 2, 5, 3, seed=4, scale=3.0).float()
     single = kernels.proposal_rates(output, log_ratios)
     double = kernels.proposal_rates(output.double(), log_ratios.double())
@@ -163,7 +163,7 @@ def test_reversible_rates_are_in_detailed_balance(model: Any, name: str) -> None
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @torch.no_grad()
 def test_the_corrector_balances_what_flows_in_and_out(model: Any, seed: int, name: str | None) -> None:
-    """``Σ_x ρ(x) Q(x→y) + ρ(y) [κ(y) - R(y)] = 0`` at every ``y``, and so ``E_ρ[κ] = 0``, for any equivariant network."""
+    """``Σ_x ρ(x) Q(x→y) + ρ(y) [κ(y) - R(y)] = 0`` at every ``y``, and so ``E_ρ[κ] = 0``, for equivariant networks."""
     path, x = lt.AnnealingPath(model), states(model)
     target = exact.enumerate_model(model, beta=float(path.beta(TIME)))
     output = random_network(model, seed=seed)(x, path.conditions(TIME))

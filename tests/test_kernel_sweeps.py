@@ -55,7 +55,8 @@ def rho(model: Any, beta: float) -> Tensor:
 
 def site_update(path: lt.AnnealingPath, tau: float, site: int) -> Tensor:
     """Transition matrix of the update of one site, from the op's own probabilities."""
-    model, x = path.model, states(path.model)
+    model: Any = path.model
+    x = states(model)
     tables = (model.coupling.unsqueeze(0), model.bond_table, model.site_table.unsqueeze(0))
     fields = reference.local_fields(x, *tables, model.lattice.periodic, FLOAT64)
     probabilities = reference.heat_bath_probabilities(fields, path.beta(tau)).flatten(2)[:, :, site]

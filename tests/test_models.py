@@ -413,6 +413,23 @@ def test_heat_bath_samples_the_model(model: PairModel, own: bool) -> None:
     assert torch.special.gammaincc(torch.tensor((len(counts) - 1) / 2).double(), statistic / 2) > 1e-6
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32])
+def test_completed_energies_are_float64(dtype: torch.dtype) -> None:
+    class Own(EnergyOnly):
+        def energy(self, configurations: Tensor) -> Tensor:
+            return super().energy(configurations).to(dtype)
+
+    pair = Potts((3,), 3, 0.6)
+    model, beta, configurations = (
+        complete(Own(pair)),
+        torch.ones(1, dtype=torch.float64),
+        random_configurations(pair, 9),
+    )
+    assert model.energy(configurations).dtype == model.local_energy(configurations, beta).energy.dtype == torch.float64
+    swept = model.heat_bath(configurations, beta, torch.arange(9), 0, 1, seed=0)
+    assert torch.equal(swept, pair.heat_bath(configurations, beta, torch.arange(9), 0, 1, seed=0))
+
+
 @pytest.mark.parametrize("name", ["lattice", "q", "beta", "_energy"])
 def test_what_a_users_model_lacks_is_named(name: str) -> None:
     class Lacking:

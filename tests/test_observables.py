@@ -23,7 +23,7 @@ ALL = {
     "energy": 1,
     "abs_magnetization": 1,
     "magnetization_squared": 1,
-    "susceptibility": 2,
+    "susceptibility": 3,
     "specific_heat": 2,
     "binder": 2,
 }
@@ -136,11 +136,12 @@ def test_shapes_and_types(model: PairModel, name: str) -> None:
 
 
 def test_functions_act_on_the_last_axis() -> None:
-    means = torch.tensor([[[0.5, 2.0], [1.0, 3.0]]], dtype=torch.float64)
-    for observable, expected in (
-        (observables.susceptibility, [[1.75, 2.0]]),
-        (observables.specific_heat, [[1.75, 2.0]]),
-        (observables.binder, [[1 - 2.0 / 0.75, 0.0]]),
+    pairs = torch.tensor([[[0.5, 2.0], [1.0, 3.0]]], dtype=torch.float64)
+    triples = torch.tensor([[[0.5, 1.5, 2.0], [1.0, 2.0, 3.0]]], dtype=torch.float64)
+    for observable, means, expected in (
+        (observables.susceptibility, triples, [[1.25, 1.0]]),
+        (observables.specific_heat, pairs, [[1.75, 2.0]]),
+        (observables.binder, pairs, [[1 - 2.0 / 0.75, 0.0]]),
     ):
         assert observable.function(means).tolist() == expected  # type: ignore[attr-defined]
 

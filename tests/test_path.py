@@ -255,10 +255,30 @@ def test_schedules_that_are_refused(schedule: Any, message: str) -> None:
 
 
 def test_a_schedule_that_changes_shape_later_is_refused_then() -> None:
-    path = AnnealingPath(MODELS["ising"], schedule=lambda t: t if len(t) == 2 else t.expand(2))
+    path = AnnealingPath(MODELS["ising"], schedule=lambda t: t if len(t) < 3 else t[:2])
     with pytest.raises(ValueError, match="schedule must map a tensor to a tensor of its shape"):
-        path.beta(0.5)
+        path.beta(torch.tensor([0.1, 0.2, 0.3]))
 
+
+def test_schedules_of_lower_precision_give_float64() -> None:
+    path = AnnealingPath(MODELS["ising"], schedule=lambda t: t.float())
+    assert path.beta(0.5).dtype == path.beta_rate(0.5).dtype == torch.float64
+
+
+def test_a_schedule_that_autograd_cannot_follow_is_refused() -> None:
+    with pytest.raises(ValueError, match="schedule must be a function that autograd can differentiate"):
+        AnnealingPath(MODELS["ising"], schedule=lambda t: torch.tensor(t.tolist(), dtype=torch.float64))
+
+
+def test_the_rate_of_a_schedule_under_inference_mode() -> None:
+    path = AnnealingPath(MODELS["ising"], schedule=lambda t: t**2)
+    with torch.inference_mode():
+        assert path.beta_rate(0.5).item() == pytest.approx(path.model.beta)
+
+
+def test_a_start_without_a_sampler_is_refused() -> None:
+    with pytest.raises(ValueError, match="start must be None or have sample"):
+        AnnealingPath(MODELS["ising"], start=3)  # type: ignore[arg-type]
 
 def test_a_model_without_energy_is_refused() -> None:
     with pytest.raises(ValueError, match="missing: lattice, q, beta, energy"):

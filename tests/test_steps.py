@@ -1,0 +1,161 @@
+"""One protocol for all step kernels: ``step(state, …)`` → ``(state, info)``."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+import leaps_triton as lt
+from helpers import random_network
+from leaps_triton import ctmc, mcmc
+
+MODELS: dict[str, Any] = {
+    "ising 3x4": lt.Ising((3, 4), beta=0.4, field=torch.linspace(-0.5, 0.7, 12).view(3, 4), periodic=(True, False)),
+    "potts 5 q=3": lt.Potts(5, q=3, beta=0.7, field=[0.3, 0.0, -0.2]),
+    "pm1 2x2x3": lt.EdwardsAnderson((2, 2, 3), beta=0.6, seed=2),
+}
+WALKERS = 40
+
+
+class Kernel(NamedTuple):
+    """How to start a kernel from configurations of given walkers, and how to step it."""
+
+    init: Callable[[lt.AnnealingPath, Tensor, Tensor], Any]
+    step: Callable[[Any, lt.AnnealingPath, int], tuple[Any, Any]]
+
+
+def _init_jump(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
+    jump = lt.Jump(2)
+    return jump.enter(jump.init(x, walkers), path)[0]
+
+
+@torch.no_grad()
+def _step_jump(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, Any]:
+    return lt.Jump(2).step(state, path, random_network(path.model, scale=8.0), seed)
+
+
+KERNELS = {
+    "Jump": Kernel(_init_jump, _step_jump),
+    "HeatBath": Kernel(
+        lambda path, x, walkers: lt.HeatBath().init(x, walkers),
+        lambda state, path, seed: lt.HeatBath().step(state, path, 0.7, seed),
+    ),
+}
+
+
+@pytest.fixture(params=list(MODELS.values()), ids=list(MODELS))
+def path(request: pytest.FixtureRequest) -> lt.AnnealingPath:
+    return lt.AnnealingPath(request.param)
+
+
+@pytest.fixture(params=list(KERNELS.values()), ids=list(KERNELS))
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    made: Kernel = request.param
+    return made
+
+
+def begin(kernel: Kernel, path: lt.AnnealingPath) -> Any:
+    walkers = torch.arange(1000, 1000 + WALKERS)
+    return kernel.init(path, path.start.sample(walkers, seed=1), walkers)
+
+
+def equal(first: Any, second: Any) -> bool:
+    """Whether two states or infos are the same bit for bit, one in another too."""
+    if isinstance(first, tuple):
+        return len(first) == len(second) and all(equal(a, b) for a, b in zip(first, second, strict=True))
+    if isinstance(first, Tensor):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    return bool(first == second)
+
+
+def copied(state: Any) -> Any:
+    return state._replace(**{n: v.clone() for n, v in state._asdict().items() if isinstance(v, Tensor)})
+
+
+def taken(state: Any, rows: Tensor) -> Any:
+    return state._replace(**{n: v[rows] for n, v in state._asdict().items() if isinstance(v, Tensor)})
+
+
+def test_every_step_kernel_is_tested() -> None:
+    names = [name for module in (ctmc, mcmc) for name in module.__all__ if hasattr(getattr(module, name), "step")]
+    assert sorted(names) == sorted(KERNELS)
+
+
+def test_state_and_info_are_named_tuples(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    before = begin(kernel, path)
+    after, info = kernel.step(before, path, 0)
+    assert type(after) is type(before)
+    for value in (after, info):
+        assert isinstance(value, tuple) and hasattr(type(value), "_fields")
+    assert {"configurations", "walkers"} <= set(after._fields)
+    for name, value in after._asdict().items():
+        old = getattr(before, name)
+        assert type(value) is type(old)
+        if isinstance(value, Tensor):
+            assert value.dtype == old.dtype and value.shape == old.shape and value.device == old.device
+    assert torch.equal(after.walkers, before.walkers)
+
+
+def test_configurations_stay_configurations(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    state, seen = begin(kernel, path), set()
+    for _ in range(4):
+        state, _ = kernel.step(state, path, 0)
+        x = state.configurations
+        assert x.dtype == path.model.dtype and x.shape == (WALKERS, *path.model.lattice.shape)
+        seen |= set(x.unique().tolist())
+    assert seen == set(range(path.model.q))
+
+
+def test_the_state_given_is_left_alone(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    before = begin(kernel, path)
+    copy = copied(before)
+    after, _ = kernel.step(before, path, 0)
+    assert equal(before, copy)
+    assert not torch.equal(after.configurations, before.configurations)
+    after.configurations.fill_(0)
+    assert equal(before, copy)
+
+
+def test_the_seed_decides(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    state = begin(kernel, path)
+    first, again, other = (kernel.step(state, path, seed) for seed in (5, 5, 6))
+    assert equal(first, again)
+    assert not torch.equal(first[0].configurations, other[0].configurations)
+
+
+def test_every_step_has_random_numbers_of_its_own(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    """The next step from the same configurations, with as much time, leads elsewhere."""
+    before = begin(kernel, path)
+    first, _ = kernel.step(before, path, 0)
+    carried = first._replace(configurations=before.configurations)
+    if hasattr(carried, "remaining"):
+        carried = carried._replace(remaining=before.remaining)
+    second, _ = kernel.step(carried, path, 0)
+    changed = (first.configurations != second.configurations).flatten(1).any(1)
+    assert changed.double().mean() > 0.3
+
+
+def test_random_numbers_follow_the_index_of_the_walker(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    """In any order and company, and whatever the others do; to rounding in what is not a configuration."""
+    before = begin(kernel, path)
+    together, _ = kernel.step(before, path, 0)
+    order = torch.arange(WALKERS).view(4, -1).T.flatten()
+    for rows in (order, order[:7], order[-1:]):
+        apart, _ = kernel.step(taken(before, rows), path, 0)
+        for name, value in apart._asdict().items():
+            whole = getattr(together, name)
+            if isinstance(value, Tensor) and value.is_floating_point():
+                torch.testing.assert_close(value, whole[rows], rtol=0, atol=1e-12)
+            else:
+                assert equal(value, whole[rows] if isinstance(value, Tensor) else whole)
+
+
+def test_walkers_have_random_numbers_of_their_own(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    """From one configuration, walkers part."""
+    walkers = torch.arange(WALKERS)
+    x = path.start.sample(torch.zeros(WALKERS, dtype=torch.int64), seed=1)
+    assert (x == x[0]).all()
+    after, _ = kernel.step(kernel.init(path, x, walkers), path, 0)
+    assert len(after.configurations.flatten(1).unique(dim=0)) >= 3
