@@ -78,7 +78,7 @@ class Model(Protocol):
 
 def as_seed(seed: object) -> int:
     """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
-    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
+    if not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
         raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
     return int(seed)
 

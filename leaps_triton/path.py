@@ -91,7 +91,9 @@ class AnnealingPath:
             raise ValueError(f"schedule must be finite with schedule(1) = 1, got {first} at 0 and {last} at 1")
         if start is None and first != 0.0:
             raise ValueError(f"the uniform start needs schedule(0) = 0, got {first}; change it, or give start=")
-        self.beta_rate(0.5)
+        # autograd gives 0 where it cannot follow; somewhere on the way the schedule must rise.
+        if first != last and not bool(self._slope(torch.linspace(0.05, 0.95, 10, dtype=torch.float64)).any()):
+            raise ValueError("schedule must be a function that autograd can differentiate, got a derivative of 0")
 
     def _fraction(self, t: Tensor) -> Tensor:
         fraction = self.schedule(t)
@@ -103,20 +105,19 @@ class AnnealingPath:
         times = torch.as_tensor(t, dtype=torch.float64)
         return times.view(1) if times.ndim == 0 else times
 
+    def _slope(self, t: Tensor) -> Tensor:
+        if self.schedule is _linear:
+            return torch.ones_like(t)
+        slope: Tensor = torch.func.grad(lambda s: self._fraction(s).sum())(t.detach())
+        return slope
+
     def beta(self, t: Tensor | float) -> Tensor:
         """``β_t``, float64 ``(1 | walkers,)``."""
         return self._fraction(self._times(t)) * self.model.beta
 
     def beta_rate(self, t: Tensor | float) -> Tensor:
         """``dβ_t/dt``, float64 ``(1 | walkers,)``."""
-        times = self._times(t).detach()
-        if self.schedule is _linear:
-            return torch.full_like(times, self.model.beta)
-        try:
-            slope = torch.func.grad(lambda s: self._fraction(s).sum())(times)
-        except RuntimeError as error:
-            raise ValueError(f"schedule must be a function that autograd can differentiate: {error}") from None
-        return slope * self.model.beta
+        return self._slope(self._times(t)) * self.model.beta
 
     def conditions(self, t: Tensor | float) -> Conditions:
         """What a network is told at time ``t``, in ``t``'s precision (float32 for a number) and on its device.

@@ -255,7 +255,7 @@ def test_schedules_that_are_refused(schedule: Any, message: str) -> None:
 
 
 def test_a_schedule_that_changes_shape_later_is_refused_then() -> None:
-    path = AnnealingPath(MODELS["ising"], schedule=lambda t: t if len(t) < 3 else t[:2])
+    path = AnnealingPath(MODELS["ising"], schedule=lambda t: t[:2] if len(t) == 3 else t)
     with pytest.raises(ValueError, match="schedule must map a tensor to a tensor of its shape"):
         path.beta(torch.tensor([0.1, 0.2, 0.3]))
 
@@ -266,8 +266,8 @@ def test_schedules_of_lower_precision_give_float64() -> None:
 
 
 def test_a_schedule_that_autograd_cannot_follow_is_refused() -> None:
-    with pytest.raises(ValueError, match="schedule must be a function that autograd can differentiate"):
-        AnnealingPath(MODELS["ising"], schedule=lambda t: torch.tensor(t.tolist(), dtype=torch.float64))
+    with pytest.raises(ValueError, match="function that autograd can differentiate"):
+        AnnealingPath(MODELS["ising"], schedule=lambda t: t.detach())
 
 
 def test_the_rate_of_a_schedule_under_inference_mode() -> None:
@@ -279,6 +279,7 @@ def test_the_rate_of_a_schedule_under_inference_mode() -> None:
 def test_a_start_without_a_sampler_is_refused() -> None:
     with pytest.raises(ValueError, match="start must be None or have sample"):
         AnnealingPath(MODELS["ising"], start=3)  # type: ignore[arg-type]
+
 
 def test_a_model_without_energy_is_refused() -> None:
     with pytest.raises(ValueError, match="missing: lattice, q, beta, energy"):

@@ -1,6 +1,5 @@
 """Sampler and WeightedEnsemble: blocks, seeds, the record along the path, statistics, refusals."""
 
-import math
 from typing import Any
 
 import pytest

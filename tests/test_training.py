@@ -176,5 +176,5 @@ def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None
 
 def test_a_transport_without_parameters_is_refused() -> None:
     sampler = lt.Sampler(lt.AnnealingPath(MODEL), None, mcmc=lt.HeatBath(), device="cpu")
-    with pytest.raises(ValueError, match="must be an nn.Module with parameters"):
+    with pytest.raises(ValueError, match=r"must be an nn\.Module with parameters"):
         lt.Trainer(sampler)
