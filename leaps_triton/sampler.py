@@ -200,20 +200,29 @@ class Sampler:
         walkers = walkers.to(self.device)
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
         if self.mcmc is None:
-            return self._run_apart(state, seed, observe, advance), 0
-        return self._run_together(state, self.mcmc, seed, observe, advance)
+            state, sweeps = self._run_apart(state, seed, observe, advance), 0
+        else:
+            state, sweeps = self._run_together(state, self.mcmc, seed, observe, advance)
+        if not bool(state.log_weights.isfinite().all()):
+            row = int((~state.log_weights.isfinite()).nonzero()[0])
+            raise RuntimeError(
+                f"walker {int(walkers[row])} at t = 1 has log-weight {float(state.log_weights[row])}, though its last "
+                f"rates were finite; check the model's energy, and that the transport is a function of its arguments"
+            )
+        return state, sweeps
 
     def _run_apart(self, state: JumpState, seed: int, observe: Observe, advance: Advance) -> JumpState:
         """Without kernels at the boundaries: every walker enters its next interval at once."""
         for count in itertools.count():
             state, entered = self.integrator.enter(state, self.path)
             observe(state, entered)
-            if count % self._patience == 0:
+            look = count % self._patience == 0
+            if look:
                 slowest = int(state.interval.min())
                 advance(slowest)
                 if slowest == self.integrator.intervals:
                     break
-            state = self._step(state, seed)
+            state = self._step(state, seed, look)
         return state
 
     def _run_together(
@@ -231,8 +240,8 @@ class Sampler:
             if self.transport is None:
                 state = state._replace(remaining=torch.zeros_like(state.remaining))
             while bool((state.remaining != 0).any()):
-                for _ in range(self._patience):
-                    state = self._step(state, seed)
+                for count in range(self._patience):
+                    state = self._step(state, seed, look=count == 0)
         state, entered = self.integrator.enter(state, self.path)
         observe(state, entered)
         advance(self.integrator.intervals)
@@ -243,12 +252,13 @@ class Sampler:
         """Steps between two looks at the walkers: each look makes a GPU wait."""
         return 1 if self.device.type == "cpu" else _CHECK_EVERY
 
-    def _step(self, state: JumpState, seed: int) -> JumpState:
-        """One step; on a CPU only of the walkers that have time remaining."""
+    def _step(self, state: JumpState, seed: int, look: bool) -> JumpState:
+        """One step, checked if ``look``; of the walkers with time remaining alone where each step is looked at."""
         assert self.transport is not None
-        rows = (state.remaining != 0).nonzero().squeeze(1) if self.device.type == "cpu" else slice(None)
+        rows = (state.remaining != 0).nonzero().squeeze(1) if self._patience == 1 else slice(None)
         part, info = self.integrator.step(JumpState(*(v[rows] for v in state)), self.path, self.transport, seed)
-        self.integrator.check(part, info)
+        if look:
+            self.integrator.check(part, info)
         if isinstance(rows, slice):
             return part
         return JumpState(*(old.index_copy(0, rows, new) for old, new in zip(state, part, strict=True)))

@@ -97,7 +97,7 @@ def test_every_evaluation_of_a_walker_is_of_that_walker(monkeypatch: pytest.Monk
     lean = sampler.sample(16, seed=5)
     step = lt.Jump.step
 
-    def whole(self: Any, state: Any, seed: int) -> Any:
+    def whole(self: Any, state: Any, seed: int, look: bool) -> Any:
         return step(self.integrator, state, self.path, self.transport, seed)[0]
 
     monkeypatch.setattr(lt.Sampler, "_step", whole)
@@ -226,3 +226,31 @@ def test_bad_assemblies_are_refused() -> None:
         lt.Sampler(PATH, None)
     with pytest.raises(ValueError, match="block must be an integer of at least 1, got 0"):
         lt.Sampler(PATH, None, mcmc=lt.HeatBath(), block=0)
+
+
+@pytest.mark.parametrize("kind", ["jump", "jump and heat bath"])
+def test_looking_seldom_changes_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where every look at the walkers makes it wait: finished walkers stay as they are."""
+    often = make(kind).sample(32, seed=2)
+    monkeypatch.setattr(lt.Sampler, "_patience", 7)
+    seldom = make(kind).sample(32, seed=2)
+    assert torch.equal(seldom.configurations, often.configurations)
+    torch.testing.assert_close(seldom.log_weights, often.log_weights, rtol=0, atol=1e-4)
+    torch.testing.assert_close(seldom.ess_trace, often.ess_trace, rtol=0, atol=1e-4)
+    assert seldom.evaluations == often.evaluations
+
+
+def test_a_bad_rate_is_reported_by_a_late_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+
+    def broken(configurations: Tensor, conditions: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        output = torch.zeros(len(configurations), 1, 4, 4)
+        output[:, 0, 0, 0] = torch.inf if calls == 3 else 1.0
+        return output
+
+    monkeypatch.setattr(lt.Sampler, "_patience", 7)
+    sampler = lt.Sampler(PATH, broken, lt.Jump(5), block=4, device="cpu")
+    with pytest.raises(RuntimeError, match="walker 0 at t = 1 has log-weight nan"):
+        sampler.sample(4, seed=0)
