@@ -81,3 +81,13 @@ def test_an_unknown_option_has_a_status(capsys: pytest.CaptureFixture[str]) -> N
         cli.main(["demo", "--stpes", "5"])
     assert caught.value.code not in (0, None)
     assert "--stpes" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: cli.Demo) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Demo, "run", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["demo"])
+    assert caught.value.code == "leaps-triton: interrupted"

@@ -251,11 +251,11 @@ RUNS = {
     "potts": lt.Potts(4, q=3, beta=0.7, field=[0.5, 0.0, -0.4]),
     "pm1 open": lt.EdwardsAnderson((2, 3), beta=0.4, seed=3, field=0.3, periodic=False),
 }
-WALKERS = 4000
+WALKERS = 20000
 
 
 def run_pulls(model: Any, sweeps: bool) -> Tensor:
-    """``E[e^A f] Z_0/Z_1`` less ``E_ρ[f]``, in sigma, for 1 and the indicators of the 8 likeliest states."""
+    """``E[e^A f] Z_0/Z_1`` less ``E_ρ[f]``, in sigma, for 1 and the indicators of eight classes of states."""
     path = lt.AnnealingPath(model)
     network = random_network(model, scale=1.0).float()
     mcmc = lt.HeatBath() if sweeps else None
@@ -264,10 +264,12 @@ def run_pulls(model: Any, sweeps: bool) -> Tensor:
     assert ensemble.ess > 0.3
     target = exact.enumerate_model(model)
     weights = (ensemble.log_weights + path.start.log_z - target.log_z).exp().unsqueeze(1)
-    likeliest = target.log_probabilities.argsort(descending=True)[:8]
-    inside = index_of(ensemble.configurations, model.q).unsqueeze(1) == likeliest
-    terms = weights * torch.cat([torch.ones(WALKERS, 1), inside], dim=1)
-    means = torch.cat([torch.ones(1, dtype=FLOAT64), target.log_probabilities[likeliest].exp()])
+    # Classes of equally many states, from the least to the most likely.
+    rank = target.log_probabilities.argsort().argsort()
+    functions = torch.nn.functional.one_hot(8 * rank // len(rank), 8).double()
+    functions = torch.cat([torch.ones(len(rank), 1), functions], dim=1)
+    terms = weights * functions[index_of(ensemble.configurations, model.q)]
+    means = target.log_probabilities.exp() @ functions
     return (terms.mean(0) - means) / (terms.std(0) / math.sqrt(WALKERS))
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import leaps_triton
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
@@ -217,3 +219,8 @@ def test_library_imports_without_what_only_a_part_of_it_needs(missing: str) -> N
     block = f"import sys; sys.modules.update(dict.fromkeys({missing.split()!r})); import leaps_triton"
     run = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_a_name_that_the_library_lacks_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'plots'"):
+        leaps_triton.plots  # noqa: B018

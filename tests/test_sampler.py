@@ -254,3 +254,29 @@ def test_a_bad_rate_is_reported_by_a_late_look(monkeypatch: pytest.MonkeyPatch) 
     sampler = lt.Sampler(PATH, broken, lt.Jump(5), block=4, device="cpu")
     with pytest.raises(RuntimeError, match="walker 0 at t = 1 has log-weight nan"):
         sampler.sample(4, seed=0)
+
+
+def test_an_observable_reads_what_only_the_users_model_has() -> None:
+    class Plain:
+        lattice, q, beta, scale = MODEL.lattice, 2, MODEL.beta, 3.0
+
+        def energy(self, configurations: Tensor) -> Tensor:
+            return MODEL.energy(configurations)
+
+    sampler = lt.Sampler(lt.AnnealingPath(Plain()), None, lt.Jump(2), lt.HeatBath(), block=8, device="cpu")
+    ensemble = sampler.sample(8, seed=0)
+    assert ensemble.estimate(lambda x, model: torch.full((len(x),), model.scale)).value == pytest.approx(3.0)
+    with pytest.raises(AttributeError, match="colour"):
+        ensemble.estimate(lambda x, model: model.colour)
+
+
+def test_an_energy_of_the_wrong_shape_is_refused() -> None:
+    class Wrong:
+        lattice, q, beta = MODEL.lattice, 2, MODEL.beta
+
+        def energy(self, configurations: Tensor) -> Tensor:
+            return MODEL.energy(configurations).unsqueeze(1)
+
+    sampler = lt.Sampler(lt.AnnealingPath(Wrong()), None, lt.Jump(2), lt.HeatBath(), block=8, device="cpu")
+    with pytest.raises(ValueError, match=r"energy\(configurations\) of Wrong must have shape \(8,\), got \(8, 1\)"):
+        sampler.sample(8, seed=0)
