@@ -1,5 +1,6 @@
 PYTHON ?= python3
 DEMO_ARGS ?=
+GPU_ARGS ?=
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -8,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test check gpu clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -23,6 +24,9 @@ check: $(INSTALLED) ## formatting, lint and types
 	$(VENV)/bin/python -m ruff format --check .
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m mypy
+
+gpu: ## tests, benchmarks and training on a CUDA device, with $(PYTHON) as it is (options: GPU_ARGS='--minutes 9')
+	PYTHONUNBUFFERED=1 $(PYTHON) experiments/gpu.py $(GPU_ARGS)
 
 clean: ## remove caches, builds and the demo's files (the environment .venv stays)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
