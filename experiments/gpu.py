@@ -124,21 +124,20 @@ def run_step(step: Step, output: Path, seconds: float) -> Outcome:
 
     timer = threading.Timer(seconds, stop)
     timer.start()
-    try:
+    with process, (output / f"{step.name}.log").open("w", encoding="utf-8") as log:
         assert process.stdout is not None
-        with (output / f"{step.name}.log").open("w", encoding="utf-8") as log:
+        try:
             for line in process.stdout:
                 line = clean(line, output)
                 last = line.strip() or last
                 if log.tell() < LOG_BYTES:
                     log.write(line)
                     log.flush()
-        status = process.wait()
-    finally:
-        timer.cancel()
-        if process.poll() is None:
-            stop()
-            process.wait()
+            status = process.wait()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                stop()
     spent = time.monotonic() - begin
     if stopped.is_set():
         return Outcome(step.name, "stopped", spent, f"after its {seconds:.0f} s; {last}")
@@ -205,16 +204,17 @@ def benchmark_steps(smoke: bool, compiled: bool, output: Path, commit: str) -> I
         yield Step(name, command, needs=10, limit=90, partial=True)
 
 
-def train_steps(smoke: bool, output: Path) -> Iterator[Step]:
+def train_steps(smoke: bool, output: Path, commit: str) -> Iterator[Step]:
     for name in SMOKE_JOBS if smoke else JOBS:
-        command = python(str(SCRIPT), "--call", f"train-{name}", "--seconds", "{seconds}", "--output", str(output))
+        options = ["--seconds", "{seconds}", "--output", str(output), *(["--commit", commit] if commit else [])]
+        command = python(str(SCRIPT), "--call", f"train-{name}", *options)
         yield Step(f"train-{name}", command, needs=5 if smoke else 40, limit=60 if smoke else 150, partial=True)
 
 
 def plan(smoke: bool, output: Path, commit: str) -> list[Step]:
     """All steps, most valuable first."""
     steps = [*test_steps(smoke), *benchmark_steps(smoke, False, output, commit), *sanitizer_steps(smoke)]
-    steps += train_steps(smoke, output)
+    steps += train_steps(smoke, output, commit)
     # Compiling takes long and says nothing about the kernels themselves.
     return steps if smoke else [*steps, *benchmark_steps(smoke, True, output, commit)]
 
@@ -263,7 +263,7 @@ def call_ops(device: str) -> None:
     print(f"{len(benchmark.OPS)} ops called: {kernels.backend(place)}")
 
 
-def train(name: str, job: Job, device: str, seconds: float, output: Path) -> None:
+def train(name: str, job: Job, device: str, seconds: float, output: Path, commit: str) -> None:
     """Train for about ``seconds``, then sample with exact weights; ``train-<name>.json`` is kept up to date."""
     import leaps_triton as lt
 
@@ -288,10 +288,12 @@ def train(name: str, job: Job, device: str, seconds: float, output: Path) -> Non
     steps = max(20, min(job.steps, int(0.5 * (seconds - (time.monotonic() - begin)) / step_seconds)))
     every = max(1, steps // 10)
     sampler = new_sampler()
-    config = lt.TrainingConfig(steps=steps, learning_rate=2e-2, evaluate_every=every)
+    config = lt.TrainingConfig(
+        steps=steps, learning_rate=2e-2, evaluate_every=every, evaluation_walkers=min(1024, job.walkers)
+    )
     trainer = lt.Trainer(sampler, config)
     result: dict[str, Any] = {
-        "job": asdict(job), "provenance": provenance(device, ""), "backend": lt.kernels.backend(sampler.device),
+        "job": asdict(job), "provenance": provenance(device, commit), "backend": lt.kernels.backend(sampler.device),
         "steps_wanted": steps, "step_seconds": step_seconds, "log_z_exact": exact,
     }  # fmt: skip
 
@@ -406,7 +408,7 @@ def main() -> None:
         return call_ops(device)
     if chosen.call:
         name = chosen.call.removeprefix("train-")
-        return train(name, (JOBS | SMOKE_JOBS)[name], device, chosen.seconds, chosen.output)
+        return train(name, (JOBS | SMOKE_JOBS)[name], device, chosen.seconds, chosen.output, chosen.commit)
     if not cuda and not chosen.smoke:
         sys.exit("gpu: there is no CUDA device here; --smoke rehearses every step on the CPU")
     if chosen.smoke:

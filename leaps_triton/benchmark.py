@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -474,7 +475,7 @@ def run(
         compiled: measure the compiled twins too; on a CPU they need a C++ compiler.
         output: CSV table to add the rows to, after every case; None for none.
         commit: to record where the code is no git checkout.
-        budget: seconds to time each variant for.
+        budget: seconds to time each variant for; at most 0.05 with ``smoke``.
         progress: show a progress bar on a terminal.
 
     Raises
@@ -490,7 +491,8 @@ def run(
     report = Report(provenance(place))
     if commit and report.provenance["commit"] == "unknown":
         report.provenance["commit"] = commit
-    compiled = compiled and not smoke
+    if smoke:
+        compiled, budget = False, min(budget, 0.05)
     if compiled and place.type == "cpu" and not has_compiler():
         compiled = False
         report.notes.append("no C++ compiler was found, so the compiled twins are left out")
@@ -527,6 +529,10 @@ def _duration(seconds: float) -> str:
     return f"{seconds / scale:.4g} {unit}"
 
 
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def table(report: Report) -> str:
     """The report for a reader, at 80 columns: one line a variant.
 
@@ -558,15 +564,16 @@ def table(report: Report) -> str:
         cells = f"  {model:6} {shape:8} {walkers:7} {variant:8}"
         if "seconds" in rows:
             ratio = rows["seconds"].ratio
-            cells += f" {_duration(rows['seconds'].value):>9} {f'{ratio:.3g}x' if ratio else '':>8}"
+            cells += f" {_duration(rows['seconds'].value):>9} {f'{_short(ratio)}x' if ratio else '':>8}"
         if "GB_per_s" in rows:
             row = rows["GB_per_s"]
-            cells += f" {row.value:7.3g} {row.ratio or 0.0:4.0%}"
+            cells += f" {_short(row.value):>7} {row.ratio or 0.0:4.0%}"
         for metric, unit in (("words_per_ns", "words"), ("flips_per_ns", "flips")):
             if metric in rows:
-                cells += f" {rows[metric].value:7.3g} {unit}"
+                cells += f" {_short(rows[metric].value):>7} {unit}"
         lines.append(cells.rstrip())
-    return "\n".join([*lines, *(f"note: {note}" for note in [*report.notes, *report.disagreements])])
+    notes = [fill(f"note: {note}", 80) for note in (*report.notes, *report.disagreements)]
+    return "\n".join([*lines, *notes])
 
 
 def main(op: str, arguments: Sequence[str] | None = None) -> None:
