@@ -31,7 +31,7 @@ gpu: ## tests, benchmarks and training on a CUDA device, with $(PYTHON) as it is
 clean: ## remove caches, builds and the demo's files (the environment .venv stays)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f leaps-triton-demo.png leaps-triton-demo.json
-	find leaps_triton kernels tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find leaps_triton kernels tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last. An environment without it was left unfinished and is made anew.
 $(INSTALLED): pyproject.toml constraints.txt

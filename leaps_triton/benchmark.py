@@ -1,8 +1,8 @@
 """Benchmarks of every op: kernel, twin and compiled twin, after checking that they agree.
 
-No time is reported of a variant that disagrees with the twin: integers must be equal, floating-point numbers within a
-tolerance. Times are set against what the device can do at most, measured in the same run: bytes against a large copy,
-random words against a loop of nothing but Philox.
+No time is reported of a variant that disagrees with the twin: integers must be equal, but for the rounding of
+heat-bath thresholds, and floating-point numbers within a tolerance. Times are set against what the device can do at
+most, measured in the same run: bytes against a large copy, random words against a loop of nothing but Philox.
 """
 
 import argparse
@@ -49,6 +49,7 @@ SWEEPS = 4
 # Compiling takes seconds a case, so one model stands for all.
 _COMPILED_MODELS = ("", "ising")
 _BLOCK = 2**22
+_ROUNDING = 2.0**-20
 _PHILOX_OPERATIONS = 100  # a counter: 10 rounds of 2 products (4 halves), 4 exclusive ors, 2 sums of the key
 
 
@@ -88,10 +89,13 @@ class Case:
         size = "x".join(map(str, self.shape))
         return " ".join(filter(None, (self.op, self.model, size, f"{self.walkers} walkers")))
 
+    def of(self, rows: slice) -> dict[str, Any]:
+        """Arguments of some of the walkers."""
+        return {name: value[rows] if name in self.by_walker else value for name, value in self.arguments.items()}
+
     def run(self, function: Callable[..., Any], rows: slice = slice(None)) -> tuple[Tensor, ...]:
         """Results of ``function`` for some of the walkers."""
-        arguments = {name: value[rows] if name in self.by_walker else value for name, value in self.arguments.items()}
-        result = function(**arguments)
+        result = function(**self.of(rows))
         return (result,) if isinstance(result, Tensor) else tuple(result)
 
     def bytes_moved(self, results: Iterable[Tensor]) -> int:
@@ -243,10 +247,36 @@ def _poisoned() -> Iterator[None]:
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
+def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: Tensor) -> bool:
+    """Whether a heat bath differs from its twin only where a random number is a threshold, up to rounding.
+
+    Among 10⁹ random numbers some fall between two roundings of a threshold. The twin follows sweep by sweep and colour
+    by colour, each time from what ``function`` made before, so that one such site excuses no other.
+    """
+    given = case.of(rows)
+    x = given["configurations"]
+    for sweep in range(SWEEPS):
+        y = function(**given | {"configurations": x, "first_sweep": sweep, "sweeps": 1})
+        words = reference.site_words(given["seed"], Stream.SWEEP, sweep, given["walkers"], x[0].numel())
+        uniform = kernels.uniform32(words).view(x.shape).unsqueeze(1)
+        tables = (given["coupling"], given["bond_table"], given["site_table"], given["periodic"])
+        for colour in range(given["num_colours"]):
+            fields = reference.local_fields(x, *tables, torch.float64)
+            thresholds = reference.heat_bath_probabilities(fields, given["beta"]).cumsum(1)[:, :-1]
+            drawn = (thresholds <= uniform).sum(1, dtype=x.dtype)
+            tied = ((thresholds - uniform).abs() <= _ROUNDING).any(1) & ((drawn - y).abs() <= 1)
+            here = given["colours"] == colour
+            if bool((here & (drawn != y) & ~tied).any()):
+                return False
+            x = torch.where(here, y, x)
+    return torch.equal(x, result)
+
+
 def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tensor, ...]:
     """Results of ``function``, once they agree with the twin on every walker.
 
-    Integers must be equal, floating-point numbers within the case's tolerance; NaN agrees with nothing.
+    Integers must be equal, floating-point numbers within the case's tolerance; NaN agrees with nothing. A heat bath may
+    differ at a site whose random number is within 2⁻²⁰ of a threshold.
 
     Raises
         Disagreement: it names the case, the variant and the largest difference.
@@ -276,6 +306,8 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
             else:
                 distance = (part != value).double()
                 wrong = part != value
+                if case.op == "heat_bath_sweeps" and bool(wrong.any()) and _is_rounding(case, function, rows, part):
+                    continue
             differences[index] += int(wrong.sum())
             largest[index] = max(largest[index], float(distance.nan_to_num(nan=torch.inf).max()))
     for index, count in enumerate(differences):
@@ -604,6 +636,8 @@ def main(op: str, arguments: Sequence[str] | None = None) -> None:
         present(report, options.json)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{parser.prog}: interrupted")
 
 
 def present(report: Report, file: Path | None = None) -> None:

@@ -43,14 +43,14 @@ def with_kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return replace
 
 
-def off(op: str, result: int, change: Callable[[torch.Tensor], object]) -> Callable[..., tuple[torch.Tensor, ...]]:
+def off(op: str, result: int, change: Callable[[torch.Tensor], object]) -> Callable[..., Any]:
     """The twin of ``op`` with one of its results changed."""
 
-    def wrong(**arguments: Any) -> tuple[torch.Tensor, ...]:
+    def wrong(**arguments: Any) -> Any:
         value = getattr(reference, op)(**arguments)
         results = [r.clone() for r in ((value,) if isinstance(value, torch.Tensor) else value)]
         change(results[result])
-        return tuple(results)
+        return results[0] if isinstance(value, torch.Tensor) else tuple(results)
 
     return wrong
 
@@ -115,6 +115,33 @@ def test_a_wrong_kernel_is_not_timed(
     assert "and 2 cases more" in caught.value.code
     assert {row.variant for row in read_rows(table)} == {"ceiling"}
     assert "kernel and twin differ" in capsys.readouterr().out
+
+
+def test_a_heat_bath_may_round_its_thresholds_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's thresholds are off by 0.005, as a stand-in for a last bit: rounding is then what lies below 0.01."""
+    exact = reference.heat_bath_probabilities
+
+    def rounded(**arguments: Any) -> torch.Tensor:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reference, "heat_bath_probabilities", lambda *tables: exact(*tables) + 5e-3)
+            return reference.heat_bath_sweeps(**arguments)
+
+    def wrong(**arguments: Any) -> torch.Tensor:
+        return torch.cat([rounded(**arguments)[:-1], arguments["configurations"][-1:]])
+
+    def twice(**arguments: Any) -> torch.Tensor:
+        return rounded(**arguments | {"sweeps": max(2, arguments["sweeps"])})
+
+    given = case("heat_bath_sweeps", walkers=40)
+    with pytest.raises(Disagreement):
+        benchmark.check(given, "kernel", rounded)
+    monkeypatch.setattr(benchmark, "_ROUNDING", 1e-2)
+    monkeypatch.setattr(benchmark, "_BLOCK", 7 * 24)
+    (found,) = benchmark.check(given, "kernel", rounded)
+    assert not torch.equal(found, given.run(reference.heat_bath_sweeps)[0])
+    for function in (wrong, twice):
+        with pytest.raises(Disagreement):
+            benchmark.check(given, "kernel", function)
 
 
 def test_a_result_of_another_shape_or_left_unwritten_is_not_timed() -> None:
