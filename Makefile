@@ -1,5 +1,6 @@
 PYTHON ?= python3
 DEMO_ARGS ?=
+GPU_ARGS ?=
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -8,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test check gpu clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -24,10 +25,13 @@ check: $(INSTALLED) ## formatting, lint and types
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m mypy
 
+gpu: ## tests, benchmarks and training on a CUDA device, with $(PYTHON) as it is (options: GPU_ARGS='--minutes 9')
+	PYTHONUNBUFFERED=1 $(PYTHON) experiments/gpu.py $(GPU_ARGS)
+
 clean: ## remove caches, builds and the demo's files (the environment .venv stays)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f leaps-triton-demo.png leaps-triton-demo.json
-	find leaps_triton kernels tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find leaps_triton kernels tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last. An environment without it was left unfinished and is made anew.
 $(INSTALLED): pyproject.toml constraints.txt

@@ -15,7 +15,9 @@ import tyro
 
 import leaps_triton as lt
 
-__all__ = ["Demo", "main"]
+from . import benchmark
+
+__all__ = ["Bench", "Demo", "main"]
 
 _OBSERVABLES = {
     "energy": ("energy / site", lt.observables.energy),
@@ -124,6 +126,37 @@ class Demo:
         print(f"figure: {self.figure}")
 
 
+@dataclass(frozen=True)
+class Bench:
+    """Measure the ops on this machine: kernel, compiled twin and twin, set against what the device can do at most.
+
+    No time is shown of a kernel that disagrees with its twin: the command says so and fails.
+    """
+
+    ops: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Names of ops; none for all."""
+    smoke: bool = False
+    """One small lattice and no compiled twins, in seconds."""
+    compiled: bool = True
+    """Measure the compiled twins too; on a CPU they need a C++ compiler."""
+    seed: int = 0
+    """Seed of the inputs, 0 to 4294967295."""
+    device: str | None = None
+    """"cpu" or "cuda"; CUDA by default where there is a CUDA device."""
+    output: Path | None = None
+    """CSV table to add the rows to; a row of the same case on the same device is replaced."""
+    json: Path | None = None
+    """Where to save the results as JSON."""
+
+    def run(self) -> None:
+        """Measure, print, and save."""
+        for file in filter(None, (self.output, self.json)):
+            if not file.parent.is_dir():
+                raise ValueError(f"there is no folder {file.parent} to save {file.name} in; make it, or choose another")
+        report = benchmark.run(self.ops, self.device, self.smoke, self.seed, self.compiled, self.output, progress=True)
+        benchmark.present(report, self.json)
+
+
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
@@ -177,7 +210,7 @@ def _table(result: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad option or value ends in one sentence and a non-zero status."""
     chosen = tyro.extras.subcommand_cli_from_dict(
-        {"demo": Demo},
+        {"demo": Demo, "bench": Bench},
         prog="leaps-triton",
         description="Samples and free energies of lattice models by learned jump processes with exact weights.",
         args=arguments,

@@ -24,11 +24,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [[], ["demo"]])
-def test_help_reads_at_80_columns(command: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"), [([], "exact weights"), (["demo"], "exact weights"), (["bench"], "what the device can do")]
+)
+def test_help_reads_at_80_columns(command: list[str], words: str) -> None:
     result = run(*command, "--help")
     assert result.returncode == 0
-    assert "exact weights" in " ".join(result.stdout.split())
+    assert words in " ".join(result.stdout.split())
     boxes = [line for line in result.stdout.splitlines() if line.startswith(("│", "╭", "╰"))]
     assert boxes
     assert max(map(len, boxes)) <= 80
@@ -53,9 +55,28 @@ def test_demo_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest.
     assert observables["binder"]["exact"] is None
 
 
+def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, results = tmp_path / "kernels.csv", tmp_path / "bench.json"
+    files = ["--output", str(table), "--json", str(results)]
+    cli.main(["bench", "energy", "proposal_rates", "--smoke", "--device", "cpu", "--seed", "3", *files])
+    printed = capsys.readouterr().out
+    for word in ("energy", "proposal_rates", "potts3", "16x16", "twin", "GB/s", "random words", "commit"):
+        assert word in printed
+    # The line of the device and its versions is as long as they are.
+    assert max(map(len, printed.splitlines()[1:-1])) <= 80
+    result = json.loads(results.read_text())
+    assert set(result) == {"provenance", "rows", "notes", "disagreements"}
+    assert len(table.read_text().splitlines()) == len(result["rows"]) + 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["bench", "jmp"], "there is no op 'jmp'; choose from philox"),
+        (["bench", "--seed", "-1"], "seed must be an integer"),
+        (["bench", "--device", "toaster"], "toaster"),
+        (["bench", "--output", "/nowhere/at/all.csv"], "there is no folder"),
+        (["bench", "--json", "/nowhere/at/all.json"], "there is no folder"),
         (["demo", "--length", "1"], "periodic with length 1"),
         (["demo", "--walkers", "0"], "walkers must be at least 2"),
         (["demo", "--beta", "nan"], "beta must be a finite number"),

@@ -24,6 +24,7 @@ LIBRARY = (
 EDGES: dict[str, tuple[str, ...]] = {
     "kernels.philox": (),
     "kernels.reference": ("kernels.philox",),
+    "kernels.throughput": (),
     "kernels": ("kernels.reference", "kernels.philox"),
     "lattice": ("kernels",),
     "models": ("lattice",),
@@ -44,7 +45,9 @@ EDGES: dict[str, tuple[str, ...]] = {
     "zoo": ("checkpoint",),
     "plotting": ("estimators", "observables"),
     "__init__": LIBRARY,
-    "cli": ("__init__",),
+    "measurement": (),
+    "benchmark": ("models", "measurement", "kernels.throughput"),
+    "cli": ("__init__", "benchmark"),
     "__main__": ("cli",),
 }
 
@@ -53,6 +56,7 @@ TYPE_EDGES: dict[str, tuple[str, ...]] = {"plotting": ("sampler", "training")}
 
 # Packages of others. Every module may use the standard library; every one outside kernels, torch and numpy.
 PACKAGES: dict[str, tuple[str, ...]] = {
+    "benchmark": ("tqdm",),
     "sampler": ("tqdm",),
     "training": ("tqdm",),
     "checkpoint": ("safetensors",),

@@ -1,0 +1,653 @@
+"""Benchmarks of every op: kernel, twin and compiled twin, after checking that they agree.
+
+No time is reported of a variant that disagrees with the twin: integers must be equal, but for the rounding of
+heat-bath thresholds, and floating-point numbers within a tolerance. Times are set against what the device can do at
+most, measured in the same run: bytes against a large copy, random words against a loop of nothing but Philox.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from . import kernels
+from .kernels import Stream, reference
+from .measurement import Quantiles, Row, provenance, replayed, timed, write_rows
+from .models import EdwardsAnderson, Ising, PairModel, Potts, as_seed
+
+__all__ = [
+    "MODELS", "OPS", "Case", "Ceilings", "Disagreement", "Report", "cases", "ceilings", "check", "has_compiler",
+    "main", "make_case", "measure", "present", "run", "table",
+]  # fmt: skip
+
+OPS = ("philox", "energy", "local_energy", "proposal_rates", "jump_step", "heat_bath_sweeps")
+"""Names of the ops, as in :mod:`leaps_triton.kernels`."""
+
+MODELS: dict[str, Callable[[Sequence[int]], PairModel]] = {
+    "ising": lambda shape: Ising(shape, beta=0.4407),
+    "potts3": lambda shape: Potts(shape, q=3, beta=1.005),
+    "pm1": lambda shape: EdwardsAnderson(shape, beta=1.0, disorder="pm1", seed=0),
+}
+"""Models that the ops are measured on: no tables, three states, a coupling a bond."""
+
+SWEEPS = 4
+"""Sweeps a call of ``heat_bath_sweeps``."""
+
+# Compiling takes seconds a case, so one model stands for all.
+_COMPILED_MODELS = ("", "ising")
+_BLOCK = 2**22
+_ROUNDING = 2.0**-20
+_PHILOX_OPERATIONS = 100  # a counter: 10 rounds of 2 products (4 halves), 4 exclusive ors, 2 sums of the key
+
+
+class Disagreement(RuntimeError):
+    """A variant of an op gave another result than its twin."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An op with inputs, and the work of one call.
+
+    Attributes
+        op, model, shape, walkers: what is measured; ``model`` is empty where there is none.
+        arguments: of the op, by name.
+        by_walker: names of the arguments with a leading walkers axis.
+        operations: arithmetic operations of the formula; a look-up or an exponential counts as one.
+        words, flips: random words drawn, and sites redrawn.
+        tolerance: of each floating-point type, relative to the largest magnitude, at least 1.
+    """
+
+    op: str
+    model: str
+    shape: tuple[int, ...]
+    walkers: int
+    arguments: dict[str, Any] = field(repr=False)
+    by_walker: frozenset[str] = field(repr=False)
+    operations: int
+    words: int = 0
+    flips: int = 0
+    tolerance: dict[torch.dtype, float] = field(
+        default_factory=lambda: {torch.float32: 1e-5, torch.float64: 1e-10}, repr=False
+    )
+
+    @property
+    def label(self) -> str:
+        """Name for messages."""
+        size = "x".join(map(str, self.shape))
+        return " ".join(filter(None, (self.op, self.model, size, f"{self.walkers} walkers")))
+
+    def of(self, rows: slice) -> dict[str, Any]:
+        """Arguments of some of the walkers."""
+        return {name: value[rows] if name in self.by_walker else value for name, value in self.arguments.items()}
+
+    def run(self, function: Callable[..., Any], rows: slice = slice(None)) -> tuple[Tensor, ...]:
+        """Results of ``function`` for some of the walkers."""
+        result = function(**self.of(rows))
+        return (result,) if isinstance(result, Tensor) else tuple(result)
+
+    def bytes_moved(self, results: Iterable[Tensor]) -> int:
+        """Bytes of all inputs, each read once, and all results, each written once."""
+        tensors = [*(value for value in self.arguments.values() if isinstance(value, Tensor)), *results]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _blocks(walkers: int, sites: int) -> Iterator[slice]:
+    step = max(1, _BLOCK // sites)
+    for first in range(0, walkers, step):
+        yield slice(first, min(walkers, first + step))
+
+
+def _noise(shape: tuple[int, ...], seed: int, use: int, device: torch.device) -> Tensor:
+    """Uniform numbers in (-1, 1), float32."""
+    values = torch.empty(shape, device=device)
+    for rows in _blocks(shape[0], values[0].numel()):
+        walkers = torch.arange(rows.start, rows.stop, device=device)
+        words = reference.site_words(seed, Stream.TRAIN, use, walkers, values[0].numel())
+        values[rows] = 2.0 * kernels.uniform32(words).view(-1, *shape[1:]) - 1.0
+    return values
+
+
+def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed: int, device: torch.device) -> Case:
+    """Inputs of an op, drawn by ``seed``.
+
+    Arguments
+        op: one of :data:`OPS`.
+        model_name: one of :data:`MODELS`; ignored by ``philox``, which makes one word a site.
+
+    Example
+        >>> case = make_case("local_energy", "ising", (4, 4), walkers=3, seed=0, device=torch.device("cpu"))
+        >>> energy, log_ratios = case.run(kernels.local_energy)
+        >>> log_ratios.shape
+        torch.Size([3, 1, 4, 4])
+        >>> 3 * 16 * (1 + 4) < case.bytes_moved((energy, log_ratios))
+        True
+    """
+    lengths = tuple(shape)
+    indices = torch.arange(walkers, device=device)
+    if op == "philox":
+        counters = (torch.Size(lengths).numel() + 3) // 4
+        arguments: dict[str, Any] = {
+            "seed": seed, "stream": int(Stream.SWEEP), "site": torch.arange(counters, device=device), "event": 0,
+            "draw": 0, "walker": indices.unsqueeze(1), "device": device,
+        }  # fmt: skip
+        count = walkers * counters
+        work = _PHILOX_OPERATIONS * count
+        return Case(op, "", lengths, walkers, arguments, frozenset({"walker"}), work, words=4 * count)
+
+    model = MODELS[model_name](lengths)
+    q, ndim, sites = model.q, model.lattice.ndim, model.lattice.sites
+    moves = (walkers, q - 1, *lengths)
+
+    def case(operations: int, by_walker: Iterable[str], arguments: dict[str, Any], **work: Any) -> Case:
+        return Case(op, model_name, lengths, walkers, arguments, frozenset(by_walker), operations, **work)
+
+    if op == "proposal_rates":
+        output, log_ratios = (_noise(moves, seed, use, device) for use in (0, 1))
+        arguments = {"network_output": output, "log_ratios": 4.0 * log_ratios}
+        # Its float64 results are sums of float32 terms.
+        tolerance = {torch.float32: 1e-5, torch.float64: 1e-5}
+        return case(7 * output.numel(), arguments, arguments, tolerance=tolerance)
+
+    x = torch.empty((walkers, *lengths), dtype=model.dtype, device=device)
+    for rows in _blocks(walkers, sites):
+        words = reference.site_words(seed, Stream.START, 0, indices[rows], sites)
+        x[rows] = (words * q >> 32).to(model.dtype).view(-1, *lengths)
+
+    if op == "jump_step":
+        # An exit rate near 1, so that about half of the walkers jump in the time remaining.
+        rates = _noise(moves, seed, 0, device).add_(1.0).div_(rates_per_walker := (q - 1) * sites)
+        weights, remaining, corrector = (_noise((3, walkers), seed, 1, device) + 1.0).double()
+        arguments = {
+            "configurations": x, "log_weights": weights, "remaining": remaining, "rates": rates,
+            "corrector": corrector, "walkers": indices, "events": indices % 7, "seed": seed,
+        }  # fmt: skip
+        operations = walkers * (2 * rates_per_walker + _PHILOX_OPERATIONS)
+        return case(operations, arguments.keys() - {"seed"}, arguments, words=4 * walkers)
+
+    tables = {
+        "coupling": model.coupling.unsqueeze(0).to(device),
+        "bond_table": model.bond_table.to(device),
+        "site_table": model.site_table.unsqueeze(0).to(device),
+    }
+    beta = torch.full((1,), model.beta, dtype=torch.float64, device=device)
+    periodic = model.lattice.periodic
+    bonds, fields = 3 * ndim + 1, q * (4 * ndim + 1)
+    if op == "energy":
+        arguments = {"configurations": x, **tables, "periodic": periodic}
+        return case(x.numel() * bonds, ["configurations"], arguments)
+    if op == "local_energy":
+        arguments = {"configurations": x, **tables, "beta": beta, "periodic": periodic}
+        return case(x.numel() * (bonds + fields + 2 * (q - 1)), ["configurations"], arguments)
+    if op == "heat_bath_sweeps":
+        arguments = {
+            "configurations": x, **tables, "beta": beta, "periodic": periodic,
+            "colours": model.lattice.colours().to(device), "num_colours": model.lattice.num_colours,
+            "walkers": indices, "first_sweep": 0, "sweeps": SWEEPS, "seed": seed,
+        }  # fmt: skip
+        flips = SWEEPS * x.numel()
+        operations = flips * (fields + 4 * q + _PHILOX_OPERATIONS // 4)
+        return case(operations, ["configurations", "walkers"], arguments, words=flips, flips=flips)
+    raise ValueError(f"there is no op {op!r}; choose from {', '.join(OPS)}")
+
+
+def cases(ops: Sequence[str], device: torch.device, smoke: bool = False) -> list[tuple[str, str, tuple[int, int], int]]:
+    """Arguments ``(op, model, shape, walkers)`` of all cases; on a GPU, as many walkers as leave room for the twins.
+
+    Raises
+        ValueError: an unknown op.
+
+    Example
+        >>> cases(["philox"], torch.device("cpu"), smoke=True)
+        [('philox', '', (16, 16), 64)]
+    """
+    unknown = [op for op in ops if op not in OPS]
+    if unknown:
+        raise ValueError(f"there is no op {unknown[0]!r}; choose from {', '.join(OPS)}")
+    if smoke:
+        sizes = [((16, 16), 64)]
+    elif device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+        largest = 65536
+        while largest > 1024 and 240 * 64 * 64 * largest > memory:
+            largest //= 2
+        sizes = [((16, 16), 4096), ((16, 16), 16 * largest), ((64, 64), 1024), ((64, 64), largest)]
+    else:
+        sizes = [((16, 16), 1024), ((64, 64), 64)]
+    return [
+        (op, model, shape, walkers)
+        for op in ops
+        for shape, walkers in sizes
+        for model in (("",) if op == "philox" else MODELS)
+    ]
+
+
+@contextmanager
+def _poisoned() -> Iterator[None]:
+    """New memory is filled with NaN or the largest integer, so that a result left unwritten is seen."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: Tensor) -> bool:
+    """Whether a heat bath differs from its twin only where a random number is a threshold, up to rounding.
+
+    Among 10⁹ random numbers some fall between two roundings of a threshold. The twin follows sweep by sweep and colour
+    by colour, each time from what ``function`` made before, so that one such site excuses no other.
+    """
+    given = case.of(rows)
+    x = given["configurations"]
+    for sweep in range(SWEEPS):
+        y = function(**given | {"configurations": x, "first_sweep": sweep, "sweeps": 1})
+        words = reference.site_words(given["seed"], Stream.SWEEP, sweep, given["walkers"], x[0].numel())
+        uniform = kernels.uniform32(words).view(x.shape).unsqueeze(1)
+        tables = (given["coupling"], given["bond_table"], given["site_table"], given["periodic"])
+        for colour in range(given["num_colours"]):
+            fields = reference.local_fields(x, *tables, torch.float64)
+            thresholds = reference.heat_bath_probabilities(fields, given["beta"]).cumsum(1)[:, :-1]
+            drawn = (thresholds <= uniform).sum(1, dtype=x.dtype)
+            tied = ((thresholds - uniform).abs() <= _ROUNDING).any(1) & ((drawn - y).abs() <= 1)
+            here = given["colours"] == colour
+            if bool((here & (drawn != y) & ~tied).any()):
+                return False
+            x = torch.where(here, y, x)
+    return torch.equal(x, result)
+
+
+def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tensor, ...]:
+    """Results of ``function``, once they agree with the twin on every walker.
+
+    Integers must be equal, floating-point numbers within the case's tolerance; NaN agrees with nothing. A heat bath may
+    differ at a site whose random number is within 2⁻²⁰ of a threshold.
+
+    Raises
+        Disagreement: it names the case, the variant and the largest difference.
+
+    Example
+        >>> case = make_case("energy", "potts3", (4, 4), walkers=3, seed=0, device=torch.device("cpu"))
+        >>> check(case, "wrong", lambda **arguments: 2 * kernels.energy(**arguments))
+        Traceback (most recent call last):
+        leaps_triton.benchmark.Disagreement: energy potts3 4x4 3 walkers: wrong and twin differ in 3 of 3 numbers ...
+    """
+    with _poisoned():
+        results = case.run(function)
+    twin = getattr(reference, case.op)
+    differences = [0] * len(results)
+    largest = [0.0] * len(results)
+    for rows in _blocks(case.walkers, torch.Size(case.shape).numel()):
+        expected = case.run(twin, rows)
+        if [r[rows].shape for r in results] != [e.shape for e in expected]:
+            shapes = [tuple(r.shape) for r in results]
+            raise Disagreement(f"{case.label}: {variant} returned the shapes {shapes}, unlike its twin")
+        for index, (result, value) in enumerate(zip(results, expected, strict=True)):
+            part = result[rows]
+            if value.is_floating_point():
+                distance = (part.double() - value.double()).abs()
+                limit = case.tolerance[value.dtype] * max(1.0, float(value.abs().max()))
+                wrong = ~(distance <= limit)
+            else:
+                distance = (part != value).double()
+                wrong = part != value
+                if case.op == "heat_bath_sweeps" and bool(wrong.any()) and _is_rounding(case, function, rows, part):
+                    continue
+            differences[index] += int(wrong.sum())
+            largest[index] = max(largest[index], float(distance.nan_to_num(nan=torch.inf).max()))
+    for index, count in enumerate(differences):
+        if count:
+            raise Disagreement(
+                f"{case.label}: {variant} and twin differ in {count} of {results[index].numel()} numbers of result "
+                f"{index}, by {largest[index]:.3g} at most; its times are not reported"
+            )
+    return results
+
+
+def has_compiler() -> bool:
+    """Whether ``torch.compile`` finds a C++ compiler for the CPU."""
+    return shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")) is not None
+
+
+def _compiled(op: str) -> Callable[..., Any]:
+    # Forgets earlier sizes, of which torch compiles only so many.
+    torch._dynamo.reset()
+    function: Callable[..., Any] = torch.compile(getattr(reference, op), fullgraph=True, dynamic=False)
+    return function
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What the device can do at most.
+
+    Attributes
+        copy: GB/s of a large copy on the device, bytes read and written both counted.
+        philox: random 32-bit words a nanosecond.
+    """
+
+    copy: float
+    philox: float
+
+    def rows(self) -> list[Row]:
+        """As rows of the table."""
+        return [
+            Row("copy", "ceiling", "", "", 0, "GB_per_s", self.copy),
+            Row("philox", "ceiling", "", "", 0, "words_per_ns", self.philox),
+        ]
+
+
+def ceilings(device: torch.device, compiled: bool = True, budget: float = 0.5) -> Ceilings:
+    """Measure what the device can do at most.
+
+    The words are those of Triton's Philox, kept in registers, on a CUDA device; on a CPU those of the compiled twin, or
+    of the twin where ``compiled`` is False.
+    """
+    cuda = device.type == "cuda"
+    size = min(2**30, torch.cuda.get_device_properties(device).total_memory // 8) if cuda else 2**28
+    source = torch.arange(size // 8, device=device)
+    target = torch.empty_like(source)
+    copy = 2 * size / timed(lambda: target.copy_(source), device, budget).p50 * 1e-9
+    if cuda:
+        from .kernels.throughput import BLOCK, philox_words
+
+        programs, counters = 16 * torch.cuda.get_device_properties(device).multi_processor_count, 256
+        words = 4 * programs * BLOCK * counters
+        seconds = timed(lambda: philox_words(programs, counters, 0, device), device, budget).p50
+    else:
+        case = make_case("philox", "", (64, 64), 64, 0, device)
+        function = _compiled("philox") if compiled else reference.philox
+        words, seconds = case.words, timed(lambda: case.run(function), device, budget).p50
+    return Ceilings(copy, words / seconds * 1e-9)
+
+
+def _row(case: Case, variant: str, metric: str, value: float, baseline: str = "", ratio: float | None = None) -> Row:
+    return Row(
+        case.op, variant, case.model, "x".join(map(str, case.shape)), case.walkers, metric, value, baseline, ratio
+    )
+
+
+def _rows(case: Case, variant: str, times: Quantiles, moved: int, limits: Ceilings, twin: float | None) -> list[Row]:
+    row = partial(_row, case, variant)
+    bandwidth, operations = moved / times.p50 * 1e-9, case.operations / times.p50 * 1e-9
+    rows = [
+        row("seconds", times.p50, *(("twin", twin / times.p50) if twin else ())),
+        row("seconds_p20", times.p20),
+        row("seconds_p80", times.p80),
+        row("GB_per_s", bandwidth, "copy", bandwidth / limits.copy),
+        row("Gop_per_s", operations),
+    ]
+    if case.op == "philox":
+        words = case.words / times.p50 * 1e-9
+        rows += [row("words_per_ns", words, "philox", words / limits.philox), row("ns_per_word", 1.0 / words)]
+    if case.flips:
+        flips = case.flips / times.p50 * 1e-9
+        rows.append(row("flips_per_ns", flips, "philox", flips / limits.philox))
+    return rows
+
+
+def measure(
+    case: Case, device: torch.device, limits: Ceilings, compiled: bool, budget: float = 0.3
+) -> tuple[list[Row], list[str]]:
+    """Rows of every variant of a case, and a note on each that is left out.
+
+    ``kernel`` is the public op where it runs something else than the twin, ``compiled`` the twin under
+    ``torch.compile``. Inputs and results that fit half the cache are timed with a warm cache, and kernels on a CUDA
+    device also in a replayed graph; larger ones on a CUDA device with a cold cache.
+
+    Raises
+        Disagreement: the kernel differs from the twin. A compiled twin that does is left out, with a note.
+    """
+    cuda = device.type == "cuda"
+    twin = getattr(reference, case.op)
+    variants: dict[str, Callable[..., Any]] = {}
+    public = getattr(kernels, case.op)
+    if not kernels.backend(device).startswith("torch twins") and public is not twin:
+        variants["kernel"] = public
+    if compiled and case.model in _COMPILED_MODELS:
+        variants["compiled"] = _compiled(case.op)
+
+    cache = torch.cuda.get_device_properties(device).L2_cache_size if cuda else 0
+    times: dict[str, Quantiles] = {}
+    rows: list[Row] = []
+    notes: list[str] = []
+    moved = 0
+    for variant, function in {**variants, "twin": twin}.items():
+        try:
+            results = case.run(twin) if variant == "twin" else check(case, variant, function)
+            moved = case.bytes_moved(results)
+            del results
+            warm = not cuda or 2 * moved < cache
+            flush = None if warm else torch.empty(2 * cache, dtype=torch.uint8, device=device)
+            call = lambda f=function: case.run(f)  # noqa: E731
+            times[variant] = timed(call, device, budget, flush=flush)
+            if variant == "kernel" and cuda and warm:
+                rows.append(_row(case, variant, "seconds_replayed", replayed(call, device, budget).p50))
+        except torch.OutOfMemoryError:
+            notes.append(f"{case.label}: not enough memory for the {variant}")
+            torch.cuda.empty_cache()
+        except Disagreement as error:
+            if variant == "kernel":
+                raise
+            notes.append(str(error))
+        except RuntimeError as error:
+            if variant != "kernel" or variant not in times:
+                raise
+            notes.append(f"{case.label}: no CUDA graph of the kernel: {str(error).splitlines()[0]}")
+    baseline = times["twin"].p50 if "twin" in times else None
+    for variant, quantiles in times.items():
+        rows += _rows(case, variant, quantiles, moved, limits, None if variant == "twin" else baseline)
+    return rows, notes
+
+
+@dataclass
+class Report:
+    """What a run measured.
+
+    Attributes
+        provenance: device, versions and commit.
+        rows: of the table.
+        notes: on what was left out.
+        disagreements: one message for every case whose kernel differs from its twin.
+    """
+
+    provenance: dict[str, str]
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    disagreements: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "provenance": self.provenance,
+            "rows": [row._asdict() for row in self.rows],
+            "notes": self.notes,
+            "disagreements": self.disagreements,
+        }
+
+    def raise_for_disagreements(self) -> None:
+        """Raise a Disagreement if a kernel differed from its twin."""
+        if self.disagreements:
+            others = len(self.disagreements) - 1
+            raise Disagreement(self.disagreements[0] + (f" (and {others} cases more)" if others else ""))
+
+
+def run(
+    ops: Sequence[str] = (),
+    device: torch.device | str | None = None,
+    smoke: bool = False,
+    seed: int = 0,
+    compiled: bool = True,
+    output: Path | None = None,
+    commit: str | None = None,
+    budget: float = 0.3,
+    progress: bool = False,
+) -> Report:
+    """Measure ops over models, lattices and walkers.
+
+    Arguments
+        ops: names of :data:`OPS`; empty for all.
+        device: None for CUDA where there is a CUDA device, else the CPU.
+        smoke: one small lattice and no compiled twins, in seconds.
+        seed: of the inputs, in [0, 2³²).
+        compiled: measure the compiled twins too; on a CPU they need a C++ compiler.
+        output: CSV table to add the rows to, after every case; None for none.
+        commit: to record where the code is no git checkout.
+        budget: seconds to time each variant for; at most 0.05 with ``smoke``.
+        progress: show a progress bar on a terminal.
+
+    Raises
+        ValueError: an unknown op, a bad seed, no such device, or an output that cannot be written.
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here; choose device cpu")
+    if output is not None and not output.parent.is_dir():
+        raise ValueError(f"there is no folder {output.parent} to save {output.name} in; make it, or choose another")
+    as_seed(seed)
+    todo = cases(ops or OPS, place, smoke)
+    report = Report(provenance(place))
+    if commit and report.provenance["commit"] == "unknown":
+        report.provenance["commit"] = commit
+    if smoke:
+        compiled, budget = False, min(budget, 0.05)
+    if compiled and place.type == "cpu" and not has_compiler():
+        compiled = False
+        report.notes.append("no C++ compiler was found, so the compiled twins are left out")
+    columns: dict[str, Any] = {name: report.provenance[name] for name in ("device", "torch", "triton", "commit")}
+
+    def add(rows: Iterable[Row]) -> None:
+        complete = [row._replace(**columns) for row in rows]
+        report.rows += complete
+        if output is not None:
+            write_rows(output, complete)
+
+    limits = ceilings(place, compiled, budget)
+    add(limits.rows())
+    with tqdm(total=len(todo), unit="case", leave=False, disable=None if progress else True) as bar, torch.no_grad():
+        for op, model, shape, walkers in todo:
+            bar.set_description(f"{op} {model}".strip())
+            try:
+                case = make_case(op, model, shape, walkers, seed, place)
+                rows, notes = measure(case, place, limits, compiled, budget)
+                add(rows)
+                report.notes += notes
+            except Disagreement as error:
+                report.disagreements.append(str(error))
+            except torch.OutOfMemoryError:
+                report.notes.append(f"{op} {model} {shape} {walkers} walkers: not enough memory for the inputs")
+            if place.type == "cuda":
+                torch.cuda.empty_cache()
+            bar.update()
+    return report
+
+
+def _duration(seconds: float) -> str:
+    unit, scale = next(((u, s) for u, s in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)) if seconds >= s), ("ns", 1e-9))
+    return f"{seconds / scale:.4g} {unit}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def table(report: Report) -> str:
+    """The report for a reader, at 80 columns: one line a variant.
+
+    Example
+        >>> row = Row("energy", "twin", "ising", "8x8", 64, "seconds", 2.5e-5)
+        >>> print(table(Report({"device": "D", "torch": "2", "triton": "3", "commit": "c"}, [row])))
+        D; torch 2, triton 3, commit c
+        <BLANKLINE>
+        energy
+          model  lattice  walkers variant       time  vs twin    GB/s copy        per ns
+          ising  8x8           64 twin         25 µs
+    """
+    about = report.provenance
+    lines = [f"{about['device']}; torch {about['torch']}, triton {about['triton']}, commit {about['commit']}"]
+    groups: dict[tuple[str, str, str, int, str], dict[str, Row]] = {}
+    for row in report.rows:
+        groups.setdefault((row.kernel, row.model, row.shape, row.walkers, row.variant), {})[row.metric] = row
+    previous = ""
+    for (op, model, shape, walkers, variant), rows in groups.items():
+        if variant == "ceiling":
+            (row,) = rows.values()
+            what = "copies {:.4g} GB/s" if op == "copy" else "makes {:.3g} random words a nanosecond"
+            lines.append("the device " + what.format(row.value))
+            continue
+        if op != previous:
+            header = f"  {'model':6} {'lattice':8} {'walkers':>7} {'variant':8} {'time':>9}"
+            lines += ["", op, f"{header} {'vs twin':>8} {'GB/s':>7} {'copy':>4} {'per ns':>13}"]
+            previous = op
+        cells = f"  {model:6} {shape:8} {walkers:7} {variant:8}"
+        if "seconds" in rows:
+            ratio = rows["seconds"].ratio
+            cells += f" {_duration(rows['seconds'].value):>9} {f'{_short(ratio)}x' if ratio else '':>8}"
+        if "GB_per_s" in rows:
+            row = rows["GB_per_s"]
+            cells += f" {_short(row.value):>7} {row.ratio or 0.0:4.0%}"
+        for metric, unit in (("words_per_ns", "words"), ("flips_per_ns", "flips")):
+            if metric in rows:
+                cells += f" {_short(rows[metric].value):>7} {unit}"
+        lines.append(cells.rstrip())
+    notes = [fill(f"note: {note}", 80) for note in (*report.notes, *report.disagreements)]
+    return "\n".join([*lines, *notes])
+
+
+def main(op: str, arguments: Sequence[str] | None = None) -> None:
+    """The benchmark of one op as a script, with options that need no package.
+
+    A bad value, or a kernel that differs from its twin, ends in one sentence and a non-zero status.
+    """
+    parser = argparse.ArgumentParser(description=f"Measures the op {op}: kernel, compiled twin, twin.")
+    parser.add_argument("--smoke", action="store_true", help="one small lattice and no compiled twins, in seconds")
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs, 0 to 4294967295")
+    parser.add_argument("--device", help="cpu or cuda; CUDA by default where there is a CUDA device")
+    parser.add_argument("--no-compiled", action="store_true", help="leave the compiled twins out")
+    parser.add_argument("--output", type=Path, help="CSV table to add the rows to")
+    parser.add_argument("--json", type=Path, help="where to save the results as JSON")
+    parser.add_argument("--commit", help="to record where the code is no git checkout")
+    options = parser.parse_args(arguments)
+    try:
+        report = run(
+            [op],
+            device=options.device,
+            smoke=options.smoke,
+            seed=options.seed,
+            compiled=not options.no_compiled,
+            output=options.output,
+            commit=options.commit,
+            progress=True,
+        )
+        present(report, options.json)
+    except (ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{parser.prog}: interrupted")
+
+
+def present(report: Report, file: Path | None = None) -> None:
+    """Print a report and save it as JSON.
+
+    Raises
+        Disagreement: a kernel differed from its twin.
+    """
+    print(table(report), flush=True)
+    if file:
+        file.write_text(json.dumps(report.as_dict(), indent=2) + "\n", encoding="utf-8")
+        print(f"results: {file}")
+    report.raise_for_disagreements()

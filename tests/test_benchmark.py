@@ -1,0 +1,422 @@
+"""Benchmarks: nothing wrong is timed, work is counted right, the table keeps one row a case."""
+
+import csv
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from leaps_triton import benchmark, kernels, measurement
+from leaps_triton.benchmark import Case, Ceilings, Disagreement, Report
+from leaps_triton.kernels import reference
+from leaps_triton.measurement import Row, read_rows, write_rows
+
+ROOT = Path(__file__).parents[1]
+CPU = torch.device("cpu")
+LIMITS = Ceilings(copy=10.0, philox=0.5)
+
+
+def case(op: str, model: str = "potts3", shape: tuple[int, ...] = (4, 6), walkers: int = 5, seed: int = 0) -> Case:
+    return benchmark.make_case(op, model, shape, walkers, seed, CPU)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "ceilings", lambda *_: LIMITS)
+
+
+@pytest.fixture
+def with_kernels(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Replaces public ops, as kernels on a GPU would."""
+
+    def replace(**ops: Any) -> None:
+        monkeypatch.setattr(kernels, "backend", lambda device: "kernels of a test")
+        for name, op in ops.items():
+            monkeypatch.setattr(kernels, name, op)
+
+    return replace
+
+
+def off(op: str, result: int, change: Callable[[torch.Tensor], object]) -> Callable[..., Any]:
+    """The twin of ``op`` with one of its results changed."""
+
+    def wrong(**arguments: Any) -> Any:
+        value = getattr(reference, op)(**arguments)
+        results = [r.clone() for r in ((value,) if isinstance(value, torch.Tensor) else value)]
+        change(results[result])
+        return results[0] if isinstance(value, torch.Tensor) else tuple(results)
+
+    return wrong
+
+
+def last(value: float) -> Callable[[torch.Tensor], object]:
+    return lambda tensor: tensor.view(-1)[-1:].add_(value)
+
+
+@pytest.mark.parametrize("op", benchmark.OPS)
+def test_the_public_op_agrees_with_its_twin_at_any_block_size(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = case(op)
+    monkeypatch.setattr(benchmark, "_BLOCK", 2 * 24)
+    blocked = case(op)
+    for name, value in whole.arguments.items():
+        assert torch.equal(value, blocked.arguments[name]) if isinstance(value, torch.Tensor) else True
+    results = benchmark.check(blocked, "kernel", getattr(kernels, op))
+    assert all(torch.equal(a, b) for a, b in zip(results, whole.run(getattr(reference, op)), strict=True))
+
+
+@pytest.mark.parametrize("op", benchmark.OPS)
+def test_inputs_follow_the_seed(op: str) -> None:
+    tensors = [[r.double() for r in case(op, seed=seed).run(getattr(reference, op))] for seed in (3, 3, 4)]
+    assert all(torch.equal(a, b) for a, b in zip(tensors[0], tensors[1], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(tensors[0], tensors[2], strict=True))
+
+
+def test_about_half_of_the_walkers_jump() -> None:
+    move = case("jump_step", walkers=400).run(reference.jump_step)[3]
+    assert 0.3 < (move >= 0).double().mean() < 0.8
+
+
+@pytest.mark.parametrize(
+    ("op", "result", "change"),
+    [
+        ("philox", 2, last(1)),
+        ("energy", 0, last(1e-6)),
+        ("local_energy", 0, last(1e-6)),
+        ("local_energy", 1, last(1e-3)),
+        ("local_energy", 1, last(float("nan"))),
+        ("proposal_rates", 0, last(1e-3)),
+        ("proposal_rates", 2, last(1e-2)),
+        ("jump_step", 0, last(1)),
+        ("jump_step", 1, last(1e-6)),
+        ("jump_step", 3, last(1)),
+        ("heat_bath_sweeps", 0, last(1)),
+    ],
+)
+def test_a_wrong_kernel_is_not_timed(
+    op: str, result: int, change: Callable[[torch.Tensor], object], with_kernels: Callable[..., None], quick: None,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with_kernels(**{op: off(op, result, change)})
+    with pytest.raises(Disagreement, match=rf"^{op}.*kernel and twin differ in 1 of \d+ numbers of result {result}"):
+        benchmark.measure(case(op), CPU, LIMITS, compiled=False, budget=0.0)
+    if op != "energy":
+        return
+    table = tmp_path / "kernels.csv"
+    with pytest.raises(SystemExit) as caught:
+        benchmark.main(op, ["--smoke", "--device", "cpu", "--output", str(table)])
+    assert isinstance(caught.value.code, str)
+    assert "kernel and twin differ" in caught.value.code
+    assert "and 2 cases more" in caught.value.code
+    assert {row.variant for row in read_rows(table)} == {"ceiling"}
+    assert "kernel and twin differ" in capsys.readouterr().out
+
+
+def test_a_heat_bath_may_round_its_thresholds_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's thresholds are off by 0.005, as a stand-in for a last bit: rounding is then what lies below 0.01."""
+    exact = reference.heat_bath_probabilities
+
+    def rounded(**arguments: Any) -> torch.Tensor:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reference, "heat_bath_probabilities", lambda *tables: exact(*tables) + 5e-3)
+            return reference.heat_bath_sweeps(**arguments)
+
+    def wrong(**arguments: Any) -> torch.Tensor:
+        return torch.cat([rounded(**arguments)[:-1], arguments["configurations"][-1:]])
+
+    def twice(**arguments: Any) -> torch.Tensor:
+        return rounded(**arguments | {"sweeps": max(2, arguments["sweeps"])})
+
+    given = case("heat_bath_sweeps", walkers=40)
+    with pytest.raises(Disagreement):
+        benchmark.check(given, "kernel", rounded)
+    monkeypatch.setattr(benchmark, "_ROUNDING", 1e-2)
+    monkeypatch.setattr(benchmark, "_BLOCK", 7 * 24)
+    (found,) = benchmark.check(given, "kernel", rounded)
+    assert not torch.equal(found, given.run(reference.heat_bath_sweeps)[0])
+    for function in (wrong, twice):
+        with pytest.raises(Disagreement):
+            benchmark.check(given, "kernel", function)
+
+
+def test_a_result_of_another_shape_or_left_unwritten_is_not_timed() -> None:
+    with pytest.raises(Disagreement, match="shapes"):
+        benchmark.check(case("energy"), "kernel", lambda **_: torch.zeros(5, 1))
+    with pytest.raises(Disagreement, match="differ in 5 of 5 numbers of result 0, by inf"):
+        benchmark.check(case("energy"), "kernel", lambda **_: torch.empty(5, dtype=torch.float64))
+
+
+def test_checking_leaves_the_settings_of_torch() -> None:
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark.check(case("energy"), "kernel", kernels.energy)
+    after = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    assert after == before
+
+
+def test_a_right_kernel_is_compared_with_twin_and_copy(with_kernels: Callable[..., None]) -> None:
+    with_kernels(heat_bath_sweeps=lambda **arguments: reference.heat_bath_sweeps(**arguments))
+    rows, notes = benchmark.measure(case("heat_bath_sweeps"), CPU, LIMITS, compiled=False, budget=0.0)
+    found = {(row.variant, row.metric): row for row in rows}
+    assert {variant for variant, _ in found} == {"kernel", "twin"}
+    assert notes == []
+    seconds = {variant: found[variant, "seconds"].value for variant in ("kernel", "twin")}
+    assert found["kernel", "seconds"][6:9] == (seconds["kernel"], "twin", seconds["twin"] / seconds["kernel"])
+    assert found["twin", "seconds"][7:9] == ("", None)
+    assert found["kernel", "seconds_p20"].value <= seconds["kernel"] <= found["kernel", "seconds_p80"].value
+    bandwidth, flips = found["kernel", "GB_per_s"], found["kernel", "flips_per_ns"]
+    assert bandwidth.ratio == pytest.approx(bandwidth.value / 10.0)
+    assert flips.value == pytest.approx(benchmark.SWEEPS * 5 * 24 / seconds["kernel"] * 1e-9)
+    assert flips.baseline == "philox"
+    assert flips.ratio == pytest.approx(flips.value / 0.5)
+
+
+def test_philox_is_counted_in_words() -> None:
+    rows, _ = benchmark.measure(case("philox"), CPU, LIMITS, compiled=False, budget=0.0)
+    found = {row.metric: row.value for row in rows}
+    assert found["words_per_ns"] == pytest.approx(5 * 24 / found["seconds"] * 1e-9)
+    assert found["ns_per_word"] == pytest.approx(1 / found["words_per_ns"])
+
+
+def test_a_compiled_twin_that_differs_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "_compiled", lambda op: off(op, 0, last(1)))
+    rows, notes = benchmark.measure(case("jump_step", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
+    assert {row.variant for row in rows} == {"twin"}
+    assert len(notes) == 1
+    assert "compiled and twin differ in 1 of" in notes[0]
+
+
+@pytest.mark.skipif(not benchmark.has_compiler(), reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_compiled_twin_gives_the_same() -> None:
+    rows, notes = benchmark.measure(case("energy", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
+    assert {row.variant for row in rows} == {"compiled", "twin"}
+    assert notes == []
+
+
+def test_bytes_are_those_of_inputs_and_results() -> None:
+    """``w`` walkers, ``n`` sites, ``q`` states, ``c`` couplings."""
+    w, n, q, c = 5, 24, 3, 48
+    tables = 8 * (q * q + q)
+    expected = {
+        "philox": 8 * (n // 4 + w) + 4 * 8 * w * n // 4,
+        "energy": w * n + tables + 8 + 8 * w,
+        "local_energy": w * n + tables + 8 + 8 + 8 * w + 4 * w * (q - 1) * n,
+        "proposal_rates": 3 * 4 * w * (q - 1) * n + 2 * 8 * w,
+        "jump_step": 2 * w * n + 4 * w * (q - 1) * n + 8 * 8 * w,
+        "heat_bath_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
+    }
+    for op, count in expected.items():
+        given = case(op)
+        assert given.bytes_moved(given.run(getattr(reference, op))) == count, op
+    glass = case("energy", "pm1")
+    assert glass.bytes_moved(glass.run(reference.energy)) == w * n + 8 * (2 * 2 + 2) + 8 * c + 8 * w
+
+
+def test_operations_words_and_flips_grow_with_the_work() -> None:
+    for op in benchmark.OPS:
+        one, two = case(op, walkers=4), case(op, walkers=8)
+        assert (two.operations, two.words, two.flips) == (2 * one.operations, 2 * one.words, 2 * one.flips)
+        assert one.operations > 0
+    sweeps = case("heat_bath_sweeps")
+    assert sweeps.words == sweeps.flips == benchmark.SWEEPS * 5 * 24
+
+
+def test_every_op_and_model_is_measured() -> None:
+    for smoke in (True, False):
+        found = benchmark.cases(benchmark.OPS, CPU, smoke)
+        assert {(op, model) for op, model, _, _ in found} == {("philox", "")} | {
+            (op, model) for op in benchmark.OPS[1:] for model in benchmark.MODELS
+        }
+    assert {shape for _, _, shape, _ in found} == {(16, 16), (64, 64)}
+
+
+def test_every_op_has_its_script() -> None:
+    folder = ROOT / "experiments" / "benchmarks"
+    assert {file.name for file in folder.glob("*.py")} == {f"bench_{op}.py" for op in benchmark.OPS}
+    for op in benchmark.OPS:
+        assert f'main("{op}")' in (folder / f"bench_{op}.py").read_text(encoding="utf-8")
+
+
+def test_a_script_runs_without_tyro_and_reports_a_bad_value() -> None:
+    block = (
+        "import sys, runpy; sys.modules['tyro'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"
+    )
+    script = str(ROOT / "experiments" / "benchmarks" / "bench_energy.py")
+    run = subprocess.run(
+        [sys.executable, "-c", block, script, "--smoke", "--device", "cpu", "--seed", "-1"],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "seed must be an integer" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_run_saves_every_case_with_its_provenance(quick: None, tmp_path: Path) -> None:
+    file = tmp_path / "kernels.csv"
+    report = benchmark.run(["philox", "energy"], "cpu", smoke=True, output=file, commit="abc", budget=0.0)
+    rows = read_rows(file)
+    assert [row.key for row in rows] == [row.key for row in report.rows]
+    assert {row.model for row in rows if row.kernel == "energy"} == set(benchmark.MODELS)
+    about = measurement.provenance(CPU)
+    for row in rows:
+        assert (row.device, row.torch, row.triton) == (about["device"], about["torch"], about["triton"])
+        assert row.commit == (about["commit"] if about["commit"] != "unknown" else "abc")
+    assert report.as_dict()["rows"][0]["kernel"] == "copy"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ops": ["jump"]}, "there is no op 'jump'"),
+        ({"seed": 2**32}, "seed must be an integer"),
+        ({"output": Path("nowhere/at/all.csv")}, "there is no folder"),
+    ],
+)
+def test_a_bad_argument_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        benchmark.run(device="cpu", smoke=True, **arguments)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_device_is_named() -> None:
+    with pytest.raises(ValueError, match="no CUDA device"):
+        benchmark.run(device="cuda")
+
+
+def test_ceilings_of_this_machine() -> None:
+    limits = benchmark.ceilings(CPU, compiled=False, budget=0.0)
+    assert 0.1 < limits.copy < 1e5
+    assert 1e-4 < limits.philox < 1e4
+
+
+def test_the_printed_table_fits_80_columns() -> None:
+    rows = LIMITS.rows()
+    for variant in ("kernel", "compiled", "twin"):
+        key = ("heat_bath_sweeps", variant, "potts3", "64x64", 1048576)
+        rows += [
+            Row(*key, "seconds", 1.2345678e-4, "twin", 1234.5),
+            Row(*key, "GB_per_s", 12345.6, "copy", 0.987),
+            Row(*key, "flips_per_ns", 1234.5, "philox", 0.5),
+        ]
+    about = {"device": "D", "torch": "2", "triton": "3", "commit": "c"}
+    text = benchmark.table(Report(about, rows, ["a note " * 30]))
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("kernel", "compiled", "twin", "123.5 µs", "99%", "10 GB/s", "0.5 random words", "note: a note"):
+        assert word in text
+
+
+def test_timing_calls_twice_to_warm_up_and_then_as_often_as_it_says() -> None:
+    calls: list[int] = []
+    flush = torch.ones(3)
+    times = measurement.timed(lambda: calls.append(int(flush.sum())), CPU, budget=0.0, least=7, flush=flush)
+    assert times.repetitions == 7
+    assert calls == [3, 3] + [0] * 7
+    assert 0 <= times.p20 <= times.p50 <= times.p80
+    calls.clear()
+    assert measurement.timed(lambda: calls.append(0), CPU, budget=10.0, most=11).repetitions == len(calls) - 2 == 11
+    assert measurement.timed(lambda: None, CPU, budget=0.0, least=1).repetitions == 1
+
+
+ROW = Row("energy", "twin", "ising", "8x8", 64, "seconds", 1.5, "twin", 0.5, "D", "2", "3", "c")
+
+
+def test_the_table_has_the_stated_columns_and_survives_a_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "kernels.csv"
+    rows = [ROW, ROW._replace(variant="kernel", baseline="", ratio=None, device='a "b", c')]
+    assert read_rows(file) == []
+    write_rows(file, rows)
+    assert read_rows(file) == rows
+    with file.open(newline="") as lines:
+        assert next(csv.reader(lines)) == [
+            "kernel", "variant", "model", "shape", "walkers", "metric", "value", "baseline", "ratio", "device", "torch",
+            "triton", "commit",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["kernel", "variant", "model", "shape", "walkers", "metric", "device"])
+def test_a_row_of_the_same_key_is_replaced_and_any_other_kept(field: str, tmp_path: Path) -> None:
+    file = tmp_path / "kernels.csv"
+    change: dict[str, Any] = {field: 7 if field == "walkers" else "other"}
+    other = ROW._replace(**change)
+    write_rows(file, [ROW, other])
+    newer = ROW._replace(value=2.5, torch="3", commit="d")
+    write_rows(file, [newer])
+    assert read_rows(file) == [newer, other]
+
+
+def test_a_table_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "kernels.csv"
+    write_rows(file, [ROW])
+
+    def fail(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        write_rows(file, [ROW._replace(model="other")])
+    assert read_rows(file) == [ROW]
+    assert os.listdir(tmp_path) == ["kernels.csv"]
+
+
+def test_a_table_with_other_columns_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "kernels.csv"
+    file.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"kernels\.csv must have the columns kernel, variant"):
+        write_rows(file, [ROW])
+    assert file.read_text() == "a,b\n1,2\n"
+
+
+def test_provenance_names_device_and_versions_but_no_machine_and_no_folder() -> None:
+    about = measurement.provenance(CPU)
+    assert set(about) == {"device", "torch", "triton", "python", "commit"}
+    assert about["torch"] == torch.__version__
+    text = " ".join(about.values())
+    for name in (str(ROOT), str(Path.home()), platform.node(), sys.prefix):
+        assert name not in text
+
+
+def test_the_commit_is_unknown_outside_a_checkout_of_this_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurement, "_ROOT", tmp_path)
+    assert measurement.provenance(CPU)["commit"] == "unknown"
+    inner = tmp_path / "site-packages"
+    inner.mkdir()
+    if subprocess.run(["git", "init", "-q", str(tmp_path)], check=False).returncode == 0:
+        monkeypatch.setattr(measurement, "_ROOT", inner)
+        assert measurement.provenance(CPU)["commit"] == "unknown"
+
+
+INTERPRETED = """
+import torch
+from leaps_triton.kernels import reference, throughput
+counters, sites = 3, torch.arange(2 * throughput.BLOCK)
+found = throughput.philox_words(2, counters, 4294967295, torch.device("cpu")).long() & 0xFFFFFFFF
+for event in range(counters):
+    for word in reference.philox(4294967295, 0, sites, event, 0, 0):
+        found ^= word
+assert not found.any()
+"""
+COMPILED = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from leaps_triton.kernels import throughput
+for seed in ("i32", "i64"):
+    types = {"p_out": "*i32", "seed": seed, "counters": "i32", "BLOCK": "constexpr"}
+    source = ASTSource(throughput.philox_kernel, types, {"BLOCK": throughput.BLOCK})
+    assert triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4}).asm["cubin"]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux")
+@pytest.mark.parametrize(("block", "interpret"), [(INTERPRETED, "1"), (COMPILED, "0")], ids=["interpreted", "compiled"])
+def test_the_ceiling_of_random_numbers_makes_the_words_of_philox(block: str, interpret: str) -> None:
+    environment = {**os.environ, "TRITON_INTERPRET": interpret, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, env=environment, check=False)
+    assert run.returncode == 0, run.stderr
