@@ -6,8 +6,9 @@ Conventions shared by all ops: ``configurations`` are int8 ``0 … q-1`` of shap
 lattice axes; ``walkers`` and ``events`` are int64 ``(walkers,)``, the global index of each walker and its event count,
 which enter the random numbers; ``seed`` is an integer in [0, 2³²). A model is ``H(x) = -Σ J φ(x_i, x_j) - Σ h_i(x_i)``:
 ``coupling`` float64 ``(1 | walkers, 1 | axes, *shape)`` (entry ``[., d, i]``: the bond from site ``i`` in positive
-direction ``d``; every lattice axis may have size 1 where the coupling is uniform), ``bond_table`` ``φ`` float64 ``(q, q)``,
-``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 | walkers,)``, ``periodic`` one bool an axis.
+direction ``d``; every lattice axis may have size 1 where the coupling is uniform), ``bond_table`` ``φ`` float64
+``(q, q)``, ``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 | walkers,)``, ``periodic``
+one bool an axis.
 """
 
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ __all__ = [
     "local_energy",
     "philox",
     "proposal_rates",
+    "reference",
     "uniform32",
     "uniform64",
 ]
@@ -151,14 +153,14 @@ def proposal_rates(
 ) -> ProposalRates:
     """Out-rates of all moves, exit rate and corrector of every walker.
 
-    ``rates = [G]_+ + scale · g(e^Δ)``, ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - Σ_m [-G_m]_+ e^{Δ_m}``, where ``g`` is one of
-    Barker ``u / (1 + u)``, square root ``√u``, Metropolis ``min(1, u)``. All satisfy ``g(u) = u g(1/u)``, so they leave
-    ``ρ_t`` invariant and add nothing to ``κ``.
+    ``rates = [G]_+ + scale · g(e^Δ)``, ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - Σ_m [-G_m]_+ e^{Δ_m}``, where ``g`` is one
+    of Barker ``u / (1 + u)``, square root ``√u``, Metropolis ``min(1, u)``. All satisfy ``g(u) = u g(1/u)``, so they
+    leave ``ρ_t`` invariant and add nothing to ``κ``.
 
     Arguments
         network_output: ``G``, ``(walkers, q-1, *shape)``, or None for reversible rates alone. Rates, exit rate and
             corrector can be differentiated with respect to it, once.
-        log_ratios: ``Δ``, same shape. Two different dtypes, and half precision, are brought to one of float32 and float64.
+        log_ratios: ``Δ``, same shape. Different dtypes, and half precision, are brought to one of float32 and float64.
         reversible: None, ``"barker"``, ``"square_root"`` or ``"metropolis"``.
         scale: rate of the reversible part, moves a unit of time, finite and ≥ 0.
 
@@ -202,10 +204,10 @@ def jump_step(
 ) -> JumpStep:
     """One event of the jump process for every walker at once.
 
-    Holding time ``T ~ Exp(R)``, ``R = Σ rates``; ``s = min(T, remaining)``; ``A += s κ``. If ``T`` ended first, the move
-    ``m`` is made with probability ``rates_m / R``; otherwise the walker stands at the boundary of its interval,
-    ``remaining`` is 0 and ``T`` is discarded. A walker with ``remaining`` 0 is left as it is. A walker whose exit rate or
-    corrector is not finite stays where it is and its ``A`` turns NaN, so that the caller can report it.
+    Holding time ``T ~ Exp(R)``, ``R = Σ rates``; ``s = min(T, remaining)``; ``A += s κ``. If ``T`` ended first, the
+    move ``m`` is made with probability ``rates_m / R``; otherwise the walker stands at the boundary of its interval,
+    ``remaining`` is 0 and ``T`` is discarded. A walker with ``remaining`` 0 is left as it is. A walker whose exit rate
+    or corrector is not finite stays where it is and its ``A`` turns NaN, so that the caller can report it.
 
     Arguments
         configurations: ``(walkers, *shape)``.
@@ -230,9 +232,7 @@ def jump_step(
         corrector=corrector,
     )
     _check_walkers(count, configurations.device, torch.int64, walkers=walkers, events=events)
-    return JumpStep(
-        *ops.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed)
-    )
+    return JumpStep(*ops.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed))
 
 
 def heat_bath_sweeps(

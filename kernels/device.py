@@ -1,11 +1,12 @@
 """Device functions that several kernels share: Philox, uniform numbers, the exponential, neighbours on the lattice.
 
-Lattice lengths come to a kernel as four numbers ``n0 … n3``, the first ``4 - NDIM`` of them 1, and boundaries as bits: bit
-``AXIS`` of ``periodic`` is set where direction ``AXIS`` wraps. ``NDIM`` is a constant of the kernel, so that absent
+Lattice lengths come to a kernel as four numbers ``n0 … n3``, the first ``4 - NDIM`` of them 1, and boundaries as bits:
+bit ``AXIS`` of ``periodic`` is set where direction ``AXIS`` wraps. ``NDIM`` is a constant of the kernel, so that absent
 directions cost nothing.
 """
 
 import inspect
+from typing import Any
 
 import triton
 import triton.language as tl
@@ -47,8 +48,8 @@ def uniform64(high, low):
 def exponential(x):
     """``e^x`` to one unit in the last place; NaN stays NaN.
 
-    The float32 exponential of Triton is the approximate one of the device, off by ``|x|`` units. Here ``x = n log 2 + r``
-    with ``log 2`` in two parts (Cody and Waite), and a polynomial of ``r`` (Cephes, ``expf``).
+    The float32 exponential of Triton is the approximate one of the device, off by up to ``|x|`` units. Here
+    ``x = n log 2 + r`` with ``log 2`` in two parts (Cody and Waite), and a polynomial of ``r`` (Cephes, ``expf``).
     """
     if x.dtype == tl.float64:
         power = tl.exp(x)
@@ -104,13 +105,9 @@ def neighbours(o_site, AXIS: tl.constexpr, NDIM: tl.constexpr, n0, n1, n2, n3, p
 
 @triton.jit
 def bond(p_coupling, s_axis, s_site, o_site, m_bond, AXIS: tl.constexpr, NDIM: tl.constexpr, UNIFORM: tl.constexpr):
-    """``J`` of the bonds in positive direction ``AXIS`` from ``o_site``, float64; a scalar if UNIFORM, whatever the mask."""
+    """``J`` of the bonds in positive direction ``AXIS`` from ``o_site``, float64; if UNIFORM a scalar without mask."""
     p_axis = p_coupling + (AXIS - (4 - NDIM)) * s_axis
-    if UNIFORM:
-        value = tl.load(p_axis)
-    else:
-        value = tl.load(p_axis + o_site * s_site, mask=m_bond, other=0.0)
-    return value
+    return tl.load(p_axis) if UNIFORM else tl.load(p_axis + o_site * s_site, mask=m_bond, other=0.0)
 
 
 @triton.jit
@@ -119,14 +116,15 @@ def pair_field(
     NDIM: tl.constexpr, UNIFORM: tl.constexpr, DTYPE: tl.constexpr,
 ):  # fmt: skip
     """For every direction: states of both neighbours, and ``J`` of both bonds, 0 where there is none."""
-    found = ()
+    found: tuple[Any, ...] = ()
     for axis in tl.static_range(4 - NDIM, 4):
         o_forward, o_backward, m_forward, m_backward = neighbours(o_site, axis, NDIM, n0, n1, n2, n3, periodic)
         m_forward &= m_site
         m_backward &= m_site
         forward = bond(p_coupling, s_axis, s_site, o_site, m_forward, axis, NDIM, UNIFORM).to(DTYPE)
         backward = bond(p_coupling, s_axis, s_site, o_backward, m_backward, axis, NDIM, UNIFORM).to(DTYPE)
-        found = found + (
+        # Triton adds tuples and does not unpack them.
+        found = found + (  # noqa: RUF005
             tl.load(p_x + o_forward, mask=m_forward, other=0).to(tl.int32),
             tl.load(p_x + o_backward, mask=m_backward, other=0).to(tl.int32),
             tl.where(m_forward, forward, 0.0).to(DTYPE),
@@ -150,7 +148,7 @@ def flip_field(
     found, p_bond, p_site, s_state, o_field, m_site,
     NDIM: tl.constexpr, UNIFORM: tl.constexpr, DTYPE: tl.constexpr,
 ):  # fmt: skip
-    """``W_1(i) - W_0(i)`` of a model with two states: the table enters by four differences, and nothing is looked up."""
+    """``W_1(i) - W_0(i)`` of a model with two states: four differences of the table, and nothing is looked up."""
     b00 = tl.load(p_bond)
     b01 = tl.load(p_bond + 1)
     b10 = tl.load(p_bond + 2)

@@ -10,12 +10,12 @@ import triton.language as tl
 from torch import Tensor
 
 from .device import bond, flip_field, kernel, neighbours, pair_field, state_field
-from .variants import KINDS, Variant, block_size, kind_of, launch, padded, periodic_bits, site_stride
+from .variants import KINDS, Variant, kind_of, launch, padded, periodic_bits, site_stride
 
 __all__ = ["VARIANTS", "energy", "local_energy"]
 
-BLOCKS = (256, 1024)
-"""Sites that a program treats at once."""
+BLOCK = 256
+"""Sites that a program treats at once: two a thread, so that four directions with tables fit the registers."""
 CHUNK = 16384
 """Sites of one program; larger lattices have several a walker, whose energies are added afterwards."""
 
@@ -23,8 +23,9 @@ CHUNK = 16384
 @kernel
 def local_energy_kernel(
     p_x, p_coupling, p_bond, p_site, p_beta, p_energy, p_log_ratios,
-    sites: tl.int32, q: tl.int32, chunk: tl.int32, chunks: tl.int32, n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32,
-    periodic: tl.int32, s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
+    sites: tl.int32, q: tl.int32, chunk: tl.int32, chunks: tl.int32,
+    n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
+    s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
     s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
     NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, LOG_RATIOS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -32,9 +33,9 @@ def local_energy_kernel(
 
     One program a walker and chunk of sites; ``W`` as in :func:`.reference.local_fields`.
 
-    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64 ``(q, q)``;
-    ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``energy`` float64
-    ``(walkers, chunks)``; ``log_ratios`` ``(walkers, q-1, sites)``.
+    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
+    ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``energy``
+    float64 ``(walkers, chunks)``; ``log_ratios`` ``(walkers, q-1, sites)``.
     """
     DTYPE: tl.constexpr = p_log_ratios.dtype.element_ty
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
@@ -78,15 +79,13 @@ def local_energy_kernel(
     tl.store(p_energy + tl.program_id(0), -tl.sum(total))
 
 
-def _variant(ndim: int, kind: str, block: int, dtype: torch.dtype | None) -> Variant:
-    constants = {"NDIM": ndim, **KINDS[kind], "LOG_RATIOS": dtype is not None, "BLOCK": block}
+def _variant(ndim: int, kind: str, dtype: torch.dtype | None) -> Variant:
+    constants = {"NDIM": ndim, **KINDS[kind], "LOG_RATIOS": dtype is not None, "BLOCK": BLOCK}
     pointers = (torch.int8, *(torch.float64,) * 5, dtype or torch.float64)
     return Variant(local_energy_kernel, pointers, constants, warps=4)
 
 
-VARIANTS = {
-    key: _variant(*key) for key in itertools.product((1, 2, 3, 4), KINDS, BLOCKS, (torch.float32, torch.float64, None))
-}
+VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), KINDS, (torch.float32, torch.float64, None))}
 
 
 def _launch(
@@ -100,7 +99,7 @@ def _launch(
 ) -> tuple[Tensor, Tensor]:
     walkers, *shape = configurations.shape
     sites, q = math.prod(shape), len(bond_table)
-    variant = VARIANTS[len(shape), kind_of(q, coupling, site_table), block_size(sites, BLOCKS), dtype]
+    variant = VARIANTS[len(shape), kind_of(q, coupling, site_table), dtype]
     coupling, coupling_strides = site_stride(coupling, shape)
     site_table, site_strides = site_stride(site_table, shape)
     chunks = triton.cdiv(sites, CHUNK)

@@ -1,4 +1,4 @@
-"""The ops as ``torch.ops.leaps_triton``: Triton kernels on CUDA devices, twins elsewhere and where Triton is missing."""
+"""The ops as ``torch.ops.leaps_triton``: Triton kernels on CUDA devices, twins elsewhere and without Triton."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -47,7 +47,10 @@ def local_energy(
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.local_energy`."""
-    return tuple(reference.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype))
+    energies, log_ratios = reference.local_energy(
+        configurations, coupling, bond_table, site_table, beta, periodic, dtype
+    )
+    return energies, log_ratios.contiguous()
 
 
 @local_energy.register_fake
@@ -70,7 +73,8 @@ def proposal_rates(
     network_output: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.proposal_rates`."""
-    return tuple(reference.proposal_rates(network_output, log_ratios, reversible, scale))
+    rates, exit_rate, corrector = reference.proposal_rates(network_output, log_ratios, reversible, scale)
+    return rates.contiguous(), exit_rate, corrector
 
 
 @proposal_rates.register_fake
@@ -131,9 +135,10 @@ def jump_step(
     seed: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.jump_step`."""
-    return tuple(
-        reference.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed)
+    after, weights, left, move = reference.jump_step(
+        configurations, log_weights, remaining, rates, corrector, walkers, events, seed
     )
+    return after, weights, left, move
 
 
 @jump_step.register_fake
@@ -209,8 +214,10 @@ def _register() -> str | None:
     except ImportError as error:
         return str(error)
     from .jump import jump_step as jump_step_kernel
-    from .local_energy import energy as energy_kernel, local_energy as local_energy_kernel
-    from .rates import proposal_rates as rates_kernel, proposal_rates_gradient as gradient_kernel
+    from .local_energy import energy as energy_kernel
+    from .local_energy import local_energy as local_energy_kernel
+    from .rates import proposal_rates as rates_kernel
+    from .rates import proposal_rates_gradient as gradient_kernel
     from .sweeps import heat_bath_sweeps as heat_bath_kernel
 
     launchers: list[tuple[Any, Callable[..., Any]]] = [

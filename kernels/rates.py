@@ -42,7 +42,8 @@ def proposal_rates_kernel(
 
     One program a walker and chunk of moves. Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
 
-    ``network``, ``log_ratios``, ``rates`` ``(walkers, moves)``; ``exit_rate``, ``corrector`` float64 ``(walkers, chunks)``.
+    ``network``, ``log_ratios``, ``rates`` ``(walkers, moves)``; ``exit_rate``, ``corrector`` float64
+    ``(walkers, chunks)``.
     """
     DTYPE: tl.constexpr = p_rates.dtype.element_ty
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
@@ -81,8 +82,8 @@ def proposal_rates_gradient_kernel(
 
     One program a walker and chunk of moves; 0 at ``G = 0``, as :func:`torch.relu`.
 
-    ``network``, ``log_ratios``, ``to_rates``, ``gradient`` ``(walkers, moves)``; ``to_exit_rate``, ``to_corrector`` float64
-    ``(walkers,)``.
+    ``network``, ``log_ratios``, ``to_rates``, ``gradient`` ``(walkers, moves)``; ``to_exit_rate``, ``to_corrector``
+    float64 ``(walkers,)``.
     """
     DTYPE: tl.constexpr = p_gradient.dtype.element_ty
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
@@ -114,9 +115,7 @@ def _gradient(rates: bool, dtype: torch.dtype) -> Variant:
 
 _DTYPES = (torch.float32, torch.float64)
 FORWARD = {
-    key: _forward(*key)
-    for key in itertools.product((True, False), REVERSIBLE, _DTYPES)
-    if key[0] or key[1] is not None
+    key: _forward(*key) for key in itertools.product((True, False), REVERSIBLE, _DTYPES) if key[0] or key[1] is not None
 }
 GRADIENT = {key: _gradient(*key) for key in itertools.product((True, False), _DTYPES)}
 VARIANTS = {("forward", *key): v for key, v in FORWARD.items()} | {("gradient", *key): v for key, v in GRADIENT.items()}
@@ -134,7 +133,9 @@ def proposal_rates(
     exit_rate = torch.empty(walkers, chunks, dtype=torch.float64, device=log_ratios.device)
     corrector = torch.empty_like(exit_rate)
     variant = FORWARD[network_output is not None, reversible, log_ratios.dtype]
-    launch(variant, walkers * chunks, network, log_ratios, rates, exit_rate, corrector, moves, CHUNK, chunks, float(scale))
+    launch(
+        variant, walkers * chunks, network, log_ratios, rates, exit_rate, corrector, moves, CHUNK, chunks, float(scale)
+    )
     if chunks == 1:
         return rates, exit_rate.squeeze(1), corrector.squeeze(1)
     return rates, exit_rate.sum(1), corrector.sum(1)

@@ -14,16 +14,16 @@ from .variants import KINDS, Variant, block_size, kind_of, launch, padded, perio
 
 __all__ = ["VARIANTS", "heat_bath_sweeps"]
 
-BLOCKS = (256, 1024, 4096)
-"""Sites of one program. A lattice that fits the largest is swept in one launch, a larger one tile by tile, with one launch
-a colour. Both give the same configurations."""
-TILE = 1024
+BLOCKS = (256, 1024)
+"""Sites of one program: four a thread, one counter of Philox. A lattice that fits the largest is swept in one launch, a
+larger one tile by tile, with one launch a colour. Both give the same configurations."""
 
 
 @kernel
 def heat_bath_kernel(
     p_x, p_coupling, p_bond, p_site, p_beta, p_colours, p_walkers,
-    sites: tl.int32, tiles: tl.int32, q: tl.int32, n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
+    sites: tl.int32, tiles: tl.int32, q: tl.int32,
+    n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
     s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
     s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
     first_colour: tl.int32, last_colour: tl.int32, first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64,
@@ -31,12 +31,13 @@ def heat_bath_kernel(
 ):  # fmt: skip
     """``x_i ~ exp(β W_a(i))`` for all sites of a colour at once, colour after colour and sweep after sweep, in place.
 
-    One program a walker and tile of sites. The new state is the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or
-    below the site's uniform number. Creutz, *Monte Carlo study of quantized SU(2) gauge theory*, Phys. Rev. D 21 (1980).
+    One program a walker and tile of sites. The new state is the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at
+    or below the site's uniform number. Creutz, *Monte Carlo study of quantized SU(2) gauge theory*, Phys. Rev. D 21,
+    2308 (1980).
 
-    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64 ``(q, q)``;
-    ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``colours`` int8 ``(sites,)``;
-    ``walkers`` int64 ``(walkers,)``. Probabilities are float32.
+    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
+    ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``colours`` int8
+    ``(sites,)``; ``walkers`` int64 ``(walkers,)``. Probabilities are float32.
     """
     i_walker = (tl.program_id(0) // tiles).to(tl.int64)
     i_tile = tl.program_id(0) % tiles
@@ -100,7 +101,7 @@ def heat_bath_kernel(
 def _variant(ndim: int, kind: str, block: int) -> Variant:
     constants = {"STREAM": int(Stream.SWEEP), "NDIM": ndim, **KINDS[kind], "BLOCK": block}
     pointers = (torch.int8, *(torch.float64,) * 4, torch.int8, torch.int64)
-    return Variant(heat_bath_kernel, pointers, constants, warps=max(2, block // 256))
+    return Variant(heat_bath_kernel, pointers, constants, warps=block // 128)
 
 
 VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), KINDS, BLOCKS)}
@@ -123,19 +124,20 @@ def heat_bath_sweeps(
     """Launcher of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
     count, *shape = configurations.shape
     sites, q = configurations.shape[1:].numel(), len(bond_table)
-    fits = sites <= BLOCKS[-1]
-    block = block_size(sites, BLOCKS) if fits else TILE
+    block = block_size(sites, BLOCKS)
     variant = VARIANTS[len(shape), kind_of(q, coupling, site_table), block]
     coupling, coupling_strides = site_stride(coupling, shape)
     site_table, site_strides = site_stride(site_table, shape)
     after = configurations.clone(memory_format=torch.contiguous_format)
-    tensors = (after, coupling, bond_table.contiguous(), site_table, beta.contiguous())
-    tensors += (colours.to(torch.int8).contiguous(), walkers.contiguous())
     tiles = triton.cdiv(sites, block)
-    model = (sites, tiles, q, *padded(shape), periodic_bits(periodic), *coupling_strides, *site_strides, int(len(beta) > 1))
-    if fits:
-        launch(variant, count, *tensors, *model, 0, num_colours, first_sweep, sweeps, seed)
+    model = (
+        after, coupling, bond_table.contiguous(), site_table, beta.contiguous(), colours.to(torch.int8).contiguous(),
+        walkers.contiguous(), sites, tiles, q, *padded(shape), periodic_bits(periodic), *coupling_strides,
+        *site_strides, int(len(beta) > 1),
+    )  # fmt: skip
+    if tiles == 1:
+        launch(variant, count, *model, 0, num_colours, first_sweep, sweeps, seed)
     else:
         for sweep, colour in itertools.product(range(first_sweep, first_sweep + sweeps), range(num_colours)):
-            launch(variant, count * tiles, *tensors, *model, colour, colour + 1, sweep, 1, seed)
+            launch(variant, count * tiles, *model, colour, colour + 1, sweep, 1, seed)
     return after

@@ -2,8 +2,8 @@
 
 What a kernel is compiled for: the number of lattice directions (loops over neighbours are unrolled), whether ``q`` is 2
 (no table look-ups) and whether the model is the same at every site (scalars instead of loads), the block size, the
-floating-point type, and the terms of the rates. All else is an argument at run time, ``q``, lengths, boundaries and colours
-too, and nothing is specialised on its value, so that no input causes a compilation that the tables do not list.
+floating-point type, and the terms of the rates. All else is an argument at run time, ``q``, lengths, boundaries and
+colours too, and nothing is specialised on its value, so that no input causes a compilation that the tables do not list.
 """
 
 from collections.abc import Sequence
@@ -94,7 +94,7 @@ def kind_of(q: int, coupling: Tensor, site_table: Tensor) -> str:
 
 
 def site_stride(table: Tensor, shape: Sequence[int]) -> tuple[Tensor, tuple[int, int, int]]:
-    """A table ``(1 | walkers, n, *shape or 1s)``, contiguous, and its strides by walker, by row and by site, 0 if shared.
+    """A table ``(1 | walkers, n, *shape or 1s)``, contiguous, and its strides by walker, row and site, 0 if shared.
 
     A table that is uniform in some directions only is expanded; the models of the library have none.
     """
