@@ -6,7 +6,6 @@ directions cost nothing.
 """
 
 import inspect
-from typing import Any
 
 import triton
 import triton.language as tl
@@ -116,7 +115,7 @@ def pair_field(
     NDIM: tl.constexpr, UNIFORM: tl.constexpr, DTYPE: tl.constexpr,
 ):  # fmt: skip
     """For every direction: states of both neighbours, and ``J`` of both bonds, 0 where there is none."""
-    found: tuple[Any, ...] = ()
+    found = ()
     for axis in tl.static_range(4 - NDIM, 4):
         o_forward, o_backward, m_forward, m_backward = neighbours(o_site, axis, NDIM, n0, n1, n2, n3, periodic)
         m_forward &= m_site
@@ -124,7 +123,7 @@ def pair_field(
         forward = bond(p_coupling, s_axis, s_site, o_site, m_forward, axis, NDIM, UNIFORM).to(DTYPE)
         backward = bond(p_coupling, s_axis, s_site, o_backward, m_backward, axis, NDIM, UNIFORM).to(DTYPE)
         # Triton adds tuples and does not unpack them.
-        found = found + (  # noqa: RUF005
+        found = found + (  # type: ignore[assignment]  # noqa: RUF005
             tl.load(p_x + o_forward, mask=m_forward, other=0).to(tl.int32),
             tl.load(p_x + o_backward, mask=m_backward, other=0).to(tl.int32),
             tl.where(m_forward, forward, 0.0).to(DTYPE),

@@ -85,7 +85,7 @@ def _variant(ndim: int, kind: str, dtype: torch.dtype | None) -> Variant:
     return Variant(local_energy_kernel, pointers, constants, warps=4)
 
 
-VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), KINDS, (torch.float32, torch.float64, None))}
+VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), KINDS, (None, torch.float32, torch.float64))}
 
 
 def _launch(

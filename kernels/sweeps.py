@@ -14,9 +14,9 @@ from .variants import KINDS, Variant, block_size, kind_of, launch, padded, perio
 
 __all__ = ["VARIANTS", "heat_bath_sweeps"]
 
-BLOCKS = (256, 1024)
-"""Sites of one program: four a thread, one counter of Philox. A lattice that fits the largest is swept in one launch, a
-larger one tile by tile, with one launch a colour. Both give the same configurations."""
+BLOCKS = {"binary uniform": (256, 1024), "binary": (256, 1024), "general": (256, 512)}
+"""Sites of one program, by kind of model: two a thread, as many as fit the registers. A lattice that fits the largest is
+swept in one launch, a larger one tile by tile, with one launch a colour. Both give the same configurations."""
 
 
 @kernel
@@ -101,10 +101,14 @@ def heat_bath_kernel(
 def _variant(ndim: int, kind: str, block: int) -> Variant:
     constants = {"STREAM": int(Stream.SWEEP), "NDIM": ndim, **KINDS[kind], "BLOCK": block}
     pointers = (torch.int8, *(torch.float64,) * 4, torch.int8, torch.int64)
-    return Variant(heat_bath_kernel, pointers, constants, warps=block // 128)
+    return Variant(heat_bath_kernel, pointers, constants, warps=block // 64)
 
 
-VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), KINDS, BLOCKS)}
+VARIANTS = {
+    (ndim, kind, block): _variant(ndim, kind, block)
+    for ndim, kind in itertools.product((1, 2, 3, 4), KINDS)
+    for block in BLOCKS[kind]
+}
 
 
 def heat_bath_sweeps(
@@ -124,8 +128,9 @@ def heat_bath_sweeps(
     """Launcher of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
     count, *shape = configurations.shape
     sites, q = configurations.shape[1:].numel(), len(bond_table)
-    block = block_size(sites, BLOCKS)
-    variant = VARIANTS[len(shape), kind_of(q, coupling, site_table), block]
+    kind = kind_of(q, coupling, site_table)
+    block = block_size(sites, BLOCKS[kind])
+    variant = VARIANTS[len(shape), kind, block]
     coupling, coupling_strides = site_stride(coupling, shape)
     site_table, site_strides = site_stride(site_table, shape)
     after = configurations.clone(memory_format=torch.contiguous_format)

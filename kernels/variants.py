@@ -89,7 +89,7 @@ def periodic_bits(periodic: Sequence[bool]) -> int:
 
 def kind_of(q: int, coupling: Tensor, site_table: Tensor) -> str:
     """Which of KINDS a model is, from its states and the shapes of its tables."""
-    uniform = coupling[0, 0].numel() == site_table[0, 0].numel() == 1
+    uniform = coupling.shape[2:].numel() == site_table.shape[2:].numel() == 1
     return "general" if q != 2 else "binary uniform" if uniform else "binary"
 
 
@@ -98,8 +98,8 @@ def site_stride(table: Tensor, shape: Sequence[int]) -> tuple[Tensor, tuple[int,
 
     A table that is uniform in some directions only is expanded; the models of the library have none.
     """
-    if table[0, 0].numel() > 1:
+    if table.shape[2:].numel() > 1:
         table = table.expand(-1, -1, *shape)
     table = table.contiguous()
-    walkers, rows, sites = len(table), table.shape[1], table[0, 0].numel()
+    walkers, rows, sites = len(table), table.shape[1], table.shape[2:].numel()
     return table, (rows * sites * (walkers > 1), sites * (rows > 1), int(sites > 1))
