@@ -1,4 +1,7 @@
-"""Inputs of the ops, and how near a kernel must come to its twin. The twins run on the CPU, as definition and oracle."""
+"""Inputs of the ops, and how near a kernel must come to its twin. The twins run on the CPU, as definition and oracle.
+
+Nothing here asks a CUDA device for what deterministic torch refuses there, such as the cumulative sums of the twins.
+"""
 
 import os
 from collections.abc import Iterator
@@ -11,17 +14,19 @@ from torch import Tensor
 
 from leaps_triton.lattice import Lattice
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cpu" if INTERPRETED else "cuda"
+DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 
-needs_kernels = [
-    pytest.mark.skipif(
-        not INTERPRETED and not torch.cuda.is_available(),
-        reason="kernels need a CUDA device, or TRITON_INTERPRET=1 as in `make test`",
-    ),
-    # Devices round, overflow and divide by zero in silence; NumPy, which interprets, tells.
-    pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter"),
-]
+silent = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter")
+"""Devices overflow and divide by zero in silence; NumPy, which interprets, tells."""
+
+
+def require_kernels() -> None:
+    """Skip the module that is being imported where Triton kernels cannot run."""
+    pytest.importorskip("triton")
+    if DEVICE == "cuda" and not torch.cuda.is_available():
+        reason = "kernels need a CUDA device, or TRITON_INTERPRET=1; `make test` runs them in a second process"
+        pytest.skip(reason, allow_module_level=True)
+
 
 SHAPES: dict[int, tuple[tuple[int, ...], tuple[bool, ...]]] = {
     1: ((15,), (True,)),
@@ -98,5 +103,3 @@ def recorded(module: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]
 
     monkeypatch.setattr(module, "launch", note)
     yield run
-
-

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernel_cases import needs_kernels, normal, on_device, recorded
+from kernel_cases import normal, on_device, recorded, require_kernels, silent
 from leaps_triton.kernels import reference
 
-pytest.importorskip("triton")
+require_kernels()
 from leaps_triton.kernels import jump as kernel  # noqa: E402
 
-pytestmark = needs_kernels
+pytestmark = silent
 
 
 def walkers(shape: tuple[int, ...], q: int, count: int, dtype: torch.dtype = torch.float32) -> dict[str, Any]:

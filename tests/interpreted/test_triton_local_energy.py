@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernel_cases import SHAPES, assert_as_near, model, needs_kernels, on_device, recorded
+from kernel_cases import SHAPES, assert_as_near, model, on_device, recorded, require_kernels, silent
 from leaps_triton.kernels import reference
 
-pytest.importorskip("triton")
+require_kernels()
 kernel = importlib.import_module("leaps_triton.kernels.local_energy")
-pytestmark = needs_kernels
+pytestmark = silent
 
 
 def assert_energies(found: Tensor, expected: Tensor, sites: int) -> None:

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernel_cases import DEVICE, assert_as_near, needs_kernels, normal, recorded
+from kernel_cases import DEVICE, assert_as_near, normal, recorded, require_kernels, silent
 from leaps_triton.kernels import reference
 
-pytest.importorskip("triton")
+require_kernels()
 from leaps_triton.kernels import rates as kernel  # noqa: E402
 
-pytestmark = needs_kernels
+pytestmark = silent
 
 SHAPES = [(1, 1, 1), (1, 1, 15), (3, 2, 3, 5), (2, 4, 3, 2, 5), (2, 1, 33, 35)]
 
@@ -23,18 +23,18 @@ def outputs(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]
     return network.to(dtype), log_ratios.to(dtype)
 
 
-def double(*tensors: Tensor | None) -> list[Tensor | None]:
-    return [None if t is None else t.double() for t in tensors]
+def double(*arguments: Any) -> Any:
+    return [a.double() if isinstance(a, Tensor) else a for a in arguments]
 
 
-def here(*tensors: Tensor | None) -> list[Tensor | None]:
-    return [None if t is None else t.to(DEVICE) for t in tensors]
+def here(*arguments: Any) -> Any:
+    return [a.to(DEVICE) if isinstance(a, Tensor) else a for a in arguments]
 
 
 def compare(network: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float) -> None:
-    found = kernel.proposal_rates(*here(network, log_ratios), reversible, scale)
+    found = kernel.proposal_rates(*here(network, log_ratios, reversible, scale))
     same = reference.proposal_rates(network, log_ratios, reversible, scale)
-    oracle = reference.proposal_rates(*double(network, log_ratios), reversible, scale)  # type: ignore[arg-type]
+    oracle = reference.proposal_rates(*double(network, log_ratios, reversible, scale))
     assert_as_near(found[0], same.rates, oracle.rates)
     for sums, same_sums, exact in zip(found[1:], same[1:], oracle[1:], strict=True):
         eps = torch.finfo(log_ratios.dtype).eps
@@ -67,7 +67,7 @@ def test_every_gradient(key: Any, shape: tuple[int, ...], monkeypatch: pytest.Mo
     with recorded(kernel, monkeypatch) as run:
         found = kernel.proposal_rates_gradient(*here(*given))
     same = reference.proposal_rates_gradient(*given)
-    oracle = reference.proposal_rates_gradient(*double(*given))  # type: ignore[arg-type]
+    oracle = reference.proposal_rates_gradient(*double(*given))
     assert_as_near(found, same, oracle)
     assert (found.cpu()[network == 0] == 0).all()
     assert run == [kernel.GRADIENT[key]]
@@ -79,7 +79,7 @@ def test_several_programs_a_walker(monkeypatch: pytest.MonkeyPatch) -> None:
     compare(network, log_ratios, "barker", 0.3)
     to_rates, to_sums = normal(2, 2, 1100, seed=3).float(), normal(2, seed=4)
     given = network, log_ratios, to_rates, to_sums, to_sums
-    oracle = reference.proposal_rates_gradient(*double(*given))  # type: ignore[arg-type]
+    oracle = reference.proposal_rates_gradient(*double(*given))
     found = kernel.proposal_rates_gradient(*here(*given))
     assert_as_near(found, reference.proposal_rates_gradient(*given), oracle)
 
@@ -97,11 +97,11 @@ def test_what_is_not_finite_stays_so(bad: float) -> None:
         network[1, 0, 2] = -1.0
         (network if place == "network" else log_ratios)[1, 0, 2] = bad
         expected = reference.proposal_rates(network, log_ratios, "metropolis", 1.0)
-        found = kernel.proposal_rates(*here(network, log_ratios), "metropolis", 1.0)
+        found = kernel.proposal_rates(*here(network, log_ratios, "metropolis", 1.0))
         for one, other in zip(found, expected, strict=True):
             torch.testing.assert_close(one.cpu(), other, equal_nan=True)
 
 
 def test_no_walkers() -> None:
-    rates, exit_rate, corrector = kernel.proposal_rates(*here(torch.zeros(0, 1, 5), torch.zeros(0, 1, 5)), None, 1.0)
+    rates, exit_rate, corrector = kernel.proposal_rates(*here(torch.zeros(0, 1, 5), torch.zeros(0, 1, 5), None, 1.0))
     assert rates.shape == (0, 1, 5) and exit_rate.shape == corrector.shape == (0,)

@@ -1,7 +1,7 @@
 """The kernel of heat_bath_sweeps against its twin: the same configurations from the same counters.
 
-Thresholds are float32 and may differ in their last bit, which changes a site with probability 2⁻²⁴; for the fixed inputs
-of these tests, some 10⁵ draws, they agree.
+Thresholds are float32 and may differ in their last bit, which changes a site with probability 2⁻²⁴; for the fixed
+inputs of these tests, some 10⁴ draws, they agree.
 """
 
 from typing import Any
@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from kernel_cases import SHAPES, model, needs_kernels, on_device, recorded, sweep
+from kernel_cases import SHAPES, model, on_device, recorded, require_kernels, silent, sweep
 from leaps_triton.kernels import reference
 
-pytest.importorskip("triton")
+require_kernels()
 from leaps_triton.kernels import sweeps as kernel  # noqa: E402
 
-pytestmark = needs_kernels
+pytestmark = silent
 
 
 def compare(given: dict[str, Any]) -> None:
