@@ -1,14 +1,14 @@
-"""Public ops: each checks its inputs once, then runs the twin of :mod:`.reference`.
+"""Public ops: each checks its inputs once, then runs a Triton kernel (CUDA devices) or its twin of :mod:`.reference`.
 
 Import this package as ``leaps_triton.kernels``. The top-level name ``kernels`` belongs to another package.
 
-Conventions shared by all ops: ``configurations`` are integers ``0 … q-1`` of shape ``(walkers, *shape)``, one to four
+Conventions shared by all ops: ``configurations`` are int8 ``0 … q-1`` of shape ``(walkers, *shape)``, one to four
 lattice axes; ``walkers`` and ``events`` are int64 ``(walkers,)``, the global index of each walker and its event count,
 which enter the random numbers; ``seed`` is an integer in [0, 2³²). A model is ``H(x) = -Σ J φ(x_i, x_j) - Σ h_i(x_i)``:
 ``coupling`` float64 ``(1 | walkers, 1 | axes, *shape)`` (entry ``[., d, i]``: the bond from site ``i`` in positive
-direction ``d``; every lattice axis may have size 1 where the coupling is uniform), ``bond_table`` ``φ`` float64 ``(q,
-q)``, ``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 | walkers,)``, ``periodic`` one
-bool an axis.
+direction ``d``; every lattice axis may have size 1 where the coupling is uniform), ``bond_table`` ``φ`` float64
+``(q, q)``, ``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 | walkers,)``, ``periodic``
+one bool an axis.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import reference
+from . import ops, reference
 from .philox import Stream
 from .reference import JumpStep, LocalEnergy, ProposalRates, philox, uniform32, uniform64
 
@@ -33,6 +33,7 @@ __all__ = [
     "local_energy",
     "philox",
     "proposal_rates",
+    "reference",
     "uniform32",
     "uniform64",
 ]
@@ -43,7 +44,21 @@ REVERSIBLE = ("barker", "square_root", "metropolis")
 
 def backend(device: torch.device) -> str:
     """What runs the ops on ``device``, in words."""
-    return f"torch twins on {device.type}"
+    if device.type != "cuda":
+        return f"torch twins on {device.type}"
+    if ops.MISSING is not None:
+        return f"torch twins on {device.type}, since Triton cannot be imported: {ops.MISSING}"
+    return f"Triton kernels on {device.type}"
+
+
+def _check_configurations(configurations: Tensor) -> None:
+    if configurations.dtype != torch.int8:
+        raise ValueError(f"configurations must be int8, got {configurations.dtype}; convert with .to(torch.int8)")
+
+
+def _check_floating(name: str, dtype: torch.dtype) -> None:
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{name} must be float32 or float64, got {dtype}")
 
 
 def _check_model(
@@ -70,6 +85,7 @@ def _check_model(
     }
     if beta is not None:
         expected["beta"] = (beta, ({1, walkers},))
+    _check_configurations(configurations)
     for name, (tensor, sizes) in expected.items():
         if tensor.ndim != len(sizes) or any(n not in s for n, s in zip(tensor.shape, sizes, strict=True)):
             wanted = ", ".join(" | ".join(map(str, sorted(s))) for s in sizes)
@@ -82,11 +98,12 @@ def _check_model(
             )
 
 
-def _check_walkers(count: int, device: torch.device, **tensors: Tensor) -> None:
+def _check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tensors: Tensor) -> None:
     for name, tensor in tensors.items():
-        if tensor.shape != (count,) or tensor.device != device:
+        if tensor.shape != (count,) or tensor.device != device or tensor.dtype != dtype:
             raise ValueError(
-                f"{name} must have shape ({count},) on {device}, got {tuple(tensor.shape)} on {tensor.device}"
+                f"{name} must have shape ({count},) on {device} and be {dtype}, "
+                f"got {tuple(tensor.shape)} on {tensor.device}, {tensor.dtype}"
             )
 
 
@@ -102,7 +119,7 @@ def energy(
         ValueError: a shape, dtype or device that does not fit the configurations.
     """
     _check_model(configurations, coupling, bond_table, site_table, None, periodic)
-    return reference.energy(configurations, coupling, bond_table, site_table, periodic)
+    return ops.energy(configurations, coupling, bond_table, site_table, periodic)
 
 
 def local_energy(
@@ -120,7 +137,7 @@ def local_energy(
 
     Arguments
         configurations … periodic: see the module.
-        dtype: precision of the log-ratios; energies are always float64.
+        dtype: precision of the log-ratios, float32 or float64; energies are always float64.
 
     Returns
         LocalEnergy(energy float64 ``(walkers,)`` without β, log_ratios ``(walkers, q-1, *shape)`` with β).
@@ -129,7 +146,8 @@ def local_energy(
         ValueError: a shape, dtype or device that does not fit the configurations.
     """
     _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
-    return reference.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
+    _check_floating("dtype of the log-ratios", dtype)
+    return LocalEnergy(*ops.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype))
 
 
 def proposal_rates(
@@ -142,8 +160,9 @@ def proposal_rates(
     leave ``ρ_t`` invariant and add nothing to ``κ``.
 
     Arguments
-        network_output: ``G``, ``(walkers, q-1, *shape)``, or None for reversible rates alone.
-        log_ratios: ``Δ``, same shape.
+        network_output: ``G``, ``(walkers, q-1, *shape)``, or None for reversible rates alone. Rates, exit rate and
+            corrector can be differentiated with respect to it, once.
+        log_ratios: ``Δ``, same shape. Different dtypes, and half precision, are brought to one of float32 and float64.
         reversible: None, ``"barker"``, ``"square_root"`` or ``"metropolis"``.
         scale: rate of the reversible part, moves a unit of time, finite and ≥ 0.
 
@@ -167,7 +186,12 @@ def proposal_rates(
             f"network_output must have the shape of log_ratios {tuple(log_ratios.shape)}, "
             f"got {tuple(network_output.shape)}"
         )
-    return reference.proposal_rates(network_output, log_ratios, reversible, scale)
+    dtype = torch.promote_types(torch.float32, log_ratios.dtype)
+    if network_output is not None:
+        dtype = torch.promote_types(dtype, network_output.dtype)
+        network_output = network_output.to(dtype)
+    _check_floating("dtype of network_output and log_ratios", dtype)
+    return ProposalRates(*ops.proposal_rates(network_output, log_ratios.to(dtype), reversible, scale))
 
 
 def jump_step(
@@ -199,16 +223,18 @@ def jump_step(
     count, *shape = configurations.shape
     if rates.ndim != len(shape) + 2 or (rates.shape[0], *rates.shape[2:]) != (count, *shape):
         raise ValueError(f"rates must be ({count}, q-1, {', '.join(map(str, shape))}), got {tuple(rates.shape)}")
+    _check_configurations(configurations)
+    _check_floating("rates", rates.dtype)
     _check_walkers(
         count,
         configurations.device,
+        torch.float64,
         log_weights=log_weights,
         remaining=remaining,
         corrector=corrector,
-        walkers=walkers,
-        events=events,
     )
-    return reference.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed)
+    _check_walkers(count, configurations.device, torch.int64, walkers=walkers, events=events)
+    return JumpStep(*ops.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed))
 
 
 def heat_bath_sweeps(
@@ -242,12 +268,14 @@ def heat_bath_sweeps(
         ValueError: a shape, dtype or device that does not fit the configurations, or sweeps < 0.
     """
     _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
-    _check_walkers(len(configurations), configurations.device, walkers=walkers)
+    _check_walkers(len(configurations), configurations.device, torch.int64, walkers=walkers)
     if sweeps < 0:
         raise ValueError(f"sweeps must be >= 0, got {sweeps}")
     if colours.shape != configurations.shape[1:]:
         raise ValueError(f"colours must have shape {tuple(configurations.shape[1:])}, got {tuple(colours.shape)}")
-    return reference.heat_bath_sweeps(
+    if not 1 <= num_colours <= 127:
+        raise ValueError(f"num_colours must be 1 to 127, got {num_colours}")
+    return ops.heat_bath_sweeps(
         configurations,
         coupling,
         bond_table,

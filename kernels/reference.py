@@ -24,6 +24,7 @@ __all__ = [
     "local_fields",
     "philox",
     "proposal_rates",
+    "proposal_rates_gradient",
     "site_words",
     "uniform32",
     "uniform64",
@@ -209,6 +210,19 @@ def proposal_rates(
     if reversible is not None:
         rates = rates + scale * _REVERSIBLE[reversible](log_ratios)
     return ProposalRates(rates, rates.flatten(1).sum(1, dtype=torch.float64), corrector)
+
+
+def proposal_rates_gradient(
+    network_output: Tensor, log_ratios: Tensor, to_rates: Tensor | None, to_exit_rate: Tensor, to_corrector: Tensor
+) -> Tensor:
+    """``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'``; ``r``, ``R'``, ``κ'``: the gradients of the three results."""
+    per_move = (-1, *[1] * (network_output.ndim - 1))
+    out = (to_exit_rate + to_corrector).to(network_output.dtype).view(per_move)
+    if to_rates is not None:
+        out = out + to_rates
+    power = torch.exp(torch.where(network_output < 0, log_ratios, 0.0))
+    inward = torch.where(network_output < 0, power * to_corrector.to(power.dtype).view(per_move), 0.0)
+    return torch.where(network_output <= 0, 0.0, out) + inward
 
 
 def jump_step(

@@ -1,0 +1,38 @@
+"""Compile every kernel variant without a GPU and write what it uses to results/kernel_resources.csv.
+
+    python experiments/kernel_resources.py
+
+Spills are bytes a thread (NVIDIA) or registers a thread (AMD); shared memory is bytes a program.
+"""
+
+import csv
+from pathlib import Path
+
+import triton
+
+from leaps_triton.kernels import resources
+
+FILE = Path(__file__).parent / "results" / "kernel_resources.csv"
+COLUMNS = ("kernel", "target", "warps", "registers", "spills", "shared", "triton")
+
+
+def rows() -> list[tuple[object, ...]]:
+    """One row a variant and target, in the order of the tables."""
+    table: list[tuple[object, ...]] = []
+    for name, variant in resources.variants().items():
+        targets = (resources.TARGET, *(resources.OTHER_TARGETS if name in resources.others() else ()))
+        for target in targets:
+            table.append((name, target, variant.warps, *resources.measure(variant, target), triton.__version__))
+    return table
+
+
+def main() -> None:
+    """Write the table."""
+    with FILE.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""The ops as ``torch.ops.leaps_triton``: Triton kernels on CUDA devices, twins elsewhere and without Triton."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from . import reference
+
+__all__ = [
+    "MISSING",
+    "energy",
+    "heat_bath_sweeps",
+    "jump_step",
+    "local_energy",
+    "proposal_rates",
+    "proposal_rates_gradient",
+]
+
+
+@custom_op("leaps_triton::energy", mutates_args=())
+def energy(
+    configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
+) -> Tensor:
+    """See :func:`leaps_triton.kernels.energy`."""
+    return reference.energy(configurations, coupling, bond_table, site_table, periodic)
+
+
+@energy.register_fake
+def _(
+    configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
+) -> Tensor:
+    return configurations.new_empty(len(configurations), dtype=torch.float64)
+
+
+@custom_op("leaps_triton::local_energy", mutates_args=())
+def local_energy(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """See :func:`leaps_triton.kernels.local_energy`."""
+    energies, log_ratios = reference.local_energy(
+        configurations, coupling, bond_table, site_table, beta, periodic, dtype
+    )
+    return energies, log_ratios.contiguous()
+
+
+@local_energy.register_fake
+def _(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    walkers, *shape = configurations.shape
+    log_ratios = configurations.new_empty(walkers, bond_table.shape[0] - 1, *shape, dtype=dtype)
+    return configurations.new_empty(walkers, dtype=torch.float64), log_ratios
+
+
+@custom_op("leaps_triton::proposal_rates", mutates_args=())
+def proposal_rates(
+    network_output: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See :func:`leaps_triton.kernels.proposal_rates`."""
+    rates, exit_rate, corrector = reference.proposal_rates(network_output, log_ratios, reversible, scale)
+    return rates.contiguous(), exit_rate, corrector
+
+
+@proposal_rates.register_fake
+def _(
+    network_output: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    sums = log_ratios.new_empty(len(log_ratios), dtype=torch.float64)
+    return log_ratios.new_empty(log_ratios.shape), sums, torch.empty_like(sums)
+
+
+@custom_op("leaps_triton::proposal_rates_gradient", mutates_args=())
+def proposal_rates_gradient(
+    network_output: Tensor, log_ratios: Tensor, to_rates: Tensor | None, to_exit_rate: Tensor, to_corrector: Tensor
+) -> Tensor:
+    """Gradient of :func:`proposal_rates` with respect to the network's output."""
+    return reference.proposal_rates_gradient(network_output, log_ratios, to_rates, to_exit_rate, to_corrector)
+
+
+@proposal_rates_gradient.register_fake
+def _(
+    network_output: Tensor, log_ratios: Tensor, to_rates: Tensor | None, to_exit_rate: Tensor, to_corrector: Tensor
+) -> Tensor:
+    return network_output.new_empty(network_output.shape)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    network_output, log_ratios, _, _ = inputs
+    if log_ratios.requires_grad:
+        raise NotImplementedError("proposal_rates has no gradient with respect to log_ratios; detach them")
+    ctx.save_for_backward(network_output, log_ratios)
+    # The loss of a path reads one or two of the results: no gradients of zeros for the others.
+    ctx.set_materialize_grads(False)
+
+
+def _differentiate(
+    ctx: Any, to_rates: Tensor | None, to_exit_rate: Tensor | None, to_corrector: Tensor | None
+) -> tuple[Tensor | None, None, None, None]:
+    network_output, log_ratios = ctx.saved_tensors
+    nought = log_ratios.new_zeros(len(log_ratios), dtype=torch.float64)
+    to_exit_rate = nought if to_exit_rate is None else to_exit_rate
+    to_corrector = nought if to_corrector is None else to_corrector
+    gradient = proposal_rates_gradient(network_output, log_ratios, to_rates, to_exit_rate, to_corrector)
+    return gradient, None, None, None
+
+
+proposal_rates.register_autograd(_differentiate, setup_context=_save)
+
+
+@custom_op("leaps_triton::jump_step", mutates_args=())
+def jump_step(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    seed: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """See :func:`leaps_triton.kernels.jump_step`."""
+    after, weights, left, move = reference.jump_step(
+        configurations, log_weights, remaining, rates, corrector, walkers, events, seed
+    )
+    return after, weights, left, move
+
+
+@jump_step.register_fake
+def _(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    seed: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    after = configurations.new_empty(configurations.shape)
+    return after, torch.empty_like(log_weights), torch.empty_like(remaining), torch.empty_like(walkers)
+
+
+@custom_op("leaps_triton::heat_bath_sweeps", mutates_args=())
+def heat_bath_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    """See :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+    # The result of an op may not be its input, as it would be after no sweep at all.
+    return reference.heat_bath_sweeps(
+        configurations.clone(),
+        coupling,
+        bond_table,
+        site_table,
+        beta,
+        periodic,
+        colours,
+        num_colours,
+        walkers,
+        first_sweep,
+        sweeps,
+        seed,
+    )
+
+
+@heat_bath_sweeps.register_fake
+def _(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    return configurations.new_empty(configurations.shape)
+
+
+def _register() -> str | None:
+    """Put the kernels behind the ops on CUDA devices; why not, if Triton cannot be imported."""
+    try:
+        importlib.import_module("triton")
+    except ImportError as error:
+        return str(error)
+    from .jump import jump_step as jump_step_kernel
+    from .local_energy import energy as energy_kernel
+    from .local_energy import local_energy as local_energy_kernel
+    from .rates import proposal_rates as rates_kernel
+    from .rates import proposal_rates_gradient as gradient_kernel
+    from .sweeps import heat_bath_sweeps as heat_bath_kernel
+
+    launchers: list[tuple[Any, Callable[..., Any]]] = [
+        (energy, energy_kernel),
+        (local_energy, local_energy_kernel),
+        (proposal_rates, rates_kernel),
+        (proposal_rates_gradient, gradient_kernel),
+        (jump_step, jump_step_kernel),
+        (heat_bath_sweeps, heat_bath_kernel),
+    ]
+    for op, launcher in launchers:
+        op.register_kernel("cuda", launcher)
+    return None
+
+
+MISSING = _register()
+"""Why there are no kernels; None if there are."""

@@ -1,0 +1,87 @@
+"""Compilation of the kernels ahead of time, without a GPU, and the resources that the binaries use."""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import triton
+from triton import knobs
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from .jump import VARIANTS as JUMP
+from .local_energy import VARIANTS as LOCAL_ENERGY
+from .rates import VARIANTS as RATES
+from .sweeps import VARIANTS as SWEEPS
+from .variants import Variant
+
+__all__ = ["OTHER_TARGETS", "TARGET", "Resources", "measure", "others", "variants"]
+
+TARGET = "sm_90"
+"""Every variant is compiled for this one."""
+OTHER_TARGETS = ("sm_80", "sm_100", "gfx942")
+"""One variant of each kernel is compiled for these."""
+
+
+class Resources(NamedTuple):
+    """What one program of a compiled kernel uses."""
+
+    registers: int
+    """Vector registers a thread"""
+    spills: int
+    """Bytes (NVIDIA) or registers (AMD) a thread that did not fit and went to memory"""
+    shared: int
+    """Bytes of shared memory a program"""
+
+
+def variants() -> dict[str, Variant]:
+    """Every variant that a launcher can choose, by name."""
+    tables: dict[str, dict[Any, Variant]] = {
+        "local_energy": LOCAL_ENERGY,
+        "rates": RATES,
+        "jump": JUMP,
+        "sweeps": SWEEPS,
+    }
+    return {
+        " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant
+        for family, table in tables.items()
+        for key, variant in table.items()
+    }
+
+
+def others() -> dict[str, Variant]:
+    """The last variant of each kernel."""
+    last = {variant.kernel.fn.__name__: name for name, variant in variants().items()}
+    return {name: variants()[name] for name in last.values()}
+
+
+def _target(name: str) -> GPUTarget:
+    return GPUTarget("cuda", int(name[3:]), 32) if name.startswith("sm_") else GPUTarget("hip", name, 64)
+
+
+def measure(variant: Variant, target: str = TARGET) -> Resources:
+    """Compile a variant for ``sm_…`` or ``gfx…`` and read its resources from the binary.
+
+    Raises
+        RuntimeError: Triton runs as interpreter, or the binary cannot be read.
+    """
+    if knobs.runtime.interpret:
+        raise RuntimeError("TRITON_INTERPRET is set, and the interpreter cannot compile; unset it")
+    source = ASTSource(variant.kernel, variant.signature, constexprs=variant.constants)
+    compiled = triton.compile(source, target=_target(target), options=variant.options)
+    if "amdgcn" in compiled.asm:
+        found = dict(re.findall(r"\.(\w+):\s+(\d+)", compiled.asm["amdgcn"]))
+        spills = int(found["vgpr_spill_count"]) + int(found["sgpr_spill_count"])
+        return Resources(int(found["vgpr_count"]), spills, int(found["group_segment_fixed_size"]))
+    with tempfile.TemporaryDirectory() as folder:
+        binary = Path(folder, "kernel.cubin")
+        binary.write_bytes(compiled.asm["cubin"])
+        command = [knobs.nvidia.cuobjdump.path, "-res-usage", str(binary)]
+        usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", usage))
+    if len(found) < 3:
+        raise RuntimeError(f"cuobjdump -res-usage printed no registers, stack and local memory but {usage!r}")
+    # Shared memory is asked for at the launch, so that the binary does not tell.
+    return Resources(int(found["REG"]), int(found["STACK"]) + int(found["LOCAL"]), compiled.metadata.shared)

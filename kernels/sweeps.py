@@ -1,0 +1,148 @@
+"""Kernel of the op ``heat_bath_sweeps``."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .device import flip_field, kernel, pair_field, philox, state_field, uniform32
+from .philox import Stream
+from .variants import KINDS, Variant, block_size, kind_of, launch, padded, periodic_bits, site_stride
+
+__all__ = ["VARIANTS", "heat_bath_sweeps"]
+
+BLOCKS = {"binary uniform": (256, 1024), "binary": (256, 1024), "general": (256, 512)}
+"""Sites of one program, by kind of model: two a thread, as many as fit the registers. A lattice that fits the largest
+is swept in one launch, a larger one tile by tile, with one launch a colour. Both give the same configurations."""
+
+
+@kernel
+def heat_bath_kernel(
+    p_x, p_coupling, p_bond, p_site, p_beta, p_colours, p_walkers,
+    sites: tl.int32, tiles: tl.int32, q: tl.int32,
+    n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
+    s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
+    s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
+    first_colour: tl.int32, last_colour: tl.int32, first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64,
+    STREAM: tl.constexpr, NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """``x_i ~ exp(β W_a(i))`` for all sites of a colour at once, colour after colour and sweep after sweep, in place.
+
+    One program a walker and tile of sites. The new state is the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at
+    or below the site's uniform number. Creutz, *Monte Carlo study of quantized SU(2) gauge theory*, Phys. Rev. D 21,
+    2308 (1980).
+
+    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
+    ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``colours`` int8
+    ``(sites,)``; ``walkers`` int64 ``(walkers,)``. Probabilities are float32.
+    """
+    i_walker = (tl.program_id(0) // tiles).to(tl.int64)
+    i_tile = tl.program_id(0) % tiles
+    p_x += i_walker * sites
+    p_coupling += i_walker * s_coupling_walker
+    p_site += i_walker * s_site_walker
+    beta = tl.load(p_beta + i_walker * s_beta).to(tl.float32)
+    walker = tl.load(p_walkers + i_walker)
+    o_group = i_tile * (BLOCK // 4) + tl.arange(0, BLOCK // 4)
+    o_site = i_tile * BLOCK + tl.arange(0, BLOCK)
+    m_site = o_site < sites
+    o_field = o_site * s_site_site
+    b_colours = tl.load(p_colours + o_site, mask=m_site, other=-1).to(tl.int32)
+    nought = tl.full((), 0, tl.uint32)
+    for i_sweep in range(sweeps):
+        word0, word1, word2, word3 = philox(seed, STREAM, o_group, first_sweep + i_sweep, nought, walker)
+        words = tl.reshape(tl.join(tl.join(word0, word2), tl.join(word1, word3)), [BLOCK])
+        b_uniform = uniform32(words)
+        for colour in range(first_colour, last_colour):
+            m_colour = m_site & (b_colours == colour)
+            found = pair_field(
+                p_x, o_site, m_colour, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2, n3, periodic,
+                NDIM, UNIFORM, tl.float32,
+            )  # fmt: skip
+            if BINARY:
+                b_flip = beta * flip_field(
+                    found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
+                )
+                # p_0 <= u, times 1 + e^{-|β (W_1 - W_0)|}
+                b_weight = tl.exp(-tl.abs(b_flip))
+                b_new = tl.where(b_flip > 0, b_weight, 1.0) <= b_uniform * (1.0 + b_weight)
+            else:
+                b_top = tl.full([BLOCK], float("-inf"), tl.float32)
+                for a in range(q):
+                    b_state = tl.zeros([BLOCK], tl.int32) + a
+                    b_field = state_field(
+                        b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+                    )
+                    b_top = tl.maximum(b_top, beta * b_field)
+                b_total = tl.zeros([BLOCK], tl.float32)
+                for a in range(q):
+                    b_state = tl.zeros([BLOCK], tl.int32) + a
+                    b_field = state_field(
+                        b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+                    )
+                    b_total += tl.exp(beta * b_field - b_top)
+                b_new = tl.zeros([BLOCK], tl.int32)
+                b_below = tl.zeros([BLOCK], tl.float32)
+                for a in range(q - 1):
+                    b_state = tl.zeros([BLOCK], tl.int32) + a
+                    b_field = state_field(
+                        b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+                    )
+                    b_below += tl.exp(beta * b_field - b_top)
+                    b_new += (b_below <= b_uniform * b_total).to(tl.int32)
+            tl.store(p_x + o_site, b_new.to(tl.int8), mask=m_colour)
+            # The next colour reads, in other threads, what this one has written.
+            tl.debug_barrier()
+
+
+def _variant(ndim: int, kind: str, block: int) -> Variant:
+    constants = {"STREAM": int(Stream.SWEEP), "NDIM": ndim, **KINDS[kind], "BLOCK": block}
+    pointers = (torch.int8, *(torch.float64,) * 4, torch.int8, torch.int64)
+    return Variant(heat_bath_kernel, pointers, constants, warps=block // 64)
+
+
+VARIANTS = {
+    (ndim, kind, block): _variant(ndim, kind, block)
+    for ndim, kind in itertools.product((1, 2, 3, 4), KINDS)
+    for block in BLOCKS[kind]
+}
+
+
+def heat_bath_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    """Launcher of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+    count, *shape = configurations.shape
+    sites, q = configurations.shape[1:].numel(), len(bond_table)
+    kind = kind_of(q, coupling, site_table)
+    block = block_size(sites, BLOCKS[kind])
+    variant = VARIANTS[len(shape), kind, block]
+    coupling, coupling_strides = site_stride(coupling, shape)
+    site_table, site_strides = site_stride(site_table, shape)
+    after = configurations.clone(memory_format=torch.contiguous_format)
+    tiles = triton.cdiv(sites, block)
+    model = (
+        after, coupling, bond_table.contiguous(), site_table, beta.contiguous(), colours.to(torch.int8).contiguous(),
+        walkers.contiguous(), sites, tiles, q, *padded(shape), periodic_bits(periodic), *coupling_strides,
+        *site_strides, int(len(beta) > 1),
+    )  # fmt: skip
+    if tiles == 1:
+        launch(variant, count, *model, 0, num_colours, first_sweep, sweeps, seed)
+    else:
+        for sweep, colour in itertools.product(range(first_sweep, first_sweep + sweeps), range(num_colours)):
+            launch(variant, count * tiles, *model, colour, colour + 1, sweep, 1, seed)
+    return after

@@ -1,0 +1,105 @@
+"""The compiled forms of the kernels: each launcher looks its variant up in a table, and tests compile the whole table.
+
+What a kernel is compiled for: the number of lattice directions (loops over neighbours are unrolled), whether ``q`` is 2
+(no table look-ups) and whether the model is the same at every site (scalars instead of loads), the block size, the
+floating-point type, and the terms of the rates. All else is an argument at run time, ``q``, lengths, boundaries and
+colours too, and nothing is specialised on its value, so that no input causes a compilation that the tables do not list.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded", "periodic_bits", "site_stride"]
+
+TYPES = {
+    torch.int8: "*i8",
+    torch.int64: "*i64",
+    torch.float32: "*fp32",
+    torch.float64: "*fp64",
+}
+"""Triton's name of a pointer to each dtype."""
+
+KINDS = {
+    "binary uniform": {"BINARY": True, "UNIFORM": True},
+    "binary": {"BINARY": True, "UNIFORM": False},
+    "general": {"BINARY": False, "UNIFORM": False},
+}
+"""Kinds of model: two states with one coupling and field for all sites, two states, any."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A kernel with all that its compilation depends on."""
+
+    kernel: Any
+    pointers: tuple[torch.dtype, ...]
+    """Dtypes of the tensor arguments, which come first."""
+    constants: dict[str, Any]
+    warps: int
+    signature: dict[str, str] = field(init=False)
+    """Triton's type of every argument, by name."""
+
+    def __post_init__(self) -> None:
+        pointers = iter(self.pointers)
+        types = {}
+        for parameter in getattr(self.kernel, "params", ()):
+            types[parameter.name] = (
+                "constexpr" if parameter.is_constexpr else parameter.annotation_type or TYPES[next(pointers)]
+            )
+        object.__setattr__(self, "signature", types)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the compiler. Products and sums are not fused, so that every device rounds alike."""
+        return {"num_warps": self.warps, "enable_fp_fusion": False}
+
+
+def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) -> None:
+    """Run so many programs of a variant on the device of its first argument."""
+    tensors = [a for a in arguments if isinstance(a, Tensor)]
+    assert tuple(t.dtype for t in tensors) == variant.pointers, [t.dtype for t in tensors]
+    assert all(t.is_contiguous() for t in tensors)
+    device = tensors[0].device
+    if programs == 0:
+        return
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        variant.kernel[programs,](*arguments, **variant.constants, **variant.options)
+
+
+def block_size(count: int, sizes: Sequence[int]) -> int:
+    """The smallest of the increasing ``sizes`` that holds ``count``, or the largest."""
+    return next((size for size in sizes if size >= count), sizes[-1])
+
+
+def padded(shape: Sequence[int]) -> tuple[int, int, int, int]:
+    """Lattice lengths as four numbers, the first of them 1."""
+    n0, n1, n2, n3 = (1,) * (4 - len(shape)) + tuple(shape)
+    return n0, n1, n2, n3
+
+
+def periodic_bits(periodic: Sequence[bool]) -> int:
+    """Boundaries of the padded directions as bits."""
+    return sum(1 << axis for axis, wraps in enumerate(periodic, 4 - len(periodic)) if wraps)
+
+
+def kind_of(q: int, coupling: Tensor, site_table: Tensor) -> str:
+    """Which of KINDS a model is, from its states and the shapes of its tables."""
+    uniform = coupling.shape[2:].numel() == site_table.shape[2:].numel() == 1
+    return "general" if q != 2 else "binary uniform" if uniform else "binary"
+
+
+def site_stride(table: Tensor, shape: Sequence[int]) -> tuple[Tensor, tuple[int, int, int]]:
+    """A table ``(1 | walkers, n, *shape or 1s)``, contiguous, and its strides by walker, row and site, 0 if shared.
+
+    A table that is uniform in some directions only is expanded; the models of the library have none.
+    """
+    if table.shape[2:].numel() > 1:
+        table = table.expand(-1, -1, *shape)
+    table = table.contiguous()
+    walkers, rows, sites = len(table), table.shape[1], table.shape[2:].numel()
+    return table, (rows * sites * (walkers > 1), sites * (rows > 1), int(sites > 1))

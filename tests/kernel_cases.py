@@ -1,0 +1,105 @@
+"""Inputs of the ops, and how near a kernel must come to its twin. The twins run on the CPU, as definition and oracle.
+
+Nothing here asks a CUDA device for what deterministic torch refuses there, such as the cumulative sums of the twins.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from leaps_triton.lattice import Lattice
+
+DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
+
+silent = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter")
+"""Devices overflow and divide by zero in silence; NumPy, which interprets, tells."""
+
+
+def require_kernels() -> None:
+    """Skip the module that is being imported where Triton kernels cannot run."""
+    pytest.importorskip("triton")
+    if DEVICE == "cuda" and not torch.cuda.is_available():
+        reason = "kernels need a CUDA device, or TRITON_INTERPRET=1; `make test` runs them in a second process"
+        pytest.skip(reason, allow_module_level=True)
+
+
+SHAPES: dict[int, tuple[tuple[int, ...], tuple[bool, ...]]] = {
+    1: ((15,), (True,)),
+    2: ((5, 3), (False, True)),
+    3: ((3, 2, 5), (True, True, False)),
+    4: ((2, 3, 1, 3), (True, False, False, True)),
+}
+"""By number of directions: odd and even lengths, a length of 1, both boundaries."""
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def model(
+    shape: tuple[int, ...], periodic: tuple[bool, ...], q: int, walkers: int, tables: str = "own", seed: int = 0
+) -> dict[str, Any]:
+    """Random arguments of local_energy.
+
+    ``tables``: "own" (a full table a walker), "shared" (one for all walkers), "uniform" (one value for all sites),
+    "partial" (the same along the first direction).
+    """
+    leading = walkers if tables == "own" else 1
+    axes = 1 if tables == "uniform" else len(shape)
+    lengths = {"uniform": (1,) * len(shape), "partial": (1, *shape[1:])}.get(tables, shape)
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "configurations": torch.randint(q, (walkers, *shape), generator=generator, dtype=torch.int8),
+        "coupling": normal(leading, axes, *lengths, seed=seed + 1),
+        "bond_table": normal(q, q, seed=seed + 2),
+        "site_table": normal(leading, q, *lengths, seed=seed + 3),
+        "beta": normal(leading, seed=seed + 4),
+        "periodic": periodic,
+    }
+
+
+def sweep(given: dict[str, Any], sweeps: int, seed: int = 2**32 - 9) -> dict[str, Any]:
+    """Arguments of heat_bath_sweeps that go with those of local_energy."""
+    count, *shape = given["configurations"].shape
+    lattice = Lattice(tuple(shape), given["periodic"])
+    return given | {
+        "colours": lattice.colours(),
+        "num_colours": lattice.num_colours,
+        "walkers": torch.arange(count) * 7 + 2**31 - 8,
+        "first_sweep": 2**31 - 2,
+        "sweeps": sweeps,
+        "seed": seed,
+    }
+
+
+def on_device(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: v.to(DEVICE) if isinstance(v, Tensor) else v for name, v in given.items()}
+
+
+def assert_as_near(kernel: Tensor, same: Tensor, oracle: Tensor) -> None:
+    """The kernel is at most twice as far from the float64 oracle as torch in the same precision, or one rounding."""
+    assert kernel.shape == same.shape and kernel.dtype == same.dtype
+    kernel = kernel.cpu()
+    assert kernel.isfinite().all()
+    scale = max(1.0, float(oracle.abs().max())) * torch.finfo(kernel.dtype).eps
+    allowed = 2.0 * max(float((same - oracle).abs().max()), 4.0 * scale if kernel.dtype == torch.float64 else scale)
+    assert float((kernel - oracle).abs().max()) <= allowed
+
+
+@contextmanager
+def recorded(module: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """The variants that launchers of a module run."""
+    run: list[Any] = []
+    launch = module.launch
+
+    def note(variant: Any, *arguments: Any) -> None:
+        run.append(variant)
+        launch(variant, *arguments)
+
+    monkeypatch.setattr(module, "launch", note)
+    yield run

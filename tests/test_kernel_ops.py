@@ -1,0 +1,181 @@
+"""The ops as torch knows them: schemas, fake tensors, gradients, torch.compile, and what runs where."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kernel_cases import model, normal, sweep
+from leaps_triton import kernels
+from leaps_triton.kernels import ops, reference
+
+ROOT = Path(__file__).parents[1]
+
+
+def jump(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(3)
+    return {
+        "configurations": torch.randint(q, (count, *shape), generator=generator, dtype=torch.int8),
+        "log_weights": normal(count, seed=1),
+        "remaining": torch.full((count,), 0.1, dtype=torch.float64),
+        "rates": torch.relu(normal(count, q - 1, *shape, seed=2)),
+        "corrector": normal(count, seed=4),
+        "walkers": torch.arange(count),
+        "events": torch.arange(count) + 5,
+        "seed": 11,
+    }
+
+
+def outputs(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    network = 2.0 * normal(4, 2, 3, 5, seed=1)
+    network.view(-1)[::7] = 0.0
+    return network.to(dtype), normal(4, 2, 3, 5, seed=2).to(dtype)
+
+
+MODEL = model((3, 5), (True, False), 3, 4)
+ENERGY = {name: value for name, value in MODEL.items() if name != "beta"}
+
+CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "energy": (ops.energy, ENERGY),
+    "local_energy": (ops.local_energy, MODEL | {"dtype": torch.float32}),
+    "jump_step": (ops.jump_step, jump((3, 5), 3, 4)),
+    "heat_bath_sweeps": (ops.heat_bath_sweeps, sweep(MODEL, 2, seed=5)),
+    "no sweep": (ops.heat_bath_sweeps, sweep(MODEL, 0, seed=5)),
+    "reversible rates": (
+        ops.proposal_rates,
+        {"network_output": None, "log_ratios": outputs()[1], "reversible": "barker", "scale": 0.5},
+    ),
+    "gradient": (
+        ops.proposal_rates_gradient,
+        dict(
+            zip(
+                ("network_output", "log_ratios", "to_rates", "to_exit_rate", "to_corrector"),
+                (*outputs(), normal(4, 2, 3, 5, seed=3), normal(4, seed=4), normal(4, seed=5)),
+                strict=True,
+            )
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(CALLS))
+def test_torch_accepts_the_op(name: str) -> None:
+    op, arguments = CALLS[name]
+    torch.library.opcheck(op, (), arguments)
+
+
+@pytest.mark.parametrize("reversible", [None, "metropolis"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_torch_accepts_the_op_with_a_gradient(dtype: torch.dtype, reversible: str | None) -> None:
+    network, log_ratios = outputs(dtype)
+    torch.library.opcheck(ops.proposal_rates, (network.requires_grad_(), log_ratios, reversible, 0.5))
+
+
+@pytest.mark.parametrize("reversible", [None, "barker"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradient_is_that_of_the_twin(dtype: torch.dtype, reversible: str | None) -> None:
+    network, log_ratios = outputs(dtype)
+    weights = [normal(4, 2, 3, 5, seed=6).to(dtype), normal(4, seed=7), normal(4, seed=8)]
+    for chosen in ([0], [1], [2], [0, 2], [0, 1, 2]):
+        gradients = []
+        for call in (kernels.proposal_rates, reference.proposal_rates):
+            leaf = network.clone().requires_grad_()
+            made = call(leaf, log_ratios, reversible, 0.5)
+            sum((made[i] * weights[i]).sum() for i in chosen).backward()  # type: ignore[union-attr]
+            gradients.append(leaf.grad)
+        torch.testing.assert_close(*gradients, rtol=4 * torch.finfo(dtype).eps, atol=4 * torch.finfo(dtype).eps)
+
+
+def test_gradient_is_the_formula_and_the_difference_quotient() -> None:
+    network, log_ratios = outputs()
+    network = torch.where(network == 0, 0.5, network).requires_grad_()
+    assert torch.autograd.gradcheck(lambda g: kernels.proposal_rates(g, log_ratios, "barker", 0.5), (network,))
+    kernels.proposal_rates(network, log_ratios).corrector.sum().backward()
+    expected = torch.where(network > 0, 1.0, torch.exp(log_ratios))
+    torch.testing.assert_close(network.grad, expected.detach())
+
+
+def test_a_gradient_that_does_not_exist_is_refused() -> None:
+    network, log_ratios = outputs()
+    with pytest.raises(NotImplementedError, match="no gradient with respect to log_ratios"):
+        kernels.proposal_rates(network, log_ratios.requires_grad_())
+
+
+@pytest.mark.parametrize(
+    "types", [(torch.float32, torch.float64), (torch.float64, torch.float32), (torch.bfloat16, torch.float32)]
+)
+def test_dtypes_are_brought_together(types: tuple[torch.dtype, torch.dtype]) -> None:
+    network, log_ratios = (t.to(d) for t, d in zip(outputs(), types, strict=True))
+    dtype = torch.promote_types(*types)
+    made = kernels.proposal_rates(network, log_ratios)
+    expected = reference.proposal_rates(network.to(dtype), log_ratios.to(dtype))
+    assert all(torch.equal(one, other) for one, other in zip(made, expected, strict=True))
+    assert made.rates.dtype == dtype
+
+
+def test_ops_are_seen_by_torch_compile() -> None:
+    """One graph, without a break, with the op in it."""
+    graphs: list[list[str]] = []
+
+    def backend(module: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
+        graphs.append([str(node.target) for node in module.graph.nodes if node.op == "call_function"])
+        return module.forward
+
+    def step(configurations: Tensor) -> Tensor:
+        made = kernels.local_energy(**MODEL | {"configurations": configurations})
+        rates = kernels.proposal_rates(None, made.log_ratios, "barker")
+        return rates.exit_rate * 2.0
+
+    compiled = torch.compile(step, fullgraph=True, backend=backend)
+    torch.testing.assert_close(compiled(MODEL["configurations"]), step(MODEL["configurations"]))
+    assert len(graphs) == 1
+    assert {name.split(".")[1] for name in graphs[0] if name.startswith("leaps_triton.")} >= {
+        "local_energy",
+        "proposal_rates",
+    }
+
+
+def test_backend_says_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kernels.backend(torch.device("cpu")) == "torch twins on cpu"
+    assert kernels.backend(torch.device("meta")) == "torch twins on meta"
+    monkeypatch.setattr(ops, "MISSING", None)
+    assert kernels.backend(torch.device("cuda")) == "Triton kernels on cuda"
+    monkeypatch.setattr(ops, "MISSING", "no module")
+    assert kernels.backend(torch.device("cuda")) == "torch twins on cuda, since Triton cannot be imported: no module"
+
+
+def test_without_triton_the_twins_serve() -> None:
+    program = (
+        "import sys; sys.modules['triton'] = None\n"
+        "import torch, leaps_triton as lt\n"
+        "assert 'cannot be imported' in lt.kernels.backend(torch.device('cuda'))\n"
+        "assert lt.Ising((4, 4), beta=0.4).energy(torch.ones(1, 4, 4, dtype=torch.int8)).item() == -32.0"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("op", "given", "changes", "message"),
+    [
+        (kernels.energy, ENERGY, {"configurations": torch.zeros(4, 3, 5, dtype=torch.int64)}, "must be int8"),
+        (kernels.local_energy, MODEL, {"dtype": torch.bfloat16}, "must be float32 or float64, got torch.bfloat16"),
+        (kernels.jump_step, jump((3, 5), 3, 4), {"events": torch.zeros(4)}, "events .* be torch.int64"),
+        (kernels.jump_step, jump((3, 5), 3, 4), {"corrector": torch.zeros(4)}, "corrector .* be torch.float64"),
+        (
+            kernels.jump_step,
+            jump((3, 5), 3, 4),
+            {"rates": torch.zeros(4, 2, 3, 5, dtype=torch.float16)},
+            "rates must be float32 or float64",
+        ),
+        (kernels.heat_bath_sweeps, sweep(MODEL, 1, seed=5), {"num_colours": 128}, "num_colours must be 1 to 127"),
+        (kernels.heat_bath_sweeps, sweep(MODEL, 1, seed=5), {"walkers": torch.zeros(4)}, "walkers .* torch.int64"),
+    ],
+)
+def test_inputs_that_are_refused(op: Any, given: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        op(**given | changes)
