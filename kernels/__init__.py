@@ -69,8 +69,7 @@ def _check_model(
     beta: Tensor | None,
     periodic: Sequence[bool],
 ) -> None:
-    if configurations.is_floating_point() or configurations.is_complex():
-        raise ValueError(f"configurations must be integers, got {configurations.dtype}")
+    _check_configurations(configurations)
     walkers, *shape = configurations.shape or (0,)
     q = bond_table.shape[0] if bond_table.ndim else 0
     if len(shape) != len(periodic) or not 1 <= len(shape) <= 4:
@@ -85,7 +84,6 @@ def _check_model(
     }
     if beta is not None:
         expected["beta"] = (beta, ({1, walkers},))
-    _check_configurations(configurations)
     for name, (tensor, sizes) in expected.items():
         if tensor.ndim != len(sizes) or any(n not in s for n, s in zip(tensor.shape, sizes, strict=True)):
             wanted = ", ".join(" | ".join(map(str, sorted(s))) for s in sizes)
@@ -100,11 +98,12 @@ def _check_model(
 
 def _check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tensors: Tensor) -> None:
     for name, tensor in tensors.items():
-        if tensor.shape != (count,) or tensor.device != device or tensor.dtype != dtype:
+        if tensor.shape != (count,) or tensor.device != device:
             raise ValueError(
-                f"{name} must have shape ({count},) on {device} and be {dtype}, "
-                f"got {tuple(tensor.shape)} on {tensor.device}, {tensor.dtype}"
+                f"{name} must have shape ({count},) on {device}, got {tuple(tensor.shape)} on {tensor.device}"
             )
+        if tensor.dtype != dtype:
+            raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}")
 
 
 def energy(
@@ -181,6 +180,8 @@ def proposal_rates(
         raise ValueError(f"reversible must be None or one of {', '.join(REVERSIBLE)}, got {reversible!r}")
     if not 0.0 <= scale < float("inf"):
         raise ValueError(f"scale must be finite and >= 0, got {scale}")
+    if log_ratios.requires_grad:
+        raise ValueError("proposal_rates with respect to log_ratios has no gradient; give log_ratios.detach()")
     if network_output is not None and network_output.shape != log_ratios.shape:
         raise ValueError(
             f"network_output must have the shape of log_ratios {tuple(log_ratios.shape)}, "

@@ -102,8 +102,6 @@ def _(
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     network_output, log_ratios, _, _ = inputs
-    if log_ratios.requires_grad:
-        raise NotImplementedError("proposal_rates has no gradient with respect to log_ratios; detach them")
     ctx.save_for_backward(network_output, log_ratios)
     # The loss of a path reads one or two of the results: no gradients of zeros for the others.
     ctx.set_materialize_grads(False)

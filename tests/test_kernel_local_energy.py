@@ -220,5 +220,5 @@ def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:
 def test_configurations_that_are_no_integers_are_refused() -> None:
     table = torch.eye(2, dtype=torch.float64)
     coupling, field = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(1, 2, 1, dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"configurations must be integers, got torch\.float32"):
+    with pytest.raises(ValueError, match=r"configurations must be int8, got torch\.float32"):
         kernels.energy(torch.zeros(1, 4), coupling, table, field, (True,))
