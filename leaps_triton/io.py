@@ -286,5 +286,6 @@ def _finished(file: h5py.File) -> int:
 def _digest(file: h5py.File, settings: dict[str, Any], block: int, rows: slice) -> np.ndarray[Any, Any]:
     digest = hashlib.sha256(file["evaluations"][block].tobytes())
     for name in _columns(settings):
-        digest.update(file[name][rows].tobytes())
+        values = file[name][rows]
+        digest.update(f"{values.dtype.str} {values.shape}".encode() + values.tobytes())
     return np.frombuffer(digest.digest(), dtype=np.uint8)

@@ -46,7 +46,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "zoo": ("checkpoint",),
     "plotting": ("estimators", "observables"),
     "__init__": LIBRARY,
-    "cli": ("__init__",),
+    "cli": ("__init__", "checkpoint", "provenance"),
     "__main__": ("cli",),
 }
 
