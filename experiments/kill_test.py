@@ -42,28 +42,9 @@ class KillTest:
 
 
 TRAIN = [
-    "--shape",
-    "4",
-    "4",
-    "--beta",
-    "0.4",
-    "--intervals",
-    "4",
-    "--channels",
-    "4",
-    "--width",
-    "8",
-    "--modes",
-    "1",
-    "--steps",
-    "300",
-    "--every",
-    "10",
-    "--device",
-    "cpu",
-    "--evaluate-every",
-    "100",
-]
+    "--shape", "4", "4", "--beta", "0.4", "--intervals", "4", "--channels", "4", "--width", "8", "--modes", "1",
+    "--steps", "300", "--every", "10", "--evaluate-every", "100", "--device", "cpu",
+]  # fmt: skip
 SAMPLE = ["--walkers", "30000", "--configurations", "--device", "cpu"]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -176,7 +177,8 @@ def sample(
                     out[name][first : first + count] = columns[name].cpu().numpy()
                 out["evaluations"][block] = ensemble.evaluations
                 out.flush()
-                # Last, so that a block counts only once all of it is there.
+                os.fsync(out.id.get_vfd_handle())
+                # Last, so that a block counts only once all of it is on disk.
                 out["digests"][block] = _digest(out, settings, block, slice(first, first + count))
             bar.update(count)
     return read(file)
