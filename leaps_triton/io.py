@@ -144,6 +144,8 @@ def sample(
         "seed": as_seed(seed),
         "observables": list(observables),
         "configurations": configurations,
+        # Devices of one type agree bit for bit; others agree only in law.
+        "device": sampler.device.type,
     }
     manifest, tensors = describe(sampler)
     contents = Contents({**manifest, "run": settings}, tensors)

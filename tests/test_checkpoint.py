@@ -308,6 +308,15 @@ def test_a_training_checkpoint_is_a_sampler(undisturbed: Path) -> None:
     assert abs(ensemble.log_z - lt.exact.log_z(ensemble.model)) < 5 * ensemble.log_z_error
 
 
+def test_a_trainer_that_cannot_be_stored_is_refused_before_any_step(tmp_path: Path) -> None:
+    path = lt.AnnealingPath(MODELS["potts"], schedule=_square)
+    network = lt.HollowConv(MODELS["potts"], kernel_size=3, channels=2, width=4, modes=0)
+    trainer = lt.Trainer(lt.Sampler(path, network, lt.Jump(2), device="cpu"), lt.TrainingConfig(steps=5))
+    with pytest.raises(ValueError, match="schedule=None"):
+        trainer.run(checkpoint=tmp_path / "t.safetensors")
+    assert trainer.step == 0
+
+
 def test_a_bad_interval_is_refused() -> None:
     with pytest.raises(ValueError, match="every must be an integer of at least 1, got 0"):
         make().run(every=0)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 import leaps_triton as lt
@@ -195,6 +196,22 @@ def test_an_existing_file_is_kept_and_other_settings_are_named(tmp_path: Path) -
     with pytest.raises(SystemExit, match=r"run.seed 0 \(now 7\)"):
         cli.main([*sample, "--resume", "--seed", "7"])
     cli.main([*sample, "--resume"])
+
+
+def test_info_tells_a_sampler_alone_and_a_run_that_is_incomplete(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, output = tmp_path / "c.safetensors", tmp_path / "r.h5"
+    path = lt.AnnealingPath(lt.Ising((3, 3), beta=0.3))
+    sampler = lt.Sampler(path, None, lt.Jump(3), lt.HeatBath(), block=40, device="cpu")
+    lt.save(sampler, file)
+    cli.main(["info", str(file)])
+    assert "c.safetensors: sampler" in capsys.readouterr().out
+    lt.io.sample(sampler, 100, output)
+    with h5py.File(output, "r+") as out:
+        out["digests"][1:] = 0
+    cli.main(["info", str(output)])
+    assert "r.h5: 40 of 100 walkers, incomplete: --resume goes on" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
