@@ -81,6 +81,7 @@ def kill_chains(
 
 
 def main(settings: KillTest) -> None:
+    settings.json.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         trained, sampled = Path(folder, "whole.safetensors"), Path(folder, "whole.h5")
 
