@@ -16,7 +16,8 @@ Example
 import importlib
 from types import ModuleType
 
-from . import estimators, exact, kernels, networks, objectives, observables, rates, weights
+from . import estimators, exact, io, kernels, networks, objectives, observables, rates, weights
+from .checkpoint import load, save
 from .ctmc import Jump
 from .estimators import Estimate
 from .lattice import Lattice
@@ -24,10 +25,9 @@ from .mcmc import HeatBath
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import HollowConv
 from .path import AnnealingPath, Conditions
+from .provenance import __version__
 from .sampler import Sampler, WeightedEnsemble
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AnnealingPath",
@@ -51,12 +51,15 @@ __all__ = [
     "__version__",
     "estimators",
     "exact",
+    "io",
     "kernels",
+    "load",
     "networks",
     "objectives",
     "observables",
     "plotting",
     "rates",
+    "save",
     "weights",
 ]
 

@@ -2,29 +2,31 @@
 
 import dataclasses
 import json
-import platform
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 
 import leaps_triton as lt
 
-from . import benchmark
+from . import benchmark, checkpoint
+from .provenance import provenance
 
-__all__ = ["Bench", "Demo", "main"]
+__all__ = ["Bench", "Demo", "Info", "Sample", "Train", "main"]
 
-_OBSERVABLES = {
-    "energy": ("energy / site", lt.observables.energy),
-    "abs_magnetization": ("|m|", lt.observables.abs_magnetization),
-    "susceptibility": ("susceptibility", lt.observables.susceptibility),
-    "specific_heat": ("specific heat", lt.observables.specific_heat),
-    "binder": ("Binder cumulant", lt.observables.binder),
+_LABELS = {
+    "energy": "energy / site",
+    "abs_magnetization": "|m|",
+    "susceptibility": "susceptibility",
+    "specific_heat": "specific heat",
+    "binder": "Binder cumulant",
 }
 
 
@@ -60,17 +62,12 @@ class Demo:
         """Train, sample, print, and save."""
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
-        for file in filter(None, (self.figure, self.json)):
-            if not file.parent.is_dir():
-                raise ValueError(f"there is no folder {file.parent} to save {file.name} in; make it, or choose another")
+        _check_folders(self.figure, self.json)
         model = lt.Ising((self.length, self.length), self.beta)
         path = lt.AnnealingPath(model)
-        kernel_size = min(7, 2 * ((self.length - 1) // 2) + 1)
-        network = lt.HollowConv(model, kernel_size=kernel_size, seed=self.seed)
-        sampler = lt.Sampler(path, network, integrator=lt.Jump(self.intervals), device=self.device)
-        backend = lt.kernels.backend(sampler.device)
-        print(f"leaps_triton {lt.__version__}: {model}")
-        print(f"device {_device_name(sampler.device)}; {backend}")
+        network = lt.HollowConv(model, kernel_size=_kernel_size(model), seed=self.seed)
+        sampler = lt.Sampler(path, network, integrator=lt.Jump(self.intervals), device=_device(self.device))
+        backend = _announce(sampler)
 
         config = lt.TrainingConfig(
             steps=self.steps, learning_rate=2e-2, evaluate_every=max(1, self.steps // 5), seed=self.seed
@@ -90,12 +87,7 @@ class Demo:
         ais_seconds = time.perf_counter() - begin
 
         result: dict[str, Any] = {
-            "ess": ensemble.ess,
-            "log_weight_variance": ensemble.log_weight_variance,
-            "log_z": ensemble.log_z,
-            "log_z_error": ensemble.log_z_error,
-            "log_z_exact": lt.exact.log_z(model),
-            "evaluations": ensemble.evaluations,
+            **_measure(ensemble, {name: ensemble.estimate(getattr(lt.observables, name)) for name in _LABELS}),
             "ais_ess": ais.ess,
             "ais_log_weight_variance": ais.log_weight_variance,
             "ais_log_z": ais.log_z,
@@ -106,18 +98,11 @@ class Demo:
             "ais_seconds": ais_seconds,
             "device": _device_name(sampler.device),
             "backend": backend,
-            "observables": _measure(ensemble),
-            "config": {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self).items()},
-            "versions": {
-                "leaps_triton": lt.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
+            "config": _config(self),
+            "versions": provenance(),
         }
-        print(_table(result))
-        if self.json:
-            self.json.write_text(json.dumps(result, indent=2) + "\n")
-            print(f"results: {self.json}")
+        print(f"{_estimates(result)}{_costs(result)}\n")
+        _write(self.json, result)
         labels = {f"learned rates, {ensemble.evaluations:.0f} evaluations": ensemble}
         labels[f"AIS, {ais.evaluations:.0f} sweeps"] = ais
         title = f"{self.length} × {self.length} Ising model, β = {self.beta}"
@@ -157,26 +142,328 @@ class Bench:
         benchmark.present(report, self.json)
 
 
+@dataclass(frozen=True)
+class Train:
+    """Train a sampler on a lattice model and keep it in a checkpoint, for `leaps-triton sample`.
+
+    A run that was stopped goes on with --resume and the same other options: to --steps in total, as if it had not been
+    stopped.
+    """
+
+    checkpoint: Path
+    """File to keep the sampler and the state of training in (.safetensors)."""
+    model: Literal["ising", "potts", "clock", "edwards-anderson"] = "ising"
+    """Lattice model."""
+    shape: tuple[int, ...] = (8, 8)
+    """Length of the lattice in each of one to four directions."""
+    beta: float = 0.4407
+    """Inverse temperature."""
+    q: int | None = None
+    """Number of states of potts and clock."""
+    coupling: float | None = None
+    """Coupling of ising, potts and clock; 1 by default."""
+    disorder: Literal["pm1", "gaussian"] | None = None
+    """Law of the couplings of edwards-anderson; pm1 by default."""
+    disorder_seed: int | None = None
+    """Seed of the couplings of edwards-anderson; 0 by default."""
+    field: tuple[float, ...] = ()
+    """External field: one number, or q numbers for potts and clock; none by default."""
+    periodic: bool = True
+    """Periodic or open boundaries."""
+    intervals: int = 40
+    """Intervals of the jump process."""
+    sweeps: int = 0
+    """Heat-bath sweeps at the start of every interval of sampling."""
+    kernel_size: int | None = None
+    """Size of the network's convolution, odd; by default 7, or what fits."""
+    channels: int = 32
+    """Channels of the network's convolution."""
+    width: int = 64
+    """Hidden width of the network."""
+    modes: int = 4
+    """Wave vectors that the network reads."""
+    steps: int = 1500
+    """Training steps in total."""
+    learning_rate: float = 2e-2
+    """Peak learning rate."""
+    evaluate_every: int = 0
+    """Steps between evaluations with exact weights; 0 for none."""
+    every: int = 100
+    """Steps between writes of the checkpoint."""
+    resume: bool = False
+    """Go on with the checkpoint, if there is one."""
+    seed: int = 0
+    """Seed of everything random in training, 0 to 4294967295."""
+    device: str | None = None
+    """"cpu" or "cuda"; CUDA by default where there is a CUDA device."""
+    json: Path | None = None
+    """Where to save the training history as JSON."""
+
+    def run(self) -> None:
+        """Train, and write checkpoints."""
+        _check_folders(self.checkpoint, self.json)
+        if self.checkpoint.exists() and not self.resume:
+            raise ValueError(f"{self.checkpoint} exists; go on with it by --resume, or choose another file")
+        model = self._model()
+        network = lt.HollowConv(
+            model,
+            kernel_size=_kernel_size(model) if self.kernel_size is None else self.kernel_size,
+            channels=self.channels,
+            width=self.width,
+            modes=self.modes,
+            seed=self.seed,
+        )
+        if self.sweeps < 0:
+            raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
+        sampler = lt.Sampler(
+            lt.AnnealingPath(model),
+            network,
+            lt.Jump(self.intervals),
+            lt.HeatBath(self.sweeps) if self.sweeps else None,
+            device=_device(self.device),
+        )
+        config = lt.TrainingConfig(
+            steps=self.steps, learning_rate=self.learning_rate, evaluate_every=self.evaluate_every, seed=self.seed
+        )
+        trainer = lt.Trainer(sampler, config)
+        if self.checkpoint.exists():
+            trainer.resume(self.checkpoint)
+        _announce(sampler)
+        if trainer.step:
+            print(f"going on at step {trainer.step}")
+        received: list[int] = []
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            # A second signal ends the process at once.
+            signal.signal(number, signal.SIG_DFL)
+            received.append(number)
+            trainer.stop()
+
+        handlers = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        begin = time.perf_counter()
+        try:
+            history = trainer.run(progress=True, checkpoint=self.checkpoint, every=self.every)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        loss = f", loss {history.loss[-1]:.4g}" if history.loss else ""
+        print(f"step {trainer.step} of {self.steps}{loss}; checkpoint: {self.checkpoint}")
+        result = {"step": trainer.step, "seconds": time.perf_counter() - begin, "history": history.as_dict()}
+        _write(self.json, {**result, "config": _config(self), "versions": provenance()})
+        if received:
+            print("stopped by a signal; --resume goes on", file=sys.stderr)
+            sys.exit(128 + received[0])
+
+    def _model(self) -> lt.PairModel:
+        maker: Any
+        maker, needs = {
+            "ising": (lt.Ising, ("coupling",)),
+            "potts": (lt.Potts, ("q", "coupling")),
+            "clock": (lt.Clock, ("q", "coupling")),
+            "edwards-anderson": (lt.EdwardsAnderson, ("disorder", "disorder_seed")),
+        }[self.model]
+        options = {name: getattr(self, name) for name in ("q", "coupling", "disorder", "disorder_seed")}
+        given = {name: value for name, value in options.items() if value is not None}
+        for name in given:
+            if name not in needs:
+                option = name.replace("_", "-")
+                raise ValueError(
+                    f"--{option} is no option of --model {self.model}; leave it out, or choose another model"
+                )
+        if "q" in needs and "q" not in given:
+            raise ValueError(f"--model {self.model} needs --q, its number of states")
+        if "disorder_seed" in given:
+            given["seed"] = given.pop("disorder_seed")
+        if self.field:
+            if "q" not in needs and len(self.field) > 1:
+                raise ValueError(f"--field of --model {self.model} must be one number, got {len(self.field)}")
+            given["field"] = self.field if "q" in needs else self.field[0]
+        model: lt.PairModel = maker(self.shape, beta=self.beta, periodic=self.periodic, **given)
+        return model
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw weighted walkers with a trained sampler into an HDF5 file, and print physics with error bars.
+
+    A run that was stopped goes on with --resume and the same other options, with the walkers that it would have drawn.
+    """
+
+    checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
+    """File of `leaps-triton train`, or of lt.save."""
+    output: Path
+    """HDF5 file for log-weights and observables."""
+    walkers: int = 4096
+    """Walkers to sample."""
+    configurations: bool = False
+    """Store the configurations too, one byte a site and walker."""
+    resume: bool = False
+    """Go on with the output file, if there is one."""
+    seed: int = 0
+    """Seed of everything random, 0 to 4294967295."""
+    device: str | None = None
+    """"cpu" or "cuda"; CUDA by default where there is a CUDA device."""
+    json: Path | None = None
+    """Where to save the table as JSON."""
+
+    def run(self) -> None:
+        """Sample, print, and save."""
+        if self.walkers < 2:
+            raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
+        _check_folders(self.output, self.json)
+        sampler = lt.load(self.checkpoint, _device(self.device))
+        _announce(sampler)
+        begin = time.perf_counter()
+        run = lt.io.sample(
+            sampler,
+            self.walkers,
+            self.output,
+            self.seed,
+            configurations=self.configurations,
+            resume=self.resume,
+            progress=True,
+        )
+        result = _measure(run, {name: run.estimate(name) for name in _LABELS})
+        print(_estimates(result))
+        print(f"walkers: {self.output}")
+        seconds = time.perf_counter() - begin
+        _write(self.json, {**result, "seconds": seconds, "config": _config(self), "versions": provenance()})
+
+
+@dataclass(frozen=True)
+class Info:
+    """Say what a checkpoint or an HDF5 file of walkers holds."""
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """The file."""
+    json: Path | None = None
+    """Where to save the same as JSON."""
+
+    def run(self) -> None:
+        """Read the file as a whole, and print its manifest."""
+        with self.file.open("rb") as stream:
+            is_run = stream.read(8) == b"\x89HDF\r\n\x1a\n"
+        if is_run:
+            run = lt.io.read(self.file)
+            done, asked = len(run.log_weights), run.manifest["run"]["walkers"]
+            kind = f"{done} of {asked} walkers, {'complete' if run.complete else 'incomplete: --resume goes on'}"
+            manifest = run.manifest
+        else:
+            contents = checkpoint.read(self.file)
+            checkpoint.rebuild(contents, self.file.name, "cpu")
+            manifest = contents.manifest
+            training = manifest.get("training")
+            kind = (
+                "sampler" if training is None else f"training, step {training['step']} of {training['config']['steps']}"
+            )
+        print(f"{self.file.name}: {kind}")
+        for name, part in manifest.items():
+            words = ", ".join(f"{k} {v}" for k, v in part.items()) if isinstance(part, dict) else part
+            print(f"{name + ':':12} {words}")
+        _write(self.json, {"kind": kind, **manifest})
+
+
+def _check_folders(*files: Path | None) -> None:
+    for file in filter(None, files):
+        if not file.parent.is_dir():
+            raise ValueError(f"there is no folder {file.parent} to save {file.name} in; make it, or choose another")
+        if file.is_dir():
+            raise ValueError(f"{file} is a folder; give the name of a file")
+
+
+def _device(name: str | None) -> torch.device | None:
+    """The device, found to work, before any long work."""
+    if name is None:
+        return None
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device must be one that works here, such as cpu, got {name!r}: {error}") from None
+
+
+def _announce(sampler: lt.Sampler) -> str:
+    backend = lt.kernels.backend(sampler.device)
+    print(f"leaps_triton {lt.__version__}: {sampler.path.model}")
+    print(f"device {_device_name(sampler.device)}; {backend}")
+    return backend
+
+
+def _kernel_size(model: lt.PairModel) -> int:
+    """7, or the largest that fits the lattice."""
+    return min(7, 2 * ((min(model.lattice.shape) - 1) // 2) + 1)
+
+
+def _config(command: Any) -> dict[str, Any]:
+    # Names without folders: a result tells nothing of the machine.
+    return {k: v.name if isinstance(v, Path) else v for k, v in dataclasses.asdict(command).items()}
+
+
+def _write(file: Path | None, result: dict[str, Any]) -> None:
+    if file is not None:
+        file.write_text(json.dumps(result, indent=2) + "\n")
+        print(f"results: {file}")
+
+
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"{device.type} ({torch.get_num_threads()} threads)"
 
 
-def _measure(ensemble: lt.WeightedEnsemble) -> dict[str, dict[str, float | None]]:
-    model = ensemble.model
-    shape, beta = model.lattice.shape, model.beta
-    exact = {
-        "energy": lt.exact.ising_energy(shape, beta),
-        "specific_heat": lt.exact.ising_specific_heat(shape, beta),
-    }
-    measured: dict[str, dict[str, float | None]] = {}
-    for name, (_, observable) in _OBSERVABLES.items():
-        estimate = ensemble.estimate(observable)
-        reference = exact.get(name)
+def _exact(model: Any) -> dict[str, float]:
+    """Exact values where they are known: all of them by enumeration, else log Z, energy and specific heat of Ising."""
+    if model.q**model.lattice.sites <= 2**16:
+        law = lt.exact.enumerate_model(model)
+        known = {"log_z": law.log_z}
+        for name in _LABELS:
+            observable = getattr(lt.observables, name)
+            means = law.mean(observable, model)
+            known[name] = float(getattr(observable, "function", lambda value: value)(means))
+        return known
+    try:
+        known = {"log_z": lt.exact.log_z(model)}
+    except ValueError:
+        return {}
+    # Beyond enumeration, an exact log Z of this class is Kaufman's, and so are its derivatives.
+    if type(model) is lt.Ising and model.q**model.lattice.sites > 2**20:
+        torus = (model.lattice.shape, model.beta, float(model.coupling.flatten()[0]))
+        known |= {"energy": lt.exact.ising_energy(*torus), "specific_heat": lt.exact.ising_specific_heat(*torus)}
+    return known
+
+
+def _measure(walkers: lt.WeightedEnsemble | lt.io.Run, estimates: dict[str, lt.Estimate]) -> dict[str, Any]:
+    """Weights, log Z and observables, with exact values where they are known."""
+    known = _exact(walkers.model)
+    observables = {}
+    for name, estimate in estimates.items():
+        reference = known.get(name)
         pull = None if reference is None else estimate.pull(reference)
-        measured[name] = {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
-    return measured
+        observables[name] = {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
+    return {
+        "ess": walkers.ess,
+        "log_weight_variance": walkers.log_weight_variance,
+        "log_z": walkers.log_z,
+        "log_z_error": walkers.log_z_error,
+        "log_z_exact": known.get("log_z"),
+        "evaluations": walkers.evaluations,
+        "observables": observables,
+    }
+
+
+def _estimates(result: dict[str, Any]) -> str:
+    """The table of log Z and observables."""
+    log_z, exact = lt.Estimate(result["log_z"], result["log_z_error"]), result["log_z_exact"]
+    pull = None if exact is None else log_z.pull(exact)
+    rows = [("log Z", {"value": log_z.value, "error": log_z.error, "exact": exact, "pull": pull})]
+    rows += [(label, result["observables"][name]) for name, label in _LABELS.items()]
+    lines = ["", f"{'':17}{'value ± error':>22}{'exact':>12}{'pull':>8}"]
+    for label, row in rows:
+        known = "" if row["exact"] is None else f"{row['exact']:12.5f}{row['pull']:+7.1f}σ"
+        lines.append(f"{label:17}{lt.Estimate(row['value'], row['error'])!s:>22}{known}")
+    if "ais_ess" not in result:
+        lines += ["", f"{'ESS':17}{result['ess']:22.4f}", f"{'Var[A]':17}{result['log_weight_variance']:22.4f}"]
+        lines += [f"{'evaluations':17}{result['evaluations']:22.1f}"]
+    return "\n".join([*lines, ""])
 
 
 def _yield(result: dict[str, Any], prefix: str) -> float:
@@ -184,40 +471,34 @@ def _yield(result: dict[str, Any], prefix: str) -> float:
     return result["config"]["walkers"] * result[f"{prefix}ess"] / result["ais_seconds" if prefix else "sample_seconds"]
 
 
-def _table(result: dict[str, Any]) -> str:
-    log_z = lt.Estimate(result["log_z"], result["log_z_error"])
-    exact = result["log_z_exact"]
-    rows = [("log Z", {"value": log_z.value, "error": log_z.error, "exact": exact, "pull": log_z.pull(exact)})]
-    rows += [(label, result["observables"][name]) for name, (label, _) in _OBSERVABLES.items()]
-    lines = ["", f"{'':17}{'value ± error':>22}{'exact':>12}{'pull':>8}"]
-    for label, row in rows:
-        known = "" if row["exact"] is None else f"{row['exact']:12.5f}{row['pull']:+7.1f}σ"
-        lines.append(f"{label:17}{lt.Estimate(row['value'], row['error'])!s:>22}{known}")
-    lines += [
-        "",
-        f"{'':17}{'learned rates':>22}{'AIS':>12}",
-        f"{'ESS':17}{result['ess']:22.4f}{result['ais_ess']:12.4f}",
-        f"{'Var[A]':17}{result['log_weight_variance']:22.4f}{result['ais_log_weight_variance']:12.4f}",
-        f"{'evaluations':17}{result['evaluations']:22.1f}{result['ais_evaluations']:12.1f}",
-        f"{'effective/s':17}{_yield(result, ''):22.0f}{_yield(result, 'ais_'):12.0f}",
-        f"{'sampling, s':17}{result['sample_seconds']:22.1f}{result['ais_seconds']:12.1f}",
-        f"{'training, s':17}{result['train_seconds']:22.1f}{0.0:12.1f}",
-        "",
-    ]
-    return "\n".join(lines)
+def _costs(result: dict[str, Any]) -> str:
+    """The demo's table of weights and costs."""
+    return "\n".join(
+        [
+            "",
+            f"{'':17}{'learned rates':>22}{'AIS':>12}",
+            f"{'ESS':17}{result['ess']:22.4f}{result['ais_ess']:12.4f}",
+            f"{'Var[A]':17}{result['log_weight_variance']:22.4f}{result['ais_log_weight_variance']:12.4f}",
+            f"{'evaluations':17}{result['evaluations']:22.1f}{result['ais_evaluations']:12.1f}",
+            f"{'effective/s':17}{_yield(result, ''):22.0f}{_yield(result, 'ais_'):12.0f}",
+            f"{'sampling, s':17}{result['sample_seconds']:22.1f}{result['ais_seconds']:12.1f}",
+            f"{'training, s':17}{result['train_seconds']:22.1f}{0.0:12.1f}",
+        ]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad option or value ends in one sentence and a non-zero status."""
     chosen = tyro.extras.subcommand_cli_from_dict(
-        {"demo": Demo, "bench": Bench},
+        {"demo": Demo, "train": Train, "sample": Sample, "info": Info, "bench": Bench},
         prog="leaps-triton",
         description="Samples and free energies of lattice models by learned jump processes with exact weights.",
         args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:
         chosen.run()
     except (ValueError, RuntimeError, OSError) as error:
-        sys.exit(f"leaps-triton: {error}")
+        sys.exit(f"leaps-triton: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit("leaps-triton: interrupted")

@@ -179,6 +179,7 @@ class HollowConv(nn.Module):
             raise ValueError(
                 f"channels and width must be at least 1 and modes at least 0, got {channels}, {width}, {modes}"
             )
+        self.settings = {"kernel_size": kernel_size, "channels": channels, "width": width, "modes": modes, "seed": seed}
         self.q, self.ndim, self.periodic = model.q, model.lattice.ndim, model.lattice.periodic
         self.kernel_size, self.modes = kernel_size, modes
         self._check_shape(model.lattice.shape)

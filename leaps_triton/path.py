@@ -95,6 +95,11 @@ class AnnealingPath:
         if first != last and not bool(self._slope(torch.linspace(0.05, 0.95, 10, dtype=torch.float64)).any()):
             raise ValueError("schedule must be a function that autograd can differentiate, got a derivative of 0")
 
+    @property
+    def schedule_name(self) -> str | None:
+        """Name under which a file keeps the schedule; None for a function of the user's own."""
+        return "linear" if self.schedule is _linear else None
+
     def _fraction(self, t: Tensor) -> Tensor:
         fraction = self.schedule(t)
         if not isinstance(fraction, Tensor) or fraction.shape != t.shape:

@@ -3,11 +3,13 @@
 import logging
 import math
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from .checkpoint import Contents, describe, differences, read, write
 from .ctmc import JumpState
 from .kernels import Stream, philox, uniform64
 from .mcmc import HeatBath
@@ -144,27 +146,118 @@ class Trainer:
         )
         self._lowest = math.inf
         self._good = self._snapshot()
+        self._stopping = False
 
-    def run(self, steps: int | None = None, progress: bool = False) -> TrainingHistory:
+    def run(
+        self, steps: int | None = None, progress: bool = False, checkpoint: str | Path | None = None, every: int = 100
+    ) -> TrainingHistory:
         """Train up to ``steps`` in total (None: all of the configuration's); called again, it goes on from there.
+
+        Arguments
+            steps: in total.
+            progress: show a progress bar on a terminal.
+            checkpoint: file for :meth:`save`, written at the beginning, at every multiple of ``every``, and at the end.
+            every: steps.
 
         Raises
             TrainingDiverged: it names the step and the setting to change; parameters are the last good ones.
         """
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"every must be an integer of at least 1, got {every!r}")
+        self._stopping = False
+        if checkpoint is not None:
+            # Before any work: a file that cannot be written is found out now.
+            self.save(checkpoint)
         last = self.config.steps if steps is None else min(steps, self.config.steps)
         with tqdm(
             total=last, initial=self.step, desc="training", unit="step", disable=None if progress else True
         ) as bar:
-            while self.step < last:
+            while self.step < last and not self._stopping:
                 if self.step % self.config.rollout_every == 0:
                     self._roll_out()
                 loss = self._train()
                 bar.update()
                 bar.set_postfix(loss=f"{loss:.3g}", refresh=False)
-                every = self.config.evaluate_every
-                if every and (self.step % every == 0 or self.step == self.config.steps):
+                between = self.config.evaluate_every
+                if between and (self.step % between == 0 or self.step == self.config.steps):
                     self._evaluate()
+                if checkpoint is not None and (self.step % every == 0 or self.step == last or self._stopping):
+                    self.save(checkpoint)
         return self.history
+
+    def stop(self) -> None:
+        """Let :meth:`run` return after the step it is in, checkpoint written; for signal handlers and threads."""
+        self._stopping = True
+
+    def save(self, file: str | Path) -> None:
+        """Store the sampler and all that :meth:`run` goes on from; :func:`leaps_triton.load` reads the sampler.
+
+        Raises
+            ValueError: a part of the sampler that cannot be stored.
+        """
+        manifest, tensors = describe(self.sampler)
+        manifest["training"] = {"config": asdict(self.config), "step": self.step}
+        state = {f"good.{name}": value for name, value in self._good.items()}
+        for index, moments in self._optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        for name, values in self.history.as_dict().items():
+            state[f"history.{name}"] = torch.tensor(values, dtype=torch.float64)
+        state |= {"buffer": self._buffer, "lowest": torch.tensor(self._lowest, dtype=torch.float64)}
+        write(file, Contents(manifest, tensors | {name: value.cpu() for name, value in state.items()}))
+
+    def resume(self, file: str | Path) -> None:
+        """Take up training where :meth:`save` left it; on a CPU, with the same versions, bit for bit.
+
+        Arguments
+            file: of a trainer with the same sampler, but for the network's parameters, and the same configuration.
+
+        Raises
+            ValueError: a file that :func:`leaps_triton.load` refuses, one without training, or one with other settings,
+                each of which it names.
+
+        Example
+            >>> import tempfile, leaps_triton as lt
+            >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.3))
+            >>> network = lt.HollowConv(path.model, kernel_size=3, channels=4, width=8, modes=0)
+            >>> sampler = lt.Sampler(path, network, integrator=lt.Jump(5), device="cpu")
+            >>> trainer = lt.Trainer(sampler, lt.TrainingConfig(steps=10, walkers=8, buffer=16, rollout=16))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     history = trainer.run(5, checkpoint=f"{folder}/ising.safetensors")
+            ...     trainer.resume(f"{folder}/ising.safetensors")
+            >>> trainer.step
+            5
+        """
+        manifest, tensors = read(file)
+        name, training = Path(file).name, manifest.get("training")
+        if training is None:
+            raise ValueError(f"{name} holds a sampler without the state of its training; give a file of Trainer.save")
+
+        def settings(contents: Contents, config: object) -> Contents:
+            fixed = {k: v for k, v in contents.tensors.items() if k.startswith(("model.", "integrator."))}
+            return Contents({**contents.manifest, "training": config}, fixed)
+
+        found = differences(
+            settings(Contents(manifest, tensors), training["config"]),
+            settings(describe(self.sampler), asdict(self.config)),
+        )
+        if found:
+            raise ValueError(f"{name} was made with other settings: {'; '.join(found)}; use the same, or another file")
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        device = self.sampler.device
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in part("optimizer.").items():
+            index, _, what = key.partition(".")
+            moments.setdefault(int(index), {})[what] = value
+        self.network.load_state_dict(part("network."))
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
+        self._good = {k: value.to(device) for k, value in part("good.").items()}
+        self._buffer, self._lowest = tensors["buffer"].to(device), float(tensors["lowest"])
+        history = {k: value.tolist() for k, value in part("history.").items()}
+        history["evaluation_step"] = [int(step) for step in history["evaluation_step"]]
+        self.history, self.step = TrainingHistory(**history), training["step"]
 
     def _words(self, use: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return philox(self.config.seed, Stream.TRAIN, torch.arange(count), self.step, use, 0)

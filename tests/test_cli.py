@@ -2,14 +2,20 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import h5py
 import pytest
 
-from leaps_triton import cli
+import leaps_triton as lt
+from leaps_triton import checkpoint, cli
 
+TRAIN = ["train", "--checkpoint", "never.safetensors"]
 SMALL = ["--length", "4", "--beta", "0.3", "--steps", "5", "--intervals", "3", "--walkers", "50", "--device", "cpu"]
 KEYS = {
     "ess", "log_weight_variance", "log_z", "log_z_error", "log_z_exact", "ais_ess", "train_seconds", "sample_seconds",
@@ -24,13 +30,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    ("command", "words"), [([], "exact weights"), (["demo"], "exact weights"), (["bench"], "what the device can do")]
-)
-def test_help_reads_at_80_columns(command: list[str], words: str) -> None:
+@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["sample"], ["info"], ["bench"]])
+def test_help_reads_at_80_columns(command: list[str]) -> None:
     result = run(*command, "--help")
     assert result.returncode == 0
-    assert words in " ".join(result.stdout.split())
+    words = {"train": "to --steps in total", "sample": "HDF5", "info": "checkpoint", "bench": "what the device can do"}
+    assert words.get("".join(command), "exact weights") in " ".join(result.stdout.split())
     boxes = [line for line in result.stdout.splitlines() if line.startswith(("│", "╭", "╰"))]
     assert boxes
     assert max(map(len, boxes)) <= 80
@@ -52,7 +57,7 @@ def test_demo_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest.
     assert set(observables) == {"energy", "abs_magnetization", "susceptibility", "specific_heat", "binder"}
     energy = observables["energy"]
     assert energy["pull"] == pytest.approx((energy["value"] - energy["exact"]) / energy["error"])
-    assert observables["binder"]["exact"] is None
+    assert abs(observables["binder"]["pull"]) < 5
 
 
 def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +82,28 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
         (["bench", "--device", "toaster"], "toaster"),
         (["bench", "--output", "/nowhere/at/all.csv"], "there is no folder"),
         (["bench", "--json", "/nowhere/at/all.json"], "there is no folder"),
+        ([*TRAIN, "--shape", "1"], "periodic with length 1"),
+        ([*TRAIN, "--q", "3"], "--q is no option of --model ising"),
+        ([*TRAIN, "--disorder-seed", "3"], "--disorder-seed is no option of --model ising"),
+        ([*TRAIN, "--model", "edwards-anderson", "--coupling", "3"], "--coupling is no option of --model edwards"),
+        ([*TRAIN, "--model", "potts"], "--model potts needs --q"),
+        ([*TRAIN, "--model", "potts", "--q", "1"], "number of states q must be"),
+        ([*TRAIN, "--model", "clock", "--q", "3", "--field", "1"], "site_table must have shape (3,)"),
+        ([*TRAIN, "--field", "1", "2"], "--field of --model ising must be one number, got 2"),
+        ([*TRAIN, "--kernel-size", "4"], "kernel_size must be odd"),
+        ([*TRAIN, "--kernel-size", "99"], "kernel"),
+        ([*TRAIN, "--sweeps", "-1"], "sweeps must be at least 0"),
+        ([*TRAIN, "--every", "0"], "every must be an integer of at least 1"),
+        ([*TRAIN, "--learning-rate", "0"], "learning_rate must be a positive number"),
+        ([*TRAIN, "--device", "toaster"], "device must be one that works here"),
+        (["train", "--checkpoint", "/nowhere/at/all/c.safetensors"], "there is no folder"),
+        (["train", "--checkpoint", "/"], "is a folder"),
+        (["sample", "/nowhere/c.safetensors", "--output", "never.h5"], "No such file"),
+        (["sample", __file__, "--output", "never.h5"], "test_cli.py is no leaps_triton checkpoint"),
+        (["sample", __file__, "--output", "never.h5", "--walkers", "1"], "walkers must be at least 2"),
+        (["sample", __file__, "--output", "/nowhere/at/all/r.h5"], "there is no folder"),
+        (["info", __file__], "test_cli.py is no leaps_triton checkpoint"),
+        (["info", "/nowhere/c.safetensors"], "No such file"),
         (["demo", "--length", "1"], "periodic with length 1"),
         (["demo", "--walkers", "0"], "walkers must be at least 2"),
         (["demo", "--beta", "nan"], "beta must be a finite number"),
@@ -87,14 +114,16 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
     ],
 )
 def test_a_bad_value_ends_in_one_sentence(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert isinstance(caught.value.code, str)
     assert caught.value.code.startswith("leaps-triton: ")
     assert message in caught.value.code
     assert "\n" not in caught.value.code
+    assert os.listdir() == []
 
 
 def test_an_unknown_option_has_a_status(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,3 +141,119 @@ def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["demo"])
     assert caught.value.code == "leaps-triton: interrupted"
+
+
+TINY = ["--steps", "6", "--intervals", "3", "--channels", "4", "--width", "8", "--modes", "1", "--device", "cpu"]
+
+
+def train(file: Path, *arguments: str) -> None:
+    cli.main(["train", "--checkpoint", str(file), *TINY, *arguments])
+
+
+@pytest.mark.parametrize(
+    ("options", "model"),
+    [
+        (
+            ["--shape", "3", "4", "--beta", "0.3", "--coupling", "0.5", "--field", "0.2"],
+            lt.Ising((3, 4), 0.3, 0.5, 0.2),
+        ),
+        (
+            ["--model", "potts", "--q", "3", "--shape", "3", "3", "--beta", "0.8", "--field", "0.3", "0", "-0.2"],
+            lt.Potts((3, 3), 3, 0.8, field=[0.3, 0.0, -0.2]),
+        ),
+        (["--model", "clock", "--q", "4", "--shape", "5", "--no-periodic"], lt.Clock(5, 4, 0.4407, periodic=False)),
+        (
+            ["--model", "edwards-anderson", "--shape", "3", "3", "--disorder", "gaussian", "--disorder-seed", "5"],
+            lt.EdwardsAnderson((3, 3), 0.4407, "gaussian", 5),
+        ),
+    ],
+)
+def test_train_sample_and_info(
+    options: list[str], model: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, output, history, table = (tmp_path / name for name in ("c.safetensors", "r.h5", "h.json", "t.json"))
+    train(file, *options, "--sweeps", "1", "--evaluate-every", "3", "--json", str(history))
+    stored = lt.load(file, "cpu")
+    plain = checkpoint.describe(lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(3), lt.HeatBath(), device="cpu"))
+    found = checkpoint.differences(plain, checkpoint.describe(stored))
+    assert all(name.startswith("network") for name in found)
+    assert json.loads(history.read_text())["history"]["evaluation_step"] == [3, 6]
+    cli.main(["info", str(file)])
+    assert "c.safetensors: training, step 6 of 6" in capsys.readouterr().out
+
+    cli.main(
+        ["sample", str(file), "--walkers", "300", "--output", str(output), "--json", str(table), "--device", "cpu"]
+    )
+    printed = capsys.readouterr().out
+    for word in ("log Z", "energy / site", "|m|", "susceptibility", "specific heat", "Binder", "ESS", "σ"):
+        assert word in printed
+    ensemble = stored.sample(300, seed=0)
+    result = json.loads(table.read_text())
+    assert result["log_z"] == ensemble.log_z
+    assert abs(result["log_z"] - lt.exact.log_z(model)) < 5 * result["log_z_error"]
+    assert all(abs(row["pull"]) < 6 for row in result["observables"].values())
+    assert str(tmp_path) not in table.read_text() + history.read_text()
+    cli.main(["info", str(output), "--json", str(table)])
+    assert "r.h5: 300 of 300 walkers, complete" in capsys.readouterr().out
+    assert json.loads(table.read_text())["model"]["shape"] == list(model.lattice.shape)
+
+
+def test_an_existing_file_is_kept_and_other_settings_are_named(tmp_path: Path) -> None:
+    file, output = tmp_path / "c.safetensors", tmp_path / "r.h5"
+    train(file, "--shape", "3", "3")
+    with pytest.raises(SystemExit, match="exists; go on with it by --resume"):
+        train(file, "--shape", "3", "3")
+    with pytest.raises(SystemExit, match=r"model.beta 0.4407 \(now 0.5\); training.steps 6 \(now 9\); use the same"):
+        train(file, "--shape", "3", "3", "--beta", "0.5", "--steps", "9", "--resume")
+    before = file.read_bytes()
+    train(file, "--shape", "3", "3", "--resume")
+    assert file.read_bytes() == before
+    sample = ["sample", str(file), "--output", str(output), "--walkers", "100", "--device", "cpu"]
+    cli.main(sample)
+    with pytest.raises(SystemExit, match=r"exists; .*--resume"):
+        cli.main(sample)
+    with pytest.raises(SystemExit, match=r"run.seed 0 \(now 7\)"):
+        cli.main([*sample, "--resume", "--seed", "7"])
+    cli.main([*sample, "--resume"])
+
+
+def test_info_tells_a_sampler_alone_and_a_run_that_is_incomplete(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, output = tmp_path / "c.safetensors", tmp_path / "r.h5"
+    path = lt.AnnealingPath(lt.Ising((3, 3), beta=0.3))
+    sampler = lt.Sampler(path, None, lt.Jump(3), lt.HeatBath(), block=40, device="cpu")
+    lt.save(sampler, file)
+    cli.main(["info", str(file)])
+    assert "c.safetensors: sampler" in capsys.readouterr().out
+    lt.io.sample(sampler, 100, output)
+    with h5py.File(output, "r+") as out:
+        out["digests"][1:] = 0
+    cli.main(["info", str(output)])
+    assert "r.h5: 40 of 100 walkers, incomplete: --resume goes on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_then_exits(number: signal.Signals, tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    command = [sys.executable, "-m", "leaps_triton", "train", "--checkpoint", str(file), "--shape", "4", "4"]
+    options = ["--steps", "100000", "--every", "100000", "--intervals", "3", "--device", "cpu"]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not file.exists():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "stopped by a signal; --resume goes on" in errors
+    training = checkpoint.read(file).manifest["training"]
+    assert 0 < training["step"] < 100000
+
+
+def test_exact_values_are_given_only_where_they_are_known() -> None:
+    assert set(cli._exact(lt.Ising((8, 8), 0.4))) == {"log_z", "energy", "specific_heat"}
+    assert cli._exact(lt.Ising((8, 8), 0.4, field=0.1)) == {}
+    assert cli._exact(lt.Potts((8, 8), 3, 0.4)) == {}
+    assert set(cli._exact(lt.Potts((8, 8), 2, 0.4))) == {"log_z"}
+    assert set(cli._exact(lt.Ising((3, 6), 0.4, field=0.1))) == {"log_z"}
+    assert set(cli._exact(lt.Clock((3, 3), 3, 0.4))) == {"log_z", *cli._LABELS}

@@ -17,7 +17,8 @@ PACKAGE = "leaps_triton"
 
 LIBRARY = (
     "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "objectives", "training",
-    "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "kernels",
+    "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance",
+    "kernels",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -59,15 +60,16 @@ EDGES: dict[str, tuple[str, ...]] = {
     "exact": ("models",),
     "objectives": ("rates",),
     "sampler": ("ctmc", "mcmc", "weights", "estimators"),
-    "checkpoint": ("sampler", "networks"),
+    "provenance": (),
+    "checkpoint": ("sampler", "networks", "provenance"),
     "training": ("checkpoint", "objectives"),
-    "io": ("sampler",),
+    "io": ("checkpoint", "observables"),
     "zoo": ("checkpoint",),
     "plotting": ("estimators", "observables"),
     "__init__": LIBRARY,
     "measurement": (),
     "benchmark": ("models", "measurement", "kernels.throughput"),
-    "cli": ("__init__", "benchmark"),
+    "cli": ("__init__", "benchmark", "checkpoint", "provenance"),
     "__main__": ("cli",),
 }
 
@@ -80,7 +82,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "sampler": ("tqdm",),
     "training": ("tqdm",),
     "checkpoint": ("safetensors",),
-    "io": ("h5py",),
+    "io": ("h5py", "tqdm"),
     "plotting": ("matplotlib",),
     "cli": ("tqdm", "tyro"),
 }

@@ -1,0 +1,120 @@
+"""Kill training and sampling at random moments, resume, and compare with runs that nothing disturbed.
+
+    python experiments/kill_test.py            # 50 kills of each
+    python experiments/kill_test.py --smoke    # 2 of each
+
+It runs the `leaps-triton` command itself. After every kill the file must be readable; after the last resume of a chain
+it must equal the undisturbed one, for training in every tensor and number, for sampling in every byte.
+"""
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+import leaps_triton as lt
+from leaps_triton import checkpoint
+from leaps_triton.provenance import provenance
+
+
+@dataclass(frozen=True)
+class KillTest:
+    """Kill training and sampling at random moments, and compare."""
+
+    kills: int = 50
+    """Kills of training, and of sampling."""
+    chain: int = 5
+    """Kills between the start of a run and its end."""
+    seed: int = 0
+    """Seed of the moments."""
+    smoke: bool = False
+    """Two kills of each."""
+    json: Path = Path("experiments/results/kill_test.json")
+    """Where to save the result."""
+
+
+TRAIN = [
+    "--shape", "4", "4", "--beta", "0.4", "--intervals", "4", "--channels", "4", "--width", "8", "--modes", "1",
+    "--steps", "300", "--every", "10", "--evaluate-every", "100", "--device", "cpu",
+]  # fmt: skip
+SAMPLE = ["--walkers", "30000", "--configurations", "--device", "cpu"]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "leaps_triton", *map(str, arguments)]
+
+
+def kill_chains(
+    settings: KillTest, run: Callable[[Path], list[str]], check: Callable[[Path], Any], equal: Callable[[Path], bool]
+) -> dict[str, Any]:
+    """Chains of kills until there are enough; every chain begins without a file and ends with a finished one."""
+    chance, kills, chains, unreadable, different = random.Random(settings.seed), 0, 0, 0, 0
+    wanted = 2 if settings.smoke else settings.kills
+    with tempfile.TemporaryDirectory() as folder:
+        while kills < wanted:
+            chains += 1
+            file = Path(folder, f"{chains}.file")
+            for _ in range(min(settings.chain, wanted - kills)):
+                before = file.stat().st_mtime_ns if file.exists() else 0
+                process = subprocess.Popen(run(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                while process.poll() is None and (not file.exists() or file.stat().st_mtime_ns == before):
+                    time.sleep(0.0005)
+                time.sleep(chance.uniform(0.0, 0.4))
+                kills += process.poll() is None
+                process.kill()
+                process.wait()
+                try:
+                    check(file)
+                except ValueError:
+                    unreadable += 1
+            subprocess.run(run(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            different += not equal(file)
+    return {"kills": kills, "chains": chains, "unreadable_files": unreadable, "different_results": different}
+
+
+def main(settings: KillTest) -> None:
+    settings.json.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        trained, sampled = Path(folder, "whole.safetensors"), Path(folder, "whole.h5")
+
+        def train(file: Path) -> list[str]:
+            return command("train", "--checkpoint", file, *TRAIN, "--resume")
+
+        def sample(file: Path) -> list[str]:
+            return command("sample", trained, "--output", file, *SAMPLE, "--resume")
+
+        seconds = {}
+        for name, run, file in (("train", train, trained), ("sample", sample, sampled)):
+            begin = time.perf_counter()
+            subprocess.run(run(file), check=True, stdout=subprocess.DEVNULL)
+            seconds[name] = round(time.perf_counter() - begin, 1)
+        whole = checkpoint.read(trained)
+        result = {
+            "training": kill_chains(
+                settings, train, checkpoint.read, lambda file: not checkpoint.differences(whole, checkpoint.read(file))
+            ),
+            "sampling": kill_chains(
+                settings, sample, lt.io.read, lambda file: file.read_bytes() == sampled.read_bytes()
+            ),
+            "undisturbed_seconds": seconds,
+            "config": {**asdict(settings), "json": settings.json.name},
+            "versions": provenance(),
+        }
+    settings.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+    bad = sum(
+        result[kind][count] for kind in ("training", "sampling") for count in ("unreadable_files", "different_results")
+    )
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(KillTest, description=__doc__))
