@@ -48,23 +48,38 @@ class Jump:
     ``A += log ρ̃_1(x) - log ρ̃_{τ_{N-1}}(x)``. Then ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, for every
     network, trained or not, and every grid.
 
+    Reversible rates ``r_m(x) = scale · g(e^{Δ_m})`` with ``g(u) = u g(1/u)`` leave ``ρ_{τ_n}`` invariant, so they may
+    be added to the out-rates and add nothing to ``κ``. Without a transport they alone move the walkers: annealed
+    importance sampling by rejection-free kinetic Monte Carlo.
+
     Arguments
         intervals: their number, on a uniform grid, or the increasing times ``0, …, 1``.
+        reversible: None, or ``g``: ``"barker"`` ``u / (1 + u)``, ``"square_root"`` ``√u``, ``"metropolis"``
+            ``min(1, u)``.
+        scale: of the reversible rates, moves a unit of time, finite and > 0.
         max_events: a walker that needs more evaluations raises an error; None for ``1000 + 100 N`` on ``N`` sites, plus
-            the intervals.
+            the intervals and, with reversible rates, ``2 · scale`` times the number of moves.
 
     Raises
-        ValueError: no interval, or times that do not increase from 0 to 1.
+        ValueError: no interval, times that do not increase from 0 to 1, unknown reversible rates, a scale out of range.
 
     References
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for the continuous-time weights.
+        Bortz, Kalos, Lebowitz, *A new algorithm for Monte Carlo simulation of Ising spin systems*, J. Comput. Phys. 17,
+        10 (1975), for kinetic Monte Carlo without rejections.
 
     Example
         >>> Jump(intervals=4).frozen
         tensor([0.1250, 0.3750, 0.6250, 0.8750], dtype=torch.float64)
     """
 
-    def __init__(self, intervals: int | Sequence[float] = 25, max_events: int | None = None) -> None:
+    def __init__(
+        self,
+        intervals: int | Sequence[float] | Tensor = 25,
+        reversible: str | None = None,
+        scale: float = 1.0,
+        max_events: int | None = None,
+    ) -> None:
         if isinstance(intervals, int):
             if intervals < 1:
                 raise ValueError(f"intervals must be at least 1, got {intervals}")
@@ -74,9 +89,13 @@ class Jump:
             ends = self.times.ndim == 1 and len(self.times) > 1 and self.times[0] == 0.0 and self.times[-1] == 1.0
             if not ends or not (self.times.diff() > 0).all():
                 raise ValueError(f"intervals must be a number, or increasing times from 0 to 1, got {intervals}")
+        if reversible is not None and reversible not in kernels.REVERSIBLE:
+            raise ValueError(f"reversible must be None or one of {', '.join(kernels.REVERSIBLE)}, got {reversible!r}")
+        if not 0.0 < scale < float("inf"):
+            raise ValueError(f"scale must be finite and > 0, got {scale}; for no reversible rates, reversible=None")
         if max_events is not None and max_events < 1:
             raise ValueError(f"max_events must be at least 1, got {max_events}")
-        self.max_events = max_events
+        self.reversible, self.scale, self.max_events = reversible, scale, max_events
 
     @property
     def intervals(self) -> int:
@@ -116,15 +135,16 @@ class Jump:
         ), entering
 
     def step(
-        self, state: JumpState, path: AnnealingPath, transport: Transport, seed: int
+        self, state: JumpState, path: AnnealingPath, transport: Transport | None, seed: int
     ) -> tuple[JumpState, JumpInfo]:
         """Every walker with time remaining advances by one event or to the end of its interval; others are left alone.
 
+        Without a transport there must be reversible rates.
         A walker whose rates are not finite stays where it is, and its ``A`` turns NaN; :meth:`check` reports it.
         """
         interval = state.interval.clamp(0, self.intervals - 1)
         tau = self.frozen.to(interval.device)[interval]
-        rates = evaluate(path, transport, state.configurations, tau)
+        rates = evaluate(path, transport, state.configurations, tau, self.reversible, self.scale)
         after = kernels.jump_step(
             state.configurations,
             state.log_weights,
@@ -146,6 +166,8 @@ class Jump:
         """Raise a RuntimeError naming walker, t and rate if a rate was not finite or a walker has too many events."""
         bad = ~state.log_weights.isfinite()
         limit = self.max_events or 1000 + 100 * state.configurations[0].numel() + self.intervals
+        if self.max_events is None and self.reversible is not None:
+            limit += int(2.0 * self.scale * info.rates.rates[0].numel())
         many = state.events > limit
         if not bool((bad | many).any()):
             return

@@ -86,7 +86,8 @@ class Sampler:
 
     Arguments
         path: the annealing path.
-        transport: a locally equivariant network, or None for classical annealed importance sampling.
+        transport: a locally equivariant network, or None for classical annealed importance sampling by the mcmc kernel
+            or the integrator's reversible rates.
         integrator: :class:`~leaps_triton.ctmc.Jump`; None for ``Jump(intervals=25)``.
         mcmc: kernel applied at the start of every interval, where it leaves the weights exact; None for none.
         block: walkers computed together, the unit of memory; None for ``2¹⁸ / N``, at least 64 and at most 1024. It
@@ -95,7 +96,7 @@ class Sampler:
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved there.
 
     Raises
-        ValueError: neither transport nor mcmc, a block below 1.
+        ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a block below 1.
 
     Example
         >>> import leaps_triton as lt
@@ -115,12 +116,14 @@ class Sampler:
         block: int | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        if transport is None and mcmc is None:
-            raise ValueError("give a transport, an mcmc kernel, or both; with neither the walkers would never move")
+        self.integrator = integrator or Jump()
+        if transport is None and mcmc is None and self.integrator.reversible is None:
+            raise ValueError(
+                "give a transport, an mcmc kernel, or Jump(reversible=); with none of them the walkers would never move"
+            )
         if block is not None and (not isinstance(block, int) or block < 1):
             raise ValueError(f"block must be an integer of at least 1, got {block!r}")
         self.path, self.transport, self.mcmc = path, transport, mcmc
-        self.integrator = integrator or Jump()
         self.block = block or min(1024, max(64, 2**18 // path.model.lattice.sites))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if isinstance(transport, nn.Module):
@@ -237,7 +240,7 @@ class Sampler:
             state = state._replace(configurations=chain.configurations)
             observe(state, entered)
             advance(interval)
-            if self.transport is None:
+            if not self._flows:
                 state = state._replace(remaining=torch.zeros_like(state.remaining))
             while bool((state.remaining != 0).any()):
                 for count in range(self._patience):
@@ -248,13 +251,17 @@ class Sampler:
         return state, chain.sweep
 
     @property
+    def _flows(self) -> bool:
+        """Whether walkers move within the intervals."""
+        return self.transport is not None or self.integrator.reversible is not None
+
+    @property
     def _patience(self) -> int:
         """Steps between two looks at the walkers: each look makes a GPU wait."""
         return 1 if self.device.type == "cpu" else _CHECK_EVERY
 
     def _step(self, state: JumpState, seed: int, look: bool) -> JumpState:
         """One step, checked if ``look``; of the walkers with time remaining alone where each step is looked at."""
-        assert self.transport is not None
         rows = (state.remaining != 0).nonzero().squeeze(1) if self._patience == 1 else slice(None)
         part, info = self.integrator.step(JumpState(*(v[rows] for v in state)), self.path, self.transport, seed)
         if look:

@@ -55,10 +55,17 @@ def move_targets(model: Any) -> Tensor:
 
 
 @torch.no_grad()
-def generator(path: lt.AnnealingPath, transport: Any, tau: float, with_corrector: bool = True) -> Tensor:
+def generator(
+    path: lt.AnnealingPath,
+    transport: Any,
+    tau: float,
+    with_corrector: bool = True,
+    reversible: str | None = None,
+    scale: float = 1.0,
+) -> Tensor:
     """``L + diag κ`` of the frozen process from the library's own rates, ``(q**N, q**N)``, row = from."""
     x = states(path.model)
-    out = rates.evaluate(path, transport, x, torch.full((1,), tau, dtype=torch.float64))
+    out = rates.evaluate(path, transport, x, torch.full((1,), tau, dtype=torch.float64), reversible, scale)
     matrix = torch.zeros(len(x), len(x), dtype=torch.float64)
     matrix.scatter_add_(1, move_targets(path.model), out.rates.double().flatten(1))
     return matrix + torch.diag(-out.exit_rate + (out.corrector if with_corrector else 0.0))
