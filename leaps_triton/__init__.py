@@ -24,6 +24,7 @@ from .mcmc import HeatBath
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import HollowConv
 from .path import AnnealingPath, Conditions
+from .reverse import ReverseEnsemble, reverse_ess
 from .sampler import Sampler, WeightedEnsemble
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 
@@ -42,6 +43,7 @@ __all__ = [
     "Lattice",
     "PairModel",
     "Potts",
+    "ReverseEnsemble",
     "Sampler",
     "Trainer",
     "TrainingConfig",
@@ -57,6 +59,7 @@ __all__ = [
     "observables",
     "plotting",
     "rates",
+    "reverse_ess",
     "weights",
 ]
 

@@ -14,14 +14,14 @@ __all__ = ["Jump", "JumpInfo", "JumpState"]
 
 
 class JumpState(NamedTuple):
-    """Walkers on their way. Finished walkers have ``interval == intervals`` and ``remaining == 0``."""
+    """Walkers on their way. Finished walkers have ``interval == intervals`` (backward: -1) and ``remaining == 0``."""
 
     configurations: Tensor
     """``(walkers, *shape)``"""
     log_weights: Tensor
     """``A``, float64 ``(walkers,)``"""
     interval: Tensor
-    """Index of the interval each walker is in, int64 ``(walkers,)``; -1 before the first"""
+    """Index of the interval each walker is in, int64 ``(walkers,)``; -1 at ``t = 0``, ``intervals`` at ``t = 1``"""
     remaining: Tensor
     """Time left in that interval, float64 ``(walkers,)``; 0 at its end"""
     walkers: Tensor
@@ -51,6 +51,9 @@ class Jump:
     Reversible rates ``r_m(x) = scale · g(e^{Δ_m})`` with ``g(u) = u g(1/u)`` leave ``ρ_{τ_n}`` invariant, so they may
     be added to the out-rates and add nothing to ``κ``. Without a transport they alone move the walkers: annealed
     importance sampling by rejection-free kinetic Monte Carlo.
+
+    Backward, ``init``, ``enter`` and ``step`` run the same intervals from the last to the first by the reversed
+    process, from walkers of ``ρ_1`` to ``t = 0``; ``A`` grows by the same amounts, and ``E[e^{-A}] = Z_0 / Z_1``.
 
     Arguments
         intervals: their number, on a uniform grid, or the increasing times ``0, …, 1``.
@@ -112,22 +115,25 @@ class Jump:
         """Times whose density the weights aim at in turn: ``0, τ_0, …, τ_{N-1}, 1``, float64 ``(N + 2,)``."""
         return torch.cat([self.times[:1], self.frozen, self.times[-1:]])
 
-    def init(self, configurations: Tensor, walkers: Tensor) -> JumpState:
-        """Walkers at ``t = 0`` with ``A = 0``, before the first interval."""
+    def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> JumpState:
+        """Walkers at ``t = 0`` with ``A = 0``, before the first interval; backward at ``t = 1``, after the last."""
         zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
         counts = torch.zeros_like(walkers)
-        return JumpState(configurations, zeros, counts - 1, zeros, walkers, counts)
+        interval = counts + self.intervals if backward else counts - 1
+        return JumpState(configurations, zeros, interval, zeros, walkers, counts)
 
-    def enter(self, state: JumpState, path: AnnealingPath) -> tuple[JumpState, Tensor]:
+    def enter(self, state: JumpState, path: AnnealingPath, backward: bool = False) -> tuple[JumpState, Tensor]:
         """Every walker at the end of its interval enters the next, or finishes; also which did, bool ``(walkers,)``."""
         device = state.walkers.device
         densities = self.densities.to(device)
-        # One entry more, for the walkers that finish: no time left.
+        # One entry more, for the walkers that finish at either end: no time left.
         lengths = torch.cat([self.times.diff(), torch.zeros(1, dtype=torch.float64)]).to(device)
-        entering = (state.remaining == 0) & (state.interval < self.intervals)
-        interval = state.interval + entering.long()
+        unfinished = state.interval >= 0 if backward else state.interval < self.intervals
+        entering = (state.remaining == 0) & unfinished
+        interval = state.interval + (-entering.long() if backward else entering.long())
         # Where no walker moves on, both times are the same and the increment is 0.
-        increment = path.log_increment(state.configurations, densities[state.interval + 1], densities[interval + 1])
+        earlier, later = (interval, state.interval) if backward else (state.interval, interval)
+        increment = path.log_increment(state.configurations, densities[earlier + 1], densities[later + 1])
         return state._replace(
             log_weights=state.log_weights + increment,
             interval=interval,
@@ -135,7 +141,12 @@ class Jump:
         ), entering
 
     def step(
-        self, state: JumpState, path: AnnealingPath, transport: Transport | None, seed: int
+        self,
+        state: JumpState,
+        path: AnnealingPath,
+        transport: Transport | None,
+        seed: int,
+        backward: bool = False,
     ) -> tuple[JumpState, JumpInfo]:
         """Every walker with time remaining advances by one event or to the end of its interval; others are left alone.
 
@@ -144,7 +155,7 @@ class Jump:
         """
         interval = state.interval.clamp(0, self.intervals - 1)
         tau = self.frozen.to(interval.device)[interval]
-        rates = evaluate(path, transport, state.configurations, tau, self.reversible, self.scale)
+        rates = evaluate(path, transport, state.configurations, tau, self.reversible, self.scale, backward)
         after = kernels.jump_step(
             state.configurations,
             state.log_weights,

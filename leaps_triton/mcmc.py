@@ -1,6 +1,6 @@
 """Markov chain Monte Carlo kernels that leave ``ρ_t`` invariant at fixed ``t``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
@@ -34,6 +34,7 @@ class HeatBath:
 
     Arguments
         sweeps: sweeps a step, at least 1.
+        backward: take the colour classes in the opposite order.
 
     Raises
         ValueError: fewer than one sweep.
@@ -52,10 +53,15 @@ class HeatBath:
     """
 
     sweeps: int = 1
+    backward: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.sweeps, int) or self.sweeps < 1:
             raise ValueError(f"sweeps must be an integer of at least 1, got {self.sweeps!r}")
+
+    def reversed(self) -> "HeatBath":
+        """The kernel reversed in time, ``ρ(y) P(y → x) / ρ(x)``: classes are reversible, so their order is reversed."""
+        return replace(self, backward=not self.backward)
 
     def init(self, configurations: Tensor, walkers: Tensor) -> SweepState:
         """Chains that start from ``configurations``."""
@@ -67,5 +73,5 @@ class HeatBath:
         """``sweeps`` sweeps at time ``t`` of the path, a number or float64 ``(1 | walkers,)``."""
         x = state.configurations
         beta = path.beta(t).to(x.device)
-        y = path.model.heat_bath(x, beta, state.walkers, state.sweep, self.sweeps, seed)
+        y = path.model.heat_bath(x, beta, state.walkers, state.sweep, self.sweeps, seed, self.backward)
         return SweepState(y, state.walkers, state.sweep + self.sweeps), SweepInfo((x != y).flatten(1).float().mean(1))

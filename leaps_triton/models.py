@@ -70,9 +70,16 @@ class Model(Protocol):
         ...
 
     def heat_bath(
-        self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
     ) -> Tensor:
-        """Configurations after heat-bath sweeps at ``beta`` ``(1 | walkers,)``; not checked."""
+        """Configurations after heat-bath sweeps at ``beta`` ``(1 | walkers,)``, in reverse order if ``backward``."""
         ...
 
 
@@ -257,9 +264,19 @@ class PairModel:
         return kernels.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
 
     def heat_bath(
-        self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
     ) -> Tensor:
-        """Configurations after heat-bath sweeps at ``beta`` float64 ``(1 | walkers,)``; values are not checked."""
+        """Configurations after heat-bath sweeps at ``beta`` float64 ``(1 | walkers,)``; values are not checked.
+
+        Backward, the colour classes come in reverse order.
+        """
         coupling, bond_table, site_table, colours = self._tables(configurations.device)
         return kernels.heat_bath_sweeps(
             configurations,
@@ -268,7 +285,7 @@ class PairModel:
             site_table,
             beta,
             self.lattice.periodic,
-            colours,
+            self.lattice.num_colours - 1 - colours if backward else colours,
             self.lattice.num_colours,
             walkers,
             first_sweep,
@@ -445,13 +462,21 @@ class _Completed:
         return LocalEnergy(energy, log_ratios.view(len(flat), self.q - 1, *self.lattice.shape))
 
     def heat_bath(
-        self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
     ) -> Tensor:
         flat = configurations.flatten(1).clone()
         for sweep in range(first_sweep, first_sweep + sweeps):
             words = kernels.reference.site_words(seed, Stream.SWEEP, sweep, walkers, self.lattice.sites)
             uniform = kernels.uniform32(words)
-            for site in range(self.lattice.sites):
+            sites = range(self.lattice.sites)
+            for site in reversed(sites) if backward else sites:
                 energies = []
                 for state in range(self.q):
                     flat[:, site] = state

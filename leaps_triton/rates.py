@@ -48,8 +48,12 @@ def evaluate(
     t: Tensor,
     reversible: str | None = None,
     scale: float = 1.0,
+    backward: bool = False,
 ) -> Rates:
     """Rates, corrector and energy at time ``t``, by one evaluation of the network and one of all ``Δ``.
+
+    Backward, the rates are those of the process reversed with respect to ``ρ_t``, ``[-G_m]_+ e^{Δ_m}`` and the same
+    reversible ones; ``κ`` is the same.
 
     Arguments
         transport: None for reversible rates alone.
@@ -64,4 +68,9 @@ def evaluate(
     output = None if transport is None else transport(configurations, path.conditions(t.to(dtype)))
     energy, log_ratios = path.local_energy(configurations, t, dtype)
     rates, exit_rate, corrector = kernels.proposal_rates(output, log_ratios, reversible, scale)
+    if backward and output is not None:
+        rates = in_rates(output) * torch.exp(torch.where(output < 0, log_ratios, 0.0))
+        if reversible is not None:
+            rates = rates + kernels.proposal_rates(None, log_ratios, reversible, scale).rates
+        exit_rate = rates.flatten(1).sum(1, dtype=torch.float64)
     return Rates(rates, exit_rate, corrector, energy)

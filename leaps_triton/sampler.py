@@ -252,7 +252,7 @@ class Sampler:
         run = BlockRun(state, 0, trace, torch.zeros(intervals + 1, dtype=torch.bool))
         together = self.mcmc is not None or self.resample_below > 0.0
         run = (self._run_together if together else self._run_apart)(run, seed, observe, advance)
-        self._check_weights(run.state, 1.0)
+        self.check_weights(run.state, 1.0)
         return run
 
     def _run_apart(self, run: BlockRun, seed: int, observe: Observe, advance: Advance) -> BlockRun:
@@ -278,7 +278,7 @@ class Sampler:
             state, entered = self._enter(state, run.trace)
             # After the density increment of this interval and before anything else: elsewhere these would bias.
             if self.resample_below > 0.0:
-                self._check_weights(state, tau)
+                self.check_weights(state, tau)
                 if float(effective_sample_size(state.log_weights)) < self.resample_below:
                     state, run.resampled[interval] = self._resample(state, interval, seed), True
             if self.mcmc is not None and chain is not None:
@@ -312,7 +312,8 @@ class Sampler:
             log_weights=log_mean_exp(state.log_weights).expand(len(drawn)).contiguous(),
         )
 
-    def _check_weights(self, state: JumpState, t: float) -> None:
+    def check_weights(self, state: JumpState, t: float) -> None:
+        """Raise a RuntimeError that names the walker whose log-weight is not finite at time ``t``."""
         if not bool(state.log_weights.isfinite().all()):
             row = int((~state.log_weights.isfinite()).nonzero()[0])
             raise RuntimeError(
@@ -321,13 +322,13 @@ class Sampler:
                 f"arguments"
             )
 
-    def run_interval(self, state: JumpState, seed: int) -> JumpState:
+    def run_interval(self, state: JumpState, seed: int, backward: bool = False) -> JumpState:
         """Every walker to the end of the interval it is in."""
         if not self._flows:
             return state._replace(remaining=torch.zeros_like(state.remaining))
         while bool((state.remaining != 0).any()):
             for count in range(self._patience):
-                state = self._step(state, seed, look=count == 0)
+                state = self._step(state, seed, count == 0, backward)
         return state
 
     @property
@@ -340,10 +341,11 @@ class Sampler:
         """Steps between two looks at the walkers: each look makes a GPU wait."""
         return 1 if self.device.type == "cpu" else _CHECK_EVERY
 
-    def _step(self, state: JumpState, seed: int, look: bool) -> JumpState:
+    def _step(self, state: JumpState, seed: int, look: bool, backward: bool = False) -> JumpState:
         """One step, checked if ``look``; of the walkers with time remaining alone where each step is looked at."""
         rows = (state.remaining != 0).nonzero().squeeze(1) if self._patience == 1 else slice(None)
-        part, info = self.integrator.step(JumpState(*(v[rows] for v in state)), self.path, self.transport, seed)
+        part = JumpState(*(v[rows] for v in state))
+        part, info = self.integrator.step(part, self.path, self.transport, seed, backward)
         if look:
             self.integrator.check(part, info)
         if isinstance(rows, slice):

@@ -59,19 +59,20 @@ def generator(
     path: lt.AnnealingPath,
     transport: Any,
     tau: float,
-    with_corrector: bool = True,
+    corrector: float = 1.0,
     reversible: str | None = None,
     scale: float = 1.0,
+    backward: bool = False,
 ) -> Tensor:
-    """``L + diag κ`` of the frozen process from the library's own rates, ``(q**N, q**N)``, row = from."""
+    """``L + c diag κ`` of the frozen process from the library's own rates, ``(q**N, q**N)``, row = from."""
     x = states(path.model)
-    out = rates.evaluate(path, transport, x, torch.full((1,), tau, dtype=torch.float64), reversible, scale)
+    out = rates.evaluate(path, transport, x, torch.full((1,), tau, dtype=torch.float64), reversible, scale, backward)
     matrix = torch.zeros(len(x), len(x), dtype=torch.float64)
     matrix.scatter_add_(1, move_targets(path.model), out.rates.double().flatten(1))
-    return matrix + torch.diag(-out.exit_rate + (out.corrector if with_corrector else 0.0))
+    return matrix + torch.diag(-out.exit_rate + corrector * out.corrector)
 
 
-def heat_bath_matrix(path: lt.AnnealingPath, tau: float) -> Tensor:
+def heat_bath_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False) -> Tensor:
     """Transition matrix of one sweep from the op's own site probabilities, colour after colour."""
     model: Any = path.model
     x, n = states(model), model.q**model.lattice.sites
@@ -81,7 +82,8 @@ def heat_bath_matrix(path: lt.AnnealingPath, tau: float) -> Tensor:
     colours = model.lattice.colours().flatten()
     sweep = torch.eye(n, dtype=torch.float64)
     flat = x.flatten(1)
-    for colour in range(model.lattice.num_colours):
+    classes = range(model.lattice.num_colours)
+    for colour in reversed(classes) if backward else classes:
         for site in (colours == colour).nonzero().squeeze(1).tolist():
             update = torch.zeros(n, n, dtype=torch.float64)
             for state in range(model.q):

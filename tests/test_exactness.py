@@ -25,11 +25,13 @@ class RecordedJump(lt.Jump):
         super().__init__(intervals, **options)
         self.log = log
 
-    def enter(self, state: JumpState, path: lt.AnnealingPath) -> tuple[JumpState, Tensor]:
+    def enter(self, state: JumpState, path: lt.AnnealingPath, backward: bool = False) -> tuple[JumpState, Tensor]:
         self.log.append(("enter", int(state.interval[0])))
-        return super().enter(state, path)
+        return super().enter(state, path, backward)
 
-    def step(self, state: JumpState, path: Any, transport: Any, seed: int) -> tuple[JumpState, JumpInfo]:
+    def step(
+        self, state: JumpState, path: Any, transport: Any, seed: int, backward: bool = False
+    ) -> tuple[JumpState, JumpInfo]:
         self.log.append(("jump", int(state.interval[0])))
         t = self.frozen[state.interval]
         rates = evaluate(path, transport, state.configurations, t, self.reversible, self.scale)

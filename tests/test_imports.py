@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "objectives", "training",
-    "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "kernels",
+    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "objectives",
+    "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "kernels",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -41,6 +41,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "checkpoint": ("sampler", "networks"),
     "training": ("checkpoint", "objectives"),
     "io": ("sampler",),
+    "reverse": ("sampler",),
     "zoo": ("checkpoint",),
     "plotting": ("estimators", "observables"),
     "__init__": LIBRARY,

@@ -86,7 +86,7 @@ def test_a_slot_reads_one_number(scheme: str) -> None:
 @pytest.mark.parametrize("name", list(WEIGHTS))
 @pytest.mark.parametrize("scheme", RESAMPLING)
 def test_copies_are_near_their_expectation(scheme: str, name: str, u: float) -> None:
-    """Also at the ends of the unit interval; who has no weight has no offspring; equal weights leave all as they are."""
+    """Also at the ends of the unit interval; who has no weight has no offspring; equal weights keep all."""
     weights = torch.tensor(WEIGHTS[name], dtype=FLOAT64)
     n = len(weights)
     copies = torch.bincount(ancestors(weights.log() + 700.0, torch.full((n,), u, dtype=FLOAT64), scheme), minlength=n)
@@ -263,7 +263,7 @@ def test_log_z_and_observables_agree_with_enumeration(kind: str, scheme: str) ->
 
 
 def test_error_bars_have_the_right_size() -> None:
-    """Squared pulls of 60 runs of 20 blocks: χ² of 60, which is 23 to 117 but for once in 10⁴; wider for Student's t."""
+    """Squared pulls of 60 runs of 20 blocks: χ² of 60, within 23 to 117 but for once in 10⁴."""
     model = small_models()["ising 2x3 field"]
     sampler = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(3), lt.HeatBath(), 0.95, block=16, device="cpu")
     total, wrong = 0.0, 0.0

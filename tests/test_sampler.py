@@ -97,7 +97,7 @@ def test_every_evaluation_of_a_walker_is_of_that_walker(monkeypatch: pytest.Monk
     lean = sampler.sample(16, seed=5)
     step = lt.Jump.step
 
-    def whole(self: Any, state: Any, seed: int, look: bool) -> Any:
+    def whole(self: Any, state: Any, seed: int, look: bool, backward: bool = False) -> Any:
         return step(self.integrator, state, self.path, self.transport, seed)[0]
 
     monkeypatch.setattr(lt.Sampler, "_step", whole)
