@@ -20,7 +20,7 @@ from . import estimators, exact, kernels, networks, objectives, observables, rat
 from .ctmc import Jump
 from .estimators import Estimate
 from .lattice import Lattice
-from .mcmc import HeatBath
+from .mcmc import HeatBath, Metropolis
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import HollowConv
 from .path import AnnealingPath, Conditions
@@ -41,6 +41,7 @@ __all__ = [
     "Ising",
     "Jump",
     "Lattice",
+    "Metropolis",
     "PairModel",
     "Potts",
     "ReverseEnsemble",

@@ -13,7 +13,7 @@ from . import kernels
 from .ctmc import Jump, JumpState
 from .estimators import Estimate, weighted_estimate
 from .kernels import Stream
-from .mcmc import HeatBath
+from .mcmc import Kernel
 from .models import Model, Observable, as_seed
 from .path import AnnealingPath
 from .rates import Transport
@@ -152,7 +152,7 @@ class Sampler:
         path: AnnealingPath,
         transport: Transport | None,
         integrator: Jump | None = None,
-        mcmc: HeatBath | None = None,
+        mcmc: Kernel | None = None,
         resample_below: float = 0.0,
         resampling: str = "systematic",
         block: int | None = None,

@@ -94,6 +94,22 @@ def heat_bath_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False)
     return sweep
 
 
+def metropolis_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False) -> Tensor:
+    """Transition matrix of one sweep from the op's own acceptance, colour after colour."""
+    model: Any = path.model
+    n, sites = model.q**model.lattice.sites, model.lattice.sites
+    log_ratios = model.local_energy(states(model), path.beta(tau), torch.float64).log_ratios.flatten(1)
+    accepted, targets = reference.metropolis_acceptance(log_ratios) / (model.q - 1), move_targets(model)
+    colours = model.lattice.colours().flatten()
+    sweep, classes = torch.eye(n, dtype=torch.float64), range(model.lattice.num_colours)
+    for colour in reversed(classes) if backward else classes:
+        for site in (colours == colour).nonzero().squeeze(1).tolist():
+            update = torch.zeros(n, n, dtype=torch.float64)
+            update.scatter_(1, targets[:, site::sites], accepted[:, site::sites])
+            sweep = sweep @ (update + torch.diag(1.0 - update.sum(1)))
+    return sweep
+
+
 def sigma_threshold(tests: int, false_alarm: float = 1e-4) -> float:
     """Two-sided normal threshold at which ``tests`` independent tests raise a false alarm with this probability."""
     tail = torch.tensor(false_alarm / tests / 2, dtype=torch.float64)
