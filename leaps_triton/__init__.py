@@ -16,7 +16,7 @@ Example
 import importlib
 from types import ModuleType
 
-from . import estimators, exact, kernels, networks, objectives, observables, rates, weights
+from . import estimators, exact, kernels, networks, objectives, observables, rates, schedules, weights
 from .ctmc import Jump
 from .estimators import Estimate
 from .lattice import Lattice
@@ -61,6 +61,7 @@ __all__ = [
     "plotting",
     "rates",
     "reverse_ess",
+    "schedules",
     "weights",
 ]
 

@@ -100,6 +100,10 @@ class Jump:
             raise ValueError(f"max_events must be at least 1, got {max_events}")
         self.reversible, self.scale, self.max_events = reversible, scale, max_events
 
+    def with_times(self, times: Sequence[float] | Tensor) -> "Jump":
+        """The same integrator on other times."""
+        return type(self)(times, self.reversible, self.scale, self.max_events)
+
     @property
     def intervals(self) -> int:
         """Number of intervals ``N``."""

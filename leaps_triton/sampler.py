@@ -1,5 +1,6 @@
 """The assembly: walkers follow the path, moved by the transport and by invariant kernels, and are weighed exactly."""
 
+import copy
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -280,7 +281,7 @@ class Sampler:
             if self.resample_below > 0.0:
                 self.check_weights(state, tau)
                 if float(effective_sample_size(state.log_weights)) < self.resample_below:
-                    state, run.resampled[interval] = self._resample(state, interval, seed), True
+                    state, run.resampled[interval] = self.resample(state, interval, seed), True
             if self.mcmc is not None and chain is not None:
                 chain, _ = self.mcmc.step(chain._replace(configurations=state.configurations), self.path, tau, seed)
                 state = state._replace(configurations=chain.configurations)
@@ -300,7 +301,7 @@ class Sampler:
         trace.scatter_(1, column, value.unsqueeze(1))
         return state, entered
 
-    def _resample(self, state: JumpState, boundary: int, seed: int) -> JumpState:
+    def resample(self, state: JumpState, boundary: int, seed: int) -> JumpState:
         """The block drawn anew; indices and event counters stay with the slots, so no random number is used twice."""
         slots = torch.arange(len(state.walkers), device=self.device)
         words = kernels.philox(seed, Stream.RESAMPLE, slots, boundary, 0, state.walkers[0], self.device)
@@ -321,6 +322,12 @@ class Sampler:
                 f"its last rates were finite; check the model's energy, and that the transport is a function of its "
                 f"arguments"
             )
+
+    def with_integrator(self, integrator: Jump) -> "Sampler":
+        """The same sampler on other times; the transport is shared."""
+        other = copy.copy(self)
+        other.integrator = integrator
+        return other
 
     def run_interval(self, state: JumpState, seed: int, backward: bool = False) -> JumpState:
         """Every walker to the end of the interval it is in."""

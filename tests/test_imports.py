@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "objectives",
-    "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "kernels",
+    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
+    "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "kernels",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -42,6 +42,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "training": ("checkpoint", "objectives"),
     "io": ("sampler",),
     "reverse": ("sampler",),
+    "schedules": ("sampler",),
     "zoo": ("checkpoint",),
     "plotting": ("estimators", "observables"),
     "__init__": LIBRARY,

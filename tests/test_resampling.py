@@ -124,7 +124,7 @@ def test_every_slot_is_drawn_by_weight(scheme: str) -> None:
     counts = torch.zeros(n, n, dtype=FLOAT64)
     for boundary in range(draws):
         state = lt.Jump(5).init(x, torch.arange(n))._replace(log_weights=log_weights)
-        drawn = sampler._resample(state, boundary, seed=4).configurations[:, 0, 0].long()
+        drawn = sampler.resample(state, boundary, seed=4).configurations[:, 0, 0].long()
         counts[torch.arange(n), drawn] += 1
     law = log_weights.softmax(0)
     pulls = (counts - draws * law) / (draws * law * (1 - law)).sqrt()
@@ -141,7 +141,7 @@ def test_resampling_keeps_the_total_weight_and_what_belongs_to_slots() -> None:
         torch.arange(32) + 7,
     )
     sampler = make(block=32)
-    after = sampler._resample(state, 2, seed=1)
+    after = sampler.resample(state, 2, seed=1)
     assert (after.log_weights == log_mean_exp(state.log_weights)).all()
     for name in ("interval", "remaining", "walkers", "events"):
         assert torch.equal(getattr(after, name), getattr(state, name))
@@ -149,9 +149,9 @@ def test_resampling_keeps_the_total_weight_and_what_belongs_to_slots() -> None:
     kept = {tuple(x) for x in after.configurations.flatten(1).tolist()}
     assert kept < rows
     different = [
-        sampler._resample(state, 3, seed=1),
-        sampler._resample(state, 2, seed=2),
-        sampler._resample(state._replace(walkers=state.walkers + 32), 2, seed=1),
+        sampler.resample(state, 3, seed=1),
+        sampler.resample(state, 2, seed=2),
+        sampler.resample(state._replace(walkers=state.walkers + 32), 2, seed=1),
     ]
     assert all(not torch.equal(other.configurations, after.configurations) for other in different)
 
@@ -159,7 +159,7 @@ def test_resampling_keeps_the_total_weight_and_what_belongs_to_slots() -> None:
 def test_the_order_at_a_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
     """The density increment, then resampling, then the sweeps; none after the last increment."""
     log: list[str] = []
-    enter, resample, step = lt.Jump.enter, lt.Sampler._resample, lt.HeatBath.step
+    enter, resample, step = lt.Jump.enter, lt.Sampler.resample, lt.HeatBath.step
 
     def entered(self: Any, state: JumpState, path: Any) -> Any:
         log.append("enter")
@@ -175,7 +175,7 @@ def test_the_order_at_a_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
         return step(self, state, path, t, seed)
 
     monkeypatch.setattr(lt.Jump, "enter", entered)
-    monkeypatch.setattr(lt.Sampler, "_resample", resampled)
+    monkeypatch.setattr(lt.Sampler, "resample", resampled)
     monkeypatch.setattr(lt.HeatBath, "step", swept)
     make(threshold=1.0).sample(16)
     assert log == [act for n in range(5) for act in ("enter", f"resample {n}", "sweep")] + ["enter"]
