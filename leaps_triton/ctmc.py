@@ -1,5 +1,6 @@
 """Integrators of the continuous-time Markov chain along a path, with exact weights."""
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -102,7 +103,9 @@ class Jump:
 
     def with_times(self, times: Sequence[float] | Tensor) -> "Jump":
         """The same integrator on other times."""
-        return type(self)(times, self.reversible, self.scale, self.max_events)
+        other = copy.copy(self)
+        other.times = Jump(times).times
+        return other
 
     @property
     def intervals(self) -> int:

@@ -127,14 +127,11 @@ def test_uneven_times_and_a_curved_schedule_stay_exact() -> None:
 @pytest.mark.parametrize("learned", [True, False], ids=["network", "no network"])
 @pytest.mark.parametrize("reversible", kernels.REVERSIBLE)
 def test_reversible_rates_leave_the_weights_exact(reversible: str, learned: bool, sweeps: bool) -> None:
-    for name in ("ising 2x3 field", "potts 2x3 q=3"):
+    for name, scale in (("ising 2x3 field", 30.0), ("potts 2x3 q=3", 1.7)):
         path = lt.AnnealingPath(MODELS[name])
         network = random_network(path.model) if learned else None
-        log, jump = recorded(path, network, 3, sweeps, reversible=reversible, scale=1.7)
+        log, jump = recorded(path, network, 3, sweeps, reversible=reversible, scale=scale)
         assert [act for act, _ in log].count("jump") == 3
-        error, law = defect(path, network, jump, log)
-        assert max(error, law) < 1e-10
-        log, jump = recorded(path, network, 3, sweeps, reversible=reversible, scale=30.0)
         assert max(defect(path, network, jump, log)) < 1e-10
 
 

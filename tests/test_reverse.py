@@ -107,8 +107,10 @@ def moments(monkeypatch: pytest.MonkeyPatch, sampler: lt.Sampler) -> tuple[Tenso
     return start, forward, reverse
 
 
-@pytest.mark.parametrize(("learned", "sweeps", "reversible"), KINDS)
-@pytest.mark.parametrize("name", NAMES[:2])
+CASES = [(NAMES[0], *kind) for kind in KINDS] + [(NAMES[1], *kind) for kind in KINDS[3:]]
+
+
+@pytest.mark.parametrize(("name", "learned", "sweeps", "reversible"), CASES)
 def test_reversed_paths_are_exact(
     name: str, learned: bool, sweeps: bool, reversible: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
