@@ -31,6 +31,7 @@ __all__ = [
     "heat_bath_sweeps",
     "jump_step",
     "local_energy",
+    "metropolis_sweeps",
     "philox",
     "proposal_rates",
     "reference",
@@ -238,6 +239,28 @@ def jump_step(
     return JumpStep(*ops.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed))
 
 
+def _check_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    sweeps: int,
+) -> None:
+    _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
+    _check_walkers(len(configurations), configurations.device, torch.int64, walkers=walkers)
+    if sweeps < 0:
+        raise ValueError(f"sweeps must be >= 0, got {sweeps}")
+    if colours.shape != configurations.shape[1:]:
+        raise ValueError(f"colours must have shape {tuple(configurations.shape[1:])}, got {tuple(colours.shape)}")
+    if not 1 <= num_colours <= 127:
+        raise ValueError(f"num_colours must be 1 to 127, got {num_colours}")
+
+
 def heat_bath_sweeps(
     configurations: Tensor,
     coupling: Tensor,
@@ -268,15 +291,63 @@ def heat_bath_sweeps(
     Raises
         ValueError: a shape, dtype or device that does not fit the configurations, or sweeps < 0.
     """
-    _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
-    _check_walkers(len(configurations), configurations.device, torch.int64, walkers=walkers)
-    if sweeps < 0:
-        raise ValueError(f"sweeps must be >= 0, got {sweeps}")
-    if colours.shape != configurations.shape[1:]:
-        raise ValueError(f"colours must have shape {tuple(configurations.shape[1:])}, got {tuple(colours.shape)}")
-    if not 1 <= num_colours <= 127:
-        raise ValueError(f"num_colours must be 1 to 127, got {num_colours}")
+    _check_sweeps(
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
+    )
     return ops.heat_bath_sweeps(
+        configurations,
+        coupling,
+        bond_table,
+        site_table,
+        beta,
+        periodic,
+        colours,
+        num_colours,
+        walkers,
+        first_sweep,
+        sweeps,
+        seed,
+    )
+
+
+def metropolis_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    """Metropolis sweeps: to each site one other value is proposed, every one with probability ``1 / (q - 1)``.
+
+    It is accepted with probability ``min(1, e^Δ)``, ``Δ = -β [H(y) - H(x)]``; one colour class after another. Leaves
+    ``exp(-β H)`` invariant, for a per-walker β too. Acceptances are float32 and random numbers odd multiples of 2⁻²⁴.
+
+    Arguments
+        configurations … periodic: see the module.
+        colours: integer ``(*shape)``, a proper colouring ``0 … num_colours - 1``: no two neighbours alike.
+        walkers, first_sweep, sweeps, seed: random numbers of sweeps ``first_sweep … first_sweep + sweeps - 1``.
+
+    Returns
+        The new configurations; the given ones are left alone.
+
+    Raises
+        ValueError: a shape, dtype or device that does not fit the configurations, or sweeps < 0.
+
+    References
+        Metropolis, Rosenbluth, Rosenbluth, Teller, Teller, *Equation of state calculations by fast computing machines*,
+        J. Chem. Phys. 21, 1087 (1953).
+    """
+    _check_sweeps(
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
+    )
+    return reference.metropolis_sweeps(
         configurations,
         coupling,
         bond_table,

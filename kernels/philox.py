@@ -20,9 +20,10 @@ class Stream(IntEnum):
     |----------|----------------|-----------------|------|--------------|-------------------------------------------|
     | START    | site // 4      | 0               | 0    | walker       | word ``site % 4``: start value            |
     | JUMP     | 0              | event           | 0    | walker       | 0, 1: holding time; 2, 3: which move      |
-    | SWEEP    | site // 4      | sweep           | 0    | walker       | word ``site % 4``: new value              |
+    | SWEEP    | site // 4      | sweep           | 0, 1 | walker       | word ``site % 4``: new value; acceptance  |
     | DISORDER | site           | 0               | bond | 0            | 0, 1 (and 2, 3): one coupling             |
     | TRAIN    | element of t   | step            | use  | 0            | training: times, batches, derived seeds   |
+    | RESAMPLE | slot           | boundary        | 0    | block's 1st  | 0, 1: ancestor; 2, 3: order of the slots  |
     """
 
     START = 0
@@ -30,3 +31,4 @@ class Stream(IntEnum):
     SWEEP = 2
     DISORDER = 3
     TRAIN = 4
+    RESAMPLE = 5

@@ -22,6 +22,8 @@ __all__ = [
     "jump_step",
     "local_energy",
     "local_fields",
+    "metropolis_acceptance",
+    "metropolis_sweeps",
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",
@@ -109,10 +111,10 @@ def uniform64(high: Tensor, low: Tensor) -> Tensor:
     return ((high << 20 | low >> 12).to(torch.float64) + 0.5) * 2.0**-52
 
 
-def site_words(seed: int, stream: int, event: int, walkers: Tensor, sites: int) -> Tensor:
-    """One word a site, ``(walkers, sites)``: word ``i % 4`` of counter ``(i // 4, event, 0, walker)``."""
+def site_words(seed: int, stream: int, event: int, walkers: Tensor, sites: int, draw: int = 0) -> Tensor:
+    """One word a site, ``(walkers, sites)``: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
     group = torch.arange((sites + 3) // 4, device=walkers.device)
-    words = philox(seed, stream, group, event, 0, walkers.unsqueeze(1), walkers.device)
+    words = philox(seed, stream, group, event, draw, walkers.unsqueeze(1), walkers.device)
     return torch.stack(words, dim=-1).flatten(1)[:, :sites]
 
 
@@ -289,4 +291,40 @@ def heat_bath_sweeps(
             thresholds = heat_bath_probabilities(fields, beta).cumsum(1)[:, :-1]
             drawn = (thresholds <= uniform.unsqueeze(1)).sum(1, dtype=configurations.dtype)
             configurations = torch.where(colours == colour, drawn, configurations)
+    return configurations
+
+
+def metropolis_acceptance(log_ratios: Tensor) -> Tensor:
+    """``min(1, e^Δ)``."""
+    return torch.exp(log_ratios.clamp(max=0.0))
+
+
+def metropolis_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    """``sweeps`` times: each colour in turn, all its sites at once, ``x_i → x_i + k`` if ``u < min(1, e^{Δ_k(i)})``."""
+    q, sites = bond_table.shape[0], configurations[0].numel()
+    for sweep in range(first_sweep, first_sweep + sweeps):
+        shift = (site_words(seed, Stream.SWEEP, sweep, walkers, sites) * (q - 1) >> 32) + 1
+        words = site_words(seed, Stream.SWEEP, sweep, walkers, sites, draw=1)
+        shift, uniform = shift.view(configurations.shape), uniform32(words).view(configurations.shape)
+        for colour in range(num_colours):
+            fields = local_fields(configurations, coupling, bond_table, site_table, periodic)
+            state = configurations.long()
+            proposed = (state + shift) % q
+            difference = fields.gather(1, proposed.unsqueeze(1)) - fields.gather(1, state.unsqueeze(1))
+            log_ratios = beta.to(fields.dtype).view(-1, *[1] * len(periodic)) * difference.squeeze(1)
+            moves = (colours == colour) & (uniform < metropolis_acceptance(log_ratios))
+            configurations = torch.where(moves, proposed.to(configurations.dtype), configurations)
     return configurations

@@ -16,16 +16,17 @@ Example
 import importlib
 from types import ModuleType
 
-from . import estimators, exact, io, kernels, networks, objectives, observables, rates, weights
+from . import estimators, exact, io, kernels, networks, objectives, observables, rates, schedules, weights
 from .checkpoint import load, save
 from .ctmc import Jump
 from .estimators import Estimate
 from .lattice import Lattice
-from .mcmc import HeatBath
+from .mcmc import HeatBath, Metropolis
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import HollowConv
 from .path import AnnealingPath, Conditions
 from .provenance import __version__
+from .reverse import ReverseEnsemble, reverse_ess
 from .sampler import Sampler, WeightedEnsemble
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 
@@ -40,8 +41,10 @@ __all__ = [
     "Ising",
     "Jump",
     "Lattice",
+    "Metropolis",
     "PairModel",
     "Potts",
+    "ReverseEnsemble",
     "Sampler",
     "Trainer",
     "TrainingConfig",
@@ -59,7 +62,9 @@ __all__ = [
     "observables",
     "plotting",
     "rates",
+    "reverse_ess",
     "save",
+    "schedules",
     "weights",
 ]
 

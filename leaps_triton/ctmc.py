@@ -1,5 +1,6 @@
 """Integrators of the continuous-time Markov chain along a path, with exact weights."""
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,14 +15,14 @@ __all__ = ["Jump", "JumpInfo", "JumpState"]
 
 
 class JumpState(NamedTuple):
-    """Walkers on their way. Finished walkers have ``interval == intervals`` and ``remaining == 0``."""
+    """Walkers on their way. Finished walkers have ``interval == intervals`` (backward: -1) and ``remaining == 0``."""
 
     configurations: Tensor
     """``(walkers, *shape)``"""
     log_weights: Tensor
     """``A``, float64 ``(walkers,)``"""
     interval: Tensor
-    """Index of the interval each walker is in, int64 ``(walkers,)``; -1 before the first"""
+    """Index of the interval each walker is in, int64 ``(walkers,)``; -1 at ``t = 0``, ``intervals`` at ``t = 1``"""
     remaining: Tensor
     """Time left in that interval, float64 ``(walkers,)``; 0 at its end"""
     walkers: Tensor
@@ -48,23 +49,41 @@ class Jump:
     ``A += log ρ̃_1(x) - log ρ̃_{τ_{N-1}}(x)``. Then ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, for every
     network, trained or not, and every grid.
 
+    Reversible rates ``r_m(x) = scale · g(e^{Δ_m})`` with ``g(u) = u g(1/u)`` leave ``ρ_{τ_n}`` invariant, so they may
+    be added to the out-rates and add nothing to ``κ``. Without a transport they alone move the walkers: annealed
+    importance sampling by rejection-free kinetic Monte Carlo.
+
+    Backward, ``init``, ``enter`` and ``step`` run the same intervals from the last to the first by the reversed
+    process, from walkers of ``ρ_1`` to ``t = 0``; ``A`` grows by the same amounts, and ``E[e^{-A}] = Z_0 / Z_1``.
+
     Arguments
         intervals: their number, on a uniform grid, or the increasing times ``0, …, 1``.
+        reversible: None, or ``g``: ``"barker"`` ``u / (1 + u)``, ``"square_root"`` ``√u``, ``"metropolis"``
+            ``min(1, u)``.
+        scale: of the reversible rates, moves a unit of time, finite and > 0.
         max_events: a walker that needs more evaluations raises an error; None for ``1000 + 100 N`` on ``N`` sites, plus
-            the intervals.
+            the intervals and, with reversible rates, ``2 · scale`` times the number of moves.
 
     Raises
-        ValueError: no interval, or times that do not increase from 0 to 1.
+        ValueError: no interval, times that do not increase from 0 to 1, unknown reversible rates, a scale out of range.
 
     References
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for the continuous-time weights.
+        Bortz, Kalos, Lebowitz, *A new algorithm for Monte Carlo simulation of Ising spin systems*, J. Comput. Phys. 17,
+        10 (1975), for kinetic Monte Carlo without rejections.
 
     Example
         >>> Jump(intervals=4).frozen
         tensor([0.1250, 0.3750, 0.6250, 0.8750], dtype=torch.float64)
     """
 
-    def __init__(self, intervals: int | Sequence[float] = 25, max_events: int | None = None) -> None:
+    def __init__(
+        self,
+        intervals: int | Sequence[float] | Tensor = 25,
+        reversible: str | None = None,
+        scale: float = 1.0,
+        max_events: int | None = None,
+    ) -> None:
         if isinstance(intervals, int):
             if intervals < 1:
                 raise ValueError(f"intervals must be at least 1, got {intervals}")
@@ -74,9 +93,19 @@ class Jump:
             ends = self.times.ndim == 1 and len(self.times) > 1 and self.times[0] == 0.0 and self.times[-1] == 1.0
             if not ends or not (self.times.diff() > 0).all():
                 raise ValueError(f"intervals must be a number, or increasing times from 0 to 1, got {intervals}")
+        if reversible is not None and reversible not in kernels.REVERSIBLE:
+            raise ValueError(f"reversible must be None or one of {', '.join(kernels.REVERSIBLE)}, got {reversible!r}")
+        if not 0.0 < scale < float("inf"):
+            raise ValueError(f"scale must be finite and > 0, got {scale}; for no reversible rates, reversible=None")
         if max_events is not None and max_events < 1:
             raise ValueError(f"max_events must be at least 1, got {max_events}")
-        self.max_events = max_events
+        self.reversible, self.scale, self.max_events = reversible, scale, max_events
+
+    def with_times(self, times: Sequence[float] | Tensor) -> "Jump":
+        """The same integrator on other times."""
+        other = copy.copy(self)
+        other.times = Jump(times).times
+        return other
 
     @property
     def intervals(self) -> int:
@@ -93,22 +122,25 @@ class Jump:
         """Times whose density the weights aim at in turn: ``0, τ_0, …, τ_{N-1}, 1``, float64 ``(N + 2,)``."""
         return torch.cat([self.times[:1], self.frozen, self.times[-1:]])
 
-    def init(self, configurations: Tensor, walkers: Tensor) -> JumpState:
-        """Walkers at ``t = 0`` with ``A = 0``, before the first interval."""
+    def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> JumpState:
+        """Walkers at ``t = 0`` with ``A = 0``, before the first interval; backward at ``t = 1``, after the last."""
         zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
         counts = torch.zeros_like(walkers)
-        return JumpState(configurations, zeros, counts - 1, zeros, walkers, counts)
+        interval = counts + self.intervals if backward else counts - 1
+        return JumpState(configurations, zeros, interval, zeros, walkers, counts)
 
-    def enter(self, state: JumpState, path: AnnealingPath) -> tuple[JumpState, Tensor]:
+    def enter(self, state: JumpState, path: AnnealingPath, backward: bool = False) -> tuple[JumpState, Tensor]:
         """Every walker at the end of its interval enters the next, or finishes; also which did, bool ``(walkers,)``."""
         device = state.walkers.device
         densities = self.densities.to(device)
-        # One entry more, for the walkers that finish: no time left.
+        # One entry more, for the walkers that finish at either end: no time left.
         lengths = torch.cat([self.times.diff(), torch.zeros(1, dtype=torch.float64)]).to(device)
-        entering = (state.remaining == 0) & (state.interval < self.intervals)
-        interval = state.interval + entering.long()
+        unfinished = state.interval >= 0 if backward else state.interval < self.intervals
+        entering = (state.remaining == 0) & unfinished
+        interval = state.interval + (-entering.long() if backward else entering.long())
         # Where no walker moves on, both times are the same and the increment is 0.
-        increment = path.log_increment(state.configurations, densities[state.interval + 1], densities[interval + 1])
+        earlier, later = (interval, state.interval) if backward else (state.interval, interval)
+        increment = path.log_increment(state.configurations, densities[earlier + 1], densities[later + 1])
         return state._replace(
             log_weights=state.log_weights + increment,
             interval=interval,
@@ -116,15 +148,21 @@ class Jump:
         ), entering
 
     def step(
-        self, state: JumpState, path: AnnealingPath, transport: Transport, seed: int
+        self,
+        state: JumpState,
+        path: AnnealingPath,
+        transport: Transport | None,
+        seed: int,
+        backward: bool = False,
     ) -> tuple[JumpState, JumpInfo]:
         """Every walker with time remaining advances by one event or to the end of its interval; others are left alone.
 
+        Without a transport there must be reversible rates.
         A walker whose rates are not finite stays where it is, and its ``A`` turns NaN; :meth:`check` reports it.
         """
         interval = state.interval.clamp(0, self.intervals - 1)
         tau = self.frozen.to(interval.device)[interval]
-        rates = evaluate(path, transport, state.configurations, tau)
+        rates = evaluate(path, transport, state.configurations, tau, self.reversible, self.scale, backward)
         after = kernels.jump_step(
             state.configurations,
             state.log_weights,
@@ -146,6 +184,8 @@ class Jump:
         """Raise a RuntimeError naming walker, t and rate if a rate was not finite or a walker has too many events."""
         bad = ~state.log_weights.isfinite()
         limit = self.max_events or 1000 + 100 * state.configurations[0].numel() + self.intervals
+        if self.max_events is None and self.reversible is not None:
+            limit += int(2.0 * self.scale * info.rates.rates[0].numel())
         many = state.events > limit
         if not bool((bad | many).any()):
             return

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .weights import leave_one_out_sums, normalised
+from .weights import block_sums, leave_one_out_sums, normalised
 
 __all__ = ["Estimate", "weighted_estimate"]
 
@@ -35,14 +35,16 @@ class Estimate(NamedTuple):
 
 
 def weighted_estimate(
-    values: Tensor, log_weights: Tensor, function: Callable[[Tensor], Tensor] | None = None
+    values: Tensor, log_weights: Tensor, function: Callable[[Tensor], Tensor] | None = None, block: int = 1
 ) -> Estimate:
-    """Self-normalised mean ``Σ w f / Σ w``, or a function of such means, with its jackknife error over walkers.
+    """Self-normalised mean ``Σ w f / Σ w``, or a function of such means, with its jackknife error over blocks.
 
     Arguments
         values: ``f``, ``(walkers,)`` or ``(walkers, k)``.
         log_weights: ``A``, ``(walkers,)``.
         function: of means ``(..., k)`` (``(...)`` for values of one axis), acting on the last axis alone, to ``(...)``.
+        block: walkers that stay or go together; 1 where they are independent, else the size of the consecutive blocks
+            that are. The error is NaN where there is one block only: nothing is then known about the spread.
 
     Raises
         ValueError: fewer than two walkers, shapes that differ, or several values without a function.
@@ -68,12 +70,13 @@ def weighted_estimate(
     share = normalised(log_weights).view(n, *[1] * (values.ndim - 1))
     weighted = share * values.double()
     mean = weighted.sum(0)
-    left_out = leave_one_out_sums(weighted) / leave_one_out_sums(share)
+    left_out = leave_one_out_sums(block_sums(weighted, block)) / leave_one_out_sums(block_sums(share, block))
+    blocks = len(left_out)
     if function is not None:
         mean, left_out = function(mean), function(left_out)
-    if mean.ndim != 0 or left_out.shape != (n,):
+    if mean.ndim != 0 or left_out.shape != (blocks,):
         raise ValueError(
-            f"function must map means (..., k) to (...), got {tuple(left_out.shape)} for {n} sets of means"
+            f"function must map means (..., k) to (...), got {tuple(left_out.shape)} for {blocks} sets of means"
         )
-    error = torch.sqrt((n - 1) * left_out.var(correction=0))
+    error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
     return Estimate(float(mean), float(error))

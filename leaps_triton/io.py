@@ -136,6 +136,10 @@ def sample(
     file = Path(file)
     if not isinstance(walkers, int) or not 1 <= walkers <= 2**31:
         raise ValueError(f"walkers must be an integer from 1 to 2**31, got {walkers!r}")
+    if sampler.resample_below > 0.0:
+        raise ValueError(
+            "a file keeps independent walkers, and resampled ones are not; use Sampler.sample, or resample_below=0"
+        )
     for name in observables:
         if name not in _observables.__all__ or name == "of_means":
             raise ValueError(f"observables must be names in leaps_triton.observables such as 'energy', got {name!r}")

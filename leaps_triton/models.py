@@ -70,9 +70,29 @@ class Model(Protocol):
         ...
 
     def heat_bath(
-        self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
     ) -> Tensor:
-        """Configurations after heat-bath sweeps at ``beta`` ``(1 | walkers,)``; not checked."""
+        """Configurations after heat-bath sweeps at ``beta`` ``(1 | walkers,)``, in reverse order if ``backward``."""
+        ...
+
+    def metropolis(
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
+    ) -> Tensor:
+        """The same with Metropolis sweeps."""
         ...
 
 
@@ -257,18 +277,56 @@ class PairModel:
         return kernels.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
 
     def heat_bath(
-        self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
     ) -> Tensor:
-        """Configurations after heat-bath sweeps at ``beta`` float64 ``(1 | walkers,)``; values are not checked."""
+        """Configurations after heat-bath sweeps at ``beta`` float64 ``(1 | walkers,)``; values are not checked.
+
+        Backward, the colour classes come in reverse order.
+        """
+        sweep = (configurations, beta, walkers, first_sweep, sweeps, seed, backward)
+        return self._sweep(kernels.heat_bath_sweeps, *sweep)
+
+    def metropolis(
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
+    ) -> Tensor:
+        """The same with Metropolis sweeps."""
+        sweep = (configurations, beta, walkers, first_sweep, sweeps, seed, backward)
+        return self._sweep(kernels.metropolis_sweeps, *sweep)
+
+    def _sweep(
+        self,
+        op: Callable[..., Tensor],
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool,
+    ) -> Tensor:
         coupling, bond_table, site_table, colours = self._tables(configurations.device)
-        return kernels.heat_bath_sweeps(
+        return op(
             configurations,
             coupling,
             bond_table,
             site_table,
             beta,
             self.lattice.periodic,
-            colours,
+            self.lattice.num_colours - 1 - colours if backward else colours,
             self.lattice.num_colours,
             walkers,
             first_sweep,
@@ -445,13 +503,21 @@ class _Completed:
         return LocalEnergy(energy, log_ratios.view(len(flat), self.q - 1, *self.lattice.shape))
 
     def heat_bath(
-        self, configurations: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, sweeps: int, seed: int
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
     ) -> Tensor:
         flat = configurations.flatten(1).clone()
         for sweep in range(first_sweep, first_sweep + sweeps):
             words = kernels.reference.site_words(seed, Stream.SWEEP, sweep, walkers, self.lattice.sites)
             uniform = kernels.uniform32(words)
-            for site in range(self.lattice.sites):
+            sites = range(self.lattice.sites)
+            for site in reversed(sites) if backward else sites:
                 energies = []
                 for state in range(self.q):
                     flat[:, site] = state
@@ -459,6 +525,30 @@ class _Completed:
                 fields = -torch.stack(energies, dim=1)
                 thresholds = kernels.reference.heat_bath_probabilities(fields, beta).cumsum(1)[:, :-1]
                 flat[:, site] = (thresholds <= uniform[:, site : site + 1]).sum(1, dtype=flat.dtype)
+        return flat.view_as(configurations)
+
+    def metropolis(
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
+    ) -> Tensor:
+        flat, sites = configurations.flatten(1).clone(), range(self.lattice.sites)
+        for sweep in range(first_sweep, first_sweep + sweeps):
+            words = (
+                kernels.reference.site_words(seed, Stream.SWEEP, sweep, walkers, len(sites), draw) for draw in (0, 1)
+            )
+            shift, uniform = next(words) * (self.q - 1) >> 32, kernels.uniform32(next(words))
+            for site in reversed(sites) if backward else sites:
+                moved = flat.clone()
+                moved[:, site] = ((flat[:, site].long() + 1 + shift[:, site]) % self.q).to(flat.dtype)
+                change = self.energy(flat.view_as(configurations)) - self.energy(moved.view_as(configurations))
+                accepted = uniform[:, site] < kernels.reference.metropolis_acceptance(beta * change)
+                flat = torch.where(accepted.unsqueeze(1), moved, flat)
         return flat.view_as(configurations)
 
 

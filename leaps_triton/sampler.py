@@ -1,23 +1,26 @@
 """The assembly: walkers follow the path, moved by the transport and by invariant kernels, and are weighed exactly."""
 
+import copy
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from . import kernels
 from .ctmc import Jump, JumpState
 from .estimators import Estimate, weighted_estimate
-from .mcmc import HeatBath
+from .kernels import Stream
+from .mcmc import Kernel
 from .models import Model, Observable, as_seed
 from .path import AnnealingPath
 from .rates import Transport
-from .weights import effective_sample_size, log_mean_exp, log_mean_exp_error
+from .weights import RESAMPLING, ancestors, effective_sample_size, log_mean_exp, log_mean_exp_error
 
-__all__ = ["Sampler", "WeightedEnsemble"]
+__all__ = ["BlockRun", "Sampler", "WeightedEnsemble"]
 
 _CHECK_EVERY = 16
 
@@ -25,9 +28,26 @@ Observe: TypeAlias = Callable[[JumpState, Tensor], None]
 Advance: TypeAlias = Callable[[int], None]
 
 
+class BlockRun(NamedTuple):
+    """What :meth:`Sampler.run_block` returns."""
+
+    state: JumpState
+    """The walkers at ``t = 1``"""
+    sweeps: int
+    """Sweeps each has had"""
+    trace: Tensor
+    """``A`` of each walker on reaching ``τ_0, …, τ_{N-1}, 1``, before resampling; float64 ``(walkers, N + 1)``"""
+    resampled: Tensor
+    """Whether the block was resampled there, bool ``(N + 1,)``"""
+
+
 @dataclass(frozen=True)
 class WeightedEnsemble:
     """Configurations and log-weights, such that weighted means are means under the model.
+
+    Once a block has been resampled its walkers are relatives, and ``A`` holds the block's mean of all earlier stages:
+    errors then come from a jackknife over blocks, and are NaN where there is one block only, since its walkers cannot
+    tell how far another block would lie; ESS and ``Var[A]`` speak of the weights gathered since.
 
     Attributes
         model: the target.
@@ -35,7 +55,8 @@ class WeightedEnsemble:
         log_weights: ``A``, float64 ``(walkers,)``; ``log Z = log_z_start + log mean e^A``.
         log_z_start: ``log Z_0``.
         times: densities the walkers were weighed for on the way, ``τ_0, …, τ_{N-1}, 1``.
-        ess_trace: ESS at each of them, float64.
+        ess_trace: ESS at each of them, before any resampling there, float64.
+        resamplings: number of blocks that were resampled at each of them, int64.
         evaluations: all-move ``Δ`` evaluations a walker, on average; a sweep counts as one.
         seed, block: what it was made with.
     """
@@ -46,9 +67,15 @@ class WeightedEnsemble:
     log_z_start: float
     times: Tensor = field(repr=False)
     ess_trace: Tensor = field(repr=False)
+    resamplings: Tensor = field(repr=False)
     evaluations: float
     seed: int
     block: int
+
+    @property
+    def correlated(self) -> int:
+        """How many consecutive walkers are correlated with one another: 1, or the block after a resampling."""
+        return self.block if bool(self.resamplings.any()) else 1
 
     @property
     def log_z(self) -> float:
@@ -57,12 +84,12 @@ class WeightedEnsemble:
 
     @property
     def log_z_error(self) -> float:
-        """Its jackknife error over walkers."""
-        return float(log_mean_exp_error(self.log_weights))
+        """Its jackknife error over walkers, or over blocks after a resampling (NaN for one block)."""
+        return float(log_mean_exp_error(self.log_weights, self.correlated))
 
     @property
     def ess(self) -> float:
-        """Effective sample size as a fraction of the walkers, in (0, 1]."""
+        """Effective sample size as a fraction of the walkers, in (0, 1]; of the weights since the last resampling."""
         return float(effective_sample_size(self.log_weights))
 
     @property
@@ -73,29 +100,44 @@ class WeightedEnsemble:
     def estimate(self, observable: Observable, function: Callable[[Tensor], Tensor] | None = None) -> Estimate:
         """Mean of an observable under the model, or a function of its means, with its jackknife error.
 
+        After a resampling the jackknife is over blocks; the error is NaN for one block.
+
         Arguments
             observable: ``f(configurations, model)`` → ``(walkers,)`` or ``(walkers, k)``.
             function: of the means ``(..., k)``; None for the one the observable carries, or the plain mean.
         """
         values = observable(self.configurations, self.model)
-        return weighted_estimate(values, self.log_weights, function or getattr(observable, "function", None))
+        function = function or getattr(observable, "function", None)
+        return weighted_estimate(values, self.log_weights, function, self.correlated)
 
 
 class Sampler:
     """Walkers from the path's start to the model, with exact weights.
 
+    With ``resample_below``, sequential Monte Carlo: where the ESS of a block falls below it at an interval boundary,
+    after the density increment and before the sweeps, the block's walkers are drawn anew in proportion to their
+    weights, in random order, and each gets the block's ``log mean e^A``. Blocks stay independent of one another; take
+    several, by a small enough ``block``, to have error bars.
+
     Arguments
         path: the annealing path.
-        transport: a locally equivariant network, or None for classical annealed importance sampling.
+        transport: a locally equivariant network, or None for classical annealed importance sampling by the mcmc kernel
+            or the integrator's reversible rates.
         integrator: :class:`~leaps_triton.ctmc.Jump`; None for ``Jump(intervals=25)``.
         mcmc: kernel applied at the start of every interval, where it leaves the weights exact; None for none.
+        resample_below: ESS, as a fraction of the block, below which it is resampled; 0 for never.
+        resampling: ``"systematic"``, ``"stratified"`` or ``"residual"``; see :func:`~leaps_triton.weights.ancestors`.
         block: walkers computed together, the unit of memory; None for ``2¹⁸ / N``, at least 64 and at most 1024. It
             follows from the lattice alone, so that results do not depend on how the work is divided. A larger one is
             faster on a GPU.
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved there.
 
     Raises
-        ValueError: neither transport nor mcmc, a block below 1.
+        ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a block below 1, a
+            threshold outside [0, 1], an unknown resampling scheme.
+
+    References
+        Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411 (2006).
 
     Example
         >>> import leaps_triton as lt
@@ -111,16 +153,25 @@ class Sampler:
         path: AnnealingPath,
         transport: Transport | None,
         integrator: Jump | None = None,
-        mcmc: HeatBath | None = None,
+        mcmc: Kernel | None = None,
+        resample_below: float = 0.0,
         block: int | None = None,
         device: torch.device | str | None = None,
+        resampling: str = "systematic",
     ) -> None:
-        if transport is None and mcmc is None:
-            raise ValueError("give a transport, an mcmc kernel, or both; with neither the walkers would never move")
+        self.integrator = integrator or Jump()
+        if transport is None and mcmc is None and self.integrator.reversible is None:
+            raise ValueError(
+                "give a transport, an mcmc kernel, or Jump(reversible=); with none of them the walkers would never move"
+            )
+        if not 0.0 <= resample_below <= 1.0:
+            raise ValueError(f"resample_below must be a fraction of the walkers in [0, 1], got {resample_below!r}")
+        if resampling not in RESAMPLING:
+            raise ValueError(f"resampling must be one of {', '.join(RESAMPLING)}, got {resampling!r}")
         if block is not None and (not isinstance(block, int) or block < 1):
             raise ValueError(f"block must be an integer of at least 1, got {block!r}")
         self.path, self.transport, self.mcmc = path, transport, mcmc
-        self.integrator = integrator or Jump()
+        self.resample_below, self.resampling = resample_below, resampling
         self.block = block or min(1024, max(64, 2**18 // path.model.lattice.sites))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if isinstance(transport, nn.Module):
@@ -128,10 +179,11 @@ class Sampler:
 
     @torch.no_grad()
     def sample(self, walkers: int, seed: int = 0, first_block: int = 0, progress: bool = False) -> WeightedEnsemble:
-        """Independent weighted walkers.
+        """Weighted walkers, independent but for resampling within blocks.
 
         Arguments
-            walkers: their number; computed in blocks, the last one padded.
+            walkers: their number; computed in whole blocks, of the last of which the first walkers are kept: these do
+                not depend on how many were asked for, with resampling too.
             seed: in [0, 2³²); the same seed gives the same walkers, however the blocks are divided over calls.
             first_block: index of the first block, for work that is divided over calls or processes.
             progress: show a progress bar on a terminal.
@@ -147,28 +199,24 @@ class Sampler:
         as_seed(seed)
         blocks = range(first_block, first_block - (-walkers // self.block))
         intervals = self.integrator.intervals
-        done: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        done: list[tuple[Tensor, ...]] = []
         total = len(blocks) * (intervals + 1)
         with tqdm(total=total, desc="sampling", unit="interval", disable=None if progress else True) as bar:
             for index, block in enumerate(blocks):
                 kept = min(self.block, walkers - index * self.block)
-                trace = torch.zeros(self.block, intervals + 1, dtype=torch.float64, device=self.device)
-
-                def record(state: JumpState, entered: Tensor, trace: Tensor = trace) -> None:
-                    column = state.interval.clamp(min=0).unsqueeze(1)
-                    value = torch.where(entered, state.log_weights, trace.gather(1, column).squeeze(1))
-                    trace.scatter_(1, column, value.unsqueeze(1))
 
                 def advance(interval: int, base: int = index * (intervals + 1)) -> None:
                     bar.update(base + interval + 1 - bar.n)
 
                 first = block * self.block
-                state, sweeps = self.run_block(torch.arange(first, first + self.block), seed, record, advance)
+                indices = torch.arange(first, first + self.block)
+                state, sweeps, trace, resampled = self.run_block(indices, seed, advance=advance)
                 moments = torch.stack([torch.logsumexp(k * trace[:kept], dim=0) for k in (1.0, 2.0)])
                 evaluations = state.events[:kept].double() + sweeps
-                done.append((state.configurations[:kept], state.log_weights[:kept], evaluations, moments))
-        configurations, log_weights, evaluations, _ = (torch.cat(parts) for parts in zip(*done, strict=True))
-        first_moment, second_moment = torch.logsumexp(torch.stack([moments for *_, moments in done]), dim=0)
+                done.append((state.configurations[:kept], state.log_weights[:kept], evaluations, moments, resampled))
+        columns = list(zip(*done, strict=True))
+        configurations, log_weights, evaluations = (torch.cat(parts) for parts in columns[:3])
+        first_moment, second_moment = torch.logsumexp(torch.stack(columns[3]), dim=0)
         return WeightedEnsemble(
             model=self.path.model,
             configurations=configurations,
@@ -176,6 +224,7 @@ class Sampler:
             log_z_start=self.path.start.log_z,
             times=self.integrator.densities[1:],
             ess_trace=(torch.exp(2.0 * first_moment - second_moment) / walkers).clamp(1.0 / walkers, 1.0),
+            resamplings=torch.stack(columns[4]).sum(0),
             evaluations=float(evaluations.mean()),
             seed=seed,
             block=self.block,
@@ -185,36 +234,33 @@ class Sampler:
         self,
         walkers: Tensor,
         seed: int,
-        observe: Observe,
+        observe: Observe = lambda state, entered: None,
         advance: Advance = lambda interval: None,
-    ) -> tuple[JumpState, int]:
-        """The walkers of the given global indices from start to end; also the sweeps each has had.
+    ) -> BlockRun:
+        """The walkers of the given global indices, one block, from start to end.
 
         Arguments
-            walkers: int64 ``(walkers,)``.
+            walkers: int64 ``(walkers,)``; the first of them names the block in the random numbers of resampling.
             seed: in [0, 2³²).
             observe: called with the state and a bool ``(walkers,)`` whenever walkers have entered an interval (or have
-                finished), and after the sweeps there.
+                finished), and after the resampling and the sweeps there.
             advance: called now and then with the interval that the last walker is in.
         """
         walkers = walkers.to(self.device)
+        intervals = self.integrator.intervals
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
-        if self.mcmc is None:
-            state, sweeps = self._run_apart(state, seed, observe, advance), 0
-        else:
-            state, sweeps = self._run_together(state, self.mcmc, seed, observe, advance)
-        if not bool(state.log_weights.isfinite().all()):
-            row = int((~state.log_weights.isfinite()).nonzero()[0])
-            raise RuntimeError(
-                f"walker {int(walkers[row])} at t = 1 has log-weight {float(state.log_weights[row])}, though its last "
-                f"rates were finite; check the model's energy, and that the transport is a function of its arguments"
-            )
-        return state, sweeps
+        trace = torch.zeros(len(walkers), intervals + 1, dtype=torch.float64, device=self.device)
+        run = BlockRun(state, 0, trace, torch.zeros(intervals + 1, dtype=torch.bool))
+        together = self.mcmc is not None or self.resample_below > 0.0
+        run = (self._run_together if together else self._run_apart)(run, seed, observe, advance)
+        self.check_weights(run.state, 1.0)
+        return run
 
-    def _run_apart(self, state: JumpState, seed: int, observe: Observe, advance: Advance) -> JumpState:
-        """Without kernels at the boundaries: every walker enters its next interval at once."""
+    def _run_apart(self, run: BlockRun, seed: int, observe: Observe, advance: Advance) -> BlockRun:
+        """Without kernels or resampling at the boundaries: every walker enters its next interval at once."""
+        state = run.state
         for count in itertools.count():
-            state, entered = self.integrator.enter(state, self.path)
+            state, entered = self._enter(state, run.trace)
             observe(state, entered)
             look = count % self._patience == 0
             if look:
@@ -223,40 +269,90 @@ class Sampler:
                 if slowest == self.integrator.intervals:
                     break
             state = self._step(state, seed, look)
-        return state
+        return run._replace(state=state)
 
-    def _run_together(
-        self, state: JumpState, mcmc: HeatBath, seed: int, observe: Observe, advance: Advance
-    ) -> tuple[JumpState, int]:
-        """With kernels at the boundaries: walkers wait for one another there."""
-        chain = mcmc.init(state.configurations, state.walkers)
+    def _run_together(self, run: BlockRun, seed: int, observe: Observe, advance: Advance) -> BlockRun:
+        """With kernels or resampling at the boundaries: walkers wait for one another there."""
+        state = run.state
+        chain = None if self.mcmc is None else self.mcmc.init(state.configurations, state.walkers)
         for interval, tau in enumerate(self.integrator.frozen.tolist()):
-            state, entered = self.integrator.enter(state, self.path)
-            # After the density increment of this interval and before anything else: elsewhere a sweep would bias.
-            chain, _ = mcmc.step(chain._replace(configurations=state.configurations), self.path, tau, seed)
-            state = state._replace(configurations=chain.configurations)
+            state, entered = self._enter(state, run.trace)
+            # After the density increment of this interval and before anything else: elsewhere these would bias.
+            if self.resample_below > 0.0:
+                self.check_weights(state, tau)
+                if float(effective_sample_size(state.log_weights)) < self.resample_below:
+                    state, run.resampled[interval] = self.resample(state, interval, seed), True
+            if self.mcmc is not None and chain is not None:
+                chain, _ = self.mcmc.step(chain._replace(configurations=state.configurations), self.path, tau, seed)
+                state = state._replace(configurations=chain.configurations)
             observe(state, entered)
             advance(interval)
-            if self.transport is None:
-                state = state._replace(remaining=torch.zeros_like(state.remaining))
-            while bool((state.remaining != 0).any()):
-                for count in range(self._patience):
-                    state = self._step(state, seed, look=count == 0)
-        state, entered = self.integrator.enter(state, self.path)
+            state = self.run_interval(state, seed)
+        state, entered = self._enter(state, run.trace)
         observe(state, entered)
         advance(self.integrator.intervals)
-        return state, chain.sweep
+        return run._replace(state=state, sweeps=0 if chain is None else chain.sweep)
+
+    def _enter(self, state: JumpState, trace: Tensor) -> tuple[JumpState, Tensor]:
+        """As :meth:`Jump.enter`, with ``A`` of the walkers that do written into ``trace``."""
+        state, entered = self.integrator.enter(state, self.path)
+        column = state.interval.clamp(min=0).unsqueeze(1)
+        value = torch.where(entered, state.log_weights, trace.gather(1, column).squeeze(1))
+        trace.scatter_(1, column, value.unsqueeze(1))
+        return state, entered
+
+    def resample(self, state: JumpState, boundary: int, seed: int) -> JumpState:
+        """The block drawn anew; indices and event counters stay with the slots, so no random number is used twice."""
+        slots = torch.arange(len(state.walkers), device=self.device)
+        words = kernels.philox(seed, Stream.RESAMPLE, slots, boundary, 0, state.walkers[0], self.device)
+        drawn = ancestors(state.log_weights, kernels.uniform64(words[0], words[1]), self.resampling)
+        # In random order any slot is drawn by weight, so that the first walkers of a block may be kept alone.
+        drawn = drawn[kernels.uniform64(words[2], words[3]).argsort(stable=True)]
+        return state._replace(
+            configurations=state.configurations[drawn],
+            log_weights=log_mean_exp(state.log_weights).expand(len(drawn)).contiguous(),
+        )
+
+    def check_weights(self, state: JumpState, t: float) -> None:
+        """Raise a RuntimeError that names the walker whose log-weight is not finite at time ``t``."""
+        if not bool(state.log_weights.isfinite().all()):
+            row = int((~state.log_weights.isfinite()).nonzero()[0])
+            raise RuntimeError(
+                f"walker {int(state.walkers[row])} at t = {t:g} has log-weight {float(state.log_weights[row])}, though "
+                f"its last rates were finite; check the model's energy, and that the transport is a function of its "
+                f"arguments"
+            )
+
+    def with_integrator(self, integrator: Jump) -> "Sampler":
+        """The same sampler on other times; the transport is shared."""
+        other = copy.copy(self)
+        other.integrator = integrator
+        return other
+
+    def run_interval(self, state: JumpState, seed: int, backward: bool = False) -> JumpState:
+        """Every walker to the end of the interval it is in."""
+        if not self._flows:
+            return state._replace(remaining=torch.zeros_like(state.remaining))
+        while bool((state.remaining != 0).any()):
+            for count in range(self._patience):
+                state = self._step(state, seed, count == 0, backward)
+        return state
+
+    @property
+    def _flows(self) -> bool:
+        """Whether walkers move within the intervals."""
+        return self.transport is not None or self.integrator.reversible is not None
 
     @property
     def _patience(self) -> int:
         """Steps between two looks at the walkers: each look makes a GPU wait."""
         return 1 if self.device.type == "cpu" else _CHECK_EVERY
 
-    def _step(self, state: JumpState, seed: int, look: bool) -> JumpState:
+    def _step(self, state: JumpState, seed: int, look: bool, backward: bool = False) -> JumpState:
         """One step, checked if ``look``; of the walkers with time remaining alone where each step is looked at."""
-        assert self.transport is not None
         rows = (state.remaining != 0).nonzero().squeeze(1) if self._patience == 1 else slice(None)
-        part, info = self.integrator.step(JumpState(*(v[rows] for v in state)), self.path, self.transport, seed)
+        part = JumpState(*(v[rows] for v in state))
+        part, info = self.integrator.step(part, self.path, self.transport, seed, backward)
         if look:
             self.integrator.check(part, info)
         if isinstance(rows, slice):

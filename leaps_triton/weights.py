@@ -1,11 +1,23 @@
-"""From log-weights ``A`` to free energies and effective sample sizes."""
+"""From log-weights ``A`` to free energies, effective sample sizes and offspring."""
 
 import math
 
 import torch
 from torch import Tensor
 
-__all__ = ["effective_sample_size", "leave_one_out_sums", "log_mean_exp", "log_mean_exp_error", "normalised"]
+__all__ = [
+    "RESAMPLING",
+    "ancestors",
+    "block_sums",
+    "effective_sample_size",
+    "leave_one_out_sums",
+    "log_mean_exp",
+    "log_mean_exp_error",
+    "normalised",
+]
+
+RESAMPLING = ("systematic", "stratified", "residual")
+"""Names of the schemes of :func:`ancestors`."""
 
 
 def _as_log_weights(log_weights: Tensor) -> Tensor:
@@ -33,16 +45,31 @@ def leave_one_out_sums(values: Tensor) -> Tensor:
     return before + after
 
 
-def log_mean_exp_error(log_weights: Tensor) -> Tensor:
-    """Jackknife error of :func:`log_mean_exp` over the last axis; NaN for one walker, infinite where one is all.
+def block_sums(values: Tensor, block: int) -> Tensor:
+    """Sums over every ``block`` consecutive entries of the first axis, the last of them over what is left."""
+    if block == 1:
+        return values
+    padding = torch.zeros_like(values[:1]).expand(-len(values) % block, *values.shape[1:])
+    return torch.cat([values, padding]).unflatten(0, (-1, block)).sum(1)
 
-    Leaving walker ``i`` out gives ``log Σ_{j≠i} w_j`` up to a constant.
+
+def log_mean_exp_error(log_weights: Tensor, block: int = 1) -> Tensor:
+    """Jackknife error of :func:`log_mean_exp` over the last axis; infinite where one walker, or block, is all.
+
+    Leaving block ``b`` out gives ``log Σ_{j∉b} w_j - log (n - n_b)`` up to a constant.
+
+    Arguments
+        log_weights: ``A``, ``(..., walkers)``.
+        block: walkers that stay or go together; 1 where they are independent, else the size of the consecutive blocks
+            that are. The error is NaN where there is one block only: nothing is then known about the spread.
     """
-    share = normalised(log_weights)
-    n = share.shape[-1]
+    share = normalised(log_weights).movedim(-1, 0)
+    blocks = block_sums(share, block)
+    n = len(blocks)
     if n == 1:
-        return torch.full_like(share[..., 0], math.nan)
-    left_out = torch.log(leave_one_out_sums(share.movedim(-1, 0)))
+        return torch.full_like(blocks[0], math.nan)
+    others = leave_one_out_sums(block_sums(torch.ones(len(share), dtype=share.dtype, device=share.device), block))
+    left_out = torch.log(leave_one_out_sums(blocks)) - torch.log(others).view(n, *[1] * (blocks.ndim - 1))
     return torch.sqrt((n - 1) * left_out.var(0, correction=0)).nan_to_num(nan=math.inf)
 
 
@@ -59,3 +86,55 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
     n = share.shape[-1]
     # The bounds are those of the exact value; rounding may pass them by one part in 10¹⁵.
     return (1.0 / (n * (share**2).sum(-1))).clamp(1.0 / n, 1.0)
+
+
+def ancestors(log_weights: Tensor, uniform: Tensor, scheme: str = "systematic") -> Tensor:
+    """Walkers that continue after resampling: walker ``i`` is named ``n w_i / Σw`` times in expectation.
+
+    With ``C_i = Σ_{j≤i} w_j / Σw``, slot ``s`` descends from the ``i`` with ``C_{i-1} < p_s ≤ C_i``, where ``p_s = (s +
+    u_0) / n`` (systematic) or ``(s + u_s) / n`` (stratified). Residual: ``⌊n w_i / Σw⌋`` copies each, the other slots
+    independently by what is left over. The offspring of slots that lie together are alike: shuffle the slots before
+    using some of them only.
+
+    Arguments
+        log_weights: ``A``, ``(walkers,)``; minus infinity for a walker without offspring.
+        uniform: ``u``, float64 ``(walkers,)`` in (0, 1).
+        scheme: ``"systematic"``, ``"stratified"`` or ``"residual"``.
+
+    Returns
+        int64 ``(walkers,)``.
+
+    Raises
+        ValueError: an unknown scheme, shapes that differ.
+
+    References
+        Douc, Cappé, Moulines, *Comparison of resampling schemes for particle filtering*, arXiv:cs/0507025 (2005).
+
+    Example
+        >>> ancestors(torch.tensor([0.5, 0.3, 0.2]).log(), torch.full((3,), 0.5)).tolist()
+        [0, 0, 2]
+    """
+    if scheme not in RESAMPLING:
+        raise ValueError(f"resampling must be one of {', '.join(RESAMPLING)}, got {scheme!r}")
+    if log_weights.ndim != 1 or uniform.shape != log_weights.shape:
+        raise ValueError(
+            f"log_weights and uniform must both have shape (walkers,), got {tuple(log_weights.shape)} and "
+            f"{tuple(uniform.shape)}"
+        )
+    share, uniform, n = normalised(log_weights), uniform.double(), len(log_weights)
+    index = torch.arange(n, device=share.device)
+    if scheme != "residual":
+        return _invert(share, (index + (uniform if scheme == "stratified" else uniform[:1])) / n)
+    expected = n * share
+    # Rounding must not make a whole number of copies a matter of chance.
+    copies = (expected * (1.0 + 1e-12)).floor()
+    whole = index.repeat_interleave(copies.long())
+    return torch.cat([whole, _invert((expected - copies).clamp(min=0.0), uniform[: n - len(whole)])])
+
+
+def _invert(weights: Tensor, points: Tensor) -> Tensor:
+    """The first index at which the cumulative share reaches each point; never one of weight 0."""
+    if len(points) == 0:
+        return torch.empty(0, dtype=torch.int64, device=points.device)
+    cumulative = weights.cumsum(0)
+    return torch.searchsorted(cumulative / cumulative[-1], points)

@@ -55,16 +55,24 @@ def move_targets(model: Any) -> Tensor:
 
 
 @torch.no_grad()
-def generator(path: lt.AnnealingPath, transport: Any, tau: float, with_corrector: bool = True) -> Tensor:
-    """``L + diag κ`` of the frozen process from the library's own rates, ``(q**N, q**N)``, row = from."""
+def generator(
+    path: lt.AnnealingPath,
+    transport: Any,
+    tau: float,
+    corrector: float = 1.0,
+    reversible: str | None = None,
+    scale: float = 1.0,
+    backward: bool = False,
+) -> Tensor:
+    """``L + c diag κ`` of the frozen process from the library's own rates, ``(q**N, q**N)``, row = from."""
     x = states(path.model)
-    out = rates.evaluate(path, transport, x, torch.full((1,), tau, dtype=torch.float64))
+    out = rates.evaluate(path, transport, x, torch.full((1,), tau, dtype=torch.float64), reversible, scale, backward)
     matrix = torch.zeros(len(x), len(x), dtype=torch.float64)
     matrix.scatter_add_(1, move_targets(path.model), out.rates.double().flatten(1))
-    return matrix + torch.diag(-out.exit_rate + (out.corrector if with_corrector else 0.0))
+    return matrix + torch.diag(-out.exit_rate + corrector * out.corrector)
 
 
-def heat_bath_matrix(path: lt.AnnealingPath, tau: float) -> Tensor:
+def heat_bath_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False) -> Tensor:
     """Transition matrix of one sweep from the op's own site probabilities, colour after colour."""
     model: Any = path.model
     x, n = states(model), model.q**model.lattice.sites
@@ -74,7 +82,8 @@ def heat_bath_matrix(path: lt.AnnealingPath, tau: float) -> Tensor:
     colours = model.lattice.colours().flatten()
     sweep = torch.eye(n, dtype=torch.float64)
     flat = x.flatten(1)
-    for colour in range(model.lattice.num_colours):
+    classes = range(model.lattice.num_colours)
+    for colour in reversed(classes) if backward else classes:
         for site in (colours == colour).nonzero().squeeze(1).tolist():
             update = torch.zeros(n, n, dtype=torch.float64)
             for state in range(model.q):
@@ -82,6 +91,22 @@ def heat_bath_matrix(path: lt.AnnealingPath, tau: float) -> Tensor:
                 y[:, site] = state
                 update[torch.arange(n), index_of(y, model.q)] += probabilities[:, state, site]
             sweep = sweep @ update
+    return sweep
+
+
+def metropolis_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False) -> Tensor:
+    """Transition matrix of one sweep from the op's own acceptance, colour after colour."""
+    model: Any = path.model
+    n, sites = model.q**model.lattice.sites, model.lattice.sites
+    log_ratios = model.local_energy(states(model), path.beta(tau), torch.float64).log_ratios.flatten(1)
+    accepted, targets = reference.metropolis_acceptance(log_ratios) / (model.q - 1), move_targets(model)
+    colours = model.lattice.colours().flatten()
+    sweep, classes = torch.eye(n, dtype=torch.float64), range(model.lattice.num_colours)
+    for colour in reversed(classes) if backward else classes:
+        for site in (colours == colour).nonzero().squeeze(1).tolist():
+            update = torch.zeros(n, n, dtype=torch.float64)
+            update.scatter_(1, targets[:, site::sites], accepted[:, site::sites])
+            sweep = sweep @ (update + torch.diag(1.0 - update.sum(1)))
     return sweep
 
 

@@ -331,3 +331,25 @@ def test_the_lowest_loss_and_the_last_good_parameters_return(tmp_path: Path) -> 
     assert all(torch.equal(two._good[name], value) for name, value in one._good.items())
     assert two.history == one.history
     assert torch.equal(two._buffer, one._buffer)
+
+
+def test_every_option_of_a_sampler_returns(tmp_path: Path) -> None:
+    """Options that did not enter the file would change results without a word."""
+    path, file = lt.AnnealingPath(MODELS["ising"]), tmp_path / "s.safetensors"
+    jump = lt.Jump(4, reversible="barker", scale=0.5, max_events=5000)
+    before = lt.Sampler(
+        path, None, jump, lt.Metropolis(sweeps=2), resample_below=0.9, resampling="residual", block=16, device="cpu"
+    )
+    lt.save(before, file)
+    after = lt.load(file, device="cpu")
+    one, two = before.sample(32, seed=1), after.sample(32, seed=1)
+    assert torch.equal(one.configurations, two.configurations)
+    assert torch.equal(one.log_weights, two.log_weights)
+    assert bool(one.resamplings.any())
+
+
+def test_resampled_walkers_are_not_kept_as_independent(tmp_path: Path) -> None:
+    sampler = lt.Sampler(lt.AnnealingPath(MODELS["ising"]), None, lt.Jump(2), lt.HeatBath(), resample_below=0.5)
+    with pytest.raises(ValueError, match="a file keeps independent walkers"):
+        lt.io.sample(sampler, 10, tmp_path / "run.h5")
+    assert not (tmp_path / "run.h5").exists()

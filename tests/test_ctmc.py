@@ -70,6 +70,14 @@ def test_max_events_that_are_refused(limit: int) -> None:
         lt.Jump(3, max_events=limit)
 
 
+def test_reversible_rates_that_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"reversible must be None or one of barker, .* got 'glauber'"):
+        lt.Jump(3, reversible="glauber")
+    for scale in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match=f"scale must be finite and > 0, got {scale}"):
+            lt.Jump(3, reversible="barker", scale=scale)
+
+
 def test_walkers_begin_before_the_first_interval() -> None:
     jump = lt.Jump(3)
     x, index = PATH.start.sample(torch.arange(4), seed=1), torch.tensor([3, 9, 4, 2**31 - 1])
@@ -283,8 +291,8 @@ def test_a_whole_run_of_an_untrained_network_is_exact(model: Any, sweeps: bool) 
 def test_a_whole_run_without_corrector_is_seen(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     right = kernels.proposal_rates
 
-    def wrong(network_output: Tensor, log_ratios: Tensor) -> kernels.ProposalRates:
-        made = right(network_output, log_ratios)
+    def wrong(network_output: Tensor, log_ratios: Tensor, *rest: Any) -> kernels.ProposalRates:
+        made = right(network_output, log_ratios, *rest)
         return made._replace(corrector=torch.zeros_like(made.corrector))
 
     monkeypatch.setattr(kernels, "proposal_rates", wrong)

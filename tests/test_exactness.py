@@ -21,18 +21,21 @@ Log = list[tuple[str, Any]]
 class RecordedJump(lt.Jump):
     """Does what Jump does on a few walkers, one event each, and writes down what it was asked to do."""
 
-    def __init__(self, intervals: int, log: Log) -> None:
-        super().__init__(intervals)
+    def __init__(self, intervals: int, log: Log, **options: Any) -> None:
+        super().__init__(intervals, **options)
         self.log = log
 
-    def enter(self, state: JumpState, path: lt.AnnealingPath) -> tuple[JumpState, Tensor]:
+    def enter(self, state: JumpState, path: lt.AnnealingPath, backward: bool = False) -> tuple[JumpState, Tensor]:
         self.log.append(("enter", int(state.interval[0])))
-        return super().enter(state, path)
+        return super().enter(state, path, backward)
 
-    def step(self, state: JumpState, path: Any, transport: Any, seed: int) -> tuple[JumpState, JumpInfo]:
+    def step(
+        self, state: JumpState, path: Any, transport: Any, seed: int, backward: bool = False
+    ) -> tuple[JumpState, JumpInfo]:
         self.log.append(("jump", int(state.interval[0])))
         t = self.frozen[state.interval]
-        info = JumpInfo(torch.full_like(state.walkers, -1), evaluate(path, transport, state.configurations, t))
+        rates = evaluate(path, transport, state.configurations, t, self.reversible, self.scale)
+        info = JumpInfo(torch.full_like(state.walkers, -1), rates)
         return state._replace(remaining=torch.zeros_like(state.remaining)), info
 
 
@@ -46,9 +49,9 @@ class RecordedHeatBath(lt.HeatBath):
         return super().step(state, path, t, seed)
 
 
-def recorded(path: lt.AnnealingPath, network: Any, intervals: int, sweeps: bool) -> tuple[Log, lt.Jump]:
+def recorded(path: lt.AnnealingPath, network: Any, intervals: int, sweeps: bool, **options: Any) -> tuple[Log, lt.Jump]:
     log: Log = []
-    jump, mcmc = RecordedJump(intervals, log), None
+    jump, mcmc = RecordedJump(intervals, log, **options), None
     if sweeps:
         mcmc = RecordedHeatBath()
         object.__setattr__(mcmc, "log", log)
@@ -69,9 +72,10 @@ def operators(path: lt.AnnealingPath, network: Any, jump: lt.Jump, log: Log) -> 
             made.append(after.log_weights.exp())
         elif act == "sweep":
             made.append(heat_bath_matrix(path, value))
-        elif network is not None:
+        else:
             tau, h = float(jump.frozen[value]), float(jump.times[value + 1] - jump.times[value])
-            made.append(torch.linalg.matrix_exp(h * generator(path, network, tau)))
+            matrix = generator(path, network, tau, reversible=jump.reversible, scale=jump.scale)
+            made.append(torch.linalg.matrix_exp(h * matrix))
     return made
 
 
@@ -119,6 +123,45 @@ def test_uneven_times_and_a_curved_schedule_stay_exact() -> None:
     assert max(error, law) < 1e-10
 
 
+@pytest.mark.parametrize("sweeps", [False, True], ids=["jumps", "jumps and heat bath"])
+@pytest.mark.parametrize("learned", [True, False], ids=["network", "no network"])
+@pytest.mark.parametrize("reversible", kernels.REVERSIBLE)
+def test_reversible_rates_leave_the_weights_exact(reversible: str, learned: bool, sweeps: bool) -> None:
+    for name, scale in (("ising 2x3 field", 30.0), ("potts 2x3 q=3", 1.7)):
+        path = lt.AnnealingPath(MODELS[name])
+        network = random_network(path.model) if learned else None
+        log, jump = recorded(path, network, 3, sweeps, reversible=reversible, scale=scale)
+        assert [act for act, _ in log].count("jump") == 3
+        assert max(defect(path, network, jump, log)) < 1e-10
+
+
+UNBALANCED = {
+    "no balance": lambda d: torch.ones_like(d),
+    "inverted": lambda d: torch.sigmoid(-d),
+    "wrong power": lambda d: torch.exp(0.7 * d),
+}
+
+
+@pytest.mark.parametrize("learned", [True, False], ids=["network", "no network"])
+@pytest.mark.parametrize("fault", list(UNBALANCED))
+def test_rates_that_are_not_reversible_are_seen(fault: str, learned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = lt.AnnealingPath(MODELS["ising 2x3 field"])
+    network = random_network(path.model) if learned else None
+    log, jump = recorded(path, network, 4, sweeps=False, reversible="barker", scale=3.0)
+    assert defect(path, network, jump, log)[0] < 1e-10
+    monkeypatch.setitem(kernels.reference._REVERSIBLE, "barker", UNBALANCED[fault])
+    assert defect(path, network, jump, log)[0] > 1e-3
+
+
+def test_reversible_rates_in_the_corrector_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = lt.AnnealingPath(MODELS["ising 2x3 field"])
+    network = random_network(path.model)
+    log, jump = recorded(path, network, 4, sweeps=False, reversible="metropolis")
+    faulty = wrong_corrector(lambda g, d, made: made.corrector + made.exit_rate - torch.relu(g).flatten(1).sum(1))
+    monkeypatch.setattr(kernels, "proposal_rates", faulty)
+    assert defect(path, network, jump, log)[0] > 1e-3
+
+
 @torch.no_grad()
 def test_the_network_of_these_tests_moves_walkers() -> None:
     """Exactness of a process that does nothing would prove nothing."""
@@ -132,8 +175,8 @@ def test_the_network_of_these_tests_moves_walkers() -> None:
 def wrong_corrector(change: Any) -> Any:
     right = kernels.proposal_rates
 
-    def wrong(network_output: Tensor, log_ratios: Tensor) -> kernels.ProposalRates:
-        made = right(network_output, log_ratios)
+    def wrong(network_output: Tensor, log_ratios: Tensor, *rest: Any) -> kernels.ProposalRates:
+        made = right(network_output, log_ratios, *rest)
         return made._replace(corrector=change(network_output, log_ratios, made))
 
     return wrong

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "objectives", "training",
-    "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance",
+    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
+    "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance",
     "kernels",
 )  # fmt: skip
 
@@ -64,6 +64,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "checkpoint": ("sampler", "networks", "provenance"),
     "training": ("checkpoint", "objectives"),
     "io": ("checkpoint", "observables"),
+    "reverse": ("sampler",),
+    "schedules": ("sampler",),
     "zoo": ("checkpoint",),
     "plotting": ("estimators", "observables"),
     "__init__": LIBRARY,

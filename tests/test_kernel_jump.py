@@ -384,7 +384,7 @@ def pulls(record: Record, log_weights: Tensor, power: float = 1.0) -> Tensor:
 
     Sigmas come from the operator, too. States that fewer than 30 walkers should reach are taken together.
     """
-    plain = generator(record.path, record.transport, record.tau, with_corrector=False)
+    plain = generator(record.path, record.transport, record.tau, corrector=0.0)
     corrector = generator(record.path, record.transport, record.tau).diag() - plain.diag()
 
     def row(k: float) -> Tensor:

@@ -97,7 +97,7 @@ def test_every_evaluation_of_a_walker_is_of_that_walker(monkeypatch: pytest.Monk
     lean = sampler.sample(16, seed=5)
     step = lt.Jump.step
 
-    def whole(self: Any, state: Any, seed: int, look: bool) -> Any:
+    def whole(self: Any, state: Any, seed: int, look: bool, backward: bool = False) -> Any:
         return step(self.integrator, state, self.path, self.transport, seed)[0]
 
     monkeypatch.setattr(lt.Sampler, "_step", whole)
@@ -219,6 +219,29 @@ def test_block_follows_from_the_lattice() -> None:
 def test_bad_requests_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make("ais").sample(**arguments)
+
+
+@pytest.mark.parametrize("reversible", lt.kernels.REVERSIBLE)
+@pytest.mark.parametrize("learned", [True, False], ids=["network", "no network"])
+def test_reversible_rates_sample_the_model(reversible: str, learned: bool) -> None:
+    """Twelve pulls; a false alarm once in 10⁴ runs of all six."""
+    model = small_models()["potts 2x3 q=3"]
+    transport = random_network(model, scale=0.5).float() if learned else None
+    jump = lt.Jump(5, reversible=reversible, scale=10.0)
+    ensemble = lt.Sampler(lt.AnnealingPath(model), transport, jump, block=2048, device="cpu").sample(2048, seed=3)
+    limit = sigma_threshold(12)
+    assert abs(ensemble.log_z - exact.log_z(model)) < limit * ensemble.log_z_error
+    energy = ensemble.estimate(lt.observables.energy)
+    assert abs(energy.pull(float(exact.expectation(model, lt.observables.energy)))) < limit
+    still = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(5), lt.HeatBath(), block=2048, device="cpu")
+    assert ensemble.ess > (0.1 if learned else 0.8 * still.sample(2048, seed=3).ess)
+
+
+def test_fast_reversible_rates_may_have_many_events() -> None:
+    """The limit on events grows with their scale."""
+    jump = lt.Jump(1, reversible="metropolis", scale=500.0)
+    ensemble = lt.Sampler(lt.AnnealingPath(lt.Ising(4, beta=0.1)), None, jump, device="cpu", block=2).sample(2)
+    assert ensemble.evaluations > 1000 + 400
 
 
 def test_bad_assemblies_are_refused() -> None:

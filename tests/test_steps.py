@@ -42,6 +42,10 @@ KERNELS = {
         lambda path, x, walkers: lt.HeatBath().init(x, walkers),
         lambda state, path, seed: lt.HeatBath().step(state, path, 0.7, seed),
     ),
+    "Metropolis": Kernel(
+        lambda path, x, walkers: lt.Metropolis().init(x, walkers),
+        lambda state, path, seed: lt.Metropolis().step(state, path, 0.7, seed),
+    ),
 }
 
 
