@@ -152,7 +152,7 @@ def changed(**entries: Any) -> bytes:
         (changed(model={"class": "XY"}), "does not describe a sampler"),
         (changed(model={**PARTS.manifest["model"], "shape": [5], "periodic": [True]}), "does not describe a sampler"),
         (changed(network={"class": "HollowConv", "settings": {"kernel_size": 1}}), "does not describe a sampler"),
-        (changed(network=None, block=0), "neither"),
+        (changed(network=None, block=0), "with none of them"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_named_for_what_it_is(data: bytes, message: str, tmp_path: Path) -> None:
