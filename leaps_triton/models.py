@@ -10,7 +10,7 @@ fast.
 
 import math
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from . import kernels
 from .kernels import LocalEnergy, Stream
+from .kernels.checks import as_integer
 from .lattice import Lattice
 
 __all__ = [
@@ -98,9 +99,10 @@ class Model(Protocol):
 
 def as_seed(seed: object) -> int:
     """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
-    if not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
-        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
-    return int(seed)
+    try:
+        return as_integer("seed", seed, 0, 2**32 - 1)
+    except ValueError:
+        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}") from None
 
 
 def _as_beta(beta: float) -> float:

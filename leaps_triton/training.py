@@ -1,5 +1,6 @@
 """Training a transport in place."""
 
+import copy
 import logging
 import math
 from dataclasses import asdict, dataclass, field
@@ -12,15 +13,22 @@ from tqdm import tqdm
 from .checkpoint import Contents, describe, differences, read, write
 from .ctmc import JumpState
 from .kernels import Stream, philox, uniform64
+from .kernels.checks import as_integer, as_number
 from .mcmc import HeatBath
 from .models import as_seed
 from .networks import exact_convolutions
-from .objectives import physics_informed
+from .objectives import FreeEnergy, physics_informed
 from .sampler import Sampler
 
 __all__ = ["Trainer", "TrainingConfig", "TrainingDiverged", "TrainingHistory"]
 
 _log = logging.getLogger("leaps_triton")
+
+BASELINES = ("batch_mean", "learned")
+"""Names of what a loss measures deviations from."""
+
+# F_t is smooth and has few parameters, and its noise is that of every residual.
+_BASELINE_RATE = 0.1
 
 # Uses of the TRAIN stream: the "draw" word of the counter.
 _TIMES, _ROWS, _ROLLOUT_SEED, _EVALUATION_SEED = range(4)
@@ -44,6 +52,13 @@ class TrainingConfig:
         sweeps: heat-bath sweeps that refresh the configurations, at every boundary of a rollout and at every use.
         evaluate_every: steps between evaluations with exact weights on fresh seeds; 0 for none.
         evaluation_walkers: of each evaluation.
+        baseline: what the loss measures residuals from: ``"batch_mean"``, their mean at each time, or ``"learned"``, the
+            derivative of a :class:`~leaps_triton.objectives.FreeEnergy` trained along.
+        huber_steps: first steps that take Huber's loss in place of the square, so that single walkers with large
+            residuals count less; 0 for none.
+        huber_delta: standard deviations from which on it is linear.
+        ema: decay a step of an exponential moving average of the parameters, in [0, 1), reached from
+            ``(1 + step) / (10 + step)``; 0 for none. With it the sampler's transport holds the average.
         divergence: training stops if the mean loss of 20 steps exceeds its lowest value by this factor.
         seed: of everything random in training.
     """
@@ -60,23 +75,28 @@ class TrainingConfig:
     sweeps: int = 1
     evaluate_every: int = 0
     evaluation_walkers: int = 1024
+    baseline: str = "batch_mean"
+    huber_steps: int = 0
+    huber_delta: float = 2.0
+    ema: float = 0.0
     divergence: float = 100.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         lowest = {"steps": 1, "times": 1, "walkers": 2, "warmup": 0, "buffer": 1, "rollout_every": 1, "rollout": 1}
-        lowest |= {"sweeps": 1, "evaluate_every": 0, "evaluation_walkers": 2}
-        for name, low in lowest.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
-                raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
-        for name in ("learning_rate", "clip", "divergence"):
-            value = getattr(self, name)
-            if not 0.0 < value < math.inf:
-                raise ValueError(f"{name} must be a positive number, got {value!r}")
+        lowest |= {"sweeps": 1, "evaluate_every": 0, "evaluation_walkers": 2, "huber_steps": 0}
+        checked: dict[str, object] = {name: as_integer(name, getattr(self, name), low) for name, low in lowest.items()}
+        for name in ("learning_rate", "clip", "divergence", "huber_delta"):
+            checked[name] = as_number(name, getattr(self, name), "a positive number", lambda x: 0.0 < x < math.inf)
+        checked["ema"] = as_number("ema", self.ema, "a number in [0, 1), such as 0.999", lambda x: 0.0 <= x < 1.0)
+        checked["seed"] = as_seed(self.seed)
+        for name, value in checked.items():
+            # Plain numbers, as a file keeps them.
+            object.__setattr__(self, name, value)
         if self.rollout > self.buffer:
             raise ValueError(f"rollout must be at most the buffer of {self.buffer}, got {self.rollout}")
-        as_seed(self.seed)
+        if self.baseline not in BASELINES:
+            raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {self.baseline!r}")
 
 
 @dataclass
@@ -116,9 +136,18 @@ class Trainer:
     by rollouts with heat-bath sweeps at the boundaries (the first rollout has sweeps only) and refreshed by sweeps at
     every use. All randomness comes from the configuration's seed, so a run can be repeated.
 
+    With ``ema`` a copy of the transport is trained, and the transport itself is the moving average of the copy's
+    parameters: at every step, so in evaluations, in files, and whenever :meth:`run` has returned. A file holds both.
+
     Arguments
         sampler: its transport must be an ``nn.Module``.
         config: settings.
+
+    Attributes
+        network: what the optimiser moves: the sampler's transport, or with ``ema`` the copy of it.
+        free_energy: ``F_t``, with a learned baseline; else None.
+        history: of all steps so far.
+        step: their number.
 
     Raises
         ValueError: a transport that cannot be trained.
@@ -136,10 +165,17 @@ class Trainer:
     def __init__(self, sampler: Sampler, config: TrainingConfig | None = None) -> None:
         if not isinstance(sampler.transport, nn.Module) or not any(True for _ in sampler.transport.parameters()):
             raise ValueError("the sampler's transport must be an nn.Module with parameters to be trained")
-        self.sampler, self.config, self.network = sampler, config or TrainingConfig(), sampler.transport
+        self.sampler, self.config, transport = sampler, config or TrainingConfig(), sampler.transport
+        self._average = transport if self.config.ema else None
+        self.network: nn.Module = copy.deepcopy(transport) if self.config.ema else transport
+        self.free_energy: FreeEnergy | None = None
+        groups = [{"params": list(self.network.parameters()), "scale": 1.0}]
+        if self.config.baseline == "learned":
+            self.free_energy = FreeEnergy(sampler.path.model.lattice.sites, seed=self.config.seed).to(sampler.device)
+            groups.append({"params": list(self.free_energy.parameters()), "scale": _BASELINE_RATE})
         self.history = TrainingHistory()
         self.step = 0
-        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, 0.99))
+        self._optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate, betas=(0.9, 0.99))
         intervals, shape = sampler.integrator.intervals, sampler.path.model.lattice.shape
         self._buffer = torch.zeros(
             intervals, self.config.buffer, *shape, dtype=sampler.path.model.dtype, device=sampler.device
@@ -162,13 +198,12 @@ class Trainer:
         Raises
             TrainingDiverged: it names the step and the setting to change; parameters are the last good ones.
         """
-        if not isinstance(every, int) or every < 1:
-            raise ValueError(f"every must be an integer of at least 1, got {every!r}")
+        every = as_integer("every", every, 1)
+        last = self.config.steps if steps is None else min(as_integer("steps", steps, 0), self.config.steps)
         self._stopping = False
         if checkpoint is not None:
             # Before any work: a file that cannot be written is found out now.
             self.save(checkpoint)
-        last = self.config.steps if steps is None else min(steps, self.config.steps)
         with tqdm(
             total=last, initial=self.step, desc="training", unit="step", disable=None if progress else True
         ) as bar:
@@ -198,12 +233,16 @@ class Trainer:
         manifest, tensors = describe(self.sampler)
         manifest["training"] = {"config": asdict(self.config), "step": self.step}
         state = {f"good.{name}": value for name, value in self._good.items()}
+        if self._average is not None:
+            state |= {f"trained.{name}": value for name, value in self.network.state_dict().items()}
+        if self.free_energy is not None:
+            state |= {f"free_energy.{name}": value for name, value in self.free_energy.state_dict().items()}
         for index, moments in self._optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         for name, values in self.history.as_dict().items():
             state[f"history.{name}"] = torch.tensor(values, dtype=torch.float64)
         state |= {"buffer": self._buffer, "lowest": torch.tensor(self._lowest, dtype=torch.float64)}
-        write(file, Contents(manifest, tensors | {name: value.cpu() for name, value in state.items()}))
+        write(file, Contents(manifest, tensors | {name: value.detach().cpu() for name, value in state.items()}))
 
     def resume(self, file: str | Path) -> None:
         """Take up training where :meth:`save` left it; on a CPU, with the same versions, bit for bit.
@@ -237,7 +276,8 @@ class Trainer:
             return Contents({**contents.manifest, "training": config}, fixed)
 
         found = differences(
-            settings(Contents(manifest, tensors), training["config"]),
+            # Settings that a file does not know had their defaults.
+            settings(Contents(manifest, tensors), {**asdict(TrainingConfig()), **training["config"]}),
             settings(describe(self.sampler), asdict(self.config)),
         )
         if found:
@@ -251,7 +291,11 @@ class Trainer:
         for key, value in part("optimizer.").items():
             index, _, what = key.partition(".")
             moments.setdefault(int(index), {})[what] = value
-        self.network.load_state_dict(part("network."))
+        self.network.load_state_dict(part("network." if self._average is None else "trained."))
+        if self._average is not None:
+            self._average.load_state_dict(part("network."))
+        if self.free_energy is not None:
+            self.free_energy.load_state_dict(part("free_energy."))
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
         self._good = {k: value.to(device) for k, value in part("good.").items()}
         self._buffer, self._lowest = tensors["buffer"].to(device), float(tensors["lowest"])
@@ -320,20 +364,35 @@ class Trainer:
         x, t = self._batch()
         rate = self._learning_rate()
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         with exact_convolutions():
-            loss = physics_informed(self.sampler.path, self.network, x, t)
+            baseline = None if self.free_energy is None else self.free_energy.rate(t)
+            huber = self.config.huber_delta if self.step < self.config.huber_steps else None
+            loss = physics_informed(self.sampler.path, self.network, x, t, baseline, huber)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         value = loss.item()
         self._guard(value, float(norm))
         self._optimizer.step()
+        self._follow()
         self.history.loss.append(value)
         self.history.gradient_norm.append(float(norm))
         self.history.learning_rate.append(rate)
         self.step += 1
         return value
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """The average takes its part of the step; what is no parameter of the network is copied."""
+        if self._average is None:
+            return
+        # Early on the average would otherwise be one of the initial parameters.
+        decay = min(self.config.ema, (1.0 + self.step) / (10.0 + self.step))
+        for average, new in zip(self._average.parameters(), self.network.parameters(), strict=True):
+            average.lerp_(new, 1.0 - decay)
+        for average, new in zip(self._average.buffers(), self.network.buffers(), strict=True):
+            average.copy_(new)
 
     def _guard(self, loss: float, norm: float) -> None:
         """Stop before a bad step is taken, with the last good parameters."""
@@ -346,7 +405,8 @@ class Trainer:
             if self.step % 50 == 0:
                 self._good = self._snapshot()
             return
-        self.network.load_state_dict(self._good)
+        for network in filter(None, (self.network, self._average)):
+            network.load_state_dict(self._good)
         what = (
             f"mean loss {mean:.3g}, {mean / self._lowest:.3g} times its lowest"
             if finite

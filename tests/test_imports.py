@@ -25,6 +25,7 @@ LIBRARY = (
 EDGES: dict[str, tuple[str, ...]] = {
     "kernels.philox": (),
     "kernels.reference": ("kernels.philox",),
+    "kernels.checks": (),
     "kernels.throughput": (),
     "kernels.device": (),
     "kernels.variants": (),
@@ -46,7 +47,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.sweeps",
         "kernels.variants",
     ),
-    "kernels": ("kernels.ops", "kernels.reference", "kernels.philox"),
+    "kernels": ("kernels.ops", "kernels.reference", "kernels.philox", "kernels.checks"),
     "lattice": ("kernels",),
     "models": ("lattice",),
     "path": ("models",),

@@ -1,0 +1,55 @@
+"""Numbers among arguments: what counts as one, said once for the ops and for the library."""
+
+import math
+import operator
+from collections.abc import Callable
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+__all__ = ["as_integer", "as_number"]
+
+
+def as_integer(name: str, value: object, low: int, high: int | None = None) -> int:
+    """``value`` as a Python integer from ``low`` to ``high``; numpy's integers are integers, bools and floats are not.
+
+    Raises
+        ValueError: what was expected, what came.
+
+    Example
+        >>> as_integer("walkers", torch.tensor(3), 1)
+        3
+    """
+    number = None
+    if not isinstance(value, bool) and getattr(value, "dtype", None) != torch.bool:
+        try:
+            number = operator.index(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, RuntimeError):
+            number = None
+    if number is None or number < low or (high is not None and number > high):
+        wanted = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} must be an integer {wanted}, got {value!r}")
+    return number
+
+
+def as_number(name: str, value: object, wanted: str, accept: Callable[[float], bool]) -> float:
+    """``value`` as a float that ``accept`` accepts; NaN never is, and no bool or string is a number.
+
+    Raises
+        ValueError: ``wanted``, and what came.
+
+    Example
+        >>> as_number("scale", 2, "a positive number", lambda scale: scale > 0)
+        2.0
+    """
+    number = math.nan
+    single = isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool
+    if single or (isinstance(value, Real) and not isinstance(value, bool)):
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            number = math.nan
+    if math.isnan(number) or not accept(number):
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    return number
