@@ -27,9 +27,6 @@ _log = logging.getLogger("leaps_triton")
 BASELINES = ("batch_mean", "learned")
 """Names of what a loss measures deviations from."""
 
-# F_t is smooth and has few parameters, and its noise is that of every residual.
-_BASELINE_RATE = 0.1
-
 # Uses of the TRAIN stream: the "draw" word of the counter.
 _TIMES, _ROWS, _ROLLOUT_SEED, _EVALUATION_SEED = range(4)
 
@@ -169,13 +166,13 @@ class Trainer:
         self._average = transport if self.config.ema else None
         self.network: nn.Module = copy.deepcopy(transport) if self.config.ema else transport
         self.free_energy: FreeEnergy | None = None
-        groups = [{"params": list(self.network.parameters()), "scale": 1.0}]
+        trained = list(self.network.parameters())
         if self.config.baseline == "learned":
             self.free_energy = FreeEnergy(sampler.path.model.lattice.sites, seed=self.config.seed).to(sampler.device)
-            groups.append({"params": list(self.free_energy.parameters()), "scale": _BASELINE_RATE})
+            trained += self.free_energy.parameters()
         self.history = TrainingHistory()
         self.step = 0
-        self._optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate, betas=(0.9, 0.99))
+        self._optimizer = torch.optim.Adam(trained, lr=self.config.learning_rate, betas=(0.9, 0.99))
         intervals, shape = sampler.integrator.intervals, sampler.path.model.lattice.shape
         self._buffer = torch.zeros(
             intervals, self.config.buffer, *shape, dtype=sampler.path.model.dtype, device=sampler.device
@@ -364,7 +361,7 @@ class Trainer:
         x, t = self._batch()
         rate = self._learning_rate()
         for group in self._optimizer.param_groups:
-            group["lr"] = rate * group["scale"]
+            group["lr"] = rate
         with exact_convolutions():
             baseline = None if self.free_energy is None else self.free_energy.rate(t)
             huber = self.config.huber_delta if self.step < self.config.huber_steps else None

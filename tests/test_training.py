@@ -78,6 +78,114 @@ class _Double(torch.nn.Module):
         return out
 
 
+def test_a_given_baseline_is_best_at_the_batch_mean() -> None:
+    """E (ξ - c)² = E (ξ - mean)² + (mean - c)², so the gradient of c pulls it to the mean."""
+    path, network = lt.AnnealingPath(MODEL), random_network(MODEL)
+    x = path.start.sample(torch.arange(10), seed=0).view(2, 5, 4, 4)
+    t = torch.tensor([0.2, 0.9], dtype=torch.float64)
+    with torch.no_grad():
+        xi = objectives.residual(path, network, x.flatten(0, 1), t.repeat_interleave(5)).view(2, 5)
+        variance = objectives.physics_informed(path, network, x, t) * 4 / 5
+    c = torch.tensor([1.0, -3.0], dtype=torch.float64, requires_grad=True)
+    loss = objectives.physics_informed(path, network, x, t, baseline=c)
+    torch.testing.assert_close(loss.detach(), (variance + (xi.mean(1) - c).square().mean()).detach())
+    (gradient,) = torch.autograd.grad(loss, c)
+    torch.testing.assert_close(gradient, (c - xi.mean(1)).detach())
+
+
+def test_the_rate_of_a_free_energy_is_its_derivative() -> None:
+    free_energy = objectives.FreeEnergy(sites=9, seed=2)
+    with torch.no_grad():
+        free_energy.readout.copy_(torch.linspace(-1, 1, 17))
+    t, h = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64), 1e-6
+    with torch.no_grad():
+        slope = (free_energy(t + h) - free_energy(t - h)) / (2 * h)
+    torch.testing.assert_close(free_energy.rate(t).detach(), slope, atol=1e-7, rtol=1e-7)
+    assert free_energy(t)[0].item() == 0.0
+
+    def of(*parameters: torch.Tensor) -> torch.Tensor:
+        names = [name for name, _ in free_energy.named_parameters()]
+        state = dict(zip(names, parameters, strict=True))
+        call = torch.func.grad(lambda s: torch.func.functional_call(free_energy, state, (s,)).sum())
+        out: torch.Tensor = call(t)
+        return out
+
+    values = tuple(p.detach().clone().requires_grad_() for p in free_energy.parameters())
+    assert torch.autograd.gradcheck(of, values)
+    loss = free_energy.rate(t).square().sum()
+    assert all(g.abs().sum() > 0 for g in torch.autograd.grad(loss, list(free_energy.parameters())))
+
+
+def test_huber_is_the_square_of_what_is_small_and_linear_in_what_is_large() -> None:
+    r = torch.randn(3, 101, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    square = objectives.mean_square(r)
+    assert float(objectives.mean_square(r, huber=50.0)) == float(square)
+    assert float(objectives.mean_square(7.0 * r, huber=1.0)) == pytest.approx(
+        49 * float(objectives.mean_square(r, 1.0))
+    )
+    assert 0.5 * square < objectives.mean_square(r, huber=1.0) < square
+    r[0, 0] = 1e6
+    r.requires_grad_()
+    (gradient,) = torch.autograd.grad(objectives.mean_square(r, huber=2.0), r)
+    (plain,) = torch.autograd.grad(objectives.mean_square(r), r)
+    scale = r.detach().abs().median(1).values / 0.6745
+    assert torch.all(gradient.abs().amax(1) <= 2.0 * 2.0 * 1.001 * scale / r.numel())
+    # Continuous in value and slope where one becomes the other.
+    small = r.detach().abs() < 2.0 * scale.unsqueeze(1)
+    assert torch.equal(gradient[small], plain[small])
+    assert 0.9 < float(small.double().mean()) < 1.0
+
+
+def test_huber_keeps_a_row_without_spread() -> None:
+    r = torch.zeros(2, 5, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(objectives.mean_square(r, huber=1.0), r)
+    assert torch.equal(gradient, torch.zeros_like(r))
+
+
+def test_the_average_follows_the_parameters() -> None:
+    """At every step average ← d average + (1 - d) parameters, with d at first (1 + step) / (10 + step)."""
+    trainer = make(ema=0.5)
+    start = average = parameters(trainer)
+    for step in range(11):
+        trainer.run(step + 1)
+        decay = min(0.5, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * parameters(trainer)
+        transport = trainer.sampler.transport
+        assert isinstance(transport, lt.HollowConv)
+        now = torch.cat([p.detach().flatten() for p in transport.parameters()])
+        torch.testing.assert_close(now, average)
+    assert not torch.allclose(now, parameters(trainer))
+    assert not torch.allclose(now, start)
+
+
+def test_the_average_leaves_training_alone() -> None:
+    plain, averaged = make(), make(ema=0.9)
+    plain.run()
+    averaged.run()
+    assert torch.equal(parameters(plain), parameters(averaged))
+    assert plain.network is plain.sampler.transport
+    assert averaged.network is not averaged.sampler.transport
+
+
+def test_evaluations_are_of_the_average() -> None:
+    trainer = make(steps=6, evaluate_every=6, evaluation_walkers=64, ema=0.9)
+    history = trainer.run()
+    seed = trainer._seed(3)
+    assert history.evaluation_log_z == [trainer.sampler.sample(64, seed=seed).log_z]
+
+
+def test_a_learned_baseline_finds_the_free_energy() -> None:
+    """It trains as well as the batch mean does, and F_1 is log Z_1 / Z_0 to 2 %."""
+    trainer = make(
+        steps=250, walkers=16, learning_rate=2e-2, rollout_every=100, warmup=20, baseline="learned", huber_steps=50
+    )
+    trainer.run()
+    assert trainer.sampler.sample(512, seed=9).ess > 0.9
+    assert trainer.free_energy is not None
+    change = exact.log_z(MODEL) - trainer.sampler.path.start.log_z
+    assert trainer.free_energy(torch.ones(())).item() == pytest.approx(change, rel=0.02)
+
+
 def test_training_is_reproducible() -> None:
     one, two, other = make(), make(), make(seed=1)
     assert one.run().loss == two.run().loss
@@ -157,6 +265,19 @@ def test_a_loss_that_explodes_stops() -> None:
     assert math.isfinite(trainer.sampler.sample(64, seed=0).log_z)
 
 
+def test_after_a_failure_the_average_too_is_good() -> None:
+    trainer = make(steps=12, ema=0.9)
+    trainer.run(3)
+    good = {name: value.clone() for name, value in trainer._good.items()}
+    with torch.no_grad():
+        trainer.network.get_parameter("readout.weight")[0, 0] = math.nan
+    with pytest.raises(lt.TrainingDiverged):
+        trainer.run()
+    transport = trainer.sampler.transport
+    assert isinstance(transport, lt.HollowConv)
+    assert all(torch.equal(value, good[name]) for name, value in transport.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -167,6 +288,11 @@ def test_a_loss_that_explodes_stops() -> None:
         ({"rollout": 65}, "rollout must be at most the buffer of 32"),
         ({"seed": -1}, "seed must be an integer"),
         ({"warmup": 1.5}, "warmup must be an integer"),
+        ({"steps": True}, "steps must be an integer"),
+        ({"ema": 1.0}, r"ema must be a number in \[0, 1\)"),
+        ({"huber_steps": -1}, "huber_steps must be an integer of at least 0"),
+        ({"huber_delta": 0.0}, "huber_delta must be a positive number"),
+        ({"baseline": "mean"}, "baseline must be one of batch_mean, learned, got 'mean'"),
     ],
 )
 def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
