@@ -8,7 +8,11 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-__all__ = ["as_integer", "as_number"]
+__all__ = ["as_integer", "as_number", "as_seed"]
+
+
+def _is_single(value: object) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool and not value.is_complex()
 
 
 def as_integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -44,8 +48,7 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
         2.0
     """
     number = math.nan
-    single = isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool
-    if single or (isinstance(value, Real) and not isinstance(value, bool)):
+    if not isinstance(value, bool) and (isinstance(value, Real) or _is_single(value)):
         try:
             number = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError, OverflowError):
@@ -53,3 +56,11 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
     if math.isnan(number) or not accept(number):
         raise ValueError(f"{name} must be {wanted}, got {value!r}")
     return number
+
+
+def as_seed(seed: object) -> int:
+    """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
+    try:
+        return as_integer("seed", seed, 0, 2**32 - 1)
+    except ValueError:
+        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}") from None

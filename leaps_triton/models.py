@@ -18,7 +18,7 @@ from torch import Tensor
 
 from . import kernels
 from .kernels import LocalEnergy, Stream
-from .kernels.checks import as_integer
+from .kernels.checks import as_integer, as_number, as_seed
 from .lattice import Lattice
 
 __all__ = [
@@ -97,22 +97,8 @@ class Model(Protocol):
         ...
 
 
-def as_seed(seed: object) -> int:
-    """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
-    try:
-        return as_integer("seed", seed, 0, 2**32 - 1)
-    except ValueError:
-        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}") from None
-
-
-def _as_beta(beta: float) -> float:
-    try:
-        value = float(beta)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"beta must be a finite number, got {beta!r}")
-    return value
+def _as_beta(beta: object) -> float:
+    return as_number("beta", beta, "a finite number", math.isfinite)
 
 
 def _as_table(name: str, value: object, shape: tuple[int, ...], meaning: str, short: int | None = None) -> Tensor:
@@ -405,10 +391,8 @@ def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
     return values.view(lattice.ndim, *lattice.shape)
 
 
-def _as_states(q: int) -> int:
-    if not isinstance(q, int) or not 2 <= q <= 127:
-        raise ValueError(f"the number of states q must be an integer from 2 to 127, got {q!r}")
-    return q
+def _as_states(q: object) -> int:
+    return as_integer("the number of states q", q, 2, 127)
 
 
 class Potts(PairModel):

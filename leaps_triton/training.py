@@ -49,8 +49,8 @@ class TrainingConfig:
         sweeps: heat-bath sweeps that refresh the configurations, at every boundary of a rollout and at every use.
         evaluate_every: steps between evaluations with exact weights on fresh seeds; 0 for none.
         evaluation_walkers: of each evaluation.
-        baseline: what the loss measures residuals from: ``"batch_mean"``, their mean at each time, or ``"learned"``, the
-            derivative of a :class:`~leaps_triton.objectives.FreeEnergy` trained along.
+        baseline: what residuals are measured from: ``"batch_mean"``, their mean at each time, or ``"learned"``, the
+            derivative of a :class:`~leaps_triton.objectives.FreeEnergy` that is trained along.
         huber_steps: first steps that take Huber's loss in place of the square, so that single walkers with large
             residuals count less; 0 for none.
         huber_delta: standard deviations from which on it is linear.
@@ -82,7 +82,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         lowest = {"steps": 1, "times": 1, "walkers": 2, "warmup": 0, "buffer": 1, "rollout_every": 1, "rollout": 1}
         lowest |= {"sweeps": 1, "evaluate_every": 0, "evaluation_walkers": 2, "huber_steps": 0}
-        checked: dict[str, object] = {name: as_integer(name, getattr(self, name), low) for name, low in lowest.items()}
+        checked: dict[str, float] = {name: as_integer(name, getattr(self, name), low) for name, low in lowest.items()}
         for name in ("learning_rate", "clip", "divergence", "huber_delta"):
             checked[name] = as_number(name, getattr(self, name), "a positive number", lambda x: 0.0 < x < math.inf)
         checked["ema"] = as_number("ema", self.ema, "a number in [0, 1), such as 0.999", lambda x: 0.0 <= x < 1.0)
@@ -386,10 +386,10 @@ class Trainer:
             return
         # Early on the average would otherwise be one of the initial parameters.
         decay = min(self.config.ema, (1.0 + self.step) / (10.0 + self.step))
-        for average, new in zip(self._average.parameters(), self.network.parameters(), strict=True):
-            average.lerp_(new, 1.0 - decay)
-        for average, new in zip(self._average.buffers(), self.network.buffers(), strict=True):
-            average.copy_(new)
+        for parameter, new in zip(self._average.parameters(), self.network.parameters(), strict=True):
+            parameter.lerp_(new, 1.0 - decay)
+        for buffer, value in zip(self._average.buffers(), self.network.buffers(), strict=True):
+            buffer.copy_(value)
 
     def _guard(self, loss: float, norm: float) -> None:
         """Stop before a bad step is taken, with the last good parameters."""
