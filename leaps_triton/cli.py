@@ -498,6 +498,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         chosen.run()
     except (ValueError, RuntimeError, OSError) as error:
-        sys.exit(f"leaps-triton: {' '.join(str(error).split())}")
+        reason = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            reason = f"{error.filename}: {error.strerror}"
+        sys.exit(f"leaps-triton: {' '.join(reason.split())}")
     except KeyboardInterrupt:
         sys.exit("leaps-triton: interrupted")
