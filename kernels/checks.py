@@ -8,7 +8,20 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-__all__ = ["as_integer", "as_number", "as_seed"]
+__all__ = ["as_integer", "as_number", "as_seed", "expect", "shown"]
+
+
+def shown(value: object) -> str:
+    """``value`` in an error: a tensor by its type and shape, all else as Python writes it, in one line."""
+    if isinstance(value, Tensor) and value.ndim > 0:
+        return f"a tensor of {value.dtype} of shape {tuple(value.shape)}"
+    return " ".join(repr(value).split())
+
+
+def expect(accepted: bool, name: str, wanted: str, value: object) -> None:
+    """Raise a ValueError that says what was expected and what came, unless ``accepted``."""
+    if not accepted:
+        raise ValueError(f"{name} must be {wanted}, got {shown(value)}")
 
 
 def _is_single(value: object) -> bool:
@@ -31,9 +44,10 @@ def as_integer(name: str, value: object, low: int, high: int | None = None) -> i
             number = operator.index(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError):
             number = None
-    if number is None or number < low or (high is not None and number > high):
-        wanted = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name} must be an integer {wanted}, got {value!r}")
+    wanted = f"of at least {low}" if high is None else f"from {low} to {high}"
+    accepted = number is not None and low <= number and (high is None or number <= high)
+    expect(accepted, name, f"an integer {wanted}", value)
+    assert number is not None
     return number
 
 
@@ -53,8 +67,7 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
             number = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError, OverflowError):
             number = math.nan
-    if math.isnan(number) or not accept(number):
-        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    expect(not math.isnan(number) and accept(number), name, wanted, value)
     return number
 
 
@@ -63,4 +76,4 @@ def as_seed(seed: object) -> int:
     try:
         return as_integer("seed", seed, 0, 2**32 - 1)
     except ValueError:
-        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}") from None
+        raise ValueError(f"seed must be an integer in [0, 2**32), got {shown(seed)}") from None
