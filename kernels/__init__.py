@@ -247,8 +247,8 @@ def tau_leap_step(
 
     ``F(y|x) = ∏_i {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k(i)/Λ_i if y_i = (x_i + k) mod q}`` with ``Λ_i = Σ_k
     λ_k(i)``; ``y`` is drawn from it in float64, and ``log F(y|x)`` is that of the very numbers it was drawn with. A
-    duration of 0 leaves the walker as it is, with ``log F = 0``. A walker whose rates are not finite stays where it is
-    and its ``log F`` is NaN, so that the caller can report it.
+    duration of 0 leaves the walker as it is, with ``log F = 0``. A site whose rates are not finite stays as it is and
+    the walker's ``log F`` is NaN, so that the caller can report it.
 
     Arguments
         configurations: ``x``, ``(walkers, *shape)``.

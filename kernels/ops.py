@@ -272,6 +272,9 @@ def _register() -> str | None:
     from .rates import proposal_rates as rates_kernel
     from .rates import proposal_rates_gradient as gradient_kernel
     from .sweeps import heat_bath_sweeps as heat_bath_kernel
+    from .tau_leap import tau_leap_log_probability as leap_probability_kernel
+    from .tau_leap import tau_leap_log_probability_gradient as leap_gradient_kernel
+    from .tau_leap import tau_leap_step as leap_kernel
 
     launchers: list[tuple[Any, Callable[..., Any]]] = [
         (energy, energy_kernel),
@@ -280,6 +283,9 @@ def _register() -> str | None:
         (proposal_rates_gradient, gradient_kernel),
         (jump_step, jump_step_kernel),
         (heat_bath_sweeps, heat_bath_kernel),
+        (tau_leap_step, leap_kernel),
+        (tau_leap_log_probability, leap_probability_kernel),
+        (tau_leap_log_probability_gradient, leap_gradient_kernel),
     ]
     for op, launcher in launchers:
         op.register_kernel("cuda", launcher)

@@ -315,14 +315,14 @@ def tau_leap_step(
     words = philox(seed, Stream.LEAP, site, events.unsqueeze(1), 0, walkers.unsqueeze(1))
     cumulative = rates.flatten(2).double().cumsum(1)
     total = cumulative[:, -1]
-    finite = total.sum(1).isfinite()
-    moves = uniform64(words[0], words[1]) < -torch.expm1(-duration.unsqueeze(1) * total)
+    finite = total.isfinite()
+    moves = finite & (uniform64(words[0], words[1]) < -torch.expm1(-duration.unsqueeze(1) * total))
     threshold = uniform64(words[2], words[3]) * total
     shift = (cumulative <= threshold.unsqueeze(1)).sum(1) + 1
     moved = ((flat + shift) % (rates.shape[1] + 1)).to(flat.dtype)
-    after = torch.where(moves & finite.unsqueeze(1), moved, flat).view_as(configurations)
+    after = torch.where(moves, moved, flat).view_as(configurations)
     log_probability = tau_leap_log_probability(configurations, after, rates, duration)
-    return TauLeapStep(after, torch.where(finite, log_probability, torch.nan))
+    return TauLeapStep(after, torch.where(finite.all(1), log_probability, torch.nan))
 
 
 def heat_bath_probabilities(fields: Tensor, beta: Tensor) -> Tensor:

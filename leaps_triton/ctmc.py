@@ -412,7 +412,7 @@ class TauLeap(Integrator):
     ) -> tuple[LeapState, LeapInfo]:
         """Every walker with time remaining makes its step; others are left alone.
 
-        A walker whose rates are not finite stays where it is, and its ``A`` turns NaN; :meth:`check` reports it.
+        The ``A`` of a walker whose rates are not finite turns NaN; :meth:`check` reports it.
         """
         active = state.remaining != 0
         interval = state.interval.clamp(0, self.intervals - 1)
