@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .checkpoint import Contents, describe, differences, read, write
-from .ctmc import JumpState
+from .ctmc import State
 from .kernels import Stream, philox, uniform64
 from .kernels.checks import as_integer, as_number
 from .mcmc import HeatBath
@@ -324,7 +324,7 @@ class Trainer:
         offset = (self.step // self.config.rollout_every) * self.config.rollout
         rows = (torch.arange(count, device=sampler.device) + offset) % self.config.buffer
 
-        def keep(state: JumpState, entered: Tensor) -> None:
+        def keep(state: State, entered: Tensor) -> None:
             interval = int(state.interval[0])
             if interval < len(self._buffer):
                 self._buffer[interval, rows] = state.configurations
