@@ -4,12 +4,14 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor
 
 from . import kernels
+from .kernels.checks import as_integer, as_number, expect
 from .path import AnnealingPath
 from .rates import Rates, Transport, evaluate, examine, rates_of
 
@@ -89,14 +91,15 @@ class LeapInfo(NamedTuple):
 
 def _as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
     """The grid, float64 ``(intervals + 1,)``, from a number of intervals or its times."""
-    if isinstance(intervals, int):
-        if intervals < 1:
-            raise ValueError(f"{name} must be at least 1, got {intervals}")
-        return torch.linspace(0.0, 1.0, intervals + 1, dtype=torch.float64)
-    times = torch.as_tensor(intervals, dtype=torch.float64).detach().cpu()
+    if isinstance(intervals, Integral):
+        return torch.linspace(0.0, 1.0, as_integer(name, intervals, 1) + 1, dtype=torch.float64)
+    try:
+        given = torch.as_tensor(intervals)
+        times = torch.as_tensor([0.0] if given.is_complex() else intervals, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        times = torch.zeros(1)
     ends = times.ndim == 1 and len(times) > 1 and times[0] == 0.0 and times[-1] == 1.0
-    if not ends or not (times.diff() > 0).all():
-        raise ValueError(f"{name} must be a number, or increasing times from 0 to 1, got {intervals}")
+    expect(bool(ends) and bool((times.diff() > 0).all()), name, "an integer, or increasing times from 0 to 1", intervals)
     return times
 
 
@@ -225,11 +228,10 @@ class Jump(Integrator):
         self.times = _as_times(intervals, "intervals")
         if reversible is not None and reversible not in kernels.REVERSIBLE:
             raise ValueError(f"reversible must be None or one of {', '.join(kernels.REVERSIBLE)}, got {reversible!r}")
-        if not 0.0 < scale < float("inf"):
-            raise ValueError(f"scale must be finite and > 0, got {scale}; for no reversible rates, reversible=None")
-        if max_events is not None and max_events < 1:
-            raise ValueError(f"max_events must be at least 1, got {max_events}")
-        self.reversible, self.scale, self.max_events = reversible, scale, max_events
+        wanted = "finite and > 0, or reversible=None for no reversible rates"
+        self.scale = as_number("scale", scale, wanted, lambda value: 0.0 < value < math.inf)
+        self.reversible = reversible
+        self.max_events = None if max_events is None else as_integer("max_events", max_events, 1)
 
     @property
     def frozen(self) -> Tensor:
@@ -370,12 +372,12 @@ class TauLeap(Integrator):
         self.exact = weights == "exact"
         if reversible not in kernels.REVERSIBLE:
             raise ValueError(f"reversible must be one of {', '.join(kernels.REVERSIBLE)}, got {reversible!r}")
-        self.floor = float(_FLOOR if self.exact else 0.0) if floor is None else float(floor)
-        if not 0.0 <= self.floor < float("inf") or (self.exact and self.floor == 0.0):
-            raise ValueError(
-                f"floor must be finite and {'> 0 for exact weights' if self.exact else '>= 0'}, got {floor}; 0.1 to 1 "
-                f"keeps every way back open"
-            )
+        self.floor = as_number(
+            "floor",
+            (_FLOOR if self.exact else 0.0) if floor is None else floor,
+            f"finite and {'> 0 for exact weights' if self.exact else '>= 0'} (0.1 to 1 keeps every way back open)",
+            lambda value: 0.0 <= value < math.inf and not (self.exact and value == 0.0),
+        )
         self.weights = weights
         self.reversible = reversible if self.floor > 0.0 else None
 

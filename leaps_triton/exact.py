@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .kernels.checks import as_integer, as_number, expect, shown
 from .lattice import Lattice
 from .models import EnergyModel, Observable, PairModel, complete
 
@@ -83,15 +84,11 @@ def _kaufman(shape: Sequence[int], beta: float, coupling: float, order: int) -> 
     lattice = Lattice(shape)
     if lattice.ndim != 2:
         raise ValueError(f"Kaufman's formula needs a shape of two lengths (L, M), got {lattice.shape}")
-    try:
-        strength = float(beta) * float(coupling)
-    except (TypeError, ValueError, RuntimeError):
-        strength = math.nan
+    beta = as_number("beta", beta, "a finite number", math.isfinite)
+    wanted = "a finite number (for one a bond use enumerate_model)"
+    strength = beta * as_number("coupling", coupling, wanted, math.isfinite)
     if not math.isfinite(strength):
-        raise ValueError(
-            f"beta and coupling must be numbers with a finite product, got {beta!r} and {coupling!r}; "
-            "for a coupling a bond use enumerate_model"
-        )
+        raise ValueError(f"beta and coupling must have a finite product, got {beta} and {coupling}")
     if strength < 0 and any(length % 2 for length in lattice.shape):
         raise ValueError(
             f"beta * coupling < 0 needs both lengths even, got {strength} on {lattice.shape}: "
@@ -157,13 +154,13 @@ class Enumeration(NamedTuple):
         Raises
             ValueError: the observable does not return one row a walker.
         """
+        expect(callable(observable), "observable", "a function of configurations and model", observable)
         terms = []
         for x, log_p in zip(self.configurations.split(_CHUNK), self.log_probabilities.split(_CHUNK), strict=True):
             values = observable(x, model)
-            if values.shape[:1] != log_p.shape:
+            if not isinstance(values, Tensor) or values.shape[:1] != log_p.shape:
                 raise ValueError(
-                    f"an observable must return ({len(x)},) or ({len(x)}, k) for {len(x)} walkers, "
-                    f"got {tuple(values.shape)}"
+                    f"an observable must return ({len(x)},) or ({len(x)}, k) for {len(x)} walkers, got {shown(values)}"
                 )
             terms.append(torch.tensordot(log_p.exp(), values.to(torch.float64), dims=1))
         return torch.stack(terms).sum(0)
@@ -187,8 +184,7 @@ def enumerate_configurations(shape: Sequence[int], q: int, limit: int = _LIMIT) 
         [[[0, 0]], [[0, 1]], [[1, 0]], [[1, 1]]]
     """
     lattice = Lattice(shape, periodic=False)
-    if not isinstance(q, int) or not 2 <= q <= 127:
-        raise ValueError(f"the number of states q must be an integer from 2 to 127, got {q!r}")
+    q, limit = as_integer("the number of states q", q, 2, 127), as_integer("limit", limit, 1)
     if q**lattice.sites > limit:
         raise ValueError(
             f"enumeration needs at most {limit} configurations, got {q}**{lattice.sites}; "
@@ -216,8 +212,9 @@ def enumerate_model(model: EnergyModel, beta: float | None = None, limit: int = 
         >>> round(enumeration.mean(lambda x, model: model.energy(x), model).item(), 6)
         -9.097099
     """
+    complete(model)
     configurations = enumerate_configurations(model.lattice.shape, model.q, limit)
-    beta = float(model.beta if beta is None else beta)
+    beta = as_number("beta", model.beta if beta is None else beta, "a finite number", math.isfinite)
     log_weights = torch.cat([-beta * model.energy(x).to(torch.float64) for x in configurations.split(_CHUNK)])
     value = float(torch.logsumexp(log_weights, dim=0))
     if not math.isfinite(value):
@@ -267,6 +264,7 @@ def log_z(model: EnergyModel) -> float:
         >>> round(log_z(Ising((16, 16), beta=0.4407)) / 256, 12)
         0.932215505541
     """
+    complete(model)
     # A subclass with an energy of its own is another model, whatever its tables say.
     if not isinstance(model, PairModel) or type(model).energy is not PairModel.energy:
         obstacle = "the model is not a PairModel"

@@ -5,6 +5,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 from torch import Tensor
 
+from .kernels.checks import as_integer, expect
 from .models import Model
 from .path import AnnealingPath
 
@@ -37,8 +38,8 @@ class _Sweeps:
     backward: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sweeps, int) or self.sweeps < 1:
-            raise ValueError(f"sweeps must be an integer of at least 1, got {self.sweeps!r}")
+        object.__setattr__(self, "sweeps", as_integer("sweeps", self.sweeps, 1))
+        expect(isinstance(self.backward, bool), "backward", "a bool", self.backward)
 
     def reversed(self) -> Self:
         """The kernel reversed in time, ``ρ(y) P(y → x) / ρ(x)``: classes are reversible, so their order is reversed."""

@@ -127,7 +127,9 @@ def _is_number(value: object) -> bool:
 def _as_numbers(name: str, value: object, shape: tuple[int, ...], meaning: str) -> Tensor:
     """One finite number as ``()``, or a table of ``shape``, in float64."""
     if _is_number(value):
-        return torch.tensor(as_number(name, value, f"a finite number, or {meaning}", math.isfinite), dtype=torch.float64)
+        return torch.tensor(
+            as_number(name, value, f"a finite number, or {meaning}", math.isfinite), dtype=torch.float64
+        )
     return _as_table(name, value, shape, f"{meaning}, or one number")
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .kernels.checks import expect
+from .lattice import Lattice
 from .models import Model, Observable
 
 __all__ = [
@@ -34,6 +36,7 @@ def of_means(function: Callable[[Tensor], Tensor]) -> Callable[[Observable], Obs
         ...     e = energy(configurations, model)
         ...     return torch.stack([e, e**2], dim=1)
     """
+    expect(callable(function), "function", "a function of means", function)
 
     def mark(observable: Observable) -> Observable:
         observable.function = function  # type: ignore[attr-defined]
@@ -46,14 +49,29 @@ def _variance(means: Tensor) -> Tensor:
     return means[..., 1] - means[..., 0] ** 2
 
 
+def _check(configurations: object, model: object) -> None:
+    lattice = getattr(model, "lattice", None)
+    expect(isinstance(lattice, Lattice), "model", "a model with lattice, q and energy", model)
+    assert isinstance(lattice, Lattice)
+    fits = isinstance(configurations, Tensor) and tuple(configurations.shape[1:]) == lattice.shape
+    shape = ", ".join(map(str, lattice.shape))
+    expect(fits, "configurations", f"a tensor of shape (walkers, {shape})", configurations)
+
+
 def energy(configurations: Tensor, model: Model) -> Tensor:
     """``H(x) / N``."""
+    _check(configurations, model)
     return model.energy(configurations).double() / model.lattice.sites
 
 
 def magnetization(configurations: Tensor, model: Model) -> Tensor:
     """``m = (1/N) Σ_i spins[x_i]``: ``(walkers,)`` for spins of one component, else ``(walkers, n)``."""
+    _check(configurations, model)
     counts = torch.stack([(configurations == state).flatten(1).sum(1) for state in range(model.q)], dim=1)
+    whole = configurations.dtype.is_floating_point or configurations.dtype == torch.bool
+    if whole or bool((counts.sum(1) != model.lattice.sites).any()):
+        kind = f"{configurations.dtype} with {configurations.unique()[:5].tolist()}"
+        raise ValueError(f"configurations must be integers from 0 to {model.q - 1}, got {kind}")
     vector = counts.double() @ model.spins.to(counts.device) / model.lattice.sites
     return vector.squeeze(1) if vector.shape[1] == 1 else vector
 
@@ -79,6 +97,7 @@ def susceptibility(configurations: Tensor, model: Model) -> Tensor:
 @of_means(_variance)
 def specific_heat(configurations: Tensor, model: Model) -> Tensor:
     """``c = β² (⟨H²⟩ - ⟨H⟩²) / N``; moments ``β H / √N`` and ``β² H² / N``."""
+    _check(configurations, model)
     scaled = model.beta * model.energy(configurations).double() / model.lattice.sites**0.5
     return torch.stack([scaled, scaled**2], dim=1)
 

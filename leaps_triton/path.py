@@ -110,7 +110,9 @@ class AnnealingPath:
 
     def _times(self, t: Tensor | float) -> Tensor:
         if not isinstance(t, Tensor):
-            t = torch.tensor(as_number("t", t, "a finite number, or a tensor of times", math.isfinite), dtype=torch.float64)
+            t = torch.tensor(
+                as_number("t", t, "a finite number, or a tensor of times", math.isfinite), dtype=torch.float64
+            )
         expect(not t.is_complex() and t.dtype != torch.bool, "t", "a finite number, or a tensor of times", t)
         times = t.to(torch.float64)
         return times.view(1) if times.ndim == 0 else times

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .checkpoint import Contents, describe, differences, read, write
+from .checkpoint import Contents, as_file, describe, differences, read, write
 from .ctmc import State
 from .kernels import Stream, philox, uniform64
-from .kernels.checks import as_integer, as_number
+from .kernels.checks import as_integer, as_number, as_seed, expect
 from .mcmc import HeatBath
-from .models import as_seed
 from .networks import exact_convolutions
 from .objectives import FreeEnergy, physics_informed
 from .sampler import Sampler
@@ -160,6 +159,8 @@ class Trainer:
     """
 
     def __init__(self, sampler: Sampler, config: TrainingConfig | None = None) -> None:
+        expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
+        expect(config is None or isinstance(config, TrainingConfig), "config", "None or a TrainingConfig", config)
         if not isinstance(sampler.transport, nn.Module) or not any(True for _ in sampler.transport.parameters()):
             raise ValueError("the sampler's transport must be an nn.Module with parameters to be trained")
         self.sampler, self.config, transport = sampler, config or TrainingConfig(), sampler.transport
@@ -264,7 +265,7 @@ class Trainer:
             5
         """
         manifest, tensors = read(file)
-        name, training = Path(file).name, manifest.get("training")
+        name, training = as_file(file).name, manifest.get("training")
         if training is None:
             raise ValueError(f"{name} holds a sampler without the state of its training; give a file of Trainer.save")
 
