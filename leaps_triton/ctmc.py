@@ -99,7 +99,8 @@ def _as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
     except (TypeError, ValueError, RuntimeError):
         times = torch.zeros(1)
     ends = times.ndim == 1 and len(times) > 1 and times[0] == 0.0 and times[-1] == 1.0
-    expect(bool(ends) and bool((times.diff() > 0).all()), name, "an integer, or increasing times from 0 to 1", intervals)
+    rising = bool(ends) and bool((times.diff() > 0).all())
+    expect(rising, name, "an integer, or increasing times from 0 to 1", intervals)
     return times
 
 
