@@ -14,7 +14,8 @@ __all__ = ["Lattice"]
 
 def _as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
     try:
-        lengths = tuple(as_integer("shape", n, -(2**63)) for n in (shape if isinstance(shape, Iterable) else (shape,)))
+        axes = shape if isinstance(shape, Iterable) and not isinstance(shape, str | bytes) else (shape,)
+        lengths = tuple(as_integer("shape", n, -(2**63)) for n in axes)
     except (TypeError, ValueError):
         raise ValueError(f"shape must be a tuple of integers such as (16, 16), got {shown(shape)}") from None
     if not 1 <= len(lengths) <= 4:

@@ -296,7 +296,7 @@ class HollowConv(nn.Module):
 
     def forward(self, configurations: Tensor, conditions: _Conditions) -> Tensor:
         """``G``, ``(walkers, q-1, *shape)``."""
-        integers = isinstance(configurations, Tensor) and not configurations.dtype.is_floating_point
+        integers = isinstance(configurations, Tensor) and configurations.dtype in (torch.int8, torch.int32, torch.int64)
         expect(integers and configurations.ndim > 0, "configurations", "a tensor of integers", configurations)
         self._check_shape(configurations.shape[1:])
         if configurations.device.type != "cpu" or torch.is_grad_enabled():

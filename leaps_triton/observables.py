@@ -70,12 +70,12 @@ def _check(configurations: object, model: object) -> None:
     shape = ", ".join(map(str, lattice.shape))
     expect(fits, "configurations", f"a tensor of shape (walkers, {shape})", configurations)
     assert isinstance(configurations, Tensor)
-    integers = not configurations.dtype.is_floating_point and not configurations.dtype.is_complex
-    expect(integers and configurations.dtype != torch.bool, "configurations", "of integers", configurations)
+    kind = getattr(model, "dtype", torch.int8)
+    expect(configurations.dtype == kind, "configurations", f"a tensor of {kind}", configurations)
     # Values are read on a CPU alone: a GPU would have to wait.
-    if configurations.device.type == "cpu" and configurations.numel():
+    if configurations.device.type == "cpu" and configurations.numel() and not kind.is_floating_point:
         q, low, high = getattr(model, "q", 0), int(configurations.min()), int(configurations.max())
-        expect(0 <= low and high < q, "configurations", f"of values 0 to {q - 1}", f"{low} to {high}")
+        expect(low >= 0 and high < q, "configurations", f"of values 0 to {q - 1}", (low, high))
 
 
 def energy(configurations: Tensor, model: Model) -> Tensor:
@@ -112,7 +112,8 @@ def susceptibility(configurations: Tensor, model: Model) -> Tensor:
 
 def susceptibility_full(configurations: Tensor, model: Model) -> Tensor:
     """``βN m²``, whose mean is the susceptibility ``βN ⟨m²⟩`` of the symmetric phase, where ``⟨m⟩ = 0``."""
-    return model.beta * model.lattice.sites * magnetization_squared(configurations, model)
+    squared = magnetization_squared(configurations, model)
+    return model.beta * model.lattice.sites * squared
 
 
 def potts_order(configurations: Tensor, model: Model) -> Tensor:

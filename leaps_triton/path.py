@@ -153,7 +153,8 @@ class AnnealingPath:
 
     def log_density(self, configurations: Tensor, t: Tensor | float) -> Tensor:
         """``log ρ̃_t(x)``, float64 ``(walkers,)``."""
-        return -self.beta(t).to(configurations.device) * self.model.energy(configurations)
+        energy = self.model.energy(configurations)
+        return -self.beta(t).to(energy.device) * energy
 
     def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
         """``∂_t log ρ̃_t(x) = -(dβ_t/dt) H(x)`` from ``energy`` ``H(x)`` ``(walkers,)``, float64 ``(walkers,)``."""

@@ -107,7 +107,7 @@ class WeightedEnsemble:
         """
         expect(callable(observable), "observable", "a function of configurations and model", observable)
         values = observable(self.configurations, self.model)
-        function = function or getattr(observable, "function", None)
+        function = getattr(observable, "function", None) if function is None else function
         return weighted_estimate(values, self.log_weights, function, self.correlated)
 
 
