@@ -3,10 +3,23 @@
 import torch
 from torch import Tensor, nn
 
+from . import kernels
 from .path import AnnealingPath
-from .rates import Transport, evaluate
+from .rates import Transport, evaluate, examine, rates_of
 
-__all__ = ["FreeEnergy", "mean_square", "physics_informed", "residual"]
+__all__ = [
+    "LOSSES",
+    "FreeEnergy",
+    "increments",
+    "log_variance",
+    "mean_square",
+    "physics_informed",
+    "residual",
+    "squared_residual",
+]
+
+LOSSES = ("physics_informed", "log_variance", "squared_residual")
+"""Names of the losses that a :class:`~leaps_triton.Trainer` offers."""
 
 # Median of |r| over the standard deviation, of a normal law.
 _NORMAL_MEDIAN = 0.6744897501960817
@@ -124,3 +137,92 @@ def _spread(values: Tensor, baseline: Tensor | None, huber: float | None) -> Ten
         return mean_square(values - baseline.unsqueeze(1), huber)
     walkers = values.shape[1]
     return mean_square(values - values.mean(1, keepdim=True), huber) * (walkers / (walkers - 1))
+
+
+def increments(
+    path: AnnealingPath,
+    transport: Transport,
+    trajectories: Tensor,
+    t: Tensor,
+    floor: float,
+    reversible: str | None,
+) -> Tensor:
+    """What every step of tau-leaping adds to ``A`` along given paths, float64 ``(times, steps, walkers)``.
+
+    As :func:`~leaps_triton.ctmc.leap_increment`, with one evaluation for the step that ends at a configuration and the
+    one that begins there. Weights are exact at any step length, so nothing here is a limit of small steps.
+
+    Arguments
+        trajectories: ``(times, steps + 1, walkers, *shape)``, whoever chose them.
+        t: times of their points, increasing, float64 ``(times, steps + 1)``.
+        floor, reversible: as of :class:`~leaps_triton.TauLeap`.
+    """
+    times, points, walkers = trajectories.shape[:3]
+    when = t.unsqueeze(2).expand(times, points, walkers)
+    found = examine(path, transport, trajectories.flatten(0, 2), when.flatten())
+    duration = when.diff(dim=1).flatten()
+    before, after = (trajectories[:, part].flatten(0, 2) for part in (slice(None, -1), slice(1, None)))
+
+    def rates(backward: bool) -> Tensor:
+        each = rates_of(found, reversible, floor, backward).rates.unflatten(0, (times, points, walkers))
+        return each[:, 1:].flatten(0, 2) if backward else each[:, :-1].flatten(0, 2)
+
+    there = kernels.tau_leap_log_probability(before, after, rates(backward=False), duration)
+    back = kernels.tau_leap_log_probability(after, before, rates(backward=True), duration)
+    log_density = (-path.beta(when.flatten()) * found.energy).view(times, points, walkers)
+    return log_density.diff(dim=1) + (back - there).view(times, points - 1, walkers)
+
+
+def log_variance(
+    path: AnnealingPath,
+    transport: Transport,
+    trajectories: Tensor,
+    t: Tensor,
+    free_energy: Tensor | None = None,
+    huber: float | None = None,
+    floor: float = 0.3,
+    reversible: str | None = "barker",
+) -> Tensor:
+    """``Var[A]`` of given paths a unit of time: variance over walkers, mean over segments of the annealing path.
+
+    Zero means weights without variance, whatever the law of the paths. A constant added to ``A`` changes nothing.
+
+    Arguments
+        trajectories: ``(times, steps + 1, walkers, *shape)``, at least two walkers a segment; those of a segment need
+            not begin in one configuration.
+        t: times of their points, increasing, float64 ``(times, steps + 1)``.
+        free_energy: ``F_t`` at these times, whose difference stands for the mean of ``A``; None for the batch mean.
+        huber: as of :func:`mean_square`.
+        floor, reversible: as of :class:`~leaps_triton.TauLeap`.
+
+    References
+        Richter, Boustati, Nüsken, Ruiz, Akyildiz, *VarGrad*, arXiv:2010.10436 (2020), for the variance of log-weights
+        as a loss.
+    """
+    gained = increments(path, transport, trajectories, t, floor, reversible).sum(1)
+    expected = None if free_energy is None else free_energy[:, -1] - free_energy[:, 0]
+    duration = (t[:, -1] - t[:, 0]).sqrt().unsqueeze(1)
+    return _spread(gained / duration, None if expected is None else expected / duration.squeeze(1), huber)
+
+
+def squared_residual(
+    path: AnnealingPath,
+    transport: Transport,
+    trajectories: Tensor,
+    t: Tensor,
+    free_energy: Tensor | None = None,
+    huber: float | None = None,
+    floor: float = 0.3,
+    reversible: str | None = "barker",
+) -> Tensor:
+    """``E (a/h - c)²`` with ``a`` what one step of length ``h`` adds to ``A``: :func:`physics_informed` of exact steps.
+
+    ``c`` is ``(F_{t+h} - F_t)/h``, or the mean over the walkers of a step.
+
+    Arguments
+        as of :func:`log_variance`.
+    """
+    steps = t.diff(dim=1)
+    rate = increments(path, transport, trajectories, t, floor, reversible) / steps.unsqueeze(2)
+    expected = None if free_energy is None else (free_energy.diff(dim=1) / steps).flatten()
+    return _spread(rate.flatten(0, 1), expected, huber)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .checkpoint import Contents, as_file, describe, differences, read, write
-from .ctmc import State
-from .kernels import Stream, philox, uniform64
+from .ctmc import State, TauLeap
+from .kernels import Stream, philox, tau_leap_step, uniform64
 from .kernels.checks import as_integer, as_number, as_seed, expect
 from .mcmc import HeatBath
 from .networks import exact_convolutions
-from .objectives import FreeEnergy, physics_informed
+from .objectives import LOSSES, FreeEnergy, log_variance, physics_informed, squared_residual
+from .rates import evaluate
 from .sampler import Sampler
 
 __all__ = ["Trainer", "TrainingConfig", "TrainingDiverged", "TrainingHistory"]
@@ -48,6 +49,12 @@ class TrainingConfig:
         sweeps: heat-bath sweeps that refresh the configurations, at every boundary of a rollout and at every use.
         evaluate_every: steps between evaluations with exact weights on fresh seeds; 0 for none.
         evaluation_walkers: of each evaluation.
+        loss: ``"physics_informed"``, at single times; or, on exact steps of tau-leaping from the buffer on,
+            ``"squared_residual"`` of each step or ``"log_variance"`` of their sum. See
+            :mod:`~leaps_triton.objectives`.
+        leaps: steps of tau-leaping from 0 to 1, for the two.
+        segment: how many of them a walker of the batch makes; ``leaps`` for whole paths. Such a batch costs
+            ``segment + 1`` evaluations a walker, and as many without gradient.
         baseline: what residuals are measured from: ``"batch_mean"``, their mean at each time, or ``"learned"``, the
             derivative of a :class:`~leaps_triton.objectives.FreeEnergy` that is trained along.
         huber_steps: first steps that take Huber's loss in place of the square, so that single walkers with large
@@ -71,6 +78,9 @@ class TrainingConfig:
     sweeps: int = 1
     evaluate_every: int = 0
     evaluation_walkers: int = 1024
+    loss: str = "physics_informed"
+    leaps: int = 50
+    segment: int = 4
     baseline: str = "batch_mean"
     huber_steps: int = 0
     huber_delta: float = 2.0
@@ -80,7 +90,14 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         lowest = {"steps": 1, "times": 1, "walkers": 2, "warmup": 0, "buffer": 1, "rollout_every": 1, "rollout": 1}
-        lowest |= {"sweeps": 1, "evaluate_every": 0, "evaluation_walkers": 2, "huber_steps": 0}
+        lowest |= {
+            "sweeps": 1,
+            "evaluate_every": 0,
+            "evaluation_walkers": 2,
+            "huber_steps": 0,
+            "leaps": 1,
+            "segment": 1,
+        }
         checked: dict[str, float] = {name: as_integer(name, getattr(self, name), low) for name, low in lowest.items()}
         for name in ("learning_rate", "clip", "divergence", "huber_delta"):
             checked[name] = as_number(name, getattr(self, name), "a positive number", lambda x: 0.0 < x < math.inf)
@@ -91,8 +108,11 @@ class TrainingConfig:
             object.__setattr__(self, name, value)
         if self.rollout > self.buffer:
             raise ValueError(f"rollout must be at most the buffer of {self.buffer}, got {self.rollout}")
-        if self.baseline not in BASELINES:
-            raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {self.baseline!r}")
+        if self.segment > self.leaps:
+            raise ValueError(f"segment must be at most the {self.leaps} leaps of a path, got {self.segment}")
+        for name, names in (("loss", LOSSES), ("baseline", BASELINES)):
+            value = getattr(self, name)
+            expect(isinstance(value, str) and value in names, name, f"one of {', '.join(names)}", value)
 
 
 @dataclass
@@ -126,7 +146,7 @@ class TrainingDiverged(RuntimeError):
 
 
 class Trainer:
-    """Trains ``sampler.transport`` in place on :func:`~leaps_triton.objectives.physics_informed`.
+    """Trains ``sampler.transport`` in place on a loss of :mod:`leaps_triton.objectives`.
 
     The data are configurations of a replay buffer with one part for each interval of the sampler's integrator, filled
     by rollouts with heat-bath sweeps at the boundaries (the first rollout has sweeps only) and refreshed by sweeps at
@@ -337,7 +357,9 @@ class Trainer:
         config, device = self.config, self.sampler.device
         words = self._words(_TIMES, config.times)
         stratum = torch.arange(config.times, dtype=torch.float64)
-        t = (stratum + uniform64(words[0], words[1])) / config.times
+        # Segments end by 1; whole paths begin at 0, where sweeps draw from the start itself.
+        last = 1.0 if config.loss == "physics_informed" else 1.0 - config.segment / config.leaps
+        t = last * (stratum + uniform64(words[0], words[1])) / config.times
         interval = torch.bucketize(t, self.sampler.integrator.times[1:-1])
         word = self._words(_ROWS, config.times * config.walkers)[0]
         rows = (word * config.buffer >> 32).view(config.times, config.walkers)
@@ -364,9 +386,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         with exact_convolutions():
-            baseline = None if self.free_energy is None else self.free_energy.rate(t)
-            huber = self.config.huber_delta if self.step < self.config.huber_steps else None
-            loss = physics_informed(self.sampler.path, self.network, x, t, baseline, huber)
+            loss = self._loss(x, t)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
@@ -379,6 +399,33 @@ class Trainer:
         self.history.learning_rate.append(rate)
         self.step += 1
         return value
+
+    def _loss(self, x: Tensor, t: Tensor) -> Tensor:
+        path, config, integrator = self.sampler.path, self.config, self.sampler.integrator
+        huber = config.huber_delta if self.step < config.huber_steps else None
+        if config.loss == "physics_informed":
+            baseline = None if self.free_energy is None else self.free_energy.rate(t)
+            return physics_informed(path, self.network, x, t, baseline, huber)
+        # The floor that the sampler itself leaps with, if it does.
+        leap = integrator if isinstance(integrator, TauLeap) and integrator.exact else TauLeap()
+        grid = t.unsqueeze(1) + torch.arange(config.segment + 1, device=t.device) / config.leaps
+        trajectories = self._leap(x, grid, leap)
+        free_energy = None if self.free_energy is None else self.free_energy(grid)
+        loss = log_variance if config.loss == "log_variance" else squared_residual
+        return loss(path, self.network, trajectories, grid, free_energy, huber, leap.floor, leap.reversible)
+
+    @torch.no_grad()
+    def _leap(self, x: Tensor, grid: Tensor, leap: TauLeap) -> Tensor:
+        """``(times, steps + 1, walkers, *shape)``: walkers ``x`` and where the current rates take them."""
+        times, walkers = x.shape[:2]
+        index = torch.arange(times * walkers, device=x.device)
+        points = [x.flatten(0, 1)]
+        for count in range(self.config.segment):
+            here, there = (grid[:, i].repeat_interleave(walkers) for i in (count, count + 1))
+            rates = evaluate(self.sampler.path, self.network, points[-1], here, leap.reversible, leap.floor).rates
+            event = torch.full_like(index, self.step * self.config.segment + count)
+            points.append(tau_leap_step(points[-1], rates, there - here, index, event, self.config.seed).configurations)
+        return torch.stack([point.view_as(x) for point in points], dim=1)
 
     @torch.no_grad()
     def _follow(self) -> None:
