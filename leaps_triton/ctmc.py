@@ -100,7 +100,7 @@ def _as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
         times = torch.zeros(1)
     ends = times.ndim == 1 and len(times) > 1 and times[0] == 0.0 and times[-1] == 1.0
     rising = bool(ends) and bool((times.diff() > 0).all())
-    expect(rising, name, "an integer, or increasing times from 0 to 1", intervals)
+    expect(rising, name, "a number, or increasing times from 0 to 1", intervals)
     return times
 
 
@@ -229,8 +229,7 @@ class Jump(Integrator):
         self.times = _as_times(intervals, "intervals")
         if reversible is not None and reversible not in kernels.REVERSIBLE:
             raise ValueError(f"reversible must be None or one of {', '.join(kernels.REVERSIBLE)}, got {reversible!r}")
-        wanted = "finite and > 0, or reversible=None for no reversible rates"
-        self.scale = as_number("scale", scale, wanted, lambda value: 0.0 < value < math.inf)
+        self.scale = as_number("scale", scale, "finite and > 0", lambda value: 0.0 < value < math.inf)
         self.reversible = reversible
         self.max_events = None if max_events is None else as_integer("max_events", max_events, 1)
 

@@ -128,7 +128,7 @@ def _as_numbers(name: str, value: object, shape: tuple[int, ...], meaning: str) 
     """One finite number as ``()``, or a table of ``shape``, in float64."""
     if _is_number(value):
         return torch.tensor(
-            as_number(name, value, f"a finite number, or {meaning}", math.isfinite), dtype=torch.float64
+            as_number(name, value, f"finite: a number, or {meaning}", math.isfinite), dtype=torch.float64
         )
     return _as_table(name, value, shape, f"{meaning}, or one number")
 
@@ -146,7 +146,8 @@ def _as_spins(spins: object, q: int) -> Tensor:
         rows, *columns = torch.as_tensor(spins).shape
     except (TypeError, ValueError, RuntimeError):
         rows, columns = 0, []
-    expect(rows == q and len(columns) == 1, "spins", f"of shape ({q}, n), one vector a state", spins)
+    if rows != q or len(columns) != 1:
+        raise ValueError(f"spins must have shape ({q}, n), one vector a state, got {shown(spins)}")
     return _as_table("spins", spins, (q, *columns), "one vector a state")
 
 
@@ -480,7 +481,7 @@ class _Completed:
         if not isinstance(energy, Tensor) or energy.shape != (len(configurations),):
             raise ValueError(
                 f"energy(configurations) of {type(self.model).__name__} must have shape ({len(configurations)},), "
-                f"got {shown(energy)}"
+                f"got {tuple(energy.shape) if isinstance(energy, Tensor) else shown(energy)}"
             )
         return energy.to(torch.float64)
 

@@ -176,7 +176,7 @@ class HollowConv(nn.Module):
         super().__init__()
         has_lattice = isinstance(getattr(model, "lattice", None), Lattice) and hasattr(model, "q")
         expect(has_lattice, "model", "a model with lattice and q", model)
-        kernel_size = as_integer("kernel_size", kernel_size, 1)
+        kernel_size = as_integer("kernel_size", kernel_size, 0)
         expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
         channels, width = as_integer("channels", channels, 1), as_integer("width", width, 1)
         modes, seed = as_integer("modes", modes, 0), as_seed(seed)

@@ -105,7 +105,7 @@ class AnnealingPath:
     def _fraction(self, t: Tensor) -> Tensor:
         fraction = self.schedule(t)
         if not isinstance(fraction, Tensor) or fraction.shape != t.shape:
-            raise ValueError(f"schedule must map a tensor to one of its shape, got {shown(fraction)} for {shown(t)}")
+            raise ValueError(f"schedule must map a tensor to a tensor of its shape, got {shown(fraction)}")
         return fraction.to(torch.float64)
 
     def _times(self, t: Tensor | float) -> Tensor:

@@ -137,11 +137,11 @@ def ancestors(log_weights: Tensor, uniform: Tensor, scheme: str = "systematic") 
     real = isinstance(uniform, Tensor) and not uniform.is_complex()
     if not real or log_weights.ndim != 1 or uniform.shape != log_weights.shape:
         raise ValueError(
-            f"log_weights and uniform must be tensors of shape (walkers,), got {tuple(log_weights.shape)} and "
+            f"log_weights and uniform must both have shape (walkers,), got {tuple(log_weights.shape)} and "
             f"{shown(uniform)}"
         )
     uniform, n = uniform.double(), len(log_weights)
-    expect(bool(((uniform > 0.0) & (uniform < 1.0)).all()), "uniform", "in (0, 1)", uniform)
+    expect(bool(((uniform > 0.0) & (uniform <= 1.0)).all()), "uniform", "in (0, 1]", uniform.tolist()[:3])
     index = torch.arange(n, device=share.device)
     if scheme != "residual":
         return _invert(share, (index + (uniform if scheme == "stratified" else uniform[:1])) / n)
