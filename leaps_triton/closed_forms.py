@@ -172,7 +172,8 @@ def onsager_energy(beta: float, coupling: float = 1.0) -> float:
         >>> round(onsager_energy(beta=0.4407), 12)
         -1.414576622042
     """
-    return -float(coupling) * _onsager(beta, coupling, order=1)[0]
+    value, _ = _onsager(beta, coupling, order=1)
+    return -float(coupling) * value
 
 
 def onsager_specific_heat(beta: float, coupling: float = 1.0) -> float:

@@ -21,7 +21,7 @@ from .kernels.checks import as_integer, as_number, as_seed, expect, shown
 from .lattice import Lattice
 from .models import EnergyModel, Observable, PairModel, complete
 from .perfect import coupling_from_the_past
-from .transfer import NOT_A_PAIR_MODEL, transfer_derivative, transfer_obstacle, transfer_sample
+from .transfer import NOT_A_PAIR_MODEL, transfer_moments, transfer_obstacle, transfer_sample
 
 __all__ = [
     "Enumeration",
@@ -187,7 +187,7 @@ def log_z(model: EnergyModel) -> float:
     route = _route(model)
     if isinstance(route, _Kaufman):
         return route.constant + ising_log_z(route.shape, route.beta, route.coupling)
-    return enumerate_model(model).log_z if route == "enumeration" else transfer_derivative(cast(PairModel, model))
+    return enumerate_model(model).log_z if route == "enumeration" else transfer_moments(cast(PairModel, model)).log_z
 
 
 def energy(model: EnergyModel) -> float:
@@ -205,7 +205,7 @@ def energy(model: EnergyModel) -> float:
     if isinstance(route, _Kaufman):
         return route.energy + ising_energy(route.shape, route.beta, route.coupling)
     if route == "transfer":
-        return -transfer_derivative(cast(PairModel, model), 1) / sites
+        return transfer_moments(cast(PairModel, model), energies=True).energy / sites
     return float(expectation(model, lambda x, model: model.energy(x))) / sites
 
 
@@ -224,7 +224,7 @@ def specific_heat(model: EnergyModel) -> float:
     if isinstance(route, _Kaufman):
         return ising_specific_heat(route.shape, route.beta, route.coupling)
     if route == "transfer":
-        return model.beta**2 * transfer_derivative(cast(PairModel, model), 2) / sites
+        return model.beta**2 * transfer_moments(cast(PairModel, model), energies=True).variance / sites
     mean = energy(model) * sites
     return model.beta**2 * float(expectation(model, lambda x, model: (model.energy(x) - mean) ** 2)) / sites
 

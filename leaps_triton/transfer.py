@@ -12,7 +12,8 @@ fit a cache.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ from .kernels import Stream, philox, uniform64
 from .lattice import Lattice
 from .models import PairModel
 
-__all__ = ["NOT_A_PAIR_MODEL", "transfer_derivative", "transfer_obstacle", "transfer_sample"]
+__all__ = ["NOT_A_PAIR_MODEL", "Moments", "transfer_moments", "transfer_obstacle", "transfer_sample"]
 
 NOT_A_PAIR_MODEL = "the model is not a PairModel"
 
@@ -86,32 +87,35 @@ def transfer_obstacle(model: object, keep: bool = False) -> str:
     return ""
 
 
-def transfer_derivative(model: PairModel, order: int = 0) -> float:
-    """``log Z``, or its derivative of that order by β, by forward differentiation: ``-⟨H⟩``, ``var H``.
+class Moments(NamedTuple):
+    """What the transfer matrix says of a model."""
+
+    log_z: float
+    energy: float
+    """``⟨H⟩``, not per site; NaN unless asked for"""
+    variance: float
+    """``⟨H²⟩ - ⟨H⟩²``; NaN unless asked for"""
+
+
+@torch.no_grad()
+def transfer_moments(model: PairModel, energies: bool = False) -> Moments:
+    """``log Z``, and the mean and variance of ``H``.
+
+    With every message go the mean and the variance of the energy beyond the frontier. A factor adds to the mean, and
+    summing out a site follows the laws of total mean and total variance: nothing cancels.
 
     Arguments
         model: one without :func:`transfer_obstacle`.
-        order: 0, 1 or 2.
+        energies: whether mean and variance are wanted; they take about ten times as long.
     """
     layers = _cut(model)
-    linear = _is_linear(layers, model.beta)
-
-    def value(beta: Tensor) -> Tensor:
-        return torch.logsumexp(_first_layer(layers, beta, linear), dim=0)
-
-    derivative: Callable[[Tensor], Tensor] = value
-    for _ in range(order):
-        derivative = _differentiated(derivative)
-    with torch.no_grad():
-        return float(derivative(torch.tensor(model.beta, dtype=torch.float64)))
-
-
-def _differentiated(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    def derivative(x: Tensor) -> Tensor:
-        tangent: Tensor = torch.func.jvp(function, (x,), (torch.ones_like(x),))[1]
-        return tangent
-
-    return derivative
+    log_weights, mean, variance = _first_layer(layers, model.beta, _is_linear(layers, model.beta), energies)
+    log_z = float(torch.logsumexp(log_weights, dim=0))
+    if not energies:
+        return Moments(log_z, math.nan, math.nan)
+    law = torch.softmax(log_weights, dim=0)
+    total = law @ mean
+    return Moments(log_z, -float(total), float(law @ (variance + (mean - total) ** 2)))
 
 
 def _cut(model: PairModel) -> _Layers:
@@ -144,74 +148,118 @@ def _is_linear(layers: _Layers, beta: float) -> bool:
     return reach * float(bonds) < _SPREAD
 
 
-def _site_weight(layers: _Layers, beta: Tensor, layer: int, site: int, start: int) -> Tensor:
-    """``log D`` of one site over the states of its layer, ``(q**M,)``, sites in the order ``start, start + 1, …``."""
+def _site_terms(layers: _Layers, layer: int, site: int, start: int) -> Tensor:
+    """``log D / β`` of a site over the states of its layer, ``(q**M,)``, sites in the order ``start, start + 1, …``."""
     width, q = layers.field.shape[1:]
 
     def on(axes: tuple[int, ...], table: Tensor) -> Tensor:
         places = [(a - start) % width for a in axes]
         if places != sorted(places):
             table, places = table.T, sorted(places)
-        sizes = [q if place in places else 1 for place in range(width)]
-        return table.reshape(sizes)
+        return table.reshape([q if place in places else 1 for place in range(width)])
 
     total = on((site,), layers.field[layer, site])
     for i, j, coupling in layers.within:
         if max(i, j) == site:
             total = total + on((i, j), coupling[layer] * layers.bond_table)
-    return (beta * total).expand([q] * width).reshape(-1)
+    return total.expand([q] * width).reshape(-1)
+
+
+class _Message(NamedTuple):
+    """Of the sites beyond a frontier, for all its states; ``(batch, q**M)``."""
+
+    layer: int
+    site: int
+    weight: Tensor
+    """``B / e^scale``, or its logarithm"""
+    scale: Tensor
+    """``(batch,)``"""
+    mean: Tensor | None
+    """Of ``-H`` of those sites"""
+    variance: Tensor | None
 
 
 def _backwards(
-    layers: _Layers, beta: Tensor, first: Tensor | None, linear: bool
-) -> Iterator[tuple[int, int, Tensor, Tensor]]:
-    """Messages from the last site to the second layer, each with its layer, its site and the logarithm of its scale.
+    layers: _Layers, beta: float, first: Tensor | None, linear: bool, energies: bool = False
+) -> Iterator[_Message]:
+    """Messages from the last site to the second layer; last, as of layer 0, the one for the first layer.
 
-    ``(batch, q**M)``, a row for each state ``first (batch,)`` of the first layer of a ring, else one row. With a site
-    comes the message before it is summed out, sites in the order ``c + 1, …, M - 1, 0, …, c``; last, as of layer 0, the
-    one for the first layer.
+    A row for each state ``first (batch,)`` of the first layer of a ring, else one row. With a site comes the message
+    before it is summed out, sites in the order ``c + 1, …, M - 1, 0, …, c``.
     """
     length, width, q = layers.field.shape
-    message = torch.zeros(1, 1, dtype=torch.float64)
-    if layers.ring and first is not None:
-        message = message.expand(len(first), 1)
+    terms = torch.zeros(1, layers.states, dtype=torch.float64)
+    if first is not None:
+        terms = terms.new_zeros(len(first), 1)
         for site in range(width):
             digit = first // q ** (width - 1 - site) % q
-            bond = beta * layers.along[-1, site] * layers.bond_table[:, digit].T
-            message = (message.unsqueeze(2) + bond.unsqueeze(1)).flatten(1)
-    else:
-        message = message.expand(1, layers.states)
-    scale = torch.zeros(len(message), dtype=torch.float64)
-    if linear:
-        scale = message.amax(1)
-        message = torch.exp(message - scale.unsqueeze(1))
+            terms = (
+                terms.unsqueeze(2) + (layers.along[-1, site] * layers.bond_table[:, digit].T).unsqueeze(1)
+            ).flatten(1)
+    scale = beta * terms.amax(1) if beta > 0 else beta * terms.amin(1)
+    weight = beta * terms - scale.unsqueeze(1)
+    weight = weight.exp() if linear else weight
+    message = _Message(length, 0, weight, scale, *((terms, torch.zeros_like(terms)) if energies else (None, None)))
     for layer, site in itertools.product(range(length - 1, 0, -1), range(width - 1, -1, -1)):
-        yield layer, site, message, scale
-        weight = _site_weight(layers, beta, layer, site, site + 1)
-        bond = beta * layers.along[layer - 1, site] * layers.bond_table
+        message = message._replace(layer=layer, site=site)
+        yield message
+        own = _site_terms(layers, layer, site, site + 1)
+        message = _summed_out(message, own, layers.along[layer - 1, site] * layers.bond_table, beta, linear)
+    yield message._replace(layer=0)
+
+
+def _summed_out(message: _Message, own: Tensor, bond: Tensor, beta: float, linear: bool) -> _Message:
+    """``B'``, with the site behind in the place of the first axis; ``own`` and ``bond`` are ``-H`` of the factors."""
+    q, shape = len(bond), (len(message.weight), -1, len(bond))
+    own_top, bond_top = (beta * own).max(), (beta * bond).max()
+    own_factor, bond_factor = beta * own - own_top, beta * bond - bond_top
+    if linear:
+        joint = (message.weight * own_factor.exp()).view(shape)
+        weight = torch.stack([joint @ row for row in bond_factor.exp()], dim=1).flatten(1)
+        peak = weight.amax(1)
+        weight, log_peak = weight / peak.unsqueeze(1), peak.log()
+    else:
+        joint = (message.weight + own_factor).view(shape)
+        weight = torch.stack([torch.logsumexp(joint + row, dim=2) for row in bond_factor], dim=1).flatten(1)
+        log_peak = weight.amax(1)
+        weight = weight - log_peak.unsqueeze(1)
+    scale = message.scale + own_top + bond_top + log_peak
+    if message.mean is None or message.variance is None:
+        return message._replace(weight=weight, scale=scale)
+    before, spread = (message.mean + own).view(shape), message.variance.view(shape)
+    means, variances = [], []
+    for a in range(q):
         if linear:
-            top = weight.max() + bond.max()
-            message = (message * torch.exp(weight - weight.max())).view(len(message), -1, q)
-            message = torch.stack([message @ row for row in torch.exp(bond - bond.max())], dim=1).flatten(1)
-            peak = message.amax(1)
-            message, scale = message / peak.unsqueeze(1), scale + top + torch.log(peak)
+            law = joint * bond_factor[a].exp()
+            law = law / law.sum(2, keepdim=True)
         else:
-            message = (message + weight).view(len(message), -1, q)
-            message = torch.stack([torch.logsumexp(message + row, dim=2) for row in bond], dim=1).flatten(1)
-    yield 0, 0, message, scale
+            law = torch.softmax(joint + bond_factor[a], dim=2)
+        value = before + bond[a]
+        mean = (law * value).sum(2, keepdim=True)
+        means.append(mean.squeeze(2))
+        variances.append((law * (spread + (value - mean) ** 2)).sum(2))
+    mean, variance = torch.stack(means, dim=1).flatten(1), torch.stack(variances, dim=1).flatten(1)
+    return message._replace(weight=weight, scale=scale, mean=mean, variance=variance)
 
 
-def _first_layer(layers: _Layers, beta: Tensor, linear: bool) -> Tensor:
-    """Log-weight of every state of the first layer, all other sites summed out, float64 ``(q**M,)``."""
+def _first_layer(layers: _Layers, beta: float, linear: bool, energies: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-weight of every state of the first layer, all other sites summed out; mean and variance of ``-H`` given it.
+
+    float64 ``(q**M,)`` each; the last two are empty unless ``energies``.
+    """
     width, states = layers.field.shape[1], layers.states
-    own = torch.stack([_site_weight(layers, beta, 0, site, 0) for site in range(width)]).sum(0)
-    parts = []
-    for first in torch.arange(states).split(max(1, _BATCH // states)) if layers.ring else (torch.zeros(1),):
-        for _, _, message, scale in _backwards(layers, beta, first, linear):
-            last, log_scale = message, scale
-        ends = last.gather(1, first.unsqueeze(1)).squeeze(1) if layers.ring else last[0]
-        parts.append((torch.log(ends) if linear else ends) + log_scale)
-    return own + torch.cat(parts)
+    own = torch.stack([_site_terms(layers, 0, site, 0) for site in range(width)]).sum(0)
+    batches = torch.arange(states).split(max(1, _BATCH // states)) if layers.ring else (None,)
+    parts: list[tuple[Tensor, ...]] = []
+    for first in batches:
+        for message in _backwards(layers, beta, first, linear, energies):
+            last = message
+        columns = [last.weight] + [c for c in (last.mean, last.variance) if c is not None]
+        ends = [c[0] if first is None else c.gather(1, first.unsqueeze(1)).squeeze(1) for c in columns]
+        parts.append((last.scale + (ends[0].log() if linear else ends[0]), *ends[1:]))
+    log_weights, *moments = (torch.cat(column) for column in zip(*parts, strict=True))
+    mean, variance = moments if energies else (torch.empty(0), torch.empty(0))
+    return log_weights + beta * own, (mean + own if energies else mean), variance
 
 
 @torch.no_grad()
@@ -226,12 +274,12 @@ def transfer_sample(model: PairModel, n: int, seed: int) -> Tensor:
     Returns
         int8 ``(n, *shape)``.
     """
-    layers, beta = _cut(model), torch.tensor(model.beta, dtype=torch.float64)
-    linear = _is_linear(layers, model.beta)
+    layers, beta = _cut(model), model.beta
+    linear = _is_linear(layers, beta)
     length, width, q = layers.field.shape
     words = philox(seed, Stream.EXACT, torch.arange(length * width).unsqueeze(1), 0, 0, torch.arange(n))
     uniform = uniform64(words[0], words[1])
-    law = torch.softmax(_first_layer(layers, beta, linear), dim=0).cumsum(0)
+    law = torch.softmax(_first_layer(layers, beta, linear)[0], dim=0).cumsum(0)
     first = torch.searchsorted(law / law[-1], uniform[0]).clamp(max=layers.states - 1)
     flat = torch.empty(n, length, width, dtype=torch.int8)
     for site in range(width):
@@ -243,14 +291,14 @@ def transfer_sample(model: PairModel, n: int, seed: int) -> Tensor:
     for group in torch.arange(len(starts)).split(max(1, _KEPT // 8 // (length * width * layers.states))):
         members = ((message_of >= group[0]) & (message_of <= group[-1])).nonzero().squeeze(1)
         frontier, row = first[members], message_of[members] - group[0]
-        messages = [(t, c, m) for t, c, m, _ in _backwards(layers, beta, starts[group], linear) if t > 0]
-        for layer, site, message in reversed(messages):
+        *messages, _ = _backwards(layers, beta, starts[group] if layers.ring else None, linear)
+        for layer, site, message, *_ in reversed(messages):
             behind, rest = frontier // q ** (width - 1), frontier % q ** (width - 1)
             entries = rest.unsqueeze(1) * q + torch.arange(q)
             ahead = message[row.unsqueeze(1), entries]
-            bond = beta * layers.along[layer - 1, site] * layers.bond_table[behind]
-            weight = _site_weight(layers, beta, layer, site, site + 1)[entries] + bond
-            thresholds = torch.softmax(weight + (torch.log(ahead) if linear else ahead), dim=1).cumsum(1)[:, :-1]
+            bond = layers.along[layer - 1, site] * layers.bond_table[behind]
+            weight = beta * (_site_terms(layers, layer, site, site + 1)[entries] + bond)
+            thresholds = torch.softmax(weight + (ahead.log() if linear else ahead), dim=1).cumsum(1)[:, :-1]
             state = (thresholds <= uniform[layer * width + site, members].unsqueeze(1)).sum(1)
             frontier = rest * q + state
             flat[members, layer, site] = state.to(torch.int8)
