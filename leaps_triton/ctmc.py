@@ -322,8 +322,9 @@ class TauLeap(Integrator):
     The evaluation for the way back is the next step's own: ``N`` steps take ``N + 1`` evaluations of the network, and
     ``2 N`` where an mcmc kernel moves the walkers between them.
 
-    The floor keeps every way back open. Without it weights are wrong by the mass of all that cannot be undone, and with
-    a tiny one they are right in the mean and wrong in any run, so it should matter: 0.1 to 1.
+    The floor opens every move, forth and back. A way back that begins where no way forth leads is mass that the weights
+    miss, and a step without a way back has weight 0. A tiny floor is right in the mean and wrong in any run: it should
+    matter, 0.1 to 1.
 
     With ``weights="euler"``, those of the paper: ``A += h ξ_t(x)``, ``ξ_t = ∂_t log ρ̃_t + κ_t``, without a floor. They
     are **biased**, by ``O(h)``, and no ESS shows it.
@@ -521,6 +522,8 @@ def leap_increment(
     duration = (later - earlier).expand(len(configurations))
     if not bool((duration > 0).all()):
         raise ValueError(f"t_next must lie after t, got t = {t} and t_next = {t_next}")
+    if after.shape != configurations.shape:
+        raise ValueError(f"after must have shape {tuple(configurations.shape)}, got {tuple(after.shape)}")
     there = rates_of(examine(path, transport, configurations, earlier), reversible, floor)
     back = rates_of(examine(path, transport, after, later), reversible, floor, backward=True)
     density = path.beta(earlier) * there.energy - path.beta(later) * back.energy
