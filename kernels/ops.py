@@ -16,6 +16,7 @@ __all__ = [
     "heat_bath_sweeps",
     "jump_step",
     "local_energy",
+    "metropolis_sweeps",
     "proposal_rates",
     "proposal_rates_gradient",
 ]
@@ -154,55 +155,47 @@ def _(
     return after, torch.empty_like(log_weights), torch.empty_like(remaining), torch.empty_like(walkers)
 
 
-@custom_op("leaps_triton::heat_bath_sweeps", mutates_args=())
-def heat_bath_sweeps(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    beta: Tensor,
-    periodic: Sequence[bool],
-    colours: Tensor,
-    num_colours: int,
-    walkers: Tensor,
-    first_sweep: int,
-    sweeps: int,
-    seed: int,
-) -> Tensor:
-    """See :func:`leaps_triton.kernels.heat_bath_sweeps`."""
-    # The result of an op may not be its input, as it would be after no sweep at all.
-    return reference.heat_bath_sweeps(
-        configurations.clone(),
-        coupling,
-        bond_table,
-        site_table,
-        beta,
-        periodic,
-        colours,
-        num_colours,
-        walkers,
-        first_sweep,
-        sweeps,
-        seed,
-    )
+def _sweeps(name: str, twin: Callable[..., Tensor]) -> Any:
+    @custom_op(f"leaps_triton::{name}", mutates_args=())
+    def op(
+        configurations: Tensor,
+        coupling: Tensor,
+        bond_table: Tensor,
+        site_table: Tensor,
+        beta: Tensor,
+        periodic: Sequence[bool],
+        colours: Tensor,
+        num_colours: int,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+    ) -> Tensor:
+        # The result of an op may not be its input, as it would be after no sweep at all.
+        return twin(
+            configurations.clone(),
+            coupling,
+            bond_table,
+            site_table,
+            beta,
+            periodic,
+            colours,
+            num_colours,
+            walkers,
+            first_sweep,
+            sweeps,
+            seed,
+        )
+
+    op.register_fake(lambda configurations, *rest: configurations.new_empty(configurations.shape))
+    return op
 
 
-@heat_bath_sweeps.register_fake
-def _(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    beta: Tensor,
-    periodic: Sequence[bool],
-    colours: Tensor,
-    num_colours: int,
-    walkers: Tensor,
-    first_sweep: int,
-    sweeps: int,
-    seed: int,
-) -> Tensor:
-    return configurations.new_empty(configurations.shape)
+heat_bath_sweeps = _sweeps("heat_bath_sweeps", reference.heat_bath_sweeps)
+"""See :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+
+metropolis_sweeps = _sweeps("metropolis_sweeps", reference.metropolis_sweeps)
+"""See :func:`leaps_triton.kernels.metropolis_sweeps`."""
 
 
 def _register() -> str | None:
@@ -217,6 +210,7 @@ def _register() -> str | None:
     from .rates import proposal_rates as rates_kernel
     from .rates import proposal_rates_gradient as gradient_kernel
     from .sweeps import heat_bath_sweeps as heat_bath_kernel
+    from .sweeps import metropolis_sweeps as metropolis_kernel
 
     launchers: list[tuple[Any, Callable[..., Any]]] = [
         (energy, energy_kernel),
@@ -225,6 +219,7 @@ def _register() -> str | None:
         (proposal_rates_gradient, gradient_kernel),
         (jump_step, jump_step_kernel),
         (heat_bath_sweeps, heat_bath_kernel),
+        (metropolis_sweeps, metropolis_kernel),
     ]
     for op, launcher in launchers:
         op.register_kernel("cuda", launcher)
