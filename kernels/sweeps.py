@@ -15,7 +15,7 @@ from .variants import KINDS, Variant, block_size, kind_of, launch, padded, perio
 __all__ = ["VARIANTS", "heat_bath_sweeps", "metropolis_sweeps"]
 
 BLOCKS = {"binary uniform": (256, 1024), "binary": (256, 1024), "general": (256, 512)}
-"""Sites of one program, by kind of model: one or two a thread, as many as fit the registers. A lattice that fits the largest
+"""Sites of one program, by kind of model: one or two a thread. A lattice that fits the largest
 is swept in one launch, a larger one tile by tile, with one launch a colour. Both give the same configurations."""
 
 OPS = {"heat_bath": False, "metropolis": True}

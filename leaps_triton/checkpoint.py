@@ -92,6 +92,7 @@ def describe(sampler: Sampler) -> Contents:
             "reversible": integrator.reversible,
             "scale": integrator.scale,
             "max_events": integrator.max_events,
+            "domain": list(integrator.domain) if isinstance(integrator.domain, tuple) else integrator.domain,
         },
         "mcmc": None if mcmc is None else {"class": type(mcmc).__name__, "sweeps": mcmc.sweeps},
         "resampling": {"below": sampler.resample_below, "scheme": sampler.resampling},
@@ -146,7 +147,7 @@ def _parts(
         state = {name.removeprefix("network."): v for name, v in tensors.items() if name.startswith("network.")}
         network.to(next(iter(state.values())).dtype).load_state_dict(state)
     settings = {name: manifest["integrator"][name] for name in ("reversible", "scale", "max_events")}
-    integrator = Jump(tensors["integrator.times"].tolist(), **settings)
+    integrator = Jump(tensors["integrator.times"].tolist(), domain=manifest["integrator"].get("domain"), **settings)
     kernel = manifest["mcmc"]
     mcmc = None if kernel is None else _KERNELS[kernel["class"]](kernel["sweeps"])
     return AnnealingPath(model), network, integrator, mcmc

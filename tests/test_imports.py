@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
+    "lattice", "models", "path", "networks", "rates", "domains", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
     "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance",
     "kernels",
 )  # fmt: skip
@@ -51,7 +51,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "models": ("lattice",),
     "path": ("models",),
     "rates": ("path",),
-    "ctmc": ("rates",),
+    "domains": ("rates",),
+    "ctmc": ("domains",),
     "mcmc": ("path",),
     "networks": ("lattice",),
     "weights": ("kernels",),
