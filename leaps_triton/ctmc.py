@@ -25,13 +25,13 @@ class JumpState(NamedTuple):
     interval: Tensor
     """Index of the interval each walker is in, int64 ``(walkers,)``; -1 at ``t = 0``, ``intervals`` at ``t = 1``"""
     remaining: Tensor
-    """Time left in that interval, float64 ``(walkers,)``; 0 at its end. With domains all of it, until all are through"""
+    """Time left in that interval, float64 ``(walkers,)``; 0 at its end. All of it until all domains are through"""
     walkers: Tensor
     """Global indices, int64 ``(walkers,)``"""
     events: Tensor
     """Evaluations so far, int64 ``(walkers,)``: the Philox event counter"""
     clocks: Tensor
-    """Time left to each domain, float64 ``(walkers, domains)``; 0 where none has begun. ``(walkers, 0)`` without domains"""
+    """Time left to each domain in that interval, float64 ``(walkers, domains)``; 0 before the first step in it"""
 
 
 class JumpInfo(NamedTuple):
@@ -241,7 +241,8 @@ class Jump:
         if self.max_events is None and self.reversible is not None:
             limit += int(2.0 * self.scale * info.rates.rates.shape[1] * sites)
         # Each evaluation uses a number of the 32-bit event counter for every domain of a class.
-        limit = min(limit, 2**32 // domains - 1)
+        counters = 2**32 // domains - 1
+        limit = min(limit, counters)
         many = state.events > limit
         if not bool((bad | many).any()):
             return
@@ -254,7 +255,8 @@ class Jump:
                 f"{where}: exit rate {rate:g} and corrector {corrector:g} must be finite; the network's output there "
                 f"is too large or not a number (train longer, or with a smaller learning_rate)"
             )
+        remedy = "take larger domains" if limit == counters else "raise Jump(max_events=)"
         raise RuntimeError(
             f"{where} has needed more than max_events = {limit} evaluations, exit rate {rate:g}; its rates are too "
-            f"large for this lattice (train longer), or raise Jump(max_events=)"
+            f"large for this lattice (train longer), or {remedy}"
         )

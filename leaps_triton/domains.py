@@ -46,10 +46,12 @@ def as_domain(domain: int | Sequence[int] | None) -> int | tuple[int, ...] | Non
     Raises
         ValueError: lengths that are no positive integers.
     """
-    lengths = (domain,) if domain is None or isinstance(domain, int) else tuple(domain)
-    if not lengths or (domain is not None and any(not isinstance(n, int) or n < 1 for n in lengths)):
+    if domain is None:
+        return None
+    lengths = domain if isinstance(domain, list | tuple) else (domain,)
+    if not lengths or any(not isinstance(n, int) or n < 1 for n in lengths):
         raise ValueError(f"domain must be None, a positive integer, or one for each direction, got {domain!r}")
-    return lengths if isinstance(domain, Sequence) else domain
+    return tuple(lengths) if isinstance(domain, list | tuple) else lengths[0]
 
 
 def _edges(shape: Sequence[int], domain: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -118,8 +120,9 @@ def reach_of(path: AnnealingPath, transport: Transport | None) -> int:
     """
     model: Any = path.model
     parts: list[Any] = [getattr(model, "model", model), *([] if transport is None else [transport])]
-    reaches = [getattr(part, "reach", None) for part in parts]
-    for part, reach in zip(parts, reaches, strict=True):
+    farthest = 0
+    for part in parts:
+        reach = getattr(part, "reach", None)
         if not isinstance(reach, int) or reach < 0:
             raise ValueError(
                 f"Jump(domain=) moves domains that must not read one another, but {type(part).__name__}.reach is "
@@ -127,7 +130,8 @@ def reach_of(path: AnnealingPath, transport: Transport | None) -> int:
                 f"which a network with features of the whole lattice does not have: build "
                 f"HollowConv(global_features=False)"
             )
-    return max(reaches)
+        farthest = max(farthest, reach)
+    return farthest
 
 
 def _of(values: Tensor, sites: Tensor, domains: int) -> Tensor:

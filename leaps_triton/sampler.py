@@ -175,7 +175,8 @@ class Sampler:
         self.resample_below, self.resampling = resample_below, resampling
         self.block = block or min(1024, max(64, 2**18 // path.model.lattice.sites))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.integrator.domains(path, transport, self.device)
+        if isinstance(self.integrator, Jump):
+            self.integrator.domains(path, transport, self.device)
         if isinstance(transport, nn.Module):
             transport.to(self.device)
 
