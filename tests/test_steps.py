@@ -36,16 +36,20 @@ def _step_jump(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, Any]
     return lt.Jump(2).step(state, path, random_network(path.model, scale=8.0), seed)
 
 
-DOMAINS = lt.Jump(2, "barker", 20.0, domain=1)
+def _domains(path: lt.AnnealingPath) -> lt.Jump:
+    """Columns of sites, or sites on a line."""
+    first, *others = path.model.lattice.shape
+    return lt.Jump(2, "barker", 3.0, domain=(first, *[1 for _ in others]) if others else 1)
 
 
 def _init_domains(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
-    return DOMAINS.enter(DOMAINS.init(x, walkers), path)[0]
+    jump = _domains(path)
+    return jump.enter(jump.init(x, walkers), path)[0]
 
 
 @torch.no_grad()
 def _step_domains(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, Any]:
-    return DOMAINS.step(state, path, local_network(path.model, scale=8.0), seed)
+    return _domains(path).step(state, path, local_network(path.model), seed)
 
 
 KERNELS = {
