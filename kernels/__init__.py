@@ -221,8 +221,9 @@ def jump_step(
 
     Holding time ``T ~ Exp(R)``, ``R = Σ rates``; ``s = min(T, remaining)``; ``A += s κ``. If ``T`` ended first, the
     move ``m`` is made with probability ``rates_m / R``; otherwise the walker stands at the boundary of its interval,
-    ``remaining`` is 0 and ``T`` is discarded. A walker with ``remaining`` 0 is left as it is. A walker whose exit rate
-    or corrector is not finite stays where it is and its ``A`` turns NaN, so that the caller can report it.
+    ``remaining`` is 0 and ``T`` is discarded. A walker with ``remaining`` 0 is left as it is, whatever its
+    rates. Any other whose exit rate or corrector is not finite stays where it is and its ``A`` turns NaN, so that the
+    caller can report it.
 
     Arguments
         configurations: ``(walkers, *shape)``.
@@ -404,7 +405,7 @@ def metropolis_sweeps(
     _check_sweeps(
         configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
     )
-    return reference.metropolis_sweeps(
+    return ops.metropolis_sweeps(
         configurations,
         coupling,
         bond_table,
