@@ -82,8 +82,8 @@ def jump_step_kernel(
         b_x = tl.load(p_x + o_site, mask=m_site, other=0)
         b_x = tl.where(o_site == changed, after.to(tl.int8), b_x)
         tl.store(p_x_after + o_site, b_x, mask=m_site)
-    log_weight = tl.load(p_log_weights + i_walker) + elapsed * corrector
-    tl.store(p_log_weights_after + i_walker, tl.where(finite, log_weight, float("nan")))
+    gain = tl.where(remaining == 0.0, 0.0, tl.where(finite, elapsed * corrector, float("nan")))
+    tl.store(p_log_weights_after + i_walker, tl.load(p_log_weights + i_walker) + gain)
     tl.store(p_remaining_after + i_walker, tl.where(finite, remaining - elapsed, remaining))
     tl.store(p_move + i_walker, tl.where(jumps, move, -1).to(tl.int64))
 

@@ -16,6 +16,7 @@ __all__ = [
     "heat_bath_sweeps",
     "jump_step",
     "local_energy",
+    "metropolis_sweeps",
     "proposal_rates",
     "proposal_rates_gradient",
     "tau_leap_log_probability",
@@ -209,55 +210,47 @@ def _differentiate_leap(ctx: Any, to_log_probability: Tensor) -> tuple[Tensor | 
 tau_leap_log_probability.register_autograd(_differentiate_leap, setup_context=_save_leap)
 
 
-@custom_op("leaps_triton::heat_bath_sweeps", mutates_args=())
-def heat_bath_sweeps(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    beta: Tensor,
-    periodic: Sequence[bool],
-    colours: Tensor,
-    num_colours: int,
-    walkers: Tensor,
-    first_sweep: int,
-    sweeps: int,
-    seed: int,
-) -> Tensor:
-    """See :func:`leaps_triton.kernels.heat_bath_sweeps`."""
-    # The result of an op may not be its input, as it would be after no sweep at all.
-    return reference.heat_bath_sweeps(
-        configurations.clone(),
-        coupling,
-        bond_table,
-        site_table,
-        beta,
-        periodic,
-        colours,
-        num_colours,
-        walkers,
-        first_sweep,
-        sweeps,
-        seed,
-    )
+def _sweeps(name: str, twin: Callable[..., Tensor]) -> Any:
+    @custom_op(f"leaps_triton::{name}", mutates_args=())
+    def op(
+        configurations: Tensor,
+        coupling: Tensor,
+        bond_table: Tensor,
+        site_table: Tensor,
+        beta: Tensor,
+        periodic: Sequence[bool],
+        colours: Tensor,
+        num_colours: int,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+    ) -> Tensor:
+        # The result of an op may not be its input, as it would be after no sweep at all.
+        return twin(
+            configurations.clone(),
+            coupling,
+            bond_table,
+            site_table,
+            beta,
+            periodic,
+            colours,
+            num_colours,
+            walkers,
+            first_sweep,
+            sweeps,
+            seed,
+        )
+
+    op.register_fake(lambda configurations, *rest: configurations.new_empty(configurations.shape))
+    return op
 
 
-@heat_bath_sweeps.register_fake
-def _(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    beta: Tensor,
-    periodic: Sequence[bool],
-    colours: Tensor,
-    num_colours: int,
-    walkers: Tensor,
-    first_sweep: int,
-    sweeps: int,
-    seed: int,
-) -> Tensor:
-    return configurations.new_empty(configurations.shape)
+heat_bath_sweeps = _sweeps("heat_bath_sweeps", reference.heat_bath_sweeps)
+"""See :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+
+metropolis_sweeps = _sweeps("metropolis_sweeps", reference.metropolis_sweeps)
+"""See :func:`leaps_triton.kernels.metropolis_sweeps`."""
 
 
 def _register() -> str | None:
@@ -275,6 +268,7 @@ def _register() -> str | None:
     from .tau_leap import tau_leap_log_probability as leap_probability_kernel
     from .tau_leap import tau_leap_log_probability_gradient as leap_gradient_kernel
     from .tau_leap import tau_leap_step as leap_kernel
+    from .sweeps import metropolis_sweeps as metropolis_kernel
 
     launchers: list[tuple[Any, Callable[..., Any]]] = [
         (energy, energy_kernel),
@@ -286,6 +280,7 @@ def _register() -> str | None:
         (tau_leap_step, leap_kernel),
         (tau_leap_log_probability, leap_probability_kernel),
         (tau_leap_log_probability_gradient, leap_gradient_kernel),
+        (metropolis_sweeps, metropolis_kernel),
     ]
     for op, launcher in launchers:
         op.register_kernel("cuda", launcher)

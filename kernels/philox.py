@@ -20,6 +20,7 @@ class Stream(IntEnum):
     |----------|----------------|-----------------|------|--------------|-------------------------------------------|
     | START    | site // 4      | 0               | 0    | walker       | word ``site % 4``: start value            |
     | JUMP     | 0              | event           | 0    | walker       | 0, 1: holding time; 2, 3: which move      |
+    |          |                | event · n + i   |      |              | the same, of the i-th of n domains        |
     | SWEEP    | site // 4      | sweep           | 0, 1 | walker       | word ``site % 4``: new value; acceptance  |
     | DISORDER | site           | 0               | bond | 0            | 0, 1 (and 2, 3): one coupling             |
     | TRAIN    | element of t   | step            | use  | 0            | training: times, batches, derived seeds   |

@@ -261,7 +261,9 @@ def jump_step(
     elapsed = torch.where(jumps, holding, remaining)
     threshold = uniform64(words[2], words[3]) * exit_rate
     move = torch.searchsorted(cumulative, threshold.unsqueeze(1), right=True).squeeze(1)
-    move = torch.where(jumps, move, -1)
+    # Rounding may leave no sum above the threshold: then it is the last move with a rate.
+    last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous()).squeeze(1)
+    move = torch.where(jumps, torch.minimum(move, last), -1)
 
     flat = configurations.flatten(1)
     site, shift = (move % flat.shape[1]).unsqueeze(1), (move // flat.shape[1] + 1).unsqueeze(1)
@@ -269,7 +271,7 @@ def jump_step(
     moved = torch.where(jumps.unsqueeze(1), (state + shift) % (rates.shape[1] + 1), state)
     return JumpStep(
         flat.scatter(1, site, moved.to(flat.dtype)).view_as(configurations),
-        torch.where(finite, log_weights + elapsed * corrector, torch.nan),
+        log_weights + torch.where(finite, elapsed * corrector, torch.nan).where(remaining != 0, 0.0),
         torch.where(finite, remaining - elapsed, remaining),
         move,
     )

@@ -1,7 +1,7 @@
-"""Kernel of the op ``heat_bath_sweeps``."""
+"""Kernel of the ops ``heat_bath_sweeps`` and ``metropolis_sweeps``."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import triton
@@ -12,28 +12,90 @@ from .device import flip_field, kernel, pair_field, philox, state_field, uniform
 from .philox import Stream
 from .variants import KINDS, Variant, block_size, kind_of, launch, padded, periodic_bits, site_stride
 
-__all__ = ["VARIANTS", "heat_bath_sweeps"]
+__all__ = ["VARIANTS", "heat_bath_sweeps", "metropolis_sweeps"]
 
 BLOCKS = {"binary uniform": (256, 1024), "binary": (256, 1024), "general": (256, 512)}
-"""Sites of one program, by kind of model: two a thread, as many as fit the registers. A lattice that fits the largest
+"""Sites of one program, by kind of model: one or two a thread. A lattice that fits the largest
 is swept in one launch, a larger one tile by tile, with one launch a colour. Both give the same configurations."""
+
+OPS = {"heat_bath": False, "metropolis": True}
+"""Value of the constant METROPOLIS, by op."""
+
+
+@triton.jit
+def site_words(seed, STREAM: tl.constexpr, o_group, event, draw, walker, BLOCK: tl.constexpr):
+    """One word a site of a tile: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
+    draw = tl.full((), draw, tl.uint32)
+    word0, word1, word2, word3 = philox(seed, STREAM, o_group, event, draw, walker)
+    return tl.reshape(tl.join(tl.join(word0, word2), tl.join(word1, word3)), [BLOCK])
+
+
+@triton.jit
+def redraw(
+    found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+    NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Heat bath: the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform number."""
+    if BINARY:
+        b_flip = beta * flip_field(found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32)
+        # p_0 <= u, times 1 + e^{-|β (W_1 - W_0)|}
+        b_weight = tl.exp(-tl.abs(b_flip))
+        b_new = (tl.where(b_flip > 0, b_weight, 1.0) <= b_uniform * (1.0 + b_weight)).to(tl.int32)
+    else:
+        b_top = tl.full([BLOCK], float("-inf"), tl.float32)
+        for a in range(q):
+            b_state = tl.zeros([BLOCK], tl.int32) + a
+            b_field = state_field(b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
+            b_top = tl.maximum(b_top, beta * b_field)
+        b_total = tl.zeros([BLOCK], tl.float32)
+        for a in range(q):
+            b_state = tl.zeros([BLOCK], tl.int32) + a
+            b_field = state_field(b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
+            b_total += tl.exp(beta * b_field - b_top)
+        b_new = tl.zeros([BLOCK], tl.int32)
+        b_below = tl.zeros([BLOCK], tl.float32)
+        for a in range(q - 1):
+            b_state = tl.zeros([BLOCK], tl.int32) + a
+            b_field = state_field(b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
+            b_below += tl.exp(beta * b_field - b_top)
+            b_new += (b_below <= b_uniform * b_total).to(tl.int32)
+    return b_new
+
+
+@triton.jit
+def propose(
+    found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+    NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
+):  # fmt: skip
+    """Metropolis: the old state plus its shift, and whether ``u < min(1, e^Δ)``."""
+    if BINARY:
+        b_flip = flip_field(found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32)
+        b_proposed = 1 - b_old
+        b_ratio = beta * tl.where(b_old == 0, b_flip, -b_flip)
+    else:
+        b_proposed = (b_old + b_shift) % q
+        after = state_field(b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
+        before = state_field(b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
+        b_ratio = beta * (after - before)
+    return b_proposed, (b_ratio >= 0) | (b_uniform < tl.exp(b_ratio))
 
 
 @kernel
-def heat_bath_kernel(
+def sweep_kernel(
     p_x, p_coupling, p_bond, p_site, p_beta, p_colours, p_walkers,
     sites: tl.int32, tiles: tl.int32, q: tl.int32,
     n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
     s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
     s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
     first_colour: tl.int32, last_colour: tl.int32, first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64,
-    STREAM: tl.constexpr, NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, BLOCK: tl.constexpr,
+    STREAM: tl.constexpr, METROPOLIS: tl.constexpr, NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``x_i ~ exp(β W_a(i))`` for all sites of a colour at once, colour after colour and sweep after sweep, in place.
+    """All sites of a colour at once, colour after colour and sweep after sweep, in place.
 
-    One program a walker and tile of sites. The new state is the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at
-    or below the site's uniform number. Creutz, *Monte Carlo study of quantized SU(2) gauge theory*, Phys. Rev. D 21,
-    2308 (1980).
+    Heat bath ``x_i ~ exp(β W_a(i))`` (Creutz, Phys. Rev. D 21, 2308, 1980); if METROPOLIS ``x_i → x_i + k``, ``k``
+    uniform in ``1 … q-1``, with probability ``min(1, e^{Δ_k(i)})`` (Metropolis et al., J. Chem. Phys. 21, 1087, 1953).
+    One program a walker and tile of sites.
 
     ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
     ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``colours`` int8
@@ -51,98 +113,95 @@ def heat_bath_kernel(
     m_site = o_site < sites
     o_field = o_site * s_site_site
     b_colours = tl.load(p_colours + o_site, mask=m_site, other=-1).to(tl.int32)
-    nought = tl.full((), 0, tl.uint32)
+    b_shift = tl.full([BLOCK], 1, tl.int32)
     for i_sweep in range(sweeps):
-        word0, word1, word2, word3 = philox(seed, STREAM, o_group, first_sweep + i_sweep, nought, walker)
-        words = tl.reshape(tl.join(tl.join(word0, word2), tl.join(word1, word3)), [BLOCK])
-        b_uniform = uniform32(words)
+        event = first_sweep + i_sweep
+        if METROPOLIS:
+            if not BINARY:
+                b_word = site_words(seed, STREAM, o_group, event, 0, walker, BLOCK).to(tl.uint64)
+                b_shift = (b_word * (q - 1).to(tl.uint64) >> 32).to(tl.int32) + 1
+            b_uniform = uniform32(site_words(seed, STREAM, o_group, event, 1, walker, BLOCK))
+        else:
+            b_uniform = uniform32(site_words(seed, STREAM, o_group, event, 0, walker, BLOCK))
         for colour in range(first_colour, last_colour):
             m_colour = m_site & (b_colours == colour)
             found = pair_field(
                 p_x, o_site, m_colour, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2, n3, periodic,
                 NDIM, UNIFORM, tl.float32,
             )  # fmt: skip
-            if BINARY:
-                b_flip = beta * flip_field(
-                    found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
-                )
-                # p_0 <= u, times 1 + e^{-|β (W_1 - W_0)|}
-                b_weight = tl.exp(-tl.abs(b_flip))
-                b_new = tl.where(b_flip > 0, b_weight, 1.0) <= b_uniform * (1.0 + b_weight)
+            if METROPOLIS:
+                b_old = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
+                b_new, m_moves = propose(
+                    found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+                    NDIM, BINARY, UNIFORM,
+                )  # fmt: skip
+                m_colour &= m_moves
             else:
-                b_top = tl.full([BLOCK], float("-inf"), tl.float32)
-                for a in range(q):
-                    b_state = tl.zeros([BLOCK], tl.int32) + a
-                    b_field = state_field(
-                        b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
-                    )
-                    b_top = tl.maximum(b_top, beta * b_field)
-                b_total = tl.zeros([BLOCK], tl.float32)
-                for a in range(q):
-                    b_state = tl.zeros([BLOCK], tl.int32) + a
-                    b_field = state_field(
-                        b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
-                    )
-                    b_total += tl.exp(beta * b_field - b_top)
-                b_new = tl.zeros([BLOCK], tl.int32)
-                b_below = tl.zeros([BLOCK], tl.float32)
-                for a in range(q - 1):
-                    b_state = tl.zeros([BLOCK], tl.int32) + a
-                    b_field = state_field(
-                        b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
-                    )
-                    b_below += tl.exp(beta * b_field - b_top)
-                    b_new += (b_below <= b_uniform * b_total).to(tl.int32)
+                b_new = redraw(
+                    found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+                    NDIM, BINARY, UNIFORM, BLOCK,
+                )  # fmt: skip
             tl.store(p_x + o_site, b_new.to(tl.int8), mask=m_colour)
             # The next colour reads, in other threads, what this one has written.
             tl.debug_barrier()
 
 
-def _variant(ndim: int, kind: str, block: int) -> Variant:
-    constants = {"STREAM": int(Stream.SWEEP), "NDIM": ndim, **KINDS[kind], "BLOCK": block}
+def _variant(op: str, ndim: int, kind: str, block: int) -> Variant:
+    constants = {"STREAM": int(Stream.SWEEP), "METROPOLIS": OPS[op], "NDIM": ndim, **KINDS[kind], "BLOCK": block}
     pointers = (torch.int8, *(torch.float64,) * 4, torch.int8, torch.int64)
-    return Variant(heat_bath_kernel, pointers, constants, warps=block // 64)
+    # A proposal of several states needs more registers: one site a thread then.
+    sites = 1 if op == "metropolis" and kind == "general" else 2
+    return Variant(sweep_kernel, pointers, constants, warps=block // (32 * sites))
 
 
 VARIANTS = {
-    (ndim, kind, block): _variant(ndim, kind, block)
-    for ndim, kind in itertools.product((1, 2, 3, 4), KINDS)
+    (op, ndim, kind, block): _variant(op, ndim, kind, block)
+    for op, ndim, kind in itertools.product(OPS, (1, 2, 3, 4), KINDS)
     for block in BLOCKS[kind]
 }
 
 
-def heat_bath_sweeps(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    beta: Tensor,
-    periodic: Sequence[bool],
-    colours: Tensor,
-    num_colours: int,
-    walkers: Tensor,
-    first_sweep: int,
-    sweeps: int,
-    seed: int,
-) -> Tensor:
-    """Launcher of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
-    count, *shape = configurations.shape
-    sites, q = configurations.shape[1:].numel(), len(bond_table)
-    kind = kind_of(q, coupling, site_table)
-    block = block_size(sites, BLOCKS[kind])
-    variant = VARIANTS[len(shape), kind, block]
-    coupling, coupling_strides = site_stride(coupling, shape)
-    site_table, site_strides = site_stride(site_table, shape)
-    after = configurations.clone(memory_format=torch.contiguous_format)
-    tiles = triton.cdiv(sites, block)
-    model = (
-        after, coupling, bond_table.contiguous(), site_table, beta.contiguous(), colours.to(torch.int8).contiguous(),
-        walkers.contiguous(), sites, tiles, q, *padded(shape), periodic_bits(periodic), *coupling_strides,
-        *site_strides, int(len(beta) > 1),
-    )  # fmt: skip
-    if tiles == 1:
-        launch(variant, count, *model, 0, num_colours, first_sweep, sweeps, seed)
-    else:
-        for sweep, colour in itertools.product(range(first_sweep, first_sweep + sweeps), range(num_colours)):
-            launch(variant, count * tiles, *model, colour, colour + 1, sweep, 1, seed)
-    return after
+def _launcher(op: str) -> Callable[..., Tensor]:
+    def sweep(
+        configurations: Tensor,
+        coupling: Tensor,
+        bond_table: Tensor,
+        site_table: Tensor,
+        beta: Tensor,
+        periodic: Sequence[bool],
+        colours: Tensor,
+        num_colours: int,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+    ) -> Tensor:
+        count, *shape = configurations.shape
+        sites, q = configurations.shape[1:].numel(), len(bond_table)
+        kind = kind_of(q, coupling, site_table)
+        block = block_size(sites, BLOCKS[kind])
+        variant = VARIANTS[op, len(shape), kind, block]
+        coupling, coupling_strides = site_stride(coupling, shape)
+        site_table, site_strides = site_stride(site_table, shape)
+        after = configurations.clone(memory_format=torch.contiguous_format)
+        tiles = triton.cdiv(sites, block)
+        model = (
+            after, coupling, bond_table.contiguous(), site_table, beta.contiguous(),
+            colours.to(torch.int8).contiguous(), walkers.contiguous(), sites, tiles, q, *padded(shape),
+            periodic_bits(periodic), *coupling_strides, *site_strides, int(len(beta) > 1),
+        )  # fmt: skip
+        if tiles == 1:
+            launch(variant, count, *model, 0, num_colours, first_sweep, sweeps, seed)
+        else:
+            for one, colour in itertools.product(range(first_sweep, first_sweep + sweeps), range(num_colours)):
+                launch(variant, count * tiles, *model, colour, colour + 1, one, 1, seed)
+        return after
+
+    return sweep
+
+
+heat_bath_sweeps = _launcher("heat_bath")
+"""Launcher of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+
+metropolis_sweeps = _launcher("metropolis")
+"""Launcher of :func:`leaps_triton.kernels.metropolis_sweeps`."""

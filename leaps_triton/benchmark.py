@@ -34,7 +34,9 @@ __all__ = [
     "main", "make_case", "measure", "present", "run", "table",
 ]  # fmt: skip
 
-OPS = ("philox", "energy", "local_energy", "proposal_rates", "jump_step", "heat_bath_sweeps")
+_SWEEPS = ("heat_bath_sweeps", "metropolis_sweeps")
+
+OPS = ("philox", "energy", "local_energy", "proposal_rates", "jump_step", *_SWEEPS)
 """Names of the ops, as in :mod:`leaps_triton.kernels`."""
 
 MODELS: dict[str, Callable[[Sequence[int]], PairModel]] = {
@@ -45,7 +47,7 @@ MODELS: dict[str, Callable[[Sequence[int]], PairModel]] = {
 """Models that the ops are measured on: no tables, three states, a coupling a bond."""
 
 SWEEPS = 4
-"""Sweeps a call of ``heat_bath_sweeps``."""
+"""Sweeps a call of ``heat_bath_sweeps`` and ``metropolis_sweeps``."""
 
 # Compiling takes seconds a case, so one model stands for all.
 _COMPILED_MODELS = ("", "ising")
@@ -192,15 +194,17 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
     if op == "local_energy":
         arguments = {"configurations": x, **tables, "beta": beta, "periodic": periodic}
         return case(x.numel() * (bonds + fields + 2 * (q - 1)), ["configurations"], arguments)
-    if op == "heat_bath_sweeps":
+    if op in _SWEEPS:
         arguments = {
             "configurations": x, **tables, "beta": beta, "periodic": periodic,
             "colours": model.lattice.colours().to(device), "num_colours": model.lattice.num_colours,
             "walkers": indices, "first_sweep": 0, "sweeps": SWEEPS, "seed": seed,
         }  # fmt: skip
         flips = SWEEPS * x.numel()
-        operations = flips * (fields + 4 * q + _PHILOX_OPERATIONS // 4)
-        return case(operations, ["configurations", "walkers"], arguments, words=flips, flips=flips)
+        # Metropolis draws an acceptance, and where there is a choice a proposal.
+        drawn = flips * (1 + (op == "metropolis_sweeps" and q > 2))
+        operations = flips * (fields + 4 * q) + drawn * (_PHILOX_OPERATIONS // 4)
+        return case(operations, ["configurations", "walkers"], arguments, words=drawn, flips=flips)
     raise ValueError(f"there is no op {op!r}; choose from {', '.join(OPS)}")
 
 
@@ -248,8 +252,27 @@ def _poisoned() -> Iterator[None]:
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
+def _redraw(x: Tensor, y: Tensor, fields: Tensor, beta: Tensor, word: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+    """The heat bath's new values, and where ``y`` is as good as they are."""
+    thresholds = reference.heat_bath_probabilities(fields, beta).cumsum(1)[:, :-1]
+    uniform = kernels.uniform32(word).unsqueeze(1)
+    drawn = (thresholds <= uniform).sum(1, dtype=x.dtype)
+    return drawn, ((thresholds - uniform).abs() <= _ROUNDING).any(1) & ((drawn - y).abs() <= 1)
+
+
+def _propose(x: Tensor, y: Tensor, fields: Tensor, beta: Tensor, first: Tensor, word: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of Metropolis, likewise."""
+    q, old = fields.shape[1], x.long().unsqueeze(1)
+    new = (old + 1 + (first * (q - 1) >> 32).unsqueeze(1)) % q
+    change = (fields.gather(1, new) - fields.gather(1, old)).squeeze(1)
+    accepted = reference.metropolis_acceptance(beta.view(-1, *[1] * (x.ndim - 1)) * change)
+    uniform, new = kernels.uniform32(word), new.squeeze(1).to(x.dtype)
+    tied = ((accepted - uniform).abs() <= _ROUNDING) & ((y == x) | (y == new))
+    return torch.where(uniform < accepted, new, x), tied
+
+
 def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: Tensor) -> bool:
-    """Whether a heat bath differs from its twin only where a random number is a threshold, up to rounding.
+    """Whether sweeps differ from their twin only where a random number is a threshold, up to rounding.
 
     Among 10⁹ random numbers some fall between two roundings of a threshold. The twin follows sweep by sweep and colour
     by colour, each time from what ``function`` made before, so that one such site excuses no other.
@@ -258,14 +281,14 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
     x = given["configurations"]
     for sweep in range(SWEEPS):
         y = function(**given | {"configurations": x, "first_sweep": sweep, "sweeps": 1})
-        words = reference.site_words(given["seed"], Stream.SWEEP, sweep, given["walkers"], x[0].numel())
-        uniform = kernels.uniform32(words).view(x.shape).unsqueeze(1)
+        words = [
+            reference.site_words(given["seed"], Stream.SWEEP, sweep, given["walkers"], x[0].numel(), draw).view(x.shape)
+            for draw in (0, 1)
+        ]
         tables = (given["coupling"], given["bond_table"], given["site_table"], given["periodic"])
         for colour in range(given["num_colours"]):
             fields = reference.local_fields(x, *tables, torch.float64)
-            thresholds = reference.heat_bath_probabilities(fields, given["beta"]).cumsum(1)[:, :-1]
-            drawn = (thresholds <= uniform).sum(1, dtype=x.dtype)
-            tied = ((thresholds - uniform).abs() <= _ROUNDING).any(1) & ((drawn - y).abs() <= 1)
+            drawn, tied = (_redraw if case.op == "heat_bath_sweeps" else _propose)(x, y, fields, given["beta"], *words)
             here = given["colours"] == colour
             if bool((here & (drawn != y) & ~tied).any()):
                 return False
@@ -276,7 +299,7 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
 def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tensor, ...]:
     """Results of ``function``, once they agree with the twin on every walker.
 
-    Integers must be equal, floating-point numbers within the case's tolerance; NaN agrees with nothing. A heat bath may
+    Integers must be equal, floating-point numbers within the case's tolerance; NaN agrees with nothing. Sweeps may
     differ at a site whose random number is within 2⁻²⁰ of a threshold.
 
     Raises
@@ -307,7 +330,7 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
             else:
                 distance = (part != value).double()
                 wrong = part != value
-                if case.op == "heat_bath_sweeps" and bool(wrong.any()) and _is_rounding(case, function, rows, part):
+                if case.op in _SWEEPS and bool(wrong.any()) and _is_rounding(case, function, rows, part):
                     continue
             differences[index] += int(wrong.sum())
             largest[index] = max(largest[index], float(distance.nan_to_num(nan=torch.inf).max()))

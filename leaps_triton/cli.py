@@ -185,6 +185,8 @@ class Train:
     """Training steps in total."""
     learning_rate: float = 2e-2
     """Peak learning rate."""
+    loss: Literal["physics_informed", "log_variance", "squared_residual"] = "physics_informed"
+    """Loss; the last two are of exact weights of tau-leaping."""
     baseline: Literal["batch_mean", "learned"] = "batch_mean"
     """What residuals are measured from: their mean at each time, or a free energy learned along."""
     huber_steps: int = 0
@@ -230,6 +232,7 @@ class Train:
         config = lt.TrainingConfig(
             steps=self.steps,
             learning_rate=self.learning_rate,
+            loss=self.loss,
             baseline=self.baseline,
             huber_steps=self.huber_steps,
             ema=self.ema,

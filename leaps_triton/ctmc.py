@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from . import kernels
+from .domains import Domains, advance, as_domain, count, divide, reach_of
 from .kernels.checks import as_integer, as_number, expect
 from .path import AnnealingPath
 from .rates import Rates, Transport, evaluate, examine, rates_of
@@ -28,11 +29,13 @@ class JumpState(NamedTuple):
     interval: Tensor
     """Index of the interval each walker is in, int64 ``(walkers,)``; -1 at ``t = 0``, ``intervals`` at ``t = 1``"""
     remaining: Tensor
-    """Time left in that interval, float64 ``(walkers,)``; 0 at its end"""
+    """Time left in that interval, float64 ``(walkers,)``; 0 at its end. All of it until all domains are through"""
     walkers: Tensor
     """Global indices, int64 ``(walkers,)``"""
     events: Tensor
     """Evaluations so far, int64 ``(walkers,)``: the Philox event counter"""
+    clocks: Tensor
+    """Time left to each domain in that interval, float64 ``(walkers, domains)``; 0 before the first step in it"""
 
     def descend(self, ancestors: Tensor) -> "JumpState":
         """What the slots have from ``ancestors``, int64 ``(walkers,)``; indices and counters stay with the slots."""
@@ -73,9 +76,10 @@ class JumpInfo(NamedTuple):
     """What one step did."""
 
     move: Tensor
-    """Move made, int64 ``(walkers,)``, as in :class:`~leaps_triton.kernels.JumpStep`; -1 for none"""
+    """Move made, int64 ``(walkers,)``, as in :class:`~leaps_triton.kernels.JumpStep`; -1 for none. With domains one for
+    each that could move, ``(walkers, domains of a class)``"""
     rates: Rates
-    """Of the walkers that were evaluated"""
+    """Of the walkers that were evaluated; with domains, of the sites that could move"""
 
 
 class LeapInfo(NamedTuple):
@@ -91,7 +95,7 @@ class LeapInfo(NamedTuple):
 
 def _as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
     """The grid, float64 ``(intervals + 1,)``, from a number of intervals or its times."""
-    if isinstance(intervals, Integral):
+    if isinstance(intervals, Integral) or (isinstance(intervals, Tensor) and intervals.ndim == 0):
         return torch.linspace(0.0, 1.0, as_integer(name, intervals, 1) + 1, dtype=torch.float64)
     try:
         given = torch.as_tensor(intervals)
@@ -195,6 +199,11 @@ class Jump(Integrator):
     be added to the out-rates and add nothing to ``κ``. Without a transport they alone move the walkers: annealed
     importance sampling by rejection-free kinetic Monte Carlo.
 
+    With ``domain`` the lattice is cut into blocks of that edge length. Within an interval the sites of one class of
+    blocks move at a time, class after class and each for the full ``t_{n+1} - t_n``, with the in-rates and ``κ`` of
+    these sites alone; blocks of one class lie out of one another's reach, so that each has a clock of its own and all
+    of them advance by one evaluation. The weights stay exact.
+
     Backward, ``init``, ``enter`` and ``step`` run the same intervals from the last to the first by the reversed
     process, from walkers of ``ρ_1`` to ``t = 0``; ``A`` grows by the same amounts, and ``E[e^{-A}] = Z_0 / Z_1``.
 
@@ -204,10 +213,15 @@ class Jump(Integrator):
             ``min(1, u)``.
         scale: of the reversible rates, moves a unit of time, finite and > 0.
         max_events: a walker that needs more evaluations raises an error; None for ``1000 + 100 N`` on ``N`` sites, plus
-            the intervals and, with reversible rates, ``2 · scale`` times the number of moves.
+            the intervals (with domains, times their number) and, with reversible rates, ``2 · scale`` times the
+            number of moves.
+        domain: edge length of the blocks, or one for each direction, dividing the lattice's; None for no blocks. The
+            transport must have an attribute ``reach``, the largest distance in any direction between a site and those
+            that ``G`` reads there.
 
     Raises
-        ValueError: no interval, times that do not increase from 0 to 1, unknown reversible rates, a scale out of range.
+        ValueError: no interval, times that do not increase from 0 to 1, unknown reversible rates, a scale out of range,
+            a domain that is no length.
 
     References
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for the continuous-time weights.
@@ -225,6 +239,7 @@ class Jump(Integrator):
         reversible: str | None = None,
         scale: float = 1.0,
         max_events: int | None = None,
+        domain: int | Sequence[int] | None = None,
     ) -> None:
         self.times = _as_times(intervals, "intervals")
         if reversible is not None and reversible not in kernels.REVERSIBLE:
@@ -232,6 +247,7 @@ class Jump(Integrator):
         self.scale = as_number("scale", scale, "finite and > 0", lambda value: 0.0 < value < math.inf)
         self.reversible = reversible
         self.max_events = None if max_events is None else as_integer("max_events", max_events, 1)
+        self.domain = as_domain(domain)
 
     @property
     def frozen(self) -> Tensor:
@@ -241,14 +257,27 @@ class Jump(Integrator):
     @property
     def settings(self) -> dict[str, Any]:
         """Arguments that, after the times, make this integrator again; plain JSON."""
-        return {"reversible": self.reversible, "scale": self.scale, "max_events": self.max_events}
+        domain = list(self.domain) if isinstance(self.domain, tuple) else self.domain
+        rates = {"reversible": self.reversible, "scale": self.scale}
+        return {**rates, "max_events": self.max_events, "domain": domain}
+
+    def domains(self, path: AnnealingPath, transport: Transport | None, device: torch.device) -> Domains | None:
+        """How the lattice of ``path`` is cut for ``transport``; None without ``domain``.
+
+        Raises
+            ValueError: a domain that does not fit the lattice; a transport or model whose reach is not known.
+        """
+        if self.domain is None:
+            return None
+        return divide(path.model.lattice, self.domain, reach_of(path, transport), device)
 
     def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> JumpState:
         """Walkers at ``t = 0`` with ``A = 0``, before the first interval; backward at ``t = 1``, after the last."""
         zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
         counts = torch.zeros_like(walkers)
         interval = counts + self.intervals if backward else counts - 1
-        return JumpState(configurations, zeros, interval, zeros, walkers, counts)
+        clocks = zeros.new_zeros(len(walkers), count(configurations.shape[1:], self.domain))
+        return JumpState(configurations, zeros, interval, zeros, walkers, counts, clocks)
 
     def step(
         self,
@@ -260,11 +289,14 @@ class Jump(Integrator):
     ) -> tuple[JumpState, JumpInfo]:
         """Every walker with time remaining advances by one event or to the end of its interval; others are left alone.
 
-        Without a transport there must be reversible rates.
+        With domains, every domain of the class that is up. Without a transport there must be reversible rates.
         A walker whose rates are not finite stays where it is, and its ``A`` turns NaN; :meth:`check` reports it.
         """
         interval = state.interval.clamp(0, self.intervals - 1)
         tau = self.frozen.to(interval.device)[interval]
+        domains = self.domains(path, transport, interval.device)
+        if domains is not None:
+            return self._step_domains(domains, state, path, transport, tau, seed, backward)
         rates = evaluate(path, transport, state.configurations, tau, self.reversible, self.scale, backward)
         after = kernels.jump_step(
             state.configurations,
@@ -283,12 +315,39 @@ class Jump(Integrator):
             events=state.events + (state.remaining != 0),
         ), JumpInfo(after.move, rates)
 
+    def _step_domains(
+        self,
+        domains: Domains,
+        state: JumpState,
+        path: AnnealingPath,
+        transport: Transport | None,
+        tau: Tensor,
+        seed: int,
+        backward: bool,
+    ) -> tuple[JumpState, JumpInfo]:
+        begins = (state.clocks == 0).all(1, keepdim=True)
+        clocks = torch.where(begins, state.remaining.unsqueeze(1), state.clocks)
+        evaluation = examine(path, transport, state.configurations, tau)
+        rule = (self.reversible, self.scale, backward)
+        after = advance(domains, evaluation, state.configurations, clocks, state.walkers, state.events, seed, *rule)
+        return state._replace(
+            configurations=after.configurations,
+            log_weights=state.log_weights + after.gain,
+            remaining=torch.where((after.clocks == 0).all(1), 0.0, state.remaining),
+            events=state.events + (state.remaining != 0),
+            clocks=after.clocks,
+        ), JumpInfo(after.move, after.rates)
+
     def check(self, state: JumpState, info: JumpInfo) -> None:
         """Raise a RuntimeError naming walker, t and rate if a rate was not finite or a walker has too many events."""
         bad = ~state.log_weights.isfinite()
-        limit = self.max_events or 1000 + 100 * state.configurations[0].numel() + self.intervals
+        sites, domains = state.configurations[0].numel(), max(1, state.clocks.shape[1])
+        limit = self.max_events or 1000 + 100 * sites + self.intervals * domains
         if self.max_events is None and self.reversible is not None:
-            limit += int(2.0 * self.scale * info.rates.rates[0].numel())
+            limit += int(2.0 * self.scale * info.rates.rates.shape[1] * sites)
+        # Each evaluation uses a number of the 32-bit event counter for every domain of a class.
+        counters = 2**32 // domains - 1
+        limit = min(limit, counters)
         many = state.events > limit
         if not bool((bad | many).any()):
             return
@@ -301,9 +360,10 @@ class Jump(Integrator):
                 f"{where}: exit rate {rate:g} and corrector {corrector:g} must be finite; the network's output there "
                 f"is too large or not a number (train longer, or with a smaller learning_rate)"
             )
+        remedy = "take larger domains" if limit == counters else "raise Jump(max_events=)"
         raise RuntimeError(
             f"{where} has needed more than max_events = {limit} evaluations, exit rate {rate:g}; its rates are too "
-            f"large for this lattice (train longer), or raise Jump(max_events=)"
+            f"large for this lattice (train longer), or {remedy}"
         )
 
 
@@ -324,8 +384,9 @@ class TauLeap(Integrator):
     The evaluation for the way back is the next step's own: ``N`` steps take ``N + 1`` evaluations of the network, and
     ``2 N`` where an mcmc kernel moves the walkers between them.
 
-    The floor keeps every way back open. Without it weights are wrong by the mass of all that cannot be undone, and with
-    a tiny one they are right in the mean and wrong in any run, so it should matter: 0.1 to 1.
+    The floor opens every move, forth and back. A way back that begins where no way forth leads is mass that the weights
+    miss, and a step without a way back has weight 0. A tiny floor is right in the mean and wrong in any run: it should
+    matter, 0.1 to 1.
 
     With ``weights="euler"``, those of the paper: ``A += h ξ_t(x)``, ``ξ_t = ∂_t log ρ̃_t + κ_t``, without a floor. They
     are **biased**, by ``O(h)``, and no ESS shows it.
@@ -523,6 +584,8 @@ def leap_increment(
     duration = (later - earlier).expand(len(configurations))
     if not bool((duration > 0).all()):
         raise ValueError(f"t_next must lie after t, got t = {t} and t_next = {t_next}")
+    if after.shape != configurations.shape:
+        raise ValueError(f"after must have shape {tuple(configurations.shape)}, got {tuple(after.shape)}")
     there = rates_of(examine(path, transport, configurations, earlier), reversible, floor)
     back = rates_of(examine(path, transport, after, later), reversible, floor, backward=True)
     density = path.beta(earlier) * there.energy - path.beta(later) * back.energy

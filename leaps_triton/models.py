@@ -191,6 +191,8 @@ class PairModel:
     """
 
     dtype = torch.int8
+    reach = 1
+    """Distance of the sites that an energy difference reads."""
 
     def __init__(
         self,

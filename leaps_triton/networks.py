@@ -141,6 +141,8 @@ class HollowConv(nn.Module):
         channels: output channels of the convolution.
         width: hidden width of the pointwise network.
         modes: number of wave vectors, 0 for none.
+        global_features: False for neither magnetisation nor waves: then ``G`` reads no site farther away than the
+            radius, as :class:`~leaps_triton.ctmc.Jump` needs for domains.
         seed: of the initial parameters.
 
     Call
@@ -172,6 +174,7 @@ class HollowConv(nn.Module):
         width: int = 64,
         modes: int = 4,
         seed: int = 0,
+        global_features: bool = True,
     ) -> None:
         super().__init__()
         has_lattice = isinstance(getattr(model, "lattice", None), Lattice) and hasattr(model, "q")
@@ -180,15 +183,20 @@ class HollowConv(nn.Module):
         expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
         channels, width = as_integer("channels", channels, 1), as_integer("width", width, 1)
         modes, seed = as_integer("modes", modes, 0), as_seed(seed)
-        self.settings = {"kernel_size": kernel_size, "channels": channels, "width": width, "modes": modes, "seed": seed}
+        expect(isinstance(global_features, bool), "global_features", "a bool", global_features)
+        self.settings = {
+            "kernel_size": kernel_size, "channels": channels, "width": width, "modes": modes, "seed": seed,
+            "global_features": global_features,
+        }  # fmt: skip
         self.q, self.ndim, self.periodic = model.q, model.lattice.ndim, model.lattice.periodic
-        self.kernel_size, self.modes = kernel_size, modes
+        self.kernel_size, self.global_features = kernel_size, global_features
+        self.modes = modes if global_features else 0
         self._check_shape(model.lattice.shape)
         # One channel of ±1 says all about q = 2; otherwise one channel a state.
         self.embedded = 1 if self.q == 2 else self.q
         taps = (kernel_size,) * self.ndim
         self.conv = nn.Parameter(torch.empty(channels, self.embedded, *taps))
-        inputs = channels + self.embedded * (3 + 2 * modes) + _TIME_CHANNELS
+        inputs = channels + self.embedded * (2 + global_features + 2 * self.modes) + _TIME_CHANNELS
         self.first = nn.Linear(inputs, width, bias=False)
         self.hidden = nn.Linear(width, width)
         self.readout = nn.Linear(width, self.q)
@@ -200,6 +208,11 @@ class HollowConv(nn.Module):
         self.mask: Tensor
         self._fourier: dict[tuple[tuple[int, ...], torch.device], _FourierTables] = {}
         self._initialise(seed)
+
+    @property
+    def reach(self) -> int | None:
+        """Largest distance, in any direction, of a site that ``G`` reads; None if it reads them all."""
+        return None if self.global_features else max(1, self.kernel_size // 2)
 
     def _initialise(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -248,7 +261,7 @@ class HollowConv(nn.Module):
         counts = counts.flatten(2)
         local = counts[:, 1:] - counts[:, :1] if self.q == 2 else counts
         flat = embedded.flatten(2)
-        features = [local, (flat.sum(2, keepdim=True) - flat) / sites]
+        features = [local, (flat.sum(2, keepdim=True) - flat) / sites] if self.global_features else [local]
         if self.modes:
             tables = self._tables(tuple(shape), embedded.device)
             wide = flat.double().unsqueeze(2)

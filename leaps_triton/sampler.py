@@ -56,7 +56,8 @@ class WeightedEnsemble:
         times: densities the walkers were weighed for on the way, ``τ_0, …, τ_{N-1}, 1``.
         ess_trace: ESS at each of them, before any resampling there, float64.
         resamplings: number of blocks that were resampled at each of them, int64.
-        evaluations: all-move ``Δ`` evaluations a walker, on average; a sweep counts as one.
+        evaluations: all-move ``Δ`` evaluations a walker, on average, with one of the network each; a sweep counts as
+            one.
         seed, block: what it was made with.
     """
 
@@ -147,7 +148,7 @@ class Sampler:
 
     Raises
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a block below 1, a
-            threshold outside [0, 1], an unknown resampling scheme.
+            threshold outside [0, 1], an unknown resampling scheme, domains that do not fit lattice and transport.
 
     References
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411 (2006).
@@ -195,6 +196,8 @@ class Sampler:
         self.resample_below, self.resampling = resample_below, resampling
         self.block = block or min(1024, max(64, 2**18 // path.model.lattice.sites))
         self.device = as_device(device)
+        if isinstance(self.integrator, Jump):
+            self.integrator.domains(path, transport, self.device)
         if isinstance(transport, nn.Module):
             transport.to(self.device)
 

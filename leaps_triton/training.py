@@ -250,17 +250,21 @@ class Trainer:
         """
         manifest, tensors = describe(self.sampler)
         manifest["training"] = {"config": asdict(self.config), "step": self.step}
+        state = self._state()
+        for index, moments in self._optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        for name, values in self.history.as_dict().items():
+            state[f"history.{name}"] = torch.tensor(values, dtype=torch.float64)
+        write(file, Contents(manifest, tensors | {name: value.detach().cpu() for name, value in state.items()}))
+
+    def _state(self) -> dict[str, Tensor]:
+        """What training goes on from, whose shapes do not change."""
         state = {f"good.{name}": value for name, value in self._good.items()}
         if self._average is not None:
             state |= {f"trained.{name}": value for name, value in self.network.state_dict().items()}
         if self.free_energy is not None:
             state |= {f"free_energy.{name}": value for name, value in self.free_energy.state_dict().items()}
-        for index, moments in self._optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
-        for name, values in self.history.as_dict().items():
-            state[f"history.{name}"] = torch.tensor(values, dtype=torch.float64)
-        state |= {"buffer": self._buffer, "lowest": torch.tensor(self._lowest, dtype=torch.float64)}
-        write(file, Contents(manifest, tensors | {name: value.detach().cpu() for name, value in state.items()}))
+        return state | {"buffer": self._buffer, "lowest": torch.tensor(self._lowest, dtype=torch.float64)}
 
     def resume(self, file: str | Path) -> None:
         """Take up training where :meth:`save` left it; on a CPU, with the same versions, bit for bit.
@@ -293,22 +297,29 @@ class Trainer:
             fixed = {k: v for k, v in contents.tensors.items() if k.startswith(("model.", "integrator."))}
             return Contents({**contents.manifest, "training": config}, fixed)
 
-        found = differences(
+        mine = describe(self.sampler)
+        try:
             # Settings that a file does not know had their defaults.
-            settings(Contents(manifest, tensors), {**asdict(TrainingConfig()), **training["config"]}),
-            settings(describe(self.sampler), asdict(self.config)),
-        )
+            config, step = {**asdict(TrainingConfig()), **training["config"]}, as_integer("step", training["step"], 0)
+            found = differences(settings(Contents(manifest, tensors), config), settings(mine, asdict(self.config)))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{name} does not describe a training ({type(error).__name__}: {error})") from None
         if found:
             raise ValueError(f"{name} was made with other settings: {'; '.join(found)}; use the same, or another file")
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
-        device = self.sampler.device
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in part("optimizer.").items():
             index, _, what = key.partition(".")
-            moments.setdefault(int(index), {})[what] = value
+            moments.setdefault(int(index) if index.isdecimal() else -1, {})[what] = value
+        history = {k: value.tolist() for k, value in part("history.").items()}
+        damage = self._damage(mine.tensors | self._state(), tensors, moments, history)
+        if damage:
+            raise ValueError(f"{name} does not describe the state of this training: {damage}; use another file")
+
+        device = self.sampler.device
         self.network.load_state_dict(part("network." if self._average is None else "trained."))
         if self._average is not None:
             self._average.load_state_dict(part("network."))
@@ -317,9 +328,36 @@ class Trainer:
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
         self._good = {k: value.to(device) for k, value in part("good.").items()}
         self._buffer, self._lowest = tensors["buffer"].to(device), float(tensors["lowest"])
-        history = {k: value.tolist() for k, value in part("history.").items()}
         history["evaluation_step"] = [int(step) for step in history["evaluation_step"]]
-        self.history, self.step = TrainingHistory(**history), training["step"]
+        self.history, self.step = TrainingHistory(**history), step
+
+    def _damage(
+        self,
+        mine: dict[str, Tensor],
+        tensors: dict[str, Tensor],
+        moments: dict[int, dict[str, Tensor]],
+        history: dict[str, list[float]],
+    ) -> str:
+        """What of a file's state cannot be this trainer's; empty if all can."""
+        for name, value in mine.items():
+            other = tensors.get(name)
+            if other is None or other.shape != value.shape or other.dtype != value.dtype:
+                return f"{name} is missing or has another shape"
+        parameters = [p for group in self._optimizer.param_groups for p in group["params"]]
+        names = {"step", "exp_avg", "exp_avg_sq"}
+        for index in moments.keys() | (set(range(len(parameters))) if moments else set()):
+            each = moments.get(index, {})
+            own = parameters[index].shape if 0 <= index < len(parameters) else None
+            if each.keys() != names or any(each[k].shape != own for k in names - {"step"}):
+                return f"optimizer.{index} is missing or has another shape"
+        if history.keys() != TrainingHistory().as_dict().keys() or not all(
+            isinstance(v, list) for v in history.values()
+        ):
+            return "its history is not one"
+        x, q = tensors["buffer"], self.sampler.path.model.q
+        if not x.is_floating_point() and not bool(((x >= 0) & (x < q)).all()):
+            return f"buffer has values outside 0 to {q - 1}"
+        return ""
 
     def _words(self, use: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return philox(self.config.seed, Stream.TRAIN, torch.arange(count), self.step, use, 0)

@@ -31,6 +31,16 @@ def random_network(model: Any, seed: int = 1, scale: float = 3.0) -> lt.HollowCo
     return network
 
 
+def local_network(model: Any, seed: int = 1, scale: float = 3.0, kernel_size: int = 3) -> lt.HollowConv:
+    """An untrained network in float64 that reads its neighbours only, with rates of order one."""
+    network = lt.HollowConv(
+        model, kernel_size=kernel_size, channels=4, width=8, seed=seed, global_features=False
+    ).double()
+    with torch.no_grad():
+        network.readout.weight.mul_(10.0 * scale)
+    return network
+
+
 def states(model: Any) -> Tensor:
     """All configurations of a model, ``(q**N, *shape)``."""
     return exact.enumerate_configurations(model.lattice.shape, model.q)

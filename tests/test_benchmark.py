@@ -97,6 +97,7 @@ def test_about_half_of_the_walkers_jump() -> None:
         ("jump_step", 1, last(1e-6)),
         ("jump_step", 3, last(1)),
         ("heat_bath_sweeps", 0, last(1)),
+        ("metropolis_sweeps", 0, last(1)),
     ],
 )
 def test_a_wrong_kernel_is_not_timed(
@@ -118,14 +119,18 @@ def test_a_wrong_kernel_is_not_timed(
     assert "kernel and twin differ" in capsys.readouterr().out
 
 
-def test_a_heat_bath_may_round_its_thresholds_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("op", "law"), [("heat_bath_sweeps", "heat_bath_probabilities"), ("metropolis_sweeps", "metropolis_acceptance")]
+)
+def test_sweeps_may_round_their_thresholds_and_no_more(op: str, law: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel's thresholds are off by 0.005, as a stand-in for a last bit: rounding is then what lies below 0.01."""
-    exact = reference.heat_bath_probabilities
+    exact, twin = getattr(reference, law), getattr(reference, op)
 
     def rounded(**arguments: Any) -> torch.Tensor:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reference, "heat_bath_probabilities", lambda *tables: exact(*tables) + 5e-3)
-            return reference.heat_bath_sweeps(**arguments)
+            patch.setattr(reference, law, lambda *tables: exact(*tables) + 5e-3)
+            made: torch.Tensor = twin(**arguments)
+            return made
 
     def wrong(**arguments: Any) -> torch.Tensor:
         return torch.cat([rounded(**arguments)[:-1], arguments["configurations"][-1:]])
@@ -133,13 +138,13 @@ def test_a_heat_bath_may_round_its_thresholds_and_no_more(monkeypatch: pytest.Mo
     def twice(**arguments: Any) -> torch.Tensor:
         return rounded(**arguments | {"sweeps": max(2, arguments["sweeps"])})
 
-    given = case("heat_bath_sweeps", walkers=40)
+    given = case(op, walkers=40)
     with pytest.raises(Disagreement):
         benchmark.check(given, "kernel", rounded)
     monkeypatch.setattr(benchmark, "_ROUNDING", 1e-2)
     monkeypatch.setattr(benchmark, "_BLOCK", 7 * 24)
     (found,) = benchmark.check(given, "kernel", rounded)
-    assert not torch.equal(found, given.run(reference.heat_bath_sweeps)[0])
+    assert not torch.equal(found, given.run(twin)[0])
     for function in (wrong, twice):
         with pytest.raises(Disagreement):
             benchmark.check(given, "kernel", function)
@@ -210,6 +215,7 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
         "proposal_rates": 3 * 4 * w * (q - 1) * n + 2 * 8 * w,
         "jump_step": 2 * w * n + 4 * w * (q - 1) * n + 8 * 8 * w,
         "heat_bath_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
+        "metropolis_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
     }
     for op, count in expected.items():
         given = case(op)
@@ -225,6 +231,9 @@ def test_operations_words_and_flips_grow_with_the_work() -> None:
         assert one.operations > 0
     sweeps = case("heat_bath_sweeps")
     assert sweeps.words == sweeps.flips == benchmark.SWEEPS * 5 * 24
+    for model, words in (("ising", 1), ("potts3", 2)):
+        sweeps = case("metropolis_sweeps", model)
+        assert sweeps.words == words * sweeps.flips == words * benchmark.SWEEPS * 5 * 24
 
 
 def test_every_op_and_model_is_measured() -> None:

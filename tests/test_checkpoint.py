@@ -61,12 +61,34 @@ def test_a_sampler_returns_bit_for_bit(name: str, network: str, tmp_path: Path) 
     assert os.listdir(tmp_path) == ["s.safetensors"]
 
 
+@pytest.mark.parametrize("domain", [None, 2, (4, 2)])
+def test_domains_and_a_local_network_return(domain: Any, tmp_path: Path) -> None:
+    model, file = lt.Ising((4, 4), beta=0.3, field=0.1), tmp_path / "s.safetensors"
+    network = lt.HollowConv(model, kernel_size=3, channels=4, width=8, seed=5, global_features=False)
+    before = lt.Sampler(lt.AnnealingPath(model), network, lt.Jump(2, domain=domain), block=64, device="cpu")
+    lt.save(before, file)
+    after = lt.load(file, device="cpu")
+    assert after.integrator.domain == domain and after.transport.reach == 1  # type: ignore[union-attr]
+    assert checkpoint.differences(checkpoint.describe(before), checkpoint.describe(after)) == []
+    assert torch.equal(before.sample(64).log_weights, after.sample(64).log_weights)
+
+
+def test_a_file_from_before_domains_is_read(tmp_path: Path) -> None:
+    manifest, tensors = checkpoint.describe(sampler_of(MODELS["ising"], networks(MODELS["ising"])["float32"]))
+    del manifest["integrator"]["domain"], manifest["network"]["settings"]["global_features"]
+    checkpoint.write(tmp_path / "old", checkpoint.Contents(manifest, tensors))
+    after = lt.load(tmp_path / "old", device="cpu")
+    assert after.integrator.domain is None and after.transport.global_features  # type: ignore[union-attr]
+
+
 def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_path: Path) -> None:
     file = tmp_path / "s.safetensors"
     lt.save(sampler_of(MODELS["ising"], networks(MODELS["ising"])["float32"]), file)
     manifest = checkpoint.read(file).manifest
     assert manifest["model"]["beta"] == 0.1 + 0.2
-    assert manifest["network"]["settings"] == {"kernel_size": 3, "channels": 4, "width": 8, "modes": 1, "seed": 5}
+    assert manifest["network"]["settings"] == {
+        "kernel_size": 3, "channels": 4, "width": 8, "modes": 1, "seed": 5, "global_features": True,
+    }  # fmt: skip
     assert manifest["provenance"]["leaps_triton"] == lt.__version__
     text = json.dumps(manifest)
     assert str(tmp_path) not in text

@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
-    "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance",
-    "kernels", "chain",
+    "lattice", "models", "path", "networks", "rates", "domains", "ctmc", "mcmc", "weights", "sampler", "reverse",
+    "schedules", "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo",
+    "provenance", "kernels", "chain",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -55,7 +55,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "models": ("lattice",),
     "path": ("models",),
     "rates": ("path",),
-    "ctmc": ("rates",),
+    "domains": ("rates",),
+    "ctmc": ("domains",),
     "mcmc": ("path",),
     "networks": ("lattice",),
     "weights": ("kernels",),

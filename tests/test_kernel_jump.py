@@ -174,6 +174,32 @@ def test_extreme_random_numbers_choose_moves_that_have_a_rate(
     assert 0 < after.remaining.item() <= 100 / scale
 
 
+def test_a_threshold_above_all_sums_means_the_last_move_with_a_rate() -> None:
+    """The smallest numbers there are: ``u R`` rounds to ``R``, for every ``u`` above a half."""
+    n = 200
+    rates = torch.zeros(n, 1, 7, dtype=FLOAT64)
+    rates[:, 0, 4] = 5e-324
+    one, index = torch.ones(n, dtype=FLOAT64), torch.arange(n)
+    given = (torch.zeros(n, 7, dtype=torch.int8), one, 1.7e308 * one, rates, 0 * one, index, index, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        # Otherwise the holding time -log(u) / R overflows, and no walker jumps.
+        patch.setattr(reference, "uniform64", lambda high, low: torch.linspace(1.0 - 2.0**-53, 1.0, n, dtype=FLOAT64))
+        after = reference.jump_step(*given)
+    assert (after.move == 4).all() and (after.configurations.sum(1) == 1).all()
+
+
+def test_walkers_without_time_are_left_alone_whatever_their_rates() -> None:
+    given = inputs(6)
+    given["remaining"][:3] = 0.0
+    given["rates"][[0, 3], 1, 1, 2], given["corrector"][[1, 4]] = math.nan, math.inf
+    after = kernels.jump_step(**given)
+    for value, name in ((after.configurations, "configurations"), (after.log_weights, "log_weights")):
+        assert torch.equal(value[:3], given[name][:3])
+    assert after.remaining[:3].tolist() == [0.0] * 3 and after.move[:5].tolist() == [-1] * 5
+    assert after.log_weights.isnan().tolist() == [False, False, False, True, True, False]
+    assert torch.equal(after.remaining[3:5], given["remaining"][3:5])
+
+
 @pytest.mark.parametrize("q", [2, 3, 5])
 def test_every_move_shifts_its_site_alone(q: int) -> None:
     """Move ``(k-1) N + i`` takes ``x_i`` to ``(x_i + k) mod q``, from every state of the site."""

@@ -62,6 +62,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
         ends((3, 5), 3, 4) | {"to_log_probability": normal(4, seed=4)},
     ),
     "heat_bath_sweeps": (ops.heat_bath_sweeps, sweep(MODEL, 2, seed=5)),
+    "metropolis_sweeps": (ops.metropolis_sweeps, sweep(MODEL, 2, seed=5)),
     "no sweep": (ops.heat_bath_sweeps, sweep(MODEL, 0, seed=5)),
     "reversible rates": (
         ops.proposal_rates,

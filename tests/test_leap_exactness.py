@@ -1,5 +1,6 @@
 """Tau-leaping without noise: exact weights by enumeration, the limit of its backward law, and the bias of Euler's."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from leaps_triton import ctmc, exact, kernels
 from leaps_triton.ctmc import LeapInfo, LeapState, leap_increment
 from leaps_triton.kernels import TauLeapStep
 from leaps_triton.mcmc import SweepInfo, SweepState
-from leaps_triton.rates import evaluate
+from leaps_triton.rates import evaluate, rates_of
 
 FLOAT64 = torch.float64
 MODELS: dict[str, Any] = {
@@ -78,12 +79,11 @@ def recorded(
 
 
 def product_law(rates: Tensor, h: float, x: Tensor, q: int) -> Tensor:
-    """``∏_i P(x_i → y_i)`` for all pairs, ``(q**N, q**N)``, from ``P = exp(-hΛ_i)`` and ``(1 - exp(-hΛ_i)) λ_k/Λ_i``."""
+    """``∏_i P(x_i → y_i)`` for all pairs of states, ``P = exp(-hΛ_i)`` and ``(1 - exp(-hΛ_i)) λ_k/Λ_i``."""
     out = rates.double().flatten(2)
-    total = out.sum(1)
-    by_shift = torch.cat(
-        [torch.exp(-h * total).unsqueeze(1), (1 - torch.exp(-h * total)).unsqueeze(1) * out / total[:, None]], 1
-    )
+    total = out.sum(1, keepdim=True)
+    moving = (1.0 - torch.exp(-h * total)) * out / total.clamp(min=1e-300)
+    by_shift = torch.cat([torch.exp(-h * total), moving], dim=1)
     flat = x.flatten(1).long()
     law = torch.ones(len(x), len(x), dtype=FLOAT64)
     for site in range(flat.shape[1]):
@@ -124,7 +124,8 @@ def leap_operator(
     assert torch.equal(after.configurations, end)
     t = leap.times[interval + backward].view(1)
     rates = evaluate(path, network, x, t, leap.reversible, leap.floor, backward).rates
-    return product_law(rates, h, x, path.model.q) * (power * after.log_weights).exp().view(n, n)
+    law = product_law(rates, h, x, path.model.q)
+    return torch.where(law > 0, law * (power * after.log_weights).exp().view(n, n), 0.0)
 
 
 def operators(path: lt.AnnealingPath, network: Any, leap: lt.TauLeap, log: Log, power: float = 1.0) -> list[Tensor]:
@@ -226,17 +227,12 @@ def test_a_wrong_probability_is_seen(fault: str, which: str, monkeypatch: pytest
     assert calls[0] == 8
 
 
-def test_a_lost_floor_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A way back that knows no floor is closed where the network alone leads on: mass is missing."""
+def test_a_lost_floor_is_seen() -> None:
+    """Ways back that begin where no way forth leads are missing mass."""
     path = path_of("ising 2x3 field")
     network = random_network(path.model)
     log, leap = recorded(path, network, 4)
-    right = ctmc.rates_of
-
-    def wrong(found: Any, reversible: Any, floor: float, backward: bool) -> Any:
-        return right(found, None if backward else reversible, floor, backward)
-
-    monkeypatch.setattr(ctmc, "rates_of", wrong)
+    leap.reversible = None
     assert defect(path, network, leap, log)[0] > 1e-2
 
 
@@ -281,7 +277,7 @@ def test_reversed_paths_are_exact(name: str, sweeps: bool) -> None:
     assert reverse == pytest.approx(forward, rel=1e-10)
 
 
-ORDER = [8, 16, 32, 64, 128]
+ORDER = [8, 16, 32, 64]
 
 
 @pytest.mark.parametrize("name", ["ising 2x3 field", "potts 4 q=3"])
@@ -293,7 +289,7 @@ def test_the_bias_of_euler_weights_falls_like_the_step_and_exact_weights_have_no
         log, leap = recorded(path, network, steps, weights="euler")
         assert leap.reversible is None
         bias.append(float(measure(path, network, leap, log).sum()) - 1.0)
-    orders = [math.log2(abs(a / b)) for a, b in zip(bias[:-1], bias[1:], strict=True)]
+    orders = [math.log2(abs(a / b)) for a, b in itertools.pairwise(bias)]
     assert abs(bias[0]) > 0.05
     assert abs(orders[-1] - 1.0) < 0.1 and abs(orders[-1] - 1.0) < abs(orders[0] - 1.0)
     for steps in ORDER[::2]:
@@ -328,7 +324,7 @@ def continuous_weight(path: lt.AnnealingPath, network: Any, intervals: int = 409
     corrector = evaluate(path, network, x.flatten(0, 1), t).corrector.view(intervals, PATHS)
     ends = way(path.model, torch.tensor([1.0]))
     total = corrector.sum(0) / intervals
-    for n, (before, after) in enumerate(zip(jump.densities[:-1], jump.densities[1:], strict=True)):
+    for n, (before, after) in enumerate(itertools.pairwise(jump.densities)):
         total = total + path.log_increment(x[n] if n < intervals else ends[0], before, after)
     return total
 
@@ -337,8 +333,9 @@ def continuous_weight(path: lt.AnnealingPath, network: Any, intervals: int = 409
 def leap_weight(path: lt.AnnealingPath, network: Any, steps: int, **floor: Any) -> Tensor:
     times = torch.linspace(0.0, 1.0, steps + 1, dtype=FLOAT64)
     x = way(path.model, times)
-    pairs = (x[:-1].flatten(0, 1), x[1:].flatten(0, 1), *(t.repeat_interleave(PATHS) for t in (times[:-1], times[1:])))
-    return leap_increment(path, network, *pairs, **floor).view(steps, PATHS).sum(0)
+    before, after = x[:-1].flatten(0, 1), x[1:].flatten(0, 1)
+    t, later = (part.repeat_interleave(PATHS) for part in (times[:-1], times[1:]))
+    return leap_increment(path, network, before, after, t, later, **floor).view(steps, PATHS).sum(0)
 
 
 @pytest.mark.parametrize("reversible", kernels.REVERSIBLE)
@@ -359,7 +356,7 @@ def test_weights_tend_to_those_of_jump_path_by_path(name: str, reversible: str) 
 
 
 def _other_rates(change: Callable[..., Any]) -> Any:
-    right = ctmc.rates_of
+    right = rates_of
 
     def wrong(found: Any, reversible: Any, floor: float, backward: bool = False) -> Any:
         return change(right, found, reversible, floor) if backward else right(found, reversible, floor)

@@ -73,6 +73,27 @@ def test_the_output_depends_on_every_other_site() -> None:
         assert torch.equal(changed, value) == (site == 12)
 
 
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_without_global_features_it_reads_as_far_as_it_says(kernel_size: int) -> None:
+    """Sites within reach, in the box of the kernel or neighbours, and no other; with them, all."""
+    model = lt.Potts((7, 9), q=3, beta=0.9, field=[0.1, 0.0, -0.4])
+    conditions, x = lt.AnnealingPath(model).conditions(0.5), start(model, 1)
+    position = torch.cartesian_prod(torch.arange(7), torch.arange(9)) - torch.tensor([3, 4])
+    for everywhere in (False, True):
+        network = awake(model, kernel_size, global_features=everywhere)
+        value, read = network(x, conditions)[0, :, 3, 4], []
+        for site in range(63):
+            moved = x.flatten(1).clone()
+            moved[:, site] = (moved[:, site] + 1) % 3
+            changed = network(moved.view_as(x), conditions)[0, :, 3, 4]
+            read.append(not torch.equal(changed, value))
+        if everywhere:
+            assert network.reach is None and sum(read) > 55
+        else:
+            assert network.reach == max(1, kernel_size // 2)
+            assert set(position[torch.tensor(read)].abs().max(1).values.tolist()) == set(range(network.reach + 1))
+
+
 @pytest.mark.parametrize("name", ["ising 1d", "potts 2d", "clock 2d", "ising 4d"])
 def test_translation_equivariance(name: str) -> None:
     model, kernel_size = CASES[name]
@@ -150,7 +171,7 @@ def test_a_kernel_that_reaches_around_is_refused() -> None:
         ({"modes": -1}, "modes must be an integer of at least 0, got -1"),
     ],
 )
-def test_bad_settings_are_refused(options: dict[str, int], message: str) -> None:
+def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lt.HollowConv(lt.Ising((8, 8), beta=0.4), **options)
 

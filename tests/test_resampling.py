@@ -139,6 +139,7 @@ def test_resampling_keeps_the_total_weight_and_what_belongs_to_slots() -> None:
         torch.full((32,), 0.2, dtype=FLOAT64),
         torch.arange(64, 96),
         torch.arange(32) + 7,
+        torch.zeros(32, 0, dtype=FLOAT64),
     )
     sampler = make(block=32)
     after = sampler.resample(state, 2, seed=1)

@@ -72,17 +72,20 @@ def test_the_only_move_is_made(place: int) -> None:
 
 
 def test_walkers_at_the_boundary_without_rates_and_with_bad_rates() -> None:
-    given = walkers((5, 3), 3, 7)
-    given["remaining"][0] = 0.0
+    """Without time left a walker is left alone, whatever its rates."""
+    given = walkers((5, 3), 3, 10)
+    given["remaining"][[0, 7, 8]] = 0.0
     given["rates"][1] = 0.0
-    given["rates"][2, 1, 2, 1] = float("nan")
+    given["rates"][[2, 7], 1, 2, 1] = float("nan")
     given["rates"][3, 0, 4, 2] = float("inf")
-    given["corrector"][4] = float("nan")
+    given["corrector"][[4, 8]] = float("nan")
     given["corrector"][5] = float("inf")
     after, weights, remaining, move = compare(given)
-    assert move[:6].tolist() == [-1] * 6
-    assert weights.isnan().tolist() == [False, False, True, True, True, True, False]
-    assert torch.equal(after[:6], given["configurations"][:6])
+    still = [0, 1, 2, 3, 4, 5, 7, 8]
+    assert move[still].tolist() == [-1] * 8
+    assert weights.isnan().nonzero().flatten().tolist() == [2, 3, 4, 5]
+    assert torch.equal(weights[[0, 7, 8]], given["log_weights"][[0, 7, 8]])
+    assert torch.equal(after[still], given["configurations"][still])
     assert remaining[1] == 0 and remaining[2] == given["remaining"][2]
 
 

@@ -1,4 +1,4 @@
-"""The kernel of heat_bath_sweeps against its twin: the same configurations from the same counters.
+"""The kernel of heat_bath_sweeps and metropolis_sweeps against the twins: the same configurations, the same counters.
 
 Thresholds are float32 and may differ in their last bit, which changes a site with probability 2⁻²⁴; for the fixed
 inputs of these tests, some 10⁴ draws, they agree.
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from kernel_cases import SHAPES, model, on_device, recorded, require_kernels, silent, sweep
 from leaps_triton.kernels import reference
@@ -16,65 +17,76 @@ require_kernels()
 from leaps_triton.kernels import sweeps as kernel  # noqa: E402
 
 pytestmark = silent
+ops = pytest.mark.parametrize("op", list(kernel.OPS))
 
 
-def compare(given: dict[str, Any]) -> None:
+def run(op: str, given: dict[str, Any]) -> Tensor:
+    found: Tensor = getattr(kernel, f"{op}_sweeps")(**on_device(given)).cpu()
+    return found
+
+
+def compare(op: str, given: dict[str, Any]) -> None:
     before = given["configurations"].clone()
-    found = kernel.heat_bath_sweeps(**on_device(given)).cpu()
+    found = run(op, given)
     assert torch.equal(given["configurations"], before)
-    assert found.dtype == torch.int8 and torch.equal(found, reference.heat_bath_sweeps(**given))
+    assert found.dtype == torch.int8 and torch.equal(found, getattr(reference, f"{op}_sweeps")(**given))
 
 
 @pytest.mark.parametrize("key", list(kernel.VARIANTS))
 def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    ndim, kind, block = key
+    op, ndim, kind, block = key
     shape, periodic = SHAPES[ndim]
     if block > 256:
         shape = (*shape[:-1], 2 + 256 // torch.Size(shape[:-1]).numel())
     given = model(shape, periodic, 3 if kind == "general" else 2, 2, "uniform" if "uniform" in kind else "own")
-    with recorded(kernel, monkeypatch) as run:
-        compare(sweep(given, 2))
-    assert run == [kernel.VARIANTS[key]]
+    with recorded(kernel, monkeypatch) as launched:
+        compare(op, sweep(given, 2))
+    assert launched == [kernel.VARIANTS[key]]
 
 
+@ops
 @pytest.mark.parametrize("tables", ["own", "shared", "uniform", "partial"])
 @pytest.mark.parametrize("q", [2, 3, 5])
 @pytest.mark.parametrize(
     ("shape", "periodic"), [((3,), (True,)), ((2,), (True,)), ((1,), (False,)), ((15, 4), (True, True))]
 )
-def test_shapes_and_tables(shape: tuple[int, ...], periodic: tuple[bool, ...], q: int, tables: str) -> None:
+def test_shapes_and_tables(shape: tuple[int, ...], periodic: tuple[bool, ...], q: int, tables: str, op: str) -> None:
     for walkers in (1, 2):
-        compare(sweep(model(shape, periodic, q, walkers, tables, seed=walkers), 1))
+        compare(op, sweep(model(shape, periodic, q, walkers, tables, seed=walkers), 1))
 
 
+@ops
 @pytest.mark.parametrize(("q", "tables"), [(2, "uniform"), (2, "own"), (3, "own")])
-def test_tiles_of_a_large_lattice(q: int, tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_of_a_large_lattice(op: str, q: int, tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = sweep(model((33, 35), (True, True), q, 2, tables), 2)
     assert given["num_colours"] == 3
-    with recorded(kernel, monkeypatch) as run:
-        compare(given)
-    assert len(run) == 2 * 3
+    with recorded(kernel, monkeypatch) as launched:
+        compare(op, given)
+    assert len(launched) == 2 * 3
 
 
+@ops
 @pytest.mark.parametrize("shape", [(16, 16), (32, 40)])
-def test_many_sweeps_are_sweeps_one_after_another(shape: tuple[int, ...]) -> None:
+def test_many_sweeps_are_sweeps_one_after_another(shape: tuple[int, ...], op: str) -> None:
     given = sweep(model(shape, (True, True), 2, 2, "uniform"), 3)
-    together = kernel.heat_bath_sweeps(**on_device(given))
+    together = run(op, given)
     for step in range(3):
         one = given | {"first_sweep": given["first_sweep"] + step, "sweeps": 1}
-        given["configurations"] = kernel.heat_bath_sweeps(**on_device(one)).cpu()
-    assert torch.equal(together.cpu(), given["configurations"])
+        given["configurations"] = run(op, one)
+    assert torch.equal(together, given["configurations"])
 
 
-def test_strong_coupling_does_not_overflow() -> None:
+@ops
+def test_strong_coupling_does_not_overflow(op: str) -> None:
     for q in (2, 3):
         given = model((5, 3), (True, False), q, 3)
         given["beta"] = torch.tensor([1e3, -1e3, 0.0], dtype=torch.float64)
-        compare(sweep(given, 3))
+        compare(op, sweep(given, 3))
 
 
-def test_no_sweep_and_no_walkers() -> None:
+@ops
+def test_no_sweep_and_no_walkers(op: str) -> None:
     given = sweep(model((5, 3), (True, False), 2, 3), 0)
-    assert torch.equal(kernel.heat_bath_sweeps(**on_device(given)).cpu(), given["configurations"])
+    assert torch.equal(run(op, given), given["configurations"])
     given = sweep(model((5, 3), (True, False), 2, 0), 2)
-    assert kernel.heat_bath_sweeps(**on_device(given)).shape == (0, 5, 3)
+    assert run(op, given).shape == (0, 5, 3)
