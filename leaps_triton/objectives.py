@@ -217,7 +217,9 @@ def squared_residual(
 ) -> Tensor:
     """``E (a/h - c)²`` with ``a`` what one step of length ``h`` adds to ``A``: :func:`physics_informed` of exact steps.
 
-    ``c`` is ``(F_{t+h} - F_t)/h``, or the mean over the walkers of a step.
+    ``c`` is ``(F_{t+h} - F_t)/h``, or the mean over the walkers of a step. Neighbours that move in one step leave an
+    ``E (a/h - c)²`` of order one at any ``h`` (and a ``Var[A]`` of order ``h``): what leaping itself costs is in the
+    loss, and so it lowers rates that jumps would not.
 
     Arguments
         as of :func:`log_variance`.

@@ -269,7 +269,13 @@ def test_training_goes_on_bit_for_bit_in_a_new_process(undisturbed: Path, tmp_pa
 
 def test_training_with_every_extra_goes_on_bit_for_bit(tmp_path: Path) -> None:
     """The average, the parameters it follows, F_t and the optimiser's moments of both."""
-    options: dict[str, Any] = {"steps": 40, "ema": 0.9, "baseline": "learned", "huber_steps": 25}
+    options: dict[str, Any] = {
+        "steps": 40,
+        "ema": 0.9,
+        "baseline": "learned",
+        "huber_steps": 25,
+        "loss": "log_variance",
+    }
     whole, half, file = make(**options), make(**options), tmp_path / "half.safetensors"
     whole.run()
     whole.save(tmp_path / "whole.safetensors")
@@ -287,7 +293,7 @@ def test_a_file_from_before_a_setting_had_its_default(tmp_path: Path) -> None:
     trainer, file = make(), tmp_path / "old.safetensors"
     trainer.run(10, checkpoint=file)
     manifest, tensors = checkpoint.read(file)
-    for name in ("baseline", "huber_steps", "huber_delta", "ema"):
+    for name in ("loss", "leaps", "segment", "baseline", "huber_steps", "huber_delta", "ema"):
         del manifest["training"]["config"][name]
     checkpoint.write(file, checkpoint.Contents(manifest, tensors))
     again = make()

@@ -151,7 +151,7 @@ def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 TINY = ["--steps", "6", "--intervals", "3", "--channels", "4", "--width", "8", "--modes", "1", "--device", "cpu"]
 
-EXTRAS = ["--baseline", "learned", "--huber-steps", "3", "--ema", "0.9"]
+EXTRAS = ["--loss", "log_variance", "--baseline", "learned", "--huber-steps", "3", "--ema", "0.9"]
 
 
 def train(file: Path, *arguments: str) -> None:
@@ -187,7 +187,8 @@ def test_train_sample_and_info(
     assert all(name.startswith("network") for name in found)
     assert json.loads(history.read_text())["history"]["evaluation_step"] == [3, 6]
     config = checkpoint.read(file).manifest["training"]["config"]
-    assert (config["baseline"], config["huber_steps"], config["ema"]) == ("learned", 3, 0.9)
+    assert (config["loss"], config["baseline"]) == ("log_variance", "learned")
+    assert (config["huber_steps"], config["ema"]) == (3, 0.9)
     cli.main(["info", str(file)])
     assert "c.safetensors: training, step 6 of 6" in capsys.readouterr().out
 
