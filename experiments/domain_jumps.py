@@ -17,8 +17,7 @@ import torch
 import tyro
 
 import leaps_triton as lt
-from leaps_triton.measurement import device_name
-from leaps_triton.provenance import provenance
+from leaps_triton.provenance import device_name, provenance
 
 
 @dataclass(frozen=True)

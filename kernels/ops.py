@@ -265,10 +265,10 @@ def _register() -> str | None:
     from .rates import proposal_rates as rates_kernel
     from .rates import proposal_rates_gradient as gradient_kernel
     from .sweeps import heat_bath_sweeps as heat_bath_kernel
+    from .sweeps import metropolis_sweeps as metropolis_kernel
     from .tau_leap import tau_leap_log_probability as leap_probability_kernel
     from .tau_leap import tau_leap_log_probability_gradient as leap_gradient_kernel
     from .tau_leap import tau_leap_step as leap_kernel
-    from .sweeps import metropolis_sweeps as metropolis_kernel
 
     launchers: list[tuple[Any, Callable[..., Any]]] = [
         (energy, energy_kernel),
