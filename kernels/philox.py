@@ -26,6 +26,7 @@ class Stream(IntEnum):
     | TRAIN    | element of t   | step            | use  | 0            | training: times, batches, derived seeds   |
     | RESAMPLE | slot           | boundary        | 0    | block's 1st  | 0, 1: ancestor; 2, 3: order of the slots  |
     | LEAP     | site           | event           | 0    | walker       | 0, 1: whether it moves; 2, 3: by which k  |
+    | EXACT    | site           | 0               | 0    | sample       | 0, 1: state of a site, layer or all sites |
     """
 
     START = 0
@@ -35,3 +36,4 @@ class Stream(IntEnum):
     TRAIN = 4
     RESAMPLE = 5
     LEAP = 6
+    EXACT = 16

@@ -17,9 +17,10 @@ import importlib
 from types import ModuleType
 
 from . import estimators, exact, io, kernels, networks, objectives, observables, rates, schedules, weights
+from .chain import Chain, run_chain
 from .checkpoint import load, save
 from .ctmc import Jump, TauLeap
-from .estimators import Estimate
+from .estimators import ChainEstimate, Estimate, ShortChainWarning
 from .lattice import Lattice
 from .mcmc import HeatBath, Metropolis
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
@@ -32,6 +33,8 @@ from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 
 __all__ = [
     "AnnealingPath",
+    "Chain",
+    "ChainEstimate",
     "Clock",
     "Conditions",
     "EdwardsAnderson",
@@ -46,6 +49,7 @@ __all__ = [
     "Potts",
     "ReverseEnsemble",
     "Sampler",
+    "ShortChainWarning",
     "TauLeap",
     "Trainer",
     "TrainingConfig",
@@ -64,6 +68,7 @@ __all__ = [
     "plotting",
     "rates",
     "reverse_ess",
+    "run_chain",
     "save",
     "schedules",
     "weights",

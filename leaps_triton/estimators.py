@@ -1,82 +1,102 @@
-"""Estimates with error bars from weighted samples."""
+"""Estimates with error bars: from weighted samples, from Markov chains, and at other inverse temperatures.
 
-from collections.abc import Callable
-from typing import NamedTuple
+- Weighted or independent walkers: :func:`weighted_estimate`, a jackknife; of an ensemble also :func:`free_energy` and
+  :func:`entropy`.
+- Markov chains: :func:`chain_estimate`, the Γ-method.
+- Another β than the simulated ones: :func:`reweight`, :func:`multi_reweight` and :func:`mbar`.
+"""
+
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from .weights import block_sums, leave_one_out_sums, normalised
+from .autocorrelation import ChainEstimate, ShortChainWarning, chain_estimate
+from .jackknife import Estimate, weighted_estimate
+from .reweighting import Reweighted, mbar, multi_reweight, reweight
+from .weights import block_sums, leave_one_out_sums, log_mean_exp, normalised
 
-__all__ = ["Estimate", "weighted_estimate"]
-
-
-class Estimate(NamedTuple):
-    """A value and its one-sigma error.
-
-    Example
-        >>> print(Estimate(-1.49167, 0.0021))
-        -1.4917 ± 0.0021
-    """
-
-    value: float
-    error: float
-
-    def pull(self, exact: float) -> float:
-        """Distance from ``exact`` in units of the error."""
-        return (self.value - exact) / self.error if self.error > 0 else float("nan")
-
-    def __str__(self) -> str:
-        if not 0.0 < self.error < float("inf"):
-            return f"{self.value:.6g} ± {self.error:.2g}"
-        # Two significant digits of the error fix the digits of both.
-        digits = max(0, 1 - int(f"{self.error:.1e}".partition("e")[2]))
-        return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
+__all__ = [
+    "ChainEstimate",
+    "Estimate",
+    "Reweighted",
+    "ShortChainWarning",
+    "chain_estimate",
+    "entropy",
+    "free_energy",
+    "mbar",
+    "multi_reweight",
+    "reweight",
+    "weighted_estimate",
+]
 
 
-def weighted_estimate(
-    values: Tensor, log_weights: Tensor, function: Callable[[Tensor], Tensor] | None = None, block: int = 1
-) -> Estimate:
-    """Self-normalised mean ``Σ w f / Σ w``, or a function of such means, with its jackknife error over blocks.
+class _Ensemble(Protocol):
+    """What is read of a :class:`~leaps_triton.WeightedEnsemble`."""
+
+    @property
+    def model(self) -> Any: ...
+    @property
+    def configurations(self) -> Tensor: ...
+    @property
+    def log_weights(self) -> Tensor: ...
+    @property
+    def log_z_start(self) -> float: ...
+    @property
+    def correlated(self) -> int: ...
+
+
+def free_energy(ensemble: _Ensemble) -> Estimate:
+    """Free energy a site, ``-log Z / (β N)``, with its jackknife error.
 
     Arguments
-        values: ``f``, ``(walkers,)`` or ``(walkers, k)``.
-        log_weights: ``A``, ``(walkers,)``.
-        function: of means ``(..., k)`` (``(...)`` for values of one axis), acting on the last axis alone, to ``(...)``.
-        block: walkers that stay or go together; 1 where they are independent, else the size of the consecutive blocks
-            that are. The error is NaN where there is one block only: nothing is then known about the spread.
+        ensemble: a :class:`~leaps_triton.WeightedEnsemble`.
 
     Raises
-        ValueError: fewer than two walkers, shapes that differ, or several values without a function.
-
-    References
-        Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, SIAM (1982).
+        ValueError: β = 0, where it is infinite; use ``log_z``.
 
     Example
-        >>> print(weighted_estimate(torch.tensor([1.0, 2.0, 3.0]), torch.zeros(3)))
-        2.00 ± 0.58
+        >>> import leaps_triton as lt
+        >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.4))
+        >>> ensemble = lt.Sampler(path, None, lt.Jump(20), lt.HeatBath(), device="cpu").sample(walkers=1000)
+        >>> abs(free_energy(ensemble).pull(-lt.exact.ising_log_z((4, 4), beta=0.4) / (0.4 * 16))) < 3
+        True
     """
-    if log_weights.ndim != 1:
-        raise ValueError(f"log_weights must have shape (walkers,), got {tuple(log_weights.shape)}")
-    n = len(log_weights)
-    if n < 2:
-        raise ValueError(f"an error bar needs at least 2 walkers, got {n}")
-    if values.ndim not in (1, 2) or len(values) != n:
-        raise ValueError(f"values must have shape ({n},) or ({n}, k), got {tuple(values.shape)}")
-    if values.ndim == 2 and function is None:
-        raise ValueError(
-            f"values of shape {tuple(values.shape)} need function= to make one number of their {values.shape[1]} means"
-        )
-    share = normalised(log_weights).view(n, *[1] * (values.ndim - 1))
-    weighted = share * values.double()
-    mean = weighted.sum(0)
-    left_out = leave_one_out_sums(block_sums(weighted, block)) / leave_one_out_sums(block_sums(share, block))
-    blocks = len(left_out)
-    if function is not None:
-        mean, left_out = function(mean), function(left_out)
-    if mean.ndim != 0 or left_out.shape != (blocks,):
-        raise ValueError(
-            f"function must map means (..., k) to (...), got {tuple(left_out.shape)} for {blocks} sets of means"
-        )
+    beta = float(ensemble.model.beta)
+    if beta == 0.0:
+        raise ValueError("the free energy is infinite at beta = 0; use the ensemble's log_z")
+    return _of_log_z(ensemble, 0.0, -1.0 / beta)
+
+
+def entropy(ensemble: _Ensemble) -> Estimate:
+    """Entropy a site, ``(log Z + β ⟨H⟩) / N``, in units of k_B; both means leave out the same walkers in the jackknife.
+
+    Arguments
+        ensemble: a :class:`~leaps_triton.WeightedEnsemble`.
+
+    Example
+        >>> import leaps_triton as lt
+        >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.4))
+        >>> ensemble = lt.Sampler(path, None, lt.Jump(20), lt.HeatBath(), device="cpu").sample(walkers=1000)
+        >>> exact = lt.exact.ising_log_z((4, 4), beta=0.4) / 16 + 0.4 * lt.exact.ising_energy((4, 4), beta=0.4)
+        >>> abs(entropy(ensemble).pull(exact)) < 3
+        True
+    """
+    return _of_log_z(ensemble, float(ensemble.model.beta), 1.0)
+
+
+def _of_log_z(ensemble: _Ensemble, beta: float, factor: float) -> Estimate:
+    """``factor (log Z + β ⟨H⟩) / N``."""
+    a, block = ensemble.log_weights, ensemble.correlated
+    share = normalised(a)
+    energies = ensemble.model.energy(ensemble.configurations).double()
+    value = ensemble.log_z_start + log_mean_exp(a) + beta * (share * energies).sum()
+    blocks = len(block_sums(share, block))
+    if blocks == 1:
+        return Estimate(factor * float(value) / ensemble.model.lattice.sites, float("nan"))
+    others, walkers = leave_one_out_sums(block_sums(torch.stack([share, share * energies], dim=1), block)), len(a)
+    kept = leave_one_out_sums(block_sums(torch.ones_like(share), block)) / walkers
+    left_out = torch.log(others[:, 0] / kept) + beta * others[:, 1] / others[:, 0]
     error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
-    return Estimate(float(mean), float(error))
+    scale = factor / ensemble.model.lattice.sites
+    return Estimate(scale * float(value), abs(scale) * float(error))

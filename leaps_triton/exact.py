@@ -1,17 +1,31 @@
-"""Exact references: Kaufman's solution of the Ising torus, and enumeration of any small model."""
+"""Exact references: closed forms of Ising, enumeration of small models, the transfer matrix, and exact samples."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from .closed_forms import (
+    ising_energy,
+    ising_log_z,
+    ising_specific_heat,
+    onsager_energy,
+    onsager_log_z,
+    onsager_specific_heat,
+    yang_magnetization,
+)
+from .kernels import Stream, philox, uniform64
 from .lattice import Lattice
-from .models import EnergyModel, Observable, PairModel, complete
+from .models import EnergyModel, Observable, PairModel, as_seed, complete
+from .perfect import coupling_from_the_past
+from .transfer import NOT_A_PAIR_MODEL, transfer_moments, transfer_obstacle, transfer_sample
 
 __all__ = [
     "Enumeration",
+    "coupling_from_the_past",
+    "energy",
     "enumerate_configurations",
     "enumerate_model",
     "expectation",
@@ -19,122 +33,17 @@ __all__ = [
     "ising_log_z",
     "ising_specific_heat",
     "log_z",
+    "onsager_energy",
+    "onsager_log_z",
+    "onsager_specific_heat",
+    "sample",
+    "specific_heat",
+    "yang_magnetization",
 ]
 
+_FEW = 2**12
 _LIMIT = 2**20
 _CHUNK = 2**16
-_CRITICAL = 0.5 * math.log1p(math.sqrt(2.0))
-
-
-def ising_log_z(shape: Sequence[int], beta: float, coupling: float = 1.0) -> float:
-    """``ln Z`` of the Ising model on an L × M torus (Kaufman), in float64 to rounding.
-
-    With ``K = βJ > 0`` and ``s = sinh 2K``,
-    ``Z = ½(2s)^{LM/2} [∏_odd 2cosh(Mγ_r/2) + ∏_odd 2sinh(Mγ_r/2) + ∏_even 2cosh(Mγ_r/2) + ∏_even 2sinh(Mγ_r/2)]``,
-    ``r = 0 … 2L-1``, ``cosh γ_r = cosh 2K coth 2K - cos(πr/L)``, ``γ_r > 0`` but for ``γ_0 = 2K + ln tanh K``.
-
-    Arguments
-        shape: (L, M), both at least 2; a length of 2 has two bonds between the same pair. Time and memory grow with L.
-        beta: inverse temperature, in units of 1/energy.
-        coupling: J of every bond, in units of energy. ``βJ < 0`` needs both lengths even, then ``Z(-K) = Z(K)``.
-
-    Raises
-        ValueError: no such torus, βJ not finite, or βJ < 0 with an odd length.
-
-    References
-        B. Kaufman, Crystal Statistics. II, Phys. Rev. 76, 1232 (1949).
-
-    Example
-        >>> round(ising_log_z((8, 8), beta=0.4407) / 64, 12)
-        0.939735024001
-    """
-    value, _, _ = _kaufman(shape, beta, coupling, order=0)
-    return value
-
-
-def ising_energy(shape: Sequence[int], beta: float, coupling: float = 1.0) -> float:
-    """Energy a site of the Ising torus, ``⟨H⟩/N = -(J/N) ∂ ln Z/∂K``, ``K = βJ``, in the units of J.
-
-    Arguments, errors and references as :func:`ising_log_z`. The derivative is exact: autograd of the closed form.
-
-    Example
-        >>> round(ising_energy((8, 8), beta=0.4407), 12)
-        -1.491667004187
-    """
-    value, _, sites = _kaufman(shape, beta, coupling, order=1)
-    return -float(coupling) * value / sites
-
-
-def ising_specific_heat(shape: Sequence[int], beta: float, coupling: float = 1.0) -> float:
-    """Specific heat a site of the Ising torus, ``β² var(H)/N = (K²/N) ∂² ln Z/∂K²``, ``K = βJ``, dimensionless.
-
-    Arguments, errors and references as :func:`ising_log_z`. Rounding leaves an absolute error near 1e-13.
-
-    Example
-        >>> round(ising_specific_heat((8, 8), beta=0.4407), 10)
-        1.145492979
-    """
-    value, strength, sites = _kaufman(shape, beta, coupling, order=2)
-    return strength**2 * value / sites
-
-
-def _kaufman(shape: Sequence[int], beta: float, coupling: float, order: int) -> tuple[float, float, int]:
-    """The derivative of ``ln Z`` of that order with respect to ``K``, ``K``, and the number of sites."""
-    lattice = Lattice(shape)
-    if lattice.ndim != 2:
-        raise ValueError(f"Kaufman's formula needs a shape of two lengths (L, M), got {lattice.shape}")
-    try:
-        strength = float(beta) * float(coupling)
-    except (TypeError, ValueError, RuntimeError):
-        strength = math.nan
-    if not math.isfinite(strength):
-        raise ValueError(
-            f"beta and coupling must be numbers with a finite product, got {beta!r} and {coupling!r}; "
-            "for a coupling a bond use enumerate_model"
-        )
-    if strength < 0 and any(length % 2 for length in lattice.shape):
-        raise ValueError(
-            f"beta * coupling < 0 needs both lengths even, got {strength} on {lattice.shape}: "
-            "an odd length frustrates; use even lengths, or enumerate_model on a small lattice"
-        )
-    modes, length = lattice.shape
-
-    def log_z_of(k: Tensor) -> Tensor:
-        return _ising_log_z(k, modes, length, ordered=abs(strength) > _CRITICAL)
-
-    derivative: Callable[[Tensor], Tensor] = log_z_of
-    for _ in range(order):
-        derivative = torch.func.grad(derivative)
-    value = float(derivative(torch.tensor(abs(strength), dtype=torch.float64)))
-    return (-value if order == 1 and strength < 0 else value), strength, lattice.sites
-
-
-def _ising_log_z(k: Tensor, modes: int, length: int, ordered: bool) -> Tensor:
-    """Kaufman's formula for ``K ≥ 0``, smooth in ``K`` on either side of the critical point, those ends included.
-
-    The ``γ_r`` agree at ``K`` and at its dual, so take ``k ≤ K_c`` of the two and ``p = sinh 2k ≤ 1``. With
-    ``A_r = p e^{γ_r} = D + √(D² - p²)``, ``D = 1 + p² - p cos(πr/L)``, and ``A_0 = ½(1 + e^{-2k})²``, a factor is
-    ``(2s)^{M/2} (e^{Mγ/2} ± e^{-Mγ/2}) = (s/p)^{M/2} (2A)^{M/2} (1 ± (p/A)^M)``: no large terms cancel as ``K → 0``.
-    """
-    dual = torch.atanh(torch.exp(-2 * k)) if ordered else k
-    p = torch.sinh(2 * dual)
-    angle = torch.arange(1, 2 * modes, dtype=torch.float64) * (math.pi / (2 * modes))
-    gap = (1 - p) ** 2 + 2 * p * torch.sin(angle) ** 2
-    a = gap + p + torch.sqrt(gap * (gap + 2 * p))
-    bulk, decay = 0.5 * length * torch.log(2 * a), (p / a) ** length
-    cosh, sinh = bulk + torch.log1p(decay), bulk + torch.log1p(-decay)
-    # Entry 0 is r = 1. The factors of r = 0 stay outside the logarithms: its sinh changes sign at K_c.
-    zero_bulk = 0.5 * length * torch.log((1 + torch.exp(-2 * dual)) ** 2)
-    zero_decay = (torch.tanh(dual) * torch.exp(2 * dual)) ** length
-    sign = 1.0 if ordered else -1.0
-    logs = torch.stack([cosh[::2].sum(), sinh[::2].sum(), zero_bulk + cosh[1::2].sum(), zero_bulk + sinh[1::2].sum()])
-    one = torch.ones_like(p)
-    factors = torch.stack([one, one, 1 + zero_decay, sign * (1 - zero_decay)])
-    top = logs.max().detach()
-    total = top + torch.log(0.5 * (factors * torch.exp(logs - top)).sum())
-    if not ordered:
-        return total
-    return total + modes * length * (2 * k + torch.log1p(-torch.exp(-4 * k)) - math.log(2.0))
 
 
 class Enumeration(NamedTuple):
@@ -252,9 +161,13 @@ def expectation(model: EnergyModel, observable: Observable) -> Tensor:
 def log_z(model: EnergyModel) -> float:
     """``log Σ_x exp(-βH(x))`` by the cheapest valid route.
 
-    Kaufman's formula for a two-state :class:`PairModel` on a two-dimensional torus, without field, with one coupling
-    and ``φ = [[a, b], [b, a]] = (a + b)/2 + (a - b)/2 · s s'`` (Ising; Potts and clock at q = 2); else enumeration up
-    to 2**20 configurations.
+    - Kaufman's formula for a two-state :class:`PairModel` on a two-dimensional torus, without field, with one coupling
+      and ``φ = [[a, b], [b, a]] = (a + b)/2 + (a - b)/2 · s s'`` (Ising; Potts and clock at q = 2);
+    - enumeration of at most 2**12 configurations;
+    - the transfer matrix for any other :class:`PairModel`, whatever its couplings, fields and boundaries, with layers
+      of at most 2**24 states (24 Ising sites), or 2**34 updates where no direction is open (Ising 13 × 13, 3-state
+      Potts 8 × 8);
+    - enumeration of at most 2**20 configurations.
 
     Arguments
         model: anything with ``lattice``, ``q``, ``beta`` and ``energy(configurations)``.
@@ -263,24 +176,135 @@ def log_z(model: EnergyModel) -> float:
         ValueError: no route is valid, and why.
 
     Example
-        >>> from leaps_triton import Ising
+        >>> import math
+        >>> from leaps_triton import Ising, Potts
         >>> round(log_z(Ising((16, 16), beta=0.4407)) / 256, 12)
         0.932215505541
+        >>> round(log_z(Potts((6, 6), q=3, beta=math.log1p(math.sqrt(3.0)))), 10)
+        75.5719518002
     """
-    # A subclass with an energy of its own is another model, whatever its tables say.
-    if not isinstance(model, PairModel) or type(model).energy is not PairModel.energy:
-        obstacle = "the model is not a PairModel"
+    route = _route(model)
+    if isinstance(route, _Kaufman):
+        return route.constant + ising_log_z(route.shape, route.beta, route.coupling)
+    return enumerate_model(model).log_z if route == "enumeration" else transfer_moments(cast(PairModel, model)).log_z
+
+
+def energy(model: EnergyModel) -> float:
+    """Energy a site, ``⟨H⟩ / N``, by the route of :func:`log_z`; exact derivatives.
+
+    Arguments, errors
+        as :func:`log_z`.
+
+    Example
+        >>> from leaps_triton import Ising
+        >>> round(energy(Ising((8, 8), beta=0.4407, periodic=False)), 10)
+        -1.0228881565
+    """
+    route, sites = _route(model), model.lattice.sites
+    if isinstance(route, _Kaufman):
+        return route.energy + ising_energy(route.shape, route.beta, route.coupling)
+    if route == "transfer":
+        return transfer_moments(cast(PairModel, model), energies=True).energy / sites
+    return float(expectation(model, lambda x, model: model.energy(x))) / sites
+
+
+def specific_heat(model: EnergyModel) -> float:
+    """Specific heat a site, ``β² var(H) / N``, by the route of :func:`log_z`; exact derivatives.
+
+    Arguments, errors
+        as :func:`log_z`.
+
+    Example
+        >>> from leaps_triton import Ising
+        >>> round(specific_heat(Ising((8, 8), beta=0.4407, periodic=False)), 10)
+        0.6849782806
+    """
+    route, sites = _route(model), model.lattice.sites
+    if isinstance(route, _Kaufman):
+        return ising_specific_heat(route.shape, route.beta, route.coupling)
+    if route == "transfer":
+        return model.beta**2 * transfer_moments(cast(PairModel, model), energies=True).variance / sites
+    mean = energy(model) * sites
+    return model.beta**2 * float(expectation(model, lambda x, model: (model.energy(x) - mean) ** 2)) / sites
+
+
+def sample(model: EnergyModel, n: int, seed: int = 0) -> Tensor:
+    """Independent exact samples: from the list of all configurations (up to 2**12), else by the transfer matrix.
+
+    With the transfer matrix, the first layer is drawn from its law and then site after site given the messages of all
+    that follow. A torus costs as much as :func:`log_z`, and as much again as a lattice with an open direction for each
+    first layer that was drawn. Larger ferromagnets: :func:`coupling_from_the_past`.
+
+    Arguments
+        model: as of :func:`log_z`, and the messages of one first layer must not take more than 1 GiB.
+        n: samples; the first ones do not depend on how many are asked for.
+        seed: in [0, 2³²).
+
+    Returns
+        int8 ``(n, *shape)``.
+
+    Raises
+        ValueError: no route is valid, and why; a bad argument.
+
+    Example
+        >>> from leaps_triton import EdwardsAnderson
+        >>> sample(EdwardsAnderson((8, 6), beta=1.0), n=5, seed=1).shape
+        torch.Size([5, 8, 6])
+    """
+    if not isinstance(n, int) or not 1 <= n <= 2**31:
+        raise ValueError(f"n must be an integer from 1 to 2**31, got {n!r}")
+    as_seed(seed)
+    configurations = model.q**model.lattice.sites
+    obstacle = transfer_obstacle(model, keep=True)
+    if configurations > _FEW and not obstacle:
+        return transfer_sample(cast(PairModel, model), n, seed)
+    if configurations > _LIMIT:
+        raise ValueError(
+            f"no exact route to samples: the transfer matrix is out, since {obstacle}; enumeration is out, since "
+            f"{model.q}**{model.lattice.sites} configurations are more than 2**20; for a ferromagnet of two states use "
+            f"coupling_from_the_past, else take a smaller lattice"
+        )
+    enumeration = enumerate_model(model)
+    words = philox(seed, Stream.EXACT, 0, 0, 0, torch.arange(n))
+    law = enumeration.log_probabilities.exp().cumsum(0)
+    rows = torch.searchsorted(law / law[-1], uniform64(words[0], words[1])).clamp(max=len(law) - 1)
+    return enumeration.configurations[rows]
+
+
+class _Kaufman(NamedTuple):
+    """An Ising torus to which a model comes down, with ``log Z`` and energy a site of what is left over."""
+
+    shape: tuple[int, ...]
+    beta: float
+    coupling: float
+    constant: float
+    energy: float
+
+
+def _route(model: EnergyModel) -> _Kaufman | str:
+    """The cheapest valid route to ``log Z``: Kaufman's formula, ``"enumeration"`` or ``"transfer"``."""
+    obstacle = transfer_obstacle(model)
+    if obstacle == NOT_A_PAIR_MODEL:
+        kaufman = obstacle
     else:
-        (a, b), coupling = model.bond_table[0, :2].tolist(), float(model.coupling.flatten()[0])
-        obstacle = _obstacle(model, coupling * (a - b))
-        if not obstacle:
-            constant = model.beta * coupling * model.lattice.sites * (a + b)
-            return constant + ising_log_z(model.lattice.shape, model.beta, coupling * (a - b) / 2)
-    if model.q**model.lattice.sites <= _LIMIT:
-        return enumerate_model(model).log_z
+        pair = cast(PairModel, model)
+        (a, b), coupling = pair.bond_table[0, :2].tolist(), float(pair.coupling.flatten()[0])
+        kaufman = _obstacle(pair, coupling * (a - b))
+        if not kaufman:
+            rest = coupling * (a + b)
+            sites = pair.lattice.sites
+            return _Kaufman(pair.lattice.shape, pair.beta, coupling * (a - b) / 2, pair.beta * sites * rest, -rest)
+    configurations = model.q**model.lattice.sites
+    if configurations <= _FEW:
+        return "enumeration"
+    if not obstacle:
+        return "transfer"
+    if configurations <= _LIMIT:
+        return "enumeration"
     raise ValueError(
-        f"no exact route to log Z: Kaufman's formula is out, since {obstacle}; enumeration is out, since "
-        f"{model.q}**{model.lattice.sites} configurations are more than 2**20; take a smaller lattice"
+        f"no exact route to log Z: Kaufman's formula is out, since {kaufman}; the transfer matrix is out, since "
+        f"{obstacle}; enumeration is out, since {model.q}**{model.lattice.sites} configurations are more than 2**20; "
+        f"take a smaller lattice"
     )
 
 

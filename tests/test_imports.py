@@ -18,7 +18,7 @@ PACKAGE = "leaps_triton"
 LIBRARY = (
     "lattice", "models", "path", "networks", "rates", "domains", "ctmc", "mcmc", "weights", "sampler", "reverse",
     "schedules", "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo",
-    "provenance", "kernels",
+    "provenance", "kernels", "chain",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -59,9 +59,16 @@ EDGES: dict[str, tuple[str, ...]] = {
     "mcmc": ("path",),
     "networks": ("lattice",),
     "weights": ("kernels",),
-    "estimators": ("weights",),
+    "jackknife": ("weights",),
+    "autocorrelation": ("jackknife",),
+    "reweighting": ("autocorrelation",),
+    "estimators": ("reweighting",),
     "observables": ("models",),
-    "exact": ("models",),
+    "closed_forms": ("lattice",),
+    "transfer": ("models",),
+    "perfect": ("models",),
+    "exact": ("closed_forms", "transfer", "perfect"),
+    "chain": ("mcmc", "observables", "estimators"),
     "objectives": ("rates",),
     "sampler": ("ctmc", "mcmc", "weights", "estimators"),
     "provenance": (),
@@ -85,6 +92,7 @@ TYPE_EDGES: dict[str, tuple[str, ...]] = {"plotting": ("sampler", "training")}
 # Packages of others. Every module may use the standard library; every one outside kernels, torch and numpy.
 PACKAGES: dict[str, tuple[str, ...]] = {
     "benchmark": ("tqdm",),
+    "chain": ("tqdm",),
     "sampler": ("tqdm",),
     "training": ("tqdm",),
     "checkpoint": ("safetensors",),

@@ -1,0 +1,220 @@
+"""Markov chain Monte Carlo alone: walkers at the model's β, measured as they move."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from . import observables as _observables
+from .estimators import ChainEstimate, chain_estimate
+from .mcmc import Kernel
+from .models import EnergyModel, Model, Observable, as_seed
+from .path import AnnealingPath
+
+__all__ = ["OBSERVABLES", "Chain", "run_chain"]
+
+OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
+"""What is measured unless told."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What was measured on the way, and where the walkers are.
+
+    Attributes
+        model: the target.
+        values: name → float64 ``(walkers, draws)`` or ``(walkers, draws, k)``, on the CPU.
+        functions: name → function of means, for observables that have one.
+        configurations: the last ones, ``(walkers, *shape)``; ``start=`` of another run goes on from here.
+        kept: configurations of every draw ``(walkers, draws, *shape)`` on the CPU, or None if they were not kept.
+        sweeps, burn_in, thin, seed: as given.
+    """
+
+    model: Model = field(repr=False)
+    values: Mapping[str, Tensor] = field(repr=False)
+    functions: Mapping[str, Callable[[Tensor], Tensor]] = field(repr=False)
+    configurations: Tensor = field(repr=False)
+    kept: Tensor | None = field(repr=False)
+    sweeps: int
+    burn_in: int
+    thin: int
+    seed: int
+
+    @property
+    def walkers(self) -> int:
+        """Their number."""
+        return len(self.configurations)
+
+    @property
+    def draws(self) -> int:
+        """Measurements a walker."""
+        return self.sweeps // self.thin
+
+    def estimate(
+        self, observable: Observable | str, function: Callable[[Tensor], Tensor] | None = None
+    ) -> ChainEstimate:
+        """Mean of an observable, or a function of its means, with error and autocorrelation time by the Γ-method.
+
+        The time is in draws: multiply by ``thin`` for steps of the kernel.
+
+        Arguments
+            observable: one that was measured, or its name; any other where the configurations were kept.
+            function: of the means ``(k,)``; None for the one the observable carries, or the plain mean.
+
+        Raises
+            ValueError: an observable that was not measured; as :func:`~leaps_triton.estimators.chain_estimate`.
+
+        Warns
+            ShortChainWarning: fewer than 50 autocorrelation times a walker.
+        """
+        name = observable if isinstance(observable, str) else _name(observable)
+        if name in self.values:
+            return chain_estimate(self.values[name], function or self.functions.get(name))
+        if self.kept is None or isinstance(observable, str):
+            raise ValueError(
+                f"{name} was not measured, only {', '.join(self.values) or 'nothing'}; give it to run_chain as one of "
+                f"observables=, or keep_configurations=True"
+            )
+        flat = observable(self.kept.flatten(0, 1), self.model).double()
+        values = flat.view(self.walkers, self.draws, *flat.shape[1:])
+        return chain_estimate(values, function or getattr(observable, "function", None))
+
+
+@torch.no_grad()
+def run_chain(
+    model: EnergyModel,
+    kernel: Kernel,
+    walkers: int,
+    sweeps: int,
+    thin: int = 1,
+    seed: int = 0,
+    burn_in: int | None = None,
+    observables: Sequence[Observable | str] | Mapping[str, Observable] = OBSERVABLES,
+    start: Tensor | None = None,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+    keep_configurations: bool = False,
+) -> Chain:
+    """Independent Markov chains at the model's β, measured on the device every ``thin`` steps.
+
+    Arguments
+        model: any :class:`~leaps_triton.models.EnergyModel`.
+        kernel: an invariant kernel such as :class:`~leaps_triton.HeatBath`.
+        walkers: number of chains.
+        sweeps: steps of the kernel after the burn-in; each may be several sweeps.
+        thin: steps from one measurement to the next; the first comes after ``thin`` of them.
+        seed: in [0, 2³²).
+        burn_in: steps before, not measured; None for a tenth of ``sweeps``. The chains cannot tell whether it was
+            enough: compare halves, or starts.
+        observables: functions, names in :mod:`leaps_triton.observables`, or a mapping from names of your own.
+        start: configurations ``(walkers, *shape)``; None for independent uniform ones.
+        device: None for CUDA where there is a CUDA device, else the CPU.
+        progress: show a progress bar on a terminal.
+        keep_configurations: keep those of every draw too, on the host: N bytes a draw and walker, copied each time.
+
+    Raises
+        ValueError: a bad argument.
+
+    Example
+        >>> import leaps_triton as lt
+        >>> model = lt.Ising((8, 8), beta=0.3)
+        >>> chain = lt.run_chain(model, lt.HeatBath(), walkers=16, sweeps=500, seed=1, device="cpu")
+        >>> energy = chain.estimate("energy")
+        >>> abs(energy.pull(lt.exact.ising_energy((8, 8), beta=0.3))) < 3, energy.draws
+        (True, 8000)
+    """
+    for name, value, least in (("walkers", walkers, 1), ("sweeps", sweeps, 1), ("thin", thin, 1)):
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    if sweeps < thin:
+        raise ValueError(f"sweeps must be at least thin, or nothing is measured, got {sweeps} and {thin}")
+    burn_in = math.ceil(sweeps / 10) if burn_in is None else burn_in
+    if not isinstance(burn_in, int) or burn_in < 0:
+        raise ValueError(f"burn_in must be an integer of at least 0, got {burn_in!r}")
+    as_seed(seed)
+    measured = _named(observables)
+    path = AnnealingPath(model)
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    indices = torch.arange(walkers, device=place)
+    state: Any = kernel.init(_start(path.model, start, path, indices, seed), indices)
+    trusted = _unchecked(path.model)
+    draws = sweeps // thin
+    values: dict[str, Tensor] = {}
+    kept = (
+        torch.empty(walkers, draws, *path.model.lattice.shape, dtype=path.model.dtype) if keep_configurations else None
+    )
+    with tqdm(total=burn_in + draws * thin, desc="chains", unit="step", disable=None if progress else True) as bar:
+        for step in range(1, burn_in + draws * thin + 1):
+            state, _ = kernel.step(state, path, 1.0, seed)
+            bar.update()
+            if step <= burn_in or (step - burn_in) % thin:
+                continue
+            draw = (step - burn_in) // thin - 1
+            for name, observable in measured.items():
+                value = observable(state.configurations, trusted)
+                if name not in values:
+                    _check_value(name, value, walkers)
+                    values[name] = torch.empty(walkers, draws, *value.shape[1:], dtype=torch.float64, device=place)
+                values[name][:, draw] = value
+            if kept is not None:
+                kept[:, draw] = state.configurations.cpu()
+    return Chain(
+        model=path.model,
+        values={name: value.cpu() for name, value in values.items()},
+        functions={name: f.function for name, f in measured.items() if hasattr(f, "function")},
+        configurations=state.configurations,
+        kept=kept,
+        sweeps=draws * thin,
+        burn_in=burn_in,
+        thin=thin,
+        seed=seed,
+    )
+
+
+def _name(observable: Observable) -> str:
+    return str(getattr(observable, "__name__", type(observable).__name__))
+
+
+def _named(observables: Sequence[Observable | str] | Mapping[str, Observable]) -> dict[str, Any]:
+    if isinstance(observables, Mapping):
+        return dict(observables)
+    named: dict[str, Any] = {}
+    for given in observables:
+        name = given if isinstance(given, str) else _name(given)
+        if name in named:
+            raise ValueError(f"two observables are called {name}; give a mapping from names to observables")
+        if isinstance(given, str) and given not in _observables.__all__:
+            raise ValueError(
+                f"observable must be one of {', '.join(_observables.__all__)}, or a function, got {given!r}"
+            )
+        named[name] = getattr(_observables, given) if isinstance(given, str) else given
+    return named
+
+
+def _start(model: Model, start: Tensor | None, path: AnnealingPath, indices: Tensor, seed: int) -> Tensor:
+    if start is None:
+        return path.start.sample(indices, seed)
+    expected = (len(indices), *model.lattice.shape)
+    if not isinstance(start, Tensor) or start.dtype != model.dtype or start.shape != expected:
+        got = (start.dtype, tuple(start.shape)) if isinstance(start, Tensor) else type(start).__name__
+        raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}")
+    model.energy(start)
+    return start.to(indices.device)
+
+
+def _unchecked(model: Model) -> Model:
+    """The model, trusting its configurations: to read their values would make a GPU wait at every draw."""
+    trusted = object.__new__(type(model))
+    trusted.__dict__.update(model.__dict__)
+    trusted.energy = functools.partial(model.energy, check=False)  # type: ignore[method-assign]
+    return trusted
+
+
+def _check_value(name: str, value: Tensor, walkers: int) -> None:
+    if value.ndim not in (1, 2) or len(value) != walkers:
+        raise ValueError(f"{name} must return ({walkers},) or ({walkers}, k), got {tuple(value.shape)}")
