@@ -12,6 +12,7 @@ from . import reference
 
 __all__ = [
     "MISSING",
+    "cluster_labels",
     "energy",
     "heat_bath_sweeps",
     "jump_step",
@@ -205,12 +206,25 @@ def _(
     return configurations.new_empty(configurations.shape)
 
 
+@custom_op("leaps_triton::cluster_labels", mutates_args=())
+def cluster_labels(bonds: Tensor) -> Tensor:
+    """See :func:`leaps_triton.kernels.cluster_labels`."""
+    return reference.cluster_labels(bonds)
+
+
+@cluster_labels.register_fake
+def _(bonds: Tensor) -> Tensor:
+    walkers, _, *shape = bonds.shape
+    return bonds.new_empty(walkers, *shape, dtype=torch.int64)
+
+
 def _register() -> str | None:
     """Put the kernels behind the ops on CUDA devices; why not, if Triton cannot be imported."""
     try:
         importlib.import_module("triton")
     except ImportError as error:
         return str(error)
+    from .clusters import cluster_labels as cluster_labels_kernel
     from .jump import jump_step as jump_step_kernel
     from .local_energy import energy as energy_kernel
     from .local_energy import local_energy as local_energy_kernel
@@ -225,6 +239,7 @@ def _register() -> str | None:
         (proposal_rates_gradient, gradient_kernel),
         (jump_step, jump_step_kernel),
         (heat_bath_sweeps, heat_bath_kernel),
+        (cluster_labels, cluster_labels_kernel),
     ]
     for op, launcher in launchers:
         op.register_kernel("cuda", launcher)

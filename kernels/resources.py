@@ -11,6 +11,7 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from .clusters import VARIANTS as CLUSTERS
 from .jump import VARIANTS as JUMP
 from .local_energy import VARIANTS as LOCAL_ENERGY
 from .rates import VARIANTS as RATES
@@ -43,6 +44,7 @@ def variants() -> dict[str, Variant]:
         "rates": RATES,
         "jump": JUMP,
         "sweeps": SWEEPS,
+        "clusters": CLUSTERS,
     }
     return {
         " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant

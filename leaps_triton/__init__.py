@@ -18,39 +18,49 @@ from types import ModuleType
 
 from . import estimators, exact, io, kernels, networks, objectives, observables, rates, schedules, weights
 from .checkpoint import load, save
+from .clusters import Houdayer, SwendsenWang, Wolff
 from .ctmc import Jump
 from .estimators import Estimate
+from .kinetic import KineticMonteCarlo
 from .lattice import Lattice
-from .mcmc import HeatBath, Metropolis
+from .mcmc import Compose, HeatBath, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import HollowConv
 from .path import AnnealingPath, Conditions
 from .provenance import __version__
 from .reverse import ReverseEnsemble, reverse_ess
 from .sampler import Sampler, WeightedEnsemble
+from .tempering import ParallelTempering
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 
 __all__ = [
     "AnnealingPath",
     "Clock",
+    "Compose",
     "Conditions",
     "EdwardsAnderson",
     "Estimate",
     "HeatBath",
     "HollowConv",
+    "Houdayer",
     "Ising",
     "Jump",
+    "KineticMonteCarlo",
     "Lattice",
     "Metropolis",
+    "Overrelaxation",
     "PairModel",
+    "ParallelTempering",
     "Potts",
     "ReverseEnsemble",
     "Sampler",
+    "SwendsenWang",
     "Trainer",
     "TrainingConfig",
     "TrainingDiverged",
     "TrainingHistory",
     "WeightedEnsemble",
+    "Wolff",
     "__version__",
     "estimators",
     "exact",
