@@ -374,13 +374,17 @@ def overrelaxation_sweeps(
 def cluster_labels(bonds: Tensor) -> Tensor:
     """The least site of every site's cluster: labels fall across bonds and along labels until none falls any more."""
     walkers, ndim, *shape = bonds.shape
-    labels = torch.arange(bonds.shape[2:].numel(), device=bonds.device).view(1, *shape).expand(walkers, *shape)
+    sites = bonds.shape[2:].numel()
+    labels = torch.arange(sites, device=bonds.device).view(1, *shape).expand(walkers, *shape)
+    # Added to a label from beyond a wall, it makes that label larger than any.
+    walls = []
+    for axis in range(ndim):
+        wall = bonds.select(1, axis).logical_not() * sites
+        walls += [(wall, axis + 1, -1), (wall.roll(1, axis + 1), axis + 1, 1)]
     while True:
         least = labels
-        for axis in range(ndim):
-            bond = bonds[:, axis]
-            least = torch.where(bond, torch.minimum(least, labels.roll(-1, axis + 1)), least)
-            least = torch.where(bond.roll(1, axis + 1), torch.minimum(least, labels.roll(1, axis + 1)), least)
+        for wall, axis, side in walls:
+            least = torch.minimum(least, labels.roll(side, axis) + wall)
         if torch.equal(least, labels):
             return labels.contiguous()
         # The site that a label names falls with it, or large clusters would need as many rounds as they are long.

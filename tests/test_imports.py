@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
-    "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance",
-    "kernels",
+    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "clusters", "kinetic", "tempering", "weights",
+    "sampler", "reverse", "schedules", "objectives", "training", "checkpoint", "io", "observables", "estimators",
+    "exact", "plotting", "zoo", "provenance", "kernels",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -32,14 +32,17 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.rates": ("kernels.device", "kernels.variants"),
     "kernels.jump": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
+    "kernels.clusters": ("kernels.device", "kernels.variants"),
     "kernels.ops": (
         "kernels.reference",
+        "kernels.clusters",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
         "kernels.sweeps",
     ),
     "kernels.resources": (
+        "kernels.clusters",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
@@ -53,6 +56,9 @@ EDGES: dict[str, tuple[str, ...]] = {
     "rates": ("path",),
     "ctmc": ("rates",),
     "mcmc": ("path",),
+    "clusters": ("mcmc",),
+    "kinetic": ("mcmc", "rates"),
+    "tempering": ("mcmc",),
     "networks": ("lattice",),
     "weights": ("kernels",),
     "estimators": ("weights",),
@@ -61,7 +67,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "objectives": ("rates",),
     "sampler": ("ctmc", "mcmc", "weights", "estimators"),
     "provenance": (),
-    "checkpoint": ("sampler", "networks", "provenance"),
+    "checkpoint": ("sampler", "clusters", "kinetic", "networks", "provenance"),
     "training": ("checkpoint", "objectives"),
     "io": ("checkpoint", "observables"),
     "reverse": ("sampler",),
