@@ -127,7 +127,8 @@ def swendsen_wang_matrix(model: Any, t: float) -> Tensor:
     # Drawn as ordered pairs, of which (a, b) and (b, a) are one exchange.
     tables = [exchange(model, a, b) for a, b in itertools.combinations(range(model.q), 2)]
     made = [Enumerated(model, t, table) for table in tables]
-    return sum(given.redrawn([given.x, table[given.x]]) for given, table in zip(made, tables, strict=True)) / len(made)
+    matrices = [given.redrawn([given.x, table[given.x]]) for given, table in zip(made, tables, strict=True)]
+    return torch.stack(matrices).mean(0)
 
 
 def wolff_matrix(model: Any, t: float) -> Tensor:
@@ -149,7 +150,10 @@ def wolff_matrix(model: Any, t: float) -> Tensor:
     return matrix
 
 
-ORACLES = {"SwendsenWang": (lt.SwendsenWang(), swendsen_wang_matrix), "Wolff": (lt.Wolff(), wolff_matrix)}
+ORACLES: dict[str, Any] = {
+    "SwendsenWang": (lt.SwendsenWang(), swendsen_wang_matrix),
+    "Wolff": (lt.Wolff(), wolff_matrix),
+}
 CASES = [("SwendsenWang", name) for name in MODELS] + [("Wolff", name) for name in WOLFF]
 
 
