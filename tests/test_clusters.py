@@ -187,6 +187,8 @@ def test_another_temperature_is_seen(kernel: str) -> None:
 
 LARGER = small_models() | {
     "clock 3x3": lt.Clock((3, 3), q=4, beta=0.6, field=[0.1, 0.0, -0.3, 0.2], periodic=(True, False)),
+    "pm1 2x2x3": lt.EdwardsAnderson((2, 2, 3), beta=0.5, seed=1, field=0.2, periodic=(True, False, True)),
+    "potts 2x1x2x2": lt.Potts((2, 1, 2, 2), q=3, beta=0.5, field=[0.3, 0.0, -0.2], periodic=(True, False, False, True)),
     "antiferromagnet 3x3": lt.Potts((3, 3), q=3, beta=0.6, coupling=-1.0, field=[0.3, 0.0, -0.2]),
 }
 
