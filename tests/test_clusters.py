@@ -285,6 +285,25 @@ def test_several_updates_are_one_several_times(kernel: Any) -> None:
     assert isinstance(info, ClusterInfo) and kernel.reversed() is kernel
 
 
+@pytest.mark.parametrize(
+    "kernel",
+    [lt.SwendsenWang(), lt.Wolff(), lt.Overrelaxation(), lt.KineticMonteCarlo(), lt.Compose(lt.HeatBath(), lt.Wolff())],
+    ids=lambda kernel: type(kernel).__name__,
+)
+def test_times_are_numbers_or_one_a_walker(kernel: Any) -> None:
+    model = lt.Clock((3, 3), q=4, beta=0.8, field=[0.1, 0.0, -0.3, 0.2])
+    path, walkers = lt.AnnealingPath(model, schedule=lambda t: t**2), torch.arange(40)
+    state = kernel.init(path.start.sample(walkers, seed=1), walkers)
+
+    def after(t: float | Tensor) -> Tensor:
+        return kernel.step(state, path, t, seed=8)[0].configurations
+
+    assert torch.equal(after(0.6), after(torch.full((40,), 0.6, dtype=FLOAT64)))
+    each = after(torch.tensor([0.2, 1.0], dtype=FLOAT64).repeat(20))
+    assert torch.equal(each[::2], after(0.2)[::2]) and torch.equal(each[1::2], after(1.0)[1::2])
+    assert not torch.equal(after(0.2), after(1.0))
+
+
 def houdayer_matrix(model: Any) -> Tensor:
     """Of a pair of walkers, ``(q^{2N}, q^{2N})``."""
     x = states(model).flatten(1)
