@@ -28,11 +28,13 @@ __all__ = [
     "Stream",
     "TauLeapStep",
     "backend",
+    "cluster_labels",
     "energy",
     "heat_bath_sweeps",
     "jump_step",
     "local_energy",
     "metropolis_sweeps",
+    "overrelaxation_sweeps",
     "philox",
     "proposal_rates",
     "reference",
@@ -419,3 +421,78 @@ def metropolis_sweeps(
         sweeps,
         seed,
     )
+
+
+def overrelaxation_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    """Over-relaxation sweeps of states on a circle: each is reflected about the direction of its local field.
+
+    With ``φ`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``, which for the clock model is the direction of the local field,
+    the reflection ``2φ - 2π x_i/q`` is in general no state; ``x_i → r - x_i mod q`` is, the reflection about the
+    nearest axis ``π r/q``. Given the neighbours ``r`` is fixed, so the proposal is its own inverse, and accepted with
+    probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant; one colour class after another. Not ergodic.
+
+    Arguments, returns, errors
+        as :func:`metropolis_sweeps`.
+
+    References
+        Creutz, *Overrelaxation and Monte Carlo simulation*, Phys. Rev. D 36, 515 (1987).
+        Brown, Woch, *Overrelaxed heat-bath and Metropolis algorithms for accelerating pure gauge Monte Carlo
+        calculations*, Phys. Rev. Lett. 58, 2394 (1987).
+    """
+    _check_sweeps(
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
+    )
+    return reference.overrelaxation_sweeps(
+        configurations,
+        coupling,
+        bond_table,
+        site_table,
+        beta,
+        periodic,
+        colours,
+        num_colours,
+        walkers,
+        first_sweep,
+        sweeps,
+        seed,
+    )
+
+
+def cluster_labels(bonds: Tensor) -> Tensor:
+    """Connected components of the sites of each walker: the least flat index in every site's cluster.
+
+    Arguments
+        bonds: bool ``(walkers, axes, *shape)``, one to four axes; entry ``[., d, i]`` joins site ``i`` to its neighbour
+            in positive direction ``d``. All directions wrap: entries that leave an open boundary must be False.
+
+    Returns
+        int64 ``(walkers, *shape)``, equal where two sites are joined by a path of bonds and nowhere else.
+
+    Raises
+        ValueError: bonds that are not bool, or whose second axis does not count the lattice axes.
+
+    References
+        Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J. Algorithms 3, 57 (1982).
+
+    Example
+        >>> cluster_labels(torch.tensor([[[False, True, True, False, True]]]))
+        tensor([[0, 1, 1, 1, 0]])
+    """
+    if bonds.dtype != torch.bool:
+        raise ValueError(f"bonds must be bool, got {bonds.dtype}; compare them with what they are to exceed")
+    if not 3 <= bonds.ndim <= 6 or bonds.shape[1] != bonds.ndim - 2:
+        raise ValueError(f"bonds must be (walkers, axes, *shape) with 1 to 4 lattice axes, got {tuple(bonds.shape)}")
+    return ops.cluster_labels(bonds)

@@ -12,6 +12,7 @@ from . import reference
 
 __all__ = [
     "MISSING",
+    "cluster_labels",
     "energy",
     "heat_bath_sweeps",
     "jump_step",
@@ -253,12 +254,25 @@ metropolis_sweeps = _sweeps("metropolis_sweeps", reference.metropolis_sweeps)
 """See :func:`leaps_triton.kernels.metropolis_sweeps`."""
 
 
+@custom_op("leaps_triton::cluster_labels", mutates_args=())
+def cluster_labels(bonds: Tensor) -> Tensor:
+    """See :func:`leaps_triton.kernels.cluster_labels`."""
+    return reference.cluster_labels(bonds)
+
+
+@cluster_labels.register_fake
+def _(bonds: Tensor) -> Tensor:
+    walkers, _, *shape = bonds.shape
+    return bonds.new_empty(walkers, *shape, dtype=torch.int64)
+
+
 def _register() -> str | None:
     """Put the kernels behind the ops on CUDA devices; why not, if Triton cannot be imported."""
     try:
         importlib.import_module("triton")
     except ImportError as error:
         return str(error)
+    from .clusters import cluster_labels as cluster_labels_kernel
     from .jump import jump_step as jump_step_kernel
     from .local_energy import energy as energy_kernel
     from .local_energy import local_energy as local_energy_kernel
@@ -281,6 +295,7 @@ def _register() -> str | None:
         (tau_leap_log_probability, leap_probability_kernel),
         (tau_leap_log_probability_gradient, leap_gradient_kernel),
         (metropolis_sweeps, metropolis_kernel),
+        (cluster_labels, cluster_labels_kernel),
     ]
     for op, launcher in launchers:
         op.register_kernel("cuda", launcher)

@@ -11,6 +11,7 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from .clusters import VARIANTS as CLUSTERS
 from .jump import VARIANTS as JUMP
 from .local_energy import VARIANTS as LOCAL_ENERGY
 from .rates import VARIANTS as RATES
@@ -45,6 +46,7 @@ def variants() -> dict[str, Variant]:
         "jump": JUMP,
         "sweeps": SWEEPS,
         "tau_leap": TAU_LEAP,
+        "clusters": CLUSTERS,
     }
     return {
         " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant

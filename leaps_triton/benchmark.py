@@ -36,7 +36,7 @@ __all__ = [
 
 _SWEEPS = ("heat_bath_sweeps", "metropolis_sweeps")
 
-OPS = ("philox", "energy", "local_energy", "proposal_rates", "jump_step", *_SWEEPS)
+OPS = ("philox", "energy", "local_energy", "proposal_rates", "jump_step", *_SWEEPS, "cluster_labels")
 """Names of the ops, as in :mod:`leaps_triton.kernels`."""
 
 MODELS: dict[str, Callable[[Sequence[int]], PairModel]] = {
@@ -51,6 +51,8 @@ SWEEPS = 4
 
 # Compiling takes seconds a case, so one model stands for all.
 _COMPILED_MODELS = ("", "ising")
+# Its twin goes on until nothing changes, which is no single graph.
+_NOT_COMPILED = ("cluster_labels",)
 _BLOCK = 2**22
 _ROUNDING = 2.0**-20
 _PHILOX_OPERATIONS = 100  # a counter: 10 rounds of 2 products (4 halves), 4 exclusive ors, 2 sums of the key
@@ -179,6 +181,11 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         }  # fmt: skip
         operations = walkers * (2 * rates_per_walker + _PHILOX_OPERATIONS)
         return case(operations, arguments.keys() - {"seed"}, arguments, words=4 * walkers)
+
+    if op == "cluster_labels":
+        # Neighbours in equal states of random configurations: clusters of many sizes.
+        arguments = {"bonds": torch.stack([x == x.roll(-1, axis + 1) for axis in range(ndim)], dim=1)}
+        return case(x.numel() * (2 * ndim + 1), arguments, arguments)
 
     tables = {
         "coupling": model.coupling.unsqueeze(0).to(device),
@@ -442,7 +449,7 @@ def measure(
     public = getattr(kernels, case.op)
     if not kernels.backend(device).startswith("torch twins") and public is not twin:
         variants["kernel"] = public
-    if compiled and case.model in _COMPILED_MODELS:
+    if compiled and case.model in _COMPILED_MODELS and case.op not in _NOT_COMPILED:
         variants["compiled"] = _compiled(case.op)
 
     cache = torch.cuda.get_device_properties(device).L2_cache_size if cuda else 0

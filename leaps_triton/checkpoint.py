@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +20,10 @@ from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
 from torch import Tensor, nn
 
+from .clusters import SwendsenWang, Wolff
 from .ctmc import Integrator, Jump, TauLeap
-from .mcmc import HeatBath, Metropolis
+from .kinetic import KineticMonteCarlo
+from .mcmc import HeatBath, Kernel, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import HollowConv
 from .path import AnnealingPath, Uniform
@@ -36,7 +39,9 @@ _KEY = "leaps_triton"
 _NO_DIGEST = "0" * 64
 
 _MODELS: dict[str, type[PairModel]] = {m.__name__: m for m in (PairModel, Ising, EdwardsAnderson, Potts, Clock)}
-_KERNELS: dict[str, type[HeatBath] | type[Metropolis]] = {"HeatBath": HeatBath, "Metropolis": Metropolis}
+_KERNELS: dict[str, Any] = {
+    k.__name__: k for k in (HeatBath, Metropolis, Overrelaxation, SwendsenWang, Wolff, KineticMonteCarlo)
+}
 _INTEGRATORS: dict[str, type[Jump] | type[TauLeap]] = {"Jump": Jump, "TauLeap": TauLeap}
 _NETWORKS: dict[str, type[HollowConv]] = {"HollowConv": HollowConv}
 _TABLES = ("bond_table", "site_table", "coupling", "spins")
@@ -67,8 +72,8 @@ def describe(sampler: Sampler) -> Contents:
     known = _INTEGRATORS.get(type(integrator).__name__) is type(integrator)
     if not known or not (mcmc is None or _KERNELS.get(type(mcmc).__name__) is type(mcmc)):
         raise ValueError(
-            f"the integrator must be {' or '.join(_INTEGRATORS)} and mcmc {' or '.join(_KERNELS)} or None, got "
-            f"{integrator!r} and {mcmc!r}"
+            f"the integrator must be {' or '.join(_INTEGRATORS)} and mcmc None or one of {', '.join(_KERNELS)}, to be "
+            f"stored in a file, got {integrator!r} and {mcmc!r}"
         )
     tensors = {f"model.{name}": getattr(model, name) for name in _TABLES} | {"integrator.times": integrator.times}
     network = None
@@ -95,12 +100,18 @@ def describe(sampler: Sampler) -> Contents:
             "intervals": integrator.intervals,
             **integrator.settings,
         },
-        "mcmc": None if mcmc is None else {"class": type(mcmc).__name__, "sweeps": mcmc.sweeps},
+        "mcmc": None if mcmc is None else {"class": type(mcmc).__name__, **_settings(mcmc)},
         "resampling": {"below": sampler.resample_below, "scheme": sampler.resampling},
         "block": sampler.block,
         "provenance": provenance(),
     }
     return Contents(manifest, {name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+
+
+def _settings(mcmc: Any) -> dict[str, Any]:
+    """Fields of a kernel: the first, and those that are not as by default."""
+    first, *others = fields(mcmc)
+    return {f.name: getattr(mcmc, f.name) for f in (first, *(f for f in others if getattr(mcmc, f.name) != f.default))}
 
 
 def rebuild(contents: Contents, name: str, device: torch.device | str | None = None) -> Sampler:
@@ -127,7 +138,7 @@ def rebuild(contents: Contents, name: str, device: torch.device | str | None = N
 
 def _parts(
     manifest: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[AnnealingPath, HollowConv | None, Integrator, HeatBath | Metropolis | None]:
+) -> tuple[AnnealingPath, HollowConv | None, Integrator, Kernel | None]:
     data, q = manifest["model"], manifest["model"]["q"]
     coupling, site_table = tensors["model.coupling"], tensors["model.site_table"]
     # A class and its tables say all: what they were once computed from is not needed again.
@@ -151,8 +162,8 @@ def _parts(
     # How many intervals there are, the times tell.
     del settings["intervals"]
     integrator = _INTEGRATORS[settings.pop("class")](tensors["integrator.times"].tolist(), **settings)
-    kernel = manifest["mcmc"]
-    mcmc = None if kernel is None else _KERNELS[kernel["class"]](kernel["sweeps"])
+    kernel = dict(manifest["mcmc"] or {})
+    mcmc = _KERNELS[kernel.pop("class")](**kernel) if kernel else None
     return AnnealingPath(model), network, integrator, mcmc
 
 

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton import exact, rates
+from leaps_triton import exact, kernels, rates
 from leaps_triton.kernels import reference
 
 
@@ -124,6 +125,28 @@ def sigma_threshold(tests: int, false_alarm: float = 1e-4) -> float:
     """Two-sided normal threshold at which ``tests`` independent tests raise a false alarm with this probability."""
     tail = torch.tensor(false_alarm / tests / 2, dtype=torch.float64)
     return float(-math.sqrt(2.0) * torch.erfinv(2.0 * tail - 1.0))
+
+
+def draw(law: Tensor, n: int, seed: int) -> Tensor:
+    """``n`` independent rows of a distribution over states."""
+    words = kernels.philox(seed, kernels.Stream.TRAIN, 0, 0, 9, torch.arange(n))
+    return torch.searchsorted(law.cumsum(0)[:-1].contiguous(), kernels.uniform64(words[0], words[1]))
+
+
+def pulls(rows: Tensor, law: Tensor) -> Tensor:
+    """Deviations in sigma of how often each state was drawn; states that few draws should reach are taken together."""
+    n = len(rows)
+    assert float(law.sum()) == pytest.approx(1.0, abs=1e-9) and bool((law[rows] > 0).all())
+    often = n * law >= 20
+    groups = torch.cat([torch.diag(often.double())[often], (~often).double().unsqueeze(0)])
+    law, counts = groups @ law, groups @ torch.bincount(rows, minlength=len(law)).double()
+    assert len(law) > 4
+    return (counts - n * law) / (n * law * (1 - law)).sqrt().clamp(min=1e-6)
+
+
+def rho(model: Any, t: float = 1.0) -> Tensor:
+    """``ρ_t`` of every state on the default path."""
+    return exact.enumerate_model(model, beta=t * model.beta).log_probabilities.exp()
 
 
 def compose(operators: Sequence[Tensor], start: Tensor) -> Tensor:

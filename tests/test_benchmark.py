@@ -98,6 +98,7 @@ def test_about_half_of_the_walkers_jump() -> None:
         ("jump_step", 3, last(1)),
         ("heat_bath_sweeps", 0, last(1)),
         ("metropolis_sweeps", 0, last(1)),
+        ("cluster_labels", 0, last(1)),
     ],
 )
 def test_a_wrong_kernel_is_not_timed(
@@ -204,6 +205,11 @@ def test_the_compiled_twin_gives_the_same() -> None:
     assert notes == []
 
 
+def test_a_twin_that_is_no_single_graph_is_not_compiled() -> None:
+    rows, notes = benchmark.measure(case("cluster_labels", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
+    assert {row.variant for row in rows} == {"twin"} and notes == []
+
+
 def test_bytes_are_those_of_inputs_and_results() -> None:
     """``w`` walkers, ``n`` sites, ``q`` states, ``c`` couplings."""
     w, n, q, c = 5, 24, 3, 48
@@ -216,6 +222,7 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
         "jump_step": 2 * w * n + 4 * w * (q - 1) * n + 8 * 8 * w,
         "heat_bath_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "metropolis_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
+        "cluster_labels": 2 * w * n + 8 * w * n,
     }
     for op, count in expected.items():
         given = case(op)

@@ -371,6 +371,38 @@ def test_every_option_of_a_sampler_returns(tmp_path: Path) -> None:
     assert bool(one.resamplings.any())
 
 
+KERNELS: dict[str, Any] = {
+    "HeatBath": lt.HeatBath(2, backward=True),
+    "Metropolis": lt.Metropolis(3),
+    "Overrelaxation": lt.Overrelaxation(2),
+    "SwendsenWang": lt.SwendsenWang(2),
+    "Wolff": lt.Wolff(3),
+    "KineticMonteCarlo": lt.KineticMonteCarlo(0.5, "square_root", max_events=5000),
+    "KineticMonteCarlo by default": lt.KineticMonteCarlo(),
+}
+
+
+@pytest.mark.parametrize("mcmc", KERNELS.values(), ids=KERNELS)
+def test_every_kernel_returns(mcmc: Any, tmp_path: Path) -> None:
+    path = lt.AnnealingPath(lt.Clock((2, 3), q=4, beta=0.5))
+    lt.save(lt.Sampler(path, None, lt.Jump(2), mcmc, device="cpu"), tmp_path / "s.safetensors")
+    assert lt.load(tmp_path / "s.safetensors", device="cpu").mcmc == mcmc
+
+
+def test_a_kernel_is_stored_as_before() -> None:
+    """Files of heat baths say what they always said, so that training that they began can go on."""
+    path = lt.AnnealingPath(MODELS["ising"])
+    contents = checkpoint.describe(lt.Sampler(path, None, mcmc=lt.HeatBath(3), device="cpu"))
+    assert contents.manifest["mcmc"] == {"class": "HeatBath", "sweeps": 3}
+
+
+def test_kernels_of_kernels_are_refused(tmp_path: Path) -> None:
+    path = lt.AnnealingPath(MODELS["ising"])
+    with pytest.raises(ValueError, match=r"mcmc None or one of HeatBath, Metropolis, .*got .*Compose"):
+        lt.save(lt.Sampler(path, None, mcmc=lt.Compose(lt.HeatBath()), device="cpu"), tmp_path / "s.safetensors")
+    assert os.listdir(tmp_path) == []
+
+
 def test_resampled_walkers_are_not_kept_as_independent(tmp_path: Path) -> None:
     sampler = lt.Sampler(lt.AnnealingPath(MODELS["ising"]), None, lt.Jump(2), lt.HeatBath(), resample_below=0.5)
     with pytest.raises(ValueError, match="a file keeps independent walkers"):

@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "domains", "ctmc", "mcmc", "weights", "sampler", "reverse",
-    "schedules", "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo",
-    "provenance", "kernels", "chain",
+    "lattice", "models", "path", "networks", "rates", "domains", "ctmc", "mcmc", "clusters", "kinetic", "tempering",
+    "weights", "sampler", "reverse", "schedules", "objectives", "training", "checkpoint", "io", "observables",
+    "estimators", "exact", "plotting", "zoo", "provenance", "kernels", "chain",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -33,8 +33,10 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.jump": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.tau_leap": ("kernels.device", "kernels.philox", "kernels.variants"),
+    "kernels.clusters": ("kernels.device", "kernels.variants"),
     "kernels.ops": (
         "kernels.reference",
+        "kernels.clusters",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
@@ -42,6 +44,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.tau_leap",
     ),
     "kernels.resources": (
+        "kernels.clusters",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
@@ -57,6 +60,9 @@ EDGES: dict[str, tuple[str, ...]] = {
     "domains": ("rates",),
     "ctmc": ("domains",),
     "mcmc": ("path",),
+    "clusters": ("mcmc",),
+    "kinetic": ("mcmc", "rates"),
+    "tempering": ("mcmc",),
     "networks": ("lattice",),
     "weights": ("kernels",),
     "jackknife": ("weights",),
@@ -72,7 +78,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "objectives": ("rates",),
     "sampler": ("ctmc", "mcmc", "weights", "estimators"),
     "provenance": (),
-    "checkpoint": ("sampler", "networks", "provenance"),
+    "checkpoint": ("sampler", "clusters", "kinetic", "networks", "provenance"),
     "training": ("checkpoint", "objectives"),
     "io": ("checkpoint", "observables"),
     "reverse": ("sampler",),

@@ -64,6 +64,8 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "heat_bath_sweeps": (ops.heat_bath_sweeps, sweep(MODEL, 2, seed=5)),
     "metropolis_sweeps": (ops.metropolis_sweeps, sweep(MODEL, 2, seed=5)),
     "no sweep": (ops.heat_bath_sweeps, sweep(MODEL, 0, seed=5)),
+    "cluster_labels": (ops.cluster_labels, {"bonds": normal(4, 2, 3, 5, seed=9) > 0.0}),
+    "no bonds": (ops.cluster_labels, {"bonds": torch.zeros(4, 2, 3, 5, dtype=torch.bool)}),
     "reversible rates": (
         ops.proposal_rates,
         {"network_output": None, "log_ratios": outputs()[1], "reversible": "barker", "scale": 0.5},
