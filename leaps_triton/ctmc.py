@@ -198,7 +198,10 @@ class Jump(Integrator):
     With ``domain`` the lattice is cut into blocks of that edge length. Within an interval the sites of one class of
     blocks move at a time, class after class and each for the full ``t_{n+1} - t_n``, with the in-rates and ``κ`` of
     these sites alone; blocks of one class lie out of one another's reach, so that each has a clock of its own and all
-    of them advance by one evaluation. The weights stay exact.
+    of them advance by one evaluation. The weights stay exact. It pays where a walker makes many more moves
+    than there are intervals times classes: on large lattices with few intervals. With a network of reach 2 at β = 0.3
+    (``experiments/domain_jumps.py``), 32 × 32 sites and 5 intervals took 46 evaluations a walker, not 161, at equal
+    ``Var[A]``; with 20 intervals 150, not 176; 16 × 16 sites with 20 intervals 111, not 59.
 
     Backward, ``init``, ``enter`` and ``step`` run the same intervals from the last to the first by the reversed
     process, from walkers of ``ρ_1`` to ``t = 0``; ``A`` grows by the same amounts, and ``E[e^{-A}] = Z_0 / Z_1``.
