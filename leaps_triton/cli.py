@@ -21,6 +21,8 @@ from .provenance import provenance
 
 __all__ = ["Bench", "Demo", "Info", "Sample", "Train", "main"]
 
+_EXACT_UPDATES = 2**28
+
 _LABELS = {
     "energy": "energy / site",
     "abs_magnetization": "|m|",
@@ -410,7 +412,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _exact(model: Any) -> dict[str, float]:
-    """Exact values where they are known: all of them by enumeration, else log Z, energy and specific heat of Ising."""
+    """Exact values where they come quickly: all of them by enumeration, else log Z, energy and specific heat."""
     if model.q**model.lattice.sites <= 2**16:
         law = lt.exact.enumerate_model(model)
         known = {"log_z": law.log_z}
@@ -419,15 +421,11 @@ def _exact(model: Any) -> dict[str, float]:
             means = law.mean(observable, model)
             known[name] = float(getattr(observable, "function", lambda value: value)(means))
         return known
+    functions = {"log_z": lt.exact.log_z, "energy": lt.exact.energy, "specific_heat": lt.exact.specific_heat}
     try:
-        known = {"log_z": lt.exact.log_z(model)}
+        return {name: function(model, updates=_EXACT_UPDATES) for name, function in functions.items()}
     except ValueError:
         return {}
-    # Beyond enumeration, an exact log Z of this class is Kaufman's, and so are its derivatives.
-    if type(model) is lt.Ising and model.q**model.lattice.sites > 2**20:
-        torus = (model.lattice.shape, model.beta, float(model.coupling.flatten()[0]))
-        known |= {"energy": lt.exact.ising_energy(*torus), "specific_heat": lt.exact.ising_specific_heat(*torus)}
-    return known
 
 
 def _measure(walkers: lt.WeightedEnsemble | lt.io.Run, estimates: dict[str, lt.Estimate]) -> dict[str, Any]:
