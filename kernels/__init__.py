@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from . import ops, reference
+from .checks import as_integer, as_number, as_seed, expect
 from .philox import Stream
 from .reference import JumpStep, LocalEnergy, ProposalRates, TauLeapStep, philox, uniform32, uniform64
 
@@ -57,7 +58,12 @@ def backend(device: torch.device) -> str:
     return f"Triton kernels on {device.type}"
 
 
+def _check_tensor(name: str, value: object) -> None:
+    expect(isinstance(value, Tensor), name, "a tensor", value)
+
+
 def _check_configurations(configurations: Tensor) -> None:
+    _check_tensor("configurations", configurations)
     if configurations.dtype != torch.int8:
         raise ValueError(f"configurations must be int8, got {configurations.dtype}; convert with .to(torch.int8)")
 
@@ -76,6 +82,10 @@ def _check_model(
     periodic: Sequence[bool],
 ) -> None:
     _check_configurations(configurations)
+    for name, tensor in (("coupling", coupling), ("bond_table", bond_table), ("site_table", site_table)):
+        _check_tensor(name, tensor)
+    bools = isinstance(periodic, list | tuple) and all(isinstance(wraps, bool) for wraps in periodic)
+    expect(bools, "periodic", "one bool an axis", periodic)
     walkers, *shape = configurations.shape or (0,)
     q = bond_table.shape[0] if bond_table.ndim else 0
     if len(shape) != len(periodic) or not 1 <= len(shape) <= 4:
@@ -104,6 +114,7 @@ def _check_model(
 
 def _check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tensors: Tensor) -> None:
     for name, tensor in tensors.items():
+        _check_tensor(name, tensor)
         if tensor.shape != (count,) or tensor.device != device:
             raise ValueError(
                 f"{name} must have shape ({count},) on {device}, got {tuple(tensor.shape)} on {tensor.device}"
@@ -113,10 +124,12 @@ def _check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tenso
 
 
 def _check_rates(configurations: Tensor, rates: Tensor) -> None:
+    _check_configurations(configurations)
+    _check_tensor("rates", rates)
+    expect(configurations.ndim > 1, "configurations", "of shape (walkers, *shape)", configurations)
     count, *shape = configurations.shape
     if rates.ndim != len(shape) + 2 or (rates.shape[0], *rates.shape[2:]) != (count, *shape):
         raise ValueError(f"rates must be ({count}, q-1, {', '.join(map(str, shape))}), got {tuple(rates.shape)}")
-    _check_configurations(configurations)
     _check_floating("rates", rates.dtype)
 
 
@@ -158,6 +171,7 @@ def local_energy(
     Raises
         ValueError: a shape, dtype or device that does not fit the configurations.
     """
+    _check_tensor("beta", beta)
     _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
     _check_floating("dtype of the log-ratios", dtype)
     return LocalEnergy(*ops.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype))
@@ -192,8 +206,11 @@ def proposal_rates(
         raise ValueError(f"give a network_output, or reversible= one of {', '.join(REVERSIBLE)}; got neither")
     if reversible is not None and reversible not in REVERSIBLE:
         raise ValueError(f"reversible must be None or one of {', '.join(REVERSIBLE)}, got {reversible!r}")
-    if not 0.0 <= scale < float("inf"):
-        raise ValueError(f"scale must be finite and >= 0, got {scale}")
+    scale = as_number("scale", scale, "finite and >= 0", lambda value: 0.0 <= value < float("inf"))
+    _check_tensor("log_ratios", log_ratios)
+    expect(log_ratios.ndim > 1, "log_ratios", "of shape (walkers, q-1, *shape)", log_ratios)
+    if network_output is not None:
+        _check_tensor("network_output", network_output)
     if log_ratios.requires_grad:
         raise ValueError("proposal_rates with respect to log_ratios has no gradient; give log_ratios.detach()")
     if network_output is not None and network_output.shape != log_ratios.shape:
@@ -236,8 +253,8 @@ def jump_step(
     Raises
         ValueError: a shape or device that does not fit the configurations.
     """
-    count, device = len(configurations), configurations.device
     _check_rates(configurations, rates)
+    count, device, seed = len(configurations), configurations.device, as_seed(seed)
     _check_walkers(count, device, torch.float64, log_weights=log_weights, remaining=remaining, corrector=corrector)
     _check_walkers(count, device, torch.int64, walkers=walkers, events=events)
     return JumpStep(*ops.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed))
@@ -272,6 +289,7 @@ def tau_leap_step(
     _check_rates(configurations, rates)
     _check_walkers(len(configurations), configurations.device, torch.float64, duration=duration)
     _check_walkers(len(configurations), configurations.device, torch.int64, walkers=walkers, events=events)
+    seed = as_seed(seed)
     return TauLeapStep(*ops.tau_leap_step(configurations, rates, duration, walkers, events, seed))
 
 
@@ -309,16 +327,21 @@ def _check_sweeps(
     colours: Tensor,
     num_colours: int,
     walkers: Tensor,
+    first_sweep: int,
     sweeps: int,
+    seed: int,
 ) -> None:
+    _check_tensor("beta", beta)
     _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
     _check_walkers(len(configurations), configurations.device, torch.int64, walkers=walkers)
-    if sweeps < 0:
-        raise ValueError(f"sweeps must be >= 0, got {sweeps}")
+    as_integer("sweeps", sweeps, 0)
+    as_integer("first_sweep", first_sweep, 0)
+    as_seed(seed)
+    _check_tensor("colours", colours)
+    expect(colours.dtype in (torch.int8, torch.int32, torch.int64), "colours", "a tensor of integers", colours)
     if colours.shape != configurations.shape[1:]:
         raise ValueError(f"colours must have shape {tuple(configurations.shape[1:])}, got {tuple(colours.shape)}")
-    if not 1 <= num_colours <= 127:
-        raise ValueError(f"num_colours must be 1 to 127, got {num_colours}")
+    as_integer("num_colours", num_colours, 1, 127)
 
 
 def heat_bath_sweeps(
@@ -352,8 +375,9 @@ def heat_bath_sweeps(
         ValueError: a shape, dtype or device that does not fit the configurations, or sweeps < 0.
     """
     _check_sweeps(
-        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
-    )
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
+        sweeps, seed,
+    )  # fmt: skip
     return ops.heat_bath_sweeps(
         configurations,
         coupling,
@@ -405,8 +429,9 @@ def metropolis_sweeps(
         J. Chem. Phys. 21, 1087 (1953).
     """
     _check_sweeps(
-        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
-    )
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
+        sweeps, seed,
+    )  # fmt: skip
     return ops.metropolis_sweeps(
         configurations,
         coupling,
@@ -453,8 +478,9 @@ def overrelaxation_sweeps(
         calculations*, Phys. Rev. Lett. 58, 2394 (1987).
     """
     _check_sweeps(
-        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
-    )
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
+        sweeps, seed,
+    )  # fmt: skip
     return reference.overrelaxation_sweeps(
         configurations,
         coupling,
@@ -491,6 +517,7 @@ def cluster_labels(bonds: Tensor) -> Tensor:
         >>> cluster_labels(torch.tensor([[[False, True, True, False, True]]]))
         tensor([[0, 1, 1, 1, 0]])
     """
+    _check_tensor("bonds", bonds)
     if bonds.dtype != torch.bool:
         raise ValueError(f"bonds must be bool, got {bonds.dtype}; compare them with what they are to exceed")
     if not 3 <= bonds.ndim <= 6 or bonds.shape[1] != bonds.ndim - 2:

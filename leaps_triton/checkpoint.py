@@ -22,16 +22,18 @@ from torch import Tensor, nn
 
 from .clusters import SwendsenWang, Wolff
 from .ctmc import Integrator, Jump, TauLeap
+from .kernels.checks import expect
 from .kinetic import KineticMonteCarlo
 from .mcmc import HeatBath, Kernel, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import HollowConv
 from .path import AnnealingPath, Uniform
 from .provenance import provenance
-from .sampler import Sampler
+from .sampler import Sampler, as_device
 
 __all__ = [
-    "Contents", "describe", "differences", "load", "pack", "read", "rebuild", "replacing", "save", "unpack", "write",
+    "Contents", "as_file", "describe", "differences", "load", "pack", "read", "rebuild", "replacing", "save", "unpack",
+    "write",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -62,6 +64,7 @@ def describe(sampler: Sampler) -> Contents:
     Raises
         ValueError: a part that cannot be stored, and what can.
     """
+    expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
     path, integrator, mcmc, transport = sampler.path, sampler.integrator, sampler.mcmc, sampler.transport
     model: Any = path.model
     if _MODELS.get(type(model).__name__) is not type(model):
@@ -120,20 +123,20 @@ def rebuild(contents: Contents, name: str, device: torch.device | str | None = N
     Raises
         ValueError: data that describe no sampler.
     """
+    device = as_device(device)
     try:
-        parts = _parts(*contents)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, StopIteration) as error:
+        resampling = contents.manifest["resampling"]
+        return Sampler(
+            *_parts(*contents),
+            resample_below=resampling["below"],
+            resampling=resampling["scheme"],
+            block=contents.manifest["block"],
+            device=device,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, StopIteration, OverflowError) as error:
         raise ValueError(
             f"{name} does not describe a sampler ({type(error).__name__}: {error}); save it again"
         ) from None
-    resampling = contents.manifest["resampling"]
-    return Sampler(
-        *parts,
-        resample_below=resampling["below"],
-        resampling=resampling["scheme"],
-        block=contents.manifest["block"],
-        device=device,
-    )
 
 
 def _parts(
@@ -221,6 +224,13 @@ def differences(old: Contents, new: Contents) -> list[str]:
     return found
 
 
+def as_file(file: object) -> Path:
+    """``file`` as a path; a ValueError unless it is a path or its name."""
+    named = isinstance(file, str | os.PathLike) and str(file) != "" and "\0" not in str(file)
+    expect(named, "file", "the name of a file", file)
+    return Path(file)  # type: ignore[arg-type]
+
+
 def _sync(file: Path) -> None:
     descriptor = os.open(file, os.O_RDONLY)
     try:
@@ -245,7 +255,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
 def write(file: str | Path, contents: Contents) -> None:
     """Store contents in ``file``, whole or not at all."""
-    with replacing(Path(file)) as part:
+    with replacing(as_file(file)) as part:
         part.write_bytes(pack(contents))
 
 
@@ -259,6 +269,7 @@ def save(sampler: Sampler, file: str | Path) -> None:
 
     Raises
         ValueError: a part that cannot be stored.
+        OSError: a folder that is missing or may not be written to.
 
     Example
         >>> import tempfile, leaps_triton as lt
@@ -275,7 +286,8 @@ def save(sampler: Sampler, file: str | Path) -> None:
 
 def read(file: str | Path) -> Contents:
     """Manifest and tensors of a file; errors as :func:`load`."""
-    return unpack(Path(file).read_bytes(), Path(file).name)
+    file = as_file(file)
+    return unpack(file.read_bytes(), file.name)
 
 
 def load(file: str | Path, device: torch.device | str | None = None) -> Sampler:
@@ -289,4 +301,4 @@ def load(file: str | Path, device: torch.device | str | None = None) -> Sampler:
         ValueError: a file that is no checkpoint, or is damaged, or of a newer version of the library.
         OSError: no such file, or one that cannot be read.
     """
-    return rebuild(read(file), Path(file).name, device)
+    return rebuild(read(file), as_file(file).name, device)

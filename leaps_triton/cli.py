@@ -187,6 +187,14 @@ class Train:
     """Training steps in total."""
     learning_rate: float = 2e-2
     """Peak learning rate."""
+    loss: Literal["physics_informed", "log_variance", "squared_residual"] = "physics_informed"
+    """Loss; the last two are of exact weights of tau-leaping."""
+    baseline: Literal["batch_mean", "learned"] = "batch_mean"
+    """What residuals are measured from: their mean at each time, or a free energy learned along."""
+    huber_steps: int = 0
+    """First steps that take Huber's loss, in which outliers count less."""
+    ema: float = 0.0
+    """Decay a step of the parameters' moving average, which the sampler gets, such as 0.999; 0 for none."""
     evaluate_every: int = 0
     """Steps between evaluations with exact weights; 0 for none."""
     every: int = 100
@@ -224,7 +232,14 @@ class Train:
             device=_device(self.device),
         )
         config = lt.TrainingConfig(
-            steps=self.steps, learning_rate=self.learning_rate, evaluate_every=self.evaluate_every, seed=self.seed
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            loss=self.loss,
+            baseline=self.baseline,
+            huber_steps=self.huber_steps,
+            ema=self.ema,
+            evaluate_every=self.evaluate_every,
+            seed=self.seed,
         )
         trainer = lt.Trainer(sampler, config)
         if self.checkpoint.exists():

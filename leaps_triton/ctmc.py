@@ -4,6 +4,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from . import kernels
 from .domains import Domains, advance, as_domain, count, divide, reach_of
+from .kernels.checks import as_integer, as_number, expect
 from .path import AnnealingPath
 from .rates import Rates, Transport, evaluate, examine, rates_of
 
@@ -93,14 +95,16 @@ class LeapInfo(NamedTuple):
 
 def _as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
     """The grid, float64 ``(intervals + 1,)``, from a number of intervals or its times."""
-    if isinstance(intervals, int):
-        if intervals < 1:
-            raise ValueError(f"{name} must be at least 1, got {intervals}")
-        return torch.linspace(0.0, 1.0, intervals + 1, dtype=torch.float64)
-    times = torch.as_tensor(intervals, dtype=torch.float64).detach().cpu()
+    if isinstance(intervals, Integral) or (isinstance(intervals, Tensor) and intervals.ndim == 0):
+        return torch.linspace(0.0, 1.0, as_integer(name, intervals, 1) + 1, dtype=torch.float64)
+    try:
+        given = torch.as_tensor(intervals)
+        times = torch.as_tensor([0.0] if given.is_complex() else intervals, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        times = torch.zeros(1)
     ends = times.ndim == 1 and len(times) > 1 and times[0] == 0.0 and times[-1] == 1.0
-    if not ends or not (times.diff() > 0).all():
-        raise ValueError(f"{name} must be a number, or increasing times from 0 to 1, got {intervals}")
+    rising = bool(ends) and bool((times.diff() > 0).all())
+    expect(rising, name, "a number, or increasing times from 0 to 1", intervals)
     return times
 
 
@@ -243,11 +247,9 @@ class Jump(Integrator):
         self.times = _as_times(intervals, "intervals")
         if reversible is not None and reversible not in kernels.REVERSIBLE:
             raise ValueError(f"reversible must be None or one of {', '.join(kernels.REVERSIBLE)}, got {reversible!r}")
-        if not 0.0 < scale < float("inf"):
-            raise ValueError(f"scale must be finite and > 0, got {scale}; for no reversible rates, reversible=None")
-        if max_events is not None and max_events < 1:
-            raise ValueError(f"max_events must be at least 1, got {max_events}")
-        self.reversible, self.scale, self.max_events = reversible, scale, max_events
+        self.scale = as_number("scale", scale, "finite and > 0", lambda value: 0.0 < value < math.inf)
+        self.reversible = reversible
+        self.max_events = None if max_events is None else as_integer("max_events", max_events, 1)
         self.domain = as_domain(domain)
 
     @property
@@ -436,12 +438,12 @@ class TauLeap(Integrator):
         self.exact = weights == "exact"
         if reversible not in kernels.REVERSIBLE:
             raise ValueError(f"reversible must be one of {', '.join(kernels.REVERSIBLE)}, got {reversible!r}")
-        self.floor = float(_FLOOR if self.exact else 0.0) if floor is None else float(floor)
-        if not 0.0 <= self.floor < float("inf") or (self.exact and self.floor == 0.0):
-            raise ValueError(
-                f"floor must be finite and {'> 0 for exact weights' if self.exact else '>= 0'}, got {floor}; 0.1 to 1 "
-                f"keeps every way back open"
-            )
+        self.floor = as_number(
+            "floor",
+            (_FLOOR if self.exact else 0.0) if floor is None else floor,
+            f"finite and {'> 0 for exact weights' if self.exact else '>= 0'} (0.1 to 1 keeps every way back open)",
+            lambda value: 0.0 <= value < math.inf and not (self.exact and value == 0.0),
+        )
         self.weights = weights
         self.reversible = reversible if self.floor > 0.0 else None
 

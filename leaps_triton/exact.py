@@ -17,8 +17,9 @@ from .closed_forms import (
     yang_magnetization,
 )
 from .kernels import Stream, philox, uniform64
+from .kernels.checks import as_integer, as_number, as_seed, expect, shown
 from .lattice import Lattice
-from .models import EnergyModel, Observable, PairModel, as_seed, complete
+from .models import EnergyModel, Observable, PairModel, complete
 from .perfect import coupling_from_the_past
 from .transfer import NOT_A_PAIR_MODEL, UPDATES, transfer_moments, transfer_obstacle, transfer_sample
 
@@ -66,13 +67,13 @@ class Enumeration(NamedTuple):
         Raises
             ValueError: the observable does not return one row a walker.
         """
+        expect(callable(observable), "observable", "a function of configurations and model", observable)
         terms = []
         for x, log_p in zip(self.configurations.split(_CHUNK), self.log_probabilities.split(_CHUNK), strict=True):
             values = observable(x, model)
-            if values.shape[:1] != log_p.shape:
+            if not isinstance(values, Tensor) or values.shape[:1] != log_p.shape:
                 raise ValueError(
-                    f"an observable must return ({len(x)},) or ({len(x)}, k) for {len(x)} walkers, "
-                    f"got {tuple(values.shape)}"
+                    f"an observable must return ({len(x)},) or ({len(x)}, k) for {len(x)} walkers, got {shown(values)}"
                 )
             terms.append(torch.tensordot(log_p.exp(), values.to(torch.float64), dims=1))
         return torch.stack(terms).sum(0)
@@ -96,8 +97,7 @@ def enumerate_configurations(shape: Sequence[int], q: int, limit: int = _LIMIT) 
         [[[0, 0]], [[0, 1]], [[1, 0]], [[1, 1]]]
     """
     lattice = Lattice(shape, periodic=False)
-    if not isinstance(q, int) or not 2 <= q <= 127:
-        raise ValueError(f"the number of states q must be an integer from 2 to 127, got {q!r}")
+    q, limit = as_integer("the number of states q", q, 2, 127), as_integer("limit", limit, 1)
     if q**lattice.sites > limit:
         raise ValueError(
             f"enumeration needs at most {limit} configurations, got {q}**{lattice.sites}; "
@@ -125,8 +125,9 @@ def enumerate_model(model: EnergyModel, beta: float | None = None, limit: int = 
         >>> round(enumeration.mean(lambda x, model: model.energy(x), model).item(), 6)
         -9.097099
     """
+    complete(model)
     configurations = enumerate_configurations(model.lattice.shape, model.q, limit)
-    beta = float(model.beta if beta is None else beta)
+    beta = as_number("beta", model.beta if beta is None else beta, "a finite number", math.isfinite)
     log_weights = torch.cat([-beta * model.energy(x).to(torch.float64) for x in configurations.split(_CHUNK)])
     value = float(torch.logsumexp(log_weights, dim=0))
     if not math.isfinite(value):
@@ -252,9 +253,8 @@ def sample(model: EnergyModel, n: int, seed: int = 0) -> Tensor:
         >>> sample(EdwardsAnderson((8, 6), beta=1.0), n=5, seed=1).shape
         torch.Size([5, 8, 6])
     """
-    if not isinstance(n, int) or not 1 <= n <= 2**31:
-        raise ValueError(f"n must be an integer from 1 to 2**31, got {n!r}")
-    as_seed(seed)
+    n, seed = as_integer("n", n, 1, 2**31), as_seed(seed)
+    complete(model)
     configurations = model.q**model.lattice.sites
     obstacle = transfer_obstacle(model, keep=True)
     if configurations > _FEW and not obstacle:
@@ -284,6 +284,7 @@ class _Kaufman(NamedTuple):
 
 def _route(model: EnergyModel, updates: int) -> _Kaufman | str:
     """The cheapest valid route to ``log Z``: Kaufman's formula, ``"enumeration"`` or ``"transfer"``."""
+    complete(model)
     obstacle = transfer_obstacle(model, updates=updates)
     if obstacle == NOT_A_PAIR_MODEL:
         kaufman = obstacle

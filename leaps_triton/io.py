@@ -24,9 +24,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from . import observables as _observables
-from .checkpoint import Contents, describe, differences, pack, rebuild, replacing, unpack
+from .checkpoint import Contents, as_file, describe, differences, pack, rebuild, replacing, unpack
 from .estimators import Estimate, weighted_estimate
-from .models import Model, as_seed
+from .kernels.checks import as_integer, as_seed, expect
+from .models import Model
 from .sampler import Sampler
 from .weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 
@@ -90,7 +91,7 @@ class Run:
 
     def estimate(self, name: str) -> Estimate:
         """Mean of a stored observable under the model, with its jackknife error."""
-        if name not in self.observables:
+        if not isinstance(name, str) or name not in self.observables:
             raise ValueError(f"observable must be one of {', '.join(self.observables)}, got {name!r}")
         function = getattr(getattr(_observables, name), "function", None)
         return weighted_estimate(self.observables[name], self.log_weights, function)
@@ -133,16 +134,18 @@ def sample(
     """
     import h5py
 
-    file = Path(file)
-    if not isinstance(walkers, int) or not 1 <= walkers <= 2**31:
-        raise ValueError(f"walkers must be an integer from 1 to 2**31, got {walkers!r}")
+    expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
+    file, walkers = as_file(file), as_integer("walkers", walkers, 1, 2**31)
+    expect(isinstance(configurations, bool), "configurations", "a bool", configurations)
+    expect(isinstance(resume, bool), "resume", "a bool", resume)
     if sampler.resample_below > 0.0:
         raise ValueError(
             "a file keeps independent walkers, and resampled ones are not; use Sampler.sample, or resample_below=0"
         )
-    for name in observables:
-        if name not in _observables.__all__ or name == "of_means":
-            raise ValueError(f"observables must be names in leaps_triton.observables such as 'energy', got {name!r}")
+    is_list = isinstance(observables, Sequence) and not isinstance(observables, str)
+    for name in observables if is_list else [observables]:
+        known = is_list and name in _observables.__all__ and name != "of_means"
+        expect(known, "observables", "names in leaps_triton.observables such as ['energy']", name)
     settings = {
         "walkers": walkers,
         "seed": as_seed(seed),
@@ -197,7 +200,7 @@ def read(file: str | Path) -> Run:
         ValueError: a file that is none, or is damaged.
         OSError: no such file, or one that cannot be read.
     """
-    file = Path(file)
+    file = as_file(file)
     with _opened(file) as source:
         contents = _contents(source, file.name)
         sampler = rebuild(contents, file.name, "cpu")

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .kernels import reference
+from .kernels.checks import as_integer, as_seed, expect
 from .lattice import Lattice
 
 __all__ = ["HollowConv", "exact_convolutions"]
@@ -176,12 +177,13 @@ class HollowConv(nn.Module):
         global_features: bool = True,
     ) -> None:
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
-        if min(channels, width) < 1 or modes < 0:
-            raise ValueError(
-                f"channels and width must be at least 1 and modes at least 0, got {channels}, {width}, {modes}"
-            )
+        has_lattice = isinstance(getattr(model, "lattice", None), Lattice) and hasattr(model, "q")
+        expect(has_lattice, "model", "a model with lattice and q", model)
+        kernel_size = as_integer("kernel_size", kernel_size, 0)
+        expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
+        channels, width = as_integer("channels", channels, 1), as_integer("width", width, 1)
+        modes, seed = as_integer("modes", modes, 0), as_seed(seed)
+        expect(isinstance(global_features, bool), "global_features", "a bool", global_features)
         self.settings = {
             "kernel_size": kernel_size, "channels": channels, "width": width, "modes": modes, "seed": seed,
             "global_features": global_features,
@@ -307,6 +309,8 @@ class HollowConv(nn.Module):
 
     def forward(self, configurations: Tensor, conditions: _Conditions) -> Tensor:
         """``G``, ``(walkers, q-1, *shape)``."""
+        integers = isinstance(configurations, Tensor) and configurations.dtype in (torch.int8, torch.int32, torch.int64)
+        expect(integers and configurations.ndim > 0, "configurations", "a tensor of integers", configurations)
         self._check_shape(configurations.shape[1:])
         if configurations.device.type != "cpu" or torch.is_grad_enabled():
             return self._network(configurations, conditions)

@@ -14,13 +14,14 @@ from . import kernels
 from .ctmc import Integrator, Jump, State
 from .estimators import Estimate, weighted_estimate
 from .kernels import Stream
+from .kernels.checks import as_integer, as_number, expect, shown
 from .mcmc import Kernel
 from .models import Model, Observable, as_seed
 from .path import AnnealingPath
 from .rates import Transport
 from .weights import RESAMPLING, ancestors, effective_sample_size, log_mean_exp, log_mean_exp_error
 
-__all__ = ["BlockRun", "Sampler", "WeightedEnsemble"]
+__all__ = ["BlockRun", "Sampler", "WeightedEnsemble", "as_device"]
 
 Observe: TypeAlias = Callable[[State, Tensor], None]
 Advance: TypeAlias = Callable[[int], None]
@@ -105,9 +106,22 @@ class WeightedEnsemble:
             observable: ``f(configurations, model)`` → ``(walkers,)`` or ``(walkers, k)``.
             function: of the means ``(..., k)``; None for the one the observable carries, or the plain mean.
         """
+        expect(callable(observable), "observable", "a function of configurations and model", observable)
         values = observable(self.configurations, self.model)
-        function = function or getattr(observable, "function", None)
+        function = getattr(observable, "function", None) if function is None else function
         return weighted_estimate(values, self.log_weights, function, self.correlated)
+
+
+def as_device(device: torch.device | str | None) -> torch.device:
+    """A device found to work; None for CUDA where there is a CUDA device, else the CPU."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device must be one that works here, such as cpu, got {shown(device)}: {reason}") from None
 
 
 class Sampler:
@@ -161,7 +175,15 @@ class Sampler:
         device: torch.device | str | None = None,
         resampling: str = "systematic",
     ) -> None:
-        self.integrator: Integrator = integrator or Jump()
+        expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
+        expect(transport is None or callable(transport), "transport", "None or a network", transport)
+        wanted = "an integrator such as Jump(intervals=25)"
+        expect(integrator is None or isinstance(integrator, Integrator), "integrator", wanted, integrator)
+        # Kernels of a user's own are welcome; an integrator has intervals.
+        steps = hasattr(mcmc, "step") and hasattr(mcmc, "init") and not hasattr(mcmc, "intervals")
+        is_kernel = mcmc is None or (steps and not isinstance(mcmc, type))
+        expect(is_kernel, "mcmc", "None or a kernel such as HeatBath(sweeps=1)", mcmc)
+        self.integrator: Integrator = Jump() if integrator is None else integrator
         if transport is None and mcmc is None and self.integrator.reversible is None:
             raise ValueError(
                 "give a transport, an mcmc kernel, Jump(reversible=) or TauLeap(floor=); with none of them the walkers "
@@ -170,16 +192,15 @@ class Sampler:
         reason = getattr(mcmc, "unweighted", "")
         if reason:
             raise ValueError(f"{type(mcmc).__name__} cannot be the mcmc kernel of a sampler: {reason}; run it alone")
-        if not 0.0 <= resample_below <= 1.0:
-            raise ValueError(f"resample_below must be a fraction of the walkers in [0, 1], got {resample_below!r}")
+        wanted = "a fraction of the walkers in [0, 1]"
+        resample_below = as_number("resample_below", resample_below, wanted, lambda x: 0.0 <= x <= 1.0)
         if resampling not in RESAMPLING:
             raise ValueError(f"resampling must be one of {', '.join(RESAMPLING)}, got {resampling!r}")
-        if block is not None and (not isinstance(block, int) or block < 1):
-            raise ValueError(f"block must be an integer of at least 1, got {block!r}")
+        block = None if block is None else as_integer("block", block, 1)
         self.path, self.transport, self.mcmc = path, transport, mcmc
         self.resample_below, self.resampling = resample_below, resampling
         self.block = block or min(1024, max(64, 2**18 // path.model.lattice.sites))
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = as_device(device)
         if isinstance(self.integrator, Jump):
             self.integrator.domains(path, transport, self.device)
         if isinstance(transport, nn.Module):
@@ -200,11 +221,9 @@ class Sampler:
             ValueError: a bad argument.
             RuntimeError: a rate that is not finite, or a walker with too many events; it names walker, t and rate.
         """
-        if not isinstance(walkers, int) or walkers < 1:
-            raise ValueError(f"walkers must be an integer of at least 1, got {walkers!r}")
-        if not isinstance(first_block, int) or first_block < 0 or (first_block * self.block + walkers) > 2**31:
-            raise ValueError(f"first_block must be an integer >= 0 with all walkers below 2**31, got {first_block!r}")
-        as_seed(seed)
+        walkers, seed = as_integer("walkers", walkers, 1, 2**31), as_seed(seed)
+        # Indices of walkers are those of the random numbers.
+        first_block = as_integer("first_block", first_block, 0, (2**31 - walkers) // self.block)
         blocks = range(first_block, first_block - (-walkers // self.block))
         intervals = self.integrator.intervals
         done: list[tuple[Tensor, ...]] = []

@@ -268,6 +268,42 @@ def test_training_goes_on_bit_for_bit_in_a_new_process(undisturbed: Path, tmp_pa
     assert equal(file, undisturbed)
 
 
+def test_training_with_every_extra_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    """The average, the parameters it follows, F_t and the optimiser's moments of both."""
+    options: dict[str, Any] = {
+        "steps": 40,
+        "ema": 0.9,
+        "baseline": "learned",
+        "huber_steps": 25,
+        "loss": "log_variance",
+    }
+    whole, half, file = make(**options), make(**options), tmp_path / "half.safetensors"
+    whole.run()
+    whole.save(tmp_path / "whole.safetensors")
+    half.run(20, checkpoint=file)
+    again = make(**options)
+    again.resume(file)
+    again.run(checkpoint=file)
+    assert equal(file, tmp_path / "whole.safetensors")
+    assert again.free_energy is not None
+    one, two = lt.load(file, "cpu").sample(64, seed=0), again.sampler.sample(64, seed=0)
+    assert torch.equal(one.log_weights, two.log_weights)
+
+
+def test_a_file_from_before_a_setting_had_its_default(tmp_path: Path) -> None:
+    trainer, file = make(), tmp_path / "old.safetensors"
+    trainer.run(10, checkpoint=file)
+    manifest, tensors = checkpoint.read(file)
+    for name in ("loss", "leaps", "segment", "baseline", "huber_steps", "huber_delta", "ema"):
+        del manifest["training"]["config"][name]
+    checkpoint.write(file, checkpoint.Contents(manifest, tensors))
+    again = make()
+    again.resume(file)
+    assert again.step == 10
+    with pytest.raises(ValueError, match=r"training.ema 0.0 \(now 0.9\)"):
+        make(ema=0.9).resume(file)
+
+
 def test_kills_during_training_lose_at_most_an_interval(undisturbed: Path, tmp_path: Path) -> None:
     file, chance = tmp_path / "killed.safetensors", random.Random(0)
     make().save(file)

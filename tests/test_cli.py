@@ -99,6 +99,8 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
         ([*TRAIN, "--sweeps", "-1"], "sweeps must be at least 0"),
         ([*TRAIN, "--every", "0"], "every must be an integer of at least 1"),
         ([*TRAIN, "--learning-rate", "0"], "learning_rate must be a positive number"),
+        ([*TRAIN, "--ema", "1"], "ema must be a number in [0, 1)"),
+        ([*TRAIN, "--huber-steps", "-1"], "huber_steps must be an integer of at least 0"),
         ([*TRAIN, "--device", "toaster"], "device must be one that works here"),
         (["train", "--checkpoint", "/nowhere/at/all/c.safetensors"], "there is no folder"),
         (["train", "--checkpoint", "/"], "is a folder"),
@@ -149,6 +151,8 @@ def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 TINY = ["--steps", "6", "--intervals", "3", "--channels", "4", "--width", "8", "--modes", "1", "--device", "cpu"]
 
+EXTRAS = ["--loss", "log_variance", "--baseline", "learned", "--huber-steps", "3", "--ema", "0.9"]
+
 
 def train(file: Path, *arguments: str) -> None:
     cli.main(["train", "--checkpoint", str(file), *TINY, *arguments])
@@ -176,12 +180,15 @@ def test_train_sample_and_info(
     options: list[str], model: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, output, history, table = (tmp_path / name for name in ("c.safetensors", "r.h5", "h.json", "t.json"))
-    train(file, *options, "--sweeps", "1", "--evaluate-every", "3", "--json", str(history))
+    train(file, *options, "--sweeps", "1", "--evaluate-every", "3", "--json", str(history), *EXTRAS)
     stored = lt.load(file, "cpu")
     plain = checkpoint.describe(lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(3), lt.HeatBath(), device="cpu"))
     found = checkpoint.differences(plain, checkpoint.describe(stored))
     assert all(name.startswith("network") for name in found)
     assert json.loads(history.read_text())["history"]["evaluation_step"] == [3, 6]
+    config = checkpoint.read(file).manifest["training"]["config"]
+    assert (config["loss"], config["baseline"]) == ("log_variance", "learned")
+    assert (config["huber_steps"], config["ema"]) == (3, 0.9)
     cli.main(["info", str(file)])
     assert "c.safetensors: training, step 6 of 6" in capsys.readouterr().out
 

@@ -25,6 +25,7 @@ LIBRARY = (
 EDGES: dict[str, tuple[str, ...]] = {
     "kernels.philox": (),
     "kernels.reference": ("kernels.philox",),
+    "kernels.checks": (),
     "kernels.throughput": (),
     "kernels.device": (),
     "kernels.variants": (),
@@ -52,7 +53,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.tau_leap",
         "kernels.variants",
     ),
-    "kernels": ("kernels.ops", "kernels.reference", "kernels.philox"),
+    "kernels": ("kernels.ops", "kernels.reference", "kernels.philox", "kernels.checks"),
     "lattice": ("kernels",),
     "models": ("lattice",),
     "path": ("models",),

@@ -167,8 +167,8 @@ def test_a_kernel_that_reaches_around_is_refused() -> None:
     [
         ({"kernel_size": 4}, "kernel_size must be odd and positive, got 4"),
         ({"kernel_size": 0}, "kernel_size must be odd"),
-        ({"channels": 0}, "channels and width must be at least 1"),
-        ({"modes": -1}, "modes at least 0"),
+        ({"channels": 0}, "channels must be an integer of at least 1, got 0"),
+        ({"modes": -1}, "modes must be an integer of at least 0, got -1"),
     ],
 )
 def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
