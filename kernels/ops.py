@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from . import reference
+from . import blocked, reference
 
 __all__ = [
     "MISSING",
     "energy",
     "heat_bath_sweeps",
+    "hollow_conv",
+    "hollow_conv_gradient",
     "jump_step",
     "local_energy",
     "proposal_rates",
@@ -203,6 +205,90 @@ def _(
     seed: int,
 ) -> Tensor:
     return configurations.new_empty(configurations.shape)
+
+
+@custom_op("leaps_triton::hollow_conv", mutates_args=())
+def hollow_conv(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+) -> Tensor:
+    """See :func:`leaps_triton.kernels.hollow_conv`."""
+    return blocked.hollow_conv(activations, weight, bias, offset, time_offset, source, kernel_size, periodic)
+
+
+@hollow_conv.register_fake
+def _(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+) -> Tensor:
+    return source.new_empty(len(source), len(weight), *source.shape[2:])
+
+
+@custom_op("leaps_triton::hollow_conv_gradient", mutates_args=())
+def hollow_conv_gradient(
+    to_output: Tensor,
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    to_source: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of :func:`hollow_conv` with respect to its six tensors; that of ``source`` empty unless wanted."""
+    return blocked.hollow_conv_gradient(
+        to_output, activations, weight, bias, offset, time_offset, source, kernel_size, periodic, to_source
+    )
+
+
+@hollow_conv_gradient.register_fake
+def _(
+    to_output: Tensor,
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    to_source: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    of_source = source.new_empty(len(source) if to_source else 0, *source.shape[1:])
+    first, second, third, fourth, fifth = (
+        tensor.new_empty(tensor.shape) for tensor in (activations, weight, bias, offset, time_offset)
+    )
+    return first, second, third, fourth, fifth, of_source
+
+
+def _save_convolution(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.kernel_size, ctx.periodic = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate_convolution(ctx: Any, to_output: Tensor) -> tuple[Tensor | None, ...]:
+    wanted = ctx.needs_input_grad[5]
+    *gradients, of_source = hollow_conv_gradient(
+        to_output.contiguous(), *ctx.saved_tensors, ctx.kernel_size, ctx.periodic, wanted
+    )
+    return *gradients, of_source if wanted else None, None, None
+
+
+hollow_conv.register_autograd(_differentiate_convolution, setup_context=_save_convolution)
 
 
 def _register() -> str | None:

@@ -19,6 +19,7 @@ __all__ = [
     "energy",
     "heat_bath_probabilities",
     "heat_bath_sweeps",
+    "hollow_conv",
     "jump_step",
     "local_energy",
     "local_fields",
@@ -28,6 +29,7 @@ __all__ = [
     "proposal_rates",
     "proposal_rates_gradient",
     "site_words",
+    "tap_index",
     "uniform32",
     "uniform64",
 ]
@@ -328,3 +330,42 @@ def metropolis_sweeps(
             moves = (colours == colour) & (uniform < metropolis_acceptance(log_ratios))
             configurations = torch.where(moves, proposed.to(configurations.dtype), configurations)
     return configurations
+
+
+def tap_index(
+    shape: Sequence[int], kernel_size: int, periodic: Sequence[bool], device: torch.device | None = None
+) -> Tensor:
+    """Flat index of site ``p + δ_j``, ``N`` beyond an open edge: int64 ``(kernel_size ** ndim, N)``, taps in rows."""
+    ndim, radius = len(shape), kernel_size // 2
+    steps = torch.arange(-radius, radius + 1, device=device)
+    index = torch.zeros([1] * (2 * ndim), dtype=torch.int64, device=device)
+    inside = torch.ones_like(index, dtype=torch.bool)
+    for axis, (length, wraps) in enumerate(zip(shape, periodic, strict=True)):
+        tap = steps.view([-1 if a == axis else 1 for a in range(2 * ndim)])
+        place = tap + torch.arange(length, device=device).view([-1 if a == ndim + axis else 1 for a in range(2 * ndim)])
+        index = index * length + place % length
+        inside = inside & (wraps | ((place >= 0) & (place < length)))
+    sites = torch.Size(shape).numel()
+    return torch.where(inside, index, sites).reshape(kernel_size**ndim, sites)
+
+
+def hollow_conv(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+) -> Tensor:
+    """See :func:`leaps_triton.kernels.hollow_conv`; holds all weights of all sites at once."""
+    shape = source.shape[2:]
+    index = tap_index(shape, kernel_size, periodic, source.device)
+    hollow = torch.arange(len(index), device=source.device) != len(index) // 2
+    pre = torch.einsum("cji,bip->bcjp", weight[:, hollow], activations.flatten(2))
+    weights = torch.nn.functional.silu(pre + bias[:, hollow].unsqueeze(2)) + offset[:, hollow].unsqueeze(2)
+    weights = weights + time_offset[:, None, hollow, None]
+    # Site N, beyond an open edge, is 0.
+    seen = torch.nn.functional.pad(source.flatten(2), (0, 1))[:, :, index[hollow]]
+    return (weights * seen).sum(2).unflatten(2, shape)

@@ -23,7 +23,7 @@ from .estimators import Estimate
 from .lattice import Lattice
 from .mcmc import HeatBath, Metropolis
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
-from .networks import HollowConv
+from .networks import LEA, LEC, LEM, HollowConv, LETransformer
 from .path import AnnealingPath, Conditions
 from .provenance import __version__
 from .reverse import ReverseEnsemble, reverse_ess
@@ -31,6 +31,9 @@ from .sampler import Sampler, WeightedEnsemble
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 
 __all__ = [
+    "LEA",
+    "LEC",
+    "LEM",
     "AnnealingPath",
     "Clock",
     "Conditions",
@@ -40,6 +43,7 @@ __all__ = [
     "HollowConv",
     "Ising",
     "Jump",
+    "LETransformer",
     "Lattice",
     "Metropolis",
     "PairModel",

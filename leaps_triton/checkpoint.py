@@ -17,12 +17,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from .ctmc import Jump
+from .equivariant import Equivariant
 from .mcmc import HeatBath, Metropolis
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
-from .networks import HollowConv
+from .networks import NETWORKS
 from .path import AnnealingPath, Uniform
 from .provenance import provenance
 from .sampler import Sampler
@@ -37,7 +38,6 @@ _NO_DIGEST = "0" * 64
 
 _MODELS: dict[str, type[PairModel]] = {m.__name__: m for m in (PairModel, Ising, EdwardsAnderson, Potts, Clock)}
 _KERNELS: dict[str, type[HeatBath] | type[Metropolis]] = {"HeatBath": HeatBath, "Metropolis": Metropolis}
-_NETWORKS: dict[str, type[HollowConv]] = {"HollowConv": HollowConv}
 _TABLES = ("bond_table", "site_table", "coupling", "spins")
 
 
@@ -70,8 +70,8 @@ def describe(sampler: Sampler) -> Contents:
     network = None
     if transport is not None:
         name = type(transport).__name__
-        if not isinstance(transport, nn.Module) or _NETWORKS.get(name) is not type(transport):
-            raise ValueError(f"the transport must be None or one of {', '.join(_NETWORKS)} to be stored, got {name}")
+        if not isinstance(transport, Equivariant) or NETWORKS.get(name) is not type(transport):
+            raise ValueError(f"the transport must be None or one of {', '.join(NETWORKS)} to be stored, got {name}")
         network = {"class": name, "settings": transport.settings}
         tensors |= {f"network.{key}": value for key, value in transport.state_dict().items()}
     lattice = model.lattice
@@ -125,7 +125,7 @@ def rebuild(contents: Contents, name: str, device: torch.device | str | None = N
 
 def _parts(
     manifest: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[AnnealingPath, HollowConv | None, Jump, HeatBath | Metropolis | None]:
+) -> tuple[AnnealingPath, Equivariant | None, Jump, HeatBath | Metropolis | None]:
     data, q = manifest["model"], manifest["model"]["q"]
     coupling, site_table = tensors["model.coupling"], tensors["model.site_table"]
     # A class and its tables say all: what they were once computed from is not needed again.
@@ -142,7 +142,7 @@ def _parts(
     )
     network = None
     if manifest["network"] is not None:
-        network = _NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
+        network = NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
         state = {name.removeprefix("network."): v for name, v in tensors.items() if name.startswith("network.")}
         network.to(next(iter(state.values())).dtype).load_state_dict(state)
     settings = {name: manifest["integrator"][name] for name in ("reversible", "scale", "max_events")}

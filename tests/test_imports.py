@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
-    "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance",
-    "kernels",
+    "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "networks", "rates", "ctmc", "mcmc",
+    "weights", "sampler", "reverse", "schedules", "objectives", "training", "checkpoint", "io", "observables",
+    "estimators", "exact", "plotting", "zoo", "provenance", "kernels",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -32,8 +32,10 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.rates": ("kernels.device", "kernels.variants"),
     "kernels.jump": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
+    "kernels.blocked": ("kernels.reference",),
     "kernels.ops": (
         "kernels.reference",
+        "kernels.blocked",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
@@ -53,7 +55,11 @@ EDGES: dict[str, tuple[str, ...]] = {
     "rates": ("path",),
     "ctmc": ("rates",),
     "mcmc": ("path",),
-    "networks": ("lattice",),
+    "equivariant": ("lattice",),
+    "lem": ("equivariant",),
+    "attention": ("equivariant",),
+    "lec": ("equivariant",),
+    "networks": ("lem", "attention", "lec"),
     "weights": ("kernels",),
     "estimators": ("weights",),
     "observables": ("models",),
