@@ -236,7 +236,7 @@ def provenance(device: str, commit: str) -> dict[str, Any]:
     try:
         import torch
 
-        from leaps_triton.measurement import provenance as describe
+        from leaps_triton.provenance import provenance as describe
 
         about = describe(torch.device(device))
     except Exception as error:  # recorded, so that one broken import does not cost all the results

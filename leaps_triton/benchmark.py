@@ -25,8 +25,9 @@ from tqdm import tqdm
 
 from . import kernels
 from .kernels import Stream, reference
-from .measurement import Quantiles, Row, provenance, replayed, timed, write_rows
+from .measurement import Quantiles, Row, replayed, timed, write_rows
 from .models import EdwardsAnderson, Ising, PairModel, Potts, as_seed
+from .provenance import provenance
 
 __all__ = [
     "MODELS", "OPS", "Case", "Ceilings", "Disagreement", "Report", "cases", "ceilings", "check", "has_compiler",

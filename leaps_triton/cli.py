@@ -40,11 +40,11 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class Demo:
-    """Train a sampler on a critical Ising lattice, sample it with exact weights, and print physics with error bars.
+    """Train a sampler of a critical Ising lattice, and print physics with errors.
 
-    A locally equivariant network learns the jump rates that carry independent spins to the Ising model on a periodic
-    square lattice. Sampled walkers carry exact weights; the table compares with Kaufman's solution and with classical
-    annealed importance sampling (AIS) that may evaluate as many energy changes.
+    A network learns the jump rates that carry independent spins to the model.
+
+    The table compares with exact values, and annealed importance sampling (AIS).
     """
 
     length: int = 8
@@ -121,9 +121,9 @@ class Demo:
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure the ops on this machine: kernel, compiled twin and twin, set against what the device can do at most.
+    """Measure kernels, their twins, compiled twins, and what the device can do.
 
-    No time is shown of a kernel that disagrees with its twin: the command says so and fails.
+    A kernel that disagrees with its twin is not timed, and the command fails.
     """
 
     ops: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -152,10 +152,9 @@ class Bench:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a sampler on a lattice model and keep it in a checkpoint, for `leaps-triton sample`.
+    """Train a sampler of a lattice model, for `leaps-triton sample`.
 
-    A run that was stopped goes on with --resume and the same other options: to --steps in total, as if it had not been
-    stopped.
+    With --resume and the same other options a stopped run goes on, to --steps.
     """
 
     checkpoint: Path
@@ -176,8 +175,8 @@ class Train:
     """Seed of the couplings of edwards-anderson; 0 by default."""
     field: tuple[float, ...] = ()
     """External field: one number, or q numbers for potts and clock; none by default."""
-    periodic: bool = True
-    """Periodic or open boundaries."""
+    open_boundaries: bool = False
+    """Open boundaries in every direction, instead of periodic ones."""
     intervals: int = 40
     """Intervals of the jump process."""
     sweeps: int = 0
@@ -306,15 +305,15 @@ class Train:
             if "q" not in needs and len(self.field) > 1:
                 raise ValueError(f"--field of --model {self.model} must be one number, got {len(self.field)}")
             given["field"] = self.field if "q" in needs else self.field[0]
-        model: lt.PairModel = maker(self.shape, beta=self.beta, periodic=self.periodic, **given)
+        model: lt.PairModel = maker(self.shape, beta=self.beta, periodic=not self.open_boundaries, **given)
         return model
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw weighted walkers with a trained sampler into an HDF5 file, and print physics with error bars.
+    """Draw weighted walkers into an HDF5 file, and print physics with errors.
 
-    A run that was stopped goes on with --resume and the same other options, with the walkers that it would have drawn.
+    With --resume and the same other options a stopped run goes on.
     """
 
     checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
@@ -520,13 +519,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = tyro.extras.subcommand_cli_from_dict(
         {"demo": Demo, "train": Train, "sample": Sample, "info": Info, "bench": Bench},
         prog="leaps-triton",
-        description="Samples and free energies of lattice models by learned jump processes with exact weights.",
+        description="Samples and free energies of lattice models, with exact weights.",
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:
         chosen.run()
     except (ValueError, RuntimeError, OSError) as error:
-        sys.exit(f"leaps-triton: {' '.join(str(error).split())}")
+        reason = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            reason = f"{error.filename}: {error.strerror}"
+        sys.exit(f"leaps-triton: {' '.join(reason.split())}")
     except KeyboardInterrupt:
         sys.exit("leaps-triton: interrupted")

@@ -2,22 +2,17 @@
 
 import csv
 import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Quantiles", "Row", "device_name", "provenance", "read_rows", "replayed", "timed", "write_rows"]
-
-_ROOT = Path(__file__).resolve().parents[1]
+__all__ = ["Quantiles", "Row", "read_rows", "replayed", "timed", "write_rows"]
 
 
 class Quantiles(NamedTuple):
@@ -130,59 +125,6 @@ def replayed(call: Callable[[], object], device: torch.device, budget: float = 0
                 call()
         times = timed(graph.replay, device, budget)
     return Quantiles(times.p20 / count, times.p50 / count, times.p80 / count, times.repetitions)
-
-
-def device_name(device: torch.device) -> str:
-    """Name of the processor, without anything of the machine around it; with torch's threads for a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        fields = (line.partition(":") for line in information.read_text(encoding="utf-8").splitlines())
-        name = next((value.strip() for key, _, value in fields if key.strip() == "model name"), name)
-    threads = torch.get_num_threads()
-    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "none"
-
-
-def _commit() -> str:
-    """Commit of this tree, with a ``+`` if its code was changed since; ``unknown`` where it is no git checkout."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(_ROOT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        # Installed inside a repository of someone else's, the commit found would be theirs.
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != _ROOT:
-            return "unknown"
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "leaps_triton", "kernels")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def provenance(device: torch.device) -> dict[str, str]:
-    """What a number was taken on and with: device, versions, commit; no names of machines, users or folders.
-
-    Example
-        >>> sorted(provenance(torch.device("cpu")))
-        ['commit', 'device', 'python', 'torch', 'triton']
-    """
-    return {
-        "device": device_name(device),
-        "torch": torch.__version__,
-        "triton": _version("triton"),
-        "python": platform.python_version(),
-        "commit": _commit(),
-    }
 
 
 def read_rows(file: Path) -> list[Row]:

@@ -16,6 +16,7 @@ from leaps_triton import benchmark, kernels, measurement
 from leaps_triton.benchmark import Case, Ceilings, Disagreement, Report
 from leaps_triton.kernels import reference
 from leaps_triton.measurement import Row, read_rows, write_rows
+from leaps_triton.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -262,7 +263,7 @@ def test_a_run_saves_every_case_with_its_provenance(quick: None, tmp_path: Path)
     rows = read_rows(file)
     assert [row.key for row in rows] == [row.key for row in report.rows]
     assert {row.model for row in rows if row.kernel == "energy"} == set(benchmark.MODELS)
-    about = measurement.provenance(CPU)
+    about = provenance(CPU)
     for row in rows:
         assert (row.device, row.torch, row.triton) == (about["device"], about["torch"], about["triton"])
         assert row.commit == (about["commit"] if about["commit"] != "unknown" else "abc")
@@ -372,8 +373,8 @@ def test_a_table_with_other_columns_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_provenance_names_device_and_versions_but_no_machine_and_no_folder() -> None:
-    about = measurement.provenance(CPU)
-    assert set(about) == {"device", "torch", "triton", "python", "commit"}
+    about = provenance(CPU)
+    assert set(about) == {"device", "leaps_triton", "torch", "triton", "python", "commit"}
     assert about["torch"] == torch.__version__
     text = " ".join(about.values())
     for name in (str(ROOT), str(Path.home()), platform.node(), sys.prefix):
@@ -383,13 +384,13 @@ def test_provenance_names_device_and_versions_but_no_machine_and_no_folder() -> 
 def test_the_commit_is_unknown_outside_a_checkout_of_this_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measurement, "_ROOT", tmp_path)
-    assert measurement.provenance(CPU)["commit"] == "unknown"
+    monkeypatch.setattr("leaps_triton.provenance._ROOT", tmp_path)
+    assert provenance(CPU)["commit"] == "unknown"
     inner = tmp_path / "site-packages"
     inner.mkdir()
     if subprocess.run(["git", "init", "-q", str(tmp_path)], check=False).returncode == 0:
-        monkeypatch.setattr(measurement, "_ROOT", inner)
-        assert measurement.provenance(CPU)["commit"] == "unknown"
+        monkeypatch.setattr("leaps_triton.provenance._ROOT", inner)
+        assert provenance(CPU)["commit"] == "unknown"
 
 
 INTERPRETED = """

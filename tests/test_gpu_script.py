@@ -54,7 +54,7 @@ def test_a_rehearsal_leaves_its_results(tmp_path: Path) -> None:
     names = ["install", "bench-jump_step", "ops", "train-ising-4"]
     summary = json.loads((output / "summary.json").read_text())
     assert [(step["name"], step["status"]) for step in summary["steps"]] == [(name, "passed") for name in names]
-    assert set(summary["provenance"]) == {"device", "torch", "triton", "python", "commit"}
+    assert set(summary["provenance"]) == {"device", "leaps_triton", "torch", "triton", "python", "commit"}
     assert {row.kernel for row in read_rows(output / "kernels.csv")} == {"copy", "philox", "jump_step"}
     trained = json.loads((output / "train-ising-4.json").read_text())
     assert trained["steps"] == trained["evaluation_step"][-1] == 20

@@ -76,7 +76,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "plotting": ("estimators", "observables"),
     "__init__": LIBRARY,
     "measurement": (),
-    "benchmark": ("models", "measurement", "kernels.throughput"),
+    "benchmark": ("models", "measurement", "provenance", "kernels.throughput"),
     "cli": ("__init__", "benchmark", "checkpoint", "provenance"),
     "__main__": ("cli",),
 }

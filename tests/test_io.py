@@ -61,7 +61,7 @@ def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
     assert manifest["run"] == {
         "walkers": 100, "seed": 4, "observables": list(io.OBSERVABLES), "configurations": False, "device": "cpu",
     }  # fmt: skip
-    assert set(manifest["provenance"]) == {"leaps_triton", "torch", "python", "commit"}
+    assert set(manifest["provenance"]) == {"leaps_triton", "torch", "triton", "python", "commit"}
     assert str(tmp_path) not in json.dumps(manifest)
 
 
