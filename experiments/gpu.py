@@ -24,7 +24,16 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = Path(__file__).resolve()
-OPS = ("local_energy", "proposal_rates", "heat_bath_sweeps", "jump_step", "philox", "energy")
+OPS = (
+    "local_energy",
+    "proposal_rates",
+    "heat_bath_sweeps",
+    "jump_step",
+    "philox",
+    "energy",
+    "hollow_conv",
+    "hollow_conv_gradient",
+)
 TOOLS = ("memcheck", "racecheck", "initcheck")
 LOG_BYTES = 500_000
 CRITICAL = 0.44068679

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from . import ops, reference
+from .ops import hollow_conv_gradient
 from .philox import Stream
 from .reference import JumpStep, LocalEnergy, ProposalRates, philox, uniform32, uniform64
 
@@ -30,6 +31,7 @@ __all__ = [
     "energy",
     "heat_bath_sweeps",
     "hollow_conv",
+    "hollow_conv_gradient",
     "jump_step",
     "local_energy",
     "metropolis_sweeps",

@@ -20,6 +20,7 @@ __all__ = [
     "heat_bath_probabilities",
     "heat_bath_sweeps",
     "hollow_conv",
+    "hollow_conv_gradient",
     "jump_step",
     "local_energy",
     "local_fields",
@@ -369,3 +370,24 @@ def hollow_conv(
     # Site N, beyond an open edge, is 0.
     seen = torch.nn.functional.pad(source.flatten(2), (0, 1))[:, :, index[hollow]]
     return (weights * seen).sum(2).unflatten(2, shape)
+
+
+@torch.enable_grad()
+def hollow_conv_gradient(
+    to_output: Tensor,
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    to_source: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of :func:`hollow_conv` with respect to its six tensors; that of ``source`` empty unless wanted."""
+    tensors = (activations, weight, bias, offset, time_offset, source)
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+    output = hollow_conv(leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5], kernel_size, periodic)
+    a, b, c, d, e, x = torch.autograd.grad(output, leaves, to_output, allow_unused=True, materialize_grads=True)
+    return a, b, c, d, e, x if to_source else x[:0]

@@ -44,10 +44,10 @@ def plain(given: dict[str, Any]) -> Tensor:
             there = [s + d for s, d in zip(site, step, strict=True)]
             if any(not wraps and not 0 <= p < n for p, n, wraps in zip(there, shape, periodic, strict=True)):
                 continue
-            seen = source[(slice(None), slice(None), *(p % n for p, n in zip(there, shape, strict=True)))]
-            pre = a[(slice(None), slice(None), *site)] @ given["weight"][:, tap].T + given["bias"][:, tap]
+            seen = source[:, :, *[p % n for p, n in zip(there, shape, strict=True)]]
+            pre = a[:, :, *site] @ given["weight"][:, tap].T + given["bias"][:, tap]
             kernel = pre * torch.sigmoid(pre) + given["offset"][:, tap] + given["time_offset"][:, tap : tap + 1]
-            out[(slice(None), slice(None), *site)] += kernel * seen
+            out[:, :, *site] += kernel * seen
     return out
 
 
@@ -94,7 +94,7 @@ def test_gradients_against_differences(name: str) -> None:
     leaves = [CASES[name][key].clone().requires_grad_() for key in TENSORS]
 
     def op(*tensors: Tensor) -> Tensor:
-        return kernels.hollow_conv(*tensors, CASES[name]["kernel_size"], CASES[name]["periodic"])
+        return kernels.hollow_conv(**CASES[name] | dict(zip(TENSORS, tensors, strict=True)))
 
     assert torch.autograd.gradcheck(op, leaves)
 
@@ -109,7 +109,9 @@ def test_blocks_do_not_change_the_result(size: int, monkeypatch: pytest.MonkeyPa
 
 def test_float32_is_as_near_as_the_definition() -> None:
     given = convolution((15, 15), 15, walkers=2, channels=20, inputs=20)
-    single = {key: value.float() if isinstance(value, Tensor) else value for key, value in given.items()}
+    single: dict[str, Any] = {
+        key: value.float() if isinstance(value, Tensor) else value for key, value in given.items()
+    }
     exact = reference.hollow_conv(**given)
     allowed = 2.0 * float((reference.hollow_conv(**single) - exact).abs().max())
     assert float((kernels.hollow_conv(**single) - exact).abs().max()) <= allowed
@@ -117,7 +119,8 @@ def test_float32_is_as_near_as_the_definition() -> None:
 
 def test_a_gradient_that_nobody_wants_is_not_made() -> None:
     given = CASES["odd and even"]
-    shapes = [g.shape for g in blocked.hollow_conv_gradient(normal(3, 4, 5, 4, seed=1), *given.values(), False)]
+    upstream = normal(3, 4, 5, 4, seed=1)
+    shapes = [g.shape for g in blocked.hollow_conv_gradient(to_output=upstream, **given, to_source=False)]
     assert shapes == [*(given[key].shape for key in TENSORS[:-1]), (0, 1, 5, 4)]
 
 
