@@ -26,6 +26,7 @@ from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import LEA, LEC, LEM, HollowConv, LETransformer
 from .path import AnnealingPath, Conditions
 from .provenance import __version__
+from .published import load_published_leaps
 from .reverse import ReverseEnsemble, reverse_ess
 from .sampler import Sampler, WeightedEnsemble
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
@@ -61,6 +62,7 @@ __all__ = [
     "io",
     "kernels",
     "load",
+    "load_published_leaps",
     "networks",
     "objectives",
     "observables",

@@ -316,10 +316,12 @@ class Sample:
     With --resume and the same other options a stopped run goes on.
     """
 
-    checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
-    """File of `leaps-triton train`, or of lt.save."""
     output: Path
     """HDF5 file for log-weights and observables."""
+    checkpoint: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")] = None
+    """File of `leaps-triton train`, or of lt.save."""
+    published: Path | None = None
+    """Instead of it, a network of the LEAPS paper: ising_final.ckpt or potts_final.ckpt."""
     walkers: int = 4096
     """Walkers to sample."""
     configurations: bool = False
@@ -338,7 +340,13 @@ class Sample:
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
         _check_folders(self.output, self.json)
-        sampler = lt.load(self.checkpoint, _device(self.device))
+        if (self.checkpoint is None) == (self.published is None):
+            raise ValueError("give either a CHECKPOINT or --published with a file of the LEAPS paper")
+        device = _device(self.device)
+        if self.checkpoint is not None:
+            sampler = lt.load(self.checkpoint, device)
+        elif self.published is not None:
+            sampler = lt.load_published_leaps(self.published, device)
         _announce(sampler)
         begin = time.perf_counter()
         run = lt.io.sample(

@@ -248,7 +248,7 @@ class StateReadout(Equivariant):
     """
 
     def __init__(self, model: LatticeModel, channels: int, local_field: bool, **settings: Any) -> None:
-        counts = {name: value for name, value in settings.items() if name != "seed" and isinstance(value, int)}
+        counts = {name: value for name, value in settings.items() if name != "seed" and type(value) is int}
         for name, value in {"channels": channels, **counts}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")

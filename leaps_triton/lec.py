@@ -51,6 +51,8 @@ class LEC(StateReadout):
         width: hidden width of the networks of ``t``.
         local_field: add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at 0.2; False for the published
             form, which knows no couplings.
+        zero_edges: let ``W_0`` see 0 beyond every edge, periodic or not, as the published networks do; then the network
+            is not translation equivariant.
         seed: of the initial parameters.
 
     Call
@@ -77,12 +79,16 @@ class LEC(StateReadout):
         channels: int = 16,
         width: int = 64,
         local_field: bool = True,
+        zero_edges: bool = False,
         seed: int = 0,
     ) -> None:
         if not kernel_sizes or any(size < 1 or size % 2 == 0 for size in kernel_sizes):
             raise ValueError(f"kernel_sizes must be odd and positive, at least one, got {kernel_sizes}")
-        super().__init__(model, channels, local_field, width=width, seed=seed, kernel_sizes=list(kernel_sizes))
-        self.kernel_sizes = tuple(kernel_sizes)
+        sizes = list(kernel_sizes)
+        super().__init__(
+            model, channels, local_field, width=width, seed=seed, kernel_sizes=sizes, zero_edges=zero_edges
+        )
+        self.kernel_sizes, self.zero_edges = tuple(kernel_sizes), zero_edges
         self.check_shape(model.lattice.shape)
         taps = (kernel_sizes[0],) * self.ndim
         self.embedding = None if self.q == 2 else nn.Parameter(torch.empty(self.q, channels))
@@ -117,7 +123,7 @@ class LEC(StateReadout):
         scale = (1.0 + t).view(-1, 1, *[1] * self.ndim)
         padded, radius = scale * source, self.kernel_sizes[0] // 2
         for axis, wraps in enumerate(self.periodic):
-            padded = pad(padded, axis + 2, radius, wraps)
+            padded = pad(padded, axis + 2, radius, wraps and not self.zero_edges)
         with exact_convolutions():
             hidden = convolve(padded, self.first * self.mask)
         for layer in self.layers:

@@ -17,8 +17,8 @@ PACKAGE = "leaps_triton"
 
 LIBRARY = (
     "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "networks", "rates", "ctmc", "mcmc",
-    "weights", "sampler", "reverse", "schedules", "objectives", "training", "checkpoint", "io", "observables",
-    "estimators", "exact", "plotting", "zoo", "provenance", "kernels",
+    "weights", "sampler", "published", "reverse", "schedules", "objectives", "training", "checkpoint", "io",
+    "observables", "estimators", "exact", "plotting", "zoo", "provenance", "kernels",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -72,6 +72,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "io": ("checkpoint", "observables"),
     "reverse": ("sampler",),
     "schedules": ("sampler",),
+    "published": ("sampler", "networks"),
     "zoo": ("checkpoint",),
     "plotting": ("estimators", "observables"),
     "__init__": LIBRARY,

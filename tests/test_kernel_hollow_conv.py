@@ -37,6 +37,8 @@ def plain(given: dict[str, Any]) -> Tensor:
     shape = source.shape[2:]
     out = torch.zeros(len(source), len(given["weight"]), *shape, dtype=source.dtype)
     reach = range(-(size // 2), size // 2 + 1)
+    place: Any
+    site: Any
     for tap, step in enumerate(itertools.product(reach, repeat=len(shape))):
         if not any(step):
             continue
@@ -44,7 +46,8 @@ def plain(given: dict[str, Any]) -> Tensor:
             there = [s + d for s, d in zip(site, step, strict=True)]
             if any(not wraps and not 0 <= p < n for p, n, wraps in zip(there, shape, periodic, strict=True)):
                 continue
-            seen = source[:, :, *[p % n for p, n in zip(there, shape, strict=True)]]
+            place = tuple(p % n for p, n in zip(there, shape, strict=True))
+            seen = source[:, :, *place]
             pre = a[:, :, *site] @ given["weight"][:, tap].T + given["bias"][:, tap]
             kernel = pre * torch.sigmoid(pre) + given["offset"][:, tap] + given["time_offset"][:, tap : tap + 1]
             out[:, :, *site] += kernel * seen
