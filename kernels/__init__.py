@@ -19,7 +19,7 @@ from torch import Tensor
 from . import ops, reference
 from .ops import hollow_conv_gradient
 from .philox import Stream
-from .reference import JumpStep, LocalEnergy, ProposalRates, philox, uniform32, uniform64
+from .reference import JumpStep, LocalEnergy, ProposalRates, TauLeapStep, philox, uniform32, uniform64
 
 __all__ = [
     "REVERSIBLE",
@@ -27,6 +27,7 @@ __all__ = [
     "LocalEnergy",
     "ProposalRates",
     "Stream",
+    "TauLeapStep",
     "backend",
     "energy",
     "heat_bath_sweeps",
@@ -38,6 +39,8 @@ __all__ = [
     "philox",
     "proposal_rates",
     "reference",
+    "tau_leap_log_probability",
+    "tau_leap_step",
     "uniform32",
     "uniform64",
 ]
@@ -108,6 +111,14 @@ def _check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tenso
             )
         if tensor.dtype != dtype:
             raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}")
+
+
+def _check_rates(configurations: Tensor, rates: Tensor) -> None:
+    count, *shape = configurations.shape
+    if rates.ndim != len(shape) + 2 or (rates.shape[0], *rates.shape[2:]) != (count, *shape):
+        raise ValueError(f"rates must be ({count}, q-1, {', '.join(map(str, shape))}), got {tuple(rates.shape)}")
+    _check_configurations(configurations)
+    _check_floating("rates", rates.dtype)
 
 
 def energy(
@@ -225,21 +236,67 @@ def jump_step(
     Raises
         ValueError: a shape or device that does not fit the configurations.
     """
-    count, *shape = configurations.shape
-    if rates.ndim != len(shape) + 2 or (rates.shape[0], *rates.shape[2:]) != (count, *shape):
-        raise ValueError(f"rates must be ({count}, q-1, {', '.join(map(str, shape))}), got {tuple(rates.shape)}")
-    _check_configurations(configurations)
-    _check_floating("rates", rates.dtype)
-    _check_walkers(
-        count,
-        configurations.device,
-        torch.float64,
-        log_weights=log_weights,
-        remaining=remaining,
-        corrector=corrector,
-    )
-    _check_walkers(count, configurations.device, torch.int64, walkers=walkers, events=events)
+    count, device = len(configurations), configurations.device
+    _check_rates(configurations, rates)
+    _check_walkers(count, device, torch.float64, log_weights=log_weights, remaining=remaining, corrector=corrector)
+    _check_walkers(count, device, torch.int64, walkers=walkers, events=events)
     return JumpStep(*ops.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed))
+
+
+def tau_leap_step(
+    configurations: Tensor, rates: Tensor, duration: Tensor, walkers: Tensor, events: Tensor, seed: int
+) -> TauLeapStep:
+    """One step of tau-leaping for every walker: all sites at once, each at most one move.
+
+    ``F(y|x) = ∏_i {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k(i)/Λ_i if y_i = (x_i + k) mod q}`` with ``Λ_i = Σ_k
+    λ_k(i)``; ``y`` is drawn from it in float64, and ``log F(y|x)`` is that of the very numbers it was drawn with. A
+    duration of 0 leaves the walker as it is, with ``log F = 0``. A site whose rates are not finite stays as it is and
+    the walker's ``log F`` is NaN, so that the caller can report it.
+
+    Arguments
+        configurations: ``x``, ``(walkers, *shape)``.
+        rates: ``λ``, ``(walkers, q-1, *shape)``, ≥ 0.
+        duration: ``h``, float64 ``(walkers,)``, ≥ 0.
+        walkers, events, seed: see the module; each (walker, event) is used once.
+
+    Returns
+        TauLeapStep(configurations ``y``, log_probability ``log F(y|x)`` float64 ``(walkers,)``).
+
+    Raises
+        ValueError: a shape or device that does not fit the configurations.
+
+    References
+        Gillespie, *Approximate accelerated stochastic simulation of chemically reacting systems*, J. Chem. Phys. 115,
+        1716 (2001), for leaping over many events. Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
+    """
+    _check_rates(configurations, rates)
+    _check_walkers(len(configurations), configurations.device, torch.float64, duration=duration)
+    _check_walkers(len(configurations), configurations.device, torch.int64, walkers=walkers, events=events)
+    return TauLeapStep(*ops.tau_leap_step(configurations, rates, duration, walkers, events, seed))
+
+
+def tau_leap_log_probability(configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor) -> Tensor:
+    """Log-probability ``log F(y|x)`` that :func:`tau_leap_step` leads from ``x`` to ``y``, float64 ``(walkers,)``.
+
+    Minus infinity where a site made a move of rate 0. Can be differentiated with respect to the rates, once.
+
+    Arguments
+        configurations, after: ``x`` and ``y``, ``(walkers, *shape)``.
+        rates: ``λ`` at ``x``, ``(walkers, q-1, *shape)``, ≥ 0.
+        duration: ``h``, float64 ``(walkers,)``, ≥ 0.
+
+    Raises
+        ValueError: a shape, dtype or device that does not fit the configurations.
+    """
+    _check_rates(configurations, rates)
+    _check_configurations(after)
+    if after.shape != configurations.shape or after.device != configurations.device:
+        raise ValueError(
+            f"after must have shape {tuple(configurations.shape)} on {configurations.device}, got {tuple(after.shape)} "
+            f"on {after.device}"
+        )
+    _check_walkers(len(configurations), configurations.device, torch.float64, duration=duration)
+    return ops.tau_leap_log_probability(configurations, after, rates, duration)
 
 
 def _check_sweeps(

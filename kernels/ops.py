@@ -20,6 +20,9 @@ __all__ = [
     "local_energy",
     "proposal_rates",
     "proposal_rates_gradient",
+    "tau_leap_log_probability",
+    "tau_leap_log_probability_gradient",
+    "tau_leap_step",
 ]
 
 
@@ -154,6 +157,58 @@ def _(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     after = configurations.new_empty(configurations.shape)
     return after, torch.empty_like(log_weights), torch.empty_like(remaining), torch.empty_like(walkers)
+
+
+@custom_op("leaps_triton::tau_leap_step", mutates_args=())
+def tau_leap_step(
+    configurations: Tensor, rates: Tensor, duration: Tensor, walkers: Tensor, events: Tensor, seed: int
+) -> tuple[Tensor, Tensor]:
+    """See :func:`leaps_triton.kernels.tau_leap_step`."""
+    after, log_probability = reference.tau_leap_step(configurations, rates, duration, walkers, events, seed)
+    return after, log_probability
+
+
+@tau_leap_step.register_fake
+def _(
+    configurations: Tensor, rates: Tensor, duration: Tensor, walkers: Tensor, events: Tensor, seed: int
+) -> tuple[Tensor, Tensor]:
+    return configurations.new_empty(configurations.shape), torch.empty_like(duration)
+
+
+@custom_op("leaps_triton::tau_leap_log_probability", mutates_args=())
+def tau_leap_log_probability(configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor) -> Tensor:
+    """See :func:`leaps_triton.kernels.tau_leap_log_probability`."""
+    return reference.tau_leap_log_probability(configurations, after, rates, duration)
+
+
+@tau_leap_log_probability.register_fake
+def _(configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor) -> Tensor:
+    return torch.empty_like(duration)
+
+
+@custom_op("leaps_triton::tau_leap_log_probability_gradient", mutates_args=())
+def tau_leap_log_probability_gradient(
+    configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor, to_log_probability: Tensor
+) -> Tensor:
+    """Gradient of :func:`tau_leap_log_probability` with respect to the rates."""
+    return reference.tau_leap_log_probability_gradient(configurations, after, rates, duration, to_log_probability)
+
+
+@tau_leap_log_probability_gradient.register_fake
+def _(configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor, to_log_probability: Tensor) -> Tensor:
+    return rates.new_empty(rates.shape)
+
+
+def _save_leap(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _differentiate_leap(ctx: Any, to_log_probability: Tensor) -> tuple[Tensor | None, ...]:
+    gradient = tau_leap_log_probability_gradient(*ctx.saved_tensors, to_log_probability)
+    return None, None, gradient, None
+
+
+tau_leap_log_probability.register_autograd(_differentiate_leap, setup_context=_save_leap)
 
 
 @custom_op("leaps_triton::heat_bath_sweeps", mutates_args=())
@@ -303,6 +358,9 @@ def _register() -> str | None:
     from .rates import proposal_rates as rates_kernel
     from .rates import proposal_rates_gradient as gradient_kernel
     from .sweeps import heat_bath_sweeps as heat_bath_kernel
+    from .tau_leap import tau_leap_log_probability as leap_probability_kernel
+    from .tau_leap import tau_leap_log_probability_gradient as leap_gradient_kernel
+    from .tau_leap import tau_leap_step as leap_kernel
 
     launchers: list[tuple[Any, Callable[..., Any]]] = [
         (energy, energy_kernel),
@@ -311,6 +369,9 @@ def _register() -> str | None:
         (proposal_rates_gradient, gradient_kernel),
         (jump_step, jump_step_kernel),
         (heat_bath_sweeps, heat_bath_kernel),
+        (tau_leap_step, leap_kernel),
+        (tau_leap_log_probability, leap_probability_kernel),
+        (tau_leap_log_probability_gradient, leap_gradient_kernel),
     ]
     for op, launcher in launchers:
         op.register_kernel("cuda", launcher)

@@ -24,6 +24,7 @@ class Stream(IntEnum):
     | DISORDER | site           | 0               | bond | 0            | 0, 1 (and 2, 3): one coupling             |
     | TRAIN    | element of t   | step            | use  | 0            | training: times, batches, derived seeds   |
     | RESAMPLE | slot           | boundary        | 0    | block's 1st  | 0, 1: ancestor; 2, 3: order of the slots  |
+    | LEAP     | site           | event           | 0    | walker       | 0, 1: whether it moves; 2, 3: by which k  |
     """
 
     START = 0
@@ -32,3 +33,4 @@ class Stream(IntEnum):
     DISORDER = 3
     TRAIN = 4
     RESAMPLE = 5
+    LEAP = 6

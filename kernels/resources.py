@@ -15,6 +15,7 @@ from .jump import VARIANTS as JUMP
 from .local_energy import VARIANTS as LOCAL_ENERGY
 from .rates import VARIANTS as RATES
 from .sweeps import VARIANTS as SWEEPS
+from .tau_leap import VARIANTS as TAU_LEAP
 from .variants import Variant
 
 __all__ = ["OTHER_TARGETS", "TARGET", "Resources", "measure", "others", "variants"]
@@ -43,6 +44,7 @@ def variants() -> dict[str, Variant]:
         "rates": RATES,
         "jump": JUMP,
         "sweeps": SWEEPS,
+        "tau_leap": TAU_LEAP,
     }
     return {
         " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant

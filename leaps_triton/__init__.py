@@ -18,7 +18,7 @@ from types import ModuleType
 
 from . import estimators, exact, io, kernels, networks, objectives, observables, rates, schedules, weights
 from .checkpoint import load, save
-from .ctmc import Jump
+from .ctmc import Jump, TauLeap
 from .estimators import Estimate
 from .lattice import Lattice
 from .mcmc import HeatBath, Metropolis
@@ -51,6 +51,7 @@ __all__ = [
     "Potts",
     "ReverseEnsemble",
     "Sampler",
+    "TauLeap",
     "Trainer",
     "TrainingConfig",
     "TrainingDiverged",

@@ -19,7 +19,7 @@ from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
 from torch import Tensor
 
-from .ctmc import Jump
+from .ctmc import Integrator, Jump, TauLeap
 from .equivariant import Equivariant
 from .mcmc import HeatBath, Metropolis
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
@@ -38,6 +38,7 @@ _NO_DIGEST = "0" * 64
 
 _MODELS: dict[str, type[PairModel]] = {m.__name__: m for m in (PairModel, Ising, EdwardsAnderson, Potts, Clock)}
 _KERNELS: dict[str, type[HeatBath] | type[Metropolis]] = {"HeatBath": HeatBath, "Metropolis": Metropolis}
+_INTEGRATORS: dict[str, type[Jump] | type[TauLeap]] = {"Jump": Jump, "TauLeap": TauLeap}
 _TABLES = ("bond_table", "site_table", "coupling", "spins")
 
 
@@ -63,9 +64,12 @@ def describe(sampler: Sampler) -> Contents:
         raise ValueError(f"the model must be one of {', '.join(_MODELS)} to be stored in a file, got {name}")
     if type(path.start) is not Uniform or path.schedule_name is None:
         raise ValueError("only paths from the uniform start with schedule=None can be stored in a file")
-    if type(integrator) is not Jump or not (mcmc is None or _KERNELS.get(type(mcmc).__name__) is type(mcmc)):
-        kernels = " or ".join(_KERNELS)
-        raise ValueError(f"the integrator must be Jump and mcmc {kernels} or None, got {integrator!r} and {mcmc!r}")
+    known = _INTEGRATORS.get(type(integrator).__name__) is type(integrator)
+    if not known or not (mcmc is None or _KERNELS.get(type(mcmc).__name__) is type(mcmc)):
+        raise ValueError(
+            f"the integrator must be {' or '.join(_INTEGRATORS)} and mcmc {' or '.join(_KERNELS)} or None, got "
+            f"{integrator!r} and {mcmc!r}"
+        )
     tensors = {f"model.{name}": getattr(model, name) for name in _TABLES} | {"integrator.times": integrator.times}
     network = None
     if transport is not None:
@@ -87,11 +91,9 @@ def describe(sampler: Sampler) -> Contents:
         "path": {"start": "uniform", "schedule": path.schedule_name},
         "network": network,
         "integrator": {
-            "class": "Jump",
+            "class": type(integrator).__name__,
             "intervals": integrator.intervals,
-            "reversible": integrator.reversible,
-            "scale": integrator.scale,
-            "max_events": integrator.max_events,
+            **integrator.settings,
         },
         "mcmc": None if mcmc is None else {"class": type(mcmc).__name__, "sweeps": mcmc.sweeps},
         "resampling": {"below": sampler.resample_below, "scheme": sampler.resampling},
@@ -125,7 +127,7 @@ def rebuild(contents: Contents, name: str, device: torch.device | str | None = N
 
 def _parts(
     manifest: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[AnnealingPath, Equivariant | None, Jump, HeatBath | Metropolis | None]:
+) -> tuple[AnnealingPath, Equivariant | None, Integrator, HeatBath | Metropolis | None]:
     data, q = manifest["model"], manifest["model"]["q"]
     coupling, site_table = tensors["model.coupling"], tensors["model.site_table"]
     # A class and its tables say all: what they were once computed from is not needed again.
@@ -145,8 +147,10 @@ def _parts(
         network = NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
         state = {name.removeprefix("network."): v for name, v in tensors.items() if name.startswith("network.")}
         network.to(next(iter(state.values())).dtype).load_state_dict(state)
-    settings = {name: manifest["integrator"][name] for name in ("reversible", "scale", "max_events")}
-    integrator = Jump(tensors["integrator.times"].tolist(), **settings)
+    settings = dict(manifest["integrator"])
+    # How many intervals there are, the times tell.
+    del settings["intervals"]
+    integrator = _INTEGRATORS[settings.pop("class")](tensors["integrator.times"].tolist(), **settings)
     kernel = manifest["mcmc"]
     mcmc = None if kernel is None else _KERNELS[kernel["class"]](kernel["sweeps"])
     return AnnealingPath(model), network, integrator, mcmc

@@ -9,10 +9,21 @@ from torch import Tensor, nn
 from . import kernels
 from .path import AnnealingPath, Conditions
 
-__all__ = ["Rates", "Transport", "evaluate", "in_rates"]
+__all__ = ["Evaluation", "Rates", "Transport", "evaluate", "examine", "in_rates", "rates_of"]
 
 Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
 """``G = transport(configurations, conditions)``, locally equivariant; usually an ``nn.Module``."""
+
+
+class Evaluation(NamedTuple):
+    """The network and the physics at ``(x, t)``, from which the rates of both directions of time follow."""
+
+    output: Tensor | None
+    """``G``, ``(walkers, q-1, *shape)``; None without a transport."""
+    log_ratios: Tensor
+    """``Δ``, ``(walkers, q-1, *shape)``."""
+    energy: Tensor
+    """``H(x)``, float64 ``(walkers,)``."""
 
 
 class Rates(NamedTuple):
@@ -41,6 +52,28 @@ def precision(transport: Transport | None) -> torch.dtype:
     return next((p.dtype for p in parameters), torch.float32)
 
 
+def examine(path: AnnealingPath, transport: Transport | None, configurations: Tensor, t: Tensor) -> Evaluation:
+    """One evaluation of the network and one of all ``Δ``; arguments as of :func:`evaluate`."""
+    dtype = precision(transport)
+    output = None if transport is None else transport(configurations, path.conditions(t.to(dtype)))
+    energy, log_ratios = path.local_energy(configurations, t, dtype)
+    return Evaluation(output, log_ratios, energy)
+
+
+def rates_of(
+    evaluation: Evaluation, reversible: str | None = None, scale: float = 1.0, backward: bool = False
+) -> Rates:
+    """The rates of :func:`evaluate` from what :func:`examine` found."""
+    output, log_ratios, energy = evaluation
+    rates, exit_rate, corrector = kernels.proposal_rates(output, log_ratios, reversible, scale)
+    if backward and output is not None:
+        rates = in_rates(output) * torch.exp(torch.where(output < 0, log_ratios, 0.0))
+        if reversible is not None:
+            rates = rates + kernels.proposal_rates(None, log_ratios, reversible, scale).rates
+        exit_rate = rates.flatten(1).sum(1, dtype=torch.float64)
+    return Rates(rates, exit_rate, corrector, energy)
+
+
 def evaluate(
     path: AnnealingPath,
     transport: Transport | None,
@@ -64,13 +97,4 @@ def evaluate(
     Raises
         ValueError: neither a transport nor reversible rates.
     """
-    dtype = precision(transport)
-    output = None if transport is None else transport(configurations, path.conditions(t.to(dtype)))
-    energy, log_ratios = path.local_energy(configurations, t, dtype)
-    rates, exit_rate, corrector = kernels.proposal_rates(output, log_ratios, reversible, scale)
-    if backward and output is not None:
-        rates = in_rates(output) * torch.exp(torch.where(output < 0, log_ratios, 0.0))
-        if reversible is not None:
-            rates = rates + kernels.proposal_rates(None, log_ratios, reversible, scale).rates
-        exit_rate = rates.flatten(1).sum(1, dtype=torch.float64)
-    return Rates(rates, exit_rate, corrector, energy)
+    return rates_of(examine(path, transport, configurations, t), reversible, scale, backward)

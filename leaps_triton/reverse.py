@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .ctmc import Jump
 from .models import as_seed
 from .sampler import Sampler
 from .weights import log_mean_exp, log_mean_exp_error
@@ -57,7 +56,7 @@ def reverse_ess(sampler: Sampler, samples: Tensor, seed: int = 0) -> ReverseEnse
     sampler that lost a mode shows a high forward and a low reverse ESS.
 
     Arguments
-        sampler: with a :class:`~leaps_triton.ctmc.Jump` and without resampling.
+        sampler: with exact weights and without resampling.
         samples: exact and independent samples of the model, ``(walkers, *shape)``.
         seed: in [0, 2³²).
 
@@ -95,9 +94,8 @@ def reverse_ess(sampler: Sampler, samples: Tensor, seed: int = 0) -> ReverseEnse
 
 
 def _obstacle(sampler: Sampler) -> str:
-    integrator: object = sampler.integrator
-    if not isinstance(integrator, Jump):
-        return f"its integrator must be a Jump, got {type(integrator).__name__}"
+    if not sampler.integrator.exact:
+        return "Euler's weights hold for no reversed path; take TauLeap(weights='exact')"
     if sampler.resample_below > 0.0:
         return (
             f"walkers that are resampled have no reversed paths of their own; build it with resample_below=0, got "

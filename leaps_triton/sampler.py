@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import kernels
-from .ctmc import Jump, JumpState
+from .ctmc import Integrator, Jump, State
 from .estimators import Estimate, weighted_estimate
 from .kernels import Stream
 from .mcmc import Kernel
@@ -22,16 +22,14 @@ from .weights import RESAMPLING, ancestors, effective_sample_size, log_mean_exp,
 
 __all__ = ["BlockRun", "Sampler", "WeightedEnsemble"]
 
-_CHECK_EVERY = 16
-
-Observe: TypeAlias = Callable[[JumpState, Tensor], None]
+Observe: TypeAlias = Callable[[State, Tensor], None]
 Advance: TypeAlias = Callable[[int], None]
 
 
 class BlockRun(NamedTuple):
     """What :meth:`Sampler.run_block` returns."""
 
-    state: JumpState
+    state: State
     """The walkers at ``t = 1``"""
     sweeps: int
     """Sweeps each has had"""
@@ -123,7 +121,8 @@ class Sampler:
         path: the annealing path.
         transport: a locally equivariant network, or None for classical annealed importance sampling by the mcmc kernel
             or the integrator's reversible rates.
-        integrator: :class:`~leaps_triton.ctmc.Jump`; None for ``Jump(intervals=25)``.
+        integrator: :class:`~leaps_triton.ctmc.Jump` or :class:`~leaps_triton.ctmc.TauLeap`; None for
+            ``Jump(intervals=25)``.
         mcmc: kernel applied at the start of every interval, where it leaves the weights exact; None for none.
         resample_below: ESS, as a fraction of the block, below which it is resampled; 0 for never.
         resampling: ``"systematic"``, ``"stratified"`` or ``"residual"``; see :func:`~leaps_triton.weights.ancestors`.
@@ -152,17 +151,18 @@ class Sampler:
         self,
         path: AnnealingPath,
         transport: Transport | None,
-        integrator: Jump | None = None,
+        integrator: Integrator | None = None,
         mcmc: Kernel | None = None,
         resample_below: float = 0.0,
         block: int | None = None,
         device: torch.device | str | None = None,
         resampling: str = "systematic",
     ) -> None:
-        self.integrator = integrator or Jump()
+        self.integrator: Integrator = integrator or Jump()
         if transport is None and mcmc is None and self.integrator.reversible is None:
             raise ValueError(
-                "give a transport, an mcmc kernel, or Jump(reversible=); with none of them the walkers would never move"
+                "give a transport, an mcmc kernel, Jump(reversible=) or TauLeap(floor=); with none of them the walkers "
+                "would never move"
             )
         if not 0.0 <= resample_below <= 1.0:
             raise ValueError(f"resample_below must be a fraction of the walkers in [0, 1], got {resample_below!r}")
@@ -293,27 +293,25 @@ class Sampler:
         advance(self.integrator.intervals)
         return run._replace(state=state, sweeps=0 if chain is None else chain.sweep)
 
-    def _enter(self, state: JumpState, trace: Tensor) -> tuple[JumpState, Tensor]:
-        """As :meth:`Jump.enter`, with ``A`` of the walkers that do written into ``trace``."""
+    def _enter(self, state: State, trace: Tensor) -> tuple[State, Tensor]:
+        """As :meth:`Integrator.enter`, with ``A`` of the walkers that do written into ``trace``."""
         state, entered = self.integrator.enter(state, self.path)
         column = state.interval.clamp(min=0).unsqueeze(1)
         value = torch.where(entered, state.log_weights, trace.gather(1, column).squeeze(1))
         trace.scatter_(1, column, value.unsqueeze(1))
         return state, entered
 
-    def resample(self, state: JumpState, boundary: int, seed: int) -> JumpState:
+    def resample(self, state: State, boundary: int, seed: int) -> State:
         """The block drawn anew; indices and event counters stay with the slots, so no random number is used twice."""
         slots = torch.arange(len(state.walkers), device=self.device)
         words = kernels.philox(seed, Stream.RESAMPLE, slots, boundary, 0, state.walkers[0], self.device)
         drawn = ancestors(state.log_weights, kernels.uniform64(words[0], words[1]), self.resampling)
         # In random order any slot is drawn by weight, so that the first walkers of a block may be kept alone.
         drawn = drawn[kernels.uniform64(words[2], words[3]).argsort(stable=True)]
-        return state._replace(
-            configurations=state.configurations[drawn],
-            log_weights=log_mean_exp(state.log_weights).expand(len(drawn)).contiguous(),
-        )
+        evened = log_mean_exp(state.log_weights).expand(len(drawn)).contiguous()
+        return state.descend(drawn)._replace(log_weights=evened)
 
-    def check_weights(self, state: JumpState, t: float) -> None:
+    def check_weights(self, state: State, t: float) -> None:
         """Raise a RuntimeError that names the walker whose log-weight is not finite at time ``t``."""
         if not bool(state.log_weights.isfinite().all()):
             row = int((~state.log_weights.isfinite()).nonzero()[0])
@@ -323,13 +321,13 @@ class Sampler:
                 f"arguments"
             )
 
-    def with_integrator(self, integrator: Jump) -> "Sampler":
+    def with_integrator(self, integrator: Integrator) -> "Sampler":
         """The same sampler on other times; the transport is shared."""
         other = copy.copy(self)
         other.integrator = integrator
         return other
 
-    def run_interval(self, state: JumpState, seed: int, backward: bool = False) -> JumpState:
+    def run_interval(self, state: State, seed: int, backward: bool = False) -> State:
         """Every walker to the end of the interval it is in."""
         if not self._flows:
             return state._replace(remaining=torch.zeros_like(state.remaining))
@@ -346,15 +344,16 @@ class Sampler:
     @property
     def _patience(self) -> int:
         """Steps between two looks at the walkers: each look makes a GPU wait."""
-        return 1 if self.device.type == "cpu" else _CHECK_EVERY
+        return 1 if self.device.type == "cpu" else self.integrator.patience
 
-    def _step(self, state: JumpState, seed: int, look: bool, backward: bool = False) -> JumpState:
+    def _step(self, state: State, seed: int, look: bool, backward: bool = False) -> State:
         """One step, checked if ``look``; of the walkers with time remaining alone where each step is looked at."""
-        rows = (state.remaining != 0).nonzero().squeeze(1) if self._patience == 1 else slice(None)
-        part = JumpState(*(v[rows] for v in state))
-        part, info = self.integrator.step(part, self.path, self.transport, seed, backward)
+        active = state.remaining != 0
+        if self._patience == 1 and not bool(active.all()):
+            rows = active.nonzero().squeeze(1)
+            part = self._step(type(state)(*(v[rows] for v in state)), seed, look, backward)
+            return type(state)(*(old.index_copy(0, rows, new) for old, new in zip(state, part, strict=True)))
+        state, info = self.integrator.step(state, self.path, self.transport, seed, backward)
         if look:
-            self.integrator.check(part, info)
-        if isinstance(rows, slice):
-            return part
-        return JumpState(*(old.index_copy(0, rows, new) for old, new in zip(state, part, strict=True)))
+            self.integrator.check(state, info)
+        return state

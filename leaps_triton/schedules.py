@@ -1,14 +1,15 @@
 """Times for a sampler's intervals, from pilot walkers: equal ESS losses, or equal steps of thermodynamic length.
 
 Any increasing times from 0 to 1 leave the weights exact; good ones make them even. Both functions return times for
-:class:`~leaps_triton.ctmc.Jump`, which AIS, SMC and learned samplers take alike. Pilot walkers of one seed choose them;
-take another seed to sample, so that the estimates stay independent of the choice.
+:class:`~leaps_triton.ctmc.Jump` and :class:`~leaps_triton.ctmc.TauLeap`, which AIS, SMC and learned samplers take
+alike. Pilot walkers of one seed choose them; take another seed to sample, so that the estimates stay independent of the
+choice.
 """
 
 import torch
 from torch import Tensor
 
-from .ctmc import JumpState
+from .ctmc import State
 from .mcmc import SweepState
 from .models import as_seed
 from .sampler import Sampler
@@ -94,7 +95,7 @@ def thermodynamic_length(sampler: Sampler, intervals: int, walkers: int = 1024, 
     log_weights = torch.zeros_like(energies)
     energies[:, 0] = path.model.energy(path.start.sample(index.to(sampler.device), seed), check=False)
 
-    def observe(state: JumpState, entered: Tensor) -> None:
+    def observe(state: State, entered: Tensor) -> None:
         rows, columns = entered.nonzero().squeeze(1), state.interval[entered] + 1
         energies[rows, columns] = path.model.energy(state.configurations[rows], check=False)
         log_weights[rows, columns] = state.log_weights[rows]
@@ -212,13 +213,13 @@ def _pilot(walkers: int, seed: int) -> Tensor:
     return torch.arange(walkers)
 
 
-def _ess(state: JumpState) -> float:
+def _ess(state: State) -> float:
     return float(effective_sample_size(state.log_weights))
 
 
 def _through(
-    sampler: Sampler, state: JumpState, chain: SweepState | None, start: float, end: float, seed: int
-) -> tuple[JumpState, SweepState | None]:
+    sampler: Sampler, state: State, chain: SweepState | None, start: float, end: float, seed: int
+) -> tuple[State, SweepState | None]:
     """Walkers of even weights from ``start`` to ``end`` in one interval, ``A`` counted from 0."""
     inner = [t for t in (start, end) if 0.0 < t < 1.0]
     jump = sampler.integrator.with_times([0.0, *inner, 1.0])

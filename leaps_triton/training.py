@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .checkpoint import Contents, describe, differences, read, write
-from .ctmc import JumpState
+from .ctmc import State
 from .kernels import Stream, philox, uniform64
 from .mcmc import HeatBath
 from .models import as_seed
@@ -283,7 +283,7 @@ class Trainer:
         offset = (self.step // self.config.rollout_every) * self.config.rollout
         rows = (torch.arange(count, device=sampler.device) + offset) % self.config.buffer
 
-        def keep(state: JumpState, entered: Tensor) -> None:
+        def keep(state: State, entered: Tensor) -> None:
             interval = int(state.interval[0])
             if interval < len(self._buffer):
                 self._buffer[interval, rows] = state.configurations

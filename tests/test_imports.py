@@ -33,6 +33,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.jump": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.blocked": ("kernels.reference",),
+    "kernels.tau_leap": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.ops": (
         "kernels.reference",
         "kernels.blocked",
@@ -40,12 +41,14 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.rates",
         "kernels.jump",
         "kernels.sweeps",
+        "kernels.tau_leap",
     ),
     "kernels.resources": (
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
         "kernels.sweeps",
+        "kernels.tau_leap",
         "kernels.variants",
     ),
     "kernels": ("kernels.ops", "kernels.reference", "kernels.philox"),

@@ -30,6 +30,18 @@ def jump(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
     }
 
 
+def leap(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
+    given = jump(shape, q, count)
+    chosen = {name: given[name] for name in ("configurations", "rates", "walkers", "events", "seed")}
+    return chosen | {"duration": given["remaining"]}
+
+
+def ends(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
+    given = leap(shape, q, count)
+    after = reference.tau_leap_step(**given | {"duration": 5.0 * given["duration"]}).configurations
+    return {name: given[name] for name in ("configurations", "rates", "duration")} | {"after": after}
+
+
 def outputs(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
     network = 2.0 * normal(4, 2, 3, 5, seed=1)
     network.view(-1)[::7] = 0.0
@@ -43,6 +55,12 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "energy": (ops.energy, ENERGY),
     "local_energy": (ops.local_energy, MODEL | {"dtype": torch.float32}),
     "jump_step": (ops.jump_step, jump((3, 5), 3, 4)),
+    "tau_leap_step": (ops.tau_leap_step, leap((3, 5), 3, 4)),
+    "tau_leap_log_probability": (ops.tau_leap_log_probability, ends((3, 5), 3, 4)),
+    "gradient of a leap": (
+        ops.tau_leap_log_probability_gradient,
+        ends((3, 5), 3, 4) | {"to_log_probability": normal(4, seed=4)},
+    ),
     "heat_bath_sweeps": (ops.heat_bath_sweeps, sweep(MODEL, 2, seed=5)),
     "no sweep": (ops.heat_bath_sweeps, sweep(MODEL, 0, seed=5)),
     "hollow_conv": (ops.hollow_conv, convolution((3, 2), 3)),
@@ -85,6 +103,13 @@ def test_torch_accepts_the_convolution_with_a_gradient(broadcast: bool) -> None:
     given = convolution((3, 2), 3, broadcast=broadcast)
     arguments = [v.requires_grad_() if isinstance(v, Tensor) else v for v in given.values()]
     torch.library.opcheck(ops.hollow_conv, tuple(arguments))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_torch_accepts_the_gradient_of_a_leap(dtype: torch.dtype) -> None:
+    given = ends((3, 5), 3, 4)
+    given["rates"] = (given["rates"] + 0.1).to(dtype).requires_grad_()
+    torch.library.opcheck(ops.tau_leap_log_probability, (), given)
 
 
 @pytest.mark.parametrize("reversible", [None, "barker"])

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -126,6 +127,22 @@ def test_the_command_samples_a_published_file(tmp_path: Path, capsys: pytest.Cap
     cli.main(["sample", "--published", str(file), *options])
     assert "Ising(shape=(3, 3), q=2, beta=0.2" in capsys.readouterr().out
     assert len(lt.io.read(tmp_path / "r.h5").log_weights) == 50
+
+
+def test_the_experiment_runs_on_such_a_file(tmp_path: Path) -> None:
+    torch.save(lightning(weights_of(2), 2, 5), tmp_path / "ising_final.ckpt")
+    script = Path(__file__).parents[1] / "experiments" / "published_leaps.py"
+    command = [sys.executable, str(script), "ising_final.ckpt", "--smoke", "--results", "results"]
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[1])}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    result = json.loads((tmp_path / "results" / "published_leaps.json").read_text())
+    assert [(row["scheme"], row["steps"]) for row in result["schemes"]] == [("jump", 3), ("euler", 4), ("euler", 8)]
+    assert result["exact"]["log_z"] == pytest.approx(lt.exact.ising_log_z((5, 5), 0.3))
+    for row in result["schemes"]:
+        assert 0.0 < row["ess"] <= 1.0 and row["log_z_deviation"] == row["log_z"] - result["exact"]["log_z"]
+    assert str(tmp_path) not in json.dumps(result)
+    assert (tmp_path / "results" / "published_leaps.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason="the published Ising weights are not part of this repository")

@@ -13,7 +13,7 @@ from torch import Tensor
 import leaps_triton as lt
 from helpers import random_network, sigma_threshold, small_models
 from leaps_triton import exact
-from leaps_triton.ctmc import JumpState
+from leaps_triton.ctmc import JumpState, State
 from leaps_triton.mcmc import SweepInfo, SweepState
 from leaps_triton.weights import RESAMPLING, ancestors, block_sums, effective_sample_size, log_mean_exp
 
@@ -165,7 +165,7 @@ def test_the_order_at_a_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
         log.append("enter")
         return enter(self, state, path)
 
-    def resampled(self: Any, state: JumpState, boundary: int, seed: int) -> JumpState:
+    def resampled(self: Any, state: JumpState, boundary: int, seed: int) -> State:
         log.append(f"resample {boundary}")
         assert (state.interval == boundary).all()
         return resample(self, state, boundary, seed)

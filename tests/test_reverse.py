@@ -61,6 +61,7 @@ def record(monkeypatch: pytest.MonkeyPatch, sampler: lt.Sampler, backward: bool)
 def operators(sampler: lt.Sampler, log: Log, power: float) -> list[Tensor]:
     """What each recorded act does to a measure that carries ``e^{power A}``."""
     path, jump = sampler.path, sampler.integrator
+    assert isinstance(jump, RecordedJump)
     x = states(path.model)
     made: list[Tensor] = []
     for act, value in log:
@@ -261,6 +262,6 @@ def test_what_is_refused() -> None:
             lt.reverse_ess(sampler, samples)
     with pytest.raises(ValueError, match="seed must be"):
         lt.reverse_ess(sampler, x, seed=-1)
-    sampler.integrator = object()  # type: ignore[assignment]
-    with pytest.raises(ValueError, match="its integrator must be a Jump, got object"):
-        lt.reverse_ess(sampler, x)
+    euler = lt.Sampler(path, None, lt.TauLeap(2, weights="euler"), lt.HeatBath(), device="cpu")
+    with pytest.raises(ValueError, match=r"Euler's weights hold for no reversed path; take TauLeap\(weights='exact'\)"):
+        lt.reverse_ess(euler, x)
