@@ -22,6 +22,7 @@ from .philox import Stream
 from .reference import JumpStep, LocalEnergy, ProposalRates, TauLeapStep, philox, uniform32, uniform64
 
 __all__ = [
+    "PRECISIONS",
     "REVERSIBLE",
     "JumpStep",
     "LocalEnergy",
@@ -44,6 +45,9 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
+"""Names of the precisions of :func:`hollow_conv`."""
 
 REVERSIBLE = ("barker", "square_root", "metropolis")
 """Names of the reversible rates of :func:`proposal_rates`."""
@@ -432,6 +436,7 @@ def hollow_conv(
     source: Tensor,
     kernel_size: int,
     periodic: Sequence[bool],
+    precision: str = "float32",
 ) -> Tensor:
     """Convolution of ``x`` by a kernel that each site makes from its own activations, without the centre.
 
@@ -448,6 +453,8 @@ def hollow_conv(
         source: ``x``, ``(walkers, 1 | channels, *shape)``, one to four axes.
         kernel_size: ``K``, odd; its radius must be smaller than every periodic length.
         periodic: one bool an axis.
+        precision: of the factors of the product ``A a`` and of those of its gradient, whose sums are in float32:
+            ``"float32"``, ``"tf32"`` (on a GPU; elsewhere as float32) or ``"bfloat16"``.
 
     Returns
         ``h``, ``(walkers, channels, *shape)``.
@@ -465,6 +472,8 @@ def hollow_conv(
         >>> hollow_conv(a, weight, bias, bias, torch.ones(1, 9), x, 3, (True, True))[0, 0, 0, 0]
         tensor(8.)
     """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     tensors = {
         "activations": activations, "weight": weight, "bias": bias, "offset": offset, "time_offset": time_offset,
         "source": source,
@@ -503,4 +512,4 @@ def hollow_conv(
             raise ValueError(
                 f"{name} is {tensor.dtype} on {tensor.device}, source {source.dtype} on {source.device}; convert one"
             )
-    return ops.hollow_conv(activations, weight, bias, offset, time_offset, source, kernel_size, periodic)
+    return ops.hollow_conv(activations, weight, bias, offset, time_offset, source, kernel_size, periodic, precision)

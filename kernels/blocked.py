@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .reference import tap_index
+from .reference import rounded, tap_index
 
 __all__ = ["hollow_conv", "hollow_conv_gradient"]
 
@@ -54,8 +54,10 @@ def hollow_conv(
     source: Tensor,
     kernel_size: int,
     periodic: Sequence[bool],
+    precision: str = "float32",
 ) -> Tensor:
     """See :func:`leaps_triton.kernels.hollow_conv`."""
+    activations, weight = rounded(activations, precision), rounded(weight, precision)
     shape, channels = source.shape[2:], len(weight)
     walkers, sites = len(source), shape.numel()
     index = tap_index(shape, kernel_size, periodic, source.device)
@@ -89,6 +91,7 @@ def hollow_conv_gradient(
     kernel_size: int,
     periodic: Sequence[bool],
     to_source: bool,
+    precision: str = "float32",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of :func:`hollow_conv` with respect to its six tensors; that of ``source`` empty unless wanted.
 
@@ -96,6 +99,7 @@ def hollow_conv_gradient(
     ``da = Σ_j Aᵀ dz``, ``dA = Σ dz aᵀ``, ``db1 = Σ dz``, ``db2 = Σ g x_j``, ``de = Σ_c g x_j``, and ``dx`` gathers
     ``g (silu(z) + b2 + e)`` of the sites whose tap ``j`` it is.
     """
+    activations, weight = rounded(activations, precision), rounded(weight, precision)
     shape, channels = source.shape[2:], len(weight)
     walkers, sites = len(source), shape.numel()
     index = tap_index(shape, kernel_size, periodic, source.device)

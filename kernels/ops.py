@@ -272,9 +272,10 @@ def hollow_conv(
     source: Tensor,
     kernel_size: int,
     periodic: Sequence[bool],
+    precision: str = "float32",
 ) -> Tensor:
     """See :func:`leaps_triton.kernels.hollow_conv`."""
-    return blocked.hollow_conv(activations, weight, bias, offset, time_offset, source, kernel_size, periodic)
+    return blocked.hollow_conv(activations, weight, bias, offset, time_offset, source, kernel_size, periodic, precision)
 
 
 @hollow_conv.register_fake
@@ -287,6 +288,7 @@ def _(
     source: Tensor,
     kernel_size: int,
     periodic: Sequence[bool],
+    precision: str = "float32",
 ) -> Tensor:
     return source.new_empty(len(source), len(weight), *source.shape[2:])
 
@@ -303,10 +305,11 @@ def hollow_conv_gradient(
     kernel_size: int,
     periodic: Sequence[bool],
     to_source: bool,
+    precision: str = "float32",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of :func:`hollow_conv` with respect to its six tensors; that of ``source`` empty unless wanted."""
     return blocked.hollow_conv_gradient(
-        to_output, activations, weight, bias, offset, time_offset, source, kernel_size, periodic, to_source
+        to_output, activations, weight, bias, offset, time_offset, source, kernel_size, periodic, to_source, precision
     )
 
 
@@ -322,6 +325,7 @@ def _(
     kernel_size: int,
     periodic: Sequence[bool],
     to_source: bool,
+    precision: str = "float32",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     of_source = source.new_empty(len(source) if to_source else 0, *source.shape[1:])
     first, second, third, fourth, fifth = (
@@ -331,16 +335,16 @@ def _(
 
 
 def _save_convolution(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *tensors, ctx.kernel_size, ctx.periodic = inputs
+    *tensors, ctx.kernel_size, ctx.periodic, ctx.precision = inputs
     ctx.save_for_backward(*tensors)
 
 
 def _differentiate_convolution(ctx: Any, to_output: Tensor) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[5]
     *gradients, of_source = hollow_conv_gradient(
-        to_output.contiguous(), *ctx.saved_tensors, ctx.kernel_size, ctx.periodic, wanted
+        to_output.contiguous(), *ctx.saved_tensors, ctx.kernel_size, ctx.periodic, wanted, ctx.precision
     )
-    return *gradients, of_source if wanted else None, None, None
+    return *gradients, of_source if wanted else None, None, None, None
 
 
 hollow_conv.register_autograd(_differentiate_convolution, setup_context=_save_convolution)
@@ -352,6 +356,8 @@ def _register() -> str | None:
         importlib.import_module("triton")
     except ImportError as error:
         return str(error)
+    from .hollow_conv import hollow_conv as hollow_conv_kernel
+    from .hollow_conv import hollow_conv_gradient as hollow_conv_gradient_kernel
     from .jump import jump_step as jump_step_kernel
     from .local_energy import energy as energy_kernel
     from .local_energy import local_energy as local_energy_kernel
@@ -369,6 +375,8 @@ def _register() -> str | None:
         (proposal_rates_gradient, gradient_kernel),
         (jump_step, jump_step_kernel),
         (heat_bath_sweeps, heat_bath_kernel),
+        (hollow_conv, hollow_conv_kernel),
+        (hollow_conv_gradient, hollow_conv_gradient_kernel),
         (tau_leap_step, leap_kernel),
         (tau_leap_log_probability, leap_probability_kernel),
         (tau_leap_log_probability_gradient, leap_gradient_kernel),

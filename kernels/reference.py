@@ -30,6 +30,7 @@ __all__ = [
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",
+    "rounded",
     "site_words",
     "tap_index",
     "tau_leap_log_probability",
@@ -413,6 +414,11 @@ def tap_index(
     return torch.where(inside, index, sites).reshape(kernel_size**ndim, sites)
 
 
+def rounded(factor: Tensor, precision: str) -> Tensor:
+    """A factor of a matrix product in its precision, of gradient 1; TF32, which only a GPU has, rounds nothing."""
+    return factor + (factor.bfloat16().to(factor) - factor).detach() if precision == "bfloat16" else factor
+
+
 def hollow_conv(
     activations: Tensor,
     weight: Tensor,
@@ -422,9 +428,11 @@ def hollow_conv(
     source: Tensor,
     kernel_size: int,
     periodic: Sequence[bool],
+    precision: str = "float32",
 ) -> Tensor:
     """See :func:`leaps_triton.kernels.hollow_conv`; holds all weights of all sites at once."""
     shape = source.shape[2:]
+    activations, weight = rounded(activations, precision), rounded(weight, precision)
     index = tap_index(shape, kernel_size, periodic, source.device)
     hollow = torch.arange(len(index), device=source.device) != len(index) // 2
     pre = torch.einsum("cji,bip->bcjp", weight[:, hollow], activations.flatten(2))
@@ -447,10 +455,13 @@ def hollow_conv_gradient(
     kernel_size: int,
     periodic: Sequence[bool],
     to_source: bool,
+    precision: str = "float32",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of :func:`hollow_conv` with respect to its six tensors; that of ``source`` empty unless wanted."""
     tensors = (activations, weight, bias, offset, time_offset, source)
     leaves = [tensor.detach().requires_grad_() for tensor in tensors]
-    output = hollow_conv(leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5], kernel_size, periodic)
+    output = hollow_conv(
+        leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5], kernel_size, periodic, precision
+    )
     a, b, c, d, e, x = torch.autograd.grad(output, leaves, to_output, allow_unused=True, materialize_grads=True)
     return a, b, c, d, e, x if to_source else x[:0]

@@ -11,6 +11,7 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from .hollow_conv import VARIANTS as HOLLOW_CONV
 from .jump import VARIANTS as JUMP
 from .local_energy import VARIANTS as LOCAL_ENERGY
 from .rates import VARIANTS as RATES
@@ -44,6 +45,7 @@ def variants() -> dict[str, Variant]:
         "rates": RATES,
         "jump": JUMP,
         "sweeps": SWEEPS,
+        "hollow_conv": HOLLOW_CONV,
         "tau_leap": TAU_LEAP,
     }
     return {

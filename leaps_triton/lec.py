@@ -27,11 +27,10 @@ class _Layer(nn.Module):
             nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, taps)
         )
 
-    def forward(self, hidden: Tensor, source: Tensor, t: Tensor, periodic: Sequence[bool]) -> Tensor:
+    def forward(self, hidden: Tensor, source: Tensor, t: Tensor, periodic: Sequence[bool], precision: str) -> Tensor:
         """``h_l`` of ``h_{l-1}``, ``(walkers, channels, *shape)``."""
-        return kernels.hollow_conv(
-            F.silu(hidden), self.weight, self.bias, self.offset, self.time(t), source, self.kernel_size, periodic
-        )
+        tensors = (F.silu(hidden), self.weight, self.bias, self.offset, self.time(t), source)
+        return kernels.hollow_conv(*tensors, self.kernel_size, periodic, precision)
 
 
 class LEC(StateReadout):
@@ -53,6 +52,7 @@ class LEC(StateReadout):
             form, which knows no couplings.
         zero_edges: let ``W_0`` see 0 beyond every edge, periodic or not, as the published networks do; then the network
             is not translation equivariant.
+        precision: of the factors in the layers' matrix products: ``"float32"``, ``"tf32"`` or ``"bfloat16"``.
         seed: of the initial parameters.
 
     Call
@@ -80,14 +80,16 @@ class LEC(StateReadout):
         width: int = 64,
         local_field: bool = True,
         zero_edges: bool = False,
+        precision: str = "float32",
         seed: int = 0,
     ) -> None:
         if not kernel_sizes or any(size < 1 or size % 2 == 0 for size in kernel_sizes):
             raise ValueError(f"kernel_sizes must be odd and positive, at least one, got {kernel_sizes}")
-        sizes = list(kernel_sizes)
-        super().__init__(
-            model, channels, local_field, width=width, seed=seed, kernel_sizes=sizes, zero_edges=zero_edges
-        )
+        if precision not in kernels.PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(kernels.PRECISIONS)}, got {precision!r}")
+        options = {"kernel_sizes": list(kernel_sizes), "zero_edges": zero_edges, "precision": precision}
+        super().__init__(model, channels, local_field, width=width, seed=seed, **options)
+        self.precision = precision
         self.kernel_sizes, self.zero_edges = tuple(kernel_sizes), zero_edges
         self.check_shape(model.lattice.shape)
         taps = (kernel_sizes[0],) * self.ndim
@@ -127,7 +129,7 @@ class LEC(StateReadout):
         with exact_convolutions():
             hidden = convolve(padded, self.first * self.mask)
         for layer in self.layers:
-            hidden = layer(hidden, source, t, self.periodic)
+            hidden = layer(hidden, source, t, self.periodic, self.precision)
         if self.embedding is None:
             hidden = scale * hidden
         return hidden.flatten(2).transpose(1, 2)

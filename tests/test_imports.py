@@ -33,10 +33,12 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.jump": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.blocked": ("kernels.reference",),
+    "kernels.hollow_conv": ("kernels.device", "kernels.variants", "kernels.blocked"),
     "kernels.tau_leap": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.ops": (
         "kernels.reference",
         "kernels.blocked",
+        "kernels.hollow_conv",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
@@ -44,6 +46,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.tau_leap",
     ),
     "kernels.resources": (
+        "kernels.hollow_conv",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",

@@ -127,6 +127,24 @@ def test_a_gradient_that_nobody_wants_is_not_made() -> None:
     assert shapes == [*(given[key].shape for key in TENSORS[:-1]), (0, 1, 5, 4)]
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_precision_rounds_the_factors_alone(precision: str) -> None:
+    """TF32 is a GPU's; bfloat16 has 8 bits, of which the gradients see the same."""
+    given = CASES["odd and even"]
+    one, other = kernels.hollow_conv(**given, precision=precision), reference.hollow_conv(**given, precision=precision)
+    torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    exact = kernels.hollow_conv(**given)
+    assert torch.equal(one, exact) == (precision == "tf32")
+    torch.testing.assert_close(one, exact, rtol=0.05, atol=0.1)
+    upstream = normal(*one.shape, seed=3)
+    for found, expected in zip(
+        kernels.hollow_conv_gradient(to_output=upstream, **given, to_source=True, precision=precision),
+        reference.hollow_conv_gradient(to_output=upstream, **given, to_source=True, precision=precision),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+
+
 MEMORY = """
 import resource, torch
 from kernel_cases import convolution
@@ -158,6 +176,7 @@ def test_no_walkers() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"precision": "fp8"}, "precision must be one of float32, tf32, bfloat16, got 'fp8'"),
         ({"kernel_size": 4}, "kernel_size must be odd and positive, got 4"),
         ({"periodic": (True,)}, r"with 1 lattice axes \(1 to 4\), got \(3, 1, 5, 4\)"),
         ({"weight": torch.zeros(4, 8, 3).double()}, r"weight must have shape \(4, 9, 3\), got \(4, 8, 3\)"),

@@ -218,6 +218,7 @@ def test_no_tensor_of_all_triples_of_sites(kind: str) -> None:
         (lambda m: lt.LEC(m, kernel_sizes=(7,)), "use kernel_size <= 5"),
         (lambda m: lt.LEC(m, kernel_sizes=(3, 4)), "kernel_sizes must be odd and positive"),
         (lambda m: lt.LEC(m, kernel_sizes=()), "at least one"),
+        (lambda m: lt.LEC(m, kernel_sizes=(3,), precision="fp8"), "precision must be one of float32, tf32, bfloat16"),
         (lambda m: lt.LEC(m, channels=0), "channels must be at least 1, got 0"),
         (lambda m: lt.LEM(m, width=0), "width must be at least 1, got 0"),
         (lambda m: lt.LEA(m, channels=6, heads=4), "channels must be a multiple of heads"),
@@ -241,6 +242,22 @@ def test_a_dense_network_is_for_one_shape() -> None:
     network, other = awake("LEM", lt.Ising((4, 4), beta=0.4)), lt.Ising((2, 8), beta=0.4)
     with pytest.raises(ValueError, match=r"weights for one lattice, \(4, 4\), got \(2, 8\)"):
         network(start(other, 1), lt.AnnealingPath(other).conditions(0.5))
+
+
+def test_precision_is_that_of_the_products() -> None:
+    """And local equivariance holds in each."""
+    model = CASES["ising 2d odd"]
+    x, conditions = start(model, 2), lt.AnnealingPath(model).conditions(0.5)
+    moved = x.clone()
+    moved[:, 2, 3] = 1 - moved[:, 2, 3]
+    found = {}
+    for precision in ("float32", "tf32", "bfloat16"):
+        network = awake("LEC", model, precision=precision)
+        found[precision] = network(x, conditions).detach()
+        assert torch.equal(found[precision][:, 0, 2, 3], -network(moved, conditions)[:, 0, 2, 3])
+    assert torch.equal(found["float32"], found["tf32"])
+    difference = float((found["bfloat16"] - found["float32"]).abs().max() / found["float32"].abs().max())
+    assert 1e-5 < difference < 3e-2
 
 
 def test_a_lattice_that_a_kernel_reaches_around_is_refused_at_the_call() -> None:
