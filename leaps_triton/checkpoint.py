@@ -18,15 +18,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from .clusters import SwendsenWang, Wolff
 from .ctmc import Integrator, Jump, TauLeap
+from .equivariant import Equivariant
 from .kernels.checks import expect
 from .kinetic import KineticMonteCarlo
 from .mcmc import HeatBath, Kernel, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
-from .networks import HollowConv
+from .networks import NETWORKS
 from .path import AnnealingPath, Uniform
 from .provenance import provenance
 from .sampler import Sampler, as_device
@@ -45,7 +46,6 @@ _KERNELS: dict[str, Any] = {
     k.__name__: k for k in (HeatBath, Metropolis, Overrelaxation, SwendsenWang, Wolff, KineticMonteCarlo)
 }
 _INTEGRATORS: dict[str, type[Jump] | type[TauLeap]] = {"Jump": Jump, "TauLeap": TauLeap}
-_NETWORKS: dict[str, type[HollowConv]] = {"HollowConv": HollowConv}
 _TABLES = ("bond_table", "site_table", "coupling", "spins")
 
 
@@ -82,8 +82,8 @@ def describe(sampler: Sampler) -> Contents:
     network = None
     if transport is not None:
         name = type(transport).__name__
-        if not isinstance(transport, nn.Module) or _NETWORKS.get(name) is not type(transport):
-            raise ValueError(f"the transport must be None or one of {', '.join(_NETWORKS)} to be stored, got {name}")
+        if not isinstance(transport, Equivariant) or NETWORKS.get(name) is not type(transport):
+            raise ValueError(f"the transport must be None or one of {', '.join(NETWORKS)} to be stored, got {name}")
         network = {"class": name, "settings": transport.settings}
         tensors |= {f"network.{key}": value for key, value in transport.state_dict().items()}
     lattice = model.lattice
@@ -141,7 +141,7 @@ def rebuild(contents: Contents, name: str, device: torch.device | str | None = N
 
 def _parts(
     manifest: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[AnnealingPath, HollowConv | None, Integrator, Kernel | None]:
+) -> tuple[AnnealingPath, Equivariant | None, Integrator, Kernel | None]:
     data, q = manifest["model"], manifest["model"]["q"]
     coupling, site_table = tensors["model.coupling"], tensors["model.site_table"]
     # A class and its tables say all: what they were once computed from is not needed again.
@@ -158,7 +158,7 @@ def _parts(
     )
     network = None
     if manifest["network"] is not None:
-        network = _NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
+        network = NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
         state = {name.removeprefix("network."): v for name, v in tensors.items() if name.startswith("network.")}
         network.to(next(iter(state.values())).dtype).load_state_dict(state)
     settings = dict(manifest["integrator"])

@@ -11,6 +11,7 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton import exact, kernels, rates
 from leaps_triton.kernels import reference
+from leaps_triton.networks import NETWORKS
 
 
 def small_models() -> dict[str, Any]:
@@ -39,6 +40,26 @@ def local_network(model: Any, seed: int = 1, scale: float = 3.0, kernel_size: in
     ).double()
     with torch.no_grad():
         network.readout.weight.mul_(10.0 * scale)
+    return network
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "HollowConv": {"kernel_size": 3, "channels": 4, "width": 8, "modes": 1},
+    "LEM": {"channels": 4, "width": 8},
+    "LEA": {"channels": 4, "heads": 2, "width": 8},
+    "LEC": {"kernel_sizes": (3, 3), "channels": 4, "width": 8},
+    "LETransformer": {"channels": 4, "heads": 2, "layers": 2, "width": 8},
+}
+"""Arguments of a small network of each class."""
+
+
+def awake(kind: str, model: Any, **options: Any) -> Any:
+    """A network of a class of the library whose parameters are all far from zero."""
+    network = NETWORKS[kind](model, **SMALL[kind] | {"seed": 3} | options)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return network
 
 

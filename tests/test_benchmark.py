@@ -68,7 +68,10 @@ def test_the_public_op_agrees_with_its_twin_at_any_block_size(op: str, monkeypat
     for name, value in whole.arguments.items():
         assert torch.equal(value, blocked.arguments[name]) if isinstance(value, torch.Tensor) else True
     results = benchmark.check(blocked, "kernel", getattr(kernels, op))
-    assert all(torch.equal(a, b) for a, b in zip(results, whole.run(getattr(reference, op)), strict=True))
+    twin = whole.run(getattr(reference, op))
+    if op in benchmark._BLOCKED:
+        return torch.testing.assert_close(results, twin, rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(a, b) for a, b in zip(results, twin, strict=True))
 
 
 @pytest.mark.parametrize("op", benchmark.OPS)
@@ -99,6 +102,7 @@ def test_about_half_of_the_walkers_jump() -> None:
         ("heat_bath_sweeps", 0, last(1)),
         ("metropolis_sweeps", 0, last(1)),
         ("cluster_labels", 0, last(1)),
+        ("hollow_conv", 0, last(1e-1)),
     ],
 )
 def test_a_wrong_kernel_is_not_timed(
@@ -246,10 +250,11 @@ def test_operations_words_and_flips_grow_with_the_work() -> None:
 def test_every_op_and_model_is_measured() -> None:
     for smoke in (True, False):
         found = benchmark.cases(benchmark.OPS, CPU, smoke)
-        assert {(op, model) for op, model, _, _ in found} == {("philox", "")} | {
-            (op, model) for op in benchmark.OPS[1:] for model in benchmark.MODELS
+        without = {"philox", "hollow_conv", "hollow_conv_gradient"}
+        assert {(op, model) for op, model, _, _ in found} == {(op, "") for op in without} | {
+            (op, model) for op in benchmark.OPS if op not in without for model in benchmark.MODELS
         }
-    assert {shape for _, _, shape, _ in found} == {(16, 16), (64, 64)}
+    assert {shape for _, _, shape, _ in found} == {(15, 15), (16, 16), (64, 64)}
 
 
 def test_every_op_has_its_script() -> None:

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save as save_tensors
 
 import leaps_triton as lt
-from helpers import random_network
+from helpers import awake, random_network
 from leaps_triton import checkpoint
+from leaps_triton.networks import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 MODELS: dict[str, Any] = {
@@ -43,10 +44,11 @@ def networks(model: Any) -> dict[str, Any]:
         "none": None,
         "float32": lt.HollowConv(model, kernel_size=3, channels=4, width=8, modes=1, seed=5),
         "float64": random_network(model),
+        **{kind: awake(kind, model) for kind in NETWORKS if kind != "HollowConv"},
     }
 
 
-@pytest.mark.parametrize("network", ["none", "float32", "float64"])
+@pytest.mark.parametrize("network", ["none", "float32", "float64", "LEM", "LEA", "LEC", "LETransformer"])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_sampler_returns_bit_for_bit(name: str, network: str, tmp_path: Path) -> None:
     model, file = MODELS[name], tmp_path / "s.safetensors"
