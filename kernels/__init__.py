@@ -18,10 +18,12 @@ from torch import Tensor
 
 from . import ops, reference
 from .checks import as_integer, as_number, as_seed, expect
+from .ops import hollow_conv_gradient
 from .philox import Stream
 from .reference import JumpStep, LocalEnergy, ProposalRates, TauLeapStep, philox, uniform32, uniform64
 
 __all__ = [
+    "PRECISIONS",
     "REVERSIBLE",
     "JumpStep",
     "LocalEnergy",
@@ -29,11 +31,15 @@ __all__ = [
     "Stream",
     "TauLeapStep",
     "backend",
+    "cluster_labels",
     "energy",
     "heat_bath_sweeps",
+    "hollow_conv",
+    "hollow_conv_gradient",
     "jump_step",
     "local_energy",
     "metropolis_sweeps",
+    "overrelaxation_sweeps",
     "philox",
     "proposal_rates",
     "reference",
@@ -42,6 +48,9 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
+"""Names of the precisions of :func:`hollow_conv`."""
 
 REVERSIBLE = ("barker", "square_root", "metropolis")
 """Names of the reversible rates of :func:`proposal_rates`."""
@@ -444,3 +453,168 @@ def metropolis_sweeps(
         sweeps,
         seed,
     )
+
+
+def overrelaxation_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    """Over-relaxation sweeps of states on a circle: each is reflected about the direction of its local field.
+
+    With ``φ`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``, which for the clock model is the direction of the local field,
+    the reflection ``2φ - 2π x_i/q`` is in general no state; ``x_i → r - x_i mod q`` is, the reflection about the
+    nearest axis ``π r/q``. Given the neighbours ``r`` is fixed, so the proposal is its own inverse, and accepted with
+    probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant; one colour class after another. Not ergodic.
+
+    Arguments, returns, errors
+        as :func:`metropolis_sweeps`.
+
+    References
+        Creutz, *Overrelaxation and Monte Carlo simulation*, Phys. Rev. D 36, 515 (1987).
+        Brown, Woch, *Overrelaxed heat-bath and Metropolis algorithms for accelerating pure gauge Monte Carlo
+        calculations*, Phys. Rev. Lett. 58, 2394 (1987).
+    """
+    _check_sweeps(
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
+        sweeps, seed,
+    )  # fmt: skip
+    return reference.overrelaxation_sweeps(
+        configurations,
+        coupling,
+        bond_table,
+        site_table,
+        beta,
+        periodic,
+        colours,
+        num_colours,
+        walkers,
+        first_sweep,
+        sweeps,
+        seed,
+    )
+
+
+def cluster_labels(bonds: Tensor) -> Tensor:
+    """Connected components of the sites of each walker: the least flat index in every site's cluster.
+
+    Arguments
+        bonds: bool ``(walkers, axes, *shape)``, one to four axes; entry ``[., d, i]`` joins site ``i`` to its neighbour
+            in positive direction ``d``. All directions wrap: entries that leave an open boundary must be False.
+
+    Returns
+        int64 ``(walkers, *shape)``, equal where two sites are joined by a path of bonds and nowhere else.
+
+    Raises
+        ValueError: bonds that are not bool, or whose second axis does not count the lattice axes.
+
+    References
+        Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J. Algorithms 3, 57 (1982).
+
+    Example
+        >>> cluster_labels(torch.tensor([[[False, True, True, False, True]]]))
+        tensor([[0, 1, 1, 1, 0]])
+    """
+    _check_tensor("bonds", bonds)
+    if bonds.dtype != torch.bool:
+        raise ValueError(f"bonds must be bool, got {bonds.dtype}; compare them with what they are to exceed")
+    if not 3 <= bonds.ndim <= 6 or bonds.shape[1] != bonds.ndim - 2:
+        raise ValueError(f"bonds must be (walkers, axes, *shape) with 1 to 4 lattice axes, got {tuple(bonds.shape)}")
+    return ops.cluster_labels(bonds)
+
+
+def hollow_conv(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    precision: str = "float32",
+) -> Tensor:
+    """Convolution of ``x`` by a kernel that each site makes from its own activations, without the centre.
+
+    ``h[b,c,p] = Σ_{j≠centre} (silu(Σ_i A[c,j,i] a[b,i,p] + b1[c,j]) + b2[c,j] + e[b,j]) · x[b,c|0,p+δ_j]``. If ``a`` at
+    ``p`` does not depend on the state of ``p``, neither does ``h``. Taps beyond an open edge see 0. The weights of all
+    sites and taps, ``B C K^ndim N`` numbers, are never held, forward or backward: the gradient, with respect to all six
+    tensors and of first order, makes them anew in blocks.
+
+    Arguments
+        activations: ``a``, ``(walkers, inputs, *shape)``.
+        weight: ``A``, ``(channels, K ** ndim, inputs)``, taps in the order of rows, the centre among them unread.
+        bias, offset: ``b1`` and ``b2``, ``(channels, K ** ndim)``.
+        time_offset: ``e``, ``(1 | walkers, K ** ndim)``.
+        source: ``x``, ``(walkers, 1 | channels, *shape)``, one to four axes.
+        kernel_size: ``K``, odd; its radius must be smaller than every periodic length.
+        periodic: one bool an axis.
+        precision: of the factors of the product ``A a`` and of those of its gradient, whose sums are in float32:
+            ``"float32"``, ``"tf32"`` (on a GPU; elsewhere as float32) or ``"bfloat16"``.
+
+    Returns
+        ``h``, ``(walkers, channels, *shape)``.
+
+    Raises
+        ValueError: a kernel that is even or reaches around back to the site, or a shape, dtype or device that does not
+            fit.
+
+    References
+        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), hollow convolutions.
+
+    Example
+        >>> a, x = torch.ones(2, 3, 4, 5), torch.ones(2, 1, 4, 5)
+        >>> weight, bias = torch.zeros(6, 9, 3), torch.zeros(6, 9)
+        >>> hollow_conv(a, weight, bias, bias, torch.ones(1, 9), x, 3, (True, True))[0, 0, 0, 0]
+        tensor(8.)
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    tensors = {
+        "activations": activations, "weight": weight, "bias": bias, "offset": offset, "time_offset": time_offset,
+        "source": source,
+    }  # fmt: skip
+    shape = source.shape[2:]
+    if len(shape) != len(periodic) or not 1 <= len(shape) <= 4:
+        raise ValueError(
+            f"source must be (walkers, 1 | channels, *shape) with {len(periodic)} lattice axes (1 to 4), "
+            f"got {tuple(source.shape)}"
+        )
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
+    for length, wraps in zip(shape, periodic, strict=True):
+        if wraps and length <= kernel_size // 2:
+            raise ValueError(
+                f"kernel_size {kernel_size} reaches around a periodic direction of length {length} back to the site "
+                f"itself; use kernel_size <= {2 * length - 1}"
+            )
+    walkers, taps = len(source), kernel_size ** len(shape)
+    channels, inputs = len(weight), activations.shape[1] if activations.ndim > 1 else 0
+    expected: dict[str, tuple[set[int], ...]] = {
+        "activations": ({walkers}, {inputs}, *({n} for n in shape)),
+        "weight": ({channels}, {taps}, {inputs}),
+        "bias": ({channels}, {taps}),
+        "offset": ({channels}, {taps}),
+        "time_offset": ({1, walkers}, {taps}),
+        "source": ({walkers}, {1, channels}, *({n} for n in shape)),
+    }
+    for name, sizes in expected.items():
+        tensor = tensors[name]
+        if tensor.ndim != len(sizes) or any(n not in s for n, s in zip(tensor.shape, sizes, strict=True)):
+            wanted = ", ".join(" | ".join(map(str, sorted(s))) for s in sizes)
+            raise ValueError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
+        _check_floating(name, tensor.dtype)
+        if tensor.dtype != source.dtype or tensor.device != source.device:
+            raise ValueError(
+                f"{name} is {tensor.dtype} on {tensor.device}, source {source.dtype} on {source.device}; convert one"
+            )
+    return ops.hollow_conv(activations, weight, bias, offset, time_offset, source, kernel_size, periodic, precision)

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from . import reference
+from . import blocked, reference
 
 __all__ = [
     "MISSING",
+    "cluster_labels",
     "energy",
     "heat_bath_sweeps",
+    "hollow_conv",
+    "hollow_conv_gradient",
     "jump_step",
     "local_energy",
     "metropolis_sweeps",
@@ -253,22 +256,125 @@ metropolis_sweeps = _sweeps("metropolis_sweeps", reference.metropolis_sweeps)
 """See :func:`leaps_triton.kernels.metropolis_sweeps`."""
 
 
+@custom_op("leaps_triton::cluster_labels", mutates_args=())
+def cluster_labels(bonds: Tensor) -> Tensor:
+    """See :func:`leaps_triton.kernels.cluster_labels`."""
+    return reference.cluster_labels(bonds)
+
+
+@cluster_labels.register_fake
+def _(bonds: Tensor) -> Tensor:
+    walkers, _, *shape = bonds.shape
+    return bonds.new_empty(walkers, *shape, dtype=torch.int64)
+
+
+@custom_op("leaps_triton::hollow_conv", mutates_args=())
+def hollow_conv(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    precision: str = "float32",
+) -> Tensor:
+    """See :func:`leaps_triton.kernels.hollow_conv`."""
+    return blocked.hollow_conv(activations, weight, bias, offset, time_offset, source, kernel_size, periodic, precision)
+
+
+@hollow_conv.register_fake
+def _(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    precision: str = "float32",
+) -> Tensor:
+    return source.new_empty(len(source), len(weight), *source.shape[2:])
+
+
+@custom_op("leaps_triton::hollow_conv_gradient", mutates_args=())
+def hollow_conv_gradient(
+    to_output: Tensor,
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    to_source: bool,
+    precision: str = "float32",
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of :func:`hollow_conv` with respect to its six tensors; that of ``source`` empty unless wanted."""
+    return blocked.hollow_conv_gradient(
+        to_output, activations, weight, bias, offset, time_offset, source, kernel_size, periodic, to_source, precision
+    )
+
+
+@hollow_conv_gradient.register_fake
+def _(
+    to_output: Tensor,
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    to_source: bool,
+    precision: str = "float32",
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    of_source = source.new_empty(len(source) if to_source else 0, *source.shape[1:])
+    first, second, third, fourth, fifth = (
+        tensor.new_empty(tensor.shape) for tensor in (activations, weight, bias, offset, time_offset)
+    )
+    return first, second, third, fourth, fifth, of_source
+
+
+def _save_convolution(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.kernel_size, ctx.periodic, ctx.precision = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate_convolution(ctx: Any, to_output: Tensor) -> tuple[Tensor | None, ...]:
+    wanted = ctx.needs_input_grad[5]
+    *gradients, of_source = hollow_conv_gradient(
+        to_output.contiguous(), *ctx.saved_tensors, ctx.kernel_size, ctx.periodic, wanted, ctx.precision
+    )
+    return *gradients, of_source if wanted else None, None, None, None
+
+
+hollow_conv.register_autograd(_differentiate_convolution, setup_context=_save_convolution)
+
+
 def _register() -> str | None:
     """Put the kernels behind the ops on CUDA devices; why not, if Triton cannot be imported."""
     try:
         importlib.import_module("triton")
     except ImportError as error:
         return str(error)
+    from .clusters import cluster_labels as cluster_labels_kernel
+    from .hollow_conv import hollow_conv as hollow_conv_kernel
+    from .hollow_conv import hollow_conv_gradient as hollow_conv_gradient_kernel
     from .jump import jump_step as jump_step_kernel
     from .local_energy import energy as energy_kernel
     from .local_energy import local_energy as local_energy_kernel
     from .rates import proposal_rates as rates_kernel
     from .rates import proposal_rates_gradient as gradient_kernel
     from .sweeps import heat_bath_sweeps as heat_bath_kernel
+    from .sweeps import metropolis_sweeps as metropolis_kernel
     from .tau_leap import tau_leap_log_probability as leap_probability_kernel
     from .tau_leap import tau_leap_log_probability_gradient as leap_gradient_kernel
     from .tau_leap import tau_leap_step as leap_kernel
-    from .sweeps import metropolis_sweeps as metropolis_kernel
 
     launchers: list[tuple[Any, Callable[..., Any]]] = [
         (energy, energy_kernel),
@@ -277,10 +383,13 @@ def _register() -> str | None:
         (proposal_rates_gradient, gradient_kernel),
         (jump_step, jump_step_kernel),
         (heat_bath_sweeps, heat_bath_kernel),
+        (hollow_conv, hollow_conv_kernel),
+        (hollow_conv_gradient, hollow_conv_gradient_kernel),
         (tau_leap_step, leap_kernel),
         (tau_leap_log_probability, leap_probability_kernel),
         (tau_leap_log_probability_gradient, leap_gradient_kernel),
         (metropolis_sweeps, metropolis_kernel),
+        (cluster_labels, cluster_labels_kernel),
     ]
     for op, launcher in launchers:
         op.register_kernel("cuda", launcher)

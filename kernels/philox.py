@@ -27,6 +27,14 @@ class Stream(IntEnum):
     | RESAMPLE | slot           | boundary        | 0    | block's 1st  | 0, 1: ancestor; 2, 3: order of the slots  |
     | LEAP     | site           | event           | 0    | walker       | 0, 1: whether it moves; 2, 3: by which k  |
     | EXACT    | site           | 0               | 0    | sample       | 0, 1: state of a site, layer or all sites |
+    | CLUSTER  | bond // 4      | sweep           | 0    | walker       | word ``bond % 4``: whether it joins, where|
+    |          |                |                 |      |              | ``bond = d N + i``                        |
+    |          | site // 4      | sweep           | 1    | walker       | word ``site % 4``: new state of the       |
+    |          |                |                 |      |              | cluster of which it is the first site     |
+    |          | 0              | sweep           | 2    | walker, or a | 0: site; 1: shift; 2: first state;        |
+    |          |                |                 |      | pair's first | 3: acceptance                             |
+    | EXCHANGE | temperature    | exchange        | 0    | walker       | 0, 1: acceptance, with the next one       |
+    | KINETIC  | 0              | step            | 0    | 0            | 0: seed of the step's JUMP numbers        |
     """
 
     START = 0
@@ -36,4 +44,7 @@ class Stream(IntEnum):
     TRAIN = 4
     RESAMPLE = 5
     LEAP = 6
-    EXACT = 16
+    EXACT = 7
+    CLUSTER = 16
+    EXCHANGE = 17
+    KINETIC = 18

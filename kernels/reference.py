@@ -4,6 +4,7 @@ A twin is the definition of its op, the path a CPU takes, and the oracle a kerne
 units and errors are documented once, at the public op in ``kernels/__init__.py``; here stand the formulas.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -17,18 +18,24 @@ __all__ = [
     "LocalEnergy",
     "ProposalRates",
     "TauLeapStep",
+    "cluster_labels",
     "energy",
     "heat_bath_probabilities",
     "heat_bath_sweeps",
+    "hollow_conv",
+    "hollow_conv_gradient",
     "jump_step",
     "local_energy",
     "local_fields",
     "metropolis_acceptance",
     "metropolis_sweeps",
+    "overrelaxation_sweeps",
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",
+    "rounded",
     "site_words",
+    "tap_index",
     "tau_leap_log_probability",
     "tau_leap_log_probability_gradient",
     "tau_leap_step",
@@ -386,10 +393,142 @@ def metropolis_sweeps(
         shift, uniform = shift.view(configurations.shape), uniform32(words).view(configurations.shape)
         for colour in range(num_colours):
             fields = local_fields(configurations, coupling, bond_table, site_table, periodic)
-            state = configurations.long()
-            proposed = (state + shift) % q
-            difference = fields.gather(1, proposed.unsqueeze(1)) - fields.gather(1, state.unsqueeze(1))
-            log_ratios = beta.to(fields.dtype).view(-1, *[1] * len(periodic)) * difference.squeeze(1)
-            moves = (colours == colour) & (uniform < metropolis_acceptance(log_ratios))
+            proposed = (configurations.long() + shift) % q
+            moves = (colours == colour) & _accepted(fields, configurations, proposed, beta, uniform)
             configurations = torch.where(moves, proposed.to(configurations.dtype), configurations)
     return configurations
+
+
+def _accepted(fields: Tensor, configurations: Tensor, proposed: Tensor, beta: Tensor, uniform: Tensor) -> Tensor:
+    """Whether each site, alone, moves to its proposed state: ``u < min(1, e^Δ)``."""
+    difference = fields.gather(1, proposed.unsqueeze(1)) - fields.gather(1, configurations.long().unsqueeze(1))
+    log_ratios = beta.to(fields.dtype).view(-1, *[1] * (configurations.ndim - 1)) * difference.squeeze(1)
+    return uniform < metropolis_acceptance(log_ratios)
+
+
+def overrelaxation_sweeps(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    colours: Tensor,
+    num_colours: int,
+    walkers: Tensor,
+    first_sweep: int,
+    sweeps: int,
+    seed: int,
+) -> Tensor:
+    """``sweeps`` times: each colour in turn, all its sites at once, ``x_i → r_i - x_i`` if ``u < min(1, e^Δ)``.
+
+    ``r_i = round(q φ_i / π)``, ``φ_i`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``; 0 where that vanishes to rounding.
+    """
+    q, sites = bond_table.shape[0], configurations[0].numel()
+    angles = torch.arange(q, dtype=torch.float64, device=configurations.device) * (2.0 * math.pi / q)
+    waves = torch.stack([angles.cos(), angles.sin()])
+    for sweep in range(first_sweep, first_sweep + sweeps):
+        uniform = uniform32(site_words(seed, Stream.SWEEP, sweep, walkers, sites, draw=1)).view(configurations.shape)
+        for colour in range(num_colours):
+            fields = local_fields(configurations, coupling, bond_table, site_table, periodic, torch.float64)
+            along, across = torch.einsum("na,wa...->nw...", waves, fields)
+            turn = torch.where(torch.hypot(along, across) < 1e-9, 0.0, torch.atan2(across, along))
+            axis = torch.round(turn * (q / math.pi)).long()
+            proposed = (axis - configurations.long()) % q
+            moves = (colours == colour) & _accepted(fields, configurations, proposed, beta, uniform)
+            configurations = torch.where(moves, proposed.to(configurations.dtype), configurations)
+    return configurations
+
+
+def cluster_labels(bonds: Tensor) -> Tensor:
+    """The least site of every site's cluster: labels fall across bonds and along labels until none falls any more."""
+    walkers, ndim, *shape = bonds.shape
+    sites = bonds.shape[2:].numel()
+    labels = torch.arange(sites, device=bonds.device).view(1, *shape).expand(walkers, *shape)
+    # Added to a label from beyond a wall, it makes that label larger than any.
+    walls = []
+    for axis in range(ndim):
+        wall = bonds.select(1, axis).logical_not() * sites
+        walls += [(wall, axis + 1, -1), (wall.roll(1, axis + 1), axis + 1, 1)]
+    while True:
+        least = labels
+        for wall, axis, side in walls:
+            least = torch.minimum(least, labels.roll(side, axis) + wall)
+        if torch.equal(least, labels):
+            return labels.contiguous()
+        # The site that a label names falls with it, or large clusters would need as many rounds as they are long.
+        old, flat = labels.flatten(1), least.flatten(1)
+        flat = torch.minimum(flat, old.scatter_reduce(1, old, flat, "amin"))
+        for _ in range(2):
+            flat = flat.gather(1, flat)
+        labels = flat.view(walkers, *shape)
+
+
+def tap_index(
+    shape: Sequence[int], kernel_size: int, periodic: Sequence[bool], device: torch.device | None = None
+) -> Tensor:
+    """Flat index of site ``p + δ_j``, ``N`` beyond an open edge: int64 ``(kernel_size ** ndim, N)``, taps in rows."""
+    ndim, radius = len(shape), kernel_size // 2
+    steps = torch.arange(-radius, radius + 1, device=device)
+    index = torch.zeros([1] * (2 * ndim), dtype=torch.int64, device=device)
+    inside = torch.ones_like(index, dtype=torch.bool)
+    for axis, (length, wraps) in enumerate(zip(shape, periodic, strict=True)):
+        tap = steps.view([-1 if a == axis else 1 for a in range(2 * ndim)])
+        place = tap + torch.arange(length, device=device).view([-1 if a == ndim + axis else 1 for a in range(2 * ndim)])
+        index = index * length + place % length
+        inside = inside & (wraps | ((place >= 0) & (place < length)))
+    sites = torch.Size(shape).numel()
+    return torch.where(inside, index, sites).reshape(kernel_size**ndim, sites)
+
+
+def rounded(factor: Tensor, precision: str) -> Tensor:
+    """A factor of a matrix product in its precision, of gradient 1; TF32, which only a GPU has, rounds nothing."""
+    return factor + (factor.bfloat16().to(factor) - factor).detach() if precision == "bfloat16" else factor
+
+
+def hollow_conv(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    precision: str = "float32",
+) -> Tensor:
+    """See :func:`leaps_triton.kernels.hollow_conv`; holds all weights of all sites at once."""
+    shape = source.shape[2:]
+    activations, weight = rounded(activations, precision), rounded(weight, precision)
+    index = tap_index(shape, kernel_size, periodic, source.device)
+    hollow = torch.arange(len(index), device=source.device) != len(index) // 2
+    pre = torch.einsum("cji,bip->bcjp", weight[:, hollow], activations.flatten(2))
+    weights = torch.nn.functional.silu(pre + bias[:, hollow].unsqueeze(2)) + offset[:, hollow].unsqueeze(2)
+    weights = weights + time_offset[:, None, hollow, None]
+    # Site N, beyond an open edge, is 0.
+    seen = torch.nn.functional.pad(source.flatten(2), (0, 1))[:, :, index[hollow]]
+    return (weights * seen).sum(2).unflatten(2, shape)
+
+
+@torch.enable_grad()
+def hollow_conv_gradient(
+    to_output: Tensor,
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    to_source: bool,
+    precision: str = "float32",
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of :func:`hollow_conv` with respect to its six tensors; that of ``source`` empty unless wanted."""
+    tensors = (activations, weight, bias, offset, time_offset, source)
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+    output = hollow_conv(
+        leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5], kernel_size, periodic, precision
+    )
+    a, b, c, d, e, x = torch.autograd.grad(output, leaves, to_output, allow_unused=True, materialize_grads=True)
+    return a, b, c, d, e, x if to_source else x[:0]

@@ -11,6 +11,8 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from .clusters import VARIANTS as CLUSTERS
+from .hollow_conv import VARIANTS as HOLLOW_CONV
 from .jump import VARIANTS as JUMP
 from .local_energy import VARIANTS as LOCAL_ENERGY
 from .rates import VARIANTS as RATES
@@ -44,7 +46,9 @@ def variants() -> dict[str, Variant]:
         "rates": RATES,
         "jump": JUMP,
         "sweeps": SWEEPS,
+        "hollow_conv": HOLLOW_CONV,
         "tau_leap": TAU_LEAP,
+        "clusters": CLUSTERS,
     }
     return {
         " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant

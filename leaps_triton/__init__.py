@@ -19,49 +19,65 @@ from types import ModuleType
 from . import estimators, exact, io, kernels, networks, objectives, observables, rates, schedules, weights
 from .chain import Chain, run_chain
 from .checkpoint import load, save
+from .clusters import Houdayer, SwendsenWang, Wolff
 from .ctmc import Jump, TauLeap
 from .estimators import ChainEstimate, Estimate, ShortChainWarning
+from .kinetic import KineticMonteCarlo
 from .lattice import Lattice
-from .mcmc import HeatBath, Metropolis
+from .mcmc import Compose, HeatBath, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
-from .networks import HollowConv
+from .networks import LEA, LEC, LEM, HollowConv, LETransformer
 from .path import AnnealingPath, Conditions
 from .provenance import __version__
+from .published import load_published_leaps
 from .reverse import ReverseEnsemble, reverse_ess
 from .sampler import Sampler, WeightedEnsemble
+from .tempering import ParallelTempering
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 
 __all__ = [
+    "LEA",
+    "LEC",
+    "LEM",
     "AnnealingPath",
     "Chain",
     "ChainEstimate",
     "Clock",
+    "Compose",
     "Conditions",
     "EdwardsAnderson",
     "Estimate",
     "HeatBath",
     "HollowConv",
+    "Houdayer",
     "Ising",
     "Jump",
+    "KineticMonteCarlo",
+    "LETransformer",
     "Lattice",
     "Metropolis",
+    "Overrelaxation",
     "PairModel",
+    "ParallelTempering",
     "Potts",
     "ReverseEnsemble",
     "Sampler",
     "ShortChainWarning",
+    "SwendsenWang",
     "TauLeap",
     "Trainer",
     "TrainingConfig",
     "TrainingDiverged",
     "TrainingHistory",
     "WeightedEnsemble",
+    "Wolff",
     "__version__",
     "estimators",
     "exact",
     "io",
     "kernels",
     "load",
+    "load_published_leaps",
     "networks",
     "objectives",
     "observables",

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,13 +18,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
+from .clusters import SwendsenWang, Wolff
 from .ctmc import Integrator, Jump, TauLeap
+from .equivariant import Equivariant
 from .kernels.checks import expect
-from .mcmc import HeatBath, Metropolis
+from .kinetic import KineticMonteCarlo
+from .mcmc import HeatBath, Kernel, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
-from .networks import HollowConv
+from .networks import NETWORKS
 from .path import AnnealingPath, Uniform
 from .provenance import provenance
 from .sampler import Sampler, as_device
@@ -38,9 +42,10 @@ _KEY = "leaps_triton"
 _NO_DIGEST = "0" * 64
 
 _MODELS: dict[str, type[PairModel]] = {m.__name__: m for m in (PairModel, Ising, EdwardsAnderson, Potts, Clock)}
-_KERNELS: dict[str, type[HeatBath] | type[Metropolis]] = {"HeatBath": HeatBath, "Metropolis": Metropolis}
+_KERNELS: dict[str, Any] = {
+    k.__name__: k for k in (HeatBath, Metropolis, Overrelaxation, SwendsenWang, Wolff, KineticMonteCarlo)
+}
 _INTEGRATORS: dict[str, type[Jump] | type[TauLeap]] = {"Jump": Jump, "TauLeap": TauLeap}
-_NETWORKS: dict[str, type[HollowConv]] = {"HollowConv": HollowConv}
 _TABLES = ("bond_table", "site_table", "coupling", "spins")
 
 
@@ -70,15 +75,15 @@ def describe(sampler: Sampler) -> Contents:
     known = _INTEGRATORS.get(type(integrator).__name__) is type(integrator)
     if not known or not (mcmc is None or _KERNELS.get(type(mcmc).__name__) is type(mcmc)):
         raise ValueError(
-            f"the integrator must be {' or '.join(_INTEGRATORS)} and mcmc {' or '.join(_KERNELS)} or None, got "
-            f"{integrator!r} and {mcmc!r}"
+            f"the integrator must be {' or '.join(_INTEGRATORS)} and mcmc None or one of {', '.join(_KERNELS)}, to be "
+            f"stored in a file, got {integrator!r} and {mcmc!r}"
         )
     tensors = {f"model.{name}": getattr(model, name) for name in _TABLES} | {"integrator.times": integrator.times}
     network = None
     if transport is not None:
         name = type(transport).__name__
-        if not isinstance(transport, nn.Module) or _NETWORKS.get(name) is not type(transport):
-            raise ValueError(f"the transport must be None or one of {', '.join(_NETWORKS)} to be stored, got {name}")
+        if not isinstance(transport, Equivariant) or NETWORKS.get(name) is not type(transport):
+            raise ValueError(f"the transport must be None or one of {', '.join(NETWORKS)} to be stored, got {name}")
         network = {"class": name, "settings": transport.settings}
         tensors |= {f"network.{key}": value for key, value in transport.state_dict().items()}
     lattice = model.lattice
@@ -98,12 +103,18 @@ def describe(sampler: Sampler) -> Contents:
             "intervals": integrator.intervals,
             **integrator.settings,
         },
-        "mcmc": None if mcmc is None else {"class": type(mcmc).__name__, "sweeps": mcmc.sweeps},
+        "mcmc": None if mcmc is None else {"class": type(mcmc).__name__, **_settings(mcmc)},
         "resampling": {"below": sampler.resample_below, "scheme": sampler.resampling},
         "block": sampler.block,
         "provenance": provenance(),
     }
     return Contents(manifest, {name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+
+
+def _settings(mcmc: Any) -> dict[str, Any]:
+    """Fields of a kernel: the first, and those that are not as by default."""
+    first, *others = fields(mcmc)
+    return {f.name: getattr(mcmc, f.name) for f in (first, *(f for f in others if getattr(mcmc, f.name) != f.default))}
 
 
 def rebuild(contents: Contents, name: str, device: torch.device | str | None = None) -> Sampler:
@@ -130,7 +141,7 @@ def rebuild(contents: Contents, name: str, device: torch.device | str | None = N
 
 def _parts(
     manifest: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[AnnealingPath, HollowConv | None, Integrator, HeatBath | Metropolis | None]:
+) -> tuple[AnnealingPath, Equivariant | None, Integrator, Kernel | None]:
     data, q = manifest["model"], manifest["model"]["q"]
     coupling, site_table = tensors["model.coupling"], tensors["model.site_table"]
     # A class and its tables say all: what they were once computed from is not needed again.
@@ -147,15 +158,15 @@ def _parts(
     )
     network = None
     if manifest["network"] is not None:
-        network = _NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
+        network = NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
         state = {name.removeprefix("network."): v for name, v in tensors.items() if name.startswith("network.")}
         network.to(next(iter(state.values())).dtype).load_state_dict(state)
     settings = dict(manifest["integrator"])
     # How many intervals there are, the times tell.
     del settings["intervals"]
     integrator = _INTEGRATORS[settings.pop("class")](tensors["integrator.times"].tolist(), **settings)
-    kernel = manifest["mcmc"]
-    mcmc = None if kernel is None else _KERNELS[kernel["class"]](kernel["sweeps"])
+    kernel = dict(manifest["mcmc"] or {})
+    mcmc = _KERNELS[kernel.pop("class")](**kernel) if kernel else None
     return AnnealingPath(model), network, integrator, mcmc
 
 

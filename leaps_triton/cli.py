@@ -1,6 +1,7 @@
 """The ``leaps-triton`` command."""
 
 import dataclasses
+import inspect
 import json
 import signal
 import sys
@@ -21,6 +22,15 @@ from .provenance import provenance
 
 __all__ = ["Bench", "Demo", "Info", "Sample", "Train", "main"]
 
+_EXACT_UPDATES = 2**28
+
+_NETWORKS: dict[str, Any] = {
+    "hollow-conv": lt.HollowConv,
+    "lem": lt.LEM,
+    "lea": lt.LEA,
+    "lec": lt.LEC,
+    "le-transformer": lt.LETransformer,
+}
 _LABELS = {
     "energy": "energy / site",
     "abs_magnetization": "|m|",
@@ -173,14 +183,22 @@ class Train:
     """Intervals of the jump process."""
     sweeps: int = 0
     """Heat-bath sweeps at the start of every interval of sampling."""
+    network: Literal["hollow-conv", "lem", "lea", "lec", "le-transformer"] = "hollow-conv"
+    """Locally equivariant network."""
     kernel_size: int | None = None
-    """Size of the network's convolution, odd; by default 7, or what fits."""
-    channels: int = 32
-    """Channels of the network's convolution."""
-    width: int = 64
-    """Hidden width of the network."""
-    modes: int = 4
-    """Wave vectors that the network reads."""
+    """Size of the convolution of hollow-conv, odd; by default 7, or what fits."""
+    kernel_sizes: tuple[int, ...] = ()
+    """Sizes of the convolutions of lec, odd; by default 3, 5 and 7, or what fits of these."""
+    channels: int | None = None
+    """Channels of the network; by default the network's own."""
+    heads: int | None = None
+    """Heads of attention of lea and le-transformer; 4 by default."""
+    layers: int | None = None
+    """Layers of each stream of le-transformer; 2 by default."""
+    width: int | None = None
+    """Hidden width of the network; by default the network's own."""
+    modes: int | None = None
+    """Wave vectors that hollow-conv reads; 4 by default."""
     steps: int = 1500
     """Training steps in total."""
     learning_rate: float = 2e-2
@@ -212,14 +230,7 @@ class Train:
         if self.checkpoint.exists() and not self.resume:
             raise ValueError(f"{self.checkpoint} exists; go on with it by --resume, or choose another file")
         model = self._model()
-        network = lt.HollowConv(
-            model,
-            kernel_size=_kernel_size(model) if self.kernel_size is None else self.kernel_size,
-            channels=self.channels,
-            width=self.width,
-            modes=self.modes,
-            seed=self.seed,
-        )
+        network = self._network(model)
         if self.sweeps < 0:
             raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
         sampler = lt.Sampler(
@@ -268,6 +279,25 @@ class Train:
             print("stopped by a signal; --resume goes on", file=sys.stderr)
             sys.exit(128 + received[0])
 
+    def _network(self, model: lt.PairModel) -> lt.networks.Equivariant:
+        maker = _NETWORKS[self.network]
+        takes = inspect.signature(maker).parameters
+        options = ("kernel_size", "kernel_sizes", "channels", "heads", "layers", "width", "modes")
+        given = {name: value for name in options if (value := getattr(self, name)) not in (None, ())}
+        for name in given:
+            if name not in takes:
+                option = name.replace("_", "-")
+                raise ValueError(
+                    f"--{option} is no option of --network {self.network}; leave it out, or choose another network"
+                )
+        largest = _kernel_size(model)
+        if "kernel_size" in takes:
+            given.setdefault("kernel_size", largest)
+        if "kernel_sizes" in takes:
+            given.setdefault("kernel_sizes", tuple(min(size, largest) for size in (3, 5, 7)))
+        made: lt.networks.Equivariant = maker(model, seed=self.seed, **given)
+        return made
+
     def _model(self) -> lt.PairModel:
         maker: Any
         maker, needs = {
@@ -303,10 +333,12 @@ class Sample:
     With --resume and the same other options a stopped run goes on.
     """
 
-    checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
-    """File of `leaps-triton train`, or of lt.save."""
     output: Path
     """HDF5 file for log-weights and observables."""
+    checkpoint: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")] = None
+    """File of `leaps-triton train`, or of lt.save."""
+    published: Path | None = None
+    """Instead of it, a network of the LEAPS paper: ising_final.ckpt or potts_final.ckpt."""
     walkers: int = 4096
     """Walkers to sample."""
     configurations: bool = False
@@ -325,7 +357,13 @@ class Sample:
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
         _check_folders(self.output, self.json)
-        sampler = lt.load(self.checkpoint, _device(self.device))
+        if (self.checkpoint is None) == (self.published is None):
+            raise ValueError("give either a CHECKPOINT or --published with a file of the LEAPS paper")
+        device = _device(self.device)
+        if self.checkpoint is not None:
+            sampler = lt.load(self.checkpoint, device)
+        elif self.published is not None:
+            sampler = lt.load_published_leaps(self.published, device)
         _announce(sampler)
         begin = time.perf_counter()
         run = lt.io.sample(
@@ -425,7 +463,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _exact(model: Any) -> dict[str, float]:
-    """Exact values where they are known: all of them by enumeration, else log Z, energy and specific heat of Ising."""
+    """Exact values where they come quickly: all of them by enumeration, else log Z, energy and specific heat."""
     if model.q**model.lattice.sites <= 2**16:
         law = lt.exact.enumerate_model(model)
         known = {"log_z": law.log_z}
@@ -434,15 +472,11 @@ def _exact(model: Any) -> dict[str, float]:
             means = law.mean(observable, model)
             known[name] = float(getattr(observable, "function", lambda value: value)(means))
         return known
+    functions = {"log_z": lt.exact.log_z, "energy": lt.exact.energy, "specific_heat": lt.exact.specific_heat}
     try:
-        known = {"log_z": lt.exact.log_z(model)}
+        return {name: function(model, updates=_EXACT_UPDATES) for name, function in functions.items()}
     except ValueError:
         return {}
-    # Beyond enumeration, an exact log Z of this class is Kaufman's, and so are its derivatives.
-    if type(model) is lt.Ising and model.q**model.lattice.sites > 2**20:
-        torus = (model.lattice.shape, model.beta, float(model.coupling.flatten()[0]))
-        known |= {"energy": lt.exact.ising_energy(*torus), "specific_heat": lt.exact.ising_specific_heat(*torus)}
-    return known
 
 
 def _measure(walkers: lt.WeightedEnsemble | lt.io.Run, estimates: dict[str, lt.Estimate]) -> dict[str, Any]:

@@ -202,7 +202,10 @@ class Jump(Integrator):
     With ``domain`` the lattice is cut into blocks of that edge length. Within an interval the sites of one class of
     blocks move at a time, class after class and each for the full ``t_{n+1} - t_n``, with the in-rates and ``κ`` of
     these sites alone; blocks of one class lie out of one another's reach, so that each has a clock of its own and all
-    of them advance by one evaluation. The weights stay exact.
+    of them advance by one evaluation. The weights stay exact. It pays where a walker makes many more moves
+    than there are intervals times classes: on large lattices with few intervals. With a network of reach 2 at β = 0.3
+    (``experiments/domain_jumps.py``), 32 × 32 sites and 5 intervals took 46 evaluations a walker, not 161, at equal
+    ``Var[A]``; with 20 intervals 150, not 176; 16 × 16 sites with 20 intervals 111, not 59.
 
     Backward, ``init``, ``enter`` and ``step`` run the same intervals from the last to the first by the reversed
     process, from walkers of ``ρ_1`` to ``t = 0``; ``A`` grows by the same amounts, and ``E[e^{-A}] = Z_0 / Z_1``.
@@ -369,7 +372,7 @@ class Jump(Integrator):
 
 WEIGHTS = ("exact", "euler")
 """Names of the weights of :class:`TauLeap`."""
-_FLOOR = 0.3
+_FLOOR, _REVERSIBLE = 0.3, "square_root"
 
 
 class TauLeap(Integrator):
@@ -377,16 +380,17 @@ class TauLeap(Integrator):
 
     At ``x`` and ``t`` every site moves, once at most, by the rates ``λ_k(i|x) = [G_k(i|x, t)]_+ + floor ·
     g(e^{Δ_k(i)})``, held fixed for the step ``h``; ``F(y|x)`` is the product over sites of
-    :func:`~leaps_triton.kernels.tau_leap_step`.
-    The same with ``μ_k(i|y) = [-G_k(i|y, t+h)]_+ e^{Δ_k(i)} + floor · g(e^{Δ_k(i)})``, ``Δ`` at ``y`` and ``t + h``, is
-    the way back, ``B(x|y)``, and ``A += log ρ̃_{t+h}(y) - log ρ̃_t(x) + log B(x|y) - log F(y|x)``. Then ``E[e^A] =
-    Z_1/Z_0`` and the weighted law is ``ρ_1``, for every network and any number of steps; ``Var[A]`` falls like ``h``.
-    The evaluation for the way back is the next step's own: ``N`` steps take ``N + 1`` evaluations of the network, and
-    ``2 N`` where an mcmc kernel moves the walkers between them.
+    :func:`~leaps_triton.kernels.tau_leap_step`. The same with ``μ_k(i|y) = [-G_k(i|y, t+h)]_+ e^{Δ_k(i)} + floor ·
+    g(e^{Δ_k(i)})``, ``Δ`` at ``y`` and ``t + h``, is the way back, ``B(x|y)``, and ``A += log ρ̃_{t+h}(y) - log
+    ρ̃_t(x) + log B(x|y) - log F(y|x)``. Then ``E[e^A] = Z_1/Z_0`` and the weighted law is ``ρ_1``, for every network and
+    any number of steps; with many, ``Var[A]`` is that of :class:`Jump` and a part that falls like ``h``. The evaluation
+    for the way back is the next step's own: ``N`` steps take ``N + 1`` evaluations of the network, and ``2 N`` where an
+    mcmc kernel moves the walkers between them.
 
     The floor opens every move, forth and back. A way back that begins where no way forth leads is mass that the weights
     miss, and a step without a way back has weight 0. A tiny floor is right in the mean and wrong in any run: it should
-    matter, 0.1 to 1.
+    matter, 0.1 to 1. Where two neighbours move at once by a floor ``√u``, the weights cancel to leading order in ``h``;
+    with a bounded ``g``, which is slower where ``Δ`` is large, they do not.
 
     With ``weights="euler"``, those of the paper: ``A += h ξ_t(x)``, ``ξ_t = ∂_t log ρ̃_t + κ_t``, without a floor. They
     are **biased**, by ``O(h)``, and no ESS shows it.
@@ -398,7 +402,7 @@ class TauLeap(Integrator):
         weights: ``"exact"`` or ``"euler"``.
         floor: moves a unit of time where ``g = 1``, finite and ≥ 0; > 0 for exact weights. None for 0.3 with exact
             weights and 0 with Euler's.
-        reversible: ``g`` of the floor, ``"barker"`` ``u / (1 + u)``, ``"square_root"`` ``√u`` or ``"metropolis"``
+        reversible: ``g`` of the floor, ``"square_root"`` ``√u``, ``"barker"`` ``u / (1 + u)`` or ``"metropolis"``
             ``min(1, u)``; positive for every move, and without effect on the limit ``h → 0`` of ``A``.
 
     Raises
@@ -407,6 +411,7 @@ class TauLeap(Integrator):
     References
         Gillespie, *Approximate accelerated stochastic simulation of chemically reacting systems*, J. Chem. Phys. 115,
         1716 (2001), for the leap. Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for Euler weights.
+        Zanella, *Informed proposals for local MCMC in discrete spaces*, arXiv:1711.07424 (2017), for ``g``.
 
     Example
         >>> import leaps_triton as lt
@@ -425,7 +430,7 @@ class TauLeap(Integrator):
         steps: int | Sequence[float] | Tensor = 100,
         weights: str = "exact",
         floor: float | None = None,
-        reversible: str = "barker",
+        reversible: str = _REVERSIBLE,
     ) -> None:
         self.times = _as_times(steps, "steps")
         if weights not in WEIGHTS:
@@ -450,7 +455,7 @@ class TauLeap(Integrator):
     @property
     def settings(self) -> dict[str, Any]:
         """Arguments that, after the times, make this integrator again; plain JSON."""
-        return {"weights": self.weights, "floor": self.floor, "reversible": self.reversible or kernels.REVERSIBLE[0]}
+        return {"weights": self.weights, "floor": self.floor, "reversible": self.reversible or _REVERSIBLE}
 
     def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> LeapState:
         """Walkers at ``t = 0`` with ``A = 0``, before the first step; backward at ``t = 1``, after the last."""
@@ -555,7 +560,7 @@ def leap_increment(
     t: Tensor | float,
     t_next: Tensor | float,
     floor: float = _FLOOR,
-    reversible: str | None = "barker",
+    reversible: str | None = _REVERSIBLE,
 ) -> Tensor:
     """What a step of :class:`TauLeap` from ``x`` to ``y`` adds to ``A``, for given ends, float64 ``(walkers,)``.
 

@@ -10,6 +10,7 @@ fast.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from numbers import Real
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -30,6 +31,7 @@ __all__ = [
     "Observable",
     "PairModel",
     "Potts",
+    "Tables",
     "as_seed",
     "complete",
 ]
@@ -151,7 +153,7 @@ def _as_spins(spins: object, q: int) -> Tensor:
     return _as_table("spins", spins, (q, *columns), "one vector a state")
 
 
-class _Tables(NamedTuple):
+class Tables(NamedTuple):
     """The model's tables on one device, with the leading walkers axis that the ops expect."""
 
     coupling: Tensor
@@ -222,7 +224,7 @@ class PairModel:
         table = _as_table("site_table", site_table, (q, *lengths), "states by lattice, or one a state", short=1)
         self.site_table = table.view(q, *uniform) if table.ndim == 1 else table
         self.spins = _as_spins(spins, q)
-        self._on_device: dict[torch.device, _Tables] = {}
+        self._on_device: dict[torch.device, Tables] = {}
 
     def __repr__(self) -> str:
         lattice = self.lattice
@@ -230,15 +232,32 @@ class PairModel:
             f"{type(self).__name__}(shape={lattice.shape}, q={self.q}, beta={self.beta}, periodic={lattice.periodic})"
         )
 
-    def _tables(self, device: torch.device) -> _Tables:
+    def tables(self, device: torch.device) -> Tables:
+        """Couplings, tables and colours on ``device``, with the leading axis that the ops expect; made once."""
         if device not in self._on_device:
-            self._on_device[device] = _Tables(
+            self._on_device[device] = Tables(
                 self.coupling.unsqueeze(0).to(device),
                 self.bond_table.to(device),
                 self.site_table.unsqueeze(0).to(device),
                 self.lattice.colours().to(device),
             )
         return self._on_device[device]
+
+    @cached_property
+    def symmetry(self) -> str:
+        """Exchanges of two states that leave ``φ(x_i, x_j)`` as it is when made at both sites.
+
+        ``"permutation"``: all (Ising, Potts; ``φ`` has one value on its diagonal and one off it); ``"reflection"``:
+        ``x → r - x mod q`` for every ``r`` (clock; ``φ`` depends on ``x_i - x_j mod q`` alone, evenly); ``""``: none.
+        """
+        table, states = self.bond_table, torch.arange(self.q)
+        by_difference = table[0][(states.unsqueeze(1) - states) % self.q]
+        by_distance = torch.stack([table[0, 0], table[0, 1]])[(states.unsqueeze(1) != states).long()]
+        tolerance = 1e-12 * float(table.abs().max())
+        for name, symmetric in (("permutation", by_distance), ("reflection", by_difference)):
+            if torch.allclose(table, symmetric, rtol=0.0, atol=tolerance):
+                return name
+        return ""
 
     def check(self, configurations: Tensor) -> None:
         """Raise a ValueError unless ``configurations`` is int8 ``(walkers, *shape)`` with values ``0 … q-1``."""
@@ -258,7 +277,7 @@ class PairModel:
         """``H(x)`` without β, float64 ``(walkers,)``."""
         if check:
             self.check(configurations)
-        coupling, bond_table, site_table, _ = self._tables(configurations.device)
+        coupling, bond_table, site_table, _ = self.tables(configurations.device)
         return kernels.energy(configurations, coupling, bond_table, site_table, self.lattice.periodic)
 
     def energy_change(self, configurations: Tensor) -> Tensor:
@@ -269,7 +288,7 @@ class PairModel:
 
     def local_energy(self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32) -> LocalEnergy:
         """``H(x)`` and the log-ratios of all moves at ``beta`` float64 ``(1 | walkers,)``; values are not checked."""
-        coupling, bond_table, site_table, _ = self._tables(configurations.device)
+        coupling, bond_table, site_table, _ = self.tables(configurations.device)
         periodic = self.lattice.periodic
         return kernels.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
 
@@ -304,6 +323,20 @@ class PairModel:
         sweep = (configurations, beta, walkers, first_sweep, sweeps, seed, backward)
         return self._sweep(kernels.metropolis_sweeps, *sweep)
 
+    def overrelaxation(
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+        backward: bool = False,
+    ) -> Tensor:
+        """The same with over-relaxation sweeps, for states on a circle (:class:`Clock`)."""
+        sweep = (configurations, beta, walkers, first_sweep, sweeps, seed, backward)
+        return self._sweep(kernels.overrelaxation_sweeps, *sweep)
+
     def _sweep(
         self,
         op: Callable[..., Tensor],
@@ -315,7 +348,7 @@ class PairModel:
         seed: int,
         backward: bool,
     ) -> Tensor:
-        coupling, bond_table, site_table, colours = self._tables(configurations.device)
+        coupling, bond_table, site_table, colours = self.tables(configurations.device)
         return op(
             configurations,
             coupling,

@@ -8,92 +8,35 @@ A network maps configurations ``(walkers, *shape)`` and :class:`~leaps_triton.pa
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .kernels import reference
+from .attention import LEA, LETransformer
+from .equivariant import (
+    Conditions,
+    Equivariant,
+    LatticeModel,
+    as_channels,
+    check_kernel,
+    convolve,
+    embed,
+    exact_convolutions,
+    field_input,
+    initialise,
+    local_field,
+    pad,
+    time_network,
+)
 from .kernels.checks import as_integer, as_seed, expect
-from .lattice import Lattice
+from .lec import LEC
+from .lem import LEM
 
-__all__ = ["HollowConv", "exact_convolutions"]
+__all__ = ["LEA", "LEC", "LEM", "NETWORKS", "Equivariant", "HollowConv", "LETransformer", "exact_convolutions"]
 
-_CHUNK_SITES = 16384
 _TIME_CHANNELS = 16
-
-# glibc hands freed blocks back to the system, and fetches them again page by page, until it has seen a block of up to
-# 32 MiB freed. Seeing one here halves the time of a network evaluation on a CPU; no page of it is ever touched.
-torch.empty(31 * 2**20, dtype=torch.uint8)
-
-
-class _Model(Protocol):
-    lattice: Lattice
-    q: int
-
-
-class _Conditions(Protocol):
-    @property
-    def t(self) -> Tensor: ...
-    @property
-    def beta(self) -> Tensor: ...
-    @property
-    def coupling(self) -> Tensor: ...
-    @property
-    def field(self) -> Tensor: ...
-
-
-class _Piece(NamedTuple):
-    t: Tensor
-    beta: Tensor
-    coupling: Tensor
-    field: Tensor
-
-
-@contextmanager
-def exact_convolutions() -> Iterator[None]:
-    """Full float32 in CUDA convolutions, which torch otherwise runs in TF32; matrix products are so by default."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
-
-
-def _pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
-    """``radius`` sites more on either side of ``axis``: the other end where periodic, zeros where open."""
-    length = values.shape[axis]
-    if periodic:
-        return torch.cat([values.narrow(axis, length - radius, radius), values, values.narrow(axis, 0, radius)], axis)
-    shape = list(values.shape)
-    shape[axis] = radius
-    edge = values.new_zeros(shape)
-    return torch.cat([edge, values, edge], axis)
-
-
-def _convolve(padded: Tensor, weight: Tensor) -> Tensor:
-    """Correlation without padding in one to four dimensions; four as a sum of three-dimensional ones."""
-    match weight.ndim - 2:
-        case 1:
-            return F.conv1d(padded, weight)
-        case 2:
-            channels_last = torch.channels_last
-            return F.conv2d(
-                padded.contiguous(memory_format=channels_last), weight.contiguous(memory_format=channels_last)
-            )
-        case 3:
-            return F.conv3d(padded, weight)
-        case _:
-            taps = weight.shape[2]
-            layers = padded.shape[2] - taps + 1
-            folded = padded.transpose(1, 2)
-            total = sum(F.conv3d(folded[:, tap : tap + layers].flatten(0, 1), weight[:, :, tap]) for tap in range(taps))
-            assert isinstance(total, Tensor)
-            return total.unflatten(0, (-1, layers)).transpose(1, 2)
 
 
 def _lowest_modes(shape: Sequence[int], count: int) -> Tensor:
@@ -124,7 +67,7 @@ class _FourierTables:
         self.norm = self.scale**2 * math.sqrt(sites)
 
 
-class HollowConv(nn.Module):
+class HollowConv(Equivariant):
     """Hollow convolution and global context, then a pointwise network with time embedding.
 
     Features of site ``i``, none of which reads ``x_i``: a ``K × … × K`` convolution whose centre tap is masked; the
@@ -168,7 +111,7 @@ class HollowConv(nn.Module):
 
     def __init__(
         self,
-        model: _Model,
+        model: LatticeModel,
         kernel_size: int = 7,
         channels: int = 32,
         width: int = 64,
@@ -176,67 +119,46 @@ class HollowConv(nn.Module):
         seed: int = 0,
         global_features: bool = True,
     ) -> None:
-        super().__init__()
-        has_lattice = isinstance(getattr(model, "lattice", None), Lattice) and hasattr(model, "q")
-        expect(has_lattice, "model", "a model with lattice and q", model)
         kernel_size = as_integer("kernel_size", kernel_size, 0)
         expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
         channels, width = as_integer("channels", channels, 1), as_integer("width", width, 1)
         modes, seed = as_integer("modes", modes, 0), as_seed(seed)
         expect(isinstance(global_features, bool), "global_features", "a bool", global_features)
-        self.settings = {
-            "kernel_size": kernel_size, "channels": channels, "width": width, "modes": modes, "seed": seed,
-            "global_features": global_features,
-        }  # fmt: skip
-        self.q, self.ndim, self.periodic = model.q, model.lattice.ndim, model.lattice.periodic
+        super().__init__(
+            model, kernel_size=kernel_size, channels=channels, width=width, modes=modes, seed=seed,
+            global_features=global_features,
+        )  # fmt: skip
         self.kernel_size, self.global_features = kernel_size, global_features
         self.modes = modes if global_features else 0
-        self._check_shape(model.lattice.shape)
-        # One channel of ±1 says all about q = 2; otherwise one channel a state.
-        self.embedded = 1 if self.q == 2 else self.q
+        self.check_shape(model.lattice.shape)
+        self.embedded = as_channels(self.q)
         taps = (kernel_size,) * self.ndim
         self.conv = nn.Parameter(torch.empty(channels, self.embedded, *taps))
         inputs = channels + self.embedded * (2 + global_features + 2 * self.modes) + _TIME_CHANNELS
         self.first = nn.Linear(inputs, width, bias=False)
         self.hidden = nn.Linear(width, width)
         self.readout = nn.Linear(width, self.q)
-        self.time = nn.Sequential(nn.Linear(2, width), nn.SiLU(), nn.Linear(width, _TIME_CHANNELS), nn.SiLU())
+        self.time = time_network(width, _TIME_CHANNELS).append(nn.SiLU())
         self.skip = nn.Parameter(torch.tensor(0.2))
         mask = torch.ones(taps)
         mask[(kernel_size // 2,) * self.ndim] = 0.0
         self.register_buffer("mask", mask, persistent=False)
         self.mask: Tensor
         self._fourier: dict[tuple[tuple[int, ...], torch.device], _FourierTables] = {}
-        self._initialise(seed)
+        initialise(self, seed)
+        # Small but not zero: G = 0 is a stationary point of the loss.
+        with torch.no_grad():
+            self.readout.weight.mul_(0.1)
 
     @property
     def reach(self) -> int | None:
         """Largest distance, in any direction, of a site that ``G`` reads; None if it reads them all."""
         return None if self.global_features else max(1, self.kernel_size // 2)
 
-    def _initialise(self, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        for parameter in self.parameters():
-            if parameter.ndim > 1:
-                bound = math.sqrt(3.0 / parameter[0].numel())
-                nn.init.uniform_(parameter, -bound, bound, generator=generator)
-            elif parameter.ndim == 1:
-                nn.init.zeros_(parameter)
-        # Small but not zero: G = 0 is a stationary point of the loss.
-        with torch.no_grad():
-            self.readout.weight.mul_(0.1)
-
-    def _check_shape(self, shape: Sequence[int]) -> None:
-        if len(shape) != self.ndim:
-            raise ValueError(f"this network is for {self.ndim}-dimensional lattices, got shape {tuple(shape)}")
-        radius = self.kernel_size // 2
-        for length, wraps in zip(shape, self.periodic, strict=True):
-            if wraps and length <= radius:
-                raise ValueError(
-                    f"kernel_size {self.kernel_size} has radius {radius}, which reaches around a periodic direction of "
-                    f"length {length} back to the site itself; use kernel_size <= {2 * length - 1} "
-                    f"(shape {tuple(shape)})"
-                )
+    def check_shape(self, shape: Sequence[int]) -> None:
+        """Refuse another dimension, and lattices that the kernel reaches around."""
+        super().check_shape(shape)
+        check_kernel(self.kernel_size, shape, self.periodic)
 
     def _tables(self, shape: tuple[int, ...], device: torch.device) -> _FourierTables:
         key = (shape, device)
@@ -244,20 +166,11 @@ class HollowConv(nn.Module):
             self._fourier[key] = _FourierTables(shape, self.modes, device)
         return self._fourier[key]
 
-    def _embed(self, configurations: Tensor) -> Tensor:
-        """Integers a state, as floats: ``(walkers, embedded, *shape)``."""
-        if self.q == 2:
-            return (2 * configurations - 1).unsqueeze(1).to(self.conv.dtype)
-        states = torch.arange(self.q, dtype=configurations.dtype, device=configurations.device)
-        return (configurations.unsqueeze(1) == states.view(-1, *[1] * self.ndim)).to(self.conv.dtype)
-
-    def _sums(self, configurations: Tensor, embedded: Tensor, conditions: _Conditions) -> tuple[Tensor, list[Tensor]]:
+    def _sums(self, configurations: Tensor, embedded: Tensor, conditions: Conditions) -> tuple[Tensor, list[Tensor]]:
         """The local field ``(walkers, q, sites)``, and it and the sums over the lattice as features, channels first."""
         shape = configurations.shape[1:]
         dtype, sites = embedded.dtype, math.prod(shape)
-        identity = torch.eye(self.q, dtype=dtype, device=embedded.device)
-        no_field = torch.zeros(1, self.q, *[1] * self.ndim, dtype=dtype, device=embedded.device)
-        counts = reference.local_fields(configurations, conditions.coupling, identity, no_field, self.periodic, dtype)
+        counts = local_field(configurations, conditions, self.q, self.periodic, dtype)
         counts = counts.flatten(2)
         local = counts[:, 1:] - counts[:, :1] if self.q == 2 else counts
         flat = embedded.flatten(2)
@@ -272,20 +185,18 @@ class HollowConv(nn.Module):
             features += [even.flatten(1, 2).to(dtype), odd.flatten(1, 2).to(dtype)]
         return counts, features
 
-    def _values(self, configurations: Tensor, conditions: _Conditions) -> Tensor:
+    def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """``f_a(i)``, ``(walkers, q, *shape)``."""
         walkers, *shape = configurations.shape
-        embedded = self._embed(configurations)
+        embedded = embed(configurations, self.q, self.conv.dtype)
         padded, radius = embedded, self.kernel_size // 2
         for axis, wraps in enumerate(self.periodic):
-            padded = _pad(padded, axis + 2, radius, wraps)
+            padded = pad(padded, axis + 2, radius, wraps)
         counts, sums = self._sums(configurations, embedded, conditions)
-        field = conditions.field.to(embedded.dtype)
-        field = field[:, 1:] - field[:, :1] if self.q == 2 else field - field.mean(1, keepdim=True)
-        field = field.expand(walkers, -1, *shape)
-        time = self.time(torch.stack([conditions.t, conditions.beta], dim=1).to(embedded.dtype))
+        field = field_input(conditions, self.q, embedded.dtype).expand(walkers, -1, *shape)
+        time = self.time(self.time_input(conditions, embedded.dtype))
         with exact_convolutions():
-            convolved = _convolve(padded, self.conv * self.mask).flatten(2).transpose(1, 2)
+            convolved = convolve(padded, self.conv * self.mask).flatten(2).transpose(1, 2)
         features = torch.cat([*sums, field.flatten(2)], dim=1)
         # One linear layer of all features, without laying them side by side in memory.
         parts = (convolved.shape[2], features.shape[1], time.shape[1])
@@ -301,25 +212,8 @@ class HollowConv(nn.Module):
         )
         return values.view(walkers, self.q, *shape)
 
-    def _network(self, configurations: Tensor, conditions: _Conditions) -> Tensor:
-        values = self._values(configurations, conditions)
-        state = configurations.long().unsqueeze(1)
-        shifts = torch.arange(1, self.q, device=state.device).view(1, -1, *[1] * self.ndim)
-        return values.gather(1, (state + shifts) % self.q) - values.gather(1, state)
 
-    def forward(self, configurations: Tensor, conditions: _Conditions) -> Tensor:
-        """``G``, ``(walkers, q-1, *shape)``."""
-        integers = isinstance(configurations, Tensor) and configurations.dtype in (torch.int8, torch.int32, torch.int64)
-        expect(integers and configurations.ndim > 0, "configurations", "a tensor of integers", configurations)
-        self._check_shape(configurations.shape[1:])
-        if configurations.device.type != "cpu" or torch.is_grad_enabled():
-            return self._network(configurations, conditions)
-        # Pieces whose activations stay in a CPU's cache: four times faster than all at once.
-        walkers = max(1, _CHUNK_SITES // configurations[0].numel())
-        pieces = []
-        for start in range(0, len(configurations), walkers):
-            rows = slice(start, start + walkers)
-            own = (conditions.t, conditions.beta, conditions.coupling, conditions.field)
-            piece = _Piece(*(value[rows] if len(value) > 1 else value for value in own))
-            pieces.append(self._network(configurations[rows], piece))
-        return torch.cat(pieces)
+NETWORKS: dict[str, type[Equivariant]] = {
+    network.__name__: network for network in (HollowConv, LEM, LEA, LEC, LETransformer)
+}
+"""All networks of the library, by name; each is made by a model and its ``settings``."""

@@ -1,6 +1,7 @@
 """The sampler run backwards from exact samples: a check of the effective sample size that a lost mode cannot pass."""
 
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -110,8 +111,8 @@ def _obstacle(sampler: Sampler) -> str:
 
 def _run_back(sampler: Sampler, configurations: Tensor, walkers: Tensor, seed: int) -> Tensor:
     """``A`` of one block, from ``t = 1`` to ``t = 0``."""
-    integrator, path = sampler.integrator, sampler.path
-    mcmc = None if sampler.mcmc is None else sampler.mcmc.reversed()
+    integrator, path, kernel = sampler.integrator, sampler.path, cast(Any, sampler.mcmc)
+    mcmc = None if kernel is None else kernel.reversed()
     chain = None if mcmc is None else mcmc.init(configurations, walkers)
     state = integrator.init(configurations, walkers, backward=True)
     for tau in reversed(integrator.frozen.tolist()):

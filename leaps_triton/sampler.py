@@ -138,7 +138,8 @@ class Sampler:
             or the integrator's reversible rates.
         integrator: :class:`~leaps_triton.ctmc.Jump` or :class:`~leaps_triton.ctmc.TauLeap`; None for
             ``Jump(intervals=25)``.
-        mcmc: kernel applied at the start of every interval, where it leaves the weights exact; None for none.
+        mcmc: kernel applied at the start of every interval, where it leaves the weights exact; None for none. One that
+            moves several configurations jointly (parallel tempering, Houdayer) has no weight for each, and is refused.
         resample_below: ESS, as a fraction of the block, below which it is resampled; 0 for never.
         resampling: ``"systematic"``, ``"stratified"`` or ``"residual"``; see :func:`~leaps_triton.weights.ancestors`.
         block: walkers computed together, the unit of memory; None for ``2¹⁸ / N``, at least 64 and at most 1024. It
@@ -147,8 +148,9 @@ class Sampler:
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved there.
 
     Raises
-        ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a block below 1, a
-            threshold outside [0, 1], an unknown resampling scheme, domains that do not fit lattice and transport.
+        ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a kernel that cannot move weighted
+            walkers, a block below 1, a threshold outside [0, 1], an unknown resampling scheme, domains that do not fit
+            lattice and transport.
 
     References
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411 (2006).
@@ -187,6 +189,9 @@ class Sampler:
                 "give a transport, an mcmc kernel, Jump(reversible=) or TauLeap(floor=); with none of them the walkers "
                 "would never move"
             )
+        reason = getattr(mcmc, "unweighted", "")
+        if reason:
+            raise ValueError(f"{type(mcmc).__name__} cannot be the mcmc kernel of a sampler: {reason}; run it alone")
         wanted = "a fraction of the walkers in [0, 1]"
         resample_below = as_number("resample_below", resample_below, wanted, lambda x: 0.0 <= x <= 1.0)
         if resampling not in RESAMPLING:

@@ -4,12 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton import exact, rates
+from leaps_triton import exact, kernels, rates
 from leaps_triton.kernels import reference
+from leaps_triton.networks import NETWORKS
 
 
 def small_models() -> dict[str, Any]:
@@ -38,6 +40,26 @@ def local_network(model: Any, seed: int = 1, scale: float = 3.0, kernel_size: in
     ).double()
     with torch.no_grad():
         network.readout.weight.mul_(10.0 * scale)
+    return network
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "HollowConv": {"kernel_size": 3, "channels": 4, "width": 8, "modes": 1},
+    "LEM": {"channels": 4, "width": 8},
+    "LEA": {"channels": 4, "heads": 2, "width": 8},
+    "LEC": {"kernel_sizes": (3, 3), "channels": 4, "width": 8},
+    "LETransformer": {"channels": 4, "heads": 2, "layers": 2, "width": 8},
+}
+"""Arguments of a small network of each class."""
+
+
+def awake(kind: str, model: Any, **options: Any) -> Any:
+    """A network of a class of the library whose parameters are all far from zero."""
+    network = NETWORKS[kind](model, **SMALL[kind] | {"seed": 3} | options)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return network
 
 
@@ -124,6 +146,28 @@ def sigma_threshold(tests: int, false_alarm: float = 1e-4) -> float:
     """Two-sided normal threshold at which ``tests`` independent tests raise a false alarm with this probability."""
     tail = torch.tensor(false_alarm / tests / 2, dtype=torch.float64)
     return float(-math.sqrt(2.0) * torch.erfinv(2.0 * tail - 1.0))
+
+
+def draw(law: Tensor, n: int, seed: int) -> Tensor:
+    """``n`` independent rows of a distribution over states."""
+    words = kernels.philox(seed, kernels.Stream.TRAIN, 0, 0, 9, torch.arange(n))
+    return torch.searchsorted(law.cumsum(0)[:-1].contiguous(), kernels.uniform64(words[0], words[1]))
+
+
+def pulls(rows: Tensor, law: Tensor) -> Tensor:
+    """Deviations in sigma of how often each state was drawn; states that few draws should reach are taken together."""
+    n = len(rows)
+    assert float(law.sum()) == pytest.approx(1.0, abs=1e-9) and bool((law[rows] > 0).all())
+    often = n * law >= 20
+    groups = torch.cat([torch.diag(often.double())[often], (~often).double().unsqueeze(0)])
+    law, counts = groups @ law, groups @ torch.bincount(rows, minlength=len(law)).double()
+    assert len(law) > 4
+    return (counts - n * law) / (n * law * (1 - law)).sqrt().clamp(min=1e-6)
+
+
+def rho(model: Any, t: float = 1.0) -> Tensor:
+    """``ρ_t`` of every state on the default path."""
+    return exact.enumerate_model(model, beta=t * model.beta).log_probabilities.exp()
 
 
 def compose(operators: Sequence[Tensor], start: Tensor) -> Tensor:

@@ -77,6 +77,30 @@ def sweep(given: dict[str, Any], sweeps: int, seed: int = 2**32 - 9) -> dict[str
     }
 
 
+def convolution(
+    shape: tuple[int, ...],
+    kernel_size: int,
+    walkers: int = 3,
+    channels: int = 4,
+    inputs: int = 3,
+    broadcast: bool = True,
+    one_time: bool = False,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Random arguments of hollow_conv, periodic where the kernel fits and open elsewhere."""
+    taps = kernel_size ** len(shape)
+    return {
+        "activations": normal(walkers, inputs, *shape, seed=seed),
+        "weight": normal(channels, taps, inputs, seed=seed + 1) / inputs**0.5,
+        "bias": normal(channels, taps, seed=seed + 2),
+        "offset": normal(channels, taps, seed=seed + 3),
+        "time_offset": normal(1 if one_time else walkers, taps, seed=seed + 4),
+        "source": normal(walkers, 1 if broadcast else channels, *shape, seed=seed + 5),
+        "kernel_size": kernel_size,
+        "periodic": tuple(length > kernel_size // 2 for length in shape),
+    }
+
+
 def on_device(given: dict[str, Any]) -> dict[str, Any]:
     return {name: v.to(DEVICE) if isinstance(v, Tensor) else v for name, v in given.items()}
 

@@ -49,9 +49,13 @@ def test_pyerrors_says_the_same(name: str, walkers: int, draws: int, memory: flo
     function, theirs = functions[name]
     ours = chain_estimate(x if name == "mean" else moments(x), function)
     names = [f"ensemble|r{i:02d}" for i in range(walkers)]
-    # Left to itself, pyerrors takes the mean of every replica apart, which hides the walkers' distance from one another.
-    columns = [(power - power.mean(), [float(power.mean())] * walkers) for power in (x, x**2)]
-    observed = theirs([pyerrors.Obs([row.numpy() for row in c], names, means=means) for c, means in columns])
+    # Left to itself, pyerrors takes the mean of every replica apart, which hides how far walkers are from one another.
+    primary = []
+    for power in (x, x**2):
+        mean = float(power.mean())
+        primary.append(pyerrors.Obs([(row - mean).numpy() for row in power], names, means=[mean] * walkers))
+        primary[-1]._value = mean
+    observed = theirs(primary)
     observed.gamma_method(S=1.5)
     assert ours.value == pytest.approx(observed.value, rel=1e-12)
     assert ours.window == observed.e_windowsize["ensemble"]

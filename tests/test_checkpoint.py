@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save as save_tensors
 
 import leaps_triton as lt
-from helpers import random_network
+from helpers import awake, random_network
 from leaps_triton import checkpoint
+from leaps_triton.networks import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 MODELS: dict[str, Any] = {
@@ -43,10 +44,11 @@ def networks(model: Any) -> dict[str, Any]:
         "none": None,
         "float32": lt.HollowConv(model, kernel_size=3, channels=4, width=8, modes=1, seed=5),
         "float64": random_network(model),
+        **{kind: awake(kind, model) for kind in NETWORKS if kind != "HollowConv"},
     }
 
 
-@pytest.mark.parametrize("network", ["none", "float32", "float64"])
+@pytest.mark.parametrize("network", ["none", "float32", "float64", "LEM", "LEA", "LEC", "LETransformer"])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_sampler_returns_bit_for_bit(name: str, network: str, tmp_path: Path) -> None:
     model, file = MODELS[name], tmp_path / "s.safetensors"
@@ -68,7 +70,8 @@ def test_domains_and_a_local_network_return(domain: Any, tmp_path: Path) -> None
     before = lt.Sampler(lt.AnnealingPath(model), network, lt.Jump(2, domain=domain), block=64, device="cpu")
     lt.save(before, file)
     after = lt.load(file, device="cpu")
-    assert after.integrator.domain == domain and after.transport.reach == 1  # type: ignore[union-attr]
+    assert after.integrator.settings["domain"] == (list(domain) if isinstance(domain, tuple) else domain)
+    assert after.transport.reach == 1  # type: ignore[union-attr]
     assert checkpoint.differences(checkpoint.describe(before), checkpoint.describe(after)) == []
     assert torch.equal(before.sample(64).log_weights, after.sample(64).log_weights)
 
@@ -78,7 +81,7 @@ def test_a_file_from_before_domains_is_read(tmp_path: Path) -> None:
     del manifest["integrator"]["domain"], manifest["network"]["settings"]["global_features"]
     checkpoint.write(tmp_path / "old", checkpoint.Contents(manifest, tensors))
     after = lt.load(tmp_path / "old", device="cpu")
-    assert after.integrator.domain is None and after.transport.global_features  # type: ignore[union-attr]
+    assert after.integrator.settings["domain"] is None and after.transport.global_features  # type: ignore[union-attr]
 
 
 def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_path: Path) -> None:
@@ -404,6 +407,38 @@ def test_every_option_of_a_sampler_returns(tmp_path: Path) -> None:
     assert torch.equal(one.configurations, two.configurations)
     assert torch.equal(one.log_weights, two.log_weights)
     assert bool(one.resamplings.any())
+
+
+KERNELS: dict[str, Any] = {
+    "HeatBath": lt.HeatBath(2, backward=True),
+    "Metropolis": lt.Metropolis(3),
+    "Overrelaxation": lt.Overrelaxation(2),
+    "SwendsenWang": lt.SwendsenWang(2),
+    "Wolff": lt.Wolff(3),
+    "KineticMonteCarlo": lt.KineticMonteCarlo(0.5, "square_root", max_events=5000),
+    "KineticMonteCarlo by default": lt.KineticMonteCarlo(),
+}
+
+
+@pytest.mark.parametrize("mcmc", KERNELS.values(), ids=KERNELS)
+def test_every_kernel_returns(mcmc: Any, tmp_path: Path) -> None:
+    path = lt.AnnealingPath(lt.Clock((2, 3), q=4, beta=0.5))
+    lt.save(lt.Sampler(path, None, lt.Jump(2), mcmc, device="cpu"), tmp_path / "s.safetensors")
+    assert lt.load(tmp_path / "s.safetensors", device="cpu").mcmc == mcmc
+
+
+def test_a_kernel_is_stored_as_before() -> None:
+    """Files of heat baths say what they always said, so that training that they began can go on."""
+    path = lt.AnnealingPath(MODELS["ising"])
+    contents = checkpoint.describe(lt.Sampler(path, None, mcmc=lt.HeatBath(3), device="cpu"))
+    assert contents.manifest["mcmc"] == {"class": "HeatBath", "sweeps": 3}
+
+
+def test_kernels_of_kernels_are_refused(tmp_path: Path) -> None:
+    path = lt.AnnealingPath(MODELS["ising"])
+    with pytest.raises(ValueError, match=r"mcmc None or one of HeatBath, Metropolis, .*got .*Compose"):
+        lt.save(lt.Sampler(path, None, mcmc=lt.Compose(lt.HeatBath()), device="cpu"), tmp_path / "s.safetensors")
+    assert os.listdir(tmp_path) == []
 
 
 def test_resampled_walkers_are_not_kept_as_independent(tmp_path: Path) -> None:

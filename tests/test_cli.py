@@ -96,6 +96,9 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
         ([*TRAIN, "--field", "1", "2"], "--field of --model ising must be one number, got 2"),
         ([*TRAIN, "--kernel-size", "4"], "kernel_size must be odd"),
         ([*TRAIN, "--kernel-size", "99"], "kernel"),
+        ([*TRAIN, "--network", "lec", "--modes", "3"], "--modes is no option of --network lec"),
+        ([*TRAIN, "--kernel-sizes", "3", "5"], "--kernel-sizes is no option of --network hollow-conv"),
+        ([*TRAIN, "--network", "lea", "--channels", "5"], "channels must be a multiple of heads"),
         ([*TRAIN, "--sweeps", "-1"], "sweeps must be at least 0"),
         ([*TRAIN, "--every", "0"], "every must be an integer of at least 1"),
         ([*TRAIN, "--learning-rate", "0"], "learning_rate must be a positive number"),
@@ -108,6 +111,9 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
         (["sample", __file__, "--output", "never.h5"], "test_cli.py is no leaps_triton checkpoint"),
         (["sample", __file__, "--output", "never.h5", "--walkers", "1"], "walkers must be at least 2"),
         (["sample", __file__, "--output", "/nowhere/at/all/r.h5"], "there is no folder"),
+        (["sample", "--output", "never.h5"], "give either a CHECKPOINT or --published"),
+        (["sample", __file__, "--published", __file__, "--output", "never.h5"], "give either a CHECKPOINT or"),
+        (["sample", "--published", __file__, "--output", "never.h5"], "test_cli.py is no published LEAPS checkpoint"),
         (["info", __file__], "test_cli.py is no leaps_triton checkpoint"),
         (["info", "/nowhere/c.safetensors"], "No such file"),
         (["demo", "--length", "1"], "periodic with length 1"),
@@ -152,6 +158,27 @@ def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 TINY = ["--steps", "6", "--intervals", "3", "--channels", "4", "--width", "8", "--modes", "1", "--device", "cpu"]
 
 EXTRAS = ["--loss", "log_variance", "--baseline", "learned", "--huber-steps", "3", "--ema", "0.9"]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        (["hollow-conv"], lt.HollowConv),
+        (["lem", "--channels", "4"], lt.LEM),
+        (["lea", "--channels", "4", "--heads", "2"], lt.LEA),
+        (["lec", "--channels", "4", "--kernel-sizes", "3", "5"], lt.LEC),
+        (["lec", "--width", "8"], lt.LEC),
+        (["le-transformer", "--channels", "4", "--layers", "1"], lt.LETransformer),
+    ],
+)
+def test_every_network_is_trained_from_the_command_line(options: list[str], kind: Any, tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    shape = ["--shape", "3", "4", "--steps", "2", "--intervals", "2", "--device", "cpu"]
+    cli.main(["train", "--checkpoint", str(file), *shape, "--network", *options])
+    network: Any = lt.load(file).transport
+    assert type(network) is kind
+    if "3" in options:
+        assert network.settings["kernel_sizes"] == [3, 5]
 
 
 def train(file: Path, *arguments: str) -> None:
@@ -261,10 +288,16 @@ def test_a_signal_saves_then_exits(number: signal.Signals, tmp_path: Path) -> No
     assert 0 < training["step"] < 100000
 
 
-def test_exact_values_are_given_only_where_they_are_known() -> None:
-    assert set(cli._exact(lt.Ising((8, 8), 0.4))) == {"log_z", "energy", "specific_heat"}
-    assert cli._exact(lt.Ising((8, 8), 0.4, field=0.1)) == {}
+def test_exact_values_are_given_only_where_they_come_quickly() -> None:
+    for model in (
+        lt.Ising((16, 16), 0.4),
+        lt.Ising((8, 7), 0.4, field=0.1, periodic=(True, False)),
+        lt.Potts((8, 8), 2, 0.4),
+    ):
+        known = cli._exact(model)
+        assert known["log_z"] == lt.exact.log_z(model) and known["energy"] == lt.exact.energy(model)
+        assert known["specific_heat"] == lt.exact.specific_heat(model)
+    assert cli._exact(lt.Ising((12, 12), 0.4, field=0.1)) == {}
     assert cli._exact(lt.Potts((8, 8), 3, 0.4)) == {}
-    assert set(cli._exact(lt.Potts((8, 8), 2, 0.4))) == {"log_z"}
     assert set(cli._exact(lt.Ising((3, 6), 0.4, field=0.1))) == {"log_z"}
     assert set(cli._exact(lt.Clock((3, 3), 3, 0.4))) == {"log_z", *cli._LABELS}

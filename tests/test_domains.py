@@ -555,3 +555,18 @@ def test_networks_and_models_of_unknown_reach_are_refused() -> None:
     path = lt.AnnealingPath(monkey())
     assert cut(path, lt.Jump(3, domain=1), None).classes.shape == (4, 2)
     assert cut(path, lt.Jump(3, domain=2), None).classes.shape == (2, 2)
+
+
+def test_schedules_training_and_resampling_take_domains() -> None:
+    """What starts intervals in its own way, or waits at boundaries: one pull."""
+    model = lt.Ising((4, 4), beta=0.3)
+    path = lt.AnnealingPath(model)
+    network = lt.HollowConv(model, kernel_size=3, channels=4, width=8, global_features=False)
+    sampler = lt.Sampler(path, network, lt.Jump(5, domain=2), device="cpu")
+    times = lt.schedules.constant_ess(sampler, 0.9, walkers=64)
+    assert times[0] == 0.0 and times[-1] == 1.0 and (times.diff() > 0).all()
+    lt.Trainer(sampler, lt.TrainingConfig(steps=3, walkers=8, buffer=16, rollout=16)).run()
+    smc = lt.Sampler(path, network, lt.Jump(times, domain=2), lt.HeatBath(), 0.95, block=128, device="cpu")
+    ensemble = smc.sample(2048, seed=1)
+    assert ensemble.resamplings.any()
+    assert abs(ensemble.log_z - lt.exact.log_z(model)) < sigma_threshold(1) * ensemble.log_z_error

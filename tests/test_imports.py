@@ -16,9 +16,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "domains", "ctmc", "mcmc", "weights", "sampler", "reverse",
-    "schedules", "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo",
-    "provenance", "kernels", "chain",
+    "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "networks", "rates", "domains", "ctmc",
+    "mcmc", "clusters", "kinetic", "tempering", "weights", "sampler", "published", "reverse", "schedules", "objectives",
+    "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance", "kernels",
+    "chain",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -33,9 +34,15 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.rates": ("kernels.device", "kernels.variants"),
     "kernels.jump": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
+    "kernels.blocked": ("kernels.reference",),
+    "kernels.hollow_conv": ("kernels.device", "kernels.variants", "kernels.blocked"),
     "kernels.tau_leap": ("kernels.device", "kernels.philox", "kernels.variants"),
+    "kernels.clusters": ("kernels.device", "kernels.variants"),
     "kernels.ops": (
         "kernels.reference",
+        "kernels.clusters",
+        "kernels.blocked",
+        "kernels.hollow_conv",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
@@ -43,6 +50,8 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.tau_leap",
     ),
     "kernels.resources": (
+        "kernels.clusters",
+        "kernels.hollow_conv",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
@@ -58,7 +67,14 @@ EDGES: dict[str, tuple[str, ...]] = {
     "domains": ("rates",),
     "ctmc": ("domains",),
     "mcmc": ("path",),
-    "networks": ("lattice",),
+    "clusters": ("mcmc",),
+    "kinetic": ("mcmc", "rates"),
+    "tempering": ("mcmc",),
+    "equivariant": ("lattice",),
+    "lem": ("equivariant",),
+    "attention": ("equivariant",),
+    "lec": ("equivariant",),
+    "networks": ("lem", "attention", "lec"),
     "weights": ("kernels",),
     "jackknife": ("weights",),
     "autocorrelation": ("jackknife",),
@@ -73,11 +89,12 @@ EDGES: dict[str, tuple[str, ...]] = {
     "objectives": ("rates",),
     "sampler": ("ctmc", "mcmc", "weights", "estimators"),
     "provenance": (),
-    "checkpoint": ("sampler", "networks", "provenance"),
+    "checkpoint": ("sampler", "clusters", "kinetic", "networks", "provenance"),
     "training": ("checkpoint", "objectives"),
     "io": ("checkpoint", "observables"),
     "reverse": ("sampler",),
     "schedules": ("sampler",),
+    "published": ("sampler", "networks"),
     "zoo": ("checkpoint",),
     "plotting": ("estimators", "observables"),
     "__init__": LIBRARY,

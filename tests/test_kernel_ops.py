@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernel_cases import model, normal, sweep
+from kernel_cases import convolution, model, normal, sweep
 from leaps_triton import kernels
 from leaps_triton.kernels import ops, reference
 
@@ -64,6 +64,13 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "heat_bath_sweeps": (ops.heat_bath_sweeps, sweep(MODEL, 2, seed=5)),
     "metropolis_sweeps": (ops.metropolis_sweeps, sweep(MODEL, 2, seed=5)),
     "no sweep": (ops.heat_bath_sweeps, sweep(MODEL, 0, seed=5)),
+    "cluster_labels": (ops.cluster_labels, {"bonds": normal(4, 2, 3, 5, seed=9) > 0.0}),
+    "no bonds": (ops.cluster_labels, {"bonds": torch.zeros(4, 2, 3, 5, dtype=torch.bool)}),
+    "hollow_conv": (ops.hollow_conv, convolution((3, 2), 3)),
+    "hollow_conv_gradient": (
+        ops.hollow_conv_gradient,
+        {"to_output": normal(3, 4, 3, 2, seed=9), **convolution((3, 2), 3), "to_source": False},
+    ),
     "reversible rates": (
         ops.proposal_rates,
         {"network_output": None, "log_ratios": outputs()[1], "reversible": "barker", "scale": 0.5},
@@ -92,6 +99,13 @@ def test_torch_accepts_the_op(name: str) -> None:
 def test_torch_accepts_the_op_with_a_gradient(dtype: torch.dtype, reversible: str | None) -> None:
     network, log_ratios = outputs(dtype)
     torch.library.opcheck(ops.proposal_rates, (network.requires_grad_(), log_ratios, reversible, 0.5))
+
+
+@pytest.mark.parametrize("broadcast", [True, False])
+def test_torch_accepts_the_convolution_with_a_gradient(broadcast: bool) -> None:
+    given = convolution((3, 2), 3, broadcast=broadcast)
+    arguments = [v.requires_grad_() if isinstance(v, Tensor) else v for v in given.values()]
+    torch.library.opcheck(ops.hollow_conv, tuple(arguments))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -415,4 +415,4 @@ def test_an_increment_by_hand() -> None:
         for sign, row, shift in ((-1, forth[site], k), (1, back[site], inverse)):
             logarithm = math.log((1 - math.exp(-h * row[0])) * row[shift] / row[0]) if shift else -h * row[0]
             expected += sign * logarithm
-    assert leap_increment(path, network, x, y, t, later, floor).item() == pytest.approx(expected, abs=1e-12)
+    assert leap_increment(path, network, x, y, t, later, floor, "barker").item() == pytest.approx(expected, abs=1e-12)

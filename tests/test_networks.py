@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.equivariant import embed
 from leaps_triton.networks import _FourierTables, _lowest_modes
 
 CASES: dict[str, tuple[Any, int]] = {
@@ -120,7 +121,7 @@ def test_pieces_agree_with_the_whole(name: str, monkeypatch: pytest.MonkeyPatch)
     network, x = awake(model, kernel_size), start(model, 5)
     conditions = lt.AnnealingPath(model).conditions(torch.linspace(0.1, 0.9, 5))
     whole = network(x, conditions)
-    monkeypatch.setattr("leaps_triton.networks._CHUNK_SITES", 2 * model.lattice.sites)
+    monkeypatch.setattr("leaps_triton.equivariant.CHUNK_SITES", 2 * model.lattice.sites)
     with torch.no_grad():
         pieces = network(x, conditions)
     torch.testing.assert_close(pieces, whole.detach(), rtol=1e-5, atol=1e-5)
@@ -214,7 +215,7 @@ def test_fourier_sums_leave_the_site_out_exactly() -> None:
     network = lt.HollowConv(model, kernel_size=3, modes=5)
     x = start(model, 1)
     spins = 2.0 * x.double().flatten() - 1.0
-    _, features = network._sums(x, network._embed(x), lt.AnnealingPath(model).conditions(0.5))
+    _, features = network._sums(x, embed(x, 2, torch.float32), lt.AnnealingPath(model).conditions(0.5))
     even, odd = features[2][0].double(), features[3][0].double()
     position = torch.cartesian_prod(torch.arange(4), torch.arange(6)).double()
     for mode, n in enumerate(_lowest_modes(shape, 5).tolist()):

@@ -369,11 +369,11 @@ def test_histograms_and_directions_that_are_refused() -> None:
         ({"overlaps": torch.zeros(3), "bins": 0}, "bins must be"),
     ):
         with pytest.raises(ValueError, match=message):
-            observables.overlap_histogram(**arguments)  # type: ignore[arg-type]
+            observables.overlap_histogram(**arguments)
     model = Ising((3, 3), 0.4)
-    for direction in (2, -1, None):
+    for direction in (2, -1):
         with pytest.raises(ValueError, match="direction must be an integer from 0 to 1"):
-            observables.correlation(some(model), model, direction=direction)  # type: ignore[arg-type]
+            observables.correlation(some(model), model, direction=direction)
 
 
 def test_along_keeps_name_and_function() -> None:

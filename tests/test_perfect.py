@@ -31,14 +31,10 @@ MODELS = {
 def test_samples_follow_the_law(model: PairModel) -> None:
     x = coupling_from_the_past(model, 10000, seed=1, device="cpu")
     assert false_alarm(x, model) > 1e-4
-    other = PairModel(
-        model.lattice.shape,
-        1.2 * model.beta,
-        model.bond_table,
-        model.site_table,
-        model.coupling,
-        model.lattice.periodic,
-    )
+    lattice = model.lattice
+    coupling = model.coupling.expand(lattice.ndim, *lattice.shape)
+    site_table = model.site_table.expand(2, *lattice.shape)
+    other = PairModel(lattice.shape, 1.2 * model.beta, model.bond_table, site_table, coupling, lattice.periodic)
     assert false_alarm(x, other) < 1e-8
 
 

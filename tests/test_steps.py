@@ -10,11 +10,12 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import local_network, random_network
-from leaps_triton import ctmc, mcmc
+from leaps_triton import clusters, ctmc, kinetic, mcmc, tempering
 
 MODELS: dict[str, Any] = {
     "ising 3x4": lt.Ising((3, 4), beta=0.4, field=torch.linspace(-0.5, 0.7, 12).view(3, 4), periodic=(True, False)),
     "potts 5 q=3": lt.Potts(5, q=3, beta=0.7, field=[0.3, 0.0, -0.2]),
+    "clock 3x3 q=5": lt.Clock((3, 3), q=5, beta=0.8, field=[0.3, 0.0, -0.2, 0.1, 0.0], periodic=(False, True)),
     "pm1 2x2x3": lt.EdwardsAnderson((2, 2, 3), beta=0.6, seed=2),
 }
 WALKERS = 40
@@ -25,6 +26,8 @@ class Kernel(NamedTuple):
 
     init: Callable[[lt.AnnealingPath, Tensor, Tensor], Any]
     step: Callable[[Any, lt.AnnealingPath, int], tuple[Any, Any]]
+    together: int = 1
+    """Consecutive walkers that it moves jointly"""
 
 
 def _init_jump(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
@@ -66,30 +69,38 @@ def _step_domains(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, A
     return _domains(path).step(state, path, local_network(path.model), seed)
 
 
+def _chain(kernel: mcmc.Kernel, together: int = 1) -> Kernel:
+    return Kernel(
+        lambda path, x, walkers: kernel.init(x, walkers),
+        lambda state, path, seed: kernel.step(state, path, 0.7, seed),
+        together,
+    )
+
+
 KERNELS = {
     "Jump": Kernel(_init_jump, _step_jump),
     "TauLeap": Kernel(_init_leap, _step_leap),
     "Jump with domains": Kernel(_init_domains, _step_domains),
-    "HeatBath": Kernel(
-        lambda path, x, walkers: lt.HeatBath().init(x, walkers),
-        lambda state, path, seed: lt.HeatBath().step(state, path, 0.7, seed),
-    ),
-    "Metropolis": Kernel(
-        lambda path, x, walkers: lt.Metropolis().init(x, walkers),
-        lambda state, path, seed: lt.Metropolis().step(state, path, 0.7, seed),
-    ),
+    "HeatBath": _chain(lt.HeatBath()),
+    "Metropolis": _chain(lt.Metropolis()),
+    "Overrelaxation": _chain(lt.Overrelaxation()),
+    "Compose": _chain(lt.Compose(lt.Metropolis(), lt.Wolff())),
+    "SwendsenWang": _chain(lt.SwendsenWang()),
+    "Wolff": _chain(lt.Wolff()),
+    # Alone it does not part walkers that start alike.
+    "Houdayer": _chain(lt.Compose(lt.HeatBath(), lt.Houdayer()), together=2),
+    "KineticMonteCarlo": _chain(lt.KineticMonteCarlo()),
+    "ParallelTempering": _chain(lt.ParallelTempering([0.2, 0.6, 1.0])),
+    "ParallelTempering of pairs": _chain(lt.ParallelTempering([0.4, 1.0], lt.Compose(lt.Houdayer(), lt.HeatBath())), 2),
 }
+NEEDS = {"Overrelaxation": ["clock 3x3 q=5"]}
+CASES = {f"{name} {model}": (KERNELS[name], model) for name in KERNELS for model in NEEDS.get(name, MODELS)}
 
 
-@pytest.fixture(params=list(MODELS.values()), ids=list(MODELS))
-def path(request: pytest.FixtureRequest) -> lt.AnnealingPath:
-    return lt.AnnealingPath(request.param)
-
-
-@pytest.fixture(params=list(KERNELS.values()), ids=list(KERNELS))
-def kernel(request: pytest.FixtureRequest) -> Kernel:
-    made: Kernel = request.param
-    return made
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kernel" in metafunc.fixturenames:
+        cases = [(kernel, lt.AnnealingPath(MODELS[model])) for kernel, model in CASES.values()]
+        metafunc.parametrize(("kernel", "path"), cases, ids=CASES)
 
 
 def begin(kernel: Kernel, path: lt.AnnealingPath) -> Any:
@@ -115,9 +126,14 @@ def taken(state: Any, rows: Tensor) -> Any:
 
 
 def test_every_step_kernel_is_tested() -> None:
-    found = [(name, getattr(module, name)) for module in (ctmc, mcmc) for name in module.__all__]
-    names = [name for name, item in found if hasattr(item, "step") and not inspect.isabstract(item)]
-    assert set(names) == {name.split()[0] for name in KERNELS}
+    modules: tuple[Any, ...] = (ctmc, mcmc, clusters, kinetic, tempering)
+    classes = {name: getattr(module, name) for module in modules for name in module.__all__}
+    names = {
+        name
+        for name, made in classes.items()
+        if hasattr(made, "step") and not inspect.isabstract(made) and made is not mcmc.Kernel
+    }
+    assert names == {name.split()[0] for name in KERNELS}
 
 
 def test_state_and_info_are_named_tuples(kernel: Kernel, path: lt.AnnealingPath) -> None:
@@ -178,8 +194,9 @@ def test_random_numbers_follow_the_index_of_the_walker(kernel: Kernel, path: lt.
     """In any order and company, and whatever the others do; to rounding in what is not a configuration."""
     before = begin(kernel, path)
     together, _ = kernel.step(before, path, 0)
-    order = torch.arange(WALKERS).view(4, -1).T.flatten()
-    for rows in (order, order[:7], order[-1:]):
+    groups = torch.arange(WALKERS).view(-1, kernel.together)
+    order = groups.view(4, -1, kernel.together).transpose(0, 1).flatten(0, 1)
+    for rows in (order.flatten(), order[:7].flatten(), order[-1]):
         apart, _ = kernel.step(taken(before, rows), path, 0)
         for name, value in apart._asdict().items():
             whole = getattr(together, name)

@@ -37,7 +37,7 @@ def test_settings_make_the_integrator_again() -> None:
         {},
         {"floor": 0.7, "reversible": "metropolis"},
         {"weights": "euler"},
-        {"weights": "euler", "floor": 0.2, "reversible": "square_root"},
+        {"weights": "euler", "floor": 0.2, "reversible": "barker"},
     ]
     for options in given:
         leap = lt.TauLeap(UNEVEN, **options)
@@ -46,7 +46,7 @@ def test_settings_make_the_integrator_again() -> None:
         assert other.times.tolist() == [0.0, 0.4, 1.0] and leap.times.tolist() == UNEVEN
         for name in ("weights", "floor", "reversible", "exact", "settings"):
             assert getattr(again, name) == getattr(leap, name) == getattr(other, name)
-    assert lt.TauLeap(3).settings == {"weights": "exact", "floor": 0.3, "reversible": "barker"}
+    assert lt.TauLeap(3).settings == {"weights": "exact", "floor": 0.3, "reversible": "square_root"}
     assert lt.TauLeap(3, weights="euler").reversible is None
     assert lt.TauLeap(3, weights="euler").floor == 0.0
 
@@ -99,6 +99,21 @@ def test_an_increment_can_be_differentiated_through_both_ends() -> None:
     found = float((weight.grad * direction).sum())
     assert found == pytest.approx((total(1e-6) - total(-1e-6)) / 2e-6, rel=1e-5)
     assert abs(found) > 0.01
+
+
+def test_neighbours_that_move_at_once_by_a_square_root_weigh_nothing() -> None:
+    """In a step so short that a path has no other weight; by bounded rates they have one, the bond between them."""
+    model = lt.PairModel((6,), 0.7, [[1.0, -0.4], [-0.4, 0.3]], [0.2, -0.5])
+    path = lt.AnnealingPath(model)
+    x = path.start.sample(torch.arange(30), seed=0)
+    y = x.clone()
+    y[:, 2:4] = 1 - y[:, 2:4]
+    spread = {
+        name: float(leap_increment(path, None, x, y, 1.0 - 1e-9, 1.0, reversible=name).abs().max())
+        for name in kernels.REVERSIBLE
+    }
+    assert spread["square_root"] < 1e-7
+    assert min(spread["barker"], spread["metropolis"]) > 0.3
 
 
 class Watched(lt.TauLeap):
