@@ -27,6 +27,7 @@ __all__ = [
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",
+    "site_classes",
     "site_words",
     "uniform32",
     "uniform64",
@@ -260,6 +261,16 @@ def jump_step(
         torch.where(finite, remaining - elapsed, remaining),
         move,
     )
+
+
+def site_classes(configurations: Tensor, neighbours: Tensor, strides: Tensor) -> Tensor:
+    """``Σ_l strides_l x_{neighbours[i, l]}`` of every site, int64 ``(walkers, sites)``; ``configurations`` alike."""
+    # Walkers last, so that a site's neighbours are whole rows.
+    rows = configurations.T.contiguous()
+    total = torch.zeros(rows.shape, dtype=torch.int16, device=rows.device)
+    for lane, stride in enumerate(strides.tolist()):
+        total.add_(rows.index_select(0, neighbours[:, lane]), alpha=stride)
+    return total.T.to(torch.int64, memory_format=torch.contiguous_format)
 
 
 def heat_bath_probabilities(fields: Tensor, beta: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from .checkpoint import load, save
 from .ctmc import Jump
 from .estimators import Estimate
 from .lattice import Lattice
+from .local_rates import LocalRates
 from .mcmc import HeatBath, Metropolis
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import HollowConv
@@ -41,6 +42,7 @@ __all__ = [
     "Ising",
     "Jump",
     "Lattice",
+    "LocalRates",
     "Metropolis",
     "PairModel",
     "Potts",
