@@ -13,6 +13,7 @@ from triton.compiler import ASTSource
 
 from .jump import VARIANTS as JUMP
 from .local_energy import VARIANTS as LOCAL_ENERGY
+from .local_jump import VARIANTS as LOCAL_JUMP
 from .rates import VARIANTS as RATES
 from .sweeps import VARIANTS as SWEEPS
 from .variants import Variant
@@ -42,6 +43,7 @@ def variants() -> dict[str, Variant]:
         "local_energy": LOCAL_ENERGY,
         "rates": RATES,
         "jump": JUMP,
+        "local_jump": LOCAL_JUMP,
         "sweeps": SWEEPS,
     }
     return {

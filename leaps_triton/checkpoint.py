@@ -20,6 +20,7 @@ from safetensors.torch import save as _save_tensors
 from torch import Tensor, nn
 
 from .ctmc import Jump
+from .local_rates import LocalRates
 from .mcmc import HeatBath, Metropolis
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import HollowConv
@@ -37,7 +38,7 @@ _NO_DIGEST = "0" * 64
 
 _MODELS: dict[str, type[PairModel]] = {m.__name__: m for m in (PairModel, Ising, EdwardsAnderson, Potts, Clock)}
 _KERNELS: dict[str, type[HeatBath] | type[Metropolis]] = {"HeatBath": HeatBath, "Metropolis": Metropolis}
-_NETWORKS: dict[str, type[HollowConv]] = {"HollowConv": HollowConv}
+_NETWORKS: dict[str, type[HollowConv] | type[LocalRates]] = {"HollowConv": HollowConv, "LocalRates": LocalRates}
 _TABLES = ("bond_table", "site_table", "coupling", "spins")
 
 
@@ -92,6 +93,7 @@ def describe(sampler: Sampler) -> Contents:
             "reversible": integrator.reversible,
             "scale": integrator.scale,
             "max_events": integrator.max_events,
+            "tables": integrator.tables,
         },
         "mcmc": None if mcmc is None else {"class": type(mcmc).__name__, "sweeps": mcmc.sweeps},
         "resampling": {"below": sampler.resample_below, "scheme": sampler.resampling},
@@ -125,7 +127,7 @@ def rebuild(contents: Contents, name: str, device: torch.device | str | None = N
 
 def _parts(
     manifest: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[AnnealingPath, HollowConv | None, Jump, HeatBath | Metropolis | None]:
+) -> tuple[AnnealingPath, HollowConv | LocalRates | None, Jump, HeatBath | Metropolis | None]:
     data, q = manifest["model"], manifest["model"]["q"]
     coupling, site_table = tensors["model.coupling"], tensors["model.site_table"]
     # A class and its tables say all: what they were once computed from is not needed again.
@@ -140,12 +142,14 @@ def _parts(
         data["periodic"],
         tensors["model.spins"],
     )
-    network = None
+    network: HollowConv | LocalRates | None = None
     if manifest["network"] is not None:
         network = _NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
         state = {name.removeprefix("network."): v for name, v in tensors.items() if name.startswith("network.")}
         network.to(next(iter(state.values())).dtype).load_state_dict(state)
     settings = {name: manifest["integrator"][name] for name in ("reversible", "scale", "max_events")}
+    # Files of before there were tables do not name them.
+    settings["tables"] = manifest["integrator"].get("tables")
     integrator = Jump(tensors["integrator.times"].tolist(), **settings)
     kernel = manifest["mcmc"]
     mcmc = None if kernel is None else _KERNELS[kernel["class"]](kernel["sweeps"])

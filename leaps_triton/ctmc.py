@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from . import kernels
+from . import kernels, tables
 from .path import AnnealingPath
 from .rates import Rates, Transport, evaluate
 
@@ -56,6 +56,9 @@ class Jump:
     Backward, ``init``, ``enter`` and ``step`` run the same intervals from the last to the first by the reversed
     process, from walkers of ``ρ_1`` to ``t = 0``; ``A`` grows by the same amounts, and ``E[e^{-A}] = Z_0 / Z_1``.
 
+    A transport of few arguments, as :class:`~leaps_triton.LocalRates`, need not be evaluated at every event: on tables
+    of its rates an event costs nearly the same on every lattice. The law is the same, random numbers are used otherwise.
+
     Arguments
         intervals: their number, on a uniform grid, or the increasing times ``0, …, 1``.
         reversible: None, or ``g``: ``"barker"`` ``u / (1 + u)``, ``"square_root"`` ``√u``, ``"metropolis"``
@@ -63,6 +66,7 @@ class Jump:
         scale: of the reversible rates, moves a unit of time, finite and > 0.
         max_events: a walker that needs more evaluations raises an error; None for ``1000 + 100 N`` on ``N`` sites, plus
             the intervals and, with reversible rates, ``2 · scale`` times the number of moves.
+        tables: None for tables where transport and model allow, False for none, True for an error where they do not.
 
     Raises
         ValueError: no interval, times that do not increase from 0 to 1, unknown reversible rates, a scale out of range.
@@ -83,6 +87,7 @@ class Jump:
         reversible: str | None = None,
         scale: float = 1.0,
         max_events: int | None = None,
+        tables: bool | None = None,
     ) -> None:
         if isinstance(intervals, int):
             if intervals < 1:
@@ -99,7 +104,7 @@ class Jump:
             raise ValueError(f"scale must be finite and > 0, got {scale}; for no reversible rates, reversible=None")
         if max_events is not None and max_events < 1:
             raise ValueError(f"max_events must be at least 1, got {max_events}")
-        self.reversible, self.scale, self.max_events = reversible, scale, max_events
+        self.reversible, self.scale, self.max_events, self.tables = reversible, scale, max_events, tables
 
     def with_times(self, times: Sequence[float] | Tensor) -> "Jump":
         """The same integrator on other times."""
@@ -180,22 +185,71 @@ class Jump:
             events=state.events + (state.remaining != 0),
         ), JumpInfo(after.move, rates)
 
+    def tabulated(self, path: AnnealingPath, transport: Transport | None) -> bool:
+        """Whether :meth:`run_interval` can and should run the intervals.
+
+        Raises
+            ValueError: ``tables=True``, and why there can be none.
+        """
+        if self.tables is False:
+            return False
+        reason = tables.obstacle(path, transport)
+        if self.tables and reason:
+            raise ValueError(f"Jump(tables=True) cannot run on tables: {reason}")
+        return not reason
+
+    def run_interval(
+        self, state: JumpState, path: AnnealingPath, transport: Transport, seed: int, backward: bool = False
+    ) -> JumpState:
+        """All walkers, which stand in one interval, to its end, on tables of the rates; for :meth:`tabulated` only.
+
+        Raises
+            RuntimeError: as :meth:`check`.
+        """
+        tau = float(self.frozen[int(state.interval[0])])
+        while bool((state.remaining != 0).any()):
+            after = tables.steps(
+                path,
+                cast(tables.Tabulated, transport),
+                tau,
+                state.configurations,
+                state.log_weights,
+                state.remaining,
+                state.walkers,
+                state.events,
+                seed,
+                self.reversible,
+                self.scale,
+                backward,
+            )
+            state = state._replace(
+                configurations=after.configurations,
+                log_weights=after.log_weights,
+                remaining=after.remaining,
+                events=after.events,
+            )
+            self._check(state, after.exit_rate, after.corrector, state.configurations[0].numel())
+        return state
+
     def check(self, state: JumpState, info: JumpInfo) -> None:
         """Raise a RuntimeError naming walker, t and rate if a rate was not finite or a walker has too many events."""
+        self._check(state, info.rates.exit_rate, info.rates.corrector, info.rates.rates[0].numel())
+
+    def _check(self, state: JumpState, exit_rate: Tensor, corrector: Tensor, moves: int) -> None:
         bad = ~state.log_weights.isfinite()
         limit = self.max_events or 1000 + 100 * state.configurations[0].numel() + self.intervals
         if self.max_events is None and self.reversible is not None:
-            limit += int(2.0 * self.scale * info.rates.rates[0].numel())
+            limit += int(2.0 * self.scale * moves)
         many = state.events > limit
         if not bool((bad | many).any()):
             return
         row = int((bad if bool(bad.any()) else many).nonzero()[0])
         walker, interval = int(state.walkers[row]), int(state.interval[row])
-        rate, corrector = float(info.rates.exit_rate[row]), float(info.rates.corrector[row])
+        rate = float(exit_rate[row])
         where = f"walker {walker} at t = {float(self.frozen[min(interval, self.intervals - 1)]):.6g}"
         if bool(bad.any()):
             raise RuntimeError(
-                f"{where}: exit rate {rate:g} and corrector {corrector:g} must be finite; the network's output there "
+                f"{where}: exit rate {rate:g} and corrector {float(corrector[row]):g} must be finite; the network's output there "
                 f"is too large or not a number (train longer, or with a smaller learning_rate)"
             )
         raise RuntimeError(

@@ -170,21 +170,33 @@ class LocalRates(nn.Module):
             return self._from_classes(configurations, conditions)
         return self._from_sites(configurations, conditions)
 
-    def table(self, conditions: _Conditions, sites: int) -> Tensor:
-        """``G`` of all classes at one time, at every magnetisation of a lattice of so many sites.
+    def table(self, conditions: _Conditions, sites: int, first: int, last: int) -> Tensor:
+        """``G`` of all classes at one time, at the given magnetisations of a lattice of so many sites.
 
         Arguments
             conditions: with one time, for which :meth:`by_class` holds.
+            first, last: least and greatest number ``K`` of sites in state 1, within 0 and ``sites``.
 
         Returns
-            ``(sites + 1, 2 · surroundings)``: row ``K`` where ``K`` sites are in state 1, first the classes of a site
-            in state 0. Entries that no configuration has are those of the nearest row.
+            ``(last - first + 1, 2 · surroundings)``: a row for every ``K``, first the classes of a site in state 0.
+            What it holds where no configuration has such a class means nothing.
         """
         hidden, local = self._surroundings(conditions, self._time(conditions))
-        others = torch.arange(sites, device=hidden.device).unsqueeze(1)
-        readout = self._readout((2 * others - (sites - 1)) / sites, self._time(conditions).expand(sites, -1))
+        # A site in state 0 has K others in state 1, a site in state 1 one less.
+        others = torch.arange(first - 1, last + 1, device=hidden.device).unsqueeze(1)
+        readout = self._readout((2 * others - (sites - 1)) / sites, self._time(conditions).expand(len(others), -1))
         values = (readout[:, 1] - readout[:, 0]) @ hidden[0].T + self.skip * local
-        return torch.cat([torch.cat([values, values[-1:]]), -torch.cat([values[:1], values])], dim=1)
+        return torch.cat([values[1:], -values[:-1]], dim=1)
+
+    def neighbours(self, shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Of every site itself and its shells, int64 ``(sites, 1 + Σ z_s)``; what each adds to its class in state 1."""
+        key = (tuple(shape), device)
+        if key not in self._tables:
+            strides = [self.shells.surroundings]
+            for size, stride in zip(self.shells.sizes, self.shells.strides(), strict=True):
+                strides += [stride] * size
+            self._tables[key] = self.shells.neighbours(shape).to(device), torch.tensor(strides, device=device)
+        return self._tables[key]
 
     def _time(self, conditions: _Conditions) -> Tensor:
         return torch.stack([conditions.t, conditions.beta], dim=1).to(self.skip.dtype)
@@ -225,20 +237,10 @@ class LocalRates(nn.Module):
         readout = self._readout(magnetisation, time.expand(walkers, -1).repeat_interleave(2, dim=0))
         difference = (readout[:, 1] - readout[:, 0]).view(walkers, 2, -1)
         values = difference @ (hidden if row is None else hidden[row]).transpose(1, 2) + self.skip * local
-        classes = reference.site_classes(x, *self._neighbours(shape, x.device))
+        classes = reference.site_classes(x, *self.neighbours(shape, x.device))
         place = (ones - x) % 2 * surroundings + classes % surroundings
         output = values.flatten(1).gather(1, place) * (1 - 2 * x)
         return output.view(walkers, 1, *shape)
-
-    def _neighbours(self, shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Of every site itself and its shells ``(sites, 1 + Σ z_s)``; what each adds to the class, if in state 1."""
-        key = (tuple(shape), device)
-        if key not in self._tables:
-            strides = [self.shells.surroundings]
-            for size, stride in zip(self.shells.sizes, self.shells.strides(), strict=True):
-                strides += [stride] * size
-            self._tables[key] = self.shells.neighbours(shape).to(device), torch.tensor(strides, device=device)
-        return self._tables[key]
 
     def _shell(self, embedded: Tensor, offsets: Sequence[Sequence[int]]) -> Tensor:
         """Mean over a shell of ``embedded`` ``(walkers, embedded, *shape)``, with 0 beyond an edge and at the centre."""

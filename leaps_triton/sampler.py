@@ -134,7 +134,7 @@ class Sampler:
 
     Raises
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a block below 1, a
-            threshold outside [0, 1], an unknown resampling scheme.
+            threshold outside [0, 1], an unknown resampling scheme, ``Jump(tables=True)`` where there can be no tables.
 
     References
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411 (2006).
@@ -170,6 +170,7 @@ class Sampler:
             raise ValueError(f"resampling must be one of {', '.join(RESAMPLING)}, got {resampling!r}")
         if block is not None and (not isinstance(block, int) or block < 1):
             raise ValueError(f"block must be an integer of at least 1, got {block!r}")
+        self.integrator.tabulated(path, transport)
         self.path, self.transport, self.mcmc = path, transport, mcmc
         self.resample_below, self.resampling = resample_below, resampling
         self.block = block or min(1024, max(64, 2**18 // path.model.lattice.sites))
@@ -251,7 +252,7 @@ class Sampler:
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
         trace = torch.zeros(len(walkers), intervals + 1, dtype=torch.float64, device=self.device)
         run = BlockRun(state, 0, trace, torch.zeros(intervals + 1, dtype=torch.bool))
-        together = self.mcmc is not None or self.resample_below > 0.0
+        together = self.mcmc is not None or self.resample_below > 0.0 or self._tabulated
         run = (self._run_together if together else self._run_apart)(run, seed, observe, advance)
         self.check_weights(run.state, 1.0)
         return run
@@ -272,7 +273,7 @@ class Sampler:
         return run._replace(state=state)
 
     def _run_together(self, run: BlockRun, seed: int, observe: Observe, advance: Advance) -> BlockRun:
-        """With kernels or resampling at the boundaries: walkers wait for one another there."""
+        """With kernels or resampling at the boundaries, or on tables: walkers wait for one another there."""
         state = run.state
         chain = None if self.mcmc is None else self.mcmc.init(state.configurations, state.walkers)
         for interval, tau in enumerate(self.integrator.frozen.tolist()):
@@ -333,6 +334,8 @@ class Sampler:
         """Every walker to the end of the interval it is in."""
         if not self._flows:
             return state._replace(remaining=torch.zeros_like(state.remaining))
+        if self.transport is not None and self._tabulated:
+            return self.integrator.run_interval(state, self.path, self.transport, seed, backward)
         while bool((state.remaining != 0).any()):
             for count in range(self._patience):
                 state = self._step(state, seed, count == 0, backward)
@@ -342,6 +345,11 @@ class Sampler:
     def _flows(self) -> bool:
         """Whether walkers move within the intervals."""
         return self.transport is not None or self.integrator.reversible is not None
+
+    @property
+    def _tabulated(self) -> bool:
+        """Whether the intervals are run on tables of the rates."""
+        return self.integrator.tabulated(self.path, self.transport)
 
     @property
     def _patience(self) -> int:
