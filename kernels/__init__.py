@@ -21,6 +21,7 @@ from .philox import Stream
 from .reference import JumpStep, LocalEnergy, LocalJumpSteps, ProposalRates, philox, uniform32, uniform64
 
 __all__ = [
+    "MOST_CLASSES",
     "REVERSIBLE",
     "JumpStep",
     "LocalEnergy",
@@ -40,6 +41,9 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
+
+MOST_CLASSES = 512
+"""Of :func:`local_jump_steps`."""
 
 REVERSIBLE = ("barker", "square_root", "metropolis")
 """Names of the reversible rates of :func:`proposal_rates`."""
@@ -274,7 +278,7 @@ def local_jump_steps(
         steps: most events a walker, at least 1.
 
     Raises
-        ValueError: shapes, dtypes or devices that do not fit, or more than 2048 classes.
+        ValueError: shapes, dtypes or devices that do not fit, or too many classes.
 
     References
         Bortz, Kalos, Lebowitz, *A new algorithm for Monte Carlo simulation of Ising spin systems*, J. Comput. Phys. 17,
@@ -284,9 +288,9 @@ def local_jump_steps(
     count, device, sites = len(configurations), configurations.device, configurations.shape[1:].numel()
     _check_walkers(count, device, torch.float64, log_weights=log_weights, remaining=remaining)
     _check_walkers(count, device, torch.int64, walkers=walkers, events=events)
-    if rates.ndim != 2 or rates.shape != corrector.shape or not 1 <= rates.shape[1] <= ops.MOST_CLASSES:
+    if rates.ndim != 2 or rates.shape != corrector.shape or not 1 <= rates.shape[1] <= MOST_CLASSES:
         raise ValueError(
-            f"rates and corrector must both be (rows, classes) with at most {ops.MOST_CLASSES} classes, got "
+            f"rates and corrector must both be (rows, classes) with at most {MOST_CLASSES} classes, got "
             f"{tuple(rates.shape)} and {tuple(corrector.shape)}"
         )
     if neighbours.shape != (sites, strides.numel()) or strides.ndim != 1:

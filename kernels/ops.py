@@ -12,7 +12,6 @@ from . import reference
 
 __all__ = [
     "MISSING",
-    "MOST_CLASSES",
     "energy",
     "heat_bath_sweeps",
     "jump_step",
@@ -21,9 +20,6 @@ __all__ = [
     "proposal_rates",
     "proposal_rates_gradient",
 ]
-
-MOST_CLASSES = 2048
-"""Of :func:`local_jump_steps`."""
 
 
 @custom_op("leaps_triton::energy", mutates_args=())

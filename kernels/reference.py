@@ -434,7 +434,7 @@ def local_jump_steps(
     members = _Members(x, neighbours, strides, rates.shape[1])
     log_weights, remaining, events = log_weights.clone(), remaining.clone(), events.clone()
     exit_rate, correction = torch.zeros_like(log_weights), torch.zeros_like(log_weights)
-    rows = (remaining != 0).nonzero().squeeze(1)
+    rows = ((remaining != 0) & ~log_weights.isnan()).nonzero().squeeze(1)
     taken, batch = 0, 4
     while taken < steps and len(rows):
         batch = min(batch, steps - taken)
