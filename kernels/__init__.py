@@ -22,6 +22,7 @@ from .reference import JumpStep, LocalEnergy, LocalJumpSteps, ProposalRates, phi
 
 __all__ = [
     "MOST_CLASSES",
+    "MOST_LANES",
     "REVERSIBLE",
     "JumpStep",
     "LocalEnergy",
@@ -42,8 +43,8 @@ __all__ = [
     "uniform64",
 ]
 
-MOST_CLASSES = 512
-"""Of :func:`local_jump_steps`."""
+MOST_CLASSES, MOST_LANES = 256, 32
+"""Limits of :func:`local_jump_steps`."""
 
 REVERSIBLE = ("barker", "square_root", "metropolis")
 """Names of the reversible rates of :func:`proposal_rates`."""
@@ -278,7 +279,7 @@ def local_jump_steps(
         steps: most events a walker, at least 1.
 
     Raises
-        ValueError: shapes, dtypes or devices that do not fit, or too many classes.
+        ValueError: shapes, dtypes or devices that do not fit, too many classes or neighbours.
 
     References
         Bortz, Kalos, Lebowitz, *A new algorithm for Monte Carlo simulation of Ising spin systems*, J. Comput. Phys. 17,
@@ -293,10 +294,10 @@ def local_jump_steps(
             f"rates and corrector must both be (rows, classes) with at most {MOST_CLASSES} classes, got "
             f"{tuple(rates.shape)} and {tuple(corrector.shape)}"
         )
-    if neighbours.shape != (sites, strides.numel()) or strides.ndim != 1:
+    if neighbours.shape != (sites, strides.numel()) or strides.ndim != 1 or not 1 <= len(strides) <= MOST_LANES:
         raise ValueError(
-            f"neighbours must be ({sites}, lanes) and strides (lanes,), got {tuple(neighbours.shape)} and "
-            f"{tuple(strides.shape)}"
+            f"neighbours must be ({sites}, lanes) and strides (lanes,) with at most {MOST_LANES} lanes, got "
+            f"{tuple(neighbours.shape)} and {tuple(strides.shape)}"
         )
     expected = {"rates": torch.float64, "corrector": torch.float64, "neighbours": torch.int64, "strides": torch.int64}
     for (name, dtype), tensor in zip(expected.items(), (rates, corrector, neighbours, strides), strict=True):

@@ -7,13 +7,13 @@ from torch import Tensor
 from .device import kernel, philox, uniform64
 from .philox import Stream
 from .reference import site_classes
-from .variants import Variant, block_size, launch
+from .variants import Variant, launch
 
 __all__ = ["VARIANTS", "local_jump_steps"]
 
-CLASSES = (256, 512)
-"""Classes that a program treats at once: all of them."""
-LANES = 64
+CLASSES = 256
+"""Most classes; a program treats all at once."""
+LANES = 32
 """Most neighbours of a site, itself included."""
 BLOCK = 512
 """Sites that are searched at once."""
@@ -130,15 +130,14 @@ def local_jump_steps_kernel(
     tl.store(p_integers + 2 * count, (row + first_row).to(tl.int64))
 
 
-def _variant(classes: int) -> Variant:
+def _variant() -> Variant:
     double, integer = torch.float64, torch.int64
     pointers = (torch.int8, double, integer, double, double, integer, integer, torch.int16, torch.int32)
-    constants = {"STREAM": int(Stream.JUMP), "CLASSES": classes, "LANES": LANES, "BLOCK": BLOCK}
-    constants["EVENTS"] = EVENTS
-    return Variant(local_jump_steps_kernel, pointers, constants, warps=classes // 64)
+    sizes = {"CLASSES": CLASSES, "LANES": LANES, "BLOCK": BLOCK, "EVENTS": EVENTS}
+    return Variant(local_jump_steps_kernel, pointers, {"STREAM": int(Stream.JUMP), **sizes}, warps=4)
 
 
-VARIANTS = {classes: _variant(classes) for classes in CLASSES}
+VARIANTS = {(): _variant()}
 
 
 def local_jump_steps(
@@ -168,7 +167,7 @@ def local_jump_steps(
     of_site = of_site.to(torch.int16)
     for first in range(0, steps, EVENTS):
         launch(
-            VARIANTS[block_size(classes, CLASSES)], count, x, floats, integers, *given, of_site, counts,
+            VARIANTS[()], count, x, floats, integers, *given, of_site, counts,
             sites, classes, strides.numel(), first_row, min(EVENTS, steps - first), seed,
         )  # fmt: skip
     weights, left, exit_rate, kappa = (part.clone() for part in floats)

@@ -96,7 +96,8 @@ class LocalRates(nn.Module):
 
     Arguments
         model: gives ``q``, the number of dimensions and the boundaries; couplings, field and β come with each call.
-        shells: how many shells of neighbours, 1 the nearest alone; None for 3 in one and two dimensions, else 2.
+        shells: how many shells of neighbours, 1 the nearest alone; None for 3, 3, 2, 1 in one to four
+            dimensions, with at most 250 classes.
         width: hidden width of both networks.
         seed: of the initial parameters.
 
@@ -126,7 +127,7 @@ class LocalRates(nn.Module):
     def __init__(self, model: _Model, shells: int | None = None, width: int = 64, seed: int = 0) -> None:
         super().__init__()
         self.q, self.ndim, self.periodic = model.q, model.lattice.ndim, model.lattice.periodic
-        shells = (3 if self.ndim <= 2 else 2) if shells is None else shells
+        shells = min(3, 5 - self.ndim) if shells is None else shells
         if min(shells, width) < 1:
             raise ValueError(f"shells and width must be at least 1, got {shells} and {width}")
         self.settings = {"shells": shells, "width": width, "seed": seed}

@@ -63,9 +63,9 @@ def obstacle(path: AnnealingPath, transport: Transport | None) -> str:
             f"coupling and field must be uniform, and the lattice periodic and longer than twice the radius of the "
             f"shells, got coupling {tuple(model.coupling.shape)}, field {tuple(model.site_table.shape)}, {model!r}"
         )
-    classes = 2 * tabulated.shells.surroundings
-    if classes > kernels.MOST_CLASSES:
-        return f"there may be {kernels.MOST_CLASSES} classes, got {classes}; take fewer shells"
+    classes, lanes = 2 * tabulated.shells.surroundings, 1 + sum(tabulated.shells.sizes)
+    if classes > kernels.MOST_CLASSES or lanes > kernels.MOST_LANES:
+        return f"its {classes} classes may be {kernels.MOST_CLASSES} at most; take fewer shells"
     if not torch.equal(model.bond_table, model.bond_table.T):
         return f"bond_table must be symmetric, got {model.bond_table.tolist()}"
     return ""
