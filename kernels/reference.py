@@ -383,7 +383,7 @@ class _Members:
 
     @staticmethod
     def _add(where: Tensor, cells: Tensor, change: int) -> None:
-        where.index_add_(0, cells.flatten(), where.new_full((1,), change).expand(cells.numel()))
+        where.scatter_add_(0, cells.flatten(), torch.full((cells.numel(),), change, dtype=where.dtype, device=where.device))
 
     def find(self, rows: Tensor, chosen: Tensor, rank: Tensor) -> Tensor:
         """The site of each of these walkers that is number ``rank``, from 0, in class ``chosen``."""
@@ -400,14 +400,15 @@ class _Members:
         """Flip one site of each of these walkers."""
         x, classes = self.x.view(-1), self.classes.view(-1)
         own = rows * self.x.shape[1] + site
-        sign = 1 - 2 * x[own]
-        x[own] += sign
-        self.ones[rows] += sign
-        affected = self.neighbours[site]
-        places = rows.unsqueeze(1) * self.classes.shape[1] + affected
-        before = classes[places].long()
+        sign = 1 - 2 * x.index_select(0, own)
+        x.scatter_add_(0, own, sign)
+        sign = sign.long()
+        self.ones.scatter_add_(0, rows, sign)
+        affected = self.neighbours.index_select(0, site)
+        places = (rows.unsqueeze(1) * self.classes.shape[1] + affected).flatten()
+        before = classes.index_select(0, places).long().view(affected.shape)
         after = before + sign.unsqueeze(1) * self.strides
-        classes[places] = after.to(classes.dtype)
+        classes.scatter_(0, places, after.to(classes.dtype).flatten())
         segment = affected // self.length
         for kind, change in ((before, -1), (after, 1)):
             cells = rows.unsqueeze(1) * self.num_classes + kind
@@ -442,10 +443,13 @@ def local_jump_steps(
         words = philox(seed, Stream.JUMP, 0, event, 0, walkers[rows].unsqueeze(1), rows.device)
         clock, choice = -torch.log(uniform64(words[0], words[1])), uniform64(words[2], words[3])
         for step in range(batch):
-            counts, row = members.counts.index_select(0, rows), members.ones[rows] - first_row
+            row = members.ones.index_select(0, rows) - first_row
+            counts = members.counts
+            if len(rows) < len(counts):
+                counts = counts.index_select(0, rows)
             kappa = torch.linalg.vecdot(counts, corrector.index_select(0, row))
-            rate = rates.index_select(0, row)
-            cumulative = counts.mul_(rate).cumsum(1)
+            weights = rates.index_select(0, row).mul_(counts)
+            cumulative = weights.cumsum(1)
             total = cumulative[:, -1]
             exit_rate[rows], correction[rows] = total, kappa
             finite = total.isfinite() & kappa.isfinite()
@@ -458,16 +462,15 @@ def local_jump_steps(
             remaining[rows] = torch.where(finite, left - elapsed, left)
             events[rows] += 1
 
+            threshold = (choice[:, step] * total).unsqueeze(1)
+            chosen = torch.searchsorted(cumulative, threshold, right=True).clamp(max=rates.shape[1] - 1)
+            passed = threshold - cumulative.gather(1, chosen) + weights.gather(1, chosen)
             go = jumps.nonzero().squeeze(1)
-            rows, clock, choice = rows[go], clock[go], choice[go]
-            threshold = (choice[:, step] * total[go]).unsqueeze(1)
-            cumulative, weights, rate = cumulative[go], counts[go], rate[go]
-            chosen = torch.searchsorted(cumulative, threshold, right=True)
-            before = cumulative.gather(1, chosen) - weights.gather(1, chosen)
+            rows, clock, choice, row = rows[go], clock[go], choice[go], row[go]
+            chosen, passed = chosen.squeeze(1)[go], passed.squeeze(1)[go]
             # Rounding may put the quotient a hair outside of the class.
-            rank = ((threshold - before) / rate.gather(1, chosen)).long().squeeze(1)
-            chosen = chosen.squeeze(1)
-            rank = rank.clamp(min=0).minimum(members.counts[rows, chosen].long() - 1)
+            rank = (passed / rates[row, chosen]).long().clamp(min=0)
+            rank = rank.minimum(members.counts[rows, chosen].long() - 1)
             members.flip(rows, members.find(rows, chosen, rank))
         taken, batch = taken + batch, 16
     return LocalJumpSteps(x.view_as(configurations), log_weights, remaining, events, exit_rate, correction)
