@@ -31,6 +31,17 @@ def random_network(model: Any, seed: int = 1, scale: float = 3.0) -> lt.HollowCo
     return network
 
 
+def random_local_rates(model: Any, seed: int = 1, scale: float = 1.0) -> lt.LocalRates:
+    """An untrained LocalRates in float64 whose parameters are all far from zero, with rates of order one."""
+    network = lt.LocalRates(model, width=16, seed=seed).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+        network.readout[-1].weight.mul_(3.0 * scale)
+    return network
+
+
 def states(model: Any) -> Tensor:
     """All configurations of a model, ``(q**N, *shape)``."""
     return exact.enumerate_configurations(model.lattice.shape, model.q)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
+    "lattice", "models", "path", "networks", "local_rates", "rates", "tables", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
     "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance",
     "kernels",
 )  # fmt: skip
@@ -31,18 +31,21 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.local_energy": ("kernels.device", "kernels.variants"),
     "kernels.rates": ("kernels.device", "kernels.variants"),
     "kernels.jump": ("kernels.device", "kernels.philox", "kernels.variants"),
+    "kernels.local_jump": ("kernels.device", "kernels.philox", "kernels.reference", "kernels.variants"),
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.ops": (
         "kernels.reference",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
+        "kernels.local_jump",
         "kernels.sweeps",
     ),
     "kernels.resources": (
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
+        "kernels.local_jump",
         "kernels.sweeps",
         "kernels.variants",
     ),
@@ -51,9 +54,11 @@ EDGES: dict[str, tuple[str, ...]] = {
     "models": ("lattice",),
     "path": ("models",),
     "rates": ("path",),
-    "ctmc": ("rates",),
+    "tables": ("rates",),
+    "ctmc": ("tables",),
     "mcmc": ("path",),
     "networks": ("lattice",),
+    "local_rates": ("lattice",),
     "weights": ("kernels",),
     "estimators": ("weights",),
     "observables": ("models",),
@@ -61,7 +66,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "objectives": ("rates",),
     "sampler": ("ctmc", "mcmc", "weights", "estimators"),
     "provenance": (),
-    "checkpoint": ("sampler", "networks", "provenance"),
+    "checkpoint": ("sampler", "networks", "local_rates", "provenance"),
     "training": ("checkpoint", "objectives"),
     "io": ("checkpoint", "observables"),
     "reverse": ("sampler",),
