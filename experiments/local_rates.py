@@ -4,9 +4,9 @@
     python experiments/local_rates.py --smoke    # 8 x 8
 
 One network is trained on the smallest lattice, and its training goes on for a little on each larger one; what the
-network of the smallest lattice does there by itself is shown too. Every sampler has one heat-bath sweep at each interval
-boundary. AIS runs with as many sweeps as the network has intervals, and with as many as take the same time. Seconds are
-of processor time, so that other work on the machine does not count; log Z is exact by Kaufman's formula.
+network of the smallest lattice does there by itself is shown too. Every sampler has one heat-bath sweep at each
+interval boundary. AIS runs with as many sweeps as the network has intervals, and with as many as take the same time.
+Seconds are of processor time, so that other work on the machine does not count; log Z is exact by Kaufman's formula.
 """
 
 import copy

@@ -383,7 +383,9 @@ class _Members:
 
     @staticmethod
     def _add(where: Tensor, cells: Tensor, change: int) -> None:
-        where.scatter_add_(0, cells.flatten(), torch.full((cells.numel(),), change, dtype=where.dtype, device=where.device))
+        where.scatter_add_(
+            0, cells.flatten(), torch.full((cells.numel(),), change, dtype=where.dtype, device=where.device)
+        )
 
     def find(self, rows: Tensor, chosen: Tensor, rank: Tensor) -> Tensor:
         """The site of each of these walkers that is number ``rank``, from 0, in class ``chosen``."""

@@ -57,7 +57,8 @@ class Jump:
     process, from walkers of ``ρ_1`` to ``t = 0``; ``A`` grows by the same amounts, and ``E[e^{-A}] = Z_0 / Z_1``.
 
     A transport of few arguments, as :class:`~leaps_triton.LocalRates`, need not be evaluated at every event: on tables
-    of its rates an event costs nearly the same on every lattice. The law is the same, random numbers are used otherwise.
+    of its rates an event costs nearly the same on every lattice. The law is the same; random numbers are used in
+    another way.
 
     Arguments
         intervals: their number, on a uniform grid, or the increasing times ``0, …, 1``.
@@ -245,11 +246,11 @@ class Jump:
             return
         row = int((bad if bool(bad.any()) else many).nonzero()[0])
         walker, interval = int(state.walkers[row]), int(state.interval[row])
-        rate = float(exit_rate[row])
+        rate, kappa = float(exit_rate[row]), float(corrector[row])
         where = f"walker {walker} at t = {float(self.frozen[min(interval, self.intervals - 1)]):.6g}"
         if bool(bad.any()):
             raise RuntimeError(
-                f"{where}: exit rate {rate:g} and corrector {float(corrector[row]):g} must be finite; the network's output there "
+                f"{where}: exit rate {rate:g} and corrector {kappa:g} must be finite; the network's output there "
                 f"is too large or not a number (train longer, or with a smaller learning_rate)"
             )
         raise RuntimeError(

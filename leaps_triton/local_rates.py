@@ -70,7 +70,9 @@ class Shells(NamedTuple):
 
     def distinct(self, shape: Sequence[int]) -> bool:
         """Whether on a torus of this shape all these sites differ from one another and from their centre."""
-        places = {tuple(n % length for n, length in zip(o, shape, strict=True)) for shell in self.offsets for o in shell}
+        places = {
+            tuple(n % length for n, length in zip(o, shape, strict=True)) for shell in self.offsets for o in shell
+        }
         return len(places) == sum(self.sizes) and (0,) * len(shape) not in places
 
     def neighbours(self, shape: Sequence[int]) -> Tensor:
@@ -84,15 +86,15 @@ class Shells(NamedTuple):
 class LocalRates(nn.Module):
     """Learned rates that read a site's shells of neighbours, the local field, and the magnetisation of all other sites.
 
-    ``f_a(i) = v_a(m_i, t) · h(local_i, shells_i, h_i, t) + skip · local_a(i)`` and ``G_k(i) = f_{x_i+k}(i) - f_{x_i}(i)``
-    with pointwise networks ``v`` and ``h``: ``h`` reads the local field ``Σ_j J_ij [x_j = a]``, the mean states of the
+    ``G_k(i) = f_{x_i+k}(i) - f_{x_i}(i)``, ``f_a(i) = v_a(m_i, t) · h(local_i, shells_i, h_i, t) + skip · local_a(i)``,
+    with pointwise networks ``v`` and ``h``. ``h`` reads the local field ``Σ_j J_ij [x_j = a]``, the mean states of the
     first shells of neighbours by distance, and the field; ``v`` the leave-one-out magnetisation
-    ``m_i = Σ_{j≠i} [x_j = a] / N``; both read ``t`` and ``β_t``. None reads ``x_i``, so local equivariance holds bit for
-    bit. A site of a shell that a small periodic lattice wraps onto the centre is left out, and one beyond an open edge.
+    ``m_i = Σ_{j≠i} [x_j = a] / N``; both read ``t`` and ``β_t``. None reads ``x_i``, so local equivariance holds bit
+    for bit. Sites that a small periodic lattice wraps onto the centre, or beyond an open edge, are left out of shells.
 
-    Every model of the library is supported. Where ``q = 2``, coupling and field are uniform, and the lattice is periodic
-    and so large that the sites of the shells are all distinct, ``f`` takes few values: each is computed once, and
-    :class:`~leaps_triton.Jump` runs on their table.
+    Every model of the library is supported. Where ``q = 2``, coupling and field are uniform, and the lattice is
+    periodic and so large that the sites of the shells are all distinct, ``f`` takes few values: each is computed once,
+    and :class:`~leaps_triton.Jump` runs on their table.
 
     Arguments
         model: gives ``q``, the number of dimensions and the boundaries; couplings, field and β come with each call.
@@ -137,10 +139,8 @@ class LocalRates(nn.Module):
         self.local = nn.Sequential(
             nn.Linear(self.embedded * (2 + shells) + 2, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
-        self.readout = nn.Sequential(
-            nn.Linear(self.embedded + 2, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
-            nn.Linear(width, self.q * width),
-        )  # fmt: skip
+        self.readout = nn.Sequential(nn.Linear(self.embedded + 2, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.head = nn.Linear(width, self.q * width)
         self.skip = nn.Parameter(torch.tensor(0.2))
         self._tables: dict[tuple[tuple[int, ...], torch.device], tuple[Tensor, Tensor]] = {}
         self._initialise(seed)
@@ -155,7 +155,7 @@ class LocalRates(nn.Module):
                 nn.init.zeros_(parameter)
         # Small but not zero: G = 0 is a stationary point of the loss.
         with torch.no_grad():
-            self.readout[-1].weight.mul_(0.1 / math.sqrt(self.width))
+            self.head.weight.mul_(0.1 / math.sqrt(self.width))
 
     def by_class(self, shape: Sequence[int], coupling: Tensor, field: Tensor) -> bool:
         """Whether ``G`` depends on a site's class and the magnetisation alone, for a call with such arguments."""
@@ -208,11 +208,11 @@ class LocalRates(nn.Module):
 
     def _readout(self, magnetisation: Tensor, time: Tensor) -> Tensor:
         """``v``, ``(rows, q, width)``, at ``magnetisation`` ``(rows, embedded)`` and ``time`` ``(rows, 2)``."""
-        made: Tensor = self.readout(torch.cat([magnetisation.to(time.dtype), time], dim=1))
+        made: Tensor = self.head(self.readout(torch.cat([magnetisation.to(time.dtype), time], dim=1)))
         return made.view(-1, self.q, self.width)
 
     def _surroundings(self, conditions: _Conditions, time: Tensor) -> tuple[Tensor, Tensor]:
-        """``h`` ``(times, surroundings, width)`` of all classes of one state at times ``(times, 2)``; the local field."""
+        """``h`` ``(times, surroundings, width)`` of all classes of one state at times ``(times, 2)``; local fields."""
         ones, sizes = self.shells.counts().to(time), torch.tensor(self.shells.sizes).to(time)
         spins = 2.0 * ones - sizes
         local = conditions.coupling.to(time).view(1) * spins[:, 0]
@@ -244,7 +244,7 @@ class LocalRates(nn.Module):
         return output.view(walkers, 1, *shape)
 
     def _shell(self, embedded: Tensor, offsets: Sequence[Sequence[int]]) -> Tensor:
-        """Mean over a shell of ``embedded`` ``(walkers, embedded, *shape)``, with 0 beyond an edge and at the centre."""
+        """Mean of ``embedded`` ``(walkers, embedded, *shape)`` over a shell, 0 beyond an edge and at the centre."""
         total = torch.zeros_like(embedded)
         for offset in offsets:
             moved, centre = embedded, True

@@ -1,8 +1,8 @@
 """The jump process where rates are a table: an interval in a few calls of one op, O(√N) an event.
 
-It serves transports such as :class:`~leaps_triton.LocalRates`, whose ``G`` depends on a site's class and on the number of
-sites in state 1 alone. Classes, rates, corrector, and so the law of walkers and weights, are those of the transport's
-evaluation; only the random numbers are used otherwise.
+It serves transports such as :class:`~leaps_triton.LocalRates`, whose ``G`` depends on a site's class and on the number
+of sites in state 1 alone. Rates and corrector, and so the law of walkers and weights, are those of the transport's
+evaluation; only the random numbers are used in another way.
 """
 
 from collections.abc import Sequence
@@ -126,7 +126,10 @@ def steps(
     scale: float = 1.0,
     backward: bool = False,
 ) -> LocalJumpSteps:
-    """Up to ``STEPS`` events of every walker at time ``tau``; arguments as of ``class_rates`` and ``local_jump_steps``."""
+    """Up to ``STEPS`` events of every walker at time ``tau``.
+
+    Arguments as of :func:`class_rates` and :func:`~leaps_triton.kernels.local_jump_steps`.
+    """
     lattice, device = path.model.lattice, configurations.device
     ones = configurations.flatten(1).sum(1, dtype=torch.int64)
     first, last = max(0, int(ones.min()) - STEPS), min(lattice.sites, int(ones.max()) + STEPS)

@@ -38,7 +38,7 @@ def random_local_rates(model: Any, seed: int = 1, scale: float = 1.0) -> lt.Loca
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-        network.readout[-1].weight.mul_(3.0 * scale)
+        network.head.weight.mul_(3.0 * scale)
     return network
 
 

@@ -92,7 +92,9 @@ def test_many_events_at_once_are_events_one_by_one(shape: tuple[int, ...]) -> No
 def fixed_state(count: int, length: float) -> tuple[Tensor, Tensor, Tensor]:
     """First event of many walkers in one state: time, flips, and the rate of every site."""
     given = classes((5, 6), 1, steps=1)
-    one = {name: given[name].expand(count, *given[name].shape[1:]).contiguous() for name in ("configurations", "events")}
+    one = {
+        name: given[name].expand(count, *given[name].shape[1:]).contiguous() for name in ("configurations", "events")
+    }
     zeros = torch.zeros(count, dtype=FLOAT64)
     given |= one | {"log_weights": zeros, "remaining": zeros + length, "walkers": torch.arange(count)}
     given["corrector"] = torch.zeros_like(given["corrector"])

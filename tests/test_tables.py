@@ -205,7 +205,12 @@ def test_jump_takes_tables_where_it_can_and_only_there(monkeypatch: pytest.Monke
     path, network = lt.AnnealingPath(model), lt.LocalRates(model)
     calls: list[bool] = []
     right = kernels.local_jump_steps
-    monkeypatch.setattr(kernels, "local_jump_steps", lambda *given: calls.append(True) or right(*given))
+
+    def note(*given: Any) -> Any:
+        calls.append(True)
+        return right(*given)
+
+    monkeypatch.setattr(kernels, "local_jump_steps", note)
     for use, transport, expected in (
         (None, network, True),
         (True, network, True),

@@ -19,7 +19,8 @@ def compare(given: dict[str, Any]) -> LocalJumpSteps:
     copies = {name: value.clone() for name, value in given.items() if isinstance(value, torch.Tensor)}
     expected = reference.local_jump_steps(**given)
     found = LocalJumpSteps(*(t.cpu() for t in kernel.local_jump_steps(**on_device(given))))
-    assert all(torch.equal(given[name], value) for name, value in copies.items())
+    for name, value in copies.items():
+        torch.testing.assert_close(given[name], value, rtol=0, atol=0, equal_nan=True)
     assert torch.equal(found.configurations, expected.configurations)
     assert torch.equal(found.events, expected.events)
     assert torch.equal(found.remaining == 0, expected.remaining == 0)
@@ -32,16 +33,17 @@ def compare(given: dict[str, Any]) -> LocalJumpSteps:
 @pytest.mark.parametrize("shape", [(7,), (5, 6), (31, 17), (3, 4, 3), (3, 3, 3, 3)])
 def test_every_variant(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """On lattices of less and more than a block of sites."""
-    given = classes(shape, 5, steps=12)
+    given = classes(shape, 5, steps=12, length=5.0)
     with recorded(kernel, monkeypatch) as run:
         made = compare(given).events - given["events"]
     assert run == list(kernel.VARIANTS.values())
-    assert int(made.max()) == 12 and float(made.double().mean()) > 3
+    assert int(made.max()) == 12 and float(made.double().mean()) > 5
 
 
-def test_more_events_than_one_launch_has() -> None:
-    given = classes((5, 5), 2, steps=kernel.EVENTS + 20, length=60.0)
-    assert int((compare(given).events - given["events"]).max()) > kernel.EVENTS
+def test_more_events_than_one_launch_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "EVENTS", 8)
+    given = classes((5, 5), 4, steps=21, length=60.0)
+    assert int((compare(given).events - given["events"]).max()) == 21
 
 
 def test_walkers_at_the_boundary_without_rates_and_with_bad_rates() -> None:
