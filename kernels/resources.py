@@ -15,6 +15,7 @@ from .clusters import VARIANTS as CLUSTERS
 from .hollow_conv import VARIANTS as HOLLOW_CONV
 from .jump import VARIANTS as JUMP
 from .local_energy import VARIANTS as LOCAL_ENERGY
+from .local_jump import VARIANTS as LOCAL_JUMP
 from .rates import VARIANTS as RATES
 from .sweeps import VARIANTS as SWEEPS
 from .tau_leap import VARIANTS as TAU_LEAP
@@ -45,6 +46,7 @@ def variants() -> dict[str, Variant]:
         "local_energy": LOCAL_ENERGY,
         "rates": RATES,
         "jump": JUMP,
+        "local_jump": LOCAL_JUMP,
         "sweeps": SWEEPS,
         "hollow_conv": HOLLOW_CONV,
         "tau_leap": TAU_LEAP,

@@ -18,6 +18,7 @@ __all__ = ["KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padd
 
 TYPES = {
     torch.int8: "*i8",
+    torch.int16: "*i16",
     torch.int32: "*i32",
     torch.int64: "*i64",
     torch.float32: "*fp32",

@@ -33,8 +33,11 @@ from .equivariant import (
 from .kernels.checks import as_integer, as_seed, expect
 from .lec import LEC
 from .lem import LEM
+from .local_rates import LocalRates
 
-__all__ = ["LEA", "LEC", "LEM", "NETWORKS", "Equivariant", "HollowConv", "LETransformer", "exact_convolutions"]
+__all__ = [
+    "LEA", "LEC", "LEM", "NETWORKS", "Equivariant", "HollowConv", "LETransformer", "LocalRates", "exact_convolutions",
+]  # fmt: skip
 
 _TIME_CHANNELS = 16
 
@@ -214,6 +217,6 @@ class HollowConv(Equivariant):
 
 
 NETWORKS: dict[str, type[Equivariant]] = {
-    network.__name__: network for network in (HollowConv, LEM, LEA, LEC, LETransformer)
+    network.__name__: network for network in (HollowConv, LEM, LEA, LEC, LETransformer, LocalRates)
 }
 """All networks of the library, by name; each is made by a model and its ``settings``."""

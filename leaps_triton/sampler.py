@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import kernels
-from .ctmc import Integrator, Jump, State
+from .ctmc import Integrator, Jump, JumpState, State
 from .estimators import Estimate, weighted_estimate
 from .kernels import Stream
 from .kernels.checks import as_integer, as_number, expect, shown
@@ -150,7 +150,7 @@ class Sampler:
     Raises
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a kernel that cannot move weighted
             walkers, a block below 1, a threshold outside [0, 1], an unknown resampling scheme, domains that do not fit
-            lattice and transport.
+            lattice and transport, ``Jump(tables=True)`` where there can be no tables.
 
     References
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411 (2006).
@@ -203,6 +203,7 @@ class Sampler:
         self.device = as_device(device)
         if isinstance(self.integrator, Jump):
             self.integrator.domains(path, transport, self.device)
+            self.integrator.tabulated(path, transport)
         if isinstance(transport, nn.Module):
             transport.to(self.device)
 
@@ -278,7 +279,7 @@ class Sampler:
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
         trace = torch.zeros(len(walkers), intervals + 1, dtype=torch.float64, device=self.device)
         run = BlockRun(state, 0, trace, torch.zeros(intervals + 1, dtype=torch.bool))
-        together = self.mcmc is not None or self.resample_below > 0.0
+        together = self.mcmc is not None or self.resample_below > 0.0 or self._tabulated
         run = (self._run_together if together else self._run_apart)(run, seed, observe, advance)
         self.check_weights(run.state, 1.0)
         return run
@@ -299,7 +300,7 @@ class Sampler:
         return run._replace(state=state)
 
     def _run_together(self, run: BlockRun, seed: int, observe: Observe, advance: Advance) -> BlockRun:
-        """With kernels or resampling at the boundaries: walkers wait for one another there."""
+        """With kernels or resampling at the boundaries, or on tables: walkers wait for one another there."""
         state = run.state
         chain = None if self.mcmc is None else self.mcmc.init(state.configurations, state.walkers)
         for interval, tau in enumerate(self.integrator.frozen.tolist()):
@@ -358,6 +359,9 @@ class Sampler:
         """Every walker to the end of the interval it is in."""
         if not self._flows:
             return state._replace(remaining=torch.zeros_like(state.remaining))
+        if self._tabulated:
+            assert isinstance(self.integrator, Jump) and isinstance(state, JumpState) and self.transport is not None
+            return self.integrator.run_interval(state, self.path, self.transport, seed, backward)
         while bool((state.remaining != 0).any()):
             for count in range(self._patience):
                 state = self._step(state, seed, count == 0, backward)
@@ -367,6 +371,11 @@ class Sampler:
     def _flows(self) -> bool:
         """Whether walkers move within the intervals."""
         return self.transport is not None or self.integrator.reversible is not None
+
+    @property
+    def _tabulated(self) -> bool:
+        """Whether the intervals are run on tables of the rates."""
+        return isinstance(self.integrator, Jump) and self.integrator.tabulated(self.path, self.transport)
 
     @property
     def _patience(self) -> int:

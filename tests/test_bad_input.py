@@ -225,6 +225,16 @@ ENTRIES: dict[str, Entry] = {
             "global_features": NO_BOOLS,
         },
     ),
+    "LocalRates": Entry(
+        lt.LocalRates,
+        {"model": MODEL, "shells": 1, "width": 4, "seed": 0},
+        {
+            "model": NO_OBJECTS,
+            "shells": below(1).filter(lambda value: value is not None),
+            "width": below(1),
+            "seed": NO_SEEDS,
+        },
+    ),
     "TauLeap": Entry(
         lt.TauLeap,
         {"steps": 3, "weights": "exact", "floor": 0.5, "reversible": "barker"},
@@ -246,6 +256,7 @@ ENTRIES: dict[str, Entry] = {
             "domain": (below(1) | among((0, 1), (1.5,), ())).filter(
                 lambda value: value is not None and not isinstance(value, list | np.ndarray)
             ),
+            "tables": NO_BOOLS.filter(lambda value: value is not None),
         },
     ),
     "jump.with_times": Entry(
@@ -501,6 +512,7 @@ TABLES: dict[str, Any] = {
     "periodic": (True, True),
 }
 RATES = torch.rand(4, 1, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+CLASS_RATES, SITES = torch.ones(7, 2, dtype=torch.float64), torch.arange(6).unsqueeze(1)
 COUNTS = {"walkers": WALKERS, "events": WALKERS}
 NO_COUNTS = tensors(WALKERS, WALKERS.double(), WALKERS[:3])
 NO_COLUMN = tensors(A, A.float(), A[:3])
@@ -568,6 +580,26 @@ ENTRIES |= {
             "seed": NO_SEEDS,
         },
         {"configurations": "configurations|rates"},
+    ),
+    "kernels.local_jump_steps": Entry(
+        kernels.local_jump_steps,
+        {
+            **{**COUNTS, "configurations": X, "log_weights": A, "remaining": A.abs()},
+            **{"rates": CLASS_RATES, "corrector": CLASS_RATES, "neighbours": SITES, "strides": SITES[1]},
+            **{"first_row": 0, "seed": 0, "steps": 2},
+        },
+        {
+            "configurations": tensors(X, X.double(), X.long()),
+            **dict.fromkeys(("log_weights", "remaining"), NO_COLUMN),
+            **dict.fromkeys(COUNTS, NO_COUNTS),
+            **dict.fromkeys(("rates", "corrector"), tensors(CLASS_RATES, CLASS_RATES[:, :0], CLASS_RATES.float())),
+            "neighbours": tensors(SITES, SITES[:5], SITES.double()),
+            "strides": tensors(SITES[1], SITES[:2, 0], SITES[1].double()),
+            "first_row": below(0),
+            "seed": NO_SEEDS,
+            "steps": below(1),
+        },
+        {"configurations": "configurations|log_weights|neighbours"},
     ),
     "kernels.tau_leap_step": Entry(
         kernels.tau_leap_step,

@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "networks", "rates", "domains", "ctmc",
-    "mcmc", "clusters", "kinetic", "tempering", "weights", "sampler", "published", "reverse", "schedules", "objectives",
-    "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance", "kernels",
-    "chain",
+    "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "local_rates", "networks", "rates",
+    "domains", "tables", "ctmc", "mcmc", "clusters", "kinetic", "tempering", "weights", "sampler", "published",
+    "reverse", "schedules", "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact",
+    "plotting", "zoo", "provenance", "kernels", "chain",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -33,6 +33,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.local_energy": ("kernels.device", "kernels.variants"),
     "kernels.rates": ("kernels.device", "kernels.variants"),
     "kernels.jump": ("kernels.device", "kernels.philox", "kernels.variants"),
+    "kernels.local_jump": ("kernels.device", "kernels.philox", "kernels.reference", "kernels.variants"),
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.blocked": ("kernels.reference",),
     "kernels.hollow_conv": ("kernels.device", "kernels.variants", "kernels.blocked"),
@@ -46,6 +47,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
+        "kernels.local_jump",
         "kernels.sweeps",
         "kernels.tau_leap",
     ),
@@ -55,6 +57,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
+        "kernels.local_jump",
         "kernels.sweeps",
         "kernels.tau_leap",
         "kernels.variants",
@@ -65,7 +68,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "path": ("models",),
     "rates": ("path",),
     "domains": ("rates",),
-    "ctmc": ("domains",),
+    "tables": ("rates",),
+    "ctmc": ("domains", "tables"),
     "mcmc": ("path",),
     "clusters": ("mcmc",),
     "kinetic": ("mcmc", "rates"),
@@ -74,7 +78,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "lem": ("equivariant",),
     "attention": ("equivariant",),
     "lec": ("equivariant",),
-    "networks": ("lem", "attention", "lec"),
+    "local_rates": ("equivariant",),
+    "networks": ("lem", "attention", "lec", "local_rates"),
     "weights": ("kernels",),
     "jackknife": ("weights",),
     "autocorrelation": ("jackknife",),
