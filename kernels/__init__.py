@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from . import ops, reference
+from .hollow import check_input_precision, hollow_values
 from .philox import Stream
 from .reference import JumpStep, LocalEnergy, ProposalRates, philox, uniform32, uniform64
 
@@ -27,8 +28,10 @@ __all__ = [
     "ProposalRates",
     "Stream",
     "backend",
+    "check_input_precision",
     "energy",
     "heat_bath_sweeps",
+    "hollow_values",
     "jump_step",
     "local_energy",
     "metropolis_sweeps",

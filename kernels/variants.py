@@ -19,6 +19,7 @@ __all__ = ["KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padd
 TYPES = {
     torch.int8: "*i8",
     torch.int64: "*i64",
+    torch.int32: "*i32",
     torch.float32: "*fp32",
     torch.float64: "*fp64",
 }
@@ -41,6 +42,8 @@ class Variant:
     """Dtypes of the tensor arguments, which come first."""
     constants: dict[str, Any]
     warps: int
+    stages: int = 3
+    """Blocks that a loop loads ahead"""
     signature: dict[str, str] = field(init=False)
     """Triton's type of every argument, by name."""
 
@@ -56,7 +59,7 @@ class Variant:
     @property
     def options(self) -> dict[str, Any]:
         """Options of the compiler. Products and sums are not fused, so that every device rounds alike."""
-        return {"num_warps": self.warps, "enable_fp_fusion": False}
+        return {"num_warps": self.warps, "num_stages": self.stages, "enable_fp_fusion": False}
 
 
 def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) -> None:

@@ -6,17 +6,15 @@ A network maps configurations ``(walkers, *shape)`` and :class:`~leaps_triton.pa
 ``G_k(i | x) = f_{x_i + k}(i) - f_{x_i}(i)`` whenever the features ``f(i)`` do not read ``x_i`` ("hollow").
 """
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .kernels import reference
+from . import kernels
+from .kernels.hollow_reference import exact_convolutions
 from .lattice import Lattice
 
 __all__ = ["HollowConv", "exact_convolutions"]
@@ -52,77 +50,6 @@ class _Piece(NamedTuple):
     field: Tensor
 
 
-@contextmanager
-def exact_convolutions() -> Iterator[None]:
-    """Full float32 in CUDA convolutions, which torch otherwise runs in TF32; matrix products are so by default."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
-
-
-def _pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
-    """``radius`` sites more on either side of ``axis``: the other end where periodic, zeros where open."""
-    length = values.shape[axis]
-    if periodic:
-        return torch.cat([values.narrow(axis, length - radius, radius), values, values.narrow(axis, 0, radius)], axis)
-    shape = list(values.shape)
-    shape[axis] = radius
-    edge = values.new_zeros(shape)
-    return torch.cat([edge, values, edge], axis)
-
-
-def _convolve(padded: Tensor, weight: Tensor) -> Tensor:
-    """Correlation without padding in one to four dimensions; four as a sum of three-dimensional ones."""
-    match weight.ndim - 2:
-        case 1:
-            return F.conv1d(padded, weight)
-        case 2:
-            channels_last = torch.channels_last
-            return F.conv2d(
-                padded.contiguous(memory_format=channels_last), weight.contiguous(memory_format=channels_last)
-            )
-        case 3:
-            return F.conv3d(padded, weight)
-        case _:
-            taps = weight.shape[2]
-            layers = padded.shape[2] - taps + 1
-            folded = padded.transpose(1, 2)
-            total = sum(F.conv3d(folded[:, tap : tap + layers].flatten(0, 1), weight[:, :, tap]) for tap in range(taps))
-            assert isinstance(total, Tensor)
-            return total.unflatten(0, (-1, layers)).transpose(1, 2)
-
-
-def _lowest_modes(shape: Sequence[int], count: int) -> Tensor:
-    """The ``count`` shortest wave vectors ``2π n / L``, one of each pair ±n, as integers ``n``, ``(count, ndim)``."""
-    reach = range(-count, count + 1)
-    # One of each pair ±n: the first non-zero entry is positive.
-    candidates = [n for n in itertools.product(reach, repeat=len(shape)) if n > (0,) * len(shape)]
-    longest = max(shape)
-
-    def rank(n: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
-        return round(sum((a * longest / length) ** 2 for a, length in zip(n, shape, strict=True)), 9), n
-
-    return torch.tensor(sorted(candidates, key=rank)[:count], dtype=torch.int64).view(count, len(shape))
-
-
-class _FourierTables:
-    """``cos`` and ``sin`` of ``k·r`` as integers, so that sums over the lattice are exact and so is hollowness."""
-
-    def __init__(self, shape: Sequence[int], count: int, device: torch.device) -> None:
-        sites = math.prod(shape)
-        modes = _lowest_modes(shape, count)
-        position = torch.stack(torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")).flatten(1)
-        phase = 2.0 * math.pi * (modes.double() / torch.tensor(shape, dtype=torch.float64)) @ position.double()
-        # 2 N scale² < 2**52: every product and sum below is an integer that float64 holds exactly.
-        self.scale = 2.0 ** ((51 - (2 * sites).bit_length()) // 2)
-        self.cos = torch.round(self.scale * torch.cos(phase)).to(device)
-        self.sin = torch.round(self.scale * torch.sin(phase)).to(device)
-        self.norm = self.scale**2 * math.sqrt(sites)
-
-
 class HollowConv(nn.Module):
     """Hollow convolution and global context, then a pointwise network with time embedding.
 
@@ -141,6 +68,9 @@ class HollowConv(nn.Module):
         width: hidden width of the pointwise network.
         modes: number of wave vectors, 0 for none.
         seed: of the initial parameters.
+        magnetization: whether the leave-one-out magnetisation is a feature. Without it and with ``modes=0`` a value
+            depends on the sites within the radius alone.
+        input_precision: of matrix products on CUDA devices, as of :func:`~leaps_triton.kernels.hollow_values`.
 
     Call
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision of the parameters,
@@ -171,6 +101,8 @@ class HollowConv(nn.Module):
         width: int = 64,
         modes: int = 4,
         seed: int = 0,
+        magnetization: bool = True,
+        input_precision: str = "ieee",
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -179,25 +111,25 @@ class HollowConv(nn.Module):
             raise ValueError(
                 f"channels and width must be at least 1 and modes at least 0, got {channels}, {width}, {modes}"
             )
-        self.settings = {"kernel_size": kernel_size, "channels": channels, "width": width, "modes": modes, "seed": seed}
+        kernels.check_input_precision(input_precision)
+        self.settings = {
+            "kernel_size": kernel_size, "channels": channels, "width": width, "modes": modes, "seed": seed,
+            "magnetization": magnetization, "input_precision": input_precision,
+        }  # fmt: skip
         self.q, self.ndim, self.periodic = model.q, model.lattice.ndim, model.lattice.periodic
-        self.kernel_size, self.modes = kernel_size, modes
+        self.kernel_size, self.modes, self.magnetization = kernel_size, modes, magnetization
+        self.input_precision = input_precision
         self._check_shape(model.lattice.shape)
         # One channel of ±1 says all about q = 2; otherwise one channel a state.
         self.embedded = 1 if self.q == 2 else self.q
         taps = (kernel_size,) * self.ndim
         self.conv = nn.Parameter(torch.empty(channels, self.embedded, *taps))
-        inputs = channels + self.embedded * (3 + 2 * modes) + _TIME_CHANNELS
+        inputs = channels + self.embedded * (2 + magnetization + 2 * modes) + _TIME_CHANNELS
         self.first = nn.Linear(inputs, width, bias=False)
         self.hidden = nn.Linear(width, width)
         self.readout = nn.Linear(width, self.q)
         self.time = nn.Sequential(nn.Linear(2, width), nn.SiLU(), nn.Linear(width, _TIME_CHANNELS), nn.SiLU())
         self.skip = nn.Parameter(torch.tensor(0.2))
-        mask = torch.ones(taps)
-        mask[(kernel_size // 2,) * self.ndim] = 0.0
-        self.register_buffer("mask", mask, persistent=False)
-        self.mask: Tensor
-        self._fourier: dict[tuple[tuple[int, ...], torch.device], _FourierTables] = {}
         self._initialise(seed)
 
     def _initialise(self, seed: int) -> None:
@@ -224,68 +156,26 @@ class HollowConv(nn.Module):
                     f"(shape {tuple(shape)})"
                 )
 
-    def _tables(self, shape: tuple[int, ...], device: torch.device) -> _FourierTables:
-        key = (shape, device)
-        if key not in self._fourier:
-            self._fourier[key] = _FourierTables(shape, self.modes, device)
-        return self._fourier[key]
-
-    def _embed(self, configurations: Tensor) -> Tensor:
-        """Integers a state, as floats: ``(walkers, embedded, *shape)``."""
-        if self.q == 2:
-            return (2 * configurations - 1).unsqueeze(1).to(self.conv.dtype)
-        states = torch.arange(self.q, dtype=configurations.dtype, device=configurations.device)
-        return (configurations.unsqueeze(1) == states.view(-1, *[1] * self.ndim)).to(self.conv.dtype)
-
-    def _sums(self, configurations: Tensor, embedded: Tensor, conditions: _Conditions) -> tuple[Tensor, list[Tensor]]:
-        """The local field ``(walkers, q, sites)``, and it and the sums over the lattice as features, channels first."""
-        shape = configurations.shape[1:]
-        dtype, sites = embedded.dtype, math.prod(shape)
-        identity = torch.eye(self.q, dtype=dtype, device=embedded.device)
-        no_field = torch.zeros(1, self.q, *[1] * self.ndim, dtype=dtype, device=embedded.device)
-        counts = reference.local_fields(configurations, conditions.coupling, identity, no_field, self.periodic, dtype)
-        counts = counts.flatten(2)
-        local = counts[:, 1:] - counts[:, :1] if self.q == 2 else counts
-        flat = embedded.flatten(2)
-        features = [local, (flat.sum(2, keepdim=True) - flat) / sites]
-        if self.modes:
-            tables = self._tables(tuple(shape), embedded.device)
-            wide = flat.double().unsqueeze(2)
-            cos, sin = (wide * tables.cos).sum(3, keepdim=True), (wide * tables.sin).sum(3, keepdim=True)
-            own = wide * (tables.cos**2 + tables.sin**2)
-            even = (cos * tables.cos + sin * tables.sin - own) / tables.norm
-            odd = (sin * tables.cos - cos * tables.sin) / tables.norm
-            features += [even.flatten(1, 2).to(dtype), odd.flatten(1, 2).to(dtype)]
-        return counts, features
-
     def _values(self, configurations: Tensor, conditions: _Conditions) -> Tensor:
         """``f_a(i)``, ``(walkers, q, *shape)``."""
-        walkers, *shape = configurations.shape
-        embedded = self._embed(configurations)
-        padded, radius = embedded, self.kernel_size // 2
-        for axis, wraps in enumerate(self.periodic):
-            padded = _pad(padded, axis + 2, radius, wraps)
-        counts, sums = self._sums(configurations, embedded, conditions)
-        field = conditions.field.to(embedded.dtype)
-        field = field[:, 1:] - field[:, :1] if self.q == 2 else field - field.mean(1, keepdim=True)
-        field = field.expand(walkers, -1, *shape)
-        time = self.time(torch.stack([conditions.t, conditions.beta], dim=1).to(embedded.dtype))
-        with exact_convolutions():
-            convolved = _convolve(padded, self.conv * self.mask).flatten(2).transpose(1, 2)
-        features = torch.cat([*sums, field.flatten(2)], dim=1)
-        # One linear layer of all features, without laying them side by side in memory.
-        parts = (convolved.shape[2], features.shape[1], time.shape[1])
-        of_conv, of_features, of_time = self.first.weight.T.split(parts)
-        hidden = torch.baddbmm(
-            (time @ of_time).unsqueeze(1), features.transpose(1, 2), of_features.expand(walkers, -1, -1)
+        dtype = self.conv.dtype
+        return kernels.hollow_values(
+            configurations,
+            conditions.coupling.to(dtype),
+            conditions.field.to(dtype),
+            self.time(torch.stack([conditions.t, conditions.beta], dim=1).to(dtype)),
+            self.conv,
+            self.first.weight,
+            self.hidden.weight,
+            self.hidden.bias,
+            self.readout.weight,
+            self.readout.bias,
+            self.skip,
+            self.periodic,
+            self.magnetization,
+            self.modes,
+            self.input_precision,
         )
-        hidden = torch.addmm(hidden.flatten(0, 1), convolved.flatten(0, 1), of_conv)
-        reuse = not torch.is_grad_enabled()
-        hidden = self.hidden(F.silu(hidden, inplace=reuse))
-        values = (
-            self.readout(F.silu(hidden, inplace=reuse)).view(walkers, -1, self.q).transpose(1, 2) + self.skip * counts
-        )
-        return values.view(walkers, self.q, *shape)
 
     def _network(self, configurations: Tensor, conditions: _Conditions) -> Tensor:
         values = self._values(configurations, conditions)

@@ -1,0 +1,2 @@
+"""Tmp."""
+from .hollow_reference import hollow_values_gradient
