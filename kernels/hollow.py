@@ -84,9 +84,7 @@ def _hollow_values_gradient(
 def _(
     to_values: Tensor, configurations: Tensor, coupling: Tensor, field: Tensor, *rest: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip = map(
-        torch.empty_like, rest[:8]
-    )
+    time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip = map(torch.empty_like, rest[:8])
     return time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip
 
 

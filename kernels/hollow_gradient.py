@@ -1,2 +1,3 @@
 """Tmp."""
+
 from .hollow_reference import hollow_values_gradient

@@ -16,7 +16,10 @@ from torch import Tensor
 
 from .reference import local_fields
 
-__all__ = ["Waves", "centre_mask", "embed", "exact_convolutions", "hollow_values", "lowest_modes", "site_field", "waves"]
+__all__ = [
+    "Waves", "centre_mask", "convolved", "embed", "exact_convolutions", "hollow_values", "hollow_values_gradient",
+    "lowest_modes", "site_field", "state_counts", "waves",
+]  # fmt: skip
 
 
 @contextmanager
@@ -135,6 +138,24 @@ def _global_features(flat: Tensor, shape: tuple[int, ...], magnetization: bool, 
     return features
 
 
+def convolved(embedded: Tensor, conv: Tensor, periodic: Sequence[bool]) -> Tensor:
+    """The hollow convolution of ``(walkers, embedded, *shape)``, ``(walkers, sites, channels)``."""
+    padded, radius = embedded, conv.shape[2] // 2
+    for axis, wraps in enumerate(periodic):
+        padded = _pad(padded, axis + 2, radius, wraps)
+    with exact_convolutions():
+        return _convolve(padded, conv * centre_mask(conv)).flatten(2).transpose(1, 2)
+
+
+def state_counts(
+    configurations: Tensor, coupling: Tensor, q: int, periodic: Sequence[bool], dtype: torch.dtype
+) -> Tensor:
+    """``Σ_j J_ij [x_j = a]``, ``(walkers, q, *shape)``."""
+    identity = torch.eye(q, dtype=dtype, device=configurations.device)
+    no_field = torch.zeros(1, q, *[1] * len(periodic), dtype=dtype, device=configurations.device)
+    return local_fields(configurations, coupling, identity, no_field, periodic, dtype)
+
+
 def hollow_values(
     configurations: Tensor,
     coupling: Tensor,
@@ -156,25 +177,17 @@ def hollow_values(
     walkers, *shape = configurations.shape
     q, dtype = len(readout_weight), conv.dtype
     embedded = embed(configurations, q, dtype)
-    padded, radius = embedded, conv.shape[2] // 2
-    for axis, wraps in enumerate(periodic):
-        padded = _pad(padded, axis + 2, radius, wraps)
-    identity = torch.eye(q, dtype=dtype, device=conv.device)
-    no_field = torch.zeros(1, q, *[1] * len(shape), dtype=dtype, device=conv.device)
-    counts = local_fields(configurations, coupling, identity, no_field, periodic, dtype).flatten(2)
+    counts = state_counts(configurations, coupling, q, periodic, dtype).flatten(2)
     local = counts[:, 1:] - counts[:, :1] if q == 2 else counts
     sums = _global_features(embedded.flatten(2), tuple(shape), magnetization, modes)
     constant = site_field(field.to(dtype)).expand(walkers, -1, *shape).flatten(2)
-    with exact_convolutions():
-        convolved = _convolve(padded, conv * centre_mask(conv)).flatten(2).transpose(1, 2)
+    around = convolved(embedded, conv, periodic)
     features = torch.cat([local, *sums, constant], dim=1)
     # One linear layer of all features, without laying them side by side in memory.
-    parts = (convolved.shape[2], features.shape[1], time.shape[1])
+    parts = (around.shape[2], features.shape[1], time.shape[1])
     of_conv, of_features, of_time = first.T.split(parts)
-    hidden = torch.baddbmm(
-        (time @ of_time).unsqueeze(1), features.transpose(1, 2), of_features.expand(walkers, -1, -1)
-    )
-    hidden = torch.addmm(hidden.flatten(0, 1), convolved.flatten(0, 1), of_conv)
+    hidden = torch.baddbmm((time @ of_time).unsqueeze(1), features.transpose(1, 2), of_features.expand(walkers, -1, -1))
+    hidden = torch.addmm(hidden.flatten(0, 1), around.flatten(0, 1), of_conv)
     reuse = not torch.is_grad_enabled()
     hidden = F.linear(F.silu(hidden, inplace=reuse), hidden_weight, hidden_bias)
     values = F.linear(F.silu(hidden, inplace=reuse), readout_weight, readout_bias)

@@ -130,9 +130,7 @@ class Columns(NamedTuple):
 
 def columns(kernel_size: int, ndim: int, channels: int, magnetization: bool, modes: int) -> Columns:
     """Columns of a network with ``channels`` channels of the embedding."""
-    return Columns(
-        fill(kernel_size**ndim - 1), fill(channels * (int(magnetization) + 2 * modes)), fill(2 * channels)
-    )
+    return Columns(fill(kernel_size**ndim - 1), fill(channels * (int(magnetization) + 2 * modes)), fill(2 * channels))
 
 
 def pack(conv: Tensor, first: Tensor, sizes: Columns, times: int, width: int) -> tuple[Tensor, Tensor]:

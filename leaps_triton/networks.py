@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from . import kernels
+from .incremental import Follower
 from .kernels.hollow_reference import exact_convolutions
 from .lattice import Lattice
 
@@ -103,6 +104,7 @@ class HollowConv(nn.Module):
         seed: int = 0,
         magnetization: bool = True,
         input_precision: str = "ieee",
+        incremental: bool = False,
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -114,11 +116,11 @@ class HollowConv(nn.Module):
         kernels.check_input_precision(input_precision)
         self.settings = {
             "kernel_size": kernel_size, "channels": channels, "width": width, "modes": modes, "seed": seed,
-            "magnetization": magnetization, "input_precision": input_precision,
+            "magnetization": magnetization, "input_precision": input_precision, "incremental": incremental,
         }  # fmt: skip
         self.q, self.ndim, self.periodic = model.q, model.lattice.ndim, model.lattice.periodic
         self.kernel_size, self.modes, self.magnetization = kernel_size, modes, magnetization
-        self.input_precision = input_precision
+        self.input_precision, self.incremental = input_precision, incremental
         self._check_shape(model.lattice.shape)
         # One channel of ±1 says all about q = 2; otherwise one channel a state.
         self.embedded = 1 if self.q == 2 else self.q
@@ -156,6 +158,15 @@ class HollowConv(nn.Module):
                     f"(shape {tuple(shape)})"
                 )
 
+    def embed_time(self, conditions: _Conditions) -> Tensor:
+        """Features of ``t`` and ``β_t``, ``(1 | walkers, times)``."""
+        features: Tensor = self.time(torch.stack([conditions.t, conditions.beta], dim=1).to(self.conv.dtype))
+        return features
+
+    def follow(self, walkers: int) -> Follower | None:
+        """What evaluates a block of walkers along its path, if ``incremental``; None for the network itself."""
+        return Follower(self, walkers) if self.incremental else None
+
     def _values(self, configurations: Tensor, conditions: _Conditions) -> Tensor:
         """``f_a(i)``, ``(walkers, q, *shape)``."""
         dtype = self.conv.dtype
@@ -163,7 +174,7 @@ class HollowConv(nn.Module):
             configurations,
             conditions.coupling.to(dtype),
             conditions.field.to(dtype),
-            self.time(torch.stack([conditions.t, conditions.beta], dim=1).to(dtype)),
+            self.embed_time(conditions),
             self.conv,
             self.first.weight,
             self.hidden.weight,

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from . import kernels
 from .ctmc import Jump, JumpState
 from .estimators import Estimate, weighted_estimate
+from .incremental import Follower
 from .kernels import Stream
 from .mcmc import Kernel
 from .models import Model, Observable, as_seed
@@ -252,7 +253,8 @@ class Sampler:
         trace = torch.zeros(len(walkers), intervals + 1, dtype=torch.float64, device=self.device)
         run = BlockRun(state, 0, trace, torch.zeros(intervals + 1, dtype=torch.bool))
         together = self.mcmc is not None or self.resample_below > 0.0
-        run = (self._run_together if together else self._run_apart)(run, seed, observe, advance)
+        follower = self._following(len(walkers))
+        run = (follower._run_together if together else follower._run_apart)(run, seed, observe, advance)
         self.check_weights(run.state, 1.0)
         return run
 
@@ -333,10 +335,21 @@ class Sampler:
         """Every walker to the end of the interval it is in."""
         if not self._flows:
             return state._replace(remaining=torch.zeros_like(state.remaining))
+        follower = self._following(len(state.walkers))
         while bool((state.remaining != 0).any()):
             for count in range(self._patience):
-                state = self._step(state, seed, count == 0, backward)
+                state = follower._step(state, seed, count == 0, backward)
         return state
+
+    def _following(self, walkers: int) -> "Sampler":
+        """The sampler with a transport that remembers a block of walkers between events, if its transport has one."""
+        follow = getattr(self.transport, "follow", None)
+        transport = None if follow is None else follow(walkers)
+        if transport is None:
+            return self
+        other = copy.copy(self)
+        other.transport = transport
+        return other
 
     @property
     def _flows(self) -> bool:
@@ -352,7 +365,8 @@ class Sampler:
         """One step, checked if ``look``; of the walkers with time remaining alone where each step is looked at."""
         rows = (state.remaining != 0).nonzero().squeeze(1) if self._patience == 1 else slice(None)
         part = JumpState(*(v[rows] for v in state))
-        part, info = self.integrator.step(part, self.path, self.transport, seed, backward)
+        transport = self.transport.at(rows) if isinstance(self.transport, Follower) else self.transport
+        part, info = self.integrator.step(part, self.path, transport, seed, backward)
         if look:
             self.integrator.check(part, info)
         if isinstance(rows, slice):
