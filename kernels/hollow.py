@@ -152,16 +152,11 @@ def hollow_values(
         ValueError: a shape, dtype or device that does not fit, or a gradient with respect to coupling or field.
     """
     check_input_precision(input_precision)
-    _check(configurations, time, conv, first, hidden_weight, readout_weight, periodic, magnetization, modes)
     given = (
         configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias,
         skip, tuple(periodic), magnetization, modes, input_precision,
     )  # fmt: skip
-    for name, tensor in zip(("coupling", "field", "time", "conv", "first"), given[1:6], strict=True):
-        if tensor.dtype != conv.dtype or tensor.device != configurations.device:
-            raise ValueError(
-                f"{name} must be {conv.dtype} on {configurations.device}, got {tensor.dtype} on {tensor.device}"
-            )
+    _check(*given[:-1])
     if coupling.requires_grad or field.requires_grad:
         raise ValueError("hollow_values has no gradient with respect to coupling and field; detach them")
     if configurations.device.type != "cuda":
@@ -173,11 +168,16 @@ def hollow_values(
 
 def _check(
     configurations: Tensor,
+    coupling: Tensor,
+    field: Tensor,
     time: Tensor,
     conv: Tensor,
     first: Tensor,
     hidden_weight: Tensor,
+    hidden_bias: Tensor,
     readout_weight: Tensor,
+    readout_bias: Tensor,
+    skip: Tensor,
     periodic: Sequence[bool],
     magnetization: bool,
     modes: int,
@@ -190,29 +190,39 @@ def _check(
             f"configurations must be (walkers, *shape) with {len(periodic)} lattice axes (1 to 4), "
             f"got {tuple(configurations.shape)}"
         )
-    q, width = readout_weight.shape
+    if modes < 0:
+        raise ValueError(f"modes must be at least 0, got {modes}")
+    q, width, channels, kernel_size = len(readout_weight), len(first), len(conv), conv.shape[-1]
     embedded = 1 if q == 2 else q
-    channels, kernel_size = conv.shape[0], conv.shape[-1]
-    inputs = channels + embedded * (2 + int(magnetization) + 2 * modes) + time.shape[1]
-    wanted = {
-        "conv": (conv, (channels, embedded, *[kernel_size] * len(shape))),
-        "first": (first, (width, inputs)),
-        "hidden_weight": (hidden_weight, (width, width)),
+    times = time.shape[-1]
+    inputs = channels + embedded * (2 + int(magnetization) + 2 * modes) + times
+    lengths = [{1, n} for n in shape]
+    expected: dict[str, tuple[Tensor, list[set[int]]]] = {
+        "coupling": (coupling, [{1, walkers}, {1, len(shape)}, *lengths]),
+        "field": (field, [{1, walkers}, {q}, *lengths]),
+        "time": (time, [{1, walkers}, {times}]),
+        "conv": (conv, [{channels}, {embedded}, *[{kernel_size}] * len(shape)]),
+        "first": (first, [{width}, {inputs}]),
+        "hidden_weight": (hidden_weight, [{width}, {width}]),
+        "hidden_bias": (hidden_bias, [{width}]),
+        "readout_weight": (readout_weight, [{q}, {width}]),
+        "readout_bias": (readout_bias, [{q}]),
+        "skip": (skip, []),
     }
-    for name, (tensor, expected) in wanted.items():
-        if tensor.shape != expected:
-            raise ValueError(f"{name} must have shape {expected}, got {tuple(tensor.shape)}")
-    if len(time) not in (1, walkers):
-        raise ValueError(f"time must have one row, or {walkers}, got {len(time)}")
-    radius = kernel_size // 2
+    for name, (tensor, sizes) in expected.items():
+        if tensor.ndim != len(sizes) or any(n not in s for n, s in zip(tensor.shape, sizes, strict=True)):
+            wanted = ", ".join(" | ".join(map(str, sorted(s))) for s in sizes)
+            raise ValueError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
+        if tensor.dtype != conv.dtype or tensor.device != configurations.device:
+            raise ValueError(
+                f"{name} must be {conv.dtype} on {configurations.device}, got {tensor.dtype} on {tensor.device}"
+            )
     for length, wraps in zip(shape, periodic, strict=True):
-        if kernel_size % 2 == 0 or (wraps and length <= radius):
+        if kernel_size % 2 == 0 or (wraps and length <= kernel_size // 2):
             raise ValueError(
                 f"a kernel of {kernel_size} sites must be odd with a radius below every periodic length, "
                 f"got shape {tuple(shape)}"
             )
-    if modes < 0:
-        raise ValueError(f"modes must be at least 0, got {modes}")
 
 
 def _register() -> None:

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -17,12 +17,12 @@ from .variants import Variant, block_size, launch, site_stride
 
 __all__ = ["PRECISIONS", "VARIANTS", "WIDTHS", "hollow_values"]
 
-PRECISIONS = ("ieee", "tf32x3", "tf32")
+PRECISIONS = ("tf32", "tf32x3", "ieee")
 """Of matrix products."""
 WIDTHS = (16, 32, 64, 128)
 """Hidden widths that kernels are compiled for; another is filled up with zeros, and a larger one left to torch."""
-ROWS = 64
-"""Sites that a program treats at once."""
+ACTIVATIONS = 4096
+"""Of one layer of one program: as many as leave no register spilled, with 256 threads."""
 BLOCK = 256
 """Sites that a program of the preparation treats at once."""
 PIECE = 2**28
@@ -279,13 +279,14 @@ INPUTS = (
 """Dtypes of ``p_padded`` … ``p_skip``."""
 
 
-def constants(binary: bool, width: int, precision: str) -> dict[str, object]:
-    """Constants of the kernels that compute the network."""
-    return {"WIDTH": width, "BINARY": binary, "PRECISION": precision, "TILE": TILE, "ROWS": ROWS}
+def constants(binary: bool, width: int, precision: str, activations: int) -> dict[str, Any]:
+    """Constants of the kernels that compute the network, on as many sites at once as fit."""
+    rows = max(16, min(64, activations // width))
+    return {"WIDTH": width, "BINARY": binary, "PRECISION": precision, "TILE": TILE, "ROWS": rows}
 
 
 def _forward(binary: bool, width: int, precision: str) -> Variant:
-    given = constants(binary, width, precision)
+    given = constants(binary, width, precision, ACTIVATIONS)
     # One stage: what a second one loads ahead takes the registers that the products need.
     return Variant(hollow_values_kernel, (*INPUTS, torch.float32), given, warps=8, stages=1)
 
@@ -428,5 +429,7 @@ def hollow_values(
     values = torch.empty(walkers, len(readout_bias), *shape, dtype=conv.dtype, device=conv.device)
     for part, own in pieces(walkers, math.prod(shape), PIECE, configurations, coupling, field, time):
         made = prepare(*own, given, conv.shape[2], periodic, magnetization, modes, input_precision)
-        launch(FORWARD[made.key], triton.cdiv(made.numbers[0], ROWS), *made.tensors, values[part], *made.numbers)
+        variant = FORWARD[made.key]
+        programs = triton.cdiv(made.numbers[0], variant.constants["ROWS"])
+        launch(variant, programs, *made.tensors, values[part], *made.numbers)
     return values

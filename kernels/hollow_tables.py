@@ -141,7 +141,8 @@ def pack(conv: Tensor, first: Tensor, sizes: Columns, times: int, width: int) ->
     outputs, embedded = conv.shape[:2]
     taps = conv.shape[2:].numel()
     of_conv, of_features, of_time = first.split([outputs, first.shape[1] - outputs - times, times], 1)
-    each = (of_conv @ conv.flatten(1)).view(-1, embedded, taps).permute(1, 2, 0)
+    # In float64, so that a weight of the two maps in one is rounded once.
+    each = (of_conv.double() @ conv.flatten(1).double()).to(conv.dtype).view(-1, embedded, taps).permute(1, 2, 0)
     each = torch.cat([each[:, : taps // 2], each[:, taps // 2 + 1 :]], 1)
     count = of_features.shape[1] - 2 * embedded
     local = torch.cat([of_features[:, :embedded], of_features[:, embedded + count :]], 1)

@@ -61,3 +61,10 @@ def network(
 def double(given: dict[str, Any]) -> dict[str, Any]:
     """The same in float64."""
     return {n: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v for n, v in given.items()}
+
+
+def moved(x: torch.Tensor, site: int, shift: int, q: int) -> torch.Tensor:
+    """One configuration ``(1, *shape)`` after the move of one site."""
+    flat = x.flatten().clone()
+    flat[site] = (flat[site] + shift) % q
+    return flat.view_as(x)
