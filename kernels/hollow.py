@@ -73,11 +73,10 @@ def _hollow_values_gradient(
     input_precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients with respect to ``time``, ``conv``, …, ``skip``."""
-    gradients = reference.hollow_values_gradient(
+    return reference.hollow_values_gradient(
         to_values, configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight,
-        readout_bias, skip, periodic, magnetization, modes,
+        readout_bias, skip, periodic, magnetization, modes, input_precision,
     )  # fmt: skip
-    return gradients
 
 
 @_hollow_values_gradient.register_fake

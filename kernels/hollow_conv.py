@@ -1,4 +1,4 @@
-"""Kernels of the op ``hollow_values``: its features and its pointwise network in one, weights and activations on chip."""
+"""Kernels of the op ``hollow_values``: features and pointwise network in one, weights and activations on chip."""
 
 import itertools
 import math
@@ -53,10 +53,7 @@ def prepare_kernel(
         m_place = o_place < padded
         o_site = tl.load(p_source + o_place, mask=m_place, other=-1)
         b_x = tl.load(p_x + o_site, mask=o_site >= 0, other=0)
-        if BINARY:
-            b_x = tl.where(o_site >= 0, 2 * b_x - 1, 0)
-        else:
-            b_x = tl.where(o_site >= 0, b_x, -1)
+        b_x = tl.where(o_site >= 0, 2 * b_x - 1, 0) if BINARY else tl.where(o_site >= 0, b_x, -1)
         tl.store(p_padded + o_place, b_x.to(tl.int8), mask=m_place)
     for column in range(count):
         channel = tl.load(p_channel + column)
@@ -166,10 +163,10 @@ def sigmoid(x):
 def product(x, p_weight, total, ROWS: tl.constexpr, WIDTH: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr):
     """``total + x · weight`` with ``x`` ``[ROWS, WIDTH]``.
 
-    In full precision a thread holds its rows of both factors whole, so they come tile by tile.
+    A thread holds its part of both factors whole, so where that is more than its registers they come tile by tile.
     """
     o_width = tl.arange(0, WIDTH)
-    if PRECISION == "ieee":
+    if PRECISION == "ieee" or WIDTH > 64:
         o_tile = tl.arange(0, TILE)
         for o_start in range(0, WIDTH, TILE):
             o_column = tl.broadcast_to((o_start + o_tile)[None, :], [ROWS, TILE])
@@ -298,6 +295,15 @@ VARIANTS = {("prepare", "binary" if key else "general"): v for key, v in PREPARE
 }
 
 
+class OfWalkers(NamedTuple):
+    """The arguments that some walkers, or all, share or have of their own."""
+
+    configurations: Tensor
+    coupling: Tensor
+    field: Tensor
+    time: Tensor
+
+
 class Prepared(NamedTuple):
     """What the kernels that compute the network are given, for some of the walkers."""
 
@@ -353,10 +359,7 @@ def network(
 
 
 def prepare(
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
+    own: OfWalkers,
     given: Network,
     kernel_size: int,
     periodic: Sequence[bool],
@@ -365,6 +368,7 @@ def prepare(
     input_precision: str,
 ) -> Prepared:
     """Pad configurations and sum over the lattice."""
+    configurations, coupling, field, time = own
     walkers, *lengths = configurations.shape
     shape, device, q = tuple(lengths), configurations.device, len(given.readout_bias)
     sites, embedded = math.prod(shape), 1 if q == 2 else q
@@ -392,11 +396,13 @@ def prepare(
     return Prepared(tensors, numbers, key)
 
 
-def pieces(walkers: int, sites: int, largest: int, *by_walker: Tensor) -> list[tuple[slice, tuple[Tensor, ...]]]:
-    """Walkers of at most ``largest`` sites in all at a time, and the parts of tensors that have one row for each."""
+def pieces(largest: int, *tensors: Tensor) -> list[tuple[slice, OfWalkers]]:
+    """Walkers of at most ``largest`` sites in all at a time, and what belongs to them."""
+    whole = OfWalkers(*tensors)
+    walkers, sites = len(whole.configurations), math.prod(whole.configurations.shape[1:])
     step = max(1, largest // sites)
     rows = [slice(start, min(walkers, start + step)) for start in range(0, walkers, step)]
-    return [(part, tuple(t[part] if len(t) > 1 else t for t in by_walker)) for part in rows]
+    return [(part, OfWalkers(*(t[part] if len(t) > 1 else t for t in whole))) for part in rows]
 
 
 def hollow_values(
@@ -427,8 +433,8 @@ def hollow_values(
         time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip, magnetization, modes
     )
     values = torch.empty(walkers, len(readout_bias), *shape, dtype=conv.dtype, device=conv.device)
-    for part, own in pieces(walkers, math.prod(shape), PIECE, configurations, coupling, field, time):
-        made = prepare(*own, given, conv.shape[2], periodic, magnetization, modes, input_precision)
+    for part, own in pieces(PIECE, configurations, coupling, field, time):
+        made = prepare(own, given, conv.shape[2], periodic, magnetization, modes, input_precision)
         variant = FORWARD[made.key]
         programs = triton.cdiv(made.numbers[0], variant.constants["ROWS"])
         launch(variant, programs, *made.tensors, values[part], *made.numbers)

@@ -1,7 +1,6 @@
 """Kernels of the gradient of ``hollow_values``: activations computed again, weight gradients in two stages."""
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import torch
@@ -11,9 +10,25 @@ from torch import Tensor
 
 from . import hollow_reference as reference
 from .device import kernel
-from .hollow_conv import INPUTS, PRECISIONS, WIDTHS, Network, Prepared, constants, first_layer, is_compiled, local_tile
+from .hollow_conv import (
+    INPUTS,
+    PRECISIONS,
+    WIDTHS,
+    Network,
+    Prepared,
+    constants,
+    first_layer,
+    is_compiled,
+    local_tile,
+    pieces,
+    prepare,
+    product,
+    sigmoid,
+    state_count,
+    sum_tile,
+    tap_tile,
+)
 from .hollow_conv import network as pack_network
-from .hollow_conv import pieces, prepare, product, sigmoid, state_count, sum_tile, tap_tile
 from .hollow_tables import TILE, unpack
 from .variants import Variant, launch
 
@@ -53,6 +68,18 @@ def hollow_backward_kernel(
     o_site = o_row - i_row * sites
     i_walker = tl.where(m_row, i_row, 0).to(tl.int64)
     p_place = p_padded + i_walker * padded + tl.load(p_base + o_site, mask=m_row, other=0)
+    # Before all else, while registers are free.
+    to_skip = tl.zeros([ROWS], tl.float64)
+    p_to_value = p_to_values + i_walker * q * sites + o_site
+    for state in range(q):
+        b_count = state_count(
+            p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, state, ndim, sites,
+            s_coupling_walker, s_coupling_axis, s_coupling_site, BINARY,
+        )  # fmt: skip
+        to_skip += (tl.load(p_to_value, mask=m_row, other=0.0) * b_count).to(tl.float64)
+        p_to_value += sites
+    tl.store(p_to_skip + tl.program_id(0), tl.sum(to_skip))
+
     before = first_layer(
         p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
         p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count, s_coupling_walker, s_coupling_axis,
@@ -68,21 +95,14 @@ def hollow_backward_kernel(
     last = hidden * gate
 
     to_last = tl.zeros([ROWS, WIDTH], tl.float32)
-    to_skip = tl.zeros([ROWS], tl.float64)
     p_to_value = p_to_values + i_walker * q * sites + o_site
     p_to_row = p_to_readout + tl.program_id(0).to(tl.int64) * q * WIDTH + o_width
     for state in range(q):
         b_to = tl.load(p_to_value, mask=m_row, other=0.0)
         to_last += b_to[:, None] * tl.load(p_readout + state * WIDTH + o_width)[None, :]
         tl.store(p_to_row, tl.sum(b_to[:, None] * last, 0))
-        b_count = state_count(
-            p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, state, ndim, sites,
-            s_coupling_walker, s_coupling_axis, s_coupling_site, BINARY,
-        )  # fmt: skip
-        to_skip += (b_to * b_count).to(tl.float64)
         p_to_value += sites
         p_to_row += WIDTH
-    tl.store(p_to_skip + tl.program_id(0), tl.sum(to_skip))
     to_hidden = to_last * gate * (1.0 + hidden * (1.0 - gate))
     tl.store(p_to_hidden + o_out, to_hidden, mask=m_row[:, None])
     nought = tl.zeros([ROWS, WIDTH], tl.float32)
@@ -162,8 +182,8 @@ VARIANTS = {
 }
 
 
-def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of first layer, its time, second layer, its bias, readout and skip; all sums in float64."""
+def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Gradients of first layer, second layer, its bias, readout and skip, in float64; and of each walker's time."""
     rows, sites = made.numbers[:2]
     variant = BACKWARD[made.key]
     width, q = given.first.shape[1], to_values.shape[1]
@@ -181,11 +201,16 @@ def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[Tensor, .
         to_first, to_readout, to_skip, *made.numbers,
     )  # fmt: skip
     launch(WEIGHTS[made.key], tiles * splits, *made.tensors[:12], to_first, to_weights, *made.numbers, tiles, SPLIT)
-    by_walker = to_first.view(-1, sites, width).sum(1)
-    return (
-        to_weights.sum(0, dtype=torch.float64), by_walker, (to_hidden.T @ activation).double(),
+    sums = (
+        to_weights.sum(0, dtype=torch.float64), (to_hidden.T @ activation).double(),
         to_hidden.sum(0, dtype=torch.float64), to_readout.sum(0, dtype=torch.float64), to_skip.sum(),
     )  # fmt: skip
+    return sums, to_first.view(-1, sites, width).sum(1)
+
+
+def _eight(t: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    t = [tensor.contiguous() for tensor in t]
+    return t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]
 
 
 def hollow_values_gradient(
@@ -207,37 +232,33 @@ def hollow_values_gradient(
     input_precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Launcher of the gradient of :func:`leaps_triton.kernels.hollow_values`; others as there go to the twin."""
-    if not is_compiled(conv, hidden_bias):
-        return reference.hollow_values_gradient(
-            to_values, configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias,
-            readout_weight, readout_bias, skip, periodic, magnetization, modes,
-        )  # fmt: skip
     parameters = (time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip)
+    width = len(hidden_bias)
     if len(configurations) == 0:
-        nothing = [torch.zeros_like(parameter) for parameter in parameters]
-        return nothing[0], nothing[1], nothing[2], nothing[3], nothing[4], nothing[5], nothing[6], nothing[7]
+        return _eight([torch.zeros_like(parameter) for parameter in parameters])
+    parts = pieces(PIECE, configurations, coupling, field, time)
+    settings = (periodic, magnetization, modes, input_precision)
+    if not is_compiled(conv, hidden_bias):
+        found = [
+            reference.hollow_values_gradient(to_values[part], *own, *parameters[1:], *settings) for part, own in parts
+        ]
+        columns = list(zip(*found, strict=True))
+        to_time = torch.cat(columns[0]) if len(time) > 1 else torch.stack(columns[0]).sum(0)
+        return _eight([to_time, *(torch.stack(column).sum(0) for column in columns[1:])])
     given = pack_network(*parameters, magnetization, modes)
-    walkers, sites, width, q = (
-        len(configurations),
-        math.prod(configurations.shape[1:]),
-        len(hidden_bias),
-        len(readout_bias),
-    )
-    total = [torch.zeros((), dtype=torch.float64, device=conv.device)] * 5
-    to_time = []
-    for part, own in pieces(walkers, sites, PIECE, configurations, coupling, field, time):
-        made = prepare(*own, given, conv.shape[2], periodic, magnetization, modes, input_precision)
-        to_packed, by_walker, *others = _piece(made, given, to_values[part].contiguous())
-        to_time.append(by_walker)
-        total = [old + new for old, new in zip(total, (to_packed, *others), strict=True)]
-    context = torch.cat(to_time).double()
+    sums = [torch.zeros((), dtype=torch.float64, device=conv.device)] * 5
+    by_walkers = []
+    for part, own in parts:
+        made = prepare(own, given, conv.shape[2], *settings)
+        new, by_walker = _piece(made, given, to_values[part].contiguous())
+        by_walkers.append(by_walker)
+        sums = [old + part for old, part in zip(sums, new, strict=True)]
+    context = torch.cat(by_walkers).double()
     if len(time) == 1:
         context = context.sum(0, keepdim=True)
-    dtype = conv.dtype
-    of_time = (time.double().T @ context).to(dtype)
-    to_conv, to_first = unpack(total[0].to(dtype), conv, first, given.sizes, of_time)
-    return (
-        (context @ given.of_time.double().T).to(dtype), to_conv, to_first, total[1][:width, :width].to(dtype),
-        total[2][:width].to(dtype), total[3][:, :width].to(dtype),
-        to_values.sum((0, *range(2, to_values.ndim)), dtype=torch.float64).to(dtype), total[4].to(dtype).view_as(skip),
-    )  # fmt: skip
+    to_conv, to_first = unpack(sums[0], time.double().T @ context, conv, first, given.sizes)
+    totals = [
+        context @ given.of_time.double().T, to_conv, to_first, sums[1][:width, :width], sums[2][:width],
+        sums[3][:, :width], to_values.sum((0, *range(2, to_values.ndim)), dtype=torch.float64), sums[4].view_as(skip),
+    ]  # fmt: skip
+    return _eight([total.to(conv.dtype) for total in totals])

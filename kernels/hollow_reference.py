@@ -156,6 +156,46 @@ def state_counts(
     return local_fields(configurations, coupling, identity, no_field, periodic, dtype)
 
 
+class _Inputs(NamedTuple):
+    """Of the first layer, but for the time."""
+
+    around: Tensor
+    """Convolution, ``(walkers, sites, channels)``"""
+    features: Tensor
+    """Local field, sums over the lattice, external field, ``(walkers, features, sites)``"""
+    counts: Tensor
+    """``Σ_j J_ij [x_j = a]``, ``(walkers, q, sites)``"""
+
+
+def _inputs(
+    configurations: Tensor,
+    coupling: Tensor,
+    field: Tensor,
+    conv: Tensor,
+    q: int,
+    periodic: Sequence[bool],
+    magnetization: bool,
+    modes: int,
+) -> _Inputs:
+    walkers, *shape = configurations.shape
+    embedded = embed(configurations, q, conv.dtype)
+    counts = state_counts(configurations, coupling, q, periodic, conv.dtype).flatten(2)
+    local = counts[:, 1:] - counts[:, :1] if q == 2 else counts
+    sums = _global_features(embedded.flatten(2), tuple(shape), magnetization, modes)
+    constant = site_field(field).expand(walkers, -1, *shape).flatten(2)
+    return _Inputs(convolved(embedded, conv, periodic), torch.cat([local, *sums, constant], dim=1), counts)
+
+
+def _first_layer(inputs: _Inputs, time: Tensor, first: Tensor) -> Tensor:
+    """``(walkers · sites, width)``: one linear layer of all inputs, without laying them side by side in memory."""
+    around, features = inputs.around, inputs.features
+    of_conv, of_features, of_time = first.T.split((around.shape[2], features.shape[1], time.shape[1]))
+    hidden = torch.baddbmm(
+        (time @ of_time).unsqueeze(1), features.transpose(1, 2), of_features.expand(len(features), -1, -1)
+    )
+    return torch.addmm(hidden.flatten(0, 1), around.flatten(0, 1), of_conv)
+
+
 def hollow_values(
     configurations: Tensor,
     coupling: Tensor,
@@ -175,24 +215,34 @@ def hollow_values(
 ) -> Tensor:
     """``f = V silu(U silu(W [conv ⋆ x, local field, sums, h, time]) + u) + v + skip · local field``."""
     walkers, *shape = configurations.shape
-    q, dtype = len(readout_weight), conv.dtype
-    embedded = embed(configurations, q, dtype)
-    counts = state_counts(configurations, coupling, q, periodic, dtype).flatten(2)
-    local = counts[:, 1:] - counts[:, :1] if q == 2 else counts
-    sums = _global_features(embedded.flatten(2), tuple(shape), magnetization, modes)
-    constant = site_field(field.to(dtype)).expand(walkers, -1, *shape).flatten(2)
-    around = convolved(embedded, conv, periodic)
-    features = torch.cat([local, *sums, constant], dim=1)
-    # One linear layer of all features, without laying them side by side in memory.
-    parts = (around.shape[2], features.shape[1], time.shape[1])
-    of_conv, of_features, of_time = first.T.split(parts)
-    hidden = torch.baddbmm((time @ of_time).unsqueeze(1), features.transpose(1, 2), of_features.expand(walkers, -1, -1))
-    hidden = torch.addmm(hidden.flatten(0, 1), around.flatten(0, 1), of_conv)
+    q = len(readout_weight)
+    inputs = _inputs(configurations, coupling, field, conv, q, periodic, magnetization, modes)
+    hidden = _first_layer(inputs, time, first)
     reuse = not torch.is_grad_enabled()
     hidden = F.linear(F.silu(hidden, inplace=reuse), hidden_weight, hidden_bias)
     values = F.linear(F.silu(hidden, inplace=reuse), readout_weight, readout_bias)
-    values = values.view(walkers, -1, q).transpose(1, 2) + skip * counts
+    values = values.view(walkers, -1, q).transpose(1, 2) + skip * inputs.counts
     return values.view(walkers, q, *shape)
+
+
+def _silu_slope(x: Tensor) -> Tensor:
+    gate = torch.sigmoid(x)
+    return gate * (1.0 + x * (1.0 - gate))
+
+
+def _convolution_gradient(to_around: Tensor, embedded: Tensor, conv: Tensor, periodic: Sequence[bool]) -> Tensor:
+    """``∂/∂W[c, e, δ] = Σ_p to_around[p, c] x_e[p + δ]`` at every tap but the centre."""
+    padded, radius = embedded, conv.shape[2] // 2
+    for axis, wraps in enumerate(periodic):
+        padded = _pad(padded, axis + 2, radius, wraps)
+    gradient = torch.zeros_like(conv).flatten(2)
+    for index, tap in enumerate(itertools.product(range(conv.shape[2]), repeat=len(periodic))):
+        part = padded
+        for axis, start in enumerate(tap):
+            part = part.narrow(axis + 2, start, embedded.shape[axis + 2])
+        if any(start != radius for start in tap):
+            gradient[:, :, index] = torch.einsum("wpc,wep->ce", to_around, part.flatten(2))
+    return gradient.view_as(conv)
 
 
 def hollow_values_gradient(
@@ -211,11 +261,42 @@ def hollow_values_gradient(
     periodic: Sequence[bool],
     magnetization: bool,
     modes: int,
+    input_precision: str = "ieee",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients with respect to ``time``, ``conv``, …, ``skip``, from activations computed again."""
-    parameters = (time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip)
-    with torch.enable_grad():
-        leaves = [parameter.detach().requires_grad_() for parameter in parameters]
-        values = hollow_values(configurations, coupling, field, *leaves, periodic, magnetization, modes)
-    made = torch.autograd.grad(values, leaves, to_values)
-    return made[0], made[1], made[2], made[3], made[4], made[5], made[6], made[7]
+    """Gradients with respect to ``time``, ``conv``, …, ``skip``, from activations computed again.
+
+    Back from ``f = V silu(z_2) + …``, ``z_2 = U silu(z_1) + u``: ``to z_2 = Vᵀ to f · silu'(z_2)``, ``to z_1 = Uᵀ
+    to z_2 · silu'(z_1)``, and each weight's gradient is the sum over sites of a gradient times an input.
+    """
+    walkers, q, sites = len(configurations), len(readout_weight), configurations.shape[1:].numel()
+    inputs = _inputs(configurations, coupling, field, conv, q, periodic, magnetization, modes)
+    before = _first_layer(inputs, time, first)
+    activation = F.silu(before)
+    hidden = F.linear(activation, hidden_weight, hidden_bias)
+    by_site = to_values.flatten(2).transpose(1, 2).reshape(-1, q)
+    to_hidden = by_site @ readout_weight * _silu_slope(hidden)
+    to_before = to_hidden @ hidden_weight * _silu_slope(before)
+    by_walker = to_before.view(walkers, sites, -1).sum(1)
+    if len(time) == 1:
+        by_walker = by_walker.sum(0, keepdim=True)
+    channels = inputs.around.shape[2]
+    to_first = torch.cat(
+        [
+            to_before.T @ inputs.around.flatten(0, 1),
+            to_before.T @ inputs.features.transpose(1, 2).flatten(0, 1),
+            by_walker.T @ time,
+        ],
+        1,
+    )
+    to_around = (to_before @ first[:, :channels]).view(walkers, sites, channels)
+    embedded = embed(configurations, q, conv.dtype)
+    return (
+        by_walker @ first[:, first.shape[1] - time.shape[1] :],
+        _convolution_gradient(to_around, embedded, conv, periodic),
+        to_first,
+        to_hidden.T @ activation,
+        to_hidden.sum(0),
+        by_site.T @ F.silu(hidden),
+        by_site.sum(0),
+        (to_values.flatten(2) * inputs.counts).sum(),
+    )

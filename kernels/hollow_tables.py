@@ -7,7 +7,6 @@ field and external field. A last tile is filled up with columns whose weights ar
 
 import itertools
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -165,10 +164,24 @@ def widened(rows: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(rows, (0, width - rows.shape[-1])).contiguous()
 
 
-def unpack(gradient: Tensor, conv: Tensor, first: Tensor, sizes: Columns, of_time: Tensor) -> tuple[Tensor, Tensor]:
+def unpack(to_packed: Tensor, to_time: Tensor, conv: Tensor, first: Tensor, sizes: Columns) -> tuple[Tensor, Tensor]:
     """Gradients of ``conv`` and ``first`` from those of what :func:`pack` makes of them."""
-    with torch.enable_grad():
-        given = conv.detach().requires_grad_(), first.detach().requires_grad_()
-        made = pack(*given, sizes, of_time.shape[0], gradient.shape[1])
-    to_conv, to_first = torch.autograd.grad(made, given, (gradient, of_time))
-    return to_conv, to_first
+    outputs, embedded = conv.shape[:2]
+    width, taps, of_taps = len(first), conv.shape[2:].numel(), embedded * sizes.taps
+    to_packed, to_time = to_packed[:, :width], to_time[:, :width]
+    each = to_packed[:of_taps].view(embedded, sizes.taps, width)
+    centre = each.new_zeros(embedded, 1, width)
+    each = torch.cat([each[:, : taps // 2], centre, each[:, taps // 2 : taps - 1]], 1)
+    to_conv = torch.einsum("eth,hc->cet", each, first[:, :outputs].to(each.dtype))
+    count = first.shape[1] - outputs - 2 * embedded - len(to_time)
+    local = to_packed[of_taps + sizes.sums :]
+    to_first = torch.cat(
+        [
+            torch.einsum("eth,cet->ch", each, conv.flatten(2).to(each.dtype)),
+            local[:embedded],
+            to_packed[of_taps : of_taps + count],
+            local[embedded : 2 * embedded],
+            to_time,
+        ]
+    )
+    return to_conv.view_as(conv).to(conv.dtype), to_first.T.to(first.dtype)

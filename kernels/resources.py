@@ -11,6 +11,8 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from .hollow_conv import VARIANTS as HOLLOW_CONV
+from .hollow_gradient import VARIANTS as HOLLOW_GRADIENT
 from .jump import VARIANTS as JUMP
 from .local_energy import VARIANTS as LOCAL_ENERGY
 from .rates import VARIANTS as RATES
@@ -43,6 +45,7 @@ def variants() -> dict[str, Variant]:
         "rates": RATES,
         "jump": JUMP,
         "sweeps": SWEEPS,
+        "hollow": HOLLOW_CONV | HOLLOW_GRADIENT,
     }
     return {
         " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant

@@ -1,9 +1,7 @@
 """Values of a hollow convolution brought up to date after one move, instead of computed anew."""
 
 import copy
-import itertools
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -223,7 +221,7 @@ class _Memory:
         return (rows.unsqueeze(1) * (self.sites + 1) + self.reach.targets[site]).flatten()
 
     def _embed(self, states: Tensor) -> Tensor:
-        """``(…, embedded)``"""
+        """Channels of each site, last."""
         if self.q == 2:
             return (2 * states - 1).unsqueeze(-1).to(self.t.dtype)
         return (states.unsqueeze(-1) == torch.arange(self.q, device=states.device)).to(self.t.dtype)
@@ -259,11 +257,11 @@ class _Memory:
         return counts[..., 1:] - counts[..., :1] if self.q == 2 else counts
 
     def _own(self, channels: Tensor, own: Tensor) -> Tensor:
-        """First layer of ``channels`` ``(…, embedded)`` times ``own`` ``(…, groups)``."""
+        """The first layer of ``channels`` ``(…, embedded)`` times ``own`` ``(…, groups)``."""
         return (channels.unsqueeze(-1) * own.unsqueeze(-2)).flatten(-2) @ self.layer.sums.flatten(0, 1)
 
     def _move(self, rows: Tensor, site: Tensor, state: Tensor, coupling: Tensor) -> None:
-        """``x_site → state``."""
+        """After the move ``x_site → state``."""
         before = self.configurations[rows, site]
         change = self._embed(state) - self._embed(before)
         self.configurations[rows, site] = state

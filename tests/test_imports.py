@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "incremental", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse", "schedules",
-    "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo", "provenance",
-    "kernels",
+    "lattice", "models", "path", "incremental", "networks", "rates", "ctmc", "mcmc", "weights", "sampler", "reverse",
+    "schedules", "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact", "plotting", "zoo",
+    "provenance", "kernels",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.

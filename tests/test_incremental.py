@@ -144,8 +144,8 @@ def test_a_sampler_takes_the_same_paths(name: str, mcmc: Any) -> None:
     plain, network = (lt.HollowConv(model, 3, 4, 8, modes=1, seed=2, incremental=flag) for flag in (False, True))
     assert plain.follow(4) is None and lt.HollowConv(model, 3).incremental is False
     with torch.no_grad():
-        for one in (plain, network):
-            one.readout.weight.mul_(30.0)
+        for either in (plain, network):
+            either.readout.weight.mul_(30.0)
     calls = 0
 
     def count(*_: Any) -> None:
@@ -153,7 +153,7 @@ def test_a_sampler_takes_the_same_paths(name: str, mcmc: Any) -> None:
         calls += 1
 
     network.register_forward_hook(count)
-    samplers = [lt.Sampler(path, one, lt.Jump(6), mcmc, block=64, device="cpu") for one in (plain, network)]
+    samplers = [lt.Sampler(path, either, lt.Jump(6), mcmc, block=64, device="cpu") for either in (plain, network)]
     one, other = (sampler.sample(128, seed=3) for sampler in samplers)
     assert calls == 0
     assert torch.equal(one.configurations, other.configurations)

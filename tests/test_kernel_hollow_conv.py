@@ -41,10 +41,10 @@ def by_definition(given: dict[str, Any], walker: int, site: tuple[int, ...]) -> 
 
     radius = conv.shape[-1] // 2
     convolved = conv.new_zeros(len(conv))
-    for tap in itertools.product(range(-radius, radius + 1), repeat=len(shape)):
+    for index, tap in enumerate(itertools.product(range(-radius, radius + 1), repeat=len(shape))):
         there = inside([a + b for a, b in zip(site, tap, strict=True)])
         if there is not None and any(tap):
-            convolved += conv[(slice(None), slice(None), *(t + radius for t in tap))] @ channels(there)
+            convolved += conv.flatten(2)[:, :, index] @ channels(there)
 
     coupling = given["coupling"].expand(-1, len(shape), *shape)
     coupling = coupling[walker if len(coupling) > 1 else 0]
@@ -52,7 +52,7 @@ def by_definition(given: dict[str, Any], walker: int, site: tuple[int, ...]) -> 
     for axis, step in itertools.product(range(len(shape)), (1, -1)):
         there = inside([a + step * (axis == other) for other, a in enumerate(site)])
         if there is not None:
-            counts[int(x[there])] += coupling[(axis, *(site if step > 0 else there))]
+            counts[int(x[there])] += coupling[axis, *(site if step > 0 else there)]
     local = counts[1:] - counts[:1] if q == 2 else counts
 
     others = [place for place in sites if place != site]
@@ -67,7 +67,7 @@ def by_definition(given: dict[str, Any], walker: int, site: tuple[int, ...]) -> 
         sums.append(made.flatten())
 
     field = given["field"].expand(-1, -1, *shape)
-    field = field[(walker if len(field) > 1 else 0, slice(None), *site)]
+    field = field[walker if len(field) > 1 else 0, :, *site]
     field = field[1:] - field[:1] if q == 2 else field - field.mean()
     time = given["time"][walker if len(given["time"]) > 1 else 0]
     features = torch.cat([convolved, local, *mean, *sums, field, time])
@@ -86,7 +86,7 @@ def test_the_twin_is_the_definition(dimensions: int, q: int, options: dict[str, 
     for walker, site in ((0, 0), (1, values[0, 0].numel() - 2)):
         place = tuple(int(n) for n in torch.unravel_index(torch.tensor(site), values.shape[2:]))
         expected = by_definition(given, walker, place)
-        torch.testing.assert_close(values[(walker, slice(None), *place)], expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(values[walker, :, *place], expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -107,10 +107,10 @@ def test_gradients_are_those_of_finite_differences(q: int) -> None:
     """Of the twin by autograd, and of the op, which computes activations again."""
     given = double(network((4, 3), (True, False), q, 2))
     leaves = tuple(given[name].requires_grad_() for name in NAMES)
-    rest = {name: value for name, value in given.items() if name not in NAMES}
+    rest: dict[str, Any] = {name: value for name, value in given.items() if name not in NAMES}
 
     def twin(*parameters: Tensor) -> Tensor:
-        return kernels.hollow_values(**rest, **dict(zip(NAMES, parameters, strict=True)))
+        return kernels.hollow_values(**rest | dict(zip(NAMES, parameters, strict=True)))
 
     def op(*parameters: Tensor) -> Tensor:
         arguments = [rest[name] for name in ("configurations", "coupling", "field")]
@@ -127,7 +127,9 @@ def test_gradients_are_those_of_finite_differences(q: int) -> None:
 def test_the_ops_keep_the_rules_of_torch_library(q: int) -> None:
     given = network((4, 3), (True, False), q, 2)
     arguments = (*given.values(), "ieee")
-    leaves = tuple(a.requires_grad_() if isinstance(a, Tensor) and i > 2 else a for i, a in enumerate(arguments))
+    leaves = tuple(
+        a.clone().requires_grad_() if isinstance(a, Tensor) and i > 2 else a for i, a in enumerate(arguments)
+    )
     torch.library.opcheck(hollow._hollow_values, leaves)
     to_values = normal(2, q, 4, 3, seed=5).float()
     torch.library.opcheck(hollow._hollow_values_gradient, (to_values, *arguments))
@@ -189,7 +191,7 @@ def test_packing_has_an_inverse_for_gradients() -> None:
     packed, of_time = hollow_tables.pack(given["conv"], given["first"], sizes, 6, 16)
     assert packed.shape == (sizes.total(3), 16) and of_time.shape == (6, 16)
     to_packed, to_time = normal(*packed.shape, seed=1), normal(6, 16, seed=2)
-    to_conv, to_first = hollow_tables.unpack(to_packed, given["conv"], given["first"], sizes, to_time)
+    to_conv, to_first = hollow_tables.unpack(to_packed, to_time, given["conv"], given["first"], sizes)
     product = (packed * to_packed).sum() + (of_time * to_time).sum()
     torch.testing.assert_close((given["first"] * to_first).sum(), product)
     of_taps = 3 * sizes.taps
@@ -217,7 +219,7 @@ GIVEN = network((4, 3), (True, False), 3, 2)
         ({"conv": torch.zeros(5, 3, 2, 2)}, "a kernel of 2 sites must be odd"),
         ({"coupling": torch.zeros(1, 2, 3, 4)}, r"coupling must have shape \(1 \| 2, 1 \| 2, 1 \| 4, 1 \| 3\)"),
         ({"field": torch.zeros(1, 2, 4, 3)}, r"field must have shape \(1 \| 2, 3, 1 \| 4, 1 \| 3\)"),
-        ({"readout_bias": torch.zeros(2)}, r"readout_bias must have shape \(3,\)"),
+        ({"readout_bias": torch.zeros(2)}, r"readout_bias must have shape \(3\), got \(2,\)"),
     ],
 )
 def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:

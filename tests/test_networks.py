@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton.kernels import hollow_reference
 
 CASES: dict[str, tuple[Any, int]] = {
     "ising 1d": (lt.Ising((9,), beta=0.7, field=0.2), 5),
@@ -148,9 +147,10 @@ def test_a_kernel_that_reaches_around_is_refused() -> None:
         ({"kernel_size": 0}, "kernel_size must be odd"),
         ({"channels": 0}, "channels and width must be at least 1"),
         ({"modes": -1}, "modes at least 0"),
+        ({"input_precision": "bf16"}, "input_precision must be one of ieee, tf32x3, tf32, got 'bf16'"),
     ],
 )
-def test_bad_settings_are_refused(options: dict[str, int], message: str) -> None:
+def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lt.HollowConv(lt.Ising((8, 8), beta=0.4), **options)
 

@@ -18,7 +18,7 @@ from leaps_triton.kernels import hollow_gradient as backward  # noqa: E402
 
 pytestmark = silent
 
-# How much further from the oracle than torch in float32. Products of tf32 have 13 bits fewer; the interpreter's have not.
+# How much further from the oracle than torch in float32: products of tf32 have 13 bits fewer.
 SLACK = {"ieee": 2.0, "tf32x3": 8.0, "tf32": 2.0**14}
 LATTICES = [
     ((3,), (True,), 5),
