@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from . import ops, reference
-from .hollow import check_input_precision, hollow_values
+from .hollow import INPUT_PRECISIONS, check_input_precision, hollow_values
 from .philox import Stream
 from .reference import JumpStep, LocalEnergy, ProposalRates, philox, uniform32, uniform64
 
 __all__ = [
+    "INPUT_PRECISIONS",
     "REVERSIBLE",
     "JumpStep",
     "LocalEnergy",

@@ -59,7 +59,7 @@ class HollowConv(nn.Module):
     ``Σ_{j≠i} [x_j = a] cos, sin(k·(r_j - r_i))`` of the longest waves. A three-layer SiLU network, conditioned on ``t``
     and ``β_t``, maps them to one value ``f_a(i)`` a state, to which a multiple of the local field is added, and
     ``G_k(i) = f_{x_i+k}(i) - f_{x_i}(i)``. Sums over the lattice are sums of integers, so local equivariance holds bit
-    for bit wherever the convolution sums directly (torch on a CPU does). Translation equivariant on periodic lattices,
+    for bit wherever the convolution sums directly (torch on a CPU and the kernels do). Translation equivariant on periodic lattices,
     up to the rounding of the Fourier tables (at most 2⁻¹⁰).
 
     Arguments
@@ -72,6 +72,8 @@ class HollowConv(nn.Module):
         magnetization: whether the leave-one-out magnetisation is a feature. Without it and with ``modes=0`` a value
             depends on the sites within the radius alone.
         input_precision: of matrix products on CUDA devices, as of :func:`~leaps_triton.kernels.hollow_values`.
+        incremental: whether samplers keep each walker's features between two events and bring them up to date after a
+            move; see :class:`~leaps_triton.incremental.Follower`.
 
     Call
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision of the parameters,

@@ -67,7 +67,7 @@ def by_definition(given: dict[str, Any], walker: int, site: tuple[int, ...]) -> 
         sums.append(made.flatten())
 
     field = given["field"].expand(-1, -1, *shape)
-    field = field[walker if len(field) > 1 else 0, :, *site]
+    field = field[walker if len(field) > 1 else 0].flatten(1)[:, sites.index(site)]
     field = field[1:] - field[:1] if q == 2 else field - field.mean()
     time = given["time"][walker if len(given["time"]) > 1 else 0]
     features = torch.cat([convolved, local, *mean, *sums, field, time])
@@ -86,7 +86,7 @@ def test_the_twin_is_the_definition(dimensions: int, q: int, options: dict[str, 
     for walker, site in ((0, 0), (1, values[0, 0].numel() - 2)):
         place = tuple(int(n) for n in torch.unravel_index(torch.tensor(site), values.shape[2:]))
         expected = by_definition(given, walker, place)
-        torch.testing.assert_close(values[walker, :, *place], expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(values.flatten(2)[walker, :, site], expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
