@@ -18,6 +18,7 @@ from torch import Tensor
 
 from . import ops, reference
 from .checks import as_integer, as_number, as_seed, expect
+from .hollow import INPUT_PRECISIONS, check_input_precision, hollow_values
 from .ops import hollow_conv_gradient
 from .philox import Stream
 from .reference import (
@@ -32,6 +33,7 @@ from .reference import (
 )
 
 __all__ = [
+    "INPUT_PRECISIONS",
     "MOST_CLASSES",
     "MOST_LANES",
     "PRECISIONS",
@@ -43,11 +45,13 @@ __all__ = [
     "Stream",
     "TauLeapStep",
     "backend",
+    "check_input_precision",
     "cluster_labels",
     "energy",
     "heat_bath_sweeps",
     "hollow_conv",
     "hollow_conv_gradient",
+    "hollow_values",
     "jump_step",
     "local_energy",
     "local_jump_steps",

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "leaps_triton"
 
 LIBRARY = (
-    "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "local_rates", "networks", "rates",
-    "domains", "tables", "ctmc", "mcmc", "clusters", "kinetic", "tempering", "weights", "sampler", "published",
+    "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "local_rates", "incremental", "networks",
+    "rates", "domains", "tables", "ctmc", "mcmc", "clusters", "kinetic", "tempering", "weights", "sampler", "published",
     "reverse", "schedules", "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact",
     "plotting", "zoo", "provenance", "kernels", "chain",
 )  # fmt: skip
@@ -37,6 +37,16 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.blocked": ("kernels.reference",),
     "kernels.hollow_conv": ("kernels.device", "kernels.variants", "kernels.blocked"),
+    "kernels.hollow_reference": ("kernels.reference",),
+    "kernels.hollow_tables": ("kernels.hollow_reference",),
+    "kernels.hollow_values": ("kernels.device", "kernels.hollow_tables", "kernels.variants"),
+    "kernels.hollow_gradient": ("kernels.hollow_values",),
+    "kernels.hollow": (
+        "kernels.checks",
+        "kernels.hollow_reference",
+        "kernels.hollow_values",
+        "kernels.hollow_gradient",
+    ),
     "kernels.tau_leap": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.clusters": ("kernels.device", "kernels.variants"),
     "kernels.ops": (
@@ -54,6 +64,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.resources": (
         "kernels.clusters",
         "kernels.hollow_conv",
+        "kernels.hollow_gradient",
+        "kernels.hollow_values",
         "kernels.local_energy",
         "kernels.rates",
         "kernels.jump",
@@ -62,7 +74,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.tau_leap",
         "kernels.variants",
     ),
-    "kernels": ("kernels.ops", "kernels.reference", "kernels.philox", "kernels.checks"),
+    "kernels": ("kernels.hollow", "kernels.ops", "kernels.reference", "kernels.philox", "kernels.checks"),
     "lattice": ("kernels",),
     "models": ("lattice",),
     "path": ("models",),
@@ -79,7 +91,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "attention": ("equivariant",),
     "lec": ("equivariant",),
     "local_rates": ("equivariant",),
-    "networks": ("lem", "attention", "lec", "local_rates"),
+    "incremental": ("equivariant",),
+    "networks": ("lem", "attention", "lec", "local_rates", "incremental"),
     "weights": ("kernels",),
     "jackknife": ("weights",),
     "autocorrelation": ("jackknife",),
@@ -92,7 +105,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "exact": ("closed_forms", "transfer", "perfect"),
     "chain": ("mcmc", "observables", "estimators"),
     "objectives": ("rates",),
-    "sampler": ("ctmc", "mcmc", "weights", "estimators"),
+    "sampler": ("ctmc", "incremental", "mcmc", "weights", "estimators"),
     "provenance": (),
     "checkpoint": ("sampler", "clusters", "kinetic", "networks", "provenance"),
     "training": ("checkpoint", "objectives"),
