@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernel_cases import model, normal, sweep
+from kernel_cases import classes, model, normal, sweep
 from leaps_triton import kernels
 from leaps_triton.kernels import ops, reference
 
@@ -43,6 +43,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "energy": (ops.energy, ENERGY),
     "local_energy": (ops.local_energy, MODEL | {"dtype": torch.float32}),
     "jump_step": (ops.jump_step, jump((3, 5), 3, 4)),
+    "local_jump_steps": (ops.local_jump_steps, classes((5, 6), 4)),
     "heat_bath_sweeps": (ops.heat_bath_sweeps, sweep(MODEL, 2, seed=5)),
     "no sweep": (ops.heat_bath_sweeps, sweep(MODEL, 0, seed=5)),
     "reversible rates": (
