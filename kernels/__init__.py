@@ -301,12 +301,13 @@ def local_jump_steps(
     seed: int,
     steps: int,
 ) -> LocalJumpSteps:
-    """Events of the jump process of a model with two states whose rates are a table: many in one call, O(√N) each.
+    """Events of the jump process of a model with two states whose rates are a table: many in one call.
 
     The class of a site is ``c_i = Σ_l strides_l x_{neighbours[i, l]}``. With ``n_c`` sites of class ``c`` and
     ``K = Σ_i x_i``, ``R = Σ_c n_c rates[K, c]`` and ``κ = Σ_c n_c corrector[K, c]``. Holding times, weights and the
     boundary are those of :func:`jump_step`; a class is drawn with probability ``n_c rates[K, c] / R``, and each of its
-    sites with the same. Every walker advances by ``steps`` events or to the boundary of its interval.
+    sites with the same. Every walker advances by ``steps`` events or to the boundary of its interval. An event costs
+    the classes, the neighbours of one site, and a search of the site among those of its class.
 
     Arguments
         configurations: values 0 and 1, ``(walkers, *shape)``.

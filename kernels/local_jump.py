@@ -31,9 +31,10 @@ def local_jump_steps_kernel(
     """Up to ``steps`` events of a walker: ``R = Σ_c n_c P_c(K)``, ``A += s Σ_c n_c κ_c(K)``, a class, one of its sites.
 
     One program a walker, in place. A flip moves its site and neighbours to other classes, in ``classes`` and
-    ``counts``, which lie in global memory between barriers. A site is found by its rank among those of its class. Sums
-    are float64 in another order than the twin's: class and rank differ from the twin's if ``u R`` is within rounding,
-    ``1e-16 R``, of an edge. Bortz, Kalos, Lebowitz, J. Comput. Phys. 17, 10 (1975).
+    ``counts``, which lie in global memory between barriers. A site is found by its rank among those of its class, by a
+    scan of the walker's classes. Sums are float64 in another order than the twin's: class and rank differ from the
+    twin's if ``u R`` is within rounding, ``1e-16 R``, of an edge. Bortz, Kalos, Lebowitz, J. Comput. Phys. 17, 10
+    (1975).
 
     ``x`` int8, ``classes`` int16 ``(walkers, sites)``; ``floats`` float64 ``(4, walkers)``: ``A``, time left, ``R``,
     ``κ``; ``integers`` int64 ``(3, walkers)``: walker, events, ``K``; ``rates``, ``corrector`` float64

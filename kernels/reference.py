@@ -637,7 +637,7 @@ def local_jump_steps(
     steps: int,
 ) -> LocalJumpSteps:
     """``R = Σ_c n_c P_c(K)``, ``κ = Σ_c n_c κ_c(K)``; a class drawn by ``n_c P_c / R``, and any of its sites."""
-    x = configurations.flatten(1).clone()
+    x = configurations.flatten(1).clone(memory_format=torch.contiguous_format)
     members = _Members(x, neighbours, strides, rates.shape[1])
     log_weights, remaining, events = log_weights.clone(), remaining.clone(), events.clone()
     exit_rate, correction = torch.zeros_like(log_weights), torch.zeros_like(log_weights)

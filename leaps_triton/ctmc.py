@@ -353,12 +353,12 @@ class Jump(Integrator):
         ), JumpInfo(after.move, after.rates)
 
     def tabulated(self, path: AnnealingPath, transport: Transport | None) -> bool:
-        """Whether :meth:`run_interval` can and should run the intervals.
+        """Whether :meth:`run_interval` can and should run the intervals; not without a transport.
 
         Raises
             ValueError: ``tables=True``, and why there can be none.
         """
-        if self.tables is False or self.domain is not None:
+        if self.tables is False or self.domain is not None or transport is None:
             return False
         reason = tables.obstacle(path, transport)
         if self.tables and reason:

@@ -3,7 +3,7 @@
 On a periodic lattice with one coupling, ``q = 2`` and ``S`` shells of neighbours, a site has one of
 ``2 (z_1 + 1) … (z_S + 1)`` *classes*: its state, and how many of the ``z_s`` sites of each shell are in state 1. ``G``
 of a move depends on the site's class and the magnetisation alone, and a flip changes the classes of the site and of its
-shells, whatever the lattice. :mod:`leaps_triton.tables` runs the jump process on that, in O(1) an event.
+shells, whatever the lattice: on that :mod:`leaps_triton.tables` runs the jump process.
 """
 
 import itertools
@@ -161,12 +161,11 @@ class LocalRates(Equivariant):
             ``(last - first + 1, 2 · surroundings)``: a row for every ``K``, first the classes of a site in state 0.
             What it holds where no configuration has such a class means nothing.
         """
-        hidden, local = self._surroundings(conditions, self.time_input(conditions, self.skip.dtype))
+        time = self.time_input(conditions, self.skip.dtype)
+        hidden, local = self._surroundings(conditions, time)
         # A site in state 0 has K others in state 1, a site in state 1 one less.
         others = torch.arange(first - 1, last + 1, device=hidden.device).unsqueeze(1)
-        readout = self._readout(
-            (2 * others - (sites - 1)) / sites, self.time_input(conditions, self.skip.dtype).expand(len(others), -1)
-        )
+        readout = self._readout(2 * others - (sites - 1), sites, time.expand(len(others), -1))
         values = (readout[:, 1] - readout[:, 0]) @ hidden[0].T + self.skip * local
         return torch.cat([values[1:], -values[:-1]], dim=1)
 
@@ -180,9 +179,9 @@ class LocalRates(Equivariant):
             self._tables[key] = self.shells.neighbours(shape).to(device), torch.tensor(strides, device=device)
         return self._tables[key]
 
-    def _readout(self, magnetisation: Tensor, time: Tensor) -> Tensor:
-        """``v``, ``(rows, q, width)``, at ``magnetisation`` ``(rows, embedded)`` and ``time`` ``(rows, 2)``."""
-        made: Tensor = self.head(self.readout(torch.cat([magnetisation.to(time.dtype), time], dim=1)))
+    def _readout(self, sums: Tensor, sites: int, time: Tensor) -> Tensor:
+        """``v``, ``(rows, q, width)``, of sums over other sites, ``(rows, embedded)``, and ``time`` ``(rows, 2)``."""
+        made: Tensor = self.head(self.readout(torch.cat([sums.to(time.dtype) / sites, time], dim=1)))
         return made.view(-1, self.q, self.width)
 
     def _surroundings(self, conditions: Conditions, time: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,8 +207,8 @@ class LocalRates(Equivariant):
         ones = x.sum(1, dtype=torch.int64).unsqueeze(1)
         # The number of other sites in state 1 keeps its place in the batch when x_i changes: rounding then keeps too.
         others = ones - (ones - torch.arange(2, device=x.device)) % 2
-        magnetisation = ((2 * others - (sites - 1)) / sites).view(-1, 1)
-        readout = self._readout(magnetisation, time.expand(walkers, -1).repeat_interleave(2, dim=0))
+        sums = (2 * others - (sites - 1)).view(-1, 1)
+        readout = self._readout(sums, sites, time.expand(walkers, -1).repeat_interleave(2, dim=0))
         difference = (readout[:, 1] - readout[:, 0]).view(walkers, 2, -1)
         values = difference @ (hidden if row is None else hidden[row]).transpose(1, 2) + self.skip * local
         classes = reference.site_classes(x, *self.neighbours(shape, x.device))
@@ -256,8 +255,8 @@ class LocalRates(Equivariant):
         total = (counts * torch.arange(q, device=state.device)).sum(1, keepdim=True)
         left_out = (total - torch.arange(q, device=state.device)) % q
         others = counts.unsqueeze(1) - nn.functional.one_hot(left_out, q)
-        magnetisation = (2 * others[..., 1:] - (sites - 1)) / sites if q == 2 else others / sites
-        readout = self._readout(magnetisation.flatten(0, 1), time.repeat_interleave(q, dim=0))
+        sums = 2 * others[..., 1:] - (sites - 1) if q == 2 else others
+        readout = self._readout(sums.flatten(0, 1), sites, time.repeat_interleave(q, dim=0))
         products = (readout.reshape(walkers, q * q, -1) @ hidden.transpose(1, 2)).view(walkers, q, q, sites)
         place = ((total - state) % q).view(walkers, 1, 1, sites).expand(-1, 1, q, -1)
         values = products.gather(1, place).squeeze(1) + self.skip * local

@@ -1,4 +1,4 @@
-"""The jump process where rates are a table: an interval in a few calls of one op, O(√N) an event.
+"""The jump process where rates are a table: an interval in a few calls of one op.
 
 It serves transports such as :class:`~leaps_triton.LocalRates`, whose ``G`` depends on a site's class and on the number
 of sites in state 1 alone. Rates and corrector, and so the law of walkers and weights, are those of the transport's
@@ -50,7 +50,7 @@ class ClassRates(NamedTuple):
     first: int
 
 
-def obstacle(path: AnnealingPath, transport: Transport | None) -> str:
+def obstacle(path: AnnealingPath, transport: Transport) -> str:
     """Why a transport cannot run on tables on the way to this model; empty if it can."""
     model: Any = path.model
     if not all(hasattr(transport, name) for name in ("by_class", "table", "neighbours")):

@@ -176,6 +176,14 @@ def test_random_numbers_depend_on(name: str) -> None:
     assert (first.remaining != other.remaining)[event].all()
 
 
+def test_layout_in_memory_does_not_matter() -> None:
+    given = classes((5, 6), 8, steps=6)
+    x = given["configurations"].permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    tables = {name: given[name].T.contiguous().T for name in ("rates", "corrector", "neighbours")}
+    assert not x.is_contiguous() and not tables["rates"].is_contiguous()
+    assert equal(kernels.local_jump_steps(**given | tables | {"configurations": x}), kernels.local_jump_steps(**given))
+
+
 def test_inputs_are_left_alone() -> None:
     given = classes((5, 6), 8, steps=10)
     copies = {name: value.clone() for name, value in given.items() if isinstance(value, Tensor)}

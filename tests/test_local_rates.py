@@ -194,7 +194,9 @@ def test_weights_are_exact_for_an_untrained_network(model: Any) -> None:
 def test_training_lowers_the_variance_of_the_weights() -> None:
     model = lt.Ising((8, 8), beta=0.4407)
     network = lt.LocalRates(model, width=16)
-    sampler = lt.Sampler(lt.AnnealingPath(model), network, lt.Jump(10), lt.HeatBath(), block=256, device="cpu")
+    sampler = lt.Sampler(
+        lt.AnnealingPath(model), network, lt.Jump(10, tables=True), lt.HeatBath(), block=256, device="cpu"
+    )
     before = sampler.sample(256, seed=1).log_weight_variance
     config = lt.TrainingConfig(steps=60, times=8, walkers=16, warmup=10, buffer=128, rollout=64)
     lt.Trainer(sampler, config).run()
