@@ -33,8 +33,8 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
         for name in FEATURES:
             rows = after_a_move(name, length, walkers, device, 5 if smoke else 21, seed)
             # Whole runs of larger lattices take minutes on a CPU.
-            if length <= 16:
-                rows += whole_run(name, length, 16 if smoke else 128, device, 1 if smoke else 5, seed)
+            if length <= 32:
+                rows += whole_run(name, length, 16 if smoke else 1024 // length, device, 1 if smoke else 3, seed)
             yield rows, []
 
 
