@@ -659,9 +659,10 @@ def table(report: Report) -> str:
             lines += ["", op, f"{header} {'vs twin':>8} {'GB/s':>7} {'copy':>4} {'per ns':>13}"]
             previous = op
         cells = f"  {model:6} {shape:8} {walkers:7} {variant:8}"
-        if "seconds" in rows:
-            ratio = rows["seconds"].ratio
-            cells += f" {_duration(rows['seconds'].value):>9} {f'{_short(ratio)}x' if ratio else '':>8}"
+        times = rows.get("seconds") or rows.get("cpu_seconds")
+        if times:
+            ratio = times.ratio
+            cells += f" {_duration(times.value):>9} {f'{_short(ratio)}x' if ratio else '':>8}"
         if "GB_per_s" in rows:
             row = rows["GB_per_s"]
             cells += f" {_short(row.value):>7} {row.ratio or 0.0:4.0%}"

@@ -44,8 +44,8 @@ class HollowConv(Equivariant):
     ``Σ_{j≠i} [x_j = a] cos, sin(k·(r_j - r_i))`` of the longest waves. A three-layer SiLU network, conditioned on ``t``
     and ``β_t``, maps them to one value ``f_a(i)`` a state, to which a multiple of the local field is added, and
     ``G_k(i) = f_{x_i+k}(i) - f_{x_i}(i)``. Sums over the lattice are sums of integers, so local equivariance holds bit
-    for bit wherever the convolution sums directly (torch on a CPU and the kernels do). Translation equivariant on
-    periodic lattices, up to the rounding of the Fourier tables (at most 2⁻¹⁰).
+    for bit wherever the convolution sums directly (torch on a CPU and the kernels do; ``incremental`` does not).
+    Translation equivariant on periodic lattices, up to the rounding of the Fourier tables (at most 2⁻¹⁰).
 
     Arguments
         model: gives ``q``, the number of dimensions and the boundaries; couplings, field and β come with each call.

@@ -1,6 +1,7 @@
 """Benchmark of HollowConv(incremental=True): one evaluation after a move of each walker, and a whole run.
 
-Full and incremental evaluations alternate in one process, so that a busy machine slows both. ``ising`` has the
+Full and incremental evaluations alternate in one process. On a CPU their times are those of the processor, so that
+what else the machine does counts little; take one thread (``OMP_NUM_THREADS=1``). ``ising`` has the
 magnetisation and four waves as features, all sites of whose pointwise network change with every move; ``ising-local``
 has none, so that only the sites around a move do.
 """
@@ -32,8 +33,8 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
         for name in FEATURES:
             rows = after_a_move(name, length, walkers, device, 5 if smoke else 21, seed)
             # Whole runs of larger lattices take minutes on a CPU.
-            if length <= 16:
-                rows += whole_run(name, length, 16 if smoke else 128, device, 1 if smoke else 5, seed)
+            if length <= 32:
+                rows += whole_run(name, length, 16 if smoke else 1024 // length, device, 1 if smoke else 3, seed)
             yield rows, []
 
 
@@ -47,15 +48,23 @@ def network_of(name: str, length: int) -> tuple[lt.AnnealingPath, list[lt.Hollow
     return lt.AnnealingPath(model), networks
 
 
+def now(device: torch.device) -> float:
+    """Seconds of the processor, or of the wall once a device has finished."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def clock(transport: Callable[..., Tensor], device: torch.device, *arguments: object) -> tuple[float, Tensor]:
     """Seconds of one call, and its result."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    begin = time.perf_counter()
+    begin = now(device)
     result = transport(*arguments)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begin, result
+    return now(device) - begin, result
+
+
+def metric_of(device: torch.device) -> str:
+    return "cpu_seconds" if device.type == "cpu" else "seconds"
 
 
 def pair(name: str, length: int, walkers: int, metric: str, full: list[float], other: list[float]) -> list[Row]:
@@ -91,7 +100,7 @@ def after_a_move(name: str, length: int, walkers: int, device: torch.device, rep
         distance = float((made[0][1] - made[1][1]).abs().max() / made[0][1].abs().max())
         if not distance <= 1e-5:
             raise Disagreement(f"{name} {length}: incremental differs from full by {distance:.3g} after {step} moves")
-    return pair(name, length, walkers, "seconds", *times)
+    return pair(name, length, walkers, metric_of(device), *times)
 
 
 def whole_run(name: str, length: int, walkers: int, device: torch.device, repetitions: int, seed: int) -> list[Row]:
@@ -102,12 +111,12 @@ def whole_run(name: str, length: int, walkers: int, device: torch.device, repeti
     evaluations = 0.0
     for _ in range(repetitions):
         for sampler, own in zip(samplers, times, strict=True):
-            begin = time.perf_counter()
+            begin = now(device)
             evaluations = sampler.sample(walkers, seed=seed).evaluations
-            own.append(time.perf_counter() - begin)
+            own.append(now(device) - begin)
     shape = f"{length}x{length}"
     count = Row("hollow_conv", "full", name, shape, walkers, "evaluations", evaluations)
-    return [*pair(name, length, walkers, "seconds_run", *times), count]
+    return [*pair(name, length, walkers, f"{metric_of(device)}_run", *times), count]
 
 
 if __name__ == "__main__":
