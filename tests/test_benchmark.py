@@ -461,12 +461,12 @@ def test_benchmarks_of_networks_write_their_rows(name: str, tmp_path: Path) -> N
             for metric in ("cpu_seconds", "Gop_per_s")
         },
         "incremental": {
-            ("hollow_conv", variant, model, metric)
+            ("HollowConv", variant, model, metric)
             for variant in ("full", "incremental")
             for model in ("ising", "ising-local")
             for metric in ("cpu_seconds", "cpu_seconds_run")
         }
-        | {("hollow_conv", "full", model, "evaluations") for model in ("ising", "ising-local")},
+        | {("HollowConv", "full", model, "evaluations") for model in ("ising", "ising-local")},
     }
     assert found == expected[name]
 

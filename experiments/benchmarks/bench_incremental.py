@@ -72,8 +72,8 @@ def pair(name: str, length: int, walkers: int, metric: str, full: list[float], o
     one, two = statistics.median(full), statistics.median(other)
     shape = f"{length}x{length}"
     return [
-        Row("hollow_conv", "full", name, shape, walkers, metric, one),
-        Row("hollow_conv", "incremental", name, shape, walkers, metric, two, "full", one / two),
+        Row("HollowConv", "full", name, shape, walkers, metric, one),
+        Row("HollowConv", "incremental", name, shape, walkers, metric, two, "full", one / two),
     ]
 
 
@@ -115,7 +115,7 @@ def whole_run(name: str, length: int, walkers: int, device: torch.device, repeti
             evaluations = sampler.sample(walkers, seed=seed).evaluations
             own.append(now(device) - begin)
     shape = f"{length}x{length}"
-    count = Row("hollow_conv", "full", name, shape, walkers, "evaluations", evaluations)
+    count = Row("HollowConv", "full", name, shape, walkers, "evaluations", evaluations)
     return [*pair(name, length, walkers, f"{metric_of(device)}_run", *times), count]
 
 
