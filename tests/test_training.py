@@ -1,5 +1,6 @@
 """Training: losses, reproducibility, continuation, failures that lose nothing, and that it learns."""
 
+import functools
 import math
 from typing import Any
 
@@ -194,7 +195,7 @@ def paths_of(path: lt.AnnealingPath, network: Any, steps: int, walkers: int, gro
     trainer = lt.Trainer(sampler, config)
     grid = torch.linspace(0, 1, steps + 1, dtype=torch.float64).expand(groups, -1)
     x = path.start.sample(torch.arange(groups * walkers), seed=1).unflatten(0, (groups, walkers))
-    return trainer._leap(x, grid, lt.TauLeap(steps)), grid
+    return trainer._leap(x, grid, lt.TauLeap(steps, reversible="barker")), grid
 
 
 def test_increments_are_those_of_the_integrator() -> None:
@@ -271,7 +272,8 @@ def test_losses_of_an_exact_solution_are_zero() -> None:
         x = states(model).unsqueeze(0).expand(2, *states(model).shape)
         assert float(objectives.physics_informed(path, network, x, t)) < 1e-20
         assert float(objectives.physics_informed(path, random_network(model), x, t)) > 0.1
-        for loss, order in ((objectives.log_variance, 2), (objectives.squared_residual, 1)):
+        for objective, order in ((objectives.log_variance, 2), (objectives.squared_residual, 1)):
+            loss: Any = functools.partial(objective, reversible="barker")
             coarse, fine = (float(loss(path, network, *paths_of(path, network, n, 400))) for n in (10, 80))
             wrong = float(loss(path, random_network(model), *paths_of(path, random_network(model), 80, 400)))
             assert 0.6 < coarse / fine / 8**order < 1.7
