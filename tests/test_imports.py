@@ -17,9 +17,9 @@ PACKAGE = "leaps_triton"
 
 LIBRARY = (
     "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "local_rates", "incremental", "networks",
-    "rates", "domains", "tables", "ctmc", "mcmc", "clusters", "kinetic", "tempering", "weights", "sampler", "published",
-    "reverse", "schedules", "objectives", "training", "checkpoint", "io", "observables", "estimators", "exact",
-    "plotting", "zoo", "provenance", "kernels", "chain",
+    "rates", "domains", "tables", "integrator", "tau_leap", "ctmc", "mcmc", "clusters", "kinetic", "tempering",
+    "weights", "sampler", "published", "reverse", "schedules", "objectives", "training", "checkpoint", "io", "observables",
+    "estimators", "exact", "plotting", "zoo", "provenance", "kernels", "chain",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -81,7 +81,9 @@ EDGES: dict[str, tuple[str, ...]] = {
     "rates": ("path",),
     "domains": ("rates",),
     "tables": ("rates",),
-    "ctmc": ("domains", "tables"),
+    "integrator": ("rates",),
+    "tau_leap": ("integrator",),
+    "ctmc": ("domains", "tables", "tau_leap"),
     "mcmc": ("path",),
     "clusters": ("mcmc",),
     "kinetic": ("mcmc", "rates"),
