@@ -18,8 +18,8 @@ PACKAGE = "leaps_triton"
 LIBRARY = (
     "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "local_rates", "incremental", "networks",
     "rates", "domains", "tables", "integrator", "tau_leap", "ctmc", "mcmc", "clusters", "kinetic", "tempering",
-    "weights", "sampler", "published", "reverse", "schedules", "objectives", "training", "checkpoint", "io", "observables",
-    "estimators", "exact", "plotting", "zoo", "provenance", "kernels", "chain",
+    "weights", "sampler", "published", "reverse", "schedules", "objectives", "training", "checkpoint", "io",
+    "observables", "estimators", "exact", "plotting", "zoo", "provenance", "kernels", "chain",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
