@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import tyro
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 import leaps_triton as lt
 from leaps_triton.provenance import provenance
@@ -112,6 +113,10 @@ def figure(rows: list[dict[str, Any]], file: Path) -> None:
                 axes.plot(*zip(*own, strict=True), "o-", label=name, markersize=4)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("processor time a walker in ms")
         axes.set_ylabel("Var[A]")
         axes.set_title(f"critical Ising, {length} × {length}", fontsize=9)
