@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 
 import leaps_triton as lt
 from leaps_triton import exact
-from leaps_triton.provenance import provenance
+from leaps_triton.provenance import device_name, provenance
 from leaps_triton.published import published_network
 
 
@@ -105,9 +105,9 @@ def measure(sampler: lt.Sampler, integrator: Any, settings: PublishedLeaps, log_
 
 def table(result: dict[str, Any]) -> str:
     """One line a scheme."""
-    known = result["exact"]
+    known = result["reference"]
     lines = [
-        f"{'scheme':8}{'steps':>6}{'evaluations':>13}{'ESS':>7}{'log Z - exact':>17}{'energy / site':>19}{'|m|':>17}"
+        f"{'scheme':8}{'steps':>6}{'evaluations':>13}{'ESS':>7}{'log Z - exact':>17}{'energy / site':>19}{'|m|':>20}"
         f"{'s':>7}"
     ]
     for row in result["schemes"]:
@@ -116,10 +116,10 @@ def table(result: dict[str, Any]) -> str:
         magnetic = lt.Estimate(row["abs_magnetization"], row["abs_magnetization_error"])
         lines.append(
             f"{row['scheme']:8}{row['steps']:6}{row['evaluations']:13.1f}{row['ess']:7.3f}{deviation!s:>17}"
-            f"{energy!s:>19}{magnetic!s:>17}{row['seconds']:7.0f}"
+            f"{energy!s:>19}{magnetic!s:>20}{row['seconds']:7.0f}"
         )
     magnetic = lt.Estimate(known["abs_magnetization"], known["abs_magnetization_error"])
-    return "\n".join([*lines, f"{'exact':51}{known['energy']:19.5f}{magnetic!s:>17}"])
+    return "\n".join([*lines, f"{'reference':51}{known['energy']:19.5f}{magnetic!s:>20}"])
 
 
 def draw(result: dict[str, Any], file: Path) -> None:
@@ -161,14 +161,14 @@ def main(settings: PublishedLeaps) -> None:
         schemes.append({"scheme": "euler", **measure(sampler, leap, chosen, log_z)})
     result = {
         "model": {"length": shape[0], "beta": model.beta},
-        "exact": {
+        "reference": {
             "log_z": log_z,
             "energy": exact.ising_energy(shape, model.beta),
             "abs_magnetization": magnetic.value,
             "abs_magnetization_error": magnetic.error,
         },
         "schemes": schemes,
-        "device": f"{sampler.device.type}, {torch.get_num_threads()} threads",
+        "device": device_name(sampler.device),
         "config": {**asdict(chosen), "file": chosen.file.name, "results": chosen.results.name},
         "versions": provenance(),
     }

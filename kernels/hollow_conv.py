@@ -3,7 +3,8 @@
 Sources, and in one of the kernels activations and gradients, come padded by the kernel's radius, so that the site a tap
 sees is at the address ``base[site] + tap[j]`` whatever the dimension and the boundaries. Weights of sites and taps live
 in registers only; the gradients make them anew. Sums over walkers are one number a program and a second reduction, so
-that no order of programs enters the results.
+that no order of programs enters the results. Programs whose block reaches beyond the last site repeat that one, and
+what they find there is not stored, or has an upstream gradient of 0.
 """
 
 import functools
@@ -23,6 +24,8 @@ __all__ = ["VARIANTS", "hollow_conv", "hollow_conv_gradient"]
 
 SITES = 64
 """Sites that a program treats at once."""
+SOURCE_SITES = 16
+"""The same in the gradient of the source."""
 TAPS = 32
 """Taps at once; in the gradient of the source, channels."""
 INPUTS = 32
@@ -59,7 +62,7 @@ def sigmoid(x):
 
 @triton.jit
 def pre_activations(
-    p_activations, o_site, m_site, p_weight, o_tap, m_tap, sites, inputs,
+    p_activations, o_site, p_weight, o_tap, m_tap, sites, inputs,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """``Σ_i a[i, site] A[tap, i]``, ``[SITES, TAPS]``; rows of ``a`` are ``sites`` apart, those of ``A`` ``inputs``."""
@@ -67,10 +70,8 @@ def pre_activations(
     for i_start in range(0, inputs, INPUTS):
         o_input = i_start + tl.arange(0, INPUTS)
         m_input = o_input < inputs
-        b_activations = tl.load(
-            p_activations + o_input[None, :] * sites + o_site[:, None],
-            mask=m_site[:, None] & m_input[None, :], other=0.0,
-        )  # fmt: skip
+        p_row = p_activations + o_input[None, :] * sites + o_site[:, None]
+        b_activations = tl.load(p_row, mask=m_input[None, :], other=0.0)
         b_weight = tl.load(
             p_weight + o_tap[None, :] * inputs + o_input[:, None], mask=m_tap[None, :] & m_input[:, None], other=0.0
         )
@@ -79,11 +80,10 @@ def pre_activations(
 
 
 @triton.jit
-def seen_sources(p_source, p_base, o_site, m_site, p_tap, o_tap, m_tap):
+def seen_sources(p_source, p_base, o_site, p_tap, o_tap, m_tap):
     """``x[site + δ_j]``, ``[SITES, TAPS]``, 0 for the taps of the mask."""
-    b_base = tl.load(p_base + o_site, mask=m_site, other=0)
     b_tap = tl.load(p_tap + o_tap, mask=m_tap, other=0)
-    return tl.load(p_source + b_base[:, None] + b_tap[None, :], mask=m_site[:, None] & m_tap[None, :], other=0.0)
+    return tl.load(p_source + tl.load(p_base + o_site)[:, None] + b_tap[None, :], mask=m_tap[None, :], other=0.0)
 
 
 @kernel
@@ -109,6 +109,7 @@ def hollow_conv_kernel(
     i_walker = (tl.program_id(0) // groups // blocks).to(tl.int64)
     o_site = i_block * SITES + tl.arange(0, SITES)
     m_site = o_site < sites
+    o_near = tl.minimum(o_site, sites - 1)
     p_activations += i_walker * inputs * sites
     p_time += i_walker * s_time
     p_source += i_walker * tl.where(s_source == 0, padded, channels * padded)
@@ -120,11 +121,11 @@ def hollow_conv_kernel(
             m_tap = (o_tap < taps) & (o_tap != taps // 2)
             o_row = i_channel * taps + o_tap
             pre = pre_activations(
-                p_activations, o_site, m_site, p_weight + i_channel * taps * inputs, o_tap, m_tap, sites, inputs,
+                p_activations, o_near, p_weight + i_channel * taps * inputs, o_tap, m_tap, sites, inputs,
                 SITES, TAPS, INPUTS, PRECISION,
             ) + tl.load(p_bias + o_row, mask=m_tap, other=0.0)[None, :]  # fmt: skip
             shift = tl.load(p_offset + o_row, mask=m_tap, other=0.0) + tl.load(p_time + o_tap, mask=m_tap, other=0.0)
-            b_source = seen_sources(p_source + i_channel * s_source, p_base, o_site, m_site, p_tap, o_tap, m_tap)
+            b_source = seen_sources(p_source + i_channel * s_source, p_base, o_near, p_tap, o_tap, m_tap)
             total += (pre * sigmoid(pre) + shift[None, :]) * b_source
         tl.store(p_output + i_channel * sites + o_site, tl.sum(total, 1), mask=m_site)
 
@@ -154,6 +155,7 @@ def activations_gradient_kernel(
     i_walker = (tl.program_id(0) // widths // blocks).to(tl.int64)
     o_site = i_block * SITES + tl.arange(0, SITES)
     m_site = o_site < sites
+    o_near = tl.minimum(o_site, sites - 1)
     o_input = i_width * INPUTS + tl.arange(0, INPUTS)
     m_input = o_input < inputs
     p_activations += i_walker * inputs * sites
@@ -168,11 +170,11 @@ def activations_gradient_kernel(
             p_row = p_weight + i_channel * taps * inputs
             pre = (
                 pre_activations(
-                    p_activations, o_site, m_site, p_row, o_tap, m_tap, sites, inputs, SITES, TAPS, INPUTS, PRECISION
+                    p_activations, o_near, p_row, o_tap, m_tap, sites, inputs, SITES, TAPS, INPUTS, PRECISION
                 )
                 + tl.load(p_bias + i_channel * taps + o_tap, mask=m_tap, other=0.0)[None, :]
             )
-            b_source = seen_sources(p_source + i_channel * s_source, p_base, o_site, m_site, p_tap, o_tap, m_tap)
+            b_source = seen_sources(p_source + i_channel * s_source, p_base, o_near, p_tap, o_tap, m_tap)
             b_weight = tl.load(
                 p_row + o_tap[:, None] * inputs + o_input[None, :], mask=m_tap[:, None] & m_input[None, :], other=0.0
             )
@@ -218,17 +220,16 @@ def parameters_gradient_kernel(
         for i_start in range(0, sites, SITES):
             o_site = i_start + tl.arange(0, SITES)
             m_site = o_site < sites
+            o_near = tl.minimum(o_site, sites - 1)
             pre = pre_activations(
-                p_walker, o_site, m_site, p_row, o_tap, m_tap, sites, inputs, SITES, TAPS, INPUTS, PRECISION
+                p_walker, o_near, p_row, o_tap, m_tap, sites, inputs, SITES, TAPS, INPUTS, PRECISION
             ) + b_bias[None, :]  # fmt: skip
             b_upstream = tl.load(p_to_output + o_upstream + o_site, mask=m_site, other=0.0)
-            b_source = seen_sources(p_seen + i_channel * s_source, p_base, o_site, m_site, p_tap, o_tap, m_tap)
+            b_source = seen_sources(p_seen + i_channel * s_source, p_base, o_near, p_tap, o_tap, m_tap)
             to_kernel = b_upstream[:, None] * b_source
             to_pre = through_silu(pre, to_kernel)
-            b_activations = tl.load(
-                p_walker + o_input[None, :] * sites + o_site[:, None],
-                mask=m_site[:, None] & m_input[None, :], other=0.0,
-            )  # fmt: skip
+            p_tile = p_walker + o_input[None, :] * sites + o_near[:, None]
+            b_activations = tl.load(p_tile, mask=m_input[None, :], other=0.0)
             to_weight += product(tl.trans(to_pre), b_activations, PRECISION)
             to_bias += tl.sum(to_pre, 0)
             to_time += tl.sum(to_kernel, 0)
@@ -260,10 +261,10 @@ def source_gradient_kernel(
     i_walker = (tl.program_id(0) // widths // blocks).to(tl.int64)
     o_site = i_block * SITES + tl.arange(0, SITES)
     m_site = o_site < sites
+    o_near = tl.minimum(o_site, sites - 1)
     o_channel = i_width * TAPS + tl.arange(0, TAPS)
     m_channel = o_channel < channels
-    m_both = m_site[:, None] & m_channel[None, :]
-    b_base = tl.load(p_base + o_site, mask=m_site, other=0)
+    b_base = tl.load(p_base + o_near)
     p_activations += i_walker * inputs * padded
     p_to_output += i_walker * channels * padded
     p_time += i_walker * s_time
@@ -275,20 +276,22 @@ def source_gradient_kernel(
         m_tap = m_channel & (i_tap != taps // 2)
         pre = (
             pre_activations(
-                p_activations, o_there, m_site, p_weight, o_row, m_tap, padded, inputs, SITES, TAPS, INPUTS, PRECISION
+                p_activations, o_there, p_weight, o_row, m_tap, padded, inputs, SITES, TAPS, INPUTS, PRECISION
             )
             + tl.load(p_bias + o_row, mask=m_tap, other=0.0)[None, :]
         )
         shift = tl.load(p_offset + o_row, mask=m_tap, other=0.0) + tl.load(p_time + i_tap)
         p_there = p_to_output + o_channel[None, :] * padded + o_there[:, None]
-        b_upstream = tl.load(p_there, mask=m_both & m_tap[None, :], other=0.0)
+        b_upstream = tl.load(p_there, mask=m_tap[None, :], other=0.0)
         gradient += (pre * sigmoid(pre) + shift[None, :]) * b_upstream
     if ONE:
         o_row = (i_walker * widths + i_width) * sites + o_site
         tl.store(p_gradient + o_row, tl.sum(gradient, 1), mask=m_site)
     else:
         p_row = p_gradient + i_walker * channels * sites
-        tl.store(p_row + o_channel[None, :] * sites + o_site[:, None], gradient, mask=m_both)
+        tl.store(
+            p_row + o_channel[None, :] * sites + o_site[:, None], gradient, mask=m_site[:, None] & m_channel[None, :]
+        )
 
 
 def _variant(function: object, pointers: str, precision: str, sites: int = SITES, **constants: bool) -> Variant:
@@ -300,9 +303,11 @@ def _variant(function: object, pointers: str, precision: str, sites: int = SITES
 
 FORWARD = {p: _variant(hollow_conv_kernel, "ffffffiif", p) for p in PRECISIONS}
 ACTIVATIONS = {p: _variant(activations_gradient_kernel, "fffffiif", p) for p in PRECISIONS}
-PARAMETERS = {p: _variant(parameters_gradient_kernel, "fffffiifff", p, sites=32) for p in PRECISIONS}
+PARAMETERS = {p: _variant(parameters_gradient_kernel, "fffffiifff", p) for p in PRECISIONS}
 SOURCE = {
-    (one, p): _variant(source_gradient_kernel, "ffffffiif", p, ONE=one) for one in (True, False) for p in PRECISIONS
+    (one, p): _variant(source_gradient_kernel, "ffffffiif", p, SOURCE_SITES, ONE=one)
+    for one in (True, False)
+    for p in PRECISIONS
 }
 VARIANTS: dict[tuple[str, ...], Variant] = {
     **{("forward", p): variant for p, variant in FORWARD.items()},
@@ -420,8 +425,9 @@ def hollow_conv_gradient(
     if to_source:
         one, widths = source.shape[1] == 1, triton.cdiv(channels, TAPS)
         of_source = source.new_empty(walkers, widths if one else channels, *source.shape[2:])
+        programs = walkers * triton.cdiv(sites, SOURCE_SITES) * widths
         launch(
-            SOURCE[one, precision], walkers * blocks * widths, _padded(to_output, kernel_size, periodic),
+            SOURCE[one, precision], programs, _padded(to_output, kernel_size, periodic),
             _padded(activations, kernel_size, periodic), weight, bias, offset, time_offset, base, tap, of_source,
             sites, size, channels, inputs, taps, s_time,
         )  # fmt: skip

@@ -18,12 +18,13 @@ pytestmark = silent
 CASES: dict[str, dict[str, Any]] = {
     "odd": convolution((5, 3), 3),
     "open": convolution((5, 2), 5, broadcast=False, one_time=True),
-    "several blocks": convolution((9, 9), 5, walkers=2, channels=5, inputs=40),
+    "several blocks": convolution((9, 9), 3, walkers=2, channels=5, inputs=40),
     "more channels than a block": convolution((3, 3), 3, walkers=1, channels=33, inputs=2),
     "three directions": convolution((3, 2, 4), 3, broadcast=False),
     "line": convolution((7,), 5, walkers=1, channels=1, inputs=1),
     "one tap": convolution((3, 2), 1),
-    "published": convolution((15, 15), 15, walkers=1, channels=2, inputs=20),
+    "long kernel": convolution((8, 3), 15, walkers=1, channels=1, inputs=20),
+    "longer": convolution((20,), 37, walkers=2, channels=2, inputs=2),
 }
 # The interpreter cuts bfloat16 off where torch rounds: at most twice the error, of factors and of what they give.
 ROUNDING = {"float32": 2.0, "tf32": 2.0 if DEVICE == "cpu" else 2.0**14, "bfloat16": 6.0}
