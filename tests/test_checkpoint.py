@@ -66,7 +66,10 @@ def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_
     lt.save(sampler_of(MODELS["ising"], networks(MODELS["ising"])["float32"]), file)
     manifest = checkpoint.read(file).manifest
     assert manifest["model"]["beta"] == 0.1 + 0.2
-    assert manifest["network"]["settings"] == {"kernel_size": 3, "channels": 4, "width": 8, "modes": 1, "seed": 5}
+    assert manifest["network"]["settings"] == {
+        "kernel_size": 3, "channels": 4, "width": 8, "modes": 1, "seed": 5, "magnetization": True,
+        "input_precision": "ieee", "incremental": False,
+    }  # fmt: skip
     assert manifest["provenance"]["leaps_triton"] == lt.__version__
     text = json.dumps(manifest)
     assert str(tmp_path) not in text
