@@ -446,9 +446,9 @@ def _check_sweeps(
     as_integer("first_sweep", first_sweep, 0)
     as_seed(seed)
     _check_tensor("colours", colours)
-    expect(colours.dtype in (torch.int8, torch.int32, torch.int64), "colours", "a tensor of integers", colours)
     if colours.shape != configurations.shape[1:]:
         raise ValueError(f"colours must have shape {tuple(configurations.shape[1:])}, got {tuple(colours.shape)}")
+    expect(colours.dtype in (torch.int8, torch.int32, torch.int64), "colours", "a tensor of integers", colours)
     as_integer("num_colours", num_colours, 1, 127)
 
 

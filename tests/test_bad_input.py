@@ -834,8 +834,11 @@ TRAIN = ["train", "--checkpoint", "never.safetensors"]
 NO_WHOLE = ["x", "1.5", "nan", "inf", "", "-1", "1e3", "None", "True"]
 NO_REAL = ["x", "nan", "inf", "-inf", "1e999", "", "None", "True"]
 OPTIONS: list[tuple[list[str], str, list[str]]] = [
-    *((TRAIN, f"--{name}", [*NO_WHOLE, "0"]) for name in ("steps", "intervals", "every", "channels", "width")),
-    *((TRAIN, f"--{name}", NO_WHOLE) for name in ("sweeps", "modes", "evaluate-every", "huber-steps")),
+    *((TRAIN, f"--{name}", [*NO_WHOLE, "0"]) for name in ("steps", "intervals", "every")),
+    *((TRAIN, f"--{name}", NO_WHOLE) for name in ("sweeps", "evaluate-every", "huber-steps")),
+    # None of these is the network's own choice.
+    *((TRAIN, f"--{name}", ["x", "1.5", "nan", "", "-1", "1e3", "0"]) for name in ("channels", "width")),
+    (TRAIN, "--modes", ["x", "1.5", "nan", "", "-1", "1e3"]),
     (TRAIN, "--seed", [*NO_WHOLE, "4294967296"]),
     (TRAIN, "--kernel-size", ["x", "1.5", "", "-1", "0", "2", "99", "-3"]),
     (TRAIN, "--shape", ["x", "0", "-4", "1", "2.5", "nan", ""]),
