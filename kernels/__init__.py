@@ -22,6 +22,8 @@ from .hollow import INPUT_PRECISIONS, check_input_precision, hollow_values
 from .ops import hollow_conv_gradient
 from .philox import Stream
 from .reference import (
+    MOST_CLASSES,
+    MOST_LANES,
     JumpStep,
     LocalEnergy,
     LocalJumpSteps,
@@ -65,9 +67,6 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
-
-MOST_CLASSES, MOST_LANES = 256, 32
-"""Limits of :func:`local_jump_steps`."""
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 """Names of the precisions of :func:`hollow_conv`."""

@@ -6,15 +6,11 @@ from torch import Tensor
 
 from .device import kernel, philox, uniform64
 from .philox import Stream
-from .reference import site_classes
+from .reference import MOST_CLASSES, MOST_LANES, site_classes
 from .variants import Variant, launch
 
 __all__ = ["VARIANTS", "local_jump_steps"]
 
-CLASSES = 256
-"""Most classes; a program treats all at once."""
-LANES = 32
-"""Most neighbours of a site, itself included."""
 BLOCK = 512
 """Sites that are searched at once."""
 EVENTS = 128
@@ -134,7 +130,7 @@ def local_jump_steps_kernel(
 def _variant() -> Variant:
     double, integer = torch.float64, torch.int64
     pointers = (torch.int8, double, integer, double, double, integer, integer, torch.int16, torch.int32)
-    sizes = {"CLASSES": CLASSES, "LANES": LANES, "BLOCK": BLOCK, "EVENTS": EVENTS}
+    sizes = {"CLASSES": MOST_CLASSES, "LANES": MOST_LANES, "BLOCK": BLOCK, "EVENTS": EVENTS}
     return Variant(local_jump_steps_kernel, pointers, {"STREAM": int(Stream.JUMP), **sizes}, warps=4)
 
 

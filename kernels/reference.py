@@ -14,6 +14,8 @@ from torch import Tensor
 from .philox import Stream
 
 __all__ = [
+    "MOST_CLASSES",
+    "MOST_LANES",
     "JumpStep",
     "LocalEnergy",
     "LocalJumpSteps",
@@ -45,6 +47,10 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
+
+MOST_CLASSES, MOST_LANES = 256, 32
+"""Limits of :func:`local_jump_steps`: classes, all of which a program of its kernel treats at once, and neighbours of a
+site, itself included."""
 
 Words: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 

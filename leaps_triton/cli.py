@@ -184,7 +184,7 @@ class Train:
     """Intervals of the jump process."""
     sweeps: int = 0
     """Heat-bath sweeps at the start of every interval of sampling."""
-    network: Literal["hollow-conv", "lem", "lea", "lec", "le-transformer"] = "hollow-conv"
+    network: Literal["hollow-conv", "lem", "lea", "lec", "le-transformer", "local-rates"] = "hollow-conv"
     """Locally equivariant network."""
     kernel_size: int | None = None
     """Size of the convolution of hollow-conv, odd; by default 7, or what fits."""
@@ -196,6 +196,8 @@ class Train:
     """Heads of attention of lea and le-transformer; 4 by default."""
     layers: int | None = None
     """Layers of each stream of le-transformer; 2 by default."""
+    shells: int | None = None
+    """Shells of neighbours that local-rates reads; by default 3 on a chain or a plane."""
     width: int | None = None
     """Hidden width of the network; by default the network's own."""
     modes: int | None = None
@@ -283,7 +285,7 @@ class Train:
     def _network(self, model: lt.PairModel) -> lt.networks.Equivariant:
         maker = _NETWORKS[self.network]
         takes = inspect.signature(maker).parameters
-        options = ("kernel_size", "kernel_sizes", "channels", "heads", "layers", "width", "modes")
+        options = ("kernel_size", "kernel_sizes", "channels", "heads", "layers", "shells", "width", "modes")
         given = {name: value for name in options if (value := getattr(self, name)) not in (None, ())}
         for name in given:
             if name not in takes:

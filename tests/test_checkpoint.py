@@ -76,12 +76,16 @@ def test_domains_and_a_local_network_return(domain: Any, tmp_path: Path) -> None
     assert torch.equal(before.sample(64).log_weights, after.sample(64).log_weights)
 
 
-def test_a_file_from_before_domains_is_read(tmp_path: Path) -> None:
+def test_a_file_from_before_domains_and_tables_is_read(tmp_path: Path) -> None:
     manifest, tensors = checkpoint.describe(sampler_of(MODELS["ising"], networks(MODELS["ising"])["float32"]))
-    del manifest["integrator"]["domain"], manifest["network"]["settings"]["global_features"]
+    for option in ("domain", "tables"):
+        del manifest["integrator"][option]
+    for option in ("global_features", "input_precision", "incremental"):
+        del manifest["network"]["settings"][option]
     checkpoint.write(tmp_path / "old", checkpoint.Contents(manifest, tensors))
     after = lt.load(tmp_path / "old", device="cpu")
-    assert after.integrator.settings["domain"] is None and after.transport.global_features  # type: ignore[union-attr]
+    assert after.integrator.settings["domain"] is after.integrator.settings["tables"] is None
+    assert after.transport.global_features  # type: ignore[union-attr]
 
 
 def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_path: Path) -> None:
@@ -91,6 +95,7 @@ def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_
     assert manifest["model"]["beta"] == 0.1 + 0.2
     assert manifest["network"]["settings"] == {
         "kernel_size": 3, "channels": 4, "width": 8, "modes": 1, "seed": 5, "global_features": True,
+        "input_precision": "ieee", "incremental": False,
     }  # fmt: skip
     assert manifest["provenance"]["leaps_triton"] == lt.__version__
     text = json.dumps(manifest)

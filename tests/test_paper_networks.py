@@ -9,9 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import leaps_triton as lt
 from helpers import SMALL, awake
+from leaps_triton.equivariant import StateReadout
 from leaps_triton.networks import NETWORKS
 
-KINDS = [kind for kind in NETWORKS if kind != "HollowConv"]
+KINDS = [kind for kind, network in NETWORKS.items() if issubclass(network, StateReadout)]
 CASES: dict[str, Any] = {
     "ising 1d": lt.Ising((9,), beta=0.7, field=0.2),
     "ising 2d odd": lt.Ising((5, 7), beta=0.4, field=torch.linspace(-1, 1, 35).view(5, 7)),
