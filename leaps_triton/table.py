@@ -1,0 +1,148 @@
+"""Tables of results: value ± error, exact value and pull of every observable of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from . import exact
+from . import observables as _observables
+from .autocorrelation import ChainEstimate
+from .jackknife import Estimate
+from .models import PairModel
+
+__all__ = ["LABELS", "known", "label", "measure", "names_of", "render"]
+
+LABELS = {
+    "energy": "energy / site",
+    "abs_magnetization": "|m|",
+    "susceptibility": "susceptibility",
+    "specific_heat": "specific heat",
+    "binder": "Binder cumulant",
+}
+"""Observables of the tables, and what they are called there."""
+
+_FEW = 2**16
+_THIN = 2**10
+
+
+class _Run(Protocol):
+    """What is read of an ensemble, of a run of weighted walkers, or of a chain."""
+
+    @property
+    def model(self) -> Any: ...
+
+    def estimate(self, observable: Any) -> Any: ...
+
+
+def label(name: str) -> str:
+    """What an observable is called in tables."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def names_of(run: Any) -> list[str]:
+    """Observables that a run has stored and that are one number each."""
+    stored = run.values if hasattr(run, "values") else run.observables
+    axes = 2 if hasattr(run, "values") else 1
+    return [n for n, v in stored.items() if v.ndim == axes or hasattr(getattr(_observables, n, None), "function")]
+
+
+def known(model: Any) -> dict[str, float]:
+    """Exact values of ``log_z`` and of observables, where they are known and take seconds.
+
+    All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the closed form of the
+    Ising torus or by the transfer matrix with layers of up to 2**10 states.
+
+    Example
+        >>> from leaps_triton import Ising
+        >>> sorted(known(Ising((16, 16), beta=0.4)))
+        ['energy', 'log_z', 'specific_heat']
+    """
+    lattice, q = model.lattice, model.q
+    if q**lattice.sites <= _FEW:
+        law = exact.enumerate_model(model)
+        found = {"log_z": law.log_z}
+        for name in LABELS:
+            observable = getattr(_observables, name)
+            means = law.mean(observable, model)
+            found[name] = float(getattr(observable, "function", lambda value: value)(means))
+        return found
+    if not isinstance(model, PairModel):
+        return {}
+    uniform = lattice.ndim == q == 2 and model.coupling.numel() == 1 and not model.site_table.any()
+    if not uniform and q ** (lattice.sites // max(lattice.shape)) > _THIN:
+        return {}
+    try:
+        return {"log_z": exact.log_z(model), "energy": exact.energy(model), "specific_heat": exact.specific_heat(model)}
+    except ValueError:
+        return {}
+
+
+def measure(run: _Run, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]:
+    """Estimates of a run as plain numbers, with exact values and pulls where they are known.
+
+    Arguments
+        run: a :class:`~leaps_triton.WeightedEnsemble`, :class:`~leaps_triton.Chain`, or what
+            :func:`leaps_triton.io.read` returns.
+        names: of observables.
+
+    Returns
+        ``observables``: name → ``value``, ``error``, ``exact``, ``pull``, and of chains ``tau``, ``tau_error`` and
+        ``window`` in draws. Of weighted walkers also ``ess``, ``log_weight_variance``, ``log_z``, ``log_z_error``,
+        ``log_z_exact`` and ``evaluations``.
+
+    Warns
+        ShortChainWarning: fewer than 50 autocorrelation times a walker.
+    """
+    references, rows = known(run.model), {}
+    for name in names:
+        estimate = run.estimate(getattr(_observables, name))
+        reference = references.get(name)
+        pull = None if reference is None else estimate.pull(reference)
+        row = {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
+        if isinstance(estimate, ChainEstimate):
+            row |= {"tau": estimate.tau, "tau_error": estimate.tau_error, "window": estimate.window}
+        rows[name] = row
+    weighted: Any = run
+    if not hasattr(run, "log_weights"):
+        return {"observables": rows}
+    return {
+        "ess": weighted.ess,
+        "log_weight_variance": weighted.log_weight_variance,
+        "log_z": weighted.log_z,
+        "log_z_error": weighted.log_z_error,
+        "log_z_exact": references.get("log_z"),
+        "evaluations": weighted.evaluations,
+        "observables": rows,
+    }
+
+
+def render(result: dict[str, Any]) -> str:
+    """The table of what :func:`measure` returns."""
+    rows = [(label(name), row) for name, row in result["observables"].items()]
+    if "log_z" in result:
+        log_z, reference = Estimate(result["log_z"], result["log_z_error"]), result["log_z_exact"]
+        pull = None if reference is None else log_z.pull(reference)
+        rows.insert(0, ("log Z", {"value": log_z.value, "error": log_z.error, "exact": reference, "pull": pull}))
+    chains = any("tau" in row for _, row in rows)
+    width = max(17, *(len(name) + 1 for name, _ in rows)) if rows else 17
+    lines = [
+        "",
+        f"{'':{width}}{'value ± error':>22}{'exact':>12}{'pull':>8}{'τ / draws':>16 if chains else ''}".rstrip(),
+    ]
+    for name, row in rows:
+        line = f"{name:{width}}{Estimate(row['value'], row['error'])!s:>22}"
+        line += f"{'':20}" if row["exact"] is None else f"{row['exact']:12.5f}{row['pull']:+7.1f}σ"
+        if chains:
+            tau = "" if math.isnan(row["tau"]) else str(Estimate(row["tau"], row["tau_error"]))
+            line += f"{tau:>16}"
+        lines.append(line.rstrip())
+    if "ess" in result and "ais_ess" not in result:
+        lines += [
+            "",
+            f"{'ESS':{width}}{result['ess']:22.4f}",
+            f"{'Var[A]':{width}}{result['log_weight_variance']:22.4f}",
+        ]
+        lines += [f"{'evaluations':{width}}{result['evaluations']:22.1f}"]
+    return "\n".join([*lines, ""])
