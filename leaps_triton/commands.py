@@ -197,13 +197,17 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
     if name == "correlation":
         able = {key: run for key, run in runs.items() if stored[key] or "correlation" in _values(run)}
         if able:
+            largest = max(run.model.lattice.sites for run in able.values())
+            able = {key: run for key, run in able.items() if run.model.lattice.sites == largest}
             physics_plots.correlation(axes, able)
+            axes.set_title(table.title(next(iter(able.values())).model), fontsize=9)
     elif name == "autocorrelation":
         able = {key: run for key, run in chains.items() if table.names_of(run)}
         if able:
             run = next(iter(able.values()))
             some = [n for n in ("energy", "abs_magnetization") if n in run.values] or table.names_of(run)[:1]
             physics_plots.autocorrelation(axes, run, some)
+            axes.set_title(f"{table.title(run.model)}, β = {run.model.beta:.4g}; dashed: window W of τ", fontsize=9)
     elif name == "weights":
         able = weighted
         if able:
@@ -239,14 +243,13 @@ def _annealing(runs: dict[str, Any], folder: Path) -> Path | None:
             step = -(-run.draws // _GIF_FRAMES)
             frames = run.kept[:_GIF_WALKERS, ::step].transpose(0, 1)
             titles = [
-                f"{physics_plots.title(run.model)}, β = {run.model.beta:g}, step {run.burn_in + (draw + 1) * run.thin}"
+                f"{table.title(run.model)}, β = {run.model.beta:.4g}, step {run.burn_in + (draw + 1) * run.thin}"
                 for draw in range(0, run.draws, step)
             ]
         else:
             times, frames = _walk(run.sampler, run.manifest["run"]["seed"])
             titles = [
-                f"{physics_plots.title(run.model)}, t = {t:.2f}, β = {float(run.sampler.path.beta(t)):.3f}"
-                for t in times
+                f"{table.title(run.model)}, t = {t:.2f}, β = {float(run.sampler.path.beta(t)):.3f}" for t in times
             ]
         physics_plots.animation(frames, titles, file, run.model.q)
         return file

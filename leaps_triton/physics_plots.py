@@ -25,14 +25,13 @@ from . import observables as _observables
 from .autocorrelation import ShortChainWarning, chain_estimate
 from .jackknife import weighted_estimate
 from .plotting import mosaic
-from .table import LABELS, known, label
+from .table import LABELS, known, label, title
 
 if TYPE_CHECKING:
     from .chain import Chain
 
 __all__ = [
     "against_temperature", "animation", "autocorrelation", "binder_crossing", "correlation", "overlap_distribution",
-    "title",
 ]  # fmt: skip
 
 _AXES = {
@@ -42,21 +41,9 @@ _AXES = {
     "specific_heat": "specific heat / site  c",
     "binder": "Binder cumulant  U",
 }
-_TEMPERATURE = "temperature  T = 1/β  [J/k_B]"
+_TEMPERATURE = "temperature  T = 1/β  [$J/k_B$]"
+_MARKERS = "os^Dv<>P*X"
 _FEW = 2**12
-
-
-def title(model: Any) -> str:
-    """What a model is called in a legend, without its temperature.
-
-    Example
-        >>> from leaps_triton import Potts
-        >>> title(Potts((6, 8), q=3, beta=1.0))
-        'Potts q = 3, 6 × 8'
-    """
-    name = type(model).__name__
-    states = f" q = {model.q}" if name in ("Potts", "Clock", "PairModel") else ""
-    return f"{name}{states}, {' × '.join(map(str, model.lattice.shape))}"
 
 
 def against_temperature(runs: Sequence[Any], names: Iterable[str] = tuple(LABELS)) -> Figure:
@@ -92,7 +79,8 @@ def against_temperature(runs: Sequence[Any], names: Iterable[str] = tuple(LABELS
             t = [1.0 / run.model.beta for run in members]
             if name in curves:
                 above.plot(temperatures, curves[name], color=f"C{colour}", linewidth=1.0, zorder=1)
-            _bars(above, t, [e.value for e in estimates], [e.error for e in estimates], colour, group)
+            style = "none" if name in curves else ":"
+            _bars(above, t, [e.value for e in estimates], [e.error for e in estimates], colour, group, style)
             pairs = [
                 (x, e.pull(reference[name]))
                 for x, e, reference in zip(t, estimates, references, strict=True)
@@ -100,7 +88,7 @@ def against_temperature(runs: Sequence[Any], names: Iterable[str] = tuple(LABELS
             ]
             if pairs:
                 pulled = True
-                below.plot(*zip(*pairs, strict=True), "o", color=f"C{colour}", markersize=4)
+                below.plot(*zip(*pairs, strict=True), _marker(colour), color=f"C{colour}", markersize=4)
     for cell, name in enumerate(names):
         above, below = grid[2 * (cell // columns) : 2 * (cell // columns) + 2, cell % columns]
         above.set_ylabel(_AXES.get(name, label(name)))
@@ -119,7 +107,11 @@ def against_temperature(runs: Sequence[Any], names: Iterable[str] = tuple(LABELS
         below.set_ylim(-most, most)
         below.set_ylabel("pull [σ]")
     grid[0, 0].legend(fontsize=8)
-    text = "lines: exact; bars: one σ; pull = (value − exact) / σ" if pulled else "bars: one σ"
+    text = (
+        "full lines: exact; dotted: to guide the eye; bars: one σ; pull = (value − exact) / σ"
+        if pulled
+        else "dotted: to guide the eye; bars: one σ"
+    )
     figure.supxlabel(text, fontsize=8)
     return figure
 
@@ -221,7 +213,7 @@ def overlap_distribution(axes: Axes, runs: Mapping[str, Any]) -> None:
         # Overlaps of two-state models are multiples of 2/N: bins of as many of them each, or they would be a comb.
         size = -(-(sites + 1) // 41)
         index = ((q.cpu() + 1.0) * (sites / 2.0)).round().long() // size
-        starts = torch.arange(0, sites + 1, size)
+        starts = torch.arange(0, sites + 1, size, dtype=torch.float64)
         widths = (torch.clamp(starts + size, max=sites + 1) - starts) * (2.0 / sites)
         centres = starts * (2.0 / sites) - 1.0 - 1.0 / sites + widths / 2.0
         values, errors = [], []
@@ -264,12 +256,12 @@ def animation(
         raise ValueError(f"give one title a frame and at least one, got {len(titles)} for {len(frames)}")
     pictures = [mosaic(frame, columns).numpy() for frame in frames]
     height, width = pictures[0].shape
-    size = min(6.0, max(3.0, width / 16.0))
+    size = min(6.0, max(4.5, width / 16.0))
     figure = Figure(figsize=(size, size * height / width + 0.5), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(pictures[0], cmap="viridis", interpolation="nearest", vmin=0, vmax=states - 1)
     axes.set_axis_off()
-    text = axes.set_title(titles[0], fontsize=10)
+    text = axes.set_title(titles[0], fontsize=9)
 
     def draw(index: int) -> list[Any]:
         image.set_data(pictures[index])
@@ -280,9 +272,9 @@ def animation(
 
 
 def _groups(runs: Sequence[Any]) -> dict[str, list[Any]]:
-    """Runs of one model and lattice, by rising temperature."""
-    ordered = sorted(runs, key=lambda run: -run.model.beta)
-    names = dict.fromkeys(title(run.model) for run in runs)
+    """Runs of one model and lattice, small lattices first, by rising temperature."""
+    ordered = sorted(runs, key=lambda run: (run.model.lattice.sites, -run.model.beta))
+    names = dict.fromkeys(title(run.model) for run in ordered)
     return {name: [run for run in ordered if title(run.model) == name] for name in names}
 
 
@@ -328,8 +320,13 @@ def _bars(
     style: str = "none",
 ) -> None:  # fmt: skip
     axes.errorbar(
-        x, y, errors, fmt="o", linestyle=style, linewidth=1.0, color=f"C{colour}", markersize=4, capsize=2, label=name
-    )
+        x, y, errors, fmt=_marker(colour), linestyle=style, linewidth=1.0, color=f"C{colour}", markersize=4, capsize=2,
+        label=name,
+    )  # fmt: skip
+
+
+def _marker(colour: int) -> str:
+    return _MARKERS[colour % len(_MARKERS)]
 
 
 def _autocorrelation_error(rho: Tensor, window: int, draws: int) -> Tensor:

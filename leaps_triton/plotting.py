@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from .table import title
+
 if TYPE_CHECKING:
     from .chain import Chain
     from .io import Run
@@ -40,7 +42,7 @@ def snapshots(axes: Axes, ensemble: WeightedEnsemble | Run | Chain, rows: int = 
     axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=0, vmax=ensemble.model.q - 1)
     axes.set_axis_off()
     kind = "walkers of a chain" if weights is None else "weighted samples"
-    axes.set_title(f"{count} {kind} of {ensemble.model!r}", fontsize=9)
+    axes.set_title(f"{count} {kind}: {title(ensemble.model)}, β = {ensemble.model.beta:.4g}", fontsize=9)
 
 
 def mosaic(configurations: Tensor, columns: int) -> Tensor:

@@ -12,7 +12,7 @@ from .autocorrelation import ChainEstimate
 from .jackknife import Estimate
 from .models import PairModel
 
-__all__ = ["LABELS", "known", "label", "measure", "names_of", "render"]
+__all__ = ["LABELS", "known", "label", "measure", "names_of", "render", "title"]
 
 LABELS = {
     "energy": "energy / site",
@@ -39,6 +39,19 @@ class _Run(Protocol):
 def label(name: str) -> str:
     """What an observable is called in tables."""
     return LABELS.get(name, name.replace("_", " "))
+
+
+def title(model: Any) -> str:
+    """What a model is called in a legend, without its temperature.
+
+    Example
+        >>> from leaps_triton import Potts
+        >>> title(Potts((6, 8), q=3, beta=1.0))
+        'Potts q = 3, 6 × 8'
+    """
+    name = type(model).__name__.replace("EdwardsAnderson", "Edwards–Anderson")
+    states = f" q = {model.q}" if name in ("Potts", "Clock", "PairModel") else ""
+    return f"{name}{states}, {' × '.join(map(str, model.lattice.shape))}"
 
 
 def names_of(run: Any) -> list[str]:
@@ -127,10 +140,8 @@ def render(result: dict[str, Any]) -> str:
         rows.insert(0, ("log Z", {"value": log_z.value, "error": log_z.error, "exact": reference, "pull": pull}))
     chains = any("tau" in row for _, row in rows)
     width = max(17, *(len(name) + 1 for name, _ in rows)) if rows else 17
-    lines = [
-        "",
-        f"{'':{width}}{'value ± error':>22}{'exact':>12}{'pull':>8}{'τ / draws':>16 if chains else ''}".rstrip(),
-    ]
+    head = f"{'':{width}}{'value ± error':>22}{'exact':>12}{'pull':>8}"
+    lines = ["", f"{head}{'τ / draws':>16}" if chains else head]
     for name, row in rows:
         line = f"{name:{width}}{Estimate(row['value'], row['error'])!s:>22}"
         line += f"{'':20}" if row["exact"] is None else f"{row['exact']:12.5f}{row['pull']:+7.1f}σ"
