@@ -37,7 +37,9 @@ _GIF_FRAMES = 60
 class Chain(ModelOptions):
     """Run Markov chains into an HDF5 file, and print physics with errors.
 
-    With --resume and the same other options a stopped run goes on; with more --sweeps it grows.
+    With --resume and the same other options a stopped run goes on.
+
+    A finished run goes on too: with more --sweeps it grows.
     """
 
     output: Path
@@ -99,7 +101,7 @@ class Chain(ModelOptions):
 
 @dataclass(frozen=True)
 class Measure:
-    """Print the table of a file of walkers or of a chain: value, error, exact value and pull.
+    """Print the table of a file: values, errors, exact values and pulls.
 
     Chains have their autocorrelation times in draws.
     """

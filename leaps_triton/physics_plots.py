@@ -18,6 +18,7 @@ import torch
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from . import exact
@@ -140,13 +141,13 @@ def binder_crossing(axes: Axes, runs: Sequence[Any]) -> None:
 
 def correlation(axes: Axes, runs: Mapping[str, Any]) -> None:
     """``C(r) = ⟨s(i) · s(i + r)⟩`` along the first direction, with exact values of small lattices; one colour a run."""
-    positive, exact_drawn = True, False
+    low, exact_drawn = math.inf, False
     for colour, (name, run) in enumerate(runs.items()):
         length = run.model.lattice.shape[0]
         distances = list(range(length // 2 + 1 if run.model.lattice.periodic[0] else length))
         estimates = [_quiet(run, _observables.correlation, _pick(r)) for r in distances]
         values, errors = [e.value for e in estimates], [e.error for e in estimates]
-        positive &= all(value > 2.0 * error for value, error in zip(values, errors, strict=True))
+        low = min(low, *(value - 2.0 * error for value, error in zip(values, errors, strict=True)))
         _bars(axes, distances, values, errors, colour, name, ":")
         if run.model.q**run.model.lattice.sites <= _FEW:
             reference = exact.enumerate_model(run.model).mean(_observables.correlation, run.model)
@@ -154,10 +155,11 @@ def correlation(axes: Axes, runs: Mapping[str, Any]) -> None:
             exact_drawn = True
     if exact_drawn:
         axes.plot([], [], "_", color="black", markersize=14, label="exact")
-    if positive:
+    if 0.0 < low < 0.2:
         axes.set_yscale("log")
-    else:
+    elif low <= 0.0:
         axes.axhline(0.0, color="grey", linewidth=0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("distance  r  [lattice spacings]")
     axes.set_ylabel("correlation  C(r) = ⟨s(0) s(r)⟩")
     axes.legend(fontsize=8)
@@ -285,7 +287,7 @@ def _curves(runs: Sequence[Any]) -> tuple[list[float], dict[str, list[float]]]:
     if not cheap or any(not _alike(run.model, model) for run in runs):
         return [], {}
     margin = 0.05 * (max(t) - min(t)) or 0.15 * t[0]
-    temperatures = torch.linspace(min(t) - margin, max(t) + margin, 60, dtype=torch.float64).tolist()
+    temperatures = torch.linspace(min(t) - margin, max(t) + margin, 41, dtype=torch.float64).tolist()
     rows = []
     for temperature in temperatures:
         other = copy.copy(model)

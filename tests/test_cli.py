@@ -363,7 +363,7 @@ def test_plot_draws_what_the_files_allow(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize("mcmc", [None, lt.HeatBath()], ids=["apart", "together"])
 def test_the_animation_ends_at_the_walkers_of_the_run(mcmc: Any, tmp_path: Path) -> None:
     model = lt.Ising((3, 3), 0.5)
-    integrator = lt.Jump(7, reversible="heat_bath")
+    integrator = lt.Jump(7, reversible="barker")
     sampler = lt.Sampler(lt.AnnealingPath(model), None, integrator, mcmc, block=8, device="cpu")
     times, frames = commands._walk(sampler, seed=3)
     assert len(times) == len(frames) == 8 and (times[0], times[-1]) == (0.0, 1.0)
