@@ -179,13 +179,8 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
     """
     settings = found.manifest["chain"]
     model, kernel = rebuild_model(found.manifest["model"], found.tensors), rebuild_kernel(found.manifest["kernel"])
-    march = March(
-        model,
-        kernel,
-        *(settings[key] for key in ("walkers", "sweeps", "thin", "seed", "burn_in", "observables")),
-        found.tensors.get("chain.start"),
-        "cpu",
-    )
+    named = {key: settings[key] for key in ("walkers", "sweeps", "thin", "seed", "burn_in", "observables")}
+    march = March(model, kernel, **named, start=found.tensors.get("chain.start"), device="cpu")
     every, data = settings["every"], {}
     _restore(source, march, name, settings)
     for column in _columns(settings):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import leaps_triton as lt
-from leaps_triton import chain_io, io, observables
+from leaps_triton import chain_io, hdf5, io, observables
 
 ROOT = Path(__file__).parents[1]
 GLASS = lt.EdwardsAnderson((4, 3), 0.9, seed=2, periodic=False)
@@ -110,7 +110,7 @@ def test_a_stopped_run_is_readable_and_goes_on_to_the_same_file(
             raise _Stopped
         write(*arguments)
 
-    write = chain_io.write
+    write = hdf5.write
     monkeypatch.setattr(chain_io, "write", stopping)
     with pytest.raises(_Stopped):
         chain(halves, KERNELS[name])

@@ -36,7 +36,8 @@ def points(axes: Any, index: int = 0) -> torch.Tensor:
 def test_observables_are_drawn_with_errors_exact_curves_and_pulls() -> None:
     runs = [chain(temperature=t) for t in (3.0, 2.0)] + [chain((8, 8), 2.5)]
     figure = physics_plots.against_temperature(runs)
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["Ising, 4 × 4", "Ising, 8 × 8"]
+    legend = figure.axes[0].get_legend()
+    assert legend is not None and [text.get_text() for text in legend.get_texts()] == ["Ising, 4 × 4", "Ising, 8 × 8"]
     energy, pulls = figure.axes[0], figure.axes[3]
     expected = [(t, run.estimate("energy")) for t, run in ((2.0, runs[1]), (3.0, runs[0]))]
     rows = [[t, e.value, e.error] for t, e in expected]
@@ -114,7 +115,7 @@ def test_overlaps_are_a_density(run: Any) -> None:
     drawn = points(axes)
     width = 2.0 / run.model.lattice.sites
     assert float(drawn[:, 1].sum() * width) == pytest.approx(1.0)
-    x = run.kept if isinstance(run, lt.Chain) else run.configurations
+    x: Any = run.kept if isinstance(run, lt.Chain) else run.configurations
     q = lt.observables.overlap(x[::2].flatten(0, -3), x[1::2].flatten(0, -3), run.model)
     if isinstance(run, lt.Chain):
         assert float((drawn[:, 0] * drawn[:, 1]).sum() * width) == pytest.approx(float(q.mean()))
