@@ -21,6 +21,7 @@ from torch import Tensor
 from . import observables as _observables
 from .chain import Chain, March
 from .checkpoint import (
+    SCHEMA,
     Contents,
     describe_kernel,
     describe_model,
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     import h5py
 
 __all__ = ["ChainRun", "read_chain", "run_chain"]
-
-_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def run_chain(
     }
     table = describe_model(march.model)
     manifest = {
-        "schema": _SCHEMA,
+        "schema": SCHEMA,
         "model": table.manifest,
         "kernel": describe_kernel(kernel),
         "chain": settings,
@@ -138,6 +137,9 @@ def run_chain(
     }
     new = Contents(manifest, table.tensors if start is None else {**table.tensors, "chain.start": start.cpu()})
     if old is None:
+        # A kernel may refuse the model at its first step: better before there is a file.
+        with torch.no_grad():
+            kernel.step(march.state, march.path, 1.0, seed)
         with replacing(file) as part:
             _lay_out(part, march, new)
     else:
@@ -188,9 +190,7 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
     for part in range(-(-march.drawn // every)):
         values = (np.ascontiguousarray(data[key][:, part * every : (part + 1) * every]) for key in _columns(settings))
         if not np.array_equal(source["digests"][part], digest(values)):
-            raise ValueError(
-                f"{name} is damaged: draws from {part * every} on do not match their SHA-256; run it again"
-            )
+            raise ValueError(f"{name} is damaged: draw {part * every} and on do not match their SHA-256; run it again")
     kept = torch.from_numpy(data.pop("configurations")) if settings["configurations"] else None
     chain = march.chain({key.partition("/")[2]: torch.from_numpy(value) for key, value in data.items()}, kept)
     return ChainRun(**vars(chain), manifest=found.manifest, kernel=kernel)

@@ -102,7 +102,7 @@ def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor
         >>> chain = lt.run_chain(lt.Ising((4, 4), beta=0.3), lt.HeatBath(), walkers=2, sweeps=200, device="cpu")
         >>> energy = to_pyerrors(chain, "energy")
         >>> energy.gamma_method(S=1.5)
-        >>> abs(energy.dvalue / chain.estimate("energy").error - 1) < 1e-9
+        >>> bool(abs(energy.dvalue / chain.estimate("energy").error - 1) < 1e-9)
         True
     """
     stored = run.values if isinstance(run, Chain) else run.observables
