@@ -16,7 +16,7 @@ Example
 import importlib
 from types import ModuleType
 
-from . import estimators, exact, io, kernels, networks, objectives, observables, rates, schedules, weights
+from . import estimators, exact, export, io, kernels, networks, objectives, observables, rates, schedules, weights
 from .chain import Chain, run_chain
 from .checkpoint import load, save
 from .clusters import Houdayer, SwendsenWang, Wolff
@@ -75,6 +75,7 @@ __all__ = [
     "__version__",
     "estimators",
     "exact",
+    "export",
     "io",
     "kernels",
     "load",
@@ -82,6 +83,7 @@ __all__ = [
     "networks",
     "objectives",
     "observables",
+    "physics_plots",
     "plotting",
     "rates",
     "reverse_ess",
@@ -94,6 +96,6 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # Only figures need matplotlib.
-    if name == "plotting":
-        return importlib.import_module(f"{__name__}.plotting")
+    if name in ("physics_plots", "plotting"):
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from .mcmc import Kernel
 from .models import EnergyModel, Model, Observable
 from .path import AnnealingPath
 
-__all__ = ["OBSERVABLES", "Chain", "run_chain"]
+__all__ = ["OBSERVABLES", "Chain", "March", "run_chain"]
 
 OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
 """What is measured unless told."""
@@ -86,7 +86,6 @@ class Chain:
         return chain_estimate(values, function or getattr(observable, "function", None))
 
 
-@torch.no_grad()
 def run_chain(
     model: EnergyModel,
     kernel: Kernel,
@@ -102,6 +101,8 @@ def run_chain(
     keep_configurations: bool = False,
 ) -> Chain:
     """Independent Markov chains at the model's β, measured on the device every ``thin`` steps.
+
+    Into a file: :func:`leaps_triton.io.run_chain`.
 
     Arguments
         model: any :class:`~leaps_triton.models.EnergyModel`.
@@ -129,48 +130,104 @@ def run_chain(
         >>> abs(energy.pull(lt.exact.ising_energy((8, 8), beta=0.3))) < 3, energy.draws
         (True, 8000)
     """
-    walkers, sweeps = as_integer("walkers", walkers, 1), as_integer("sweeps", sweeps, 1)
-    thin, seed = as_integer("thin", thin, 1), as_seed(seed)
-    if sweeps < thin:
-        raise ValueError(f"sweeps must be at least thin, or nothing is measured, got {sweeps} and {thin}")
-    burn_in = math.ceil(sweeps / 10) if burn_in is None else as_integer("burn_in", burn_in, 0)
-    measured = _named(observables)
-    path = AnnealingPath(model)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    indices = torch.arange(walkers, device=place)
-    state: Any = kernel.init(_start(path.model, start, path, indices, seed), indices)
-    trusted = _unchecked(path.model)
-    draws = sweeps // thin
-    values: dict[str, Tensor] = {}
-    kept = (
-        torch.empty(walkers, draws, *path.model.lattice.shape, dtype=path.model.dtype) if keep_configurations else None
-    )
-    with tqdm(total=burn_in + draws * thin, desc="chains", unit="step", disable=None if progress else True) as bar:
-        for step in range(1, burn_in + draws * thin + 1):
-            state, _ = kernel.step(state, path, 1.0, seed)
-            bar.update()
-            if step <= burn_in or (step - burn_in) % thin:
-                continue
-            draw = (step - burn_in) // thin - 1
-            for name, observable in measured.items():
-                value = observable(state.configurations, trusted)
+    march = March(model, kernel, walkers, sweeps, thin, seed, burn_in, observables, start, device)
+    with march.bar(progress) as bar:
+        values, kept = march.draw(march.draws, keep_configurations, bar.update)
+    return march.chain(values, kept)
+
+
+class March:
+    """Markov chains on their way, from the arguments of :func:`run_chain`: ``draw`` after ``draw``.
+
+    Attributes
+        state: of the kernel; whoever sets it and ``drawn`` to those of an earlier march goes on with that one.
+        drawn: draws so far.
+    """
+
+    def __init__(
+        self,
+        model: EnergyModel,
+        kernel: Kernel,
+        walkers: int,
+        sweeps: int,
+        thin: int = 1,
+        seed: int = 0,
+        burn_in: int | None = None,
+        observables: Sequence[Observable | str] | Mapping[str, Observable] = OBSERVABLES,
+        start: Tensor | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        walkers, sweeps = as_integer("walkers", walkers, 1), as_integer("sweeps", sweeps, 1)
+        thin, seed = as_integer("thin", thin, 1), as_seed(seed)
+        if sweeps < thin:
+            raise ValueError(f"sweeps must be at least thin, or nothing is measured, got {sweeps} and {thin}")
+        burn_in = math.ceil(sweeps / 10) if burn_in is None else as_integer("burn_in", burn_in, 0)
+        self.walkers, self.draws, self.thin, self.burn_in, self.seed = (
+            walkers, sweeps // thin, thin, burn_in, seed,
+        )  # fmt: skip
+        self.measured = _named(observables)
+        self.kernel, self.path = kernel, AnnealingPath(model)
+        self.model = self.path.model
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        indices = torch.arange(walkers, device=self.device)
+        self.state: Any = kernel.init(_start(self.model, start, self.path, indices, seed), indices)
+        self.drawn = 0
+
+    def bar(self, progress: bool) -> "tqdm[Any]":
+        """A progress bar of all steps, on a terminal."""
+        total = self.burn_in + self.draws * self.thin
+        return tqdm(total=total, initial=self.steps, desc="chains", unit="step", disable=None if progress else True)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the kernel so far."""
+        return self.burn_in + self.drawn * self.thin if self.drawn else 0
+
+    @torch.no_grad()
+    def draw(
+        self, count: int, keep: bool = False, update: Callable[[], object] = lambda: None
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """The next draws, after the burn-in if they are the first: values by name and configurations, on the CPU.
+
+        Arguments
+            count: draws, at least 1.
+            keep: keep the configurations.
+            update: called after every step.
+        """
+        trusted = _unchecked(self.model)
+        values: dict[str, Tensor] = {}
+        kept = None
+        if keep:
+            kept = torch.empty(self.walkers, count, *self.model.lattice.shape, dtype=self.model.dtype)
+        for draw in range(count):
+            for _ in range(self.thin if self.drawn else self.burn_in + self.thin):
+                self.state, _ = self.kernel.step(self.state, self.path, 1.0, self.seed)
+                update()
+            for name, observable in self.measured.items():
+                value = observable(self.state.configurations, trusted)
                 if name not in values:
-                    _check_value(name, value, walkers)
-                    values[name] = torch.empty(walkers, draws, *value.shape[1:], dtype=torch.float64, device=place)
+                    _check_value(name, value, self.walkers)
+                    shape = (self.walkers, count, *value.shape[1:])
+                    values[name] = torch.empty(shape, dtype=torch.float64, device=self.device)
                 values[name][:, draw] = value
             if kept is not None:
-                kept[:, draw] = state.configurations.cpu()
-    return Chain(
-        model=path.model,
-        values={name: value.cpu() for name, value in values.items()},
-        functions={name: f.function for name, f in measured.items() if hasattr(f, "function")},
-        configurations=state.configurations,
-        kept=kept,
-        sweeps=draws * thin,
-        burn_in=burn_in,
-        thin=thin,
-        seed=seed,
-    )
+                kept[:, draw] = self.state.configurations.cpu()
+            self.drawn += 1
+        return {name: value.cpu() for name, value in values.items()}, kept
+
+    def chain(self, values: Mapping[str, Tensor], kept: Tensor | None) -> Chain:
+        """What was drawn, as a :class:`Chain`."""
+        return Chain(
+            model=self.model,
+            values=values,
+            functions={name: f.function for name, f in self.measured.items() if hasattr(f, "function")},
+            configurations=self.state.configurations,
+            kept=kept,
+            sweeps=self.drawn * self.thin,
+            burn_in=self.burn_in,
+            thin=self.thin,
+            seed=self.seed,
+        )
 
 
 def _name(observable: Observable) -> str:

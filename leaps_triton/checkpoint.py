@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError
@@ -20,21 +20,22 @@ from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
 from torch import Tensor
 
-from .clusters import SwendsenWang, Wolff
+from .clusters import Houdayer, SwendsenWang, Wolff
 from .ctmc import Integrator, Jump, TauLeap
 from .equivariant import Equivariant
 from .kernels.checks import expect
 from .kinetic import KineticMonteCarlo
-from .mcmc import HeatBath, Kernel, Metropolis, Overrelaxation
-from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
+from .mcmc import Compose, HeatBath, Kernel, Metropolis, Overrelaxation
+from .models import Clock, EdwardsAnderson, Ising, Model, PairModel, Potts
 from .networks import NETWORKS
 from .path import AnnealingPath, Uniform
 from .provenance import provenance
 from .sampler import Sampler, as_device
+from .tempering import ParallelTempering
 
 __all__ = [
-    "Contents", "as_file", "describe", "differences", "load", "pack", "read", "rebuild", "replacing", "save", "unpack",
-    "write",
+    "Contents", "as_file", "describe", "describe_kernel", "describe_model", "differences", "load", "pack", "read",
+    "rebuild", "rebuild_kernel", "rebuild_model", "replacing", "save", "unpack", "write",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -43,7 +44,18 @@ _NO_DIGEST = "0" * 64
 
 _MODELS: dict[str, type[PairModel]] = {m.__name__: m for m in (PairModel, Ising, EdwardsAnderson, Potts, Clock)}
 _KERNELS: dict[str, Any] = {
-    k.__name__: k for k in (HeatBath, Metropolis, Overrelaxation, SwendsenWang, Wolff, KineticMonteCarlo)
+    k.__name__: k
+    for k in (
+        HeatBath,
+        Metropolis,
+        Overrelaxation,
+        SwendsenWang,
+        Wolff,
+        Houdayer,
+        KineticMonteCarlo,
+        Compose,
+        ParallelTempering,
+    )
 }
 _INTEGRATORS: dict[str, type[Jump] | type[TauLeap]] = {"Jump": Jump, "TauLeap": TauLeap}
 _TABLES = ("bond_table", "site_table", "coupling", "spins")
@@ -58,6 +70,73 @@ class Contents(NamedTuple):
     """By name, ``model.coupling`` or ``network.first.weight``"""
 
 
+def describe_model(model: Model) -> Contents:
+    """A model as data: what the manifest says of it, and its tables.
+
+    Raises
+        ValueError: one that cannot be stored, and what can.
+    """
+    if not isinstance(model, PairModel) or _MODELS.get(type(model).__name__) is not type(model):
+        name = type(getattr(model, "model", model)).__name__
+        raise ValueError(f"the model must be one of {', '.join(_MODELS)} to be stored in a file, got {name}")
+    manifest = {
+        "class": type(model).__name__,
+        "shape": list(model.lattice.shape),
+        "periodic": list(model.lattice.periodic),
+        "q": model.q,
+        "beta": model.beta,
+    }
+    return Contents(manifest, {f"model.{name}": getattr(model, name).detach().cpu() for name in _TABLES})
+
+
+def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> PairModel:
+    """The model of :func:`describe_model`'s data."""
+    coupling, site_table, q = tensors["model.coupling"], tensors["model.site_table"], data["q"]
+    # A class and its tables say all: what they were once computed from is not needed again.
+    model = _MODELS[data["class"]].__new__(_MODELS[data["class"]])
+    PairModel.__init__(
+        model,
+        data["shape"],
+        data["beta"],
+        tensors["model.bond_table"],
+        site_table.view(q) if site_table.numel() == q else site_table,
+        coupling.item() if coupling.numel() == 1 else coupling,
+        data["periodic"],
+        tensors["model.spins"],
+    )
+    return model
+
+
+def describe_kernel(kernel: Kernel) -> dict[str, Any]:
+    """A kernel as data: its class and fields, the first and those that are not as by default.
+
+    Raises
+        ValueError: one that cannot be stored, and what can.
+    """
+    name, mcmc = type(kernel).__name__, cast(Any, kernel)
+    if _KERNELS.get(name) is not type(kernel):
+        raise ValueError(f"a kernel must be one of {', '.join(_KERNELS)} to be stored in a file, got {kernel!r}")
+    if isinstance(kernel, Compose):
+        return {"class": name, "kernels": [describe_kernel(part) for part in kernel.kernels]}
+    if isinstance(kernel, ParallelTempering):
+        return {"class": name, "fractions": list(kernel.fractions), "kernel": describe_kernel(kernel.kernel)}
+    first, *others = fields(mcmc)
+    changed = [f for f in others if getattr(mcmc, f.name) != f.default]
+    return {"class": name, **{f.name: getattr(mcmc, f.name) for f in (first, *changed)}}
+
+
+def rebuild_kernel(data: dict[str, Any]) -> Kernel:
+    """The kernel of :func:`describe_kernel`'s data."""
+    settings = dict(data)
+    maker = _KERNELS[settings.pop("class")]
+    if maker is Compose:
+        return Compose(*(rebuild_kernel(part) for part in settings["kernels"]))
+    if maker is ParallelTempering:
+        settings["kernel"] = rebuild_kernel(settings["kernel"])
+    kernel: Kernel = maker(**settings)
+    return kernel
+
+
 def describe(sampler: Sampler) -> Contents:
     """A sampler as data.
 
@@ -66,19 +145,14 @@ def describe(sampler: Sampler) -> Contents:
     """
     expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
     path, integrator, mcmc, transport = sampler.path, sampler.integrator, sampler.mcmc, sampler.transport
-    model: Any = path.model
-    if _MODELS.get(type(model).__name__) is not type(model):
-        name = type(getattr(model, "model", model)).__name__
-        raise ValueError(f"the model must be one of {', '.join(_MODELS)} to be stored in a file, got {name}")
+    model = describe_model(path.model)
     if type(path.start) is not Uniform or path.schedule_name is None:
         raise ValueError("only paths from the uniform start with schedule=None can be stored in a file")
-    known = _INTEGRATORS.get(type(integrator).__name__) is type(integrator)
-    if not known or not (mcmc is None or _KERNELS.get(type(mcmc).__name__) is type(mcmc)):
+    if _INTEGRATORS.get(type(integrator).__name__) is not type(integrator):
         raise ValueError(
-            f"the integrator must be {' or '.join(_INTEGRATORS)} and mcmc None or one of {', '.join(_KERNELS)}, to be "
-            f"stored in a file, got {integrator!r} and {mcmc!r}"
+            f"the integrator must be {' or '.join(_INTEGRATORS)} to be stored in a file, got {integrator!r}"
         )
-    tensors = {f"model.{name}": getattr(model, name) for name in _TABLES} | {"integrator.times": integrator.times}
+    tensors = model.tensors | {"integrator.times": integrator.times}
     network = None
     if transport is not None:
         name = type(transport).__name__
@@ -86,16 +160,9 @@ def describe(sampler: Sampler) -> Contents:
             raise ValueError(f"the transport must be None or one of {', '.join(NETWORKS)} to be stored, got {name}")
         network = {"class": name, "settings": transport.settings}
         tensors |= {f"network.{key}": value for key, value in transport.state_dict().items()}
-    lattice = model.lattice
     manifest = {
         "schema": SCHEMA,
-        "model": {
-            "class": type(model).__name__,
-            "shape": list(lattice.shape),
-            "periodic": list(lattice.periodic),
-            "q": model.q,
-            "beta": model.beta,
-        },
+        "model": model.manifest,
         "path": {"start": "uniform", "schedule": path.schedule_name},
         "network": network,
         "integrator": {
@@ -103,18 +170,12 @@ def describe(sampler: Sampler) -> Contents:
             "intervals": integrator.intervals,
             **integrator.settings,
         },
-        "mcmc": None if mcmc is None else {"class": type(mcmc).__name__, **_settings(mcmc)},
+        "mcmc": None if mcmc is None else describe_kernel(mcmc),
         "resampling": {"below": sampler.resample_below, "scheme": sampler.resampling},
         "block": sampler.block,
         "provenance": provenance(),
     }
     return Contents(manifest, {name: value.detach().cpu().contiguous() for name, value in tensors.items()})
-
-
-def _settings(mcmc: Any) -> dict[str, Any]:
-    """Fields of a kernel: the first, and those that are not as by default."""
-    first, *others = fields(mcmc)
-    return {f.name: getattr(mcmc, f.name) for f in (first, *(f for f in others if getattr(mcmc, f.name) != f.default))}
 
 
 def rebuild(contents: Contents, name: str, device: torch.device | str | None = None) -> Sampler:
@@ -142,20 +203,7 @@ def rebuild(contents: Contents, name: str, device: torch.device | str | None = N
 def _parts(
     manifest: dict[str, Any], tensors: dict[str, Tensor]
 ) -> tuple[AnnealingPath, Equivariant | None, Integrator, Kernel | None]:
-    data, q = manifest["model"], manifest["model"]["q"]
-    coupling, site_table = tensors["model.coupling"], tensors["model.site_table"]
-    # A class and its tables say all: what they were once computed from is not needed again.
-    model = _MODELS[data["class"]].__new__(_MODELS[data["class"]])
-    PairModel.__init__(
-        model,
-        data["shape"],
-        data["beta"],
-        tensors["model.bond_table"],
-        site_table.view(q) if site_table.numel() == q else site_table,
-        coupling.item() if coupling.numel() == 1 else coupling,
-        data["periodic"],
-        tensors["model.spins"],
-    )
+    model = rebuild_model(manifest["model"], tensors)
     network = None
     if manifest["network"] is not None:
         network = NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
@@ -165,8 +213,7 @@ def _parts(
     # How many intervals there are, the times tell.
     del settings["intervals"]
     integrator = _INTEGRATORS[settings.pop("class")](tensors["integrator.times"].tolist(), **settings)
-    kernel = dict(manifest["mcmc"] or {})
-    mcmc = _KERNELS[kernel.pop("class")](**kernel) if kernel else None
+    mcmc = rebuild_kernel(manifest["mcmc"]) if manifest["mcmc"] else None
     return AnnealingPath(model), network, integrator, mcmc
 
 

@@ -1,8 +1,6 @@
 """The ``leaps-triton`` command."""
 
-import dataclasses
 import inspect
-import json
 import signal
 import sys
 import time
@@ -12,17 +10,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
 
-import torch
 import tyro
 
 import leaps_triton as lt
 
-from . import benchmark, checkpoint
+from . import benchmark, checkpoint, table
+from .commands import Chain, Measure, Plot
+from .options import ModelOptions, check_folders, config, device, device_name, write
 from .provenance import provenance
 
 __all__ = ["Bench", "Demo", "Info", "Sample", "Train", "main"]
-
-_EXACT_UPDATES = 2**28
 
 _NETWORKS: dict[str, Any] = {
     "hollow-conv": lt.HollowConv,
@@ -31,13 +28,6 @@ _NETWORKS: dict[str, Any] = {
     "lec": lt.LEC,
     "le-transformer": lt.LETransformer,
     "local-rates": lt.LocalRates,
-}
-_LABELS = {
-    "energy": "energy / site",
-    "abs_magnetization": "|m|",
-    "susceptibility": "susceptibility",
-    "specific_heat": "specific heat",
-    "binder": "Binder cumulant",
 }
 
 
@@ -73,18 +63,18 @@ class Demo:
         """Train, sample, print, and save."""
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
-        _check_folders(self.figure, self.json)
+        check_folders(self.figure, self.json)
         model = lt.Ising((self.length, self.length), self.beta)
         path = lt.AnnealingPath(model)
         network = lt.HollowConv(model, kernel_size=_kernel_size(model), seed=self.seed)
-        sampler = lt.Sampler(path, network, integrator=lt.Jump(self.intervals), device=_device(self.device))
+        sampler = lt.Sampler(path, network, integrator=lt.Jump(self.intervals), device=device(self.device))
         backend = _announce(sampler)
 
-        config = lt.TrainingConfig(
+        settings = lt.TrainingConfig(
             steps=self.steps, learning_rate=2e-2, evaluate_every=max(1, self.steps // 5), seed=self.seed
         )
         begin = time.perf_counter()
-        history = lt.Trainer(sampler, config).run(progress=True)
+        history = lt.Trainer(sampler, settings).run(progress=True)
         train_seconds = time.perf_counter() - begin
 
         begin = time.perf_counter()
@@ -98,7 +88,7 @@ class Demo:
         ais_seconds = time.perf_counter() - begin
 
         result: dict[str, Any] = {
-            **_measure(ensemble, {name: ensemble.estimate(getattr(lt.observables, name)) for name in _LABELS}),
+            **table.measure(ensemble),
             "ais_ess": ais.ess,
             "ais_log_weight_variance": ais.log_weight_variance,
             "ais_log_z": ais.log_z,
@@ -107,13 +97,13 @@ class Demo:
             "train_seconds": train_seconds,
             "sample_seconds": sample_seconds,
             "ais_seconds": ais_seconds,
-            "device": _device_name(sampler.device),
+            "device": device_name(sampler.device),
             "backend": backend,
-            "config": _config(self),
+            "config": config(self),
             "versions": provenance(),
         }
-        print(f"{_estimates(result)}{_costs(result)}\n")
-        _write(self.json, result)
+        print(f"{table.render(result)}{_costs(result)}\n")
+        write(self.json, result)
         labels = {f"learned rates, {ensemble.evaluations:.0f} evaluations": ensemble}
         labels[f"AIS, {ais.evaluations:.0f} sweeps"] = ais
         title = f"{self.length} × {self.length} Ising model, β = {self.beta}"
@@ -153,8 +143,8 @@ class Bench:
         benchmark.present(report, self.json)
 
 
-@dataclass(frozen=True)
-class Train:
+@dataclass(frozen=True, kw_only=True)
+class Train(ModelOptions):
     """Train a sampler of a lattice model, for `leaps-triton sample`.
 
     With --resume and the same other options a stopped run goes on, to --steps.
@@ -162,24 +152,6 @@ class Train:
 
     checkpoint: Path
     """File to keep the sampler and the state of training in (.safetensors)."""
-    model: Literal["ising", "potts", "clock", "edwards-anderson"] = "ising"
-    """Lattice model."""
-    shape: tuple[int, ...] = (8, 8)
-    """Length of the lattice in each of one to four directions."""
-    beta: float = 0.4407
-    """Inverse temperature."""
-    q: int | None = None
-    """Number of states of potts and clock."""
-    coupling: float | None = None
-    """Coupling of ising, potts and clock; 1 by default."""
-    disorder: Literal["pm1", "gaussian"] | None = None
-    """Law of the couplings of edwards-anderson; pm1 by default."""
-    disorder_seed: int | None = None
-    """Seed of the couplings of edwards-anderson; 0 by default."""
-    field: tuple[float, ...] = ()
-    """External field: one number, or q numbers for potts and clock; none by default."""
-    open_boundaries: bool = False
-    """Open boundaries in every direction, instead of periodic ones."""
     intervals: int = 40
     """Intervals of the jump process."""
     sweeps: int = 0
@@ -229,10 +201,10 @@ class Train:
 
     def run(self) -> None:
         """Train, and write checkpoints."""
-        _check_folders(self.checkpoint, self.json)
+        check_folders(self.checkpoint, self.json)
         if self.checkpoint.exists() and not self.resume:
             raise ValueError(f"{self.checkpoint} exists; go on with it by --resume, or choose another file")
-        model = self._model()
+        model = self.make()
         network = self._network(model)
         if self.sweeps < 0:
             raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
@@ -241,9 +213,9 @@ class Train:
             network,
             lt.Jump(self.intervals),
             lt.HeatBath(self.sweeps) if self.sweeps else None,
-            device=_device(self.device),
+            device=device(self.device),
         )
-        config = lt.TrainingConfig(
+        settings = lt.TrainingConfig(
             steps=self.steps,
             learning_rate=self.learning_rate,
             loss=self.loss,
@@ -253,7 +225,7 @@ class Train:
             evaluate_every=self.evaluate_every,
             seed=self.seed,
         )
-        trainer = lt.Trainer(sampler, config)
+        trainer = lt.Trainer(sampler, settings)
         if self.checkpoint.exists():
             trainer.resume(self.checkpoint)
         _announce(sampler)
@@ -277,7 +249,7 @@ class Train:
         loss = f", loss {history.loss[-1]:.4g}" if history.loss else ""
         print(f"step {trainer.step} of {self.steps}{loss}; checkpoint: {self.checkpoint}")
         result = {"step": trainer.step, "seconds": time.perf_counter() - begin, "history": history.as_dict()}
-        _write(self.json, {**result, "config": _config(self), "versions": provenance()})
+        write(self.json, {**result, "config": config(self), "versions": provenance()})
         if received:
             print("stopped by a signal; --resume goes on", file=sys.stderr)
             sys.exit(128 + received[0])
@@ -300,33 +272,6 @@ class Train:
             given.setdefault("kernel_sizes", tuple(min(size, largest) for size in (3, 5, 7)))
         made: lt.networks.Equivariant = maker(model, seed=self.seed, **given)
         return made
-
-    def _model(self) -> lt.PairModel:
-        maker: Any
-        maker, needs = {
-            "ising": (lt.Ising, ("coupling",)),
-            "potts": (lt.Potts, ("q", "coupling")),
-            "clock": (lt.Clock, ("q", "coupling")),
-            "edwards-anderson": (lt.EdwardsAnderson, ("disorder", "disorder_seed")),
-        }[self.model]
-        options = {name: getattr(self, name) for name in ("q", "coupling", "disorder", "disorder_seed")}
-        given = {name: value for name, value in options.items() if value is not None}
-        for name in given:
-            if name not in needs:
-                option = name.replace("_", "-")
-                raise ValueError(
-                    f"--{option} is no option of --model {self.model}; leave it out, or choose another model"
-                )
-        if "q" in needs and "q" not in given:
-            raise ValueError(f"--model {self.model} needs --q, its number of states")
-        if "disorder_seed" in given:
-            given["seed"] = given.pop("disorder_seed")
-        if self.field:
-            if "q" not in needs and len(self.field) > 1:
-                raise ValueError(f"--field of --model {self.model} must be one number, got {len(self.field)}")
-            given["field"] = self.field if "q" in needs else self.field[0]
-        model: lt.PairModel = maker(self.shape, beta=self.beta, periodic=not self.open_boundaries, **given)
-        return model
 
 
 @dataclass(frozen=True)
@@ -359,14 +304,14 @@ class Sample:
         """Sample, print, and save."""
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
-        _check_folders(self.output, self.json)
+        check_folders(self.output, self.json)
         if (self.checkpoint is None) == (self.published is None):
             raise ValueError("give either a CHECKPOINT or --published with a file of the LEAPS paper")
-        device = _device(self.device)
+        place = device(self.device)
         if self.checkpoint is not None:
-            sampler = lt.load(self.checkpoint, device)
+            sampler = lt.load(self.checkpoint, place)
         elif self.published is not None:
-            sampler = lt.load_published_leaps(self.published, device)
+            sampler = lt.load_published_leaps(self.published, place)
         _announce(sampler)
         begin = time.perf_counter()
         run = lt.io.sample(
@@ -378,11 +323,11 @@ class Sample:
             resume=self.resume,
             progress=True,
         )
-        result = _measure(run, {name: run.estimate(name) for name in _LABELS})
-        print(_estimates(result))
+        result = table.measure(run)
+        print(table.render(result))
         print(f"walkers: {self.output}")
         seconds = time.perf_counter() - begin
-        _write(self.json, {**result, "seconds": seconds, "config": _config(self), "versions": provenance()})
+        write(self.json, {**result, "seconds": seconds, "config": config(self), "versions": provenance()})
 
 
 @dataclass(frozen=True)
@@ -400,8 +345,12 @@ class Info:
             is_run = stream.read(8) == b"\x89HDF\r\n\x1a\n"
         if is_run:
             run = lt.io.read(self.file)
-            done, asked = len(run.log_weights), run.manifest["run"]["walkers"]
-            kind = f"{done} of {asked} walkers, {'complete' if run.complete else 'incomplete: --resume goes on'}"
+            if isinstance(run, lt.io.ChainRun):
+                asked = run.manifest["chain"]["sweeps"] // run.thin
+                kind = f"chain, {run.draws} of {asked} draws of {run.walkers} walkers"
+            else:
+                kind = f"{len(run.log_weights)} of {run.manifest['run']['walkers']} walkers"
+            kind += ", complete" if run.complete else ", incomplete: --resume goes on"
             manifest = run.manifest
         else:
             contents = checkpoint.read(self.file)
@@ -415,106 +364,19 @@ class Info:
         for name, part in manifest.items():
             words = ", ".join(f"{k} {v}" for k, v in part.items()) if isinstance(part, dict) else part
             print(f"{name + ':':12} {words}")
-        _write(self.json, {"kind": kind, **manifest})
-
-
-def _check_folders(*files: Path | None) -> None:
-    for file in filter(None, files):
-        if not file.parent.is_dir():
-            raise ValueError(f"there is no folder {file.parent} to save {file.name} in; make it, or choose another")
-        if file.is_dir():
-            raise ValueError(f"{file} is a folder; give the name of a file")
-
-
-def _device(name: str | None) -> torch.device | None:
-    """The device, found to work, before any long work."""
-    if name is None:
-        return None
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device must be one that works here, such as cpu, got {name!r}: {error}") from None
+        write(self.json, {"kind": kind, **manifest})
 
 
 def _announce(sampler: lt.Sampler) -> str:
     backend = lt.kernels.backend(sampler.device)
     print(f"leaps_triton {lt.__version__}: {sampler.path.model}")
-    print(f"device {_device_name(sampler.device)}; {backend}")
+    print(f"device {device_name(sampler.device)}; {backend}")
     return backend
 
 
 def _kernel_size(model: lt.PairModel) -> int:
     """7, or the largest that fits the lattice."""
     return min(7, 2 * ((min(model.lattice.shape) - 1) // 2) + 1)
-
-
-def _config(command: Any) -> dict[str, Any]:
-    # Names without folders: a result tells nothing of the machine.
-    return {k: v.name if isinstance(v, Path) else v for k, v in dataclasses.asdict(command).items()}
-
-
-def _write(file: Path | None, result: dict[str, Any]) -> None:
-    if file is not None:
-        file.write_text(json.dumps(result, indent=2) + "\n")
-        print(f"results: {file}")
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"{device.type} ({torch.get_num_threads()} threads)"
-
-
-def _exact(model: Any) -> dict[str, float]:
-    """Exact values where they come quickly: all of them by enumeration, else log Z, energy and specific heat."""
-    if model.q**model.lattice.sites <= 2**16:
-        law = lt.exact.enumerate_model(model)
-        known = {"log_z": law.log_z}
-        for name in _LABELS:
-            observable = getattr(lt.observables, name)
-            means = law.mean(observable, model)
-            known[name] = float(getattr(observable, "function", lambda value: value)(means))
-        return known
-    functions = {"log_z": lt.exact.log_z, "energy": lt.exact.energy, "specific_heat": lt.exact.specific_heat}
-    try:
-        return {name: function(model, updates=_EXACT_UPDATES) for name, function in functions.items()}
-    except ValueError:
-        return {}
-
-
-def _measure(walkers: lt.WeightedEnsemble | lt.io.Run, estimates: dict[str, lt.Estimate]) -> dict[str, Any]:
-    """Weights, log Z and observables, with exact values where they are known."""
-    known = _exact(walkers.model)
-    observables = {}
-    for name, estimate in estimates.items():
-        reference = known.get(name)
-        pull = None if reference is None else estimate.pull(reference)
-        observables[name] = {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
-    return {
-        "ess": walkers.ess,
-        "log_weight_variance": walkers.log_weight_variance,
-        "log_z": walkers.log_z,
-        "log_z_error": walkers.log_z_error,
-        "log_z_exact": known.get("log_z"),
-        "evaluations": walkers.evaluations,
-        "observables": observables,
-    }
-
-
-def _estimates(result: dict[str, Any]) -> str:
-    """The table of log Z and observables."""
-    log_z, exact = lt.Estimate(result["log_z"], result["log_z_error"]), result["log_z_exact"]
-    pull = None if exact is None else log_z.pull(exact)
-    rows = [("log Z", {"value": log_z.value, "error": log_z.error, "exact": exact, "pull": pull})]
-    rows += [(label, result["observables"][name]) for name, label in _LABELS.items()]
-    lines = ["", f"{'':17}{'value ± error':>22}{'exact':>12}{'pull':>8}"]
-    for label, row in rows:
-        known = "" if row["exact"] is None else f"{row['exact']:12.5f}{row['pull']:+7.1f}σ"
-        lines.append(f"{label:17}{lt.Estimate(row['value'], row['error'])!s:>22}{known}")
-    if "ais_ess" not in result:
-        lines += ["", f"{'ESS':17}{result['ess']:22.4f}", f"{'Var[A]':17}{result['log_weight_variance']:22.4f}"]
-        lines += [f"{'evaluations':17}{result['evaluations']:22.1f}"]
-    return "\n".join([*lines, ""])
 
 
 def _yield(result: dict[str, Any], prefix: str) -> float:
@@ -541,7 +403,16 @@ def _costs(result: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad option or value ends in one sentence and a non-zero status."""
     chosen = tyro.extras.subcommand_cli_from_dict(
-        {"demo": Demo, "train": Train, "sample": Sample, "info": Info, "bench": Bench},
+        {
+            "demo": Demo,
+            "train": Train,
+            "sample": Sample,
+            "chain": Chain,
+            "measure": Measure,
+            "plot": Plot,
+            "info": Info,
+            "bench": Bench,
+        },
         prog="leaps-triton",
         description="Samples and free energies of lattice models, with exact weights.",
         args=arguments,

@@ -1,19 +1,16 @@
-"""Runs in HDF5: log-weights and observables of weighted walkers, and configurations on request.
+"""Runs in HDF5: log-weights and observables of weighted walkers, and configurations on request; Markov chains.
 
-A file is laid out in full at the start and then filled block by block in place, so that whatever moment a process stops
-at, the file can be read and goes on with the next whole block. It holds ``log_weights (walkers,)``,
-``observables/<name>`` of ``(walkers,)`` or ``(walkers, k)``, ``configurations (walkers, *shape)`` if asked for,
-``evaluations (blocks,)``, the sampler as the bytes of a checkpoint with all settings, and a SHA-256 of each finished
-block. The attribute ``manifest`` repeats the settings for readers without this library.
+Of chains see :mod:`.chain_io`. A file of weighted walkers is laid out in full at the start and then filled block by
+block in place, so that whatever moment a process stops at, the file can be read and goes on with the next whole block.
+It holds ``log_weights (walkers,)``, ``observables/<name>`` of ``(walkers,)`` or ``(walkers, k)``, ``configurations
+(walkers, *shape)`` if asked for, ``evaluations (blocks,)``, the sampler as the bytes of a checkpoint with all settings,
+and a SHA-256 of each finished block. The attribute ``manifest`` repeats the settings for readers without this library.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,19 +21,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from . import observables as _observables
-from .checkpoint import Contents, as_file, describe, differences, pack, rebuild, replacing, unpack
+from .chain_io import ChainRun, read_chain, run_chain
+from .checkpoint import Contents, as_file, describe, differences, pack, rebuild, replacing
 from .estimators import Estimate, weighted_estimate
+from .hdf5 import OBSERVABLES, allocate, check_observables, contents, digest, finished, opened, write
 from .kernels.checks import as_integer, as_seed, expect
-from .models import Model
+from .models import Model, Observable
 from .sampler import Sampler
 from .weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["OBSERVABLES", "Run", "read", "sample"]
-
-OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
+__all__ = ["OBSERVABLES", "ChainRun", "Run", "read", "run_chain", "sample"]
 
 
 @dataclass(frozen=True)
@@ -89,12 +86,24 @@ class Run:
         """``Var[A]``."""
         return float(self.log_weights.var())
 
-    def estimate(self, name: str) -> Estimate:
-        """Mean of a stored observable under the model, with its jackknife error."""
-        if not isinstance(name, str) or name not in self.observables:
+    def estimate(self, observable: Observable | str, function: Callable[[Tensor], Tensor] | None = None) -> Estimate:
+        """Mean of an observable under the model, or a function of its means, with its jackknife error.
+
+        Arguments
+            observable: one that was stored, or its name; any other where the configurations were stored.
+            function: of the means ``(..., k)``; None for the one the observable carries, or the plain mean.
+
+        Raises
+            ValueError: an observable that was not stored; as :func:`~leaps_triton.estimators.weighted_estimate`.
+        """
+        name = observable if isinstance(observable, str) else getattr(observable, "__name__", "observable")
+        if name in self.observables:
+            observable, values = getattr(_observables, name), self.observables[name]
+        elif isinstance(observable, str) or self.configurations is None:
             raise ValueError(f"observable must be one of {', '.join(self.observables)}, got {name!r}")
-        function = getattr(getattr(_observables, name), "function", None)
-        return weighted_estimate(self.observables[name], self.log_weights, function)
+        else:
+            values = observable(self.configurations, self.model)
+        return weighted_estimate(values, self.log_weights, function or getattr(observable, "function", None))
 
 
 def sample(
@@ -142,10 +151,7 @@ def sample(
         raise ValueError(
             "a file keeps independent walkers, and resampled ones are not; use Sampler.sample, or resample_below=0"
         )
-    is_list = isinstance(observables, Sequence) and not isinstance(observables, str)
-    for name in observables if is_list else [observables]:
-        known = is_list and name in _observables.__all__ and name != "of_means"
-        expect(known, "observables", "names in leaps_triton.observables such as ['energy']", name)
+    check_observables(observables)
     settings = {
         "walkers": walkers,
         "seed": as_seed(seed),
@@ -155,17 +161,20 @@ def sample(
         "device": sampler.device.type,
     }
     manifest, tensors = describe(sampler)
-    contents = Contents({**manifest, "run": settings}, tensors)
+    described = Contents({**manifest, "run": settings}, tensors)
     if not file.exists():
         with replacing(file) as part, h5py.File(part, "w") as new:
-            _lay_out(new, sampler, contents)
+            _lay_out(new, sampler, described)
     elif not resume:
         raise ValueError(f"{file.name} exists; go on with it by resume (--resume), or choose another file")
-    with _opened(file) as old:
-        found = differences(_contents(old, file.name), contents)
+    with opened(file) as old:
+        before = contents(old, file.name)
+        if "run" not in before.manifest:
+            raise ValueError(f"{file.name} holds a chain, no weighted walkers; choose another file")
+        found = differences(before, described)
         if found:
             raise ValueError(f"{file.name} was made with other settings: {'; '.join(found)}; use the same, or another")
-        done = _finished(old)
+        done = finished(old)
     with tqdm(
         total=walkers,
         initial=min(walkers, done * sampler.block),
@@ -181,72 +190,52 @@ def sample(
             for name in observables:
                 values = getattr(_observables, name)(ensemble.configurations, ensemble.model)
                 columns[f"observables/{name}"] = values
-            with h5py.File(file, "r+") as out:
-                for name in _columns(settings):
-                    out[name][first : first + count] = columns[name].cpu().numpy()
-                out["evaluations"][block] = ensemble.evaluations
-                out.flush()
-                os.fsync(out.id.get_vfd_handle())
-                # Last, so that a block counts only once all of it is on disk.
-                out["digests"][block] = _digest(out, settings, block, slice(first, first + count))
+            rows = slice(first, first + count)
+            data = {name: columns[name].cpu().numpy() for name in _columns(settings)}
+            places: dict[str, tuple[Any, Any]] = {name: (rows, values) for name, values in data.items()}
+            places["evaluations"] = (block, ensemble.evaluations)
+            evaluations = np.float64(ensemble.evaluations).tobytes()
+            write(file, places, block, digest(data.values(), evaluations))
             bar.update(count)
-    return read(file)
+    with opened(file) as source:
+        return _read_run(source, contents(source, file.name), file.name)
 
 
-def read(file: str | Path) -> Run:
-    """The finished blocks of a file of :func:`sample`, which may be incomplete.
+def read(file: str | Path) -> Run | ChainRun:
+    """What is finished of a file of :func:`sample` or of :func:`run_chain`, which may be incomplete.
 
     Raises
         ValueError: a file that is none, or is damaged.
         OSError: no such file, or one that cannot be read.
     """
     file = as_file(file)
-    with _opened(file) as source:
-        contents = _contents(source, file.name)
-        sampler = rebuild(contents, file.name, "cpu")
-        settings, done = contents.manifest["run"], _finished(source)
-        rows = min(settings["walkers"], done * sampler.block)
-        for block in range(done):
-            first = block * sampler.block
-            digest = _digest(source, settings, block, slice(first, min(rows, first + sampler.block)))
-            if not np.array_equal(source["digests"][block], digest):
-                raise ValueError(f"{file.name} is damaged: block {block} does not match its SHA-256; sample it again")
-        data = {name: torch.from_numpy(source[name][:rows]) for name in _columns(settings)}
-        per_block = torch.from_numpy(source["evaluations"][:done])
+    with opened(file) as source:
+        found = contents(source, file.name)
+        return (read_chain if "chain" in found.manifest else _read_run)(source, found, file.name)
+
+
+def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
+    sampler = rebuild(found, name, "cpu")
+    settings, done = found.manifest["run"], finished(source)
+    rows = min(settings["walkers"], done * sampler.block)
+    for block in range(done):
+        first = block * sampler.block
+        expected = _digest(source, settings, block, slice(first, min(rows, first + sampler.block)))
+        if not np.array_equal(source["digests"][block], expected):
+            raise ValueError(f"{name} is damaged: block {block} does not match its SHA-256; sample it again")
+    data = {column: torch.from_numpy(source[column][:rows]) for column in _columns(settings)}
+    per_block = torch.from_numpy(source["evaluations"][:done])
     counts = torch.full_like(per_block, sampler.block)
     if done:
         counts[-1] = rows - (done - 1) * sampler.block
     return Run(
-        contents.manifest,
+        found.manifest,
         sampler,
         data["log_weights"],
-        {name: data[f"observables/{name}"] for name in settings["observables"]},
+        {column: data[f"observables/{column}"] for column in settings["observables"]},
         data.get("configurations"),
         float((per_block * counts).sum() / max(rows, 1)),
     )
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[h5py.File]:
-    """The file to be read; whatever h5py stumbles over in it is a ValueError."""
-    import h5py
-
-    # Only h5py's own errors mean a bad file; that it is missing or forbidden is found here.
-    file.open("rb").close()
-    try:
-        with h5py.File(file, "r") as source:
-            yield source
-    except (
-        OSError,
-        KeyError,
-        RuntimeError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise ValueError(f"{file.name} is no HDF5 file of leaps_triton, or is damaged: {error}") from None
 
 
 def _columns(settings: dict[str, Any]) -> list[str]:
@@ -255,48 +244,22 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     return [*names, "configurations"] if settings["configurations"] else names
 
 
-def _lay_out(file: h5py.File, sampler: Sampler, contents: Contents) -> None:
+def _lay_out(file: h5py.File, sampler: Sampler, described: Contents) -> None:
     """All datasets with their final sizes and places, still empty."""
-    settings, model = contents.manifest["run"], sampler.path.model
+    settings, model = described.manifest["run"], sampler.path.model
     walkers, blocks = settings["walkers"], -(-settings["walkers"] // sampler.block)
-    file.attrs["manifest"] = json.dumps(contents.manifest)
-    file["checkpoint"] = np.frombuffer(pack(contents), dtype=np.uint8)
+    file.attrs["manifest"] = json.dumps(described.manifest)
+    file["checkpoint"] = np.frombuffer(pack(described), dtype=np.uint8)
     one = sampler.path.start.sample(torch.arange(1), seed=0)
     shapes: dict[str, tuple[int, ...]] = {"log_weights": (), "configurations": model.lattice.shape}
     for name in settings["observables"]:
         shapes[f"observables/{name}"] = tuple(getattr(_observables, name)(one, model).shape[1:])
     for name in _columns(settings):
         kind = "i1" if name == "configurations" else "f8"
-        _allocate(file, name, (walkers, *shapes[name]), kind)
-    _allocate(file, "evaluations", (blocks,), "f8")
-    _allocate(file, "digests", (blocks, 32), "u1")
-
-
-def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], kind: str) -> None:
-    import h5py
-
-    # Allocated now, so that filling it later changes nothing but its numbers.
-    early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    file.create_dataset(name, shape, kind, dcpl=early)
-
-
-def _contents(file: h5py.File, name: str) -> Contents:
-    contents = unpack(file["checkpoint"][:].tobytes(), name)
-    if "run" not in contents.manifest:
-        raise ValueError(f"{name} is no run of leaps_triton")
-    return contents
-
-
-def _finished(file: h5py.File) -> int:
-    """Blocks from the first on that are there as a whole."""
-    written = file["digests"][:].any(axis=1)
-    return int(written.argmin()) if not written.all() else len(written)
+        allocate(file, name, (walkers, *shapes[name]), kind)
+    allocate(file, "evaluations", (blocks,), "f8")
+    allocate(file, "digests", (blocks, 32), "u1")
 
 
 def _digest(file: h5py.File, settings: dict[str, Any], block: int, rows: slice) -> np.ndarray[Any, Any]:
-    digest = hashlib.sha256(file["evaluations"][block].tobytes())
-    for name in _columns(settings):
-        values = file[name][rows]
-        digest.update(f"{values.dtype.str} {values.shape}".encode() + values.tobytes())
-    return np.frombuffer(digest.digest(), dtype=np.uint8)
+    return digest((file[name][rows] for name in _columns(settings)), file["evaluations"][block].tobytes())

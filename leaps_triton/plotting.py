@@ -1,43 +1,71 @@
-"""Figures, each from an ensemble or a training history; none of them touches matplotlib's global state."""
+"""Figures, each from an ensemble or a training history; none of them touches matplotlib's global state.
+
+Figures of physics, from runs at one or several temperatures, are in :mod:`.physics_plots`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
+
+from .table import title
 
 if TYPE_CHECKING:
+    from .chain import Chain
+    from .io import Run
     from .sampler import WeightedEnsemble
     from .training import TrainingHistory
 
-__all__ = ["ess_along_path", "overview", "snapshots", "training_curve", "weight_histogram"]
+__all__ = ["ess_along_path", "mosaic", "overview", "snapshots", "training_curve", "weight_histogram"]
 
 
-def snapshots(axes: Axes, ensemble: WeightedEnsemble, rows: int = 3, columns: int = 5) -> None:
-    """Configurations drawn in proportion to their weights; slices of two dimensions where there are more."""
-    walkers = len(ensemble.log_weights)
-    shares = torch.softmax(ensemble.log_weights, dim=0).cumsum(0).cpu()
+def snapshots(axes: Axes, ensemble: WeightedEnsemble | Run | Chain, rows: int = 3, columns: int = 5) -> None:
+    """Configurations drawn in proportion to their weights; slices of two dimensions where there are more.
+
+    Of chains the last configurations of equally spaced walkers. Fewer panels where there are fewer walkers of a chain.
+    """
+    x = ensemble.configurations
+    if x is None:
+        raise ValueError("snapshots need configurations, and this run has stored none; use configurations=True")
+    weights = getattr(ensemble, "log_weights", None)
+    rows = rows if weights is not None else min(rows, -(-len(x) // columns))
+    count = rows * columns if weights is not None else min(rows * columns, len(x))
+    shares = (torch.zeros(len(x)) if weights is None else weights).double().softmax(0).cumsum(0).cpu()
     # Systematic: equally spaced thresholds, so that the picture is the same every time.
-    count = rows * columns
-    chosen = torch.searchsorted(shares, (torch.arange(count, dtype=torch.float64) + 0.5) / count).clamp(max=walkers - 1)
-    x = ensemble.configurations[chosen.to(ensemble.configurations.device)].cpu()
+    chosen = torch.searchsorted(shares, (torch.arange(count, dtype=torch.float64) + 0.5) / count).clamp(max=len(x) - 1)
+    canvas = mosaic(x[chosen.to(x.device)], columns)
+    axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=0, vmax=ensemble.model.q - 1)
+    axes.set_axis_off()
+    kind = "walkers of a chain" if weights is None else "weighted samples"
+    axes.set_title(f"{count} {kind}: {title(ensemble.model)}, β = {ensemble.model.beta:.4g}", fontsize=9)
+
+
+def mosaic(configurations: Tensor, columns: int) -> Tensor:
+    """Configurations side by side with gaps of NaN, float32 on the CPU; slices of two dimensions where there are more.
+
+    Example
+        >>> mosaic(torch.ones(3, 4, 5), columns=2).shape
+        torch.Size([9, 11])
+    """
+    x = configurations.cpu()
     while x.ndim > 3:
         x = x[:, 0]
     x = x.unsqueeze(1) if x.ndim == 2 else x
-    height, width = x.shape[1:]
+    rows, (height, width) = -(-len(x) // columns), x.shape[1:]
     canvas = torch.full((rows * (height + 1) - 1, columns * (width + 1) - 1), torch.nan)
     for index, configuration in enumerate(x):
         top, left = divmod(index, columns)
         top, left = top * (height + 1), left * (width + 1)
         canvas[top : top + height, left : left + width] = configuration.float()
-    axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=0, vmax=ensemble.model.q - 1)
-    axes.set_axis_off()
-    axes.set_title(f"{count} weighted samples of {ensemble.model!r}", fontsize=9)
+    return canvas
 
 
-def weight_histogram(axes: Axes, ensembles: dict[str, WeightedEnsemble]) -> None:
+def weight_histogram(axes: Axes, ensembles: Mapping[str, WeightedEnsemble | Run]) -> None:
     """Histograms of ``A - log mean e^A``, whose weighted mean is 1 on the exponential scale; one curve an ensemble."""
     centred = {
         label: (

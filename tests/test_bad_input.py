@@ -819,6 +819,7 @@ def test_tensors_of_junk_are_refused_or_mean_a_sampler(files: Path, data: st.Dat
 @given(data=st.data())
 def test_a_run_whose_checkpoint_is_junk_is_refused_or_the_same(files: Path, data: st.DataObject) -> None:
     whole = lt.io.read(files / "good.h5")
+    assert isinstance(whole, lt.io.Run)
     (files / "junk.h5").write_bytes((files / "good.h5").read_bytes())
     with h5py.File(files / "junk.h5", "r+") as file:
         contents = checkpoint.unpack(file["checkpoint"][:].tobytes(), "junk.h5")

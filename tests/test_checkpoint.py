@@ -422,6 +422,7 @@ KERNELS: dict[str, Any] = {
     "Wolff": lt.Wolff(3),
     "KineticMonteCarlo": lt.KineticMonteCarlo(0.5, "square_root", max_events=5000),
     "KineticMonteCarlo by default": lt.KineticMonteCarlo(),
+    "Compose": lt.Compose(lt.HeatBath(2), lt.Compose(lt.Wolff(), lt.Metropolis())),
 }
 
 
@@ -439,10 +440,15 @@ def test_a_kernel_is_stored_as_before() -> None:
     assert contents.manifest["mcmc"] == {"class": "HeatBath", "sweeps": 3}
 
 
-def test_kernels_of_kernels_are_refused(tmp_path: Path) -> None:
+class _MyKernel(lt.HeatBath):
+    pass
+
+
+def test_kernels_of_a_users_own_are_refused(tmp_path: Path) -> None:
     path = lt.AnnealingPath(MODELS["ising"])
-    with pytest.raises(ValueError, match=r"mcmc None or one of HeatBath, Metropolis, .*got .*Compose"):
-        lt.save(lt.Sampler(path, None, mcmc=lt.Compose(lt.HeatBath()), device="cpu"), tmp_path / "s.safetensors")
+    for kernel in (_MyKernel(), lt.Compose(lt.HeatBath(), _MyKernel())):
+        with pytest.raises(ValueError, match=r"kernel must be one of HeatBath, Metropolis, .*got .*_MyKernel"):
+            lt.save(lt.Sampler(path, None, mcmc=kernel, device="cpu"), tmp_path / "s.safetensors")
     assert os.listdir(tmp_path) == []
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import h5py
 import pytest
+import torch
 
 import leaps_triton as lt
-from leaps_triton import checkpoint, cli
+from leaps_triton import checkpoint, cli, commands, table
 
+CHAIN = ["chain", "--output", "never.h5"]
 TRAIN = ["train", "--checkpoint", "never.safetensors"]
 SMALL = ["--length", "4", "--beta", "0.3", "--steps", "5", "--intervals", "3", "--walkers", "50", "--device", "cpu"]
 KEYS = {
@@ -30,7 +32,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["sample"], ["info"], ["bench"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["train"], ["sample"], ["chain"], ["measure"], ["plot"], ["info"], ["bench"]]
+)
 def test_help_reads_at_80_columns(command: list[str]) -> None:
     result = run(*command, "--help")
     assert result.returncode == 0
@@ -38,6 +42,9 @@ def test_help_reads_at_80_columns(command: list[str]) -> None:
         "demo": "exact values",
         "train": "goes on, to --steps",
         "sample": "HDF5",
+        "chain": "with more --sweeps it grows",
+        "measure": "autocorrelation times",
+        "plot": "Binder crossings take several files",
         "info": "checkpoint",
         "bench": "what the device can do",
     }
@@ -114,6 +121,23 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
         (["sample", "--output", "never.h5"], "give either a CHECKPOINT or --published"),
         (["sample", __file__, "--published", __file__, "--output", "never.h5"], "give either a CHECKPOINT or"),
         (["sample", "--published", __file__, "--output", "never.h5"], "test_cli.py is no published LEAPS checkpoint"),
+        (["chain", "--output", "/nowhere/at/all/c.h5"], "there is no folder"),
+        ([*CHAIN, "--q", "3"], "--q is no option of --model ising"),
+        ([*CHAIN, "--walkers", "0"], "walkers must be an integer of at least 1"),
+        ([*CHAIN, "--sweeps", "5"], "sweeps must be at least thin"),
+        ([*CHAIN, "--every", "0"], "every must be an integer of at least 1"),
+        ([*CHAIN, "--burn-in", "-1"], "burn_in must be an integer of at least 0"),
+        ([*CHAIN, "--observables", "heat"], "observables must be names in leaps_triton.observables"),
+        ([*CHAIN, "--seed", "-1"], "seed must be an integer"),
+        ([*CHAIN, "--device", "toaster"], "device must be one that works here"),
+        (["measure", "/nowhere/c.h5"], "No such file"),
+        (["measure", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
+        (["measure", __file__, "--json", "/nowhere/at/all/t.json"], "there is no folder"),
+        (["plot"], "give at least one HDF5 file"),
+        (["plot", "/nowhere/c.h5"], "No such file"),
+        (["plot", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
+        (["plot", __file__, "--output", "/nowhere"], "there is no folder /nowhere"),
+        (["plot", __file__, "--dpi", "2"], "dpi must be at least 20"),
         (["info", __file__], "test_cli.py is no leaps_triton checkpoint"),
         (["info", "/nowhere/c.safetensors"], "No such file"),
         (["demo", "--length", "1"], "periodic with length 1"),
@@ -295,10 +319,104 @@ def test_exact_values_are_given_only_where_they_come_quickly() -> None:
         lt.Ising((8, 7), 0.4, field=0.1, periodic=(True, False)),
         lt.Potts((8, 8), 2, 0.4),
     ):
-        known = cli._exact(model)
+        known = table.known(model)
         assert known["log_z"] == lt.exact.log_z(model) and known["energy"] == lt.exact.energy(model)
         assert known["specific_heat"] == lt.exact.specific_heat(model)
-    assert cli._exact(lt.Ising((12, 12), 0.4, field=0.1)) == {}
-    assert cli._exact(lt.Potts((8, 8), 3, 0.4)) == {}
-    assert set(cli._exact(lt.Ising((3, 6), 0.4, field=0.1))) == {"log_z", "energy", "specific_heat"}
-    assert set(cli._exact(lt.Clock((3, 3), 3, 0.4))) == {"log_z", *cli._LABELS}
+    assert table.known(lt.Ising((12, 12), 0.4, field=0.1)) == {}
+    assert table.known(lt.Potts((8, 8), 3, 0.4)) == {}
+    assert set(table.known(lt.Ising((3, 6), 0.4, field=0.1))) == {"log_z", "energy", "specific_heat"}
+    assert set(table.known(lt.Clock((3, 3), 3, 0.4))) == {"log_z", *table.LABELS}
+
+
+WALK = ["--shape", "3", "4", "--beta", "0.3", "--walkers", "6", "--sweeps", "400", "--thin", "2", "--device", "cpu"]
+
+
+@pytest.mark.parametrize("kernel", ["heat-bath", "swendsen-wang"])
+def test_chain_and_measure(kernel: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, table, again = tmp_path / "c.h5", tmp_path / "c.json", tmp_path / "m.json"
+    walk = ["chain", "--output", str(file), *WALK, "--field", "0.2", "--kernel", kernel]
+    cli.main([*walk, "--json", str(table)])
+    cli.main(["measure", str(file), "--json", str(again)])
+    printed = capsys.readouterr().out
+    for word in ("energy / site", "Binder", "exact", "σ", "τ / draws", "c.h5: 200 draws of 6 walkers"):
+        assert word in printed
+    made, measured = json.loads(table.read_text()), json.loads(again.read_text())
+    assert made["observables"] == measured["observables"]
+    assert made["config"]["kernel"] == kernel and measured["run"]["chain"]["sweeps"] == 400
+    model = lt.Ising((3, 4), 0.3, field=0.2)
+    run = lt.io.read(file)
+    for name, row in measured["observables"].items():
+        observable = getattr(lt.observables, name)
+        estimate = run.estimate(name)
+        assert isinstance(estimate, lt.ChainEstimate)
+        assert (row["value"], row["error"], row["tau"]) == (estimate.value, estimate.error, estimate.tau)
+        assert row["exact"] == pytest.approx(float(lt.exact.expectation(model, observable)))
+        assert abs(row["pull"]) < 5
+    assert str(tmp_path) not in table.read_text() + again.read_text()
+    before = file.read_bytes()
+    with pytest.raises(SystemExit, match=r"c.h5 exists; .*--resume"):
+        cli.main(walk)
+    cli.main([*walk, "--resume"])
+    assert file.read_bytes() == before
+    cli.main([*walk, "--resume", "--sweeps", "500"])
+    cli.main(["info", str(file)])
+    assert "c.h5: chain, 250 of 250 draws of 6 walkers, complete" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"chain.seed 0 \(now 7\)"):
+        cli.main([*walk, "--resume", "--seed", "7"])
+
+
+def test_measure_of_weighted_walkers_and_of_short_chains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = lt.AnnealingPath(lt.Ising((3, 3), beta=0.3))
+    sampler = lt.Sampler(path, None, lt.Jump(3), lt.HeatBath(), block=40, device="cpu")
+    run = lt.io.sample(sampler, 100, tmp_path / "w.h5", observables=["energy", "correlation"])
+    cli.main(["measure", str(tmp_path / "w.h5"), "--json", str(tmp_path / "w.json")])
+    printed = capsys.readouterr().out
+    for word in ("log Z", "energy / site", "ESS", "100 of 100 walkers"):
+        assert word in printed
+    result = json.loads((tmp_path / "w.json").read_text())
+    assert result["log_z"] == run.log_z and set(result["observables"]) == {"energy"}
+    lt.io.run_chain(lt.Ising((3, 3), 0.3), lt.HeatBath(), 2, 20, tmp_path / "c.h5", device="cpu")
+    cli.main(["measure", str(tmp_path / "c.h5")])
+    assert "caution: 20 draws a walker are fewer than 50 autocorrelation times" in capsys.readouterr().out
+    with h5py.File(tmp_path / "c.h5", "r+") as out:
+        out["digests"][:] = 0
+    for command in (["measure", str(tmp_path / "c.h5")], ["plot", str(tmp_path / "c.h5"), "--output", str(tmp_path)]):
+        with pytest.raises(SystemExit, match=r"c(\.h5)? has too few walkers or draws for error bars; go on"):
+            cli.main(command)
+
+
+def test_plot_draws_what_the_files_allow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = []
+    for length in (3, 4):
+        for beta in (0.3, 0.5):
+            model, file = lt.Ising((length, 3), beta), tmp_path / f"c{length}_{beta}.h5"
+            lt.io.run_chain(model, lt.HeatBath(), 4, 40, file, device="cpu", configurations=length == 3)
+            files.append(str(file))
+    sampler = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(3), lt.HeatBath(), block=40, device="cpu")
+    lt.io.sample(sampler, 40, tmp_path / "w.h5")
+    (tmp_path / "all").mkdir()
+    cli.main(["plot", *files, str(tmp_path / "w.h5"), "--output", str(tmp_path / "all"), "--dpi", "40"])
+    names = {"observables", "correlation", "autocorrelation", "weights", "overlaps", "binder", "snapshots"}
+    assert {file.name for file in (tmp_path / "all").iterdir()} == {"annealing.gif", *(f"{name}.png" for name in names)}
+    printed = capsys.readouterr().out
+    assert all(f"{name}: " in printed for name in names)
+    (tmp_path / "few").mkdir()
+    few = ["plot", str(tmp_path / "w.h5"), "--output", str(tmp_path / "few"), "--dpi", "40"]
+    cli.main(few)
+    # The walkers on their way are those of the run itself, drawn again from its seed.
+    assert {file.name for file in (tmp_path / "few").iterdir()} == {"observables.png", "weights.png", "annealing.gif"}
+    for name in ("binder", "autocorrelation", "overlaps", "snapshots", "correlation"):
+        with pytest.raises(SystemExit, match=f"no data for the figure {name}: it takes"):
+            cli.main([*few, "--only", name])
+
+
+@pytest.mark.parametrize("mcmc", [None, lt.HeatBath()], ids=["apart", "together"])
+def test_the_animation_ends_at_the_walkers_of_the_run(mcmc: Any, tmp_path: Path) -> None:
+    model = lt.Ising((3, 3), 0.5)
+    integrator = lt.Jump(7, reversible="barker")
+    sampler = lt.Sampler(lt.AnnealingPath(model), None, integrator, mcmc, block=8, device="cpu")
+    times, frames = commands._walk(sampler, seed=3)
+    assert len(times) == len(frames) == 8 and (times[0], times[-1]) == (0.0, 1.0)
+    ensemble = sampler.sample(6, seed=3)
+    assert (frames[-1] == ensemble.configurations).all()
+    assert (frames[0] == sampler.path.start.sample(torch.arange(6), 3)).all()

@@ -19,7 +19,8 @@ LIBRARY = (
     "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "local_rates", "incremental", "networks",
     "rates", "domains", "tables", "integrator", "tau_leap", "ctmc", "mcmc", "clusters", "kinetic", "tempering",
     "weights", "sampler", "published", "reverse", "schedules", "objectives", "training", "checkpoint", "io",
-    "observables", "estimators", "exact", "plotting", "zoo", "provenance", "kernels", "chain",
+    "observables", "estimators", "exact", "plotting", "physics_plots", "export", "table", "zoo", "provenance",
+    "kernels", "chain",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
@@ -109,23 +110,33 @@ EDGES: dict[str, tuple[str, ...]] = {
     "objectives": ("rates",),
     "sampler": ("ctmc", "incremental", "mcmc", "weights", "estimators"),
     "provenance": (),
-    "checkpoint": ("sampler", "clusters", "kinetic", "networks", "provenance"),
+    "checkpoint": ("sampler", "clusters", "kinetic", "tempering", "networks", "provenance"),
     "training": ("checkpoint", "objectives"),
-    "io": ("checkpoint", "observables"),
+    "hdf5": ("checkpoint", "observables"),
+    "chain_io": ("hdf5", "chain"),
+    "io": ("chain_io",),
     "reverse": ("sampler",),
     "schedules": ("sampler",),
     "published": ("sampler", "networks"),
     "zoo": ("checkpoint",),
-    "plotting": ("estimators", "observables"),
+    "export": ("io",),
+    "table": ("estimators", "observables", "exact"),
+    "plotting": ("table",),
+    "physics_plots": ("plotting",),
     "__init__": LIBRARY,
     "measurement": (),
     "benchmark": ("models", "measurement", "provenance", "kernels.throughput"),
-    "cli": ("__init__", "benchmark", "checkpoint", "provenance"),
+    "options": ("__init__",),
+    "commands": ("options", "table", "plotting", "physics_plots", "provenance"),
+    "cli": ("commands", "benchmark", "checkpoint"),
     "__main__": ("cli",),
 }
 
 # Under `if TYPE_CHECKING:` only: figures are drawn from what a sampler or a trainer returned.
-TYPE_EDGES: dict[str, tuple[str, ...]] = {"plotting": ("sampler", "training")}
+TYPE_EDGES: dict[str, tuple[str, ...]] = {
+    "plotting": ("sampler", "training", "chain", "io"),
+    "physics_plots": ("chain",),
+}
 
 # Packages of others. Every module may use the standard library; every one outside kernels, torch and numpy.
 PACKAGES: dict[str, tuple[str, ...]] = {
@@ -134,8 +145,12 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "sampler": ("tqdm",),
     "training": ("tqdm",),
     "checkpoint": ("safetensors",),
+    "hdf5": ("h5py",),
+    "chain_io": ("h5py",),
     "io": ("h5py", "tqdm"),
     "plotting": ("matplotlib",),
+    "physics_plots": ("matplotlib",),
+    "commands": ("matplotlib", "tyro"),
     "cli": ("tqdm", "tyro"),
 }
 
@@ -236,7 +251,9 @@ def test_the_table_has_no_cycle() -> None:
     graphlib.TopologicalSorter(EDGES).prepare()
 
 
-@pytest.mark.parametrize("module", ["observables", "estimators", "weights", "networks", "exact", "plotting", "kernels"])
+@pytest.mark.parametrize(
+    "module", ["observables", "estimators", "weights", "networks", "exact", "plotting", "table", "kernels"]
+)
 def test_no_way_leads_to_a_sampler(module: str) -> None:
     assert reachable(module).isdisjoint({"sampler", "checkpoint", "training", "zoo", "io", "cli", "__init__"})
 

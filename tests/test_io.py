@@ -30,6 +30,12 @@ def ais(model: Any = MODELS["ising"], block: int = 64) -> lt.Sampler:
     return lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(3), lt.HeatBath(), block=block, device="cpu")
 
 
+def read(file: Path) -> io.Run:
+    run = io.read(file)
+    assert isinstance(run, io.Run)
+    return run
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_file_holds_what_a_sample_in_memory_does(name: str, tmp_path: Path) -> None:
     model = MODELS[name]
@@ -87,9 +93,9 @@ def test_a_stopped_run_is_readable_and_goes_on_to_the_same_file(blocks: int, tmp
     stop_after(sampler, blocks)
     with pytest.raises(_Stopped):
         io.sample(sampler, 230, halves, seed=1, configurations=True)
-    part = io.read(halves)
+    part = read(halves)
     assert not part.complete
-    assert torch.equal(part.log_weights, io.read(whole).log_weights[: 64 * blocks])
+    assert torch.equal(part.log_weights, read(whole).log_weights[: 64 * blocks])
     run = io.sample(ais(), 230, halves, seed=1, configurations=True, resume=True)
     assert run.complete
     assert halves.read_bytes() == whole.read_bytes()
@@ -104,7 +110,7 @@ def test_a_block_without_its_digest_is_drawn_again(tmp_path: Path) -> None:
     with h5py.File(file, "r+") as out:
         out["digests"][1:] = 0
         out["log_weights"][100] = 7.0
-    assert len(io.read(file).log_weights) == 64
+    assert len(read(file).log_weights) == 64
     assert torch.equal(io.sample(ais(), 150, file, resume=True).log_weights, whole.log_weights)
 
 
@@ -143,15 +149,15 @@ def test_an_observable_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "x.h5"
     with pytest.raises(FileNotFoundError):
-        io.read(file)
+        read(file)
     for data in (b"", b"text", b"\x89HDF\r\n\x1a\n" + b"\0" * 100):
         file.write_bytes(data)
         with pytest.raises(ValueError, match=r"x\.h5 is no HDF5 file of leaps_triton, or is damaged"):
-            io.read(file)
+            read(file)
     with h5py.File(file, "w") as out:
         out["log_weights"] = [1.0]
     with pytest.raises(ValueError, match=r"x\.h5 is no HDF5 file of leaps_triton"):
-        io.read(file)
+        read(file)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +170,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, io.Run]
 def same_or_refused(file: Path, data: bytes, good: io.Run) -> None:
     file.write_bytes(data)
     try:
-        run = io.read(file)
+        run = read(file)
     except ValueError:
         return
     # Bytes that nobody reads may change; a digest that is gone leaves a shorter run.
@@ -194,7 +200,7 @@ def test_a_truncation_is_found(good: tuple[Path, bytes, io.Run], length: int) ->
     file, whole, _ = good
     file.write_bytes(whole[: length % len(whole)])
     with pytest.raises(ValueError, match=r"bad\.h5"):
-        io.read(file)
+        read(file)
 
 
 SAMPLE = """
@@ -218,7 +224,7 @@ def test_kills_during_sampling_lose_at_most_a_block(tmp_path: Path) -> None:
         time.sleep(chance.uniform(0.0, 0.2))
         process.kill()
         process.wait()
-        rows.append(len(io.read(file).log_weights))
+        rows.append(len(read(file).log_weights))
         assert rows[-1] >= rows[-2]
     assert 0 < rows[-1] < 8000
     subprocess.run([*command, str(file)], check=True, cwd=ROOT)

@@ -126,7 +126,8 @@ def test_the_command_samples_a_published_file(tmp_path: Path, capsys: pytest.Cap
     options = ["--output", str(tmp_path / "r.h5"), "--walkers", "50", "--device", "cpu"]
     cli.main(["sample", "--published", str(file), *options])
     assert "Ising(shape=(3, 3), q=2, beta=0.2" in capsys.readouterr().out
-    assert len(lt.io.read(tmp_path / "r.h5").log_weights) == 50
+    run = lt.io.read(tmp_path / "r.h5")
+    assert isinstance(run, lt.io.Run) and len(run.log_weights) == 50
 
 
 def test_the_experiment_runs_on_such_a_file(tmp_path: Path) -> None:

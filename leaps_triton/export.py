@@ -1,0 +1,163 @@
+"""Runs for other programs: NumPy archives, ArviZ and pyerrors."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import observables as _observables
+from .chain import Chain
+from .io import ChainRun, Run
+
+__all__ = ["to_arviz", "to_npz", "to_pyerrors"]
+
+
+def to_npz(run: Run | Chain, file: str | Path) -> None:
+    """Write a run as a NumPy archive: an array an observable, and what goes with it.
+
+    Of chains ``<observable> (walkers, draws[, k])`` and ``configurations (walkers, draws, *shape)`` if they were kept;
+    of weighted walkers ``log_weights (walkers,)``, ``<observable> (walkers[, k])`` and ``configurations``. ``manifest``
+    is a JSON string for runs of files.
+
+    Arguments
+        run: what :func:`leaps_triton.io.read` or :func:`leaps_triton.run_chain` returned.
+        file: ``.npz``; replaced if it exists.
+
+    Example
+        >>> import tempfile, leaps_triton as lt
+        >>> chain = lt.run_chain(lt.Ising((4, 4), beta=0.3), lt.HeatBath(), walkers=2, sweeps=10, device="cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     to_npz(chain, f"{folder}/chain.npz")
+        ...     print(np.load(f"{folder}/chain.npz")["energy"].shape)
+        (2, 10)
+    """
+    if isinstance(run, Chain):
+        arrays, configurations = dict(run.values), run.kept
+    else:
+        arrays, configurations = {"log_weights": run.log_weights, **run.observables}, run.configurations
+    if configurations is not None:
+        arrays["configurations"] = configurations
+    data: dict[str, Any] = {name: value.cpu().numpy() for name, value in arrays.items()}
+    if isinstance(run, Run | ChainRun):
+        data["manifest"] = np.array(json.dumps(run.manifest))
+    with Path(file).open("wb") as out:
+        np.savez(out, **data)
+
+
+def to_arviz(chain: Chain) -> Any:
+    """Values of a chain as an ArviZ ``DataTree``: group ``posterior``, walkers as chains, draws as draws.
+
+    Moments keep their axis, ``susceptibility (chain, draw, susceptibility_dim_0)``: the function of their means is none
+    of single draws. ArviZ gives every draw the same weight, so weighted walkers have no place there.
+
+    Raises
+        ValueError: a run of weighted walkers.
+        ImportError: ``arviz-base`` is missing.
+
+    Example
+        >>> import leaps_triton as lt
+        >>> chain = lt.run_chain(lt.Ising((4, 4), beta=0.3), lt.HeatBath(), walkers=2, sweeps=10, device="cpu")
+        >>> dict(to_arviz(chain)["posterior"].sizes)["draw"]
+        10
+    """
+    if not isinstance(chain, Chain):
+        raise ValueError(f"ArviZ takes draws of equal weight, so a chain, got {type(chain).__name__}; use to_pyerrors")
+    arviz = _optional("arviz_base", "arviz")
+    attributes = {"beta": float(chain.model.beta), "thin": chain.thin, "seed": chain.seed, "model": repr(chain.model)}
+    if isinstance(chain, ChainRun):
+        attributes["manifest"] = json.dumps(chain.manifest)
+    return arviz.from_dict(
+        {"posterior": {name: value.cpu().numpy() for name, value in chain.values.items()}},
+        attrs={"/": attributes},
+    )
+
+
+def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor] | None = None) -> Any:
+    """An observable of a run as a pyerrors ``Obs``, to be combined with others there.
+
+    Each walker of a chain is a replicum of the ensemble ``name of the model's class``; weighted walkers are one
+    replicum of as many independent measurements, and the value is ``Σ w f / Σ w``. Functions of means are carried over
+    with their gradients. Call ``gamma_method(S=1.5)`` for the error of
+    :func:`~leaps_triton.estimators.chain_estimate`; for weighted walkers ``S=0``.
+
+    Arguments
+        run: what :func:`leaps_triton.io.read` or :func:`leaps_triton.run_chain` returned.
+        name: of a stored observable.
+        function: of the means ``(k,)``, which autograd can differentiate; None for the observable's own, or the mean.
+
+    Raises
+        ValueError: an observable that was not stored, several values without a function.
+        ImportError: ``pyerrors`` is missing.
+
+    Example
+        >>> import leaps_triton as lt
+        >>> chain = lt.run_chain(lt.Ising((4, 4), beta=0.3), lt.HeatBath(), walkers=2, sweeps=200, device="cpu")
+        >>> energy = to_pyerrors(chain, "energy")
+        >>> energy.gamma_method(S=1.5)
+        >>> bool(abs(energy.dvalue / chain.estimate("energy").error - 1) < 1e-9)
+        True
+    """
+    stored = run.values if isinstance(run, Chain) else run.observables
+    if name not in stored:
+        raise ValueError(f"observable must be one of {', '.join(stored)}, got {name!r}")
+    values = stored[name].double().cpu()
+    own = run.functions.get(name) if isinstance(run, Chain) else None
+    function = function or own or getattr(getattr(_observables, name, None), "function", None)
+    scalar = values.ndim == (2 if isinstance(run, Chain) else 1)
+    if function is None and not scalar:
+        raise ValueError(f"{name} has {values.shape[-1]} means; give function= to make one number of them")
+    columns = list((values.unsqueeze(-1) if scalar else values).unbind(-1))
+    chosen = function
+
+    def of_means(means: Tensor) -> Tensor:
+        kept = means[0] if scalar else means
+        return kept if chosen is None else chosen(kept)
+
+    ensemble = f"{type(run.model).__name__} beta {run.model.beta:g}"
+    if isinstance(run, Chain):
+        return _derived([_obs(column, ensemble) for column in columns], of_means)
+    share = torch.softmax(run.log_weights.double().cpu(), 0) * len(run.log_weights)
+    primary = [_obs((share * column).unsqueeze(0), ensemble) for column in (torch.ones_like(share), *columns)]
+    return _derived(primary, lambda means: of_means(means[1:] / means[0]))
+
+
+def _obs(series: Tensor, ensemble: str) -> Any:
+    """A primary observable of series ``(walkers, draws)``, all about one mean."""
+    pyerrors = _optional("pyerrors", "pyerrors")
+    mean = float(series.mean())
+    names = [ensemble] if len(series) == 1 else [f"{ensemble}|r{i:06d}" for i in range(len(series))]
+    # Left to itself, pyerrors takes the mean of every replicum apart, which hides how far walkers are from one another.
+    found = pyerrors.Obs([(row - mean).numpy() for row in series], names, means=[mean] * len(series))
+    found._value = mean
+    return found
+
+
+def _derived(primary: list[Any], function: Callable[[Tensor], Tensor]) -> Any:
+    point = torch.tensor([obs.value for obs in primary], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(function(point), point)
+
+    def value(means: Any, **_: object) -> Any:
+        return np.float64(function(torch.as_tensor(means)).detach().numpy())
+
+    pyerrors = _optional("pyerrors", "pyerrors")
+    return pyerrors.derived_observable(value, primary, man_grad=gradient.numpy())
+
+
+def _optional(package: str, extra: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            # pyerrors imports scipy.odr for fits, which nothing here does.
+            warnings.filterwarnings("ignore", message="`scipy.odr` is deprecated", category=DeprecationWarning)
+            return importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f"this needs the package {package.replace('_', '-')}; install it by pip install 'leaps_triton[{extra}]'"
+        ) from error

@@ -1,0 +1,110 @@
+"""Exports: what ArviZ, pyerrors and NumPy get are the values of the run, and pyerrors finds the same errors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import leaps_triton as lt
+from leaps_triton import export, io
+
+MODEL = lt.Potts((3, 3), 3, 0.6, field=[0.3, 0.0, -0.2])
+NAMES = ["energy", "binder", "correlation"]
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> io.ChainRun:
+    file = tmp_path_factory.mktemp("chain") / "r.h5"
+    return io.run_chain(
+        MODEL, lt.HeatBath(), 5, 300, file, observables=NAMES, configurations=True, seed=2, device="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def weighted(tmp_path_factory: pytest.TempPathFactory) -> io.Run:
+    ais = lt.Sampler(lt.AnnealingPath(MODEL), None, lt.Jump(25), lt.HeatBath(), device="cpu")
+    return io.sample(ais, 400, tmp_path_factory.mktemp("weighted") / "r.h5", observables=NAMES, configurations=True)
+
+
+def test_npz_of_a_chain(chain: io.ChainRun, tmp_path: Path) -> None:
+    export.to_npz(chain, tmp_path / "c.npz")
+    with np.load(tmp_path / "c.npz") as data:
+        assert set(data) == {*NAMES, "configurations", "manifest"}
+        for name in NAMES:
+            assert np.array_equal(data[name], chain.values[name].numpy())
+        assert data["configurations"].shape == (5, 300, 3, 3)
+        assert json.loads(str(data["manifest"])) == chain.manifest
+
+
+def test_npz_of_weighted_walkers(weighted: io.Run, tmp_path: Path) -> None:
+    export.to_npz(weighted, tmp_path / "w.npz")
+    with np.load(tmp_path / "w.npz") as data:
+        assert set(data) == {*NAMES, "log_weights", "configurations", "manifest"}
+        share = np.exp(data["log_weights"] - data["log_weights"].max())
+        mean = float((share * data["energy"]).sum() / share.sum())
+    assert mean == pytest.approx(weighted.estimate("energy").value, rel=1e-12)
+
+
+def test_arviz_has_walkers_as_chains(chain: io.ChainRun, weighted: io.Run) -> None:
+    tree = export.to_arviz(chain)
+    posterior = tree["posterior"]
+    assert posterior["energy"].dims == ("chain", "draw") and posterior["binder"].shape == (5, 300, 2)
+    for name in NAMES:
+        assert np.array_equal(posterior[name].values, chain.values[name].numpy())
+    assert tree.attrs["beta"] == 0.6 and json.loads(tree.attrs["manifest"]) == chain.manifest
+    wrong: Any = weighted
+    with pytest.raises(ValueError, match="draws of equal weight, so a chain, got Run; use to_pyerrors"):
+        export.to_arviz(wrong)
+
+
+@pytest.mark.parametrize("name", ["energy", "binder"])
+def test_pyerrors_finds_the_error_of_a_chain(name: str, chain: io.ChainRun) -> None:
+    theirs, ours = export.to_pyerrors(chain, name), chain.estimate(name)
+    theirs.gamma_method(S=1.5)
+    assert theirs.value == pytest.approx(ours.value, rel=1e-12)
+    assert theirs.dvalue == pytest.approx(ours.error, rel=1e-9)
+    assert theirs.e_windowsize["Potts beta 0.6"] == ours.window
+
+
+def test_pyerrors_takes_a_function_of_means(chain: io.ChainRun) -> None:
+    theirs = export.to_pyerrors(chain, "correlation", lambda means: means[1] / means[0])
+    theirs.gamma_method(S=1.5)
+    ours = chain.estimate("correlation", lambda means: means[1] / means[0])
+    assert (theirs.value, theirs.dvalue) == pytest.approx((ours.value, ours.error), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["energy", "binder"])
+def test_pyerrors_finds_the_error_of_weighted_walkers(name: str, weighted: io.Run) -> None:
+    """Linear error propagation and the jackknife agree to order 1/walkers."""
+    theirs, ours = export.to_pyerrors(weighted, name), weighted.estimate(name)
+    theirs.gamma_method(S=0)
+    assert theirs.value == pytest.approx(ours.value, rel=1e-12)
+    assert theirs.dvalue == pytest.approx(ours.error, rel=0.02)
+
+
+def test_what_is_not_there_is_named(chain: io.ChainRun) -> None:
+    with pytest.raises(ValueError, match="must be one of energy, binder, correlation, got 'susceptibility'"):
+        export.to_pyerrors(chain, "susceptibility")
+    with pytest.raises(ValueError, match="correlation has 2 means; give function="):
+        export.to_pyerrors(chain, "correlation")
+
+
+def test_a_missing_package_is_named(chain: io.ChainRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package, words in (
+        ("arviz_base", r"arviz-base; .*leaps_triton\[arviz\]"),
+        ("pyerrors", r"pyerrors; .*\[pyerr"),
+    ):
+        monkeypatch.setitem(__import__("sys").modules, package, None)
+        with pytest.raises(ImportError, match=words):
+            export.to_arviz(chain) if package == "arviz_base" else export.to_pyerrors(chain, "energy")
+
+
+def test_a_chain_of_memory_can_be_exported(tmp_path: Path) -> None:
+    memory = lt.run_chain(MODEL, lt.HeatBath(), 2, 20, observables=["energy"], device="cpu")
+    export.to_npz(memory, tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as data:
+        assert set(data) == {"energy"}
+    assert torch.equal(torch.from_numpy(export.to_arviz(memory)["posterior"]["energy"].values), memory.values["energy"])
