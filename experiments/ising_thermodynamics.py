@@ -183,7 +183,8 @@ def small(settings: IsingThermodynamics) -> IsingThermodynamics:
 def table(result: dict[str, Any]) -> str:
     """One line a chain."""
     lines = [
-        f"{'L':>3}{'β':>8}{'energy / site':>20}{'pull':>6}{'specific heat':>18}{'pull':>6}{'|m|':>20}{'Binder':>22}{'τ':>6}"
+        f"{'L':>3}{'β':>8}{'energy / site':>20}{'pull':>6}{'specific heat':>18}{'pull':>6}{'|m|':>20}{'Binder':>22}"
+        f"{'τ':>6}"
     ]
     for row in result["rows"]:
         e, c, m, u = (
