@@ -44,13 +44,15 @@ class PottsTransition:
     """q, of at most 4 for a continuous transition."""
     lengths: tuple[tuple[int, ...], ...] = ((16, 32), (16, 24))
     """Of the square tori, for each q."""
-    critical_sweeps: tuple[tuple[int, ...], ...] = ((1500, 1500), (8000, 10000))
+    critical_sweeps: tuple[tuple[int, ...], ...] = ((1500, 1500), (5000, 8000))
     """Updates of each chain at β_c after burn-in, for each q and length."""
-    sweeps: int = 400
-    """The same elsewhere."""
+    sweeps: tuple[int, ...] = (300, 1000)
+    """The same elsewhere, for each q."""
+    burn_in: tuple[int, ...] = (100, 800)
+    """Updates before, at least, for each q, and a fifth of those after."""
     offsets: tuple[tuple[float, ...], ...] = (
         (-0.06, -0.04, -0.02, -0.01, 0.01, 0.02, 0.04),
-        (-0.06, -0.03, -0.015, 0.015, 0.03, 0.06),
+        (-0.06, -0.03, 0.03, 0.06),
     )
     """Where, for each q: β/β_c - 1."""
     walkers: int = 64
@@ -87,13 +89,13 @@ def phases(q: int) -> tuple[float, float]:
     return mean - latent / 2.0, mean + latent / 2.0
 
 
-def run(model: lt.Potts, sweeps: int, seed: int, settings: PottsTransition) -> lt.Chain:
+def run(model: lt.Potts, sweeps: int, burn_in: int, seed: int, settings: PottsTransition) -> lt.Chain:
     """Chains of which the even ones start with all sites in one state, the odd ones at random."""
     walkers = torch.arange(settings.walkers)
     start = lt.AnnealingPath(model).start.sample(walkers, seed)
     start[::2] = (walkers[::2] // 2 % model.q).to(start.dtype).view(-1, 1, 1)
     return lt.run_chain(
-        model, lt.SwendsenWang(), settings.walkers, sweeps, seed=seed, burn_in=max(100, sweeps // 5),
+        model, lt.SwendsenWang(), settings.walkers, sweeps, seed=seed, burn_in=max(burn_in, sweeps // 5),
         observables=OBSERVABLES, start=start, device=settings.device,
     )  # fmt: skip
 
@@ -106,7 +108,12 @@ def estimates(chain: lt.Chain) -> dict[str, Any]:
         row |= {name: found.value, f"{name}_error": found.error, f"{name}_tau": found.tau}
         row[f"{name}_tau_error"] = found.tau_error
     ordered, random = (chain_estimate(chain.values["energy"][half::2]) for half in (0, 1))
-    return {**row, "halves_pull": (ordered.value - random.value) / math.hypot(ordered.error, random.error)}
+    return {
+        **row,
+        "energy_from_order": ordered.value, "energy_from_order_error": ordered.error,
+        "energy_from_random": random.value, "energy_from_random_error": random.error,
+        "halves_pull": (ordered.value - random.value) / math.hypot(ordered.error, random.error),
+    }  # fmt: skip
 
 
 def at(chain: lt.Chain, values: Tensor, beta: float) -> lt.Estimate:
@@ -181,7 +188,10 @@ def small_lattice(q: int, length: int, seed: int, settings: PottsTransition) -> 
     """Energies and log Z of a small lattice at ``0, …, β_c`` from chains, and by the transfer matrix."""
     betas = [critical(q) * part for part in (0.0, 0.25, 0.5, 0.75, 1.0)]
     models = [lt.Potts((length, length), q=q, beta=beta, periodic=(q <= 4, True)) for beta in betas]
-    chains = [run(model, settings.small_sweeps, seed + k, settings) for k, model in enumerate(models)]
+    chains = [
+        run(model, settings.small_sweeps, settings.small_sweeps // 5, seed + k, settings)
+        for k, model in enumerate(models)
+    ]
     rows = []
     for model, chain in zip(models, chains, strict=True):
         energy, heat = chain.estimate("energy"), chain.estimate("specific_heat")
@@ -211,7 +221,9 @@ def measure(index: int, seed: int, settings: PottsTransition) -> dict[str, Any]:
     for length, sweeps in zip(lengths, settings.critical_sweeps[index], strict=True):
         for offset in sorted({*settings.offsets[index], 0.0}):
             model = lt.Potts((length, length), q=q, beta=beta_c * (1.0 + offset))
-            chain = run(model, settings.sweeps if offset else sweeps, seed, settings)
+            chain = run(
+                model, settings.sweeps[index] if offset else sweeps, settings.burn_in[index], seed, settings
+            )  # fmt: skip
             seed += 1
             rows.append({"length": length, "beta": model.beta, "draws": chain.draws, **estimates(chain)})
             if offset:
@@ -247,6 +259,14 @@ def draw(results: list[dict[str, Any]], file: Path) -> None:
                     x, [row[name] for row in rows], [row[f"{name}_error"] for row in rows], label=label, **style
                 )
                 ax.plot(curve["beta"], curve[name], color=f"C{colour}", linewidth=0.9)
+            if q > 4:
+                for start, marker in (("order", "v"), ("random", "^")):
+                    columns = (
+                        [row[key] for row in rows] for key in (f"energy_from_{start}", f"energy_from_{start}_error")
+                    )
+                    from_start: Any = {**style, "marker": marker, "markerfacecolor": "white", "alpha": 0.6}
+                    note = f"from {start}" if colour == 0 else None
+                    axes[0].errorbar([b + (colour - 0.5) * 0.004 for b in x], *columns, label=note, **from_start)
             law = result["coexistence"].get(str(length), {}).get("law_at_equal") or result["laws"][str(length)]
             e, density, error = (torch.tensor(law[key]) for key in ("energy", "density", "error"))
             axes[2].plot(e, density, color=f"C{colour}", label=label, linewidth=1.2)
@@ -285,7 +305,8 @@ def draw(results: list[dict[str, Any]], file: Path) -> None:
 def small(settings: PottsTransition) -> PottsTransition:
     """The settings of ``--smoke``."""
     return replace(
-        settings, lengths=((6,), (6,)), critical_sweeps=((200,), (400,)), sweeps=100, offsets=((-0.04, 0.04), (-0.08, 0.08)),
+        settings, lengths=((6,), (6,)), critical_sweeps=((200,), (400,)), sweeps=(100, 100),
+        burn_in=(20, 50), offsets=((-0.04, 0.04), (-0.08, 0.08)),
         walkers=32, small_lengths=(4, 4), small_sweeps=150,
     )  # fmt: skip
 
@@ -316,8 +337,8 @@ def table(results: list[dict[str, Any]]) -> str:
         pulls = [row.get(name) for row in check["energies"] for name in ("energy_pull", "specific_heat_pull")]
         log_z = lt.Estimate(check["log_z"], check["log_z_error"])
         lines.append(
-            f"q = {result['q']}, {check['shape']}: log Z = {log_z}, exact {check['log_z_exact']:.6f}; pulls of energies "
-            f"and specific heats {[round(pull, 1) for pull in pulls if pull is not None]}"
+            f"q = {result['q']}, {check['shape']}: log Z = {log_z}, exact {check['log_z_exact']:.6f}; pulls of "
+            f"energies and specific heats {[round(pull, 1) for pull in pulls if pull is not None]}"
         )
     return "\n".join(lines)
 

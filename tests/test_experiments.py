@@ -35,3 +35,31 @@ def test_ising_thermodynamics(tmp_path: Path) -> None:
     assert result["pulls"]["mean_square"] < 4.0
     assert 0.0 < result["gate"]["worst_energy_error"] < 0.05
     assert result["gate"]["worst_pull"] < 4.0
+
+
+def test_potts_transition(tmp_path: Path) -> None:
+    result = smoke("potts_transition", tmp_path)
+    continuous, first_order = result["models"]
+    assert (continuous["q"], continuous["small"]["periodic"]) == (3, [True, True])
+    assert (first_order["q"], first_order["small"]["periodic"]) == (10, [False, True])
+    assert result["gate"]["passed"]
+    # Baxter's latent heat of q = 10 is 0.69605.
+    ordered, disordered = first_order["energies_infinite"]
+    assert disordered - ordered == pytest.approx(0.69605, abs=1e-5)
+    assert continuous["energies_infinite"][0] == continuous["energies_infinite"][1]
+    assert first_order["coexistence"]["6"]["peak_over_valley"] > 1.0
+    law = continuous["laws"]["6"]
+    width = law["energy"][1] - law["energy"][0]
+    assert sum(law["density"]) * width == pytest.approx(1.0)
+
+
+def test_spin_glass(tmp_path: Path) -> None:
+    result = smoke("spin_glass", tmp_path)
+    assert result["gate"]["passed"]
+    small, large = result["small"], result["large"]
+    assert small["mean_square_pull"] < 6.0
+    assert abs(small["overlap_squared_pull"]) < 4.0
+    for law in (small["law"], small["law_exact"]):
+        assert sum(law["density"]) * 2.0 / len(law["density"]) == pytest.approx(1.0, abs=1e-4)
+    assert set(large["methods"]) == {"parallel tempering", "with Houdayer"}
+    assert all(found["arrivals"] > 0 for found in large["methods"].values())
