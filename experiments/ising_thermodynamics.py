@@ -142,7 +142,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
             color=f"C{colour}", alpha=0.25, linewidth=0,
         )  # fmt: skip
         inside = [row for row in rows if x[0] <= row["beta"] <= x[-1]]
-        axes[4].errorbar(*([row[k] for row in inside] for k in ("beta", "binder", "binder_error")), **style)
+        x, y, error = ([row[key] for row in inside] for key in ("beta", "binder", "binder_error"))
+        axes[4].errorbar(x, y, error, **style)
         for name, marker, shift in (("energy", "o", -1), ("specific_heat", "s", 1)):
             x = [row["beta"] + shift * 0.0006 for row in rows]
             label = f"{'e' if name == 'energy' else 'c'}, L = {length}"
@@ -242,7 +243,7 @@ def main(settings: IsingThermodynamics) -> None:
         value, error = zip(*(binder_at(chain, beta) for beta in grid), strict=True)
         curves[str(length)] = {"beta": grid, "value": value, "error": error}
     exponent = power(at_gate, "susceptibility_full")
-    result = {
+    result: dict[str, Any] = {
         "rows": rows,
         "gate": {
             "beta": chosen.gate_beta,

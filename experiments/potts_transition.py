@@ -261,18 +261,15 @@ def draw(results: list[dict[str, Any]], file: Path) -> None:
                 ax.plot(curve["beta"], curve[name], color=f"C{colour}", linewidth=0.9)
             if q > 4:
                 for start, marker in (("order", "v"), ("random", "^")):
-                    columns = (
-                        [row[key] for row in rows] for key in (f"energy_from_{start}", f"energy_from_{start}_error")
-                    )
+                    e, error = ([row[f"energy_from_{start}{end}"] for row in rows] for end in ("", "_error"))
                     from_start: Any = {**style, "marker": marker, "markerfacecolor": "white", "alpha": 0.6}
                     note = f"from {start}" if colour == 0 else None
-                    axes[0].errorbar([b + (colour - 0.5) * 0.004 for b in x], *columns, label=note, **from_start)
+                    axes[0].errorbar([b + (colour - 0.5) * 0.004 for b in x], e, error, label=note, **from_start)
             law = result["coexistence"].get(str(length), {}).get("law_at_equal") or result["laws"][str(length)]
-            e, density, error = (torch.tensor(law[key]) for key in ("energy", "density", "error"))
-            axes[2].plot(e, density, color=f"C{colour}", label=label, linewidth=1.2)
-            axes[2].fill_between(e, density - error, density + error, color=f"C{colour}", alpha=0.3, linewidth=0)
-            taus = ([row[key] for row in rows] for key in ("energy_tau", "energy_tau_error"))
-            axes[3].errorbar(x, *taus, label=label, **{**style, "linestyle": "-", "linewidth": 0.7})
+            e, density, error = (law[key] for key in ("energy", "density", "error"))
+            axes[2].errorbar(e, density, error, color=f"C{colour}", label=label, linewidth=1.2, elinewidth=0.6)
+            tau, tau_error = ([row[key] for row in rows] for key in ("energy_tau", "energy_tau_error"))
+            axes[3].errorbar(x, tau, tau_error, label=label, **{**style, "linestyle": "-", "linewidth": 0.7})
         small = result["small"]
         sides = "cylinder" if q > 4 else "torus"
         axes[0].set(ylabel="energy / site (J)", title=f"q = {q}")
@@ -355,7 +352,7 @@ def main(settings: PottsTransition) -> None:
         max(abs(r["small"]["log_z_pull"]), *(abs(row["energy_pull"]) for row in r["small"]["energies"]))
         for r in results
     )
-    result = {
+    result: dict[str, Any] = {
         "models": results,
         "gate": {"worst_pull_of_small_lattices": worst, "passed": worst < 4.0},
         "seconds": round(time.process_time() - begin, 1),
@@ -365,7 +362,7 @@ def main(settings: PottsTransition) -> None:
     print(table(results))
     (settings.results / "potts_transition.json").write_text(json.dumps(result, indent=1) + "\n")
     draw(results, settings.results / "potts_transition.png")
-    sys.exit(0 if result["gate"]["passed"] else 1)  # type: ignore[index]
+    sys.exit(0 if result["gate"]["passed"] else 1)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ from leaps_triton.observables import overlap, specific_heat
 from leaps_triton.provenance import provenance
 
 METHODS = ("parallel tempering", "with Houdayer")
-BINS = 25
+SMALL_BINS, LARGE_BINS = 25, 75
+"""Of the overlap."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,13 @@ class Tempered:
             rows.append(row)
         return rows
 
-    def law(self, k: int) -> dict[str, list[float]]:
+    def law(self, k: int, bins: int) -> dict[str, list[float]]:
         """``P(q)`` at temperature ``k``, in bins of equal width."""
         rows = []
-        for bin_, centre in enumerate(centres()):
-            inside = (index(self.overlaps[..., k]) == bin_).double()
+        for bin_, centre in enumerate(centres(bins)):
+            inside = (index(self.overlaps[..., k], bins) == bin_).double()
             found = chain_estimate(inside) if bool(inside.any()) else lt.Estimate(0.0, 0.0)
-            rows.append((centre, found.value * BINS / 2, found.error * BINS / 2))
+            rows.append((centre, found.value * bins / 2, found.error * bins / 2))
         return columns_of(rows)
 
 
@@ -129,14 +130,14 @@ def of_pairs(values: Tensor) -> Tensor:
     return values.unflatten(0, (-1, 2)).mean(1)
 
 
-def centres() -> list[float]:
+def centres(bins: int) -> list[float]:
     """Middles of the bins of an overlap."""
-    return [(bin_ + 0.5) * 2.0 / BINS - 1.0 for bin_ in range(BINS)]
+    return [(bin_ + 0.5) * 2.0 / bins - 1.0 for bin_ in range(bins)]
 
 
-def index(overlaps: Tensor) -> Tensor:
+def index(overlaps: Tensor, bins: int) -> Tensor:
     """Bins of overlaps."""
-    return ((overlaps + 1.0) * (BINS / 2.0)).long().clamp(0, BINS - 1)
+    return ((overlaps + 1.0) * (bins / 2.0)).long().clamp(0, bins - 1)
 
 
 def columns_of(rows: list[tuple[float, float, float]]) -> dict[str, list[float]]:
@@ -205,9 +206,9 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
             row["log_z_pull"] = (value - row["log_z_exact"]) / error
     x = lt.exact.sample(model, settings.exact_samples, settings.seed)
     q = overlap(x[::2], x[1::2], model)
-    share = torch.bincount(index(q), minlength=BINS) / len(q)
-    error = (share * (1 - share) / len(q)).sqrt() * BINS / 2
-    law = columns_of(list(zip(centres(), (share * BINS / 2).tolist(), error.tolist(), strict=True)))
+    share = torch.bincount(index(q, SMALL_BINS), minlength=SMALL_BINS) / len(q)
+    error = (share * (1 - share) / len(q)).sqrt() * SMALL_BINS / 2
+    law = columns_of(list(zip(centres(SMALL_BINS), (share * SMALL_BINS / 2).tolist(), error.tolist(), strict=True)))
     squared = lt.Estimate(float((q**2).mean()), float((q**2).std()) / len(q) ** 0.5)
     last = rows[-1]
     both = math.hypot(squared.error, last["overlap_squared_error"])
@@ -215,7 +216,7 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
     return {
         "shape": (side, side), "periodic": (False, True), "rows": rows, "acceptance": run.acceptance,
         "arrivals": run.arrivals, "draws": run.energies.shape[1], "seconds": round(run.seconds, 1),
-        "law": run.law(-1), "law_exact": law, "overlap_squared_exact": squared.value,
+        "law": run.law(-1, SMALL_BINS), "law_exact": law, "overlap_squared_exact": squared.value,
         "overlap_squared_exact_error": squared.error,
         "overlap_squared_pull": (last["overlap_squared"] - squared.value) / both,
         "mean_square_pull": sum(pull**2 for pull in pulls) / len(pulls),
@@ -234,7 +235,8 @@ def large_lattice(settings: SpinGlass) -> dict[str, Any]:
             model, betas, seed > settings.seed + 1, settings.large_walkers, settings.large_steps, 2, seed, settings
         )
         result["methods"][name] = {
-            "rows": run.estimates(), "law": run.law(-1), "acceptance": run.acceptance, "arrivals": run.arrivals,
+            "rows": run.estimates(), "law": run.law(-1, LARGE_BINS), "acceptance": run.acceptance,
+            "arrivals": run.arrivals,
             "milliseconds_a_step": round(1e3 * run.seconds / settings.large_steps, 2),
         }  # fmt: skip
     result["differences"] = [
@@ -289,11 +291,18 @@ def draw(result: dict[str, Any], file: Path) -> None:
         *((axes[3], name, large["methods"][name]["law"], f"C{n}") for n, name in enumerate(METHODS, 1)),
     ]
     for ax, label, law, colour in laws:
-        q, density, error = (torch.tensor(law[key]) for key in ("overlap", "density", "error"))
-        ax.errorbar(q, density, error, color=colour, drawstyle="steps-mid", linewidth=1.1, capsize=1.5, label=label)
+        x, y, error = (law[key] for key in ("overlap", "density", "error"))
+        ax.errorbar(x, y, error, color=colour, drawstyle="steps-mid", linewidth=1.1, capsize=1.5, label=label)
     for ax, side, part in ((axes[2], sides[0], small["rows"]), (axes[3], sides[1], large["differences"])):
         ax.set(xlabel="overlap q", ylabel="P(q)", title=f"overlap, {side}, β = {part[-1]['beta']:g}/J")
         ax.set_ylim(0.0, 1.3 * ax.get_ylim()[1])
+    reached = [
+        abs(centre)
+        for found in large["methods"].values()
+        for centre, density in zip(found["law"]["overlap"], found["law"]["density"], strict=True)
+        if density > 0.0
+    ]
+    axes[3].set_xlim(-1.1 * max(reached), 1.1 * max(reached))
     for n, name in enumerate(METHODS, 1):
         found = large["methods"][name]
         betas = [row["beta"] for row in found["rows"]]
