@@ -46,7 +46,7 @@ class SpinGlass:
     """Its inverse temperatures, from 0."""
     small_walkers: int = 32
     """Independent temperings there, of which two make a pair."""
-    small_steps: int = 3000
+    small_steps: int = 2000
     """Steps there after burn-in: a sweep of every replica, a cluster exchange of every pair, a round of exchanges."""
     exact_samples: int = 20000
     """Independent exact samples, for the law of the overlap."""
@@ -60,7 +60,7 @@ class SpinGlass:
     """Their number, in geometric sequence."""
     large_walkers: int = 4
     """Independent temperings, of which two make a pair."""
-    large_steps: int = 1600
+    large_steps: int = 1200
     """Steps after burn-in, one measurement every second."""
     burn_in: int = 400
     """Steps before, from random configurations."""
