@@ -1,0 +1,279 @@
+"""Thermodynamics of the Ising model through its critical point, by Swendsen–Wang chains, against Kaufman's formula.
+
+    python experiments/ising_thermodynamics.py            # about 3 minutes on one CPU core
+    python experiments/ising_thermodynamics.py --smoke
+
+On tori of several lengths: energy, specific heat, |m|, susceptibility and Binder cumulant over β. Energy and specific
+heat are compared with the exact finite-lattice values at every β; at β = 0.4407 they must agree within three standard
+errors, that of the energy being at most 0.001, or the exit status is 1. From the chains there, reweighted in β, come
+the crossings of the Binder cumulants of neighbouring lengths, to be compared with β_c = ½ ln(1 + √2).
+"""
+
+import json
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import leaps_triton as lt
+from leaps_triton.estimators import reweight
+from leaps_triton.observables import binder
+from leaps_triton.provenance import provenance
+
+CRITICAL = 0.5 * math.log1p(math.sqrt(2.0))
+UNIVERSAL = 0.610690
+"""Binder cumulant of large critical square tori: Kamieniarz, Blöte, J. Phys. A 26, 201 (1993)."""
+OBSERVABLES = ("energy", "specific_heat", "abs_magnetization", "susceptibility", "susceptibility_full", "binder")
+PANELS = {
+    "energy": "energy / site (J)",
+    "specific_heat": "specific heat / site (k_B)",
+    "abs_magnetization": "⟨|m|⟩ / site",
+    "susceptibility": "susceptibility / site (1/J)",
+    "binder": "Binder cumulant",
+}
+EXACT = {"energy": lt.exact.ising_energy, "specific_heat": lt.exact.ising_specific_heat}
+
+
+@dataclass(frozen=True)
+class IsingThermodynamics:
+    """Measure Ising tori around the critical point, and compare with exact values."""
+
+    lengths: tuple[int, ...] = (16, 32, 64)
+    """Of the square tori."""
+    walkers: tuple[int, ...] = (256, 64, 16)
+    """Chains, for each length."""
+    sweeps: tuple[int, ...] = (300, 400, 500)
+    """Swendsen–Wang updates of each chain after burn-in, for each length."""
+    gate_sweeps: tuple[int, ...] = (1200, 2000, 3500)
+    """The same at the β of the gate."""
+    burn_in: int = 100
+    """Updates before, from random configurations."""
+    gate_beta: float = 0.4407
+    """Where the result must agree, and from where the Binder cumulants are reweighted."""
+    betas: tuple[float, ...] = (0.38, 0.40, 0.42, 0.43, 0.436, 0.445, 0.45, 0.46, 0.48, 0.50)
+    """The others."""
+    seed: int = 0
+    """Of the first chain; each of the others has the next one."""
+    device: str = "cpu"
+    """Where the chains run."""
+    smoke: bool = False
+    """Two small lattices, short chains."""
+    results: Path = Path("experiments/results")
+    """Folder for ising_thermodynamics.json and ising_thermodynamics.png."""
+
+
+def estimates(chain: lt.Chain) -> dict[str, Any]:
+    """Every observable with its error and autocorrelation time, and its distance from the exact value if known."""
+    model: Any = chain.model
+    row: dict[str, Any] = {}
+    for name in OBSERVABLES:
+        found = chain.estimate(name)
+        row |= {name: found.value, f"{name}_error": found.error, f"{name}_tau": found.tau}
+        if name in EXACT:
+            exact = EXACT[name](model.lattice.shape, model.beta)
+            row |= {f"{name}_exact": exact, f"{name}_pull": found.pull(exact)}
+    return row
+
+
+def binder_at(chain: lt.Chain, beta: float) -> lt.Estimate:
+    """Binder cumulant at another β."""
+    model: Any = chain.model
+    energies = chain.values["energy"] * model.lattice.sites
+    found = reweight(energies, chain.values["binder"], model.beta, beta, binder.function)  # type: ignore[attr-defined]
+    return lt.Estimate(found.value, found.error)
+
+
+def crossing(small: lt.Chain, large: lt.Chain, reach: float = 0.01) -> lt.Estimate | None:
+    """β at which the two Binder cumulants are equal; None if that is farther from β_c than ``reach``."""
+
+    def excess(beta: float) -> float:
+        return binder_at(large, beta).value - binder_at(small, beta).value
+
+    low, high = CRITICAL - reach, CRITICAL + reach
+    if not excess(low) < 0.0 < excess(high):
+        return None
+    while high - low > 1e-6:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if excess(middle) < 0.0 else (low, middle)
+    beta = 0.5 * (low + high)
+    slope = (excess(beta + 0.0005) - excess(beta - 0.0005)) / 0.001
+    return lt.Estimate(beta, math.hypot(binder_at(small, beta).error, binder_at(large, beta).error) / slope)
+
+
+def power(rows: list[dict[str, Any]], name: str) -> lt.Estimate:
+    """Exponent of the length in an observable, by weighted least squares of the logarithms."""
+    x = torch.tensor([math.log(row["length"]) for row in rows], dtype=torch.float64)
+    y = torch.tensor([math.log(row[name]) for row in rows], dtype=torch.float64)
+    weight = torch.tensor([(row[name] / row[f"{name}_error"]) ** 2 for row in rows], dtype=torch.float64)
+    centred = x - (weight * x).sum() / weight.sum()
+    spread = (weight * centred**2).sum()
+    return lt.Estimate(float((weight * centred * y).sum() / spread), float(spread.rsqrt()))
+
+
+def draw(result: dict[str, Any], file: Path) -> None:
+    """Five observables over β with exact curves, and the pulls."""
+    figure = Figure(figsize=(13, 7.2), layout="constrained")
+    axes: list[Axes] = list(figure.subplots(2, 3).flat)
+    lengths = result["config"]["lengths"]
+    betas = sorted({row["beta"] for row in result["rows"]})
+    grid = torch.linspace(betas[0], betas[-1], 121).tolist()
+    for colour, length in enumerate(lengths):
+        rows = sorted((row for row in result["rows"] if row["length"] == length), key=lambda row: row["beta"])
+        style: Any = {"color": f"C{colour}", "marker": "o", "markersize": 3.5, "capsize": 2.5, "linestyle": "none"}
+        shape = (length, length)
+        for ax, name in zip(axes, PANELS, strict=False):
+            if name == "binder":
+                continue
+            x, y, error = ([row[key] for row in rows] for key in ("beta", name, f"{name}_error"))
+            ax.errorbar(x, y, error, label=f"L = {length}", **style)
+            if name in EXACT:
+                ax.plot(grid, [EXACT[name](shape, b) for b in grid], color=f"C{colour}", linewidth=0.9)
+        x, y, error = (result["binder_curves"][str(length)][key] for key in ("beta", "value", "error"))
+        axes[4].plot(x, y, color=f"C{colour}", linewidth=0.9)
+        axes[4].fill_between(
+            x, [a - b for a, b in zip(y, error, strict=True)], [a + b for a, b in zip(y, error, strict=True)],
+            color=f"C{colour}", alpha=0.25, linewidth=0,
+        )  # fmt: skip
+        inside = [row for row in rows if x[0] <= row["beta"] <= x[-1]]
+        x, y, error = ([row[key] for row in inside] for key in ("beta", "binder", "binder_error"))
+        axes[4].errorbar(x, y, error, **style)
+        for name, marker, shift in (("energy", "o", -1), ("specific_heat", "s", 1)):
+            x = [row["beta"] + shift * 0.0006 for row in rows]
+            label = f"{'e' if name == 'energy' else 'c'}, L = {length}"
+            pulls = [row[f"{name}_pull"] for row in rows]
+            fill = f"C{colour}" if name == "energy" else "white"
+            axes[5].plot(x, pulls, marker, color=f"C{colour}", markerfacecolor=fill, markersize=4, label=label)
+    axes[0].plot(grid, [lt.exact.onsager_energy(b) for b in grid], color="black", linestyle=":", label="L = ∞")
+    axes[2].plot(grid, [lt.exact.yang_magnetization(b) for b in grid], color="black", linestyle=":", label="L = ∞")
+    axes[3].set_yscale("log")
+    axes[4].axhline(UNIVERSAL, color="black", linestyle=":", label="critical, L = ∞")
+    axes[4].locator_params(axis="x", nbins=5)
+    axes[5].axhspan(-1, 1, color="grey", alpha=0.25, linewidth=0)
+    for level in (-3, 3):
+        axes[5].axhline(level, color="grey", linewidth=0.8)
+    low, high = axes[5].get_ylim()
+    axes[5].set_ylim(min(low, -3.5), max(high, 5.5))
+    for ax, title in zip(axes, [*PANELS.values(), "(measured − exact) / σ of e and c"], strict=True):
+        ax.axvline(CRITICAL, color="grey", linewidth=0.6, zorder=0)
+        ax.set(xlabel="β (1/J)", ylabel=title)
+    for ax in axes[:5]:
+        ax.legend(frameon=False, fontsize=8)
+    axes[5].legend(frameon=False, fontsize=7, ncols=3, loc="upper center", handletextpad=0.2, columnspacing=0.8)
+    figure.suptitle(
+        "Ising model on L × L tori: Swendsen–Wang chains (symbols), exact or reweighted (lines), "
+        f"β_c = {CRITICAL:.5f} (grey line)"
+    )
+    figure.savefig(file, dpi=110)
+
+
+def small(settings: IsingThermodynamics) -> IsingThermodynamics:
+    """The settings of ``--smoke``."""
+    return replace(
+        settings, lengths=(4, 8), walkers=(16, 16), sweeps=(200, 200), gate_sweeps=(200, 200), burn_in=20,
+        betas=(0.40, 0.43, 0.48),
+    )  # fmt: skip
+
+
+def table(result: dict[str, Any]) -> str:
+    """One line a chain."""
+    lines = [
+        f"{'L':>3}{'β':>8}{'energy / site':>20}{'pull':>6}{'specific heat':>18}{'pull':>6}{'|m|':>20}{'Binder':>22}"
+        f"{'τ':>6}"
+    ]
+    for row in result["rows"]:
+        e, c, m, u = (
+            lt.Estimate(row[n], row[f"{n}_error"]) for n in ("energy", "specific_heat", "abs_magnetization", "binder")
+        )
+        lines.append(
+            f"{row['length']:3}{row['beta']:8.4f}{e!s:>20}{row['energy_pull']:6.1f}{c!s:>18}"
+            f"{row['specific_heat_pull']:6.1f}{m!s:>20}{u!s:>22}{row['energy_tau']:6.1f}"
+        )
+    for row in result["binder_crossings"]:
+        found = lt.Estimate(row["beta"], row["beta_error"])
+        lines.append(f"Binder cumulants of {row['lengths']} cross at β = {found}, less β_c {row['pull']:+.1f} σ")
+    lines.append(f"gate: {result['gate']}")
+    return "\n".join(lines)
+
+
+def main(settings: IsingThermodynamics) -> None:
+    """Measure, compare, and save."""
+    chosen = small(settings) if settings.smoke else settings
+    settings.results.mkdir(parents=True, exist_ok=True)
+    begin = time.process_time()
+    rows, anchors, seed = [], {}, chosen.seed
+    per_length = zip(chosen.lengths, chosen.walkers, chosen.sweeps, chosen.gate_sweeps, strict=True)
+    for length, walkers, sweeps, gate_sweeps in per_length:
+        for beta in sorted({*chosen.betas, chosen.gate_beta}):
+            gate = beta == chosen.gate_beta
+            chain = lt.run_chain(
+                lt.Ising((length, length), beta=beta), lt.SwendsenWang(), walkers, gate_sweeps if gate else sweeps,
+                seed=seed, burn_in=chosen.burn_in, device=chosen.device, observables=OBSERVABLES,
+            )  # fmt: skip
+            seed += 1
+            rows.append({"length": length, "beta": beta, "draws": chain.draws * walkers, **estimates(chain)})
+            if gate:
+                anchors[length] = chain
+    seconds = time.process_time() - begin
+    at_gate = [row for row in rows if row["beta"] == chosen.gate_beta]
+    pulls = torch.tensor([row[f"{name}_pull"] for row in rows for name in EXACT])
+    crossings = []
+    for pair in zip(chosen.lengths, chosen.lengths[1:], strict=False):
+        found = crossing(anchors[pair[0]], anchors[pair[1]])
+        if found is None:
+            continue
+        crossings.append(
+            {
+                "lengths": pair,
+                "beta": found.value,
+                "beta_error": found.error,
+                "pull": found.pull(CRITICAL),
+                "binder": binder_at(anchors[pair[1]], found.value).value,
+            }
+        )
+    curves = {}
+    for length, chain in anchors.items():
+        grid = (CRITICAL + torch.linspace(-0.005, 0.005, 21, dtype=torch.float64)).tolist()
+        value, error = zip(*(binder_at(chain, beta) for beta in grid), strict=True)
+        curves[str(length)] = {"beta": grid, "value": value, "error": error}
+    exponent = power(at_gate, "susceptibility_full")
+    result: dict[str, Any] = {
+        "rows": rows,
+        "gate": {
+            "beta": chosen.gate_beta,
+            "worst_pull": max(abs(row[f"{name}_pull"]) for row in at_gate for name in EXACT),
+            "worst_energy_error": max(row["energy_error"] for row in at_gate),
+            "passed": all(
+                abs(row["energy_pull"]) < 3 and abs(row["specific_heat_pull"]) < 3 and row["energy_error"] <= 1e-3
+                for row in at_gate
+            ),
+        },
+        "pulls": {
+            "number": len(pulls),
+            "mean": float(pulls.mean()),
+            "mean_square": float(pulls.square().mean()),
+            "worst": float(pulls.abs().max()),
+        },
+        "beta_critical": CRITICAL,
+        "binder_crossings": crossings,
+        "binder_curves": curves,
+        "binder_universal": UNIVERSAL,
+        "susceptibility_exponent": {"value": exponent.value, "error": exponent.error, "infinite": 1.75},
+        "seconds_of_chains": round(seconds, 1),
+        "config": {**asdict(chosen), "results": chosen.results.name},
+        "versions": provenance(torch.device(chosen.device)),
+    }
+    print(table(result))
+    (settings.results / "ising_thermodynamics.json").write_text(json.dumps(result, indent=1) + "\n")
+    draw(result, settings.results / "ising_thermodynamics.png")
+    sys.exit(0 if settings.smoke or result["gate"]["passed"] else 1)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(IsingThermodynamics, description=__doc__))

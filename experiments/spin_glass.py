@@ -1,0 +1,387 @@
+"""The ±J Edwards–Anderson spin glass in two dimensions by parallel tempering, with Houdayer's clusters and without.
+
+    python experiments/spin_glass.py            # about 4 minutes on one CPU core
+    python experiments/spin_glass.py --smoke
+
+One draw of the couplings of a 12 × 12 cylinder, with both moves: energies and specific heats at all temperatures, log Z
+and the law of the overlap, against the transfer matrix and independent exact samples. If they miss by four standard
+errors the exit status is 1. One draw of a 64 × 64 torus, with and without Houdayer's move: energies and squared
+overlaps of the two, which must agree, acceptance of exchanges, replicas that come from the highest temperature to the
+lowest, and autocorrelation times.
+"""
+
+import json
+import math
+import sys
+import time
+import warnings
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+import leaps_triton as lt
+from leaps_triton.estimators import chain_estimate, mbar
+from leaps_triton.observables import overlap, specific_heat
+from leaps_triton.provenance import provenance
+
+METHODS = ("parallel tempering", "with Houdayer")
+SMALL_BINS, LARGE_BINS = 25, 75
+"""Of the overlap."""
+
+
+@dataclass(frozen=True)
+class SpinGlass:
+    """Temper spin glasses, and compare with exact values and with one another."""
+
+    small: int = 12
+    """Side of the lattice that is compared with exact values, open in one direction."""
+    small_betas: tuple[float, ...] = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.25, 1.5)
+    """Its inverse temperatures, from 0."""
+    small_walkers: int = 32
+    """Independent temperings there, of which two make a pair."""
+    small_steps: int = 2000
+    """Steps there after burn-in: a sweep of every replica, a cluster exchange of every pair, a round of exchanges."""
+    exact_samples: int = 20000
+    """Independent exact samples, for the law of the overlap."""
+    large: int = 64
+    """Side of the torus on which the methods are compared."""
+    lowest_beta: float = 0.5
+    """Its smallest inverse temperature."""
+    highest_beta: float = 1.2
+    """Its largest one."""
+    temperatures: int = 23
+    """Their number, in geometric sequence."""
+    large_walkers: int = 4
+    """Independent temperings, of which two make a pair."""
+    large_steps: int = 1200
+    """Steps after burn-in, one measurement every second."""
+    burn_in: int = 400
+    """Steps before, from random configurations."""
+    seed: int = 0
+    """Of the small lattice's couplings and walkers; the large one has the next."""
+    device: str = "cpu"
+    """Where they run."""
+    smoke: bool = False
+    """Small lattices, few steps."""
+    results: Path = Path("experiments/results")
+    """Folder for spin_glass.json and spin_glass.png."""
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """What a run of parallel tempering measured."""
+
+    model: lt.EdwardsAnderson
+    betas: list[float]
+    energies: Tensor
+    """H, float64 ``(walkers, draws, K)``"""
+    overlaps: Tensor
+    """Of the pairs, float64 ``(walkers / 2, draws, K)``"""
+    acceptance: list[float]
+    arrivals: int
+    thin: int
+    seconds: float
+
+    def estimates(self) -> list[dict[str, float]]:
+        """Energy, specific heat and ``q²`` at every β, times in steps.
+
+        The moves exchange clusters within a pair, so that its walkers are correlated at different steps, and an error
+        from each alone would be too small: a pair counts as one chain.
+        """
+        rows, sites = [], self.model.lattice.sites
+        for k, beta in enumerate(self.betas):
+            h, q = self.energies[..., k], self.overlaps[..., k]
+            heat = torch.stack([beta * h / sites**0.5, beta**2 * h**2 / sites], dim=2)
+            half = h.shape[1] // 2
+            columns = {
+                "energy": chain_estimate(of_pairs(h / sites)),
+                "specific_heat": chain_estimate(of_pairs(heat), specific_heat.function),  # type: ignore[attr-defined]
+                "overlap_squared": chain_estimate(q**2),
+            }
+            row = {"beta": beta, "overlap": float(q.mean())}
+            for name, found in columns.items():
+                row |= {name: found.value, f"{name}_error": found.error, f"{name}_tau": found.tau * self.thin}
+            # Draws of a chain that has settled have one law in both halves.
+            halves = [chain_estimate(part) for part in (q[:, :half] ** 2, q[:, half:] ** 2)]
+            difference = halves[0].value - halves[1].value
+            row["halves_pull"] = difference / math.hypot(halves[0].error, halves[1].error)
+            rows.append(row)
+        return rows
+
+    def law(self, k: int, bins: int) -> dict[str, list[float]]:
+        """``P(q)`` at temperature ``k``, in bins of equal width."""
+        rows = []
+        for bin_, centre in enumerate(centres(bins)):
+            inside = (index(self.overlaps[..., k], bins) == bin_).double()
+            found = chain_estimate(inside) if bool(inside.any()) else lt.Estimate(0.0, 0.0)
+            rows.append((centre, found.value * bins / 2, found.error * bins / 2))
+        return columns_of(rows)
+
+
+def of_pairs(values: Tensor) -> Tensor:
+    """Means over the walkers of each pair, ``(walkers / 2, …)``."""
+    return values.unflatten(0, (-1, 2)).mean(1)
+
+
+def centres(bins: int) -> list[float]:
+    """Middles of the bins of an overlap."""
+    return [(bin_ + 0.5) * 2.0 / bins - 1.0 for bin_ in range(bins)]
+
+
+def index(overlaps: Tensor, bins: int) -> Tensor:
+    """Bins of overlaps."""
+    return ((overlaps + 1.0) * (bins / 2.0)).long().clamp(0, bins - 1)
+
+
+def columns_of(rows: list[tuple[float, float, float]]) -> dict[str, list[float]]:
+    """A law for JSON."""
+    return {
+        key: [round(value, 6) for value in column]
+        for key, column in zip(("overlap", "density", "error"), zip(*rows, strict=True), strict=True)
+    }
+
+
+def temper(
+    model: lt.EdwardsAnderson, betas: list[float], houdayer: bool, walkers: int, steps: int, thin: int, seed: int,
+    settings: SpinGlass,
+) -> Tempered:  # fmt: skip
+    """Parallel tempering, measured at all temperatures."""
+    moves = lt.Compose(lt.HeatBath(), lt.Houdayer()) if houdayer else lt.HeatBath()
+    kernel = lt.ParallelTempering([beta / model.beta for beta in betas], moves)
+    path = lt.AnnealingPath(model)
+    indices = torch.arange(walkers, device=settings.device)
+    state = kernel.init(path.start.sample(indices, seed), indices)
+    tried = accepted = torch.zeros(len(betas) - 1)
+    energies, overlaps = [], []
+    for step in range(1, settings.burn_in + steps + 1):
+        state, info = kernel.step(state, path, 1.0, seed)
+        if step == settings.burn_in:
+            begin, before = time.process_time(), state.arrivals.clone()
+        if step <= settings.burn_in:
+            continue
+        tried, accepted = tried + info.tried.cpu(), accepted + info.accepted.float().mean(0).cpu()
+        if step % thin == 0:
+            energies.append(model.energy(state.replicas.flatten(0, 1)).view(walkers, -1).double().cpu())
+            first, second = (state.replicas[side::2].flatten(0, 1) for side in (0, 1))
+            overlaps.append(overlap(first, second, model).view(walkers // 2, -1).cpu())
+    return Tempered(
+        model, betas, torch.stack(energies, dim=1), torch.stack(overlaps, dim=1), (accepted / tried).tolist(),
+        int((state.arrivals - before).sum()), thin, time.process_time() - begin,
+    )  # fmt: skip
+
+
+def small_lattice(settings: SpinGlass) -> dict[str, Any]:
+    """Parallel tempering with Houdayer's move against the transfer matrix and exact samples."""
+    betas, side, sites = list(settings.small_betas), settings.small, settings.small**2
+
+    def at(beta: float) -> lt.EdwardsAnderson:
+        return lt.EdwardsAnderson((side, side), beta=beta, seed=settings.seed, periodic=(False, True))
+
+    model = at(betas[-1])
+    run = temper(
+        model, betas, True, settings.small_walkers, settings.small_steps, 1, settings.seed, settings
+    )  # fmt: skip
+    rows = run.estimates()
+    for row in rows:
+        exact = at(row["beta"])
+        row |= {"energy_exact": lt.exact.energy(exact), "specific_heat_exact": lt.exact.specific_heat(exact)}
+        for name in ("energy", "specific_heat"):
+            if row[f"{name}_error"] > 0.0:
+                row[f"{name}_pull"] = (row[name] - row[f"{name}_exact"]) / row[f"{name}_error"]
+    # Pairs share clusters, so they stay or go together.
+    pairs, thinned = torch.arange(settings.small_walkers) // 2, run.energies[:, ::10].unbind(2)
+    values = sites * math.log(2.0) + mbar(thinned, betas)
+    left_out = torch.stack([mbar([e[pairs != pair] for e in thinned], betas) for pair in pairs.unique()])
+    errors = ((len(left_out) - 1) * left_out.var(0, correction=0)).sqrt()
+    for row, value, error in zip(rows, values.tolist(), errors.tolist(), strict=True):
+        row |= {"log_z": value, "log_z_error": error, "log_z_exact": lt.exact.log_z(at(row["beta"]))}
+        if error > 0.0:
+            row["log_z_pull"] = (value - row["log_z_exact"]) / error
+    x = lt.exact.sample(model, settings.exact_samples, settings.seed)
+    q = overlap(x[::2], x[1::2], model)
+    share = torch.bincount(index(q, SMALL_BINS), minlength=SMALL_BINS) / len(q)
+    error = (share * (1 - share) / len(q)).sqrt() * SMALL_BINS / 2
+    law = columns_of(list(zip(centres(SMALL_BINS), (share * SMALL_BINS / 2).tolist(), error.tolist(), strict=True)))
+    squared = lt.Estimate(float((q**2).mean()), float((q**2).std()) / len(q) ** 0.5)
+    last = rows[-1]
+    both = math.hypot(squared.error, last["overlap_squared_error"])
+    pulls = [row[f"{name}_pull"] for row in rows for name in ("energy", "specific_heat") if f"{name}_pull" in row]
+    return {
+        "shape": (side, side), "periodic": (False, True), "rows": rows, "acceptance": run.acceptance,
+        "arrivals": run.arrivals, "draws": run.energies.shape[1], "seconds": round(run.seconds, 1),
+        "law": run.law(-1, SMALL_BINS), "law_exact": law, "overlap_squared_exact": squared.value,
+        "overlap_squared_exact_error": squared.error,
+        "overlap_squared_pull": (last["overlap_squared"] - squared.value) / both,
+        "mean_square_pull": sum(pull**2 for pull in pulls) / len(pulls),
+        "worst_pull": max(map(abs, [*pulls, last["log_z_pull"]])),
+    }  # fmt: skip
+
+
+def large_lattice(settings: SpinGlass) -> dict[str, Any]:
+    """Parallel tempering with and without Houdayer's move."""
+    count, ratio = settings.temperatures, settings.highest_beta / settings.lowest_beta
+    betas = [settings.lowest_beta * ratio ** (k / (count - 1)) for k in range(count - 1)] + [settings.highest_beta]
+    model = lt.EdwardsAnderson((settings.large, settings.large), beta=betas[-1], seed=settings.seed + 1)
+    result: dict[str, Any] = {"shape": model.lattice.shape, "walkers": settings.large_walkers, "methods": {}}
+    for seed, name in enumerate(METHODS, settings.seed + 1):
+        run = temper(
+            model, betas, seed > settings.seed + 1, settings.large_walkers, settings.large_steps, 2, seed, settings
+        )
+        result["methods"][name] = {
+            "rows": run.estimates(), "law": run.law(-1, LARGE_BINS), "acceptance": run.acceptance,
+            "arrivals": run.arrivals,
+            "milliseconds_a_step": round(1e3 * run.seconds / settings.large_steps, 2),
+        }  # fmt: skip
+    result["differences"] = [
+        {
+            "beta": beta,
+            **{
+                f"{name}_pull": (one[name] - two[name]) / math.hypot(one[f"{name}_error"], two[f"{name}_error"])
+                for name in ("energy", "overlap_squared")
+            },
+        }
+        for beta, one, two in zip(betas, *(result["methods"][name]["rows"] for name in METHODS), strict=True)
+    ]
+    return result
+
+
+def draw(result: dict[str, Any], file: Path) -> None:
+    """Energies, pulls and overlaps of the small lattice; overlaps, acceptance and times of the large one."""
+    figure = Figure(figsize=(13, 7.4), layout="constrained")
+    axes: list[Axes] = list(figure.subplots(2, 3).flat)
+    small, large = result["small"], result["large"]
+    sides = [" × ".join(map(str, part["shape"])) for part in (small, large)]
+    style: Any = {"marker": "o", "markersize": 3.5, "capsize": 2.5, "linestyle": "none"}
+    x = [row["beta"] for row in small["rows"]]
+    axes[0].plot(
+        x, [row["energy_exact"] for row in small["rows"]], color="C0", linewidth=0.9, label=f"{sides[0]}, exact"
+    )
+    for label, rows, colour in (
+        (f"{sides[0]}, with Houdayer", small["rows"], "C0"),
+        *((f"{sides[1]}, {name}", large["methods"][name]["rows"], f"C{n}") for n, name in enumerate(METHODS, 1)),
+    ):
+        e, error = ([row[key] for row in rows] for key in ("energy", "energy_error"))
+        axes[0].errorbar([row["beta"] for row in rows], e, error, label=label, color=colour, **style)
+    axes[0].set(xlabel="β (1/J)", ylabel="energy / site (J)", title="energy")
+    shift = 0.008
+    for name, marker, move in (("energy", "o", -shift), ("specific_heat", "s", 0.0), ("log_z", "^", shift)):
+        rows = [row for row in small["rows"] if f"{name}_pull" in row]
+        label = {"energy": "energy", "specific_heat": "specific heat", "log_z": "log Z"}[name] + f", {sides[0]}"
+        axes[1].plot([row["beta"] + move for row in rows], [row[f"{name}_pull"] for row in rows], marker, color="C0",
+                     markerfacecolor="C0" if name == "energy" else "white", markersize=4.5, label=label)  # fmt: skip
+    rows = large["differences"]
+    axes[1].plot([row["beta"] for row in rows], [row["energy_pull"] for row in rows], "x", color="C3", markersize=5,
+                 label=f"energies of the two methods, {sides[1]}")  # fmt: skip
+    axes[1].axhspan(-1, 1, color="grey", alpha=0.25, linewidth=0)
+    for level in (-3, 3):
+        axes[1].axhline(level, color="grey", linewidth=0.8)
+    low, high = axes[1].get_ylim()
+    axes[1].set_ylim(min(low, -3.5), max(high, 3.5) + 2.5)
+    axes[1].set(xlabel="β (1/J)", ylabel="difference / σ", title="measured less exact, or less each other")
+    laws: list[tuple[Axes, str, dict[str, list[float]], str]] = [
+        (axes[2], "with Houdayer", small["law"], "C0"),
+        (axes[2], "exact samples", small["law_exact"], "black"),
+        *((axes[3], name, large["methods"][name]["law"], f"C{n}") for n, name in enumerate(METHODS, 1)),
+    ]
+    for ax, label, law, colour in laws:
+        x, y, error = (law[key] for key in ("overlap", "density", "error"))
+        ax.errorbar(x, y, error, color=colour, drawstyle="steps-mid", linewidth=1.1, capsize=1.5, label=label)
+    for ax, side, part in ((axes[2], sides[0], small["rows"]), (axes[3], sides[1], large["differences"])):
+        ax.set(xlabel="overlap q", ylabel="P(q)", title=f"overlap, {side}, β = {part[-1]['beta']:g}/J")
+        ax.set_ylim(0.0, 1.3 * ax.get_ylim()[1])
+    reached = [
+        abs(centre)
+        for found in large["methods"].values()
+        for centre, density in zip(found["law"]["overlap"], found["law"]["density"], strict=True)
+        if density > 0.0
+    ]
+    axes[3].set_xlim(-1.1 * max(reached), 1.1 * max(reached))
+    for n, name in enumerate(METHODS, 1):
+        found = large["methods"][name]
+        betas = [row["beta"] for row in found["rows"]]
+        middles = [0.5 * (a + b) for a, b in pairwise(betas)]
+        axes[4].plot(middles, found["acceptance"], f"C{n}o-", markersize=3.5, linewidth=0.8,
+                     label=f"{name}: {found['arrivals']} arrivals")  # fmt: skip
+        for key, line, label in (("overlap_squared_tau", "-", "q²"), ("energy_tau", ":", "energy")):
+            tau = [row[key] for row in found["rows"]]
+            axes[5].plot(betas, tau, f"C{n}o{line}", markersize=3, linewidth=0.9, label=f"{label}, {name}")
+    axes[4].set(xlabel="β (1/J)", ylabel="accepted share of exchanges", title=f"exchanges, {sides[1]}", ylim=(0.0, 1.0))
+    axes[5].set(xlabel="β (1/J)", ylabel="τ_int (steps)", title=f"autocorrelation, {sides[1]}", yscale="log")
+    for ax in axes:
+        ax.legend(frameon=False, fontsize=8)
+    figure.suptitle("±J spin glass in two dimensions, one draw of the couplings each, by parallel tempering")
+    figure.savefig(file, dpi=110)
+
+
+def rehearsal(settings: SpinGlass) -> SpinGlass:
+    """The settings of ``--smoke``."""
+    return replace(
+        settings, small=5, small_betas=(0.0, 0.4, 0.8, 1.2), small_walkers=16, small_steps=200, exact_samples=2000,
+        large=8, temperatures=5, large_steps=120, burn_in=40,
+    )  # fmt: skip
+
+
+def table(result: dict[str, Any]) -> str:
+    """One line a temperature, and one a check."""
+    small, large = result["small"], result["large"]
+    lines = [
+        f"{small['shape']}, {'β':>5}{'energy / site':>21}{'pull':>6}{'c pull':>8}{'log Z':>20}{'pull':>6}{'τ(q²)':>8}"
+    ]
+    for row in small["rows"]:
+        e, z = (lt.Estimate(row[name], row[f"{name}_error"]) for name in ("energy", "log_z"))
+        pulls = [row.get(f"{name}_pull", math.nan) for name in ("energy", "specific_heat", "log_z")]
+        lines.append(
+            f"{row['beta']:15.3f}{e!s:>21}{pulls[0]:6.1f}{pulls[1]:8.1f}{z!s:>20}{pulls[2]:6.1f}"
+            f"{row['overlap_squared_tau']:8.1f}"
+        )
+    squared = lt.Estimate(small["overlap_squared_exact"], small["overlap_squared_exact_error"])
+    last = lt.Estimate(small["rows"][-1]["overlap_squared"], small["rows"][-1]["overlap_squared_error"])
+    lines.append(f"q² {last}, of exact samples {squared}, {small['arrivals']} arrivals, {small['seconds']} s")
+    for name in METHODS:
+        found = large["methods"][name]
+        lines.append(
+            f"{large['shape']}, {name}: {found['milliseconds_a_step']} ms a step, {found['arrivals']} arrivals, "
+            f"acceptance {min(found['acceptance']):.2f} to {max(found['acceptance']):.2f}"
+        )
+        for row in found["rows"][::4] + found["rows"][-1:]:
+            e, q = (lt.Estimate(row[key], row[f"{key}_error"]) for key in ("energy", "overlap_squared"))
+            lines.append(
+                f"{row['beta']:15.3f}{e!s:>21}   q² {q!s:>20}   τ(e) {row['energy_tau']:6.1f}   τ(q²) "
+                f"{row['overlap_squared_tau']:6.1f}   halves {row['halves_pull']:5.1f} σ"
+            )
+    pulls = [f"{row['energy_pull']:.1f}" for row in large["differences"]]
+    lines.append(f"energies of the two methods differ by {', '.join(pulls)} σ")
+    return "\n".join(lines)
+
+
+def main(settings: SpinGlass) -> None:
+    """Measure, compare, and save."""
+    chosen = rehearsal(settings) if settings.smoke else settings
+    # Times of overlaps at low temperature are part of the result, long as they are.
+    warnings.simplefilter("ignore", lt.ShortChainWarning)
+    settings.results.mkdir(parents=True, exist_ok=True)
+    begin = time.process_time()
+    small = small_lattice(chosen)
+    result: dict[str, Any] = {
+        "small": small,
+        "large": large_lattice(chosen),
+        "gate": {"worst_pull": small["worst_pull"], "passed": small["worst_pull"] < 4.0},
+        "seconds": round(time.process_time() - begin, 1),
+        "config": {**asdict(chosen), "results": chosen.results.name},
+        "versions": provenance(torch.device(chosen.device)),
+    }
+    print(table(result))
+    (settings.results / "spin_glass.json").write_text(json.dumps(result, indent=1) + "\n")
+    draw(result, settings.results / "spin_glass.png")
+    sys.exit(0 if result["gate"]["passed"] else 1)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(SpinGlass, description=__doc__))
