@@ -18,26 +18,43 @@ from torch import Tensor
 
 from . import ops, reference
 from .checks import as_integer, as_number, as_seed, expect
+from .hollow import INPUT_PRECISIONS, check_input_precision, hollow_values
 from .ops import hollow_conv_gradient
 from .philox import Stream
-from .reference import JumpStep, LocalEnergy, ProposalRates, TauLeapStep, philox, uniform32, uniform64
+from .reference import (
+    JumpStep,
+    LocalEnergy,
+    LocalJumpSteps,
+    ProposalRates,
+    TauLeapStep,
+    philox,
+    uniform32,
+    uniform64,
+)
 
 __all__ = [
+    "INPUT_PRECISIONS",
+    "MOST_CLASSES",
+    "MOST_LANES",
     "PRECISIONS",
     "REVERSIBLE",
     "JumpStep",
     "LocalEnergy",
+    "LocalJumpSteps",
     "ProposalRates",
     "Stream",
     "TauLeapStep",
     "backend",
+    "check_input_precision",
     "cluster_labels",
     "energy",
     "heat_bath_sweeps",
     "hollow_conv",
     "hollow_conv_gradient",
+    "hollow_values",
     "jump_step",
     "local_energy",
+    "local_jump_steps",
     "metropolis_sweeps",
     "overrelaxation_sweeps",
     "philox",
@@ -48,6 +65,9 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
+
+MOST_CLASSES, MOST_LANES = 256, 32
+"""Limits of :func:`local_jump_steps`."""
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 """Names of the precisions of :func:`hollow_conv`."""
@@ -267,6 +287,87 @@ def jump_step(
     return JumpStep(*ops.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed))
 
 
+def local_jump_steps(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    neighbours: Tensor,
+    strides: Tensor,
+    first_row: int,
+    seed: int,
+    steps: int,
+) -> LocalJumpSteps:
+    """Events of the jump process of a model with two states whose rates are a table: many in one call.
+
+    The class of a site is ``c_i = Σ_l strides_l x_{neighbours[i, l]}``. With ``n_c`` sites of class ``c`` and
+    ``K = Σ_i x_i``, ``R = Σ_c n_c rates[K, c]`` and ``κ = Σ_c n_c corrector[K, c]``. Holding times, weights and the
+    boundary are those of :func:`jump_step`; a class is drawn with probability ``n_c rates[K, c] / R``, and each of its
+    sites with the same. Every walker advances by ``steps`` events or to the boundary of its interval. An event costs
+    the classes, the neighbours of one site, and a search of the site among those of its class.
+
+    Arguments
+        configurations: values 0 and 1, ``(walkers, *shape)``.
+        log_weights, remaining: ``A`` and time left; float64 ``(walkers,)``.
+        rates, corrector: float64 ``(rows, classes)``, row 0 for ``K = first_row``; of every ``K`` that the walkers may
+            reach, which is not checked.
+        neighbours: of every site those whose state its class counts, int64 ``(sites, lanes)``, all different; if ``j``
+            is a neighbour of ``i`` then ``i`` is one of ``j``, with the same stride.
+        strides: int64 ``(lanes,)``.
+        walkers, events, seed: see the module; each (walker, event) is used once.
+        steps: most events a walker, at least 1.
+
+    Raises
+        ValueError: shapes, dtypes or devices that do not fit, too many classes or neighbours.
+
+    References
+        Bortz, Kalos, Lebowitz, *A new algorithm for Monte Carlo simulation of Ising spin systems*, J. Comput. Phys. 17,
+        10 (1975).
+    """
+    _check_configurations(configurations)
+    expect(configurations.ndim > 1, "configurations", "(walkers, *shape)", configurations)
+    count, device, sites = len(configurations), configurations.device, configurations.shape[1:].numel()
+    _check_walkers(count, device, torch.float64, log_weights=log_weights, remaining=remaining)
+    _check_walkers(count, device, torch.int64, walkers=walkers, events=events)
+    tables = {"rates": rates, "corrector": corrector, "neighbours": neighbours, "strides": strides}
+    for name, tensor in tables.items():
+        _check_tensor(name, tensor)
+    if rates.ndim != 2 or rates.shape != corrector.shape or not 1 <= rates.shape[1] <= MOST_CLASSES:
+        raise ValueError(
+            f"rates and corrector must both be (rows, classes) with at most {MOST_CLASSES} classes, got "
+            f"{tuple(rates.shape)} and {tuple(corrector.shape)}"
+        )
+    if neighbours.shape != (sites, strides.numel()) or strides.ndim != 1 or not 1 <= len(strides) <= MOST_LANES:
+        raise ValueError(
+            f"neighbours must be ({sites}, lanes) and strides (lanes,) with at most {MOST_LANES} lanes, got "
+            f"{tuple(neighbours.shape)} and {tuple(strides.shape)}"
+        )
+    for name, tensor in tables.items():
+        dtype = torch.float64 if name in ("rates", "corrector") else torch.int64
+        if tensor.dtype != dtype or tensor.device != device:
+            raise ValueError(f"{name} must be {dtype} on {device}, got {tensor.dtype} on {tensor.device}")
+    first_row, steps, seed = as_integer("first_row", first_row, 0), as_integer("steps", steps, 1), as_seed(seed)
+    return LocalJumpSteps(
+        *ops.local_jump_steps(
+            configurations,
+            log_weights,
+            remaining,
+            walkers,
+            events,
+            rates,
+            corrector,
+            neighbours,
+            strides,
+            first_row,
+            seed,
+            steps,
+        )
+    )
+
+
 def tau_leap_step(
     configurations: Tensor, rates: Tensor, duration: Tensor, walkers: Tensor, events: Tensor, seed: int
 ) -> TauLeapStep:
@@ -345,9 +446,9 @@ def _check_sweeps(
     as_integer("first_sweep", first_sweep, 0)
     as_seed(seed)
     _check_tensor("colours", colours)
-    expect(colours.dtype in (torch.int8, torch.int32, torch.int64), "colours", "a tensor of integers", colours)
     if colours.shape != configurations.shape[1:]:
         raise ValueError(f"colours must have shape {tuple(configurations.shape[1:])}, got {tuple(colours.shape)}")
+    expect(colours.dtype in (torch.int8, torch.int32, torch.int64), "colours", "a tensor of integers", colours)
     as_integer("num_colours", num_colours, 1, 127)
 
 

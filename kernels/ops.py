@@ -19,6 +19,7 @@ __all__ = [
     "hollow_conv_gradient",
     "jump_step",
     "local_energy",
+    "local_jump_steps",
     "metropolis_sweeps",
     "proposal_rates",
     "proposal_rates_gradient",
@@ -159,6 +160,60 @@ def _(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     after = configurations.new_empty(configurations.shape)
     return after, torch.empty_like(log_weights), torch.empty_like(remaining), torch.empty_like(walkers)
+
+
+@custom_op("leaps_triton::local_jump_steps", mutates_args=())
+def local_jump_steps(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    neighbours: Tensor,
+    strides: Tensor,
+    first_row: int,
+    seed: int,
+    steps: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See :func:`leaps_triton.kernels.local_jump_steps`."""
+    after = reference.local_jump_steps(
+        configurations,
+        log_weights,
+        remaining,
+        walkers,
+        events,
+        rates,
+        corrector,
+        neighbours,
+        strides,
+        first_row,
+        seed,
+        steps,
+    )
+    x, weights, left, made, exit_rate, correction = after
+    return x, weights, left, made, exit_rate, correction
+
+
+@local_jump_steps.register_fake
+def _(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    neighbours: Tensor,
+    strides: Tensor,
+    first_row: int,
+    seed: int,
+    steps: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    after = configurations.new_empty(configurations.shape)
+    floats = [torch.empty_like(log_weights) for _ in range(4)]
+    return after, floats[0], floats[1], torch.empty_like(events), floats[2], floats[3]
 
 
 @custom_op("leaps_triton::tau_leap_step", mutates_args=())
@@ -368,6 +423,7 @@ def _register() -> str | None:
     from .jump import jump_step as jump_step_kernel
     from .local_energy import energy as energy_kernel
     from .local_energy import local_energy as local_energy_kernel
+    from .local_jump import local_jump_steps as local_jump_kernel
     from .rates import proposal_rates as rates_kernel
     from .rates import proposal_rates_gradient as gradient_kernel
     from .sweeps import heat_bath_sweeps as heat_bath_kernel
@@ -382,6 +438,7 @@ def _register() -> str | None:
         (proposal_rates, rates_kernel),
         (proposal_rates_gradient, gradient_kernel),
         (jump_step, jump_step_kernel),
+        (local_jump_steps, local_jump_kernel),
         (heat_bath_sweeps, heat_bath_kernel),
         (hollow_conv, hollow_conv_kernel),
         (hollow_conv_gradient, hollow_conv_gradient_kernel),

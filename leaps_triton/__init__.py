@@ -26,7 +26,7 @@ from .kinetic import KineticMonteCarlo
 from .lattice import Lattice
 from .mcmc import Compose, HeatBath, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
-from .networks import LEA, LEC, LEM, HollowConv, LETransformer
+from .networks import LEA, LEC, LEM, HollowConv, LETransformer, LocalRates
 from .path import AnnealingPath, Conditions
 from .provenance import __version__
 from .published import load_published_leaps
@@ -55,6 +55,7 @@ __all__ = [
     "KineticMonteCarlo",
     "LETransformer",
     "Lattice",
+    "LocalRates",
     "Metropolis",
     "Overrelaxation",
     "PairModel",

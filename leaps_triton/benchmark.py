@@ -31,7 +31,7 @@ from .provenance import provenance
 
 __all__ = [
     "MODELS", "OPS", "Case", "Ceilings", "Disagreement", "Report", "cases", "ceilings", "check", "has_compiler",
-    "main", "make_case", "measure", "present", "run", "table",
+    "main", "main_of", "make_case", "measure", "options", "present", "run", "table",
 ]  # fmt: skip
 
 _SWEEPS = ("heat_bath_sweeps", "metropolis_sweeps")
@@ -659,9 +659,10 @@ def table(report: Report) -> str:
             lines += ["", op, f"{header} {'vs twin':>8} {'GB/s':>7} {'copy':>4} {'per ns':>13}"]
             previous = op
         cells = f"  {model:6} {shape:8} {walkers:7} {variant:8}"
-        if "seconds" in rows:
-            ratio = rows["seconds"].ratio
-            cells += f" {_duration(rows['seconds'].value):>9} {f'{_short(ratio)}x' if ratio else '':>8}"
+        times = rows.get("seconds") or rows.get("cpu_seconds")
+        if times:
+            ratio = times.ratio
+            cells += f" {_duration(times.value):>9} {f'{_short(ratio)}x' if ratio else '':>8}"
         if "GB_per_s" in rows:
             row = rows["GB_per_s"]
             cells += f" {_short(row.value):>7} {row.ratio or 0.0:4.0%}"
@@ -673,12 +674,9 @@ def table(report: Report) -> str:
     return "\n".join([*lines, *notes])
 
 
-def main(op: str, arguments: Sequence[str] | None = None) -> None:
-    """The benchmark of one op as a script, with options that need no package.
-
-    A bad value, or a kernel that differs from its twin, ends in one sentence and a non-zero status.
-    """
-    parser = argparse.ArgumentParser(description=f"Measures the op {op}: kernel, compiled twin, twin.")
+def options(description: str) -> argparse.ArgumentParser:
+    """Options of a benchmark, which need no package."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--smoke", action="store_true", help="one small lattice and no compiled twins, in seconds")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs, 0 to 4294967295")
     parser.add_argument("--device", help="cpu or cuda; CUDA by default where there is a CUDA device")
@@ -686,19 +684,61 @@ def main(op: str, arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="CSV table to add the rows to")
     parser.add_argument("--json", type=Path, help="where to save the results as JSON")
     parser.add_argument("--commit", help="to record where the code is no git checkout")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main_of(
+    description: str,
+    measured: Callable[[torch.device, bool, int], Iterator[tuple[list[Row], list[str]]]],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """A benchmark of something else than an op as a script, with the same options.
+
+    Arguments
+        measured: of device, smoke and seed; rows and notes of each case, one case after the other.
+    """
+    parser = options(description)
+    chosen = parser.parse_args(arguments)
+    try:
+        place = torch.device(chosen.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if place.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError("there is no CUDA device here; choose device cpu")
+        report = Report(provenance(place))
+        if chosen.commit and report.provenance["commit"] == "unknown":
+            report.provenance["commit"] = chosen.commit
+        columns: dict[str, Any] = {name: report.provenance[name] for name in ("device", "torch", "triton", "commit")}
+        for rows, notes in measured(place, chosen.smoke, as_seed(chosen.seed)):
+            complete = [row._replace(**columns) for row in rows]
+            report.rows += complete
+            report.notes += notes
+            if chosen.output is not None:
+                write_rows(chosen.output, complete)
+        present(report, chosen.json)
+    except (ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{parser.prog}: interrupted")
+
+
+def main(op: str, arguments: Sequence[str] | None = None) -> None:
+    """The benchmark of one op as a script, with options that need no package.
+
+    A bad value, or a kernel that differs from its twin, ends in one sentence and a non-zero status.
+    """
+    parser = options(f"Measures the op {op}: kernel, compiled twin, twin.")
+    chosen = parser.parse_args(arguments)
     try:
         report = run(
             [op],
-            device=options.device,
-            smoke=options.smoke,
-            seed=options.seed,
-            compiled=not options.no_compiled,
-            output=options.output,
-            commit=options.commit,
+            device=chosen.device,
+            smoke=chosen.smoke,
+            seed=chosen.seed,
+            compiled=not chosen.no_compiled,
+            output=chosen.output,
+            commit=chosen.commit,
             progress=True,
         )
-        present(report, options.json)
+        present(report, chosen.json)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
     except KeyboardInterrupt:

@@ -30,6 +30,7 @@ _NETWORKS: dict[str, Any] = {
     "lea": lt.LEA,
     "lec": lt.LEC,
     "le-transformer": lt.LETransformer,
+    "local-rates": lt.LocalRates,
 }
 _LABELS = {
     "energy": "energy / site",

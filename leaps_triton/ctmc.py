@@ -5,12 +5,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias, cast
 
 import torch
 from torch import Tensor
 
-from . import kernels
+from . import kernels, tables
 from .domains import Domains, advance, as_domain, count, divide, reach_of
 from .kernels.checks import as_integer, as_number, expect
 from .path import AnnealingPath
@@ -207,6 +207,10 @@ class Jump(Integrator):
     (``experiments/domain_jumps.py``), 32 × 32 sites and 5 intervals took 46 evaluations a walker, not 161, at equal
     ``Var[A]``; with 20 intervals 150, not 176; 16 × 16 sites with 20 intervals 111, not 59.
 
+    A transport of few arguments, as :class:`~leaps_triton.LocalRates`, need not be evaluated at every event: on tables
+    of its rates an event costs nearly the same on every lattice. The law is the same; random numbers are used in
+    another way.
+
     Backward, ``init``, ``enter`` and ``step`` run the same intervals from the last to the first by the reversed
     process, from walkers of ``ρ_1`` to ``t = 0``; ``A`` grows by the same amounts, and ``E[e^{-A}] = Z_0 / Z_1``.
 
@@ -221,10 +225,12 @@ class Jump(Integrator):
         domain: edge length of the blocks, or one for each direction, dividing the lattice's; None for no blocks. The
             transport must have an attribute ``reach``, the largest distance in any direction between a site and those
             that ``G`` reads there.
+        tables: None for tables where transport and model allow, False for none, True for an error where they do not.
+            There are none with domains.
 
     Raises
         ValueError: no interval, times that do not increase from 0 to 1, unknown reversible rates, a scale out of range,
-            a domain that is no length.
+            a domain that is no length, ``tables=True`` with a domain.
 
     References
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for the continuous-time weights.
@@ -243,6 +249,7 @@ class Jump(Integrator):
         scale: float = 1.0,
         max_events: int | None = None,
         domain: int | Sequence[int] | None = None,
+        tables: bool | None = None,
     ) -> None:
         self.times = _as_times(intervals, "intervals")
         if reversible is not None and reversible not in kernels.REVERSIBLE:
@@ -251,6 +258,10 @@ class Jump(Integrator):
         self.reversible = reversible
         self.max_events = None if max_events is None else as_integer("max_events", max_events, 1)
         self.domain = as_domain(domain)
+        expect(tables is None or isinstance(tables, bool), "tables", "None or a bool", tables)
+        if tables and domain is not None:
+            raise ValueError(f"tables must be None or False with domains, got tables=True and domain={domain}")
+        self.tables = tables
 
     @property
     def frozen(self) -> Tensor:
@@ -262,7 +273,7 @@ class Jump(Integrator):
         """Arguments that, after the times, make this integrator again; plain JSON."""
         domain = list(self.domain) if isinstance(self.domain, tuple) else self.domain
         rates = {"reversible": self.reversible, "scale": self.scale}
-        return {**rates, "max_events": self.max_events, "domain": domain}
+        return {**rates, "max_events": self.max_events, "domain": domain, "tables": self.tables}
 
     def domains(self, path: AnnealingPath, transport: Transport | None, device: torch.device) -> Domains | None:
         """How the lattice of ``path`` is cut for ``transport``; None without ``domain``.
@@ -341,13 +352,62 @@ class Jump(Integrator):
             clocks=after.clocks,
         ), JumpInfo(after.move, after.rates)
 
+    def tabulated(self, path: AnnealingPath, transport: Transport | None) -> bool:
+        """Whether :meth:`run_interval` can and should run the intervals; not without a transport.
+
+        Raises
+            ValueError: ``tables=True``, and why there can be none.
+        """
+        if self.tables is False or self.domain is not None or transport is None:
+            return False
+        reason = tables.obstacle(path, transport)
+        if self.tables and reason:
+            raise ValueError(f"Jump(tables=True) cannot run on tables: {reason}")
+        return not reason
+
+    def run_interval(
+        self, state: JumpState, path: AnnealingPath, transport: Transport, seed: int, backward: bool = False
+    ) -> JumpState:
+        """All walkers, which stand in one interval, to its end, on tables of the rates; for :meth:`tabulated` only.
+
+        Raises
+            RuntimeError: as :meth:`check`.
+        """
+        tau = float(self.frozen[int(state.interval[0])])
+        while bool((state.remaining != 0).any()):
+            after = tables.steps(
+                path,
+                cast(tables.Tabulated, transport),
+                tau,
+                state.configurations,
+                state.log_weights,
+                state.remaining,
+                state.walkers,
+                state.events,
+                seed,
+                self.reversible,
+                self.scale,
+                backward,
+            )
+            state = state._replace(
+                configurations=after.configurations,
+                log_weights=after.log_weights,
+                remaining=after.remaining,
+                events=after.events,
+            )
+            self._check(state, after.exit_rate, after.corrector, shifts=1)
+        return state
+
     def check(self, state: JumpState, info: JumpInfo) -> None:
         """Raise a RuntimeError naming walker, t and rate if a rate was not finite or a walker has too many events."""
+        self._check(state, info.rates.exit_rate, info.rates.corrector, info.rates.rates.shape[1])
+
+    def _check(self, state: JumpState, exit_rate: Tensor, corrector: Tensor, shifts: int) -> None:
         bad = ~state.log_weights.isfinite()
         sites, domains = state.configurations[0].numel(), max(1, state.clocks.shape[1])
         limit = self.max_events or 1000 + 100 * sites + self.intervals * domains
         if self.max_events is None and self.reversible is not None:
-            limit += int(2.0 * self.scale * info.rates.rates.shape[1] * sites)
+            limit += int(2.0 * self.scale * shifts * sites)
         # Each evaluation uses a number of the 32-bit event counter for every domain of a class.
         counters = 2**32 // domains - 1
         limit = min(limit, counters)
@@ -356,11 +416,11 @@ class Jump(Integrator):
             return
         row = int((bad if bool(bad.any()) else many).nonzero()[0])
         walker, interval = int(state.walkers[row]), int(state.interval[row])
-        rate, corrector = float(info.rates.exit_rate[row]), float(info.rates.corrector[row])
+        rate, kappa = float(exit_rate[row]), float(corrector[row])
         where = f"walker {walker} at t = {float(self.frozen[min(interval, self.intervals - 1)]):.6g}"
         if bool(bad.any()):
             raise RuntimeError(
-                f"{where}: exit rate {rate:g} and corrector {corrector:g} must be finite; the network's output there "
+                f"{where}: exit rate {rate:g} and corrector {kappa:g} must be finite; the network's output there "
                 f"is too large or not a number (train longer, or with a smaller learning_rate)"
             )
         remedy = "take larger domains" if limit == counters else "raise Jump(max_events=)"

@@ -6,16 +6,15 @@ into ``G_k(i | x) = f_{x_i + k}(i) - f_{x_i}(i)``. The readout of the LEAPS pape
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .kernels import reference
 from .kernels.checks import as_integer, expect
+from .kernels.hollow_reference import convolve, embed, exact_convolutions, pad, site_field, state_counts
 from .lattice import Lattice
 
 __all__ = [
@@ -58,49 +57,6 @@ class _Piece(NamedTuple):
     field: Tensor
 
 
-@contextmanager
-def exact_convolutions() -> Iterator[None]:
-    """Full float32 in CUDA convolutions, which torch otherwise runs in TF32; matrix products are so by default."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
-
-
-def pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
-    """``radius`` sites more on either side of ``axis``: the other end where periodic, zeros where open."""
-    length = values.shape[axis]
-    if periodic:
-        return torch.cat([values.narrow(axis, length - radius, radius), values, values.narrow(axis, 0, radius)], axis)
-    shape = list(values.shape)
-    shape[axis] = radius
-    edge = values.new_zeros(shape)
-    return torch.cat([edge, values, edge], axis)
-
-
-def convolve(padded: Tensor, weight: Tensor) -> Tensor:
-    """Correlation without padding in one to four dimensions; four as a sum of three-dimensional ones."""
-    match weight.ndim - 2:
-        case 1:
-            return F.conv1d(padded, weight)
-        case 2:
-            channels_last = torch.channels_last
-            return F.conv2d(
-                padded.contiguous(memory_format=channels_last), weight.contiguous(memory_format=channels_last)
-            )
-        case 3:
-            return F.conv3d(padded, weight)
-        case _:
-            taps = weight.shape[2]
-            layers = padded.shape[2] - taps + 1
-            folded = padded.transpose(1, 2)
-            total = sum(F.conv3d(folded[:, tap : tap + layers].flatten(0, 1), weight[:, :, tap]) for tap in range(taps))
-            assert isinstance(total, Tensor)
-            return total.unflatten(0, (-1, layers)).transpose(1, 2)
-
-
 def initialise(module: nn.Module, seed: int) -> None:
     """Uniform weights of variance ``1 / inputs`` and biases of 0, by a seed."""
     generator = torch.Generator().manual_seed(seed)
@@ -117,27 +73,16 @@ def as_channels(q: int) -> int:
     return 1 if q == 2 else q
 
 
-def embed(configurations: Tensor, q: int, dtype: torch.dtype) -> Tensor:
-    """Integers a state, as floats: ``(walkers, as_channels(q), *shape)``."""
-    if q == 2:
-        return (2 * configurations - 1).unsqueeze(1).to(dtype)
-    states = torch.arange(q, dtype=configurations.dtype, device=configurations.device)
-    return (configurations.unsqueeze(1) == states.view(-1, *[1] * (configurations.ndim - 1))).to(dtype)
-
-
 def local_field(
     configurations: Tensor, conditions: Conditions, q: int, periodic: Sequence[bool], dtype: torch.dtype
 ) -> Tensor:
     """``Σ_j J_ij [x_j = a]``, ``(walkers, q, *shape)``; it does not read ``x_i``."""
-    identity = torch.eye(q, dtype=dtype, device=configurations.device)
-    no_field = torch.zeros(1, q, *[1] * len(periodic), dtype=dtype, device=configurations.device)
-    return reference.local_fields(configurations, conditions.coupling, identity, no_field, periodic, dtype)
+    return state_counts(configurations, conditions.coupling, q, periodic, dtype)
 
 
 def field_input(conditions: Conditions, q: int, dtype: torch.dtype) -> Tensor:
     """The external field without what all states share, ``(1, as_channels(q), *shape or 1s)``."""
-    field = conditions.field.to(dtype)
-    return field[:, 1:] - field[:, :1] if q == 2 else field - field.mean(1, keepdim=True)
+    return site_field(conditions.field.to(dtype))
 
 
 def site_inputs(

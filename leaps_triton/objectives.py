@@ -181,7 +181,7 @@ def log_variance(
     free_energy: Tensor | None = None,
     huber: float | None = None,
     floor: float = 0.3,
-    reversible: str | None = "barker",
+    reversible: str | None = "square_root",
 ) -> Tensor:
     """``Var[A]`` of given paths a unit of time: variance over walkers, mean over segments of the annealing path.
 
@@ -213,7 +213,7 @@ def squared_residual(
     free_energy: Tensor | None = None,
     huber: float | None = None,
     floor: float = 0.3,
-    reversible: str | None = "barker",
+    reversible: str | None = "square_root",
 ) -> Tensor:
     """``E (a/h - c)²`` with ``a`` what one step of length ``h`` adds to ``A``: :func:`physics_informed` of exact steps.
 

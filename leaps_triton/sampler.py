@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import kernels
-from .ctmc import Integrator, Jump, State
+from .ctmc import Integrator, Jump, JumpState, State
 from .estimators import Estimate, weighted_estimate
+from .incremental import Follower
 from .kernels import Stream
 from .kernels.checks import as_integer, as_number, expect, shown
 from .mcmc import Kernel
@@ -150,7 +151,7 @@ class Sampler:
     Raises
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a kernel that cannot move weighted
             walkers, a block below 1, a threshold outside [0, 1], an unknown resampling scheme, domains that do not fit
-            lattice and transport.
+            lattice and transport, ``Jump(tables=True)`` where there can be no tables.
 
     References
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411 (2006).
@@ -203,6 +204,7 @@ class Sampler:
         self.device = as_device(device)
         if isinstance(self.integrator, Jump):
             self.integrator.domains(path, transport, self.device)
+            self.integrator.tabulated(path, transport)
         if isinstance(transport, nn.Module):
             transport.to(self.device)
 
@@ -278,8 +280,9 @@ class Sampler:
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
         trace = torch.zeros(len(walkers), intervals + 1, dtype=torch.float64, device=self.device)
         run = BlockRun(state, 0, trace, torch.zeros(intervals + 1, dtype=torch.bool))
-        together = self.mcmc is not None or self.resample_below > 0.0
-        run = (self._run_together if together else self._run_apart)(run, seed, observe, advance)
+        together = self.mcmc is not None or self.resample_below > 0.0 or self._tabulated
+        follower = self._following(len(walkers))
+        run = (follower._run_together if together else follower._run_apart)(run, seed, observe, advance)
         self.check_weights(run.state, 1.0)
         return run
 
@@ -299,7 +302,7 @@ class Sampler:
         return run._replace(state=state)
 
     def _run_together(self, run: BlockRun, seed: int, observe: Observe, advance: Advance) -> BlockRun:
-        """With kernels or resampling at the boundaries: walkers wait for one another there."""
+        """With kernels or resampling at the boundaries, or on tables: walkers wait for one another there."""
         state = run.state
         chain = None if self.mcmc is None else self.mcmc.init(state.configurations, state.walkers)
         for interval, tau in enumerate(self.integrator.frozen.tolist()):
@@ -358,15 +361,41 @@ class Sampler:
         """Every walker to the end of the interval it is in."""
         if not self._flows:
             return state._replace(remaining=torch.zeros_like(state.remaining))
+        if self._tabulated:
+            assert isinstance(self.integrator, Jump) and isinstance(state, JumpState) and self.transport is not None
+            return self.integrator.run_interval(state, self.path, self.transport, seed, backward)
+        follower = self._following(len(state.walkers))
         while bool((state.remaining != 0).any()):
             for count in range(self._patience):
-                state = self._step(state, seed, count == 0, backward)
+                state = follower._step(state, seed, count == 0, backward)
         return state
+
+    def _following(self, walkers: int) -> "Sampler":
+        """The sampler with a transport that remembers a block of walkers between events, if its transport has one."""
+        # One move between two evaluations is all that there is to follow.
+        one_move = isinstance(self.integrator, Jump) and self.integrator.domain is None
+        follow = getattr(self.transport, "follow", None) if one_move else None
+        transport = None if follow is None else follow(walkers)
+        return self if transport is None else self._with_transport(transport)
+
+    def _at(self, rows: Tensor) -> "Sampler":
+        """The sampler for some walkers of a block, by their place in it."""
+        return self._with_transport(self.transport.at(rows)) if isinstance(self.transport, Follower) else self
+
+    def _with_transport(self, transport: Transport) -> "Sampler":
+        other = copy.copy(self)
+        other.transport = transport
+        return other
 
     @property
     def _flows(self) -> bool:
         """Whether walkers move within the intervals."""
         return self.transport is not None or self.integrator.reversible is not None
+
+    @property
+    def _tabulated(self) -> bool:
+        """Whether the intervals are run on tables of the rates."""
+        return isinstance(self.integrator, Jump) and self.integrator.tabulated(self.path, self.transport)
 
     @property
     def _patience(self) -> int:
@@ -378,7 +407,7 @@ class Sampler:
         active = state.remaining != 0
         if self._patience == 1 and not bool(active.all()):
             rows = active.nonzero().squeeze(1)
-            part = self._step(type(state)(*(v[rows] for v in state)), seed, look, backward)
+            part = self._at(rows)._step(type(state)(*(v[rows] for v in state)), seed, look, backward)
             return type(state)(*(old.index_copy(0, rows, new) for old, new in zip(state, part, strict=True)))
         state, info = self.integrator.step(state, self.path, self.transport, seed, backward)
         if look:

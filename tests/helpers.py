@@ -33,6 +33,17 @@ def random_network(model: Any, seed: int = 1, scale: float = 3.0) -> lt.HollowCo
     return network
 
 
+def random_local_rates(model: Any, seed: int = 1, scale: float = 1.0) -> lt.LocalRates:
+    """An untrained LocalRates in float64 whose parameters are all far from zero, with rates of order one."""
+    network = lt.LocalRates(model, width=16, seed=seed).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+        network.head.weight.mul_(3.0 * scale)
+    return network
+
+
 def local_network(model: Any, seed: int = 1, scale: float = 3.0, kernel_size: int = 3) -> lt.HollowConv:
     """An untrained network in float64 that reads its neighbours only, with rates of order one."""
     network = lt.HollowConv(
@@ -49,6 +60,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "LEA": {"channels": 4, "heads": 2, "width": 8},
     "LEC": {"kernel_sizes": (3, 3), "channels": 4, "width": 8},
     "LETransformer": {"channels": 4, "heads": 2, "layers": 2, "width": 8},
+    "LocalRates": {"width": 8},
 }
 """Arguments of a small network of each class."""
 

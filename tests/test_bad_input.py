@@ -224,6 +224,18 @@ ENTRIES: dict[str, Entry] = {
             "modes": below(0),
             "seed": NO_SEEDS,
             "global_features": NO_BOOLS,
+            "input_precision": NO_NAMES,
+            "incremental": NO_BOOLS,
+        },
+    ),
+    "LocalRates": Entry(
+        lt.LocalRates,
+        {"model": MODEL, "shells": 1, "width": 4, "seed": 0},
+        {
+            "model": NO_OBJECTS,
+            "shells": below(1).filter(lambda value: value is not None),
+            "width": below(1),
+            "seed": NO_SEEDS,
         },
     ),
     "TauLeap": Entry(
@@ -247,6 +259,7 @@ ENTRIES: dict[str, Entry] = {
             "domain": (below(1) | among((0, 1), (1.5,), ())).filter(
                 lambda value: value is not None and not isinstance(value, list | np.ndarray)
             ),
+            "tables": NO_BOOLS.filter(lambda value: value is not None),
         },
     ),
     "jump.with_times": Entry(
@@ -502,6 +515,24 @@ TABLES: dict[str, Any] = {
     "periodic": (True, True),
 }
 RATES = torch.rand(4, 1, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+CLASS_RATES, SITES = torch.ones(7, 2, dtype=torch.float64), torch.arange(6).unsqueeze(1)
+HOLLOW: dict[str, Any] = {
+    "configurations": X,
+    "coupling": MODEL.coupling.unsqueeze(0),
+    "field": MODEL.site_table.unsqueeze(0),
+    "time": torch.ones(1, 2, dtype=torch.float64),
+    "conv": torch.ones(3, 1, 3, 3, dtype=torch.float64),
+    "first": torch.ones(4, 8, dtype=torch.float64),
+    "hidden_weight": torch.ones(4, 4, dtype=torch.float64),
+    "hidden_bias": torch.ones(4, dtype=torch.float64),
+    "readout_weight": torch.ones(2, 4, dtype=torch.float64),
+    "readout_bias": torch.ones(2, dtype=torch.float64),
+    "skip": torch.ones((), dtype=torch.float64),
+    "periodic": (True, True),
+    "magnetization": True,
+    "modes": 0,
+    "input_precision": "ieee",
+}
 COUNTS = {"walkers": WALKERS, "events": WALKERS}
 NO_COUNTS = tensors(WALKERS, WALKERS.double(), WALKERS[:3])
 NO_COLUMN = tensors(A, A.float(), A[:3])
@@ -569,6 +600,45 @@ ENTRIES |= {
             "seed": NO_SEEDS,
         },
         {"configurations": "configurations|rates"},
+    ),
+    "kernels.hollow_values": Entry(
+        kernels.hollow_values,
+        HOLLOW,
+        {
+            "configurations": tensors(X, X.double(), X.long()),
+            **{
+                name: tensors(value)
+                for name, value in HOLLOW.items()
+                if isinstance(value, Tensor) and name not in ("configurations", "skip")
+            },
+            "skip": NO_TENSORS | among(A, A[0] * 1j),
+            "periodic": THINGS | among(True, (True,), (1, 0), (True,) * 3, "ab"),
+            "magnetization": NO_BOOLS,
+            "modes": below(0),
+            "input_precision": NO_NAMES,
+        },
+        # Of two tensors that do not fit each other, one is named.
+        dict.fromkeys(HOLLOW, "|".join(HOLLOW)),
+    ),
+    "kernels.local_jump_steps": Entry(
+        kernels.local_jump_steps,
+        {
+            **{**COUNTS, "configurations": X, "log_weights": A, "remaining": A.abs()},
+            **{"rates": CLASS_RATES, "corrector": CLASS_RATES, "neighbours": SITES, "strides": SITES[1]},
+            **{"first_row": 0, "seed": 0, "steps": 2},
+        },
+        {
+            "configurations": tensors(X, X.double(), X.long(), X[0], X[:, :1], shapes=False),
+            **dict.fromkeys(("log_weights", "remaining"), NO_COLUMN),
+            **dict.fromkeys(COUNTS, NO_COUNTS),
+            **dict.fromkeys(("rates", "corrector"), tensors(CLASS_RATES, CLASS_RATES[:, :0], CLASS_RATES.float())),
+            "neighbours": tensors(SITES, SITES[:5], SITES.double()),
+            "strides": tensors(SITES[1], SITES[:2, 0], SITES[1].double()),
+            "first_row": below(0),
+            "seed": NO_SEEDS,
+            "steps": below(1),
+        },
+        {"configurations": "configurations|log_weights|neighbours"},
     ),
     "kernels.tau_leap_step": Entry(
         kernels.tau_leap_step,
@@ -764,8 +834,11 @@ TRAIN = ["train", "--checkpoint", "never.safetensors"]
 NO_WHOLE = ["x", "1.5", "nan", "inf", "", "-1", "1e3", "None", "True"]
 NO_REAL = ["x", "nan", "inf", "-inf", "1e999", "", "None", "True"]
 OPTIONS: list[tuple[list[str], str, list[str]]] = [
-    *((TRAIN, f"--{name}", [*NO_WHOLE, "0"]) for name in ("steps", "intervals", "every", "channels", "width")),
-    *((TRAIN, f"--{name}", NO_WHOLE) for name in ("sweeps", "modes", "evaluate-every", "huber-steps")),
+    *((TRAIN, f"--{name}", [*NO_WHOLE, "0"]) for name in ("steps", "intervals", "every")),
+    *((TRAIN, f"--{name}", NO_WHOLE) for name in ("sweeps", "evaluate-every", "huber-steps")),
+    # None of these is the network's own choice.
+    *((TRAIN, f"--{name}", ["x", "1.5", "nan", "", "-1", "1e3", "0"]) for name in ("channels", "width")),
+    (TRAIN, "--modes", ["x", "1.5", "nan", "", "-1", "1e3"]),
     (TRAIN, "--seed", [*NO_WHOLE, "4294967296"]),
     (TRAIN, "--kernel-size", ["x", "1.5", "", "-1", "0", "2", "99", "-3"]),
     (TRAIN, "--shape", ["x", "0", "-4", "1", "2.5", "nan", ""]),

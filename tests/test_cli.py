@@ -169,6 +169,7 @@ EXTRAS = ["--loss", "log_variance", "--baseline", "learned", "--huber-steps", "3
         (["lec", "--channels", "4", "--kernel-sizes", "3", "5"], lt.LEC),
         (["lec", "--width", "8"], lt.LEC),
         (["le-transformer", "--channels", "4", "--layers", "1"], lt.LETransformer),
+        (["local-rates", "--shells", "2", "--width", "8"], lt.LocalRates),
     ],
 )
 def test_every_network_is_trained_from_the_command_line(options: list[str], kind: Any, tmp_path: Path) -> None:

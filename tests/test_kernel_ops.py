@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernel_cases import convolution, model, normal, sweep
+from kernel_cases import classes, convolution, model, normal, sweep
 from leaps_triton import kernels
 from leaps_triton.kernels import ops, reference
 
@@ -55,6 +55,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "energy": (ops.energy, ENERGY),
     "local_energy": (ops.local_energy, MODEL | {"dtype": torch.float32}),
     "jump_step": (ops.jump_step, jump((3, 5), 3, 4)),
+    "local_jump_steps": (ops.local_jump_steps, classes((5, 6), 4)),
     "tau_leap_step": (ops.tau_leap_step, leap((3, 5), 3, 4)),
     "tau_leap_log_probability": (ops.tau_leap_log_probability, ends((3, 5), 3, 4)),
     "gradient of a leap": (

@@ -219,11 +219,11 @@ def test_no_tensor_of_all_triples_of_sites(kind: str) -> None:
         (lambda m: lt.LEC(m, kernel_sizes=(3, 4)), "kernel_sizes must be odd and positive"),
         (lambda m: lt.LEC(m, kernel_sizes=()), "at least one"),
         (lambda m: lt.LEC(m, kernel_sizes=(3,), precision="fp8"), "precision must be one of float32, tf32, bfloat16"),
-        (lambda m: lt.LEC(m, channels=0), "channels must be at least 1, got 0"),
-        (lambda m: lt.LEM(m, width=0), "width must be at least 1, got 0"),
+        (lambda m: lt.LEC(m, channels=0), "channels must be an integer of at least 1, got 0"),
+        (lambda m: lt.LEM(m, width=0), "width must be an integer of at least 1, got 0"),
         (lambda m: lt.LEA(m, channels=6, heads=4), "channels must be a multiple of heads"),
         (lambda m: lt.LETransformer(m, heads=0), "channels must be a multiple of heads"),
-        (lambda m: lt.LETransformer(m, layers=0), "layers must be at least 1, got 0"),
+        (lambda m: lt.LETransformer(m, layers=0), "layers must be an integer of at least 1, got 0"),
     ],
 )
 def test_bad_settings_are_refused(make: Any, message: str) -> None:
