@@ -209,7 +209,7 @@ def stretch(chains: Chains, seconds: float) -> float:
 
 def series(chains: Chains, thin: int, seconds: float, length: int) -> dict[str, float]:
     """τ of m² in sweeps, and how far the mean energy is from the exact one."""
-    begin, values = time.process_time(), []
+    begin, values = time.process_time(), list[Tensor]()
     while time.process_time() - begin < seconds or len(values) < 8:
         chains.sweep(thin)
         values.append(chains.measure())
@@ -337,6 +337,8 @@ def main(settings: ClassicalUpdates) -> None:
     os.environ["RAYON_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ShortChainWarning)
+    # Its Binder cumulant of a stretch that is too short to have one.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="peapods")
     begin, versions, chosen = time.process_time(), provenance(), settings
     if settings.smoke:
         chosen = ClassicalUpdates(
@@ -356,7 +358,7 @@ def main(settings: ClassicalUpdates) -> None:
         "config": {**asdict(chosen), "results": chosen.results.name},
         "versions": {**versions, **{name: metadata.version(name) for name in packages}},
     }
-    print("\n".join([table(rows), *result["verdicts"]]))
+    print("\n".join([table(rows), *verdicts(rows)]))
     chosen.results.mkdir(parents=True, exist_ok=True)
     (chosen.results / "classical_updates.json").write_text(
         json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

@@ -1,4 +1,4 @@
-"""A learned sampler and five classical ones at equal time: independent samples a second, and where the learned one loses.
+"""A learned sampler and five classical ones at equal time: independent samples a second, and where the first loses.
 
     python experiments/honest_comparison.py            # about five minutes on one core
     python experiments/honest_comparison.py --smoke    # under a minute
@@ -396,7 +396,9 @@ def main(settings: HonestComparison) -> None:
         json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     draw(result, chosen.results / "honest_comparison.png")
-    if not math.isfinite(sum(r for c in cases for e in c["rows"] for r in e["independent_samples_per_second"].values())):
+    if not math.isfinite(
+        sum(r for c in cases for e in c["rows"] for r in e["independent_samples_per_second"].values())
+    ):
         raise RuntimeError("a rate is not finite: give each method more seconds")
 
 
