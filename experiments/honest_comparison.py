@@ -3,9 +3,11 @@
     python experiments/honest_comparison.py            # about five minutes on one core
     python experiments/honest_comparison.py --smoke    # under a minute
 
-Every method has the same time on each model, burn-in included. A pilot chooses the intervals of the weighted methods by
-ESS a second. Independent samples are ``var / error²``, with the variance of the model: for chains the error is that of
-the Γ-method, so they are ``draws / (2 τ)``; for weighted walkers it is that of the jackknife. For log Z stands
+Every method has the same time on each model, burn-in included. A pilot chooses the intervals of AIS and of the network
+by ``exp(-Var[A])`` walkers a second; SMC takes those of AIS. Independent samples are ``var / error²``, with the
+variance of the model: for chains the error is that of the Γ-method, so they are ``draws / (2 τ)``; for weighted walkers
+it is that of the jackknife. Where a value lies more than three errors from the known one, its distance counts as its
+error: chains that are stuck and weights that few walkers carry claim errors that are too small. For log Z stands
 ``1 / error²``: annealing and the network have it from their weights, parallel tempering from the steps between its
 temperatures, plain chains not at all. Training is timed apart and then charged. Times on a CPU are those that one
 thread spent computing, whatever else the machine did.
@@ -149,13 +151,15 @@ def stepping_stones(model: Any, fractions: Any, energies: Tensor, log_z_start: f
 
 
 def pilot(samplers: dict[str, lt.Sampler], seed: int) -> tuple[str, dict[str, float]]:
-    """The sampler with the greatest ESS a second, and that of each."""
+    """The sampler with the most effective walkers a second, and these of each.
+
+    Effective are ``exp(-Var[A])`` of them, as of normal log-weights: the ESS is at least one walker, be it ever so bad.
+    """
     rates = {}
     for name, sampler in samplers.items():
         clock, walkers = Clock(sampler.device.type), 2 * sampler.block
         found = sampler.sample(walkers, seed=seed)
-        ess = float(effective_sample_size(found.log_weights)) if found.correlated == 1 else float(found.ess_trace.min())
-        rates[name] = round(ess * walkers / clock(), 2)
+        rates[name] = float(f"{math.exp(-found.log_weight_variance) * walkers / clock():.3g}")
     return max(rates, key=lambda name: rates[name]), rates
 
 
@@ -208,22 +212,24 @@ def methods(
     """Name, what runs it, and what a pilot found."""
     block = max(16, settings.sites // path.model.lattice.sites)
 
-    def weighted(transport: Any, intervals: tuple[int, ...], kernels: tuple[Any, ...], below: float) -> Any:
-        candidates = {
+    def candidates(transport: Any, intervals: tuple[int, ...], kernels: tuple[Any, ...]) -> dict[str, lt.Sampler]:
+        return {
             f"{n} intervals" + ("" if kernel is None else ", heat bath"): lt.Sampler(
-                path, transport, lt.Jump(n), kernel, below, block, settings.device
+                path, transport, lt.Jump(n), kernel, block=block, device=settings.device
             )
             for n in intervals
             for kernel in kernels
         }
-        chosen, rates = pilot(candidates, settings.seed + 1)
-        return lambda: of_weights(candidates[chosen], settings), {"chosen": chosen, "pilot_ess_per_second": rates}
 
-    intervals = (4, 8) if settings.smoke else (16, 64, 256)
     ladder = torch.linspace(0.0, 1.0, settings.ladder, dtype=torch.float64).tolist()
-    yield (LEARNED, *weighted(network, (4,) if settings.smoke else (5, 20), (None, lt.HeatBath()), 0.0))
-    yield ("AIS", *weighted(None, intervals, (lt.HeatBath(),), 0.0))
-    yield ("SMC", *weighted(None, intervals, (lt.HeatBath(),), 0.5))
+    learned = candidates(network, (4,) if settings.smoke else (10, 40), (None, lt.HeatBath()))
+    best, rates = pilot(learned, settings.seed + 1)
+    yield LEARNED, lambda: of_weights(learned[best], settings), {"chosen": best, "pilot": rates}
+    annealed = candidates(None, (4, 8) if settings.smoke else (64, 256, 1024), (lt.HeatBath(),))
+    chosen, rates = pilot(annealed, settings.seed + 1)
+    yield "AIS", lambda: of_weights(annealed[chosen], settings), {"chosen": chosen, "pilot": rates}
+    resampled = lt.Sampler(path, None, annealed[chosen].integrator, lt.HeatBath(), 0.5, block, settings.device)
+    yield "SMC", lambda: of_weights(resampled, settings), {"chosen": chosen}
     yield "Swendsen-Wang", lambda: of_chains(path, lt.SwendsenWang(), block, settings), {}
     yield "heat bath", lambda: of_chains(path, lt.HeatBath(), block, settings), {}
     replicas = max(2, block // settings.ladder)
@@ -231,22 +237,24 @@ def methods(
     yield "tempering", lambda: of_chains(path, tempering, replicas, settings), {"temperatures": settings.ladder}
 
 
-def row(name: str, found: dict[str, Any], seconds: float, known: dict[str, Any], pilot: dict[str, Any]) -> dict:
+def row(
+    name: str, found: dict[str, Any], seconds: float, known: dict[str, Any], pilot: dict[str, Any]
+) -> dict[str, Any]:
     """One method on one model: rates, and how far its values are from the known ones."""
     rates, pulls = {}, {}
-    for quantity in QUANTITIES:
-        estimate = found[quantity]
-        count = known["variance"][quantity] / estimate.error**2
-        rates[quantity] = count / seconds
-        pulls[quantity] = (estimate.value - known["mean"][quantity]) / estimate.error
-    if "log Z" in found:
-        rates["log Z"] = 1.0 / (found["log Z"].error ** 2 * seconds)
-        pulls["log Z"] = (found["log Z"].value - known["log Z"]) / found["log Z"].error
+    exact_values, variances = {**known["mean"], "log Z": known["log Z"]}, {**known["variance"], "log Z": 1.0}
+    for quantity in exact_values:
+        if quantity in found:
+            estimate, distance = found[quantity], found[quantity].value - exact_values[quantity]
+            pulls[quantity] = distance / estimate.error
+            error = abs(distance) if abs(pulls[quantity]) > 3.0 else estimate.error
+            rates[quantity] = variances[quantity] / (error**2 * seconds)
     return {
         "method": name,
         "seconds": round(seconds, 2),
         "independent_samples_per_second": {k: float(f"{v:.4g}") for k, v in rates.items()},
         "pulls": {k: round(v, 2) for k, v in pulls.items()},
+        "distance_taken_as_error": [k for k, v in pulls.items() if abs(v) > 3.0],
         **found["about"],
         **pilot,
     }
