@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from . import blocked, reference
+from . import blocked, ising, reference
 
 __all__ = [
     "MISSING",
@@ -304,7 +304,7 @@ def _sweeps(name: str, twin: Callable[..., Tensor]) -> Any:
     return op
 
 
-heat_bath_sweeps = _sweeps("heat_bath_sweeps", reference.heat_bath_sweeps)
+heat_bath_sweeps = _sweeps("heat_bath_sweeps", ising.heat_bath_sweeps)
 """See :func:`leaps_triton.kernels.heat_bath_sweeps`."""
 
 metropolis_sweeps = _sweeps("metropolis_sweeps", reference.metropolis_sweeps)

@@ -21,6 +21,7 @@ __all__ = [
     "LocalJumpSteps",
     "ProposalRates",
     "TauLeapStep",
+    "bonds_along",
     "cluster_labels",
     "energy",
     "heat_bath_probabilities",
@@ -164,7 +165,7 @@ def site_words(seed: int, stream: int, event: int, walkers: Tensor, sites: int, 
     return torch.stack(words, dim=-1).flatten(1)[:, :sites]
 
 
-def _bonds(coupling: Tensor, axis: int, configurations: Tensor, periodic: Sequence[bool]) -> Tensor:
+def bonds_along(coupling: Tensor, axis: int, configurations: Tensor, periodic: Sequence[bool]) -> Tensor:
     """``J`` of the bonds in positive direction ``axis``, broadcastable to ``(walkers, *shape)``; 0 off an open edge."""
     bonds = coupling.select(1, axis if coupling.shape[1] > 1 else 0)
     if periodic[axis]:
@@ -193,7 +194,7 @@ def local_fields(
     forward = torch.zeros_like(one_hot)
     backward = torch.zeros_like(one_hot)
     for axis in range(len(periodic)):
-        bonds = _bonds(coupling, axis, configurations, periodic).unsqueeze(1)
+        bonds = bonds_along(coupling, axis, configurations, periodic).unsqueeze(1)
         forward += bonds * one_hot.roll(-1, axis + 2)
         backward += (bonds * one_hot).roll(1, axis + 2)
     table = torch.cat([bond_table, bond_table.T], dim=1)
@@ -210,7 +211,7 @@ def energy(
     total = site_table.expand(len(state), q, *state.shape[1:]).gather(1, state.unsqueeze(1)).squeeze(1)
     for axis in range(len(periodic)):
         pair = bond_table.flatten()[state * q + state.roll(-1, axis + 1)]
-        total = total + _bonds(coupling, axis, configurations, periodic) * pair
+        total = total + bonds_along(coupling, axis, configurations, periodic) * pair
     return -total.flatten(1).sum(1)
 
 
@@ -480,23 +481,25 @@ def cluster_labels(bonds: Tensor) -> Tensor:
     """The least site of every site's cluster: labels fall across bonds and along labels until none falls any more."""
     walkers, ndim, *shape = bonds.shape
     sites = bonds.shape[2:].numel()
-    labels = torch.arange(sites, device=bonds.device).view(1, *shape).expand(walkers, *shape)
+    # Half the memory traffic of int64; a label beyond a wall is below twice the sites.
+    word = torch.int32 if sites < 2**30 else torch.int64
+    labels = torch.arange(sites, dtype=word, device=bonds.device).view(1, *shape).expand(walkers, *shape)
     # Added to a label from beyond a wall, it makes that label larger than any.
     walls = []
     for axis in range(ndim):
-        wall = bonds.select(1, axis).logical_not() * sites
+        wall = bonds.select(1, axis).logical_not().to(word) * sites
         walls += [(wall, axis + 1, -1), (wall.roll(1, axis + 1), axis + 1, 1)]
     while True:
         least = labels
         for wall, axis, side in walls:
             least = torch.minimum(least, labels.roll(side, axis) + wall)
         if torch.equal(least, labels):
-            return labels.contiguous()
+            return labels.long().contiguous()
         # The site that a label names falls with it, or large clusters would need as many rounds as they are long.
-        old, flat = labels.flatten(1), least.flatten(1)
-        flat = torch.minimum(flat, old.scatter_reduce(1, old, flat, "amin"))
+        old, flat = labels.flatten(1).long(), least.flatten(1)
+        flat = torch.minimum(flat, flat.scatter_reduce(1, old, flat, "amin"))
         for _ in range(2):
-            flat = flat.gather(1, flat)
+            flat = flat.gather(1, flat.long())
         labels = flat.view(walkers, *shape)
 
 

@@ -1,0 +1,414 @@
+"""A learned sampler and five classical ones at equal time: independent samples a second, and where the first loses.
+
+    python experiments/honest_comparison.py            # about five minutes on one core
+    python experiments/honest_comparison.py --smoke    # under a minute
+
+Every method has the same time on each model, burn-in included. A pilot chooses the intervals of AIS and of the network
+by ``exp(-Var[A])`` walkers a second; SMC takes those of AIS. Independent samples are ``var / error²``, with the
+variance of the model: for chains the error is that of the Γ-method, so they are ``draws / (2 τ)``; for weighted walkers
+it is that of the jackknife. Where a value lies more than three errors from the known one, its distance counts as its
+error: chains that are stuck and weights that few walkers carry claim errors that are too small. For log Z stands
+``1 / error²``: annealing and the network have it from their weights, parallel tempering from the steps between its
+temperatures, plain chains not at all. Training is timed apart and then charged. Times on a CPU are those that one
+thread spent computing, whatever else the machine did.
+"""
+
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import torch
+import tyro
+from torch import Tensor
+
+import leaps_triton as lt
+from leaps_triton import exact
+from leaps_triton.estimators import ShortChainWarning, chain_estimate, weighted_estimate
+from leaps_triton.provenance import device_name, provenance
+from leaps_triton.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
+
+QUANTITIES = {"energy": lt.observables.energy, "m²": lt.observables.magnetization_squared}
+LEARNED = "LEAPS"
+
+
+@dataclass(frozen=True)
+class HonestComparison:
+    """Compare a learned sampler with classical ones at equal time."""
+
+    lengths: tuple[int, ...] = (8, 16)
+    """Critical Ising lattices, square and periodic."""
+    beta: float = 0.4407
+    """Their inverse temperature; critical."""
+    glass: int = 8
+    """Length of an Edwards-Anderson lattice of couplings ±1; 0 for none."""
+    glass_beta: float = 1.0
+    """Its inverse temperature."""
+    seconds: float = 8.0
+    """Of every method on every model."""
+    training: tuple[float, ...] = (20.0, 40.0, 20.0)
+    """Seconds of training, for each of the models in turn."""
+    sites: int = 2**14
+    """Sites that are computed together: walkers of a block, or chains, times those of the lattice."""
+    ladder: int = 8
+    """Temperatures of parallel tempering, evenly from β = 0."""
+    seed: int = 0
+    """Of everything random."""
+    device: str = "cpu"
+    """Where it runs."""
+    smoke: bool = False
+    """Small lattices, and a moment for each method."""
+    results: Path = Path("experiments/results")
+    """Folder for honest_comparison.json and honest_comparison.png."""
+
+
+class Clock:
+    """Seconds since it was made."""
+
+    def __init__(self, device: str) -> None:
+        self.on_cpu = torch.device(device).type == "cpu"
+        self.begin = self.now()
+
+    def now(self) -> float:
+        if self.on_cpu:
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def __call__(self) -> float:
+        return self.now() - self.begin
+
+
+def reference(path: lt.AnnealingPath, seed: int) -> dict[str, Any]:
+    """Exact log Z and energy; mean and variance of each quantity, from exact samples or long chains of clusters."""
+    model: Any = path.model
+    try:
+        x, source = exact.sample(model, 20000, seed + 7), "exact samples"
+    except ValueError:
+        walkers = torch.arange(256)
+        state = lt.SwendsenWang().init(path.start.sample(walkers, seed + 7), walkers)
+        kept = []
+        for step in range(400):
+            state, _ = lt.SwendsenWang().step(state, path, 1.0, seed + 7)
+            kept += [state.configurations] if step >= 50 and step % 5 == 0 else []
+        x, source = torch.cat(kept), "Swendsen-Wang chains"
+    found: dict[str, Any] = {"log Z": exact.log_z(model), "moments": source, "mean": {}, "variance": {}}
+    for name, observable in QUANTITIES.items():
+        values = observable(x, model).double()
+        found["mean"][name], found["variance"][name] = float(values.mean()), float(values.var())
+    sites = model.lattice.sites
+    found["mean"]["energy"] = exact.energy(model)
+    found["variance"]["energy"] = exact.specific_heat(model) / (model.beta**2 * sites)
+    return found
+
+
+def of_chains(
+    path: lt.AnnealingPath, kernel: Any, walkers: int, settings: HonestComparison
+) -> tuple[dict[str, Any], float]:
+    """Chains for the time given, a tenth of it burn-in; estimates and seconds."""
+    model: Any = path.model
+    clock, indices = Clock(settings.device), torch.arange(walkers, device=settings.device)
+    state = kernel.init(path.start.sample(indices, settings.seed), indices)
+    values: dict[str, list[Tensor]] = {name: [] for name in QUANTITIES}
+    ladder: list[Tensor] = []
+    steps = 0
+    while clock() < settings.seconds or len(values["energy"]) < 8:
+        state, _ = kernel.step(state, path, 1.0, settings.seed)
+        steps += 1
+        if clock() < settings.seconds / 10:
+            continue
+        for name, observable in QUANTITIES.items():
+            values[name].append(observable(state.configurations, model))
+        if isinstance(kernel, lt.ParallelTempering):
+            energies = model.energy(state.replicas.flatten(0, 1), check=False).view(walkers, -1)
+            ladder.append(energies[:, :-1])
+    seconds = clock()
+    found: dict[str, Any] = {name: chain_estimate(torch.stack(v, 1).cpu()) for name, v in values.items()}
+    if isinstance(kernel, lt.ParallelTempering):
+        found["log Z"] = stepping_stones(model, kernel.fractions, torch.stack(ladder, 1).cpu(), path.start.log_z)
+    draws = len(values["energy"])
+    found["about"] = {"walkers": walkers, "steps": steps, "draws": draws, "autocorrelation_times": {}}
+    for name in QUANTITIES:
+        found["about"]["autocorrelation_times"][name] = round(found[name].tau, 2)
+    return found, seconds
+
+
+def stepping_stones(model: Any, fractions: Any, energies: Tensor, log_z_start: float) -> Any:
+    """``log Z = log Z_0 + Σ_k log ⟨exp(-(β_{k+1} - β_k) H)⟩_k``, the replicas at one temperature after another."""
+    steps = model.beta * torch.tensor(fractions, dtype=torch.float64).diff()
+    powers = -steps * energies
+    top = powers.amax((0, 1))
+    shift = float(top.sum()) + log_z_start
+    return chain_estimate((powers - top).exp(), lambda means: means.log().sum() + shift)
+
+
+def pilot(samplers: dict[str, lt.Sampler], seed: int) -> tuple[str, dict[str, float]]:
+    """The sampler with the most effective walkers a second, and these of each.
+
+    Effective are ``exp(-Var[A])`` of them, as of normal log-weights: the ESS is at least one walker, be it ever so bad.
+    """
+    rates = {}
+    for name, sampler in samplers.items():
+        clock, walkers = Clock(sampler.device.type), 2 * sampler.block
+        found = sampler.sample(walkers, seed=seed)
+        rates[name] = float(f"{math.exp(-found.log_weight_variance) * walkers / clock():.3g}")
+    return max(rates, key=lambda name: rates[name]), rates
+
+
+def of_weights(sampler: lt.Sampler, settings: HonestComparison) -> tuple[dict[str, Any], float]:
+    """Blocks of weighted walkers for the time given; estimates and seconds."""
+    clock, model = Clock(settings.device), sampler.path.model
+    weights: list[Tensor] = []
+    values: dict[str, list[Tensor]] = {name: [] for name in QUANTITIES}
+    correlated = 1
+    while clock() < settings.seconds or len(weights) < 8:
+        found = sampler.sample(sampler.block, settings.seed, first_block=len(weights))
+        weights.append(found.log_weights)
+        correlated = max(correlated, found.correlated)
+        for name, observable in QUANTITIES.items():
+            values[name].append(observable(found.configurations, model))
+    seconds, a = clock(), torch.cat(weights)
+    result: dict[str, Any] = {n: weighted_estimate(torch.cat(v), a, None, correlated) for n, v in values.items()}
+    log_z = sampler.path.start.log_z + float(log_mean_exp(a))
+    result["log Z"] = lt.Estimate(log_z, float(log_mean_exp_error(a, correlated)))
+    result["about"] = {"walkers": len(a), "ess": round(float(effective_sample_size(a)), 4)}
+    return result, seconds
+
+
+def trained(path: lt.AnnealingPath, seconds: float, block: int, settings: HonestComparison) -> tuple[Any, float, int]:
+    """A network trained for about so many seconds: a short run says how many steps fit, so that the rate decays."""
+
+    def trainer(steps: int) -> tuple[lt.Trainer, lt.HollowConv]:
+        network = lt.HollowConv(path.model, 5, channels=8, width=16, modes=2, seed=settings.seed)
+        sampler = lt.Sampler(path, network, lt.Jump(10), block=block, device=settings.device)
+        config = lt.TrainingConfig(
+            steps=steps, times=8, walkers=8, buffer=128, rollout=64, rollout_every=100, seed=settings.seed
+        )
+        return lt.Trainer(sampler, config), network
+
+    trial = trainer(20)[0]
+    trial.run(5)
+    clock = Clock(settings.device)
+    trial.run(20)
+    # The rollouts between the steps take about as long again.
+    steps = max(20, int(seconds / (1.5 * clock() / 15)))
+    clock = Clock(settings.device)
+    made, network = trainer(steps)
+    made.run()
+    return network, clock(), steps
+
+
+def methods(
+    path: lt.AnnealingPath, network: Any, settings: HonestComparison
+) -> Iterable[tuple[str, Callable[[], tuple[dict[str, Any], float]], dict[str, Any]]]:
+    """Name, what runs it, and what a pilot found."""
+    block = max(16, settings.sites // path.model.lattice.sites)
+
+    def candidates(transport: Any, intervals: tuple[int, ...], kernels: tuple[Any, ...]) -> dict[str, lt.Sampler]:
+        return {
+            f"{n} intervals" + ("" if kernel is None else ", heat bath"): lt.Sampler(
+                path, transport, lt.Jump(n), kernel, block=block, device=settings.device
+            )
+            for n in intervals
+            for kernel in kernels
+        }
+
+    ladder = torch.linspace(0.0, 1.0, settings.ladder, dtype=torch.float64).tolist()
+    learned = candidates(network, (4,) if settings.smoke else (10, 40), (None, lt.HeatBath()))
+    best, rates = pilot(learned, settings.seed + 1)
+    yield LEARNED, lambda: of_weights(learned[best], settings), {"chosen": best, "pilot": rates}
+    annealed = candidates(None, (4, 8) if settings.smoke else (64, 256, 1024), (lt.HeatBath(),))
+    chosen, rates = pilot(annealed, settings.seed + 1)
+    yield "AIS", lambda: of_weights(annealed[chosen], settings), {"chosen": chosen, "pilot": rates}
+    resampled = lt.Sampler(path, None, annealed[chosen].integrator, lt.HeatBath(), 0.5, block, settings.device)
+    yield "SMC", lambda: of_weights(resampled, settings), {"chosen": chosen}
+    yield "Swendsen-Wang", lambda: of_chains(path, lt.SwendsenWang(), block, settings), {}
+    yield "heat bath", lambda: of_chains(path, lt.HeatBath(), block, settings), {}
+    replicas = max(2, block // settings.ladder)
+    tempering = lt.ParallelTempering(ladder)
+    yield "tempering", lambda: of_chains(path, tempering, replicas, settings), {"temperatures": settings.ladder}
+
+
+def row(
+    name: str, found: dict[str, Any], seconds: float, known: dict[str, Any], pilot: dict[str, Any]
+) -> dict[str, Any]:
+    """One method on one model: rates, and how far its values are from the known ones."""
+    rates, pulls = {}, {}
+    exact_values, variances = {**known["mean"], "log Z": known["log Z"]}, {**known["variance"], "log Z": 1.0}
+    for quantity in exact_values:
+        if quantity in found:
+            estimate, distance = found[quantity], found[quantity].value - exact_values[quantity]
+            pulls[quantity] = distance / estimate.error
+            error = abs(distance) if abs(pulls[quantity]) > 3.0 else estimate.error
+            rates[quantity] = variances[quantity] / (error**2 * seconds)
+    return {
+        "method": name,
+        "seconds": round(seconds, 2),
+        "independent_samples_per_second": {k: float(f"{v:.4g}") for k, v in rates.items()},
+        "pulls": {k: round(v, 2) for k, v in pulls.items()},
+        "distance_taken_as_error": [k for k, v in pulls.items() if abs(v) > 3.0],
+        **found["about"],
+        **pilot,
+    }
+
+
+def break_even(learned: float, other: float, training: float) -> float | None:
+    """Seconds after which training has paid for itself; None for never."""
+    return round(training * learned / (learned - other), 1) if learned > other else None
+
+
+def verdicts(case: dict[str, Any]) -> list[str]:
+    """In words: against which methods the learned sampler loses, quantity by quantity."""
+    learned = next(r for r in case["rows"] if r["method"] == LEARNED)
+    said = []
+    for quantity, rate in learned["independent_samples_per_second"].items():
+        lost, late, won = [], [], []
+        for other in case["rows"]:
+            theirs = other["independent_samples_per_second"].get(quantity)
+            if other["method"] == LEARNED or theirs is None:
+                continue
+            after = break_even(rate, theirs, case["training_seconds"])
+            if after is None:
+                lost.append(f"{other['method']} ({theirs / rate:.3g} times as many)")
+            elif rate * learned["seconds"] / (case["training_seconds"] + learned["seconds"]) < theirs:
+                late.append(f"{other['method']} (ahead after {after:.0f} s)")
+            else:
+                won.append(other["method"])
+        parts = [f"loses to {', '.join(lost)}"] if lost else []
+        parts += [f"loses with its training to {', '.join(late)}"] if late else []
+        parts += [f"beats {', '.join(won)} with its training charged"] if won else []
+        said.append(f"{case['model']}, {quantity}: {LEARNED} {'; '.join(parts)}.")
+    return said
+
+
+def compared(name: str, model: Any, training: float, settings: HonestComparison) -> dict[str, Any]:
+    """All methods on one model."""
+    path = lt.AnnealingPath(model)
+    known = reference(path, settings.seed)
+    block = max(16, settings.sites // model.lattice.sites)
+    network, seconds, steps = trained(path, training, block, settings)
+    case: dict[str, Any] = {"model": name, "reference": known, "training_seconds": round(seconds, 1)}
+    case |= {"training_steps": steps, "rows": []}
+    for method, run, tuned in methods(path, network, settings):
+        found, spent = run()
+        case["rows"].append(row(method, found, spent, known, tuned))
+    learned = case["rows"][0]
+    rates, spent = learned["independent_samples_per_second"], learned["seconds"]
+    learned["training_included"] = {k: float(f"{v * spent / (spent + seconds):.4g}") for k, v in rates.items()}
+    for other in case["rows"][1:]:
+        other["break_even_seconds"] = {
+            quantity: break_even(rates[quantity], rate, seconds)
+            for quantity, rate in other["independent_samples_per_second"].items()
+        }
+    case["verdicts"] = verdicts(case)
+    print(table(case), flush=True)
+    return case
+
+
+def table(case: dict[str, Any]) -> str:
+    """One line a method; then the verdicts."""
+    quantities = [*QUANTITIES, "log Z"]
+    lines = [f"\n{case['model']}; training {case['training_seconds']:.0f} s, {case['training_steps']} steps"]
+    lines.append(f"{'independent samples / s':26}" + "".join(f"{q:>12}" for q in quantities) + "   pulls")
+    for entry in case["rows"]:
+        for label, key in (("", "independent_samples_per_second"), (", with training", "training_included")):
+            if key not in entry:
+                continue
+            rates = entry[key]
+            cells = "".join(f"{rates[q]:12.4g}" if q in rates else f"{'n/a':>12}" for q in quantities)
+            pulls = " ".join(f"{p:+.1f}" for p in entry["pulls"].values()) if not label else ""
+            lines.append(f"{entry['method'] + label:26}{cells}   {pulls}")
+    return "\n".join([*lines, *case["verdicts"]])
+
+
+def draw(result: dict[str, Any], file: Path) -> None:
+    """A panel a model, a group of bars a quantity."""
+    cases, quantities = result["cases"], [*QUANTITIES, "log Z"]
+    figure, panels = plt.subplots(
+        1, len(cases), figsize=(4.2 * len(cases), 4.4), layout="constrained", sharey=True, squeeze=False
+    )
+    for axes, case in zip(panels[0], cases, strict=True):
+        bars = [(r["method"], r["independent_samples_per_second"], "") for r in case["rows"]]
+        bars.insert(1, ("LEAPS, training included", case["rows"][0]["training_included"], "///"))
+        width = 0.86 / len(bars)
+        colours = ["tab:red", "tab:red", "tab:orange", "tab:olive", "tab:blue", "tab:cyan", "tab:purple"]
+        for index, ((label, rates, hatch), colour) in enumerate(zip(bars, colours, strict=True)):
+            shift = (index - (len(bars) - 1) / 2) * width
+            for group, quantity in enumerate(quantities):
+                if quantity in rates:
+                    face = "none" if hatch else colour
+                    axes.bar(
+                        group + shift, rates[quantity], width, color=face, edgecolor=colour, hatch=hatch,
+                        label=label if group == 0 else None,
+                    )  # fmt: skip
+                else:
+                    axes.text(
+                        group + shift, 0.02, "n/a", transform=axes.get_xaxis_transform(), rotation=90, ha="center",
+                        fontsize=7,
+                    )  # fmt: skip
+        axes.set_yscale("log")
+        axes.set_xticks(range(len(quantities)), ["energy", "m²", "log Z: 1/error²"])
+        axes.set_title(f"{case['model']}\ntraining {case['training_seconds']:.0f} s", fontsize=10)
+        axes.grid(axis="y", alpha=0.3)
+        axes.set_axisbelow(True)
+    panels[0][0].set_ylabel("independent samples a second")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.suptitle(f"Equal time, {result['device']}", fontsize=10)
+    figure.savefig(file, dpi=120)
+
+
+def main(settings: HonestComparison) -> None:
+    """Measure, print, and save."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", ShortChainWarning)
+    versions = provenance()
+    chosen = settings
+    if settings.smoke:
+        chosen = HonestComparison(
+            (4,), settings.beta, 4, settings.glass_beta, 0.3, (0.5, 0.5), 2**10, 4, settings.seed, settings.device,
+            True, settings.results,
+        )  # fmt: skip
+    models: dict[str, Any] = {
+        f"Ising {n} × {n}, β = {chosen.beta}": lt.Ising((n, n), chosen.beta) for n in chosen.lengths
+    }
+    if chosen.glass:
+        n = chosen.glass
+        name = f"Edwards-Anderson ±1, {n} × {n}, β = {chosen.glass_beta:g}"
+        models[name] = lt.EdwardsAnderson((n, n), beta=chosen.glass_beta, disorder="pm1", seed=chosen.seed)
+    if len(chosen.training) != len(models):
+        raise ValueError(f"training needs one time for each of the {len(models)} models, got {len(chosen.training)}")
+    clock = Clock(chosen.device)
+    cases = [
+        compared(name, model, training, chosen)
+        for (name, model), training in zip(models.items(), chosen.training, strict=True)
+    ]
+    result = {
+        "cases": cases,
+        "where_the_learned_sampler_loses": [v for case in cases for v in case["verdicts"] if "loses" in v],
+        "seconds": round(clock(), 1),
+        "device": device_name(torch.device(chosen.device)),
+        "config": {**asdict(chosen), "results": chosen.results.name},
+        "versions": versions,
+    }
+    chosen.results.mkdir(parents=True, exist_ok=True)
+    (chosen.results / "honest_comparison.json").write_text(
+        json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    draw(result, chosen.results / "honest_comparison.png")
+    if not math.isfinite(
+        sum(r for c in cases for e in c["rows"] for r in e["independent_samples_per_second"].values())
+    ):
+        raise RuntimeError("a rate is not finite: give each method more seconds")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(HonestComparison, description=__doc__))
