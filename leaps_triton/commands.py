@@ -169,7 +169,7 @@ _NEEDS = {
     "correlation": "it takes --observables correlation, or --configurations",
     "autocorrelation": "it takes a chain",
     "weights": "it takes a file of weighted walkers",
-    "overlaps": "it takes --configurations, and at least two walkers",
+    "overlaps": "it takes --configurations, and at least four walkers",
     "binder": "it takes binder or --configurations, from at least two lattices",
     "snapshots": "it takes --configurations, or a chain",
     "annealing": "it takes weighted walkers, or a chain with --configurations",
