@@ -89,6 +89,7 @@ def measured(settings: DomainJumps, path: lt.AnnealingPath, network: lt.HollowCo
 
 def main(settings: DomainJumps) -> None:
     torch.set_num_threads(1)
+    versions = provenance()
     lengths, small = settings.lengths, settings
     if settings.smoke:
         lengths = (8,)
@@ -108,7 +109,7 @@ def main(settings: DomainJumps) -> None:
         "training_cpu_seconds": training,
         "device": device_name(torch.device(settings.device)),
         "config": {**asdict(small), "json": settings.json.name},
-        "versions": provenance(),
+        "versions": versions,
     }
     settings.json.parent.mkdir(parents=True, exist_ok=True)
     settings.json.write_text(json.dumps(result, indent=2) + "\n")

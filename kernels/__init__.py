@@ -17,22 +17,46 @@ import torch
 from torch import Tensor
 
 from . import ops, reference
+from .checks import as_integer, as_number, as_seed, expect
+from .hollow import INPUT_PRECISIONS, check_input_precision, hollow_values
+from .ops import hollow_conv_gradient
 from .philox import Stream
-from .reference import JumpStep, LocalEnergy, ProposalRates, TauLeapStep, philox, uniform32, uniform64
+from .reference import (
+    MOST_CLASSES,
+    MOST_LANES,
+    JumpStep,
+    LocalEnergy,
+    LocalJumpSteps,
+    ProposalRates,
+    TauLeapStep,
+    philox,
+    uniform32,
+    uniform64,
+)
 
 __all__ = [
+    "INPUT_PRECISIONS",
+    "MOST_CLASSES",
+    "MOST_LANES",
+    "PRECISIONS",
     "REVERSIBLE",
     "JumpStep",
     "LocalEnergy",
+    "LocalJumpSteps",
     "ProposalRates",
     "Stream",
     "TauLeapStep",
     "backend",
+    "check_input_precision",
     "cluster_labels",
     "energy",
     "heat_bath_sweeps",
+    "hollow_conv",
+    "hollow_conv_gradient",
+    "hollow_values",
     "jump_step",
     "local_energy",
+    "local_jump_steps",
     "metropolis_sweeps",
     "overrelaxation_sweeps",
     "philox",
@@ -43,6 +67,9 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
+"""Names of the precisions of :func:`hollow_conv`."""
 
 REVERSIBLE = ("barker", "square_root", "metropolis")
 """Names of the reversible rates of :func:`proposal_rates`."""
@@ -57,7 +84,12 @@ def backend(device: torch.device) -> str:
     return f"Triton kernels on {device.type}"
 
 
+def _check_tensor(name: str, value: object) -> None:
+    expect(isinstance(value, Tensor), name, "a tensor", value)
+
+
 def _check_configurations(configurations: Tensor) -> None:
+    _check_tensor("configurations", configurations)
     if configurations.dtype != torch.int8:
         raise ValueError(f"configurations must be int8, got {configurations.dtype}; convert with .to(torch.int8)")
 
@@ -76,6 +108,10 @@ def _check_model(
     periodic: Sequence[bool],
 ) -> None:
     _check_configurations(configurations)
+    for name, tensor in (("coupling", coupling), ("bond_table", bond_table), ("site_table", site_table)):
+        _check_tensor(name, tensor)
+    bools = isinstance(periodic, list | tuple) and all(isinstance(wraps, bool) for wraps in periodic)
+    expect(bools, "periodic", "one bool an axis", periodic)
     walkers, *shape = configurations.shape or (0,)
     q = bond_table.shape[0] if bond_table.ndim else 0
     if len(shape) != len(periodic) or not 1 <= len(shape) <= 4:
@@ -104,6 +140,7 @@ def _check_model(
 
 def _check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tensors: Tensor) -> None:
     for name, tensor in tensors.items():
+        _check_tensor(name, tensor)
         if tensor.shape != (count,) or tensor.device != device:
             raise ValueError(
                 f"{name} must have shape ({count},) on {device}, got {tuple(tensor.shape)} on {tensor.device}"
@@ -113,10 +150,12 @@ def _check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tenso
 
 
 def _check_rates(configurations: Tensor, rates: Tensor) -> None:
+    _check_configurations(configurations)
+    _check_tensor("rates", rates)
+    expect(configurations.ndim > 1, "configurations", "of shape (walkers, *shape)", configurations)
     count, *shape = configurations.shape
     if rates.ndim != len(shape) + 2 or (rates.shape[0], *rates.shape[2:]) != (count, *shape):
         raise ValueError(f"rates must be ({count}, q-1, {', '.join(map(str, shape))}), got {tuple(rates.shape)}")
-    _check_configurations(configurations)
     _check_floating("rates", rates.dtype)
 
 
@@ -158,6 +197,7 @@ def local_energy(
     Raises
         ValueError: a shape, dtype or device that does not fit the configurations.
     """
+    _check_tensor("beta", beta)
     _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
     _check_floating("dtype of the log-ratios", dtype)
     return LocalEnergy(*ops.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype))
@@ -192,8 +232,11 @@ def proposal_rates(
         raise ValueError(f"give a network_output, or reversible= one of {', '.join(REVERSIBLE)}; got neither")
     if reversible is not None and reversible not in REVERSIBLE:
         raise ValueError(f"reversible must be None or one of {', '.join(REVERSIBLE)}, got {reversible!r}")
-    if not 0.0 <= scale < float("inf"):
-        raise ValueError(f"scale must be finite and >= 0, got {scale}")
+    scale = as_number("scale", scale, "finite and >= 0", lambda value: 0.0 <= value < float("inf"))
+    _check_tensor("log_ratios", log_ratios)
+    expect(log_ratios.ndim > 1, "log_ratios", "of shape (walkers, q-1, *shape)", log_ratios)
+    if network_output is not None:
+        _check_tensor("network_output", network_output)
     if log_ratios.requires_grad:
         raise ValueError("proposal_rates with respect to log_ratios has no gradient; give log_ratios.detach()")
     if network_output is not None and network_output.shape != log_ratios.shape:
@@ -236,11 +279,92 @@ def jump_step(
     Raises
         ValueError: a shape or device that does not fit the configurations.
     """
-    count, device = len(configurations), configurations.device
     _check_rates(configurations, rates)
+    count, device, seed = len(configurations), configurations.device, as_seed(seed)
     _check_walkers(count, device, torch.float64, log_weights=log_weights, remaining=remaining, corrector=corrector)
     _check_walkers(count, device, torch.int64, walkers=walkers, events=events)
     return JumpStep(*ops.jump_step(configurations, log_weights, remaining, rates, corrector, walkers, events, seed))
+
+
+def local_jump_steps(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    neighbours: Tensor,
+    strides: Tensor,
+    first_row: int,
+    seed: int,
+    steps: int,
+) -> LocalJumpSteps:
+    """Events of the jump process of a model with two states whose rates are a table: many in one call.
+
+    The class of a site is ``c_i = Σ_l strides_l x_{neighbours[i, l]}``. With ``n_c`` sites of class ``c`` and
+    ``K = Σ_i x_i``, ``R = Σ_c n_c rates[K, c]`` and ``κ = Σ_c n_c corrector[K, c]``. Holding times, weights and the
+    boundary are those of :func:`jump_step`; a class is drawn with probability ``n_c rates[K, c] / R``, and each of its
+    sites with the same. Every walker advances by ``steps`` events or to the boundary of its interval. An event costs
+    the classes, the neighbours of one site, and a search of the site among those of its class.
+
+    Arguments
+        configurations: values 0 and 1, ``(walkers, *shape)``.
+        log_weights, remaining: ``A`` and time left; float64 ``(walkers,)``.
+        rates, corrector: float64 ``(rows, classes)``, row 0 for ``K = first_row``; of every ``K`` that the walkers may
+            reach, which is not checked.
+        neighbours: of every site those whose state its class counts, int64 ``(sites, lanes)``, all different; if ``j``
+            is a neighbour of ``i`` then ``i`` is one of ``j``, with the same stride.
+        strides: int64 ``(lanes,)``.
+        walkers, events, seed: see the module; each (walker, event) is used once.
+        steps: most events a walker, at least 1.
+
+    Raises
+        ValueError: shapes, dtypes or devices that do not fit, too many classes or neighbours.
+
+    References
+        Bortz, Kalos, Lebowitz, *A new algorithm for Monte Carlo simulation of Ising spin systems*, J. Comput. Phys. 17,
+        10 (1975).
+    """
+    _check_configurations(configurations)
+    expect(configurations.ndim > 1, "configurations", "(walkers, *shape)", configurations)
+    count, device, sites = len(configurations), configurations.device, configurations.shape[1:].numel()
+    _check_walkers(count, device, torch.float64, log_weights=log_weights, remaining=remaining)
+    _check_walkers(count, device, torch.int64, walkers=walkers, events=events)
+    tables = {"rates": rates, "corrector": corrector, "neighbours": neighbours, "strides": strides}
+    for name, tensor in tables.items():
+        _check_tensor(name, tensor)
+    if rates.ndim != 2 or rates.shape != corrector.shape or not 1 <= rates.shape[1] <= MOST_CLASSES:
+        raise ValueError(
+            f"rates and corrector must both be (rows, classes) with at most {MOST_CLASSES} classes, got "
+            f"{tuple(rates.shape)} and {tuple(corrector.shape)}"
+        )
+    if neighbours.shape != (sites, strides.numel()) or strides.ndim != 1 or not 1 <= len(strides) <= MOST_LANES:
+        raise ValueError(
+            f"neighbours must be ({sites}, lanes) and strides (lanes,) with at most {MOST_LANES} lanes, got "
+            f"{tuple(neighbours.shape)} and {tuple(strides.shape)}"
+        )
+    for name, tensor in tables.items():
+        dtype = torch.float64 if name in ("rates", "corrector") else torch.int64
+        if tensor.dtype != dtype or tensor.device != device:
+            raise ValueError(f"{name} must be {dtype} on {device}, got {tensor.dtype} on {tensor.device}")
+    first_row, steps, seed = as_integer("first_row", first_row, 0), as_integer("steps", steps, 1), as_seed(seed)
+    return LocalJumpSteps(
+        *ops.local_jump_steps(
+            configurations,
+            log_weights,
+            remaining,
+            walkers,
+            events,
+            rates,
+            corrector,
+            neighbours,
+            strides,
+            first_row,
+            seed,
+            steps,
+        )
+    )
 
 
 def tau_leap_step(
@@ -272,6 +396,7 @@ def tau_leap_step(
     _check_rates(configurations, rates)
     _check_walkers(len(configurations), configurations.device, torch.float64, duration=duration)
     _check_walkers(len(configurations), configurations.device, torch.int64, walkers=walkers, events=events)
+    seed = as_seed(seed)
     return TauLeapStep(*ops.tau_leap_step(configurations, rates, duration, walkers, events, seed))
 
 
@@ -309,16 +434,21 @@ def _check_sweeps(
     colours: Tensor,
     num_colours: int,
     walkers: Tensor,
+    first_sweep: int,
     sweeps: int,
+    seed: int,
 ) -> None:
+    _check_tensor("beta", beta)
     _check_model(configurations, coupling, bond_table, site_table, beta, periodic)
     _check_walkers(len(configurations), configurations.device, torch.int64, walkers=walkers)
-    if sweeps < 0:
-        raise ValueError(f"sweeps must be >= 0, got {sweeps}")
+    as_integer("sweeps", sweeps, 0)
+    as_integer("first_sweep", first_sweep, 0)
+    as_seed(seed)
+    _check_tensor("colours", colours)
     if colours.shape != configurations.shape[1:]:
         raise ValueError(f"colours must have shape {tuple(configurations.shape[1:])}, got {tuple(colours.shape)}")
-    if not 1 <= num_colours <= 127:
-        raise ValueError(f"num_colours must be 1 to 127, got {num_colours}")
+    expect(colours.dtype in (torch.int8, torch.int32, torch.int64), "colours", "a tensor of integers", colours)
+    as_integer("num_colours", num_colours, 1, 127)
 
 
 def heat_bath_sweeps(
@@ -352,8 +482,9 @@ def heat_bath_sweeps(
         ValueError: a shape, dtype or device that does not fit the configurations, or sweeps < 0.
     """
     _check_sweeps(
-        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
-    )
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
+        sweeps, seed,
+    )  # fmt: skip
     return ops.heat_bath_sweeps(
         configurations,
         coupling,
@@ -405,8 +536,9 @@ def metropolis_sweeps(
         J. Chem. Phys. 21, 1087 (1953).
     """
     _check_sweeps(
-        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
-    )
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
+        sweeps, seed,
+    )  # fmt: skip
     return ops.metropolis_sweeps(
         configurations,
         coupling,
@@ -453,8 +585,9 @@ def overrelaxation_sweeps(
         calculations*, Phys. Rev. Lett. 58, 2394 (1987).
     """
     _check_sweeps(
-        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, sweeps
-    )
+        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
+        sweeps, seed,
+    )  # fmt: skip
     return reference.overrelaxation_sweeps(
         configurations,
         coupling,
@@ -491,8 +624,97 @@ def cluster_labels(bonds: Tensor) -> Tensor:
         >>> cluster_labels(torch.tensor([[[False, True, True, False, True]]]))
         tensor([[0, 1, 1, 1, 0]])
     """
+    _check_tensor("bonds", bonds)
     if bonds.dtype != torch.bool:
         raise ValueError(f"bonds must be bool, got {bonds.dtype}; compare them with what they are to exceed")
     if not 3 <= bonds.ndim <= 6 or bonds.shape[1] != bonds.ndim - 2:
         raise ValueError(f"bonds must be (walkers, axes, *shape) with 1 to 4 lattice axes, got {tuple(bonds.shape)}")
     return ops.cluster_labels(bonds)
+
+
+def hollow_conv(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    precision: str = "float32",
+) -> Tensor:
+    """Convolution of ``x`` by a kernel that each site makes from its own activations, without the centre.
+
+    ``h[b,c,p] = Σ_{j≠centre} (silu(Σ_i A[c,j,i] a[b,i,p] + b1[c,j]) + b2[c,j] + e[b,j]) · x[b,c|0,p+δ_j]``. If ``a`` at
+    ``p`` does not depend on the state of ``p``, neither does ``h``. Taps beyond an open edge see 0. The weights of all
+    sites and taps, ``B C K^ndim N`` numbers, are never held, forward or backward: the gradient, with respect to all six
+    tensors and of first order, makes them anew in blocks.
+
+    Arguments
+        activations: ``a``, ``(walkers, inputs, *shape)``.
+        weight: ``A``, ``(channels, K ** ndim, inputs)``, taps in the order of rows, the centre among them unread.
+        bias, offset: ``b1`` and ``b2``, ``(channels, K ** ndim)``.
+        time_offset: ``e``, ``(1 | walkers, K ** ndim)``.
+        source: ``x``, ``(walkers, 1 | channels, *shape)``, one to four axes.
+        kernel_size: ``K``, odd; its radius must be smaller than every periodic length.
+        periodic: one bool an axis.
+        precision: of the factors of the product ``A a`` and of those of its gradient, whose sums are in float32:
+            ``"float32"``, ``"tf32"`` (on a GPU; elsewhere as float32) or ``"bfloat16"``.
+
+    Returns
+        ``h``, ``(walkers, channels, *shape)``.
+
+    Raises
+        ValueError: a kernel that is even or reaches around back to the site, or a shape, dtype or device that does not
+            fit.
+
+    References
+        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), hollow convolutions.
+
+    Example
+        >>> a, x = torch.ones(2, 3, 4, 5), torch.ones(2, 1, 4, 5)
+        >>> weight, bias = torch.zeros(6, 9, 3), torch.zeros(6, 9)
+        >>> hollow_conv(a, weight, bias, bias, torch.ones(1, 9), x, 3, (True, True))[0, 0, 0, 0]
+        tensor(8.)
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    tensors = {
+        "activations": activations, "weight": weight, "bias": bias, "offset": offset, "time_offset": time_offset,
+        "source": source,
+    }  # fmt: skip
+    shape = source.shape[2:]
+    if len(shape) != len(periodic) or not 1 <= len(shape) <= 4:
+        raise ValueError(
+            f"source must be (walkers, 1 | channels, *shape) with {len(periodic)} lattice axes (1 to 4), "
+            f"got {tuple(source.shape)}"
+        )
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
+    for length, wraps in zip(shape, periodic, strict=True):
+        if wraps and length <= kernel_size // 2:
+            raise ValueError(
+                f"kernel_size {kernel_size} reaches around a periodic direction of length {length} back to the site "
+                f"itself; use kernel_size <= {2 * length - 1}"
+            )
+    walkers, taps = len(source), kernel_size ** len(shape)
+    channels, inputs = len(weight), activations.shape[1] if activations.ndim > 1 else 0
+    expected: dict[str, tuple[set[int], ...]] = {
+        "activations": ({walkers}, {inputs}, *({n} for n in shape)),
+        "weight": ({channels}, {taps}, {inputs}),
+        "bias": ({channels}, {taps}),
+        "offset": ({channels}, {taps}),
+        "time_offset": ({1, walkers}, {taps}),
+        "source": ({walkers}, {1, channels}, *({n} for n in shape)),
+    }
+    for name, sizes in expected.items():
+        tensor = tensors[name]
+        if tensor.ndim != len(sizes) or any(n not in s for n, s in zip(tensor.shape, sizes, strict=True)):
+            wanted = ", ".join(" | ".join(map(str, sorted(s))) for s in sizes)
+            raise ValueError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
+        _check_floating(name, tensor.dtype)
+        if tensor.dtype != source.dtype or tensor.device != source.device:
+            raise ValueError(
+                f"{name} is {tensor.dtype} on {tensor.device}, source {source.dtype} on {source.device}; convert one"
+            )
+    return ops.hollow_conv(activations, weight, bias, offset, time_offset, source, kernel_size, periodic, precision)

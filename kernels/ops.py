@@ -8,15 +8,18 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from . import reference
+from . import blocked, reference
 
 __all__ = [
     "MISSING",
     "cluster_labels",
     "energy",
     "heat_bath_sweeps",
+    "hollow_conv",
+    "hollow_conv_gradient",
     "jump_step",
     "local_energy",
+    "local_jump_steps",
     "metropolis_sweeps",
     "proposal_rates",
     "proposal_rates_gradient",
@@ -159,6 +162,60 @@ def _(
     return after, torch.empty_like(log_weights), torch.empty_like(remaining), torch.empty_like(walkers)
 
 
+@custom_op("leaps_triton::local_jump_steps", mutates_args=())
+def local_jump_steps(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    neighbours: Tensor,
+    strides: Tensor,
+    first_row: int,
+    seed: int,
+    steps: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """See :func:`leaps_triton.kernels.local_jump_steps`."""
+    after = reference.local_jump_steps(
+        configurations,
+        log_weights,
+        remaining,
+        walkers,
+        events,
+        rates,
+        corrector,
+        neighbours,
+        strides,
+        first_row,
+        seed,
+        steps,
+    )
+    x, weights, left, made, exit_rate, correction = after
+    return x, weights, left, made, exit_rate, correction
+
+
+@local_jump_steps.register_fake
+def _(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    neighbours: Tensor,
+    strides: Tensor,
+    first_row: int,
+    seed: int,
+    steps: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    after = configurations.new_empty(configurations.shape)
+    floats = [torch.empty_like(log_weights) for _ in range(4)]
+    return after, floats[0], floats[1], torch.empty_like(events), floats[2], floats[3]
+
+
 @custom_op("leaps_triton::tau_leap_step", mutates_args=())
 def tau_leap_step(
     configurations: Tensor, rates: Tensor, duration: Tensor, walkers: Tensor, events: Tensor, seed: int
@@ -266,6 +323,94 @@ def _(bonds: Tensor) -> Tensor:
     return bonds.new_empty(walkers, *shape, dtype=torch.int64)
 
 
+@custom_op("leaps_triton::hollow_conv", mutates_args=())
+def hollow_conv(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    precision: str = "float32",
+) -> Tensor:
+    """See :func:`leaps_triton.kernels.hollow_conv`."""
+    return blocked.hollow_conv(activations, weight, bias, offset, time_offset, source, kernel_size, periodic, precision)
+
+
+@hollow_conv.register_fake
+def _(
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    precision: str = "float32",
+) -> Tensor:
+    return source.new_empty(len(source), len(weight), *source.shape[2:])
+
+
+@custom_op("leaps_triton::hollow_conv_gradient", mutates_args=())
+def hollow_conv_gradient(
+    to_output: Tensor,
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    to_source: bool,
+    precision: str = "float32",
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of :func:`hollow_conv` with respect to its six tensors; that of ``source`` empty unless wanted."""
+    return blocked.hollow_conv_gradient(
+        to_output, activations, weight, bias, offset, time_offset, source, kernel_size, periodic, to_source, precision
+    )
+
+
+@hollow_conv_gradient.register_fake
+def _(
+    to_output: Tensor,
+    activations: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
+    time_offset: Tensor,
+    source: Tensor,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    to_source: bool,
+    precision: str = "float32",
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    of_source = source.new_empty(len(source) if to_source else 0, *source.shape[1:])
+    first, second, third, fourth, fifth = (
+        tensor.new_empty(tensor.shape) for tensor in (activations, weight, bias, offset, time_offset)
+    )
+    return first, second, third, fourth, fifth, of_source
+
+
+def _save_convolution(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.kernel_size, ctx.periodic, ctx.precision = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate_convolution(ctx: Any, to_output: Tensor) -> tuple[Tensor | None, ...]:
+    wanted = ctx.needs_input_grad[5]
+    *gradients, of_source = hollow_conv_gradient(
+        to_output.contiguous(), *ctx.saved_tensors, ctx.kernel_size, ctx.periodic, wanted, ctx.precision
+    )
+    return *gradients, of_source if wanted else None, None, None, None
+
+
+hollow_conv.register_autograd(_differentiate_convolution, setup_context=_save_convolution)
+
+
 def _register() -> str | None:
     """Put the kernels behind the ops on CUDA devices; why not, if Triton cannot be imported."""
     try:
@@ -273,9 +418,12 @@ def _register() -> str | None:
     except ImportError as error:
         return str(error)
     from .clusters import cluster_labels as cluster_labels_kernel
+    from .hollow_conv import hollow_conv as hollow_conv_kernel
+    from .hollow_conv import hollow_conv_gradient as hollow_conv_gradient_kernel
     from .jump import jump_step as jump_step_kernel
     from .local_energy import energy as energy_kernel
     from .local_energy import local_energy as local_energy_kernel
+    from .local_jump import local_jump_steps as local_jump_kernel
     from .rates import proposal_rates as rates_kernel
     from .rates import proposal_rates_gradient as gradient_kernel
     from .sweeps import heat_bath_sweeps as heat_bath_kernel
@@ -290,7 +438,10 @@ def _register() -> str | None:
         (proposal_rates, rates_kernel),
         (proposal_rates_gradient, gradient_kernel),
         (jump_step, jump_step_kernel),
+        (local_jump_steps, local_jump_kernel),
         (heat_bath_sweeps, heat_bath_kernel),
+        (hollow_conv, hollow_conv_kernel),
+        (hollow_conv_gradient, hollow_conv_gradient_kernel),
         (tau_leap_step, leap_kernel),
         (tau_leap_log_probability, leap_probability_kernel),
         (tau_leap_log_probability_gradient, leap_gradient_kernel),

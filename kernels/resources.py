@@ -12,8 +12,12 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from .clusters import VARIANTS as CLUSTERS
+from .hollow_conv import VARIANTS as HOLLOW_CONV
+from .hollow_gradient import VARIANTS as HOLLOW_GRADIENT
+from .hollow_values import VARIANTS as HOLLOW_VALUES
 from .jump import VARIANTS as JUMP
 from .local_energy import VARIANTS as LOCAL_ENERGY
+from .local_jump import VARIANTS as LOCAL_JUMP
 from .rates import VARIANTS as RATES
 from .sweeps import VARIANTS as SWEEPS
 from .tau_leap import VARIANTS as TAU_LEAP
@@ -44,7 +48,10 @@ def variants() -> dict[str, Variant]:
         "local_energy": LOCAL_ENERGY,
         "rates": RATES,
         "jump": JUMP,
+        "local_jump": LOCAL_JUMP,
         "sweeps": SWEEPS,
+        "hollow_conv": HOLLOW_CONV,
+        "hollow_values": HOLLOW_VALUES | HOLLOW_GRADIENT,
         "tau_leap": TAU_LEAP,
         "clusters": CLUSTERS,
     }

@@ -18,8 +18,10 @@ __all__ = ["KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padd
 
 TYPES = {
     torch.int8: "*i8",
+    torch.int16: "*i16",
     torch.int32: "*i32",
     torch.int64: "*i64",
+    torch.int32: "*i32",
     torch.float32: "*fp32",
     torch.float64: "*fp64",
 }
@@ -42,6 +44,8 @@ class Variant:
     """Dtypes of the tensor arguments, which come first."""
     constants: dict[str, Any]
     warps: int
+    stages: int | None = None
+    """Blocks that a loop loads ahead; None for the compiler's own number"""
     signature: dict[str, str] = field(init=False)
     """Triton's type of every argument, by name."""
 
@@ -57,7 +61,8 @@ class Variant:
     @property
     def options(self) -> dict[str, Any]:
         """Options of the compiler. Products and sums are not fused, so that every device rounds alike."""
-        return {"num_warps": self.warps, "enable_fp_fusion": False}
+        stages = {} if self.stages is None else {"num_stages": self.stages}
+        return {"num_warps": self.warps, **stages, "enable_fp_fusion": False}
 
 
 def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) -> None:

@@ -26,15 +26,19 @@ from .kinetic import KineticMonteCarlo
 from .lattice import Lattice
 from .mcmc import Compose, HeatBath, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
-from .networks import HollowConv
+from .networks import LEA, LEC, LEM, HollowConv, LETransformer, LocalRates
 from .path import AnnealingPath, Conditions
 from .provenance import __version__
+from .published import load_published_leaps
 from .reverse import ReverseEnsemble, reverse_ess
 from .sampler import Sampler, WeightedEnsemble
 from .tempering import ParallelTempering
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 
 __all__ = [
+    "LEA",
+    "LEC",
+    "LEM",
     "AnnealingPath",
     "Chain",
     "ChainEstimate",
@@ -49,7 +53,9 @@ __all__ = [
     "Ising",
     "Jump",
     "KineticMonteCarlo",
+    "LETransformer",
     "Lattice",
+    "LocalRates",
     "Metropolis",
     "Overrelaxation",
     "PairModel",
@@ -73,6 +79,7 @@ __all__ = [
     "io",
     "kernels",
     "load",
+    "load_published_leaps",
     "networks",
     "objectives",
     "observables",

@@ -31,13 +31,16 @@ from .provenance import provenance
 
 __all__ = [
     "MODELS", "OPS", "Case", "Ceilings", "Disagreement", "Report", "cases", "ceilings", "check", "has_compiler",
-    "main", "make_case", "measure", "present", "run", "table",
+    "main", "main_of", "make_case", "measure", "options", "present", "run", "table",
 ]  # fmt: skip
 
 _SWEEPS = ("heat_bath_sweeps", "metropolis_sweeps")
 
-OPS = ("philox", "energy", "local_energy", "proposal_rates", "jump_step", *_SWEEPS, "cluster_labels")
-"""Names of the ops, as in :mod:`leaps_triton.kernels`."""
+OPS = (
+    "philox", "energy", "local_energy", "proposal_rates", "jump_step", *_SWEEPS, "cluster_labels", "hollow_conv",
+    "hollow_conv_gradient",
+)  # fmt: skip
+"""Names of the ops, as in :mod:`leaps_triton.kernels` and of their gradients."""
 
 MODELS: dict[str, Callable[[Sequence[int]], PairModel]] = {
     "ising": lambda shape: Ising(shape, beta=0.4407),
@@ -46,13 +49,20 @@ MODELS: dict[str, Callable[[Sequence[int]], PairModel]] = {
 }
 """Models that the ops are measured on: no tables, three states, a coupling a bond."""
 
+CHANNELS = 20
+"""Channels of ``hollow_conv``, whose kernel is as long as the lattice: the last layer of the published networks."""
+
 SWEEPS = 4
 """Sweeps a call of ``heat_bath_sweeps`` and ``metropolis_sweeps``."""
 
+# The public op runs something else than the twin even without kernels.
+_BLOCKED = ("hollow_conv", "hollow_conv_gradient")
+_WITHOUT_MODEL = ("philox", *_BLOCKED)
+
 # Compiling takes seconds a case, so one model stands for all.
 _COMPILED_MODELS = ("", "ising")
-# Its twin goes on until nothing changes, which is no single graph.
-_NOT_COMPILED = ("cluster_labels",)
+# Twins that are no single graph: one goes on until nothing changes, one differentiates another.
+_NOT_COMPILED = ("cluster_labels", "hollow_conv_gradient")
 _BLOCK = 2**22
 _ROUNDING = 2.0**-20
 _PHILOX_OPERATIONS = 100  # a counter: 10 rounds of 2 products (4 halves), 4 exclusive ors, 2 sums of the key
@@ -152,6 +162,25 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         work = _PHILOX_OPERATIONS * count
         return Case(op, "", lengths, walkers, arguments, frozenset({"walker"}), work, words=4 * count)
 
+    if op in _BLOCKED:
+        kernel_size, channels = min(15, min(lengths) - 1 + min(lengths) % 2), CHANNELS
+        taps = kernel_size ** len(lengths)
+        spins = _noise((walkers, 1, *lengths), seed, 0, device).sign()
+        arguments = {
+            "activations": _noise((walkers, channels, *lengths), seed, 1, device),
+            "weight": _noise((channels, taps, channels), seed, 2, device) / channels**0.5,
+            "bias": _noise((channels, taps), seed, 3, device), "offset": _noise((channels, taps), seed, 4, device),
+            "time_offset": _noise((1, taps), seed, 5, device), "source": spins,
+            "kernel_size": kernel_size, "periodic": (True,) * len(lengths),
+        }  # fmt: skip
+        # A product and a sum each input, an exponential, a division and eight more a tap.
+        operations = walkers * channels * spins[0].numel() * (taps - 1) * (2 * channels + 10)
+        if op == "hollow_conv":
+            return Case(op, "", lengths, walkers, arguments, frozenset({"activations", "source"}), operations)
+        arguments = {"to_output": _noise((walkers, channels, *lengths), seed, 6, device), **arguments}
+        # Gradients of parameters are sums over all walkers, so the case is not cut.
+        return Case(op, "", lengths, walkers, {**arguments, "to_source": False}, frozenset(), 3 * operations)
+
     model = MODELS[model_name](lengths)
     q, ndim, sites = model.q, model.lattice.ndim, model.lattice.sites
     moves = (walkers, q - 1, *lengths)
@@ -238,11 +267,12 @@ def cases(ops: Sequence[str], device: torch.device, smoke: bool = False) -> list
         sizes = [((16, 16), 4096), ((16, 16), 16 * largest), ((64, 64), 1024), ((64, 64), largest)]
     else:
         sizes = [((16, 16), 1024), ((64, 64), 64)]
+    convolutions = [((5, 5), 8)] if smoke else [((15, 15), 50)]
     return [
         (op, model, shape, walkers)
         for op in ops
-        for shape, walkers in sizes
-        for model in (("",) if op == "philox" else MODELS)
+        for shape, walkers in (convolutions if op in _BLOCKED else sizes)
+        for model in (("",) if op in _WITHOUT_MODEL else MODELS)
     ]
 
 
@@ -323,7 +353,8 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
     twin = getattr(reference, case.op)
     differences = [0] * len(results)
     largest = [0.0] * len(results)
-    for rows in _blocks(case.walkers, torch.Size(case.shape).numel()):
+    blocks = _blocks(case.walkers, torch.Size(case.shape).numel()) if case.by_walker else [slice(None)]
+    for rows in blocks:
         expected = case.run(twin, rows)
         if [r[rows].shape for r in results] != [e.shape for e in expected]:
             shapes = [tuple(r.shape) for r in results]
@@ -332,7 +363,7 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
             part = result[rows]
             if value.is_floating_point():
                 distance = (part.double() - value.double()).abs()
-                limit = case.tolerance[value.dtype] * max(1.0, float(value.abs().max()))
+                limit = case.tolerance[value.dtype] * max(1.0, float(value.abs().amax()) if value.numel() else 1.0)
                 wrong = ~(distance <= limit)
             else:
                 distance = (part != value).double()
@@ -340,7 +371,8 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
                 if case.op in _SWEEPS and bool(wrong.any()) and _is_rounding(case, function, rows, part):
                     continue
             differences[index] += int(wrong.sum())
-            largest[index] = max(largest[index], float(distance.nan_to_num(nan=torch.inf).max()))
+            if bool(wrong.any()):
+                largest[index] = max(largest[index], float(distance.nan_to_num(nan=torch.inf).max()))
     for index, count in enumerate(differences):
         if count:
             raise Disagreement(
@@ -436,9 +468,9 @@ def measure(
 ) -> tuple[list[Row], list[str]]:
     """Rows of every variant of a case, and a note on each that is left out.
 
-    ``kernel`` is the public op where it runs something else than the twin, ``compiled`` the twin under
-    ``torch.compile``. Inputs and results that fit half the cache are timed with a warm cache, and kernels on a CUDA
-    device also in a replayed graph; larger ones on a CUDA device with a cold cache.
+    ``kernel`` is the public op where it runs a kernel, ``blocked`` where it runs other torch than the twin, and
+    ``compiled`` the twin under ``torch.compile``. Inputs and results that fit half the cache are timed with a warm
+    cache, and kernels on a CUDA device also in a replayed graph; larger ones on a CUDA device with a cold cache.
 
     Raises
         Disagreement: the kernel differs from the twin. A compiled twin that does is left out, with a note.
@@ -449,6 +481,8 @@ def measure(
     public = getattr(kernels, case.op)
     if not kernels.backend(device).startswith("torch twins") and public is not twin:
         variants["kernel"] = public
+    elif case.op in _BLOCKED:
+        variants["blocked"] = public
     if compiled and case.model in _COMPILED_MODELS and case.op not in _NOT_COMPILED:
         variants["compiled"] = _compiled(case.op)
 
@@ -472,7 +506,7 @@ def measure(
             notes.append(f"{case.label}: not enough memory for the {variant}")
             torch.cuda.empty_cache()
         except Disagreement as error:
-            if variant == "kernel":
+            if variant != "compiled":
                 raise
             notes.append(str(error))
         except RuntimeError as error:
@@ -625,9 +659,10 @@ def table(report: Report) -> str:
             lines += ["", op, f"{header} {'vs twin':>8} {'GB/s':>7} {'copy':>4} {'per ns':>13}"]
             previous = op
         cells = f"  {model:6} {shape:8} {walkers:7} {variant:8}"
-        if "seconds" in rows:
-            ratio = rows["seconds"].ratio
-            cells += f" {_duration(rows['seconds'].value):>9} {f'{_short(ratio)}x' if ratio else '':>8}"
+        times = rows.get("seconds") or rows.get("cpu_seconds")
+        if times:
+            ratio = times.ratio
+            cells += f" {_duration(times.value):>9} {f'{_short(ratio)}x' if ratio else '':>8}"
         if "GB_per_s" in rows:
             row = rows["GB_per_s"]
             cells += f" {_short(row.value):>7} {row.ratio or 0.0:4.0%}"
@@ -639,12 +674,9 @@ def table(report: Report) -> str:
     return "\n".join([*lines, *notes])
 
 
-def main(op: str, arguments: Sequence[str] | None = None) -> None:
-    """The benchmark of one op as a script, with options that need no package.
-
-    A bad value, or a kernel that differs from its twin, ends in one sentence and a non-zero status.
-    """
-    parser = argparse.ArgumentParser(description=f"Measures the op {op}: kernel, compiled twin, twin.")
+def options(description: str) -> argparse.ArgumentParser:
+    """Options of a benchmark, which need no package."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--smoke", action="store_true", help="one small lattice and no compiled twins, in seconds")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs, 0 to 4294967295")
     parser.add_argument("--device", help="cpu or cuda; CUDA by default where there is a CUDA device")
@@ -652,19 +684,61 @@ def main(op: str, arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="CSV table to add the rows to")
     parser.add_argument("--json", type=Path, help="where to save the results as JSON")
     parser.add_argument("--commit", help="to record where the code is no git checkout")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main_of(
+    description: str,
+    measured: Callable[[torch.device, bool, int], Iterator[tuple[list[Row], list[str]]]],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """A benchmark of something else than an op as a script, with the same options.
+
+    Arguments
+        measured: of device, smoke and seed; rows and notes of each case, one case after the other.
+    """
+    parser = options(description)
+    chosen = parser.parse_args(arguments)
+    try:
+        place = torch.device(chosen.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if place.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError("there is no CUDA device here; choose device cpu")
+        report = Report(provenance(place))
+        if chosen.commit and report.provenance["commit"] == "unknown":
+            report.provenance["commit"] = chosen.commit
+        columns: dict[str, Any] = {name: report.provenance[name] for name in ("device", "torch", "triton", "commit")}
+        for rows, notes in measured(place, chosen.smoke, as_seed(chosen.seed)):
+            complete = [row._replace(**columns) for row in rows]
+            report.rows += complete
+            report.notes += notes
+            if chosen.output is not None:
+                write_rows(chosen.output, complete)
+        present(report, chosen.json)
+    except (ValueError, RuntimeError, OSError) as error:
+        sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{parser.prog}: interrupted")
+
+
+def main(op: str, arguments: Sequence[str] | None = None) -> None:
+    """The benchmark of one op as a script, with options that need no package.
+
+    A bad value, or a kernel that differs from its twin, ends in one sentence and a non-zero status.
+    """
+    parser = options(f"Measures the op {op}: kernel, compiled twin, twin.")
+    chosen = parser.parse_args(arguments)
     try:
         report = run(
             [op],
-            device=options.device,
-            smoke=options.smoke,
-            seed=options.seed,
-            compiled=not options.no_compiled,
-            output=options.output,
-            commit=options.commit,
+            device=chosen.device,
+            smoke=chosen.smoke,
+            seed=chosen.seed,
+            compiled=not chosen.no_compiled,
+            output=chosen.output,
+            commit=chosen.commit,
             progress=True,
         )
-        present(report, options.json)
+        present(report, chosen.json)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
     except KeyboardInterrupt:

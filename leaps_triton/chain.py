@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from . import observables as _observables
 from .estimators import ChainEstimate, chain_estimate
+from .kernels.checks import as_integer, as_seed
 from .mcmc import Kernel
-from .models import EnergyModel, Model, Observable, as_seed
+from .models import EnergyModel, Model, Observable
 from .path import AnnealingPath
 
 __all__ = ["OBSERVABLES", "Chain", "March", "run_chain"]
@@ -156,17 +157,12 @@ class March:
         start: Tensor | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        for name, value, least in (("walkers", walkers, 1), ("sweeps", sweeps, 1), ("thin", thin, 1)):
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        walkers, sweeps = as_integer("walkers", walkers, 1), as_integer("sweeps", sweeps, 1)
+        thin, seed = as_integer("thin", thin, 1), as_seed(seed)
         if sweeps < thin:
             raise ValueError(f"sweeps must be at least thin, or nothing is measured, got {sweeps} and {thin}")
-        burn_in = math.ceil(sweeps / 10) if burn_in is None else burn_in
-        if not isinstance(burn_in, int) or burn_in < 0:
-            raise ValueError(f"burn_in must be an integer of at least 0, got {burn_in!r}")
-        self.walkers, self.draws, self.thin, self.burn_in, self.seed = (
-            walkers, sweeps // thin, thin, burn_in, as_seed(seed),
-        )  # fmt: skip
+        self.burn_in = math.ceil(sweeps / 10) if burn_in is None else as_integer("burn_in", burn_in, 0)
+        self.walkers, self.draws, self.thin, self.seed = walkers, sweeps // thin, thin, seed
         self.measured = _named(observables)
         self.kernel, self.path = kernel, AnnealingPath(model)
         self.model = self.path.model

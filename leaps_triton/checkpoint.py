@@ -18,22 +18,24 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from .clusters import Houdayer, SwendsenWang, Wolff
 from .ctmc import Integrator, Jump, TauLeap
+from .equivariant import Equivariant
+from .kernels.checks import expect
 from .kinetic import KineticMonteCarlo
 from .mcmc import Compose, HeatBath, Kernel, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, Model, PairModel, Potts
-from .networks import HollowConv
+from .networks import NETWORKS
 from .path import AnnealingPath, Uniform
 from .provenance import provenance
-from .sampler import Sampler
+from .sampler import Sampler, as_device
 from .tempering import ParallelTempering
 
 __all__ = [
-    "Contents", "describe", "describe_kernel", "describe_model", "differences", "load", "pack", "read", "rebuild",
-    "rebuild_kernel", "rebuild_model", "replacing", "save", "unpack", "write",
+    "Contents", "as_file", "describe", "describe_kernel", "describe_model", "differences", "load", "pack", "read",
+    "rebuild", "rebuild_kernel", "rebuild_model", "replacing", "save", "unpack", "write",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -56,7 +58,6 @@ _KERNELS: dict[str, Any] = {
     )
 }
 _INTEGRATORS: dict[str, type[Jump] | type[TauLeap]] = {"Jump": Jump, "TauLeap": TauLeap}
-_NETWORKS: dict[str, type[HollowConv]] = {"HollowConv": HollowConv}
 _TABLES = ("bond_table", "site_table", "coupling", "spins")
 
 
@@ -142,6 +143,7 @@ def describe(sampler: Sampler) -> Contents:
     Raises
         ValueError: a part that cannot be stored, and what can.
     """
+    expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
     path, integrator, mcmc, transport = sampler.path, sampler.integrator, sampler.mcmc, sampler.transport
     model = describe_model(path.model)
     if type(path.start) is not Uniform or path.schedule_name is None:
@@ -154,8 +156,8 @@ def describe(sampler: Sampler) -> Contents:
     network = None
     if transport is not None:
         name = type(transport).__name__
-        if not isinstance(transport, nn.Module) or _NETWORKS.get(name) is not type(transport):
-            raise ValueError(f"the transport must be None or one of {', '.join(_NETWORKS)} to be stored, got {name}")
+        if not isinstance(transport, Equivariant) or NETWORKS.get(name) is not type(transport):
+            raise ValueError(f"the transport must be None or one of {', '.join(NETWORKS)} to be stored, got {name}")
         network = {"class": name, "settings": transport.settings}
         tensors |= {f"network.{key}": value for key, value in transport.state_dict().items()}
     manifest = {
@@ -182,29 +184,29 @@ def rebuild(contents: Contents, name: str, device: torch.device | str | None = N
     Raises
         ValueError: data that describe no sampler.
     """
+    device = as_device(device)
     try:
-        parts = _parts(*contents)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, StopIteration) as error:
+        resampling = contents.manifest["resampling"]
+        return Sampler(
+            *_parts(*contents),
+            resample_below=resampling["below"],
+            resampling=resampling["scheme"],
+            block=contents.manifest["block"],
+            device=device,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, StopIteration, OverflowError) as error:
         raise ValueError(
             f"{name} does not describe a sampler ({type(error).__name__}: {error}); save it again"
         ) from None
-    resampling = contents.manifest["resampling"]
-    return Sampler(
-        *parts,
-        resample_below=resampling["below"],
-        resampling=resampling["scheme"],
-        block=contents.manifest["block"],
-        device=device,
-    )
 
 
 def _parts(
     manifest: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[AnnealingPath, HollowConv | None, Integrator, Kernel | None]:
+) -> tuple[AnnealingPath, Equivariant | None, Integrator, Kernel | None]:
     model = rebuild_model(manifest["model"], tensors)
     network = None
     if manifest["network"] is not None:
-        network = _NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
+        network = NETWORKS[manifest["network"]["class"]](model, **manifest["network"]["settings"])
         state = {name.removeprefix("network."): v for name, v in tensors.items() if name.startswith("network.")}
         network.to(next(iter(state.values())).dtype).load_state_dict(state)
     settings = dict(manifest["integrator"])
@@ -269,6 +271,13 @@ def differences(old: Contents, new: Contents) -> list[str]:
     return found
 
 
+def as_file(file: object) -> Path:
+    """``file`` as a path; a ValueError unless it is a path or its name."""
+    named = isinstance(file, str | os.PathLike) and str(file) != "" and "\0" not in str(file)
+    expect(named, "file", "the name of a file", file)
+    return Path(file)  # type: ignore[arg-type]
+
+
 def _sync(file: Path) -> None:
     descriptor = os.open(file, os.O_RDONLY)
     try:
@@ -293,7 +302,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
 def write(file: str | Path, contents: Contents) -> None:
     """Store contents in ``file``, whole or not at all."""
-    with replacing(Path(file)) as part:
+    with replacing(as_file(file)) as part:
         part.write_bytes(pack(contents))
 
 
@@ -307,6 +316,7 @@ def save(sampler: Sampler, file: str | Path) -> None:
 
     Raises
         ValueError: a part that cannot be stored.
+        OSError: a folder that is missing or may not be written to.
 
     Example
         >>> import tempfile, leaps_triton as lt
@@ -323,7 +333,8 @@ def save(sampler: Sampler, file: str | Path) -> None:
 
 def read(file: str | Path) -> Contents:
     """Manifest and tensors of a file; errors as :func:`load`."""
-    return unpack(Path(file).read_bytes(), Path(file).name)
+    file = as_file(file)
+    return unpack(file.read_bytes(), file.name)
 
 
 def load(file: str | Path, device: torch.device | str | None = None) -> Sampler:
@@ -337,4 +348,4 @@ def load(file: str | Path, device: torch.device | str | None = None) -> Sampler:
         ValueError: a file that is no checkpoint, or is damaged, or of a newer version of the library.
         OSError: no such file, or one that cannot be read.
     """
-    return rebuild(read(file), Path(file).name, device)
+    return rebuild(read(file), as_file(file).name, device)

@@ -1,5 +1,6 @@
 """The ``leaps-triton`` command."""
 
+import inspect
 import signal
 import sys
 import time
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -19,6 +20,15 @@ from .options import ModelOptions, check_folders, config, device, device_name, w
 from .provenance import provenance
 
 __all__ = ["Bench", "Demo", "Info", "Sample", "Train", "main"]
+
+_NETWORKS: dict[str, Any] = {
+    "hollow-conv": lt.HollowConv,
+    "lem": lt.LEM,
+    "lea": lt.LEA,
+    "lec": lt.LEC,
+    "le-transformer": lt.LETransformer,
+    "local-rates": lt.LocalRates,
+}
 
 
 @dataclass(frozen=True)
@@ -146,18 +156,36 @@ class Train(ModelOptions):
     """Intervals of the jump process."""
     sweeps: int = 0
     """Heat-bath sweeps at the start of every interval of sampling."""
+    network: Literal["hollow-conv", "lem", "lea", "lec", "le-transformer", "local-rates"] = "hollow-conv"
+    """Locally equivariant network."""
     kernel_size: int | None = None
-    """Size of the network's convolution, odd; by default 7, or what fits."""
-    channels: int = 32
-    """Channels of the network's convolution."""
-    width: int = 64
-    """Hidden width of the network."""
-    modes: int = 4
-    """Wave vectors that the network reads."""
+    """Size of the convolution of hollow-conv, odd; by default 7, or what fits."""
+    kernel_sizes: tuple[int, ...] = ()
+    """Sizes of the convolutions of lec, odd; by default 3, 5 and 7, or what fits of these."""
+    channels: int | None = None
+    """Channels of the network; by default the network's own."""
+    heads: int | None = None
+    """Heads of attention of lea and le-transformer; 4 by default."""
+    layers: int | None = None
+    """Layers of each stream of le-transformer; 2 by default."""
+    shells: int | None = None
+    """Shells of neighbours that local-rates reads; by default 3 on a chain or a plane."""
+    width: int | None = None
+    """Hidden width of the network; by default the network's own."""
+    modes: int | None = None
+    """Wave vectors that hollow-conv reads; 4 by default."""
     steps: int = 1500
     """Training steps in total."""
     learning_rate: float = 2e-2
     """Peak learning rate."""
+    loss: Literal["physics_informed", "log_variance", "squared_residual"] = "physics_informed"
+    """Loss; the last two are of exact weights of tau-leaping."""
+    baseline: Literal["batch_mean", "learned"] = "batch_mean"
+    """What residuals are measured from: their mean at each time, or a free energy learned along."""
+    huber_steps: int = 0
+    """First steps that take Huber's loss, in which outliers count less."""
+    ema: float = 0.0
+    """Decay a step of the parameters' moving average, which the sampler gets, such as 0.999; 0 for none."""
     evaluate_every: int = 0
     """Steps between evaluations with exact weights; 0 for none."""
     every: int = 100
@@ -177,14 +205,7 @@ class Train(ModelOptions):
         if self.checkpoint.exists() and not self.resume:
             raise ValueError(f"{self.checkpoint} exists; go on with it by --resume, or choose another file")
         model = self.make()
-        network = lt.HollowConv(
-            model,
-            kernel_size=_kernel_size(model) if self.kernel_size is None else self.kernel_size,
-            channels=self.channels,
-            width=self.width,
-            modes=self.modes,
-            seed=self.seed,
-        )
+        network = self._network(model)
         if self.sweeps < 0:
             raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
         sampler = lt.Sampler(
@@ -195,7 +216,14 @@ class Train(ModelOptions):
             device=device(self.device),
         )
         settings = lt.TrainingConfig(
-            steps=self.steps, learning_rate=self.learning_rate, evaluate_every=self.evaluate_every, seed=self.seed
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            loss=self.loss,
+            baseline=self.baseline,
+            huber_steps=self.huber_steps,
+            ema=self.ema,
+            evaluate_every=self.evaluate_every,
+            seed=self.seed,
         )
         trainer = lt.Trainer(sampler, settings)
         if self.checkpoint.exists():
@@ -226,6 +254,25 @@ class Train(ModelOptions):
             print("stopped by a signal; --resume goes on", file=sys.stderr)
             sys.exit(128 + received[0])
 
+    def _network(self, model: lt.PairModel) -> lt.networks.Equivariant:
+        maker = _NETWORKS[self.network]
+        takes = inspect.signature(maker).parameters
+        options = ("kernel_size", "kernel_sizes", "channels", "heads", "layers", "shells", "width", "modes")
+        given = {name: value for name in options if (value := getattr(self, name)) not in (None, ())}
+        for name in given:
+            if name not in takes:
+                option = name.replace("_", "-")
+                raise ValueError(
+                    f"--{option} is no option of --network {self.network}; leave it out, or choose another network"
+                )
+        largest = _kernel_size(model)
+        if "kernel_size" in takes:
+            given.setdefault("kernel_size", largest)
+        if "kernel_sizes" in takes:
+            given.setdefault("kernel_sizes", tuple(min(size, largest) for size in (3, 5, 7)))
+        made: lt.networks.Equivariant = maker(model, seed=self.seed, **given)
+        return made
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -234,10 +281,12 @@ class Sample:
     With --resume and the same other options a stopped run goes on.
     """
 
-    checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
-    """File of `leaps-triton train`, or of lt.save."""
     output: Path
     """HDF5 file for log-weights and observables."""
+    checkpoint: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")] = None
+    """File of `leaps-triton train`, or of lt.save."""
+    published: Path | None = None
+    """Instead of it, a network of the LEAPS paper: ising_final.ckpt or potts_final.ckpt."""
     walkers: int = 4096
     """Walkers to sample."""
     configurations: bool = False
@@ -256,7 +305,13 @@ class Sample:
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
         check_folders(self.output, self.json)
-        sampler = lt.load(self.checkpoint, device(self.device))
+        if (self.checkpoint is None) == (self.published is None):
+            raise ValueError("give either a CHECKPOINT or --published with a file of the LEAPS paper")
+        place = device(self.device)
+        if self.checkpoint is not None:
+            sampler = lt.load(self.checkpoint, place)
+        elif self.published is not None:
+            sampler = lt.load_published_leaps(self.published, place)
         _announce(sampler)
         begin = time.perf_counter()
         run = lt.io.sample(

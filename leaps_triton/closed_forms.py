@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from .kernels.checks import as_number
 from .lattice import Lattice
 
 __all__ = [
@@ -94,15 +95,11 @@ def _kaufman(shape: Sequence[int], beta: float, coupling: float, order: int) -> 
 
 def _strength(beta: float, coupling: float) -> float:
     """``K = βJ``, a finite number."""
-    try:
-        strength = float(beta) * float(coupling)
-    except (TypeError, ValueError, RuntimeError):
-        strength = math.nan
+    wanted = "a finite number (for one a bond use exact.log_z)"
+    beta = as_number("beta", beta, "a finite number", math.isfinite)
+    strength = beta * as_number("coupling", coupling, wanted, math.isfinite)
     if not math.isfinite(strength):
-        raise ValueError(
-            f"beta and coupling must be numbers with a finite product, got {beta!r} and {coupling!r}; "
-            "for a coupling a bond use exact.log_z"
-        )
+        raise ValueError(f"beta and coupling must have a finite product, got {beta} and {coupling}")
     return strength
 
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from . import kernels
 from .kernels import Stream
+from .kernels.checks import as_integer
 from .kernels.reference import site_words
-from .mcmc import SweepInfo, SweepState, as_count, changed, pair_model
+from .mcmc import SweepInfo, SweepState, changed, pair_model
 from .models import PairModel
 from .path import AnnealingPath
 
@@ -129,7 +130,7 @@ class SwendsenWang:
     sweeps: int = 1
 
     def __post_init__(self) -> None:
-        as_count("sweeps", self.sweeps)
+        object.__setattr__(self, "sweeps", as_integer("sweeps", self.sweeps, 1))
 
     def reversed(self) -> Self:
         """The kernel reversed in time, which is the kernel itself."""
@@ -227,7 +228,7 @@ class Wolff:
     clusters: int = 1
 
     def __post_init__(self) -> None:
-        as_count("clusters", self.clusters)
+        object.__setattr__(self, "clusters", as_integer("clusters", self.clusters, 1))
 
     def reversed(self) -> Self:
         """The kernel reversed in time, which is the kernel itself."""
@@ -309,7 +310,7 @@ class Houdayer:
     unweighted: ClassVar[str] = "it exchanges clusters between walkers, which then no longer have weights of their own"
 
     def __post_init__(self) -> None:
-        as_count("clusters", self.clusters)
+        object.__setattr__(self, "clusters", as_integer("clusters", self.clusters, 1))
 
     def reversed(self) -> Self:
         """The kernel reversed in time, which is the kernel itself."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import kernels
+from .kernels.checks import as_integer, expect
 from .lattice import Lattice
 from .path import AnnealingPath
 from .rates import Evaluation, Rates, Transport, rates_of
@@ -48,10 +49,12 @@ def as_domain(domain: int | Sequence[int] | None) -> int | tuple[int, ...] | Non
     """
     if domain is None:
         return None
-    lengths = domain if isinstance(domain, list | tuple) else (domain,)
-    if not lengths or any(not isinstance(n, int) or n < 1 for n in lengths):
-        raise ValueError(f"domain must be None, a positive integer, or one for each direction, got {domain!r}")
-    return tuple(lengths) if isinstance(domain, list | tuple) else lengths[0]
+    try:
+        lengths = tuple(as_integer("domain", n, 1) for n in (domain if isinstance(domain, list | tuple) else (domain,)))
+    except ValueError:
+        lengths = ()
+    expect(lengths != (), "domain", "None, a positive integer, or one for each direction", domain)
+    return lengths if isinstance(domain, list | tuple) else lengths[0]
 
 
 def _edges(shape: Sequence[int], domain: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -17,10 +17,11 @@ from .closed_forms import (
     yang_magnetization,
 )
 from .kernels import Stream, philox, uniform64
+from .kernels.checks import as_integer, as_number, as_seed, expect, shown
 from .lattice import Lattice
-from .models import EnergyModel, Observable, PairModel, as_seed, complete
+from .models import EnergyModel, Observable, PairModel, complete
 from .perfect import coupling_from_the_past
-from .transfer import NOT_A_PAIR_MODEL, transfer_moments, transfer_obstacle, transfer_sample
+from .transfer import NOT_A_PAIR_MODEL, UPDATES, transfer_moments, transfer_obstacle, transfer_sample
 
 __all__ = [
     "Enumeration",
@@ -66,13 +67,13 @@ class Enumeration(NamedTuple):
         Raises
             ValueError: the observable does not return one row a walker.
         """
+        expect(callable(observable), "observable", "a function of configurations and model", observable)
         terms = []
         for x, log_p in zip(self.configurations.split(_CHUNK), self.log_probabilities.split(_CHUNK), strict=True):
             values = observable(x, model)
-            if values.shape[:1] != log_p.shape:
+            if not isinstance(values, Tensor) or values.shape[:1] != log_p.shape:
                 raise ValueError(
-                    f"an observable must return ({len(x)},) or ({len(x)}, k) for {len(x)} walkers, "
-                    f"got {tuple(values.shape)}"
+                    f"an observable must return ({len(x)},) or ({len(x)}, k) for {len(x)} walkers, got {shown(values)}"
                 )
             terms.append(torch.tensordot(log_p.exp(), values.to(torch.float64), dims=1))
         return torch.stack(terms).sum(0)
@@ -96,8 +97,7 @@ def enumerate_configurations(shape: Sequence[int], q: int, limit: int = _LIMIT) 
         [[[0, 0]], [[0, 1]], [[1, 0]], [[1, 1]]]
     """
     lattice = Lattice(shape, periodic=False)
-    if not isinstance(q, int) or not 2 <= q <= 127:
-        raise ValueError(f"the number of states q must be an integer from 2 to 127, got {q!r}")
+    q, limit = as_integer("the number of states q", q, 2, 127), as_integer("limit", limit, 1)
     if q**lattice.sites > limit:
         raise ValueError(
             f"enumeration needs at most {limit} configurations, got {q}**{lattice.sites}; "
@@ -125,8 +125,9 @@ def enumerate_model(model: EnergyModel, beta: float | None = None, limit: int = 
         >>> round(enumeration.mean(lambda x, model: model.energy(x), model).item(), 6)
         -9.097099
     """
+    complete(model)
     configurations = enumerate_configurations(model.lattice.shape, model.q, limit)
-    beta = float(model.beta if beta is None else beta)
+    beta = as_number("beta", model.beta if beta is None else beta, "a finite number", math.isfinite)
     log_weights = torch.cat([-beta * model.energy(x).to(torch.float64) for x in configurations.split(_CHUNK)])
     value = float(torch.logsumexp(log_weights, dim=0))
     if not math.isfinite(value):
@@ -158,19 +159,20 @@ def expectation(model: EnergyModel, observable: Observable) -> Tensor:
     return means if function is None else function(means)
 
 
-def log_z(model: EnergyModel) -> float:
+def log_z(model: EnergyModel, updates: int = UPDATES) -> float:
     """``log Σ_x exp(-βH(x))`` by the cheapest valid route.
 
     - Kaufman's formula for a two-state :class:`PairModel` on a two-dimensional torus, without field, with one coupling
       and ``φ = [[a, b], [b, a]] = (a + b)/2 + (a - b)/2 · s s'`` (Ising; Potts and clock at q = 2);
     - enumeration of at most 2**12 configurations;
     - the transfer matrix for any other :class:`PairModel`, whatever its couplings, fields and boundaries, with layers
-      of at most 2**24 states (24 Ising sites), or 2**34 updates where no direction is open (Ising 13 × 13, 3-state
-      Potts 8 × 8);
+      of at most 2**24 states and 2**34 ``updates`` of messages, ``N q^M`` with ``M`` the sites of a layer, or
+      ``N q^{2M}`` where no direction is open (an Ising or 3-state Potts torus to 13 × 13 or 8 × 8);
     - enumeration of at most 2**20 configurations.
 
     Arguments
         model: anything with ``lattice``, ``q``, ``beta`` and ``energy(configurations)``.
+        updates: the most entries of messages that the transfer matrix may update; 2**28 take about a second.
 
     Raises
         ValueError: no route is valid, and why.
@@ -183,13 +185,13 @@ def log_z(model: EnergyModel) -> float:
         >>> round(log_z(Potts((6, 6), q=3, beta=math.log1p(math.sqrt(3.0)))), 10)
         75.5719518002
     """
-    route = _route(model)
+    route = _route(model, updates)
     if isinstance(route, _Kaufman):
         return route.constant + ising_log_z(route.shape, route.beta, route.coupling)
     return enumerate_model(model).log_z if route == "enumeration" else transfer_moments(cast(PairModel, model)).log_z
 
 
-def energy(model: EnergyModel) -> float:
+def energy(model: EnergyModel, updates: int = UPDATES) -> float:
     """Energy a site, ``⟨H⟩ / N``, by the route of :func:`log_z`; exact derivatives.
 
     Arguments, errors
@@ -200,7 +202,7 @@ def energy(model: EnergyModel) -> float:
         >>> round(energy(Ising((8, 8), beta=0.4407, periodic=False)), 10)
         -1.0228881565
     """
-    route, sites = _route(model), model.lattice.sites
+    route, sites = _route(model, updates), model.lattice.sites
     if isinstance(route, _Kaufman):
         return route.energy + ising_energy(route.shape, route.beta, route.coupling)
     if route == "transfer":
@@ -208,7 +210,7 @@ def energy(model: EnergyModel) -> float:
     return float(expectation(model, lambda x, model: model.energy(x))) / sites
 
 
-def specific_heat(model: EnergyModel) -> float:
+def specific_heat(model: EnergyModel, updates: int = UPDATES) -> float:
     """Specific heat a site, ``β² var(H) / N``, by the route of :func:`log_z`; exact derivatives.
 
     Arguments, errors
@@ -219,12 +221,12 @@ def specific_heat(model: EnergyModel) -> float:
         >>> round(specific_heat(Ising((8, 8), beta=0.4407, periodic=False)), 10)
         0.6849782806
     """
-    route, sites = _route(model), model.lattice.sites
+    route, sites = _route(model, updates), model.lattice.sites
     if isinstance(route, _Kaufman):
         return ising_specific_heat(route.shape, route.beta, route.coupling)
     if route == "transfer":
         return model.beta**2 * transfer_moments(cast(PairModel, model), energies=True).variance / sites
-    mean = energy(model) * sites
+    mean = energy(model, updates) * sites
     return model.beta**2 * float(expectation(model, lambda x, model: (model.energy(x) - mean) ** 2)) / sites
 
 
@@ -251,9 +253,8 @@ def sample(model: EnergyModel, n: int, seed: int = 0) -> Tensor:
         >>> sample(EdwardsAnderson((8, 6), beta=1.0), n=5, seed=1).shape
         torch.Size([5, 8, 6])
     """
-    if not isinstance(n, int) or not 1 <= n <= 2**31:
-        raise ValueError(f"n must be an integer from 1 to 2**31, got {n!r}")
-    as_seed(seed)
+    n, seed = as_integer("n", n, 1, 2**31), as_seed(seed)
+    complete(model)
     configurations = model.q**model.lattice.sites
     obstacle = transfer_obstacle(model, keep=True)
     if configurations > _FEW and not obstacle:
@@ -281,9 +282,10 @@ class _Kaufman(NamedTuple):
     energy: float
 
 
-def _route(model: EnergyModel) -> _Kaufman | str:
+def _route(model: EnergyModel, updates: int) -> _Kaufman | str:
     """The cheapest valid route to ``log Z``: Kaufman's formula, ``"enumeration"`` or ``"transfer"``."""
-    obstacle = transfer_obstacle(model)
+    complete(model)
+    obstacle = transfer_obstacle(model, updates=updates)
     if obstacle == NOT_A_PAIR_MODEL:
         kaufman = obstacle
     else:

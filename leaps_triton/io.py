@@ -22,10 +22,11 @@ from tqdm import tqdm
 
 from . import observables as _observables
 from .chain_io import ChainRun, read_chain, run_chain
-from .checkpoint import Contents, describe, differences, pack, rebuild, replacing
+from .checkpoint import Contents, as_file, describe, differences, pack, rebuild, replacing
 from .estimators import Estimate, weighted_estimate
 from .hdf5 import OBSERVABLES, allocate, check_observables, contents, digest, finished, opened, write
-from .models import Model, Observable, as_seed
+from .kernels.checks import as_integer, as_seed, expect
+from .models import Model, Observable
 from .sampler import Sampler
 from .weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 
@@ -142,9 +143,10 @@ def sample(
     """
     import h5py
 
-    file = Path(file)
-    if not isinstance(walkers, int) or not 1 <= walkers <= 2**31:
-        raise ValueError(f"walkers must be an integer from 1 to 2**31, got {walkers!r}")
+    expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
+    file, walkers = as_file(file), as_integer("walkers", walkers, 1, 2**31)
+    expect(isinstance(configurations, bool), "configurations", "a bool", configurations)
+    expect(isinstance(resume, bool), "resume", "a bool", resume)
     if sampler.resample_below > 0.0:
         raise ValueError(
             "a file keeps independent walkers, and resampled ones are not; use Sampler.sample, or resample_below=0"
@@ -206,7 +208,7 @@ def read(file: str | Path) -> Run | ChainRun:
         ValueError: a file that is none, or is damaged.
         OSError: no such file, or one that cannot be read.
     """
-    file = Path(file)
+    file = as_file(file)
     with opened(file) as source:
         found = contents(source, file.name)
         return (read_chain if "chain" in found.manifest else _read_run)(source, found, file.name)

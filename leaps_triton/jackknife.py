@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .kernels.checks import expect, shown
 from .weights import block_sums, leave_one_out_sums, normalised
 
 __all__ = ["Estimate", "weighted_estimate"]
@@ -56,27 +57,29 @@ def weighted_estimate(
         >>> print(weighted_estimate(torch.tensor([1.0, 2.0, 3.0]), torch.zeros(3)))
         2.00 ± 0.58
     """
+    share = normalised(log_weights)
     if log_weights.ndim != 1:
         raise ValueError(f"log_weights must have shape (walkers,), got {tuple(log_weights.shape)}")
     n = len(log_weights)
     if n < 2:
         raise ValueError(f"an error bar needs at least 2 walkers, got {n}")
-    if values.ndim not in (1, 2) or len(values) != n:
-        raise ValueError(f"values must have shape ({n},) or ({n}, k), got {tuple(values.shape)}")
+    real = isinstance(values, Tensor) and not values.is_complex()
+    fits = real and values.ndim in (1, 2) and len(values) == n
+    expect(fits, "values", f"real numbers of shape ({n},) or ({n}, k)", values)
+    expect(function is None or callable(function), "function", "None or a function of means", function)
     if values.ndim == 2 and function is None:
         raise ValueError(
             f"values of shape {tuple(values.shape)} need function= to make one number of their {values.shape[1]} means"
         )
-    share = normalised(log_weights).view(n, *[1] * (values.ndim - 1))
+    share = share.view(n, *[1] * (values.ndim - 1))
     weighted = share * values.double()
     mean = weighted.sum(0)
     left_out = leave_one_out_sums(block_sums(weighted, block)) / leave_one_out_sums(block_sums(share, block))
     blocks = len(left_out)
     if function is not None:
         mean, left_out = function(mean), function(left_out)
-    if mean.ndim != 0 or left_out.shape != (blocks,):
-        raise ValueError(
-            f"function must map means (..., k) to (...), got {tuple(left_out.shape)} for {blocks} sets of means"
-        )
+    fits = isinstance(left_out, Tensor) and isinstance(mean, Tensor) and mean.ndim == 0 and left_out.shape == (blocks,)
+    if not fits:
+        raise ValueError(f"function must map means (..., k) to (...), got {shown(left_out)} for {blocks} sets of means")
     error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
     return Estimate(float(mean), float(error))

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from . import kernels
 from .kernels import REVERSIBLE, Stream
-from .mcmc import SweepState, as_count, changed
+from .kernels.checks import as_integer
+from .mcmc import SweepState, changed
 from .path import AnnealingPath
 from .rates import evaluate
 
@@ -75,7 +76,7 @@ class KineticMonteCarlo:
         if self.rates not in REVERSIBLE:
             raise ValueError(f"rates must be one of {', '.join(REVERSIBLE)}, got {self.rates!r}")
         if self.max_events is not None:
-            as_count("max_events", self.max_events)
+            object.__setattr__(self, "max_events", as_integer("max_events", self.max_events, 1))
 
     def reversed(self) -> Self:
         """The kernel reversed in time, which is the kernel itself."""

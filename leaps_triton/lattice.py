@@ -1,26 +1,29 @@
 """Hypercubic lattices: shape, boundaries, neighbours and colourings."""
 
-import operator
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
 from torch import Tensor
+
+from .kernels.checks import as_integer, expect, shown
 
 __all__ = ["Lattice"]
 
 
 def _as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
-    axes = (shape,) if isinstance(shape, Integral) else shape
     try:
-        lengths = tuple(operator.index(n) for n in axes)  # type: ignore[union-attr]
-    except TypeError:
-        raise ValueError(f"shape must be a tuple of integers such as (16, 16), got {shape!r}") from None
+        axes = shape if isinstance(shape, Iterable) and not isinstance(shape, str | bytes) else (shape,)
+        lengths = tuple(as_integer("shape", n, -(2**63)) for n in axes)
+    except (TypeError, ValueError):
+        raise ValueError(f"shape must be a tuple of integers such as (16, 16), got {shown(shape)}") from None
     if not 1 <= len(lengths) <= 4:
         raise ValueError(f"shape must have 1 to 4 dimensions, got {lengths}")
     if min(lengths) < 1:
         raise ValueError(f"every length must be at least 1, got shape {lengths}")
+    if math.prod(lengths) >= 2**31:
+        raise ValueError(f"shape must have fewer than 2**31 sites, got {lengths}")
     return lengths
 
 
@@ -50,8 +53,8 @@ class Lattice:
         boundaries: tuple[bool, ...] = (
             (periodic,) * len(lengths) if not isinstance(periodic, Sequence) else tuple(periodic)
         )
-        if len(boundaries) != len(lengths) or not all(isinstance(p, bool) for p in boundaries):
-            raise ValueError(f"periodic must be a bool or {len(lengths)} bools, one a direction, got {periodic!r}")
+        fits = len(boundaries) == len(lengths) and all(isinstance(p, bool) for p in boundaries)
+        expect(fits, "periodic", f"a bool or {len(lengths)} bools, one a direction", periodic)
         for axis, (length, wraps) in enumerate(zip(lengths, boundaries, strict=True)):
             if wraps and length == 1:
                 raise ValueError(

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor
 
+from .kernels.checks import as_integer, expect
 from .models import Model, PairModel
 from .path import AnnealingPath
 
 __all__ = [
     "Compose", "ComposeInfo", "HeatBath", "Kernel", "Metropolis", "Overrelaxation", "SweepInfo", "SweepState",
-    "as_count", "begin", "changed", "pair_model",
+    "begin", "changed", "pair_model",
 ]  # fmt: skip
 
 
@@ -61,12 +62,6 @@ class ComposeInfo(NamedTuple):
     """The info of every kernel"""
 
 
-def as_count(name: str, value: object) -> None:
-    """Raise a ValueError unless ``value`` is an integer of at least 1."""
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-
-
 def changed(before: Tensor, after: Tensor) -> Tensor:
     """Fraction of sites whose value differs, float32 ``(walkers,)``."""
     return (before != after).flatten(1).float().mean(1)
@@ -102,7 +97,8 @@ class _Sweeps:
     backward: bool = False
 
     def __post_init__(self) -> None:
-        as_count("sweeps", self.sweeps)
+        object.__setattr__(self, "sweeps", as_integer("sweeps", self.sweeps, 1))
+        expect(isinstance(self.backward, bool), "backward", "a bool", self.backward)
 
     def reversed(self) -> Self:
         """The kernel reversed in time, ``ρ(y) P(y → x) / ρ(x)``: classes are reversible, so their order is reversed."""

@@ -63,15 +63,17 @@ def timed(
     least: int = 5,
     most: int = 1000,
     flush: Tensor | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Quantiles:
     """Seconds of one call, launches included, after two calls to warm up.
 
-    CUDA events surround each call on a CUDA device, ``perf_counter`` elsewhere.
+    CUDA events surround each call on a CUDA device, ``clock`` elsewhere.
 
     Arguments
         call: what is timed.
         budget: seconds to spend; between ``least`` and ``most`` calls are timed.
         flush: overwritten before every call, to empty a cache that it fills; None to leave the cache warm.
+        clock: seconds, of the wall or, by :func:`time.process_time`, of the processor.
 
     Example
         >>> x = torch.ones(1000)
@@ -94,9 +96,9 @@ def timed(
         for _ in range(count):
             if flush is not None:
                 flush.zero_()
-            begin = time.perf_counter()
+            begin = clock()
             call()
-            seconds.append(time.perf_counter() - begin)
+            seconds.append(clock() - begin)
         return _quantiles(seconds)
     events = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(count)]
     with torch.cuda.device(device):

@@ -11,7 +11,7 @@ fast.
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from . import kernels
 from .kernels import LocalEnergy, Stream
+from .kernels.checks import as_integer, as_number, as_seed, expect, shown
 from .lattice import Lattice
 
 __all__ = [
@@ -98,29 +99,18 @@ class Model(Protocol):
         ...
 
 
-def as_seed(seed: object) -> int:
-    """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
-    if not isinstance(seed, Integral) or not 0 <= int(seed) < 2**32:
-        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
-    return int(seed)
-
-
-def _as_beta(beta: float) -> float:
-    try:
-        value = float(beta)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"beta must be a finite number, got {beta!r}")
-    return value
+def _as_beta(beta: object) -> float:
+    return as_number("beta", beta, "a finite number", math.isfinite)
 
 
 def _as_table(name: str, value: object, shape: tuple[int, ...], meaning: str, short: int | None = None) -> Tensor:
     """``value`` as a finite float64 tensor of ``shape``, or of its first ``short`` axes alone."""
     try:
+        if torch.as_tensor(value).is_complex():
+            raise TypeError
         table = torch.as_tensor(value, dtype=torch.float64).detach().cpu().clone()
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise ValueError(f"{name} must be numbers of shape {shape} ({meaning}), got {value!r}") from None
+        raise ValueError(f"{name} must be numbers of shape {shape} ({meaning}), got {shown(value)}") from None
     if table.ndim == short:
         shape = shape[:short]
     if table.shape != shape:
@@ -136,6 +126,15 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) or (isinstance(value, Tensor) and value.ndim == 0)
 
 
+def _as_numbers(name: str, value: object, shape: tuple[int, ...], meaning: str) -> Tensor:
+    """One finite number as ``()``, or a table of ``shape``, in float64."""
+    if _is_number(value):
+        return torch.tensor(
+            as_number(name, value, f"finite: a number, or {meaning}", math.isfinite), dtype=torch.float64
+        )
+    return _as_table(name, value, shape, f"{meaning}, or one number")
+
+
 def _potts_spins(q: int) -> Tensor:
     if q == 2:
         return torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
@@ -145,14 +144,13 @@ def _potts_spins(q: int) -> Tensor:
 def _as_spins(spins: object, q: int) -> Tensor:
     if spins is None:
         return _potts_spins(q)
-    columns = torch.as_tensor(spins).shape[1:] if isinstance(spins, Tensor | Sequence) and len(spins) == q else ()
-    if len(columns) != 1:
-        raise ValueError(f"spins must have shape ({q}, n), one vector a state, got {_shape_of(spins)}")
+    try:
+        rows, *columns = torch.as_tensor(spins).shape
+    except (TypeError, ValueError, RuntimeError):
+        rows, columns = 0, []
+    if rows != q or len(columns) != 1:
+        raise ValueError(f"spins must have shape ({q}, n), one vector a state, got {shown(spins)}")
     return _as_table("spins", spins, (q, *columns), "one vector a state")
-
-
-def _shape_of(value: object) -> object:
-    return tuple(value.shape) if isinstance(value, Tensor) else value
 
 
 class Tables(NamedTuple):
@@ -213,17 +211,14 @@ class PairModel:
         try:
             q = len(bond_table)
         except TypeError:
-            raise ValueError(f"bond_table must be a (q, q) table, got {bond_table!r}") from None
+            raise ValueError(f"bond_table must be a (q, q) table, got {shown(bond_table)}") from None
         if not 2 <= q <= 127:
             raise ValueError(f"the number of states q must be 2 to 127, got a bond_table of {q} rows")
         self.q = q
         self.bond_table = _as_table("bond_table", bond_table, (q, q), "states by states")
         lengths, uniform = self.lattice.shape, (1,) * self.lattice.ndim
-        if _is_number(coupling):
-            self.coupling = _as_table("coupling", coupling, (), "a number").view(1, *uniform)
-        else:
-            full = (self.lattice.ndim, *lengths)
-            self.coupling = _as_table("coupling", coupling, full, "directions by lattice, or one number")
+        bonds = _as_numbers("coupling", coupling, (self.lattice.ndim, *lengths), "directions by lattice")
+        self.coupling = bonds.view(1, *uniform) if bonds.ndim == 0 else bonds
         if site_table is None:
             site_table = torch.zeros(q)
         table = _as_table("site_table", site_table, (q, *lengths), "states by lattice, or one a state", short=1)
@@ -392,7 +387,7 @@ class Ising(PairModel):
         periodic: bool | Sequence[bool] = True,
     ) -> None:
         lengths = Lattice(shape, periodic).shape
-        h = _as_table("field", field, () if _is_number(field) else lengths, "a number or one value a site")
+        h = _as_numbers("field", field, lengths, "one value a site")
         super().__init__(shape, beta, [[1.0, -1.0], [-1.0, 1.0]], torch.stack([-h, h]), coupling, periodic)
 
 
@@ -438,10 +433,8 @@ def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
     return values.view(lattice.ndim, *lattice.shape)
 
 
-def _as_states(q: int) -> int:
-    if not isinstance(q, int) or not 2 <= q <= 127:
-        raise ValueError(f"the number of states q must be an integer from 2 to 127, got {q!r}")
-    return q
+def _as_states(q: object) -> int:
+    return as_integer("the number of states q", q, 2, 127)
 
 
 class Potts(PairModel):
@@ -506,6 +499,8 @@ class _Completed:
             raise ValueError(
                 f"a model needs lattice, q, beta and energy(configurations); missing: {', '.join(missing)}"
             )
+        expect(isinstance(model.lattice, Lattice), "lattice of a model", "a Lattice", model.lattice)
+        expect(callable(model.energy), "energy of a model", "a function of configurations", model.energy)
         self.model, self.lattice, self.q, self.beta = model, model.lattice, _as_states(model.q), _as_beta(model.beta)
         uniform = (1,) * self.lattice.ndim
         self.coupling = torch.ones(1, *uniform, dtype=torch.float64)
@@ -518,10 +513,10 @@ class _Completed:
 
     def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
         energy = self.model.energy(configurations)
-        if energy.shape != (len(configurations),):
+        if not isinstance(energy, Tensor) or energy.shape != (len(configurations),):
             raise ValueError(
                 f"energy(configurations) of {type(self.model).__name__} must have shape ({len(configurations)},), "
-                f"got {tuple(energy.shape)}"
+                f"got {tuple(energy.shape) if isinstance(energy, Tensor) else shown(energy)}"
             )
         return energy.to(torch.float64)
 

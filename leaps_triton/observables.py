@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .kernels.checks import as_integer, expect, shown
+from .lattice import Lattice
 from .models import Model, Observable
 
 __all__ = [
@@ -47,6 +49,7 @@ def of_means(function: Callable[[Tensor], Tensor]) -> Callable[[Observable], Obs
         ...     e = energy(configurations, model)
         ...     return torch.stack([e, e**2], dim=1)
     """
+    expect(callable(function), "function", "a function of means", function)
 
     def mark(observable: Observable) -> Observable:
         observable.function = function  # type: ignore[attr-defined]
@@ -59,13 +62,31 @@ def _variance(means: Tensor) -> Tensor:
     return means[..., 1] - means[..., 0] ** 2
 
 
+def _check(configurations: object, model: object) -> None:
+    lattice = getattr(model, "lattice", None)
+    expect(isinstance(lattice, Lattice), "model", "a model with lattice, q and energy", model)
+    assert isinstance(lattice, Lattice)
+    fits = isinstance(configurations, Tensor) and tuple(configurations.shape[1:]) == lattice.shape
+    shape = ", ".join(map(str, lattice.shape))
+    expect(fits, "configurations", f"a tensor of shape (walkers, {shape})", configurations)
+    assert isinstance(configurations, Tensor)
+    kind = getattr(model, "dtype", torch.int8)
+    expect(configurations.dtype == kind, "configurations", f"a tensor of {kind}", configurations)
+    # Values are read on a CPU alone: a GPU would have to wait.
+    if configurations.device.type == "cpu" and configurations.numel() and not kind.is_floating_point:
+        q, low, high = getattr(model, "q", 0), int(configurations.min()), int(configurations.max())
+        expect(low >= 0 and high < q, "configurations", f"of values 0 to {q - 1}", (low, high))
+
+
 def energy(configurations: Tensor, model: Model) -> Tensor:
     """``H(x) / N``."""
+    _check(configurations, model)
     return model.energy(configurations).double() / model.lattice.sites
 
 
 def magnetization(configurations: Tensor, model: Model) -> Tensor:
     """``m = (1/N) Σ_i spins[x_i]``: ``(walkers,)`` for spins of one component, else ``(walkers, n)``."""
+    _check(configurations, model)
     counts = torch.stack([(configurations == state).flatten(1).sum(1) for state in range(model.q)], dim=1)
     vector = counts.double() @ model.spins.to(counts.device) / model.lattice.sites
     return vector.squeeze(1) if vector.shape[1] == 1 else vector
@@ -91,11 +112,13 @@ def susceptibility(configurations: Tensor, model: Model) -> Tensor:
 
 def susceptibility_full(configurations: Tensor, model: Model) -> Tensor:
     """``βN m²``, whose mean is the susceptibility ``βN ⟨m²⟩`` of the symmetric phase, where ``⟨m⟩ = 0``."""
-    return model.beta * model.lattice.sites * magnetization_squared(configurations, model)
+    squared = magnetization_squared(configurations, model)
+    return model.beta * model.lattice.sites * squared
 
 
 def potts_order(configurations: Tensor, model: Model) -> Tensor:
     """Potts order parameter ``(q max_a ρ_a - 1) / (q - 1)`` with ``ρ_a`` the share of sites in state ``a``."""
+    _check(configurations, model)
     counts = torch.stack([(configurations == state).flatten(1).sum(1) for state in range(model.q)], dim=1)
     return (model.q * counts.amax(1).double() / model.lattice.sites - 1.0) / (model.q - 1)
 
@@ -103,6 +126,7 @@ def potts_order(configurations: Tensor, model: Model) -> Tensor:
 @of_means(_variance)
 def specific_heat(configurations: Tensor, model: Model) -> Tensor:
     """``c = β² (⟨H²⟩ - ⟨H⟩²) / N``; moments ``β H / √N`` and ``β² H² / N``."""
+    _check(configurations, model)
     scaled = model.beta * model.energy(configurations).double() / model.lattice.sites**0.5
     return torch.stack([scaled, scaled**2], dim=1)
 
@@ -138,13 +162,12 @@ def along(observable: Callable[..., Tensor], direction: int) -> Observable:
 
 
 def _length(model: Model, direction: int) -> int:
-    if not isinstance(direction, int) or not 0 <= direction < model.lattice.ndim:
-        raise ValueError(f"direction must be an integer from 0 to {model.lattice.ndim - 1}, got {direction!r}")
-    return model.lattice.shape[direction]
+    return model.lattice.shape[as_integer("direction", direction, 0, model.lattice.ndim - 1)]
 
 
 def _spin_field(configurations: Tensor, model: Model) -> Tensor:
     """``spins[x_i]``, float64 ``(walkers, *shape, n)``."""
+    _check(configurations, model)
     return model.spins.to(configurations.device)[configurations.long()]
 
 
@@ -165,8 +188,8 @@ def correlation(configurations: Tensor, model: Model, direction: int = 0) -> Ten
         >>> correlation(x, Ising((4,), beta=0.3)).round(decimals=12).abs()
         tensor([[1., 1., 1.]], dtype=torch.float64)
     """
-    length, wraps = _length(model, direction), model.lattice.periodic[direction]
     spins = _spin_field(configurations, model)
+    length, wraps = _length(model, direction), model.lattice.periodic[direction]
     power = torch.fft.rfft(spins, length if wraps else 2 * length, dim=direction + 1).abs().square()
     sums = torch.fft.irfft(power.movedim(direction + 1, -1).flatten(1, -2).sum(1), length if wraps else 2 * length)
     if wraps:
@@ -186,11 +209,11 @@ def structure_factor(configurations: Tensor, model: Model, direction: int = 0) -
     Returns
         float64 ``(walkers, L // 2 + 1)``.
     """
+    spins = _spin_field(configurations, model)
     _length(model, direction)
     if not model.lattice.periodic[direction]:
         raise ValueError(f"wave vectors need a periodic direction, and direction {direction} is open; use correlation")
     others = [axis + 1 for axis in range(model.lattice.ndim) if axis != direction]
-    spins = _spin_field(configurations, model)
     lines = spins.sum(others) if others else spins
     return torch.fft.rfft(lines, dim=1).abs().square().sum(2) / model.lattice.sites
 
@@ -247,9 +270,9 @@ def link_overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
 
 
 def _check_pair(first: Tensor, second: Tensor) -> None:
-    if first.shape != second.shape:
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor) or first.shape != second.shape:
         raise ValueError(
-            f"two replicas must have the same shape, got {tuple(first.shape)} and {tuple(second.shape)}; pair as many "
+            f"two replicas must have the same shape, got {shown(first)} and {shown(second)}; pair as many "
             f"walkers with as many others"
         )
 
@@ -278,8 +301,7 @@ def overlap_histogram(overlaps: Tensor, log_weights: Tensor | None = None, bins:
         >>> overlap_histogram(torch.tensor([-1.0, 0.9, 1.0, 0.1]), bins=2).density
         tensor([0.2500, 0.7500], dtype=torch.float64)
     """
-    if not isinstance(bins, int) or bins < 1:
-        raise ValueError(f"bins must be an integer of at least 1, got {bins!r}")
+    bins = as_integer("bins", bins, 1)
     q = overlaps.double().flatten().cpu()
     a = torch.zeros_like(q) if log_weights is None else log_weights.double().flatten().cpu()
     if a.shape != q.shape or len(q) == 0:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from . import kernels
 from .kernels import LocalEnergy, Stream
+from .kernels.checks import as_number, expect, shown
 from .lattice import Lattice
 from .models import EnergyModel, complete
 
@@ -85,7 +86,8 @@ class AnnealingPath:
         self.schedule = _linear if schedule is None else schedule
         self.start: Start = Uniform(self.model.lattice, self.model.q) if start is None else start
         if not hasattr(self.start, "sample") or not hasattr(self.start, "log_z"):
-            raise ValueError(f"start must be None or have sample(walkers, seed) and log_z, got {start!r}")
+            raise ValueError(f"start must be None or have sample(walkers, seed) and log_z, got {shown(start)}")
+        expect(callable(self.schedule), "schedule", "None or a function of times", schedule)
         first, last = self._fraction(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
         if not math.isfinite(first) or not math.isclose(last, 1.0, abs_tol=1e-12):
             raise ValueError(f"schedule must be finite with schedule(1) = 1, got {first} at 0 and {last} at 1")
@@ -103,11 +105,16 @@ class AnnealingPath:
     def _fraction(self, t: Tensor) -> Tensor:
         fraction = self.schedule(t)
         if not isinstance(fraction, Tensor) or fraction.shape != t.shape:
-            raise ValueError(f"schedule must map a tensor to a tensor of its shape, got {fraction!r} for {t!r}")
+            raise ValueError(f"schedule must map a tensor to a tensor of its shape, got {shown(fraction)}")
         return fraction.to(torch.float64)
 
     def _times(self, t: Tensor | float) -> Tensor:
-        times = torch.as_tensor(t, dtype=torch.float64)
+        if not isinstance(t, Tensor):
+            t = torch.tensor(
+                as_number("t", t, "a finite number, or a tensor of times", math.isfinite), dtype=torch.float64
+            )
+        expect(not t.is_complex() and t.dtype != torch.bool, "t", "a finite number, or a tensor of times", t)
+        times = t.to(torch.float64)
         return times.view(1) if times.ndim == 0 else times
 
     def _slope(self, t: Tensor) -> Tensor:
@@ -130,10 +137,8 @@ class AnnealingPath:
         Arguments
             t: a number, or ``(1 | walkers,)``.
         """
-        times = torch.as_tensor(t)
-        if not times.is_floating_point() or not isinstance(t, Tensor):
-            times = times.to(torch.float32)
-        times = times.view(1) if times.ndim == 0 else times
+        times = self._times(t)
+        times = times.to(t.dtype if isinstance(t, Tensor) and t.is_floating_point() else torch.float32)
         return Conditions(
             times,
             self.beta(times).to(times),
@@ -148,7 +153,8 @@ class AnnealingPath:
 
     def log_density(self, configurations: Tensor, t: Tensor | float) -> Tensor:
         """``log ρ̃_t(x)``, float64 ``(walkers,)``."""
-        return -self.beta(t).to(configurations.device) * self.model.energy(configurations)
+        energy = self.model.energy(configurations)
+        return -self.beta(t).to(energy.device) * energy
 
     def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
         """``∂_t log ρ̃_t(x) = -(dβ_t/dt) H(x)`` from ``energy`` ``H(x)`` ``(walkers,)``, float64 ``(walkers,)``."""

@@ -6,7 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from .models import as_seed
+from .kernels.checks import as_seed, expect
 from .sampler import Sampler
 from .weights import log_mean_exp, log_mean_exp_error
 
@@ -79,15 +79,17 @@ def reverse_ess(sampler: Sampler, samples: Tensor, seed: int = 0) -> ReverseEnse
         >>> reverse_ess(ais, fair_coins, seed=0).ess
         1.0
     """
+    expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
     reason = _obstacle(sampler)
     if reason:
         raise ValueError(f"reverse_ess cannot run this sampler backwards: {reason}")
     model, seed = sampler.path.model, as_seed(seed)
-    if samples.dtype != model.dtype or samples.shape[1:] != model.lattice.shape or len(samples) < 1:
-        raise ValueError(
-            f"samples must be {model.dtype} of shape (walkers, {', '.join(map(str, model.lattice.shape))}), "
-            f"got {samples.dtype} of shape {tuple(samples.shape)}"
-        )
+    fits = isinstance(samples, Tensor) and samples.dtype == model.dtype and samples.ndim == model.lattice.ndim + 1
+    fits = fits and samples.shape[1:] == model.lattice.shape and len(samples) > 0
+    wanted = f"{model.dtype} of shape (walkers, {', '.join(map(str, model.lattice.shape))})"
+    expect(fits, "samples", wanted, samples)
+    in_range = bool(((samples >= 0) & (samples < model.q)).all())
+    expect(in_range, "samples", f"of values 0 to {model.q - 1}", sorted(set(samples.flatten().tolist()))[:5])
     walkers = torch.arange(_FIRST_WALKER, _FIRST_WALKER + len(samples))
     parts = zip(samples.split(sampler.block), walkers.split(sampler.block), strict=True)
     log_weights = [_run_back(sampler, x.to(sampler.device), index.to(sampler.device), seed) for x, index in parts]

@@ -11,16 +11,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import kernels
-from .ctmc import Integrator, Jump, State
+from .ctmc import Integrator, Jump, JumpState, State
 from .estimators import Estimate, weighted_estimate
+from .incremental import Follower
 from .kernels import Stream
+from .kernels.checks import as_integer, as_number, expect, shown
 from .mcmc import Kernel
 from .models import Model, Observable, as_seed
 from .path import AnnealingPath
 from .rates import Transport
 from .weights import RESAMPLING, ancestors, effective_sample_size, log_mean_exp, log_mean_exp_error
 
-__all__ = ["BlockRun", "Sampler", "WeightedEnsemble"]
+__all__ = ["BlockRun", "Sampler", "WeightedEnsemble", "as_device"]
 
 Observe: TypeAlias = Callable[[State, Tensor], None]
 Advance: TypeAlias = Callable[[int], None]
@@ -105,9 +107,22 @@ class WeightedEnsemble:
             observable: ``f(configurations, model)`` → ``(walkers,)`` or ``(walkers, k)``.
             function: of the means ``(..., k)``; None for the one the observable carries, or the plain mean.
         """
+        expect(callable(observable), "observable", "a function of configurations and model", observable)
         values = observable(self.configurations, self.model)
-        function = function or getattr(observable, "function", None)
+        function = getattr(observable, "function", None) if function is None else function
         return weighted_estimate(values, self.log_weights, function, self.correlated)
+
+
+def as_device(device: torch.device | str | None) -> torch.device:
+    """A device found to work; None for CUDA where there is a CUDA device, else the CPU."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device must be one that works here, such as cpu, got {shown(device)}: {reason}") from None
 
 
 class Sampler:
@@ -136,7 +151,7 @@ class Sampler:
     Raises
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a kernel that cannot move weighted
             walkers, a block below 1, a threshold outside [0, 1], an unknown resampling scheme, domains that do not fit
-            lattice and transport.
+            lattice and transport, ``Jump(tables=True)`` where there can be no tables.
 
     References
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411 (2006).
@@ -161,7 +176,15 @@ class Sampler:
         device: torch.device | str | None = None,
         resampling: str = "systematic",
     ) -> None:
-        self.integrator: Integrator = integrator or Jump()
+        expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
+        expect(transport is None or callable(transport), "transport", "None or a network", transport)
+        wanted = "an integrator such as Jump(intervals=25)"
+        expect(integrator is None or isinstance(integrator, Integrator), "integrator", wanted, integrator)
+        # Kernels of a user's own are welcome; an integrator has intervals.
+        steps = hasattr(mcmc, "step") and hasattr(mcmc, "init") and not hasattr(mcmc, "intervals")
+        is_kernel = mcmc is None or (steps and not isinstance(mcmc, type))
+        expect(is_kernel, "mcmc", "None or a kernel such as HeatBath(sweeps=1)", mcmc)
+        self.integrator: Integrator = Jump() if integrator is None else integrator
         if transport is None and mcmc is None and self.integrator.reversible is None:
             raise ValueError(
                 "give a transport, an mcmc kernel, Jump(reversible=) or TauLeap(floor=); with none of them the walkers "
@@ -170,18 +193,18 @@ class Sampler:
         reason = getattr(mcmc, "unweighted", "")
         if reason:
             raise ValueError(f"{type(mcmc).__name__} cannot be the mcmc kernel of a sampler: {reason}; run it alone")
-        if not 0.0 <= resample_below <= 1.0:
-            raise ValueError(f"resample_below must be a fraction of the walkers in [0, 1], got {resample_below!r}")
+        wanted = "a fraction of the walkers in [0, 1]"
+        resample_below = as_number("resample_below", resample_below, wanted, lambda x: 0.0 <= x <= 1.0)
         if resampling not in RESAMPLING:
             raise ValueError(f"resampling must be one of {', '.join(RESAMPLING)}, got {resampling!r}")
-        if block is not None and (not isinstance(block, int) or block < 1):
-            raise ValueError(f"block must be an integer of at least 1, got {block!r}")
+        block = None if block is None else as_integer("block", block, 1)
         self.path, self.transport, self.mcmc = path, transport, mcmc
         self.resample_below, self.resampling = resample_below, resampling
         self.block = block or min(1024, max(64, 2**18 // path.model.lattice.sites))
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = as_device(device)
         if isinstance(self.integrator, Jump):
             self.integrator.domains(path, transport, self.device)
+            self.integrator.tabulated(path, transport)
         if isinstance(transport, nn.Module):
             transport.to(self.device)
 
@@ -200,11 +223,9 @@ class Sampler:
             ValueError: a bad argument.
             RuntimeError: a rate that is not finite, or a walker with too many events; it names walker, t and rate.
         """
-        if not isinstance(walkers, int) or walkers < 1:
-            raise ValueError(f"walkers must be an integer of at least 1, got {walkers!r}")
-        if not isinstance(first_block, int) or first_block < 0 or (first_block * self.block + walkers) > 2**31:
-            raise ValueError(f"first_block must be an integer >= 0 with all walkers below 2**31, got {first_block!r}")
-        as_seed(seed)
+        walkers, seed = as_integer("walkers", walkers, 1, 2**31), as_seed(seed)
+        # Indices of walkers are those of the random numbers.
+        first_block = as_integer("first_block", first_block, 0, (2**31 - walkers) // self.block)
         blocks = range(first_block, first_block - (-walkers // self.block))
         intervals = self.integrator.intervals
         done: list[tuple[Tensor, ...]] = []
@@ -259,8 +280,9 @@ class Sampler:
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
         trace = torch.zeros(len(walkers), intervals + 1, dtype=torch.float64, device=self.device)
         run = BlockRun(state, 0, trace, torch.zeros(intervals + 1, dtype=torch.bool))
-        together = self.mcmc is not None or self.resample_below > 0.0
-        run = (self._run_together if together else self._run_apart)(run, seed, observe, advance)
+        together = self.mcmc is not None or self.resample_below > 0.0 or self._tabulated
+        follower = self._following(len(walkers))
+        run = (follower._run_together if together else follower._run_apart)(run, seed, observe, advance)
         self.check_weights(run.state, 1.0)
         return run
 
@@ -280,7 +302,7 @@ class Sampler:
         return run._replace(state=state)
 
     def _run_together(self, run: BlockRun, seed: int, observe: Observe, advance: Advance) -> BlockRun:
-        """With kernels or resampling at the boundaries: walkers wait for one another there."""
+        """With kernels or resampling at the boundaries, or on tables: walkers wait for one another there."""
         state = run.state
         chain = None if self.mcmc is None else self.mcmc.init(state.configurations, state.walkers)
         for interval, tau in enumerate(self.integrator.frozen.tolist()):
@@ -339,15 +361,41 @@ class Sampler:
         """Every walker to the end of the interval it is in."""
         if not self._flows:
             return state._replace(remaining=torch.zeros_like(state.remaining))
+        if self._tabulated:
+            assert isinstance(self.integrator, Jump) and isinstance(state, JumpState) and self.transport is not None
+            return self.integrator.run_interval(state, self.path, self.transport, seed, backward)
+        follower = self._following(len(state.walkers))
         while bool((state.remaining != 0).any()):
             for count in range(self._patience):
-                state = self._step(state, seed, count == 0, backward)
+                state = follower._step(state, seed, count == 0, backward)
         return state
+
+    def _following(self, walkers: int) -> "Sampler":
+        """The sampler with a transport that remembers a block of walkers between events, if its transport has one."""
+        # One move between two evaluations is all that there is to follow.
+        one_move = isinstance(self.integrator, Jump) and self.integrator.domain is None
+        follow = getattr(self.transport, "follow", None) if one_move else None
+        transport = None if follow is None else follow(walkers)
+        return self if transport is None else self._with_transport(transport)
+
+    def _at(self, rows: Tensor) -> "Sampler":
+        """The sampler for some walkers of a block, by their place in it."""
+        return self._with_transport(self.transport.at(rows)) if isinstance(self.transport, Follower) else self
+
+    def _with_transport(self, transport: Transport) -> "Sampler":
+        other = copy.copy(self)
+        other.transport = transport
+        return other
 
     @property
     def _flows(self) -> bool:
         """Whether walkers move within the intervals."""
         return self.transport is not None or self.integrator.reversible is not None
+
+    @property
+    def _tabulated(self) -> bool:
+        """Whether the intervals are run on tables of the rates."""
+        return isinstance(self.integrator, Jump) and self.integrator.tabulated(self.path, self.transport)
 
     @property
     def _patience(self) -> int:
@@ -359,7 +407,7 @@ class Sampler:
         active = state.remaining != 0
         if self._patience == 1 and not bool(active.all()):
             rows = active.nonzero().squeeze(1)
-            part = self._step(type(state)(*(v[rows] for v in state)), seed, look, backward)
+            part = self._at(rows)._step(type(state)(*(v[rows] for v in state)), seed, look, backward)
             return type(state)(*(old.index_copy(0, rows, new) for old, new in zip(state, part, strict=True)))
         state, info = self.integrator.step(state, self.path, self.transport, seed, backward)
         if look:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from .ctmc import State
+from .kernels.checks import as_integer, as_number, as_seed, expect, shown
 from .mcmc import SweepState
-from .models import as_seed
 from .sampler import Sampler
 from .weights import effective_sample_size, normalised
 
@@ -39,16 +39,23 @@ def equal_steps(times: Tensor, speed: Tensor, intervals: int) -> Tensor:
         >>> equal_steps(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 2.0]), 4)
         tensor([0.0000, 0.5000, 0.7071, 0.8660, 1.0000], dtype=torch.float64)
     """
-    if not isinstance(intervals, int) or intervals < 1:
-        raise ValueError(f"intervals must be an integer of at least 1, got {intervals!r}")
-    if speed.shape != times.shape or not bool(speed.isfinite().all()) or speed.min() < 0 or not bool(speed.any()):
-        raise ValueError(f"speed must be finite, >= 0 and somewhere > 0, one value a time, got {speed.tolist()}")
+    intervals = as_integer("intervals", intervals, 1)
+    given = isinstance(times, Tensor) and not times.is_complex() and times.ndim == 1 and len(times) > 1
+    rising = given and bool((times.diff() > 0).all()) and float(times[0]) == 0.0 and float(times[-1]) == 1.0
+    expect(rising, "times", "a tensor of times that increase from 0 to 1", times)
+    given = isinstance(speed, Tensor) and not speed.is_complex() and speed.shape == times.shape
+    if not given or not bool(speed.isfinite().all()) or speed.min() < 0 or not bool(speed.any()):
+        raise ValueError(f"speed must be finite, >= 0 and somewhere > 0, one value a time, got {_listed(speed)}")
     fine = torch.linspace(0.0, 1.0, _GRID + 1, dtype=torch.float64)
     length = torch.cumulative_trapezoid(_interpolate(fine, times.double(), speed.double()), fine)
     length = torch.cat([torch.zeros(1, dtype=torch.float64), length])
     made = _interpolate(torch.linspace(0.0, 1.0, intervals + 1, dtype=torch.float64) * length[-1], length, fine)
     made[0], made[-1] = 0.0, 1.0
     return made
+
+
+def _listed(value: object) -> object:
+    return value.tolist() if isinstance(value, Tensor) else shown(value)
 
 
 def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -89,9 +96,9 @@ def thermodynamic_length(sampler: Sampler, intervals: int, walkers: int = 1024, 
         >>> jump.intervals, bool(jump.times[1] < 0.1)
         (10, True)
     """
-    index = _pilot(walkers, seed)
+    intervals, index = as_integer("intervals", intervals, 1), _pilot(sampler, walkers, seed)
     path, densities = sampler.path, sampler.integrator.densities
-    energies = torch.zeros(walkers, len(densities), dtype=torch.float64, device=sampler.device)
+    energies = torch.zeros(len(index), len(densities), dtype=torch.float64, device=sampler.device)
     log_weights = torch.zeros_like(energies)
     energies[:, 0] = path.model.energy(path.start.sample(index.to(sampler.device), seed), check=False)
 
@@ -154,9 +161,9 @@ def constant_ess(
         >>> len(constant_ess(ais, 0.9, walkers=256)) < len(constant_ess(ais, 0.98, walkers=256))
         True
     """
-    if not 0.0 < ess < 1.0:
-        raise ValueError(f"ess must lie between 0 and 1, got {ess!r}")
-    index = _pilot(walkers, seed).to(sampler.device)
+    ess = as_number("ess", ess, "between 0 and 1", lambda value: 0.0 < value < 1.0)
+    rounds, max_intervals = as_integer("rounds", rounds, 0), as_integer("max_intervals", max_intervals, 1)
+    index = _pilot(sampler, walkers, seed).to(sampler.device)
     times = _ladder(sampler, ess, index, seed, max_intervals)
     for _ in range(rounds if len(times) > 4 else 0):
         times = _levelled(sampler, times, index, seed)
@@ -206,11 +213,10 @@ def _levelled(sampler: Sampler, times: Tensor, index: Tensor, seed: int) -> Tens
     return equal_steps(at, torch.cat([speed[:1], speed, speed[-1:]]), len(times) - 1)
 
 
-def _pilot(walkers: int, seed: int) -> Tensor:
-    if not isinstance(walkers, int) or walkers < 2:
-        raise ValueError(f"walkers must be an integer of at least 2, got {walkers!r}")
+def _pilot(sampler: Sampler, walkers: int, seed: int) -> Tensor:
+    expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
     as_seed(seed)
-    return torch.arange(walkers)
+    return torch.arange(as_integer("walkers", walkers, 2))
 
 
 def _ess(state: State) -> float:

@@ -1,5 +1,6 @@
 """Training a transport in place."""
 
+import copy
 import logging
 import math
 from dataclasses import asdict, dataclass, field
@@ -9,18 +10,22 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .checkpoint import Contents, describe, differences, read, write
-from .ctmc import State
-from .kernels import Stream, philox, uniform64
+from .checkpoint import Contents, as_file, describe, differences, read, write
+from .ctmc import State, TauLeap
+from .kernels import Stream, philox, tau_leap_step, uniform64
+from .kernels.checks import as_integer, as_number, as_seed, expect
 from .mcmc import HeatBath
-from .models import as_seed
 from .networks import exact_convolutions
-from .objectives import physics_informed
+from .objectives import LOSSES, FreeEnergy, log_variance, physics_informed, squared_residual
+from .rates import evaluate
 from .sampler import Sampler
 
 __all__ = ["Trainer", "TrainingConfig", "TrainingDiverged", "TrainingHistory"]
 
 _log = logging.getLogger("leaps_triton")
+
+BASELINES = ("batch_mean", "learned")
+"""Names of what a loss measures deviations from."""
 
 # Uses of the TRAIN stream: the "draw" word of the counter.
 _TIMES, _ROWS, _ROLLOUT_SEED, _EVALUATION_SEED = range(4)
@@ -44,6 +49,19 @@ class TrainingConfig:
         sweeps: heat-bath sweeps that refresh the configurations, at every boundary of a rollout and at every use.
         evaluate_every: steps between evaluations with exact weights on fresh seeds; 0 for none.
         evaluation_walkers: of each evaluation.
+        loss: ``"physics_informed"``, at single times; or, on exact steps of tau-leaping from the buffer on,
+            ``"squared_residual"`` of each step or ``"log_variance"`` of their sum. See
+            :mod:`~leaps_triton.objectives`.
+        leaps: steps of tau-leaping from 0 to 1, for the two.
+        segment: how many of them a walker of the batch makes; ``leaps`` for whole paths. Such a batch costs
+            ``segment + 1`` evaluations a walker, and as many without gradient.
+        baseline: what residuals are measured from: ``"batch_mean"``, their mean at each time, or ``"learned"``, the
+            derivative of a :class:`~leaps_triton.objectives.FreeEnergy` that is trained along.
+        huber_steps: first steps that take Huber's loss in place of the square, so that single walkers with large
+            residuals count less; 0 for none.
+        huber_delta: standard deviations from which on it is linear.
+        ema: decay a step of an exponential moving average of the parameters, in [0, 1), reached from
+            ``(1 + step) / (10 + step)``; 0 for none. With it the sampler's transport holds the average.
         divergence: training stops if the mean loss of 20 steps exceeds its lowest value by this factor.
         seed: of everything random in training.
     """
@@ -60,23 +78,41 @@ class TrainingConfig:
     sweeps: int = 1
     evaluate_every: int = 0
     evaluation_walkers: int = 1024
+    loss: str = "physics_informed"
+    leaps: int = 50
+    segment: int = 4
+    baseline: str = "batch_mean"
+    huber_steps: int = 0
+    huber_delta: float = 2.0
+    ema: float = 0.0
     divergence: float = 100.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         lowest = {"steps": 1, "times": 1, "walkers": 2, "warmup": 0, "buffer": 1, "rollout_every": 1, "rollout": 1}
-        lowest |= {"sweeps": 1, "evaluate_every": 0, "evaluation_walkers": 2}
-        for name, low in lowest.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
-                raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
-        for name in ("learning_rate", "clip", "divergence"):
-            value = getattr(self, name)
-            if not 0.0 < value < math.inf:
-                raise ValueError(f"{name} must be a positive number, got {value!r}")
+        lowest |= {
+            "sweeps": 1,
+            "evaluate_every": 0,
+            "evaluation_walkers": 2,
+            "huber_steps": 0,
+            "leaps": 1,
+            "segment": 1,
+        }
+        checked: dict[str, float] = {name: as_integer(name, getattr(self, name), low) for name, low in lowest.items()}
+        for name in ("learning_rate", "clip", "divergence", "huber_delta"):
+            checked[name] = as_number(name, getattr(self, name), "a positive number", lambda x: 0.0 < x < math.inf)
+        checked["ema"] = as_number("ema", self.ema, "a number in [0, 1), such as 0.999", lambda x: 0.0 <= x < 1.0)
+        checked["seed"] = as_seed(self.seed)
+        for name, value in checked.items():
+            # Plain numbers, as a file keeps them.
+            object.__setattr__(self, name, value)
         if self.rollout > self.buffer:
             raise ValueError(f"rollout must be at most the buffer of {self.buffer}, got {self.rollout}")
-        as_seed(self.seed)
+        if self.segment > self.leaps:
+            raise ValueError(f"segment must be at most the {self.leaps} leaps of a path, got {self.segment}")
+        for name, names in (("loss", LOSSES), ("baseline", BASELINES)):
+            value = getattr(self, name)
+            expect(isinstance(value, str) and value in names, name, f"one of {', '.join(names)}", value)
 
 
 @dataclass
@@ -110,15 +146,24 @@ class TrainingDiverged(RuntimeError):
 
 
 class Trainer:
-    """Trains ``sampler.transport`` in place on :func:`~leaps_triton.objectives.physics_informed`.
+    """Trains ``sampler.transport`` in place on a loss of :mod:`leaps_triton.objectives`.
 
     The data are configurations of a replay buffer with one part for each interval of the sampler's integrator, filled
     by rollouts with heat-bath sweeps at the boundaries (the first rollout has sweeps only) and refreshed by sweeps at
     every use. All randomness comes from the configuration's seed, so a run can be repeated.
 
+    With ``ema`` a copy of the transport is trained, and the transport itself is the moving average of the copy's
+    parameters: at every step, so in evaluations, in files, and whenever :meth:`run` has returned. A file holds both.
+
     Arguments
         sampler: its transport must be an ``nn.Module``.
         config: settings.
+
+    Attributes
+        network: what the optimiser moves: the sampler's transport, or with ``ema`` the copy of it.
+        free_energy: ``F_t``, with a learned baseline; else None.
+        history: of all steps so far.
+        step: their number.
 
     Raises
         ValueError: a transport that cannot be trained.
@@ -134,12 +179,21 @@ class Trainer:
     """
 
     def __init__(self, sampler: Sampler, config: TrainingConfig | None = None) -> None:
+        expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
+        expect(config is None or isinstance(config, TrainingConfig), "config", "None or a TrainingConfig", config)
         if not isinstance(sampler.transport, nn.Module) or not any(True for _ in sampler.transport.parameters()):
             raise ValueError("the sampler's transport must be an nn.Module with parameters to be trained")
-        self.sampler, self.config, self.network = sampler, config or TrainingConfig(), sampler.transport
+        self.sampler, self.config, transport = sampler, config or TrainingConfig(), sampler.transport
+        self._average = transport if self.config.ema else None
+        self.network: nn.Module = copy.deepcopy(transport) if self.config.ema else transport
+        self.free_energy: FreeEnergy | None = None
+        trained = list(self.network.parameters())
+        if self.config.baseline == "learned":
+            self.free_energy = FreeEnergy(sampler.path.model.lattice.sites, seed=self.config.seed).to(sampler.device)
+            trained += self.free_energy.parameters()
         self.history = TrainingHistory()
         self.step = 0
-        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, betas=(0.9, 0.99))
+        self._optimizer = torch.optim.Adam(trained, lr=self.config.learning_rate, betas=(0.9, 0.99))
         intervals, shape = sampler.integrator.intervals, sampler.path.model.lattice.shape
         self._buffer = torch.zeros(
             intervals, self.config.buffer, *shape, dtype=sampler.path.model.dtype, device=sampler.device
@@ -162,13 +216,12 @@ class Trainer:
         Raises
             TrainingDiverged: it names the step and the setting to change; parameters are the last good ones.
         """
-        if not isinstance(every, int) or every < 1:
-            raise ValueError(f"every must be an integer of at least 1, got {every!r}")
+        every = as_integer("every", every, 1)
+        last = self.config.steps if steps is None else min(as_integer("steps", steps, 0), self.config.steps)
         self._stopping = False
         if checkpoint is not None:
             # Before any work: a file that cannot be written is found out now.
             self.save(checkpoint)
-        last = self.config.steps if steps is None else min(steps, self.config.steps)
         with tqdm(
             total=last, initial=self.step, desc="training", unit="step", disable=None if progress else True
         ) as bar:
@@ -197,13 +250,21 @@ class Trainer:
         """
         manifest, tensors = describe(self.sampler)
         manifest["training"] = {"config": asdict(self.config), "step": self.step}
-        state = {f"good.{name}": value for name, value in self._good.items()}
+        state = self._state()
         for index, moments in self._optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         for name, values in self.history.as_dict().items():
             state[f"history.{name}"] = torch.tensor(values, dtype=torch.float64)
-        state |= {"buffer": self._buffer, "lowest": torch.tensor(self._lowest, dtype=torch.float64)}
-        write(file, Contents(manifest, tensors | {name: value.cpu() for name, value in state.items()}))
+        write(file, Contents(manifest, tensors | {name: value.detach().cpu() for name, value in state.items()}))
+
+    def _state(self) -> dict[str, Tensor]:
+        """What training goes on from, whose shapes do not change."""
+        state = {f"good.{name}": value for name, value in self._good.items()}
+        if self._average is not None:
+            state |= {f"trained.{name}": value for name, value in self.network.state_dict().items()}
+        if self.free_energy is not None:
+            state |= {f"free_energy.{name}": value for name, value in self.free_energy.state_dict().items()}
+        return state | {"buffer": self._buffer, "lowest": torch.tensor(self._lowest, dtype=torch.float64)}
 
     def resume(self, file: str | Path) -> None:
         """Take up training where :meth:`save` left it; on a CPU, with the same versions, bit for bit.
@@ -228,7 +289,7 @@ class Trainer:
             5
         """
         manifest, tensors = read(file)
-        name, training = Path(file).name, manifest.get("training")
+        name, training = as_file(file).name, manifest.get("training")
         if training is None:
             raise ValueError(f"{name} holds a sampler without the state of its training; give a file of Trainer.save")
 
@@ -236,28 +297,67 @@ class Trainer:
             fixed = {k: v for k, v in contents.tensors.items() if k.startswith(("model.", "integrator."))}
             return Contents({**contents.manifest, "training": config}, fixed)
 
-        found = differences(
-            settings(Contents(manifest, tensors), training["config"]),
-            settings(describe(self.sampler), asdict(self.config)),
-        )
+        mine = describe(self.sampler)
+        try:
+            # Settings that a file does not know had their defaults.
+            config, step = {**asdict(TrainingConfig()), **training["config"]}, as_integer("step", training["step"], 0)
+            found = differences(settings(Contents(manifest, tensors), config), settings(mine, asdict(self.config)))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{name} does not describe a training ({type(error).__name__}: {error})") from None
         if found:
             raise ValueError(f"{name} was made with other settings: {'; '.join(found)}; use the same, or another file")
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
-        device = self.sampler.device
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in part("optimizer.").items():
             index, _, what = key.partition(".")
-            moments.setdefault(int(index), {})[what] = value
-        self.network.load_state_dict(part("network."))
+            moments.setdefault(int(index) if index.isdecimal() else -1, {})[what] = value
+        history = {k: value.tolist() for k, value in part("history.").items()}
+        damage = self._damage(mine.tensors | self._state(), tensors, moments, history)
+        if damage:
+            raise ValueError(f"{name} does not describe the state of this training: {damage}; use another file")
+
+        device = self.sampler.device
+        self.network.load_state_dict(part("network." if self._average is None else "trained."))
+        if self._average is not None:
+            self._average.load_state_dict(part("network."))
+        if self.free_energy is not None:
+            self.free_energy.load_state_dict(part("free_energy."))
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
         self._good = {k: value.to(device) for k, value in part("good.").items()}
         self._buffer, self._lowest = tensors["buffer"].to(device), float(tensors["lowest"])
-        history = {k: value.tolist() for k, value in part("history.").items()}
         history["evaluation_step"] = [int(step) for step in history["evaluation_step"]]
-        self.history, self.step = TrainingHistory(**history), training["step"]
+        self.history, self.step = TrainingHistory(**history), step
+
+    def _damage(
+        self,
+        mine: dict[str, Tensor],
+        tensors: dict[str, Tensor],
+        moments: dict[int, dict[str, Tensor]],
+        history: dict[str, list[float]],
+    ) -> str:
+        """What of a file's state cannot be this trainer's; empty if all can."""
+        for name, value in mine.items():
+            other = tensors.get(name)
+            if other is None or other.shape != value.shape or other.dtype != value.dtype:
+                return f"{name} is missing or has another shape"
+        parameters = [p for group in self._optimizer.param_groups for p in group["params"]]
+        names = {"step", "exp_avg", "exp_avg_sq"}
+        for index in moments.keys() | (set(range(len(parameters))) if moments else set()):
+            each = moments.get(index, {})
+            own = parameters[index].shape if 0 <= index < len(parameters) else None
+            if each.keys() != names or any(each[k].shape != own for k in names - {"step"}):
+                return f"optimizer.{index} is missing or has another shape"
+        if history.keys() != TrainingHistory().as_dict().keys() or not all(
+            isinstance(v, list) for v in history.values()
+        ):
+            return "its history is not one"
+        x, q = tensors["buffer"], self.sampler.path.model.q
+        if not x.is_floating_point() and not bool(((x >= 0) & (x < q)).all()):
+            return f"buffer has values outside 0 to {q - 1}"
+        return ""
 
     def _words(self, use: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return philox(self.config.seed, Stream.TRAIN, torch.arange(count), self.step, use, 0)
@@ -295,7 +395,9 @@ class Trainer:
         config, device = self.config, self.sampler.device
         words = self._words(_TIMES, config.times)
         stratum = torch.arange(config.times, dtype=torch.float64)
-        t = (stratum + uniform64(words[0], words[1])) / config.times
+        # Segments end by 1; whole paths begin at 0, where sweeps draw from the start itself.
+        last = 1.0 if config.loss == "physics_informed" else 1.0 - config.segment / config.leaps
+        t = last * (stratum + uniform64(words[0], words[1])) / config.times
         interval = torch.bucketize(t, self.sampler.integrator.times[1:-1])
         word = self._words(_ROWS, config.times * config.walkers)[0]
         rows = (word * config.buffer >> 32).view(config.times, config.walkers)
@@ -322,18 +424,58 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         with exact_convolutions():
-            loss = physics_informed(self.sampler.path, self.network, x, t)
+            loss = self._loss(x, t)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         value = loss.item()
         self._guard(value, float(norm))
         self._optimizer.step()
+        self._follow()
         self.history.loss.append(value)
         self.history.gradient_norm.append(float(norm))
         self.history.learning_rate.append(rate)
         self.step += 1
         return value
+
+    def _loss(self, x: Tensor, t: Tensor) -> Tensor:
+        path, config, integrator = self.sampler.path, self.config, self.sampler.integrator
+        huber = config.huber_delta if self.step < config.huber_steps else None
+        if config.loss == "physics_informed":
+            baseline = None if self.free_energy is None else self.free_energy.rate(t)
+            return physics_informed(path, self.network, x, t, baseline, huber)
+        # The floor that the sampler itself leaps with, if it does.
+        leap = integrator if isinstance(integrator, TauLeap) and integrator.exact else TauLeap()
+        grid = t.unsqueeze(1) + torch.arange(config.segment + 1, device=t.device) / config.leaps
+        trajectories = self._leap(x, grid, leap)
+        free_energy = None if self.free_energy is None else self.free_energy(grid)
+        loss = log_variance if config.loss == "log_variance" else squared_residual
+        return loss(path, self.network, trajectories, grid, free_energy, huber, leap.floor, leap.reversible)
+
+    @torch.no_grad()
+    def _leap(self, x: Tensor, grid: Tensor, leap: TauLeap) -> Tensor:
+        """``(times, steps + 1, walkers, *shape)``: walkers ``x`` and where the current rates take them."""
+        times, walkers = x.shape[:2]
+        index = torch.arange(times * walkers, device=x.device)
+        points = [x.flatten(0, 1)]
+        for count in range(self.config.segment):
+            here, there = (grid[:, i].repeat_interleave(walkers) for i in (count, count + 1))
+            rates = evaluate(self.sampler.path, self.network, points[-1], here, leap.reversible, leap.floor).rates
+            event = torch.full_like(index, self.step * self.config.segment + count)
+            points.append(tau_leap_step(points[-1], rates, there - here, index, event, self.config.seed).configurations)
+        return torch.stack([point.view_as(x) for point in points], dim=1)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """The average takes its part of the step; what is no parameter of the network is copied."""
+        if self._average is None:
+            return
+        # Early on the average would otherwise be one of the initial parameters.
+        decay = min(self.config.ema, (1.0 + self.step) / (10.0 + self.step))
+        for parameter, new in zip(self._average.parameters(), self.network.parameters(), strict=True):
+            parameter.lerp_(new, 1.0 - decay)
+        for buffer, value in zip(self._average.buffers(), self.network.buffers(), strict=True):
+            buffer.copy_(value)
 
     def _guard(self, loss: float, norm: float) -> None:
         """Stop before a bad step is taken, with the last good parameters."""
@@ -346,7 +488,8 @@ class Trainer:
             if self.step % 50 == 0:
                 self._good = self._snapshot()
             return
-        self.network.load_state_dict(self._good)
+        for network in filter(None, (self.network, self._average)):
+            network.load_state_dict(self._good)
         what = (
             f"mean loss {mean:.3g}, {mean / self._lowest:.3g} times its lowest"
             if finite

@@ -23,12 +23,14 @@ from .kernels import Stream, philox, uniform64
 from .lattice import Lattice
 from .models import PairModel
 
-__all__ = ["NOT_A_PAIR_MODEL", "Moments", "transfer_moments", "transfer_obstacle", "transfer_sample"]
+__all__ = ["NOT_A_PAIR_MODEL", "UPDATES", "Moments", "transfer_moments", "transfer_obstacle", "transfer_sample"]
 
 NOT_A_PAIR_MODEL = "the model is not a PairModel"
 
+UPDATES = 2**34
+"""Entries of messages to be updated at most, unless told: about a minute."""
+
 _MESSAGE = 2**24
-_UPDATES = 2**34
 _KEPT = 2**27
 _BATCH = 2**17
 # Within this many powers of e, messages are kept as numbers; beyond, as logarithms, several times slower.
@@ -61,16 +63,22 @@ def _work(model: PairModel, axis: int) -> int:
     return int(lattice.sites * model.q ** (messages * (lattice.sites // lattice.shape[axis])))
 
 
+def _as_power(number: int) -> str:
+    power = number.bit_length() - 1
+    return f"2**{power}" if number == 2**power else str(number)
+
+
 def _direction(model: PairModel) -> int:
     return min(range(model.lattice.ndim), key=lambda axis: _work(model, axis))
 
 
-def transfer_obstacle(model: object, keep: bool = False) -> str:
+def transfer_obstacle(model: object, keep: bool = False, updates: int = UPDATES) -> str:
     """Why the transfer matrix cannot serve this model; empty if it can.
 
     Arguments
         model: any.
         keep: whether all messages must be kept, as for samples.
+        updates: the most entries of messages to be updated.
     """
     # A subclass with an energy of its own is another model, whatever its tables say.
     if not isinstance(model, PairModel) or type(model).energy is not PairModel.energy:
@@ -80,8 +88,9 @@ def transfer_obstacle(model: object, keep: bool = False) -> str:
     width = sites // model.lattice.shape[axis]
     if model.q**width > _MESSAGE:
         return f"a layer has {model.q}**{width} states, more than 2**24"
-    if _work(model, axis) > _UPDATES:
-        return f"a torus needs {sites} * {model.q}**{2 * width} updates of messages, more than 2**34"
+    if _work(model, axis) > updates:
+        power = width * (2 if model.lattice.periodic[axis] else 1)
+        return f"it needs {sites} * {model.q}**{power} updates of messages, more than {_as_power(updates)}"
     if keep and sites * model.q**width > _KEPT:
         return f"its {sites} messages of {model.q}**{width} float64 numbers take more than 1 GiB"
     return ""
@@ -106,7 +115,7 @@ def transfer_moments(model: PairModel, energies: bool = False) -> Moments:
 
     Arguments
         model: one without :func:`transfer_obstacle`.
-        energies: whether mean and variance are wanted; they take about ten times as long.
+        energies: whether mean and variance are wanted; they take about five times as long.
     """
     layers = _cut(model)
     log_weights, mean, variance = _first_layer(layers, model.beta, _is_linear(layers, model.beta), energies)
@@ -214,32 +223,35 @@ def _summed_out(message: _Message, own: Tensor, bond: Tensor, beta: float, linea
     own_top, bond_top = (beta * own).max(), (beta * bond).max()
     own_factor, bond_factor = beta * own - own_top, beta * bond - bond_top
     if linear:
+        bond_factor = bond_factor.exp()
         joint = (message.weight * own_factor.exp()).view(shape)
-        weight = torch.stack([joint @ row for row in bond_factor.exp()], dim=1).flatten(1)
-        peak = weight.amax(1)
-        weight, log_peak = weight / peak.unsqueeze(1), peak.log()
+        rows = [joint @ row for row in bond_factor]
     else:
         joint = (message.weight + own_factor).view(shape)
-        weight = torch.stack([torch.logsumexp(joint + row, dim=2) for row in bond_factor], dim=1).flatten(1)
-        log_peak = weight.amax(1)
-        weight = weight - log_peak.unsqueeze(1)
-    scale = message.scale + own_top + bond_top + log_peak
+        rows = [torch.logsumexp(joint + row, dim=2) for row in bond_factor]
+    weight = torch.stack(rows, dim=1).flatten(1)
+    peak = weight.amax(1, keepdim=True)
+    scale = message.scale + own_top + bond_top + (peak.log() if linear else peak).squeeze(1)
+    message = message._replace(weight=weight / peak if linear else weight - peak, scale=scale)
     if message.mean is None or message.variance is None:
-        return message._replace(weight=weight, scale=scale)
-    before, spread = (message.mean + own).view(shape), message.variance.view(shape)
+        return message
+    # State by state: sums over a last axis of length q are slow.
+    before = (message.mean + own).view(shape).unbind(2)
+    spread, joints = message.variance.view(shape).unbind(2), joint.unbind(2)
     means, variances = [], []
     for a in range(q):
         if linear:
-            law = joint * bond_factor[a].exp()
-            law = law / law.sum(2, keepdim=True)
+            law = [joints[b] * (bond_factor[a, b] / rows[a]) for b in range(q)]
         else:
-            law = torch.softmax(joint + bond_factor[a], dim=2)
-        value = before + bond[a]
-        mean = (law * value).sum(2, keepdim=True)
-        means.append(mean.squeeze(2))
-        variances.append((law * (spread + (value - mean) ** 2)).sum(2))
-    mean, variance = torch.stack(means, dim=1).flatten(1), torch.stack(variances, dim=1).flatten(1)
-    return message._replace(weight=weight, scale=scale, mean=mean, variance=variance)
+            law = [torch.exp(joints[b] + bond_factor[a, b] - rows[a]) for b in range(q)]
+        values = [before[b] + bond[a, b] for b in range(q)]
+        mean = torch.stack([p * value for p, value in zip(law, values, strict=True)]).sum(0)
+        parts = [p * (v + (value - mean) ** 2) for p, v, value in zip(law, spread, values, strict=True)]
+        means.append(mean)
+        variances.append(torch.stack(parts).sum(0))
+    return message._replace(
+        mean=torch.stack(means, dim=1).flatten(1), variance=torch.stack(variances, dim=1).flatten(1)
+    )
 
 
 def _first_layer(layers: _Layers, beta: float, linear: bool, energies: bool = False) -> tuple[Tensor, Tensor, Tensor]:

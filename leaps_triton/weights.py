@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from .kernels.checks import as_integer, expect, shown
+
 __all__ = [
     "RESAMPLING",
     "ancestors",
@@ -21,14 +23,26 @@ RESAMPLING = ("systematic", "stratified", "residual")
 
 
 def _as_log_weights(log_weights: Tensor) -> Tensor:
+    real = isinstance(log_weights, Tensor) and not log_weights.is_complex() and log_weights.dtype != torch.bool
+    expect(real, "log_weights", "a tensor of real numbers", log_weights)
     if log_weights.ndim < 1 or log_weights.shape[-1] < 1:
         raise ValueError(f"log_weights must have at least one walker on the last axis, got {tuple(log_weights.shape)}")
-    return log_weights.double()
+    values = log_weights.double()
+    if not bool((values < torch.inf).all()):
+        raise ValueError("log_weights must be finite, or minus infinity for a weight of 0; got NaN or infinity")
+    return values
 
 
 def normalised(log_weights: Tensor) -> Tensor:
-    """``w_i / Σ_j w_j`` over the last axis, float64."""
-    return torch.softmax(_as_log_weights(log_weights), dim=-1)
+    """``w_i / Σ_j w_j`` over the last axis, float64.
+
+    Raises
+        ValueError: no such weights, or all of them 0.
+    """
+    values = _as_log_weights(log_weights)
+    if not bool((values > -torch.inf).any(-1).all()):
+        raise ValueError("log_weights must not all be minus infinity: weights that are all 0 have no shares")
+    return torch.softmax(values, dim=-1)
 
 
 def log_mean_exp(log_weights: Tensor) -> Tensor:
@@ -39,6 +53,7 @@ def log_mean_exp(log_weights: Tensor) -> Tensor:
 
 def leave_one_out_sums(values: Tensor) -> Tensor:
     """``Σ_{j≠i} v_j`` over the first axis, without subtraction, so exact too where one entry outweighs the rest."""
+    expect(isinstance(values, Tensor) and values.ndim > 0, "values", "a tensor of one axis or more", values)
     zero = torch.zeros_like(values[:1])
     before = torch.cat([zero, values[:-1].cumsum(0)])
     after = torch.cat([zero, values[1:].flip(0).cumsum(0)]).flip(0)
@@ -47,6 +62,8 @@ def leave_one_out_sums(values: Tensor) -> Tensor:
 
 def block_sums(values: Tensor, block: int) -> Tensor:
     """Sums over every ``block`` consecutive entries of the first axis, the last of them over what is left."""
+    expect(isinstance(values, Tensor) and values.ndim > 0, "values", "a tensor of one axis or more", values)
+    block = as_integer("block", block, 1)
     if block == 1:
         return values
     padding = torch.zeros_like(values[:1]).expand(-len(values) % block, *values.shape[1:])
@@ -63,7 +80,7 @@ def log_mean_exp_error(log_weights: Tensor, block: int = 1) -> Tensor:
         block: walkers that stay or go together; 1 where they are independent, else the size of the consecutive blocks
             that are. The error is NaN where there is one block only: nothing is then known about the spread.
     """
-    share = normalised(log_weights).movedim(-1, 0)
+    block, share = as_integer("block", block, 1), normalised(log_weights).movedim(-1, 0)
     blocks = block_sums(share, block)
     n = len(blocks)
     if n == 1:
@@ -116,12 +133,15 @@ def ancestors(log_weights: Tensor, uniform: Tensor, scheme: str = "systematic") 
     """
     if scheme not in RESAMPLING:
         raise ValueError(f"resampling must be one of {', '.join(RESAMPLING)}, got {scheme!r}")
-    if log_weights.ndim != 1 or uniform.shape != log_weights.shape:
+    share = normalised(log_weights)
+    real = isinstance(uniform, Tensor) and not uniform.is_complex()
+    if not real or log_weights.ndim != 1 or uniform.shape != log_weights.shape:
         raise ValueError(
             f"log_weights and uniform must both have shape (walkers,), got {tuple(log_weights.shape)} and "
-            f"{tuple(uniform.shape)}"
+            f"{shown(uniform)}"
         )
-    share, uniform, n = normalised(log_weights), uniform.double(), len(log_weights)
+    uniform, n = uniform.double(), len(log_weights)
+    expect(bool(((uniform > 0.0) & (uniform <= 1.0)).all()), "uniform", "in (0, 1]", uniform.tolist()[:3])
     index = torch.arange(n, device=share.device)
     if scheme != "residual":
         return _invert(share, (index + (uniform if scheme == "stratified" else uniform[:1])) / n)

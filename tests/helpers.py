@@ -11,6 +11,7 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton import exact, kernels, rates
 from leaps_triton.kernels import reference
+from leaps_triton.networks import NETWORKS
 
 
 def small_models() -> dict[str, Any]:
@@ -32,6 +33,17 @@ def random_network(model: Any, seed: int = 1, scale: float = 3.0) -> lt.HollowCo
     return network
 
 
+def random_local_rates(model: Any, seed: int = 1, scale: float = 1.0) -> lt.LocalRates:
+    """An untrained LocalRates in float64 whose parameters are all far from zero, with rates of order one."""
+    network = lt.LocalRates(model, width=16, seed=seed).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+        network.head.weight.mul_(3.0 * scale)
+    return network
+
+
 def local_network(model: Any, seed: int = 1, scale: float = 3.0, kernel_size: int = 3) -> lt.HollowConv:
     """An untrained network in float64 that reads its neighbours only, with rates of order one."""
     network = lt.HollowConv(
@@ -39,6 +51,27 @@ def local_network(model: Any, seed: int = 1, scale: float = 3.0, kernel_size: in
     ).double()
     with torch.no_grad():
         network.readout.weight.mul_(10.0 * scale)
+    return network
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "HollowConv": {"kernel_size": 3, "channels": 4, "width": 8, "modes": 1},
+    "LEM": {"channels": 4, "width": 8},
+    "LEA": {"channels": 4, "heads": 2, "width": 8},
+    "LEC": {"kernel_sizes": (3, 3), "channels": 4, "width": 8},
+    "LETransformer": {"channels": 4, "heads": 2, "layers": 2, "width": 8},
+    "LocalRates": {"width": 8},
+}
+"""Arguments of a small network of each class."""
+
+
+def awake(kind: str, model: Any, **options: Any) -> Any:
+    """A network of a class of the library whose parameters are all far from zero."""
+    network = NETWORKS[kind](model, **SMALL[kind] | {"seed": 3} | options)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return network
 
 

@@ -3,6 +3,7 @@
 Nothing here asks a CUDA device for what deterministic torch refuses there, such as the cumulative sums of the twins.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from leaps_triton.lattice import Lattice
+from leaps_triton.local_rates import Shells
 
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 
@@ -74,6 +76,58 @@ def sweep(given: dict[str, Any], sweeps: int, seed: int = 2**32 - 9) -> dict[str
         "first_sweep": 2**31 - 2,
         "sweeps": sweeps,
         "seed": seed,
+    }
+
+
+def classes(shape: tuple[int, ...], walkers: int, steps: int = 5, length: float = 1.0) -> dict[str, Any]:
+    """Arguments of local_jump_steps on a torus: random tables, about 5 events a unit of time, no rate for many classes.
+
+    Shells of 3, 3, 2, 1 in one to four dimensions, and the first row that of no site in state 1.
+    """
+    sites, shells = math.prod(shape), Shells.nearest(len(shape), min(3, 5 - len(shape)))
+    generator = torch.Generator().manual_seed(sites)
+    strides = [shells.surroundings]
+    for size, stride in zip(shells.sizes, shells.strides(), strict=True):
+        strides += [stride] * size
+    table = (sites + 1, 2 * shells.surroundings)
+    rates = torch.relu(normal(*table, seed=1)) * (10.0 / sites)
+    return {
+        "configurations": torch.randint(2, (walkers, *shape), generator=generator, dtype=torch.int8),
+        "log_weights": normal(walkers, seed=2),
+        "remaining": length * (0.5 + torch.rand(walkers, generator=generator, dtype=torch.float64)),
+        "walkers": torch.arange(walkers) * 7 + 2**31 - 8,
+        "events": torch.randint(2**31, (walkers,), generator=generator),
+        "rates": rates,
+        "corrector": normal(*table, seed=3) * (5.0 / sites),
+        "neighbours": shells.neighbours(shape),
+        "strides": torch.tensor(strides),
+        "first_row": 0,
+        "seed": 2**32 - 5,
+        "steps": steps,
+    }
+
+
+def convolution(
+    shape: tuple[int, ...],
+    kernel_size: int,
+    walkers: int = 3,
+    channels: int = 4,
+    inputs: int = 3,
+    broadcast: bool = True,
+    one_time: bool = False,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Random arguments of hollow_conv, periodic where the kernel fits and open elsewhere."""
+    taps = kernel_size ** len(shape)
+    return {
+        "activations": normal(walkers, inputs, *shape, seed=seed),
+        "weight": normal(channels, taps, inputs, seed=seed + 1) / inputs**0.5,
+        "bias": normal(channels, taps, seed=seed + 2),
+        "offset": normal(channels, taps, seed=seed + 3),
+        "time_offset": normal(1 if one_time else walkers, taps, seed=seed + 4),
+        "source": normal(walkers, 1 if broadcast else channels, *shape, seed=seed + 5),
+        "kernel_size": kernel_size,
+        "periodic": tuple(length > kernel_size // 2 for length in shape),
     }
 
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save as save_tensors
 
 import leaps_triton as lt
-from helpers import random_network
+from helpers import awake, random_network
 from leaps_triton import checkpoint
+from leaps_triton.networks import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 MODELS: dict[str, Any] = {
@@ -43,10 +44,11 @@ def networks(model: Any) -> dict[str, Any]:
         "none": None,
         "float32": lt.HollowConv(model, kernel_size=3, channels=4, width=8, modes=1, seed=5),
         "float64": random_network(model),
+        **{kind: awake(kind, model) for kind in NETWORKS if kind != "HollowConv"},
     }
 
 
-@pytest.mark.parametrize("network", ["none", "float32", "float64"])
+@pytest.mark.parametrize("network", ["none", "float32", "float64", "LEM", "LEA", "LEC", "LETransformer"])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_sampler_returns_bit_for_bit(name: str, network: str, tmp_path: Path) -> None:
     model, file = MODELS[name], tmp_path / "s.safetensors"
@@ -74,12 +76,16 @@ def test_domains_and_a_local_network_return(domain: Any, tmp_path: Path) -> None
     assert torch.equal(before.sample(64).log_weights, after.sample(64).log_weights)
 
 
-def test_a_file_from_before_domains_is_read(tmp_path: Path) -> None:
+def test_a_file_from_before_domains_and_tables_is_read(tmp_path: Path) -> None:
     manifest, tensors = checkpoint.describe(sampler_of(MODELS["ising"], networks(MODELS["ising"])["float32"]))
-    del manifest["integrator"]["domain"], manifest["network"]["settings"]["global_features"]
+    for option in ("domain", "tables"):
+        del manifest["integrator"][option]
+    for option in ("global_features", "input_precision", "incremental"):
+        del manifest["network"]["settings"][option]
     checkpoint.write(tmp_path / "old", checkpoint.Contents(manifest, tensors))
     after = lt.load(tmp_path / "old", device="cpu")
-    assert after.integrator.settings["domain"] is None and after.transport.global_features  # type: ignore[union-attr]
+    assert after.integrator.settings["domain"] is after.integrator.settings["tables"] is None
+    assert after.transport.global_features  # type: ignore[union-attr]
 
 
 def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_path: Path) -> None:
@@ -89,6 +95,7 @@ def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_
     assert manifest["model"]["beta"] == 0.1 + 0.2
     assert manifest["network"]["settings"] == {
         "kernel_size": 3, "channels": 4, "width": 8, "modes": 1, "seed": 5, "global_features": True,
+        "input_precision": "ieee", "incremental": False,
     }  # fmt: skip
     assert manifest["provenance"]["leaps_triton"] == lt.__version__
     text = json.dumps(manifest)
@@ -266,6 +273,42 @@ def test_training_goes_on_bit_for_bit_in_a_new_process(undisturbed: Path, tmp_pa
     assert not equal(file, undisturbed)
     subprocess.run(python(GO_ON, file), check=True, cwd=ROOT)
     assert equal(file, undisturbed)
+
+
+def test_training_with_every_extra_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    """The average, the parameters it follows, F_t and the optimiser's moments of both."""
+    options: dict[str, Any] = {
+        "steps": 40,
+        "ema": 0.9,
+        "baseline": "learned",
+        "huber_steps": 25,
+        "loss": "log_variance",
+    }
+    whole, half, file = make(**options), make(**options), tmp_path / "half.safetensors"
+    whole.run()
+    whole.save(tmp_path / "whole.safetensors")
+    half.run(20, checkpoint=file)
+    again = make(**options)
+    again.resume(file)
+    again.run(checkpoint=file)
+    assert equal(file, tmp_path / "whole.safetensors")
+    assert again.free_energy is not None
+    one, two = lt.load(file, "cpu").sample(64, seed=0), again.sampler.sample(64, seed=0)
+    assert torch.equal(one.log_weights, two.log_weights)
+
+
+def test_a_file_from_before_a_setting_had_its_default(tmp_path: Path) -> None:
+    trainer, file = make(), tmp_path / "old.safetensors"
+    trainer.run(10, checkpoint=file)
+    manifest, tensors = checkpoint.read(file)
+    for name in ("loss", "leaps", "segment", "baseline", "huber_steps", "huber_delta", "ema"):
+        del manifest["training"]["config"][name]
+    checkpoint.write(file, checkpoint.Contents(manifest, tensors))
+    again = make()
+    again.resume(file)
+    assert again.step == 10
+    with pytest.raises(ValueError, match=r"training.ema 0.0 \(now 0.9\)"):
+        make(ema=0.9).resume(file)
 
 
 def test_kills_during_training_lose_at_most_an_interval(undisturbed: Path, tmp_path: Path) -> None:

@@ -103,9 +103,14 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
         ([*TRAIN, "--field", "1", "2"], "--field of --model ising must be one number, got 2"),
         ([*TRAIN, "--kernel-size", "4"], "kernel_size must be odd"),
         ([*TRAIN, "--kernel-size", "99"], "kernel"),
+        ([*TRAIN, "--network", "lec", "--modes", "3"], "--modes is no option of --network lec"),
+        ([*TRAIN, "--kernel-sizes", "3", "5"], "--kernel-sizes is no option of --network hollow-conv"),
+        ([*TRAIN, "--network", "lea", "--channels", "5"], "channels must be a multiple of heads"),
         ([*TRAIN, "--sweeps", "-1"], "sweeps must be at least 0"),
         ([*TRAIN, "--every", "0"], "every must be an integer of at least 1"),
         ([*TRAIN, "--learning-rate", "0"], "learning_rate must be a positive number"),
+        ([*TRAIN, "--ema", "1"], "ema must be a number in [0, 1)"),
+        ([*TRAIN, "--huber-steps", "-1"], "huber_steps must be an integer of at least 0"),
         ([*TRAIN, "--device", "toaster"], "device must be one that works here"),
         (["train", "--checkpoint", "/nowhere/at/all/c.safetensors"], "there is no folder"),
         (["train", "--checkpoint", "/"], "is a folder"),
@@ -130,6 +135,9 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
         (["plot", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
         (["plot", __file__, "--output", "/nowhere"], "there is no folder /nowhere"),
         (["plot", __file__, "--dpi", "2"], "dpi must be at least 20"),
+        (["sample", "--output", "never.h5"], "give either a CHECKPOINT or --published"),
+        (["sample", __file__, "--published", __file__, "--output", "never.h5"], "give either a CHECKPOINT or"),
+        (["sample", "--published", __file__, "--output", "never.h5"], "test_cli.py is no published LEAPS checkpoint"),
         (["info", __file__], "test_cli.py is no leaps_triton checkpoint"),
         (["info", "/nowhere/c.safetensors"], "No such file"),
         (["demo", "--length", "1"], "periodic with length 1"),
@@ -173,6 +181,30 @@ def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 TINY = ["--steps", "6", "--intervals", "3", "--channels", "4", "--width", "8", "--modes", "1", "--device", "cpu"]
 
+EXTRAS = ["--loss", "log_variance", "--baseline", "learned", "--huber-steps", "3", "--ema", "0.9"]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        (["hollow-conv"], lt.HollowConv),
+        (["lem", "--channels", "4"], lt.LEM),
+        (["lea", "--channels", "4", "--heads", "2"], lt.LEA),
+        (["lec", "--channels", "4", "--kernel-sizes", "3", "5"], lt.LEC),
+        (["lec", "--width", "8"], lt.LEC),
+        (["le-transformer", "--channels", "4", "--layers", "1"], lt.LETransformer),
+        (["local-rates", "--shells", "2", "--width", "8"], lt.LocalRates),
+    ],
+)
+def test_every_network_is_trained_from_the_command_line(options: list[str], kind: Any, tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    shape = ["--shape", "3", "4", "--steps", "2", "--intervals", "2", "--device", "cpu"]
+    cli.main(["train", "--checkpoint", str(file), *shape, "--network", *options])
+    network: Any = lt.load(file).transport
+    assert type(network) is kind
+    if "3" in options:
+        assert network.settings["kernel_sizes"] == [3, 5]
+
 
 def train(file: Path, *arguments: str) -> None:
     cli.main(["train", "--checkpoint", str(file), *TINY, *arguments])
@@ -200,12 +232,15 @@ def test_train_sample_and_info(
     options: list[str], model: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, output, history, table = (tmp_path / name for name in ("c.safetensors", "r.h5", "h.json", "t.json"))
-    train(file, *options, "--sweeps", "1", "--evaluate-every", "3", "--json", str(history))
+    train(file, *options, "--sweeps", "1", "--evaluate-every", "3", "--json", str(history), *EXTRAS)
     stored = lt.load(file, "cpu")
     plain = checkpoint.describe(lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(3), lt.HeatBath(), device="cpu"))
     found = checkpoint.differences(plain, checkpoint.describe(stored))
     assert all(name.startswith("network") for name in found)
     assert json.loads(history.read_text())["history"]["evaluation_step"] == [3, 6]
+    config = checkpoint.read(file).manifest["training"]["config"]
+    assert (config["loss"], config["baseline"]) == ("log_variance", "learned")
+    assert (config["huber_steps"], config["ema"]) == (3, 0.9)
     cli.main(["info", str(file)])
     assert "c.safetensors: training, step 6 of 6" in capsys.readouterr().out
 

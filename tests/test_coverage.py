@@ -112,6 +112,17 @@ def test_estimates_of_free_energies_are_their_definitions(ensembles: list[lt.Wei
         e.log_z_error / (0.3 * 12)
     )
     assert entropy.value == pytest.approx(0.3 * energy.value - 0.3 * free.value)
+    # Relatives in blocks of 50, 50 and 20.
+    weights, energies = e.log_weights.exp(), MODEL.energy(e.configurations)
+    left_out = []
+    for block in range(3):
+        kept = torch.arange(120) // 50 != block
+        mean = float((weights * energies)[kept].sum() / weights[kept].sum())
+        left_out.append((math.log(float(weights[kept].mean())) + 0.3 * mean) / 12)
+    centre = sum(left_out) / 3
+    expected = math.sqrt(2 / 3 * sum((value - centre) ** 2 for value in left_out))
+    relatives = replace(e, resamplings=torch.ones_like(e.resamplings), block=50)
+    assert estimators.entropy(relatives).error == pytest.approx(expected, rel=1e-9)
     one = replace(e, resamplings=torch.ones_like(e.resamplings))
     assert math.isnan(estimators.entropy(one).error) and estimators.entropy(one).value == entropy.value
     with pytest.raises(ValueError, match="infinite at beta = 0"):

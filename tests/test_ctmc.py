@@ -66,7 +66,7 @@ def test_other_times_that_are_refused(intervals: Any) -> None:
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_max_events_that_are_refused(limit: int) -> None:
-    with pytest.raises(ValueError, match=f"max_events must be at least 1, got {limit}"):
+    with pytest.raises(ValueError, match=f"max_events must be an integer of at least 1, got {limit}"):
         lt.Jump(3, max_events=limit)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from helpers import compose, generator, heat_bath_matrix, random_network, small_models, states
+from helpers import SMALL, awake, compose, generator, heat_bath_matrix, random_network, small_models, states
 from leaps_triton import exact, kernels
 from leaps_triton.ctmc import JumpInfo, JumpState
 from leaps_triton.mcmc import SweepInfo, SweepState
@@ -101,6 +101,20 @@ def test_weights_are_exact_for_an_untrained_network(name: str, intervals: int, s
     error, law = defect(path, network, jump, log)
     assert error < 1e-10
     assert law < 1e-10
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("kind", list(SMALL))
+def test_weights_are_exact_for_every_network(kind: str, name: str) -> None:
+    path = lt.AnnealingPath(MODELS[name])
+    network = awake(kind, path.model).double()
+    log, jump = recorded(path, network, 3, sweeps=False)
+    error, law = defect(path, network, jump, log)
+    assert max(error, law) < 1e-10
+    with torch.no_grad():
+        out = evaluate(path, network, states(path.model), torch.tensor([0.5], dtype=torch.float64))
+    assert 0.3 < float(out.exit_rate.mean()) < 60.0
+    assert float(out.corrector.std()) > 0.05
 
 
 @pytest.mark.parametrize("intervals", [1, 5])

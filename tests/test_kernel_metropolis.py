@@ -149,7 +149,7 @@ def test_a_sampler_takes_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sweeps": -1}, "sweeps must be >= 0, got -1"),
+        ({"sweeps": -1}, "sweeps must be an integer of at least 0, got -1"),
         ({"colours": torch.zeros(3, 2)}, r"colours must have shape \(2, 3\), got \(3, 2\)"),
         ({"walkers": torch.arange(3)}, r"walkers must have shape \(4,\) on cpu, got \(3,\) on cpu"),
         ({"beta": torch.ones(1)}, "beta must be float64, got torch.float32"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernel_cases import model, normal, sweep
+from kernel_cases import classes, convolution, model, normal, sweep
 from leaps_triton import kernels
 from leaps_triton.kernels import ops, reference
 
@@ -55,6 +55,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "energy": (ops.energy, ENERGY),
     "local_energy": (ops.local_energy, MODEL | {"dtype": torch.float32}),
     "jump_step": (ops.jump_step, jump((3, 5), 3, 4)),
+    "local_jump_steps": (ops.local_jump_steps, classes((5, 6), 4)),
     "tau_leap_step": (ops.tau_leap_step, leap((3, 5), 3, 4)),
     "tau_leap_log_probability": (ops.tau_leap_log_probability, ends((3, 5), 3, 4)),
     "gradient of a leap": (
@@ -66,6 +67,11 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     "no sweep": (ops.heat_bath_sweeps, sweep(MODEL, 0, seed=5)),
     "cluster_labels": (ops.cluster_labels, {"bonds": normal(4, 2, 3, 5, seed=9) > 0.0}),
     "no bonds": (ops.cluster_labels, {"bonds": torch.zeros(4, 2, 3, 5, dtype=torch.bool)}),
+    "hollow_conv": (ops.hollow_conv, convolution((3, 2), 3)),
+    "hollow_conv_gradient": (
+        ops.hollow_conv_gradient,
+        {"to_output": normal(3, 4, 3, 2, seed=9), **convolution((3, 2), 3), "to_source": False},
+    ),
     "reversible rates": (
         ops.proposal_rates,
         {"network_output": None, "log_ratios": outputs()[1], "reversible": "barker", "scale": 0.5},
@@ -94,6 +100,13 @@ def test_torch_accepts_the_op(name: str) -> None:
 def test_torch_accepts_the_op_with_a_gradient(dtype: torch.dtype, reversible: str | None) -> None:
     network, log_ratios = outputs(dtype)
     torch.library.opcheck(ops.proposal_rates, (network.requires_grad_(), log_ratios, reversible, 0.5))
+
+
+@pytest.mark.parametrize("broadcast", [True, False])
+def test_torch_accepts_the_convolution_with_a_gradient(broadcast: bool) -> None:
+    given = convolution((3, 2), 3, broadcast=broadcast)
+    arguments = [v.requires_grad_() if isinstance(v, Tensor) else v for v in given.values()]
+    torch.library.opcheck(ops.hollow_conv, tuple(arguments))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -200,7 +213,12 @@ def test_without_triton_the_twins_serve() -> None:
             {"rates": torch.zeros(4, 2, 3, 5, dtype=torch.float16)},
             "rates must be float32 or float64",
         ),
-        (kernels.heat_bath_sweeps, sweep(MODEL, 1, seed=5), {"num_colours": 128}, "num_colours must be 1 to 127"),
+        (
+            kernels.heat_bath_sweeps,
+            sweep(MODEL, 1, seed=5),
+            {"num_colours": 128},
+            "num_colours must be .* from 1 to 127",
+        ),
         (kernels.heat_bath_sweeps, sweep(MODEL, 1, seed=5), {"walkers": torch.zeros(4)}, "walkers .* torch.int64"),
     ],
 )

@@ -248,7 +248,7 @@ def test_inputs_are_left_alone() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sweeps": -1}, "sweeps must be >= 0, got -1"),
+        ({"sweeps": -1}, "sweeps must be an integer of at least 0, got -1"),
         ({"colours": torch.zeros(3, 2)}, r"colours must have shape \(2, 3\), got \(3, 2\)"),
         ({"colours": torch.zeros(6)}, r"colours must have shape \(2, 3\), got \(6,\)"),
         ({"walkers": torch.arange(3)}, r"walkers must have shape \(4,\) on cpu, got \(3,\) on cpu"),

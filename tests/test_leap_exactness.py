@@ -12,7 +12,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import compose, heat_bath_matrix, random_network, states
-from leaps_triton import ctmc, exact, kernels
+from leaps_triton import exact, kernels, tau_leap
 from leaps_triton.ctmc import LeapInfo, LeapState, leap_increment
 from leaps_triton.kernels import TauLeapStep
 from leaps_triton.mcmc import SweepInfo, SweepState
@@ -380,7 +380,7 @@ def test_a_wrong_way_back_is_seen_by_its_limit(fault: str, monkeypatch: pytest.M
     path = path_of("potts 4 q=3")
     network = random_network(path.model)
     limit = continuous_weight(path, network)
-    monkeypatch.setattr(ctmc, "rates_of", _other_rates(BACKWARD_FAULTS[fault]))
+    monkeypatch.setattr(tau_leap, "rates_of", _other_rates(BACKWARD_FAULTS[fault]))
     assert float((leap_weight(path, network, 1024) - limit).abs().mean()) > 0.3
 
 
@@ -415,4 +415,4 @@ def test_an_increment_by_hand() -> None:
         for sign, row, shift in ((-1, forth[site], k), (1, back[site], inverse)):
             logarithm = math.log((1 - math.exp(-h * row[0])) * row[shift] / row[0]) if shift else -h * row[0]
             expected += sign * logarithm
-    assert leap_increment(path, network, x, y, t, later, floor).item() == pytest.approx(expected, abs=1e-12)
+    assert leap_increment(path, network, x, y, t, later, floor, "barker").item() == pytest.approx(expected, abs=1e-12)

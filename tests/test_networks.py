@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton.networks import _FourierTables, _lowest_modes
 
 CASES: dict[str, tuple[Any, int]] = {
     "ising 1d": (lt.Ising((9,), beta=0.7, field=0.2), 5),
@@ -120,7 +119,7 @@ def test_pieces_agree_with_the_whole(name: str, monkeypatch: pytest.MonkeyPatch)
     network, x = awake(model, kernel_size), start(model, 5)
     conditions = lt.AnnealingPath(model).conditions(torch.linspace(0.1, 0.9, 5))
     whole = network(x, conditions)
-    monkeypatch.setattr("leaps_triton.networks._CHUNK_SITES", 2 * model.lattice.sites)
+    monkeypatch.setattr("leaps_triton.equivariant.CHUNK_SITES", 2 * model.lattice.sites)
     with torch.no_grad():
         pieces = network(x, conditions)
     torch.testing.assert_close(pieces, whole.detach(), rtol=1e-5, atol=1e-5)
@@ -167,8 +166,9 @@ def test_a_kernel_that_reaches_around_is_refused() -> None:
     [
         ({"kernel_size": 4}, "kernel_size must be odd and positive, got 4"),
         ({"kernel_size": 0}, "kernel_size must be odd"),
-        ({"channels": 0}, "channels and width must be at least 1"),
-        ({"modes": -1}, "modes at least 0"),
+        ({"channels": 0}, "channels must be an integer of at least 1, got 0"),
+        ({"modes": -1}, "modes must be an integer of at least 0, got -1"),
+        ({"input_precision": "bf16"}, "input_precision must be one of ieee, tf32x3, tf32, got 'bf16'"),
     ],
 )
 def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:
@@ -205,38 +205,3 @@ def test_it_starts_with_small_rates_that_can_learn() -> None:
         assert parameter.grad is not None, name
         # The uniform field of this model is zero, so its column of `first` is the one thing that rests.
         assert float(parameter.grad.abs().sum()) > 0.0, name
-
-
-def test_fourier_sums_leave_the_site_out_exactly() -> None:
-    """Against the definition: Σ_{j≠i} s_j cos k·(r_j - r_i) and the sine, integers over the norm."""
-    shape = (4, 6)
-    model = lt.Ising(shape, beta=0.4)
-    network = lt.HollowConv(model, kernel_size=3, modes=5)
-    x = start(model, 1)
-    spins = 2.0 * x.double().flatten() - 1.0
-    _, features = network._sums(x, network._embed(x), lt.AnnealingPath(model).conditions(0.5))
-    even, odd = features[2][0].double(), features[3][0].double()
-    position = torch.cartesian_prod(torch.arange(4), torch.arange(6)).double()
-    for mode, n in enumerate(_lowest_modes(shape, 5).tolist()):
-        k = 2.0 * torch.pi * torch.tensor(n) / torch.tensor(shape)
-        angle = (position.unsqueeze(0) - position.unsqueeze(1)) @ k.double()
-        others = 1.0 - torch.eye(24, dtype=torch.float64)
-        for feature, wave in ((even, torch.cos(angle)), (odd, torch.sin(angle))):
-            expected = (others * wave) @ spins / 24**0.5
-            torch.testing.assert_close(feature[mode], expected, rtol=1e-5, atol=1e-5)
-
-
-def test_lowest_modes_are_the_longest_waves_one_of_each_pair() -> None:
-    assert _lowest_modes((8, 8), 4).tolist() == [[0, 1], [1, 0], [1, -1], [1, 1]]
-    assert _lowest_modes((4, 16), 3).tolist() == [[0, 1], [0, 2], [0, 3]]
-    assert _lowest_modes((8,), 3).tolist() == [[1], [2], [3]]
-    assert _lowest_modes((8, 8), 0).shape == (0, 2)
-
-
-@pytest.mark.parametrize("shape", [(8, 8), (64, 64), (32, 32, 32)])
-def test_fourier_tables_fit_float64(shape: tuple[int, ...]) -> None:
-    tables = _FourierTables(shape, 2, torch.device("cpu"))
-    sites = torch.Size(shape).numel()
-    assert 2 * sites * tables.scale**2 < 2**52
-    assert tables.scale >= 2**10
-    assert torch.equal(tables.cos, tables.cos.round())

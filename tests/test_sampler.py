@@ -208,11 +208,11 @@ def test_block_follows_from_the_lattice() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"walkers": 0}, "walkers must be an integer of at least 1, got 0"),
+        ({"walkers": 0}, "walkers must be an integer from 1 to 2147483648, got 0"),
         ({"walkers": 2.5}, "walkers must be an integer"),
         ({"walkers": 4, "seed": -1}, r"seed must be an integer in \[0, 2\*\*32\), got -1"),
         ({"walkers": 4, "seed": 2**32}, "seed must be"),
-        ({"walkers": 4, "first_block": -1}, "first_block must be an integer >= 0"),
+        ({"walkers": 4, "first_block": -1}, "first_block must be an integer from 0 to .*, got -1"),
         ({"walkers": 4, "first_block": 2**31}, "first_block must be"),
     ],
 )

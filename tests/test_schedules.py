@@ -141,7 +141,7 @@ def test_an_ess_that_one_interval_has_needs_no_more() -> None:
 def test_what_is_refused() -> None:
     sampler = make(MODEL)
     for ess in (0.0, 1.0, math.nan):
-        with pytest.raises(ValueError, match="ess must lie between 0 and 1"):
+        with pytest.raises(ValueError, match="ess must be between 0 and 1"):
             constant_ess(sampler, ess)
     with pytest.raises(ValueError, match="walkers must be an integer of at least 2, got 1"):
         constant_ess(sampler, 0.9, walkers=1)

@@ -54,14 +54,14 @@ def test_settings_make_the_integrator_again() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
         ({"steps": [0.0, 0.5, 0.5, 1.0]}, "steps must be a number, or increasing times from 0 to 1, got"),
         ({"weights": "Euler"}, "weights must be one of exact, euler, got 'Euler'"),
         ({"reversible": None}, "reversible must be one of barker, .* got None"),
-        ({"floor": 0.0}, "floor must be finite and > 0 for exact weights, got 0.0"),
-        ({"floor": -1.0, "weights": "euler"}, "floor must be finite and >= 0, got -1.0"),
-        ({"floor": math.inf}, "floor must be finite and > 0 for exact weights, got inf"),
-        ({"floor": math.nan, "weights": "euler"}, "floor must be finite and >= 0, got nan"),
+        ({"floor": 0.0}, "floor must be finite and > 0 for exact weights.*, got 0.0"),
+        ({"floor": -1.0, "weights": "euler"}, "floor must be finite and >= 0.*, got -1.0"),
+        ({"floor": math.inf}, "floor must be finite and > 0 for exact weights.*, got inf"),
+        ({"floor": math.nan, "weights": "euler"}, "floor must be finite and >= 0.*, got nan"),
     ],
 )
 def test_arguments_that_are_refused(arguments: dict[str, Any], message: str) -> None:

@@ -226,6 +226,11 @@ def test_what_is_refused() -> None:
     assert "updates" in transfer_obstacle(Ising((14, 14), 0.4, field=0.1))
     assert "more than 1 GiB" in transfer_obstacle(Ising((20, 21), 0.4, periodic=False), keep=True)
     assert transfer_obstacle(Ising((20, 21), 0.4, periodic=False)) == ""
+    assert (
+        transfer_obstacle(Ising((4, 5), 0.4), updates=5119) == "it needs 20 * 2**8 updates of messages, more than 5119"
+    )
+    with pytest.raises(ValueError, match=r"more than 2\*\*10; enumeration is out"):
+        exact.log_z(EdwardsAnderson((5, 5), 0.4), updates=2**10)
     for model, reason in (
         (Ising((16, 16), 0.4), "updates of messages.*coupling_from_the_past"),
         (Ising((20, 21), 0.4, periodic=False), "more than 1 GiB"),

@@ -1,0 +1,79 @@
+"""Numbers among arguments: what counts as one, said once for the ops and for the library."""
+
+import math
+import operator
+from collections.abc import Callable
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+__all__ = ["as_integer", "as_number", "as_seed", "expect", "shown"]
+
+
+def shown(value: object) -> str:
+    """``value`` in an error: a tensor by its type and shape, all else as Python writes it, in one line."""
+    if isinstance(value, Tensor) and value.ndim > 0:
+        return f"a tensor of {value.dtype} of shape {tuple(value.shape)}"
+    return " ".join(repr(value).split())
+
+
+def expect(accepted: bool, name: str, wanted: str, value: object) -> None:
+    """Raise a ValueError that says what was expected and what came, unless ``accepted``."""
+    if not accepted:
+        raise ValueError(f"{name} must be {wanted}, got {shown(value)}")
+
+
+def _is_single(value: object) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool and not value.is_complex()
+
+
+def as_integer(name: str, value: object, low: int, high: int | None = None) -> int:
+    """``value`` as a Python integer from ``low`` to ``high``; numpy's integers are integers, bools and floats are not.
+
+    Raises
+        ValueError: what was expected, what came.
+
+    Example
+        >>> as_integer("walkers", torch.tensor(3), 1)
+        3
+    """
+    number = None
+    if not isinstance(value, bool) and getattr(value, "dtype", None) != torch.bool:
+        try:
+            number = operator.index(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, RuntimeError):
+            number = None
+    wanted = f"of at least {low}" if high is None else f"from {low} to {high}"
+    accepted = number is not None and low <= number and (high is None or number <= high)
+    expect(accepted, name, f"an integer {wanted}", value)
+    assert number is not None
+    return number
+
+
+def as_number(name: str, value: object, wanted: str, accept: Callable[[float], bool]) -> float:
+    """``value`` as a float that ``accept`` accepts; NaN never is, and no bool or string is a number.
+
+    Raises
+        ValueError: ``wanted``, and what came.
+
+    Example
+        >>> as_number("scale", 2, "a positive number", lambda scale: scale > 0)
+        2.0
+    """
+    number = math.nan
+    if not isinstance(value, bool) and (isinstance(value, Real) or _is_single(value)):
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            number = math.nan
+    expect(not math.isnan(number) and accept(number), name, wanted, value)
+    return number
+
+
+def as_seed(seed: object) -> int:
+    """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
+    try:
+        return as_integer("seed", seed, 0, 2**32 - 1)
+    except ValueError:
+        raise ValueError(f"seed must be an integer in [0, 2**32), got {shown(seed)}") from None

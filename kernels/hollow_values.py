@@ -1,0 +1,441 @@
+"""Kernels of the op ``hollow_values``: features and pointwise network in one, weights and activations on chip."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from . import hollow_reference as reference
+from .device import kernel
+from .hollow_tables import TILE, Columns, columns, geometry, pack, sums, widened
+from .variants import Variant, block_size, launch, site_stride
+
+__all__ = ["PRECISIONS", "VARIANTS", "WIDTHS", "hollow_values"]
+
+PRECISIONS = ("tf32", "tf32x3", "ieee")
+"""Of matrix products."""
+WIDTHS = (16, 32, 64, 128)
+"""Hidden widths that kernels are compiled for; another is filled up with zeros, and a larger one left to torch."""
+ACTIVATIONS = 4096
+"""Of one layer of one program: as many as leave no register spilled, with 256 threads."""
+BLOCK = 256
+"""Sites that a program of the preparation treats at once."""
+PIECE = 2**28
+"""Sites of one launch at most."""
+
+
+@kernel
+def prepare_kernel(
+    p_x, p_source, p_channel, p_group, p_tables, p_padded, p_sums,
+    sites: tl.int32, padded: tl.int32, count: tl.int32,
+    BINARY: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The padded configuration, and ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j`` of every column of sums.
+
+    One program a walker. ``x`` is a channel of the embedding: ±1 for two states, otherwise 1 where the site is in the
+    channel's state. All are integers, so that the sums are exact.
+
+    ``x`` int8 ``(walkers, sites)``; ``source`` int32 ``(padded,)``; ``channel``, ``group`` int32 ``(count,)``;
+    ``tables`` float64 ``(groups, 5, sites)``; ``padded`` int8 ``(walkers, padded)``, beyond an open edge 0 for two
+    states, -1 for more; ``sums`` float64 ``(walkers, count, 2)``.
+    """
+    i_walker = tl.program_id(0).to(tl.int64)
+    p_x += i_walker * sites
+    p_padded += i_walker * padded
+    p_sums += i_walker * count * 2
+    for o_start in range(0, padded, BLOCK):
+        o_place = o_start + tl.arange(0, BLOCK)
+        m_place = o_place < padded
+        o_site = tl.load(p_source + o_place, mask=m_place, other=-1)
+        b_x = tl.load(p_x + o_site, mask=o_site >= 0, other=0)
+        b_x = tl.where(o_site >= 0, 2 * b_x - 1, 0) if BINARY else tl.where(o_site >= 0, b_x, -1)
+        tl.store(p_padded + o_place, b_x.to(tl.int8), mask=m_place)
+    for column in range(count):
+        channel = tl.load(p_channel + column)
+        p_table = p_tables + (tl.load(p_group + column) * 5 + 3) * sites
+        b_a = tl.zeros([BLOCK], tl.float64)
+        b_b = tl.zeros([BLOCK], tl.float64)
+        for o_start in range(0, sites, BLOCK):
+            o_site = o_start + tl.arange(0, BLOCK)
+            m_site = o_site < sites
+            b_x = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
+            b_x = 2 * b_x - 1 if BINARY else (b_x == channel).to(tl.int32)
+            b_x = b_x.to(tl.float64)
+            b_a += b_x * tl.load(p_table + o_site, mask=m_site, other=0.0)
+            b_b += b_x * tl.load(p_table + sites + o_site, mask=m_site, other=0.0)
+        tl.store(p_sums + 2 * column, tl.sum(b_a))
+        tl.store(p_sums + 2 * column + 1, tl.sum(b_b))
+
+
+@triton.jit
+def tap_tile(p_place, m_row, p_taps, o_column, channel, BINARY: tl.constexpr):
+    """Inputs of the convolution, ``[rows, columns]``: one channel of the embedding at each tap around each site."""
+    o_tap = tl.load(p_taps + o_column)
+    b_x = tl.load(p_place[:, None] + o_tap[None, :], mask=m_row[:, None], other=0)
+    return b_x.to(tl.float32) if BINARY else (b_x == channel).to(tl.float32)
+
+
+@triton.jit
+def sum_tile(
+    p_place, m_row, i_walker, o_site, p_channel, p_group, p_tables, p_inverse, p_sums, o_column, count, sites,
+    BINARY: tl.constexpr,
+):  # fmt: skip
+    """Sums over the lattice without the site itself, ``[rows, columns]``: exact in float64, then rounded."""
+    m_column = o_column < count
+    channel = tl.load(p_channel + o_column, mask=m_column, other=0)
+    group = tl.load(p_group + o_column, mask=m_column, other=0)
+    inverse = tl.load(p_inverse + group, mask=m_column, other=0.0)
+    m_tile = m_row[:, None] & m_column[None, :]
+    p_table = p_tables + (group * 5 * sites)[None, :] + o_site[:, None]
+    p_sum = p_sums + ((i_walker * count)[:, None] + o_column[None, :]) * 2
+    b_x = tl.load(p_place, mask=m_row, other=0).to(tl.int32)
+    own = b_x[:, None] + tl.zeros_like(o_column)[None, :] if BINARY else (b_x[:, None] == channel[None, :])
+    total = tl.load(p_sum, mask=m_tile, other=0.0) * tl.load(p_table, mask=m_tile, other=0.0)
+    total += tl.load(p_sum + 1, mask=m_tile, other=0.0) * tl.load(p_table + sites, mask=m_tile, other=0.0)
+    total -= own.to(tl.float64) * tl.load(p_table + 2 * sites, mask=m_tile, other=0.0)
+    return (total * inverse[None, :]).to(tl.float32)
+
+
+@triton.jit
+def local_tile(
+    p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, p_field, o_column, channels, ndim, sites,
+    s_coupling_walker, s_coupling_axis, s_coupling_site, s_field_walker, s_field_state, s_field_site,
+    BINARY: tl.constexpr,
+):  # fmt: skip
+    """Local field of each channel of the embedding, then the external field of each, ``[rows, columns]``."""
+    m_local = o_column < channels
+    m_field = (o_column >= channels) & (o_column < 2 * channels)
+    o_field = (i_walker * s_field_walker + o_site * s_field_site)[:, None]
+    o_field += ((o_column - channels) * s_field_state)[None, :]
+    tile = tl.load(p_field + o_field, mask=m_row[:, None] & m_field[None, :], other=0.0)
+    p_bond = p_coupling + i_walker * s_coupling_walker
+    for axis in range(ndim):
+        step = tl.load(p_steps + axis)
+        o_backward = tl.load(p_backward + axis * sites + o_site, mask=m_row, other=0)
+        p_axis = p_bond + axis * s_coupling_axis
+        forward = tl.load(p_axis + o_site * s_coupling_site, mask=m_row, other=0.0)
+        backward = tl.load(p_axis + o_backward * s_coupling_site, mask=m_row, other=0.0)
+        b_forward = tl.load(p_place + step, mask=m_row, other=0).to(tl.int32)
+        b_backward = tl.load(p_place - step, mask=m_row, other=0).to(tl.int32)
+        if BINARY:
+            found = forward * b_forward.to(tl.float32) + backward * b_backward.to(tl.float32)
+            tile += tl.where(m_local[None, :], found[:, None], 0.0)
+        else:
+            tile += tl.where(b_forward[:, None] == o_column[None, :], forward[:, None], 0.0)
+            tile += tl.where(b_backward[:, None] == o_column[None, :], backward[:, None], 0.0)
+    return tile
+
+
+@triton.jit
+def state_count(
+    p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, state, ndim, sites,
+    s_coupling_walker, s_coupling_axis, s_coupling_site,
+    BINARY: tl.constexpr,
+):  # fmt: skip
+    """``Σ_j J_ij [x_j = state]``, ``[rows]``."""
+    found = tl.zeros_like(o_site).to(tl.float32)
+    p_bond = p_coupling + i_walker * s_coupling_walker
+    value = 2 * state - 1 if BINARY else state
+    for axis in range(ndim):
+        step = tl.load(p_steps + axis)
+        o_backward = tl.load(p_backward + axis * sites + o_site, mask=m_row, other=0)
+        p_axis = p_bond + axis * s_coupling_axis
+        forward = tl.load(p_axis + o_site * s_coupling_site, mask=m_row, other=0.0)
+        backward = tl.load(p_axis + o_backward * s_coupling_site, mask=m_row, other=0.0)
+        b_forward = tl.load(p_place + step, mask=m_row, other=0).to(tl.int32)
+        b_backward = tl.load(p_place - step, mask=m_row, other=0).to(tl.int32)
+        found += tl.where(b_forward == value, forward, 0.0) + tl.where(b_backward == value, backward, 0.0)
+    return found
+
+
+@triton.jit
+def sigmoid(x):
+    """``1 / (1 + e^{-x})``."""
+    return 1.0 / (1.0 + tl.exp(-x))
+
+
+@triton.jit
+def product(x, p_weight, total, ROWS: tl.constexpr, WIDTH: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr):
+    """``total + x · weight`` with ``x`` ``[ROWS, WIDTH]``.
+
+    A thread holds its part of both factors whole, so where that is more than its registers they come tile by tile.
+    """
+    o_width = tl.arange(0, WIDTH)
+    if PRECISION == "ieee" or WIDTH > 64:
+        o_tile = tl.arange(0, TILE)
+        for o_start in range(0, WIDTH, TILE):
+            o_column = tl.broadcast_to((o_start + o_tile)[None, :], [ROWS, TILE])
+            weight = tl.load(p_weight + (o_start + o_tile)[:, None] * WIDTH + o_width[None, :])
+            total = tl.dot(tl.gather(x, o_column, 1), weight, total, input_precision=PRECISION)
+    else:
+        weight = tl.load(p_weight + o_width[:, None] * WIDTH + o_width[None, :])
+        total = tl.dot(x, weight, total, input_precision=PRECISION)
+    return total
+
+
+@triton.jit
+def first_layer(
+    p_place, m_row, i_walker, o_site,
+    p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward, p_field, p_first, p_time,
+    sites, ndim, channels, taps, count, s_coupling_walker, s_coupling_axis, s_coupling_site,
+    s_field_walker, s_field_state, s_field_site, s_time,
+    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
+):  # fmt: skip
+    """The first layer before its nonlinearity, ``[rows, WIDTH]``."""
+    o_width = tl.arange(0, WIDTH)
+    o_tile = tl.arange(0, TILE)
+    p_weight = p_first + o_tile[:, None] * WIDTH + o_width[None, :]
+    o_time = (i_walker * s_time)[:, None] + o_width[None, :]
+    total = tl.load(p_time + o_time, mask=m_row[:, None], other=0.0)
+    for channel in range(channels):
+        for o_start in range(0, taps, TILE):
+            tile = tap_tile(p_place, m_row, p_taps, o_start + o_tile, channel, BINARY)
+            total = tl.dot(tile, tl.load(p_weight), total, input_precision=PRECISION)
+            p_weight += TILE * WIDTH
+    for o_start in range(0, count, TILE):
+        tile = sum_tile(
+            p_place, m_row, i_walker, o_site, p_channel, p_group, p_tables, p_inverse, p_sums, o_start + o_tile, count,
+            sites, BINARY,
+        )  # fmt: skip
+        total = tl.dot(tile, tl.load(p_weight), total, input_precision=PRECISION)
+        p_weight += TILE * WIDTH
+    for o_start in range(0, 2 * channels, TILE):
+        tile = local_tile(
+            p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, p_field, o_start + o_tile, channels,
+            ndim, sites, s_coupling_walker, s_coupling_axis, s_coupling_site, s_field_walker, s_field_state,
+            s_field_site, BINARY,
+        )  # fmt: skip
+        total = tl.dot(tile, tl.load(p_weight), total, input_precision=PRECISION)
+        p_weight += TILE * WIDTH
+    return total
+
+
+@kernel
+def hollow_values_kernel(
+    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward,
+    p_field, p_first, p_time, p_hidden, p_hidden_bias, p_readout, p_readout_bias, p_skip, p_values,
+    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32, channels: tl.int32,
+    taps: tl.int32, count: tl.int32, s_coupling_walker: tl.int32, s_coupling_axis: tl.int32,
+    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32, s_field_site: tl.int32,
+    s_time: tl.int32,
+    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """``f = V silu(U silu(W features + time) + u) + v + skip · local field``, formulas in the twin.
+
+    One program a block of sites, of one or several walkers. A site's features never read its own state: its tap is
+    not among the taps, and sums over the lattice leave it out exactly.
+
+    ``padded`` int8 ``(walkers, padded)`` and ``sums`` float64 ``(walkers, count, 2)`` from :func:`prepare_kernel`;
+    tables of :mod:`.hollow_tables`; ``first`` ``(columns, WIDTH)``, ``time`` ``(1 | walkers, WIDTH)``, ``hidden``
+    ``(WIDTH, WIDTH)``, ``readout`` ``(q, WIDTH)``, biases and ``skip``, float32; ``values`` ``(walkers, q, sites)``.
+    """
+    o_row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    m_row = o_row < rows
+    i_row = (o_row.to(tl.uint32) // sites.to(tl.uint32)).to(tl.int32)
+    o_site = o_row - i_row * sites
+    i_walker = tl.where(m_row, i_row, 0).to(tl.int64)
+    p_place = p_padded + i_walker * padded + tl.load(p_base + o_site, mask=m_row, other=0)
+    hidden = first_layer(
+        p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
+        p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count, s_coupling_walker, s_coupling_axis,
+        s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY, PRECISION, TILE,
+    )  # fmt: skip
+    hidden *= sigmoid(hidden)
+    o_width = tl.arange(0, WIDTH)
+    bias = tl.zeros([ROWS, WIDTH], tl.float32) + tl.load(p_hidden_bias + o_width)[None, :]
+    hidden = product(hidden, p_hidden, bias, ROWS, WIDTH, PRECISION, TILE)
+    hidden *= sigmoid(hidden)
+    skip = tl.load(p_skip)
+    p_value = p_values + i_walker * q * sites + o_site
+    for state in range(q):
+        value = tl.sum(hidden * tl.load(p_readout + state * WIDTH + o_width)[None, :], 1)
+        value += tl.load(p_readout_bias + state)
+        value += skip * state_count(
+            p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, state, ndim, sites,
+            s_coupling_walker, s_coupling_axis, s_coupling_site, BINARY,
+        )  # fmt: skip
+        tl.store(p_value, value, mask=m_row)
+        p_value += sites
+
+
+def _prepare(binary: bool) -> Variant:
+    integer, double = torch.int32, torch.float64
+    pointers = (torch.int8, integer, integer, integer, double, torch.int8, double)
+    return Variant(prepare_kernel, pointers, {"BINARY": binary, "BLOCK": BLOCK}, warps=4)
+
+
+INPUTS = (
+    torch.int8, torch.int32, torch.int32, torch.int32, torch.int32, torch.float64, torch.float64, torch.float64,
+    torch.float32, torch.int32, torch.int32, *(torch.float32,) * 8,
+)  # fmt: skip
+"""Dtypes of ``p_padded`` … ``p_skip``."""
+
+
+def constants(binary: bool, width: int, precision: str, activations: int) -> dict[str, Any]:
+    """Constants of the kernels that compute the network, on as many sites at once as fit."""
+    rows = max(16, min(64, activations // width))
+    return {"WIDTH": width, "BINARY": binary, "PRECISION": precision, "TILE": TILE, "ROWS": rows}
+
+
+def _forward(binary: bool, width: int, precision: str) -> Variant:
+    given = constants(binary, width, precision, ACTIVATIONS)
+    # One stage: what a second one loads ahead takes the registers that the products need.
+    return Variant(hollow_values_kernel, (*INPUTS, torch.float32), given, warps=8, stages=1)
+
+
+PREPARE = {binary: _prepare(binary) for binary in (True, False)}
+FORWARD = {key: _forward(*key) for key in itertools.product((True, False), WIDTHS, PRECISIONS)}
+VARIANTS = {("prepare", "binary" if key else "general"): v for key, v in PREPARE.items()} | {
+    ("forward", "binary" if key[0] else "general", *key[1:]): v for key, v in FORWARD.items()
+}
+
+
+class OfWalkers(NamedTuple):
+    """The arguments that some walkers, or all, share or have of their own."""
+
+    configurations: Tensor
+    coupling: Tensor
+    field: Tensor
+    time: Tensor
+
+
+class Prepared(NamedTuple):
+    """What the kernels that compute the network are given, for some of the walkers."""
+
+    tensors: tuple[Tensor, ...]
+    """``p_padded`` … ``p_skip``"""
+    numbers: tuple[int, ...]
+    """``rows`` … ``s_time``"""
+    key: tuple[bool, int, str]
+    """Of the variant"""
+
+
+def is_compiled(conv: Tensor, hidden_bias: Tensor) -> bool:
+    """Whether there are kernels for a network, by its precision and its hidden width."""
+    return conv.dtype == torch.float32 and len(hidden_bias) <= WIDTHS[-1]
+
+
+class Network(NamedTuple):
+    """Parameters as the kernels read them."""
+
+    sizes: Columns
+    first: Tensor
+    of_time: Tensor
+    hidden: Tensor
+    """Transposed: ``(inputs, outputs)``"""
+    hidden_bias: Tensor
+    readout: Tensor
+    readout_bias: Tensor
+    skip: Tensor
+
+
+def network(
+    time: Tensor,
+    conv: Tensor,
+    first: Tensor,
+    hidden_weight: Tensor,
+    hidden_bias: Tensor,
+    readout_weight: Tensor,
+    readout_bias: Tensor,
+    skip: Tensor,
+    magnetization: bool,
+    modes: int,
+) -> Network:
+    """Parameters packed for the kernels."""
+    width = block_size(len(hidden_bias), WIDTHS)
+    sizes = columns(conv.shape[2], conv.ndim - 2, conv.shape[1], magnetization, modes)
+    packed, of_time = pack(conv, first, sizes, time.shape[1], width)
+    square = torch.nn.functional.pad(hidden_weight.T, (0, 0, 0, width - len(hidden_bias)))
+    bias = widened(hidden_bias.unsqueeze(0), width).squeeze(0)
+    return Network(
+        sizes, packed, of_time, widened(square, width), bias, widened(readout_weight, width), readout_bias.contiguous(),
+        skip.reshape(1).contiguous(),
+    )  # fmt: skip
+
+
+def prepare(
+    own: OfWalkers,
+    given: Network,
+    kernel_size: int,
+    periodic: Sequence[bool],
+    magnetization: bool,
+    modes: int,
+    input_precision: str,
+) -> Prepared:
+    """Pad configurations and sum over the lattice."""
+    configurations, coupling, field, time = own
+    walkers, *lengths = configurations.shape
+    shape, device, q = tuple(lengths), configurations.device, len(given.readout_bias)
+    sites, embedded = math.prod(shape), 1 if q == 2 else q
+    places = geometry(shape, tuple(periodic), kernel_size, device)
+    made = sums(shape, embedded, magnetization, modes, device)
+    count, key = len(made.channel), (q == 2, given.first.shape[1], input_precision)
+    coupling, coupling_strides = site_stride(coupling, shape)
+    constant, field_strides = site_stride(reference.site_field(field), shape)
+    context = (time @ given.of_time).contiguous()
+    padded = torch.empty(walkers, len(places.source), dtype=torch.int8, device=device)
+    totals = torch.empty(walkers, count, 2, dtype=torch.float64, device=device)
+    launch(
+        PREPARE[key[0]], walkers, configurations.contiguous(), places.source, made.channel, made.group, made.tables,
+        padded, totals, sites, len(places.source), count,
+    )  # fmt: skip
+    tensors = (
+        padded, places.base, places.taps, made.channel, made.group, made.tables, made.inverse, totals, coupling,
+        places.steps, places.backward, constant, given.first, context, given.hidden, given.hidden_bias, given.readout,
+        given.readout_bias, given.skip,
+    )  # fmt: skip
+    numbers = (
+        walkers * sites, sites, len(places.source), len(shape), q, embedded, given.sizes.taps, count,
+        *coupling_strides, *field_strides, given.first.shape[1] * (len(context) > 1),
+    )  # fmt: skip
+    return Prepared(tensors, numbers, key)
+
+
+def pieces(largest: int, *tensors: Tensor) -> list[tuple[slice, OfWalkers]]:
+    """Walkers of at most ``largest`` sites in all at a time, and what belongs to them."""
+    whole = OfWalkers(*tensors)
+    walkers, sites = len(whole.configurations), math.prod(whole.configurations.shape[1:])
+    step = max(1, largest // sites)
+    rows = [slice(start, min(walkers, start + step)) for start in range(0, walkers, step)]
+    return [(part, OfWalkers(*(t[part] if len(t) > 1 else t for t in whole))) for part in rows]
+
+
+def hollow_values(
+    configurations: Tensor,
+    coupling: Tensor,
+    field: Tensor,
+    time: Tensor,
+    conv: Tensor,
+    first: Tensor,
+    hidden_weight: Tensor,
+    hidden_bias: Tensor,
+    readout_weight: Tensor,
+    readout_bias: Tensor,
+    skip: Tensor,
+    periodic: Sequence[bool],
+    magnetization: bool,
+    modes: int,
+    input_precision: str,
+) -> Tensor:
+    """Launcher of :func:`leaps_triton.kernels.hollow_values`; what no kernel is compiled for goes to the twin."""
+    walkers, *shape = configurations.shape
+    if not is_compiled(conv, hidden_bias):
+        return reference.hollow_values(
+            configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight,
+            readout_bias, skip, periodic, magnetization, modes,
+        ).contiguous()  # fmt: skip
+    given = network(
+        time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip, magnetization, modes
+    )
+    values = torch.empty(walkers, len(readout_bias), *shape, dtype=conv.dtype, device=conv.device)
+    for part, own in pieces(PIECE, configurations, coupling, field, time):
+        made = prepare(own, given, conv.shape[2], periodic, magnetization, modes, input_precision)
+        variant = FORWARD[made.key]
+        programs = triton.cdiv(made.numbers[0], variant.constants["ROWS"])
+        launch(variant, programs, *made.tensors, values[part], *made.numbers)
+    return values
