@@ -161,10 +161,8 @@ class March:
         thin, seed = as_integer("thin", thin, 1), as_seed(seed)
         if sweeps < thin:
             raise ValueError(f"sweeps must be at least thin, or nothing is measured, got {sweeps} and {thin}")
-        burn_in = math.ceil(sweeps / 10) if burn_in is None else as_integer("burn_in", burn_in, 0)
-        self.walkers, self.draws, self.thin, self.burn_in, self.seed = (
-            walkers, sweeps // thin, thin, burn_in, seed,
-        )  # fmt: skip
+        self.burn_in = math.ceil(sweeps / 10) if burn_in is None else as_integer("burn_in", burn_in, 0)
+        self.walkers, self.draws, self.thin, self.seed = walkers, sweeps // thin, thin, seed
         self.measured = _named(observables)
         self.kernel, self.path = kernel, AnnealingPath(model)
         self.model = self.path.model

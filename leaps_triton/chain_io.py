@@ -23,6 +23,7 @@ from .chain import Chain, March
 from .checkpoint import (
     SCHEMA,
     Contents,
+    as_file,
     describe_kernel,
     describe_model,
     differences,
@@ -32,6 +33,7 @@ from .checkpoint import (
     replacing,
 )
 from .hdf5 import OBSERVABLES, allocate, check_observables, contents, digest, finished, opened, write
+from .kernels.checks import as_integer
 from .mcmc import Kernel
 from .models import EnergyModel
 from .provenance import provenance
@@ -105,10 +107,9 @@ def run_chain(
         >>> abs(chain.estimate("energy").pull(lt.exact.ising_energy((8, 8), beta=0.3))) < 3, half.draws, chain.draws
         (True, 250, 500)
     """
-    file = Path(file)
+    file = as_file(file)
     check_observables(observables)
-    if not isinstance(every, int) or every < 1:
-        raise ValueError(f"every must be an integer of at least 1, got {every!r}")
+    every = as_integer("every", every, 1)
     if file.exists() and not resume:
         raise ValueError(f"{file.name} exists; go on with it by resume (--resume), or choose another file")
     old = _contents(file) if file.exists() else None
@@ -116,11 +117,11 @@ def run_chain(
         burn_in = old.manifest["chain"]["burn_in"]
     march = March(model, kernel, walkers, sweeps, thin, seed, burn_in, list(observables), start, device)
     settings = {
-        "walkers": walkers,
-        "sweeps": march.draws * thin,
+        "walkers": march.walkers,
+        "sweeps": march.draws * march.thin,
         "burn_in": march.burn_in,
-        "thin": thin,
-        "seed": seed,
+        "thin": march.thin,
+        "seed": march.seed,
         "observables": list(observables),
         "configurations": configurations,
         "every": every,
@@ -139,7 +140,7 @@ def run_chain(
     if old is None:
         # A kernel may refuse the model at its first step: better before there is a file.
         with torch.no_grad():
-            kernel.step(march.state, march.path, 1.0, seed)
+            kernel.step(march.state, march.path, 1.0, march.seed)
         with replacing(file) as part:
             _lay_out(part, march, new)
     else:
@@ -151,7 +152,7 @@ def run_chain(
         if grows:
             with replacing(file) as part:
                 _lay_out(part, march, new._replace(manifest={**manifest, "provenance": old.manifest["provenance"]}))
-                _copy(file, part, settings, old.manifest["chain"]["sweeps"] // thin // every)
+                _copy(file, part, settings, old.manifest["chain"]["sweeps"] // march.thin // every)
         with opened(file) as source:
             _restore(source, march, file.name, settings)
     with march.bar(progress) as bar:

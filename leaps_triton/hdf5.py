@@ -14,6 +14,7 @@ import numpy as np
 
 from . import observables as _observables
 from .checkpoint import Contents, unpack
+from .kernels.checks import expect
 
 if TYPE_CHECKING:
     import h5py
@@ -32,9 +33,10 @@ _MEASURABLE = [
 
 def check_observables(names: Sequence[str]) -> None:
     """Raise a ValueError unless all are names of functions of configurations in :mod:`leaps_triton.observables`."""
-    for name in names:
-        if name not in _MEASURABLE:
-            raise ValueError(f"observables must be names in leaps_triton.observables such as 'energy', got {name!r}")
+    is_list = isinstance(names, Sequence) and not isinstance(names, str)
+    for name in names if is_list else [names]:
+        known = is_list and name in _MEASURABLE
+        expect(known, "observables", "names in leaps_triton.observables such as ['energy']", name)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def known(model: Any) -> dict[str, float]:
     """Exact values of ``log_z`` and of observables, where they are known and take seconds.
 
     All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the closed form of the
-    Ising torus or by the transfer matrix in up to 2**28 updates.
+    Ising torus or by the transfer matrix with up to 2**28 updates.
 
     Example
         >>> from leaps_triton import Ising

@@ -118,9 +118,6 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
         (["sample", __file__, "--output", "never.h5"], "test_cli.py is no leaps_triton checkpoint"),
         (["sample", __file__, "--output", "never.h5", "--walkers", "1"], "walkers must be at least 2"),
         (["sample", __file__, "--output", "/nowhere/at/all/r.h5"], "there is no folder"),
-        (["sample", "--output", "never.h5"], "give either a CHECKPOINT or --published"),
-        (["sample", __file__, "--published", __file__, "--output", "never.h5"], "give either a CHECKPOINT or"),
-        (["sample", "--published", __file__, "--output", "never.h5"], "test_cli.py is no published LEAPS checkpoint"),
         (["chain", "--output", "/nowhere/at/all/c.h5"], "there is no folder"),
         ([*CHAIN, "--q", "3"], "--q is no option of --model ising"),
         ([*CHAIN, "--walkers", "0"], "walkers must be an integer of at least 1"),
@@ -138,6 +135,9 @@ def test_bench_prints_a_table_and_saves_its_files(tmp_path: Path, capsys: pytest
         (["plot", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
         (["plot", __file__, "--output", "/nowhere"], "there is no folder /nowhere"),
         (["plot", __file__, "--dpi", "2"], "dpi must be at least 20"),
+        (["sample", "--output", "never.h5"], "give either a CHECKPOINT or --published"),
+        (["sample", __file__, "--published", __file__, "--output", "never.h5"], "give either a CHECKPOINT or"),
+        (["sample", "--published", __file__, "--output", "never.h5"], "test_cli.py is no published LEAPS checkpoint"),
         (["info", __file__], "test_cli.py is no leaps_triton checkpoint"),
         (["info", "/nowhere/c.safetensors"], "No such file"),
         (["demo", "--length", "1"], "periodic with length 1"),
@@ -311,21 +311,6 @@ def test_a_signal_saves_then_exits(number: signal.Signals, tmp_path: Path) -> No
     assert "stopped by a signal; --resume goes on" in errors
     training = checkpoint.read(file).manifest["training"]
     assert 0 < training["step"] < 100000
-
-
-def test_exact_values_are_given_only_where_they_come_quickly() -> None:
-    for model in (
-        lt.Ising((16, 16), 0.4),
-        lt.Ising((8, 7), 0.4, field=0.1, periodic=(True, False)),
-        lt.Potts((8, 8), 2, 0.4),
-    ):
-        known = table.known(model)
-        assert known["log_z"] == lt.exact.log_z(model) and known["energy"] == lt.exact.energy(model)
-        assert known["specific_heat"] == lt.exact.specific_heat(model)
-    assert table.known(lt.Ising((12, 12), 0.4, field=0.1)) == {}
-    assert table.known(lt.Potts((8, 8), 3, 0.4)) == {}
-    assert set(table.known(lt.Ising((3, 6), 0.4, field=0.1))) == {"log_z", "energy", "specific_heat"}
-    assert set(table.known(lt.Clock((3, 3), 3, 0.4))) == {"log_z", *table.LABELS}
 
 
 WALK = ["--shape", "3", "4", "--beta", "0.3", "--walkers", "6", "--sweeps", "400", "--thin", "2", "--device", "cpu"]

@@ -19,8 +19,8 @@ LIBRARY = (
     "lattice", "models", "path", "equivariant", "lem", "attention", "lec", "local_rates", "incremental", "networks",
     "rates", "domains", "tables", "integrator", "tau_leap", "ctmc", "mcmc", "clusters", "kinetic", "tempering",
     "weights", "sampler", "published", "reverse", "schedules", "objectives", "training", "checkpoint", "io",
-    "observables", "estimators", "exact", "plotting", "physics_plots", "export", "table", "zoo", "provenance",
-    "kernels", "chain",
+    "observables", "estimators", "exact", "plotting", "physics_plots", "export", "table",
+    "zoo", "provenance", "kernels", "chain",
 )  # fmt: skip
 
 # A module may import those named here and all that these may import.
