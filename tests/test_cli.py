@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import leaps_triton as lt
-from leaps_triton import checkpoint, cli, commands, table
+from leaps_triton import checkpoint, cli, commands
 
 CHAIN = ["chain", "--output", "never.h5"]
 TRAIN = ["train", "--checkpoint", "never.safetensors"]
