@@ -1,6 +1,6 @@
 """Thermodynamics of the Ising model through its critical point, by Swendsen–Wang chains, against Kaufman's formula.
 
-    python experiments/ising_thermodynamics.py            # about 3 minutes on one CPU core
+    python experiments/ising_thermodynamics.py            # about 4 minutes on one CPU core
     python experiments/ising_thermodynamics.py --smoke
 
 On tori of several lengths: energy, specific heat, |m|, susceptibility and Binder cumulant over β. Energy and specific

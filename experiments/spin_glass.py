@@ -89,7 +89,7 @@ class Tempered:
     thin: int
     seconds: float
 
-    def estimates(self) -> list[dict[str, float]]:
+    def estimates(self) -> list[dict[str, Any]]:
         """Energy, specific heat and ``q²`` at every β, times in steps.
 
         The moves exchange clusters within a pair, so that its walkers are correlated at different steps, and an error
@@ -105,9 +105,11 @@ class Tempered:
                 "specific_heat": chain_estimate(of_pairs(heat), specific_heat.function),  # type: ignore[attr-defined]
                 "overlap_squared": chain_estimate(q**2),
             }
-            row = {"beta": beta, "overlap": float(q.mean())}
+            row: dict[str, Any] = {"beta": beta, "overlap": float(q.mean())}
             for name, found in columns.items():
-                row |= {name: found.value, f"{name}_error": found.error, f"{name}_tau": found.tau * self.thin}
+                row |= {name: found.value, f"{name}_error": found.error}
+                # The specific heat is 0 at β = 0, and has no time.
+                row[f"{name}_tau"] = found.tau * self.thin if found.error > 0.0 else None
             # Draws of a chain that has settled have one law in both halves.
             halves = [chain_estimate(part) for part in (q[:, :half] ** 2, q[:, half:] ** 2)]
             difference = halves[0].value - halves[1].value
