@@ -1,7 +1,7 @@
 """Local and cluster updates of the critical Ising model on one CPU core: this library beside mcising and peapods.
 
     pip install mcising==1.1.0 peapods==0.2.0    # needed by this script alone
-    python experiments/classical_updates.py            # about five minutes on one core
+    python experiments/classical_updates.py            # about three minutes on one core
     python experiments/classical_updates.py --smoke    # under a minute
 
 Without the two packages it measures the library alone. An update is one site that is redrawn, tried, or given the coin
@@ -60,9 +60,9 @@ class ClassicalUpdates:
     """Of all chains of this library together; the other packages have one chain each."""
     repeats: int = 5
     """Timed stretches, whose median counts."""
-    seconds: float = 1.0
+    seconds: float = 0.6
     """Of each stretch."""
-    series: float = 10.0
+    series: float = 6.0
     """Seconds of each series for an autocorrelation time."""
     packages: tuple[str, ...] = PACKAGES
     """Packages beside this library, where they are installed."""
