@@ -677,19 +677,24 @@ def hollow_conv(
         >>> hollow_conv(a, weight, bias, bias, torch.ones(1, 9), x, 3, (True, True))[0, 0, 0, 0]
         tensor(8.)
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    known = isinstance(precision, str) and precision in PRECISIONS
+    expect(known, "precision", f"one of {', '.join(PRECISIONS)}", precision)
     tensors = {
         "activations": activations, "weight": weight, "bias": bias, "offset": offset, "time_offset": time_offset,
         "source": source,
     }  # fmt: skip
+    for name, tensor in tensors.items():
+        _check_tensor(name, tensor)
+    kernel_size = as_integer("kernel_size", kernel_size, 1)
+    bools = isinstance(periodic, list | tuple) and all(isinstance(wraps, bool) for wraps in periodic)
+    expect(bools, "periodic", "one bool an axis", periodic)
     shape = source.shape[2:]
     if len(shape) != len(periodic) or not 1 <= len(shape) <= 4:
         raise ValueError(
             f"source must be (walkers, 1 | channels, *shape) with {len(periodic)} lattice axes (1 to 4), "
             f"got {tuple(source.shape)}"
         )
-    if kernel_size < 1 or kernel_size % 2 == 0:
+    if kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
     for length, wraps in zip(shape, periodic, strict=True):
         if wraps and length <= kernel_size // 2:

@@ -8,7 +8,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-__all__ = ["as_integer", "as_number", "as_seed", "expect", "shown"]
+__all__ = ["as_device", "as_integer", "as_number", "as_seed", "expect", "is_real", "shown"]
 
 
 def shown(value: object) -> str:
@@ -69,6 +69,23 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
             number = math.nan
     expect(not math.isnan(number) and accept(number), name, wanted, value)
     return number
+
+
+def is_real(value: object) -> bool:
+    """Whether ``value`` is a tensor of real numbers; bools are none."""
+    return isinstance(value, Tensor) and value.dtype != torch.bool and not value.is_complex()
+
+
+def as_device(device: torch.device | str | None) -> torch.device:
+    """A device found to work; None for CUDA where there is a CUDA device, else the CPU."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device must be one that works here, such as cpu, got {shown(device)}: {reason}") from None
 
 
 def as_seed(seed: object) -> int:

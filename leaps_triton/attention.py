@@ -17,13 +17,16 @@ from .equivariant import (
     site_inputs,
     time_network,
 )
+from .kernels.checks import as_integer, as_seed
 
 __all__ = ["LEA", "LETransformer"]
 
 
-def _check_heads(channels: int, heads: int) -> None:
-    if heads < 1 or channels % heads:
+def _checked_heads(channels: int, heads: int) -> tuple[int, int]:
+    channels, heads = as_integer("channels", channels, 1), as_integer("heads", heads, 1)
+    if channels % heads:
         raise ValueError(f"channels must be a multiple of heads, at least 1, got {channels} and {heads}")
+    return channels, heads
 
 
 def _attend(
@@ -100,7 +103,8 @@ class LEA(StateReadout):
         local_field: bool = True,
         seed: int = 0,
     ) -> None:
-        _check_heads(channels, heads)
+        channels, heads = _checked_heads(channels, heads)
+        width, seed = as_integer("width", width, 1), as_seed(seed)
         super().__init__(model, channels, local_field, heads=heads, width=width, seed=seed)
         self.heads = heads
         embedded = as_channels(self.q)
@@ -200,7 +204,8 @@ class LETransformer(StateReadout):
         local_field: bool = True,
         seed: int = 0,
     ) -> None:
-        _check_heads(channels, heads)
+        channels, heads = _checked_heads(channels, heads)
+        layers, width, seed = as_integer("layers", layers, 1), as_integer("width", width, 1), as_seed(seed)
         super().__init__(model, channels, local_field, heads=heads, layers=layers, width=width, seed=seed)
         self.heads = heads
         embedded = as_channels(self.q)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .jackknife import Estimate
+from .kernels.checks import as_number, expect, is_real, shown
 
 __all__ = ["ChainEstimate", "ShortChainWarning", "chain_estimate"]
 
@@ -93,6 +94,9 @@ def chain_estimate(
         >>> abs(estimate.pull(0.5)) < 3, abs(estimate.tau - 0.5) < 3 * estimate.tau_error
         (True, True)
     """
+    expect(is_real(values), "values", "a tensor of real numbers", values)
+    expect(function is None or callable(function), "function", "None or a function of means", function)
+    window_factor = as_number("window_factor", window_factor, "a positive number", lambda s: 0.0 < s < math.inf)
     if values.ndim not in (2, 3) or values.shape[0] < 1 or values.shape[1] < 4:
         raise ValueError(
             f"values must have shape (walkers, draws) or (walkers, draws, k) with at least 4 draws, "
@@ -146,10 +150,8 @@ def _linearised(function: Callable[[Tensor], Tensor] | None, mean: Tensor) -> tu
     with torch.enable_grad():
         point = mean.clone().requires_grad_()
         value = function(point)
-        if value.ndim != 0:
-            raise ValueError(
-                f"function must map means (..., k) to (...), got {tuple(value.shape)} for one set of means"
-            )
+        if not isinstance(value, Tensor) or value.ndim != 0:
+            raise ValueError(f"function must map means (..., k) to (...), got {shown(value)} for one set of means")
         if not value.requires_grad:
             raise ValueError("function must be one that autograd can differentiate, got a value without a gradient")
         (gradient,) = torch.autograd.grad(value, point)

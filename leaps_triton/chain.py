@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from . import observables as _observables
 from .estimators import ChainEstimate, chain_estimate
-from .kernels.checks import as_integer, as_seed
-from .mcmc import Kernel
+from .kernels.checks import as_device, as_integer, as_seed, expect, shown
+from .mcmc import Kernel, expect_kernel
 from .models import EnergyModel, Model, Observable
 from .path import AnnealingPath
 
@@ -73,17 +73,20 @@ class Chain:
         Warns
             ShortChainWarning: fewer than 50 autocorrelation times a walker.
         """
+        known = isinstance(observable, str) or callable(observable)
+        expect(known, "observable", "a function of configurations and model, or its name", observable)
         name = observable if isinstance(observable, str) else _name(observable)
         if name in self.values:
-            return chain_estimate(self.values[name], function or self.functions.get(name))
+            return chain_estimate(self.values[name], self.functions.get(name) if function is None else function)
         if self.kept is None or isinstance(observable, str):
             raise ValueError(
                 f"{name} was not measured, only {', '.join(self.values) or 'nothing'}; give it to run_chain as one of "
                 f"observables=, or keep_configurations=True"
             )
-        flat = observable(self.kept.flatten(0, 1), self.model).double()
-        values = flat.view(self.walkers, self.draws, *flat.shape[1:])
-        return chain_estimate(values, function or getattr(observable, "function", None))
+        flat = observable(self.kept.flatten(0, 1), self.model)
+        _check_value(name, flat, self.walkers * self.draws)
+        values = flat.double().view(self.walkers, self.draws, *flat.shape[1:])
+        return chain_estimate(values, getattr(observable, "function", None) if function is None else function)
 
 
 def run_chain(
@@ -130,6 +133,8 @@ def run_chain(
         >>> abs(energy.pull(lt.exact.ising_energy((8, 8), beta=0.3))) < 3, energy.draws
         (True, 8000)
     """
+    expect(isinstance(progress, bool), "progress", "a bool", progress)
+    expect(isinstance(keep_configurations, bool), "keep_configurations", "a bool", keep_configurations)
     march = March(model, kernel, walkers, sweeps, thin, seed, burn_in, observables, start, device)
     with march.bar(progress) as bar:
         values, kept = march.draw(march.draws, keep_configurations, bar.update)
@@ -164,9 +169,10 @@ class March:
         self.burn_in = math.ceil(sweeps / 10) if burn_in is None else as_integer("burn_in", burn_in, 0)
         self.walkers, self.draws, self.thin, self.seed = walkers, sweeps // thin, thin, seed
         self.measured = _named(observables)
+        expect_kernel("kernel", kernel)
         self.kernel, self.path = kernel, AnnealingPath(model)
         self.model = self.path.model
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = as_device(device)
         indices = torch.arange(walkers, device=self.device)
         self.state: Any = kernel.init(_start(self.model, start, self.path, indices, seed), indices)
         self.drawn = 0
@@ -233,17 +239,19 @@ def _name(observable: Observable) -> str:
 
 
 def _named(observables: Sequence[Observable | str] | Mapping[str, Observable]) -> dict[str, Any]:
+    listed = isinstance(observables, Mapping | Sequence) and not isinstance(observables, str | bytes)
+    expect(listed, "observables", "a list of functions and names, or a mapping from names to functions", observables)
     if isinstance(observables, Mapping):
+        named_by_hand = all(isinstance(name, str) and callable(f) for name, f in observables.items())
+        expect(named_by_hand, "observables", "a mapping from names to functions", observables)
         return dict(observables)
     named: dict[str, Any] = {}
     for given in observables:
         name = given if isinstance(given, str) else _name(given)
         if name in named:
             raise ValueError(f"two observables are called {name}; give a mapping from names to observables")
-        if isinstance(given, str) and given not in _observables.__all__:
-            raise ValueError(
-                f"observable must be one of {', '.join(_observables.__all__)}, or a function, got {given!r}"
-            )
+        known = given in _observables.MEASURABLE if isinstance(given, str) else callable(given)
+        expect(known, "observable", f"one of {', '.join(_observables.MEASURABLE)}, or a function", given)
         named[name] = getattr(_observables, given) if isinstance(given, str) else given
     return named
 
@@ -268,5 +276,5 @@ def _unchecked(model: Model) -> Model:
 
 
 def _check_value(name: str, value: Tensor, walkers: int) -> None:
-    if value.ndim not in (1, 2) or len(value) != walkers:
-        raise ValueError(f"{name} must return ({walkers},) or ({walkers}, k), got {tuple(value.shape)}")
+    if not isinstance(value, Tensor) or value.ndim not in (1, 2) or len(value) != walkers:
+        raise ValueError(f"the observable {name} must return ({walkers},) or ({walkers}, k), got {shown(value)}")

@@ -33,7 +33,7 @@ from .checkpoint import (
     replacing,
 )
 from .hdf5 import OBSERVABLES, allocate, check_observables, contents, digest, finished, opened, write
-from .kernels.checks import as_integer
+from .kernels.checks import as_integer, expect
 from .mcmc import Kernel
 from .models import EnergyModel
 from .provenance import provenance
@@ -110,6 +110,8 @@ def run_chain(
     file = as_file(file)
     check_observables(observables)
     every = as_integer("every", every, 1)
+    for name, value in (("configurations", configurations), ("resume", resume), ("progress", progress)):
+        expect(isinstance(value, bool), name, "a bool", value)
     if file.exists() and not resume:
         raise ValueError(f"{file.name} exists; go on with it by resume (--resume), or choose another file")
     old = _contents(file) if file.exists() else None

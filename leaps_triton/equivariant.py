@@ -173,6 +173,8 @@ class Equivariant(nn.Module):
         """``G``, ``(walkers, q-1, *shape)``."""
         integers = isinstance(configurations, Tensor) and configurations.dtype in (torch.int8, torch.int32, torch.int64)
         expect(integers and configurations.ndim > 0, "configurations", "a tensor of integers", configurations)
+        given = [getattr(conditions, name, None) for name in ("t", "beta", "coupling", "field")]
+        expect(all(isinstance(v, Tensor) for v in given), "conditions", "those of a path at a time", conditions)
         self.check_shape(configurations.shape[1:])
         if configurations.device.type != "cpu" or torch.is_grad_enabled():
             return self._network(configurations, conditions)
@@ -201,6 +203,7 @@ class StateReadout(Equivariant):
         counts = {name: value for name, value in settings.items() if name != "seed" and type(value) is int}
         for name, value in {"channels": channels, **counts}.items():
             as_integer(name, value, 1)
+        expect(isinstance(local_field, bool), "local_field", "a bool", local_field)
         super().__init__(model, channels=channels, local_field=local_field, **settings)
         self.readout = nn.Parameter(torch.empty(self.q, channels))
         self.skip = nn.Parameter(torch.tensor(0.2)) if local_field else None

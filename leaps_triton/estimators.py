@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .autocorrelation import ChainEstimate, ShortChainWarning, chain_estimate
 from .jackknife import Estimate, weighted_estimate
+from .kernels.checks import expect
 from .reweighting import Reweighted, mbar, multi_reweight, reweight
 from .weights import block_sums, leave_one_out_sums, log_mean_exp, normalised
 
@@ -62,7 +63,7 @@ def free_energy(ensemble: _Ensemble) -> Estimate:
         >>> abs(free_energy(ensemble).pull(-lt.exact.ising_log_z((4, 4), beta=0.4) / (0.4 * 16))) < 3
         True
     """
-    beta = float(ensemble.model.beta)
+    beta = _beta(ensemble)
     if beta == 0.0:
         raise ValueError("the free energy is infinite at beta = 0; use the ensemble's log_z")
     return _of_log_z(ensemble, 0.0, -1.0 / beta)
@@ -82,7 +83,13 @@ def entropy(ensemble: _Ensemble) -> Estimate:
         >>> abs(entropy(ensemble).pull(exact)) < 3
         True
     """
-    return _of_log_z(ensemble, float(ensemble.model.beta), 1.0)
+    return _of_log_z(ensemble, _beta(ensemble), 1.0)
+
+
+def _beta(ensemble: _Ensemble) -> float:
+    drawn = isinstance(getattr(ensemble, "log_weights", None), Tensor)
+    expect(drawn, "ensemble", "a WeightedEnsemble", ensemble)
+    return float(ensemble.model.beta)
 
 
 def _of_log_z(ensemble: _Ensemble, beta: float, factor: float) -> Estimate:

@@ -285,6 +285,7 @@ class _Kaufman(NamedTuple):
 def _route(model: EnergyModel, updates: int) -> _Kaufman | str:
     """The cheapest valid route to ``log Z``: Kaufman's formula, ``"enumeration"`` or ``"transfer"``."""
     complete(model)
+    updates = as_integer("updates", updates, 0)
     obstacle = transfer_obstacle(model, updates=updates)
     if obstacle == NOT_A_PAIR_MODEL:
         kaufman = obstacle

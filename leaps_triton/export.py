@@ -15,7 +15,9 @@ from torch import Tensor
 
 from . import observables as _observables
 from .chain import Chain
+from .checkpoint import as_file
 from .io import ChainRun, Run
+from .kernels.checks import expect
 
 __all__ = ["to_arviz", "to_npz", "to_pyerrors"]
 
@@ -39,6 +41,7 @@ def to_npz(run: Run | Chain, file: str | Path) -> None:
         ...     print(np.load(f"{folder}/chain.npz")["energy"].shape)
         (2, 10)
     """
+    expect(isinstance(run, Chain | Run), "run", "a run or a chain", run)
     if isinstance(run, Chain):
         arrays, configurations = dict(run.values), run.kept
     else:
@@ -48,7 +51,7 @@ def to_npz(run: Run | Chain, file: str | Path) -> None:
     data: dict[str, Any] = {name: value.cpu().numpy() for name, value in arrays.items()}
     if isinstance(run, Run | ChainRun):
         data["manifest"] = np.array(json.dumps(run.manifest))
-    with Path(file).open("wb") as out:
+    with as_file(file).open("wb") as out:
         np.savez(out, **data)
 
 
@@ -68,6 +71,7 @@ def to_arviz(chain: Chain) -> Any:
         >>> dict(to_arviz(chain)["posterior"].sizes)["draw"]
         10
     """
+    expect(isinstance(chain, Chain | Run), "chain", "a chain", chain)
     if not isinstance(chain, Chain):
         raise ValueError(f"ArviZ takes draws of equal weight, so a chain, got {type(chain).__name__}; use to_pyerrors")
     arviz = _optional("arviz_base", "arviz")
@@ -105,6 +109,9 @@ def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor
         >>> bool(abs(energy.dvalue / chain.estimate("energy").error - 1) < 1e-9)
         True
     """
+    expect(isinstance(run, Chain | Run), "run", "a run or a chain", run)
+    expect(isinstance(name, str), "name", "that of a stored observable", name)
+    expect(function is None or callable(function), "function", "None or a function of means", function)
     stored = run.values if isinstance(run, Chain) else run.observables
     if name not in stored:
         raise ValueError(f"observable must be one of {', '.join(stored)}, got {name!r}")

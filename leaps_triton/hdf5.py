@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,18 +23,12 @@ __all__ = ["OBSERVABLES", "allocate", "check_observables", "contents", "digest",
 OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
 """What is measured unless told."""
 
-_MEASURABLE = [
-    name
-    for name in _observables.__all__
-    if list(inspect.signature(getattr(_observables, name)).parameters)[:2] == ["configurations", "model"]
-]
-
 
 def check_observables(names: Sequence[str]) -> None:
     """Raise a ValueError unless all are names of functions of configurations in :mod:`leaps_triton.observables`."""
     is_list = isinstance(names, Sequence) and not isinstance(names, str)
     for name in names if is_list else [names]:
-        known = is_list and name in _MEASURABLE
+        known = is_list and isinstance(name, str) and name in _observables.MEASURABLE
         expect(known, "observables", "names in leaps_triton.observables such as ['energy']", name)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import kernels
 from .kernels import REVERSIBLE, Stream
-from .kernels.checks import as_integer
+from .kernels.checks import as_integer, as_number, expect
 from .mcmc import SweepState, changed
 from .path import AnnealingPath
 from .rates import evaluate
@@ -71,10 +71,10 @@ class KineticMonteCarlo:
     max_events: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.time, int | float) or not 0.0 < self.time < math.inf:
-            raise ValueError(f"time must be a finite number > 0, got {self.time!r}")
-        if self.rates not in REVERSIBLE:
-            raise ValueError(f"rates must be one of {', '.join(REVERSIBLE)}, got {self.rates!r}")
+        time = as_number("time", self.time, "a finite number > 0", lambda time: 0.0 < time < math.inf)
+        object.__setattr__(self, "time", time)
+        known = isinstance(self.rates, str) and self.rates in REVERSIBLE
+        expect(known, "rates", f"one of {', '.join(REVERSIBLE)}", self.rates)
         if self.max_events is not None:
             object.__setattr__(self, "max_events", as_integer("max_events", self.max_events, 1))
 

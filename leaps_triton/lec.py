@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from . import kernels
 from .equivariant import Conditions, LatticeModel, StateReadout, check_kernel, convolve, embed, exact_convolutions, pad
+from .kernels.checks import as_integer, as_seed, expect
 
 __all__ = ["LEC"]
 
@@ -83,10 +84,14 @@ class LEC(StateReadout):
         precision: str = "float32",
         seed: int = 0,
     ) -> None:
-        if not kernel_sizes or any(size < 1 or size % 2 == 0 for size in kernel_sizes):
-            raise ValueError(f"kernel_sizes must be odd and positive, at least one, got {kernel_sizes}")
-        if precision not in kernels.PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(kernels.PRECISIONS)}, got {precision!r}")
+        several = isinstance(kernel_sizes, Sequence) and len(kernel_sizes) > 0
+        expect(several, "kernel_sizes", "odd and positive, at least one", kernel_sizes)
+        kernel_sizes = [as_integer("kernel_sizes", size, 1) for size in kernel_sizes]
+        expect(all(size % 2 for size in kernel_sizes), "kernel_sizes", "odd and positive, at least one", kernel_sizes)
+        known = isinstance(precision, str) and precision in kernels.PRECISIONS
+        expect(known, "precision", f"one of {', '.join(kernels.PRECISIONS)}", precision)
+        expect(isinstance(zero_edges, bool), "zero_edges", "a bool", zero_edges)
+        channels, width, seed = as_integer("channels", channels, 1), as_integer("width", width, 1), as_seed(seed)
         options = {"kernel_sizes": list(kernel_sizes), "zero_edges": zero_edges, "precision": precision}
         super().__init__(model, channels, local_field, width=width, seed=seed, **options)
         self.precision = precision

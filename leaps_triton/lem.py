@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .equivariant import Conditions, LatticeModel, StateReadout, as_channels, embed, time_network
+from .kernels.checks import as_integer, as_seed
 
 __all__ = ["LEM"]
 
@@ -46,6 +47,7 @@ class LEM(StateReadout):
     def __init__(
         self, model: LatticeModel, channels: int = 16, width: int = 32, local_field: bool = True, seed: int = 0
     ) -> None:
+        channels, width, seed = as_integer("channels", channels, 1), as_integer("width", width, 1), as_seed(seed)
         super().__init__(model, channels, local_field, width=width, seed=seed)
         self.shape, sites = model.lattice.shape, model.lattice.sites
         embedded = as_channels(self.q)

@@ -78,6 +78,12 @@ def pair_model(model: Model, kernel: object) -> PairModel:
     return model
 
 
+def expect_kernel(name: str, kernel: object) -> None:
+    """Raise a ValueError unless ``kernel`` has the two methods of a :class:`Kernel`."""
+    methods = callable(getattr(kernel, "init", None)) and callable(getattr(kernel, "step", None))
+    expect(methods and not isinstance(kernel, type), name, "a kernel such as HeatBath(sweeps=1)", kernel)
+
+
 def begin(kernel: Kernel, configurations: Tensor, walkers: Tensor, user: object) -> SweepState:
     """The state of a kernel within another, ``user``; a ValueError if it has a state of its own kind."""
     state = kernel.init(configurations, walkers)
@@ -252,6 +258,8 @@ class Compose:
     def __init__(self, *kernels: Kernel) -> None:
         if not kernels:
             raise ValueError("Compose needs at least one kernel, got none")
+        for kernel in kernels:
+            expect_kernel("kernels", kernel)
         object.__setattr__(self, "kernels", kernels)
 
     @property

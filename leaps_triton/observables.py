@@ -7,6 +7,7 @@ q = 2, unit vectors otherwise. Those that look along a direction take it as ``di
 :func:`along` makes an observable of another one. Overlaps compare two replicas: they take two sets of configurations.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .kernels.checks import as_integer, expect, shown
+from .kernels.checks import as_integer, expect, is_real, shown
 from .lattice import Lattice
 from .models import Model, Observable
 
@@ -152,6 +153,8 @@ def along(observable: Callable[..., Tensor], direction: int) -> Observable:
         >>> along(correlation, 1)(torch.ones(2, 4, 6, dtype=torch.int8), model).shape
         torch.Size([2, 4])
     """
+    expect(callable(observable), "observable", "a function of configurations, model and direction", observable)
+    direction = as_integer("direction", direction, 0)
 
     def directed(configurations: Tensor, model: Model) -> Tensor:
         return observable(configurations, model, direction=direction)
@@ -302,10 +305,14 @@ def overlap_histogram(overlaps: Tensor, log_weights: Tensor | None = None, bins:
         tensor([0.2500, 0.7500], dtype=torch.float64)
     """
     bins = as_integer("bins", bins, 1)
+    expect(is_real(overlaps), "overlaps", "a tensor of real numbers", overlaps)
+    expect(log_weights is None or is_real(log_weights), "log_weights", "None or a tensor of real numbers", log_weights)
     q = overlaps.double().flatten().cpu()
     a = torch.zeros_like(q) if log_weights is None else log_weights.double().flatten().cpu()
     if a.shape != q.shape or len(q) == 0:
         raise ValueError(f"overlaps and log_weights must be of one length above 0, got {len(q)} and {len(a)}")
+    some = bool((a < torch.inf).all()) and bool((a > -torch.inf).any())
+    expect(some, "log_weights", "numbers below infinity, not all minus infinity", a.tolist())
     # Sums of products may pass 1 by rounding.
     if not bool((q.abs() <= 1.0 + 1e-9).all()):
         raise ValueError(f"overlaps must be in [-1, 1], got {float(q.min()):g} to {float(q.max()):g}")
@@ -313,3 +320,9 @@ def overlap_histogram(overlaps: Tensor, log_weights: Tensor | None = None, bins:
     share = torch.zeros(bins, dtype=torch.float64).index_add_(0, index, torch.softmax(a, dim=0))
     centres = (torch.arange(bins, dtype=torch.float64) + 0.5) * (2.0 / bins) - 1.0
     return OverlapHistogram(centres, share * (bins / 2.0))
+
+
+MEASURABLE = [
+    name for name in __all__ if list(inspect.signature(globals()[name]).parameters)[:2] == ["configurations", "model"]
+]
+"""Names of the functions of configurations and model."""

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from .models import Model, PairModel, as_seed
+from .kernels.checks import as_device, as_integer, as_seed
+from .models import Model, PairModel
 
 __all__ = ["coupling_from_the_past"]
 
@@ -49,12 +50,8 @@ def coupling_from_the_past(
         torch.Size([2, 32, 32])
     """
     _check_monotone(model)
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"n must be an integer of at least 1, got {n!r}")
-    if not isinstance(max_sweeps, int) or not 1 <= max_sweeps <= _PRESENT:
-        raise ValueError(f"max_sweeps must be an integer from 1 to 2**30, got {max_sweeps!r}")
-    as_seed(seed)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    n, max_sweeps = as_integer("n", n, 1, 2**31), as_integer("max_sweeps", max_sweeps, 1, _PRESENT)
+    seed, place = as_seed(seed), as_device(device)
     beta = torch.full((1,), model.beta, dtype=torch.float64, device=place)
     samples = torch.empty(n, *model.lattice.shape, dtype=model.dtype, device=place)
     apart, sweeps = torch.arange(n, device=place), min(_FIRST_START, max_sweeps)

@@ -1,6 +1,7 @@
 """The trained networks that were published with the LEAPS paper, read without running anything in their files."""
 
 import argparse
+import os
 import pickle
 import re
 import warnings
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .kernels.checks import as_device, expect
 from .models import Ising, PairModel, Potts
 from .networks import LEC
 from .path import AnnealingPath
@@ -99,7 +101,8 @@ def load_published_leaps(file: str | Path, device: torch.device | str | None = N
     References
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
     """
-    file = Path(file)
+    expect(isinstance(file, str | os.PathLike), "file", "the name of a file", file)
+    file, device = Path(file), as_device(device)
     data = _read(file)
     try:
         state, config = data["state_dict"], data["hyper_parameters"]["config"]

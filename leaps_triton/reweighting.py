@@ -4,17 +4,20 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .autocorrelation import chain_estimate
 from .jackknife import Estimate, weighted_estimate
+from .kernels.checks import as_integer, as_number, expect, is_real
 from .weights import effective_sample_size
 
 __all__ = ["Reweighted", "mbar", "multi_reweight", "reweight"]
 
 _ITERATIONS = 200
 _SHARED = 0.5
+_FINITE = ("a finite number", math.isfinite)
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,16 @@ def reweight(
         >>> abs(result.pull(lt.exact.ising_energy((4, 4), beta=0.32))) < 3
         True
     """
+    for name, tensor in (("energies", energies), ("values", values)):
+        expect(is_real(tensor), name, "a tensor of real numbers", tensor)
+    expect(bool(energies.isfinite().all()), "energies", "finite", energies)
+    beta_from, beta_to = as_number("beta_from", beta_from, *_FINITE), as_number("beta_to", beta_to, *_FINITE)
     if energies.ndim not in (1, 2) or values.shape[: energies.ndim] != energies.shape:
         raise ValueError(
             f"energies must be (draws,) or (walkers, draws), and values of the same shape or with one axis more, got "
             f"{tuple(energies.shape)} and {tuple(values.shape)}"
         )
-    log_weights = -(float(beta_to) - float(beta_from)) * energies.double()
+    log_weights = -(beta_to - beta_from) * energies.double()
     ess = float(effective_sample_size(log_weights.flatten()))
     if energies.ndim == 1:
         return Reweighted(*weighted_estimate(values, log_weights, function), ess)
@@ -164,6 +171,9 @@ def multi_reweight(
         (True, True)
     """
     pool, counts, grid = _pooled(energies, betas)
+    beta_to = as_number("beta_to", beta_to, *_FINITE)
+    expect(function is None or callable(function), "function", "None or a function of means", function)
+    expect(_are_real(values), "values", "a tensor of real numbers a run", values)
     if len(values) != len(energies) or any(
         f.shape[: e.ndim] != e.shape or f.ndim > e.ndim + 1 for e, f in zip(energies, values, strict=False)
     ):
@@ -171,8 +181,7 @@ def multi_reweight(
             f"values must have the shapes of the energies, or one axis more, got {[tuple(f.shape) for f in values]} "
             f"for {[tuple(e.shape) for e in energies]}"
         )
-    if not isinstance(blocks, int) or not 2 <= blocks <= min(counts.tolist()):
-        raise ValueError(f"blocks must be an integer from 2 to the draws of the shortest run, got {blocks!r}")
+    blocks = as_integer("blocks, at most the draws of the shortest run,", blocks, 2, min(counts.tolist()))
     f = torch.cat([v.double().reshape(e.numel(), *v.shape[e.ndim :]) for e, v in zip(energies, values, strict=True)])
     if f.ndim == 2 and function is None:
         raise ValueError(f"values of {f.shape[1]} columns need function= to make one number of their means")
@@ -183,7 +192,10 @@ def multi_reweight(
         log_z = _solve(pool[kept], left, grid, guess)
         log_weights = -beta_to * pool[kept] - _log_mixture(pool[kept], left, grid, log_z)
         means = torch.tensordot(torch.softmax(log_weights, dim=0), f[kept], dims=1)
-        return means if function is None else function(means), log_weights, log_z
+        result = means if function is None else function(means)
+        one = isinstance(result, Tensor) and result.ndim == 0
+        expect(one, "function", "one of means (..., k) to (...)", result)
+        return result, log_weights, log_z
 
     value, log_weights, log_z = evaluate(torch.ones(len(pool), dtype=torch.bool), None)
     left_out = torch.stack([evaluate(block != b, log_z)[0] for b in range(blocks)])
@@ -191,10 +203,17 @@ def multi_reweight(
     return Reweighted(float(value), error, float(effective_sample_size(log_weights)))
 
 
+def _are_real(tensors: object) -> bool:
+    return isinstance(tensors, Sequence | Tensor) and all(is_real(tensor) for tensor in tensors)
+
+
 def _pooled(energies: Sequence[Tensor], betas: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
     """All energies one after another, the number of each run, and β."""
-    grid = torch.as_tensor(betas, dtype=torch.float64)
-    if grid.ndim != 1 or len(energies) != len(grid) or len(grid) < 1 or len(grid.unique()) < len(grid):
+    expect(_are_real(energies), "energies", "a tensor of real numbers a run", energies)
+    expect(isinstance(betas, Sequence | Tensor | np.ndarray), "betas", "one number a run", betas)
+    listed = [] if getattr(betas, "ndim", 1) != 1 else [as_number("betas", beta, *_FINITE) for beta in betas]
+    grid = torch.tensor(listed, dtype=torch.float64)
+    if len(energies) != len(grid) or len(grid) < 1 or len(grid.unique()) < len(grid):
         raise ValueError(f"betas must be one number a run, no two alike, got {betas!r} for {len(energies)} runs")
     pool = torch.cat([e.detach().double().cpu().flatten() for e in energies])
     counts = torch.tensor([e.numel() for e in energies])

@@ -1,6 +1,7 @@
 """Parallel tempering: replicas of every walker along the path, exchanged with their neighbours."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from . import kernels
 from .kernels import Stream
-from .mcmc import HeatBath, Kernel, SweepState, begin
+from .kernels.checks import as_number
+from .mcmc import HeatBath, Kernel, SweepState, begin, expect_kernel
 from .path import AnnealingPath
 
 __all__ = ["ParallelTempering", "TemperingInfo", "TemperingState"]
@@ -86,13 +88,14 @@ class ParallelTempering:
 
     def __post_init__(self) -> None:
         try:
-            fractions = tuple(float(f) for f in self.fractions)
+            fractions = tuple(as_number("fractions", f, "numbers", math.isfinite) for f in self.fractions)
         except (TypeError, ValueError):
             fractions = ()
         rising = all(a < b for a, b in itertools.pairwise(fractions))
         if len(fractions) < 2 or not rising or fractions[0] < 0.0 or fractions[-1] != 1.0:
             raise ValueError(f"fractions must increase from at least 0 to 1, two or more, got {self.fractions!r}")
         object.__setattr__(self, "fractions", fractions)
+        expect_kernel("kernel", self.kernel)
 
     def init(self, configurations: Tensor, walkers: Tensor) -> TemperingState:
         """All replicas of a walker start from its configuration."""
