@@ -111,7 +111,10 @@ def thermodynamic_length(sampler: Sampler, intervals: int, walkers: int = 1024, 
     share = normalised(log_weights.T).T
     mean = (share * energies).sum(0)
     variance = (share * (energies - mean) ** 2).sum(0).cpu()
-    return equal_steps(densities, variance.sqrt() * path.beta_rate(densities).abs(), intervals)
+    speed = variance.sqrt() * path.beta_rate(densities).abs()
+    # Chains frozen at the left end of an interval visit time 0 twice.
+    distinct = densities.diff(prepend=densities.new_tensor([-1.0])) > 0
+    return equal_steps(densities[distinct], speed[distinct], intervals)
 
 
 @torch.no_grad()

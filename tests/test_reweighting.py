@@ -82,16 +82,16 @@ def test_nothing_changes_at_the_same_beta() -> None:
 
 def test_mbar_solves_its_equations_and_finds_log_z() -> None:
     betas = [0.1, 0.5, 0.3]
-    energies = [draws(beta, n, seed=3) for beta, n in zip(betas, (3000, 2000, 4000), strict=True)]
+    energies = [draws(beta, n, seed=seed) for seed, (beta, n) in enumerate(zip(betas, (3000, 2000, 4000), strict=True))]
     log_z = mbar(energies, betas)
     assert log_z.dtype == torch.float64 and log_z[0] == 0.0
     pool, grid = torch.cat(energies), torch.tensor(betas, dtype=torch.float64)
     exponents = -pool.unsqueeze(1) * grid
     mixture = (torch.tensor([3000.0, 2000.0, 4000.0]).double() * torch.exp(exponents - log_z)).sum(1)
     assert (torch.exp(exponents - log_z) / mixture.unsqueeze(1)).sum(0).tolist() == pytest.approx([1.0] * 3, abs=1e-8)
-    for k in (1, 2):
+    for k, error in ((1, 0.021), (2, 0.012)):  # over 40 seeds; 4σ are missed by 1.3 in 10 000
         truth = exact.enumerate_model(MODEL, betas[k]).log_z - exact.enumerate_model(MODEL, betas[0]).log_z
-        assert float(log_z[k]) == pytest.approx(truth, abs=0.04)
+        assert float(log_z[k]) == pytest.approx(truth, abs=4 * error)
     order = mbar([energies[i] for i in (1, 2, 0)], [betas[i] for i in (1, 2, 0)])
     torch.testing.assert_close(order - order[2], log_z[[1, 2, 0]], rtol=0, atol=1e-8)
 
