@@ -12,7 +12,30 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Quantiles", "Row", "read_rows", "replayed", "timed", "write_rows"]
+__all__ = ["Clock", "Quantiles", "Row", "read_rows", "replayed", "timed", "write_rows"]
+
+
+class Clock:
+    """Seconds since it was made: of the processor on a CPU, so that other work on the machine does not count.
+
+    Arguments
+        device: what is timed; a CUDA device is waited for.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self.begin = self.now()
+
+    def now(self) -> float:
+        """Seconds, from some beginning."""
+        if self.device.type == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def __call__(self) -> float:
+        """Seconds since the clock was made."""
+        return self.now() - self.begin
 
 
 class Quantiles(NamedTuple):
