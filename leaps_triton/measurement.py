@@ -86,7 +86,7 @@ def timed(
     least: int = 5,
     most: int = 1000,
     flush: Tensor | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
 ) -> Quantiles:
     """Seconds of one call, launches included, after two calls to warm up.
 
@@ -96,7 +96,8 @@ def timed(
         call: what is timed.
         budget: seconds to spend; between ``least`` and ``most`` calls are timed.
         flush: overwritten before every call, to empty a cache that it fills; None to leave the cache warm.
-        clock: seconds, of the wall or, by :func:`time.process_time`, of the processor.
+        clock: seconds; None for those of the processor where torch has one thread, so that other work on the machine
+            does not count, and of the wall where it has more.
 
     Example
         >>> x = torch.ones(1000)
@@ -115,6 +116,7 @@ def timed(
     once = time.perf_counter() - begin
     count = max(least, min(most, int(budget / max(once, 1e-9))))
     if not cuda:
+        clock = clock or (time.process_time if torch.get_num_threads() == 1 else time.perf_counter)
         seconds = []
         for _ in range(count):
             if flush is not None:
