@@ -5,10 +5,11 @@
 
 Each network has the width at which its number of parameters comes nearest to the one asked for; a LEM joins all pairs
 of sites, so that on larger lattices it has more, be it ever so narrow. Two comparisons follow: after equally many
-training steps on equally many configurations, and after equally many seconds of training. Steps that fit into the
-seconds are reckoned from the first training. Samples have a heat-bath sweep at every interval boundary; without a
-network that is annealed importance sampling, which is shown too. The ESS is at least one walker: where it is near
-that, read Var[A].
+training steps on equally many configurations, and after about equally many seconds of training. Steps that fit into
+the seconds are reckoned from the first training. Then come as many blocks of walkers as a time for sampling holds, at
+least one, with a heat-bath sweep at every interval boundary; without a network that is annealed importance sampling,
+which is shown too. The error of Var[A] is that of normal log-weights. The ESS is at least one walker: where it is near
+that, or there is but one block of walkers, read Var[A].
 
 Evaluations count walkers: G of one walker at all sites is one. Memory is the peak of what torch allocates during an
 evaluation and during a training step, of equally many configurations. Times on a CPU are those that one thread spent
@@ -27,11 +28,13 @@ from typing import Any
 import torch
 import tyro
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 import leaps_triton as lt
 from leaps_triton.checkpoint import replacing
 from leaps_triton.measurement import Clock, timed
 from leaps_triton.provenance import device_name, provenance
+from leaps_triton.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 
 CRITICAL = {"Ising": 0.4407, "Potts": math.log1p(math.sqrt(3.0))}
 NONE = "no network"
@@ -70,14 +73,16 @@ class CompareNetworks:
     """Of every network, about."""
     learning_rate: float | None = None
     """Of all networks at its peak; None for each one's own."""
-    steps: tuple[int, ...] = (300, 100)
+    steps: tuple[int, ...] = (250, 60)
     """Training steps of the first comparison, for each length."""
-    seconds: tuple[float, ...] = (8.0, 15.0)
+    seconds: tuple[float, ...] = (6.0, 12.0)
     """Of training in the second comparison, for each length."""
     intervals: int = 20
     """Of the sampler."""
-    walkers: tuple[int, ...] = (512, 64)
-    """Walkers sampled, for each length."""
+    sampling: float = 2.0
+    """Seconds of sampling."""
+    sites: int = 2**14
+    """Sites that are computed together when sampling: walkers of a block times those of the lattice."""
     seed: int = 0
     """Of networks and training; samples have the next one."""
     device: str = "cpu"
@@ -88,7 +93,10 @@ class CompareNetworks:
     """Folder for compare_networks.json and compare_networks.png."""
 
 
-SMOKE = {"lengths": (6,), "parameters": 1500, "steps": (5,), "seconds": (0.1,), "intervals": 3, "walkers": (16,)}
+SMOKE = {
+    "lengths": (6,), "parameters": 2000, "steps": (5,), "seconds": (0.1,), "intervals": 3, "sampling": 0.05,
+    "sites": 600,
+}  # fmt: skip
 
 
 def parameters(network: torch.nn.Module) -> int:
@@ -110,7 +118,7 @@ def trainer(path: lt.AnnealingPath, network: Any, rate: float, steps: int, setti
     sampler = lt.Sampler(path, network, lt.Jump(settings.intervals), block=64, device=settings.device)
     config = lt.TrainingConfig(
         steps=steps, times=8, walkers=8, learning_rate=rate, warmup=max(1, min(100, steps // 5)), buffer=128,
-        rollout=32, rollout_every=100, seed=settings.seed,
+        rollout=8, rollout_every=25, seed=settings.seed,
     )  # fmt: skip
     return lt.Trainer(sampler, config)
 
@@ -124,23 +132,31 @@ def train(trainer: lt.Trainer) -> bool:
     return False
 
 
-def sampled(path: lt.AnnealingPath, network: Any, walkers: int, settings: CompareNetworks) -> dict[str, Any]:
+def sampled(path: lt.AnnealingPath, network: Any, settings: CompareNetworks) -> dict[str, Any]:
     """How even the weights are, and what they cost."""
-    jump = lt.Jump(settings.intervals)
-    sampler = lt.Sampler(path, network, jump, lt.HeatBath(), block=min(walkers, 512), device=settings.device)
-    clock = Clock(settings.device)
-    found = sampler.sample(walkers, seed=settings.seed + 1)
-    seconds, sites = clock(), path.model.lattice.sites
+    jump, sites = lt.Jump(settings.intervals), path.model.lattice.sites
+    block = max(16, settings.sites // sites)
+    sampler = lt.Sampler(path, network, jump, lt.HeatBath(), block=block, device=settings.device)
+    clock, weights, evaluations = Clock(settings.device), [], []
+    while not weights or clock() < settings.sampling:
+        found = sampler.sample(block, settings.seed + 1, first_block=len(weights))
+        weights.append(found.log_weights)
+        evaluations.append(found.evaluations)
+    seconds, a = clock(), torch.cat(weights)
+    ess, variance = float(effective_sample_size(a)), float(a.var())
     row = {
-        "ess": round(found.ess, 4),
-        "log_weight_variance": float(f"{found.log_weight_variance:.4g}"),
-        "log_weight_variance_per_site": float(f"{found.log_weight_variance / sites:.4g}"),
-        "evaluations": round(found.evaluations, 1),
+        "walkers": len(a),
+        "ess": round(ess, 4),
+        "log_weight_variance": float(f"{variance:.4g}"),
+        "log_weight_variance_per_site": float(f"{variance / sites:.4g}"),
+        "log_weight_variance_per_site_error": float(f"{variance / sites * math.sqrt(2.0 / (len(a) - 1)):.2g}"),
+        "evaluations": round(sum(evaluations) / len(evaluations), 1),
         "sampling_seconds": round(seconds, 2),
-        "effective_walkers_a_second": float(f"{found.ess * walkers / seconds:.4g}"),
+        "effective_walkers_a_second": float(f"{ess * len(a) / seconds:.4g}"),
     }
     if isinstance(path.model, lt.Ising):
-        row["log_z_pull"] = round((found.log_z - lt.exact.log_z(path.model)) / found.log_z_error, 2)
+        distance = path.start.log_z + float(log_mean_exp(a)) - lt.exact.log_z(path.model)
+        row["log_z_pull"] = round(distance / float(log_mean_exp_error(a)), 2)
     return row
 
 
@@ -165,7 +181,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int:
 
 
 def compared(
-    name: str, path: lt.AnnealingPath, steps: int, seconds: float, walkers: int, settings: CompareNetworks
+    name: str, path: lt.AnnealingPath, steps: int, seconds: float, settings: CompareNetworks
 ) -> dict[str, Any]:
     """One network on one model: its cost, and both comparisons."""
     rate = RATES[name] if settings.learning_rate is None else settings.learning_rate
@@ -185,7 +201,7 @@ def compared(
         "steps": trained.step,
         "training_seconds": round(spent, 2),
         "diverged": diverged,
-        **sampled(path, network, walkers, settings),
+        **sampled(path, network, settings),
     }
 
     network = made(name, path.model, settings)
@@ -201,7 +217,7 @@ def compared(
         "steps": trained.step,
         "training_seconds": round(spent, 2),
         "diverged": diverged,
-        **sampled(path, network, walkers, settings),
+        **sampled(path, network, settings),
     }
     return {
         "network": name,
@@ -219,58 +235,65 @@ def compared(
 def table(case: dict[str, Any]) -> Iterator[str]:
     """One line a network."""
     yield (
-        f"\n{case['model']}; {case['walkers']} walkers\n{'':14}{'parameters':>11}{'eval/s':>8}{'MiB':>7}{'MiB':>7}"
-        f"{'steps':>7}{'s':>7}{'Var/N':>8}{'ESS':>7}{'steps':>7}{'s':>7}{'Var/N':>8}{'ESS':>7}"
+        f"\n{case['model']}\n{'':14}{'parameters':>11}{'eval/s':>8}{'MiB':>7}{'MiB':>7}"
+        + f"{'steps':>7}{'s':>7}{'walkers':>8}{'Var/N':>8}{'ESS':>7}" * 2
     )
     for row in case["rows"]:
         line = f"{row['network']:14}{row['parameters']:11}"
         if row["network"] == NONE:
-            yield f"{line}{'':36}{row['log_weight_variance_per_site']:8.4f}{row['ess']:7.3f}"
+            yield f"{line}{'':36}{row['walkers']:8}{row['log_weight_variance_per_site']:8.4f}{row['ess']:7.3f}"
             continue
         line += f"{row['evaluations_a_second']:8.0f}{row['evaluation_MiB']:7.1f}{row['training_step_MiB']:7.1f}"
         for comparison in COMPARISONS:
             found = row[comparison]
             line += f"{found['steps']:7}{found['training_seconds']:7.1f}"
-            line += f"{found['log_weight_variance_per_site']:8.4f}{found['ess']:7.3f}"
+            line += f"{found['walkers']:8}{found['log_weight_variance_per_site']:8.4f}{found['ess']:7.3f}"
         yield line
 
 
 def draw(result: dict[str, Any], file: Path) -> None:
     """A column a model and lattice; bars for each network."""
     cases = result["cases"]
-    figure = Figure(figsize=(3.6 * len(cases) + 1.0, 10.5), layout="constrained")
+    figure = Figure(figsize=(3.4 * len(cases) + 1.0, 11.5), layout="constrained")
     panels = figure.subplots(4, len(cases), sharex="col", sharey="row", squeeze=False)
-    colours = dict(zip(COMPARISONS, ("tab:orange", "tab:blue"), strict=True))
+    labels = ("Var[A] a site", "ESS", "evaluations of G a second", "peak memory in MiB,\n64 walkers")
     for column, case in enumerate(cases):
         rows = [row for row in case["rows"] if row["network"] != NONE]
-        places = range(len(rows))
-        for axes, key in zip(panels[:2, column], ("log_weight_variance_per_site", "ess"), strict=True):
-            for shift, (comparison, label) in zip((-0.2, 0.2), COMPARISONS.items(), strict=True):
-                heights = [row[comparison][key] for row in rows]
-                axes.bar([p + shift for p in places], heights, 0.38, color=colours[comparison], label=label)
-            for row in case["rows"]:
-                if row["network"] == NONE:
-                    axes.axhline(row[key], color="black", linestyle=":", label="no network (AIS)")
-        panels[1, column].axhline(1.0 / case["walkers"], color="grey", linewidth=0.8, label="one walker")
-        panels[2, column].bar(places, [row["evaluations_a_second"] for row in rows], 0.6, color="tab:green")
-        for shift, key, colour, label in (
-            (-0.2, "evaluation_MiB", "tab:green", "evaluation"),
-            (0.2, "training_step_MiB", "tab:purple", "training step"),
+        plain = next(row for row in case["rows"] if row["network"] == NONE)
+        variance, ess, speed, memory = panels[:, column]
+
+        def bars(axes: Any, key: str, place: float, colour: str, label: str, of: str = "", rows: Any = rows) -> None:
+            values = [row[of] if of else row for row in rows]
+            places = [index + place for index in range(len(rows))]
+            error = [value.get(f"{key}_error", 0.0) for value in values]
+            width = 0.38 if place else 0.6
+            axes.bar(places, [v[key] for v in values], width, color=colour, label=label, yerr=error if of else None)
+
+        for place, colour, (of, label) in zip(
+            (-0.2, 0.2), ("tab:orange", "tab:blue"), COMPARISONS.items(), strict=True
         ):
-            heights = [row[key] for row in rows]
-            panels[3, column].bar([p + shift for p in places], heights, 0.38, color=colour, label=label)
-        labels = [f"{row['network']}\n{row['parameters']}" for row in rows]
-        panels[3, column].set_xticks(list(places), labels, rotation=60, fontsize=8)
-        panels[0, column].set_title(case["model"], fontsize=10)
-    names = ("Var[A] a site", "ESS", "evaluations of G a second", "peak memory in MiB, 64 walkers")
-    for axes, name in zip(panels[:, 0], names, strict=True):
-        axes.set_ylabel(name)
+            bars(variance, "log_weight_variance_per_site", place, colour, label, of)
+            bars(ess, "ess", place, colour, label, of)
+        variance.axhline(plain["log_weight_variance_per_site"], color="black", linestyle=":", label="no network (AIS)")
+        ess.axhline(plain["ess"], color="black", linestyle=":")
+        bars(speed, "evaluations_a_second", 0.0, "tab:green", "")
+        bars(memory, "evaluation_MiB", -0.2, "tab:green", "evaluation")
+        bars(memory, "training_step_MiB", 0.2, "tab:purple", "training step")
+        names = [f"{row['network']} ({row['parameters']})" for row in rows]
+        memory.set_xticks(range(len(rows)), names, rotation=90, fontsize=8)
+        variance.set_title(case["model"], fontsize=10)
+    for axes, label in zip(panels[:, 0], labels, strict=True):
+        axes.set_ylabel(label)
         axes.set_yscale("log")
-    panels[3, 0].set_xlabel("network and its parameters")
-    for axes in (panels[0, 0], panels[1, 0], panels[3, 0]):
-        axes.legend(fontsize=7)
-    figure.suptitle(f"Locally equivariant networks, {result['device']}", fontsize=11)
-    figure.savefig(file, dpi=100)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    for row, position in ((0, "outside upper center"), (3, "outside lower center")):
+        handles, texts = panels[row, 0].get_legend_handles_labels()
+        figure.legend(handles, texts, loc=position, ncols=3, fontsize=9)
+    figure.supxlabel("network (parameters)", fontsize=10)
+    figure.suptitle(f"Locally equivariant networks; {result['device']}", fontsize=11)
+    figure.savefig(file, dpi=90)
 
 
 def main(settings: CompareNetworks) -> None:
@@ -295,15 +318,14 @@ def main(settings: CompareNetworks) -> None:
     }
     try:
         for kind in chosen.models:
-            for place in zip(chosen.lengths, chosen.steps, chosen.seconds, chosen.walkers, strict=True):
-                length, steps, seconds, walkers = place
+            for length, steps, seconds in zip(chosen.lengths, chosen.steps, chosen.seconds, strict=True):
                 shape, beta = (length, length), CRITICAL[kind]
                 path = lt.AnnealingPath(lt.Ising(shape, beta) if kind == "Ising" else lt.Potts(shape, 3, beta))
-                case: dict[str, Any] = {"model": f"{kind}, {length} × {length}, β = {beta:.4f}", "walkers": walkers}
-                case["rows"] = [{"network": NONE, "parameters": 0, **sampled(path, None, walkers, chosen)}]
+                case: dict[str, Any] = {"model": f"{kind}, {length} × {length}, β = {beta:.4f}"}
+                case["rows"] = [{"network": NONE, "parameters": 0, **sampled(path, None, chosen)}]
                 cases.append(case)
                 for name in chosen.networks:
-                    case["rows"].append(compared(name, path, steps, seconds, walkers, chosen))
+                    case["rows"].append(compared(name, path, steps, seconds, chosen))
                     print(json.dumps(case["rows"][-1]), flush=True)
                     result["seconds"] = round(clock(), 1)
                     with replacing(file) as part:
