@@ -256,7 +256,12 @@ def draw(result: dict[str, Any], file: Path) -> None:
     cases = result["cases"]
     figure = Figure(figsize=(3.4 * len(cases) + 1.0, 11.5), layout="constrained")
     panels = figure.subplots(4, len(cases), sharex="col", sharey="row", squeeze=False)
-    labels = ("Var[A] a site", "ESS", "evaluations of G a second", "peak memory in MiB,\n64 walkers")
+    labels = (
+        "Var[A] a site",
+        "ESS",
+        f"evaluations of G a second,\n{result['device']}",
+        "peak memory in MiB,\n64 walkers",
+    )
     for column, case in enumerate(cases):
         rows = [row for row in case["rows"] if row["network"] != NONE]
         plain = next(row for row in case["rows"] if row["network"] == NONE)
@@ -279,8 +284,9 @@ def draw(result: dict[str, Any], file: Path) -> None:
         bars(speed, "evaluations_a_second", 0.0, "tab:green", "")
         bars(memory, "evaluation_MiB", -0.2, "tab:green", "evaluation")
         bars(memory, "training_step_MiB", 0.2, "tab:purple", "training step")
-        names = [f"{row['network']} ({row['parameters']})" for row in rows]
+        names = [f"{row['network']}, {row['parameters']}" for row in rows]
         memory.set_xticks(range(len(rows)), names, rotation=90, fontsize=8)
+        memory.set_xlabel("network, its parameters")
         variance.set_title(case["model"], fontsize=10)
     for axes, label in zip(panels[:, 0], labels, strict=True):
         axes.set_ylabel(label)
@@ -291,8 +297,6 @@ def draw(result: dict[str, Any], file: Path) -> None:
     for row, position in ((0, "outside upper center"), (3, "outside lower center")):
         handles, texts = panels[row, 0].get_legend_handles_labels()
         figure.legend(handles, texts, loc=position, ncols=3, fontsize=9)
-    figure.supxlabel("network (parameters)", fontsize=10)
-    figure.suptitle(f"Locally equivariant networks; {result['device']}", fontsize=11)
     figure.savefig(file, dpi=90)
 
 
