@@ -79,7 +79,7 @@ def weight_histogram(axes: Axes, ensembles: Mapping[str, WeightedEnsemble | Run]
         inside = a[a >= low]
         axes.hist(inside.numpy(), bins=60, range=(low, high), density=True, histtype="step", linewidth=1.5, label=label)
     axes.axvline(0.0, color="grey", linewidth=0.8)
-    axes.set_xlabel("log-weight relative to log mean weight")
+    axes.set_xlabel("log-weight  A − log⟨exp A⟩")
     axes.set_ylabel("density of walkers")
     axes.set_title("weights (left tail cut at 0.2 %)", fontsize=9)
     axes.legend(fontsize=8, loc="upper left")
