@@ -385,7 +385,7 @@ def draw(result: dict[str, Any], file: Path) -> None:
         axes.set_title(f"{case['model']}\ntraining {' and '.join(spent)}", fontsize=10)
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
-    panels[0][0].set_ylabel("independent samples a second, or 1/error²")
+    panels[0][0].set_ylabel("independent samples, or 1/error², a second")
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     seconds = result["config"]["seconds"]
