@@ -42,7 +42,8 @@ def snapshots(axes: Axes, ensemble: WeightedEnsemble | Run | Chain, rows: int = 
     axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=0, vmax=ensemble.model.q - 1)
     axes.set_axis_off()
     kind = "walkers of a chain" if weights is None else "weighted samples"
-    axes.set_title(f"{count} {kind}: {title(ensemble.model)}, β = {ensemble.model.beta:.4g}", fontsize=9)
+    key = f"dark: x = 0, bright: x = {ensemble.model.q - 1}"
+    axes.set_title(f"{count} {kind}: {title(ensemble.model)}, β = {ensemble.model.beta:.4g}; {key}", fontsize=9)
 
 
 def mosaic(configurations: Tensor, columns: int) -> Tensor:
