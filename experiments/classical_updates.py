@@ -318,7 +318,7 @@ def draw(result: dict[str, Any], file: Path) -> None:
     rows, colours = result["rows"], {"leaps_triton": "tab:red", "mcising": "tab:blue", "peapods": "tab:green"}
     lengths = sorted({r["length"] for r in rows})
     figure, panels = plt.subplots(
-        len(lengths), 2, figsize=(10, 3.2 * len(lengths)), layout="constrained", squeeze=False
+        len(lengths), 2, figsize=(11, 3.2 * len(lengths)), layout="constrained", squeeze=False
     )
     keys = {
         "million_updates_per_second": "million updates a second",
@@ -329,7 +329,9 @@ def draw(result: dict[str, Any], file: Path) -> None:
         for axes, (key, label) in zip(line, keys.items(), strict=True):
             names = [f"{r['package']}: {r['algorithm']}" for r in shown]
             bars = axes.barh(names, [r[key] for r in shown], color=[colours[r["package"]] for r in shown])
-            axes.bar_label(bars, [f"{r[key]:.3g}" for r in shown], padding=3, fontsize=8)
+            axes.bar_label(
+                bars, [f"{r[key]:.0f}" if r[key] > 99.5 else f"{r[key]:.3g}" for r in shown], padding=3, fontsize=8
+            )
             axes.set(xscale="log", xlabel=label, title=f"{length} × {length}")
             axes.margins(x=0.2)
         line[1].set_yticklabels([])
