@@ -300,7 +300,7 @@ ENTRIES: dict[str, Entry] = {
             ),
             "kernel": NO_KERNELS,
         },
-    ),  # fmt: skip
+    ),
     "Compose": Entry(lambda kernel: lt.Compose(lt.HeatBath(), kernel), {"kernel": lt.Wolff()}, {"kernel": NO_KERNELS}),
     **{name: Entry(*arguments) for name, arguments in NETWORKS.items()},
     **{
