@@ -703,7 +703,8 @@ def hollow_conv(
                 f"itself; use kernel_size <= {2 * length - 1}"
             )
     walkers, taps = len(source), kernel_size ** len(shape)
-    channels, inputs = len(weight), activations.shape[1] if activations.ndim > 1 else 0
+    channels = len(weight) if weight.ndim else 0
+    inputs = activations.shape[1] if activations.ndim > 1 else 0
     expected: dict[str, tuple[set[int], ...]] = {
         "activations": ({walkers}, {inputs}, *({n} for n in shape)),
         "weight": ({channels}, {taps}, {inputs}),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor
 
+from .integrator import Integrator
 from .kernels.checks import as_integer, expect
 from .models import Model, PairModel
 from .path import AnnealingPath
@@ -81,7 +82,7 @@ def pair_model(model: Model, kernel: object) -> PairModel:
 def expect_kernel(name: str, kernel: object) -> None:
     """Raise a ValueError unless ``kernel`` has the two methods of a :class:`Kernel`."""
     methods = callable(getattr(kernel, "init", None)) and callable(getattr(kernel, "step", None))
-    expect(methods and not isinstance(kernel, type), name, "a kernel such as HeatBath(sweeps=1)", kernel)
+    expect(methods and not isinstance(kernel, type | Integrator), name, "a kernel such as HeatBath(sweeps=1)", kernel)
 
 
 def begin(kernel: Kernel, configurations: Tensor, walkers: Tensor, user: object) -> SweepState:

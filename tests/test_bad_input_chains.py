@@ -115,11 +115,11 @@ ENSEMBLE = sampler().sample(8)
 TABLE = torch.arange(40, dtype=torch.float64).view(2, 20).sin()
 RUNS, BETAS = [TABLE, TABLE.cos()], [0.1, 0.2]
 REAL = NO_TENSORS | among(TABLE * 1j, TABLE > 0, TABLE[0, 0], TABLE.view(2, 2, 2, 5))
-NO_RUNS = NO_OBJECTS | among(
+NO_RUNS = NO_OBJECTS.filter(lambda value: not isinstance(value, Tensor)) | among(
     TABLE[0, 0], RUNS[:1], [*RUNS, TABLE], [TABLE, None], [TABLE, TABLE * 1j], [TABLE, TABLE > 0], [TABLE, 3],
     [TABLE, TABLE * NAN], [TABLE, TABLE[:0]], (), "ab",
 )  # fmt: skip
-NO_GRID = NO_OBJECTS | among(
+NO_GRID = NO_OBJECTS.filter(lambda value: value != [1, 2]) | among(
     BETAS[:1], [0.1, 0.1], [0.1, NAN], [0.1, INF], [0.1, "0.2"], [0.1, True], [0.1, 1j], torch.ones(2), torch.tensor(1),
     torch.tensor([0.1, 0.2j]), "ab",
 )  # fmt: skip
@@ -300,9 +300,9 @@ ENTRIES: dict[str, Entry] = {
             ),
             "kernel": NO_KERNELS,
         },
-    ),  # fmt: skip
+    ),
     "Compose": Entry(lambda kernel: lt.Compose(lt.HeatBath(), kernel), {"kernel": lt.Wolff()}, {"kernel": NO_KERNELS}),
-    **{name: Entry(*arguments) for name, arguments in NETWORKS.items()},
+    **{name: Entry(*arguments, {"kernel_sizes": "kernel_size"}) for name, arguments in NETWORKS.items()},
     **{
         f"networks.{name}": Entry(
             maker(**arguments).forward,
