@@ -249,7 +249,8 @@ def squared_residual(
     Arguments
         as of :func:`log_variance`.
     """
+    gained = increments(path, transport, trajectories, t, floor, reversible)
     steps = t.diff(dim=1)
-    rate = increments(path, transport, trajectories, t, floor, reversible) / steps.unsqueeze(2)
+    rate = gained / steps.unsqueeze(2)
     expected = None if free_energy is None else (free_energy.diff(dim=1) / steps).flatten()
     return _spread(rate.flatten(0, 1), expected, huber)

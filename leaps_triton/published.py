@@ -61,6 +61,8 @@ def published_network(weights: Mapping[str, Tensor], model: PairModel) -> LEC:
     state |= {"first": first, "readout": torch.stack([linear / 2, -linear / 2]) if model.q == 2 else linear}
     if model.q > 2:
         embedding = weights["emb.embedding.weight"]
+        if embedding.ndim != 2:
+            raise ValueError(f"the weight emb.embedding.weight must be (q, channels), got {tuple(embedding.shape)}")
         norm = embedding.norm(dim=1, keepdim=True)
         state["embedding"] = torch.where(norm > 1.0, embedding / (norm + 1e-7), embedding)
     sizes = [first.shape[-1], *(round(state[f"layers.{layer}.bias"].shape[-1] ** 0.5) for layer in range(depth))]
