@@ -25,8 +25,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = Path(__file__).resolve()
 OPS = (
-    "local_energy", "proposal_rates", "heat_bath_sweeps", "jump_step", "cluster_labels", "philox", "energy",
-    "metropolis_sweeps", "hollow_conv", "hollow_conv_gradient",
+    "local_energy", "proposal_rates", "heat_bath_sweeps", "jump_step", "local_jump_steps",
+    "tau_leap_step", "cluster_labels", "philox", "energy", "metropolis_sweeps", "hollow_conv", "hollow_conv_gradient",
 )  # fmt: skip
 NETWORKS = ("hollow_values", "incremental")
 TOOLS = ("memcheck", "racecheck", "initcheck")

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from . import ops, reference
-from .checks import as_integer, as_number, as_seed, expect
-from .hollow import INPUT_PRECISIONS, check_input_precision, hollow_values
+from .checks import PRECISIONS, as_integer, as_number, as_precision, as_seed, expect
+from .hollow import hollow_values
 from .ops import hollow_conv_gradient
 from .philox import Stream
 from .reference import (
@@ -35,7 +35,6 @@ from .reference import (
 )
 
 __all__ = [
-    "INPUT_PRECISIONS",
     "MOST_CLASSES",
     "MOST_LANES",
     "PRECISIONS",
@@ -46,8 +45,8 @@ __all__ = [
     "ProposalRates",
     "Stream",
     "TauLeapStep",
+    "as_precision",
     "backend",
-    "check_input_precision",
     "cluster_labels",
     "energy",
     "heat_bath_sweeps",
@@ -67,9 +66,6 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
-
-PRECISIONS = ("float32", "tf32", "bfloat16")
-"""Names of the precisions of :func:`hollow_conv`."""
 
 REVERSIBLE = ("barker", "square_root", "metropolis")
 """Names of the reversible rates of :func:`proposal_rates`."""
@@ -665,8 +661,8 @@ def hollow_conv(
         ``h``, ``(walkers, channels, *shape)``.
 
     Raises
-        ValueError: a kernel that is even or reaches around back to the site, or a shape, dtype or device that does not
-            fit.
+        ValueError: a kernel that is even or reaches around back to the site, another precision, or a shape, dtype or
+            device that does not fit.
 
     References
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), hollow convolutions.
@@ -677,8 +673,7 @@ def hollow_conv(
         >>> hollow_conv(a, weight, bias, bias, torch.ones(1, 9), x, 3, (True, True))[0, 0, 0, 0]
         tensor(8.)
     """
-    known = isinstance(precision, str) and precision in PRECISIONS
-    expect(known, "precision", f"one of {', '.join(PRECISIONS)}", precision)
+    precision = as_precision("hollow_conv", precision)
     tensors = {
         "activations": activations, "weight": weight, "bias": bias, "offset": offset, "time_offset": time_offset,
         "source": source,

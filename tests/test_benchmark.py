@@ -99,6 +99,11 @@ def test_about_half_of_the_walkers_jump() -> None:
         ("jump_step", 0, last(1)),
         ("jump_step", 1, last(1e-6)),
         ("jump_step", 3, last(1)),
+        ("local_jump_steps", 0, last(1)),
+        ("local_jump_steps", 1, last(1e-6)),
+        ("local_jump_steps", 3, last(1)),
+        ("tau_leap_step", 0, last(1)),
+        ("tau_leap_step", 1, last(1e-6)),
         ("heat_bath_sweeps", 0, last(1)),
         ("metropolis_sweeps", 0, last(1)),
         ("cluster_labels", 0, last(1)),
@@ -209,6 +214,15 @@ def test_the_compiled_twin_gives_the_same() -> None:
     assert notes == []
 
 
+def test_most_walkers_make_all_events_and_some_sites_leap() -> None:
+    given = case("local_jump_steps", shape=(6, 5), walkers=400)
+    made = given.run(reference.local_jump_steps)[3] - given.arguments["events"]
+    assert 0.8 < (made == benchmark.EVENTS).double().mean() < 1.0
+    given = case("tau_leap_step", walkers=400)
+    moved = given.run(reference.tau_leap_step)[0] != given.arguments["configurations"]
+    assert 0.1 < moved.double().mean() < 0.2
+
+
 def test_a_twin_that_is_no_single_graph_is_not_compiled() -> None:
     rows, notes = benchmark.measure(case("cluster_labels", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
     assert {row.variant for row in rows} == {"twin"} and notes == []
@@ -224,6 +238,7 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
         "local_energy": w * n + tables + 8 + 8 + 8 * w + 4 * w * (q - 1) * n,
         "proposal_rates": 3 * 4 * w * (q - 1) * n + 2 * 8 * w,
         "jump_step": 2 * w * n + 4 * w * (q - 1) * n + 8 * 8 * w,
+        "tau_leap_step": 2 * w * n + 4 * w * (q - 1) * n + 4 * 8 * w,
         "heat_bath_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "metropolis_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "cluster_labels": 2 * w * n + 8 * w * n,
@@ -250,7 +265,7 @@ def test_operations_words_and_flips_grow_with_the_work() -> None:
 def test_every_op_and_model_is_measured() -> None:
     for smoke in (True, False):
         found = benchmark.cases(benchmark.OPS, CPU, smoke)
-        without = {"philox", "hollow_conv", "hollow_conv_gradient"}
+        without = {"philox", "local_jump_steps", "hollow_conv", "hollow_conv_gradient"}
         assert {(op, model) for op, model, _, _ in found} == {(op, "") for op in without} | {
             (op, model) for op in benchmark.OPS if op not in without for model in benchmark.MODELS
         }

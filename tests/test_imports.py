@@ -127,7 +127,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "physics_plots": ("plotting",),
     "__init__": LIBRARY,
     "measurement": (),
-    "benchmark": ("models", "measurement", "provenance", "kernels.throughput"),
+    "benchmark": ("models", "local_rates", "measurement", "provenance", "kernels.throughput"),
     "options": ("__init__",),
     "commands": ("options", "table", "plotting", "physics_plots", "provenance"),
     "cli": ("commands", "benchmark", "checkpoint"),
