@@ -1,5 +1,6 @@
 """Commands on runs: ``chain`` makes one, ``measure`` prints its table, ``plot`` draws figures of one or several."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -126,6 +127,8 @@ class Plot:
     """Draw figures of files of walkers and chains, all that their data allow.
 
     Observables against temperature and Binder crossings take several files.
+
+    Autocorrelation, snapshots and annealing are of the first file that has them.
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")]
@@ -199,10 +202,9 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
     if name == "correlation":
         able = {key: run for key, run in runs.items() if stored[key] or "correlation" in _values(run)}
         if able:
-            largest = max(run.model.lattice.sites for run in able.values())
-            able = {key: run for key, run in able.items() if run.model.lattice.sites == largest}
-            physics_plots.correlation(axes, able)
-            axes.set_title(table.title(next(iter(able.values())).model), fontsize=9)
+            drawn, models = _of_largest(able)
+            physics_plots.correlation(axes, drawn)
+            axes.set_title(f"{models}; bars: one σ", fontsize=9)
     elif name == "autocorrelation":
         able = {key: run for key, run in chains.items() if table.names_of(run)}
         if able:
@@ -217,7 +219,9 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
     elif name == "overlaps":
         able = {key: run for key, run in runs.items() if stored[key] and len(_configurations(run)) > 3}
         if able:
-            physics_plots.overlap_distribution(axes, able)
+            drawn, models = _of_largest(able)
+            physics_plots.overlap_distribution(axes, drawn)
+            axes.set_title(f"{models}; pairs of walkers; bars: one σ", fontsize=9)
     elif name == "binder":
         able = {key: run for key, run in runs.items() if stored[key] or "binder" in _values(run)}
         able = able if len({run.model.lattice.shape for run in able.values()}) > 1 else {}
@@ -231,6 +235,18 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
         return None
     figure.savefig(file, dpi=dpi)
     return file
+
+
+def _of_largest(runs: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The runs on the largest lattice, cold ones first, with their temperatures; and what models they are of."""
+    largest = max(run.model.lattice.sites for run in runs.values())
+    able = sorted(runs.items(), key=lambda item: -item[1].model.beta)
+    found = {
+        f"{key}, T = {1.0 / run.model.beta if run.model.beta else math.inf:.4g}": run
+        for key, run in able
+        if run.model.lattice.sites == largest
+    }
+    return found, "; ".join(dict.fromkeys(table.title(run.model) for run in found.values()))
 
 
 def _annealing(runs: dict[str, Any], folder: Path) -> Path | None:

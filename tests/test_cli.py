@@ -395,6 +395,17 @@ def test_plot_draws_what_the_files_allow(tmp_path: Path, capsys: pytest.CaptureF
             cli.main([*few, "--only", name])
 
 
+def test_curves_of_runs_have_their_temperatures() -> None:
+    """Those on the largest lattice, cold ones first."""
+    runs = {
+        name: lt.run_chain(lt.Ising(shape, beta), lt.HeatBath(), 2, 4, thin=1, device="cpu")
+        for name, shape, beta in (("hot", (3, 3), 0.0), ("cold", (3, 3), 0.5), ("small", (2, 3), 0.5))
+    }
+    drawn, models = commands._of_largest(runs)
+    assert drawn == {"cold, T = 2": runs["cold"], "hot, T = inf": runs["hot"]}
+    assert models == "Ising, 3 × 3"
+
+
 @pytest.mark.parametrize("mcmc", [None, lt.HeatBath()], ids=["apart", "together"])
 def test_the_animation_ends_at_the_walkers_of_the_run(mcmc: Any, tmp_path: Path) -> None:
     model = lt.Ising((3, 3), 0.5)
