@@ -101,6 +101,7 @@ def test_about_half_of_the_walkers_jump() -> None:
         ("jump_step", 3, last(1)),
         ("heat_bath_sweeps", 0, last(1)),
         ("metropolis_sweeps", 0, last(1)),
+        ("overrelaxation_sweeps", 0, last(1)),
         ("cluster_labels", 0, last(1)),
         ("hollow_conv", 0, last(1e-1)),
     ],
@@ -226,6 +227,7 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
         "jump_step": 2 * w * n + 4 * w * (q - 1) * n + 8 * 8 * w,
         "heat_bath_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "metropolis_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
+        "overrelaxation_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "cluster_labels": 2 * w * n + 8 * w * n,
     }
     for op, count in expected.items():
@@ -240,8 +242,8 @@ def test_operations_words_and_flips_grow_with_the_work() -> None:
         one, two = case(op, walkers=4), case(op, walkers=8)
         assert (two.operations, two.words, two.flips) == (2 * one.operations, 2 * one.words, 2 * one.flips)
         assert one.operations > 0
-    sweeps = case("heat_bath_sweeps")
-    assert sweeps.words == sweeps.flips == benchmark.SWEEPS * 5 * 24
+    for op in ("heat_bath_sweeps", "overrelaxation_sweeps"):
+        assert case(op).words == case(op).flips == benchmark.SWEEPS * 5 * 24
     for model, words in (("ising", 1), ("potts3", 2)):
         sweeps = case("metropolis_sweeps", model)
         assert sweeps.words == words * sweeps.flips == words * benchmark.SWEEPS * 5 * 24
@@ -250,9 +252,10 @@ def test_operations_words_and_flips_grow_with_the_work() -> None:
 def test_every_op_and_model_is_measured() -> None:
     for smoke in (True, False):
         found = benchmark.cases(benchmark.OPS, CPU, smoke)
-        without = {"philox", "hollow_conv", "hollow_conv_gradient"}
-        assert {(op, model) for op, model, _, _ in found} == {(op, "") for op in without} | {
-            (op, model) for op in benchmark.OPS if op not in without for model in benchmark.MODELS
+        models = {op: {""} for op in ("philox", "hollow_conv", "hollow_conv_gradient")}
+        models["overrelaxation_sweeps"] = {"potts3"}
+        assert {(op, model) for op, model, _, _ in found} == {
+            (op, model) for op in benchmark.OPS for model in models.get(op, benchmark.MODELS)
         }
     assert {shape for _, _, shape, _ in found} == {(15, 15), (16, 16), (64, 64)}
 

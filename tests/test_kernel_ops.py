@@ -1,5 +1,6 @@
 """The ops as torch knows them: schemas, fake tensors, gradients, torch.compile, and what runs where."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from kernel_cases import classes, convolution, model, normal, sweep
 from leaps_triton import kernels
@@ -64,6 +66,7 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "heat_bath_sweeps": (ops.heat_bath_sweeps, sweep(MODEL, 2, seed=5)),
     "metropolis_sweeps": (ops.metropolis_sweeps, sweep(MODEL, 2, seed=5)),
+    "overrelaxation_sweeps": (ops.overrelaxation_sweeps, sweep(MODEL, 2, seed=5)),
     "no sweep": (ops.heat_bath_sweeps, sweep(MODEL, 0, seed=5)),
     "cluster_labels": (ops.cluster_labels, {"bonds": normal(4, 2, 3, 5, seed=9) > 0.0}),
     "no bonds": (ops.cluster_labels, {"bonds": torch.zeros(4, 2, 3, 5, dtype=torch.bool)}),
@@ -93,6 +96,30 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
 def test_torch_accepts_the_op(name: str) -> None:
     op, arguments = CALLS[name]
     torch.library.opcheck(op, (), arguments)
+
+
+def test_every_op_has_a_kernel_on_cuda_devices() -> None:
+    """All twins but the random words themselves, which any device draws in torch."""
+    shared = set(kernels.__all__) & set(reference.__all__) - {"philox", "uniform32", "uniform64"}
+    names = {name for name in shared if inspect.isfunction(getattr(reference, name))} | {"hollow_values"}
+    assert "overrelaxation_sweeps" in names
+    for name in names:
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(f"leaps_triton::{name}", "CUDA"), name
+
+
+@pytest.mark.parametrize("op", [kernels.heat_bath_sweeps, kernels.metropolis_sweeps, kernels.overrelaxation_sweeps])
+def test_sweeps_run_through_their_op(op: Any) -> None:
+    """Where a kernel would be chosen."""
+    calls: list[str] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+            calls.append(str(function))
+            return function(*arguments, **(options or {}))
+
+    with Watch():
+        op(**sweep(MODEL, 1, seed=5))
+    assert f"leaps_triton.{op.__name__}.default" in calls
 
 
 @pytest.mark.parametrize("reversible", [None, "metropolis"])
