@@ -19,7 +19,7 @@ from torch import Tensor
 from . import ops, reference
 from .checks import as_integer, as_number, as_seed, expect
 from .hollow import INPUT_PRECISIONS, check_input_precision, hollow_values
-from .ops import hollow_conv_gradient
+from .ops import hollow_conv_gradient, proposal_rates_gradient, tau_leap_log_probability_gradient
 from .philox import Stream
 from .reference import (
     MOST_CLASSES,
@@ -61,8 +61,10 @@ __all__ = [
     "overrelaxation_sweeps",
     "philox",
     "proposal_rates",
+    "proposal_rates_gradient",
     "reference",
     "tau_leap_log_probability",
+    "tau_leap_log_probability_gradient",
     "tau_leap_step",
     "uniform32",
     "uniform64",

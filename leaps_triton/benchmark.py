@@ -37,7 +37,8 @@ __all__ = [
 _SWEEPS = ("heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps")
 
 OPS = (
-    "philox", "energy", "local_energy", "proposal_rates", "jump_step", *_SWEEPS, "cluster_labels", "hollow_conv",
+    "philox", "energy", "local_energy", "proposal_rates", "proposal_rates_gradient", "jump_step",
+    "tau_leap_log_probability", "tau_leap_log_probability_gradient", *_SWEEPS, "cluster_labels", "hollow_conv",
     "hollow_conv_gradient",
 )  # fmt: skip
 """Names of the ops, as in :mod:`leaps_triton.kernels` and of their gradients."""
@@ -199,6 +200,15 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         tolerance = {torch.float32: 1e-5, torch.float64: 1e-5}
         return case(7 * output.numel(), arguments, arguments, tolerance=tolerance)
 
+    if op == "proposal_rates_gradient":
+        output, log_ratios, to_rates = (_noise(moves, seed, use, device) for use in (0, 1, 2))
+        to_sums = _noise((2, walkers), seed, 3, device).double()
+        arguments = {
+            "network_output": output, "log_ratios": 4.0 * log_ratios, "to_rates": to_rates, "to_exit_rate": to_sums[0],
+            "to_corrector": to_sums[1],
+        }  # fmt: skip
+        return case(9 * output.numel(), arguments, arguments)
+
     x = torch.empty((walkers, *lengths), dtype=model.dtype, device=device)
     for rows in _blocks(walkers, sites):
         words = reference.site_words(seed, Stream.START, 0, indices[rows], sites)
@@ -214,6 +224,16 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         }  # fmt: skip
         operations = walkers * (2 * rates_per_walker + _PHILOX_OPERATIONS)
         return case(operations, arguments.keys() - {"seed"}, arguments, words=4 * walkers)
+
+    if op in ("tau_leap_log_probability", "tau_leap_log_probability_gradient"):
+        # One site in three moves.
+        shift = (1.5 * _noise(x.shape, seed, 0, device).abs()).to(x.dtype)
+        rates, duration = _noise(moves, seed, 1, device) + 1.1, _noise((walkers,), seed, 2, device).double() + 1.0
+        arguments = {"configurations": x, "after": (x + shift) % q, "rates": rates, "duration": 0.2 * duration}
+        if op == "tau_leap_log_probability":
+            return case(x.numel() * (2 * q + 4), arguments, arguments)
+        arguments["to_log_probability"] = _noise((walkers,), seed, 3, device).double()
+        return case(x.numel() * 6 * q, arguments, arguments)
 
     if op == "cluster_labels":
         # Neighbours in equal states of random configurations: clusters of many sizes.

@@ -124,8 +124,10 @@ def of_rates(shape: tuple[int, ...], dtype: torch.dtype) -> Iterator[Call]:
             yield ops.proposal_rates, given | {"scale": 0.5}
     to_sums = {"to_exit_rate": normal(WALKERS, seed=4), "to_corrector": normal(WALKERS, seed=5)}
     for to_rates in (output, None):
-        arguments = {"network_output": output, "log_ratios": log_ratios, "to_rates": to_rates, **to_sums}
-        yield ops.proposal_rates_gradient, arguments
+        yield (
+            ops.proposal_rates_gradient,
+            {"network_output": output, "log_ratios": log_ratios, "to_rates": to_rates, **to_sums},
+        )
     calls: list[Call] = [
         (ops.jump_step, jump(shape, 3, WALKERS)),
         (ops.tau_leap_step, leap(shape, 3, WALKERS)),

@@ -96,6 +96,9 @@ def test_about_half_of_the_walkers_jump() -> None:
         ("local_energy", 1, last(float("nan"))),
         ("proposal_rates", 0, last(1e-3)),
         ("proposal_rates", 2, last(1e-2)),
+        ("proposal_rates_gradient", 0, last(1e-3)),
+        ("tau_leap_log_probability", 0, last(1e-6)),
+        ("tau_leap_log_probability_gradient", 0, last(1e-3)),
         ("jump_step", 0, last(1)),
         ("jump_step", 1, last(1e-6)),
         ("jump_step", 3, last(1)),
@@ -224,6 +227,9 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
         "energy": w * n + tables + 8 + 8 * w,
         "local_energy": w * n + tables + 8 + 8 + 8 * w + 4 * w * (q - 1) * n,
         "proposal_rates": 3 * 4 * w * (q - 1) * n + 2 * 8 * w,
+        "proposal_rates_gradient": 4 * 4 * w * (q - 1) * n + 2 * 8 * w,
+        "tau_leap_log_probability": 2 * w * n + 4 * w * (q - 1) * n + 2 * 8 * w,
+        "tau_leap_log_probability_gradient": 2 * w * n + 2 * 4 * w * (q - 1) * n + 2 * 8 * w,
         "jump_step": 2 * w * n + 4 * w * (q - 1) * n + 8 * 8 * w,
         "heat_bath_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "metropolis_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
@@ -263,7 +269,7 @@ def test_every_op_and_model_is_measured() -> None:
 def test_every_op_has_its_script() -> None:
     folder = ROOT / "experiments" / "benchmarks"
     assert {file.name for file in folder.glob("*.py")} == {
-        f"bench_{name}.py" for name in (*benchmark.OPS, "hollow_values", "incremental")
+        f"bench_{name}.py" for name in (*benchmark.OPS, "hollow_values", "incremental", "lec", "local_rates")
     }
     for op in benchmark.OPS:
         assert f'main("{op}")' in (folder / f"bench_{op}.py").read_text(encoding="utf-8")
@@ -449,7 +455,7 @@ def test_the_ceiling_of_random_numbers_makes_the_words_of_philox(block: str, int
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("name", ["hollow_values", "incremental"])
+@pytest.mark.parametrize("name", ["hollow_values", "incremental", "lec", "local_rates"])
 def test_benchmarks_of_networks_write_their_rows(name: str, tmp_path: Path) -> None:
     script, table = ROOT / "experiments" / "benchmarks" / f"bench_{name}.py", tmp_path / "kernels.csv"
     command = [sys.executable, str(script), "--smoke", "--device", "cpu", "--output", str(table), "--commit", "abc"]
@@ -470,6 +476,12 @@ def test_benchmarks_of_networks_write_their_rows(name: str, tmp_path: Path) -> N
             for metric in ("cpu_seconds", "cpu_seconds_run")
         }
         | {("HollowConv", "full", model, "evaluations") for model in ("ising", "ising-local")},
+        "lec": {
+            (layer, variant, "", "cpu_seconds")
+            for layer in ("lec_layer", "lec_layer_gradient")
+            for variant in ("eager", "blocked")
+        },
+        "local_rates": {("LocalRates", "twin", "ising", metric) for metric in ("cpu_seconds_run", "evaluations")},
     }
     assert found == expected[name]
 
