@@ -265,10 +265,11 @@ def fastest(file: Path) -> list[str]:
 
 
 def summary(outcomes: list[Outcome], output: Path) -> str:
-    lines = ["", f"{'step':28}{'status':9}{'seconds':>8}"]
+    width = max(28, *(len(outcome.name) + 1 for outcome in outcomes))
+    lines = ["", f"{'step':{width}}{'status':9}{'seconds':>8}"]
     for outcome in outcomes:
         reason = "" if outcome.name.startswith("bench") and outcome.status == "passed" else outcome.reason
-        lines.append(f"{outcome.name:28}{outcome.status:9}{outcome.seconds:8.1f}  {reason}"[:160].rstrip())
+        lines.append(f"{outcome.name:{width}}{outcome.status:9}{outcome.seconds:8.1f}  {reason}"[:160].rstrip())
     try:
         lines += ["", *fastest(output / "kernels.csv")]
     except (ImportError, ValueError, KeyError) as error:
