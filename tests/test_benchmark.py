@@ -494,3 +494,30 @@ def test_a_benchmark_of_a_network_ends_in_one_sentence(capsys: pytest.CaptureFix
         benchmark.main_of("", fails, ["--smoke", "--device", "cpu", "--seed", "3"])
     with pytest.raises(SystemExit, match="seed must"):
         benchmark.main_of("", fails, ["--device", "cpu", "--seed", "-1"])
+
+
+def test_the_readme_says_what_the_table_holds() -> None:
+    """Its numbers on a CPU; and that of a GPU there are none, as long as there are none."""
+    rows = {
+        (row.kernel, row.variant, row.model, row.shape, row.metric): row
+        for row in read_rows(ROOT / "experiments" / "results" / "kernels.csv")
+        if row.device.endswith("1 thread")
+    }
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text[text.index("## Speed") : text.index("## Conventions")]
+    lines = {
+        "heat bath, the twin": ("heat_bath_sweeps", "twin", "ising", "flips_per_ns"),
+        "Metropolis, the twin": ("metropolis_sweeps", "twin", "ising", "flips_per_ns"),
+        "twin: heat bath": ("heat_bath_sweeps", "compiled", "ising", "seconds"),
+        "twin: rates": ("proposal_rates", "compiled", "ising", "seconds"),
+        "HollowConv(incremental=True)": ("HollowConv", "incremental", "ising", "cpu_seconds"),
+        "global_features=False": ("HollowConv", "incremental", "ising-local", "cpu_seconds"),
+    }
+    for words, (kernel, variant, model, metric) in lines.items():
+        (line,) = [line for line in part.splitlines() if words in line]
+        for shape, cell in zip(("16x16", "64x64"), line.split("|")[2:4], strict=True):
+            row = rows[kernel, variant, model, shape, metric]
+            value = row.value * 1e3 if metric == "flips_per_ns" else row.ratio
+            assert float(cell.split()[0]) == pytest.approx(value, rel=0.05), words
+    measured = any(row.variant == "kernel" for row in read_rows(ROOT / "experiments" / "results" / "kernels.csv"))
+    assert ("not yet measured" in part) == (not measured)
