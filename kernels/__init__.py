@@ -19,7 +19,7 @@ from torch import Tensor
 from . import ops, reference
 from .checks import PRECISIONS, as_integer, as_number, as_precision, as_seed, expect
 from .hollow import hollow_values
-from .ops import hollow_conv_gradient
+from .ops import hollow_conv_gradient, proposal_rates_gradient, tau_leap_log_probability_gradient
 from .philox import Stream
 from .reference import (
     MOST_CLASSES,
@@ -60,8 +60,10 @@ __all__ = [
     "overrelaxation_sweeps",
     "philox",
     "proposal_rates",
+    "proposal_rates_gradient",
     "reference",
     "tau_leap_log_probability",
+    "tau_leap_log_probability_gradient",
     "tau_leap_step",
     "uniform32",
     "uniform64",
@@ -569,8 +571,9 @@ def overrelaxation_sweeps(
 
     With ``φ`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``, which for the clock model is the direction of the local field,
     the reflection ``2φ - 2π x_i/q`` is in general no state; ``x_i → r - x_i mod q`` is, the reflection about the
-    nearest axis ``π r/q``. Given the neighbours ``r`` is fixed, so the proposal is its own inverse, and accepted with
-    probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant; one colour class after another. Not ergodic.
+    nearest axis ``π r/q``, of two equally near ones that of the least ``r < q``. Given the neighbours ``r`` is fixed,
+    so the proposal is its own inverse, and accepted with probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant;
+    one colour class after another, in float64. Not ergodic.
 
     Arguments, returns, errors
         as :func:`metropolis_sweeps`.
@@ -584,7 +587,7 @@ def overrelaxation_sweeps(
         configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
         sweeps, seed,
     )  # fmt: skip
-    return reference.overrelaxation_sweeps(
+    return ops.overrelaxation_sweeps(
         configurations,
         coupling,
         bond_table,

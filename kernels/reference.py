@@ -459,19 +459,21 @@ def overrelaxation_sweeps(
 ) -> Tensor:
     """``sweeps`` times: each colour in turn, all its sites at once, ``x_i → r_i - x_i`` if ``u < min(1, e^Δ)``.
 
-    ``r_i = round(q φ_i / π)``, ``φ_i`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``; 0 where that vanishes to rounding.
+    With ``F = Σ_a W_a(i) e^{2πi a/q}``, ``r_i`` is the least ``r < q`` whose ``|Re F e^{-πi r/q}|`` is the largest, to
+    1e-9: where ``F`` vanishes or lies between two axes, rounding does not choose.
     """
     q, sites = bond_table.shape[0], configurations[0].numel()
-    angles = torch.arange(q, dtype=torch.float64, device=configurations.device) * (2.0 * math.pi / q)
-    waves = torch.stack([angles.cos(), angles.sin()])
+    number = torch.arange(q, device=configurations.device)
+    angles = number.double() * (math.pi / q)
+    states, axes = (torch.stack([angle.cos(), angle.sin()]) for angle in (2 * angles, angles))
+    number = number.view(-1, *[1] * len(periodic))
     for sweep in range(first_sweep, first_sweep + sweeps):
         uniform = uniform32(site_words(seed, Stream.SWEEP, sweep, walkers, sites, draw=1)).view(configurations.shape)
         for colour in range(num_colours):
             fields = local_fields(configurations, coupling, bond_table, site_table, periodic, torch.float64)
-            along, across = torch.einsum("na,wa...->nw...", waves, fields)
-            turn = torch.where(torch.hypot(along, across) < 1e-9, 0.0, torch.atan2(across, along))
-            axis = torch.round(turn * (q / math.pi)).long()
-            proposed = (axis - configurations.long()) % q
+            lengths = torch.einsum("nr,na,wa...->wr...", axes, states, fields).abs()
+            near = lengths >= lengths.amax(1, keepdim=True) - 1e-9
+            proposed = (torch.where(near, number, q).amin(1) - configurations.long()) % q
             moves = (colours == colour) & _accepted(fields, configurations, proposed, beta, uniform)
             configurations = torch.where(moves, proposed.to(configurations.dtype), configurations)
     return configurations

@@ -64,9 +64,7 @@ def variants() -> dict[str, Variant]:
 
 def others() -> dict[str, Variant]:
     """The last variant of each kernel, and of each op that a kernel serves."""
-    last = {
-        (variant.kernel.fn.__name__, variant.constants.get("METROPOLIS")): name for name, variant in variants().items()
-    }
+    last = {(variant.kernel.fn.__name__, variant.constants.get("OP")): name for name, variant in variants().items()}
     return {name: variants()[name] for name in last.values()}
 
 

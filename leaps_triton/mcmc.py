@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor
 
-from .integrator import Integrator
 from .kernels.checks import as_integer, expect
 from .models import Model, PairModel, is_pair_model
 from .path import AnnealingPath
@@ -81,7 +80,9 @@ def pair_model(model: Model, kernel: object) -> PairModel:
 def expect_kernel(name: str, kernel: object) -> None:
     """Raise a ValueError unless ``kernel`` has the two methods of a :class:`Kernel`."""
     methods = callable(getattr(kernel, "init", None)) and callable(getattr(kernel, "step", None))
-    expect(methods and not isinstance(kernel, type | Integrator), name, "a kernel such as HeatBath(sweeps=1)", kernel)
+    # An integrator has both too, and enters intervals.
+    accepted = methods and not isinstance(kernel, type) and not hasattr(kernel, "enter")
+    expect(accepted, name, "a kernel such as HeatBath(sweeps=1)", kernel)
 
 
 def begin(kernel: Kernel, configurations: Tensor, walkers: Tensor, user: object) -> SweepState:

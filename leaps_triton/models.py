@@ -9,6 +9,7 @@ fast.
 """
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from numbers import Real
@@ -163,6 +164,15 @@ class Tables(NamedTuple):
     colours: Tensor
 
 
+def _in_short(values: Tensor) -> str:
+    """Up to six numbers; of more the range, and a checksum that tells one disorder from another."""
+    flat = values.flatten().tolist()
+    if len(flat) <= 6:
+        listed = ", ".join(f"{value:g}" for value in flat)
+        return f"[{listed}]" if len(flat) > 1 else listed
+    return f"<{min(flat):g} to {max(flat):g}, {zlib.crc32(values.numpy().tobytes()):08x}>"
+
+
 class PairModel:
     """Any pair interaction of neighbouring sites, with couplings a bond and a field a site.
 
@@ -229,9 +239,18 @@ class PairModel:
 
     def __repr__(self) -> str:
         lattice = self.lattice
-        return (
-            f"{type(self).__name__}(shape={lattice.shape}, q={self.q}, beta={self.beta}, periodic={lattice.periodic})"
-        )
+        parts = f"shape={lattice.shape}, q={self.q}, beta={self.beta}, periodic={lattice.periodic}"
+        # A coupling of 1 and no field go without saying.
+        if bool((self.coupling != 1.0).any()):
+            parts += f", coupling={_in_short(self.coupling)}"
+        if bool(self.site_table.any()):
+            name, own = self._field()
+            parts += f", {name}={_in_short(own)}"
+        return f"{type(self).__name__}({parts})"
+
+    def _field(self) -> tuple[str, Tensor]:
+        """The argument that the site table comes from: its name and values."""
+        return "site_table" if type(self) is PairModel else "field", self.site_table
 
     def tables(self, device: torch.device) -> Tables:
         """Couplings, tables and colours on ``device``, with the leading axis that the ops expect; made once."""
@@ -390,6 +409,9 @@ class Ising(PairModel):
         lengths = Lattice(shape, periodic).shape
         h = _as_numbers("field", field, lengths, "one value a site")
         super().__init__(shape, beta, [[1.0, -1.0], [-1.0, 1.0]], torch.stack([-h, h]), coupling, periodic)
+
+    def _field(self) -> tuple[str, Tensor]:
+        return "field", self.site_table[1]
 
 
 class EdwardsAnderson(Ising):

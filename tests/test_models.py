@@ -587,3 +587,13 @@ def test_a_subclass_brings_all_of_its_energy_or_the_energy_alone() -> None:
 
     with pytest.raises(ValueError, match="Half has its own energy, and heat_bath, metropolis of PairModel"):
         lt.AnnealingPath(Half((3, 3), 0.3))
+
+
+def test_repr_shows_what_is_not_the_default() -> None:
+    assert repr(Ising((2, 3), 0.4)) == "Ising(shape=(2, 3), q=2, beta=0.4, periodic=(True, True))"
+    assert repr(Ising((2, 3), 0.4, coupling=-1, field=0.1)).endswith("coupling=-1, field=0.1)")
+    assert repr(Potts((2, 3), 3, 0.4, field=[0.3, 0.0, -0.2])).endswith("(True, True), field=[0.3, 0, -0.2])")
+    assert repr(PairModel((2, 3), 0.4, [[1, 0], [0, 1]], [0.5, 0.0])).endswith("site_table=[0.5, 0])")
+    glasses = [repr(EdwardsAnderson((3, 3), 1.0, seed=seed)) for seed in (0, 0, 1)]
+    assert glasses[0] == glasses[1] != glasses[2]
+    assert "coupling=<-1 to 1, " in glasses[0] and "field" not in glasses[0]
