@@ -28,7 +28,8 @@ OPS = (
     "local_energy", "proposal_rates", "heat_bath_sweeps", "jump_step", "cluster_labels", "philox", "energy",
     "metropolis_sweeps", "hollow_conv", "hollow_conv_gradient",
 )  # fmt: skip
-NETWORKS = ("hollow_values", "incremental")
+OTHERS = ("hollow_values", "incremental", "measuring")
+"""Benchmarks of more than an op."""
 TOOLS = ("memcheck", "racecheck", "initcheck")
 LOG_BYTES = 500_000
 CRITICAL = 0.44068679
@@ -201,7 +202,7 @@ def sanitizer_steps(smoke: bool) -> Iterator[Step]:
 def benchmark_steps(smoke: bool, compiled: bool, output: Path, commit: str) -> Iterator[Step]:
     options = ["--output", str(output / "kernels.csv"), *(["--commit", commit] if commit else [])]
     options += ["--smoke", "--device", "cpu"] if smoke else ["--device", "cuda"]
-    for op in OPS if compiled else (*OPS, *NETWORKS):
+    for op in OPS if compiled else (*OPS, *OTHERS):
         name = f"bench-compiled-{op}" if compiled else f"bench-{op}"
         result = ["--json", str(output / f"{name}.json"), *([] if compiled else ["--no-compiled"])]
         command = python(str(ROOT / "experiments" / "benchmarks" / f"bench_{op}.py"), *options, *result)
