@@ -132,7 +132,8 @@ def potts_order(configurations: Tensor, model: Model) -> Tensor:
 @of_means(_variance)
 def specific_heat(configurations: Tensor, model: Model) -> Tensor:
     """``c = β² (⟨H²⟩ - ⟨H⟩²) / N``; moments ``β H / √N`` and ``β² H² / N``."""
-    scaled = model.beta * _measured(configurations, model).energy / model.lattice.sites**0.5
+    energies = _measured(configurations, model).energy
+    scaled = model.beta * energies / model.lattice.sites**0.5
     return torch.stack([scaled, scaled**2], dim=1)
 
 
