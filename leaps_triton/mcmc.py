@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .integrator import Integrator
 from .kernels.checks import as_integer, expect
-from .models import Model, PairModel
+from .models import Model, PairModel, is_pair_model
 from .path import AnnealingPath
 
 __all__ = [
@@ -70,8 +70,7 @@ def changed(before: Tensor, after: Tensor) -> Tensor:
 
 def pair_model(model: Model, kernel: object) -> PairModel:
     """``model``, if its energy is that of its bond and site tables; else a ValueError that names the kernel."""
-    # A subclass with an energy of its own is another model, whatever its tables say.
-    if not isinstance(model, PairModel) or type(model).energy is not PairModel.energy:
+    if not is_pair_model(model):
         name = type(getattr(model, "model", model)).__name__
         raise ValueError(
             f"{type(kernel).__name__} needs a PairModel, whose bonds it can tell apart, got {name}; take HeatBath"

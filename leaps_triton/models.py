@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from numbers import Real
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ __all__ = [
     "Tables",
     "as_seed",
     "complete",
+    "is_pair_model",
 ]
 
 Observable: TypeAlias = Callable[[Tensor, Any], Tensor]
@@ -291,7 +292,7 @@ class PairModel:
         """``H(x^{(i,k)}) - H(x)`` of every local move, float64 ``(walkers, q-1, *shape)``; entry ``[:, k-1, i]``."""
         self.check(configurations)
         minus_one = torch.full((1,), -1.0, dtype=torch.float64, device=configurations.device)
-        return self.local_energy(configurations, minus_one, torch.float64).log_ratios
+        return complete(self).local_energy(configurations, minus_one, torch.float64).log_ratios
 
     def local_energy(self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32) -> LocalEnergy:
         """``H(x)`` and the log-ratios of all moves at ``beta`` float64 ``(1 | walkers,)``; values are not checked."""
@@ -513,6 +514,9 @@ class _Completed:
         self.coupling = torch.ones(1, *uniform, dtype=torch.float64)
         self.site_table = torch.zeros(self.q, *uniform, dtype=torch.float64)
         self.spins = _as_spins(getattr(model, "spins", None), self.q)
+        # That of the tables says nothing of another energy.
+        own = not isinstance(model, PairModel) or "reach" in vars(type(model))
+        self.reach = getattr(model, "reach", None) if own else None
 
     def __getattr__(self, name: str) -> Any:
         # An observable of the user's own may read what only the user's model has.
@@ -590,5 +594,26 @@ class _Completed:
 
 
 def complete(model: EnergyModel) -> Model:
-    """``model`` itself if it is a :class:`Model`, else a wrapper that derives the rest from ``energy``, slowly."""
-    return model if isinstance(model, Model) else _Completed(model)
+    """``model`` itself if it is a :class:`Model`, else a wrapper that derives the rest from ``energy``, slowly.
+
+    A subclass of :class:`PairModel` with an energy of its own is another model, whatever its tables say: it is wrapped,
+    unless it brings the rest too.
+
+    Raises
+        ValueError: no model; a subclass that brings a part of the rest.
+    """
+    if not isinstance(model, PairModel) or is_pair_model(model):
+        return model if isinstance(model, Model) else _Completed(model)
+    rest = ("local_energy", "heat_bath", "metropolis")
+    inherited = [name for name in rest if getattr(type(model), name) is getattr(PairModel, name)]
+    if 0 < len(inherited) < len(rest):
+        raise ValueError(
+            f"{type(model).__name__} has its own energy, and {', '.join(inherited)} of PairModel, which are those "
+            f"of another energy; define all of {', '.join(rest)}, or none"
+        )
+    return _Completed(model) if inherited else model
+
+
+def is_pair_model(model: object) -> TypeGuard[PairModel]:
+    """Whether the energy of ``model`` is that of its bond and site tables."""
+    return isinstance(model, PairModel) and type(model).energy is PairModel.energy
