@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .kernels import Sums
 from .kernels.reference import state_counts
-from .models import Model, PairModel
+from .models import Model, PairModel, is_pair_model
 
 __all__ = ["Measured", "share"]
 
@@ -28,10 +28,7 @@ class Measured:
 
     @cached_property
     def _sums(self) -> Sums | None:
-        # A subclass may have an energy of its own.
-        if isinstance(self.model, PairModel) and getattr(self.model.energy, "__func__", None) is PairModel.energy:
-            return self.model.sums(self.configurations, self.check)
-        return None
+        return self.model.sums(self.configurations, self.check) if is_pair_model(self.model) else None
 
     @cached_property
     def energy(self) -> Tensor:
