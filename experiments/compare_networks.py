@@ -29,6 +29,7 @@ import torch
 import tyro
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton.checkpoint import replacing
@@ -298,8 +299,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     for row, position in ((0, "outside upper center"), (3, "outside lower center")):
         handles, texts = panels[row, 0].get_legend_handles_labels()
-        place: Any = {"loc": position}
-        figure.legend(handles, texts, ncols=3, fontsize=9, **place)
+        where: Any = {"loc": position}
+        figure.legend(handles, texts, ncols=3, fontsize=9, **where)
     figure.savefig(file, dpi=90)
 
 

@@ -28,6 +28,7 @@ from .reference import (
     LocalEnergy,
     LocalJumpSteps,
     ProposalRates,
+    Sums,
     TauLeapStep,
     philox,
     uniform32,
@@ -44,6 +45,7 @@ __all__ = [
     "LocalJumpSteps",
     "ProposalRates",
     "Stream",
+    "Sums",
     "TauLeapStep",
     "as_precision",
     "backend",
@@ -159,17 +161,22 @@ def _check_rates(configurations: Tensor, rates: Tensor) -> None:
 
 def energy(
     configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
-) -> Tensor:
-    """Energy ``H(x)`` of every walker, without β, float64 ``(walkers,)``.
+) -> Sums:
+    """Energy ``H(x)`` of every walker and its sites in each state, in one pass over the configurations.
+
+    Magnetisations ``m = Σ_a counts_a spins_a / N`` and Potts order parameters are functions of the counts.
 
     Arguments
         configurations … periodic: see the module.
+
+    Returns
+        Sums(energy float64 ``(walkers,)`` without β, counts int64 ``(walkers, q)``).
 
     Raises
         ValueError: a shape, dtype or device that does not fit the configurations.
     """
     _check_model(configurations, coupling, bond_table, site_table, None, periodic)
-    return ops.energy(configurations, coupling, bond_table, site_table, periodic)
+    return Sums(*ops.energy(configurations, coupling, bond_table, site_table, periodic))
 
 
 def local_energy(

@@ -33,16 +33,19 @@ __all__ = [
 @custom_op("leaps_triton::energy", mutates_args=())
 def energy(
     configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.energy`."""
-    return reference.energy(configurations, coupling, bond_table, site_table, periodic)
+    energies, counts = reference.energy(configurations, coupling, bond_table, site_table, periodic)
+    return energies, counts
 
 
 @energy.register_fake
 def _(
     configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
-) -> Tensor:
-    return configurations.new_empty(len(configurations), dtype=torch.float64)
+) -> tuple[Tensor, Tensor]:
+    walkers, q = len(configurations), len(bond_table)
+    energies = configurations.new_empty(walkers, dtype=torch.float64)
+    return energies, configurations.new_empty(walkers, q, dtype=torch.int64)
 
 
 @custom_op("leaps_triton::local_energy", mutates_args=())

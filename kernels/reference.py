@@ -20,6 +20,7 @@ __all__ = [
     "LocalEnergy",
     "LocalJumpSteps",
     "ProposalRates",
+    "Sums",
     "TauLeapStep",
     "bonds_along",
     "cluster_labels",
@@ -41,6 +42,7 @@ __all__ = [
     "rounded",
     "site_classes",
     "site_words",
+    "state_counts",
     "tap_index",
     "tau_leap_log_probability",
     "tau_leap_log_probability_gradient",
@@ -58,6 +60,15 @@ Words: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 _WORD = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+class Sums(NamedTuple):
+    """What :func:`energy` returns."""
+
+    energy: Tensor
+    """``H(x)``, float64 ``(walkers,)``."""
+    counts: Tensor
+    """Sites in each state, int64 ``(walkers, q)``."""
 
 
 class LocalEnergy(NamedTuple):
@@ -202,17 +213,32 @@ def local_fields(
     return fields + site_table.to(dtype)
 
 
+def state_counts(configurations: Tensor, q: int) -> Tensor:
+    """Sites in each of ``q`` states, int64 ``(walkers, q)``."""
+    # Comparisons into bytes, and sums of them, are five times as fast as those of bool, into int64.
+    flat = configurations.flatten(1)
+    here = torch.empty_like(flat)
+    counts = [torch.eq(flat, state, out=here).sum(1, dtype=torch.int32) for state in range(q)]
+    return torch.stack(counts, dim=1).long()
+
+
 def energy(
     configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
-) -> Tensor:
-    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, float64 ``(walkers,)``, each bond once."""
+) -> Sums:
+    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, and the sites in each state."""
     q = bond_table.shape[0]
-    state = configurations.long()
-    total = site_table.expand(len(state), q, *state.shape[1:]).gather(1, state.unsqueeze(1)).squeeze(1)
+    counts = state_counts(configurations, q)
+    if site_table.shape[2:].numel() == 1:
+        total = (counts * site_table.flatten(1)).sum(1)
+    else:
+        table = site_table.expand(len(counts), q, *configurations.shape[1:])
+        total = table.gather(1, configurations.long().unsqueeze(1)).flatten(1).sum(1)
+    state = configurations.to(torch.int32)
     for axis in range(len(periodic)):
-        pair = bond_table.flatten()[state * q + state.roll(-1, axis + 1)]
-        total = total + bonds_along(coupling, axis, configurations, periodic) * pair
-    return -total.flatten(1).sum(1)
+        pairs = torch.add(configurations.roll(-1, axis + 1), state, alpha=q)
+        values = bond_table.flatten().index_select(0, pairs.flatten()).view(pairs.shape)
+        total = total + values.mul_(bonds_along(coupling, axis, configurations, periodic)).flatten(1).sum(1)
+    return Sums(-total, counts)
 
 
 def local_energy(
@@ -231,7 +257,7 @@ def local_energy(
     shifts = torch.arange(1, q, device=state.device).view(1, q - 1, *[1] * ndim)
     differences = fields.gather(1, (state + shifts) % q) - fields.gather(1, state)
     log_ratios = beta.to(dtype).view(-1, *[1] * (ndim + 1)) * differences
-    return LocalEnergy(energy(configurations, coupling, bond_table, site_table, periodic), log_ratios)
+    return LocalEnergy(energy(configurations, coupling, bond_table, site_table, periodic).energy, log_ratios)
 
 
 _REVERSIBLE = {

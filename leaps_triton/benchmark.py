@@ -303,7 +303,7 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
     bonds, fields = 3 * ndim + 1, q * (4 * ndim + 1)
     if op == "energy":
         arguments = {"configurations": x, **tables, "periodic": periodic}
-        return case(x.numel() * bonds, ["configurations"], arguments)
+        return case(x.numel() * (bonds + 1), ["configurations"], arguments)
     if op == "local_energy":
         arguments = {"configurations": x, **tables, "beta": beta, "periodic": periodic}
         return case(x.numel() * (bonds + fields + 2 * (q - 1)), ["configurations"], arguments)
@@ -423,7 +423,7 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
 
     Example
         >>> case = make_case("energy", "potts3", (4, 4), walkers=3, seed=0, device=torch.device("cpu"))
-        >>> check(case, "wrong", lambda **arguments: 2 * kernels.energy(**arguments))
+        >>> check(case, "wrong", lambda **arguments: (2 * r for r in kernels.energy(**arguments)))
         Traceback (most recent call last):
         leaps_triton.benchmark.Disagreement: energy potts3 4x4 3 walkers: wrong and twin differ in 3 of 3 numbers ...
     """

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from . import kernels
-from .kernels import LocalEnergy, Stream
+from .kernels import LocalEnergy, Stream, Sums
 from .kernels.checks import as_integer, as_number, as_seed, expect, shown
 from .lattice import Lattice
 
@@ -162,6 +162,8 @@ class Tables(NamedTuple):
     bond_table: Tensor
     site_table: Tensor
     colours: Tensor
+    spins: Tensor
+    """Without that axis"""
 
 
 def _in_short(values: Tensor) -> str:
@@ -253,13 +255,14 @@ class PairModel:
         return "site_table" if type(self) is PairModel else "field", self.site_table
 
     def tables(self, device: torch.device) -> Tables:
-        """Couplings, tables and colours on ``device``, with the leading axis that the ops expect; made once."""
+        """Couplings, tables, colours and spins on ``device``, with the leading axis that the ops expect; made once."""
         if device not in self._on_device:
             self._on_device[device] = Tables(
                 self.coupling.unsqueeze(0).to(device),
                 self.bond_table.to(device),
                 self.site_table.unsqueeze(0).to(device),
                 self.lattice.colours().to(device),
+                self.spins.to(device),
             )
         return self._on_device[device]
 
@@ -295,9 +298,13 @@ class PairModel:
 
     def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
         """``H(x)`` without β, float64 ``(walkers,)``."""
+        return self.sums(configurations, check).energy
+
+    def sums(self, configurations: Tensor, check: bool = True) -> Sums:
+        """``H(x)`` without β, float64 ``(walkers,)``, and the sites in each state, int64 ``(walkers, q)``: one pass."""
         if check:
             self.check(configurations)
-        coupling, bond_table, site_table, _ = self.tables(configurations.device)
+        coupling, bond_table, site_table, *_ = self.tables(configurations.device)
         return kernels.energy(configurations, coupling, bond_table, site_table, self.lattice.periodic)
 
     def energy_change(self, configurations: Tensor) -> Tensor:
@@ -308,7 +315,7 @@ class PairModel:
 
     def local_energy(self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32) -> LocalEnergy:
         """``H(x)`` and the log-ratios of all moves at ``beta`` float64 ``(1 | walkers,)``; values are not checked."""
-        coupling, bond_table, site_table, _ = self.tables(configurations.device)
+        coupling, bond_table, site_table, *_ = self.tables(configurations.device)
         periodic = self.lattice.periodic
         return kernels.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
 
@@ -368,7 +375,7 @@ class PairModel:
         seed: int,
         backward: bool,
     ) -> Tensor:
-        coupling, bond_table, site_table, colours = self.tables(configurations.device)
+        coupling, bond_table, site_table, colours, _ = self.tables(configurations.device)
         return op(
             configurations,
             coupling,

@@ -91,6 +91,7 @@ def test_about_half_of_the_walkers_jump() -> None:
     [
         ("philox", 2, last(1)),
         ("energy", 0, last(1e-6)),
+        ("energy", 1, last(1)),
         ("local_energy", 0, last(1e-6)),
         ("local_energy", 1, last(1e-3)),
         ("local_energy", 1, last(float("nan"))),
@@ -166,9 +167,13 @@ def test_sweeps_may_round_their_thresholds_and_no_more(op: str, law: str, monkey
 
 def test_a_result_of_another_shape_or_left_unwritten_is_not_timed() -> None:
     with pytest.raises(Disagreement, match="shapes"):
-        benchmark.check(case("energy"), "kernel", lambda **_: torch.zeros(5, 1))
+        benchmark.check(case("energy"), "kernel", lambda **_: (torch.zeros(5, 1), torch.zeros(5, 3)))
     with pytest.raises(Disagreement, match="differ in 5 of 5 numbers of result 0, by inf"):
-        benchmark.check(case("energy"), "kernel", lambda **_: torch.empty(5, dtype=torch.float64))
+        benchmark.check(
+            case("energy"),
+            "kernel",
+            lambda **_: (torch.empty(5, dtype=torch.float64), torch.empty(5, 3, dtype=torch.int64)),
+        )
 
 
 def test_checking_leaves_the_settings_of_torch() -> None:
@@ -238,7 +243,7 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
     tables = 8 * (q * q + q)
     expected = {
         "philox": 8 * (n // 4 + w) + 4 * 8 * w * n // 4,
-        "energy": w * n + tables + 8 + 8 * w,
+        "energy": w * n + tables + 8 + 8 * w + 8 * w * q,
         "local_energy": w * n + tables + 8 + 8 + 8 * w + 4 * w * (q - 1) * n,
         "proposal_rates": 3 * 4 * w * (q - 1) * n + 2 * 8 * w,
         "proposal_rates_gradient": 4 * 4 * w * (q - 1) * n + 2 * 8 * w,
@@ -255,7 +260,7 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
         given = case(op)
         assert given.bytes_moved(given.run(getattr(reference, op))) == count, op
     glass = case("energy", "pm1")
-    assert glass.bytes_moved(glass.run(reference.energy)) == w * n + 8 * (2 * 2 + 2) + 8 * c + 8 * w
+    assert glass.bytes_moved(glass.run(reference.energy)) == w * n + 8 * (2 * 2 + 2) + 8 * c + 8 * w + 8 * w * 2
 
 
 def test_operations_words_and_flips_grow_with_the_work() -> None:
@@ -284,7 +289,8 @@ def test_every_op_and_model_is_measured() -> None:
 def test_every_op_has_its_script() -> None:
     folder = ROOT / "experiments" / "benchmarks"
     assert {file.name for file in folder.glob("*.py")} == {
-        f"bench_{name}.py" for name in (*benchmark.OPS, "hollow_values", "incremental", "lec", "local_rates")
+        f"bench_{name}.py"
+        for name in (*benchmark.OPS, "hollow_values", "incremental", "lec", "local_rates", "measuring")
     }
     for op in benchmark.OPS:
         assert f'main("{op}")' in (folder / f"bench_{op}.py").read_text(encoding="utf-8")
@@ -470,8 +476,8 @@ def test_the_ceiling_of_random_numbers_makes_the_words_of_philox(block: str, int
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("name", ["hollow_values", "incremental", "lec", "local_rates"])
-def test_benchmarks_of_networks_write_their_rows(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["hollow_values", "incremental", "lec", "local_rates", "measuring"])
+def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Path) -> None:
     script, table = ROOT / "experiments" / "benchmarks" / f"bench_{name}.py", tmp_path / "kernels.csv"
     command = [sys.executable, str(script), "--smoke", "--device", "cpu", "--output", str(table), "--commit", "abc"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -497,6 +503,14 @@ def test_benchmarks_of_networks_write_their_rows(name: str, tmp_path: Path) -> N
             for variant in ("eager", "blocked")
         },
         "local_rates": {("LocalRates", "twin", "ising", metric) for metric in ("cpu_seconds_run", "evaluations")},
+        "measuring": {
+            (f"draw after {thin}", variant, model, metric)
+            for thin in (1, 10)
+            for variant in ("sweeps", "alone", "shared")
+            for model in benchmark.MODELS
+            for metric in ("cpu_seconds", "measuring_share")
+            if (variant, metric) != ("sweeps", "measuring_share")
+        },
     }
     assert found == expected[name]
 
