@@ -20,7 +20,6 @@ the machine did.
 
 import json
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -39,6 +38,7 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton import exact
 from leaps_triton.estimators import ShortChainWarning, chain_estimate, weighted_estimate
+from leaps_triton.measurement import Clock
 from leaps_triton.provenance import device_name, provenance
 from leaps_triton.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 
@@ -76,23 +76,6 @@ class HonestComparison:
     """Small lattices, and a moment for each method."""
     results: Path = Path("experiments/results")
     """Folder for honest_comparison.json and honest_comparison.png."""
-
-
-class Clock:
-    """Seconds since it was made."""
-
-    def __init__(self, device: str) -> None:
-        self.on_cpu = torch.device(device).type == "cpu"
-        self.begin = self.now()
-
-    def now(self) -> float:
-        if self.on_cpu:
-            return time.process_time()
-        torch.cuda.synchronize()
-        return time.perf_counter()
-
-    def __call__(self) -> float:
-        return self.now() - self.begin
 
 
 def reference(path: lt.AnnealingPath, seed: int) -> dict[str, Any]:

@@ -131,7 +131,9 @@ class Plot:
     Autocorrelation, snapshots and annealing are of the first file that has them.
     """
 
-    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")]
+    files: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...", help_behavior_hint="(required)")
+    ]
     """HDF5 files of `leaps-triton sample` or `leaps-triton chain`."""
     output: Path = Path()
     """Folder for the figures."""
@@ -144,11 +146,14 @@ class Plot:
     """Figures to draw; by default all that the files allow."""
     dpi: int = 120
     """Dots an inch."""
+    json: Path | None = None
+    """Where to save the names of the figures' files as JSON."""
 
     def run(self) -> None:
         """Read, draw, and save."""
         if not self.files:
             raise ValueError("give at least one HDF5 file to plot")
+        check_folders(self.json)
         if not self.output.is_dir():
             raise ValueError(f"there is no folder {self.output} for the figures; make it, or choose another")
         if self.dpi < 20:
@@ -159,12 +164,16 @@ class Plot:
         empty = [name for name, run in runs.items() if (run.draws < 4 if isinstance(run, lt.Chain) else _few(run))]
         if empty:
             raise ValueError(f"{empty[0]} has too few walkers or draws for error bars; go on with it by --resume first")
+        figures = {}
         for name in self.only or _FIGURES:
             saved = _draw(name, runs, self.output, self.dpi)
             if saved is not None:
+                figures[name] = saved.name
                 print(f"{name}: {saved}")
             elif self.only:
                 raise ValueError(f"these files have no data for the figure {name}: {_NEEDS[name]}")
+        names = [file.name for file in self.files]
+        write(self.json, {"figures": figures, "files": names, "versions": provenance()})
 
 
 _NEEDS = {
