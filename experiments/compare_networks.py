@@ -138,9 +138,9 @@ def sampled(path: lt.AnnealingPath, network: Any, settings: CompareNetworks) -> 
     jump, sites = lt.Jump(settings.intervals), path.model.lattice.sites
     block = max(16, settings.sites // sites)
     sampler = lt.Sampler(path, network, jump, lt.HeatBath(), block=block, device=settings.device)
+    clock = Clock(settings.device)
     weights: list[Tensor] = []
     evaluations: list[float] = []
-    clock = Clock(settings.device)
     while not weights or clock() < settings.sampling:
         found = sampler.sample(block, settings.seed + 1, first_block=len(weights))
         weights.append(found.log_weights)
@@ -299,7 +299,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     for row, position in ((0, "outside upper center"), (3, "outside lower center")):
         handles, texts = panels[row, 0].get_legend_handles_labels()
-        figure.legend(handles=handles, labels=texts, loc=position, ncols=3, fontsize=9)
+        where: Any = {"loc": position}
+        figure.legend(handles, texts, ncols=3, fontsize=9, **where)
     figure.savefig(file, dpi=90)
 
 

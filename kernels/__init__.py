@@ -19,7 +19,7 @@ from torch import Tensor
 from . import ops, reference
 from .checks import PRECISIONS, as_integer, as_number, as_precision, as_seed, expect
 from .hollow import hollow_values
-from .ops import hollow_conv_gradient
+from .ops import hollow_conv_gradient, proposal_rates_gradient, tau_leap_log_probability_gradient
 from .philox import Stream
 from .reference import (
     MOST_CLASSES,
@@ -28,6 +28,7 @@ from .reference import (
     LocalEnergy,
     LocalJumpSteps,
     ProposalRates,
+    Sums,
     TauLeapStep,
     philox,
     uniform32,
@@ -44,6 +45,7 @@ __all__ = [
     "LocalJumpSteps",
     "ProposalRates",
     "Stream",
+    "Sums",
     "TauLeapStep",
     "as_precision",
     "backend",
@@ -60,8 +62,10 @@ __all__ = [
     "overrelaxation_sweeps",
     "philox",
     "proposal_rates",
+    "proposal_rates_gradient",
     "reference",
     "tau_leap_log_probability",
+    "tau_leap_log_probability_gradient",
     "tau_leap_step",
     "uniform32",
     "uniform64",
@@ -157,17 +161,22 @@ def _check_rates(configurations: Tensor, rates: Tensor) -> None:
 
 def energy(
     configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
-) -> Tensor:
-    """Energy ``H(x)`` of every walker, without β, float64 ``(walkers,)``.
+) -> Sums:
+    """Energy ``H(x)`` of every walker and its sites in each state, in one pass over the configurations.
+
+    Magnetisations ``m = Σ_a counts_a spins_a / N`` and Potts order parameters are functions of the counts.
 
     Arguments
         configurations … periodic: see the module.
+
+    Returns
+        Sums(energy float64 ``(walkers,)`` without β, counts int64 ``(walkers, q)``).
 
     Raises
         ValueError: a shape, dtype or device that does not fit the configurations.
     """
     _check_model(configurations, coupling, bond_table, site_table, None, periodic)
-    return ops.energy(configurations, coupling, bond_table, site_table, periodic)
+    return Sums(*ops.energy(configurations, coupling, bond_table, site_table, periodic))
 
 
 def local_energy(
@@ -569,8 +578,9 @@ def overrelaxation_sweeps(
 
     With ``φ`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``, which for the clock model is the direction of the local field,
     the reflection ``2φ - 2π x_i/q`` is in general no state; ``x_i → r - x_i mod q`` is, the reflection about the
-    nearest axis ``π r/q``. Given the neighbours ``r`` is fixed, so the proposal is its own inverse, and accepted with
-    probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant; one colour class after another. Not ergodic.
+    nearest axis ``π r/q``, of two equally near ones that of the least ``r < q``. Given the neighbours ``r`` is fixed,
+    so the proposal is its own inverse, and accepted with probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant;
+    one colour class after another, in float64. Not ergodic.
 
     Arguments, returns, errors
         as :func:`metropolis_sweeps`.
@@ -584,7 +594,7 @@ def overrelaxation_sweeps(
         configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
         sweeps, seed,
     )  # fmt: skip
-    return reference.overrelaxation_sweeps(
+    return ops.overrelaxation_sweeps(
         configurations,
         coupling,
         bond_table,
@@ -698,7 +708,8 @@ def hollow_conv(
                 f"itself; use kernel_size <= {2 * length - 1}"
             )
     walkers, taps = len(source), kernel_size ** len(shape)
-    channels, inputs = len(weight), activations.shape[1] if activations.ndim > 1 else 0
+    channels = len(weight) if weight.ndim else 0
+    inputs = activations.shape[1] if activations.ndim > 1 else 0
     expected: dict[str, tuple[set[int], ...]] = {
         "activations": ({walkers}, {inputs}, *({n} for n in shape)),
         "weight": ({channels}, {taps}, {inputs}),

@@ -23,14 +23,14 @@ from torch import Tensor
 from .clusters import Houdayer, SwendsenWang, Wolff
 from .ctmc import Integrator, Jump, TauLeap
 from .equivariant import Equivariant
-from .kernels.checks import expect
+from .kernels.checks import as_device, expect
 from .kinetic import KineticMonteCarlo
 from .mcmc import Compose, HeatBath, Kernel, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, Model, PairModel, Potts
 from .networks import NETWORKS
 from .path import AnnealingPath, Uniform
 from .provenance import provenance
-from .sampler import Sampler, as_device
+from .sampler import Sampler
 from .tempering import ParallelTempering
 
 __all__ = [

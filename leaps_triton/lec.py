@@ -113,6 +113,11 @@ class LEC(StateReadout):
                 assert isinstance(last, nn.Linear)
                 last.weight.div_(math.sqrt(last.out_features))
 
+    @property
+    def reach(self) -> int:
+        """Distance, in any direction, of the farthest site that ``G`` at a site reads; no depth adds to it."""
+        return max(1, *(size // 2 for size in self.kernel_sizes))
+
     def check_shape(self, shape: Sequence[int]) -> None:
         """Refuse another dimension, and lattices that a kernel reaches around."""
         super().check_shape(shape)

@@ -81,6 +81,7 @@ def reweight(
     for name, tensor in (("energies", energies), ("values", values)):
         expect(is_real(tensor), name, "a tensor of real numbers", tensor)
     expect(bool(energies.isfinite().all()), "energies", "finite", energies)
+    expect(function is None or callable(function), "function", "None or a function of means", function)
     beta_from, beta_to = as_number("beta_from", beta_from, *_FINITE), as_number("beta_to", beta_to, *_FINITE)
     if energies.ndim not in (1, 2) or values.shape[: energies.ndim] != energies.shape:
         raise ValueError(
@@ -204,6 +205,8 @@ def multi_reweight(
 
 
 def _are_real(tensors: object) -> bool:
+    if isinstance(tensors, Tensor) and tensors.ndim == 0:
+        return False
     return isinstance(tensors, Sequence | Tensor) and all(is_real(tensor) for tensor in tensors)
 
 

@@ -80,3 +80,17 @@ def test_spin_glass(tmp_path: Path) -> None:
         assert sum(law["density"]) * 2.0 / len(law["density"]) == pytest.approx(1.0, abs=1e-4)
     assert set(large["methods"]) == {"parallel tempering", "with Houdayer"}
     assert all(found["arrivals"] > 0 for found in large["methods"].values())
+
+
+def test_kernel_gates(tmp_path: Path) -> None:
+    file = tmp_path / "gates.json"
+    script = ROOT / "experiments" / "kernel_gates.py"
+    run = subprocess.run(
+        [sys.executable, str(script), "--smoke", "--json", str(file)], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    rows = json.loads(file.read_text())["rows"]
+    assert len(rows) == 7 and not any(row["passed"] for row in rows)
+    # Fourteen pulls of few walkers, whose errors are rough: normal ones are beyond 5 with probability 1e-5.
+    assert all(abs(row[f"{name}_pull"]) < 5.0 for row in rows for name in ("energy", "specific_heat"))
