@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .jackknife import Estimate
-from .kernels.checks import as_number, expect, is_real, shown
+from .kernels.checks import as_integer, as_number, expect, is_real, shown
 
 __all__ = ["ChainEstimate", "ShortChainWarning", "chain_estimate"]
 
@@ -30,7 +30,7 @@ class ChainEstimate:
         tau, tau_error: integrated autocorrelation time ``½ + Σ_{t≥1} ρ(t)`` in draws, ½ for independent ones and at
             least; NaN where nothing varies.
         window: ``W``, where that sum was cut.
-        draws: of all walkers together.
+        draws: of all chains together; walkers that are correlated with one another are one chain.
         autocorrelation: ``ρ(t)``, ``t = 0, …, W``, float64.
 
     Example
@@ -62,7 +62,10 @@ class ChainEstimate:
 
 
 def chain_estimate(
-    values: Tensor, function: Callable[[Tensor], Tensor] | None = None, window_factor: float = 1.5
+    values: Tensor,
+    function: Callable[[Tensor], Tensor] | None = None,
+    window_factor: float = 1.5,
+    together: int = 1,
 ) -> ChainEstimate:
     """Mean over Markov chains, or a function of means, with the error and autocorrelation time of the Γ-method.
 
@@ -74,12 +77,15 @@ def chain_estimate(
     anticorrelated chains is too large rather than too small.
 
     Arguments
-        values: ``(walkers, draws)`` or ``(walkers, draws, k)``; walkers are independent chains of one law.
+        values: ``(walkers, draws)`` or ``(walkers, draws, k)``; walkers are chains of one law.
         function: of means ``(k,)`` (``()`` for values of two axes) to ``()``, which autograd can differentiate.
         window_factor: ``S``; 1 to 2 is usual.
+        together: how many consecutive walkers are correlated with one another, such as the 2 of each pair of
+            :class:`~leaps_triton.Houdayer`; their mean counts as one chain. 1 where all are independent.
 
     Raises
-        ValueError: fewer than 4 draws a walker, a bad shape, several values without a function.
+        ValueError: fewer than 4 draws a walker, a bad shape, several values without a function, walkers that are no
+            multiple of ``together``.
 
     Warns
         ShortChainWarning: a walker has fewer than 50 τ draws, or no window was found.
@@ -106,12 +112,15 @@ def chain_estimate(
         raise ValueError(
             f"values of shape {tuple(values.shape)} need function= to make one number of their {values.shape[2]} means"
         )
+    together = as_integer("together", together, 1)
+    if len(values) % together:
+        raise ValueError(f"together must divide the number of walkers, got {together} for {len(values)}")
     values = values.detach().double()
-    walkers, per_walker = values.shape[:2]
+    walkers, per_walker = len(values) // together, values.shape[1]
     n = walkers * per_walker
     mean = values.mean((0, 1))
     value, gradient = _linearised(function, mean)
-    fluctuation = ((values - mean) * gradient).view(walkers, per_walker, -1).sum(2)
+    fluctuation = ((values - mean) * gradient).view(walkers, together, per_walker, -1).sum(3).mean(1)
     gamma = _autocovariance(fluctuation)
     rounding = 4 * torch.finfo(torch.float64).eps * float((values.abs().amax((0, 1)) * gradient.abs()).sum())
     if not float(gamma[0]) > rounding**2:

@@ -29,6 +29,7 @@ class Chain:
 
     Attributes
         model: the target.
+        kernel: what the walkers were moved by.
         values: name → float64 ``(walkers, draws)`` or ``(walkers, draws, k)``, on the CPU.
         functions: name → function of means, for observables that have one.
         configurations: the last ones, ``(walkers, *shape)``; ``start=`` of another run goes on from here.
@@ -37,6 +38,7 @@ class Chain:
     """
 
     model: Model = field(repr=False)
+    kernel: Kernel
     values: Mapping[str, Tensor] = field(repr=False)
     functions: Mapping[str, Callable[[Tensor], Tensor]] = field(repr=False)
     configurations: Tensor = field(repr=False)
@@ -56,12 +58,18 @@ class Chain:
         """Measurements a walker."""
         return self.sweeps // self.thin
 
+    @property
+    def together(self) -> int:
+        """How many consecutive walkers the kernel correlates with one another: 2 with Houdayer's move, else 1."""
+        return int(getattr(self.kernel, "together", 1))
+
     def estimate(
         self, observable: Observable | str, function: Callable[[Tensor], Tensor] | None = None
     ) -> ChainEstimate:
         """Mean of an observable, or a function of its means, with error and autocorrelation time by the Γ-method.
 
-        The time is in draws: multiply by ``thin`` for steps of the kernel.
+        The time is in draws: multiply by ``thin`` for steps of the kernel. Walkers that the kernel correlates with one
+        another (``together``) count as one chain.
 
         Arguments
             observable: one that was measured, or its name; any other where the configurations were kept.
@@ -77,7 +85,8 @@ class Chain:
         expect(known, "observable", "a function of configurations and model, or its name", observable)
         name = observable if isinstance(observable, str) else _name(observable)
         if name in self.values:
-            return chain_estimate(self.values[name], self.functions.get(name) if function is None else function)
+            own = self.functions.get(name) if function is None else function
+            return chain_estimate(self.values[name], own, together=self.together)
         if self.kept is None or isinstance(observable, str):
             raise ValueError(
                 f"{name} was not measured, only {', '.join(self.values) or 'nothing'}; give it to run_chain as one of "
@@ -86,7 +95,8 @@ class Chain:
         flat = observable(self.kept.flatten(0, 1), self.model)
         _check_value(name, flat, self.walkers * self.draws)
         values = flat.double().view(self.walkers, self.draws, *flat.shape[1:])
-        return chain_estimate(values, getattr(observable, "function", None) if function is None else function)
+        own = getattr(observable, "function", None) if function is None else function
+        return chain_estimate(values, own, together=self.together)
 
 
 def run_chain(
@@ -103,14 +113,15 @@ def run_chain(
     progress: bool = False,
     keep_configurations: bool = False,
 ) -> Chain:
-    """Independent Markov chains at the model's β, measured on the device every ``thin`` steps.
+    """Markov chains at the model's β, measured on the device every ``thin`` steps.
 
-    Into a file: :func:`leaps_triton.io.run_chain`.
+    They are independent, but for the pairs of :class:`~leaps_triton.Houdayer`'s move, which estimates count as one
+    chain each. Into a file: :func:`leaps_triton.io.run_chain`.
 
     Arguments
         model: any :class:`~leaps_triton.models.EnergyModel`.
         kernel: an invariant kernel such as :class:`~leaps_triton.HeatBath`.
-        walkers: number of chains.
+        walkers: number of chains; even with :class:`~leaps_triton.Houdayer`.
         sweeps: steps of the kernel after the burn-in; each may be several sweeps.
         thin: steps from one measurement to the next; the first comes after ``thin`` of them.
         seed: in [0, 2³²).
@@ -170,6 +181,12 @@ class March:
         self.walkers, self.draws, self.thin, self.seed = walkers, sweeps // thin, thin, seed
         self.measured = _named(observables)
         expect_kernel("kernel", kernel)
+        together = as_integer("kernel.together", getattr(kernel, "together", 1), 1)
+        if walkers % together:
+            raise ValueError(
+                f"{type(kernel).__name__} moves {together} walkers together, so that their number must be a multiple "
+                f"of it, got {walkers}"
+            )
         self.kernel, self.path = kernel, AnnealingPath(model)
         self.model = self.path.model
         self.device = as_device(device)
@@ -223,6 +240,7 @@ class March:
         """What was drawn, as a :class:`Chain`."""
         return Chain(
             model=self.model,
+            kernel=self.kernel,
             values=values,
             functions={name: f.function for name, f in self.measured.items() if hasattr(f, "function")},
             configurations=self.state.configurations,

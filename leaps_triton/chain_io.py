@@ -50,11 +50,9 @@ class ChainRun(Chain):
 
     Attributes
         manifest: model, kernel, settings of the run (``manifest["chain"]``), versions and commit; plain JSON.
-        kernel: what the walkers were moved by.
     """
 
     manifest: dict[str, Any] = field(repr=False)
-    kernel: Kernel
 
     @property
     def complete(self) -> bool:
@@ -79,7 +77,7 @@ def run_chain(
     resume: bool = False,
     progress: bool = False,
 ) -> ChainRun:
-    """Independent Markov chains into a file, the same as of :func:`leaps_triton.run_chain`.
+    """Markov chains into a file, the same as of :func:`leaps_triton.run_chain`.
 
     Arguments
         model: a :class:`~leaps_triton.models.PairModel` or one of the four made from it.
@@ -196,7 +194,7 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
             raise ValueError(f"{name} is damaged: draw {part * every} and on do not match their SHA-256; run it again")
     kept = torch.from_numpy(data.pop("configurations")) if settings["configurations"] else None
     chain = march.chain({key.partition("/")[2]: torch.from_numpy(value) for key, value in data.items()}, kept)
-    return ChainRun(**vars(chain), manifest=found.manifest, kernel=kernel)
+    return ChainRun(**vars(chain), manifest=found.manifest)
 
 
 def _contents(file: Path) -> Contents:

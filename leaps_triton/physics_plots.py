@@ -176,7 +176,7 @@ def autocorrelation(axes: Axes, chain: Chain, names: Iterable[str] = ("energy", 
             warnings.simplefilter("ignore", ShortChainWarning)
             estimate = chain.estimate(name)
             # The same function with a wider window, to see what lies beyond the chosen one.
-            wide = chain_estimate(chain.values[name], chain.functions.get(name), 5.0).autocorrelation
+            wide = chain_estimate(chain.values[name], chain.functions.get(name), 5.0, chain.together).autocorrelation
         t = torch.arange(len(wide))
         error = _autocorrelation_error(wide, estimate.window, estimate.draws)
         text = f"{label(name)}: τ = {estimate.tau:.3g} ± {estimate.tau_error:.1g}, W = {estimate.window}"

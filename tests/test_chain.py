@@ -167,3 +167,39 @@ def test_arguments_that_are_refused(settings: dict[str, Any], message: str) -> N
 def test_frozen_walkers_have_no_autocorrelation_time() -> None:
     chain = run(lt.Ising((3, 3), 30.0), sweeps=60, burn_in=200)
     assert chain.estimate("energy").error == 0.0 and math.isnan(chain.estimate("energy").tau)
+
+
+GLASS = lt.EdwardsAnderson((4, 4), 0.9, seed=1)
+MOVES = lt.Compose(lt.HeatBath(), lt.Houdayer())
+PAIRING: dict[str, Any] = {
+    "Houdayer": lt.Houdayer(),
+    "composition": MOVES,
+    "tempering": lt.ParallelTempering([0.3, 0.6, 1.0], MOVES),
+}
+
+
+@pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+@pytest.mark.parametrize("name", PAIRING)
+def test_walkers_that_exchange_clusters_are_one_chain(name: str) -> None:
+    """The error is that of the means of pairs; from each walker alone it would be another."""
+    chain = run(GLASS, PAIRING[name], walkers=8, sweeps=200, keep_configurations=True)
+    assert chain.together == 2 and run(GLASS, lt.HeatBath()).together == 1
+    for observable in (observables.abs_magnetization, observables.binder, observables.potts_order):
+        function = getattr(observable, "function", None)
+        values = observable(chain.kept.flatten(0, 1), GLASS).view(8, 200, -1).squeeze(2)  # type: ignore[union-attr]
+        expected = chain_estimate(values.unflatten(0, (4, 2)).mean(1), function)
+        found = chain.estimate(observable)
+        assert found.value == pytest.approx(expected.value, rel=1e-12) and found.draws == 800
+        assert found.error == pytest.approx(expected.error, rel=1e-9) and found.window == expected.window
+        assert abs(found.error / chain_estimate(values, function).error - 1.0) > 0.05
+
+
+def test_what_moves_walkers_together_takes_multiples() -> None:
+    triples = type("Triples", (lt.HeatBath,), {"together": 3})()
+    kernel = lt.Compose(triples, lt.Houdayer())
+    assert kernel.together == lt.ParallelTempering([0.5, 1.0], kernel).together == 6
+    for walkers, moved in ((7, lt.Houdayer()), (8, kernel)):
+        with pytest.raises(ValueError, match=f"number must be a multiple of it, got {walkers}"):
+            run(GLASS, moved, walkers=walkers)
+    with pytest.raises(ValueError, match="together must divide the number of walkers, got 2 for 3"):
+        chain_estimate(torch.zeros(3, 9), together=2)

@@ -165,7 +165,7 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"walkers": 0}, "walkers must be an integer of at least 1"),
-        ({"kernel": lt.Houdayer(), "walkers": 5}, "Houdayer pairs walkers, so their number must be even"),
+        ({"kernel": lt.Houdayer(), "walkers": 5}, "Houdayer moves 2 walkers together, so that their number must"),
         ({"observables": ["correlation_length"]}, "wave vectors need a periodic direction"),
         ({"every": 0}, "every must be an integer of at least 1"),
         ({"observables": ["spin"]}, "observables must be names .* got 'spin'"),
