@@ -31,7 +31,7 @@ class Chain:
         model: the target.
         kernel: what the walkers were moved by.
         values: name → float64 ``(walkers, draws)`` or ``(walkers, draws, k)``, on the CPU.
-        functions: name → function of means, for observables that have one.
+        measured: name → the observable itself.
         configurations: the last ones, ``(walkers, *shape)``; ``start=`` of another run goes on from here.
         kept: configurations of every draw ``(walkers, draws, *shape)`` on the CPU, or None if they were not kept.
         sweeps, burn_in, thin, seed: as given.
@@ -40,7 +40,7 @@ class Chain:
     model: Model = field(repr=False)
     kernel: Kernel
     values: Mapping[str, Tensor] = field(repr=False)
-    functions: Mapping[str, Callable[[Tensor], Tensor]] = field(repr=False)
+    measured: Mapping[str, Observable] = field(repr=False)
     configurations: Tensor = field(repr=False)
     kept: Tensor | None = field(repr=False)
     sweeps: int
@@ -59,6 +59,11 @@ class Chain:
         return self.sweeps // self.thin
 
     @property
+    def functions(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        """Name → function of means, for observables that have one."""
+        return {name: f.function for name, f in self.measured.items() if hasattr(f, "function")}
+
+    @property
     def together(self) -> int:
         """How many consecutive walkers the kernel correlates with one another: 2 with Houdayer's move, else 1."""
         return int(getattr(self.kernel, "together", 1))
@@ -72,7 +77,8 @@ class Chain:
         another (``together``) count as one chain.
 
         Arguments
-            observable: one that was measured, or its name; any other where the configurations were kept.
+            observable: one that was measured, the same function or its name; any other function where the
+                configurations were kept.
             function: of the means ``(k,)``; None for the one the observable carries, or the plain mean.
 
         Raises
@@ -83,14 +89,20 @@ class Chain:
         """
         known = isinstance(observable, str) or callable(observable)
         expect(known, "observable", "a function of configurations and model, or its name", observable)
-        name = observable if isinstance(observable, str) else _name(observable)
-        if name in self.values:
+        # Another function may have the name of one that was measured.
+        names = [n for n, f in self.measured.items() if n == observable or f == observable]
+        if names:
+            name = names[0]
             own = self.functions.get(name) if function is None else function
             return chain_estimate(self.values[name], own, together=self.together)
+        name = observable if isinstance(observable, str) else _name(observable)
         if self.kept is None or isinstance(observable, str):
+            measured = f"only {', '.join(self.measured) or 'nothing'}"
+            if name in self.measured:
+                measured = "but another function of that name; ask for that by its name"
             raise ValueError(
-                f"{name} was not measured, only {', '.join(self.values) or 'nothing'}; give it to run_chain as one of "
-                f"observables=, or keep_configurations=True"
+                f"{name} was not measured, {measured}; give it to run_chain as one of observables=, or "
+                f"keep_configurations=True"
             )
         flat = observable(self.kept.flatten(0, 1), self.model)
         _check_value(name, flat, self.walkers * self.draws)
@@ -242,7 +254,7 @@ class March:
             model=self.model,
             kernel=self.kernel,
             values=values,
-            functions={name: f.function for name, f in self.measured.items() if hasattr(f, "function")},
+            measured=self.measured,
             configurations=self.state.configurations,
             kept=kept,
             sweeps=self.drawn * self.thin,
@@ -266,6 +278,8 @@ def _named(observables: Sequence[Observable | str] | Mapping[str, Observable]) -
     named: dict[str, Any] = {}
     for given in observables:
         name = given if isinstance(given, str) else _name(given)
+        if name == "<lambda>":
+            raise ValueError("observables must have names, and a lambda has none; give {'name': lambda x, model: …}")
         if name in named:
             raise ValueError(f"two observables are called {name}; give a mapping from names to observables")
         known = given in _observables.MEASURABLE if isinstance(given, str) else callable(given)

@@ -121,8 +121,8 @@ def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor
     if name not in stored:
         raise ValueError(f"observable must be one of {', '.join(stored)}, got {name!r}")
     values = stored[name].double().cpu()
-    own = run.functions.get(name) if isinstance(run, Chain) else None
-    function = function or own or getattr(getattr(_observables, name, None), "function", None)
+    observable = run.measured[name] if isinstance(run, Chain) else getattr(_observables, name)
+    function = function or getattr(observable, "function", None)
     scalar = values.ndim == (2 if isinstance(run, Chain) else 1)
     if function is None and not scalar:
         raise ValueError(f"{name} has {values.shape[-1]} means; give function= to make one number of them")

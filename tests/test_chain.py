@@ -90,6 +90,34 @@ def test_kept_configurations_serve_any_observable() -> None:
         run(observables=[]).estimate(observables.energy)
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+def test_functions_of_one_name_are_told_apart() -> None:
+    def energy(configurations: Tensor, model: Any) -> Tensor:
+        return configurations[:, 0, 0].double()
+
+    class Site:
+        def value(self, configurations: Tensor, model: Any) -> Tensor:
+            return configurations[:, 0, 1].double()
+
+    site = Site()
+    chain = run(sweeps=50, observables=["energy"], keep_configurations=True)
+    assert chain.kept is not None
+    assert chain.estimate(energy).value == pytest.approx(float(chain.kept[:, :, 0, 0].double().mean()))
+    assert chain.estimate(energy).value != chain.estimate("energy").value
+    theirs = run(sweeps=50, observables=[energy, site.value])
+    assert theirs.estimate("energy").value == theirs.estimate(energy).value == chain.estimate(energy).value
+    assert theirs.estimate(site.value).value == theirs.estimate("value").value
+    with pytest.raises(ValueError, match="energy was not measured, but another function of that name; ask for that by"):
+        theirs.estimate(observables.energy)
+    named = run(sweeps=50, observables={"u": observables.energy, "x": lambda x, model: x[:, 0, 0]})
+    assert named.estimate(observables.energy).value == named.estimate("u").value == chain.estimate("energy").value
+    assert named.estimate("x").value == chain.estimate(energy).value
+    with pytest.raises(ValueError, match=r"a lambda has none; give \{'name': lambda"):
+        run(observables=[lambda x, model: x[:, 0, 0]])
+    with pytest.raises(ValueError, match="<lambda> was not measured, only u, x"):
+        named.estimate(lambda x, model: x[:, 0, 0])
+
+
 def test_a_run_goes_on_from_where_another_ended() -> None:
     first = run()
     second = run(start=first.configurations, burn_in=0, seed=9)

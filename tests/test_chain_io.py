@@ -76,6 +76,20 @@ def test_both_kinds_of_runs_are_told_apart_and_have_one_face(tmp_path: Path) -> 
         io.sample(ais, 200, tmp_path / "c.h5", resume=True)
 
 
+def test_a_function_with_the_name_of_a_stored_one_is_another(tmp_path: Path) -> None:
+    def energy(configurations: Any, model: Any) -> Any:
+        return configurations.flatten(1)[:, 0].double()
+
+    ais = lt.Sampler(lt.AnnealingPath(GLASS), None, lt.Jump(3), lt.HeatBath(), device="cpu")
+    run = io.sample(ais, 100, tmp_path / "w.h5", observables=["energy"], configurations=True)
+    assert run.configurations is not None
+    expected = lt.estimators.weighted_estimate(energy(run.configurations, GLASS), run.log_weights)
+    assert run.estimate(energy) == expected != run.estimate("energy") == run.estimate(observables.energy)
+    without = io.sample(ais, 100, tmp_path / "v.h5", observables=["energy"])
+    with pytest.raises(ValueError, match="one of energy, or any where configurations are stored, got <function"):
+        without.estimate(energy)
+
+
 def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
     chain(tmp_path / "r.h5", configurations=False, start=torch.ones(6, 4, 3, dtype=torch.int8))
     with h5py.File(tmp_path / "r.h5") as file:
