@@ -1,6 +1,7 @@
 """Error bars from Markov chains: the Γ-method with its automatic window."""
 
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,10 +15,15 @@ from .kernels.checks import as_integer, as_number, expect, is_real, shown
 __all__ = ["ChainEstimate", "ShortChainWarning", "chain_estimate"]
 
 _ENOUGH = 50.0
+_LEAST_Q = 1e-3
 
 
 class ShortChainWarning(UserWarning):
-    """Chains are shorter than 50 autocorrelation times: the error bar may be too small."""
+    """Chains are too short for their error bar, which may be too small.
+
+    They are shorter than 50 autocorrelation times; or their means differ by more than the error allows, which of
+    chains that are long enough one estimate in a thousand does by chance.
+    """
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,9 @@ class ChainEstimate:
         window: ``W``, where that sum was cut.
         draws: of all chains together; walkers that are correlated with one another are one chain.
         autocorrelation: ``ρ(t)``, ``t = 0, …, W``, float64.
+        replica_q: probability that the means of the chains differ by as much as they do, or more, if the error is
+            right; evenly distributed in [0, 1] where it is. Near 0 where chains do not leave their part of the law, too
+            slowly for ``ρ(t)`` to show it. NaN for one chain, and where nothing varies.
 
     Example
         >>> estimate = chain_estimate(torch.arange(400.0).sin().view(4, 100))
@@ -47,6 +56,7 @@ class ChainEstimate:
     window: int
     draws: int
     autocorrelation: Tensor = field(repr=False)
+    replica_q: float = math.nan
 
     @property
     def effective_draws(self) -> float:
@@ -76,6 +86,9 @@ def chain_estimate(
     systematic error of cutting falls below the statistical one. ``τ_int`` counts as ½ at least, so that the error of
     anticorrelated chains is too large rather than too small.
 
+    The spread of the means of ``R`` chains of ``n`` draws has ``χ² = n Σ_r (mean_r - mean)² / (N σ²)`` with ``R - 1``
+    degrees of freedom.
+
     Arguments
         values: ``(walkers, draws)`` or ``(walkers, draws, k)``; walkers are chains of one law.
         function: of means ``(k,)`` (``()`` for values of two axes) to ``()``, which autograd can differentiate.
@@ -88,10 +101,11 @@ def chain_estimate(
             multiple of ``together``.
 
     Warns
-        ShortChainWarning: a walker has fewer than 50 τ draws, or no window was found.
+        ShortChainWarning: a walker has fewer than 50 τ draws, or no window was found; or ``replica_q`` is below 1e-3.
 
     References
-        U. Wolff, *Monte Carlo errors with less errors*, arXiv:hep-lat/0306017, eqs. 31-52.
+        U. Wolff, *Monte Carlo errors with less errors*, arXiv:hep-lat/0306017, eqs. 31-52, with the Q-value of its
+        program for replica.
 
     Example
         >>> import leaps_triton as lt
@@ -141,15 +155,38 @@ def chain_estimate(
         window=window,
         draws=n,
         autocorrelation=rho[: window + 1].clone(),
+        replica_q=_replica_q(fluctuation.mean(1), error),
     )
     if not found or per_walker < _ENOUGH * estimate.tau:
-        warnings.warn(
+        _warn(
             f"{per_walker} draws a walker are fewer than 50 autocorrelation times of {estimate.tau:.3g} draws: the "
-            f"error bar may be too small; run longer chains",
-            ShortChainWarning,
-            stacklevel=2,
+            f"error bar may be too small; run longer chains"
+        )
+    if estimate.replica_q < _LEAST_Q:
+        _warn(
+            f"the means of {walkers} chains differ by more than their error allows (replica_q = "
+            f"{estimate.replica_q:.1g}), so that they have a longer autocorrelation time than it shows: the error bar "
+            f"may be too small; run longer chains, or take a kernel that mixes faster"
         )
     return estimate
+
+
+def _warn(message: str) -> None:
+    """A ShortChainWarning at the line that called the library."""
+    package, frame, level = __name__.partition(".")[0], sys._getframe(), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ShortChainWarning, stacklevel=level)
+
+
+def _replica_q(means: Tensor, error: float) -> float:
+    """``P(χ² or more)`` of the means of equally long chains about their own mean, whose error is given."""
+    freedom = len(means) - 1
+    if freedom == 0:
+        return math.nan
+    chi_squared = float(means.square().sum()) / (len(means) * error**2)
+    half = torch.tensor([0.5 * freedom, 0.5 * chi_squared], dtype=torch.float64)
+    return float(torch.special.gammaincc(half[0], half[1]))
 
 
 def _linearised(function: Callable[[Tensor], Tensor] | None, mean: Tensor) -> tuple[Tensor, Tensor]:

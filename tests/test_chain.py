@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton import exact, observables
+from leaps_triton import exact, observables, table
 from leaps_triton.chain import OBSERVABLES
-from leaps_triton.estimators import chain_estimate
+from leaps_triton.estimators import chain_estimate, reweight
 from test_mcmc import EnergyOnly
 
 MODEL = lt.Potts((2, 3), 3, 0.6, field=[0.3, 0.0, -0.2])
@@ -167,6 +168,23 @@ def test_short_chains_warn_when_asked_not_when_run() -> None:
         chain = run(lt.Ising((8, 8), 0.44), sweeps=20)
     with pytest.warns(lt.ShortChainWarning, match="20 draws a walker"):
         chain.estimate("energy")
+
+
+def test_warnings_are_at_the_line_of_the_caller(tmp_path: Path) -> None:
+    glass = lt.EdwardsAnderson((4, 4), 0.9, seed=1)
+    chain = run(glass, sweeps=20)
+    written = lt.io.run_chain(glass, lt.HeatBath(), 7, 20, tmp_path / "r.h5", device="cpu")
+    energies = 16 * chain.values["energy"]
+    for call in (
+        lambda: chain.estimate("energy"),
+        lambda: written.estimate(observables.energy),
+        lambda: chain_estimate(energies),
+        lambda: reweight(energies, energies, 0.9, 0.9),
+        lambda: table.measure(written),
+    ):
+        with pytest.warns(lt.ShortChainWarning) as said:
+            call()
+        assert {(w.filename, w.lineno) for w in said} == {(__file__, call.__code__.co_firstlineno)}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ from leaps_triton import estimators, exact, observables
 from leaps_triton.chain import Chain
 from leaps_triton.estimators import Estimate
 
+# One estimate in a thousand warns of its chains by chance, and here are thousands.
+pytestmark = pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+
 RUNS = 400
 MODEL = lt.Ising((3, 4), beta=0.3, field=0.05)
 NAMES = (
