@@ -67,9 +67,19 @@ class Run:
         return len(self.log_weights) == self.manifest["run"]["walkers"]
 
     @property
+    def log_z_start(self) -> float:
+        """``log Z_0`` of the start of the path."""
+        return float(self.sampler.path.start.log_z)
+
+    @property
+    def correlated(self) -> int:
+        """How many consecutive walkers are correlated with one another: 1, a file has independent ones."""
+        return 1
+
+    @property
     def log_z(self) -> float:
         """Estimate of ``log Z`` of the model, absolute."""
-        return self.sampler.path.start.log_z + float(log_mean_exp(self.log_weights))
+        return self.log_z_start + float(log_mean_exp(self.log_weights))
 
     @property
     def log_z_error(self) -> float:

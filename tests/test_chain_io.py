@@ -90,6 +90,21 @@ def test_a_function_with_the_name_of_a_stored_one_is_another(tmp_path: Path) -> 
         without.estimate(energy)
 
 
+@pytest.mark.parametrize("configurations", [True, False])
+def test_free_energies_of_a_file_are_those_of_its_walkers(configurations: bool, tmp_path: Path) -> None:
+    ais = lt.Sampler(lt.AnnealingPath(GLASS), None, lt.Jump(3), lt.HeatBath(), device="cpu")
+    ensemble, names = ais.sample(100), () if configurations else ("energy",)
+    run = io.sample(ais, 100, tmp_path / "w.h5", observables=names, configurations=configurations)
+    for function in (lt.estimators.free_energy, lt.estimators.entropy):
+        assert function(run) == pytest.approx(function(ensemble), rel=1e-12)
+    neither = io.sample(ais, 100, tmp_path / "v.h5", observables=["binder"])
+    assert lt.estimators.free_energy(neither) == lt.estimators.free_energy(run)
+    with pytest.raises(ValueError, match="entropy needs the energy of every walker, and the file holds binder; sample"):
+        lt.estimators.entropy(neither)
+    with pytest.raises(ValueError, match="ensemble must be a WeightedEnsemble, or weighted walkers of a file, got"):
+        lt.estimators.entropy(chain(tmp_path / "c.h5"))  # type: ignore[arg-type]
+
+
 def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
     chain(tmp_path / "r.h5", configurations=False, start=torch.ones(6, 4, 3, dtype=torch.int8))
     with h5py.File(tmp_path / "r.h5") as file:
