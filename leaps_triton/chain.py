@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,10 +14,13 @@ from . import observables as _observables
 from .estimators import ChainEstimate, chain_estimate
 from .kernels.checks import as_device, as_integer, as_seed, expect, shown
 from .mcmc import Kernel, expect_kernel
-from .models import EnergyModel, Model, Observable
+from .models import EnergyModel, Model
 from .path import AnnealingPath
 
 __all__ = ["OBSERVABLES", "Chain", "March", "run_chain"]
+
+Measurable: TypeAlias = Callable[..., Tensor]
+"""An observable of configurations, of pairs of walkers or of replicas."""
 
 OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
 """What is measured unless told."""
@@ -30,9 +33,11 @@ class Chain:
     Attributes
         model: the target.
         kernel: what the walkers were moved by.
-        values: name → float64 ``(walkers, draws)`` or ``(walkers, draws, k)``, on the CPU.
+        values: name → float64 ``(walkers, draws)`` or ``(walkers, draws, k)``, on the CPU; of observables that compare
+            pairs of walkers, such as the overlap, ``(walkers / 2, …)``.
         measured: name → the observable itself.
-        configurations: the last ones, ``(walkers, *shape)``; ``start=`` of another run goes on from here.
+        state: of the kernel after the last draw; of parallel tempering with ``replicas``, and ``arrivals`` of them at
+            the target in ``exchanges`` rounds, burn-in included.
         kept: configurations of every draw ``(walkers, draws, *shape)`` on the CPU, or None if they were not kept.
         sweeps, burn_in, thin, seed: as given.
     """
@@ -40,13 +45,19 @@ class Chain:
     model: Model = field(repr=False)
     kernel: Kernel
     values: Mapping[str, Tensor] = field(repr=False)
-    measured: Mapping[str, Observable] = field(repr=False)
-    configurations: Tensor = field(repr=False)
+    measured: Mapping[str, Measurable] = field(repr=False)
+    state: Any = field(repr=False)
     kept: Tensor | None = field(repr=False)
     sweeps: int
     burn_in: int
     thin: int
     seed: int
+
+    @property
+    def configurations(self) -> Tensor:
+        """The last ones, ``(walkers, *shape)``; ``start=`` of another run goes on from here."""
+        found: Tensor = self.state.configurations
+        return found
 
     @property
     def walkers(self) -> int:
@@ -68,8 +79,12 @@ class Chain:
         """How many consecutive walkers the kernel correlates with one another: 2 with Houdayer's move, else 1."""
         return int(getattr(self.kernel, "together", 1))
 
+    def together_of(self, name: str) -> int:
+        """How many consecutive rows of ``values[name]`` are correlated: ``together``, or the pairs that makes."""
+        return _together(self.measured[name], self.together)
+
     def estimate(
-        self, observable: Observable | str, function: Callable[[Tensor], Tensor] | None = None
+        self, observable: Measurable | str, function: Callable[[Tensor], Tensor] | None = None
     ) -> ChainEstimate:
         """Mean of an observable, or a function of its means, with error and autocorrelation time by the Γ-method.
 
@@ -94,9 +109,9 @@ class Chain:
         if names:
             name = names[0]
             own = self.functions.get(name) if function is None else function
-            return chain_estimate(self.values[name], own, together=self.together)
+            return chain_estimate(self.values[name], own, together=self.together_of(name))
         name = observable if isinstance(observable, str) else _name(observable)
-        if self.kept is None or isinstance(observable, str):
+        if self.kept is None or isinstance(observable, str) or _of_replicas(observable):
             measured = f"only {', '.join(self.measured) or 'nothing'}"
             if name in self.measured:
                 measured = "but another function of that name; ask for that by its name"
@@ -104,11 +119,16 @@ class Chain:
                 f"{name} was not measured, {measured}; give it to run_chain as one of observables=, or "
                 f"keep_configurations=True"
             )
-        flat = observable(self.kept.flatten(0, 1), self.model)
-        _check_value(name, flat, self.walkers * self.draws)
-        values = flat.double().view(self.walkers, self.draws, *flat.shape[1:])
+        if _of_pairs(observable):
+            _check_pairs(name, self.walkers)
+            flat = observable(self.kept[::2].flatten(0, 1), self.kept[1::2].flatten(0, 1), self.model)
+        else:
+            flat = observable(self.kept.flatten(0, 1), self.model)
+        rows = self.walkers // (1 + _of_pairs(observable))
+        _check_value(name, flat, rows * self.draws)
+        values = flat.double().view(rows, self.draws, *flat.shape[1:])
         own = getattr(observable, "function", None) if function is None else function
-        return chain_estimate(values, own, together=self.together)
+        return chain_estimate(values, own, together=_together(observable, self.together))
 
 
 def run_chain(
@@ -119,7 +139,7 @@ def run_chain(
     thin: int = 1,
     seed: int = 0,
     burn_in: int | None = None,
-    observables: Sequence[Observable | str] | Mapping[str, Observable] = OBSERVABLES,
+    observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
     start: Tensor | None = None,
     device: torch.device | str | None = None,
     progress: bool = False,
@@ -139,7 +159,9 @@ def run_chain(
         seed: in [0, 2³²).
         burn_in: steps before, not measured; None for a tenth of ``sweeps``. The chains cannot tell whether it was
             enough: compare halves, or starts.
-        observables: functions, names in :mod:`leaps_triton.observables`, or a mapping from names of your own.
+        observables: functions, names in :mod:`leaps_triton.observables`, or a mapping from names of your own. Those of
+            pairs, such as ``"overlap"``, compare walkers 0 and 1, 2 and 3, and so on; of
+            :class:`~leaps_triton.ParallelTempering` there is ``"replica_energies"``.
         start: configurations ``(walkers, *shape)``; None for independent uniform ones.
         device: None for CUDA where there is a CUDA device, else the CPU.
         progress: show a progress bar on a terminal.
@@ -181,7 +203,7 @@ class March:
         thin: int = 1,
         seed: int = 0,
         burn_in: int | None = None,
-        observables: Sequence[Observable | str] | Mapping[str, Observable] = OBSERVABLES,
+        observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
         start: Tensor | None = None,
         device: torch.device | str | None = None,
     ) -> None:
@@ -205,6 +227,13 @@ class March:
         indices = torch.arange(walkers, device=self.device)
         self.state: Any = kernel.init(_start(self.model, start, self.path, indices, seed), indices)
         self.drawn = 0
+        for name, observable in self.measured.items():
+            if _of_pairs(observable):
+                _check_pairs(name, walkers)
+            if _of_replicas(observable) and not hasattr(self.state, "replicas"):
+                raise ValueError(
+                    f"observable {name} is one of ParallelTempering, got {type(kernel).__name__}; leave it out"
+                )
 
     def bar(self, progress: bool) -> "tqdm[Any]":
         """A progress bar of all steps, on a terminal."""
@@ -237,16 +266,21 @@ class March:
                 self.state, _ = self.kernel.step(self.state, self.path, 1.0, self.seed)
                 update()
             for name, observable in self.measured.items():
-                value = observable(self.state.configurations, trusted)
+                value = _measure(observable, self.state, trusted)
                 if name not in values:
-                    _check_value(name, value, self.walkers)
-                    shape = (self.walkers, count, *value.shape[1:])
+                    rows = self.walkers // (1 + _of_pairs(observable))
+                    _check_value(name, value, rows)
+                    shape = (rows, count, *value.shape[1:])
                     values[name] = torch.empty(shape, dtype=torch.float64, device=self.device)
                 values[name][:, draw] = value
             if kept is not None:
                 kept[:, draw] = self.state.configurations.cpu()
             self.drawn += 1
         return {name: value.cpu() for name, value in values.items()}, kept
+
+    def measure(self, name: str) -> Tensor:
+        """One of the observables of the walkers as they are."""
+        return _measure(self.measured[name], self.state, self.model)
 
     def chain(self, values: Mapping[str, Tensor], kept: Tensor | None) -> Chain:
         """What was drawn, as a :class:`Chain`."""
@@ -255,7 +289,7 @@ class March:
             kernel=self.kernel,
             values=values,
             measured=self.measured,
-            configurations=self.state.configurations,
+            state=self.state,
             kept=kept,
             sweeps=self.drawn * self.thin,
             burn_in=self.burn_in,
@@ -264,11 +298,11 @@ class March:
         )
 
 
-def _name(observable: Observable) -> str:
+def _name(observable: Measurable) -> str:
     return str(getattr(observable, "__name__", type(observable).__name__))
 
 
-def _named(observables: Sequence[Observable | str] | Mapping[str, Observable]) -> dict[str, Any]:
+def _named(observables: Sequence[Measurable | str] | Mapping[str, Measurable]) -> dict[str, Any]:
     listed = isinstance(observables, Mapping | Sequence) and not isinstance(observables, str | bytes)
     expect(listed, "observables", "a list of functions and names, or a mapping from names to functions", observables)
     if isinstance(observables, Mapping):
@@ -282,10 +316,34 @@ def _named(observables: Sequence[Observable | str] | Mapping[str, Observable]) -
             raise ValueError("observables must have names, and a lambda has none; give {'name': lambda x, model: …}")
         if name in named:
             raise ValueError(f"two observables are called {name}; give a mapping from names to observables")
-        known = given in _observables.MEASURABLE if isinstance(given, str) else callable(given)
-        expect(known, "observable", f"one of {', '.join(_observables.MEASURABLE)}, or a function", given)
+        measurable = _observables.MEASURABLE + _observables.OF_CHAINS
+        known = given in measurable if isinstance(given, str) else callable(given)
+        expect(known, "observable", f"one of {', '.join(measurable)}, or a function", given)
         named[name] = getattr(_observables, given) if isinstance(given, str) else given
     return named
+
+
+def _of_pairs(observable: Measurable) -> bool:
+    return getattr(observable, "pairs", False) is True
+
+
+def _of_replicas(observable: Measurable) -> bool:
+    return getattr(observable, "replicas", False) is True
+
+
+def _measure(observable: Measurable, state: Any, model: Model) -> Tensor:
+    if _of_pairs(observable):
+        return observable(state.configurations[::2], state.configurations[1::2], model)
+    return observable(state.replicas if _of_replicas(observable) else state.configurations, model)
+
+
+def _together(observable: Measurable, walkers: int) -> int:
+    return math.lcm(walkers, 2) // 2 if _of_pairs(observable) else walkers
+
+
+def _check_pairs(name: str, walkers: int) -> None:
+    if walkers % 2:
+        raise ValueError(f"observable {name} compares walkers two by two, so their number must be even, got {walkers}")
 
 
 def _start(model: Model, start: Tensor | None, path: AnnealingPath, indices: Tensor, seed: int) -> Tensor:

@@ -4,6 +4,8 @@
   :func:`entropy`.
 - Markov chains: :func:`chain_estimate`, the Γ-method.
 - Another β than the simulated ones: :func:`reweight`, :func:`multi_reweight` and :func:`mbar`.
+- Replicas of parallel tempering: :func:`stepping_stones` for log Z, :func:`exchange_rates`; :func:`mbar` too.
+- Pairs of walkers: :func:`overlap_distribution`.
 """
 
 from typing import Any, Protocol
@@ -14,20 +16,27 @@ from torch import Tensor
 from .autocorrelation import ChainEstimate, ShortChainWarning, chain_estimate
 from .jackknife import Estimate, weighted_estimate
 from .kernels.checks import expect
-from .reweighting import Reweighted, mbar, multi_reweight, reweight
+from .ladder import exchange_rates, stepping_stones
+from .overlaps import OverlapDistribution, overlap_distribution
+from .reweighting import Reweighted, mbar, mbar_error, multi_reweight, reweight
 from .weights import block_sums, leave_one_out_sums, log_mean_exp, normalised
 
 __all__ = [
     "ChainEstimate",
     "Estimate",
+    "OverlapDistribution",
     "Reweighted",
     "ShortChainWarning",
     "chain_estimate",
     "entropy",
+    "exchange_rates",
     "free_energy",
     "mbar",
+    "mbar_error",
     "multi_reweight",
+    "overlap_distribution",
     "reweight",
+    "stepping_stones",
     "weighted_estimate",
 ]
 

@@ -59,10 +59,11 @@ def to_npz(run: Run | Chain, file: str | Path) -> None:
 def to_arviz(chain: Chain) -> Any:
     """Values of a chain as an ArviZ ``DataTree``: group ``posterior``, walkers as chains, draws as draws.
 
-    Moments keep their axis, ``susceptibility (chain, draw, susceptibility_dim_0)``: the function of their means is none
-    of single draws. ArviZ gives every draw the same weight, so weighted walkers have no place there. It takes chains to
-    be independent: where the attribute ``together`` is above 1, as with Houdayer's move, so many consecutive ones are
-    not, and its errors are too small; take means over them first.
+    Overlaps, of one row a pair of walkers, are in a group ``pairs``. Moments keep their axis, ``susceptibility (chain,
+    draw, susceptibility_dim_0)``: the function of their means is none of single draws. ArviZ gives every draw the same
+    weight, so weighted walkers have no place there. It takes chains to be independent: where the attribute ``together``
+    is above 1, as with Houdayer's move, so many consecutive ones are not, and its errors are too small; take means over
+    them first.
 
     Raises
         ValueError: a run of weighted walkers.
@@ -82,10 +83,11 @@ def to_arviz(chain: Chain) -> Any:
     attributes["together"] = chain.together
     if isinstance(chain, ChainRun):
         attributes["manifest"] = json.dumps(chain.manifest)
-    return arviz.from_dict(
-        {"posterior": {name: value.cpu().numpy() for name, value in chain.values.items()}},
-        attrs={"/": attributes},
-    )
+    groups: dict[str, dict[str, Any]] = {"posterior": {}}
+    for name, value in chain.values.items():
+        group = "pairs" if getattr(chain.measured[name], "pairs", False) else "posterior"
+        groups.setdefault(group, {})[name] = value.cpu().numpy()
+    return arviz.from_dict(groups, attrs={"/": attributes})
 
 
 def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor] | None = None) -> Any:
@@ -135,7 +137,7 @@ def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor
 
     ensemble = f"{type(run.model).__name__} beta {run.model.beta:g}"
     if isinstance(run, Chain):
-        groups = [column.unflatten(0, (-1, run.together)).mean(1) for column in columns]
+        groups = [column.unflatten(0, (-1, run.together_of(name))).mean(1) for column in columns]
         return _derived([_obs(column, ensemble) for column in groups], of_means)
     share = torch.softmax(run.log_weights.double().cpu(), 0) * len(run.log_weights)
     primary = [_obs((share * column).unsqueeze(0), ensemble) for column in (torch.ones_like(share), *columns)]

@@ -79,8 +79,8 @@ FUNCTION = some(NO_FUNCTIONS)
 WRONG_MEANS = among(lambda means: 1.0, lambda means: torch.ones(9), lambda means: None)
 NO_OBSERVABLE = NO_FUNCTIONS | among(None, lambda x, model: 1.0, lambda x, model: torch.ones(3), lambda x, model: None)
 NO_OBSERVABLES = among(
-    3, None, True, 1.5, "energy", b"energy", ["spin"], [3], ["of_means"], ["overlap"], ["energy", None], [["energy"]],
-    ["energy", "energy"],
+    3, None, True, 1.5, "energy", b"energy", ["spin"], [3], ["of_means"], ["replica_energies"], ["energy", None],
+    [["energy"]], ["energy", "energy"],
 )  # fmt: skip
 BY_FUNCTION = among({"a": 3}, {1: lt.observables.energy}, [lambda x, model: 1.0], {"a": lambda x, model: torch.ones(9)})
 CHAIN = {

@@ -249,3 +249,32 @@ def test_what_moves_walkers_together_takes_multiples() -> None:
             run(GLASS, moved, walkers=walkers)
     with pytest.raises(ValueError, match="together must divide the number of walkers, got 2 for 3"):
         chain_estimate(torch.zeros(3, 9), together=2)
+
+
+@pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+@pytest.mark.parametrize("kernel", [lt.HeatBath(), *PAIRING.values()], ids=["heat bath", *PAIRING])
+def test_observables_of_pairs_compare_walkers_two_by_two(kernel: Any) -> None:
+    @observables.of_pairs
+    def squared(first: Tensor, second: Tensor, model: Any) -> Tensor:
+        return observables.overlap(first, second, model) ** 2
+
+    chain = run(
+        GLASS, kernel, walkers=6, sweeps=60, observables=["overlap", "link_overlap", squared], keep_configurations=True
+    )
+    assert chain.kept is not None
+    first, second = (chain.kept[side::2].flatten(0, 1) for side in (0, 1))
+    for observable in (observables.overlap, observables.link_overlap, squared):
+        values = observable(first, second, GLASS).view(3, 60)
+        assert torch.equal(chain.values[observable.__name__], values)
+        expected, found = chain_estimate(values), chain.estimate(observable)
+        assert (found.value, found.error) == (expected.value, expected.error)
+        kept = run(GLASS, kernel, walkers=6, sweeps=60, observables=[], keep_configurations=True).estimate(observable)
+        assert (kept.value, kept.error) == (expected.value, expected.error)
+    assert chain.together_of("overlap") == 1
+    assert run(GLASS, observables=[], keep_configurations=True, sweeps=4).walkers == 7
+    with pytest.raises(ValueError, match="overlap compares walkers two by two, so their number must be even, got 7"):
+        run(GLASS, observables=["overlap"])
+    with pytest.raises(ValueError, match="overlap compares walkers two by two, so their number must be even, got 7"):
+        run(GLASS, observables=[], keep_configurations=True).estimate(observables.overlap)
+    with pytest.raises(ValueError, match="replica_energies is one of ParallelTempering, got HeatBath"):
+        run(GLASS, observables=["replica_energies"])

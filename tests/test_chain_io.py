@@ -52,6 +52,23 @@ def test_a_file_holds_what_a_chain_in_memory_does(name: str, tmp_path: Path) -> 
     assert os.listdir(tmp_path) == ["r.h5"]
 
 
+def test_overlaps_and_energies_of_replicas_are_stored_and_go_on(tmp_path: Path) -> None:
+    kernel, names = KERNELS["tempering"], ["overlap", "replica_energies"]
+    memory = lt.run_chain(GLASS, kernel, 6, 57, 2, seed=4, burn_in=3, observables=names, device="cpu")
+    assert memory.values["overlap"].shape == (3, 28) and memory.values["replica_energies"].shape == (6, 28, 3)
+    whole, halves = tmp_path / "whole.h5", tmp_path / "halves.h5"
+    chain(whole, kernel, observables=names)
+    chain(halves, kernel, observables=names, sweeps=31)
+    found = chain(halves, kernel, observables=names, resume=True)
+    assert whole.read_bytes() == halves.read_bytes()
+    for name in names:
+        assert torch.equal(found.values[name], memory.values[name])
+    assert torch.equal(found.state.arrivals, memory.state.arrivals) and found.state.exchanges == 59
+    ais = lt.Sampler(lt.AnnealingPath(GLASS), None, lt.Jump(3), lt.HeatBath(), device="cpu")
+    with pytest.raises(ValueError, match=r"observables must be names .* got 'overlap'"):
+        io.sample(ais, 10, tmp_path / "w.h5", observables=["overlap"])
+
+
 @pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
 def test_both_kinds_of_runs_are_told_apart_and_have_one_face(tmp_path: Path) -> None:
     model = lt.Ising((3, 3), beta=0.3, field=0.2)
@@ -198,7 +215,11 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
         ({"observables": ["correlation_length"]}, "wave vectors need a periodic direction"),
         ({"every": 0}, "every must be an integer of at least 1"),
         ({"observables": ["spin"]}, "observables must be names .* got 'spin'"),
-        ({"observables": ["overlap"]}, "observables must be names .* got 'overlap'"),
+        (
+            {"observables": ["overlap"], "walkers": 5},
+            "overlap compares walkers two by two, so their number must be even",
+        ),
+        ({"observables": ["replica_energies"]}, "replica_energies is one of ParallelTempering, got HeatBath"),
         ({"model": type("Mine", (lt.Ising,), {})((3, 3), 0.3)}, "model must be one of PairModel, .* got Mine"),
         ({"kernel": type("Mine", (lt.HeatBath,), {})()}, "kernel must be one of HeatBath, .* got .*Mine"),
     ],
