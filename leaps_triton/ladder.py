@@ -1,5 +1,6 @@
 """What the energies of parallel tempering's replicas say: log Z from temperature to temperature, and exchange rates."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -21,7 +22,7 @@ def stepping_stones(energies: Tensor, betas: Sequence[float] | Tensor, together:
 
     Arguments
         energies: ``H`` without β and not per site, ``(walkers, draws, K)``: ``chain.values["replica_energies"]``.
-        betas: inverse temperatures, at least two.
+        betas: inverse temperatures, at least two, increasing.
         together: as of :func:`~leaps_triton.estimators.chain_estimate`: ``chain.together``.
 
     Raises
@@ -71,7 +72,8 @@ def exchange_rates(energies: Tensor, betas: Sequence[float] | Tensor, together: 
 def _betas(energies: Tensor, betas: Sequence[float] | Tensor) -> Tensor:
     fits = is_real(energies) and energies.ndim == 3 and energies.shape[2] > 1 and bool(energies.isfinite().all())
     expect(fits, "energies", "finite, of shape (walkers, draws, K) with at least two temperatures", energies)
-    listed = isinstance(betas, Sequence | Tensor) and not isinstance(betas, str) and getattr(betas, "ndim", 1) == 1
-    expect(listed and len(betas) == energies.shape[2], "betas", f"{energies.shape[2]} numbers, one a replica", betas)
-    numbers = [as_number("betas", beta, "a finite number", math.isfinite) for beta in betas]
+    count, listed = energies.shape[2], isinstance(betas, Sequence | Tensor) and getattr(betas, "ndim", 1) == 1
+    numbers = [as_number("betas", beta, "finite numbers", math.isfinite) for beta in betas] if listed else []
+    increasing = len(numbers) == count and all(a < b for a, b in itertools.pairwise(numbers))
+    expect(increasing, "betas", f"{count} increasing numbers, one a replica", betas)
     return torch.tensor(numbers, dtype=torch.float64)

@@ -51,8 +51,10 @@ def overlap_distribution(
         >>> law.density.shape, float(law.density.sum() * 0.4)
         (torch.Size([5]), 1.0)
     """
-    expect(is_real(overlaps) and overlaps.ndim in (1, 2), "overlaps", "real, of (pairs, draws) or (pairs,)", overlaps)
-    if isinstance(bins, Tensor):
+    fits = is_real(overlaps) and overlaps.ndim in (1, 2) and overlaps.numel() > 0
+    expect(fits, "overlaps", "real numbers of shape (pairs, draws) or (pairs,)", overlaps)
+    expect(log_weights is None or is_real(log_weights), "log_weights", "None or a tensor of real numbers", log_weights)
+    if isinstance(bins, Tensor) and bins.ndim > 0:
         increasing = is_real(bins) and bins.ndim == 1 and len(bins) > 1 and bool((bins.diff() > 0).all())
         expect(increasing, "bins", "a number of bins, or their increasing edges", bins)
         edges = bins.double().cpu()

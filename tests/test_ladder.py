@@ -9,13 +9,13 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import states
-from leaps_triton.estimators import exchange_rates, mbar, mbar_error, stepping_stones
+from leaps_triton.estimators import chain_estimate, exchange_rates, mbar, mbar_error, stepping_stones
 
 FLOAT64 = torch.float64
 GLASS = lt.EdwardsAnderson((3, 3), beta=1.2, seed=3)
 FRACTIONS = [0.0, 0.3, 0.6, 1.0]
 BETAS = [f * GLASS.beta for f in FRACTIONS]
-MOVES = {"heat bath": lt.HeatBath(), "Houdayer": lt.Compose(lt.HeatBath(), lt.Houdayer())}
+MOVES: dict[str, Any] = {"heat bath": lt.HeatBath(), "Houdayer": lt.Compose(lt.HeatBath(), lt.Houdayer())}
 
 
 @pytest.fixture(scope="module", params=MOVES)
@@ -34,7 +34,8 @@ def test_replicas_have_the_energies_of_their_temperatures(chain: lt.Chain) -> No
     assert torch.equal(chain.values["replica_energies"][..., -1], 9 * chain.values["energy"])
     for k, beta in enumerate(BETAS):
         energies, p = energies_at(beta)
-        assert abs(chain.estimate("replica_energies", lambda means, k=k: means[k]).pull(float(p @ energies))) < 4.5
+        found = chain_estimate(chain.values["replica_energies"][..., k], together=chain.together)
+        assert abs(found.pull(float(p @ energies))) < 4.5
 
 
 def test_log_z_by_stepping_stones_and_by_all_energies(chain: lt.Chain) -> None:
@@ -99,9 +100,10 @@ E = torch.zeros(2, 8, 3)
         ({"energies": E[0]}, r"energies must be finite, of shape \(walkers, draws, K\)"),
         ({"energies": E[..., :1]}, "at least two temperatures"),
         ({"energies": E * math.nan}, "energies must be finite"),
-        ({"betas": [0.1, 0.2]}, "betas must be 3 numbers, one a replica"),
-        ({"betas": "abc"}, "betas must be 3 numbers"),
-        ({"betas": [0.1, 0.2, math.inf]}, "betas must be a finite number"),
+        ({"betas": [0.1, 0.2]}, "betas must be 3 increasing numbers, one a replica"),
+        ({"betas": "abc"}, "betas must be finite numbers, got .a."),
+        ({"betas": [0.1, 0.2, math.inf]}, "betas must be finite numbers"),
+        ({"betas": [0.1, 0.3, 0.2]}, "betas must be 3 increasing numbers"),
         ({"together": 3}, "together must divide the number of walkers"),
     ],
 )
