@@ -76,6 +76,7 @@ def chain_estimate(
     function: Callable[[Tensor], Tensor] | None = None,
     window_factor: float = 1.5,
     together: int = 1,
+    least_window: int = 0,
 ) -> ChainEstimate:
     """Mean over Markov chains, or a function of means, with the error and autocorrelation time of the Γ-method.
 
@@ -95,6 +96,8 @@ def chain_estimate(
         window_factor: ``S``; 1 to 2 is usual.
         together: how many consecutive walkers are correlated with one another, such as the 2 of each pair of
             :class:`~leaps_triton.Houdayer`; their mean counts as one chain. 1 where all are independent.
+        least_window: ``W`` at least, such as that of a slower quantity, of which these values hold too little for their
+            own ``ρ(t)`` to show it; at most half the draws of a walker are taken.
 
     Raises
         ValueError: fewer than 4 draws a walker, a bad shape, several values without a function, walkers that are no
@@ -126,7 +129,7 @@ def chain_estimate(
         raise ValueError(
             f"values of shape {tuple(values.shape)} need function= to make one number of their {values.shape[2]} means"
         )
-    together = as_integer("together", together, 1)
+    together, least_window = as_integer("together", together, 1), as_integer("least_window", least_window, 0)
     if len(values) % together:
         raise ValueError(f"together must divide the number of walkers, got {together} for {len(values)}")
     values = values.detach().double()
@@ -142,6 +145,7 @@ def chain_estimate(
         return ChainEstimate(float(value), error, error, math.nan, math.nan, 0, n, gamma[:1])
     rho = gamma / gamma[0]
     found, window = _window(rho, n, window_factor)
+    window = min(max(window, least_window), len(rho) - 1)
     # Where neighbours are anticorrelated the window closes at once, and the first term alone may leave nothing.
     tau = max(0.5, 0.5 + float(rho[1 : window + 1].sum()))
     bias = 1.0 + (2 * window + 1) / n

@@ -28,6 +28,9 @@ def overlap_distribution(
 ) -> OverlapDistribution:
     """``P(q)`` from overlaps of pairs of walkers: of each bin the share of the pairs, and its error.
 
+    Of chains the window of every bin is at least that of the overlap itself: while a pair seldom goes from ``q`` to
+    ``-q`` each bin knows of it too little to find that slow time by itself.
+
     Arguments
         overlaps: of chains ``(pairs, draws)``, such as ``chain.values["overlap"]``, errors by the Γ-method; of
             independent pairs ``(pairs,)``, errors by the jackknife. In [-1, 1].
@@ -68,9 +71,13 @@ def overlap_distribution(
         raise ValueError("draws of chains have no weights; give log_weights for independent pairs (pairs,) only")
     index = (torch.bucketize(q, edges, right=True) - 1).clamp(0, len(edges) - 2)
     a = torch.zeros(len(q), dtype=torch.float64) if log_weights is None else log_weights.cpu()
+    window = chain_estimate(q, together=together).window if q.ndim == 2 else 0
     found: list[Any] = []
     for row, width in enumerate(edges.diff().tolist()):
         inside = (index == row).double() / width
-        found.append(chain_estimate(inside, together=together) if q.ndim == 2 else weighted_estimate(inside, a))
+        if q.ndim == 2:
+            found.append(chain_estimate(inside, together=together, least_window=window))
+        else:
+            found.append(weighted_estimate(inside, a))
     columns = torch.tensor([(f.value, f.error) for f in found], dtype=torch.float64).T
     return OverlapDistribution((edges[1:] + edges[:-1]) / 2.0, *columns)

@@ -131,6 +131,20 @@ def test_walkers_apart_from_one_another_raise_the_error() -> None:
     assert estimate.error > 10 * chain_estimate(x).error
 
 
+def test_a_window_that_is_asked_for_shows_a_slow_part() -> None:
+    """A tenth of the variance has ``ρ(t) = 0.97^t``, the rest none: of short chains the window closes before it."""
+    x, slow = chains(4, 3000, 0.0, seed=10), chains(4, 3000, 0.97, seed=11)
+    mixed, window = math.sqrt(0.9) * x + math.sqrt(0.1) * slow, chain_estimate(slow).window
+    tau = 0.9 * 0.5 + 0.1 * 0.5 * 1.97 / 0.03
+    with pytest.warns(ShortChainWarning, match="the means of 4 chains differ"):
+        assert chain_estimate(mixed).tau < 0.5 * tau
+    found = chain_estimate(mixed, least_window=window)
+    assert found.replica_q > 1e-3 and found.window == window and abs(found.tau - tau) < 3 * found.tau_error + 0.1 * tau
+    assert chain_estimate(slow, least_window=1).window == window
+    with pytest.warns(ShortChainWarning, match="20 draws a walker"):
+        assert chain_estimate(x[:, :20], least_window=100).window == 9
+
+
 @pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
 @pytest.mark.parametrize(("walkers", "memory"), [(2, 0.0), (2, 0.6), (10, 0.0), (10, 0.6)])
 def test_replica_q_is_even(walkers: int, memory: float) -> None:

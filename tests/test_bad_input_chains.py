@@ -202,12 +202,13 @@ ENTRIES: dict[str, Entry] = {
     ),
     "chain_estimate": Entry(
         quiet(lt.estimators.chain_estimate),
-        {"values": TABLE, "function": None, "window_factor": 1.5, "together": 2},
+        {"values": TABLE, "function": None, "window_factor": 1.5, "together": 2, "least_window": 3},
         {
             "values": REAL | among(TABLE[0], TABLE[:, :3], TABLE[:0], TABLE.unsqueeze(2)),
             "function": FUNCTION | WRONG_MEANS,
             "window_factor": numbers(0.0, -1.0, INF),
             "together": below(1) | among(3, 4),
+            "least_window": below(0),
         },
     ),
     "reweight": Entry(
