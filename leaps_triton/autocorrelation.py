@@ -1,6 +1,7 @@
 """Error bars from Markov chains: the Γ-method with its automatic window."""
 
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,15 +10,20 @@ import torch
 from torch import Tensor
 
 from .jackknife import Estimate
-from .kernels.checks import as_number, expect, is_real, shown
+from .kernels.checks import as_integer, as_number, expect, is_real, shown
 
 __all__ = ["ChainEstimate", "ShortChainWarning", "chain_estimate"]
 
 _ENOUGH = 50.0
+_LEAST_Q = 1e-3
 
 
 class ShortChainWarning(UserWarning):
-    """Chains are shorter than 50 autocorrelation times: the error bar may be too small."""
+    """Chains are too short for their error bar, which may be too small.
+
+    They are shorter than 50 autocorrelation times; or their means differ by more than the error allows, which of
+    chains that are long enough one estimate in a thousand does by chance.
+    """
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,11 @@ class ChainEstimate:
         tau, tau_error: integrated autocorrelation time ``½ + Σ_{t≥1} ρ(t)`` in draws, ½ for independent ones and at
             least; NaN where nothing varies.
         window: ``W``, where that sum was cut.
-        draws: of all walkers together.
+        draws: of all chains together; walkers that are correlated with one another are one chain.
         autocorrelation: ``ρ(t)``, ``t = 0, …, W``, float64.
+        replica_q: probability that the means of the chains differ by as much as they do, or more, if the error is
+            right; evenly distributed in [0, 1] where it is. Near 0 where chains do not leave their part of the law, too
+            slowly for ``ρ(t)`` to show it. NaN for one chain, and where nothing varies.
 
     Example
         >>> estimate = chain_estimate(torch.arange(400.0).sin().view(4, 100))
@@ -47,6 +56,7 @@ class ChainEstimate:
     window: int
     draws: int
     autocorrelation: Tensor = field(repr=False)
+    replica_q: float = math.nan
 
     @property
     def effective_draws(self) -> float:
@@ -62,7 +72,11 @@ class ChainEstimate:
 
 
 def chain_estimate(
-    values: Tensor, function: Callable[[Tensor], Tensor] | None = None, window_factor: float = 1.5
+    values: Tensor,
+    function: Callable[[Tensor], Tensor] | None = None,
+    window_factor: float = 1.5,
+    together: int = 1,
+    least_window: int = 0,
 ) -> ChainEstimate:
     """Mean over Markov chains, or a function of means, with the error and autocorrelation time of the Γ-method.
 
@@ -73,19 +87,28 @@ def chain_estimate(
     systematic error of cutting falls below the statistical one. ``τ_int`` counts as ½ at least, so that the error of
     anticorrelated chains is too large rather than too small.
 
+    The spread of the means of ``R`` chains of ``n`` draws has ``χ² = n Σ_r (mean_r - mean)² / (N σ²)`` with ``R - 1``
+    degrees of freedom.
+
     Arguments
-        values: ``(walkers, draws)`` or ``(walkers, draws, k)``; walkers are independent chains of one law.
+        values: ``(walkers, draws)`` or ``(walkers, draws, k)``; walkers are chains of one law.
         function: of means ``(k,)`` (``()`` for values of two axes) to ``()``, which autograd can differentiate.
         window_factor: ``S``; 1 to 2 is usual.
+        together: how many consecutive walkers are correlated with one another, such as the 2 of each pair of
+            :class:`~leaps_triton.Houdayer`; their mean counts as one chain. 1 where all are independent.
+        least_window: ``W`` at least, such as that of a slower quantity, of which these values hold too little for their
+            own ``ρ(t)`` to show it; at most half the draws of a walker are taken.
 
     Raises
-        ValueError: fewer than 4 draws a walker, a bad shape, several values without a function.
+        ValueError: fewer than 4 draws a walker, a bad shape, several values without a function, walkers that are no
+            multiple of ``together``.
 
     Warns
-        ShortChainWarning: a walker has fewer than 50 τ draws, or no window was found.
+        ShortChainWarning: a walker has fewer than 50 τ draws, or no window was found; or ``replica_q`` is below 1e-3.
 
     References
-        U. Wolff, *Monte Carlo errors with less errors*, arXiv:hep-lat/0306017, eqs. 31-52.
+        U. Wolff, *Monte Carlo errors with less errors*, arXiv:hep-lat/0306017, eqs. 31-52, with the Q-value of its
+        program for replica.
 
     Example
         >>> import leaps_triton as lt
@@ -106,12 +129,15 @@ def chain_estimate(
         raise ValueError(
             f"values of shape {tuple(values.shape)} need function= to make one number of their {values.shape[2]} means"
         )
+    together, least_window = as_integer("together", together, 1), as_integer("least_window", least_window, 0)
+    if len(values) % together:
+        raise ValueError(f"together must divide the number of walkers, got {together} for {len(values)}")
     values = values.detach().double()
-    walkers, per_walker = values.shape[:2]
+    walkers, per_walker = len(values) // together, values.shape[1]
     n = walkers * per_walker
     mean = values.mean((0, 1))
     value, gradient = _linearised(function, mean)
-    fluctuation = ((values - mean) * gradient).view(walkers, per_walker, -1).sum(2)
+    fluctuation = ((values - mean) * gradient).view(walkers, together, per_walker, -1).sum(3).mean(1)
     gamma = _autocovariance(fluctuation)
     rounding = 4 * torch.finfo(torch.float64).eps * float((values.abs().amax((0, 1)) * gradient.abs()).sum())
     if not float(gamma[0]) > rounding**2:
@@ -119,6 +145,7 @@ def chain_estimate(
         return ChainEstimate(float(value), error, error, math.nan, math.nan, 0, n, gamma[:1])
     rho = gamma / gamma[0]
     found, window = _window(rho, n, window_factor)
+    window = min(max(window, least_window), len(rho) - 1)
     # Where neighbours are anticorrelated the window closes at once, and the first term alone may leave nothing.
     tau = max(0.5, 0.5 + float(rho[1 : window + 1].sum()))
     bias = 1.0 + (2 * window + 1) / n
@@ -132,15 +159,38 @@ def chain_estimate(
         window=window,
         draws=n,
         autocorrelation=rho[: window + 1].clone(),
+        replica_q=_replica_q(fluctuation.mean(1), error),
     )
     if not found or per_walker < _ENOUGH * estimate.tau:
-        warnings.warn(
+        _warn(
             f"{per_walker} draws a walker are fewer than 50 autocorrelation times of {estimate.tau:.3g} draws: the "
-            f"error bar may be too small; run longer chains",
-            ShortChainWarning,
-            stacklevel=2,
+            f"error bar may be too small; run longer chains"
+        )
+    if estimate.replica_q < _LEAST_Q:
+        _warn(
+            f"the means of {walkers} chains differ by more than their error allows (replica_q = "
+            f"{estimate.replica_q:.1g}), so that they have a longer autocorrelation time than it shows: the error bar "
+            f"may be too small; run longer chains, or take a kernel that mixes faster"
         )
     return estimate
+
+
+def _warn(message: str) -> None:
+    """A ShortChainWarning at the line that called the library."""
+    package, frame, level = __name__.partition(".")[0], sys._getframe(), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ShortChainWarning, stacklevel=level)
+
+
+def _replica_q(means: Tensor, error: float) -> float:
+    """``P(χ² or more)`` of the means of equally long chains about their own mean, whose error is given."""
+    freedom = len(means) - 1
+    if freedom == 0:
+        return math.nan
+    chi_squared = float(means.square().sum()) / (len(means) * error**2)
+    half = torch.tensor([0.5 * freedom, 0.5 * chi_squared], dtype=torch.float64)
+    return float(torch.special.gammaincc(half[0], half[1]))
 
 
 def _linearised(function: Callable[[Tensor], Tensor] | None, mean: Tensor) -> tuple[Tensor, Tensor]:

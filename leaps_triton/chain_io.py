@@ -1,9 +1,10 @@
 """Markov chains in HDF5, draw after draw; :func:`leaps_triton.io.run_chain` and :func:`leaps_triton.io.read` are here.
 
-A file holds ``observables/<name>`` of ``(walkers, draws)`` or ``(walkers, draws, k)``, ``configurations (walkers,
-draws, *shape)`` if asked for, the model and kernel as the bytes of a checkpoint with all settings, and a SHA-256 of
-every finished part of ``every`` draws. ``state/<field>`` holds the state of the kernel after the last two parts in
-turn, so that whatever moment a process stops at, one of them belongs to the last finished part.
+A file holds ``observables/<name>`` of ``(walkers, draws)`` or ``(walkers, draws, k)``, of half as many rows for
+overlaps, ``configurations (walkers, draws, *shape)`` if asked for, the model and kernel as the bytes of a checkpoint
+with all settings, and a SHA-256 of every finished part of ``every`` draws. ``state/<field>`` holds the state of the
+kernel after the last two parts in turn, so that whatever moment a process stops at, one of them belongs to the last
+finished part.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import observables as _observables
 from .chain import Chain, March
 from .checkpoint import (
     SCHEMA,
@@ -50,11 +50,9 @@ class ChainRun(Chain):
 
     Attributes
         manifest: model, kernel, settings of the run (``manifest["chain"]``), versions and commit; plain JSON.
-        kernel: what the walkers were moved by.
     """
 
     manifest: dict[str, Any] = field(repr=False)
-    kernel: Kernel
 
     @property
     def complete(self) -> bool:
@@ -79,7 +77,7 @@ def run_chain(
     resume: bool = False,
     progress: bool = False,
 ) -> ChainRun:
-    """Independent Markov chains into a file, the same as of :func:`leaps_triton.run_chain`.
+    """Markov chains into a file, the same as of :func:`leaps_triton.run_chain`.
 
     Arguments
         model: a :class:`~leaps_triton.models.PairModel` or one of the four made from it.
@@ -108,7 +106,7 @@ def run_chain(
         (True, 250, 500)
     """
     file = as_file(file)
-    check_observables(observables)
+    check_observables(observables, chains=True)
     every = as_integer("every", every, 1)
     for name, value in (("configurations", configurations), ("resume", resume), ("progress", progress)):
         expect(isinstance(value, bool), name, "a bool", value)
@@ -196,7 +194,7 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
             raise ValueError(f"{name} is damaged: draw {part * every} and on do not match their SHA-256; run it again")
     kept = torch.from_numpy(data.pop("configurations")) if settings["configurations"] else None
     chain = march.chain({key.partition("/")[2]: torch.from_numpy(value) for key, value in data.items()}, kept)
-    return ChainRun(**vars(chain), manifest=found.manifest, kernel=kernel)
+    return ChainRun(**vars(chain), manifest=found.manifest)
 
 
 def _contents(file: Path) -> Contents:
@@ -223,16 +221,15 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
 
     settings, model = found.manifest["chain"], march.model
     walkers, draws, every = march.walkers, march.draws, settings["every"]
-    one = march.path.start.sample(torch.arange(1), seed=0)
     with h5py.File(file, "w") as out:
         out.attrs["manifest"] = json.dumps(found.manifest)
         out["checkpoint"] = np.frombuffer(pack(found), dtype=np.uint8)
         for name in settings["observables"]:
-            shape = tuple(getattr(_observables, name)(one, model).shape[1:])
-            allocate(out, f"observables/{name}", (walkers, draws, *shape), "f8", (walkers, min(every, draws), *shape))
+            rows, *shape = march.measure(name).shape
+            allocate(out, f"observables/{name}", (rows, draws, *shape), "f8", (rows, min(every, draws), *shape))
         if settings["configurations"]:
-            shape, kind = model.lattice.shape, one.numpy().dtype
-            allocate(out, "configurations", (walkers, draws, *shape), kind, (walkers, 1, *shape))
+            sites, kind = model.lattice.shape, march.state.configurations.cpu().numpy().dtype
+            allocate(out, "configurations", (walkers, draws, *sites), kind, (walkers, 1, *sites))
         for name, value in _fields(march.state).items():
             allocate(out, f"state/{name}", (2, *value.shape), value.dtype)
         allocate(out, "state_digests", (2, 32), "u1")

@@ -284,6 +284,10 @@ class Houdayer:
     are paired at equal temperatures. Refused in a :class:`~leaps_triton.sampler.Sampler`: it leaves ``ρ ⊗ ρ`` of a pair
     invariant, not the weighted law of each.
 
+    At any one step the walkers of a pair are independent, once they have settled; but what one has now the other may
+    have later, so that over many steps they are correlated. A chain's estimates therefore count a pair as one chain
+    (``together``), and so must your own: ``chain_estimate(values, together=2)``.
+
     Arguments
         clusters: exchanges of each pair a step, at least 1; each counts as a sweep in ``state.sweep``.
 
@@ -307,6 +311,7 @@ class Houdayer:
 
     clusters: int = 1
 
+    together: ClassVar[int] = 2
     unweighted: ClassVar[str] = "it exchanges clusters between walkers, which then no longer have weights of their own"
 
     def __post_init__(self) -> None:

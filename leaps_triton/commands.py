@@ -181,7 +181,7 @@ _NEEDS = {
     "correlation": "it takes --observables correlation, or --configurations",
     "autocorrelation": "it takes a chain",
     "weights": "it takes a file of weighted walkers",
-    "overlaps": "it takes --configurations, and at least four walkers",
+    "overlaps": "it takes --configurations and at least four walkers, or a chain with --observables overlap",
     "binder": "it takes binder or --configurations, from at least two lattices",
     "snapshots": "it takes --configurations, or a chain",
     "annealing": "it takes weighted walkers, or a chain with --configurations",
@@ -226,7 +226,11 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
         if able:
             plotting.weight_histogram(axes, able)
     elif name == "overlaps":
-        able = {key: run for key, run in runs.items() if stored[key] and len(_configurations(run)) > 3}
+        able = {
+            key: run
+            for key, run in runs.items()
+            if (stored[key] and len(_configurations(run)) > 3) or "overlap" in _values(run)
+        }
         if able:
             drawn, models = _of_largest(able)
             physics_plots.overlap_distribution(axes, drawn)

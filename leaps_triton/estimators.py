@@ -4,6 +4,8 @@
   :func:`entropy`.
 - Markov chains: :func:`chain_estimate`, the Γ-method.
 - Another β than the simulated ones: :func:`reweight`, :func:`multi_reweight` and :func:`mbar`.
+- Replicas of parallel tempering: :func:`stepping_stones` for log Z, :func:`exchange_rates`; :func:`mbar` too.
+- Pairs of walkers: :func:`overlap_distribution`.
 """
 
 from typing import Any, Protocol
@@ -14,31 +16,38 @@ from torch import Tensor
 from .autocorrelation import ChainEstimate, ShortChainWarning, chain_estimate
 from .jackknife import Estimate, weighted_estimate
 from .kernels.checks import expect
-from .reweighting import Reweighted, mbar, multi_reweight, reweight
+from .ladder import exchange_rates, stepping_stones
+from .overlaps import OverlapDistribution, overlap_distribution
+from .reweighting import Reweighted, mbar, mbar_error, multi_reweight, reweight
 from .weights import block_sums, leave_one_out_sums, log_mean_exp, normalised
 
 __all__ = [
     "ChainEstimate",
     "Estimate",
+    "OverlapDistribution",
     "Reweighted",
     "ShortChainWarning",
     "chain_estimate",
     "entropy",
+    "exchange_rates",
     "free_energy",
     "mbar",
+    "mbar_error",
     "multi_reweight",
+    "overlap_distribution",
     "reweight",
+    "stepping_stones",
     "weighted_estimate",
 ]
 
 
 class _Ensemble(Protocol):
-    """What is read of a :class:`~leaps_triton.WeightedEnsemble`."""
+    """What is read of a :class:`~leaps_triton.WeightedEnsemble` or of what :func:`leaps_triton.io.read` returns."""
 
     @property
     def model(self) -> Any: ...
     @property
-    def configurations(self) -> Tensor: ...
+    def configurations(self) -> Tensor | None: ...
     @property
     def log_weights(self) -> Tensor: ...
     @property
@@ -51,7 +60,7 @@ def free_energy(ensemble: _Ensemble) -> Estimate:
     """Free energy a site, ``-log Z / (β N)``, with its jackknife error.
 
     Arguments
-        ensemble: a :class:`~leaps_triton.WeightedEnsemble`.
+        ensemble: a :class:`~leaps_triton.WeightedEnsemble`, or weighted walkers of a file.
 
     Raises
         ValueError: β = 0, where it is infinite; use ``log_z``.
@@ -73,7 +82,11 @@ def entropy(ensemble: _Ensemble) -> Estimate:
     """Entropy a site, ``(log Z + β ⟨H⟩) / N``, in units of k_B; both means leave out the same walkers in the jackknife.
 
     Arguments
-        ensemble: a :class:`~leaps_triton.WeightedEnsemble`.
+        ensemble: a :class:`~leaps_triton.WeightedEnsemble`, or weighted walkers of a file with their configurations or
+            their energy.
+
+    Raises
+        ValueError: a file with neither.
 
     Example
         >>> import leaps_triton as lt
@@ -88,7 +101,7 @@ def entropy(ensemble: _Ensemble) -> Estimate:
 
 def _beta(ensemble: _Ensemble) -> float:
     drawn = isinstance(getattr(ensemble, "log_weights", None), Tensor)
-    expect(drawn, "ensemble", "a WeightedEnsemble", ensemble)
+    expect(drawn, "ensemble", "a WeightedEnsemble, or weighted walkers of a file", ensemble)
     return float(ensemble.model.beta)
 
 
@@ -96,7 +109,7 @@ def _of_log_z(ensemble: _Ensemble, beta: float, factor: float) -> Estimate:
     """``factor (log Z + β ⟨H⟩) / N``."""
     a, block = ensemble.log_weights, ensemble.correlated
     share = normalised(a)
-    energies = ensemble.model.energy(ensemble.configurations).double()
+    energies = _energies(ensemble) if beta else torch.zeros_like(share)
     value = ensemble.log_z_start + log_mean_exp(a) + beta * (share * energies).sum()
     blocks = len(block_sums(share, block))
     if blocks == 1:
@@ -107,3 +120,16 @@ def _of_log_z(ensemble: _Ensemble, beta: float, factor: float) -> Estimate:
     error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
     scale = factor / ensemble.model.lattice.sites
     return Estimate(scale * float(value), abs(scale) * float(error))
+
+
+def _energies(ensemble: _Ensemble) -> Tensor:
+    """``H``, float64 ``(walkers,)``."""
+    if ensemble.configurations is not None:
+        return torch.as_tensor(ensemble.model.energy(ensemble.configurations)).double()
+    stored: dict[str, Tensor] = getattr(ensemble, "observables", {})
+    if "energy" not in stored:
+        raise ValueError(
+            f"the entropy needs the energy of every walker, and the file holds {', '.join(stored) or 'none'}; sample "
+            f"with observables=['energy'] or configurations=True"
+        )
+    return stored["energy"] * int(ensemble.model.lattice.sites)

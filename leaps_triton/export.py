@@ -25,7 +25,8 @@ __all__ = ["to_arviz", "to_npz", "to_pyerrors"]
 def to_npz(run: Run | Chain, file: str | Path) -> None:
     """Write a run as a NumPy archive: an array an observable, and what goes with it.
 
-    Of chains ``<observable> (walkers, draws[, k])`` and ``configurations (walkers, draws, *shape)`` if they were kept;
+    Of chains (of whose walkers those that :attr:`Chain.together <leaps_triton.Chain.together>` counts are correlated)
+    ``<observable> (walkers, draws[, k])`` and ``configurations (walkers, draws, *shape)`` if they were kept;
     of weighted walkers ``log_weights (walkers,)``, ``<observable> (walkers[, k])`` and ``configurations``. ``manifest``
     is a JSON string for runs of files.
 
@@ -58,8 +59,11 @@ def to_npz(run: Run | Chain, file: str | Path) -> None:
 def to_arviz(chain: Chain) -> Any:
     """Values of a chain as an ArviZ ``DataTree``: group ``posterior``, walkers as chains, draws as draws.
 
-    Moments keep their axis, ``susceptibility (chain, draw, susceptibility_dim_0)``: the function of their means is none
-    of single draws. ArviZ gives every draw the same weight, so weighted walkers have no place there.
+    Overlaps, of one row a pair of walkers, are in a group ``pairs``. Moments keep their axis, ``susceptibility (chain,
+    draw, susceptibility_dim_0)``: the function of their means is none of single draws. ArviZ gives every draw the same
+    weight, so weighted walkers have no place there. It takes chains to be independent: where the attribute ``together``
+    is above 1, as with Houdayer's move, so many consecutive ones are not, and its errors are too small; take means over
+    them first.
 
     Raises
         ValueError: a run of weighted walkers.
@@ -76,18 +80,21 @@ def to_arviz(chain: Chain) -> Any:
         raise ValueError(f"ArviZ takes draws of equal weight, so a chain, got {type(chain).__name__}; use to_pyerrors")
     arviz = _optional("arviz_base", "arviz")
     attributes = {"beta": float(chain.model.beta), "thin": chain.thin, "seed": chain.seed, "model": repr(chain.model)}
+    attributes["together"] = chain.together
     if isinstance(chain, ChainRun):
         attributes["manifest"] = json.dumps(chain.manifest)
-    return arviz.from_dict(
-        {"posterior": {name: value.cpu().numpy() for name, value in chain.values.items()}},
-        attrs={"/": attributes},
-    )
+    groups: dict[str, dict[str, Any]] = {"posterior": {}}
+    for name, value in chain.values.items():
+        group = "pairs" if getattr(chain.measured[name], "pairs", False) else "posterior"
+        groups.setdefault(group, {})[name] = value.cpu().numpy()
+    return arviz.from_dict(groups, attrs={"/": attributes})
 
 
 def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor] | None = None) -> Any:
     """An observable of a run as a pyerrors ``Obs``, to be combined with others there.
 
-    Each walker of a chain is a replicum of the ensemble ``name of the model's class``; weighted walkers are one
+    Each walker of a chain is a replicum of the ensemble ``name of the model's class``, or the mean of those that the
+    kernel correlates with one another (:attr:`Chain.together <leaps_triton.Chain.together>`); weighted walkers are one
     replicum of as many independent measurements, and the value is ``Σ w f / Σ w``. Functions of means are carried over
     with their gradients. Call ``gamma_method(S=1.5)`` for the error of
     :func:`~leaps_triton.estimators.chain_estimate`; for weighted walkers ``S=0``.
@@ -116,8 +123,8 @@ def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor
     if name not in stored:
         raise ValueError(f"observable must be one of {', '.join(stored)}, got {name!r}")
     values = stored[name].double().cpu()
-    own = run.functions.get(name) if isinstance(run, Chain) else None
-    function = function or own or getattr(getattr(_observables, name, None), "function", None)
+    observable = run.measured[name] if isinstance(run, Chain) else getattr(_observables, name)
+    function = function or getattr(observable, "function", None)
     scalar = values.ndim == (2 if isinstance(run, Chain) else 1)
     if function is None and not scalar:
         raise ValueError(f"{name} has {values.shape[-1]} means; give function= to make one number of them")
@@ -130,7 +137,8 @@ def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor
 
     ensemble = f"{type(run.model).__name__} beta {run.model.beta:g}"
     if isinstance(run, Chain):
-        return _derived([_obs(column, ensemble) for column in columns], of_means)
+        groups = [column.unflatten(0, (-1, run.together_of(name))).mean(1) for column in columns]
+        return _derived([_obs(column, ensemble) for column in groups], of_means)
     share = torch.softmax(run.log_weights.double().cpu(), 0) * len(run.log_weights)
     primary = [_obs((share * column).unsqueeze(0), ensemble) for column in (torch.ones_like(share), *columns)]
     return _derived(primary, lambda means: of_means(means[1:] / means[0]))

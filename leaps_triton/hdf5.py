@@ -24,11 +24,12 @@ OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat",
 """What is measured unless told."""
 
 
-def check_observables(names: Sequence[str]) -> None:
-    """Raise a ValueError unless all are names of functions of configurations in :mod:`leaps_triton.observables`."""
+def check_observables(names: Sequence[str], chains: bool = False) -> None:
+    """Raise a ValueError unless all are names in :mod:`leaps_triton.observables`, of what ``chains`` alone have too."""
+    measurable = _observables.MEASURABLE + _observables.OF_CHAINS * chains
     is_list = isinstance(names, Sequence) and not isinstance(names, str)
     for name in names if is_list else [names]:
-        known = is_list and isinstance(name, str) and name in _observables.MEASURABLE
+        known = is_list and isinstance(name, str) and name in measurable
         expect(known, "observables", "names in leaps_triton.observables such as ['energy']", name)
 
 

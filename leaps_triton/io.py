@@ -68,9 +68,19 @@ class Run:
         return len(self.log_weights) == self.manifest["run"]["walkers"]
 
     @property
+    def log_z_start(self) -> float:
+        """``log Z_0`` of the start of the path."""
+        return float(self.sampler.path.start.log_z)
+
+    @property
+    def correlated(self) -> int:
+        """How many consecutive walkers are correlated with one another: 1, a file has independent ones."""
+        return 1
+
+    @property
     def log_z(self) -> float:
         """Estimate of ``log Z`` of the model, absolute."""
-        return self.sampler.path.start.log_z + float(log_mean_exp(self.log_weights))
+        return self.log_z_start + float(log_mean_exp(self.log_weights))
 
     @property
     def log_z_error(self) -> float:
@@ -91,17 +101,23 @@ class Run:
         """Mean of an observable under the model, or a function of its means, with its jackknife error.
 
         Arguments
-            observable: one that was stored, or its name; any other where the configurations were stored.
+            observable: one that was stored, or its name; any other function where the configurations were stored.
             function: of the means ``(..., k)``; None for the one the observable carries, or the plain mean.
 
         Raises
             ValueError: an observable that was not stored; as :func:`~leaps_triton.estimators.weighted_estimate`.
         """
-        name = observable if isinstance(observable, str) else getattr(observable, "__name__", "observable")
-        if name in self.observables:
-            observable, values = getattr(_observables, name), self.observables[name]
+        known = isinstance(observable, str) or callable(observable)
+        expect(known, "observable", "a function of configurations and model, or its name", observable)
+        # A user's function may have the name of one of the library.
+        names = [n for n in self.observables if n == observable or getattr(_observables, n) == observable]
+        if names:
+            observable, values = getattr(_observables, names[0]), self.observables[names[0]]
         elif isinstance(observable, str) or self.configurations is None:
-            raise ValueError(f"observable must be one of {', '.join(self.observables)}, got {name!r}")
+            raise ValueError(
+                f"observable must be one of {', '.join(self.observables)}, or any where configurations are stored, got "
+                f"{observable!r}"
+            )
         else:
             values = observable(self.configurations, self.model)
         return weighted_estimate(values, self.log_weights, function or getattr(observable, "function", None))

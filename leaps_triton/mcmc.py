@@ -3,6 +3,7 @@
 Cluster moves are in :mod:`.clusters`, kinetic Monte Carlo in :mod:`.kinetic`, parallel tempering in :mod:`.tempering`.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -21,9 +22,10 @@ __all__ = [
 class Kernel(Protocol):
     """What leaves ``ρ_t`` invariant: ``init`` once, then ``step`` by step.
 
-    The state has at least ``configurations``, ``walkers`` and ``sweep``, as :class:`SweepState`. Two attributes are
-    optional: ``reversed()``, the kernel reversed in time, ``ρ(y) P(y → x) / ρ(x)``; and ``unweighted``, why the kernel
-    cannot move the weighted walkers of a :class:`~leaps_triton.sampler.Sampler`, empty if it can.
+    The state has at least ``configurations``, ``walkers`` and ``sweep``, as :class:`SweepState`. Three attributes are
+    optional: ``reversed()``, the kernel reversed in time, ``ρ(y) P(y → x) / ρ(x)``; ``unweighted``, why the kernel
+    cannot move the weighted walkers of a :class:`~leaps_triton.sampler.Sampler`, empty if it can; and ``together``, how
+    many consecutive walkers it correlates with one another, 1 if it moves each for itself.
     """
 
     def init(self, configurations: Tensor, walkers: Tensor) -> Any:
@@ -267,6 +269,11 @@ class Compose:
     def unweighted(self) -> str:
         """The reason of the first kernel that has one; empty if none has."""
         return next(filter(None, (getattr(kernel, "unweighted", "") for kernel in self.kernels)), "")
+
+    @property
+    def together(self) -> int:
+        """How many consecutive walkers are correlated with one another: the least common multiple of the kernels'."""
+        return math.lcm(*(getattr(kernel, "together", 1) for kernel in self.kernels))
 
     def reversed(self) -> "Compose":
         """The kernels reversed in time, in the opposite order."""

@@ -4,13 +4,14 @@ An observable that is a function of means, such as a susceptibility, returns the
 ``observable.function(means)`` maps means ``(..., k)`` to ``(...)``. ``ensemble.estimate(observable)`` uses it.
 Energies are without β, and all but log Z are per site. The magnetisation is the lattice mean of ``model.spins``: ±1 for
 q = 2, unit vectors otherwise. Those that look along a direction take it as ``direction=``, 0 unless told;
-:func:`along` makes an observable of another one. Overlaps compare two replicas: they take two sets of configurations.
+:func:`along` makes an observable of another one. Overlaps compare two replicas: they take two sets of configurations,
+and a chain measures them of its walkers two by two; :func:`replica_energies` it measures of parallel tempering.
 """
 
 import inspect
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,9 +33,11 @@ __all__ = [
     "magnetization",
     "magnetization_squared",
     "of_means",
+    "of_pairs",
     "overlap",
     "overlap_histogram",
     "potts_order",
+    "replica_energies",
     "specific_heat",
     "structure_factor",
     "susceptibility",
@@ -58,6 +61,21 @@ def of_means(function: Callable[[Tensor], Tensor]) -> Callable[[Observable], Obs
         return observable
 
     return mark
+
+
+def of_pairs(observable: Callable[[Tensor, Tensor, Any], Tensor]) -> Callable[[Tensor, Tensor, Any], Tensor]:
+    """Mark an observable ``f(first, second, model)`` that compares two replicas, such as :func:`overlap`.
+
+    A chain measures it of walkers 0 and 1, 2 and 3, and so on, which have one law and are independent at any one step.
+
+    Example
+        >>> @of_pairs
+        ... def overlap_squared(first, second, model):
+        ...     return overlap(first, second, model) ** 2
+    """
+    expect(callable(observable), "observable", "a function of two sets of configurations and model", observable)
+    observable.pairs = True  # type: ignore[attr-defined]
+    return observable
 
 
 def _variance(means: Tensor) -> Tensor:
@@ -240,6 +258,7 @@ def correlation_length(configurations: Tensor, model: Model, direction: int = 0)
     return torch.stack([factor[:, 0] - factor[:, 1], scale * factor[:, 1]], dim=1)
 
 
+@of_pairs
 def overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
     """Overlap of two replicas ``q = (1/N) Σ_i s(i) · s'(i)``, float64 ``(walkers,)``.
 
@@ -257,6 +276,7 @@ def overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
     return (_spin_field(first, model) * _spin_field(second, model)).flatten(1).sum(1) / model.lattice.sites
 
 
+@of_pairs
 def link_overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
     """Link overlap ``(1/N_b) Σ_<ij> (s(i) · s(j)) (s'(i) · s'(j))`` over all ``N_b`` bonds, float64 ``(walkers,)``.
 
@@ -282,6 +302,21 @@ def _check_pair(first: Tensor, second: Tensor) -> None:
             f"two replicas must have the same shape, got {shown(first)} and {shown(second)}; pair as many "
             f"walkers with as many others"
         )
+
+
+def replica_energies(replicas: Tensor, model: Model) -> Tensor:
+    """``H`` of all replicas of parallel tempering, without β and not per site, float64 ``(walkers, K)``.
+
+    From these :func:`~leaps_triton.estimators.stepping_stones` and :func:`~leaps_triton.estimators.mbar` find log Z,
+    and :func:`~leaps_triton.estimators.exchange_rates` how often neighbours are exchanged.
+
+    Arguments
+        replicas: ``(walkers, K, *shape)``.
+    """
+    return model.energy(replicas.flatten(0, 1)).double().unflatten(0, replicas.shape[:2])
+
+
+replica_energies.replicas = True  # type: ignore[attr-defined]
 
 
 class OverlapHistogram(NamedTuple):
@@ -330,3 +365,6 @@ MEASURABLE = [
     name for name in __all__ if list(inspect.signature(globals()[name]).parameters)[:2] == ["configurations", "model"]
 ]
 """Names of the functions of configurations and model."""
+
+OF_CHAINS = ["link_overlap", "overlap", "replica_energies"]
+"""Names of the functions of pairs of walkers or of replicas, which chains alone measure."""

@@ -24,7 +24,7 @@ from torch import Tensor
 from . import exact
 from . import observables as _observables
 from .autocorrelation import ShortChainWarning, chain_estimate
-from .jackknife import weighted_estimate
+from .overlaps import overlap_distribution as _distribution
 from .plotting import mosaic
 from .table import LABELS, known, label, title
 
@@ -182,7 +182,9 @@ def autocorrelation(axes: Axes, chain: Chain, names: Iterable[str] = ("energy", 
             warnings.simplefilter("ignore", ShortChainWarning)
             estimate = chain.estimate(name)
             # The same function with a wider window, to see what lies beyond the chosen one.
-            wide = chain_estimate(chain.values[name], chain.functions.get(name), 5.0).autocorrelation
+            wide = chain_estimate(
+                chain.values[name], chain.functions.get(name), 5.0, chain.together_of(name)
+            ).autocorrelation
         t = torch.arange(len(wide))
         error = _autocorrelation_error(wide, estimate.window, estimate.draws)
         text = f"{label(name)}: τ = {estimate.tau:.3g} ± {estimate.tau_error:.1g}, W = {estimate.window}"
@@ -203,41 +205,22 @@ def overlap_distribution(axes: Axes, runs: Mapping[str, Any]) -> None:
     """``P(q)`` of the overlaps of pairs of walkers, the first with the second and so on, with errors.
 
     Arguments
-        runs: label → run with configurations, of every draw for chains, and at least two walkers.
+        runs: label → chain that measured ``"overlap"``; or run with configurations, of every draw for chains, and at
+            least two walkers.
 
     Raises
         ValueError: a run without them.
     """
     for colour, (name, run) in enumerate(runs.items()):
-        chain = hasattr(run, "kept")
-        x = run.kept if chain else run.configurations
-        if x is None or len(x) < 2:
-            raise ValueError("P(q) needs the configurations of at least two walkers; use configurations=True")
-        pairs, sites = len(x) // 2, run.model.lattice.sites
-        first, second = x[: 2 * pairs : 2], x[1 : 2 * pairs : 2]
-        if chain:
-            q = _observables.overlap(first.flatten(0, 1), second.flatten(0, 1), run.model).view(pairs, -1)
-        else:
-            q = _observables.overlap(first, second, run.model)
+        q, weights = _overlaps(run)
         # Overlaps of two-state models are multiples of 2/N: bins of as many of them each, or they would be a comb.
+        sites = run.model.lattice.sites
         size = -(-(sites + 1) // 41)
-        index = ((q.cpu() + 1.0) * (sites / 2.0)).round().long() // size
-        starts = torch.arange(0, sites + 1, size, dtype=torch.float64)
-        widths = (torch.clamp(starts + size, max=sites + 1) - starts) * (2.0 / sites)
-        centres = starts * (2.0 / sites) - 1.0 - 1.0 / sites + widths / 2.0
-        values, errors = [], []
-        for row, width in enumerate(widths.tolist()):
-            inside = (index == row).double() / width
-            if chain:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ShortChainWarning)
-                    found: Any = chain_estimate(inside)
-            else:
-                weights = run.log_weights.cpu()
-                found = weighted_estimate(inside, weights[: 2 * pairs : 2] + weights[1 : 2 * pairs : 2])
-            values.append(found.value)
-            errors.append(found.error)
-        _bars(axes, centres.tolist(), values, errors, colour, name, "-")
+        edges = torch.tensor([*range(0, sites + 1, size), sites + 1], dtype=torch.float64) - 0.5
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShortChainWarning)
+            law = _distribution(q, edges * (2.0 / sites) - 1.0, weights)
+        _bars(axes, law.centres.tolist(), law.density.tolist(), law.error.tolist(), colour, name, "-")
     axes.set_xlim(-1.08, 1.08)
     # Densities have peaks anywhere, so the legend has room of its own above them.
     columns = min(3, len(runs))
@@ -245,6 +228,22 @@ def overlap_distribution(axes: Axes, runs: Mapping[str, Any]) -> None:
     axes.set_xlabel("overlap  q = Σ s s′ / N")
     axes.set_ylabel("density  P(q)")
     axes.legend(fontsize=8, loc="upper center", ncols=columns)
+
+
+def _overlaps(run: Any) -> tuple[Tensor, Tensor | None]:
+    """Of pairs of walkers, ``(pairs, draws)`` for chains, else ``(pairs,)`` with their log-weights."""
+    chain = hasattr(run, "kept")
+    if chain and run.measured.get("overlap") is _observables.overlap:
+        return run.values["overlap"], None
+    x = run.kept if chain else run.configurations
+    if x is None or len(x) < 2:
+        raise ValueError("P(q) needs the configurations of at least two walkers; use configurations=True")
+    pairs = len(x) // 2
+    first, second = x[: 2 * pairs : 2], x[1 : 2 * pairs : 2]
+    if chain:
+        return _observables.overlap(first.flatten(0, 1), second.flatten(0, 1), run.model).view(pairs, -1), None
+    weights = run.log_weights.cpu()
+    return _observables.overlap(first, second, run.model), weights[: 2 * pairs : 2] + weights[1 : 2 * pairs : 2]
 
 
 def animation(

@@ -13,7 +13,7 @@ from .jackknife import Estimate, weighted_estimate
 from .kernels.checks import as_integer, as_number, expect, is_real
 from .weights import effective_sample_size
 
-__all__ = ["Reweighted", "mbar", "multi_reweight", "reweight"]
+__all__ = ["Reweighted", "mbar", "mbar_error", "multi_reweight", "reweight"]
 
 _ITERATIONS = 200
 _SHARED = 0.5
@@ -48,6 +48,7 @@ def reweight(
     beta_from: float,
     beta_to: float,
     function: Callable[[Tensor], Tensor] | None = None,
+    together: int = 1,
 ) -> Reweighted:
     """``⟨f⟩`` at ``beta_to`` from draws at ``beta_from``: ``⟨f e^{-Δβ H}⟩ / ⟨e^{-Δβ H}⟩``.
 
@@ -59,6 +60,7 @@ def reweight(
         beta_from: inverse temperature of the draws.
         beta_to: that of the result.
         function: of means ``(..., k)`` to ``(...)``.
+        together: how many consecutive walkers are correlated with one another, or draws where there are no walkers.
 
     Raises
         ValueError: shapes that do not fit; as :func:`weighted_estimate` and :func:`chain_estimate`.
@@ -91,7 +93,7 @@ def reweight(
     log_weights = -(beta_to - beta_from) * energies.double()
     ess = float(effective_sample_size(log_weights.flatten()))
     if energies.ndim == 1:
-        return Reweighted(*weighted_estimate(values, log_weights, function), ess)
+        return Reweighted(*weighted_estimate(values, log_weights, function, together), ess)
     weights = torch.exp(log_weights - log_weights.max())
     plain = values.ndim == 2
     columns = torch.cat([values.double().view(*energies.shape, -1) * weights.unsqueeze(2), weights.unsqueeze(2)], dim=2)
@@ -103,7 +105,7 @@ def reweight(
         inner = inner.squeeze(-1) if plain else inner
         return inner if function is None else function(inner)
 
-    estimate = chain_estimate(columns, ratio)
+    estimate = chain_estimate(columns, ratio, together=together)
     return Reweighted(estimate.value, estimate.error, ess)
 
 
@@ -111,7 +113,7 @@ def mbar(energies: Sequence[Tensor], betas: Sequence[float]) -> Tensor:
     """``log Z(β_k) - log Z(β_0)`` of several runs, each from the draws of all: the multi-histogram equations.
 
     ``Z_k = Σ_n e^{-β_k H_n} / Σ_l N_l e^{-β_l H_n} / Z_l``, of which the solution is the minimum of a convex function,
-    found by Newton's method.
+    found by Newton's method. Its error is that of :func:`mbar_error`.
 
     Arguments
         energies: of every run, ``H`` without β and not per site, of any shape.
@@ -139,6 +141,34 @@ def mbar(energies: Sequence[Tensor], betas: Sequence[float]) -> Tensor:
     return _solve(*_pooled(energies, betas))
 
 
+def mbar_error(energies: Sequence[Tensor], betas: Sequence[float], blocks: int = 20, together: int = 1) -> Tensor:
+    """Errors of :func:`mbar`, by a jackknife that leaves out one block of every run at a time and solves anew.
+
+    Right if a block is longer than the autocorrelation. Replicas of parallel tempering, which exchange, are in the same
+    block if all runs have one shape, as those of ``chain.values["replica_energies"].unbind(2)``.
+
+    Arguments
+        energies, betas: as of :func:`mbar`; ``(draws,)`` or ``(walkers, draws)`` each.
+        blocks: consecutive parts into which each run is cut, walker after walker; at least 2.
+        together: how many consecutive walkers are correlated with one another; they are cut at the same draws.
+
+    Returns
+        float64 ``(runs,)``, 0 for the first.
+
+    Raises
+        ValueError, RuntimeError: as :func:`mbar`; blocks or walkers that do not fit.
+    """
+    pool, counts, grid = _pooled(energies, betas, together)
+    block = _blocks(counts, blocks)
+    log_z = _solve(pool, counts, grid)
+    left_out = []
+    for b in range(int(block.max()) + 1):
+        kept = block != b
+        left = torch.stack([part.sum() for part in kept.split(counts.tolist())])
+        left_out.append(_solve(pool[kept], left, grid, log_z))
+    return torch.sqrt((len(left_out) - 1) * torch.stack(left_out).var(0, correction=0))
+
+
 def multi_reweight(
     energies: Sequence[Tensor],
     values: Sequence[Tensor],
@@ -146,6 +176,7 @@ def multi_reweight(
     beta_to: float,
     function: Callable[[Tensor], Tensor] | None = None,
     blocks: int = 20,
+    together: int = 1,
 ) -> Reweighted:
     """``⟨f⟩`` at ``beta_to`` from runs at several inverse temperatures, with weights from :func:`mbar`.
 
@@ -157,7 +188,8 @@ def multi_reweight(
         values: of every run, of the shape of its energies, or with a last axis ``k`` more.
         beta_to: inverse temperature of the result.
         function: of means ``(..., k)`` to ``(...)``.
-        blocks: consecutive parts into which each run is cut, at least 2.
+        blocks: consecutive parts into which each run is cut, walker after walker; at least 2.
+        together: how many consecutive walkers are correlated with one another; they are cut at the same draws.
 
     Raises
         ValueError, RuntimeError: shapes that do not fit; as :func:`mbar`.
@@ -171,7 +203,7 @@ def multi_reweight(
         >>> abs(result.pull(lt.exact.ising_energy((4, 4), beta=0.25))) < 3, result.ess > 0.5
         (True, True)
     """
-    pool, counts, grid = _pooled(energies, betas)
+    pool, counts, grid = _pooled(energies, betas, together)
     beta_to = as_number("beta_to", beta_to, *_FINITE)
     expect(function is None or callable(function), "function", "None or a function of means", function)
     expect(_are_real(values), "values", "a tensor of real numbers a run", values)
@@ -182,11 +214,10 @@ def multi_reweight(
             f"values must have the shapes of the energies, or one axis more, got {[tuple(f.shape) for f in values]} "
             f"for {[tuple(e.shape) for e in energies]}"
         )
-    blocks = as_integer("blocks, at most the draws of the shortest run,", blocks, 2, min(counts.tolist()))
-    f = torch.cat([v.double().reshape(e.numel(), *v.shape[e.ndim :]) for e, v in zip(energies, values, strict=True)])
+    block = _blocks(counts, blocks)
+    f = torch.cat([_in_line(v.double(), e.ndim, together) for e, v in zip(energies, values, strict=True)])
     if f.ndim == 2 and function is None:
         raise ValueError(f"values of {f.shape[1]} columns need function= to make one number of their means")
-    block = torch.cat([torch.arange(int(c)) * blocks // int(c) for c in counts])
 
     def evaluate(kept: Tensor, guess: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         left = torch.stack([part.sum() for part in kept.split(counts.tolist())])
@@ -199,8 +230,8 @@ def multi_reweight(
         return result, log_weights, log_z
 
     value, log_weights, log_z = evaluate(torch.ones(len(pool), dtype=torch.bool), None)
-    left_out = torch.stack([evaluate(block != b, log_z)[0] for b in range(blocks)])
-    error = math.sqrt(float((blocks - 1) * left_out.var(correction=0)))
+    left_out = torch.stack([evaluate(block != b, log_z)[0] for b in range(int(block.max()) + 1)])
+    error = math.sqrt(float((len(left_out) - 1) * left_out.var(correction=0)))
     return Reweighted(float(value), error, float(effective_sample_size(log_weights)))
 
 
@@ -210,7 +241,20 @@ def _are_real(tensors: object) -> bool:
     return isinstance(tensors, Sequence | Tensor) and all(is_real(tensor) for tensor in tensors)
 
 
-def _pooled(energies: Sequence[Tensor], betas: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
+def _in_line(values: Tensor, axes: int, together: int) -> Tensor:
+    """Draws one after another, those of walkers that belong together side by side."""
+    if axes == 2 and together > 1:
+        values = values.unflatten(0, (-1, together)).transpose(1, 2).flatten(1, 2)
+    return values.flatten(0, max(axes, 1) - 1)
+
+
+def _blocks(counts: Tensor, blocks: int) -> Tensor:
+    """Which block each draw of every run is in."""
+    blocks = as_integer("blocks, at most the draws of the shortest run,", blocks, 2, min(counts.tolist()))
+    return torch.cat([torch.arange(int(c)) * blocks // int(c) for c in counts])
+
+
+def _pooled(energies: Sequence[Tensor], betas: Sequence[float], together: int = 1) -> tuple[Tensor, Tensor, Tensor]:
     """All energies one after another, the number of each run, and β."""
     expect(_are_real(energies), "energies", "a tensor of real numbers a run", energies)
     expect(isinstance(betas, Sequence | Tensor | np.ndarray), "betas", "one number a run", betas)
@@ -218,7 +262,10 @@ def _pooled(energies: Sequence[Tensor], betas: Sequence[float]) -> tuple[Tensor,
     grid = torch.tensor(listed, dtype=torch.float64)
     if len(energies) != len(grid) or len(grid) < 1 or len(grid.unique()) < len(grid):
         raise ValueError(f"betas must be one number a run, no two alike, got {betas!r} for {len(energies)} runs")
-    pool = torch.cat([e.detach().double().cpu().flatten() for e in energies])
+    together = as_integer("together", together, 1)
+    fits = together == 1 or all(e.ndim == 2 and len(e) % together == 0 for e in energies)
+    expect(fits, "together", "1, or divide the walkers of energies (walkers, draws)", together)
+    pool = torch.cat([_in_line(e.detach().double().cpu(), e.ndim, together) for e in energies])
     counts = torch.tensor([e.numel() for e in energies])
     if not bool(pool.isfinite().all() and grid.isfinite().all() and (counts > 0).all()):
         raise ValueError("every run needs draws, and energies and betas must be finite")

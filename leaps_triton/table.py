@@ -55,9 +55,9 @@ def title(model: Any) -> str:
 
 def names_of(run: Any) -> list[str]:
     """Observables that a run has stored and that are one number each."""
-    stored = run.values if hasattr(run, "values") else run.observables
-    axes = 2 if hasattr(run, "values") else 1
-    return [n for n, v in stored.items() if v.ndim == axes or hasattr(getattr(_observables, n, None), "function")]
+    if hasattr(run, "values"):
+        return [n for n, v in run.values.items() if v.ndim == 2 or n in run.functions]
+    return [n for n, v in run.observables.items() if v.ndim == 1 or hasattr(getattr(_observables, n), "function")]
 
 
 def known(model: Any) -> dict[str, float]:
@@ -104,7 +104,7 @@ def measure(run: _Run, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]:
     """
     references, rows = known(run.model), {}
     for name in names:
-        estimate = run.estimate(getattr(_observables, name))
+        estimate = run.estimate(getattr(_observables, name, name))
         reference = references.get(name)
         pull = None if reference is None else estimate.pull(reference)
         row = {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}

@@ -97,6 +97,11 @@ class ParallelTempering:
         object.__setattr__(self, "fractions", fractions)
         expect_kernel("kernel", self.kernel)
 
+    @property
+    def together(self) -> int:
+        """How many consecutive walkers are correlated with one another: as many as by the kernel."""
+        return int(getattr(self.kernel, "together", 1))
+
     def init(self, configurations: Tensor, walkers: Tensor) -> TemperingState:
         """All replicas of a walker start from its configuration."""
         begin(self.kernel, configurations, walkers, self)

@@ -104,6 +104,7 @@ def test_errors_of_anticorrelated_chains_are_those_of_independent_ones() -> None
     assert estimate.error == pytest.approx(float(x.std()) / math.sqrt(80000), rel=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:the means of 2 chains")  # of 1600 estimates some are such by chance
 @pytest.mark.parametrize("memory", [0.0, 0.7])
 def test_error_bars_cover_what_they_should(memory: float) -> None:
     """400 runs, of a mean and of a function of means; 7 % is three sigma of the count, of fixed seeds."""
@@ -128,6 +129,42 @@ def test_walkers_apart_from_one_another_raise_the_error() -> None:
     with pytest.warns(ShortChainWarning):
         estimate = chain_estimate(shifted)
     assert estimate.error > 10 * chain_estimate(x).error
+
+
+def test_a_window_that_is_asked_for_shows_a_slow_part() -> None:
+    """A tenth of the variance has ``ρ(t) = 0.97^t``, the rest none: of short chains the window closes before it."""
+    x, slow = chains(4, 3000, 0.0, seed=10), chains(4, 3000, 0.97, seed=11)
+    mixed, window = math.sqrt(0.9) * x + math.sqrt(0.1) * slow, chain_estimate(slow).window
+    tau = 0.9 * 0.5 + 0.1 * 0.5 * 1.97 / 0.03
+    with pytest.warns(ShortChainWarning, match="the means of 4 chains differ"):
+        assert chain_estimate(mixed).tau < 0.5 * tau
+    found = chain_estimate(mixed, least_window=window)
+    assert found.replica_q > 1e-3 and found.window == window and abs(found.tau - tau) < 3 * found.tau_error + 0.1 * tau
+    assert chain_estimate(slow, least_window=1).window == window
+    with pytest.warns(ShortChainWarning, match="20 draws a walker"):
+        assert chain_estimate(x[:, :20], least_window=100).window == 9
+
+
+@pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+@pytest.mark.parametrize(("walkers", "memory"), [(2, 0.0), (2, 0.6), (10, 0.0), (10, 0.6)])
+def test_replica_q_is_even(walkers: int, memory: float) -> None:
+    """Of 500 runs; Kolmogorov's statistic passes 2.23 with probability 1e-4, and is a little off at finite length."""
+    found = [chain_estimate(x).replica_q for x in chains(500 * walkers, 600, memory, seed=8).split(walkers)]
+    law, steps = torch.tensor(found).sort().values, torch.arange(500) / 500
+    distance = float(torch.maximum(law - steps, steps + 1 / 500 - law).max())
+    assert distance * math.sqrt(500) < 2.23
+
+
+def test_chains_that_stay_apart_are_noticed_where_the_window_sees_nothing() -> None:
+    x = chains(8, 4000, 0.3, seed=9)
+    apart = x + 0.15 * torch.tensor([-1.0, 1.0] * 4).unsqueeze(1)
+    with pytest.warns(ShortChainWarning, match=r"the means of 8 chains differ by more than their error allows") as said:
+        estimate = chain_estimate(apart)
+    assert len(said) == 1 and estimate.replica_q < 1e-6 and estimate.tau < 20
+    assert chain_estimate(x).replica_q > 1e-3
+    # Of pairs that are apart, the means are not.
+    assert chain_estimate(apart, together=2).replica_q > 1e-3
+    assert math.isnan(chain_estimate(apart[:1]).replica_q)
 
 
 def test_scale_and_shift() -> None:

@@ -80,8 +80,8 @@ FUNCTION = some(NO_FUNCTIONS)
 WRONG_MEANS = among(lambda means: 1.0, lambda means: torch.ones(9), lambda means: None)
 NO_OBSERVABLE = NO_FUNCTIONS | among(None, lambda x, model: 1.0, lambda x, model: torch.ones(3), lambda x, model: None)
 NO_OBSERVABLES = among(
-    3, None, True, 1.5, "energy", b"energy", ["spin"], [3], ["of_means"], ["overlap"], ["energy", None], [["energy"]],
-    ["energy", "energy"],
+    3, None, True, 1.5, "energy", b"energy", ["spin"], [3], ["of_means"], ["replica_energies"], ["energy", None],
+    [["energy"]], ["energy", "energy"],
 )  # fmt: skip
 BY_FUNCTION = among({"a": 3}, {1: lt.observables.energy}, [lambda x, model: 1.0], {"a": lambda x, model: torch.ones(9)})
 CHAIN = {
@@ -114,6 +114,7 @@ NAMES = {"model": NO_MODEL, "observables": "observable", "start": "start|configu
 MEASURED = lt.run_chain(**{**CHAIN, "observables": ["energy", "binder"]}, keep_configurations=True)  # type: ignore[arg-type]
 ENSEMBLE = sampler().sample(8)
 TABLE = torch.arange(40, dtype=torch.float64).view(2, 20).sin()
+LADDER = {"energies": TABLE.view(2, 10, 2), "betas": [0.1, 0.2], "together": 2}
 RUNS, BETAS = [TABLE, TABLE.cos()], [0.1, 0.2]
 REAL = NO_TENSORS | among(TABLE * 1j, TABLE > 0, TABLE[0, 0], TABLE.view(2, 2, 2, 5))
 NO_RUNS = NO_OBJECTS.filter(lambda value: not isinstance(value, Tensor)) | among(
@@ -124,6 +125,13 @@ NO_GRID = NO_OBJECTS.filter(lambda value: value != [1, 2]) | among(
     BETAS[:1], [0.1, 0.1], [0.1, NAN], [0.1, INF], [0.1, "0.2"], [0.1, True], [0.1, 1j], torch.ones(2), torch.tensor(1),
     torch.tensor([0.1, 0.2j]), "ab",
 )  # fmt: skip
+NO_LADDER = {
+    "energies": NO_TENSORS | among(TABLE, TABLE.view(2, 5, 4), TABLE.view(2, 20, 1), LADDER["energies"] * NAN),  # type: ignore[operator]
+    "betas": NO_OBJECTS.filter(lambda value: value != [1, 2])
+    | among([0.1], [0.1, NAN], [0.1, "0.2"], [0.1, True], "ab"),
+    "together": below(1) | among(3),
+}
+LADDER_NAMES = {"energies": "energies|betas"}
 STRENGTH = {"beta": 0.4, "coupling": 1.0}
 NO_STRENGTH = {"beta": NO_BETAS, "coupling": NO_BETAS}
 Q = lt.observables.overlap(X, X, MODEL)
@@ -205,23 +213,51 @@ ENTRIES: dict[str, Entry] = {
     ),
     "chain_estimate": Entry(
         quiet(lt.estimators.chain_estimate),
-        {"values": TABLE, "function": None, "window_factor": 1.5},
+        {"values": TABLE, "function": None, "window_factor": 1.5, "together": 2, "least_window": 3},
         {
             "values": REAL | among(TABLE[0], TABLE[:, :3], TABLE[:0], TABLE.unsqueeze(2)),
             "function": FUNCTION | WRONG_MEANS,
             "window_factor": numbers(0.0, -1.0, INF),
+            "together": below(1) | among(3, 4),
+            "least_window": below(0),
         },
     ),
     "reweight": Entry(
         quiet(lt.estimators.reweight),
-        {"energies": TABLE, "values": TABLE, "beta_from": 0.1, "beta_to": 0.2, "function": None},
+        {"energies": TABLE, "values": TABLE, "beta_from": 0.1, "beta_to": 0.2, "function": None, "together": 2},
         {
             "energies": REAL | among(TABLE[0], TABLE[:, :3], TABLE * NAN, TABLE * INF),
             "values": REAL | among(TABLE[0], TABLE[:, :3], TABLE.unsqueeze(2)),
             "beta_from": numbers(INF, -INF),
             "beta_to": numbers(INF, -INF),
             "function": FUNCTION | WRONG_MEANS,
+            "together": below(1) | among(3),
         },
+    ),
+    "stepping_stones": Entry(quiet(lt.estimators.stepping_stones), LADDER, NO_LADDER, LADDER_NAMES),
+    "exchange_rates": Entry(quiet(lt.estimators.exchange_rates), LADDER, NO_LADDER, LADDER_NAMES),
+    "overlap_distribution": Entry(
+        quiet(lt.estimators.overlap_distribution),
+        {"overlaps": TABLE, "bins": 3, "log_weights": None, "together": 2},
+        {
+            "overlaps": REAL | among(TABLE * 2, TABLE * NAN, TABLE[:, :3], TABLE[:0]),
+            "bins": below(1) | among(TABLE, TABLE[0], TABLE[0] > 0),
+            "log_weights": some(NO_OBJECTS) | among(TABLE, TABLE[:, 0]),
+            "together": below(1) | among(3),
+        },
+        {"overlaps": "overlaps|values"},
+    ),
+    "overlap_distribution.weighted": Entry(
+        lt.estimators.overlap_distribution,
+        {"overlaps": TABLE[0], "bins": 3, "log_weights": TABLE[0]},
+        {"log_weights": some(NO_TENSORS) | among(TABLE, TABLE[0] * 1j, TABLE[0] > 0, TABLE[0, :3], TABLE[0] * NAN)},
+        {"log_weights": "log_weights|values"},
+    ),
+    "mbar_error": Entry(
+        lt.estimators.mbar_error,
+        {"energies": RUNS, "betas": BETAS, "blocks": 2, "together": 2},
+        {"energies": NO_RUNS, "betas": NO_GRID, "blocks": below(2) | among(41), "together": below(1) | among(3)},
+        {"energies": "energies|betas|every run|together"},
     ),
     "mbar": Entry(
         lt.estimators.mbar,

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton import exact, observables
+from leaps_triton import exact, observables, table
 from leaps_triton.chain import OBSERVABLES
-from leaps_triton.estimators import chain_estimate
+from leaps_triton.estimators import chain_estimate, reweight
 from test_mcmc import EnergyOnly
 
 MODEL = lt.Potts((2, 3), 3, 0.6, field=[0.3, 0.0, -0.2])
@@ -90,6 +91,34 @@ def test_kept_configurations_serve_any_observable() -> None:
         run(observables=[]).estimate(observables.energy)
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+def test_functions_of_one_name_are_told_apart() -> None:
+    def energy(configurations: Tensor, model: Any) -> Tensor:
+        return configurations[:, 0, 0].double()
+
+    class Site:
+        def value(self, configurations: Tensor, model: Any) -> Tensor:
+            return configurations[:, 0, 1].double()
+
+    site = Site()
+    chain = run(sweeps=50, observables=["energy"], keep_configurations=True)
+    assert chain.kept is not None
+    assert chain.estimate(energy).value == pytest.approx(float(chain.kept[:, :, 0, 0].double().mean()))
+    assert chain.estimate(energy).value != chain.estimate("energy").value
+    theirs = run(sweeps=50, observables=[energy, site.value])
+    assert theirs.estimate("energy").value == theirs.estimate(energy).value == chain.estimate(energy).value
+    assert theirs.estimate(site.value).value == theirs.estimate("value").value
+    with pytest.raises(ValueError, match="energy was not measured, but another function of that name; ask for that by"):
+        theirs.estimate(observables.energy)
+    named = run(sweeps=50, observables={"u": observables.energy, "x": lambda x, model: x[:, 0, 0]})
+    assert named.estimate(observables.energy).value == named.estimate("u").value == chain.estimate("energy").value
+    assert named.estimate("x").value == chain.estimate(energy).value
+    with pytest.raises(ValueError, match=r"a lambda has none; give \{'name': lambda"):
+        run(observables=[lambda x, model: x[:, 0, 0]])
+    with pytest.raises(ValueError, match="<lambda> was not measured, only u, x"):
+        named.estimate(lambda x, model: x[:, 0, 0])
+
+
 def test_a_run_goes_on_from_where_another_ended() -> None:
     first = run()
     second = run(start=first.configurations, burn_in=0, seed=9)
@@ -141,6 +170,23 @@ def test_short_chains_warn_when_asked_not_when_run() -> None:
         chain.estimate("energy")
 
 
+def test_warnings_are_at_the_line_of_the_caller(tmp_path: Path) -> None:
+    glass = lt.EdwardsAnderson((4, 4), 0.9, seed=1)
+    chain = run(glass, sweeps=20)
+    written = lt.io.run_chain(glass, lt.HeatBath(), 7, 20, tmp_path / "r.h5", device="cpu")
+    energies = 16 * chain.values["energy"]
+    for call in (
+        lambda: chain.estimate("energy"),
+        lambda: written.estimate(observables.energy),
+        lambda: chain_estimate(energies),
+        lambda: reweight(energies, energies, 0.9, 0.9),
+        lambda: table.measure(written),
+    ):
+        with pytest.warns(lt.ShortChainWarning) as said:
+            call()
+        assert {(w.filename, w.lineno) for w in said} == {(__file__, call.__code__.co_firstlineno)}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -167,3 +213,68 @@ def test_arguments_that_are_refused(settings: dict[str, Any], message: str) -> N
 def test_frozen_walkers_have_no_autocorrelation_time() -> None:
     chain = run(lt.Ising((3, 3), 30.0), sweeps=60, burn_in=200)
     assert chain.estimate("energy").error == 0.0 and math.isnan(chain.estimate("energy").tau)
+
+
+GLASS = lt.EdwardsAnderson((4, 4), 0.9, seed=1)
+MOVES = lt.Compose(lt.HeatBath(), lt.Houdayer())
+PAIRING: dict[str, Any] = {
+    "Houdayer": lt.Houdayer(),
+    "composition": MOVES,
+    "tempering": lt.ParallelTempering([0.3, 0.6, 1.0], MOVES),
+}
+
+
+@pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+@pytest.mark.parametrize("name", PAIRING)
+def test_walkers_that_exchange_clusters_are_one_chain(name: str) -> None:
+    """The error is that of the means of pairs; from each walker alone it would be another."""
+    chain = run(GLASS, PAIRING[name], walkers=8, sweeps=200, keep_configurations=True)
+    assert chain.together == 2 and run(GLASS, lt.HeatBath()).together == 1
+    for observable in (observables.abs_magnetization, observables.binder, observables.potts_order):
+        function = getattr(observable, "function", None)
+        values = observable(chain.kept.flatten(0, 1), GLASS).view(8, 200, -1).squeeze(2)  # type: ignore[union-attr]
+        expected = chain_estimate(values.unflatten(0, (4, 2)).mean(1), function)
+        found = chain.estimate(observable)
+        assert found.value == pytest.approx(expected.value, rel=1e-12) and found.draws == 800
+        assert found.error == pytest.approx(expected.error, rel=1e-9) and found.window == expected.window
+        assert abs(found.error / chain_estimate(values, function).error - 1.0) > 0.05
+
+
+def test_what_moves_walkers_together_takes_multiples() -> None:
+    triples = type("Triples", (lt.HeatBath,), {"together": 3})()
+    kernel = lt.Compose(triples, lt.Houdayer())
+    assert kernel.together == lt.ParallelTempering([0.5, 1.0], kernel).together == 6
+    for walkers, moved in ((7, lt.Houdayer()), (8, kernel)):
+        with pytest.raises(ValueError, match=f"number must be a multiple of it, got {walkers}"):
+            run(GLASS, moved, walkers=walkers)
+    with pytest.raises(ValueError, match="together must divide the number of walkers, got 2 for 3"):
+        chain_estimate(torch.zeros(3, 9), together=2)
+
+
+@pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+@pytest.mark.parametrize("kernel", [lt.HeatBath(), *PAIRING.values()], ids=["heat bath", *PAIRING])
+def test_observables_of_pairs_compare_walkers_two_by_two(kernel: Any) -> None:
+    @observables.of_pairs
+    def squared(first: Tensor, second: Tensor, model: Any) -> Tensor:
+        return observables.overlap(first, second, model) ** 2
+
+    chain = run(
+        GLASS, kernel, walkers=6, sweeps=60, observables=["overlap", "link_overlap", squared], keep_configurations=True
+    )
+    assert chain.kept is not None
+    first, second = (chain.kept[side::2].flatten(0, 1) for side in (0, 1))
+    for observable in (observables.overlap, observables.link_overlap, squared):
+        values = observable(first, second, GLASS).view(3, 60)
+        assert torch.equal(chain.values[observable.__name__], values)
+        expected, found = chain_estimate(values), chain.estimate(observable)
+        assert (found.value, found.error) == (expected.value, expected.error)
+        kept = run(GLASS, kernel, walkers=6, sweeps=60, observables=[], keep_configurations=True).estimate(observable)
+        assert (kept.value, kept.error) == (expected.value, expected.error)
+    assert chain.together_of("overlap") == 1
+    assert run(GLASS, observables=[], keep_configurations=True, sweeps=4).walkers == 7
+    with pytest.raises(ValueError, match="overlap compares walkers two by two, so their number must be even, got 7"):
+        run(GLASS, observables=["overlap"])
+    with pytest.raises(ValueError, match="overlap compares walkers two by two, so their number must be even, got 7"):
+        run(GLASS, observables=[], keep_configurations=True).estimate(observables.overlap)
+    with pytest.raises(ValueError, match="replica_energies is one of ParallelTempering, got HeatBath"):
+        run(GLASS, observables=["replica_energies"])

@@ -52,6 +52,23 @@ def test_a_file_holds_what_a_chain_in_memory_does(name: str, tmp_path: Path) -> 
     assert os.listdir(tmp_path) == ["r.h5"]
 
 
+def test_overlaps_and_energies_of_replicas_are_stored_and_go_on(tmp_path: Path) -> None:
+    kernel, names = KERNELS["tempering"], ["overlap", "replica_energies"]
+    memory = lt.run_chain(GLASS, kernel, 6, 57, 2, seed=4, burn_in=3, observables=names, device="cpu")
+    assert memory.values["overlap"].shape == (3, 28) and memory.values["replica_energies"].shape == (6, 28, 3)
+    whole, halves = tmp_path / "whole.h5", tmp_path / "halves.h5"
+    chain(whole, kernel, observables=names)
+    chain(halves, kernel, observables=names, sweeps=31)
+    found = chain(halves, kernel, observables=names, resume=True)
+    assert whole.read_bytes() == halves.read_bytes()
+    for name in names:
+        assert torch.equal(found.values[name], memory.values[name])
+    assert torch.equal(found.state.arrivals, memory.state.arrivals) and found.state.exchanges == 59
+    ais = lt.Sampler(lt.AnnealingPath(GLASS), None, lt.Jump(3), lt.HeatBath(), device="cpu")
+    with pytest.raises(ValueError, match=r"observables must be names .* got 'overlap'"):
+        io.sample(ais, 10, tmp_path / "w.h5", observables=["overlap"])
+
+
 @pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
 def test_both_kinds_of_runs_are_told_apart_and_have_one_face(tmp_path: Path) -> None:
     model = lt.Ising((3, 3), beta=0.3, field=0.2)
@@ -74,6 +91,35 @@ def test_both_kinds_of_runs_are_told_apart_and_have_one_face(tmp_path: Path) -> 
         chain(tmp_path / "w.h5", resume=True)
     with pytest.raises(ValueError, match=r"c.h5 holds a chain, no weighted walkers"):
         io.sample(ais, 200, tmp_path / "c.h5", resume=True)
+
+
+def test_a_function_with_the_name_of_a_stored_one_is_another(tmp_path: Path) -> None:
+    def energy(configurations: Any, model: Any) -> Any:
+        return configurations.flatten(1)[:, 0].double()
+
+    ais = lt.Sampler(lt.AnnealingPath(GLASS), None, lt.Jump(3), lt.HeatBath(), device="cpu")
+    run = io.sample(ais, 100, tmp_path / "w.h5", observables=["energy"], configurations=True)
+    assert run.configurations is not None
+    expected = lt.estimators.weighted_estimate(energy(run.configurations, GLASS), run.log_weights)
+    assert run.estimate(energy) == expected != run.estimate("energy") == run.estimate(observables.energy)
+    without = io.sample(ais, 100, tmp_path / "v.h5", observables=["energy"])
+    with pytest.raises(ValueError, match="one of energy, or any where configurations are stored, got <function"):
+        without.estimate(energy)
+
+
+@pytest.mark.parametrize("configurations", [True, False])
+def test_free_energies_of_a_file_are_those_of_its_walkers(configurations: bool, tmp_path: Path) -> None:
+    ais = lt.Sampler(lt.AnnealingPath(GLASS), None, lt.Jump(3), lt.HeatBath(), device="cpu")
+    ensemble, names = ais.sample(100), () if configurations else ("energy",)
+    run = io.sample(ais, 100, tmp_path / "w.h5", observables=names, configurations=configurations)
+    for function in (lt.estimators.free_energy, lt.estimators.entropy):
+        assert function(run) == pytest.approx(function(ensemble), rel=1e-12)
+    neither = io.sample(ais, 100, tmp_path / "v.h5", observables=["binder"])
+    assert lt.estimators.free_energy(neither) == lt.estimators.free_energy(run)
+    with pytest.raises(ValueError, match="entropy needs the energy of every walker, and the file holds binder; sample"):
+        lt.estimators.entropy(neither)
+    with pytest.raises(ValueError, match="ensemble must be a WeightedEnsemble, or weighted walkers of a file, got"):
+        lt.estimators.entropy(chain(tmp_path / "c.h5"))  # type: ignore[arg-type]
 
 
 def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
@@ -165,11 +211,15 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"walkers": 0}, "walkers must be an integer of at least 1"),
-        ({"kernel": lt.Houdayer(), "walkers": 5}, "Houdayer pairs walkers, so their number must be even"),
+        ({"kernel": lt.Houdayer(), "walkers": 5}, "Houdayer moves 2 walkers together, so that their number must"),
         ({"observables": ["correlation_length"]}, "wave vectors need a periodic direction"),
         ({"every": 0}, "every must be an integer of at least 1"),
         ({"observables": ["spin"]}, "observables must be names .* got 'spin'"),
-        ({"observables": ["overlap"]}, "observables must be names .* got 'overlap'"),
+        (
+            {"observables": ["overlap"], "walkers": 5},
+            "overlap compares walkers two by two, so their number must be even",
+        ),
+        ({"observables": ["replica_energies"]}, "replica_energies is one of ParallelTempering, got HeatBath"),
         ({"model": type("Mine", (lt.Ising,), {})((3, 3), 0.3)}, "model must be one of PairModel, .* got Mine"),
         ({"kernel": type("Mine", (lt.HeatBath,), {})()}, "kernel must be one of HeatBath, .* got .*Mine"),
     ],

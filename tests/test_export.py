@@ -69,6 +69,30 @@ def test_pyerrors_finds_the_error_of_a_chain(name: str, chain: io.ChainRun) -> N
     assert theirs.e_windowsize["Potts beta 0.6"] == ours.window
 
 
+def test_pyerrors_gets_pairs_that_exchange_clusters_as_one(tmp_path: Path) -> None:
+    glass, moves = lt.EdwardsAnderson((4, 4), 0.9, seed=1), lt.Compose(lt.HeatBath(), lt.Houdayer())
+    made = io.run_chain(glass, moves, 6, 1000, tmp_path / "r.h5", observables=["abs_magnetization"], device="cpu")
+    paired = io.read(tmp_path / "r.h5")
+    assert isinstance(paired, io.ChainRun) and paired.together == made.together == 2
+    theirs, ours = export.to_pyerrors(paired, "abs_magnetization"), made.estimate("abs_magnetization")
+    theirs.gamma_method(S=1.5)
+    assert theirs.value == pytest.approx(ours.value, rel=1e-12)
+    assert theirs.dvalue == pytest.approx(ours.error, rel=1e-9)
+    assert len(theirs.names) == 3 and export.to_arviz(paired).attrs["together"] == 2
+
+
+@pytest.mark.parametrize("name", ["overlap", "energy"])
+def test_pairs_are_exported_apart_from_walkers(name: str) -> None:
+    glass = lt.EdwardsAnderson((3, 3), 0.5, seed=1)
+    made = lt.run_chain(glass, lt.HeatBath(), 6, 1000, observables=["energy", "overlap"], device="cpu")
+    tree = export.to_arviz(made)
+    group = tree["pairs" if name == "overlap" else "posterior"]
+    assert list(group.data_vars) == [name] and np.array_equal(group[name].values, made.values[name].numpy())
+    theirs, ours = export.to_pyerrors(made, name), made.estimate(name)
+    theirs.gamma_method(S=1.5)
+    assert (theirs.value, theirs.dvalue) == pytest.approx((ours.value, ours.error), rel=1e-9)
+
+
 def test_pyerrors_takes_a_function_of_means(chain: io.ChainRun) -> None:
     theirs = export.to_pyerrors(chain, "correlation", lambda means: means[1] / means[0])
     theirs.gamma_method(S=1.5)

@@ -197,8 +197,8 @@ E = torch.zeros(8)
         (lambda: multi_reweight([E, E], [E], [0.1, 0.2], 0.1), "values must have the shapes"),
         (lambda: multi_reweight([E], [torch.zeros(7)], [0.1], 0.1), "values must have the shapes"),
         (lambda: multi_reweight([E], [torch.zeros(8, 2)], [0.1], 0.1, blocks=2), "need function="),
-        (lambda: multi_reweight([E], [E], [0.1], 0.1, blocks=9), "blocks must be"),
-        (lambda: multi_reweight([E], [E], [0.1], 0.1, blocks=1), "blocks must be"),
+        (lambda: multi_reweight([E], [E], [0.1], 0.1, blocks=9), "blocks, at most the draws"),
+        (lambda: multi_reweight([E], [E], [0.1], 0.1, blocks=1), "blocks, at most the draws"),
     ],
 )
 def test_input_that_is_refused(call: Callable[[], Any], message: str) -> None:
