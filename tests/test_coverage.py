@@ -183,7 +183,7 @@ def potts() -> dict[str, Runs]:
 def test_three_states(potts: dict[str, Runs], kind: str, name: str) -> None:
     observable, function = MEASURED[PICKED[name][0]], PICKED[name][1]
     means = exact.enumerate_model(POTTS).mean(observable, POTTS)
-    own = function or getattr(observable, "function", lambda value: value)
+    own: Any = function or getattr(observable, "function", lambda value: value)
     expected = float(own(means))
     covered = share_covered(run.estimate(observable, function).pull(expected) for run in potts[kind])
     assert abs(covered - 0.683) < 0.07, covered
