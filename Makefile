@@ -31,7 +31,7 @@ check: $(INSTALLED) ## formatting, lint and types
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m mypy
 
-gpu: ## tests, benchmarks and training on a CUDA device, with $(PYTHON) as it is (options: GPU_ARGS='--minutes 9')
+gpu: ## tests, benchmarks, physics and training on a CUDA device, with $(PYTHON) as it is (options: GPU_ARGS='--help')
 	PYTHONUNBUFFERED=1 $(PYTHON) experiments/gpu.py $(GPU_ARGS)
 
 clean: ## remove caches, builds and the demo's files (the environment .venv stays)

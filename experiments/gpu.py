@@ -1,13 +1,12 @@
-"""All that needs a GPU, most valuable first: tests, benchmarks, sanitizer, training.
+"""All that needs a GPU, most valuable first: tests, benchmarks, sanitizer, physics, training.
 
 It uses the running python, no network and no tyro. Each step is a process of its own with a limit of time, so that one
 that fails or hangs costs no other its result; what a step found is on disk before the next begins. Without a GPU,
-``--smoke`` rehearses every step on the CPU.
+``--smoke`` rehearses every step on the CPU. ``--help`` lists the steps in their order.
 """
 
 import argparse
 import importlib.util
-import json
 import math
 import os
 import shutil
@@ -22,37 +21,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-SCRIPT = Path(__file__).resolve()
-OPS = (
-    "local_energy", "proposal_rates", "heat_bath_sweeps", "jump_step", "cluster_labels", "philox", "energy",
-    "metropolis_sweeps", "hollow_conv", "hollow_conv_gradient",
+from gpu_steps import JOBS, ROOT, SMOKE_JOBS, provenance, write_json
+
+BENCHMARKS = ROOT / "experiments" / "benchmarks"
+FIRST = (
+    "local_energy", "proposal_rates", "heat_bath_sweeps", "lec", "hollow_values", "jump_step", "local_jump_steps",
+    "tau_leap_step", "cluster_labels", "local_rates",
 )  # fmt: skip
-NETWORKS = ("hollow_values", "incremental")
-TOOLS = ("memcheck", "racecheck", "initcheck")
-LOG_BYTES = 500_000
-CRITICAL = 0.44068679
-
-
-@dataclass(frozen=True)
-class Job:
-    """A sampler to train: Ising for q = 2, Potts for more, on a periodic square lattice."""
-
-    length: int
-    q: int
-    beta: float
-    kernel_size: int
-    intervals: int
-    steps: int
-    walkers: int = 16384
-
-
-JOBS = {
-    "ising-8": Job(length=8, q=2, beta=CRITICAL, kernel_size=7, intervals=40, steps=2000),
-    "ising-16": Job(length=16, q=2, beta=CRITICAL, kernel_size=11, intervals=80, steps=4000),
-    "potts3-16": Job(length=16, q=3, beta=1.005, kernel_size=11, intervals=80, steps=4000),
+"""Benchmarks that come first; the others of the folder follow by name."""
+TOOLS = {
+    "memcheck": "addresses out of bounds",
+    "racecheck": "races of threads in shared memory",
+    "initcheck": "memory read before it is written",
 }
-SMOKE_JOBS = {"ising-4": Job(length=4, q=2, beta=0.3, kernel_size=3, intervals=5, steps=20, walkers=256)}
+LOG_BYTES = 500_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +42,7 @@ class Step:
     """A process to run: at least ``needs`` and at most ``limit`` seconds; ``{seconds}`` in its command is its limit."""
 
     name: str
+    about: str
     command: list[str]
     needs: float
     limit: float
@@ -94,12 +77,6 @@ def clean(text: str, output: Path) -> str:
         if folder != "/":
             text = text.replace(folder, names[folder])
     return text
-
-
-def write_json(file: Path, value: Any) -> None:
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, file)
 
 
 def run_step(step: Step, output: Path, seconds: float) -> Outcome:
@@ -157,7 +134,7 @@ def python(*arguments: str) -> list[str]:
 def test_steps(smoke: bool) -> Iterator[Step]:
     pytest = python("-m", "pytest", "-q")
     if smoke:
-        yield Step("tests", [*pytest, "tests/test_weights.py"], needs=10, limit=60)
+        yield Step("tests", "a few tests", [*pytest, "tests/test_weights.py"], needs=10, limit=60)
         return
     if importlib.util.find_spec("xdist"):
         pytest += ["-n", "auto", "--maxprocesses", "8", "--dist", "worksteal"]
@@ -166,61 +143,91 @@ def test_steps(smoke: bool) -> Iterator[Step]:
         left_out += ["tests/test_cli.py", "leaps_triton/cli.py", "leaps_triton/__main__.py"]
     # On a CUDA device, without TRITON_INTERPRET, the tests of the interpreter run the real kernels.
     parts = {
-        "tests-kernels": ["tests/interpreted"],
-        "tests": [f"--ignore={name}" for name in left_out],
-        "tests-compiled": ["tests/compiled"],
+        "tests-kernels": ("real kernels against their twins", ["tests/interpreted"]),
+        "tests": ("all other tests", [f"--ignore={name}" for name in left_out]),
+        "tests-compiled": ("every variant compiled, without spills", ["tests/compiled"]),
     }
-    for name, arguments in parts.items():
+    for name, (about, arguments) in parts.items():
         if name == "tests" or (ROOT / arguments[0]).is_dir():
-            yield Step(name, [*pytest, *arguments], needs=20, limit=180 if name == "tests" else 90)
+            yield Step(name, about, [*pytest, *arguments], needs=20, limit=180 if name == "tests" else 90)
 
 
-def sanitizer_steps(smoke: bool) -> Iterator[Step]:
-    ops = python(str(SCRIPT), "--call", "ops")
-    if smoke:
-        yield Step("ops", ops, needs=5, limit=60)
-        return
-    sanitizer = shutil.which("compute-sanitizer")
-    for tool in TOOLS:
-        command = [
-            sanitizer or "compute-sanitizer",
-            "--tool",
-            tool,
-            "--error-exitcode",
-            "9",
-            "--print-limit",
-            "10",
-            *ops,
-        ]
-        # One allocation a tensor, so that an access beyond its end is one beyond an allocation.
-        environment = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
-        skip = "" if sanitizer else "compute-sanitizer was not found"
-        yield Step(tool, command, needs=20, limit=60, environment=environment, skip=skip)
+class Queue:
+    """Makes steps that share where they run and where they write."""
+
+    def __init__(self, smoke: bool, output: Path, commit: str) -> None:
+        self.smoke, self.output = smoke, output
+        self.options = ["--device", "cpu" if smoke else "cuda", *(["--smoke"] if smoke else [])]
+        self.options += ["--commit", commit] if commit else []
+
+    def call(self, name: str, about: str, *arguments: str, limit: float = 90, **settings: Any) -> Step:
+        """A step of gpu_steps.py."""
+        options = [*self.options, "--output", str(self.output), *arguments]
+        command = python(str(ROOT / "experiments" / "gpu_steps.py"), name, *options)
+        return Step(name, about, command, **{"needs": 5 if self.smoke else 15, "limit": limit, **settings})
+
+    def benchmarks(self, compiled: bool = False) -> Iterator[Step]:
+        """Every script of the folder; those of ops once more with compiled twins."""
+        scripts = {file.stem.removeprefix("bench_"): file for file in sorted(BENCHMARKS.glob("bench_*.py"))}
+        for name in sorted(scripts, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
+            text = scripts[name].read_text(encoding="utf-8")
+            is_op = f'main("{name}")' in text
+            if compiled and not is_op:
+                continue
+            step = f"bench-compiled-{name}" if compiled else f"bench-{name}"
+            options = [*self.options, "--output", str(self.output / "kernels.csv")]
+            options += ["--json", str(self.output / f"{step}.json"), *([] if compiled else ["--no-compiled"])]
+            about = text.partition("Benchmark of ")[2].partition(":")[0].replace("``", "")
+            about += ", compiled twin and twin" if compiled else ", kernel and twin" if is_op else ""
+            yield Step(step, about, python(str(scripts[name]), *options), needs=10, limit=90, partial=True)
+
+    def sanitizer(self) -> Iterator[Step]:
+        """Every kernel under every tool of compute-sanitizer."""
+        call = self.call("ops", "every op on small inputs", limit=60)
+        if self.smoke:
+            yield call
+            return
+        found = shutil.which("compute-sanitizer")
+        skip = "" if found else "compute-sanitizer was not found"
+        for tool, finds in TOOLS.items():
+            options = ["--tool", tool, "--error-exitcode", "9", "--print-limit", "10"]
+            command = [found or "compute-sanitizer", *options, *call.command]
+            # One allocation a tensor, so that an access beyond its end is one beyond an allocation.
+            environment = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
+            about = f"{call.about}, watched for {finds}"
+            yield Step(tool, about, command, needs=20, limit=90, environment=environment, skip=skip)
+
+    def training(self) -> Iterator[Step]:
+        """One step a sampler."""
+        for name, job in (SMOKE_JOBS if self.smoke else JOBS).items():
+            limit = 60 if self.smoke else 150
+            about = f"a sampler of {job.length} x {job.length} sites, {job.q} states, trained and sampled"
+            yield self.call(
+                f"train-{name}", about, "--seconds", "{seconds}", limit=limit, partial=True,
+                needs=5 if self.smoke else 40,
+            )  # fmt: skip
 
 
-def benchmark_steps(smoke: bool, compiled: bool, output: Path, commit: str) -> Iterator[Step]:
-    options = ["--output", str(output / "kernels.csv"), *(["--commit", commit] if commit else [])]
-    options += ["--smoke", "--device", "cpu"] if smoke else ["--device", "cuda"]
-    for op in OPS if compiled else (*OPS, *NETWORKS):
-        name = f"bench-compiled-{op}" if compiled else f"bench-{op}"
-        result = ["--json", str(output / f"{name}.json"), *([] if compiled else ["--no-compiled"])]
-        command = python(str(ROOT / "experiments" / "benchmarks" / f"bench_{op}.py"), *options, *result)
-        yield Step(name, command, needs=10, limit=90, partial=True)
-
-
-def train_steps(smoke: bool, output: Path, commit: str) -> Iterator[Step]:
-    for name in SMOKE_JOBS if smoke else JOBS:
-        options = ["--seconds", "{seconds}", "--output", str(output), *(["--commit", commit] if commit else [])]
-        command = python(str(SCRIPT), "--call", f"train-{name}", *options)
-        yield Step(f"train-{name}", command, needs=5 if smoke else 40, limit=60 if smoke else 150, partial=True)
-
-
-def plan(smoke: bool, output: Path, commit: str) -> list[Step]:
+def plan(smoke: bool, output: Path, commit: str, published: Path | None = None) -> list[Step]:
     """All steps, most valuable first."""
-    steps = [*test_steps(smoke), *benchmark_steps(smoke, False, output, commit), *sanitizer_steps(smoke)]
-    steps += train_steps(smoke, output, commit)
+    queue = Queue(smoke, output, commit)
+    file = ["--file", str(published.resolve())] if published else []
+    bias = "bias of a published network's Euler weights"
+    skip = "" if published else "no file was given by --published"
+    benchmarks = list(queue.benchmarks())
+    steps = [
+        *test_steps(smoke),
+        queue.call("demo", "the demo on the device, equal to the CPU"),
+        *benchmarks[: len(FIRST)],
+        *queue.sanitizer(),
+        queue.call("gates", "heat bath, Metropolis, kinetic Monte Carlo at 64 x 64 against exact values"),
+        *queue.training(),
+        *benchmarks[len(FIRST) :],
+        queue.call("thermodynamics", "Swendsen-Wang up to 64 x 64 against exact values", limit=240),
+        queue.call("published", bias, *file, limit=240, skip=skip),
+    ]
     # Compiling takes long and says nothing about the kernels themselves.
-    return steps if smoke else [*steps, *benchmark_steps(smoke, True, output, commit)]
+    return steps if smoke else [*steps, *queue.benchmarks(compiled=True)]
 
 
 def install(output: Path) -> Outcome:
@@ -232,103 +239,7 @@ def install(output: Path) -> Outcome:
     if found.returncode == 0:
         return Outcome("install", "passed", 0.0, "leaps_triton can be imported already")
     command = python("-m", "pip", "install", "--no-build-isolation", "--no-deps", "-e", ".")
-    return run_step(Step("install", command, needs=0, limit=90), output, 90.0)
-
-
-def provenance(device: str, commit: str) -> dict[str, Any]:
-    sys.path.insert(0, str(ROOT))
-    try:
-        import torch
-
-        from leaps_triton.provenance import provenance as describe
-
-        about = describe(torch.device(device))
-    except Exception as error:  # recorded, so that one broken import does not cost all the results
-        return {"error": f"{type(error).__name__}: {error}"}
-    if commit and about["commit"] == "unknown":
-        about["commit"] = commit
-    return about
-
-
-def call_ops(device: str) -> None:
-    """Call every op once on small inputs of every model, for a tool that watches the kernels."""
-    import torch
-
-    from leaps_triton import benchmark, kernels
-
-    place = torch.device(device)
-    for op in benchmark.OPS:
-        for model in benchmark.MODELS:
-            for shape in ((4, 6), (15, 16)):
-                case = benchmark.make_case(op, model, shape, 3, 0, place)
-                case.run(getattr(kernels, op))
-                if place.type == "cuda":
-                    torch.cuda.synchronize()
-    print(f"{len(benchmark.OPS)} ops called: {kernels.backend(place)}")
-
-
-def train(name: str, job: Job, device: str, seconds: float, output: Path, commit: str) -> None:
-    """Train for about ``seconds``, then sample with exact weights; ``train-<name>.json`` is kept up to date."""
-    import leaps_triton as lt
-
-    begin = time.monotonic()
-    shape = (job.length, job.length)
-    model = lt.Ising(shape, job.beta) if job.q == 2 else lt.Potts(shape, job.q, job.beta)
-
-    def new_sampler() -> lt.Sampler:
-        network = lt.HollowConv(model, kernel_size=job.kernel_size)
-        return lt.Sampler(lt.AnnealingPath(model), network, lt.Jump(job.intervals), block=1024, device=device)
-
-    try:
-        exact = lt.exact.log_z(model)
-    except ValueError:
-        exact = None
-    # How many steps fit, so that the learning rate comes down to its end; the first step is one for warming up.
-    probe = lt.Trainer(new_sampler(), lt.TrainingConfig(steps=21, buffer=256))
-    probe.run(1)
-    start = time.monotonic()
-    probe.run()
-    step_seconds = (time.monotonic() - start) / 20
-    steps = max(20, min(job.steps, int(0.5 * (seconds - (time.monotonic() - begin)) / step_seconds)))
-    every = max(1, steps // 10)
-    sampler = new_sampler()
-    config = lt.TrainingConfig(
-        steps=steps, learning_rate=2e-2, evaluate_every=every, evaluation_walkers=min(1024, job.walkers)
-    )
-    trainer = lt.Trainer(sampler, config)
-    result: dict[str, Any] = {
-        "job": asdict(job), "provenance": provenance(device, commit), "backend": lt.kernels.backend(sampler.device),
-        "steps_wanted": steps, "step_seconds": step_seconds, "log_z_exact": exact,
-    }  # fmt: skip
-
-    def save() -> None:
-        history = trainer.history.as_dict()
-        evaluations = {key: values for key, values in history.items() if key.startswith("evaluation")}
-        losses = [
-            sum(part) / len(part)
-            for part in (trainer.history.loss[i : i + every] for i in range(0, steps, every))
-            if part
-        ]
-        result.update(steps=trainer.step, seconds=time.monotonic() - begin, mean_losses=losses, **evaluations)
-        write_json(output / f"train-{name}.json", result)
-
-    while trainer.step < steps and time.monotonic() - begin < 0.7 * seconds:
-        trainer.run(trainer.step + every)
-        save()
-    start = time.monotonic()
-    ensemble = sampler.sample(job.walkers, seed=1)
-    result.update(
-        ess=ensemble.ess,
-        log_weight_variance=ensemble.log_weight_variance,
-        log_z=ensemble.log_z,
-        log_z_error=ensemble.log_z_error,
-        walkers=job.walkers,
-        evaluations=ensemble.evaluations,
-        sample_seconds=time.monotonic() - start,
-    )
-    save()
-    known = "" if exact is None else f", exact {exact:.4f}"
-    print(f"ESS {ensemble.ess:.3f}, log Z {ensemble.log_z:.4f} ± {ensemble.log_z_error:.4f}{known}")
+    return run_step(Step("install", "", command, needs=0, limit=90), output, 90.0)
 
 
 def fastest(file: Path) -> list[str]:
@@ -352,10 +263,11 @@ def fastest(file: Path) -> list[str]:
 
 
 def summary(outcomes: list[Outcome], output: Path) -> str:
-    lines = ["", f"{'step':28}{'status':9}{'seconds':>8}"]
+    width = max(28, *(len(outcome.name) + 1 for outcome in outcomes))
+    lines = ["", f"{'step':{width}}{'status':9}{'seconds':>8}"]
     for outcome in outcomes:
         reason = "" if outcome.name.startswith("bench") and outcome.status == "passed" else outcome.reason
-        lines.append(f"{outcome.name:28}{outcome.status:9}{outcome.seconds:8.1f}  {reason}"[:160].rstrip())
+        lines.append(f"{outcome.name:{width}}{outcome.status:9}{outcome.seconds:8.1f}  {reason}"[:160].rstrip())
     try:
         lines += ["", *fastest(output / "kernels.csv")]
     except (ImportError, ValueError, KeyError) as error:
@@ -389,14 +301,21 @@ def is_failure(outcome: Outcome, steps: list[Step]) -> bool:
 
 
 def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Tests, benchmarks, sanitizer and training on a CUDA device.")
+    steps = [step for step in plan(False, Path(), "") if not step.name.startswith("bench-compiled-")]
+    width = max(len(step.name) for step in steps) + 1
+    lines = [f"  {step.name:{width}} {step.about}" for step in steps]
+    lines.append(f"  {'bench-compiled-...':{width}} the ops once more, compiled twin and twin")
+    parser = argparse.ArgumentParser(
+        description="Tests, benchmarks, sanitizer, physics and training on a CUDA device; results after every step.",
+        epilog="\n".join(["steps, in their order:", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--minutes", type=float, default=9.0, help="time to spend; steps that do not fit are skipped")
     parser.add_argument("--output", type=Path, default=Path("gpu-results"), help="folder for the results")
     parser.add_argument("--only", nargs="+", metavar="STEP", help="steps whose names begin so, such as tests or train")
+    parser.add_argument("--published", type=Path, metavar="FILE", help="network of the LEAPS paper, to be weighed")
     parser.add_argument("--commit", default="", help="to record where the code is no git checkout")
     parser.add_argument("--smoke", action="store_true", help="rehearse every step on the CPU, with small sizes")
-    parser.add_argument("--call", help=argparse.SUPPRESS)
-    parser.add_argument("--seconds", type=float, default=60.0, help=argparse.SUPPRESS)
     return parser
 
 
@@ -406,26 +325,18 @@ def main() -> None:
         import torch
     except ImportError as error:
         sys.exit(f"gpu: torch cannot be imported: {error}")
-    cuda = torch.cuda.is_available()
-    device = "cuda" if cuda else "cpu"
-    if chosen.call == "ops":
-        return call_ops(device)
-    if chosen.call:
-        name = chosen.call.removeprefix("train-")
-        return train(name, (JOBS | SMOKE_JOBS)[name], device, chosen.seconds, chosen.output, chosen.commit)
-    if not cuda and not chosen.smoke:
+    if not chosen.smoke and not torch.cuda.is_available():
         sys.exit("gpu: there is no CUDA device here; --smoke rehearses every step on the CPU")
     if chosen.smoke:
         # Nothing of a rehearsal may touch a device.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        device = "cpu"
 
     output = chosen.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     begin = time.monotonic()
     first = install(output)
-    about = provenance(device, chosen.commit)
+    about = provenance("cpu" if chosen.smoke else "cuda", chosen.commit)
     print(f"install {first.status}: {first.reason}", flush=True)
     print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
 
@@ -434,7 +345,7 @@ def main() -> None:
         write_json(output / "summary.json", {"provenance": about, "minutes": chosen.minutes, "steps": steps})
 
     record([])
-    steps = plan(chosen.smoke, output, chosen.commit)
+    steps = plan(chosen.smoke, output, chosen.commit, chosen.published)
     if chosen.only:
         steps = [step for step in steps if step.name.startswith(tuple(chosen.only))]
     left = chosen.minutes - (time.monotonic() - begin) / 60.0

@@ -1,24 +1,29 @@
-"""A learned sampler and five classical ones at equal time: independent samples a second, and where the first loses.
+"""Learned samplers and five classical ones at equal time: independent samples a second, and where the first lose.
 
-    python experiments/honest_comparison.py            # about four minutes on one core
+    python experiments/honest_comparison.py            # about six minutes on one core
     python experiments/honest_comparison.py --smoke    # under a minute
 
-Every method has the same time on each model, burn-in included. A pilot chooses the intervals of AIS and of the network
-by ``exp(-Var[A])`` walkers a second; SMC takes those of AIS. Independent samples are ``var / error²``, with the
-variance of the model: for chains the error is that of the Γ-method, so they are ``draws / (2 τ)``; for weighted walkers
-it is that of the jackknife. Where a value lies more than three errors from the known one, its distance counts as its
-error: chains that are stuck and weights that few walkers carry claim errors that are too small. For log Z stands
-``1 / error²``: annealing and the network have it from their weights, parallel tempering from the steps between its
-temperatures, plain chains not at all. Training is timed apart and then charged. Times on a CPU are those that one
-thread spent computing, whatever else the machine did.
+Every method has the same time on each model, burn-in included, and weighted walkers as much more as eight blocks take.
+LEAPS is the jump process with a HollowConv; with LocalRates too where there is one coupling. A pilot chooses the
+intervals of AIS and of each network by ``exp(-Var[A])`` walkers a second; SMC takes those of AIS; pilots are charged to
+nobody. Independent samples are ``var / error²``, with the variance of the model: for chains the error is that of the
+Γ-method, so they are ``draws / (2 τ)``; for weighted walkers it is that of the jackknife. Where a value lies more than
+three errors from the known one, its distance counts as its error: chains that are stuck and weights that few walkers
+carry claim errors that are too small. For log Z stands ``1 / error²``: annealing and the networks have it from their
+weights, parallel tempering from the steps between its temperatures, plain chains not at all.
+
+Training is timed apart, and then charged: the hatched bars are what is left of the solid ones if the walkers of this
+run were all that the network is ever used for. A longer run pays less for it, and ``break_even_seconds`` says from
+when on the network is ahead, None for never. Times on a CPU are those that one thread spent computing, whatever else
+the machine did.
 """
 
 import json
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +38,14 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton import exact
 from leaps_triton.estimators import ShortChainWarning, chain_estimate, weighted_estimate
+from leaps_triton.measurement import Clock
 from leaps_triton.provenance import device_name, provenance
 from leaps_triton.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 
 QUANTITIES = {"energy": lt.observables.energy, "m²": lt.observables.magnetization_squared}
-LEARNED = "LEAPS"
+KEY = "independent_samples_per_second"
+LEARNED = ("LEAPS, HollowConv", "LEAPS, LocalRates")
+METHODS = (*LEARNED, "AIS", "SMC", "Swendsen-Wang", "heat bath", "tempering")
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class HonestComparison:
     seconds: float = 6.0
     """Of every method on every model."""
     training: tuple[float, ...] = (15.0, 30.0, 15.0)
-    """Seconds of training, for each of the models in turn."""
+    """Seconds of training of each network, about, for each of the models in turn."""
     sites: int = 2**14
     """Sites that are computed together: walkers of a block, or chains, times those of the lattice."""
     ladder: int = 8
@@ -68,23 +76,6 @@ class HonestComparison:
     """Small lattices, and a moment for each method."""
     results: Path = Path("experiments/results")
     """Folder for honest_comparison.json and honest_comparison.png."""
-
-
-class Clock:
-    """Seconds since it was made."""
-
-    def __init__(self, device: str) -> None:
-        self.on_cpu = torch.device(device).type == "cpu"
-        self.begin = self.now()
-
-    def now(self) -> float:
-        if self.on_cpu:
-            return time.process_time()
-        torch.cuda.synchronize()
-        return time.perf_counter()
-
-    def __call__(self) -> float:
-        return self.now() - self.begin
 
 
 def reference(path: lt.AnnealingPath, seed: int) -> dict[str, Any]:
@@ -184,11 +175,18 @@ def of_weights(sampler: lt.Sampler, settings: HonestComparison) -> tuple[dict[st
     return result, seconds
 
 
-def trained(path: lt.AnnealingPath, seconds: float, block: int, settings: HonestComparison) -> tuple[Any, float, int]:
+def trained(
+    name: str, path: lt.AnnealingPath, seconds: float, block: int, settings: HonestComparison
+) -> tuple[Any, dict[str, Any]]:
     """A network trained for about so many seconds: a short run says how many steps fit, so that the rate decays."""
+    model: Any = path.model
 
-    def trainer(steps: int) -> tuple[lt.Trainer, lt.HollowConv]:
-        network = lt.HollowConv(path.model, 5, channels=8, width=16, modes=2, seed=settings.seed)
+    def trainer(steps: int) -> tuple[lt.Trainer, Any]:
+        network: Any
+        if name == LEARNED[0]:
+            network = lt.HollowConv(model, 5, channels=8, width=16, modes=2, seed=settings.seed)
+        else:
+            network = lt.LocalRates(model, seed=settings.seed)
         sampler = lt.Sampler(path, network, lt.Jump(10), block=block, device=settings.device)
         config = lt.TrainingConfig(
             steps=steps, times=8, walkers=8, buffer=128, rollout=64, rollout_every=100, seed=settings.seed
@@ -203,11 +201,11 @@ def trained(path: lt.AnnealingPath, seconds: float, block: int, settings: Honest
     clock = Clock(settings.device)
     made, network = trainer(steps)
     made.run()
-    return network, clock(), steps
+    return network, {"training_seconds": round(clock(), 1), "training_steps": steps}
 
 
 def methods(
-    path: lt.AnnealingPath, network: Any, settings: HonestComparison
+    path: lt.AnnealingPath, training: float, settings: HonestComparison
 ) -> Iterable[tuple[str, Callable[[], tuple[dict[str, Any], float]], dict[str, Any]]]:
     """Name, what runs it, and what a pilot found."""
     block = max(16, settings.sites // path.model.lattice.sites)
@@ -222,9 +220,12 @@ def methods(
         }
 
     ladder = torch.linspace(0.0, 1.0, settings.ladder, dtype=torch.float64).tolist()
-    learned = candidates(network, (4,) if settings.smoke else (10, 40), (None, lt.HeatBath()))
-    best, rates = pilot(learned, settings.seed + 1)
-    yield LEARNED, lambda: of_weights(learned[best], settings), {"chosen": best, "pilot": rates}
+    one_coupling = path.model.coupling.numel() == 1
+    for name in LEARNED if one_coupling else LEARNED[:1]:
+        network, cost = trained(name, path, training, block, settings)
+        learned = candidates(network, (4,) if settings.smoke else (10, 40), (None, lt.HeatBath()))
+        best, rates = pilot(learned, settings.seed + 1)
+        yield name, partial(of_weights, learned[best], settings), {"chosen": best, "pilot": rates, **cost}
     annealed = candidates(None, (4, 8) if settings.smoke else (64, 256, 1024), (lt.HeatBath(),))
     chosen, rates = pilot(annealed, settings.seed + 1)
     yield "AIS", lambda: of_weights(annealed[chosen], settings), {"chosen": chosen, "pilot": rates}
@@ -265,27 +266,35 @@ def break_even(learned: float, other: float, training: float) -> float | None:
     return round(training * learned / (learned - other), 1) if learned > other else None
 
 
-def verdicts(case: dict[str, Any]) -> list[str]:
-    """In words: against which methods the learned sampler loses, quantity by quantity."""
-    learned = next(r for r in case["rows"] if r["method"] == LEARNED)
+def charge(learned: dict[str, Any], others: list[dict[str, Any]]) -> None:
+    """Rates with the training of this row in them, and when it has paid for itself against each of the others."""
+    rates, spent, training = learned["independent_samples_per_second"], learned["seconds"], learned["training_seconds"]
+    learned["training_included"] = {k: float(f"{v * spent / (spent + training):.4g}") for k, v in rates.items()}
+    learned["break_even_seconds"] = {
+        other["method"]: {k: break_even(rates[k], v, training) for k, v in other[KEY].items()} for other in others
+    }
+
+
+def verdicts(model: str, learned: dict[str, Any], others: list[dict[str, Any]]) -> list[str]:
+    """In words: against which classical methods a learned sampler loses, quantity by quantity."""
     said = []
-    for quantity, rate in learned["independent_samples_per_second"].items():
+    for quantity, rate in learned[KEY].items():
         lost, late, won = [], [], []
-        for other in case["rows"]:
-            theirs = other["independent_samples_per_second"].get(quantity)
-            if other["method"] == LEARNED or theirs is None:
+        for other in others:
+            theirs = other[KEY].get(quantity)
+            if theirs is None:
                 continue
-            after = break_even(rate, theirs, case["training_seconds"])
+            after = learned["break_even_seconds"][other["method"]][quantity]
             if after is None:
                 lost.append(f"{other['method']} ({theirs / rate:.3g} times as many)")
-            elif rate * learned["seconds"] / (case["training_seconds"] + learned["seconds"]) < theirs:
+            elif learned["training_included"][quantity] < theirs:
                 late.append(f"{other['method']} (ahead after {after:.0f} s)")
             else:
                 won.append(other["method"])
         parts = [f"loses to {', '.join(lost)}"] if lost else []
         parts += [f"loses with its training to {', '.join(late)}"] if late else []
         parts += [f"beats {', '.join(won)} with its training charged"] if won else []
-        said.append(f"{case['model']}, {quantity}: {LEARNED} {'; '.join(parts)}.")
+        said.append(f"{model}, {quantity}: {learned['method']} {'; '.join(parts)}.")
     return said
 
 
@@ -293,22 +302,14 @@ def compared(name: str, model: Any, training: float, settings: HonestComparison)
     """All methods on one model."""
     path = lt.AnnealingPath(model)
     known = reference(path, settings.seed)
-    block = max(16, settings.sites // model.lattice.sites)
-    network, seconds, steps = trained(path, training, block, settings)
-    case: dict[str, Any] = {"model": name, "reference": known, "training_seconds": round(seconds, 1)}
-    case |= {"training_steps": steps, "rows": []}
-    for method, run, tuned in methods(path, network, settings):
+    case: dict[str, Any] = {"model": name, "reference": known, "rows": [], "verdicts": []}
+    for method, run, tuned in methods(path, training, settings):
         found, spent = run()
         case["rows"].append(row(method, found, spent, known, tuned))
-    learned = case["rows"][0]
-    rates, spent = learned["independent_samples_per_second"], learned["seconds"]
-    learned["training_included"] = {k: float(f"{v * spent / (spent + seconds):.4g}") for k, v in rates.items()}
-    for other in case["rows"][1:]:
-        other["break_even_seconds"] = {
-            quantity: break_even(rates[quantity], rate, seconds)
-            for quantity, rate in other["independent_samples_per_second"].items()
-        }
-    case["verdicts"] = verdicts(case)
+    others = [entry for entry in case["rows"] if entry["method"] not in LEARNED]
+    for learned in case["rows"][: -len(others)]:
+        charge(learned, others)
+        case["verdicts"] += verdicts(name, learned, others)
     print(table(case), flush=True)
     return case
 
@@ -316,8 +317,11 @@ def compared(name: str, model: Any, training: float, settings: HonestComparison)
 def table(case: dict[str, Any]) -> str:
     """One line a method; then the verdicts."""
     quantities = [*QUANTITIES, "log Z"]
-    lines = [f"\n{case['model']}; training {case['training_seconds']:.0f} s, {case['training_steps']} steps"]
-    lines.append(f"{'independent samples / s':26}" + "".join(f"{q:>12}" for q in quantities) + "   pulls")
+    lines = [f"\n{case['model']}"]
+    for entry in case["rows"]:
+        if entry["method"] in LEARNED:
+            lines.append(f"{entry['method']}: trained {entry['training_seconds']} s, {entry['training_steps']} steps")
+    lines.append(f"{'independent samples / s':34}" + "".join(f"{q:>12}" for q in quantities) + "   pulls")
     for entry in case["rows"]:
         for label, key in (("", "independent_samples_per_second"), (", with training", "training_included")):
             if key not in entry:
@@ -325,7 +329,7 @@ def table(case: dict[str, Any]) -> str:
             rates = entry[key]
             cells = "".join(f"{rates[q]:12.4g}" if q in rates else f"{'n/a':>12}" for q in quantities)
             pulls = " ".join(f"{p:+.1f}" for p in entry["pulls"].values()) if not label else ""
-            lines.append(f"{entry['method'] + label:26}{cells}   {pulls}")
+            lines.append(f"{entry['method'] + label:34}{cells}   {pulls}")
     return "\n".join([*lines, *case["verdicts"]])
 
 
@@ -333,14 +337,18 @@ def draw(result: dict[str, Any], file: Path) -> None:
     """A panel a model, a group of bars a quantity."""
     cases, quantities = result["cases"], [*QUANTITIES, "log Z"]
     figure, panels = plt.subplots(
-        1, len(cases), figsize=(4.2 * len(cases), 4.4), layout="constrained", sharey=True, squeeze=False
+        1, len(cases), figsize=(4.6 * len(cases), 4.6), layout="constrained", sharey=True, squeeze=False
     )
+    colours = dict(zip(METHODS, ("red", "pink", "orange", "olive", "blue", "cyan", "purple"), strict=True))
     for axes, case in zip(panels[0], cases, strict=True):
-        bars = [(r["method"], r["independent_samples_per_second"], "") for r in case["rows"]]
-        bars.insert(1, ("LEAPS, training included", case["rows"][0]["training_included"], "///"))
+        bars = []
+        for entry in case["rows"]:
+            colour = f"tab:{colours[entry['method']]}"
+            bars.append((entry["method"], entry[KEY], "", colour))
+            if entry["method"] in LEARNED:
+                bars.append((f"{entry['method']}, training included", entry["training_included"], "///", colour))
         width = 0.86 / len(bars)
-        colours = ["tab:red", "tab:red", "tab:orange", "tab:olive", "tab:blue", "tab:cyan", "tab:purple"]
-        for index, ((label, rates, hatch), colour) in enumerate(zip(bars, colours, strict=True)):
+        for index, (label, rates, hatch, colour) in enumerate(bars):
             shift = (index - (len(bars) - 1) / 2) * width
             for group, quantity in enumerate(quantities):
                 if quantity in rates:
@@ -356,13 +364,15 @@ def draw(result: dict[str, Any], file: Path) -> None:
                     )  # fmt: skip
         axes.set_yscale("log")
         axes.set_xticks(range(len(quantities)), ["energy", "m²", "log Z: 1/error²"])
-        axes.set_title(f"{case['model']}\ntraining {case['training_seconds']:.0f} s", fontsize=10)
+        spent = [f"{entry['training_seconds']:.0f} s" for entry in case["rows"] if entry["method"] in LEARNED]
+        axes.set_title(f"{case['model']}\ntraining {' and '.join(spent)}", fontsize=10)
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
-    panels[0][0].set_ylabel("independent samples a second")
+    panels[0][0].set_ylabel("independent samples, or 1/error², a second")
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    figure.suptitle(f"Equal time, {result['device']}", fontsize=10)
+    seconds = result["config"]["seconds"]
+    figure.suptitle(f"Equal time, about {seconds:g} s each and training apart; {result['device']}", fontsize=10)
     figure.savefig(file, dpi=120)
 
 
@@ -393,7 +403,7 @@ def main(settings: HonestComparison) -> None:
     ]
     result = {
         "cases": cases,
-        "where_the_learned_sampler_loses": [v for case in cases for v in case["verdicts"] if "loses" in v],
+        "where_the_learned_samplers_lose": [v for case in cases for v in case["verdicts"] if "loses" in v],
         "seconds": round(clock(), 1),
         "device": device_name(torch.device(chosen.device)),
         "config": {**asdict(chosen), "results": chosen.results.name},

@@ -6,8 +6,9 @@
 One draw of the couplings of a 12 × 12 cylinder, with both moves: energies and specific heats at all temperatures, log Z
 and the law of the overlap, against the transfer matrix and independent exact samples. If they miss by four standard
 errors the exit status is 1. One draw of a 64 × 64 torus, with and without Houdayer's move: energies and squared
-overlaps of the two, which must agree, acceptance of exchanges, replicas that come from the highest temperature to the
-lowest, and autocorrelation times.
+overlaps of the two and of the two halves of each, which agree where both have settled, acceptance of exchanges,
+replicas that come from the highest temperature to the lowest, and autocorrelation times. Replicas start at random and
+are cooled together during the first half of the burn-in.
 """
 
 import json
@@ -27,13 +28,17 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton.estimators import chain_estimate, mbar
+from leaps_triton.estimators import ChainEstimate, chain_estimate, mbar, weighted_estimate
 from leaps_triton.observables import overlap, specific_heat
 from leaps_triton.provenance import provenance
 
 METHODS = ("parallel tempering", "with Houdayer")
 SMALL_BINS, LARGE_BINS = 25, 75
 """Of the overlap."""
+WINDOW = 4.0
+"""``S`` of the Γ-method: replicas that wander among temperatures leave a slow tail, which the usual 1.5 cuts off."""
+MANY = 16
+"""Pairs from which errors are those between pairs, which need no window."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,9 @@ class SpinGlass:
     """Side of the lattice that is compared with exact values, open in one direction."""
     small_betas: tuple[float, ...] = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.25, 1.5)
     """Its inverse temperatures, from 0."""
-    small_walkers: int = 32
+    small_walkers: int = 64
     """Independent temperings there, of which two make a pair."""
-    small_steps: int = 2000
+    small_steps: int = 1000
     """Steps there after burn-in: a sweep of every replica, a cluster exchange of every pair, a round of exchanges."""
     exact_samples: int = 20000
     """Independent exact samples, for the law of the overlap."""
@@ -60,10 +65,12 @@ class SpinGlass:
     """Their number, in geometric sequence."""
     large_walkers: int = 4
     """Independent temperings, of which two make a pair."""
-    large_steps: int = 1200
+    large_steps: int = 3000
     """Steps after burn-in, one measurement every second."""
-    burn_in: int = 400
-    """Steps before, from random configurations."""
+    large_burn_in: int = 3000
+    """Steps before, in the first half of which β rises from 0."""
+    small_burn_in: int = 400
+    """The same on the small lattice."""
     seed: int = 0
     """Of the small lattice's couplings and walkers; the large one has the next."""
     device: str = "cpu"
@@ -84,6 +91,8 @@ class Tempered:
     """H, float64 ``(walkers, draws, K)``"""
     overlaps: Tensor
     """Of the pairs, float64 ``(walkers / 2, draws, K)``"""
+    settling: list[float]
+    """H a site at the lowest temperature in tenths of the steps after cooling"""
     acceptance: list[float]
     arrivals: int
     thin: int
@@ -93,7 +102,7 @@ class Tempered:
         """Energy, specific heat and ``q²`` at every β, times in steps.
 
         The moves exchange clusters within a pair, so that its walkers are correlated at different steps, and an error
-        from each alone would be too small: a pair counts as one chain.
+        from each alone would be too small: a pair counts as one chain. Many pairs give the errors by themselves.
         """
         rows, sites = [], self.model.lattice.sites
         for k, beta in enumerate(self.betas):
@@ -101,19 +110,19 @@ class Tempered:
             heat = torch.stack([beta * h / sites**0.5, beta**2 * h**2 / sites], dim=2)
             half = h.shape[1] // 2
             columns = {
-                "energy": chain_estimate(of_pairs(h / sites)),
-                "specific_heat": chain_estimate(of_pairs(heat), specific_heat.function),  # type: ignore[attr-defined]
-                "overlap_squared": chain_estimate(q**2),
+                "energy": measured(of_pairs(h / sites)),
+                "specific_heat": measured(of_pairs(heat), specific_heat.function),  # type: ignore[attr-defined]
+                "overlap_squared": measured(q**2),
             }
             row: dict[str, Any] = {"beta": beta, "overlap": float(q.mean())}
-            for name, found in columns.items():
-                row |= {name: found.value, f"{name}_error": found.error}
+            for name, (found, error) in columns.items():
+                row |= {name: found.value, f"{name}_error": error}
                 # The specific heat is 0 at β = 0, and has no time.
-                row[f"{name}_tau"] = found.tau * self.thin if found.error > 0.0 else None
-            # Draws of a chain that has settled have one law in both halves.
-            halves = [chain_estimate(part) for part in (q[:, :half] ** 2, q[:, half:] ** 2)]
-            difference = halves[0].value - halves[1].value
-            row["halves_pull"] = difference / math.hypot(halves[0].error, halves[1].error)
+                row[f"{name}_tau"] = found.tau * self.thin if error > 0.0 else None
+            # Draws of chains that have settled have one law in both halves.
+            for name, values in (("energy", of_pairs(h / sites)), ("overlap_squared", q**2)):
+                (first, error), (second, other) = measured(values[:, :half]), measured(values[:, half:])
+                row[f"{name}_halves_pull"] = (first.value - second.value) / math.hypot(error, other)
             rows.append(row)
         return rows
 
@@ -122,9 +131,17 @@ class Tempered:
         rows = []
         for bin_, centre in enumerate(centres(bins)):
             inside = (index(self.overlaps[..., k], bins) == bin_).double()
-            found = chain_estimate(inside) if bool(inside.any()) else lt.Estimate(0.0, 0.0)
-            rows.append((centre, found.value * bins / 2, found.error * bins / 2))
+            found, error = measured(inside) if bool(inside.any()) else (lt.Estimate(0.0, 0.0), 0.0)
+            rows.append((centre, found.value * bins / 2, error * bins / 2))
         return columns_of(rows)
+
+
+def measured(values: Tensor, function: Any = None) -> tuple[ChainEstimate, float]:
+    """The Γ-method on pairs ``(pairs, draws, …)``, and the error: between pairs, where they are many."""
+    found = chain_estimate(values, function, WINDOW)
+    if len(values) < MANY or not found.error > 0.0:
+        return found, found.error
+    return found, weighted_estimate(values.mean(1), torch.zeros(len(values)), function).error
 
 
 def of_pairs(values: Tensor) -> Tensor:
@@ -151,8 +168,8 @@ def columns_of(rows: list[tuple[float, float, float]]) -> dict[str, list[float]]
 
 
 def temper(
-    model: lt.EdwardsAnderson, betas: list[float], houdayer: bool, walkers: int, steps: int, thin: int, seed: int,
-    settings: SpinGlass,
+    model: lt.EdwardsAnderson, betas: list[float], houdayer: bool, walkers: int, burn_in: int, steps: int, thin: int,
+    seed: int, settings: SpinGlass,
 ) -> Tempered:  # fmt: skip
     """Parallel tempering, measured at all temperatures."""
     moves = lt.Compose(lt.HeatBath(), lt.Houdayer()) if houdayer else lt.HeatBath()
@@ -161,12 +178,14 @@ def temper(
     indices = torch.arange(walkers, device=settings.device)
     state = kernel.init(path.start.sample(indices, seed), indices)
     tried = accepted = torch.zeros(len(betas) - 1)
-    energies, overlaps = [], []
-    for step in range(1, settings.burn_in + steps + 1):
-        state, info = kernel.step(state, path, 1.0, seed)
-        if step == settings.burn_in:
+    energies, overlaps, coldest, cooling = [], [], [], burn_in // 2
+    for step in range(1, burn_in + steps + 1):
+        state, info = kernel.step(state, path, min(1.0, step / cooling), seed)
+        if step > cooling and step % thin == 0:
+            coldest.append(model.energy(state.configurations).double().mean().cpu() / model.lattice.sites)
+        if step == burn_in:
             begin, before = time.process_time(), state.arrivals.clone()
-        if step <= settings.burn_in:
+        if step <= burn_in:
             continue
         tried, accepted = tried + info.tried.cpu(), accepted + info.accepted.float().mean(0).cpu()
         if step % thin == 0:
@@ -174,7 +193,8 @@ def temper(
             first, second = (state.replicas[side::2].flatten(0, 1) for side in (0, 1))
             overlaps.append(overlap(first, second, model).view(walkers // 2, -1).cpu())
     return Tempered(
-        model, betas, torch.stack(energies, dim=1), torch.stack(overlaps, dim=1), (accepted / tried).tolist(),
+        model, betas, torch.stack(energies, dim=1), torch.stack(overlaps, dim=1),
+        [float(part.mean()) for part in torch.stack(coldest).tensor_split(10)], (accepted / tried).tolist(),
         int((state.arrivals - before).sum()), thin, time.process_time() - begin,
     )  # fmt: skip
 
@@ -188,7 +208,8 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
 
     model = at(betas[-1])
     run = temper(
-        model, betas, True, settings.small_walkers, settings.small_steps, 1, settings.seed, settings
+        model, betas, True, settings.small_walkers, settings.small_burn_in, settings.small_steps, 1, settings.seed,
+        settings,
     )  # fmt: skip
     rows = run.estimates()
     for row in rows:
@@ -234,11 +255,13 @@ def large_lattice(settings: SpinGlass) -> dict[str, Any]:
     result: dict[str, Any] = {"shape": model.lattice.shape, "walkers": settings.large_walkers, "methods": {}}
     for seed, name in enumerate(METHODS, settings.seed + 1):
         run = temper(
-            model, betas, seed > settings.seed + 1, settings.large_walkers, settings.large_steps, 2, seed, settings
-        )
+            model, betas, seed > settings.seed + 1, settings.large_walkers, settings.large_burn_in,
+            settings.large_steps, 2, seed, settings,
+        )  # fmt: skip
         result["methods"][name] = {
             "rows": run.estimates(), "law": run.law(-1, LARGE_BINS), "acceptance": run.acceptance,
-            "arrivals": run.arrivals,
+            "arrivals": run.arrivals, "settling": run.settling,
+            "energies_of_walkers": (run.energies[..., -1].mean(1) / model.lattice.sites).tolist(),
             "milliseconds_a_step": round(1e3 * run.seconds / settings.large_steps, 2),
         }  # fmt: skip
     result["differences"] = [
@@ -251,13 +274,23 @@ def large_lattice(settings: SpinGlass) -> dict[str, Any]:
         }
         for beta, one, two in zip(betas, *(result["methods"][name]["rows"] for name in METHODS), strict=True)
     ]
+    # Without Houdayer's move the coldest replicas settle last, if they do.
+    parts = {
+        "up to β = 1": [row for row in result["differences"] if row["beta"] <= 1.0],
+        "above β = 1": [row for row in result["differences"] if row["beta"] > 1.0],
+    }
+    result["mean_square_differences"] = {
+        name: {key: sum(row[f"{key}_pull"] ** 2 for row in rows) / len(rows) for key in ("energy", "overlap_squared")}
+        for name, rows in parts.items()
+        if rows
+    }
     return result
 
 
 def draw(result: dict[str, Any], file: Path) -> None:
-    """Energies, pulls and overlaps of the small lattice; overlaps, acceptance and times of the large one."""
-    figure = Figure(figsize=(13, 7.4), layout="constrained")
-    axes: list[Axes] = list(figure.subplots(2, 3).flat)
+    """Energies, pulls and overlaps of both lattices; of the large one how it settles, exchanges and times."""
+    figure = Figure(figsize=(17, 7.6), layout="constrained")
+    axes: list[Axes] = list(figure.subplots(2, 4).flat)
     small, large = result["small"], result["large"]
     sides = [" × ".join(map(str, part["shape"])) for part in (small, large)]
     style: Any = {"marker": "o", "markersize": 3.5, "capsize": 2.5, "linestyle": "none"}
@@ -279,13 +312,9 @@ def draw(result: dict[str, Any], file: Path) -> None:
         axes[1].plot([row["beta"] + move for row in rows], [row[f"{name}_pull"] for row in rows], marker, color="C0",
                      markerfacecolor="C0" if name == "energy" else "white", markersize=4.5, label=label)  # fmt: skip
     rows = large["differences"]
-    axes[1].plot([row["beta"] for row in rows], [row["energy_pull"] for row in rows], "x", color="C3", markersize=5,
-                 label=f"energies of the two methods, {sides[1]}")  # fmt: skip
-    axes[1].axhspan(-1, 1, color="grey", alpha=0.25, linewidth=0)
-    for level in (-3, 3):
-        axes[1].axhline(level, color="grey", linewidth=0.8)
-    low, high = axes[1].get_ylim()
-    axes[1].set_ylim(min(low, -3.5), max(high, 3.5) + 2.5)
+    for name, marker, label in (("energy", "x", "energies"), ("overlap_squared", "+", "q²")):
+        axes[1].plot([row["beta"] for row in rows], [row[f"{name}_pull"] for row in rows], marker, color="C3",
+                     markersize=5, label=f"{label} of the two methods, {sides[1]}")  # fmt: skip
     axes[1].set(xlabel="β (1/J)", ylabel="difference / σ", title="measured less exact, or less each other")
     laws: list[tuple[Axes, str, dict[str, list[float]], str]] = [
         (axes[2], "with Houdayer", small["law"], "C0"),
@@ -293,8 +322,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
         *((axes[3], name, large["methods"][name]["law"], f"C{n}") for n, name in enumerate(METHODS, 1)),
     ]
     for ax, label, law, colour in laws:
-        x, y, error = (law[key] for key in ("overlap", "density", "error"))
-        ax.errorbar(x, y, error, color=colour, drawstyle="steps-mid", linewidth=1.1, capsize=1.5, label=label)
+        q, y, error = (law[key] for key in ("overlap", "density", "error"))
+        ax.errorbar(q, y, error, color=colour, drawstyle="steps-mid", linewidth=1.1, capsize=1.5, label=label)
     for ax, side, part in ((axes[2], sides[0], small["rows"]), (axes[3], sides[1], large["differences"])):
         ax.set(xlabel="overlap q", ylabel="P(q)", title=f"overlap, {side}, β = {part[-1]['beta']:g}/J")
         ax.set_ylim(0.0, 1.3 * ax.get_ylim()[1])
@@ -305,28 +334,45 @@ def draw(result: dict[str, Any], file: Path) -> None:
         if density > 0.0
     ]
     axes[3].set_xlim(-1.1 * max(reached), 1.1 * max(reached))
+    cooling = result["config"]["large_burn_in"] // 2
+    part_of = (result["config"]["large_burn_in"] - cooling + result["config"]["large_steps"]) / 10.0
     for n, name in enumerate(METHODS, 1):
         found = large["methods"][name]
         betas = [row["beta"] for row in found["rows"]]
+        times = [cooling + (k + 0.5) * part_of for k in range(len(found["settling"]))]
+        axes[4].plot(times, found["settling"], f"C{n}o-", markersize=3.5, linewidth=0.8, label=name)
+        for key, fill, label in (("energy", f"C{n}", "energy"), ("overlap_squared", "white", "q²")):
+            pulls = [row[f"{key}_halves_pull"] for row in found["rows"]]
+            axes[5].plot(betas, pulls, f"C{n}o", markerfacecolor=fill, markersize=4, label=f"{label}, {name}")
         middles = [0.5 * (a + b) for a, b in pairwise(betas)]
-        axes[4].plot(middles, found["acceptance"], f"C{n}o-", markersize=3.5, linewidth=0.8,
+        axes[6].plot(middles, found["acceptance"], f"C{n}o-", markersize=3.5, linewidth=0.8,
                      label=f"{name}: {found['arrivals']} arrivals")  # fmt: skip
         for key, line, label in (("overlap_squared_tau", "-", "q²"), ("energy_tau", ":", "energy")):
             tau = [row[key] for row in found["rows"]]
-            axes[5].plot(betas, tau, f"C{n}o{line}", markersize=3, linewidth=0.9, label=f"{label}, {name}")
-    axes[4].set(xlabel="β (1/J)", ylabel="accepted share of exchanges", title=f"exchanges, {sides[1]}", ylim=(0.0, 1.0))
-    axes[5].set(xlabel="β (1/J)", ylabel="τ_int (steps)", title=f"autocorrelation, {sides[1]}", yscale="log")
+            axes[7].plot(betas, tau, f"C{n}o{line}", markersize=3, linewidth=0.9, label=f"{label}, {name}")
+    axes[4].axvline(result["config"]["large_burn_in"], color="grey", linewidth=0.8, label="end of burn-in")
+    title = f"energy in time, {sides[1]}, β = {large['differences'][-1]['beta']:g}/J"
+    axes[4].set(xlabel="step", ylabel="energy / site (J)", title=title)
+    axes[5].set(xlabel="β (1/J)", ylabel="difference / σ", title=f"first half less second, {sides[1]}")
+    for ax in (axes[1], axes[5]):
+        ax.axhspan(-1, 1, color="grey", alpha=0.25, linewidth=0)
+        for level in (-3, 3):
+            ax.axhline(level, color="grey", linewidth=0.8)
+        low, high = ax.get_ylim()
+        ax.set_ylim(min(low, -3.5), max(high, 3.5) + 3.0)
+    axes[6].set(xlabel="β (1/J)", ylabel="accepted share of exchanges", title=f"exchanges, {sides[1]}", ylim=(0.0, 1.0))
+    axes[7].set(xlabel="β (1/J)", ylabel="τ_int (steps)", title=f"autocorrelation, {sides[1]}", yscale="log")
     for ax in axes:
         ax.legend(frameon=False, fontsize=8)
     figure.suptitle("±J spin glass in two dimensions, one draw of the couplings each, by parallel tempering")
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=100)
 
 
 def rehearsal(settings: SpinGlass) -> SpinGlass:
     """The settings of ``--smoke``."""
     return replace(
         settings, small=5, small_betas=(0.0, 0.4, 0.8, 1.2), small_walkers=16, small_steps=200, exact_samples=2000,
-        large=8, temperatures=5, large_steps=120, burn_in=40,
+        large=8, temperatures=5, large_steps=120, large_burn_in=40, small_burn_in=40,
     )  # fmt: skip
 
 
@@ -352,14 +398,22 @@ def table(result: dict[str, Any]) -> str:
             f"{large['shape']}, {name}: {found['milliseconds_a_step']} ms a step, {found['arrivals']} arrivals, "
             f"acceptance {min(found['acceptance']):.2f} to {max(found['acceptance']):.2f}"
         )
+        each = ", ".join(f"{e:.4f}" for e in found["energies_of_walkers"])
+        lines.append(f"    energies of the walkers at the lowest temperature: {each}")
         for row in found["rows"][::4] + found["rows"][-1:]:
             e, q = (lt.Estimate(row[key], row[f"{key}_error"]) for key in ("energy", "overlap_squared"))
             lines.append(
                 f"{row['beta']:15.3f}{e!s:>21}   q² {q!s:>20}   τ(e) {row['energy_tau']:6.1f}   τ(q²) "
-                f"{row['overlap_squared_tau']:6.1f}   halves {row['halves_pull']:5.1f} σ"
+                f"{row['overlap_squared_tau']:6.1f}   halves {row['energy_halves_pull']:5.1f} "
+                f"{row['overlap_squared_halves_pull']:5.1f} σ"
             )
-    pulls = [f"{row['energy_pull']:.1f}" for row in large["differences"]]
-    lines.append(f"energies of the two methods differ by {', '.join(pulls)} σ")
+    for name, label in (("energy", "energies"), ("overlap_squared", "q²")):
+        shown = ", ".join(f"{row[f'{name}_pull']:.1f}" for row in large["differences"])
+        lines.append(f"{label} of the two methods differ by {shown} σ")
+    for name, squares in large["mean_square_differences"].items():
+        shown = ", ".join(f"{key} {value:.2f}" for key, value in squares.items())
+        lines.append(f"mean squares of these differences {name}: {shown}")
+    lines.append(f"mean square of the pulls of energies and specific heats: {small['mean_square_pull']:.2f}")
     return "\n".join(lines)
 
 

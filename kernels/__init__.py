@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from . import ops, reference
-from .checks import as_integer, as_number, as_seed, expect
-from .hollow import INPUT_PRECISIONS, check_input_precision, hollow_values
-from .ops import hollow_conv_gradient
+from .checks import PRECISIONS, as_integer, as_number, as_precision, as_seed, expect
+from .hollow import hollow_values
+from .ops import hollow_conv_gradient, proposal_rates_gradient, tau_leap_log_probability_gradient
 from .philox import Stream
 from .reference import (
     MOST_CLASSES,
@@ -28,6 +28,7 @@ from .reference import (
     LocalEnergy,
     LocalJumpSteps,
     ProposalRates,
+    Sums,
     TauLeapStep,
     philox,
     uniform32,
@@ -35,7 +36,6 @@ from .reference import (
 )
 
 __all__ = [
-    "INPUT_PRECISIONS",
     "MOST_CLASSES",
     "MOST_LANES",
     "PRECISIONS",
@@ -45,9 +45,10 @@ __all__ = [
     "LocalJumpSteps",
     "ProposalRates",
     "Stream",
+    "Sums",
     "TauLeapStep",
+    "as_precision",
     "backend",
-    "check_input_precision",
     "cluster_labels",
     "energy",
     "heat_bath_sweeps",
@@ -61,15 +62,14 @@ __all__ = [
     "overrelaxation_sweeps",
     "philox",
     "proposal_rates",
+    "proposal_rates_gradient",
     "reference",
     "tau_leap_log_probability",
+    "tau_leap_log_probability_gradient",
     "tau_leap_step",
     "uniform32",
     "uniform64",
 ]
-
-PRECISIONS = ("float32", "tf32", "bfloat16")
-"""Names of the precisions of :func:`hollow_conv`."""
 
 REVERSIBLE = ("barker", "square_root", "metropolis")
 """Names of the reversible rates of :func:`proposal_rates`."""
@@ -161,17 +161,22 @@ def _check_rates(configurations: Tensor, rates: Tensor) -> None:
 
 def energy(
     configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
-) -> Tensor:
-    """Energy ``H(x)`` of every walker, without β, float64 ``(walkers,)``.
+) -> Sums:
+    """Energy ``H(x)`` of every walker and its sites in each state, in one pass over the configurations.
+
+    Magnetisations ``m = Σ_a counts_a spins_a / N`` and Potts order parameters are functions of the counts.
 
     Arguments
         configurations … periodic: see the module.
+
+    Returns
+        Sums(energy float64 ``(walkers,)`` without β, counts int64 ``(walkers, q)``).
 
     Raises
         ValueError: a shape, dtype or device that does not fit the configurations.
     """
     _check_model(configurations, coupling, bond_table, site_table, None, periodic)
-    return ops.energy(configurations, coupling, bond_table, site_table, periodic)
+    return Sums(*ops.energy(configurations, coupling, bond_table, site_table, periodic))
 
 
 def local_energy(
@@ -573,8 +578,9 @@ def overrelaxation_sweeps(
 
     With ``φ`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``, which for the clock model is the direction of the local field,
     the reflection ``2φ - 2π x_i/q`` is in general no state; ``x_i → r - x_i mod q`` is, the reflection about the
-    nearest axis ``π r/q``. Given the neighbours ``r`` is fixed, so the proposal is its own inverse, and accepted with
-    probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant; one colour class after another. Not ergodic.
+    nearest axis ``π r/q``, of two equally near ones that of the least ``r < q``. Given the neighbours ``r`` is fixed,
+    so the proposal is its own inverse, and accepted with probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant;
+    one colour class after another, in float64. Not ergodic.
 
     Arguments, returns, errors
         as :func:`metropolis_sweeps`.
@@ -588,7 +594,7 @@ def overrelaxation_sweeps(
         configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
         sweeps, seed,
     )  # fmt: skip
-    return reference.overrelaxation_sweeps(
+    return ops.overrelaxation_sweeps(
         configurations,
         coupling,
         bond_table,
@@ -665,8 +671,8 @@ def hollow_conv(
         ``h``, ``(walkers, channels, *shape)``.
 
     Raises
-        ValueError: a kernel that is even or reaches around back to the site, or a shape, dtype or device that does not
-            fit.
+        ValueError: a kernel that is even or reaches around back to the site, another precision, or a shape, dtype or
+            device that does not fit.
 
     References
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), hollow convolutions.
@@ -677,8 +683,7 @@ def hollow_conv(
         >>> hollow_conv(a, weight, bias, bias, torch.ones(1, 9), x, 3, (True, True))[0, 0, 0, 0]
         tensor(8.)
     """
-    known = isinstance(precision, str) and precision in PRECISIONS
-    expect(known, "precision", f"one of {', '.join(PRECISIONS)}", precision)
+    precision = as_precision("hollow_conv", precision)
     tensors = {
         "activations": activations, "weight": weight, "bias": bias, "offset": offset, "time_offset": time_offset,
         "source": source,

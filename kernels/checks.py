@@ -8,7 +8,12 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-__all__ = ["as_device", "as_integer", "as_number", "as_seed", "expect", "is_real", "shown"]
+__all__ = [
+    "PRECISIONS", "as_device", "as_integer", "as_number", "as_precision", "as_seed", "expect", "is_real", "shown",
+]  # fmt: skip
+
+PRECISIONS = {"hollow_conv": ("float32", "tf32", "bfloat16"), "hollow_values": ("float32", "tf32x3", "tf32")}
+"""Of the factors of an op's matrix products, those it offers, its default first; sums are in float32."""
 
 
 def shown(value: object) -> str:
@@ -69,6 +74,22 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
             number = math.nan
     expect(not math.isnan(number) and accept(number), name, wanted, value)
     return number
+
+
+def as_precision(op: str, precision: object) -> str:
+    """``precision`` if it is one that the op offers.
+
+    Raises
+        ValueError: the precisions of this op, and what came.
+
+    Example
+        >>> as_precision("hollow_values", "tf32x3")
+        'tf32x3'
+    """
+    known = isinstance(precision, str) and precision in PRECISIONS[op]
+    expect(known, "precision", f"one of {', '.join(PRECISIONS[op])}", precision)
+    assert isinstance(precision, str)
+    return precision
 
 
 def is_real(value: object) -> bool:

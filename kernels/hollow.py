@@ -9,23 +9,9 @@ from torch import Tensor
 from torch.library import custom_op
 
 from . import hollow_reference as reference
-from .checks import as_integer, expect
+from .checks import as_integer, as_precision, expect
 
-__all__ = ["INPUT_PRECISIONS", "check_input_precision", "hollow_values"]
-
-INPUT_PRECISIONS = ("ieee", "tf32x3", "tf32")
-"""Precisions of matrix products of :func:`hollow_values` on CUDA devices."""
-
-
-def check_input_precision(input_precision: str) -> None:
-    """Raise a ValueError unless it is one of :data:`INPUT_PRECISIONS`."""
-    wanted = f"one of {', '.join(INPUT_PRECISIONS)}"
-    expect(
-        isinstance(input_precision, str) and input_precision in INPUT_PRECISIONS,
-        "input_precision",
-        wanted,
-        input_precision,
-    )
+__all__ = ["hollow_values"]
 
 
 @custom_op("leaps_triton::hollow_values", mutates_args=())
@@ -44,11 +30,11 @@ def _hollow_values(
     periodic: Sequence[bool],
     magnetization: bool,
     modes: int,
-    input_precision: str,
+    precision: str,
 ) -> Tensor:
     values = reference.hollow_values(
         configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias,
-        skip, periodic, magnetization, modes, input_precision,
+        skip, periodic, magnetization, modes, precision,
     )  # fmt: skip
     return values.contiguous()
 
@@ -76,12 +62,12 @@ def _hollow_values_gradient(
     periodic: Sequence[bool],
     magnetization: bool,
     modes: int,
-    input_precision: str,
+    precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients with respect to ``time``, ``conv``, …, ``skip``."""
     return reference.hollow_values_gradient(
         to_values, configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight,
-        readout_bias, skip, periodic, magnetization, modes, input_precision,
+        readout_bias, skip, periodic, magnetization, modes, precision,
     )  # fmt: skip
 
 
@@ -121,7 +107,7 @@ def hollow_values(
     periodic: Sequence[bool],
     magnetization: bool = True,
     modes: int = 0,
-    input_precision: str = "ieee",
+    precision: str = "float32",
 ) -> Tensor:
     """One value a state and site, ``f_a(i)``, which does not read ``x_i``: the network of a hollow convolution.
 
@@ -144,7 +130,7 @@ def hollow_values(
         skip: of the local field, a tensor without axes.
         periodic: one bool a lattice axis.
         magnetization, modes: which sums over the lattice are features.
-        input_precision: of matrix products of the kernel: ``"ieee"`` (float32), ``"tf32x3"`` (tensor cores, three
+        precision: of matrix products of the kernel: ``"float32"``, ``"tf32x3"`` (tensor cores, three
             products in place of one, nearly float32) or ``"tf32"``. The twin's are of full precision.
 
     All but the configurations are of one floating-point type. The kernel is for float32 and a width of at most 128;
@@ -154,16 +140,17 @@ def hollow_values(
         ``(walkers, q, *shape)``.
 
     Raises
-        ValueError: a shape, dtype or device that does not fit, or a gradient with respect to coupling or field.
+        ValueError: a shape, dtype or device that does not fit, another precision, or a gradient with respect to
+            coupling or field.
     """
-    check_input_precision(input_precision)
+    precision = as_precision("hollow_values", precision)
     bools = isinstance(periodic, list | tuple) and all(isinstance(wraps, bool) for wraps in periodic)
     expect(bools, "periodic", "one bool an axis", periodic)
     expect(isinstance(magnetization, bool), "magnetization", "a bool", magnetization)
     modes = as_integer("modes", modes, 0)
     given = (
         configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias,
-        skip, tuple(periodic), magnetization, modes, input_precision,
+        skip, tuple(periodic), magnetization, modes, precision,
     )  # fmt: skip
     _check(*given[:-1])
     if coupling.requires_grad or field.requires_grad:

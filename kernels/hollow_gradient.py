@@ -229,7 +229,7 @@ def hollow_values_gradient(
     periodic: Sequence[bool],
     magnetization: bool,
     modes: int,
-    input_precision: str,
+    precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Launcher of the gradient of :func:`leaps_triton.kernels.hollow_values`; others as there go to the twin."""
     parameters = (time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip)
@@ -237,7 +237,7 @@ def hollow_values_gradient(
     if len(configurations) == 0:
         return _eight([torch.zeros_like(parameter) for parameter in parameters])
     parts = pieces(PIECE, configurations, coupling, field, time)
-    settings = (periodic, magnetization, modes, input_precision)
+    settings = (periodic, magnetization, modes, precision)
     if not is_compiled(conv, hidden_bias):
         found = [
             reference.hollow_values_gradient(to_values[part], *own, *parameters[1:], *settings) for part, own in parts

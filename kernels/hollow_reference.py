@@ -211,7 +211,7 @@ def hollow_values(
     periodic: Sequence[bool],
     magnetization: bool = True,
     modes: int = 0,
-    input_precision: str = "ieee",
+    precision: str = "float32",
 ) -> Tensor:
     """``f = V silu(U silu(W [conv ⋆ x, local field, sums, h, time]) + u) + v + skip · local field``."""
     walkers, *shape = configurations.shape
@@ -261,7 +261,7 @@ def hollow_values_gradient(
     periodic: Sequence[bool],
     magnetization: bool,
     modes: int,
-    input_precision: str = "ieee",
+    precision: str = "float32",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients with respect to ``time``, ``conv``, …, ``skip``, from activations computed again.
 

@@ -17,8 +17,8 @@ from .variants import Variant, block_size, launch, site_stride
 
 __all__ = ["PRECISIONS", "VARIANTS", "WIDTHS", "hollow_values"]
 
-PRECISIONS = ("tf32", "tf32x3", "ieee")
-"""Of matrix products."""
+PRECISIONS = {"tf32": "tf32", "tf32x3": "tf32x3", "float32": "ieee"}
+"""Of matrix products, and what Triton calls each."""
 WIDTHS = (16, 32, 64, 128)
 """Hidden widths that kernels are compiled for; another is filled up with zeros, and a larger one left to torch."""
 ACTIVATIONS = 4096
@@ -279,7 +279,7 @@ INPUTS = (
 def constants(binary: bool, width: int, precision: str, activations: int) -> dict[str, Any]:
     """Constants of the kernels that compute the network, on as many sites at once as fit."""
     rows = max(16, min(64, activations // width))
-    return {"WIDTH": width, "BINARY": binary, "PRECISION": precision, "TILE": TILE, "ROWS": rows}
+    return {"WIDTH": width, "BINARY": binary, "PRECISION": PRECISIONS[precision], "TILE": TILE, "ROWS": rows}
 
 
 def _forward(binary: bool, width: int, precision: str) -> Variant:
@@ -365,7 +365,7 @@ def prepare(
     periodic: Sequence[bool],
     magnetization: bool,
     modes: int,
-    input_precision: str,
+    precision: str,
 ) -> Prepared:
     """Pad configurations and sum over the lattice."""
     configurations, coupling, field, time = own
@@ -374,7 +374,7 @@ def prepare(
     sites, embedded = math.prod(shape), 1 if q == 2 else q
     places = geometry(shape, tuple(periodic), kernel_size, device)
     made = sums(shape, embedded, magnetization, modes, device)
-    count, key = len(made.channel), (q == 2, given.first.shape[1], input_precision)
+    count, key = len(made.channel), (q == 2, given.first.shape[1], precision)
     coupling, coupling_strides = site_stride(coupling, shape)
     constant, field_strides = site_stride(reference.site_field(field), shape)
     context = (time @ given.of_time).contiguous()
@@ -420,7 +420,7 @@ def hollow_values(
     periodic: Sequence[bool],
     magnetization: bool,
     modes: int,
-    input_precision: str,
+    precision: str,
 ) -> Tensor:
     """Launcher of :func:`leaps_triton.kernels.hollow_values`; what no kernel is compiled for goes to the twin."""
     walkers, *shape = configurations.shape
@@ -434,7 +434,7 @@ def hollow_values(
     )
     values = torch.empty(walkers, len(readout_bias), *shape, dtype=conv.dtype, device=conv.device)
     for part, own in pieces(PIECE, configurations, coupling, field, time):
-        made = prepare(own, given, conv.shape[2], periodic, magnetization, modes, input_precision)
+        made = prepare(own, given, conv.shape[2], periodic, magnetization, modes, precision)
         variant = FORWARD[made.key]
         programs = triton.cdiv(made.numbers[0], variant.constants["ROWS"])
         launch(variant, programs, *made.tensors, values[part], *made.numbers)

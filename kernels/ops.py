@@ -21,6 +21,7 @@ __all__ = [
     "local_energy",
     "local_jump_steps",
     "metropolis_sweeps",
+    "overrelaxation_sweeps",
     "proposal_rates",
     "proposal_rates_gradient",
     "tau_leap_log_probability",
@@ -32,16 +33,19 @@ __all__ = [
 @custom_op("leaps_triton::energy", mutates_args=())
 def energy(
     configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.energy`."""
-    return reference.energy(configurations, coupling, bond_table, site_table, periodic)
+    energies, counts = reference.energy(configurations, coupling, bond_table, site_table, periodic)
+    return energies, counts
 
 
 @energy.register_fake
 def _(
     configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
-) -> Tensor:
-    return configurations.new_empty(len(configurations), dtype=torch.float64)
+) -> tuple[Tensor, Tensor]:
+    walkers, q = len(configurations), len(bond_table)
+    energies = configurations.new_empty(walkers, dtype=torch.float64)
+    return energies, configurations.new_empty(walkers, q, dtype=torch.int64)
 
 
 @custom_op("leaps_triton::local_energy", mutates_args=())
@@ -310,6 +314,9 @@ heat_bath_sweeps = _sweeps("heat_bath_sweeps", ising.heat_bath_sweeps)
 metropolis_sweeps = _sweeps("metropolis_sweeps", reference.metropolis_sweeps)
 """See :func:`leaps_triton.kernels.metropolis_sweeps`."""
 
+overrelaxation_sweeps = _sweeps("overrelaxation_sweeps", reference.overrelaxation_sweeps)
+"""See :func:`leaps_triton.kernels.overrelaxation_sweeps`."""
+
 
 @custom_op("leaps_triton::cluster_labels", mutates_args=())
 def cluster_labels(bonds: Tensor) -> Tensor:
@@ -428,6 +435,7 @@ def _register() -> str | None:
     from .rates import proposal_rates_gradient as gradient_kernel
     from .sweeps import heat_bath_sweeps as heat_bath_kernel
     from .sweeps import metropolis_sweeps as metropolis_kernel
+    from .sweeps import overrelaxation_sweeps as overrelaxation_kernel
     from .tau_leap import tau_leap_log_probability as leap_probability_kernel
     from .tau_leap import tau_leap_log_probability_gradient as leap_gradient_kernel
     from .tau_leap import tau_leap_step as leap_kernel
@@ -446,6 +454,7 @@ def _register() -> str | None:
         (tau_leap_log_probability, leap_probability_kernel),
         (tau_leap_log_probability_gradient, leap_gradient_kernel),
         (metropolis_sweeps, metropolis_kernel),
+        (overrelaxation_sweeps, overrelaxation_kernel),
         (cluster_labels, cluster_labels_kernel),
     ]
     for op, launcher in launchers:

@@ -20,6 +20,7 @@ __all__ = [
     "LocalEnergy",
     "LocalJumpSteps",
     "ProposalRates",
+    "Sums",
     "TauLeapStep",
     "bonds_along",
     "cluster_labels",
@@ -41,6 +42,7 @@ __all__ = [
     "rounded",
     "site_classes",
     "site_words",
+    "state_counts",
     "tap_index",
     "tau_leap_log_probability",
     "tau_leap_log_probability_gradient",
@@ -58,6 +60,15 @@ Words: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 _WORD = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+class Sums(NamedTuple):
+    """What :func:`energy` returns."""
+
+    energy: Tensor
+    """``H(x)``, float64 ``(walkers,)``."""
+    counts: Tensor
+    """Sites in each state, int64 ``(walkers, q)``."""
 
 
 class LocalEnergy(NamedTuple):
@@ -202,17 +213,32 @@ def local_fields(
     return fields + site_table.to(dtype)
 
 
+def state_counts(configurations: Tensor, q: int) -> Tensor:
+    """Sites in each of ``q`` states, int64 ``(walkers, q)``."""
+    # Comparisons into bytes, and sums of them, are five times as fast as those of bool, into int64.
+    flat = configurations.flatten(1)
+    here = torch.empty_like(flat)
+    counts = [torch.eq(flat, state, out=here).sum(1, dtype=torch.int32) for state in range(q)]
+    return torch.stack(counts, dim=1).long()
+
+
 def energy(
     configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
-) -> Tensor:
-    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, float64 ``(walkers,)``, each bond once."""
+) -> Sums:
+    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, and the sites in each state."""
     q = bond_table.shape[0]
-    state = configurations.long()
-    total = site_table.expand(len(state), q, *state.shape[1:]).gather(1, state.unsqueeze(1)).squeeze(1)
+    counts = state_counts(configurations, q)
+    if site_table.shape[2:].numel() == 1:
+        total = (counts * site_table.flatten(1)).sum(1)
+    else:
+        table = site_table.expand(len(counts), q, *configurations.shape[1:])
+        total = table.gather(1, configurations.long().unsqueeze(1)).flatten(1).sum(1)
+    state = configurations.to(torch.int32)
     for axis in range(len(periodic)):
-        pair = bond_table.flatten()[state * q + state.roll(-1, axis + 1)]
-        total = total + bonds_along(coupling, axis, configurations, periodic) * pair
-    return -total.flatten(1).sum(1)
+        pairs = torch.add(configurations.roll(-1, axis + 1), state, alpha=q)
+        values = bond_table.flatten().index_select(0, pairs.flatten()).view(pairs.shape)
+        total = total + values.mul_(bonds_along(coupling, axis, configurations, periodic)).flatten(1).sum(1)
+    return Sums(-total, counts)
 
 
 def local_energy(
@@ -231,7 +257,7 @@ def local_energy(
     shifts = torch.arange(1, q, device=state.device).view(1, q - 1, *[1] * ndim)
     differences = fields.gather(1, (state + shifts) % q) - fields.gather(1, state)
     log_ratios = beta.to(dtype).view(-1, *[1] * (ndim + 1)) * differences
-    return LocalEnergy(energy(configurations, coupling, bond_table, site_table, periodic), log_ratios)
+    return LocalEnergy(energy(configurations, coupling, bond_table, site_table, periodic).energy, log_ratios)
 
 
 _REVERSIBLE = {
@@ -459,19 +485,21 @@ def overrelaxation_sweeps(
 ) -> Tensor:
     """``sweeps`` times: each colour in turn, all its sites at once, ``x_i → r_i - x_i`` if ``u < min(1, e^Δ)``.
 
-    ``r_i = round(q φ_i / π)``, ``φ_i`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``; 0 where that vanishes to rounding.
+    With ``F = Σ_a W_a(i) e^{2πi a/q}``, ``r_i`` is the least ``r < q`` whose ``|Re F e^{-πi r/q}|`` is the largest, to
+    1e-9: where ``F`` vanishes or lies between two axes, rounding does not choose.
     """
     q, sites = bond_table.shape[0], configurations[0].numel()
-    angles = torch.arange(q, dtype=torch.float64, device=configurations.device) * (2.0 * math.pi / q)
-    waves = torch.stack([angles.cos(), angles.sin()])
+    number = torch.arange(q, device=configurations.device)
+    angles = number.double() * (math.pi / q)
+    states, axes = (torch.stack([angle.cos(), angle.sin()]) for angle in (2 * angles, angles))
+    number = number.view(-1, *[1] * len(periodic))
     for sweep in range(first_sweep, first_sweep + sweeps):
         uniform = uniform32(site_words(seed, Stream.SWEEP, sweep, walkers, sites, draw=1)).view(configurations.shape)
         for colour in range(num_colours):
             fields = local_fields(configurations, coupling, bond_table, site_table, periodic, torch.float64)
-            along, across = torch.einsum("na,wa...->nw...", waves, fields)
-            turn = torch.where(torch.hypot(along, across) < 1e-9, 0.0, torch.atan2(across, along))
-            axis = torch.round(turn * (q / math.pi)).long()
-            proposed = (axis - configurations.long()) % q
+            lengths = torch.einsum("nr,na,wa...->wr...", axes, states, fields).abs()
+            near = lengths >= lengths.amax(1, keepdim=True) - 1e-9
+            proposed = (torch.where(near, number, q).amin(1) - configurations.long()) % q
             moves = (colours == colour) & _accepted(fields, configurations, proposed, beta, uniform)
             configurations = torch.where(moves, proposed.to(configurations.dtype), configurations)
     return configurations

@@ -64,8 +64,9 @@ def variants() -> dict[str, Variant]:
 
 def others() -> dict[str, Variant]:
     """The last variant of each kernel, and of each op that a kernel serves."""
+    ops = ("OP", "LOG_RATIOS")
     last = {
-        (variant.kernel.fn.__name__, variant.constants.get("METROPOLIS")): name for name, variant in variants().items()
+        (variant.kernel.fn.__name__, *map(variant.constants.get, ops)): name for name, variant in variants().items()
     }
     return {name: variants()[name] for name in last.values()}
 

@@ -21,7 +21,6 @@ TYPES = {
     torch.int16: "*i16",
     torch.int32: "*i32",
     torch.int64: "*i64",
-    torch.int32: "*i32",
     torch.float32: "*fp32",
     torch.float64: "*fp64",
 }

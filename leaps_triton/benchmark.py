@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from . import kernels
 from .kernels import Stream, reference
+from .local_rates import Shells
 from .measurement import Quantiles, Row, replayed, timed, write_rows
 from .models import EdwardsAnderson, Ising, PairModel, Potts, as_seed
 from .provenance import provenance
@@ -34,11 +35,12 @@ __all__ = [
     "main", "main_of", "make_case", "measure", "options", "present", "run", "table",
 ]  # fmt: skip
 
-_SWEEPS = ("heat_bath_sweeps", "metropolis_sweeps")
+_SWEEPS = ("heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps")
 
 OPS = (
-    "philox", "energy", "local_energy", "proposal_rates", "jump_step", *_SWEEPS, "cluster_labels", "hollow_conv",
-    "hollow_conv_gradient",
+    "philox", "energy", "local_energy", "proposal_rates", "proposal_rates_gradient", "jump_step", "local_jump_steps",
+    "tau_leap_step", "tau_leap_log_probability", "tau_leap_log_probability_gradient", *_SWEEPS, "cluster_labels",
+    "hollow_conv", "hollow_conv_gradient",
 )  # fmt: skip
 """Names of the ops, as in :mod:`leaps_triton.kernels` and of their gradients."""
 
@@ -53,18 +55,25 @@ CHANNELS = 20
 """Channels of ``hollow_conv``, whose kernel is as long as the lattice: the last layer of the published networks."""
 
 SWEEPS = 4
-"""Sweeps a call of ``heat_bath_sweeps`` and ``metropolis_sweeps``."""
+"""Sweeps a call of ``heat_bath_sweeps``, ``metropolis_sweeps`` and ``overrelaxation_sweeps``."""
+
+EVENTS = 128
+"""Events a call of ``local_jump_steps``, as many as the sampler makes."""
 
 # The public op runs something else than the twin even without kernels.
 _BLOCKED = ("hollow_conv", "hollow_conv_gradient")
-_WITHOUT_MODEL = ("philox", *_BLOCKED)
+_WITHOUT_MODEL = ("philox", "local_jump_steps", *_BLOCKED)
+# Two states have no reflections.
+_MODELS_OF = dict.fromkeys(_WITHOUT_MODEL, ("",)) | {"overrelaxation_sweeps": ("potts3",)}
 
 # Compiling takes seconds a case, so one model stands for all.
 _COMPILED_MODELS = ("", "ising")
-# Twins that are no single graph: one goes on until nothing changes, one differentiates another.
-_NOT_COMPILED = ("cluster_labels", "hollow_conv_gradient")
+# Twins that are no single graph: two go on until nothing changes, one differentiates another.
+_NOT_COMPILED = ("cluster_labels", "hollow_conv_gradient", "local_jump_steps")
 _BLOCK = 2**22
 _ROUNDING = 2.0**-20
+# Reflections are found and accepted in float64.
+_ROUNDED = ("heat_bath_sweeps", "metropolis_sweeps")
 _PHILOX_OPERATIONS = 100  # a counter: 10 rounds of 2 products (4 halves), 4 exclusive ors, 2 sums of the key
 
 
@@ -135,12 +144,49 @@ def _noise(shape: tuple[int, ...], seed: int, use: int, device: torch.device) ->
     return values
 
 
+def _states(q: int, walkers: int, shape: tuple[int, ...], seed: int, device: torch.device) -> Tensor:
+    """Random configurations, int8 ``(walkers, *shape)``."""
+    x = torch.empty((walkers, *shape), dtype=torch.int8, device=device)
+    indices = torch.arange(walkers, device=device)
+    for rows in _blocks(walkers, x[0].numel()):
+        words = reference.site_words(seed, Stream.START, 0, indices[rows], x[0].numel())
+        x[rows] = (words * q >> 32).to(x.dtype).view(-1, *shape)
+    return x
+
+
+def _local_jumps(shape: tuple[int, ...], walkers: int, seed: int, device: torch.device) -> Case:
+    """``local_jump_steps`` with the classes of LocalRates, or fewer shells on a small lattice."""
+    counts = range(3 if len(shape) < 3 else 5 - len(shape), 0, -1)
+    shells = next(s for s in (Shells.nearest(len(shape), n) for n in counts) if s.distinct(shape))
+    x, sites, classes = _states(2, walkers, shape, seed, device), torch.Size(shape).numel(), 2 * shells.surroundings
+    strides = [shells.surroundings]
+    for size, stride in zip(shells.sizes, shells.strides(), strict=True):
+        strides += [stride] * size
+    ones = x.flatten(1).sum(1, dtype=torch.int64)
+    first, last = max(0, int(ones.min()) - EVENTS), min(sites, int(ones.max()) + EVENTS)
+    # Exit rates near 1; one walker in twenty reaches the end of its interval.
+    rates, corrector = (_noise((last - first + 1, classes), seed, use, device).double() / sites for use in (0, 1))
+    weights, remaining = (_noise((2, walkers), seed, 2, device) + 1.0).double()
+    indices = torch.arange(walkers, device=device)
+    arguments = {
+        "configurations": x, "log_weights": weights, "remaining": 10.0 * EVENTS * remaining, "walkers": indices,
+        "events": indices % 7, "rates": rates + 1.0 / sites, "corrector": corrector,
+        "neighbours": shells.neighbours(shape).to(device), "strides": torch.tensor(strides, device=device),
+        "first_row": first, "seed": seed, "steps": EVENTS,
+    }  # fmt: skip
+    by_walker = frozenset({"configurations", "log_weights", "remaining", "walkers", "events"})
+    # Two products and three sums a class, then the classes of the neighbours and the search of a site.
+    operations = walkers * EVENTS * (5 * classes + 2 * len(strides) + sites // 2 + _PHILOX_OPERATIONS)
+    return Case("local_jump_steps", "", shape, walkers, arguments, by_walker, operations, words=4 * walkers * EVENTS)
+
+
 def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed: int, device: torch.device) -> Case:
     """Inputs of an op, drawn by ``seed``.
 
     Arguments
         op: one of :data:`OPS`.
-        model_name: one of :data:`MODELS`; ignored by ``philox``, which makes one word a site.
+        model_name: one of :data:`MODELS`; ignored by ops without one, such as ``philox``, which makes one word a
+            site, and ``local_jump_steps``, whose rates are a table.
 
     Example
         >>> case = make_case("local_energy", "ising", (4, 4), walkers=3, seed=0, device=torch.device("cpu"))
@@ -181,6 +227,9 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         # Gradients of parameters are sums over all walkers, so the case is not cut.
         return Case(op, "", lengths, walkers, {**arguments, "to_source": False}, frozenset(), 3 * operations)
 
+    if op == "local_jump_steps":
+        return _local_jumps(lengths, walkers, seed, device)
+
     model = MODELS[model_name](lengths)
     q, ndim, sites = model.q, model.lattice.ndim, model.lattice.sites
     moves = (walkers, q - 1, *lengths)
@@ -195,10 +244,16 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         tolerance = {torch.float32: 1e-5, torch.float64: 1e-5}
         return case(7 * output.numel(), arguments, arguments, tolerance=tolerance)
 
-    x = torch.empty((walkers, *lengths), dtype=model.dtype, device=device)
-    for rows in _blocks(walkers, sites):
-        words = reference.site_words(seed, Stream.START, 0, indices[rows], sites)
-        x[rows] = (words * q >> 32).to(model.dtype).view(-1, *lengths)
+    if op == "proposal_rates_gradient":
+        output, log_ratios, to_rates = (_noise(moves, seed, use, device) for use in (0, 1, 2))
+        to_sums = _noise((2, walkers), seed, 3, device).double()
+        arguments = {
+            "network_output": output, "log_ratios": 4.0 * log_ratios, "to_rates": to_rates, "to_exit_rate": to_sums[0],
+            "to_corrector": to_sums[1],
+        }  # fmt: skip
+        return case(9 * output.numel(), arguments, arguments)
+
+    x = _states(q, walkers, lengths, seed, device)
 
     if op == "jump_step":
         # An exit rate near 1, so that about half of the walkers jump in the time remaining.
@@ -210,6 +265,28 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         }  # fmt: skip
         operations = walkers * (2 * rates_per_walker + _PHILOX_OPERATIONS)
         return case(operations, arguments.keys() - {"seed"}, arguments, words=4 * walkers)
+
+    if op == "tau_leap_step":
+        # Of all sites about one in seven moves.
+        rates = _noise(moves, seed, 0, device).add_(1.0).div_(q - 1)
+        duration = (_noise((walkers,), seed, 1, device) + 1.0).double() / 6.0
+        arguments = {
+            "configurations": x, "rates": rates, "duration": duration, "walkers": indices, "events": indices % 7,
+            "seed": seed,
+        }  # fmt: skip
+        # Sum, choice and comparison of every rate, four exponentials or logarithms and as many products a site.
+        operations = x.numel() * (4 * (q - 1) + 8 + _PHILOX_OPERATIONS)
+        by_walker = arguments.keys() - {"seed"}
+        return case(operations, by_walker, arguments, words=4 * x.numel(), flips=x.numel())
+    if op in ("tau_leap_log_probability", "tau_leap_log_probability_gradient"):
+        # One site in three moves.
+        shift = (1.5 * _noise(x.shape, seed, 0, device).abs()).to(x.dtype)
+        rates, duration = _noise(moves, seed, 1, device) + 1.1, _noise((walkers,), seed, 2, device).double() + 1.0
+        arguments = {"configurations": x, "after": (x + shift) % q, "rates": rates, "duration": 0.2 * duration}
+        if op == "tau_leap_log_probability":
+            return case(x.numel() * (2 * q + 4), arguments, arguments)
+        arguments["to_log_probability"] = _noise((walkers,), seed, 3, device).double()
+        return case(x.numel() * 6 * q, arguments, arguments)
 
     if op == "cluster_labels":
         # Neighbours in equal states of random configurations: clusters of many sizes.
@@ -226,7 +303,7 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
     bonds, fields = 3 * ndim + 1, q * (4 * ndim + 1)
     if op == "energy":
         arguments = {"configurations": x, **tables, "periodic": periodic}
-        return case(x.numel() * bonds, ["configurations"], arguments)
+        return case(x.numel() * (bonds + 1), ["configurations"], arguments)
     if op == "local_energy":
         arguments = {"configurations": x, **tables, "beta": beta, "periodic": periodic}
         return case(x.numel() * (bonds + fields + 2 * (q - 1)), ["configurations"], arguments)
@@ -239,7 +316,9 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         flips = SWEEPS * x.numel()
         # Metropolis draws an acceptance, and where there is a choice a proposal.
         drawn = flips * (1 + (op == "metropolis_sweeps" and q > 2))
-        operations = flips * (fields + 4 * q) + drawn * (_PHILOX_OPERATIONS // 4)
+        # A reflection is about the nearest of q axes.
+        states = (12 if op == "overrelaxation_sweeps" else 4) * q
+        operations = flips * (fields + states) + drawn * (_PHILOX_OPERATIONS // 4)
         return case(operations, ["configurations", "walkers"], arguments, words=drawn, flips=flips)
     raise ValueError(f"there is no op {op!r}; choose from {', '.join(OPS)}")
 
@@ -272,7 +351,7 @@ def cases(ops: Sequence[str], device: torch.device, smoke: bool = False) -> list
         (op, model, shape, walkers)
         for op in ops
         for shape, walkers in (convolutions if op in _BLOCKED else sizes)
-        for model in (("",) if op in _WITHOUT_MODEL else MODELS)
+        for model in _MODELS_OF.get(op, tuple(MODELS))
     ]
 
 
@@ -344,7 +423,7 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
 
     Example
         >>> case = make_case("energy", "potts3", (4, 4), walkers=3, seed=0, device=torch.device("cpu"))
-        >>> check(case, "wrong", lambda **arguments: 2 * kernels.energy(**arguments))
+        >>> check(case, "wrong", lambda **arguments: (2 * r for r in kernels.energy(**arguments)))
         Traceback (most recent call last):
         leaps_triton.benchmark.Disagreement: energy potts3 4x4 3 walkers: wrong and twin differ in 3 of 3 numbers ...
     """
@@ -368,7 +447,7 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
             else:
                 distance = (part != value).double()
                 wrong = part != value
-                if case.op in _SWEEPS and bool(wrong.any()) and _is_rounding(case, function, rows, part):
+                if case.op in _ROUNDED and bool(wrong.any()) and _is_rounding(case, function, rows, part):
                     continue
             differences[index] += int(wrong.sum())
             if bool(wrong.any()):

@@ -1,6 +1,5 @@
 """Markov chain Monte Carlo alone: walkers at the model's β, measured as they move."""
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from .kernels.checks import as_device, as_integer, as_seed, expect, shown
 from .mcmc import Kernel, expect_kernel
 from .models import EnergyModel, Model
 from .path import AnnealingPath
+from .sharing import share
 
 __all__ = ["OBSERVABLES", "Chain", "March", "run_chain"]
 
@@ -256,7 +256,6 @@ class March:
             keep: keep the configurations.
             update: called after every step.
         """
-        trusted = _unchecked(self.model)
         values: dict[str, Tensor] = {}
         kept = None
         if keep:
@@ -265,8 +264,9 @@ class March:
             for _ in range(self.thin if self.drawn else self.burn_in + self.thin):
                 self.state, _ = self.kernel.step(self.state, self.path, 1.0, self.seed)
                 update()
+            shared = share(self.state.configurations, self.model)
             for name, observable in self.measured.items():
-                value = _measure(observable, self.state, trusted)
+                value = _measure(observable, self.state, shared)
                 if name not in values:
                     rows = self.walkers // (1 + _of_pairs(observable))
                     _check_value(name, value, rows)
@@ -355,14 +355,6 @@ def _start(model: Model, start: Tensor | None, path: AnnealingPath, indices: Ten
         raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}")
     model.energy(start)
     return start.to(indices.device)
-
-
-def _unchecked(model: Model) -> Model:
-    """The model, trusting its configurations: to read their values would make a GPU wait at every draw."""
-    trusted = object.__new__(type(model))
-    trusted.__dict__.update(model.__dict__)
-    trusted.energy = functools.partial(model.energy, check=False)  # type: ignore[method-assign]
-    return trusted
 
 
 def _check_value(name: str, value: Tensor, walkers: int) -> None:

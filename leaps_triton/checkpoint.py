@@ -23,14 +23,14 @@ from torch import Tensor
 from .clusters import Houdayer, SwendsenWang, Wolff
 from .ctmc import Integrator, Jump, TauLeap
 from .equivariant import Equivariant
-from .kernels.checks import expect
+from .kernels.checks import as_device, expect
 from .kinetic import KineticMonteCarlo
 from .mcmc import Compose, HeatBath, Kernel, Metropolis, Overrelaxation
 from .models import Clock, EdwardsAnderson, Ising, Model, PairModel, Potts
 from .networks import NETWORKS
 from .path import AnnealingPath, Uniform
 from .provenance import provenance
-from .sampler import Sampler, as_device
+from .sampler import Sampler
 from .tempering import ParallelTempering
 
 __all__ = [
@@ -225,6 +225,15 @@ def pack(contents: Contents) -> bytes:
     return data.replace(_NO_DIGEST.encode(), digest.encode(), 1)
 
 
+def _rename(manifest: dict[str, Any]) -> None:
+    """Give settings of older files the names they have now."""
+    network = manifest.get("network")
+    settings = network.get("settings") if isinstance(network, dict) else None
+    if isinstance(settings, dict) and "input_precision" in settings:
+        before = settings.pop("input_precision")
+        settings["precision"] = "float32" if before == "ieee" else before
+
+
 def unpack(data: bytes, name: str) -> Contents:
     """The inverse of :func:`pack`; ``name`` is what errors call the file.
 
@@ -244,6 +253,7 @@ def unpack(data: bytes, name: str) -> Contents:
         )
     if len(digest) != 64 or hashlib.sha256(blank).hexdigest() != digest:
         raise ValueError(f"{name} is truncated or damaged: its SHA-256 does not match; restore it from a copy")
+    _rename(manifest)
     try:
         return Contents(manifest, _load_tensors(data))
     except SafetensorError as error:

@@ -119,12 +119,12 @@ class Bench:
     A kernel that disagrees with its twin is not timed, and the command fails.
     """
 
-    ops: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Names of ops; none for all."""
+    ops: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[OP...]", help_behavior_hint="")] = ()
+    """Names of ops; all by default."""
     smoke: bool = False
     """One small lattice and no compiled twins, in seconds."""
-    compiled: bool = True
-    """Measure the compiled twins too; on a CPU they need a C++ compiler."""
+    no_compiled: bool = False
+    """Leave out the compiled twins, which on a CPU need a C++ compiler."""
     seed: int = 0
     """Seed of the inputs, 0 to 4294967295."""
     device: str | None = None
@@ -139,7 +139,9 @@ class Bench:
         for file in filter(None, (self.output, self.json)):
             if not file.parent.is_dir():
                 raise ValueError(f"there is no folder {file.parent} to save {file.name} in; make it, or choose another")
-        report = benchmark.run(self.ops, self.device, self.smoke, self.seed, self.compiled, self.output, progress=True)
+        report = benchmark.run(
+            self.ops, self.device, self.smoke, self.seed, not self.no_compiled, self.output, progress=True
+        )
         benchmark.present(report, self.json)
 
 
@@ -332,10 +334,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Info:
-    """Say what a checkpoint or an HDF5 file of walkers holds."""
+    """Say what a file holds: a checkpoint, weighted walkers or chains."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """The file."""
+    """File of `leaps-triton train`, `sample` or `chain`."""
     json: Path | None = None
     """Where to save the same as JSON."""
 
@@ -351,16 +353,16 @@ class Info:
             else:
                 kind = f"{len(run.log_weights)} of {run.manifest['run']['walkers']} walkers"
             kind += ", complete" if run.complete else ", incomplete: --resume goes on"
-            manifest = run.manifest
+            manifest, model = run.manifest, run.model
         else:
             contents = checkpoint.read(self.file)
-            checkpoint.rebuild(contents, self.file.name, "cpu")
+            model = checkpoint.rebuild(contents, self.file.name, "cpu").path.model
             manifest = contents.manifest
             training = manifest.get("training")
             kind = (
                 "sampler" if training is None else f"training, step {training['step']} of {training['config']['steps']}"
             )
-        print(f"{self.file.name}: {kind}")
+        print(f"{self.file.name}: {kind}; {model}")
         for name, part in manifest.items():
             words = ", ".join(f"{k} {v}" for k, v in part.items()) if isinstance(part, dict) else part
             print(f"{name + ':':12} {words}")

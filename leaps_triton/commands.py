@@ -1,5 +1,6 @@
 """Commands on runs: ``chain`` makes one, ``measure`` prints its table, ``plot`` draws figures of one or several."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -126,9 +127,13 @@ class Plot:
     """Draw figures of files of walkers and chains, all that their data allow.
 
     Observables against temperature and Binder crossings take several files.
+
+    Autocorrelation, snapshots and annealing are of the first file that has them.
     """
 
-    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")]
+    files: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...", help_behavior_hint="(required)")
+    ]
     """HDF5 files of `leaps-triton sample` or `leaps-triton chain`."""
     output: Path = Path()
     """Folder for the figures."""
@@ -141,11 +146,14 @@ class Plot:
     """Figures to draw; by default all that the files allow."""
     dpi: int = 120
     """Dots an inch."""
+    json: Path | None = None
+    """Where to save the names of the figures' files as JSON."""
 
     def run(self) -> None:
         """Read, draw, and save."""
         if not self.files:
             raise ValueError("give at least one HDF5 file to plot")
+        check_folders(self.json)
         if not self.output.is_dir():
             raise ValueError(f"there is no folder {self.output} for the figures; make it, or choose another")
         if self.dpi < 20:
@@ -156,12 +164,16 @@ class Plot:
         empty = [name for name, run in runs.items() if (run.draws < 4 if isinstance(run, lt.Chain) else _few(run))]
         if empty:
             raise ValueError(f"{empty[0]} has too few walkers or draws for error bars; go on with it by --resume first")
+        figures = {}
         for name in self.only or _FIGURES:
             saved = _draw(name, runs, self.output, self.dpi)
             if saved is not None:
+                figures[name] = saved.name
                 print(f"{name}: {saved}")
             elif self.only:
                 raise ValueError(f"these files have no data for the figure {name}: {_NEEDS[name]}")
+        names = [file.name for file in self.files]
+        write(self.json, {"figures": figures, "files": names, "versions": provenance()})
 
 
 _NEEDS = {
@@ -199,10 +211,9 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
     if name == "correlation":
         able = {key: run for key, run in runs.items() if stored[key] or "correlation" in _values(run)}
         if able:
-            largest = max(run.model.lattice.sites for run in able.values())
-            able = {key: run for key, run in able.items() if run.model.lattice.sites == largest}
-            physics_plots.correlation(axes, able)
-            axes.set_title(table.title(next(iter(able.values())).model), fontsize=9)
+            drawn, models = _of_largest(able)
+            physics_plots.correlation(axes, drawn)
+            axes.set_title(f"{models}; bars: one σ", fontsize=9)
     elif name == "autocorrelation":
         able = {key: run for key, run in chains.items() if table.names_of(run)}
         if able:
@@ -221,7 +232,9 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
             if (stored[key] and len(_configurations(run)) > 3) or "overlap" in _values(run)
         }
         if able:
-            physics_plots.overlap_distribution(axes, able)
+            drawn, models = _of_largest(able)
+            physics_plots.overlap_distribution(axes, drawn)
+            axes.set_title(f"{models}; pairs of walkers; bars: one σ", fontsize=9)
     elif name == "binder":
         able = {key: run for key, run in runs.items() if stored[key] or "binder" in _values(run)}
         able = able if len({run.model.lattice.shape for run in able.values()}) > 1 else {}
@@ -235,6 +248,18 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
         return None
     figure.savefig(file, dpi=dpi)
     return file
+
+
+def _of_largest(runs: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The runs on the largest lattice, cold ones first, with their temperatures; and what models they are of."""
+    largest = max(run.model.lattice.sites for run in runs.values())
+    able = sorted(runs.items(), key=lambda item: -item[1].model.beta)
+    found = {
+        f"{key}, T = {1.0 / run.model.beta if run.model.beta else math.inf:.4g}": run
+        for key, run in able
+        if run.model.lattice.sites == largest
+    }
+    return found, "; ".join(dict.fromkeys(table.title(run.model) for run in found.values()))
 
 
 def _annealing(runs: dict[str, Any], folder: Path) -> Path | None:

@@ -122,16 +122,16 @@ def reach_of(path: AnnealingPath, transport: Transport | None) -> int:
         ValueError: a transport or a model that does not say, or reads the whole lattice.
     """
     model: Any = path.model
-    parts: list[Any] = [getattr(model, "model", model), *([] if transport is None else [transport])]
+    parts: list[Any] = [model, *([] if transport is None else [transport])]
     farthest = 0
     for part in parts:
         reach = getattr(part, "reach", None)
         if not isinstance(reach, int) or reach < 0:
+            name = type(getattr(part, "model", part)).__name__
             raise ValueError(
-                f"Jump(domain=) moves domains that must not read one another, but {type(part).__name__}.reach is "
-                f"{reach!r}; it must be the largest distance, in any direction, between a site and those read there, "
-                f"which a network with features of the whole lattice does not have: build "
-                f"HollowConv(global_features=False)"
+                f"Jump(domain=) moves domains that must not read one another, but {name}.reach is {reach!r}; it must "
+                f"be the largest distance, in any direction, between a site and those read there, which a network with "
+                f"features of the whole lattice does not have: build HollowConv(global_features=False) or LEC"
             )
         farthest = max(farthest, reach)
     return farthest

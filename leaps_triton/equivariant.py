@@ -169,13 +169,41 @@ class Equivariant(nn.Module):
         shifts = torch.arange(1, self.q, device=state.device).view(1, -1, *[1] * self.ndim)
         return values.gather(1, (state + shifts) % self.q) - values.gather(1, state)
 
+    def _check_conditions(self, configurations: Tensor, conditions: Conditions) -> None:
+        given: dict[str, Any] = {name: getattr(conditions, name, None) for name in _Piece._fields}
+        expect(
+            all(isinstance(value, Tensor) for value in given.values()), "conditions", "those of a path at a time",
+            conditions,
+        )  # fmt: skip
+        walkers = (1, len(configurations))
+        lattice = [(1, length) for length in configurations.shape[1:]]
+        wanted: dict[str, list[tuple[int, ...]]] = {
+            "t": [walkers],
+            "beta": [walkers],
+            "coupling": [walkers, (1, self.ndim), *lattice],
+            "field": [walkers, (self.q,), *lattice],
+        }
+        for name, sizes in wanted.items():
+            shape = tuple(given[name].shape)
+            if len(shape) != len(sizes) or any(n not in size for n, size in zip(shape, sizes, strict=True)):
+                shown = ", ".join(" | ".join(map(str, sorted(set(size)))) for size in sizes)
+                raise ValueError(f"{name} of the conditions must have shape ({shown}), got {shape}")
+
     def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``G``, ``(walkers, q-1, *shape)``."""
+        """``G``, ``(walkers, q-1, *shape)``.
+
+        Raises
+            ValueError: configurations or conditions of another model or number of walkers; values of configurations are
+                checked on a CPU alone.
+        """
         integers = isinstance(configurations, Tensor) and configurations.dtype in (torch.int8, torch.int32, torch.int64)
         expect(integers and configurations.ndim > 0, "configurations", "a tensor of integers", configurations)
-        given = [getattr(conditions, name, None) for name in ("t", "beta", "coupling", "field")]
-        expect(all(isinstance(v, Tensor) for v in given), "conditions", "those of a path at a time", conditions)
         self.check_shape(configurations.shape[1:])
+        self._check_conditions(configurations, conditions)
+        # On a GPU the look would wait for it.
+        if configurations.device.type == "cpu" and configurations.numel():
+            low, high = (int(end) for end in configurations.aminmax())
+            expect(0 <= low <= high < self.q, "configurations", f"of values 0 to {self.q - 1}", [low, high])
         if configurations.device.type != "cpu" or torch.is_grad_enabled():
             return self._network(configurations, conditions)
         # Pieces whose activations stay in a CPU's cache: four times faster than all at once.

@@ -28,6 +28,7 @@ from .hdf5 import OBSERVABLES, allocate, check_observables, contents, digest, fi
 from .kernels.checks import as_integer, as_seed, expect
 from .models import Model, Observable
 from .sampler import Sampler
+from .sharing import share
 from .weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 
 if TYPE_CHECKING:
@@ -201,8 +202,9 @@ def sample(
             count = min(sampler.block, walkers - first)
             ensemble = sampler.sample(count, seed, first_block=block)
             columns = {"log_weights": ensemble.log_weights, "configurations": ensemble.configurations}
+            model = share(ensemble.configurations, ensemble.model)
             for name in observables:
-                values = getattr(_observables, name)(ensemble.configurations, ensemble.model)
+                values = getattr(_observables, name)(ensemble.configurations, model)
                 columns[f"observables/{name}"] = values
             rows = slice(first, first + count)
             data = {name: columns[name].cpu().numpy() for name in _columns(settings)}

@@ -60,7 +60,8 @@ class LEC(StateReadout):
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision of the parameters.
 
     Raises
-        ValueError: a size below 1, an even or too large kernel, or configurations of another dimension.
+        ValueError: a size below 1, an even or too large kernel, another precision, or configurations of another
+            dimension.
 
     References
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
@@ -88,8 +89,7 @@ class LEC(StateReadout):
         expect(several, "kernel_sizes", "odd and positive, at least one", kernel_sizes)
         kernel_sizes = [as_integer("kernel_sizes", size, 1) for size in kernel_sizes]
         expect(all(size % 2 for size in kernel_sizes), "kernel_sizes", "odd and positive, at least one", kernel_sizes)
-        known = isinstance(precision, str) and precision in kernels.PRECISIONS
-        expect(known, "precision", f"one of {', '.join(kernels.PRECISIONS)}", precision)
+        precision = kernels.as_precision("hollow_conv", precision)
         expect(isinstance(zero_edges, bool), "zero_edges", "a bool", zero_edges)
         channels, width, seed = as_integer("channels", channels, 1), as_integer("width", width, 1), as_seed(seed)
         options = {"kernel_sizes": list(kernel_sizes), "zero_edges": zero_edges, "precision": precision}
@@ -112,6 +112,11 @@ class LEC(StateReadout):
                 last = layer.get_submodule("time.4")
                 assert isinstance(last, nn.Linear)
                 last.weight.div_(math.sqrt(last.out_features))
+
+    @property
+    def reach(self) -> int:
+        """Distance, in any direction, of the farthest site that ``G`` at a site reads; no depth adds to it."""
+        return max(1, *(size // 2 for size in self.kernel_sizes))
 
     def check_shape(self, shape: Sequence[int]) -> None:
         """Refuse another dimension, and lattices that a kernel reaches around."""

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor
 
-from .integrator import Integrator
 from .kernels.checks import as_integer, expect
-from .models import Model, PairModel
+from .models import Model, PairModel, is_pair_model
 from .path import AnnealingPath
 
 __all__ = [
@@ -72,8 +71,7 @@ def changed(before: Tensor, after: Tensor) -> Tensor:
 
 def pair_model(model: Model, kernel: object) -> PairModel:
     """``model``, if its energy is that of its bond and site tables; else a ValueError that names the kernel."""
-    # A subclass with an energy of its own is another model, whatever its tables say.
-    if not isinstance(model, PairModel) or type(model).energy is not PairModel.energy:
+    if not is_pair_model(model):
         name = type(getattr(model, "model", model)).__name__
         raise ValueError(
             f"{type(kernel).__name__} needs a PairModel, whose bonds it can tell apart, got {name}; take HeatBath"
@@ -84,7 +82,9 @@ def pair_model(model: Model, kernel: object) -> PairModel:
 def expect_kernel(name: str, kernel: object) -> None:
     """Raise a ValueError unless ``kernel`` has the two methods of a :class:`Kernel`."""
     methods = callable(getattr(kernel, "init", None)) and callable(getattr(kernel, "step", None))
-    expect(methods and not isinstance(kernel, type | Integrator), name, "a kernel such as HeatBath(sweeps=1)", kernel)
+    # An integrator has both too, and enters intervals.
+    accepted = methods and not isinstance(kernel, type) and not hasattr(kernel, "enter")
+    expect(accepted, name, "a kernel such as HeatBath(sweeps=1)", kernel)
 
 
 def begin(kernel: Kernel, configurations: Tensor, walkers: Tensor, user: object) -> SweepState:

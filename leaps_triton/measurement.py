@@ -12,7 +12,30 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Quantiles", "Row", "read_rows", "replayed", "timed", "write_rows"]
+__all__ = ["Clock", "Quantiles", "Row", "read_rows", "replayed", "timed", "write_rows"]
+
+
+class Clock:
+    """Seconds since it was made: of the processor on a CPU, so that other work on the machine does not count.
+
+    Arguments
+        device: what is timed; a CUDA device is waited for.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self.begin = self.now()
+
+    def now(self) -> float:
+        """Seconds, from some beginning."""
+        if self.device.type == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def __call__(self) -> float:
+        """Seconds since the clock was made."""
+        return self.now() - self.begin
 
 
 class Quantiles(NamedTuple):
@@ -63,7 +86,7 @@ def timed(
     least: int = 5,
     most: int = 1000,
     flush: Tensor | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
 ) -> Quantiles:
     """Seconds of one call, launches included, after two calls to warm up.
 
@@ -73,7 +96,8 @@ def timed(
         call: what is timed.
         budget: seconds to spend; between ``least`` and ``most`` calls are timed.
         flush: overwritten before every call, to empty a cache that it fills; None to leave the cache warm.
-        clock: seconds, of the wall or, by :func:`time.process_time`, of the processor.
+        clock: seconds; None for those of the processor where torch has one thread, so that other work on the machine
+            does not count, and of the wall where it has more.
 
     Example
         >>> x = torch.ones(1000)
@@ -92,6 +116,7 @@ def timed(
     once = time.perf_counter() - begin
     count = max(least, min(most, int(budget / max(once, 1e-9))))
     if not cuda:
+        clock = clock or (time.process_time if torch.get_num_threads() == 1 else time.perf_counter)
         seconds = []
         for _ in range(count):
             if flush is not None:

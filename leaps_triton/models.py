@@ -9,16 +9,17 @@ fast.
 """
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from numbers import Real
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from . import kernels
-from .kernels import LocalEnergy, Stream
+from .kernels import LocalEnergy, Stream, Sums
 from .kernels.checks import as_integer, as_number, as_seed, expect, shown
 from .lattice import Lattice
 
@@ -34,6 +35,7 @@ __all__ = [
     "Tables",
     "as_seed",
     "complete",
+    "is_pair_model",
 ]
 
 Observable: TypeAlias = Callable[[Tensor, Any], Tensor]
@@ -160,6 +162,17 @@ class Tables(NamedTuple):
     bond_table: Tensor
     site_table: Tensor
     colours: Tensor
+    spins: Tensor
+    """Without that axis"""
+
+
+def _in_short(values: Tensor) -> str:
+    """Up to six numbers; of more the range, and a checksum that tells one disorder from another."""
+    flat = values.flatten().tolist()
+    if len(flat) <= 6:
+        listed = ", ".join(f"{value:g}" for value in flat)
+        return f"[{listed}]" if len(flat) > 1 else listed
+    return f"<{min(flat):g} to {max(flat):g}, {zlib.crc32(values.numpy().tobytes()):08x}>"
 
 
 class PairModel:
@@ -228,18 +241,28 @@ class PairModel:
 
     def __repr__(self) -> str:
         lattice = self.lattice
-        return (
-            f"{type(self).__name__}(shape={lattice.shape}, q={self.q}, beta={self.beta}, periodic={lattice.periodic})"
-        )
+        parts = f"shape={lattice.shape}, q={self.q}, beta={self.beta}, periodic={lattice.periodic}"
+        # A coupling of 1 and no field go without saying.
+        if bool((self.coupling != 1.0).any()):
+            parts += f", coupling={_in_short(self.coupling)}"
+        if bool(self.site_table.any()):
+            name, own = self._field()
+            parts += f", {name}={_in_short(own)}"
+        return f"{type(self).__name__}({parts})"
+
+    def _field(self) -> tuple[str, Tensor]:
+        """The argument that the site table comes from: its name and values."""
+        return "site_table" if type(self) is PairModel else "field", self.site_table
 
     def tables(self, device: torch.device) -> Tables:
-        """Couplings, tables and colours on ``device``, with the leading axis that the ops expect; made once."""
+        """Couplings, tables, colours and spins on ``device``, with the leading axis that the ops expect; made once."""
         if device not in self._on_device:
             self._on_device[device] = Tables(
                 self.coupling.unsqueeze(0).to(device),
                 self.bond_table.to(device),
                 self.site_table.unsqueeze(0).to(device),
                 self.lattice.colours().to(device),
+                self.spins.to(device),
             )
         return self._on_device[device]
 
@@ -275,20 +298,24 @@ class PairModel:
 
     def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
         """``H(x)`` without β, float64 ``(walkers,)``."""
+        return self.sums(configurations, check).energy
+
+    def sums(self, configurations: Tensor, check: bool = True) -> Sums:
+        """``H(x)`` without β, float64 ``(walkers,)``, and the sites in each state, int64 ``(walkers, q)``: one pass."""
         if check:
             self.check(configurations)
-        coupling, bond_table, site_table, _ = self.tables(configurations.device)
+        coupling, bond_table, site_table, *_ = self.tables(configurations.device)
         return kernels.energy(configurations, coupling, bond_table, site_table, self.lattice.periodic)
 
     def energy_change(self, configurations: Tensor) -> Tensor:
         """``H(x^{(i,k)}) - H(x)`` of every local move, float64 ``(walkers, q-1, *shape)``; entry ``[:, k-1, i]``."""
         self.check(configurations)
         minus_one = torch.full((1,), -1.0, dtype=torch.float64, device=configurations.device)
-        return self.local_energy(configurations, minus_one, torch.float64).log_ratios
+        return complete(self).local_energy(configurations, minus_one, torch.float64).log_ratios
 
     def local_energy(self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32) -> LocalEnergy:
         """``H(x)`` and the log-ratios of all moves at ``beta`` float64 ``(1 | walkers,)``; values are not checked."""
-        coupling, bond_table, site_table, _ = self.tables(configurations.device)
+        coupling, bond_table, site_table, *_ = self.tables(configurations.device)
         periodic = self.lattice.periodic
         return kernels.local_energy(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
 
@@ -348,7 +375,7 @@ class PairModel:
         seed: int,
         backward: bool,
     ) -> Tensor:
-        coupling, bond_table, site_table, colours = self.tables(configurations.device)
+        coupling, bond_table, site_table, colours, _ = self.tables(configurations.device)
         return op(
             configurations,
             coupling,
@@ -389,6 +416,9 @@ class Ising(PairModel):
         lengths = Lattice(shape, periodic).shape
         h = _as_numbers("field", field, lengths, "one value a site")
         super().__init__(shape, beta, [[1.0, -1.0], [-1.0, 1.0]], torch.stack([-h, h]), coupling, periodic)
+
+    def _field(self) -> tuple[str, Tensor]:
+        return "field", self.site_table[1]
 
 
 class EdwardsAnderson(Ising):
@@ -506,6 +536,9 @@ class _Completed:
         self.coupling = torch.ones(1, *uniform, dtype=torch.float64)
         self.site_table = torch.zeros(self.q, *uniform, dtype=torch.float64)
         self.spins = _as_spins(getattr(model, "spins", None), self.q)
+        # That of the tables says nothing of another energy.
+        own = not isinstance(model, PairModel) or "reach" in vars(type(model))
+        self.reach = getattr(model, "reach", None) if own else None
 
     def __getattr__(self, name: str) -> Any:
         # An observable of the user's own may read what only the user's model has.
@@ -583,5 +616,26 @@ class _Completed:
 
 
 def complete(model: EnergyModel) -> Model:
-    """``model`` itself if it is a :class:`Model`, else a wrapper that derives the rest from ``energy``, slowly."""
-    return model if isinstance(model, Model) else _Completed(model)
+    """``model`` itself if it is a :class:`Model`, else a wrapper that derives the rest from ``energy``, slowly.
+
+    A subclass of :class:`PairModel` with an energy of its own is another model, whatever its tables say: it is wrapped,
+    unless it brings the rest too.
+
+    Raises
+        ValueError: no model; a subclass that brings a part of the rest.
+    """
+    if not isinstance(model, PairModel) or is_pair_model(model):
+        return model if isinstance(model, Model) else _Completed(model)
+    rest = ("local_energy", "heat_bath", "metropolis")
+    inherited = [name for name in rest if getattr(type(model), name) is getattr(PairModel, name)]
+    if 0 < len(inherited) < len(rest):
+        raise ValueError(
+            f"{type(model).__name__} has its own energy, and {', '.join(inherited)} of PairModel, which are those "
+            f"of another energy; define all of {', '.join(rest)}, or none"
+        )
+    return _Completed(model) if inherited else model
+
+
+def is_pair_model(model: object) -> TypeGuard[PairModel]:
+    """Whether the energy of ``model`` is that of its bond and site tables."""
+    return isinstance(model, PairModel) and type(model).energy is PairModel.energy

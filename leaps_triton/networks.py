@@ -56,7 +56,8 @@ class HollowConv(Equivariant):
         global_features: False for neither magnetisation nor waves: then ``G`` reads no site farther away than the
             radius, as :class:`~leaps_triton.ctmc.Jump` needs for domains.
         seed: of the initial parameters.
-        input_precision: of matrix products on CUDA devices, as of :func:`~leaps_triton.kernels.hollow_values`.
+        precision: of matrix products on CUDA devices: ``"float32"``, ``"tf32x3"`` or ``"tf32"``, as of
+            :func:`~leaps_triton.kernels.hollow_values`.
         incremental: whether :class:`~leaps_triton.ctmc.Jump` without domains keeps each walker's features between two
             events and brings them up to date after a move; see :class:`~leaps_triton.incremental.Follower`.
 
@@ -90,7 +91,7 @@ class HollowConv(Equivariant):
         modes: int = 4,
         seed: int = 0,
         global_features: bool = True,
-        input_precision: str = "ieee",
+        precision: str = "float32",
         incremental: bool = False,
     ) -> None:
         kernel_size = as_integer("kernel_size", kernel_size, 0)
@@ -99,12 +100,12 @@ class HollowConv(Equivariant):
         modes, seed = as_integer("modes", modes, 0), as_seed(seed)
         expect(isinstance(global_features, bool), "global_features", "a bool", global_features)
         expect(isinstance(incremental, bool), "incremental", "a bool", incremental)
-        kernels.check_input_precision(input_precision)
+        precision = kernels.as_precision("hollow_values", precision)
         super().__init__(
             model, kernel_size=kernel_size, channels=channels, width=width, modes=modes, seed=seed,
-            global_features=global_features, input_precision=input_precision, incremental=incremental,
+            global_features=global_features, precision=precision, incremental=incremental,
         )  # fmt: skip
-        self.input_precision, self.incremental = input_precision, incremental
+        self.precision, self.incremental = precision, incremental
         self.kernel_size, self.global_features = kernel_size, global_features
         self.modes = modes if global_features else 0
         self.check_shape(model.lattice.shape)
@@ -159,7 +160,7 @@ class HollowConv(Equivariant):
             self.periodic,
             self.global_features,
             self.modes,
-            self.input_precision,
+            self.precision,
         )
 
 

@@ -1,9 +1,12 @@
 """Training losses, each a function of a batch, and the free energy that may be learned beside a transport."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from . import kernels
+from .kernels.checks import as_integer, as_number, as_seed, expect, is_real
 from .path import AnnealingPath
 from .rates import Transport, evaluate, examine, rates_of
 
@@ -36,6 +39,9 @@ class FreeEnergy(nn.Module):
         width: hidden width.
         seed: of the initial parameters.
 
+    Raises
+        ValueError: a number or seed out of range.
+
     References
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
 
@@ -47,8 +53,8 @@ class FreeEnergy(nn.Module):
 
     def __init__(self, sites: int, width: int = 16, seed: int = 0) -> None:
         super().__init__()
-        self.sites = sites
-        generator = torch.Generator().manual_seed(seed)
+        self.sites, width = as_integer("sites", sites, 1), as_integer("width", width, 1)
+        generator = torch.Generator().manual_seed(as_seed(seed))
         # Hidden units that bend at points spread over [0, 1].
         centres = torch.rand(width, generator=generator, dtype=torch.float64)
         slopes = 4.0 * torch.rand(width, generator=generator, dtype=torch.float64) - 2.0
@@ -82,12 +88,16 @@ def residual(path: AnnealingPath, transport: Transport, configurations: Tensor, 
 def mean_square(deviations: Tensor, huber: float | None = None) -> Tensor:
     """Mean of ``r²``, or of Huber's loss, which grows linearly where ``|r|`` exceeds ``huber`` standard deviations.
 
-    The standard deviation ``s`` of a row is taken from the median of its ``|r|``, which outliers do not move, and is a
-    constant to the gradient: ``r²`` up to ``δs``, then ``δs (2|r| - δs)``. So the gradient of one walker is bounded.
+    The standard deviation ``s`` of a row is taken from the median of its ``|r|``, which outliers do not move, or where
+    that is 0 from their mean square, and is a constant to the gradient: ``r²`` up to ``δs``, then ``δs (2|r| - δs)``.
+    So the gradient of one walker is bounded.
 
     Arguments
         deviations: ``r``, ``(rows, walkers)``.
         huber: ``δ``, > 0; None for the square.
+
+    Raises
+        ValueError: a ``huber`` that is not positive, deviations of another shape.
 
     References
         Huber, *Robust estimation of a location parameter*, Ann. Math. Statist. 35, 73 (1964).
@@ -96,10 +106,14 @@ def mean_square(deviations: Tensor, huber: float | None = None) -> Tensor:
         >>> mean_square(torch.tensor([[1.0, -1.0, 1.0, 5.0]]), huber=2.0 * 0.6744897501960817)
         tensor(4.7500)
     """
+    expect(is_real(deviations) and deviations.ndim == 2, "deviations", "a tensor of (rows, walkers)", deviations)
     if huber is None:
         return deviations.square().mean()
+    huber = as_number("huber", huber, "None or a positive number", lambda delta: 0.0 < delta < math.inf)
     size = deviations.abs()
-    bound = huber * size.detach().median(dim=1, keepdim=True).values / _NORMAL_MEDIAN
+    scale = size.detach().median(dim=1, keepdim=True).values / _NORMAL_MEDIAN
+    scale = torch.where(scale > 0, scale, size.detach().square().mean(1, keepdim=True).sqrt())
+    bound = huber * scale
     return torch.where(size <= bound, size.square(), bound * (2.0 * size - bound)).mean()
 
 
@@ -136,6 +150,10 @@ def _spread(values: Tensor, baseline: Tensor | None, huber: float | None) -> Ten
     if baseline is not None:
         return mean_square(values - baseline.unsqueeze(1), huber)
     walkers = values.shape[1]
+    if walkers < 2:
+        raise ValueError(
+            f"the mean of a batch needs at least two walkers a row, got {walkers}; give more, or a baseline"
+        )
     return mean_square(values - values.mean(1, keepdim=True), huber) * (walkers / (walkers - 1))
 
 
@@ -156,8 +174,15 @@ def increments(
         trajectories: ``(times, steps + 1, walkers, *shape)``, whoever chose them.
         t: times of their points, increasing, float64 ``(times, steps + 1)``.
         floor, reversible: as of :class:`~leaps_triton.TauLeap`.
+
+    Raises
+        ValueError: times that do not increase, or of another shape; a floor that is not positive.
     """
+    expect(isinstance(trajectories, Tensor) and trajectories.ndim > 3, "trajectories", "of every walker", trajectories)
     times, points, walkers = trajectories.shape[:3]
+    rising = is_real(t) and t.shape == (times, points) and points > 1 and bool((t.diff(dim=1) > 0).all())
+    expect(rising, "t", f"increasing times of shape ({times}, {points}), at least two of them", t)
+    floor = as_number("floor", floor, "a positive number", lambda value: 0.0 < value < math.inf)
     when = t.unsqueeze(2).expand(times, points, walkers)
     found = examine(path, transport, trajectories.flatten(0, 2), when.flatten())
     duration = when.diff(dim=1).flatten()
@@ -224,7 +249,8 @@ def squared_residual(
     Arguments
         as of :func:`log_variance`.
     """
+    gained = increments(path, transport, trajectories, t, floor, reversible)
     steps = t.diff(dim=1)
-    rate = increments(path, transport, trajectories, t, floor, reversible) / steps.unsqueeze(2)
+    rate = gained / steps.unsqueeze(2)
     expected = None if free_energy is None else (free_energy.diff(dim=1) / steps).flatten()
     return _spread(rate.flatten(0, 1), expected, huber)

@@ -19,6 +19,7 @@ from torch import Tensor
 from .kernels.checks import as_integer, expect, is_real, shown
 from .lattice import Lattice
 from .models import Model, Observable
+from .sharing import Measured
 
 __all__ = [
     "OverlapHistogram",
@@ -97,17 +98,22 @@ def _check(configurations: object, model: object) -> None:
         expect(low >= 0 and high < q, "configurations", f"of values 0 to {q - 1}", (low, high))
 
 
+def _measured(configurations: Tensor, model: Model) -> Measured:
+    shared = getattr(model, "measured", None)
+    if isinstance(shared, Measured) and shared.configurations is configurations:
+        return shared
+    _check(configurations, model)
+    return Measured(configurations, model)
+
+
 def energy(configurations: Tensor, model: Model) -> Tensor:
     """``H(x) / N``."""
-    _check(configurations, model)
-    return model.energy(configurations).double() / model.lattice.sites
+    return _measured(configurations, model).energy / model.lattice.sites
 
 
 def magnetization(configurations: Tensor, model: Model) -> Tensor:
     """``m = (1/N) Σ_i spins[x_i]``: ``(walkers,)`` for spins of one component, else ``(walkers, n)``."""
-    _check(configurations, model)
-    counts = torch.stack([(configurations == state).flatten(1).sum(1) for state in range(model.q)], dim=1)
-    vector = counts.double() @ model.spins.to(counts.device) / model.lattice.sites
+    vector = _measured(configurations, model).total_spin / model.lattice.sites
     return vector.squeeze(1) if vector.shape[1] == 1 else vector
 
 
@@ -137,16 +143,15 @@ def susceptibility_full(configurations: Tensor, model: Model) -> Tensor:
 
 def potts_order(configurations: Tensor, model: Model) -> Tensor:
     """Potts order parameter ``(q max_a ρ_a - 1) / (q - 1)`` with ``ρ_a`` the share of sites in state ``a``."""
-    _check(configurations, model)
-    counts = torch.stack([(configurations == state).flatten(1).sum(1) for state in range(model.q)], dim=1)
+    counts = _measured(configurations, model).counts
     return (model.q * counts.amax(1).double() / model.lattice.sites - 1.0) / (model.q - 1)
 
 
 @of_means(_variance)
 def specific_heat(configurations: Tensor, model: Model) -> Tensor:
     """``c = β² (⟨H²⟩ - ⟨H⟩²) / N``; moments ``β H / √N`` and ``β² H² / N``."""
-    _check(configurations, model)
-    scaled = model.beta * model.energy(configurations).double() / model.lattice.sites**0.5
+    energies = _measured(configurations, model).energy
+    scaled = model.beta * energies / model.lattice.sites**0.5
     return torch.stack([scaled, scaled**2], dim=1)
 
 
@@ -188,8 +193,7 @@ def _length(model: Model, direction: int) -> int:
 
 def _spin_field(configurations: Tensor, model: Model) -> Tensor:
     """``spins[x_i]``, float64 ``(walkers, *shape, n)``."""
-    _check(configurations, model)
-    return model.spins.to(configurations.device)[configurations.long()]
+    return _measured(configurations, model).spins[configurations.long()]
 
 
 def correlation(configurations: Tensor, model: Model, direction: int = 0) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 
 import leaps_triton as lt
 
+from .kernels.checks import as_device
+
 __all__ = ["ModelOptions", "check_folders", "config", "device", "device_name", "write"]
 
 
@@ -76,12 +78,7 @@ def check_folders(*files: Path | None) -> None:
 
 def device(name: str | None) -> torch.device | None:
     """The device, found to work, before any long work."""
-    if name is None:
-        return None
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device must be one that works here, such as cpu, got {name!r}: {error}") from None
+    return None if name is None else as_device(name)
 
 
 def config(command: Any) -> dict[str, Any]:

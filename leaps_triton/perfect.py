@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from .kernels.checks import as_device, as_integer, as_seed
-from .models import Model, PairModel
+from .models import Model, is_pair_model
 
 __all__ = ["coupling_from_the_past"]
 
@@ -73,7 +73,7 @@ def coupling_from_the_past(
 
 
 def _check_monotone(model: Model) -> None:
-    if not isinstance(model, PairModel) or model.q != 2:
+    if not is_pair_model(model) or model.q != 2:
         raise ValueError(f"coupling from the past needs a PairModel of two states, got {model!r}")
     table = model.bond_table
     excess = model.beta * model.coupling * (table[0, 0] + table[1, 1] - table[0, 1] - table[1, 0])

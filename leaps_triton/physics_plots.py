@@ -36,10 +36,10 @@ __all__ = [
 ]  # fmt: skip
 
 _AXES = {
-    "energy": "energy / site  ⟨H⟩/N",
+    "energy": "energy / site  ⟨H⟩/N  [$J$]",
     "abs_magnetization": "magnetisation  ⟨|m|⟩",
-    "susceptibility": "susceptibility  χ",
-    "specific_heat": "specific heat / site  c",
+    "susceptibility": "susceptibility / site  χ  [$1/J$]",
+    "specific_heat": "specific heat / site  c  [$k_B$]",
     "binder": "Binder cumulant  U",
 }
 _TEMPERATURE = "temperature  T = 1/β  [$J/k_B$]"
@@ -107,6 +107,11 @@ def against_temperature(runs: Sequence[Any], names: Iterable[str] = tuple(LABELS
         most = max(3.0, *(1.15 * abs(float(y)) for line in below.lines[:-1] for y in line.get_ydata()))
         below.set_ylim(-most, most)
         below.set_ylabel("pull [σ]")
+    # Exact curves reach further than runs: one scale of temperature for all.
+    used = [grid[2 * (cell // columns), cell % columns] for cell in range(len(names))]
+    low, high = (reach(axes.get_xlim()[end] for axes in used) for end, reach in ((0, min), (1, max)))
+    for axes in used:
+        axes.set_xlim(low, high)
     grid[0, 0].legend(fontsize=8)
     text = (
         "full lines: exact; dotted: to guide the eye; bars: one σ; pull = (value − exact) / σ"
@@ -134,6 +139,7 @@ def binder_crossing(axes: Axes, runs: Sequence[Any]) -> None:
     if all(_square_ising(run.model) for run in runs):
         critical = 2.0 / math.log1p(math.sqrt(2.0)) * float(runs[0].model.coupling.flatten()[0])
         axes.axvline(critical, color="grey", linestyle="--", linewidth=1.0, label="$T_c$ of the infinite lattice")
+    axes.set_title("lines without exact values guide the eye; bars: one σ", fontsize=9)
     axes.set_xlabel(_TEMPERATURE)
     axes.set_ylabel("Binder cumulant  U = 1 − ⟨m⁴⟩ / 3⟨m²⟩²")
     axes.legend(fontsize=8)
@@ -188,6 +194,7 @@ def autocorrelation(axes: Axes, chain: Chain, names: Iterable[str] = ("energy", 
         )
         axes.axvline(estimate.window, color=f"C{colour}", linestyle="--", linewidth=1.0)
     axes.axhline(0.0, color="grey", linewidth=0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(f"separation  t  [draws of {chain.thin} step{'s' if chain.thin > 1 else ''}]")
     axes.set_ylabel("autocorrelation  ρ(t)")
     axes.set_title("dashed: window W of the sum for τ", fontsize=9)
@@ -215,10 +222,12 @@ def overlap_distribution(axes: Axes, runs: Mapping[str, Any]) -> None:
             law = _distribution(q, edges * (2.0 / sites) - 1.0, weights)
         _bars(axes, law.centres.tolist(), law.density.tolist(), law.error.tolist(), colour, name, "-")
     axes.set_xlim(-1.08, 1.08)
-    axes.set_ylim(bottom=0.0)
+    # Densities have peaks anywhere, so the legend has room of its own above them.
+    columns = min(3, len(runs))
+    axes.set_ylim(0.0, axes.get_ylim()[1] * (1.06 + 0.06 * -(-len(runs) // columns)))
     axes.set_xlabel("overlap  q = Σ s s′ / N")
     axes.set_ylabel("density  P(q)")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper center", ncols=columns)
 
 
 def _overlaps(run: Any) -> tuple[Tensor, Tensor | None]:

@@ -42,7 +42,8 @@ def snapshots(axes: Axes, ensemble: WeightedEnsemble | Run | Chain, rows: int = 
     axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=0, vmax=ensemble.model.q - 1)
     axes.set_axis_off()
     kind = "walkers of a chain" if weights is None else "weighted samples"
-    axes.set_title(f"{count} {kind}: {title(ensemble.model)}, β = {ensemble.model.beta:.4g}", fontsize=9)
+    key = f"dark: x = 0, bright: x = {ensemble.model.q - 1}"
+    axes.set_title(f"{count} {kind}: {title(ensemble.model)}, β = {ensemble.model.beta:.4g}; {key}", fontsize=9)
 
 
 def mosaic(configurations: Tensor, columns: int) -> Tensor:
@@ -79,7 +80,7 @@ def weight_histogram(axes: Axes, ensembles: Mapping[str, WeightedEnsemble | Run]
         inside = a[a >= low]
         axes.hist(inside.numpy(), bins=60, range=(low, high), density=True, histtype="step", linewidth=1.5, label=label)
     axes.axvline(0.0, color="grey", linewidth=0.8)
-    axes.set_xlabel("log-weight relative to log mean weight")
+    axes.set_xlabel("log-weight  A − log⟨exp A⟩")
     axes.set_ylabel("density of walkers")
     axes.set_title("weights (left tail cut at 0.2 %)", fontsize=9)
     axes.legend(fontsize=8, loc="upper left")

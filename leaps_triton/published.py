@@ -1,6 +1,7 @@
 """The trained networks that were published with the LEAPS paper, read without running anything in their files."""
 
 import argparse
+import math
 import os
 import pickle
 import re
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .kernels.checks import as_device, expect
+from .kernels.checks import as_device, as_integer, as_number, expect, shown
 from .models import Ising, PairModel, Potts
 from .networks import LEC
 from .path import AnnealingPath
@@ -37,8 +38,12 @@ def published_network(weights: Mapping[str, Tensor], model: PairModel) -> LEC:
         model: Ising, or Potts with as many states as the embedding has rows.
 
     Raises
-        ValueError: names or shapes of another network.
+        ValueError: names or shapes of another network, weights that are no finite floating numbers.
     """
+    for name, tensor in weights.items():
+        real = isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.is_floating_point()
+        if not real or tensor.ndim < 1 or not bool(tensor.isfinite().all()):
+            raise ValueError(f"the weight {name} must be an array of finite floating numbers, got {shown(tensor)}")
     names = {name for name in weights if name != "initial_conv.mask"}
     needed = {"initial_conv.weight", "linear"} | ({"emb.embedding.weight"} if model.q > 2 else set())
     depth = sum(re.fullmatch(r"convs\.\d+\.A", name) is not None for name in names)
@@ -56,6 +61,8 @@ def published_network(weights: Mapping[str, Tensor], model: PairModel) -> LEC:
     state |= {"first": first, "readout": torch.stack([linear / 2, -linear / 2]) if model.q == 2 else linear}
     if model.q > 2:
         embedding = weights["emb.embedding.weight"]
+        if embedding.ndim != 2:
+            raise ValueError(f"the weight emb.embedding.weight must be (q, channels), got {tuple(embedding.shape)}")
         norm = embedding.norm(dim=1, keepdim=True)
         state["embedding"] = torch.where(norm > 1.0, embedding / (norm + 1e-7), embedding)
     sizes = [first.shape[-1], *(round(state[f"layers.{layer}.bias"].shape[-1] ** 0.5) for layer in range(depth))]
@@ -107,8 +114,10 @@ def load_published_leaps(file: str | Path, device: torch.device | str | None = N
     try:
         state, config = data["state_dict"], data["hyper_parameters"]["config"]
         weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
-        length, first, last = int(config.L), float(config.beta_0), float(config.beta_1)
-        states = int(config.n_cat) if "emb.embedding.weight" in weights else 2
+        length = as_integer("L", config.L, 2)
+        first, last = (as_number(name, getattr(config, name), "finite", math.isfinite) for name in ("beta_0", "beta_1"))
+        states = as_integer("n_cat", config.n_cat, 2) if "emb.embedding.weight" in weights else 2
+        model: PairModel = Ising((length, length), last) if states == 2 else Potts((length, length), states, last)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{file.name} is no published LEAPS checkpoint: it has no state_dict and config of one "
@@ -116,7 +125,6 @@ def load_published_leaps(file: str | Path, device: torch.device | str | None = N
         ) from None
     if first != 0.0:
         raise ValueError(f"{file.name} starts at beta_0 = {first}; only paths from independent sites are known")
-    model: PairModel = Ising((length, length), last) if states == 2 else Potts((length, length), states, last)
     try:
         network = published_network(weights, model)
     except ValueError as error:

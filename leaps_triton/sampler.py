@@ -15,7 +15,7 @@ from .ctmc import Integrator, Jump, JumpState, State
 from .estimators import Estimate, weighted_estimate
 from .incremental import Follower
 from .kernels import Stream
-from .kernels.checks import as_integer, as_number, expect, shown
+from .kernels.checks import as_device, as_integer, as_number, expect
 from .mcmc import Kernel
 from .models import Model, Observable, as_seed
 from .path import AnnealingPath
@@ -111,18 +111,6 @@ class WeightedEnsemble:
         values = observable(self.configurations, self.model)
         function = getattr(observable, "function", None) if function is None else function
         return weighted_estimate(values, self.log_weights, function, self.correlated)
-
-
-def as_device(device: torch.device | str | None) -> torch.device:
-    """A device found to work; None for CUDA where there is a CUDA device, else the CPU."""
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=device)
-        return torch.device(device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"device must be one that works here, such as cpu, got {shown(device)}: {reason}") from None
 
 
 class Sampler:
@@ -275,7 +263,11 @@ class Sampler:
                 finished), and after the resampling and the sweeps there.
             advance: called now and then with the interval that the last walker is in.
         """
-        walkers = walkers.to(self.device)
+        indices = (
+            isinstance(walkers, Tensor) and walkers.dtype == torch.int64 and walkers.ndim == 1 and len(walkers) > 0
+        )
+        expect(indices, "walkers", "at least one index, int64 (walkers,)", walkers)
+        walkers, seed = walkers.to(self.device), as_seed(seed)
         intervals = self.integrator.intervals
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
         trace = torch.zeros(len(walkers), intervals + 1, dtype=torch.float64, device=self.device)
@@ -353,6 +345,7 @@ class Sampler:
 
     def with_integrator(self, integrator: Integrator) -> "Sampler":
         """The same sampler on other times; the transport is shared."""
+        expect(isinstance(integrator, Integrator), "integrator", "a Jump or a TauLeap", integrator)
         other = copy.copy(self)
         other.integrator = integrator
         return other

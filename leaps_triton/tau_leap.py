@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import kernels
 from .integrator import Integrator, as_times
-from .kernels.checks import as_number
+from .kernels.checks import as_number, expect, is_real
 from .path import AnnealingPath
 from .rates import Rates, Transport, examine, rates_of
 
@@ -267,6 +267,9 @@ def leap_increment(
         >>> leap_increment(path, None, x, -x + 1, 0.0, 0.25).shape
         torch.Size([3])
     """
+    for name, when in (("t", t), ("t_next", t_next)):
+        number = is_real(when) or (isinstance(when, int | float) and not isinstance(when, bool))
+        expect(number, name, "a number, or float64 (1 | walkers,)", when)
     device = configurations.device
     earlier, later = (torch.as_tensor(s, dtype=torch.float64, device=device).view(-1) for s in (t, t_next))
     duration = (later - earlier).expand(len(configurations))

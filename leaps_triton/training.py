@@ -201,6 +201,7 @@ class Trainer:
         self._lowest = math.inf
         self._good = self._snapshot()
         self._stopping = False
+        self._file: Path | None = None
 
     def run(
         self, steps: int | None = None, progress: bool = False, checkpoint: str | Path | None = None, every: int = 100
@@ -214,12 +215,21 @@ class Trainer:
             every: steps.
 
         Raises
+            ValueError: more steps than the configuration's; a checkpoint that exists and is not of this training.
+            OSError: a checkpoint that cannot be written.
             TrainingDiverged: it names the step and the setting to change; parameters are the last good ones.
         """
         every = as_integer("every", every, 1)
-        last = self.config.steps if steps is None else min(as_integer("steps", steps, 0), self.config.steps)
+        last = self.config.steps if steps is None else as_integer("steps", steps, 0)
+        if last > self.config.steps:
+            raise ValueError(
+                f"steps must be at most the {self.config.steps} of the configuration, which set the decay of the "
+                f"learning rate, got {last}; give TrainingConfig(steps=)"
+            )
         self._stopping = False
         if checkpoint is not None:
+            if as_file(checkpoint).exists() and self._file != as_file(checkpoint).resolve():
+                raise ValueError(f"{checkpoint} exists; resume it first, or choose another file")
             # Before any work: a file that cannot be written is found out now.
             self.save(checkpoint)
         with tqdm(
@@ -245,8 +255,11 @@ class Trainer:
     def save(self, file: str | Path) -> None:
         """Store the sampler and all that :meth:`run` goes on from; :func:`leaps_triton.load` reads the sampler.
 
+        A file of that name is replaced.
+
         Raises
             ValueError: a part of the sampler that cannot be stored.
+            OSError: a file that cannot be written.
         """
         manifest, tensors = describe(self.sampler)
         manifest["training"] = {"config": asdict(self.config), "step": self.step}
@@ -256,6 +269,7 @@ class Trainer:
         for name, values in self.history.as_dict().items():
             state[f"history.{name}"] = torch.tensor(values, dtype=torch.float64)
         write(file, Contents(manifest, tensors | {name: value.detach().cpu() for name, value in state.items()}))
+        self._file = as_file(file).resolve()
 
     def _state(self) -> dict[str, Tensor]:
         """What training goes on from, whose shapes do not change."""
@@ -318,6 +332,7 @@ class Trainer:
         damage = self._damage(mine.tensors | self._state(), tensors, moments, history)
         if damage:
             raise ValueError(f"{name} does not describe the state of this training: {damage}; use another file")
+        self._file = as_file(file).resolve()
 
         device = self.sampler.device
         self.network.load_state_dict(part("network." if self._average is None else "trained."))

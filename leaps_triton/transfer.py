@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .kernels import Stream, philox, uniform64
 from .lattice import Lattice
-from .models import PairModel
+from .models import PairModel, is_pair_model
 
 __all__ = ["NOT_A_PAIR_MODEL", "UPDATES", "Moments", "transfer_moments", "transfer_obstacle", "transfer_sample"]
 
@@ -80,8 +80,7 @@ def transfer_obstacle(model: object, keep: bool = False, updates: int = UPDATES)
         keep: whether all messages must be kept, as for samples.
         updates: the most entries of messages to be updated.
     """
-    # A subclass with an energy of its own is another model, whatever its tables say.
-    if not isinstance(model, PairModel) or type(model).energy is not PairModel.energy:
+    if not is_pair_model(model):
         return NOT_A_PAIR_MODEL
     axis = _direction(model)
     sites = model.lattice.sites

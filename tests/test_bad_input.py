@@ -159,7 +159,7 @@ ENTRIES: dict[str, Entry] = {
             "modes": below(0),
             "seed": NO_SEEDS,
             "global_features": NO_BOOLS,
-            "input_precision": NO_NAMES,
+            "precision": NO_NAMES,
             "incremental": NO_BOOLS,
         },
     ),
@@ -466,7 +466,7 @@ HOLLOW: dict[str, Any] = {
     "periodic": (True, True),
     "magnetization": True,
     "modes": 0,
-    "input_precision": "ieee",
+    "precision": "float32",
 }
 COUNTS = {"walkers": WALKERS, "events": WALKERS}
 NO_COUNTS = tensors(WALKERS, WALKERS.double(), WALKERS[:3])
@@ -550,7 +550,7 @@ ENTRIES |= {
             "periodic": THINGS | among(True, (True,), (1, 0), (True,) * 3, "ab"),
             "magnetization": NO_BOOLS,
             "modes": below(0),
-            "input_precision": NO_NAMES,
+            "precision": NO_NAMES,
         },
         # Of two tensors that do not fit each other, one is named.
         dict.fromkeys(HOLLOW, "|".join(HOLLOW)),

@@ -1,5 +1,6 @@
 """Bad values into chains, their kernels and estimates, exact results, the paper's networks and exports."""
 
+import functools
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -46,7 +47,7 @@ from bad_values import (
     takes_integers_of_numpy_and_torch,
     tensors,
 )
-from leaps_triton import kernels
+from leaps_triton import kernels, objectives
 
 
 def some(bad: Bad) -> Bad:
@@ -135,6 +136,16 @@ STRENGTH = {"beta": 0.4, "coupling": 1.0}
 NO_STRENGTH = {"beta": NO_BETAS, "coupling": NO_BETAS}
 Q = lt.observables.overlap(X, X, MODEL)
 CONDITIONS = PATH.conditions(0.5)
+NO_CONDITIONS = among(
+    MODEL, PATH, PATH.conditions(torch.linspace(0, 1, 5)), PATH.conditions(torch.linspace(0, 1, 3)),
+    CONDITIONS._replace(t=torch.tensor(0.5)), CONDITIONS._replace(beta=torch.ones(5)),
+    CONDITIONS._replace(coupling=torch.ones(1, 1, 3, 2)), CONDITIONS._replace(field=torch.ones(2)),
+    lt.AnnealingPath(lt.Potts((2, 3), 3, 0.4)).conditions(0.5),
+)  # fmt: skip
+TRAJECTORIES = torch.stack([X, 1 - X]).unsqueeze(0)
+STEPS = torch.tensor([[0.2, 0.4]], dtype=torch.float64)
+BATCH: dict[str, Any] = {"path": PATH, "transport": lt.HollowConv(MODEL, kernel_size=3, channels=2, width=4, modes=0)}
+HUBER = some(numbers(0.0, -1.0, INF))
 NETWORK = {"model": MODEL, "channels": 2, "width": 2, "local_field": True, "seed": 0}
 NO_NETWORK = {
     "model": NO_OBJECTS,
@@ -345,12 +356,52 @@ ENTRIES: dict[str, Entry] = {
             {"configurations": X, "conditions": CONDITIONS},
             {
                 "configurations": tensors(X, X.double(), X[:, :1, 0]).filter(lambda value: not _is_x(value)),
-                "conditions": NO_OBJECTS | among(MODEL, PATH),
+                "conditions": NO_OBJECTS | NO_CONDITIONS,
             },
             {"configurations": "configurations|shape"},
         )
         for name, (maker, arguments, _) in NETWORKS.items()
     },
+    "objectives.mean_square": Entry(
+        objectives.mean_square,
+        {"deviations": torch.ones(2, 3), "huber": 1.0},
+        {"deviations": NO_TENSORS | among(torch.ones(3), torch.ones(2, 3) > 0), "huber": HUBER},
+    ),
+    "objectives.physics_informed": Entry(
+        functools.partial(objectives.physics_informed, **BATCH),
+        {"configurations": X.unsqueeze(0), "t": torch.tensor([0.5], dtype=torch.float64), "huber": 1.0},
+        {"configurations": among(X[:1].unsqueeze(0)), "huber": HUBER},
+        {"configurations": "walkers"},
+    ),
+    **{
+        f"objectives.{loss.__name__}": Entry(
+            functools.partial(loss, **BATCH),
+            {"trajectories": TRAJECTORIES, "t": STEPS, "huber": 1.0, "floor": 0.3},
+            {
+                "trajectories": NO_TENSORS | among(X[:1], TRAJECTORIES[:, :1], TRAJECTORIES[:, :, :1]),
+                "t": NO_TENSORS | among(STEPS[0], STEPS.flip(1), STEPS * NAN, STEPS * 0, STEPS.expand(2, 2)),
+                "huber": HUBER,
+                "floor": numbers(0.0, -1.0, INF),
+            },
+            {"trajectories": "trajectories|times|walkers", "t": "t must|times"},
+        )
+        for loss in (objectives.log_variance, objectives.squared_residual)
+    },
+    "objectives.FreeEnergy": Entry(
+        objectives.FreeEnergy,
+        {"sites": 6, "width": 3, "seed": 0},
+        {"sites": below(1), "width": below(1), "seed": NO_SEEDS},
+    ),
+    "Sampler.run_block": Entry(
+        lambda **given: sampler().run_block(**given),
+        {"walkers": torch.arange(3), "seed": 0},
+        {"walkers": NO_TENSORS | among(torch.arange(0), torch.ones(3), torch.tensor(1)), "seed": NO_SEEDS},
+    ),
+    "Sampler.with_integrator": Entry(
+        lambda **given: sampler().with_integrator(**given),
+        {"integrator": lt.Jump(3)},
+        {"integrator": NO_OBJECTS | among(lt.HeatBath(), lt.Jump)},
+    ),
     "load_published_leaps": Entry(lt.load_published_leaps, {}, {"file": NO_FILES}),
     "export.to_npz": Entry(
         lambda run, file=None: lt.export.to_npz(run, new("c.npz") if file is None else file),

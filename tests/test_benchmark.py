@@ -91,16 +91,26 @@ def test_about_half_of_the_walkers_jump() -> None:
     [
         ("philox", 2, last(1)),
         ("energy", 0, last(1e-6)),
+        ("energy", 1, last(1)),
         ("local_energy", 0, last(1e-6)),
         ("local_energy", 1, last(1e-3)),
         ("local_energy", 1, last(float("nan"))),
         ("proposal_rates", 0, last(1e-3)),
         ("proposal_rates", 2, last(1e-2)),
+        ("proposal_rates_gradient", 0, last(1e-3)),
+        ("tau_leap_log_probability", 0, last(1e-6)),
+        ("tau_leap_log_probability_gradient", 0, last(1e-3)),
         ("jump_step", 0, last(1)),
         ("jump_step", 1, last(1e-6)),
         ("jump_step", 3, last(1)),
+        ("local_jump_steps", 0, last(1)),
+        ("local_jump_steps", 1, last(1e-6)),
+        ("local_jump_steps", 3, last(1)),
+        ("tau_leap_step", 0, last(1)),
+        ("tau_leap_step", 1, last(1e-6)),
         ("heat_bath_sweeps", 0, last(1)),
         ("metropolis_sweeps", 0, last(1)),
+        ("overrelaxation_sweeps", 0, last(1)),
         ("cluster_labels", 0, last(1)),
         ("hollow_conv", 0, last(1e-1)),
     ],
@@ -157,9 +167,13 @@ def test_sweeps_may_round_their_thresholds_and_no_more(op: str, law: str, monkey
 
 def test_a_result_of_another_shape_or_left_unwritten_is_not_timed() -> None:
     with pytest.raises(Disagreement, match="shapes"):
-        benchmark.check(case("energy"), "kernel", lambda **_: torch.zeros(5, 1))
+        benchmark.check(case("energy"), "kernel", lambda **_: (torch.zeros(5, 1), torch.zeros(5, 3)))
     with pytest.raises(Disagreement, match="differ in 5 of 5 numbers of result 0, by inf"):
-        benchmark.check(case("energy"), "kernel", lambda **_: torch.empty(5, dtype=torch.float64))
+        benchmark.check(
+            case("energy"),
+            "kernel",
+            lambda **_: (torch.empty(5, dtype=torch.float64), torch.empty(5, 3, dtype=torch.int64)),
+        )
 
 
 def test_checking_leaves_the_settings_of_torch() -> None:
@@ -209,6 +223,15 @@ def test_the_compiled_twin_gives_the_same() -> None:
     assert notes == []
 
 
+def test_most_walkers_make_all_events_and_some_sites_leap() -> None:
+    given = case("local_jump_steps", shape=(6, 5), walkers=400)
+    made = given.run(reference.local_jump_steps)[3] - given.arguments["events"]
+    assert 0.8 < (made == benchmark.EVENTS).double().mean() < 1.0
+    given = case("tau_leap_step", walkers=400)
+    moved = given.run(reference.tau_leap_step)[0] != given.arguments["configurations"]
+    assert 0.1 < moved.double().mean() < 0.2
+
+
 def test_a_twin_that_is_no_single_graph_is_not_compiled() -> None:
     rows, notes = benchmark.measure(case("cluster_labels", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
     assert {row.variant for row in rows} == {"twin"} and notes == []
@@ -220,19 +243,24 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
     tables = 8 * (q * q + q)
     expected = {
         "philox": 8 * (n // 4 + w) + 4 * 8 * w * n // 4,
-        "energy": w * n + tables + 8 + 8 * w,
+        "energy": w * n + tables + 8 + 8 * w + 8 * w * q,
         "local_energy": w * n + tables + 8 + 8 + 8 * w + 4 * w * (q - 1) * n,
         "proposal_rates": 3 * 4 * w * (q - 1) * n + 2 * 8 * w,
+        "proposal_rates_gradient": 4 * 4 * w * (q - 1) * n + 2 * 8 * w,
+        "tau_leap_log_probability": 2 * w * n + 4 * w * (q - 1) * n + 2 * 8 * w,
+        "tau_leap_log_probability_gradient": 2 * w * n + 2 * 4 * w * (q - 1) * n + 2 * 8 * w,
         "jump_step": 2 * w * n + 4 * w * (q - 1) * n + 8 * 8 * w,
+        "tau_leap_step": 2 * w * n + 4 * w * (q - 1) * n + 4 * 8 * w,
         "heat_bath_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "metropolis_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
+        "overrelaxation_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "cluster_labels": 2 * w * n + 8 * w * n,
     }
     for op, count in expected.items():
         given = case(op)
         assert given.bytes_moved(given.run(getattr(reference, op))) == count, op
     glass = case("energy", "pm1")
-    assert glass.bytes_moved(glass.run(reference.energy)) == w * n + 8 * (2 * 2 + 2) + 8 * c + 8 * w
+    assert glass.bytes_moved(glass.run(reference.energy)) == w * n + 8 * (2 * 2 + 2) + 8 * c + 8 * w + 8 * w * 2
 
 
 def test_operations_words_and_flips_grow_with_the_work() -> None:
@@ -240,8 +268,8 @@ def test_operations_words_and_flips_grow_with_the_work() -> None:
         one, two = case(op, walkers=4), case(op, walkers=8)
         assert (two.operations, two.words, two.flips) == (2 * one.operations, 2 * one.words, 2 * one.flips)
         assert one.operations > 0
-    sweeps = case("heat_bath_sweeps")
-    assert sweeps.words == sweeps.flips == benchmark.SWEEPS * 5 * 24
+    for op in ("heat_bath_sweeps", "overrelaxation_sweeps"):
+        assert case(op).words == case(op).flips == benchmark.SWEEPS * 5 * 24
     for model, words in (("ising", 1), ("potts3", 2)):
         sweeps = case("metropolis_sweeps", model)
         assert sweeps.words == words * sweeps.flips == words * benchmark.SWEEPS * 5 * 24
@@ -250,9 +278,10 @@ def test_operations_words_and_flips_grow_with_the_work() -> None:
 def test_every_op_and_model_is_measured() -> None:
     for smoke in (True, False):
         found = benchmark.cases(benchmark.OPS, CPU, smoke)
-        without = {"philox", "hollow_conv", "hollow_conv_gradient"}
-        assert {(op, model) for op, model, _, _ in found} == {(op, "") for op in without} | {
-            (op, model) for op in benchmark.OPS if op not in without for model in benchmark.MODELS
+        models = {op: {""} for op in ("philox", "local_jump_steps", "hollow_conv", "hollow_conv_gradient")}
+        models["overrelaxation_sweeps"] = {"potts3"}
+        assert {(op, model) for op, model, _, _ in found} == {
+            (op, model) for op in benchmark.OPS for model in models.get(op, benchmark.MODELS)
         }
     assert {shape for _, _, shape, _ in found} == {(15, 15), (16, 16), (64, 64)}
 
@@ -260,7 +289,8 @@ def test_every_op_and_model_is_measured() -> None:
 def test_every_op_has_its_script() -> None:
     folder = ROOT / "experiments" / "benchmarks"
     assert {file.name for file in folder.glob("*.py")} == {
-        f"bench_{name}.py" for name in (*benchmark.OPS, "hollow_values", "incremental")
+        f"bench_{name}.py"
+        for name in (*benchmark.OPS, "hollow_values", "incremental", "lec", "local_rates", "measuring")
     }
     for op in benchmark.OPS:
         assert f'main("{op}")' in (folder / f"bench_{op}.py").read_text(encoding="utf-8")
@@ -446,8 +476,8 @@ def test_the_ceiling_of_random_numbers_makes_the_words_of_philox(block: str, int
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("name", ["hollow_values", "incremental"])
-def test_benchmarks_of_networks_write_their_rows(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["hollow_values", "incremental", "lec", "local_rates", "measuring"])
+def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Path) -> None:
     script, table = ROOT / "experiments" / "benchmarks" / f"bench_{name}.py", tmp_path / "kernels.csv"
     command = [sys.executable, str(script), "--smoke", "--device", "cpu", "--output", str(table), "--commit", "abc"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -467,6 +497,20 @@ def test_benchmarks_of_networks_write_their_rows(name: str, tmp_path: Path) -> N
             for metric in ("cpu_seconds", "cpu_seconds_run")
         }
         | {("HollowConv", "full", model, "evaluations") for model in ("ising", "ising-local")},
+        "lec": {
+            (layer, variant, "", "cpu_seconds")
+            for layer in ("lec_layer", "lec_layer_gradient")
+            for variant in ("eager", "blocked")
+        },
+        "local_rates": {("LocalRates", "twin", "ising", metric) for metric in ("cpu_seconds_run", "evaluations")},
+        "measuring": {
+            (f"draw after {thin}", variant, model, metric)
+            for thin in (1, 10)
+            for variant in ("sweeps", "alone", "shared")
+            for model in benchmark.MODELS
+            for metric in ("cpu_seconds", "measuring_share")
+            if (variant, metric) != ("sweeps", "measuring_share")
+        },
     }
     assert found == expected[name]
 
@@ -479,3 +523,30 @@ def test_a_benchmark_of_a_network_ends_in_one_sentence(capsys: pytest.CaptureFix
         benchmark.main_of("", fails, ["--smoke", "--device", "cpu", "--seed", "3"])
     with pytest.raises(SystemExit, match="seed must"):
         benchmark.main_of("", fails, ["--device", "cpu", "--seed", "-1"])
+
+
+def test_the_readme_says_what_the_table_holds() -> None:
+    """Its numbers on a CPU; and that of a GPU there are none, as long as there are none."""
+    rows = {
+        (row.kernel, row.variant, row.model, row.shape, row.metric): row
+        for row in read_rows(ROOT / "experiments" / "results" / "kernels.csv")
+        if row.device.endswith("1 thread")
+    }
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text[text.index("## Speed") : text.index("## Conventions")]
+    lines = {
+        "heat bath, the twin": ("heat_bath_sweeps", "twin", "ising", "flips_per_ns"),
+        "Metropolis, the twin": ("metropolis_sweeps", "twin", "ising", "flips_per_ns"),
+        "twin: heat bath": ("heat_bath_sweeps", "compiled", "ising", "seconds"),
+        "twin: rates": ("proposal_rates", "compiled", "ising", "seconds"),
+        "HollowConv(incremental=True)": ("HollowConv", "incremental", "ising", "cpu_seconds"),
+        "global_features=False": ("HollowConv", "incremental", "ising-local", "cpu_seconds"),
+    }
+    for words, (kernel, variant, model, metric) in lines.items():
+        (line,) = [line for line in part.splitlines() if words in line]
+        for shape, cell in zip(("16x16", "64x64"), line.split("|")[2:4], strict=True):
+            row = rows[kernel, variant, model, shape, metric]
+            value = row.value * 1e3 if metric == "flips_per_ns" else row.ratio
+            assert float(cell.split()[0]) == pytest.approx(value, rel=0.05), words
+    measured = any(row.variant == "kernel" for row in read_rows(ROOT / "experiments" / "results" / "kernels.csv"))
+    assert ("not yet measured" in part) == (not measured)

@@ -80,12 +80,25 @@ def test_a_file_from_before_domains_and_tables_is_read(tmp_path: Path) -> None:
     manifest, tensors = checkpoint.describe(sampler_of(MODELS["ising"], networks(MODELS["ising"])["float32"]))
     for option in ("domain", "tables"):
         del manifest["integrator"][option]
-    for option in ("global_features", "input_precision", "incremental"):
+    for option in ("global_features", "precision", "incremental"):
         del manifest["network"]["settings"][option]
     checkpoint.write(tmp_path / "old", checkpoint.Contents(manifest, tensors))
     after = lt.load(tmp_path / "old", device="cpu")
     assert after.integrator.settings["domain"] is after.integrator.settings["tables"] is None
     assert after.transport.global_features  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("before", "now"), [("ieee", "float32"), ("tf32x3", "tf32x3")])
+def test_a_file_from_before_one_name_of_precision_is_read(before: str, now: str, tmp_path: Path) -> None:
+    sampler = sampler_of(MODELS["ising"], lt.HollowConv(MODELS["ising"], 3, channels=4, width=8, precision=now))
+    manifest, tensors = checkpoint.describe(sampler)
+    settings = {**manifest["network"]["settings"], "input_precision": before}
+    del settings["precision"]
+    manifest["network"] = {**manifest["network"], "settings": settings}
+    checkpoint.write(tmp_path / "old", checkpoint.Contents(manifest, tensors))
+    after = lt.load(tmp_path / "old", device="cpu")
+    assert after.transport.precision == now  # type: ignore[union-attr]
+    assert checkpoint.differences(checkpoint.read(tmp_path / "old"), checkpoint.describe(sampler)) == []
 
 
 def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_path: Path) -> None:
@@ -95,7 +108,7 @@ def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_
     assert manifest["model"]["beta"] == 0.1 + 0.2
     assert manifest["network"]["settings"] == {
         "kernel_size": 3, "channels": 4, "width": 8, "modes": 1, "seed": 5, "global_features": True,
-        "input_precision": "ieee", "incremental": False,
+        "precision": "float32", "incremental": False,
     }  # fmt: skip
     assert manifest["provenance"]["leaps_triton"] == lt.__version__
     text = json.dumps(manifest)

@@ -380,7 +380,11 @@ def test_plot_draws_what_the_files_allow(tmp_path: Path, capsys: pytest.CaptureF
     sampler = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(3), lt.HeatBath(), block=40, device="cpu")
     lt.io.sample(sampler, 40, tmp_path / "w.h5")
     (tmp_path / "all").mkdir()
-    cli.main(["plot", *files, str(tmp_path / "w.h5"), "--output", str(tmp_path / "all"), "--dpi", "40"])
+    where = ["--output", str(tmp_path / "all"), "--json", str(tmp_path / "plot.json")]
+    cli.main(["plot", *files, str(tmp_path / "w.h5"), *where, "--dpi", "40"])
+    drawn = json.loads((tmp_path / "plot.json").read_text())
+    assert set(drawn["figures"].values()) == {file.name for file in (tmp_path / "all").iterdir()}
+    assert drawn["files"][-1] == "w.h5"
     names = {"observables", "correlation", "autocorrelation", "weights", "overlaps", "binder", "snapshots"}
     assert {file.name for file in (tmp_path / "all").iterdir()} == {"annealing.gif", *(f"{name}.png" for name in names)}
     printed = capsys.readouterr().out
@@ -393,6 +397,35 @@ def test_plot_draws_what_the_files_allow(tmp_path: Path, capsys: pytest.CaptureF
     for name in ("binder", "autocorrelation", "overlaps", "snapshots", "correlation"):
         with pytest.raises(SystemExit, match=f"no data for the figure {name}: it takes"):
             cli.main([*few, "--only", name])
+
+
+def test_curves_of_runs_have_their_temperatures() -> None:
+    """Those on the largest lattice, cold ones first."""
+    runs = {
+        name: lt.run_chain(lt.Ising(shape, beta), lt.HeatBath(), 2, 4, thin=1, device="cpu")
+        for name, shape, beta in (("hot", (3, 3), 0.0), ("cold", (3, 3), 0.5), ("small", (2, 3), 0.5))
+    }
+    drawn, models = commands._of_largest(runs)
+    assert drawn == {"cold, T = 2": runs["cold"], "hot, T = inf": runs["hot"]}
+    assert models == "Ising, 3 × 3"
+
+
+def test_help_says_what_an_option_does() -> None:
+    text = {name: " ".join(run(name, "--help").stdout.replace("│", " ").split()) for name in ("bench", "plot", "info")}
+    assert "--no-compiled Leave out the compiled twins" in text["bench"]
+    assert "chain" in text["info"]
+    assert all("(default: )" not in text[name].partition("options")[0] for name in ("bench", "plot"))
+
+
+def test_a_run_with_a_field_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for field in ("0.0", "0.1"):
+        file = str(tmp_path / f"{field}.h5")
+        cli.main(["chain", "--output", file, "--shape", "3", "3", "--field", field, "--walkers", "4", "--sweeps", "40"])
+        cli.main(["info", file])
+        printed.append(capsys.readouterr().out)
+    assert "field=" not in printed[0]
+    assert printed[1].count("field=0.1") == 2
 
 
 @pytest.mark.parametrize("mcmc", [None, lt.HeatBath()], ids=["apart", "together"])

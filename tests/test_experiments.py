@@ -53,6 +53,23 @@ def test_potts_transition(tmp_path: Path) -> None:
     assert sum(law["density"]) * width == pytest.approx(1.0)
 
 
+def test_compare_networks(tmp_path: Path) -> None:
+    result = smoke("compare_networks", tmp_path)
+    names = ["no network", "LEM", "LEA", "LEC", "LETransformer", "HollowConv", "LocalRates"]
+    assert len(result["cases"]) == 2
+    for case in result["cases"]:
+        assert [row["network"] for row in case["rows"]] == names
+        for row in case["rows"][1:]:
+            # A LEM of three states joins all pairs of sites with more.
+            assert row["network"] == "LEM" or abs(row["parameters"] / 2000 - 1.0) < 0.25
+            assert row["evaluation_MiB"] > 0 and row["training_step_MiB"] > 0 and row["evaluations_a_second"] > 0
+            assert row["equal_steps"]["steps"] == 5
+            for found in (row["equal_steps"], row["equal_seconds"]):
+                assert not found["diverged"]
+                assert 1 / found["walkers"] <= found["ess"] <= 1.0
+                assert found["log_weight_variance_per_site"] > 0
+
+
 def test_spin_glass(tmp_path: Path) -> None:
     result = smoke("spin_glass", tmp_path)
     assert result["gate"]["passed"]
@@ -63,3 +80,17 @@ def test_spin_glass(tmp_path: Path) -> None:
         assert sum(law["density"]) * 2.0 / len(law["density"]) == pytest.approx(1.0, abs=1e-4)
     assert set(large["methods"]) == {"parallel tempering", "with Houdayer"}
     assert all(found["arrivals"] > 0 for found in large["methods"].values())
+
+
+def test_kernel_gates(tmp_path: Path) -> None:
+    file = tmp_path / "gates.json"
+    script = ROOT / "experiments" / "kernel_gates.py"
+    run = subprocess.run(
+        [sys.executable, str(script), "--smoke", "--json", str(file)], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    rows = json.loads(file.read_text())["rows"]
+    assert len(rows) == 7 and not any(row["passed"] for row in rows)
+    # Fourteen pulls of few walkers, whose errors are rough: normal ones are beyond 5 with probability 1e-5.
+    assert all(abs(row[f"{name}_pull"]) < 5.0 for row in rows for name in ("energy", "specific_heat"))

@@ -1,5 +1,6 @@
 """experiments/gpu.py, rehearsed without a GPU: its results, steps that fail, hang or do not fit, and its summary."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +16,13 @@ from typing import Any
 import pytest
 import torch
 
+import leaps_triton as lt
+from leaps_triton import benchmark
 from leaps_triton.measurement import Row, read_rows, write_rows
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "experiments" / "gpu.py"
+sys.path.insert(0, str(SCRIPT.parent))
 
 
 def load() -> ModuleType:
@@ -30,6 +35,7 @@ def load() -> ModuleType:
 
 
 gpu: Any = load()
+gpu_steps: Any = importlib.import_module("gpu_steps")
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +45,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def block(text: str, name: str = "step", **settings: Any) -> Any:
-    return gpu.Step(name, [sys.executable, "-c", text], **{"needs": 0.0, "limit": 20.0, **settings})
+    return gpu.Step(name, "", [sys.executable, "-c", text], **{"needs": 0.0, "limit": 20.0, **settings})
 
 
 def outcomes(steps: list[Any], folder: Path, minutes: float = 1.0) -> list[Any]:
@@ -49,9 +55,9 @@ def outcomes(steps: list[Any], folder: Path, minutes: float = 1.0) -> list[Any]:
 
 def test_a_rehearsal_leaves_its_results(tmp_path: Path) -> None:
     output = tmp_path / "results"
-    result = run("--smoke", "--output", str(output), "--only", "bench-jump", "ops", "train")
+    result = run("--smoke", "--output", str(output), "--only", "bench-jump", "ops", "demo", "train")
     assert result.returncode == 0, result.stdout + result.stderr
-    names = ["install", "bench-jump_step", "ops", "train-ising-4"]
+    names = ["install", "demo", "bench-jump_step", "ops", "train-ising-4"]
     summary = json.loads((output / "summary.json").read_text())
     assert [(step["name"], step["status"]) for step in summary["steps"]] == [(name, "passed") for name in names]
     assert set(summary["provenance"]) == {"device", "leaps_triton", "torch", "triton", "python", "commit"}
@@ -60,8 +66,10 @@ def test_a_rehearsal_leaves_its_results(tmp_path: Path) -> None:
     assert trained["steps"] == trained["evaluation_step"][-1] == 20
     assert abs(trained["log_z"] - trained["log_z_exact"]) < 6 * trained["log_z_error"]
     assert 0 < trained["ess"] <= 1
+    demo = json.loads((output / "demo.json").read_text())
+    assert (demo["same_configurations"], demo["log_weights_differ_by"]) == (1.0, 0.0)
     assert all(file.is_file() and file.stat().st_size < 50_000 for file in output.iterdir())
-    written = "".join(file.read_text() for file in output.iterdir())
+    written = "".join(file.read_text(errors="replace") for file in output.iterdir())
     for folder in (ROOT, tmp_path, sys.prefix, Path.home()):
         assert str(folder) not in written
     last = result.stdout[result.stdout.index("seconds") :]
@@ -81,7 +89,7 @@ def test_a_step_that_fails_or_hangs_costs_no_other_its_result(tmp_path: Path) ->
     steps = [
         block("import sys; sys.exit('it broke')", "broken"),
         block(hang, "hanging", limit=1.5),
-        gpu.Step("missing", ["/nowhere/at/all"], needs=0.0, limit=5.0),
+        gpu.Step("missing", "", ["/nowhere/at/all"], needs=0.0, limit=5.0),
         block("print('fine')", "good"),
     ]
     broken, hanging, missing, good = outcomes(steps, tmp_path)
@@ -114,7 +122,7 @@ def test_outcomes_are_recorded_after_every_step(tmp_path: Path) -> None:
 
 def test_a_step_knows_its_time_and_sees_this_tree(tmp_path: Path) -> None:
     text = "import os, sys; print(sys.argv[1], os.environ['PYTHONPATH'].split(os.pathsep)[0])"
-    step = gpu.Step("step", [sys.executable, "-c", text, "{seconds}"], needs=0.0, limit=7.0)
+    step = gpu.Step("step", "", [sys.executable, "-c", text, "{seconds}"], needs=0.0, limit=7.0)
     (outcome,) = outcomes([step], tmp_path)
     assert outcome.reason == "7 ."
 
@@ -153,9 +161,77 @@ def test_the_plan_on_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "--ignore=leaps_triton/cli.py" in tests.command
     for step in steps:
         assert (step.skip == "compute-sanitizer was not found") == (step.name in gpu.TOOLS)
+        assert (step.skip == "no file was given by --published") == (step.name == "published")
         assert "tyro" not in " ".join(step.command)
-    assert {f"train-{name}" for name in gpu.JOBS} <= {step.name for step in steps}
-    assert len({step.name for step in steps}) == len(steps)
+    names = [step.name for step in steps]
+    assert {f"train-{name}" for name in gpu.JOBS} <= set(names)
+    assert len(set(names)) == len(names)
+    assert [name for name in names if name.startswith("bench-")][: len(gpu.FIRST)] == [f"bench-{n}" for n in gpu.FIRST]
+
+
+def test_every_op_has_a_benchmark_in_the_queue() -> None:
+    steps = {step.name for step in gpu.plan(False, Path(), "")}
+    for name in torch._C._dispatch_get_all_op_names():
+        library, _, op = name.partition("::")
+        if library == "leaps_triton":
+            # The gradient of hollow_values is a part of its benchmark.
+            own = f"bench-{op.removesuffix('_gradient') if op == 'hollow_values_gradient' else op}"
+            assert own in steps, op
+
+
+@pytest.mark.parametrize("smoke", [False, True])
+def test_every_command_of_the_queue_is_understood(smoke: bool, tmp_path: Path) -> None:
+    """By the parsers of its script; and everything it names is there."""
+    for step in gpu.plan(smoke, tmp_path, "abc", tmp_path / "ising_final.ckpt"):
+        command = [part.replace("{seconds}", "60") for part in step.command]
+        command = command[command.index(sys.executable) + 1 :]
+        if command[0] == "-m":
+            assert all((ROOT / part.removeprefix("--ignore=")).exists() for part in command if "tests/" in part)
+            continue
+        script, *arguments = command
+        assert Path(script).is_file()
+        parser = gpu_steps.options() if script.endswith("gpu_steps.py") else benchmark.options("")
+        chosen = parser.parse_args(arguments)
+        assert (chosen.device, chosen.smoke, chosen.commit) == ("cpu" if smoke else "cuda", smoke, "abc")
+        if step.name == "published":
+            assert chosen.file == (tmp_path / "ising_final.ckpt").resolve()
+
+
+def test_help_lists_the_queue_in_its_order() -> None:
+    text = gpu.options().format_help()
+    listed = [line.split()[0] for line in text[text.index("steps, in") :].splitlines()[1:]]
+    names = [step.name for step in gpu.plan(False, Path(), "") if "compiled-" not in step.name]
+    assert listed == [*names, "bench-compiled-..."]
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_experiments_run_without_tyro() -> None:
+    program = (
+        "import sys, importlib.util as util\n"
+        "found = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'tyro' else found(name, *rest)\n"
+        "import gpu_steps\n"
+        "for name in ('ising_thermodynamics', 'published_leaps'):\n"
+        "    assert gpu_steps.experiment(name).main\n"
+        "assert not hasattr(sys.modules['tyro'], 'cli')"
+    )
+    folders = os.pathsep.join([str(ROOT), str(SCRIPT.parent)])
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": folders}
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_gates_of_local_updates(tmp_path: Path) -> None:
+    settings = gpu_steps.options().parse_args(["gates", "--smoke", "--output", str(tmp_path)])
+    with warnings.catch_warnings():
+        # Forty draws of kinetic Monte Carlo are few.
+        warnings.simplefilter("ignore", lt.ShortChainWarning)
+        gpu_steps.gates(settings)
+    result = json.loads((tmp_path / "gates.json").read_text())
+    for name in ("heat bath", "Metropolis", "kinetic Monte Carlo"):
+        assert set(result[name]["pulls"]) == {"energy", "specific_heat"}
 
 
 def test_the_summary_shows_each_kernel_at_its_largest(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_gradients_are_those_of_finite_differences(q: int) -> None:
 
     def op(*parameters: Tensor) -> Tensor:
         arguments = [rest[name] for name in ("configurations", "coupling", "field")]
-        settings = (rest["periodic"], rest["magnetization"], rest["modes"], "ieee")
+        settings = (rest["periodic"], rest["magnetization"], rest["modes"], "float32")
         values: Tensor = hollow._hollow_values(*arguments, *parameters, *settings)
         return values
 
@@ -126,7 +126,7 @@ def test_gradients_are_those_of_finite_differences(q: int) -> None:
 @pytest.mark.parametrize("q", [2, 3])
 def test_the_ops_keep_the_rules_of_torch_library(q: int) -> None:
     given = network((4, 3), (True, False), q, 2)
-    arguments = (*given.values(), "ieee")
+    arguments = (*given.values(), "float32")
     leaves = tuple(
         a.clone().requires_grad_() if isinstance(a, Tensor) and i > 2 else a for i, a in enumerate(arguments)
     )
@@ -214,7 +214,7 @@ GIVEN = network((4, 3), (True, False), 3, 2)
         ({"time": torch.zeros(3, 6)}, r"time must have shape \(1 \| 2, 6\), got \(3, 6\)"),
         ({"coupling": GIVEN["coupling"].double()}, "coupling must be torch.float32 on cpu, got torch.float64"),
         ({"coupling": GIVEN["coupling"].clone().requires_grad_()}, "no gradient with respect to coupling and field"),
-        ({"input_precision": "bf16"}, "input_precision must be one of ieee, tf32x3, tf32, got 'bf16'"),
+        ({"precision": "bfloat16"}, "precision must be one of float32, tf32x3, tf32, got 'bfloat16'"),
         ({"conv": torch.zeros(5, 3, 9, 9)}, "a kernel of 9 sites must be odd with a radius below every periodic"),
         ({"conv": torch.zeros(5, 3, 2, 2)}, "a kernel of 2 sites must be odd"),
         ({"coupling": torch.zeros(1, 2, 3, 4)}, r"coupling must have shape \(1 \| 2, 1 \| 2, 1 \| 4, 1 \| 3\)"),

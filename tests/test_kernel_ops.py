@@ -1,5 +1,6 @@
 """The ops as torch knows them: schemas, fake tensors, gradients, torch.compile, and what runs where."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -8,91 +9,68 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from kernel_cases import classes, convolution, model, normal, sweep
+from kernel_calls import CALLS, ENERGY, MODEL, ends, jump, outputs, watched
+from kernel_cases import convolution, normal, sweep
 from leaps_triton import kernels
 from leaps_triton.kernels import ops, reference
 
 ROOT = Path(__file__).parents[1]
 
 
-def jump(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
-    generator = torch.Generator().manual_seed(3)
-    return {
-        "configurations": torch.randint(q, (count, *shape), generator=generator, dtype=torch.int8),
-        "log_weights": normal(count, seed=1),
-        "remaining": torch.full((count,), 0.1, dtype=torch.float64),
-        "rates": torch.relu(normal(count, q - 1, *shape, seed=2)),
-        "corrector": normal(count, seed=4),
-        "walkers": torch.arange(count),
-        "events": torch.arange(count) + 5,
-        "seed": 11,
-    }
-
-
-def leap(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
-    given = jump(shape, q, count)
-    chosen = {name: given[name] for name in ("configurations", "rates", "walkers", "events", "seed")}
-    return chosen | {"duration": given["remaining"]}
-
-
-def ends(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
-    given = leap(shape, q, count)
-    after = reference.tau_leap_step(**given | {"duration": 5.0 * given["duration"]}).configurations
-    return {name: given[name] for name in ("configurations", "rates", "duration")} | {"after": after}
-
-
-def outputs(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    network = 2.0 * normal(4, 2, 3, 5, seed=1)
-    network.view(-1)[::7] = 0.0
-    return network.to(dtype), normal(4, 2, 3, 5, seed=2).to(dtype)
-
-
-MODEL = model((3, 5), (True, False), 3, 4)
-ENERGY = {name: value for name, value in MODEL.items() if name != "beta"}
-
-CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "energy": (ops.energy, ENERGY),
-    "local_energy": (ops.local_energy, MODEL | {"dtype": torch.float32}),
-    "jump_step": (ops.jump_step, jump((3, 5), 3, 4)),
-    "local_jump_steps": (ops.local_jump_steps, classes((5, 6), 4)),
-    "tau_leap_step": (ops.tau_leap_step, leap((3, 5), 3, 4)),
-    "tau_leap_log_probability": (ops.tau_leap_log_probability, ends((3, 5), 3, 4)),
-    "gradient of a leap": (
-        ops.tau_leap_log_probability_gradient,
-        ends((3, 5), 3, 4) | {"to_log_probability": normal(4, seed=4)},
-    ),
-    "heat_bath_sweeps": (ops.heat_bath_sweeps, sweep(MODEL, 2, seed=5)),
-    "metropolis_sweeps": (ops.metropolis_sweeps, sweep(MODEL, 2, seed=5)),
-    "no sweep": (ops.heat_bath_sweeps, sweep(MODEL, 0, seed=5)),
-    "cluster_labels": (ops.cluster_labels, {"bonds": normal(4, 2, 3, 5, seed=9) > 0.0}),
-    "no bonds": (ops.cluster_labels, {"bonds": torch.zeros(4, 2, 3, 5, dtype=torch.bool)}),
-    "hollow_conv": (ops.hollow_conv, convolution((3, 2), 3)),
-    "hollow_conv_gradient": (
-        ops.hollow_conv_gradient,
-        {"to_output": normal(3, 4, 3, 2, seed=9), **convolution((3, 2), 3), "to_source": False},
-    ),
-    "reversible rates": (
-        ops.proposal_rates,
-        {"network_output": None, "log_ratios": outputs()[1], "reversible": "barker", "scale": 0.5},
-    ),
-    "gradient": (
-        ops.proposal_rates_gradient,
-        dict(
-            zip(
-                ("network_output", "log_ratios", "to_rates", "to_exit_rate", "to_corrector"),
-                (*outputs(), normal(4, 2, 3, 5, seed=3), normal(4, seed=4), normal(4, seed=5)),
-                strict=True,
-            )
-        ),
-    ),
-}
-
-
 @pytest.mark.parametrize("name", list(CALLS))
 def test_torch_accepts_the_op(name: str) -> None:
     op, arguments = CALLS[name]
     torch.library.opcheck(op, (), arguments)
+
+
+def test_every_op_has_a_kernel_on_cuda_devices() -> None:
+    """All twins but the random words themselves, which any device draws in torch."""
+    shared = set(kernels.__all__) & set(reference.__all__) - {"philox", "uniform32", "uniform64"}
+    names = {name for name in shared if inspect.isfunction(getattr(reference, name))} | {"hollow_values"}
+    assert "overrelaxation_sweeps" in names
+    for name in names:
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(f"leaps_triton::{name}", "CUDA"), name
+
+
+def test_what_the_sanitizer_watches_reaches_every_op_and_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Launchers on the CPU that note what they would launch."""
+    pytest.importorskip("triton")
+    from leaps_triton.kernels import resources
+
+    launched: list[Any] = []
+    for name, module in list(sys.modules.items()):
+        if name.startswith("leaps_triton.kernels.") and hasattr(module, "launch"):
+            monkeypatch.setattr(module, "launch", lambda variant, *_: launched.append(variant))
+    seen = set()
+    for op, arguments in watched():
+        # Results without a kernel are whatever memory held.
+        op._backend_fns["cuda"](**arguments)
+        seen.add(op._qualname)
+    names = torch._C._dispatch_get_all_op_names()
+    assert seen == {name for name in names if name.startswith("leaps_triton::")}
+    flat = {name: variant for name, variant in resources.variants().items() if variant.constants.get("NDIM", 2) == 2}
+    # Hidden widths of a network differ in nothing but sizes.
+    left_out = {name for name, variant in flat.items() if variant not in launched and "hollow_values" not in name}
+    assert left_out == set()
+    functions = {variant.kernel.fn.__name__ for variant in resources.variants().values()}
+    assert {variant.kernel.fn.__name__ for variant in launched} == functions
+
+
+@pytest.mark.parametrize("op", [kernels.heat_bath_sweeps, kernels.metropolis_sweeps, kernels.overrelaxation_sweeps])
+def test_sweeps_run_through_their_op(op: Any) -> None:
+    """Where a kernel would be chosen."""
+    calls: list[str] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+            calls.append(str(function))
+            return function(*arguments, **(options or {}))
+
+    with Watch():
+        op(**sweep(MODEL, 1, seed=5))
+    assert f"leaps_triton.{op.__name__}.default" in calls
 
 
 @pytest.mark.parametrize("reversible", [None, "metropolis"])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import leaps_triton as lt
 from leaps_triton import exact
 from leaps_triton.lattice import Lattice
 from leaps_triton.models import Clock, EdwardsAnderson, Ising, Model, PairModel, Potts, complete
@@ -557,3 +558,42 @@ def test_a_coupling_is_taken_or_refused_by_its_shape(shape: list[int]) -> None:
     else:
         with pytest.raises(ValueError, match=r"coupling must have shape \(2, 3, 2\)"):
             Ising((3, 2), 0.4, coupling)
+
+
+class _Doubled(Ising):
+    def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
+        return 2.0 * super().energy(configurations, check)
+
+
+def test_a_subclass_with_an_energy_of_its_own_is_another_model() -> None:
+    model = _Doubled((3, 3), 0.3)
+    twice, x = Ising((3, 3), 0.3, coupling=2.0), lt.exact.enumerate_configurations((3, 3), 2)
+    torch.testing.assert_close(model.energy_change(x), twice.energy_change(x))
+    path = lt.AnnealingPath(model)
+    assert path.model.reach is None  # type: ignore[attr-defined]
+    network = lt.HollowConv(model, kernel_size=3, channels=4, width=8, modes=0, seed=1)
+    for transport in (None, network):
+        ensemble = lt.Sampler(path, transport, lt.Jump(8), lt.HeatBath(), device="cpu").sample(300, seed=1)
+        pull = (ensemble.log_z - lt.exact.log_z(twice)) / ensemble.log_z_error
+        assert abs(pull) < 4.0 < abs(ensemble.log_z - lt.exact.log_z(Ising((3, 3), 0.3))) / ensemble.log_z_error
+    with pytest.raises(ValueError, match="coupling from the past needs a PairModel"):
+        lt.exact.coupling_from_the_past(model, 10)
+
+
+def test_a_subclass_brings_all_of_its_energy_or_the_energy_alone() -> None:
+    class Half(_Doubled):
+        def local_energy(self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32) -> Any:
+            return super().local_energy(configurations, 2.0 * beta, dtype)
+
+    with pytest.raises(ValueError, match="Half has its own energy, and heat_bath, metropolis of PairModel"):
+        lt.AnnealingPath(Half((3, 3), 0.3))
+
+
+def test_repr_shows_what_is_not_the_default() -> None:
+    assert repr(Ising((2, 3), 0.4)) == "Ising(shape=(2, 3), q=2, beta=0.4, periodic=(True, True))"
+    assert repr(Ising((2, 3), 0.4, coupling=-1, field=0.1)).endswith("coupling=-1, field=0.1)")
+    assert repr(Potts((2, 3), 3, 0.4, field=[0.3, 0.0, -0.2])).endswith("(True, True), field=[0.3, 0, -0.2])")
+    assert repr(PairModel((2, 3), 0.4, [[1, 0], [0, 1]], [0.5, 0.0])).endswith("site_table=[0.5, 0])")
+    glasses = [repr(EdwardsAnderson((3, 3), 1.0, seed=seed)) for seed in (0, 0, 1)]
+    assert glasses[0] == glasses[1] != glasses[2]
+    assert "coupling=<-1 to 1, " in glasses[0] and "field" not in glasses[0]

@@ -168,7 +168,7 @@ def test_a_kernel_that_reaches_around_is_refused() -> None:
         ({"kernel_size": 0}, "kernel_size must be odd"),
         ({"channels": 0}, "channels must be an integer of at least 1, got 0"),
         ({"modes": -1}, "modes must be an integer of at least 0, got -1"),
-        ({"input_precision": "bf16"}, "input_precision must be one of ieee, tf32x3, tf32, got 'bf16'"),
+        ({"precision": "bfloat16"}, "precision must be one of float32, tf32x3, tf32, got 'bfloat16'"),
     ],
 )
 def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:

@@ -48,7 +48,9 @@ def reflected(model: Any, x: list[int], site: int) -> int:
     if math.hypot(along, across) < 1e-9:
         return -x[site] % q
     angle = math.atan2(across, along)
-    axis = min(range(-2 * q, 2 * q + 1), key=lambda r: abs(math.pi * r / q - angle))
+    # Axes have no direction, so that angles are modulo π.
+    distances = [abs((angle - math.pi * r / q + math.pi / 2) % math.pi - math.pi / 2) for r in range(q)]
+    axis = next(r for r, distance in enumerate(distances) if distance <= min(distances) + 1e-8)
     return (axis - x[site]) % q
 
 
@@ -116,6 +118,18 @@ def test_a_vanishing_field_is_no_direction() -> None:
         x, *tables[:3], torch.ones(1, dtype=FLOAT64), (False,), middle - 1, 1, torch.arange(6), 0, 1, 3
     )
     assert after[:, 1].tolist() == [5] * 6 and torch.equal(after[:, ::2], x[:, ::2])
+
+
+def test_a_field_between_two_axes_takes_the_first() -> None:
+    """At q = 3 neighbours 0, 0 and 1 point along 30°, between the axes of 0° and 60°; rounding does not choose."""
+    model = lt.Clock((2, 3), q=3, beta=1.0, periodic=False)
+    x = torch.tensor([[[0, k, 0], [2, 1, 2]] for k in range(3)], dtype=torch.int8)
+    middle = torch.tensor([[0, 1, 0], [0, 0, 0]])
+    after = kernels.overrelaxation_sweeps(
+        x, *model.tables(x.device)[:3], torch.zeros(1, dtype=FLOAT64), (False, False), middle - 1, 1,
+        torch.arange(3), 0, 1, 3,
+    )  # fmt: skip
+    assert after[:, 0, 1].tolist() == [reflected(model, row.flatten().tolist(), 1) for row in x] == [0, 2, 1]
 
 
 def test_a_sweep_takes_the_second_word_of_a_site() -> None:

@@ -223,7 +223,7 @@ def test_no_tensor_of_all_triples_of_sites(kind: str) -> None:
         (lambda m: lt.LEC(m, channels=0), "channels must be an integer of at least 1, got 0"),
         (lambda m: lt.LEM(m, width=0), "width must be an integer of at least 1, got 0"),
         (lambda m: lt.LEA(m, channels=6, heads=4), "channels must be a multiple of heads"),
-        (lambda m: lt.LETransformer(m, heads=0), "channels must be a multiple of heads"),
+        (lambda m: lt.LETransformer(m, heads=0), "heads must be an integer of at least 1, got 0"),
         (lambda m: lt.LETransformer(m, layers=0), "layers must be an integer of at least 1, got 0"),
     ],
 )

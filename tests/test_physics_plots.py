@@ -51,6 +51,10 @@ def test_observables_are_drawn_with_errors_exact_curves_and_pulls() -> None:
     for axes in figure.axes[:3]:
         assert axes.get_ylabel()
     assert "J/k_B" in pulls.get_xlabel()
+    for axes, unit in zip(figure.axes[:3], ("[$J$]", "", "[$1/J$]"), strict=True):
+        assert unit in axes.get_ylabel()
+    shown = [axes.get_xlim() for axes in figure.axes if axes.has_data()]
+    assert len(set(shown)) == 1 and shown[0][0] < 2.0 and shown[0][1] > 3.0
 
 
 def test_weighted_runs_and_chains_share_a_figure() -> None:

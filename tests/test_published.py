@@ -164,6 +164,37 @@ def test_the_published_network_gives_its_published_values(source: str, tmp_path:
     assert float((output - expected).abs().max()) < 1e-5 * float(expected.abs().max())
 
 
+JUNK: list[Any] = [
+    None, True, -3, 0, 5.7, float("nan"), float("inf"), 10**400, "5", [], {}, torch.tensor(1.0),
+    torch.ones(2, dtype=torch.int8),
+    torch.full((3,), float("nan")), torch.ones(2, 2, dtype=torch.complex64), torch.zeros(0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
+@pytest.mark.parametrize("q", [2, 3])
+def test_junk_in_a_file_is_refused_or_means_the_same(q: int, junk: Any, tmp_path: Path) -> None:
+    """In any place of it: a ValueError that names the file."""
+    file, config = tmp_path / "junk.ckpt", {"L": 5, "beta_0": 0.0, "beta_1": 0.3, "n_cat": q}
+    whole = lightning(weights_of(q), q, 5)
+    for name in whole["state_dict"]:
+        torch.save({**whole, "state_dict": {**whole["state_dict"], name: junk}}, file)
+        if name.endswith("mask") or not name.startswith("net."):
+            continue
+        with pytest.raises(ValueError, match="junk"):
+            lt.load_published_leaps(file, device="cpu")
+    for name in config:
+        made = {"hyper_parameters": {"config": argparse.Namespace(**{**config, name: junk})}}
+        torch.save({**whole, **made}, file)
+        try:
+            model: Any = lt.load_published_leaps(file, device="cpu").path.model
+        except ValueError as error:
+            assert file.name in str(error)  # noqa: PT017
+        else:
+            assert (model.lattice.shape, model.q) == ((5, 5), q)
+            assert name in ("beta_0", "beta_1") or (name == "n_cat" and q == 2)
+
+
 class Calls:
     """Unpickling it would make a file, by any of several functions."""
 

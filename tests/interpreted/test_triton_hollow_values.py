@@ -20,7 +20,7 @@ backward = importlib.import_module("leaps_triton.kernels.hollow_gradient")
 pytestmark = silent
 
 # How much further from the oracle than torch in float32: products of tf32 have 13 bits fewer.
-SLACK = {"ieee": 2.0, "tf32x3": 8.0, "tf32": 2.0**14}
+SLACK = {"float32": 2.0, "tf32x3": 8.0, "tf32": 2.0**14}
 LATTICES = [
     ((3,), (True,), 5),
     ((63,), (False,), 3),
@@ -47,19 +47,19 @@ def relative(found: Tensor, oracle: Tensor) -> float:
     return max(error, 2.0 * torch.finfo(torch.float32).eps)
 
 
-def compare(given: dict[str, Any], precision: str = "ieee") -> None:
-    found = kernel.hollow_values(**on_device(given), input_precision=precision)
+def compare(given: dict[str, Any], precision: str = "float32") -> None:
+    found = kernel.hollow_values(**on_device(given), precision=precision)
     same, oracle = reference.hollow_values(**given), reference.hollow_values(**double(given))
     assert found.shape == same.shape and found.dtype == same.dtype
     assert relative(found, oracle) <= SLACK[precision] * relative(same, oracle)
 
 
-def compare_gradients(given: dict[str, Any], precision: str = "ieee", shape: tuple[int, ...] = ()) -> None:
+def compare_gradients(given: dict[str, Any], precision: str = "float32", shape: tuple[int, ...] = ()) -> None:
     """Each error in units of its gradient's largest number; the largest against torch's largest."""
     x = given["configurations"]
     to_values = normal(len(x), len(given["readout_bias"]), *x.shape[1:], seed=77).float()
     arguments = {"to_values": to_values, **given}
-    found = backward.hollow_values_gradient(**on_device(arguments), input_precision=precision)
+    found = backward.hollow_values_gradient(**on_device(arguments), precision=precision)
     same, oracle = (reference.hollow_values_gradient(**g) for g in (arguments, double(arguments)))
     assert [(f.shape, f.dtype) for f in found] == [(s.shape, s.dtype) for s in same]
     worst, allowed = (max(map(relative, made, oracle)) for made in (found, same))
@@ -111,7 +111,7 @@ def test_values_do_not_read_their_site_bit_for_bit(q: int, dimensions: int) -> N
 
     def values(configurations: Tensor) -> Tensor:
         arguments = on_device(given | {"configurations": configurations})
-        return kernel.hollow_values(**arguments, input_precision="ieee").cpu().flatten(2)[0]
+        return kernel.hollow_values(**arguments, precision="float32").cpu().flatten(2)[0]
 
     before = values(x)
     for site in range(0, x.numel(), 4):
@@ -167,8 +167,8 @@ def test_what_no_kernel_is_compiled_for_goes_to_the_twin(
     given = on_device(network((5, 3), (False, True), 2, 3, **options))
     to_values = torch.ones_like(reference.hollow_values(**given))
     with recorded(kernel, monkeypatch) as run, recorded(backward, monkeypatch) as other:
-        found = kernel.hollow_values(**given, input_precision="ieee")
-        gradients = backward.hollow_values_gradient(to_values, **given, input_precision="ieee")
+        found = kernel.hollow_values(**given, precision="float32")
+        gradients = backward.hollow_values_gradient(to_values, **given, precision="float32")
     assert run == other == []
     assert torch.equal(found, reference.hollow_values(**given))
     assert all(map(torch.equal, gradients, reference.hollow_values_gradient(to_values, **given)))
@@ -178,7 +178,7 @@ def test_the_same_numbers_twice() -> None:
     given = network((3, 5), (True, True), 3, 9)
     to_values = reference.hollow_values(**given)
     arguments = on_device({"to_values": to_values, **given})
-    one, two = (backward.hollow_values_gradient(**arguments, input_precision="ieee") for _ in range(2))
+    one, two = (backward.hollow_values_gradient(**arguments, precision="float32") for _ in range(2))
     assert all(map(torch.equal, one, two))
 
 
@@ -192,8 +192,8 @@ def test_strided_inputs() -> None:
 
 def test_no_walkers() -> None:
     given = on_device(network((3, 5), (True, True), 3, 0, times="shared"))
-    values = kernel.hollow_values(**given, input_precision="ieee")
+    values = kernel.hollow_values(**given, precision="float32")
     assert values.shape == (0, 3, 3, 5)
-    gradients = backward.hollow_values_gradient(values, **given, input_precision="ieee")
+    gradients = backward.hollow_values_gradient(values, **given, precision="float32")
     assert all(not bool(gradient.any()) for gradient in gradients)
     assert gradients[1].shape == given["conv"].shape

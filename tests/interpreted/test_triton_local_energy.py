@@ -20,6 +20,14 @@ def assert_energies(found: Tensor, expected: Tensor, sites: int) -> None:
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-14, atol=1e-14 * sites)
 
 
+def compare_sums(given: dict[str, Any]) -> None:
+    given = {name: value for name, value in given.items() if name != "beta"}
+    energy, counts = kernel.energy(**on_device(given))
+    expected = reference.energy(**given)
+    assert_energies(energy, expected.energy, given["configurations"][:1].numel())
+    assert counts.dtype == torch.int64 and torch.equal(counts.cpu(), expected.counts)
+
+
 def compare(given: dict[str, Any], dtype: torch.dtype) -> None:
     oracle = reference.local_energy(**given, dtype=torch.float64)
     same = reference.local_energy(**given, dtype=dtype)
@@ -35,8 +43,7 @@ def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     given = model(shape, periodic, 3 if kind == "general" else 2, 3, "uniform" if "uniform" in kind else "own")
     with recorded(kernel, monkeypatch) as run:
         if dtype is None:
-            del given["beta"]
-            assert_energies(kernel.energy(**on_device(given)), reference.energy(**given), 18)
+            compare_sums(given)
         else:
             compare(given, dtype)
     assert run == [kernel.VARIANTS[key]]
@@ -60,16 +67,22 @@ def test_shapes_and_tables(
     shape: tuple[int, ...], periodic: tuple[bool, ...], q: int, tables: str, dtype: torch.dtype
 ) -> None:
     for walkers in (1, 2):
-        compare(model(shape, periodic, q, walkers, tables, seed=walkers), dtype)
+        given = model(shape, periodic, q, walkers, tables, seed=walkers)
+        compare(given, dtype)
+        if dtype == torch.float64:
+            compare_sums(given)
 
 
-@pytest.mark.parametrize("q", [2, 3])
+@pytest.mark.parametrize("q", [2, 3, 10])
 def test_several_programs_a_walker(q: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "CHUNK", 512)
     given = model((23, 29), (True, False), q, 2)
     compare(given, torch.float32)
-    del given["beta"]
-    assert_energies(kernel.energy(**on_device(given)), reference.energy(**given), 23 * 29)
+    compare_sums(given)
+
+
+def test_as_many_states_as_there_may_be() -> None:
+    compare_sums(model((7, 45), (True, False), 127, 3, "shared"))
 
 
 def test_strided_inputs() -> None:
@@ -78,8 +91,11 @@ def test_strided_inputs() -> None:
     given["coupling"] = given["coupling"].mT.contiguous().mT
     given["bond_table"] = given["bond_table"].T
     compare(given, torch.float32)
+    compare_sums(given)
 
 
 def test_no_walkers() -> None:
-    energy, log_ratios = kernel.local_energy(**on_device(model((3, 5), (True, True), 3, 0)), dtype=torch.float32)
+    given = model((3, 5), (True, True), 3, 0)
+    energy, log_ratios = kernel.local_energy(**on_device(given), dtype=torch.float32)
     assert energy.shape == (0,) and log_ratios.shape == (0, 2, 3, 5)
+    compare_sums(given)

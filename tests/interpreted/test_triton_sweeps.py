@@ -1,4 +1,4 @@
-"""The kernel of heat_bath_sweeps and metropolis_sweeps against the twins: the same configurations, the same counters.
+"""The kernel of the three kinds of sweeps against the twins: the same configurations, the same counters.
 
 Thresholds are float32 and may differ in their last bit, which changes a site with probability 2⁻²⁴; for the fixed
 inputs of these tests, some 10⁴ draws, they agree.
@@ -17,7 +17,7 @@ require_kernels()
 from leaps_triton.kernels import sweeps as kernel  # noqa: E402
 
 pytestmark = silent
-ops = pytest.mark.parametrize("op", list(kernel.OPS))
+ops = pytest.mark.parametrize("op", list(kernel.BLOCKS))
 
 
 def run(op: str, given: dict[str, Any]) -> Tensor:
@@ -74,6 +74,27 @@ def test_many_sweeps_are_sweeps_one_after_another(shape: tuple[int, ...], op: st
         one = given | {"first_sweep": given["first_sweep"] + step, "sweeps": 1}
         given["configurations"] = run(op, one)
     assert torch.equal(together, given["configurations"])
+
+
+@ops
+@pytest.mark.parametrize("shape", [(5, 3), (17, 16)])
+def test_sweeps_backward(shape: tuple[int, ...], op: str) -> None:
+    """The colours in the opposite order, which gives other configurations."""
+    given = sweep(model(shape, (False, True), 3, 2), 3)
+    back = given | {"colours": given["num_colours"] - 1 - given["colours"]}
+    compare(op, back)
+    assert not torch.equal(run(op, back), run(op, given))
+
+
+@pytest.mark.parametrize("q", [3, 4, 6, 7])
+def test_fields_between_two_axes_and_fields_that_vanish(q: int) -> None:
+    """A clock without disorder: sums of few directions lie on axes, between them, and cancel, and rounding varies."""
+    for walkers in (1, 5):
+        given = sweep(model((6, 4), (True, False), q, walkers, "uniform"), 3)
+        angles = torch.arange(q, dtype=torch.float64) * (2 * torch.pi / q)
+        given["bond_table"] = torch.cos(angles - angles.unsqueeze(1))
+        given |= {"coupling": torch.ones_like(given["coupling"]), "site_table": 0.0 * given["site_table"]}
+        compare("overrelaxation", given | {"beta": torch.ones(1, dtype=torch.float64)})
 
 
 @ops

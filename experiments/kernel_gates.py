@@ -1,0 +1,159 @@
+"""Every Markov-chain kernel against Kaufman: energy and specific heat of critical Ising tori.
+
+    python experiments/kernel_gates.py                            # about half an hour on one CPU core
+    python experiments/kernel_gates.py --kernels wolff metropolis  # these again; the other rows stay
+    python experiments/kernel_gates.py --smoke
+
+At β = 0.4407 both must lie within three standard errors of the exact values, that of the energy being at most 0.001, or
+the exit status is 1. The walkers begin at equilibrium, by Swendsen–Wang updates. Chains are estimated by the Γ-method.
+Kinetic Monte Carlo makes one step of many independent walkers, which shows that it leaves equilibrium as it is, and not
+how it gets there; its L = 64 is for a GPU. Over-relaxation has no move for two states.
+"""
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from tqdm import tqdm
+
+import leaps_triton as lt
+from leaps_triton.estimators import weighted_estimate
+from leaps_triton.provenance import provenance
+
+KERNELS: dict[str, Any] = {
+    "heat-bath": lt.HeatBath(sweeps=10),
+    "metropolis": lt.Metropolis(sweeps=10),
+    "swendsen-wang": lt.SwendsenWang(),
+    "wolff": lt.Wolff(clusters=4),
+    "tempering": lt.ParallelTempering((0.95, 1.0), lt.HeatBath(sweeps=10)),
+    "houdayer": lt.Compose(lt.HeatBath(sweeps=10), lt.Houdayer()),
+    "kinetic": lt.KineticMonteCarlo(time=1.0, rates="metropolis"),
+}
+WALKERS = {16: 256, 32: 128, 64: 32}
+STEPS = {
+    "heat-bath": {16: 600, 32: 1600, 64: 9000},
+    "metropolis": {16: 320, 32: 800, 64: 4500},
+    "swendsen-wang": {16: 1200, 32: 1600, 64: 3600},
+    "wolff": {16: 400, 32: 800, 64: 1600},
+    "tempering": {16: 600, 32: 1600, 64: 7200},
+    "houdayer": {16: 600, 32: 1600, 64: 9000},
+}
+INDEPENDENT = {16: 36864, 32: 12288, 64: 4096}
+"""Walkers of kinetic Monte Carlo."""
+EXACT = {"energy": lt.exact.ising_energy, "specific_heat": lt.exact.ising_specific_heat}
+
+
+@dataclass(frozen=True)
+class KernelGates:
+    """Measure energy and specific heat with every kernel, and compare with exact values."""
+
+    kernels: tuple[str, ...] = tuple(KERNELS)
+    """Those to be measured; rows of the others are kept as the file has them."""
+    lengths: tuple[int, ...] = (16, 32, 64)
+    """Of the square tori: 16, 32 and 64."""
+    beta: float = 0.4407
+    """Inverse temperature."""
+    burn_in: int = 100
+    """Swendsen–Wang updates before, from random configurations."""
+    seed: int = 0
+    """Of everything random."""
+    device: str = "cpu"
+    """Where the walkers are."""
+    smoke: bool = False
+    """The smallest lattice, a fortieth of the walkers, a quarter of the steps, and errors as they come."""
+    json: Path = Path("experiments/results/kernel_gates.json")
+    """Where to save the rows, after each of them."""
+
+
+def equilibrium(model: lt.Ising, walkers: int, settings: KernelGates) -> torch.Tensor:
+    """Configurations of independent walkers."""
+    path, kernel, index = lt.AnnealingPath(model), lt.SwendsenWang(), torch.arange(walkers, device=settings.device)
+    state = kernel.init(path.start.sample(index, settings.seed), index)
+    for _ in range(settings.burn_in):
+        state, _ = kernel.step(state, path, 1.0, settings.seed)
+    return state.configurations
+
+
+def measure(name: str, length: int, settings: KernelGates) -> dict[str, Any]:
+    """Energy and specific heat of one kernel on one lattice, with errors and pulls."""
+    model, kernel = lt.Ising((length, length), beta=settings.beta), KERNELS[name]
+    shrink = 40 if settings.smoke else 1
+    begin = time.process_time()
+    row: dict[str, Any] = {"kernel": name, "description": repr(kernel), "length": length}
+    found: dict[str, Any]
+    if name in STEPS:
+        walkers, steps = WALKERS[length] // shrink // 2 * 2, STEPS[name][length] // (4 if settings.smoke else 1)
+        chain = lt.run_chain(
+            model, kernel, walkers, steps, seed=settings.seed + 1, burn_in=0, observables=list(EXACT),
+            start=equilibrium(model, walkers, settings), device=settings.device,
+        )  # fmt: skip
+        found = {key: chain.estimate(key) for key in EXACT}
+        row |= {"walkers": walkers, "draws": walkers * chain.draws, "tau_of_energy": found["energy"].tau}
+    else:
+        walkers = INDEPENDENT[length] // shrink
+        index, path = torch.arange(walkers, device=settings.device), lt.AnnealingPath(model)
+        state = kernel.init(equilibrium(model, walkers, settings), index)
+        pieces = []
+        # In pieces, to bound the memory of the log-ratios of all moves.
+        for part in index.split(2**19 // model.lattice.sites):
+            piece = type(state)(state.configurations[part], part, 0)
+            pieces.append(kernel.step(piece, path, 1.0, settings.seed + 1)[0].configurations)
+        x, weights = torch.cat(pieces), torch.zeros(walkers, dtype=torch.float64)
+        found = {}
+        for key in EXACT:
+            observable = getattr(lt.observables, key)
+            function = getattr(observable, "function", None)
+            found[key] = weighted_estimate(observable(x, model).cpu(), weights, function)
+        row |= {"walkers": walkers, "draws": walkers, "tau_of_energy": None}
+    for key, formula in EXACT.items():
+        exact = formula((length, length), settings.beta)
+        row |= {
+            key: found[key].value, f"{key}_error": found[key].error, f"{key}_exact": exact,
+            f"{key}_pull": (found[key].value - exact) / found[key].error,
+        }  # fmt: skip
+    within = all(abs(row[f"{key}_pull"]) < 3.0 for key in EXACT) and row["energy_error"] <= 1e-3
+    versions = provenance(torch.device(settings.device))
+    return row | {"seconds": round(time.process_time() - begin, 1), "passed": within, "versions": versions}
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the printed table."""
+    energy, heat = (lt.Estimate(row[key], row[f"{key}_error"]) for key in EXACT)
+    return (
+        f"{row['kernel']:14}{row['length']:4}{energy!s:>20}{row['energy_pull']:6.1f}{heat!s:>18}"
+        f"{row['specific_heat_pull']:6.1f}{row['seconds']:9.1f}"
+    )
+
+
+def main(settings: KernelGates) -> None:
+    """Measure, save, and print."""
+    unknown = sorted({*settings.kernels} - {*KERNELS}), sorted({*settings.lengths} - {*WALKERS})
+    if any(unknown):
+        sys.exit(
+            f"kernel_gates: kernels are {', '.join(KERNELS)}, lengths {', '.join(map(str, WALKERS))}, got {unknown}"
+        )
+    chosen = replace(settings, lengths=settings.lengths[:1]) if settings.smoke else settings
+    settings.json.parent.mkdir(parents=True, exist_ok=True)
+    rows = json.loads(settings.json.read_text())["rows"] if settings.json.exists() else []
+    kinetic_at = chosen.lengths if torch.device(chosen.device).type == "cuda" else [n for n in chosen.lengths if n < 64]
+    work = [(k, n) for k in chosen.kernels for n in (chosen.lengths if k in STEPS else kinetic_at)]
+    print(f"{'kernel':14}{'L':>4}{'energy / site':>20}{'pull':>6}{'specific heat':>18}{'pull':>6}{'seconds':>9}")
+    for name, length in tqdm(work, disable=None):
+        row = measure(name, length, chosen)
+        rows = [old for old in rows if (old["kernel"], old["length"]) != (name, length)] + [row]
+        rows.sort(key=lambda row: (list(KERNELS).index(row["kernel"]), row["length"]))
+        config = {**asdict(chosen), "kernels": list(KERNELS), "json": settings.json.name}
+        settings.json.write_text(json.dumps({"rows": rows, "config": config}, indent=1) + "\n")
+        tqdm.write(line(row))
+    missed = [f"{row['kernel']} at {row['length']}" for row in rows if not row["passed"]]
+    print(f"gate: {'missed by ' + ', '.join(missed) if missed else 'passed'}")
+    sys.exit(1 if missed and not settings.smoke else 0)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(KernelGates, description=__doc__))
