@@ -114,10 +114,8 @@ class Run:
         if names:
             observable, values = getattr(_observables, names[0]), self.observables[names[0]]
         elif isinstance(observable, str) or self.configurations is None:
-            raise ValueError(
-                f"observable must be one of {', '.join(self.observables)}, or any where configurations are stored, got "
-                f"{observable!r}"
-            )
+            needed = "" if isinstance(observable, str) else ", since no configurations are stored"
+            raise ValueError(f"observable must be one of {', '.join(self.observables)}{needed}, got {observable!r}")
         else:
             values = observable(self.configurations, self.model)
         return weighted_estimate(values, self.log_weights, function or getattr(observable, "function", None))

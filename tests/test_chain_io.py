@@ -103,7 +103,7 @@ def test_a_function_with_the_name_of_a_stored_one_is_another(tmp_path: Path) -> 
     expected = lt.estimators.weighted_estimate(energy(run.configurations, GLASS), run.log_weights)
     assert run.estimate(energy) == expected != run.estimate("energy") == run.estimate(observables.energy)
     without = io.sample(ais, 100, tmp_path / "v.h5", observables=["energy"])
-    with pytest.raises(ValueError, match="one of energy, or any where configurations are stored, got <function"):
+    with pytest.raises(ValueError, match="one of energy, since no configurations are stored, got <function"):
         without.estimate(energy)
 
 

@@ -87,7 +87,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "integrator": ("rates",),
     "tau_leap": ("integrator",),
     "ctmc": ("domains", "tables", "tau_leap"),
-    "mcmc": ("path",),
+    "mcmc": ("path", "integrator"),
     "clusters": ("mcmc",),
     "kinetic": ("mcmc", "rates"),
     "tempering": ("mcmc",),
