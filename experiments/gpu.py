@@ -220,7 +220,7 @@ def plan(smoke: bool, output: Path, commit: str, published: Path | None = None) 
         queue.call("demo", "the demo on the device, equal to the CPU"),
         *benchmarks[: len(FIRST)],
         *queue.sanitizer(),
-        queue.call("gates", "heat bath, Metropolis, kinetic Monte Carlo at 64 x 64 against exact values"),
+        queue.call("gates", "every kernel of chains up to 64 x 64 against exact values", limit=240),
         *queue.training(),
         *benchmarks[len(FIRST) :],
         queue.call("thermodynamics", "Swendsen-Wang up to 64 x 64 against exact values", limit=240),

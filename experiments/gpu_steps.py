@@ -119,52 +119,19 @@ def demo(settings: argparse.Namespace) -> None:
         sys.exit("device and CPU do not agree")
 
 
-def gates(settings: argparse.Namespace) -> None:
-    """Energy and specific heat of local updates at 64 × 64 above the transition, against Kaufman's."""
-    import leaps_triton as lt
-
-    length, walkers, sweeps, events = (4, 64, 300, 40) if settings.smoke else (64, 1024, 2000, 100)
-    beta, shape = 0.38, (length, length)
-    model = lt.Ising(shape, beta)
-    exact = {"energy": lt.exact.ising_energy(shape, beta), "specific_heat": lt.exact.ising_specific_heat(shape, beta)}
-    result: dict[str, Any] = {
-        "length": length,
-        "beta": beta,
-        "provenance": provenance(settings.device, settings.commit),
-    }
-    start, worst = None, 0.0
-    for name, kernel, steps in (
-        ("heat bath", lt.HeatBath(), sweeps),
-        ("Metropolis", lt.Metropolis(), sweeps),
-        ("kinetic Monte Carlo", lt.KineticMonteCarlo(0.5), events),
-    ):
-        begin = time.monotonic()
-        # The last one's steps are few, so it begins where the one before ended.
-        short = steps < sweeps
-        chain = lt.run_chain(
-            model, kernel, walkers, steps, seed=1, burn_in=0 if short else None, start=start if short else None,
-            device=settings.device, observables=tuple(exact),
-        )  # fmt: skip
-        start = chain.configurations
-        rows = {key: chain.estimate(key) for key in exact}
-        pulls = {key: float(found.pull(exact[key])) for key, found in rows.items()}
-        worst = max(worst, *map(abs, pulls.values()))
-        result[name] = {
-            "seconds": time.monotonic() - begin, "pulls": pulls,
-            **{key: [found.value, found.error, exact[key]] for key, found in rows.items()},
-        }  # fmt: skip
-        write_json(settings.output / "gates.json", result)
-    print(f"worst pull {worst:.2f} of 6")
-    if worst > 4:
-        sys.exit(f"a pull of {worst:.1f}")
-
-
 def experiment(name: str) -> ModuleType:
     """A script of this folder as a module, with tyro or without."""
     if importlib.util.find_spec("tyro") is None:
         sys.modules["tyro"] = ModuleType("tyro")
         sys.modules["tyro"].conf = SimpleNamespace(Positional=None)  # type: ignore[attr-defined]
     return importlib.import_module(name)
+
+
+def gates(settings: argparse.Namespace) -> None:
+    """experiments/kernel_gates.py: every kernel of Markov chains at L = 16, 32, 64 against exact values."""
+    module = experiment("kernel_gates")
+    file = settings.output / "kernel_gates.json"
+    module.main(module.KernelGates(device=settings.device, smoke=settings.smoke, json=file))
 
 
 def thermodynamics(settings: argparse.Namespace) -> None:
@@ -228,7 +195,7 @@ def train(name: str, settings: argparse.Namespace) -> None:
         write_json(settings.output / f"train-{name}.json", result)
 
     while trainer.step < steps and time.monotonic() - begin < 0.7 * seconds:
-        trainer.run(trainer.step + every)
+        trainer.run(min(trainer.step + every, steps))
         save()
     start = time.monotonic()
     ensemble = sampler.sample(job.walkers, seed=1)

@@ -151,8 +151,11 @@ def main(settings: KernelGates) -> None:
         settings.json.write_text(json.dumps({"rows": rows, "config": config}, indent=1) + "\n")
         tqdm.write(line(row))
     missed = [f"{row['kernel']} at {row['length']}" for row in rows if not row["passed"]]
+    if settings.smoke:
+        print("gate: not asked of a rehearsal")
+        return
     print(f"gate: {'missed by ' + ', '.join(missed) if missed else 'passed'}")
-    sys.exit(1 if missed and not settings.smoke else 0)
+    sys.exit(1 if missed else 0)
 
 
 if __name__ == "__main__":

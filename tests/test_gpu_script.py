@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 
-import leaps_triton as lt
 from leaps_triton import benchmark
 from leaps_triton.measurement import Row, read_rows, write_rows
 
@@ -211,7 +209,7 @@ def test_experiments_run_without_tyro() -> None:
         "found = util.find_spec\n"
         "util.find_spec = lambda name, *rest: None if name == 'tyro' else found(name, *rest)\n"
         "import gpu_steps\n"
-        "for name in ('ising_thermodynamics', 'published_leaps'):\n"
+        "for name in ('ising_thermodynamics', 'kernel_gates', 'published_leaps'):\n"
         "    assert gpu_steps.experiment(name).main\n"
         "assert not hasattr(sys.modules['tyro'], 'cli')"
     )
@@ -221,17 +219,6 @@ def test_experiments_run_without_tyro() -> None:
         command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": folders}
     )
     assert run.returncode == 0, run.stderr
-
-
-def test_gates_of_local_updates(tmp_path: Path) -> None:
-    settings = gpu_steps.options().parse_args(["gates", "--smoke", "--output", str(tmp_path)])
-    with warnings.catch_warnings():
-        # Forty draws of kinetic Monte Carlo are few.
-        warnings.simplefilter("ignore", lt.ShortChainWarning)
-        gpu_steps.gates(settings)
-    result = json.loads((tmp_path / "gates.json").read_text())
-    for name in ("heat bath", "Metropolis", "kinetic Monte Carlo"):
-        assert set(result[name]["pulls"]) == {"energy", "specific_heat"}
 
 
 def test_the_summary_shows_each_kernel_at_its_largest(tmp_path: Path) -> None:
