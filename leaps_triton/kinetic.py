@@ -37,7 +37,7 @@ class KineticMonteCarlo:
     respect to ``ρ_t``, and the law after any fixed *time* is invariant. Walkers make different numbers of jumps in that
     time. A fixed number of jumps would not be an invariant kernel: configurations just after a jump are distributed as
     ``ρ_t`` times the exit rate. Worth its price at low temperature, where nearly every proposal of Metropolis is
-    rejected.
+    rejected: every jump evaluates the changes of all ``N`` sites, so on a CPU a unit of time costs many sweeps.
 
     Arguments
         time: of one step, > 0; a free site moves about once (Metropolis) or half as often (Barker) a unit of time.

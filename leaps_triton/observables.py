@@ -2,10 +2,13 @@
 
 An observable that is a function of means, such as a susceptibility, returns the moments and carries the function:
 ``observable.function(means)`` maps means ``(..., k)`` to ``(...)``. ``ensemble.estimate(observable)`` uses it.
-Energies are without β, and all but log Z are per site. The magnetisation is the lattice mean of ``model.spins``: ±1 for
-q = 2, unit vectors otherwise. Those that look along a direction take it as ``direction=``, 0 unless told;
-:func:`along` makes an observable of another one. Overlaps compare two replicas: they take two sets of configurations,
-and a chain measures them of its walkers two by two; :func:`replica_energies` it measures of parallel tempering.
+Energies are without β, and all but log Z are per site: energies in units of the coupling J, susceptibilities in 1/J,
+specific heats in k_B, lengths in lattice spacings, the rest without a unit. All raise a ValueError for configurations
+that are not the model's (their values are looked at on a CPU alone). The magnetisation is the lattice mean of
+``model.spins``: ±1 for q = 2, unit vectors otherwise. Those that look along a direction take it as ``direction=``, 0
+unless told; :func:`along` makes an observable of another one. Overlaps compare two replicas: they take two sets of
+configurations, and a chain measures them of its walkers two by two; :func:`replica_energies` it measures of parallel
+tempering.
 """
 
 import inspect
@@ -157,7 +160,11 @@ def specific_heat(configurations: Tensor, model: Model) -> Tensor:
 
 @of_means(lambda means: 1.0 - means[..., 1] / (3.0 * means[..., 0] ** 2))
 def binder(configurations: Tensor, model: Model) -> Tensor:
-    """Binder cumulant ``U = 1 - ⟨m⁴⟩ / (3 ⟨m²⟩²)``; moments ``m²`` and ``m⁴``."""
+    """Binder cumulant ``U = 1 - ⟨m⁴⟩ / (3 ⟨m²⟩²)``; moments ``m²`` and ``m⁴``.
+
+    From 2/3 in an ordered phase to ``2 (n - 1) / (3 n)`` in a disordered one, for spins of ``n`` components: 0 for
+    Ising, 1/3 for two components.
+    """
     squared = magnetization_squared(configurations, model)
     return torch.stack([squared, squared**2], dim=1)
 
