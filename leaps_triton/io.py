@@ -117,6 +117,10 @@ class Run:
             needed = "" if isinstance(observable, str) else ", since no configurations are stored"
             raise ValueError(f"observable must be one of {', '.join(self.observables)}{needed}, got {observable!r}")
         else:
+            alone = not getattr(observable, "pairs", False)
+            expect(
+                alone, "observable", "of single walkers, since those of a pair have weights of their own", observable
+            )
             values = observable(self.configurations, self.model)
         return weighted_estimate(values, self.log_weights, function or getattr(observable, "function", None))
 

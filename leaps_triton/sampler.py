@@ -107,7 +107,8 @@ class WeightedEnsemble:
             observable: ``f(configurations, model)`` → ``(walkers,)`` or ``(walkers, k)``.
             function: of the means ``(..., k)``; None for the one the observable carries, or the plain mean.
         """
-        expect(callable(observable), "observable", "a function of configurations and model", observable)
+        alone = callable(observable) and not getattr(observable, "pairs", False)
+        expect(alone, "observable", "a function of configurations and model, and of single walkers", observable)
         values = observable(self.configurations, self.model)
         function = getattr(observable, "function", None) if function is None else function
         return weighted_estimate(values, self.log_weights, function, self.correlated)

@@ -240,7 +240,8 @@ ENTRIES: dict[str, Entry] = {
         {"observable": lt.observables.energy, "function": None},
         {
             "observable": NO_FUNCTIONS
-            | among(None, lambda x, model: 1.0, lambda x, model: torch.ones(3), lambda x, model: None),
+            | among(None, lambda x, model: 1.0, lambda x, model: torch.ones(3), lambda x, model: None)
+            | among(lt.observables.overlap),
             "function": NO_FUNCTIONS | among(lambda means: 1.0, lambda means: torch.ones(9)),
         },
         {"observable": "observable|values"},
@@ -430,7 +431,7 @@ ENTRIES: dict[str, Entry] = {
     "run.estimate": Entry(
         lt.io.sample(SAMPLER, 8, Path(tempfile.mkdtemp()) / "r.h5").estimate,
         {"observable": "energy"},
-        {"observable": NO_NAMES},
+        {"observable": NO_NAMES | among(lt.observables.overlap)},
         {"observable": "observable"},
     ),
     "networks.HollowConv": Entry(
