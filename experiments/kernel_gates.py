@@ -7,7 +7,8 @@
 At β = 0.4407 both must lie within three standard errors of the exact values, that of the energy being at most 0.001, or
 the exit status is 1. The walkers begin at equilibrium, by Swendsen–Wang updates. Chains are estimated by the Γ-method.
 Kinetic Monte Carlo makes one step of many independent walkers, which shows that it leaves equilibrium as it is, and not
-how it gets there; its L = 32 and 64 are for a GPU. Over-relaxation has no move for two states.
+how it gets there; its L = 32 and 64 are for a GPU. Over-relaxation has no move for two states. All cases have
+one seed, so that their errors are not quite independent.
 """
 
 import json

@@ -156,7 +156,8 @@ def run_chain(
         walkers: number of chains; even with :class:`~leaps_triton.Houdayer`.
         sweeps: steps of the kernel after the burn-in; each may be several sweeps.
         thin: steps from one measurement to the next; the first comes after ``thin`` of them.
-        seed: in [0, 2³²).
+        seed: in [0, 2³²). Runs that are to be independent need different seeds: equal ones share their random numbers,
+            at another β or size too.
         burn_in: steps before, not measured; None for a tenth of ``sweeps``. The chains cannot tell whether it was
             enough: compare halves, or starts.
         observables: functions, names in :mod:`leaps_triton.observables`, or a mapping from names of your own. Those of
@@ -227,6 +228,7 @@ class March:
         indices = torch.arange(walkers, device=self.device)
         self.state: Any = kernel.init(_start(self.model, start, self.path, indices, seed), indices)
         self.drawn = 0
+        self._shared: Model | None = None
         for name, observable in self.measured.items():
             if _of_pairs(observable):
                 _check_pairs(name, walkers)
@@ -264,9 +266,14 @@ class March:
             for _ in range(self.thin if self.drawn else self.burn_in + self.thin):
                 self.state, _ = self.kernel.step(self.state, self.path, 1.0, self.seed)
                 update()
-            shared = share(self.state.configurations, self.model)
+            self._shared = share(self.state.configurations, self.model, self._shared)
+            version = self.state.configurations._version
             for name, observable in self.measured.items():
-                value = _measure(observable, self.state, shared)
+                value = _measure(observable, self.state, self._shared)
+                if self.state.configurations._version != version:
+                    raise ValueError(
+                        f"the observable {name} changed the configurations, which are the chain's own; copy them"
+                    )
                 if name not in values:
                     rows = self.walkers // (1 + _of_pairs(observable))
                     _check_value(name, value, rows)
@@ -358,5 +365,6 @@ def _start(model: Model, start: Tensor | None, path: AnnealingPath, indices: Ten
 
 
 def _check_value(name: str, value: Tensor, walkers: int) -> None:
-    if not isinstance(value, Tensor) or value.ndim not in (1, 2) or len(value) != walkers:
+    real = isinstance(value, Tensor) and not value.is_complex()
+    if not real or value.ndim not in (1, 2) or len(value) != walkers:
         raise ValueError(f"the observable {name} must return ({walkers},) or ({walkers}, k), got {shown(value)}")

@@ -204,7 +204,7 @@ class Equivariant(nn.Module):
         if configurations.device.type == "cpu" and configurations.numel():
             low, high = (int(end) for end in configurations.aminmax())
             expect(0 <= low <= high < self.q, "configurations", f"of values 0 to {self.q - 1}", [low, high])
-        if configurations.device.type != "cpu" or torch.is_grad_enabled():
+        if configurations.device.type != "cpu" or torch.is_grad_enabled() or not len(configurations):
             return self._network(configurations, conditions)
         # Pieces whose activations stay in a CPU's cache: four times faster than all at once.
         walkers = max(1, CHUNK_SITES // configurations[0].numel())

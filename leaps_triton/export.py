@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import warnings
@@ -47,6 +48,8 @@ def to_npz(run: Run | Chain, file: str | Path) -> None:
         arrays, configurations = dict(run.values), run.kept
     else:
         arrays, configurations = {"log_weights": run.log_weights, **run.observables}, run.configurations
+    for name in ("configurations", "manifest", "file"):
+        expect(name not in arrays, "observables", "by names other than configurations, manifest and file", name)
     if configurations is not None:
         arrays["configurations"] = configurations
     data: dict[str, Any] = {name: value.cpu().numpy() for name, value in arrays.items()}
@@ -135,7 +138,14 @@ def to_pyerrors(run: Run | Chain, name: str, function: Callable[[Tensor], Tensor
         kept = means[0] if scalar else means
         return kept if chosen is None else chosen(kept)
 
-    ensemble = f"{type(run.model).__name__} beta {run.model.beta:g}"
+    # pyerrors takes observables of one ensemble and replica for one history, so that every run has a name of its own.
+    about: Any
+    if isinstance(run, Chain):
+        about = (run.kernel, run.thin, run.burn_in, run.seed)
+    else:
+        about = json.dumps(run.manifest, sort_keys=True)
+    of_run = hashlib.sha256(repr((run.model, about)).encode()).hexdigest()[:8]
+    ensemble = f"{repr(run.model).partition('(')[0]} beta {run.model.beta!r} run {of_run}"
     if isinstance(run, Chain):
         groups = [column.unflatten(0, (-1, run.together_of(name))).mean(1) for column in columns]
         return _derived([_obs(column, ensemble) for column in groups], of_means)

@@ -541,8 +541,14 @@ class _Completed:
         self.reach = getattr(model, "reach", None) if own else None
 
     def __getattr__(self, name: str) -> Any:
-        # An observable of the user's own may read what only the user's model has.
+        # An observable of the user's own may read what only the user's model has. Copies are asked for before they
+        # have a model, and are not the user's business.
+        if name.startswith("__") or "model" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}")
         return getattr(self.__dict__["model"], name)
+
+    def __repr__(self) -> str:
+        return repr(self.model)
 
     def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
         energy = self.model.energy(configurations)

@@ -22,7 +22,7 @@ from torch import Tensor
 from .kernels.checks import as_integer, expect, is_real, shown
 from .lattice import Lattice
 from .models import Model, Observable
-from .sharing import Measured
+from .sharing import MARK, Measured
 
 __all__ = [
     "OverlapHistogram",
@@ -102,7 +102,7 @@ def _check(configurations: object, model: object) -> None:
 
 
 def _measured(configurations: Tensor, model: Model) -> Measured:
-    shared = getattr(model, "measured", None)
+    shared = getattr(model, MARK, None)
     if isinstance(shared, Measured) and shared.configurations is configurations:
         return shared
     _check(configurations, model)

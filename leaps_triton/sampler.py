@@ -204,7 +204,8 @@ class Sampler:
         Arguments
             walkers: their number; computed in whole blocks, of the last of which the first walkers are kept: these do
                 not depend on how many were asked for, with resampling too.
-            seed: in [0, 2³²); the same seed gives the same walkers, however the blocks are divided over calls.
+            seed: in [0, 2³²); the same seed gives the same walkers, however the blocks are divided over calls, and at
+                another β or size correlated ones.
             first_block: index of the first block, for work that is divided over calls or processes.
             progress: show a progress bar on a terminal.
 

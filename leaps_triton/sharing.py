@@ -9,7 +9,10 @@ from .kernels import Sums
 from .kernels.reference import state_counts
 from .models import Model, PairModel, is_pair_model
 
-__all__ = ["Measured", "share"]
+__all__ = ["MARK", "Measured", "share"]
+
+MARK = "_leaps_triton_measured"
+"""Attribute of a shared model that holds its :class:`Measured`."""
 
 
 class Measured:
@@ -61,12 +64,20 @@ class Measured:
         return self.model.energy(configurations, check=False)
 
 
-def share(configurations: Tensor, model: Model) -> Model:
+def share(configurations: Tensor, model: Model, shared: Model | None = None) -> Model:
     """``model`` for all observables of these configurations, whose values are trusted: nothing is found twice.
 
     To check values would make a GPU wait.
+
+    Arguments
+        configurations, model: as of :class:`Measured`.
+        shared: what an earlier call returned for the model, to be used again, with all that observables keep on it.
     """
+    if not hasattr(model, "__dict__"):
+        return model
     measured = Measured(configurations, model, check=False)
-    shared: Model = object.__new__(type(model))
-    shared.__dict__.update(model.__dict__, measured=measured, energy=measured.energy_of)
+    if shared is None:
+        shared = object.__new__(type(model))
+        shared.__dict__.update(model.__dict__)
+    shared.__dict__.update({MARK: measured, "energy": measured.energy_of})
     return shared

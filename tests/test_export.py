@@ -66,7 +66,8 @@ def test_pyerrors_finds_the_error_of_a_chain(name: str, chain: io.ChainRun) -> N
     theirs.gamma_method(S=1.5)
     assert theirs.value == pytest.approx(ours.value, rel=1e-12)
     assert theirs.dvalue == pytest.approx(ours.error, rel=1e-9)
-    assert theirs.e_windowsize["Potts beta 0.6"] == ours.window
+    (name,) = theirs.e_names
+    assert name.startswith("Potts beta 0.6 run ") and theirs.e_windowsize[name] == ours.window
 
 
 def test_pyerrors_gets_pairs_that_exchange_clusters_as_one(tmp_path: Path) -> None:
@@ -132,3 +133,26 @@ def test_a_chain_of_memory_can_be_exported(tmp_path: Path) -> None:
     with np.load(tmp_path / "m.npz") as data:
         assert set(data) == {"energy"}
     assert torch.equal(torch.from_numpy(export.to_arviz(memory)["posterior"]["energy"].values), memory.values["energy"])
+
+
+def test_other_runs_are_other_ensembles_for_pyerrors() -> None:
+    pytest.importorskip("pyerrors")
+
+    def names(run: Any, observable: str = "energy") -> list[str]:
+        return list(lt.export.to_pyerrors(run, observable).e_names)
+
+    def chain(length: int = 3, seed: int = 0, thin: int = 1, coupling: float = 1.0) -> lt.Chain:
+        model = lt.Ising((length, 3), beta=0.4, coupling=coupling)
+        return lt.run_chain(model, lt.HeatBath(), 2, 20 * thin, thin, seed, device="cpu")
+
+    one = chain()
+    assert names(one) == names(chain()) == names(one, "abs_magnetization")
+    others = [names(other)[0] for other in (chain(4), chain(seed=1), chain(thin=2), chain(coupling=0.5))]
+    assert len({*others, *names(one)}) == 5
+
+
+def test_names_that_archives_have_for_themselves_are_refused(tmp_path: Path) -> None:
+    model, name = lt.Ising((3, 3), 0.3), "file"
+    chain = lt.run_chain(model, lt.HeatBath(), 2, 5, observables={name: lt.observables.energy}, device="cpu")
+    with pytest.raises(ValueError, match="names other than configurations, manifest and file"):
+        lt.export.to_npz(chain, tmp_path / "x.npz")

@@ -1,5 +1,6 @@
 """Observables of the same configurations share what they have in common, and none of them notices."""
 
+import copy
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -139,3 +140,48 @@ def test_a_block_of_weighted_walkers_is_one_pass(tmp_path: Path) -> None:
     # Two blocks more, beside what their walkers take.
     added = {count: passes[count, 36] - passes[count, 20] for count in (0, len(OF_SUMS))}
     assert added[len(OF_SUMS)] - added[0] == 2
+
+
+class _Slots:
+    """A user's model without a place for more attributes, and with a name of its own for one."""
+
+    __slots__ = ("beta", "lattice", "measured", "q")
+
+    def __init__(self) -> None:
+        self.lattice, self.q, self.beta, self.measured = lt.Lattice((3, 3)), 2, 0.3, torch.tensor(2.0)
+
+    def energy(self, configurations: Tensor) -> Tensor:
+        return -configurations.flatten(1).sum(1)
+
+
+def test_a_users_model_keeps_what_is_its_own() -> None:
+    measured = {"own": lambda x, model: x.flatten(1).sum(1) * model.measured, "energy": lt.observables.energy}
+    chain = lt.run_chain(_Slots(), lt.HeatBath(), 4, 10, observables=measured, device="cpu")
+    torch.testing.assert_close(chain.values["own"], -18.0 * chain.values["energy"])
+    again = copy.deepcopy(chain)
+    assert torch.equal(again.values["own"], chain.values["own"]) and repr(chain.model) == repr(chain.model.model)  # type: ignore[attr-defined]
+
+
+def test_what_an_observable_keeps_on_the_model_stays() -> None:
+    seen: list[int] = []
+
+    def counting(x: Tensor, model: Any) -> Tensor:
+        model.calls = getattr(model, "calls", 0) + 1
+        seen.append(model.calls)
+        return x.flatten(1).sum(1)
+
+    model = lt.Ising((3, 3), 0.3)
+    lt.run_chain(model, lt.HeatBath(), 2, 5, observables={"sum": counting}, device="cpu")
+    assert seen == [1, 2, 3, 4, 5] and not hasattr(model, "calls")
+
+
+@pytest.mark.parametrize(
+    ("observable", "message"),
+    [
+        (lambda x, model: x.mul_(-1).add_(1).flatten(1).sum(1), "changed the configurations"),
+        (lambda x, model: torch.fft.fft(x.double())[:, 0, 1], "must return"),
+    ],
+)
+def test_observables_that_are_refused(observable: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        lt.run_chain(lt.Ising((3, 3), 0.3), lt.HeatBath(), 2, 5, observables={"mine": observable}, device="cpu")
