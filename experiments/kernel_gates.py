@@ -75,11 +75,14 @@ class KernelGates:
 
 def equilibrium(model: lt.Ising, walkers: int, settings: KernelGates) -> torch.Tensor:
     """Configurations of independent walkers."""
-    path, kernel, index = lt.AnnealingPath(model), lt.SwendsenWang(), torch.arange(walkers, device=settings.device)
-    state = kernel.init(path.start.sample(index, settings.seed), index)
-    for _ in range(settings.burn_in):
-        state, _ = kernel.step(state, path, 1.0, settings.seed)
-    return state.configurations
+    path, kernel, pieces = lt.AnnealingPath(model), lt.SwendsenWang(), []
+    # In pieces that fit a cache; walkers do not notice.
+    for index in torch.arange(walkers, device=settings.device).split(2**16 // model.lattice.sites):
+        state = kernel.init(path.start.sample(index, settings.seed), index)
+        for _ in range(settings.burn_in):
+            state, _ = kernel.step(state, path, 1.0, settings.seed)
+        pieces.append(state.configurations)
+    return torch.cat(pieces)
 
 
 def measure(name: str, length: int, settings: KernelGates) -> dict[str, Any]:
