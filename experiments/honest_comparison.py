@@ -22,7 +22,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton import exact
-from leaps_triton.estimators import ShortChainWarning, chain_estimate, weighted_estimate
+from leaps_triton.estimators import ShortChainWarning, chain_estimate, stepping_stones, weighted_estimate
 from leaps_triton.measurement import Clock
 from leaps_triton.provenance import device_name, provenance
 from leaps_triton.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
@@ -120,26 +120,17 @@ def of_chains(
         for name, observable in QUANTITIES.items():
             values[name].append(observable(state.configurations, model))
         if isinstance(kernel, lt.ParallelTempering):
-            energies = model.energy(state.replicas.flatten(0, 1), check=False).view(walkers, -1)
-            ladder.append(energies[:, :-1])
+            ladder.append(lt.observables.replica_energies(state.replicas, model))
     seconds = clock()
     found: dict[str, Any] = {name: chain_estimate(torch.stack(v, 1).cpu()) for name, v in values.items()}
     if isinstance(kernel, lt.ParallelTempering):
-        found["log Z"] = stepping_stones(model, kernel.fractions, torch.stack(ladder, 1).cpu(), path.start.log_z)
+        gained = stepping_stones(torch.stack(ladder, 1), [model.beta * f for f in kernel.fractions])
+        found["log Z"] = replace(gained, value=gained.value + path.start.log_z)
     draws = len(values["energy"])
     found["about"] = {"walkers": walkers, "steps": steps, "draws": draws, "autocorrelation_times": {}}
     for name in QUANTITIES:
         found["about"]["autocorrelation_times"][name] = round(found[name].tau, 2)
     return found, seconds
-
-
-def stepping_stones(model: Any, fractions: Any, energies: Tensor, log_z_start: float) -> Any:
-    """``log Z = log Z_0 + Σ_k log ⟨exp(-(β_{k+1} - β_k) H)⟩_k``, the replicas at one temperature after another."""
-    steps = model.beta * torch.tensor(fractions, dtype=torch.float64).diff()
-    powers = -steps * energies
-    top = powers.amax((0, 1))
-    shift = float(top.sum()) + log_z_start
-    return chain_estimate((powers - top).exp(), lambda means: means.log().sum() + shift)
 
 
 def pilot(samplers: dict[str, lt.Sampler], seed: int) -> tuple[str, dict[str, float]]:

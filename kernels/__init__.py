@@ -486,24 +486,12 @@ def heat_bath_sweeps(
     Raises
         ValueError: a shape, dtype or device that does not fit the configurations, or sweeps < 0.
     """
-    _check_sweeps(
+    arguments = (
         configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
         sweeps, seed,
     )  # fmt: skip
-    return ops.heat_bath_sweeps(
-        configurations,
-        coupling,
-        bond_table,
-        site_table,
-        beta,
-        periodic,
-        colours,
-        num_colours,
-        walkers,
-        first_sweep,
-        sweeps,
-        seed,
-    )
+    _check_sweeps(*arguments)
+    return ops.heat_bath_sweeps(*arguments)
 
 
 def metropolis_sweeps(
@@ -540,24 +528,12 @@ def metropolis_sweeps(
         Metropolis, Rosenbluth, Rosenbluth, Teller, Teller, *Equation of state calculations by fast computing machines*,
         J. Chem. Phys. 21, 1087 (1953).
     """
-    _check_sweeps(
+    arguments = (
         configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
         sweeps, seed,
     )  # fmt: skip
-    return ops.metropolis_sweeps(
-        configurations,
-        coupling,
-        bond_table,
-        site_table,
-        beta,
-        periodic,
-        colours,
-        num_colours,
-        walkers,
-        first_sweep,
-        sweeps,
-        seed,
-    )
+    _check_sweeps(*arguments)
+    return ops.metropolis_sweeps(*arguments)
 
 
 def overrelaxation_sweeps(
@@ -590,24 +566,12 @@ def overrelaxation_sweeps(
         Brown, Woch, *Overrelaxed heat-bath and Metropolis algorithms for accelerating pure gauge Monte Carlo
         calculations*, Phys. Rev. Lett. 58, 2394 (1987).
     """
-    _check_sweeps(
+    arguments = (
         configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
         sweeps, seed,
     )  # fmt: skip
-    return ops.overrelaxation_sweeps(
-        configurations,
-        coupling,
-        bond_table,
-        site_table,
-        beta,
-        periodic,
-        colours,
-        num_colours,
-        walkers,
-        first_sweep,
-        sweeps,
-        seed,
-    )
+    _check_sweeps(*arguments)
+    return ops.overrelaxation_sweeps(*arguments)
 
 
 def cluster_labels(bonds: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from .estimators import ChainEstimate, chain_estimate
 from .kernels.checks import as_device, as_integer, as_seed, expect, shown
 from .mcmc import Kernel, expect_kernel
 from .models import EnergyModel, Model
+from .observables import OBSERVABLES
 from .path import AnnealingPath
 from .sharing import share
 
@@ -21,9 +22,6 @@ __all__ = ["OBSERVABLES", "Chain", "March", "run_chain"]
 
 Measurable: TypeAlias = Callable[..., Tensor]
 """An observable of configurations, of pairs of walkers or of replicas."""
-
-OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
-"""What is measured unless told."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import leaps_triton as lt
 
 from . import benchmark, checkpoint, table
 from .commands import Chain, Measure, Plot
-from .options import ModelOptions, check_folders, config, device, device_name, write
+from .kernels.checks import as_device
+from .options import ModelOptions, check_folders, config, device_name, write
 from .provenance import provenance
 
 __all__ = ["Bench", "Demo", "Info", "Sample", "Train", "main"]
@@ -67,7 +68,7 @@ class Demo:
         model = lt.Ising((self.length, self.length), self.beta)
         path = lt.AnnealingPath(model)
         network = lt.HollowConv(model, kernel_size=_kernel_size(model), seed=self.seed)
-        sampler = lt.Sampler(path, network, integrator=lt.Jump(self.intervals), device=device(self.device))
+        sampler = lt.Sampler(path, network, integrator=lt.Jump(self.intervals), device=as_device(self.device))
         backend = _announce(sampler)
 
         settings = lt.TrainingConfig(
@@ -215,7 +216,7 @@ class Train(ModelOptions):
             network,
             lt.Jump(self.intervals),
             lt.HeatBath(self.sweeps) if self.sweeps else None,
-            device=device(self.device),
+            device=as_device(self.device),
         )
         settings = lt.TrainingConfig(
             steps=self.steps,
@@ -309,7 +310,7 @@ class Sample:
         check_folders(self.output, self.json)
         if (self.checkpoint is None) == (self.published is None):
             raise ValueError("give either a CHECKPOINT or --published with a file of the LEAPS paper")
-        place = device(self.device)
+        place = as_device(self.device)
         if self.checkpoint is not None:
             sampler = lt.load(self.checkpoint, place)
         elif self.published is not None:

@@ -16,7 +16,8 @@ import leaps_triton as lt
 
 from . import table
 from .ctmc import State
-from .options import ModelOptions, check_folders, config, device, device_name, write
+from .kernels.checks import as_device
+from .options import ModelOptions, check_folders, config, device_name, write
 from .provenance import provenance
 
 __all__ = ["Chain", "Measure", "Plot"]
@@ -73,7 +74,7 @@ class Chain(ModelOptions):
     def run(self) -> None:
         """Run, print, and save."""
         check_folders(self.output, self.json)
-        place = device(self.device) or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        place = as_device(self.device)
         model = self.make()
         print(f"leaps_triton {lt.__version__}: {model}")
         print(f"device {device_name(place)}; {lt.kernels.backend(place)}")

@@ -14,14 +14,12 @@ import numpy as np
 from . import observables as _observables
 from .checkpoint import Contents, unpack
 from .kernels.checks import expect
+from .observables import OBSERVABLES
 
 if TYPE_CHECKING:
     import h5py
 
 __all__ = ["OBSERVABLES", "allocate", "check_observables", "contents", "digest", "finished", "opened", "write"]
-
-OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
-"""What is measured unless told."""
 
 
 def check_observables(names: Sequence[str], chains: bool = False) -> None:

@@ -48,6 +48,10 @@ __all__ = [
 ]
 
 
+OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
+"""What runs measure unless told."""
+
+
 def of_means(function: Callable[[Tensor], Tensor]) -> Callable[[Observable], Observable]:
     """Mark an observable whose value is ``function`` of its means.
 

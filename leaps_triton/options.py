@@ -10,9 +10,7 @@ import torch
 
 import leaps_triton as lt
 
-from .kernels.checks import as_device
-
-__all__ = ["ModelOptions", "check_folders", "config", "device", "device_name", "write"]
+__all__ = ["ModelOptions", "check_folders", "config", "device_name", "write"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +72,6 @@ def check_folders(*files: Path | None) -> None:
             raise ValueError(f"there is no folder {file.parent} to save {file.name} in; make it, or choose another")
         if file.is_dir():
             raise ValueError(f"{file} is a folder; give the name of a file")
-
-
-def device(name: str | None) -> torch.device | None:
-    """The device, found to work, before any long work."""
-    return None if name is None else as_device(name)
 
 
 def config(command: Any) -> dict[str, Any]:
