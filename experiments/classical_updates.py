@@ -1,24 +1,29 @@
-"""Local and cluster updates of the critical Ising model on one CPU core: this library beside mcising and peapods.
+"""Local and cluster updates of the critical Ising model on one CPU core: this library beside
+mcising and peapods.
 
     pip install mcising==1.1.0 peapods==0.2.0    # needed by this script alone
     python experiments/classical_updates.py            # about three minutes on one core
     python experiments/classical_updates.py --smoke    # under a minute
 
-Without the two packages it measures the library alone. An update is one site that is redrawn, tried, or given the coin
-of its cluster, so a sweep is as many as the lattice has sites; medians of several timed stretches, taken in turns.
-Independent samples of m² are sweeps / (2 τ), τ in sweeps by the Γ-method from the series of each implementation, begun
-in equilibrium. That of cluster updates is measured on the lattice itself, that of local ones, which would take too
-long, on a smaller lattice, and scaled with ``L^2.1667``.
+Without the two packages it measures the library alone. An update is one site that is redrawn,
+tried, or given the coin of its cluster, so a sweep is as many as the lattice has sites; medians of
+several timed stretches, taken in turns. Independent samples of m² are sweeps / (2 τ), τ in sweeps
+by the Γ-method from the series of each implementation, begun in equilibrium. That of cluster
+updates is measured on the lattice itself, that of local ones, which would take too long, on a
+smaller lattice, and scaled with ``L^2.1667``.
 
-mcising has no heat bath, so its Metropolis stands beside the others'. The cluster updates of peapods follow a sweep of
-heat bath each: both are counted. peapods measures energy and magnetisation after each sweep and cannot be asked not to,
-nor be seeded. Each of the two moves one chain a call on one thread, this library the walkers of the table together, as
-it is meant to be used, and one walker for comparison. Calls before the timed ones warm up; times are of the processor.
-The mean energy of each series is compared with Kaufman's: who misses by four errors is in no verdict.
+mcising has no heat bath, so its Metropolis stands beside the others'. The cluster updates of
+peapods follow a sweep of heat bath each: both are counted. peapods measures energy and
+magnetisation after each sweep and cannot be asked not to, nor be seeded. Each of the two moves one
+chain a call on one thread, this library the walkers of the table together, as it is meant to be
+used, and one walker for comparison. Calls before the timed ones warm up; times are of the
+processor. The mean energy of each series is compared with Kaufman's: who misses by four errors is
+in no verdict.
 
-References
-    Nightingale, Blöte, *Dynamic exponent of the two-dimensional Ising model and Monte Carlo computation of the
-    subdominant eigenvalue from the stochastic matrix*, Phys. Rev. Lett. 76, 4548 (1996).
+References:
+    Nightingale, Blöte, *Dynamic exponent of the two-dimensional Ising model and Monte Carlo
+    computation of the subdominant eigenvalue from the stochastic matrix*, Phys. Rev. Lett. 76, 4548
+    (1996).
 """
 
 import importlib
@@ -93,7 +98,11 @@ class Chains(Protocol):
 
 def measured(configurations: Tensor, model: Any) -> Tensor:
     return torch.stack(
-        [lt.observables.energy(configurations, model), lt.observables.magnetization_squared(configurations, model)], 1
+        [
+            lt.observables.energy(configurations, model),
+            lt.observables.magnetization_squared(configurations, model),
+        ],
+        1,
     )
 
 
@@ -101,7 +110,9 @@ def equilibrated(length: int, walkers: int, seed: int) -> Tensor:
     """Configurations after 100 cluster updates, int8 0 and 1."""
     path, indices = lt.AnnealingPath(lt.Ising((length, length), BETA)), torch.arange(walkers)
     kernel = lt.SwendsenWang(sweeps=100)
-    state, _ = kernel.step(kernel.init(path.start.sample(indices, seed), indices), path, 1.0, seed + 1)
+    state, _ = kernel.step(
+        kernel.init(path.start.sample(indices, seed), indices), path, 1.0, seed + 1
+    )
     return state.configurations
 
 
@@ -127,7 +138,9 @@ class Mcising:
 
     def __init__(self, algorithm: str, length: int, seed: int) -> None:
         core = importlib.import_module("mcising._core")
-        self.simulation = core.IsingSimulation(length, 1.0, 0.0, 0.0, 0.0, seed, algorithm, "square")
+        self.simulation = core.IsingSimulation(
+            length, 1.0, 0.0, 0.0, 0.0, seed, algorithm, "square"
+        )
         self.simulation.set_spins((2 * equilibrated(length, 1, seed)[0] - 1).numpy())
 
     def sweep(self, sweeps: int) -> None:
@@ -135,19 +148,32 @@ class Mcising:
 
     def measure(self) -> Tensor:
         # Each bond is counted once, as here.
-        return torch.tensor([[self.simulation.energy(), self.simulation.magnetization() ** 2]], dtype=torch.float64)
+        return torch.tensor(
+            [[self.simulation.energy(), self.simulation.magnetization() ** 2]], dtype=torch.float64
+        )
 
 
 class Peapods:
-    """One chain of peapods, which cannot be given a start: it is brought to equilibrium by its own cluster updates."""
+    """One chain of peapods, which cannot be given a start: it is brought to equilibrium by its own
+    cluster updates.
+    """
 
     walkers = 1
 
     def __init__(self, clusters: bool, mode: str, length: int) -> None:
         numpy: Any = importlib.import_module("numpy")
-        made = importlib.import_module("peapods").Ising((length, length), temperatures=numpy.array([1.0 / BETA]))
+        made = importlib.import_module("peapods").Ising(
+            (length, length), temperatures=numpy.array([1.0 / BETA])
+        )
         self.model, self.lattice = made, lt.Ising((length, length), BETA)
-        made.sample(200, "gibbs", cluster_update_interval=1, cluster_mode="sw", warmup_ratio=0.0, sequential=True)
+        made.sample(
+            200,
+            "gibbs",
+            cluster_update_interval=1,
+            cluster_mode="sw",
+            warmup_ratio=0.0,
+            sequential=True,
+        )
         self.options = {"sweep_mode": mode, "warmup_ratio": 0.0, "sequential": True}
         self.options |= {"cluster_update_interval": 1, "cluster_mode": "sw"} if clusters else {}
 
@@ -183,14 +209,32 @@ def cases(settings: ClassicalUpdates, packages: list[str]) -> list[Case]:
     ]
     if "mcising" in packages:
         found += [
-            Case("mcising", "Metropolis", True, 1, lambda n, _: Mcising("metropolis", n, settings.seed)),
-            Case("mcising", "Swendsen-Wang", False, 1, lambda n, _: Mcising("swendsen_wang", n, settings.seed)),
+            Case(
+                "mcising",
+                "Metropolis",
+                True,
+                1,
+                lambda n, _: Mcising("metropolis", n, settings.seed),
+            ),
+            Case(
+                "mcising",
+                "Swendsen-Wang",
+                False,
+                1,
+                lambda n, _: Mcising("swendsen_wang", n, settings.seed),
+            ),
         ]
     if "peapods" in packages:
         found += [
             Case("peapods", "heat bath", True, 1, lambda n, _: Peapods(False, "gibbs", n)),
             Case("peapods", "Metropolis", True, 1, lambda n, _: Peapods(False, "metropolis", n)),
-            Case("peapods", "heat bath + Swendsen-Wang", False, 2, lambda n, _: Peapods(True, "gibbs", n)),
+            Case(
+                "peapods",
+                "heat bath + Swendsen-Wang",
+                False,
+                2,
+                lambda n, _: Peapods(True, "gibbs", n),
+            ),
         ]
     return found
 
@@ -242,7 +286,9 @@ def measure(settings: ClassicalUpdates, packages: list[str]) -> list[dict[str, A
     for length in settings.lengths:
         walkers = max(1, settings.sites // length**2)
         every = [case.make(length, walkers) for case in known]
-        single = [case.make(length, 1) if case.package == "leaps_triton" else None for case in known]
+        single = [
+            case.make(length, 1) if case.package == "leaps_triton" else None for case in known
+        ]
         speeds: list[list[float]] = [[] for _ in known]
         alone: list[list[float]] = [[] for _ in known]
         for _ in range(settings.repeats):
@@ -264,10 +310,14 @@ def measure(settings: ClassicalUpdates, packages: list[str]) -> list[dict[str, A
                     "walkers": every[index].walkers,
                     "million_updates_per_second": round(statistics.median(updates), 2),
                     "slowest_and_fastest": [round(min(updates), 2), round(max(updates), 2)],
-                    "one_walker": round(statistics.median(alone[index]) * length**2 / 1e6, 2) if alone[index] else None,
+                    "one_walker": round(statistics.median(alone[index]) * length**2 / 1e6, 2)
+                    if alone[index]
+                    else None,
                     "tau_in_sweeps": round(tau, 2),
                     "tau_relative_error": round(found["tau_error"] / found["tau"], 3),
-                    "tau_from": f"{settings.small} × {settings.small}, scaled" if case.local else "this lattice",
+                    "tau_from": f"{settings.small} × {settings.small}, scaled"
+                    if case.local
+                    else "this lattice",
                     "tau_series_sweeps": found["sweeps"],
                     "energy_pull": round(found["energy_pull"], 2),
                     "independent_samples_per_second": float(f"{sweeps / (2.0 * tau):.4g}"),
@@ -277,15 +327,23 @@ def measure(settings: ClassicalUpdates, packages: list[str]) -> list[dict[str, A
 
 
 def verdicts(rows: list[dict[str, Any]]) -> list[str]:
-    """In words: where the library is slower, and where faster, than the best of the others of the same kind."""
+    """In words: where the library is slower, and where faster, than the best of the others of the
+    same kind.
+    """
     said = []
     for length in sorted({r["length"] for r in rows}):
         for kind, cluster in (("local", False), ("cluster", True)):
-            of_kind = [r for r in rows if r["length"] == length and ("Swendsen" in r["algorithm"]) == cluster]
+            of_kind = [
+                r
+                for r in rows
+                if r["length"] == length and ("Swendsen" in r["algorithm"]) == cluster
+            ]
             mine = [r for r in of_kind if r["package"] == "leaps_triton"]
             others = [r for r in of_kind if r["package"] != "leaps_triton"]
             for wrong in [r for r in others if abs(r["energy_pull"]) > 4.0]:
-                said.append(f"{length} × {length}: {wrong['package']} {wrong['algorithm']} misses the exact energy")
+                said.append(
+                    f"{length} × {length}: {wrong['package']} {wrong['algorithm']} misses the exact energy"
+                )
                 others.remove(wrong)
             for key, words in (
                 ("million_updates_per_second", "updates"), ("independent_samples_per_second", "independent samples")
@@ -297,13 +355,19 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
                 name = f"{other['package']} {other['algorithm']}"
                 said.append(
                     f"{length} × {length}, {kind} updates, {words} a second: leaps_triton {best['algorithm']} "
-                    + (f"loses to {name} by {ratio:.3g}" if ratio > 1.0 else f"beats {name} by {1.0 / ratio:.3g}")
+                    + (
+                        f"loses to {name} by {ratio:.3g}"
+                        if ratio > 1.0
+                        else f"beats {name} by {1.0 / ratio:.3g}"
+                    )
                 )
     return said
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    lines = [f"{'':7}{'':14}{'':26}{'M updates/s':>12}{'one walker':>12}{'tau':>9}{'samples/s':>11}{'energy pull':>13}"]
+    lines = [
+        f"{'':7}{'':14}{'':26}{'M updates/s':>12}{'one walker':>12}{'tau':>9}{'samples/s':>11}{'energy pull':>13}"
+    ]
     for r in rows:
         one = f"{r['one_walker']:12.1f}" if r["one_walker"] is not None else f"{'':12}"
         lines.append(
@@ -315,7 +379,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def draw(result: dict[str, Any], file: Path) -> None:
     """A row of panels a lattice: updates, and independent samples, a second."""
-    rows, colours = result["rows"], {"leaps_triton": "tab:red", "mcising": "tab:blue", "peapods": "tab:green"}
+    rows, colours = (
+        result["rows"],
+        {"leaps_triton": "tab:red", "mcising": "tab:blue", "peapods": "tab:green"},
+    )
     lengths = sorted({r["length"] for r in rows})
     figure, panels = plt.subplots(
         len(lengths), 2, figsize=(11, 3.2 * len(lengths)), layout="constrained", squeeze=False
@@ -328,9 +395,14 @@ def draw(result: dict[str, Any], file: Path) -> None:
         shown = [r for r in rows if r["length"] == length][::-1]
         for axes, (key, label) in zip(line, keys.items(), strict=True):
             names = [f"{r['package']}: {r['algorithm']}" for r in shown]
-            bars = axes.barh(names, [r[key] for r in shown], color=[colours[r["package"]] for r in shown])
+            bars = axes.barh(
+                names, [r[key] for r in shown], color=[colours[r["package"]] for r in shown]
+            )
             axes.bar_label(
-                bars, [f"{r[key]:.0f}" if r[key] > 99.5 else f"{r[key]:.3g}" for r in shown], padding=3, fontsize=8
+                bars,
+                [f"{r[key]:.0f}" if r[key] > 99.5 else f"{r[key]:.3g}" for r in shown],
+                padding=3,
+                fontsize=8,
             )
             axes.set(xscale="log", xlabel=label, title=f"{length} × {length}")
             axes.margins(x=0.2)
@@ -350,7 +422,16 @@ def main(settings: ClassicalUpdates) -> None:
     begin, versions, chosen = time.process_time(), provenance(), settings
     if settings.smoke:
         chosen = ClassicalUpdates(
-            (8, 16), 8, 2**10, 2, 0.05, 0.2, settings.packages, settings.seed, True, settings.results
+            (8, 16),
+            8,
+            2**10,
+            2,
+            0.05,
+            0.2,
+            settings.packages,
+            settings.seed,
+            True,
+            settings.results,
         )
     packages = installed(chosen.packages)
     for name in chosen.packages:

@@ -1,19 +1,22 @@
-"""Six locally equivariant networks on the critical Ising model and the critical three-state Potts model.
+"""Six locally equivariant networks on the critical Ising model and the critical three-state Potts
+model.
 
     python experiments/compare_networks.py            # about ten minutes on one core
     python experiments/compare_networks.py --smoke    # some seconds
 
-Each network has the width at which its number of parameters comes nearest to the one asked for; a LEM joins all pairs
-of sites, so that on larger lattices it has more, be it ever so narrow. Two comparisons follow: after equally many
-training steps on equally many configurations, and after about equally many seconds of training. Steps that fit into
-the seconds are reckoned from the first training. Then come as many blocks of walkers as a time for sampling holds, at
-least one, with a heat-bath sweep at every interval boundary; without a network that is annealed importance sampling,
-which is shown too. The error of Var[A] is that of normal log-weights. The ESS is at least one walker: where it is near
-that, or there is but one block of walkers, read Var[A].
+Each network has the width at which its number of parameters comes nearest to the one asked for; a
+LEM joins all pairs of sites, so that on larger lattices it has more, be it ever so narrow. Two
+comparisons follow: after equally many training steps on equally many configurations, and after
+about equally many seconds of training. Steps that fit into the seconds are reckoned from the first
+training. Then come as many blocks of walkers as a time for sampling holds, at least one, with a
+heat-bath sweep at every interval boundary; without a network that is annealed importance sampling,
+which is shown too. The error of Var[A] is that of normal log-weights. The ESS is at least one
+walker: where it is near that, or there is but one block of walkers, read Var[A].
 
-Evaluations count walkers: G of one walker at all sites is one. Memory is the peak of what torch allocates during an
-evaluation and during a training step, of equally many configurations. Times on a CPU are those that one thread spent
-computing, whatever else the machine did. The result is saved after every network.
+Evaluations count walkers: G of one walker at all sites is one. Memory is the peak of what torch
+allocates during an evaluation and during a training step, of equally many configurations. Times on
+a CPU are those that one thread spent computing, whatever else the machine did. The result is saved
+after every network.
 """
 
 import json
@@ -32,10 +35,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton.checkpoint import replacing
+from leaps_triton.estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
+from leaps_triton.io.checkpoint import replacing
 from leaps_triton.measurement import Clock, timed
 from leaps_triton.provenance import device_name, provenance
-from leaps_triton.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 
 CRITICAL = {"Ising": 0.4407, "Potts": math.log1p(math.sqrt(3.0))}
 NONE = "no network"
@@ -47,7 +50,9 @@ NETWORKS: dict[str, Callable[[Any, int, int], Any]] = {
     "LETransformer": lambda model, n, seed: lt.LETransformer(
         model, channels=2 * n, heads=2, layers=1, width=4 * n, seed=seed
     ),
-    "HollowConv": lambda model, n, seed: lt.HollowConv(model, kernel_size=7, channels=n, width=2 * n, seed=seed),
+    "HollowConv": lambda model, n, seed: lt.HollowConv(
+        model, kernel_size=7, channels=n, width=2 * n, seed=seed
+    ),
     "LocalRates": lambda model, n, seed: lt.LocalRates(model, width=n, seed=seed),
 }
 """By model, a number that the width grows with, and seed."""
@@ -55,9 +60,13 @@ NETWORKS: dict[str, Callable[[Any, int, int], Any]] = {
 RATES = {
     "LEM": 1e-2, "LEA": 3e-2, "LEC": 1e-2, "LETransformer": 3e-2, "HollowConv": 3e-2, "LocalRates": 3e-2,
 }  # fmt: skip
-"""At their peak: of 0.003, 0.01 and 0.03 the one with the least Var[A] of both 8 × 8 models after five seconds."""
+"""At their peak: of 0.003, 0.01 and 0.03 the one with the least Var[A] of both 8 × 8 models after
+five seconds."""
 
-COMPARISONS = {"equal_steps": "equal parameters and steps", "equal_seconds": "equal parameters and seconds"}
+COMPARISONS = {
+    "equal_steps": "equal parameters and steps",
+    "equal_seconds": "equal parameters and seconds",
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,8 @@ class CompareNetworks:
     sampling: float = 2.0
     """Seconds of sampling."""
     sites: int = 2**14
-    """Sites that are computed together when sampling: walkers of a block times those of the lattice."""
+    """Sites that are computed together when sampling: walkers of a block times those of the
+    lattice."""
     seed: int = 0
     """Of networks and training; samples have the next one."""
     device: str = "cpu"
@@ -115,8 +125,12 @@ def made(name: str, model: Any, settings: CompareNetworks) -> Any:
     return best
 
 
-def trainer(path: lt.AnnealingPath, network: Any, rate: float, steps: int, settings: CompareNetworks) -> lt.Trainer:
-    sampler = lt.Sampler(path, network, lt.Jump(settings.intervals), block=64, device=settings.device)
+def trainer(
+    path: lt.AnnealingPath, network: Any, rate: float, steps: int, settings: CompareNetworks
+) -> lt.Trainer:
+    sampler = lt.Sampler(
+        path, network, lt.Jump(settings.intervals), block=64, device=settings.device
+    )
     config = lt.TrainingConfig(
         steps=steps, times=8, walkers=8, learning_rate=rate, warmup=max(1, min(100, steps // 5)), buffer=128,
         rollout=8, rollout_every=25, seed=settings.seed,
@@ -152,7 +166,9 @@ def sampled(path: lt.AnnealingPath, network: Any, settings: CompareNetworks) -> 
         "ess": round(ess, 4),
         "log_weight_variance": float(f"{variance:.4g}"),
         "log_weight_variance_per_site": float(f"{variance / sites:.4g}"),
-        "log_weight_variance_per_site_error": float(f"{variance / sites * math.sqrt(2.0 / (len(a) - 1)):.2g}"),
+        "log_weight_variance_per_site_error": float(
+            f"{variance / sites * math.sqrt(2.0 / (len(a) - 1)):.2g}"
+        ),
         "evaluations": round(sum(evaluations) / len(evaluations), 1),
         "sampling_seconds": round(seconds, 2),
         "effective_walkers_a_second": float(f"{ess * len(a) / seconds:.4g}"),
@@ -170,7 +186,9 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int:
         before = torch.cuda.memory_allocated(device)
         call()
         return torch.cuda.max_memory_allocated(device) - before
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
         call()
     with tempfile.TemporaryDirectory() as folder:
         profile.export_chrome_trace(f"{folder}/trace.json")
@@ -270,19 +288,39 @@ def draw(result: dict[str, Any], file: Path) -> None:
         plain = next(row for row in case["rows"] if row["network"] == NONE)
         variance, ess, speed, memory = panels[:, column]
 
-        def bars(axes: Any, key: str, place: float, colour: str, label: str, of: str = "", rows: Any = rows) -> None:
+        def bars(
+            axes: Any,
+            key: str,
+            place: float,
+            colour: str,
+            label: str,
+            of: str = "",
+            rows: Any = rows,
+        ) -> None:
             values = [row[of] if of else row for row in rows]
             places = [index + place for index in range(len(rows))]
             error = [value.get(f"{key}_error", 0.0) for value in values]
             width = 0.38 if place else 0.6
-            axes.bar(places, [v[key] for v in values], width, color=colour, label=label, yerr=error if of else None)
+            axes.bar(
+                places,
+                [v[key] for v in values],
+                width,
+                color=colour,
+                label=label,
+                yerr=error if of else None,
+            )
 
         for place, colour, (of, label) in zip(
             (-0.2, 0.2), ("tab:orange", "tab:blue"), COMPARISONS.items(), strict=True
         ):
             bars(variance, "log_weight_variance_per_site", place, colour, label, of)
             bars(ess, "ess", place, colour, label, of)
-        variance.axhline(plain["log_weight_variance_per_site"], color="black", linestyle=":", label="no network (AIS)")
+        variance.axhline(
+            plain["log_weight_variance_per_site"],
+            color="black",
+            linestyle=":",
+            label="no network (AIS)",
+        )
         ess.axhline(plain["ess"], color="black", linestyle=":")
         bars(speed, "evaluations_a_second", 0.0, "tab:green", "")
         bars(memory, "evaluation_MiB", -0.2, "tab:green", "evaluation")
@@ -312,7 +350,9 @@ def main(settings: CompareNetworks) -> None:
     for name, known in (("networks", NETWORKS), ("models", CRITICAL)):
         unknown = set(getattr(chosen, name)) - set(known)
         if unknown:
-            raise ValueError(f"{name} must be of {', '.join(known)}, got {', '.join(sorted(unknown))}")
+            raise ValueError(
+                f"{name} must be of {', '.join(known)}, got {', '.join(sorted(unknown))}"
+            )
     clock = Clock(chosen.device)
     cases: list[dict[str, Any]] = []
     chosen.results.mkdir(parents=True, exist_ok=True)
@@ -326,9 +366,13 @@ def main(settings: CompareNetworks) -> None:
     }
     try:
         for kind in chosen.models:
-            for length, steps, seconds in zip(chosen.lengths, chosen.steps, chosen.seconds, strict=True):
+            for length, steps, seconds in zip(
+                chosen.lengths, chosen.steps, chosen.seconds, strict=True
+            ):
                 shape, beta = (length, length), CRITICAL[kind]
-                path = lt.AnnealingPath(lt.Ising(shape, beta) if kind == "Ising" else lt.Potts(shape, 3, beta))
+                path = lt.AnnealingPath(
+                    lt.Ising(shape, beta) if kind == "Ising" else lt.Potts(shape, 3, beta)
+                )
                 case: dict[str, Any] = {"model": f"{kind}, {length} × {length}, β = {beta:.4f}"}
                 case["rows"] = [{"network": NONE, "parameters": 0, **sampled(path, None, chosen)}]
                 cases.append(case)
@@ -337,7 +381,10 @@ def main(settings: CompareNetworks) -> None:
                     print(json.dumps(case["rows"][-1]), flush=True)
                     result["seconds"] = round(clock(), 1)
                     with replacing(file) as part:
-                        part.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                        part.write_text(
+                            json.dumps(result, indent=1, ensure_ascii=False) + "\n",
+                            encoding="utf-8",
+                        )
                 print("\n".join(table(case)), flush=True)
                 draw(result, file.with_suffix(".png"))
     except KeyboardInterrupt:

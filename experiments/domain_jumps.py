@@ -1,10 +1,11 @@
-"""Plain jumps and domain jumps of one network of local reach: evaluations, time, ESS and log Z on two lattices.
+"""Plain jumps and domain jumps of one network of local reach: evaluations, time, ESS and log Z on
+two lattices.
 
     python experiments/domain_jumps.py            # about three minutes on one core
     python experiments/domain_jumps.py --smoke    # under a minute
 
-The network is trained on each lattice with plain jumps; then every integrator samples with it. Times on a CPU are those
-that one thread spent computing, whatever else the machine did.
+The network is trained on each lattice with plain jumps; then every integrator samples with it.
+Times on a CPU are those that one thread spent computing, whatever else the machine did.
 """
 
 import json
@@ -51,17 +52,30 @@ class DomainJumps:
 def trained(settings: DomainJumps, path: lt.AnnealingPath) -> lt.HollowConv:
     """A network that reads its kernel alone."""
     network = lt.HollowConv(
-        path.model, settings.kernel_size, channels=16, width=32, seed=settings.seed, global_features=False
+        path.model,
+        settings.kernel_size,
+        channels=16,
+        width=32,
+        seed=settings.seed,
+        global_features=False,
     )
     sampler = lt.Sampler(path, network, lt.Jump(10), block=64, device=settings.device)
     config = lt.TrainingConfig(
-        steps=settings.steps, times=8, walkers=8, buffer=128, rollout=32, rollout_every=100, seed=settings.seed
+        steps=settings.steps,
+        times=8,
+        walkers=8,
+        buffer=128,
+        rollout=32,
+        rollout_every=100,
+        seed=settings.seed,
     )
     lt.Trainer(sampler, config).run()
     return network
 
 
-def measured(settings: DomainJumps, path: lt.AnnealingPath, network: lt.HollowConv, jump: lt.Jump) -> dict[str, Any]:
+def measured(
+    settings: DomainJumps, path: lt.AnnealingPath, network: lt.HollowConv, jump: lt.Jump
+) -> dict[str, Any]:
     """One row: a warm-up, then a timed run."""
     sampler = lt.Sampler(path, network, jump, block=64, device=settings.device)
     exact = lt.exact.log_z(path.model)
@@ -93,7 +107,9 @@ def main(settings: DomainJumps) -> None:
     lengths, small = settings.lengths, settings
     if settings.smoke:
         lengths = (8,)
-        small = DomainJumps(steps=20, walkers=64, intervals=(4,), domains=(2,), device=settings.device)
+        small = DomainJumps(
+            steps=20, walkers=64, intervals=(4,), domains=(2,), device=settings.device
+        )
     rows, training = [], {}
     for length in lengths:
         path = lt.AnnealingPath(lt.Ising((length, length), small.beta))

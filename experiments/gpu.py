@@ -1,8 +1,9 @@
 """All that needs a GPU, most valuable first: tests, benchmarks, sanitizer, physics, training.
 
-It uses the running python, no network and no tyro. Each step is a process of its own with a limit of time, so that one
-that fails or hangs costs no other its result; what a step found is on disk before the next begins. Without a GPU,
-``--smoke`` rehearses every step on the CPU. ``--help`` lists the steps in their order.
+It uses the running python, no network and no tyro. Each step is a process of its own with a limit
+of time, so that one that fails or hangs costs no other its result; what a step found is on disk
+before the next begins. Without a GPU, ``--smoke`` rehearses every step on the CPU. ``--help`` lists
+the steps in their order.
 """
 
 import argparse
@@ -39,7 +40,9 @@ LOG_BYTES = 500_000
 
 @dataclass(frozen=True)
 class Step:
-    """A process to run: at least ``needs`` and at most ``limit`` seconds; ``{seconds}`` in its command is its limit."""
+    """A process to run: at least ``needs`` and at most ``limit`` seconds; ``{seconds}`` in its
+    command is its limit.
+    """
 
     name: str
     about: str
@@ -80,7 +83,9 @@ def clean(text: str, output: Path) -> str:
 
 
 def run_step(step: Step, output: Path, seconds: float) -> Outcome:
-    """Run a step for at most ``seconds``; its output goes to ``<output>/<name>.log`` line by line."""
+    """Run a step for at most ``seconds``; its output goes to ``<output>/<name>.log`` line by
+    line.
+    """
     command = [part.replace("{seconds}", f"{seconds:.0f}") for part in step.command]
     folders = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {
@@ -231,7 +236,9 @@ def plan(smoke: bool, output: Path, commit: str, published: Path | None = None) 
 
 
 def install(output: Path) -> Outcome:
-    """Install this tree into the running python, offline, unless that can import the package already."""
+    """Install this tree into the running python, offline, unless that can import the package
+    already.
+    """
     with tempfile.TemporaryDirectory() as elsewhere:
         found = subprocess.run(
             python("-c", "import leaps_triton"), cwd=elsewhere, capture_output=True, text=True, check=False

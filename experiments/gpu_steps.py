@@ -1,4 +1,5 @@
-"""Steps of gpu.py that are neither tests nor benchmarks: calls to watch, comparisons, gates, training.
+"""Steps of gpu.py that are neither tests nor benchmarks: calls to watch, comparisons, gates,
+training.
 
 python experiments/gpu_steps.py STEP --device cuda --output FOLDER
 """
@@ -79,9 +80,11 @@ def ops(settings: argparse.Namespace) -> None:
 
 
 def demo(settings: argparse.Namespace) -> None:
-    """The demo's network, trained on the device; then the same walkers on device and CPU, which must agree.
+    """The demo's network, trained on the device; then the same walkers on device and CPU, which
+    must agree.
 
-    Random numbers are the same and rates differ by rounding, which a few walkers' events follow to other ends.
+    Random numbers are the same and rates differ by rounding, which a few walkers' events follow to
+    other ends.
     """
     import leaps_triton as lt
 
@@ -128,7 +131,9 @@ def experiment(name: str) -> ModuleType:
 
 
 def gates(settings: argparse.Namespace) -> None:
-    """experiments/kernel_gates.py: every kernel of Markov chains at L = 16, 32, 64 against exact values."""
+    """experiments/kernel_gates.py: every kernel of Markov chains at L = 16, 32, 64 against exact
+    values.
+    """
     module = experiment("kernel_gates")
     file = settings.output / "kernel_gates.json"
     module.main(module.KernelGates(device=settings.device, smoke=settings.smoke, json=file))
@@ -149,7 +154,9 @@ def published(settings: argparse.Namespace) -> None:
 
 
 def train(name: str, settings: argparse.Namespace) -> None:
-    """Train for about ``seconds``, then sample with exact weights; ``train-<name>.json`` is kept up to date."""
+    """Train for about ``seconds``, then sample with exact weights; ``train-<name>.json`` is kept up
+    to date.
+    """
     import leaps_triton as lt
 
     job, device, seconds, begin = (JOBS | SMOKE_JOBS)[name], settings.device, settings.seconds, time.monotonic()
@@ -164,7 +171,8 @@ def train(name: str, settings: argparse.Namespace) -> None:
         exact = lt.exact.log_z(model)
     except ValueError:
         exact = None
-    # How many steps fit, so that the learning rate comes down to its end; the first step is one for warming up.
+    # How many steps fit, so that the learning rate comes down to its end; the first step is one for
+    # warming up.
     probe = lt.Trainer(new_sampler(), lt.TrainingConfig(steps=21, buffer=256))
     probe.run(1)
     start = time.monotonic()

@@ -1,21 +1,24 @@
-"""Learned samplers and five classical ones at equal time: independent samples a second, and where the first lose.
+"""Learned samplers and five classical ones at equal time: independent samples a second, and where
+the first lose.
 
     python experiments/honest_comparison.py            # about six minutes on one core
     python experiments/honest_comparison.py --smoke    # under a minute
 
-Every method has the same time on each model, burn-in included, and weighted walkers as much more as eight blocks take.
-LEAPS is the jump process with a HollowConv; with LocalRates too where there is one coupling. A pilot chooses the
-intervals of AIS and of each network by ``exp(-Var[A])`` walkers a second; SMC takes those of AIS; pilots are charged to
-nobody. Independent samples are ``var / error²``, with the variance of the model: for chains the error is that of the
-Γ-method, so they are ``draws / (2 τ)``; for weighted walkers it is that of the jackknife. Where a value lies more than
-three errors from the known one, its distance counts as its error: chains that are stuck and weights that few walkers
-carry claim errors that are too small. For log Z stands ``1 / error²``: annealing and the networks have it from their
-weights, parallel tempering from the steps between its temperatures, plain chains not at all.
+Every method has the same time on each model, burn-in included, and weighted walkers as much more as
+eight blocks take. LEAPS is the jump process with a HollowConv; with LocalRates too where there is
+one coupling. A pilot chooses the intervals of AIS and of each network by ``exp(-Var[A])`` walkers a
+second; SMC takes those of AIS; pilots are charged to nobody. Independent samples are ``var /
+error²``, with the variance of the model: for chains the error is that of the Γ-method, so they are
+``draws / (2 τ)``; for weighted walkers it is that of the jackknife. Where a value lies more than
+three errors from the known one, its distance counts as its error: chains that are stuck and weights
+that few walkers carry claim errors that are too small. For log Z stands ``1 / error²``: annealing
+and the networks have it from their weights, parallel tempering from the steps between its
+temperatures, plain chains not at all.
 
-Training is timed apart, and then charged: the hatched bars are what is left of the solid ones if the walkers of this
-run were all that the network is ever used for. A longer run pays less for it, and ``break_even_seconds`` says from
-when on the network is ahead, None for never. Times on a CPU are those that one thread spent computing, whatever else
-the machine did.
+Training is timed apart, and then charged: the hatched bars are what is left of the solid ones if
+the walkers of this run were all that the network is ever used for. A longer run pays less for it,
+and ``break_even_seconds`` says from when on the network is ahead, None for never. Times on a CPU
+are those that one thread spent computing, whatever else the machine did.
 """
 
 import json
@@ -37,10 +40,15 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton import exact
-from leaps_triton.estimators import ShortChainWarning, chain_estimate, stepping_stones, weighted_estimate
+from leaps_triton.estimators import (
+    ShortChainWarning,
+    chain_estimate,
+    stepping_stones,
+    weighted_estimate,
+)
+from leaps_triton.estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 from leaps_triton.measurement import Clock
 from leaps_triton.provenance import device_name, provenance
-from leaps_triton.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 
 QUANTITIES = {"energy": lt.observables.energy, "m²": lt.observables.magnetization_squared}
 KEY = "independent_samples_per_second"
@@ -65,7 +73,8 @@ class HonestComparison:
     training: tuple[float, ...] = (15.0, 30.0, 15.0)
     """Seconds of training of each network, about, for each of the models in turn."""
     sites: int = 2**14
-    """Sites that are computed together: walkers of a block, or chains, times those of the lattice."""
+    """Sites that are computed together: walkers of a block, or chains, times those of the
+    lattice."""
     ladder: int = 8
     """Temperatures of parallel tempering, evenly from β = 0."""
     seed: int = 0
@@ -79,7 +88,9 @@ class HonestComparison:
 
 
 def reference(path: lt.AnnealingPath, seed: int) -> dict[str, Any]:
-    """Exact log Z and energy; of the rest mean, its error and variance from exact samples or long cluster chains."""
+    """Exact log Z and energy; of the rest mean, its error and variance from exact samples or long
+    cluster chains.
+    """
     model: Any = path.model
     try:
         x, source = exact.sample(model, 20000, seed + 7), "exact samples"
@@ -91,7 +102,13 @@ def reference(path: lt.AnnealingPath, seed: int) -> dict[str, Any]:
             state, _ = lt.SwendsenWang().step(state, path, 1.0, seed + 7)
             kept += [state.configurations] if step >= 50 and step % 10 == 0 else []
         x, source = torch.cat(kept), "Swendsen-Wang chains"
-    found: dict[str, Any] = {"log Z": exact.log_z(model), "moments": source, "mean": {}, "error": {}, "variance": {}}
+    found: dict[str, Any] = {
+        "log Z": exact.log_z(model),
+        "moments": source,
+        "mean": {},
+        "error": {},
+        "variance": {},
+    }
     for name, observable in QUANTITIES.items():
         values = observable(x, model).double()
         found["mean"][name], found["variance"][name] = float(values.mean()), float(values.var())
@@ -122,12 +139,19 @@ def of_chains(
         if isinstance(kernel, lt.ParallelTempering):
             ladder.append(lt.observables.replica_energies(state.replicas, model))
     seconds = clock()
-    found: dict[str, Any] = {name: chain_estimate(torch.stack(v, 1).cpu()) for name, v in values.items()}
+    found: dict[str, Any] = {
+        name: chain_estimate(torch.stack(v, 1).cpu()) for name, v in values.items()
+    }
     if isinstance(kernel, lt.ParallelTempering):
         gained = stepping_stones(torch.stack(ladder, 1), [model.beta * f for f in kernel.fractions])
         found["log Z"] = replace(gained, value=gained.value + path.start.log_z)
     draws = len(values["energy"])
-    found["about"] = {"walkers": walkers, "steps": steps, "draws": draws, "autocorrelation_times": {}}
+    found["about"] = {
+        "walkers": walkers,
+        "steps": steps,
+        "draws": draws,
+        "autocorrelation_times": {},
+    }
     for name in QUANTITIES:
         found["about"]["autocorrelation_times"][name] = round(found[name].tau, 2)
     return found, seconds
@@ -136,7 +160,8 @@ def of_chains(
 def pilot(samplers: dict[str, lt.Sampler], seed: int) -> tuple[str, dict[str, float]]:
     """The sampler with the most effective walkers a second, and these of each.
 
-    Effective are ``exp(-Var[A])`` of them, as of normal log-weights: the ESS is at least one walker, be it ever so bad.
+    Effective are ``exp(-Var[A])`` of them, as of normal log-weights: the ESS is at least one
+    walker, be it ever so bad.
     """
     rates = {}
     for name, sampler in samplers.items():
@@ -159,7 +184,9 @@ def of_weights(sampler: lt.Sampler, settings: HonestComparison) -> tuple[dict[st
         for name, observable in QUANTITIES.items():
             values[name].append(observable(found.configurations, model))
     seconds, a = clock(), torch.cat(weights)
-    result: dict[str, Any] = {n: weighted_estimate(torch.cat(v), a, None, correlated) for n, v in values.items()}
+    result: dict[str, Any] = {
+        n: weighted_estimate(torch.cat(v), a, None, correlated) for n, v in values.items()
+    }
     log_z = sampler.path.start.log_z + float(log_mean_exp(a))
     result["log Z"] = lt.Estimate(log_z, float(log_mean_exp_error(a, correlated)))
     result["about"] = {"walkers": len(a), "ess": round(float(effective_sample_size(a)), 4)}
@@ -169,7 +196,9 @@ def of_weights(sampler: lt.Sampler, settings: HonestComparison) -> tuple[dict[st
 def trained(
     name: str, path: lt.AnnealingPath, seconds: float, block: int, settings: HonestComparison
 ) -> tuple[Any, dict[str, Any]]:
-    """A network trained for about so many seconds: a short run says how many steps fit, so that the rate decays."""
+    """A network trained for about so many seconds: a short run says how many steps fit, so that the
+    rate decays.
+    """
     model: Any = path.model
 
     def trainer(steps: int) -> tuple[lt.Trainer, Any]:
@@ -180,7 +209,13 @@ def trained(
             network = lt.LocalRates(model, seed=settings.seed)
         sampler = lt.Sampler(path, network, lt.Jump(10), block=block, device=settings.device)
         config = lt.TrainingConfig(
-            steps=steps, times=8, walkers=8, buffer=128, rollout=64, rollout_every=100, seed=settings.seed
+            steps=steps,
+            times=8,
+            walkers=8,
+            buffer=128,
+            rollout=64,
+            rollout_every=100,
+            seed=settings.seed,
         )
         return lt.Trainer(sampler, config), network
 
@@ -201,7 +236,9 @@ def methods(
     """Name, what runs it, and what a pilot found."""
     block = max(16, settings.sites // path.model.lattice.sites)
 
-    def candidates(transport: Any, intervals: tuple[int, ...], kernels: tuple[Any, ...]) -> dict[str, lt.Sampler]:
+    def candidates(
+        transport: Any, intervals: tuple[int, ...], kernels: tuple[Any, ...]
+    ) -> dict[str, lt.Sampler]:
         return {
             f"{n} intervals" + ("" if kernel is None else ", heat bath"): lt.Sampler(
                 path, transport, lt.Jump(n), kernel, block=block, device=settings.device
@@ -216,17 +253,27 @@ def methods(
         network, cost = trained(name, path, training, block, settings)
         learned = candidates(network, (4,) if settings.smoke else (10, 40), (None, lt.HeatBath()))
         best, rates = pilot(learned, settings.seed + 1)
-        yield name, partial(of_weights, learned[best], settings), {"chosen": best, "pilot": rates, **cost}
+        yield (
+            name,
+            partial(of_weights, learned[best], settings),
+            {"chosen": best, "pilot": rates, **cost},
+        )
     annealed = candidates(None, (4, 8) if settings.smoke else (64, 256, 1024), (lt.HeatBath(),))
     chosen, rates = pilot(annealed, settings.seed + 1)
     yield "AIS", lambda: of_weights(annealed[chosen], settings), {"chosen": chosen, "pilot": rates}
-    resampled = lt.Sampler(path, None, annealed[chosen].integrator, lt.HeatBath(), 0.5, block, settings.device)
+    resampled = lt.Sampler(
+        path, None, annealed[chosen].integrator, lt.HeatBath(), 0.5, block, settings.device
+    )
     yield "SMC", lambda: of_weights(resampled, settings), {"chosen": chosen}
     yield "Swendsen-Wang", lambda: of_chains(path, lt.SwendsenWang(), block, settings), {}
     yield "heat bath", lambda: of_chains(path, lt.HeatBath(), block, settings), {}
     replicas = max(2, block // settings.ladder)
     tempering = lt.ParallelTempering(ladder)
-    yield "tempering", lambda: of_chains(path, tempering, replicas, settings), {"temperatures": settings.ladder}
+    yield (
+        "tempering",
+        lambda: of_chains(path, tempering, replicas, settings),
+        {"temperatures": settings.ladder},
+    )
 
 
 def row(
@@ -234,11 +281,16 @@ def row(
 ) -> dict[str, Any]:
     """One method on one model: rates, and how far its values are from the known ones."""
     rates, pulls = {}, {}
-    exact_values, variances = {**known["mean"], "log Z": known["log Z"]}, {**known["variance"], "log Z": 1.0}
+    exact_values, variances = (
+        {**known["mean"], "log Z": known["log Z"]},
+        {**known["variance"], "log Z": 1.0},
+    )
     for quantity in exact_values:
         if quantity in found:
             estimate, distance = found[quantity], found[quantity].value - exact_values[quantity]
-            pulls[quantity] = distance / math.hypot(estimate.error, known["error"].get(quantity, 0.0))
+            pulls[quantity] = distance / math.hypot(
+                estimate.error, known["error"].get(quantity, 0.0)
+            )
             error = abs(distance) if abs(pulls[quantity]) > 3.0 else estimate.error
             rates[quantity] = variances[quantity] / (error**2 * seconds)
     return {
@@ -258,11 +310,20 @@ def break_even(learned: float, other: float, training: float) -> float | None:
 
 
 def charge(learned: dict[str, Any], others: list[dict[str, Any]]) -> None:
-    """Rates with the training of this row in them, and when it has paid for itself against each of the others."""
-    rates, spent, training = learned["independent_samples_per_second"], learned["seconds"], learned["training_seconds"]
-    learned["training_included"] = {k: float(f"{v * spent / (spent + training):.4g}") for k, v in rates.items()}
+    """Rates with the training of this row in them, and when it has paid for itself against each of
+    the others.
+    """
+    rates, spent, training = (
+        learned["independent_samples_per_second"],
+        learned["seconds"],
+        learned["training_seconds"],
+    )
+    learned["training_included"] = {
+        k: float(f"{v * spent / (spent + training):.4g}") for k, v in rates.items()
+    }
     learned["break_even_seconds"] = {
-        other["method"]: {k: break_even(rates[k], v, training) for k, v in other[KEY].items()} for other in others
+        other["method"]: {k: break_even(rates[k], v, training) for k, v in other[KEY].items()}
+        for other in others
     }
 
 
@@ -311,14 +372,23 @@ def table(case: dict[str, Any]) -> str:
     lines = [f"\n{case['model']}"]
     for entry in case["rows"]:
         if entry["method"] in LEARNED:
-            lines.append(f"{entry['method']}: trained {entry['training_seconds']} s, {entry['training_steps']} steps")
-    lines.append(f"{'independent samples / s':34}" + "".join(f"{q:>12}" for q in quantities) + "   pulls")
+            lines.append(
+                f"{entry['method']}: trained {entry['training_seconds']} s, {entry['training_steps']} steps"
+            )
+    lines.append(
+        f"{'independent samples / s':34}" + "".join(f"{q:>12}" for q in quantities) + "   pulls"
+    )
     for entry in case["rows"]:
-        for label, key in (("", "independent_samples_per_second"), (", with training", "training_included")):
+        for label, key in (
+            ("", "independent_samples_per_second"),
+            (", with training", "training_included"),
+        ):
             if key not in entry:
                 continue
             rates = entry[key]
-            cells = "".join(f"{rates[q]:12.4g}" if q in rates else f"{'n/a':>12}" for q in quantities)
+            cells = "".join(
+                f"{rates[q]:12.4g}" if q in rates else f"{'n/a':>12}" for q in quantities
+            )
             pulls = " ".join(f"{p:+.1f}" for p in entry["pulls"].values()) if not label else ""
             lines.append(f"{entry['method'] + label:34}{cells}   {pulls}")
     return "\n".join([*lines, *case["verdicts"]])
@@ -328,16 +398,30 @@ def draw(result: dict[str, Any], file: Path) -> None:
     """A panel a model, a group of bars a quantity."""
     cases, quantities = result["cases"], [*QUANTITIES, "log Z"]
     figure, panels = plt.subplots(
-        1, len(cases), figsize=(4.6 * len(cases), 4.6), layout="constrained", sharey=True, squeeze=False
+        1,
+        len(cases),
+        figsize=(4.6 * len(cases), 4.6),
+        layout="constrained",
+        sharey=True,
+        squeeze=False,
     )
-    colours = dict(zip(METHODS, ("red", "pink", "orange", "olive", "blue", "cyan", "purple"), strict=True))
+    colours = dict(
+        zip(METHODS, ("red", "pink", "orange", "olive", "blue", "cyan", "purple"), strict=True)
+    )
     for axes, case in zip(panels[0], cases, strict=True):
         bars = []
         for entry in case["rows"]:
             colour = f"tab:{colours[entry['method']]}"
             bars.append((entry["method"], entry[KEY], "", colour))
             if entry["method"] in LEARNED:
-                bars.append((f"{entry['method']}, training included", entry["training_included"], "///", colour))
+                bars.append(
+                    (
+                        f"{entry['method']}, training included",
+                        entry["training_included"],
+                        "///",
+                        colour,
+                    )
+                )
         width = 0.86 / len(bars)
         for index, (label, rates, hatch, colour) in enumerate(bars):
             shift = (index - (len(bars) - 1) / 2) * width
@@ -355,7 +439,11 @@ def draw(result: dict[str, Any], file: Path) -> None:
                     )  # fmt: skip
         axes.set_yscale("log")
         axes.set_xticks(range(len(quantities)), ["energy", "m²", "log Z: 1/error²"])
-        spent = [f"{entry['training_seconds']:.0f} s" for entry in case["rows"] if entry["method"] in LEARNED]
+        spent = [
+            f"{entry['training_seconds']:.0f} s"
+            for entry in case["rows"]
+            if entry["method"] in LEARNED
+        ]
         axes.set_title(f"{case['model']}\ntraining {' and '.join(spent)}", fontsize=10)
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
@@ -363,7 +451,9 @@ def draw(result: dict[str, Any], file: Path) -> None:
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     seconds = result["config"]["seconds"]
-    figure.suptitle(f"Equal time, about {seconds:g} s each and training apart; {result['device']}", fontsize=10)
+    figure.suptitle(
+        f"Equal time, about {seconds:g} s each and training apart; {result['device']}", fontsize=10
+    )
     figure.savefig(file, dpi=120)
 
 
@@ -384,9 +474,13 @@ def main(settings: HonestComparison) -> None:
     if chosen.glass:
         n = chosen.glass
         name = f"Edwards-Anderson ±1, {n} × {n}, β = {chosen.glass_beta:g}"
-        models[name] = lt.EdwardsAnderson((n, n), beta=chosen.glass_beta, disorder="pm1", seed=chosen.seed)
+        models[name] = lt.EdwardsAnderson(
+            (n, n), beta=chosen.glass_beta, disorder="pm1", seed=chosen.seed
+        )
     if len(chosen.training) != len(models):
-        raise ValueError(f"training needs one time for each of the {len(models)} models, got {len(chosen.training)}")
+        raise ValueError(
+            f"training needs one time for each of the {len(models)} models, got {len(chosen.training)}"
+        )
     clock = Clock(chosen.device)
     cases = [
         compared(name, model, training, chosen)
@@ -394,7 +488,9 @@ def main(settings: HonestComparison) -> None:
     ]
     result = {
         "cases": cases,
-        "where_the_learned_samplers_lose": [v for case in cases for v in case["verdicts"] if "loses" in v],
+        "where_the_learned_samplers_lose": [
+            v for case in cases for v in case["verdicts"] if "loses" in v
+        ],
         "seconds": round(clock(), 1),
         "device": device_name(torch.device(chosen.device)),
         "config": {**asdict(chosen), "results": chosen.results.name},
@@ -406,7 +502,12 @@ def main(settings: HonestComparison) -> None:
     )
     draw(result, chosen.results / "honest_comparison.png")
     if not math.isfinite(
-        sum(r for c in cases for e in c["rows"] for r in e["independent_samples_per_second"].values())
+        sum(
+            r
+            for c in cases
+            for e in c["rows"]
+            for r in e["independent_samples_per_second"].values()
+        )
     ):
         raise RuntimeError("a rate is not finite: give each method more seconds")
 

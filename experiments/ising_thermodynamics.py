@@ -1,12 +1,14 @@
-"""Thermodynamics of the Ising model through its critical point, by Swendsen–Wang chains, against Kaufman's formula.
+"""Thermodynamics of the Ising model through its critical point, by Swendsen–Wang chains, against
+Kaufman's formula.
 
     python experiments/ising_thermodynamics.py            # about 4 minutes on one CPU core
     python experiments/ising_thermodynamics.py --smoke
 
-On tori of several lengths: energy, specific heat, |m|, susceptibility and Binder cumulant over β. Energy and specific
-heat are compared with the exact finite-lattice values at every β; at β = 0.4407 they must agree within three standard
-errors, that of the energy being at most 0.001, or the exit status is 1. From the chains there, reweighted in β, come
-the crossings of the Binder cumulants of neighbouring lengths, to be compared with β_c = ½ ln(1 + √2).
+On tori of several lengths: energy, specific heat, |m|, susceptibility and Binder cumulant over β.
+Energy and specific heat are compared with the exact finite-lattice values at every β; at β = 0.4407
+they must agree within three standard errors, that of the energy being at most 0.001, or the exit
+status is 1. From the chains there, reweighted in β, come the crossings of the Binder cumulants of
+neighbouring lengths, to be compared with β_c = ½ ln(1 + √2).
 """
 
 import json
@@ -30,7 +32,14 @@ from leaps_triton.provenance import provenance
 CRITICAL = 0.5 * math.log1p(math.sqrt(2.0))
 UNIVERSAL = 0.610690
 """Binder cumulant of large critical square tori: Kamieniarz, Blöte, J. Phys. A 26, 201 (1993)."""
-OBSERVABLES = ("energy", "specific_heat", "abs_magnetization", "susceptibility", "susceptibility_full", "binder")
+OBSERVABLES = (
+    "energy",
+    "specific_heat",
+    "abs_magnetization",
+    "susceptibility",
+    "susceptibility_full",
+    "binder",
+)
 PANELS = {
     "energy": "energy / site (J)",
     "specific_heat": "specific heat / site (k_B)",
@@ -70,7 +79,9 @@ class IsingThermodynamics:
 
 
 def estimates(chain: lt.Chain) -> dict[str, Any]:
-    """Every observable with its error and autocorrelation time, and its distance from the exact value if known."""
+    """Every observable with its error and autocorrelation time, and its distance from the exact
+    value if known.
+    """
     model: Any = chain.model
     row: dict[str, Any] = {}
     for name in OBSERVABLES:
@@ -91,7 +102,9 @@ def binder_at(chain: lt.Chain, beta: float) -> lt.Estimate:
 
 
 def crossing(small: lt.Chain, large: lt.Chain, reach: float = 0.01) -> lt.Estimate | None:
-    """β at which the two Binder cumulants are equal; None if that is farther from β_c than ``reach``."""
+    """β at which the two Binder cumulants are equal; None if that is farther from β_c than
+    ``reach``.
+    """
 
     def excess(beta: float) -> float:
         return binder_at(large, beta).value - binder_at(small, beta).value
@@ -104,14 +117,18 @@ def crossing(small: lt.Chain, large: lt.Chain, reach: float = 0.01) -> lt.Estima
         low, high = (middle, high) if excess(middle) < 0.0 else (low, middle)
     beta = 0.5 * (low + high)
     slope = (excess(beta + 0.0005) - excess(beta - 0.0005)) / 0.001
-    return lt.Estimate(beta, math.hypot(binder_at(small, beta).error, binder_at(large, beta).error) / slope)
+    return lt.Estimate(
+        beta, math.hypot(binder_at(small, beta).error, binder_at(large, beta).error) / slope
+    )
 
 
 def power(rows: list[dict[str, Any]], name: str) -> lt.Estimate:
     """Exponent of the length in an observable, by weighted least squares of the logarithms."""
     x = torch.tensor([math.log(row["length"]) for row in rows], dtype=torch.float64)
     y = torch.tensor([math.log(row[name]) for row in rows], dtype=torch.float64)
-    weight = torch.tensor([(row[name] / row[f"{name}_error"]) ** 2 for row in rows], dtype=torch.float64)
+    weight = torch.tensor(
+        [(row[name] / row[f"{name}_error"]) ** 2 for row in rows], dtype=torch.float64
+    )
     centred = x - (weight * x).sum() / weight.sum()
     spread = (weight * centred**2).sum()
     return lt.Estimate(float((weight * centred * y).sum() / spread), float(spread.rsqrt()))
@@ -125,8 +142,16 @@ def draw(result: dict[str, Any], file: Path) -> None:
     betas = sorted({row["beta"] for row in result["rows"]})
     grid = torch.linspace(betas[0], betas[-1], 121).tolist()
     for colour, length in enumerate(lengths):
-        rows = sorted((row for row in result["rows"] if row["length"] == length), key=lambda row: row["beta"])
-        style: Any = {"color": f"C{colour}", "marker": "o", "markersize": 3.5, "capsize": 2.5, "linestyle": "none"}
+        rows = sorted(
+            (row for row in result["rows"] if row["length"] == length), key=lambda row: row["beta"]
+        )
+        style: Any = {
+            "color": f"C{colour}",
+            "marker": "o",
+            "markersize": 3.5,
+            "capsize": 2.5,
+            "linestyle": "none",
+        }
         shape = (length, length)
         for ax, name in zip(axes, PANELS, strict=False):
             if name == "binder":
@@ -134,8 +159,12 @@ def draw(result: dict[str, Any], file: Path) -> None:
             x, y, error = ([row[key] for row in rows] for key in ("beta", name, f"{name}_error"))
             ax.errorbar(x, y, error, label=f"L = {length}", **style)
             if name in EXACT:
-                ax.plot(grid, [EXACT[name](shape, b) for b in grid], color=f"C{colour}", linewidth=0.9)
-        x, y, error = (result["binder_curves"][str(length)][key] for key in ("beta", "value", "error"))
+                ax.plot(
+                    grid, [EXACT[name](shape, b) for b in grid], color=f"C{colour}", linewidth=0.9
+                )
+        x, y, error = (
+            result["binder_curves"][str(length)][key] for key in ("beta", "value", "error")
+        )
         axes[4].plot(x, y, color=f"C{colour}", linewidth=0.9)
         axes[4].fill_between(
             x, [a - b for a, b in zip(y, error, strict=True)], [a + b for a, b in zip(y, error, strict=True)],
@@ -149,9 +178,29 @@ def draw(result: dict[str, Any], file: Path) -> None:
             label = f"{'e' if name == 'energy' else 'c'}, L = {length}"
             pulls = [row[f"{name}_pull"] for row in rows]
             fill = f"C{colour}" if name == "energy" else "white"
-            axes[5].plot(x, pulls, marker, color=f"C{colour}", markerfacecolor=fill, markersize=4, label=label)
-    axes[0].plot(grid, [lt.exact.onsager_energy(b) for b in grid], color="black", linestyle=":", label="L = ∞")
-    axes[2].plot(grid, [lt.exact.yang_magnetization(b) for b in grid], color="black", linestyle=":", label="L = ∞")
+            axes[5].plot(
+                x,
+                pulls,
+                marker,
+                color=f"C{colour}",
+                markerfacecolor=fill,
+                markersize=4,
+                label=label,
+            )
+    axes[0].plot(
+        grid,
+        [lt.exact.onsager_energy(b) for b in grid],
+        color="black",
+        linestyle=":",
+        label="L = ∞",
+    )
+    axes[2].plot(
+        grid,
+        [lt.exact.yang_magnetization(b) for b in grid],
+        color="black",
+        linestyle=":",
+        label="L = ∞",
+    )
     axes[3].set_yscale("log")
     axes[4].axhline(UNIVERSAL, color="black", linestyle=":", label="critical, L = ∞")
     axes[4].locator_params(axis="x", nbins=5)
@@ -160,12 +209,16 @@ def draw(result: dict[str, Any], file: Path) -> None:
         axes[5].axhline(level, color="grey", linewidth=0.8)
     low, high = axes[5].get_ylim()
     axes[5].set_ylim(min(low, -3.5), max(high, 5.5))
-    for ax, title in zip(axes, [*PANELS.values(), "(measured − exact) / σ of e and c"], strict=True):
+    for ax, title in zip(
+        axes, [*PANELS.values(), "(measured − exact) / σ of e and c"], strict=True
+    ):
         ax.axvline(CRITICAL, color="grey", linewidth=0.6, zorder=0)
         ax.set(xlabel="β (1/J)", ylabel=title)
     for ax in axes[:5]:
         ax.legend(frameon=False, fontsize=8)
-    axes[5].legend(frameon=False, fontsize=7, ncols=3, loc="upper center", handletextpad=0.2, columnspacing=0.8)
+    axes[5].legend(
+        frameon=False, fontsize=7, ncols=3, loc="upper center", handletextpad=0.2, columnspacing=0.8
+    )
     figure.suptitle(
         "Ising model on L × L tori: Swendsen–Wang chains (symbols), exact or reweighted (lines), "
         f"β_c = {CRITICAL:.5f} (grey line)"
@@ -189,7 +242,8 @@ def table(result: dict[str, Any]) -> str:
     ]
     for row in result["rows"]:
         e, c, m, u = (
-            lt.Estimate(row[n], row[f"{n}_error"]) for n in ("energy", "specific_heat", "abs_magnetization", "binder")
+            lt.Estimate(row[n], row[f"{n}_error"])
+            for n in ("energy", "specific_heat", "abs_magnetization", "binder")
         )
         lines.append(
             f"{row['length']:3}{row['beta']:8.4f}{e!s:>20}{row['energy_pull']:6.1f}{c!s:>18}"
@@ -197,7 +251,9 @@ def table(result: dict[str, Any]) -> str:
         )
     for row in result["binder_crossings"]:
         found = lt.Estimate(row["beta"], row["beta_error"])
-        lines.append(f"Binder cumulants of {row['lengths']} cross at β = {found}, less β_c {row['pull']:+.1f} σ")
+        lines.append(
+            f"Binder cumulants of {row['lengths']} cross at β = {found}, less β_c {row['pull']:+.1f} σ"
+        )
     lines.append(f"gate: {result['gate']}")
     return "\n".join(lines)
 
@@ -217,7 +273,9 @@ def main(settings: IsingThermodynamics) -> None:
                 seed=seed, burn_in=chosen.burn_in, device=chosen.device, observables=OBSERVABLES,
             )  # fmt: skip
             seed += 1
-            rows.append({"length": length, "beta": beta, "draws": chain.draws * walkers, **estimates(chain)})
+            rows.append(
+                {"length": length, "beta": beta, "draws": chain.draws * walkers, **estimates(chain)}
+            )
             if gate:
                 anchors[length] = chain
     seconds = time.process_time() - begin
@@ -250,7 +308,9 @@ def main(settings: IsingThermodynamics) -> None:
             "worst_pull": max(abs(row[f"{name}_pull"]) for row in at_gate for name in EXACT),
             "worst_energy_error": max(row["energy_error"] for row in at_gate),
             "passed": all(
-                abs(row["energy_pull"]) < 3 and abs(row["specific_heat_pull"]) < 3 and row["energy_error"] <= 1e-3
+                abs(row["energy_pull"]) < 3
+                and abs(row["specific_heat_pull"]) < 3
+                and row["energy_error"] <= 1e-3
                 for row in at_gate
             ),
         },
@@ -264,7 +324,11 @@ def main(settings: IsingThermodynamics) -> None:
         "binder_crossings": crossings,
         "binder_curves": curves,
         "binder_universal": UNIVERSAL,
-        "susceptibility_exponent": {"value": exponent.value, "error": exponent.error, "infinite": 1.75},
+        "susceptibility_exponent": {
+            "value": exponent.value,
+            "error": exponent.error,
+            "infinite": 1.75,
+        },
         "seconds_of_chains": round(seconds, 1),
         "config": {**asdict(chosen), "results": chosen.results.name},
         "versions": provenance(torch.device(chosen.device)),

@@ -1,13 +1,14 @@
 """Every Markov-chain kernel against Kaufman: energy and specific heat of critical Ising tori.
 
     python experiments/kernel_gates.py                            # about an hour on one CPU core
-    python experiments/kernel_gates.py --kernels wolff metropolis  # these again; the other rows stay
-    python experiments/kernel_gates.py --smoke
+    python experiments/kernel_gates.py --kernels wolff metropolis  # these again; the other rows
+    stay python experiments/kernel_gates.py --smoke
 
-At β = 0.4407 both must lie within three standard errors of the exact values, that of the energy being at most 0.001, or
-the exit status is 1. The walkers begin at equilibrium, by Swendsen–Wang updates. Chains are estimated by the Γ-method.
-Kinetic Monte Carlo makes one step of many independent walkers, which shows that it leaves equilibrium as it is, and not
-how it gets there; on a CPU a short one at L = 32 and 64, where its events are dear. Over-relaxation has no move for two
+At β = 0.4407 both must lie within three standard errors of the exact values, that of the energy
+being at most 0.001, or the exit status is 1. The walkers begin at equilibrium, by Swendsen–Wang
+updates. Chains are estimated by the Γ-method. Kinetic Monte Carlo makes one step of many
+independent walkers, which shows that it leaves equilibrium as it is, and not how it gets there; on
+a CPU a short one at L = 32 and 64, where its events are dear. Over-relaxation has no move for two
 states. All cases have one seed, so that their errors are not quite independent.
 """
 
@@ -68,7 +69,8 @@ class KernelGates:
     device: str = "cpu"
     """Where the walkers are."""
     smoke: bool = False
-    """The smallest lattice, a fortieth of the walkers, a quarter of the steps, and errors as they come."""
+    """The smallest lattice, a fortieth of the walkers, a quarter of the steps, and errors as they
+    come."""
     json: Path = Path("experiments/results/kernel_gates.json")
     """Where to save the rows, after each of them."""
 
@@ -95,13 +97,20 @@ def measure(name: str, length: int, settings: KernelGates) -> dict[str, Any]:
     row: dict[str, Any] = {"kernel": name, "description": repr(kernel), "length": length}
     found: dict[str, Any]
     if name in STEPS:
-        walkers, steps = WALKERS[length] // shrink // 2 * 2, STEPS[name][length] // (4 if settings.smoke else 1)
+        walkers, steps = (
+            WALKERS[length] // shrink // 2 * 2,
+            STEPS[name][length] // (4 if settings.smoke else 1),
+        )
         chain = lt.run_chain(
             model, kernel, walkers, steps, seed=settings.seed + 1, burn_in=0, observables=list(EXACT),
             start=equilibrium(model, walkers, settings), device=settings.device,
         )  # fmt: skip
         found = {key: chain.estimate(key) for key in EXACT}
-        row |= {"walkers": walkers, "draws": walkers * chain.draws, "tau_of_energy": found["energy"].tau}
+        row |= {
+            "walkers": walkers,
+            "draws": walkers * chain.draws,
+            "tau_of_energy": found["energy"].tau,
+        }
     else:
         walkers = INDEPENDENT[length] // shrink
         index, path = torch.arange(walkers, device=settings.device), lt.AnnealingPath(model)
@@ -126,7 +135,11 @@ def measure(name: str, length: int, settings: KernelGates) -> dict[str, Any]:
         }  # fmt: skip
     within = all(abs(row[f"{key}_pull"]) < 3.0 for key in EXACT) and row["energy_error"] <= 1e-3
     versions = provenance(torch.device(settings.device))
-    return row | {"seconds": round(time.process_time() - begin, 1), "passed": within, "versions": versions}
+    return row | {
+        "seconds": round(time.process_time() - begin, 1),
+        "passed": within,
+        "versions": versions,
+    }
 
 
 def line(row: dict[str, Any]) -> str:
@@ -149,7 +162,9 @@ def main(settings: KernelGates) -> None:
     settings.json.parent.mkdir(parents=True, exist_ok=True)
     rows = json.loads(settings.json.read_text())["rows"] if settings.json.exists() else []
     work = [(k, n) for k in chosen.kernels for n in chosen.lengths]
-    print(f"{'kernel':14}{'L':>4}{'energy / site':>20}{'pull':>6}{'specific heat':>18}{'pull':>6}{'seconds':>9}")
+    print(
+        f"{'kernel':14}{'L':>4}{'energy / site':>20}{'pull':>6}{'specific heat':>18}{'pull':>6}{'seconds':>9}"
+    )
     for name, length in tqdm(work, disable=None):
         row = measure(name, length, chosen)
         rows = [old for old in rows if (old["kernel"], old["length"]) != (name, length)] + [row]

@@ -1,4 +1,5 @@
-"""Compile every kernel variant without a GPU and write what it uses to results/kernel_resources.csv.
+"""Compile every kernel variant without a GPU and write what it uses to
+results/kernel_resources.csv.
 
     python experiments/kernel_resources.py
 
@@ -20,9 +21,20 @@ def rows() -> list[tuple[object, ...]]:
     """One row a variant and target, in the order of the tables."""
     table: list[tuple[object, ...]] = []
     for name, variant in resources.variants().items():
-        targets = (resources.TARGET, *(resources.OTHER_TARGETS if name in resources.others() else ()))
+        targets = (
+            resources.TARGET,
+            *(resources.OTHER_TARGETS if name in resources.others() else ()),
+        )
         for target in targets:
-            table.append((name, target, variant.warps, *resources.measure(variant, target), triton.__version__))
+            table.append(
+                (
+                    name,
+                    target,
+                    variant.warps,
+                    *resources.measure(variant, target),
+                    triton.__version__,
+                )
+            )
     return table
 
 

@@ -1,11 +1,12 @@
-"""Kill training, sampling and chains at random moments, resume, and compare with runs that nothing disturbed.
+"""Kill training, sampling and chains at random moments, resume, and compare with runs that nothing
+disturbed.
 
     python experiments/kill_test.py            # 50 kills of each
     python experiments/kill_test.py --smoke    # 2 of each
 
-It runs the `leaps-triton` command itself. After every kill the file must be readable; after the last resume of several
-it must equal the undisturbed one: training in every tensor and number, sampling in every byte, Markov chains in every
-draw.
+It runs the `leaps-triton` command itself. After every kill the file must be readable; after the
+last resume of several it must equal the undisturbed one: training in every tensor and number,
+sampling in every byte, Markov chains in every draw.
 """
 
 import json
@@ -23,7 +24,7 @@ import torch
 import tyro
 
 import leaps_triton as lt
-from leaps_triton import checkpoint
+from leaps_triton.io import checkpoint
 from leaps_triton.provenance import provenance
 
 
@@ -65,10 +66,12 @@ def kill_chains(
     check: Callable[[Path], Any],
     equal: Callable[[Path], bool],
 ) -> dict[str, Any]:
-    """Chains of kills until there are enough; every chain begins without a file and ends with a finished one.
+    """Chains of kills until there are enough; every chain begins without a file and ends with a
+    finished one.
 
-    Every other kill comes up to 0.4 s after a write of the file, where most of the work is, and those between at any
-    moment of the ``seconds`` of an undisturbed run, so that its beginning is met too.
+    Every other kill comes up to 0.4 s after a write of the file, where most of the work is, and
+    those between at any moment of the ``seconds`` of an undisturbed run, so that its beginning is
+    met too.
     """
     chance, kills, chains, unreadable, different = random.Random(settings.seed), 0, 0, 0, 0
     wanted = 2 if settings.smoke else settings.kills
@@ -78,11 +81,15 @@ def kill_chains(
             file = Path(folder, f"{chains}.file")
             for kill in range(min(settings.chain, wanted - kills)):
                 before = file.stat().st_mtime_ns if file.exists() else 0
-                process = subprocess.Popen(run(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                process = subprocess.Popen(
+                    run(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                )
                 if kill % 2:
                     time.sleep(chance.uniform(0.0, seconds))
                 else:
-                    while process.poll() is None and (not file.exists() or file.stat().st_mtime_ns == before):
+                    while process.poll() is None and (
+                        not file.exists() or file.stat().st_mtime_ns == before
+                    ):
                         time.sleep(0.0005)
                     time.sleep(chance.uniform(0.0, 0.4))
                 kills += process.poll() is None
@@ -93,15 +100,24 @@ def kill_chains(
                         check(file)
                 except ValueError:
                     unreadable += 1
-            subprocess.run(run(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                run(file), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             different += not equal(file)
-    return {"kills": kills, "runs": chains, "unreadable_files": unreadable, "different_results": different}
+    return {
+        "kills": kills,
+        "runs": chains,
+        "unreadable_files": unreadable,
+        "different_results": different,
+    }
 
 
 def main(settings: KillTest) -> None:
     settings.json.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        trained, sampled, walked = (Path(folder, f"whole.{name}") for name in ("safetensors", "sample.h5", "chain.h5"))
+        trained, sampled, walked = (
+            Path(folder, f"whole.{name}") for name in ("safetensors", "sample.h5", "chain.h5")
+        )
 
         def train(file: Path) -> list[str]:
             return command("train", "--checkpoint", file, *TRAIN, "--resume")
@@ -118,7 +134,11 @@ def main(settings: KillTest) -> None:
             return {**run.values, "configurations": run.configurations}
 
         seconds = {}
-        for name, run, file in (("train", train, trained), ("sample", sample, sampled), ("chain", chain, walked)):
+        for name, run, file in (
+            ("train", train, trained),
+            ("sample", sample, sampled),
+            ("chain", chain, walked),
+        ):
             begin = time.perf_counter()
             subprocess.run(run(file), check=True, stdout=subprocess.DEVNULL)
             seconds[name] = round(time.perf_counter() - begin, 1)

@@ -1,12 +1,14 @@
-"""LocalRates against annealed importance sampling, on the critical Ising model: effective walkers a second.
+"""LocalRates against annealed importance sampling, on the critical Ising model: effective walkers a
+second.
 
     python experiments/local_rates.py            # 16 x 16, 32 x 32 and 64 x 64
     python experiments/local_rates.py --smoke    # 8 x 8
 
-One network is trained on the smallest lattice, and its training goes on for a little on each larger one; what the
-network of the smallest lattice does there by itself is shown too. Every sampler has one heat-bath sweep at each
-interval boundary. AIS runs with as many sweeps as the network has intervals, and with as many as take the same time.
-Seconds are of processor time, so that other work on the machine does not count; log Z is exact by Kaufman's formula.
+One network is trained on the smallest lattice, and its training goes on for a little on each larger
+one; what the network of the smallest lattice does there by itself is shown too. Every sampler has
+one heat-bath sweep at each interval boundary. AIS runs with as many sweeps as the network has
+intervals, and with as many as take the same time. Seconds are of processor time, so that other work
+on the machine does not count; log Z is exact by Kaufman's formula.
 """
 
 import copy
@@ -61,7 +63,9 @@ SMOKE = {
 
 def train(settings: LocalRatesExperiment, network: lt.LocalRates, place: int) -> dict[str, Any]:
     path = lt.AnnealingPath(lt.Ising((settings.lengths[place],) * 2, beta=settings.beta))
-    sampler = lt.Sampler(path, network, lt.Jump(25), lt.HeatBath(), block=settings.block[place], device="cpu")
+    sampler = lt.Sampler(
+        path, network, lt.Jump(25), lt.HeatBath(), block=settings.block[place], device="cpu"
+    )
     config = lt.TrainingConfig(
         steps=settings.steps[place], walkers=settings.batch[place], learning_rate=settings.learning_rate[place],
         buffer=min(512, settings.walkers[place]), rollout=128, rollout_every=250, seed=settings.seed,
@@ -69,15 +73,24 @@ def train(settings: LocalRatesExperiment, network: lt.LocalRates, place: int) ->
     begin = time.process_time()
     history = lt.Trainer(sampler, config).run(progress=True)
     last = history.loss[-100:]
-    return {"seconds": round(time.process_time() - begin, 1), "loss": round(sum(last) / len(last), 3)}
+    return {
+        "seconds": round(time.process_time() - begin, 1),
+        "loss": round(sum(last) / len(last), 3),
+    }
 
 
 def run(
-    settings: LocalRatesExperiment, network: lt.LocalRates | None, name: str, place: int, intervals: int
+    settings: LocalRatesExperiment,
+    network: lt.LocalRates | None,
+    name: str,
+    place: int,
+    intervals: int,
 ) -> dict[str, Any]:
     length, walkers = settings.lengths[place], settings.walkers[place]
     path = lt.AnnealingPath(lt.Ising((length, length), beta=settings.beta))
-    sampler = lt.Sampler(path, network, lt.Jump(intervals), lt.HeatBath(), block=settings.block[place], device="cpu")
+    sampler = lt.Sampler(
+        path, network, lt.Jump(intervals), lt.HeatBath(), block=settings.block[place], device="cpu"
+    )
     begin = time.process_time()
     ensemble = sampler.sample(walkers, seed=settings.seed + 1)
     seconds = time.process_time() - begin
@@ -130,16 +143,22 @@ def main(settings: LocalRatesExperiment) -> None:
     torch.set_num_threads(1)
     versions = provenance(torch.device("cpu"))
     settings.json.parent.mkdir(parents=True, exist_ok=True)
-    network = lt.LocalRates(lt.Ising((settings.lengths[0],) * 2, beta=settings.beta), seed=settings.seed)
+    network = lt.LocalRates(
+        lt.Ising((settings.lengths[0],) * 2, beta=settings.beta), seed=settings.seed
+    )
     rows, training, first = [], [], network
     for place in range(len(settings.lengths)):
         training.append(train(settings, network, place))
         print(json.dumps(training[-1]), flush=True)
         if place == 0:
             first = copy.deepcopy(network)
-        contenders = {"LocalRates": network} | ({"LocalRates, not trained here": first} if place else {})
+        contenders = {"LocalRates": network} | (
+            {"LocalRates, not trained here": first} if place else {}
+        )
         for name, contender in contenders.items():
-            for intervals in settings.intervals if contender is network else settings.intervals[1:2]:
+            for intervals in (
+                settings.intervals if contender is network else settings.intervals[1:2]
+            ):
                 rows.append(run(settings, contender, name, place, intervals))
         for learned in rows[-len(settings.intervals) - bool(place) :][: len(settings.intervals)]:
             plain = run(settings, None, "AIS", place, learned["intervals"])

@@ -1,15 +1,17 @@
-"""The transition of Potts models: continuous for q = 3, of first order for q = 10, by Swendsen–Wang chains.
+"""The transition of Potts models: continuous for q = 3, of first order for q = 10, by Swendsen–Wang
+chains.
 
     python experiments/potts_transition.py            # about 4 minutes on one CPU core
     python experiments/potts_transition.py --smoke
 
-Half of the chains start ordered and half random, and the two halves are compared. Energy and order parameter over β,
-the law of the energy, and autocorrelation times, which grow with the length as a power for q = 3 and exponentially for
-q = 10. Checks: log Z and energies of small lattices against the transfer matrix; for q = 10, of the larger ones, the β
-at which the ordered phases weigh q times the disordered one, against β_c = ln(1 + √q), and the mean energies of the
-phases there against Baxter's (J. Phys. C 6, L445, 1973); for q = 3, how order parameter and energy at β_c change with
-the length, against the known dimensions (Wu, Rev. Mod. Phys. 54, 235, 1982). If the small lattices miss by four
-standard errors the exit status is 1.
+Half of the chains start ordered and half random, and the two halves are compared. Energy and order
+parameter over β, the law of the energy, and autocorrelation times, which grow with the length as a
+power for q = 3 and exponentially for q = 10. Checks: log Z and energies of small lattices against
+the transfer matrix; for q = 10, of the larger ones, the β at which the ordered phases weigh q times
+the disordered one, against β_c = ln(1 + √q), and the mean energies of the phases there against
+Baxter's (J. Phys. C 6, L445, 1973); for q = 3, how order parameter and energy at β_c change with
+the length, against the known dimensions (Wu, Rev. Mod. Phys. 54, 235, 1982). If the small lattices
+miss by four standard errors the exit status is 1.
 """
 
 import json
@@ -80,7 +82,8 @@ def critical(q: int) -> float:
 def phases(q: int) -> tuple[float, float]:
     """Energies a site of the ordered and the disordered phase at ``β_c``, equal for q ≤ 4.
 
-    Their mean is ``-(1 + 1/√q)``, their difference ``2 (1 + 1/√q) tanh(Θ/2) Π_n tanh²(nΘ)``, ``2 cosh Θ = √q``.
+    Their mean is ``-(1 + 1/√q)``, their difference ``2 (1 + 1/√q) tanh(Θ/2) Π_n tanh²(nΘ)``, ``2
+    cosh Θ = √q``.
     """
     mean, latent = -(1.0 + 1.0 / math.sqrt(q)), 0.0
     if q > 4:
@@ -90,7 +93,9 @@ def phases(q: int) -> tuple[float, float]:
     return mean - latent / 2.0, mean + latent / 2.0
 
 
-def run(model: lt.Potts, sweeps: int, burn_in: int, seed: int, settings: PottsTransition) -> lt.Chain:
+def run(
+    model: lt.Potts, sweeps: int, burn_in: int, seed: int, settings: PottsTransition
+) -> lt.Chain:
     """Chains of which the even ones start with all sites in one state, the odd ones at random."""
     walkers = torch.arange(settings.walkers)
     start = lt.AnnealingPath(model).start.sample(walkers, seed)
@@ -102,7 +107,9 @@ def run(model: lt.Potts, sweeps: int, burn_in: int, seed: int, settings: PottsTr
 
 
 def estimates(chain: lt.Chain) -> dict[str, Any]:
-    """Every observable with its error and autocorrelation time, and the distance of the halves in their errors."""
+    """Every observable with its error and autocorrelation time, and the distance of the halves in
+    their errors.
+    """
     row: dict[str, Any] = {}
     for name in OBSERVABLES:
         found = chain.estimate(name)
@@ -140,15 +147,18 @@ def histogram(chain: lt.Chain, beta: float) -> dict[str, list[float]]:
         found = at(chain, inside.double(), beta)
         rows.append((edge + width / 2, found.value / width, found.error / width))
     return {
-        key: list(column) for key, column in zip(("energy", "density", "error"), zip(*rows, strict=True), strict=True)
+        key: list(column)
+        for key, column in zip(("energy", "density", "error"), zip(*rows, strict=True), strict=True)
     }
 
 
 def coexistence(chain: lt.Chain) -> dict[str, Any]:
-    """Where the ordered phases weigh q times the disordered one and where as much; the phases' energies at ``β_c``.
+    """Where the ordered phases weigh q times the disordered one and where as much; the phases'
+    energies at ``β_c``.
 
-    Phases are told apart by the energy half way between Baxter's. The first β differs from ``β_c`` by terms that fall
-    exponentially with the length: Borgs, Janke, Phys. Rev. Lett. 68, 1738 (1992).
+    Phases are told apart by the energy half way between Baxter's. The first β differs from ``β_c``
+    by terms that fall exponentially with the length: Borgs, Janke, Phys. Rev. Lett. 68, 1738
+    (1992).
     """
     model: Any = chain.model
     beta_c, exact = critical(model.q), phases(model.q)
@@ -159,9 +169,13 @@ def coexistence(chain: lt.Chain) -> dict[str, Any]:
         low, high = 0.98 * beta_c, 1.02 * beta_c
         while high - low > 1e-7:
             middle = 0.5 * (low + high)
-            low, high = (middle, high) if at(chain, ordered, middle).value < share else (low, middle)
+            low, high = (
+                (middle, high) if at(chain, ordered, middle).value < share else (low, middle)
+            )
         beta = 0.5 * (low + high)
-        slope = (at(chain, ordered, beta + 1e-4).value - at(chain, ordered, beta - 1e-4).value) / 2e-4
+        slope = (
+            at(chain, ordered, beta + 1e-4).value - at(chain, ordered, beta - 1e-4).value
+        ) / 2e-4
         return lt.Estimate(beta, at(chain, ordered, beta).error / slope)
 
     weighted, equal = where(model.q / (model.q + 1.0)), where(0.5)
@@ -171,9 +185,17 @@ def coexistence(chain: lt.Chain) -> dict[str, Any]:
         "beta_equal": equal.value, "beta_equal_error": equal.error,
         "changes_of_phase": int((ordered[:, 1:] != ordered[:, :-1]).sum()),
     }  # fmt: skip
-    for name, inside, value in zip(("ordered", "disordered"), (ordered, 1.0 - ordered), exact, strict=True):
-        found = chain_estimate(torch.stack([e * inside, inside], dim=2), lambda means: means[..., 0] / means[..., 1])
-        result |= {f"energy_{name}": found.value, f"energy_{name}_error": found.error, f"energy_{name}_infinite": value}
+    for name, inside, value in zip(
+        ("ordered", "disordered"), (ordered, 1.0 - ordered), exact, strict=True
+    ):
+        found = chain_estimate(
+            torch.stack([e * inside, inside], dim=2), lambda means: means[..., 0] / means[..., 1]
+        )
+        result |= {
+            f"energy_{name}": found.value,
+            f"energy_{name}_error": found.error,
+            f"energy_{name}_infinite": value,
+        }
     law = histogram(chain, equal.value)
     middle = sum(exact) / 2.0
     density = {side: [] for side in ("ordered", "between", "disordered")}  # type: dict[str, list[float]]
@@ -186,26 +208,38 @@ def coexistence(chain: lt.Chain) -> dict[str, Any]:
 
 
 def finite_size(q: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Dimensions of order parameter and energy from the smallest and the largest torus at ``β_c``; q ≤ 4.
+    """Dimensions of order parameter and energy from the smallest and the largest torus at ``β_c``;
+    q ≤ 4.
 
-    ``⟨order⟩ ~ L^{-x_σ}``, ``e(L) - e(∞) ~ L^{-x_ε}``; with ``√q = 2 cos(πu/2)``, ``x_σ = (1 - u²)/(8 - 4u)`` and
-    ``x_ε = (1 + u)/(2 - u)``. Two lengths say nothing of corrections, so this is no gate.
+    ``⟨order⟩ ~ L^{-x_σ}``, ``e(L) - e(∞) ~ L^{-x_ε}``; with ``√q = 2 cos(πu/2)``, ``x_σ = (1 -
+    u²)/(8 - 4u)`` and ``x_ε = (1 + u)/(2 - u)``. Two lengths say nothing of corrections, so this is
+    no gate.
     """
     u = 2.0 / math.pi * math.acos(math.sqrt(q) / 2.0)
     found = {}
     for name, infinite, exact in (
         ("potts_order", 0.0, (1.0 - u**2) / (8.0 - 4.0 * u)), ("energy", phases(q)[0], (1.0 + u) / (2.0 - u))
     ):  # fmt: skip
-        first, last = ((row[name] - infinite, row[f"{name}_error"], row["length"]) for row in (rows[0], rows[-1]))
+        first, last = (
+            (row[name] - infinite, row[f"{name}_error"], row["length"])
+            for row in (rows[0], rows[-1])
+        )
         scale = math.log(last[2] / first[2])
         value = math.log(first[0] / last[0]) / scale
         error = math.hypot(first[1] / first[0], last[1] / last[0]) / scale
-        found[name] = {"dimension": value, "error": error, "exact": exact, "pull": (value - exact) / error}
+        found[name] = {
+            "dimension": value,
+            "error": error,
+            "exact": exact,
+            "pull": (value - exact) / error,
+        }
     return found
 
 
 def small_lattice(q: int, length: int, seed: int, settings: PottsTransition) -> dict[str, Any]:
-    """Energies and log Z of a small lattice at ``0, …, β_c`` from chains, and by the transfer matrix."""
+    """Energies and log Z of a small lattice at ``0, …, β_c`` from chains, and by the transfer
+    matrix.
+    """
     betas = [critical(q) * part for part in (0.0, 0.25, 0.5, 0.75, 1.0)]
     models = [lt.Potts((length, length), q=q, beta=beta, periodic=(q <= 4, True)) for beta in betas]
     chains = [
@@ -224,7 +258,9 @@ def small_lattice(q: int, length: int, seed: int, settings: PottsTransition) -> 
     groups, walkers = 16, torch.arange(settings.walkers)
     start = length**2 * math.log(q)
     value = start + float(mbar(energies, betas)[-1])
-    left_out = torch.stack([mbar([e[walkers % groups != g] for e in energies], betas)[-1] for g in range(groups)])
+    left_out = torch.stack(
+        [mbar([e[walkers % groups != g] for e in energies], betas)[-1] for g in range(groups)]
+    )
     log_z = lt.Estimate(value, math.sqrt((groups - 1) * float(left_out.var(correction=0))))
     exact = lt.exact.log_z(models[-1])
     return {
@@ -245,14 +281,19 @@ def measure(index: int, seed: int, settings: PottsTransition) -> dict[str, Any]:
                 model, settings.sweeps[index] if offset else sweeps, settings.burn_in[index], seed, settings
             )  # fmt: skip
             seed += 1
-            rows.append({"length": length, "beta": model.beta, "draws": chain.draws, **estimates(chain)})
+            rows.append(
+                {"length": length, "beta": model.beta, "draws": chain.draws, **estimates(chain)}
+            )
             if offset:
                 continue
             laws[str(length)] = histogram(chain, beta_c)
             grid = [beta_c * (1.0 + 0.001 * n) for n in range(-8, 9)]
             curves[str(length)] = {
                 "beta": grid,
-                **{n: [at(chain, chain.values[n], b).value for b in grid] for n in ("energy", "potts_order")},
+                **{
+                    n: [at(chain, chain.values[n], b).value for b in grid]
+                    for n in ("energy", "potts_order")
+                },
             }
             if q > 4:
                 coexistences[str(length)] = coexistence(chain)
@@ -266,37 +307,72 @@ def measure(index: int, seed: int, settings: PottsTransition) -> dict[str, Any]:
 def draw(results: list[dict[str, Any]], file: Path) -> None:
     """For each q: energy, order parameter, law of the energy, and autocorrelation times."""
     figure = Figure(figsize=(15, 3.7 * len(results)), layout="constrained")
-    for row_of_axes, result in zip(figure.subplots(len(results), 4, squeeze=False), results, strict=True):
+    for row_of_axes, result in zip(
+        figure.subplots(len(results), 4, squeeze=False), results, strict=True
+    ):
         axes: list[Axes] = list(row_of_axes)
         q, beta_c = result["q"], result["beta_critical"]
         lengths = list(dict.fromkeys(row["length"] for row in result["rows"]))
         for colour, length in enumerate(lengths):
-            rows = sorted((row for row in result["rows"] if row["length"] == length), key=lambda row: row["beta"])
-            style: Any = {"color": f"C{colour}", "marker": "o", "markersize": 3.5, "capsize": 2.5, "linestyle": "none"}
+            rows = sorted(
+                (row for row in result["rows"] if row["length"] == length),
+                key=lambda row: row["beta"],
+            )
+            style: Any = {
+                "color": f"C{colour}",
+                "marker": "o",
+                "markersize": 3.5,
+                "capsize": 2.5,
+                "linestyle": "none",
+            }
             x, label = [row["beta"] for row in rows], f"L = {length}"
             for ax, name in zip(axes, ("energy", "potts_order"), strict=False):
                 curve = result["curves"][str(length)]
                 ax.errorbar(
-                    x, [row[name] for row in rows], [row[f"{name}_error"] for row in rows], label=label, **style
+                    x,
+                    [row[name] for row in rows],
+                    [row[f"{name}_error"] for row in rows],
+                    label=label,
+                    **style,
                 )
                 ax.plot(curve["beta"], curve[name], color=f"C{colour}", linewidth=0.9)
             if q > 4:
                 for start, marker in (("order", "v"), ("random", "^")):
-                    e, error = ([row[f"energy_from_{start}{end}"] for row in rows] for end in ("", "_error"))
-                    from_start: Any = {**style, "marker": marker, "markerfacecolor": "white", "alpha": 0.6}
+                    e, error = (
+                        [row[f"energy_from_{start}{end}"] for row in rows] for end in ("", "_error")
+                    )
+                    from_start: Any = {
+                        **style,
+                        "marker": marker,
+                        "markerfacecolor": "white",
+                        "alpha": 0.6,
+                    }
                     note = f"from {start}" if colour == 0 else None
-                    axes[0].errorbar([b + (colour - 0.5) * 0.004 for b in x], e, error, label=note, **from_start)
-            law = result["coexistence"].get(str(length), {}).get("law_at_equal") or result["laws"][str(length)]
+                    axes[0].errorbar(
+                        [b + (colour - 0.5) * 0.004 for b in x], e, error, label=note, **from_start
+                    )
+            law = (
+                result["coexistence"].get(str(length), {}).get("law_at_equal")
+                or result["laws"][str(length)]
+            )
             e, density, error = (law[key] for key in ("energy", "density", "error"))
-            axes[2].errorbar(e, density, error, color=f"C{colour}", label=label, linewidth=1.2, elinewidth=0.6)
-            tau, tau_error = ([row[key] for row in rows] for key in ("energy_tau", "energy_tau_error"))
-            axes[3].errorbar(x, tau, tau_error, label=label, **{**style, "linestyle": "-", "linewidth": 0.7})
+            axes[2].errorbar(
+                e, density, error, color=f"C{colour}", label=label, linewidth=1.2, elinewidth=0.6
+            )
+            tau, tau_error = (
+                [row[key] for row in rows] for key in ("energy_tau", "energy_tau_error")
+            )
+            axes[3].errorbar(
+                x, tau, tau_error, label=label, **{**style, "linestyle": "-", "linewidth": 0.7}
+            )
         small = result["small"]
         sides = "cylinder" if q > 4 else "torus"
         axes[0].set(ylabel="energy / site (J)", title=f"q = {q}")
         axes[1].set(ylabel="order parameter", title=f"q = {q}", ylim=(0.0, 1.0))
         at_beta = "at β of equal weights" if q > 4 else "at β_c"
-        axes[2].set(xlabel="energy / site (J)", ylabel="density (1/J)", title=f"q = {q}: energies {at_beta}")
+        axes[2].set(
+            xlabel="energy / site (J)", ylabel="density (1/J)", title=f"q = {q}: energies {at_beta}"
+        )
         axes[3].set(ylabel="τ_int of the energy (updates)", title=f"q = {q}: autocorrelation")
         axes[3].set_yscale("log" if q > 4 else "linear")
         for energy in sorted(set(result["energies_infinite"])):
@@ -312,7 +388,9 @@ def draw(results: list[dict[str, Any]], file: Path) -> None:
             symbol = {"potts_order": "order ~ L", "energy": "e(L) - e(∞) ~ L"}[name]
             value = lt.Estimate(found["dimension"], found["error"])
             text = f"{symbol}^-x at β_c:\nx = {value} (exact {found['exact']:.4f})\n{text}"
-        axes[1].text(0.97, 0.04, text, transform=axes[1].transAxes, fontsize=7.5, va="bottom", ha="right")
+        axes[1].text(
+            0.97, 0.04, text, transform=axes[1].transAxes, fontsize=7.5, va="bottom", ha="right"
+        )
         for ax in (axes[0], axes[1], axes[3]):
             ax.axvline(beta_c, color="grey", linewidth=0.6, zorder=0)
             ax.set_xlabel("β (1/J)")
@@ -337,7 +415,9 @@ def small(settings: PottsTransition) -> PottsTransition:
 
 def table(results: list[dict[str, Any]]) -> str:
     """One line a chain, and one a check."""
-    lines = [f"{'q':>3}{'L':>4}{'β/β_c':>8}{'energy / site':>20}{'order':>20}{'τ':>9}{'halves / σ':>12}"]
+    lines = [
+        f"{'q':>3}{'L':>4}{'β/β_c':>8}{'energy / site':>20}{'order':>20}{'τ':>9}{'halves / σ':>12}"
+    ]
     for result in results:
         for row in result["rows"]:
             e, m = (lt.Estimate(row[n], row[f"{n}_error"]) for n in ("energy", "potts_order"))
@@ -347,7 +427,9 @@ def table(results: list[dict[str, Any]]) -> str:
             )
         for name, found in result["finite_size"].items():
             value = lt.Estimate(found["dimension"], found["error"])
-            lines.append(f"q = {result['q']}: dimension of {name} {value}, exact {found['exact']:.4f}")
+            lines.append(
+                f"q = {result['q']}: dimension of {name} {value}, exact {found['exact']:.4f}"
+            )
         for length, found in result["coexistence"].items():
             beta = lt.Estimate(found["beta_q_to_one"], found["beta_q_to_one_error"])
             lines.append(
@@ -355,13 +437,19 @@ def table(results: list[dict[str, Any]]) -> str:
             )
             for phase in ("ordered", "disordered"):
                 e = lt.Estimate(found[f"energy_{phase}"], found[f"energy_{phase}_error"])
-                lines.append(f"    {phase} phase: energy {e}, infinite lattice {found[f'energy_{phase}_infinite']:.4f}")
+                lines.append(
+                    f"    {phase} phase: energy {e}, infinite lattice {found[f'energy_{phase}_infinite']:.4f}"
+                )
             lines.append(
                 f"    {found['changes_of_phase']} changes of phase; peak over valley {found['peak_over_valley']:.1f} "
                 f"at β = {found['beta_equal']:.5f}"
             )
         check = result["small"]
-        pulls = [row.get(name) for row in check["energies"] for name in ("energy_pull", "specific_heat_pull")]
+        pulls = [
+            row.get(name)
+            for row in check["energies"]
+            for name in ("energy_pull", "specific_heat_pull")
+        ]
         log_z = lt.Estimate(check["log_z"], check["log_z_error"])
         lines.append(
             f"q = {result['q']}, {check['shape']}: log Z = {log_z}, exact {check['log_z_exact']:.6f}; pulls of "
@@ -373,13 +461,19 @@ def table(results: list[dict[str, Any]]) -> str:
 def main(settings: PottsTransition) -> None:
     """Measure, compare, and save."""
     chosen = small(settings) if settings.smoke else settings
-    # At a transition of first order no chain on a CPU is as long as that: the halves are compared instead.
+    # At a transition of first order no chain on a CPU is as long as that: the halves are compared
+    # instead.
     warnings.simplefilter("ignore", lt.ShortChainWarning)
     settings.results.mkdir(parents=True, exist_ok=True)
     begin = time.process_time()
-    results = [measure(index, chosen.seed + 1000 * index, chosen) for index in range(len(chosen.states))]
+    results = [
+        measure(index, chosen.seed + 1000 * index, chosen) for index in range(len(chosen.states))
+    ]
     worst = max(
-        max(abs(r["small"]["log_z_pull"]), *(abs(row["energy_pull"]) for row in r["small"]["energies"]))
+        max(
+            abs(r["small"]["log_z_pull"]),
+            *(abs(row["energy_pull"]) for row in r["small"]["energies"]),
+        )
         for r in results
     )
     result: dict[str, Any] = {

@@ -1,12 +1,13 @@
-"""The published LEAPS network of the critical 15 × 15 Ising model: Euler weights against exact ones.
+"""The published LEAPS network of the critical 15 × 15 Ising model: Euler weights against exact
+ones.
 
     python experiments/published_leaps.py ising_final.ckpt
     python experiments/published_leaps.py ising_final.ckpt --smoke
 
-The same network moves walkers by tau-leaps with the Euler weights of the paper, at several numbers of steps, and by the
-jump process with exact weights. Both are compared with Kaufman's log Z and energy, and with |m| of a long heat-bath
-chain. The file is that of the paper's authors, or a safetensors file of its weights behind `network.`; it is not part
-of this repository.
+The same network moves walkers by tau-leaps with the Euler weights of the paper, at several numbers
+of steps, and by the jump process with exact weights. Both are compared with Kaufman's log Z and
+energy, and with |m| of a long heat-bath chain. The file is that of the paper's authors, or a
+safetensors file of its weights behind `network.`; it is not part of this repository.
 """
 
 import json
@@ -27,12 +28,14 @@ from safetensors.torch import load_file
 import leaps_triton as lt
 from leaps_triton import exact
 from leaps_triton.provenance import device_name, provenance
-from leaps_triton.published import published_network
+from leaps_triton.zoo.published import published_network
 
 
 @dataclass(frozen=True)
 class PublishedLeaps:
-    """Weigh the walkers of the published network by Euler steps and exactly, and compare with exact values."""
+    """Weigh the walkers of the published network by Euler steps and exactly, and compare with exact
+    values.
+    """
 
     file: Annotated[Path, tyro.conf.Positional]
     """ising_final.ckpt, or a safetensors file of its weights."""
@@ -55,16 +58,26 @@ class PublishedLeaps:
 
 
 def load(file: Path) -> lt.Sampler:
-    """The sampler of a published file, or of its weights alone, which are those of 15 × 15 at β = 0.4407."""
+    """The sampler of a published file, or of its weights alone, which are those of 15 × 15 at β =
+    0.4407.
+    """
     if file.suffix != ".safetensors":
         return lt.load_published_leaps(file)
-    weights = {k.removeprefix("network."): v for k, v in load_file(file).items() if k.startswith("network.")}
+    weights = {
+        k.removeprefix("network."): v
+        for k, v in load_file(file).items()
+        if k.startswith("network.")
+    }
     path = lt.AnnealingPath(lt.Ising((15, 15), beta=0.4407))
     return lt.Sampler(path, published_network(weights, path.model))  # type: ignore[arg-type]
 
 
-def magnetization(path: lt.AnnealingPath, chains: int, sweeps: int, seed: int, device: torch.device) -> lt.Estimate:
-    """``⟨|m|⟩`` from independent heat-bath chains, measured at every tenth sweep after a fifth of them."""
+def magnetization(
+    path: lt.AnnealingPath, chains: int, sweeps: int, seed: int, device: torch.device
+) -> lt.Estimate:
+    """``⟨|m|⟩`` from independent heat-bath chains, measured at every tenth sweep after a fifth of
+    them.
+    """
     walkers = torch.arange(chains, device=device)
     kernel = lt.HeatBath(sweeps=10)
     chain = kernel.init(path.start.sample(walkers, seed), walkers)
@@ -78,15 +91,21 @@ def magnetization(path: lt.AnnealingPath, chains: int, sweeps: int, seed: int, d
     return lt.Estimate(float(means.mean()), float(means.std()) / math.sqrt(chains))
 
 
-def measure(sampler: lt.Sampler, integrator: Any, settings: PublishedLeaps, log_z: float) -> dict[str, Any]:
+def measure(
+    sampler: lt.Sampler, integrator: Any, settings: PublishedLeaps, log_z: float
+) -> dict[str, Any]:
     """One scheme: weights, log Z and observables, and what they cost."""
-    made = lt.Sampler(sampler.path, sampler.transport, integrator, block=settings.walkers, device=sampler.device)
+    made = lt.Sampler(
+        sampler.path, sampler.transport, integrator, block=settings.walkers, device=sampler.device
+    )
     # On a CPU the time of the processor, which others' work does not lengthen.
     clock = time.process_time if made.device.type == "cpu" else time.perf_counter
     begin = clock()
     ensemble = made.sample(settings.walkers, seed=settings.seed, progress=True)
     seconds = clock() - begin
-    energy, magnetic = (ensemble.estimate(o) for o in (lt.observables.energy, lt.observables.abs_magnetization))
+    energy, magnetic = (
+        ensemble.estimate(o) for o in (lt.observables.energy, lt.observables.abs_magnetization)
+    )
     return {
         "steps": integrator.intervals,
         "evaluations": ensemble.evaluations,
@@ -127,16 +146,28 @@ def draw(result: dict[str, Any], file: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     euler = [row for row in result["schemes"] if row["scheme"] == "euler"]
     jump = [row for row in result["schemes"] if row["scheme"] == "jump"]
-    for rows, label, marker in ((euler, "tau-leap, Euler weights", "o"), (jump, "jumps, exact weights", "s")):
+    for rows, label, marker in (
+        (euler, "tau-leap, Euler weights", "o"),
+        (jump, "jumps, exact weights", "s"),
+    ):
         x = [row["evaluations"] for row in rows]
-        deviation, error = ([row[key] for row in rows] for key in ("log_z_deviation", "log_z_error"))
+        deviation, error = (
+            [row[key] for row in rows] for key in ("log_z_deviation", "log_z_error")
+        )
         left.errorbar(x, deviation, error, marker=marker, capsize=3, label=label)
         right.plot(x, [row["ess"] for row in rows], marker=marker, label=label)
     left.axhline(0.0, color="black", linewidth=0.8)
     left.set(xlabel="evaluations a walker", ylabel="log Z − exact")
     right.set(xlabel="evaluations a walker", ylabel="ESS", ylim=(0.0, 1.0))
     left.legend(frameon=False)
-    right.text(0.97, 0.05, "Euler's is the ESS of a biased estimate", transform=right.transAxes, ha="right", fontsize=8)
+    right.text(
+        0.97,
+        0.05,
+        "Euler's is the ESS of a biased estimate",
+        transform=right.transAxes,
+        ha="right",
+        fontsize=8,
+    )
     side, beta = result["model"]["length"], result["model"]["beta"]
     figure.suptitle(f"Published LEAPS network, {side} × {side} Ising, β = {beta}")
     figure.savefig(file, dpi=120)
@@ -147,14 +178,18 @@ def main(settings: PublishedLeaps) -> None:
     settings.results.mkdir(parents=True, exist_ok=True)
     chosen = settings
     if settings.smoke:
-        chosen = PublishedLeaps(settings.file, 16, (4, 8), 3, 32, 100, settings.seed, True, settings.results)
+        chosen = PublishedLeaps(
+            settings.file, 16, (4, 8), 3, 32, 100, settings.seed, True, settings.results
+        )
     sampler = load(settings.file)
     model: Any = sampler.path.model
     if type(model) is not lt.Ising:
         raise ValueError(f"exact values are known for the Ising model, the file is of {model}")
     shape = model.lattice.shape
     log_z = exact.ising_log_z(shape, model.beta)
-    magnetic = magnetization(sampler.path, chosen.chains, chosen.sweeps, chosen.seed, sampler.device)
+    magnetic = magnetization(
+        sampler.path, chosen.chains, chosen.sweeps, chosen.seed, sampler.device
+    )
     schemes = [{"scheme": "jump", **measure(sampler, lt.Jump(chosen.intervals), chosen, log_z)}]
     for steps in chosen.steps:
         leap = lt.TauLeap(steps, weights="euler")

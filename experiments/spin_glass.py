@@ -1,14 +1,16 @@
-"""The ±J Edwards–Anderson spin glass in two dimensions by parallel tempering, with Houdayer's clusters and without.
+"""The ±J Edwards–Anderson spin glass in two dimensions by parallel tempering, with Houdayer's
+clusters and without.
 
     python experiments/spin_glass.py            # about 4 minutes on one CPU core
     python experiments/spin_glass.py --smoke
 
-One draw of the couplings of a 12 × 12 cylinder, with both moves: energies and specific heats at all temperatures, log Z
-and the law of the overlap, against the transfer matrix and independent exact samples. If they miss by four standard
-errors the exit status is 1. One draw of a 64 × 64 torus, with and without Houdayer's move: energies and squared
-overlaps of the two and of the two halves of each, which agree where both have settled, acceptance of exchanges,
-replicas that come from the highest temperature to the lowest, and autocorrelation times. Replicas start at random and
-are cooled together during the first half of the burn-in.
+One draw of the couplings of a 12 × 12 cylinder, with both moves: energies and specific heats at all
+temperatures, log Z and the law of the overlap, against the transfer matrix and independent exact
+samples. If they miss by four standard errors the exit status is 1. One draw of a 64 × 64 torus,
+with and without Houdayer's move: energies and squared overlaps of the two and of the two halves of
+each, which agree where both have settled, acceptance of exchanges, replicas that come from the
+highest temperature to the lowest, and autocorrelation times. Replicas start at random and are
+cooled together during the first half of the burn-in.
 """
 
 import json
@@ -36,7 +38,8 @@ METHODS = ("parallel tempering", "with Houdayer")
 SMALL_BINS, LARGE_BINS = 25, 75
 """Of the overlap."""
 WINDOW = 4.0
-"""``S`` of the Γ-method: replicas that wander among temperatures leave a slow tail, which the usual 1.5 cuts off."""
+"""``S`` of the Γ-method: replicas that wander among temperatures leave a slow tail, which the usual
+1.5 cuts off."""
 MANY = 16
 """Pairs from which errors are those between pairs, which need no window."""
 
@@ -52,7 +55,8 @@ class SpinGlass:
     small_walkers: int = 64
     """Independent temperings there, of which two make a pair."""
     small_steps: int = 1000
-    """Steps there after burn-in: a sweep of every replica, a cluster exchange of every pair, a round of exchanges."""
+    """Steps there after burn-in: a sweep of every replica, a cluster exchange of every pair, a
+    round of exchanges."""
     exact_samples: int = 20000
     """Independent exact samples, for the law of the overlap."""
     large: int = 64
@@ -101,8 +105,9 @@ class Tempered:
     def estimates(self) -> list[dict[str, Any]]:
         """Energy, specific heat and ``q²`` at every β, times in steps.
 
-        The moves exchange clusters within a pair, so that its walkers are correlated at different steps, and an error
-        from each alone would be too small: a pair counts as one chain. Many pairs give the errors by themselves.
+        The moves exchange clusters within a pair, so that its walkers are correlated at different
+        steps, and an error from each alone would be too small: a pair counts as one chain. Many
+        pairs give the errors by themselves.
         """
         rows, sites = [], self.model.lattice.sites
         for k, beta in enumerate(self.betas):
@@ -121,7 +126,10 @@ class Tempered:
                 row[f"{name}_tau"] = found.tau * self.thin if error > 0.0 else None
             # Draws of chains that have settled have one law in both halves.
             for name, values in (("energy", of_pairs(h / sites)), ("overlap_squared", q**2)):
-                (first, error), (second, other) = measured(values[:, :half]), measured(values[:, half:])
+                (first, error), (second, other) = (
+                    measured(values[:, :half]),
+                    measured(values[:, half:]),
+                )
                 row[f"{name}_halves_pull"] = (first.value - second.value) / math.hypot(error, other)
             rows.append(row)
         return rows
@@ -137,7 +145,9 @@ class Tempered:
 
 
 def measured(values: Tensor, function: Any = None) -> tuple[ChainEstimate, float]:
-    """The Γ-method on pairs ``(pairs, draws, …)``, and the error: between pairs, where they are many."""
+    """The Γ-method on pairs ``(pairs, draws, …)``, and the error: between pairs, where they are
+    many.
+    """
     found = chain_estimate(values, function, WINDOW)
     if len(values) < MANY or not found.error > 0.0:
         return found, found.error
@@ -163,7 +173,9 @@ def columns_of(rows: list[tuple[float, float, float]]) -> dict[str, list[float]]
     """A law for JSON."""
     return {
         key: [round(value, 6) for value in column]
-        for key, column in zip(("overlap", "density", "error"), zip(*rows, strict=True), strict=True)
+        for key, column in zip(
+            ("overlap", "density", "error"), zip(*rows, strict=True), strict=True
+        )
     }
 
 
@@ -182,14 +194,18 @@ def temper(
     for step in range(1, burn_in + steps + 1):
         state, info = kernel.step(state, path, min(1.0, step / cooling), seed)
         if step > cooling and step % thin == 0:
-            coldest.append(model.energy(state.configurations).double().mean().cpu() / model.lattice.sites)
+            coldest.append(
+                model.energy(state.configurations).double().mean().cpu() / model.lattice.sites
+            )
         if step == burn_in:
             begin, before = time.process_time(), state.arrivals.clone()
         if step <= burn_in:
             continue
         tried, accepted = tried + info.tried.cpu(), accepted + info.accepted.float().mean(0).cpu()
         if step % thin == 0:
-            energies.append(model.energy(state.replicas.flatten(0, 1)).view(walkers, -1).double().cpu())
+            energies.append(
+                model.energy(state.replicas.flatten(0, 1)).view(walkers, -1).double().cpu()
+            )
             first, second = (state.replicas[side::2].flatten(0, 1) for side in (0, 1))
             overlaps.append(overlap(first, second, model).view(walkers // 2, -1).cpu())
     return Tempered(
@@ -204,7 +220,9 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
     betas, side, sites = list(settings.small_betas), settings.small, settings.small**2
 
     def at(beta: float) -> lt.EdwardsAnderson:
-        return lt.EdwardsAnderson((side, side), beta=beta, seed=settings.seed, periodic=(False, True))
+        return lt.EdwardsAnderson(
+            (side, side), beta=beta, seed=settings.seed, periodic=(False, True)
+        )
 
     model = at(betas[-1])
     run = temper(
@@ -214,28 +232,46 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
     rows = run.estimates()
     for row in rows:
         exact = at(row["beta"])
-        row |= {"energy_exact": lt.exact.energy(exact), "specific_heat_exact": lt.exact.specific_heat(exact)}
+        row |= {
+            "energy_exact": lt.exact.energy(exact),
+            "specific_heat_exact": lt.exact.specific_heat(exact),
+        }
         for name in ("energy", "specific_heat"):
             if row[f"{name}_error"] > 0.0:
                 row[f"{name}_pull"] = (row[name] - row[f"{name}_exact"]) / row[f"{name}_error"]
     # Pairs share clusters, so they stay or go together.
     pairs, thinned = torch.arange(settings.small_walkers) // 2, run.energies[:, ::10].unbind(2)
     values = sites * math.log(2.0) + mbar(thinned, betas)
-    left_out = torch.stack([mbar([e[pairs != pair] for e in thinned], betas) for pair in pairs.unique()])
+    left_out = torch.stack(
+        [mbar([e[pairs != pair] for e in thinned], betas) for pair in pairs.unique()]
+    )
     errors = ((len(left_out) - 1) * left_out.var(0, correction=0)).sqrt()
     for row, value, error in zip(rows, values.tolist(), errors.tolist(), strict=True):
-        row |= {"log_z": value, "log_z_error": error, "log_z_exact": lt.exact.log_z(at(row["beta"]))}
+        row |= {
+            "log_z": value,
+            "log_z_error": error,
+            "log_z_exact": lt.exact.log_z(at(row["beta"])),
+        }
         if error > 0.0:
             row["log_z_pull"] = (value - row["log_z_exact"]) / error
     x = lt.exact.sample(model, settings.exact_samples, settings.seed)
     q = overlap(x[::2], x[1::2], model)
     share = torch.bincount(index(q, SMALL_BINS), minlength=SMALL_BINS) / len(q)
     error = (share * (1 - share) / len(q)).sqrt() * SMALL_BINS / 2
-    law = columns_of(list(zip(centres(SMALL_BINS), (share * SMALL_BINS / 2).tolist(), error.tolist(), strict=True)))
+    law = columns_of(
+        list(
+            zip(centres(SMALL_BINS), (share * SMALL_BINS / 2).tolist(), error.tolist(), strict=True)
+        )
+    )
     squared = lt.Estimate(float((q**2).mean()), float((q**2).std()) / len(q) ** 0.5)
     last = rows[-1]
     both = math.hypot(squared.error, last["overlap_squared_error"])
-    pulls = [row[f"{name}_pull"] for row in rows for name in ("energy", "specific_heat") if f"{name}_pull" in row]
+    pulls = [
+        row[f"{name}_pull"]
+        for row in rows
+        for name in ("energy", "specific_heat")
+        if f"{name}_pull" in row
+    ]
     return {
         "shape": (side, side), "periodic": (False, True), "rows": rows, "acceptance": run.acceptance,
         "arrivals": run.arrivals, "draws": run.energies.shape[1], "seconds": round(run.seconds, 1),
@@ -250,9 +286,17 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
 def large_lattice(settings: SpinGlass) -> dict[str, Any]:
     """Parallel tempering with and without Houdayer's move."""
     count, ratio = settings.temperatures, settings.highest_beta / settings.lowest_beta
-    betas = [settings.lowest_beta * ratio ** (k / (count - 1)) for k in range(count - 1)] + [settings.highest_beta]
-    model = lt.EdwardsAnderson((settings.large, settings.large), beta=betas[-1], seed=settings.seed + 1)
-    result: dict[str, Any] = {"shape": model.lattice.shape, "walkers": settings.large_walkers, "methods": {}}
+    betas = [settings.lowest_beta * ratio ** (k / (count - 1)) for k in range(count - 1)] + [
+        settings.highest_beta
+    ]
+    model = lt.EdwardsAnderson(
+        (settings.large, settings.large), beta=betas[-1], seed=settings.seed + 1
+    )
+    result: dict[str, Any] = {
+        "shape": model.lattice.shape,
+        "walkers": settings.large_walkers,
+        "methods": {},
+    }
     for seed, name in enumerate(METHODS, settings.seed + 1):
         run = temper(
             model, betas, seed > settings.seed + 1, settings.large_walkers, settings.large_burn_in,
@@ -268,11 +312,14 @@ def large_lattice(settings: SpinGlass) -> dict[str, Any]:
         {
             "beta": beta,
             **{
-                f"{name}_pull": (one[name] - two[name]) / math.hypot(one[f"{name}_error"], two[f"{name}_error"])
+                f"{name}_pull": (one[name] - two[name])
+                / math.hypot(one[f"{name}_error"], two[f"{name}_error"])
                 for name in ("energy", "overlap_squared")
             },
         }
-        for beta, one, two in zip(betas, *(result["methods"][name]["rows"] for name in METHODS), strict=True)
+        for beta, one, two in zip(
+            betas, *(result["methods"][name]["rows"] for name in METHODS), strict=True
+        )
     ]
     # Without Houdayer's move the coldest replicas settle last, if they do.
     parts = {
@@ -280,7 +327,10 @@ def large_lattice(settings: SpinGlass) -> dict[str, Any]:
         "above β = 1": [row for row in result["differences"] if row["beta"] > 1.0],
     }
     result["mean_square_differences"] = {
-        name: {key: sum(row[f"{key}_pull"] ** 2 for row in rows) / len(rows) for key in ("energy", "overlap_squared")}
+        name: {
+            key: sum(row[f"{key}_pull"] ** 2 for row in rows) / len(rows)
+            for key in ("energy", "overlap_squared")
+        }
         for name, rows in parts.items()
         if rows
     }
@@ -288,7 +338,9 @@ def large_lattice(settings: SpinGlass) -> dict[str, Any]:
 
 
 def draw(result: dict[str, Any], file: Path) -> None:
-    """Energies, pulls and overlaps of both lattices; of the large one how it settles, exchanges and times."""
+    """Energies, pulls and overlaps of both lattices; of the large one how it settles, exchanges and
+    times.
+    """
     figure = Figure(figsize=(17, 7.6), layout="constrained")
     axes: list[Axes] = list(figure.subplots(2, 4).flat)
     small, large = result["small"], result["large"]
@@ -296,36 +348,70 @@ def draw(result: dict[str, Any], file: Path) -> None:
     style: Any = {"marker": "o", "markersize": 3.5, "capsize": 2.5, "linestyle": "none"}
     x = [row["beta"] for row in small["rows"]]
     axes[0].plot(
-        x, [row["energy_exact"] for row in small["rows"]], color="C0", linewidth=0.9, label=f"{sides[0]}, exact"
+        x,
+        [row["energy_exact"] for row in small["rows"]],
+        color="C0",
+        linewidth=0.9,
+        label=f"{sides[0]}, exact",
     )
     for label, rows, colour in (
         (f"{sides[0]}, with Houdayer", small["rows"], "C0"),
-        *((f"{sides[1]}, {name}", large["methods"][name]["rows"], f"C{n}") for n, name in enumerate(METHODS, 1)),
+        *(
+            (f"{sides[1]}, {name}", large["methods"][name]["rows"], f"C{n}")
+            for n, name in enumerate(METHODS, 1)
+        ),
     ):
         e, error = ([row[key] for row in rows] for key in ("energy", "energy_error"))
-        axes[0].errorbar([row["beta"] for row in rows], e, error, label=label, color=colour, **style)
+        axes[0].errorbar(
+            [row["beta"] for row in rows], e, error, label=label, color=colour, **style
+        )
     axes[0].set(xlabel="β (1/J)", ylabel="energy / site (J)", title="energy")
     shift = 0.008
-    for name, marker, move in (("energy", "o", -shift), ("specific_heat", "s", 0.0), ("log_z", "^", shift)):
+    for name, marker, move in (
+        ("energy", "o", -shift),
+        ("specific_heat", "s", 0.0),
+        ("log_z", "^", shift),
+    ):
         rows = [row for row in small["rows"] if f"{name}_pull" in row]
-        label = {"energy": "energy", "specific_heat": "specific heat", "log_z": "log Z"}[name] + f", {sides[0]}"
+        label = {"energy": "energy", "specific_heat": "specific heat", "log_z": "log Z"}[
+            name
+        ] + f", {sides[0]}"
         axes[1].plot([row["beta"] + move for row in rows], [row[f"{name}_pull"] for row in rows], marker, color="C0",
                      markerfacecolor="C0" if name == "energy" else "white", markersize=4.5, label=label)  # fmt: skip
     rows = large["differences"]
     for name, marker, label in (("energy", "x", "energies"), ("overlap_squared", "+", "q²")):
         axes[1].plot([row["beta"] for row in rows], [row[f"{name}_pull"] for row in rows], marker, color="C3",
                      markersize=5, label=f"{label} of the two methods, {sides[1]}")  # fmt: skip
-    axes[1].set(xlabel="β (1/J)", ylabel="difference / σ", title="measured less exact, or less each other")
+    axes[1].set(
+        xlabel="β (1/J)", ylabel="difference / σ", title="measured less exact, or less each other"
+    )
     laws: list[tuple[Axes, str, dict[str, list[float]], str]] = [
         (axes[2], "with Houdayer", small["law"], "C0"),
         (axes[2], "exact samples", small["law_exact"], "black"),
-        *((axes[3], name, large["methods"][name]["law"], f"C{n}") for n, name in enumerate(METHODS, 1)),
+        *(
+            (axes[3], name, large["methods"][name]["law"], f"C{n}")
+            for n, name in enumerate(METHODS, 1)
+        ),
     ]
     for ax, label, law, colour in laws:
         q, y, error = (law[key] for key in ("overlap", "density", "error"))
-        ax.errorbar(q, y, error, color=colour, drawstyle="steps-mid", linewidth=1.1, capsize=1.5, label=label)
-    for ax, side, part in ((axes[2], sides[0], small["rows"]), (axes[3], sides[1], large["differences"])):
-        ax.set(xlabel="overlap q", ylabel="P(q)", title=f"overlap, {side}, β = {part[-1]['beta']:g}/J")
+        ax.errorbar(
+            q,
+            y,
+            error,
+            color=colour,
+            drawstyle="steps-mid",
+            linewidth=1.1,
+            capsize=1.5,
+            label=label,
+        )
+    for ax, side, part in (
+        (axes[2], sides[0], small["rows"]),
+        (axes[3], sides[1], large["differences"]),
+    ):
+        ax.set(
+            xlabel="overlap q", ylabel="P(q)", title=f"overlap, {side}, β = {part[-1]['beta']:g}/J"
+        )
         ax.set_ylim(0.0, 1.3 * ax.get_ylim()[1])
     reached = [
         abs(centre)
@@ -343,28 +429,45 @@ def draw(result: dict[str, Any], file: Path) -> None:
         axes[4].plot(times, found["settling"], f"C{n}o-", markersize=3.5, linewidth=0.8, label=name)
         for key, fill, label in (("energy", f"C{n}", "energy"), ("overlap_squared", "white", "q²")):
             pulls = [row[f"{key}_halves_pull"] for row in found["rows"]]
-            axes[5].plot(betas, pulls, f"C{n}o", markerfacecolor=fill, markersize=4, label=f"{label}, {name}")
+            axes[5].plot(
+                betas, pulls, f"C{n}o", markerfacecolor=fill, markersize=4, label=f"{label}, {name}"
+            )
         middles = [0.5 * (a + b) for a, b in pairwise(betas)]
         axes[6].plot(middles, found["acceptance"], f"C{n}o-", markersize=3.5, linewidth=0.8,
                      label=f"{name}: {found['arrivals']} arrivals")  # fmt: skip
         for key, line, label in (("overlap_squared_tau", "-", "q²"), ("energy_tau", ":", "energy")):
             tau = [row[key] for row in found["rows"]]
-            axes[7].plot(betas, tau, f"C{n}o{line}", markersize=3, linewidth=0.9, label=f"{label}, {name}")
-    axes[4].axvline(result["config"]["large_burn_in"], color="grey", linewidth=0.8, label="end of burn-in")
+            axes[7].plot(
+                betas, tau, f"C{n}o{line}", markersize=3, linewidth=0.9, label=f"{label}, {name}"
+            )
+    axes[4].axvline(
+        result["config"]["large_burn_in"], color="grey", linewidth=0.8, label="end of burn-in"
+    )
     title = f"energy in time, {sides[1]}, β = {large['differences'][-1]['beta']:g}/J"
     axes[4].set(xlabel="step", ylabel="energy / site (J)", title=title)
-    axes[5].set(xlabel="β (1/J)", ylabel="difference / σ", title=f"first half less second, {sides[1]}")
+    axes[5].set(
+        xlabel="β (1/J)", ylabel="difference / σ", title=f"first half less second, {sides[1]}"
+    )
     for ax in (axes[1], axes[5]):
         ax.axhspan(-1, 1, color="grey", alpha=0.25, linewidth=0)
         for level in (-3, 3):
             ax.axhline(level, color="grey", linewidth=0.8)
         low, high = ax.get_ylim()
         ax.set_ylim(min(low, -3.5), max(high, 3.5) + 3.0)
-    axes[6].set(xlabel="β (1/J)", ylabel="accepted share of exchanges", title=f"exchanges, {sides[1]}", ylim=(0.0, 1.0))
-    axes[7].set(xlabel="β (1/J)", ylabel="τ_int (steps)", title=f"autocorrelation, {sides[1]}", yscale="log")
+    axes[6].set(
+        xlabel="β (1/J)",
+        ylabel="accepted share of exchanges",
+        title=f"exchanges, {sides[1]}",
+        ylim=(0.0, 1.0),
+    )
+    axes[7].set(
+        xlabel="β (1/J)", ylabel="τ_int (steps)", title=f"autocorrelation, {sides[1]}", yscale="log"
+    )
     for ax in axes:
         ax.legend(frameon=False, fontsize=8)
-    figure.suptitle("±J spin glass in two dimensions, one draw of the couplings each, by parallel tempering")
+    figure.suptitle(
+        "±J spin glass in two dimensions, one draw of the couplings each, by parallel tempering"
+    )
     figure.savefig(file, dpi=100)
 
 
@@ -390,8 +493,12 @@ def table(result: dict[str, Any]) -> str:
             f"{row['overlap_squared_tau']:8.1f}"
         )
     squared = lt.Estimate(small["overlap_squared_exact"], small["overlap_squared_exact_error"])
-    last = lt.Estimate(small["rows"][-1]["overlap_squared"], small["rows"][-1]["overlap_squared_error"])
-    lines.append(f"q² {last}, of exact samples {squared}, {small['arrivals']} arrivals, {small['seconds']} s")
+    last = lt.Estimate(
+        small["rows"][-1]["overlap_squared"], small["rows"][-1]["overlap_squared_error"]
+    )
+    lines.append(
+        f"q² {last}, of exact samples {squared}, {small['arrivals']} arrivals, {small['seconds']} s"
+    )
     for name in METHODS:
         found = large["methods"][name]
         lines.append(
@@ -401,7 +508,9 @@ def table(result: dict[str, Any]) -> str:
         each = ", ".join(f"{e:.4f}" for e in found["energies_of_walkers"])
         lines.append(f"    energies of the walkers at the lowest temperature: {each}")
         for row in found["rows"][::4] + found["rows"][-1:]:
-            e, q = (lt.Estimate(row[key], row[f"{key}_error"]) for key in ("energy", "overlap_squared"))
+            e, q = (
+                lt.Estimate(row[key], row[f"{key}_error"]) for key in ("energy", "overlap_squared")
+            )
             lines.append(
                 f"{row['beta']:15.3f}{e!s:>21}   q² {q!s:>20}   τ(e) {row['energy_tau']:6.1f}   τ(q²) "
                 f"{row['overlap_squared_tau']:6.1f}   halves {row['energy_halves_pull']:5.1f} "
@@ -413,7 +522,9 @@ def table(result: dict[str, Any]) -> str:
     for name, squares in large["mean_square_differences"].items():
         shown = ", ".join(f"{key} {value:.2f}" for key, value in squares.items())
         lines.append(f"mean squares of these differences {name}: {shown}")
-    lines.append(f"mean square of the pulls of energies and specific heats: {small['mean_square_pull']:.2f}")
+    lines.append(
+        f"mean square of the pulls of energies and specific heats: {small['mean_square_pull']:.2f}"
+    )
     return "\n".join(lines)
 
 

@@ -1,12 +1,16 @@
-"""Samples and free energies of lattice models by learned continuous-time Markov chains with exact weights.
+"""Samples and free energies of lattice models by learned continuous-time Markov chains with exact
+weights.
 
-A physical *model* on a lattice, an annealing *path* to it, a *transport* (learned rates), a *sampler* that moves
-walkers along the path and weighs them exactly, and *estimates* with error bars.
+A physical *model* on a lattice, an annealing *path* to it, a *transport* (learned rates), a
+*sampler* that moves walkers along the path and weighs them exactly, and *estimates* with error
+bars.
 
-Example
+Example:
     >>> import leaps_triton as lt
     >>> model = lt.Ising(shape=(4, 4), beta=0.4)
-    >>> sampler = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(20), lt.HeatBath(sweeps=1), device="cpu")
+    >>> sampler = lt.Sampler(
+    ...     lt.AnnealingPath(model), None, lt.Jump(20), lt.HeatBath(sweeps=1), device="cpu"
+    ... )
     >>> ensemble = sampler.sample(walkers=1000, seed=0)
     >>> energy = ensemble.estimate(lt.observables.energy)
     >>> abs(energy.pull(lt.exact.ising_energy((4, 4), beta=0.4))) < 4
@@ -14,26 +18,39 @@ Example
 """
 
 import importlib
+import os
 from types import ModuleType
 
-from . import estimators, exact, export, io, kernels, networks, objectives, observables, rates, schedules, weights
-from .chain import Chain, run_chain
-from .checkpoint import load, save
-from .clusters import Houdayer, SwendsenWang, Wolff
-from .ctmc import Jump, TauLeap
-from .estimators import ChainEstimate, Estimate, ShortChainWarning
-from .kinetic import KineticMonteCarlo
-from .lattice import Lattice
-from .mcmc import Compose, HeatBath, Metropolis, Overrelaxation
-from .models import Clock, EdwardsAnderson, Ising, PairModel, Potts
+from . import estimators, exact, io, kernels, networks, observables
+from .estimators import ChainEstimate, Estimate, ShortChainWarning, weights
+from .integrators import Jump, TauLeap, rates
+from .io import export
+from .io.checkpoint import load, save
+from .lattices import Lattice
+from .mcmc import (
+    Chain,
+    Compose,
+    HeatBath,
+    Houdayer,
+    KineticMonteCarlo,
+    Metropolis,
+    Overrelaxation,
+    ParallelTempering,
+    SwendsenWang,
+    Wolff,
+    run_chain,
+)
+from .models import Clock, Conditions, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import LEA, LEC, LEM, HollowConv, LETransformer, LocalRates
-from .path import AnnealingPath, Conditions
+from .paths import AnnealingPath
 from .provenance import __version__
-from .published import load_published_leaps
-from .reverse import ReverseEnsemble, reverse_ess
-from .sampler import Sampler, WeightedEnsemble
-from .tempering import ParallelTempering
+from .samplers import ReverseEnsemble, Sampler, WeightedEnsemble, reverse_ess, schedules
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
+from .training import losses as objectives
+from .zoo import load_published_leaps
+
+# Modules at their former names, importable with a warning.
+__path__.append(os.path.join(os.path.dirname(__file__), "former"))
 
 __all__ = [
     "LEA",
@@ -97,5 +114,5 @@ __all__ = [
 def __getattr__(name: str) -> ModuleType:
     # Only figures need matplotlib.
     if name in ("physics_plots", "plotting"):
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__name__}.report.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,9 @@
 """Benchmarks of every op: kernel, twin and compiled twin, after checking that they agree.
 
-No time is reported of a variant that disagrees with the twin: integers must be equal, but for the rounding of
-heat-bath thresholds, and floating-point numbers within a tolerance. Times are set against what the device can do at
-most, measured in the same run: bytes against a large copy, random words against a loop of nothing but Philox.
+No time is reported of a variant that disagrees with the twin: integers must be equal, but for the
+rounding of heat-bath thresholds, and floating-point numbers within a tolerance. Times are set
+against what the device can do at most, measured in the same run: bytes against a large copy, random
+words against a loop of nothing but Philox.
 """
 
 import argparse
@@ -25,9 +26,9 @@ from tqdm import tqdm
 
 from . import kernels
 from .kernels import Stream, reference
-from .local_rates import Shells
 from .measurement import Quantiles, Row, replayed, timed, write_rows
 from .models import EdwardsAnderson, Ising, PairModel, Potts, as_seed
+from .networks.local_rates import Shells
 from .provenance import provenance
 
 __all__ = [
@@ -52,7 +53,8 @@ MODELS: dict[str, Callable[[Sequence[int]], PairModel]] = {
 """Models that the ops are measured on: no tables, three states, a coupling a bond."""
 
 CHANNELS = 20
-"""Channels of ``hollow_conv``, whose kernel is as long as the lattice: the last layer of the published networks."""
+"""Channels of ``hollow_conv``, whose kernel is as long as the lattice: the last layer of the
+published networks."""
 
 SWEEPS = 4
 """Sweeps a call of ``heat_bath_sweeps``, ``metropolis_sweeps`` and ``overrelaxation_sweeps``."""
@@ -74,7 +76,9 @@ _BLOCK = 2**22
 _ROUNDING = 2.0**-20
 # Reflections are found and accepted in float64.
 _ROUNDED = ("heat_bath_sweeps", "metropolis_sweeps")
-_PHILOX_OPERATIONS = 100  # a counter: 10 rounds of 2 products (4 halves), 4 exclusive ors, 2 sums of the key
+_PHILOX_OPERATIONS = (
+    100  # a counter: 10 rounds of 2 products (4 halves), 4 exclusive ors, 2 sums of the key
+)
 
 
 class Disagreement(RuntimeError):
@@ -85,7 +89,7 @@ class Disagreement(RuntimeError):
 class Case:
     """An op with inputs, and the work of one call.
 
-    Attributes
+    Attributes:
         op, model, shape, walkers: what is measured; ``model`` is empty where there is none.
         arguments: of the op, by name.
         by_walker: names of the arguments with a leading walkers axis.
@@ -115,7 +119,10 @@ class Case:
 
     def of(self, rows: slice) -> dict[str, Any]:
         """Arguments of some of the walkers."""
-        return {name: value[rows] if name in self.by_walker else value for name, value in self.arguments.items()}
+        return {
+            name: value[rows] if name in self.by_walker else value
+            for name, value in self.arguments.items()
+        }
 
     def run(self, function: Callable[..., Any], rows: slice = slice(None)) -> tuple[Tensor, ...]:
         """Results of ``function`` for some of the walkers."""
@@ -124,7 +131,10 @@ class Case:
 
     def bytes_moved(self, results: Iterable[Tensor]) -> int:
         """Bytes of all inputs, each read once, and all results, each written once."""
-        tensors = [*(value for value in self.arguments.values() if isinstance(value, Tensor)), *results]
+        tensors = [
+            *(value for value in self.arguments.values() if isinstance(value, Tensor)),
+            *results,
+        ]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
@@ -144,7 +154,9 @@ def _noise(shape: tuple[int, ...], seed: int, use: int, device: torch.device) ->
     return values
 
 
-def _states(q: int, walkers: int, shape: tuple[int, ...], seed: int, device: torch.device) -> Tensor:
+def _states(
+    q: int, walkers: int, shape: tuple[int, ...], seed: int, device: torch.device
+) -> Tensor:
     """Random configurations, int8 ``(walkers, *shape)``."""
     x = torch.empty((walkers, *shape), dtype=torch.int8, device=device)
     indices = torch.arange(walkers, device=device)
@@ -158,14 +170,20 @@ def _local_jumps(shape: tuple[int, ...], walkers: int, seed: int, device: torch.
     """``local_jump_steps`` with the classes of LocalRates, or fewer shells on a small lattice."""
     counts = range(3 if len(shape) < 3 else 5 - len(shape), 0, -1)
     shells = next(s for s in (Shells.nearest(len(shape), n) for n in counts) if s.distinct(shape))
-    x, sites, classes = _states(2, walkers, shape, seed, device), torch.Size(shape).numel(), 2 * shells.surroundings
+    x, sites, classes = (
+        _states(2, walkers, shape, seed, device),
+        torch.Size(shape).numel(),
+        2 * shells.surroundings,
+    )
     strides = [shells.surroundings]
     for size, stride in zip(shells.sizes, shells.strides(), strict=True):
         strides += [stride] * size
     ones = x.flatten(1).sum(1, dtype=torch.int64)
     first, last = max(0, int(ones.min()) - EVENTS), min(sites, int(ones.max()) + EVENTS)
     # Exit rates near 1; one walker in twenty reaches the end of its interval.
-    rates, corrector = (_noise((last - first + 1, classes), seed, use, device).double() / sites for use in (0, 1))
+    rates, corrector = (
+        _noise((last - first + 1, classes), seed, use, device).double() / sites for use in (0, 1)
+    )
     weights, remaining = (_noise((2, walkers), seed, 2, device) + 1.0).double()
     indices = torch.arange(walkers, device=device)
     arguments = {
@@ -175,21 +193,37 @@ def _local_jumps(shape: tuple[int, ...], walkers: int, seed: int, device: torch.
         "first_row": first, "seed": seed, "steps": EVENTS,
     }  # fmt: skip
     by_walker = frozenset({"configurations", "log_weights", "remaining", "walkers", "events"})
-    # Two products and three sums a class, then the classes of the neighbours and the search of a site.
-    operations = walkers * EVENTS * (5 * classes + 2 * len(strides) + sites // 2 + _PHILOX_OPERATIONS)
-    return Case("local_jump_steps", "", shape, walkers, arguments, by_walker, operations, words=4 * walkers * EVENTS)
+    # Two products and three sums a class, then the classes of the neighbours and the search of a
+    # site.
+    operations = (
+        walkers * EVENTS * (5 * classes + 2 * len(strides) + sites // 2 + _PHILOX_OPERATIONS)
+    )
+    return Case(
+        "local_jump_steps",
+        "",
+        shape,
+        walkers,
+        arguments,
+        by_walker,
+        operations,
+        words=4 * walkers * EVENTS,
+    )
 
 
-def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed: int, device: torch.device) -> Case:
+def make_case(
+    op: str, model_name: str, shape: Sequence[int], walkers: int, seed: int, device: torch.device
+) -> Case:
     """Inputs of an op, drawn by ``seed``.
 
-    Arguments
+    Args:
         op: one of :data:`OPS`.
-        model_name: one of :data:`MODELS`; ignored by ops without one, such as ``philox``, which makes one word a
-            site, and ``local_jump_steps``, whose rates are a table.
+        model_name: one of :data:`MODELS`; ignored by ops without one, such as ``philox``, which
+            makes one word a site, and ``local_jump_steps``, whose rates are a table.
 
-    Example
-        >>> case = make_case("local_energy", "ising", (4, 4), walkers=3, seed=0, device=torch.device("cpu"))
+    Example:
+        >>> case = make_case(
+        ...     "local_energy", "ising", (4, 4), walkers=3, seed=0, device=torch.device("cpu")
+        ... )
         >>> energy, log_ratios = case.run(kernels.local_energy)
         >>> log_ratios.shape
         torch.Size([3, 1, 4, 4])
@@ -206,7 +240,9 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         }  # fmt: skip
         count = walkers * counters
         work = _PHILOX_OPERATIONS * count
-        return Case(op, "", lengths, walkers, arguments, frozenset({"walker"}), work, words=4 * count)
+        return Case(
+            op, "", lengths, walkers, arguments, frozenset({"walker"}), work, words=4 * count
+        )
 
     if op in _BLOCKED:
         kernel_size, channels = min(15, min(lengths) - 1 + min(lengths) % 2), CHANNELS
@@ -222,10 +258,23 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
         # A product and a sum each input, an exponential, a division and eight more a tap.
         operations = walkers * channels * spins[0].numel() * (taps - 1) * (2 * channels + 10)
         if op == "hollow_conv":
-            return Case(op, "", lengths, walkers, arguments, frozenset({"activations", "source"}), operations)
-        arguments = {"to_output": _noise((walkers, channels, *lengths), seed, 6, device), **arguments}
+            return Case(
+                op,
+                "",
+                lengths,
+                walkers,
+                arguments,
+                frozenset({"activations", "source"}),
+                operations,
+            )
+        arguments = {
+            "to_output": _noise((walkers, channels, *lengths), seed, 6, device),
+            **arguments,
+        }
         # Gradients of parameters are sums over all walkers, so the case is not cut.
-        return Case(op, "", lengths, walkers, {**arguments, "to_source": False}, frozenset(), 3 * operations)
+        return Case(
+            op, "", lengths, walkers, {**arguments, "to_source": False}, frozenset(), 3 * operations
+        )
 
     if op == "local_jump_steps":
         return _local_jumps(lengths, walkers, seed, device)
@@ -234,8 +283,12 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
     q, ndim, sites = model.q, model.lattice.ndim, model.lattice.sites
     moves = (walkers, q - 1, *lengths)
 
-    def case(operations: int, by_walker: Iterable[str], arguments: dict[str, Any], **work: Any) -> Case:
-        return Case(op, model_name, lengths, walkers, arguments, frozenset(by_walker), operations, **work)
+    def case(
+        operations: int, by_walker: Iterable[str], arguments: dict[str, Any], **work: Any
+    ) -> Case:
+        return Case(
+            op, model_name, lengths, walkers, arguments, frozenset(by_walker), operations, **work
+        )
 
     if op == "proposal_rates":
         output, log_ratios = (_noise(moves, seed, use, device) for use in (0, 1))
@@ -274,15 +327,24 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
             "configurations": x, "rates": rates, "duration": duration, "walkers": indices, "events": indices % 7,
             "seed": seed,
         }  # fmt: skip
-        # Sum, choice and comparison of every rate, four exponentials or logarithms and as many products a site.
+        # Sum, choice and comparison of every rate, four exponentials or logarithms and as many
+        # products a site.
         operations = x.numel() * (4 * (q - 1) + 8 + _PHILOX_OPERATIONS)
         by_walker = arguments.keys() - {"seed"}
         return case(operations, by_walker, arguments, words=4 * x.numel(), flips=x.numel())
     if op in ("tau_leap_log_probability", "tau_leap_log_probability_gradient"):
         # One site in three moves.
         shift = (1.5 * _noise(x.shape, seed, 0, device).abs()).to(x.dtype)
-        rates, duration = _noise(moves, seed, 1, device) + 1.1, _noise((walkers,), seed, 2, device).double() + 1.0
-        arguments = {"configurations": x, "after": (x + shift) % q, "rates": rates, "duration": 0.2 * duration}
+        rates, duration = (
+            _noise(moves, seed, 1, device) + 1.1,
+            _noise((walkers,), seed, 2, device).double() + 1.0,
+        )
+        arguments = {
+            "configurations": x,
+            "after": (x + shift) % q,
+            "rates": rates,
+            "duration": 0.2 * duration,
+        }
         if op == "tau_leap_log_probability":
             return case(x.numel() * (2 * q + 4), arguments, arguments)
         arguments["to_log_probability"] = _noise((walkers,), seed, 3, device).double()
@@ -290,7 +352,9 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
 
     if op == "cluster_labels":
         # Neighbours in equal states of random configurations: clusters of many sizes.
-        arguments = {"bonds": torch.stack([x == x.roll(-1, axis + 1) for axis in range(ndim)], dim=1)}
+        arguments = {
+            "bonds": torch.stack([x == x.roll(-1, axis + 1) for axis in range(ndim)], dim=1)
+        }
         return case(x.numel() * (2 * ndim + 1), arguments, arguments)
 
     tables = {
@@ -323,13 +387,16 @@ def make_case(op: str, model_name: str, shape: Sequence[int], walkers: int, seed
     raise ValueError(f"there is no op {op!r}; choose from {', '.join(OPS)}")
 
 
-def cases(ops: Sequence[str], device: torch.device, smoke: bool = False) -> list[tuple[str, str, tuple[int, int], int]]:
-    """Arguments ``(op, model, shape, walkers)`` of all cases; on a GPU, as many walkers as leave room for the twins.
+def cases(
+    ops: Sequence[str], device: torch.device, smoke: bool = False
+) -> list[tuple[str, str, tuple[int, int], int]]:
+    """Arguments ``(op, model, shape, walkers)`` of all cases; on a GPU, as many walkers as leave
+    room for the twins.
 
-    Raises
+    Raises:
         ValueError: an unknown op.
 
-    Example
+    Example:
         >>> cases(["philox"], torch.device("cpu"), smoke=True)
         [('philox', '', (16, 16), 64)]
     """
@@ -357,8 +424,13 @@ def cases(ops: Sequence[str], device: torch.device, smoke: bool = False) -> list
 
 @contextmanager
 def _poisoned() -> Iterator[None]:
-    """New memory is filled with NaN or the largest integer, so that a result left unwritten is seen."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    """New memory is filled with NaN or the largest integer, so that a result left unwritten is
+    seen.
+    """
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -368,7 +440,9 @@ def _poisoned() -> Iterator[None]:
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
-def _redraw(x: Tensor, y: Tensor, fields: Tensor, beta: Tensor, word: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+def _redraw(
+    x: Tensor, y: Tensor, fields: Tensor, beta: Tensor, word: Tensor, _: Tensor
+) -> tuple[Tensor, Tensor]:
     """The heat bath's new values, and where ``y`` is as good as they are."""
     thresholds = reference.heat_bath_probabilities(fields, beta).cumsum(1)[:, :-1]
     uniform = kernels.uniform32(word).unsqueeze(1)
@@ -376,7 +450,9 @@ def _redraw(x: Tensor, y: Tensor, fields: Tensor, beta: Tensor, word: Tensor, _:
     return drawn, ((thresholds - uniform).abs() <= _ROUNDING).any(1) & ((drawn - y).abs() <= 1)
 
 
-def _propose(x: Tensor, y: Tensor, fields: Tensor, beta: Tensor, first: Tensor, word: Tensor) -> tuple[Tensor, Tensor]:
+def _propose(
+    x: Tensor, y: Tensor, fields: Tensor, beta: Tensor, first: Tensor, word: Tensor
+) -> tuple[Tensor, Tensor]:
     """Those of Metropolis, likewise."""
     q, old = fields.shape[1], x.long().unsqueeze(1)
     new = (old + 1 + (first * (q - 1) >> 32).unsqueeze(1)) % q
@@ -388,23 +464,29 @@ def _propose(x: Tensor, y: Tensor, fields: Tensor, beta: Tensor, first: Tensor, 
 
 
 def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: Tensor) -> bool:
-    """Whether sweeps differ from their twin only where a random number is a threshold, up to rounding.
+    """Whether sweeps differ from their twin only where a random number is a threshold, up to
+    rounding.
 
-    Among 10⁹ random numbers some fall between two roundings of a threshold. The twin follows sweep by sweep and colour
-    by colour, each time from what ``function`` made before, so that one such site excuses no other.
+    Among 10⁹ random numbers some fall between two roundings of a threshold. The twin follows sweep
+    by sweep and colour by colour, each time from what ``function`` made before, so that one such
+    site excuses no other.
     """
     given = case.of(rows)
     x = given["configurations"]
     for sweep in range(SWEEPS):
         y = function(**given | {"configurations": x, "first_sweep": sweep, "sweeps": 1})
         words = [
-            reference.site_words(given["seed"], Stream.SWEEP, sweep, given["walkers"], x[0].numel(), draw).view(x.shape)
+            reference.site_words(
+                given["seed"], Stream.SWEEP, sweep, given["walkers"], x[0].numel(), draw
+            ).view(x.shape)
             for draw in (0, 1)
         ]
         tables = (given["coupling"], given["bond_table"], given["site_table"], given["periodic"])
         for colour in range(given["num_colours"]):
             fields = reference.local_fields(x, *tables, torch.float64)
-            drawn, tied = (_redraw if case.op == "heat_bath_sweeps" else _propose)(x, y, fields, given["beta"], *words)
+            drawn, tied = (_redraw if case.op == "heat_bath_sweeps" else _propose)(
+                x, y, fields, given["beta"], *words
+            )
             here = given["colours"] == colour
             if bool((here & (drawn != y) & ~tied).any()):
                 return False
@@ -415,43 +497,58 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
 def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tensor, ...]:
     """Results of ``function``, once they agree with the twin on every walker.
 
-    Integers must be equal, floating-point numbers within the case's tolerance; NaN agrees with nothing. Sweeps may
-    differ at a site whose random number is within 2⁻²⁰ of a threshold.
+    Integers must be equal, floating-point numbers within the case's tolerance; NaN agrees with
+    nothing. Sweeps may differ at a site whose random number is within 2⁻²⁰ of a threshold.
 
-    Raises
+    Raises:
         Disagreement: it names the case, the variant and the largest difference.
 
-    Example
-        >>> case = make_case("energy", "potts3", (4, 4), walkers=3, seed=0, device=torch.device("cpu"))
+    Example:
+        >>> case = make_case(
+        ...     "energy", "potts3", (4, 4), walkers=3, seed=0, device=torch.device("cpu")
+        ... )
         >>> check(case, "wrong", lambda **arguments: (2 * r for r in kernels.energy(**arguments)))
         Traceback (most recent call last):
-        leaps_triton.benchmark.Disagreement: energy potts3 4x4 3 walkers: wrong and twin differ in 3 of 3 numbers ...
+        leaps_triton.benchmark.Disagreement: energy potts3 4x4 3 walkers: wrong and twin differ in 3
+        of 3 numbers ...
     """
     with _poisoned():
         results = case.run(function)
     twin = getattr(reference, case.op)
     differences = [0] * len(results)
     largest = [0.0] * len(results)
-    blocks = _blocks(case.walkers, torch.Size(case.shape).numel()) if case.by_walker else [slice(None)]
+    blocks = (
+        _blocks(case.walkers, torch.Size(case.shape).numel()) if case.by_walker else [slice(None)]
+    )
     for rows in blocks:
         expected = case.run(twin, rows)
         if [r[rows].shape for r in results] != [e.shape for e in expected]:
             shapes = [tuple(r.shape) for r in results]
-            raise Disagreement(f"{case.label}: {variant} returned the shapes {shapes}, unlike its twin")
+            raise Disagreement(
+                f"{case.label}: {variant} returned the shapes {shapes}, unlike its twin"
+            )
         for index, (result, value) in enumerate(zip(results, expected, strict=True)):
             part = result[rows]
             if value.is_floating_point():
                 distance = (part.double() - value.double()).abs()
-                limit = case.tolerance[value.dtype] * max(1.0, float(value.abs().amax()) if value.numel() else 1.0)
+                limit = case.tolerance[value.dtype] * max(
+                    1.0, float(value.abs().amax()) if value.numel() else 1.0
+                )
                 wrong = ~(distance <= limit)
             else:
                 distance = (part != value).double()
                 wrong = part != value
-                if case.op in _ROUNDED and bool(wrong.any()) and _is_rounding(case, function, rows, part):
+                if (
+                    case.op in _ROUNDED
+                    and bool(wrong.any())
+                    and _is_rounding(case, function, rows, part)
+                ):
                     continue
             differences[index] += int(wrong.sum())
             if bool(wrong.any()):
-                largest[index] = max(largest[index], float(distance.nan_to_num(nan=torch.inf).max()))
+                largest[index] = max(
+                    largest[index], float(distance.nan_to_num(nan=torch.inf).max())
+                )
     for index, count in enumerate(differences):
         if count:
             raise Disagreement(
@@ -463,13 +560,18 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
 
 def has_compiler() -> bool:
     """Whether ``torch.compile`` finds a C++ compiler for the CPU."""
-    return shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")) is not None
+    return (
+        shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++"))
+        is not None
+    )
 
 
 def _compiled(op: str) -> Callable[..., Any]:
     # Forgets earlier sizes, of which torch compiles only so many.
     torch._dynamo.reset()
-    function: Callable[..., Any] = torch.compile(getattr(reference, op), fullgraph=True, dynamic=False)
+    function: Callable[..., Any] = torch.compile(
+        getattr(reference, op), fullgraph=True, dynamic=False
+    )
     return function
 
 
@@ -477,7 +579,7 @@ def _compiled(op: str) -> Callable[..., Any]:
 class Ceilings:
     """What the device can do at most.
 
-    Attributes
+    Attributes:
         copy: GB/s of a large copy on the device, bytes read and written both counted.
         philox: random 32-bit words a nanosecond.
     """
@@ -496,8 +598,8 @@ class Ceilings:
 def ceilings(device: torch.device, compiled: bool = True, budget: float = 0.5) -> Ceilings:
     """Measure what the device can do at most.
 
-    The words are those of Triton's Philox, kept in registers, on a CUDA device; on a CPU those of the compiled twin, or
-    of the twin where ``compiled`` is False.
+    The words are those of Triton's Philox, kept in registers, on a CUDA device; on a CPU those of
+    the compiled twin, or of the twin where ``compiled`` is False.
     """
     cuda = device.type == "cuda"
     size = min(2**30, torch.cuda.get_device_properties(device).total_memory // 8) if cuda else 2**28
@@ -507,7 +609,10 @@ def ceilings(device: torch.device, compiled: bool = True, budget: float = 0.5) -
     if cuda:
         from .kernels.throughput import BLOCK, philox_words
 
-        programs, counters = 16 * torch.cuda.get_device_properties(device).multi_processor_count, 256
+        programs, counters = (
+            16 * torch.cuda.get_device_properties(device).multi_processor_count,
+            256,
+        )
         words = 4 * programs * BLOCK * counters
         seconds = timed(lambda: philox_words(programs, counters, 0, device), device, budget).p50
     else:
@@ -517,13 +622,30 @@ def ceilings(device: torch.device, compiled: bool = True, budget: float = 0.5) -
     return Ceilings(copy, words / seconds * 1e-9)
 
 
-def _row(case: Case, variant: str, metric: str, value: float, baseline: str = "", ratio: float | None = None) -> Row:
+def _row(
+    case: Case,
+    variant: str,
+    metric: str,
+    value: float,
+    baseline: str = "",
+    ratio: float | None = None,
+) -> Row:
     return Row(
-        case.op, variant, case.model, "x".join(map(str, case.shape)), case.walkers, metric, value, baseline, ratio
+        case.op,
+        variant,
+        case.model,
+        "x".join(map(str, case.shape)),
+        case.walkers,
+        metric,
+        value,
+        baseline,
+        ratio,
     )
 
 
-def _rows(case: Case, variant: str, times: Quantiles, moved: int, limits: Ceilings, twin: float | None) -> list[Row]:
+def _rows(
+    case: Case, variant: str, times: Quantiles, moved: int, limits: Ceilings, twin: float | None
+) -> list[Row]:
     row = partial(_row, case, variant)
     bandwidth, operations = moved / times.p50 * 1e-9, case.operations / times.p50 * 1e-9
     rows = [
@@ -535,7 +657,10 @@ def _rows(case: Case, variant: str, times: Quantiles, moved: int, limits: Ceilin
     ]
     if case.op == "philox":
         words = case.words / times.p50 * 1e-9
-        rows += [row("words_per_ns", words, "philox", words / limits.philox), row("ns_per_word", 1.0 / words)]
+        rows += [
+            row("words_per_ns", words, "philox", words / limits.philox),
+            row("ns_per_word", 1.0 / words),
+        ]
     if case.flips:
         flips = case.flips / times.p50 * 1e-9
         rows.append(row("flips_per_ns", flips, "philox", flips / limits.philox))
@@ -547,12 +672,14 @@ def measure(
 ) -> tuple[list[Row], list[str]]:
     """Rows of every variant of a case, and a note on each that is left out.
 
-    ``kernel`` is the public op where it runs a kernel, ``blocked`` where it runs other torch than the twin, and
-    ``compiled`` the twin under ``torch.compile``. Inputs and results that fit half the cache are timed with a warm
-    cache, and kernels on a CUDA device also in a replayed graph; larger ones on a CUDA device with a cold cache.
+    ``kernel`` is the public op where it runs a kernel, ``blocked`` where it runs other torch than
+    the twin, and ``compiled`` the twin under ``torch.compile``. Inputs and results that fit half
+    the cache are timed with a warm cache, and kernels on a CUDA device also in a replayed graph;
+    larger ones on a CUDA device with a cold cache.
 
-    Raises
-        Disagreement: the kernel differs from the twin. A compiled twin that does is left out, with a note.
+    Raises:
+        Disagreement: the kernel differs from the twin. A compiled twin that does is left out, with
+            a note.
     """
     cuda = device.type == "cuda"
     twin = getattr(reference, case.op)
@@ -580,7 +707,9 @@ def measure(
             call = lambda f=function: case.run(f)  # noqa: E731
             times[variant] = timed(call, device, budget, flush=flush)
             if variant == "kernel" and cuda and warm:
-                rows.append(_row(case, variant, "seconds_replayed", replayed(call, device, budget).p50))
+                rows.append(
+                    _row(case, variant, "seconds_replayed", replayed(call, device, budget).p50)
+                )
         except torch.OutOfMemoryError:
             notes.append(f"{case.label}: not enough memory for the {variant}")
             torch.cuda.empty_cache()
@@ -594,7 +723,9 @@ def measure(
             notes.append(f"{case.label}: no CUDA graph of the kernel: {str(error).splitlines()[0]}")
     baseline = times["twin"].p50 if "twin" in times else None
     for variant, quantiles in times.items():
-        rows += _rows(case, variant, quantiles, moved, limits, None if variant == "twin" else baseline)
+        rows += _rows(
+            case, variant, quantiles, moved, limits, None if variant == "twin" else baseline
+        )
     return rows, notes
 
 
@@ -602,7 +733,7 @@ def measure(
 class Report:
     """What a run measured.
 
-    Attributes
+    Attributes:
         provenance: device, versions and commit.
         rows: of the table.
         notes: on what was left out.
@@ -627,7 +758,9 @@ class Report:
         """Raise a Disagreement if a kernel differed from its twin."""
         if self.disagreements:
             others = len(self.disagreements) - 1
-            raise Disagreement(self.disagreements[0] + (f" (and {others} cases more)" if others else ""))
+            raise Disagreement(
+                self.disagreements[0] + (f" (and {others} cases more)" if others else "")
+            )
 
 
 def run(
@@ -643,7 +776,7 @@ def run(
 ) -> Report:
     """Measure ops over models, lattices and walkers.
 
-    Arguments
+    Args:
         ops: names of :data:`OPS`; empty for all.
         device: None for CUDA where there is a CUDA device, else the CPU.
         smoke: one small lattice and no compiled twins, in seconds.
@@ -654,14 +787,16 @@ def run(
         budget: seconds to time each variant for; at most 0.05 with ``smoke``.
         progress: show a progress bar on a terminal.
 
-    Raises
+    Raises:
         ValueError: an unknown op, a bad seed, no such device, or an output that cannot be written.
     """
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("there is no CUDA device here; choose device cpu")
     if output is not None and not output.parent.is_dir():
-        raise ValueError(f"there is no folder {output.parent} to save {output.name} in; make it, or choose another")
+        raise ValueError(
+            f"there is no folder {output.parent} to save {output.name} in; make it, or choose another"
+        )
     as_seed(seed)
     todo = cases(ops or OPS, place, smoke)
     report = Report(provenance(place))
@@ -672,7 +807,9 @@ def run(
     if compiled and place.type == "cpu" and not has_compiler():
         compiled = False
         report.notes.append("no C++ compiler was found, so the compiled twins are left out")
-    columns: dict[str, Any] = {name: report.provenance[name] for name in ("device", "torch", "triton", "commit")}
+    columns: dict[str, Any] = {
+        name: report.provenance[name] for name in ("device", "torch", "triton", "commit")
+    }
 
     def add(rows: Iterable[Row]) -> None:
         complete = [row._replace(**columns) for row in rows]
@@ -682,7 +819,10 @@ def run(
 
     limits = ceilings(place, compiled, budget)
     add(limits.rows())
-    with tqdm(total=len(todo), unit="case", leave=False, disable=None if progress else True) as bar, torch.no_grad():
+    with (
+        tqdm(total=len(todo), unit="case", leave=False, disable=None if progress else True) as bar,
+        torch.no_grad(),
+    ):
         for op, model, shape, walkers in todo:
             bar.set_description(f"{op} {model}".strip())
             try:
@@ -693,7 +833,9 @@ def run(
             except Disagreement as error:
                 report.disagreements.append(str(error))
             except torch.OutOfMemoryError:
-                report.notes.append(f"{op} {model} {shape} {walkers} walkers: not enough memory for the inputs")
+                report.notes.append(
+                    f"{op} {model} {shape} {walkers} walkers: not enough memory for the inputs"
+                )
             if place.type == "cuda":
                 torch.cuda.empty_cache()
             bar.update()
@@ -701,7 +843,9 @@ def run(
 
 
 def _duration(seconds: float) -> str:
-    unit, scale = next(((u, s) for u, s in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)) if seconds >= s), ("ns", 1e-9))
+    unit, scale = next(
+        ((u, s) for u, s in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)) if seconds >= s), ("ns", 1e-9)
+    )
     return f"{seconds / scale:.4g} {unit}"
 
 
@@ -712,7 +856,7 @@ def _short(value: float) -> str:
 def table(report: Report) -> str:
     """The report for a reader, at 80 columns: one line a variant.
 
-    Example
+    Example:
         >>> row = Row("energy", "twin", "ising", "8x8", 64, "seconds", 2.5e-5)
         >>> print(table(Report({"device": "D", "torch": "2", "triton": "3", "commit": "c"}, [row])))
         D; torch 2, triton 3, commit c
@@ -722,15 +866,21 @@ def table(report: Report) -> str:
           ising  8x8           64 twin         25 µs
     """
     about = report.provenance
-    lines = [f"{about['device']}; torch {about['torch']}, triton {about['triton']}, commit {about['commit']}"]
+    lines = [
+        f"{about['device']}; torch {about['torch']}, triton {about['triton']}, commit {about['commit']}"
+    ]
     groups: dict[tuple[str, str, str, int, str], dict[str, Row]] = {}
     for row in report.rows:
-        groups.setdefault((row.kernel, row.model, row.shape, row.walkers, row.variant), {})[row.metric] = row
+        groups.setdefault((row.kernel, row.model, row.shape, row.walkers, row.variant), {})[
+            row.metric
+        ] = row
     previous = ""
     for (op, model, shape, walkers, variant), rows in groups.items():
         if variant == "ceiling":
             (row,) = rows.values()
-            what = "copies {:.4g} GB/s" if op == "copy" else "makes {:.3g} random words a nanosecond"
+            what = (
+                "copies {:.4g} GB/s" if op == "copy" else "makes {:.3g} random words a nanosecond"
+            )
             lines.append("the device " + what.format(row.value))
             continue
         if op != previous:
@@ -756,9 +906,13 @@ def table(report: Report) -> str:
 def options(description: str) -> argparse.ArgumentParser:
     """Options of a benchmark, which need no package."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--smoke", action="store_true", help="one small lattice and no compiled twins, in seconds")
+    parser.add_argument(
+        "--smoke", action="store_true", help="one small lattice and no compiled twins, in seconds"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the inputs, 0 to 4294967295")
-    parser.add_argument("--device", help="cpu or cuda; CUDA by default where there is a CUDA device")
+    parser.add_argument(
+        "--device", help="cpu or cuda; CUDA by default where there is a CUDA device"
+    )
     parser.add_argument("--no-compiled", action="store_true", help="leave the compiled twins out")
     parser.add_argument("--output", type=Path, help="CSV table to add the rows to")
     parser.add_argument("--json", type=Path, help="where to save the results as JSON")
@@ -773,7 +927,7 @@ def main_of(
 ) -> None:
     """A benchmark of something else than an op as a script, with the same options.
 
-    Arguments
+    Args:
         measured: of device, smoke and seed; rows and notes of each case, one case after the other.
     """
     parser = options(description)
@@ -785,7 +939,9 @@ def main_of(
         report = Report(provenance(place))
         if chosen.commit and report.provenance["commit"] == "unknown":
             report.provenance["commit"] = chosen.commit
-        columns: dict[str, Any] = {name: report.provenance[name] for name in ("device", "torch", "triton", "commit")}
+        columns: dict[str, Any] = {
+            name: report.provenance[name] for name in ("device", "torch", "triton", "commit")
+        }
         for rows, notes in measured(place, chosen.smoke, as_seed(chosen.seed)):
             complete = [row._replace(**columns) for row in rows]
             report.rows += complete
@@ -827,7 +983,7 @@ def main(op: str, arguments: Sequence[str] | None = None) -> None:
 def present(report: Report, file: Path | None = None) -> None:
     """Print a report and save it as JSON.
 
-    Raises
+    Raises:
         Disagreement: a kernel differed from its twin.
     """
     print(table(report), flush=True)

@@ -1,4 +1,6 @@
-"""What tests of bad values share: a table's entry, values that are wrong where others belong, and the checks."""
+"""What tests of bad values share: a table's entry, values that are wrong where others belong, and
+the checks.
+"""
 
 import math
 import re
@@ -39,7 +41,9 @@ class Entry(NamedTuple):
 # Strings, containers and the like, where a number, a tensor or an object of the library belongs.
 WORDS = among("3", "", b"3", [], {}, [1, 2], (None,), object(), 1j)
 THINGS = WORDS | among(None)
-NO_NUMBERS = THINGS | among(True, False, NAN, "nan", torch.ones(2), torch.tensor(True), np.ones(2), print)
+NO_NUMBERS = THINGS | among(
+    True, False, NAN, "nan", torch.ones(2), torch.tensor(True), np.ones(2), print
+)
 NO_INTEGERS = NO_NUMBERS | among(1.5, INF, -INF, torch.tensor(1.5), np.float64(2.5), np.True_)
 NO_OBJECTS = THINGS | among(0, 3, -1.0, True, NAN, torch.ones(2), int)
 NO_BOOLS = THINGS | among(0, 1, NAN, torch.tensor(True))
@@ -65,10 +69,17 @@ def tensors(good: Tensor, *others: Any, shapes: bool = True, kinds: bool = True)
     """Whatever has not the shape and the type of ``good``."""
     wrong: list[Any] = list(others)
     if shapes:
-        wrong += [good[0], good.unsqueeze(0), good[:, None], good.flatten(0, 1)[:1] if good.ndim > 1 else good[:0]]
+        wrong += [
+            good[0],
+            good.unsqueeze(0),
+            good[:, None],
+            good.flatten(0, 1)[:1] if good.ndim > 1 else good[:0],
+        ]
         wrong += [good.new_zeros(())]
     if kinds:
-        wrong += [good.to(kind) for kind in (torch.complex64, torch.float16, torch.bool, torch.int32)]
+        wrong += [
+            good.to(kind) for kind in (torch.complex64, torch.float16, torch.bool, torch.int32)
+        ]
     return NO_TENSORS | among(*wrong)
 
 
@@ -90,7 +101,13 @@ def network(model: Any = MODEL) -> lt.HollowConv:
 
 
 def sampler(**options: Any) -> lt.Sampler:
-    given = {"transport": None, "mcmc": lt.HeatBath(), "integrator": lt.Jump(2), "block": 8, "device": "cpu"}
+    given = {
+        "transport": None,
+        "mcmc": lt.HeatBath(),
+        "integrator": lt.Jump(2),
+        "block": 8,
+        "device": "cpu",
+    }
     return lt.Sampler(**{"path": PATH, **given, **options})
 
 
@@ -98,7 +115,9 @@ NO_SHAPES = THINGS.filter(lambda value: value != [1, 2]) | among(
     0, -1, 1, 2.0, True, NAN, (), (0, 3), (-2, 2), (2.0, 3), (True, 3), (2,) * 5, (2, None), "22", (1, 2),
     (2**40, 2**40),
 )  # fmt: skip
-NO_PERIODIC = WORDS | among(None, 0, 1, 1.0, NAN, (True,), (True, 1), (1, 0), "ab", (True,) * 3, torch.tensor([True]))
+NO_PERIODIC = WORDS | among(
+    None, 0, 1, 1.0, NAN, (True,), (True, 1), (1, 0), "ab", (True,) * 3, torch.tensor([True])
+)
 NO_COUPLINGS = THINGS | among(
     True, NAN, INF, "1", [1.0], torch.ones(2), torch.ones(2, 3), torch.ones(3, 2, 3), torch.full((2, 2, 3), NAN),
     torch.ones(2, 2, 3) * 1j, [[1.0], [1.0, 2.0]], torch.ones(1, 2, 2, 3),
@@ -122,7 +141,9 @@ NO_MODELS = NO_OBJECTS | among(
 
 
 def refused(call: Callable[[], Any], word: str) -> None:
-    """A ValueError in one sentence that says ``word``, raised by the library and not by what it calls."""
+    """A ValueError in one sentence that says ``word``, raised by the library and not by what it
+    calls.
+    """
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         call()
     last = traceback.extract_tb(caught.value.__traceback__)[-1]
@@ -137,7 +158,12 @@ def cases(entries: Mapping[str, Entry]) -> list[tuple[str, str]]:
 
 def integers(entries: Mapping[str, Entry]) -> list[tuple[str, str]]:
     """Every argument of every entry whose valid value is an integer."""
-    return [(name, a) for name, entry in entries.items() for a, value in entry.valid.items() if type(value) is int]
+    return [
+        (name, a)
+        for name, entry in entries.items()
+        for a, value in entry.valid.items()
+        if type(value) is int
+    ]
 
 
 def accepts_the_valid(entry: Entry) -> None:
@@ -147,7 +173,9 @@ def accepts_the_valid(entry: Entry) -> None:
 
 def refuses_a_bad_value(entry: Entry, argument: str, data: st.DataObject) -> None:
     value = data.draw(entry.bad[argument], label=argument)
-    refused(lambda: entry.call(**{**entry.valid, argument: value}), entry.names.get(argument, argument))
+    refused(
+        lambda: entry.call(**{**entry.valid, argument: value}), entry.names.get(argument, argument)
+    )
 
 
 def takes_integers_of_numpy_and_torch(entry: Entry, argument: str) -> None:

@@ -1,4 +1,6 @@
-"""Settings of every test run: deterministic torch, fixed hypothesis examples, no display, one thread a worker."""
+"""Settings of every test run: deterministic torch, fixed hypothesis examples, no display, one
+thread a worker.
+"""
 
 import os
 
@@ -11,7 +13,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"  # for commands that tests start
 
-# Besides refusing operations whose result may vary, this fills uninitialised memory with NaN or the largest integer.
+# Besides refusing operations whose result may vary, this fills uninitialised memory with NaN or the
+# largest integer.
 torch.use_deterministic_algorithms(True)
 
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)

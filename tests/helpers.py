@@ -1,4 +1,6 @@
-"""What several test files share: enumerable models, untrained networks, and exact operators made from library parts."""
+"""What several test files share: enumerable models, untrained networks, and exact operators made
+from library parts.
+"""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +20,9 @@ def small_models() -> dict[str, Any]:
     """Enumerable models of the exactness tests: asymmetric, so that sign errors cannot hide."""
     return {
         "ising 2x2 field": lt.Ising((2, 2), beta=0.4, field=0.3),
-        "ising 2x3 field": lt.Ising((2, 3), beta=0.5, field=torch.linspace(-0.5, 0.7, 6).view(2, 3)),
+        "ising 2x3 field": lt.Ising(
+            (2, 3), beta=0.5, field=torch.linspace(-0.5, 0.7, 6).view(2, 3)
+        ),
         "ising 3x3 field": lt.Ising((3, 3), beta=0.45, field=0.2),
         "potts 2x3 q=3": lt.Potts((2, 3), q=3, beta=0.8, field=[0.3, 0.0, -0.2]),
         "pm1 3x3": lt.EdwardsAnderson((3, 3), beta=0.7, disorder="pm1", seed=3),
@@ -34,17 +38,23 @@ def random_network(model: Any, seed: int = 1, scale: float = 3.0) -> lt.HollowCo
 
 
 def random_local_rates(model: Any, seed: int = 1, scale: float = 1.0) -> lt.LocalRates:
-    """An untrained LocalRates in float64 whose parameters are all far from zero, with rates of order one."""
+    """An untrained LocalRates in float64 whose parameters are all far from zero, with rates of
+    order one.
+    """
     network = lt.LocalRates(model, width=16, seed=seed).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+            parameter.add_(
+                0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            )
         network.head.weight.mul_(3.0 * scale)
     return network
 
 
-def local_network(model: Any, seed: int = 1, scale: float = 3.0, kernel_size: int = 3) -> lt.HollowConv:
+def local_network(
+    model: Any, seed: int = 1, scale: float = 3.0, kernel_size: int = 3
+) -> lt.HollowConv:
     """An untrained network in float64 that reads its neighbours only, with rates of order one."""
     network = lt.HollowConv(
         model, kernel_size=kernel_size, channels=4, width=8, seed=seed, global_features=False
@@ -87,7 +97,9 @@ def index_of(configurations: Tensor, q: int) -> Tensor:
 
 
 def move_targets(model: Any) -> Tensor:
-    """Row of ``x^{(i,k)}`` for every state and move, ``(q**N, (q-1) N)``, moves in the order of the ops."""
+    """Row of ``x^{(i,k)}`` for every state and move, ``(q**N, (q-1) N)``, moves in the order of the
+    ops.
+    """
     x = states(model).flatten(1)
     columns = []
     for shift in range(1, model.q):
@@ -108,9 +120,13 @@ def generator(
     scale: float = 1.0,
     backward: bool = False,
 ) -> Tensor:
-    """``L + c diag κ`` of the frozen process from the library's own rates, ``(q**N, q**N)``, row = from."""
+    """``L + c diag κ`` of the frozen process from the library's own rates, ``(q**N, q**N)``, row =
+    from.
+    """
     x = states(path.model)
-    out = rates.evaluate(path, transport, x, torch.full((1,), tau, dtype=torch.float64), reversible, scale, backward)
+    out = rates.evaluate(
+        path, transport, x, torch.full((1,), tau, dtype=torch.float64), reversible, scale, backward
+    )
     matrix = torch.zeros(len(x), len(x), dtype=torch.float64)
     matrix.scatter_add_(1, move_targets(path.model), out.rates.double().flatten(1))
     return matrix + torch.diag(-out.exit_rate + corrector * out.corrector)
@@ -142,8 +158,13 @@ def metropolis_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False
     """Transition matrix of one sweep from the op's own acceptance, colour after colour."""
     model: Any = path.model
     n, sites = model.q**model.lattice.sites, model.lattice.sites
-    log_ratios = model.local_energy(states(model), path.beta(tau), torch.float64).log_ratios.flatten(1)
-    accepted, targets = reference.metropolis_acceptance(log_ratios) / (model.q - 1), move_targets(model)
+    log_ratios = model.local_energy(
+        states(model), path.beta(tau), torch.float64
+    ).log_ratios.flatten(1)
+    accepted, targets = (
+        reference.metropolis_acceptance(log_ratios) / (model.q - 1),
+        move_targets(model),
+    )
     colours = model.lattice.colours().flatten()
     sweep, classes = torch.eye(n, dtype=torch.float64), range(model.lattice.num_colours)
     for colour in reversed(classes) if backward else classes:
@@ -155,7 +176,9 @@ def metropolis_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False
 
 
 def sigma_threshold(tests: int, false_alarm: float = 1e-4) -> float:
-    """Two-sided normal threshold at which ``tests`` independent tests raise a false alarm with this probability."""
+    """Two-sided normal threshold at which ``tests`` independent tests raise a false alarm with this
+    probability.
+    """
     tail = torch.tensor(false_alarm / tests / 2, dtype=torch.float64)
     return float(-math.sqrt(2.0) * torch.erfinv(2.0 * tail - 1.0))
 
@@ -163,11 +186,15 @@ def sigma_threshold(tests: int, false_alarm: float = 1e-4) -> float:
 def draw(law: Tensor, n: int, seed: int) -> Tensor:
     """``n`` independent rows of a distribution over states."""
     words = kernels.philox(seed, kernels.Stream.TRAIN, 0, 0, 9, torch.arange(n))
-    return torch.searchsorted(law.cumsum(0)[:-1].contiguous(), kernels.uniform64(words[0], words[1]))
+    return torch.searchsorted(
+        law.cumsum(0)[:-1].contiguous(), kernels.uniform64(words[0], words[1])
+    )
 
 
 def pulls(rows: Tensor, law: Tensor) -> Tensor:
-    """Deviations in sigma of how often each state was drawn; states that few draws should reach are taken together."""
+    """Deviations in sigma of how often each state was drawn; states that few draws should reach are
+    taken together.
+    """
     n = len(rows)
     assert float(law.sum()) == pytest.approx(1.0, abs=1e-9) and bool((law[rows] > 0).all())
     often = n * law >= 20

@@ -24,8 +24,8 @@ def network(
 ) -> dict[str, Any]:
     """Random arguments of hollow_values, activations of order one.
 
-    ``tables``: "own" (couplings and fields of each walker), "shared", "uniform" (one value for all sites). ``times``:
-    "own" (of each walker) or "shared".
+    ``tables``: "own" (couplings and fields of each walker), "shared", "uniform" (one value for all
+    sites). ``times``: "own" (of each walker) or "shared".
     """
     embedded = 1 if q == 2 else q
     leading, axes = (walkers if tables == "own" else 1), (1 if tables == "uniform" else len(shape))
@@ -43,14 +43,20 @@ def network(
         "readout_bias": (q,),
         "skip": (),
     }
-    scale = {"conv": embedded * kernel_size ** len(shape), "first": inputs / 4, "hidden_weight": width / 4}
+    scale = {
+        "conv": embedded * kernel_size ** len(shape),
+        "first": inputs / 4,
+        "hidden_weight": width / 4,
+    }
     given: dict[str, Any] = {
         name: (normal(*size, seed=seed + use) / scale.get(name, 1) ** 0.5).to(dtype)
         for use, (name, size) in enumerate(sizes.items())
     }
     generator = torch.Generator().manual_seed(seed)
     return {
-        "configurations": torch.randint(q, (walkers, *shape), generator=generator, dtype=torch.int8),
+        "configurations": torch.randint(
+            q, (walkers, *shape), generator=generator, dtype=torch.int8
+        ),
         **given,
         "periodic": periodic,
         "magnetization": magnetization,
@@ -60,7 +66,10 @@ def network(
 
 def double(given: dict[str, Any]) -> dict[str, Any]:
     """The same in float64."""
-    return {n: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v for n, v in given.items()}
+    return {
+        n: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v
+        for n, v in given.items()
+    }
 
 
 def moved(x: torch.Tensor, site: int, shift: int, q: int) -> torch.Tensor:

@@ -1,4 +1,6 @@
-"""Calls of every op: small ones for torch's own checks, and those that a tool watches on a device."""
+"""Calls of every op: small ones for torch's own checks, and those that a tool watches on a
+device.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,14 +31,18 @@ def jump(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
 
 def leap(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
     given = jump(shape, q, count)
-    chosen = {name: given[name] for name in ("configurations", "rates", "walkers", "events", "seed")}
+    chosen = {
+        name: given[name] for name in ("configurations", "rates", "walkers", "events", "seed")
+    }
     return chosen | {"duration": given["remaining"]}
 
 
 def ends(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
     given = leap(shape, q, count)
     after = reference.tau_leap_step(**given | {"duration": 5.0 * given["duration"]}).configurations
-    return {name: given[name] for name in ("configurations", "rates", "duration")} | {"after": after}
+    return {name: given[name] for name in ("configurations", "rates", "duration")} | {
+        "after": after
+    }
 
 
 def outputs(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -87,7 +93,8 @@ CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 LATTICES = (((5, 6), (True, False)), ((16, 25), (True, True)), ((33, 35), (True, True)))
-"""Lattices of less than a block of sites, of a block of several warps, and of several blocks and three colours."""
+"""Lattices of less than a block of sites, of a block of several warps, and of several blocks and
+three colours."""
 KINDS = ((2, "uniform"), (2, "own"), (3, "own"))
 WALKERS = 3
 
@@ -103,7 +110,10 @@ def watched() -> Iterator[Call]:
             yield from of_rates(shape, dtype)
         yield ops.local_jump_steps, classes(shape, WALKERS)
         for threshold in (-1.0, 0.0):
-            yield ops.cluster_labels, {"bonds": normal(WALKERS, len(shape), *shape, seed=9) > threshold}
+            yield (
+                ops.cluster_labels,
+                {"bonds": normal(WALKERS, len(shape), *shape, seed=9) > threshold},
+            )
         yield from of_networks(shape, periodic)
 
 
@@ -111,7 +121,11 @@ def of_model(given: dict[str, Any], q: int) -> Iterator[Call]:
     yield ops.energy, {name: value for name, value in given.items() if name != "beta"}
     for dtype in (torch.float32, torch.float64):
         yield ops.local_energy, given | {"dtype": dtype}
-    for op in (ops.heat_bath_sweeps, ops.metropolis_sweeps, *([ops.overrelaxation_sweeps] if q > 2 else [])):
+    for op in (
+        ops.heat_bath_sweeps,
+        ops.metropolis_sweeps,
+        *([ops.overrelaxation_sweeps] if q > 2 else []),
+    ):
         yield op, sweep(given, 2)
 
 
@@ -120,7 +134,11 @@ def of_rates(shape: tuple[int, ...], dtype: torch.dtype) -> Iterator[Call]:
     output, log_ratios = normal(*moves, seed=1).to(dtype), normal(*moves, seed=2).to(dtype)
     for reversible in (None, *REVERSIBLE):
         for network_output in (output, None) if reversible else (output,):
-            given = {"network_output": network_output, "log_ratios": log_ratios, "reversible": reversible}
+            given = {
+                "network_output": network_output,
+                "log_ratios": log_ratios,
+                "reversible": reversible,
+            }
             yield ops.proposal_rates, given | {"scale": 0.5}
     to_sums = {"to_exit_rate": normal(WALKERS, seed=4), "to_corrector": normal(WALKERS, seed=5)}
     for to_rates in (output, None):
@@ -143,7 +161,10 @@ def of_rates(shape: tuple[int, ...], dtype: torch.dtype) -> Iterator[Call]:
 
 def of_networks(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> Iterator[Call]:
     for broadcast in (True, False):
-        given = {name: as_float(value) for name, value in convolution(shape, 3, WALKERS, broadcast=broadcast).items()}
+        given = {
+            name: as_float(value)
+            for name, value in convolution(shape, 3, WALKERS, broadcast=broadcast).items()
+        }
         to_output = normal(WALKERS, 4, *shape, seed=9).float()
         for precision in PRECISIONS["hollow_conv"]:
             yield ops.hollow_conv, given | {"precision": precision}
@@ -154,7 +175,10 @@ def of_networks(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> Iterator[
             given = network(shape, periodic, q, WALKERS)
             to_values = normal(WALKERS, q, *shape, seed=7).float()
             yield hollow._hollow_values, {**given, "precision": precision}
-            yield hollow._hollow_values_gradient, {"to_values": to_values, **given, "precision": precision}
+            yield (
+                hollow._hollow_values_gradient,
+                {"to_values": to_values, **given, "precision": precision},
+            )
 
 
 def as_float(value: Any) -> Any:

@@ -1,6 +1,8 @@
-"""Inputs of the ops, and how near a kernel must come to its twin. The twins run on the CPU, as definition and oracle.
+"""Inputs of the ops, and how near a kernel must come to its twin. The twins run on the CPU, as
+definition and oracle.
 
-Nothing here asks a CUDA device for what deterministic torch refuses there, such as the cumulative sums of the twins.
+Nothing here asks a CUDA device for what deterministic torch refuses there, such as the cumulative
+sums of the twins.
 """
 
 import math
@@ -13,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from leaps_triton.lattice import Lattice
-from leaps_triton.local_rates import Shells
+from leaps_triton.lattices.hypercubic import Lattice
+from leaps_triton.networks.local_rates import Shells
 
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 
@@ -44,19 +46,26 @@ def normal(*shape: int, seed: int) -> Tensor:
 
 
 def model(
-    shape: tuple[int, ...], periodic: tuple[bool, ...], q: int, walkers: int, tables: str = "own", seed: int = 0
+    shape: tuple[int, ...],
+    periodic: tuple[bool, ...],
+    q: int,
+    walkers: int,
+    tables: str = "own",
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Random arguments of local_energy.
 
-    ``tables``: "own" (a full table a walker), "shared" (one for all walkers), "uniform" (one value for all sites),
-    "partial" (the same along the first direction).
+    ``tables``: "own" (a full table a walker), "shared" (one for all walkers), "uniform" (one value
+    for all sites), "partial" (the same along the first direction).
     """
     leading = walkers if tables == "own" else 1
     axes = 1 if tables == "uniform" else len(shape)
     lengths = {"uniform": (1,) * len(shape), "partial": (1, *shape[1:])}.get(tables, shape)
     generator = torch.Generator().manual_seed(seed)
     return {
-        "configurations": torch.randint(q, (walkers, *shape), generator=generator, dtype=torch.int8),
+        "configurations": torch.randint(
+            q, (walkers, *shape), generator=generator, dtype=torch.int8
+        ),
         "coupling": normal(leading, axes, *lengths, seed=seed + 1),
         "bond_table": normal(q, q, seed=seed + 2),
         "site_table": normal(leading, q, *lengths, seed=seed + 3),
@@ -79,8 +88,11 @@ def sweep(given: dict[str, Any], sweeps: int, seed: int = 2**32 - 9) -> dict[str
     }
 
 
-def classes(shape: tuple[int, ...], walkers: int, steps: int = 5, length: float = 1.0) -> dict[str, Any]:
-    """Arguments of local_jump_steps on a torus: random tables, about 5 events a unit of time, no rate for many classes.
+def classes(
+    shape: tuple[int, ...], walkers: int, steps: int = 5, length: float = 1.0
+) -> dict[str, Any]:
+    """Arguments of local_jump_steps on a torus: random tables, about 5 events a unit of time, no
+    rate for many classes.
 
     Shells of 3, 3, 2, 1 in one to four dimensions, and the first row that of no site in state 1.
     """
@@ -92,7 +104,9 @@ def classes(shape: tuple[int, ...], walkers: int, steps: int = 5, length: float 
     table = (sites + 1, 2 * shells.surroundings)
     rates = torch.relu(normal(*table, seed=1)) * (10.0 / sites)
     return {
-        "configurations": torch.randint(2, (walkers, *shape), generator=generator, dtype=torch.int8),
+        "configurations": torch.randint(
+            2, (walkers, *shape), generator=generator, dtype=torch.int8
+        ),
         "log_weights": normal(walkers, seed=2),
         "remaining": length * (0.5 + torch.rand(walkers, generator=generator, dtype=torch.float64)),
         "walkers": torch.arange(walkers) * 7 + 2**31 - 8,
@@ -136,12 +150,16 @@ def on_device(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def assert_as_near(kernel: Tensor, same: Tensor, oracle: Tensor) -> None:
-    """The kernel is at most twice as far from the float64 oracle as torch in the same precision, or one rounding."""
+    """The kernel is at most twice as far from the float64 oracle as torch in the same precision, or
+    one rounding.
+    """
     assert kernel.shape == same.shape and kernel.dtype == same.dtype
     kernel = kernel.cpu()
     assert kernel.isfinite().all()
     scale = max(1.0, float(oracle.abs().max())) * torch.finfo(kernel.dtype).eps
-    allowed = 2.0 * max(float((same - oracle).abs().max()), 4.0 * scale if kernel.dtype == torch.float64 else scale)
+    allowed = 2.0 * max(
+        float((same - oracle).abs().max()), 4.0 * scale if kernel.dtype == torch.float64 else scale
+    )
     assert float((kernel - oracle).abs().max()) <= allowed
 
 

@@ -23,7 +23,9 @@ CPU = torch.device("cpu")
 LIMITS = Ceilings(copy=10.0, philox=0.5)
 
 
-def case(op: str, model: str = "potts3", shape: tuple[int, ...] = (4, 6), walkers: int = 5, seed: int = 0) -> Case:
+def case(
+    op: str, model: str = "potts3", shape: tuple[int, ...] = (4, 6), walkers: int = 5, seed: int = 0
+) -> Case:
     return benchmark.make_case(op, model, shape, walkers, seed, CPU)
 
 
@@ -61,12 +63,16 @@ def last(value: float) -> Callable[[torch.Tensor], object]:
 
 
 @pytest.mark.parametrize("op", benchmark.OPS)
-def test_the_public_op_agrees_with_its_twin_at_any_block_size(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_public_op_agrees_with_its_twin_at_any_block_size(
+    op: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = case(op)
     monkeypatch.setattr(benchmark, "_BLOCK", 2 * 24)
     blocked = case(op)
     for name, value in whole.arguments.items():
-        assert torch.equal(value, blocked.arguments[name]) if isinstance(value, torch.Tensor) else True
+        assert (
+            torch.equal(value, blocked.arguments[name]) if isinstance(value, torch.Tensor) else True
+        )
     results = benchmark.check(blocked, "kernel", getattr(kernels, op))
     twin = whole.run(getattr(reference, op))
     if op in benchmark._BLOCKED:
@@ -76,7 +82,9 @@ def test_the_public_op_agrees_with_its_twin_at_any_block_size(op: str, monkeypat
 
 @pytest.mark.parametrize("op", benchmark.OPS)
 def test_inputs_follow_the_seed(op: str) -> None:
-    tensors = [[r.double() for r in case(op, seed=seed).run(getattr(reference, op))] for seed in (3, 3, 4)]
+    tensors = [
+        [r.double() for r in case(op, seed=seed).run(getattr(reference, op))] for seed in (3, 3, 4)
+    ]
     assert all(torch.equal(a, b) for a, b in zip(tensors[0], tensors[1], strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(tensors[0], tensors[2], strict=True))
 
@@ -120,7 +128,9 @@ def test_a_wrong_kernel_is_not_timed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     with_kernels(**{op: off(op, result, change)})
-    with pytest.raises(Disagreement, match=rf"^{op}.*kernel and twin differ in 1 of \d+ numbers of result {result}"):
+    with pytest.raises(
+        Disagreement, match=rf"^{op}.*kernel and twin differ in 1 of \d+ numbers of result {result}"
+    ):
         benchmark.measure(case(op), CPU, LIMITS, compiled=False, budget=0.0)
     if op != "energy":
         return
@@ -135,10 +145,18 @@ def test_a_wrong_kernel_is_not_timed(
 
 
 @pytest.mark.parametrize(
-    ("op", "law"), [("heat_bath_sweeps", "heat_bath_probabilities"), ("metropolis_sweeps", "metropolis_acceptance")]
+    ("op", "law"),
+    [
+        ("heat_bath_sweeps", "heat_bath_probabilities"),
+        ("metropolis_sweeps", "metropolis_acceptance"),
+    ],
 )
-def test_sweeps_may_round_their_thresholds_and_no_more(op: str, law: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel's thresholds are off by 0.005, as a stand-in for a last bit: rounding is then what lies below 0.01."""
+def test_sweeps_may_round_their_thresholds_and_no_more(
+    op: str, law: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's thresholds are off by 0.005, as a stand-in for a last bit: rounding is then what
+    lies below 0.01.
+    """
     exact, twin = getattr(reference, law), getattr(reference, op)
 
     def rounded(**arguments: Any) -> torch.Tensor:
@@ -167,7 +185,9 @@ def test_sweeps_may_round_their_thresholds_and_no_more(op: str, law: str, monkey
 
 def test_a_result_of_another_shape_or_left_unwritten_is_not_timed() -> None:
     with pytest.raises(Disagreement, match="shapes"):
-        benchmark.check(case("energy"), "kernel", lambda **_: (torch.zeros(5, 1), torch.zeros(5, 3)))
+        benchmark.check(
+            case("energy"), "kernel", lambda **_: (torch.zeros(5, 1), torch.zeros(5, 3))
+        )
     with pytest.raises(Disagreement, match="differ in 5 of 5 numbers of result 0, by inf"):
         benchmark.check(
             case("energy"),
@@ -177,22 +197,38 @@ def test_a_result_of_another_shape_or_left_unwritten_is_not_timed() -> None:
 
 
 def test_checking_leaves_the_settings_of_torch() -> None:
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     benchmark.check(case("energy"), "kernel", kernels.energy)
-    after = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    after = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     assert after == before
 
 
 def test_a_right_kernel_is_compared_with_twin_and_copy(with_kernels: Callable[..., None]) -> None:
     with_kernels(heat_bath_sweeps=lambda **arguments: reference.heat_bath_sweeps(**arguments))
-    rows, notes = benchmark.measure(case("heat_bath_sweeps"), CPU, LIMITS, compiled=False, budget=0.0)
+    rows, notes = benchmark.measure(
+        case("heat_bath_sweeps"), CPU, LIMITS, compiled=False, budget=0.0
+    )
     found = {(row.variant, row.metric): row for row in rows}
     assert {variant for variant, _ in found} == {"kernel", "twin"}
     assert notes == []
     seconds = {variant: found[variant, "seconds"].value for variant in ("kernel", "twin")}
-    assert found["kernel", "seconds"][6:9] == (seconds["kernel"], "twin", seconds["twin"] / seconds["kernel"])
+    assert found["kernel", "seconds"][6:9] == (
+        seconds["kernel"],
+        "twin",
+        seconds["twin"] / seconds["kernel"],
+    )
     assert found["twin", "seconds"][7:9] == ("", None)
-    assert found["kernel", "seconds_p20"].value <= seconds["kernel"] <= found["kernel", "seconds_p80"].value
+    assert (
+        found["kernel", "seconds_p20"].value
+        <= seconds["kernel"]
+        <= found["kernel", "seconds_p80"].value
+    )
     bandwidth, flips = found["kernel", "GB_per_s"], found["kernel", "flips_per_ns"]
     assert bandwidth.ratio == pytest.approx(bandwidth.value / 10.0)
     assert flips.value == pytest.approx(benchmark.SWEEPS * 5 * 24 / seconds["kernel"] * 1e-9)
@@ -207,9 +243,13 @@ def test_philox_is_counted_in_words() -> None:
     assert found["ns_per_word"] == pytest.approx(1 / found["words_per_ns"])
 
 
-def test_a_compiled_twin_that_differs_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_twin_that_differs_is_left_out_with_a_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(benchmark, "_compiled", lambda op: off(op, 0, last(1)))
-    rows, notes = benchmark.measure(case("jump_step", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
+    rows, notes = benchmark.measure(
+        case("jump_step", "ising"), CPU, LIMITS, compiled=True, budget=0.0
+    )
     assert {row.variant for row in rows} == {"twin"}
     assert len(notes) == 1
     assert "compiled and twin differ in 1 of" in notes[0]
@@ -233,7 +273,9 @@ def test_most_walkers_make_all_events_and_some_sites_leap() -> None:
 
 
 def test_a_twin_that_is_no_single_graph_is_not_compiled() -> None:
-    rows, notes = benchmark.measure(case("cluster_labels", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
+    rows, notes = benchmark.measure(
+        case("cluster_labels", "ising"), CPU, LIMITS, compiled=True, budget=0.0
+    )
     assert {row.variant for row in rows} == {"twin"} and notes == []
 
 
@@ -260,13 +302,20 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
         given = case(op)
         assert given.bytes_moved(given.run(getattr(reference, op))) == count, op
     glass = case("energy", "pm1")
-    assert glass.bytes_moved(glass.run(reference.energy)) == w * n + 8 * (2 * 2 + 2) + 8 * c + 8 * w + 8 * w * 2
+    assert (
+        glass.bytes_moved(glass.run(reference.energy))
+        == w * n + 8 * (2 * 2 + 2) + 8 * c + 8 * w + 8 * w * 2
+    )
 
 
 def test_operations_words_and_flips_grow_with_the_work() -> None:
     for op in benchmark.OPS:
         one, two = case(op, walkers=4), case(op, walkers=8)
-        assert (two.operations, two.words, two.flips) == (2 * one.operations, 2 * one.words, 2 * one.flips)
+        assert (two.operations, two.words, two.flips) == (
+            2 * one.operations,
+            2 * one.words,
+            2 * one.flips,
+        )
         assert one.operations > 0
     for op in ("heat_bath_sweeps", "overrelaxation_sweeps"):
         assert case(op).words == case(op).flips == benchmark.SWEEPS * 5 * 24
@@ -278,7 +327,9 @@ def test_operations_words_and_flips_grow_with_the_work() -> None:
 def test_every_op_and_model_is_measured() -> None:
     for smoke in (True, False):
         found = benchmark.cases(benchmark.OPS, CPU, smoke)
-        models = {op: {""} for op in ("philox", "local_jump_steps", "hollow_conv", "hollow_conv_gradient")}
+        models = {
+            op: {""} for op in ("philox", "local_jump_steps", "hollow_conv", "hollow_conv_gradient")
+        }
         models["overrelaxation_sweeps"] = {"potts3"}
         assert {(op, model) for op, model, _, _ in found} == {
             (op, model) for op in benchmark.OPS for model in models.get(op, benchmark.MODELS)
@@ -290,16 +341,21 @@ def test_every_op_has_its_script() -> None:
     folder = ROOT / "experiments" / "benchmarks"
     assert {file.name for file in folder.glob("*.py")} == {
         f"bench_{name}.py"
-        for name in (*benchmark.OPS, "hollow_values", "incremental", "lec", "local_rates", "measuring")
+        for name in (
+            *benchmark.OPS,
+            "hollow_values",
+            "incremental",
+            "lec",
+            "local_rates",
+            "measuring",
+        )
     }
     for op in benchmark.OPS:
         assert f'main("{op}")' in (folder / f"bench_{op}.py").read_text(encoding="utf-8")
 
 
 def test_a_script_runs_without_tyro_and_reports_a_bad_value() -> None:
-    block = (
-        "import sys, runpy; sys.modules['tyro'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"
-    )
+    block = "import sys, runpy; sys.modules['tyro'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"
     script = str(ROOT / "experiments" / "benchmarks" / "bench_energy.py")
     run = subprocess.run(
         [sys.executable, "-c", block, script, "--smoke", "--device", "cpu", "--seed", "-1"],
@@ -312,13 +368,19 @@ def test_a_script_runs_without_tyro_and_reports_a_bad_value() -> None:
 
 def test_a_run_saves_every_case_with_its_provenance(quick: None, tmp_path: Path) -> None:
     file = tmp_path / "kernels.csv"
-    report = benchmark.run(["philox", "energy"], "cpu", smoke=True, output=file, commit="abc", budget=0.0)
+    report = benchmark.run(
+        ["philox", "energy"], "cpu", smoke=True, output=file, commit="abc", budget=0.0
+    )
     rows = read_rows(file)
     assert [row.key for row in rows] == [row.key for row in report.rows]
     assert {row.model for row in rows if row.kernel == "energy"} == set(benchmark.MODELS)
     about = provenance(CPU)
     for row in rows:
-        assert (row.device, row.torch, row.triton) == (about["device"], about["torch"], about["triton"])
+        assert (row.device, row.torch, row.triton) == (
+            about["device"],
+            about["torch"],
+            about["triton"],
+        )
         assert row.commit == (about["commit"] if about["commit"] != "unknown" else "abc")
     assert report.as_dict()["rows"][0]["kernel"] == "copy"
 
@@ -360,19 +422,34 @@ def test_the_printed_table_fits_80_columns() -> None:
     about = {"device": "D", "torch": "2", "triton": "3", "commit": "c"}
     text = benchmark.table(Report(about, rows, ["a note " * 30]))
     assert max(map(len, text.splitlines())) <= 80
-    for word in ("kernel", "compiled", "twin", "123.5 µs", "99%", "10 GB/s", "0.5 random words", "note: a note"):
+    for word in (
+        "kernel",
+        "compiled",
+        "twin",
+        "123.5 µs",
+        "99%",
+        "10 GB/s",
+        "0.5 random words",
+        "note: a note",
+    ):
         assert word in text
 
 
 def test_timing_calls_twice_to_warm_up_and_then_as_often_as_it_says() -> None:
     calls: list[int] = []
     flush = torch.ones(3)
-    times = measurement.timed(lambda: calls.append(int(flush.sum())), CPU, budget=0.0, least=7, flush=flush)
+    times = measurement.timed(
+        lambda: calls.append(int(flush.sum())), CPU, budget=0.0, least=7, flush=flush
+    )
     assert times.repetitions == 7
     assert calls == [3, 3] + [0] * 7
     assert 0 <= times.p20 <= times.p50 <= times.p80
     calls.clear()
-    assert measurement.timed(lambda: calls.append(0), CPU, budget=10.0, most=11).repetitions == len(calls) - 2 == 11
+    assert (
+        measurement.timed(lambda: calls.append(0), CPU, budget=10.0, most=11).repetitions
+        == len(calls) - 2
+        == 11
+    )
     assert measurement.timed(lambda: None, CPU, budget=0.0, least=1).repetitions == 1
 
 
@@ -392,7 +469,9 @@ def test_the_table_has_the_stated_columns_and_survives_a_round_trip(tmp_path: Pa
         ]  # fmt: skip
 
 
-@pytest.mark.parametrize("field", ["kernel", "variant", "model", "shape", "walkers", "metric", "device"])
+@pytest.mark.parametrize(
+    "field", ["kernel", "variant", "model", "shape", "walkers", "metric", "device"]
+)
 def test_a_row_of_the_same_key_is_replaced_and_any_other_kept(field: str, tmp_path: Path) -> None:
     file = tmp_path / "kernels.csv"
     change: dict[str, Any] = {field: 7 if field == "walkers" else "other"}
@@ -403,7 +482,9 @@ def test_a_row_of_the_same_key_is_replaced_and_any_other_kept(field: str, tmp_pa
     assert read_rows(file) == [newer, other]
 
 
-def test_a_table_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_is_replaced_as_a_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "kernels.csv"
     write_rows(file, [ROW])
 
@@ -469,17 +550,38 @@ for seed in ("i32", "i64"):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton is for Linux")
-@pytest.mark.parametrize(("block", "interpret"), [(INTERPRETED, "1"), (COMPILED, "0")], ids=["interpreted", "compiled"])
-def test_the_ceiling_of_random_numbers_makes_the_words_of_philox(block: str, interpret: str) -> None:
+@pytest.mark.parametrize(
+    ("block", "interpret"), [(INTERPRETED, "1"), (COMPILED, "0")], ids=["interpreted", "compiled"]
+)
+def test_the_ceiling_of_random_numbers_makes_the_words_of_philox(
+    block: str, interpret: str
+) -> None:
     environment = {**os.environ, "TRITON_INTERPRET": interpret, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, env=environment, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", block], capture_output=True, text=True, env=environment, check=False
+    )
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("name", ["hollow_values", "incremental", "lec", "local_rates", "measuring"])
+@pytest.mark.parametrize(
+    "name", ["hollow_values", "incremental", "lec", "local_rates", "measuring"]
+)
 def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Path) -> None:
-    script, table = ROOT / "experiments" / "benchmarks" / f"bench_{name}.py", tmp_path / "kernels.csv"
-    command = [sys.executable, str(script), "--smoke", "--device", "cpu", "--output", str(table), "--commit", "abc"]
+    script, table = (
+        ROOT / "experiments" / "benchmarks" / f"bench_{name}.py",
+        tmp_path / "kernels.csv",
+    )
+    command = [
+        sys.executable,
+        str(script),
+        "--smoke",
+        "--device",
+        "cpu",
+        "--output",
+        str(table),
+        "--commit",
+        "abc",
+    ]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     found = {(row.kernel, row.variant, row.model, row.metric) for row in read_rows(table)}
@@ -502,7 +604,9 @@ def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Pat
             for layer in ("lec_layer", "lec_layer_gradient")
             for variant in ("eager", "blocked")
         },
-        "local_rates": {("LocalRates", "twin", "ising", metric) for metric in ("cpu_seconds_run", "evaluations")},
+        "local_rates": {
+            ("LocalRates", "twin", "ising", metric) for metric in ("cpu_seconds_run", "evaluations")
+        },
         "measuring": {
             (f"draw after {thin}", variant, model, metric)
             for thin in (1, 10)
@@ -548,5 +652,8 @@ def test_the_readme_says_what_the_table_holds() -> None:
             row = rows[kernel, variant, model, shape, metric]
             value = row.value * 1e3 if metric == "flips_per_ns" else row.ratio
             assert float(cell.split()[0]) == pytest.approx(value, rel=0.05), words
-    measured = any(row.variant == "kernel" for row in read_rows(ROOT / "experiments" / "results" / "kernels.csv"))
+    measured = any(
+        row.variant == "kernel"
+        for row in read_rows(ROOT / "experiments" / "results" / "kernels.csv")
+    )
     assert ("not yet measured" in part) == (not measured)

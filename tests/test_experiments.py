@@ -1,4 +1,6 @@
-"""Scripts of experiments/, run small: they end well, and leave a table and a figure that name no place."""
+"""Scripts of experiments/, run small: they end well, and leave a table and a figure that name no
+place.
+"""
 
 import json
 import os
@@ -17,14 +19,25 @@ def smoke(name: str, folder: Path) -> Any:
     script = ROOT / "experiments" / f"{name}.py"
     command = [sys.executable, str(script), "--smoke", "--results", "results"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
     text = (folder / "results" / f"{name}.json").read_text()
     for place in (ROOT, folder, sys.prefix, Path.home()):
         assert str(place) not in text
     assert (folder / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    result = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} in the result"))
-    assert set(result["versions"]) == {"device", "leaps_triton", "torch", "triton", "python", "commit"}
+    result = json.loads(
+        text, parse_constant=lambda constant: pytest.fail(f"{constant} in the result")
+    )
+    assert set(result["versions"]) == {
+        "device",
+        "leaps_triton",
+        "torch",
+        "triton",
+        "python",
+        "commit",
+    }
     return result
 
 
@@ -62,7 +75,11 @@ def test_compare_networks(tmp_path: Path) -> None:
         for row in case["rows"][1:]:
             # A LEM of three states joins all pairs of sites with more.
             assert row["network"] == "LEM" or abs(row["parameters"] / 2000 - 1.0) < 0.25
-            assert row["evaluation_MiB"] > 0 and row["training_step_MiB"] > 0 and row["evaluations_a_second"] > 0
+            assert (
+                row["evaluation_MiB"] > 0
+                and row["training_step_MiB"] > 0
+                and row["evaluations_a_second"] > 0
+            )
             assert row["equal_steps"]["steps"] == 5
             for found in (row["equal_steps"], row["equal_seconds"]):
                 assert not found["diverged"]
@@ -92,5 +109,8 @@ def test_kernel_gates(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     rows = json.loads(file.read_text())["rows"]
     assert len(rows) == 7 and not any(row["passed"] for row in rows)
-    # Fourteen pulls of few walkers, whose errors are rough: normal ones are beyond 5 with probability 1e-5.
-    assert all(abs(row[f"{name}_pull"]) < 5.0 for row in rows for name in ("energy", "specific_heat"))
+    # Fourteen pulls of few walkers, whose errors are rough: normal ones are beyond 5 with
+    # probability 1e-5.
+    assert all(
+        abs(row[f"{name}_pull"]) < 5.0 for row in rows for name in ("energy", "specific_heat")
+    )

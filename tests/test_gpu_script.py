@@ -1,4 +1,6 @@
-"""experiments/gpu.py, rehearsed without a GPU: its results, steps that fail, hang or do not fit, and its summary."""
+"""experiments/gpu.py, rehearsed without a GPU: its results, steps that fail, hang or do not fit,
+and its summary.
+"""
 
 import importlib
 import importlib.util

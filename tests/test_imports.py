@@ -1,4 +1,6 @@
-"""Which module may import which, read from the source, and what the library needs to be imported."""
+"""Which module may import which, read from the source, and what the library needs to be
+imported.
+"""
 
 import ast
 import graphlib
@@ -34,7 +36,12 @@ EDGES: dict[str, tuple[str, ...]] = {
     "kernels.local_energy": ("kernels.device", "kernels.variants"),
     "kernels.rates": ("kernels.device", "kernels.variants"),
     "kernels.jump": ("kernels.device", "kernels.philox", "kernels.variants"),
-    "kernels.local_jump": ("kernels.device", "kernels.philox", "kernels.reference", "kernels.variants"),
+    "kernels.local_jump": (
+        "kernels.device",
+        "kernels.philox",
+        "kernels.reference",
+        "kernels.variants",
+    ),
     "kernels.sweeps": ("kernels.device", "kernels.philox", "kernels.variants"),
     "kernels.blocked": ("kernels.reference",),
     "kernels.ising": ("kernels.philox", "kernels.reference"),
@@ -77,7 +84,13 @@ EDGES: dict[str, tuple[str, ...]] = {
         "kernels.tau_leap",
         "kernels.variants",
     ),
-    "kernels": ("kernels.hollow", "kernels.ops", "kernels.reference", "kernels.philox", "kernels.checks"),
+    "kernels": (
+        "kernels.hollow",
+        "kernels.ops",
+        "kernels.reference",
+        "kernels.philox",
+        "kernels.checks",
+    ),
     "lattice": ("kernels",),
     "models": ("lattice",),
     "path": ("models",),
@@ -143,7 +156,8 @@ TYPE_EDGES: dict[str, tuple[str, ...]] = {
     "physics_plots": ("chain",),
 }
 
-# Packages of others. Every module may use the standard library; every one outside kernels, torch and numpy.
+# Packages of others. Every module may use the standard library; every one outside kernels, torch
+# and numpy.
 PACKAGES: dict[str, tuple[str, ...]] = {
     "benchmark": ("tqdm",),
     "chain": ("tqdm",),
@@ -183,7 +197,9 @@ def is_type_checking(test: ast.expr) -> bool:
     return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
-def imports(node: ast.AST, package: list[str], types: bool = False) -> Iterator[tuple[str, str, bool]]:
+def imports(
+    node: ast.AST, package: list[str], types: bool = False
+) -> Iterator[tuple[str, str, bool]]:
     """Every import below `node` as (module, name or "", whether for type checkers only)."""
     if isinstance(node, ast.If) and is_type_checking(node.test):
         for statement in node.body:
@@ -202,7 +218,9 @@ def imports(node: ast.AST, package: list[str], types: bool = False) -> Iterator[
 
 
 def library_module(base: str, name: str) -> str:
-    """The table's name for what `from base import name` reads: a module where there is one, else its parent."""
+    """The table's name for what `from base import name` reads: a module where there is one, else
+    its parent.
+    """
     inside = base.removeprefix(PACKAGE).lstrip(".")
     below = f"{inside}.{name}".strip(".")
     return below if below in EDGES else inside or "__init__"
@@ -211,7 +229,9 @@ def library_module(base: str, name: str) -> str:
 def violations(module: str, source: str, is_package: bool = False) -> list[str]:
     """Every import in `source` that the tables do not allow `module`; empty if there is none."""
     if module not in EDGES:
-        return [f"{module} is not in EDGES of {Path(__file__).name}: add it there, with what it may import"]
+        return [
+            f"{module} is not in EDGES of {Path(__file__).name}: add it there, with what it may import"
+        ]
     package = [PACKAGE] if module == "__init__" else [PACKAGE, *module.split(".")]
     if not is_package:
         package.pop()
@@ -222,7 +242,9 @@ def violations(module: str, source: str, is_package: bool = False) -> list[str]:
             target = library_module(base, name)
             allowed = reachable(module) | (set(TYPE_EDGES.get(module, ())) if types else set())
             if target not in allowed and target != module:
-                found.append(f"{module} imports {target}, allowed are {', '.join(sorted(allowed)) or 'none'}")
+                found.append(
+                    f"{module} imports {target}, allowed are {', '.join(sorted(allowed)) or 'none'}"
+                )
         elif top not in sys.stdlib_module_names and top not in packages(module):
             found.append(f"{module} imports {top}, allowed are {', '.join(packages(module))}")
     return found
@@ -257,10 +279,13 @@ def test_the_table_has_no_cycle() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["observables", "estimators", "weights", "networks", "exact", "plotting", "table", "kernels"]
+    "module",
+    ["observables", "estimators", "weights", "networks", "exact", "plotting", "table", "kernels"],
 )
 def test_no_way_leads_to_a_sampler(module: str) -> None:
-    assert reachable(module).isdisjoint({"sampler", "checkpoint", "training", "zoo", "io", "cli", "__init__"})
+    assert reachable(module).isdisjoint(
+        {"sampler", "checkpoint", "training", "zoo", "io", "cli", "__init__"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +300,10 @@ def test_no_way_leads_to_a_sampler(module: str) -> None:
         ("observables", "try:\n    from .sampler import Sampler\nexcept ImportError:\n    pass"),
         ("observables", "if TYPE_CHECKING:\n    from .sampler import Sampler"),
         ("plotting", "from .sampler import WeightedEnsemble"),
-        ("plotting", "if TYPE_CHECKING:\n    pass\nelse:\n    from .sampler import WeightedEnsemble"),
+        (
+            "plotting",
+            "if TYPE_CHECKING:\n    pass\nelse:\n    from .sampler import WeightedEnsemble",
+        ),
         ("networks", "from .models import Ising"),
         ("lattice", "from .models import Ising"),
         ("lattice", "from .newcomer import Thing"),
@@ -297,10 +325,22 @@ def test_a_forbidden_import_is_reported(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("models", "import math\nfrom collections.abc import Sequence\nimport torch.nn.functional as F"),
-        ("models", "from . import kernels\nfrom .kernels import Stream\nfrom .lattice import Lattice"),
-        ("ctmc", "from leaps_triton.lattice import Lattice\nfrom leaps_triton.kernels.philox import Stream"),
-        ("plotting", "if typing.TYPE_CHECKING:\n    from .sampler import WeightedEnsemble\nimport matplotlib.pyplot"),
+        (
+            "models",
+            "import math\nfrom collections.abc import Sequence\nimport torch.nn.functional as F",
+        ),
+        (
+            "models",
+            "from . import kernels\nfrom .kernels import Stream\nfrom .lattice import Lattice",
+        ),
+        (
+            "ctmc",
+            "from leaps_triton.lattice import Lattice\nfrom leaps_triton.kernels.philox import Stream",
+        ),
+        (
+            "plotting",
+            "if typing.TYPE_CHECKING:\n    from .sampler import WeightedEnsemble\nimport matplotlib.pyplot",
+        ),
         ("cli", "import tyro\nimport leaps_triton as lt\nfrom . import __version__, zoo"),
     ],
 )
@@ -309,15 +349,29 @@ def test_an_allowed_import_is_not(module: str, source: str) -> None:
 
 
 def test_a_package_resolves_its_relative_imports() -> None:
-    assert violations("kernels", "from . import reference\nfrom .philox import Stream", is_package=True) == []
-    assert violations("__init__", "from .sampler import Sampler\nfrom . import exact", is_package=True) == []
+    assert (
+        violations(
+            "kernels", "from . import reference\nfrom .philox import Stream", is_package=True
+        )
+        == []
+    )
+    assert (
+        violations("__init__", "from .sampler import Sampler\nfrom . import exact", is_package=True)
+        == []
+    )
     assert violations("__init__", "from .cli import main", is_package=True) != []
 
 
-@pytest.mark.parametrize("missing", ["h5py", "matplotlib", "triton", "tyro", "h5py matplotlib triton tyro"])
+@pytest.mark.parametrize(
+    "missing", ["h5py", "matplotlib", "triton", "tyro", "h5py matplotlib triton tyro"]
+)
 def test_library_imports_without_what_only_a_part_of_it_needs(missing: str) -> None:
-    block = f"import sys; sys.modules.update(dict.fromkeys({missing.split()!r})); import leaps_triton"
-    run = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=False)
+    block = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing.split()!r})); import leaps_triton"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
 
 

@@ -67,7 +67,9 @@ def test_labels_name_themselves_and_do_not_depend_on_the_other_walkers() -> None
     assert torch.equal(labels.gather(1, labels), labels)
     assert len(labels.unique(dim=0)) == 30
     for row in range(30):
-        assert torch.equal(kernels.cluster_labels(given[row : row + 1]).flatten(1), labels[row : row + 1])
+        assert torch.equal(
+            kernels.cluster_labels(given[row : row + 1]).flatten(1), labels[row : row + 1]
+        )
 
 
 def test_few_rounds_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:

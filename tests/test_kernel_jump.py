@@ -1,6 +1,8 @@
-"""The op jump_step: its definition, the laws of holding times and moves, and intervals against the exact operator.
+"""The op jump_step: its definition, the laws of holding times and moves, and intervals against the
+exact operator.
 
-Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each (Kolmogorov–Smirnov likewise).
+Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each
+(Kolmogorov–Smirnov likewise).
 """
 
 import itertools
@@ -20,7 +22,9 @@ FLOAT64 = torch.float64
 KS = math.sqrt(math.log(2.0 / 1e-4) / 2.0)
 """``P(√n sup |F_n - F| > KS) ≤ 1e-4``."""
 # Two shifts of 2 × 3 sites; moves of rate zero at both ends and inside.
-MOVE_RATES = torch.tensor([[[[0.0, 0.3, 0.0], [2.0, 0.0, 0.7]], [[1.1, 0.0, 0.05], [0.4, 0.9, 0.0]]]], dtype=FLOAT64)
+MOVE_RATES = torch.tensor(
+    [[[[0.0, 0.3, 0.0], [2.0, 0.0, 0.7]], [[1.1, 0.0, 0.05], [0.4, 0.9, 0.0]]]], dtype=FLOAT64
+)
 RATE = float(MOVE_RATES.sum())
 
 
@@ -28,14 +32,20 @@ def uniform(*shape: int, seed: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=FLOAT64)
 
 
-def inputs(walkers: int, shape: tuple[int, ...] = (2, 3), q: int = 3, seed: int = 0) -> dict[str, Any]:
-    """Random input of the op: about half of the walkers have an event; a third of the rates are zero."""
+def inputs(
+    walkers: int, shape: tuple[int, ...] = (2, 3), q: int = 3, seed: int = 0
+) -> dict[str, Any]:
+    """Random input of the op: about half of the walkers have an event; a third of the rates are
+    zero.
+    """
     raw = 3.0 * uniform(walkers, q - 1, *shape, seed=seed) - 1.0
     move_rates = raw.clamp(min=0.0)
     return {
         "configurations": (q * uniform(walkers, *shape, seed=seed + 1)).to(torch.int8),
         "log_weights": 4.0 * uniform(walkers, seed=seed + 2) - 2.0,
-        "remaining": 2.0 * uniform(walkers, seed=seed + 3) / move_rates.flatten(1).sum(1).clamp(min=0.5),
+        "remaining": 2.0
+        * uniform(walkers, seed=seed + 3)
+        / move_rates.flatten(1).sum(1).clamp(min=0.5),
         "rates": move_rates,
         "corrector": 10.0 * uniform(walkers, seed=seed + 4) - 5.0,
         "walkers": torch.arange(100, 100 + walkers),
@@ -45,7 +55,9 @@ def inputs(walkers: int, shape: tuple[int, ...] = (2, 3), q: int = 3, seed: int 
 
 
 def pick(given: dict[str, Any], rows: Tensor) -> dict[str, Any]:
-    return {name: value[rows] if isinstance(value, Tensor) else value for name, value in given.items()}
+    return {
+        name: value[rows] if isinstance(value, Tensor) else value for name, value in given.items()
+    }
 
 
 def equal(first: JumpStep, second: JumpStep) -> bool:
@@ -57,8 +69,13 @@ def loop_step(given: dict[str, Any], row: int) -> tuple[list[int], float, float,
     walker, event = int(given["walkers"][row]), int(given["events"][row])
     words = [int(word) for word in kernels.philox(given["seed"], Stream.JUMP, 0, event, 0, walker)]
     u, v = (((words[i] << 20 | words[i + 1] >> 12) + 0.5) / 2.0**52 for i in (0, 2))
-    x, move_rates = given["configurations"][row].flatten().tolist(), given["rates"][row].double().flatten().tolist()
-    a, remaining, corrector = (float(given[name][row]) for name in ("log_weights", "remaining", "corrector"))
+    x, move_rates = (
+        given["configurations"][row].flatten().tolist(),
+        given["rates"][row].double().flatten().tolist(),
+    )
+    a, remaining, corrector = (
+        float(given[name][row]) for name in ("log_weights", "remaining", "corrector")
+    )
     exit_rate = sum(move_rates)
     holding = -math.log(u) / exit_rate if exit_rate > 0 else math.inf
     if holding >= remaining:
@@ -71,7 +88,9 @@ def loop_step(given: dict[str, Any], row: int) -> tuple[list[int], float, float,
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, FLOAT64])
-@pytest.mark.parametrize(("shape", "q"), [((2, 3), 3), ((5,), 2), ((1,), 4), ((3, 2, 2), 5), ((2, 1, 2, 3), 3)])
+@pytest.mark.parametrize(
+    ("shape", "q"), [((2, 3), 3), ((5,), 2), ((1,), 4), ((3, 2, 2), 5), ((2, 1, 2, 3), 3)]
+)
 def test_equals_a_plain_loop(shape: tuple[int, ...], q: int, dtype: torch.dtype) -> None:
     given = inputs(60, shape, q)
     given["rates"] = given["rates"].to(dtype)
@@ -80,7 +99,10 @@ def test_equals_a_plain_loop(shape: tuple[int, ...], q: int, dtype: torch.dtype)
     given["remaining"][4::9] = 0.0
     after = kernels.jump_step(**given)
     assert after.configurations.dtype == torch.int8 and after.configurations.shape == (60, *shape)
-    assert after.log_weights.dtype == after.remaining.dtype == FLOAT64 and after.move.dtype == torch.int64
+    assert (
+        after.log_weights.dtype == after.remaining.dtype == FLOAT64
+        and after.move.dtype == torch.int64
+    )
     for row in range(60):
         x, a, remaining, move = loop_step(given, row)
         assert after.configurations[row].flatten().tolist() == x
@@ -91,8 +113,12 @@ def test_equals_a_plain_loop(shape: tuple[int, ...], q: int, dtype: torch.dtype)
     assert 10 < int((after.move >= 0).sum()) < 50
 
 
-def fixed_state(count: int, remaining: float, along: str = "walkers", seed: int = 5) -> tuple[Tensor, Tensor]:
-    """Time passed and move of ``count`` steps from one state with ``MOVE_RATES``: of many walkers, or many events."""
+def fixed_state(
+    count: int, remaining: float, along: str = "walkers", seed: int = 5
+) -> tuple[Tensor, Tensor]:
+    """Time passed and move of ``count`` steps from one state with ``MOVE_RATES``: of many walkers,
+    or many events.
+    """
     index, zeros = torch.arange(count), torch.zeros(count, dtype=torch.int64)
     after = kernels.jump_step(
         torch.zeros(count, 2, 3, dtype=torch.int8),
@@ -141,20 +167,26 @@ def test_moves_have_their_probabilities(along: str) -> None:
 
 
 def test_the_boundary_truncates_the_holding_time() -> None:
-    """The same random numbers with less time: ``min(T, remaining)``, and no event for those that reach the boundary."""
+    """The same random numbers with less time: ``min(T, remaining)``, and no event for those that
+    reach the boundary.
+    """
     n, h = 40000, 0.8 / RATE
     time, move = fixed_state(n, 60.0 / RATE)
     truncated, moves = fixed_state(n, h)
     assert torch.equal(truncated, time.clamp(max=h))
     assert torch.equal(moves, torch.where(time < h, move, -1))
     p = math.exp(-0.8)
-    assert abs(float((moves == -1).double().mean()) - p) < sigma_threshold(1) * math.sqrt(p * (1 - p) / n)
+    assert abs(float((moves == -1).double().mean()) - p) < sigma_threshold(1) * math.sqrt(
+        p * (1 - p) / n
+    )
 
 
 def test_holding_times_of_neighbouring_counters_are_uncorrelated() -> None:
     """Of one walker's successive events, of neighbouring walkers and of neighbouring seeds."""
     n = 40000
-    walkers, events = (RATE * fixed_state(n, 60.0 / RATE, along)[0] - 1.0 for along in ("walkers", "events"))
+    walkers, events = (
+        RATE * fixed_state(n, 60.0 / RATE, along)[0] - 1.0 for along in ("walkers", "events")
+    )
     other = RATE * fixed_state(n, 60.0 / RATE, seed=6)[0] - 1.0
     for first, second in ((walkers[1:], walkers[:-1]), (events[1:], events[:-1]), (walkers, other)):
         assert abs(float((first * second).mean())) < sigma_threshold(3) / math.sqrt(n)
@@ -169,7 +201,9 @@ def test_extreme_random_numbers_choose_moves_that_have_a_rate(
     move_rates = torch.tensor([[0.0, 0.0, 0.1, 0.0, 0.7, 0.2, 0.0]], dtype=FLOAT64) * scale
     one, index = torch.ones(1, dtype=FLOAT64), torch.zeros(1, dtype=torch.int64)
     x = torch.zeros(1, 7, dtype=torch.int8)
-    after = kernels.jump_step(x, one, 100 * one / scale, move_rates.view(1, 1, 7), 0 * one, index, index, 0)
+    after = kernels.jump_step(
+        x, one, 100 * one / scale, move_rates.view(1, 1, 7), 0 * one, index, index, 0
+    )
     assert after.move.item() == (5 if word else 2)
     assert 0 < after.remaining.item() <= 100 / scale
 
@@ -180,10 +214,23 @@ def test_a_threshold_above_all_sums_means_the_last_move_with_a_rate() -> None:
     rates = torch.zeros(n, 1, 7, dtype=FLOAT64)
     rates[:, 0, 4] = 5e-324
     one, index = torch.ones(n, dtype=FLOAT64), torch.arange(n)
-    given = (torch.zeros(n, 7, dtype=torch.int8), one, 1.7e308 * one, rates, 0 * one, index, index, 3)
+    given = (
+        torch.zeros(n, 7, dtype=torch.int8),
+        one,
+        1.7e308 * one,
+        rates,
+        0 * one,
+        index,
+        index,
+        3,
+    )
     with pytest.MonkeyPatch.context() as patch:
         # Otherwise the holding time -log(u) / R overflows, and no walker jumps.
-        patch.setattr(reference, "uniform64", lambda high, low: torch.linspace(1.0 - 2.0**-53, 1.0, n, dtype=FLOAT64))
+        patch.setattr(
+            reference,
+            "uniform64",
+            lambda high, low: torch.linspace(1.0 - 2.0**-53, 1.0, n, dtype=FLOAT64),
+        )
         after = reference.jump_step(*given)
     assert (after.move == 4).all() and (after.configurations.sum(1) == 1).all()
 
@@ -193,7 +240,10 @@ def test_walkers_without_time_are_left_alone_whatever_their_rates() -> None:
     given["remaining"][:3] = 0.0
     given["rates"][[0, 3], 1, 1, 2], given["corrector"][[1, 4]] = math.nan, math.inf
     after = kernels.jump_step(**given)
-    for value, name in ((after.configurations, "configurations"), (after.log_weights, "log_weights")):
+    for value, name in (
+        (after.configurations, "configurations"),
+        (after.log_weights, "log_weights"),
+    ):
         assert torch.equal(value[:3], given[name][:3])
     assert after.remaining[:3].tolist() == [0.0] * 3 and after.move[:5].tolist() == [-1] * 5
     assert after.log_weights.isnan().tolist() == [False, False, False, True, True, False]
@@ -229,7 +279,11 @@ def test_weights_grow_by_the_corrector_times_the_time_passed() -> None:
     )
     event = after.move >= 0
     assert 150 < int(event.sum()) < 350
-    assert (elapsed > 0).all() and (after.remaining[event] > 0).all() and (after.remaining[~event] == 0).all()
+    assert (
+        (elapsed > 0).all()
+        and (after.remaining[event] > 0).all()
+        and (after.remaining[~event] == 0).all()
+    )
     changed = (after.configurations != given["configurations"]).flatten(1).sum(1)
     assert torch.equal(changed, event.long())
 
@@ -238,7 +292,9 @@ def test_without_rates_the_walker_holds_to_the_boundary_and_collects_its_correct
     given = inputs(50, seed=40)
     given["rates"], given["remaining"] = torch.zeros(50, 2, 2, 3), uniform(50, seed=45)
     after = kernels.jump_step(**given)
-    assert torch.equal(after.log_weights, given["log_weights"] + given["remaining"] * given["corrector"])
+    assert torch.equal(
+        after.log_weights, given["log_weights"] + given["remaining"] * given["corrector"]
+    )
     assert not after.remaining.any() and (after.move == -1).all()
     assert torch.equal(after.configurations, given["configurations"])
 
@@ -314,13 +370,19 @@ def test_inputs_are_left_alone() -> None:
         ({"rates": torch.zeros(4, 2, 3)}, r"rates must be \(4, q-1, 2, 3\), got \(4, 2, 3\)"),
         ({"rates": torch.zeros(4, 2, 3, 2)}, r"rates must be \(4, q-1, 2, 3\), got \(4, 2, 3, 2\)"),
         ({"rates": torch.zeros(1, 2, 2, 3)}, r"rates must be \(4, q-1, 2, 3\), got \(1, 2, 2, 3\)"),
-        ({"configurations": torch.zeros(5, 2, 3, dtype=torch.int8)}, r"rates must be \(5, q-1, 2, 3\)"),
+        (
+            {"configurations": torch.zeros(5, 2, 3, dtype=torch.int8)},
+            r"rates must be \(5, q-1, 2, 3\)",
+        ),
         *(
             ({name: torch.zeros(shape)}, rf"{name} must have shape \(4,\) on cpu, got .* on cpu")
             for name in ("log_weights", "remaining", "corrector", "walkers", "events")
             for shape in ((3,), (1,), (4, 1))
         ),
-        ({"walkers": torch.zeros(4, device="meta")}, r"walkers must have shape \(4,\) on cpu, got \(4,\) on meta"),
+        (
+            {"walkers": torch.zeros(4, device="meta")},
+            r"walkers must have shape \(4,\) on cpu, got \(4,\) on meta",
+        ),
     ],
 )
 def test_inputs_that_are_refused(changes: dict[str, Tensor], message: str) -> None:
@@ -329,7 +391,9 @@ def test_inputs_that_are_refused(changes: dict[str, Tensor], message: str) -> No
 
 
 class Potential(torch.nn.Module):
-    """``G_m(x) = φ(x^m) - φ(x)`` of a random ``φ = Σ_i φ_i(x_i)``: equivariant; no move leads away from its maximum."""
+    """``G_m(x) = φ(x^m) - φ(x)`` of a random ``φ = Σ_i φ_i(x_i)``: equivariant; no move leads away
+    from its maximum.
+    """
 
     def __init__(self, model: Any, seed: int) -> None:
         super().__init__()
@@ -339,7 +403,9 @@ class Potential(torch.nn.Module):
         state, q = configurations.long(), len(self.values)
         phi = self.values.unsqueeze(0).expand(len(state), *self.values.shape)
         here = phi.gather(1, state.unsqueeze(1))
-        return torch.cat([phi.gather(1, ((state + k) % q).unsqueeze(1)) - here for k in range(1, q)], dim=1)
+        return torch.cat(
+            [phi.gather(1, ((state + k) % q).unsqueeze(1)) - here for k in range(1, q)], dim=1
+        )
 
 
 class Case(NamedTuple):
@@ -355,12 +421,22 @@ class Case(NamedTuple):
 CASES = {
     "ising 2x3": Case(lt.Ising((2, 3), beta=0.5, field=0.3), "network", 2, 1, 54),
     "ising 2x3 at once": Case(
-        lt.Ising((2, 3), beta=0.4, field=torch.linspace(-0.5, 0.7, 6).view(2, 3)), "network", 1, 0, 44
+        lt.Ising((2, 3), beta=0.4, field=torch.linspace(-0.5, 0.7, 6).view(2, 3)),
+        "network",
+        1,
+        0,
+        44,
     ),
     "potts 2x2": Case(lt.Potts((2, 2), q=3, beta=0.8, field=[0.3, 0.0, -0.2]), "network", 4, 2, 12),
-    "potts 2x2 potential": Case(lt.Potts((2, 2), q=3, beta=0.5, field=[0.3, 0.0, -0.2]), "potential", 1, 0, 61),
+    "potts 2x2 potential": Case(
+        lt.Potts((2, 2), q=3, beta=0.5, field=[0.3, 0.0, -0.2]), "potential", 1, 0, 61
+    ),
     "pm1 open potential": Case(
-        lt.EdwardsAnderson((2, 3), beta=0.9, seed=3, field=0.2, periodic=False), "potential", 2, 0, 34
+        lt.EdwardsAnderson((2, 3), beta=0.9, seed=3, field=0.2, periodic=False),
+        "potential",
+        2,
+        0,
+        34,
     ),
 }
 WALKERS = 40000
@@ -386,7 +462,9 @@ class Record(NamedTuple):
 def record(request: pytest.FixtureRequest) -> Record:
     case = CASES[request.param]
     path, jump = lt.AnnealingPath(case.model), lt.Jump(case.intervals)
-    network = random_network(case.model) if case.transport == "network" else Potential(case.model, seed=2)
+    network = (
+        random_network(case.model) if case.transport == "network" else Potential(case.model, seed=2)
+    )
     x = states(case.model)[case.start].expand(WALKERS, *case.model.lattice.shape)
     state = jump.init(x, torch.arange(WALKERS))
     state, _ = jump.enter(state._replace(interval=state.interval + case.interval), path)
@@ -398,7 +476,14 @@ def record(request: pytest.FixtureRequest) -> Record:
             before = state.remaining
             state, info = jump.step(state, path, network, seed=9)
             jump.check(state, info)
-            kept.append((before - state.remaining, info.rates.corrector, info.rates.exit_rate, info.move >= 0))
+            kept.append(
+                (
+                    before - state.remaining,
+                    info.rates.corrector,
+                    info.rates.exit_rate,
+                    info.move >= 0,
+                )
+            )
     pieces = [torch.stack(part) for part in zip(*kept, strict=True)]
     tau, length = float(jump.frozen[case.interval]), 1.0 / case.intervals
     end = index_of(state.configurations, case.model.q)
@@ -406,21 +491,36 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 
 def pulls(record: Record, log_weights: Tensor, power: float = 1.0) -> Tensor:
-    """Deviations in sigma of ``E[e^{power A} 1(X = y)]`` from ``e^{h (L + power κ)}``, for all ``y`` and in total.
+    """Deviations in sigma of ``E[e^{power A} 1(X = y)]`` from ``e^{h (L + power κ)}``, for all
+    ``y`` and in total.
 
-    Sigmas come from the operator, too. States that fewer than 30 walkers should reach are taken together.
+    Sigmas come from the operator, too. States that fewer than 30 walkers should reach are taken
+    together.
     """
     plain = generator(record.path, record.transport, record.tau, corrector=0.0)
     corrector = generator(record.path, record.transport, record.tau).diag() - plain.diag()
 
     def row(k: float) -> Tensor:
-        operator: Tensor = torch.linalg.matrix_exp(record.length * (plain + k * torch.diag(corrector)))
+        operator: Tensor = torch.linalg.matrix_exp(
+            record.length * (plain + k * torch.diag(corrector))
+        )
         return operator[record.case.start]
 
     often = WALKERS * row(0.0) >= 30
-    groups = torch.cat([torch.diag(often.double())[often], (~often).double().unsqueeze(0), torch.ones(1, len(often))])
+    groups = torch.cat(
+        [
+            torch.diag(often.double())[often],
+            (~often).double().unsqueeze(0),
+            torch.ones(1, len(often)),
+        ]
+    )
     assert len(groups) >= 10
-    found = torch.zeros(len(often), dtype=FLOAT64).index_add_(0, record.end, (power * log_weights).exp()) / WALKERS
+    found = (
+        torch.zeros(len(often), dtype=FLOAT64).index_add_(
+            0, record.end, (power * log_weights).exp()
+        )
+        / WALKERS
+    )
     mean, square = groups.double() @ row(power), groups.double() @ row(2.0 * power)
     # Unweighted, the total is 1 for certain: its sigma is rounding.
     sigma = ((square - mean**2) / WALKERS).clamp(min=1e-16).sqrt()
@@ -441,7 +541,9 @@ def test_transitions_are_those_of_the_generator(record: Record) -> None:
 def test_weights_are_the_sum_of_all_holding_pieces(record: Record) -> None:
     total = (record.elapsed * record.corrector).sum(0)
     torch.testing.assert_close(record.log_weights, total, rtol=0, atol=1e-12)
-    torch.testing.assert_close(record.elapsed.sum(0), torch.full((WALKERS,), record.length, dtype=FLOAT64))
+    torch.testing.assert_close(
+        record.elapsed.sum(0), torch.full((WALKERS,), record.length, dtype=FLOAT64)
+    )
 
 
 def test_a_lost_last_piece_is_seen(record: Record) -> None:
@@ -467,6 +569,10 @@ def test_rates_are_evaluated_where_the_walkers_stand(record: Record) -> None:
     """The last evaluation of every walker is that of its end state."""
     x = states(record.case.model)
     with torch.no_grad():
-        out = rates.evaluate(record.path, record.transport, x, torch.tensor([record.tau], dtype=FLOAT64))
+        out = rates.evaluate(
+            record.path, record.transport, x, torch.tensor([record.tau], dtype=FLOAT64)
+        )
     last = ((record.elapsed > 0) & ~record.event).double().argmax(0, keepdim=True)
-    torch.testing.assert_close(record.corrector.gather(0, last)[0], out.corrector[record.end], rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        record.corrector.gather(0, last)[0], out.corrector[record.end], rtol=0, atol=1e-10
+    )

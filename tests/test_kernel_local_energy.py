@@ -1,4 +1,6 @@
-"""The ops energy and local_energy against a plain loop, for tables and couplings of each walker's own."""
+"""The ops energy and local_energy against a plain loop, for tables and couplings of each walker's
+own.
+"""
 
 import itertools
 from typing import Any
@@ -22,7 +24,9 @@ def inputs(
     """Random input of the op, with tables of each walker's own or shared by all."""
     leading, generator = (walkers if own else 1), torch.Generator().manual_seed(seed)
     return {
-        "configurations": torch.randint(q, (walkers, *shape), generator=generator, dtype=torch.int8),
+        "configurations": torch.randint(
+            q, (walkers, *shape), generator=generator, dtype=torch.int8
+        ),
         "coupling": normal(leading, len(shape), *shape, seed=seed + 1),
         "bond_table": normal(q, q, seed=seed + 2),
         "site_table": normal(leading, q, *shape, seed=seed + 3),
@@ -61,7 +65,9 @@ CASES: list[tuple[Site, int, tuple[bool, ...]]] = [
 
 
 @pytest.mark.parametrize(("shape", "q", "periodic"), CASES)
-def test_equals_a_plain_loop_with_tables_of_each_walkers_own(shape: Site, q: int, periodic: tuple[bool, ...]) -> None:
+def test_equals_a_plain_loop_with_tables_of_each_walkers_own(
+    shape: Site, q: int, periodic: tuple[bool, ...]
+) -> None:
     given = inputs(shape, q, 2, periodic)
     result = kernels.local_energy(**given, dtype=torch.float64)
     assert result.energy.dtype == result.log_ratios.dtype == torch.float64
@@ -70,16 +76,25 @@ def test_equals_a_plain_loop_with_tables_of_each_walkers_own(shape: Site, q: int
     assert torch.equal(result.energy, sums.energy)
     assert sums.counts.dtype == torch.int64 and sums.counts.shape == (2, q)
     for walker, x in enumerate(given["configurations"]):
-        tables = given["coupling"][walker], given["bond_table"], given["site_table"][walker], periodic
+        tables = (
+            given["coupling"][walker],
+            given["bond_table"],
+            given["site_table"][walker],
+            periodic,
+        )
         energy = loop_energy(x, *tables)
         assert result.energy[walker].item() == pytest.approx(energy, abs=1e-12)
-        assert sums.counts[walker].tolist() == [x.flatten().tolist().count(state) for state in range(q)]
+        assert sums.counts[walker].tolist() == [
+            x.flatten().tolist().count(state) for state in range(q)
+        ]
         for site in itertools.product(*map(range, shape)):
             for k in range(1, q):
                 y = x.clone()
                 y[site] = (y[site] + k) % q
                 expected = -given["beta"][walker].item() * (loop_energy(y, *tables) - energy)
-                assert result.log_ratios[(walker, k - 1, *site)].item() == pytest.approx(expected, abs=1e-11)
+                assert result.log_ratios[(walker, k - 1, *site)].item() == pytest.approx(
+                    expected, abs=1e-11
+                )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -95,12 +110,18 @@ def test_log_ratio_of_the_inverse_move_is_its_negative(
         for k in range(1, q):
             y = x.flatten(1).clone()
             y[:, site] = (y[:, site] + k) % q
-            after = kernels.local_energy(**given | {"configurations": y.view_as(x)}, dtype=dtype).log_ratios
-            assert torch.equal(before[:, k - 1].flatten(1)[:, site], -after[:, q - k - 1].flatten(1)[:, site])
+            after = kernels.local_energy(
+                **given | {"configurations": y.view_as(x)}, dtype=dtype
+            ).log_ratios
+            assert torch.equal(
+                before[:, k - 1].flatten(1)[:, site], -after[:, q - k - 1].flatten(1)[:, site]
+            )
 
 
 @pytest.mark.parametrize(("shape", "q", "periodic"), CASES)
-def test_axes_of_size_one_stand_for_full_ones(shape: Site, q: int, periodic: tuple[bool, ...]) -> None:
+def test_axes_of_size_one_stand_for_full_ones(
+    shape: Site, q: int, periodic: tuple[bool, ...]
+) -> None:
     walkers, ndim = 3, len(shape)
     given = inputs(shape, q, walkers, periodic, own=False, seed=20)
     for axis in range(ndim + 2):
@@ -114,7 +135,10 @@ def test_axes_of_size_one_stand_for_full_ones(shape: Site, q: int, periodic: tup
             "beta": given["beta"].expand(walkers).contiguous(),
         }
         for dtype in (torch.float32, torch.float64):
-            short, long = kernels.local_energy(**given, dtype=dtype), kernels.local_energy(**full, dtype=dtype)
+            short, long = (
+                kernels.local_energy(**given, dtype=dtype),
+                kernels.local_energy(**full, dtype=dtype),
+            )
             torch.testing.assert_close(short.energy, long.energy, rtol=1e-14, atol=1e-13)
             assert torch.equal(short.log_ratios, long.log_ratios)
 
@@ -124,14 +148,21 @@ def test_walkers_do_not_see_each_other(shape: Site, q: int, periodic: tuple[bool
     given = inputs(shape, q, 5, periodic, seed=30)
     together = kernels.local_energy(**given, dtype=torch.float64)
     for walker in range(5):
-        own = {name: given[name][walker : walker + 1] for name in ("configurations", "coupling", "site_table", "beta")}
+        own = {
+            name: given[name][walker : walker + 1]
+            for name in ("configurations", "coupling", "site_table", "beta")
+        }
         alone = kernels.local_energy(**given | own, dtype=torch.float64)
         assert alone.energy.item() == pytest.approx(together.energy[walker].item(), abs=1e-13)
-        torch.testing.assert_close(alone.log_ratios[0], together.log_ratios[walker], rtol=0, atol=1e-13)
+        torch.testing.assert_close(
+            alone.log_ratios[0], together.log_ratios[walker], rtol=0, atol=1e-13
+        )
 
 
 @pytest.mark.parametrize(("shape", "q", "periodic"), CASES)
-def test_couplings_that_leave_an_open_boundary_are_ignored(shape: Site, q: int, periodic: tuple[bool, ...]) -> None:
+def test_couplings_that_leave_an_open_boundary_are_ignored(
+    shape: Site, q: int, periodic: tuple[bool, ...]
+) -> None:
     given = inputs(shape, q, 2, periodic, seed=40)
     changed = given["coupling"].clone()
     for d, wraps in enumerate(periodic):
@@ -140,14 +171,19 @@ def test_couplings_that_leave_an_open_boundary_are_ignored(shape: Site, q: int, 
     for dtype in (torch.float32, torch.float64):
         first = kernels.local_energy(**given, dtype=dtype)
         second = kernels.local_energy(**given | {"coupling": changed}, dtype=dtype)
-        assert torch.equal(first.energy, second.energy) and torch.equal(first.log_ratios, second.log_ratios)
+        assert torch.equal(first.energy, second.energy) and torch.equal(
+            first.log_ratios, second.log_ratios
+        )
 
 
 @pytest.mark.parametrize(("shape", "q", "periodic"), CASES)
-def test_float32_stays_within_its_rounding_of_float64(shape: Site, q: int, periodic: tuple[bool, ...]) -> None:
+def test_float32_stays_within_its_rounding_of_float64(
+    shape: Site, q: int, periodic: tuple[bool, ...]
+) -> None:
     """``|Δ_32 - Δ_64| ≤ (2q + 8) u · 2|β| (2d max|J| max|φ| + max|h|)``, ``u = 2⁻²⁴``.
 
-    A field is a sum of 2q products of three rounded numbers and one rounded number, a log-ratio β times a difference.
+    A field is a sum of 2q products of three rounded numbers and one rounded number, a log-ratio β
+    times a difference.
     """
     given = inputs(shape, q, 50, periodic, seed=50)
     single = kernels.local_energy(**given)
@@ -155,7 +191,13 @@ def test_float32_stays_within_its_rounding_of_float64(shape: Site, q: int, perio
     assert single.log_ratios.dtype == torch.float32 and torch.equal(single.energy, double.energy)
     lattice = tuple(range(1, len(shape) + 2))
     field = 2 * len(shape) * given["coupling"].abs().amax(lattice) * given["bond_table"].abs().max()
-    bound = (2 * q + 8) * 2.0**-24 * 2 * given["beta"].abs() * (field + given["site_table"].abs().amax(lattice))
+    bound = (
+        (2 * q + 8)
+        * 2.0**-24
+        * 2
+        * given["beta"].abs()
+        * (field + given["site_table"].abs().amax(lattice))
+    )
     error = (single.log_ratios - double.log_ratios).abs().amax(lattice)
     assert (error <= bound).all()
     assert error.max() > 0
@@ -164,7 +206,9 @@ def test_float32_stays_within_its_rounding_of_float64(shape: Site, q: int, perio
 def test_beta_multiplies_log_ratios_and_not_energies() -> None:
     given = inputs((3, 4), 3, 4, (True, False), own=False, seed=60)
     beta = torch.tensor([0.0, 1.0, -2.0, 0.5], dtype=torch.float64)
-    ones = kernels.local_energy(**given | {"beta": torch.ones(1, dtype=torch.float64)}, dtype=torch.float64)
+    ones = kernels.local_energy(
+        **given | {"beta": torch.ones(1, dtype=torch.float64)}, dtype=torch.float64
+    )
     result = kernels.local_energy(**given | {"beta": beta}, dtype=torch.float64)
     assert torch.equal(result.energy, ones.energy)
     assert torch.equal(result.log_ratios, beta.view(4, 1, 1, 1) * ones.log_ratios)
@@ -183,10 +227,19 @@ FLOAT64 = torch.float64
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"configurations": torch.zeros(3, dtype=torch.int8)}, r"with 2 lattice axes \(1 to 4\), got \(3,\)"),
-        ({"configurations": torch.zeros(2, 3, 4, 5, dtype=torch.int8)}, r"2 lattice axes .* got \(2, 3, 4, 5\)"),
         (
-            {"configurations": torch.zeros(2, 2, 2, 2, 2, 2, dtype=torch.int8), "periodic": (True,) * 5},
+            {"configurations": torch.zeros(3, dtype=torch.int8)},
+            r"with 2 lattice axes \(1 to 4\), got \(3,\)",
+        ),
+        (
+            {"configurations": torch.zeros(2, 3, 4, 5, dtype=torch.int8)},
+            r"2 lattice axes .* got \(2, 3, 4, 5\)",
+        ),
+        (
+            {
+                "configurations": torch.zeros(2, 2, 2, 2, 2, 2, dtype=torch.int8),
+                "periodic": (True,) * 5,
+            },
             r"5 lattice axes \(1 to 4\)",
         ),
         ({"periodic": (True,)}, r"with 1 lattice axes .* got \(2, 3, 4\)"),
@@ -194,20 +247,35 @@ FLOAT64 = torch.float64
             {"coupling": torch.ones(2, 3, 4, dtype=FLOAT64)},
             r"coupling must have shape \(1 \| 2, 1 \| 2, 1 \| 3, 1 \| 4\), got \(2, 3, 4\)",
         ),
-        ({"coupling": torch.ones(3, 1, 1, 1, dtype=FLOAT64)}, r"coupling must have shape .* got \(3, 1, 1, 1\)"),
-        ({"coupling": torch.ones(1, 2, 4, 3, dtype=FLOAT64)}, r"coupling must have shape .* got \(1, 2, 4, 3\)"),
-        ({"bond_table": torch.ones(3, 2, dtype=FLOAT64)}, r"bond_table must have shape \(3, 3\), got \(3, 2\)"),
+        (
+            {"coupling": torch.ones(3, 1, 1, 1, dtype=FLOAT64)},
+            r"coupling must have shape .* got \(3, 1, 1, 1\)",
+        ),
+        (
+            {"coupling": torch.ones(1, 2, 4, 3, dtype=FLOAT64)},
+            r"coupling must have shape .* got \(1, 2, 4, 3\)",
+        ),
+        (
+            {"bond_table": torch.ones(3, 2, dtype=FLOAT64)},
+            r"bond_table must have shape \(3, 3\), got \(3, 2\)",
+        ),
         (
             {"site_table": torch.ones(1, 2, 1, 1, dtype=FLOAT64)},
             r"site_table must have shape \(1 \| 2, 3, 1 \| 3, 1 \| 4\)",
         ),
         ({"beta": torch.ones(3, dtype=FLOAT64)}, r"beta must have shape \(1 \| 2\), got \(3,\)"),
         ({"beta": torch.tensor(1.0, dtype=FLOAT64)}, r"beta must have shape \(1 \| 2\), got \(\)"),
-        ({"beta": torch.ones(1)}, "beta must be float64, got torch.float32; convert it with .double()"),
+        (
+            {"beta": torch.ones(1)},
+            "beta must be float64, got torch.float32; convert it with .double()",
+        ),
         ({"coupling": torch.ones(1, 1, 1, 1)}, "coupling must be float64, got torch.float32"),
         ({"bond_table": torch.eye(3)}, "bond_table must be float64, got torch.float32"),
         ({"site_table": torch.ones(1, 3, 1, 1)}, "site_table must be float64, got torch.float32"),
-        ({"beta": torch.ones(1, dtype=FLOAT64, device="meta")}, "beta is on meta, configurations on cpu; move one"),
+        (
+            {"beta": torch.ones(1, dtype=FLOAT64, device="meta")},
+            "beta is on meta, configurations on cpu; move one",
+        ),
         ({"coupling": torch.ones(1, 1, 1, 1, dtype=FLOAT64, device="meta")}, "coupling is on meta"),
     ],
 )
@@ -223,6 +291,9 @@ def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:
 
 def test_configurations_that_are_no_integers_are_refused() -> None:
     table = torch.eye(2, dtype=torch.float64)
-    coupling, field = torch.ones(1, 1, 1, dtype=torch.float64), torch.zeros(1, 2, 1, dtype=torch.float64)
+    coupling, field = (
+        torch.ones(1, 1, 1, dtype=torch.float64),
+        torch.zeros(1, 2, 1, dtype=torch.float64),
+    )
     with pytest.raises(ValueError, match=r"configurations must be int8, got torch\.float32"):
         kernels.energy(torch.zeros(1, 4), coupling, table, field, (True,))

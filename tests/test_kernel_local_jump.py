@@ -1,6 +1,8 @@
-"""The op local_jump_steps: its definition, the laws of holding times and moves, and many events against one at a time.
+"""The op local_jump_steps: its definition, the laws of holding times and moves, and many events
+against one at a time.
 
-Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each (Kolmogorov–Smirnov likewise).
+Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each
+(Kolmogorov–Smirnov likewise).
 """
 
 import itertools
@@ -34,13 +36,19 @@ def loop(given: dict[str, Any], row: int) -> tuple[list[int], float, float, int]
     for _ in range(given["steps"]):
         if remaining == 0:
             break
-        words = [int(word) for word in kernels.philox(given["seed"], Stream.JUMP, 0, event, 0, walker)]
+        words = [
+            int(word) for word in kernels.philox(given["seed"], Stream.JUMP, 0, event, 0, walker)
+        ]
         u, v = (((words[i] << 20 | words[i + 1] >> 12) + 0.5) / 2.0**52 for i in (0, 2))
         event += 1
         of_site = [sum(s * x[j] for s, j in zip(strides, own, strict=True)) for own in neighbours]
-        rates, corrector = (given[name][sum(x) - given["first_row"]].tolist() for name in ("rates", "corrector"))
+        rates, corrector = (
+            given[name][sum(x) - given["first_row"]].tolist() for name in ("rates", "corrector")
+        )
         members = [[i for i, c in enumerate(of_site) if c == kind] for kind in range(len(rates))]
-        passed = list(itertools.accumulate(len(m) * rate for m, rate in zip(members, rates, strict=True)))
+        passed = list(
+            itertools.accumulate(len(m) * rate for m, rate in zip(members, rates, strict=True))
+        )
         kappa = sum(len(m) * k for m, k in zip(members, corrector, strict=True))
         holding = -math.log(u) / passed[-1] if passed[-1] > 0 else math.inf
         a += min(holding, remaining) * kappa
@@ -81,7 +89,10 @@ def test_many_events_at_once_are_events_one_by_one(shape: tuple[int, ...]) -> No
         part, state = None, dict(given)
         for first in range(0, 40, size):
             part = kernels.local_jump_steps(**state | {"steps": min(size, 40 - first)})
-            state |= {name: getattr(part, name) for name in ("configurations", "log_weights", "remaining", "events")}
+            state |= {
+                name: getattr(part, name)
+                for name in ("configurations", "log_weights", "remaining", "events")
+            }
         assert part is not None
         moved = part.exit_rate != 0
         assert torch.equal(part.exit_rate[moved], whole.exit_rate[moved]) and moved.any()
@@ -93,16 +104,25 @@ def fixed_state(count: int, length: float) -> tuple[Tensor, Tensor, Tensor]:
     """First event of many walkers in one state: time, flips, and the rate of every site."""
     given = classes((5, 6), 1, steps=1)
     one = {
-        name: given[name].expand(count, *given[name].shape[1:]).contiguous() for name in ("configurations", "events")
+        name: given[name].expand(count, *given[name].shape[1:]).contiguous()
+        for name in ("configurations", "events")
     }
     zeros = torch.zeros(count, dtype=FLOAT64)
-    given |= one | {"log_weights": zeros, "remaining": zeros + length, "walkers": torch.arange(count)}
+    given |= one | {
+        "log_weights": zeros,
+        "remaining": zeros + length,
+        "walkers": torch.arange(count),
+    }
     given["corrector"] = torch.zeros_like(given["corrector"])
     after = kernels.local_jump_steps(**given)
     x = given["configurations"][:1].flatten(1)
     of_site = kernels.reference.site_classes(x, given["neighbours"], given["strides"])[0]
     flips = (after.configurations != given["configurations"]).flatten(1)
-    return length - after.remaining, flips, given["rates"][int(x.sum()) - given["first_row"]][of_site]
+    return (
+        length - after.remaining,
+        flips,
+        given["rates"][int(x.sum()) - given["first_row"]][of_site],
+    )
 
 
 def test_holding_times_are_exponential_and_moves_have_their_probabilities() -> None:
@@ -111,7 +131,10 @@ def test_holding_times_are_exponential_and_moves_have_their_probabilities() -> N
     total = float(rates.sum())
     time, flips, _ = fixed_state(n, 60.0 / total)
     assert (flips.sum(1) == 1).all()
-    ordered, steps = (-torch.expm1(-total * time)).sort().values, torch.arange(n + 1, dtype=FLOAT64) / n
+    ordered, steps = (
+        (-torch.expm1(-total * time)).sort().values,
+        torch.arange(n + 1, dtype=FLOAT64) / n,
+    )
     assert math.sqrt(n) * float(torch.maximum(steps[1:] - ordered, ordered - steps[:-1]).max()) < KS
     p = rates / total
     early = time < math.log(2.0) / total
@@ -149,7 +172,9 @@ def test_a_rate_that_is_not_finite_stops_its_walker_alone(name: str, value: floa
     good, given[name] = kernels.local_jump_steps(**given), given[name].clone()
     given[name][row - given["first_row"]] = value
     after, bad = kernels.local_jump_steps(**given | {"steps": 5}), ones == row
-    assert after.log_weights[bad].isnan().all() and torch.equal(after.remaining[bad], given["remaining"][bad])
+    assert after.log_weights[bad].isnan().all() and torch.equal(
+        after.remaining[bad], given["remaining"][bad]
+    )
     assert torch.equal(after.configurations[bad], given["configurations"][bad])
     assert torch.equal(after.events[bad], given["events"][bad] + 1)
     again = kernels.local_jump_steps(**given)
@@ -181,7 +206,10 @@ def test_layout_in_memory_does_not_matter() -> None:
     x = given["configurations"].permute(1, 2, 0).contiguous().permute(2, 0, 1)
     tables = {name: given[name].T.contiguous().T for name in ("rates", "corrector", "neighbours")}
     assert not x.is_contiguous() and not tables["rates"].is_contiguous()
-    assert equal(kernels.local_jump_steps(**given | tables | {"configurations": x}), kernels.local_jump_steps(**given))
+    assert equal(
+        kernels.local_jump_steps(**given | tables | {"configurations": x}),
+        kernels.local_jump_steps(**given),
+    )
 
 
 def test_inputs_are_left_alone() -> None:
@@ -198,10 +226,22 @@ def test_inputs_are_left_alone() -> None:
         ({"configurations": torch.zeros(4, 5, 6)}, "configurations must be int8"),
         ({"log_weights": torch.zeros(3, dtype=FLOAT64)}, r"log_weights must have shape \(4,\)"),
         ({"events": torch.zeros(4)}, "events must be torch.int64"),
-        ({"rates": torch.zeros(31, 9, dtype=FLOAT64)}, r"both be \(rows, classes\) .* got \(31, 9\) and \(31, 250\)"),
-        ({"corrector": torch.zeros(31, 250)}, "corrector must be torch.float64 on cpu, got torch.float32"),
-        ({"neighbours": torch.zeros(30, 12, dtype=torch.int64)}, r"neighbours must be \(30, lanes\)"),
-        ({"strides": torch.zeros(12, dtype=torch.int64)}, r"strides \(lanes,\) .* got \(30, 13\) and \(12,\)"),
+        (
+            {"rates": torch.zeros(31, 9, dtype=FLOAT64)},
+            r"both be \(rows, classes\) .* got \(31, 9\) and \(31, 250\)",
+        ),
+        (
+            {"corrector": torch.zeros(31, 250)},
+            "corrector must be torch.float64 on cpu, got torch.float32",
+        ),
+        (
+            {"neighbours": torch.zeros(30, 12, dtype=torch.int64)},
+            r"neighbours must be \(30, lanes\)",
+        ),
+        (
+            {"strides": torch.zeros(12, dtype=torch.int64)},
+            r"strides \(lanes,\) .* got \(30, 13\) and \(12,\)",
+        ),
         ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
     ],
 )
@@ -214,6 +254,9 @@ def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:
 def test_too_many_classes_or_neighbours_are_refused(columns: int, lanes: int) -> None:
     given = classes((5, 6), 4)
     given |= {name: torch.zeros(31, columns, dtype=FLOAT64) for name in ("rates", "corrector")}
-    given |= {"neighbours": torch.zeros(30, lanes, dtype=torch.int64), "strides": torch.zeros(lanes, dtype=torch.int64)}
+    given |= {
+        "neighbours": torch.zeros(30, lanes, dtype=torch.int64),
+        "strides": torch.zeros(lanes, dtype=torch.int64),
+    }
     with pytest.raises(ValueError, match="at most"):
         kernels.local_jump_steps(**given)

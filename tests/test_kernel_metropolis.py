@@ -1,4 +1,5 @@
-"""The op metropolis_sweeps and its kernel: invariance by enumeration, draws by a plain loop and by their law.
+"""The op metropolis_sweeps and its kernel: invariance by enumeration, draws by a plain loop and by
+their law.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -7,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from test_mcmc import ENERGY_ONLY
 from torch import Tensor
 
 import leaps_triton as lt
 from helpers import index_of, metropolis_matrix, sigma_threshold, small_models, states
 from leaps_triton import exact, kernels
 from leaps_triton.kernels import Stream
-from test_mcmc import ENERGY_ONLY
 
 FLOAT64 = torch.float64
 MODELS = small_models() | {
@@ -43,7 +44,9 @@ def inputs(model: Any, walkers: int, beta: Tensor | None = None) -> dict[str, An
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_sweeps_leave_the_model_invariant_and_reverse(model: Any) -> None:
-    """``ρ P = ρ`` and ``ρ(x) P(x, y) = ρ(y) P'(y, x)`` with ``P'`` backward: site updates are reversible."""
+    """``ρ P = ρ`` and ``ρ(x) P(x, y) = ρ(y) P'(y, x)`` with ``P'`` backward: site updates are
+    reversible.
+    """
     path = lt.AnnealingPath(model)
     rho = exact.enumerate_model(model, beta=0.7 * model.beta).log_probabilities.exp()
     sweep, back = metropolis_matrix(path, 0.7), metropolis_matrix(path, 0.7, backward=True)
@@ -62,7 +65,8 @@ def loop_sweep(model: Any, x: Tensor, beta: float, walker: int, sweep: int, seed
     for colour in range(model.lattice.num_colours):
         for site in (colours == colour).nonzero().flatten().tolist():
             first, second = (
-                int(kernels.philox(seed, Stream.SWEEP, site // 4, sweep, d, walker)[site % 4]) for d in (0, 1)
+                int(kernels.philox(seed, Stream.SWEEP, site // 4, sweep, d, walker)[site % 4])
+                for d in (0, 1)
             )
             y = x.clone()
             y.view(-1)[site] = (int(x.view(-1)[site]) + 1 + (first * (model.q - 1) >> 32)) % model.q
@@ -87,12 +91,16 @@ def test_equals_a_plain_loop(model: Any) -> None:
     assert not torch.equal(after, before)
 
 
-@pytest.mark.parametrize("model", [*MODELS.values(), *ENERGY_ONLY.values()], ids=[*MODELS, *ENERGY_ONLY])
+@pytest.mark.parametrize(
+    "model", [*MODELS.values(), *ENERGY_ONLY.values()], ids=[*MODELS, *ENERGY_ONLY]
+)
 def test_the_kernel_takes_exact_samples_to_exact_samples(model: Any) -> None:
     path, n, t = lt.AnnealingPath(model), 20000, 0.8
     law = exact.enumerate_model(model, beta=t * model.beta).log_probabilities.exp()
     words = kernels.philox(4, Stream.START, 0, 0, 0, torch.arange(n))
-    drawn = torch.searchsorted(law.cumsum(0)[:-1].contiguous(), kernels.uniform64(words[0], words[1]))
+    drawn = torch.searchsorted(
+        law.cumsum(0)[:-1].contiguous(), kernels.uniform64(words[0], words[1])
+    )
     kernel = lt.Metropolis()
     state, info = kernel.step(kernel.init(states(model)[drawn], torch.arange(n)), path, t, seed=5)
     counts = torch.bincount(index_of(state.configurations, model.q), minlength=len(law)).double()
@@ -110,7 +118,9 @@ def test_transitions_from_a_state_are_those_of_the_sweep(name: str, backward: bo
     kernel = lt.Metropolis(backward=backward)
     x = states(model)[start].expand(n, *model.lattice.shape)
     state, _ = kernel.step(kernel.init(x, torch.arange(n)), path, 0.6, seed=6)
-    counts = torch.bincount(index_of(state.configurations, model.q), minlength=model.q**model.lattice.sites).double()
+    counts = torch.bincount(
+        index_of(state.configurations, model.q), minlength=model.q**model.lattice.sites
+    ).double()
 
     def largest(matrix: Tensor) -> float:
         law = matrix[start]
@@ -139,7 +149,9 @@ def test_an_energys_sweeps_backward_are_another_order() -> None:
 def test_a_sampler_takes_it() -> None:
     """Two pulls."""
     model = MODELS["potts 2x3 q=3"]
-    sampler = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(8), lt.Metropolis(2), block=2048, device="cpu")
+    sampler = lt.Sampler(
+        lt.AnnealingPath(model), None, lt.Jump(8), lt.Metropolis(2), block=2048, device="cpu"
+    )
     ensemble = sampler.sample(2048, seed=1)
     limit, energy = sigma_threshold(2), lt.observables.energy
     assert abs(ensemble.log_z - exact.log_z(model)) < limit * ensemble.log_z_error

@@ -1,4 +1,6 @@
-"""The ops as torch knows them: schemas, fake tensors, gradients, torch.compile, and what runs where."""
+"""The ops as torch knows them: schemas, fake tensors, gradients, torch.compile, and what runs
+where.
+"""
 
 import inspect
 import subprocess
@@ -28,13 +30,17 @@ def test_torch_accepts_the_op(name: str) -> None:
 def test_every_op_has_a_kernel_on_cuda_devices() -> None:
     """All twins but the random words themselves, which any device draws in torch."""
     shared = set(kernels.__all__) & set(reference.__all__) - {"philox", "uniform32", "uniform64"}
-    names = {name for name in shared if inspect.isfunction(getattr(reference, name))} | {"hollow_values"}
+    names = {name for name in shared if inspect.isfunction(getattr(reference, name))} | {
+        "hollow_values"
+    }
     assert "overrelaxation_sweeps" in names
     for name in names:
         assert torch._C._dispatch_has_kernel_for_dispatch_key(f"leaps_triton::{name}", "CUDA"), name
 
 
-def test_what_the_sanitizer_watches_reaches_every_op_and_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_sanitizer_watches_reaches_every_op_and_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Launchers on the CPU that note what they would launch."""
     pytest.importorskip("triton")
     from leaps_triton.kernels import resources
@@ -50,21 +56,33 @@ def test_what_the_sanitizer_watches_reaches_every_op_and_kernel(monkeypatch: pyt
         seen.add(op._qualname)
     names = torch._C._dispatch_get_all_op_names()
     assert seen == {name for name in names if name.startswith("leaps_triton::")}
-    flat = {name: variant for name, variant in resources.variants().items() if variant.constants.get("NDIM", 2) == 2}
+    flat = {
+        name: variant
+        for name, variant in resources.variants().items()
+        if variant.constants.get("NDIM", 2) == 2
+    }
     # Hidden widths of a network differ in nothing but sizes.
-    left_out = {name for name, variant in flat.items() if variant not in launched and "hollow_values" not in name}
+    left_out = {
+        name
+        for name, variant in flat.items()
+        if variant not in launched and "hollow_values" not in name
+    }
     assert left_out == set()
     functions = {variant.kernel.fn.__name__ for variant in resources.variants().values()}
     assert {variant.kernel.fn.__name__ for variant in launched} == functions
 
 
-@pytest.mark.parametrize("op", [kernels.heat_bath_sweeps, kernels.metropolis_sweeps, kernels.overrelaxation_sweeps])
+@pytest.mark.parametrize(
+    "op", [kernels.heat_bath_sweeps, kernels.metropolis_sweeps, kernels.overrelaxation_sweeps]
+)
 def test_sweeps_run_through_their_op(op: Any) -> None:
     """Where a kernel would be chosen."""
     calls: list[str] = []
 
     class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        def __torch_dispatch__(
+            self, function: Any, types: Any, arguments: Any = (), options: Any = None
+        ) -> Any:
             calls.append(str(function))
             return function(*arguments, **(options or {}))
 
@@ -77,7 +95,9 @@ def test_sweeps_run_through_their_op(op: Any) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_torch_accepts_the_op_with_a_gradient(dtype: torch.dtype, reversible: str | None) -> None:
     network, log_ratios = outputs(dtype)
-    torch.library.opcheck(ops.proposal_rates, (network.requires_grad_(), log_ratios, reversible, 0.5))
+    torch.library.opcheck(
+        ops.proposal_rates, (network.requires_grad_(), log_ratios, reversible, 0.5)
+    )
 
 
 @pytest.mark.parametrize("broadcast", [True, False])
@@ -106,13 +126,17 @@ def test_gradient_is_that_of_the_twin(dtype: torch.dtype, reversible: str | None
             made = call(leaf, log_ratios, reversible, 0.5)
             sum((made[i] * weights[i]).sum() for i in chosen).backward()  # type: ignore[union-attr]
             gradients.append(leaf.grad)
-        torch.testing.assert_close(*gradients, rtol=4 * torch.finfo(dtype).eps, atol=4 * torch.finfo(dtype).eps)
+        torch.testing.assert_close(
+            *gradients, rtol=4 * torch.finfo(dtype).eps, atol=4 * torch.finfo(dtype).eps
+        )
 
 
 def test_gradient_is_the_formula_and_the_difference_quotient() -> None:
     network, log_ratios = outputs()
     network = torch.where(network == 0, 0.5, network).requires_grad_()
-    assert torch.autograd.gradcheck(lambda g: kernels.proposal_rates(g, log_ratios, "barker", 0.5), (network,))
+    assert torch.autograd.gradcheck(
+        lambda g: kernels.proposal_rates(g, log_ratios, "barker", 0.5), (network,)
+    )
     kernels.proposal_rates(network, log_ratios).corrector.sum().backward()
     expected = torch.where(network > 0, 1.0, torch.exp(log_ratios))
     torch.testing.assert_close(network.grad, expected.detach())
@@ -125,7 +149,12 @@ def test_a_gradient_that_does_not_exist_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "types", [(torch.float32, torch.float64), (torch.float64, torch.float32), (torch.bfloat16, torch.float32)]
+    "types",
+    [
+        (torch.float32, torch.float64),
+        (torch.float64, torch.float32),
+        (torch.bfloat16, torch.float32),
+    ],
 )
 def test_dtypes_are_brought_together(types: tuple[torch.dtype, torch.dtype]) -> None:
     network, log_ratios = (t.to(d) for t, d in zip(outputs(), types, strict=True))
@@ -141,7 +170,9 @@ def test_ops_are_seen_by_torch_compile() -> None:
     graphs: list[list[str]] = []
 
     def backend(module: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
-        graphs.append([str(node.target) for node in module.graph.nodes if node.op == "call_function"])
+        graphs.append(
+            [str(node.target) for node in module.graph.nodes if node.op == "call_function"]
+        )
         return module.forward
 
     def step(configurations: Tensor) -> Tensor:
@@ -164,7 +195,10 @@ def test_backend_says_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ops, "MISSING", None)
     assert kernels.backend(torch.device("cuda")) == "Triton kernels on cuda"
     monkeypatch.setattr(ops, "MISSING", "no module")
-    assert kernels.backend(torch.device("cuda")) == "torch twins on cuda, since Triton cannot be imported: no module"
+    assert (
+        kernels.backend(torch.device("cuda"))
+        == "torch twins on cuda, since Triton cannot be imported: no module"
+    )
 
 
 def test_without_triton_the_twins_serve() -> None:
@@ -174,17 +208,39 @@ def test_without_triton_the_twins_serve() -> None:
         "assert 'cannot be imported' in lt.kernels.backend(torch.device('cuda'))\n"
         "assert lt.Ising((4, 4), beta=0.4).energy(torch.ones(1, 4, 4, dtype=torch.int8)).item() == -32.0"
     )
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize(
     ("op", "given", "changes", "message"),
     [
-        (kernels.energy, ENERGY, {"configurations": torch.zeros(4, 3, 5, dtype=torch.int64)}, "must be int8"),
-        (kernels.local_energy, MODEL, {"dtype": torch.bfloat16}, "must be float32 or float64, got torch.bfloat16"),
-        (kernels.jump_step, jump((3, 5), 3, 4), {"events": torch.zeros(4)}, "events .* be torch.int64"),
-        (kernels.jump_step, jump((3, 5), 3, 4), {"corrector": torch.zeros(4)}, "corrector .* be torch.float64"),
+        (
+            kernels.energy,
+            ENERGY,
+            {"configurations": torch.zeros(4, 3, 5, dtype=torch.int64)},
+            "must be int8",
+        ),
+        (
+            kernels.local_energy,
+            MODEL,
+            {"dtype": torch.bfloat16},
+            "must be float32 or float64, got torch.bfloat16",
+        ),
+        (
+            kernels.jump_step,
+            jump((3, 5), 3, 4),
+            {"events": torch.zeros(4)},
+            "events .* be torch.int64",
+        ),
+        (
+            kernels.jump_step,
+            jump((3, 5), 3, 4),
+            {"corrector": torch.zeros(4)},
+            "corrector .* be torch.float64",
+        ),
         (
             kernels.jump_step,
             jump((3, 5), 3, 4),
@@ -197,9 +253,16 @@ def test_without_triton_the_twins_serve() -> None:
             {"num_colours": 128},
             "num_colours must be .* from 1 to 127",
         ),
-        (kernels.heat_bath_sweeps, sweep(MODEL, 1, seed=5), {"walkers": torch.zeros(4)}, "walkers .* torch.int64"),
+        (
+            kernels.heat_bath_sweeps,
+            sweep(MODEL, 1, seed=5),
+            {"walkers": torch.zeros(4)},
+            "walkers .* torch.int64",
+        ),
     ],
 )
-def test_inputs_that_are_refused(op: Any, given: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+def test_inputs_that_are_refused(
+    op: Any, given: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         op(**given | changes)

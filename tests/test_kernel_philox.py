@@ -1,4 +1,6 @@
-"""Philox4x32-10 against Random123's known answers and Python's integers, and the uniform numbers made of it."""
+"""Philox4x32-10 against Random123's known answers and Python's integers, and the uniform numbers
+made of it.
+"""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -19,7 +21,12 @@ def integer_philox(key: Sequence[int], counter: Sequence[int]) -> list[int]:
     (k0, k1), (c0, c1, c2, c3) = key, counter
     for _ in range(10):
         first, second = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = second // 2**32 ^ c1 ^ k0, second % 2**32, first // 2**32 ^ c3 ^ k1, first % 2**32
+        c0, c1, c2, c3 = (
+            second // 2**32 ^ c1 ^ k0,
+            second % 2**32,
+            first // 2**32 ^ c3 ^ k1,
+            first % 2**32,
+        )
         k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
     return [c0, c1, c2, c3]
 
@@ -41,7 +48,9 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("key", "counter", "words"), KNOWN)
-def test_known_answers(key: tuple[int, int], counter: tuple[int, int, int, int], words: list[int]) -> None:
+def test_known_answers(
+    key: tuple[int, int], counter: tuple[int, int, int, int], words: list[int]
+) -> None:
     assert integer_philox(key, counter) == words
     assert [int(word) for word in philox(*key, *counter)] == words
 
@@ -95,16 +104,27 @@ def test_counters_are_left_alone() -> None:
 
 def test_every_argument_matters() -> None:
     """One more in any place changes every word; a word stays by chance with probability 2⁻³²."""
-    base: dict[str, Any] = {"seed": 3, "stream": 1, "site": 10, "event": 20, "draw": 30, "walker": 40}
+    base: dict[str, Any] = {
+        "seed": 3,
+        "stream": 1,
+        "site": 10,
+        "event": 20,
+        "draw": 30,
+        "walker": 40,
+    }
     words = torch.stack(philox(**base))
     for name, value in base.items():
         assert (torch.stack(philox(**base | {name: value + 1})) != words).all()
 
 
 def test_streams_are_distinct() -> None:
-    """No word twice among 5 × 4000; a repetition by chance has probability 5 %, this seed has none."""
+    """No word twice among 5 × 4000; a repetition by chance has probability 5 %, this seed has
+    none.
+    """
     assert len(set(Stream)) == len(Stream.__members__)
-    words = [torch.stack(philox(0, stream, torch.arange(1000), 0, 0, 0)).flatten() for stream in Stream]
+    words = [
+        torch.stack(philox(0, stream, torch.arange(1000), 0, 0, 0)).flatten() for stream in Stream
+    ]
     assert len(torch.cat(words).unique()) == 4000 * len(Stream)
 
 
@@ -133,7 +153,11 @@ def test_uniform64_is_an_odd_multiple_of_a_power_of_two_and_exact() -> None:
 def test_uniform_numbers_are_uniform() -> None:
     """χ² in 64 bins of 40 000 numbers; false alarms 1e-6 each way, of a fixed seed."""
     words = philox(11, Stream.JUMP, 0, torch.arange(40000), 0, 5)
-    for values in (uniform32(words[0]).double(), uniform64(words[1], words[2]), uniform64(words[3], words[0])):
+    for values in (
+        uniform32(words[0]).double(),
+        uniform64(words[1], words[2]),
+        uniform64(words[3], words[0]),
+    ):
         counts = torch.bincount((values * 64).long(), minlength=64).double()
         statistic = ((counts - 625) ** 2 / 625).sum()
         p = torch.special.gammaincc(torch.tensor(31.5, dtype=torch.float64), statistic / 2)

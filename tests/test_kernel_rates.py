@@ -1,4 +1,6 @@
-"""The op proposal_rates: its definition, its gradients, reversible rates, and what the corrector is for."""
+"""The op proposal_rates: its definition, its gradients, reversible rates, and what the corrector is
+for.
+"""
 
 import math
 from typing import Any
@@ -10,7 +12,7 @@ from torch import Tensor
 import leaps_triton as lt
 from helpers import move_targets, random_network, small_models, states
 from leaps_triton import exact, kernels
-from leaps_triton.rates import in_rates
+from leaps_triton.integrators.rates import in_rates
 
 MODELS = small_models()
 NAMES = [None, *kernels.REVERSIBLE]
@@ -18,7 +20,9 @@ TIME = torch.tensor([0.6], dtype=torch.float64)
 
 
 def normal(*shape: int, seed: int, scale: float = 1.0) -> Tensor:
-    return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return scale * torch.randn(
+        shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def reversible_rate(name: str, log_ratio: float) -> float:
@@ -27,7 +31,9 @@ def reversible_rate(name: str, log_ratio: float) -> float:
     return {"barker": u / (1.0 + u), "square_root": math.sqrt(u), "metropolis": min(1.0, u)}[name]
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 5), (2, 2, 3, 4), (5, 3, 2, 1, 3), (2, 1, 2, 3, 2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (3, 1, 5), (2, 2, 3, 4), (5, 3, 2, 1, 3), (2, 1, 2, 3, 2, 2)]
+)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("with_network", [True, False])
 def test_equals_a_plain_loop(shape: tuple[int, ...], name: str | None, with_network: bool) -> None:
@@ -39,7 +45,9 @@ def test_equals_a_plain_loop(shape: tuple[int, ...], name: str | None, with_netw
     assert made.exit_rate.shape == made.corrector.shape == shape[:1]
     for walker in range(shape[0]):
         exit_rate = corrector = 0.0
-        moves = zip(*(v[walker].flatten().tolist() for v in (made.rates, output, log_ratios)), strict=True)
+        moves = zip(
+            *(v[walker].flatten().tolist() for v in (made.rates, output, log_ratios)), strict=True
+        )
         for rate, g, delta in moves:
             expected = 0.0
             if with_network:
@@ -54,8 +62,13 @@ def test_equals_a_plain_loop(shape: tuple[int, ...], name: str | None, with_netw
 
 
 def test_float32_stays_within_its_rounding_of_float64() -> None:
-    """Out-rates are exact; ``|κ_32 - κ_64| ≤ 4 u Σ [-G]_+ e^Δ``, ``u = 2⁻²⁴``: a product, an exponential to an ulp."""
-    output, log_ratios = normal(400, 2, 5, 3, seed=3).float(), normal(400, 2, 5, 3, seed=4, scale=3.0).float()
+    """Out-rates are exact; ``|κ_32 - κ_64| ≤ 4 u Σ [-G]_+ e^Δ``, ``u = 2⁻²⁴``: a product, an
+    exponential to an ulp.
+    """
+    output, log_ratios = (
+        normal(400, 2, 5, 3, seed=3).float(),
+        normal(400, 2, 5, 3, seed=4, scale=3.0).float(),
+    )
     single = kernels.proposal_rates(output, log_ratios)
     double = kernels.proposal_rates(output.double(), log_ratios.double())
     assert single.rates.dtype == torch.float32
@@ -136,10 +149,15 @@ def test_reversible_rates_add_nothing_to_the_corrector(name: str) -> None:
     output, log_ratios = normal(50, 2, 3, 3, seed=7), normal(50, 2, 3, 3, seed=8)
     alone = kernels.proposal_rates(None, log_ratios, name, 2.0)
     assert torch.equal(alone.corrector, torch.zeros(50, dtype=torch.float64))
-    network, both = kernels.proposal_rates(output, log_ratios), kernels.proposal_rates(output, log_ratios, name, 2.0)
+    network, both = (
+        kernels.proposal_rates(output, log_ratios),
+        kernels.proposal_rates(output, log_ratios, name, 2.0),
+    )
     assert torch.equal(both.corrector, network.corrector)
     torch.testing.assert_close(both.rates, network.rates + alone.rates, rtol=1e-15, atol=0)
-    torch.testing.assert_close(both.exit_rate, network.exit_rate + alone.exit_rate, rtol=1e-14, atol=0)
+    torch.testing.assert_close(
+        both.exit_rate, network.exit_rate + alone.exit_rate, rtol=1e-14, atol=0
+    )
 
 
 @pytest.mark.parametrize("name", kernels.REVERSIBLE)
@@ -152,7 +170,9 @@ def test_reversible_rates_are_in_detailed_balance(model: Any, name: str) -> None
     sites, targets = model.lattice.sites, move_targets(model)
     moves = torch.arange(targets.shape[1])
     inverse = (model.q - 2 - moves // sites) * sites + moves % sites
-    torch.testing.assert_close(rates, log_ratios.flatten(1).exp() * rates[targets, inverse], rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        rates, log_ratios.flatten(1).exp() * rates[targets, inverse], rtol=1e-12, atol=0
+    )
     assert rates.min() > 0 and (rates <= 1.7).all() == (name != "square_root")
 
 
@@ -160,12 +180,18 @@ def test_reversible_rates_are_in_detailed_balance(model: Any, name: str) -> None
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @torch.no_grad()
-def test_the_corrector_balances_what_flows_in_and_out(model: Any, seed: int, name: str | None) -> None:
-    """``Σ_x ρ(x) Q(x→y) + ρ(y) [κ(y) - R(y)] = 0`` at every ``y``, and so ``E_ρ[κ] = 0``, for equivariant networks."""
+def test_the_corrector_balances_what_flows_in_and_out(
+    model: Any, seed: int, name: str | None
+) -> None:
+    """``Σ_x ρ(x) Q(x→y) + ρ(y) [κ(y) - R(y)] = 0`` at every ``y``, and so ``E_ρ[κ] = 0``, for
+    equivariant networks.
+    """
     path, x = lt.AnnealingPath(model), states(model)
     target = exact.enumerate_model(model, beta=float(path.beta(TIME)))
     output = random_network(model, seed=seed)(x, path.conditions(TIME))
-    made = kernels.proposal_rates(output, path.local_energy(x, TIME, torch.float64).log_ratios, name, 0.8)
+    made = kernels.proposal_rates(
+        output, path.local_energy(x, TIME, torch.float64).log_ratios, name, 0.8
+    )
     rho = target.log_probabilities.exp()
     flow_in = torch.zeros_like(rho).index_add_(
         0, move_targets(model).flatten(), (rho.unsqueeze(1) * made.rates.flatten(1)).flatten()
@@ -184,7 +210,9 @@ def test_inputs_are_left_alone() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_walkers_do_not_see_each_other(name: str | None) -> None:
-    """To rounding: torch takes exponentials singly or in vectors, depending on their place in memory."""
+    """To rounding: torch takes exponentials singly or in vectors, depending on their place in
+    memory.
+    """
     output, log_ratios = normal(7, 2, 5, 3, seed=11).float(), normal(7, 2, 5, 3, seed=12).float()
     together = kernels.proposal_rates(output, log_ratios, name)
     for row in range(7):
@@ -196,8 +224,18 @@ def test_walkers_do_not_see_each_other(name: str | None) -> None:
 @pytest.mark.parametrize(
     ("output", "name", "scale", "message"),
     [
-        (None, None, 1.0, "give a network_output, or reversible= one of barker, square_root, metropolis"),
-        (torch.zeros(2, 1, 3), "heat_bath", 1.0, "reversible must be None or one of barker.*got 'heat_bath'"),
+        (
+            None,
+            None,
+            1.0,
+            "give a network_output, or reversible= one of barker, square_root, metropolis",
+        ),
+        (
+            torch.zeros(2, 1, 3),
+            "heat_bath",
+            1.0,
+            "reversible must be None or one of barker.*got 'heat_bath'",
+        ),
         (torch.zeros(2, 1, 3), "barker", -0.1, "scale must be finite and >= 0, got -0.1"),
         (torch.zeros(2, 1, 3), "barker", math.inf, "scale must be finite and >= 0, got inf"),
         (torch.zeros(2, 1, 3), "barker", math.nan, "scale must be finite and >= 0, got nan"),
@@ -205,12 +243,17 @@ def test_walkers_do_not_see_each_other(name: str | None) -> None:
         (torch.zeros(2, 3), None, 1.0, r"shape of log_ratios \(2, 1, 3\), got \(2, 3\)"),
     ],
 )
-def test_inputs_that_are_refused(output: Tensor | None, name: str | None, scale: float, message: str) -> None:
+def test_inputs_that_are_refused(
+    output: Tensor | None, name: str | None, scale: float, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         kernels.proposal_rates(output, torch.zeros(2, 1, 3), name, scale)
 
 
 def test_a_scale_of_zero_leaves_the_network_alone() -> None:
     output, log_ratios = normal(3, 1, 4, seed=13), normal(3, 1, 4, seed=14)
-    both, alone = kernels.proposal_rates(output, log_ratios, "barker", 0.0), kernels.proposal_rates(output, log_ratios)
+    both, alone = (
+        kernels.proposal_rates(output, log_ratios, "barker", 0.0),
+        kernels.proposal_rates(output, log_ratios),
+    )
     assert all(torch.equal(b, a) for b, a in zip(both, alone, strict=True))

@@ -30,7 +30,15 @@ def run(*command: str, cwd: Path) -> str:
 
 def build_wheel(source: Path, folder: Path) -> Path:
     """The wheel of the tree `source`, built offline with the setuptools of this environment."""
-    command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-index", "--no-build-isolation")
+    command = (
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+    )
     run(*command, "--wheel-dir", str(folder), str(source), cwd=folder)
     (wheel,) = folder.glob("*.whl")
     return wheel
@@ -68,7 +76,11 @@ def pins() -> dict[str, Requirement]:
 
 def requirements() -> list[str]:
     project = PROJECT["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["test"], *PROJECT["build-system"]["requires"]]
+    return [
+        *project["dependencies"],
+        *project["optional-dependencies"]["test"],
+        *PROJECT["build-system"]["requires"],
+    ]
 
 
 def test_builds_hold_the_kernels_as_files_of_the_package(tmp_path: Path) -> None:
@@ -95,14 +107,18 @@ def test_kernels_in_the_package_are_a_relative_link() -> None:
     assert os.readlink(ROOT / "leaps_triton" / "kernels") == "../kernels"
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout: nothing says what is committed")
+@pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="not a git checkout: nothing says what is committed"
+)
 def test_the_link_is_committed_as_a_link() -> None:
     listed = run("git", "ls-files", "--stage", "leaps_triton/kernels", cwd=ROOT)
     assert listed.startswith("120000 ")
 
 
 def test_versions_agree() -> None:
-    citation = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    citation = re.search(
+        r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert citation is not None
     assert PROJECT["project"]["version"] == leaps_triton.__version__ == citation[1]
 
@@ -118,4 +134,6 @@ def test_a_pin_satisfies_its_requirement(requirement: str) -> None:
 
 def test_every_pin_is_exact_and_fits_all_builds_of_its_version() -> None:
     for pin in pins().values():
-        assert [(exact.operator, "+" in exact.version) for exact in pin.specifier] == [("==", False)]
+        assert [(exact.operator, "+" in exact.version) for exact in pin.specifier] == [
+            ("==", False)
+        ]

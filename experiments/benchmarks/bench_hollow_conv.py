@@ -1,4 +1,6 @@
-"""Benchmark of the op ``hollow_conv``: kernel or blocks, and twin, at the size of published networks."""
+"""Benchmark of the op ``hollow_conv``: kernel or blocks, and twin, at the size of published
+networks.
+"""
 
 from leaps_triton.benchmark import main
 

@@ -1,4 +1,6 @@
-"""Benchmark of the gradient of ``hollow_conv``: kernel or blocks, and twin, at the size of the published networks."""
+"""Benchmark of the gradient of ``hollow_conv``: kernel or blocks, and twin, at the size of the
+published networks.
+"""
 
 from leaps_triton.benchmark import main
 

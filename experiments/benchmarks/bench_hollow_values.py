@@ -1,8 +1,9 @@
-"""Benchmark of HollowConv on its kernels and on its twin: evaluation, and evaluation with gradients.
+"""Benchmark of HollowConv on its kernels and on its twin: evaluation, and evaluation with
+gradients.
 
-Kernel and twin are compared before anything is timed. On a CPU there is the twin alone, in the pieces that the network
-works in, and times are those of the processor; take one thread (``OMP_NUM_THREADS=1``). The baseline is the twin on the
-same device.
+Kernel and twin are compared before anything is timed. On a CPU there is the twin alone, in the
+pieces that the network works in, and times are those of the processor; take one thread
+(``OMP_NUM_THREADS=1``). The baseline is the twin on the same device.
 """
 
 import time
@@ -36,7 +37,9 @@ def on_twin() -> Iterator[None]:
 
 
 def operations(network: lt.HollowConv, sites: int) -> int:
-    """Multiplications and additions of one evaluation, the convolution and the layer after it as one."""
+    """Multiplications and additions of one evaluation, the convolution and the layer after it as
+    one.
+    """
     width, inputs = network.first.weight.shape
     taps = network.conv[0].numel() - network.embedded
     return 2 * sites * width * (inputs - len(network.conv) + taps + width + network.q)
@@ -58,7 +61,13 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
 
 
 def case(
-    kernel: str, name: str, model: lt.PairModel, walkers: int, device: torch.device, budget: float, seed: int
+    kernel: str,
+    name: str,
+    model: lt.PairModel,
+    walkers: int,
+    device: torch.device,
+    budget: float,
+    seed: int,
 ) -> tuple[list[Row], list[str]]:
     """Rows of one case."""
     path = lt.AnnealingPath(model)
@@ -113,7 +122,9 @@ def case(
                 # Without launches, which the jump process would pay once an event.
                 row(variant, "seconds_replayed", replayed(call, device, budget).p50)
             except RuntimeError as error:
-                notes.append(f"{kernel} {name} {shape}: no CUDA graph: {str(error).splitlines()[0]}")
+                notes.append(
+                    f"{kernel} {name} {shape}: no CUDA graph: {str(error).splitlines()[0]}"
+                )
     return rows, notes
 
 

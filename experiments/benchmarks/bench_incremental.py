@@ -1,9 +1,11 @@
-"""Benchmark of HollowConv(incremental=True): one evaluation after a move of each walker, and a whole run.
+"""Benchmark of HollowConv(incremental=True): one evaluation after a move of each walker, and a
+whole run.
 
-Full and incremental evaluations alternate in one process. On a CPU their times are those of the processor, so that
-what else the machine does counts little; take one thread (``OMP_NUM_THREADS=1``). ``ising`` has the
-magnetisation and four waves as features, all sites of whose pointwise network change with every move; ``ising-local``
-has none, so that only the sites around a move do.
+Full and incremental evaluations alternate in one process. On a CPU their times are those of the
+processor, so that what else the machine does counts little; take one thread
+(``OMP_NUM_THREADS=1``). ``ising`` has the magnetisation and four waves as features, all sites of
+whose pointwise network change with every move; ``ising-local`` has none, so that only the sites
+around a move do.
 """
 
 import statistics
@@ -34,7 +36,9 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
             rows = after_a_move(name, length, walkers, device, 5 if smoke else 21, seed)
             # Whole runs of larger lattices take minutes on a CPU.
             if length <= 32:
-                rows += whole_run(name, length, 16 if smoke else 1024 // length, device, 1 if smoke else 3, seed)
+                rows += whole_run(
+                    name, length, 16 if smoke else 1024 // length, device, 1 if smoke else 3, seed
+                )
             yield rows, []
 
 
@@ -56,7 +60,9 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def clock(transport: Callable[..., Tensor], device: torch.device, *arguments: object) -> tuple[float, Tensor]:
+def clock(
+    transport: Callable[..., Tensor], device: torch.device, *arguments: object
+) -> tuple[float, Tensor]:
     """Seconds of one call, and its result."""
     begin = now(device)
     result = transport(*arguments)
@@ -67,7 +73,9 @@ def metric_of(device: torch.device) -> str:
     return "cpu_seconds" if device.type == "cpu" else "seconds"
 
 
-def pair(name: str, length: int, walkers: int, metric: str, full: list[float], other: list[float]) -> list[Row]:
+def pair(
+    name: str, length: int, walkers: int, metric: str, full: list[float], other: list[float]
+) -> list[Row]:
     """Medians of both."""
     one, two = statistics.median(full), statistics.median(other)
     shape = f"{length}x{length}"
@@ -78,7 +86,9 @@ def pair(name: str, length: int, walkers: int, metric: str, full: list[float], o
 
 
 @torch.no_grad()
-def after_a_move(name: str, length: int, walkers: int, device: torch.device, repetitions: int, seed: int) -> list[Row]:
+def after_a_move(
+    name: str, length: int, walkers: int, device: torch.device, repetitions: int, seed: int
+) -> list[Row]:
     """Seconds of one evaluation of all walkers, each of which has moved once since the last."""
     path, (full, network) = network_of(name, length)
     full, network = full.to(device), network.to(device)
@@ -90,7 +100,11 @@ def after_a_move(name: str, length: int, walkers: int, device: torch.device, rep
     follower(x, conditions)
     times: tuple[list[float], list[float]] = ([], [])
     for step in range(repetitions):
-        sites = lt.kernels.philox(seed, lt.kernels.Stream.TRAIN, 0, step, 0, indices, device)[0] * length**2 >> 32
+        sites = (
+            lt.kernels.philox(seed, lt.kernels.Stream.TRAIN, 0, step, 0, indices, device)[0]
+            * length**2
+            >> 32
+        )
         flat = x.flatten(1).clone()
         flat[indices, sites] = 1 - flat[indices, sites]
         x = flat.view_as(x)
@@ -99,14 +113,22 @@ def after_a_move(name: str, length: int, walkers: int, device: torch.device, rep
             own.append(seconds)
         distance = float((made[0][1] - made[1][1]).abs().max() / made[0][1].abs().max())
         if not distance <= 1e-5:
-            raise Disagreement(f"{name} {length}: incremental differs from full by {distance:.3g} after {step} moves")
+            raise Disagreement(
+                f"{name} {length}: incremental differs from full by {distance:.3g} after {step} moves"
+            )
     return pair(name, length, walkers, metric_of(device), *times)
 
 
-def whole_run(name: str, length: int, walkers: int, device: torch.device, repetitions: int, seed: int) -> list[Row]:
-    """Seconds of a run of all walkers, an untrained network with as many events as a trained one."""
+def whole_run(
+    name: str, length: int, walkers: int, device: torch.device, repetitions: int, seed: int
+) -> list[Row]:
+    """Seconds of a run of all walkers, an untrained network with as many events as a trained
+    one.
+    """
     path, networks = network_of(name, length)
-    samplers = [lt.Sampler(path, one, lt.Jump(INTERVALS), block=walkers, device=device) for one in networks]
+    samplers = [
+        lt.Sampler(path, one, lt.Jump(INTERVALS), block=walkers, device=device) for one in networks
+    ]
     times: tuple[list[float], list[float]] = ([], [])
     evaluations = 0.0
     for _ in range(repetitions):

@@ -1,8 +1,9 @@
-"""Benchmark of one layer of LEC at the size of the published networks: fused against the eager unfold.
+"""Benchmark of one layer of LEC at the size of the published networks: fused against the eager
+unfold.
 
-Forward, and forward with the gradients of all parameters; the eager form holds every weight of every site at once, as
-the networks of the paper do. On a CUDA device the peak of memory is measured too, beyond the inputs. Some walkers are
-compared before anything is timed.
+Forward, and forward with the gradients of all parameters; the eager form holds every weight of
+every site at once, as the networks of the paper do. On a CUDA device the peak of memory is measured
+too, beyond the inputs. Some walkers are compared before anything is timed.
 """
 
 import time
@@ -20,7 +21,8 @@ from leaps_triton.measurement import Row, timed
 COMPARED = 8
 """Walkers of both forms that are compared."""
 TOLERANCE = {"lec_layer": 1e-4, "lec_layer_gradient": 1e-3}
-"""Largest difference in units of the largest number; a gradient is a sum over all walkers and sites."""
+"""Largest difference in units of the largest number; a gradient is a sum over all walkers and
+sites."""
 
 
 def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[list[Row], list[str]]]:
@@ -53,14 +55,22 @@ def backward(layer: Callable[..., Tensor], arguments: dict[str, Any]) -> tuple[T
 
 
 def rows_of(
-    name: str, case: Case, run: Callable[..., tuple[Tensor, ...]], device: torch.device, budget: float
+    name: str,
+    case: Case,
+    run: Callable[..., tuple[Tensor, ...]],
+    device: torch.device,
+    budget: float,
 ) -> tuple[list[Row], list[str]]:
     """Seconds, and the peak of memory, of both forms."""
     some = case.of(slice(0, COMPARED))
-    for one, value in zip(run(kernels.hollow_conv, some), run(reference.hollow_conv, some), strict=True):
+    for one, value in zip(
+        run(kernels.hollow_conv, some), run(reference.hollow_conv, some), strict=True
+    ):
         distance = float((one - value).abs().max() / value.abs().max())
         if not distance <= TOLERANCE[name]:
-            raise Disagreement(f"{name} {case.label}: the forms differ by {distance:.3g} of the largest number")
+            raise Disagreement(
+                f"{name} {case.label}: the forms differ by {distance:.3g} of the largest number"
+            )
     cuda = device.type == "cuda"
     fused = "kernel" if cuda and kernels.backend(device).startswith("Triton") else "blocked"
     found: dict[str, dict[str, float]] = {}
@@ -73,9 +83,14 @@ def rows_of(
                 before = torch.cuda.memory_allocated(device)
                 call()
                 peak = torch.cuda.max_memory_allocated(device) - before
-                found[variant] = {"peak_GB": peak * 1e-9, "seconds": timed(call, device, budget).p50}
+                found[variant] = {
+                    "peak_GB": peak * 1e-9,
+                    "seconds": timed(call, device, budget).p50,
+                }
             else:
-                found[variant] = {"cpu_seconds": timed(call, device, budget, clock=time.process_time).p50}
+                found[variant] = {
+                    "cpu_seconds": timed(call, device, budget, clock=time.process_time).p50
+                }
         except torch.OutOfMemoryError:
             notes.append(f"{name} {case.label}: not enough memory for the {variant} form")
             torch.cuda.empty_cache()
@@ -83,7 +98,9 @@ def rows_of(
     rows = []
     for variant, numbers in found.items():
         for metric, number in numbers.items():
-            compared = ("eager", eager[metric] / number) if variant != "eager" and metric in eager else ()
+            compared = (
+                ("eager", eager[metric] / number) if variant != "eager" and metric in eager else ()
+            )
             rows.append(Row(name, variant, "", shape, case.walkers, metric, number, *compared))
     return rows, notes
 

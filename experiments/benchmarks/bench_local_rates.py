@@ -1,7 +1,8 @@
-"""Benchmark of whole runs of LocalRates, whose events the op ``local_jump_steps`` makes: on its kernel, on its twin.
+"""Benchmark of whole runs of LocalRates, whose events the op ``local_jump_steps`` makes: on its
+kernel, on its twin.
 
-At the critical temperature, of an untrained network whose weight of the local field makes it move. Walkers of both must
-end in the same configurations before times are reported.
+At the critical temperature, of an untrained network whose weight of the local field makes it move.
+Walkers of both must end in the same configurations before times are reported.
 """
 
 import statistics
@@ -71,9 +72,16 @@ def case(length: int, walkers: int, device: torch.device, seed: int, repetitions
         one, two = (runs[variant][0][1].configurations.flatten(1) for variant in ("twin", "kernel"))
         same = float((one == two).all(1).double().mean())
         if same < SAME:
-            raise Disagreement(f"local_rates {length}: kernel and twin agree on {same:.1%} of the walkers only")
-    metric, shape = "cpu_seconds_run" if device.type == "cpu" else "seconds_run", f"{length}x{length}"
-    seconds = {variant: statistics.median(made[0] for made in several) for variant, several in runs.items()}
+            raise Disagreement(
+                f"local_rates {length}: kernel and twin agree on {same:.1%} of the walkers only"
+            )
+    metric, shape = (
+        "cpu_seconds_run" if device.type == "cpu" else "seconds_run",
+        f"{length}x{length}",
+    )
+    seconds = {
+        variant: statistics.median(made[0] for made in several) for variant, several in runs.items()
+    }
     rows = []
     for variant, value in seconds.items():
         compared = ("twin", seconds["twin"] / value) if variant != "twin" else ()

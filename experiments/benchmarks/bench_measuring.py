@@ -1,8 +1,9 @@
 """Benchmark of measuring: draws of heat-bath chains with the default observables, and with none.
 
-``shared`` is what :func:`leaps_triton.run_chain` does: one pass over the configurations a draw. ``alone`` has each
-observable find its own sums and check its configurations, as a call from outside does. The three alternate in one
-process. On a CPU their times are those of the processor; take one thread (``OMP_NUM_THREADS=1``).
+``shared`` is what :func:`leaps_triton.run_chain` does: one pass over the configurations a draw.
+``alone`` has each observable find its own sums and check its configurations, as a call from outside
+does. The three alternate in one process. On a CPU their times are those of the processor; take one
+thread (``OMP_NUM_THREADS=1``).
 """
 
 import statistics
@@ -15,7 +16,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton.benchmark import MODELS, Disagreement, main_of
-from leaps_triton.chain import OBSERVABLES, March
+from leaps_triton.mcmc.chain import OBSERVABLES, March
 from leaps_triton.measurement import Row
 
 
@@ -24,7 +25,9 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
     length, walkers = (8, 4) if smoke else (64, 64 if device.type == "cpu" else 4096)
     for name, make in MODELS.items():
         for thin in (1, 10):
-            rows = case(name, make((length, length)), walkers, thin, 2 if smoke else 11, device, seed)
+            rows = case(
+                name, make((length, length)), walkers, thin, 2 if smoke else 11, device, seed
+            )
             yield rows, []
 
 
@@ -43,7 +46,13 @@ def clock(march: March, draws: int, device: torch.device) -> tuple[float, dict[s
 
 
 def case(
-    name: str, model: lt.PairModel, walkers: int, thin: int, repetitions: int, device: torch.device, seed: int
+    name: str,
+    model: lt.PairModel,
+    walkers: int,
+    thin: int,
+    repetitions: int,
+    device: torch.device,
+    seed: int,
 ) -> list[Row]:
     """Seconds a draw, and the share of them that measuring takes."""
     draws = 10 // thin
@@ -54,7 +63,15 @@ def case(
     }
     marches = {
         variant: March(
-            model, lt.HeatBath(), walkers, thin * draws, thin, seed, 0, observables=observables, device=device
+            model,
+            lt.HeatBath(),
+            walkers,
+            thin * draws,
+            thin,
+            seed,
+            0,
+            observables=observables,
+            device=device,
         )
         for variant, observables in variants.items()
     }
@@ -66,7 +83,9 @@ def case(
             taken, found[variant] = clock(march, draws, device)
             times[variant].append(taken)
         if any(not torch.equal(found["alone"][key], found["shared"][key]) for key in OBSERVABLES):
-            raise Disagreement(f"{name}: shared observables differ from those found alone; no times are reported")
+            raise Disagreement(
+                f"{name}: shared observables differ from those found alone; no times are reported"
+            )
     seconds = {variant: statistics.median(each[1:]) for variant, each in times.items()}
     metric = "cpu_seconds" if device.type == "cpu" else "seconds"
     about = (name, "x".join(map(str, model.lattice.shape)), walkers)
@@ -81,4 +100,6 @@ def case(
 
 
 if __name__ == "__main__":
-    main_of("Measures draws of Markov chains: sweeps alone, and with the default observables.", measured)
+    main_of(
+        "Measures draws of Markov chains: sweeps alone, and with the default observables.", measured
+    )

@@ -1,4 +1,6 @@
-"""Benchmark of the op ``proposal_rates``: kernel, compiled twin and twin, over models, lattices and walkers."""
+"""Benchmark of the op ``proposal_rates``: kernel, compiled twin and twin, over models, lattices and
+walkers.
+"""
 
 from leaps_triton.benchmark import main
 

@@ -1,4 +1,6 @@
-"""Every kernel variant, compiled ahead of time for real GPUs: no spills, and the committed table of resources holds."""
+"""Every kernel variant, compiled ahead of time for real GPUs: no spills, and the committed table of
+resources holds.
+"""
 
 import csv
 import os
@@ -11,7 +13,8 @@ triton = pytest.importorskip("triton")
 from leaps_triton.kernels import resources  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter cannot compile; unset TRITON_INTERPRET"
+    os.environ.get("TRITON_INTERPRET") == "1",
+    reason="the interpreter cannot compile; unset TRITON_INTERPRET",
 )
 
 FILE = Path(__file__).parents[2] / "experiments" / "results" / "kernel_resources.csv"
@@ -49,7 +52,9 @@ def test_every_kernel_is_compiled_for_every_target() -> None:
 
 
 def test_nothing_is_specialised_on_values() -> None:
-    """What is not a constant of the table must not become one in the compiler, or a table row is many kernels."""
+    """What is not a constant of the table must not become one in the compiler, or a table row is
+    many kernels.
+    """
     for variant in VARIANTS.values():
         for parameter in variant.kernel.params:
             assert parameter.is_constexpr or parameter.do_not_specialize

@@ -39,7 +39,9 @@ def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 1.0])
-@pytest.mark.parametrize("shape", [(1,), (2,), (3,), (63,), (15, 4), (2, 2), (3, 5, 3), (2, 3, 2, 3)])
+@pytest.mark.parametrize(
+    "shape", [(1,), (2,), (3,), (63,), (15, 4), (2, 2), (3, 5, 3), (2, 3, 2, 3)]
+)
 def test_shapes(shape: tuple[int, ...], share: float) -> None:
     for walkers in (0, 1, 3):
         compare(bonds(shape, walkers, share, seed=walkers))

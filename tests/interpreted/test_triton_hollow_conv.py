@@ -26,7 +26,8 @@ CASES: dict[str, dict[str, Any]] = {
     "long kernel": convolution((8, 3), 15, walkers=1, channels=1, inputs=20),
     "longer": convolution((20,), 37, walkers=2, channels=2, inputs=2),
 }
-# The interpreter cuts bfloat16 off where torch rounds: at most twice the error, of factors and of what they give.
+# The interpreter cuts bfloat16 off where torch rounds: at most twice the error, of factors and of
+# what they give.
 ROUNDING = {"float32": 2.0, "tf32": 2.0 if DEVICE == "cpu" else 2.0**14, "bfloat16": 6.0}
 
 
@@ -35,7 +36,9 @@ def single(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def near(found: Tensor, same: Tensor, oracle: Tensor, precision: str) -> None:
-    """Within a multiple of the error of torch in the same precision, which is at least some roundings."""
+    """Within a multiple of the error of torch in the same precision, which is at least some
+    roundings.
+    """
     assert found.shape == same.shape and found.dtype == torch.float32
     found = found.cpu()
     assert found.isfinite().all()
@@ -61,24 +64,35 @@ def test_every_variant(name: str, precision: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", list(CASES))
 def test_every_gradient(name: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = single(CASES[name])
-    upstream = normal(len(given["source"]), len(given["weight"]), *given["source"].shape[2:], seed=7)
+    upstream = normal(
+        len(given["source"]), len(given["weight"]), *given["source"].shape[2:], seed=7
+    )
     with recorded(kernel, monkeypatch) as run:
         found = kernel.hollow_conv_gradient(
             upstream.float().to(DEVICE), **on_device(given), to_source=True, precision=precision
         )
-    same = reference.hollow_conv_gradient(upstream.float(), **given, to_source=True, precision=precision)
+    same = reference.hollow_conv_gradient(
+        upstream.float(), **given, to_source=True, precision=precision
+    )
     oracle = reference.hollow_conv_gradient(upstream, **CASES[name], to_source=True)
     for one, other, exact in zip(found, same, oracle, strict=True):
         near(one, other, exact, precision)
-    source = kernel.SOURCE[given["source"].shape[1] == 1 and given["weight"].shape[0] > 0, precision]
+    source = kernel.SOURCE[
+        given["source"].shape[1] == 1 and given["weight"].shape[0] > 0, precision
+    ]
     assert run == [kernel.ACTIVATIONS[precision], kernel.PARAMETERS[precision], source]
 
 
-def test_a_gradient_of_the_source_that_nobody_wants_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gradient_of_the_source_that_nobody_wants_is_not_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     given = single(CASES["odd"])
     with recorded(kernel, monkeypatch) as run:
         found = kernel.hollow_conv_gradient(
-            torch.ones(3, 4, 5, 3, device=DEVICE), **on_device(given), to_source=False, precision="float32"
+            torch.ones(3, 4, 5, 3, device=DEVICE),
+            **on_device(given),
+            to_source=False,
+            precision="float32",
         )
     assert found[5].shape == (0, 1, 5, 3) and len(run) == 2
 
@@ -98,7 +112,10 @@ def test_walkers_in_chunks_and_gradients_that_repeat(monkeypatch: pytest.MonkeyP
     assert all(torch.equal(one, other) for one, other in zip(*runs, strict=True))
     same = reference.hollow_conv_gradient(upstream.float(), **given, to_source=True)
     for one, other, oracle in zip(
-        runs[0], same, reference.hollow_conv_gradient(upstream, **exact, to_source=True), strict=True
+        runs[0],
+        same,
+        reference.hollow_conv_gradient(upstream, **exact, to_source=True),
+        strict=True,
     ):
         near(one, other, oracle, "float32")
 
@@ -108,7 +125,9 @@ def test_the_source_at_a_site_does_not_reach_it() -> None:
     before = kernel.hollow_conv(**on_device(given), precision="float32").flatten(2)
     source = given["source"].clone()
     source[:, :, 3, 1] += 1.0
-    after = kernel.hollow_conv(**on_device(given | {"source": source}), precision="float32").flatten(2)
+    after = kernel.hollow_conv(
+        **on_device(given | {"source": source}), precision="float32"
+    ).flatten(2)
     assert torch.equal(after[:, :, 7], before[:, :, 7])
     assert not torch.equal(after, before)
 

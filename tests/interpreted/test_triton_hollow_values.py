@@ -1,4 +1,6 @@
-"""The kernels of hollow_values and of its gradient against their twins, and laws that hold bit for bit."""
+"""The kernels of hollow_values and of its gradient against their twins, and laws that hold bit for
+bit.
+"""
 
 import importlib
 import math
@@ -54,7 +56,9 @@ def compare(given: dict[str, Any], precision: str = "float32") -> None:
     assert relative(found, oracle) <= SLACK[precision] * relative(same, oracle)
 
 
-def compare_gradients(given: dict[str, Any], precision: str = "float32", shape: tuple[int, ...] = ()) -> None:
+def compare_gradients(
+    given: dict[str, Any], precision: str = "float32", shape: tuple[int, ...] = ()
+) -> None:
     """Each error in units of its gradient's largest number; the largest against torch's largest."""
     x = given["configurations"]
     to_values = normal(len(x), len(given["readout_bias"]), *x.shape[1:], seed=77).float()
@@ -86,9 +90,13 @@ def test_every_gradient(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("q", [2, 3, 4])
 @pytest.mark.parametrize(("shape", "periodic", "kernel_size"), LATTICES)
-def test_lattices(shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int, q: int) -> None:
+def test_lattices(
+    shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int, q: int
+) -> None:
     for walkers, tables, times in ((1, "own", "shared"), (3, "uniform", "own"))[: 5 - q]:
-        given = network(shape, periodic, q, walkers, kernel_size, tables=tables, times=times, seed=walkers)
+        given = network(
+            shape, periodic, q, walkers, kernel_size, tables=tables, times=times, seed=walkers
+        )
         compare(given)
         if walkers > 1:
             compare_gradients(given)
@@ -105,7 +113,9 @@ def test_sums_over_the_lattice(q: int, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("dimensions", list(SHAPES))
 @pytest.mark.parametrize("q", [2, 3])
 def test_values_do_not_read_their_site_bit_for_bit(q: int, dimensions: int) -> None:
-    """Each configuration alone: libraries, of which the interpreter is one, may round rows of a product differently."""
+    """Each configuration alone: libraries, of which the interpreter is one, may round rows of a
+    product differently.
+    """
     given = network(*SHAPES[dimensions], q, 1, modes=3, times="shared")
     x = given["configurations"]
 
@@ -128,7 +138,9 @@ def test_values_do_not_read_their_site_bit_for_bit(q: int, dimensions: int) -> N
     ],
     ids=["ising", "potts"],
 )
-def test_the_network_is_locally_equivariant_bit_for_bit(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_network_is_locally_equivariant_bit_for_bit(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """``G_k(i | x) = -G_{q-k}(i | x^{(i,k)})`` of HollowConv on the kernel."""
     transport = lt.HollowConv(model, kernel_size=3, channels=6, width=16, modes=3).to(DEVICE)
     with torch.no_grad():
@@ -144,7 +156,10 @@ def test_the_network_is_locally_equivariant_bit_for_bit(model: Any, monkeypatch:
     for shift in range(1, model.q):
         for site in range(0, x.numel(), 3):
             back = transport(moved(x, site, shift, model.q).to(DEVICE), conditions)
-            one, other = output[0, shift - 1].flatten()[site], back[0, model.q - shift - 1].flatten()[site]
+            one, other = (
+                output[0, shift - 1].flatten()[site],
+                back[0, model.q - shift - 1].flatten()[site],
+            )
             assert torch.equal(one, -other)
 
 

@@ -15,7 +15,9 @@ from leaps_triton.kernels import jump as kernel  # noqa: E402
 pytestmark = silent
 
 
-def walkers(shape: tuple[int, ...], q: int, count: int, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+def walkers(
+    shape: tuple[int, ...], q: int, count: int, dtype: torch.dtype = torch.float32
+) -> dict[str, Any]:
     """Walkers of which about two thirds jump; half of all moves have rate 0."""
     generator = torch.Generator().manual_seed(sum(shape) + q)
     rates = torch.relu(normal(count, q - 1, *shape, seed=q)).to(dtype)
@@ -33,14 +35,18 @@ def walkers(shape: tuple[int, ...], q: int, count: int, dtype: torch.dtype = tor
 
 
 def compare(given: dict[str, Any]) -> tuple[Tensor, ...]:
-    """Configurations and moves equal; weights and times to the rounding of a sum and a logarithm in float64."""
+    """Configurations and moves equal; weights and times to the rounding of a sum and a logarithm in
+    float64.
+    """
     before = given["configurations"].clone()
     expected = reference.jump_step(**given)
     found = tuple(t.cpu() for t in kernel.jump_step(**on_device(given)))
     assert torch.equal(given["configurations"], before)
     assert torch.equal(found[0], expected.configurations) and torch.equal(found[3], expected.move)
     assert torch.equal(found[2] == 0, expected.remaining == 0)
-    torch.testing.assert_close(found[1], expected.log_weights, rtol=1e-13, atol=1e-13, equal_nan=True)
+    torch.testing.assert_close(
+        found[1], expected.log_weights, rtol=1e-13, atol=1e-13, equal_nan=True
+    )
     torch.testing.assert_close(found[2], expected.remaining, rtol=1e-12, atol=1e-14, equal_nan=True)
     return found
 
@@ -49,14 +55,23 @@ def compare(given: dict[str, Any]) -> tuple[Tensor, ...]:
 def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     block, dtype = key
     with recorded(kernel, monkeypatch) as run:
-        moves = compare(walkers((15, 7) if block == 256 else (31, 17), 3, 100 if block == 256 else 20, dtype))[3]
+        moves = compare(
+            walkers((15, 7) if block == 256 else (31, 17), 3, 100 if block == 256 else 20, dtype)
+        )[3]
     assert run == [kernel.VARIANTS[key]]
     assert 0.3 < (moves >= 0).double().mean() < 0.9
 
 
 @pytest.mark.parametrize(
     ("shape", "q", "count"),
-    [((1,), 2, 5), ((3,), 5, 9), ((5, 3), 2, 1), ((2, 3, 5), 3, 7), ((2, 3, 1, 3), 2, 7), ((47, 23), 3, 6)],
+    [
+        ((1,), 2, 5),
+        ((3,), 5, 9),
+        ((5, 3), 2, 1),
+        ((2, 3, 5), 3, 7),
+        ((2, 3, 1, 3), 2, 7),
+        ((47, 23), 3, 6),
+    ],
 )
 def test_shapes(shape: tuple[int, ...], q: int, count: int) -> None:
     compare(walkers(shape, q, count))

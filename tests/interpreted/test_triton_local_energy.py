@@ -40,7 +40,9 @@ def compare(given: dict[str, Any], dtype: torch.dtype) -> None:
 def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ndim, kind, dtype = key
     shape, periodic = SHAPES[ndim]
-    given = model(shape, periodic, 3 if kind == "general" else 2, 3, "uniform" if "uniform" in kind else "own")
+    given = model(
+        shape, periodic, 3 if kind == "general" else 2, 3, "uniform" if "uniform" in kind else "own"
+    )
     with recorded(kernel, monkeypatch) as run:
         if dtype is None:
             compare_sums(given)

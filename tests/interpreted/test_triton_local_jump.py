@@ -15,8 +15,12 @@ pytestmark = silent
 
 
 def compare(given: dict[str, Any]) -> LocalJumpSteps:
-    """Configurations and events equal; weights, times and rates to the rounding of sums in float64."""
-    copies = {name: value.clone() for name, value in given.items() if isinstance(value, torch.Tensor)}
+    """Configurations and events equal; weights, times and rates to the rounding of sums in
+    float64.
+    """
+    copies = {
+        name: value.clone() for name, value in given.items() if isinstance(value, torch.Tensor)
+    }
     expected = reference.local_jump_steps(**given)
     found = LocalJumpSteps(*(t.cpu() for t in kernel.local_jump_steps(**on_device(given))))
     for name, value in copies.items():

@@ -1,4 +1,6 @@
-"""Device functions of the kernels: Philox word for word, uniform numbers bit for bit, the exponential."""
+"""Device functions of the kernels: Philox word for word, uniform numbers bit for bit, the
+exponential.
+"""
 
 import pytest
 import torch
@@ -14,11 +16,24 @@ from leaps_triton.kernels import device  # noqa: E402
 
 pytestmark = silent
 
-philox, single, double, power = device.philox, device.uniform32, device.uniform64, device.exponential
+philox, single, double, power = (
+    device.philox,
+    device.uniform32,
+    device.uniform64,
+    device.exponential,
+)
 
 
 @device.kernel
-def words_kernel(p_counter, p_words, p_single, p_double, seed: tl.int64, STREAM: tl.constexpr, BLOCK: tl.constexpr):
+def words_kernel(
+    p_counter,
+    p_words,
+    p_single,
+    p_double,
+    seed: tl.int64,
+    STREAM: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     o = tl.arange(0, BLOCK)
     site = tl.load(p_counter + o)
     event = tl.load(p_counter + BLOCK + o)
@@ -64,7 +79,9 @@ def test_the_exponential_is_good_to_one_unit(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_exponential_at_its_limits(dtype: torch.dtype) -> None:
-    x = torch.tensor([0.0, -0.0, -1e4, -float("inf"), 1e4, float("inf"), float("nan"), 1.0], dtype=dtype)
+    x = torch.tensor(
+        [0.0, -0.0, -1e4, -float("inf"), 1e4, float("inf"), float("nan"), 1.0], dtype=dtype
+    )
     found = torch.empty_like(x, device=DEVICE)
     power_kernel[1,](x.to(DEVICE), found, BLOCK=8)
     torch.testing.assert_close(found.cpu(), torch.exp(x), rtol=1e-7, atol=0.0, equal_nan=True)

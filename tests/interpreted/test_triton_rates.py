@@ -31,7 +31,9 @@ def here(*arguments: Any) -> Any:
     return [a.to(DEVICE) if isinstance(a, Tensor) else a for a in arguments]
 
 
-def compare(network: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float) -> None:
+def compare(
+    network: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
+) -> None:
     found = kernel.proposal_rates(*here(network, log_ratios, reversible, scale))
     same = reference.proposal_rates(network, log_ratios, reversible, scale)
     oracle = reference.proposal_rates(*double(network, log_ratios, reversible, scale))
@@ -103,5 +105,7 @@ def test_what_is_not_finite_stays_so(bad: float) -> None:
 
 
 def test_no_walkers() -> None:
-    rates, exit_rate, corrector = kernel.proposal_rates(*here(torch.zeros(0, 1, 5), torch.zeros(0, 1, 5), None, 1.0))
+    rates, exit_rate, corrector = kernel.proposal_rates(
+        *here(torch.zeros(0, 1, 5), torch.zeros(0, 1, 5), None, 1.0)
+    )
     assert rates.shape == (0, 1, 5) and exit_rate.shape == corrector.shape == (0,)

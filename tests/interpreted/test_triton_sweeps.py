@@ -1,7 +1,8 @@
-"""The kernel of the three kinds of sweeps against the twins: the same configurations, the same counters.
+"""The kernel of the three kinds of sweeps against the twins: the same configurations, the same
+counters.
 
-Thresholds are float32 and may differ in their last bit, which changes a site with probability 2⁻²⁴; for the fixed
-inputs of these tests, some 10⁴ draws, they agree.
+Thresholds are float32 and may differ in their last bit, which changes a site with probability 2⁻²⁴;
+for the fixed inputs of these tests, some 10⁴ draws, they agree.
 """
 
 from typing import Any
@@ -29,7 +30,9 @@ def compare(op: str, given: dict[str, Any]) -> None:
     before = given["configurations"].clone()
     found = run(op, given)
     assert torch.equal(given["configurations"], before)
-    assert found.dtype == torch.int8 and torch.equal(found, getattr(reference, f"{op}_sweeps")(**given))
+    assert found.dtype == torch.int8 and torch.equal(
+        found, getattr(reference, f"{op}_sweeps")(**given)
+    )
 
 
 @pytest.mark.parametrize("key", list(kernel.VARIANTS))
@@ -38,7 +41,9 @@ def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shape, periodic = SHAPES[ndim]
     if block > 256:
         shape = (*shape[:-1], 2 + 256 // torch.Size(shape[:-1]).numel())
-    given = model(shape, periodic, 3 if kind == "general" else 2, 2, "uniform" if "uniform" in kind else "own")
+    given = model(
+        shape, periodic, 3 if kind == "general" else 2, 2, "uniform" if "uniform" in kind else "own"
+    )
     with recorded(kernel, monkeypatch) as launched:
         compare(op, sweep(given, 2))
     assert launched == [kernel.VARIANTS[key]]
@@ -48,16 +53,21 @@ def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("tables", ["own", "shared", "uniform", "partial"])
 @pytest.mark.parametrize("q", [2, 3, 5])
 @pytest.mark.parametrize(
-    ("shape", "periodic"), [((3,), (True,)), ((2,), (True,)), ((1,), (False,)), ((15, 4), (True, True))]
+    ("shape", "periodic"),
+    [((3,), (True,)), ((2,), (True,)), ((1,), (False,)), ((15, 4), (True, True))],
 )
-def test_shapes_and_tables(shape: tuple[int, ...], periodic: tuple[bool, ...], q: int, tables: str, op: str) -> None:
+def test_shapes_and_tables(
+    shape: tuple[int, ...], periodic: tuple[bool, ...], q: int, tables: str, op: str
+) -> None:
     for walkers in (1, 2):
         compare(op, sweep(model(shape, periodic, q, walkers, tables, seed=walkers), 1))
 
 
 @ops
 @pytest.mark.parametrize(("q", "tables"), [(2, "uniform"), (2, "own"), (3, "own")])
-def test_tiles_of_a_large_lattice(op: str, q: int, tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_of_a_large_lattice(
+    op: str, q: int, tables: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = sweep(model((33, 35), (True, True), q, 2, tables), 2)
     assert given["num_colours"] == 3
     with recorded(kernel, monkeypatch) as launched:
@@ -88,12 +98,17 @@ def test_sweeps_backward(shape: tuple[int, ...], op: str) -> None:
 
 @pytest.mark.parametrize("q", [3, 4, 6, 7])
 def test_fields_between_two_axes_and_fields_that_vanish(q: int) -> None:
-    """A clock without disorder: sums of few directions lie on axes, between them, and cancel, and rounding varies."""
+    """A clock without disorder: sums of few directions lie on axes, between them, and cancel, and
+    rounding varies.
+    """
     for walkers in (1, 5):
         given = sweep(model((6, 4), (True, False), q, walkers, "uniform"), 3)
         angles = torch.arange(q, dtype=torch.float64) * (2 * torch.pi / q)
         given["bond_table"] = torch.cos(angles - angles.unsqueeze(1))
-        given |= {"coupling": torch.ones_like(given["coupling"]), "site_table": 0.0 * given["site_table"]}
+        given |= {
+            "coupling": torch.ones_like(given["coupling"]),
+            "site_table": 0.0 * given["site_table"],
+        }
         compare("overrelaxation", given | {"beta": torch.ones(1, dtype=torch.float64)})
 
 

@@ -15,7 +15,9 @@ from leaps_triton.kernels import tau_leap as kernel  # noqa: E402
 pytestmark = silent
 
 
-def walkers(shape: tuple[int, ...], q: int, count: int, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+def walkers(
+    shape: tuple[int, ...], q: int, count: int, dtype: torch.dtype = torch.float32
+) -> dict[str, Any]:
     """Walkers of which about a third of all sites move; half of all moves have rate 0."""
     generator = torch.Generator().manual_seed(sum(shape) + q)
     return {
@@ -30,7 +32,9 @@ def walkers(shape: tuple[int, ...], q: int, count: int, dtype: torch.dtype = tor
 
 def ends(given: dict[str, Any], after: Tensor) -> dict[str, Any]:
     """Arguments of the log-probability of the step to ``after``."""
-    return {name: given[name] for name in ("configurations", "rates", "duration")} | {"after": after}
+    return {name: given[name] for name in ("configurations", "rates", "duration")} | {
+        "after": after
+    }
 
 
 def compare(given: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -40,7 +44,9 @@ def compare(given: dict[str, Any]) -> tuple[Tensor, Tensor]:
     after, log_probability = (t.cpu() for t in kernel.tau_leap_step(**on_device(given)))
     assert torch.equal(given["configurations"], before)
     assert torch.equal(after, expected.configurations)
-    torch.testing.assert_close(log_probability, expected.log_probability, rtol=1e-13, atol=1e-13, equal_nan=True)
+    torch.testing.assert_close(
+        log_probability, expected.log_probability, rtol=1e-13, atol=1e-13, equal_nan=True
+    )
     again = kernel.tau_leap_log_probability(**on_device(ends(given, after))).cpu()
     fine = expected.log_probability.isfinite()
     torch.testing.assert_close(again[fine], expected.log_probability[fine], rtol=1e-13, atol=1e-13)
@@ -55,7 +61,9 @@ def test_every_variant(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> N
     given = walkers((15, 7), 3, 30, dtype)
     with recorded(kernel, monkeypatch) as run:
         after, _ = compare(given)
-        kernel.tau_leap_log_probability_gradient(**on_device(ends(given, after)), **on_device(to(30)))
+        kernel.tau_leap_log_probability_gradient(
+            **on_device(ends(given, after)), **on_device(to(30))
+        )
     assert run == [kernel.VARIANTS[name, dtype] for name in ("step", "log_probability", "gradient")]
     assert 0.2 < (after != given["configurations"]).double().mean() < 0.7
 
@@ -67,7 +75,14 @@ def test_the_table_has_no_other_variant() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "q", "count"),
-    [((1,), 2, 5), ((3,), 5, 9), ((5, 3), 2, 1), ((2, 3, 5), 3, 7), ((2, 3, 1, 3), 2, 7), ((63, 65), 2, 2)],
+    [
+        ((1,), 2, 5),
+        ((3,), 5, 9),
+        ((5, 3), 2, 1),
+        ((2, 3, 5), 3, 7),
+        ((2, 3, 1, 3), 2, 7),
+        ((63, 65), 2, 2),
+    ],
 )
 def test_shapes(shape: tuple[int, ...], q: int, count: int) -> None:
     compare(walkers(shape, q, count))
@@ -106,7 +121,9 @@ def test_any_duration(duration: float) -> None:
     for shift in (0, 1, 2):
         both = ends(given, ((given["configurations"] + shift) % 3).to(torch.int8))
         found = kernel.tau_leap_log_probability(**on_device(both)).cpu()
-        torch.testing.assert_close(found, reference.tau_leap_log_probability(**both), rtol=1e-14, atol=0)
+        torch.testing.assert_close(
+            found, reference.tau_leap_log_probability(**both), rtol=1e-14, atol=0
+        )
 
 
 def test_a_move_without_rate_is_impossible() -> None:
@@ -114,7 +131,9 @@ def test_a_move_without_rate_is_impossible() -> None:
     given["rates"] = torch.tensor([[[1.0, 0.0, 2.0], [1.0, 0.0, 0.0]]]).expand(3, 2, 3).contiguous()
     x = given["configurations"] = torch.zeros(3, 3, dtype=torch.int8)
     after = torch.tensor([[1, 0, 1], [0, 1, 0], [0, 0, 2]], dtype=torch.int8)
-    found = kernel.tau_leap_log_probability(**on_device(ends(given | {"configurations": x}, after))).cpu()
+    found = kernel.tau_leap_log_probability(
+        **on_device(ends(given | {"configurations": x}, after))
+    ).cpu()
     assert found.isfinite().tolist() == [True, False, False]
     assert found[1:].tolist() == [-float("inf")] * 2
 
@@ -138,4 +157,6 @@ def test_gradient(shape: tuple[int, ...], q: int, dtype: torch.dtype) -> None:
 def test_no_walkers() -> None:
     given = walkers((3,), 2, 0)
     assert [t.shape[0] for t in kernel.tau_leap_step(**on_device(given))] == [0, 0]
-    assert len(kernel.tau_leap_log_probability(**on_device(ends(given, given["configurations"])))) == 0
+    assert (
+        len(kernel.tau_leap_log_probability(**on_device(ends(given, given["configurations"])))) == 0
+    )

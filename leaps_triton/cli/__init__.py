@@ -1,0 +1,5 @@
+"""The ``leaps-triton`` command."""
+
+from .main import main
+
+__all__ = ["main"]

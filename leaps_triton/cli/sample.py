@@ -1,0 +1,80 @@
+"""``leaps-triton sample``: weighted walkers of a trained or published sampler."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import leaps_triton as lt
+
+from ..kernels.checks import as_device
+from ..provenance import provenance
+from ..report import summary as table
+from .options import announce, check_folders, config, write
+
+__all__ = ["Sample"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw weighted walkers into an HDF5 file, and print physics with errors.
+
+    With --resume and the same other options a stopped run goes on.
+    """
+
+    output: Path
+    """HDF5 file for log-weights and observables."""
+    checkpoint: Annotated[
+        Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")
+    ] = None
+    """File of `leaps-triton train`, or of lt.save."""
+    published: Path | None = None
+    """Instead of it, a network of the LEAPS paper: ising_final.ckpt or potts_final.ckpt."""
+    walkers: int = 4096
+    """Walkers to sample."""
+    configurations: bool = False
+    """Store the configurations too, one byte a site and walker."""
+    resume: bool = False
+    """Go on with the output file, if there is one."""
+    seed: int = 0
+    """Seed of everything random, 0 to 4294967295."""
+    device: str | None = None
+    """"cpu" or "cuda"; CUDA by default where there is a CUDA device."""
+    json: Path | None = None
+    """Where to save the table as JSON."""
+
+    def run(self) -> None:
+        """Sample, print, and save."""
+        if self.walkers < 2:
+            raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
+        check_folders(self.output, self.json)
+        if (self.checkpoint is None) == (self.published is None):
+            raise ValueError(
+                "give either a CHECKPOINT or --published with a file of the LEAPS paper"
+            )
+        place = as_device(self.device)
+        if self.checkpoint is not None:
+            sampler = lt.load(self.checkpoint, place)
+        elif self.published is not None:
+            sampler = lt.load_published_leaps(self.published, place)
+        announce(sampler)
+        begin = time.perf_counter()
+        run = lt.io.sample(
+            sampler,
+            self.walkers,
+            self.output,
+            self.seed,
+            configurations=self.configurations,
+            resume=self.resume,
+            progress=True,
+        )
+        result = table.measure(run)
+        print(table.render(result))
+        print(f"walkers: {self.output}")
+        seconds = time.perf_counter() - begin
+        write(
+            self.json,
+            {**result, "seconds": seconds, "config": config(self), "versions": provenance()},
+        )

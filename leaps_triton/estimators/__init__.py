@@ -1,0 +1,55 @@
+"""Estimates with error bars: from weighted samples, from Markov chains, and at other inverse
+temperatures.
+
+- Weighted or independent walkers: :func:`weighted_estimate`, a jackknife; of an ensemble also
+  :func:`free_energy` and :func:`entropy`.
+- Markov chains: :func:`chain_estimate`, the Γ-method.
+- Another β than the simulated ones: :func:`reweight`, :func:`multi_reweight` and :func:`mbar`.
+- Replicas of parallel tempering: :func:`stepping_stones` for log Z, :func:`exchange_rates`;
+  :func:`mbar` too.
+- Pairs of walkers: :func:`overlap_distribution`.
+"""
+
+from .autocorrelation import ChainEstimate, ShortChainWarning, chain_estimate
+from .jackknife import Estimate, weighted_estimate
+from .overlaps import OverlapDistribution, overlap_distribution
+from .reweighting import Reweighted, mbar, mbar_error, multi_reweight, reweight
+from .tempering import exchange_rates, stepping_stones
+from .thermodynamics import entropy, free_energy
+from .weights import (
+    RESAMPLING,
+    ancestors,
+    block_sums,
+    effective_sample_size,
+    leave_one_out_sums,
+    log_mean_exp,
+    log_mean_exp_error,
+    normalised,
+)
+
+__all__ = [
+    "RESAMPLING",
+    "ChainEstimate",
+    "Estimate",
+    "OverlapDistribution",
+    "Reweighted",
+    "ShortChainWarning",
+    "ancestors",
+    "block_sums",
+    "chain_estimate",
+    "effective_sample_size",
+    "entropy",
+    "exchange_rates",
+    "free_energy",
+    "leave_one_out_sums",
+    "log_mean_exp",
+    "log_mean_exp_error",
+    "mbar",
+    "mbar_error",
+    "multi_reweight",
+    "normalised",
+    "overlap_distribution",
+    "reweight",
+    "stepping_stones",
+    "weighted_estimate",
+]

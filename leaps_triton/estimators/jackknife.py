@@ -1,0 +1,103 @@
+"""Estimates with error bars from weighted samples, by the jackknife."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..kernels.checks import expect, shown
+from .weights import block_sums, leave_one_out_sums, normalised
+
+__all__ = ["Estimate", "weighted_estimate"]
+
+
+class Estimate(NamedTuple):
+    """A value and its one-sigma error.
+
+    Example:
+        >>> print(Estimate(-1.49167, 0.0021))
+        -1.4917 ± 0.0021
+    """
+
+    value: float
+    error: float
+
+    def pull(self, exact: float) -> float:
+        """Distance from ``exact`` in units of the error."""
+        return (self.value - exact) / self.error if self.error > 0 else float("nan")
+
+    def __str__(self) -> str:
+        if not 0.0 < self.error < float("inf"):
+            return f"{self.value:.6g} ± {self.error:.2g}"
+        # Two significant digits of the error fix the digits of both.
+        digits = max(0, 1 - int(f"{self.error:.1e}".partition("e")[2]))
+        return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
+
+
+def weighted_estimate(
+    values: Tensor,
+    log_weights: Tensor,
+    function: Callable[[Tensor], Tensor] | None = None,
+    block: int = 1,
+) -> Estimate:
+    """Self-normalised mean ``Σ w f / Σ w``, or a function of such means, with its jackknife error
+    over blocks.
+
+    Args:
+        values: ``f``, ``(walkers,)`` or ``(walkers, k)``.
+        log_weights: ``A``, ``(walkers,)``.
+        function: of means ``(..., k)`` (``(...)`` for values of one axis), acting on the last axis
+            alone, to ``(...)``.
+        block: walkers that stay or go together; 1 where they are independent, else the size of the
+            consecutive blocks that are. The error is NaN where there is one block only: nothing is
+            then known about the spread.
+
+    Raises:
+        ValueError: fewer than two walkers, shapes that differ, or several values without a
+            function.
+
+    References:
+        Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, SIAM (1982).
+
+    Example:
+        >>> print(weighted_estimate(torch.tensor([1.0, 2.0, 3.0]), torch.zeros(3)))
+        2.00 ± 0.58
+    """
+    share = normalised(log_weights)
+    if log_weights.ndim != 1:
+        raise ValueError(f"log_weights must have shape (walkers,), got {tuple(log_weights.shape)}")
+    n = len(log_weights)
+    if n < 2:
+        raise ValueError(f"an error bar needs at least 2 walkers, got {n}")
+    real = isinstance(values, Tensor) and not values.is_complex()
+    fits = real and values.ndim in (1, 2) and len(values) == n
+    expect(fits, "values", f"real numbers of shape ({n},) or ({n}, k)", values)
+    expect(
+        function is None or callable(function), "function", "None or a function of means", function
+    )
+    if values.ndim == 2 and function is None:
+        raise ValueError(
+            f"values of shape {tuple(values.shape)} need function= to make one number of their {values.shape[1]} means"
+        )
+    share = share.view(n, *[1] * (values.ndim - 1))
+    weighted = share * values.double()
+    mean = weighted.sum(0)
+    left_out = leave_one_out_sums(block_sums(weighted, block)) / leave_one_out_sums(
+        block_sums(share, block)
+    )
+    blocks = len(left_out)
+    if function is not None:
+        mean, left_out = function(mean), function(left_out)
+    fits = (
+        isinstance(left_out, Tensor)
+        and isinstance(mean, Tensor)
+        and mean.ndim == 0
+        and left_out.shape == (blocks,)
+    )
+    if not fits:
+        raise ValueError(
+            f"function must map means (..., k) to (...), got {shown(left_out)} for {blocks} sets of means"
+        )
+    error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
+    return Estimate(float(mean), float(error))

@@ -1,0 +1,49 @@
+"""Exact references: closed forms of Ising, enumeration of small models, the transfer matrix, and
+exact samples.
+"""
+
+from .closed_forms import (
+    ising_energy,
+    ising_log_z,
+    ising_specific_heat,
+    onsager_energy,
+    onsager_log_z,
+    onsager_specific_heat,
+    yang_magnetization,
+)
+from .enumeration import Enumeration, enumerate_configurations, enumerate_model, expectation
+from .perfect_sampling import coupling_from_the_past
+from .routes import energy, log_z, sample, specific_heat
+from .transfer import (
+    NOT_A_PAIR_MODEL,
+    UPDATES,
+    Moments,
+    transfer_moments,
+    transfer_obstacle,
+    transfer_sample,
+)
+
+__all__ = [
+    "NOT_A_PAIR_MODEL",
+    "UPDATES",
+    "Enumeration",
+    "Moments",
+    "coupling_from_the_past",
+    "energy",
+    "enumerate_configurations",
+    "enumerate_model",
+    "expectation",
+    "ising_energy",
+    "ising_log_z",
+    "ising_specific_heat",
+    "log_z",
+    "onsager_energy",
+    "onsager_log_z",
+    "onsager_specific_heat",
+    "sample",
+    "specific_heat",
+    "transfer_moments",
+    "transfer_obstacle",
+    "transfer_sample",
+    "yang_magnetization",
+]

@@ -1,0 +1,7 @@
+"""Lattices: sites, neighbours and colours."""
+
+from .hypercubic import Lattice
+
+__all__ = [
+    "Lattice",
+]

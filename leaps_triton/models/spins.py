@@ -1,0 +1,143 @@
+"""Ising, Edwards–Anderson, Potts and clock models: pair models by name."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .. import kernels
+from ..kernels import Stream
+from ..kernels.checks import as_seed
+from ..lattices.hypercubic import Lattice
+from .inputs import as_numbers, as_states
+from .pair import PairModel
+
+__all__ = ["Clock", "EdwardsAnderson", "Ising", "Potts"]
+
+
+class Ising(PairModel):
+    """Ising model ``H = -Σ_<ij> J_ij s_i s_j - Σ_i h_i s_i`` with ``s = 2x - 1``.
+
+    Args:
+        shape, beta, periodic: as :class:`PairModel`.
+        coupling: ``J``, a number or ``(ndim, *shape)``.
+        field: ``h``, a number or ``(*shape)``.
+
+    Example:
+        >>> Ising((4, 4), beta=0.4407).energy(torch.ones(1, 4, 4, dtype=torch.int8)).item()
+        -32.0
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        beta: float,
+        coupling: float | Tensor = 1.0,
+        field: float | Tensor = 0.0,
+        periodic: bool | Sequence[bool] = True,
+    ) -> None:
+        lengths = Lattice(shape, periodic).shape
+        h = as_numbers("field", field, lengths, "one value a site")
+        super().__init__(
+            shape, beta, [[1.0, -1.0], [-1.0, 1.0]], torch.stack([-h, h]), coupling, periodic
+        )
+
+    def _field(self) -> tuple[str, Tensor]:
+        return "field", self.site_table[1]
+
+
+class EdwardsAnderson(Ising):
+    """Edwards–Anderson spin glass: Ising with independent random couplings.
+
+    Args:
+        shape, beta, field, periodic: as :class:`Ising`.
+        disorder: ``"pm1"`` (±1 with equal probability) or ``"gaussian"`` (mean 0, variance 1).
+        seed: of the disorder, in [0, 2³²).
+        coupling: ``(ndim, *shape)``; given, it is used and nothing is drawn.
+
+    Example:
+        >>> EdwardsAnderson((3, 3), beta=1.0, seed=1).coupling.abs().unique()
+        tensor([1.], dtype=torch.float64)
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        beta: float,
+        disorder: str = "pm1",
+        seed: int = 0,
+        coupling: Tensor | None = None,
+        field: float | Tensor = 0.0,
+        periodic: bool | Sequence[bool] = True,
+    ) -> None:
+        if coupling is None:
+            coupling = _disorder(Lattice(shape, periodic), disorder, as_seed(seed))
+        super().__init__(shape, beta, coupling, field, periodic)
+
+
+def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
+    site, bond = torch.arange(lattice.sites), torch.arange(lattice.ndim).unsqueeze(1)
+    words = kernels.philox(seed, Stream.DISORDER, site, 0, bond, 0)
+    if disorder == "pm1":
+        values = 1.0 - 2.0 * (words[0] >> 31).double()
+    elif disorder == "gaussian":
+        radius = torch.sqrt(-2.0 * torch.log(kernels.uniform64(words[0], words[1])))
+        values = radius * torch.cos(2.0 * math.pi * kernels.uniform64(words[2], words[3]))
+    else:
+        raise ValueError(
+            f"disorder must be 'pm1' or 'gaussian', got {disorder!r}; or give coupling= a tensor"
+        )
+    return values.view(lattice.ndim, *lattice.shape)
+
+
+class Potts(PairModel):
+    """Potts model ``H = -Σ_<ij> J_ij δ(x_i, x_j) - Σ_i h_i(x_i)``.
+
+    Args:
+        shape, beta, coupling, periodic: as :class:`PairModel`.
+        q: number of states, 2 to 127.
+        field: ``h``, None, ``(q,)`` or ``(q, *shape)``.
+
+    Example:
+        >>> Potts((4, 4), q=3, beta=1.005).energy(torch.ones(1, 4, 4, dtype=torch.int8)).item()
+        -32.0
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        q: int,
+        beta: float,
+        coupling: float | Tensor = 1.0,
+        field: Tensor | Sequence[float] | None = None,
+        periodic: bool | Sequence[bool] = True,
+    ) -> None:
+        super().__init__(shape, beta, torch.eye(as_states(q)), field, coupling, periodic)
+
+
+class Clock(PairModel):
+    """Clock model ``H = -Σ_<ij> J_ij cos(2π (x_i - x_j) / q) - Σ_i h_i(x_i)``; its spins are unit
+    vectors in the plane.
+
+    Args:
+        as :class:`Potts`.
+
+    Example:
+        >>> Clock((4, 4), q=6, beta=1.0).spins.shape
+        torch.Size([6, 2])
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        q: int,
+        beta: float,
+        coupling: float | Tensor = 1.0,
+        field: Tensor | Sequence[float] | None = None,
+        periodic: bool | Sequence[bool] = True,
+    ) -> None:
+        angle = 2.0 * math.pi * torch.arange(as_states(q), dtype=torch.float64) / q
+        table = torch.cos(angle.unsqueeze(1) - angle)
+        spins = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
+        super().__init__(shape, beta, table, field, coupling, periodic, spins)

@@ -1,0 +1,55 @@
+"""Locally equivariant networks.
+
+A network maps configurations ``(walkers, *shape)`` and
+:class:`~leaps_triton.models.base.Conditions` to ``G_k(i | x)``, ``(walkers, q-1, *shape)``, with
+*local equivariance* ``G_k(i | x) = -G_{q-k}(i | x^{(i,k)})``: then ``[G]_+`` are the rates out of
+``x`` and ``[-G]_+`` the rates of the reverse moves into it. It holds for ``G_k(i | x) = f_{x_i +
+k}(i) - f_{x_i}(i)`` whenever the features ``f(i)`` do not read ``x_i`` ("hollow").
+"""
+
+from ..kernels.hollow_reference import exact_convolutions
+from .attention import LEA, LETransformer
+from .base import (
+    Conditions,
+    Equivariant,
+    LatticeModel,
+    StateReadout,
+    as_channels,
+    check_kernel,
+    field_input,
+    initialise,
+    local_field,
+    positions,
+    site_inputs,
+    time_network,
+)
+from .hollow_conv import NETWORKS, HollowConv
+from .incremental import Follower
+from .lec import LEC
+from .lem import LEM
+from .local_rates import LocalRates, Shells
+
+__all__ = [
+    "LEA",
+    "LEC",
+    "LEM",
+    "NETWORKS",
+    "Conditions",
+    "Equivariant",
+    "Follower",
+    "HollowConv",
+    "LETransformer",
+    "LatticeModel",
+    "LocalRates",
+    "Shells",
+    "StateReadout",
+    "as_channels",
+    "check_kernel",
+    "exact_convolutions",
+    "field_input",
+    "initialise",
+    "local_field",
+    "positions",
+    "site_inputs",
+    "time_network",
+]

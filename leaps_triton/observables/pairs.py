@@ -1,0 +1,139 @@
+"""Observables of pairs of walkers, and of replicas."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..kernels.checks import as_integer, expect, is_real, shown
+from ..models.base import Model
+from .base import of_pairs
+from .spins import _spin_field
+
+__all__ = ["OverlapHistogram", "link_overlap", "overlap", "overlap_histogram", "replica_energies"]
+
+
+@of_pairs
+def overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
+    """Overlap of two replicas ``q = (1/N) Σ_i s(i) · s'(i)``, float64 ``(walkers,)``.
+
+    Args:
+        first: configurations of independent walkers, ``(walkers, *shape)``.
+        second: those of as many others.
+
+    Example:
+        >>> from leaps_triton import EdwardsAnderson
+        >>> x = torch.tensor([[0, 1, 1, 0]], dtype=torch.int8)
+        >>> overlap(x, 1 - x, EdwardsAnderson((4,), beta=1.0)).item()
+        -1.0
+    """
+    _check_pair(first, second)
+    return (_spin_field(first, model) * _spin_field(second, model)).flatten(1).sum(
+        1
+    ) / model.lattice.sites
+
+
+@of_pairs
+def link_overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
+    """Link overlap ``(1/N_b) Σ_<ij> (s(i) · s(j)) (s'(i) · s'(j))`` over all ``N_b`` bonds, float64
+    ``(walkers,)``.
+
+    A domain flipped as a whole lowers it by the share of its surface only.
+
+    Args:
+        first, second: as of :func:`overlap`.
+    """
+    _check_pair(first, second)
+    a, b = _spin_field(first, model), _spin_field(second, model)
+    total, bonds = torch.zeros(len(a), dtype=torch.float64, device=a.device), 0
+    for axis, (length, wraps) in enumerate(
+        zip(model.lattice.shape, model.lattice.periodic, strict=True)
+    ):
+        links = [(s * s.roll(-1, axis + 1)).sum(-1) for s in (a, b)]
+        product = (links[0] * links[1]).narrow(axis + 1, 0, length if wraps else length - 1)
+        total = total + product.flatten(1).sum(1)
+        bonds += product[0].numel()
+    return total / bonds
+
+
+def _check_pair(first: Tensor, second: Tensor) -> None:
+    if (
+        not isinstance(first, Tensor)
+        or not isinstance(second, Tensor)
+        or first.shape != second.shape
+    ):
+        raise ValueError(
+            f"two replicas must have the same shape, got {shown(first)} and {shown(second)}; pair as many "
+            f"walkers with as many others"
+        )
+
+
+def replica_energies(replicas: Tensor, model: Model) -> Tensor:
+    """``H`` of all replicas of parallel tempering, without β and not per site, float64 ``(walkers,
+    K)``.
+
+    From these :func:`~leaps_triton.estimators.stepping_stones` and
+    :func:`~leaps_triton.estimators.mbar` find log Z, and
+    :func:`~leaps_triton.estimators.exchange_rates` how often neighbours are exchanged.
+
+    Args:
+        replicas: ``(walkers, K, *shape)``.
+    """
+    return model.energy(replicas.flatten(0, 1)).double().unflatten(0, replicas.shape[:2])
+
+
+replica_energies.replicas = True  # type: ignore[attr-defined]
+
+
+class OverlapHistogram(NamedTuple):
+    """The law ``P(q)`` of overlaps."""
+
+    centres: Tensor
+    """Middle of every bin, float64 ``(bins,)``"""
+    density: Tensor
+    """``P(q)``, whose sum over the bins times their width is 1, float64 ``(bins,)``"""
+
+
+def overlap_histogram(
+    overlaps: Tensor, log_weights: Tensor | None = None, bins: int = 41
+) -> OverlapHistogram:
+    """``P(q)`` on ``[-1, 1]`` from overlaps of pairs.
+
+    Args:
+        overlaps: of any shape, values in [-1, 1].
+        log_weights: of the pairs, of the same shape: the sum of both walkers' ``A``; None where all
+            weigh alike.
+        bins: of equal width. An odd number keeps the middle one symmetric.
+
+    Raises:
+        ValueError: a shape that does not fit, an overlap outside [-1, 1], fewer than one bin.
+
+    Example:
+        >>> overlap_histogram(torch.tensor([-1.0, 0.9, 1.0, 0.1]), bins=2).density
+        tensor([0.2500, 0.7500], dtype=torch.float64)
+    """
+    bins = as_integer("bins", bins, 1)
+    expect(is_real(overlaps), "overlaps", "a tensor of real numbers", overlaps)
+    expect(
+        log_weights is None or is_real(log_weights),
+        "log_weights",
+        "None or a tensor of real numbers",
+        log_weights,
+    )
+    q = overlaps.double().flatten().cpu()
+    a = torch.zeros_like(q) if log_weights is None else log_weights.double().flatten().cpu()
+    if a.shape != q.shape or len(q) == 0:
+        raise ValueError(
+            f"overlaps and log_weights must be of one length above 0, got {len(q)} and {len(a)}"
+        )
+    some = bool((a < torch.inf).all()) and bool((a > -torch.inf).any())
+    expect(some, "log_weights", "numbers below infinity, not all minus infinity", a.tolist())
+    # Sums of products may pass 1 by rounding.
+    if not bool((q.abs() <= 1.0 + 1e-9).all()):
+        raise ValueError(
+            f"overlaps must be in [-1, 1], got {float(q.min()):g} to {float(q.max()):g}"
+        )
+    index = ((q + 1.0) * (bins / 2.0)).long().clamp(0, bins - 1)
+    share = torch.zeros(bins, dtype=torch.float64).index_add_(0, index, torch.softmax(a, dim=0))
+    centres = (torch.arange(bins, dtype=torch.float64) + 0.5) * (2.0 / bins) - 1.0
+    return OverlapHistogram(centres, share * (bins / 2.0))

@@ -1,0 +1,15 @@
+"""Reports for a person: the printed table here; figures in :mod:`.plotting` and
+:mod:`.physics_plots`.
+"""
+
+from .summary import LABELS, known, label, measure, names_of, render, title
+
+__all__ = [
+    "LABELS",
+    "known",
+    "label",
+    "measure",
+    "names_of",
+    "render",
+    "title",
+]

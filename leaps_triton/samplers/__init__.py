@@ -1,0 +1,19 @@
+"""Samplers: walkers follow the path, moved by a transport and by moves, and are weighed exactly."""
+
+from .ensemble import WeightedEnsemble
+from .reverse import ReverseEnsemble, reverse_ess
+from .sampler import Advance, BlockRun, Observe, Sampler
+from .schedules import constant_ess, equal_steps, thermodynamic_length
+
+__all__ = [
+    "Advance",
+    "BlockRun",
+    "Observe",
+    "ReverseEnsemble",
+    "Sampler",
+    "WeightedEnsemble",
+    "constant_ess",
+    "equal_steps",
+    "reverse_ess",
+    "thermodynamic_length",
+]

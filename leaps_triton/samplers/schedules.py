@@ -1,0 +1,282 @@
+"""Times for a sampler's intervals, from pilot walkers: equal ESS losses, or equal steps of
+thermodynamic length.
+
+Any increasing times from 0 to 1 leave the weights exact; good ones make them even. Both functions
+return times for :class:`~leaps_triton.integrators.jump.Jump` and
+:class:`~leaps_triton.ctmc.TauLeap`, which AIS, SMC and learned samplers take alike. Pilot walkers
+of one seed choose them; take another seed to sample, so that the estimates stay independent of the
+choice.
+"""
+
+import torch
+from torch import Tensor
+
+from ..estimators.weights import effective_sample_size, normalised
+from ..integrators.jump import State
+from ..kernels.checks import as_integer, as_number, as_seed, expect, shown
+from ..mcmc.base import SweepState
+from .sampler import Sampler
+
+__all__ = ["constant_ess", "equal_steps", "thermodynamic_length"]
+
+
+_BISECTIONS = 20
+
+_GRID = 2**14
+
+
+def equal_steps(times: Tensor, speed: Tensor, intervals: int) -> Tensor:
+    """Times between which ``∫ speed dt`` is the same, for a speed given at some times and linear
+    between them.
+
+    Args:
+        times: increasing from 0 to 1, float64 ``(n,)``.
+        speed: ≥ 0 and not all 0, float64 ``(n,)``.
+        intervals: their number.
+
+    Returns:
+        float64 ``(intervals + 1,)``, from 0 to 1.
+
+    Raises:
+        ValueError: no interval, or a speed that is negative, not finite, or 0 at all times.
+
+    Example:
+        >>> equal_steps(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 2.0]), 4)
+        tensor([0.0000, 0.5000, 0.7071, 0.8660, 1.0000], dtype=torch.float64)
+    """
+    intervals = as_integer("intervals", intervals, 1)
+    given = (
+        isinstance(times, Tensor) and not times.is_complex() and times.ndim == 1 and len(times) > 1
+    )
+    rising = (
+        given
+        and bool((times.diff() > 0).all())
+        and float(times[0]) == 0.0
+        and float(times[-1]) == 1.0
+    )
+    expect(rising, "times", "a tensor of times that increase from 0 to 1", times)
+    given = isinstance(speed, Tensor) and not speed.is_complex() and speed.shape == times.shape
+    if not given or not bool(speed.isfinite().all()) or speed.min() < 0 or not bool(speed.any()):
+        raise ValueError(
+            f"speed must be finite, >= 0 and somewhere > 0, one value a time, got {_listed(speed)}"
+        )
+    fine = torch.linspace(0.0, 1.0, _GRID + 1, dtype=torch.float64)
+    length = torch.cumulative_trapezoid(_interpolate(fine, times.double(), speed.double()), fine)
+    length = torch.cat([torch.zeros(1, dtype=torch.float64), length])
+    made = _interpolate(
+        torch.linspace(0.0, 1.0, intervals + 1, dtype=torch.float64) * length[-1], length, fine
+    )
+    made[0], made[-1] = 0.0, 1.0
+    return made
+
+
+def _listed(value: object) -> object:
+    return value.tolist() if isinstance(value, Tensor) else shown(value)
+
+
+def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """The function through the points ``(x, y)``, ``x`` not decreasing, linear between them."""
+    right = torch.searchsorted(x, at).clamp(1, len(x) - 1)
+    width = x[right] - x[right - 1]
+    share = torch.where(width > 0, (at - x[right - 1]) / width, 0.0)
+    return y[right - 1] + share * (y[right] - y[right - 1])
+
+
+@torch.no_grad()
+def thermodynamic_length(
+    sampler: Sampler, intervals: int, walkers: int = 1024, seed: int = 0
+) -> Tensor:
+    """Times with equal steps of ``∫ √Var_{ρ_t}(H) |dβ_t/dt| dt``, the thermodynamic length of the
+    path.
+
+    For small steps that makes the variances of the density increments equal. ``Var(H)`` is measured
+    at the sampler's own frozen times and at both ends, from weighted pilot walkers, so its grid
+    should be fine enough to follow it.
+
+    Args:
+        sampler: any; its walkers, one block, are the pilot.
+        intervals: number of intervals wanted.
+        walkers: pilot walkers.
+        seed: of the pilot, in [0, 2³²).
+
+    Returns:
+        float64 ``(intervals + 1,)``, from 0 to 1.
+
+    Raises:
+        ValueError: a bad number or seed, or an energy that never varies.
+
+    References:
+        Crooks, *Measuring thermodynamic length*, arXiv:0706.0559 (2007).
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=1.0))
+        >>> pilot = lt.Sampler(path, None, lt.Jump(20), lt.HeatBath(), device="cpu")
+        >>> jump = lt.Jump(thermodynamic_length(pilot, intervals=10, walkers=256))
+        >>> jump.intervals, bool(jump.times[1] < 0.1)
+        (10, True)
+    """
+    intervals, index = as_integer("intervals", intervals, 1), _pilot(sampler, walkers, seed)
+    path, densities = sampler.path, sampler.integrator.densities
+    energies = torch.zeros(len(index), len(densities), dtype=torch.float64, device=sampler.device)
+    log_weights = torch.zeros_like(energies)
+    energies[:, 0] = path.model.energy(
+        path.start.sample(index.to(sampler.device), seed), check=False
+    )
+
+    def observe(state: State, entered: Tensor) -> None:
+        rows, columns = entered.nonzero().squeeze(1), state.interval[entered] + 1
+        energies[rows, columns] = path.model.energy(state.configurations[rows], check=False)
+        log_weights[rows, columns] = state.log_weights[rows]
+
+    sampler.run_block(index, seed, observe)
+    share = normalised(log_weights.T).T
+    mean = (share * energies).sum(0)
+    variance = (share * (energies - mean) ** 2).sum(0).cpu()
+    speed = variance.sqrt() * path.beta_rate(densities).abs()
+    # Chains frozen at the left end of an interval visit time 0 twice.
+    distinct = densities.diff(prepend=densities.new_tensor([-1.0])) > 0
+    return equal_steps(densities[distinct], speed[distinct], intervals)
+
+
+@torch.no_grad()
+def constant_ess(
+    sampler: Sampler,
+    ess: float = 0.9,
+    walkers: int = 1024,
+    seed: int = 0,
+    rounds: int = 2,
+    max_intervals: int = 10000,
+) -> Tensor:
+    """Times at which weights lose the same from boundary to boundary, in so many intervals that
+    each has this ESS.
+
+    First a ladder. Pilot walkers go through one interval at a time, with all that the sampler does
+    there: the density increment to the frozen time, sweeps, jumps with ``κ``, the density increment
+    to the end. The end at which even weights have come to ``ess`` is found by bisection, each trial
+    with the same random numbers; then the walkers are resampled, whatever the sampler does, so that
+    they are even again and stay on the path. The last rung is what is left.
+
+    Then, in each round, a run on these times that resamples at every boundary measures the loss
+    from one frozen time to the next, and the times move to equal steps of ``√(-log ESS)``; that
+    evens out what lies between intervals, and the last rung. Both halves at the ends are left to
+    their neighbours.
+
+    Args:
+        sampler: any; its own times are not used.
+        ess: of one interval, a fraction in (0, 1); nearer to 1 for more intervals.
+        walkers: pilot walkers; a measured loss has a relative error of about ``2/√walkers``.
+        seed: of the pilot, in [0, 2³²).
+        rounds: of refinement; 0 for the ladder alone.
+        max_intervals: more than these raise an error.
+
+    Returns:
+        float64 ``(N + 1,)``, from 0 to 1.
+
+    Raises:
+        ValueError: a bad number or seed.
+        RuntimeError: too many intervals.
+
+    References:
+        Zhou, Johansen, Aston, *Towards automatic model comparison: an adaptive sequential Monte
+        Carlo approach*, arXiv:1303.3123 (2013).
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.4))
+        >>> ais = lt.Sampler(path, None, mcmc=lt.HeatBath(), device="cpu")
+        >>> len(constant_ess(ais, 0.9, walkers=256)) < len(constant_ess(ais, 0.98, walkers=256))
+        True
+    """
+    ess = as_number("ess", ess, "between 0 and 1", lambda value: 0.0 < value < 1.0)
+    rounds, max_intervals = (
+        as_integer("rounds", rounds, 0),
+        as_integer("max_intervals", max_intervals, 1),
+    )
+    index = _pilot(sampler, walkers, seed).to(sampler.device)
+    times = _ladder(sampler, ess, index, seed, max_intervals)
+    for _ in range(rounds if len(times) > 4 else 0):
+        times = _levelled(sampler, times, index, seed)
+    return times
+
+
+def _ladder(sampler: Sampler, ess: float, index: Tensor, seed: int, max_intervals: int) -> Tensor:
+    """Times of intervals that have the ESS ``ess`` each, but for the last, which has no less."""
+    state = sampler.integrator.init(sampler.path.start.sample(index, seed), index)
+    chain = None if sampler.mcmc is None else sampler.mcmc.init(state.configurations, index)
+    times = [0.0]
+    while times[-1] < 1.0:
+        low, high = times[-1], 1.0
+        after, swept = _through(sampler, state, chain, low, high, seed)
+        if _ess(after) < ess:
+            for _ in range(_BISECTIONS):
+                middle = (low + high) / 2
+                trial = _through(sampler, state, chain, times[-1], middle, seed)
+                if _ess(trial[0]) < ess:
+                    high = middle
+                else:
+                    low, (after, swept) = middle, trial
+        else:
+            low = 1.0
+        if low <= times[-1] or len(times) > max_intervals:
+            raise RuntimeError(
+                f"an ESS of {ess:g} an interval needs more than {min(max_intervals, len(times))} intervals, at "
+                f"t = {times[-1]:.6g}; lower ess or raise max_intervals (now {max_intervals})"
+            )
+        times.append(low)
+        x = sampler.resample(after, len(times), seed).configurations
+        # Indices of their own in every interval: no random number is used twice, and counts of
+        # events begin anew.
+        index = index + len(index)
+        state = sampler.integrator.init(x, index)
+        chain = None if swept is None else swept._replace(walkers=index)
+    return torch.tensor(times, dtype=torch.float64)
+
+
+def _levelled(sampler: Sampler, times: Tensor, index: Tensor, seed: int) -> Tensor:
+    """As many times, at equal steps of the ``√(-log ESS)`` that a run on the given ones loses
+    between boundaries.
+    """
+    pilot = sampler.with_integrator(sampler.integrator.with_times(times))
+    pilot.resample_below = 1.0
+    ess = effective_sample_size(pilot.run_block(index, seed).trace.T).cpu()[1:-1]
+    frozen = pilot.integrator.frozen
+    speed = (-torch.log(ess)).clamp(min=0.0).sqrt() / frozen.diff()
+    at = torch.cat([times[:1], (frozen[1:] + frozen[:-1]) / 2, times[-1:]])
+    return equal_steps(at, torch.cat([speed[:1], speed, speed[-1:]]), len(times) - 1)
+
+
+def _pilot(sampler: Sampler, walkers: int, seed: int) -> Tensor:
+    expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
+    as_seed(seed)
+    return torch.arange(as_integer("walkers", walkers, 2))
+
+
+def _ess(state: State) -> float:
+    return float(effective_sample_size(state.log_weights))
+
+
+def _through(
+    sampler: Sampler, state: State, chain: SweepState | None, start: float, end: float, seed: int
+) -> tuple[State, SweepState | None]:
+    """Walkers of even weights from ``start`` to ``end`` in one interval, ``A`` counted from 0."""
+    inner = [t for t in (start, end) if 0.0 < t < 1.0]
+    jump = sampler.integrator.with_times([0.0, *inner, 1.0])
+    interval = 0 if start == 0.0 else 1
+    tau = float(jump.frozen[interval])
+    trial = sampler.with_integrator(jump)
+    state = state._replace(
+        log_weights=sampler.path.log_increment(state.configurations, start, tau),
+        interval=torch.full_like(state.interval, interval),
+        remaining=torch.full_like(state.remaining, end - start),
+    )
+    if sampler.mcmc is not None and chain is not None:
+        chain, _ = sampler.mcmc.step(
+            chain._replace(configurations=state.configurations), sampler.path, tau, seed
+        )
+        state = state._replace(configurations=chain.configurations)
+    state = trial.run_interval(state, seed)
+    last = sampler.path.log_increment(state.configurations, tau, end)
+    state = state._replace(log_weights=state.log_weights + last)
+    sampler.check_weights(state, end)
+    return state, chain

@@ -1,0 +1,672 @@
+"""The command: help at 80 columns, a small demo run with its files, and errors in one sentence."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+import torch
+
+import leaps_triton as lt
+from leaps_triton import cli
+from leaps_triton.cli import plot as commands
+from leaps_triton.io import checkpoint
+
+CHAIN = ["chain", "--output", "never.h5"]
+TRAIN = ["train", "--checkpoint", "never.safetensors"]
+SMALL = [
+    "--length",
+    "4",
+    "--beta",
+    "0.3",
+    "--steps",
+    "5",
+    "--intervals",
+    "3",
+    "--walkers",
+    "50",
+    "--device",
+    "cpu",
+]
+KEYS = {
+    "ess", "log_weight_variance", "log_z", "log_z_error", "log_z_exact", "ais_ess", "train_seconds", "sample_seconds",
+    "device", "observables",
+}  # fmt: skip
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "80"}
+    return subprocess.run(
+        [sys.executable, "-m", "leaps_triton", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["demo"], ["train"], ["sample"], ["chain"], ["measure"], ["plot"], ["info"], ["bench"]],
+)
+def test_help_reads_at_80_columns(command: list[str]) -> None:
+    result = run(*command, "--help")
+    assert result.returncode == 0
+    words = {
+        "demo": "exact values",
+        "train": "goes on, to --steps",
+        "sample": "HDF5",
+        "chain": "with more --sweeps it grows",
+        "measure": "autocorrelation times",
+        "plot": "Binder crossings take several files",
+        "info": "checkpoint",
+        "bench": "what the device can do",
+    }
+    assert words.get("".join(command), "exact weights") in " ".join(result.stdout.split())
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_demo_prints_a_table_and_saves_its_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figure, results = tmp_path / "demo.png", tmp_path / "demo.json"
+    cli.main(["demo", *SMALL, "--figure", str(figure), "--json", str(results), "--seed", "3"])
+    printed = capsys.readouterr().out
+    for word in (
+        "log Z",
+        "energy / site",
+        "|m|",
+        "susceptibility",
+        "specific heat",
+        "Binder",
+        "ESS",
+        "AIS",
+        "torch",
+    ):
+        assert word in printed
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    result = json.loads(results.read_text())
+    assert set(result) >= KEYS
+    assert 0 < result["ess"] <= 1
+    assert abs(result["log_z"] - result["log_z_exact"]) < 5 * result["log_z_error"]
+    assert result["config"]["seed"] == 3
+    observables = result["observables"]
+    assert set(observables) == {
+        "energy",
+        "abs_magnetization",
+        "susceptibility",
+        "specific_heat",
+        "binder",
+    }
+    energy = observables["energy"]
+    assert energy["pull"] == pytest.approx((energy["value"] - energy["exact"]) / energy["error"])
+    assert abs(observables["binder"]["pull"]) < 5
+
+
+def test_bench_prints_a_table_and_saves_its_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, results = tmp_path / "kernels.csv", tmp_path / "bench.json"
+    files = ["--output", str(table), "--json", str(results)]
+    cli.main(
+        ["bench", "energy", "proposal_rates", "--smoke", "--device", "cpu", "--seed", "3", *files]
+    )
+    printed = capsys.readouterr().out
+    for word in (
+        "energy",
+        "proposal_rates",
+        "potts3",
+        "16x16",
+        "twin",
+        "GB/s",
+        "random words",
+        "commit",
+    ):
+        assert word in printed
+    # The line of the device and its versions is as long as they are.
+    assert max(map(len, printed.splitlines()[1:-1])) <= 80
+    result = json.loads(results.read_text())
+    assert set(result) == {"provenance", "rows", "notes", "disagreements"}
+    assert len(table.read_text().splitlines()) == len(result["rows"]) + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench", "jmp"], "there is no op 'jmp'; choose from philox"),
+        (["bench", "--seed", "-1"], "seed must be an integer"),
+        (["bench", "--device", "toaster"], "toaster"),
+        (["bench", "--output", "/nowhere/at/all.csv"], "there is no folder"),
+        (["bench", "--json", "/nowhere/at/all.json"], "there is no folder"),
+        ([*TRAIN, "--shape", "1"], "periodic with length 1"),
+        ([*TRAIN, "--q", "3"], "--q is no option of --model ising"),
+        ([*TRAIN, "--disorder-seed", "3"], "--disorder-seed is no option of --model ising"),
+        (
+            [*TRAIN, "--model", "edwards-anderson", "--coupling", "3"],
+            "--coupling is no option of --model edwards",
+        ),
+        ([*TRAIN, "--model", "potts"], "--model potts needs --q"),
+        ([*TRAIN, "--model", "potts", "--q", "1"], "number of states q must be"),
+        (
+            [*TRAIN, "--model", "clock", "--q", "3", "--field", "1"],
+            "site_table must have shape (3,)",
+        ),
+        ([*TRAIN, "--field", "1", "2"], "--field of --model ising must be one number, got 2"),
+        ([*TRAIN, "--kernel-size", "4"], "kernel_size must be odd"),
+        ([*TRAIN, "--kernel-size", "99"], "kernel"),
+        ([*TRAIN, "--network", "lec", "--modes", "3"], "--modes is no option of --network lec"),
+        (
+            [*TRAIN, "--kernel-sizes", "3", "5"],
+            "--kernel-sizes is no option of --network hollow-conv",
+        ),
+        ([*TRAIN, "--network", "lea", "--channels", "5"], "channels must be a multiple of heads"),
+        ([*TRAIN, "--sweeps", "-1"], "sweeps must be at least 0"),
+        ([*TRAIN, "--every", "0"], "every must be an integer of at least 1"),
+        ([*TRAIN, "--learning-rate", "0"], "learning_rate must be a positive number"),
+        ([*TRAIN, "--ema", "1"], "ema must be a number in [0, 1)"),
+        ([*TRAIN, "--huber-steps", "-1"], "huber_steps must be an integer of at least 0"),
+        ([*TRAIN, "--device", "toaster"], "device must be one that works here"),
+        (["train", "--checkpoint", "/nowhere/at/all/c.safetensors"], "there is no folder"),
+        (["train", "--checkpoint", "/"], "is a folder"),
+        (["sample", "/nowhere/c.safetensors", "--output", "never.h5"], "No such file"),
+        (["sample", __file__, "--output", "never.h5"], "test_cli.py is no leaps_triton checkpoint"),
+        (
+            ["sample", __file__, "--output", "never.h5", "--walkers", "1"],
+            "walkers must be at least 2",
+        ),
+        (["sample", __file__, "--output", "/nowhere/at/all/r.h5"], "there is no folder"),
+        (["chain", "--output", "/nowhere/at/all/c.h5"], "there is no folder"),
+        ([*CHAIN, "--q", "3"], "--q is no option of --model ising"),
+        ([*CHAIN, "--walkers", "0"], "walkers must be an integer of at least 1"),
+        ([*CHAIN, "--sweeps", "5"], "sweeps must be at least thin"),
+        ([*CHAIN, "--every", "0"], "every must be an integer of at least 1"),
+        ([*CHAIN, "--burn-in", "-1"], "burn_in must be an integer of at least 0"),
+        (
+            [*CHAIN, "--observables", "heat"],
+            "observables must be names in leaps_triton.observables",
+        ),
+        ([*CHAIN, "--seed", "-1"], "seed must be an integer"),
+        ([*CHAIN, "--device", "toaster"], "device must be one that works here"),
+        (["measure", "/nowhere/c.h5"], "No such file"),
+        (["measure", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
+        (["measure", __file__, "--json", "/nowhere/at/all/t.json"], "there is no folder"),
+        (["plot"], "give at least one HDF5 file"),
+        (["plot", "/nowhere/c.h5"], "No such file"),
+        (["plot", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
+        (["plot", __file__, "--output", "/nowhere"], "there is no folder /nowhere"),
+        (["plot", __file__, "--dpi", "2"], "dpi must be at least 20"),
+        (["sample", "--output", "never.h5"], "give either a CHECKPOINT or --published"),
+        (
+            ["sample", __file__, "--published", __file__, "--output", "never.h5"],
+            "give either a CHECKPOINT or",
+        ),
+        (
+            ["sample", "--published", __file__, "--output", "never.h5"],
+            "test_cli.py is no published LEAPS checkpoint",
+        ),
+        (["info", __file__], "test_cli.py is no leaps_triton checkpoint"),
+        (["info", "/nowhere/c.safetensors"], "No such file"),
+        (["demo", "--length", "1"], "periodic with length 1"),
+        (["demo", "--walkers", "0"], "walkers must be at least 2"),
+        (["demo", "--beta", "nan"], "beta must be a finite number"),
+        (["demo", "--device", "toaster"], "toaster"),
+        (["demo", "--figure", "/nowhere/at/all/demo.png"], "there is no folder"),
+        (["demo", "--seed", "-1"], "seed must be an integer"),
+        (["demo", "--steps", "0"], "steps must be an integer of at least 1"),
+    ],
+)
+def test_a_bad_value_ends_in_one_sentence(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert isinstance(caught.value.code, str)
+    assert caught.value.code.startswith("leaps-triton: ")
+    assert message in caught.value.code
+    assert "\n" not in caught.value.code
+    assert os.listdir() == []
+
+
+def test_an_unknown_option_has_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["demo", "--stpes", "5"])
+    assert caught.value.code not in (0, None)
+    assert "--stpes" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: cli.Demo) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Demo, "run", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["demo"])
+    assert caught.value.code == "leaps-triton: interrupted"
+
+
+TINY = [
+    "--steps",
+    "6",
+    "--intervals",
+    "3",
+    "--channels",
+    "4",
+    "--width",
+    "8",
+    "--modes",
+    "1",
+    "--device",
+    "cpu",
+]
+
+EXTRAS = ["--loss", "log_variance", "--baseline", "learned", "--huber-steps", "3", "--ema", "0.9"]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        (["hollow-conv"], lt.HollowConv),
+        (["lem", "--channels", "4"], lt.LEM),
+        (["lea", "--channels", "4", "--heads", "2"], lt.LEA),
+        (["lec", "--channels", "4", "--kernel-sizes", "3", "5"], lt.LEC),
+        (["lec", "--width", "8"], lt.LEC),
+        (["le-transformer", "--channels", "4", "--layers", "1"], lt.LETransformer),
+        (["local-rates", "--shells", "2", "--width", "8"], lt.LocalRates),
+    ],
+)
+def test_every_network_is_trained_from_the_command_line(
+    options: list[str], kind: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "c.safetensors"
+    shape = ["--shape", "3", "4", "--steps", "2", "--intervals", "2", "--device", "cpu"]
+    cli.main(["train", "--checkpoint", str(file), *shape, "--network", *options])
+    network: Any = lt.load(file).transport
+    assert type(network) is kind
+    if "3" in options:
+        assert network.settings["kernel_sizes"] == [3, 5]
+
+
+def train(file: Path, *arguments: str) -> None:
+    cli.main(["train", "--checkpoint", str(file), *TINY, *arguments])
+
+
+@pytest.mark.parametrize(
+    ("options", "model"),
+    [
+        (
+            ["--shape", "3", "4", "--beta", "0.3", "--coupling", "0.5", "--field", "0.2"],
+            lt.Ising((3, 4), 0.3, 0.5, 0.2),
+        ),
+        (
+            [
+                "--model",
+                "potts",
+                "--q",
+                "3",
+                "--shape",
+                "3",
+                "3",
+                "--beta",
+                "0.8",
+                "--field",
+                "0.3",
+                "0",
+                "-0.2",
+            ],
+            lt.Potts((3, 3), 3, 0.8, field=[0.3, 0.0, -0.2]),
+        ),
+        (
+            ["--model", "clock", "--q", "4", "--shape", "5", "--open-boundaries"],
+            lt.Clock(5, 4, 0.4407, periodic=False),
+        ),
+        (
+            [
+                "--model",
+                "edwards-anderson",
+                "--shape",
+                "3",
+                "3",
+                "--disorder",
+                "gaussian",
+                "--disorder-seed",
+                "5",
+            ],
+            lt.EdwardsAnderson((3, 3), 0.4407, "gaussian", 5),
+        ),
+    ],
+)
+def test_train_sample_and_info(
+    options: list[str], model: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, output, history, table = (
+        tmp_path / name for name in ("c.safetensors", "r.h5", "h.json", "t.json")
+    )
+    train(file, *options, "--sweeps", "1", "--evaluate-every", "3", "--json", str(history), *EXTRAS)
+    stored = lt.load(file, "cpu")
+    plain = checkpoint.describe(
+        lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(3), lt.HeatBath(), device="cpu")
+    )
+    found = checkpoint.differences(plain, checkpoint.describe(stored))
+    assert all(name.startswith("network") for name in found)
+    assert json.loads(history.read_text())["history"]["evaluation_step"] == [3, 6]
+    config = checkpoint.read(file).manifest["training"]["config"]
+    assert (config["loss"], config["baseline"]) == ("log_variance", "learned")
+    assert (config["huber_steps"], config["ema"]) == (3, 0.9)
+    cli.main(["info", str(file)])
+    assert "c.safetensors: training, step 6 of 6" in capsys.readouterr().out
+
+    cli.main(
+        [
+            "sample",
+            str(file),
+            "--walkers",
+            "300",
+            "--output",
+            str(output),
+            "--json",
+            str(table),
+            "--device",
+            "cpu",
+        ]
+    )
+    printed = capsys.readouterr().out
+    for word in (
+        "log Z",
+        "energy / site",
+        "|m|",
+        "susceptibility",
+        "specific heat",
+        "Binder",
+        "ESS",
+        "σ",
+    ):
+        assert word in printed
+    ensemble = stored.sample(300, seed=0)
+    result = json.loads(table.read_text())
+    assert result["log_z"] == ensemble.log_z
+    assert abs(result["log_z"] - lt.exact.log_z(model)) < 5 * result["log_z_error"]
+    assert all(abs(row["pull"]) < 6 for row in result["observables"].values())
+    assert str(tmp_path) not in table.read_text() + history.read_text()
+    cli.main(["info", str(output), "--json", str(table)])
+    assert "r.h5: 300 of 300 walkers, complete" in capsys.readouterr().out
+    assert json.loads(table.read_text())["model"]["shape"] == list(model.lattice.shape)
+
+
+def test_an_existing_file_is_kept_and_other_settings_are_named(tmp_path: Path) -> None:
+    file, output = tmp_path / "c.safetensors", tmp_path / "r.h5"
+    train(file, "--shape", "3", "3")
+    with pytest.raises(SystemExit, match="exists; go on with it by --resume"):
+        train(file, "--shape", "3", "3")
+    with pytest.raises(
+        SystemExit, match=r"model.beta 0.4407 \(now 0.5\); training.steps 6 \(now 9\); use the same"
+    ):
+        train(file, "--shape", "3", "3", "--beta", "0.5", "--steps", "9", "--resume")
+    before = file.read_bytes()
+    train(file, "--shape", "3", "3", "--resume")
+    assert file.read_bytes() == before
+    sample = ["sample", str(file), "--output", str(output), "--walkers", "100", "--device", "cpu"]
+    cli.main(sample)
+    with pytest.raises(SystemExit, match=r"exists; .*--resume"):
+        cli.main(sample)
+    with pytest.raises(SystemExit, match=r"run.seed 0 \(now 7\)"):
+        cli.main([*sample, "--resume", "--seed", "7"])
+    cli.main([*sample, "--resume"])
+
+
+def test_info_tells_a_sampler_alone_and_a_run_that_is_incomplete(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, output = tmp_path / "c.safetensors", tmp_path / "r.h5"
+    path = lt.AnnealingPath(lt.Ising((3, 3), beta=0.3))
+    sampler = lt.Sampler(path, None, lt.Jump(3), lt.HeatBath(), block=40, device="cpu")
+    lt.save(sampler, file)
+    cli.main(["info", str(file)])
+    assert "c.safetensors: sampler" in capsys.readouterr().out
+    lt.io.sample(sampler, 100, output)
+    with h5py.File(output, "r+") as out:
+        out["digests"][1:] = 0
+    cli.main(["info", str(output)])
+    assert "r.h5: 40 of 100 walkers, incomplete: --resume goes on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_then_exits(number: signal.Signals, tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    command = [
+        sys.executable,
+        "-m",
+        "leaps_triton",
+        "train",
+        "--checkpoint",
+        str(file),
+        "--shape",
+        "4",
+        "4",
+    ]
+    options = ["--steps", "100000", "--every", "100000", "--intervals", "3", "--device", "cpu"]
+    process = subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not file.exists():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "stopped by a signal; --resume goes on" in errors
+    training = checkpoint.read(file).manifest["training"]
+    assert 0 < training["step"] < 100000
+
+
+WALK = [
+    "--shape",
+    "3",
+    "4",
+    "--beta",
+    "0.3",
+    "--walkers",
+    "6",
+    "--sweeps",
+    "400",
+    "--thin",
+    "2",
+    "--device",
+    "cpu",
+]
+
+
+@pytest.mark.parametrize("kernel", ["heat-bath", "swendsen-wang"])
+def test_chain_and_measure(kernel: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, table, again = tmp_path / "c.h5", tmp_path / "c.json", tmp_path / "m.json"
+    walk = ["chain", "--output", str(file), *WALK, "--field", "0.2", "--kernel", kernel]
+    cli.main([*walk, "--json", str(table)])
+    cli.main(["measure", str(file), "--json", str(again)])
+    printed = capsys.readouterr().out
+    for word in (
+        "energy / site",
+        "Binder",
+        "exact",
+        "σ",
+        "τ / draws",
+        "c.h5: 200 draws of 6 walkers",
+    ):
+        assert word in printed
+    made, measured = json.loads(table.read_text()), json.loads(again.read_text())
+    assert made["observables"] == measured["observables"]
+    assert made["config"]["kernel"] == kernel and measured["run"]["chain"]["sweeps"] == 400
+    model = lt.Ising((3, 4), 0.3, field=0.2)
+    run = lt.io.read(file)
+    for name, row in measured["observables"].items():
+        observable = getattr(lt.observables, name)
+        estimate = run.estimate(name)
+        assert isinstance(estimate, lt.ChainEstimate)
+        assert (row["value"], row["error"], row["tau"]) == (
+            estimate.value,
+            estimate.error,
+            estimate.tau,
+        )
+        assert row["exact"] == pytest.approx(float(lt.exact.expectation(model, observable)))
+        assert abs(row["pull"]) < 5
+    assert str(tmp_path) not in table.read_text() + again.read_text()
+    before = file.read_bytes()
+    with pytest.raises(SystemExit, match=r"c.h5 exists; .*--resume"):
+        cli.main(walk)
+    cli.main([*walk, "--resume"])
+    assert file.read_bytes() == before
+    cli.main([*walk, "--resume", "--sweeps", "500"])
+    cli.main(["info", str(file)])
+    assert "c.h5: chain, 250 of 250 draws of 6 walkers, complete" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"chain.seed 0 \(now 7\)"):
+        cli.main([*walk, "--resume", "--seed", "7"])
+
+
+def test_measure_of_weighted_walkers_and_of_short_chains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = lt.AnnealingPath(lt.Ising((3, 3), beta=0.3))
+    sampler = lt.Sampler(path, None, lt.Jump(3), lt.HeatBath(), block=40, device="cpu")
+    run = lt.io.sample(sampler, 100, tmp_path / "w.h5", observables=["energy", "correlation"])
+    cli.main(["measure", str(tmp_path / "w.h5"), "--json", str(tmp_path / "w.json")])
+    printed = capsys.readouterr().out
+    for word in ("log Z", "energy / site", "ESS", "100 of 100 walkers"):
+        assert word in printed
+    result = json.loads((tmp_path / "w.json").read_text())
+    assert result["log_z"] == run.log_z and set(result["observables"]) == {"energy"}
+    lt.io.run_chain(lt.Ising((3, 3), 0.3), lt.HeatBath(), 2, 20, tmp_path / "c.h5", device="cpu")
+    cli.main(["measure", str(tmp_path / "c.h5")])
+    assert (
+        "caution: 20 draws a walker are fewer than 50 autocorrelation times"
+        in capsys.readouterr().out
+    )
+    with h5py.File(tmp_path / "c.h5", "r+") as out:
+        out["digests"][:] = 0
+    for command in (
+        ["measure", str(tmp_path / "c.h5")],
+        ["plot", str(tmp_path / "c.h5"), "--output", str(tmp_path)],
+    ):
+        with pytest.raises(
+            SystemExit, match=r"c(\.h5)? has too few walkers or draws for error bars; go on"
+        ):
+            cli.main(command)
+
+
+def test_plot_draws_what_the_files_allow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = []
+    for length in (3, 4):
+        for beta in (0.3, 0.5):
+            model, file = lt.Ising((length, 3), beta), tmp_path / f"c{length}_{beta}.h5"
+            lt.io.run_chain(
+                model, lt.HeatBath(), 4, 40, file, device="cpu", configurations=length == 3
+            )
+            files.append(str(file))
+    sampler = lt.Sampler(
+        lt.AnnealingPath(model), None, lt.Jump(3), lt.HeatBath(), block=40, device="cpu"
+    )
+    lt.io.sample(sampler, 40, tmp_path / "w.h5")
+    (tmp_path / "all").mkdir()
+    where = ["--output", str(tmp_path / "all"), "--json", str(tmp_path / "plot.json")]
+    cli.main(["plot", *files, str(tmp_path / "w.h5"), *where, "--dpi", "40"])
+    drawn = json.loads((tmp_path / "plot.json").read_text())
+    assert set(drawn["figures"].values()) == {file.name for file in (tmp_path / "all").iterdir()}
+    assert drawn["files"][-1] == "w.h5"
+    names = {
+        "observables",
+        "correlation",
+        "autocorrelation",
+        "weights",
+        "overlaps",
+        "binder",
+        "snapshots",
+    }
+    assert {file.name for file in (tmp_path / "all").iterdir()} == {
+        "annealing.gif",
+        *(f"{name}.png" for name in names),
+    }
+    printed = capsys.readouterr().out
+    assert all(f"{name}: " in printed for name in names)
+    (tmp_path / "few").mkdir()
+    few = ["plot", str(tmp_path / "w.h5"), "--output", str(tmp_path / "few"), "--dpi", "40"]
+    cli.main(few)
+    # The walkers on their way are those of the run itself, drawn again from its seed.
+    assert {file.name for file in (tmp_path / "few").iterdir()} == {
+        "observables.png",
+        "weights.png",
+        "annealing.gif",
+    }
+    for name in ("binder", "autocorrelation", "overlaps", "snapshots", "correlation"):
+        with pytest.raises(SystemExit, match=f"no data for the figure {name}: it takes"):
+            cli.main([*few, "--only", name])
+
+
+def test_curves_of_runs_have_their_temperatures() -> None:
+    """Those on the largest lattice, cold ones first."""
+    runs = {
+        name: lt.run_chain(lt.Ising(shape, beta), lt.HeatBath(), 2, 4, thin=1, device="cpu")
+        for name, shape, beta in (
+            ("hot", (3, 3), 0.0),
+            ("cold", (3, 3), 0.5),
+            ("small", (2, 3), 0.5),
+        )
+    }
+    drawn, models = commands._of_largest(runs)
+    assert drawn == {"cold, T = 2": runs["cold"], "hot, T = inf": runs["hot"]}
+    assert models == "Ising, 3 × 3"
+
+
+def test_help_says_what_an_option_does() -> None:
+    text = {
+        name: " ".join(run(name, "--help").stdout.replace("│", " ").split())
+        for name in ("bench", "plot", "info")
+    }
+    assert "--no-compiled Leave out the compiled twins" in text["bench"]
+    assert "chain" in text["info"]
+    assert all(
+        "(default: )" not in text[name].partition("options")[0] for name in ("bench", "plot")
+    )
+
+
+def test_a_run_with_a_field_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for field in ("0.0", "0.1"):
+        file = str(tmp_path / f"{field}.h5")
+        cli.main(
+            [
+                "chain",
+                "--output",
+                file,
+                "--shape",
+                "3",
+                "3",
+                "--field",
+                field,
+                "--walkers",
+                "4",
+                "--sweeps",
+                "40",
+            ]
+        )
+        cli.main(["info", file])
+        printed.append(capsys.readouterr().out)
+    assert "field=" not in printed[0]
+    assert printed[1].count("field=0.1") == 2
+
+
+@pytest.mark.parametrize("mcmc", [None, lt.HeatBath()], ids=["apart", "together"])
+def test_the_animation_ends_at_the_walkers_of_the_run(mcmc: Any, tmp_path: Path) -> None:
+    model = lt.Ising((3, 3), 0.5)
+    integrator = lt.Jump(7, reversible="barker")
+    sampler = lt.Sampler(lt.AnnealingPath(model), None, integrator, mcmc, block=8, device="cpu")
+    times, frames = commands._walk(sampler, seed=3)
+    assert len(times) == len(frames) == 8 and (times[0], times[-1]) == (0.0, 1.0)
+    ensemble = sampler.sample(6, seed=3)
+    assert (frames[-1] == ensemble.configurations).all()
+    assert (frames[0] == sampler.path.start.sample(torch.arange(6), 3)).all()

@@ -1,0 +1,239 @@
+"""One protocol for all step kernels: ``step(state, …)`` → ``(state, info)``."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+import leaps_triton as lt
+from helpers import local_network, random_network
+from leaps_triton import mcmc
+from leaps_triton.integrators import jump as ctmc
+from leaps_triton.mcmc import clusters, kinetic, tempering
+
+MODELS: dict[str, Any] = {
+    "ising 3x4": lt.Ising(
+        (3, 4), beta=0.4, field=torch.linspace(-0.5, 0.7, 12).view(3, 4), periodic=(True, False)
+    ),
+    "potts 5 q=3": lt.Potts(5, q=3, beta=0.7, field=[0.3, 0.0, -0.2]),
+    "clock 3x3 q=5": lt.Clock(
+        (3, 3), q=5, beta=0.8, field=[0.3, 0.0, -0.2, 0.1, 0.0], periodic=(False, True)
+    ),
+    "pm1 2x2x3": lt.EdwardsAnderson((2, 2, 3), beta=0.6, seed=2),
+}
+WALKERS = 40
+
+
+class Kernel(NamedTuple):
+    """How to start a kernel from configurations of given walkers, and how to step it."""
+
+    init: Callable[[lt.AnnealingPath, Tensor, Tensor], Any]
+    step: Callable[[Any, lt.AnnealingPath, int], tuple[Any, Any]]
+    together: int = 1
+    """Consecutive walkers that it moves jointly"""
+
+
+def _init_jump(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
+    jump = lt.Jump(2)
+    return jump.enter(jump.init(x, walkers), path)[0]
+
+
+@torch.no_grad()
+def _step_jump(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, Any]:
+    return lt.Jump(2).step(state, path, random_network(path.model, scale=8.0), seed)
+
+
+@torch.no_grad()
+def _init_leap(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
+    """After a first step, so that the state has an evaluation."""
+    leap, network = lt.TauLeap(2, floor=2.0), random_network(path.model, scale=8.0)
+    state, _ = leap.enter(leap.init(x, walkers), path)
+    return leap.enter(leap.step(state, path, network, seed=9)[0], path)[0]
+
+
+@torch.no_grad()
+def _step_leap(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, Any]:
+    return lt.TauLeap(2, floor=2.0).step(state, path, random_network(path.model, scale=8.0), seed)
+
+
+def _domains(path: lt.AnnealingPath) -> lt.Jump:
+    """Columns of sites, or sites on a line."""
+    first, *others = path.model.lattice.shape
+    return lt.Jump(2, "barker", 3.0, domain=(first, *[1 for _ in others]) if others else 1)
+
+
+def _init_domains(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
+    jump = _domains(path)
+    return jump.enter(jump.init(x, walkers), path)[0]
+
+
+@torch.no_grad()
+def _step_domains(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, Any]:
+    return _domains(path).step(state, path, local_network(path.model), seed)
+
+
+def _chain(kernel: mcmc.Kernel, together: int = 1) -> Kernel:
+    return Kernel(
+        lambda path, x, walkers: kernel.init(x, walkers),
+        lambda state, path, seed: kernel.step(state, path, 0.7, seed),
+        together,
+    )
+
+
+KERNELS = {
+    "Jump": Kernel(_init_jump, _step_jump),
+    "TauLeap": Kernel(_init_leap, _step_leap),
+    "Jump with domains": Kernel(_init_domains, _step_domains),
+    "HeatBath": _chain(lt.HeatBath()),
+    "Metropolis": _chain(lt.Metropolis()),
+    "Overrelaxation": _chain(lt.Overrelaxation()),
+    "Compose": _chain(lt.Compose(lt.Metropolis(), lt.Wolff())),
+    "SwendsenWang": _chain(lt.SwendsenWang()),
+    "Wolff": _chain(lt.Wolff()),
+    # Alone it does not part walkers that start alike.
+    "Houdayer": _chain(lt.Compose(lt.HeatBath(), lt.Houdayer()), together=2),
+    "KineticMonteCarlo": _chain(lt.KineticMonteCarlo()),
+    "ParallelTempering": _chain(lt.ParallelTempering([0.2, 0.6, 1.0])),
+    "ParallelTempering of pairs": _chain(
+        lt.ParallelTempering([0.4, 1.0], lt.Compose(lt.Houdayer(), lt.HeatBath())), 2
+    ),
+}
+NEEDS = {"Overrelaxation": ["clock 3x3 q=5"]}
+CASES = {
+    f"{name} {model}": (KERNELS[name], model)
+    for name in KERNELS
+    for model in NEEDS.get(name, MODELS)
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kernel" in metafunc.fixturenames:
+        cases = [(kernel, lt.AnnealingPath(MODELS[model])) for kernel, model in CASES.values()]
+        metafunc.parametrize(("kernel", "path"), cases, ids=CASES)
+
+
+def begin(kernel: Kernel, path: lt.AnnealingPath) -> Any:
+    walkers = torch.arange(1000, 1000 + WALKERS)
+    return kernel.init(path, path.start.sample(walkers, seed=1), walkers)
+
+
+def equal(first: Any, second: Any) -> bool:
+    """Whether two states or infos are the same bit for bit, one in another too."""
+    if isinstance(first, tuple):
+        return len(first) == len(second) and all(
+            equal(a, b) for a, b in zip(first, second, strict=True)
+        )
+    if isinstance(first, Tensor):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    return bool(first == second)
+
+
+def copied(state: Any) -> Any:
+    return state._replace(
+        **{n: v.clone() for n, v in state._asdict().items() if isinstance(v, Tensor)}
+    )
+
+
+def taken(state: Any, rows: Tensor) -> Any:
+    return state._replace(
+        **{n: v[rows] for n, v in state._asdict().items() if isinstance(v, Tensor)}
+    )
+
+
+def test_every_step_kernel_is_tested() -> None:
+    modules: tuple[Any, ...] = (ctmc, mcmc, clusters, kinetic, tempering)
+    classes = {name: getattr(module, name) for module in modules for name in module.__all__}
+    names = {
+        name
+        for name, made in classes.items()
+        if hasattr(made, "step") and not inspect.isabstract(made) and made is not mcmc.Kernel
+    }
+    assert names == {name.split()[0] for name in KERNELS}
+
+
+def test_state_and_info_are_named_tuples(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    before = begin(kernel, path)
+    after, info = kernel.step(before, path, 0)
+    assert type(after) is type(before)
+    for value in (after, info):
+        assert isinstance(value, tuple) and hasattr(type(value), "_fields")
+    assert {"configurations", "walkers"} <= set(after._fields)
+    for name, value in after._asdict().items():
+        old = getattr(before, name)
+        assert type(value) is type(old)
+        if isinstance(value, Tensor):
+            assert (
+                value.dtype == old.dtype and value.shape == old.shape and value.device == old.device
+            )
+    assert torch.equal(after.walkers, before.walkers)
+
+
+def test_configurations_stay_configurations(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    state, seen = begin(kernel, path), set()
+    for _ in range(4):
+        state, _ = kernel.step(state, path, 0)
+        x = state.configurations
+        assert x.dtype == path.model.dtype and x.shape == (WALKERS, *path.model.lattice.shape)
+        seen |= set(x.unique().tolist())
+    assert seen == set(range(path.model.q))
+
+
+def test_the_state_given_is_left_alone(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    before = begin(kernel, path)
+    copy = copied(before)
+    after, _ = kernel.step(before, path, 0)
+    assert equal(before, copy)
+    assert not torch.equal(after.configurations, before.configurations)
+    after.configurations.fill_(0)
+    assert equal(before, copy)
+
+
+def test_the_seed_decides(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    state = begin(kernel, path)
+    first, again, other = (kernel.step(state, path, seed) for seed in (5, 5, 6))
+    assert equal(first, again)
+    assert not torch.equal(first[0].configurations, other[0].configurations)
+
+
+def test_every_step_has_random_numbers_of_its_own(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    """The next step from the same configurations, with as much time, leads elsewhere."""
+    before = begin(kernel, path)
+    first, _ = kernel.step(before, path, 0)
+    carried = first._replace(configurations=before.configurations)
+    if hasattr(carried, "remaining"):
+        carried = carried._replace(remaining=before.remaining)
+    second, _ = kernel.step(carried, path, 0)
+    changed = (first.configurations != second.configurations).flatten(1).any(1)
+    assert changed.double().mean() > 0.3
+
+
+def test_random_numbers_follow_the_index_of_the_walker(
+    kernel: Kernel, path: lt.AnnealingPath
+) -> None:
+    """In any order and company, and whatever the others do; to rounding in what is not a
+    configuration.
+    """
+    before = begin(kernel, path)
+    together, _ = kernel.step(before, path, 0)
+    groups = torch.arange(WALKERS).view(-1, kernel.together)
+    order = groups.view(4, -1, kernel.together).transpose(0, 1).flatten(0, 1)
+    for rows in (order.flatten(), order[:7].flatten(), order[-1]):
+        apart, _ = kernel.step(taken(before, rows), path, 0)
+        for name, value in apart._asdict().items():
+            whole = getattr(together, name)
+            if isinstance(value, Tensor) and value.is_floating_point():
+                torch.testing.assert_close(value, whole[rows], rtol=0, atol=1e-12)
+            else:
+                assert equal(value, whole[rows] if isinstance(value, Tensor) else whole)
+
+
+def test_walkers_have_random_numbers_of_their_own(kernel: Kernel, path: lt.AnnealingPath) -> None:
+    """From one configuration, walkers part."""
+    walkers = torch.arange(WALKERS)
+    x = path.start.sample(torch.zeros(WALKERS, dtype=torch.int64), seed=1)
+    assert (x == x[0]).all()
+    after, _ = kernel.step(kernel.init(path, x, walkers), path, 0)
+    assert len(after.configurations.flatten(1).unique(dim=0)) >= 3
