@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 import leaps_triton
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "leaps_triton", "kernels")
 SDIST = "import setuptools.build_meta as build; print(build.build_sdist('dist'))"
