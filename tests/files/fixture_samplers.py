@@ -150,7 +150,7 @@ def integrators() -> Iterator[tuple[str, lt.Sampler, float]]:
     model = ising()
     large = ising(shape=(4, 4))
     times = [0.0, 0.2, 0.5, 1.0]
-    local = {"modes": 0, "global_features": False}
+    local: dict[str, Any] = {"modes": 0, "global_features": False}
     for rates in ("barker", "square_root", "metropolis"):
         alone = lt.Jump(times, rates, 2.0)
         yield f"jump-{rates.replace('_', '-')}", sampler(model, None, alone), FLOAT64

@@ -151,7 +151,11 @@ def begin_runs(folder: Path) -> Iterator[tuple[str, dict[str, Any], float]]:
         ("run-network", learned, short, FLOAT32),
         ("old-run", ais, short, FLOAT64),
     ):
-        settings = {"walkers": 30, "observables": names, "configurations": name != "run-network"}
+        settings: dict[str, Any] = {
+            "walkers": 30,
+            "observables": names,
+            "configurations": name != "run-network",
+        }
         file = folder / f"{name}.h5"
         with stops_after(given, "sample", 2):
             lt.io.sample(given, file=file, seed=SEED, **settings)
