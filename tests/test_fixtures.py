@@ -22,8 +22,8 @@ import torch
 
 import leaps_triton as lt
 from going_on import FILES, going_on, manifest_of
-from leaps_triton import checkpoint
-from leaps_triton.networks import NETWORKS
+from leaps_triton.io import checkpoint
+from leaps_triton.networks.hollow_conv import NETWORKS
 
 EXPECTED: dict[str, dict[str, Any]] = json.loads(
     (FILES / "expected.json").read_text(encoding="utf-8")
