@@ -13,7 +13,7 @@ from leaps_triton.estimators import ChainEstimate, Estimate, ShortChainWarning, 
 with warnings.catch_warnings():
     # pyerrors imports scipy.odr for fits, which nothing here does.
     warnings.filterwarnings("ignore", message="`scipy.odr` is deprecated", category=DeprecationWarning)
-    import pyerrors
+    pyerrors = pytest.importorskip("pyerrors")
 
 Function = Callable[[Tensor], Tensor] | None
 

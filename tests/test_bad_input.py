@@ -56,7 +56,7 @@ from bad_values import (
     takes_integers_of_numpy_and_torch,
     tensors,
 )
-from leaps_triton import checkpoint, cli, kernels
+from leaps_triton import checkpoint, kernels
 
 
 def trainer() -> lt.Trainer:
@@ -786,6 +786,9 @@ def test_a_bad_option_ends_in_a_sentence_and_a_status(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    pytest.importorskip("tyro")
+    from leaps_triton import cli
+
     monkeypatch.chdir(tmp_path)
     file_of(tmp_path, "c.safetensors", (files / "good.safetensors").read_bytes())
     for value in values:

@@ -14,6 +14,9 @@ import pytest
 import torch
 
 import leaps_triton as lt
+
+pytest.importorskip("tyro")
+
 from leaps_triton import checkpoint, cli, commands
 
 CHAIN = ["chain", "--output", "never.h5"]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("tyro")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton import cli
 from leaps_triton.kernels import reference
 from leaps_triton.published import published_network
 
@@ -121,6 +120,9 @@ def test_a_published_sampler_has_exact_weights_and_can_be_kept(tmp_path: Path) -
 
 
 def test_the_command_samples_a_published_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tyro")
+    from leaps_triton import cli
+
     file = tmp_path / "ising_final.ckpt"
     torch.save(lightning(weights_of(2), 2, 3, beta_1=0.2), file)
     options = ["--output", str(tmp_path / "r.h5"), "--walkers", "50", "--device", "cpu"]
@@ -131,6 +133,7 @@ def test_the_command_samples_a_published_file(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_experiment_runs_on_such_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("tyro")
     torch.save(lightning(weights_of(2), 2, 5), tmp_path / "ising_final.ckpt")
     script = Path(__file__).parents[1] / "experiments" / "published_leaps.py"
     command = [sys.executable, str(script), "ising_final.ckpt", "--smoke", "--results", "results"]
