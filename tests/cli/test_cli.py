@@ -14,6 +14,9 @@ import pytest
 import torch
 
 import leaps_triton as lt
+
+pytest.importorskip("tyro")
+
 from leaps_triton import cli
 from leaps_triton.cli import plot as commands
 from leaps_triton.cli.demo import Demo
