@@ -15,7 +15,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-LARGEST = {"steps": 20, "walkers": 512, "sweeps": 1000}
+LARGEST = {"steps": 20, "walkers": 512, "sweeps": 400}
 """Larger numbers of these arguments are lowered, so that a page takes seconds."""
 
 
