@@ -21,7 +21,7 @@ import torch
 from leaps_triton import benchmark
 from leaps_triton.measurement import Row, read_rows, write_rows
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "experiments" / "gpu.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
