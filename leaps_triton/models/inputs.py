@@ -72,3 +72,38 @@ def as_spins(spins: object, q: int) -> Tensor:
 
 def as_states(q: object) -> int:
     return as_integer("the number of states q", q, 2, 127)
+
+
+def check_shape(configurations: object, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    """Raise a ValueError unless ``configurations`` is ``(walkers, *shape)`` of this dtype."""
+    if not isinstance(configurations, Tensor):
+        kind = type(configurations).__name__
+    elif configurations.dtype != dtype:
+        kind = str(configurations.dtype)
+    else:
+        kind = ""
+    if kind:
+        raise ValueError(
+            f"configurations must be a tensor of {dtype}, got {kind}; convert with .to({dtype})"
+        )
+    assert isinstance(configurations, Tensor)
+    if configurations.ndim != len(shape) + 1 or configurations.shape[1:] != shape:
+        expected = ", ".join(("walkers", *map(str, shape)))
+        got = tuple(configurations.shape)
+        raise ValueError(f"configurations must have shape ({expected}), got {got}")
+
+
+def check_states(
+    configurations: Tensor,
+    dtype: torch.dtype,
+    shape: tuple[int, ...],
+    q: int,
+) -> None:
+    """Raise a ValueError unless ``configurations`` has values ``0 … q-1`` too."""
+    check_shape(configurations, dtype, shape)
+    if configurations.numel() == 0:
+        return
+    low = int(configurations.min())
+    high = int(configurations.max())
+    if low < 0 or high >= q:
+        raise ValueError(f"configurations must have values 0 to {q - 1}, got {low} to {high}")

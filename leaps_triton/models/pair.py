@@ -1,18 +1,14 @@
-"""Lattice models with finitely many states a site.
+"""Pair models: interactions of neighbouring sites, given by tables.
 
 ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once; the target is ``ρ ∝ exp(-β H)``.
 A configuration is int8 ``(walkers, *shape)`` with values ``0 … q-1``; a local move ``(i, k)`` takes
 ``x_i`` to ``(x_i + k) mod q``.
-
-Two protocols are open to models of a user's own. An :class:`EnergyModel` has ``lattice``, ``q``,
-``beta`` and ``energy``; every sampler runs it, slowly, through :func:`complete`. A :class:`Model`
-adds what samplers need to be fast.
 """
 
 import zlib
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import NamedTuple, TypeGuard
+from functools import cached_property, partial
+from typing import Any, ClassVar, NamedTuple, Self, TypeGuard
 
 import torch
 from torch import Tensor
@@ -21,13 +17,21 @@ from .. import kernels
 from ..kernels import LocalEnergy, Sums
 from ..kernels.checks import shown
 from ..lattices.hypercubic import Lattice
-from .inputs import as_beta, as_numbers, as_spins, as_table
+from ..registry import register
+from . import single_site
+from .base import SweepPlan
+from .inputs import as_beta, as_numbers, as_spins, as_table, check_states
 
 __all__ = ["PairModel", "Tables", "is_pair_model"]
 
 
+_FROM_ENERGY = ("local_energy", "heat_bath", "metropolis")
+
+"""Methods that a subclass with an energy of its own must bring too, or leave to be derived."""
+
+
 class Tables(NamedTuple):
-    """The model's tables on one device, with the leading walkers axis that the ops expect."""
+    """A model's tables on one device, with the leading walkers axis that the ops expect."""
 
     coupling: Tensor
     bond_table: Tensor
@@ -46,6 +50,7 @@ def _in_short(values: Tensor) -> str:
     return f"<{min(flat):g} to {max(flat):g}, {zlib.crc32(values.numpy().tobytes()):08x}>"
 
 
+@register("model")
 class PairModel:
     """Any pair interaction of neighbouring sites, with couplings a bond and a field a site.
 
@@ -78,8 +83,18 @@ class PairModel:
     """
 
     dtype = torch.int8
-    reach = 1
-    """Distance of the sites that an energy difference reads."""
+    reach: int | None = 1
+    """Distance of the sites that an energy difference reads; None for the whole lattice."""
+    overrides: ClassVar[frozenset[str]] = frozenset()
+    """Names that a subclass, or a class between, defines anew."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        between = cls.__mro__[: cls.__mro__.index(PairModel)]
+        cls.overrides = frozenset(name for kind in between for name in vars(kind))
+        # The reach of the tables says nothing of another energy.
+        if "energy" in cls.overrides and not cls.overrides & {"reach", *_FROM_ENERGY}:
+            cls.reach = None
 
     def __init__(
         self,
@@ -119,6 +134,33 @@ class PairModel:
         self.spins = as_spins(spins, q)
         self._on_device: dict[torch.device, Tables] = {}
 
+    @classmethod
+    def from_tables(
+        cls,
+        shape: Sequence[int] | int,
+        beta: float,
+        bond_table: Tensor | Sequence[Sequence[float]],
+        site_table: Tensor | Sequence[float] | None = None,
+        coupling: float | Tensor = 1.0,
+        periodic: bool | Sequence[bool] = True,
+        spins: Tensor | None = None,
+    ) -> Self:
+        """Return a model of this class with the tables given, as a file holds them.
+
+        A class and its tables say all: what they were once computed from is not needed again. A
+        subclass whose constructor keeps more than the tables overrides this.
+
+        Arguments and errors are those of :class:`PairModel`.
+
+        Example:
+            >>> table = [[1.0, -1.0], [-1.0, 1.0]]
+            >>> PairModel.from_tables((3, 3), 0.5, table)
+            PairModel(shape=(3, 3), q=2, beta=0.5, periodic=(True, True))
+        """
+        model = cls.__new__(cls)
+        PairModel.__init__(model, shape, beta, bond_table, site_table, coupling, periodic, spins)
+        return model
+
     def __repr__(self) -> str:
         lattice = self.lattice
         parts = f"shape={lattice.shape}, q={self.q}, beta={self.beta}, periodic={lattice.periodic}"
@@ -133,6 +175,11 @@ class PairModel:
     def _field(self) -> tuple[str, Tensor]:
         """The argument that the site table comes from: its name and values."""
         return "site_table" if type(self) is PairModel else "field", self.site_table
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the lattice."""
+        return self.lattice.shape
 
     def tables(self, device: torch.device) -> Tables:
         """Couplings, tables, colours and spins on ``device``, with the leading axis that the ops
@@ -168,34 +215,8 @@ class PairModel:
         return ""
 
     def check(self, configurations: Tensor) -> None:
-        """Raise a ValueError unless ``configurations`` is int8 ``(walkers, *shape)`` with values
-        ``0 … q-1``.
-        """
-        if not isinstance(configurations, Tensor) or configurations.dtype != self.dtype:
-            kind = (
-                configurations.dtype
-                if isinstance(configurations, Tensor)
-                else type(configurations).__name__
-            )
-            raise ValueError(
-                f"configurations must be a tensor of {self.dtype}, got {kind}; convert with .to({self.dtype})"
-            )
-        if (
-            configurations.shape[1:] != self.lattice.shape
-            or configurations.ndim != self.lattice.ndim + 1
-        ):
-            expected = ", ".join(("walkers", *map(str, self.lattice.shape)))
-            raise ValueError(
-                f"configurations must have shape ({expected}), got {tuple(configurations.shape)}"
-            )
-        if (
-            configurations.numel()
-            and not 0 <= int(configurations.min()) <= int(configurations.max()) < self.q
-        ):
-            low, high = int(configurations.min()), int(configurations.max())
-            raise ValueError(
-                f"configurations must have values 0 to {self.q - 1}, got {low} to {high}"
-            )
+        """Raise a ValueError unless these are int8 ``(walkers, *shape)`` with values ``0 … q-1``."""
+        check_states(configurations, self.dtype, self.shape, self.q)
 
     def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
         """``H(x)`` without β, float64 ``(walkers,)``."""
@@ -213,102 +234,120 @@ class PairModel:
         )
 
     def energy_change(self, configurations: Tensor) -> Tensor:
-        """``H(x^{(i,k)}) - H(x)`` of every local move, float64 ``(walkers, q-1, *shape)``; entry
-        ``[:, k-1, i]``.
+        """Return ``H(x^{(i,k)}) - H(x)`` of every local move.
+
+        Args:
+            configurations: int8 ``(walkers, *shape)``.
+
+        Returns:
+            float64 ``(walkers, q-1, *shape)``; entry ``[:, k-1, i]``.
+
+        Raises:
+            ValueError: these are no configurations of the model.
         """
         self.check(configurations)
-        minus_one = torch.full((1,), -1.0, dtype=torch.float64, device=configurations.device)
-        # Imported here: energies of a user's own are wrapped by a module that knows this one.
-        from .energy_only import complete
-
-        return complete(self).local_energy(configurations, minus_one, torch.float64).log_ratios
+        device = configurations.device
+        # Log-ratios are -β ΔH: at β = -1 they are the differences themselves.
+        minus_one = torch.full((1,), -1.0, dtype=torch.float64, device=device)
+        if self.needs_completion():
+            energy = partial(single_site.energies, self)
+            changes = single_site.log_ratios(
+                energy, configurations, self.q, minus_one, torch.float64
+            )
+        else:
+            changes = self.local_energy(configurations, minus_one, torch.float64)
+        return changes.log_ratios
 
     def local_energy(
-        self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        dtype: torch.dtype = torch.float32,
     ) -> LocalEnergy:
-        """``H(x)`` and the log-ratios of all moves at ``beta`` float64 ``(1 | walkers,)``; values
-        are not checked.
+        """Return ``H(x)`` and the log-ratios of all moves; values are not checked.
+
+        Args:
+            configurations: int8 ``(walkers, *shape)``.
+            beta: inverse temperature, float64 ``(1 | walkers,)``.
+            dtype: type of the log-ratios.
         """
-        coupling, bond_table, site_table, *_ = self.tables(configurations.device)
-        periodic = self.lattice.periodic
+        tables = self.tables(configurations.device)
         return kernels.local_energy(
-            configurations, coupling, bond_table, site_table, beta, periodic, dtype
+            configurations,
+            tables.coupling,
+            tables.bond_table,
+            tables.site_table,
+            beta,
+            self.lattice.periodic,
+            dtype,
         )
 
-    def heat_bath(
-        self,
-        configurations: Tensor,
-        beta: Tensor,
-        walkers: Tensor,
-        first_sweep: int,
-        sweeps: int,
-        seed: int,
-        backward: bool = False,
-    ) -> Tensor:
-        """Configurations after heat-bath sweeps at ``beta`` float64 ``(1 | walkers,)``; values are
-        not checked.
+    def heat_bath(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Return configurations after heat-bath sweeps; values are not checked.
 
-        Backward, the colour classes come in reverse order.
+        Args:
+            configurations: int8 ``(walkers, *shape)``.
+            beta: inverse temperature, float64 ``(1 | walkers,)``.
+            plan: the sweeps; backward, the colour classes come in reverse order.
         """
-        sweep = (configurations, beta, walkers, first_sweep, sweeps, seed, backward)
-        return self._sweep(kernels.heat_bath_sweeps, *sweep)
+        return self._sweep(kernels.heat_bath_sweeps, configurations, beta, plan)
 
-    def metropolis(
-        self,
-        configurations: Tensor,
-        beta: Tensor,
-        walkers: Tensor,
-        first_sweep: int,
-        sweeps: int,
-        seed: int,
-        backward: bool = False,
-    ) -> Tensor:
-        """The same with Metropolis sweeps."""
-        sweep = (configurations, beta, walkers, first_sweep, sweeps, seed, backward)
-        return self._sweep(kernels.metropolis_sweeps, *sweep)
+    def metropolis(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Return configurations after Metropolis sweeps; arguments as in :meth:`heat_bath`."""
+        return self._sweep(kernels.metropolis_sweeps, configurations, beta, plan)
 
-    def overrelaxation(
-        self,
-        configurations: Tensor,
-        beta: Tensor,
-        walkers: Tensor,
-        first_sweep: int,
-        sweeps: int,
-        seed: int,
-        backward: bool = False,
-    ) -> Tensor:
-        """The same with over-relaxation sweeps, for states on a circle (:class:`Clock`)."""
-        sweep = (configurations, beta, walkers, first_sweep, sweeps, seed, backward)
-        return self._sweep(kernels.overrelaxation_sweeps, *sweep)
+    def overrelaxation(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Return configurations after over-relaxation sweeps, for states on a circle.
+
+        Arguments as in :meth:`heat_bath`; see :class:`Clock`.
+        """
+        return self._sweep(kernels.overrelaxation_sweeps, configurations, beta, plan)
 
     def _sweep(
         self,
         op: Callable[..., Tensor],
         configurations: Tensor,
         beta: Tensor,
-        walkers: Tensor,
-        first_sweep: int,
-        sweeps: int,
-        seed: int,
-        backward: bool,
+        plan: SweepPlan,
     ) -> Tensor:
-        coupling, bond_table, site_table, colours, _ = self.tables(configurations.device)
+        tables = self.tables(configurations.device)
+        classes = self.lattice.num_colours
+        colours = tables.colours
+        if plan.backward:
+            colours = classes - 1 - colours
         return op(
             configurations,
-            coupling,
-            bond_table,
-            site_table,
+            tables.coupling,
+            tables.bond_table,
+            tables.site_table,
             beta,
             self.lattice.periodic,
-            self.lattice.num_colours - 1 - colours if backward else colours,
-            self.lattice.num_colours,
-            walkers,
-            first_sweep,
-            sweeps,
-            seed,
+            colours,
+            classes,
+            plan.walker_index,
+            plan.first,
+            plan.count,
+            plan.seed,
         )
+
+    def needs_completion(self) -> bool:
+        """Return whether this has an energy of its own, from which the rest must be derived.
+
+        Raises:
+            ValueError: a subclass has an energy of its own and brings a part of the rest.
+        """
+        if "energy" not in self.overrides:
+            return False
+        inherited = [name for name in _FROM_ENERGY if name not in self.overrides]
+        if 0 < len(inherited) < len(_FROM_ENERGY):
+            raise ValueError(
+                f"{type(self).__name__} has its own energy, and {', '.join(inherited)} of "
+                f"PairModel, which are those of another energy; define all of "
+                f"{', '.join(_FROM_ENERGY)}, or none"
+            )
+        return bool(inherited)
 
 
 def is_pair_model(model: object) -> TypeGuard[PairModel]:
-    """Whether the energy of ``model`` is that of its bond and site tables."""
-    return isinstance(model, PairModel) and type(model).energy is PairModel.energy
+    """Return whether the energy of ``model`` is that of its bond and site tables."""
+    return isinstance(model, PairModel) and "energy" not in model.overrides
