@@ -87,7 +87,7 @@ class DifferentiableModel(Target, Protocol):
 
 
 class EnergyModel(Protocol):
-    """The least a model of ``q`` states per site must offer; ``shape`` may stand for ``lattice``."""
+    """The least a model of ``q`` states per site must offer; it may have a shape for a lattice."""
 
     lattice: Lattice
     q: int

@@ -34,25 +34,20 @@ class Tables(NamedTuple):
     """A model's tables on one device, with the leading walkers axis that the ops expect."""
 
     coupling: Tensor
+    """``J``, float64 ``(1, 1 | ndim, *shape)``"""
     bond_table: Tensor
+    """``φ``, float64 ``(q, q)``"""
     site_table: Tensor
+    """``h``, float64 ``(1, q, *shape)``"""
     colours: Tensor
+    """Colour of every site, int8 ``(*shape)``"""
     spins: Tensor
-    """Without that axis"""
-
-
-def _in_short(values: Tensor) -> str:
-    """Up to six numbers; of more the range, and a checksum that tells one disorder from another."""
-    flat = values.flatten().tolist()
-    if len(flat) <= 6:
-        listed = ", ".join(f"{value:g}" for value in flat)
-        return f"[{listed}]" if len(flat) > 1 else listed
-    return f"<{min(flat):g} to {max(flat):g}, {zlib.crc32(values.numpy().tobytes()):08x}>"
+    """Vector of every state, float64 ``(q, n)``"""
 
 
 @register("model")
 class PairModel:
-    """Any pair interaction of neighbouring sites, with couplings a bond and a field a site.
+    """Any pair interaction of neighbouring sites, with a coupling per bond and a field per site.
 
     ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, ``i`` the site and ``j`` its
     neighbour in positive direction, so that ``φ`` need not be symmetric.
@@ -64,17 +59,22 @@ class PairModel:
         site_table: ``h``, ``(q,)`` for all sites or ``(q, *shape)``; None for no field.
         coupling: ``J``, a number, or ``(ndim, *shape)`` with entry ``[d, i]`` the bond from site
             ``i`` in positive direction ``d`` (entries that leave an open boundary are ignored).
-        periodic: one bool, or one a direction.
+        periodic: one bool, or one per direction.
         spins: vector of every state, ``(q, n)``, whose lattice mean is the magnetisation; None for
             ±1 (q = 2) or the unit vectors of a simplex (q > 2).
 
     Attributes:
-        lattice, q, beta, dtype (int8, of configurations), and in float64 ``coupling (1 | ndim,
-        *shape)`` and ``site_table (q, *shape)``, whose lattice axes have size 1 where they are
-        uniform, ``bond_table``, ``spins``.
+        lattice: the lattice.
+        q: states per site.
+        beta: inverse temperature.
+        dtype: int8, the type of configurations.
+        coupling: ``J``, float64 ``(1 | ndim, *shape)``, lattice axes of size 1 where uniform.
+        site_table: ``h``, float64 ``(q, *shape)``, likewise.
+        bond_table: ``φ``, float64 ``(q, q)``.
+        spins: float64 ``(q, n)``.
 
     Raises:
-        ValueError: what was expected, what came.
+        ValueError: an argument is not as above; what was expected and what came.
 
     Example:
         >>> model = PairModel((3, 3), beta=0.5, bond_table=[[1.0, -1.0], [-1.0, 1.0]])
@@ -87,6 +87,7 @@ class PairModel:
     """Distance of the sites that an energy difference reads; None for the whole lattice."""
     overrides: ClassVar[frozenset[str]] = frozenset()
     """Names that a subclass, or a class between, defines anew."""
+    _field_name = "site_table"
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -108,30 +109,24 @@ class PairModel:
     ) -> None:
         self.lattice = Lattice(shape, periodic)
         self.beta = as_beta(beta)
-        try:
-            q = len(bond_table)
-        except TypeError:
-            raise ValueError(
-                f"bond_table must be a (q, q) table, got {shown(bond_table)}"
-            ) from None
-        if not 2 <= q <= 127:
-            raise ValueError(
-                f"the number of states q must be 2 to 127, got a bond_table of {q} rows"
-            )
-        self.q = q
-        self.bond_table = as_table("bond_table", bond_table, (q, q), "states by states")
-        lengths, uniform = self.lattice.shape, (1,) * self.lattice.ndim
-        bonds = as_numbers(
-            "coupling", coupling, (self.lattice.ndim, *lengths), "directions by lattice"
-        )
-        self.coupling = bonds.view(1, *uniform) if bonds.ndim == 0 else bonds
+        self.bond_table = _as_bond_table(bond_table)
+        self.q = len(self.bond_table)
+        lengths = self.lattice.shape
+        # Lattice axes of size 1 stand for what is the same at all sites.
+        uniform = (1,) * self.lattice.ndim
+        directions = (self.lattice.ndim, *lengths)
+        bonds = as_numbers("coupling", coupling, directions, "directions by lattice")
+        if bonds.ndim == 0:
+            bonds = bonds.view(1, *uniform)
+        self.coupling = bonds
         if site_table is None:
-            site_table = torch.zeros(q)
-        table = as_table(
-            "site_table", site_table, (q, *lengths), "states by lattice, or one a state", short=1
-        )
-        self.site_table = table.view(q, *uniform) if table.ndim == 1 else table
-        self.spins = as_spins(spins, q)
+            site_table = torch.zeros(self.q)
+        meaning = "states by lattice, or one a state"
+        table = as_table("site_table", site_table, (self.q, *lengths), meaning, short=1)
+        if table.ndim == 1:
+            table = table.view(self.q, *uniform)
+        self.site_table = table
+        self.spins = as_spins(spins, self.q)
         self._on_device: dict[torch.device, Tables] = {}
 
     @classmethod
@@ -163,18 +158,22 @@ class PairModel:
 
     def __repr__(self) -> str:
         lattice = self.lattice
-        parts = f"shape={lattice.shape}, q={self.q}, beta={self.beta}, periodic={lattice.periodic}"
+        parts = [
+            f"shape={lattice.shape}",
+            f"q={self.q}",
+            f"beta={self.beta}",
+            f"periodic={lattice.periodic}",
+        ]
         # A coupling of 1 and no field go without saying.
         if bool((self.coupling != 1.0).any()):
-            parts += f", coupling={_in_short(self.coupling)}"
+            parts.append(f"coupling={_in_short(self.coupling)}")
         if bool(self.site_table.any()):
-            name, own = self._field()
-            parts += f", {name}={_in_short(own)}"
-        return f"{type(self).__name__}({parts})"
+            parts.append(f"{self._field_name}={_in_short(self._field())}")
+        return f"{type(self).__name__}({', '.join(parts)})"
 
-    def _field(self) -> tuple[str, Tensor]:
-        """The argument that the site table comes from: its name and values."""
-        return "site_table" if type(self) is PairModel else "field", self.site_table
+    def _field(self) -> Tensor:
+        """Return the values of the argument that the site table comes from."""
+        return self.site_table
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -182,9 +181,7 @@ class PairModel:
         return self.lattice.shape
 
     def tables(self, device: torch.device) -> Tables:
-        """Couplings, tables, colours and spins on ``device``, with the leading axis that the ops
-        expect; made once.
-        """
+        """Return the tables as the ops on ``device`` expect them, made once."""
         if device not in self._on_device:
             self._on_device[device] = Tables(
                 self.coupling.unsqueeze(0).to(device),
@@ -199,38 +196,51 @@ class PairModel:
     def symmetry(self) -> str:
         """Exchanges of two states that leave ``φ(x_i, x_j)`` as it is when made at both sites.
 
-        ``"permutation"``: all (Ising, Potts; ``φ`` has one value on its diagonal and one off it);
-        ``"reflection"``: ``x → r - x mod q`` for every ``r`` (clock; ``φ`` depends on ``x_i - x_j
-        mod q`` alone, evenly); ``""``: none.
+        - ``"permutation"``: all (Ising, Potts): ``φ`` has one value on its diagonal, one off it.
+        - ``"reflection"``: ``x → r - x mod q`` for every ``r`` (clock): ``φ`` depends on
+          ``x_i - x_j mod q`` alone, evenly.
+        - ``""``: none.
         """
-        table, states = self.bond_table, torch.arange(self.q)
-        by_difference = table[0][(states.unsqueeze(1) - states) % self.q]
-        by_distance = torch.stack([table[0, 0], table[0, 1]])[
-            (states.unsqueeze(1) != states).long()
-        ]
+        table = self.bond_table
+        states = torch.arange(self.q)
+        difference = (states.unsqueeze(1) - states) % self.q
+        by_difference = table[0][difference]
+        by_equality = table[0][(difference != 0).long()]
+        # Tables of cosines are even to rounding only.
         tolerance = 1e-12 * float(table.abs().max())
-        for name, symmetric in (("permutation", by_distance), ("reflection", by_difference)):
-            if torch.allclose(table, symmetric, rtol=0.0, atol=tolerance):
-                return name
+        if torch.allclose(table, by_equality, rtol=0.0, atol=tolerance):
+            return "permutation"
+        if torch.allclose(table, by_difference, rtol=0.0, atol=tolerance):
+            return "reflection"
         return ""
 
     def check(self, configurations: Tensor) -> None:
-        """Raise a ValueError unless these are int8 ``(walkers, *shape)`` with values ``0 … q-1``."""
+        """Raise a ValueError unless these are int8 ``(walkers, *shape)``, ``0 … q-1``."""
         check_states(configurations, self.dtype, self.shape, self.q)
 
     def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
-        """``H(x)`` without β, float64 ``(walkers,)``."""
+        """Return ``H(x)`` without β, float64 ``(walkers,)``."""
         return self.sums(configurations, check).energy
 
     def sums(self, configurations: Tensor, check: bool = True) -> Sums:
-        """``H(x)`` without β, float64 ``(walkers,)``, and the sites in each state, int64
-        ``(walkers, q)``: one pass.
+        """Return the energy and the sites in each state, found in one pass.
+
+        Args:
+            configurations: int8 ``(walkers, *shape)``.
+            check: whether to check their values.
+
+        Returns:
+            ``H(x)`` without β, float64 ``(walkers,)``, and counts, int64 ``(walkers, q)``.
         """
         if check:
             self.check(configurations)
-        coupling, bond_table, site_table, *_ = self.tables(configurations.device)
+        tables = self.tables(configurations.device)
         return kernels.energy(
-            configurations, coupling, bond_table, site_table, self.lattice.periodic
+            configurations,
+            tables.coupling,
+            tables.bond_table,
+            tables.site_table,
+            self.lattice.periodic,
         )
 
     def energy_change(self, configurations: Tensor) -> Tensor:
@@ -351,3 +361,25 @@ class PairModel:
 def is_pair_model(model: object) -> TypeGuard[PairModel]:
     """Return whether the energy of ``model`` is that of its bond and site tables."""
     return isinstance(model, PairModel) and "energy" not in model.overrides
+
+
+def _as_bond_table(bond_table: Any) -> Tensor:
+    try:
+        q = len(bond_table)
+    except TypeError:
+        raise ValueError(f"bond_table must be a (q, q) table, got {shown(bond_table)}") from None
+    if not 2 <= q <= 127:
+        raise ValueError(f"the number of states q must be 2 to 127, got a bond_table of {q} rows")
+    return as_table("bond_table", bond_table, (q, q), "states by states")
+
+
+def _in_short(values: Tensor) -> str:
+    """Return up to six numbers; of more the range, and a checksum that tells disorders apart."""
+    flat = values.flatten().tolist()
+    if len(flat) == 1:
+        return f"{flat[0]:g}"
+    if len(flat) <= 6:
+        listed = ", ".join(f"{value:g}" for value in flat)
+        return f"[{listed}]"
+    checksum = zlib.crc32(values.numpy().tobytes())
+    return f"<{min(flat):g} to {max(flat):g}, {checksum:08x}>"
