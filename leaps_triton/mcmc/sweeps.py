@@ -6,7 +6,7 @@ from typing import Self
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..models.base import Model
+from ..models.base import Model, SweepPlan
 from ..paths.annealing import AnnealingPath
 from .base import SweepInfo, SweepState, changed, pair_model
 
@@ -40,12 +40,11 @@ class _Sweeps:
         """``sweeps`` sweeps at time ``t`` of the path, a number or float64 ``(1 | walkers,)``."""
         x = state.configurations
         beta = path.beta(t).to(x.device)
-        y = self._sweep(path.model, x, beta, state.walkers, state.sweep, seed)
+        plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed, self.backward)
+        y = self._sweep(path.model, x, beta, plan)
         return SweepState(y, state.walkers, state.sweep + self.sweeps), SweepInfo(changed(x, y))
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         raise NotImplementedError
 
 
@@ -74,10 +73,8 @@ class HeatBath(_Sweeps):
         2
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
-        return model.heat_bath(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        return model.heat_bath(x, beta, plan)
 
 
 @dataclass(frozen=True)
@@ -110,10 +107,8 @@ class Metropolis(_Sweeps):
         2
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
-        return model.metropolis(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        return model.metropolis(x, beta, plan)
 
 
 @dataclass(frozen=True)
@@ -155,13 +150,11 @@ class Overrelaxation(_Sweeps):
         4
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         pairs = pair_model(model, self)
         if not pairs.symmetry or pairs.q == 2:
             raise ValueError(
                 f"Overrelaxation reflects states on a circle, so the bond energy must depend on x_i - x_j mod q alone, "
                 f"evenly, with q > 2 (Clock, Potts), got {pairs!r}; take HeatBath or Metropolis"
             )
-        return pairs.overrelaxation(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+        return pairs.overrelaxation(x, beta, plan)
