@@ -21,6 +21,7 @@ from .. import kernels
 from ..kernels import LocalEnergy, Sums
 from ..kernels.checks import shown
 from ..lattices.hypercubic import Lattice
+from ..registry import register
 from .inputs import as_beta, as_numbers, as_spins, as_table
 
 __all__ = ["PairModel", "Tables", "is_pair_model"]
@@ -46,6 +47,7 @@ def _in_short(values: Tensor) -> str:
     return f"<{min(flat):g} to {max(flat):g}, {zlib.crc32(values.numpy().tobytes()):08x}>"
 
 
+@register("model")
 class PairModel:
     """Any pair interaction of neighbouring sites, with couplings a bond and a field a site.
 

@@ -10,12 +10,14 @@ from .. import kernels
 from ..kernels import Stream
 from ..kernels.checks import as_seed
 from ..lattices.hypercubic import Lattice
+from ..registry import register
 from .inputs import as_numbers, as_states
 from .pair import PairModel
 
 __all__ = ["Clock", "EdwardsAnderson", "Ising", "Potts"]
 
 
+@register("model")
 class Ising(PairModel):
     """Ising model ``H = -Σ_<ij> J_ij s_i s_j - Σ_i h_i s_i`` with ``s = 2x - 1``.
 
@@ -47,6 +49,7 @@ class Ising(PairModel):
         return "field", self.site_table[1]
 
 
+@register("model")
 class EdwardsAnderson(Ising):
     """Edwards–Anderson spin glass: Ising with independent random couplings.
 
@@ -91,6 +94,7 @@ def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
     return values.view(lattice.ndim, *lattice.shape)
 
 
+@register("model")
 class Potts(PairModel):
     """Potts model ``H = -Σ_<ij> J_ij δ(x_i, x_j) - Σ_i h_i(x_i)``.
 
@@ -116,6 +120,7 @@ class Potts(PairModel):
         super().__init__(shape, beta, torch.eye(as_states(q)), field, coupling, periodic)
 
 
+@register("model")
 class Clock(PairModel):
     """Clock model ``H = -Σ_<ij> J_ij cos(2π (x_i - x_j) / q) - Σ_i h_i(x_i)``; its spins are unit
     vectors in the plane.

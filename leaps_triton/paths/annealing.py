@@ -10,12 +10,14 @@ from ..kernels import LocalEnergy
 from ..kernels.checks import as_number, expect, shown
 from ..models.base import Conditions, EnergyModel
 from ..models.energy_only import complete
+from ..registry import register
 from .base import Start
 from .starts import Uniform
 
 __all__ = ["AnnealingPath"]
 
 
+@register("schedule", "linear")
 def _linear(t: Tensor) -> Tensor:
     return t
 

@@ -8,10 +8,12 @@ from torch import Tensor
 from .. import kernels
 from ..kernels import Stream
 from ..lattices.hypercubic import Lattice
+from ..registry import register
 
 __all__ = ["Uniform"]
 
 
+@register("start", "uniform")
 class Uniform:
     """Every configuration equally likely, ``log Z_0 = N log q``.
 
