@@ -157,7 +157,7 @@ def complete(model: EnergyModel) -> Model:
     if not isinstance(model, PairModel) or is_pair_model(model):
         return model if isinstance(model, Model) else _Completed(model)
     rest = ("local_energy", "heat_bath", "metropolis")
-    inherited = [name for name in rest if getattr(type(model), name) is getattr(PairModel, name)]
+    inherited = [name for name in rest if getattr(model.__class__, name) is getattr(PairModel, name)]
     if 0 < len(inherited) < len(rest):
         raise ValueError(
             f"{type(model).__name__} has its own energy, and {', '.join(inherited)} of PairModel, which are those "

@@ -313,4 +313,5 @@ class PairModel:
 
 def is_pair_model(model: object) -> TypeGuard[PairModel]:
     """Whether the energy of ``model`` is that of its bond and site tables."""
-    return isinstance(model, PairModel) and type(model).energy is PairModel.energy
+    # Observables see a model through a view that has the class of the model, and a type of its own.
+    return isinstance(model, PairModel) and model.__class__.energy is PairModel.energy
