@@ -8,6 +8,7 @@ from torch import Tensor
 from ..kernels.checks import as_integer, expect
 from ..models.base import Model, SweepPlan
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from .base import SweepInfo, SweepState, changed, pair_model
 
 __all__ = ["HeatBath", "Metropolis", "Overrelaxation"]
@@ -48,6 +49,7 @@ class _Sweeps:
         raise NotImplementedError
 
 
+@register("move")
 @dataclass(frozen=True)
 class HeatBath(_Sweeps):
     """Heat bath: every site redrawn from its law given its neighbours, one colour class after
@@ -77,6 +79,7 @@ class HeatBath(_Sweeps):
         return model.heat_bath(x, beta, plan)
 
 
+@register("move")
 @dataclass(frozen=True)
 class Metropolis(_Sweeps):
     """Metropolis: to every site one other value is proposed, and accepted with probability ``min(1,
@@ -111,6 +114,7 @@ class Metropolis(_Sweeps):
         return model.metropolis(x, beta, plan)
 
 
+@register("move")
 @dataclass(frozen=True)
 class Overrelaxation(_Sweeps):
     """Over-relaxation of states on a circle: every site reflected about the direction of its local
