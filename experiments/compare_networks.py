@@ -32,8 +32,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.bench.timing import Clock, timed
 from leaps_triton.checkpoint import replacing
-from leaps_triton.measurement import Clock, timed
 from leaps_triton.provenance import device_name, provenance
 from leaps_triton.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 

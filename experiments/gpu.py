@@ -28,7 +28,13 @@ FIRST = (
     "local_energy", "proposal_rates", "heat_bath_sweeps", "lec", "hollow_values", "jump_step", "local_jump_steps",
     "tau_leap_step", "cluster_labels", "local_rates",
 )  # fmt: skip
-"""Benchmarks that come first; the others of the folder follow by name."""
+"""Benchmarks that come first; the others follow by name."""
+OPS = (
+    "cluster_labels", "energy", "heat_bath_sweeps", "hollow_conv", "hollow_conv_gradient", "jump_step", "local_energy",
+    "local_jump_steps", "metropolis_sweeps", "overrelaxation_sweeps", "philox", "proposal_rates",
+    "proposal_rates_gradient", "tau_leap_log_probability", "tau_leap_log_probability_gradient", "tau_leap_step",
+)  # fmt: skip
+"""Names of the ops that ``python -m leaps_triton.bench`` measures."""
 TOOLS = {
     "memcheck": "addresses out of bounds",
     "racecheck": "races of threads in shared memory",
@@ -138,14 +144,14 @@ def test_steps(smoke: bool) -> Iterator[Step]:
         return
     if importlib.util.find_spec("xdist"):
         pytest += ["-n", "auto", "--maxprocesses", "8", "--dist", "worksteal"]
-    left_out = ["tests/interpreted", "tests/compiled"]
+    left_out = ["tests/kernels/interpreted", "tests/kernels/compiled"]
     if not importlib.util.find_spec("tyro"):
         left_out += ["tests/test_cli.py", "leaps_triton/cli.py", "leaps_triton/__main__.py"]
     # On a CUDA device, without TRITON_INTERPRET, the tests of the interpreter run the real kernels.
     parts = {
-        "tests-kernels": ("real kernels against their twins", ["tests/interpreted"]),
+        "tests-kernels": ("real kernels against their twins", ["tests/kernels/interpreted"]),
         "tests": ("all other tests", [f"--ignore={name}" for name in left_out]),
-        "tests-compiled": ("every variant compiled, without spills", ["tests/compiled"]),
+        "tests-compiled": ("every variant compiled, without spills", ["tests/kernels/compiled"]),
     }
     for name, (about, arguments) in parts.items():
         if name == "tests" or (ROOT / arguments[0]).is_dir():
@@ -167,19 +173,23 @@ class Queue:
         return Step(name, about, command, **{"needs": 5 if self.smoke else 15, "limit": limit, **settings})
 
     def benchmarks(self, compiled: bool = False) -> Iterator[Step]:
-        """Every script of the folder; those of ops once more with compiled twins."""
+        """Every op and every script of the folder; the ops once more with compiled twins."""
         scripts = {file.stem.removeprefix("bench_"): file for file in sorted(BENCHMARKS.glob("bench_*.py"))}
-        for name in sorted(scripts, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
-            text = scripts[name].read_text(encoding="utf-8")
-            is_op = f'main("{name}")' in text
+        names = sorted([*scripts, *OPS])
+        for name in sorted(names, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
+            is_op = name in OPS
             if compiled and not is_op:
                 continue
+            about, script = f"the op {name}", ["-m", "leaps_triton.bench", "--op", name]
+            if not is_op:
+                text = scripts[name].read_text(encoding="utf-8")
+                about = text.partition("Benchmark of ")[2].partition(":")[0].replace("``", "")
+                script = [str(scripts[name])]
             step = f"bench-compiled-{name}" if compiled else f"bench-{name}"
             options = [*self.options, "--output", str(self.output / "kernels.csv")]
-            options += ["--json", str(self.output / f"{step}.json"), *([] if compiled else ["--no-compiled"])]
-            about = text.partition("Benchmark of ")[2].partition(":")[0].replace("``", "")
+            options += ["--json", str(self.output / f"{step}.json"), "--compiled" if compiled else "--no-compiled"]
             about += ", compiled twin and twin" if compiled else ", kernel and twin" if is_op else ""
-            yield Step(step, about, python(str(scripts[name]), *options), needs=10, limit=90, partial=True)
+            yield Step(step, about, python(*script, *options), needs=10, limit=90, partial=True)
 
     def sanitizer(self) -> Iterator[Step]:
         """Every kernel under every tool of compute-sanitizer."""
@@ -244,7 +254,7 @@ def install(output: Path) -> Outcome:
 
 def fastest(file: Path) -> list[str]:
     """One line a kernel and model, of its largest case."""
-    from leaps_triton.measurement import Row, read_rows
+    from leaps_triton.bench.timing import Row, read_rows
 
     def size(row: Row) -> int:
         return row.walkers * math.prod(map(int, row.shape.split("x")))

@@ -66,9 +66,8 @@ def ops(settings: argparse.Namespace) -> None:
     import torch
 
     from leaps_triton import kernels
+    from leaps_triton.kernels.inputs.families import watched
 
-    sys.path.insert(0, str(ROOT / "tests"))
-    watched = importlib.import_module("kernel_calls").watched
     place, names = torch.device(settings.device), []
     for op, arguments in watched():
         op(**{name: v.to(place) if isinstance(v, torch.Tensor) else v for name, v in arguments.items()})

@@ -37,8 +37,8 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton import exact
+from leaps_triton.bench.timing import Clock
 from leaps_triton.estimators import ShortChainWarning, chain_estimate, stepping_stones, weighted_estimate
-from leaps_triton.measurement import Clock
 from leaps_triton.provenance import device_name, provenance
 from leaps_triton.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 

@@ -11,16 +11,17 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from .clusters import VARIANTS as CLUSTERS
-from .hollow_conv import VARIANTS as HOLLOW_CONV
-from .hollow_gradient import VARIANTS as HOLLOW_GRADIENT
-from .hollow_values import VARIANTS as HOLLOW_VALUES
-from .jump import VARIANTS as JUMP
-from .local_energy import VARIANTS as LOCAL_ENERGY
-from .local_jump import VARIANTS as LOCAL_JUMP
-from .rates import VARIANTS as RATES
-from .sweeps import VARIANTS as SWEEPS
-from .tau_leap import VARIANTS as TAU_LEAP
+from .class_jumps.triton import VARIANTS as LOCAL_JUMP
+from .convolutions.triton import VARIANTS as HOLLOW_CONV
+from .convolutions.triton_gradient import VARIANTS as HOLLOW_CONV_GRADIENT
+from .energies.triton import VARIANTS as LOCAL_ENERGY
+from .hollow_network.triton import VARIANTS as HOLLOW_VALUES
+from .hollow_network.triton_gradient import VARIANTS as HOLLOW_VALUES_GRADIENT
+from .jumps.triton import VARIANTS as JUMP
+from .labels.triton import VARIANTS as CLUSTERS
+from .leaps.triton import VARIANTS as TAU_LEAP
+from .proposals.triton import VARIANTS as RATES
+from .site_sweeps.triton import VARIANTS as SWEEPS
 from .variants import Variant
 
 __all__ = ["OTHER_TARGETS", "TARGET", "Resources", "measure", "others", "variants"]
@@ -50,8 +51,8 @@ def variants() -> dict[str, Variant]:
         "jump": JUMP,
         "local_jump": LOCAL_JUMP,
         "sweeps": SWEEPS,
-        "hollow_conv": HOLLOW_CONV,
-        "hollow_values": HOLLOW_VALUES | HOLLOW_GRADIENT,
+        "hollow_conv": HOLLOW_CONV | HOLLOW_CONV_GRADIENT,
+        "hollow_values": HOLLOW_VALUES | HOLLOW_VALUES_GRADIENT,
         "tau_leap": TAU_LEAP,
         "clusters": CLUSTERS,
     }

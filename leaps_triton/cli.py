@@ -14,7 +14,9 @@ import tyro
 
 import leaps_triton as lt
 
-from . import benchmark, checkpoint, table
+from . import checkpoint, table
+from .bench.report import present
+from .bench.run import run as run_benchmarks
 from .commands import Chain, Measure, Plot
 from .kernels.checks import as_device
 from .options import ModelOptions, check_folders, config, device_name, write
@@ -140,10 +142,10 @@ class Bench:
         for file in filter(None, (self.output, self.json)):
             if not file.parent.is_dir():
                 raise ValueError(f"there is no folder {file.parent} to save {file.name} in; make it, or choose another")
-        report = benchmark.run(
+        report = run_benchmarks(
             self.ops, self.device, self.smoke, self.seed, not self.no_compiled, self.output, progress=True
         )
-        benchmark.present(report, self.json)
+        present(report, self.json)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from . import kernels
 from .kernels import Stream
 from .kernels.checks import as_integer
-from .kernels.reference import site_words
+from .kernels.philox import site_words
 from .mcmc import SweepInfo, SweepState, changed, pair_model
 from .models import PairModel
 from .path import AnnealingPath

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .kernels.checks import as_integer, expect
-from .kernels.hollow_reference import convolve, embed, exact_convolutions, pad, site_field, state_counts
+from .kernels.hollow_network.reference import convolve, embed, exact_convolutions, pad, site_field, state_counts
 from .lattice import Lattice
 
 __all__ = [

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .equivariant import CHUNK_SITES, Conditions
-from .kernels import hollow_reference as reference
+from .kernels.hollow_network import reference
 from .lattice import Lattice
 
 __all__ = ["Follower"]

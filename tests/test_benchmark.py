@@ -12,10 +12,20 @@ from typing import Any
 import pytest
 import torch
 
-from leaps_triton import benchmark, kernels, measurement
-from leaps_triton.benchmark import Case, Ceilings, Disagreement, Report
+from leaps_triton import kernels
+from leaps_triton.bench import agreement, measure, report, run
+from leaps_triton.bench import cases as chosen
+from leaps_triton.bench import timing as measurement
+from leaps_triton.bench.agreement import Disagreement
+from leaps_triton.bench.measure import Ceilings
+from leaps_triton.bench.report import Report
+from leaps_triton.bench.timing import Row, read_rows, write_rows
 from leaps_triton.kernels import reference
-from leaps_triton.measurement import Row, read_rows, write_rows
+from leaps_triton.kernels.class_jumps.cases import EVENTS
+from leaps_triton.kernels.inputs import random
+from leaps_triton.kernels.inputs.case import Case
+from leaps_triton.kernels.site_sweeps import reference as twins
+from leaps_triton.kernels.site_sweeps.cases import SWEEPS
 from leaps_triton.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
@@ -24,12 +34,12 @@ LIMITS = Ceilings(copy=10.0, philox=0.5)
 
 
 def case(op: str, model: str = "potts3", shape: tuple[int, ...] = (4, 6), walkers: int = 5, seed: int = 0) -> Case:
-    return benchmark.make_case(op, model, shape, walkers, seed, CPU)
+    return chosen.make_case(op, model, shape, walkers, seed, CPU)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "ceilings", lambda *_: LIMITS)
+    monkeypatch.setattr(run, "ceilings", lambda *_: LIMITS)
 
 
 @pytest.fixture
@@ -60,21 +70,21 @@ def last(value: float) -> Callable[[torch.Tensor], object]:
     return lambda tensor: tensor.view(-1)[-1:].add_(value)
 
 
-@pytest.mark.parametrize("op", benchmark.OPS)
+@pytest.mark.parametrize("op", chosen.OPS)
 def test_the_public_op_agrees_with_its_twin_at_any_block_size(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = case(op)
-    monkeypatch.setattr(benchmark, "_BLOCK", 2 * 24)
+    monkeypatch.setattr(random, "BLOCK", 2 * 24)
     blocked = case(op)
     for name, value in whole.arguments.items():
         assert torch.equal(value, blocked.arguments[name]) if isinstance(value, torch.Tensor) else True
-    results = benchmark.check(blocked, "kernel", getattr(kernels, op))
+    results = agreement.check(blocked, "kernel", getattr(kernels, op))
     twin = whole.run(getattr(reference, op))
-    if op in benchmark._BLOCKED:
+    if op in chosen.BLOCKED:
         return torch.testing.assert_close(results, twin, rtol=1e-4, atol=1e-4)
     assert all(torch.equal(a, b) for a, b in zip(results, twin, strict=True))
 
 
-@pytest.mark.parametrize("op", benchmark.OPS)
+@pytest.mark.parametrize("op", chosen.OPS)
 def test_inputs_follow_the_seed(op: str) -> None:
     tensors = [[r.double() for r in case(op, seed=seed).run(getattr(reference, op))] for seed in (3, 3, 4)]
     assert all(torch.equal(a, b) for a, b in zip(tensors[0], tensors[1], strict=True))
@@ -121,12 +131,12 @@ def test_a_wrong_kernel_is_not_timed(
 ) -> None:  # fmt: skip
     with_kernels(**{op: off(op, result, change)})
     with pytest.raises(Disagreement, match=rf"^{op}.*kernel and twin differ in 1 of \d+ numbers of result {result}"):
-        benchmark.measure(case(op), CPU, LIMITS, compiled=False, budget=0.0)
+        measure.measure(case(op), CPU, LIMITS, compiled=False, budget=0.0)
     if op != "energy":
         return
     table = tmp_path / "kernels.csv"
     with pytest.raises(SystemExit) as caught:
-        benchmark.main(op, ["--smoke", "--device", "cpu", "--output", str(table)])
+        run.main(["--op", op, "--smoke", "--device", "cpu", "--output", str(table)])
     assert isinstance(caught.value.code, str)
     assert "kernel and twin differ" in caught.value.code
     assert "and 2 cases more" in caught.value.code
@@ -139,11 +149,11 @@ def test_a_wrong_kernel_is_not_timed(
 )
 def test_sweeps_may_round_their_thresholds_and_no_more(op: str, law: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel's thresholds are off by 0.005, as a stand-in for a last bit: rounding is then what lies below 0.01."""
-    exact, twin = getattr(reference, law), getattr(reference, op)
+    exact, twin = getattr(twins, law), getattr(twins, op)
 
     def rounded(**arguments: Any) -> torch.Tensor:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reference, law, lambda *tables: exact(*tables) + 5e-3)
+            patch.setattr(twins, law, lambda *tables: exact(*tables) + 5e-3)
             made: torch.Tensor = twin(**arguments)
             return made
 
@@ -155,21 +165,21 @@ def test_sweeps_may_round_their_thresholds_and_no_more(op: str, law: str, monkey
 
     given = case(op, walkers=40)
     with pytest.raises(Disagreement):
-        benchmark.check(given, "kernel", rounded)
-    monkeypatch.setattr(benchmark, "_ROUNDING", 1e-2)
-    monkeypatch.setattr(benchmark, "_BLOCK", 7 * 24)
-    (found,) = benchmark.check(given, "kernel", rounded)
+        agreement.check(given, "kernel", rounded)
+    monkeypatch.setattr(agreement, "ROUNDING", 1e-2)
+    monkeypatch.setattr(random, "BLOCK", 7 * 24)
+    (found,) = agreement.check(given, "kernel", rounded)
     assert not torch.equal(found, given.run(twin)[0])
     for function in (wrong, twice):
         with pytest.raises(Disagreement):
-            benchmark.check(given, "kernel", function)
+            agreement.check(given, "kernel", function)
 
 
 def test_a_result_of_another_shape_or_left_unwritten_is_not_timed() -> None:
     with pytest.raises(Disagreement, match="shapes"):
-        benchmark.check(case("energy"), "kernel", lambda **_: (torch.zeros(5, 1), torch.zeros(5, 3)))
+        agreement.check(case("energy"), "kernel", lambda **_: (torch.zeros(5, 1), torch.zeros(5, 3)))
     with pytest.raises(Disagreement, match="differ in 5 of 5 numbers of result 0, by inf"):
-        benchmark.check(
+        agreement.check(
             case("energy"),
             "kernel",
             lambda **_: (torch.empty(5, dtype=torch.float64), torch.empty(5, 3, dtype=torch.int64)),
@@ -178,14 +188,14 @@ def test_a_result_of_another_shape_or_left_unwritten_is_not_timed() -> None:
 
 def test_checking_leaves_the_settings_of_torch() -> None:
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    benchmark.check(case("energy"), "kernel", kernels.energy)
+    agreement.check(case("energy"), "kernel", kernels.energy)
     after = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     assert after == before
 
 
 def test_a_right_kernel_is_compared_with_twin_and_copy(with_kernels: Callable[..., None]) -> None:
     with_kernels(heat_bath_sweeps=lambda **arguments: reference.heat_bath_sweeps(**arguments))
-    rows, notes = benchmark.measure(case("heat_bath_sweeps"), CPU, LIMITS, compiled=False, budget=0.0)
+    rows, notes = measure.measure(case("heat_bath_sweeps"), CPU, LIMITS, compiled=False, budget=0.0)
     found = {(row.variant, row.metric): row for row in rows}
     assert {variant for variant, _ in found} == {"kernel", "twin"}
     assert notes == []
@@ -195,30 +205,30 @@ def test_a_right_kernel_is_compared_with_twin_and_copy(with_kernels: Callable[..
     assert found["kernel", "seconds_p20"].value <= seconds["kernel"] <= found["kernel", "seconds_p80"].value
     bandwidth, flips = found["kernel", "GB_per_s"], found["kernel", "flips_per_ns"]
     assert bandwidth.ratio == pytest.approx(bandwidth.value / 10.0)
-    assert flips.value == pytest.approx(benchmark.SWEEPS * 5 * 24 / seconds["kernel"] * 1e-9)
+    assert flips.value == pytest.approx(SWEEPS * 5 * 24 / seconds["kernel"] * 1e-9)
     assert flips.baseline == "philox"
     assert flips.ratio == pytest.approx(flips.value / 0.5)
 
 
 def test_philox_is_counted_in_words() -> None:
-    rows, _ = benchmark.measure(case("philox"), CPU, LIMITS, compiled=False, budget=0.0)
+    rows, _ = measure.measure(case("philox"), CPU, LIMITS, compiled=False, budget=0.0)
     found = {row.metric: row.value for row in rows}
     assert found["words_per_ns"] == pytest.approx(5 * 24 / found["seconds"] * 1e-9)
     assert found["ns_per_word"] == pytest.approx(1 / found["words_per_ns"])
 
 
 def test_a_compiled_twin_that_differs_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "_compiled", lambda op: off(op, 0, last(1)))
-    rows, notes = benchmark.measure(case("jump_step", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
+    monkeypatch.setattr(measure, "_compiled", lambda op: off(op, 0, last(1)))
+    rows, notes = measure.measure(case("jump_step", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
     assert {row.variant for row in rows} == {"twin"}
     assert len(notes) == 1
     assert "compiled and twin differ in 1 of" in notes[0]
 
 
-@pytest.mark.skipif(not benchmark.has_compiler(), reason="torch.compile needs a C++ compiler")
+@pytest.mark.skipif(not measure.has_compiler(), reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_compiled_twin_gives_the_same() -> None:
-    rows, notes = benchmark.measure(case("energy", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
+    rows, notes = measure.measure(case("energy", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
     assert {row.variant for row in rows} == {"compiled", "twin"}
     assert notes == []
 
@@ -226,14 +236,14 @@ def test_the_compiled_twin_gives_the_same() -> None:
 def test_most_walkers_make_all_events_and_some_sites_leap() -> None:
     given = case("local_jump_steps", shape=(6, 5), walkers=400)
     made = given.run(reference.local_jump_steps)[3] - given.arguments["events"]
-    assert 0.8 < (made == benchmark.EVENTS).double().mean() < 1.0
+    assert 0.8 < (made == EVENTS).double().mean() < 1.0
     given = case("tau_leap_step", walkers=400)
     moved = given.run(reference.tau_leap_step)[0] != given.arguments["configurations"]
     assert 0.1 < moved.double().mean() < 0.2
 
 
 def test_a_twin_that_is_no_single_graph_is_not_compiled() -> None:
-    rows, notes = benchmark.measure(case("cluster_labels", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
+    rows, notes = measure.measure(case("cluster_labels", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
     assert {row.variant for row in rows} == {"twin"} and notes == []
 
 
@@ -264,63 +274,50 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
 
 
 def test_operations_words_and_flips_grow_with_the_work() -> None:
-    for op in benchmark.OPS:
+    for op in chosen.OPS:
         one, two = case(op, walkers=4), case(op, walkers=8)
         assert (two.operations, two.words, two.flips) == (2 * one.operations, 2 * one.words, 2 * one.flips)
         assert one.operations > 0
     for op in ("heat_bath_sweeps", "overrelaxation_sweeps"):
-        assert case(op).words == case(op).flips == benchmark.SWEEPS * 5 * 24
+        assert case(op).words == case(op).flips == SWEEPS * 5 * 24
     for model, words in (("ising", 1), ("potts3", 2)):
         sweeps = case("metropolis_sweeps", model)
-        assert sweeps.words == words * sweeps.flips == words * benchmark.SWEEPS * 5 * 24
+        assert sweeps.words == words * sweeps.flips == words * SWEEPS * 5 * 24
 
 
 def test_every_op_and_model_is_measured() -> None:
     for smoke in (True, False):
-        found = benchmark.cases(benchmark.OPS, CPU, smoke)
+        found = chosen.cases(chosen.OPS, CPU, smoke)
         models = {op: {""} for op in ("philox", "local_jump_steps", "hollow_conv", "hollow_conv_gradient")}
         models["overrelaxation_sweeps"] = {"potts3"}
         assert {(op, model) for op, model, _, _ in found} == {
-            (op, model) for op in benchmark.OPS for model in models.get(op, benchmark.MODELS)
+            (op, model) for op in chosen.OPS for model in models.get(op, chosen.MODELS)
         }
     assert {shape for _, _, shape, _ in found} == {(15, 15), (16, 16), (64, 64)}
 
 
-def test_every_op_has_its_script() -> None:
-    folder = ROOT / "experiments" / "benchmarks"
-    assert {file.name for file in folder.glob("*.py")} == {
-        f"bench_{name}.py"
-        for name in (*benchmark.OPS, "hollow_values", "incremental", "lec", "local_rates", "measuring")
-    }
-    for op in benchmark.OPS:
-        assert f'main("{op}")' in (folder / f"bench_{op}.py").read_text(encoding="utf-8")
-
-
-def test_a_script_runs_without_tyro_and_reports_a_bad_value() -> None:
-    block = (
-        "import sys, runpy; sys.modules['tyro'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], None, '__main__')"
+def test_the_module_runs_without_tyro_and_reports_a_bad_value() -> None:
+    block = "import sys, runpy; sys.modules['tyro'] = None; runpy.run_module('leaps_triton.bench', None, '__main__')"
+    command = [sys.executable, "-c", block, "--op", "energy", "--smoke", "--device", "cpu", "--seed", "-1"]
+    made = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
-    script = str(ROOT / "experiments" / "benchmarks" / "bench_energy.py")
-    run = subprocess.run(
-        [sys.executable, "-c", block, script, "--smoke", "--device", "cpu", "--seed", "-1"],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert run.returncode == 1
-    assert "seed must be an integer" in run.stderr
-    assert "Traceback" not in run.stderr
+    assert made.returncode == 1
+    assert "seed must be an integer" in made.stderr
+    assert "Traceback" not in made.stderr
 
 
 def test_a_run_saves_every_case_with_its_provenance(quick: None, tmp_path: Path) -> None:
     file = tmp_path / "kernels.csv"
-    report = benchmark.run(["philox", "energy"], "cpu", smoke=True, output=file, commit="abc", budget=0.0)
+    made = run.run(["philox", "energy"], "cpu", smoke=True, output=file, commit="abc", budget=0.0)
     rows = read_rows(file)
-    assert [row.key for row in rows] == [row.key for row in report.rows]
-    assert {row.model for row in rows if row.kernel == "energy"} == set(benchmark.MODELS)
+    assert [row.key for row in rows] == [row.key for row in made.rows]
+    assert {row.model for row in rows if row.kernel == "energy"} == set(chosen.MODELS)
     about = provenance(CPU)
     for row in rows:
         assert (row.device, row.torch, row.triton) == (about["device"], about["torch"], about["triton"])
         assert row.commit == (about["commit"] if about["commit"] != "unknown" else "abc")
-    assert report.as_dict()["rows"][0]["kernel"] == "copy"
+    assert made.as_dict()["rows"][0]["kernel"] == "copy"
 
 
 @pytest.mark.parametrize(
@@ -333,17 +330,17 @@ def test_a_run_saves_every_case_with_its_provenance(quick: None, tmp_path: Path)
 )
 def test_a_bad_argument_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        benchmark.run(device="cpu", smoke=True, **arguments)
+        run.run(device="cpu", smoke=True, **arguments)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_missing_device_is_named() -> None:
     with pytest.raises(ValueError, match="no CUDA device"):
-        benchmark.run(device="cuda")
+        run.run(device="cuda")
 
 
 def test_ceilings_of_this_machine() -> None:
-    limits = benchmark.ceilings(CPU, compiled=False, budget=0.0)
+    limits = measure.ceilings(CPU, compiled=False, budget=0.0)
     assert 0.1 < limits.copy < 1e5
     assert 1e-4 < limits.philox < 1e4
 
@@ -358,7 +355,7 @@ def test_the_printed_table_fits_80_columns() -> None:
             Row(*key, "flips_per_ns", 1234.5, "philox", 0.5),
         ]
     about = {"device": "D", "torch": "2", "triton": "3", "commit": "c"}
-    text = benchmark.table(Report(about, rows, ["a note " * 30]))
+    text = report.table(Report(about, rows, ["a note " * 30]))
     assert max(map(len, text.splitlines())) <= 80
     for word in ("kernel", "compiled", "twin", "123.5 µs", "99%", "10 GB/s", "0.5 random words", "note: a note"):
         assert word in text
@@ -487,7 +484,7 @@ def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Pat
         "hollow_values": {
             (kernel, "twin", model, metric)
             for kernel in ("hollow_values", "hollow_values_gradient")
-            for model in benchmark.MODELS
+            for model in chosen.MODELS
             for metric in ("cpu_seconds", "Gop_per_s")
         },
         "incremental": {
@@ -507,7 +504,7 @@ def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Pat
             (f"draw after {thin}", variant, model, metric)
             for thin in (1, 10)
             for variant in ("sweeps", "alone", "shared")
-            for model in benchmark.MODELS
+            for model in chosen.MODELS
             for metric in ("cpu_seconds", "measuring_share")
             if (variant, metric) != ("sweeps", "measuring_share")
         },
@@ -520,9 +517,9 @@ def test_a_benchmark_of_a_network_ends_in_one_sentence(capsys: pytest.CaptureFix
         raise Disagreement(f"{device} {smoke} {seed}: no times")
 
     with pytest.raises(SystemExit, match="cpu True 3: no times"):
-        benchmark.main_of("", fails, ["--smoke", "--device", "cpu", "--seed", "3"])
+        run.main_of("", fails, ["--smoke", "--device", "cpu", "--seed", "3"])
     with pytest.raises(SystemExit, match="seed must"):
-        benchmark.main_of("", fails, ["--device", "cpu", "--seed", "-1"])
+        run.main_of("", fails, ["--device", "cpu", "--seed", "-1"])
 
 
 def test_the_readme_says_what_the_table_holds() -> None:
