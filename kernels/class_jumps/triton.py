@@ -4,6 +4,7 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import config
 from ..device import kernel, philox, uniform64
 from ..philox import Stream
 from ..variants import Variant, launch
@@ -11,9 +12,8 @@ from .reference import MOST_CLASSES, MOST_LANES, site_classes
 
 __all__ = ["VARIANTS", "local_jump_steps"]
 
-BLOCK = 512
-"""Sites that are searched at once."""
-EVENTS = 128
+CONFIG = config("class_jumps")
+EVENTS = CONFIG.constants["EVENTS"]
 """Most events of one launch."""
 
 
@@ -130,8 +130,8 @@ def local_jump_steps_kernel(
 def _variant() -> Variant:
     double, integer = torch.float64, torch.int64
     pointers = (torch.int8, double, integer, double, double, integer, integer, torch.int16, torch.int32)
-    sizes = {"CLASSES": MOST_CLASSES, "LANES": MOST_LANES, "BLOCK": BLOCK, "EVENTS": EVENTS}
-    return Variant(local_jump_steps_kernel, pointers, {"STREAM": int(Stream.JUMP), **sizes}, warps=4)
+    sizes = {"CLASSES": MOST_CLASSES, "LANES": MOST_LANES, **CONFIG.constants}
+    return Variant(local_jump_steps_kernel, pointers, {"STREAM": int(Stream.JUMP), **sizes}, warps=CONFIG.warps)
 
 
 VARIANTS = {(): _variant()}

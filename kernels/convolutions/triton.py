@@ -16,20 +16,14 @@ import triton.language as tl
 from torch import Tensor
 from triton import knobs
 
+from ..configs import Config, config
 from ..device import kernel
 from ..variants import Variant, launch
 from . import cpu
 
 __all__ = ["PRECISIONS", "VARIANTS", "hollow_conv"]
 
-SITES = 64
-"""Sites that a program treats at once."""
-TAPS = 32
-"""Taps at once; in the gradient of the source, channels."""
-INPUTS = 32
-"""Input channels at once; a loop goes over more."""
-GROUP = 4
-"""Channels of a program, one after another."""
+CONFIG = config("convolutions", "forward")
 INTERPRETED = tl.constexpr(knobs.runtime.interpret)
 PRECISIONS = {"float32": 0, "tf32": 1, "bfloat16": 2}
 """Of the factors of matrix products; sums and all else are float32."""
@@ -126,14 +120,18 @@ def hollow_conv_kernel(
         tl.store(p_output + i_channel * sites + o_site, tl.sum(total, 1), mask=m_site)
 
 
-def variant_of(function: object, pointers: str, precision: str, sites: int = SITES, **constants: bool) -> Variant:
-    """Pointers as letters: f for float32, i for int32."""
+def variant_of(
+    function: object, pointers: str, precision: str, made: Config, **constants: bool
+) -> Variant:
+    """Return a variant, its pointers given as letters: f for float32, i for int32."""
     types = tuple({"f": torch.float32, "i": torch.int32}[letter] for letter in pointers)
-    sizes = {"SITES": sites, "TAPS": TAPS, "INPUTS": INPUTS, "PRECISION": PRECISIONS[precision]}
-    return Variant(function, types, {**constants, **sizes}, warps=8)
+    sizes = {**made.constants, "PRECISION": PRECISIONS[precision]}
+    return Variant(function, types, {**constants, **sizes}, warps=made.warps)
 
 
-VARIANTS = {("forward", p): variant_of(hollow_conv_kernel, "ffffffiif", p) for p in PRECISIONS}
+VARIANTS = {
+    ("forward", p): variant_of(hollow_conv_kernel, "ffffffiif", p, CONFIG) for p in PRECISIONS
+}
 
 
 @functools.lru_cache(maxsize=64)
@@ -186,10 +184,11 @@ def hollow_conv(
     padded = with_margin(source, kernel_size, periodic)
     base, tap = addresses(source.shape[2:], kernel_size, source.device)
     size = padded.shape[2:].numel()
-    programs = walkers * triton.cdiv(sites, SITES) * triton.cdiv(channels, GROUP)
+    group = CONFIG.launch["GROUP"]
+    programs = walkers * triton.cdiv(sites, CONFIG.constants["SITES"]) * triton.cdiv(channels, group)
     launch(
         VARIANTS["forward", precision], programs, activations.contiguous(), weight.contiguous(), bias.contiguous(),
         offset.contiguous(), time_offset.contiguous(), padded, base, tap, output,
-        sites, size, channels, inputs, taps, GROUP, taps * (len(time_offset) > 1), size * (source.shape[1] > 1),
+        sites, size, channels, inputs, taps, group, taps * (len(time_offset) > 1), size * (source.shape[1] > 1),
     )  # fmt: skip
     return output

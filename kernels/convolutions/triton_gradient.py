@@ -7,14 +7,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import config
 from ..device import kernel
-from ..variants import launch
+from ..variants import Variant, launch
 from . import cpu
 from .triton import (
-    INPUTS,
     PRECISIONS,
-    SITES,
-    TAPS,
     addresses,
     pre_activations,
     product,
@@ -26,9 +24,8 @@ from .triton import (
 
 __all__ = ["VARIANTS", "hollow_conv_gradient"]
 
-SOURCE_SITES = 16
-"""Sites that a program treats at once in the gradient of the source."""
-CHUNKS = 16
+CONFIGS = {name: config("convolutions", name) for name in ("activations", "parameters", "source")}
+CHUNKS = CONFIGS["parameters"].launch["CHUNKS"]
 """Programs among which the walkers are divided in the gradient of the parameters."""
 
 
@@ -196,13 +193,26 @@ def source_gradient_kernel(
         )
 
 
-VARIANTS = {("activations", p): variant_of(activations_gradient_kernel, "fffffiif", p) for p in PRECISIONS}
-VARIANTS |= {("parameters", p): variant_of(parameters_gradient_kernel, "fffffiifff", p) for p in PRECISIONS}
-VARIANTS |= {
-    ("source", kind, p): variant_of(source_gradient_kernel, "ffffffiif", p, SOURCE_SITES, ONE=kind == "one")
-    for kind in ("one", "each")
-    for p in PRECISIONS
-}
+def _variants(precision: str) -> dict[tuple[str, ...], Variant]:
+    activations = variant_of(
+        activations_gradient_kernel, "fffffiif", precision, CONFIGS["activations"]
+    )
+    parameters = variant_of(
+        parameters_gradient_kernel, "fffffiifff", precision, CONFIGS["parameters"]
+    )
+    one, each = (
+        variant_of(source_gradient_kernel, "ffffffiif", precision, CONFIGS["source"], ONE=one)
+        for one in (True, False)
+    )
+    return {
+        ("activations", precision): activations,
+        ("parameters", precision): parameters,
+        ("source", "one", precision): one,
+        ("source", "each", precision): each,
+    }
+
+
+VARIANTS = {key: made for p in PRECISIONS for key, made in _variants(p).items()}
 
 
 def hollow_conv_gradient(
@@ -230,11 +240,12 @@ def hollow_conv_gradient(
     bias, offset, time_offset = bias.contiguous(), offset.contiguous(), time_offset.contiguous()
     padded = with_margin(source, kernel_size, periodic)
     base, tap = addresses(source.shape[2:], kernel_size, source.device)
-    size, blocks = padded.shape[2:].numel(), triton.cdiv(sites, SITES)
+    size = padded.shape[2:].numel()
     s_source, s_time = size * (source.shape[1] > 1), taps * (len(time_offset) > 1)
     to_activations = torch.empty_like(activations)
     given = (to_output, activations, weight, bias, padded, base, tap)
-    programs = walkers * blocks * triton.cdiv(inputs, INPUTS)
+    sizes = CONFIGS["activations"].constants
+    programs = walkers * triton.cdiv(sites, sizes["SITES"]) * triton.cdiv(inputs, sizes["INPUTS"])
     launch(
         VARIANTS["activations", precision], programs, *given, to_activations,
         sites, size, channels, inputs, taps, s_source,
@@ -245,7 +256,8 @@ def hollow_conv_gradient(
     to_weight = weight.new_empty(chunks, channels, taps, inputs)
     to_bias = weight.new_empty(chunks, channels, taps)
     to_time = weight.new_empty(walkers, channels, taps)
-    programs = chunks * channels * triton.cdiv(taps, TAPS) * triton.cdiv(inputs, INPUTS)
+    sizes = CONFIGS["parameters"].constants
+    programs = chunks * channels * triton.cdiv(taps, sizes["TAPS"]) * triton.cdiv(inputs, sizes["INPUTS"])
     launch(
         VARIANTS["parameters", precision], programs, *given, to_weight, to_bias, to_time,
         walkers, chunk, sites, size, channels, inputs, taps, s_source,
@@ -255,9 +267,10 @@ def hollow_conv_gradient(
 
     of_source = source.new_empty(0, *source.shape[1:])
     if to_source:
-        one, widths = source.shape[1] == 1, triton.cdiv(channels, TAPS)
+        sizes = CONFIGS["source"].constants
+        one, widths = source.shape[1] == 1, triton.cdiv(channels, sizes["TAPS"])
         of_source = source.new_empty(walkers, widths if one else channels, *source.shape[2:])
-        programs = walkers * triton.cdiv(sites, SOURCE_SITES) * widths
+        programs = walkers * triton.cdiv(sites, sizes["SITES"]) * widths
         kind = "one" if one else "each"
         launch(
             VARIANTS["source", kind, precision], programs, with_margin(to_output, kernel_size, periodic),

@@ -9,14 +9,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import config
 from ..device import bond, flip_field, kernel, neighbours, pair_field, state_field
 from ..variants import KINDS, Variant, kind_of, launch, padded, periodic_bits, site_stride
 
 __all__ = ["VARIANTS", "energy", "local_energy"]
 
-BLOCK = 256
-"""Sites that a program treats at once: two a thread, so that four directions with tables fit the registers."""
-CHUNK = 16384
+CONFIG = config("energies")
+CHUNK = CONFIG.launch["CHUNK"]
 """Sites of one program; larger lattices have several a walker, whose sums are added afterwards."""
 BINS = 128
 """Of the histogram of states: a power of two, and more than there may be states."""
@@ -103,9 +103,9 @@ def local_energy_kernel(
 
 
 def _variant(ndim: int, kind: str, dtype: torch.dtype | None) -> Variant:
-    constants = {"NDIM": ndim, **KINDS[kind], "LOG_RATIOS": dtype is not None, "BLOCK": BLOCK, "BINS": BINS}
+    constants = {"NDIM": ndim, **KINDS[kind], "LOG_RATIOS": dtype is not None, **CONFIG.constants, "BINS": BINS}
     pointers = (torch.int8, *(torch.float64,) * 5, torch.int64, dtype or torch.float64)
-    return Variant(local_energy_kernel, pointers, constants, warps=4)
+    return Variant(local_energy_kernel, pointers, constants, warps=CONFIG.warps)
 
 
 VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), KINDS, (None, torch.float32, torch.float64))}

@@ -3,13 +3,14 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import Config, config
 from ..device import kernel
 from ..variants import Variant, block_size, launch, site_stride
 from . import reference
@@ -22,10 +23,6 @@ PRECISIONS = {"tf32": "tf32", "tf32x3": "tf32x3", "float32": "ieee"}
 """Of matrix products, and what Triton calls each."""
 WIDTHS = (16, 32, 64, 128)
 """Hidden widths that kernels are compiled for; another is filled up with zeros, and a larger one left to torch."""
-ACTIVATIONS = 4096
-"""Of one layer of one program: as many as leave no register spilled, with 256 threads."""
-BLOCK = 256
-"""Sites that a program of the preparation treats at once."""
 PIECE = 2**28
 """Sites of one launch at most."""
 
@@ -124,8 +121,11 @@ def hollow_values_kernel(
 def _prepare(binary: bool) -> Variant:
     integer, double = torch.int32, torch.float64
     pointers = (torch.int8, integer, integer, integer, double, torch.int8, double)
-    return Variant(prepare_kernel, pointers, {"BINARY": binary, "BLOCK": BLOCK}, warps=4)
+    made = config("hollow_network", "prepare")
+    return Variant(prepare_kernel, pointers, {"BINARY": binary, **made.constants}, warps=made.warps)
 
+
+Pointers: TypeAlias = tuple[torch.dtype, ...]
 
 INPUTS = (
     torch.int8, torch.int32, torch.int32, torch.int32, torch.int32, torch.float64, torch.float64, torch.float64,
@@ -134,20 +134,28 @@ INPUTS = (
 """Dtypes of ``p_padded`` … ``p_skip``."""
 
 
-def constants(binary: bool, width: int, precision: str, activations: int) -> dict[str, Any]:
-    """Constants of the kernels that compute the network, on as many sites at once as fit."""
-    rows = max(16, min(64, activations // width))
-    return {"WIDTH": width, "BINARY": binary, "PRECISION": PRECISIONS[precision], "TILE": TILE, "ROWS": rows}
+def network_variant(
+    function: object, pointers: Pointers, key: tuple[bool, int, str], made: Config
+) -> Variant:
+    """Return a variant of a kernel that computes the network, by two states, width and precision."""
+    binary, width, precision = key
+    given = {
+        "WIDTH": width,
+        "BINARY": binary,
+        "PRECISION": PRECISIONS[precision],
+        "TILE": TILE,
+        **made.constants,
+    }
+    return Variant(function, pointers, given, warps=made.warps, stages=made.stages)
 
 
-def _forward(binary: bool, width: int, precision: str) -> Variant:
-    given = constants(binary, width, precision, ACTIVATIONS)
-    # One stage: what a second one loads ahead takes the registers that the products need.
-    return Variant(hollow_values_kernel, (*INPUTS, torch.float32), given, warps=8, stages=1)
+def _forward(key: tuple[bool, int, str]) -> Variant:
+    made = config("hollow_network", "forward", key[1])
+    return network_variant(hollow_values_kernel, (*INPUTS, torch.float32), key, made)
 
 
 PREPARE = {binary: _prepare(binary) for binary in (True, False)}
-FORWARD = {key: _forward(*key) for key in itertools.product((True, False), WIDTHS, PRECISIONS)}
+FORWARD = {key: _forward(key) for key in itertools.product((True, False), WIDTHS, PRECISIONS)}
 VARIANTS = {("prepare", "binary" if key else "general"): v for key, v in PREPARE.items()} | {
     ("forward", "binary" if key[0] else "general", *key[1:]): v for key, v in FORWARD.items()
 }

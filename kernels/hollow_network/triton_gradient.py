@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import config
 from ..device import kernel
 from ..variants import Variant, launch
 from . import reference
@@ -18,8 +19,8 @@ from .triton import (
     WIDTHS,
     Network,
     Prepared,
-    constants,
     is_compiled,
+    network_variant,
     pieces,
     prepare,
 )
@@ -38,11 +39,7 @@ __all__ = ["VARIANTS", "hollow_values_gradient"]
 
 PIECE = 2**18
 """Sites of one launch: what the first stage leaves to the second takes ``12 · width`` bytes a site."""
-ACTIVATIONS = 2048
-"""Of one layer of one program, which keeps more of them than going forward."""
-ROWS = 32
-"""Sites that a program of the second stage treats at once."""
-SPLIT = 4096
+SPLIT = config("hollow_network", "weights").launch["SPLIT"]
 """Sites of one program of the second stage."""
 
 
@@ -163,20 +160,21 @@ def hollow_weights_kernel(
     tl.store(p_out + o_tile[:, None] * WIDTH + o_width[None, :], total)
 
 
-def _backward(binary: bool, width: int, precision: str) -> Variant:
+def _backward(key: tuple[bool, int, str]) -> Variant:
     pointers = (*INPUTS, *(torch.float32,) * 6, torch.float64)
-    given = constants(binary, width, precision, ACTIVATIONS)
-    return Variant(hollow_backward_kernel, pointers, given, warps=8, stages=1)
+    made = config("hollow_network", "backward", key[1])
+    return network_variant(hollow_backward_kernel, pointers, key, made)
 
 
-def _weights(binary: bool, width: int, precision: str) -> Variant:
-    given = {**constants(binary, width, precision, ACTIVATIONS), "ROWS": ROWS}
-    return Variant(hollow_weights_kernel, (*INPUTS[:12], *(torch.float32,) * 2), given, warps=4, stages=1)
+def _weights(key: tuple[bool, int, str]) -> Variant:
+    pointers = (*INPUTS[:12], *(torch.float32,) * 2)
+    made = config("hollow_network", "weights")
+    return network_variant(hollow_weights_kernel, pointers, key, made)
 
 
 _KEYS = list(itertools.product((True, False), WIDTHS, PRECISIONS))
-BACKWARD = {key: _backward(*key) for key in _KEYS}
-WEIGHTS = {key: _weights(*key) for key in _KEYS}
+BACKWARD = {key: _backward(key) for key in _KEYS}
+WEIGHTS = {key: _weights(key) for key in _KEYS}
 VARIANTS = {
     (name, "binary" if key[0] else "general", *key[1:]): variant
     for name, table in (("backward", BACKWARD), ("weights", WEIGHTS))

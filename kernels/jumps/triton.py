@@ -6,14 +6,16 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import configs
 from ..device import kernel, philox, uniform64
 from ..philox import Stream
 from ..variants import Variant, block_size, launch
 
 __all__ = ["VARIANTS", "jump_step"]
 
-BLOCKS = (256, 2048)
-"""Moves that a program treats at once."""
+CONFIGS = {made.constants["BLOCK"]: made for made in configs("jumps")}
+"""Configurations by the moves that a program treats at once."""
+BLOCKS = tuple(CONFIGS)
 
 
 @kernel
@@ -91,8 +93,9 @@ def jump_step_kernel(
 def _variant(block: int, dtype: torch.dtype) -> Variant:
     double, integer = torch.float64, torch.int64
     inputs = (torch.int8, double, double, dtype, double, integer, integer)
-    constants = {"STREAM": int(Stream.JUMP), "BLOCK": block}
-    return Variant(jump_step_kernel, (*inputs, torch.int8, double, double, integer), constants, warps=block // 256 or 1)
+    constants = {"STREAM": int(Stream.JUMP), **CONFIGS[block].constants}
+    pointers = (*inputs, torch.int8, double, double, integer)
+    return Variant(jump_step_kernel, pointers, constants, warps=CONFIGS[block].warps)
 
 
 VARIANTS = {key: _variant(*key) for key in itertools.product(BLOCKS, (torch.float32, torch.float64))}

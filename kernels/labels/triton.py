@@ -6,13 +6,15 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import configs
 from ..device import kernel, neighbours
 from ..variants import Variant, block_size, launch, padded
 
 __all__ = ["VARIANTS", "cluster_labels"]
 
-BLOCKS = (256, 1024)
-"""Sites that a program treats at once."""
+CONFIGS = {made.constants["BLOCK"]: made for made in configs("labels")}
+"""Configurations by the sites that a program treats at once."""
+BLOCKS = tuple(CONFIGS)
 
 
 @kernel
@@ -69,8 +71,8 @@ def cluster_labels_kernel(
 
 
 def _variant(ndim: int, block: int) -> Variant:
-    constants = {"NDIM": ndim, "BLOCK": block}
-    return Variant(cluster_labels_kernel, (torch.int8, torch.int32), constants, warps=block // 64)
+    constants = {"NDIM": ndim, **CONFIGS[block].constants}
+    return Variant(cluster_labels_kernel, (torch.int8, torch.int32), constants, warps=CONFIGS[block].warps)
 
 
 VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), BLOCKS)}

@@ -5,15 +5,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import config
 from ..device import kernel, philox, uniform64
 from ..philox import Stream
 from ..variants import Variant, launch
 
 __all__ = ["VARIANTS", "tau_leap_log_probability", "tau_leap_log_probability_gradient", "tau_leap_step"]
 
-BLOCK = 256
-"""Sites that a program treats at once."""
-CHUNK = 4096
+CONFIG = config("leaps")
+CHUNK = CONFIG.launch["CHUNK"]
 """Sites of one program; larger lattices have several a walker, whose sums are added afterwards."""
 
 
@@ -165,21 +165,22 @@ def tau_leap_log_probability_gradient_kernel(
 
 
 _DOUBLE, _INTEGER, _STATE = torch.float64, torch.int64, torch.int8
-_SIZES = {"BLOCK": BLOCK}
+_SIZES = CONFIG.constants
 
 
 def _step(dtype: torch.dtype) -> Variant:
     pointers = (_STATE, dtype, _DOUBLE, _INTEGER, _INTEGER, _STATE, _DOUBLE)
-    return Variant(tau_leap_step_kernel, pointers, {"STREAM": int(Stream.LEAP), **_SIZES}, warps=4)
+    return Variant(tau_leap_step_kernel, pointers, {"STREAM": int(Stream.LEAP), **_SIZES}, warps=CONFIG.warps)
 
 
 def _log_probability(dtype: torch.dtype) -> Variant:
-    return Variant(tau_leap_log_probability_kernel, (_STATE, _STATE, dtype, _DOUBLE, _DOUBLE), _SIZES, warps=4)
+    pointers = (_STATE, _STATE, dtype, _DOUBLE, _DOUBLE)
+    return Variant(tau_leap_log_probability_kernel, pointers, _SIZES, warps=CONFIG.warps)
 
 
 def _gradient(dtype: torch.dtype) -> Variant:
     pointers = (_STATE, _STATE, dtype, _DOUBLE, _DOUBLE, dtype)
-    return Variant(tau_leap_log_probability_gradient_kernel, pointers, _SIZES, warps=4)
+    return Variant(tau_leap_log_probability_gradient_kernel, pointers, _SIZES, warps=CONFIG.warps)
 
 
 _MAKERS = {"step": _step, "log_probability": _log_probability, "gradient": _gradient}

@@ -7,14 +7,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import config
 from ..device import exponential, kernel
 from ..variants import Variant, launch
 
 __all__ = ["VARIANTS", "proposal_rates", "proposal_rates_gradient"]
 
-BLOCK = 1024
-"""Moves that a program treats at once."""
-CHUNK = 16384
+CONFIG = config("proposals")
+CHUNK = CONFIG.launch["CHUNK"]
 """Moves of one program; larger lattices have several a walker, whose sums are added afterwards."""
 REVERSIBLE = {None: 0, "barker": 1, "square_root": 2, "metropolis": 3}
 
@@ -104,13 +104,13 @@ def proposal_rates_gradient_kernel(
 
 
 def _forward(network: bool, reversible: str | None, dtype: torch.dtype) -> Variant:
-    constants = {"NETWORK": network, "REVERSIBLE": REVERSIBLE[reversible], "BLOCK": BLOCK}
-    return Variant(proposal_rates_kernel, (*(dtype,) * 3, *(torch.float64,) * 2), constants, warps=4)
+    constants = {"NETWORK": network, "REVERSIBLE": REVERSIBLE[reversible], **CONFIG.constants}
+    return Variant(proposal_rates_kernel, (*(dtype,) * 3, *(torch.float64,) * 2), constants, warps=CONFIG.warps)
 
 
 def _gradient(rates: bool, dtype: torch.dtype) -> Variant:
     pointers = (*(dtype,) * 3, *(torch.float64,) * 2, dtype)
-    return Variant(proposal_rates_gradient_kernel, pointers, {"RATES": rates, "BLOCK": BLOCK}, warps=4)
+    return Variant(proposal_rates_gradient_kernel, pointers, {"RATES": rates, **CONFIG.constants}, warps=CONFIG.warps)
 
 
 _DTYPES = (torch.float32, torch.float64)

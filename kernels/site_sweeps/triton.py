@@ -9,19 +9,25 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..configs import configs
 from ..device import flip_field, kernel, pair_field, philox, state_field, uniform32
 from ..philox import Stream
 from ..variants import KINDS, Variant, block_size, kind_of, launch, padded, periodic_bits, site_stride
 
-__all__ = ["BLOCKS", "VARIANTS", "heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
+__all__ = ["VARIANTS", "heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
 
-_SITES: dict[str, tuple[int, ...]] = {"binary uniform": (256, 1024), "binary": (256, 1024), "general": (256, 512)}
-BLOCKS: dict[str, dict[str, tuple[int, ...]]] = {
-    "heat_bath": _SITES, "metropolis": _SITES, "overrelaxation": {"general": (256,)},
-}  # fmt: skip
-"""Sites of one program, by value of the constant OP and kind of model: one or two a thread. A lattice that fits the
-largest is swept in one launch, a larger one tile by tile, with one launch a colour. Both give the same
-configurations."""
+KINDS_OF = {"heat_bath": tuple(KINDS), "metropolis": tuple(KINDS), "overrelaxation": ("general",)}
+"""Kinds of model, by value of the constant OP."""
+CONFIGS = {
+    (op, kind): {made.constants["BLOCK"]: made for made in configs("site_sweeps", op, kind)}
+    for op, kinds in KINDS_OF.items()
+    for kind in kinds
+}
+"""Configurations by the sites of one program.
+
+A lattice that fits the largest is swept in one launch, a larger one tile by tile, with one launch per
+colour. Both give the same configurations.
+"""
 
 
 @triton.jit
@@ -185,18 +191,17 @@ def sweep_kernel(
 
 
 def _variant(op: str, ndim: int, kind: str, block: int) -> Variant:
-    constants = {"STREAM": int(Stream.SWEEP), "OP": op, "NDIM": ndim, **KINDS[kind], "BLOCK": block}
+    made = CONFIGS[op, kind][block]
+    constants = {"STREAM": int(Stream.SWEEP), "OP": op, "NDIM": ndim, **KINDS[kind], **made.constants}
     pointers = (torch.int8, *(torch.float64,) * 4, torch.int8, torch.int64)
-    # A proposal of several states needs more registers: one site a thread then.
-    sites = 1 if op != "heat_bath" and kind == "general" else 2
-    return Variant(sweep_kernel, pointers, constants, warps=block // (32 * sites))
+    return Variant(sweep_kernel, pointers, constants, warps=made.warps)
 
 
 VARIANTS = {
     (op, ndim, kind, block): _variant(op, ndim, kind, block)
-    for op, kinds in BLOCKS.items()
+    for op, kinds in KINDS_OF.items()
     for ndim, kind in itertools.product((1, 2, 3, 4), kinds)
-    for block in kinds[kind]
+    for block in CONFIGS[op, kind]
 }
 
 
@@ -225,7 +230,7 @@ def _launcher(op: str) -> Callable[..., Tensor]:
         sites, q = configurations.shape[1:].numel(), len(bond_table)
         kind = "general" if op == "overrelaxation" else kind_of(q, coupling, site_table)
         table = _with_waves(bond_table) if op == "overrelaxation" else bond_table.contiguous()
-        block = block_size(sites, BLOCKS[op][kind])
+        block = block_size(sites, tuple(CONFIGS[op, kind]))
         variant = VARIANTS[op, len(shape), kind, block]
         coupling, coupling_strides = site_stride(coupling, shape)
         site_table, site_strides = site_stride(site_table, shape)

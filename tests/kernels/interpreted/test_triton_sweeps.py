@@ -19,7 +19,7 @@ require_kernels()
 from leaps_triton.kernels.site_sweeps import triton as kernel  # noqa: E402
 
 pytestmark = silent
-ops = pytest.mark.parametrize("op", list(kernel.BLOCKS))
+ops = pytest.mark.parametrize("op", list(kernel.KINDS_OF))
 
 
 def run(op: str, given: dict[str, Any]) -> Tensor:
