@@ -41,7 +41,7 @@ def python(*arguments: str) -> list[str]:
 
 def op_names() -> list[str]:
     """Return every op that the library measures, most valuable first."""
-    from leaps_triton.benchmark import OPS
+    from leaps_triton.bench.cases import OPS
 
     first = [name for name in FIRST_OPS if name in OPS]
     return first + [name for name in OPS if name not in first]
@@ -81,10 +81,14 @@ class Queue:
             command += ["-n", "auto", "--maxprocesses", "8", "--dist", "worksteal"]
         # Without TRITON_INTERPRET the tests of the interpreter run the real kernels.
         about = "real kernels against their twins"
-        kernels = Step("tests-kernels", about, [*command, "tests/interpreted"], 20.0, 90.0)
+        kernels = Step("tests-kernels", about, [*command, "tests/kernels/interpreted"], 20.0, 90.0)
         # What compiles or builds says nothing about the device; what rehearses this script would
         # rehearse it within itself.
-        others = ("tests/interpreted", "tests/compiled", "tests/house/test_packaging.py")
+        others = (
+            "tests/kernels/interpreted",
+            "tests/kernels/compiled",
+            "tests/house/test_packaging.py",
+        )
         left_out = [f"--ignore={name}" for name in (*others, "tests/house/test_gpu_script.py")]
         # Examples of modules that need a missing package are skipped, as its tests are.
         left_out.append("--doctest-ignore-import-errors")

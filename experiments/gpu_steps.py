@@ -67,7 +67,7 @@ def provenance(device: str, commit: str) -> dict[str, Any]:
 
 def bench(settings: argparse.Namespace) -> None:
     """Measure the ops named by ``--ops``, kernel and twin; a failure of one costs no other."""
-    from leaps_triton.benchmark import main
+    from leaps_triton.bench.run import main
 
     shared = ["--device", settings.device, "--no-compiled"]
     shared += ["--output", str(settings.output / "kernels.csv")]
@@ -78,7 +78,7 @@ def bench(settings: argparse.Namespace) -> None:
     failures = []
     for name in settings.ops:
         try:
-            main(name, [*shared, "--json", str(settings.output / f"bench-{name}.json")])
+            main(["--op", name, *shared, "--json", str(settings.output / f"bench-{name}.json")])
         except SystemExit as error:
             if error.code:
                 failures.append(f"{name}: {error.code}")
@@ -91,9 +91,8 @@ def ops(settings: argparse.Namespace) -> None:
     import torch
 
     from leaps_triton import kernels
+    from leaps_triton.kernels.inputs.families import watched
 
-    sys.path.insert(0, str(ROOT / "tests"))
-    watched = importlib.import_module("kernel_calls").watched
     place = torch.device(settings.device)
     names = []
     for op, given in watched():

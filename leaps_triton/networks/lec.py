@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .. import kernels
 from ..kernels.checks import as_integer, as_seed, expect
-from ..kernels.hollow_reference import convolve, embed, exact_convolutions, pad
+from ..kernels.hollow_network.reference import convolve, embed, exact_convolutions, pad
 from ..registry import register
 from .base import Conditions, LatticeModel, StateReadout, check_kernel
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..kernels import reference
 from ..kernels.checks import as_integer, as_seed
-from ..kernels.hollow_reference import embed
+from ..kernels.hollow_network.reference import embed
 from ..registry import register
 from .base import (
     Conditions,

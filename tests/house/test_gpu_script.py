@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import torch
 
-from leaps_triton import benchmark
-from leaps_triton.measurement import Row, read_rows, write_rows
+from leaps_triton.bench import run as benchmark
+from leaps_triton.bench.timing import Row, read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "experiments" / "gpu.py"
