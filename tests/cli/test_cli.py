@@ -18,9 +18,9 @@ import leaps_triton as lt
 pytest.importorskip("tyro")
 
 from leaps_triton import cli
+from leaps_triton.cli import plot as commands
 from leaps_triton.cli.demo import Demo
-from leaps_triton.cli.main import plot as commands
-from leaps_triton.io.weighted import checkpoint
+from leaps_triton.io import checkpoint
 
 CHAIN = ["chain", "--output", "never.h5"]
 TRAIN = ["train", "--checkpoint", "never.safetensors"]

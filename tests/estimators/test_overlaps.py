@@ -9,7 +9,7 @@ import torch
 import leaps_triton as lt
 from helpers import sigma_threshold, states
 from leaps_triton.estimators import chain_estimate, overlap_distribution, weighted_estimate
-from leaps_triton.observables.pairs import overlap, overlap_histogram
+from leaps_triton.observables import overlap, overlap_histogram
 
 GLASS = lt.EdwardsAnderson((3, 3), beta=0.4, seed=3)
 

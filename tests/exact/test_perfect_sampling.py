@@ -13,7 +13,7 @@ from test_transfer import false_alarm
 
 from leaps_triton import exact
 from leaps_triton.exact import coupling_from_the_past
-from leaps_triton.exact.routes import perfect_sampling as perfect
+from leaps_triton.exact import perfect_sampling as perfect
 from leaps_triton.models import Clock, EdwardsAnderson, Ising, PairModel, Potts, SweepPlan
 
 FIELD = torch.linspace(-0.6, 0.8, 9, dtype=torch.float64).view(3, 3)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from helpers import index_of, small_models
 from leaps_triton import exact
-from leaps_triton.exact.routes import transfer
+from leaps_triton.exact import transfer
 from leaps_triton.exact.transfer import transfer_moments, transfer_obstacle, transfer_sample
 from leaps_triton.models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 

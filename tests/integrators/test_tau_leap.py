@@ -17,7 +17,7 @@ import leaps_triton as lt
 from helpers import index_of, random_network, sigma_threshold, states
 from leaps_triton import exact, kernels, schedules
 from leaps_triton.integrators.tau_leap import LeapInfo, LeapState, leap_increment
-from leaps_triton.io.weighted import checkpoint
+from leaps_triton.io import checkpoint
 
 FLOAT64 = torch.float64
 MODEL: Any = lt.Ising((2, 3), beta=0.3, field=torch.linspace(-0.5, 0.7, 6).view(2, 3))

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import leaps_triton as lt
 from leaps_triton import io, observables
-from leaps_triton.io.weighted import chains as chain_io
-from leaps_triton.io.weighted import hdf5
+from leaps_triton.io import chains as chain_io
+from leaps_triton.io import hdf5
 
 ROOT = Path(__file__).parents[2]
 GLASS = lt.EdwardsAnderson((4, 3), 0.9, seed=2, periodic=False)

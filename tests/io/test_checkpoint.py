@@ -19,7 +19,7 @@ from safetensors.torch import save as save_tensors
 
 import leaps_triton as lt
 from helpers import awake, random_network
-from leaps_triton.io.weighted import checkpoint
+from leaps_triton.io import checkpoint
 from leaps_triton.networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import leaps_triton as lt
 from leaps_triton import registry
-from leaps_triton.io.weighted import checkpoint, parts
+from leaps_triton.io import checkpoint, parts
 from leaps_triton.kernels import Stream
 
 

@@ -59,7 +59,7 @@ from bad_values import (
     tensors,
 )
 from leaps_triton import kernels
-from leaps_triton.io.weighted import checkpoint
+from leaps_triton.io import checkpoint
 
 
 def trainer() -> lt.Trainer:

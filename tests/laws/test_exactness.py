@@ -190,7 +190,7 @@ def test_rates_that_are_not_reversible_are_seen(
     network = random_network(path.model) if learned else None
     log, jump = recorded(path, network, 4, sweeps=False, reversible="barker", scale=3.0)
     assert defect(path, network, jump, log)[0] < 1e-10
-    monkeypatch.setitem(kernels.proposals.reference.REVERSIBLE_RATES, "barker", UNBALANCED[fault])
+    monkeypatch.setitem(kernels.reference._REVERSIBLE, "barker", UNBALANCED[fault])
     assert defect(path, network, jump, log)[0] > 1e-3
 
 

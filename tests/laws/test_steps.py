@@ -12,7 +12,7 @@ import leaps_triton as lt
 from helpers import local_network, random_network
 from leaps_triton import mcmc
 from leaps_triton.integrators import jump as ctmc
-from leaps_triton.mcmc.base import clusters, kinetic, tempering
+from leaps_triton.mcmc import clusters, kinetic, tempering
 
 MODELS: dict[str, Any] = {
     "ising 3x4": lt.Ising(

@@ -5,13 +5,13 @@ import pkgutil
 
 import pytest
 import torch
-from leaps_triton.local_rates import Shells
 
 from leaps_triton import Lattice, kernels
 from leaps_triton.kernels.class_jumps.cases import surroundings
 from leaps_triton.kernels.configs import CONFIGS
 from leaps_triton.kernels.inputs.families import small
 from leaps_triton.kernels.site_sweeps.cases import colouring
+from leaps_triton.networks.local_rates import Shells
 
 MODULES = [found.name for found in pkgutil.walk_packages(kernels.__path__, f"{kernels.__name__}.")]
 FAMILIES = [name.split(".")[-2] for name in MODULES if name.endswith(".op")]

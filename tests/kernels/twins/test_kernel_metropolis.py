@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from test_mcmc import ENERGY_ONLY
 from torch import Tensor
 
 import leaps_triton as lt
-from helpers import index_of, metropolis_matrix, sigma_threshold, small_models, states
+from helpers import ENERGY_ONLY, index_of, metropolis_matrix, sigma_threshold, small_models, states
 from leaps_triton import exact, kernels
 from leaps_triton.kernels import Stream
 
