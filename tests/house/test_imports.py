@@ -36,7 +36,18 @@ FOLDERS: dict[str, set[str]] = {
     "exact": {"kernels", "lattices", "models"},
     "mcmc": {"registry", "kernels", "models", "paths", "integrators", "estimators", "observables"},
     "samplers": {"kernels", "models", "paths", "integrators", "networks", "estimators", "mcmc"},
-    "io": {"registry", "provenance", "kernels", "models", "paths", "integrators", "estimators", "observables", "mcmc", "samplers"},
+    "io": {
+        "registry",
+        "provenance",
+        "kernels",
+        "models",
+        "paths",
+        "integrators",
+        "estimators",
+        "observables",
+        "mcmc",
+        "samplers",
+    },
     "zoo": {"kernels", "models", "paths", "networks", "samplers"},
     "report": {"estimators", "observables", "exact"},
     "training": {"kernels", "paths", "integrators", "mcmc", "samplers", "io"},
@@ -144,7 +155,11 @@ def test_the_table_names_every_folder_and_no_other() -> None:
 
 @pytest.mark.parametrize("folder", ORDER)
 def test_a_folder_imports_only_what_stands_before_it(folder: str) -> None:
-    assert FOLDERS.get(folder, set()) <= {*ORDER[: ORDER.index(folder)]}
+    before = {*ORDER[: ORDER.index(folder)]}
+    if folder == "cli":
+        # Commands use the library as a user does.
+        before.add("__init__")
+    assert FOLDERS.get(folder, set()) <= before
 
 
 @pytest.mark.parametrize("folder", ["kernels", "registry", "provenance"])

@@ -3,6 +3,8 @@
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
