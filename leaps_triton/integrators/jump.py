@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import kernels
 from ..kernels.checks import as_integer, as_number, expect
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from . import class_tables as tables
 from .base import Integrator, as_times
 from .domains import Domains, advance, as_domain, count, divide, reach_of
@@ -71,6 +72,7 @@ class JumpInfo(NamedTuple):
     """Of the walkers that were evaluated; with domains, of the sites that could move"""
 
 
+@register("integrator")
 class Jump(Integrator):
     """The jump process with rates frozen in each interval: exact dynamics, exact weights at any
     number of intervals.

@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import kernels
 from ..kernels.checks import as_number, expect, is_real
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from .base import Integrator, as_times
 from .rates import Rates, Transport, examine, rates_of
 
@@ -67,6 +68,7 @@ WEIGHTS = ("exact", "euler")
 _FLOOR, _REVERSIBLE = 0.3, "square_root"
 
 
+@register("integrator")
 class TauLeap(Integrator):
     """All sites at once, in a fixed number of steps, with exact weights: the ratio of a step's and
     its reverse's odds.

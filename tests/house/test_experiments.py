@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("tyro")
+
 ROOT = Path(__file__).parents[2]
 
 
