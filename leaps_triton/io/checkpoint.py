@@ -141,16 +141,20 @@ def describe_kernel(kernel: Kernel) -> dict[str, Any]:
             f"a kernel must be one of {', '.join(_KERNELS)} to be stored in a file, got {kernel!r}"
         )
     if isinstance(kernel, Compose):
-        return {"class": name, "kernels": [describe_kernel(part) for part in kernel.kernels]}
+        return {"class": name, "kernels": [describe_kernel(part) for part in kernel.moves]}
     if isinstance(kernel, ParallelTempering):
         return {
             "class": name,
             "fractions": list(kernel.fractions),
-            "kernel": describe_kernel(kernel.kernel),
+            "kernel": describe_kernel(kernel.move),
         }
     first, *others = fields(mcmc)
     changed = [f for f in others if getattr(mcmc, f.name) != f.default]
-    return {"class": name, **{f.name: getattr(mcmc, f.name) for f in (first, *changed)}}
+    found = {f.name: getattr(mcmc, f.name) for f in (first, *changed)}
+    # Files keep the former name.
+    if "reversible" in found:
+        found["rates"] = found.pop("reversible")
+    return {"class": name, **found}
 
 
 def rebuild_kernel(data: dict[str, Any]) -> Kernel:
@@ -160,7 +164,9 @@ def rebuild_kernel(data: dict[str, Any]) -> Kernel:
     if maker is Compose:
         return Compose(*(rebuild_kernel(part) for part in settings["kernels"]))
     if maker is ParallelTempering:
-        settings["kernel"] = rebuild_kernel(settings["kernel"])
+        settings["move"] = rebuild_kernel(settings.pop("kernel"))
+    if "rates" in settings:
+        settings["reversible"] = settings.pop("rates")
     kernel: Kernel = maker(**settings)
     return kernel
 

@@ -129,7 +129,7 @@ def test_too_many_events_and_rates_that_are_not_finite_are_errors() -> None:
         step(0.1, lt.KineticMonteCarlo(30.0, max_events=20))
     with pytest.raises(
         RuntimeError,
-        match=r"walker 7\d at t = 0.5: exit rate inf must be finite; take rates='metro",
+        match=r"walker 7\d at t = 0.5: exit rate inf must be finite; take reversible='metro",
     ):
         step(1000.0, lt.KineticMonteCarlo(1.0, "square_root"))
 
