@@ -21,12 +21,13 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..mcmc.base import Kernel
+from ..mcmc.base import Move
 from ..mcmc.chain import Chain
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES
 from ..provenance import provenance
+from ..renamed import renamed
 from .checkpoint import (
     SCHEMA,
     Contents,
@@ -64,9 +65,10 @@ class ChainRun(Chain):
         return self.sweeps == int(self.manifest["chain"]["sweeps"])
 
 
+@renamed(kernel="move")
 def run_chain(
     model: EnergyModel,
-    kernel: Kernel,
+    move: Move,
     walkers: int,
     sweeps: int,
     file: str | Path,
@@ -85,7 +87,7 @@ def run_chain(
 
     Args:
         model: a :class:`~leaps_triton.models.PairModel` or one of the four made from it.
-        kernel: one of the library.
+        move: one of the library.
         walkers, sweeps, thin, seed, start, device: as of :func:`leaps_triton.run_chain`.
         file: HDF5.
         burn_in: steps before, not measured; None for a tenth of ``sweeps``, or for what the file to
@@ -136,7 +138,7 @@ def run_chain(
     if old is not None and burn_in is None:
         burn_in = old.manifest["chain"]["burn_in"]
     wanted = ChainSettings(walkers, sweeps, thin, seed, burn_in)
-    march = March(model, kernel, wanted, list(observables), start, device)
+    march = March(model, move, wanted, list(observables), start, device)
     settings = {
         "walkers": march.walkers,
         "sweeps": march.draws * march.settings.thin,
@@ -153,7 +155,7 @@ def run_chain(
     manifest = {
         "schema": SCHEMA,
         "model": table.manifest,
-        "kernel": describe_kernel(kernel),
+        "kernel": describe_kernel(move),
         "chain": settings,
         "provenance": provenance(),
     }
@@ -163,7 +165,7 @@ def run_chain(
     if old is None:
         # A kernel may refuse the model at its first step: better before there is a file.
         with torch.no_grad():
-            kernel.step(march.state, march.path, 1.0, march.settings.seed)
+            move.step(march.state, march.path, 1.0, march.settings.seed)
         with replacing(file) as part:
             _lay_out(part, march, new)
     else:
