@@ -114,10 +114,7 @@ def describe_model(model: Model) -> Contents:
 def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> PairModel:
     """The model of :func:`describe_model`'s data."""
     coupling, site_table, q = tensors["model.coupling"], tensors["model.site_table"], data["q"]
-    # A class and its tables say all: what they were once computed from is not needed again.
-    model = _MODELS[data["class"]].__new__(_MODELS[data["class"]])
-    PairModel.__init__(
-        model,
+    return _MODELS[data["class"]].from_tables(
         data["shape"],
         data["beta"],
         tensors["model.bond_table"],
@@ -126,7 +123,6 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> PairModel
         data["periodic"],
         tensors["model.spins"],
     )
-    return model
 
 
 def describe_kernel(kernel: Kernel) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Self
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..models.base import Model
+from ..models.base import Model, SweepPlan
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from .base import BaseMove, SweepInfo, SweepState, changed, pair_model
@@ -47,13 +47,13 @@ class Sweeps(BaseMove):
         """
         before = state.configurations
         beta = path.beta(t).to(before.device)
-        x = self._sweep(path.model, before, beta, state.walkers, state.sweep, seed)
+        plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed, self.backward)
+        x = self._sweep(path.model, before, beta, plan)
         after = SweepState(x, state.walkers, state.sweep + self.sweeps)
         return after, SweepInfo(changed(before, x))
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Return configurations after the sweeps of ``plan``."""
         raise NotImplementedError
 
 
@@ -82,10 +82,8 @@ class HeatBath(Sweeps):
         2
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
-        return model.heat_bath(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        return model.heat_bath(x, beta, plan)
 
 
 @register("move")
@@ -117,10 +115,8 @@ class Metropolis(Sweeps):
         2
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
-        return model.metropolis(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        return model.metropolis(x, beta, plan)
 
 
 @register("move")
@@ -159,9 +155,7 @@ class Overrelaxation(Sweeps):
         4
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         pairs = pair_model(model, self)
         # At q = 2 the axis lies along the two states, which stay where they are.
         if not pairs.symmetry or pairs.q == 2:
@@ -170,4 +164,4 @@ class Overrelaxation(Sweeps):
                 f"x_i - x_j mod q alone, evenly, with q > 2 (Clock, Potts), got {pairs!r}; take "
                 f"HeatBath or Metropolis"
             )
-        return pairs.overrelaxation(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+        return pairs.overrelaxation(x, beta, plan)
