@@ -116,8 +116,12 @@ class Chain(Result):
         return ""
 
     def summary(self) -> dict[str, str]:
-        """Return the numbers of walkers and draws, and the longest autocorrelation time."""
-        found = {"walkers": str(self.walkers), "draws": str(self.draws)}
+        """Return the move, how many walkers and draws, and the longest autocorrelation time."""
+        found = {
+            "move": repr(self.move),
+            "walkers": str(self.walkers),
+            "draws": str(self.draws),
+        }
         if not self.has_errors:
             return found
         times = {name: self._examine(name)[0].tau for name in self.names}

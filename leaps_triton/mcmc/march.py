@@ -159,12 +159,12 @@ class March:
         self.measured = named(observables)
         self.move = move
         _check_together(move, settings.walkers)
-        self.path = AnnealingPath(model)
+        self.path = _path(model, start)
         self.model = self.path.model
         self.device = as_device(device)
-        indices = torch.arange(settings.walkers, device=self.device)
-        configurations = _start(self.path, start, indices, settings.seed)
-        self.state: Any = move.init(configurations, indices)
+        walker_index = torch.arange(settings.walkers, device=self.device)
+        configurations = _start(self.path, start, walker_index, settings.seed)
+        self.state: Any = move.init(configurations, walker_index)
         self.drawn = 0
         self._shared: Any = None
         for name, observable in self.measured.items():
@@ -217,7 +217,7 @@ class March:
         values: dict[str, Tensor] = {}
         kept = None
         if keep:
-            shape = (self.walkers, count, *self.model.lattice.shape)
+            shape = (self.walkers, count, *self.model.shape)
             kept = torch.empty(shape, dtype=self.model.dtype)
         for draw in range(count):
             self._advance(update)
@@ -302,12 +302,34 @@ def _check_together(move: object, walkers: int) -> None:
         )
 
 
-def _start(path: AnnealingPath, start: Tensor | None, indices: Tensor, seed: int) -> Tensor:
+@dataclass(frozen=True)
+class _Given:
+    """Configurations that chains start from, as the start of a path; ``log Z_0`` is unknown."""
+
+    configurations: Tensor
+    log_z: float = math.nan
+
+    def sample(self, walker_index: Tensor, seed: int) -> Tensor:
+        """Return the configurations."""
+        return self.configurations
+
+
+def _path(model: EnergyModel, start: Tensor | None) -> AnnealingPath:
+    """Return a path to the model; chains stay at its end, so that its start matters to none."""
+    kind = getattr(model, "dtype", None)
+    floating = isinstance(kind, torch.dtype) and kind.is_floating_point
+    # Floating-point numbers have no uniform law that a path could start from by itself.
+    if floating and start is not None:
+        return AnnealingPath(model, _Given(start))
+    return AnnealingPath(model)
+
+
+def _start(path: AnnealingPath, start: Tensor | None, walker_index: Tensor, seed: int) -> Tensor:
     """Return where the walkers start, on the device of their indices."""
     if start is None:
-        return path.start.sample(indices, seed)
+        return path.start.sample(walker_index, seed)
     model = path.model
-    expected = (len(indices), *model.lattice.shape)
+    expected = (len(walker_index), *model.shape)
     if not isinstance(start, Tensor) or start.dtype != model.dtype or start.shape != expected:
         got: object = type(start).__name__
         if isinstance(start, Tensor):
@@ -315,4 +337,4 @@ def _start(path: AnnealingPath, start: Tensor | None, indices: Tensor, seed: int
         raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}")
     # A model checks the values of its configurations.
     model.energy(start)
-    return start.to(indices.device)
+    return start.to(walker_index.device)
