@@ -21,11 +21,13 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..mcmc.base import Kernel
-from ..mcmc.chain import Chain, March
+from ..mcmc.base import Move
+from ..mcmc.chain import Chain
+from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES
 from ..provenance import provenance
+from ..renamed import renamed
 from .hdf5 import allocate, check_observables, contents, digest, finished, opened, write
 from .packing import SCHEMA, Contents, as_file, differences, pack, replacing
 from .parts import describe_model, describe_move, rebuild_model, rebuild_move
@@ -53,9 +55,10 @@ class ChainRun(Chain):
         return self.sweeps == int(self.manifest["chain"]["sweeps"])
 
 
+@renamed(kernel="move")
 def run_chain(
     model: EnergyModel,
-    kernel: Kernel,
+    move: Move,
     walkers: int,
     sweeps: int,
     file: str | Path,
@@ -74,7 +77,7 @@ def run_chain(
 
     Args:
         model: a :class:`~leaps_triton.models.PairModel` or one of the four made from it.
-        kernel: one of the library.
+        move: one of the library.
         walkers, sweeps, thin, seed, start, device: as of :func:`leaps_triton.run_chain`.
         file: HDF5.
         burn_in: steps before, not measured; None for a tenth of ``sweeps``, or for what the file to
@@ -124,15 +127,14 @@ def run_chain(
     old = _contents(file) if file.exists() else None
     if old is not None and burn_in is None:
         burn_in = old.manifest["chain"]["burn_in"]
-    march = March(
-        model, kernel, walkers, sweeps, thin, seed, burn_in, list(observables), start, device
-    )
+    wanted = ChainSettings(walkers, sweeps, thin, seed, burn_in)
+    march = March(model, move, wanted, list(observables), start, device)
     settings = {
         "walkers": march.walkers,
-        "sweeps": march.draws * march.thin,
+        "sweeps": march.draws * march.settings.thin,
         "burn_in": march.burn_in,
-        "thin": march.thin,
-        "seed": march.seed,
+        "thin": march.settings.thin,
+        "seed": march.settings.seed,
         "observables": list(observables),
         "configurations": configurations,
         "every": every,
@@ -143,7 +145,7 @@ def run_chain(
     manifest = {
         "schema": SCHEMA,
         "model": table.manifest,
-        "kernel": describe_move(kernel),
+        "kernel": describe_move(move),
         "chain": settings,
         "provenance": provenance(),
     }
@@ -153,7 +155,7 @@ def run_chain(
     if old is None:
         # A kernel may refuse the model at its first step: better before there is a file.
         with torch.no_grad():
-            kernel.step(march.state, march.path, 1.0, march.seed)
+            move.step(march.state, march.path, 1.0, march.settings.seed)
         with replacing(file) as part:
             _lay_out(part, march, new)
     else:
@@ -171,7 +173,12 @@ def run_chain(
                     march,
                     new._replace(manifest={**manifest, "provenance": old.manifest["provenance"]}),
                 )
-                _copy(file, part, settings, old.manifest["chain"]["sweeps"] // march.thin // every)
+                _copy(
+                    file,
+                    part,
+                    settings,
+                    old.manifest["chain"]["sweeps"] // march.settings.thin // every,
+                )
         with opened(file) as source:
             _restore(source, march, file.name, settings)
     with march.bar(progress) as bar:
@@ -204,11 +211,10 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
         rebuild_model(found.manifest["model"], found.tensors),
         rebuild_move(found.manifest["kernel"]),
     )
-    named = {
-        key: settings[key]
-        for key in ("walkers", "sweeps", "thin", "seed", "burn_in", "observables")
-    }
-    march = March(model, kernel, **named, start=found.tensors.get("chain.start"), device="cpu")
+    keys = ("walkers", "sweeps", "thin", "seed", "burn_in")
+    asked = ChainSettings(**{key: settings[key] for key in keys})
+    start = found.tensors.get("chain.start")
+    march = March(model, kernel, asked, settings["observables"], start, device="cpu")
     every, data = settings["every"], {}
     _restore(source, march, name, settings)
     for column in _columns(settings):
@@ -223,10 +229,8 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
                 f"{name} is damaged: draw {part * every} and on do not match their SHA-256; run it again"
             )
     kept = torch.from_numpy(data.pop("configurations")) if settings["configurations"] else None
-    chain = march.chain(
-        {key.partition("/")[2]: torch.from_numpy(value) for key, value in data.items()}, kept
-    )
-    return ChainRun(**vars(chain), manifest=found.manifest)
+    stored = {key.partition("/")[2]: torch.from_numpy(value) for key, value in data.items()}
+    return ChainRun(**march.results(stored, kept), manifest=found.manifest)
 
 
 def _contents(file: Path) -> Contents:
