@@ -6,7 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from .. import benchmark
+from ..bench.report import present
+from ..bench.run import run
 
 __all__ = ["Bench"]
 
@@ -44,7 +45,7 @@ class Bench:
                 raise ValueError(
                     f"there is no folder {file.parent} to save {file.name} in; make it, or choose another"
                 )
-        report = benchmark.run(
+        report = run(
             self.ops,
             self.device,
             self.smoke,
@@ -53,4 +54,4 @@ class Bench:
             self.output,
             progress=True,
         )
-        benchmark.present(report, self.json)
+        present(report, self.json)

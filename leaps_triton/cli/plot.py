@@ -121,7 +121,7 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
     """
     from matplotlib.figure import Figure
 
-    from . import physics_plots, plotting
+    from ..report import physics_plots, plotting
 
     chains = {label: run for label, run in runs.items() if isinstance(run, lt.Chain)}
     weighted = {label: run for label, run in runs.items() if label not in chains}
@@ -208,7 +208,7 @@ def _annealing(runs: dict[str, Any], folder: Path) -> Path | None:
     """The first weighted run along the path, walked again by a few walkers; else the first chain
     that kept draws.
     """
-    from . import physics_plots
+    from ..report import physics_plots
 
     file = folder / "annealing.gif"
     for run in runs.values():

@@ -26,19 +26,9 @@ from ..mcmc.chain import Chain, March
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES
 from ..provenance import provenance
-from .checkpoint import (
-    SCHEMA,
-    Contents,
-    as_file,
-    describe_kernel,
-    describe_model,
-    differences,
-    pack,
-    rebuild_kernel,
-    rebuild_model,
-    replacing,
-)
 from .hdf5 import allocate, check_observables, contents, digest, finished, opened, write
+from .packing import SCHEMA, Contents, as_file, differences, pack, replacing
+from .parts import describe_model, describe_move, rebuild_model, rebuild_move
 
 if TYPE_CHECKING:
     import h5py
@@ -153,7 +143,7 @@ def run_chain(
     manifest = {
         "schema": SCHEMA,
         "model": table.manifest,
-        "kernel": describe_kernel(kernel),
+        "kernel": describe_move(kernel),
         "chain": settings,
         "provenance": provenance(),
     }
@@ -212,7 +202,7 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
     settings = found.manifest["chain"]
     model, kernel = (
         rebuild_model(found.manifest["model"], found.tensors),
-        rebuild_kernel(found.manifest["kernel"]),
+        rebuild_move(found.manifest["kernel"]),
     )
     named = {
         key: settings[key]

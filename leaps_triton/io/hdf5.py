@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import observables as _observables
 from ..kernels.checks import expect
-from .checkpoint import Contents, unpack
+from .packing import Contents, unpack
 
 if TYPE_CHECKING:
     import h5py

@@ -22,8 +22,9 @@ from ..observables.base import OBSERVABLES
 from ..observables.shared import share
 from ..samplers.sampler import Sampler
 from .chains import ChainRun, read_chain
-from .checkpoint import Contents, as_file, describe, differences, pack, rebuild, replacing
+from .checkpoint import describe, rebuild
 from .hdf5 import allocate, check_observables, contents, digest, finished, opened, write
+from .packing import Contents, as_file, differences, pack, replacing
 
 if TYPE_CHECKING:
     import h5py

@@ -17,9 +17,10 @@ from torch import Tensor
 from .. import kernels
 from ..kernels import Stream
 from ..kernels.checks import as_integer
-from ..kernels.reference import site_words
+from ..kernels.philox import site_words
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from .base import SweepState, changed, pair_model
 
 __all__ = ["ClusterInfo", "SwendsenWang", "Wolff"]
@@ -110,6 +111,7 @@ def _field(model: PairModel, x: Tensor, beta: Tensor) -> Tensor:
     return beta.view(-1, 1) * table.gather(1, x.flatten(1).unsqueeze(1)).squeeze(1)
 
 
+@register("move")
 @dataclass(frozen=True)
 class SwendsenWang:
     """Swendsen–Wang: all clusters of satisfied bonds at once, each with a new state.
@@ -221,6 +223,7 @@ def _flip(
     return torch.where(flips, new, old).to(x.dtype), labels
 
 
+@register("move")
 @dataclass(frozen=True)
 class Wolff:
     """Wolff: the cluster of one random site takes another state, again and again.

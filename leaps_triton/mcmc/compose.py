@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from .base import Kernel, SweepState, begin, changed, expect_kernel
 
 __all__ = ["Compose", "ComposeInfo"]
@@ -21,6 +22,7 @@ class ComposeInfo(NamedTuple):
     """The info of every kernel"""
 
 
+@register("move")
 @dataclass(frozen=True, init=False)
 class Compose:
     """Several kernels one after another, as one step.

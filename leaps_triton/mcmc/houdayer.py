@@ -11,12 +11,14 @@ from ..kernels import Stream
 from ..kernels.checks import as_integer
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from .base import SweepInfo, SweepState, changed, pair_model
 from .clusters import _inside
 
 __all__ = ["Houdayer"]
 
 
+@register("move")
 @dataclass(frozen=True)
 class Houdayer:
     """Houdayer's move: two walkers of the same temperature exchange a cluster of sites where they

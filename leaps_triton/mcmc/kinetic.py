@@ -12,6 +12,7 @@ from ..integrators.rates import evaluate
 from ..kernels import REVERSIBLE, Stream
 from ..kernels.checks import as_integer, as_number, expect
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from .base import SweepState, changed
 
 __all__ = ["KineticInfo", "KineticMonteCarlo"]
@@ -31,6 +32,7 @@ class KineticInfo(NamedTuple):
     """Evaluations of all rates, one a jump and one more, int64 ``(walkers,)``"""
 
 
+@register("move")
 @dataclass(frozen=True)
 class KineticMonteCarlo:
     """Rejection-free kinetic Monte Carlo (n-fold way): the jump process with reversible rates for a

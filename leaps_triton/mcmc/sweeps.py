@@ -6,8 +6,9 @@ from typing import Self
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..models.base import Model
+from ..models.base import Model, SweepPlan
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from .base import SweepInfo, SweepState, changed, pair_model
 
 __all__ = ["HeatBath", "Metropolis", "Overrelaxation"]
@@ -40,15 +41,15 @@ class _Sweeps:
         """``sweeps`` sweeps at time ``t`` of the path, a number or float64 ``(1 | walkers,)``."""
         x = state.configurations
         beta = path.beta(t).to(x.device)
-        y = self._sweep(path.model, x, beta, state.walkers, state.sweep, seed)
+        plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed, self.backward)
+        y = self._sweep(path.model, x, beta, plan)
         return SweepState(y, state.walkers, state.sweep + self.sweeps), SweepInfo(changed(x, y))
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         raise NotImplementedError
 
 
+@register("move")
 @dataclass(frozen=True)
 class HeatBath(_Sweeps):
     """Heat bath: every site redrawn from its law given its neighbours, one colour class after
@@ -74,12 +75,11 @@ class HeatBath(_Sweeps):
         2
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
-        return model.heat_bath(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        return model.heat_bath(x, beta, plan)
 
 
+@register("move")
 @dataclass(frozen=True)
 class Metropolis(_Sweeps):
     """Metropolis: to every site one other value is proposed, and accepted with probability ``min(1,
@@ -110,12 +110,11 @@ class Metropolis(_Sweeps):
         2
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
-        return model.metropolis(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        return model.metropolis(x, beta, plan)
 
 
+@register("move")
 @dataclass(frozen=True)
 class Overrelaxation(_Sweeps):
     """Over-relaxation of states on a circle: every site reflected about the direction of its local
@@ -155,13 +154,11 @@ class Overrelaxation(_Sweeps):
         4
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         pairs = pair_model(model, self)
         if not pairs.symmetry or pairs.q == 2:
             raise ValueError(
                 f"Overrelaxation reflects states on a circle, so the bond energy must depend on x_i - x_j mod q alone, "
                 f"evenly, with q > 2 (Clock, Potts), got {pairs!r}; take HeatBath or Metropolis"
             )
-        return pairs.overrelaxation(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+        return pairs.overrelaxation(x, beta, plan)

@@ -13,6 +13,7 @@ from .. import kernels
 from ..kernels import Stream
 from ..kernels.checks import as_number
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from .base import Kernel, SweepState, begin, expect_kernel
 from .sweeps import HeatBath
 
@@ -52,6 +53,7 @@ class TemperingInfo(NamedTuple):
     """Info of the kernel, of ``K walkers`` replicas: time after time, walker after walker"""
 
 
+@register("move")
 @dataclass(frozen=True)
 class ParallelTempering:
     """Parallel tempering (replica exchange): replicas at several temperatures, which neighbours

@@ -8,14 +8,16 @@ from torch import Tensor
 
 from ..kernels import LocalEnergy
 from ..kernels.checks import as_number, expect, shown
-from ..models.base import Conditions, EnergyModel
+from ..models.base import Conditions, EnergyModel, SweepPlan, Target
 from ..models.energy_only import complete
+from ..registry import name_of, register
 from .base import Start
 from .starts import Uniform
 
 __all__ = ["AnnealingPath"]
 
 
+@register("schedule", name="linear")
 def _linear(t: Tensor) -> Tensor:
     return t
 
@@ -42,12 +44,17 @@ class AnnealingPath:
 
     def __init__(
         self,
-        model: EnergyModel,
+        model: Target | EnergyModel,
         start: Start | None = None,
         schedule: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.model = complete(model)
         self.schedule = _linear if schedule is None else schedule
+        if start is None and self.model.dtype.is_floating_point:
+            raise ValueError(
+                f"configurations of {self.model!r} are {self.model.dtype}, which have no uniform "
+                f"start; give start= an object with sample(walker_index, seed) and log_z"
+            )
         self.start: Start = Uniform(self.model.lattice, self.model.q) if start is None else start
         if not hasattr(self.start, "sample") or not hasattr(self.start, "log_z"):
             raise ValueError(
@@ -74,7 +81,7 @@ class AnnealingPath:
     @property
     def schedule_name(self) -> str | None:
         """Name under which a file keeps the schedule; None for a function of the user's own."""
-        return "linear" if self.schedule is _linear else None
+        return name_of("schedule", self.schedule)
 
     def _fraction(self, t: Tensor) -> Tensor:
         fraction = self.schedule(t)
@@ -160,3 +167,14 @@ class AnnealingPath:
         return self.model.local_energy(
             configurations, self.beta(t).to(configurations.device), dtype
         )
+
+    def refresh(self, configurations: Tensor, t: Tensor | float, plan: SweepPlan) -> Tensor:
+        """Return configurations after heat-bath sweeps at ``β_t``; values are not checked.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            t: a number, or float64 ``(1 | walkers,)``.
+            plan: the sweeps.
+        """
+        beta = self.beta(t).to(configurations.device)
+        return self.model.heat_bath(configurations, beta, plan)

@@ -8,10 +8,12 @@ from torch import Tensor
 from .. import kernels
 from ..kernels import Stream
 from ..lattices.hypercubic import Lattice
+from ..registry import register
 
 __all__ = ["Uniform"]
 
 
+@register("start", name="uniform")
 class Uniform:
     """Every configuration equally likely, ``log Z_0 = N log q``.
 
@@ -22,7 +24,9 @@ class Uniform:
         self.lattice, self.q = lattice, q
         self.log_z = lattice.sites * math.log(q)
 
-    def sample(self, walkers: Tensor, seed: int) -> Tensor:
+    def sample(self, walker_index: Tensor, seed: int) -> Tensor:
         """int8 ``(walkers, *shape)``."""
-        words = kernels.reference.site_words(seed, Stream.START, 0, walkers, self.lattice.sites)
+        words = kernels.reference.site_words(
+            seed, Stream.START, 0, walker_index, self.lattice.sites
+        )
         return (words * self.q >> 32).to(torch.int8).view(-1, *self.lattice.shape)

@@ -16,8 +16,8 @@ import leaps_triton as lt
 from helpers import compose, heat_bath_matrix, random_network, states
 from leaps_triton import exact, kernels
 from leaps_triton.integrators import tau_leap
-from leaps_triton.integrators.tau_leap import LeapInfo, LeapState, leap_increment
 from leaps_triton.integrators.rates import evaluate, rates_of
+from leaps_triton.integrators.tau_leap import LeapInfo, LeapState, leap_increment
 from leaps_triton.kernels import TauLeapStep
 from leaps_triton.mcmc import SweepInfo, SweepState
 
