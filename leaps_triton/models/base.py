@@ -38,7 +38,7 @@ class SweepPlan(NamedTuple):
     """Global indices of the walkers, int64 ``(walkers,)``"""
     first: int
     """Index of the first sweep, the event counter of the random numbers"""
-    count: int
+    count: int  # type: ignore[assignment]
     """Number of sweeps"""
     seed: int
     """In [0, 2³²)"""

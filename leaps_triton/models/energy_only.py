@@ -177,11 +177,11 @@ def _lattice_of(model: Any) -> Lattice:
         return Lattice(model.shape, periodic=False)
     lattice = model.lattice
     expect(isinstance(lattice, Lattice), "lattice of a model", "a Lattice", lattice)
-    return lattice  # type: ignore[no-any-return]
+    return lattice
 
 
 def _dtype_of(model: object) -> torch.dtype:
     """Return the type of a user's configurations; int8 where it is not told."""
     dtype = getattr(model, "dtype", torch.int8)
     expect(isinstance(dtype, torch.dtype), "dtype of a model", "a torch.dtype", dtype)
-    return dtype  # type: ignore[no-any-return]
+    return dtype
