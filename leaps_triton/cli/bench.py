@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from .. import benchmark
+from .options import check_folders
 
 __all__ = ["Bench"]
 
@@ -39,11 +40,7 @@ class Bench:
 
     def run(self) -> None:
         """Measure, print, and save."""
-        for file in filter(None, (self.output, self.json)):
-            if not file.parent.is_dir():
-                raise ValueError(
-                    f"there is no folder {file.parent} to save {file.name} in; make it, or choose another"
-                )
+        check_folders(self.output, self.json)
         report = benchmark.run(
             self.ops,
             self.device,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from .. import registry
