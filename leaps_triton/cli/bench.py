@@ -8,6 +8,7 @@ import tyro
 
 from ..bench.report import present
 from ..bench.run import run
+from .options import check_folders
 
 __all__ = ["Bench"]
 
@@ -40,11 +41,7 @@ class Bench:
 
     def run(self) -> None:
         """Measure, print, and save."""
-        for file in filter(None, (self.output, self.json)):
-            if not file.parent.is_dir():
-                raise ValueError(
-                    f"there is no folder {file.parent} to save {file.name} in; make it, or choose another"
-                )
+        check_folders(self.output, self.json)
         report = run(
             self.ops,
             self.device,

@@ -515,7 +515,7 @@ def test_moves_that_are_not_registered_are_refused(tmp_path: Path) -> None:
     path = lt.AnnealingPath(MODELS["ising"])
     for kernel in (_MyMove(), lt.Compose(lt.HeatBath(), _MyMove())):
         with pytest.raises(
-            ValueError, match=r"move must be one of HeatBath, Metropolis, .*got _MyMove; put @lt"
+            ValueError, match=r"move must be one of .*HeatBath, .*got _MyMove; put @lt"
         ):
             lt.save(lt.Sampler(path, None, mcmc=kernel, device="cpu"), tmp_path / "s.safetensors")
     assert os.listdir(tmp_path) == []
