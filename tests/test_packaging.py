@@ -68,7 +68,8 @@ def pins() -> dict[str, Requirement]:
 
 def requirements() -> list[str]:
     project = PROJECT["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["test"], *PROJECT["build-system"]["requires"]]
+    extras = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
+    return [*project["dependencies"], *extras, *PROJECT["build-system"]["requires"]]
 
 
 def test_builds_hold_the_kernels_as_files_of_the_package(tmp_path: Path) -> None:
