@@ -16,7 +16,7 @@ EXAMPLES = sorted((DOCS / "gallery").glob("*.py"))
 SMALL: dict[str, dict[str, Any]] = {
     "arviz_export": {"SIZE": 4, "SWEEPS": 400},
     "autocorrelation_times": {"SIZES": [3, 4], "WALKERS": 8, "SWEEPS": 2000},
-    "ising_3d": {"SIZES": [2, 3], "WALKERS": 8, "SWEEPS": 300},
+    "ising_3d": {"SIZES": [2, 3], "WALKERS": 16, "SWEEPS": 150},
     "learned_or_annealed": {"SIZE": 4, "STEPS": 50, "WALKERS": 500, "INTERVALS": 10},
     "log_z": {"SHAPE": (3, 3), "WALKERS": 500, "CHAINS": 8, "SWEEPS": 300},
     "own_couplings": {"SIZE": 4, "WALKERS": 16, "SWEEPS": 400},
@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "potts_first_order": {"SIZE": 3, "WALKERS": 8, "SWEEPS": 2000},
     "resampling": {"SIZE": 4, "BLOCK": 64, "BLOCKS": 16, "INTERVALS": 10},
     "reweighting": {"SIZE": 4, "WALKERS": 8, "SWEEPS": 500},
-    "temperature_scan": {"SIZE": 4, "WALKERS": 8, "SWEEPS": 300},
+    "temperature_scan": {"SIZE": 4, "WALKERS": 16, "SWEEPS": 150},
     "training": {"SIZE": 3, "STEPS": 60, "WALKERS": 500},
 }
 

@@ -3,7 +3,7 @@ Autocorrelation times of four moves
 ===================================
 
 At the critical temperature single-site moves forget more and more slowly as the lattice grows,
-cluster moves hardly so. The time is that of |m|, in updates of each move.
+cluster moves hardly so. The time is that of the magnetisation, in updates of each move.
 """
 
 import matplotlib.pyplot as plt

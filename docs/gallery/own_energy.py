@@ -45,9 +45,7 @@ temperatures = torch.linspace(1.6, 4.0, 9).tolist()
 estimates, exact = [], []
 for seed, temperature in enumerate(temperatures):
     model = BaxterWu(SHAPE, beta=1.0 / temperature)
-    chain = lt.run_chain(
-        model, lt.HeatBath(), WALKERS, SWEEPS, seed=seed, observables=["specific_heat"]
-    )
+    chain = lt.run_chain(model, lt.HeatBath(), WALKERS, SWEEPS, seed=seed)
     estimates.append(chain.estimate("specific_heat"))
     exact.append(lt.exact.specific_heat(model))
 pulls = [estimate.pull(known) for estimate, known in zip(estimates, exact, strict=True)]
