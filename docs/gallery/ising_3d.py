@@ -13,19 +13,21 @@ import torch
 import leaps_triton as lt
 
 SIZES = [4, 6, 8]
-WALKERS = 16
-SWEEPS = 600
+WALKERS = 32
+SWEEPS = 200
 CRITICAL = 4.511523
 
 # %%
 # Swendsen–Wang clusters decorrelate critical configurations within a few updates.
 
+measured = ["energy", "binder"]
+move = lt.SwendsenWang()
 chains = []
 for size in SIZES:
     for temperature in torch.linspace(CRITICAL - 0.2, CRITICAL + 0.2, 5).tolist():
         model = lt.Ising((size, size, size), beta=1.0 / temperature)
         seed = len(chains)
-        chain = lt.run_chain(model, lt.SwendsenWang(), WALKERS, SWEEPS, seed=seed)
+        chain = lt.run_chain(model, move, WALKERS, SWEEPS, seed=seed, observables=measured)
         chains.append(chain)
 
 # %%

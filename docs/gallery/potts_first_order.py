@@ -13,10 +13,10 @@ import torch
 
 import leaps_triton as lt
 
-SIZE = 12
+SIZE = 8
 BETA = 1.42
-WALKERS = 64
-SWEEPS = 2000
+WALKERS = 32
+SWEEPS = 4000
 
 # %%
 # The barrier slows all moves down. Half of the walkers start ordered and half at random, so that a
@@ -42,7 +42,7 @@ centres, heights, errors = [], [], []
 for low in edges[:-1].tolist():
     inside = ((values >= low) & (values < low + width)).double() / width
     if inside.any():
-        height = lt.estimators.chain_estimate(inside)
+        height = lt.estimators.chain_estimate(inside, least_window=energy.window)
         centres.append(low + width / 2)
         heights.append(height.value)
         errors.append(height.error)
