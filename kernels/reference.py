@@ -7,7 +7,7 @@ of each family.
 
 from .class_jumps.reference import MOST_CLASSES, MOST_LANES, LocalJumpSteps, local_jump_steps, site_classes
 from .convolutions.reference import hollow_conv, hollow_conv_gradient, rounded, tap_index
-from .energies.reference import LocalEnergy, Sums, bonds_along, energy, local_energy, local_fields, state_counts
+from .energies.reference import LocalEnergy, Sums, Tables, bonds_along, energy, local_energy, local_fields, state_counts
 from .jumps.reference import JumpStep, jump_step
 from .labels.reference import cluster_labels
 from .leaps.reference import (
@@ -18,13 +18,9 @@ from .leaps.reference import (
 )
 from .philox import philox, site_words, uniform32, uniform64
 from .proposals.reference import ProposalRates, proposal_rates, proposal_rates_gradient
-from .site_sweeps.reference import (
-    heat_bath_probabilities,
-    heat_bath_sweeps,
-    metropolis_acceptance,
-    metropolis_sweeps,
-    overrelaxation_sweeps,
-)
+from .registration import taking
+from .site_sweeps import reference as site_sweeps
+from .site_sweeps.reference import Sweeps, heat_bath_probabilities, metropolis_acceptance
 
 __all__ = [
     "MOST_CLASSES",
@@ -34,6 +30,7 @@ __all__ = [
     "LocalJumpSteps",
     "ProposalRates",
     "Sums",
+    "Tables",
     "TauLeapStep",
     "bonds_along",
     "cluster_labels",
@@ -64,5 +61,6 @@ __all__ = [
     "uniform64",
 ]
 
-
-
+heat_bath_sweeps = taking(Sweeps, site_sweeps.heat_bath_sweeps)
+metropolis_sweeps = taking(Sweeps, site_sweeps.metropolis_sweeps)
+overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)

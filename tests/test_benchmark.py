@@ -149,7 +149,7 @@ def test_a_wrong_kernel_is_not_timed(
 )
 def test_sweeps_may_round_their_thresholds_and_no_more(op: str, law: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel's thresholds are off by 0.005, as a stand-in for a last bit: rounding is then what lies below 0.01."""
-    exact, twin = getattr(twins, law), getattr(twins, op)
+    exact, twin = getattr(twins, law), getattr(reference, op)
 
     def rounded(**arguments: Any) -> torch.Tensor:
         with pytest.MonkeyPatch.context() as patch:

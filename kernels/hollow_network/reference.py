@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..energies.reference import local_fields
+from ..energies.reference import Tables, local_fields
 
 __all__ = [
     "Waves", "centre_mask", "convolve", "convolved", "embed", "exact_convolutions", "hollow_values",
@@ -153,7 +153,8 @@ def state_counts(
     """``Σ_j J_ij [x_j = a]``, ``(walkers, q, *shape)``."""
     identity = torch.eye(q, dtype=dtype, device=configurations.device)
     no_field = torch.zeros(1, q, *[1] * len(periodic), dtype=dtype, device=configurations.device)
-    return local_fields(configurations, coupling, identity, no_field, periodic, dtype)
+    tables = Tables(coupling, identity, no_field, periodic)
+    return local_fields(configurations, tables, dtype)
 
 
 class _Inputs(NamedTuple):

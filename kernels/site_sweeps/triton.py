@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
 
 import torch
 import triton
@@ -13,6 +12,7 @@ from ..configs import configs
 from ..device import flip_field, kernel, pair_field, philox, state_field, uniform32
 from ..philox import Stream
 from ..variants import KINDS, Variant, block_size, kind_of, launch, padded, periodic_bits, site_stride
+from .reference import Sweeps
 
 __all__ = ["VARIANTS", "heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
 
@@ -211,51 +211,47 @@ def _with_waves(bond_table: Tensor) -> Tensor:
     return torch.cat([bond_table, torch.stack([(2 * angles).cos(), (2 * angles).sin(), angles.cos(), angles.sin()])])
 
 
-def _launcher(op: str) -> Callable[..., Tensor]:
-    def sweep(
-        configurations: Tensor,
-        coupling: Tensor,
-        bond_table: Tensor,
-        site_table: Tensor,
-        beta: Tensor,
-        periodic: Sequence[bool],
-        colours: Tensor,
-        num_colours: int,
-        walkers: Tensor,
-        first_sweep: int,
-        sweeps: int,
-        seed: int,
-    ) -> Tensor:
-        count, *shape = configurations.shape
-        sites, q = configurations.shape[1:].numel(), len(bond_table)
-        kind = "general" if op == "overrelaxation" else kind_of(q, coupling, site_table)
-        table = _with_waves(bond_table) if op == "overrelaxation" else bond_table.contiguous()
-        block = block_size(sites, tuple(CONFIGS[op, kind]))
-        variant = VARIANTS[op, len(shape), kind, block]
-        coupling, coupling_strides = site_stride(coupling, shape)
-        site_table, site_strides = site_stride(site_table, shape)
-        after = configurations.clone(memory_format=torch.contiguous_format)
-        tiles = triton.cdiv(sites, block)
-        model = (
-            after, coupling, table, site_table, beta.contiguous(),
-            colours.to(torch.int8).contiguous(), walkers.contiguous(), sites, tiles, q, *padded(shape),
-            periodic_bits(periodic), *coupling_strides, *site_strides, int(len(beta) > 1),
-        )  # fmt: skip
-        if tiles == 1:
-            launch(variant, count, *model, 0, num_colours, first_sweep, sweeps, seed)
-        else:
-            for one, colour in itertools.product(range(first_sweep, first_sweep + sweeps), range(num_colours)):
-                launch(variant, count * tiles, *model, colour, colour + 1, one, 1, seed)
+def _sweep(op: str, given: Sweeps) -> Tensor:
+    """Run the kernel, on a lattice of one tile once, else for every colour of every sweep."""
+    shape = given.configurations.shape[1:]
+    kind = kind_of(given.q, given.coupling, given.site_table)
+    table = given.bond_table.contiguous()
+    if op == "overrelaxation":
+        kind = "general"
+        table = _with_waves(given.bond_table)
+    block = block_size(given.sites, tuple(CONFIGS[op, kind]))
+    variant = VARIANTS[op, len(shape), kind, block]
+    coupling, coupling_strides = site_stride(given.coupling, shape)
+    site_table, site_strides = site_stride(given.site_table, shape)
+    after = given.configurations.clone(memory_format=torch.contiguous_format)
+    tiles = triton.cdiv(given.sites, block)
+    programs = len(after) * tiles
+    model = (
+        after, coupling, table, site_table, given.beta.contiguous(),
+        given.colours.to(torch.int8).contiguous(), given.walkers.contiguous(),
+        given.sites, tiles, given.q, *padded(shape), periodic_bits(given.periodic),
+        *coupling_strides, *site_strides, int(len(given.beta) > 1),
+    )  # fmt: skip
+    if tiles == 1:
+        sweeps = (given.first_sweep, given.sweeps)
+        launch(variant, programs, *model, 0, given.num_colours, *sweeps, given.seed)
         return after
+    # Tiles read one another, so a colour ends before the next begins.
+    for sweep, colour in itertools.product(given.numbers(), range(given.num_colours)):
+        launch(variant, programs, *model, colour, colour + 1, sweep, 1, given.seed)
+    return after
 
-    return sweep
+
+def heat_bath_sweeps(given: Sweeps) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+    return _sweep("heat_bath", given)
 
 
-heat_bath_sweeps = _launcher("heat_bath")
-"""Launcher of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+def metropolis_sweeps(given: Sweeps) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.metropolis_sweeps`."""
+    return _sweep("metropolis", given)
 
-metropolis_sweeps = _launcher("metropolis")
-"""Launcher of :func:`leaps_triton.kernels.metropolis_sweeps`."""
 
-overrelaxation_sweeps = _launcher("overrelaxation")
-"""Launcher of :func:`leaps_triton.kernels.overrelaxation_sweeps`."""
+def overrelaxation_sweeps(given: Sweeps) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.overrelaxation_sweeps`."""
+    return _sweep("overrelaxation", given)

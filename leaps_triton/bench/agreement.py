@@ -98,7 +98,8 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
     """
     update = ROUNDED[case.op]
     given = case.of(rows)
-    tables = (given["coupling"], given["bond_table"], given["site_table"], given["periodic"])
+    names = ("coupling", "bond_table", "site_table", "periodic")
+    tables = reference.Tables(*(given[name] for name in names))
     x = given["configurations"]
     for sweep in range(given["sweeps"]):
         y = function(**given | {"configurations": x, "first_sweep": sweep, "sweeps": 1})
@@ -108,7 +109,7 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
         )
         words = (first.view(x.shape), second.view(x.shape))
         for number in range(given["num_colours"]):
-            fields = reference.local_fields(x, *tables, torch.float64)
+            fields = reference.local_fields(x, tables, torch.float64)
             expected = update(_Colour(x, y, fields, given["beta"], words))
             here = given["colours"] == number
             wrong = here & (expected.values != y) & ~expected.tied

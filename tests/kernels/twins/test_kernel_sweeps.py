@@ -15,6 +15,7 @@ from helpers import heat_bath_matrix, index_of, sigma_threshold, small_models, s
 from leaps_triton import exact, kernels
 from leaps_triton.kernels import Stream, reference
 from leaps_triton.kernels.site_sweeps import cpu
+from leaps_triton.kernels.site_sweeps.reference import Sweeps
 
 FLOAT64 = torch.float64
 FIELD = torch.tensor([[0.3, 0.0, -0.2], [0.7, -0.4, 0.1], [0.0, 0.5, -0.6]])
@@ -59,7 +60,7 @@ def site_update(path: lt.AnnealingPath, tau: float, site: int) -> Tensor:
     model: Any = path.model
     x = states(model)
     tables = (model.coupling.unsqueeze(0), model.bond_table, model.site_table.unsqueeze(0))
-    fields = reference.local_fields(x, *tables, model.lattice.periodic, FLOAT64)
+    fields = reference.local_fields(x, reference.Tables(*tables, model.lattice.periodic), FLOAT64)
     probabilities = reference.heat_bath_probabilities(fields, path.beta(tau)).flatten(2)[:, :, site]
     update = torch.zeros(len(x), len(x), dtype=FLOAT64)
     for state in range(model.q):
@@ -233,8 +234,8 @@ def test_thresholds_from_a_table_are_those_of_the_twin(model: Any, reach: int, p
     """Bit for bit, where couplings are integers; other models go to the twin."""
     walkers = 16
     given = inputs(model, walkers, 2.0 * uniform(walkers, seed=6) - 0.8 if per_walker else None) | {"sweeps": 100}
-    assert cpu._reach(given["coupling"], given["bond_table"], given["site_table"], model.lattice.ndim) == reach
-    assert torch.equal(cpu.heat_bath_sweeps(**given), reference.heat_bath_sweeps(**given))
+    assert cpu.reach(Sweeps(**given)) == reach
+    assert torch.equal(cpu.heat_bath_sweeps(Sweeps(**given)), reference.heat_bath_sweeps(**given))
 
 
 @pytest.mark.parametrize("name", ["seed", "walkers", "first_sweep"])
