@@ -5,7 +5,8 @@ Shapes, units and errors are documented once, at the public op; the formulas sta
 of each family.
 """
 
-from .class_jumps.reference import MOST_CLASSES, MOST_LANES, LocalJumpSteps, local_jump_steps, site_classes
+from .class_jumps import reference as class_jumps
+from .class_jumps.reference import MOST_CLASSES, MOST_LANES, Events, LocalJumpSteps, site_classes
 from .convolutions.reference import hollow_conv, hollow_conv_gradient, rounded, tap_index
 from .energies.reference import LocalEnergy, Sums, Tables, bonds_along, energy, local_energy, local_fields, state_counts
 from .jumps.reference import JumpStep, jump_step
@@ -64,3 +65,4 @@ __all__ = [
 heat_bath_sweeps = taking(Sweeps, site_sweeps.heat_bath_sweeps)
 metropolis_sweeps = taking(Sweeps, site_sweeps.metropolis_sweeps)
 overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)
+local_jump_steps = taking(Events, class_jumps.local_jump_steps)

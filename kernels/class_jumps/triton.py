@@ -8,7 +8,7 @@ from ..configs import config
 from ..device import kernel, philox, uniform64
 from ..philox import Stream
 from ..variants import Variant, launch
-from .reference import MOST_CLASSES, MOST_LANES, site_classes
+from .reference import MOST_CLASSES, MOST_LANES, Events, site_classes
 
 __all__ = ["VARIANTS", "local_jump_steps"]
 
@@ -137,35 +137,26 @@ def _variant() -> Variant:
 VARIANTS = {(): _variant()}
 
 
-def local_jump_steps(
-    configurations: Tensor,
-    log_weights: Tensor,
-    remaining: Tensor,
-    walkers: Tensor,
-    events: Tensor,
-    rates: Tensor,
-    corrector: Tensor,
-    neighbours: Tensor,
-    strides: Tensor,
-    first_row: int,
-    seed: int,
-    steps: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.local_jump_steps`."""
-    count, sites, classes = len(configurations), configurations.shape[1:].numel(), rates.shape[1]
-    x = configurations.flatten(1).clone(memory_format=torch.contiguous_format)
-    noughts = torch.zeros_like(log_weights)
-    floats = torch.stack([log_weights, remaining, noughts, noughts])
-    integers = torch.stack([walkers, events, x.sum(1, dtype=torch.int64)])
-    of_site = site_classes(x, neighbours, strides)
-    cells = (of_site + torch.arange(count, device=x.device).unsqueeze(1) * classes).flatten()
-    counts = torch.bincount(cells, minlength=count * classes).to(torch.int32)
-    given = [t.contiguous() for t in (rates, corrector, neighbours, strides)]
+def local_jump_steps(given: Events) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Launch the kernel of :func:`leaps_triton.kernels.local_jump_steps`, piece by piece."""
+    count = len(given.configurations)
+    sites = given.configurations.shape[1:].numel()
+    classes = given.rates.shape[1]
+    x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
+    noughts = torch.zeros_like(given.log_weights)
+    floats = torch.stack([given.log_weights, given.remaining, noughts, noughts])
+    integers = torch.stack([given.walkers, given.events, x.sum(1, dtype=torch.int64)])
+    of_site = site_classes(x, given.neighbours, given.strides)
+    # One number per walker and class, so that one count serves all.
+    cells = of_site + torch.arange(count, device=x.device).unsqueeze(1) * classes
+    counts = torch.bincount(cells.flatten(), minlength=count * classes).to(torch.int32)
+    tables = (given.rates, given.corrector, given.neighbours, given.strides)
+    tensors = (x, floats, integers, *(table.contiguous() for table in tables))
     of_site = of_site.to(torch.int16)
-    for first in range(0, steps, EVENTS):
-        launch(
-            VARIANTS[()], count, x, floats, integers, *given, of_site, counts,
-            sites, classes, strides.numel(), first_row, min(EVENTS, steps - first), seed,
-        )  # fmt: skip
+    numbers = (sites, classes, given.strides.numel(), given.first_row)
+    for first in range(0, given.steps, EVENTS):
+        steps = min(EVENTS, given.steps - first)
+        launch(VARIANTS[()], count, *tensors, of_site, counts, *numbers, steps, given.seed)
     weights, left, exit_rate, kappa = (part.clone() for part in floats)
-    return x.view_as(configurations), weights, left, integers[1].clone(), exit_rate, kappa
+    after = x.view_as(given.configurations)
+    return after, weights, left, integers[1].clone(), exit_rate, kappa
