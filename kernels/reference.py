@@ -5,9 +5,12 @@ Shapes, units and errors are documented once, at the public op; the formulas sta
 of each family.
 """
 
+from typing import Any
+
 from .class_jumps import reference as class_jumps
 from .class_jumps.reference import MOST_CLASSES, MOST_LANES, Events, LocalJumpSteps, site_classes
-from .convolutions.reference import hollow_conv, hollow_conv_gradient, rounded, tap_index
+from .convolutions import reference as convolutions
+from .convolutions.reference import Convolution, gradient_of, rounded, tap_index
 from .energies.reference import LocalEnergy, Sums, Tables, bonds_along, energy, local_energy, local_fields, state_counts
 from .jumps.reference import JumpStep, jump_step
 from .labels.reference import cluster_labels
@@ -66,3 +69,9 @@ heat_bath_sweeps = taking(Sweeps, site_sweeps.heat_bath_sweeps)
 metropolis_sweeps = taking(Sweeps, site_sweeps.metropolis_sweeps)
 overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)
 local_jump_steps = taking(Events, class_jumps.local_jump_steps)
+hollow_conv = taking(Convolution, convolutions.hollow_conv)
+
+
+def hollow_conv_gradient(*arguments: Any, **named: Any) -> convolutions.Gradients:
+    """Return the gradients of :func:`hollow_conv` with respect to its six tensors."""
+    return convolutions.hollow_conv_gradient(*gradient_of(*arguments, **named))

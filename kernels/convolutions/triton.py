@@ -20,6 +20,7 @@ from ..configs import Config, config
 from ..device import kernel
 from ..variants import Variant, launch
 from . import cpu
+from .reference import Convolution
 
 __all__ = ["PRECISIONS", "VARIANTS", "hollow_conv"]
 
@@ -162,33 +163,34 @@ def with_margin(values: Tensor, kernel_size: int, periodic: Sequence[bool]) -> T
     return values.contiguous()
 
 
-def hollow_conv(
-    activations: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    offset: Tensor,
-    time_offset: Tensor,
-    source: Tensor,
-    kernel_size: int,
-    periodic: Sequence[bool],
-    precision: str,
-) -> Tensor:
-    """Launcher of :func:`leaps_triton.kernels.hollow_conv`; float64 goes by the blocks of torch."""
-    if source.dtype == torch.float64:
-        return cpu.hollow_conv(
-            activations, weight, bias, offset, time_offset, source, kernel_size, periodic, precision
-        )
-    channels, taps, inputs = weight.shape
-    walkers, sites = len(source), source.shape[2:].numel()
-    output = source.new_empty(walkers, channels, *source.shape[2:])
-    padded = with_margin(source, kernel_size, periodic)
-    base, tap = addresses(source.shape[2:], kernel_size, source.device)
-    size = padded.shape[2:].numel()
+def hollow_conv(given: Convolution) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.hollow_conv`; float64 goes by the blocks of torch."""
+    if given.source.dtype == torch.float64:
+        return cpu.hollow_conv(given)
+    channels, taps, inputs = given.weight.shape
+    walkers = len(given.source)
+    sites = given.sites
+    output = given.source.new_empty(walkers, channels, *given.shape)
+    margin = with_margin(given.source, given.kernel_size, given.periodic)
+    base, tap = addresses(given.shape, given.kernel_size, given.source.device)
+    size = margin.shape[2:].numel()
     group = CONFIG.launch["GROUP"]
-    programs = walkers * triton.cdiv(sites, CONFIG.constants["SITES"]) * triton.cdiv(channels, group)
+    blocks = triton.cdiv(sites, CONFIG.constants["SITES"])
+    programs = walkers * blocks * triton.cdiv(channels, group)
+    tensors = [tensor.contiguous() for tensor in given.tensors[:5]]
     launch(
-        VARIANTS["forward", precision], programs, activations.contiguous(), weight.contiguous(), bias.contiguous(),
-        offset.contiguous(), time_offset.contiguous(), padded, base, tap, output,
-        sites, size, channels, inputs, taps, group, taps * (len(time_offset) > 1), size * (source.shape[1] > 1),
+        VARIANTS["forward", given.precision], programs, *tensors, margin, base, tap, output,
+        sites, size, channels, inputs, taps, group, *strides(given, taps, size),
     )  # fmt: skip
     return output
+
+
+def strides(given: Convolution, taps: int, size: int) -> tuple[int, int]:
+    """Return the strides of times by walker and of sources by channel, 0 where they are shared."""
+    s_time = taps
+    if given.one_time:
+        s_time = 0
+    s_source = size
+    if given.one_source:
+        s_source = 0
+    return s_time, s_source
