@@ -110,7 +110,9 @@ def main(arguments: list[str] | None = None) -> None:
         print("\n".join(names))
         return
     if chosen.variant not in names:
-        parser.error(f"{chosen.op} has no variant {chosen.variant!r}; without --variant they are listed")
+        parser.error(
+            f"{chosen.op} has no variant {chosen.variant!r}; without --variant they are listed"
+        )
     variant = resources.variants()[chosen.variant]
     used = resources.measure(variant, chosen.target)
     print(f"{chosen.variant} for {chosen.target}, {variant.warps} warps")

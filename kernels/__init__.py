@@ -8,7 +8,7 @@ which enter the random numbers; ``seed`` is an integer in [0, 2³²). A model is
 ``coupling`` float64 ``(1 | walkers, 1 | axes, *shape)`` (entry ``[., d, i]``: the bond from site ``i`` in positive
 direction ``d``; every lattice axis may have size 1 where the coupling is uniform), ``bond_table`` ``φ`` float64
 ``(q, q)``, ``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 | walkers,)``, ``periodic``
-one bool an axis.
+one bool per axis.
 """
 
 from . import reference
@@ -65,6 +65,3 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
-
-
-

@@ -14,12 +14,15 @@ __all__ = [
     "check_rates", "check_shape", "check_tensor", "check_walkers", "expect", "is_real", "shown",
 ]  # fmt: skip
 
-PRECISIONS = {"hollow_conv": ("float32", "tf32", "bfloat16"), "hollow_values": ("float32", "tf32x3", "tf32")}
+PRECISIONS = {
+    "hollow_conv": ("float32", "tf32", "bfloat16"),
+    "hollow_values": ("float32", "tf32x3", "tf32"),
+}
 """Of the factors of an op's matrix products, those it offers, its default first; sums are in float32."""
 
 
 def shown(value: object) -> str:
-    """``value`` in an error: a tensor by its type and shape, all else as Python writes it, in one line."""
+    """Return ``value`` as an error shows it: a tensor by its type and shape, all else as Python writes it, in one line."""
     if isinstance(value, Tensor) and value.ndim > 0:
         return f"a tensor of {value.dtype} of shape {tuple(value.shape)}"
     return " ".join(repr(value).split())
@@ -32,16 +35,21 @@ def expect(accepted: bool, name: str, wanted: str, value: object) -> None:
 
 
 def _is_single(value: object) -> bool:
-    return isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool and not value.is_complex()
+    return (
+        isinstance(value, Tensor)
+        and value.ndim == 0
+        and value.dtype != torch.bool
+        and not value.is_complex()
+    )
 
 
 def as_integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """``value`` as a Python integer from ``low`` to ``high``; numpy's integers are integers, bools and floats are not.
+    """Return ``value`` as a Python integer from ``low`` to ``high``; numpy's integers are integers, bools and floats are not.
 
-    Raises
-        ValueError: what was expected, what came.
+    Raises:
+        ValueError: If it is none; it says what was expected and what came.
 
-    Example
+    Example:
         >>> as_integer("walkers", torch.tensor(3), 1)
         3
     """
@@ -59,12 +67,12 @@ def as_integer(name: str, value: object, low: int, high: int | None = None) -> i
 
 
 def as_number(name: str, value: object, wanted: str, accept: Callable[[float], bool]) -> float:
-    """``value`` as a float that ``accept`` accepts; NaN never is, and no bool or string is a number.
+    """Return ``value`` as a float that ``accept`` accepts; NaN never is, and no bool or string is a number.
 
-    Raises
-        ValueError: ``wanted``, and what came.
+    Raises:
+        ValueError: If it is none; it says what was ``wanted`` and what came.
 
-    Example
+    Example:
         >>> as_number("scale", 2, "a positive number", lambda scale: scale > 0)
         2.0
     """
@@ -79,12 +87,12 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
 
 
 def as_precision(op: str, precision: object) -> str:
-    """``precision`` if it is one that the op offers.
+    """Return ``precision`` if it is one that the op offers.
 
-    Raises
-        ValueError: the precisions of this op, and what came.
+    Raises:
+        ValueError: If the op has no such precision; it names those it has.
 
-    Example
+    Example:
         >>> as_precision("hollow_values", "tf32x3")
         'tf32x3'
     """
@@ -95,12 +103,12 @@ def as_precision(op: str, precision: object) -> str:
 
 
 def is_real(value: object) -> bool:
-    """Whether ``value`` is a tensor of real numbers; bools are none."""
+    """Say whether ``value`` is a tensor of real numbers; bools are none."""
     return isinstance(value, Tensor) and value.dtype != torch.bool and not value.is_complex()
 
 
 def as_device(device: torch.device | str | None) -> torch.device:
-    """A device found to work; None for CUDA where there is a CUDA device, else the CPU."""
+    """Return a device found to work; None for CUDA where there is a CUDA device, else the CPU."""
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -108,11 +116,13 @@ def as_device(device: torch.device | str | None) -> torch.device:
         return torch.device(device)
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"device must be one that works here, such as cpu, got {shown(device)}: {reason}") from None
+        raise ValueError(
+            f"device must be one that works here, such as cpu, got {shown(device)}: {reason}"
+        ) from None
 
 
 def as_seed(seed: object) -> int:
-    """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
+    """Return ``seed`` if it is an integer in [0, 2³²), else a ValueError."""
     try:
         return as_integer("seed", seed, 0, 2**32 - 1)
     except ValueError:
@@ -203,7 +213,9 @@ def check_model(
     for name, tensor in tables.items():
         check_shape(name, tensor, sizes[name])
         if tensor.dtype != torch.float64:
-            raise ValueError(f"{name} must be float64, got {tensor.dtype}; convert it with .double()")
+            raise ValueError(
+                f"{name} must be float64, got {tensor.dtype}; convert it with .double()"
+            )
         if tensor.device != configurations.device:
             raise ValueError(
                 f"{name} is on {tensor.device}, configurations on {configurations.device}; move one of them"

@@ -71,11 +71,17 @@ def philox(
     walker: Tensor | int,
     device: torch.device | None = None,
 ) -> Words:
-    """Philox4x32-10 of key ``(seed, stream)`` and counter ``(site, event, draw, walker)``, broadcast together.
+    """Return Philox4x32-10 of key ``(seed, stream)`` and counter ``(site, event, draw, walker)``.
 
-    Four words in [0, 2³²) as int64; of each argument the lower 32 bits count.
+    Counters are broadcast together.
+
+    Returns:
+        Four words in [0, 2³²) as int64; the lower 32 bits of each argument count.
     """
-    counter = [torch.as_tensor(c, dtype=torch.int64, device=device) & WORD for c in (site, event, draw, walker)]
+    counter = [
+        torch.as_tensor(c, dtype=torch.int64, device=device) & WORD
+        for c in (site, event, draw, walker)
+    ]
     key = [int(seed) & WORD, int(stream) & WORD]
     for _ in range(ROUNDS):
         # Products wrap modulo 2**64, so the masked arithmetic shift is the exact upper half.
@@ -92,17 +98,19 @@ def philox(
 
 
 def uniform32(word: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """One word to a uniform number in (0, 1): an odd multiple of 2⁻²⁴, exact in float32, never 0 or 1."""
+    """Make one word a uniform number in (0, 1): an odd multiple of 2⁻²⁴, exact in float32, never 0 or 1."""
     return ((word >> 9).to(dtype) + 0.5) * 2.0**-23
 
 
 def uniform64(high: Tensor, low: Tensor) -> Tensor:
-    """Two words to a uniform float64 in (0, 1): an odd multiple of 2⁻⁵³, never 0 or 1."""
+    """Make two words a uniform float64 in (0, 1): an odd multiple of 2⁻⁵³, never 0 or 1."""
     return ((high << 20 | low >> 12).to(torch.float64) + 0.5) * 2.0**-52
 
 
-def site_words(seed: int, stream: int, event: int, walkers: Tensor, sites: int, draw: int = 0) -> Tensor:
-    """One word a site, ``(walkers, sites)``: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
+def site_words(
+    seed: int, stream: int, event: int, walkers: Tensor, sites: int, draw: int = 0
+) -> Tensor:
+    """Return one word per site, ``(walkers, sites)``: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
     group = torch.arange((sites + 3) // 4, device=walkers.device)
     words = philox(seed, stream, group, event, draw, walkers.unsqueeze(1), walkers.device)
     return torch.stack(words, dim=-1).flatten(1)[:, :sites]

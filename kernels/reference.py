@@ -11,7 +11,16 @@ from .class_jumps import reference as class_jumps
 from .class_jumps.reference import MOST_CLASSES, MOST_LANES, Events, LocalJumpSteps, site_classes
 from .convolutions import reference as convolutions
 from .convolutions.reference import Convolution, gradient_of, rounded, tap_index
-from .energies.reference import LocalEnergy, Sums, Tables, bonds_along, energy, local_energy, local_fields, state_counts
+from .energies.reference import (
+    LocalEnergy,
+    Sums,
+    Tables,
+    bonds_along,
+    energy,
+    local_energy,
+    local_fields,
+    state_counts,
+)
 from .jumps.reference import JumpStep, jump_step
 from .labels.reference import cluster_labels
 from .leaps.reference import (

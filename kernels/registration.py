@@ -38,9 +38,7 @@ def backend(device: torch.device) -> str:
     return f"Triton kernels on {device.type}"
 
 
-def taking(
-    record: Callable[..., Any], function: Callable[[Any], Any]
-) -> Callable[..., Any]:
+def taking(record: Callable[..., Any], function: Callable[[Any], Any]) -> Callable[..., Any]:
     """Return a function of an op's arguments that hands them on as one record."""
 
     @functools.wraps(function)

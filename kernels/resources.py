@@ -37,15 +37,15 @@ class Resources(NamedTuple):
     """What one program of a compiled kernel uses."""
 
     registers: int
-    """Vector registers a thread"""
+    """Vector registers per thread."""
     spills: int
-    """Bytes (NVIDIA) or registers (AMD) a thread that did not fit and went to memory"""
+    """Bytes (NVIDIA) or registers (AMD) per thread that did not fit and went to memory"""
     shared: int
-    """Bytes of shared memory a program"""
+    """Bytes of shared memory per program."""
 
 
 def variants() -> dict[str, Variant]:
-    """Every variant that a launcher can choose, by name."""
+    """Return every variant that a launcher can choose, by name."""
     tables: dict[str, dict[Any, Variant]] = {
         "local_energy": LOCAL_ENERGY,
         "rates": RATES,
@@ -65,23 +65,26 @@ def variants() -> dict[str, Variant]:
 
 
 def others() -> dict[str, Variant]:
-    """The last variant of each kernel, and of each op that a kernel serves."""
+    """Return the last variant of each kernel, and of each op that a kernel serves."""
     ops = ("OP", "LOG_RATIOS")
     last = {
-        (variant.kernel.fn.__name__, *map(variant.constants.get, ops)): name for name, variant in variants().items()
+        (variant.kernel.fn.__name__, *map(variant.constants.get, ops)): name
+        for name, variant in variants().items()
     }
     return {name: variants()[name] for name in last.values()}
 
 
 def _target(name: str) -> GPUTarget:
-    return GPUTarget("cuda", int(name[3:]), 32) if name.startswith("sm_") else GPUTarget("hip", name, 64)
+    return (
+        GPUTarget("cuda", int(name[3:]), 32)
+        if name.startswith("sm_")
+        else GPUTarget("hip", name, 64)
+    )
 
 
 def _compile(variant: Variant, target: str) -> Any:
     if knobs.runtime.interpret:
-        raise RuntimeError(
-            "TRITON_INTERPRET is set, and the interpreter cannot compile; unset it"
-        )
+        raise RuntimeError("TRITON_INTERPRET is set, and the interpreter cannot compile; unset it")
     source = ASTSource(variant.kernel, variant.signature, constexprs=variant.constants)
     return triton.compile(source, target=_target(target), options=variant.options)
 

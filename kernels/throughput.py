@@ -30,7 +30,7 @@ def philox_kernel(p_out, seed, counters, BLOCK: tl.constexpr):
 
 
 def philox_words(programs: int, counters: int, seed: int, device: torch.device) -> Tensor:
-    """Launcher of :func:`philox_kernel`: int32 ``(programs * BLOCK,)`` from ``4 * counters`` words each."""
+    """Launch the kernel of :func:`philox_kernel`: int32 ``(programs * BLOCK,)`` from ``4 * counters`` words each."""
     out = torch.empty(programs * BLOCK, dtype=torch.int32, device=device)
     philox_kernel[(programs,)](out, seed, counters, BLOCK=BLOCK, num_warps=4)
     return out

@@ -56,7 +56,9 @@ class Variant:
         types = {}
         for parameter in getattr(self.kernel, "params", ()):
             types[parameter.name] = (
-                "constexpr" if parameter.is_constexpr else parameter.annotation_type or TYPES[next(pointers)]
+                "constexpr"
+                if parameter.is_constexpr
+                else parameter.annotation_type or TYPES[next(pointers)]
             )
         object.__setattr__(self, "signature", types)
 
@@ -96,29 +98,29 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
 
 
 def block_size(count: int, sizes: Sequence[int]) -> int:
-    """The smallest of the increasing ``sizes`` that holds ``count``, or the largest."""
+    """Return the smallest of the increasing ``sizes`` that holds ``count``, or the largest."""
     return next((size for size in sizes if size >= count), sizes[-1])
 
 
 def padded(shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """Lattice lengths as four numbers, the first of them 1."""
+    """Return lattice lengths as four numbers, the first of them 1."""
     n0, n1, n2, n3 = (1,) * (4 - len(shape)) + tuple(shape)
     return n0, n1, n2, n3
 
 
 def periodic_bits(periodic: Sequence[bool]) -> int:
-    """Boundaries of the padded directions as bits."""
+    """Return the boundaries of the padded directions as bits."""
     return sum(1 << axis for axis, wraps in enumerate(periodic, 4 - len(periodic)) if wraps)
 
 
 def kind_of(q: int, coupling: Tensor, site_table: Tensor) -> str:
-    """Which of KINDS a model is, from its states and the shapes of its tables."""
+    """Return which of KINDS a model is, from its states and the shapes of its tables."""
     uniform = coupling.shape[2:].numel() == site_table.shape[2:].numel() == 1
     return "general" if q != 2 else "binary uniform" if uniform else "binary"
 
 
 def site_stride(table: Tensor, shape: Sequence[int]) -> tuple[Tensor, tuple[int, int, int]]:
-    """A table ``(1 | walkers, n, *shape or 1s)``, contiguous, and its strides by walker, row and site, 0 if shared.
+    """Return a table ``(1 | walkers, n, *shape or 1s)``, contiguous, and its strides by walker, row and site, 0 if shared.
 
     A table that is uniform in some directions only is expanded; the models of the library have none.
     """

@@ -12,7 +12,16 @@ from ..inputs.case import PHILOX_OPERATIONS, Call, Case, Size
 from ..inputs.random import noise, normal, states
 from .op import local_jump_steps_op
 
-__all__ = ["EVENTS", "OPS", "Surroundings", "classes", "measured", "small", "surroundings", "watched"]
+__all__ = [
+    "EVENTS",
+    "OPS",
+    "Surroundings",
+    "classes",
+    "measured",
+    "small",
+    "surroundings",
+    "watched",
+]
 
 OPS = ("local_jump_steps",)
 EVENTS = 128

@@ -26,7 +26,7 @@ def local_jump_steps_kernel(
 ):  # fmt: skip
     """Up to ``steps`` events of a walker: ``R = Σ_c n_c P_c(K)``, ``A += s Σ_c n_c κ_c(K)``, a class, one of its sites.
 
-    One program a walker, in place. A flip moves its site and neighbours to other classes, in ``classes`` and
+    One program per walker, in place. A flip moves its site and neighbours to other classes, in ``classes`` and
     ``counts``, which lie in global memory between barriers. A site is found by its rank among those of its class, by a
     scan of the walker's classes. Sums are float64 in another order than the twin's: class and rank differ from the
     twin's if ``u R`` is within rounding, ``1e-16 R``, of an edge. Bortz, Kalos, Lebowitz, J. Comput. Phys. 17, 10
@@ -108,7 +108,9 @@ def local_jump_steps_kernel(
                 o_start += BLOCK
 
             sign = 1 - 2 * tl.load(p_x + site).to(tl.int32)
-            o_affected = tl.load(p_neighbours + site.to(tl.int64) * lanes + o_lane, mask=m_lane, other=0)
+            o_affected = tl.load(
+                p_neighbours + site.to(tl.int64) * lanes + o_lane, mask=m_lane, other=0
+            )
             b_before = tl.load(p_classes + o_affected, mask=m_lane, other=0).to(tl.int32)
             b_after = b_before + sign * b_strides
             # All threads have read before any of them writes, and written before any reads again.
@@ -129,9 +131,21 @@ def local_jump_steps_kernel(
 
 def _variant() -> Variant:
     double, integer = torch.float64, torch.int64
-    pointers = (torch.int8, double, integer, double, double, integer, integer, torch.int16, torch.int32)
+    pointers = (
+        torch.int8,
+        double,
+        integer,
+        double,
+        double,
+        integer,
+        integer,
+        torch.int16,
+        torch.int32,
+    )
     sizes = {"CLASSES": MOST_CLASSES, "LANES": MOST_LANES, **CONFIG.constants}
-    return Variant(local_jump_steps_kernel, pointers, {"STREAM": int(Stream.JUMP), **sizes}, warps=CONFIG.warps)
+    return Variant(
+        local_jump_steps_kernel, pointers, {"STREAM": int(Stream.JUMP), **sizes}, warps=CONFIG.warps
+    )
 
 
 VARIANTS = {(): _variant()}

@@ -25,10 +25,7 @@ TENSORS = (
     "Tensor activations, Tensor weight, Tensor bias, Tensor offset, Tensor time_offset, "
     "Tensor source"
 )
-SCHEMA = (
-    f"({TENSORS}, SymInt kernel_size, bool[] periodic, "
-    'str precision="float32") -> Tensor'
-)
+SCHEMA = f'({TENSORS}, SymInt kernel_size, bool[] periodic, str precision="float32") -> Tensor'
 """Arguments in the order of :class:`.reference.Convolution`."""
 GRADIENT_SCHEMA = (
     f"(Tensor to_output, {TENSORS}, SymInt kernel_size, bool[] periodic, bool to_source, "

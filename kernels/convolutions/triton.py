@@ -37,7 +37,11 @@ def product(left, right, PRECISION: tl.constexpr):
         left = left.to(tl.bfloat16)
         right = right.to(tl.bfloat16)
         # The interpreter's product does not know this type; its values are exact in the wider one.
-        result = tl.dot(left.to(tl.float32), right.to(tl.float32)) if INTERPRETED else tl.dot(left, right)
+        result = (
+            tl.dot(left.to(tl.float32), right.to(tl.float32))
+            if INTERPRETED
+            else tl.dot(left, right)
+        )
     elif PRECISION == 1:
         result = tl.dot(left, right, input_precision="tf32")
     else:
@@ -64,7 +68,9 @@ def pre_activations(
         p_row = p_activations + o_input[None, :] * sites + o_site[:, None]
         b_activations = tl.load(p_row, mask=m_input[None, :], other=0.0)
         b_weight = tl.load(
-            p_weight + o_tap[None, :] * inputs + o_input[:, None], mask=m_tap[None, :] & m_input[:, None], other=0.0
+            p_weight + o_tap[None, :] * inputs + o_input[:, None],
+            mask=m_tap[None, :] & m_input[:, None],
+            other=0.0,
         )
         total += product(b_activations, b_weight, PRECISION)
     return total
@@ -74,7 +80,11 @@ def pre_activations(
 def seen_sources(p_source, p_base, o_site, p_tap, o_tap, m_tap):
     """``x[site + δ_j]``, ``[SITES, TAPS]``, 0 for the taps of the mask."""
     b_tap = tl.load(p_tap + o_tap, mask=m_tap, other=0)
-    return tl.load(p_source + tl.load(p_base + o_site)[:, None] + b_tap[None, :], mask=m_tap[None, :], other=0.0)
+    return tl.load(
+        p_source + tl.load(p_base + o_site)[:, None] + b_tap[None, :],
+        mask=m_tap[None, :],
+        other=0.0,
+    )
 
 
 @kernel
@@ -86,7 +96,7 @@ def hollow_conv_kernel(
 ):  # fmt: skip
     """``h[b,c,p] = Σ_{j≠centre} (silu(Σ_i A[c,j,i] a[b,i,p] + b1[c,j]) + b2[c,j] + e[b,j]) x[b,c|0,p+δ_j]``.
 
-    One program a walker, block of sites and group of channels. Holderrieth, Albergo, Jaakkola, *LEAPS*,
+    One program per walker, block of sites and group of channels. Holderrieth, Albergo, Jaakkola, *LEAPS*,
     arXiv:2502.10843 (2025).
 
     ``activations`` ``(walkers, inputs, sites)``, ``weight`` ``(channels, taps, inputs)``, ``bias``, ``offset``
@@ -115,8 +125,12 @@ def hollow_conv_kernel(
                 p_activations, o_near, p_weight + i_channel * taps * inputs, o_tap, m_tap, sites, inputs,
                 SITES, TAPS, INPUTS, PRECISION,
             ) + tl.load(p_bias + o_row, mask=m_tap, other=0.0)[None, :]  # fmt: skip
-            shift = tl.load(p_offset + o_row, mask=m_tap, other=0.0) + tl.load(p_time + o_tap, mask=m_tap, other=0.0)
-            b_source = seen_sources(p_source + i_channel * s_source, p_base, o_near, p_tap, o_tap, m_tap)
+            shift = tl.load(p_offset + o_row, mask=m_tap, other=0.0) + tl.load(
+                p_time + o_tap, mask=m_tap, other=0.0
+            )
+            b_source = seen_sources(
+                p_source + i_channel * s_source, p_base, o_near, p_tap, o_tap, m_tap
+            )
             total += (pre * sigmoid(pre) + shift[None, :]) * b_source
         tl.store(p_output + i_channel * sites + o_site, tl.sum(total, 1), mask=m_site)
 
@@ -154,7 +168,10 @@ def with_margin(values: Tensor, kernel_size: int, periodic: Sequence[bool]) -> T
     for axis, wraps in enumerate(periodic, 2):
         length = values.shape[axis]
         if wraps:
-            last, first = values.narrow(axis, length - radius, radius), values.narrow(axis, 0, radius)
+            last, first = (
+                values.narrow(axis, length - radius, radius),
+                values.narrow(axis, 0, radius),
+            )
         else:
             size = list(values.shape)
             size[axis] = radius

@@ -46,7 +46,7 @@ def activations_gradient_kernel(
 ):  # fmt: skip
     """``da[b,i,p] = Σ_{c,j} g[b,c,p] x[b,c|0,p+δ_j] silu'(z) A[c,j,i]``, ``z = Σ_i A[c,j,i] a[b,i,p] + b1[c,j]``.
 
-    One program a walker, block of sites and block of inputs. Shapes as in :func:`hollow_conv_kernel`; ``to_output``
+    One program per walker, block of sites and block of inputs. Shapes as in :func:`hollow_conv_kernel`; ``to_output``
     ``(walkers, channels, sites)``, ``gradient`` as ``activations``.
     """
     widths = tl.cdiv(inputs, INPUTS)
@@ -71,17 +71,37 @@ def activations_gradient_kernel(
             p_row = p_weight + i_channel * taps * inputs
             pre = (
                 pre_activations(
-                    p_activations, o_near, p_row, o_tap, m_tap, sites, inputs, SITES, TAPS, INPUTS, PRECISION
+                    p_activations,
+                    o_near,
+                    p_row,
+                    o_tap,
+                    m_tap,
+                    sites,
+                    inputs,
+                    SITES,
+                    TAPS,
+                    INPUTS,
+                    PRECISION,
                 )
                 + tl.load(p_bias + i_channel * taps + o_tap, mask=m_tap, other=0.0)[None, :]
             )
-            b_source = seen_sources(p_source + i_channel * s_source, p_base, o_near, p_tap, o_tap, m_tap)
-            b_weight = tl.load(
-                p_row + o_tap[:, None] * inputs + o_input[None, :], mask=m_tap[:, None] & m_input[None, :], other=0.0
+            b_source = seen_sources(
+                p_source + i_channel * s_source, p_base, o_near, p_tap, o_tap, m_tap
             )
-            gradient += product(through_silu(pre, b_upstream[:, None] * b_source), b_weight, PRECISION)
+            b_weight = tl.load(
+                p_row + o_tap[:, None] * inputs + o_input[None, :],
+                mask=m_tap[:, None] & m_input[None, :],
+                other=0.0,
+            )
+            gradient += product(
+                through_silu(pre, b_upstream[:, None] * b_source), b_weight, PRECISION
+            )
     p_gradient += i_walker * inputs * sites
-    tl.store(p_gradient + o_input[None, :] * sites + o_site[:, None], gradient, mask=m_site[:, None] & m_input[None, :])
+    tl.store(
+        p_gradient + o_input[None, :] * sites + o_site[:, None],
+        gradient,
+        mask=m_site[:, None] & m_input[None, :],
+    )
 
 
 @kernel
@@ -126,7 +146,9 @@ def parameters_gradient_kernel(
                 p_walker, o_near, p_row, o_tap, m_tap, sites, inputs, SITES, TAPS, INPUTS, PRECISION
             ) + b_bias[None, :]  # fmt: skip
             b_upstream = tl.load(p_to_output + o_upstream + o_site, mask=m_site, other=0.0)
-            b_source = seen_sources(p_seen + i_channel * s_source, p_base, o_near, p_tap, o_tap, m_tap)
+            b_source = seen_sources(
+                p_seen + i_channel * s_source, p_base, o_near, p_tap, o_tap, m_tap
+            )
             to_kernel = b_upstream[:, None] * b_source
             to_pre = through_silu(pre, to_kernel)
             p_tile = p_walker + o_input[None, :] * sites + o_near[:, None]
@@ -151,7 +173,7 @@ def source_gradient_kernel(
 ):  # fmt: skip
     """``dx[b,c,q] = Σ_{j≠centre} g[b,c,q-δ_j] (silu(z) + b2[c,j] + e[b,j])``, ``z`` that of site ``q - δ_j``.
 
-    One program a walker, block of sites and block of ``TAPS`` channels, over whose sum there is one number if ONE.
+    One program per walker, block of sites and block of ``TAPS`` channels, over whose sum there is one number if ONE.
     Shapes as in :func:`hollow_conv_kernel`, but ``to_output`` and ``activations`` padded; ``gradient`` ``(walkers,
     channels | blocks of channels, sites)``.
     """
@@ -177,7 +199,17 @@ def source_gradient_kernel(
         m_tap = m_channel & (i_tap != taps // 2)
         pre = (
             pre_activations(
-                p_activations, o_there, p_weight, o_row, m_tap, padded, inputs, SITES, TAPS, INPUTS, PRECISION
+                p_activations,
+                o_there,
+                p_weight,
+                o_row,
+                m_tap,
+                padded,
+                inputs,
+                SITES,
+                TAPS,
+                INPUTS,
+                PRECISION,
             )
             + tl.load(p_bias + o_row, mask=m_tap, other=0.0)[None, :]
         )
@@ -191,7 +223,9 @@ def source_gradient_kernel(
     else:
         p_row = p_gradient + i_walker * channels * sites
         tl.store(
-            p_row + o_channel[None, :] * sites + o_site[:, None], gradient, mask=m_site[:, None] & m_channel[None, :]
+            p_row + o_channel[None, :] * sites + o_site[:, None],
+            gradient,
+            mask=m_site[:, None] & m_channel[None, :],
         )
 
 
@@ -286,7 +320,8 @@ def _to_source(made: _Shared) -> Tensor:
     programs = len(gradient) * triton.cdiv(sites, sizes["SITES"]) * widths
     # Sites look back to those that see them, which a margin holds too.
     margins = [
-        with_margin(values, given.kernel_size, given.periodic) for values in (to_output, activations)
+        with_margin(values, given.kernel_size, given.periodic)
+        for values in (to_output, activations)
     ]
     launch(
         VARIANTS["source", kind, given.precision], programs, *margins, weight, bias, offset,

@@ -17,7 +17,7 @@ __all__ = ["VARIANTS", "energy", "local_energy"]
 
 CONFIG = config("energies")
 CHUNK = CONFIG.launch["CHUNK"]
-"""Sites of one program; larger lattices have several a walker, whose sums are added afterwards."""
+"""Sites of one program; larger lattices have several per walker, whose sums are added afterwards."""
 BINS = 128
 """Of the histogram of states: a power of two, and more than there may be states."""
 
@@ -34,7 +34,7 @@ def local_energy_kernel(
 ):  # fmt: skip
     """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)`` and ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]``.
 
-    One program a walker and chunk of sites; ``W`` as in :func:`.reference.local_fields`. Without the log-ratios the
+    One program per walker and chunk of sites; ``W`` as in :func:`.reference.local_fields`. Without the log-ratios the
     sites in each state are counted too, from the same byte a site; neighbours come from the cache.
 
     ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
@@ -67,7 +67,9 @@ def local_energy_kernel(
             o_forward, _, m_forward, _ = neighbours(o_site, axis, NDIM, n0, n1, n2, n3, periodic)
             m_forward &= m_site
             b_forward = tl.load(p_x + o_forward, mask=m_forward, other=0).to(tl.int32)
-            b_bond = bond(p_coupling, s_coupling_axis, s_coupling_site, o_site, m_forward, axis, NDIM, UNIFORM)
+            b_bond = bond(
+                p_coupling, s_coupling_axis, s_coupling_site, o_site, m_forward, axis, NDIM, UNIFORM
+            )
             total += b_bond * tl.load(p_bond + b_x * q + b_forward, mask=m_forward, other=0.0)
         if LOG_RATIOS:
             found = pair_field(
@@ -75,14 +77,27 @@ def local_energy_kernel(
                 NDIM, UNIFORM, DTYPE,
             )  # fmt: skip
             if BINARY:
-                b_flip = beta * flip_field(found, p_bond, p_site, s_site_state, o_field, m_site, NDIM, UNIFORM, DTYPE)
+                b_flip = beta * flip_field(
+                    found, p_bond, p_site, s_site_state, o_field, m_site, NDIM, UNIFORM, DTYPE
+                )
                 tl.store(p_log_ratios + o_site, tl.where(b_x != 0, -b_flip, b_flip), mask=m_site)
             else:
                 p_row = p_log_ratios
-                b_here = state_field(b_x, found, p_bond, p_site, s_site_state, o_field, m_site, q, NDIM, DTYPE)
+                b_here = state_field(
+                    b_x, found, p_bond, p_site, s_site_state, o_field, m_site, q, NDIM, DTYPE
+                )
                 for shift in range(1, q):
                     b_there = state_field(
-                        (b_x + shift) % q, found, p_bond, p_site, s_site_state, o_field, m_site, q, NDIM, DTYPE
+                        (b_x + shift) % q,
+                        found,
+                        p_bond,
+                        p_site,
+                        s_site_state,
+                        o_field,
+                        m_site,
+                        q,
+                        NDIM,
+                        DTYPE,
                     )
                     tl.store(p_row + o_site, beta * (b_there - b_here), mask=m_site)
                     p_row += sites
@@ -103,12 +118,21 @@ def local_energy_kernel(
 
 
 def _variant(ndim: int, kind: str, dtype: torch.dtype | None) -> Variant:
-    constants = {"NDIM": ndim, **KINDS[kind], "LOG_RATIOS": dtype is not None, **CONFIG.constants, "BINS": BINS}
+    constants = {
+        "NDIM": ndim,
+        **KINDS[kind],
+        "LOG_RATIOS": dtype is not None,
+        **CONFIG.constants,
+        "BINS": BINS,
+    }
     pointers = (torch.int8, *(torch.float64,) * 5, torch.int64, dtype or torch.float64)
     return Variant(local_energy_kernel, pointers, constants, warps=CONFIG.warps)
 
 
-VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), KINDS, (None, torch.float32, torch.float64))}
+VARIANTS = {
+    key: _variant(*key)
+    for key in itertools.product((1, 2, 3, 4), KINDS, (None, torch.float32, torch.float64))
+}
 
 
 def _launch(
@@ -141,10 +165,16 @@ def _launch(
 
 
 def energy(
-    configurations: Tensor, coupling: Tensor, bond_table: Tensor, site_table: Tensor, periodic: Sequence[bool]
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    periodic: Sequence[bool],
 ) -> tuple[Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.energy`."""
-    energies, counts, _ = _launch(configurations, coupling, bond_table, site_table, None, periodic, None)
+    """Launch the kernel of :func:`leaps_triton.kernels.energy`."""
+    energies, counts, _ = _launch(
+        configurations, coupling, bond_table, site_table, None, periodic, None
+    )
     return energies, counts
 
 
@@ -157,6 +187,8 @@ def local_energy(
     periodic: Sequence[bool],
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.local_energy`."""
-    energies, _, log_ratios = _launch(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
+    """Launch the kernel of :func:`leaps_triton.kernels.local_energy`."""
+    energies, _, log_ratios = _launch(
+        configurations, coupling, bond_table, site_table, beta, periodic, dtype
+    )
     return energies, log_ratios

@@ -49,7 +49,9 @@ def hollow_values_op(
 
 
 @hollow_values_op.register_fake
-def _(configurations: Tensor, coupling: Tensor, field: Tensor, time: Tensor, conv: Tensor, *rest: Any) -> Tensor:
+def _(
+    configurations: Tensor, coupling: Tensor, field: Tensor, time: Tensor, conv: Tensor, *rest: Any
+) -> Tensor:
     walkers, *shape = configurations.shape
     return conv.new_empty(walkers, len(rest[4]), *shape)
 
@@ -84,7 +86,9 @@ def hollow_values_gradient_op(
 def _(
     to_values: Tensor, configurations: Tensor, coupling: Tensor, field: Tensor, *rest: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip = map(torch.empty_like, rest[:8])
+    time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip = map(
+        torch.empty_like, rest[:8]
+    )
     return time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip
 
 
@@ -118,39 +122,46 @@ def hollow_values(
     modes: int = 0,
     precision: str = "float32",
 ) -> Tensor:
-    """One value a state and site, ``f_a(i)``, which does not read ``x_i``: the network of a hollow convolution.
+    """Return one value per state and site, ``f_a(i)``, which does not read ``x_i``.
 
-    ``f = V silu(U silu(W φ) + u) + v + skip · W``, where ``φ(i)`` is side by side: the convolution of the embedded
-    configuration (one channel of ±1 for q = 2, else one a state) without its centre tap; the local field
-    ``W_a(i) = Σ_j J_ij [x_j = a]`` (for q = 2 ``W_1 - W_0``); with ``magnetization`` the leave-one-out mean of each
-    channel; ``modes`` even, then odd leave-one-out sums ``Σ_{j≠i} x_j cos, sin(k·(r_j - r_i)) / √N`` of each channel
-    over the longest waves; the external field; the time embedding. Sums over the lattice are sums of integers, so that
-    ``f(i)`` is the same bit for bit whatever ``x_i``, wherever convolutions sum directly.
+    The network of a hollow convolution: ``f = V silu(U silu(W φ) + u) + v + skip · W``, where
+    ``φ(i)`` is side by side: the convolution of the embedded configuration (one channel of ±1 for
+    q = 2, else one per state) without its centre tap; the local field ``W_a(i) = Σ_j J_ij [x_j = a]``
+    (for q = 2 ``W_1 - W_0``); with ``magnetization`` the leave-one-out mean of each channel;
+    ``modes`` even, then odd leave-one-out sums ``Σ_{j≠i} x_j cos, sin(k·(r_j - r_i)) / √N`` of each
+    channel over the longest waves; the external field; the time embedding. Sums over the lattice are
+    sums of integers, so that ``f(i)`` is the same bit for bit whatever ``x_i``, wherever convolutions
+    sum directly.
 
-    Arguments
-        configurations: int8 ``(walkers, *shape)``, one to four lattice axes.
+    All but the configurations are of one floating-point type. The kernel is for float32 and a width
+    of at most 128; others take the twin, on every device. Gradients with respect to ``time`` and all
+    parameters, once.
+
+    Args:
+        configurations: Int8 ``(walkers, *shape)``, one to four lattice axes.
         coupling: ``J``, ``(1 | walkers, 1 | axes, *shape)``, lattice axes of size 1 where uniform.
         field: ``h``, ``(1 | walkers, q, *shape)``, likewise.
         time: ``(1 | walkers, times)``.
         conv: ``(channels, 1 or q, K, …, K)``, K odd, with a radius below every periodic length.
         first: ``W``, ``(width, inputs)``, its columns in the order above.
-        hidden_weight, hidden_bias: ``U``, ``u``, ``(width, width)`` and ``(width,)``.
-        readout_weight, readout_bias: ``V``, ``v``, ``(q, width)`` and ``(q,)``.
-        skip: of the local field, a tensor without axes.
-        periodic: one bool a lattice axis.
-        magnetization, modes: which sums over the lattice are features.
-        precision: of matrix products of the kernel: ``"float32"``, ``"tf32x3"`` (tensor cores, three
-            products in place of one, nearly float32) or ``"tf32"``. The twin's are of full precision.
+        hidden_weight: ``U``, ``(width, width)``.
+        hidden_bias: ``u``, ``(width,)``.
+        readout_weight: ``V``, ``(q, width)``.
+        readout_bias: ``v``, ``(q,)``.
+        skip: Of the local field, a tensor without axes.
+        periodic: One bool per lattice axis.
+        magnetization: Whether the means of the channels are features.
+        modes: How many waves are.
+        precision: Of matrix products of the kernel: ``"float32"``, ``"tf32x3"`` (tensor cores, three
+            products in place of one, nearly float32) or ``"tf32"``. The twin's are of full
+            precision.
 
-    All but the configurations are of one floating-point type. The kernel is for float32 and a width of at most 128;
-    others take the twin, on every device. Gradients with respect to ``time`` and all parameters, once.
+    Returns:
+        Values ``(walkers, q, *shape)``.
 
-    Returns
-        ``(walkers, q, *shape)``.
-
-    Raises
-        ValueError: a shape, dtype or device that does not fit, another precision, or a gradient with respect to
-            coupling or field.
+    Raises:
+        ValueError: If a shape, dtype or device does not fit, there is no such precision, or a
+            gradient with respect to coupling or field is asked for.
     """
     precision = as_precision("hollow_values", precision)
     check_periodic(periodic)
@@ -162,7 +173,9 @@ def hollow_values(
     )  # fmt: skip
     _check(*given[:-1])
     if coupling.requires_grad or field.requires_grad:
-        raise ValueError("hollow_values has no gradient with respect to coupling and field; detach them")
+        raise ValueError(
+            "hollow_values has no gradient with respect to coupling and field; detach them"
+        )
     if configurations.device.type != "cuda":
         # Autograd keeps the activations of the twin; the gradient of the op would compute them again.
         return reference.hollow_values(*given)

@@ -37,7 +37,10 @@ def pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
     """``radius`` sites more on either side of ``axis``: the other end where periodic, zeros where open."""
     length = values.shape[axis]
     if periodic:
-        return torch.cat([values.narrow(axis, length - radius, radius), values, values.narrow(axis, 0, radius)], axis)
+        return torch.cat(
+            [values.narrow(axis, length - radius, radius), values, values.narrow(axis, 0, radius)],
+            axis,
+        )
     shape = list(values.shape)
     shape[axis] = radius
     edge = values.new_zeros(shape)
@@ -52,7 +55,8 @@ def convolve(padded: Tensor, weight: Tensor) -> Tensor:
         case 2:
             channels_last = torch.channels_last
             return F.conv2d(
-                padded.contiguous(memory_format=channels_last), weight.contiguous(memory_format=channels_last)
+                padded.contiguous(memory_format=channels_last),
+                weight.contiguous(memory_format=channels_last),
             )
         case 3:
             return F.conv3d(padded, weight)
@@ -60,7 +64,10 @@ def convolve(padded: Tensor, weight: Tensor) -> Tensor:
             taps = weight.shape[2]
             layers = padded.shape[2] - taps + 1
             folded = padded.transpose(1, 2)
-            total = sum(F.conv3d(folded[:, tap : tap + layers].flatten(0, 1), weight[:, :, tap]) for tap in range(taps))
+            total = sum(
+                F.conv3d(folded[:, tap : tap + layers].flatten(0, 1), weight[:, :, tap])
+                for tap in range(taps)
+            )
             assert isinstance(total, Tensor)
             return total.unflatten(0, (-1, layers)).transpose(1, 2)
 
@@ -73,9 +80,13 @@ def lowest_modes(shape: Sequence[int], count: int) -> Tensor:
     longest = max(shape)
 
     def rank(n: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
-        return round(sum((a * longest / length) ** 2 for a, length in zip(n, shape, strict=True)), 9), n
+        return round(
+            sum((a * longest / length) ** 2 for a, length in zip(n, shape, strict=True)), 9
+        ), n
 
-    return torch.tensor(sorted(candidates, key=rank)[:count], dtype=torch.int64).view(count, len(shape))
+    return torch.tensor(sorted(candidates, key=rank)[:count], dtype=torch.int64).view(
+        count, len(shape)
+    )
 
 
 class Waves(NamedTuple):
@@ -95,8 +106,15 @@ def waves(shape: tuple[int, ...], count: int, device: torch.device) -> Waves:
     """Tables of the ``count`` longest waves on a lattice."""
     sites = math.prod(shape)
     modes = lowest_modes(shape, count)
-    position = torch.stack(torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")).flatten(1)
-    phase = 2.0 * math.pi * (modes.double() / torch.tensor(shape, dtype=torch.float64)) @ position.double()
+    position = torch.stack(
+        torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")
+    ).flatten(1)
+    phase = (
+        2.0
+        * math.pi
+        * (modes.double() / torch.tensor(shape, dtype=torch.float64))
+        @ position.double()
+    )
     # 2 N scale² < 2**52: every product and sum made of these is an integer that float64 holds exactly.
     scale = 2.0 ** ((51 - (2 * sites).bit_length()) // 2)
     cos, sin = (torch.round(scale * f(phase)).to(device) for f in (torch.cos, torch.sin))
@@ -115,15 +133,21 @@ def embed(configurations: Tensor, q: int, dtype: torch.dtype) -> Tensor:
     if q == 2:
         return (2 * configurations - 1).unsqueeze(1).to(dtype)
     states = torch.arange(q, dtype=configurations.dtype, device=configurations.device)
-    return (configurations.unsqueeze(1) == states.view(-1, *[1] * (configurations.ndim - 1))).to(dtype)
+    return (configurations.unsqueeze(1) == states.view(-1, *[1] * (configurations.ndim - 1))).to(
+        dtype
+    )
 
 
 def site_field(field: Tensor) -> Tensor:
     """``h`` without what all states share, as features, ``(1 | walkers, embedded, *shape or 1s)``."""
-    return field[:, 1:] - field[:, :1] if field.shape[1] == 2 else field - field.mean(1, keepdim=True)
+    return (
+        field[:, 1:] - field[:, :1] if field.shape[1] == 2 else field - field.mean(1, keepdim=True)
+    )
 
 
-def _global_features(flat: Tensor, shape: tuple[int, ...], magnetization: bool, modes: int) -> list[Tensor]:
+def _global_features(
+    flat: Tensor, shape: tuple[int, ...], magnetization: bool, modes: int
+) -> list[Tensor]:
     """Leave-one-out sums over the lattice of ``flat`` ``(walkers, embedded, sites)``, channels first."""
     features = [(flat.sum(2, keepdim=True) - flat) / flat.shape[2]] if magnetization else []
     if modes:
@@ -184,15 +208,21 @@ def _inputs(
     local = counts[:, 1:] - counts[:, :1] if q == 2 else counts
     sums = _global_features(embedded.flatten(2), tuple(shape), magnetization, modes)
     constant = site_field(field).expand(walkers, -1, *shape).flatten(2)
-    return _Inputs(convolved(embedded, conv, periodic), torch.cat([local, *sums, constant], dim=1), counts)
+    return _Inputs(
+        convolved(embedded, conv, periodic), torch.cat([local, *sums, constant], dim=1), counts
+    )
 
 
 def _first_layer(inputs: _Inputs, time: Tensor, first: Tensor) -> Tensor:
     """``(walkers · sites, width)``: one linear layer of all inputs, without laying them side by side in memory."""
     around, features = inputs.around, inputs.features
-    of_conv, of_features, of_time = first.T.split((around.shape[2], features.shape[1], time.shape[1]))
+    of_conv, of_features, of_time = first.T.split(
+        (around.shape[2], features.shape[1], time.shape[1])
+    )
     hidden = torch.baddbmm(
-        (time @ of_time).unsqueeze(1), features.transpose(1, 2), of_features.expand(len(features), -1, -1)
+        (time @ of_time).unsqueeze(1),
+        features.transpose(1, 2),
+        of_features.expand(len(features), -1, -1),
     )
     return torch.addmm(hidden.flatten(0, 1), around.flatten(0, 1), of_conv)
 
@@ -231,7 +261,9 @@ def _silu_slope(x: Tensor) -> Tensor:
     return gate * (1.0 + x * (1.0 - gate))
 
 
-def _convolution_gradient(to_around: Tensor, embedded: Tensor, conv: Tensor, periodic: Sequence[bool]) -> Tensor:
+def _convolution_gradient(
+    to_around: Tensor, embedded: Tensor, conv: Tensor, periodic: Sequence[bool]
+) -> Tensor:
     """``∂/∂W[c, e, δ] = Σ_p to_around[p, c] x_e[p + δ]`` at every tap but the centre."""
     padded, radius = embedded, conv.shape[2] // 2
     for axis, wraps in enumerate(periodic):

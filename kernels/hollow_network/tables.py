@@ -15,7 +15,18 @@ from torch import Tensor
 
 from .reference import waves
 
-__all__ = ["TILE", "Columns", "Geometry", "Sums", "columns", "fill", "geometry", "pack", "sums", "unpack"]
+__all__ = [
+    "TILE",
+    "Columns",
+    "Geometry",
+    "Sums",
+    "columns",
+    "fill",
+    "geometry",
+    "pack",
+    "sums",
+    "unpack",
+]
 
 TILE = 16
 """Input columns that a program treats at once: the least that a matrix product takes."""
@@ -42,7 +53,9 @@ class Geometry(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def geometry(shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int, device: torch.device) -> Geometry:
+def geometry(
+    shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int, device: torch.device
+) -> Geometry:
     """Tables of a lattice and kernel size."""
     # Neighbours are looked up in the padded lattice too.
     radius = max(1, kernel_size // 2)
@@ -89,10 +102,15 @@ class Sums(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def sums(shape: tuple[int, ...], channels: int, magnetization: bool, modes: int, device: torch.device) -> Sums:
+def sums(
+    shape: tuple[int, ...], channels: int, magnetization: bool, modes: int, device: torch.device
+) -> Sums:
     """Columns of the sums over the lattice, in the order of the twin."""
     made = waves(shape, modes, torch.device("cpu"))
-    one, nought = torch.ones(math.prod(shape), dtype=torch.float64), torch.zeros(math.prod(shape), dtype=torch.float64)
+    one, nought = (
+        torch.ones(math.prod(shape), dtype=torch.float64),
+        torch.zeros(math.prod(shape), dtype=torch.float64),
+    )
     groups, inverse = [], []
     if magnetization:
         groups.append([one, nought, one, one, nought])
@@ -102,10 +120,16 @@ def sums(shape: tuple[int, ...], channels: int, magnetization: bool, modes: int,
     groups += [[cos, sin, nought, sin, -cos] for cos, sin in pairs]
     inverse += [1.0 / made.norm] * (2 * modes)
     parts = ([range(1)] if magnetization else []) + [
-        range(start, start + modes) for start in (int(magnetization), int(magnetization) + modes) if modes
+        range(start, start + modes)
+        for start in (int(magnetization), int(magnetization) + modes)
+        if modes
     ]
     order = [(channel, group) for part in parts for channel in range(channels) for group in part]
-    tables = torch.stack([torch.stack(group) for group in groups]) if groups else one.new_zeros(0, 5, math.prod(shape))
+    tables = (
+        torch.stack([torch.stack(group) for group in groups])
+        if groups
+        else one.new_zeros(0, 5, math.prod(shape))
+    )
     return Sums(
         torch.tensor([channel for channel, _ in order], dtype=torch.int32, device=device),
         torch.tensor([group for _, group in order], dtype=torch.int32, device=device),
@@ -129,19 +153,32 @@ class Columns(NamedTuple):
 
 def columns(kernel_size: int, ndim: int, channels: int, magnetization: bool, modes: int) -> Columns:
     """Columns of a network with ``channels`` channels of the embedding."""
-    return Columns(fill(kernel_size**ndim - 1), fill(channels * (int(magnetization) + 2 * modes)), fill(2 * channels))
+    return Columns(
+        fill(kernel_size**ndim - 1),
+        fill(channels * (int(magnetization) + 2 * modes)),
+        fill(2 * channels),
+    )
 
 
-def pack(conv: Tensor, first: Tensor, sizes: Columns, times: int, width: int) -> tuple[Tensor, Tensor]:
+def pack(
+    conv: Tensor, first: Tensor, sizes: Columns, times: int, width: int
+) -> tuple[Tensor, Tensor]:
     """The layer of all columns, ``(columns, width)``, and that of the time, ``(times, width)``, filled up with zeros.
 
     The convolution and the layer after it are one linear map.
     """
     outputs, embedded = conv.shape[:2]
     taps = conv.shape[2:].numel()
-    of_conv, of_features, of_time = first.split([outputs, first.shape[1] - outputs - times, times], 1)
+    of_conv, of_features, of_time = first.split(
+        [outputs, first.shape[1] - outputs - times, times], 1
+    )
     # In float64, so that a weight of the two maps in one is rounded once.
-    each = (of_conv.double() @ conv.flatten(1).double()).to(conv.dtype).view(-1, embedded, taps).permute(1, 2, 0)
+    each = (
+        (of_conv.double() @ conv.flatten(1).double())
+        .to(conv.dtype)
+        .view(-1, embedded, taps)
+        .permute(1, 2, 0)
+    )
     each = torch.cat([each[:, : taps // 2], each[:, taps // 2 + 1 :]], 1)
     count = of_features.shape[1] - 2 * embedded
     local = torch.cat([of_features[:, :embedded], of_features[:, embedded + count :]], 1)
@@ -164,7 +201,9 @@ def widened(rows: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(rows, (0, width - rows.shape[-1])).contiguous()
 
 
-def unpack(to_packed: Tensor, to_time: Tensor, conv: Tensor, first: Tensor, sizes: Columns) -> tuple[Tensor, Tensor]:
+def unpack(
+    to_packed: Tensor, to_time: Tensor, conv: Tensor, first: Tensor, sizes: Columns
+) -> tuple[Tensor, Tensor]:
     """Gradients of ``conv`` and ``first`` from those of what :func:`pack` makes of them."""
     outputs, embedded = conv.shape[:2]
     width, taps, of_taps = len(first), conv.shape[2:].numel(), embedded * sizes.taps

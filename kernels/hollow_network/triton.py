@@ -35,7 +35,7 @@ def prepare_kernel(
 ):  # fmt: skip
     """The padded configuration, and ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j`` of every column of sums.
 
-    One program a walker. ``x`` is a channel of the embedding: ±1 for two states, otherwise 1 where the site is in the
+    One program per walker. ``x`` is a channel of the embedding: ±1 for two states, otherwise 1 where the site is in the
     channel's state. All are integers, so that the sums are exact.
 
     ``x`` int8 ``(walkers, sites)``; ``source`` int32 ``(padded,)``; ``channel``, ``group`` int32 ``(count,)``;
@@ -288,7 +288,7 @@ def hollow_values(
     modes: int,
     precision: str,
 ) -> Tensor:
-    """Launcher of :func:`leaps_triton.kernels.hollow_values`; what no kernel is compiled for goes to the twin."""
+    """Launch the kernel of :func:`leaps_triton.kernels.hollow_values`; what no kernel is compiled for goes to the twin."""
     walkers, *shape = configurations.shape
     if not is_compiled(conv, hidden_bias):
         return reference.hollow_values(
@@ -296,7 +296,16 @@ def hollow_values(
             readout_bias, skip, periodic, magnetization, modes,
         ).contiguous()  # fmt: skip
     given = network(
-        time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip, magnetization, modes
+        time,
+        conv,
+        first,
+        hidden_weight,
+        hidden_bias,
+        readout_weight,
+        readout_bias,
+        skip,
+        magnetization,
+        modes,
     )
     values = torch.empty(walkers, len(readout_bias), *shape, dtype=conv.dtype, device=conv.device)
     for part, own in pieces(PIECE, configurations, coupling, field, time):

@@ -28,9 +28,15 @@ def sum_tile(
     p_table = p_tables + (group * 5 * sites)[None, :] + o_site[:, None]
     p_sum = p_sums + ((i_walker * count)[:, None] + o_column[None, :]) * 2
     b_x = tl.load(p_place, mask=m_row, other=0).to(tl.int32)
-    own = b_x[:, None] + tl.zeros_like(o_column)[None, :] if BINARY else (b_x[:, None] == channel[None, :])
+    own = (
+        b_x[:, None] + tl.zeros_like(o_column)[None, :]
+        if BINARY
+        else (b_x[:, None] == channel[None, :])
+    )
     total = tl.load(p_sum, mask=m_tile, other=0.0) * tl.load(p_table, mask=m_tile, other=0.0)
-    total += tl.load(p_sum + 1, mask=m_tile, other=0.0) * tl.load(p_table + sites, mask=m_tile, other=0.0)
+    total += tl.load(p_sum + 1, mask=m_tile, other=0.0) * tl.load(
+        p_table + sites, mask=m_tile, other=0.0
+    )
     total -= own.to(tl.float64) * tl.load(p_table + 2 * sites, mask=m_tile, other=0.0)
     return (total * inverse[None, :]).to(tl.float32)
 
@@ -83,7 +89,9 @@ def state_count(
         backward = tl.load(p_axis + o_backward * s_coupling_site, mask=m_row, other=0.0)
         b_forward = tl.load(p_place + step, mask=m_row, other=0).to(tl.int32)
         b_backward = tl.load(p_place - step, mask=m_row, other=0).to(tl.int32)
-        found += tl.where(b_forward == value, forward, 0.0) + tl.where(b_backward == value, backward, 0.0)
+        found += tl.where(b_forward == value, forward, 0.0) + tl.where(
+            b_backward == value, backward, 0.0
+        )
     return found
 
 
@@ -94,7 +102,15 @@ def sigmoid(x):
 
 
 @triton.jit
-def product(x, p_weight, total, ROWS: tl.constexpr, WIDTH: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr):
+def product(
+    x,
+    p_weight,
+    total,
+    ROWS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+    TILE: tl.constexpr,
+):
     """``total + x · weight`` with ``x`` ``[ROWS, WIDTH]``.
 
     A thread holds its part of both factors whole, so where that is more than its registers they come tile by tile.

@@ -107,7 +107,9 @@ def hollow_backward_kernel(
     nought = tl.zeros([ROWS, WIDTH], tl.float32)
     to_first = product(to_hidden, p_hidden_back, nought, ROWS, WIDTH, PRECISION, TILE)
     gate = sigmoid(before)
-    tl.store(p_to_first + o_out, to_first * gate * (1.0 + before * (1.0 - gate)), mask=m_row[:, None])
+    tl.store(
+        p_to_first + o_out, to_first * gate * (1.0 + before * (1.0 - gate)), mask=m_row[:, None]
+    )
 
 
 @kernel
@@ -141,7 +143,9 @@ def hollow_weights_kernel(
         p_place = p_padded + i_walker * padded + tl.load(p_base + o_site, mask=m_row, other=0)
         if i_tile < of_taps:
             channel = i_tile * TILE // taps
-            tile = tap_tile(p_place, m_row, p_taps, i_tile * TILE - channel * taps + o_tile, channel, BINARY)
+            tile = tap_tile(
+                p_place, m_row, p_taps, i_tile * TILE - channel * taps + o_tile, channel, BINARY
+            )
         elif i_tile < of_sums:
             tile = sum_tile(
                 p_place, m_row, i_walker, o_site, p_channel, p_group, p_tables, p_inverse, p_sums,
@@ -200,7 +204,16 @@ def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Ten
         variant, programs, *made.tensors, given.hidden.T.contiguous(), to_values, activation, to_hidden,
         to_first, to_readout, to_skip, *made.numbers,
     )  # fmt: skip
-    launch(WEIGHTS[made.key], tiles * splits, *made.tensors[:12], to_first, to_weights, *made.numbers, tiles, SPLIT)
+    launch(
+        WEIGHTS[made.key],
+        tiles * splits,
+        *made.tensors[:12],
+        to_first,
+        to_weights,
+        *made.numbers,
+        tiles,
+        SPLIT,
+    )
     sums = (
         to_weights.sum(0, dtype=torch.float64), (to_hidden.T @ activation).double(),
         to_hidden.sum(0, dtype=torch.float64), to_readout.sum(0, dtype=torch.float64), to_skip.sum(),
@@ -208,7 +221,9 @@ def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Ten
     return sums, to_first.view(-1, sites, width).sum(1)
 
 
-def _eight(t: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _eight(
+    t: list[Tensor],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     t = [tensor.contiguous() for tensor in t]
     return t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]
 
@@ -231,7 +246,7 @@ def hollow_values_gradient(
     modes: int,
     precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Launcher of the gradient of :func:`leaps_triton.kernels.hollow_values`; others as there go to the twin."""
+    """Launch the kernels of the gradient of :func:`leaps_triton.kernels.hollow_values`; others as there go to the twin."""
     parameters = (time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip)
     width = len(hidden_bias)
     if len(configurations) == 0:
@@ -240,7 +255,8 @@ def hollow_values_gradient(
     settings = (periodic, magnetization, modes, precision)
     if not is_compiled(conv, hidden_bias):
         found = [
-            reference.hollow_values_gradient(to_values[part], *own, *parameters[1:], *settings) for part, own in parts
+            reference.hollow_values_gradient(to_values[part], *own, *parameters[1:], *settings)
+            for part, own in parts
         ]
         columns = list(zip(*found, strict=True))
         to_time = torch.cat(columns[0]) if len(time) > 1 else torch.stack(columns[0]).sum(0)

@@ -11,7 +11,7 @@ __all__ = ["JumpStep", "jump_step"]
 
 
 class JumpStep(NamedTuple):
-    """What :func:`jump_step` returns."""
+    """Holds what :func:`jump_step` returns."""
 
     configurations: Tensor
     """After the event, ``(walkers, *shape)``."""
@@ -33,7 +33,7 @@ def jump_step(
     events: Tensor,
     seed: int,
 ) -> JumpStep:
-    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``; if ``T`` ended first, a move from ``rates / R``."""
+    """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``; if ``T`` ended first, a move from ``rates / R``."""
     words = philox(seed, Stream.JUMP, 0, events, 0, walkers, configurations.device)
     cumulative = rates.flatten(1).to(torch.float64).cumsum(1)
     exit_rate = cumulative[:, -1]
@@ -54,7 +54,8 @@ def jump_step(
     moved = torch.where(jumps.unsqueeze(1), (state + shift) % (rates.shape[1] + 1), state)
     return JumpStep(
         flat.scatter(1, site, moved.to(flat.dtype)).view_as(configurations),
-        log_weights + torch.where(finite, elapsed * corrector, torch.nan).where(remaining != 0, 0.0),
+        log_weights
+        + torch.where(finite, elapsed * corrector, torch.nan).where(remaining != 0, 0.0),
         torch.where(finite, remaining - elapsed, remaining),
         move,
     )

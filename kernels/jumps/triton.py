@@ -27,7 +27,7 @@ def jump_step_kernel(
 ):  # fmt: skip
     """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``; a move drawn from ``rates / R`` if ``T`` ended first.
 
-    One program a walker. It adds the rates block by block, finds the block in which ``u R`` falls, and the move in that
+    One program per walker. It adds the rates block by block, finds the block in which ``u R`` falls, and the move in that
     block. Sums are float64, but in another order than those of the twin: the move differs from the twin's if ``u R`` is
     within rounding, ``1e-16 R``, of the edge between two moves. A move of rate 0 is never made.
 
@@ -48,7 +48,9 @@ def jump_step_kernel(
     exit_rate = tl.full((), 0.0, tl.float64)
     for o_start in range(0, moves, BLOCK):
         o_move = o_start + tl.arange(0, BLOCK)
-        exit_rate += tl.sum(tl.load(p_rates + o_move, mask=o_move < moves, other=0.0).to(tl.float64))
+        exit_rate += tl.sum(
+            tl.load(p_rates + o_move, mask=o_move < moves, other=0.0).to(tl.float64)
+        )
     finite = (tl.abs(exit_rate) < float("inf")) & (tl.abs(corrector) < float("inf"))
     # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
     holding = -tl.log(uniform64(word0, word1)) / exit_rate
@@ -98,7 +100,9 @@ def _variant(block: int, dtype: torch.dtype) -> Variant:
     return Variant(jump_step_kernel, pointers, constants, warps=CONFIGS[block].warps)
 
 
-VARIANTS = {key: _variant(*key) for key in itertools.product(BLOCKS, (torch.float32, torch.float64))}
+VARIANTS = {
+    key: _variant(*key) for key in itertools.product(BLOCKS, (torch.float32, torch.float64))
+}
 
 
 def jump_step(
@@ -111,9 +115,18 @@ def jump_step(
     events: Tensor,
     seed: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.jump_step`."""
-    given = [t.contiguous() for t in (configurations, log_weights, remaining, rates, corrector, walkers, events)]
+    """Launch the kernel of :func:`leaps_triton.kernels.jump_step`."""
+    given = [
+        t.contiguous()
+        for t in (configurations, log_weights, remaining, rates, corrector, walkers, events)
+    ]
     after = [torch.empty_like(t) for t in (given[0], given[1], given[2], given[5])]
-    count, sites, moves = len(configurations), configurations.shape[1:].numel(), rates.shape[1:].numel()
-    launch(VARIANTS[block_size(moves, BLOCKS), rates.dtype], count, *given, *after, sites, moves, seed)
+    count, sites, moves = (
+        len(configurations),
+        configurations.shape[1:].numel(),
+        rates.shape[1:].numel(),
+    )
+    launch(
+        VARIANTS[block_size(moves, BLOCKS), rates.dtype], count, *given, *after, sites, moves, seed
+    )
     return after[0], after[1], after[2], after[3]

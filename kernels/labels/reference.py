@@ -7,12 +7,17 @@ __all__ = ["cluster_labels"]
 
 
 def cluster_labels(bonds: Tensor) -> Tensor:
-    """The least site of every site's cluster: labels fall across bonds and along labels until none falls any more."""
+    """Return the least site of every site's cluster.
+
+    Labels fall across bonds and along labels until none falls any more.
+    """
     walkers, ndim, *shape = bonds.shape
     sites = bonds.shape[2:].numel()
     # Half the memory traffic of int64; a label beyond a wall is below twice the sites.
     word = torch.int32 if sites < 2**30 else torch.int64
-    labels = torch.arange(sites, dtype=word, device=bonds.device).view(1, *shape).expand(walkers, *shape)
+    labels = (
+        torch.arange(sites, dtype=word, device=bonds.device).view(1, *shape).expand(walkers, *shape)
+    )
     # Added to a label from beyond a wall, it makes that label larger than any.
     walls = []
     for axis in range(ndim):

@@ -24,7 +24,7 @@ def cluster_labels_kernel(
 ):  # fmt: skip
     """The least site of every site's cluster, by hooking and pointer jumping until nothing is lowered any more.
 
-    One program a walker. A label is a site of the same cluster, at most the site itself. Each round lowers the label of
+    One program per walker. A label is a site of the same cluster, at most the site itself. Each round lowers the label of
     a site, and of the site that it names, to the least label across its bonds (hooking); then every label becomes the
     label of the site that it names (pointer jumping). Labels are lowered by atomic minima only, so that the end does
     not depend on the order of the threads. Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J.
@@ -53,8 +53,12 @@ def cluster_labels_kernel(
                 p_axis = p_bonds + (axis - (4 - NDIM)) * sites
                 m_forward = tl.load(p_axis + o_site, mask=m_site, other=0) != 0
                 m_backward = tl.load(p_axis + o_backward, mask=m_site, other=0) != 0
-                b_least = tl.minimum(b_least, tl.load(p_labels + o_forward, mask=m_forward, other=2147483647))
-                b_least = tl.minimum(b_least, tl.load(p_labels + o_backward, mask=m_backward, other=2147483647))
+                b_least = tl.minimum(
+                    b_least, tl.load(p_labels + o_forward, mask=m_forward, other=2147483647)
+                )
+                b_least = tl.minimum(
+                    b_least, tl.load(p_labels + o_backward, mask=m_backward, other=2147483647)
+                )
             m_lower = m_site & (b_least < b_label)
             tl.atomic_min(p_labels + b_label, b_least, mask=m_lower)
             tl.atomic_min(p_labels + o_site, b_least, mask=m_lower)
@@ -72,14 +76,16 @@ def cluster_labels_kernel(
 
 def _variant(ndim: int, block: int) -> Variant:
     constants = {"NDIM": ndim, **CONFIGS[block].constants}
-    return Variant(cluster_labels_kernel, (torch.int8, torch.int32), constants, warps=CONFIGS[block].warps)
+    return Variant(
+        cluster_labels_kernel, (torch.int8, torch.int32), constants, warps=CONFIGS[block].warps
+    )
 
 
 VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), BLOCKS)}
 
 
 def cluster_labels(bonds: Tensor) -> Tensor:
-    """Launcher of :func:`leaps_triton.kernels.cluster_labels`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.cluster_labels`."""
     count, ndim, *shape = bonds.shape
     sites = bonds.shape[2:].numel()
     labels = torch.empty(count, *shape, dtype=torch.int32, device=bonds.device)

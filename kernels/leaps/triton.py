@@ -10,11 +10,16 @@ from ..device import kernel, philox, uniform64
 from ..philox import Stream
 from ..variants import Variant, launch
 
-__all__ = ["VARIANTS", "tau_leap_log_probability", "tau_leap_log_probability_gradient", "tau_leap_step"]
+__all__ = [
+    "VARIANTS",
+    "tau_leap_log_probability",
+    "tau_leap_log_probability_gradient",
+    "tau_leap_step",
+]
 
 CONFIG = config("leaps")
 CHUNK = CONFIG.launch["CHUNK"]
-"""Sites of one program; larger lattices have several a walker, whose sums are added afterwards."""
+"""Sites of one program; larger lattices have several per walker, whose sums are added afterwards."""
 
 
 @triton.jit
@@ -46,7 +51,7 @@ def tau_leap_step_kernel(
 ):  # fmt: skip
     """``x_i → x_i + k`` with probability ``(1 - e^{-hΛ_i}) λ_k/Λ_i``, for all sites, and the log of all that.
 
-    One program a walker and chunk of sites; float64 from the rates on. Two uniform numbers a site, of one Philox call:
+    One program per walker and chunk of sites; float64 from the rates on. Two uniform numbers per site, of one Philox call:
     whether it moves, and by which shift. The step differs from the twin's if such a number is within rounding, 1e-16,
     of the edge. A move of rate 0 is never made.
 
@@ -68,7 +73,9 @@ def tau_leap_step_kernel(
         m_site = o_site < sites
         total = tl.zeros([BLOCK], tl.float64)
         for shift in range(0, shifts):
-            total += tl.load(p_rates + shift * sites + o_site, mask=m_site, other=0.0).to(tl.float64)
+            total += tl.load(p_rates + shift * sites + o_site, mask=m_site, other=0.0).to(
+                tl.float64
+            )
         word0, word1, word2, word3 = philox(seed, STREAM, o_site, event, nought, walker)
         hazard = duration * total
         leaves = departure(hazard)
@@ -79,7 +86,9 @@ def tau_leap_step_kernel(
         rate = tl.full([BLOCK], 1.0, tl.float64)
         chosen = tl.full([BLOCK], 1, tl.int32)
         for shift in range(0, shifts):
-            b_rate = tl.load(p_rates + shift * sites + o_site, mask=m_site, other=0.0).to(tl.float64)
+            b_rate = tl.load(p_rates + shift * sites + o_site, mask=m_site, other=0.0).to(
+                tl.float64
+            )
             after = before + b_rate
             rate = tl.where((before <= threshold) & (after > threshold), b_rate, rate)
             chosen += tl.where(after <= threshold, 1, 0)
@@ -97,7 +106,7 @@ def tau_leap_log_probability_kernel(
     p_x, p_after, p_rates, p_duration, p_log_probability,
     sites: tl.int32, shifts: tl.int32, chunk: tl.int32, chunks: tl.int32, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``Σ_i log {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k/Λ_i if y_i = x_i + k}``; see ``tau_leap_step_kernel``.
+    """Return ``Σ_i log {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k/Λ_i if y_i = x_i + k}``; see ``tau_leap_step_kernel``.
 
     ``x``, ``after`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, shifts, sites)``; ``duration`` float64
     ``(walkers,)``; ``log_probability`` float64 ``(walkers, chunks)``.
@@ -118,7 +127,9 @@ def tau_leap_log_probability_kernel(
         total = tl.zeros([BLOCK], tl.float64)
         rate = tl.zeros([BLOCK], tl.float64)
         for shift in range(0, shifts):
-            b_rate = tl.load(p_rates + shift * sites + o_site, mask=m_site, other=0.0).to(tl.float64)
+            b_rate = tl.load(p_rates + shift * sites + o_site, mask=m_site, other=0.0).to(
+                tl.float64
+            )
             total += b_rate
             rate = tl.where(made == shift + 1, b_rate, rate)
         hazard = duration * total
@@ -131,7 +142,7 @@ def tau_leap_log_probability_gradient_kernel(
     p_x, p_after, p_rates, p_duration, p_to_log_probability, p_gradient,
     sites: tl.int32, shifts: tl.int32, chunk: tl.int32, chunks: tl.int32, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``∂/∂λ_k(i)``: ``-h`` if the site stays, ``h/(e^{hΛ} - 1) - 1/Λ + [k made]/λ_k`` if it moves; times the given.
+    """Return ``∂/∂λ_k(i)``: ``-h`` if the site stays, ``h/(e^{hΛ} - 1) - 1/Λ + [k made]/λ_k`` if it moves; times the given.
 
     ``x``, ``after`` int8 ``(walkers, sites)``; ``rates``, ``gradient`` ``(walkers, shifts, sites)``; ``duration``,
     ``to_log_probability`` float64 ``(walkers,)``.
@@ -153,13 +164,17 @@ def tau_leap_log_probability_gradient_kernel(
         made = (b_after - b_x + shifts + 1) % (shifts + 1)
         total = tl.zeros([BLOCK], tl.float64)
         for shift in range(0, shifts):
-            total += tl.load(p_rates + shift * sites + o_site, mask=m_site, other=0.0).to(tl.float64)
+            total += tl.load(p_rates + shift * sites + o_site, mask=m_site, other=0.0).to(
+                tl.float64
+            )
         hazard = duration * total
         # h / (e^{hΛ} - 1) without overflow
         moves = duration * tl.exp(-hazard) / departure(hazard) - 1.0 / total
         common = tl.where(made > 0, moves, -duration)
         for shift in range(0, shifts):
-            b_rate = tl.load(p_rates + shift * sites + o_site, mask=m_site, other=1.0).to(tl.float64)
+            b_rate = tl.load(p_rates + shift * sites + o_site, mask=m_site, other=1.0).to(
+                tl.float64
+            )
             gradient = given * (common + tl.where(made == shift + 1, 1.0 / b_rate, 0.0))
             tl.store(p_gradient + shift * sites + o_site, gradient.to(DTYPE), mask=m_site)
 
@@ -170,7 +185,9 @@ _SIZES = CONFIG.constants
 
 def _step(dtype: torch.dtype) -> Variant:
     pointers = (_STATE, dtype, _DOUBLE, _INTEGER, _INTEGER, _STATE, _DOUBLE)
-    return Variant(tau_leap_step_kernel, pointers, {"STREAM": int(Stream.LEAP), **_SIZES}, warps=CONFIG.warps)
+    return Variant(
+        tau_leap_step_kernel, pointers, {"STREAM": int(Stream.LEAP), **_SIZES}, warps=CONFIG.warps
+    )
 
 
 def _log_probability(dtype: torch.dtype) -> Variant:
@@ -184,7 +201,11 @@ def _gradient(dtype: torch.dtype) -> Variant:
 
 
 _MAKERS = {"step": _step, "log_probability": _log_probability, "gradient": _gradient}
-VARIANTS = {(name, dtype): maker(dtype) for name, maker in _MAKERS.items() for dtype in (torch.float32, torch.float64)}
+VARIANTS = {
+    (name, dtype): maker(dtype)
+    for name, maker in _MAKERS.items()
+    for dtype in (torch.float32, torch.float64)
+}
 
 
 def _launch(name: str, rates: Tensor, *tensors: Tensor, seed: int | None = None) -> None:
@@ -201,17 +222,24 @@ def _sums(rates: Tensor) -> Tensor:
 
 
 def tau_leap_step(
-    configurations: Tensor, rates: Tensor, duration: Tensor, walkers: Tensor, events: Tensor, seed: int
+    configurations: Tensor,
+    rates: Tensor,
+    duration: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    seed: int,
 ) -> tuple[Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.tau_leap_step`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.tau_leap_step`."""
     x, rates, *given = (t.contiguous() for t in (configurations, rates, duration, walkers, events))
     after, log_probability = torch.empty_like(x), _sums(rates)
     _launch("step", rates, x, rates, *given, after, log_probability, seed=seed)
     return after, log_probability.sum(1)
 
 
-def tau_leap_log_probability(configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor) -> Tensor:
-    """Launcher of :func:`leaps_triton.kernels.tau_leap_log_probability`."""
+def tau_leap_log_probability(
+    configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor
+) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.tau_leap_log_probability`."""
     given = [t.contiguous() for t in (configurations, after, rates, duration)]
     log_probability = _sums(rates)
     _launch("log_probability", rates, *given, log_probability)
@@ -219,9 +247,13 @@ def tau_leap_log_probability(configurations: Tensor, after: Tensor, rates: Tenso
 
 
 def tau_leap_log_probability_gradient(
-    configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor, to_log_probability: Tensor
+    configurations: Tensor,
+    after: Tensor,
+    rates: Tensor,
+    duration: Tensor,
+    to_log_probability: Tensor,
 ) -> Tensor:
-    """Launcher of the gradient of :func:`tau_leap_log_probability` with respect to the rates."""
+    """Launch the kernels of the gradient of :func:`tau_leap_log_probability` with respect to the rates."""
     given = [t.contiguous() for t in (configurations, after, rates, duration, to_log_probability)]
     gradient = torch.empty_like(given[2])
     _launch("gradient", rates, *given, gradient)

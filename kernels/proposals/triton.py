@@ -15,7 +15,7 @@ __all__ = ["VARIANTS", "proposal_rates", "proposal_rates_gradient"]
 
 CONFIG = config("proposals")
 CHUNK = CONFIG.launch["CHUNK"]
-"""Moves of one program; larger lattices have several a walker, whose sums are added afterwards."""
+"""Moves of one program; larger lattices have several per walker, whose sums are added afterwards."""
 REVERSIBLE = {None: 0, "barker": 1, "square_root": 2, "metropolis": 3}
 
 
@@ -40,7 +40,7 @@ def proposal_rates_kernel(
 ):  # fmt: skip
     """``rates = [G]_+ + scale g(e^Δ)``, ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - [-G_m]_+ e^{Δ_m}``.
 
-    One program a walker and chunk of moves. Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
+    One program per walker and chunk of moves. Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
 
     ``network``, ``log_ratios``, ``rates`` ``(walkers, moves)``; ``exit_rate``, ``corrector`` float64
     ``(walkers, chunks)``.
@@ -78,9 +78,9 @@ def proposal_rates_gradient_kernel(
     p_network, p_log_ratios, p_to_rates, p_to_exit_rate, p_to_corrector, p_gradient,
     moves: tl.int32, chunk: tl.int32, chunks: tl.int32, RATES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'`` with ``r``, ``R'``, ``κ'`` the gradients of the three results.
+    """Return ``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'`` with ``r``, ``R'``, ``κ'`` the gradients of the three results.
 
-    One program a walker and chunk of moves; 0 at ``G = 0``, as :func:`torch.relu`.
+    One program per walker and chunk of moves; 0 at ``G = 0``, as :func:`torch.relu`.
 
     ``network``, ``log_ratios``, ``to_rates``, ``gradient`` ``(walkers, moves)``; ``to_exit_rate``, ``to_corrector``
     float64 ``(walkers,)``.
@@ -98,33 +98,46 @@ def proposal_rates_gradient_kernel(
         if RATES:
             b_out += tl.load(p_to_rates + o_row, mask=m_move, other=0.0)
         b_network = tl.load(p_network + o_row, mask=m_move, other=0.0)
-        b_in = exponential(tl.load(p_log_ratios + o_row, mask=m_move, other=0.0)) * to_corrector.to(DTYPE)
+        b_in = exponential(tl.load(p_log_ratios + o_row, mask=m_move, other=0.0)) * to_corrector.to(
+            DTYPE
+        )
         b_gradient = tl.where(b_network <= 0, 0.0, b_out) + tl.where(b_network < 0, b_in, 0.0)
         tl.store(p_gradient + o_row, b_gradient, mask=m_move)
 
 
 def _forward(network: bool, reversible: str | None, dtype: torch.dtype) -> Variant:
     constants = {"NETWORK": network, "REVERSIBLE": REVERSIBLE[reversible], **CONFIG.constants}
-    return Variant(proposal_rates_kernel, (*(dtype,) * 3, *(torch.float64,) * 2), constants, warps=CONFIG.warps)
+    return Variant(
+        proposal_rates_kernel, (*(dtype,) * 3, *(torch.float64,) * 2), constants, warps=CONFIG.warps
+    )
 
 
 def _gradient(rates: bool, dtype: torch.dtype) -> Variant:
     pointers = (*(dtype,) * 3, *(torch.float64,) * 2, dtype)
-    return Variant(proposal_rates_gradient_kernel, pointers, {"RATES": rates, **CONFIG.constants}, warps=CONFIG.warps)
+    return Variant(
+        proposal_rates_gradient_kernel,
+        pointers,
+        {"RATES": rates, **CONFIG.constants},
+        warps=CONFIG.warps,
+    )
 
 
 _DTYPES = (torch.float32, torch.float64)
 FORWARD = {
-    key: _forward(*key) for key in itertools.product((True, False), REVERSIBLE, _DTYPES) if key[0] or key[1] is not None
+    key: _forward(*key)
+    for key in itertools.product((True, False), REVERSIBLE, _DTYPES)
+    if key[0] or key[1] is not None
 }
 GRADIENT = {key: _gradient(*key) for key in itertools.product((True, False), _DTYPES)}
-VARIANTS = {("forward", *key): v for key, v in FORWARD.items()} | {("gradient", *key): v for key, v in GRADIENT.items()}
+VARIANTS = {("forward", *key): v for key, v in FORWARD.items()} | {
+    ("gradient", *key): v for key, v in GRADIENT.items()
+}
 
 
 def proposal_rates(
     network_output: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.proposal_rates`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.proposal_rates`."""
     log_ratios = log_ratios.contiguous()
     network = log_ratios if network_output is None else network_output.contiguous()
     walkers, moves = len(log_ratios), log_ratios.shape[1:].numel()
@@ -134,7 +147,17 @@ def proposal_rates(
     corrector = torch.empty_like(exit_rate)
     variant = FORWARD[network_output is not None, reversible, log_ratios.dtype]
     launch(
-        variant, walkers * chunks, network, log_ratios, rates, exit_rate, corrector, moves, CHUNK, chunks, float(scale)
+        variant,
+        walkers * chunks,
+        network,
+        log_ratios,
+        rates,
+        exit_rate,
+        corrector,
+        moves,
+        CHUNK,
+        chunks,
+        float(scale),
     )
     if chunks == 1:
         return rates, exit_rate.squeeze(1), corrector.squeeze(1)
@@ -142,9 +165,13 @@ def proposal_rates(
 
 
 def proposal_rates_gradient(
-    network_output: Tensor, log_ratios: Tensor, to_rates: Tensor | None, to_exit_rate: Tensor, to_corrector: Tensor
+    network_output: Tensor,
+    log_ratios: Tensor,
+    to_rates: Tensor | None,
+    to_exit_rate: Tensor,
+    to_corrector: Tensor,
 ) -> Tensor:
-    """Launcher of the gradient of :func:`proposal_rates` with respect to the network's output."""
+    """Launch the kernels of the gradient of :func:`proposal_rates` with respect to the network's output."""
     network, log_ratios = network_output.contiguous(), log_ratios.contiguous()
     gradient = torch.empty_like(network)
     walkers, moves = len(network), network.shape[1:].numel()

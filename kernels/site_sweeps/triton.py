@@ -11,7 +11,16 @@ from torch import Tensor
 from ..configs import configs
 from ..device import flip_field, kernel, pair_field, philox, state_field, uniform32
 from ..philox import Stream
-from ..variants import KINDS, Variant, block_size, kind_of, launch, padded, periodic_bits, site_stride
+from ..variants import (
+    KINDS,
+    Variant,
+    block_size,
+    kind_of,
+    launch,
+    padded,
+    periodic_bits,
+    site_stride,
+)
 from .reference import Sweeps
 
 __all__ = ["VARIANTS", "heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
@@ -32,7 +41,7 @@ colour. Both give the same configurations.
 
 @triton.jit
 def site_words(seed, STREAM: tl.constexpr, o_group, event, draw, walker, BLOCK: tl.constexpr):
-    """One word a site of a tile: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
+    """One word per site of a tile: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
     draw = tl.full((), draw, tl.uint32)
     word0, word1, word2, word3 = philox(seed, STREAM, o_group, event, draw, walker)
     return tl.reshape(tl.join(tl.join(word0, word2), tl.join(word1, word3)), [BLOCK])
@@ -45,7 +54,9 @@ def redraw(
 ):  # fmt: skip
     """Heat bath: the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform number."""
     if BINARY:
-        b_flip = beta * flip_field(found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32)
+        b_flip = beta * flip_field(
+            found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
+        )
         # p_0 <= u, times 1 + e^{-|β (W_1 - W_0)|}
         b_weight = tl.exp(-tl.abs(b_flip))
         b_new = (tl.where(b_flip > 0, b_weight, 1.0) <= b_uniform * (1.0 + b_weight)).to(tl.int32)
@@ -53,18 +64,24 @@ def redraw(
         b_top = tl.full([BLOCK], float("-inf"), tl.float32)
         for a in range(q):
             b_state = tl.zeros([BLOCK], tl.int32) + a
-            b_field = state_field(b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
+            b_field = state_field(
+                b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+            )
             b_top = tl.maximum(b_top, beta * b_field)
         b_total = tl.zeros([BLOCK], tl.float32)
         for a in range(q):
             b_state = tl.zeros([BLOCK], tl.int32) + a
-            b_field = state_field(b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
+            b_field = state_field(
+                b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+            )
             b_total += tl.exp(beta * b_field - b_top)
         b_new = tl.zeros([BLOCK], tl.int32)
         b_below = tl.zeros([BLOCK], tl.float32)
         for a in range(q - 1):
             b_state = tl.zeros([BLOCK], tl.int32) + a
-            b_field = state_field(b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
+            b_field = state_field(
+                b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+            )
             b_below += tl.exp(beta * b_field - b_top)
             b_new += (b_below <= b_uniform * b_total).to(tl.int32)
     return b_new
@@ -77,13 +94,19 @@ def propose(
 ):  # fmt: skip
     """Metropolis: the old state plus its shift, and whether ``u < min(1, e^Δ)``."""
     if BINARY:
-        b_flip = flip_field(found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32)
+        b_flip = flip_field(
+            found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
+        )
         b_proposed = 1 - b_old
         b_ratio = beta * tl.where(b_old == 0, b_flip, -b_flip)
     else:
         b_proposed = (b_old + b_shift) % q
-        after = state_field(b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
-        before = state_field(b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32)
+        after = state_field(
+            b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+        )
+        before = state_field(
+            b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+        )
         b_ratio = beta * (after - before)
     return b_proposed, (b_ratio >= 0) | (b_uniform < tl.exp(b_ratio))
 
@@ -99,7 +122,9 @@ def reflect(
     b_across = tl.zeros([BLOCK], tl.float64)
     for a in range(q):
         b_state = tl.zeros([BLOCK], tl.int32) + a
-        b_field = state_field(b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64)
+        b_field = state_field(
+            b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64
+        )
         b_along += b_field * tl.load(p_waves + a)
         b_across += b_field * tl.load(p_waves + q + a)
     b_largest = tl.zeros([BLOCK], tl.float64)
@@ -112,8 +137,12 @@ def reflect(
         b_axis = b_along * tl.load(p_waves + 2 * q + r) + b_across * tl.load(p_waves + 3 * q + r)
         b_least = tl.where(tl.abs(b_axis) >= b_largest - 1e-9, r, b_least)
     b_proposed = (b_least + q - b_old) % q
-    after = state_field(b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64)
-    before = state_field(b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64)
+    after = state_field(
+        b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64
+    )
+    before = state_field(
+        b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64
+    )
     b_ratio = beta * (after - before)
     return b_proposed, (b_ratio >= 0) | (b_uniform.to(tl.float64) < tl.exp(b_ratio))
 
@@ -133,7 +162,7 @@ def sweep_kernel(
 
     Heat bath ``x_i ~ exp(β W_a(i))`` (Creutz, Phys. Rev. D 21, 2308, 1980); Metropolis ``x_i → x_i + k``, ``k`` uniform
     in ``1 … q-1`` (Metropolis et al., J. Chem. Phys. 21, 1087, 1953), and over-relaxation ``x_i → r_i - x_i`` (Creutz,
-    Phys. Rev. D 36, 515, 1987), with probability ``min(1, e^Δ)``. One program a walker and tile of sites.
+    Phys. Rev. D 36, 515, 1987), with probability ``min(1, e^Δ)``. One program per walker and tile of sites.
 
     ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
     ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``colours`` int8
@@ -192,7 +221,13 @@ def sweep_kernel(
 
 def _variant(op: str, ndim: int, kind: str, block: int) -> Variant:
     made = CONFIGS[op, kind][block]
-    constants = {"STREAM": int(Stream.SWEEP), "OP": op, "NDIM": ndim, **KINDS[kind], **made.constants}
+    constants = {
+        "STREAM": int(Stream.SWEEP),
+        "OP": op,
+        "NDIM": ndim,
+        **KINDS[kind],
+        **made.constants,
+    }
     pointers = (torch.int8, *(torch.float64,) * 4, torch.int8, torch.int64)
     return Variant(sweep_kernel, pointers, constants, warps=made.warps)
 
@@ -207,8 +242,15 @@ VARIANTS = {
 
 def _with_waves(bond_table: Tensor) -> Tensor:
     """The bond table, and below it the cosines and sines of states and axes."""
-    angles = torch.arange(len(bond_table), dtype=torch.float64, device=bond_table.device) * (math.pi / len(bond_table))
-    return torch.cat([bond_table, torch.stack([(2 * angles).cos(), (2 * angles).sin(), angles.cos(), angles.sin()])])
+    angles = torch.arange(len(bond_table), dtype=torch.float64, device=bond_table.device) * (
+        math.pi / len(bond_table)
+    )
+    return torch.cat(
+        [
+            bond_table,
+            torch.stack([(2 * angles).cos(), (2 * angles).sin(), angles.cos(), angles.sin()]),
+        ]
+    )
 
 
 def _sweep(op: str, given: Sweeps) -> Tensor:

@@ -126,7 +126,9 @@ class _Difference(NamedTuple):
     largest: float
 
 
-def _difference(found: Tensor, expected: Tensor, tolerance: dict[torch.dtype, float]) -> _Difference:
+def _difference(
+    found: Tensor, expected: Tensor, tolerance: dict[torch.dtype, float]
+) -> _Difference:
     if expected.is_floating_point():
         distance = (found.double() - expected.double()).abs()
         scale = 1.0

@@ -27,13 +27,18 @@ NOT_COMPILED = ("cluster_labels", "hollow_conv_gradient", "local_jump_steps")
 
 def has_compiler() -> bool:
     """Whether ``torch.compile`` finds a C++ compiler for the CPU."""
-    return shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")) is not None
+    return (
+        shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++"))
+        is not None
+    )
 
 
 def _compiled(op: str) -> Callable[..., Any]:
     # Forgets earlier sizes, of which torch compiles only so many.
     torch._dynamo.reset()
-    function: Callable[..., Any] = torch.compile(getattr(reference, op), fullgraph=True, dynamic=False)
+    function: Callable[..., Any] = torch.compile(
+        getattr(reference, op), fullgraph=True, dynamic=False
+    )
     return function
 
 
@@ -41,7 +46,7 @@ def _compiled(op: str) -> Callable[..., Any]:
 class Ceilings:
     """What the device can do at most.
 
-    Attributes
+    Attributes:
         copy: GB/s of a large copy on the device, bytes read and written both counted.
         philox: random 32-bit words a nanosecond.
     """
@@ -71,7 +76,10 @@ def ceilings(device: torch.device, compiled: bool = True, budget: float = 0.5) -
     if cuda:
         from ..kernels.throughput import BLOCK, philox_words
 
-        programs, counters = 16 * torch.cuda.get_device_properties(device).multi_processor_count, 256
+        programs, counters = (
+            16 * torch.cuda.get_device_properties(device).multi_processor_count,
+            256,
+        )
         words = 4 * programs * BLOCK * counters
         seconds = timed(lambda: philox_words(programs, counters, 0, device), device, budget).p50
     else:
@@ -81,13 +89,22 @@ def ceilings(device: torch.device, compiled: bool = True, budget: float = 0.5) -
     return Ceilings(copy, words / seconds * 1e-9)
 
 
-def _row(case: Case, variant: str, metric: str, value: float, baseline: str = "", ratio: float | None = None) -> Row:
+def _row(
+    case: Case,
+    variant: str,
+    metric: str,
+    value: float,
+    baseline: str = "",
+    ratio: float | None = None,
+) -> Row:
     return Row(
         case.op, variant, case.model, case.lattice, case.walkers, metric, value, baseline, ratio
     )
 
 
-def _rows(case: Case, variant: str, times: Quantiles, moved: int, limits: Ceilings, twin: float | None) -> list[Row]:
+def _rows(
+    case: Case, variant: str, times: Quantiles, moved: int, limits: Ceilings, twin: float | None
+) -> list[Row]:
     row = partial(_row, case, variant)
     bandwidth, operations = moved / times.p50 * 1e-9, case.operations / times.p50 * 1e-9
     rows = [
@@ -99,7 +116,10 @@ def _rows(case: Case, variant: str, times: Quantiles, moved: int, limits: Ceilin
     ]
     if case.op == "philox":
         words = case.words / times.p50 * 1e-9
-        rows += [row("words_per_ns", words, "philox", words / limits.philox), row("ns_per_word", 1.0 / words)]
+        rows += [
+            row("words_per_ns", words, "philox", words / limits.philox),
+            row("ns_per_word", 1.0 / words),
+        ]
     if case.flips:
         flips = case.flips / times.p50 * 1e-9
         rows.append(row("flips_per_ns", flips, "philox", flips / limits.philox))
@@ -115,7 +135,7 @@ def measure(
     ``compiled`` the twin under ``torch.compile``. Inputs and results that fit half the cache are timed with a warm
     cache, and kernels on a CUDA device also in a replayed graph; larger ones on a CUDA device with a cold cache.
 
-    Raises
+    Raises:
         Disagreement: the kernel differs from the twin. A compiled twin that does is left out, with a note.
     """
     cuda = device.type == "cuda"
@@ -144,7 +164,9 @@ def measure(
             call = lambda f=function: case.run(f)  # noqa: E731
             times[variant] = timed(call, device, budget, flush=flush)
             if variant == "kernel" and cuda and warm:
-                rows.append(_row(case, variant, "seconds_replayed", replayed(call, device, budget).p50))
+                rows.append(
+                    _row(case, variant, "seconds_replayed", replayed(call, device, budget).p50)
+                )
         except torch.OutOfMemoryError:
             notes.append(f"{case.label}: not enough memory for the {variant}")
             torch.cuda.empty_cache()
@@ -158,5 +180,7 @@ def measure(
             notes.append(f"{case.label}: no CUDA graph of the kernel: {str(error).splitlines()[0]}")
     baseline = times["twin"].p50 if "twin" in times else None
     for variant, quantiles in times.items():
-        rows += _rows(case, variant, quantiles, moved, limits, None if variant == "twin" else baseline)
+        rows += _rows(
+            case, variant, quantiles, moved, limits, None if variant == "twin" else baseline
+        )
     return rows, notes

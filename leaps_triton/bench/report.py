@@ -16,7 +16,7 @@ __all__ = ["Report", "present", "table"]
 class Report:
     """What a run measured.
 
-    Attributes
+    Attributes:
         provenance: device, versions and commit.
         rows: of the table.
         notes: on what was left out.
@@ -41,11 +41,15 @@ class Report:
         """Raise a Disagreement if a kernel differed from its twin."""
         if self.disagreements:
             others = len(self.disagreements) - 1
-            raise Disagreement(self.disagreements[0] + (f" (and {others} cases more)" if others else ""))
+            raise Disagreement(
+                self.disagreements[0] + (f" (and {others} cases more)" if others else "")
+            )
 
 
 def _duration(seconds: float) -> str:
-    unit, scale = next(((u, s) for u, s in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)) if seconds >= s), ("ns", 1e-9))
+    unit, scale = next(
+        ((u, s) for u, s in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)) if seconds >= s), ("ns", 1e-9)
+    )
     return f"{seconds / scale:.4g} {unit}"
 
 
@@ -56,7 +60,7 @@ def _short(value: float) -> str:
 def table(report: Report) -> str:
     """The report for a reader, at 80 columns: one line a variant.
 
-    Example
+    Example:
         >>> row = Row("energy", "twin", "ising", "8x8", 64, "seconds", 2.5e-5)
         >>> print(table(Report({"device": "D", "torch": "2", "triton": "3", "commit": "c"}, [row])))
         D; torch 2, triton 3, commit c
@@ -66,15 +70,21 @@ def table(report: Report) -> str:
           ising  8x8           64 twin         25 µs
     """
     about = report.provenance
-    lines = [f"{about['device']}; torch {about['torch']}, triton {about['triton']}, commit {about['commit']}"]
+    lines = [
+        f"{about['device']}; torch {about['torch']}, triton {about['triton']}, commit {about['commit']}"
+    ]
     groups: dict[tuple[str, str, str, int, str], dict[str, Row]] = {}
     for row in report.rows:
-        groups.setdefault((row.kernel, row.model, row.shape, row.walkers, row.variant), {})[row.metric] = row
+        groups.setdefault((row.kernel, row.model, row.shape, row.walkers, row.variant), {})[
+            row.metric
+        ] = row
     previous = ""
     for (op, model, shape, walkers, variant), rows in groups.items():
         if variant == "ceiling":
             (row,) = rows.values()
-            what = "copies {:.4g} GB/s" if op == "copy" else "makes {:.3g} random words a nanosecond"
+            what = (
+                "copies {:.4g} GB/s" if op == "copy" else "makes {:.3g} random words a nanosecond"
+            )
             lines.append("the device " + what.format(row.value))
             continue
         if op != previous:
@@ -100,7 +110,7 @@ def table(report: Report) -> str:
 def present(report: Report, file: Path | None = None) -> None:
     """Print a report and save it as JSON.
 
-    Raises
+    Raises:
         Disagreement: a kernel differed from its twin.
     """
     print(table(report), flush=True)

@@ -38,7 +38,7 @@ def run(
 ) -> Report:
     """Measure ops over models, lattices and walkers.
 
-    Arguments
+    Args:
         ops: names of :data:`OPS`; empty for all.
         device: None for CUDA where there is a CUDA device, else the CPU.
         smoke: one small lattice and no compiled twins, in seconds.
@@ -49,14 +49,16 @@ def run(
         budget: seconds to time each variant for; at most 0.05 with ``smoke``.
         progress: show a progress bar on a terminal.
 
-    Raises
+    Raises:
         ValueError: an unknown op, a bad seed, no such device, or an output that cannot be written.
     """
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("there is no CUDA device here; choose device cpu")
     if output is not None and not output.parent.is_dir():
-        raise ValueError(f"there is no folder {output.parent} to save {output.name} in; make it, or choose another")
+        raise ValueError(
+            f"there is no folder {output.parent} to save {output.name} in; make it, or choose another"
+        )
     as_seed(seed)
     todo = cases(ops or OPS, place, smoke)
     report = Report(provenance(place))
@@ -67,7 +69,9 @@ def run(
     if compiled and place.type == "cpu" and not has_compiler():
         compiled = False
         report.notes.append("no C++ compiler was found, so the compiled twins are left out")
-    columns: dict[str, Any] = {name: report.provenance[name] for name in ("device", "torch", "triton", "commit")}
+    columns: dict[str, Any] = {
+        name: report.provenance[name] for name in ("device", "torch", "triton", "commit")
+    }
 
     def add(rows: Iterable[Row]) -> None:
         complete = [row._replace(**columns) for row in rows]
@@ -77,7 +81,10 @@ def run(
 
     limits = ceilings(place, compiled, budget)
     add(limits.rows())
-    with tqdm(total=len(todo), unit="case", leave=False, disable=None if progress else True) as bar, torch.no_grad():
+    with (
+        tqdm(total=len(todo), unit="case", leave=False, disable=None if progress else True) as bar,
+        torch.no_grad(),
+    ):
         for op, model, shape, walkers in todo:
             bar.set_description(f"{op} {model}".strip())
             try:
@@ -88,7 +95,9 @@ def run(
             except Disagreement as error:
                 report.disagreements.append(str(error))
             except torch.OutOfMemoryError:
-                report.notes.append(f"{op} {model} {shape} {walkers} walkers: not enough memory for the inputs")
+                report.notes.append(
+                    f"{op} {model} {shape} {walkers} walkers: not enough memory for the inputs"
+                )
             if place.type == "cuda":
                 torch.cuda.empty_cache()
             bar.update()
@@ -98,11 +107,18 @@ def run(
 def options(description: str) -> argparse.ArgumentParser:
     """Options of a benchmark, which need no package."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--smoke", action="store_true", help="one small lattice and no compiled twins, in seconds")
-    parser.add_argument("--seed", type=int, default=0, help="of the inputs, 0 to 4294967295")
-    parser.add_argument("--device", help="cpu or cuda; CUDA by default where there is a CUDA device")
     parser.add_argument(
-        "--compiled", action=argparse.BooleanOptionalAction, default=False, help="measure the compiled twins too"
+        "--smoke", action="store_true", help="one small lattice and no compiled twins, in seconds"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs, 0 to 4294967295")
+    parser.add_argument(
+        "--device", help="cpu or cuda; CUDA by default where there is a CUDA device"
+    )
+    parser.add_argument(
+        "--compiled",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="measure the compiled twins too",
     )
     parser.add_argument("--output", type=Path, help="CSV table to add the rows to")
     parser.add_argument("--json", type=Path, help="where to save the results as JSON")
@@ -117,7 +133,7 @@ def main_of(
 ) -> None:
     """A benchmark of something else than an op as a script, with the same options.
 
-    Arguments
+    Args:
         measured: of device, smoke and seed; rows and notes of each case, one case after the other.
     """
     parser = options(description)
@@ -129,7 +145,9 @@ def main_of(
         report = Report(provenance(place))
         if chosen.commit and report.provenance["commit"] == "unknown":
             report.provenance["commit"] = chosen.commit
-        columns: dict[str, Any] = {name: report.provenance[name] for name in ("device", "torch", "triton", "commit")}
+        columns: dict[str, Any] = {
+            name: report.provenance[name] for name in ("device", "torch", "triton", "commit")
+        }
         for rows, notes in measured(place, chosen.smoke, as_seed(chosen.seed)):
             complete = [row._replace(**columns) for row in rows]
             report.rows += complete
@@ -149,7 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     A bad value, or a kernel that differs from its twin, ends in one sentence and a non-zero status.
     """
     parser = options("Measures ops: kernel, compiled twin, twin.")
-    parser.add_argument("--op", action="append", help="name of an op, as often as there are; all by default")
+    parser.add_argument(
+        "--op", action="append", help="name of an op, as often as there are; all by default"
+    )
     chosen = parser.parse_args(arguments)
     try:
         report = run(

@@ -18,7 +18,7 @@ __all__ = ["Clock", "Quantiles", "Row", "read_rows", "replayed", "timed", "write
 class Clock:
     """Seconds since it was made: of the processor on a CPU, so that other work on the machine does not count.
 
-    Arguments
+    Args:
         device: what is timed; a CUDA device is waited for.
     """
 
@@ -71,11 +71,21 @@ class Row(NamedTuple):
     @property
     def key(self) -> tuple[str, ...]:
         """What was measured, and on what device: a table holds one row of each key."""
-        return (self.kernel, self.variant, self.model, self.shape, str(self.walkers), self.metric, self.device)
+        return (
+            self.kernel,
+            self.variant,
+            self.model,
+            self.shape,
+            str(self.walkers),
+            self.metric,
+            self.device,
+        )
 
 
 def _quantiles(seconds: list[float]) -> Quantiles:
-    cuts = statistics.quantiles(seconds, n=10, method="inclusive") if len(seconds) > 1 else seconds * 9
+    cuts = (
+        statistics.quantiles(seconds, n=10, method="inclusive") if len(seconds) > 1 else seconds * 9
+    )
     return Quantiles(cuts[1], cuts[4], cuts[7], len(seconds))
 
 
@@ -92,14 +102,14 @@ def timed(
 
     CUDA events surround each call on a CUDA device, ``clock`` elsewhere.
 
-    Arguments
+    Args:
         call: what is timed.
         budget: seconds to spend; between ``least`` and ``most`` calls are timed.
         flush: overwritten before every call, to empty a cache that it fills; None to leave the cache warm.
         clock: seconds; None for those of the processor where torch has one thread, so that other work on the machine
             does not count, and of the wall where it has more.
 
-    Example
+    Example:
         >>> x = torch.ones(1000)
         >>> times = timed(lambda: x + x, torch.device("cpu"), budget=0.0, least=7)
         >>> times.repetitions, times.p20 <= times.p50 <= times.p80
@@ -125,7 +135,10 @@ def timed(
             call()
             seconds.append(clock() - begin)
         return _quantiles(seconds)
-    events = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(count)]
+    events = [
+        (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+        for _ in range(count)
+    ]
     with torch.cuda.device(device):
         for first, last in events:
             if flush is not None:
@@ -140,7 +153,7 @@ def timed(
 def replayed(call: Callable[[], object], device: torch.device, budget: float = 0.3) -> Quantiles:
     """Seconds of one call among many in a replayed CUDA graph: without launches, with a warm cache.
 
-    Raises
+    Raises:
         RuntimeError: the call waits for the device, so that no graph can hold it.
     """
     with torch.cuda.device(device):
@@ -157,7 +170,7 @@ def replayed(call: Callable[[], object], device: torch.device, budget: float = 0
 def read_rows(file: Path) -> list[Row]:
     """All rows of a results table; none if there is no such file.
 
-    Raises
+    Raises:
         ValueError: the file has other columns.
     """
     if not file.exists():
@@ -184,7 +197,7 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
 
     The file is replaced as a whole, so that a reader never sees half of it.
 
-    Raises
+    Raises:
         ValueError: the file has other columns.
     """
     table = {row.key: row for row in read_rows(file)}
