@@ -18,11 +18,14 @@ PRECISIONS = {
     "hollow_conv": ("float32", "tf32", "bfloat16"),
     "hollow_values": ("float32", "tf32x3", "tf32"),
 }
-"""Of the factors of an op's matrix products, those it offers, its default first; sums are in float32."""
+"""Precisions of the factors of an op's matrix products, its default first; sums are in float32."""
 
 
 def shown(value: object) -> str:
-    """Return ``value`` as an error shows it: a tensor by its type and shape, all else as Python writes it, in one line."""
+    """Return ``value`` as an error shows it.
+
+    A tensor by its type and shape, all else as Python writes it, in one line.
+    """
     if isinstance(value, Tensor) and value.ndim > 0:
         return f"a tensor of {value.dtype} of shape {tuple(value.shape)}"
     return " ".join(repr(value).split())
@@ -44,7 +47,9 @@ def _is_single(value: object) -> bool:
 
 
 def as_integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """Return ``value`` as a Python integer from ``low`` to ``high``; numpy's integers are integers, bools and floats are not.
+    """Return ``value`` as a Python integer from ``low`` to ``high``.
+
+    Numpy's integers are integers, bools and floats are not.
 
     Raises:
         ValueError: If it is none; it says what was expected and what came.
@@ -67,7 +72,9 @@ def as_integer(name: str, value: object, low: int, high: int | None = None) -> i
 
 
 def as_number(name: str, value: object, wanted: str, accept: Callable[[float], bool]) -> float:
-    """Return ``value`` as a float that ``accept`` accepts; NaN never is, and no bool or string is a number.
+    """Return ``value`` as a float that ``accept`` accepts.
+
+    NaN never is, and no bool or string is a number.
 
     Raises:
         ValueError: If it is none; it says what was ``wanted`` and what came.
@@ -150,7 +157,7 @@ def check_configurations(configurations: Tensor) -> None:
 
 
 def check_lattice(configurations: Tensor, periodic: Sequence[bool]) -> None:
-    """Refuse configurations of another number of directions than boundaries, or of more than four."""
+    """Refuse configurations whose directions are not those of the boundaries, or beyond four."""
     check_axes("configurations", "walkers", configurations, 1, periodic)
 
 
@@ -218,7 +225,8 @@ def check_model(
             )
         if tensor.device != configurations.device:
             raise ValueError(
-                f"{name} is on {tensor.device}, configurations on {configurations.device}; move one of them"
+                f"{name} is on {tensor.device}, configurations on {configurations.device}; "
+                "move one of them"
             )
 
 

@@ -1,8 +1,8 @@
 """The twins of all ops, each called with the arguments of its op.
 
 A twin is the definition of its op, the path a CPU takes, and the oracle a kernel is tested against.
-Shapes, units and errors are documented once, at the public op; the formulas stand in ``reference.py``
-of each family.
+Shapes, units and errors are documented once, at the public op; the formulas stand in
+``reference.py`` of each family.
 """
 
 from typing import Any

@@ -1,4 +1,7 @@
-"""Compilation of the kernels ahead of time, without a GPU, and the resources that the binaries use."""
+"""Compilation of the kernels ahead of time, without a GPU.
+
+The resources that the binaries use.
+"""
 
 import re
 import subprocess

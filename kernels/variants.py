@@ -1,9 +1,12 @@
-"""The compiled forms of the kernels: each launcher looks its variant up in a table, and tests compile the whole table.
+"""The compiled forms of the kernels.
 
-What a kernel is compiled for: the number of lattice directions (loops over neighbours are unrolled), whether ``q`` is 2
-(no table look-ups) and whether the model is the same at every site (scalars instead of loads), the block size, the
-floating-point type, and the terms of the rates. All else is an argument at run time, ``q``, lengths, boundaries and
-colours too, and nothing is specialised on its value, so that no input causes a compilation that the tables do not list.
+Each launcher looks its variant up in a table, and tests compile the whole table.
+
+What a kernel is compiled for: the number of lattice directions (loops over neighbours are
+unrolled), whether ``q`` is 2 (no table look-ups) and whether the model is the same at every site
+(scalars instead of loads), the block size, the floating-point type, and the terms of the rates. All
+else is an argument at run time, ``q``, lengths, boundaries and colours too, and nothing is
+specialised on its value, so that no input causes a compilation that the tables do not list.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +18,8 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded", "periodic_bits", "recorded",
+    "KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded", "periodic_bits",
+    "recorded",
     "site_stride",
 ]  # fmt: skip
 
@@ -64,7 +68,10 @@ class Variant:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of the compiler. Products and sums are not fused, so that every device rounds alike."""
+        """Options of the compiler. Products and sums are not fused.
+
+        So that every device rounds alike.
+        """
         stages = {} if self.stages is None else {"num_stages": self.stages}
         return {"num_warps": self.warps, **stages, "enable_fp_fusion": False}
 
@@ -120,9 +127,12 @@ def kind_of(q: int, coupling: Tensor, site_table: Tensor) -> str:
 
 
 def site_stride(table: Tensor, shape: Sequence[int]) -> tuple[Tensor, tuple[int, int, int]]:
-    """Return a table ``(1 | walkers, n, *shape or 1s)``, contiguous, and its strides by walker, row and site, 0 if shared.
+    """Return a table ``(1 | walkers, n, *shape or 1s)``, contiguous.
 
-    A table that is uniform in some directions only is expanded; the models of the library have none.
+    Its strides by walker, row and site, 0 if shared.
+
+    A table that is uniform in some directions only is expanded; the models of the library have
+    none.
     """
     if table.shape[2:].numel() > 1:
         table = table.expand(-1, -1, *shape)

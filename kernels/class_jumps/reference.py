@@ -75,7 +75,7 @@ def _add(where: Tensor, cells: Tensor, change: int) -> None:
 
 
 class _Members:
-    """The sites of every class, per walker: how many, and in site order where, to be found in O(√N).
+    """Holds how many sites every class has, per walker, and where: found by rank in O(√N).
 
     A lattice is cut into segments; ``parts`` counts a class's sites in each, ``counts`` in all.
     """
@@ -112,7 +112,7 @@ class _Members:
         return self.counts
 
     def find(self, rows: Tensor, chosen: Tensor, rank: Tensor) -> Tensor:
-        """Return the site of each of these walkers that is number ``rank``, from 0, in class ``chosen``."""
+        """Return each walker's site that is number ``rank``, from 0, of class ``chosen``."""
         rank = rank.unsqueeze(1)
         cells = rows * self.num_classes + chosen
         parts = self.parts.view(-1, self.segments).index_select(0, cells)
@@ -209,7 +209,10 @@ def _event(
 
 
 def local_jump_steps(given: Events) -> LocalJumpSteps:
-    """Make events: ``R = Σ_c n_c P_c(K)``, ``κ = Σ_c n_c κ_c(K)``, a class by ``n_c P_c / R``, any of its sites."""
+    """Make events of every walker, at most ``steps``.
+
+    ``R = Σ_c n_c P_c(K)``, ``κ = Σ_c n_c κ_c(K)``, a class by ``n_c P_c / R``, any of its sites.
+    """
     x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
     members = _Members(x, given.neighbours, given.strides, given.rates.shape[1])
     after = LocalJumpSteps(

@@ -20,22 +20,25 @@ EVENTS = CONFIG.constants["EVENTS"]
 @kernel
 def local_jump_steps_kernel(
     p_x, p_floats, p_integers, p_rates, p_corrector, p_neighbours, p_strides, p_classes, p_counts,
-    sites: tl.int32, classes: tl.int32, lanes: tl.int32, first_row: tl.int32, steps: tl.int32, seed: tl.int64,
+    sites: tl.int32, classes: tl.int32, lanes: tl.int32, first_row: tl.int32, steps: tl.int32,
+    seed: tl.int64,
     STREAM: tl.constexpr, CLASSES: tl.constexpr, LANES: tl.constexpr, BLOCK: tl.constexpr,
     EVENTS: tl.constexpr,
 ):  # fmt: skip
-    """Up to ``steps`` events of a walker: ``R = Σ_c n_c P_c(K)``, ``A += s Σ_c n_c κ_c(K)``, a class, one of its sites.
+    """Make up to ``steps`` events per walker.
 
-    One program per walker, in place. A flip moves its site and neighbours to other classes, in ``classes`` and
-    ``counts``, which lie in global memory between barriers. A site is found by its rank among those of its class, by a
-    scan of the walker's classes. Sums are float64 in another order than the twin's: class and rank differ from the
-    twin's if ``u R`` is within rounding, ``1e-16 R``, of an edge. Bortz, Kalos, Lebowitz, J. Comput. Phys. 17, 10
-    (1975).
+    ``R = Σ_c n_c P_c(K)``, ``A += s Σ_c n_c κ_c(K)``, a class, one of its sites.
 
-    ``x`` int8, ``classes`` int16 ``(walkers, sites)``; ``floats`` float64 ``(4, walkers)``: ``A``, time left, ``R``,
-    ``κ``; ``integers`` int64 ``(3, walkers)``: walker, events, ``K``; ``rates``, ``corrector`` float64
-    ``(rows, classes)``; ``neighbours`` int64 ``(sites, lanes)``; ``strides`` int64 ``(lanes,)``; ``counts`` int32
-    ``(walkers, classes)``.
+    One program per walker, in place. A flip moves its site and neighbours to other classes, in
+    ``classes`` and ``counts``, which lie in global memory between barriers. A site is found by its
+    rank among those of its class, by a scan of the walker's classes. Sums are float64 in another
+    order than the twin's: class and rank differ from the twin's if ``u R`` is within rounding,
+    ``1e-16 R``, of an edge. Bortz, Kalos, Lebowitz, J. Comput. Phys. 17, 10 (1975).
+
+    ``x`` int8, ``classes`` int16 ``(walkers, sites)``; ``floats`` float64 ``(4, walkers)``: ``A``,
+    time left, ``R``, ``κ``; ``integers`` int64 ``(3, walkers)``: walker, events, ``K``; ``rates``,
+    ``corrector`` float64 ``(rows, classes)``; ``neighbours`` int64 ``(sites, lanes)``; ``strides``
+    int64 ``(lanes,)``; ``counts`` int32 ``(walkers, classes)``.
     """
     i_walker = tl.program_id(0).to(tl.int64)
     p_x += i_walker * sites

@@ -1,4 +1,6 @@
-"""The hollow convolution of :mod:`.reference` and its gradient in blocks of walkers and taps, in plain torch.
+"""The hollow convolution of :mod:`.reference` and its gradient, in blocks.
+
+The blocks are of walkers and taps, in plain torch.
 
 One matrix product per block makes the pre-activations of its taps, and nothing of the size of all
 weights is ever held; the gradient makes them anew. It is what a CPU runs, and any device without a
@@ -168,9 +170,9 @@ def hollow_conv_gradient(to_output: Tensor, given: Convolution, to_source: bool)
     """Return the gradients with respect to the six tensors; that of ``source`` empty unless wanted.
 
     With ``g`` the gradient of the output, ``z = A a + b1``, ``x_j`` the source at ``p + δ_j``:
-    ``dz = g x_j silu'(z)``, ``da = Σ_j Aᵀ dz``, ``dA = Σ dz aᵀ``, ``db1 = Σ dz``, ``db2 = Σ g x_j``,
-    ``de = Σ_c g x_j``, and ``dx`` gathers ``g (silu(z) + b2 + e)`` of the sites whose tap ``j`` it
-    is.
+    ``dz = g x_j silu'(z)``, ``da = Σ_j Aᵀ dz``, ``dA = Σ dz aᵀ``, ``db1 = Σ dz``, ``db2 = Σ g
+    x_j``, ``de = Σ_c g x_j``, and ``dx`` gathers ``g (silu(z) + b2 + e)`` of the sites whose tap
+    ``j`` it is.
     """
     made = _prepare(given)
     source_shape = given.source.shape

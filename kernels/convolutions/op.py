@@ -54,16 +54,17 @@ def hollow_conv(
 
     Args:
         activations: ``a``, ``(walkers, inputs, *shape)``.
-        weight: ``A``, ``(channels, K ** ndim, inputs)``, taps in the order of rows, the centre among
-            them unread.
+        weight: ``A``, ``(channels, K ** ndim, inputs)``, taps in the order of rows, the centre
+            among them unread.
         bias: ``b1``, ``(channels, K ** ndim)``.
         offset: ``b2``, ``(channels, K ** ndim)``.
         time_offset: ``e``, ``(1 | walkers, K ** ndim)``.
         source: ``x``, ``(walkers, 1 | channels, *shape)``, one to four axes.
         kernel_size: ``K``, odd; its radius must be smaller than every periodic length.
         periodic: One bool per axis.
-        precision: Of the factors of the product ``A a`` and of those of its gradient, whose sums are
-            in float32: ``"float32"``, ``"tf32"`` (on a GPU; elsewhere as float32) or ``"bfloat16"``.
+        precision: Of the factors of the product ``A a`` and of those of its gradient, whose sums
+            are in float32: ``"float32"``, ``"tf32"`` (on a GPU; elsewhere as float32) or
+            ``"bfloat16"``.
 
     Returns:
         ``h``, ``(walkers, channels, *shape)``.
@@ -76,6 +77,7 @@ def hollow_conv(
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), hollow convolutions.
 
     Example:
+        >>> import torch
         >>> a, x = torch.ones(2, 3, 4, 5), torch.ones(2, 1, 4, 5)
         >>> weight, bias = torch.zeros(6, 9, 3), torch.zeros(6, 9)
         >>> periodic = (True, True)
@@ -169,7 +171,10 @@ def _fake_gradient(*arguments: Any) -> tuple[Tensor, ...]:
 hollow_conv_gradient = custom_op(
     "leaps_triton::hollow_conv_gradient", _run_gradient, mutates_args=(), schema=GRADIENT_SCHEMA
 )
-"""Gradients of :func:`hollow_conv` with respect to its six tensors; that of ``source`` empty unless wanted."""
+"""Gradients of :func:`hollow_conv` with respect to its six tensors.
+
+The one of ``source`` is empty unless it is wanted.
+"""
 hollow_conv_gradient.register_fake(_fake_gradient)
 
 

@@ -127,7 +127,10 @@ def rounded(factor: Tensor, precision: str) -> Tensor:
 
 
 def hollow_conv(given: Convolution) -> Tensor:
-    """Return what :func:`leaps_triton.kernels.hollow_conv` defines; holds all weights of all sites at once."""
+    """Return what :func:`leaps_triton.kernels.hollow_conv` defines.
+
+    It holds all weights of all sites at once.
+    """
     activations = rounded(given.activations, given.precision)
     weight = rounded(given.weight, given.precision)
     index = tap_index(given.shape, given.kernel_size, given.periodic, given.source.device)
@@ -143,7 +146,10 @@ def hollow_conv(given: Convolution) -> Tensor:
 
 @torch.enable_grad()
 def hollow_conv_gradient(to_output: Tensor, given: Convolution, to_source: bool) -> Gradients:
-    """Return the gradients with respect to the six tensors; that of ``source`` empty unless wanted."""
+    """Return the gradients with respect to the six tensors.
+
+    The one of ``source`` is empty unless it is wanted.
+    """
     leaves = [tensor.detach().requires_grad_() for tensor in given.tensors]
     output = hollow_conv(Convolution(*leaves, *given[6:]))
     a, b, c, d, e, x = torch.autograd.grad(

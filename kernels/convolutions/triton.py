@@ -1,10 +1,11 @@
 """Kernel of the op ``hollow_conv``, and what its gradient shares with it.
 
-Sources, and in one of the kernels activations and gradients, come padded by the kernel's radius, so that the site a tap
-sees is at the address ``base[site] + tap[j]`` whatever the dimension and the boundaries. Weights of sites and taps live
-in registers only; the gradients make them anew. Sums over walkers are one number a program and a second reduction, so
-that no order of programs enters the results. Programs whose block reaches beyond the last site repeat that one, and
-what they find there is not stored, or has an upstream gradient of 0.
+Sources, and in one of the kernels activations and gradients, come padded by the kernel's radius, so
+that the site a tap sees is at the address ``base[site] + tap[j]`` whatever the dimension and the
+boundaries. Weights of sites and taps live in registers only; the gradients make them anew. Sums
+over walkers are one number a program and a second reduction, so that no order of programs enters
+the results. Programs whose block reaches beyond the last site repeat that one, and what they find
+there is not stored, or has an upstream gradient of 0.
 """
 
 import functools
@@ -60,7 +61,10 @@ def pre_activations(
     p_activations, o_site, p_weight, o_tap, m_tap, sites, inputs,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``Σ_i a[i, site] A[tap, i]``, ``[SITES, TAPS]``; rows of ``a`` are ``sites`` apart, those of ``A`` ``inputs``."""
+    """``Σ_i a[i, site] A[tap, i]``, ``[SITES, TAPS]``.
+
+    Rows of ``a`` are ``sites`` apart, those of ``A`` ``inputs``.
+    """
     total = tl.zeros([SITES, TAPS], tl.float32)
     for i_start in range(0, inputs, INPUTS):
         o_input = i_start + tl.arange(0, INPUTS)
@@ -90,18 +94,22 @@ def seen_sources(p_source, p_base, o_site, p_tap, o_tap, m_tap):
 @kernel
 def hollow_conv_kernel(
     p_activations, p_weight, p_bias, p_offset, p_time, p_source, p_base, p_tap, p_output,
-    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32, group: tl.int32,
+    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32,
+    group: tl.int32,
     s_time: tl.int32, s_source: tl.int32,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``h[b,c,p] = Σ_{j≠centre} (silu(Σ_i A[c,j,i] a[b,i,p] + b1[c,j]) + b2[c,j] + e[b,j]) x[b,c|0,p+δ_j]``.
+    """``h[b,c,p] = Σ_{j≠centre} (silu(z) + b2[c,j] + e[b,j]) x[b,c|0,p+δ_j]``.
 
-    One program per walker, block of sites and group of channels. Holderrieth, Albergo, Jaakkola, *LEAPS*,
-    arXiv:2502.10843 (2025).
+    ``z = Σ_i A[c,j,i] a[b,i,p] + b1[c,j]``.
 
-    ``activations`` ``(walkers, inputs, sites)``, ``weight`` ``(channels, taps, inputs)``, ``bias``, ``offset``
-    ``(channels, taps)``, ``time`` ``(walkers | 1, taps)``, ``source`` ``(walkers, channels | 1, padded)``, ``output``
-    ``(walkers, channels, sites)``, all float32; ``base`` ``(sites,)``, ``tap`` ``(taps,)`` int32.
+    One program per walker, block of sites and group of channels. Holderrieth, Albergo, Jaakkola,
+    *LEAPS*, arXiv:2502.10843 (2025).
+
+    ``activations`` ``(walkers, inputs, sites)``, ``weight`` ``(channels, taps, inputs)``, ``bias``,
+    ``offset`` ``(channels, taps)``, ``time`` ``(walkers | 1, taps)``, ``source`` ``(walkers,
+    channels | 1, padded)``, ``output`` ``(walkers, channels, sites)``, all float32; ``base``
+    ``(sites,)``, ``tap`` ``(taps,)`` int32.
     """
     groups = tl.cdiv(channels, group)
     blocks = tl.cdiv(sites, SITES)
@@ -122,7 +130,8 @@ def hollow_conv_kernel(
             m_tap = (o_tap < taps) & (o_tap != taps // 2)
             o_row = i_channel * taps + o_tap
             pre = pre_activations(
-                p_activations, o_near, p_weight + i_channel * taps * inputs, o_tap, m_tap, sites, inputs,
+                p_activations, o_near, p_weight + i_channel * taps * inputs, o_tap, m_tap,
+                sites, inputs,
                 SITES, TAPS, INPUTS, PRECISION,
             ) + tl.load(p_bias + o_row, mask=m_tap, other=0.0)[None, :]  # fmt: skip
             shift = tl.load(p_offset + o_row, mask=m_tap, other=0.0) + tl.load(
@@ -163,7 +172,10 @@ def addresses(shape: torch.Size, kernel_size: int, device: torch.device) -> tupl
 
 
 def with_margin(values: Tensor, kernel_size: int, periodic: Sequence[bool]) -> Tensor:
-    """Values with the radius of sites more on every side: the other end where periodic, 0 where open."""
+    """Values with the radius of sites more on every side.
+
+    The other end where periodic, 0 where open.
+    """
     radius = kernel_size // 2
     for axis, wraps in enumerate(periodic, 2):
         length = values.shape[axis]
@@ -181,7 +193,10 @@ def with_margin(values: Tensor, kernel_size: int, periodic: Sequence[bool]) -> T
 
 
 def hollow_conv(given: Convolution) -> Tensor:
-    """Launch the kernel of :func:`leaps_triton.kernels.hollow_conv`; float64 goes by the blocks of torch."""
+    """Launch the kernel of :func:`leaps_triton.kernels.hollow_conv`.
+
+    Numbers in float64 go by the blocks of torch.
+    """
     if given.source.dtype == torch.float64:
         return cpu.hollow_conv(given)
     channels, taps, inputs = given.weight.shape

@@ -1,4 +1,7 @@
-"""Kernels of the gradient of ``hollow_conv``: of its activations, of its parameters, of its source."""
+"""Kernels of the gradient of ``hollow_conv``.
+
+One each for its activations, its parameters and its source.
+"""
 
 from typing import NamedTuple
 
@@ -41,13 +44,17 @@ def through_silu(pre, upstream):
 @kernel
 def activations_gradient_kernel(
     p_to_output, p_activations, p_weight, p_bias, p_source, p_base, p_tap, p_gradient,
-    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32, s_source: tl.int32,
+    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32,
+    s_source: tl.int32,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``da[b,i,p] = Σ_{c,j} g[b,c,p] x[b,c|0,p+δ_j] silu'(z) A[c,j,i]``, ``z = Σ_i A[c,j,i] a[b,i,p] + b1[c,j]``.
+    """``da[b,i,p] = Σ_{c,j} g[b,c,p] x[b,c|0,p+δ_j] silu'(z) A[c,j,i]``.
 
-    One program per walker, block of sites and block of inputs. Shapes as in :func:`hollow_conv_kernel`; ``to_output``
-    ``(walkers, channels, sites)``, ``gradient`` as ``activations``.
+    ``z = Σ_i A[c,j,i] a[b,i,p] + b1[c,j]``.
+
+    One program per walker, block of sites and block of inputs. Shapes as in
+    :func:`hollow_conv_kernel`; ``to_output`` ``(walkers, channels, sites)``, ``gradient`` as
+    ``activations``.
     """
     widths = tl.cdiv(inputs, INPUTS)
     blocks = tl.cdiv(sites, SITES)
@@ -106,17 +113,21 @@ def activations_gradient_kernel(
 
 @kernel
 def parameters_gradient_kernel(
-    p_to_output, p_activations, p_weight, p_bias, p_source, p_base, p_tap, p_to_weight, p_to_bias, p_to_time,
-    walkers: tl.int32, chunk: tl.int32, sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32,
+    p_to_output, p_activations, p_weight, p_bias, p_source, p_base, p_tap, p_to_weight, p_to_bias,
+    p_to_time,
+    walkers: tl.int32, chunk: tl.int32, sites: tl.int32, padded: tl.int32, channels: tl.int32,
+    inputs: tl.int32,
     taps: tl.int32, s_source: tl.int32,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``dA[c,j,i] = Σ_{b,p} dz a[b,i,p]``, ``db1[c,j] = Σ_{b,p} dz``, ``de[b,c,j] = Σ_p g[b,c,p] x[b,c|0,p+δ_j]``.
+    """``dA[c,j,i] = Σ_{b,p} dz a[b,i,p]``, ``db1[c,j] = Σ_{b,p} dz``.
 
-    ``dz = g[b,c,p] x[b,c|0,p+δ_j] silu'(z)``. One program a channel, block of taps, block of inputs and chunk of
-    walkers. Shapes as in :func:`activations_gradient_kernel`; ``to_weight`` ``(chunks, channels, taps, inputs)``,
-    ``to_bias`` ``(chunks, channels, taps)``, ``to_time`` ``(walkers, channels, taps)``, of which ``db2`` and ``de`` are
-    the sums over walkers and channels.
+    ``de[b,c,j] = Σ_p g[b,c,p] x[b,c|0,p+δ_j]``.
+
+    ``dz = g[b,c,p] x[b,c|0,p+δ_j] silu'(z)``. One program a channel, block of taps, block of inputs
+    and chunk of walkers. Shapes as in :func:`activations_gradient_kernel`; ``to_weight`` ``(chunks,
+    channels, taps, inputs)``, ``to_bias`` ``(chunks, channels, taps)``, ``to_time`` ``(walkers,
+    channels, taps)``, of which ``db2`` and ``de`` are the sums over walkers and channels.
     """
     widths = tl.cdiv(inputs, INPUTS)
     rows = tl.cdiv(taps, TAPS)
@@ -167,15 +178,18 @@ def parameters_gradient_kernel(
 @kernel
 def source_gradient_kernel(
     p_to_output, p_activations, p_weight, p_bias, p_offset, p_time, p_base, p_tap, p_gradient,
-    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32, s_time: tl.int32,
+    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32,
+    s_time: tl.int32,
     ONE: tl.constexpr,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``dx[b,c,q] = Σ_{j≠centre} g[b,c,q-δ_j] (silu(z) + b2[c,j] + e[b,j])``, ``z`` that of site ``q - δ_j``.
+    """``dx[b,c,q] = Σ_{j≠centre} g[b,c,q-δ_j] (silu(z) + b2[c,j] + e[b,j])``.
 
-    One program per walker, block of sites and block of ``TAPS`` channels, over whose sum there is one number if ONE.
-    Shapes as in :func:`hollow_conv_kernel`, but ``to_output`` and ``activations`` padded; ``gradient`` ``(walkers,
-    channels | blocks of channels, sites)``.
+    ``z`` that of site ``q - δ_j``.
+
+    One program per walker, block of sites and block of ``TAPS`` channels, over whose sum there is
+    one number if ONE. Shapes as in :func:`hollow_conv_kernel`, but ``to_output`` and
+    ``activations`` padded; ``gradient`` ``(walkers, channels | blocks of channels, sites)``.
     """
     widths = tl.cdiv(channels, TAPS)
     blocks = tl.cdiv(sites, SITES)

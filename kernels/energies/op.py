@@ -23,12 +23,12 @@ def energy(
 ) -> Sums:
     """Return the energy ``H(x)`` of every walker and its sites in each state.
 
-    One pass over the configurations. Magnetisations ``m = Σ_a counts_a spins_a / N`` and Potts order
-    parameters are functions of the counts.
+    One pass over the configurations. Magnetisations ``m = Σ_a counts_a spins_a / N`` and Potts
+    order parameters are functions of the counts.
 
     Args:
-        configurations: Int8 ``(walkers, *shape)``; see :mod:`leaps_triton.kernels`, as for all up to
-            ``periodic``.
+        configurations: Int8 ``(walkers, *shape)``; see :mod:`leaps_triton.kernels`, as for all up
+            to ``periodic``.
         coupling: ``J``.
         bond_table: ``φ``.
         site_table: ``h``.
@@ -59,8 +59,8 @@ def local_energy(
     ``x_i → (x_i + k) mod q``.
 
     Args:
-        configurations: Int8 ``(walkers, *shape)``; see :mod:`leaps_triton.kernels`, as for all up to
-            ``periodic``.
+        configurations: Int8 ``(walkers, *shape)``; see :mod:`leaps_triton.kernels`, as for all up
+            to ``periodic``.
         coupling: ``J``.
         bond_table: ``φ``.
         site_table: ``h``.

@@ -64,7 +64,9 @@ def bonds_along(
 def local_fields(
     configurations: Tensor, tables: Tables, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Return ``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)``: minus the energy of site ``i`` in state ``a``.
+    """Return ``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)``.
+
+    Minus the energy of site ``i`` in state ``a``.
 
     ``(walkers, q, *shape)``. It does not read ``x_i``, so one evaluation serves every move of the
     site.
@@ -103,7 +105,10 @@ def energy(
     site_table: Tensor,
     periodic: Sequence[bool],
 ) -> Sums:
-    """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, and the state counts."""
+    """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once.
+
+    The state counts.
+    """
     q = bond_table.shape[0]
     counts = state_counts(configurations, q)
     if site_table.shape[2:].numel() == 1:

@@ -1,4 +1,7 @@
-"""The op ``hollow_values``, a hollow convolution with global context and a pointwise network, and its gradient."""
+"""The op ``hollow_values``, a hollow convolution with global context and a pointwise network.
+
+Its gradient.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +45,8 @@ def hollow_values_op(
 ) -> Tensor:
     """See :func:`leaps_triton.kernels.hollow_values`."""
     values = reference.hollow_values(
-        configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias,
+        configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias,
+        readout_weight, readout_bias,
         skip, periodic, magnetization, modes, precision,
     )  # fmt: skip
     return values.contiguous()
@@ -77,7 +81,8 @@ def hollow_values_gradient_op(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients with respect to ``time``, ``conv``, …, ``skip``."""
     return reference.hollow_values_gradient(
-        to_values, configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight,
+        to_values, configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias,
+        readout_weight,
         readout_bias, skip, periodic, magnetization, modes, precision,
     )  # fmt: skip
 
@@ -126,16 +131,16 @@ def hollow_values(
 
     The network of a hollow convolution: ``f = V silu(U silu(W φ) + u) + v + skip · W``, where
     ``φ(i)`` is side by side: the convolution of the embedded configuration (one channel of ±1 for
-    q = 2, else one per state) without its centre tap; the local field ``W_a(i) = Σ_j J_ij [x_j = a]``
-    (for q = 2 ``W_1 - W_0``); with ``magnetization`` the leave-one-out mean of each channel;
+    q = 2, else one per state) without its centre tap; the local field ``W_a(i) = Σ_j J_ij [x_j =
+    a]`` (for q = 2 ``W_1 - W_0``); with ``magnetization`` the leave-one-out mean of each channel;
     ``modes`` even, then odd leave-one-out sums ``Σ_{j≠i} x_j cos, sin(k·(r_j - r_i)) / √N`` of each
-    channel over the longest waves; the external field; the time embedding. Sums over the lattice are
-    sums of integers, so that ``f(i)`` is the same bit for bit whatever ``x_i``, wherever convolutions
-    sum directly.
+    channel over the longest waves; the external field; the time embedding. Sums over the lattice
+    are sums of integers, so that ``f(i)`` is the same bit for bit whatever ``x_i``, wherever
+    convolutions sum directly.
 
     All but the configurations are of one floating-point type. The kernel is for float32 and a width
-    of at most 128; others take the twin, on every device. Gradients with respect to ``time`` and all
-    parameters, once.
+    of at most 128; others take the twin, on every device. Gradients with respect to ``time`` and
+    all parameters, once.
 
     Args:
         configurations: Int8 ``(walkers, *shape)``, one to four lattice axes.
@@ -152,8 +157,8 @@ def hollow_values(
         periodic: One bool per lattice axis.
         magnetization: Whether the means of the channels are features.
         modes: How many waves are.
-        precision: Of matrix products of the kernel: ``"float32"``, ``"tf32x3"`` (tensor cores, three
-            products in place of one, nearly float32) or ``"tf32"``. The twin's are of full
+        precision: Of matrix products of the kernel: ``"float32"``, ``"tf32x3"`` (tensor cores,
+            three products in place of one, nearly float32) or ``"tf32"``. The twin's are of full
             precision.
 
     Returns:
@@ -168,7 +173,8 @@ def hollow_values(
     expect(isinstance(magnetization, bool), "magnetization", "a bool", magnetization)
     modes = as_integer("modes", modes, 0)
     given = (
-        configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias,
+        configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias,
+        readout_weight, readout_bias,
         skip, tuple(periodic), magnetization, modes, precision,
     )  # fmt: skip
     _check(*given[:-1])
@@ -177,7 +183,7 @@ def hollow_values(
             "hollow_values has no gradient with respect to coupling and field; detach them"
         )
     if configurations.device.type != "cuda":
-        # Autograd keeps the activations of the twin; the gradient of the op would compute them again.
+        # Autograd keeps the twin's activations; the gradient of the op would compute them again.
         return reference.hollow_values(*given)
     values: Tensor = hollow_values_op(*given)
     return values
@@ -200,8 +206,10 @@ def _check(
     modes: int,
 ) -> None:
     tensors = {
-        "configurations": configurations, "coupling": coupling, "field": field, "time": time, "conv": conv,
-        "first": first, "hidden_weight": hidden_weight, "hidden_bias": hidden_bias, "readout_weight": readout_weight,
+        "configurations": configurations, "coupling": coupling, "field": field, "time": time,
+        "conv": conv,
+        "first": first, "hidden_weight": hidden_weight, "hidden_bias": hidden_bias,
+        "readout_weight": readout_weight,
         "readout_bias": readout_bias, "skip": skip,
     }  # fmt: skip
     for name, tensor in tensors.items():
@@ -232,12 +240,14 @@ def _check(
         check_shape(name, tensor, sizes)
         if tensor.dtype != conv.dtype or tensor.device != configurations.device:
             raise ValueError(
-                f"{name} must be {conv.dtype} on {configurations.device}, got {tensor.dtype} on {tensor.device}"
+                f"{name} must be {conv.dtype} on {configurations.device}, "
+                f"got {tensor.dtype} on {tensor.device}"
             )
     for length, wraps in zip(shape, periodic, strict=True):
         if kernel_size % 2 == 0 or (wraps and length <= kernel_size // 2):
             raise ValueError(
-                f"a kernel of {kernel_size} sites must be odd with a radius below every periodic length, "
+                f"a kernel of {kernel_size} sites must be odd "
+                "with a radius below every periodic length, "
                 f"got shape {tuple(shape)}"
             )
 

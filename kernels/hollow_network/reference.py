@@ -1,6 +1,9 @@
-"""The twin of the op ``hollow_values``: the network of :class:`leaps_triton.HollowConv` in plain torch.
+"""The twin of the op ``hollow_values``.
 
-Shapes, units and errors are documented at :func:`leaps_triton.kernels.hollow_values`; here stand the formulas.
+The network of :class:`leaps_triton.HollowConv` in plain torch.
+
+Shapes, units and errors are documented at :func:`leaps_triton.kernels.hollow_values`; here stand
+the formulas.
 """
 
 import itertools
@@ -24,7 +27,10 @@ __all__ = [
 
 @contextmanager
 def exact_convolutions() -> Iterator[None]:
-    """Full float32 in CUDA convolutions, which torch otherwise runs in TF32; matrix products are so by default."""
+    """Full float32 in CUDA convolutions, which torch otherwise runs in TF32.
+
+    Matrix products are so by default.
+    """
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -34,7 +40,10 @@ def exact_convolutions() -> Iterator[None]:
 
 
 def pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
-    """``radius`` sites more on either side of ``axis``: the other end where periodic, zeros where open."""
+    """``radius`` sites more on either side of ``axis``.
+
+    The other end where periodic, zeros where open.
+    """
     length = values.shape[axis]
     if periodic:
         return torch.cat(
@@ -48,7 +57,10 @@ def pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
 
 
 def convolve(padded: Tensor, weight: Tensor) -> Tensor:
-    """Correlation without padding in one to four dimensions; four as a sum of three-dimensional ones."""
+    """Correlation without padding in one to four dimensions.
+
+    Four as a sum of three-dimensional ones.
+    """
     match weight.ndim - 2:
         case 1:
             return F.conv1d(padded, weight)
@@ -73,7 +85,10 @@ def convolve(padded: Tensor, weight: Tensor) -> Tensor:
 
 
 def lowest_modes(shape: Sequence[int], count: int) -> Tensor:
-    """The ``count`` shortest wave vectors ``2π n / L``, one of each pair ±n, as integers ``n``, ``(count, ndim)``."""
+    """The ``count`` shortest wave vectors ``2π n / L``, one of each pair ±n.
+
+    As integers ``n``, ``(count, ndim)``.
+    """
     reach = range(-count, count + 1)
     # One of each pair ±n: the first non-zero entry is positive.
     candidates = [n for n in itertools.product(reach, repeat=len(shape)) if n > (0,) * len(shape)]
@@ -90,7 +105,10 @@ def lowest_modes(shape: Sequence[int], count: int) -> Tensor:
 
 
 class Waves(NamedTuple):
-    """``cos`` and ``sin`` of ``k·r`` as integers, so that sums over the lattice are exact and so is hollowness."""
+    """``cos`` and ``sin`` of ``k·r`` as integers.
+
+    So that sums over the lattice are exact and so is hollowness.
+    """
 
     cos: Tensor
     """``round(scale cos(k·r))``, float64 ``(modes, sites)``"""
@@ -115,7 +133,7 @@ def waves(shape: tuple[int, ...], count: int, device: torch.device) -> Waves:
         * (modes.double() / torch.tensor(shape, dtype=torch.float64))
         @ position.double()
     )
-    # 2 N scale² < 2**52: every product and sum made of these is an integer that float64 holds exactly.
+    # 2 N scale² < 2**52: every product and sum made of these is an integer that float64 holds.
     scale = 2.0 ** ((51 - (2 * sites).bit_length()) // 2)
     cos, sin = (torch.round(scale * f(phase)).to(device) for f in (torch.cos, torch.sin))
     return Waves(cos, sin, scale, scale**2 * math.sqrt(sites))
@@ -129,7 +147,10 @@ def centre_mask(conv: Tensor) -> Tensor:
 
 
 def embed(configurations: Tensor, q: int, dtype: torch.dtype) -> Tensor:
-    """``(walkers, embedded, *shape)``: one channel of ±1, which says all about ``q = 2``; otherwise one a state."""
+    """``(walkers, embedded, *shape)``.
+
+    One channel of ±1, which says all about ``q = 2``; otherwise one a state.
+    """
     if q == 2:
         return (2 * configurations - 1).unsqueeze(1).to(dtype)
     states = torch.arange(q, dtype=configurations.dtype, device=configurations.device)
@@ -139,7 +160,10 @@ def embed(configurations: Tensor, q: int, dtype: torch.dtype) -> Tensor:
 
 
 def site_field(field: Tensor) -> Tensor:
-    """``h`` without what all states share, as features, ``(1 | walkers, embedded, *shape or 1s)``."""
+    """``h`` without what all states share, as features.
+
+    ``(1 | walkers, embedded, *shape or 1s)``.
+    """
     return (
         field[:, 1:] - field[:, :1] if field.shape[1] == 2 else field - field.mean(1, keepdim=True)
     )
@@ -148,7 +172,10 @@ def site_field(field: Tensor) -> Tensor:
 def _global_features(
     flat: Tensor, shape: tuple[int, ...], magnetization: bool, modes: int
 ) -> list[Tensor]:
-    """Leave-one-out sums over the lattice of ``flat`` ``(walkers, embedded, sites)``, channels first."""
+    """Leave-one-out sums over the lattice of ``flat`` ``(walkers, embedded, sites)``.
+
+    Channels first.
+    """
     features = [(flat.sum(2, keepdim=True) - flat) / flat.shape[2]] if magnetization else []
     if modes:
         tables = waves(shape, modes, flat.device)
@@ -214,7 +241,10 @@ def _inputs(
 
 
 def _first_layer(inputs: _Inputs, time: Tensor, first: Tensor) -> Tensor:
-    """``(walkers · sites, width)``: one linear layer of all inputs, without laying them side by side in memory."""
+    """``(walkers · sites, width)``.
+
+    One linear layer of all inputs, without laying them side by side in memory.
+    """
     around, features = inputs.around, inputs.features
     of_conv, of_features, of_time = first.T.split(
         (around.shape[2], features.shape[1], time.shape[1])
@@ -244,7 +274,7 @@ def hollow_values(
     modes: int = 0,
     precision: str = "float32",
 ) -> Tensor:
-    """``f = V silu(U silu(W [conv ⋆ x, local field, sums, h, time]) + u) + v + skip · local field``."""
+    """Return ``f = V silu(U silu(W [conv ⋆ x, local, sums, h, time]) + u) + v + skip · local``."""
     walkers, *shape = configurations.shape
     q = len(readout_weight)
     inputs = _inputs(configurations, coupling, field, conv, q, periodic, magnetization, modes)
@@ -298,8 +328,9 @@ def hollow_values_gradient(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients with respect to ``time``, ``conv``, …, ``skip``, from activations computed again.
 
-    Back from ``f = V silu(z_2) + …``, ``z_2 = U silu(z_1) + u``: ``to z_2 = Vᵀ to f · silu'(z_2)``, ``to z_1 = Uᵀ
-    to z_2 · silu'(z_1)``, and each weight's gradient is the sum over sites of a gradient times an input.
+    Back from ``f = V silu(z_2) + …``, ``z_2 = U silu(z_1) + u``: ``to z_2 = Vᵀ to f · silu'(z_2)``,
+    ``to z_1 = Uᵀ to z_2 · silu'(z_1)``, and each weight's gradient is the sum over sites of a
+    gradient times an input.
     """
     walkers, q, sites = len(configurations), len(readout_weight), configurations.shape[1:].numel()
     inputs = _inputs(configurations, coupling, field, conv, q, periodic, magnetization, modes)

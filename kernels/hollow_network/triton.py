@@ -1,4 +1,7 @@
-"""Kernels of the op ``hollow_values``: features and pointwise network in one, weights and activations on chip."""
+"""Kernels of the op ``hollow_values``.
+
+Features and pointwise network in one, weights and activations on chip.
+"""
 
 import itertools
 import math
@@ -22,7 +25,10 @@ __all__ = ["PRECISIONS", "VARIANTS", "WIDTHS", "hollow_values"]
 PRECISIONS = {"tf32": "tf32", "tf32x3": "tf32x3", "float32": "ieee"}
 """Of matrix products, and what Triton calls each."""
 WIDTHS = (16, 32, 64, 128)
-"""Hidden widths that kernels are compiled for; another is filled up with zeros, and a larger one left to torch."""
+"""Hidden widths that kernels are compiled for.
+
+Another is filled up with zeros, and a larger one left to torch.
+"""
 PIECE = 2**28
 """Sites of one launch at most."""
 
@@ -33,14 +39,16 @@ def prepare_kernel(
     sites: tl.int32, padded: tl.int32, count: tl.int32,
     BINARY: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The padded configuration, and ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j`` of every column of sums.
+    """The padded configuration.
 
-    One program per walker. ``x`` is a channel of the embedding: ±1 for two states, otherwise 1 where the site is in the
-    channel's state. All are integers, so that the sums are exact.
+    ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j`` of every column of sums.
 
-    ``x`` int8 ``(walkers, sites)``; ``source`` int32 ``(padded,)``; ``channel``, ``group`` int32 ``(count,)``;
-    ``tables`` float64 ``(groups, 5, sites)``; ``padded`` int8 ``(walkers, padded)``, beyond an open edge 0 for two
-    states, -1 for more; ``sums`` float64 ``(walkers, count, 2)``.
+    One program per walker. ``x`` is a channel of the embedding: ±1 for two states, otherwise 1
+    where the site is in the channel's state. All are integers, so that the sums are exact.
+
+    ``x`` int8 ``(walkers, sites)``; ``source`` int32 ``(padded,)``; ``channel``, ``group`` int32
+    ``(count,)``; ``tables`` float64 ``(groups, 5, sites)``; ``padded`` int8 ``(walkers, padded)``,
+    beyond an open edge 0 for two states, -1 for more; ``sums`` float64 ``(walkers, count, 2)``.
     """
     i_walker = tl.program_id(0).to(tl.int64)
     p_x += i_walker * sites
@@ -72,22 +80,27 @@ def prepare_kernel(
 
 @kernel
 def hollow_values_kernel(
-    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward,
+    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
+    p_backward,
     p_field, p_first, p_time, p_hidden, p_hidden_bias, p_readout, p_readout_bias, p_skip, p_values,
-    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32, channels: tl.int32,
+    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32,
+    channels: tl.int32,
     taps: tl.int32, count: tl.int32, s_coupling_walker: tl.int32, s_coupling_axis: tl.int32,
-    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32, s_field_site: tl.int32,
+    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32,
+    s_field_site: tl.int32,
     s_time: tl.int32,
-    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr, ROWS: tl.constexpr,
+    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
     """``f = V silu(U silu(W features + time) + u) + v + skip · local field``, formulas in the twin.
 
-    One program a block of sites, of one or several walkers. A site's features never read its own state: its tap is
-    not among the taps, and sums over the lattice leave it out exactly.
+    One program a block of sites, of one or several walkers. A site's features never read its own
+    state: its tap is not among the taps, and sums over the lattice leave it out exactly.
 
-    ``padded`` int8 ``(walkers, padded)`` and ``sums`` float64 ``(walkers, count, 2)`` from :func:`prepare_kernel`;
-    tables of :mod:`.tables`; ``first`` ``(columns, WIDTH)``, ``time`` ``(1 | walkers, WIDTH)``, ``hidden``
-    ``(WIDTH, WIDTH)``, ``readout`` ``(q, WIDTH)``, biases and ``skip``, float32; ``values`` ``(walkers, q, sites)``.
+    ``padded`` int8 ``(walkers, padded)`` and ``sums`` float64 ``(walkers, count, 2)`` from
+    :func:`prepare_kernel`; tables of :mod:`.tables`; ``first`` ``(columns, WIDTH)``, ``time`` ``(1
+    | walkers, WIDTH)``, ``hidden`` ``(WIDTH, WIDTH)``, ``readout`` ``(q, WIDTH)``, biases and
+    ``skip``, float32; ``values`` ``(walkers, q, sites)``.
     """
     o_row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     m_row = o_row < rows
@@ -96,9 +109,12 @@ def hollow_values_kernel(
     i_walker = tl.where(m_row, i_row, 0).to(tl.int64)
     p_place = p_padded + i_walker * padded + tl.load(p_base + o_site, mask=m_row, other=0)
     hidden = first_layer(
-        p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
-        p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count, s_coupling_walker, s_coupling_axis,
-        s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY, PRECISION, TILE,
+        p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums,
+        p_coupling, p_steps,
+        p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count,
+        s_coupling_walker, s_coupling_axis,
+        s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY,
+        PRECISION, TILE,
     )  # fmt: skip
     hidden *= sigmoid(hidden)
     o_width = tl.arange(0, WIDTH)
@@ -128,7 +144,8 @@ def _prepare(binary: bool) -> Variant:
 Pointers: TypeAlias = tuple[torch.dtype, ...]
 
 INPUTS = (
-    torch.int8, torch.int32, torch.int32, torch.int32, torch.int32, torch.float64, torch.float64, torch.float64,
+    torch.int8, torch.int32, torch.int32, torch.int32, torch.int32, torch.float64, torch.float64,
+    torch.float64,
     torch.float32, torch.int32, torch.int32, *(torch.float32,) * 8,
 )  # fmt: skip
 """Dtypes of ``p_padded`` … ``p_skip``."""
@@ -137,7 +154,10 @@ INPUTS = (
 def network_variant(
     function: object, pointers: Pointers, key: tuple[bool, int, str], made: Config
 ) -> Variant:
-    """Return a variant of a kernel that computes the network, by two states, width and precision."""
+    """Return a variant of a kernel that computes the network, by two states.
+
+    Width and precision.
+    """
     binary, width, precision = key
     given = {
         "WIDTH": width,
@@ -219,7 +239,8 @@ def network(
     square = torch.nn.functional.pad(hidden_weight.T, (0, 0, 0, width - len(hidden_bias)))
     bias = widened(hidden_bias.unsqueeze(0), width).squeeze(0)
     return Network(
-        sizes, packed, of_time, widened(square, width), bias, widened(readout_weight, width), readout_bias.contiguous(),
+        sizes, packed, of_time, widened(square, width), bias, widened(readout_weight, width),
+        readout_bias.contiguous(),
         skip.reshape(1).contiguous(),
     )  # fmt: skip
 
@@ -247,16 +268,20 @@ def prepare(
     padded = torch.empty(walkers, len(places.source), dtype=torch.int8, device=device)
     totals = torch.empty(walkers, count, 2, dtype=torch.float64, device=device)
     launch(
-        PREPARE[key[0]], walkers, configurations.contiguous(), places.source, made.channel, made.group, made.tables,
+        PREPARE[key[0]], walkers, configurations.contiguous(), places.source, made.channel,
+        made.group, made.tables,
         padded, totals, sites, len(places.source), count,
     )  # fmt: skip
     tensors = (
-        padded, places.base, places.taps, made.channel, made.group, made.tables, made.inverse, totals, coupling,
-        places.steps, places.backward, constant, given.first, context, given.hidden, given.hidden_bias, given.readout,
+        padded, places.base, places.taps, made.channel, made.group, made.tables, made.inverse,
+        totals, coupling,
+        places.steps, places.backward, constant, given.first, context, given.hidden,
+        given.hidden_bias, given.readout,
         given.readout_bias, given.skip,
     )  # fmt: skip
     numbers = (
-        walkers * sites, sites, len(places.source), len(shape), q, embedded, given.sizes.taps, count,
+        walkers * sites, sites, len(places.source), len(shape), q, embedded, given.sizes.taps,
+        count,
         *coupling_strides, *field_strides, given.first.shape[1] * (len(context) > 1),
     )  # fmt: skip
     return Prepared(tensors, numbers, key)
@@ -288,11 +313,15 @@ def hollow_values(
     modes: int,
     precision: str,
 ) -> Tensor:
-    """Launch the kernel of :func:`leaps_triton.kernels.hollow_values`; what no kernel is compiled for goes to the twin."""
+    """Launch the kernel of :func:`leaps_triton.kernels.hollow_values`.
+
+    What no kernel is compiled for goes to the twin.
+    """
     walkers, *shape = configurations.shape
     if not is_compiled(conv, hidden_bias):
         return reference.hollow_values(
-            configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight,
+            configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias,
+            readout_weight,
             readout_bias, skip, periodic, magnetization, modes,
         ).contiguous()  # fmt: skip
     given = network(

@@ -1,4 +1,7 @@
-"""Kernels of the gradient of ``hollow_values``: activations computed again, weight gradients in two stages."""
+"""Kernels of the gradient of ``hollow_values``.
+
+Activations computed again, weight gradients in two stages.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -38,28 +41,37 @@ from .triton_features import (
 __all__ = ["VARIANTS", "hollow_values_gradient"]
 
 PIECE = 2**18
-"""Sites of one launch: what the first stage leaves to the second takes ``12 · width`` bytes a site."""
+"""Sites of one launch.
+
+What the first stage leaves to the second takes ``12 · width`` bytes a site.
+"""
 SPLIT = config("hollow_network", "weights").launch["SPLIT"]
 """Sites of one program of the second stage."""
 
 
 @kernel
 def hollow_backward_kernel(
-    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward,
+    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
+    p_backward,
     p_field, p_first, p_time, p_hidden, p_hidden_bias, p_readout, p_readout_bias, p_skip,
     p_hidden_back, p_to_values, p_activation, p_to_hidden, p_to_first, p_to_readout, p_to_skip,
-    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32, channels: tl.int32,
+    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32,
+    channels: tl.int32,
     taps: tl.int32, count: tl.int32, s_coupling_walker: tl.int32, s_coupling_axis: tl.int32,
-    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32, s_field_site: tl.int32,
+    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32,
+    s_field_site: tl.int32,
     s_time: tl.int32,
-    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr, ROWS: tl.constexpr,
+    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
-    """The network again, then back to its first layer; arguments as of :func:`.triton.hollow_values_kernel`.
+    """The network again, then back to its first layer.
+
+    Arguments as of :func:`.triton.hollow_values_kernel`.
 
     One program a block of sites. ``hidden_back`` ``(WIDTH, WIDTH)``, ``U`` as it is; ``to_values``
-    ``(walkers, q, sites)``; results: ``activation`` ``silu(z_1)``, ``to_hidden`` and ``to_first``, gradients of
-    ``z_2`` and ``z_1``, ``(rows, WIDTH)``; ``to_readout`` ``(programs, q, WIDTH)`` and ``to_skip`` ``(programs,)``,
-    parts of sums over all sites. All float32 but ``to_skip``, float64.
+    ``(walkers, q, sites)``; results: ``activation`` ``silu(z_1)``, ``to_hidden`` and ``to_first``,
+    gradients of ``z_2`` and ``z_1``, ``(rows, WIDTH)``; ``to_readout`` ``(programs, q, WIDTH)`` and
+    ``to_skip`` ``(programs,)``, parts of sums over all sites. All float32 but ``to_skip``, float64.
     """
     o_row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     m_row = o_row < rows
@@ -80,9 +92,12 @@ def hollow_backward_kernel(
     tl.store(p_to_skip + tl.program_id(0), tl.sum(to_skip))
 
     before = first_layer(
-        p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
-        p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count, s_coupling_walker, s_coupling_axis,
-        s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY, PRECISION, TILE,
+        p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums,
+        p_coupling, p_steps,
+        p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count,
+        s_coupling_walker, s_coupling_axis,
+        s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY,
+        PRECISION, TILE,
     )  # fmt: skip
     o_width = tl.arange(0, WIDTH)
     o_out = o_row.to(tl.int64)[:, None] * WIDTH + o_width[None, :]
@@ -114,18 +129,23 @@ def hollow_backward_kernel(
 
 @kernel
 def hollow_weights_kernel(
-    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward,
+    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
+    p_backward,
     p_field, p_to_first, p_to_weights,
-    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32, channels: tl.int32,
+    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32,
+    channels: tl.int32,
     taps: tl.int32, count: tl.int32, s_coupling_walker: tl.int32, s_coupling_axis: tl.int32,
-    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32, s_field_site: tl.int32,
+    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32,
+    s_field_site: tl.int32,
     s_time: tl.int32, tiles: tl.int32, split: tl.int32,
-    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr, ROWS: tl.constexpr,
+    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
     """``Σ_sites input · gradient`` of the first layer.
 
-    One program a tile of input columns and ``split`` sites, whose sum it keeps in registers. Arguments as before;
-    ``to_first`` ``(rows, WIDTH)`` from :func:`hollow_backward_kernel`; ``to_weights`` ``(splits, columns, WIDTH)``.
+    One program a tile of input columns and ``split`` sites, whose sum it keeps in registers.
+    Arguments as before; ``to_first`` ``(rows, WIDTH)`` from :func:`hollow_backward_kernel`;
+    ``to_weights`` ``(splits, columns, WIDTH)``.
     """
     i_tile = tl.program_id(0) % tiles
     i_split = tl.program_id(0) // tiles
@@ -154,7 +174,8 @@ def hollow_weights_kernel(
         else:
             tile = local_tile(
                 p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, p_field,
-                (i_tile - of_sums) * TILE + o_tile, channels, ndim, sites, s_coupling_walker, s_coupling_axis,
+                (i_tile - of_sums) * TILE + o_tile, channels, ndim, sites,
+                s_coupling_walker, s_coupling_axis,
                 s_coupling_site, s_field_walker, s_field_state, s_field_site, BINARY,
             )  # fmt: skip
         o_in = o_row.to(tl.int64)[:, None] * WIDTH + o_width[None, :]
@@ -187,7 +208,10 @@ VARIANTS = {
 
 
 def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Gradients of first layer, second layer, its bias, readout and skip, in float64; and of each walker's time."""
+    """Gradients of first layer, second layer, its bias, readout and skip, in float64.
+
+    And of each walker's time.
+    """
     rows, sites = made.numbers[:2]
     variant = BACKWARD[made.key]
     width, q = given.first.shape[1], to_values.shape[1]
@@ -201,7 +225,8 @@ def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Ten
     to_readout, to_weights = empty(programs, q, width), empty(splits, tiles * TILE, width)
     to_skip = empty(programs, dtype=torch.float64)
     launch(
-        variant, programs, *made.tensors, given.hidden.T.contiguous(), to_values, activation, to_hidden,
+        variant, programs, *made.tensors, given.hidden.T.contiguous(), to_values, activation,
+        to_hidden,
         to_first, to_readout, to_skip, *made.numbers,
     )  # fmt: skip
     launch(
@@ -216,7 +241,8 @@ def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Ten
     )
     sums = (
         to_weights.sum(0, dtype=torch.float64), (to_hidden.T @ activation).double(),
-        to_hidden.sum(0, dtype=torch.float64), to_readout.sum(0, dtype=torch.float64), to_skip.sum(),
+        to_hidden.sum(0, dtype=torch.float64), to_readout.sum(0, dtype=torch.float64),
+        to_skip.sum(),
     )  # fmt: skip
     return sums, to_first.view(-1, sites, width).sum(1)
 
@@ -246,7 +272,10 @@ def hollow_values_gradient(
     modes: int,
     precision: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Launch the kernels of the gradient of :func:`leaps_triton.kernels.hollow_values`; others as there go to the twin."""
+    """Launch the kernels of the gradient of :func:`leaps_triton.kernels.hollow_values`.
+
+    Others as there go to the twin.
+    """
     parameters = (time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip)
     width = len(hidden_bias)
     if len(configurations) == 0:
@@ -274,7 +303,9 @@ def hollow_values_gradient(
         context = context.sum(0, keepdim=True)
     to_conv, to_first = unpack(sums[0], time.double().T @ context, conv, first, given.sizes)
     totals = [
-        context @ given.of_time.double().T, to_conv, to_first, sums[1][:width, :width], sums[2][:width],
-        sums[3][:, :width], to_values.sum((0, *range(2, to_values.ndim)), dtype=torch.float64), sums[4].view_as(skip),
+        context @ given.of_time.double().T, to_conv, to_first,
+        sums[1][:width, :width], sums[2][:width],
+        sums[3][:, :width], to_values.sum((0, *range(2, to_values.ndim)), dtype=torch.float64),
+        sums[4].view_as(skip),
     ]  # fmt: skip
     return _eight([total.to(conv.dtype) for total in totals])

@@ -25,8 +25,8 @@ def jump_step(
     """Make one event of the jump process for every walker at once.
 
     Holding time ``T ~ Exp(R)``, ``R = Σ rates``; ``s = min(T, remaining)``; ``A += s κ``. If ``T``
-    ended first, the move ``m`` is made with probability ``rates_m / R``; otherwise the walker stands
-    at the boundary of its interval, ``remaining`` is 0 and ``T`` is discarded. A walker with
+    ended first, the move ``m`` is made with probability ``rates_m / R``; otherwise the walker
+    stands at the boundary of its interval, ``remaining`` is 0 and ``T`` is discarded. A walker with
     ``remaining`` 0 is left as it is, whatever its rates. Any other whose exit rate or corrector is
     not finite stays where it is and its ``A`` turns NaN, so that the caller can report it.
 

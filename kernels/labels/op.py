@@ -27,7 +27,8 @@ def cluster_labels(bonds: Tensor) -> Tensor:
         ValueError: If bonds are not bool, or their second axis does not count the lattice axes.
 
     References:
-        Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J. Algorithms 3, 57 (1982).
+        Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J. Algorithms 3, 57
+        (1982).
 
     Example:
         >>> cluster_labels(torch.tensor([[[False, True, True, False, True]]]))
@@ -40,7 +41,8 @@ def cluster_labels(bonds: Tensor) -> Tensor:
         )
     if not 3 <= bonds.ndim <= 6 or bonds.shape[1] != bonds.ndim - 2:
         raise ValueError(
-            f"bonds must be (walkers, axes, *shape) with 1 to 4 lattice axes, got {tuple(bonds.shape)}"
+            "bonds must be (walkers, axes, *shape) with 1 to 4 lattice axes, "
+            f"got {tuple(bonds.shape)}"
         )
     return cluster_labels_op(bonds)
 

@@ -12,7 +12,8 @@ from . import reference
 from .reference import TauLeapStep
 
 __all__ = [
-    "tau_leap_log_probability", "tau_leap_log_probability_gradient", "tau_leap_log_probability_op", "tau_leap_step",
+    "tau_leap_log_probability", "tau_leap_log_probability_gradient", "tau_leap_log_probability_op",
+    "tau_leap_step",
     "tau_leap_step_op",
 ]  # fmt: skip
 
@@ -29,8 +30,8 @@ def tau_leap_step(
 
     ``F(y|x) = ∏_i {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k(i)/Λ_i if y_i = (x_i + k) mod q}``
     with ``Λ_i = Σ_k λ_k(i)``; ``y`` is drawn from it in float64, and ``log F(y|x)`` is that of the
-    very numbers it was drawn with. A duration of 0 leaves the walker as it is, with ``log F = 0``. A
-    site whose rates are not finite stays as it is and the walker's ``log F`` is NaN, so that the
+    very numbers it was drawn with. A duration of 0 leaves the walker as it is, with ``log F = 0``.
+    A site whose rates are not finite stays as it is and the walker's ``log F`` is NaN, so that the
     caller can report it.
 
     Args:
@@ -64,7 +65,9 @@ def tau_leap_step(
 def tau_leap_log_probability(
     configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor
 ) -> Tensor:
-    """Return ``log F(y|x)``, that :func:`tau_leap_step` leads from ``x`` to ``y``, float64 ``(walkers,)``.
+    """Return ``log F(y|x)``, that :func:`tau_leap_step` leads from ``x`` to ``y``.
+
+    Float64 ``(walkers,)``.
 
     Minus infinity where a site made a move of rate 0. Can be differentiated with respect to the
     rates, once.
@@ -82,8 +85,8 @@ def tau_leap_log_probability(
     check_configurations(after)
     if after.shape != configurations.shape or after.device != configurations.device:
         raise ValueError(
-            f"after must have shape {tuple(configurations.shape)} on {configurations.device}, got {tuple(after.shape)} "
-            f"on {after.device}"
+            f"after must have shape {tuple(configurations.shape)} on {configurations.device}, "
+            f"got {tuple(after.shape)} on {after.device}"
         )
     check_walkers(len(configurations), configurations.device, torch.float64, duration=duration)
     return tau_leap_log_probability_op(configurations, after, rates, duration)

@@ -31,8 +31,8 @@ def proposal_rates(
     invariant and add nothing to ``κ``.
 
     Args:
-        network_output: ``G``, ``(walkers, q-1, *shape)``, or None for reversible rates alone. Rates,
-            exit rate and corrector can be differentiated with respect to it, once.
+        network_output: ``G``, ``(walkers, q-1, *shape)``, or None for reversible rates alone.
+            Rates, exit rate and corrector can be differentiated with respect to it, once.
         log_ratios: ``Δ``, same shape. Different dtypes, and half precision, are brought to one of
             float32 and float64.
         reversible: None, ``"barker"``, ``"square_root"`` or ``"metropolis"``.
@@ -43,8 +43,8 @@ def proposal_rates(
         ``(walkers,)``).
 
     Raises:
-        ValueError: If there is neither a network output nor a reversible rate, a name is unknown, or
-            shapes differ.
+        ValueError: If there is neither a network output nor a reversible rate, a name is unknown,
+            or shapes differ.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).

@@ -58,7 +58,10 @@ def proposal_rates_gradient(
     to_exit_rate: Tensor,
     to_corrector: Tensor,
 ) -> Tensor:
-    """Return ``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'``; ``r``, ``R'``, ``κ'``: the gradients of the three results."""
+    """Return ``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'``; ``r``, ``R'``, ``κ'``.
+
+    The gradients of the three results.
+    """
     per_move = (-1, *[1] * (network_output.ndim - 1))
     out = (to_exit_rate + to_corrector).to(network_output.dtype).view(per_move)
     if to_rates is not None:

@@ -1,8 +1,10 @@
-"""Heat-bath sweeps of Ising models with integer couplings from a table of thresholds, in plain torch.
+"""Heat-bath sweeps of Ising models with integer couplings from a table of thresholds.
+
+In plain torch.
 
 The field of a site is then one of few integers, ``n = Σ_j J_ij s_j``, that int8 holds, and so there
-are few thresholds: the sweeps of :mod:`.reference`, bit for bit, without a softmax at every site. It
-is what a CPU runs, and any device without a kernel; every other model goes to the twin.
+are few thresholds: the sweeps of :mod:`.reference`, bit for bit, without a softmax at every site.
+It is what a CPU runs, and any device without a kernel; every other model goes to the twin.
 """
 
 import torch

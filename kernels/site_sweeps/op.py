@@ -39,7 +39,9 @@ def heat_bath_sweeps(
     sweeps: int,
     seed: int,
 ) -> Tensor:
-    """Make heat-bath sweeps: each site redrawn from its law given its neighbours, colour after colour.
+    """Make heat-bath sweeps.
+
+    Each site redrawn from its law given its neighbours, colour after colour.
 
     Leaves ``exp(-β H)`` invariant, for a β per walker too. Probabilities are float32 and random
     numbers odd multiples of 2⁻²⁴, so that a state of a probability below that is drawn with the
@@ -91,7 +93,9 @@ def metropolis_sweeps(
     sweeps: int,
     seed: int,
 ) -> Tensor:
-    """Make Metropolis sweeps: to each site another value is proposed, each with probability ``1 / (q - 1)``.
+    """Make Metropolis sweeps.
+
+    To each site another value is proposed, each with probability ``1 / (q - 1)``.
 
     It is accepted with probability ``min(1, e^Δ)``, ``Δ = -β [H(y) - H(x)]``; one colour class
     after another. Leaves ``exp(-β H)`` invariant, for a β per walker too. Acceptances are float32
@@ -142,14 +146,16 @@ def overrelaxation_sweeps(
     sweeps: int,
     seed: int,
 ) -> Tensor:
-    """Make over-relaxation sweeps: states on a circle are reflected about the direction of their local field.
+    """Make over-relaxation sweeps.
+
+    States on a circle are reflected about the direction of their local field.
 
     With ``φ`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``, which for the clock model is the direction
     of the local field, the reflection ``2φ - 2π x_i/q`` is in general no state;
     ``x_i → r - x_i mod q`` is, the reflection about the nearest axis ``π r/q``, of two equally near
-    ones that of the least ``r < q``. Given the neighbours ``r`` is fixed, so the proposal is its own
-    inverse, and accepted with probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant; one
-    colour class after another, in float64. Not ergodic.
+    ones that of the least ``r < q``. Given the neighbours ``r`` is fixed, so the proposal is its
+    own inverse, and accepted with probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant;
+    one colour class after another, in float64. Not ergodic.
 
     Args:
         configurations: As for :func:`heat_bath_sweeps`, as are all others.

@@ -65,7 +65,10 @@ class Sweeps(NamedTuple):
 
 
 def heat_bath_probabilities(fields: Tensor, beta: Tensor) -> Tensor:
-    """Return ``p_a ∝ exp(β W_a)``, ``(walkers, q, *shape)``: the law of one site given all others."""
+    """Return ``p_a ∝ exp(β W_a)``, ``(walkers, q, *shape)``.
+
+    The law of one site given all others.
+    """
     per_walker = beta.to(fields.dtype).view(-1, *[1] * (fields.ndim - 1))
     return torch.softmax(per_walker * fields, dim=1)
 
@@ -102,7 +105,10 @@ def _moved(
 
 
 def metropolis_sweeps(given: Sweeps) -> Tensor:
-    """Move each colour in turn, all its sites at once, ``x_i → x_i + k`` if ``u < min(1, e^{Δ_k(i)})``."""
+    """Move each colour in turn, all its sites at once.
+
+    ``x_i → x_i + k`` if ``u < min(1, e^{Δ_k(i)})``.
+    """
     x = given.configurations
     for sweep in given.numbers():
         # The upper half of a product is uniform in 0 … q-2.

@@ -34,8 +34,8 @@ CONFIGS = {
 }
 """Configurations by the sites of one program.
 
-A lattice that fits the largest is swept in one launch, a larger one tile by tile, with one launch per
-colour. Both give the same configurations.
+A lattice that fits the largest is swept in one launch, a larger one tile by tile, with one launch
+per colour. Both give the same configurations.
 """
 
 
@@ -52,7 +52,10 @@ def redraw(
     found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
     NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Heat bath: the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform number."""
+    """Heat bath.
+
+    The number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform number.
+    """
     if BINARY:
         b_flip = beta * flip_field(
             found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
@@ -116,7 +119,10 @@ def reflect(
     found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
     NDIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Over-relaxation: ``r - x_i`` with ``r`` the axis nearest to the local field, and whether ``u < min(1, e^Δ)``."""
+    """Over-relaxation.
+
+    ``r - x_i`` with ``r`` the axis nearest to the local field, and whether ``u < min(1, e^Δ)``.
+    """
     p_waves = p_bond + q * q
     b_along = tl.zeros([BLOCK], tl.float64)
     b_across = tl.zeros([BLOCK], tl.float64)
@@ -154,21 +160,25 @@ def sweep_kernel(
     n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
     s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
     s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
-    first_colour: tl.int32, last_colour: tl.int32, first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64,
-    STREAM: tl.constexpr, OP: tl.constexpr, NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
+    first_colour: tl.int32, last_colour: tl.int32, first_sweep: tl.int64, sweeps: tl.int32,
+    seed: tl.int64,
+    STREAM: tl.constexpr, OP: tl.constexpr, NDIM: tl.constexpr, BINARY: tl.constexpr,
+    UNIFORM: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """All sites of a colour at once, colour after colour and sweep after sweep, in place.
 
-    Heat bath ``x_i ~ exp(β W_a(i))`` (Creutz, Phys. Rev. D 21, 2308, 1980); Metropolis ``x_i → x_i + k``, ``k`` uniform
-    in ``1 … q-1`` (Metropolis et al., J. Chem. Phys. 21, 1087, 1953), and over-relaxation ``x_i → r_i - x_i`` (Creutz,
-    Phys. Rev. D 36, 515, 1987), with probability ``min(1, e^Δ)``. One program per walker and tile of sites.
+    Heat bath ``x_i ~ exp(β W_a(i))`` (Creutz, Phys. Rev. D 21, 2308, 1980); Metropolis ``x_i → x_i
+    + k``, ``k`` uniform in ``1 … q-1`` (Metropolis et al., J. Chem. Phys. 21, 1087, 1953), and
+    over-relaxation ``x_i → r_i - x_i`` (Creutz, Phys. Rev. D 36, 515, 1987), with probability
+    ``min(1, e^Δ)``. One program per walker and tile of sites.
 
-    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
-    ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``colours`` int8
-    ``(sites,)``; ``walkers`` int64 ``(walkers,)``. Probabilities are float32. Over-relaxation computes in float64,
-    so that all devices find the same axes, and has four more rows of ``bond``: the cosines and sines of states,
-    ``2π a/q``, and of axes, ``π r/q``.
+    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``;
+    ``bond`` float64 ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64
+    ``(1 | walkers,)``; ``colours`` int8 ``(sites,)``; ``walkers`` int64 ``(walkers,)``.
+    Probabilities are float32. Over-relaxation computes in float64, so that all devices find the
+    same axes, and has four more rows of ``bond``: the cosines and sines of states, ``2π a/q``, and
+    of axes, ``π r/q``.
     """
     i_walker = (tl.program_id(0) // tiles).to(tl.int64)
     i_tile = tl.program_id(0) % tiles
@@ -194,7 +204,8 @@ def sweep_kernel(
         for colour in range(first_colour, last_colour):
             m_colour = m_site & (b_colours == colour)
             found = pair_field(
-                p_x, o_site, m_colour, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2, n3, periodic,
+                p_x, o_site, m_colour, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2,
+                n3, periodic,
                 NDIM, UNIFORM, FLOAT,
             )  # fmt: skip
             if OP == "heat_bath":
@@ -206,12 +217,14 @@ def sweep_kernel(
                 b_old = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
                 if OP == "metropolis":
                     b_new, m_moves = propose(
-                        found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+                        found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state,
+                        o_field, m_colour, q,
                         NDIM, BINARY, UNIFORM,
                     )  # fmt: skip
                 else:
                     b_new, m_moves = reflect(
-                        found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, BLOCK,
+                        found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field,
+                        m_colour, q, NDIM, BLOCK,
                     )  # fmt: skip
                 m_colour &= m_moves
             tl.store(p_x + o_site, b_new.to(tl.int8), mask=m_colour)

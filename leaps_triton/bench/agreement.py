@@ -90,7 +90,9 @@ ROUNDED = {"heat_bath_sweeps": _redraw, "metropolis_sweeps": _propose}
 
 
 def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: Tensor) -> bool:
-    """Say whether sweeps differ from their twin only where a random number is a threshold, up to rounding.
+    """Say whether sweeps differ from their twin only where a random number is a threshold.
+
+    Up to rounding.
 
     Among 10⁹ random numbers some fall between two roundings of a threshold. The twin follows sweep
     by sweep and colour by colour, each time from what ``function`` made before, so that one such
@@ -160,6 +162,8 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
         Disagreement: If they do not; it names the case, the variant and the largest difference.
 
     Example:
+        >>> from leaps_triton.bench.cases import make_case
+        >>> from leaps_triton import kernels
         >>> cpu = torch.device("cpu")
         >>> case = make_case("energy", "potts3", (4, 4), walkers=3, seed=0, device=cpu)
         >>> twice = lambda **arguments: (2 * r for r in kernels.energy(**arguments))

@@ -71,7 +71,8 @@ def table(report: Report) -> str:
     """
     about = report.provenance
     lines = [
-        f"{about['device']}; torch {about['torch']}, triton {about['triton']}, commit {about['commit']}"
+        f"{about['device']}; torch {about['torch']}, triton {about['triton']}, "
+        f"commit {about['commit']}"
     ]
     groups: dict[tuple[str, str, str, int, str], dict[str, Row]] = {}
     for row in report.rows:

@@ -1,8 +1,9 @@
 """Benchmarks of every op: kernel, twin and compiled twin, after checking that they agree.
 
-No time is reported of a variant that disagrees with the twin: integers must be equal, but for the rounding of
-heat-bath thresholds, and floating-point numbers within a tolerance. Times are set against what the device can do at
-most, measured in the same run: bytes against a large copy, random words against a loop of nothing but Philox.
+No time is reported of a variant that disagrees with the twin: integers must be equal, but for the
+rounding of heat-bath thresholds, and floating-point numbers within a tolerance. Times are set
+against what the device can do at most, measured in the same run: bytes against a large copy, random
+words against a loop of nothing but Philox.
 """
 
 import argparse
@@ -57,7 +58,8 @@ def run(
         raise ValueError("there is no CUDA device here; choose device cpu")
     if output is not None and not output.parent.is_dir():
         raise ValueError(
-            f"there is no folder {output.parent} to save {output.name} in; make it, or choose another"
+            f"there is no folder {output.parent} to save {output.name} in; "
+            "make it, or choose another"
         )
     as_seed(seed)
     todo = cases(ops or OPS, place, smoke)

@@ -16,7 +16,9 @@ __all__ = ["Clock", "Quantiles", "Row", "read_rows", "replayed", "timed", "write
 
 
 class Clock:
-    """Seconds since it was made: of the processor on a CPU, so that other work on the machine does not count.
+    """Seconds since it was made.
+
+    Of the processor on a CPU, so that other work on the machine does not count.
 
     Args:
         device: what is timed; a CUDA device is waited for.
@@ -50,8 +52,8 @@ class Quantiles(NamedTuple):
 class Row(NamedTuple):
     """One measured number: a line of the results table.
 
-    ``ratio`` compares ``value`` with ``baseline``, which names what it is compared with; both are empty where there is
-    nothing to compare with.
+    ``ratio`` compares ``value`` with ``baseline``, which names what it is compared with; both are
+    empty where there is nothing to compare with.
     """
 
     kernel: str
@@ -105,9 +107,10 @@ def timed(
     Args:
         call: what is timed.
         budget: seconds to spend; between ``least`` and ``most`` calls are timed.
-        flush: overwritten before every call, to empty a cache that it fills; None to leave the cache warm.
-        clock: seconds; None for those of the processor where torch has one thread, so that other work on the machine
-            does not count, and of the wall where it has more.
+        flush: overwritten before every call, to empty a cache that it fills; None to leave the
+            cache warm.
+        clock: seconds; None for those of the processor where torch has one thread, so that other
+            work on the machine does not count, and of the wall where it has more.
 
     Example:
         >>> x = torch.ones(1000)
@@ -179,7 +182,8 @@ def read_rows(file: Path) -> list[Row]:
         reader = csv.DictReader(lines)
         if tuple(reader.fieldnames or ()) != Row._fields:
             raise ValueError(
-                f"{file.name} must have the columns {', '.join(Row._fields)}; choose another file, or delete this one"
+                f"{file.name} must have the columns {', '.join(Row._fields)}; "
+                "choose another file, or delete this one"
             )
         rows = []
         for line in reader:
@@ -210,7 +214,8 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
             writer.writerow(Row._fields)
             for row in table.values():
                 ratio = "" if row.ratio is None else f"{row.ratio:.6g}"
-                writer.writerow(row._replace(value=f"{row.value:.6g}", ratio=ratio))  # type: ignore[arg-type]
+                cells = row._asdict() | {"value": f"{row.value:.6g}", "ratio": ratio}
+                writer.writerow(cells.values())
         temporary.chmod(0o644)
         os.replace(temporary, file)
     finally:
