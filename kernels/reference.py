@@ -7,6 +7,8 @@ Shapes, units and errors are documented once, at the public op; the formulas sta
 
 from typing import Any
 
+from torch import Tensor
+
 from .class_jumps import reference as class_jumps
 from .class_jumps.reference import MOST_CLASSES, MOST_LANES, Events, LocalJumpSteps, site_classes
 from .convolutions import reference as convolutions
@@ -21,6 +23,8 @@ from .energies.reference import (
     local_fields,
     state_counts,
 )
+from .hollow_network import reference as hollow_network
+from .hollow_network.reference import Values
 from .jumps.reference import JumpStep, jump_step
 from .labels.reference import cluster_labels
 from .leaps.reference import (
@@ -52,6 +56,8 @@ __all__ = [
     "heat_bath_sweeps",
     "hollow_conv",
     "hollow_conv_gradient",
+    "hollow_values",
+    "hollow_values_gradient",
     "jump_step",
     "local_energy",
     "local_fields",
@@ -84,3 +90,13 @@ hollow_conv = taking(Convolution, convolutions.hollow_conv)
 def hollow_conv_gradient(*arguments: Any, **named: Any) -> convolutions.Gradients:
     """Return the gradients of :func:`hollow_conv` with respect to its six tensors."""
     return convolutions.hollow_conv_gradient(*gradient_of(*arguments, **named))
+
+
+hollow_values = taking(Values, hollow_network.hollow_values)
+
+
+def hollow_values_gradient(
+    to_values: Tensor, *arguments: Any, **named: Any
+) -> hollow_network.Gradients:
+    """Return the gradients of :func:`hollow_values` with respect to its eight parameters."""
+    return hollow_network.hollow_values_gradient(to_values, Values(*arguments, **named))

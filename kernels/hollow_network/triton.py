@@ -5,7 +5,6 @@ Features and pointwise network in one, weights and activations on chip.
 
 import itertools
 import math
-from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -17,6 +16,7 @@ from ..configs import Config, config
 from ..device import kernel
 from ..variants import Variant, block_size, launch, site_stride
 from . import reference
+from .reference import Values
 from .tables import TILE, Columns, columns, geometry, pack, sums, widened
 from .triton_features import first_layer, product, sigmoid, state_count
 
@@ -220,48 +220,41 @@ class Network(NamedTuple):
     skip: Tensor
 
 
-def network(
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    magnetization: bool,
-    modes: int,
-) -> Network:
-    """Parameters packed for the kernels."""
-    width = block_size(len(hidden_bias), WIDTHS)
-    sizes = columns(conv.shape[2], conv.ndim - 2, conv.shape[1], magnetization, modes)
-    packed, of_time = pack(conv, first, sizes, time.shape[1], width)
-    square = torch.nn.functional.pad(hidden_weight.T, (0, 0, 0, width - len(hidden_bias)))
-    bias = widened(hidden_bias.unsqueeze(0), width).squeeze(0)
+def network(given: Values) -> Network:
+    """Pack the parameters for the kernels."""
+    kernel_size = given.conv.shape[2]
+    ndim = given.conv.ndim - 2
+    embedded = given.conv.shape[1]
+    width = block_size(len(given.hidden_bias), WIDTHS)
+    sizes = columns(kernel_size, ndim, embedded, given.magnetization, given.modes)
+    packed, of_time = pack(given.conv, given.first, sizes, given.time.shape[1], width)
+    missing = width - len(given.hidden_bias)
+    square = torch.nn.functional.pad(given.hidden_weight.T, (0, 0, 0, missing))
     return Network(
-        sizes, packed, of_time, widened(square, width), bias, widened(readout_weight, width),
-        readout_bias.contiguous(),
-        skip.reshape(1).contiguous(),
-    )  # fmt: skip
+        sizes=sizes,
+        first=packed,
+        of_time=of_time,
+        hidden=widened(square, width),
+        hidden_bias=widened(given.hidden_bias.unsqueeze(0), width).squeeze(0),
+        readout=widened(given.readout_weight, width),
+        readout_bias=given.readout_bias.contiguous(),
+        skip=given.skip.reshape(1).contiguous(),
+    )
 
 
 def prepare(
     own: OfWalkers,
     given: Network,
-    kernel_size: int,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-    precision: str,
+    whole: Values,
 ) -> Prepared:
     """Pad configurations and sum over the lattice."""
     configurations, coupling, field, time = own
     walkers, *lengths = configurations.shape
     shape, device, q = tuple(lengths), configurations.device, len(given.readout_bias)
     sites, embedded = math.prod(shape), 1 if q == 2 else q
-    places = geometry(shape, tuple(periodic), kernel_size, device)
-    made = sums(shape, embedded, magnetization, modes, device)
-    count, key = len(made.channel), (q == 2, given.first.shape[1], precision)
+    places = geometry(shape, tuple(whole.periodic), whole.conv.shape[2], device)
+    made = sums(shape, embedded, whole.magnetization, whole.modes, device)
+    count, key = len(made.channel), (q == 2, given.first.shape[1], whole.precision)
     coupling, coupling_strides = site_stride(coupling, shape)
     constant, field_strides = site_stride(reference.site_field(field), shape)
     context = (time @ given.of_time).contiguous()
@@ -287,58 +280,31 @@ def prepare(
     return Prepared(tensors, numbers, key)
 
 
-def pieces(largest: int, *tensors: Tensor) -> list[tuple[slice, OfWalkers]]:
-    """Walkers of at most ``largest`` sites in all at a time, and what belongs to them."""
-    whole = OfWalkers(*tensors)
-    walkers, sites = len(whole.configurations), math.prod(whole.configurations.shape[1:])
-    step = max(1, largest // sites)
-    rows = [slice(start, min(walkers, start + step)) for start in range(0, walkers, step)]
-    return [(part, OfWalkers(*(t[part] if len(t) > 1 else t for t in whole))) for part in rows]
+def pieces(largest: int, given: Values) -> list[tuple[slice, OfWalkers]]:
+    """Return walkers of at most ``largest`` sites in all at a time, and what belongs to them."""
+    whole = OfWalkers(given.configurations, given.coupling, given.field, given.time)
+    walkers = len(whole.configurations)
+    step = max(1, largest // math.prod(whole.configurations.shape[1:]))
+    found = []
+    for start in range(0, walkers, step):
+        part = slice(start, min(walkers, start + step))
+        own = [tensor[part] if len(tensor) > 1 else tensor for tensor in whole]
+        found.append((part, OfWalkers(*own)))
+    return found
 
 
-def hollow_values(
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-    precision: str,
-) -> Tensor:
+def hollow_values(given: Values) -> Tensor:
     """Launch the kernel of :func:`leaps_triton.kernels.hollow_values`.
 
     What no kernel is compiled for goes to the twin.
     """
-    walkers, *shape = configurations.shape
-    if not is_compiled(conv, hidden_bias):
-        return reference.hollow_values(
-            configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias,
-            readout_weight,
-            readout_bias, skip, periodic, magnetization, modes,
-        ).contiguous()  # fmt: skip
-    given = network(
-        time,
-        conv,
-        first,
-        hidden_weight,
-        hidden_bias,
-        readout_weight,
-        readout_bias,
-        skip,
-        magnetization,
-        modes,
-    )
-    values = torch.empty(walkers, len(readout_bias), *shape, dtype=conv.dtype, device=conv.device)
-    for part, own in pieces(PIECE, configurations, coupling, field, time):
-        made = prepare(own, given, conv.shape[2], periodic, magnetization, modes, precision)
+    if not is_compiled(given.conv, given.hidden_bias):
+        return reference.hollow_values(given).contiguous()
+    packed = network(given)
+    walkers, *shape = given.configurations.shape
+    values = given.conv.new_empty(walkers, given.q, *shape)
+    for part, own in pieces(PIECE, given):
+        made = prepare(own, packed, given)
         variant = FORWARD[made.key]
         programs = triton.cdiv(made.numbers[0], variant.constants["ROWS"])
         launch(variant, programs, *made.tensors, values[part], *made.numbers)

@@ -4,7 +4,6 @@ Activations computed again, weight gradients in two stages.
 """
 
 import itertools
-from collections.abc import Sequence
 
 import torch
 import triton
@@ -15,6 +14,7 @@ from ..configs import config
 from ..device import kernel
 from ..variants import Variant, launch
 from . import reference
+from .reference import Gradients, Values
 from .tables import TILE, unpack
 from .triton import (
     INPUTS,
@@ -247,65 +247,57 @@ def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Ten
     return sums, to_first.view(-1, sites, width).sum(1)
 
 
-def _eight(
-    t: list[Tensor],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _eight(t: list[Tensor]) -> Gradients:
     t = [tensor.contiguous() for tensor in t]
     return t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]
 
 
-def hollow_values_gradient(
-    to_values: Tensor,
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-    precision: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Launch the kernels of the gradient of :func:`leaps_triton.kernels.hollow_values`.
+def _by_twin(to_values: Tensor, given: Values) -> Gradients:
+    """Return the gradients by the twin, piece by piece, whose sums are added."""
+    found = []
+    for part, own in pieces(PIECE, given):
+        piece = given._replace(**own._asdict())
+        found.append(reference.hollow_values_gradient(to_values[part], piece))
+    to_times, *others = zip(*found, strict=True)
+    to_time = torch.cat(to_times)
+    # A time that all walkers share is one in every piece.
+    if len(given.time) == 1:
+        to_time = torch.stack(to_times).sum(0)
+    return _eight([to_time, *(torch.stack(tensors).sum(0) for tensors in others)])
 
-    Others as there go to the twin.
+
+def hollow_values_gradient(to_values: Tensor, given: Values) -> Gradients:
+    """Launch the kernels of the gradient of ``hollow_values``.
+
+    What no kernel is compiled for goes to the twin.
     """
-    parameters = (time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip)
-    width = len(hidden_bias)
-    if len(configurations) == 0:
-        return _eight([torch.zeros_like(parameter) for parameter in parameters])
-    parts = pieces(PIECE, configurations, coupling, field, time)
-    settings = (periodic, magnetization, modes, precision)
-    if not is_compiled(conv, hidden_bias):
-        found = [
-            reference.hollow_values_gradient(to_values[part], *own, *parameters[1:], *settings)
-            for part, own in parts
-        ]
-        columns = list(zip(*found, strict=True))
-        to_time = torch.cat(columns[0]) if len(time) > 1 else torch.stack(columns[0]).sum(0)
-        return _eight([to_time, *(torch.stack(column).sum(0) for column in columns[1:])])
-    given = pack_network(*parameters, magnetization, modes)
-    sums = [torch.zeros((), dtype=torch.float64, device=conv.device)] * 5
+    if len(given.configurations) == 0:
+        return _eight([torch.zeros_like(parameter) for parameter in given.parameters])
+    if not is_compiled(given.conv, given.hidden_bias):
+        return _by_twin(to_values, given)
+    packed = pack_network(given)
+    width = len(given.hidden_bias)
+    sums = [torch.zeros((), dtype=torch.float64, device=given.conv.device)] * 5
     by_walkers = []
-    for part, own in parts:
-        made = prepare(own, given, conv.shape[2], *settings)
-        new, by_walker = _piece(made, given, to_values[part].contiguous())
+    for part, own in pieces(PIECE, given):
+        made = prepare(own, packed, given)
+        new, by_walker = _piece(made, packed, to_values[part].contiguous())
         by_walkers.append(by_walker)
         sums = [old + part for old, part in zip(sums, new, strict=True)]
     context = torch.cat(by_walkers).double()
-    if len(time) == 1:
+    if len(given.time) == 1:
         context = context.sum(0, keepdim=True)
-    to_conv, to_first = unpack(sums[0], time.double().T @ context, conv, first, given.sizes)
+    to_time = given.time.double().T @ context
+    to_conv, to_first = unpack(sums[0], to_time, given.conv, given.first, packed.sizes)
+    axes = (0, *range(2, to_values.ndim))
     totals = [
-        context @ given.of_time.double().T, to_conv, to_first,
-        sums[1][:width, :width], sums[2][:width],
-        sums[3][:, :width], to_values.sum((0, *range(2, to_values.ndim)), dtype=torch.float64),
-        sums[4].view_as(skip),
-    ]  # fmt: skip
-    return _eight([total.to(conv.dtype) for total in totals])
+        context @ packed.of_time.double().T,
+        to_conv,
+        to_first,
+        sums[1][:width, :width],
+        sums[2][:width],
+        sums[3][:, :width],
+        to_values.sum(axes, dtype=torch.float64),
+        sums[4].view_as(given.skip),
+    ]
+    return _eight([total.to(given.conv.dtype) for total in totals])
