@@ -18,7 +18,7 @@ from .. import observables as _observables
 from ..kernels.checks import expect
 from ..mcmc.chain import Chain
 from .chains import ChainRun
-from .checkpoint import as_file
+from .packing import as_file
 from .weighted import Run
 
 __all__ = ["to_arviz", "to_npz", "to_pyerrors"]
@@ -175,7 +175,7 @@ def to_pyerrors(
     # a name of its own.
     about: Any
     if isinstance(run, Chain):
-        about = (run.kernel, run.thin, run.burn_in, run.seed)
+        about = (run.move, run.thin, run.burn_in, run.seed)
     else:
         about = json.dumps(run.manifest, sort_keys=True)
     of_run = hashlib.sha256(repr((run.model, about)).encode()).hexdigest()[:8]

@@ -12,58 +12,27 @@ two replicas: they take two sets of configurations, and a chain measures them of
 two; :func:`replica_energies` it measures of parallel tempering.
 """
 
-import inspect
-
-from . import spins
-from .base import OBSERVABLES, of_means, of_pairs
-from .pairs import OverlapHistogram, link_overlap, overlap, overlap_histogram, replica_energies
-from .spins import (
-    abs_magnetization,
-    along,
-    binder,
-    correlation,
-    correlation_length,
-    energy,
-    magnetization,
-    magnetization_squared,
-    potts_order,
-    specific_heat,
-    structure_factor,
-    susceptibility,
-    susceptibility_full,
+from . import pairs, spins
+from .base import (
+    OBSERVABLES,
+    entered,
+    is_of_pairs,
+    is_of_replicas,
+    of_means,
+    of_pairs,
 )
+from .pairs import *  # noqa: F403
+from .spins import *  # noqa: F403
 
-__all__ = [
-    "OBSERVABLES",
-    "OverlapHistogram",
-    "abs_magnetization",
-    "along",
-    "binder",
-    "correlation",
-    "correlation_length",
-    "energy",
-    "link_overlap",
-    "magnetization",
-    "magnetization_squared",
-    "of_means",
-    "of_pairs",
-    "overlap",
-    "overlap_histogram",
-    "potts_order",
-    "replica_energies",
-    "specific_heat",
-    "structure_factor",
-    "susceptibility",
-    "susceptibility_full",
+__all__ = ["OBSERVABLES", "of_means", "of_pairs"]
+__all__ += pairs.__all__
+__all__ += spins.__all__
+
+
+OF_CHAINS = [
+    name for name, known in entered().items() if is_of_pairs(known) or is_of_replicas(known)
 ]
-
-MEASURABLE = [
-    name
-    for name in spins.__all__
-    if list(inspect.signature(getattr(spins, name)).parameters)[:2] == ["configurations", "model"]
-]
-"""Names of the functions of configurations and model."""
-
-
-OF_CHAINS = ["link_overlap", "overlap", "replica_energies"]
 """Names of the functions of pairs of walkers or of replicas, which chains alone measure."""
+
+MEASURABLE = [name for name in entered() if name not in OF_CHAINS]
+"""Names of the functions of configurations and model."""

@@ -1,7 +1,7 @@
-"""How observables are marked and checked."""
+"""How observables are entered, marked and checked."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -9,18 +9,53 @@ from torch import Tensor
 from ..kernels.checks import expect
 from ..lattices.hypercubic import Lattice
 from ..models.base import Model, Observable
-from .shared import MARK, Measured
+from .shared import Measured, found
 
-__all__ = ["OBSERVABLES", "of_means", "of_pairs"]
+__all__ = [
+    "OBSERVABLES",
+    "function_of",
+    "is_of_pairs",
+    "is_of_replicas",
+    "observable",
+    "of_means",
+    "of_pairs",
+    "of_replicas",
+    "title_of",
+]
 
 
 OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
 
-"""What runs measure unless told."""
+"""Names of what runs measure unless told."""
+
+Measurable = TypeVar("Measurable", bound=Callable[..., Tensor])
+
+_ENTERED: dict[str, Callable[..., Tensor]] = {}
+"""Observables of the library by name."""
+
+
+def observable(function: Measurable) -> Measurable:
+    """Enter an observable of the library under its own name, by which runs and files know it."""
+    _ENTERED[function.__name__] = function
+    return function
+
+
+def entered() -> dict[str, Callable[..., Tensor]]:
+    """Return the observables of the library: name → function, sorted by name."""
+    return dict(sorted(_ENTERED.items()))
 
 
 def of_means(function: Callable[[Tensor], Tensor]) -> Callable[[Observable], Observable]:
     """Mark an observable whose value is ``function`` of its means.
+
+    Args:
+        function: maps means ``(..., k)`` to ``(...)``.
+
+    Returns:
+        A decorator.
+
+    Raises:
+        ValueError: ``function`` is none.
 
     Example:
         >>> @of_means(lambda means: means[..., 1] - means[..., 0] ** 2)
@@ -40,25 +75,70 @@ def of_means(function: Callable[[Tensor], Tensor]) -> Callable[[Observable], Obs
 def of_pairs(
     observable: Callable[[Tensor, Tensor, Any], Tensor],
 ) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    """Mark an observable ``f(first, second, model)`` that compares two replicas, such as
-    :func:`overlap`.
+    """Mark an observable that compares two replicas, such as :func:`overlap`.
 
     A chain measures it of walkers 0 and 1, 2 and 3, and so on, which have one law and are
     independent at any one step.
+
+    Args:
+        observable: ``f(first, second, model)`` → ``(pairs,)`` or ``(pairs, k)``.
+
+    Raises:
+        ValueError: ``observable`` is no function.
 
     Example:
         >>> @of_pairs
         ... def overlap_squared(first, second, model):
         ...     return overlap(first, second, model) ** 2
     """
-    expect(
-        callable(observable),
-        "observable",
-        "a function of two sets of configurations and model",
-        observable,
-    )
+    wanted = "a function of two sets of configurations and model"
+    expect(callable(observable), "observable", wanted, observable)
     observable.pairs = True  # type: ignore[attr-defined]
     return observable
+
+
+def of_replicas(observable: Observable) -> Observable:
+    """Mark an observable of all replicas of parallel tempering, ``f(replicas, model)``.
+
+    Args:
+        observable: takes ``(walkers, K, *shape)``.
+    """
+    observable.replicas = True  # type: ignore[attr-defined]
+    return observable
+
+
+def function_of(observable: Callable[..., Tensor]) -> Callable[[Tensor], Tensor] | None:
+    """Return the function of means that an observable carries; None if it is a plain mean."""
+    function: Callable[[Tensor], Tensor] | None = getattr(observable, "function", None)
+    return function
+
+
+def is_of_pairs(observable: Callable[..., Tensor]) -> bool:
+    """Return whether an observable compares pairs of walkers."""
+    return getattr(observable, "pairs", False) is True
+
+
+def is_of_replicas(observable: Callable[..., Tensor]) -> bool:
+    """Return whether an observable looks at the replicas of parallel tempering."""
+    return getattr(observable, "replicas", False) is True
+
+
+def title_of(observable: Callable[..., Tensor]) -> str:
+    """Return what an observable calls itself."""
+    return str(getattr(observable, "__name__", type(observable).__name__))
+
+
+def measured_of(configurations: Tensor, model: Model) -> Measured:
+    """Return what observables of these configurations share, checked unless it is shared already.
+
+    Raises:
+        ValueError: configurations that are not the model's.
+    """
+    own, measured = found(configurations, model)
+    if measured is not None:
+        return measured
+    _check(configurations, own)
+    return Measured(configurations, own)
 
 
 def _check(configurations: object, model: object) -> None:
@@ -72,18 +152,9 @@ def _check(configurations: object, model: object) -> None:
     kind = getattr(model, "dtype", torch.int8)
     expect(configurations.dtype == kind, "configurations", f"a tensor of {kind}", configurations)
     # Values are read on a CPU alone: a GPU would have to wait.
-    if (
-        configurations.device.type == "cpu"
-        and configurations.numel()
-        and not kind.is_floating_point
-    ):
-        q, low, high = getattr(model, "q", 0), int(configurations.min()), int(configurations.max())
+    on_cpu = configurations.device.type == "cpu"
+    if on_cpu and configurations.numel() and not kind.is_floating_point:
+        q = getattr(model, "q", 0)
+        low = int(configurations.min())
+        high = int(configurations.max())
         expect(low >= 0 and high < q, "configurations", f"of values 0 to {q - 1}", (low, high))
-
-
-def _measured(configurations: Tensor, model: Model) -> Measured:
-    shared = getattr(model, MARK, None)
-    if isinstance(shared, Measured) and shared.configurations is configurations:
-        return shared
-    _check(configurations, model)
-    return Measured(configurations, model)

@@ -7,19 +7,24 @@ from torch import Tensor
 
 from ..kernels.checks import as_integer, expect, is_real, shown
 from ..models.base import Model
-from .base import of_pairs
-from .spins import _spin_field
+from .base import observable, of_pairs, of_replicas
+from .spins import spin_field
 
 __all__ = ["OverlapHistogram", "link_overlap", "overlap", "overlap_histogram", "replica_energies"]
 
 
+@observable
 @of_pairs
 def overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
-    """Overlap of two replicas ``q = (1/N) Σ_i s(i) · s'(i)``, float64 ``(walkers,)``.
+    """Return the overlap of two replicas ``q = (1/N) Σ_i s(i) · s'(i)``, float64 ``(walkers,)``.
 
     Args:
         first: configurations of independent walkers, ``(walkers, *shape)``.
-        second: those of as many others.
+        second: configurations of as many others.
+        model: their model.
+
+    Raises:
+        ValueError: two shapes.
 
     Example:
         >>> from leaps_triton import EdwardsAnderson
@@ -28,49 +33,62 @@ def overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
         -1.0
     """
     _check_pair(first, second)
-    return (_spin_field(first, model) * _spin_field(second, model)).flatten(1).sum(
-        1
-    ) / model.lattice.sites
+    products = spin_field(first, model) * spin_field(second, model)
+    return products.flatten(1).sum(1) / model.lattice.sites
 
 
+@observable
 @of_pairs
 def link_overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
-    """Link overlap ``(1/N_b) Σ_<ij> (s(i) · s(j)) (s'(i) · s'(j))`` over all ``N_b`` bonds, float64
-    ``(walkers,)``.
+    """Return the link overlap ``(1/N_b) Σ_<ij> (s(i) · s(j)) (s'(i) · s'(j))`` over all bonds.
 
-    A domain flipped as a whole lowers it by the share of its surface only.
+    A domain flipped as a whole lowers it by the share of its surface only; ``N_b`` is the number of
+    bonds.
 
     Args:
-        first, second: as of :func:`overlap`.
+        first: the same as in :func:`overlap`.
+        second: the same as in :func:`overlap`.
+        model: their model.
+
+    Returns:
+        float64 ``(walkers,)``.
+
+    Raises:
+        ValueError: two shapes.
     """
     _check_pair(first, second)
-    a, b = _spin_field(first, model), _spin_field(second, model)
-    total, bonds = torch.zeros(len(a), dtype=torch.float64, device=a.device), 0
-    for axis, (length, wraps) in enumerate(
-        zip(model.lattice.shape, model.lattice.periodic, strict=True)
-    ):
-        links = [(s * s.roll(-1, axis + 1)).sum(-1) for s in (a, b)]
-        product = (links[0] * links[1]).narrow(axis + 1, 0, length if wraps else length - 1)
+    a = spin_field(first, model)
+    b = spin_field(second, model)
+    total = torch.zeros(len(a), dtype=torch.float64, device=a.device)
+    bonds = 0
+    for axis, length in enumerate(model.lattice.shape):
+        product = _along_bonds(a, axis) * _along_bonds(b, axis)
+        # The last site of an open direction has no bond.
+        if not model.lattice.periodic[axis]:
+            product = product.narrow(axis + 1, 0, length - 1)
         total = total + product.flatten(1).sum(1)
         bonds += product[0].numel()
     return total / bonds
 
 
+def _along_bonds(spins: Tensor, axis: int) -> Tensor:
+    """Return ``s(i) · s(j)`` of every site and its next along an axis, ``(walkers, *shape)``."""
+    return (spins * spins.roll(-1, axis + 1)).sum(-1)
+
+
 def _check_pair(first: Tensor, second: Tensor) -> None:
-    if (
-        not isinstance(first, Tensor)
-        or not isinstance(second, Tensor)
-        or first.shape != second.shape
-    ):
+    tensors = isinstance(first, Tensor) and isinstance(second, Tensor)
+    if not tensors or first.shape != second.shape:
         raise ValueError(
-            f"two replicas must have the same shape, got {shown(first)} and {shown(second)}; pair as many "
-            f"walkers with as many others"
+            f"two replicas must have the same shape, got {shown(first)} and "
+            f"{shown(second)}; pair as many walkers with as many others"
         )
 
 
+@observable
+@of_replicas
 def replica_energies(replicas: Tensor, model: Model) -> Tensor:
-    """``H`` of all replicas of parallel tempering, without β and not per site, float64 ``(walkers,
-    K)``.
+    """Return ``H`` of all replicas of parallel tempering, without β and not per site.
 
     From these :func:`~leaps_triton.estimators.stepping_stones` and
     :func:`~leaps_triton.estimators.mbar` find log Z, and
@@ -78,11 +96,13 @@ def replica_energies(replicas: Tensor, model: Model) -> Tensor:
 
     Args:
         replicas: ``(walkers, K, *shape)``.
+        model: their model.
+
+    Returns:
+        float64 ``(walkers, K)``.
     """
-    return model.energy(replicas.flatten(0, 1)).double().unflatten(0, replicas.shape[:2])
-
-
-replica_energies.replicas = True  # type: ignore[attr-defined]
+    energies = model.energy(replicas.flatten(0, 1)).double()
+    return energies.unflatten(0, replicas.shape[:2])
 
 
 class OverlapHistogram(NamedTuple):
@@ -97,7 +117,7 @@ class OverlapHistogram(NamedTuple):
 def overlap_histogram(
     overlaps: Tensor, log_weights: Tensor | None = None, bins: int = 41
 ) -> OverlapHistogram:
-    """``P(q)`` on ``[-1, 1]`` from overlaps of pairs.
+    """Return ``P(q)`` on ``[-1, 1]`` from overlaps of pairs.
 
     Args:
         overlaps: of any shape, values in [-1, 1].
@@ -114,14 +134,12 @@ def overlap_histogram(
     """
     bins = as_integer("bins", bins, 1)
     expect(is_real(overlaps), "overlaps", "a tensor of real numbers", overlaps)
-    expect(
-        log_weights is None or is_real(log_weights),
-        "log_weights",
-        "None or a tensor of real numbers",
-        log_weights,
-    )
+    weighty = log_weights is None or is_real(log_weights)
+    expect(weighty, "log_weights", "None or a tensor of real numbers", log_weights)
     q = overlaps.double().flatten().cpu()
-    a = torch.zeros_like(q) if log_weights is None else log_weights.double().flatten().cpu()
+    a = torch.zeros_like(q)
+    if log_weights is not None:
+        a = log_weights.double().flatten().cpu()
     if a.shape != q.shape or len(q) == 0:
         raise ValueError(
             f"overlaps and log_weights must be of one length above 0, got {len(q)} and {len(a)}"
@@ -134,6 +152,8 @@ def overlap_histogram(
             f"overlaps must be in [-1, 1], got {float(q.min()):g} to {float(q.max()):g}"
         )
     index = ((q + 1.0) * (bins / 2.0)).long().clamp(0, bins - 1)
-    share = torch.zeros(bins, dtype=torch.float64).index_add_(0, index, torch.softmax(a, dim=0))
-    centres = (torch.arange(bins, dtype=torch.float64) + 0.5) * (2.0 / bins) - 1.0
+    weights = torch.softmax(a, dim=0)
+    share = torch.zeros(bins, dtype=torch.float64).index_add_(0, index, weights)
+    width = 2.0 / bins
+    centres = (torch.arange(bins, dtype=torch.float64) + 0.5) * width - 1.0
     return OverlapHistogram(centres, share * (bins / 2.0))

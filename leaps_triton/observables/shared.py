@@ -1,6 +1,4 @@
-"""What several observables of the same configurations have in common, found once for all of
-them.
-"""
+"""What several observables of the same configurations have in common, found once for all."""
 
 from functools import cached_property
 from typing import Any
@@ -8,16 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from ..kernels import Sums
-from ..kernels.reference import state_counts
+from ..kernels.energies.reference import state_counts
 from ..models.base import Model
 from ..models.pair import PairModel, is_pair_model
 
-__all__ = ["MARK", "Measured", "share"]
-
-
-MARK = "_leaps_triton_measured"
-
-"""Attribute of a shared model that holds its :class:`Measured`."""
+__all__ = ["Measured", "SharedModel", "share"]
 
 
 class Measured:
@@ -28,74 +21,117 @@ class Measured:
 
     Args:
         configurations: ``(walkers, *shape)``.
-        model: theirs.
+        model: their model.
         check: have the model check the values of the configurations.
     """
 
     def __init__(self, configurations: Tensor, model: Model, check: bool = True) -> None:
-        self.configurations, self.model, self.check = configurations, model, check
+        self.configurations = configurations
+        self.model = model
+        self.check = check
 
     @cached_property
     def _sums(self) -> Sums | None:
-        return (
-            self.model.sums(self.configurations, self.check) if is_pair_model(self.model) else None
-        )
+        if is_pair_model(self.model):
+            return self.model.sums(self.configurations, self.check)
+        return None
 
     @cached_property
     def energy(self) -> Tensor:
-        """``H(x)`` without β, float64 ``(walkers,)``."""
+        """Return ``H(x)`` without β, float64 ``(walkers,)``."""
         if self._sums is not None:
             return self._sums.energy
-        unchecked: dict[str, Any] = {} if self.check else {"check": False}
-        return self.model.energy(self.configurations, **unchecked).double()
+        if self.check:
+            return self.model.energy(self.configurations).double()
+        return self.model.energy(self.configurations, check=False).double()
 
     @cached_property
     def counts(self) -> Tensor:
-        """Sites in each state, int64 ``(walkers, q)``."""
-        return (
-            state_counts(self.configurations, self.model.q)
-            if self._sums is None
-            else self._sums.counts
-        )
+        """Return how many sites are in each state, int64 ``(walkers, q)``."""
+        if self._sums is not None:
+            return self._sums.counts
+        return state_counts(self.configurations, self.model.q)
 
     @property
     def spins(self) -> Tensor:
-        """Those of the model, where the configurations are, float64 ``(q, n)``."""
+        """Return the model's spins, where the configurations are, float64 ``(q, n)``."""
         device = self.configurations.device
-        return (
-            self.model.tables(device).spins
-            if isinstance(self.model, PairModel)
-            else self.model.spins.to(device)
-        )
+        if isinstance(self.model, PairModel):
+            # These tables are kept on every device, so that nothing is copied at each draw.
+            return self.model.tables(device).spins
+        return self.model.spins.to(device)
 
     @cached_property
     def total_spin(self) -> Tensor:
-        """``Σ_i spins[x_i]``, float64 ``(walkers, n)``."""
+        """Return ``Σ_i spins[x_i]``, float64 ``(walkers, n)``."""
         return self.counts.double() @ self.spins
 
-    def energy_of(self, configurations: Tensor, check: bool = True) -> Tensor:
-        """The energy of these configurations, or of any others, unchecked."""
-        if configurations is self.configurations:
-            return self.energy.clone()
-        return self.model.energy(configurations, check=False)
 
+class SharedModel:
+    """A model as observables see it while a run measures: its own, but for what is known already.
 
-def share(configurations: Tensor, model: Model, shared: Model | None = None) -> Model:
-    """``model`` for all observables of these configurations, whose values are trusted: nothing is
-    found twice.
-
-    To check values would make a GPU wait.
+    Everything is asked of the model itself, but for the energy of the configurations at hand, which
+    is found once. What an observable keeps on it, such as a count of its calls, stays here.
 
     Args:
-        configurations, model: as of :class:`Measured`.
-        shared: what an earlier call returned for the model, to be used again, with all that
-            observables keep on it.
+        model: the target of the run.
     """
-    if not hasattr(model, "__dict__"):
-        return model
-    measured = Measured(configurations, model, check=False)
+
+    # Names that no model of a user's has: all others are the model's.
+    _leaps_triton_model: Model
+    _leaps_triton_measured: Measured | None
+
+    def __init__(self, model: Model) -> None:
+        self._leaps_triton_model = model
+        self._leaps_triton_measured = None
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # type: ignore[override]
+        """The class of the model, so that observables may ask which model they have."""
+        return type(self._leaps_triton_model)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the model has under this name."""
+        # A copy in the making has no model yet.
+        if name.startswith("_leaps_triton"):
+            raise AttributeError(name)
+        return getattr(self._leaps_triton_model, name)
+
+    def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
+        """Return the energy of the configurations at hand, or of any others, unchecked."""
+        measured = self._leaps_triton_measured
+        if measured is not None and measured.configurations is configurations:
+            # An observable may write into what it is given.
+            return measured.energy.clone()
+        return self._leaps_triton_model.energy(configurations, check=False)
+
+
+def share(configurations: Tensor, model: Model, shared: Any = None) -> Any:
+    """Return ``model`` for all observables of these configurations: nothing is found twice.
+
+    The values of the configurations are trusted: to check them would make a GPU wait.
+
+    Args:
+        configurations: ``(walkers, *shape)``.
+        model: their model.
+        shared: what an earlier call returned for the model, to be used again with all that
+            observables keep on it.
+
+    Returns:
+        A :class:`SharedModel`.
+    """
     if shared is None:
-        shared = object.__new__(type(model))
-        shared.__dict__.update(model.__dict__)
-    shared.__dict__.update({MARK: measured, "energy": measured.energy_of})
+        shared = SharedModel(model)
+    shared._leaps_triton_measured = Measured(configurations, model, check=False)
     return shared
+
+
+def found(configurations: Tensor, model: Any) -> tuple[Model, Measured | None]:
+    """Return the model itself, and what is shared of these configurations, if anything is."""
+    # The class of a shared model is that of its own model, so that its type alone tells.
+    if type(model) is not SharedModel:
+        return model, None
+    measured = model._leaps_triton_measured
+    if measured is None or measured.configurations is not configurations:
+        measured = None
+    return model._leaps_triton_model, measured

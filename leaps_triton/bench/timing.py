@@ -1,0 +1,222 @@
+"""How a time is taken, and how a number is recorded with what it was taken on."""
+
+import csv
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Clock", "Quantiles", "Row", "read_rows", "replayed", "timed", "write_rows"]
+
+
+class Clock:
+    """Seconds since it was made.
+
+    Of the processor on a CPU, so that other work on the machine does not count.
+
+    Args:
+        device: what is timed; a CUDA device is waited for.
+    """
+
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self.begin = self.now()
+
+    def now(self) -> float:
+        """Seconds, from some beginning."""
+        if self.device.type == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def __call__(self) -> float:
+        """Seconds since the clock was made."""
+        return self.now() - self.begin
+
+
+class Quantiles(NamedTuple):
+    """Seconds a call."""
+
+    p20: float
+    p50: float
+    p80: float
+    repetitions: int
+
+
+class Row(NamedTuple):
+    """One measured number: a line of the results table.
+
+    ``ratio`` compares ``value`` with ``baseline``, which names what it is compared with; both are
+    empty where there is nothing to compare with.
+    """
+
+    kernel: str
+    variant: str
+    model: str
+    shape: str
+    walkers: int
+    metric: str
+    value: float
+    baseline: str = ""
+    ratio: float | None = None
+    device: str = ""
+    torch: str = ""
+    triton: str = ""
+    commit: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What was measured, and on what device: a table holds one row of each key."""
+        return (
+            self.kernel,
+            self.variant,
+            self.model,
+            self.shape,
+            str(self.walkers),
+            self.metric,
+            self.device,
+        )
+
+
+def _quantiles(seconds: list[float]) -> Quantiles:
+    cuts = (
+        statistics.quantiles(seconds, n=10, method="inclusive") if len(seconds) > 1 else seconds * 9
+    )
+    return Quantiles(cuts[1], cuts[4], cuts[7], len(seconds))
+
+
+def timed(
+    call: Callable[[], object],
+    device: torch.device,
+    budget: float = 0.3,
+    least: int = 5,
+    most: int = 1000,
+    flush: Tensor | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Quantiles:
+    """Seconds of one call, launches included, after two calls to warm up.
+
+    CUDA events surround each call on a CUDA device, ``clock`` elsewhere.
+
+    Args:
+        call: what is timed.
+        budget: seconds to spend; between ``least`` and ``most`` calls are timed.
+        flush: overwritten before every call, to empty a cache that it fills; None to leave the
+            cache warm.
+        clock: seconds; None for those of the processor where torch has one thread, so that other
+            work on the machine does not count, and of the wall where it has more.
+
+    Example:
+        >>> x = torch.ones(1000)
+        >>> times = timed(lambda: x + x, torch.device("cpu"), budget=0.0, least=7)
+        >>> times.repetitions, times.p20 <= times.p50 <= times.p80
+        (7, True)
+    """
+    cuda = device.type == "cuda"
+    call()
+    if cuda:
+        torch.cuda.synchronize(device)
+    begin = time.perf_counter()
+    call()
+    if cuda:
+        torch.cuda.synchronize(device)
+    once = time.perf_counter() - begin
+    count = max(least, min(most, int(budget / max(once, 1e-9))))
+    if not cuda:
+        clock = clock or (time.process_time if torch.get_num_threads() == 1 else time.perf_counter)
+        seconds = []
+        for _ in range(count):
+            if flush is not None:
+                flush.zero_()
+            begin = clock()
+            call()
+            seconds.append(clock() - begin)
+        return _quantiles(seconds)
+    events = [
+        (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+        for _ in range(count)
+    ]
+    with torch.cuda.device(device):
+        for first, last in events:
+            if flush is not None:
+                flush.zero_()
+            first.record()
+            call()
+            last.record()
+        torch.cuda.synchronize(device)
+    return _quantiles([first.elapsed_time(last) * 1e-3 for first, last in events])
+
+
+def replayed(call: Callable[[], object], device: torch.device, budget: float = 0.3) -> Quantiles:
+    """Seconds of one call among many in a replayed CUDA graph: without launches, with a warm cache.
+
+    Raises:
+        RuntimeError: the call waits for the device, so that no graph can hold it.
+    """
+    with torch.cuda.device(device):
+        once = timed(call, device, budget=0.0).p50
+        count = max(1, min(100, int(1e-3 / once)))
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            for _ in range(count):
+                call()
+        times = timed(graph.replay, device, budget)
+    return Quantiles(times.p20 / count, times.p50 / count, times.p80 / count, times.repetitions)
+
+
+def read_rows(file: Path) -> list[Row]:
+    """All rows of a results table; none if there is no such file.
+
+    Raises:
+        ValueError: the file has other columns.
+    """
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        if tuple(reader.fieldnames or ()) != Row._fields:
+            raise ValueError(
+                f"{file.name} must have the columns {', '.join(Row._fields)}; "
+                "choose another file, or delete this one"
+            )
+        rows = []
+        for line in reader:
+            numbers: dict[str, Any] = {
+                "walkers": int(line["walkers"]),
+                "value": float(line["value"]),
+                "ratio": float(line["ratio"]) if line["ratio"] else None,
+            }
+            rows.append(Row(**{**line, **numbers}))
+        return rows
+
+
+def write_rows(file: Path, rows: Iterable[Row]) -> None:
+    """Add rows to a results table; each takes the place of the row with its key, if there is one.
+
+    The file is replaced as a whole, so that a reader never sees half of it.
+
+    Raises:
+        ValueError: the file has other columns.
+    """
+    table = {row.key: row for row in read_rows(file)}
+    table.update({row.key: row for row in rows})
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    temporary = Path(name)
+    try:
+        with open(descriptor, "w", newline="", encoding="utf-8") as lines:
+            writer = csv.writer(lines, lineterminator="\n")
+            writer.writerow(Row._fields)
+            for row in table.values():
+                ratio = "" if row.ratio is None else f"{row.ratio:.6g}"
+                cells = row._asdict() | {"value": f"{row.value:.6g}", "ratio": ratio}
+                writer.writerow(cells.values())
+        temporary.chmod(0o644)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
