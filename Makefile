@@ -23,7 +23,7 @@ PYTEST := $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 test: $(INSTALLED) ## run all tests and docstring examples (options: PYTEST_ARGS='-k lattice')
 	@$(PYTEST) $(PYTEST_ARGS); first=$$?; \
-	  echo "kernels in the interpreter:"; TRITON_INTERPRET=1 $(PYTEST) $(PYTEST_ARGS) tests/interpreted; second=$$?; \
+	  echo "kernels in the interpreter:"; TRITON_INTERPRET=1 $(PYTEST) $(PYTEST_ARGS) tests/kernels/interpreted; second=$$?; \
 	  case $$first-$$second in 0-0|0-5|5-0) ;; *) echo "make test: failed, status $$first and $$second" >&2; exit 1 ;; esac
 
 check: $(INSTALLED) ## formatting, lint and types

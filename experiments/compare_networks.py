@@ -35,9 +35,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.bench.timing import Clock, timed
 from leaps_triton.estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 from leaps_triton.io.checkpoint import replacing
-from leaps_triton.measurement import Clock, timed
 from leaps_triton.provenance import device_name, provenance
 
 CRITICAL = {"Ising": 0.4407, "Potts": math.log1p(math.sqrt(3.0))}

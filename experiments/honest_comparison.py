@@ -40,6 +40,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton import exact
+from leaps_triton.bench.timing import Clock
 from leaps_triton.estimators import (
     ShortChainWarning,
     chain_estimate,
@@ -47,7 +48,6 @@ from leaps_triton.estimators import (
     weighted_estimate,
 )
 from leaps_triton.estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
-from leaps_triton.measurement import Clock
 from leaps_triton.provenance import device_name, provenance
 
 QUANTITIES = {"energy": lt.observables.energy, "m²": lt.observables.magnetization_squared}

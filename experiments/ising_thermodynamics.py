@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 import leaps_triton as lt
 from leaps_triton.estimators import reweight
-from leaps_triton.observables import binder
+from leaps_triton.observables.spins import binder
 from leaps_triton.provenance import provenance
 
 CRITICAL = 0.5 * math.log1p(math.sqrt(2.0))

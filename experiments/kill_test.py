@@ -24,7 +24,7 @@ import torch
 import tyro
 
 import leaps_triton as lt
-from leaps_triton.io import checkpoint
+from leaps_triton.io.weighted import checkpoint
 from leaps_triton.provenance import provenance
 
 

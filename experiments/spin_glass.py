@@ -31,7 +31,8 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton.estimators import ChainEstimate, chain_estimate, mbar, weighted_estimate
-from leaps_triton.observables import overlap, specific_heat
+from leaps_triton.observables.pairs import overlap
+from leaps_triton.observables.spins import specific_heat
 from leaps_triton.provenance import provenance
 
 METHODS = ("parallel tempering", "with Houdayer")

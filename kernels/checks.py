@@ -2,17 +2,22 @@
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Real
 
 import torch
 from torch import Tensor
 
 __all__ = [
-    "PRECISIONS", "as_device", "as_integer", "as_number", "as_precision", "as_seed", "expect", "is_real", "shown",
+    "PRECISIONS", "as_device", "as_integer", "as_number", "as_precision", "as_seed", "check_axes",
+    "check_configurations", "check_floating", "check_lattice", "check_model", "check_periodic",
+    "check_rates", "check_shape", "check_tensor", "check_walkers", "expect", "is_real", "shown",
 ]  # fmt: skip
 
-PRECISIONS = {"hollow_conv": ("float32", "tf32", "bfloat16"), "hollow_values": ("float32", "tf32x3", "tf32")}
+PRECISIONS = {
+    "hollow_conv": ("float32", "tf32", "bfloat16"),
+    "hollow_values": ("float32", "tf32x3", "tf32"),
+}
 """Of the factors of an op's matrix products, those it offers, its default first; sums are in float32."""
 
 
@@ -30,7 +35,12 @@ def expect(accepted: bool, name: str, wanted: str, value: object) -> None:
 
 
 def _is_single(value: object) -> bool:
-    return isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool and not value.is_complex()
+    return (
+        isinstance(value, Tensor)
+        and value.ndim == 0
+        and value.dtype != torch.bool
+        and not value.is_complex()
+    )
 
 
 def as_integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -106,7 +116,9 @@ def as_device(device: torch.device | str | None) -> torch.device:
         return torch.device(device)
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"device must be one that works here, such as cpu, got {shown(device)}: {reason}") from None
+        raise ValueError(
+            f"device must be one that works here, such as cpu, got {shown(device)}: {reason}"
+        ) from None
 
 
 def as_seed(seed: object) -> int:
@@ -115,3 +127,121 @@ def as_seed(seed: object) -> int:
         return as_integer("seed", seed, 0, 2**32 - 1)
     except ValueError:
         raise ValueError(f"seed must be an integer in [0, 2**32), got {shown(seed)}") from None
+
+
+def check_tensor(name: str, value: object) -> None:
+    """Refuse what is not a tensor."""
+    expect(isinstance(value, Tensor), name, "a tensor", value)
+
+
+def check_periodic(periodic: object) -> None:
+    """Refuse boundaries that are not one bool per axis."""
+    fits = isinstance(periodic, list | tuple) and all(isinstance(wraps, bool) for wraps in periodic)
+    expect(fits, "periodic", "one bool an axis", periodic)
+
+
+def check_configurations(configurations: Tensor) -> None:
+    """Refuse configurations that are not int8."""
+    check_tensor("configurations", configurations)
+    if configurations.dtype != torch.int8:
+        raise ValueError(
+            f"configurations must be int8, got {configurations.dtype}; convert with .to(torch.int8)"
+        )
+
+
+def check_lattice(configurations: Tensor, periodic: Sequence[bool]) -> None:
+    """Refuse configurations of another number of directions than boundaries, or of more than four."""
+    check_axes("configurations", "walkers", configurations, 1, periodic)
+
+
+def check_axes(
+    name: str, leading: str, tensor: Tensor, before: int, periodic: Sequence[bool]
+) -> None:
+    """Refuse a tensor that has not one lattice axis per boundary after its leading axes."""
+    axes = tensor.ndim - before
+    if axes != len(periodic) or not 1 <= axes <= 4:
+        raise ValueError(
+            f"{name} must be ({leading}, *shape) with {len(periodic)} lattice axes (1 to 4), "
+            f"got {tuple(tensor.shape)}"
+        )
+
+
+def check_floating(name: str, dtype: torch.dtype) -> None:
+    """Refuse any type but float32 and float64."""
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{name} must be float32 or float64, got {dtype}")
+
+
+def check_shape(name: str, tensor: Tensor, sizes: Sequence[set[int]]) -> None:
+    """Refuse a tensor one of whose axes has none of the sizes given for it."""
+    fits = tensor.ndim == len(sizes)
+    if fits:
+        fits = all(n in allowed for n, allowed in zip(tensor.shape, sizes, strict=True))
+    if not fits:
+        wanted = ", ".join(" | ".join(map(str, sorted(allowed))) for allowed in sizes)
+        raise ValueError(f"{name} must have shape ({wanted}), got {tuple(tensor.shape)}")
+
+
+def check_model(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor | None,
+    periodic: Sequence[bool],
+) -> None:
+    """Refuse tables of a model that do not fit one another and the configurations."""
+    check_configurations(configurations)
+    tables = {"coupling": coupling, "bond_table": bond_table, "site_table": site_table}
+    for name, tensor in tables.items():
+        check_tensor(name, tensor)
+    check_periodic(periodic)
+    check_lattice(configurations, periodic)
+    walkers, *shape = configurations.shape
+    q = 0
+    if bond_table.ndim:
+        q = bond_table.shape[0]
+    lengths = [{1, length} for length in shape]
+    sizes: dict[str, list[set[int]]] = {
+        "coupling": [{1, walkers}, {1, len(shape)}, *lengths],
+        "bond_table": [{q}, {q}],
+        "site_table": [{1, walkers}, {q}, *lengths],
+        "beta": [{1, walkers}],
+    }
+    if beta is not None:
+        tables["beta"] = beta
+    for name, tensor in tables.items():
+        check_shape(name, tensor, sizes[name])
+        if tensor.dtype != torch.float64:
+            raise ValueError(
+                f"{name} must be float64, got {tensor.dtype}; convert it with .double()"
+            )
+        if tensor.device != configurations.device:
+            raise ValueError(
+                f"{name} is on {tensor.device}, configurations on {configurations.device}; move one of them"
+            )
+
+
+def check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tensors: Tensor) -> None:
+    """Refuse tensors that are not one number of this type per walker, on this device."""
+    for name, tensor in tensors.items():
+        check_tensor(name, tensor)
+        if tensor.shape != (count,) or tensor.device != device:
+            raise ValueError(
+                f"{name} must have shape ({count},) on {device}, "
+                f"got {tuple(tensor.shape)} on {tensor.device}"
+            )
+        if tensor.dtype != dtype:
+            raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}")
+
+
+def check_rates(configurations: Tensor, rates: Tensor) -> None:
+    """Refuse rates that are not one per move of these configurations."""
+    check_configurations(configurations)
+    check_tensor("rates", rates)
+    expect(configurations.ndim > 1, "configurations", "of shape (walkers, *shape)", configurations)
+    count, *shape = configurations.shape
+    if rates.ndim != len(shape) + 2 or (rates.shape[0], *rates.shape[2:]) != (count, *shape):
+        wanted = ", ".join(map(str, shape))
+        raise ValueError(f"rates must be ({count}, q-1, {wanted}), got {tuple(rates.shape)}")
+    check_floating("rates", rates.dtype)

@@ -10,7 +10,16 @@ import inspect
 import triton
 import triton.language as tl
 
-__all__ = ["bond", "exponential", "kernel", "neighbours", "pair_field", "philox", "uniform32", "uniform64"]
+__all__ = [
+    "bond",
+    "exponential",
+    "kernel",
+    "neighbours",
+    "pair_field",
+    "philox",
+    "uniform32",
+    "uniform64",
+]
 
 
 def kernel(function):
@@ -27,7 +36,9 @@ def philox(seed, STREAM: tl.constexpr, site, event, draw, walker):
     Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC11 (2011).
     """
     key = seed.to(tl.uint64) | (tl.full((), STREAM, tl.uint64) << 32)
-    return tl.philox(key, site.to(tl.uint32), event.to(tl.uint32), draw.to(tl.uint32), walker.to(tl.uint32))
+    return tl.philox(
+        key, site.to(tl.uint32), event.to(tl.uint32), draw.to(tl.uint32), walker.to(tl.uint32)
+    )
 
 
 @triton.jit
@@ -103,7 +114,16 @@ def neighbours(o_site, AXIS: tl.constexpr, NDIM: tl.constexpr, n0, n1, n2, n3, p
 
 
 @triton.jit
-def bond(p_coupling, s_axis, s_site, o_site, m_bond, AXIS: tl.constexpr, NDIM: tl.constexpr, UNIFORM: tl.constexpr):
+def bond(
+    p_coupling,
+    s_axis,
+    s_site,
+    o_site,
+    m_bond,
+    AXIS: tl.constexpr,
+    NDIM: tl.constexpr,
+    UNIFORM: tl.constexpr,
+):
     """``J`` of the bonds in positive direction ``AXIS`` from ``o_site``, float64; if UNIFORM a scalar without mask."""
     p_axis = p_coupling + (AXIS - (4 - NDIM)) * s_axis
     return tl.load(p_axis) if UNIFORM else tl.load(p_axis + o_site * s_site, mask=m_bond, other=0.0)
@@ -117,11 +137,15 @@ def pair_field(
     """For every direction: states of both neighbours, and ``J`` of both bonds, 0 where there is none."""
     found = ()
     for axis in tl.static_range(4 - NDIM, 4):
-        o_forward, o_backward, m_forward, m_backward = neighbours(o_site, axis, NDIM, n0, n1, n2, n3, periodic)
+        o_forward, o_backward, m_forward, m_backward = neighbours(
+            o_site, axis, NDIM, n0, n1, n2, n3, periodic
+        )
         m_forward &= m_site
         m_backward &= m_site
         forward = bond(p_coupling, s_axis, s_site, o_site, m_forward, axis, NDIM, UNIFORM).to(DTYPE)
-        backward = bond(p_coupling, s_axis, s_site, o_backward, m_backward, axis, NDIM, UNIFORM).to(DTYPE)
+        backward = bond(p_coupling, s_axis, s_site, o_backward, m_backward, axis, NDIM, UNIFORM).to(
+            DTYPE
+        )
         # Triton adds tuples and does not unpack them.
         found = found + (  # type: ignore[assignment]  # noqa: RUF005
             tl.load(p_x + o_forward, mask=m_forward, other=0).to(tl.int32),
@@ -133,7 +157,18 @@ def pair_field(
 
 
 @triton.jit
-def state_field(state, found, p_bond, p_site, s_state, o_field, m_site, q, NDIM: tl.constexpr, DTYPE: tl.constexpr):
+def state_field(
+    state,
+    found,
+    p_bond,
+    p_site,
+    s_state,
+    o_field,
+    m_site,
+    q,
+    NDIM: tl.constexpr,
+    DTYPE: tl.constexpr,
+):
     """``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)`` of a block of states ``a``, from what :func:`pair_field` found."""
     field = tl.load(p_site + state * s_state + o_field, mask=m_site, other=0.0).to(DTYPE)
     for axis in tl.static_range(NDIM):
@@ -158,6 +193,10 @@ def flip_field(
         up = tl.load(p_site + s_state + o_field, mask=m_site, other=0.0)
         field = (up - tl.load(p_site + o_field, mask=m_site, other=0.0)).to(DTYPE)
     for axis in tl.static_range(NDIM):
-        field += found[4 * axis + 2] * tl.where(found[4 * axis] != 0, (b11 - b01).to(DTYPE), (b10 - b00).to(DTYPE))
-        field += found[4 * axis + 3] * tl.where(found[4 * axis + 1] != 0, (b11 - b10).to(DTYPE), (b01 - b00).to(DTYPE))
+        field += found[4 * axis + 2] * tl.where(
+            found[4 * axis] != 0, (b11 - b01).to(DTYPE), (b10 - b00).to(DTYPE)
+        )
+        field += found[4 * axis + 3] * tl.where(
+            found[4 * axis + 1] != 0, (b11 - b10).to(DTYPE), (b01 - b00).to(DTYPE)
+        )
     return field

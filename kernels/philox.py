@@ -1,16 +1,28 @@
 """Philox4x32-10: the one random number generator of the library.
 
 Every random number is a pure function of ``(seed, stream, site, event, draw, walker)``: the key is
-``(seed, stream)``, the counter ``(site, event, draw, walker)``. Results therefore do not depend on blocks,
-chunking, the number of processes or the device.
+``(seed, stream)``, the counter ``(site, event, draw, walker)``. Results therefore do not depend on
+blocks, chunking, the number of processes or the device. The kernels' own form of what stands here
+is in :mod:`.device`, word for word the same.
 
-References
+References:
     Salmon, Moraes, Dror, Shaw, *Parallel random numbers: as easy as 1, 2, 3*, SC11 (2011).
 """
 
 from enum import IntEnum
+from typing import TypeAlias
 
-__all__ = ["Stream"]
+import torch
+from torch import Tensor
+
+__all__ = ["Stream", "philox", "site_words", "uniform32", "uniform64"]
+
+Words: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
+
+ROUNDS = 10
+WORD = 0xFFFFFFFF
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
 
 
 class Stream(IntEnum):
@@ -48,3 +60,54 @@ class Stream(IntEnum):
     CLUSTER = 16
     EXCHANGE = 17
     KINETIC = 18
+
+
+def philox(
+    seed: int,
+    stream: int,
+    site: Tensor | int,
+    event: Tensor | int,
+    draw: Tensor | int,
+    walker: Tensor | int,
+    device: torch.device | None = None,
+) -> Words:
+    """Philox4x32-10 of key ``(seed, stream)`` and counter ``(site, event, draw, walker)``, broadcast together.
+
+    Four words in [0, 2³²) as int64; of each argument the lower 32 bits count.
+    """
+    counter = [
+        torch.as_tensor(c, dtype=torch.int64, device=device) & WORD
+        for c in (site, event, draw, walker)
+    ]
+    key = [int(seed) & WORD, int(stream) & WORD]
+    for _ in range(ROUNDS):
+        # Products wrap modulo 2**64, so the masked arithmetic shift is the exact upper half.
+        first, second = counter[0] * MULTIPLIERS[0], counter[2] * MULTIPLIERS[1]
+        counter = [
+            (second >> 32 & WORD) ^ counter[1] ^ key[0],
+            second & WORD,
+            (first >> 32 & WORD) ^ counter[3] ^ key[1],
+            first & WORD,
+        ]
+        key = [(k + w) & WORD for k, w in zip(key, WEYL, strict=True)]
+    c0, c1, c2, c3 = torch.broadcast_tensors(*counter)
+    return c0, c1, c2, c3
+
+
+def uniform32(word: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """One word to a uniform number in (0, 1): an odd multiple of 2⁻²⁴, exact in float32, never 0 or 1."""
+    return ((word >> 9).to(dtype) + 0.5) * 2.0**-23
+
+
+def uniform64(high: Tensor, low: Tensor) -> Tensor:
+    """Two words to a uniform float64 in (0, 1): an odd multiple of 2⁻⁵³, never 0 or 1."""
+    return ((high << 20 | low >> 12).to(torch.float64) + 0.5) * 2.0**-52
+
+
+def site_words(
+    seed: int, stream: int, event: int, walkers: Tensor, sites: int, draw: int = 0
+) -> Tensor:
+    """One word a site, ``(walkers, sites)``: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
+    group = torch.arange((sites + 3) // 4, device=walkers.device)
+    words = philox(seed, stream, group, event, draw, walkers.unsqueeze(1), walkers.device)
+    return torch.stack(words, dim=-1).flatten(1)[:, :sites]

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,19 +12,20 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from .clusters import VARIANTS as CLUSTERS
-from .hollow_conv import VARIANTS as HOLLOW_CONV
-from .hollow_gradient import VARIANTS as HOLLOW_GRADIENT
-from .hollow_values import VARIANTS as HOLLOW_VALUES
-from .jump import VARIANTS as JUMP
-from .local_energy import VARIANTS as LOCAL_ENERGY
-from .local_jump import VARIANTS as LOCAL_JUMP
-from .rates import VARIANTS as RATES
-from .sweeps import VARIANTS as SWEEPS
-from .tau_leap import VARIANTS as TAU_LEAP
+from .class_jumps.triton import VARIANTS as LOCAL_JUMP
+from .convolutions.triton import VARIANTS as HOLLOW_CONV
+from .convolutions.triton_gradient import VARIANTS as HOLLOW_CONV_GRADIENT
+from .energies.triton import VARIANTS as LOCAL_ENERGY
+from .hollow_network.triton import VARIANTS as HOLLOW_VALUES
+from .hollow_network.triton_gradient import VARIANTS as HOLLOW_VALUES_GRADIENT
+from .jumps.triton import VARIANTS as JUMP
+from .labels.triton import VARIANTS as CLUSTERS
+from .leaps.triton import VARIANTS as TAU_LEAP
+from .proposals.triton import VARIANTS as RATES
+from .site_sweeps.triton import VARIANTS as SWEEPS
 from .variants import Variant
 
-__all__ = ["OTHER_TARGETS", "TARGET", "Resources", "measure", "others", "variants"]
+__all__ = ["OTHER_TARGETS", "TARGET", "Resources", "instructions", "measure", "others", "variants"]
 
 TARGET = "sm_90"
 """Every variant is compiled for this one."""
@@ -50,8 +52,8 @@ def variants() -> dict[str, Variant]:
         "jump": JUMP,
         "local_jump": LOCAL_JUMP,
         "sweeps": SWEEPS,
-        "hollow_conv": HOLLOW_CONV,
-        "hollow_values": HOLLOW_VALUES | HOLLOW_GRADIENT,
+        "hollow_conv": HOLLOW_CONV | HOLLOW_CONV_GRADIENT,
+        "hollow_values": HOLLOW_VALUES | HOLLOW_VALUES_GRADIENT,
         "tau_leap": TAU_LEAP,
         "clusters": CLUSTERS,
     }
@@ -66,36 +68,75 @@ def others() -> dict[str, Variant]:
     """The last variant of each kernel, and of each op that a kernel serves."""
     ops = ("OP", "LOG_RATIOS")
     last = {
-        (variant.kernel.fn.__name__, *map(variant.constants.get, ops)): name for name, variant in variants().items()
+        (variant.kernel.fn.__name__, *map(variant.constants.get, ops)): name
+        for name, variant in variants().items()
     }
     return {name: variants()[name] for name in last.values()}
 
 
 def _target(name: str) -> GPUTarget:
-    return GPUTarget("cuda", int(name[3:]), 32) if name.startswith("sm_") else GPUTarget("hip", name, 64)
+    return (
+        GPUTarget("cuda", int(name[3:]), 32)
+        if name.startswith("sm_")
+        else GPUTarget("hip", name, 64)
+    )
+
+
+def _compile(variant: Variant, target: str) -> Any:
+    if knobs.runtime.interpret:
+        raise RuntimeError("TRITON_INTERPRET is set, and the interpreter cannot compile; unset it")
+    source = ASTSource(variant.kernel, variant.signature, constexprs=variant.constants)
+    return triton.compile(source, target=_target(target), options=variant.options)
+
+
+def _read(cubin: bytes, tool: str, *options: str) -> str:
+    """Return what one of the tools that Triton brings says of a binary."""
+    with tempfile.TemporaryDirectory() as folder:
+        binary = Path(folder, "kernel.cubin")
+        binary.write_bytes(cubin)
+        command = [tool, *options, str(binary)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def measure(variant: Variant, target: str = TARGET) -> Resources:
     """Compile a variant for ``sm_…`` or ``gfx…`` and read its resources from the binary.
 
-    Raises
-        RuntimeError: Triton runs as interpreter, or the binary cannot be read.
+    Raises:
+        RuntimeError: If Triton runs as interpreter, or the binary cannot be read.
     """
-    if knobs.runtime.interpret:
-        raise RuntimeError("TRITON_INTERPRET is set, and the interpreter cannot compile; unset it")
-    source = ASTSource(variant.kernel, variant.signature, constexprs=variant.constants)
-    compiled = triton.compile(source, target=_target(target), options=variant.options)
+    compiled = _compile(variant, target)
     if "amdgcn" in compiled.asm:
         found = dict(re.findall(r"\.(\w+):\s+(\d+)", compiled.asm["amdgcn"]))
         spills = int(found["vgpr_spill_count"]) + int(found["sgpr_spill_count"])
-        return Resources(int(found["vgpr_count"]), spills, int(found["group_segment_fixed_size"]))
-    with tempfile.TemporaryDirectory() as folder:
-        binary = Path(folder, "kernel.cubin")
-        binary.write_bytes(compiled.asm["cubin"])
-        command = [knobs.nvidia.cuobjdump.path, "-res-usage", str(binary)]
-        usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        shared = int(found["group_segment_fixed_size"])
+        return Resources(int(found["vgpr_count"]), spills, shared)
+    usage = _read(compiled.asm["cubin"], knobs.nvidia.cuobjdump.path, "-res-usage")
     found = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", usage))
     if len(found) < 3:
-        raise RuntimeError(f"cuobjdump -res-usage printed no registers, stack and local memory but {usage!r}")
+        raise RuntimeError(
+            f"cuobjdump -res-usage printed no registers, stack and local memory but {usage!r}"
+        )
+    spills = int(found["STACK"]) + int(found["LOCAL"])
     # Shared memory is asked for at the launch, so that the binary does not tell.
-    return Resources(int(found["REG"]), int(found["STACK"]) + int(found["LOCAL"]), compiled.metadata.shared)
+    return Resources(int(found["REG"]), spills, compiled.metadata.shared)
+
+
+def instructions(variant: Variant, target: str = TARGET) -> Counter[str]:
+    """Compile a variant for ``sm_…`` and count the instructions of its machine code.
+
+    Returns:
+        How often each stands in the code, by name with modifiers, such as ``LDG.E.U8``.
+
+    Raises:
+        ValueError: If the target is not NVIDIA's.
+        RuntimeError: If Triton runs as interpreter, or the binary cannot be read.
+    """
+    if not target.startswith("sm_"):
+        raise ValueError(f"target must be one of NVIDIA's, such as sm_90, got {target!r}")
+    compiled = _compile(variant, target)
+    listing = _read(compiled.asm["cubin"], knobs.nvidia.nvdisasm.path, "-c")
+    # An address, perhaps a predicate, then the name.
+    found = Counter(re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9_.]+)", listing))
+    if not found:
+        raise RuntimeError(f"nvdisasm printed no instruction but {listing[:200]!r}")
+    return found

@@ -6,15 +6,18 @@ floating-point type, and the terms of the rates. All else is an argument at run 
 colours too, and nothing is specialised on its value, so that no input causes a compilation that the tables do not list.
 """
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded", "periodic_bits", "site_stride"]
+__all__ = [
+    "KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded", "periodic_bits", "recorded",
+    "site_stride",
+]  # fmt: skip
 
 TYPES = {
     torch.int8: "*i8",
@@ -53,7 +56,9 @@ class Variant:
         types = {}
         for parameter in getattr(self.kernel, "params", ()):
             types[parameter.name] = (
-                "constexpr" if parameter.is_constexpr else parameter.annotation_type or TYPES[next(pointers)]
+                "constexpr"
+                if parameter.is_constexpr
+                else parameter.annotation_type or TYPES[next(pointers)]
             )
         object.__setattr__(self, "signature", types)
 
@@ -64,6 +69,20 @@ class Variant:
         return {"num_warps": self.warps, **stages, "enable_fp_fusion": False}
 
 
+_WATCHED: list[list[Variant]] = []
+
+
+@contextmanager
+def recorded() -> Iterator[list[Variant]]:
+    """Note every variant that is launched while the context lasts."""
+    seen: list[Variant] = []
+    _WATCHED.append(seen)
+    try:
+        yield seen
+    finally:
+        _WATCHED.pop()
+
+
 def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) -> None:
     """Run so many programs of a variant on the device of its first argument."""
     tensors = [a for a in arguments if isinstance(a, Tensor)]
@@ -72,6 +91,8 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
     device = tensors[0].device
     if programs == 0:
         return
+    for seen in _WATCHED:
+        seen.append(variant)
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         variant.kernel[programs,](*arguments, **variant.constants, **variant.options)
 

@@ -44,6 +44,7 @@ from .models import Clock, Conditions, EdwardsAnderson, Ising, PairModel, Potts
 from .networks import LEA, LEC, LEM, HollowConv, LETransformer, LocalRates
 from .paths import AnnealingPath
 from .provenance import __version__
+from .registry import register
 from .samplers import ReverseEnsemble, Sampler, WeightedEnsemble, reverse_ess, schedules
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 from .training import losses as objectives
@@ -103,6 +104,7 @@ __all__ = [
     "physics_plots",
     "plotting",
     "rates",
+    "register",
     "reverse_ess",
     "run_chain",
     "save",

@@ -7,7 +7,7 @@ it imports and calls nothing by name.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["KINDS", "find", "name_of", "names", "register", "things"]
+__all__ = ["KINDS", "UnknownNameError", "find", "name_of", "names", "register", "things"]
 
 KINDS = ("model", "move", "network", "integrator", "start", "schedule")
 """What can be named."""
@@ -17,12 +17,18 @@ _TABLE: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
 Thing = TypeVar("Thing")
 
 
+class UnknownNameError(ValueError):
+    """A name that is not entered, with the line that enters it."""
+
+
 def register(kind: str, name: str | None = None) -> Callable[[Thing], Thing]:
     """Enter a class or function under a name, so that files can hold it; use as a decorator.
 
     A model, move, network or start of a user's own needs ``settings``: a dictionary of plain data
     (numbers, strings, booleans, None, lists, dictionaries) that, as keyword arguments of the class,
-    makes it again. A schedule is a function of times and needs none.
+    makes it again; a dataclass has them in its fields. A network is a ``torch.nn.Module`` made by
+    ``Network(model, **settings)``, and its parameters are stored too. A schedule is a function of
+    times and needs no settings.
 
     Args:
         kind: one of :data:`KINDS`.
@@ -32,7 +38,7 @@ def register(kind: str, name: str | None = None) -> Callable[[Thing], Thing]:
         A decorator that returns what it is given.
 
     Raises:
-        ValueError: an unknown kind, something without a name, or a name that is taken.
+        ValueError: If the kind is unknown, if there is no name, or if the name is taken.
 
     Example:
         >>> import leaps_triton as lt
@@ -44,7 +50,9 @@ def register(kind: str, name: str | None = None) -> Callable[[Thing], Thing]:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
 
     def enter(thing: Thing) -> Thing:
-        chosen = getattr(thing, "__name__", None) if name is None else name
+        chosen = name
+        if chosen is None:
+            chosen = getattr(thing, "__name__", None)
         if not isinstance(chosen, str) or not chosen:
             raise ValueError(f"{thing!r} has no name of its own; give register({kind!r}, name=)")
         known = _TABLE[kind].setdefault(chosen, thing)
@@ -61,15 +69,17 @@ def find(kind: str, name: str) -> Any:
     """Return what is entered under ``name``.
 
     Raises:
-        ValueError: an unknown name, with the line that enters one.
+        UnknownNameError: If the name is not entered; the error tells the line that enters it.
     """
-    if name not in _TABLE[kind]:
-        known = ", ".join(_TABLE[kind])
-        raise ValueError(
+    table = _TABLE[kind]
+    # A file may hold anything in the place of a name.
+    if not isinstance(name, str) or name not in table:
+        known = ", ".join(table)
+        raise UnknownNameError(
             f"{name!r} is no known {kind} ({known}); import the module that defines it, with "
             f"@lt.register({kind!r}) above the definition"
         )
-    return _TABLE[kind][name]
+    return table[name]
 
 
 def names(kind: str) -> list[str]:
@@ -91,5 +101,5 @@ def name_of(kind: str, thing: object) -> str | None:
 
 
 def _origin(thing: object) -> tuple[str, str]:
-    """Module and qualified name, which stay the same when a module is read again."""
+    """Return module and qualified name, which stay the same when a module is read again."""
     return getattr(thing, "__module__", ""), getattr(thing, "__qualname__", repr(thing))

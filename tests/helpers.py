@@ -215,3 +215,30 @@ def compose(operators: Sequence[Tensor], start: Tensor) -> Tensor:
     for operator in operators:
         measure = measure * operator if operator.ndim == 1 else measure @ operator
     return measure
+
+
+class EnergyOnly:
+    """A model with three-site interactions, beyond any pair model, that knows its energy and no
+    more.
+    """
+
+    def __init__(self, shape: tuple[int, ...], q: int, beta: float) -> None:
+        self.lattice, self.q, self.beta = lt.Lattice(shape), q, beta
+
+    def energy(self, configurations: Tensor) -> Tensor:
+        x = configurations.double()
+        triple = x * x.roll(1, -1) * x.roll(1, -2)
+        return (0.4 * triple - 0.5 * (x - x.roll(1, -1)) ** 2 - 0.3 * x).flatten(1).sum(1)
+
+
+class OwnEnergy(lt.Ising):
+    """The same energy in a subclass, whose tables are those of another model."""
+
+    energy: Any = EnergyOnly.energy
+
+
+ENERGY_ONLY: dict[str, Any] = {
+    "2x3": EnergyOnly((2, 3), 2, 0.8),
+    "2x2 q=3": EnergyOnly((2, 2), 3, 0.5),
+    "2x3 of a pair model": OwnEnergy((2, 3), 0.8),
+}

@@ -15,9 +15,11 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton import kernels
-from leaps_triton.benchmark import MODELS, Disagreement, main_of
-from leaps_triton.kernels import hollow_reference
-from leaps_triton.measurement import Row, replayed, timed
+from leaps_triton.bench.agreement import Disagreement
+from leaps_triton.bench.cases import MODELS
+from leaps_triton.bench.run import main_of
+from leaps_triton.bench.timing import Row, replayed, timed
+from leaps_triton.kernels.hollow_network import reference
 
 KERNELS = ("hollow_values", "hollow_values_gradient")
 """Evaluation; evaluation and gradients of all parameters."""
@@ -29,7 +31,7 @@ TOLERANCE = {"float32": 2e-5, "tf32x3": 1e-4, "tf32": 2e-2}
 def on_twin() -> Iterator[None]:
     """HollowConv in torch alone, on every device."""
     public = kernels.hollow_values
-    kernels.hollow_values = hollow_reference.hollow_values
+    kernels.hollow_values = reference.hollow_values
     try:
         yield
     finally:

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton.benchmark import Disagreement, main_of
-from leaps_triton.measurement import Row
+from leaps_triton.bench.agreement import Disagreement
+from leaps_triton.bench.run import main_of
+from leaps_triton.bench.timing import Row
 
 BETA = 0.44068679
 INTERVALS = 25

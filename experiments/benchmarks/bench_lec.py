@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 
 from leaps_triton import kernels
-from leaps_triton.benchmark import Case, Disagreement, main_of, make_case
+from leaps_triton.bench.agreement import Disagreement
+from leaps_triton.bench.cases import make_case
+from leaps_triton.bench.run import main_of
+from leaps_triton.bench.timing import Row, timed
 from leaps_triton.kernels import reference
-from leaps_triton.measurement import Row, timed
+from leaps_triton.kernels.inputs.case import Case
 
 COMPARED = 8
 """Walkers of both forms that are compared."""

@@ -14,9 +14,10 @@ import torch
 
 import leaps_triton as lt
 from leaps_triton import kernels
-from leaps_triton.benchmark import Disagreement, main_of
+from leaps_triton.bench.agreement import Disagreement
+from leaps_triton.bench.run import main_of
+from leaps_triton.bench.timing import Row
 from leaps_triton.kernels import reference
-from leaps_triton.measurement import Row
 
 BETA = 0.44068679
 INTERVALS = 50

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton.benchmark import MODELS, Disagreement, main_of
+from leaps_triton.bench.agreement import Disagreement
+from leaps_triton.bench.cases import MODELS
+from leaps_triton.bench.run import main_of
+from leaps_triton.bench.timing import Row
 from leaps_triton.mcmc.chain import OBSERVABLES, March
-from leaps_triton.measurement import Row
 
 
 def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[list[Row], list[str]]]:

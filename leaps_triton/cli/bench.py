@@ -6,7 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from .. import benchmark
+from ..bench.report import present
+from ..bench.run import run
+from .options import check_folders
 
 __all__ = ["Bench"]
 
@@ -39,12 +41,8 @@ class Bench:
 
     def run(self) -> None:
         """Measure, print, and save."""
-        for file in filter(None, (self.output, self.json)):
-            if not file.parent.is_dir():
-                raise ValueError(
-                    f"there is no folder {file.parent} to save {file.name} in; make it, or choose another"
-                )
-        report = benchmark.run(
+        check_folders(self.output, self.json)
+        report = run(
             self.ops,
             self.device,
             self.smoke,
@@ -53,4 +51,4 @@ class Bench:
             self.output,
             progress=True,
         )
-        benchmark.present(report, self.json)
+        present(report, self.json)

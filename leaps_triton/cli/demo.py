@@ -1,18 +1,21 @@
 """``leaps-triton demo``: train, sample and measure a critical Ising lattice."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import leaps_triton as lt
 
 from ..kernels.checks import as_device
 from ..provenance import provenance
-from ..report import summary as table
-from .options import announce, check_folders, config, device_name, write
+from ..report import summary
+from .options import announce, check_folders, config, device_name, kernel_size, write
 
 __all__ = ["Demo"]
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -48,43 +51,19 @@ class Demo:
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
         check_folders(self.figure, self.json)
-        model = lt.Ising((self.length, self.length), self.beta)
-        path = lt.AnnealingPath(model)
-        network = lt.HollowConv(model, kernel_size=_kernel_size(model), seed=self.seed)
-        sampler = lt.Sampler(
-            path, network, integrator=lt.Jump(self.intervals), device=as_device(self.device)
-        )
-        backend = announce(sampler)
-
-        settings = lt.TrainingConfig(
-            steps=self.steps,
-            learning_rate=2e-2,
-            evaluate_every=max(1, self.steps // 5),
-            seed=self.seed,
-        )
-        begin = time.perf_counter()
-        history = lt.Trainer(sampler, settings).run(progress=True)
-        train_seconds = time.perf_counter() - begin
-
-        begin = time.perf_counter()
-        ensemble = sampler.sample(self.walkers, seed=self.seed, progress=True)
-        sample_seconds = time.perf_counter() - begin
-
+        sampler = self._sampler()
+        backend = announce(sampler.path.model, sampler.device)
+        trainer = lt.Trainer(sampler, self._settings())
+        history, train_seconds = _timed(lambda: trainer.run(progress=True))
+        ensemble, sample_seconds = _timed(lambda: self._sample(sampler))
+        # As many sweeps for each walker as the network had evaluations.
         sweeps = max(1, round(ensemble.evaluations))
-        classical = lt.Sampler(
-            path, None, lt.Jump(sweeps), lt.HeatBath(sweeps=1), device=sampler.device
-        )
-        begin = time.perf_counter()
-        ais = classical.sample(self.walkers, seed=self.seed, progress=True)
-        ais_seconds = time.perf_counter() - begin
-
+        jump, bath = lt.Jump(sweeps), lt.HeatBath(sweeps=1)
+        classical = lt.Sampler(sampler.path, None, jump, bath, device=sampler.device)
+        ais, ais_seconds = _timed(lambda: self._sample(classical))
         result: dict[str, Any] = {
-            **table.measure(ensemble),
-            "ais_ess": ais.ess,
-            "ais_log_weight_variance": ais.log_weight_variance,
-            "ais_log_z": ais.log_z,
-            "ais_log_z_error": ais.log_z_error,
-            "ais_evaluations": ais.evaluations,
+            **summary.measure(ensemble),
+            **{f"ais_{name}": value for name, value in summary.weights(ais).items()},
             "train_seconds": train_seconds,
             "sample_seconds": sample_seconds,
             "ais_seconds": ais_seconds,
@@ -93,41 +72,66 @@ class Demo:
             "config": config(self),
             "versions": provenance(),
         }
-        print(f"{table.render(result)}{_costs(result)}\n")
+        print(f"{summary.render(result)}{_costs(result)}\n")
         write(self.json, result)
-        labels = {f"learned rates, {ensemble.evaluations:.0f} evaluations": ensemble}
-        labels[f"AIS, {ais.evaluations:.0f} sweeps"] = ais
+        self._draw(ensemble, ais, history)
+
+    def _sampler(self) -> lt.Sampler:
+        """Return the sampler to train."""
+        model = lt.Ising((self.length, self.length), self.beta)
+        network = lt.HollowConv(model, kernel_size=kernel_size(model), seed=self.seed)
+        path = lt.AnnealingPath(model)
+        jump = lt.Jump(self.intervals)
+        return lt.Sampler(path, network, integrator=jump, device=as_device(self.device))
+
+    def _settings(self) -> lt.TrainingConfig:
+        """Return the settings of training."""
+        return lt.TrainingConfig(
+            steps=self.steps,
+            learning_rate=2e-2,
+            evaluate_every=max(1, self.steps // 5),
+            seed=self.seed,
+        )
+
+    def _sample(self, sampler: lt.Sampler) -> lt.WeightedEnsemble:
+        """Return weighted walkers of a sampler."""
+        return sampler.sample(self.walkers, seed=self.seed, progress=True)
+
+    def _draw(
+        self, ensemble: lt.WeightedEnsemble, ais: lt.WeightedEnsemble, history: lt.TrainingHistory
+    ) -> None:
+        """Save the figure."""
+        labels = {
+            f"learned rates, {ensemble.evaluations:.0f} evaluations": ensemble,
+            f"AIS, {ais.evaluations:.0f} sweeps": ais,
+        }
         title = f"{self.length} × {self.length} Ising model, β = {self.beta}"
         figure = lt.plotting.overview(labels, history, title)
         figure.savefig(self.figure, dpi=120)
         print(f"figure: {self.figure}")
 
 
-def _kernel_size(model: lt.PairModel) -> int:
-    """7, or the largest that fits the lattice."""
-    return min(7, 2 * ((min(model.lattice.shape) - 1) // 2) + 1)
-
-
-def _yield(result: dict[str, Any], prefix: str) -> float:
-    """Effective walkers a second of sampling."""
-    return (
-        result["config"]["walkers"]
-        * result[f"{prefix}ess"]
-        / result["ais_seconds" if prefix else "sample_seconds"]
-    )
+def _timed(work: Callable[[], Made]) -> tuple[Made, float]:
+    """Return what ``work`` returns, and the seconds it took."""
+    begin = time.perf_counter()
+    made = work()
+    return made, time.perf_counter() - begin
 
 
 def _costs(result: dict[str, Any]) -> str:
-    """The demo's table of weights and costs."""
-    return "\n".join(
-        [
-            "",
-            f"{'':17}{'learned rates':>22}{'AIS':>12}",
-            f"{'ESS':17}{result['ess']:22.4f}{result['ais_ess']:12.4f}",
-            f"{'Var[A]':17}{result['log_weight_variance']:22.4f}{result['ais_log_weight_variance']:12.4f}",
-            f"{'evaluations':17}{result['evaluations']:22.1f}{result['ais_evaluations']:12.1f}",
-            f"{'effective/s':17}{_yield(result, ''):22.0f}{_yield(result, 'ais_'):12.0f}",
-            f"{'sampling, s':17}{result['sample_seconds']:22.1f}{result['ais_seconds']:12.1f}",
-            f"{'training, s':17}{result['train_seconds']:22.1f}{0.0:12.1f}",
-        ]
-    )
+    """Return the demo's table of weights and costs."""
+    walkers = result["config"]["walkers"]
+    learned_yield = walkers * result["ess"] / result["sample_seconds"]
+    ais_yield = walkers * result["ais_ess"] / result["ais_seconds"]
+    rows = [
+        ("ESS", result["ess"], result["ais_ess"], 4),
+        ("Var[A]", result["log_weight_variance"], result["ais_log_weight_variance"], 4),
+        ("evaluations", result["evaluations"], result["ais_evaluations"], 1),
+        ("effective/s", learned_yield, ais_yield, 0),
+        ("sampling, s", result["sample_seconds"], result["ais_seconds"], 1),
+        ("training, s", result["train_seconds"], 0.0, 1),
+    ]
+    lines = ["", f"{'':17}{'learned rates':>22}{'AIS':>12}"]
+    for name, learned, classical, digits in rows:
+        lines.append(f"{name:17}{learned:22.{digits}f}{classical:12.{digits}f}")
+    return "\n".join(lines)

@@ -1,8 +1,9 @@
 """``leaps-triton info`` and ``leaps-triton measure``: what a file holds, and what it says."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -10,10 +11,13 @@ import leaps_triton as lt
 
 from ..io import checkpoint
 from ..provenance import provenance
+from ..report import summary
 from .options import check_folders, write
-from .plot import _measured, _walkers
 
-__all__ = ["Info", "Measure"]
+__all__ = ["Info", "Measure", "measured"]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How a file of a run begins."""
 
 
 @dataclass(frozen=True)
@@ -28,33 +32,37 @@ class Info:
     def run(self) -> None:
         """Read the file as a whole, and print its manifest."""
         with self.file.open("rb") as stream:
-            is_run = stream.read(8) == b"\x89HDF\r\n\x1a\n"
+            is_run = stream.read(len(_HDF5)) == _HDF5
         if is_run:
             run = lt.io.read(self.file)
-            if isinstance(run, lt.io.ChainRun):
-                asked = run.manifest["chain"]["sweeps"] // run.thin
-                kind = f"chain, {run.draws} of {asked} draws of {run.walkers} walkers"
-            else:
-                kind = f"{len(run.log_weights)} of {run.manifest['run']['walkers']} walkers"
-            kind += ", complete" if run.complete else ", incomplete: --resume goes on"
-            manifest, model = run.manifest, run.model
+            ending = "complete" if run.complete else "incomplete: --resume goes on"
+            kind = f"{run.progress}, {ending}"
+            manifest: dict[str, Any] = run.manifest
+            model: Any = run.model
         else:
             contents = checkpoint.read(self.file)
-            model = checkpoint.rebuild(contents, self.file.name, "cpu").path.model
             manifest = contents.manifest
-            training = manifest.get("training")
-            kind = (
-                "sampler"
-                if training is None
-                else f"training, step {training['step']} of {training['config']['steps']}"
-            )
+            model = checkpoint.rebuild(contents, self.file.name, "cpu").path.model
+            kind = _kind(manifest)
         print(f"{self.file.name}: {kind}; {model}")
         for name, part in manifest.items():
-            words = (
-                ", ".join(f"{k} {v}" for k, v in part.items()) if isinstance(part, dict) else part
-            )
-            print(f"{name + ':':12} {words}")
+            print(f"{name + ':':12} {_words(part)}")
         write(self.json, {"kind": kind, **manifest})
+
+
+def _kind(manifest: dict[str, Any]) -> str:
+    """Return what a checkpoint is one of."""
+    training = manifest.get("training")
+    if training is None:
+        return "sampler"
+    return f"training, step {training['step']} of {training['config']['steps']}"
+
+
+def _words(part: Any) -> str:
+    """Return an entry of a manifest in one line."""
+    if isinstance(part, dict):
+        return ", ".join(f"{name} {value}" for name, value in part.items())
+    return str(part)
 
 
 @dataclass(frozen=True)
@@ -73,14 +81,31 @@ class Measure:
         """Read, print, and save."""
         check_folders(self.json)
         run = lt.io.read(self.file)
-        done = (
-            f"{run.draws} draws of {run.walkers} walkers"
-            if isinstance(run, lt.Chain)
-            else _walkers(run)
+        ending = "" if run.complete else ", incomplete"
+        print(f"{self.file.name}: {run.progress}{ending}; {run.model}")
+        about = {"file": self.file.name, "run": run.manifest, "versions": provenance()}
+        write(self.json, {**measured(run, self.file), **about})
+
+
+def measured(run: Any, file: Path) -> dict[str, Any]:
+    """Print the table of a run; what is to be said of its errors comes in lines of its own.
+
+    Args:
+        run: what :func:`leaps_triton.io.read` returns.
+        file: its file.
+
+    Returns:
+        The table, as :func:`leaps_triton.report.measure` makes it.
+    """
+    if not run.has_errors:
+        raise ValueError(
+            f"{file.name} has too few walkers or draws for error bars; go on with it by --resume "
+            f"first"
         )
-        print(f"{self.file.name}: {done}{'' if run.complete else ', incomplete'}; {run.model}")
-        result = _measured(run, self.file)
-        write(
-            self.json,
-            {**result, "file": self.file.name, "run": run.manifest, "versions": provenance()},
-        )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = summary.measure(run, run.names)
+    print(summary.render(table))
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        print(f"caution: {message}")
+    return table

@@ -16,22 +16,30 @@ from .train import Train
 __all__ = ["main"]
 
 
+COMMANDS = {
+    "demo": Demo,
+    "train": Train,
+    "sample": Sample,
+    "chain": Chain,
+    "measure": Measure,
+    "plot": Plot,
+    "info": Info,
+    "bench": Bench,
+}
+
+FORMER = {("chain", "--kernel"): "--move"}
+"""Command and option that have another name now."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad option or value ends in one sentence and a non-zero status."""
+    if arguments is None:
+        arguments = sys.argv[1:]
     chosen = tyro.extras.subcommand_cli_from_dict(
-        {
-            "demo": Demo,
-            "train": Train,
-            "sample": Sample,
-            "chain": Chain,
-            "measure": Measure,
-            "plot": Plot,
-            "info": Info,
-            "bench": Bench,
-        },
+        COMMANDS,
         prog="leaps-triton",
         description="Samples and free energies of lattice models, with exact weights.",
-        args=arguments,
+        args=_renamed(arguments),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:
@@ -43,3 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"leaps-triton: {' '.join(reason.split())}")
     except KeyboardInterrupt:
         sys.exit("leaps-triton: interrupted")
+
+
+def _renamed(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with options by their present names; a former one is warned of."""
+    command = next(iter(arguments), "")
+    found = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        present = FORMER.get((command, name))
+        if present is not None:
+            print(f"leaps-triton: {name} is now {present}", file=sys.stderr)
+            argument = f"{present}{equals}{value}"
+        found.append(argument)
+    return found

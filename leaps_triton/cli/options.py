@@ -1,23 +1,82 @@
 """What commands share: options of the model, checks before long work, and results in files."""
 
 import dataclasses
+import inspect
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+import tyro
 
 import leaps_triton as lt
 
-__all__ = ["ModelOptions", "check_folders", "config", "device_name", "write"]
+from .. import registry
+
+__all__ = [
+    "ModelOptions",
+    "announce",
+    "check_folders",
+    "choices",
+    "choose",
+    "config",
+    "device_name",
+    "kernel_size",
+    "option",
+    "spelled",
+    "write",
+]
+
+
+def spelled(name: str) -> str:
+    """Return the name of a class as the command line spells it.
+
+    Example:
+        >>> spelled("HeatBath"), spelled("LETransformer"), spelled("LEM")
+        ('heat-bath', 'le-transformer', 'lem')
+    """
+    # A new word begins at a capital after a small letter, and at the last one of several capitals
+    # that a small letter follows.
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
+
+
+def option(name: str) -> str:
+    """Return the option of a name in Python."""
+    return f"--{name.replace('_', '-')}"
+
+
+def choices(names: list[str]) -> str:
+    """Return names of classes as the command line spells them, in one line."""
+    return ", ".join(sorted(spelled(name) for name in names))
+
+
+def choose(kind: str, word: str, names: list[str]) -> str:
+    """Return the name that a word spells; a ValueError if none does."""
+    for name in names:
+        if word in (name, spelled(name)):
+            return name
+    raise ValueError(f"there is no {kind} {word!r}; choose from {choices(names)}")
+
+
+def makeable() -> list[str]:
+    """Return the names of registered models that options can describe."""
+    known = {"shape", "beta", "q"}
+    found = []
+    for name, maker in registry.things("model").items():
+        parameters = inspect.signature(maker).parameters.values()
+        needed = {each.name for each in parameters if each.default is each.empty}
+        if needed <= known:
+            found.append(name)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """A lattice model."""
 
-    model: Literal["ising", "potts", "clock", "edwards-anderson"] = "ising"
+    model: Annotated[str, tyro.conf.arg(help=f"Lattice model: {choices(makeable())}.")] = "ising"
     """Lattice model."""
     shape: tuple[int, ...] = (8, 8)
     """Length of the lattice in each of one to four directions."""
@@ -37,55 +96,75 @@ class ModelOptions:
     """Open boundaries in every direction, instead of periodic ones."""
 
     def make(self) -> lt.PairModel:
-        """The model that the options describe."""
-        maker: Any
-        maker, needs = {
-            "ising": (lt.Ising, ("coupling",)),
-            "potts": (lt.Potts, ("q", "coupling")),
-            "clock": (lt.Clock, ("q", "coupling")),
-            "edwards-anderson": (lt.EdwardsAnderson, ("disorder", "disorder_seed")),
-        }[self.model]
-        options = {
-            name: getattr(self, name) for name in ("q", "coupling", "disorder", "disorder_seed")
-        }
-        given = {name: value for name, value in options.items() if value is not None}
-        for name in given:
-            if name not in needs:
-                option = name.replace("_", "-")
+        """Return the model that the options describe."""
+        maker = registry.find("model", choose("model", self.model, makeable()))
+        takes = set(inspect.signature(maker).parameters)
+        if "disorder" in takes:
+            # Its couplings are drawn, by a seed of their own.
+            takes.discard("coupling")
+            takes.add("disorder_seed")
+        given = {}
+        for name in ("q", "coupling", "disorder", "disorder_seed"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if name not in takes:
                 raise ValueError(
-                    f"--{option} is no option of --model {self.model}; leave it out, or choose another model"
+                    f"{option(name)} is no option of --model {self.model}; leave it out, or "
+                    f"choose another model"
                 )
-        if "q" in needs and "q" not in given:
+            given[name] = value
+        if "q" in takes and "q" not in given:
             raise ValueError(f"--model {self.model} needs --q, its number of states")
         if "disorder_seed" in given:
             given["seed"] = given.pop("disorder_seed")
         if self.field:
-            if "q" not in needs and len(self.field) > 1:
-                raise ValueError(
-                    f"--field of --model {self.model} must be one number, got {len(self.field)}"
-                )
-            given["field"] = self.field if "q" in needs else self.field[0]
-        model: lt.PairModel = maker(
-            self.shape, beta=self.beta, periodic=not self.open_boundaries, **given
-        )
+            given["field"] = self._field("q" in takes)
+        periodic = not self.open_boundaries
+        model: lt.PairModel = maker(self.shape, beta=self.beta, periodic=periodic, **given)
         return model
+
+    def _field(self, per_state: bool) -> Any:
+        """Return the field: one number, or one per state."""
+        if per_state:
+            return self.field
+        if len(self.field) > 1:
+            raise ValueError(
+                f"--field of --model {self.model} must be one number, got {len(self.field)}"
+            )
+        return self.field[0]
+
+
+def kernel_size(model: lt.PairModel) -> int:
+    """Return the size of a convolution: 7, or the largest that fits the lattice."""
+    shortest = min(model.lattice.shape)
+    # Sizes are odd, so that a site stands in the middle.
+    fits = 2 * ((shortest - 1) // 2) + 1
+    return min(7, fits)
 
 
 def check_folders(*files: Path | None) -> None:
     """Raise a ValueError unless every file that was asked for can be written where it is to be."""
-    for file in filter(None, files):
+    for file in files:
+        if file is None:
+            continue
         if not file.parent.is_dir():
             raise ValueError(
-                f"there is no folder {file.parent} to save {file.name} in; make it, or choose another"
+                f"there is no folder {file.parent} to save {file.name} in; make it, or choose "
+                f"another"
             )
         if file.is_dir():
             raise ValueError(f"{file} is a folder; give the name of a file")
 
 
 def config(command: Any) -> dict[str, Any]:
-    """The options of a command, ready for JSON."""
-    # Names without folders: a result tells nothing of the machine.
-    return {k: v.name if isinstance(v, Path) else v for k, v in dataclasses.asdict(command).items()}
+    """Return the options of a command, ready for JSON."""
+    found = dataclasses.asdict(command)
+    for name, value in found.items():
+        # Names without folders: a result tells nothing of the machine.
+        if isinstance(value, Path):
+            found[name] = value.name
+    return found
 
 
 def write(file: Path | None, result: dict[str, Any]) -> None:
@@ -96,15 +175,15 @@ def write(file: Path | None, result: dict[str, Any]) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """Name of a device for a person."""
+    """Return the name of a device for a person."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"{device.type} ({torch.get_num_threads()} threads)"
 
 
-def announce(sampler: lt.Sampler) -> str:
-    """Print model and device; returns what runs the ops there."""
-    backend = lt.kernels.backend(sampler.device)
-    print(f"leaps_triton {lt.__version__}: {sampler.path.model}")
-    print(f"device {device_name(sampler.device)}; {backend}")
+def announce(model: object, device: torch.device) -> str:
+    """Print model and device; return what runs the ops there."""
+    backend = lt.kernels.backend(device)
+    print(f"leaps_triton {lt.__version__}: {model}")
+    print(f"device {device_name(device)}; {backend}")
     return backend

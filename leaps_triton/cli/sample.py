@@ -11,7 +11,7 @@ import leaps_triton as lt
 
 from ..kernels.checks import as_device
 from ..provenance import provenance
-from ..report import summary as table
+from ..report import summary
 from .options import announce, check_folders, config, write
 
 __all__ = ["Sample"]
@@ -59,7 +59,7 @@ class Sample:
             sampler = lt.load(self.checkpoint, place)
         elif self.published is not None:
             sampler = lt.load_published_leaps(self.published, place)
-        announce(sampler)
+        announce(sampler.path.model, sampler.device)
         begin = time.perf_counter()
         run = lt.io.sample(
             sampler,
@@ -70,11 +70,9 @@ class Sample:
             resume=self.resume,
             progress=True,
         )
-        result = table.measure(run)
-        print(table.render(result))
+        table = summary.measure(run)
+        print(summary.render(table))
         print(f"walkers: {self.output}")
         seconds = time.perf_counter() - begin
-        write(
-            self.json,
-            {**result, "seconds": seconds, "config": config(self), "versions": provenance()},
-        )
+        about = {"seconds": seconds, "config": config(self), "versions": provenance()}
+        write(self.json, {**table, **about})

@@ -4,29 +4,54 @@ import inspect
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 import leaps_triton as lt
 
+from .. import registry
 from ..kernels.checks import as_device
 from ..provenance import provenance
-from .demo import _kernel_size
-from .options import ModelOptions, announce, check_folders, config, write
+from .options import (
+    ModelOptions,
+    announce,
+    check_folders,
+    choices,
+    choose,
+    config,
+    kernel_size,
+    option,
+    write,
+)
 
 __all__ = ["Train"]
 
 
-_NETWORKS: dict[str, Any] = {
-    "hollow-conv": lt.HollowConv,
-    "lem": lt.LEM,
-    "lea": lt.LEA,
-    "lec": lt.LEC,
-    "le-transformer": lt.LETransformer,
-    "local-rates": lt.LocalRates,
-}
+_OPTIONS = (
+    "kernel_size",
+    "kernel_sizes",
+    "channels",
+    "heads",
+    "layers",
+    "shells",
+    "width",
+    "modes",
+)
+"""Options that are arguments of some networks."""
+
+
+def _names() -> list[str]:
+    """Return the names of all networks."""
+    return registry.names("network")
+
+
+_NETWORKS = f"Locally equivariant network: {choices(_names())}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +67,7 @@ class Train(ModelOptions):
     """Intervals of the jump process."""
     sweeps: int = 0
     """Heat-bath sweeps at the start of every interval of sampling."""
-    network: Literal["hollow-conv", "lem", "lea", "lec", "le-transformer", "local-rates"] = (
-        "hollow-conv"
-    )
+    network: Annotated[str, tyro.conf.arg(help=_NETWORKS)] = "hollow-conv"
     """Locally equivariant network."""
     kernel_size: int | None = None
     """Size of the convolution of hollow-conv, odd; by default 7, or what fits."""
@@ -95,18 +118,40 @@ class Train(ModelOptions):
             raise ValueError(
                 f"{self.checkpoint} exists; go on with it by --resume, or choose another file"
             )
+        trainer = lt.Trainer(self._sampler(), self._settings())
+        if self.checkpoint.exists():
+            trainer.resume(self.checkpoint)
+        announce(trainer.sampler.path.model, trainer.sampler.device)
+        if trainer.step:
+            print(f"going on at step {trainer.step}")
+        begin = time.perf_counter()
+        with _stopping(trainer) as received:
+            history = trainer.run(progress=True, checkpoint=self.checkpoint, every=self.every)
+        seconds = time.perf_counter() - begin
+        loss = ""
+        if history.loss:
+            loss = f", loss {history.loss[-1]:.4g}"
+        print(f"step {trainer.step} of {self.steps}{loss}; checkpoint: {self.checkpoint}")
+        result = {"step": trainer.step, "seconds": seconds, "history": history.as_dict()}
+        write(self.json, {**result, "config": config(self), "versions": provenance()})
+        if received:
+            print("stopped by a signal; --resume goes on", file=sys.stderr)
+            sys.exit(128 + received[0])
+
+    def _sampler(self) -> lt.Sampler:
+        """Return the sampler to train."""
         model = self.make()
         network = self._network(model)
         if self.sweeps < 0:
             raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
-        sampler = lt.Sampler(
-            lt.AnnealingPath(model),
-            network,
-            lt.Jump(self.intervals),
-            lt.HeatBath(self.sweeps) if self.sweeps else None,
-            device=as_device(self.device),
-        )
-        settings = lt.TrainingConfig(
+        mcmc = lt.HeatBath(self.sweeps) if self.sweeps else None
+        path = lt.AnnealingPath(model)
+        jump = lt.Jump(self.intervals)
+        return lt.Sampler(path, network, jump, mcmc, device=as_device(self.device))
+
+    def _settings(self) -> lt.TrainingConfig:
+        """Return the settings of training."""
+        return lt.TrainingConfig(
             steps=self.steps,
             learning_rate=self.learning_rate,
             loss=self.loss,
@@ -116,67 +161,45 @@ class Train(ModelOptions):
             evaluate_every=self.evaluate_every,
             seed=self.seed,
         )
-        trainer = lt.Trainer(sampler, settings)
-        if self.checkpoint.exists():
-            trainer.resume(self.checkpoint)
-        announce(sampler)
-        if trainer.step:
-            print(f"going on at step {trainer.step}")
-        received: list[int] = []
 
-        def stop(number: int, frame: FrameType | None) -> None:
-            # A second signal ends the process at once.
-            signal.signal(number, signal.SIG_DFL)
-            received.append(number)
-            trainer.stop()
-
-        handlers = {
-            number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        begin = time.perf_counter()
-        try:
-            history = trainer.run(progress=True, checkpoint=self.checkpoint, every=self.every)
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        loss = f", loss {history.loss[-1]:.4g}" if history.loss else ""
-        print(f"step {trainer.step} of {self.steps}{loss}; checkpoint: {self.checkpoint}")
-        result = {
-            "step": trainer.step,
-            "seconds": time.perf_counter() - begin,
-            "history": history.as_dict(),
-        }
-        write(self.json, {**result, "config": config(self), "versions": provenance()})
-        if received:
-            print("stopped by a signal; --resume goes on", file=sys.stderr)
-            sys.exit(128 + received[0])
-
-    def _network(self, model: lt.PairModel) -> lt.networks.Equivariant:
-        maker = _NETWORKS[self.network]
+    def _network(self, model: lt.PairModel) -> Any:
+        """Return the network that the options describe."""
+        maker = registry.find("network", choose("network", self.network, _names()))
         takes = inspect.signature(maker).parameters
-        options = (
-            "kernel_size",
-            "kernel_sizes",
-            "channels",
-            "heads",
-            "layers",
-            "shells",
-            "width",
-            "modes",
-        )
-        given = {
-            name: value for name in options if (value := getattr(self, name)) not in (None, ())
-        }
-        for name in given:
+        given = {}
+        for name in _OPTIONS:
+            value = getattr(self, name)
+            if value in (None, ()):
+                continue
             if name not in takes:
-                option = name.replace("_", "-")
                 raise ValueError(
-                    f"--{option} is no option of --network {self.network}; leave it out, or choose another network"
+                    f"{option(name)} is no option of --network {self.network}; leave it out, or "
+                    f"choose another network"
                 )
-        largest = _kernel_size(model)
+            given[name] = value
+        largest = kernel_size(model)
         if "kernel_size" in takes:
             given.setdefault("kernel_size", largest)
         if "kernel_sizes" in takes:
-            given.setdefault("kernel_sizes", tuple(min(size, largest) for size in (3, 5, 7)))
-        made: lt.networks.Equivariant = maker(model, seed=self.seed, **given)
-        return made
+            sizes = tuple(min(size, largest) for size in (3, 5, 7))
+            given.setdefault("kernel_sizes", sizes)
+        return maker(model, seed=self.seed, **given)
+
+
+@contextmanager
+def _stopping(trainer: lt.Trainer) -> Iterator[list[int]]:
+    """Let SIGTERM and SIGINT end training after the step it is in; yield the signals received."""
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        # A second signal ends the process at once.
+        signal.signal(number, signal.SIG_DFL)
+        received.append(number)
+        trainer.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,6 +1,4 @@
-"""Exact references: closed forms of Ising, enumeration of small models, the transfer matrix, and
-exact samples.
-"""
+"""Exact references: closed forms of Ising, enumeration, the transfer matrix, and exact samples."""
 
 from .closed_forms import (
     ising_energy,

@@ -1,17 +1,16 @@
 """The cheapest exact value there is of log Z, energy and specific heat, and exact samples."""
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from ..kernels import Stream, philox, uniform64
 from ..kernels.checks import as_integer, as_seed
-from ..models.base import EnergyModel
-from ..models.energy_only import complete
-from ..models.pair import PairModel
+from ..models.base import EnergyModel, Target
+from ..models.pair import PairModel, is_pair_model
 from .closed_forms import ising_energy, ising_log_z, ising_specific_heat
-from .enumeration import _FEW, _LIMIT, enumerate_model, expectation
+from .enumeration import FEW, MOST, complete_discrete, enumerate_model, expectation
 from .transfer import (
     NOT_A_PAIR_MODEL,
     UPDATES,
@@ -23,8 +22,8 @@ from .transfer import (
 __all__ = ["energy", "log_z", "sample", "specific_heat"]
 
 
-def log_z(model: EnergyModel, updates: int = UPDATES) -> float:
-    """``log Σ_x exp(-βH(x))`` by the cheapest valid route.
+def log_z(model: Target | EnergyModel, updates: int = UPDATES) -> float:
+    """Return ``log Σ_x exp(-βH(x))`` by the cheapest valid route.
 
     - Kaufman's formula for a two-state :class:`PairModel` on a two-dimensional torus, without
       field, with one coupling and ``φ = [[a, b], [b, a]] = (a + b)/2 + (a - b)/2 · s s'`` (Ising;
@@ -52,168 +51,215 @@ def log_z(model: EnergyModel, updates: int = UPDATES) -> float:
         >>> round(log_z(Potts((6, 6), q=3, beta=math.log1p(math.sqrt(3.0)))), 10)
         75.5719518002
     """
-    route = _route(model, updates)
-    if isinstance(route, _Kaufman):
-        return route.constant + ising_log_z(route.shape, route.beta, route.coupling)
-    return (
-        enumerate_model(model).log_z
-        if route == "enumeration"
-        else transfer_moments(cast(PairModel, model)).log_z
-    )
+    return _route(model, updates).log_z()
 
 
-def energy(model: EnergyModel, updates: int = UPDATES) -> float:
-    """Energy a site, ``⟨H⟩ / N``, by the route of :func:`log_z`; exact derivatives.
+def energy(model: Target | EnergyModel, updates: int = UPDATES) -> float:
+    """Return the energy per site, ``⟨H⟩ / N``, by the route of :func:`log_z`; exact derivatives.
 
-    Arguments, errors
-        as :func:`log_z`.
+    Arguments and errors are those of :func:`log_z`.
 
     Example:
         >>> from leaps_triton import Ising
         >>> round(energy(Ising((8, 8), beta=0.4407, periodic=False)), 10)
         -1.0228881565
     """
-    route, sites = _route(model, updates), model.lattice.sites
-    if isinstance(route, _Kaufman):
-        return route.energy + ising_energy(route.shape, route.beta, route.coupling)
-    if route == "transfer":
-        return transfer_moments(cast(PairModel, model), energies=True).energy / sites
-    return float(expectation(model, lambda x, model: model.energy(x))) / sites
+    return _route(model, updates).energy()
 
 
-def specific_heat(model: EnergyModel, updates: int = UPDATES) -> float:
-    """Specific heat a site, ``β² var(H) / N``, by the route of :func:`log_z`; exact derivatives.
+def specific_heat(model: Target | EnergyModel, updates: int = UPDATES) -> float:
+    """Return the specific heat per site, ``β² var(H) / N``, by the route of :func:`log_z`.
 
-    Arguments, errors
-        as :func:`log_z`.
+    The derivatives are exact. Arguments and errors are those of :func:`log_z`.
 
     Example:
         >>> from leaps_triton import Ising
         >>> round(specific_heat(Ising((8, 8), beta=0.4407, periodic=False)), 10)
         0.6849782806
     """
-    route, sites = _route(model, updates), model.lattice.sites
-    if isinstance(route, _Kaufman):
-        return ising_specific_heat(route.shape, route.beta, route.coupling)
-    if route == "transfer":
-        return (
-            model.beta**2 * transfer_moments(cast(PairModel, model), energies=True).variance / sites
-        )
-    mean = energy(model, updates) * sites
-    return (
-        model.beta**2
-        * float(expectation(model, lambda x, model: (model.energy(x) - mean) ** 2))
-        / sites
-    )
+    return _route(model, updates).specific_heat()
 
 
-def sample(model: EnergyModel, n: int, seed: int = 0) -> Tensor:
-    """Independent exact samples: from the list of all configurations (up to 2**12), else by the
-    transfer matrix.
+def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
+    """Return independent exact samples.
 
-    With the transfer matrix, the first layer is drawn from its law and then site after site given
-    the messages of all that follow. A torus costs as much as :func:`log_z`, and as much again as a
-    lattice with an open direction for each first layer that was drawn. Larger ferromagnets:
-    :func:`coupling_from_the_past`.
+    They are drawn from the list of all configurations (up to 2**12), else by the transfer matrix:
+    the first layer from its law, then site after site given the messages of all that follow. A
+    torus costs as much as :func:`log_z`, and as much again as a lattice with an open direction for
+    each first layer that was drawn. For larger ferromagnets see :func:`coupling_from_the_past`.
 
     Args:
-        model: as of :func:`log_z`, and the messages of one first layer must not take more than 1
-            GiB.
-        n: samples; the first ones do not depend on how many are asked for.
+        model: one that :func:`log_z` takes; the messages of one first layer must not need more than
+            1 GiB.
+        n: number of samples; the first ones do not depend on how many are asked for.
         seed: in [0, 2³²).
 
     Returns:
         int8 ``(n, *shape)``.
 
     Raises:
-        ValueError: no route is valid, and why; a bad argument.
+        ValueError: no route is valid, and why; an argument is out of range.
 
     Example:
         >>> from leaps_triton import EdwardsAnderson
         >>> sample(EdwardsAnderson((8, 6), beta=1.0), n=5, seed=1).shape
         torch.Size([5, 8, 6])
     """
-    n, seed = as_integer("n", n, 1, 2**31), as_seed(seed)
-    complete(model)
-    configurations = model.q**model.lattice.sites
-    obstacle = transfer_obstacle(model, keep=True)
-    if configurations > _FEW and not obstacle:
-        return transfer_sample(cast(PairModel, model), n, seed)
-    if configurations > _LIMIT:
+    n = as_integer("n", n, 1, 2**31)
+    seed = as_seed(seed)
+    whole = complete_discrete(model)
+    sites = whole.lattice.sites
+    configurations = whole.q**sites
+    obstacle = transfer_obstacle(whole, keep=True)
+    if configurations > FEW and not obstacle:
+        return transfer_sample(whole, n, seed)
+    if configurations > MOST:
         raise ValueError(
-            f"no exact route to samples: the transfer matrix is out, since {obstacle}; enumeration is out, since "
-            f"{model.q}**{model.lattice.sites} configurations are more than 2**20; for a ferromagnet of two states use "
-            f"coupling_from_the_past, else take a smaller lattice"
+            f"no exact route to samples: the transfer matrix is out, since {obstacle}; "
+            f"enumeration is out, since {whole.q}**{sites} configurations are more than 2**20; for "
+            f"a ferromagnet of two states use coupling_from_the_past, else take a smaller lattice"
         )
-    enumeration = enumerate_model(model)
+    enumeration = enumerate_model(whole)
     words = philox(seed, Stream.EXACT, 0, 0, 0, torch.arange(n))
+    uniform = uniform64(words[0], words[1])
     law = enumeration.log_probabilities.exp().cumsum(0)
-    rows = torch.searchsorted(law / law[-1], uniform64(words[0], words[1])).clamp(max=len(law) - 1)
+    # The last entry of the law is 1 but for rounding.
+    rows = torch.searchsorted(law / law[-1], uniform).clamp(max=len(law) - 1)
     return enumeration.configurations[rows]
 
 
+class _Route(Protocol):
+    """A way to the exact values of one model."""
+
+    def log_z(self) -> float:
+        """Return ``log Z``."""
+        ...
+
+    def energy(self) -> float:
+        """Return ``⟨H⟩ / N``."""
+        ...
+
+    def specific_heat(self) -> float:
+        """Return ``β² var(H) / N``."""
+        ...
+
+
 class _Kaufman(NamedTuple):
-    """An Ising torus to which a model comes down, with ``log Z`` and energy a site of what is left
-    over.
-    """
+    """An Ising torus, to which a model comes down but for a constant."""
 
     shape: tuple[int, ...]
     beta: float
     coupling: float
     constant: float
-    energy: float
+    """Energy per site that does not depend on the configuration"""
+
+    def log_z(self) -> float:
+        rows, columns = self.shape
+        rest = -self.beta * (rows * columns) * self.constant
+        return rest + ising_log_z(self.shape, self.beta, self.coupling)
+
+    def energy(self) -> float:
+        return self.constant + ising_energy(self.shape, self.beta, self.coupling)
+
+    def specific_heat(self) -> float:
+        return ising_specific_heat(self.shape, self.beta, self.coupling)
 
 
-def _route(model: EnergyModel, updates: int) -> _Kaufman | str:
-    """The cheapest valid route to ``log Z``: Kaufman's formula, ``"enumeration"`` or
-    ``"transfer"``.
+class _Transfer(NamedTuple):
+    """A model whose layers are few enough for the transfer matrix."""
+
+    model: PairModel
+
+    def log_z(self) -> float:
+        return transfer_moments(self.model).log_z
+
+    def energy(self) -> float:
+        moments = transfer_moments(self.model, energies=True)
+        return moments.energy / self.model.lattice.sites
+
+    def specific_heat(self) -> float:
+        moments = transfer_moments(self.model, energies=True)
+        return self.model.beta**2 * moments.variance / self.model.lattice.sites
+
+
+class _Enumerated(NamedTuple):
+    """A model whose configurations are few enough to be enumerated."""
+
+    model: Any
+
+    def log_z(self) -> float:
+        return enumerate_model(self.model).log_z
+
+    def energy(self) -> float:
+        mean = expectation(self.model, lambda x, model: model.energy(x))
+        return float(mean) / self.model.lattice.sites
+
+    def specific_heat(self) -> float:
+        sites = self.model.lattice.sites
+        mean = self.energy() * sites
+        # The mean is taken off first: in the difference of two squares digits would cancel.
+        variance = expectation(self.model, lambda x, model: (model.energy(x) - mean) ** 2)
+        return self.model.beta**2 * float(variance) / sites
+
+
+def _route(model: Target | EnergyModel, updates: int) -> _Route:
+    """Return the cheapest valid route.
+
+    Raises:
+        ValueError: none is valid, and why.
     """
-    complete(model)
+    whole = complete_discrete(model)
     updates = as_integer("updates", updates, 0)
-    obstacle = transfer_obstacle(model, updates=updates)
-    if obstacle == NOT_A_PAIR_MODEL:
-        kaufman = obstacle
-    else:
-        pair = cast(PairModel, model)
-        (a, b), coupling = pair.bond_table[0, :2].tolist(), float(pair.coupling.flatten()[0])
-        kaufman = _obstacle(pair, coupling * (a - b))
-        if not kaufman:
-            rest = coupling * (a + b)
-            sites = pair.lattice.sites
-            return _Kaufman(
-                pair.lattice.shape,
-                pair.beta,
-                coupling * (a - b) / 2,
-                pair.beta * sites * rest,
-                -rest,
-            )
-    configurations = model.q**model.lattice.sites
-    if configurations <= _FEW:
-        return "enumeration"
-    if not obstacle:
-        return "transfer"
-    if configurations <= _LIMIT:
-        return "enumeration"
+    kaufman = _kaufman_obstacle(whole)
+    if not kaufman:
+        return _kaufman(whole)
+    sites = whole.lattice.sites
+    configurations = whole.q**sites
+    if configurations <= FEW:
+        return _Enumerated(whole)
+    transfer = transfer_obstacle(whole, updates=updates)
+    if not transfer:
+        return _Transfer(whole)
+    if configurations <= MOST:
+        return _Enumerated(whole)
     raise ValueError(
-        f"no exact route to log Z: Kaufman's formula is out, since {kaufman}; the transfer matrix is out, since "
-        f"{obstacle}; enumeration is out, since {model.q}**{model.lattice.sites} configurations are more than 2**20; "
-        f"take a smaller lattice"
+        f"no exact route to log Z: Kaufman's formula is out, since {kaufman}; the transfer matrix "
+        f"is out, since {transfer}; enumeration is out, since {whole.q}**{sites} configurations "
+        f"are more than 2**20; take a smaller lattice"
     )
 
 
-def _obstacle(model: PairModel, coupling: float) -> str:
-    """Why Kaufman's formula with a coupling of this sign does not apply to ``model``; empty if it
-    does.
-    """
+def _kaufman(model: PairModel) -> _Kaufman:
+    """Return the Ising torus to which a model without :func:`_kaufman_obstacle` comes down."""
+    like, unlike = model.bond_table[0, :2].tolist()
+    coupling = float(model.coupling.flatten()[0])
+    # J φ = J (a + b)/2 + J (a - b)/2 s s', and a site of a torus has two bonds.
+    strength = coupling * (like - unlike) / 2
+    constant = -coupling * (like + unlike)
+    return _Kaufman(model.shape, model.beta, strength, constant)
+
+
+def _kaufman_obstacle(model: object) -> str:
+    """Return why Kaufman's formula does not apply to a model; empty if it does."""
+    if not is_pair_model(model):
+        return NOT_A_PAIR_MODEL
     lattice = model.lattice
     if lattice.ndim != 2 or not all(lattice.periodic):
-        return f"the lattice is not a two-dimensional torus (shape {lattice.shape}, periodic {lattice.periodic})"
-    if model.q != 2 or not torch.equal(model.bond_table, model.bond_table.flip(0, 1)):
-        return f"the interaction is not Ising's (q = {model.q}; it needs a bond table [[a, b], [b, a]])"
+        return (
+            f"the lattice is not a two-dimensional torus (shape {lattice.shape}, periodic "
+            f"{lattice.periodic})"
+        )
+    table = model.bond_table
+    if model.q != 2 or not torch.equal(table, table.flip(0, 1)):
+        return (
+            f"the interaction is not Ising's (q = {model.q}; it needs a bond table "
+            f"[[a, b], [b, a]])"
+        )
     if model.site_table.any():
         return "there is a field"
     if (model.coupling != model.coupling.flatten()[0]).any():
         return "the coupling is not uniform"
-    if model.beta * coupling < 0 and any(length % 2 for length in lattice.shape):
+    odd = any(length % 2 == 1 for length in lattice.shape)
+    if odd and model.beta * _kaufman(model).coupling < 0:
         return f"an odd length frustrates the antiferromagnet (shape {lattice.shape})"
     return ""

@@ -1,13 +1,26 @@
 """Integrators take walkers through the intervals of a path, and weigh them."""
 
-from .base import Integrator, as_times
-from .class_tables import ClassRates, Tabulated, class_rates, obstacle, steps
+from .base import Boundary, Integrator, as_times
+from .class_tables import ClassRates, class_rates, obstacle, steps
 from .domains import Domains, DomainStep, advance, as_domain, count, divide, reach_of
-from .jump import Jump, JumpInfo, JumpState, State
-from .rates import Evaluation, Rates, Transport, evaluate, examine, in_rates, rates_of
-from .tau_leap import LeapInfo, LeapState, TauLeap, leap_increment
+from .jump import Jump, JumpInfo
+from .rates import (
+    Evaluation,
+    Rates,
+    Reversible,
+    as_reversible,
+    evaluate,
+    examine,
+    in_rates,
+    rates_of,
+)
+from .states import JumpState, LeapState, State
+from .tau_leap import LeapInfo, TauLeap, leap_increment
+from .transport import AnyTransport, Memory, Tabulated, Transport, as_transport
 
 __all__ = [
+    "AnyTransport",
+    "Boundary",
     "ClassRates",
     "DomainStep",
     "Domains",
@@ -18,14 +31,18 @@ __all__ = [
     "JumpState",
     "LeapInfo",
     "LeapState",
+    "Memory",
     "Rates",
+    "Reversible",
     "State",
     "Tabulated",
     "TauLeap",
     "Transport",
     "advance",
     "as_domain",
+    "as_reversible",
     "as_times",
+    "as_transport",
     "class_rates",
     "count",
     "divide",

@@ -1,8 +1,6 @@
-"""What samplers ask of every integrator: a grid of times, and walkers that go through its
-intervals.
-"""
+"""What samplers ask of every integrator: a grid of times, and walkers that go through it."""
 
-import copy
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from numbers import Integral
@@ -13,38 +11,66 @@ from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
 from ..paths.annealing import AnnealingPath
-from .rates import Transport
+from .rates import Reversible
+from .states import State, returned, some
+from .transport import AnyTransport, Transport, as_transport
 
-__all__ = ["Integrator", "as_times"]
+__all__ = ["Boundary", "Integrator", "as_times"]
 
 
 def as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
-    """The grid, float64 ``(intervals + 1,)``, from a number of intervals or its times."""
-    if isinstance(intervals, Integral) or (isinstance(intervals, Tensor) and intervals.ndim == 0):
-        return torch.linspace(0.0, 1.0, as_integer(name, intervals, 1) + 1, dtype=torch.float64)
+    """Return the grid, float64 ``(intervals + 1,)``, from a number of intervals or its times."""
+    single = isinstance(intervals, Tensor) and intervals.ndim == 0
+    if single or isinstance(intervals, Integral):
+        count = as_integer(name, intervals, 1)
+        return torch.linspace(0.0, 1.0, count + 1, dtype=torch.float64)
+    times = torch.zeros(1)
     try:
-        given = torch.as_tensor(intervals)
-        times = (
-            torch.as_tensor([0.0] if given.is_complex() else intervals, dtype=torch.float64)
-            .detach()
-            .cpu()
-        )
+        # To torch a complex number would be a time as well.
+        if not torch.as_tensor(intervals).is_complex():
+            times = torch.as_tensor(intervals, dtype=torch.float64).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
         times = torch.zeros(1)
-    ends = times.ndim == 1 and len(times) > 1 and times[0] == 0.0 and times[-1] == 1.0
-    rising = bool(ends) and bool((times.diff() > 0).all())
-    expect(rising, name, "a number, or increasing times from 0 to 1", intervals)
+    accepted = times.ndim == 1 and len(times) > 1
+    if accepted:
+        ends = times[0] == 0.0 and times[-1] == 1.0
+        accepted = bool(ends) and bool((times.diff() > 0).all())
+    expect(accepted, name, "a number, or increasing times from 0 to 1", intervals)
     return times
 
 
+class Boundary:
+    """What happens to a block of walkers where they enter an interval, and who looks on.
+
+    The base does nothing. Methods are called in the order in which they stand here; backward,
+    :meth:`act` comes when the walkers have come through the interval.
+
+    Attributes:
+        acts: whether :meth:`act` does anything, so that walkers must wait for one another.
+    """
+
+    acts: bool = False
+
+    def record(self, state: State, entered: Tensor) -> None:
+        """See walkers just after the density increment; ``entered`` bool ``(walkers,)``."""
+
+    def act(self, state: Any, interval: int) -> Any:
+        """Return what resampling and moves at the frozen time of an interval make of walkers."""
+        return state
+
+    def observe(self, state: State, entered: Tensor) -> None:
+        """See walkers that have entered an interval, or finished, after all that acts there."""
+
+    def advance(self, interval: int) -> None:
+        """Hear now and then which interval the last walker is in."""
+
+
 class Integrator(ABC):
-    """What a sampler asks of an integrator: a grid of times, and walkers that go through its
-    intervals.
+    """A grid of times, and walkers that go through its intervals.
 
     Interval ``n`` has a frozen time ``τ_n``. On entering it ``A`` grows by ``log ρ̃_{τ_n}(x) - log
     ρ̃_{τ_{n-1}}(x)``, ``τ_{-1} = 0`` and ``τ_N = 1``; within it :meth:`step` keeps the weighted law
-    ``ρ_{τ_n}``. So kernels that leave ``ρ_{τ_n}`` invariant, and resampling, may act between the
-    two.
+    ``ρ_{τ_n}``. So moves that leave ``ρ_{τ_n}`` invariant, and resampling, may act between the two.
 
     Attributes:
         times: ``0 = t_0 < … < t_N = 1``, float64 ``(N + 1,)``.
@@ -59,17 +85,6 @@ class Integrator(ABC):
     exact: bool = True
     patience: int = 16
 
-    def with_times(self, times: Sequence[float] | Tensor) -> Self:
-        """The same integrator on other times."""
-        other = copy.copy(self)
-        other.times = as_times(times, "times")
-        return other
-
-    @property
-    def intervals(self) -> int:
-        """Number of intervals ``N``."""
-        return len(self.times) - 1
-
     @property
     @abstractmethod
     def frozen(self) -> Tensor:
@@ -80,40 +95,15 @@ class Integrator(ABC):
     def settings(self) -> dict[str, Any]:
         """Arguments that, after the times, make this integrator again; plain JSON."""
 
-    @property
-    def densities(self) -> Tensor:
-        """Times whose density the weights aim at in turn: ``0, τ_0, …, τ_{N-1}, 1``, float64 ``(N +
-        2,)``.
-        """
-        return torch.cat([self.times[:1], self.frozen, self.times[-1:]])
-
     @abstractmethod
     def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> Any:
-        """Walkers at ``t = 0`` with ``A = 0``, before the first interval; backward at ``t = 1``,
-        after the last.
-        """
+        """Return walkers at ``t = 0`` with ``A = 0``, before the first interval.
 
-    def enter(self, state: Any, path: AnnealingPath, backward: bool = False) -> tuple[Any, Tensor]:
-        """Every walker at the end of its interval enters the next, or finishes; also which did,
-        bool ``(walkers,)``.
+        Args:
+            configurations: ``(walkers, *shape)``.
+            walkers: their global indices, int64 ``(walkers,)``.
+            backward: whether they begin at ``t = 1``, after the last interval.
         """
-        device = state.walkers.device
-        densities = self.densities.to(device)
-        # One entry more, for the walkers that finish at either end: no time left.
-        lengths = torch.cat([self.times.diff(), torch.zeros(1, dtype=torch.float64)]).to(device)
-        unfinished = state.interval >= 0 if backward else state.interval < self.intervals
-        entering = (state.remaining == 0) & unfinished
-        interval = state.interval + (-entering.long() if backward else entering.long())
-        # Where no walker moves on, both times are the same and the increment is 0.
-        earlier, later = (interval, state.interval) if backward else (state.interval, interval)
-        increment = path.log_increment(
-            state.configurations, densities[earlier + 1], densities[later + 1]
-        )
-        return state._replace(
-            log_weights=state.log_weights + increment,
-            interval=interval,
-            remaining=torch.where(entering, lengths[interval], state.remaining),
-        ), entering
 
     @abstractmethod
     def step(
@@ -124,10 +114,221 @@ class Integrator(ABC):
         seed: int,
         backward: bool = False,
     ) -> tuple[Any, Any]:
-        """Walkers with time remaining advance, by less than it or all of it; others are left
-        alone.
-        """
+        """Advance walkers with time remaining, by less than it or all of it; leave others alone."""
 
     @abstractmethod
     def check(self, state: Any, info: Any) -> None:
         """Raise a RuntimeError naming walker, t and rate if the step led to what is not finite."""
+
+    @property
+    def intervals(self) -> int:
+        """Number of intervals ``N``."""
+        return len(self.times) - 1
+
+    @property
+    def densities(self) -> Tensor:
+        """Times ``0, τ_0, …, τ_{N-1}, 1`` of the weights' densities, float64 ``(N + 2,)``."""
+        return torch.cat([self.times[:1], self.frozen, self.times[-1:]])
+
+    @property
+    def added(self) -> Reversible | None:
+        """The reversible rates themselves; None for none."""
+        return None
+
+    @property
+    def single(self) -> bool:
+        """Whether one step moves one site at most, so that a transport may follow it."""
+        return False
+
+    def with_times(self, times: Sequence[float] | Tensor) -> Self:
+        """Return the same integrator on other times."""
+        return type(self)(as_times(times, "times"), **self.settings)  # type: ignore[call-arg]
+
+    # Most integrators have no conditions, so this is no abstract method.
+    def accept(  # noqa: B027
+        self, path: AnnealingPath, transport: Transport | None, device: torch.device
+    ) -> None:
+        """Raise a ValueError if this integrator cannot take a transport along a path."""
+
+    def waits(self, path: AnnealingPath, transport: Transport | None) -> bool:
+        """Return whether the walkers of a block wait for one another at every boundary."""
+        return False
+
+    def looks(self, device: torch.device) -> int:
+        """Return the number of steps between two looks at the walkers, 1 on a CPU."""
+        if device.type == "cpu":
+            return 1
+        return self.patience
+
+    def enter(self, state: Any, path: AnnealingPath, backward: bool = False) -> tuple[Any, Tensor]:
+        """Let every walker at the end of its interval enter the next, or finish.
+
+        Returns:
+            The walkers, and which of them did, bool ``(walkers,)``.
+        """
+        device = state.walkers.device
+        densities = self.densities.to(device)
+        # One entry more, for the walkers that finish at either end: no time left.
+        nought = torch.zeros(1, dtype=torch.float64)
+        lengths = torch.cat([self.times.diff(), nought]).to(device)
+        if backward:
+            entering = (state.remaining == 0) & (state.interval >= 0)
+            interval = state.interval - entering.long()
+            earlier = interval
+            later = state.interval
+        else:
+            entering = (state.remaining == 0) & (state.interval < self.intervals)
+            interval = state.interval + entering.long()
+            earlier = state.interval
+            later = interval
+        # Where no walker moves on, both times are the same and the increment is 0.
+        increment = path.log_increment(
+            state.configurations, densities[earlier + 1], densities[later + 1]
+        )
+        entered = state._replace(
+            log_weights=state.log_weights + increment,
+            interval=interval,
+            remaining=torch.where(entering, lengths[interval], state.remaining),
+        )
+        return entered, entering
+
+    def run(
+        self,
+        state: Any,
+        path: AnnealingPath,
+        transport: Transport | None,
+        seed: int,
+        boundary: Boundary | None = None,
+        backward: bool = False,
+    ) -> Any:
+        """Take a block of walkers through all intervals, from :meth:`init` to the other end.
+
+        Walkers that nothing makes wait enter their next intervals each for itself.
+
+        Args:
+            state: the walkers, as :meth:`init` returns them.
+            path: the annealing path.
+            transport: None for the reversible rates alone, or for no motion within intervals.
+            seed: in [0, 2³²).
+            boundary: what happens where walkers enter an interval; None for nothing.
+            backward: whether they go from ``t = 1`` to ``t = 0`` by the reversed process.
+
+        Raises:
+            RuntimeError: a rate that is not finite, or a walker with too many events.
+        """
+        if boundary is None:
+            boundary = Boundary()
+        answers = self._follow(transport, len(state.walkers))
+        if backward or boundary.acts or self.waits(path, transport):
+            return self._run_together(state, path, answers, seed, boundary, backward)
+        return self._run_apart(state, path, answers, seed, boundary)
+
+    def run_interval(
+        self,
+        state: Any,
+        path: AnnealingPath,
+        transport: Transport | None,
+        seed: int,
+        backward: bool = False,
+    ) -> Any:
+        """Take all walkers to the end of the interval they are in.
+
+        Raises:
+            RuntimeError: a rate that is not finite, or a walker with too many events.
+        """
+        answers = self._follow(transport, len(state.walkers))
+        return self._to_the_end(state, path, answers, seed, backward)
+
+    def _follow(self, transport: Transport | None, walkers: int) -> AnyTransport:
+        """Return the answers of a transport that remembers the walkers, if that is of use."""
+        answers = as_transport(transport)
+        # One move between two evaluations is all that there is to follow.
+        if self.single:
+            return answers.follow(walkers)
+        return answers
+
+    def _run_apart(
+        self, state: Any, path: AnnealingPath, answers: AnyTransport, seed: int, boundary: Boundary
+    ) -> Any:
+        """Let every walker enter its next interval at once, as nothing acts at the boundaries."""
+        patience = self.looks(state.walkers.device)
+        for count in itertools.count():
+            state, entered = self.enter(state, path)
+            boundary.record(state, entered)
+            boundary.observe(state, entered)
+            look = count % patience == 0
+            if look:
+                slowest = int(state.interval.min())
+                boundary.advance(slowest)
+                if slowest == self.intervals:
+                    break
+            state = self._advance(state, path, answers, seed, look)
+        return state
+
+    def _run_together(
+        self,
+        state: Any,
+        path: AnnealingPath,
+        answers: AnyTransport,
+        seed: int,
+        boundary: Boundary,
+        backward: bool,
+    ) -> Any:
+        """Let walkers wait for one another at the boundaries, where something acts on them."""
+        intervals = range(self.intervals)
+        for interval in reversed(intervals) if backward else intervals:
+            state, entered = self.enter(state, path, backward)
+            boundary.record(state, entered)
+            if not backward:
+                state = boundary.act(state, interval)
+            boundary.observe(state, entered)
+            boundary.advance(interval)
+            state = self._to_the_end(state, path, answers, seed, backward)
+            if backward:
+                state = boundary.act(state, interval)
+        state, entered = self.enter(state, path, backward)
+        boundary.record(state, entered)
+        boundary.observe(state, entered)
+        boundary.advance(self.intervals)
+        return state
+
+    def _to_the_end(
+        self, state: Any, path: AnnealingPath, answers: AnyTransport, seed: int, backward: bool
+    ) -> Any:
+        """Take all walkers to the end of their interval, step by step."""
+        if answers.given is None and self.reversible is None:
+            # Nothing moves within intervals.
+            return state._replace(remaining=torch.zeros_like(state.remaining))
+        patience = self.looks(state.walkers.device)
+        while bool((state.remaining != 0).any()):
+            for count in range(patience):
+                state = self._advance(state, path, answers, seed, count == 0, backward)
+        return state
+
+    def _advance(
+        self,
+        state: Any,
+        path: AnnealingPath,
+        answers: AnyTransport,
+        seed: int,
+        look: bool,
+        backward: bool = False,
+    ) -> Any:
+        """Make one step, checked if ``look``.
+
+        Where each step is looked at, only walkers with time remaining are handed to it.
+        """
+        rows: Tensor | None = None
+        part = state
+        if self.looks(state.walkers.device) == 1:
+            active = state.remaining != 0
+            if not bool(active.all()):
+                rows = active.nonzero().squeeze(1)
+                part = some(state, rows)
+        transport = answers.at(slice(None) if rows is None else rows)
+        part, info = self.step(part, path, transport, seed, backward)
+        if look:
+            self.check(part, info)
+        if rows is None:
+            return part
+        return returned(state, rows, part)

@@ -6,17 +6,17 @@ and weights, are those of the transport's evaluation; only the random numbers ar
 way.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from .. import kernels
 from ..kernels import LocalJumpSteps
-from ..models.base import Conditions
 from ..paths.annealing import AnnealingPath
-from .rates import Transport, precision
+from .rates import Reversible
+from .states import State
+from .transport import Tabulated, Transport, as_transport
 
 __all__ = ["ClassRates", "Tabulated", "class_rates", "obstacle", "steps"]
 
@@ -24,26 +24,6 @@ __all__ = ["ClassRates", "Tabulated", "class_rates", "obstacle", "steps"]
 STEPS = 128
 
 """Events of one call. The magnetisations that they may reach are the rows of its table."""
-
-
-class Tabulated(Protocol):
-    """What a transport offers beyond its call."""
-
-    shells: Any
-
-    def by_class(self, shape: Sequence[int], coupling: Tensor, field: Tensor) -> bool:
-        """Whether ``G`` of a call with such arguments depends on class and magnetisation alone."""
-        ...
-
-    def table(self, conditions: Conditions, sites: int, first: int, last: int) -> Tensor:
-        """``G``, ``(last - first + 1, classes)``, with ``first … last`` of so many sites in state
-        1.
-        """
-        ...
-
-    def neighbours(self, shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Neighbours and strides of :func:`~leaps_triton.kernels.local_jump_steps`."""
-        ...
 
 
 class ClassRates(NamedTuple):
@@ -57,41 +37,46 @@ class ClassRates(NamedTuple):
 
 
 def obstacle(path: AnnealingPath, transport: Transport) -> str:
-    """Why a transport cannot run on tables on the way to this model; empty if it can."""
+    """Return why a transport cannot run on tables on the way to this model; empty if it can."""
     model: Any = path.model
-    if not all(hasattr(transport, name) for name in ("by_class", "table", "neighbours")):
-        return f"{type(transport).__name__} has no table of its rates"
+    answers = as_transport(transport)
+    tabulated = answers.tables
+    if tabulated is None:
+        return f"{answers.name} has no table of its rates"
     if not hasattr(model, "bond_table") or model.q != 2:
-        return f"the model must be a PairModel of two states, got {type(model).__name__} with q = {model.q}"
-    tabulated = cast(Tabulated, transport)
+        name = type(model).__name__
+        return f"the model must be a PairModel of two states, got {name} with q = {model.q}"
     if not tabulated.by_class(model.lattice.shape, model.coupling, model.site_table):
+        coupling = tuple(model.coupling.shape)
+        field = tuple(model.site_table.shape)
         return (
-            f"coupling and field must be uniform, and the lattice periodic and longer than twice the radius of the "
-            f"shells, got coupling {tuple(model.coupling.shape)}, field {tuple(model.site_table.shape)}, {model!r}"
+            f"coupling and field must be uniform, and the lattice periodic and longer than twice "
+            f"the radius of the shells, got coupling {coupling}, field {field}, {model!r}"
         )
-    classes, lanes = 2 * tabulated.shells.surroundings, 1 + sum(tabulated.shells.sizes)
+    classes = 2 * tabulated.shells.surroundings
+    # One lane for the site itself and one for each site of its shells.
+    lanes = 1 + sum(tabulated.shells.sizes)
     if classes > kernels.MOST_CLASSES or lanes > kernels.MOST_LANES:
-        return f"its {classes} classes may be {kernels.MOST_CLASSES} at most; take fewer shells"
+        most = kernels.MOST_CLASSES
+        return f"its {classes} classes may be {most} at most; take fewer shells"
     if not torch.equal(model.bond_table, model.bond_table.T):
         return f"bond_table must be symmetric, got {model.bond_table.tolist()}"
     return ""
 
 
 def class_log_ratios(path: AnnealingPath, transport: Tabulated, tau: float) -> Tensor:
-    """``Δ`` of the flip of a site of each class, float64 ``(classes,)``."""
+    """Return ``Δ`` of the flip of a site of each class, float64 ``(classes,)``."""
     model: Any = path.model
-    ones, bond, field = (
-        transport.shells.counts()[:, 0].double(),
-        model.bond_table,
-        model.site_table.flatten(),
-    )
-    up, down = bond[1, 1] - bond[0, 1], bond[1, 0] - bond[0, 0]
-    change = (
-        model.coupling.flatten() * (ones * up + (2 * model.lattice.ndim - ones) * down)
-        + field[1]
-        - field[0]
-    )
-    change = path.beta(tau) * change
+    bond = model.bond_table
+    field = model.site_table.flatten()
+    # Of the 2·ndim nearest neighbours so many are in state 1.
+    ones = transport.shells.counts()[:, 0].double()
+    zeros = 2 * model.lattice.ndim - ones
+    to_one = bond[1, 1] - bond[0, 1]
+    to_zero = bond[1, 0] - bond[0, 0]
+    bonds = model.coupling.flatten() * (ones * to_one + zeros * to_zero)
+    change = path.beta(tau) * (bonds + field[1] - field[0])
+    # First the classes of a site in state 0, then those of one in state 1, which flips back.
     return torch.cat([change, -change])
 
 
@@ -99,33 +84,35 @@ def class_rates(
     path: AnnealingPath,
     transport: Tabulated,
     tau: float,
-    first: int,
-    last: int,
+    magnetisations: tuple[int, int],
     device: torch.device,
-    reversible: str | None = None,
-    scale: float = 1.0,
+    reversible: Reversible | None = None,
     backward: bool = False,
 ) -> ClassRates:
-    """Rates and corrector of every class at time ``tau``, as
-    :func:`~leaps_triton.integrators.rates.evaluate` gives of every move.
+    """Return rates and corrector of every class at one time.
+
+    They are those that :func:`~leaps_triton.integrators.rates.evaluate` gives of every move.
 
     Args:
+        path: the annealing path.
         transport: one without :func:`obstacle`.
-        first, last: the numbers of sites in state 1.
-        reversible, scale, backward: as of ``evaluate``.
+        tau: the time.
+        magnetisations: first and last number of sites in state 1, a row each.
+        device: where the tables are wanted.
+        reversible: rates that are added; None for none.
+        backward: whether the process is the reversed one.
     """
-    dtype = precision(cast(Transport, transport))
+    first, last = magnetisations
+    dtype = as_transport(cast(Transport, transport)).precision
     conditions = path.conditions(torch.full((1,), tau, dtype=dtype, device=device))
     output = transport.table(conditions, path.model.lattice.sites, first, last)
     log_ratios = class_log_ratios(path, transport, tau).to(device, dtype)
     out = torch.relu(output)
     # Where G >= 0 the in-rate is 0 even if e^Δ overflows.
     inward = torch.where(output < 0, -output * torch.exp(log_ratios), 0.0)
-    rates = (inward if backward else out).double()
+    rates = inward.double() if backward else out.double()
     if reversible is not None:
-        rates = rates + kernels.proposal_rates(
-            None, log_ratios.view(1, 1, -1), reversible, scale
-        ).rates.view(-1)
+        rates = rates + reversible.rates(log_ratios.view(1, 1, -1)).view(-1)
     return ClassRates(rates, (out - inward).double(), first)
 
 
@@ -133,33 +120,33 @@ def steps(
     path: AnnealingPath,
     transport: Tabulated,
     tau: float,
-    configurations: Tensor,
-    log_weights: Tensor,
-    remaining: Tensor,
-    walkers: Tensor,
-    events: Tensor,
+    state: State,
     seed: int,
-    reversible: str | None = None,
-    scale: float = 1.0,
+    reversible: Reversible | None = None,
     backward: bool = False,
 ) -> LocalJumpSteps:
-    """Up to ``STEPS`` events of every walker at time ``tau``.
+    """Take every walker up to ``STEPS`` events on, at time ``tau``.
 
-    Arguments as of :func:`class_rates` and :func:`~leaps_triton.kernels.local_jump_steps`.
+    Arguments are as in :func:`class_rates`; ``state`` holds the walkers.
     """
-    lattice, device = path.model.lattice, configurations.device
-    ones = configurations.flatten(1).sum(1, dtype=torch.int64)
-    first, last = max(0, int(ones.min()) - STEPS), min(lattice.sites, int(ones.max()) + STEPS)
-    table = class_rates(path, transport, tau, first, last, device, reversible, scale, backward)
+    lattice = path.model.lattice
+    x = state.configurations
+    ones = x.flatten(1).sum(1, dtype=torch.int64)
+    # An event changes the magnetisation by one, so these rows are all that a call can read.
+    first = max(0, int(ones.min()) - STEPS)
+    last = min(lattice.sites, int(ones.max()) + STEPS)
+    table = class_rates(path, transport, tau, (first, last), x.device, reversible, backward)
+    neighbours, strides = transport.neighbours(lattice.shape, x.device)
     return kernels.local_jump_steps(
-        configurations,
-        log_weights,
-        remaining,
-        walkers,
-        events,
+        x,
+        state.log_weights,
+        state.remaining,
+        state.walkers,
+        state.events,
         table.rates,
         table.corrector,
-        *transport.neighbours(lattice.shape, device),
+        neighbours,
+        strides,
         first,
         seed,
         STEPS,

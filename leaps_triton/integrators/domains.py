@@ -1,5 +1,6 @@
-"""Domains: blocks of sites, so far apart that the jump process moves each by a clock of its own,
-all at once.
+"""Domains: blocks of sites that the jump process moves each by a clock of its own, all at once.
+
+Blocks that move at once lie out of one another's reach.
 """
 
 import functools
@@ -14,15 +15,15 @@ from .. import kernels
 from ..kernels.checks import as_integer, expect
 from ..lattices.hypercubic import Lattice
 from ..paths.annealing import AnnealingPath
-from .rates import Evaluation, Rates, Transport, rates_of
+from .rates import Evaluation, Rates, Reversible, rates_of
+from .states import State
+from .transport import Transport, as_transport
 
 __all__ = ["DomainStep", "Domains", "advance", "as_domain", "count", "divide", "reach_of"]
 
 
 class Domains(NamedTuple):
-    """A lattice cut into blocks of equal shape, and the blocks into classes whose members are out
-    of reach.
-    """
+    """A lattice cut into equal blocks, in classes whose members do not read one another."""
 
     sites: Tensor
     """Flat index of each domain's sites, int64 ``(domains, sites of a domain)``"""
@@ -47,61 +48,77 @@ class DomainStep(NamedTuple):
 
 
 def as_domain(domain: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
-    """Edge lengths as :class:`~leaps_triton.integrators.jump.Jump` keeps them.
+    """Return edge lengths as :class:`~leaps_triton.integrators.jump.Jump` keeps them.
 
     Raises:
         ValueError: lengths that are no positive integers.
     """
     if domain is None:
         return None
+    several = isinstance(domain, list | tuple)
+    given = domain if isinstance(domain, list | tuple) else [domain]
     try:
-        lengths = tuple(
-            as_integer("domain", n, 1)
-            for n in (domain if isinstance(domain, list | tuple) else (domain,))
-        )
+        lengths = tuple(as_integer("domain", length, 1) for length in given)
     except ValueError:
         lengths = ()
     expect(lengths != (), "domain", "None, a positive integer, or one for each direction", domain)
-    return lengths if isinstance(domain, list | tuple) else lengths[0]
+    return lengths if several else lengths[0]
 
 
 def _edges(shape: Sequence[int], domain: int | tuple[int, ...]) -> tuple[int, ...]:
+    """Return one edge length per direction.
+
+    Raises:
+        ValueError: lengths that do not divide those of the lattice.
+    """
     edges = (domain,) * len(shape) if isinstance(domain, int) else domain
     if len(edges) != len(shape) or any(n % e for n, e in zip(shape, edges, strict=True)):
         raise ValueError(
-            f"domain must be one length that divides each of the lattice's {tuple(shape)}, or one for each direction, "
-            f"got {domain}"
+            f"domain must be one length that divides each of the lattice's {tuple(shape)}, "
+            f"or one for each direction, got {domain}"
         )
     return edges
 
 
 def count(shape: Sequence[int], domain: int | tuple[int, ...] | None) -> int:
-    """Number of domains; 0 for None.
+    """Return the number of domains; 0 for None.
 
     Raises:
         ValueError: lengths that do not divide those of the lattice.
     """
     if domain is None:
         return 0
-    return math.prod(n // e for n, e in zip(shape, _edges(shape, domain), strict=True))
+    edges = _edges(shape, domain)
+    return math.prod(length // edge for length, edge in zip(shape, edges, strict=True))
 
 
 def _fold(index: Tensor, parts: Sequence[int], inner_first: bool) -> Tensor:
-    """Every axis of ``index`` cut into an outer part and one of length ``parts``: both together, as
-    a matrix.
-    """
-    cut = index.view([m for n, p in zip(index.shape, parts, strict=True) for m in (n // p, p)])
-    outer, inner = list(range(0, cut.ndim, 2)), list(range(1, cut.ndim, 2))
-    rows = math.prod(parts) if inner_first else index.numel() // math.prod(parts)
-    return cut.permute(inner + outer if inner_first else outer + inner).reshape(rows, -1)
+    """Cut every axis into an outer part and one of length ``parts``; return both as a matrix."""
+    lengths: list[int] = []
+    for length, part in zip(index.shape, parts, strict=True):
+        lengths += [length // part, part]
+    cut = index.view(lengths)
+    outer = list(range(0, cut.ndim, 2))
+    inner = list(range(1, cut.ndim, 2))
+    inner_size = math.prod(parts)
+    if inner_first:
+        return cut.permute(inner + outer).reshape(inner_size, -1)
+    return cut.permute(outer + inner).reshape(index.numel() // inner_size, -1)
+
+
+def _period(domains: int, edge: int, reach: int) -> int:
+    """Return the least divisor ``p`` of ``domains`` with ``(p - 1) · edge ≥ reach``, or all."""
+    for period in range(1, domains):
+        if domains % period == 0 and (period - 1) * edge >= reach:
+            return period
+    return domains
 
 
 @functools.lru_cache(maxsize=16)
 def divide(
     lattice: Lattice, domain: int | tuple[int, ...], reach: int, device: torch.device
 ) -> Domains:
-    """Cut a lattice into domains; two sites in different domains of a class are more than ``reach``
-    apart.
+    """Cut a lattice into domains; those of one class are more than ``reach`` apart.
 
     Apart means in some direction, around a periodic one too. The class of a domain is its place in
     the grid modulo ``p`` in every direction, ``p`` the least divisor of the number of domains there
@@ -118,100 +135,113 @@ def divide(
                 [ 5,  7, 13, 15]])
     """
     edges = _edges(lattice.shape, domain)
-    grid = [n // e for n, e in zip(lattice.shape, edges, strict=True)]
-    periods = [
-        next(p for p in range(1, n + 1) if n % p == 0 and ((p - 1) * e >= reach or p == n))
-        for n, e in zip(grid, edges, strict=True)
-    ]
+    grid: list[int] = []
+    periods: list[int] = []
+    for length, edge in zip(lattice.shape, edges, strict=True):
+        grid.append(length // edge)
+        periods.append(_period(length // edge, edge, reach))
     sites = _fold(torch.arange(lattice.sites).view(lattice.shape), edges, inner_first=False)
     classes = _fold(torch.arange(len(sites)).view(grid), periods, inner_first=True)
     return Domains(sites.to(device), classes.to(device))
 
 
 def reach_of(path: AnnealingPath, transport: Transport | None) -> int:
-    """Largest distance, in any direction, of a site that ``G`` or ``Δ`` at a site reads.
+    """Return the largest distance, in any direction, of a site that ``G`` or ``Δ`` reads.
 
     Raises:
         ValueError: a transport or a model that does not say, or reads the whole lattice.
     """
     model: Any = path.model
-    parts: list[Any] = [model, *([] if transport is None else [transport])]
-    farthest = 0
-    for part in parts:
-        reach = getattr(part, "reach", None)
-        if not isinstance(reach, int) or reach < 0:
-            name = type(getattr(part, "model", part)).__name__
-            raise ValueError(
-                f"Jump(domain=) moves domains that must not read one another, but {name}.reach is {reach!r}; it must "
-                f"be the largest distance, in any direction, between a site and those read there, which a network with "
-                f"features of the whole lattice does not have: build HollowConv(global_features=False) or LEC"
-            )
-        farthest = max(farthest, reach)
-    return farthest
+    reach = _checked_reach(type(getattr(model, "model", model)).__name__, model)
+    if transport is None:
+        return reach
+    return max(reach, _checked_reach(as_transport(transport).name, transport))
+
+
+def _checked_reach(name: str, part: object) -> int:
+    """Return the reach that a model or transport of the user's says it has."""
+    reach = getattr(part, "reach", None)
+    if isinstance(reach, int) and reach >= 0:
+        return reach
+    raise ValueError(
+        f"Jump(domain=) moves domains that must not read one another, but {name}.reach is "
+        f"{reach!r}; it must be the largest distance, in any direction, between a site and those "
+        f"read there, which a network with features of the whole lattice does not have: build "
+        f"HollowConv(global_features=False) or LEC"
+    )
+
+
+def _stage(domains: Domains, clocks: Tensor, backward: bool) -> Tensor:
+    """Return each walker's first class with time left, int64 ``(walkers,)``; backward its last."""
+    waiting = (clocks != 0)[:, domains.classes].any(2).int()
+    if not backward:
+        return waiting.argmax(1)
+    last = len(domains.classes) - 1
+    return last - waiting.flip(1).argmax(1)
 
 
 def _of(values: Tensor, sites: Tensor, domains: int) -> Tensor:
-    """Values of all moves at some sites, ``(walkers · domains, q-1, sites of a domain)``."""
-    found = values.flatten(2).gather(2, sites.unsqueeze(1).expand(-1, values.shape[1], -1))
+    """Return values of all moves at some sites, ``(walkers · domains, q-1, sites of a domain)``."""
+    columns = sites.unsqueeze(1).expand(-1, values.shape[1], -1)
+    found = values.flatten(2).gather(2, columns)
     return found.unflatten(2, (domains, -1)).transpose(1, 2).flatten(0, 1)
+
+
+def _part(evaluation: Evaluation, sites: Tensor, domains: int) -> Evaluation:
+    """Return an evaluation at some sites, a row per walker and domain."""
+    output = None
+    if evaluation.output is not None:
+        output = _of(evaluation.output, sites, domains)
+    return Evaluation(output, _of(evaluation.log_ratios, sites, domains), evaluation.energy)
 
 
 def advance(
     domains: Domains,
     evaluation: Evaluation,
-    configurations: Tensor,
+    state: State,
     clocks: Tensor,
-    walkers: Tensor,
-    events: Tensor,
     seed: int,
-    reversible: str | None = None,
-    scale: float = 1.0,
+    reversible: Reversible | None = None,
     backward: bool = False,
 ) -> DomainStep:
-    """In each walker's first class (backward: last) with time left, every domain goes one event on,
-    or to its end.
+    """Take every domain of a class one event on, or to its end.
 
-    A domain is to :func:`~leaps_triton.kernels.jump_step` a walker of its own: its rates and ``κ``
-    are those of its sites. The random numbers of its event are ``(walker, event · domains of a
-    class + place in the class)``.
+    The class is each walker's first (backward: last) with time left. A domain is to
+    :func:`~leaps_triton.kernels.jump_step` a walker of its own: its rates and ``κ`` are those of
+    its sites. The random numbers of its event are ``(walker, event · domains of a class + place in
+    the class)``.
 
     Args:
-        domains: of :func:`divide`.
-        evaluation: of the network and the physics at the configurations.
-        configurations: ``(walkers, *shape)``.
+        domains: the lattice as :func:`divide` cuts it.
+        evaluation: the network and the physics at the configurations.
+        state: the walkers, with their configurations, indices and events.
         clocks: time left to each domain, float64 ``(walkers, domains)``.
-        walkers, events: int64 ``(walkers,)``, as of ``jump_step``.
+        seed: in [0, 2³²).
+        reversible: rates that are added; None for none.
+        backward: whether the process is the reversed one.
     """
-    classes, members = domains.classes.shape
-    waiting = (clocks != 0)[:, domains.classes].any(2).int()
-    stage = classes - 1 - waiting.flip(1).argmax(1) if backward else waiting.argmax(1)
-    own = domains.classes[stage]
+    members = domains.classes.shape[1]
+    own = domains.classes[_stage(domains, clocks, backward)]
     sites = domains.sites[own].flatten(1)
-    part = Evaluation(
-        None if evaluation.output is None else _of(evaluation.output, sites, members),
-        _of(evaluation.log_ratios, sites, members),
-        evaluation.energy,
-    )
-    found = rates_of(part, reversible, scale, backward)
-    flat = configurations.flatten(1)
+    found = rates_of(_part(evaluation, sites, members), reversible, backward=backward)
+    flat = state.configurations.flatten(1)
+    place = torch.arange(members, device=state.events.device)
     after = kernels.jump_step(
         flat.gather(1, sites).unflatten(1, (members, -1)).flatten(0, 1),
         torch.zeros_like(found.corrector),
         clocks.gather(1, own).flatten(),
         found.rates,
         found.corrector,
-        walkers.repeat_interleave(members),
-        (events.unsqueeze(1) * members + torch.arange(members, device=events.device)).flatten(),
+        state.walkers.repeat_interleave(members),
+        (state.events.unsqueeze(1) * members + place).flatten(),
         seed,
     )
-    size = domains.sites.shape[1]
-    place = sites.view(-1, size).gather(1, (after.move.clamp(min=0) % size).unsqueeze(1)).squeeze(1)
-    move = torch.where(after.move < 0, -1, after.move.clamp(min=0) // size * flat.shape[1] + place)
+    configurations = flat.scatter(1, sites, after.configurations.view_as(sites))
     return DomainStep(
-        flat.scatter(1, sites, after.configurations.view_as(sites)).view_as(configurations),
+        configurations.view_as(state.configurations),
         after.log_weights.view_as(own).sum(1),
         clocks.scatter(1, own, after.remaining.view_as(own)),
-        move.view_as(own),
+        _moves(after.move, sites.view(-1, domains.sites.shape[1]), flat.shape[1]).view_as(own),
         Rates(
             found.rates.unflatten(0, own.shape).transpose(1, 2).flatten(2),
             found.exit_rate.view_as(own).sum(1),
@@ -219,3 +249,17 @@ def advance(
             found.energy,
         ),
     )
+
+
+def _moves(move: Tensor, sites: Tensor, lattice_sites: int) -> Tensor:
+    """Return moves within domains as moves of the lattice; -1, for none, stays.
+
+    Args:
+        move: ``(shift - 1) · sites of a domain + place``, int64 ``(rows,)``.
+        sites: of each row's domain, int64 ``(rows, sites of a domain)``.
+        lattice_sites: number of sites of the lattice.
+    """
+    size = sites.shape[1]
+    made = move.clamp(min=0)
+    site = sites.gather(1, (made % size).unsqueeze(1)).squeeze(1)
+    return torch.where(move < 0, -1, made // size * lattice_sites + site)

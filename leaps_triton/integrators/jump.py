@@ -1,10 +1,8 @@
-"""Integrators of the continuous-time Markov chain along a path: the jump process here, and the face
-of all others.
-"""
+"""The jump process along a path, with rates frozen in each interval."""
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -12,11 +10,13 @@ from torch import Tensor
 from .. import kernels
 from ..kernels.checks import as_integer, as_number, expect
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from . import class_tables as tables
 from .base import Integrator, as_times
 from .domains import Domains, advance, as_domain, count, divide, reach_of
-from .rates import Rates, Transport, evaluate, examine
-from .tau_leap import LeapState
+from .rates import Rates, Reversible, evaluate, examine
+from .states import JumpState, State
+from .transport import AnyTransport, Transport
 
 __all__ = [
     "Jump",
@@ -24,41 +24,6 @@ __all__ = [
     "JumpState",
     "State",
 ]
-
-
-class JumpState(NamedTuple):
-    """Walkers on their way. Finished walkers have ``interval == intervals`` (backward: -1) and
-    ``remaining == 0``.
-    """
-
-    configurations: Tensor
-    """``(walkers, *shape)``"""
-    log_weights: Tensor
-    """``A``, float64 ``(walkers,)``"""
-    interval: Tensor
-    """Index of the interval each walker is in, int64 ``(walkers,)``; -1 at ``t = 0``, ``intervals``
-    at ``t = 1``"""
-    remaining: Tensor
-    """Time left in that interval, float64 ``(walkers,)``; 0 at its end. All of it until all domains
-    are through"""
-    walkers: Tensor
-    """Global indices, int64 ``(walkers,)``"""
-    events: Tensor
-    """Evaluations so far, int64 ``(walkers,)``: the Philox event counter"""
-    clocks: Tensor
-    """Time left to each domain in that interval, float64 ``(walkers, domains)``; 0 before the first
-    step in it"""
-
-    def descend(self, ancestors: Tensor) -> "JumpState":
-        """What the slots have from ``ancestors``, int64 ``(walkers,)``; indices and counters stay
-        with the slots.
-        """
-        return self._replace(configurations=self.configurations[ancestors])
-
-
-State: TypeAlias = JumpState | LeapState
-
-"""Walkers of any integrator."""
 
 
 class JumpInfo(NamedTuple):
@@ -71,14 +36,14 @@ class JumpInfo(NamedTuple):
     """Of the walkers that were evaluated; with domains, of the sites that could move"""
 
 
+@register("integrator")
 class Jump(Integrator):
-    """The jump process with rates frozen in each interval: exact dynamics, exact weights at any
-    number of intervals.
+    """The jump process with rates frozen in each interval: its dynamics and weights are exact.
 
-    The grid ``0 = t_0 < … < t_N = 1`` has one frozen time ``τ_n`` an interval, its midpoint. On
+    The grid ``0 = t_0 < … < t_N = 1`` has one frozen time ``τ_n`` per interval, its midpoint. On
     entering interval ``n``, ``A += log ρ̃_{τ_n}(x) - log ρ̃_{τ_{n-1}}(x)`` with ``τ_{-1} = 0``;
     then the chain with rates ``[G(x, τ_n)]_+`` runs for ``t_{n+1} - t_n`` while ``A`` grows by
-    ``κ_{τ_n}(x)`` a unit of time; after the last interval ``A += log ρ̃_1(x) - log
+    ``κ_{τ_n}(x)`` per unit of time; after the last interval ``A += log ρ̃_1(x) - log
     ρ̃_{τ_{N-1}}(x)``. Then ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, for every
     network, trained or not, and every grid.
 
@@ -92,7 +57,7 @@ class Jump(Integrator):
     another's reach, so that each has a clock of its own and all of them advance by one evaluation.
     The weights stay exact. It pays where a walker makes many more moves than there are intervals
     times classes: on large lattices with few intervals. With a network of reach 2 at β = 0.3
-    (``experiments/domain_jumps.py``), 32 × 32 sites and 5 intervals took 46 evaluations a walker,
+    (``experiments/domain_jumps.py``), 32 × 32 sites and 5 intervals took 46 evaluations per walker,
     not 161, at equal ``Var[A]``; with 20 intervals 150, not 176; 16 × 16 sites with 20 intervals
     111, not 59.
 
@@ -108,7 +73,7 @@ class Jump(Integrator):
         intervals: their number, on a uniform grid, or the increasing times ``0, …, 1``.
         reversible: None, or ``g``: ``"barker"`` ``u / (1 + u)``, ``"square_root"`` ``√u``,
             ``"metropolis"`` ``min(1, u)``.
-        scale: of the reversible rates, moves a unit of time, finite and > 0.
+        scale: moves per unit of time of the reversible rates where ``g = 1``, finite and > 0.
         max_events: a walker that needs more evaluations raises an error; None for ``1000 + 100 N``
             on ``N`` sites, plus the intervals (with domains, times their number) and, with
             reversible rates, ``2 · scale`` times the number of moves.
@@ -143,14 +108,13 @@ class Jump(Integrator):
     ) -> None:
         self.times = as_times(intervals, "intervals")
         if reversible is not None and reversible not in kernels.REVERSIBLE:
-            raise ValueError(
-                f"reversible must be None or one of {', '.join(kernels.REVERSIBLE)}, got {reversible!r}"
-            )
-        self.scale = as_number(
-            "scale", scale, "finite and > 0", lambda value: 0.0 < value < math.inf
-        )
+            known = ", ".join(kernels.REVERSIBLE)
+            raise ValueError(f"reversible must be None or one of {known}, got {reversible!r}")
         self.reversible = reversible
-        self.max_events = None if max_events is None else as_integer("max_events", max_events, 1)
+        self.scale = as_number("scale", scale, "finite and > 0", lambda x: 0.0 < x < math.inf)
+        self.max_events = max_events
+        if max_events is not None:
+            self.max_events = as_integer("max_events", max_events, 1)
         self.domain = as_domain(domain)
         expect(tables is None or isinstance(tables, bool), "tables", "None or a bool", tables)
         if tables and domain is not None:
@@ -168,13 +132,41 @@ class Jump(Integrator):
     def settings(self) -> dict[str, Any]:
         """Arguments that, after the times, make this integrator again; plain JSON."""
         domain = list(self.domain) if isinstance(self.domain, tuple) else self.domain
-        rates = {"reversible": self.reversible, "scale": self.scale}
-        return {**rates, "max_events": self.max_events, "domain": domain, "tables": self.tables}
+        return {
+            "reversible": self.reversible,
+            "scale": self.scale,
+            "max_events": self.max_events,
+            "domain": domain,
+            "tables": self.tables,
+        }
+
+    @property
+    def added(self) -> Reversible | None:
+        """The reversible rates themselves; None for none."""
+        if self.reversible is None:
+            return None
+        return Reversible(self.reversible, self.scale)
+
+    @property
+    def single(self) -> bool:
+        """Whether one step moves one site at most: unless there are domains."""
+        return self.domain is None
+
+    def accept(
+        self, path: AnnealingPath, transport: Transport | None, device: torch.device
+    ) -> None:
+        """Raise a ValueError unless domains, or ``tables=True``, suit lattice and transport."""
+        self.domains(path, transport, device)
+        self.tabulated(path, transport)
+
+    def waits(self, path: AnnealingPath, transport: Transport | None) -> bool:
+        """Return whether the intervals run on tables, which hold at one frozen time."""
+        return self.tabulated(path, transport)
 
     def domains(
         self, path: AnnealingPath, transport: Transport | None, device: torch.device
     ) -> Domains | None:
-        """How the lattice of ``path`` is cut for ``transport``; None without ``domain``.
+        """Return how the lattice of ``path`` is cut for ``transport``; None without ``domain``.
 
         Raises:
             ValueError: a domain that does not fit the lattice; a transport or model whose reach is
@@ -184,9 +176,26 @@ class Jump(Integrator):
             return None
         return divide(path.model.lattice, self.domain, reach_of(path, transport), device)
 
+    def tabulated(self, path: AnnealingPath, transport: Transport | None) -> bool:
+        """Return whether the intervals can and should run on tables; not without a transport.
+
+        Raises:
+            ValueError: ``tables=True``, and why there can be none.
+        """
+        if self.tables is False or self.domain is not None or transport is None:
+            return False
+        reason = tables.obstacle(path, transport)
+        if self.tables and reason:
+            raise ValueError(f"Jump(tables=True) cannot run on tables: {reason}")
+        return not reason
+
     def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> JumpState:
-        """Walkers at ``t = 0`` with ``A = 0``, before the first interval; backward at ``t = 1``,
-        after the last.
+        """Return walkers at ``t = 0`` with ``A = 0``, before the first interval.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            walkers: their global indices, int64 ``(walkers,)``.
+            backward: whether they begin at ``t = 1``, after the last interval.
         """
         zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
         counts = torch.zeros_like(walkers)
@@ -202,21 +211,19 @@ class Jump(Integrator):
         seed: int,
         backward: bool = False,
     ) -> tuple[JumpState, JumpInfo]:
-        """Every walker with time remaining advances by one event or to the end of its interval;
-        others are left alone.
+        """Advance every walker with time remaining by one event or to the end of its interval.
 
-        With domains, every domain of the class that is up. Without a transport there must be
-        reversible rates. A walker whose rates are not finite stays where it is, and its ``A`` turns
-        NaN; :meth:`check` reports it.
+        Others are left alone. With domains, every domain of the class that is up advances. Without
+        a transport there must be reversible rates. A walker whose rates are not finite stays where
+        it is, and its ``A`` turns NaN; :meth:`check` reports it.
         """
+        # Walkers that have finished are evaluated at the nearest frozen time, to no effect.
         interval = state.interval.clamp(0, self.intervals - 1)
         tau = self.frozen.to(interval.device)[interval]
         domains = self.domains(path, transport, interval.device)
         if domains is not None:
             return self._step_domains(domains, state, path, transport, tau, seed, backward)
-        rates = evaluate(
-            path, transport, state.configurations, tau, self.reversible, self.scale, backward
-        )
+        rates = evaluate(path, transport, state.configurations, tau, self.added, backward=backward)
         after = kernels.jump_step(
             state.configurations,
             state.log_weights,
@@ -227,12 +234,13 @@ class Jump(Integrator):
             state.events,
             seed,
         )
-        return state._replace(
+        advanced = state._replace(
             configurations=after.configurations,
             log_weights=after.log_weights,
             remaining=after.remaining,
             events=state.events + (state.remaining != 0),
-        ), JumpInfo(after.move, rates)
+        )
+        return advanced, JumpInfo(after.move, rates)
 
     def _step_domains(
         self,
@@ -244,71 +252,37 @@ class Jump(Integrator):
         seed: int,
         backward: bool,
     ) -> tuple[JumpState, JumpInfo]:
+        """Advance every domain of the class that is up, as :meth:`step` does walkers."""
+        # At the beginning of an interval every clock is wound up.
         begins = (state.clocks == 0).all(1, keepdim=True)
         clocks = torch.where(begins, state.remaining.unsqueeze(1), state.clocks)
         evaluation = examine(path, transport, state.configurations, tau)
-        rule = (self.reversible, self.scale, backward)
-        after = advance(
-            domains,
-            evaluation,
-            state.configurations,
-            clocks,
-            state.walkers,
-            state.events,
-            seed,
-            *rule,
-        )
-        return state._replace(
+        after = advance(domains, evaluation, state, clocks, seed, self.added, backward)
+        through = (after.clocks == 0).all(1)
+        advanced = state._replace(
             configurations=after.configurations,
             log_weights=state.log_weights + after.gain,
-            remaining=torch.where((after.clocks == 0).all(1), 0.0, state.remaining),
+            remaining=torch.where(through, 0.0, state.remaining),
             events=state.events + (state.remaining != 0),
             clocks=after.clocks,
-        ), JumpInfo(after.move, after.rates)
+        )
+        return advanced, JumpInfo(after.move, after.rates)
 
-    def tabulated(self, path: AnnealingPath, transport: Transport | None) -> bool:
-        """Whether :meth:`run_interval` can and should run the intervals; not without a transport.
-
-        Raises:
-            ValueError: ``tables=True``, and why there can be none.
-        """
-        if self.tables is False or self.domain is not None or transport is None:
-            return False
-        reason = tables.obstacle(path, transport)
-        if self.tables and reason:
-            raise ValueError(f"Jump(tables=True) cannot run on tables: {reason}")
-        return not reason
-
-    def run_interval(
+    def _to_the_end(
         self,
         state: JumpState,
         path: AnnealingPath,
-        transport: Transport,
+        answers: AnyTransport,
         seed: int,
-        backward: bool = False,
+        backward: bool,
     ) -> JumpState:
-        """All walkers, which stand in one interval, to its end, on tables of the rates; for
-        :meth:`tabulated` only.
-
-        Raises:
-            RuntimeError: as :meth:`check`.
-        """
+        """Take all walkers to the end of their interval, on tables of the rates where there are."""
+        if not self.tabulated(path, answers.given):
+            return cast(JumpState, super()._to_the_end(state, path, answers, seed, backward))
+        assert answers.tables is not None
         tau = float(self.frozen[int(state.interval[0])])
         while bool((state.remaining != 0).any()):
-            after = tables.steps(
-                path,
-                cast(tables.Tabulated, transport),
-                tau,
-                state.configurations,
-                state.log_weights,
-                state.remaining,
-                state.walkers,
-                state.events,
-                seed,
-                self.reversible,
-                self.scale,
-                backward,
-            )
+            after = tables.steps(path, answers.tables, tau, state, seed, self.added, backward)
             state = state._replace(
                 configurations=after.configurations,
                 log_weights=after.log_weights,
@@ -319,36 +293,55 @@ class Jump(Integrator):
         return state
 
     def check(self, state: JumpState, info: JumpInfo) -> None:
-        """Raise a RuntimeError naming walker, t and rate if a rate was not finite or a walker has
-        too many events.
+        """Raise a RuntimeError that names walker, t and rate after a step that went wrong.
+
+        Raises:
+            RuntimeError: a rate that was not finite, or a walker with too many events.
         """
-        self._check(state, info.rates.exit_rate, info.rates.corrector, info.rates.rates.shape[1])
+        rates = info.rates
+        self._check(state, rates.exit_rate, rates.corrector, rates.rates.shape[1])
 
     def _check(self, state: JumpState, exit_rate: Tensor, corrector: Tensor, shifts: int) -> None:
         bad = ~state.log_weights.isfinite()
-        sites, domains = state.configurations[0].numel(), max(1, state.clocks.shape[1])
-        limit = self.max_events or 1000 + 100 * sites + self.intervals * domains
-        if self.max_events is None and self.reversible is not None:
-            limit += int(2.0 * self.scale * shifts * sites)
+        sites = state.configurations[0].numel()
+        domains = max(1, state.clocks.shape[1])
         # Each evaluation uses a number of the 32-bit event counter for every domain of a class.
         counters = 2**32 // domains - 1
-        limit = min(limit, counters)
+        limit = min(self._most_events(sites, domains, shifts), counters)
         many = state.events > limit
+        # One look, since each makes a GPU wait.
         if not bool((bad | many).any()):
             return
-        row = int((bad if bool(bad.any()) else many).nonzero()[0])
-        walker, interval = int(state.walkers[row]), int(state.interval[row])
-        rate, kappa = float(exit_rate[row]), float(corrector[row])
-        where = (
-            f"walker {walker} at t = {float(self.frozen[min(interval, self.intervals - 1)]):.6g}"
-        )
         if bool(bad.any()):
-            raise RuntimeError(
-                f"{where}: exit rate {rate:g} and corrector {kappa:g} must be finite; the network's output there "
-                f"is too large or not a number (train longer, or with a smaller learning_rate)"
-            )
+            self._refuse_rates(state, exit_rate, corrector, int(bad.nonzero()[0]))
+        row = int(many.nonzero()[0])
         remedy = "take larger domains" if limit == counters else "raise Jump(max_events=)"
         raise RuntimeError(
-            f"{where} has needed more than max_events = {limit} evaluations, exit rate {rate:g}; its rates are too "
-            f"large for this lattice (train longer), or {remedy}"
+            f"{self._where(state, row)} has needed more than max_events = {limit} evaluations, "
+            f"exit rate {float(exit_rate[row]):g}; its rates are too large for this lattice "
+            f"(train longer), or {remedy}"
+        )
+
+    def _most_events(self, sites: int, domains: int, shifts: int) -> int:
+        """Return how many evaluations a walker may need, by default enough for any sane rates."""
+        if self.max_events is not None:
+            return self.max_events
+        limit = 1000 + 100 * sites + self.intervals * domains
+        if self.reversible is not None:
+            limit += int(2.0 * self.scale * shifts * sites)
+        return limit
+
+    def _where(self, state: JumpState, row: int) -> str:
+        interval = min(int(state.interval[row]), self.intervals - 1)
+        return f"walker {int(state.walkers[row])} at t = {float(self.frozen[interval]):.6g}"
+
+    def _refuse_rates(
+        self, state: JumpState, exit_rate: Tensor, corrector: Tensor, row: int
+    ) -> NoReturn:
+        rate = float(exit_rate[row])
+        kappa = float(corrector[row])
+        raise RuntimeError(
+            f"{self._where(state, row)}: exit rate {rate:g} and corrector {kappa:g} must be "
+            f"finite; the network's output there is too large or not a number (train longer, or "
+            f"with a smaller learning_rate)"
         )

@@ -1,27 +1,59 @@
 """From a network and the physics to the rates of the jump process."""
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import kernels
-from ..models.base import Conditions
+from ..kernels.checks import as_number
 from ..paths.annealing import AnnealingPath
+from .transport import Transport, as_transport
 
-__all__ = ["Evaluation", "Rates", "Transport", "evaluate", "examine", "in_rates", "rates_of"]
+__all__ = [
+    "Evaluation",
+    "Rates",
+    "Reversible",
+    "Transport",
+    "as_reversible",
+    "evaluate",
+    "examine",
+    "in_rates",
+    "rates_of",
+]
 
 
-Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
+@dataclass(frozen=True)
+class Reversible:
+    """Rates ``r_m(x) = scale · g(e^{Δ_m})`` with ``g(u) = u g(1/u)``, reversible in ``ρ_t``.
 
-"""``G = transport(configurations, conditions)``, locally equivariant; usually an ``nn.Module``."""
+    Attributes:
+        kind: ``g``: ``"barker"`` ``u / (1 + u)``, ``"square_root"`` ``√u``, ``"metropolis"``
+            ``min(1, u)``.
+        scale: moves per unit of time where ``g = 1``, finite and >= 0.
+
+    Raises:
+        ValueError: an unknown kind, or a scale out of range.
+    """
+
+    kind: str
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in kernels.REVERSIBLE:
+            known = ", ".join(kernels.REVERSIBLE)
+            raise ValueError(f"reversible must be None or one of {known}, got {self.kind!r}")
+        as_number("scale", self.scale, "finite and >= 0", lambda x: 0.0 <= x < math.inf)
+
+    def rates(self, log_ratios: Tensor) -> Tensor:
+        """Return ``r_m``, of the shape of ``log_ratios`` ``Δ``, ``(walkers, q-1, *shape)``."""
+        return kernels.proposal_rates(None, log_ratios, self.kind, self.scale).rates
 
 
 class Evaluation(NamedTuple):
-    """The network and the physics at ``(x, t)``, from which the rates of both directions of time
-    follow.
-    """
+    """The network and the physics at ``(x, t)``: all that rates follow from, forward or back."""
 
     output: Tensor | None
     """``G``, ``(walkers, q-1, *shape)``; None without a transport."""
@@ -35,8 +67,7 @@ class Rates(NamedTuple):
     """All that one evaluation at ``x`` yields."""
 
     rates: Tensor
-    """Out-rates ``[G_m]_+``, with the reversible ones ``r_m`` if any, ``(walkers, q-1,
-    *shape)``."""
+    """Out-rates ``[G_m]_+``, with the reversible ``r_m`` if any, ``(walkers, q-1, *shape)``."""
     exit_rate: Tensor
     """``R``, their sum, float64 ``(walkers,)``."""
     corrector: Tensor
@@ -45,46 +76,62 @@ class Rates(NamedTuple):
     """``H(x)``, float64 ``(walkers,)``."""
 
 
+def as_reversible(given: Reversible | str | None, scale: float = 1.0) -> Reversible | None:
+    """Return reversible rates from a name and a scale, or as they are; None for none.
+
+    Args:
+        given: the rates themselves, or the name of their ``g``.
+        scale: of rates that are given by name.
+
+    Raises:
+        ValueError: an unknown name, or a scale out of range.
+    """
+    if given is None or isinstance(given, Reversible):
+        return given
+    return Reversible(given, scale)
+
+
 def in_rates(network_output: Tensor) -> Tensor:
-    """Rates of the inverse moves into ``x``, ``Q(x^m → x) = [-G_m(x)]_+``, from the evaluation at
-    ``x``.
+    """Return the rates of the inverse moves into ``x`` from the output of the network at ``x``.
+
+    ``Q(x^m → x) = G_{-m}(x^m) = [-G_m(x)]_+`` by local equivariance.
     """
     return torch.relu(-network_output)
-
-
-def precision(transport: Transport | None) -> torch.dtype:
-    """Floating-point type of the transport's parameters; float32 if it has none, float64 without a
-    transport.
-    """
-    if transport is None:
-        return torch.float64
-    parameters = transport.parameters() if isinstance(transport, nn.Module) else iter(())
-    return next((p.dtype for p in parameters), torch.float32)
 
 
 def examine(
     path: AnnealingPath, transport: Transport | None, configurations: Tensor, t: Tensor
 ) -> Evaluation:
-    """One evaluation of the network and one of all ``Δ``; arguments as of :func:`evaluate`."""
-    dtype = precision(transport)
-    output = None if transport is None else transport(configurations, path.conditions(t.to(dtype)))
-    energy, log_ratios = path.local_energy(configurations, t, dtype)
+    """Evaluate the network once, and all ``Δ`` once; arguments as in :func:`evaluate`."""
+    precision = as_transport(transport).precision
+    output = None
+    if transport is not None:
+        output = transport(configurations, path.conditions(t.to(precision)))
+    energy, log_ratios = path.local_energy(configurations, t, precision)
     return Evaluation(output, log_ratios, energy)
 
 
 def rates_of(
     evaluation: Evaluation,
-    reversible: str | None = None,
+    reversible: Reversible | str | None = None,
     scale: float = 1.0,
     backward: bool = False,
 ) -> Rates:
-    """The rates of :func:`evaluate` from what :func:`examine` found."""
+    """Return the rates of :func:`evaluate` from what :func:`examine` found."""
     output, log_ratios, energy = evaluation
-    rates, exit_rate, corrector = kernels.proposal_rates(output, log_ratios, reversible, scale)
+    added = as_reversible(reversible, scale)
+    if added is None:
+        rates, exit_rate, corrector = kernels.proposal_rates(output, log_ratios)
+    else:
+        rates, exit_rate, corrector = kernels.proposal_rates(
+            output, log_ratios, added.kind, added.scale
+        )
     if backward and output is not None:
-        rates = in_rates(output) * torch.exp(torch.where(output < 0, log_ratios, 0.0))
-        if reversible is not None:
-            rates = rates + kernels.proposal_rates(None, log_ratios, reversible, scale).rates
+        # Where G >= 0 the way back is closed, even if e^Δ overflows.
+        bounded = torch.where(output < 0, log_ratios, 0.0)
+        rates = in_rates(output) * torch.exp(bounded)
+        if added is not None:
+            rates = rates + added.rates(log_ratios)
         exit_rate = rates.flatten(1).sum(1, dtype=torch.float64)
     return Rates(rates, exit_rate, corrector, energy)
 
@@ -94,23 +141,27 @@ def evaluate(
     transport: Transport | None,
     configurations: Tensor,
     t: Tensor,
-    reversible: str | None = None,
+    reversible: Reversible | str | None = None,
     scale: float = 1.0,
     backward: bool = False,
 ) -> Rates:
-    """Rates, corrector and energy at time ``t``, by one evaluation of the network and one of all
-    ``Δ``.
+    """Return rates, corrector and energy at time ``t``.
 
-    Backward, the rates are those of the process reversed with respect to ``ρ_t``, ``[-G_m]_+
-    e^{Δ_m}`` and the same reversible ones; ``κ`` is the same.
+    It takes one evaluation of the network and one of all ``Δ``. Backward, the rates are those of
+    the process reversed with respect to ``ρ_t``, ``[-G_m]_+ e^{Δ_m}`` and the same reversible ones;
+    ``κ`` is the same.
 
     Args:
+        path: the annealing path.
         transport: None for reversible rates alone.
         configurations: ``(walkers, *shape)``.
         t: float64 ``(1 | walkers,)``, on the device of the configurations.
-        reversible, scale: as in :func:`~leaps_triton.kernels.proposal_rates`.
+        reversible: rates that are added, or the name of their ``g``; None for none.
+        scale: of reversible rates that are given by name.
+        backward: whether time runs backwards.
 
     Raises:
         ValueError: neither a transport nor reversible rates.
     """
-    return rates_of(examine(path, transport, configurations, t), reversible, scale, backward)
+    found = examine(path, transport, configurations, t)
+    return rates_of(found, reversible, scale, backward)

@@ -1,5 +1,6 @@
-"""Tau-leaping: all sites at once, weighed by the ratio of each step's and its reverse's
-probability.
+"""Tau-leaping: all sites at once, with weights that are exact whatever the step.
+
+Each step is weighed by the ratio of its probability and that of its reverse.
 """
 
 import math
@@ -12,41 +13,13 @@ from torch import Tensor
 from .. import kernels
 from ..kernels.checks import as_number, expect, is_real
 from ..paths.annealing import AnnealingPath
+from ..registry import register
 from .base import Integrator, as_times
-from .rates import Rates, Transport, examine, rates_of
+from .rates import Reversible, as_reversible, evaluate, examine, rates_of
+from .states import LeapState
+from .transport import Transport
 
 __all__ = ["LeapInfo", "LeapState", "TauLeap", "leap_increment"]
-
-
-class LeapState(NamedTuple):
-    """As :class:`JumpState`, with the last evaluation, which the next step uses if nothing has
-    moved the walkers.
-    """
-
-    configurations: Tensor
-    log_weights: Tensor
-    interval: Tensor
-    remaining: Tensor
-    walkers: Tensor
-    events: Tensor
-    evaluated: Tensor
-    """Configurations of the last evaluation, ``(walkers, *shape)``"""
-    evaluated_at: Tensor
-    """Its time, float64 ``(walkers,)``; NaN before the first"""
-    rates: Tensor
-    """Its rates in the direction of travel, ``(walkers, q-1, *shape)``; ``(walkers, 0)`` before the
-    first"""
-    corrector: Tensor
-    """Its ``κ``, float64 ``(walkers,)``"""
-    energy: Tensor
-    """Its ``H``, float64 ``(walkers,)``"""
-
-    def descend(self, ancestors: Tensor) -> "LeapState":
-        """What the slots have from ``ancestors``, int64 ``(walkers,)``; indices and counters stay
-        with the slots.
-        """
-        inherited = ("configurations", *self._fields[self._fields.index("evaluated") :])
-        return self._replace(**{name: getattr(self, name)[ancestors] for name in inherited})
 
 
 class LeapInfo(NamedTuple):
@@ -64,22 +37,40 @@ WEIGHTS = ("exact", "euler")
 
 """Names of the weights of :class:`TauLeap`."""
 
-_FLOOR, _REVERSIBLE = 0.3, "square_root"
+_FLOOR = 0.3
+
+_REVERSIBLE = "square_root"
 
 
+class _Leap(NamedTuple):
+    """One step of all walkers, before it is made."""
+
+    active: Tensor
+    """Which walkers make it, bool ``(walkers,)``"""
+    tau: Tensor
+    """Frozen time of their interval, float64 ``(walkers,)``"""
+    here: Tensor
+    """Time at which the step begins, in the direction of travel"""
+    there: Tensor
+    """Time at which it ends; ``here`` for walkers that make none"""
+    duration: Tensor
+    """``h``; 0 for walkers that make none"""
+
+
+@register("integrator")
 class TauLeap(Integrator):
-    """All sites at once, in a fixed number of steps, with exact weights: the ratio of a step's and
-    its reverse's odds.
+    """All sites move at once, in a fixed number of steps, with exact weights.
 
+    A step's weight is the ratio of the probabilities of the way back and of the way forth.
     At ``x`` and ``t`` every site moves, once at most, by the rates ``λ_k(i|x) = [G_k(i|x, t)]_+ +
     floor · g(e^{Δ_k(i)})``, held fixed for the step ``h``; ``F(y|x)`` is the product over sites of
-    :func:`~leaps_triton.kernels.tau_leap_step`. The same with ``μ_k(i|y) = [-G_k(i|y, t+h)]_+
+    :func:`~leaps_triton.kernels.tau_leap_step`. That product with ``μ_k(i|y) = [-G_k(i|y, t+h)]_+
     e^{Δ_k(i)} + floor · g(e^{Δ_k(i)})``, ``Δ`` at ``y`` and ``t + h``, is the way back, ``B(x|y)``,
     and ``A += log ρ̃_{t+h}(y) - log ρ̃_t(x) + log B(x|y) - log F(y|x)``. Then ``E[e^A] = Z_1/Z_0``
     and the weighted law is ``ρ_1``, for every network and any number of steps; with many,
-    ``Var[A]`` is that of :class:`Jump` and a part that falls like ``h``. The evaluation for the way
-    back is the next step's own: ``N`` steps take ``N + 1`` evaluations of the network, and ``2 N``
-    where an mcmc kernel moves the walkers between them.
+    ``Var[A]`` is that of :class:`~leaps_triton.Jump` and a part that falls like ``h``. The
+    evaluation for the way back is the next step's own: ``N`` steps take ``N + 1`` evaluations of
+    the network, and ``2 N`` where a move acts on the walkers between them.
 
     The floor opens every move, forth and back. A way back that begins where no way forth leads is
     mass that the weights miss, and a step without a way back has weight 0. A tiny floor is right in
@@ -90,14 +81,14 @@ class TauLeap(Integrator):
     With ``weights="euler"``, those of the paper: ``A += h ξ_t(x)``, ``ξ_t = ∂_t log ρ̃_t + κ_t``,
     without a floor. They are **biased**, by ``O(h)``, and no ESS shows it.
 
-    The frozen time of an interval is its beginning, where the weighted law is ``ρ_{t_n}``: kernels
+    The frozen time of an interval is its beginning, where the weighted law is ``ρ_{t_n}``: moves
     act there.
 
     Args:
         steps: their number, on a uniform grid, or the increasing times ``0, …, 1``.
         weights: ``"exact"`` or ``"euler"``.
-        floor: moves a unit of time where ``g = 1``, finite and ≥ 0; > 0 for exact weights. None for
-            0.3 with exact weights and 0 with Euler's.
+        floor: moves per unit of time where ``g = 1``, finite and ≥ 0; > 0 for exact weights. None
+            for 0.3 with exact weights and 0 with Euler's.
         reversible: ``g`` of the floor, ``"square_root"`` ``√u``, ``"barker"`` ``u / (1 + u)`` or
             ``"metropolis"`` ``min(1, u)``; positive for every move, and without effect on the limit
             ``h → 0`` of ``A``.
@@ -134,19 +125,25 @@ class TauLeap(Integrator):
         self.times = as_times(steps, "steps")
         if weights not in WEIGHTS:
             raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
-        self.exact = weights == "exact"
         if reversible not in kernels.REVERSIBLE:
-            raise ValueError(
-                f"reversible must be one of {', '.join(kernels.REVERSIBLE)}, got {reversible!r}"
-            )
-        self.floor = as_number(
-            "floor",
-            (_FLOOR if self.exact else 0.0) if floor is None else floor,
-            f"finite and {'> 0 for exact weights' if self.exact else '>= 0'} (0.1 to 1 keeps every way back open)",
-            lambda value: 0.0 <= value < math.inf and not (self.exact and value == 0.0),
-        )
+            known = ", ".join(kernels.REVERSIBLE)
+            raise ValueError(f"reversible must be one of {known}, got {reversible!r}")
         self.weights = weights
+        self.exact = weights == "exact"
+        if self.exact:
+            floor = _FLOOR if floor is None else floor
+            bounds = "> 0 for exact weights"
+        else:
+            floor = 0.0 if floor is None else floor
+            bounds = ">= 0"
+        wanted = f"finite and {bounds} (0.1 to 1 keeps every way back open)"
+        self.floor = as_number("floor", floor, wanted, self._allows)
         self.reversible = reversible if self.floor > 0.0 else None
+
+    def _allows(self, floor: float) -> bool:
+        if self.exact and floor == 0.0:
+            return False
+        return 0.0 <= floor < math.inf
 
     @property
     def frozen(self) -> Tensor:
@@ -162,22 +159,44 @@ class TauLeap(Integrator):
             "reversible": self.reversible or _REVERSIBLE,
         }
 
+    @property
+    def added(self) -> Reversible | None:
+        """The rates of the floor; None for none."""
+        if self.reversible is None:
+            return None
+        return Reversible(self.reversible, self.floor)
+
     def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> LeapState:
-        """Walkers at ``t = 0`` with ``A = 0``, before the first step; backward at ``t = 1``, after
-        the last.
+        """Return walkers at ``t = 0`` with ``A = 0``, before the first step.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            walkers: their global indices, int64 ``(walkers,)``.
+            backward: whether they begin at ``t = 1``, after the last step.
+
+        Raises:
+            ValueError: backward, with Euler's weights.
         """
-        zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
-        counts = torch.zeros_like(walkers)
         if backward and not self.exact:
             raise ValueError(
                 "Euler's weights hold for no reversed path; take TauLeap(weights='exact')"
             )
-        interval = counts + self.intervals if backward else counts - 1
+        zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
+        counts = torch.zeros_like(walkers)
         return LeapState(
-            configurations, zeros, interval, zeros, walkers, counts,
-            evaluated=configurations, evaluated_at=zeros + torch.nan, rates=zeros.new_zeros(len(walkers), 0),
-            corrector=zeros, energy=zeros,
-        )  # fmt: skip
+            configurations,
+            log_weights=zeros,
+            interval=counts + self.intervals if backward else counts - 1,
+            remaining=zeros,
+            walkers=walkers,
+            events=counts,
+            evaluated=configurations,
+            # NaN differs from every time, so that the first step evaluates.
+            evaluated_at=zeros + torch.nan,
+            rates=zeros.new_zeros(len(walkers), 0),
+            corrector=zeros,
+            energy=zeros,
+        )
 
     def step(
         self,
@@ -187,61 +206,85 @@ class TauLeap(Integrator):
         seed: int,
         backward: bool = False,
     ) -> tuple[LeapState, LeapInfo]:
-        """Every walker with time remaining makes its step; others are left alone.
+        """Let every walker with time remaining make its step; leave others alone.
 
         The ``A`` of a walker whose rates are not finite turns NaN; :meth:`check` reports it.
         """
-        active = state.remaining != 0
-        interval = state.interval.clamp(0, self.intervals - 1)
-        times = self.times.to(interval.device)
-        tau, ends = times[interval], times[interval + 1]
-        here, there = (ends, tau) if backward else (tau, ends)
-        there = torch.where(active, there, here)
-        stale = (state.evaluated_at != here) | (state.evaluated != state.configurations).flatten(
-            1
-        ).any(1)
-        some, again = torch.stack([active.any(), (active & stale).any()]).tolist()
+        leap = self._leap(state, backward)
+        elsewhere = (state.evaluated != state.configurations).flatten(1).any(1)
+        stale = leap.active & (elsewhere | (state.evaluated_at != leap.here))
+        # Both in one look, since each makes a GPU wait.
+        some, again = torch.stack([leap.active.any(), stale.any()]).tolist()
         if not some:
             nought = torch.zeros_like(state.log_weights)
             return state, LeapInfo(torch.zeros_like(state.walkers), nought, nought)
         if again:
-            rates = rates_of(
-                examine(path, transport, state.configurations, here),
-                self.reversible,
-                self.floor,
-                backward,
+            rates = evaluate(
+                path, transport, state.configurations, leap.here, self.added, backward=backward
             )
-            state = _carry(state, rates, here)._replace(events=state.events + active)
-        x, h = state.configurations, torch.where(active, state.remaining, 0.0)
+            state = state.carrying(rates, leap.here)
+            state = state._replace(events=state.events + leap.active)
+        if self.exact:
+            return self._exact(state, leap, path, transport, seed, backward)
+        return self._euler(state, leap, path, seed)
+
+    def _leap(self, state: LeapState, backward: bool) -> _Leap:
+        active = state.remaining != 0
+        interval = state.interval.clamp(0, self.intervals - 1)
+        times = self.times.to(interval.device)
+        begins = times[interval]
+        ends = times[interval + 1]
+        here = ends if backward else begins
+        there = begins if backward else ends
+        return _Leap(
+            active,
+            begins,
+            here,
+            torch.where(active, there, here),
+            torch.where(active, state.remaining, 0.0),
+        )
+
+    def _exact(
+        self,
+        state: LeapState,
+        leap: _Leap,
+        path: AnnealingPath,
+        transport: Transport | None,
+        seed: int,
+        backward: bool,
+    ) -> tuple[LeapState, LeapInfo]:
+        """Make a step that is weighed by the probabilities of the way forth and the way back."""
+        x = state.configurations
+        h = leap.duration
         y, log_there = kernels.tau_leap_step(x, state.rates, h, state.walkers, state.events, seed)
         exit_rate = state.rates.flatten(1).sum(1, dtype=torch.float64)
-        if self.exact:
-            found = examine(path, transport, y, there)
-            ahead, back = (
-                rates_of(found, self.reversible, self.floor, way)
-                for way in (backward, not backward)
-            )
-            log_back = kernels.tau_leap_log_probability(y, x, back.rates, h)
-            # Both densities at one time: what changes with time is added on entering.
-            gain = (
-                path.beta(tau).to(h.device) * (state.energy - ahead.energy) + log_back - log_there
-            )
-            gain, reversed_rate = -gain if backward else gain, back.exit_rate
-            state = _carry(
-                state._replace(configurations=y, events=state.events + active), ahead, there
-            )
-        else:
-            drift = path.time_derivative(state.energy, tau) + state.corrector
-            # The paper's increment, less the change of density that is added on entering.
-            gain, reversed_rate = (
-                h * drift - path.log_increment(y, tau, there),
-                exit_rate - state.corrector,
-            )
-            state = state._replace(configurations=y)
-        return state._replace(
-            log_weights=torch.where(active, state.log_weights + gain, state.log_weights),
-            remaining=torch.zeros_like(state.remaining),
-        ), LeapInfo((x != y).flatten(1).sum(1), exit_rate, reversed_rate)
+        found = examine(path, transport, y, leap.there)
+        ahead = rates_of(found, self.added, backward=backward)
+        back = rates_of(found, self.added, backward=not backward)
+        log_back = kernels.tau_leap_log_probability(y, x, back.rates, h)
+        # Both densities at one time: what changes with time is added on entering.
+        density = path.beta(leap.tau).to(h.device) * (state.energy - ahead.energy)
+        gain = density + log_back - log_there
+        if backward:
+            gain = -gain
+        moved = state._replace(configurations=y, events=state.events + leap.active)
+        after = _weighed(moved.carrying(ahead, leap.there), leap, gain)
+        return after, LeapInfo((x != y).flatten(1).sum(1), exit_rate, back.exit_rate)
+
+    def _euler(
+        self, state: LeapState, leap: _Leap, path: AnnealingPath, seed: int
+    ) -> tuple[LeapState, LeapInfo]:
+        """Make a step that is weighed as in the paper, by what ``A`` gains where it begins."""
+        x = state.configurations
+        h = leap.duration
+        y, _ = kernels.tau_leap_step(x, state.rates, h, state.walkers, state.events, seed)
+        exit_rate = state.rates.flatten(1).sum(1, dtype=torch.float64)
+        drift = path.time_derivative(state.energy, leap.tau) + state.corrector
+        # The paper's increment, less the change of density that is added on entering.
+        gain = h * drift - path.log_increment(y, leap.tau, leap.there)
+        after = _weighed(state._replace(configurations=y), leap, gain)
+        reversed_rate = exit_rate - state.corrector
+        return after, LeapInfo((x != y).flatten(1).sum(1), exit_rate, reversed_rate)
 
     def check(self, state: LeapState, info: LeapInfo) -> None:
         """Raise a RuntimeError naming walker, t and rates if a log-weight is not finite."""
@@ -249,29 +292,38 @@ class TauLeap(Integrator):
         if not bool(bad.any()):
             return
         row = int(bad.nonzero()[0])
-        t = float(self.frozen[int(state.interval[row].clamp(0, self.intervals - 1))])
-        rates = float(info.exit_rate[row]), float(info.reversed_rate[row])
-        where = f"walker {int(state.walkers[row])} in the step from t = {t:.6g}: exit rate {rates[0]:g} and reversed exit"
-        if all(math.isfinite(rate) for rate in rates):
+        interval = int(state.interval[row].clamp(0, self.intervals - 1))
+        rate = float(info.exit_rate[row])
+        rate_back = float(info.reversed_rate[row])
+        where = (
+            f"walker {int(state.walkers[row])} in the step from t = "
+            f"{float(self.frozen[interval]):.6g}: exit rate {rate:g} and reversed exit"
+        )
+        if math.isfinite(rate) and math.isfinite(rate_back):
+            weight = float(state.log_weights[row])
             raise RuntimeError(
-                f"{where} rate {rates[1]:g} leave log-weight {float(state.log_weights[row])}; its way back has "
+                f"{where} rate {rate_back:g} leave log-weight {weight}; its way back has "
                 f"probability 0 to rounding (raise TauLeap(floor=), or take a network in float64)"
             )
         raise RuntimeError(
-            f"{where} rate {rates[1]:g} must be finite; the network's output there is too large or not a number "
-            f"(train longer, or with a smaller learning_rate)"
+            f"{where} rate {rate_back:g} must be finite; the network's output there is too large "
+            f"or not a number (train longer, or with a smaller learning_rate)"
         )
 
 
-def _carry(state: LeapState, rates: Rates, t: Tensor) -> LeapState:
-    """The state with an evaluation of its configurations at ``t``."""
+def _weighed(state: LeapState, leap: _Leap, gain: Tensor) -> LeapState:
+    """Return the state at the end of the step, with what it gained added to ``A``."""
     return state._replace(
-        evaluated=state.configurations,
-        evaluated_at=t,
-        rates=rates.rates,
-        corrector=rates.corrector,
-        energy=rates.energy,
+        log_weights=torch.where(leap.active, state.log_weights + gain, state.log_weights),
+        remaining=torch.zeros_like(state.remaining),
     )
+
+
+def _as_time(name: str, given: Tensor | float, device: torch.device) -> Tensor:
+    """Return a time as float64 ``(1 | walkers,)``."""
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    expect(number or is_real(given), name, "a number, or float64 (1 | walkers,)", given)
+    return torch.as_tensor(given, dtype=torch.float64, device=device).view(-1)
 
 
 def leap_increment(
@@ -284,19 +336,25 @@ def leap_increment(
     floor: float = _FLOOR,
     reversible: str | None = _REVERSIBLE,
 ) -> Tensor:
-    """What a step of :class:`TauLeap` from ``x`` to ``y`` adds to ``A``, for given ends, float64
-    ``(walkers,)``.
+    """Return what a step of :class:`TauLeap` from ``x`` to ``y`` adds to ``A``, for given ends.
 
-    ``log ρ̃_{t+h}(y) - log ρ̃_t(x) + log B(x|y) - log F(y|x)``, by one evaluation at ``(x, t)`` and
-    one at ``(y, t+h)``; can be differentiated through both with respect to the network's
+    It is ``log ρ̃_{t+h}(y) - log ρ̃_t(x) + log B(x|y) - log F(y|x)``, by one evaluation at ``(x, t)``
+    and one at ``(y, t+h)``; it can be differentiated through both with respect to the network's
     parameters. The sum over the steps of a path is ``A``, whoever chose the path.
 
     Args:
+        path: the annealing path.
         transport: None for the floor alone.
-        configurations, after: ``x`` and ``y``, ``(walkers, *shape)``.
-        t, t_next: numbers or float64 ``(1 | walkers,)``, ``t < t_next``.
-        floor, reversible: as of :class:`TauLeap`; None for no floor, and minus infinity where there
-            is no way back.
+        configurations: ``x``, where the step begins, ``(walkers, *shape)``.
+        after: ``y``, where it ends, ``(walkers, *shape)``.
+        t: the time at ``x``, a number or float64 ``(1 | walkers,)``.
+        t_next: the time at ``y``, later than ``t``.
+        floor: as in :class:`TauLeap`.
+        reversible: as in :class:`TauLeap`; None for no floor, and minus infinity where there is no
+            way back.
+
+    Returns:
+        float64 ``(walkers,)``.
 
     Raises:
         ValueError: times in the wrong order, shapes that differ, neither a transport nor a floor.
@@ -308,26 +366,19 @@ def leap_increment(
         >>> leap_increment(path, None, x, -x + 1, 0.0, 0.25).shape
         torch.Size([3])
     """
-    for name, when in (("t", t), ("t_next", t_next)):
-        number = is_real(when) or (isinstance(when, int | float) and not isinstance(when, bool))
-        expect(number, name, "a number, or float64 (1 | walkers,)", when)
     device = configurations.device
-    earlier, later = (
-        torch.as_tensor(s, dtype=torch.float64, device=device).view(-1) for s in (t, t_next)
-    )
+    earlier = _as_time("t", t, device)
+    later = _as_time("t_next", t_next, device)
     duration = (later - earlier).expand(len(configurations))
     if not bool((duration > 0).all()):
         raise ValueError(f"t_next must lie after t, got t = {t} and t_next = {t_next}")
     if after.shape != configurations.shape:
-        raise ValueError(
-            f"after must have shape {tuple(configurations.shape)}, got {tuple(after.shape)}"
-        )
-    there = rates_of(examine(path, transport, configurations, earlier), reversible, floor)
-    back = rates_of(examine(path, transport, after, later), reversible, floor, backward=True)
+        wanted = tuple(configurations.shape)
+        raise ValueError(f"after must have shape {wanted}, got {tuple(after.shape)}")
+    added = as_reversible(reversible, floor)
+    there = rates_of(examine(path, transport, configurations, earlier), added)
+    back = rates_of(examine(path, transport, after, later), added, backward=True)
     density = path.beta(earlier) * there.energy - path.beta(later) * back.energy
     log_back = kernels.tau_leap_log_probability(after, configurations, back.rates, duration)
-    return (
-        density
-        + log_back
-        - kernels.tau_leap_log_probability(configurations, after, there.rates, duration)
-    )
+    log_there = kernels.tau_leap_log_probability(configurations, after, there.rates, duration)
+    return density + log_back - log_there

@@ -1,18 +1,15 @@
-"""Markov chains in HDF5, draw after draw; :func:`leaps_triton.io.run_chain` and
-:func:`leaps_triton.io.read` are here.
+"""Markov chains in HDF5, written draw after draw.
 
 A file holds ``observables/<name>`` of ``(walkers, draws)`` or ``(walkers, draws, k)``, of half as
-many rows for overlaps, ``configurations (walkers, draws, *shape)`` if asked for, the model and
-kernel as the bytes of a checkpoint with all settings, and a SHA-256 of every finished part of
-``every`` draws. ``state/<field>`` holds the state of the kernel after the last two parts in turn,
-so that whatever moment a process stops at, one of them belongs to the last finished part.
+many rows for overlaps, ``configurations (walkers, draws, *shape)`` if asked for, model and move as
+the bytes of a checkpoint with all settings, and a SHA-256 of every finished part of ``every``
+draws. ``state/<field>`` holds the state of the move after the last two parts in turn, so that
+whatever moment a process stops at, one of them belongs to the last finished part.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,47 +19,33 @@ from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
 from ..mcmc.base import Move
-from ..mcmc.chain import Chain
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES
 from ..provenance import provenance
 from ..renamed import renamed
-from .checkpoint import (
-    SCHEMA,
-    Contents,
-    as_file,
-    describe_kernel,
-    describe_model,
-    differences,
-    pack,
-    rebuild_kernel,
-    rebuild_model,
-    replacing,
+from .hdf5 import (
+    Array,
+    Places,
+    allocate,
+    begin,
+    check_observables,
+    contents,
+    digest,
+    expect_same,
+    finished,
+    numpy_kind,
+    opened,
+    write,
 )
-from .hdf5 import allocate, check_observables, contents, digest, finished, opened, write
+from .packing import SCHEMA, Contents, as_file, replacing
+from .parts import describe_model, describe_move, rebuild_model, rebuild_move
+from .results import ChainRun
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["ChainRun", "read_chain", "run_chain"]
-
-
-@dataclass(frozen=True)
-class ChainRun(Chain):
-    """The finished draws of a file, as a :class:`~leaps_triton.Chain`.
-
-    Attributes:
-        manifest: model, kernel, settings of the run (``manifest["chain"]``), versions and commit;
-            plain JSON.
-    """
-
-    manifest: dict[str, Any] = field(repr=False)
-
-    @property
-    def complete(self) -> bool:
-        """Whether all draws that were asked for are there."""
-        return self.sweeps == int(self.manifest["chain"]["sweeps"])
+__all__ = ["read_chain", "run_chain"]
 
 
 @renamed(kernel="move")
@@ -83,25 +66,31 @@ def run_chain(
     resume: bool = False,
     progress: bool = False,
 ) -> ChainRun:
-    """Markov chains into a file, the same as of :func:`leaps_triton.run_chain`.
+    """Run Markov chains into a file, those of :func:`leaps_triton.run_chain`.
 
     Args:
-        model: a :class:`~leaps_triton.models.PairModel` or one of the four made from it.
-        move: one of the library.
-        walkers, sweeps, thin, seed, start, device: as of :func:`leaps_triton.run_chain`.
+        model: one of the library, or of a registered class.
+        move: one of the library, or of a registered class.
+        walkers: number of chains.
+        sweeps: steps of the move after the burn-in.
         file: HDF5.
+        thin: steps from one draw to the next.
+        seed: in [0, 2³²).
         burn_in: steps before, not measured; None for a tenth of ``sweeps``, or for what the file to
             go on with had.
         observables: names in :mod:`leaps_triton.observables`.
-        configurations: store those of every draw too, N bytes a draw and walker.
+        start: configurations ``(walkers, *shape)``; None for independent uniform ones.
+        device: None for CUDA where there is a CUDA device, else the CPU.
+        configurations: store those of every draw too, N bytes per draw and walker where a site is
+            one byte.
         every: draws from one write to the next; a crash loses no more.
         resume: go on with ``file`` if it exists, after its last write; with more ``sweeps`` than it
             was begun with, it grows. The result is that of an undisturbed run, bit for bit.
         progress: show a progress bar on a terminal.
 
     Raises:
-        ValueError: a bad argument; a file that exists, without ``resume``; one of another run, with
-            it.
+        ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
+            another run.
 
     Example:
         >>> import tempfile, leaps_triton as lt
@@ -124,126 +113,49 @@ def run_chain(
     file = as_file(file)
     check_observables(observables, chains=True)
     every = as_integer("every", every, 1)
-    for name, value in (
-        ("configurations", configurations),
-        ("resume", resume),
-        ("progress", progress),
-    ):
+    flags = {"configurations": configurations, "resume": resume, "progress": progress}
+    for name, value in flags.items():
         expect(isinstance(value, bool), name, "a bool", value)
     if file.exists() and not resume:
         raise ValueError(
             f"{file.name} exists; go on with it by resume (--resume), or choose another file"
         )
-    old = _contents(file) if file.exists() else None
+    old = _contents(file)
     if old is not None and burn_in is None:
         burn_in = old.manifest["chain"]["burn_in"]
-    wanted = ChainSettings(walkers, sweeps, thin, seed, burn_in)
-    march = March(model, move, wanted, list(observables), start, device)
+    names = list(observables)
+    asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
+    march = March(model, move, asked, names, start, device)
     settings = {
         "walkers": march.walkers,
         "sweeps": march.draws * march.settings.thin,
         "burn_in": march.burn_in,
         "thin": march.settings.thin,
         "seed": march.settings.seed,
-        "observables": list(observables),
+        "observables": names,
         "configurations": configurations,
         "every": every,
         # Devices of one type agree bit for bit; others agree only in law.
         "device": march.device.type,
     }
-    table = describe_model(march.model)
-    manifest = {
-        "schema": SCHEMA,
-        "model": table.manifest,
-        "kernel": describe_kernel(move),
-        "chain": settings,
-        "provenance": provenance(),
-    }
-    new = Contents(
-        manifest, table.tensors if start is None else {**table.tensors, "chain.start": start.cpu()}
-    )
+    described = _describe(march, settings, start)
     if old is None:
-        # A kernel may refuse the model at its first step: better before there is a file.
-        with torch.no_grad():
-            move.step(march.state, march.path, 1.0, march.settings.seed)
-        with replacing(file) as part:
-            _lay_out(part, march, new)
+        _begin(file, march, described)
     else:
-        grows = old.manifest["chain"]["sweeps"] < settings["sweeps"]
-        same = {**settings, "sweeps": old.manifest["chain"]["sweeps"]} if grows else settings
-        found = differences(old, new._replace(manifest={**manifest, "chain": same}))
-        if found:
-            raise ValueError(
-                f"{file.name} was made with other settings: {'; '.join(found)}; use the same, or another"
-            )
-        if grows:
-            with replacing(file) as part:
-                _lay_out(
-                    part,
-                    march,
-                    new._replace(manifest={**manifest, "provenance": old.manifest["provenance"]}),
-                )
-                _copy(
-                    file,
-                    part,
-                    settings,
-                    old.manifest["chain"]["sweeps"] // march.settings.thin // every,
-                )
-        with opened(file) as source:
-            _restore(source, march, file.name, settings)
+        _go_on(file, march, old, described)
     with march.bar(progress) as bar:
         while march.drawn < march.draws:
-            first = march.drawn
-            count = min(every, march.draws - first)
-            values, kept = march.draw(count, configurations, bar.update)
-            data = {f"observables/{name}": value.numpy() for name, value in values.items()}
-            if kept is not None:
-                data["configurations"] = kept.numpy()
-            state, slot = _fields(march.state), first // every % 2
-            places: dict[str, tuple[Any, Any]] = {
-                name: (np.s_[:, first : first + count], v) for name, v in data.items()
-            }
-            places |= {f"state/{name}": (slot, value) for name, value in state.items()}
-            places["state_digests"] = (slot, digest(state.values()))
-            write(file, places, first // every, digest(data[name] for name in _columns(settings)))
+            part, places = _draw(march, settings, bar.update)
+            data = (places[name][1] for name in _columns(settings))
+            write(file, places, part, digest(data))
     with opened(file) as source:
         return read_chain(source, contents(source, file.name), file.name)
 
 
-def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
-    """The finished draws of an open file; ``name`` is what errors call it.
-
-    Raises:
-        ValueError: a damaged file.
-    """
-    settings = found.manifest["chain"]
-    model, kernel = (
-        rebuild_model(found.manifest["model"], found.tensors),
-        rebuild_kernel(found.manifest["kernel"]),
-    )
-    keys = ("walkers", "sweeps", "thin", "seed", "burn_in")
-    asked = ChainSettings(**{key: settings[key] for key in keys})
-    start = found.tensors.get("chain.start")
-    march = March(model, kernel, asked, settings["observables"], start, device="cpu")
-    every, data = settings["every"], {}
-    _restore(source, march, name, settings)
-    for column in _columns(settings):
-        data[column] = source[column][:, : march.drawn]
-    for part in range(-(-march.drawn // every)):
-        values = (
-            np.ascontiguousarray(data[key][:, part * every : (part + 1) * every])
-            for key in _columns(settings)
-        )
-        if not np.array_equal(source["digests"][part], digest(values)):
-            raise ValueError(
-                f"{name} is damaged: draw {part * every} and on do not match their SHA-256; run it again"
-            )
-    kept = torch.from_numpy(data.pop("configurations")) if settings["configurations"] else None
-    stored = {key.partition("/")[2]: torch.from_numpy(value) for key, value in data.items()}
-    return ChainRun(**march.results(stored, kept), manifest=found.manifest)
-
-
-def _contents(file: Path) -> Contents:
+def _contents(file: Path) -> Contents | None:
+    """Return what a file of a chain says; None if there is no file."""
+    if not file.exists():
+        return None
     with opened(file) as source:
         found = contents(source, file.name)
         if "chain" not in found.manifest:
@@ -251,15 +163,132 @@ def _contents(file: Path) -> Contents:
         return found
 
 
+def _describe(march: March, settings: dict[str, Any], start: Tensor | None) -> Contents:
+    """Return a chain and the settings of its run as data."""
+    model = describe_model(march.model)
+    manifest = {
+        "schema": SCHEMA,
+        "model": model.manifest,
+        "kernel": describe_move(march.move),
+        "chain": settings,
+        "provenance": provenance(),
+    }
+    tensors = dict(model.tensors)
+    if start is not None:
+        tensors["chain.start"] = start.cpu()
+    return Contents(manifest, tensors)
+
+
+def _begin(file: Path, march: March, described: Contents) -> None:
+    """Lay out a new file."""
+    # A move may refuse the model at its first step: better before there is a file.
+    with torch.no_grad():
+        march.move.step(march.state, march.path, 1.0, march.settings.seed)
+    with replacing(file) as part:
+        _lay_out(part, march, described)
+
+
+def _go_on(file: Path, march: March, old: Contents, new: Contents) -> None:
+    """Bring a march to where a file stands, which grows where more sweeps are asked for."""
+    settings = new.manifest["chain"]
+    before = old.manifest["chain"]["sweeps"]
+    grows = before < settings["sweeps"]
+    same = dict(settings)
+    if grows:
+        same["sweeps"] = before
+    expect_same(old, new._replace(manifest={**new.manifest, "chain": same}), file.name)
+    if grows:
+        # The file keeps what it was first made with.
+        manifest = {**new.manifest, "provenance": old.manifest["provenance"]}
+        whole = before // march.settings.thin // settings["every"]
+        with replacing(file) as part:
+            _lay_out(part, march, new._replace(manifest=manifest))
+            _copy(file, part, settings, whole)
+    with opened(file) as source:
+        _restore(source, march, file.name, settings)
+
+
+def _draw(
+    march: March, settings: dict[str, Any], update: Callable[[], object]
+) -> tuple[int, Places]:
+    """Return the next part and what is to be stored of it: dataset → place and values."""
+    first = march.drawn
+    every = settings["every"]
+    part = first // every
+    count = min(every, march.draws - first)
+    values, kept = march.draw(count, settings["configurations"], update)
+    columns = np.s_[:, first : first + count]
+    places: dict[str, tuple[Any, Any]] = {}
+    for name, value in values.items():
+        places[f"observables/{name}"] = (columns, value.numpy())
+    if kept is not None:
+        places["configurations"] = (columns, kept.numpy())
+    # The states after the last two parts take turns, so that one of them is always whole.
+    slot = part % 2
+    state = _fields(march.state)
+    for name, value in state.items():
+        places[f"state/{name}"] = (slot, value)
+    places["state_digests"] = (slot, digest(state.values()))
+    return part, places
+
+
+def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
+    """Return the finished draws of an open file.
+
+    Args:
+        source: the file.
+        found: its manifest and tensors.
+        name: what errors call it.
+
+    Raises:
+        ValueError: If the file is damaged, or names a class that is not registered.
+    """
+    settings = found.manifest["chain"]
+    keys = ("walkers", "sweeps", "thin", "seed", "burn_in")
+    march = March(
+        rebuild_model(found.manifest["model"], found.tensors),
+        rebuild_move(found.manifest["kernel"]),
+        ChainSettings(**{key: settings[key] for key in keys}),
+        settings["observables"],
+        found.tensors.get("chain.start"),
+        "cpu",
+    )
+    _restore(source, march, name, settings)
+    data = {column: source[column][:, : march.drawn] for column in _columns(settings)}
+    _check_parts(source, data, march.drawn, settings["every"], name)
+    kept = None
+    if settings["configurations"]:
+        kept = torch.from_numpy(data["configurations"])
+    values = {}
+    for observable in settings["observables"]:
+        values[observable] = torch.from_numpy(data[f"observables/{observable}"])
+    return ChainRun(**march.results(values, kept), manifest=found.manifest)
+
+
+def _check_parts(
+    source: h5py.File, data: dict[str, Array], draws: int, every: int, name: str
+) -> None:
+    """Raise a ValueError unless all parts match their digests."""
+    for part, first in enumerate(range(0, draws, every)):
+        of_part = (
+            np.ascontiguousarray(column[:, first : first + every]) for column in data.values()
+        )
+        if not np.array_equal(source["digests"][part], digest(of_part)):
+            raise ValueError(
+                f"{name} is damaged: draw {first} and on do not match their SHA-256; run it again"
+            )
+
+
 def _columns(settings: dict[str, Any]) -> list[str]:
-    """Names of the datasets with one row a walker and one column a draw."""
-    return [f"observables/{name}" for name in settings["observables"]] + [
-        "configurations"
-    ] * settings["configurations"]
+    """Return the names of the datasets with one row per walker and one column per draw."""
+    names = [f"observables/{name}" for name in settings["observables"]]
+    if settings["configurations"]:
+        names.append("configurations")
+    return names
 
 
-def _fields(state: Any) -> dict[str, np.ndarray[Any, Any]]:
-    """The state of any kernel, a NamedTuple of tensors and integers, as arrays."""
+def _fields(state: Any) -> dict[str, Array]:
+    """Return the state of any move, a NamedTuple of tensors and numbers, as arrays."""
     return {
         name: torch.as_tensor(value).cpu().contiguous().numpy()
         for name, value in state._asdict().items()
@@ -267,26 +296,23 @@ def _fields(state: Any) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _lay_out(file: Path, march: March, found: Contents) -> None:
-    """All datasets with their final sizes and places, still empty."""
+    """Write all datasets with their final sizes and places, still empty."""
     import h5py
 
-    settings, model = found.manifest["chain"], march.model
-    walkers, draws, every = march.walkers, march.draws, settings["every"]
+    settings = found.manifest["chain"]
+    draws = march.draws
+    every = settings["every"]
     with h5py.File(file, "w") as out:
-        out.attrs["manifest"] = json.dumps(found.manifest)
-        out["checkpoint"] = np.frombuffer(pack(found), dtype=np.uint8)
+        begin(out, found)
         for name in settings["observables"]:
             rows, *shape = march.measure(name).shape
-            allocate(
-                out,
-                f"observables/{name}",
-                (rows, draws, *shape),
-                "f8",
-                (rows, min(every, draws), *shape),
-            )
+            chunks = (rows, min(every, draws), *shape)
+            allocate(out, f"observables/{name}", (rows, draws, *shape), "f8", chunks)
         if settings["configurations"]:
-            sites, kind = model.lattice.shape, march.state.configurations.cpu().numpy().dtype
-            allocate(out, "configurations", (walkers, draws, *sites), kind, (walkers, 1, *sites))
+            sites = march.model.lattice.shape
+            whole = (march.walkers, draws, *sites)
+            kind = numpy_kind(march.model.dtype)
+            allocate(out, "configurations", whole, kind, (march.walkers, 1, *sites))
         for name, value in _fields(march.state).items():
             allocate(out, f"state/{name}", (2, *value.shape), value.dtype)
         allocate(out, "state_digests", (2, 32), "u1")
@@ -294,13 +320,18 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
 
 
 def _copy(old: Path, new: Path, settings: dict[str, Any], most: int) -> None:
-    """The first parts of a shorter file into a longer one, ``most`` at most: one of fewer draws is
-    drawn again.
+    """Copy the first parts of a shorter file into a longer one.
+
+    Args:
+        old: the shorter file.
+        new: the longer one.
+        settings: those of the run.
+        most: parts at most; one of fewer draws is drawn again.
     """
     import h5py
 
+    every = settings["every"]
     with opened(old) as source, h5py.File(new, "r+") as out:
-        every = settings["every"]
         whole = min(finished(source), most)
         for name in _columns(settings):
             for part in range(whole):
@@ -312,23 +343,23 @@ def _copy(old: Path, new: Path, settings: dict[str, Any], most: int) -> None:
 
 
 def _restore(source: h5py.File, march: March, name: str, settings: dict[str, Any]) -> None:
-    """The state after the last finished part, if there is one."""
+    """Bring a march to the state after the last finished part, if there is one."""
     parts = finished(source)
     if not parts:
         return
     slot = (parts - 1) % 2
-    state = {key: np.asarray(source[f"state/{key}"][slot]) for key in march.state._fields}
+    fields = march.state._asdict()
+    state = {key: np.asarray(source[f"state/{key}"][slot]) for key in fields}
     if not np.array_equal(source["state_digests"][slot], digest(state.values())):
         raise ValueError(
             f"{name} is damaged: the state of its walkers does not match its SHA-256; run it again"
         )
-    device = march.device
+    restored: dict[str, Any] = {}
+    for key, value in state.items():
+        if isinstance(fields[key], Tensor):
+            restored[key] = torch.from_numpy(value).to(march.device)
+        else:
+            # A number returns as what it was, an integer as an integer.
+            restored[key] = type(fields[key])(value)
     march.drawn = min(march.draws, parts * settings["every"])
-    march.state = march.state._replace(
-        **{
-            key: torch.from_numpy(value).to(device)
-            if isinstance(getattr(march.state, key), Tensor)
-            else int(value)
-            for key, value in state.items()
-        }
-    )
+    march.state = march.state._replace(**restored)

@@ -18,7 +18,7 @@ from .. import observables as _observables
 from ..kernels.checks import expect
 from ..mcmc.chain import Chain
 from .chains import ChainRun
-from .checkpoint import as_file
+from .packing import as_file
 from .weighted import Run
 
 __all__ = ["to_arviz", "to_npz", "to_pyerrors"]

@@ -1,50 +1,79 @@
-"""What all files of runs share: datasets laid out in full at the start, filled part by part, each
-with its SHA-256.
+"""What all files of runs share: datasets laid out in full at the start, and filled part by part.
+
+Each part has a SHA-256, written after it, so that a part counts only once all of it is on disk.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import torch
 
 from .. import observables as _observables
 from ..kernels.checks import expect
-from .checkpoint import Contents, unpack
+from .packing import Contents, differences, pack, unpack
 
 if TYPE_CHECKING:
     import h5py
 
 __all__ = [
+    "Array",
+    "Places",
     "allocate",
+    "begin",
     "check_observables",
     "contents",
     "digest",
+    "expect_same",
     "finished",
+    "numpy_kind",
     "opened",
     "write",
 ]
 
 
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+Places: TypeAlias = Mapping[str, tuple[Any, Any]]
+"""Dataset → where in it, and what to write there."""
+
+
 def check_observables(names: Sequence[str], chains: bool = False) -> None:
-    """Raise a ValueError unless all are names in :mod:`leaps_triton.observables`, of what
-    ``chains`` alone have too.
+    """Raise a ValueError unless all are names in :mod:`leaps_triton.observables`.
+
+    Args:
+        names: what to measure.
+        chains: accept those of pairs of walkers and of replicas too, which chains alone have.
     """
-    measurable = _observables.MEASURABLE + _observables.OF_CHAINS * chains
+    measurable = list(_observables.MEASURABLE)
+    if chains:
+        measurable += _observables.OF_CHAINS
     is_list = isinstance(names, Sequence) and not isinstance(names, str)
     for name in names if is_list else [names]:
         known = is_list and isinstance(name, str) and name in measurable
         expect(known, "observables", "names in leaps_triton.observables such as ['energy']", name)
 
 
+def numpy_kind(dtype: torch.dtype) -> str:
+    """Return NumPy's name of a type of configurations, such as ``i1`` for int8.
+
+    Example:
+        >>> numpy_kind(torch.int8), numpy_kind(torch.float32)
+        ('i1', 'f4')
+    """
+    return torch.empty(0, dtype=dtype).numpy().dtype.str.lstrip("<>|=")
+
+
 @contextmanager
 def opened(file: Path) -> Iterator[h5py.File]:
-    """The file to be read; whatever h5py stumbles over in it is a ValueError."""
+    """Open a file to be read; whatever h5py stumbles over in it is a ValueError."""
     import h5py
 
     # Only h5py's own errors mean a bad file; that it is missing or forbidden is found here.
@@ -67,6 +96,12 @@ def opened(file: Path) -> Iterator[h5py.File]:
         ) from None
 
 
+def begin(file: h5py.File, described: Contents) -> None:
+    """Write into a new file what its run is one of."""
+    file.attrs["manifest"] = json.dumps(described.manifest)
+    file["checkpoint"] = np.frombuffer(pack(described), dtype=np.uint8)
+
+
 def allocate(
     file: h5py.File,
     name: str,
@@ -74,7 +109,7 @@ def allocate(
     kind: Any,
     chunks: tuple[int, ...] | None = None,
 ) -> None:
-    """A dataset of final size and place, still empty, in one piece or in ``chunks``."""
+    """Make a dataset of final size and place, still empty, in one piece or in ``chunks``."""
     import h5py
 
     # Allocated now, so that filling it later changes nothing but its numbers.
@@ -86,33 +121,41 @@ def allocate(
 
 
 def contents(file: h5py.File, name: str) -> Contents:
-    """Manifest and tensors of a run; ``name`` is what errors call the file."""
+    """Return manifest and tensors of a run; ``name`` is what errors call the file."""
     found = unpack(file["checkpoint"][:].tobytes(), name)
     if not found.manifest.keys() & {"run", "chain"}:
         raise ValueError(f"{name} is no run of leaps_triton")
     return found
 
 
+def expect_same(old: Contents, new: Contents, name: str) -> None:
+    """Raise a ValueError that tells how the settings of a run differ from those in its file."""
+    found = differences(old, new)
+    if found:
+        raise ValueError(
+            f"{name} was made with other settings: {'; '.join(found)}; use the same, or another"
+        )
+
+
 def finished(file: h5py.File) -> int:
-    """Parts from the first on that are there as a whole."""
+    """Return the number of parts, from the first on, that are there as a whole."""
+    # The digest of a part that is not there is nought.
     written = file["digests"][:].any(axis=1)
-    return int(written.argmin()) if not written.all() else len(written)
+    if written.all():
+        return len(written)
+    return int(written.argmin())
 
 
-def digest(arrays: Iterable[np.ndarray[Any, Any]], start: bytes = b"") -> np.ndarray[Any, Any]:
-    """SHA-256 of ``start`` and of arrays with their kinds and shapes, uint8 ``(32,)``."""
+def digest(arrays: Iterable[Array], start: bytes = b"") -> Array:
+    """Return the SHA-256 of ``start`` and of arrays with kinds and shapes, uint8 ``(32,)``."""
     found = hashlib.sha256(start)
     for values in arrays:
         found.update(f"{values.dtype.str} {values.shape}".encode() + values.tobytes())
     return np.frombuffer(found.digest(), dtype=np.uint8)
 
 
-def write(
-    file: Path, values: Mapping[str, tuple[Any, Any]], part: int, found: np.ndarray[Any, Any]
-) -> None:
-    """Fill a part, dataset → place and values; then its digest, so that it counts only once all of
-    it is on disk.
-    """
+def write(file: Path, values: Places, part: int, found: Array) -> None:
+    """Fill a part; then its digest, so that it counts only once all of it is on disk."""
     import h5py
 
     with h5py.File(file, "r+") as out:

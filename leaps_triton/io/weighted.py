@@ -2,145 +2,41 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from .. import observables as _observables
-from ..estimators.jackknife import Estimate, weighted_estimate
-from ..estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 from ..kernels.checks import as_integer, as_seed, expect
-from ..models.base import Model, Observable
-from ..observables.base import OBSERVABLES
+from ..observables.base import OBSERVABLES, entered
 from ..observables.shared import share
 from ..samplers.sampler import Sampler
-from .chains import ChainRun, read_chain
-from .checkpoint import Contents, as_file, describe, differences, pack, rebuild, replacing
-from .hdf5 import allocate, check_observables, contents, digest, finished, opened, write
+from .chains import read_chain
+from .checkpoint import describe, rebuild
+from .hdf5 import (
+    Array,
+    Places,
+    allocate,
+    begin,
+    check_observables,
+    contents,
+    digest,
+    expect_same,
+    finished,
+    numpy_kind,
+    opened,
+    write,
+)
+from .packing import Contents, as_file, replacing
+from .results import ChainRun, Run
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = [
-    "Run",
-    "read",
-    "sample",
-]
-
-
-@dataclass(frozen=True)
-class Run:
-    """The finished blocks of a file.
-
-    Attributes:
-        manifest: sampler, settings of the run (``manifest["run"]``), versions and commit; plain
-            JSON.
-        sampler: what the walkers were made with.
-        log_weights: ``A``, float64 ``(walkers,)``.
-        observables: name → values ``(walkers,)`` or ``(walkers, k)``.
-        configurations: ``(walkers, *shape)``, or None if they were not stored.
-        evaluations: as of :class:`~leaps_triton.WeightedEnsemble`.
-    """
-
-    manifest: dict[str, Any] = field(repr=False)
-    sampler: Sampler = field(repr=False)
-    log_weights: Tensor = field(repr=False)
-    observables: dict[str, Tensor] = field(repr=False)
-    configurations: Tensor | None = field(repr=False)
-    evaluations: float
-
-    @property
-    def model(self) -> Model:
-        """The target."""
-        return self.sampler.path.model
-
-    @property
-    def complete(self) -> bool:
-        """Whether all walkers that were asked for are there."""
-        return len(self.log_weights) == self.manifest["run"]["walkers"]
-
-    @property
-    def log_z_start(self) -> float:
-        """``log Z_0`` of the start of the path."""
-        return float(self.sampler.path.start.log_z)
-
-    @property
-    def correlated(self) -> int:
-        """How many consecutive walkers are correlated with one another: 1, a file has independent
-        ones.
-        """
-        return 1
-
-    @property
-    def log_z(self) -> float:
-        """Estimate of ``log Z`` of the model, absolute."""
-        return self.log_z_start + float(log_mean_exp(self.log_weights))
-
-    @property
-    def log_z_error(self) -> float:
-        """Its jackknife error over walkers."""
-        return float(log_mean_exp_error(self.log_weights))
-
-    @property
-    def ess(self) -> float:
-        """Effective sample size as a fraction of the walkers, in (0, 1]."""
-        return float(effective_sample_size(self.log_weights))
-
-    @property
-    def log_weight_variance(self) -> float:
-        """``Var[A]``."""
-        return float(self.log_weights.var())
-
-    def estimate(
-        self, observable: Observable | str, function: Callable[[Tensor], Tensor] | None = None
-    ) -> Estimate:
-        """Mean of an observable under the model, or a function of its means, with its jackknife
-        error.
-
-        Args:
-            observable: one that was stored, or its name; any other function where the
-                configurations were stored.
-            function: of the means ``(..., k)``; None for the one the observable carries, or the
-                plain mean.
-
-        Raises:
-            ValueError: an observable that was not stored; as
-                :func:`~leaps_triton.estimators.weighted_estimate`.
-        """
-        known = isinstance(observable, str) or callable(observable)
-        expect(
-            known, "observable", "a function of configurations and model, or its name", observable
-        )
-        # A user's function may have the name of one of the library.
-        names = [
-            n for n in self.observables if n == observable or getattr(_observables, n) == observable
-        ]
-        if names:
-            observable, values = getattr(_observables, names[0]), self.observables[names[0]]
-        elif isinstance(observable, str) or self.configurations is None:
-            needed = "" if isinstance(observable, str) else ", since no configurations are stored"
-            raise ValueError(
-                f"observable must be one of {', '.join(self.observables)}{needed}, got {observable!r}"
-            )
-        else:
-            alone = not getattr(observable, "pairs", False)
-            expect(
-                alone,
-                "observable",
-                "of single walkers, since those of a pair have weights of their own",
-                observable,
-            )
-            values = observable(self.configurations, self.model)
-        return weighted_estimate(
-            values, self.log_weights, function or getattr(observable, "function", None)
-        )
+__all__ = ["OBSERVABLES", "read", "sample"]
 
 
 def sample(
@@ -153,8 +49,7 @@ def sample(
     resume: bool = False,
     progress: bool = False,
 ) -> Run:
-    """Independent weighted walkers into a file, the same as of :meth:`Sampler.sample
-    <leaps_triton.Sampler.sample>`.
+    """Draw independent weighted walkers into a file, those of :meth:`leaps_triton.Sampler.sample`.
 
     Args:
         sampler: one that :func:`leaps_triton.save` can store.
@@ -162,15 +57,15 @@ def sample(
         file: HDF5.
         seed: in [0, 2³²).
         observables: names in :mod:`leaps_triton.observables`.
-        configurations: store them too, N bytes a walker.
+        configurations: store them too, N bytes per walker where a site is one byte.
         resume: go on with ``file`` if it exists, at its next whole block; the result is that of an
             undisturbed run.
         progress: show a progress bar on a terminal.
 
     Raises:
-        ValueError: a bad argument; a file that exists, without ``resume``; one of another run, with
-            it.
-        RuntimeError: as of :meth:`Sampler.sample <leaps_triton.Sampler.sample>`.
+        ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
+            another run.
+        RuntimeError: If a rate is not finite or a walker has too many events.
 
     Example:
         >>> import tempfile, leaps_triton as lt
@@ -181,15 +76,15 @@ def sample(
         >>> abs(run.estimate("energy").pull(lt.exact.ising_energy((4, 4), beta=0.3))) < 4
         True
     """
-    import h5py
-
     expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
-    file, walkers = as_file(file), as_integer("walkers", walkers, 1, 2**31)
+    file = as_file(file)
+    walkers = as_integer("walkers", walkers, 1, 2**31)
     expect(isinstance(configurations, bool), "configurations", "a bool", configurations)
     expect(isinstance(resume, bool), "resume", "a bool", resume)
     if sampler.resample_below > 0.0:
         raise ValueError(
-            "a file keeps independent walkers, and resampled ones are not; use Sampler.sample, or resample_below=0"
+            "a file keeps independent walkers, and resampled ones are not; use Sampler.sample, or "
+            "resample_below=0"
         )
     check_observables(observables)
     settings = {
@@ -200,6 +95,16 @@ def sample(
         # Devices of one type agree bit for bit; others agree only in law.
         "device": sampler.device.type,
     }
+    done = _begin(sampler, settings, file, resume)
+    _fill(sampler, settings, file, done, progress)
+    with opened(file) as source:
+        return _read_run(source, contents(source, file.name), file.name)
+
+
+def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool) -> int:
+    """Lay out a new file, or check one to go on with; return the number of finished blocks."""
+    import h5py
+
     manifest, tensors = describe(sampler)
     described = Contents({**manifest, "run": settings}, tensors)
     if not file.exists():
@@ -213,12 +118,16 @@ def sample(
         before = contents(old, file.name)
         if "run" not in before.manifest:
             raise ValueError(f"{file.name} holds a chain, no weighted walkers; choose another file")
-        found = differences(before, described)
-        if found:
-            raise ValueError(
-                f"{file.name} was made with other settings: {'; '.join(found)}; use the same, or another"
-            )
-        done = finished(old)
+        expect_same(before, described, file.name)
+        return finished(old)
+
+
+def _fill(
+    sampler: Sampler, settings: dict[str, Any], file: Path, done: int, progress: bool
+) -> None:
+    """Draw the blocks that are missing into a file."""
+    walkers = settings["walkers"]
+    blocks = -(-walkers // sampler.block)
     with tqdm(
         total=walkers,
         initial=min(walkers, done * sampler.block),
@@ -226,97 +135,113 @@ def sample(
         unit="walker",
         disable=None if progress else True,
     ) as bar:
-        for block in range(done, -(-walkers // sampler.block)):
-            first = block * sampler.block
-            count = min(sampler.block, walkers - first)
-            ensemble = sampler.sample(count, seed, first_block=block)
-            columns = {
-                "log_weights": ensemble.log_weights,
-                "configurations": ensemble.configurations,
-            }
-            model = share(ensemble.configurations, ensemble.model)
-            for name in observables:
-                values = getattr(_observables, name)(ensemble.configurations, model)
-                columns[f"observables/{name}"] = values
-            rows = slice(first, first + count)
-            data = {name: columns[name].cpu().numpy() for name in _columns(settings)}
-            places: dict[str, tuple[Any, Any]] = {
-                name: (rows, values) for name, values in data.items()
-            }
-            places["evaluations"] = (block, ensemble.evaluations)
-            evaluations = np.float64(ensemble.evaluations).tobytes()
-            write(file, places, block, digest(data.values(), evaluations))
-            bar.update(count)
-    with opened(file) as source:
-        return _read_run(source, contents(source, file.name), file.name)
+        for block in range(done, blocks):
+            rows = _rows(sampler, settings, block)
+            places = _draw(sampler, settings, block, rows)
+            data = [places[name][1] for name in _columns(settings)]
+            evaluations = np.float64(places["evaluations"][1]).tobytes()
+            write(file, places, block, digest(data, evaluations))
+            bar.update(rows.stop - rows.start)
+
+
+def _rows(sampler: Sampler, settings: dict[str, Any], block: int) -> slice:
+    """Return the walkers of a block, the last of which may be a short one."""
+    first = block * sampler.block
+    return slice(first, min(settings["walkers"], first + sampler.block))
+
+
+def _draw(sampler: Sampler, settings: dict[str, Any], block: int, rows: slice) -> Places:
+    """Return what is to be stored of a block: dataset → its place there, and the values."""
+    count = rows.stop - rows.start
+    ensemble = sampler.sample(count, settings["seed"], first_block=block)
+    x = ensemble.configurations
+    columns = {"log_weights": ensemble.log_weights, "configurations": x}
+    model = share(x, ensemble.model)
+    for name in settings["observables"]:
+        columns[f"observables/{name}"] = entered()[name](x, model)
+    places: dict[str, tuple[Any, Any]] = {}
+    for name in _columns(settings):
+        places[name] = (rows, columns[name].cpu().numpy())
+    places["evaluations"] = (block, ensemble.evaluations)
+    return places
 
 
 def read(file: str | Path) -> Run | ChainRun:
-    """What is finished of a file of :func:`sample` or of :func:`run_chain`, which may be
-    incomplete.
+    """Return what is finished of a file, which may be incomplete.
+
+    Args:
+        file: one of :func:`sample` or of :func:`leaps_triton.io.run_chain`.
 
     Raises:
-        ValueError: a file that is none, or is damaged.
-        OSError: no such file, or one that cannot be read.
+        ValueError: If the file is none of these, or is damaged.
+        OSError: If there is no such file, or it cannot be read.
     """
     file = as_file(file)
     with opened(file) as source:
         found = contents(source, file.name)
-        return (read_chain if "chain" in found.manifest else _read_run)(source, found, file.name)
+        if "chain" in found.manifest:
+            return read_chain(source, found, file.name)
+        return _read_run(source, found, file.name)
 
 
 def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
+    """Return the finished blocks of an open file."""
     sampler = rebuild(found, name, "cpu")
-    settings, done = found.manifest["run"], finished(source)
-    rows = min(settings["walkers"], done * sampler.block)
+    settings = found.manifest["run"]
+    done = finished(source)
+    walkers = min(settings["walkers"], done * sampler.block)
     for block in range(done):
-        first = block * sampler.block
-        expected = _digest(source, settings, block, slice(first, min(rows, first + sampler.block)))
-        if not np.array_equal(source["digests"][block], expected):
+        rows = _rows(sampler, settings, block)
+        if not np.array_equal(source["digests"][block], _digest(source, settings, block, rows)):
             raise ValueError(
                 f"{name} is damaged: block {block} does not match its SHA-256; sample it again"
             )
-    data = {column: torch.from_numpy(source[column][:rows]) for column in _columns(settings)}
+    data = {column: torch.from_numpy(source[column][:walkers]) for column in _columns(settings)}
     per_block = torch.from_numpy(source["evaluations"][:done])
     counts = torch.full_like(per_block, sampler.block)
     if done:
-        counts[-1] = rows - (done - 1) * sampler.block
+        # The last block may be a short one.
+        counts[-1] = walkers - (done - 1) * sampler.block
     return Run(
-        found.manifest,
-        sampler,
-        data["log_weights"],
-        {column: data[f"observables/{column}"] for column in settings["observables"]},
-        data.get("configurations"),
-        float((per_block * counts).sum() / max(rows, 1)),
+        manifest=found.manifest,
+        sampler=sampler,
+        log_weights=data["log_weights"],
+        observables={each: data[f"observables/{each}"] for each in settings["observables"]},
+        configurations=data.get("configurations"),
+        evaluations=float((per_block * counts).sum() / max(walkers, 1)),
     )
 
 
 def _columns(settings: dict[str, Any]) -> list[str]:
-    """Names of the datasets with one row a walker."""
-    names = ["log_weights", *(f"observables/{name}" for name in settings["observables"])]
-    return [*names, "configurations"] if settings["configurations"] else names
+    """Return the names of the datasets with one row per walker."""
+    names = ["log_weights"]
+    for name in settings["observables"]:
+        names.append(f"observables/{name}")
+    if settings["configurations"]:
+        names.append("configurations")
+    return names
 
 
 def _lay_out(file: h5py.File, sampler: Sampler, described: Contents) -> None:
-    """All datasets with their final sizes and places, still empty."""
-    settings, model = described.manifest["run"], sampler.path.model
-    walkers, blocks = settings["walkers"], -(-settings["walkers"] // sampler.block)
-    file.attrs["manifest"] = json.dumps(described.manifest)
-    file["checkpoint"] = np.frombuffer(pack(described), dtype=np.uint8)
+    """Write all datasets with their final sizes and places, still empty."""
+    settings = described.manifest["run"]
+    model = sampler.path.model
+    walkers = settings["walkers"]
+    blocks = -(-walkers // sampler.block)
+    begin(file, described)
+    # What an observable looks like, one walker tells.
     one = sampler.path.start.sample(torch.arange(1), seed=0)
-    shapes: dict[str, tuple[int, ...]] = {"log_weights": (), "configurations": model.lattice.shape}
+    shapes = {"log_weights": (), "configurations": model.lattice.shape}
+    kinds = {"configurations": numpy_kind(model.dtype)}
     for name in settings["observables"]:
-        shapes[f"observables/{name}"] = tuple(getattr(_observables, name)(one, model).shape[1:])
+        shapes[f"observables/{name}"] = tuple(entered()[name](one, model).shape[1:])
     for name in _columns(settings):
-        kind = "i1" if name == "configurations" else "f8"
-        allocate(file, name, (walkers, *shapes[name]), kind)
+        allocate(file, name, (walkers, *shapes[name]), kinds.get(name, "f8"))
     allocate(file, "evaluations", (blocks,), "f8")
     allocate(file, "digests", (blocks, 32), "u1")
 
 
-def _digest(
-    file: h5py.File, settings: dict[str, Any], block: int, rows: slice
-) -> np.ndarray[Any, Any]:
-    return digest(
-        (file[name][rows] for name in _columns(settings)), file["evaluations"][block].tobytes()
-    )
+def _digest(file: h5py.File, settings: dict[str, Any], block: int, rows: slice) -> Array:
+    """Return the digest of a block as the file holds it."""
+    data = (file[name][rows] for name in _columns(settings))
+    return digest(data, file["evaluations"][block].tobytes())

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -124,7 +125,7 @@ def _as_shape(shape: object) -> tuple[int, ...]:
     return lengths
 
 
-def _as_boundaries(periodic: object, lengths: tuple[int, ...]) -> tuple[bool, ...]:
+def _as_boundaries(periodic: Any, lengths: tuple[int, ...]) -> tuple[bool, ...]:
     """Return one boundary per direction.
 
     Raises:

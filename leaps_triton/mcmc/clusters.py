@@ -17,7 +17,7 @@ from torch import Tensor
 from .. import kernels
 from ..kernels import Stream
 from ..kernels.checks import as_integer
-from ..kernels.reference import site_words
+from ..kernels.philox import site_words
 from ..models.base import Model
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath

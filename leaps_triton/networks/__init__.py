@@ -7,7 +7,7 @@ A network maps configurations ``(walkers, *shape)`` and
 k}(i) - f_{x_i}(i)`` whenever the features ``f(i)`` do not read ``x_i`` ("hollow").
 """
 
-from ..kernels.hollow_reference import exact_convolutions
+from ..kernels.hollow_network.reference import exact_convolutions
 from .attention import LEA, LETransformer
 from .base import (
     Conditions,

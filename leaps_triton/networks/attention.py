@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels.checks import as_integer, as_seed
-from ..kernels.hollow_reference import embed
+from ..kernels.hollow_network.reference import embed
+from ..registry import register
 from .base import (
     Conditions,
     LatticeModel,
@@ -78,6 +79,7 @@ def _displacements(
     return torch.stack(features, 1).to(device), row.to(device)
 
 
+@register("network")
 class LEA(StateReadout):
     """One layer of attention: site ``i`` asks all others ``j ≠ i``, with a query that does not read
     ``x_i``.
@@ -188,6 +190,7 @@ class _Block(nn.Module):
         return after
 
 
+@register("network")
 class LETransformer(StateReadout):
     """Two causal streams, left to right and right to left, and a readout that attends to both.
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels.checks import as_integer, expect
-from ..kernels.hollow_reference import site_field, state_counts
+from ..kernels.hollow_network.reference import site_field, state_counts
 from ..lattices.hypercubic import Lattice
 
 __all__ = [

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .. import kernels
 from ..kernels.checks import as_integer, as_seed, expect
+from ..registry import register
 from .attention import LEA, LETransformer
 from .base import (
     Conditions,
@@ -31,6 +32,7 @@ __all__ = [
 _TIME_CHANNELS = 16
 
 
+@register("network")
 class HollowConv(Equivariant):
     """Hollow convolution and global context, then a pointwise network with time embedding.
 

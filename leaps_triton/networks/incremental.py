@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..kernels import hollow_reference as reference
+from ..kernels.hollow_network import reference
 from ..lattices.hypercubic import Lattice
 from .base import CHUNK_SITES, Conditions
 

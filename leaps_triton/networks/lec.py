@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from .. import kernels
 from ..kernels.checks import as_integer, as_seed, expect
-from ..kernels.hollow_reference import convolve, embed, exact_convolutions, pad
+from ..kernels.hollow_network.reference import convolve, embed, exact_convolutions, pad
+from ..registry import register
 from .base import Conditions, LatticeModel, StateReadout, check_kernel
 
 __all__ = ["LEC"]
@@ -41,6 +42,7 @@ class _Layer(nn.Module):
         return kernels.hollow_conv(*tensors, self.kernel_size, periodic, precision)
 
 
+@register("network")
 class LEC(StateReadout):
     """Hollow convolution of any depth: each layer convolves ``x`` itself, by a kernel made from the
     layer before.

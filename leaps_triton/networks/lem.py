@@ -7,12 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels.checks import as_integer, as_seed
-from ..kernels.hollow_reference import embed
+from ..kernels.hollow_network.reference import embed
+from ..registry import register
 from .base import Conditions, LatticeModel, StateReadout, as_channels, time_network
 
 __all__ = ["LEM"]
 
 
+@register("network")
 class LEM(StateReadout):
     """Dense hollow layer: ``h_i = silu(g(t) W x + b + e(t))_i``, where ``W`` maps no site to
     itself.

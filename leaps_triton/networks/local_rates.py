@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from ..kernels import reference
 from ..kernels.checks import as_integer, as_seed
-from ..kernels.hollow_reference import embed
+from ..kernels.hollow_network.reference import embed
+from ..registry import register
 from .base import (
     Conditions,
     Equivariant,
@@ -91,6 +92,7 @@ class Shells(NamedTuple):
         return torch.stack([column.flatten() for column in columns], dim=1)
 
 
+@register("network")
 class LocalRates(Equivariant):
     """Learned rates that read a site's shells of neighbours, the local field, and the magnetisation
     of all other sites.

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ..kernels import Sums
-from ..kernels.reference import state_counts
+from ..kernels.energies.reference import state_counts
 from ..models.base import Model
 from ..models.pair import PairModel, is_pair_model
 

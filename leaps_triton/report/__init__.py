@@ -2,14 +2,13 @@
 :mod:`.physics_plots`.
 """
 
-from .summary import LABELS, known, label, measure, names_of, render, title
+from .summary import LABELS, known, label, measure, render, title
 
 __all__ = [
     "LABELS",
     "known",
     "label",
     "measure",
-    "names_of",
     "render",
     "title",
 ]

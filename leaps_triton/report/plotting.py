@@ -1,5 +1,4 @@
-"""Figures, each from an ensemble or a training history; none of them touches matplotlib's global
-state.
+"""Figures, each from results or a training history; none touches matplotlib's global state.
 
 Figures of physics, from runs at one or several temperatures, are in :mod:`.physics_plots`.
 """
@@ -7,20 +6,20 @@ Figures of physics, from runs at one or several temperatures, are in :mod:`.phys
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..estimators.weights import log_mean_exp
 from .summary import title
 
 if TYPE_CHECKING:
-    from ..io.weighted import Run
-    from ..mcmc.chain import Chain
+    from ..io.results import Run
     from ..samplers.ensemble import WeightedEnsemble
-    from ..training.trainer import TrainingHistory
+    from ..training import TrainingHistory
 
 __all__ = [
     "ess_along_path",
@@ -32,45 +31,66 @@ __all__ = [
 ]
 
 
-def snapshots(
-    axes: Axes, ensemble: WeightedEnsemble | Run | Chain, rows: int = 3, columns: int = 5
-) -> None:
-    """Configurations drawn in proportion to their weights; slices of two dimensions where there are
-    more.
+_LEFT = 0.002
+"""Share of the walkers of least weight that a histogram leaves out."""
 
-    Of chains the last configurations of equally spaced walkers. Fewer panels where there are fewer
-    walkers of a chain.
+_SMOOTH = 60
+"""Points of the smooth curve of losses."""
+
+
+def snapshots(axes: Axes, ensemble: Any, rows: int = 3, columns: int = 5) -> None:
+    """Draw configurations in proportion to their weights; slices of two dimensions of more.
+
+    Those of chains are the last ones of equally spaced walkers, with fewer panels where there are
+    fewer walkers.
+
+    Args:
+        axes: where.
+        ensemble: any result.
+        rows: walkers one above another.
+        columns: walkers side by side.
+
+    Raises:
+        ValueError: If the result has no configurations.
     """
     x = ensemble.configurations
     if x is None:
         raise ValueError(
             "snapshots need configurations, and this run has stored none; use configurations=True"
         )
-    weights = getattr(ensemble, "log_weights", None)
-    rows = rows if weights is not None else min(rows, -(-len(x) // columns))
-    count = rows * columns if weights is not None else min(rows * columns, len(x))
-    shares = (
-        (torch.zeros(len(x)) if weights is None else weights).double().softmax(0).cumsum(0).cpu()
-    )
-    # Systematic: equally spaced thresholds, so that the picture is the same every time.
-    chosen = torch.searchsorted(
-        shares, (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    ).clamp(max=len(x) - 1)
-    canvas = mosaic(x[chosen.to(x.device)], columns)
-    axes.imshow(
-        canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=0, vmax=ensemble.model.q - 1
-    )
+    count = rows * columns
+    if ensemble.weighted:
+        kind = "weighted samples"
+        log_weights = ensemble.log_weights.double().cpu()
+    else:
+        kind = "walkers of a chain"
+        count = min(count, len(x))
+        log_weights = torch.zeros(len(x), dtype=torch.float64)
+    canvas = mosaic(x[_chosen(log_weights, count).to(x.device)], columns)
+    model = ensemble.model
+    axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=0, vmax=model.q - 1)
     axes.set_axis_off()
-    kind = "walkers of a chain" if weights is None else "weighted samples"
-    key = f"dark: x = 0, bright: x = {ensemble.model.q - 1}"
-    axes.set_title(
-        f"{count} {kind}: {title(ensemble.model)}, β = {ensemble.model.beta:.4g}; {key}", fontsize=9
-    )
+    about = f"{title(model)}, β = {model.beta:.4g}"
+    key = f"dark: x = 0, bright: x = {model.q - 1}"
+    axes.set_title(f"{count} {kind}: {about}; {key}", fontsize=9)
+
+
+def _chosen(log_weights: Tensor, count: int) -> Tensor:
+    """Return indices of ``count`` walkers in proportion to their weights, the same every time."""
+    shares = log_weights.softmax(0).cumsum(0)
+    # Systematic: equally spaced thresholds.
+    thresholds = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    return torch.searchsorted(shares, thresholds).clamp(max=len(log_weights) - 1)
 
 
 def mosaic(configurations: Tensor, columns: int) -> Tensor:
-    """Configurations side by side with gaps of NaN, float32 on the CPU; slices of two dimensions
-    where there are more.
+    """Return configurations side by side with gaps of NaN, float32 on the CPU.
+
+    Where there are more than two dimensions, slices of two.
+
+    Args:
+        configurations: ``(walkers, *shape)``.
+        columns: walkers side by side.
 
     Example:
         >>> mosaic(torch.ones(3, 4, 5), columns=2).shape
@@ -79,33 +99,37 @@ def mosaic(configurations: Tensor, columns: int) -> Tensor:
     x = configurations.cpu()
     while x.ndim > 3:
         x = x[:, 0]
-    x = x.unsqueeze(1) if x.ndim == 2 else x
-    rows, (height, width) = -(-len(x) // columns), x.shape[1:]
+    if x.ndim == 2:
+        x = x.unsqueeze(1)
+    height, width = x.shape[1:]
+    rows = -(-len(x) // columns)
     canvas = torch.full((rows * (height + 1) - 1, columns * (width + 1) - 1), torch.nan)
     for index, configuration in enumerate(x):
-        top, left = divmod(index, columns)
-        top, left = top * (height + 1), left * (width + 1)
+        row, column = divmod(index, columns)
+        top = row * (height + 1)
+        left = column * (width + 1)
         canvas[top : top + height, left : left + width] = configuration.float()
     return canvas
 
 
 def weight_histogram(axes: Axes, ensembles: Mapping[str, WeightedEnsemble | Run]) -> None:
-    """Histograms of ``A - log mean e^A``, whose weighted mean is 1 on the exponential scale; one
-    curve an ensemble.
+    """Draw histograms of ``A - log mean e^A``, one curve per ensemble.
+
+    Their weighted mean is 1 on the exponential scale.
+
+    Args:
+        axes: where.
+        ensembles: label → weighted walkers.
     """
-    centred = {
-        label: (
-            e.log_weights
-            - (torch.logsumexp(e.log_weights, 0) - torch.tensor(float(len(e.log_weights))).log())
-        ).cpu()
-        for label, e in ensembles.items()
-    }
-    low = min(float(torch.quantile(a, 0.002)) for a in centred.values())
+    centred = {}
+    for label, ensemble in ensembles.items():
+        a = ensemble.log_weights.cpu()
+        centred[label] = a - log_mean_exp(a)
+    low = min(float(torch.quantile(a, _LEFT)) for a in centred.values())
     high = max(float(a.max()) for a in centred.values())
     for label, a in centred.items():
-        inside = a[a >= low]
         axes.hist(
-            inside.numpy(),
+            a[a >= low].numpy(),
             bins=60,
             range=(low, high),
             density=True,
@@ -120,10 +144,16 @@ def weight_histogram(axes: Axes, ensembles: Mapping[str, WeightedEnsemble | Run]
     axes.legend(fontsize=8, loc="upper left")
 
 
-def ess_along_path(axes: Axes, ensembles: dict[str, WeightedEnsemble]) -> None:
-    """ESS of the walkers for ``ρ_t``, along the path."""
+def ess_along_path(axes: Axes, ensembles: Mapping[str, WeightedEnsemble]) -> None:
+    """Draw the ESS of the walkers for ``ρ_t`` along the path.
+
+    Args:
+        axes: where.
+        ensembles: label → weighted walkers.
+    """
     for label, ensemble in ensembles.items():
-        axes.plot(ensemble.times.numpy(), ensemble.ess_trace.cpu().numpy(), marker=".", label=label)
+        trace = ensemble.ess_trace.cpu()
+        axes.plot(ensemble.times.numpy(), trace.numpy(), marker=".", label=label)
     axes.set_xlabel("time t along the path")
     axes.set_ylabel("effective sample size / walkers")
     axes.set_ylim(0.0, 1.05)
@@ -132,17 +162,20 @@ def ess_along_path(axes: Axes, ensembles: dict[str, WeightedEnsemble]) -> None:
 
 
 def training_curve(axes: Axes, history: TrainingHistory) -> None:
-    """Loss a step (logarithmic), and the ESS of each evaluation on a second axis."""
+    """Draw the loss of every step on a logarithmic axis, and the ESS of evaluations on a second.
+
+    Args:
+        axes: where.
+        history: of a training.
+    """
     loss = torch.tensor(history.loss, dtype=torch.float64)
-    window = max(1, len(loss) // 60)
-    smooth = loss[: len(loss) // window * window].view(-1, window).mean(1)
+    # Means over as many steps each, but for a short rest.
+    window = max(1, len(loss) // _SMOOTH)
+    whole = len(loss) // window * window
+    smooth = loss[:whole].view(-1, window).mean(1)
+    middle = (torch.arange(len(smooth)) + 0.5) * window
     axes.semilogy(loss.numpy(), color="C0", alpha=0.25, linewidth=0.7)
-    axes.semilogy(
-        ((torch.arange(len(smooth)) + 0.5) * window).numpy(),
-        smooth.numpy(),
-        color="C0",
-        label="loss",
-    )
+    axes.semilogy(middle.numpy(), smooth.numpy(), color="C0", label="loss")
     axes.set_xlabel("training step")
     axes.set_ylabel("Var[ξ], mean over t", color="C0")
     axes.set_title("training", fontsize=9)
@@ -154,15 +187,17 @@ def training_curve(axes: Axes, history: TrainingHistory) -> None:
 
 
 def overview(
-    ensembles: dict[str, WeightedEnsemble], history: TrainingHistory, title: str | None = None
+    ensembles: Mapping[str, WeightedEnsemble], history: TrainingHistory, title: str | None = None
 ) -> Figure:
-    """Snapshots of the first ensemble, weights, ESS along the path, and the training curve; save it
-    with ``savefig``.
+    """Draw snapshots of the first ensemble, weights, ESS along the path, and the training curve.
 
     Args:
-        ensembles: label → ensemble of the same model.
+        ensembles: label → weighted walkers of the same model.
         history: of the training of the first.
         title: above all four.
+
+    Returns:
+        The figure; save it with ``savefig``.
     """
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)

@@ -1,17 +1,15 @@
 """Tables of results: value ± error, exact value and pull of every observable of a run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from .. import exact
-from .. import observables as _observables
-from ..estimators.autocorrelation import ChainEstimate
+from ..estimators.base import Result
 from ..estimators.jackknife import Estimate
+from ..observables.base import entered, function_of
 
-__all__ = ["LABELS", "known", "label", "measure", "names_of", "render", "title"]
+__all__ = ["LABELS", "known", "label", "measure", "render", "title"]
 
 
 LABELS = {
@@ -21,31 +19,23 @@ LABELS = {
     "specific_heat": "specific heat",
     "binder": "Binder cumulant",
 }
-
 """Observables of the tables, and what they are called there."""
 
 
 _FEW = 2**16
+"""Configurations that can be enumerated in seconds."""
 
 _UPDATES = 2**28
-
-
-class _Run(Protocol):
-    """What is read of an ensemble, of a run of weighted walkers, or of a chain."""
-
-    @property
-    def model(self) -> Any: ...
-
-    def estimate(self, observable: Any) -> Any: ...
+"""Updates of the transfer matrix that take seconds."""
 
 
 def label(name: str) -> str:
-    """What an observable is called in tables."""
+    """Return what an observable is called in tables."""
     return LABELS.get(name, name.replace("_", " "))
 
 
 def title(model: Any) -> str:
-    """What a model is called in a legend, without its temperature.
+    """Return what a model is called in a legend, without its temperature.
 
     Example:
         >>> from leaps_triton import Potts
@@ -53,23 +43,15 @@ def title(model: Any) -> str:
         'Potts q = 3, 6 × 8'
     """
     name = type(model).__name__.replace("EdwardsAnderson", "Edwards–Anderson")
-    states = f" q = {model.q}" if name in ("Potts", "Clock", "PairModel") else ""
-    return f"{name}{states}, {' × '.join(map(str, model.lattice.shape))}"
-
-
-def names_of(run: Any) -> list[str]:
-    """Observables that a run has stored and that are one number each."""
-    if hasattr(run, "values"):
-        return [n for n, v in run.values.items() if v.ndim == 2 or n in run.functions]
-    return [
-        n
-        for n, v in run.observables.items()
-        if v.ndim == 1 or hasattr(getattr(_observables, n), "function")
-    ]
+    states = ""
+    if name in ("Potts", "Clock", "PairModel"):
+        states = f" q = {model.q}"
+    lengths = " × ".join(str(length) for length in model.lattice.shape)
+    return f"{name}{states}, {lengths}"
 
 
 def known(model: Any) -> dict[str, float]:
-    """Exact values of ``log_z`` and of observables, where they are known and take seconds.
+    """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
 
     All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the
     closed form of the Ising torus or by the transfer matrix with up to 2**28 updates.
@@ -80,13 +62,7 @@ def known(model: Any) -> dict[str, float]:
         ['energy', 'log_z', 'specific_heat']
     """
     if model.q**model.lattice.sites <= _FEW:
-        law = exact.enumerate_model(model)
-        found = {"log_z": law.log_z}
-        for name in LABELS:
-            observable = getattr(_observables, name)
-            means = law.mean(observable, model)
-            found[name] = float(getattr(observable, "function", lambda value: value)(means))
-        return found
+        return _enumerated(model)
     functions = {"log_z": exact.log_z, "energy": exact.energy, "specific_heat": exact.specific_heat}
     try:
         return {name: function(model, updates=_UPDATES) for name, function in functions.items()}
@@ -94,13 +70,27 @@ def known(model: Any) -> dict[str, float]:
         return {}
 
 
-def measure(run: _Run, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]:
-    """Estimates of a run as plain numbers, with exact values and pulls where they are known.
+def _enumerated(model: Any) -> dict[str, float]:
+    """Return the exact values of a model of few configurations."""
+    law = exact.enumerate_model(model)
+    found = {"log_z": law.log_z}
+    for name in LABELS:
+        observable = entered()[name]
+        means = law.mean(observable, model)
+        function = function_of(observable)
+        if function is not None:
+            means = function(means)
+        found[name] = float(means)
+    return found
+
+
+def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]:
+    """Return estimates of a run as plain numbers, with exact values and pulls where known.
 
     Args:
-        run: a :class:`~leaps_triton.WeightedEnsemble`, :class:`~leaps_triton.Chain`, or what
+        run: a :class:`~leaps_triton.WeightedEnsemble`, a :class:`~leaps_triton.Chain`, or what
             :func:`leaps_triton.io.read` returns.
-        names: of observables.
+        names: those of observables.
 
     Returns:
         ``observables``: name → ``value``, ``error``, ``exact``, ``pull``, and of chains ``tau``,
@@ -108,60 +98,63 @@ def measure(run: _Run, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]:
         ``log_weight_variance``, ``log_z``, ``log_z_error``, ``log_z_exact`` and ``evaluations``.
 
     Warns:
-        ShortChainWarning: fewer than 50 autocorrelation times a walker.
+        ShortChainWarning: If a walker has fewer than 50 autocorrelation times.
     """
-    references, rows = known(run.model), {}
+    references = known(run.model)
+    rows = {}
     for name in names:
-        estimate = run.estimate(getattr(_observables, name, name))
-        reference = references.get(name)
-        pull = None if reference is None else estimate.pull(reference)
-        row = {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
-        if isinstance(estimate, ChainEstimate):
-            row |= {"tau": estimate.tau, "tau_error": estimate.tau_error, "window": estimate.window}
-        rows[name] = row
-    weighted: Any = run
-    if not hasattr(run, "log_weights"):
-        return {"observables": rows}
-    return {
-        "ess": weighted.ess,
-        "log_weight_variance": weighted.log_weight_variance,
-        "log_z": weighted.log_z,
-        "log_z_error": weighted.log_z_error,
-        "log_z_exact": references.get("log_z"),
-        "evaluations": weighted.evaluations,
-        "observables": rows,
-    }
+        estimate = run.estimate(entered().get(name, name))
+        rows[name] = _row(estimate, references.get(name))
+        if not run.weighted:
+            row = {"tau": estimate.tau, "tau_error": estimate.tau_error, "window": estimate.window}
+            rows[name].update(row)
+    found: dict[str, Any] = dict(run.diagnostics)
+    if "log_z" in found:
+        found["log_z_exact"] = references.get("log_z")
+    found["observables"] = rows
+    return found
+
+
+def _row(estimate: Estimate, reference: float | None) -> dict[str, Any]:
+    """Return an estimate as plain numbers, with its exact value and pull where it is known."""
+    pull = None
+    if reference is not None:
+        pull = estimate.pull(reference)
+    return {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
 
 
 def render(result: dict[str, Any]) -> str:
-    """The table of what :func:`measure` returns."""
+    """Return the table of what :func:`measure` returns."""
     rows = [(label(name), row) for name, row in result["observables"].items()]
     if "log_z" in result:
-        log_z, reference = Estimate(result["log_z"], result["log_z_error"]), result["log_z_exact"]
-        pull = None if reference is None else log_z.pull(reference)
-        rows.insert(
-            0,
-            (
-                "log Z",
-                {"value": log_z.value, "error": log_z.error, "exact": reference, "pull": pull},
-            ),
-        )
+        log_z = Estimate(result["log_z"], result["log_z_error"])
+        rows.insert(0, ("log Z", _row(log_z, result["log_z_exact"])))
     chains = any("tau" in row for _, row in rows)
-    width = max(17, *(len(name) + 1 for name, _ in rows)) if rows else 17
+    width = max([17, *(len(name) + 1 for name, _ in rows)])
     head = f"{'':{width}}{'value ± error':>22}{'exact':>12}{'pull':>8}"
-    lines = ["", f"{head}{'τ / draws':>16}" if chains else head]
+    if chains:
+        head += f"{'τ / draws':>16}"
+    lines = ["", head]
     for name, row in rows:
-        line = f"{name:{width}}{Estimate(row['value'], row['error'])!s:>22}"
-        line += f"{'':20}" if row["exact"] is None else f"{row['exact']:12.5f}{row['pull']:+7.1f}σ"
-        if chains:
-            tau = "" if math.isnan(row["tau"]) else str(Estimate(row["tau"], row["tau_error"]))
-            line += f"{tau:>16}"
-        lines.append(line.rstrip())
+        lines.append(_line(name, row, width))
+    # The demo has a table of its own for the weights of two samplers.
     if "ess" in result and "ais_ess" not in result:
-        lines += [
-            "",
-            f"{'ESS':{width}}{result['ess']:22.4f}",
-            f"{'Var[A]':{width}}{result['log_weight_variance']:22.4f}",
-        ]
-        lines += [f"{'evaluations':{width}}{result['evaluations']:22.1f}"]
+        lines.append("")
+        lines.append(f"{'ESS':{width}}{result['ess']:22.4f}")
+        lines.append(f"{'Var[A]':{width}}{result['log_weight_variance']:22.4f}")
+        lines.append(f"{'evaluations':{width}}{result['evaluations']:22.1f}")
     return "\n".join([*lines, ""])
+
+
+def _line(name: str, row: dict[str, Any], width: int) -> str:
+    """Return a line of the table."""
+    value = Estimate(row["value"], row["error"])
+    line = f"{name:{width}}{value!s:>22}"
+    if row["exact"] is None:
+        line += " " * 20
+    else:
+        line += f"{row['exact']:12.5f}{row['pull']:+7.1f}σ"
+    if "tau" in row and not math.isnan(row["tau"]):
+        tau = Estimate(row["tau"], row["tau_error"])
+        line += f"{tau!s:>16}"
+    return line.rstrip()

@@ -3,13 +3,13 @@ mode cannot pass.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ..estimators.weights import log_mean_exp, log_mean_exp_error
 from ..kernels.checks import as_seed, expect
+from .passage import WayBack
 from .sampler import Sampler
 
 __all__ = ["ReverseEnsemble", "reverse_ess"]
@@ -137,19 +137,11 @@ def _obstacle(sampler: Sampler) -> str:
 
 
 def _run_back(sampler: Sampler, configurations: Tensor, walkers: Tensor, seed: int) -> Tensor:
-    """``A`` of one block, from ``t = 1`` to ``t = 0``."""
-    integrator, path, kernel = sampler.integrator, sampler.path, cast(Any, sampler.mcmc)
-    mcmc = None if kernel is None else kernel.reversed()
-    chain = None if mcmc is None else mcmc.init(configurations, walkers)
+    """Return ``A`` of one block, from ``t = 1`` to ``t = 0``."""
+    integrator = sampler.integrator
     state = integrator.init(configurations, walkers, backward=True)
-    for tau in reversed(integrator.frozen.tolist()):
-        state, _ = integrator.enter(state, path, backward=True)
-        state = sampler.run_interval(state, seed, backward=True)
-        if mcmc is not None and chain is not None:
-            chain, _ = mcmc.step(
-                chain._replace(configurations=state.configurations), path, tau, seed
-            )
-            state = state._replace(configurations=chain.configurations)
-    state, _ = integrator.enter(state, path, backward=True)
+    way = WayBack(sampler, state, seed)
+    state = integrator.run(state, sampler.path, sampler.transport, seed, way, backward=True)
     sampler.check_weights(state, 0.0)
-    return state.log_weights
+    log_weights: Tensor = state.log_weights
+    return log_weights

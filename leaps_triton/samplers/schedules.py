@@ -8,13 +8,15 @@ of one seed choose them; take another seed to sample, so that the estimates stay
 choice.
 """
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor
 
 from ..estimators.weights import effective_sample_size, normalised
-from ..integrators.jump import State
+from ..integrators.states import State
 from ..kernels.checks import as_integer, as_number, as_seed, expect, shown
-from ..mcmc.base import SweepState
+from .passage import Moves
 from .sampler import Sampler
 
 __all__ = ["constant_ess", "equal_steps", "thermodynamic_length"]
@@ -139,6 +141,15 @@ def thermodynamic_length(
     return equal_steps(densities[distinct], speed[distinct], intervals)
 
 
+class _Pilot(NamedTuple):
+    """Pilot walkers of even weights at the beginning of an interval, or at its end."""
+
+    state: Any
+    """The walkers"""
+    moves: Moves
+    """The chains of the sampler's moves"""
+
+
 @torch.no_grad()
 def constant_ess(
     sampler: Sampler,
@@ -201,49 +212,74 @@ def constant_ess(
 
 
 def _ladder(sampler: Sampler, ess: float, index: Tensor, seed: int, max_intervals: int) -> Tensor:
-    """Times of intervals that have the ESS ``ess`` each, but for the last, which has no less."""
-    state = sampler.integrator.init(sampler.path.start.sample(index, seed), index)
-    chain = None if sampler.mcmc is None else sampler.mcmc.init(state.configurations, index)
+    """Return times of intervals that have the ESS ``ess`` each; the last has no less."""
+    start = sampler.path.start.sample(index, seed)
+    state = sampler.integrator.init(start, index)
+    pilot = _Pilot(state, Moves.begin(sampler.mcmc, state))
     times = [0.0]
     while times[-1] < 1.0:
-        low, high = times[-1], 1.0
-        after, swept = _through(sampler, state, chain, low, high, seed)
-        if _ess(after) < ess:
-            for _ in range(_BISECTIONS):
-                middle = (low + high) / 2
-                trial = _through(sampler, state, chain, times[-1], middle, seed)
-                if _ess(trial[0]) < ess:
-                    high = middle
-                else:
-                    low, (after, swept) = middle, trial
-        else:
-            low = 1.0
-        if low <= times[-1] or len(times) > max_intervals:
+        end, after = _rung(sampler, pilot, times[-1], ess, seed)
+        if end <= times[-1] or len(times) > max_intervals:
+            needed = min(max_intervals, len(times))
             raise RuntimeError(
-                f"an ESS of {ess:g} an interval needs more than {min(max_intervals, len(times))} intervals, at "
-                f"t = {times[-1]:.6g}; lower ess or raise max_intervals (now {max_intervals})"
+                f"an ESS of {ess:g} an interval needs more than {needed} intervals, at t = "
+                f"{times[-1]:.6g}; lower ess or raise max_intervals (now {max_intervals})"
             )
-        times.append(low)
-        x = sampler.resample(after, len(times), seed).configurations
+        times.append(end)
+        even = sampler.resample(after.state, len(times), seed)
         # Indices of their own in every interval: no random number is used twice, and counts of
         # events begin anew.
         index = index + len(index)
-        state = sampler.integrator.init(x, index)
-        chain = None if swept is None else swept._replace(walkers=index)
+        state = sampler.integrator.init(even.configurations, index)
+        pilot = _Pilot(state, after.moves.of(index))
     return torch.tensor(times, dtype=torch.float64)
 
 
+def _rung(
+    sampler: Sampler, pilot: _Pilot, start: float, ess: float, seed: int
+) -> tuple[float, _Pilot]:
+    """Return where an interval from ``start`` must end to have this ESS, and the walkers there."""
+    after = _through(sampler, pilot, start, 1.0, seed)
+    if _ess(after.state) >= ess:
+        return 1.0, after
+    low = start
+    high = 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        trial = _through(sampler, pilot, start, middle, seed)
+        if _ess(trial.state) < ess:
+            high = middle
+        else:
+            low = middle
+            after = trial
+    return low, after
+
+
 def _levelled(sampler: Sampler, times: Tensor, index: Tensor, seed: int) -> Tensor:
-    """As many times, at equal steps of the ``√(-log ESS)`` that a run on the given ones loses
-    between boundaries.
+    """Return as many times at equal steps of the ``√(-log ESS)`` lost between boundaries.
+
+    A run on the given times that resamples at every boundary measures the loss.
     """
-    pilot = sampler.with_integrator(sampler.integrator.with_times(times))
-    pilot.resample_below = 1.0
-    ess = effective_sample_size(pilot.run_block(index, seed).trace.T).cpu()[1:-1]
-    frozen = pilot.integrator.frozen
+    integrator = sampler.integrator.with_times(times)
+    resampling = Sampler(
+        sampler.path,
+        sampler.transport,
+        integrator,
+        sampler.mcmc,
+        resample_below=1.0,
+        block=sampler.block,
+        device=sampler.device,
+        resampling=sampler.resampling,
+    )
+    ess = effective_sample_size(resampling.run_block(index, seed).trace.T).cpu()[1:-1]
+    frozen = integrator.frozen
+    # The clamp takes away what rounding may leave above an ESS of 1.
     speed = (-torch.log(ess)).clamp(min=0.0).sqrt() / frozen.diff()
-    at = torch.cat([times[:1], (frozen[1:] + frozen[:-1]) / 2, times[-1:]])
-    return equal_steps(at, torch.cat([speed[:1], speed, speed[-1:]]), len(times) - 1)
+    middles = (frozen[1:] + frozen[:-1]) / 2
+    at = torch.cat([times[:1], middles, times[-1:]])
+    # Both ends are left to their neighbours.
+    speed = torch.cat([speed[:1], speed, speed[-1:]])
+    return equal_steps(at, speed, len(times) - 1)
 
 
 def _pilot(sampler: Sampler, walkers: int, seed: int) -> Tensor:
@@ -256,27 +292,21 @@ def _ess(state: State) -> float:
     return float(effective_sample_size(state.log_weights))
 
 
-def _through(
-    sampler: Sampler, state: State, chain: SweepState | None, start: float, end: float, seed: int
-) -> tuple[State, SweepState | None]:
-    """Walkers of even weights from ``start`` to ``end`` in one interval, ``A`` counted from 0."""
+def _through(sampler: Sampler, pilot: _Pilot, start: float, end: float, seed: int) -> _Pilot:
+    """Take walkers from ``start`` to ``end`` in one interval, with ``A`` counted from 0."""
     inner = [t for t in (start, end) if 0.0 < t < 1.0]
-    jump = sampler.integrator.with_times([0.0, *inner, 1.0])
+    integrator = sampler.integrator.with_times([0.0, *inner, 1.0])
     interval = 0 if start == 0.0 else 1
-    tau = float(jump.frozen[interval])
-    trial = sampler.with_integrator(jump)
+    tau = float(integrator.frozen[interval])
+    state = pilot.state
     state = state._replace(
         log_weights=sampler.path.log_increment(state.configurations, start, tau),
         interval=torch.full_like(state.interval, interval),
         remaining=torch.full_like(state.remaining, end - start),
     )
-    if sampler.mcmc is not None and chain is not None:
-        chain, _ = sampler.mcmc.step(
-            chain._replace(configurations=state.configurations), sampler.path, tau, seed
-        )
-        state = state._replace(configurations=chain.configurations)
-    state = trial.run_interval(state, seed)
+    moves, state = pilot.moves.step(state, sampler.path, tau, seed)
+    state = integrator.run_interval(state, sampler.path, sampler.transport, seed)
     last = sampler.path.log_increment(state.configurations, tau, end)
     state = state._replace(log_weights=state.log_weights + last)
     sampler.check_weights(state, end)
-    return state, chain
+    return _Pilot(state, moves)

@@ -16,7 +16,7 @@ from ..integrators.tau_leap import TauLeap
 from ..io.checkpoint import Contents, as_file, describe, differences, read, write
 from ..kernels import Stream, philox, tau_leap_step, uniform64
 from ..kernels.checks import as_integer, expect
-from ..kernels.hollow_reference import exact_convolutions
+from ..kernels.hollow_network.reference import exact_convolutions
 from ..mcmc.sweeps import HeatBath
 from ..samplers.sampler import Sampler
 from .config import TrainingConfig

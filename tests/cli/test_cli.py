@@ -14,8 +14,12 @@ import pytest
 import torch
 
 import leaps_triton as lt
+
+pytest.importorskip("tyro")
+
 from leaps_triton import cli
 from leaps_triton.cli import plot as commands
+from leaps_triton.cli.demo import Demo
 from leaps_triton.io import checkpoint
 
 CHAIN = ["chain", "--output", "never.h5"]
@@ -242,10 +246,10 @@ def test_an_unknown_option_has_a_status(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: cli.Demo) -> None:
+    def interrupted(self: Demo) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.Demo, "run", interrupted)
+    monkeypatch.setattr(Demo, "run", interrupted)
     with pytest.raises(SystemExit) as caught:
         cli.main(["demo"])
     assert caught.value.code == "leaps-triton: interrupted"

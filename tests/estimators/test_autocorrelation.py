@@ -17,7 +17,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings(
         "ignore", message="`scipy.odr` is deprecated", category=DeprecationWarning
     )
-    import pyerrors
+    pyerrors = pytest.importorskip("pyerrors")
 
 Function = Callable[[Tensor], Tensor] | None
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from helpers import index_of, small_models
 from leaps_triton import exact
-from leaps_triton.exact import transfer
+from leaps_triton.exact import messages, transfer
 from leaps_triton.exact.transfer import transfer_moments, transfer_obstacle, transfer_sample
 from leaps_triton.models import Clock, EdwardsAnderson, Ising, PairModel, Potts
 
@@ -72,13 +72,13 @@ def test_equals_enumeration(
 ) -> None:
     """``log Z``, ``⟨H⟩`` and ``var H``, along each direction, whatever the messages are kept as."""
     if as_logarithms:
-        monkeypatch.setattr(transfer, "_SPREAD", -1.0)
+        monkeypatch.setattr(messages, "_SPREAD", -1.0)
     enumeration = exact.enumerate_model(model)
     mean, square = enumeration.mean(
         lambda x, m: torch.stack([m.energy(x), m.energy(x) ** 2], dim=1), model
     ).tolist()
     for axis in range(model.lattice.ndim):
-        monkeypatch.setattr(transfer, "_direction", lambda model, axis=axis: axis)
+        monkeypatch.setattr(messages, "best_direction", lambda model, axis=axis: axis)
         assert transfer_moments(model).log_z == pytest.approx(enumeration.log_z, abs=1e-11)
     moments = transfer_moments(model, energies=True)
     assert moments.log_z == pytest.approx(enumeration.log_z, abs=1e-11)
@@ -211,7 +211,7 @@ def test_samples_where_messages_must_be_logarithms(
     as_logarithms: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = transfer_sample(SAMPLED["torus"], 2000, seed=3)
-    monkeypatch.setattr(transfer, "_SPREAD", -1.0 if as_logarithms else 300.0)
+    monkeypatch.setattr(messages, "_SPREAD", -1.0 if as_logarithms else 300.0)
     assert torch.equal(transfer_sample(SAMPLED["torus"], 2000, seed=3), expected)
 
 

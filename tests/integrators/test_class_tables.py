@@ -17,7 +17,7 @@ from helpers import generator, index_of, random_local_rates, sigma_threshold, st
 from leaps_triton import exact, kernels
 from leaps_triton.integrators import class_tables as tables
 from leaps_triton.integrators.jump import JumpState
-from leaps_triton.integrators.rates import evaluate
+from leaps_triton.integrators.rates import Reversible, as_reversible, evaluate
 
 FLOAT64 = torch.float64
 MODELS: dict[str, Any] = {
@@ -51,7 +51,9 @@ def test_tables_hold_the_rates_of_every_move(name: str, options: dict[str, Any])
     expected = evaluate(path, network, x, torch.tensor([tau], dtype=FLOAT64), **options)
     ones = x.flatten(1).sum(1, dtype=torch.int64)
     first, last = 0, model.lattice.sites
-    made = tables.class_rates(path, network, tau, first, last, x.device, **options)
+    backward = options.get("backward", False)
+    added = as_reversible(options.get("reversible"), options.get("scale", 1.0))
+    made = tables.class_rates(path, network, tau, (first, last), x.device, added, backward)
     classes = kernels.reference.site_classes(
         x.flatten(1), *network.neighbours(model.lattice.shape, x.device)
     )
@@ -72,8 +74,9 @@ def test_rates_stay_right_after_every_event(name: str) -> None:
     path, network, x = lt.AnnealingPath(model), random_local_rates(model), walkers_of(model, 6)
     index, zeros = torch.arange(6), torch.zeros(6, dtype=FLOAT64)
     # Learned rates alone may lead to where there are none.
-    options: dict[str, Any] = {"reversible": "barker", "scale": 0.3}
-    table = tables.class_rates(path, network, tau, 0, model.lattice.sites, x.device, **options)
+    added = Reversible("barker", 0.3)
+    rows = (0, model.lattice.sites)
+    table = tables.class_rates(path, network, tau, rows, x.device, added)
     neighbours = network.neighbours(model.lattice.shape, x.device)
 
     def run(steps: int) -> kernels.LocalJumpSteps:
@@ -95,7 +98,7 @@ def test_rates_stay_right_after_every_event(name: str) -> None:
     before = x
     for steps in range(1, 31):
         after = run(steps)
-        expected = evaluate(path, network, before, torch.tensor([tau], dtype=FLOAT64), **options)
+        expected = evaluate(path, network, before, torch.tensor([tau], dtype=FLOAT64), added)
         torch.testing.assert_close(after.exit_rate, expected.exit_rate, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(after.corrector, expected.corrector, rtol=1e-12, atol=1e-12)
         flips = (after.configurations != before).flatten(1).sum(1)
@@ -107,8 +110,8 @@ def test_rates_stay_right_after_every_event(name: str) -> None:
 def test_only_the_rows_that_may_be_reached_are_made() -> None:
     model = lt.Ising((40, 40), beta=0.5)
     path, network = lt.AnnealingPath(model), random_local_rates(model)
-    whole = tables.class_rates(path, network, 0.5, 0, 1600, torch.device("cpu"))
-    part = tables.class_rates(path, network, 0.5, 700, 900, torch.device("cpu"))
+    whole = tables.class_rates(path, network, 0.5, (0, 1600), torch.device("cpu"))
+    part = tables.class_rates(path, network, 0.5, (700, 900), torch.device("cpu"))
     assert part.first == 700 and part.rates.shape == (201, 250)
     torch.testing.assert_close(part.rates, whole.rates[700:901], rtol=0, atol=1e-13)
     torch.testing.assert_close(part.corrector, whole.corrector[700:901], rtol=0, atol=1e-12)

@@ -178,9 +178,8 @@ def class_generator(
     clocks = torch.zeros(len(x), len(tiles.sites), dtype=FLOAT64)
     clocks[:, tiles.classes[up]] = 1.0
     evaluation = rates.examine(path, transport, x, torch.full((1,), tau, dtype=FLOAT64))
-    index = torch.arange(len(x))
-    rule = (jump.reversible, jump.scale, backward)
-    step = domains.advance(tiles, evaluation, x, clocks, index, 0 * index, 0, *rule)
+    state = jump.init(x, torch.arange(len(x)))
+    step = domains.advance(tiles, evaluation, state, clocks, 0, jump.added, backward)
     sites = tiles.sites[tiles.classes[up]].flatten()
     targets = move_targets(path.model).unflatten(1, (-1, path.model.lattice.sites))[:, :, sites]
     matrix = torch.zeros(len(x), len(x), dtype=FLOAT64)
@@ -328,7 +327,8 @@ def interference(path: Any, network: Any, jump: lt.Jump) -> float:
         found = []
         for y in (x, moved):
             evaluation = rates.examine(path, network, y, torch.full((1,), 0.7, dtype=FLOAT64))
-            step = domains.advance(tiles, evaluation, y, clocks, index, index, 0, jump.reversible)
+            state = jump.init(y, index)._replace(events=index)
+            step = domains.advance(tiles, evaluation, state, clocks, 0, jump.added)
             found.append(step.rates.rates[:, :, : len(own)])
         largest = max(largest, float((found[0] - found[1]).abs().max()))
     return largest

@@ -285,7 +285,7 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
         ),
         (
             {"kernel": type("Mine", (lt.HeatBath,), {})()},
-            "kernel must be one of HeatBath, .* got .*Mine",
+            "move must be one of .*HeatBath, .* got Mine; put @lt.register",
         ),
     ],
 )

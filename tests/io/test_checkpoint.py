@@ -158,13 +158,16 @@ class _EnergyOnly:
             lt.Sampler(
                 lt.AnnealingPath(MODELS["ising"], schedule=_square), None, mcmc=lt.HeatBath()
             ),
-            "schedule=None",
+            r"schedule must be one of linear.*got _square; put @lt.register\('schedule'\) above",
         ),
-        (sampler_of(_Mine((3, 3), 0.3)), "model must be one of PairModel, Ising.*got _Mine"),
+        (
+            sampler_of(_Mine((3, 3), 0.3)),
+            r"model must be one of PairModel, Ising.*got _Mine; put @lt.register\('model'\) above",
+        ),
         (sampler_of(_EnergyOnly()), "got _EnergyOnly"),
         (
             sampler_of(MODELS["ising"], lambda x, conditions: x),
-            "transport must be None or one of HollowConv",
+            "transport must be None or one of .*HollowConv.* got function; put @lt.register",
         ),
     ],
 )
@@ -181,7 +184,9 @@ def test_a_start_of_ones_own_is_refused(tmp_path: Path) -> None:
         pass
 
     path = lt.AnnealingPath(MODELS["ising"], start=Mine(MODELS["ising"].lattice, 2))
-    with pytest.raises(ValueError, match="uniform start"):
+    with pytest.raises(
+        ValueError, match=r"start must be one of uniform.*got Mine; put @lt.register"
+    ):
         lt.save(lt.Sampler(path, None, mcmc=lt.HeatBath()), tmp_path / "s.safetensors")
 
 
@@ -433,7 +438,7 @@ def test_a_trainer_that_cannot_be_stored_is_refused_before_any_step(tmp_path: Pa
     trainer = lt.Trainer(
         lt.Sampler(path, network, lt.Jump(2), device="cpu"), lt.TrainingConfig(steps=5)
     )
-    with pytest.raises(ValueError, match="schedule=None"):
+    with pytest.raises(ValueError, match="schedule must be one of linear"):
         trainer.run(checkpoint=tmp_path / "t.safetensors")
     assert trainer.step == 0
 
@@ -476,7 +481,7 @@ def test_every_option_of_a_sampler_returns(tmp_path: Path) -> None:
     assert bool(one.resamplings.any())
 
 
-KERNELS: dict[str, Any] = {
+MOVES: dict[str, Any] = {
     "HeatBath": lt.HeatBath(2, backward=True),
     "Metropolis": lt.Metropolis(3),
     "Overrelaxation": lt.Overrelaxation(2),
@@ -488,29 +493,29 @@ KERNELS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("mcmc", KERNELS.values(), ids=KERNELS)
-def test_every_kernel_returns(mcmc: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mcmc", MOVES.values(), ids=MOVES)
+def test_every_move_returns(mcmc: Any, tmp_path: Path) -> None:
     path = lt.AnnealingPath(lt.Clock((2, 3), q=4, beta=0.5))
     lt.save(lt.Sampler(path, None, lt.Jump(2), mcmc, device="cpu"), tmp_path / "s.safetensors")
     assert lt.load(tmp_path / "s.safetensors", device="cpu").mcmc == mcmc
 
 
-def test_a_kernel_is_stored_as_before() -> None:
+def test_a_move_is_stored_as_before() -> None:
     """Files of heat baths say what they always said, so that training that they began can go on."""
     path = lt.AnnealingPath(MODELS["ising"])
     contents = checkpoint.describe(lt.Sampler(path, None, mcmc=lt.HeatBath(3), device="cpu"))
     assert contents.manifest["mcmc"] == {"class": "HeatBath", "sweeps": 3}
 
 
-class _MyKernel(lt.HeatBath):
+class _MyMove(lt.HeatBath):
     pass
 
 
-def test_kernels_of_a_users_own_are_refused(tmp_path: Path) -> None:
+def test_moves_that_are_not_registered_are_refused(tmp_path: Path) -> None:
     path = lt.AnnealingPath(MODELS["ising"])
-    for kernel in (_MyKernel(), lt.Compose(lt.HeatBath(), _MyKernel())):
+    for kernel in (_MyMove(), lt.Compose(lt.HeatBath(), _MyMove())):
         with pytest.raises(
-            ValueError, match=r"kernel must be one of HeatBath, Metropolis, .*got .*_MyKernel"
+            ValueError, match=r"move must be one of .*HeatBath, .*got _MyMove; put @lt"
         ):
             lt.save(lt.Sampler(path, None, mcmc=kernel, device="cpu"), tmp_path / "s.safetensors")
     assert os.listdir(tmp_path) == []

@@ -13,6 +13,9 @@ import torch
 import leaps_triton as lt
 from leaps_triton import export, io
 
+pytest.importorskip("arviz_base")
+pytest.importorskip("pyerrors")
+
 MODEL = lt.Potts((3, 3), 3, 0.6, field=[0.3, 0.0, -0.2])
 NAMES = ["energy", "binder", "correlation"]
 
@@ -174,8 +177,6 @@ def test_a_chain_of_memory_can_be_exported(tmp_path: Path) -> None:
 
 
 def test_other_runs_are_other_ensembles_for_pyerrors() -> None:
-    pytest.importorskip("pyerrors")
-
     def names(run: Any, observable: str = "energy") -> list[str]:
         return list(lt.export.to_pyerrors(run, observable).e_names)
 

@@ -58,7 +58,7 @@ from bad_values import (
     takes_integers_of_numpy_and_torch,
     tensors,
 )
-from leaps_triton import cli, kernels
+from leaps_triton import kernels
 from leaps_triton.io import checkpoint
 
 
@@ -943,6 +943,9 @@ def test_a_bad_option_ends_in_a_sentence_and_a_status(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    pytest.importorskip("tyro")
+    from leaps_triton import cli
+
     monkeypatch.chdir(tmp_path)
     file_of(tmp_path, "c.safetensors", (files / "good.safetensors").read_bytes())
     for value in values:

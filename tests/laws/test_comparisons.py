@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytest.importorskip("tyro")
+
 ROOT = Path(__file__).parents[2]
 
 

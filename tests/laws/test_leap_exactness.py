@@ -16,8 +16,8 @@ import leaps_triton as lt
 from helpers import compose, heat_bath_matrix, random_network, states
 from leaps_triton import exact, kernels
 from leaps_triton.integrators import tau_leap
-from leaps_triton.integrators.tau_leap import LeapInfo, LeapState, leap_increment
 from leaps_triton.integrators.rates import evaluate, rates_of
+from leaps_triton.integrators.tau_leap import LeapInfo, LeapState, leap_increment
 from leaps_triton.kernels import TauLeapStep
 from leaps_triton.mcmc import SweepInfo, SweepState
 
@@ -416,32 +416,37 @@ def test_weights_tend_to_those_of_jump_path_by_path(name: str, reversible: str) 
 def _other_rates(change: Callable[..., Any]) -> Any:
     right = rates_of
 
-    def wrong(found: Any, reversible: Any, floor: float, backward: bool = False) -> Any:
-        return (
-            change(right, found, reversible, floor) if backward else right(found, reversible, floor)
-        )
+    def wrong(found: Any, reversible: Any, backward: bool = False) -> Any:
+        if backward:
+            return change(right, found, reversible)
+        return right(found, reversible)
 
     return wrong
 
 
+def _back(right: Callable[..., Any], found: Any, reversible: Any, **change: Any) -> Any:
+    """Return the rates of the way back from what was found, with a change."""
+    return right(found._replace(**change), reversible, backward=True)
+
+
+def _twice(right: Callable[..., Any], found: Any, reversible: Any) -> Any:
+    made = _back(right, found, reversible)
+    return made._replace(rates=2 * made.rates)
+
+
+def _shifted(right: Callable[..., Any], found: Any, reversible: Any) -> Any:
+    made = _back(right, found, reversible)
+    return made._replace(rates=made.rates.flip(1))
+
+
 BACKWARD_FAULTS: dict[str, Callable[..., Any]] = {
-    "rates of the way forth": lambda right, found, r, c: right(found, r, c),
-    "no density": lambda right, found, r, c: right(
-        found._replace(log_ratios=0 * found.log_ratios), r, c, True
-    ),
-    "inverse density": lambda right, found, r, c: right(
-        found._replace(log_ratios=-found.log_ratios), r, c, True
-    ),
-    "the opposite network": lambda right, found, r, c: right(
-        found._replace(output=-found.output), r, c, True
-    ),
-    "no floor": lambda right, found, r, c: right(found, None, c, True),
-    "twice": lambda right, found, r, c: (lambda m: m._replace(rates=2 * m.rates))(
-        right(found, r, c, True)
-    ),
-    "another shift": lambda right, found, r, c: (lambda m: m._replace(rates=m.rates.flip(1)))(
-        right(found, r, c, True)
-    ),
+    "rates of the way forth": lambda right, found, r: right(found, r),
+    "no density": lambda right, found, r: _back(right, found, r, log_ratios=0 * found.log_ratios),
+    "inverse density": lambda right, found, r: _back(right, found, r, log_ratios=-found.log_ratios),
+    "the opposite network": lambda right, found, r: _back(right, found, r, output=-found.output),
+    "no floor": lambda right, found, r: _back(right, found, None),
+    "twice": _twice,
+    "another shift": _shifted,
 }
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import local_network, random_network
-from leaps_triton import mcmc
-from leaps_triton.integrators import jump as ctmc
+from leaps_triton import integrators, mcmc
 from leaps_triton.mcmc import clusters, kinetic, tempering
 
 MODELS: dict[str, Any] = {
@@ -144,7 +143,7 @@ def taken(state: Any, rows: Tensor) -> Any:
 
 
 def test_every_step_kernel_is_tested() -> None:
-    modules: tuple[Any, ...] = (ctmc, mcmc, clusters, kinetic, tempering)
+    modules: tuple[Any, ...] = (integrators, mcmc, clusters, kinetic, tempering)
     classes = {name: getattr(module, name) for module in modules for name in module.__all__}
     names = {
         name

@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-from test_mcmc import ENERGY_ONLY
 from torch import Tensor
 
 import leaps_triton as lt
-from helpers import draw, index_of, pulls, rho, sigma_threshold, small_models, states
+from helpers import ENERGY_ONLY, draw, index_of, pulls, rho, sigma_threshold, small_models, states
 from leaps_triton import estimators, exact
 from leaps_triton.mcmc.clusters import ClusterInfo
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from test_mcmc import ENERGY_ONLY
 from torch import Tensor
 
 import leaps_triton as lt
 from helpers import (
+    ENERGY_ONLY,
     draw,
     heat_bath_matrix,
     index_of,

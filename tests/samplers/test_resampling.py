@@ -188,9 +188,9 @@ def test_the_order_at_a_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     enter, resample, step = lt.Jump.enter, lt.Sampler.resample, lt.HeatBath.step
 
-    def entered(self: Any, state: JumpState, path: Any) -> Any:
+    def entered(self: Any, state: JumpState, path: Any, backward: bool = False) -> Any:
         log.append("enter")
-        return enter(self, state, path)
+        return enter(self, state, path, backward)
 
     def resampled(self: Any, state: JumpState, boundary: int, seed: int) -> State:
         log.append(f"resample {boundary}")
@@ -335,7 +335,7 @@ def test_a_bad_weight_is_reported_before_it_is_resampled_away(
         output[2:3, 0, 0, 0] = torch.inf if calls == 3 else 1.0
         return output
 
-    monkeypatch.setattr(lt.Sampler, "_patience", 2)
+    monkeypatch.setattr(lt.Jump, "looks", lambda self, device: 2)
     sampler = lt.Sampler(PATH, broken, lt.Jump(5), resample_below=0.5, block=4, device="cpu")
     with pytest.raises(RuntimeError, match=r"log-weight nan|exit rate inf"):
         sampler.sample(4, seed=0)

@@ -21,11 +21,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton import cli
 from leaps_triton.kernels import reference
 from leaps_triton.zoo.published import published_network
 
-GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "leaps_ising_L15_beta0.4407.safetensors"
+GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "leaps_ising_L15_beta0.4407.safetensors"
 
 
 def weights_of(
@@ -147,6 +146,9 @@ def test_a_published_sampler_has_exact_weights_and_can_be_kept(tmp_path: Path) -
 def test_the_command_samples_a_published_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("tyro")
+    from leaps_triton import cli
+
     file = tmp_path / "ising_final.ckpt"
     torch.save(lightning(weights_of(2), 2, 3, beta_1=0.2), file)
     options = ["--output", str(tmp_path / "r.h5"), "--walkers", "50", "--device", "cpu"]
@@ -157,10 +159,11 @@ def test_the_command_samples_a_published_file(
 
 
 def test_the_experiment_runs_on_such_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("tyro")
     torch.save(lightning(weights_of(2), 2, 5), tmp_path / "ising_final.ckpt")
     script = Path(__file__).parents[2] / "experiments" / "published_leaps.py"
     command = [sys.executable, str(script), "ising_final.ckpt", "--smoke", "--results", "results"]
-    environment = {**os.environ, "PYTHONPATH": str(script.parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[1])}
     run = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )

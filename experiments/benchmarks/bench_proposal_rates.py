@@ -1,8 +1,0 @@
-"""Benchmark of the op ``proposal_rates``: kernel, compiled twin and twin, over models, lattices and
-walkers.
-"""
-
-from leaps_triton.benchmark import main
-
-if __name__ == "__main__":
-    main("proposal_rates")

@@ -1,0 +1,185 @@
+"""Kernel of the op ``local_jump_steps``."""
+
+import torch
+import triton.language as tl
+from torch import Tensor
+
+from ..configs import config
+from ..device import kernel, philox, uniform64
+from ..philox import Stream
+from ..variants import Variant, launch
+from .reference import MOST_CLASSES, MOST_LANES, site_classes
+
+__all__ = ["VARIANTS", "local_jump_steps"]
+
+CONFIG = config("class_jumps")
+EVENTS = CONFIG.constants["EVENTS"]
+"""Most events of one launch."""
+
+
+@kernel
+def local_jump_steps_kernel(
+    p_x, p_floats, p_integers, p_rates, p_corrector, p_neighbours, p_strides, p_classes, p_counts,
+    sites: tl.int32, classes: tl.int32, lanes: tl.int32, first_row: tl.int32, steps: tl.int32, seed: tl.int64,
+    STREAM: tl.constexpr, CLASSES: tl.constexpr, LANES: tl.constexpr, BLOCK: tl.constexpr,
+    EVENTS: tl.constexpr,
+):  # fmt: skip
+    """Up to ``steps`` events of a walker: ``R = Σ_c n_c P_c(K)``, ``A += s Σ_c n_c κ_c(K)``, a class, one of its sites.
+
+    One program a walker, in place. A flip moves its site and neighbours to other classes, in ``classes`` and
+    ``counts``, which lie in global memory between barriers. A site is found by its rank among those of its class, by a
+    scan of the walker's classes. Sums are float64 in another order than the twin's: class and rank differ from the
+    twin's if ``u R`` is within rounding, ``1e-16 R``, of an edge. Bortz, Kalos, Lebowitz, J. Comput. Phys. 17, 10
+    (1975).
+
+    ``x`` int8, ``classes`` int16 ``(walkers, sites)``; ``floats`` float64 ``(4, walkers)``: ``A``, time left, ``R``,
+    ``κ``; ``integers`` int64 ``(3, walkers)``: walker, events, ``K``; ``rates``, ``corrector`` float64
+    ``(rows, classes)``; ``neighbours`` int64 ``(sites, lanes)``; ``strides`` int64 ``(lanes,)``; ``counts`` int32
+    ``(walkers, classes)``.
+    """
+    i_walker = tl.program_id(0).to(tl.int64)
+    p_x += i_walker * sites
+    p_classes += i_walker * sites
+    p_counts += i_walker * classes
+    p_floats += i_walker
+    p_integers += i_walker
+    count = tl.num_programs(0).to(tl.int64)
+    log_weight = tl.load(p_floats)
+    remaining = tl.load(p_floats + count)
+    walker = tl.load(p_integers).to(tl.uint32)
+    first_event = tl.load(p_integers + count)
+    row = (tl.load(p_integers + 2 * count) - first_row).to(tl.int32)
+    o_class = tl.arange(0, CLASSES)
+    m_class = o_class < classes
+    o_lane = tl.arange(0, LANES)
+    m_lane = o_lane < lanes
+    b_strides = tl.load(p_strides + o_lane, mask=m_lane, other=0).to(tl.int32)
+    o_event = tl.arange(0, EVENTS)
+    nought = tl.full((), 0, tl.uint32)
+    # One event a thread, instead of every event in all threads.
+    word0, word1, word2, word3 = philox(seed, STREAM, nought, first_event + o_event, nought, walker)
+    b_clock = -tl.log(uniform64(word0, word1))
+    b_choice = uniform64(word2, word3)
+    exit_rate = tl.load(p_floats + 2 * count)
+    kappa = tl.load(p_floats + 3 * count)
+    taken = tl.full((), 0, tl.int32)
+    goes = (remaining != 0.0) & (log_weight == log_weight)
+    while goes:
+        o_row = row * classes + o_class
+        b_counts = tl.load(p_counts + o_class, mask=m_class, other=0).to(tl.float64)
+        b_rates = tl.load(p_rates + o_row, mask=m_class, other=0.0)
+        b_weights = b_counts * b_rates
+        exit_rate = tl.sum(b_weights)
+        kappa = tl.sum(b_counts * tl.load(p_corrector + o_row, mask=m_class, other=0.0))
+        m_event = o_event == taken
+        finite = (tl.abs(exit_rate) < float("inf")) & (tl.abs(kappa) < float("inf"))
+        # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
+        holding = tl.sum(tl.where(m_event, b_clock, 0.0)) / exit_rate
+        jumps = (holding < remaining) & finite
+        elapsed = tl.where(jumps, holding, remaining)
+        log_weight = tl.where(finite, log_weight + elapsed * kappa, float("nan"))
+        remaining = tl.where(finite, remaining - elapsed, remaining)
+        taken += 1
+        goes = jumps & (taken < steps)
+        if jumps:
+            threshold = tl.sum(tl.where(m_event, b_choice, 0.0)) * exit_rate
+            b_ends = tl.cumsum(b_weights, 0)
+            # Rounding may leave no sum above the threshold: then it is the last class with a rate.
+            last = tl.max(tl.where(b_weights > 0.0, o_class, 0), 0)
+            m_after = (b_weights > 0.0) & (b_ends > threshold)
+            chosen = tl.minimum(tl.min(tl.where(m_after, o_class, CLASSES), 0), last)
+            m_chosen = o_class == chosen
+            before = tl.sum(tl.where(m_chosen, b_ends - b_weights, 0.0))
+            rate = tl.sum(tl.where(m_chosen, b_rates, 0.0))
+            members = tl.sum(tl.where(m_chosen, b_counts, 0.0)).to(tl.int32)
+            rank = ((threshold - before) / rate).to(tl.int32)
+            rank = tl.minimum(tl.maximum(rank, 0), members - 1)
+
+            site = tl.full((), 0, tl.int32)
+            passed = tl.full((), 0, tl.int32)
+            o_start = tl.full((), 0, tl.int32)
+            while (passed <= rank) & (o_start < sites):
+                o_site = o_start + tl.arange(0, BLOCK)
+                b_classes = tl.load(p_classes + o_site, mask=o_site < sites, other=-1).to(tl.int32)
+                b_member = (b_classes == chosen).to(tl.int32)
+                m_found = (b_member != 0) & (passed + tl.cumsum(b_member, 0) - 1 == rank)
+                site += tl.sum(tl.where(m_found, o_site, 0))
+                passed += tl.sum(b_member)
+                o_start += BLOCK
+
+            sign = 1 - 2 * tl.load(p_x + site).to(tl.int32)
+            o_affected = tl.load(
+                p_neighbours + site.to(tl.int64) * lanes + o_lane, mask=m_lane, other=0
+            )
+            b_before = tl.load(p_classes + o_affected, mask=m_lane, other=0).to(tl.int32)
+            b_after = b_before + sign * b_strides
+            # All threads have read before any of them writes, and written before any reads again.
+            tl.debug_barrier()
+            tl.store(p_x + site, ((1 + sign) // 2).to(tl.int8))
+            tl.store(p_classes + o_affected, b_after.to(tl.int16), mask=m_lane)
+            tl.atomic_add(p_counts + b_before, -1, mask=m_lane)
+            tl.atomic_add(p_counts + b_after, 1, mask=m_lane)
+            row += sign
+            tl.debug_barrier()
+    tl.store(p_floats, log_weight)
+    tl.store(p_floats + count, remaining)
+    tl.store(p_floats + 2 * count, exit_rate)
+    tl.store(p_floats + 3 * count, kappa)
+    tl.store(p_integers + count, first_event + taken)
+    tl.store(p_integers + 2 * count, (row + first_row).to(tl.int64))
+
+
+def _variant() -> Variant:
+    double, integer = torch.float64, torch.int64
+    pointers = (
+        torch.int8,
+        double,
+        integer,
+        double,
+        double,
+        integer,
+        integer,
+        torch.int16,
+        torch.int32,
+    )
+    sizes = {"CLASSES": MOST_CLASSES, "LANES": MOST_LANES, **CONFIG.constants}
+    return Variant(
+        local_jump_steps_kernel, pointers, {"STREAM": int(Stream.JUMP), **sizes}, warps=CONFIG.warps
+    )
+
+
+VARIANTS = {(): _variant()}
+
+
+def local_jump_steps(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    neighbours: Tensor,
+    strides: Tensor,
+    first_row: int,
+    seed: int,
+    steps: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Launcher of :func:`leaps_triton.kernels.local_jump_steps`."""
+    count, sites, classes = len(configurations), configurations.shape[1:].numel(), rates.shape[1]
+    x = configurations.flatten(1).clone(memory_format=torch.contiguous_format)
+    noughts = torch.zeros_like(log_weights)
+    floats = torch.stack([log_weights, remaining, noughts, noughts])
+    integers = torch.stack([walkers, events, x.sum(1, dtype=torch.int64)])
+    of_site = site_classes(x, neighbours, strides)
+    cells = (of_site + torch.arange(count, device=x.device).unsqueeze(1) * classes).flatten()
+    counts = torch.bincount(cells, minlength=count * classes).to(torch.int32)
+    given = [t.contiguous() for t in (rates, corrector, neighbours, strides)]
+    of_site = of_site.to(torch.int16)
+    for first in range(0, steps, EVENTS):
+        launch(
+            VARIANTS[()], count, x, floats, integers, *given, of_site, counts,
+            sites, classes, strides.numel(), first_row, min(EVENTS, steps - first), seed,
+        )  # fmt: skip
+    weights, left, exit_rate, kappa = (part.clone() for part in floats)
+    return x.view_as(configurations), weights, left, integers[1].clone(), exit_rate, kappa

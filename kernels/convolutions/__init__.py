@@ -1,0 +1,1 @@
+"""Convolutions by a kernel of each site's own, without its centre: the op ``hollow_conv``."""

@@ -1,0 +1,136 @@
+"""The ops ``energy`` and ``local_energy``."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from ..checks import check_floating, check_model, check_tensor
+from ..registration import Launchers, put_on_cuda
+from . import reference
+from .reference import LocalEnergy, Sums
+
+__all__ = ["energy", "energy_op", "local_energy", "local_energy_op"]
+
+
+def energy(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    periodic: Sequence[bool],
+) -> Sums:
+    """Energy ``H(x)`` of every walker and its sites in each state, in one pass over the configurations.
+
+    Magnetisations ``m = Σ_a counts_a spins_a / N`` and Potts order parameters are functions of the counts.
+
+    Arguments
+        configurations … periodic: see the module.
+
+    Returns
+        Sums(energy float64 ``(walkers,)`` without β, counts int64 ``(walkers, q)``).
+
+    Raises
+        ValueError: a shape, dtype or device that does not fit the configurations.
+    """
+    check_model(configurations, coupling, bond_table, site_table, None, periodic)
+    return Sums(*energy_op(configurations, coupling, bond_table, site_table, periodic))
+
+
+def local_energy(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    dtype: torch.dtype = torch.float32,
+) -> LocalEnergy:
+    """Energy of every walker and the log-ratio of every local move.
+
+    ``Δ_k(i) = -β [H(x^{(i,k)}) - H(x)]`` with ``x^{(i,k)}`` the configuration after ``x_i → (x_i + k) mod q``.
+
+    Arguments
+        configurations … periodic: see the module.
+        dtype: precision of the log-ratios, float32 or float64; energies are always float64.
+
+    Returns
+        LocalEnergy(energy float64 ``(walkers,)`` without β, log_ratios ``(walkers, q-1, *shape)`` with β).
+
+    Raises
+        ValueError: a shape, dtype or device that does not fit the configurations.
+    """
+    check_tensor("beta", beta)
+    check_model(configurations, coupling, bond_table, site_table, beta, periodic)
+    check_floating("dtype of the log-ratios", dtype)
+    return LocalEnergy(
+        *local_energy_op(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
+    )
+
+
+@custom_op("leaps_triton::energy", mutates_args=())
+def energy_op(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    periodic: Sequence[bool],
+) -> tuple[Tensor, Tensor]:
+    """See :func:`leaps_triton.kernels.energy`."""
+    energies, counts = reference.energy(configurations, coupling, bond_table, site_table, periodic)
+    return energies, counts
+
+
+@energy_op.register_fake
+def _(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    periodic: Sequence[bool],
+) -> tuple[Tensor, Tensor]:
+    walkers, q = len(configurations), len(bond_table)
+    energies = configurations.new_empty(walkers, dtype=torch.float64)
+    return energies, configurations.new_empty(walkers, q, dtype=torch.int64)
+
+
+@custom_op("leaps_triton::local_energy", mutates_args=())
+def local_energy_op(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """See :func:`leaps_triton.kernels.local_energy`."""
+    energies, log_ratios = reference.local_energy(
+        configurations, coupling, bond_table, site_table, beta, periodic, dtype
+    )
+    return energies, log_ratios.contiguous()
+
+
+@local_energy_op.register_fake
+def _(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    walkers, *shape = configurations.shape
+    log_ratios = configurations.new_empty(walkers, bond_table.shape[0] - 1, *shape, dtype=dtype)
+    return configurations.new_empty(walkers, dtype=torch.float64), log_ratios
+
+
+def _launchers() -> Launchers:
+    from . import triton
+
+    return [(energy_op, triton.energy), (local_energy_op, triton.local_energy)]
+
+
+put_on_cuda(_launchers)

@@ -1,0 +1,194 @@
+"""Kernel of the ops ``energy`` and ``local_energy``."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..configs import config
+from ..device import bond, flip_field, kernel, neighbours, pair_field, state_field
+from ..variants import KINDS, Variant, kind_of, launch, padded, periodic_bits, site_stride
+
+__all__ = ["VARIANTS", "energy", "local_energy"]
+
+CONFIG = config("energies")
+CHUNK = CONFIG.launch["CHUNK"]
+"""Sites of one program; larger lattices have several a walker, whose sums are added afterwards."""
+BINS = 128
+"""Of the histogram of states: a power of two, and more than there may be states."""
+
+
+@kernel
+def local_energy_kernel(
+    p_x, p_coupling, p_bond, p_site, p_beta, p_energy, p_counts, p_log_ratios,
+    sites: tl.int32, q: tl.int32, chunk: tl.int32, chunks: tl.int32,
+    n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
+    s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
+    s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
+    NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, LOG_RATIOS: tl.constexpr, BLOCK: tl.constexpr,
+    BINS: tl.constexpr,
+):  # fmt: skip
+    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)`` and ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]``.
+
+    One program a walker and chunk of sites; ``W`` as in :func:`.reference.local_fields`. Without the log-ratios the
+    sites in each state are counted too, from the same byte a site; neighbours come from the cache.
+
+    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
+    ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``energy``
+    float64 ``(walkers, chunks)``; ``counts`` int64 ``(walkers, chunks, q)``; ``log_ratios`` ``(walkers, q-1, sites)``.
+    """
+    DTYPE: tl.constexpr = p_log_ratios.dtype.element_ty
+    i_walker = (tl.program_id(0) // chunks).to(tl.int64)
+    i_chunk = tl.program_id(0) % chunks
+    p_x += i_walker * sites
+    p_coupling += i_walker * s_coupling_walker
+    p_site += i_walker * s_site_walker
+    p_log_ratios += i_walker * (q - 1) * sites
+    if LOG_RATIOS:
+        beta = tl.load(p_beta + i_walker * s_beta).to(DTYPE)
+    elif BINARY:
+        ups = tl.zeros([BLOCK], tl.int32)
+    else:
+        counts = tl.zeros([BINS], tl.int32)
+    total = tl.zeros([BLOCK], tl.float64)
+    first = i_chunk * chunk
+    last = tl.minimum(sites, first + chunk)
+    for o_start in range(first, last, BLOCK):
+        o_site = o_start + tl.arange(0, BLOCK)
+        m_site = o_site < sites
+        b_x = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
+        o_field = o_site * s_site_site
+        total += tl.load(p_site + b_x * s_site_state + o_field, mask=m_site, other=0.0)
+        for axis in tl.static_range(4 - NDIM, 4):
+            o_forward, _, m_forward, _ = neighbours(o_site, axis, NDIM, n0, n1, n2, n3, periodic)
+            m_forward &= m_site
+            b_forward = tl.load(p_x + o_forward, mask=m_forward, other=0).to(tl.int32)
+            b_bond = bond(
+                p_coupling, s_coupling_axis, s_coupling_site, o_site, m_forward, axis, NDIM, UNIFORM
+            )
+            total += b_bond * tl.load(p_bond + b_x * q + b_forward, mask=m_forward, other=0.0)
+        if LOG_RATIOS:
+            found = pair_field(
+                p_x, o_site, m_site, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2, n3, periodic,
+                NDIM, UNIFORM, DTYPE,
+            )  # fmt: skip
+            if BINARY:
+                b_flip = beta * flip_field(
+                    found, p_bond, p_site, s_site_state, o_field, m_site, NDIM, UNIFORM, DTYPE
+                )
+                tl.store(p_log_ratios + o_site, tl.where(b_x != 0, -b_flip, b_flip), mask=m_site)
+            else:
+                p_row = p_log_ratios
+                b_here = state_field(
+                    b_x, found, p_bond, p_site, s_site_state, o_field, m_site, q, NDIM, DTYPE
+                )
+                for shift in range(1, q):
+                    b_there = state_field(
+                        (b_x + shift) % q,
+                        found,
+                        p_bond,
+                        p_site,
+                        s_site_state,
+                        o_field,
+                        m_site,
+                        q,
+                        NDIM,
+                        DTYPE,
+                    )
+                    tl.store(p_row + o_site, beta * (b_there - b_here), mask=m_site)
+                    p_row += sites
+        elif BINARY:
+            ups += b_x
+        else:
+            counts += tl.histogram(b_x, BINS, mask=m_site)
+    tl.store(p_energy + tl.program_id(0), -tl.sum(total))
+    if not LOG_RATIOS:
+        p_counts += tl.program_id(0).to(tl.int64) * q
+        if BINARY:
+            up = tl.sum(ups)
+            tl.store(p_counts, last - first - up)
+            tl.store(p_counts + 1, up)
+        else:
+            o_state = tl.arange(0, BINS)
+            tl.store(p_counts + o_state, counts, mask=o_state < q)
+
+
+def _variant(ndim: int, kind: str, dtype: torch.dtype | None) -> Variant:
+    constants = {
+        "NDIM": ndim,
+        **KINDS[kind],
+        "LOG_RATIOS": dtype is not None,
+        **CONFIG.constants,
+        "BINS": BINS,
+    }
+    pointers = (torch.int8, *(torch.float64,) * 5, torch.int64, dtype or torch.float64)
+    return Variant(local_energy_kernel, pointers, constants, warps=CONFIG.warps)
+
+
+VARIANTS = {
+    key: _variant(*key)
+    for key in itertools.product((1, 2, 3, 4), KINDS, (None, torch.float32, torch.float64))
+}
+
+
+def _launch(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor | None,
+    periodic: Sequence[bool],
+    dtype: torch.dtype | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    walkers, *shape = configurations.shape
+    sites, q = math.prod(shape), len(bond_table)
+    variant = VARIANTS[len(shape), kind_of(q, coupling, site_table), dtype]
+    coupling, coupling_strides = site_stride(coupling, shape)
+    site_table, site_strides = site_stride(site_table, shape)
+    chunks = triton.cdiv(sites, CHUNK)
+    energies = torch.empty(walkers, chunks, dtype=torch.float64, device=configurations.device)
+    counts = energies.new_empty(0 if dtype else walkers, chunks, q, dtype=torch.int64)
+    log_ratios = energies.new_empty(walkers, q - 1, *shape, dtype=dtype) if dtype else energies
+    launch(
+        variant, walkers * chunks, configurations.contiguous(), coupling, bond_table.contiguous(), site_table,
+        energies if beta is None else beta.contiguous(), energies, counts, log_ratios, sites, q, CHUNK, chunks,
+        *padded(shape), periodic_bits(periodic), *coupling_strides, *site_strides,
+        int(beta is not None and len(beta) > 1),
+    )  # fmt: skip
+    if chunks == 1:
+        return energies.squeeze(1), counts.squeeze(1), log_ratios
+    return energies.sum(1), counts.sum(1), log_ratios
+
+
+def energy(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    periodic: Sequence[bool],
+) -> tuple[Tensor, Tensor]:
+    """Launcher of :func:`leaps_triton.kernels.energy`."""
+    energies, counts, _ = _launch(
+        configurations, coupling, bond_table, site_table, None, periodic, None
+    )
+    return energies, counts
+
+
+def local_energy(
+    configurations: Tensor,
+    coupling: Tensor,
+    bond_table: Tensor,
+    site_table: Tensor,
+    beta: Tensor,
+    periodic: Sequence[bool],
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """Launcher of :func:`leaps_triton.kernels.local_energy`."""
+    energies, _, log_ratios = _launch(
+        configurations, coupling, bond_table, site_table, beta, periodic, dtype
+    )
+    return energies, log_ratios

@@ -1,0 +1,1 @@
+"""The network of a hollow convolution with global context: the op ``hollow_values``."""

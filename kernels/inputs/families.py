@@ -1,0 +1,43 @@
+"""The cases of all families, each written beside its ops."""
+
+from collections.abc import Iterator
+from types import ModuleType
+
+from ..class_jumps import cases as class_jumps
+from ..convolutions import cases as convolutions
+from ..energies import cases as energies
+from ..hollow_network import cases as hollow_network
+from ..jumps import cases as jumps
+from ..labels import cases as labels
+from ..leaps import cases as leaps
+from ..proposals import cases as proposals
+from ..site_sweeps import cases as site_sweeps
+from . import words
+from .case import Call
+
+__all__ = ["OF_MODELS", "WITHOUT_MODEL", "small", "watched"]
+
+OF_MODELS: tuple[ModuleType, ...] = (energies, proposals, jumps, leaps, site_sweeps, labels)
+"""Families whose cases are measured on a model."""
+WITHOUT_MODEL: tuple[ModuleType, ...] = (words, class_jumps, convolutions)
+"""Families whose cases are measured on none."""
+FAMILIES = (*OF_MODELS, class_jumps, convolutions, hollow_network)
+
+LATTICES = (((5, 6), (True, False)), ((16, 25), (True, True)), ((33, 35), (True, True)))
+"""Lattices of less than a block of sites, of a block of several warps, and of several blocks and three colours."""
+WALKERS = 3
+
+
+def small() -> dict[str, Call]:
+    """Return small calls of every op, for torch's own checks."""
+    calls: dict[str, Call] = {}
+    for family in FAMILIES:
+        calls |= family.small()
+    return calls
+
+
+def watched() -> Iterator[Call]:
+    """Yield calls of every op on every lattice, with all kinds of models, dtypes and terms."""
+    for shape, periodic in LATTICES:
+        for family in FAMILIES:
+            yield from family.watched(shape, periodic, WALKERS)

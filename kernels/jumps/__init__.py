@@ -1,0 +1,1 @@
+"""One event of the jump process: the op ``jump_step``."""

@@ -1,0 +1,61 @@
+"""The twin of ``jump_step``."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..philox import Stream, philox, uniform64
+
+__all__ = ["JumpStep", "jump_step"]
+
+
+class JumpStep(NamedTuple):
+    """What :func:`jump_step` returns."""
+
+    configurations: Tensor
+    """After the event, ``(walkers, *shape)``."""
+    log_weights: Tensor
+    """``A`` after the event, float64 ``(walkers,)``."""
+    remaining: Tensor
+    """Time left in each walker's interval, float64 ``(walkers,)``; 0 at the boundary."""
+    move: Tensor
+    """The move made, int64 ``(walkers,)``: ``(k-1) N + i`` for shift ``k`` of the flattened site ``i``; -1 for none."""
+
+
+def jump_step(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    seed: int,
+) -> JumpStep:
+    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``; if ``T`` ended first, a move from ``rates / R``."""
+    words = philox(seed, Stream.JUMP, 0, events, 0, walkers, configurations.device)
+    cumulative = rates.flatten(1).to(torch.float64).cumsum(1)
+    exit_rate = cumulative[:, -1]
+    finite = exit_rate.isfinite() & corrector.isfinite()
+    # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
+    holding = -torch.log(uniform64(words[0], words[1])) / exit_rate
+    jumps = (holding < remaining) & finite
+    elapsed = torch.where(jumps, holding, remaining)
+    threshold = uniform64(words[2], words[3]) * exit_rate
+    move = torch.searchsorted(cumulative, threshold.unsqueeze(1), right=True).squeeze(1)
+    # Rounding may leave no sum above the threshold: then it is the last move with a rate.
+    last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous()).squeeze(1)
+    move = torch.where(jumps, torch.minimum(move, last), -1)
+
+    flat = configurations.flatten(1)
+    site, shift = (move % flat.shape[1]).unsqueeze(1), (move // flat.shape[1] + 1).unsqueeze(1)
+    state = flat.gather(1, site)
+    moved = torch.where(jumps.unsqueeze(1), (state + shift) % (rates.shape[1] + 1), state)
+    return JumpStep(
+        flat.scatter(1, site, moved.to(flat.dtype)).view_as(configurations),
+        log_weights
+        + torch.where(finite, elapsed * corrector, torch.nan).where(remaining != 0, 0.0),
+        torch.where(finite, remaining - elapsed, remaining),
+        move,
+    )

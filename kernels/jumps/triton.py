@@ -1,0 +1,132 @@
+"""Kernel of the op ``jump_step``."""
+
+import itertools
+
+import torch
+import triton.language as tl
+from torch import Tensor
+
+from ..configs import configs
+from ..device import kernel, philox, uniform64
+from ..philox import Stream
+from ..variants import Variant, block_size, launch
+
+__all__ = ["VARIANTS", "jump_step"]
+
+CONFIGS = {made.constants["BLOCK"]: made for made in configs("jumps")}
+"""Configurations by the moves that a program treats at once."""
+BLOCKS = tuple(CONFIGS)
+
+
+@kernel
+def jump_step_kernel(
+    p_x, p_log_weights, p_remaining, p_rates, p_corrector, p_walkers, p_events, p_x_after, p_log_weights_after,
+    p_remaining_after, p_move,
+    sites: tl.int32, moves: tl.int32, seed: tl.int64,
+    STREAM: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``; a move drawn from ``rates / R`` if ``T`` ended first.
+
+    One program a walker. It adds the rates block by block, finds the block in which ``u R`` falls, and the move in that
+    block. Sums are float64, but in another order than those of the twin: the move differs from the twin's if ``u R`` is
+    within rounding, ``1e-16 R``, of the edge between two moves. A move of rate 0 is never made.
+
+    ``x`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, moves)``, ``moves = (q-1) sites``; ``walkers``, ``events``
+    and ``move`` int64, all others float64, ``(walkers,)``.
+    """
+    i_walker = tl.program_id(0).to(tl.int64)
+    p_x += i_walker * sites
+    p_x_after += i_walker * sites
+    p_rates += i_walker * moves
+    remaining = tl.load(p_remaining + i_walker)
+    corrector = tl.load(p_corrector + i_walker)
+    event = tl.load(p_events + i_walker)
+    walker = tl.load(p_walkers + i_walker)
+    nought = tl.full((), 0, tl.uint32)
+    word0, word1, word2, word3 = philox(seed, STREAM, nought, event, nought, walker)
+
+    exit_rate = tl.full((), 0.0, tl.float64)
+    for o_start in range(0, moves, BLOCK):
+        o_move = o_start + tl.arange(0, BLOCK)
+        exit_rate += tl.sum(
+            tl.load(p_rates + o_move, mask=o_move < moves, other=0.0).to(tl.float64)
+        )
+    finite = (tl.abs(exit_rate) < float("inf")) & (tl.abs(corrector) < float("inf"))
+    # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
+    holding = -tl.log(uniform64(word0, word1)) / exit_rate
+    jumps = (holding < remaining) & finite
+    elapsed = tl.where(jumps, holding, remaining)
+
+    # The last block with a rate that begins at or below the threshold.
+    threshold = uniform64(word2, word3) * exit_rate
+    before = tl.full((), 0.0, tl.float64)
+    offset = tl.full((), 0.0, tl.float64)
+    chosen = tl.full((), 0, tl.int32)
+    for o_start in range(0, moves, BLOCK):
+        o_move = o_start + tl.arange(0, BLOCK)
+        mass = tl.sum(tl.load(p_rates + o_move, mask=o_move < moves, other=0.0).to(tl.float64))
+        here = (before <= threshold) & (mass > 0.0)
+        chosen = tl.where(here, o_start, chosen)
+        offset = tl.where(here, before, offset)
+        before += mass
+    o_move = chosen + tl.arange(0, BLOCK)
+    b_rates = tl.load(p_rates + o_move, mask=o_move < moves, other=0.0).to(tl.float64)
+    m_after = (b_rates > 0.0) & (offset + tl.cumsum(b_rates, 0) > threshold)
+    # Rounding may leave no sum above the threshold: then it is the last move with a rate.
+    last = tl.max(tl.where(b_rates > 0.0, o_move, 0), 0)
+    move = tl.minimum(tl.min(tl.where(m_after, o_move, moves), 0), last)
+
+    site = move % sites
+    states = moves // sites + 1
+    changed = tl.where(jumps, site, -1)
+    after = (tl.load(p_x + site).to(tl.int32) + move // sites + 1) % states
+    for o_start in range(0, sites, BLOCK):
+        o_site = o_start + tl.arange(0, BLOCK)
+        m_site = o_site < sites
+        b_x = tl.load(p_x + o_site, mask=m_site, other=0)
+        b_x = tl.where(o_site == changed, after.to(tl.int8), b_x)
+        tl.store(p_x_after + o_site, b_x, mask=m_site)
+    gain = tl.where(remaining == 0.0, 0.0, tl.where(finite, elapsed * corrector, float("nan")))
+    tl.store(p_log_weights_after + i_walker, tl.load(p_log_weights + i_walker) + gain)
+    tl.store(p_remaining_after + i_walker, tl.where(finite, remaining - elapsed, remaining))
+    tl.store(p_move + i_walker, tl.where(jumps, move, -1).to(tl.int64))
+
+
+def _variant(block: int, dtype: torch.dtype) -> Variant:
+    double, integer = torch.float64, torch.int64
+    inputs = (torch.int8, double, double, dtype, double, integer, integer)
+    constants = {"STREAM": int(Stream.JUMP), **CONFIGS[block].constants}
+    pointers = (*inputs, torch.int8, double, double, integer)
+    return Variant(jump_step_kernel, pointers, constants, warps=CONFIGS[block].warps)
+
+
+VARIANTS = {
+    key: _variant(*key) for key in itertools.product(BLOCKS, (torch.float32, torch.float64))
+}
+
+
+def jump_step(
+    configurations: Tensor,
+    log_weights: Tensor,
+    remaining: Tensor,
+    rates: Tensor,
+    corrector: Tensor,
+    walkers: Tensor,
+    events: Tensor,
+    seed: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Launcher of :func:`leaps_triton.kernels.jump_step`."""
+    given = [
+        t.contiguous()
+        for t in (configurations, log_weights, remaining, rates, corrector, walkers, events)
+    ]
+    after = [torch.empty_like(t) for t in (given[0], given[1], given[2], given[5])]
+    count, sites, moves = (
+        len(configurations),
+        configurations.shape[1:].numel(),
+        rates.shape[1:].numel(),
+    )
+    launch(
+        VARIANTS[block_size(moves, BLOCKS), rates.dtype], count, *given, *after, sites, moves, seed
+    )
+    return after[0], after[1], after[2], after[3]

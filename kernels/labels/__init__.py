@@ -1,0 +1,1 @@
+"""Connected components of sites joined by bonds: the op ``cluster_labels``."""

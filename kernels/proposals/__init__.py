@@ -1,0 +1,1 @@
+"""Rates of all moves, their sum and the corrector: the op ``proposal_rates`` and its gradient."""

@@ -1,0 +1,156 @@
+"""The op ``proposal_rates`` and its gradient."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from ..checks import as_number, check_floating, check_tensor, expect
+from ..registration import Launchers, put_on_cuda
+from . import reference
+from .reference import ProposalRates
+
+__all__ = ["REVERSIBLE", "proposal_rates", "proposal_rates_gradient", "proposal_rates_op"]
+
+REVERSIBLE = ("barker", "square_root", "metropolis")
+"""Names of the reversible rates of :func:`proposal_rates`."""
+
+
+def proposal_rates(
+    network_output: Tensor | None,
+    log_ratios: Tensor,
+    reversible: str | None = None,
+    scale: float = 1.0,
+) -> ProposalRates:
+    """Out-rates of all moves, exit rate and corrector of every walker.
+
+    ``rates = [G]_+ + scale · g(e^Δ)``, ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - Σ_m [-G_m]_+ e^{Δ_m}``, where ``g`` is one
+    of Barker ``u / (1 + u)``, square root ``√u``, Metropolis ``min(1, u)``. All satisfy ``g(u) = u g(1/u)``, so they
+    leave ``ρ_t`` invariant and add nothing to ``κ``.
+
+    Arguments
+        network_output: ``G``, ``(walkers, q-1, *shape)``, or None for reversible rates alone. Rates, exit rate and
+            corrector can be differentiated with respect to it, once.
+        log_ratios: ``Δ``, same shape. Different dtypes, and half precision, are brought to one of float32 and float64.
+        reversible: None, ``"barker"``, ``"square_root"`` or ``"metropolis"``.
+        scale: rate of the reversible part, moves a unit of time, finite and ≥ 0.
+
+    Returns
+        ProposalRates(rates ``(walkers, q-1, *shape)``, exit_rate and corrector float64 ``(walkers,)``).
+
+    Raises
+        ValueError: neither a network output nor reversible rates, an unknown name, shapes that differ.
+
+    References
+        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
+    """
+    if network_output is None and reversible is None:
+        raise ValueError(
+            f"give a network_output, or reversible= one of {', '.join(REVERSIBLE)}; got neither"
+        )
+    if reversible is not None and reversible not in REVERSIBLE:
+        raise ValueError(
+            f"reversible must be None or one of {', '.join(REVERSIBLE)}, got {reversible!r}"
+        )
+    scale = as_number("scale", scale, "finite and >= 0", lambda value: 0.0 <= value < float("inf"))
+    check_tensor("log_ratios", log_ratios)
+    expect(log_ratios.ndim > 1, "log_ratios", "of shape (walkers, q-1, *shape)", log_ratios)
+    if network_output is not None:
+        check_tensor("network_output", network_output)
+    if log_ratios.requires_grad:
+        raise ValueError(
+            "proposal_rates with respect to log_ratios has no gradient; give log_ratios.detach()"
+        )
+    if network_output is not None and network_output.shape != log_ratios.shape:
+        raise ValueError(
+            f"network_output must have the shape of log_ratios {tuple(log_ratios.shape)}, "
+            f"got {tuple(network_output.shape)}"
+        )
+    dtype = torch.promote_types(torch.float32, log_ratios.dtype)
+    if network_output is not None:
+        dtype = torch.promote_types(dtype, network_output.dtype)
+        network_output = network_output.to(dtype)
+    check_floating("dtype of network_output and log_ratios", dtype)
+    return ProposalRates(
+        *proposal_rates_op(network_output, log_ratios.to(dtype), reversible, scale)
+    )
+
+
+@custom_op("leaps_triton::proposal_rates", mutates_args=())
+def proposal_rates_op(
+    network_output: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See :func:`leaps_triton.kernels.proposal_rates`."""
+    rates, exit_rate, corrector = reference.proposal_rates(
+        network_output, log_ratios, reversible, scale
+    )
+    return rates.contiguous(), exit_rate, corrector
+
+
+@proposal_rates_op.register_fake
+def _(
+    network_output: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    sums = log_ratios.new_empty(len(log_ratios), dtype=torch.float64)
+    return log_ratios.new_empty(log_ratios.shape), sums, torch.empty_like(sums)
+
+
+@custom_op("leaps_triton::proposal_rates_gradient", mutates_args=())
+def proposal_rates_gradient(
+    network_output: Tensor,
+    log_ratios: Tensor,
+    to_rates: Tensor | None,
+    to_exit_rate: Tensor,
+    to_corrector: Tensor,
+) -> Tensor:
+    """Gradient of :func:`proposal_rates` with respect to the network's output."""
+    return reference.proposal_rates_gradient(
+        network_output, log_ratios, to_rates, to_exit_rate, to_corrector
+    )
+
+
+@proposal_rates_gradient.register_fake
+def _(
+    network_output: Tensor,
+    log_ratios: Tensor,
+    to_rates: Tensor | None,
+    to_exit_rate: Tensor,
+    to_corrector: Tensor,
+) -> Tensor:
+    return network_output.new_empty(network_output.shape)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    network_output, log_ratios, _, _ = inputs
+    ctx.save_for_backward(network_output, log_ratios)
+    # The loss of a path reads one or two of the results: no gradients of zeros for the others.
+    ctx.set_materialize_grads(False)
+
+
+def _differentiate(
+    ctx: Any, to_rates: Tensor | None, to_exit_rate: Tensor | None, to_corrector: Tensor | None
+) -> tuple[Tensor | None, None, None, None]:
+    network_output, log_ratios = ctx.saved_tensors
+    nought = log_ratios.new_zeros(len(log_ratios), dtype=torch.float64)
+    to_exit_rate = nought if to_exit_rate is None else to_exit_rate
+    to_corrector = nought if to_corrector is None else to_corrector
+    gradient = proposal_rates_gradient(
+        network_output, log_ratios, to_rates, to_exit_rate, to_corrector
+    )
+    return gradient, None, None, None
+
+
+proposal_rates_op.register_autograd(_differentiate, setup_context=_save)
+
+
+def _launchers() -> Launchers:
+    from . import triton
+
+    return [
+        (proposal_rates_op, triton.proposal_rates),
+        (proposal_rates_gradient, triton.proposal_rates_gradient),
+    ]
+
+
+put_on_cuda(_launchers)

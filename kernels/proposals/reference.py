@@ -1,0 +1,70 @@
+"""The twins of ``proposal_rates`` and of its gradient."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["REVERSIBLE_RATES", "ProposalRates", "proposal_rates", "proposal_rates_gradient"]
+
+
+class ProposalRates(NamedTuple):
+    """What :func:`proposal_rates` returns."""
+
+    rates: Tensor
+    """Out-rates of all moves, ``(walkers, q-1, *shape)``."""
+    exit_rate: Tensor
+    """``R``, the sum of the out-rates, float64 ``(walkers,)``."""
+    corrector: Tensor
+    """``κ``, float64 ``(walkers,)``."""
+
+
+REVERSIBLE_RATES = {
+    # g(e^Δ) with g(u) = u g(1/u), written so that no exponential overflows
+    "barker": torch.sigmoid,
+    "square_root": lambda log_ratios: torch.exp(0.5 * log_ratios),
+    "metropolis": lambda log_ratios: torch.exp(log_ratios.clamp(max=0.0)),
+}
+
+
+def proposal_rates(
+    network_output: Tensor | None,
+    log_ratios: Tensor,
+    reversible: str | None = None,
+    scale: float = 1.0,
+) -> ProposalRates:
+    """``[G]_+ + scale g(e^Δ)``, its sum ``R``, and ``κ = Σ_m [G_m]_+ - [-G_m]_+ e^{Δ_m}``.
+
+    The reversible part ``g(u) = u g(1/u)`` adds nothing to ``κ`` (detailed balance).
+    """
+    rates = torch.zeros_like(log_ratios)
+    corrector = torch.zeros(len(log_ratios), dtype=torch.float64, device=log_ratios.device)
+    if network_output is not None:
+        rates = torch.relu(network_output)
+        # Where G >= 0 the in-rate is 0 even if e^Δ overflows.
+        in_rates = torch.relu(-network_output) * torch.exp(
+            torch.where(network_output < 0, log_ratios, 0.0)
+        )
+        corrector = (rates - in_rates).flatten(1).sum(1, dtype=torch.float64)
+    if reversible is not None:
+        rates = rates + scale * REVERSIBLE_RATES[reversible](log_ratios)
+    return ProposalRates(rates, rates.flatten(1).sum(1, dtype=torch.float64), corrector)
+
+
+def proposal_rates_gradient(
+    network_output: Tensor,
+    log_ratios: Tensor,
+    to_rates: Tensor | None,
+    to_exit_rate: Tensor,
+    to_corrector: Tensor,
+) -> Tensor:
+    """``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'``; ``r``, ``R'``, ``κ'``: the gradients of the three results."""
+    per_move = (-1, *[1] * (network_output.ndim - 1))
+    out = (to_exit_rate + to_corrector).to(network_output.dtype).view(per_move)
+    if to_rates is not None:
+        out = out + to_rates
+    power = torch.exp(torch.where(network_output < 0, log_ratios, 0.0))
+    inward = torch.where(
+        network_output < 0, power * to_corrector.to(power.dtype).view(per_move), 0.0
+    )
+    return torch.where(network_output <= 0, 0.0, out) + inward

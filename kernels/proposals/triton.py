@@ -1,0 +1,184 @@
+"""Kernels of the op ``proposal_rates`` and of its gradient."""
+
+import itertools
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..configs import config
+from ..device import exponential, kernel
+from ..variants import Variant, launch
+
+__all__ = ["VARIANTS", "proposal_rates", "proposal_rates_gradient"]
+
+CONFIG = config("proposals")
+CHUNK = CONFIG.launch["CHUNK"]
+"""Moves of one program; larger lattices have several a walker, whose sums are added afterwards."""
+REVERSIBLE = {None: 0, "barker": 1, "square_root": 2, "metropolis": 3}
+
+
+@triton.jit
+def reversible_rate(log_ratios, REVERSIBLE: tl.constexpr):
+    """``g(e^Δ)`` with ``g(u) = u g(1/u)``, without overflow where ``g`` is bounded."""
+    if REVERSIBLE == 1:
+        small = exponential(tl.where(log_ratios > 0, -log_ratios, log_ratios))
+        value = tl.where(log_ratios > 0, 1.0, small) / (1.0 + small)
+    elif REVERSIBLE == 2:
+        value = exponential(0.5 * log_ratios)
+    else:
+        value = exponential(tl.where(log_ratios > 0, 0.0, log_ratios))
+    return value
+
+
+@kernel
+def proposal_rates_kernel(
+    p_network, p_log_ratios, p_rates, p_exit_rate, p_corrector,
+    moves: tl.int32, chunk: tl.int32, chunks: tl.int32, scale: tl.float64,
+    NETWORK: tl.constexpr, REVERSIBLE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """``rates = [G]_+ + scale g(e^Δ)``, ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - [-G_m]_+ e^{Δ_m}``.
+
+    One program a walker and chunk of moves. Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
+
+    ``network``, ``log_ratios``, ``rates`` ``(walkers, moves)``; ``exit_rate``, ``corrector`` float64
+    ``(walkers, chunks)``.
+    """
+    DTYPE: tl.constexpr = p_rates.dtype.element_ty
+    i_walker = (tl.program_id(0) // chunks).to(tl.int64)
+    i_chunk = tl.program_id(0) % chunks
+    p_network += i_walker * moves
+    p_log_ratios += i_walker * moves
+    p_rates += i_walker * moves
+    exit_rate = tl.zeros([BLOCK], tl.float64)
+    corrector = tl.zeros([BLOCK], tl.float64)
+    for o_start in range(i_chunk * chunk, tl.minimum(moves, (i_chunk + 1) * chunk), BLOCK):
+        o_move = o_start + tl.arange(0, BLOCK)
+        m_move = o_move < moves
+        b_log_ratios = tl.load(p_log_ratios + o_move, mask=m_move, other=0.0)
+        b_rates = tl.zeros([BLOCK], DTYPE)
+        if NETWORK:
+            b_network = tl.load(p_network + o_move, mask=m_move, other=0.0)
+            # Written so that NaN stays NaN; where G >= 0 the in-rate is 0 even if e^Δ overflows.
+            b_rates = tl.where(b_network <= 0, 0.0, b_network)
+            b_in_rates = tl.where(b_network < 0, -b_network * exponential(b_log_ratios), 0.0)
+            corrector += (b_rates - b_in_rates).to(tl.float64)
+        if REVERSIBLE:
+            b_reversible = reversible_rate(b_log_ratios, REVERSIBLE).to(tl.float64) * scale
+            b_rates += tl.where(m_move, b_reversible, 0.0).to(DTYPE)
+        exit_rate += b_rates.to(tl.float64)
+        tl.store(p_rates + o_move, b_rates, mask=m_move)
+    tl.store(p_exit_rate + tl.program_id(0), tl.sum(exit_rate))
+    tl.store(p_corrector + tl.program_id(0), tl.sum(corrector))
+
+
+@kernel
+def proposal_rates_gradient_kernel(
+    p_network, p_log_ratios, p_to_rates, p_to_exit_rate, p_to_corrector, p_gradient,
+    moves: tl.int32, chunk: tl.int32, chunks: tl.int32, RATES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'`` with ``r``, ``R'``, ``κ'`` the gradients of the three results.
+
+    One program a walker and chunk of moves; 0 at ``G = 0``, as :func:`torch.relu`.
+
+    ``network``, ``log_ratios``, ``to_rates``, ``gradient`` ``(walkers, moves)``; ``to_exit_rate``, ``to_corrector``
+    float64 ``(walkers,)``.
+    """
+    DTYPE: tl.constexpr = p_gradient.dtype.element_ty
+    i_walker = (tl.program_id(0) // chunks).to(tl.int64)
+    i_chunk = tl.program_id(0) % chunks
+    to_corrector = tl.load(p_to_corrector + i_walker)
+    to_both = (tl.load(p_to_exit_rate + i_walker) + to_corrector).to(DTYPE)
+    for o_start in range(i_chunk * chunk, tl.minimum(moves, (i_chunk + 1) * chunk), BLOCK):
+        o_move = o_start + tl.arange(0, BLOCK)
+        m_move = o_move < moves
+        o_row = i_walker * moves + o_move
+        b_out = tl.zeros([BLOCK], DTYPE) + to_both
+        if RATES:
+            b_out += tl.load(p_to_rates + o_row, mask=m_move, other=0.0)
+        b_network = tl.load(p_network + o_row, mask=m_move, other=0.0)
+        b_in = exponential(tl.load(p_log_ratios + o_row, mask=m_move, other=0.0)) * to_corrector.to(
+            DTYPE
+        )
+        b_gradient = tl.where(b_network <= 0, 0.0, b_out) + tl.where(b_network < 0, b_in, 0.0)
+        tl.store(p_gradient + o_row, b_gradient, mask=m_move)
+
+
+def _forward(network: bool, reversible: str | None, dtype: torch.dtype) -> Variant:
+    constants = {"NETWORK": network, "REVERSIBLE": REVERSIBLE[reversible], **CONFIG.constants}
+    return Variant(
+        proposal_rates_kernel, (*(dtype,) * 3, *(torch.float64,) * 2), constants, warps=CONFIG.warps
+    )
+
+
+def _gradient(rates: bool, dtype: torch.dtype) -> Variant:
+    pointers = (*(dtype,) * 3, *(torch.float64,) * 2, dtype)
+    return Variant(
+        proposal_rates_gradient_kernel,
+        pointers,
+        {"RATES": rates, **CONFIG.constants},
+        warps=CONFIG.warps,
+    )
+
+
+_DTYPES = (torch.float32, torch.float64)
+FORWARD = {
+    key: _forward(*key)
+    for key in itertools.product((True, False), REVERSIBLE, _DTYPES)
+    if key[0] or key[1] is not None
+}
+GRADIENT = {key: _gradient(*key) for key in itertools.product((True, False), _DTYPES)}
+VARIANTS = {("forward", *key): v for key, v in FORWARD.items()} | {
+    ("gradient", *key): v for key, v in GRADIENT.items()
+}
+
+
+def proposal_rates(
+    network_output: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Launcher of :func:`leaps_triton.kernels.proposal_rates`."""
+    log_ratios = log_ratios.contiguous()
+    network = log_ratios if network_output is None else network_output.contiguous()
+    walkers, moves = len(log_ratios), log_ratios.shape[1:].numel()
+    chunks = triton.cdiv(moves, CHUNK)
+    rates = torch.empty_like(log_ratios)
+    exit_rate = torch.empty(walkers, chunks, dtype=torch.float64, device=log_ratios.device)
+    corrector = torch.empty_like(exit_rate)
+    variant = FORWARD[network_output is not None, reversible, log_ratios.dtype]
+    launch(
+        variant,
+        walkers * chunks,
+        network,
+        log_ratios,
+        rates,
+        exit_rate,
+        corrector,
+        moves,
+        CHUNK,
+        chunks,
+        float(scale),
+    )
+    if chunks == 1:
+        return rates, exit_rate.squeeze(1), corrector.squeeze(1)
+    return rates, exit_rate.sum(1), corrector.sum(1)
+
+
+def proposal_rates_gradient(
+    network_output: Tensor,
+    log_ratios: Tensor,
+    to_rates: Tensor | None,
+    to_exit_rate: Tensor,
+    to_corrector: Tensor,
+) -> Tensor:
+    """Launcher of the gradient of :func:`proposal_rates` with respect to the network's output."""
+    network, log_ratios = network_output.contiguous(), log_ratios.contiguous()
+    gradient = torch.empty_like(network)
+    walkers, moves = len(network), network.shape[1:].numel()
+    chunks = triton.cdiv(moves, CHUNK)
+    launch(
+        GRADIENT[to_rates is not None, network.dtype], walkers * chunks, network, log_ratios,
+        network if to_rates is None else to_rates.contiguous(), to_exit_rate.contiguous(), to_corrector.contiguous(),
+        gradient, moves, CHUNK, chunks,
+    )  # fmt: skip
+    return gradient

@@ -1,0 +1,1 @@
+"""Sweeps over the sites, colour after colour: heat bath, Metropolis, over-relaxation."""

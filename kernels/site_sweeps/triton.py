@@ -1,0 +1,305 @@
+"""Kernel of the ops ``heat_bath_sweeps``, ``metropolis_sweeps`` and ``overrelaxation_sweeps``."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..configs import configs
+from ..device import flip_field, kernel, pair_field, philox, state_field, uniform32
+from ..philox import Stream
+from ..variants import (
+    KINDS,
+    Variant,
+    block_size,
+    kind_of,
+    launch,
+    padded,
+    periodic_bits,
+    site_stride,
+)
+
+__all__ = ["VARIANTS", "heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
+
+KINDS_OF = {"heat_bath": tuple(KINDS), "metropolis": tuple(KINDS), "overrelaxation": ("general",)}
+"""Kinds of model, by value of the constant OP."""
+CONFIGS = {
+    (op, kind): {made.constants["BLOCK"]: made for made in configs("site_sweeps", op, kind)}
+    for op, kinds in KINDS_OF.items()
+    for kind in kinds
+}
+"""Configurations by the sites of one program.
+
+A lattice that fits the largest is swept in one launch, a larger one tile by tile, with one launch per
+colour. Both give the same configurations.
+"""
+
+
+@triton.jit
+def site_words(seed, STREAM: tl.constexpr, o_group, event, draw, walker, BLOCK: tl.constexpr):
+    """One word a site of a tile: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
+    draw = tl.full((), draw, tl.uint32)
+    word0, word1, word2, word3 = philox(seed, STREAM, o_group, event, draw, walker)
+    return tl.reshape(tl.join(tl.join(word0, word2), tl.join(word1, word3)), [BLOCK])
+
+
+@triton.jit
+def redraw(
+    found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+    NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Heat bath: the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform number."""
+    if BINARY:
+        b_flip = beta * flip_field(
+            found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
+        )
+        # p_0 <= u, times 1 + e^{-|β (W_1 - W_0)|}
+        b_weight = tl.exp(-tl.abs(b_flip))
+        b_new = (tl.where(b_flip > 0, b_weight, 1.0) <= b_uniform * (1.0 + b_weight)).to(tl.int32)
+    else:
+        b_top = tl.full([BLOCK], float("-inf"), tl.float32)
+        for a in range(q):
+            b_state = tl.zeros([BLOCK], tl.int32) + a
+            b_field = state_field(
+                b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+            )
+            b_top = tl.maximum(b_top, beta * b_field)
+        b_total = tl.zeros([BLOCK], tl.float32)
+        for a in range(q):
+            b_state = tl.zeros([BLOCK], tl.int32) + a
+            b_field = state_field(
+                b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+            )
+            b_total += tl.exp(beta * b_field - b_top)
+        b_new = tl.zeros([BLOCK], tl.int32)
+        b_below = tl.zeros([BLOCK], tl.float32)
+        for a in range(q - 1):
+            b_state = tl.zeros([BLOCK], tl.int32) + a
+            b_field = state_field(
+                b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+            )
+            b_below += tl.exp(beta * b_field - b_top)
+            b_new += (b_below <= b_uniform * b_total).to(tl.int32)
+    return b_new
+
+
+@triton.jit
+def propose(
+    found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+    NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
+):  # fmt: skip
+    """Metropolis: the old state plus its shift, and whether ``u < min(1, e^Δ)``."""
+    if BINARY:
+        b_flip = flip_field(
+            found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
+        )
+        b_proposed = 1 - b_old
+        b_ratio = beta * tl.where(b_old == 0, b_flip, -b_flip)
+    else:
+        b_proposed = (b_old + b_shift) % q
+        after = state_field(
+            b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+        )
+        before = state_field(
+            b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+        )
+        b_ratio = beta * (after - before)
+    return b_proposed, (b_ratio >= 0) | (b_uniform < tl.exp(b_ratio))
+
+
+@triton.jit
+def reflect(
+    found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+    NDIM: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Over-relaxation: ``r - x_i`` with ``r`` the axis nearest to the local field, and whether ``u < min(1, e^Δ)``."""
+    p_waves = p_bond + q * q
+    b_along = tl.zeros([BLOCK], tl.float64)
+    b_across = tl.zeros([BLOCK], tl.float64)
+    for a in range(q):
+        b_state = tl.zeros([BLOCK], tl.int32) + a
+        b_field = state_field(
+            b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64
+        )
+        b_along += b_field * tl.load(p_waves + a)
+        b_across += b_field * tl.load(p_waves + q + a)
+    b_largest = tl.zeros([BLOCK], tl.float64)
+    for r in range(q):
+        b_axis = b_along * tl.load(p_waves + 2 * q + r) + b_across * tl.load(p_waves + 3 * q + r)
+        b_largest = tl.maximum(b_largest, tl.abs(b_axis))
+    b_least = tl.zeros([BLOCK], tl.int32)
+    for i in range(q):
+        r = q - 1 - i
+        b_axis = b_along * tl.load(p_waves + 2 * q + r) + b_across * tl.load(p_waves + 3 * q + r)
+        b_least = tl.where(tl.abs(b_axis) >= b_largest - 1e-9, r, b_least)
+    b_proposed = (b_least + q - b_old) % q
+    after = state_field(
+        b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64
+    )
+    before = state_field(
+        b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64
+    )
+    b_ratio = beta * (after - before)
+    return b_proposed, (b_ratio >= 0) | (b_uniform.to(tl.float64) < tl.exp(b_ratio))
+
+
+@kernel
+def sweep_kernel(
+    p_x, p_coupling, p_bond, p_site, p_beta, p_colours, p_walkers,
+    sites: tl.int32, tiles: tl.int32, q: tl.int32,
+    n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
+    s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
+    s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
+    first_colour: tl.int32, last_colour: tl.int32, first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64,
+    STREAM: tl.constexpr, OP: tl.constexpr, NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """All sites of a colour at once, colour after colour and sweep after sweep, in place.
+
+    Heat bath ``x_i ~ exp(β W_a(i))`` (Creutz, Phys. Rev. D 21, 2308, 1980); Metropolis ``x_i → x_i + k``, ``k`` uniform
+    in ``1 … q-1`` (Metropolis et al., J. Chem. Phys. 21, 1087, 1953), and over-relaxation ``x_i → r_i - x_i`` (Creutz,
+    Phys. Rev. D 36, 515, 1987), with probability ``min(1, e^Δ)``. One program a walker and tile of sites.
+
+    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
+    ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``colours`` int8
+    ``(sites,)``; ``walkers`` int64 ``(walkers,)``. Probabilities are float32. Over-relaxation computes in float64,
+    so that all devices find the same axes, and has four more rows of ``bond``: the cosines and sines of states,
+    ``2π a/q``, and of axes, ``π r/q``.
+    """
+    i_walker = (tl.program_id(0) // tiles).to(tl.int64)
+    i_tile = tl.program_id(0) % tiles
+    p_x += i_walker * sites
+    p_coupling += i_walker * s_coupling_walker
+    p_site += i_walker * s_site_walker
+    FLOAT: tl.constexpr = tl.float64 if OP == "overrelaxation" else tl.float32
+    beta = tl.load(p_beta + i_walker * s_beta).to(FLOAT)
+    walker = tl.load(p_walkers + i_walker)
+    o_group = i_tile * (BLOCK // 4) + tl.arange(0, BLOCK // 4)
+    o_site = i_tile * BLOCK + tl.arange(0, BLOCK)
+    m_site = o_site < sites
+    o_field = o_site * s_site_site
+    b_colours = tl.load(p_colours + o_site, mask=m_site, other=-1).to(tl.int32)
+    b_shift = tl.full([BLOCK], 1, tl.int32)
+    for i_sweep in range(sweeps):
+        event = first_sweep + i_sweep
+        if OP == "metropolis" and not BINARY:
+            b_word = site_words(seed, STREAM, o_group, event, 0, walker, BLOCK).to(tl.uint64)
+            b_shift = (b_word * (q - 1).to(tl.uint64) >> 32).to(tl.int32) + 1
+        DRAW: tl.constexpr = 0 if OP == "heat_bath" else 1
+        b_uniform = uniform32(site_words(seed, STREAM, o_group, event, DRAW, walker, BLOCK))
+        for colour in range(first_colour, last_colour):
+            m_colour = m_site & (b_colours == colour)
+            found = pair_field(
+                p_x, o_site, m_colour, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2, n3, periodic,
+                NDIM, UNIFORM, FLOAT,
+            )  # fmt: skip
+            if OP == "heat_bath":
+                b_new = redraw(
+                    found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+                    NDIM, BINARY, UNIFORM, BLOCK,
+                )  # fmt: skip
+            else:
+                b_old = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
+                if OP == "metropolis":
+                    b_new, m_moves = propose(
+                        found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+                        NDIM, BINARY, UNIFORM,
+                    )  # fmt: skip
+                else:
+                    b_new, m_moves = reflect(
+                        found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, BLOCK,
+                    )  # fmt: skip
+                m_colour &= m_moves
+            tl.store(p_x + o_site, b_new.to(tl.int8), mask=m_colour)
+            # The next colour reads, in other threads, what this one has written.
+            tl.debug_barrier()
+
+
+def _variant(op: str, ndim: int, kind: str, block: int) -> Variant:
+    made = CONFIGS[op, kind][block]
+    constants = {
+        "STREAM": int(Stream.SWEEP),
+        "OP": op,
+        "NDIM": ndim,
+        **KINDS[kind],
+        **made.constants,
+    }
+    pointers = (torch.int8, *(torch.float64,) * 4, torch.int8, torch.int64)
+    return Variant(sweep_kernel, pointers, constants, warps=made.warps)
+
+
+VARIANTS = {
+    (op, ndim, kind, block): _variant(op, ndim, kind, block)
+    for op, kinds in KINDS_OF.items()
+    for ndim, kind in itertools.product((1, 2, 3, 4), kinds)
+    for block in CONFIGS[op, kind]
+}
+
+
+def _with_waves(bond_table: Tensor) -> Tensor:
+    """The bond table, and below it the cosines and sines of states and axes."""
+    angles = torch.arange(len(bond_table), dtype=torch.float64, device=bond_table.device) * (
+        math.pi / len(bond_table)
+    )
+    return torch.cat(
+        [
+            bond_table,
+            torch.stack([(2 * angles).cos(), (2 * angles).sin(), angles.cos(), angles.sin()]),
+        ]
+    )
+
+
+def _launcher(op: str) -> Callable[..., Tensor]:
+    def sweep(
+        configurations: Tensor,
+        coupling: Tensor,
+        bond_table: Tensor,
+        site_table: Tensor,
+        beta: Tensor,
+        periodic: Sequence[bool],
+        colours: Tensor,
+        num_colours: int,
+        walkers: Tensor,
+        first_sweep: int,
+        sweeps: int,
+        seed: int,
+    ) -> Tensor:
+        count, *shape = configurations.shape
+        sites, q = configurations.shape[1:].numel(), len(bond_table)
+        kind = "general" if op == "overrelaxation" else kind_of(q, coupling, site_table)
+        table = _with_waves(bond_table) if op == "overrelaxation" else bond_table.contiguous()
+        block = block_size(sites, tuple(CONFIGS[op, kind]))
+        variant = VARIANTS[op, len(shape), kind, block]
+        coupling, coupling_strides = site_stride(coupling, shape)
+        site_table, site_strides = site_stride(site_table, shape)
+        after = configurations.clone(memory_format=torch.contiguous_format)
+        tiles = triton.cdiv(sites, block)
+        model = (
+            after, coupling, table, site_table, beta.contiguous(),
+            colours.to(torch.int8).contiguous(), walkers.contiguous(), sites, tiles, q, *padded(shape),
+            periodic_bits(periodic), *coupling_strides, *site_strides, int(len(beta) > 1),
+        )  # fmt: skip
+        if tiles == 1:
+            launch(variant, count, *model, 0, num_colours, first_sweep, sweeps, seed)
+        else:
+            for one, colour in itertools.product(
+                range(first_sweep, first_sweep + sweeps), range(num_colours)
+            ):
+                launch(variant, count * tiles, *model, colour, colour + 1, one, 1, seed)
+        return after
+
+    return sweep
+
+
+heat_bath_sweeps = _launcher("heat_bath")
+"""Launcher of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+
+metropolis_sweeps = _launcher("metropolis")
+"""Launcher of :func:`leaps_triton.kernels.metropolis_sweeps`."""
+
+overrelaxation_sweeps = _launcher("overrelaxation")
+"""Launcher of :func:`leaps_triton.kernels.overrelaxation_sweeps`."""

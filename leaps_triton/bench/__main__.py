@@ -1,0 +1,5 @@
+"""``python -m leaps_triton.bench --op energy``."""
+
+from .run import main
+
+main()

@@ -1,0 +1,108 @@
+"""What integrators ask of a transport beyond its call, and answers for one that offers no more."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from ..models.base import Conditions
+
+__all__ = ["AnyTransport", "Memory", "Tabulated", "Transport", "as_transport"]
+
+
+Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
+
+"""``G = transport(configurations, conditions)``, locally equivariant; usually an ``nn.Module``."""
+
+
+@runtime_checkable
+class Memory(Protocol):
+    """What a transport's ``follow(walkers)`` returns: it remembers a block between two events."""
+
+    def at(self, rows: Tensor | slice) -> Transport:
+        """Return the transport for some walkers of the block, by their place in it."""
+        ...
+
+
+@runtime_checkable
+class Tabulated(Protocol):
+    """What a transport offers whose rates are a table: see :class:`~leaps_triton.LocalRates`."""
+
+    shells: Any
+
+    def by_class(self, shape: Sequence[int], coupling: Tensor, field: Tensor) -> bool:
+        """Return whether ``G`` depends on class and magnetisation alone, for such arguments."""
+        ...
+
+    def table(self, conditions: Conditions, sites: int, first: int, last: int) -> Tensor:
+        """Return ``G`` of every class with ``first … last`` of all sites in state 1.
+
+        Returns:
+            ``(last - first + 1, classes)``.
+        """
+        ...
+
+    def neighbours(self, shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return neighbours and strides of :func:`~leaps_triton.kernels.local_jump_steps`."""
+        ...
+
+
+@dataclass(frozen=True)
+class AnyTransport:
+    """The answers of a transport to all that integrators ask; :func:`as_transport` makes them.
+
+    Attributes:
+        given: the transport as it was given; None for none.
+        name: its class, for messages.
+        reach: largest distance, in any direction, between a site and those that ``G`` reads there;
+            what else stands under that name where it does not say.
+        tables: the transport itself if its rates are a table; None if they are not.
+        memory: what remembers the block of walkers; None for nothing.
+    """
+
+    given: Transport | None
+    name: str
+    reach: Any = None
+    tables: Tabulated | None = None
+    memory: Memory | None = None
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Floating-point type of the parameters; float32 without any, float64 for no transport."""
+        if self.given is None:
+            return torch.float64
+        if isinstance(self.given, nn.Module):
+            for parameter in self.given.parameters():
+                return parameter.dtype
+        return torch.float32
+
+    def follow(self, walkers: int) -> Self:
+        """Return the answers for one block of walkers, remembered if the transport offers that."""
+        offered = getattr(self.given, "follow", None)
+        if offered is None:
+            return self
+        memory = offered(walkers)
+        if not isinstance(memory, Memory):
+            return self
+        return type(self)(self.given, self.name, self.reach, self.tables, memory)
+
+    def at(self, rows: Tensor | slice) -> Transport | None:
+        """Return what a step calls for some walkers of the block, by their place in it."""
+        if self.memory is None:
+            return self.given
+        return self.memory.at(rows)
+
+
+def as_transport(given: Transport | None) -> AnyTransport:
+    """Ask a transport for all that it offers beyond its call; integrators ask nowhere else.
+
+    Args:
+        given: a function of configurations and conditions, which need offer no more; None for none.
+    """
+    tables = None
+    if isinstance(given, Tabulated):
+        tables = cast(Tabulated, given)
+    name = type(given).__name__
+    return AnyTransport(given, name, getattr(given, "reach", None), tables)

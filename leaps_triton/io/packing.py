@@ -1,0 +1,161 @@
+"""Manifest and tensors as bytes, and files that are written whole or not at all.
+
+The bytes are those of a safetensors file whose metadata hold one JSON manifest, with a SHA-256 of
+the whole. Reading them runs nothing.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as _load_tensors
+from safetensors.torch import save as _save_tensors
+from torch import Tensor
+
+from ..kernels.checks import expect
+
+__all__ = ["SCHEMA", "Contents", "as_file", "differences", "pack", "replacing", "unpack"]
+
+
+SCHEMA = 1
+"""Version of the format; files of a newer one are refused."""
+
+_KEY = "leaps_triton"
+
+_NO_DIGEST = "0" * 64
+
+
+class Contents(NamedTuple):
+    """What a file says."""
+
+    manifest: dict[str, Any]
+    """Plain JSON"""
+    tensors: dict[str, Tensor]
+    """By name, ``model.coupling`` or ``network.first.weight``"""
+
+
+def pack(contents: Contents) -> bytes:
+    """Return contents as the bytes of a safetensors file."""
+    manifest = json.dumps({"sha256": _NO_DIGEST, **contents.manifest})
+    data = _save_tensors(contents.tensors, {_KEY: manifest})
+    # The digest is of the bytes with noughts in its place.
+    digest = hashlib.sha256(data).hexdigest()
+    return data.replace(_NO_DIGEST.encode(), digest.encode(), 1)
+
+
+def unpack(data: bytes, name: str) -> Contents:
+    """Return the contents that :func:`pack` made bytes of.
+
+    Args:
+        data: the bytes.
+        name: what errors call the file.
+
+    Raises:
+        ValueError: not such bytes, damaged ones, or ones of a newer version.
+    """
+    length = int.from_bytes(data[:8], "little")
+    try:
+        manifest = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
+        schema = manifest["schema"]
+        digest = manifest.pop("sha256")
+        blank = data.replace(digest.encode(), _NO_DIGEST.encode(), 1)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(
+            f"{name} is no leaps_triton checkpoint, or its beginning is damaged"
+        ) from None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ValueError(
+            f"{name} has schema {schema}, newer than {SCHEMA}, the newest that this version "
+            f"reads; upgrade leaps_triton"
+        )
+    if len(digest) != 64 or hashlib.sha256(blank).hexdigest() != digest:
+        raise ValueError(
+            f"{name} is truncated or damaged: its SHA-256 does not match; restore it from a copy"
+        )
+    _rename(manifest)
+    try:
+        return Contents(manifest, _load_tensors(data))
+    except SafetensorError as error:
+        raise ValueError(f"{name} is no safetensors file: {error}") from None
+
+
+def _rename(manifest: dict[str, Any]) -> None:
+    """Give settings of older files the names they have now."""
+    network = manifest.get("network")
+    settings = network.get("settings") if isinstance(network, dict) else None
+    if isinstance(settings, dict) and "input_precision" in settings:
+        before = settings.pop("input_precision")
+        settings["precision"] = "float32" if before == "ieee" else before
+
+
+def differences(old: Contents, new: Contents) -> list[str]:
+    """Return every entry in which two descriptions differ, as ``name old (now new)``.
+
+    Versions and commits may differ, and are left out.
+    """
+    before = _flat("", {**old.manifest, "provenance": None})
+    after = _flat("", {**new.manifest, "provenance": None})
+    found = []
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name):
+            found.append(f"{name} {before.get(name)} (now {after.get(name)})")
+    for name in dict.fromkeys([*old.tensors, *new.tensors]):
+        if not _equal(old.tensors.get(name), new.tensors.get(name)):
+            found.append(f"{name} has other values")
+    return found
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    """Return nested dictionaries as one, with the keys of all floors joined by dots."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    found = {}
+    for key, inner in value.items():
+        found.update(_flat(f"{prefix}.{key}".lstrip("."), inner))
+    return found
+
+
+def _equal(first: Tensor | None, second: Tensor | None) -> bool:
+    """Return whether both tensors are there, of one kind and with equal values."""
+    if first is None or second is None:
+        return False
+    return first.dtype == second.dtype and torch.equal(first, second)
+
+
+def as_file(file: object) -> Path:
+    """Return ``file`` as a path; a ValueError unless it is a path or its name."""
+    named = isinstance(file, str | os.PathLike) and str(file) != "" and "\0" not in str(file)
+    expect(named, "file", "the name of a file", file)
+    return Path(file)  # type: ignore[arg-type]
+
+
+def _sync(file: Path) -> None:
+    """Wait until a file or folder is on disk."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Give a file beside ``file`` to fill, which then takes that one's name.
+
+    Whenever the process or the machine stops, ``file`` is either the old one or the new one.
+    """
+    part = file.with_name(f".{file.name}.part")
+    try:
+        yield part
+        _sync(part)
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync(file.parent)

@@ -1,0 +1,298 @@
+"""Parts of a sampler as plain data, and back: model, path, network, integrator, move.
+
+A part is stored under the name it is entered under by :func:`leaps_triton.register`, with its
+settings. To read one, its name is looked up in that registry alone: nothing is imported, and
+nothing called, by a name in a file.
+"""
+
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from .. import registry
+from ..integrators.base import Integrator
+from ..kernels.checks import shown
+from ..mcmc.base import Kernel
+from ..mcmc.compose import Compose
+from ..models.base import Model
+from ..models.pair import PairModel
+from ..paths.annealing import AnnealingPath
+from ..paths.starts import Uniform
+from .packing import Contents
+
+__all__ = [
+    "describe_integrator",
+    "describe_model",
+    "describe_move",
+    "describe_network",
+    "describe_path",
+    "rebuild_integrator",
+    "rebuild_model",
+    "rebuild_move",
+    "rebuild_network",
+    "rebuild_path",
+]
+
+
+_TABLES = ("bond_table", "site_table", "coupling", "spins")
+"""What, with shape, q and beta, tells all of a pair model of the library."""
+
+_UNIFORM = "uniform"
+"""The start that a path has unless told."""
+
+
+def describe_model(model: Model) -> Contents:
+    """Return a model as data: what the manifest says of it, and its tables.
+
+    Args:
+        model: one of the library, or of a registered class with settings.
+
+    Raises:
+        ValueError: If the model cannot be stored.
+    """
+    # A path wraps a model that has nothing but an energy.
+    own = getattr(model, "model", model)
+    name = _name_of("model", type(own))
+    if not isinstance(own, PairModel) or not _is_of_the_library(own):
+        return Contents({"class": name, "settings": _settings("model", own)}, {})
+    manifest = {
+        "class": name,
+        "shape": list(own.lattice.shape),
+        "periodic": list(own.lattice.periodic),
+        "q": own.q,
+        "beta": own.beta,
+    }
+    tables = {f"model.{table}": getattr(own, table).detach().cpu() for table in _TABLES}
+    return Contents(manifest, tables)
+
+
+def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
+    """Return the model of :func:`describe_model`'s data."""
+    maker = registry.find("model", data["class"])
+    if "settings" in data:
+        return maker(**data["settings"])
+    coupling = tensors["model.coupling"]
+    site_table = tensors["model.site_table"]
+    if site_table.numel() == data["q"]:
+        site_table = site_table.flatten()
+    # A class and its tables say all: what they were once computed from is not needed again.
+    model: PairModel = maker.from_tables(
+        data["shape"],
+        data["beta"],
+        tensors["model.bond_table"],
+        site_table,
+        coupling.item() if coupling.numel() == 1 else coupling,
+        data["periodic"],
+        tensors["model.spins"],
+    )
+    return model
+
+
+# Names in files of fields that have another name now.
+_IN_FILES = {"move": "kernel", "moves": "kernels", "reversible": "rates"}
+_OF_FILES = {name: field for field, name in _IN_FILES.items()}
+
+
+def describe_move(move: Kernel) -> dict[str, Any]:
+    """Return a move as data: its class and fields, the first and those that differ from a default.
+
+    Args:
+        move: one of the library, or of a registered class with settings.
+
+    Raises:
+        ValueError: If the move cannot be stored.
+    """
+    name = _name_of("move", type(move))
+    if not is_dataclass(move) or not _is_of_the_library(move):
+        return {"class": name, "settings": _settings("move", move)}
+    found: dict[str, Any] = {"class": name}
+    for number, field in enumerate(fields(move)):
+        value = getattr(move, field.name)
+        if number == 0 or field.default is MISSING or value != field.default:
+            found[_IN_FILES.get(field.name, field.name)] = _describe_value(value)
+    return found
+
+
+def _describe_value(value: Any) -> Any:
+    """Return a move's field as data; moves within a move are described in turn."""
+    if isinstance(value, tuple | list):
+        return [_describe_value(part) for part in value]
+    if callable(getattr(value, "step", None)):
+        return describe_move(value)
+    return value
+
+
+def rebuild_move(data: dict[str, Any]) -> Any:
+    """Return the move of :func:`describe_move`'s data."""
+    maker = registry.find("move", data["class"])
+    if "settings" in data:
+        return maker(**data["settings"])
+    settings = {}
+    for key, value in data.items():
+        if key != "class":
+            settings[_OF_FILES.get(key, key)] = _rebuild_value(value)
+    if maker is Compose:
+        return Compose(*settings["moves"])
+    return maker(**settings)
+
+
+def _rebuild_value(value: Any) -> Any:
+    """Return a move's field from data."""
+    if isinstance(value, list):
+        return [_rebuild_value(part) for part in value]
+    if isinstance(value, dict):
+        return rebuild_move(value)
+    return value
+
+
+def describe_network(network: object) -> Contents:
+    """Return a network as data: class and settings, and its parameters and buffers.
+
+    Args:
+        network: one of the library, or a module of a registered class with settings.
+
+    Raises:
+        ValueError: If the network cannot be stored.
+    """
+    name = _name_of("network", type(network), "the transport must be None or")
+    if not isinstance(network, nn.Module):
+        raise ValueError(
+            f"the transport must be a torch.nn.Module to be stored in a file, got {shown(network)}"
+        )
+    manifest = {"class": name, "settings": _settings("network", network)}
+    state = {f"network.{key}": value for key, value in network.state_dict().items()}
+    return Contents(manifest, state)
+
+
+def rebuild_network(data: dict[str, Any], tensors: dict[str, Tensor], model: object) -> nn.Module:
+    """Return the network of :func:`describe_network`'s data."""
+    maker = registry.find("network", data["class"])
+    network: nn.Module = maker(model, **data["settings"])
+    prefix = "network."
+    state = {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+    # All parameters have one precision; counters and indices among the buffers keep their own.
+    for value in state.values():
+        if value.is_floating_point():
+            network.to(value.dtype)
+            break
+    network.load_state_dict(state)
+    return network
+
+
+def describe_integrator(integrator: Integrator) -> dict[str, Any]:
+    """Return an integrator as data; its times are stored as a tensor.
+
+    Raises:
+        ValueError: If the integrator cannot be stored.
+    """
+    name = _name_of("integrator", type(integrator))
+    return {"class": name, "intervals": integrator.intervals, **integrator.settings}
+
+
+def rebuild_integrator(data: dict[str, Any], times: Tensor) -> Integrator:
+    """Return the integrator of :func:`describe_integrator`'s data."""
+    settings = dict(data)
+    maker = registry.find("integrator", settings.pop("class"))
+    # How many intervals there are, the times tell.
+    del settings["intervals"]
+    integrator: Integrator = maker(times.tolist(), **settings)
+    return integrator
+
+
+def describe_path(path: object) -> dict[str, Any]:
+    """Return start and schedule of an annealing path as data.
+
+    Raises:
+        ValueError: If the path, its start or its schedule cannot be stored.
+    """
+    if type(path) is not AnnealingPath:
+        raise ValueError(
+            f"the path must be an AnnealingPath to be stored in a file, got {shown(path)}"
+        )
+    start: Any = _UNIFORM
+    if type(path.start) is not Uniform:
+        name = _name_of("start", type(path.start))
+        start = {"class": name, "settings": _settings("start", path.start)}
+    schedule: Any = registry.name_of("schedule", path.schedule)
+    if schedule is None:
+        name = _name_of("schedule", _function_or_class(path.schedule))
+        schedule = {"class": name, "settings": _settings("schedule", path.schedule)}
+    return {"start": start, "schedule": schedule}
+
+
+def rebuild_path(data: dict[str, Any], model: Any) -> AnnealingPath:
+    """Return the path of :func:`describe_path`'s data to a model."""
+    start = None
+    if data["start"] != _UNIFORM:
+        maker = registry.find("start", data["start"]["class"])
+        start = maker(**data["start"]["settings"])
+    entry = data["schedule"]
+    schedule: Callable[[Tensor], Tensor]
+    if isinstance(entry, dict):
+        schedule = registry.find("schedule", entry["class"])(**entry["settings"])
+    else:
+        schedule = registry.find("schedule", entry)
+    return AnnealingPath(model, start, schedule)
+
+
+def _function_or_class(thing: Any) -> Any:
+    """Return a function itself, and the class of any other object."""
+    if isinstance(getattr(thing, "__name__", None), str):
+        return thing
+    return type(thing)
+
+
+def _name_of(kind: str, thing: Any, must: str = "") -> str:
+    """Return the name that a class or function is entered under; a ValueError if it is not."""
+    name = registry.name_of(kind, thing)
+    if name is None:
+        known = ", ".join(registry.names(kind))
+        raise ValueError(
+            f"{must or f'the {kind} must be'} one of {known} to be stored in a file, got "
+            f"{thing.__name__}; put @lt.register({kind!r}) above its definition"
+        )
+    return name
+
+
+def _is_of_the_library(thing: object) -> bool:
+    """Return whether a class is one of the library, whose files have keys of their own."""
+    package = __name__.partition(".")[0]
+    return type(thing).__module__.partition(".")[0] == package
+
+
+def _settings(kind: str, thing: Any) -> dict[str, Any]:
+    """Return what makes a thing again, as plain data; a ValueError if it does not say so."""
+    found = getattr(thing, "settings", None)
+    if found is None and is_dataclass(thing):
+        found = {field.name: getattr(thing, field.name) for field in fields(thing) if field.init}
+    if not isinstance(found, dict) or not _is_plain(found):
+        raise ValueError(
+            f"{type(thing).__name__} needs settings to be stored in a file, a dictionary of plain "
+            f"data that as keyword arguments makes the {kind} again, got {shown(found)}"
+        )
+    return {name: _as_lists(value) for name, value in found.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value is the same once it has been JSON, but for tuples that are lists."""
+    if isinstance(value, dict):
+        named = all(isinstance(name, str) for name in value)
+        return named and all(_is_plain(part) for part in value.values())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(part) for part in value)
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _as_lists(value: Any) -> Any:
+    """Return plain data with lists in the place of tuples, as a file gives them back."""
+    if isinstance(value, dict):
+        return {name: _as_lists(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_lists(part) for part in value]
+    return value

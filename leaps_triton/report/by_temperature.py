@@ -1,0 +1,233 @@
+"""Figures of runs at several temperatures ``T = 1/β``, with exact curves where they are known."""
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..estimators.base import Result
+from ..observables.base import entered
+from .shared import FEW, bars, marker, quietly
+from .summary import LABELS, known, label, title
+
+__all__ = ["against_temperature", "binder_crossing"]
+
+
+_AXES = {
+    "energy": "energy / site  ⟨H⟩/N  [$J$]",
+    "abs_magnetization": "magnetisation  ⟨|m|⟩",
+    "susceptibility": "susceptibility / site  χ  [$1/J$]",
+    "specific_heat": "specific heat / site  c  [$k_B$]",
+    "binder": "Binder cumulant  U",
+}
+"""Labels of axes, with units."""
+
+_TEMPERATURE = "temperature  T = 1/β  [$J/k_B$]"
+
+_POINTS = 41
+"""Temperatures of an exact curve."""
+
+
+def against_temperature(runs: Sequence[Result], names: Iterable[str] = tuple(LABELS)) -> Figure:
+    """Draw observables against temperature with exact curves where known, and pulls below each.
+
+    Args:
+        runs: at temperatures of their own; one colour for each model and lattice.
+        names: observables that all runs can estimate.
+
+    Returns:
+        The figure; save it with ``savefig``.
+
+    Raises:
+        ValueError: If there is no run or no observable, or if a run is at β = 0.
+    """
+    names = list(names)
+    if not runs or not names or any(run.model.beta == 0 for run in runs):
+        raise ValueError(
+            "give at least one run and one observable, and none at beta = 0, where T is infinite"
+        )
+    figure, cells = _grid(len(names))
+    for colour, (group, members) in enumerate(_groups(runs).items()):
+        temperatures, curves = _curves(members)
+        references = [known(run.model) for run in members]
+        for name, (above, below) in zip(names, cells, strict=True):
+            if name in curves:
+                curve = curves[name]
+                above.plot(temperatures, curve, color=f"C{colour}", linewidth=1.0, zorder=1)
+            estimates = _values(above, members, name, colour, group, name in curves)
+            exact = [reference.get(name) for reference in references]
+            _pulls(below, members, estimates, exact, colour)
+    for name, (above, below) in zip(names, cells, strict=True):
+        above.set_ylabel(_AXES.get(name, label(name)))
+        above.tick_params(labelbottom=False)
+        _finish_pulls(below, above)
+    _share_temperatures([above for above, _ in cells])
+    cells[0][0].legend(fontsize=8)
+    pulled = any(below.lines for _, below in cells)
+    text = "dotted: to guide the eye; bars: one σ"
+    if pulled:
+        text = f"full lines: exact; {text}; pull = (value − exact) / σ"
+    figure.supxlabel(text, fontsize=8)
+    return figure
+
+
+def _grid(count: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """Return a figure with ``count`` cells, each of values above and pulls below."""
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(4.4 * columns, 4.2 * rows), layout="constrained")
+    # The cells of one column share the width of their labels.
+    ratios = [3.0, 1.0] * rows
+    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=ratios)
+    cells = []
+    for cell in range(rows * columns):
+        row, column = divmod(cell, columns)
+        above, below = grid[2 * row : 2 * row + 2, column]
+        cells.append((above, below))
+    for above, below in cells[count:]:
+        above.set_axis_off()
+        below.set_axis_off()
+    return figure, cells[:count]
+
+
+def _temperatures(runs: Sequence[Result]) -> list[float]:
+    """Return the temperature of every run."""
+    return [1.0 / run.model.beta for run in runs]
+
+
+def _values(
+    axes: Axes, runs: Sequence[Result], name: str, colour: int, group: str, exact: bool
+) -> list[Any]:
+    """Draw an observable of runs with error bars; return the estimates."""
+    observable = entered()[name]
+    estimates = [quietly(run, observable) for run in runs]
+    values = [estimate.value for estimate in estimates]
+    errors = [estimate.error for estimate in estimates]
+    # A dotted line guides the eye where there is no exact curve.
+    style = "none" if exact else ":"
+    bars(axes, _temperatures(runs), values, errors, colour, group, style)
+    return estimates
+
+
+def _pulls(
+    axes: Axes,
+    runs: Sequence[Result],
+    estimates: Sequence[Any],
+    exact: Sequence[float | None],
+    colour: int,
+) -> None:
+    """Draw how far estimates are from exact values, in units of their errors."""
+    drawn = []
+    pulls = []
+    for t, estimate, value in zip(_temperatures(runs), estimates, exact, strict=True):
+        if value is not None:
+            drawn.append(t)
+            pulls.append(estimate.pull(value))
+    if drawn:
+        axes.plot(drawn, pulls, marker(colour), color=f"C{colour}", markersize=4)
+
+
+def _finish_pulls(axes: Axes, above: Axes) -> None:
+    """Give the pulls their axes, or say that there are none."""
+    axes.set_xlabel(_TEMPERATURE)
+    axes.sharex(above)
+    if not axes.lines:
+        text = "no exact value known"
+        middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
+        axes.text(0.5, 0.5, text, fontsize=8, **middle)
+        axes.set_yticks([])
+        return
+    most = 3.0
+    for line in axes.lines:
+        for pull in line.get_ydata():
+            most = max(most, 1.15 * abs(float(pull)))
+    axes.axhspan(-1.0, 1.0, color="grey", alpha=0.25, linewidth=0)
+    axes.axhline(0.0, color="grey", linewidth=0.8)
+    axes.set_ylim(-most, most)
+    axes.set_ylabel("pull [σ]")
+
+
+def _share_temperatures(cells: Sequence[Axes]) -> None:
+    """Give all cells one scale of temperature: exact curves reach further than runs."""
+    limits = [axes.get_xlim() for axes in cells]
+    low = min(first for first, _ in limits)
+    high = max(last for _, last in limits)
+    for axes in cells:
+        axes.set_xlim(low, high)
+
+
+def binder_crossing(axes: Axes, runs: Sequence[Result]) -> None:
+    """Draw Binder cumulants against temperature, one line per lattice.
+
+    They cross near the critical temperature. Exact curves are drawn where they are known, and
+    ``T_c = 2/ln(1 + √2)`` of the square Ising model without field.
+
+    Args:
+        axes: where.
+        runs: at several temperatures, on at least two lattices.
+    """
+    for colour, (group, members) in enumerate(_groups(runs).items()):
+        temperatures, curves = _curves(members)
+        if "binder" in curves:
+            axes.plot(temperatures, curves["binder"], color=f"C{colour}", linewidth=1.0)
+        _values(axes, members, "binder", colour, group, "binder" in curves)
+    if all(_square_ising(run.model) for run in runs):
+        coupling = float(runs[0].model.coupling.flatten()[0])
+        # Onsager: sinh(2 J / T) = 1.
+        critical = 2.0 / math.log1p(math.sqrt(2.0)) * coupling
+        name = "$T_c$ of the infinite lattice"
+        axes.axvline(critical, color="grey", linestyle="--", linewidth=1.0, label=name)
+    axes.set_title("lines without exact values guide the eye; bars: one σ", fontsize=9)
+    axes.set_xlabel(_TEMPERATURE)
+    axes.set_ylabel("Binder cumulant  U = 1 − ⟨m⁴⟩ / 3⟨m²⟩²")
+    axes.legend(fontsize=8)
+
+
+def _groups(runs: Sequence[Result]) -> dict[str, list[Result]]:
+    """Return runs by model and lattice, small lattices first, each by rising temperature."""
+    ordered = sorted(runs, key=lambda run: (run.model.lattice.sites, -run.model.beta))
+    groups: dict[str, list[Result]] = {}
+    for run in ordered:
+        groups.setdefault(title(run.model), []).append(run)
+    return groups
+
+
+def _curves(runs: Sequence[Result]) -> tuple[list[float], dict[str, list[float]]]:
+    """Return exact observables over the temperatures of runs, and a little beyond on either side.
+
+    There are none where runs have different models, or exact values take long.
+    """
+    model = runs[0].model
+    cheap = model.q**model.lattice.sites <= FEW or _square_ising(model)
+    if not cheap or any(not _alike(run.model, model) for run in runs):
+        return [], {}
+    t = _temperatures(runs)
+    margin = 0.05 * (max(t) - min(t)) or 0.15 * t[0]
+    reach = torch.linspace(min(t) - margin, max(t) + margin, _POINTS, dtype=torch.float64)
+    temperatures: list[float] = reach.tolist()
+    rows = []
+    for temperature in temperatures:
+        other = copy.copy(model)
+        other.beta = 1.0 / temperature
+        rows.append(known(other))
+    return temperatures, {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _alike(first: Any, second: Any) -> bool:
+    """Return whether two pair models differ in nothing but β."""
+    for name in ("coupling", "site_table", "bond_table"):
+        if not torch.equal(getattr(first, name), getattr(second, name)):
+            return False
+    return True
+
+
+def _square_ising(model: Any) -> bool:
+    """Return whether a model is Ising's on a torus, with one coupling and no field."""
+    if type(model).__name__ != "Ising" or model.lattice.ndim != 2:
+        return False
+    uniform = model.coupling.numel() == 1 and not model.site_table.any()
+    return uniform and all(model.lattice.periodic)

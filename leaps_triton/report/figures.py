@@ -1,0 +1,158 @@
+"""All figures that some results allow, by name."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..estimators.base import Result
+from . import physics_plots, plotting
+from .summary import LABELS, title
+
+__all__ = ["NEEDS", "draw", "of_largest"]
+
+
+NEEDS = {
+    "observables": "it takes observables that all files hold, and β above 0",
+    "correlation": "it takes --observables correlation, or --configurations",
+    "autocorrelation": "it takes a chain",
+    "weights": "it takes a file of weighted walkers",
+    "overlaps": (
+        "it takes --configurations and at least four walkers, or a chain with --observables overlap"
+    ),
+    "binder": "it takes binder or --configurations, from at least two lattices",
+    "snapshots": "it takes --configurations, or a chain",
+}
+"""Figure → what must be in the files for it."""
+
+Runs = Mapping[str, Result]
+
+
+def draw(name: str, runs: Runs) -> Figure | None:
+    """Return a figure from the runs that have the data for it; None if there are none.
+
+    Args:
+        name: one of :data:`NEEDS`.
+        runs: label → result.
+    """
+    if name == "observables":
+        return _observables(runs)
+    figure = Figure(figsize=(7.0, 4.8), layout="constrained")
+    if _DRAWN[name](figure.subplots(), runs):
+        return figure
+    return None
+
+
+def _able(runs: Runs, name: str) -> dict[str, Result]:
+    """Return the runs that can estimate an observable."""
+    found = {}
+    for key, run in runs.items():
+        if run.drawn is not None or name in run.values:
+            found[key] = run
+    return found
+
+
+def _observables(runs: Runs) -> Figure | None:
+    """Draw observables against temperature, if all runs share some."""
+    shared = []
+    for name in LABELS:
+        if all(run.drawn is not None or name in run.names for run in runs.values()):
+            shared.append(name)
+    if not shared or any(run.model.beta == 0 for run in runs.values()):
+        return None
+    return physics_plots.against_temperature(list(runs.values()), shared)
+
+
+def _correlation(axes: Axes, runs: Runs) -> bool:
+    """Draw correlations on the largest lattice; return whether there were any."""
+    able = _able(runs, "correlation")
+    if able:
+        drawn, models = of_largest(able)
+        physics_plots.correlation(axes, drawn)
+        axes.set_title(f"{models}; bars: one σ", fontsize=9)
+    return bool(able)
+
+
+def _autocorrelation(axes: Axes, runs: Runs) -> bool:
+    """Draw autocorrelations of the first chain; return whether there is one."""
+    for run in runs.values():
+        if run.weighted or not run.names:
+            continue
+        names = [name for name in ("energy", "abs_magnetization") if name in run.values]
+        chain: Any = run
+        physics_plots.autocorrelation(axes, chain, names or run.names[:1])
+        about = f"{title(run.model)}, β = {run.model.beta:.4g}"
+        axes.set_title(f"{about}; dashed: window W of τ", fontsize=9)
+        return True
+    return False
+
+
+def _weights(axes: Axes, runs: Runs) -> bool:
+    """Draw the weights of all weighted runs; return whether there are any."""
+    able: dict[str, Any] = {key: run for key, run in runs.items() if run.weighted}
+    if able:
+        plotting.weight_histogram(axes, able)
+    return bool(able)
+
+
+def _overlaps(axes: Axes, runs: Runs) -> bool:
+    """Draw overlaps on the largest lattice; return whether there were any."""
+    able = {}
+    for key, run in runs.items():
+        # Two pairs of walkers at least, or there is no error.
+        pairs = run.drawn is not None and len(run.drawn) > 3
+        if pairs or "overlap" in run.values:
+            able[key] = run
+    if able:
+        drawn, models = of_largest(able)
+        physics_plots.overlap_distribution(axes, drawn)
+        axes.set_title(f"{models}; pairs of walkers; bars: one σ", fontsize=9)
+    return bool(able)
+
+
+def _binder(axes: Axes, runs: Runs) -> bool:
+    """Draw Binder cumulants of several lattices; return whether there are several."""
+    able = _able(runs, "binder")
+    lattices = {run.model.lattice.shape for run in able.values()}
+    if len(lattices) < 2:
+        return False
+    physics_plots.binder_crossing(axes, list(able.values()))
+    return True
+
+
+def _snapshots(axes: Axes, runs: Runs) -> bool:
+    """Draw walkers of the first run that has them; return whether there is one."""
+    for run in runs.values():
+        if run.configurations is not None:
+            plotting.snapshots(axes, run)
+            return True
+    return False
+
+
+_DRAWN: dict[str, Callable[[Axes, Runs], bool]] = {
+    "correlation": _correlation,
+    "autocorrelation": _autocorrelation,
+    "weights": _weights,
+    "overlaps": _overlaps,
+    "binder": _binder,
+    "snapshots": _snapshots,
+}
+
+
+def of_largest(runs: Runs) -> tuple[dict[str, Result], str]:
+    """Return the runs on the largest lattice, cold ones first, and what models they are of.
+
+    Their labels get the temperature too.
+    """
+    largest = max(run.model.lattice.sites for run in runs.values())
+    ordered = sorted(runs.items(), key=lambda item: -item[1].model.beta)
+    found = {}
+    for key, run in ordered:
+        if run.model.lattice.sites == largest:
+            beta = run.model.beta
+            temperature = 1.0 / beta if beta else math.inf
+            found[f"{key}, T = {temperature:.4g}"] = run
+    models = dict.fromkeys(title(run.model) for run in found.values())
+    return found, "; ".join(models)

@@ -1,0 +1,161 @@
+"""What a sampler does to a block of walkers between two intervals: resampling, then moves."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from ..estimators.weights import effective_sample_size
+from ..integrators.base import Boundary
+from ..integrators.states import State
+from ..mcmc.base import Kernel
+from ..paths.annealing import AnnealingPath
+
+if TYPE_CHECKING:
+    from .sampler import Sampler
+
+__all__ = ["Advance", "Moves", "Observe", "Passage"]
+
+
+Observe: TypeAlias = Callable[[Any, Tensor], None]
+
+"""``observe(state, entered)`` sees walkers that have entered an interval."""
+
+Advance: TypeAlias = Callable[[int], None]
+
+"""``advance(interval)`` hears which interval the last walker is in."""
+
+
+class Moves(NamedTuple):
+    """A sampler's move and its chains, which go on from boundary to boundary."""
+
+    move: Kernel | None
+    """What leaves ``ρ_t`` invariant; None for nothing"""
+    chain: Any
+    """State of the move; None without one"""
+
+    @classmethod
+    def begin(cls, move: Kernel | None, state: State) -> "Moves":
+        """Return chains that start from the walkers."""
+        if move is None:
+            return cls(None, None)
+        return cls(move, move.init(state.configurations, state.walkers))
+
+    @property
+    def sweeps(self) -> int:
+        """Sweeps that each walker has had."""
+        return 0 if self.move is None else int(self.chain.sweep)
+
+    def step(self, state: Any, path: AnnealingPath, tau: float, seed: int) -> tuple["Moves", Any]:
+        """Return the chains and the walkers after a step of the move at time ``tau``."""
+        if self.move is None:
+            return self, state
+        chain = self.chain._replace(configurations=state.configurations)
+        chain, _ = self.move.step(chain, path, tau, seed)
+        moved = state._replace(configurations=chain.configurations)
+        return self._replace(chain=chain), moved
+
+    def of(self, walkers: Tensor) -> "Moves":
+        """Return the same chains under other global indices, int64 ``(walkers,)``."""
+        if self.move is None:
+            return self
+        return self._replace(chain=self.chain._replace(walkers=walkers))
+
+
+class Passage(Boundary):
+    """The way of one block through a sampler: what acts at the boundaries, and what is recorded.
+
+    Resampling and moves come after the density increment of an interval and before anything else:
+    elsewhere they would bias.
+
+    Args:
+        sampler: whose block it is.
+        state: the walkers at the start.
+        seed: in [0, 2³²).
+        observe: as in :meth:`~leaps_triton.Sampler.run_block`.
+        advance: as in :meth:`~leaps_triton.Sampler.run_block`.
+
+    Attributes:
+        moves: the chains of the sampler's moves.
+        trace: as in :class:`~leaps_triton.samplers.BlockRun`.
+        resampled: as in :class:`~leaps_triton.samplers.BlockRun`.
+    """
+
+    def __init__(
+        self,
+        sampler: "Sampler",
+        state: State,
+        seed: int,
+        observe: Observe | None = None,
+        advance: Advance | None = None,
+    ) -> None:
+        self.sampler = sampler
+        self.seed = seed
+        self.acts = sampler.mcmc is not None or sampler.resample_below > 0.0
+        self.moves = Moves.begin(sampler.mcmc, state)
+        self._frozen = sampler.integrator.frozen.tolist()
+        self._observe = observe
+        self._advance = advance
+        reached = sampler.integrator.intervals + 1
+        shape = (len(state.walkers), reached)
+        self.trace = torch.zeros(shape, dtype=torch.float64, device=sampler.device)
+        self.resampled = torch.zeros(reached, dtype=torch.bool)
+
+    def record(self, state: State, entered: Tensor) -> None:
+        """Write ``A`` of the walkers that have just entered an interval into the trace."""
+        # Walkers that have not moved on keep what stands in their column.
+        column = state.interval.clamp(min=0).unsqueeze(1)
+        before = self.trace.gather(1, column).squeeze(1)
+        value = torch.where(entered, state.log_weights, before)
+        self.trace.scatter_(1, column, value.unsqueeze(1))
+
+    def act(self, state: Any, interval: int) -> Any:
+        """Resample the walkers if their ESS is low, then make the moves."""
+        sampler = self.sampler
+        tau = self._frozen[interval]
+        if sampler.resample_below > 0.0:
+            sampler.check_weights(state, tau)
+            ess = float(effective_sample_size(state.log_weights))
+            if ess < sampler.resample_below:
+                state = sampler.resample(state, interval, self.seed)
+                self.resampled[interval] = True
+        self.moves, state = self.moves.step(state, sampler.path, tau, self.seed)
+        return state
+
+    def observe(self, state: State, entered: Tensor) -> None:
+        """Let the caller see the walkers."""
+        if self._observe is not None:
+            self._observe(state, entered)
+
+    def advance(self, interval: int) -> None:
+        """Tell the caller how far the last walker has come."""
+        if self._advance is not None:
+            self._advance(interval)
+
+
+class WayBack(Boundary):
+    """The way of one block back through a sampler: its move, reversed in time, acts.
+
+    Args:
+        sampler: whose block it is.
+        state: the walkers at the end of the path.
+        seed: in [0, 2³²).
+    """
+
+    acts = True
+
+    def __init__(self, sampler: "Sampler", state: State, seed: int) -> None:
+        move: Any = sampler.mcmc
+        if move is not None:
+            move = move.reversed()
+        self.path = sampler.path
+        self.seed = seed
+        self.moves = Moves.begin(move, state)
+        self._frozen = sampler.integrator.frozen.tolist()
+
+    def act(self, state: Any, interval: int) -> Any:
+        """Make the reversed move, after the interval that it came before."""
+        tau = self._frozen[interval]
+        self.moves, state = self.moves.step(state, self.path, tau, self.seed)
+        return state

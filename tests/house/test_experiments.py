@@ -1,0 +1,118 @@
+"""Scripts of experiments/, run small: they end well, and leave a table and a figure that name no
+place.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("tyro")
+
+ROOT = Path(__file__).parents[2]
+
+
+def smoke(name: str, folder: Path) -> Any:
+    """The result of a script's smallest run."""
+    script = ROOT / "experiments" / f"{name}.py"
+    command = [sys.executable, str(script), "--smoke", "--results", "results"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    text = (folder / "results" / f"{name}.json").read_text()
+    for place in (ROOT, folder, sys.prefix, Path.home()):
+        assert str(place) not in text
+    assert (folder / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    result = json.loads(
+        text, parse_constant=lambda constant: pytest.fail(f"{constant} in the result")
+    )
+    assert set(result["versions"]) == {
+        "device",
+        "leaps_triton",
+        "torch",
+        "triton",
+        "python",
+        "commit",
+    }
+    return result
+
+
+def test_ising_thermodynamics(tmp_path: Path) -> None:
+    result = smoke("ising_thermodynamics", tmp_path)
+    # Two quantities of two lattices at four β. Of the mean of 16 squares, 4 is beyond 1e-7.
+    assert result["pulls"]["number"] == 16
+    assert result["pulls"]["mean_square"] < 4.0
+    assert 0.0 < result["gate"]["worst_energy_error"] < 0.05
+    assert result["gate"]["worst_pull"] < 4.0
+
+
+def test_potts_transition(tmp_path: Path) -> None:
+    result = smoke("potts_transition", tmp_path)
+    continuous, first_order = result["models"]
+    assert (continuous["q"], continuous["small"]["periodic"]) == (3, [True, True])
+    assert (first_order["q"], first_order["small"]["periodic"]) == (10, [False, True])
+    assert result["gate"]["passed"]
+    # Baxter's latent heat of q = 10 is 0.69605.
+    ordered, disordered = first_order["energies_infinite"]
+    assert disordered - ordered == pytest.approx(0.69605, abs=1e-5)
+    assert continuous["energies_infinite"][0] == continuous["energies_infinite"][1]
+    assert first_order["coexistence"]["6"]["peak_over_valley"] > 1.0
+    law = continuous["laws"]["6"]
+    width = law["energy"][1] - law["energy"][0]
+    assert sum(law["density"]) * width == pytest.approx(1.0)
+
+
+def test_compare_networks(tmp_path: Path) -> None:
+    result = smoke("compare_networks", tmp_path)
+    names = ["no network", "LEM", "LEA", "LEC", "LETransformer", "HollowConv", "LocalRates"]
+    assert len(result["cases"]) == 2
+    for case in result["cases"]:
+        assert [row["network"] for row in case["rows"]] == names
+        for row in case["rows"][1:]:
+            # A LEM of three states joins all pairs of sites with more.
+            assert row["network"] == "LEM" or abs(row["parameters"] / 2000 - 1.0) < 0.25
+            assert (
+                row["evaluation_MiB"] > 0
+                and row["training_step_MiB"] > 0
+                and row["evaluations_a_second"] > 0
+            )
+            assert row["equal_steps"]["steps"] == 5
+            for found in (row["equal_steps"], row["equal_seconds"]):
+                assert not found["diverged"]
+                assert 1 / found["walkers"] <= found["ess"] <= 1.0
+                assert found["log_weight_variance_per_site"] > 0
+
+
+def test_spin_glass(tmp_path: Path) -> None:
+    result = smoke("spin_glass", tmp_path)
+    assert result["gate"]["passed"]
+    small, large = result["small"], result["large"]
+    assert small["mean_square_pull"] < 6.0
+    assert abs(small["overlap_squared_pull"]) < 4.0
+    for law in (small["law"], small["law_exact"]):
+        assert sum(law["density"]) * 2.0 / len(law["density"]) == pytest.approx(1.0, abs=1e-4)
+    assert set(large["methods"]) == {"parallel tempering", "with Houdayer"}
+    assert all(found["arrivals"] > 0 for found in large["methods"].values())
+
+
+def test_kernel_gates(tmp_path: Path) -> None:
+    file = tmp_path / "gates.json"
+    script = ROOT / "experiments" / "kernel_gates.py"
+    run = subprocess.run(
+        [sys.executable, str(script), "--smoke", "--json", str(file)], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    rows = json.loads(file.read_text())["rows"]
+    assert len(rows) == 7 and not any(row["passed"] for row in rows)
+    # Fourteen pulls of few walkers, whose errors are rough: normal ones are beyond 5 with
+    # probability 1e-5.
+    assert all(
+        abs(row[f"{name}_pull"]) < 5.0 for row in rows for name in ("energy", "specific_heat")
+    )

@@ -1,0 +1,62 @@
+"""Every kernel variant, compiled ahead of time for real GPUs: no spills, and the committed table of
+resources holds.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+triton = pytest.importorskip("triton")
+
+from leaps_triton.kernels import resources  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("TRITON_INTERPRET") == "1",
+    reason="the interpreter cannot compile; unset TRITON_INTERPRET",
+)
+
+FILE = Path(__file__).parents[3] / "experiments" / "results" / "kernel_resources.csv"
+REMEDY = "run python experiments/kernel_resources.py"
+
+VARIANTS, OTHERS = resources.variants(), resources.others()
+CASES = [(name, resources.TARGET) for name in VARIANTS]
+CASES += [(name, target) for name in OTHERS for target in resources.OTHER_TARGETS]
+
+
+def committed() -> dict[tuple[str, str], dict[str, str]]:
+    with FILE.open(newline="", encoding="utf-8") as file:
+        return {(row["kernel"], row["target"]): row for row in csv.DictReader(file)}
+
+
+TABLE = committed()
+
+
+def test_the_committed_table_has_every_variant_and_no_other() -> None:
+    assert sorted(TABLE) == sorted(CASES), REMEDY
+
+
+@pytest.mark.parametrize(("name", "target"), CASES)
+def test_variant_compiles_without_spills(name: str, target: str) -> None:
+    found = resources.measure(VARIANTS[name], target)
+    assert found.spills == 0
+    row = TABLE[name, target]
+    if row["triton"] == triton.__version__:
+        assert [str(value) for value in found] == [row[column] for column in found._fields], REMEDY
+
+
+def test_every_kernel_is_compiled_for_every_target() -> None:
+    kernels = {variant.kernel.fn.__name__ for variant in VARIANTS.values()}
+    assert kernels and {VARIANTS[name].kernel.fn.__name__ for name in OTHERS} == kernels
+
+
+def test_nothing_is_specialised_on_values() -> None:
+    """What is not a constant of the table must not become one in the compiler, or a table row is
+    many kernels.
+    """
+    for variant in VARIANTS.values():
+        for parameter in variant.kernel.params:
+            assert parameter.is_constexpr or parameter.do_not_specialize
+            assert parameter.is_constexpr == (parameter.name in variant.constants)
+        assert list(variant.signature) == [parameter.name for parameter in variant.kernel.params]

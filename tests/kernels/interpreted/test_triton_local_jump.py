@@ -1,0 +1,73 @@
+"""The kernel of local_jump_steps against its twin: the same events from the same counters."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from kernel_tools import on_device, recorded, require_kernels, silent
+from leaps_triton.kernels import LocalJumpSteps, reference
+from leaps_triton.kernels.class_jumps.cases import classes
+
+require_kernels()
+from leaps_triton.kernels.class_jumps import triton as kernel  # noqa: E402
+
+pytestmark = silent
+
+
+def compare(given: dict[str, Any]) -> LocalJumpSteps:
+    """Configurations and events equal; weights, times and rates to the rounding of sums in
+    float64.
+    """
+    copies = {
+        name: value.clone() for name, value in given.items() if isinstance(value, torch.Tensor)
+    }
+    expected = reference.local_jump_steps(**given)
+    found = LocalJumpSteps(*(t.cpu() for t in kernel.local_jump_steps(**on_device(given))))
+    for name, value in copies.items():
+        torch.testing.assert_close(given[name], value, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(found.configurations, expected.configurations)
+    assert torch.equal(found.events, expected.events)
+    assert torch.equal(found.remaining == 0, expected.remaining == 0)
+    for name in ("log_weights", "remaining", "exit_rate", "corrector"):
+        near, exact = getattr(found, name), getattr(expected, name)
+        torch.testing.assert_close(near, exact, rtol=1e-11, atol=1e-11, equal_nan=True)
+    return found
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 6), (31, 17), (3, 4, 3), (3, 3, 3, 3)])
+def test_every_variant(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On lattices of less and more than a block of sites."""
+    given = classes(shape, 5, steps=12, length=5.0)
+    with recorded(kernel, monkeypatch) as run:
+        made = compare(given).events - given["events"]
+    assert run == list(kernel.VARIANTS.values())
+    assert int(made.max()) == 12 and float(made.double().mean()) > 5
+
+
+def test_more_events_than_one_launch_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "EVENTS", 8)
+    given = classes((5, 5), 4, steps=21, length=60.0)
+    assert int((compare(given).events - given["events"]).max()) == 21
+
+
+def test_walkers_at_the_boundary_without_rates_and_with_bad_rates() -> None:
+    given = classes((5, 6), 6, steps=4)
+    x = given["configurations"]
+    for row in range(6):
+        x[row] = 0
+        x[row].view(-1)[: 4 * row + 3] = 1
+    given["remaining"][0] = 0.0
+    given["rates"][4 * 1 + 3] = 0.0
+    given["rates"][4 * 2 + 3] = float("nan")
+    given["rates"][4 * 3 + 3] = float("inf")
+    given["corrector"][4 * 4 + 3] = float("nan")
+    given["log_weights"][5] = float("nan")
+    after = compare(given)
+    assert torch.equal(after.configurations, x)
+    assert after.log_weights.isnan().tolist() == [False, False, True, True, True, True]
+    assert (after.events - given["events"]).tolist() == [0, 1, 1, 1, 1, 0]
+
+
+def test_no_walkers() -> None:
+    assert [len(t) for t in kernel.local_jump_steps(**on_device(classes((5, 6), 0)))] == [0] * 6

@@ -1,0 +1,112 @@
+"""The kernels of proposal_rates and of its gradient against their twins."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kernel_tools import DEVICE, assert_as_near, recorded, require_kernels, silent
+from leaps_triton.kernels import reference
+from leaps_triton.kernels.inputs.random import normal
+
+require_kernels()
+from leaps_triton.kernels.proposals import triton as kernel  # noqa: E402
+
+pytestmark = silent
+
+SHAPES = [(1, 1, 1), (1, 1, 15), (3, 2, 3, 5), (2, 4, 3, 2, 5), (2, 1, 33, 35)]
+
+
+def outputs(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    network, log_ratios = 2.0 * normal(*shape, seed=1), 5.0 * normal(*shape, seed=2)
+    network.view(-1)[::7] = 0.0
+    return network.to(dtype), log_ratios.to(dtype)
+
+
+def double(*arguments: Any) -> Any:
+    return [a.double() if isinstance(a, Tensor) else a for a in arguments]
+
+
+def here(*arguments: Any) -> Any:
+    return [a.to(DEVICE) if isinstance(a, Tensor) else a for a in arguments]
+
+
+def compare(
+    network: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
+) -> None:
+    found = kernel.proposal_rates(*here(network, log_ratios, reversible, scale))
+    same = reference.proposal_rates(network, log_ratios, reversible, scale)
+    oracle = reference.proposal_rates(*double(network, log_ratios, reversible, scale))
+    assert_as_near(found[0], same.rates, oracle.rates)
+    for sums, same_sums, exact in zip(found[1:], same[1:], oracle[1:], strict=True):
+        eps = torch.finfo(log_ratios.dtype).eps
+        allowed = 2.0 * max(float((same_sums - exact).abs().max()), eps * float(exact.abs().max()))
+        assert sums.dtype == torch.float64 and float((sums.cpu() - exact).abs().max()) <= allowed
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("key", list(kernel.FORWARD))
+def test_every_variant(key: Any, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    has_network, reversible, dtype = key
+    network, log_ratios = outputs(shape, dtype)
+    with recorded(kernel, monkeypatch) as run:
+        compare(network if has_network else None, log_ratios, reversible, 0.7)
+    assert run == [kernel.FORWARD[key]]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("key", list(kernel.GRADIENT))
+def test_every_gradient(key: Any, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    rates, dtype = key
+    network, log_ratios = outputs(shape, dtype)
+    given = (
+        network,
+        log_ratios,
+        normal(*shape, seed=3).to(dtype) if rates else None,
+        normal(shape[0], seed=4),
+        normal(shape[0], seed=5),
+    )
+    with recorded(kernel, monkeypatch) as run:
+        found = kernel.proposal_rates_gradient(*here(*given))
+    same = reference.proposal_rates_gradient(*given)
+    oracle = reference.proposal_rates_gradient(*double(*given))
+    assert_as_near(found, same, oracle)
+    assert (found.cpu()[network == 0] == 0).all()
+    assert run == [kernel.GRADIENT[key]]
+
+
+def test_several_programs_a_walker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "CHUNK", 1024)
+    network, log_ratios = outputs((2, 2, 1100), torch.float32)
+    compare(network, log_ratios, "barker", 0.3)
+    to_rates, to_sums = normal(2, 2, 1100, seed=3).float(), normal(2, seed=4)
+    given = network, log_ratios, to_rates, to_sums, to_sums
+    oracle = reference.proposal_rates_gradient(*double(*given))
+    found = kernel.proposal_rates_gradient(*here(*given))
+    assert_as_near(found, reference.proposal_rates_gradient(*given), oracle)
+
+
+def test_in_rates_of_moves_that_nobody_makes_do_not_overflow() -> None:
+    network = torch.tensor([[[1.0, 0.0, -1.0]]])
+    log_ratios = torch.tensor([[[1e4, 1e4, -1e4]]])
+    compare(network, log_ratios, None, 1.0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_stays_so(bad: float) -> None:
+    for place in ("network", "log_ratios"):
+        network, log_ratios = outputs((3, 1, 5), torch.float32)
+        network[1, 0, 2] = -1.0
+        (network if place == "network" else log_ratios)[1, 0, 2] = bad
+        expected = reference.proposal_rates(network, log_ratios, "metropolis", 1.0)
+        found = kernel.proposal_rates(*here(network, log_ratios, "metropolis", 1.0))
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one.cpu(), other, equal_nan=True)
+
+
+def test_no_walkers() -> None:
+    rates, exit_rate, corrector = kernel.proposal_rates(
+        *here(torch.zeros(0, 1, 5), torch.zeros(0, 1, 5), None, 1.0)
+    )
+    assert rates.shape == (0, 1, 5) and exit_rate.shape == corrector.shape == (0,)
