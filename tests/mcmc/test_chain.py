@@ -1,6 +1,4 @@
-"""Laws of run_chain: it is its kernel's steps one after another, and its estimates are those of the
-Γ-method.
-"""
+"""Laws of run_chain: it is its move's steps one after another, measured by the Γ-method."""
 
 import math
 import warnings
