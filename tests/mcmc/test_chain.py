@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from test_mcmc import EnergyOnly
 from torch import Tensor
 
 import leaps_triton as lt
+from helpers import EnergyOnly
 from leaps_triton import exact, observables
 from leaps_triton.estimators import chain_estimate, reweight
 from leaps_triton.observables import OBSERVABLES

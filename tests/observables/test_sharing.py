@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from test_mcmc import EnergyOnly
 from test_observables import MODELS, some
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import leaps_triton as lt
+from helpers import EnergyOnly
 from leaps_triton import observables
 from leaps_triton.models import complete
 from leaps_triton.observables import OBSERVABLES
