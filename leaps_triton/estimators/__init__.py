@@ -1,5 +1,4 @@
-"""Estimates with error bars: from weighted samples, from Markov chains, and at other inverse
-temperatures.
+"""Estimates with error bars: from weighted samples, from Markov chains, and at another β.
 
 - Weighted or independent walkers: :func:`weighted_estimate`, a jackknife; of an ensemble also
   :func:`free_energy` and :func:`entropy`.
@@ -11,6 +10,7 @@ temperatures.
 """
 
 from .autocorrelation import ChainEstimate, ShortChainWarning, chain_estimate
+from .base import Result
 from .jackknife import Estimate, weighted_estimate
 from .overlaps import OverlapDistribution, overlap_distribution
 from .reweighting import Reweighted, mbar, mbar_error, multi_reweight, reweight
@@ -32,6 +32,7 @@ __all__ = [
     "ChainEstimate",
     "Estimate",
     "OverlapDistribution",
+    "Result",
     "Reweighted",
     "ShortChainWarning",
     "ancestors",

@@ -24,8 +24,15 @@ class Estimate(NamedTuple):
     error: float
 
     def pull(self, exact: float) -> float:
-        """Distance from ``exact`` in units of the error."""
-        return (self.value - exact) / self.error if self.error > 0 else float("nan")
+        """Return the distance from ``exact`` in units of the error; NaN without an error."""
+        if not self.error > 0:
+            return float("nan")
+        return (self.value - exact) / self.error
+
+    @property
+    def details(self) -> dict[str, float]:
+        """Return what a table of results shows beside value and error: nothing more."""
+        return {}
 
     def __str__(self) -> str:
         if not 0.0 < self.error < float("inf"):
@@ -41,8 +48,7 @@ def weighted_estimate(
     function: Callable[[Tensor], Tensor] | None = None,
     block: int = 1,
 ) -> Estimate:
-    """Self-normalised mean ``Σ w f / Σ w``, or a function of such means, with its jackknife error
-    over blocks.
+    """Return the mean ``Σ w f / Σ w``, or a function of such means, with its jackknife error.
 
     Args:
         values: ``f``, ``(walkers,)`` or ``(walkers, k)``.
@@ -65,6 +71,29 @@ def weighted_estimate(
         2.00 ± 0.58
     """
     share = normalised(log_weights)
+    _check(values, log_weights, function)
+    share = share.view(len(share), *[1] * (values.ndim - 1))
+    weighted = share * values.double()
+    mean = weighted.sum(0)
+    others = leave_one_out_sums(block_sums(weighted, block))
+    left_out = others / leave_one_out_sums(block_sums(share, block))
+    blocks = len(left_out)
+    if function is not None:
+        mean = function(mean)
+        left_out = function(left_out)
+    tensors = isinstance(left_out, Tensor) and isinstance(mean, Tensor)
+    if not tensors or mean.ndim != 0 or left_out.shape != (blocks,):
+        raise ValueError(
+            f"function must map means (..., k) to (...), got {shown(left_out)} for {blocks} sets "
+            f"of means"
+        )
+    error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
+    return Estimate(float(mean), float(error))
+
+
+def _check(
+    values: Tensor, log_weights: Tensor, function: Callable[[Tensor], Tensor] | None
+) -> None:
     if log_weights.ndim != 1:
         raise ValueError(f"log_weights must have shape (walkers,), got {tuple(log_weights.shape)}")
     n = len(log_weights)
@@ -73,31 +102,10 @@ def weighted_estimate(
     real = isinstance(values, Tensor) and not values.is_complex()
     fits = real and values.ndim in (1, 2) and len(values) == n
     expect(fits, "values", f"real numbers of shape ({n},) or ({n}, k)", values)
-    expect(
-        function is None or callable(function), "function", "None or a function of means", function
-    )
+    known = function is None or callable(function)
+    expect(known, "function", "None or a function of means", function)
     if values.ndim == 2 and function is None:
         raise ValueError(
-            f"values of shape {tuple(values.shape)} need function= to make one number of their {values.shape[1]} means"
+            f"values of shape {tuple(values.shape)} need function= to make one number of their "
+            f"{values.shape[1]} means"
         )
-    share = share.view(n, *[1] * (values.ndim - 1))
-    weighted = share * values.double()
-    mean = weighted.sum(0)
-    left_out = leave_one_out_sums(block_sums(weighted, block)) / leave_one_out_sums(
-        block_sums(share, block)
-    )
-    blocks = len(left_out)
-    if function is not None:
-        mean, left_out = function(mean), function(left_out)
-    fits = (
-        isinstance(left_out, Tensor)
-        and isinstance(mean, Tensor)
-        and mean.ndim == 0
-        and left_out.shape == (blocks,)
-    )
-    if not fits:
-        raise ValueError(
-            f"function must map means (..., k) to (...), got {shown(left_out)} for {blocks} sets of means"
-        )
-    error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
-    return Estimate(float(mean), float(error))

@@ -17,8 +17,10 @@ __all__ = ["Reweighted", "mbar", "mbar_error", "multi_reweight", "reweight"]
 
 
 _ITERATIONS = 200
+"""Steps after which the equations count as without a solution."""
 
 _SHARED = 0.5
+"""Draws that neighbouring runs must have in common, at least."""
 
 _FINITE = ("a finite number", math.isfinite)
 
@@ -28,7 +30,8 @@ class Reweighted:
     """A value at another inverse temperature.
 
     Attributes:
-        value, error: as of :class:`~leaps_triton.Estimate`.
+        value: the mean, or function of means.
+        error: its one-sigma error.
         ess: effective sample size of the weights alone as a fraction of the draws, in (0, 1]. Where
             it is small, it and the error flatter.
     """
@@ -38,7 +41,7 @@ class Reweighted:
     ess: float
 
     def pull(self, exact: float) -> float:
-        """Distance from ``exact`` in units of the error."""
+        """Return the distance from ``exact`` in units of the error."""
         return Estimate(self.value, self.error).pull(exact)
 
     def __str__(self) -> str:
@@ -53,7 +56,7 @@ def reweight(
     function: Callable[[Tensor], Tensor] | None = None,
     together: int = 1,
 ) -> Reweighted:
-    """``⟨f⟩`` at ``beta_to`` from draws at ``beta_from``: ``⟨f e^{-Δβ H}⟩ / ⟨e^{-Δβ H}⟩``.
+    """Return ``⟨f⟩ = ⟨f e^{-Δβ H}⟩ / ⟨e^{-Δβ H}⟩`` at ``beta_to`` from draws at ``beta_from``.
 
     Args:
         energies: ``H`` without β and not per site; ``(draws,)`` for independent draws, errors by
@@ -61,16 +64,17 @@ def reweight(
         values: ``f``, of the shape of the energies, or with a last axis ``k`` more. An observable
             that has β in its definition must be evaluated with the model at ``beta_to``.
         beta_from: inverse temperature of the draws.
-        beta_to: that of the result.
+        beta_to: inverse temperature of the result.
         function: of means ``(..., k)`` to ``(...)``.
         together: how many consecutive walkers are correlated with one another, or draws where there
             are no walkers.
 
     Raises:
-        ValueError: shapes that do not fit; as :func:`weighted_estimate` and :func:`chain_estimate`.
+        ValueError: shapes that do not fit; the same as in :func:`weighted_estimate` and
+            :func:`chain_estimate`.
 
     Warns:
-        ShortChainWarning: as :func:`chain_estimate`.
+        ShortChainWarning: the same as in :func:`chain_estimate`.
 
     References:
         Ferrenberg, Swendsen, *New Monte Carlo technique for studying phase transitions*, Phys. Rev.
@@ -80,60 +84,70 @@ def reweight(
         >>> import leaps_triton as lt
         >>> model = lt.Ising((4, 4), beta=0.3)
         >>> x = lt.exact.sample(model, n=4000, seed=1)
-        >>> result = reweight(
-        ...     model.energy(x), lt.observables.energy(x, model), beta_from=0.3, beta_to=0.32
-        ... )
+        >>> values = lt.observables.energy(x, model)
+        >>> result = reweight(model.energy(x), values, beta_from=0.3, beta_to=0.32)
         >>> abs(result.pull(lt.exact.ising_energy((4, 4), beta=0.32))) < 3
         True
     """
-    for name, tensor in (("energies", energies), ("values", values)):
-        expect(is_real(tensor), name, "a tensor of real numbers", tensor)
-    expect(bool(energies.isfinite().all()), "energies", "finite", energies)
-    expect(
-        function is None or callable(function), "function", "None or a function of means", function
-    )
-    beta_from, beta_to = (
-        as_number("beta_from", beta_from, *_FINITE),
-        as_number("beta_to", beta_to, *_FINITE),
-    )
-    if energies.ndim not in (1, 2) or values.shape[: energies.ndim] != energies.shape:
-        raise ValueError(
-            f"energies must be (draws,) or (walkers, draws), and values of the same shape or with one axis more, got "
-            f"{tuple(energies.shape)} and {tuple(values.shape)}"
-        )
+    _check_draws(energies, values, function)
+    beta_from = as_number("beta_from", beta_from, *_FINITE)
+    beta_to = as_number("beta_to", beta_to, *_FINITE)
     log_weights = -(beta_to - beta_from) * energies.double()
     ess = float(effective_sample_size(log_weights.flatten()))
     if energies.ndim == 1:
-        return Reweighted(*weighted_estimate(values, log_weights, function, together), ess)
-    weights = torch.exp(log_weights - log_weights.max())
+        found = weighted_estimate(values, log_weights, function, together)
+        return Reweighted(found.value, found.error, ess)
+    # One column of weights beside the weighted values: their ratio is a function of means.
+    weights = torch.exp(log_weights - log_weights.max()).unsqueeze(2)
+    weighted = values.double().view(*energies.shape, -1) * weights
+    columns = torch.cat([weighted, weights], dim=2)
     plain = values.ndim == 2
-    columns = torch.cat(
-        [values.double().view(*energies.shape, -1) * weights.unsqueeze(2), weights.unsqueeze(2)],
-        dim=2,
-    )
     if function is None and not plain:
         raise ValueError(
-            f"values of shape {tuple(values.shape)} need function= to make one number of their means"
+            f"values of shape {tuple(values.shape)} need function= to make one number of their "
+            f"means"
         )
 
     def ratio(means: Tensor) -> Tensor:
         inner = means[..., :-1] / means[..., -1:]
-        inner = inner.squeeze(-1) if plain else inner
-        return inner if function is None else function(inner)
+        if plain:
+            inner = inner.squeeze(-1)
+        if function is None:
+            return inner
+        return function(inner)
 
     estimate = chain_estimate(columns, ratio, together=together)
     return Reweighted(estimate.value, estimate.error, ess)
 
 
-def mbar(energies: Sequence[Tensor], betas: Sequence[float]) -> Tensor:
-    """``log Z(β_k) - log Z(β_0)`` of several runs, each from the draws of all: the multi-histogram
-    equations.
+def _check_draws(
+    energies: Tensor, values: Tensor, function: Callable[[Tensor], Tensor] | None
+) -> None:
+    for name, tensor in (("energies", energies), ("values", values)):
+        expect(is_real(tensor), name, "a tensor of real numbers", tensor)
+    expect(bool(energies.isfinite().all()), "energies", "finite", energies)
+    _check_function(function)
+    if energies.ndim not in (1, 2) or values.shape[: energies.ndim] != energies.shape:
+        raise ValueError(
+            f"energies must be (draws,) or (walkers, draws), and values of the same shape or with "
+            f"one axis more, got {tuple(energies.shape)} and {tuple(values.shape)}"
+        )
 
-    ``Z_k = Σ_n e^{-β_k H_n} / Σ_l N_l e^{-β_l H_n} / Z_l``, of which the solution is the minimum of
-    a convex function, found by Newton's method. Its error is that of :func:`mbar_error`.
+
+def _check_function(function: object) -> None:
+    known = function is None or callable(function)
+    expect(known, "function", "None or a function of means", function)
+
+
+def mbar(energies: Sequence[Tensor], betas: Sequence[float]) -> Tensor:
+    """Return ``log Z(β_k) - log Z(β_0)`` of several runs, each from the draws of all.
+
+    The multi-histogram equations are ``Z_k = Σ_n e^{-β_k H_n} / Σ_l N_l e^{-β_l H_n} / Z_l``. Their
+    solution is the minimum of a convex function, found by Newton's method; its error is that of
+    :func:`mbar_error`.
 
     Args:
-        energies: of every run, ``H`` without β and not per site, of any shape.
+        energies: ``H`` of every run, without β and not per site, of any shape.
         betas: inverse temperature of every run, no two alike.
 
     Returns:
@@ -162,15 +176,15 @@ def mbar(energies: Sequence[Tensor], betas: Sequence[float]) -> Tensor:
 def mbar_error(
     energies: Sequence[Tensor], betas: Sequence[float], blocks: int = 20, together: int = 1
 ) -> Tensor:
-    """Errors of :func:`mbar`, by a jackknife that leaves out one block of every run at a time and
-    solves anew.
+    """Return the errors of :func:`mbar`, by a jackknife over blocks of draws.
 
-    Right if a block is longer than the autocorrelation. Replicas of parallel tempering, which
-    exchange, are in the same block if all runs have one shape, as those of
-    ``chain.values["replica_energies"].unbind(2)``.
+    It leaves out one block of every run at a time and solves anew, which is right if a block is
+    longer than the autocorrelation. Replicas of parallel tempering, which exchange, are in the same
+    block if all runs have one shape, such as ``chain.values["replica_energies"].unbind(2)``.
 
     Args:
-        energies, betas: as of :func:`mbar`; ``(draws,)`` or ``(walkers, draws)`` each.
+        energies: the same as in :func:`mbar`; ``(draws,)`` or ``(walkers, draws)`` each.
+        betas: the same as in :func:`mbar`.
         blocks: consecutive parts into which each run is cut, walker after walker; at least 2.
         together: how many consecutive walkers are correlated with one another; they are cut at the
             same draws.
@@ -179,7 +193,8 @@ def mbar_error(
         float64 ``(runs,)``, 0 for the first.
 
     Raises:
-        ValueError, RuntimeError: as :func:`mbar`; blocks or walkers that do not fit.
+        ValueError: the same as in :func:`mbar`; blocks or walkers that do not fit.
+        RuntimeError: the same as in :func:`mbar`.
     """
     pool, counts, grid = _pooled(energies, betas, together)
     block = _blocks(counts, blocks)
@@ -187,8 +202,7 @@ def mbar_error(
     left_out = []
     for b in range(int(block.max()) + 1):
         kept = block != b
-        left = torch.stack([part.sum() for part in kept.split(counts.tolist())])
-        left_out.append(_solve(pool[kept], left, grid, log_z))
+        left_out.append(_solve(pool[kept], _counted(kept, counts), grid, log_z))
     return torch.sqrt((len(left_out) - 1) * torch.stack(left_out).var(0, correction=0))
 
 
@@ -201,15 +215,15 @@ def multi_reweight(
     blocks: int = 20,
     together: int = 1,
 ) -> Reweighted:
-    """``⟨f⟩`` at ``beta_to`` from runs at several inverse temperatures, with weights from
-    :func:`mbar`.
+    """Return ``⟨f⟩`` at ``beta_to`` from runs at several β, with weights from :func:`mbar`.
 
     The error is a jackknife that leaves out one block of every run at a time and solves the
     equations anew. It is right if a block is longer than the autocorrelation.
 
     Args:
-        energies, betas: as of :func:`mbar`; ``(draws,)`` or ``(walkers, draws)`` each.
-        values: of every run, of the shape of its energies, or with a last axis ``k`` more.
+        energies: the same as in :func:`mbar`; ``(draws,)`` or ``(walkers, draws)`` each.
+        values: ``f`` of every run, of the shape of its energies, or with a last axis ``k`` more.
+        betas: the same as in :func:`mbar`.
         beta_to: inverse temperature of the result.
         function: of means ``(..., k)`` to ``(...)``.
         blocks: consecutive parts into which each run is cut, walker after walker; at least 2.
@@ -217,7 +231,8 @@ def multi_reweight(
             same draws.
 
     Raises:
-        ValueError, RuntimeError: shapes that do not fit; as :func:`mbar`.
+        ValueError: shapes that do not fit; the same as in :func:`mbar`.
+        RuntimeError: the same as in :func:`mbar`.
 
     Example:
         >>> import leaps_triton as lt
@@ -230,75 +245,82 @@ def multi_reweight(
     """
     pool, counts, grid = _pooled(energies, betas, together)
     beta_to = as_number("beta_to", beta_to, *_FINITE)
-    expect(
-        function is None or callable(function), "function", "None or a function of means", function
-    )
-    expect(_are_real(values), "values", "a tensor of real numbers a run", values)
-    if len(values) != len(energies) or any(
-        f.shape[: e.ndim] != e.shape or f.ndim > e.ndim + 1
-        for e, f in zip(energies, values, strict=False)
-    ):
-        raise ValueError(
-            f"values must have the shapes of the energies, or one axis more, got {[tuple(f.shape) for f in values]} "
-            f"for {[tuple(e.shape) for e in energies]}"
-        )
-    block = _blocks(counts, blocks)
-    f = torch.cat(
-        [_in_line(v.double(), e.ndim, together) for e, v in zip(energies, values, strict=True)]
-    )
+    _check_function(function)
+    f = _values_in_line(energies, values, together)
     if f.ndim == 2 and function is None:
         raise ValueError(
             f"values of {f.shape[1]} columns need function= to make one number of their means"
         )
+    block = _blocks(counts, blocks)
 
     def evaluate(kept: Tensor, guess: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        left = torch.stack([part.sum() for part in kept.split(counts.tolist())])
+        left = _counted(kept, counts)
         log_z = _solve(pool[kept], left, grid, guess)
         log_weights = -beta_to * pool[kept] - _log_mixture(pool[kept], left, grid, log_z)
         means = torch.tensordot(torch.softmax(log_weights, dim=0), f[kept], dims=1)
-        result = means if function is None else function(means)
+        result = means
+        if function is not None:
+            result = function(means)
         one = isinstance(result, Tensor) and result.ndim == 0
         expect(one, "function", "one of means (..., k) to (...)", result)
         return result, log_weights, log_z
 
-    value, log_weights, log_z = evaluate(torch.ones(len(pool), dtype=torch.bool), None)
-    left_out = torch.stack([evaluate(block != b, log_z)[0] for b in range(int(block.max()) + 1)])
-    error = math.sqrt(float((len(left_out) - 1) * left_out.var(correction=0)))
+    everything = torch.ones(len(pool), dtype=torch.bool)
+    value, log_weights, log_z = evaluate(everything, None)
+    count = int(block.max()) + 1
+    left_out = torch.stack([evaluate(block != b, log_z)[0] for b in range(count)])
+    error = math.sqrt(float((count - 1) * left_out.var(correction=0)))
     return Reweighted(float(value), error, float(effective_sample_size(log_weights)))
 
 
+def _values_in_line(energies: Sequence[Tensor], values: Sequence[Tensor], together: int) -> Tensor:
+    """Return the values of all runs one after another, checked; ``(draws,)`` or ``(draws, k)``."""
+    expect(_are_real(values), "values", "a tensor of real numbers a run", values)
+    fits = len(values) == len(energies)
+    for e, v in zip(energies, values, strict=False):
+        fits = fits and v.shape[: e.ndim] == e.shape and v.ndim <= e.ndim + 1
+    if not fits:
+        raise ValueError(
+            f"values must have the shapes of the energies, or one axis more, got "
+            f"{[tuple(v.shape) for v in values]} for {[tuple(e.shape) for e in energies]}"
+        )
+    pairs = zip(energies, values, strict=True)
+    return torch.cat([_in_line(v.double(), e.ndim, together) for e, v in pairs])
+
+
+def _counted(kept: Tensor, counts: Tensor) -> Tensor:
+    """Return how many draws of every run are kept."""
+    return torch.stack([part.sum() for part in kept.split(counts.tolist())])
+
+
 def _are_real(tensors: object) -> bool:
-    if isinstance(tensors, Tensor) and tensors.ndim == 0:
-        return False
-    return isinstance(tensors, Sequence | Tensor) and all(is_real(tensor) for tensor in tensors)
+    listed = isinstance(tensors, Sequence) or (isinstance(tensors, Tensor) and tensors.ndim > 0)
+    return listed and all(is_real(tensor) for tensor in tensors)
 
 
 def _in_line(values: Tensor, axes: int, together: int) -> Tensor:
-    """Draws one after another, those of walkers that belong together side by side."""
+    """Return draws one after another, with walkers that belong together side by side."""
     if axes == 2 and together > 1:
         values = values.unflatten(0, (-1, together)).transpose(1, 2).flatten(1, 2)
     return values.flatten(0, max(axes, 1) - 1)
 
 
 def _blocks(counts: Tensor, blocks: int) -> Tensor:
-    """Which block each draw of every run is in."""
-    blocks = as_integer(
-        "blocks, at most the draws of the shortest run,", blocks, 2, min(counts.tolist())
-    )
+    """Return which block each draw of every run is in."""
+    name = "blocks, at most the draws of the shortest run,"
+    blocks = as_integer(name, blocks, 2, min(counts.tolist()))
     return torch.cat([torch.arange(int(c)) * blocks // int(c) for c in counts])
 
 
 def _pooled(
     energies: Sequence[Tensor], betas: Sequence[float], together: int = 1
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """All energies one after another, the number of each run, and β."""
+    """Return all energies one after another, the number of each run, and β."""
     expect(_are_real(energies), "energies", "a tensor of real numbers a run", energies)
     expect(isinstance(betas, Sequence | Tensor | np.ndarray), "betas", "one number a run", betas)
-    listed = (
-        []
-        if getattr(betas, "ndim", 1) != 1
-        else [as_number("betas", beta, *_FINITE) for beta in betas]
-    )
+    listed: list[float] = []
+    if getattr(betas, "ndim", 1) == 1:
+        listed = [as_number("betas", beta, *_FINITE) for beta in betas]
     grid = torch.tensor(listed, dtype=torch.float64)
     if len(energies) != len(grid) or len(grid) < 1 or len(grid.unique()) < len(grid):
         raise ValueError(
@@ -315,32 +337,46 @@ def _pooled(
 
 
 def _log_mixture(pool: Tensor, counts: Tensor, betas: Tensor, log_z: Tensor) -> Tensor:
-    """``log Σ_k N_k e^{-β_k H_n} / Z_k``, ``(draws,)``."""
+    """Return ``log Σ_k N_k e^{-β_k H_n} / Z_k``, ``(draws,)``."""
     return torch.logsumexp(counts.double().log() - log_z - pool.unsqueeze(1) * betas, dim=1)
 
 
+def _guess(pool: Tensor, counts: Tensor, betas: Tensor) -> Tensor:
+    """Return ``log Z_k - log Z_0`` from ``d log Z/dβ = -⟨H⟩``, by the trapezoidal rule."""
+    order = betas.argsort()
+    means = torch.stack([e.mean() for e in pool.split(counts.tolist())])[order]
+    log_z = torch.zeros_like(betas)
+    steps = 0.5 * (means[1:] + means[:-1]) * betas[order].diff()
+    log_z[order[1:]] = -torch.cumsum(steps, dim=0)
+    return log_z - log_z[0]
+
+
 def _solve(pool: Tensor, counts: Tensor, betas: Tensor, guess: Tensor | None = None) -> Tensor:
-    """The ``log Z_k`` with ``log Z_0 = 0`` at which ``Σ_n log mixture_n + Σ_k N_k log Z_k`` is
-    least.
+    """Return the ``log Z_k``, ``log Z_0 = 0``, that solve the multi-histogram equations.
+
+    There ``Σ_n log mixture_n + Σ_k N_k log Z_k`` is least.
+
+    Args:
+        pool: all energies, ``(draws,)``.
+        counts: number of draws of every run.
+        betas: inverse temperature of every run.
+        guess: where to begin; None for an integral over the mean energies.
+
+    Raises:
+        RuntimeError: the energies of neighbouring runs do not overlap.
     """
     n = len(pool)
     # Energies from their mean: the rest of log Z is put back at the end.
     centre = pool.mean()
     pool = pool - centre
     shift = (betas - betas[0]) * centre
-    log_z = torch.zeros_like(betas) if guess is None else guess + shift
-    if guess is None:
-        order = betas.argsort()
-        means = torch.stack([e.mean() for e in pool.split(counts.tolist())])[order]
-        log_z[order[1:]] = -torch.cumsum(
-            0.5 * (means[1:] + means[:-1]) * betas[order].diff(), dim=0
-        )
-        log_z = log_z - log_z[0]
+    log_z = _guess(pool, counts, betas)
+    if guess is not None:
+        log_z = guess + shift
+    powers = -pool.unsqueeze(1) * betas
     for _ in range(_ITERATIONS):
-        mixture = _log_mixture(pool, counts, betas, log_z)
-        shares = torch.exp(
-            counts.double().log() - log_z - pool.unsqueeze(1) * betas - mixture.unsqueeze(1)
-        )
+        mixture = _log_mixture(pool, counts, betas, log_z).unsqueeze(1)
+        shares = torch.exp(counts.double().log() - log_z + powers - mixture)
         total = shares.sum(0)
         slope = counts - total
         curvature = (torch.diag(total) - shares.T @ shares)[1:, 1:]
@@ -350,15 +386,15 @@ def _solve(pool: Tensor, counts: Tensor, betas: Tensor, guess: Tensor | None = N
         if float(slope.abs().max()) < 1e-10 * n:
             return log_z - shift
         step = torch.linalg.solve(curvature, slope[1:])
+        log_z = log_z.clone()
         # Far from the solution Newton's step may be too long; the fixed point of the equations
         # never is.
-        log_z = log_z.clone()
         if float(step.abs().max()) < 1.0:
             log_z[1:] -= step
         else:
-            log_z = torch.logsumexp(-pool.unsqueeze(1) * betas - mixture.unsqueeze(1), dim=0)
+            log_z = torch.logsumexp(powers - mixture, dim=0)
             log_z = log_z - log_z[0]
     raise RuntimeError(
-        f"the multi-histogram equations have no solution to be trusted: energies of neighbouring runs at "
-        f"beta = {betas.tolist()} do not overlap; add runs between them"
+        f"the multi-histogram equations have no solution to be trusted: energies of neighbouring "
+        f"runs at beta = {betas.tolist()} do not overlap; add runs between them"
     )

@@ -1,5 +1,6 @@
 """Free energy and entropy from weighted walkers."""
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -15,25 +16,32 @@ __all__ = [
 ]
 
 
-class _Ensemble(Protocol):
-    """What is read of a :class:`~leaps_triton.WeightedEnsemble` or of what
-    :func:`leaps_triton.io.read` returns.
-    """
+class Weighted(Protocol):
+    """What is read of weighted walkers, in memory or from a file."""
 
     @property
-    def model(self) -> Any: ...
+    def model(self) -> Any:
+        """The target."""
+
     @property
-    def configurations(self) -> Tensor | None: ...
+    def configurations(self) -> Tensor | None:
+        """``(walkers, *shape)``; None if a file does not hold them."""
+
     @property
-    def log_weights(self) -> Tensor: ...
+    def log_weights(self) -> Tensor:
+        """``A``, float64 ``(walkers,)``."""
+
     @property
-    def log_z_start(self) -> float: ...
+    def log_z_start(self) -> float:
+        """``log Z_0``."""
+
     @property
-    def correlated(self) -> int: ...
+    def correlated(self) -> int:
+        """How many consecutive walkers are correlated with one another."""
 
 
-def free_energy(ensemble: _Ensemble) -> Estimate:
-    """Free energy a site, ``-log Z / (β N)``, with its jackknife error.
+def free_energy(ensemble: Weighted) -> Estimate:
+    """Return the free energy per site, ``-log Z / (β N)``, with its jackknife error.
 
     Args:
         ensemble: a :class:`~leaps_triton.WeightedEnsemble`, or weighted walkers of a file.
@@ -44,12 +52,10 @@ def free_energy(ensemble: _Ensemble) -> Estimate:
     Example:
         >>> import leaps_triton as lt
         >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.4))
-        >>> ensemble = lt.Sampler(path, None, lt.Jump(20), lt.HeatBath(), device="cpu").sample(
-        ...     walkers=1000
-        ... )
-        >>> abs(
-        ...     free_energy(ensemble).pull(-lt.exact.ising_log_z((4, 4), beta=0.4) / (0.4 * 16))
-        ... ) < 3
+        >>> sampler = lt.Sampler(path, None, lt.Jump(20), lt.HeatBath(), device="cpu")
+        >>> found = free_energy(sampler.sample(walkers=1000))
+        >>> exact = -lt.exact.ising_log_z((4, 4), beta=0.4) / (0.4 * 16)
+        >>> abs(found.pull(exact)) < 3
         True
     """
     beta = _beta(ensemble)
@@ -58,9 +64,10 @@ def free_energy(ensemble: _Ensemble) -> Estimate:
     return _of_log_z(ensemble, 0.0, -1.0 / beta)
 
 
-def entropy(ensemble: _Ensemble) -> Estimate:
-    """Entropy a site, ``(log Z + β ⟨H⟩) / N``, in units of k_B; both means leave out the same
-    walkers in the jackknife.
+def entropy(ensemble: Weighted) -> Estimate:
+    """Return the entropy per site, ``(log Z + β ⟨H⟩) / N``, in units of k_B.
+
+    Both means leave out the same walkers in the jackknife.
 
     Args:
         ensemble: a :class:`~leaps_triton.WeightedEnsemble`, or weighted walkers of a file with
@@ -72,52 +79,54 @@ def entropy(ensemble: _Ensemble) -> Estimate:
     Example:
         >>> import leaps_triton as lt
         >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.4))
-        >>> ensemble = lt.Sampler(path, None, lt.Jump(20), lt.HeatBath(), device="cpu").sample(
-        ...     walkers=1000
-        ... )
-        >>> exact = lt.exact.ising_log_z((4, 4), beta=0.4) / 16 + 0.4 * lt.exact.ising_energy(
-        ...     (4, 4), beta=0.4
-        ... )
-        >>> abs(entropy(ensemble).pull(exact)) < 3
+        >>> sampler = lt.Sampler(path, None, lt.Jump(20), lt.HeatBath(), device="cpu")
+        >>> found = entropy(sampler.sample(walkers=1000))
+        >>> energy = lt.exact.ising_energy((4, 4), beta=0.4)
+        >>> exact = lt.exact.ising_log_z((4, 4), beta=0.4) / 16 + 0.4 * energy
+        >>> abs(found.pull(exact)) < 3
         True
     """
     return _of_log_z(ensemble, _beta(ensemble), 1.0)
 
 
-def _beta(ensemble: _Ensemble) -> float:
+def _beta(ensemble: Weighted) -> float:
     drawn = isinstance(getattr(ensemble, "log_weights", None), Tensor)
     expect(drawn, "ensemble", "a WeightedEnsemble, or weighted walkers of a file", ensemble)
     return float(ensemble.model.beta)
 
 
-def _of_log_z(ensemble: _Ensemble, beta: float, factor: float) -> Estimate:
-    """``factor (log Z + β ⟨H⟩) / N``."""
-    a, block = ensemble.log_weights, ensemble.correlated
+def _of_log_z(ensemble: Weighted, beta: float, factor: float) -> Estimate:
+    """Return ``factor (log Z + β ⟨H⟩) / N``."""
+    a = ensemble.log_weights
+    block = ensemble.correlated
     share = normalised(a)
-    energies = _energies(ensemble) if beta else torch.zeros_like(share)
+    energies = torch.zeros_like(share)
+    if beta:
+        energies = _energies(ensemble)
     value = ensemble.log_z_start + log_mean_exp(a) + beta * (share * energies).sum()
+    sites = math.prod(ensemble.model.shape)
     blocks = len(block_sums(share, block))
     if blocks == 1:
-        return Estimate(factor * float(value) / ensemble.model.lattice.sites, float("nan"))
-    others, walkers = (
-        leave_one_out_sums(block_sums(torch.stack([share, share * energies], dim=1), block)),
-        len(a),
-    )
-    kept = leave_one_out_sums(block_sums(torch.ones_like(share), block)) / walkers
-    left_out = torch.log(others[:, 0] / kept) + beta * others[:, 1] / others[:, 0]
+        return Estimate(factor * float(value) / sites, float("nan"))
+    sums = block_sums(torch.stack([share, share * energies], dim=1), block)
+    weight, weighted_energy = leave_one_out_sums(sums).T
+    # The mean weight of the walkers that are left, of which there may be fewer in the last block.
+    kept = leave_one_out_sums(block_sums(torch.ones_like(share), block)) / len(a)
+    left_out = torch.log(weight / kept) + beta * weighted_energy / weight
     error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
-    scale = factor / ensemble.model.lattice.sites
+    scale = factor / sites
     return Estimate(scale * float(value), abs(scale) * float(error))
 
 
-def _energies(ensemble: _Ensemble) -> Tensor:
-    """``H``, float64 ``(walkers,)``."""
+def _energies(ensemble: Weighted) -> Tensor:
+    """Return ``H``, float64 ``(walkers,)``."""
     if ensemble.configurations is not None:
         return torch.as_tensor(ensemble.model.energy(ensemble.configurations)).double()
     stored: dict[str, Tensor] = getattr(ensemble, "observables", {})
     if "energy" not in stored:
         raise ValueError(
-            f"the entropy needs the energy of every walker, and the file holds {', '.join(stored) or 'none'}; sample "
-            f"with observables=['energy'] or configurations=True"
+            f"the entropy needs the energy of every walker, and the file holds "
+            f"{', '.join(stored) or 'none'}; sample with observables=['energy'] or "
+            f"configurations=True"
         )
-    return stored["energy"] * int(ensemble.model.lattice.sites)
+    return stored["energy"] * math.prod(ensemble.model.shape)

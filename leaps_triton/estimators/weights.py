@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, expect, shown
+from ..kernels.checks import as_integer, expect, is_real, shown
 
 __all__ = [
     "RESAMPLING",
@@ -25,15 +25,11 @@ RESAMPLING = ("systematic", "stratified", "residual")
 
 
 def _as_log_weights(log_weights: Tensor) -> Tensor:
-    real = (
-        isinstance(log_weights, Tensor)
-        and not log_weights.is_complex()
-        and log_weights.dtype != torch.bool
-    )
-    expect(real, "log_weights", "a tensor of real numbers", log_weights)
+    expect(is_real(log_weights), "log_weights", "a tensor of real numbers", log_weights)
     if log_weights.ndim < 1 or log_weights.shape[-1] < 1:
         raise ValueError(
-            f"log_weights must have at least one walker on the last axis, got {tuple(log_weights.shape)}"
+            f"log_weights must have at least one walker on the last axis, got "
+            f"{tuple(log_weights.shape)}"
         )
     values = log_weights.double()
     if not bool((values < torch.inf).all()):
@@ -44,7 +40,10 @@ def _as_log_weights(log_weights: Tensor) -> Tensor:
 
 
 def normalised(log_weights: Tensor) -> Tensor:
-    """``w_i / Σ_j w_j`` over the last axis, float64.
+    """Return the shares ``w_i / Σ_j w_j`` over the last axis, float64.
+
+    Args:
+        log_weights: ``A = log w``, ``(..., walkers)``.
 
     Raises:
         ValueError: no such weights, or all of them 0.
@@ -58,21 +57,17 @@ def normalised(log_weights: Tensor) -> Tensor:
 
 
 def log_mean_exp(log_weights: Tensor) -> Tensor:
-    """``log (1/n) Σ_i e^{A_i}`` over the last axis: the estimate of ``log Z_1 / Z_0``."""
+    """Return ``log (1/n) Σ_i e^{A_i}`` over the last axis: the estimate of ``log Z_1 / Z_0``."""
     a = _as_log_weights(log_weights)
     return torch.logsumexp(a, dim=-1) - math.log(a.shape[-1])
 
 
 def leave_one_out_sums(values: Tensor) -> Tensor:
-    """``Σ_{j≠i} v_j`` over the first axis, without subtraction, so exact too where one entry
-    outweighs the rest.
+    """Return ``Σ_{j≠i} v_j`` over the first axis.
+
+    Nothing is subtracted, so it is exact too where one entry outweighs the rest.
     """
-    expect(
-        isinstance(values, Tensor) and values.ndim > 0,
-        "values",
-        "a tensor of one axis or more",
-        values,
-    )
+    _check_axes(values)
     zero = torch.zeros_like(values[:1])
     before = torch.cat([zero, values[:-1].cumsum(0)])
     after = torch.cat([zero, values[1:].flip(0).cumsum(0)]).flip(0)
@@ -80,27 +75,29 @@ def leave_one_out_sums(values: Tensor) -> Tensor:
 
 
 def block_sums(values: Tensor, block: int) -> Tensor:
-    """Sums over every ``block`` consecutive entries of the first axis, the last of them over what
-    is left.
+    """Return sums over every ``block`` consecutive entries of the first axis.
+
+    The last sum is over what is left.
     """
-    expect(
-        isinstance(values, Tensor) and values.ndim > 0,
-        "values",
-        "a tensor of one axis or more",
-        values,
-    )
+    _check_axes(values)
     block = as_integer("block", block, 1)
     if block == 1:
         return values
-    padding = torch.zeros_like(values[:1]).expand(-len(values) % block, *values.shape[1:])
+    missing = -len(values) % block
+    padding = torch.zeros_like(values[:1]).expand(missing, *values.shape[1:])
     return torch.cat([values, padding]).unflatten(0, (-1, block)).sum(1)
 
 
-def log_mean_exp_error(log_weights: Tensor, block: int = 1) -> Tensor:
-    """Jackknife error of :func:`log_mean_exp` over the last axis; infinite where one walker, or
-    block, is all.
+def _check_axes(values: object) -> None:
+    fits = isinstance(values, Tensor) and values.ndim > 0
+    expect(fits, "values", "a tensor of one axis or more", values)
 
-    Leaving block ``b`` out gives ``log Σ_{j∉b} w_j - log (n - n_b)`` up to a constant.
+
+def log_mean_exp_error(log_weights: Tensor, block: int = 1) -> Tensor:
+    """Return the jackknife error of :func:`log_mean_exp` over the last axis.
+
+    Leaving block ``b`` out gives ``log Σ_{j∉b} w_j - log (n - n_b)`` up to a constant. The error is
+    infinite where one walker, or block, is all.
 
     Args:
         log_weights: ``A``, ``(..., walkers)``.
@@ -108,22 +105,21 @@ def log_mean_exp_error(log_weights: Tensor, block: int = 1) -> Tensor:
             consecutive blocks that are. The error is NaN where there is one block only: nothing is
             then known about the spread.
     """
-    block, share = as_integer("block", block, 1), normalised(log_weights).movedim(-1, 0)
+    block = as_integer("block", block, 1)
+    share = normalised(log_weights).movedim(-1, 0)
     blocks = block_sums(share, block)
     n = len(blocks)
     if n == 1:
         return torch.full_like(blocks[0], math.nan)
-    others = leave_one_out_sums(
-        block_sums(torch.ones(len(share), dtype=share.dtype, device=share.device), block)
-    )
-    left_out = torch.log(leave_one_out_sums(blocks)) - torch.log(others).view(
-        n, *[1] * (blocks.ndim - 1)
-    )
-    return torch.sqrt((n - 1) * left_out.var(0, correction=0)).nan_to_num(nan=math.inf)
+    ones = torch.ones(len(share), dtype=share.dtype, device=share.device)
+    numbers = leave_one_out_sums(block_sums(ones, block)).view(n, *[1] * (blocks.ndim - 1))
+    left_out = torch.log(leave_one_out_sums(blocks)) - torch.log(numbers)
+    variance = left_out.var(0, correction=0)
+    return torch.sqrt((n - 1) * variance).nan_to_num(nan=math.inf)
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """``ESS = (Σw)² / (n Σw²)`` over the last axis, in [1/n, 1].
+    """Return ``ESS = (Σw)² / (n Σw²)`` over the last axis, in [1/n, 1].
 
     It flatters when it is small: a mode that no walker found lowers nothing.
 
@@ -138,13 +134,13 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
 
 
 def ancestors(log_weights: Tensor, uniform: Tensor, scheme: str = "systematic") -> Tensor:
-    """Walkers that continue after resampling: walker ``i`` is named ``n w_i / Σw`` times in
-    expectation.
+    """Return the walkers that continue after resampling, one per slot.
 
-    With ``C_i = Σ_{j≤i} w_j / Σw``, slot ``s`` descends from the ``i`` with ``C_{i-1} < p_s ≤
-    C_i``, where ``p_s = (s + u_0) / n`` (systematic) or ``(s + u_s) / n`` (stratified). Residual:
-    ``⌊n w_i / Σw⌋`` copies each, the other slots independently by what is left over. The offspring
-    of slots that lie together are alike: shuffle the slots before using some of them only.
+    Walker ``i`` is named ``n w_i / Σw`` times in expectation. With ``C_i = Σ_{j≤i} w_j / Σw``, slot
+    ``s`` descends from the ``i`` with ``C_{i-1} < p_s ≤ C_i``, where ``p_s = (s + u_0) / n``
+    (systematic) or ``(s + u_s) / n`` (stratified). The residual scheme makes ``⌊n w_i / Σw⌋``
+    copies each, and fills the other slots independently by what is left over. The offspring of
+    slots that lie together are alike: shuffle the slots before using some of them only.
 
     Args:
         log_weights: ``A``, ``(walkers,)``; minus infinity for a walker without offspring.
@@ -171,30 +167,28 @@ def ancestors(log_weights: Tensor, uniform: Tensor, scheme: str = "systematic") 
     real = isinstance(uniform, Tensor) and not uniform.is_complex()
     if not real or log_weights.ndim != 1 or uniform.shape != log_weights.shape:
         raise ValueError(
-            f"log_weights and uniform must both have shape (walkers,), got {tuple(log_weights.shape)} and "
-            f"{shown(uniform)}"
+            f"log_weights and uniform must both have shape (walkers,), got "
+            f"{tuple(log_weights.shape)} and {shown(uniform)}"
         )
-    uniform, n = uniform.double(), len(log_weights)
-    expect(
-        bool(((uniform > 0.0) & (uniform <= 1.0)).all()),
-        "uniform",
-        "in (0, 1]",
-        uniform.tolist()[:3],
-    )
-    index = torch.arange(n, device=share.device)
-    if scheme != "residual":
-        return _invert(share, (index + (uniform if scheme == "stratified" else uniform[:1])) / n)
+    n = len(log_weights)
+    uniform = uniform.double()
+    inside = bool(((uniform > 0.0) & (uniform <= 1.0)).all())
+    expect(inside, "uniform", "in (0, 1]", uniform.tolist()[:3])
+    slots = torch.arange(n, device=share.device)
+    if scheme == "systematic":
+        return _invert(share, (slots + uniform[:1]) / n)
+    if scheme == "stratified":
+        return _invert(share, (slots + uniform) / n)
     expected = n * share
     # Rounding must not make a whole number of copies a matter of chance.
     copies = (expected * (1.0 + 1e-12)).floor()
-    whole = index.repeat_interleave(copies.long())
-    return torch.cat(
-        [whole, _invert((expected - copies).clamp(min=0.0), uniform[: n - len(whole)])]
-    )
+    whole = slots.repeat_interleave(copies.long())
+    left_over = (expected - copies).clamp(min=0.0)
+    return torch.cat([whole, _invert(left_over, uniform[: n - len(whole)])])
 
 
 def _invert(weights: Tensor, points: Tensor) -> Tensor:
-    """The first index at which the cumulative share reaches each point; never one of weight 0."""
+    """Return where the cumulative share first reaches each point: never at a weight of 0."""
     if len(points) == 0:
         return torch.empty(0, dtype=torch.int64, device=points.device)
     cumulative = weights.cumsum(0)

@@ -175,7 +175,7 @@ def to_pyerrors(
     # a name of its own.
     about: Any
     if isinstance(run, Chain):
-        about = (run.kernel, run.thin, run.burn_in, run.seed)
+        about = (run.move, run.thin, run.burn_in, run.seed)
     else:
         about = json.dumps(run.manifest, sort_keys=True)
     of_run = hashlib.sha256(repr((run.model, about)).encode()).hexdigest()[:8]
