@@ -34,7 +34,7 @@ KERNELS: dict[str, Any] = {
     "wolff": lt.Wolff(clusters=4),
     "tempering": lt.ParallelTempering((0.95, 1.0), lt.HeatBath(sweeps=10)),
     "houdayer": lt.Compose(lt.HeatBath(sweeps=10), lt.Houdayer()),
-    "kinetic": lt.KineticMonteCarlo(time=1.0, rates="metropolis"),
+    "kinetic": lt.KineticMonteCarlo(time=1.0, reversible="metropolis"),
 }
 WALKERS = {16: 256, 32: 128, 64: 32}
 STEPS = {

@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import FrameType
 
 import torch
 from torch import Tensor
@@ -12,16 +13,18 @@ from torch import Tensor
 from ..kernels.checks import as_integer, as_number, expect, is_real, shown
 from .jackknife import Estimate
 
-__all__ = ["ChainEstimate", "ShortChainWarning", "chain_estimate"]
+__all__ = ["ChainEstimate", "ShortChainWarning", "chain_estimate", "examine"]
 
 
 _ENOUGH = 50.0
+"""Draws per walker in units of the autocorrelation time, from which an error bar is trusted."""
 
 _LEAST_Q = 1e-3
+"""Probability below which the means of chains differ by more than chance."""
 
 
 class ShortChainWarning(UserWarning):
-    """Chains are too short for their error bar, which may be too small.
+    """Says that chains are too short for their error bar, which may be too small.
 
     They are shorter than 50 autocorrelation times; or their means differ by more than the error
     allows, which of chains that are long enough one estimate in a thousand does by chance.
@@ -33,12 +36,15 @@ class ChainEstimate:
     """A value with what its chains say of its error.
 
     Attributes:
-        value, error: as of :class:`~leaps_triton.Estimate`.
+        value: the mean, or function of means.
+        error: its one-sigma error.
         error_error: statistical error of ``error``.
-        tau, tau_error: integrated autocorrelation time ``½ + Σ_{t≥1} ρ(t)`` in draws, ½ for
-            independent ones and at least; NaN where nothing varies.
+        tau: integrated autocorrelation time ``½ + Σ_{t≥1} ρ(t)`` in draws, ½ for independent ones
+            and at least; NaN where nothing varies.
+        tau_error: its one-sigma error.
         window: ``W``, where that sum was cut.
-        draws: of all chains together; walkers that are correlated with one another are one chain.
+        draws: number in all chains together; walkers that are correlated with one another are one
+            chain.
         autocorrelation: ``ρ(t)``, ``t = 0, …, W``, float64.
         replica_q: probability that the means of the chains differ by as much as they do, or more,
             if the error is right; evenly distributed in [0, 1] where it is. Near 0 where chains do
@@ -63,12 +69,17 @@ class ChainEstimate:
 
     @property
     def effective_draws(self) -> float:
-        """``draws / (2 τ)``: as many independent ones would give the same error."""
+        """Return ``draws / (2 τ)``: as many independent ones would give the same error."""
         return self.draws / (2.0 * self.tau)
 
     def pull(self, exact: float) -> float:
-        """Distance from ``exact`` in units of the error."""
+        """Return the distance from ``exact`` in units of the error."""
         return Estimate(self.value, self.error).pull(exact)
+
+    @property
+    def details(self) -> dict[str, float]:
+        """Return what a table of results shows beside value and error: ``τ`` and its window."""
+        return {"tau": self.tau, "tau_error": self.tau_error, "window": self.window}
 
     def __str__(self) -> str:
         return str(Estimate(self.value, self.error))
@@ -81,8 +92,7 @@ def chain_estimate(
     together: int = 1,
     least_window: int = 0,
 ) -> ChainEstimate:
-    """Mean over Markov chains, or a function of means, with the error and autocorrelation time of
-    the Γ-method.
+    """Return the mean over Markov chains, or a function of means, by the Γ-method.
 
     With ``a`` the fluctuation of the values projected on the gradient of ``function`` at the means,
     ``Γ(t) = Σ a_i a_{i+t} / (N - R t)`` over ``R`` walkers with ``N`` draws together,
@@ -126,53 +136,63 @@ def chain_estimate(
         >>> abs(estimate.pull(0.5)) < 3, abs(estimate.tau - 0.5) < 3 * estimate.tau_error
         (True, True)
     """
-    expect(is_real(values), "values", "a tensor of real numbers", values)
-    expect(
-        function is None or callable(function), "function", "None or a function of means", function
-    )
-    window_factor = as_number(
-        "window_factor", window_factor, "a positive number", lambda s: 0.0 < s < math.inf
-    )
-    if values.ndim not in (2, 3) or values.shape[0] < 1 or values.shape[1] < 4:
-        raise ValueError(
-            f"values must have shape (walkers, draws) or (walkers, draws, k) with at least 4 draws, "
-            f"got {tuple(values.shape)}"
-        )
-    if values.ndim == 3 and function is None:
-        raise ValueError(
-            f"values of shape {tuple(values.shape)} need function= to make one number of their {values.shape[2]} means"
-        )
-    together, least_window = (
-        as_integer("together", together, 1),
-        as_integer("least_window", least_window, 0),
-    )
+    estimate, reasons = examine(values, function, window_factor, together, least_window)
+    for reason in reasons:
+        _warn(reason)
+    return estimate
+
+
+def examine(
+    values: Tensor,
+    function: Callable[[Tensor], Tensor] | None = None,
+    window_factor: float = 1.5,
+    together: int = 1,
+    least_window: int = 0,
+) -> tuple[ChainEstimate, list[str]]:
+    """Return what :func:`chain_estimate` does, and what it would warn of in place of warnings.
+
+    Args:
+        values: the same as in :func:`chain_estimate`.
+        function: the same as in :func:`chain_estimate`.
+        window_factor: the same as in :func:`chain_estimate`.
+        together: the same as in :func:`chain_estimate`.
+        least_window: the same as in :func:`chain_estimate`.
+
+    Raises:
+        ValueError: the same as in :func:`chain_estimate`.
+    """
+    _check(values, function)
+    positive = "a positive number"
+    factor = as_number("window_factor", window_factor, positive, lambda s: 0.0 < s < math.inf)
+    together = as_integer("together", together, 1)
+    least_window = as_integer("least_window", least_window, 0)
     if len(values) % together:
         raise ValueError(
             f"together must divide the number of walkers, got {together} for {len(values)}"
         )
     values = values.detach().double()
-    walkers, per_walker = len(values) // together, values.shape[1]
-    n = walkers * per_walker
+    chains = len(values) // together
+    per_walker = values.shape[1]
+    n = chains * per_walker
     mean = values.mean((0, 1))
     value, gradient = _linearised(function, mean)
-    fluctuation = (
-        ((values - mean) * gradient).view(walkers, together, per_walker, -1).sum(3).mean(1)
-    )
+    projected = (values - mean) * gradient
+    fluctuation = projected.view(chains, together, per_walker, -1).sum(3).mean(1)
     gamma = _autocovariance(fluctuation)
-    rounding = (
-        4
-        * torch.finfo(torch.float64).eps
-        * float((values.abs().amax((0, 1)) * gradient.abs()).sum())
-    )
+    # What sums of values of this size lose by rounding is no fluctuation.
+    largest = float((values.abs().amax((0, 1)) * gradient.abs()).sum())
+    rounding = 4 * torch.finfo(torch.float64).eps * largest
     if not float(gamma[0]) > rounding**2:
         error = 0.0 if bool(gamma[0].isfinite()) else math.nan
-        return ChainEstimate(float(value), error, error, math.nan, math.nan, 0, n, gamma[:1])
+        still = ChainEstimate(float(value), error, error, math.nan, math.nan, 0, n, gamma[:1])
+        return still, []
     rho = gamma / gamma[0]
-    found, window = _window(rho, n, window_factor)
+    found, window = _window(rho, n, factor)
     window = min(max(window, least_window), len(rho) - 1)
     # Where neighbours are anticorrelated the window closes at once, and the first term alone may
     # leave nothing.
     tau = max(0.5, 0.5 + float(rho[1 : window + 1].sum()))
+    # The mean of the chains stands for the true one, which makes Γ(t) too small.
     bias = 1.0 + (2 * window + 1) / n
     error = math.sqrt(2.0 * tau * float(gamma[0]) * bias / n)
     estimate = ChainEstimate(
@@ -186,35 +206,68 @@ def chain_estimate(
         autocorrelation=rho[: window + 1].clone(),
         replica_q=_replica_q(fluctuation.mean(1), error),
     )
+    return estimate, _doubts(estimate, found, chains, per_walker)
+
+
+def _check(values: Tensor, function: Callable[[Tensor], Tensor] | None) -> None:
+    expect(is_real(values), "values", "a tensor of real numbers", values)
+    known = function is None or callable(function)
+    expect(known, "function", "None or a function of means", function)
+    shape = tuple(values.shape)
+    if values.ndim not in (2, 3) or shape[0] < 1 or shape[1] < 4:
+        raise ValueError(
+            f"values must have shape (walkers, draws) or (walkers, draws, k) with at least 4 "
+            f"draws, got {shape}"
+        )
+    if values.ndim == 3 and function is None:
+        raise ValueError(
+            f"values of shape {shape} need function= to make one number of their {shape[2]} means"
+        )
+
+
+def _doubts(estimate: ChainEstimate, found: bool, chains: int, per_walker: int) -> list[str]:
+    """Return why the error bar may be too small; nothing if there is no sign of it.
+
+    Args:
+        estimate: with its error bar.
+        found: whether the condition of the window was met.
+        chains: number of independent chains.
+        per_walker: draws per walker.
+    """
+    reasons = []
     if not found or per_walker < _ENOUGH * estimate.tau:
-        _warn(
-            f"{per_walker} draws a walker are fewer than 50 autocorrelation times of {estimate.tau:.3g} draws: the "
-            f"error bar may be too small; run longer chains"
+        reasons.append(
+            f"{per_walker} draws a walker are fewer than 50 autocorrelation times of "
+            f"{estimate.tau:.3g} draws: the error bar may be too small; run longer chains"
         )
     if estimate.replica_q < _LEAST_Q:
-        _warn(
-            f"the means of {walkers} chains differ by more than their error allows (replica_q = "
-            f"{estimate.replica_q:.1g}), so that they have a longer autocorrelation time than it shows: the error bar "
-            f"may be too small; run longer chains, or take a kernel that mixes faster"
+        reasons.append(
+            f"the means of {chains} chains differ by more than their error allows (replica_q = "
+            f"{estimate.replica_q:.1g}), so that they have a longer autocorrelation time than it "
+            f"shows: the error bar may be too small; run longer chains, or take a move that mixes "
+            f"faster"
         )
-    return estimate
+    return reasons
 
 
 def _warn(message: str) -> None:
-    """A ShortChainWarning at the line that called the library."""
-    package, frame, level = __name__.partition(".")[0], sys._getframe(), 1
-    while (
-        frame.f_back is not None
-        and str(frame.f_globals.get("__name__")).partition(".")[0] == package
-    ):
-        frame, level = frame.f_back, level + 1
+    """Give a ShortChainWarning at the line that called the library."""
+    package = __name__.partition(".")[0]
+    frame = sys._getframe()
+    level = 1
+    while frame.f_back is not None and _package(frame) == package:
+        frame = frame.f_back
+        level += 1
     warnings.warn(message, ShortChainWarning, stacklevel=level)
 
 
+def _package(frame: FrameType) -> str:
+    """Return the top package of the code that a frame runs."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
 def _replica_q(means: Tensor, error: float) -> float:
-    """``P(χ² or more)`` of the means of equally long chains about their own mean, whose error is
-    given.
-    """
+    """Return ``P(χ² or more)`` of the means of equally long chains, given the error of all."""
     freedom = len(means) - 1
     if freedom == 0:
         return math.nan
@@ -224,7 +277,7 @@ def _replica_q(means: Tensor, error: float) -> float:
 
 
 def _linearised(function: Callable[[Tensor], Tensor] | None, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """``F`` at the means, and its gradient there."""
+    """Return ``F`` at the means, and its gradient there."""
     if function is None:
         return mean, torch.ones_like(mean)
     with torch.enable_grad():
@@ -232,34 +285,39 @@ def _linearised(function: Callable[[Tensor], Tensor] | None, mean: Tensor) -> tu
         value = function(point)
         if not isinstance(value, Tensor) or value.ndim != 0:
             raise ValueError(
-                f"function must map means (..., k) to (...), got {shown(value)} for one set of means"
+                f"function must map means (..., k) to (...), got {shown(value)} for one set of "
+                f"means"
             )
         if not value.requires_grad:
             raise ValueError(
-                "function must be one that autograd can differentiate, got a value without a gradient"
+                "function must be one that autograd can differentiate, got a value without a "
+                "gradient"
             )
         (gradient,) = torch.autograd.grad(value, point)
     return value.detach(), gradient
 
 
 def _autocovariance(fluctuation: Tensor) -> Tensor:
-    """``Γ(t)`` for ``t < draws/2``, over all walkers."""
+    """Return ``Γ(t)`` for ``t < draws/2``, over all walkers."""
     walkers, draws = fluctuation.shape
+    # Zeros of the same length keep the end of a chain from meeting its beginning.
     size = 2 ** math.ceil(math.log2(2 * draws))
     power = torch.fft.rfft(fluctuation, size).abs().square().sum(0)
     longest = max(2, draws // 2)
-    pairs = walkers * (
-        draws - torch.arange(longest, dtype=torch.float64, device=fluctuation.device)
-    )
+    t = torch.arange(longest, dtype=torch.float64, device=fluctuation.device)
+    pairs = walkers * (draws - t)
     return (torch.fft.irfft(power, size)[:longest] / pairs).cpu()
 
 
 def _window(rho: Tensor, n: int, factor: float) -> tuple[bool, int]:
-    """Whether the condition of the window is met anywhere, and the first place, or the last of
-    all.
-    """
+    """Return whether the condition of the window is met, and where first, or the last of all."""
     excess = rho[1:].cumsum(0)
-    decay = torch.where(excess > 0, factor / torch.log1p(1.0 / excess.clamp(min=1e-300)), 1e-300)
+    # The decay time of an exponential with this τ_int; the least number where there is none.
+    positive = factor / torch.log1p(1.0 / excess.clamp(min=1e-300))
+    decay = torch.where(excess > 0, positive, 1e-300)
     t = torch.arange(1, len(rho), dtype=torch.float64)
+    # Where the slope of systematic and statistical error together changes its sign.
     met = (torch.exp(-t / decay) - decay / torch.sqrt(t * n) < 0).nonzero()
-    return (True, int(met[0]) + 1) if len(met) else (False, len(rho) - 1)
+    if len(met):
+        return True, int(met[0]) + 1
+    return False, len(rho) - 1

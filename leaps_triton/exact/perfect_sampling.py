@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_device, as_integer, as_seed
-from ..models.base import Model
+from ..models.base import Model, SweepPlan
 from ..models.pair import is_pair_model
 
 __all__ = ["coupling_from_the_past"]
@@ -72,9 +72,8 @@ def coupling_from_the_past(
     while True:
         bounds = torch.zeros(2 * len(apart), *model.lattice.shape, dtype=model.dtype, device=place)
         bounds[len(apart) :] = 1
-        low, high = model.heat_bath(
-            bounds, beta, apart.repeat(2), _PRESENT - sweeps, sweeps, seed
-        ).chunk(2)
+        plan = SweepPlan(apart.repeat(2), _PRESENT - sweeps, sweeps, seed)
+        low, high = model.heat_bath(bounds, beta, plan).chunk(2)
         met = (low == high).flatten(1).all(1)
         samples[apart[met]] = low[met]
         apart = apart[~met]

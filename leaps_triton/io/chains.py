@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..mcmc.base import Kernel
-from ..mcmc.chain import March
-from ..models.base import EnergyModel
+from ..mcmc.base import Move
+from ..mcmc.march import ChainSettings, March
+from ..models.base import EnergyModel, Target
 from ..observables.base import OBSERVABLES
 from ..provenance import provenance
+from ..renamed import renamed
 from .hdf5 import (
     Array,
     Places,
@@ -47,9 +48,10 @@ if TYPE_CHECKING:
 __all__ = ["read_chain", "run_chain"]
 
 
+@renamed(kernel="move")
 def run_chain(
-    model: EnergyModel,
-    kernel: Kernel,
+    model: Target | EnergyModel,
+    move: Move,
     walkers: int,
     sweeps: int,
     file: str | Path,
@@ -68,7 +70,7 @@ def run_chain(
 
     Args:
         model: one of the library, or of a registered class.
-        kernel: one of the library, or of a registered class.
+        move: one of the library, or of a registered class.
         walkers: number of chains.
         sweeps: steps of the move after the burn-in.
         file: HDF5.
@@ -122,13 +124,14 @@ def run_chain(
     if old is not None and burn_in is None:
         burn_in = old.manifest["chain"]["burn_in"]
     names = list(observables)
-    march = March(model, kernel, walkers, sweeps, thin, seed, burn_in, names, start, device)
+    asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
+    march = March(model, move, asked, names, start, device)
     settings = {
-        "walkers": march.walkers,
-        "sweeps": march.draws * march.thin,
-        "burn_in": march.burn_in,
-        "thin": march.thin,
-        "seed": march.seed,
+        "walkers": asked.walkers,
+        "sweeps": asked.draws * asked.thin,
+        "burn_in": asked.burn_in,
+        "thin": asked.thin,
+        "seed": asked.seed,
         "observables": names,
         "configurations": configurations,
         "every": every,
@@ -166,7 +169,7 @@ def _describe(march: March, settings: dict[str, Any], start: Tensor | None) -> C
     manifest = {
         "schema": SCHEMA,
         "model": model.manifest,
-        "kernel": describe_move(march.kernel),
+        "kernel": describe_move(march.move),
         "chain": settings,
         "provenance": provenance(),
     }
@@ -180,7 +183,7 @@ def _begin(file: Path, march: March, described: Contents) -> None:
     """Lay out a new file."""
     # A move may refuse the model at its first step: better before there is a file.
     with torch.no_grad():
-        march.kernel.step(march.state, march.path, 1.0, march.seed)
+        march.move.step(march.state, march.path, 1.0, march.settings.seed)
     with replacing(file) as part:
         _lay_out(part, march, described)
 
@@ -197,7 +200,7 @@ def _go_on(file: Path, march: March, old: Contents, new: Contents) -> None:
     if grows:
         # The file keeps what it was first made with.
         manifest = {**new.manifest, "provenance": old.manifest["provenance"]}
-        whole = before // march.thin // settings["every"]
+        whole = before // march.settings.thin // settings["every"]
         with replacing(file) as part:
             _lay_out(part, march, new._replace(manifest=manifest))
             _copy(file, part, settings, whole)
@@ -241,18 +244,12 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
         ValueError: If the file is damaged, or names a class that is not registered.
     """
     settings = found.manifest["chain"]
-    march = March(
-        rebuild_model(found.manifest["model"], found.tensors),
-        rebuild_move(found.manifest["kernel"]),
-        settings["walkers"],
-        settings["sweeps"],
-        settings["thin"],
-        settings["seed"],
-        settings["burn_in"],
-        settings["observables"],
-        found.tensors.get("chain.start"),
-        "cpu",
-    )
+    model = rebuild_model(found.manifest["model"], found.tensors)
+    move = rebuild_move(found.manifest["kernel"])
+    keys = ("walkers", "sweeps", "thin", "seed", "burn_in")
+    asked = ChainSettings(**{key: settings[key] for key in keys})
+    start = found.tensors.get("chain.start")
+    march = March(model, move, asked, settings["observables"], start, "cpu")
     _restore(source, march, name, settings)
     data = {column: source[column][:, : march.drawn] for column in _columns(settings)}
     _check_parts(source, data, march.drawn, settings["every"], name)
@@ -262,8 +259,7 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
     values = {}
     for observable in settings["observables"]:
         values[observable] = torch.from_numpy(data[f"observables/{observable}"])
-    chain = march.chain(values, kept)
-    return ChainRun(**vars(chain), manifest=found.manifest)
+    return ChainRun(**march.results(values, kept), manifest=found.manifest)
 
 
 def _check_parts(
@@ -310,10 +306,10 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
             chunks = (rows, min(every, draws), *shape)
             allocate(out, f"observables/{name}", (rows, draws, *shape), "f8", chunks)
         if settings["configurations"]:
-            sites = march.model.lattice.shape
-            whole = (march.walkers, draws, *sites)
+            sites = march.model.shape
+            whole = (settings["walkers"], draws, *sites)
             kind = numpy_kind(march.model.dtype)
-            allocate(out, "configurations", whole, kind, (march.walkers, 1, *sites))
+            allocate(out, "configurations", whole, kind, (settings["walkers"], 1, *sites))
         for name, value in _fields(march.state).items():
             allocate(out, f"state/{name}", (2, *value.shape), value.dtype)
         allocate(out, "state_digests", (2, 32), "u1")

@@ -12,27 +12,6 @@ from ..kernels.checks import as_integer, expect, shown
 __all__ = ["Lattice"]
 
 
-def _as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
-    try:
-        axes = (
-            shape
-            if isinstance(shape, Iterable) and not isinstance(shape, str | bytes)
-            else (shape,)
-        )
-        lengths = tuple(as_integer("shape", n, -(2**63)) for n in axes)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"shape must be a tuple of integers such as (16, 16), got {shown(shape)}"
-        ) from None
-    if not 1 <= len(lengths) <= 4:
-        raise ValueError(f"shape must have 1 to 4 dimensions, got {lengths}")
-    if min(lengths) < 1:
-        raise ValueError(f"every length must be at least 1, got shape {lengths}")
-    if math.prod(lengths) >= 2**31:
-        raise ValueError(f"shape must have fewer than 2**31 sites, got {lengths}")
-    return lengths
-
-
 @dataclass(frozen=True, init=False)
 class Lattice:
     """A hypercubic lattice of one to four dimensions.
@@ -44,7 +23,7 @@ class Lattice:
             would be its own neighbour.
 
     Raises:
-        ValueError: a shape or boundary that is no such lattice.
+        ValueError: there is no such lattice.
 
     Example:
         >>> lattice = Lattice((15, 16), periodic=(True, False))
@@ -55,19 +34,14 @@ class Lattice:
     shape: tuple[int, ...]
     periodic: tuple[bool, ...]
 
-    def __init__(self, shape: Sequence[int] | int, periodic: bool | Sequence[bool] = True) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        periodic: bool | Sequence[bool] = True,
+    ) -> None:
         lengths = _as_shape(shape)
-        boundaries: tuple[bool, ...] = (
-            (periodic,) * len(lengths) if not isinstance(periodic, Sequence) else tuple(periodic)
-        )
-        fits = len(boundaries) == len(lengths) and all(isinstance(p, bool) for p in boundaries)
-        expect(fits, "periodic", f"a bool or {len(lengths)} bools, one a direction", periodic)
-        for axis, (length, wraps) in enumerate(zip(lengths, boundaries, strict=True)):
-            if wraps and length == 1:
-                raise ValueError(
-                    f"direction {axis} is periodic with length 1, so a site would be its own neighbour; "
-                    f"drop that direction or give periodic=False for it (shape {lengths})"
-                )
+        boundaries = _as_boundaries(periodic, lengths)
+        # A frozen dataclass is written to once, here.
         object.__setattr__(self, "shape", lengths)
         object.__setattr__(self, "periodic", boundaries)
 
@@ -79,38 +53,94 @@ class Lattice:
     @property
     def sites(self) -> int:
         """Number of sites ``N``."""
-        return torch.Size(self.shape).numel()
+        return math.prod(self.shape)
 
     @property
     def num_colours(self) -> int:
-        """Classes of :meth:`colours`: 2, or 3 where a periodic length is odd."""
-        return 3 if any(p and n % 2 for n, p in zip(self.shape, self.periodic, strict=True)) else 2
+        """Number of classes of :meth:`colours`: 2, or 3 where a periodic length is odd."""
+        for length, wraps in zip(self.shape, self.periodic, strict=True):
+            if wraps and length % 2 == 1:
+                return 3
+        return 2
 
     def colours(self) -> Tensor:
-        """A colouring in which no two neighbours are alike, int8 ``(*shape)``.
+        """Return a colouring in which no two neighbours are alike, int8 ``(*shape)``.
 
         ``(f_1(i_1) + … + f_d(i_d)) mod num_colours`` with each ``f`` a proper colouring of its
         direction.
         """
         total = torch.zeros(self.shape, dtype=torch.int64)
-        for axis, (length, wraps) in enumerate(zip(self.shape, self.periodic, strict=True)):
+        for axis, length in enumerate(self.shape):
             line = torch.arange(length) % 2
-            if wraps and length % 2:
+            # The ends of an odd ring would be alike: the last site has a colour of its own.
+            if self.periodic[axis] and length % 2 == 1:
                 line[-1] = 2
-            total += line.view(-1, *[1] * (self.ndim - axis - 1))
+            later = self.ndim - axis - 1
+            total += line.view(-1, *[1] * later)
         return (total % self.num_colours).to(torch.int8)
 
     def neighbours(self) -> Tensor:
-        """Flat index of each site's neighbours, int64 ``(2 ndim, sites)``; -1 beyond an open edge.
+        """Return the flat index of each site's neighbours; -1 beyond an open edge.
 
-        Row ``2d`` is the neighbour in positive, row ``2d + 1`` in negative direction ``d``.
+        Returns:
+            int64 ``(2 ndim, sites)``: row ``2d`` holds the neighbours in positive, row ``2d + 1``
+            those in negative direction ``d``.
         """
         index = torch.arange(self.sites).view(self.shape)
         rows = []
         for axis, wraps in enumerate(self.periodic):
-            for step, edge in ((1, -1), (-1, 0)):
+            for step in (1, -1):
                 row = index.roll(-step, axis)
                 if not wraps:
+                    # What came round the edge: the last layer going up, the first going down.
+                    edge = -1 if step == 1 else 0
                     row.select(axis, edge).fill_(-1)
                 rows.append(row.flatten())
         return torch.stack(rows)
+
+
+def _as_shape(shape: object) -> tuple[int, ...]:
+    """Return lattice lengths, one to four; a number is a chain.
+
+    Raises:
+        ValueError: these are no such lengths.
+    """
+    axes: Iterable[object] = (shape,)
+    if isinstance(shape, Iterable) and not isinstance(shape, str | bytes):
+        axes = shape
+    try:
+        lengths = tuple(as_integer("shape", n, -(2**63)) for n in axes)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"shape must be a tuple of integers such as (16, 16), got {shown(shape)}"
+        ) from None
+    if not 1 <= len(lengths) <= 4:
+        raise ValueError(f"shape must have 1 to 4 dimensions, got {lengths}")
+    if min(lengths) < 1:
+        raise ValueError(f"every length must be at least 1, got shape {lengths}")
+    # Ops index sites with 32 bits.
+    if math.prod(lengths) >= 2**31:
+        raise ValueError(f"shape must have fewer than 2**31 sites, got {lengths}")
+    return lengths
+
+
+def _as_boundaries(periodic: object, lengths: tuple[int, ...]) -> tuple[bool, ...]:
+    """Return one boundary per direction.
+
+    Raises:
+        ValueError: these are no such boundaries, or a site would be its own neighbour.
+    """
+    boundaries = (periodic,) * len(lengths)
+    if isinstance(periodic, Sequence):
+        boundaries = tuple(periodic)
+    fits = len(boundaries) == len(lengths)
+    fits = fits and all(isinstance(p, bool) for p in boundaries)
+    wanted = f"a bool or {len(lengths)} bools, one a direction"
+    expect(fits, "periodic", wanted, periodic)
+    for axis, (length, wraps) in enumerate(zip(lengths, boundaries, strict=True)):
+        if wraps and length == 1:
+            raise ValueError(
+                f"direction {axis} is periodic with length 1, so a site would be its own "
+                f"neighbour; drop that direction or give periodic=False for it (shape {lengths})"
+            )
+    return boundaries

@@ -1,17 +1,31 @@
 """Moves of Markov chains that leave the density of a path invariant, and chains made of them."""
 
-from .base import Kernel, SweepInfo, SweepState, begin, changed, expect_kernel, pair_model
-from .chain import OBSERVABLES, Chain, March, run_chain
+from ..observables.base import OBSERVABLES
+from .base import (
+    BaseMove,
+    Kernel,
+    Move,
+    SweepInfo,
+    SweepState,
+    as_move,
+    begin,
+    changed,
+    pair_model,
+)
+from .chain import Chain
 from .clusters import ClusterInfo, SwendsenWang, Wolff
 from .compose import Compose, ComposeInfo
 from .houdayer import Houdayer
 from .kinetic import KineticInfo, KineticMonteCarlo
+from .march import ChainSettings, March, run_chain
 from .sweeps import HeatBath, Metropolis, Overrelaxation
 from .tempering import ParallelTempering, TemperingInfo, TemperingState
 
 __all__ = [
     "OBSERVABLES",
+    "BaseMove",
     "Chain",
+    "ChainSettings",
     "ClusterInfo",
     "Compose",
     "ComposeInfo",
@@ -22,6 +36,7 @@ __all__ = [
     "KineticMonteCarlo",
     "March",
     "Metropolis",
+    "Move",
     "Overrelaxation",
     "ParallelTempering",
     "SweepInfo",
@@ -30,9 +45,9 @@ __all__ = [
     "TemperingInfo",
     "TemperingState",
     "Wolff",
+    "as_move",
     "begin",
     "changed",
-    "expect_kernel",
     "pair_model",
     "run_chain",
 ]

@@ -1,44 +1,63 @@
-"""Markov chain Monte Carlo kernels that leave ``ρ_t`` invariant at fixed ``t``: the protocol, and
-sweeps of sites.
+"""What a move of a Markov chain is: it leaves ``ρ_t`` invariant at fixed ``t``."""
 
-Cluster moves are in :mod:`.clusters`, kinetic Monte Carlo in :mod:`.kinetic`, parallel tempering in
-:mod:`.tempering`.
-"""
-
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from ..kernels.checks import expect
+from ..kernels.checks import as_integer, expect
 from ..models.base import Model
 from ..models.pair import PairModel, is_pair_model
 from ..paths.annealing import AnnealingPath
 
-__all__ = ["Kernel", "SweepInfo", "SweepState", "begin", "changed", "expect_kernel", "pair_model"]
+__all__ = [
+    "BaseMove",
+    "Kernel",
+    "Move",
+    "SweepInfo",
+    "SweepState",
+    "as_move",
+    "begin",
+    "changed",
+    "pair_model",
+]
 
 
-class Kernel(Protocol):
+class Move(Protocol):
     """What leaves ``ρ_t`` invariant: ``init`` once, then ``step`` by step.
 
-    The state has at least ``configurations``, ``walkers`` and ``sweep``, as :class:`SweepState`.
-    Three attributes are
-    optional: ``reversed()``, the kernel reversed in time, ``ρ(y) P(y → x) / ρ(x)``; ``unweighted``,
-    why the kernel cannot move the weighted walkers of a
-    :class:`~leaps_triton.samplers.sampler.Sampler`, empty if it can; and ``together``, how many
-    consecutive walkers it correlates with one another, 1 if it moves each for itself.
+    The state has at least ``configurations``, ``walkers`` and ``sweep``, the same as
+    :class:`SweepState`. A move of a user's own needs these two methods; it may also have what
+    :class:`BaseMove` answers: ``reversed()``, ``unweighted`` and ``together``.
     """
 
     def init(self, configurations: Tensor, walkers: Tensor) -> Any:
-        """Chains that start from ``configurations``, of the global indices ``walkers``."""
+        """Return the state of chains that start from ``configurations``.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            walkers: their global indices, int64 ``(walkers,)``.
+        """
         ...
 
     def step(
         self, state: Any, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[Any, Any]:
-        """State after a step at time ``t`` of the path, a number or float64 ``(1 | walkers,)``, and
-        what it did.
+        """Return the state after a step, and what it did.
+
+        Args:
+            state: of ``init``, or of the step before.
+            path: the annealing path.
+            t: time on the path, a number or float64 ``(1 | walkers,)``.
+            seed: in [0, 2³²).
         """
         ...
+
+
+Kernel = Move
+
+"""The former name of :class:`Move`."""
 
 
 class SweepState(NamedTuple):
@@ -59,39 +78,149 @@ class SweepInfo(NamedTuple):
     """Fraction of sites whose value changed, float32 ``(walkers,)``"""
 
 
+class BaseMove(ABC):
+    """The base of the library's moves: each walker for itself, reversible, with a SweepState."""
+
+    @property
+    def together(self) -> int:
+        """Return how many consecutive walkers the move correlates with one another."""
+        return 1
+
+    @property
+    def unweighted(self) -> str:
+        """Return why weighted walkers cannot be moved by it; empty if they can."""
+        return ""
+
+    @property
+    def irreversible(self) -> str:
+        """Return why there is no ``reversed()``; empty if there is."""
+        return ""
+
+    @property
+    def own(self) -> Any:
+        """Return the move as the user gave it, which is the move itself."""
+        return self
+
+    def reversed(self) -> Any:
+        """Return the move reversed in time, ``ρ(y) P(y → x) / ρ(x)``, which is the move itself."""
+        return self
+
+    def init(self, configurations: Tensor, walkers: Tensor) -> Any:
+        """Return the state of chains that start from ``configurations``."""
+        return SweepState(configurations, walkers, 0)
+
+    @abstractmethod
+    def step(
+        self, state: Any, path: AnnealingPath, t: Tensor | float, seed: int
+    ) -> tuple[Any, Any]:
+        """Return the state after a step at time ``t`` of the path, and what it did."""
+
+
+@dataclass(frozen=True)
+class UserMove(BaseMove):
+    """A move of a user's own, with the answers that it may leave out.
+
+    Attributes:
+        given: what the user gave.
+    """
+
+    given: Any
+
+    @property
+    def together(self) -> int:
+        """Return the move's own answer, else 1."""
+        return as_integer("move.together", getattr(self.given, "together", 1), 1)
+
+    @property
+    def unweighted(self) -> str:
+        """Return the move's own answer, else none."""
+        return str(getattr(self.given, "unweighted", ""))
+
+    @property
+    def irreversible(self) -> str:
+        """Return why there is no ``reversed()``; empty if there is."""
+        if hasattr(self.given, "reversed"):
+            return ""
+        return f"{type(self.given).__name__} has no reversed()"
+
+    @property
+    def own(self) -> Any:
+        """Return the move as the user gave it."""
+        return self.given
+
+    def reversed(self) -> "UserMove":
+        """Return the move reversed in time.
+
+        Raises:
+            ValueError: the move has no ``reversed()``.
+        """
+        if self.irreversible:
+            raise ValueError(f"the move cannot be reversed in time: {self.irreversible}")
+        return UserMove(self.given.reversed())
+
+    def init(self, configurations: Tensor, walkers: Tensor) -> Any:
+        """Return the state of chains that start from ``configurations``."""
+        return self.given.init(configurations, walkers)
+
+    def step(
+        self, state: Any, path: AnnealingPath, t: Tensor | float, seed: int
+    ) -> tuple[Any, Any]:
+        """Return the state after a step at time ``t`` of the path, and what it did."""
+        after, info = self.given.step(state, path, t, seed)
+        return after, info
+
+
+def as_move(name: str, move: object) -> BaseMove:
+    """Return ``move`` with all answers of a :class:`BaseMove`, whoever wrote it.
+
+    Args:
+        name: what the argument is called in an error.
+        move: one of the library, or an object with ``init`` and ``step``.
+
+    Raises:
+        ValueError: no move.
+    """
+    if isinstance(move, BaseMove):
+        return move
+    methods = callable(getattr(move, "init", None)) and callable(getattr(move, "step", None))
+    # A class is no object yet, and an integrator has both methods too, but enters intervals.
+    accepted = methods and not isinstance(move, type) and not hasattr(move, "enter")
+    expect(accepted, name, "a move such as HeatBath(sweeps=1)", move)
+    return UserMove(move)
+
+
+def begin(move: Any, configurations: Tensor, walkers: Tensor, user: object) -> SweepState:
+    """Return the state of a move within another, ``user``.
+
+    Raises:
+        ValueError: a state of the move's own kind.
+    """
+    state = move.init(configurations, walkers)
+    if not isinstance(state, SweepState):
+        within = type(user).__name__
+        raise ValueError(
+            f"{within} takes moves with a SweepState, and {type(move).__name__} has a state of "
+            f"its own; put {within} into it"
+        )
+    return state
+
+
 def changed(before: Tensor, after: Tensor) -> Tensor:
-    """Fraction of sites whose value differs, float32 ``(walkers,)``."""
+    """Return the fraction of sites whose value differs, float32 ``(walkers,)``."""
     return (before != after).flatten(1).float().mean(1)
 
 
-def pair_model(model: Model, kernel: object) -> PairModel:
-    """``model``, if its energy is that of its bond and site tables; else a ValueError that names
-    the kernel.
+def pair_model(model: Model, move: object) -> PairModel:
+    """Return ``model``, if its energy is that of its bond and site tables.
+
+    Raises:
+        ValueError: another model; the error names the move.
     """
     if not is_pair_model(model):
+        # A user's own energy is wrapped, and known by the name of what is in the wrapper.
         name = type(getattr(model, "model", model)).__name__
         raise ValueError(
-            f"{type(kernel).__name__} needs a PairModel, whose bonds it can tell apart, got {name}; take HeatBath"
+            f"{type(move).__name__} needs a PairModel, whose bonds it can tell apart, got {name}; "
+            f"take HeatBath"
         )
     return model
-
-
-def expect_kernel(name: str, kernel: object) -> None:
-    """Raise a ValueError unless ``kernel`` has the two methods of a :class:`Kernel`."""
-    methods = callable(getattr(kernel, "init", None)) and callable(getattr(kernel, "step", None))
-    # An integrator has both too, and enters intervals.
-    accepted = methods and not isinstance(kernel, type) and not hasattr(kernel, "enter")
-    expect(accepted, name, "a kernel such as HeatBath(sweeps=1)", kernel)
-
-
-def begin(kernel: Kernel, configurations: Tensor, walkers: Tensor, user: object) -> SweepState:
-    """The state of a kernel within another, ``user``; a ValueError if it has a state of its own
-    kind.
-    """
-    state = kernel.init(configurations, walkers)
-    if not isinstance(state, SweepState):
-        raise ValueError(
-            f"{type(user).__name__} takes kernels with a SweepState, and {type(kernel).__name__} has a state of its "
-            f"own; put {type(user).__name__} into it"
-        )
-    return state

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..paths.annealing import AnnealingPath
 from ..registry import register
-from .base import Kernel, SweepState, begin, changed, expect_kernel
+from ..renamed import warn_renamed
+from .base import BaseMove, Move, SweepState, as_move, begin, changed
 
 __all__ = ["Compose", "ComposeInfo"]
 
@@ -19,72 +20,93 @@ class ComposeInfo(NamedTuple):
     changed: Tensor
     """Fraction of sites whose value changed, float32 ``(walkers,)``"""
     parts: tuple[Any, ...]
-    """The info of every kernel"""
+    """The info of every move"""
 
 
 @register("move")
 @dataclass(frozen=True, init=False)
-class Compose:
-    """Several kernels one after another, as one step.
+class Compose(BaseMove):
+    """Makes several moves one after another, as one step.
 
     They share one count of sweeps, so that none repeats the random numbers of another.
 
     Args:
-        kernels: at least one, each with a :class:`SweepState` (all but parallel tempering, which
-            takes a composition as its kernel).
+        moves: at least one, each with a :class:`SweepState` (all but parallel tempering, which
+            takes a composition as its move).
 
     Raises:
-        ValueError: no kernel; at ``init``, a kernel with a state of its own kind.
+        ValueError: no move; at ``init``, a move with a state of its own kind.
 
     Example:
         >>> import torch, leaps_triton as lt
         >>> path = lt.AnnealingPath(lt.Ising((8, 8), beta=0.4))
-        >>> kernel, walkers = lt.Compose(lt.HeatBath(), lt.Wolff(clusters=5)), torch.arange(3)
-        >>> state = kernel.init(path.start.sample(walkers, seed=0), walkers)
-        >>> state, info = kernel.step(state, path, t=1.0, seed=0)
+        >>> move, walkers = lt.Compose(lt.HeatBath(), lt.Wolff(clusters=5)), torch.arange(3)
+        >>> state = move.init(path.start.sample(walkers, seed=0), walkers)
+        >>> state, info = move.step(state, path, t=1.0, seed=0)
         >>> len(info.parts)
         2
     """
 
-    kernels: tuple[Kernel, ...]
+    moves: tuple[Move, ...]
 
-    def __init__(self, *kernels: Kernel) -> None:
-        if not kernels:
-            raise ValueError("Compose needs at least one kernel, got none")
-        for kernel in kernels:
-            expect_kernel("kernels", kernel)
-        object.__setattr__(self, "kernels", kernels)
+    def __init__(self, *moves: Move) -> None:
+        if not moves:
+            raise ValueError("Compose needs at least one move, got none")
+        for move in moves:
+            as_move("moves", move)
+        object.__setattr__(self, "moves", moves)
+
+    @property
+    def kernels(self) -> tuple[Move, ...]:
+        """Return the moves, by their former name."""
+        warn_renamed("Compose.kernels", "Compose.moves")
+        return self.moves
+
+    @property
+    def _parts(self) -> list[BaseMove]:
+        return [as_move("moves", move) for move in self.moves]
 
     @property
     def unweighted(self) -> str:
-        """The reason of the first kernel that has one; empty if none has."""
-        return next(
-            filter(None, (getattr(kernel, "unweighted", "") for kernel in self.kernels)), ""
-        )
+        """Return the reason of the first move that has one; empty if none has."""
+        reasons = [part.unweighted for part in self._parts if part.unweighted]
+        return "".join(reasons[:1])
+
+    @property
+    def irreversible(self) -> str:
+        """Return the reason of the first move that has one; empty if none has."""
+        reasons = [part.irreversible for part in self._parts if part.irreversible]
+        return "".join(reasons[:1])
 
     @property
     def together(self) -> int:
-        """How many consecutive walkers are correlated with one another: the least common multiple
-        of the kernels'.
-        """
-        return math.lcm(*(getattr(kernel, "together", 1) for kernel in self.kernels))
+        """Return the least common multiple of the moves' numbers of walkers."""
+        return math.lcm(*(part.together for part in self._parts))
 
     def reversed(self) -> "Compose":
-        """The kernels reversed in time, in the opposite order."""
-        parts: list[Any] = list(self.kernels)
-        return Compose(*(kernel.reversed() for kernel in parts[::-1]))
+        """Return the moves reversed in time, in the opposite order."""
+        backwards = [part.reversed() for part in self._parts[::-1]]
+        return Compose(*backwards)
 
     def init(self, configurations: Tensor, walkers: Tensor) -> SweepState:
-        """Chains that start from ``configurations``."""
-        states = [begin(kernel, configurations, walkers, self) for kernel in self.kernels]
+        """Return the state of chains that start from ``configurations``."""
+        states = [begin(move, configurations, walkers, self) for move in self.moves]
         return states[0]
 
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[SweepState, ComposeInfo]:
-        """One step of each at time ``t`` of the path, a number or float64 ``(1 | walkers,)``."""
-        before, infos = state.configurations, []
-        for kernel in self.kernels:
-            state, info = kernel.step(state, path, t, seed)
+        """Return the walkers after one step of each move, and what each did.
+
+        Args:
+            state: walkers of the chain.
+            path: the annealing path.
+            t: time on the path, a number or float64 ``(1 | walkers,)``.
+            seed: in [0, 2³²).
+        """
+        before = state.configurations
+        infos: list[Any] = []
+        for move in self.moves:
+            state, info = move.step(state, path, t, seed)
             infos.append(info)
         return state, ComposeInfo(changed(before, state.configurations), tuple(infos))

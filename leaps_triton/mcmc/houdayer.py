@@ -1,7 +1,6 @@
 """Houdayer's cluster move on pairs of walkers."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -12,17 +11,16 @@ from ..kernels.checks import as_integer
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
 from ..registry import register
-from .base import SweepInfo, SweepState, changed, pair_model
-from .clusters import _inside
+from .base import BaseMove, SweepInfo, SweepState, changed, pair_model
+from .clusters import inside
 
 __all__ = ["Houdayer"]
 
 
 @register("move")
 @dataclass(frozen=True)
-class Houdayer:
-    """Houdayer's move: two walkers of the same temperature exchange a cluster of sites where they
-    differ.
+class Houdayer(BaseMove):
+    """Exchanges a cluster of sites where two walkers of one temperature differ (Houdayer's move).
 
     Walkers are paired in their order, the first with the second and so on. Of the sites where the
     states of a pair differ one is drawn, and the sites that it is joined to through differing
@@ -31,10 +29,10 @@ class Houdayer:
     rejected, for any pair model. Useful in two dimensions, where the clusters do not percolate, as
     in Edwards–Anderson models at low temperature.
 
-    Alone not ergodic; take ``Compose(HeatBath(), Houdayer())``, also as the kernel of parallel
-    tempering, where walkers are paired at equal temperatures. Refused in a
-    :class:`~leaps_triton.samplers.sampler.Sampler`: it leaves ``ρ ⊗ ρ`` of a pair invariant, not
-    the weighted law of each.
+    Alone it is not ergodic; take ``Compose(HeatBath(), Houdayer())``, also as the move of parallel
+    tempering, where walkers are paired at equal temperatures. A
+    :class:`~leaps_triton.samplers.sampler.Sampler` refuses it: it leaves ``ρ ⊗ ρ`` of a pair
+    invariant, not the weighted law of each.
 
     At any one step the walkers of a pair are independent, once they have settled; but what one has
     now the other may have later, so that over many steps they are correlated. A chain's estimates
@@ -42,7 +40,7 @@ class Houdayer:
     ``chain_estimate(values, together=2)``.
 
     Args:
-        clusters: exchanges of each pair a step, at least 1; each counts as a sweep in
+        clusters: exchanges of each pair per step, at least 1; each counts as a sweep in
             ``state.sweep``.
 
     Raises:
@@ -56,9 +54,9 @@ class Houdayer:
     Example:
         >>> import torch, leaps_triton as lt
         >>> model = lt.EdwardsAnderson((8, 8), beta=1.0, seed=1)
-        >>> path, kernel, walkers = lt.AnnealingPath(model), lt.Houdayer(), torch.arange(6)
-        >>> state = kernel.init(path.start.sample(walkers, seed=0), walkers)
-        >>> after, info = kernel.step(state, path, t=1.0, seed=0)
+        >>> path, move, walkers = lt.AnnealingPath(model), lt.Houdayer(), torch.arange(6)
+        >>> state = move.init(path.start.sample(walkers, seed=0), walkers)
+        >>> after, info = move.step(state, path, t=1.0, seed=0)
         >>> sums = [model.energy(s.configurations).view(-1, 2).sum(1) for s in (state, after)]
         >>> torch.equal(*sums)
         True
@@ -66,27 +64,34 @@ class Houdayer:
 
     clusters: int = 1
 
-    together: ClassVar[int] = 2
-    unweighted: ClassVar[str] = (
-        "it exchanges clusters between walkers, which then no longer have weights of their own"
-    )
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "clusters", as_integer("clusters", self.clusters, 1))
 
-    def reversed(self) -> Self:
-        """The kernel reversed in time, which is the kernel itself."""
-        return self
+    @property
+    def together(self) -> int:
+        """Return 2: the walkers of a pair are correlated with one another."""
+        return 2
 
-    def init(self, configurations: Tensor, walkers: Tensor) -> SweepState:
-        """Chains that start from ``configurations``."""
-        return SweepState(configurations, walkers, 0)
+    @property
+    def unweighted(self) -> str:
+        """Return why weighted walkers cannot be moved by it."""
+        return (
+            "it exchanges clusters between walkers, which then no longer have weights of their own"
+        )
 
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[SweepState, SweepInfo]:
-        """``clusters`` exchanges at time ``t`` of the path, a number or float64 ``(1 |
-        walkers,)``.
+        """Return the walkers after ``clusters`` exchanges, and the fraction of sites that changed.
+
+        Args:
+            state: walkers of the chain.
+            path: the annealing path.
+            t: time on the path, a number or float64 ``(1 | walkers,)``.
+            seed: in [0, 2³²).
+
+        Raises:
+            ValueError: an odd number of walkers, a pair at two times, no pair model.
         """
         model = pair_model(path.model, self)
         times = torch.as_tensor(t)
@@ -96,28 +101,41 @@ class Houdayer:
             )
         if times.numel() > 1 and not torch.equal(times[::2], times[1::2]):
             raise ValueError("Houdayer pairs walkers 2w and 2w + 1, so t must be the same for both")
-        before, pairs = state.configurations, state.walkers[::2]
-        x, y = before[::2], before[1::2]
+        before = state.configurations
+        pairs = state.walkers[::2]
+        x = before[::2]
+        y = before[1::2]
         for sweep in range(state.sweep, state.sweep + self.clusters):
             members = self._cluster(model, x != y, pairs, sweep, seed)
-            x, y = torch.where(members, y, x), torch.where(members, x, y)
-        after = torch.stack([x, y], dim=1).view_as(before)
-        return SweepState(after, state.walkers, state.sweep + self.clusters), SweepInfo(
-            changed(before, after)
-        )
+            old = x
+            x = torch.where(members, y, old)
+            y = torch.where(members, old, y)
+        moved = torch.stack([x, y], dim=1).view_as(before)
+        after = SweepState(moved, state.walkers, state.sweep + self.clusters)
+        return after, SweepInfo(changed(before, moved))
 
     def _cluster(
         self, model: PairModel, differ: Tensor, pairs: Tensor, sweep: int, seed: int
     ) -> Tensor:
-        """Of the sites where each pair differs, those joined to a random one; bool ``(pairs,
-        *shape)``.
+        """Return which sites are joined to a random one of those where a pair differs.
+
+        Args:
+            model: the target.
+            differ: where each pair differs, bool ``(pairs, *shape)``.
+            pairs: global index of the first walker of each pair.
+            sweep: event counter of the random numbers.
+            seed: in [0, 2³²).
+
+        Returns:
+            bool ``(pairs, *shape)``.
         """
         coupling = model.tables(differ.device).coupling[0] != 0
-        joined = [
-            differ & differ.roll(-1, axis + 1) & coupling[axis if len(coupling) > 1 else 0]
-            & _inside(model, axis, differ.device)
-            for axis in range(model.lattice.ndim)
-        ]  # fmt: skip
+        joined = []
+        for axis in range(model.lattice.ndim):
+            both = differ & differ.roll(-1, axis + 1)
+            # A uniform coupling has one axis for all directions.
+            bonds = coupling[min(axis, len(coupling) - 1)] & inside(model, axis, differ.device)
+            joined.append(both & bonds)
         labels = kernels.cluster_labels(torch.stack(joined, dim=1)).flatten(1)
         words = kernels.philox(seed, Stream.CLUSTER, 0, sweep, 2, pairs, differ.device)
         rank = differ.flatten(1).cumsum(1)

@@ -1,8 +1,8 @@
-"""Rejection-free kinetic Monte Carlo at fixed ``t``, as an invariant kernel."""
+"""Rejection-free kinetic Monte Carlo at fixed ``t``, as an invariant move."""
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ from ..kernels import REVERSIBLE, Stream
 from ..kernels.checks import as_integer, as_number, expect
 from ..paths.annealing import AnnealingPath
 from ..registry import register
-from .base import SweepState, changed
+from ..renamed import renamed_fields, warn_renamed
+from .base import BaseMove, SweepState, changed
 
 __all__ = ["KineticInfo", "KineticMonteCarlo"]
 
@@ -29,34 +30,49 @@ class KineticInfo(NamedTuple):
     changed: Tensor
     """Fraction of sites whose value changed, float32 ``(walkers,)``"""
     events: Tensor
-    """Evaluations of all rates, one a jump and one more, int64 ``(walkers,)``"""
+    """Evaluations of all rates, one per jump and one more, int64 ``(walkers,)``"""
+
+
+class Jumping(NamedTuple):
+    """Walkers on their way through one step."""
+
+    configurations: Tensor
+    """``(walkers, *shape)``"""
+    remaining: Tensor
+    """Time that is left, float64 ``(walkers,)``"""
+    walkers: Tensor
+    """Global indices, int64 ``(walkers,)``"""
+    events: Tensor
+    """Evaluations so far, int64 ``(walkers,)``"""
+    times: Tensor
+    """Times on the path, float64 ``(walkers,)``"""
 
 
 @register("move")
+@renamed_fields(rates="reversible")
 @dataclass(frozen=True)
-class KineticMonteCarlo:
-    """Rejection-free kinetic Monte Carlo (n-fold way): the jump process with reversible rates for a
-    fixed time.
+class KineticMonteCarlo(BaseMove):
+    """Runs the jump process with reversible rates for a fixed time, without rejections.
 
-    Every local move ``m`` happens at the rate ``g(e^{Δ_m})``, ``g(u) = u g(1/u)``, so the process
-    is reversible with respect to ``ρ_t``, and the law after any fixed *time* is invariant. Walkers
-    make different numbers of jumps in that time. A fixed number of jumps would not be an invariant
-    kernel: configurations just after a jump are distributed as ``ρ_t`` times the exit rate. Worth
-        its price at low temperature, where nearly every proposal of Metropolis is
-    rejected: every jump evaluates the changes of all ``N`` sites, so on a CPU a unit of time costs
-        many sweeps.
+    It is also called the n-fold way. Every local move ``m`` happens at the rate ``g(e^{Δ_m})``,
+    ``g(u) = u g(1/u)``, so the process is reversible with respect to ``ρ_t``, and the law after any
+    fixed *time* is invariant. Walkers make different numbers of jumps in that time. A fixed number
+    of jumps would leave another law invariant: configurations just after a jump are distributed as
+    ``ρ_t`` times the exit rate. It is worth its price at low temperature, where nearly every
+    proposal of Metropolis is rejected: every jump evaluates the changes of all ``N`` sites, so on a
+    CPU a unit of time costs many sweeps.
+
+    A step counts as one sweep, in ``state.sweep`` and in a sampler's ``evaluations``;
+    ``info.events`` tells what it took.
 
     Args:
         time: of one step, > 0; a free site moves about once (Metropolis) or half as often (Barker)
-            a unit of time.
-        rates: ``g``: ``"barker"`` ``u / (1 + u)``, ``"square_root"`` ``√u``, ``"metropolis"``
+            per unit of time.
+        reversible: ``g``: ``"barker"`` ``u / (1 + u)``, ``"square_root"`` ``√u``, ``"metropolis"``
             ``min(1, u)``.
         max_events: a walker that needs more evaluations in one step raises an error, since to cut
             it short would bias; None for ``1000 + 100 N`` on ``N`` sites, plus twice ``time`` times
             the number of moves.
-
-    A step counts as one sweep, in ``state.sweep`` and in a sampler's ``evaluations``;
-    ``info.events`` tells what it took.
 
     Raises:
         ValueError: a time that is not positive, unknown rates.
@@ -70,95 +86,118 @@ class KineticMonteCarlo:
     Example:
         >>> import torch, leaps_triton as lt
         >>> path = lt.AnnealingPath(lt.Ising((8, 8), beta=0.6))
-        >>> kernel, walkers = lt.KineticMonteCarlo(time=2.0, rates="metropolis"), torch.arange(3)
-        >>> state = kernel.init(path.start.sample(walkers, seed=0), walkers)
-        >>> state, info = kernel.step(state, path, t=1.0, seed=0)
+        >>> move, walkers = lt.KineticMonteCarlo(2.0, reversible="metropolis"), torch.arange(3)
+        >>> state = move.init(path.start.sample(walkers, seed=0), walkers)
+        >>> state, info = move.step(state, path, t=1.0, seed=0)
         >>> bool((info.events > 20).all())
         True
     """
 
     time: float = 1.0
-    rates: str = "barker"
+    reversible: str = "barker"
     max_events: int | None = None
 
     def __post_init__(self) -> None:
-        time = as_number(
-            "time", self.time, "a finite number > 0", lambda time: 0.0 < time < math.inf
-        )
+        wanted = "a finite number > 0"
+        time = as_number("time", self.time, wanted, lambda time: 0.0 < time < math.inf)
         object.__setattr__(self, "time", time)
-        known = isinstance(self.rates, str) and self.rates in REVERSIBLE
-        expect(known, "rates", f"one of {', '.join(REVERSIBLE)}", self.rates)
+        known = isinstance(self.reversible, str) and self.reversible in REVERSIBLE
+        expect(known, "reversible", f"one of {', '.join(REVERSIBLE)}", self.reversible)
         if self.max_events is not None:
             object.__setattr__(self, "max_events", as_integer("max_events", self.max_events, 1))
 
-    def reversed(self) -> Self:
-        """The kernel reversed in time, which is the kernel itself."""
-        return self
-
-    def init(self, configurations: Tensor, walkers: Tensor) -> SweepState:
-        """Chains that start from ``configurations``."""
-        return SweepState(configurations, walkers, 0)
+    @property
+    def rates(self) -> str:
+        """Return ``reversible``, by its former name."""
+        warn_renamed("KineticMonteCarlo.rates", "KineticMonteCarlo.reversible")
+        return self.reversible
 
     @torch.no_grad()
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[SweepState, KineticInfo]:
-        """The jump process for ``time`` at time ``t`` of the path, a number or float64 ``(1 |
-        walkers,)``.
+        """Return the walkers after the jump process has run for ``time``, and what it took.
+
+        Args:
+            state: walkers of the chain.
+            path: the annealing path.
+            t: time on the path, a number or float64 ``(1 | walkers,)``.
+            seed: in [0, 2³²).
+
+        Raises:
+            RuntimeError: a rate that is not finite, or too many events.
         """
-        x, walkers = state.configurations.clone(), state.walkers
+        x = state.configurations.clone()
+        walkers = state.walkers
         # The step of the jump process counts events from 0, so every step has a seed of its own.
         own_seed = int(kernels.philox(seed, Stream.KINETIC, 0, state.sweep, 0, 0)[0])
         times = torch.as_tensor(t, dtype=torch.float64, device=x.device).reshape(-1).expand(len(x))
-        left = torch.full((len(x),), float(self.time), dtype=torch.float64, device=x.device)
-        events, nought = torch.zeros_like(walkers), torch.zeros_like(left)
-        rows = walkers.new_zeros(0) if not len(x) else torch.arange(len(x), device=x.device)
+        left = torch.full((len(x),), self.time, dtype=torch.float64, device=x.device)
+        events = torch.zeros_like(walkers)
+        rows = torch.arange(len(x), device=x.device)
+        # Walkers whose time is over are left out of what follows.
         while len(rows):
-            part, weights, remaining, counts = x[rows], nought[rows], left[rows], events[rows]
-            for _ in range(_LOOK_EVERY):
-                rates = evaluate(path, None, part, times[rows], self.rates)
-                made = kernels.jump_step(
-                    part,
-                    weights,
-                    remaining,
-                    rates.rates,
-                    rates.corrector,
-                    walkers[rows],
-                    counts,
-                    own_seed,
-                )
-                counts = counts + (remaining != 0)
-                part, weights, remaining = made.configurations, made.log_weights, made.remaining
-            x[rows], left[rows], events[rows] = part, remaining, counts
-            self._check(path, walkers[rows], times[rows], weights, counts, rates.exit_rate)
-            rows = rows[remaining != 0]
-        return SweepState(x, walkers, state.sweep + 1), KineticInfo(
-            changed(state.configurations, x), events
-        )
+            part = Jumping(x[rows], left[rows], walkers[rows], events[rows], times[rows])
+            part, weights, exit_rate = self._jump(part, path, own_seed)
+            x[rows] = part.configurations
+            left[rows] = part.remaining
+            events[rows] = part.events
+            self._check(part, path, weights, exit_rate)
+            rows = rows[part.remaining != 0]
+        after = SweepState(x, walkers, state.sweep + 1)
+        return after, KineticInfo(changed(state.configurations, x), events)
+
+    def _jump(
+        self, part: Jumping, path: AnnealingPath, seed: int
+    ) -> tuple[Jumping, Tensor, Tensor]:
+        """Return walkers after a few events, their weights (NaN where it failed) and exit rates."""
+        # Weights that start from 0 are those of a process that is reversible at all times: they
+        # stay 0, and only tell where a rate was not finite.
+        weights = torch.zeros_like(part.remaining)
+        for _ in range(_LOOK_EVERY):
+            rates = evaluate(path, None, part.configurations, part.times, self.reversible)
+            made = kernels.jump_step(
+                part.configurations,
+                weights,
+                part.remaining,
+                rates.rates,
+                rates.corrector,
+                part.walkers,
+                part.events,
+                seed,
+            )
+            weights = made.log_weights
+            part = part._replace(
+                configurations=made.configurations,
+                remaining=made.remaining,
+                events=part.events + (part.remaining != 0),
+            )
+        return part, weights, rates.exit_rate
+
+    def _limit(self, path: AnnealingPath) -> int:
+        """Return how many evaluations a walker may need in one step."""
+        if self.max_events is not None:
+            return self.max_events
+        sites = path.model.lattice.sites
+        return 1000 + 100 * sites + int(2.0 * self.time * sites * (path.model.q - 1))
 
     def _check(
-        self,
-        path: AnnealingPath,
-        walkers: Tensor,
-        times: Tensor,
-        weights: Tensor,
-        events: Tensor,
-        exit_rate: Tensor,
+        self, part: Jumping, path: AnnealingPath, weights: Tensor, exit_rate: Tensor
     ) -> None:
-        sites = path.model.lattice.sites
-        limit = self.max_events or 1000 + 100 * sites + int(
-            2.0 * self.time * sites * (path.model.q - 1)
-        )
-        bad, many = weights.isnan(), events > limit
+        limit = self._limit(path)
+        bad = weights.isnan()
+        many = part.events > limit
         if not bool((bad | many).any()):
             return
-        row = int((bad if bool(bad.any()) else many).nonzero()[0])
-        where = f"walker {int(walkers[row])} at t = {float(times[row]):g}"
-        if bool(bad.any()):
-            raise RuntimeError(
-                f"{where}: exit rate {float(exit_rate[row]):g} must be finite; take rates='metropolis'"
-            )
+        failed = bool(bad.any())
+        if failed:
+            many = bad
+        row = int(many.nonzero()[0])
+        where = f"walker {int(part.walkers[row])} at t = {float(part.times[row]):g}"
+        rate = f"exit rate {float(exit_rate[row]):g}"
+        if failed:
+            raise RuntimeError(f"{where}: {rate} must be finite; take reversible='metropolis'")
         raise RuntimeError(
-            f"{where} has needed more than max_events = {limit} evaluations, exit rate {float(exit_rate[row]):g}; take "
-            f"a shorter time, or raise KineticMonteCarlo(max_events=)"
+            f"{where} has needed more than max_events = {limit} evaluations, {rate}; take a "
+            f"shorter time, or raise KineticMonteCarlo(max_events=)"
         )

@@ -6,17 +6,22 @@ from typing import Self
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..models.base import Model
+from ..models.base import Model, SweepPlan
 from ..paths.annealing import AnnealingPath
 from ..registry import register
-from .base import SweepInfo, SweepState, changed, pair_model
+from .base import BaseMove, SweepInfo, SweepState, changed, pair_model
 
 __all__ = ["HeatBath", "Metropolis", "Overrelaxation"]
 
 
 @dataclass(frozen=True)
-class _Sweeps:
-    """Single-site updates, reversible each, one colour class after another."""
+class Sweeps(BaseMove):
+    """The base of sweeps of single-site updates, reversible each, one colour class after another.
+
+    Args:
+        sweeps: sweeps per step, at least 1.
+        backward: take the colour classes in the opposite order.
+    """
 
     sweeps: int = 1
     backward: bool = False
@@ -26,38 +31,39 @@ class _Sweeps:
         expect(isinstance(self.backward, bool), "backward", "a bool", self.backward)
 
     def reversed(self) -> Self:
-        """The kernel reversed in time, ``ρ(y) P(y → x) / ρ(x)``: classes are reversible, so their
-        order is reversed.
-        """
+        """Return the move reversed in time: classes are reversible, so their order is reversed."""
         return replace(self, backward=not self.backward)
-
-    def init(self, configurations: Tensor, walkers: Tensor) -> SweepState:
-        """Chains that start from ``configurations``."""
-        return SweepState(configurations, walkers, 0)
 
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[SweepState, SweepInfo]:
-        """``sweeps`` sweeps at time ``t`` of the path, a number or float64 ``(1 | walkers,)``."""
-        x = state.configurations
-        beta = path.beta(t).to(x.device)
-        y = self._sweep(path.model, x, beta, state.walkers, state.sweep, seed)
-        return SweepState(y, state.walkers, state.sweep + self.sweeps), SweepInfo(changed(x, y))
+        """Return the walkers after ``sweeps`` sweeps, and the fraction of sites that changed.
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
+        Args:
+            state: walkers of the chain.
+            path: the annealing path.
+            t: time on the path, a number or float64 ``(1 | walkers,)``.
+            seed: in [0, 2³²).
+        """
+        before = state.configurations
+        beta = path.beta(t).to(before.device)
+        plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed, self.backward)
+        x = self._sweep(path.model, before, beta, plan)
+        after = SweepState(x, state.walkers, state.sweep + self.sweeps)
+        return after, SweepInfo(changed(before, x))
+
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Return configurations after the sweeps of ``plan``."""
         raise NotImplementedError
 
 
 @register("move")
 @dataclass(frozen=True)
-class HeatBath(_Sweeps):
-    """Heat bath: every site redrawn from its law given its neighbours, one colour class after
-    another.
+class HeatBath(Sweeps):
+    """Redraws every site from its law given its neighbours, one colour class after another.
 
     Args:
-        sweeps: sweeps a step, at least 1.
+        sweeps: sweeps per step, at least 1.
         backward: take the colour classes in the opposite order.
 
     Raises:
@@ -69,31 +75,27 @@ class HeatBath(_Sweeps):
     Example:
         >>> import torch, leaps_triton as lt
         >>> path = lt.AnnealingPath(lt.Ising((8, 8), beta=0.3))
-        >>> kernel, walkers = lt.HeatBath(sweeps=2), torch.arange(3)
-        >>> state = kernel.init(path.start.sample(walkers, seed=0), walkers)
-        >>> state, info = kernel.step(state, path, t=1.0, seed=0)
+        >>> move, walkers = lt.HeatBath(sweeps=2), torch.arange(3)
+        >>> state = move.init(path.start.sample(walkers, seed=0), walkers)
+        >>> state, info = move.step(state, path, t=1.0, seed=0)
         >>> state.sweep
         2
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
-        return model.heat_bath(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        return model.heat_bath(x, beta, plan)
 
 
 @register("move")
 @dataclass(frozen=True)
-class Metropolis(_Sweeps):
-    """Metropolis: to every site one other value is proposed, and accepted with probability ``min(1,
-    e^Δ)``.
+class Metropolis(Sweeps):
+    """Proposes another value to every site, and accepts it with probability ``min(1, e^Δ)``.
 
     At q = 2 and small β nearly every proposal is accepted, so that a sweep flips all spins and the
-    next flips them
-    back: the law is right, but walkers mix better by :class:`HeatBath`.
+    next flips them back: the law is right, but walkers mix better by :class:`HeatBath`.
 
     Args:
-        sweeps: sweeps a step, at least 1.
+        sweeps: sweeps per step, at least 1.
         backward: take the colour classes in the opposite order.
 
     Raises:
@@ -106,28 +108,25 @@ class Metropolis(_Sweeps):
     Example:
         >>> import torch, leaps_triton as lt
         >>> path = lt.AnnealingPath(lt.Ising((8, 8), beta=0.3))
-        >>> kernel, walkers = lt.Metropolis(sweeps=2), torch.arange(3)
-        >>> state = kernel.init(path.start.sample(walkers, seed=0), walkers)
-        >>> state, info = kernel.step(state, path, t=1.0, seed=0)
+        >>> move, walkers = lt.Metropolis(sweeps=2), torch.arange(3)
+        >>> state = move.init(path.start.sample(walkers, seed=0), walkers)
+        >>> state, info = move.step(state, path, t=1.0, seed=0)
         >>> state.sweep
         2
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
-        return model.metropolis(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        return model.metropolis(x, beta, plan)
 
 
 @register("move")
 @dataclass(frozen=True)
-class Overrelaxation(_Sweeps):
-    """Over-relaxation of states on a circle: every site reflected about the direction of its local
-    field.
+class Overrelaxation(Sweeps):
+    """Reflects every site about its local field, for models whose states lie on a circle.
 
-    The reflected angle is in general no state. Reflected is about the axis ``π r/q`` nearest to the
-    local field, that takes states to states, and the reflection is accepted with probability
-    ``min(1, e^Δ)``: far moves at nearly the same energy. Alone not ergodic; take
+    The reflected angle is in general no state. So the axis is the one of ``π r/q`` nearest to the
+    local field, which takes states to states, and the reflection is accepted with probability
+    ``min(1, e^Δ)``: far moves at nearly the same energy. Alone it is not ergodic; take
     ``Compose(HeatBath(), Overrelaxation(4))``.
 
     For models whose bond energy depends on ``x_i - x_j mod q`` alone, evenly, with q > 2 (clock,
@@ -135,7 +134,7 @@ class Overrelaxation(_Sweeps):
     neither.
 
     Args:
-        sweeps: sweeps a step, at least 1.
+        sweeps: sweeps per step, at least 1.
         backward: take the colour classes in the opposite order.
 
     Raises:
@@ -149,23 +148,20 @@ class Overrelaxation(_Sweeps):
     Example:
         >>> import torch, leaps_triton as lt
         >>> path = lt.AnnealingPath(lt.Clock((8, 8), q=6, beta=1.0))
-        >>> kernel, walkers = (
-        ...     lt.Compose(lt.HeatBath(), lt.Overrelaxation(sweeps=3)),
-        ...     torch.arange(3),
-        ... )
-        >>> state = kernel.init(path.start.sample(walkers, seed=0), walkers)
-        >>> state, info = kernel.step(state, path, t=1.0, seed=0)
+        >>> move, walkers = lt.Compose(lt.HeatBath(), lt.Overrelaxation(3)), torch.arange(3)
+        >>> state = move.init(path.start.sample(walkers, seed=0), walkers)
+        >>> state, info = move.step(state, path, t=1.0, seed=0)
         >>> state.sweep
         4
     """
 
-    def _sweep(
-        self, model: Model, x: Tensor, beta: Tensor, walkers: Tensor, first_sweep: int, seed: int
-    ) -> Tensor:
+    def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         pairs = pair_model(model, self)
+        # At q = 2 the axis lies along the two states, which stay where they are.
         if not pairs.symmetry or pairs.q == 2:
             raise ValueError(
-                f"Overrelaxation reflects states on a circle, so the bond energy must depend on x_i - x_j mod q alone, "
-                f"evenly, with q > 2 (Clock, Potts), got {pairs!r}; take HeatBath or Metropolis"
+                f"Overrelaxation reflects states on a circle, so the bond energy must depend on "
+                f"x_i - x_j mod q alone, evenly, with q > 2 (Clock, Potts), got {pairs!r}; take "
+                f"HeatBath or Metropolis"
             )
-        return pairs.overrelaxation(x, beta, walkers, first_sweep, self.sweeps, seed, self.backward)
+        return pairs.overrelaxation(x, beta, plan)

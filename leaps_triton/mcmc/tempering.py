@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ from ..kernels import Stream
 from ..kernels.checks import as_number
 from ..paths.annealing import AnnealingPath
 from ..registry import register
-from .base import Kernel, SweepState, begin, expect_kernel
+from ..renamed import renamed_fields, warn_renamed
+from .base import BaseMove, Move, SweepState, as_move, begin
 from .sweeps import HeatBath
 
 __all__ = ["ParallelTempering", "TemperingInfo", "TemperingState"]
@@ -28,7 +29,7 @@ class TemperingState(NamedTuple):
     walkers: Tensor
     """Global indices, int64 ``(walkers,)``"""
     sweep: int
-    """Sweeps of the kernel so far"""
+    """Sweeps of the move so far"""
     replicas: Tensor
     """At all times, ``(walkers, K, *shape)``; the last is replaced by ``configurations`` before a
     step"""
@@ -50,17 +51,17 @@ class TemperingInfo(NamedTuple):
     accepted: Tensor
     """Whether it was made, bool ``(walkers, K - 1)``"""
     kernel: Any
-    """Info of the kernel, of ``K walkers`` replicas: time after time, walker after walker"""
+    """Info of the move, of ``K walkers`` replicas: time after time, walker after walker"""
 
 
 @register("move")
+@renamed_fields(kernel="move")
 @dataclass(frozen=True)
-class ParallelTempering:
-    """Parallel tempering (replica exchange): replicas at several temperatures, which neighbours
-    exchange.
+class ParallelTempering(BaseMove):
+    """Moves replicas at several temperatures, which neighbours exchange (replica exchange).
 
     Replica ``k`` of a walker is at the time ``f_k t`` of the path, on the default path at the
-    inverse temperature ``f_k β``. In a step the kernel moves all replicas, then neighbours ``(k, k
+    inverse temperature ``f_k β``. In a step ``move`` moves all replicas, then neighbours ``(k, k
     + 1)`` are exchanged with probability ``min(1, exp[(β_{k+1} - β_k)(H(x_{k+1}) - H(x_k))])``,
     even and odd ``k`` in turn. ``state.configurations`` are those at ``f = 1``. The product of the
     laws is invariant, so the replicas have no weights, and a
@@ -69,11 +70,11 @@ class ParallelTempering:
     Args:
         fractions: increasing, from at least 0 to 1, at least two; ``[b / model.beta for b in
             betas]`` for given ``β``.
-        kernel: moves the replicas; any with a :class:`~leaps_triton.mcmc.SweepState`.
+        move: moves the replicas; any with a :class:`~leaps_triton.mcmc.SweepState`.
             :class:`~leaps_triton.Houdayer` pairs walkers at the same temperature.
 
     Raises:
-        ValueError: fractions that do not increase to 1; at ``init``, a kernel with a state of its
+        ValueError: fractions that do not increase to 1; at ``init``, a move with a state of its
             own kind.
 
     References:
@@ -83,25 +84,22 @@ class ParallelTempering:
     Example:
         >>> import torch, leaps_triton as lt
         >>> path = lt.AnnealingPath(lt.EdwardsAnderson((6, 6), beta=1.5, seed=1))
-        >>> kernel, walkers = lt.ParallelTempering([0.2, 0.4, 0.6, 0.8, 1.0]), torch.arange(10)
-        >>> state = kernel.init(path.start.sample(walkers, seed=0), walkers)
+        >>> move, walkers = lt.ParallelTempering([0.2, 0.4, 0.6, 0.8, 1.0]), torch.arange(10)
+        >>> state = move.init(path.start.sample(walkers, seed=0), walkers)
         >>> for _ in range(20):
-        ...     state, info = kernel.step(state, path, t=1.0, seed=0)
+        ...     state, info = move.step(state, path, t=1.0, seed=0)
         >>> state.replicas.shape, bool(state.arrivals.sum() > 0)
         (torch.Size([10, 5, 6, 6]), True)
     """
 
     fractions: Sequence[float]
-    kernel: Kernel = field(default_factory=HeatBath)
-
-    unweighted: ClassVar[str] = (
-        "the replicas of a walker are exchanged among temperatures and have no weights"
-    )
+    move: Move = field(default_factory=HeatBath)
 
     def __post_init__(self) -> None:
+        wanted = "numbers"
         try:
             fractions = tuple(
-                as_number("fractions", f, "numbers", math.isfinite) for f in self.fractions
+                as_number("fractions", f, wanted, math.isfinite) for f in self.fractions
             )
         except (TypeError, ValueError):
             fractions = ()
@@ -111,86 +109,139 @@ class ParallelTempering:
                 f"fractions must increase from at least 0 to 1, two or more, got {self.fractions!r}"
             )
         object.__setattr__(self, "fractions", fractions)
-        expect_kernel("kernel", self.kernel)
+        as_move("move", self.move)
+
+    @property
+    def kernel(self) -> Move:
+        """Return the move of the replicas, by its former name."""
+        warn_renamed("ParallelTempering.kernel", "ParallelTempering.move")
+        return self.move
+
+    @property
+    def unweighted(self) -> str:
+        """Return why weighted walkers cannot be moved by it."""
+        return "the replicas of a walker are exchanged among temperatures and have no weights"
+
+    @property
+    def irreversible(self) -> str:
+        """Return why there is no ``reversed()``."""
+        return "ParallelTempering has no reversed(): its exchanges follow the moves"
 
     @property
     def together(self) -> int:
-        """How many consecutive walkers are correlated with one another: as many as by the
-        kernel.
+        """Return as many consecutive walkers as the move of the replicas correlates."""
+        return as_move("move", self.move).together
+
+    def reversed(self) -> BaseMove:
+        """Raise a ValueError: the exchanges would have to come first.
+
+        Raises:
+            ValueError: always.
         """
-        return int(getattr(self.kernel, "together", 1))
+        raise ValueError(f"the move cannot be reversed in time: {self.irreversible}")
 
     def init(self, configurations: Tensor, walkers: Tensor) -> TemperingState:
-        """All replicas of a walker start from its configuration."""
-        begin(self.kernel, configurations, walkers, self)
+        """Return the state of chains whose replicas all start from the walker's configuration."""
+        begin(self.move, configurations, walkers, self)
         count = len(self.fractions)
         replicas = configurations.unsqueeze(1).repeat_interleave(count, dim=1)
         rising = torch.zeros(len(walkers), count, dtype=torch.bool, device=walkers.device)
         rising[:, 0] = True
         return TemperingState(
-            configurations, walkers, 0, replicas, 0, rising, torch.zeros_like(walkers)
+            configurations=configurations,
+            walkers=walkers,
+            sweep=0,
+            replicas=replicas,
+            exchanges=0,
+            rising=rising,
+            arrivals=torch.zeros_like(walkers),
         )
 
     def step(
         self, state: TemperingState, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[TemperingState, TemperingInfo]:
-        """One step of the kernel and one round of exchanges, the target at ``t``, a number or ``(1
-        | walkers,)``.
+        """Return the state after one step of the move and one round of exchanges.
+
+        Args:
+            state: walkers with their replicas.
+            path: the annealing path.
+            t: time of the target, a number or float64 ``(1 | walkers,)``.
+            seed: in [0, 2³²).
         """
-        count, device = len(self.fractions), state.walkers.device
-        fractions = torch.tensor(self.fractions, dtype=torch.float64, device=device)
-        times = torch.as_tensor(t, dtype=torch.float64, device=device).reshape(-1)
-        times = (fractions.unsqueeze(1) * times).expand(count, len(state.walkers))
-        # Time after time, walker after walker: so kernels that pair consecutive walkers pair them
-        # at one time.
-        replicas = torch.cat(
-            [state.replicas[:, :-1], state.configurations.unsqueeze(1)], dim=1
-        ).transpose(0, 1)
-        indices = state.walkers * count + torch.arange(count, device=device).unsqueeze(1)
-        moved, info = self.kernel.step(
-            SweepState(replicas.flatten(0, 1), indices.flatten(), state.sweep),
-            path,
-            times.flatten(),
-            seed,
-        )
+        count = len(self.fractions)
+        times = self._times(state, t)
+        moved, info = self.move.step(self._in_line(state), path, times.flatten(), seed)
         order, tried, accepted = self._exchange(path, moved.configurations, times, state, seed)
+        rows = torch.arange(len(order), device=order.device).unsqueeze(1)
         replicas = moved.configurations.unflatten(0, (count, -1)).transpose(0, 1)
-        replicas = replicas[torch.arange(len(order), device=device).unsqueeze(1), order]
+        replicas = replicas[rows, order]
         rising = state.rising.gather(1, order)
         arrivals = state.arrivals + rising[:, -1]
-        rising[:, -1], rising[:, 0] = False, True
+        # Who is at the target sets out anew, and who is at the first time rises.
+        rising[:, -1] = False
+        rising[:, 0] = True
         after = TemperingState(
-            replicas[:, -1].clone(),
-            state.walkers,
-            moved.sweep,
-            replicas,
-            state.exchanges + 1,
-            rising,
-            arrivals,
+            configurations=replicas[:, -1].clone(),
+            walkers=state.walkers,
+            sweep=moved.sweep,
+            replicas=replicas,
+            exchanges=state.exchanges + 1,
+            rising=rising,
+            arrivals=arrivals,
         )
         return after, TemperingInfo(tried, accepted, info)
+
+    def _times(self, state: TemperingState, t: Tensor | float) -> Tensor:
+        """Return the times of all replicas on the path, float64 ``(K, walkers)``."""
+        device = state.walkers.device
+        fractions = torch.tensor(self.fractions, dtype=torch.float64, device=device)
+        target = torch.as_tensor(t, dtype=torch.float64, device=device).reshape(-1)
+        times = fractions.unsqueeze(1) * target
+        return times.expand(len(fractions), len(state.walkers))
+
+    def _in_line(self, state: TemperingState) -> SweepState:
+        """Return the replicas as walkers of their own: time after time, walker after walker.
+
+        So moves that pair consecutive walkers pair them at one time.
+        """
+        count = len(self.fractions)
+        target = state.configurations.unsqueeze(1)
+        replicas = torch.cat([state.replicas[:, :-1], target], dim=1).transpose(0, 1)
+        place = torch.arange(count, device=state.walkers.device).unsqueeze(1)
+        indices = state.walkers * count + place
+        return SweepState(replicas.flatten(0, 1), indices.flatten(), state.sweep)
 
     def _exchange(
         self, path: AnnealingPath, x: Tensor, times: Tensor, state: TemperingState, seed: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Which replica comes to each time, ``(walkers, K)``; which exchanges were tried; which
-        were made.
+        """Return which replica comes to each time, and what was exchanged.
+
+        Args:
+            path: the annealing path.
+            x: configurations of all replicas, time after time, walker after walker.
+            times: their times, float64 ``(K, walkers)``.
+            state: walkers before the step.
+            seed: in [0, 2³²).
+
+        Returns:
+            ``(walkers, K)``; which exchanges were tried; which were made.
         """
-        count, device = len(self.fractions), x.device
-        place = torch.arange(count, device=device)
+        count = len(self.fractions)
+        place = torch.arange(count, device=x.device)
         lower = place[:-1]
+        # Even and odd neighbours in turn.
         tried = lower % 2 == state.exchanges % 2
+        first = lower[tried]
         partner = place.clone()
-        partner[lower[tried]], partner[lower[tried] + 1] = lower[tried] + 1, lower[tried]
-        increment = (
-            path.log_increment(x, times.flatten(), times[partner].flatten())
-            .unflatten(0, (count, -1))
-            .T
-        )
-        words = kernels.philox(
-            seed, Stream.EXCHANGE, lower, state.exchanges, 0, state.walkers.unsqueeze(1), device
-        )
+        partner[first] = first + 1
+        partner[first + 1] = first
+        increment = path.log_increment(x, times.flatten(), times[partner].flatten())
+        increment = increment.unflatten(0, (count, -1)).T
+        walkers = state.walkers.unsqueeze(1)
+        words = kernels.philox(seed, Stream.EXCHANGE, lower, state.exchanges, 0, walkers, x.device)
         log_ratio = increment[:, :-1] + increment[:, 1:]
-        accepted = tried & (kernels.uniform64(words[0], words[1]) < log_ratio.clamp(max=0.0).exp())
+        uniform = kernels.uniform64(words[0], words[1])
+        accepted = tried & (uniform < log_ratio.clamp(max=0.0).exp())
+        # A replica that goes up makes room for the one above it, which comes down.
         up = torch.nn.functional.pad(accepted, (0, 1)).long()
         return place + up - up.roll(1, 1), tried, accepted

@@ -1,7 +1,16 @@
 """Models: energies of configurations, and the protocols that paths and samplers rely on."""
 
 from ..kernels.checks import as_seed
-from .base import Conditions, EnergyModel, Model, Observable
+from .base import (
+    Conditions,
+    DifferentiableModel,
+    DiscreteModel,
+    EnergyModel,
+    Model,
+    Observable,
+    SweepPlan,
+    Target,
+)
 from .energy_only import complete
 from .pair import PairModel, Tables, is_pair_model
 from .spins import Clock, EdwardsAnderson, Ising, Potts
@@ -9,6 +18,8 @@ from .spins import Clock, EdwardsAnderson, Ising, Potts
 __all__ = [
     "Clock",
     "Conditions",
+    "DifferentiableModel",
+    "DiscreteModel",
     "EdwardsAnderson",
     "EnergyModel",
     "Ising",
@@ -16,7 +27,9 @@ __all__ = [
     "Observable",
     "PairModel",
     "Potts",
+    "SweepPlan",
     "Tables",
+    "Target",
     "as_seed",
     "complete",
     "is_pair_model",

@@ -5,162 +5,183 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import kernels
-from ..kernels import LocalEnergy, Stream
-from ..kernels.checks import expect, shown
+from ..kernels import LocalEnergy
+from ..kernels.checks import expect
 from ..lattices.hypercubic import Lattice
-from .base import EnergyModel, Model
-from .inputs import as_beta, as_spins, as_states
-from .pair import PairModel, is_pair_model
+from . import single_site
+from .base import DiscreteModel, EnergyModel, SweepPlan, Target
+from .inputs import as_beta, as_spins, as_states, check_shape, check_states
+from .pair import PairModel
 
-__all__ = ["complete"]
+__all__ = ["CompletedModel", "CompletedTarget", "complete"]
 
 
-class _Completed:
-    """A :class:`Model` out of an :class:`EnergyModel`: every energy difference is two energies."""
+class CompletedTarget:
+    """A user's target with what paths and samplers ask beyond its energy.
 
-    dtype = torch.int8
+    What is not found here is the user's: an observable may read it.
 
-    def __init__(self, model: EnergyModel) -> None:
-        missing = [name for name in ("lattice", "q", "beta", "energy") if not hasattr(model, name)]
-        if missing:
-            raise ValueError(
-                f"a model needs lattice, q, beta and energy(configurations); missing: {', '.join(missing)}"
-            )
-        expect(isinstance(model.lattice, Lattice), "lattice of a model", "a Lattice", model.lattice)
-        expect(
-            callable(model.energy),
-            "energy of a model",
-            "a function of configurations",
-            model.energy,
-        )
-        self.model, self.lattice, self.q, self.beta = (
-            model,
-            model.lattice,
-            as_states(model.q),
-            as_beta(model.beta),
-        )
+    Attributes:
+        model: the user's.
+        lattice: the user's, or an open one of the user's shape.
+        shape, dtype, beta: the user's.
+        coupling, site_table: those of a model of which networks are told nothing.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.lattice: Lattice = _lattice_of(model)
+        self.dtype: torch.dtype = _dtype_of(model)
+        self.beta = as_beta(model.beta)
         uniform = (1,) * self.lattice.ndim
         self.coupling = torch.ones(1, *uniform, dtype=torch.float64)
-        self.site_table = torch.zeros(self.q, *uniform, dtype=torch.float64)
-        self.spins = as_spins(getattr(model, "spins", None), self.q)
-        # That of the tables says nothing of another energy.
-        own = not isinstance(model, PairModel) or "reach" in vars(type(model))
-        self.reach = getattr(model, "reach", None) if own else None
+        self.site_table = torch.zeros(1, *uniform, dtype=torch.float64)
 
     def __getattr__(self, name: str) -> Any:
-        # An observable of the user's own may read what only the user's model has. Copies are asked
-        # for before they have a model, and are not the user's business.
-        if name.startswith("__") or "model" not in self.__dict__:
+        # A copy is asked for its methods before it has a model: those are not the user's.
+        if name.startswith("__") or name == "model":
             raise AttributeError(f"{type(self).__name__} has no attribute {name}")
-        return getattr(self.__dict__["model"], name)
+        return getattr(self.model, name)
 
     def __repr__(self) -> str:
         return repr(self.model)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of one configuration."""
+        return self.lattice.shape
+
+    def check(self, configurations: Tensor) -> None:
+        """Raise a ValueError unless these are finite configurations of the target."""
+        check_shape(configurations, self.dtype, self.shape)
+        if not bool(configurations.isfinite().all()):
+            raise ValueError("configurations must be finite, got NaN or infinity")
+
     def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
-        energy = self.model.energy(configurations)
-        if not isinstance(energy, Tensor) or energy.shape != (len(configurations),):
+        """Return ``H(x)`` without β, float64 ``(walkers,)``; values are the user's to check."""
+        return single_site.energies(self.model, configurations)
+
+    def heat_bath(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Raise a ValueError: there are no states to choose from."""
+        raise self._without_states("heat bath")
+
+    def metropolis(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Raise a ValueError: there are no states to propose."""
+        raise self._without_states("Metropolis")
+
+    def _without_states(self, sweep: str) -> ValueError:
+        return ValueError(
+            f"{sweep} sweeps need a model with q states per site, and configurations of "
+            f"{type(self.model).__name__} are {self.dtype}; give a move of your own"
+        )
+
+
+class CompletedModel(CompletedTarget):
+    """A user's model of ``q`` states per site, with moves that cost energies of configurations.
+
+    Attributes:
+        q, spins, reach: the user's; spins and reach may be missing.
+    """
+
+    def __init__(self, model: Any) -> None:
+        names = ("lattice", "q", "beta", "energy")
+        missing = [name for name in names if not hasattr(model, name)]
+        if hasattr(model, "shape") and "lattice" in missing:
+            missing.remove("lattice")
+        if missing:
             raise ValueError(
-                f"energy(configurations) of {type(self.model).__name__} must have shape ({len(configurations)},), "
-                f"got {tuple(energy.shape) if isinstance(energy, Tensor) else shown(energy)}"
+                f"a model needs lattice, q, beta and energy(configurations); missing: "
+                f"{', '.join(missing)}"
             )
-        return energy.to(torch.float64)
+        _check_energy(model)
+        super().__init__(model)
+        self.dtype = torch.int8
+        self.q = as_states(model.q)
+        uniform = (1,) * self.lattice.ndim
+        self.site_table = torch.zeros(self.q, *uniform, dtype=torch.float64)
+        self.spins = as_spins(getattr(model, "spins", None), self.q)
+        self.reach = getattr(model, "reach", None)
+
+    def check(self, configurations: Tensor) -> None:
+        """Raise a ValueError unless these are int8 with values ``0 … q-1``."""
+        check_states(configurations, self.dtype, self.shape, self.q)
 
     def local_energy(
-        self, configurations: Tensor, beta: Tensor, dtype: torch.dtype = torch.float32
+        self,
+        configurations: Tensor,
+        beta: Tensor,
+        dtype: torch.dtype = torch.float32,
     ) -> LocalEnergy:
-        energy = self.energy(configurations)
-        flat = configurations.flatten(1)
-        differences = torch.empty(
-            len(flat), self.q - 1, self.lattice.sites, dtype=torch.float64, device=flat.device
-        )
-        for site in range(self.lattice.sites):
-            for shift in range(1, self.q):
-                moved = flat.clone()
-                moved[:, site] = ((moved[:, site].long() + shift) % self.q).to(moved.dtype)
-                differences[:, shift - 1, site] = energy - self.energy(
-                    moved.view_as(configurations)
-                )
-        log_ratios = (beta.view(-1, 1, 1) * differences).to(dtype)
-        return LocalEnergy(energy, log_ratios.view(len(flat), self.q - 1, *self.lattice.shape))
+        """Return ``H(x)`` and the log-ratios of all moves, two energies each."""
+        return single_site.log_ratios(self.energy, configurations, self.q, beta, dtype)
 
-    def heat_bath(
-        self,
-        configurations: Tensor,
-        beta: Tensor,
-        walkers: Tensor,
-        first_sweep: int,
-        sweeps: int,
-        seed: int,
-        backward: bool = False,
-    ) -> Tensor:
-        flat = configurations.flatten(1).clone()
-        for sweep in range(first_sweep, first_sweep + sweeps):
-            words = kernels.reference.site_words(
-                seed, Stream.SWEEP, sweep, walkers, self.lattice.sites
-            )
-            uniform = kernels.uniform32(words)
-            sites = range(self.lattice.sites)
-            for site in reversed(sites) if backward else sites:
-                energies = []
-                for state in range(self.q):
-                    flat[:, site] = state
-                    energies.append(self.energy(flat.view_as(configurations)))
-                fields = -torch.stack(energies, dim=1)
-                thresholds = kernels.reference.heat_bath_probabilities(fields, beta).cumsum(1)[
-                    :, :-1
-                ]
-                flat[:, site] = (thresholds <= uniform[:, site : site + 1]).sum(1, dtype=flat.dtype)
-        return flat.view_as(configurations)
+    def heat_bath(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Return configurations after heat-bath sweeps, site after site."""
+        return single_site.heat_bath_sweeps(self.energy, configurations, self.q, beta, plan)
 
-    def metropolis(
-        self,
-        configurations: Tensor,
-        beta: Tensor,
-        walkers: Tensor,
-        first_sweep: int,
-        sweeps: int,
-        seed: int,
-        backward: bool = False,
-    ) -> Tensor:
-        flat, sites = configurations.flatten(1).clone(), range(self.lattice.sites)
-        for sweep in range(first_sweep, first_sweep + sweeps):
-            words = (
-                kernels.reference.site_words(seed, Stream.SWEEP, sweep, walkers, len(sites), draw)
-                for draw in (0, 1)
-            )
-            shift, uniform = next(words) * (self.q - 1) >> 32, kernels.uniform32(next(words))
-            for site in reversed(sites) if backward else sites:
-                moved = flat.clone()
-                moved[:, site] = ((flat[:, site].long() + 1 + shift[:, site]) % self.q).to(
-                    flat.dtype
-                )
-                change = self.energy(flat.view_as(configurations)) - self.energy(
-                    moved.view_as(configurations)
-                )
-                accepted = uniform[:, site] < kernels.reference.metropolis_acceptance(beta * change)
-                flat = torch.where(accepted.unsqueeze(1), moved, flat)
-        return flat.view_as(configurations)
+    def metropolis(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Return configurations after Metropolis sweeps, site after site."""
+        return single_site.metropolis_sweeps(self.energy, configurations, self.q, beta, plan)
 
 
-def complete(model: EnergyModel) -> Model:
-    """``model`` itself if it is a :class:`Model`, else a wrapper that derives the rest from
-    ``energy``, slowly.
+def complete(model: Target | EnergyModel) -> Any:
+    """Return ``model`` itself if it offers all that samplers call, else a wrapper that does.
+
+    - A :class:`DiscreteModel`, or a target with ``check`` of its own: itself.
+    - ``lattice`` (or ``shape``), ``q``, ``beta`` and ``energy``: the moves are derived from
+      energies, slowly.
+    - ``shape``, floating-point ``dtype``, ``beta`` and ``energy``: it needs a move of the user's.
 
     A subclass of :class:`PairModel` with an energy of its own is another model, whatever its tables
     say: it is wrapped, unless it brings the rest too.
 
+    Args:
+        model: a model of the library or of the user's own.
+
+    Returns:
+        A model; ``.model`` of a wrapper is the user's.
+
     Raises:
-        ValueError: no model; a subclass that brings a part of the rest.
+        ValueError: ``model`` lacks something, or is a subclass that brings a part of the rest.
     """
-    if not isinstance(model, PairModel) or is_pair_model(model):
-        return model if isinstance(model, Model) else _Completed(model)
-    rest = ("local_energy", "heat_bath", "metropolis")
-    inherited = [name for name in rest if getattr(model.__class__, name) is getattr(PairModel, name)]
-    if 0 < len(inherited) < len(rest):
+    if isinstance(model, PairModel):
+        if model.needs_completion():
+            return CompletedModel(model)
+        return model
+    if isinstance(model, DiscreteModel | CompletedTarget):
+        return model
+    if not _dtype_of(model).is_floating_point:
+        return CompletedModel(model)
+    missing = [name for name in ("beta", "energy") if not hasattr(model, name)]
+    if not hasattr(model, "shape") and not hasattr(model, "lattice"):
+        missing.insert(0, "shape")
+    if missing:
         raise ValueError(
-            f"{type(model).__name__} has its own energy, and {', '.join(inherited)} of PairModel, which are those "
-            f"of another energy; define all of {', '.join(rest)}, or none"
+            f"a model of floating-point configurations needs shape, beta and "
+            f"energy(configurations); missing: {', '.join(missing)}"
         )
-    return _Completed(model) if inherited else model
+    _check_energy(model)
+    if hasattr(model, "check"):
+        return model
+    return CompletedTarget(model)
+
+
+def _check_energy(model: Any) -> None:
+    wanted = "a function of configurations"
+    expect(callable(model.energy), "energy of a model", wanted, model.energy)
+
+
+def _lattice_of(model: Any) -> Lattice:
+    """Return the lattice of a user's model; open where it tells its shape alone."""
+    if not hasattr(model, "lattice"):
+        return Lattice(model.shape, periodic=False)
+    lattice = model.lattice
+    expect(isinstance(lattice, Lattice), "lattice of a model", "a Lattice", lattice)
+    return lattice
+
+
+def _dtype_of(model: object) -> torch.dtype:
+    """Return the type of a user's configurations; int8 where it is not told."""
+    dtype = getattr(model, "dtype", torch.int8)
+    expect(isinstance(dtype, torch.dtype), "dtype of a model", "a torch.dtype", dtype)
+    return dtype

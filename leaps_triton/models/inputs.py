@@ -1,4 +1,4 @@
-"""Checks of what models are made from."""
+"""Checks of what models are made from, and of their configurations."""
 
 import math
 from numbers import Real
@@ -6,23 +6,54 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_number, shown
+from ..kernels.checks import as_integer, as_number, expect, shown
 
-__all__ = []
+__all__ = [
+    "as_beta",
+    "as_numbers",
+    "as_spins",
+    "as_states",
+    "as_table",
+    "check_shape",
+    "check_states",
+]
 
 
 def as_beta(beta: object) -> float:
+    """Return an inverse temperature as a finite float, else raise a ValueError."""
     return as_number("beta", beta, "a finite number", math.isfinite)
 
 
+def as_states(q: object) -> int:
+    """Return a number of states per site that int8 holds, else raise a ValueError."""
+    return as_integer("the number of states q", q, 2, 127)
+
+
 def as_table(
-    name: str, value: object, shape: tuple[int, ...], meaning: str, short: int | None = None
+    name: str,
+    value: object,
+    shape: tuple[int, ...],
+    meaning: str,
+    short: int | None = None,
 ) -> Tensor:
-    """``value`` as a finite float64 tensor of ``shape``, or of its first ``short`` axes alone."""
+    """Return finite numbers as a float64 tensor of its own on the CPU.
+
+    Args:
+        name: what errors call it.
+        value: numbers of ``shape``.
+        shape: the shape.
+        meaning: of the shape, in words.
+        short: a number of first axes that may stand alone.
+
+    Raises:
+        ValueError: ``value`` is not of numbers, not of this shape, or not finite.
+    """
     try:
-        if torch.as_tensor(value).is_complex():
-            raise TypeError
-        table = torch.as_tensor(value, dtype=torch.float64).detach().cpu().clone()
+        given = torch.as_tensor(value)
+        # A complex tensor would lose its imaginary part with no more than a warning.
+        expect(not given.is_complex(), name, "real", value)
+        table = torch.as_tensor(value, dtype=torch.float64)
+        table = table.detach().cpu().clone()
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(
             f"{name} must be numbers of shape {shape} ({meaning}), got {shown(value)}"
@@ -30,45 +61,109 @@ def as_table(
     if table.ndim == short:
         shape = shape[:short]
     if table.shape != shape:
-        raise ValueError(f"{name} must have shape {shape} ({meaning}), got {tuple(table.shape)}")
-    if not table.isfinite().all():
-        raise ValueError(
-            f"{name} must be finite, got NaN or infinity at index {(~table.isfinite()).nonzero()[0].tolist()}"
-        )
+        got = tuple(table.shape)
+        raise ValueError(f"{name} must have shape {shape} ({meaning}), got {got}")
+    finite = table.isfinite()
+    if not bool(finite.all()):
+        index = (~finite).nonzero()[0].tolist()
+        raise ValueError(f"{name} must be finite, got NaN or infinity at index {index}")
     return table
 
 
-def is_number(value: object) -> bool:
-    return isinstance(value, Real) or (isinstance(value, Tensor) and value.ndim == 0)
+def as_numbers(
+    name: str,
+    value: object,
+    shape: tuple[int, ...],
+    meaning: str,
+) -> Tensor:
+    """Return one finite number as ``()``, or a table of ``shape``, in float64.
 
+    Args:
+        name: what errors call it.
+        value: a number, or numbers of ``shape``.
+        shape: the shape of a table.
+        meaning: of the shape, in words.
 
-def as_numbers(name: str, value: object, shape: tuple[int, ...], meaning: str) -> Tensor:
-    """One finite number as ``()``, or a table of ``shape``, in float64."""
-    if is_number(value):
-        return torch.tensor(
-            as_number(name, value, f"finite: a number, or {meaning}", math.isfinite),
-            dtype=torch.float64,
-        )
-    return as_table(name, value, shape, f"{meaning}, or one number")
-
-
-def potts_spins(q: int) -> Tensor:
-    if q == 2:
-        return torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
-    return (torch.eye(q, dtype=torch.float64) - 1 / q) * math.sqrt(q / (q - 1))
+    Raises:
+        ValueError: ``value`` is neither.
+    """
+    if not _is_number(value):
+        return as_table(name, value, shape, f"{meaning}, or one number")
+    wanted = f"finite: a number, or {meaning}"
+    number = as_number(name, value, wanted, math.isfinite)
+    return torch.tensor(number, dtype=torch.float64)
 
 
 def as_spins(spins: object, q: int) -> Tensor:
+    """Return one vector per state, float64 ``(q, n)``.
+
+    Args:
+        spins: the vectors; None for ±1 (q = 2) or the unit vectors of a simplex.
+        q: states per site.
+
+    Raises:
+        ValueError: ``spins`` is not ``(q, n)``, or not finite.
+    """
     if spins is None:
-        return potts_spins(q)
+        return _simplex(q)
     try:
-        rows, *columns = torch.as_tensor(spins).shape
+        shape = tuple(torch.as_tensor(spins).shape)
     except (TypeError, ValueError, RuntimeError):
-        rows, columns = 0, []
-    if rows != q or len(columns) != 1:
+        shape = ()
+    if len(shape) != 2 or shape[0] != q:
         raise ValueError(f"spins must have shape ({q}, n), one vector a state, got {shown(spins)}")
-    return as_table("spins", spins, (q, *columns), "one vector a state")
+    return as_table("spins", spins, shape, "one vector a state")
 
 
-def as_states(q: object) -> int:
-    return as_integer("the number of states q", q, 2, 127)
+def check_shape(
+    configurations: object,
+    dtype: torch.dtype,
+    shape: tuple[int, ...],
+) -> None:
+    """Raise a ValueError unless ``configurations`` is ``(walkers, *shape)`` of ``dtype``."""
+    if not isinstance(configurations, Tensor):
+        kind = type(configurations).__name__
+    elif configurations.dtype != dtype:
+        kind = str(configurations.dtype)
+    else:
+        kind = ""
+    if kind:
+        raise ValueError(
+            f"configurations must be a tensor of {dtype}, got {kind}; convert with .to({dtype})"
+        )
+    assert isinstance(configurations, Tensor)
+    got = tuple(configurations.shape)
+    if got[1:] != shape or len(got) != len(shape) + 1:
+        expected = ", ".join(("walkers", *map(str, shape)))
+        raise ValueError(f"configurations must have shape ({expected}), got {got}")
+
+
+def check_states(
+    configurations: Tensor,
+    dtype: torch.dtype,
+    shape: tuple[int, ...],
+    q: int,
+) -> None:
+    """Raise a ValueError unless ``configurations`` has values ``0 … q-1`` too."""
+    check_shape(configurations, dtype, shape)
+    if configurations.numel() == 0:
+        return
+    low = int(configurations.min())
+    high = int(configurations.max())
+    if low < 0 or high >= q:
+        raise ValueError(f"configurations must have values 0 to {q - 1}, got {low} to {high}")
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, Tensor):
+        return value.ndim == 0
+    return isinstance(value, Real)
+
+
+def _simplex(q: int) -> Tensor:
+    """Return ±1 for two states, else the unit vectors to the corners of a simplex."""
+    if q == 2:
+        return torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+    corners = torch.eye(q, dtype=torch.float64) - 1 / q
+    # The corners e_i - 1/q have the squared length 1 - 1/q.
+    return corners * math.sqrt(q / (q - 1))

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .. import kernels
-from ..kernels import Stream
+from ..kernels import Stream, philox, uniform64
 from ..kernels.checks import as_seed
 from ..lattices.hypercubic import Lattice
 from ..registry import register
@@ -22,14 +21,18 @@ class Ising(PairModel):
     """Ising model ``H = -Σ_<ij> J_ij s_i s_j - Σ_i h_i s_i`` with ``s = 2x - 1``.
 
     Args:
-        shape, beta, periodic: as :class:`PairModel`.
+        shape: lattice lengths, one to four directions.
+        beta: inverse temperature, in units of 1/energy.
         coupling: ``J``, a number or ``(ndim, *shape)``.
         field: ``h``, a number or ``(*shape)``.
+        periodic: one bool, or one per direction.
 
     Example:
         >>> Ising((4, 4), beta=0.4407).energy(torch.ones(1, 4, 4, dtype=torch.int8)).item()
         -32.0
     """
+
+    _field_name = "field"
 
     def __init__(
         self,
@@ -40,13 +43,13 @@ class Ising(PairModel):
         periodic: bool | Sequence[bool] = True,
     ) -> None:
         lengths = Lattice(shape, periodic).shape
-        h = as_numbers("field", field, lengths, "one value a site")
-        super().__init__(
-            shape, beta, [[1.0, -1.0], [-1.0, 1.0]], torch.stack([-h, h]), coupling, periodic
-        )
+        up = as_numbers("field", field, lengths, "one value a site")
+        site_table = torch.stack([-up, up])
+        bond_table = [[1.0, -1.0], [-1.0, 1.0]]
+        super().__init__(shape, beta, bond_table, site_table, coupling, periodic)
 
-    def _field(self) -> tuple[str, Tensor]:
-        return "field", self.site_table[1]
+    def _field(self) -> Tensor:
+        return self.site_table[1]
 
 
 @register("model")
@@ -54,10 +57,13 @@ class EdwardsAnderson(Ising):
     """Edwards–Anderson spin glass: Ising with independent random couplings.
 
     Args:
-        shape, beta, field, periodic: as :class:`Ising`.
+        shape: lattice lengths, one to four directions.
+        beta: inverse temperature, in units of 1/energy.
         disorder: ``"pm1"`` (±1 with equal probability) or ``"gaussian"`` (mean 0, variance 1).
         seed: of the disorder, in [0, 2³²).
         coupling: ``(ndim, *shape)``; given, it is used and nothing is drawn.
+        field: ``h``, a number or ``(*shape)``.
+        periodic: one bool, or one per direction.
 
     Example:
         >>> EdwardsAnderson((3, 3), beta=1.0, seed=1).coupling.abs().unique()
@@ -75,23 +81,9 @@ class EdwardsAnderson(Ising):
         periodic: bool | Sequence[bool] = True,
     ) -> None:
         if coupling is None:
-            coupling = _disorder(Lattice(shape, periodic), disorder, as_seed(seed))
+            lattice = Lattice(shape, periodic)
+            coupling = _disorder(lattice, disorder, as_seed(seed))
         super().__init__(shape, beta, coupling, field, periodic)
-
-
-def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
-    site, bond = torch.arange(lattice.sites), torch.arange(lattice.ndim).unsqueeze(1)
-    words = kernels.philox(seed, Stream.DISORDER, site, 0, bond, 0)
-    if disorder == "pm1":
-        values = 1.0 - 2.0 * (words[0] >> 31).double()
-    elif disorder == "gaussian":
-        radius = torch.sqrt(-2.0 * torch.log(kernels.uniform64(words[0], words[1])))
-        values = radius * torch.cos(2.0 * math.pi * kernels.uniform64(words[2], words[3]))
-    else:
-        raise ValueError(
-            f"disorder must be 'pm1' or 'gaussian', got {disorder!r}; or give coupling= a tensor"
-        )
-    return values.view(lattice.ndim, *lattice.shape)
 
 
 @register("model")
@@ -99,15 +91,20 @@ class Potts(PairModel):
     """Potts model ``H = -Σ_<ij> J_ij δ(x_i, x_j) - Σ_i h_i(x_i)``.
 
     Args:
-        shape, beta, coupling, periodic: as :class:`PairModel`.
+        shape: lattice lengths, one to four directions.
         q: number of states, 2 to 127.
+        beta: inverse temperature, in units of 1/energy.
+        coupling: ``J``, a number or ``(ndim, *shape)``.
         field: ``h``, None, ``(q,)`` or ``(q, *shape)``.
+        periodic: one bool, or one per direction.
 
     Example:
         >>> Potts((4, 4), q=3, beta=1.005).energy(torch.ones(1, 4, 4, dtype=torch.int8)).item()
         -32.0
     """
 
+    _field_name = "field"
+
     def __init__(
         self,
         shape: Sequence[int] | int,
@@ -117,22 +114,31 @@ class Potts(PairModel):
         field: Tensor | Sequence[float] | None = None,
         periodic: bool | Sequence[bool] = True,
     ) -> None:
-        super().__init__(shape, beta, torch.eye(as_states(q)), field, coupling, periodic)
+        bond_table = torch.eye(as_states(q))
+        super().__init__(shape, beta, bond_table, field, coupling, periodic)
 
 
 @register("model")
 class Clock(PairModel):
-    """Clock model ``H = -Σ_<ij> J_ij cos(2π (x_i - x_j) / q) - Σ_i h_i(x_i)``; its spins are unit
-    vectors in the plane.
+    """Clock model ``H = -Σ_<ij> J_ij cos(2π (x_i - x_j) / q) - Σ_i h_i(x_i)``.
+
+    Its spins are unit vectors in the plane.
 
     Args:
-        as :class:`Potts`.
+        shape: lattice lengths, one to four directions.
+        q: number of states, 2 to 127.
+        beta: inverse temperature, in units of 1/energy.
+        coupling: ``J``, a number or ``(ndim, *shape)``.
+        field: ``h``, None, ``(q,)`` or ``(q, *shape)``.
+        periodic: one bool, or one per direction.
 
     Example:
         >>> Clock((4, 4), q=6, beta=1.0).spins.shape
         torch.Size([6, 2])
     """
 
+    _field_name = "field"
+
     def __init__(
         self,
         shape: Sequence[int] | int,
@@ -142,7 +148,29 @@ class Clock(PairModel):
         field: Tensor | Sequence[float] | None = None,
         periodic: bool | Sequence[bool] = True,
     ) -> None:
-        angle = 2.0 * math.pi * torch.arange(as_states(q), dtype=torch.float64) / q
-        table = torch.cos(angle.unsqueeze(1) - angle)
+        states = torch.arange(as_states(q), dtype=torch.float64)
+        angle = 2.0 * math.pi * states / q
+        bond_table = torch.cos(angle.unsqueeze(1) - angle)
         spins = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
-        super().__init__(shape, beta, table, field, coupling, periodic, spins)
+        super().__init__(shape, beta, bond_table, field, coupling, periodic, spins)
+
+
+def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
+    """Return random couplings ``(ndim, *shape)``, a function of seed, direction and site."""
+    site = torch.arange(lattice.sites)
+    direction = torch.arange(lattice.ndim).unsqueeze(1)
+    words = philox(seed, Stream.DISORDER, site, 0, direction, 0)
+    if disorder == "pm1":
+        # The highest bit of a word is a fair coin.
+        values = 1.0 - 2.0 * (words[0] >> 31).double()
+    elif disorder == "gaussian":
+        # Box and Muller: a normal number from two uniform ones.
+        first = uniform64(words[0], words[1])
+        second = uniform64(words[2], words[3])
+        radius = torch.sqrt(-2.0 * torch.log(first))
+        values = radius * torch.cos(2.0 * math.pi * second)
+    else:
+        raise ValueError(
+            f"disorder must be 'pm1' or 'gaussian', got {disorder!r}; or give coupling= a tensor"
+        )
+    return values.view(lattice.ndim, *lattice.shape)

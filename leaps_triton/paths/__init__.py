@@ -1,11 +1,12 @@
 """Annealing paths from a start that can be sampled exactly to the target."""
 
 from .annealing import AnnealingPath
-from .base import Start
+from .base import Path, Start
 from .starts import Uniform
 
 __all__ = [
     "AnnealingPath",
+    "Path",
     "Start",
     "Uniform",
 ]

@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..kernels import LocalEnergy
-from ..kernels.checks import as_number, expect, shown
-from ..models.base import Conditions, EnergyModel
+from ..kernels.checks import as_number, expect, is_real, shown
+from ..models.base import Conditions, EnergyModel, SweepPlan, Target
 from ..models.energy_only import complete
-from ..registry import register
+from ..registry import name_of, register
 from .base import Start
 from .starts import Uniform
 
 __all__ = ["AnnealingPath"]
 
 
-@register("schedule", "linear")
+@register("schedule", name="linear")
 def _linear(t: Tensor) -> Tensor:
     return t
 
@@ -25,15 +26,24 @@ def _linear(t: Tensor) -> Tensor:
 class AnnealingPath:
     """``log ρ̃_t(x) = -β_t H(x)``, ``t`` from 0 to 1, unnormalised, with ``β_1`` the model's β.
 
+    Times ``t`` are numbers or tensors ``(1 | walkers,)``.
+
     Args:
-        model: the target; any :class:`~leaps_triton.models.EnergyModel`.
+        model: the target; any :class:`~leaps_triton.models.Target` or
+            :class:`~leaps_triton.models.EnergyModel`.
         start: None for the uniform distribution (then ``β_0`` must be 0), or an object with
             ``log_z`` and ``sample(walkers, seed)`` that draws exactly from ``exp(-β_0 H)``.
         schedule: ``f`` with ``β_t = f(t) β``, a function of float64 tensors that autograd can
             differentiate, ``f(1) = 1``; None for ``f(t) = t``.
 
+    Attributes:
+        model: the target, completed (:func:`~leaps_triton.models.complete`).
+        start: the start.
+        schedule: ``f``.
+
     Raises:
-        ValueError: a schedule that does not end at 1 or does not begin at the start.
+        ValueError: the schedule does not end at 1, or does not begin at the start; a target of
+            floating-point configurations has no start.
 
     Example:
         >>> from leaps_triton import Ising
@@ -44,19 +54,23 @@ class AnnealingPath:
 
     def __init__(
         self,
-        model: EnergyModel,
+        model: Target | EnergyModel,
         start: Start | None = None,
         schedule: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.model = complete(model)
-        self.schedule = _linear if schedule is None else schedule
-        self.start: Start = Uniform(self.model.lattice, self.model.q) if start is None else start
-        if not hasattr(self.start, "sample") or not hasattr(self.start, "log_z"):
-            raise ValueError(
-                f"start must be None or have sample(walkers, seed) and log_z, got {shown(start)}"
-            )
-        expect(callable(self.schedule), "schedule", "None or a function of times", schedule)
-        first, last = self._fraction(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
+        self.model: Any = complete(model)
+        self.start = _as_start(start, self.model)
+        self.schedule: Callable[[Tensor], Tensor] = _linear
+        if schedule is not None:
+            wanted = "None or a function of times"
+            expect(callable(schedule), "schedule", wanted, schedule)
+            self.schedule = schedule
+        self._check_ends(start)
+
+    def _check_ends(self, start: Start | None) -> None:
+        """Raise a ValueError unless the schedule leads from the start to the target."""
+        ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        first, last = self._fraction(ends).tolist()
         if not math.isfinite(first) or not math.isclose(last, 1.0, abs_tol=1e-12):
             raise ValueError(
                 f"schedule must be finite with schedule(1) = 1, got {first} at 0 and {last} at 1"
@@ -66,19 +80,19 @@ class AnnealingPath:
                 f"the uniform start needs schedule(0) = 0, got {first}; change it, or give start="
             )
         # autograd gives 0 where it cannot follow; somewhere on the way the schedule must rise.
-        if first != last and not bool(
-            self._slope(torch.linspace(0.05, 0.95, 10, dtype=torch.float64)).any()
-        ):
+        inside = torch.linspace(0.05, 0.95, 10, dtype=torch.float64)
+        if first != last and not bool(self._slope(inside).any()):
             raise ValueError(
                 "schedule must be a function that autograd can differentiate, got a derivative of 0"
             )
 
     @property
     def schedule_name(self) -> str | None:
-        """Name under which a file keeps the schedule; None for a function of the user's own."""
-        return "linear" if self.schedule is _linear else None
+        """Name under which a file keeps the schedule; None for one that is not registered."""
+        return name_of("schedule", self.schedule)
 
     def _fraction(self, t: Tensor) -> Tensor:
+        """Return ``f(t)``, float64, shaped like ``t``."""
         fraction = self.schedule(t)
         if not isinstance(fraction, Tensor) or fraction.shape != t.shape:
             raise ValueError(
@@ -86,79 +100,140 @@ class AnnealingPath:
             )
         return fraction.to(torch.float64)
 
-    def _times(self, t: Tensor | float) -> Tensor:
-        if not isinstance(t, Tensor):
-            t = torch.tensor(
-                as_number("t", t, "a finite number, or a tensor of times", math.isfinite),
-                dtype=torch.float64,
-            )
-        expect(
-            not t.is_complex() and t.dtype != torch.bool,
-            "t",
-            "a finite number, or a tensor of times",
-            t,
-        )
-        times = t.to(torch.float64)
-        return times.view(1) if times.ndim == 0 else times
-
     def _slope(self, t: Tensor) -> Tensor:
+        """Return ``df/dt``."""
         if self.schedule is _linear:
             return torch.ones_like(t)
-        slope: Tensor = torch.func.grad(lambda s: self._fraction(s).sum())(t.detach())
+
+        def total(times: Tensor) -> Tensor:
+            return self._fraction(times).sum()
+
+        slope: Tensor = torch.func.grad(total)(t.detach())
         return slope
 
     def beta(self, t: Tensor | float) -> Tensor:
-        """``β_t``, float64 ``(1 | walkers,)``."""
-        return self._fraction(self._times(t)) * self.model.beta
+        """Return ``β_t``, float64 ``(1 | walkers,)``."""
+        return self._fraction(_as_times(t)) * self.model.beta
 
     def beta_rate(self, t: Tensor | float) -> Tensor:
-        """``dβ_t/dt``, float64 ``(1 | walkers,)``."""
-        return self._slope(self._times(t)) * self.model.beta
+        """Return ``dβ_t/dt``, float64 ``(1 | walkers,)``."""
+        return self._slope(_as_times(t)) * self.model.beta
 
     def conditions(self, t: Tensor | float) -> Conditions:
-        """What a network is told at time ``t``, in ``t``'s precision (float32 for a number) and on
-        its device.
+        """Return what a network is told at time ``t``.
 
         Args:
             t: a number, or ``(1 | walkers,)``.
+
+        Returns:
+            Tensors of ``t``'s precision (float32 for a number), on its device.
         """
-        times = self._times(t)
-        times = times.to(
-            t.dtype if isinstance(t, Tensor) and t.is_floating_point() else torch.float32
-        )
-        return Conditions(
-            times,
-            self.beta(times).to(times),
-            self.model.coupling.unsqueeze(0).to(times),
-            self.model.site_table.unsqueeze(0).to(times),
-        )
+        dtype = torch.float32
+        if isinstance(t, Tensor) and t.is_floating_point():
+            dtype = t.dtype
+        times = _as_times(t).to(dtype)
+        beta = self.beta(times).to(times)
+        coupling = self.model.coupling.unsqueeze(0).to(times)
+        field = self.model.site_table.unsqueeze(0).to(times)
+        return Conditions(times, beta, coupling, field)
 
     def log_increment(
-        self, configurations: Tensor, t_from: Tensor | float, t_to: Tensor | float
+        self,
+        configurations: Tensor,
+        t_from: Tensor | float,
+        t_to: Tensor | float,
     ) -> Tensor:
-        """``log ρ̃_{t_to}(x) - log ρ̃_{t_from}(x)``, float64 ``(walkers,)``; values are not
-        checked.
+        """Return ``log ρ̃_{t_to}(x) - log ρ̃_{t_from}(x)``; values are not checked.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            t_from: a number, or ``(1 | walkers,)``.
+            t_to: likewise.
+
+        Returns:
+            float64 ``(walkers,)``.
         """
-        change = (self.beta(t_to) - self.beta(t_from)).to(configurations.device)
-        return -change * self.model.energy(configurations, check=False)
+        change = self.beta(t_to) - self.beta(t_from)
+        energy = self.model.energy(configurations, check=False)
+        return -change.to(configurations.device) * energy
 
     def log_density(self, configurations: Tensor, t: Tensor | float) -> Tensor:
-        """``log ρ̃_t(x)``, float64 ``(walkers,)``."""
+        """Return ``log ρ̃_t(x)``, float64 ``(walkers,)``."""
         energy = self.model.energy(configurations)
         return -self.beta(t).to(energy.device) * energy
 
     def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
-        """``∂_t log ρ̃_t(x) = -(dβ_t/dt) H(x)`` from ``energy`` ``H(x)`` ``(walkers,)``, float64
-        ``(walkers,)``.
+        """Return ``∂_t log ρ̃_t(x) = -(dβ_t/dt) H(x)``, float64 ``(walkers,)``.
+
+        Args:
+            energy: ``H(x)``, ``(walkers,)``.
+            t: a number, or ``(1 | walkers,)``.
         """
         return -self.beta_rate(t).to(energy.device) * energy
 
     def local_energy(
-        self, configurations: Tensor, t: Tensor | float, dtype: torch.dtype = torch.float32
+        self,
+        configurations: Tensor,
+        t: Tensor | float,
+        dtype: torch.dtype = torch.float32,
     ) -> LocalEnergy:
-        """``H(x)`` and ``Δ_m = log ρ̃_t(x^m) - log ρ̃_t(x)`` of all moves; values are not
-        checked.
+        """Return ``H(x)`` and ``Δ_m = log ρ̃_t(x^m) - log ρ̃_t(x)`` of all moves ``m``.
+
+        Args:
+            configurations: ``(walkers, *shape)``; values are not checked.
+            t: a number, or ``(1 | walkers,)``.
+            dtype: type of ``Δ``.
         """
-        return self.model.local_energy(
-            configurations, self.beta(t).to(configurations.device), dtype
+        beta = self.beta(t).to(configurations.device)
+        local: LocalEnergy = self.model.local_energy(configurations, beta, dtype)
+        return local
+
+    def refresh(
+        self,
+        configurations: Tensor,
+        t: Tensor | float,
+        plan: SweepPlan,
+    ) -> Tensor:
+        """Return configurations after heat-bath sweeps at ``β_t``; values are not checked.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            t: a number, or ``(1 | walkers,)``.
+            plan: the sweeps.
+        """
+        beta = self.beta(t).to(configurations.device)
+        swept: Tensor = self.model.heat_bath(configurations, beta, plan)
+        return swept
+
+
+def _as_start(start: Start | None, model: Any) -> Start:
+    """Return the start, the uniform one for None.
+
+    Raises:
+        ValueError: this is no start, or the model has no uniform one.
+    """
+    if start is None:
+        if model.dtype.is_floating_point:
+            raise ValueError(
+                f"configurations of {model!r} are {model.dtype}, and have no uniform start; "
+                f"give start= an object with sample(walkers, seed) and log_z"
+            )
+        return Uniform(model.lattice, model.q)
+    if not hasattr(start, "sample") or not hasattr(start, "log_z"):
+        raise ValueError(
+            f"start must be None or have sample(walkers, seed) and log_z, got {shown(start)}"
         )
+    return start
+
+
+def _as_times(t: Tensor | float) -> Tensor:
+    """Return times as float64 ``(1 | walkers,)``."""
+    wanted = "a finite number, or a tensor of times"
+    if not isinstance(t, Tensor):
+        number = as_number("t", t, wanted, math.isfinite)
+        return torch.tensor([number], dtype=torch.float64)
+    expect(is_real(t), "t", wanted, t)
+    times = t.to(torch.float64)
+    if times.ndim == 0:
+        return times.view(1)
+    return times

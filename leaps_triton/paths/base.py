@@ -1,10 +1,14 @@
 """What a path offers, and what it starts from."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
-__all__ = ["Start"]
+from ..kernels import LocalEnergy
+from ..models.base import Conditions, SweepPlan
+
+__all__ = ["Path", "Start"]
 
 
 class Start(Protocol):
@@ -12,8 +16,60 @@ class Start(Protocol):
 
     log_z: float
 
-    def sample(self, walkers: Tensor, seed: int) -> Tensor:
-        """Independent configurations ``(walkers, *shape)`` for the global walker indices
-        ``walkers``.
+    def sample(self, walker_index: Tensor, seed: int) -> Tensor:
+        """Return independent configurations ``(walkers, *shape)``.
+
+        Args:
+            walker_index: global indices of the walkers, int64 ``(walkers,)``.
+            seed: in [0, 2³²).
         """
+        ...
+
+
+class Path(Protocol):
+    """Unnormalised densities ``ρ̃_t`` from a start at ``t = 0`` to the target at ``t = 1``.
+
+    Times are numbers or float64 ``(1 | walkers,)``.
+    """
+
+    model: Any
+    """The target, as :func:`~leaps_triton.models.complete` returns it"""
+    start: Start
+
+    def log_density(self, configurations: Tensor, t: Tensor | float) -> Tensor:
+        """Return ``log ρ̃_t(x)``, float64 ``(walkers,)``."""
+        ...
+
+    def log_increment(
+        self,
+        configurations: Tensor,
+        t_from: Tensor | float,
+        t_to: Tensor | float,
+    ) -> Tensor:
+        """Return ``log ρ̃_{t_to}(x) - log ρ̃_{t_from}(x)``, float64 ``(walkers,)``."""
+        ...
+
+    def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
+        """Return ``∂_t log ρ̃_t(x)`` from ``H(x)``, float64 ``(walkers,)``."""
+        ...
+
+    def conditions(self, t: Tensor | float) -> Conditions:
+        """Return what a network is told at time ``t``."""
+        ...
+
+    def beta(self, t: Tensor | float) -> Tensor:
+        """Return the inverse temperature of moves at time ``t``, float64 ``(1 | walkers,)``."""
+        ...
+
+    def local_energy(
+        self,
+        configurations: Tensor,
+        t: Tensor | float,
+        dtype: torch.dtype = torch.float32,
+    ) -> LocalEnergy:
+        """Return ``H(x)`` and ``Δ = log ρ̃_t(x^m) - log ρ̃_t(x)`` of all moves ``m``."""
+        ...
+
+    def refresh(self, configurations: Tensor, t: Tensor | float, plan: SweepPlan) -> Tensor:
+        """Return configurations after moves that leave ``ρ_t`` as it is."""
         ...

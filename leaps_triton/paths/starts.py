@@ -5,26 +5,37 @@ import math
 import torch
 from torch import Tensor
 
-from .. import kernels
-from ..kernels import Stream
+from ..kernels import Stream, reference
 from ..lattices.hypercubic import Lattice
 from ..registry import register
 
 __all__ = ["Uniform"]
 
 
-@register("start", "uniform")
+@register("start", name="uniform")
 class Uniform:
-    """Every configuration equally likely, ``log Z_0 = N log q``.
+    """The distribution in which every configuration is equally likely, ``log Z_0 = N log q``.
 
     A value is ``floor(q w / 2³²)`` of a 32-bit word ``w``: its probability is 1/q to 2⁻³².
+
+    Args:
+        lattice: the sites.
+        q: states per site.
     """
 
     def __init__(self, lattice: Lattice, q: int) -> None:
-        self.lattice, self.q = lattice, q
+        self.lattice = lattice
+        self.q = q
         self.log_z = lattice.sites * math.log(q)
 
-    def sample(self, walkers: Tensor, seed: int) -> Tensor:
-        """int8 ``(walkers, *shape)``."""
-        words = kernels.reference.site_words(seed, Stream.START, 0, walkers, self.lattice.sites)
-        return (words * self.q >> 32).to(torch.int8).view(-1, *self.lattice.shape)
+    def sample(self, walker_index: Tensor, seed: int) -> Tensor:
+        """Return independent configurations, int8 ``(walkers, *shape)``.
+
+        Args:
+            walker_index: global indices of the walkers, int64 ``(walkers,)``.
+            seed: in [0, 2³²).
+        """
+        sites = self.lattice.sites
+        words = reference.site_words(seed, Stream.START, 0, walker_index, sites)
+        values = (words * self.q >> 32).to(torch.int8)
+        return values.view(-1, *self.lattice.shape)

@@ -73,7 +73,7 @@ def test_exchange_rates_are_how_often_replicas_exchange(chain: lt.Chain) -> None
     rates = exchange_rates(chain.values["replica_energies"], BETAS, chain.together)
     path, state, made = lt.AnnealingPath(GLASS), chain.state, torch.zeros(3)
     for _ in range(100):
-        state, info = chain.kernel.step(state, path, 1.0, 9)
+        state, info = chain.move.step(state, path, 1.0, 9)
         made += info.accepted.float().mean(0) / 50
     for k, rate in enumerate(rates):
         (h, p), (_, q) = energies_at(BETAS[k]), energies_at(BETAS[k + 1])

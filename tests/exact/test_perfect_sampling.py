@@ -14,7 +14,7 @@ from test_transfer import false_alarm
 from leaps_triton import exact
 from leaps_triton.exact import coupling_from_the_past
 from leaps_triton.exact import perfect_sampling as perfect
-from leaps_triton.models import Clock, EdwardsAnderson, Ising, PairModel, Potts
+from leaps_triton.models import Clock, EdwardsAnderson, Ising, PairModel, Potts, SweepPlan
 
 FIELD = torch.linspace(-0.6, 0.8, 9, dtype=torch.float64).view(3, 3)
 COUPLINGS = torch.linspace(0.0, 1.5, 18, dtype=torch.float64).view(2, 3, 3)
@@ -55,7 +55,8 @@ def test_sweeps_keep_the_order(name: str) -> None:
     )
     y = x | (torch.arange(x.numel()) * 104729 % 13 % 2).to(torch.int8).view_as(x)
     for sweep in range(5):
-        x, y = (model.heat_bath(z, beta, walkers, sweep, 1, 3) for z in (x, y))
+        plan = SweepPlan(walkers, sweep, 1, 3)
+        x, y = (model.heat_bath(z, beta, plan) for z in (x, y))
         assert (x <= y).all()
     assert (x < y).any()
 

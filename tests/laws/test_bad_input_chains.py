@@ -76,7 +76,7 @@ def _is_x(value: Any) -> bool:
     return isinstance(value, Tensor) and value.ndim == 3 and value.shape[1:] == (2, 3)
 
 
-NO_KERNELS = NO_OBJECTS | among(lt.HeatBath, lt.Jump(), MODEL)
+NO_MOVES = NO_OBJECTS | among(lt.HeatBath, lt.Jump(), MODEL)
 NO_MODEL = "model|lattice|energy|beta|states"
 FUNCTION = some(NO_FUNCTIONS)
 WRONG_MEANS = among(lambda means: 1.0, lambda means: torch.ones(9), lambda means: None)
@@ -95,7 +95,7 @@ BY_FUNCTION = among(
 )
 CHAIN = {
     "model": MODEL,
-    "kernel": lt.HeatBath(),
+    "move": lt.HeatBath(),
     "walkers": 4,
     "sweeps": 5,
     "thin": 1,
@@ -108,7 +108,7 @@ CHAIN = {
 }
 NO_CHAIN = {
     "model": NO_MODELS,
-    "kernel": NO_KERNELS,
+    "move": NO_MOVES,
     "walkers": below(1),
     "sweeps": below(1),
     "thin": below(1) | among(6),
@@ -372,12 +372,12 @@ ENTRIES: dict[str, Entry] = {
     ),
     "KineticMonteCarlo": Entry(
         lt.KineticMonteCarlo,
-        {"time": 1, "rates": "barker", "max_events": 5},
-        {"time": numbers(0.0, -1.0, INF), "rates": NO_NAMES, "max_events": some(below(1))},
+        {"time": 1, "reversible": "barker", "max_events": 5},
+        {"time": numbers(0.0, -1.0, INF), "reversible": NO_NAMES, "max_events": some(below(1))},
     ),
     "ParallelTempering": Entry(
         lt.ParallelTempering,
-        {"fractions": [0.5, 1.0], "kernel": lt.HeatBath()},
+        {"fractions": [0.5, 1.0], "move": lt.HeatBath()},
         {
             "fractions": NO_OBJECTS
             | among(
@@ -395,13 +395,13 @@ ENTRIES: dict[str, Entry] = {
                 [0.5, None],
                 torch.eye(2),
             ),
-            "kernel": NO_KERNELS,
+            "move": NO_MOVES,
         },
     ),
     "Compose": Entry(
-        lambda kernel: lt.Compose(lt.HeatBath(), kernel),
-        {"kernel": lt.Wolff()},
-        {"kernel": NO_KERNELS},
+        lambda move: lt.Compose(lt.HeatBath(), move),
+        {"move": lt.Wolff()},
+        {"move": NO_MOVES},
     ),
     **{
         name: Entry(*arguments, {"kernel_sizes": "kernel_size"})

@@ -15,7 +15,7 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton import exact, observables
 from leaps_triton.estimators import chain_estimate, reweight
-from leaps_triton.mcmc.chain import OBSERVABLES
+from leaps_triton.observables import OBSERVABLES
 from leaps_triton.report import summary as table
 
 MODEL = lt.Potts((2, 3), 3, 0.6, field=[0.3, 0.0, -0.2])

@@ -129,7 +129,7 @@ def test_too_many_events_and_rates_that_are_not_finite_are_errors() -> None:
         step(0.1, lt.KineticMonteCarlo(30.0, max_events=20))
     with pytest.raises(
         RuntimeError,
-        match=r"walker 7\d at t = 0.5: exit rate inf must be finite; take rates='metro",
+        match=r"walker 7\d at t = 0.5: exit rate inf must be finite; take reversible='metro",
     ):
         step(1000.0, lt.KineticMonteCarlo(1.0, "square_root"))
 
@@ -141,8 +141,8 @@ def test_too_many_events_and_rates_that_are_not_finite_are_errors() -> None:
         ({"time": float("inf")}, "time must be a finite number > 0, got inf"),
         ({"time": "1"}, "time must be a finite number > 0, got '1'"),
         (
-            {"rates": "glauber"},
-            "rates must be one of barker, square_root, metropolis, got 'glauber'",
+            {"reversible": "glauber"},
+            "reversible must be one of barker, square_root, metropolis, got 'glauber'",
         ),
         ({"max_events": 0}, "max_events must be an integer of at least 1, got 0"),
     ],

@@ -258,7 +258,7 @@ def test_a_composition_in_a_sampler_is_exact_both_ways() -> None:
 
 
 def test_what_cannot_be_composed() -> None:
-    with pytest.raises(ValueError, match="Compose needs at least one kernel, got none"):
+    with pytest.raises(ValueError, match="Compose needs at least one move, got none"):
         lt.Compose()
     kernel = lt.Compose(lt.HeatBath(), lt.ParallelTempering([0.5, 1.0]))
     with pytest.raises(

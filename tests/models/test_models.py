@@ -16,7 +16,16 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton import exact
 from leaps_triton.lattices.hypercubic import Lattice
-from leaps_triton.models import Clock, EdwardsAnderson, Ising, Model, PairModel, Potts, complete
+from leaps_triton.models import (
+    Clock,
+    EdwardsAnderson,
+    Ising,
+    Model,
+    PairModel,
+    Potts,
+    SweepPlan,
+    complete,
+)
 
 Site = tuple[int, ...]
 
@@ -437,10 +446,9 @@ def test_completed_heat_bath_draws_the_same_states(model: PairModel) -> None:
     configurations = random_configurations(model, 1000, seed=4)
     beta = torch.linspace(0.0, 1.5, 1000, dtype=torch.float64)
     given = configurations.clone()
-    expected = model.heat_bath(configurations, beta, walkers, first_sweep=2, sweeps=3, seed=5)
-    result = complete(EnergyOnly(model)).heat_bath(
-        configurations, beta, walkers, first_sweep=2, sweeps=3, seed=5
-    )
+    plan = SweepPlan(walkers, first=2, count=3, seed=5)
+    expected = model.heat_bath(configurations, beta, plan)
+    result = complete(EnergyOnly(model)).heat_bath(configurations, beta, plan)
     assert torch.equal(configurations, given)
     assert result.dtype == torch.int8 and torch.equal(result, expected)
     assert not torch.equal(result, configurations)
@@ -465,9 +473,8 @@ def test_heat_bath_samples_the_model(model: PairModel, own: bool) -> None:
     enumeration = exact.enumerate_model(model)
     sampled: Model = complete(EnergyOnly(model)) if own else model
     x = torch.zeros(8000, *model.lattice.shape, dtype=torch.int8)
-    x = sampled.heat_bath(
-        x, torch.tensor([model.beta], dtype=torch.float64), walkers, 0, 12, seed=6
-    )
+    beta = torch.tensor([model.beta], dtype=torch.float64)
+    x = sampled.heat_bath(x, beta, SweepPlan(walkers, first=0, count=12, seed=6))
     place = model.q ** torch.arange(model.lattice.sites - 1, -1, -1)
     counts = torch.bincount((x.flatten(1) * place).sum(1), minlength=model.q**model.lattice.sites)
     expected = 8000 * enumeration.log_probabilities.exp()
@@ -495,8 +502,9 @@ def test_completed_energies_are_float64(dtype: torch.dtype) -> None:
         == model.local_energy(configurations, beta).energy.dtype
         == torch.float64
     )
-    swept = model.heat_bath(configurations, beta, torch.arange(9), 0, 1, seed=0)
-    assert torch.equal(swept, pair.heat_bath(configurations, beta, torch.arange(9), 0, 1, seed=0))
+    plan = SweepPlan(torch.arange(9), first=0, count=1, seed=0)
+    swept = model.heat_bath(configurations, beta, plan)
+    assert torch.equal(swept, pair.heat_bath(configurations, beta, plan))
 
 
 @pytest.mark.parametrize("name", ["lattice", "q", "beta", "_energy"])

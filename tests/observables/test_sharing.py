@@ -18,8 +18,8 @@ from torch.utils._pytree import tree_leaves
 
 import leaps_triton as lt
 from leaps_triton import observables
-from leaps_triton.mcmc.chain import OBSERVABLES
 from leaps_triton.models import complete
+from leaps_triton.observables import OBSERVABLES
 from leaps_triton.observables.shared import share
 
 OF_SUMS = [

@@ -1,0 +1,318 @@
+"""Markov chain Monte Carlo alone: walkers at the model's β, measured as they move."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..kernels.checks import as_device, as_integer, as_seed, expect
+from ..models.base import EnergyModel
+from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
+from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
+from ..observables.shared import share
+from ..paths.annealing import AnnealingPath
+from ..renamed import renamed
+from .base import Move, as_move
+from .chain import Chain
+
+__all__ = ["OBSERVABLES", "ChainSettings", "March", "run_chain"]
+
+
+@dataclass(frozen=True)
+class ChainSettings:
+    """How many chains run for how long; checked when it is made.
+
+    Attributes:
+        walkers: number of chains.
+        sweeps: steps of the move after the burn-in.
+        thin: steps from one measurement to the next.
+        seed: in [0, 2³²).
+        burn_in: steps before, not measured; None for a tenth of ``sweeps``.
+    """
+
+    walkers: int
+    sweeps: int
+    thin: int = 1
+    seed: int = 0
+    burn_in: int | None = None
+
+    def __post_init__(self) -> None:
+        sweeps = as_integer("sweeps", self.sweeps, 1)
+        checked = {
+            "walkers": as_integer("walkers", self.walkers, 1),
+            "sweeps": sweeps,
+            "thin": as_integer("thin", self.thin, 1),
+            "seed": as_seed(self.seed),
+        }
+        if sweeps < checked["thin"]:
+            raise ValueError(
+                f"sweeps must be at least thin, or nothing is measured, got {sweeps} and "
+                f"{checked['thin']}"
+            )
+        checked["burn_in"] = math.ceil(sweeps / 10)
+        if self.burn_in is not None:
+            checked["burn_in"] = as_integer("burn_in", self.burn_in, 0)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def draws(self) -> int:
+        """Return the number of measurements per walker."""
+        return self.sweeps // self.thin
+
+
+@renamed(kernel="move")
+def run_chain(
+    model: EnergyModel,
+    move: Move,
+    walkers: int,
+    sweeps: int,
+    thin: int = 1,
+    seed: int = 0,
+    burn_in: int | None = None,
+    observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
+    start: Tensor | None = None,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+    keep_configurations: bool = False,
+) -> Chain:
+    """Run Markov chains at the model's β, measured on the device every ``thin`` steps.
+
+    They are independent, but for the pairs of :class:`~leaps_triton.Houdayer`'s move, which
+    estimates count as one chain each. :func:`leaps_triton.io.run_chain` writes them into a file.
+
+    Args:
+        model: any :class:`~leaps_triton.models.EnergyModel`.
+        move: an invariant move such as :class:`~leaps_triton.HeatBath`.
+        walkers: number of chains; even with :class:`~leaps_triton.Houdayer`.
+        sweeps: steps of the move after the burn-in; each may be several sweeps.
+        thin: steps from one measurement to the next; the first comes after ``thin`` of them.
+        seed: in [0, 2³²). Runs that are to be independent need different seeds: equal ones share
+            their random numbers, at another β or size too.
+        burn_in: steps before, not measured; None for a tenth of ``sweeps``. The chains cannot tell
+            whether it was enough: compare halves, or starts.
+        observables: functions, names in :mod:`leaps_triton.observables`, or a mapping from names of
+            your own. Observables of pairs, such as ``"overlap"``, compare walkers 0 and 1, 2 and
+            3, and so on; of :class:`~leaps_triton.ParallelTempering` there is
+            ``"replica_energies"``.
+        start: configurations ``(walkers, *shape)``; None for independent uniform ones.
+        device: None for CUDA where there is a CUDA device, else the CPU.
+        progress: show a progress bar on a terminal.
+        keep_configurations: keep the configurations of every draw too, on the host: N bytes per
+            draw and walker, copied each time.
+
+    Raises:
+        ValueError: a bad argument.
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> model = lt.Ising((8, 8), beta=0.3)
+        >>> chain = lt.run_chain(model, lt.HeatBath(), walkers=16, sweeps=500, seed=1, device="cpu")
+        >>> energy = chain.estimate("energy")
+        >>> abs(energy.pull(lt.exact.ising_energy((8, 8), beta=0.3))) < 3, energy.draws
+        (True, 8000)
+    """
+    expect(isinstance(progress, bool), "progress", "a bool", progress)
+    keep = keep_configurations
+    expect(isinstance(keep, bool), "keep_configurations", "a bool", keep)
+    settings = ChainSettings(walkers, sweeps, thin, seed, burn_in)
+    march = March(model, move, settings, observables, start, device)
+    with march.bar(progress) as bar:
+        values, kept = march.draw(march.draws, keep, bar.update)
+    return march.chain(values, kept)
+
+
+class March:
+    """Markov chains on their way: ``draw`` after ``draw``.
+
+    Args:
+        model: the target.
+        move: moves the walkers.
+        settings: how many chains run for how long.
+        observables: the same as in :func:`run_chain`.
+        start: configurations ``(walkers, *shape)``; None for independent uniform ones.
+        device: None for CUDA where there is a CUDA device, else the CPU.
+
+    Attributes:
+        state: of the move; whoever sets it and ``drawn`` to the values of an earlier march goes on
+            with that one.
+        drawn: draws so far.
+
+    Raises:
+        ValueError: a bad argument.
+    """
+
+    def __init__(
+        self,
+        model: EnergyModel,
+        move: Move,
+        settings: ChainSettings,
+        observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
+        start: Tensor | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.settings = settings
+        self.measured = named(observables)
+        self.move = move
+        _check_together(move, settings.walkers)
+        self.path = AnnealingPath(model)
+        self.model = self.path.model
+        self.device = as_device(device)
+        indices = torch.arange(settings.walkers, device=self.device)
+        configurations = _start(self.path, start, indices, settings.seed)
+        self.state: Any = move.init(configurations, indices)
+        self.drawn = 0
+        self._shared: Any = None
+        for name, observable in self.measured.items():
+            self._check(name, observable)
+
+    @property
+    def walkers(self) -> int:
+        """Return the number of walkers."""
+        return self.settings.walkers
+
+    @property
+    def draws(self) -> int:
+        """Return the number of draws that were asked for."""
+        return self.settings.draws
+
+    @property
+    def steps(self) -> int:
+        """Return the number of steps of the move so far."""
+        if not self.drawn:
+            return 0
+        return self.burn_in + self.drawn * self.settings.thin
+
+    @property
+    def burn_in(self) -> int:
+        """Return the number of steps before the first draw's own."""
+        assert self.settings.burn_in is not None
+        return self.settings.burn_in
+
+    def bar(self, progress: bool) -> "tqdm[Any]":
+        """Return a progress bar of all steps, on a terminal."""
+        total = self.burn_in + self.draws * self.settings.thin
+        # None: tqdm looks whether there is a terminal.
+        disable = None if progress else True
+        return tqdm(total=total, initial=self.steps, desc="chains", unit="step", disable=disable)
+
+    @torch.no_grad()
+    def draw(
+        self, count: int, keep: bool = False, update: Callable[[], object] | None = None
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return the next draws, after the burn-in if they are the first.
+
+        Args:
+            count: draws, at least 1.
+            keep: keep the configurations.
+            update: called after every step.
+
+        Returns:
+            Values by name and configurations, on the CPU.
+        """
+        values: dict[str, Tensor] = {}
+        kept = None
+        if keep:
+            shape = (self.walkers, count, *self.model.lattice.shape)
+            kept = torch.empty(shape, dtype=self.model.dtype)
+        for draw in range(count):
+            self._advance(update)
+            for name, value in self._look().items():
+                if name not in values:
+                    shape = (len(value), count, *value.shape[1:])
+                    values[name] = torch.empty(shape, dtype=torch.float64, device=self.device)
+                values[name][:, draw] = value
+            if kept is not None:
+                kept[:, draw] = self.state.configurations.cpu()
+            self.drawn += 1
+        return {name: value.cpu() for name, value in values.items()}, kept
+
+    def _advance(self, update: Callable[[], object] | None) -> None:
+        """Take the steps to the next draw."""
+        steps = self.settings.thin
+        if not self.drawn:
+            steps += self.burn_in
+        for _ in range(steps):
+            self.state, _ = self.move.step(self.state, self.path, 1.0, self.settings.seed)
+            if update is not None:
+                update()
+
+    def _look(self) -> dict[str, Tensor]:
+        """Return all observables of the walkers as they are."""
+        configurations = self.state.configurations
+        self._shared = share(configurations, self.model, self._shared)
+        # Torch counts the writes into a tensor: an observable must make none.
+        version = configurations._version
+        found: dict[str, Tensor] = {}
+        for name, observable in self.measured.items():
+            value = measure(observable, self.state, self._shared)
+            if configurations._version != version:
+                raise ValueError(
+                    f"the observable {name} changed the configurations, which are the chain's own; "
+                    f"copy them"
+                )
+            check_value(name, value, rows_of(observable, self.walkers))
+            found[name] = value
+        return found
+
+    def measure(self, name: str) -> Tensor:
+        """Return one of the observables of the walkers as they are."""
+        return measure(self.measured[name], self.state, self.model)
+
+    def chain(self, values: Mapping[str, Tensor], kept: Tensor | None) -> Chain:
+        """Return what was drawn, as a :class:`Chain`."""
+        return Chain(**self.results(values, kept))
+
+    def results(self, values: Mapping[str, Tensor], kept: Tensor | None) -> dict[str, Any]:
+        """Return the fields of a :class:`Chain` by name."""
+        return {
+            "model": self.model,
+            "move": self.move,
+            "values": values,
+            "measured": self.measured,
+            "state": self.state,
+            "kept": kept,
+            "sweeps": self.drawn * self.settings.thin,
+            "burn_in": self.burn_in,
+            "thin": self.settings.thin,
+            "seed": self.settings.seed,
+        }
+
+    def _check(self, name: str, observable: Measurable) -> None:
+        """Raise a ValueError if these walkers have not what an observable looks at."""
+        if is_of_pairs(observable):
+            check_pairs(name, self.walkers)
+        if is_of_replicas(observable) and not hasattr(self.state, "replicas"):
+            raise ValueError(
+                f"observable {name} is one of ParallelTempering, got {type(self.move).__name__}; "
+                f"leave it out"
+            )
+
+
+def _check_together(move: object, walkers: int) -> None:
+    together = as_move("move", move).together
+    if walkers % together:
+        raise ValueError(
+            f"{type(move).__name__} moves {together} walkers together, so that their number must "
+            f"be a multiple of it, got {walkers}"
+        )
+
+
+def _start(path: AnnealingPath, start: Tensor | None, indices: Tensor, seed: int) -> Tensor:
+    """Return where the walkers start, on the device of their indices."""
+    if start is None:
+        return path.start.sample(indices, seed)
+    model = path.model
+    expected = (len(indices), *model.lattice.shape)
+    if not isinstance(start, Tensor) or start.dtype != model.dtype or start.shape != expected:
+        got: object = type(start).__name__
+        if isinstance(start, Tensor):
+            got = (start.dtype, tuple(start.shape))
+        raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}")
+    # A model checks the values of its configurations.
+    model.energy(start)
+    return start.to(indices.device)

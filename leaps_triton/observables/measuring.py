@@ -1,0 +1,128 @@
+"""How a Markov chain measures observables: of walkers, of pairs of walkers, of replicas."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from torch import Tensor
+
+from ..kernels.checks import expect, shown
+from .base import entered, is_of_pairs, is_of_replicas, title_of
+
+__all__ = ["Measurable", "check_pairs", "check_value", "measure", "named", "rows_of", "together_of"]
+
+
+Measurable: TypeAlias = Callable[..., Tensor]
+
+"""An observable of configurations, of pairs of walkers or of replicas."""
+
+
+def named(
+    observables: Sequence[Measurable | str] | Mapping[str, Measurable],
+) -> dict[str, Measurable]:
+    """Return observables by name.
+
+    Args:
+        observables: functions and names of the library's, or a mapping from names to functions.
+
+    Raises:
+        ValueError: something else, an unknown name, a function without a name, a name twice.
+    """
+    is_mapping = isinstance(observables, Mapping)
+    listed = isinstance(observables, Sequence) and not isinstance(observables, str | bytes)
+    wanted = "a list of functions and names, or a mapping from names to functions"
+    expect(is_mapping or listed, "observables", wanted, observables)
+    if isinstance(observables, Mapping):
+        by_hand = all(isinstance(n, str) and callable(f) for n, f in observables.items())
+        expect(by_hand, "observables", "a mapping from names to functions", observables)
+        return dict(observables)
+    found: dict[str, Measurable] = {}
+    for given in observables:
+        name = given if isinstance(given, str) else title_of(given)
+        if name == "<lambda>":
+            raise ValueError(
+                "observables must have names, and a lambda has none; give {'name': lambda x, "
+                "model: …}"
+            )
+        if name in found:
+            raise ValueError(
+                f"two observables are called {name}; give a mapping from names to observables"
+            )
+        found[name] = _known(given)
+    return found
+
+
+def _known(given: Measurable | str) -> Measurable:
+    """Return the function, or the library's observable of that name."""
+    library = entered()
+    known = callable(given)
+    if isinstance(given, str):
+        known = given in library
+    single = [n for n, f in library.items() if not is_of_pairs(f) and not is_of_replicas(f)]
+    others = [n for n in library if n not in single]
+    wanted = f"one of {', '.join(single + others)}, or a function"
+    expect(known, "observable", wanted, given)
+    if isinstance(given, str):
+        return library[given]
+    return given
+
+
+def measure(observable: Measurable, state: Any, model: Any) -> Tensor:
+    """Return the observable of the walkers of a chain as they are.
+
+    Args:
+        observable: of walkers, of pairs or of replicas.
+        state: of the move.
+        model: the target, or what is shared of it.
+    """
+    if is_of_pairs(observable):
+        return observable(state.configurations[::2], state.configurations[1::2], model)
+    if is_of_replicas(observable):
+        return observable(state.replicas, model)
+    return observable(state.configurations, model)
+
+
+def rows_of(observable: Measurable, walkers: int) -> int:
+    """Return how many rows of values there are: one per walker, or one per pair of them."""
+    if is_of_pairs(observable):
+        return walkers // 2
+    return walkers
+
+
+def together_of(observable: Measurable, together: int) -> int:
+    """Return how many consecutive rows of values are correlated with one another.
+
+    Args:
+        observable: of walkers, of pairs or of replicas.
+        together: how many consecutive walkers are correlated.
+    """
+    if is_of_pairs(observable):
+        # Groups of walkers and pairs of them overlap in their least common multiple.
+        return math.lcm(together, 2) // 2
+    return together
+
+
+def check_pairs(name: str, walkers: int) -> None:
+    """Raise a ValueError unless walkers can be compared two by two.
+
+    Raises:
+        ValueError: an odd number of walkers.
+    """
+    if walkers % 2:
+        raise ValueError(
+            f"observable {name} compares walkers two by two, so their number must be even, "
+            f"got {walkers}"
+        )
+
+
+def check_value(name: str, value: Tensor, rows: int) -> None:
+    """Raise a ValueError unless an observable returned what it must.
+
+    Raises:
+        ValueError: no real numbers of shape ``(rows,)`` or ``(rows, k)``.
+    """
+    real = isinstance(value, Tensor) and not value.is_complex()
+    if not real or value.ndim not in (1, 2) or len(value) != rows:
+        raise ValueError(
+            f"the observable {name} must return ({rows},) or ({rows}, k), got {shown(value)}"
+        )
