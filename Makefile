@@ -5,11 +5,12 @@ PYTEST_ARGS ?=
 
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.docs
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check gpu clean
+.PHONY: help demo test check docs gpu clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -31,13 +32,17 @@ check: $(INSTALLED) ## formatting, lint and types
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m mypy
 
+docs: $(DOCS_INSTALLED) ## build the documentation, with all of its examples, into docs/_build/html
+	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --nitpicky -b html docs docs/_build/html
+
 gpu: ## tests, benchmarks, physics and training on a CUDA device, with $(PYTHON) as it is (options: GPU_ARGS='--help')
 	PYTHONUNBUFFERED=1 $(PYTHON) experiments/gpu.py $(GPU_ARGS)
 
 clean: ## remove caches, builds and the demo's files (the environment .venv stays)
+	rm -rf docs/_build docs/examples
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f leaps-triton-demo.png leaps-triton-demo.json
-	find leaps_triton kernels tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +
+	find leaps_triton kernels tests experiments docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last. An environment without it was left unfinished and is made anew.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -48,4 +53,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -e $@ || $(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install -c constraints.txt setuptools
 	$(VENV)/bin/python -m pip install -c constraints.txt --no-build-isolation -e '.[test]'
+	@touch $@
+
+# The documentation's tools have a stamp of their own, so that the tests do not need them.
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(VENV)/bin/python -m pip install -c constraints.txt --no-build-isolation -e '.[docs]'
 	@touch $@

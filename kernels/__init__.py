@@ -1,14 +1,19 @@
-"""Public ops: each checks its inputs once, then runs a Triton kernel (CUDA devices) or its twin of :mod:`.reference`.
+"""The public ops of the library.
 
-Import this package as ``leaps_triton.kernels``. The top-level name ``kernels`` belongs to another package.
+Each checks its inputs once, then runs a Triton kernel (CUDA devices) or its twin of
+:mod:`.reference`.
 
-Conventions shared by all ops: ``configurations`` are int8 ``0 … q-1`` of shape ``(walkers, *shape)``, one to four
-lattice axes; ``walkers`` and ``events`` are int64 ``(walkers,)``, the global index of each walker and its event count,
-which enter the random numbers; ``seed`` is an integer in [0, 2³²). A model is ``H(x) = -Σ J φ(x_i, x_j) - Σ h_i(x_i)``:
-``coupling`` float64 ``(1 | walkers, 1 | axes, *shape)`` (entry ``[., d, i]``: the bond from site ``i`` in positive
-direction ``d``; every lattice axis may have size 1 where the coupling is uniform), ``bond_table`` ``φ`` float64
-``(q, q)``, ``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 | walkers,)``, ``periodic``
-one bool an axis.
+Import this package as ``leaps_triton.kernels``. The top-level name ``kernels`` belongs to another
+package.
+
+Conventions shared by all ops: ``configurations`` are int8 ``0 … q-1`` of shape ``(walkers,
+*shape)``, one to four lattice axes; ``walkers`` and ``events`` are int64 ``(walkers,)``, the global
+index of each walker and its event count, which enter the random numbers; ``seed`` is an integer in
+[0, 2³²). A model is ``H(x) = -Σ J φ(x_i, x_j) - Σ h_i(x_i)``: ``coupling`` float64 ``(1 | walkers,
+1 | axes, *shape)`` (entry ``[., d, i]``: the bond from site ``i`` in positive direction ``d``;
+every lattice axis may have size 1 where the coupling is uniform), ``bond_table`` ``φ`` float64
+``(q, q)``, ``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 |
+walkers,)``, ``periodic`` one bool per axis.
 """
 
 from . import reference

@@ -18,11 +18,14 @@ PRECISIONS = {
     "hollow_conv": ("float32", "tf32", "bfloat16"),
     "hollow_values": ("float32", "tf32x3", "tf32"),
 }
-"""Of the factors of an op's matrix products, those it offers, its default first; sums are in float32."""
+"""Precisions of the factors of an op's matrix products, its default first; sums are in float32."""
 
 
 def shown(value: object) -> str:
-    """``value`` in an error: a tensor by its type and shape, all else as Python writes it, in one line."""
+    """Return ``value`` as an error shows it.
+
+    A tensor by its type and shape, all else as Python writes it, in one line.
+    """
     if isinstance(value, Tensor) and value.ndim > 0:
         return f"a tensor of {value.dtype} of shape {tuple(value.shape)}"
     return " ".join(repr(value).split())
@@ -44,12 +47,14 @@ def _is_single(value: object) -> bool:
 
 
 def as_integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """``value`` as a Python integer from ``low`` to ``high``; numpy's integers are integers, bools and floats are not.
+    """Return ``value`` as a Python integer from ``low`` to ``high``.
 
-    Raises
-        ValueError: what was expected, what came.
+    Numpy's integers are integers, bools and floats are not.
 
-    Example
+    Raises:
+        ValueError: If it is none; it says what was expected and what came.
+
+    Example:
         >>> as_integer("walkers", torch.tensor(3), 1)
         3
     """
@@ -67,12 +72,14 @@ def as_integer(name: str, value: object, low: int, high: int | None = None) -> i
 
 
 def as_number(name: str, value: object, wanted: str, accept: Callable[[float], bool]) -> float:
-    """``value`` as a float that ``accept`` accepts; NaN never is, and no bool or string is a number.
+    """Return ``value`` as a float that ``accept`` accepts.
 
-    Raises
-        ValueError: ``wanted``, and what came.
+    NaN never is, and no bool or string is a number.
 
-    Example
+    Raises:
+        ValueError: If it is none; it says what was ``wanted`` and what came.
+
+    Example:
         >>> as_number("scale", 2, "a positive number", lambda scale: scale > 0)
         2.0
     """
@@ -87,12 +94,12 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
 
 
 def as_precision(op: str, precision: object) -> str:
-    """``precision`` if it is one that the op offers.
+    """Return ``precision`` if it is one that the op offers.
 
-    Raises
-        ValueError: the precisions of this op, and what came.
+    Raises:
+        ValueError: If the op has no such precision; it names those it has.
 
-    Example
+    Example:
         >>> as_precision("hollow_values", "tf32x3")
         'tf32x3'
     """
@@ -103,12 +110,12 @@ def as_precision(op: str, precision: object) -> str:
 
 
 def is_real(value: object) -> bool:
-    """Whether ``value`` is a tensor of real numbers; bools are none."""
+    """Say whether ``value`` is a tensor of real numbers; bools are none."""
     return isinstance(value, Tensor) and value.dtype != torch.bool and not value.is_complex()
 
 
 def as_device(device: torch.device | str | None) -> torch.device:
-    """A device found to work; None for CUDA where there is a CUDA device, else the CPU."""
+    """Return a device found to work; None for CUDA where there is a CUDA device, else the CPU."""
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -122,7 +129,7 @@ def as_device(device: torch.device | str | None) -> torch.device:
 
 
 def as_seed(seed: object) -> int:
-    """``seed`` if it is an integer in [0, 2³²), else a ValueError."""
+    """Return ``seed`` if it is an integer in [0, 2³²), else a ValueError."""
     try:
         return as_integer("seed", seed, 0, 2**32 - 1)
     except ValueError:
@@ -150,7 +157,7 @@ def check_configurations(configurations: Tensor) -> None:
 
 
 def check_lattice(configurations: Tensor, periodic: Sequence[bool]) -> None:
-    """Refuse configurations of another number of directions than boundaries, or of more than four."""
+    """Refuse configurations whose directions are not those of the boundaries, or beyond four."""
     check_axes("configurations", "walkers", configurations, 1, periodic)
 
 
@@ -218,7 +225,8 @@ def check_model(
             )
         if tensor.device != configurations.device:
             raise ValueError(
-                f"{name} is on {tensor.device}, configurations on {configurations.device}; move one of them"
+                f"{name} is on {tensor.device}, configurations on {configurations.device}; "
+                "move one of them"
             )
 
 

@@ -1,8 +1,8 @@
 """Launch configurations of all kernels in one table, at hand for a tuner.
 
-A configuration changes how fast a kernel is, never what it gives but for the order of its sums. Where
-an op has several, they stand in increasing order of the lattice they suit. The families make one
-variant of each, see :mod:`.variants`; none depends on the device yet.
+A configuration changes how fast a kernel is, never what it gives but for the order of its sums.
+Where an op has several, they stand in increasing order of the lattice they suit. The families make
+one variant of each, see :mod:`.variants`; none depends on the device yet.
 """
 
 from collections.abc import Mapping

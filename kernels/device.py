@@ -1,8 +1,10 @@
-"""Device functions that several kernels share: Philox, uniform numbers, the exponential, neighbours on the lattice.
+"""Device functions that several kernels share.
 
-Lattice lengths come to a kernel as four numbers ``n0 … n3``, the first ``4 - NDIM`` of them 1, and boundaries as bits:
-bit ``AXIS`` of ``periodic`` is set where direction ``AXIS`` wraps. ``NDIM`` is a constant of the kernel, so that absent
-directions cost nothing.
+Philox, uniform numbers, the exponential, neighbours on the lattice.
+
+Lattice lengths come to a kernel as four numbers ``n0 … n3``, the first ``4 - NDIM`` of them 1, and
+boundaries as bits: bit ``AXIS`` of ``periodic`` is set where direction ``AXIS`` wraps. ``NDIM`` is
+a constant of the kernel, so that absent directions cost nothing.
 """
 
 import inspect
@@ -23,7 +25,10 @@ __all__ = [
 
 
 def kernel(function):
-    """:func:`triton.jit` without specialisation on values: a kernel's variants are its constants and dtypes alone."""
+    """:func:`triton.jit` without specialisation on values.
+
+    A kernel's variants are its constants and dtypes alone.
+    """
     annotations = inspect.signature(function).parameters.items()
     varying = [name for name, parameter in annotations if parameter.annotation is not tl.constexpr]
     return triton.jit(function, do_not_specialize=varying)
@@ -31,7 +36,9 @@ def kernel(function):
 
 @triton.jit
 def philox(seed, STREAM: tl.constexpr, site, event, draw, walker):
-    """The four words of :func:`leaps_triton.kernels.philox`: Philox4x32-10, uint32, of scalars or blocks.
+    """The four words of :func:`leaps_triton.kernels.philox`.
+
+    Philox4x32-10, uint32, of scalars or blocks.
 
     Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC11 (2011).
     """
@@ -58,8 +65,9 @@ def uniform64(high, low):
 def exponential(x):
     """``e^x`` to one unit in the last place; NaN stays NaN.
 
-    The float32 exponential of Triton is the approximate one of the device, off by up to ``|x|`` units. Here
-    ``x = n log 2 + r`` with ``log 2`` in two parts (Cody and Waite), and a polynomial of ``r`` (Cephes, ``expf``).
+    The float32 exponential of Triton is the approximate one of the device, off by up to ``|x|``
+    units. Here ``x = n log 2 + r`` with ``log 2`` in two parts (Cody and Waite), and a polynomial
+    of ``r`` (Cephes, ``expf``).
     """
     if x.dtype == tl.float64:
         power = tl.exp(x)
@@ -86,7 +94,10 @@ def exponential(x):
 
 @triton.jit
 def neighbours(o_site, AXIS: tl.constexpr, NDIM: tl.constexpr, n0, n1, n2, n3, periodic):
-    """Flat index of each site's neighbours in positive and negative direction, and whether there is one."""
+    """Flat index of each site's neighbours in positive and negative direction.
+
+    Whether there is one.
+    """
     if AXIS == 3:
         stride = tl.full((), 1, tl.int32)
         length = n3
@@ -124,7 +135,10 @@ def bond(
     NDIM: tl.constexpr,
     UNIFORM: tl.constexpr,
 ):
-    """``J`` of the bonds in positive direction ``AXIS`` from ``o_site``, float64; if UNIFORM a scalar without mask."""
+    """``J`` of the bonds in positive direction ``AXIS`` from ``o_site``, float64.
+
+    If UNIFORM a scalar without mask.
+    """
     p_axis = p_coupling + (AXIS - (4 - NDIM)) * s_axis
     return tl.load(p_axis) if UNIFORM else tl.load(p_axis + o_site * s_site, mask=m_bond, other=0.0)
 
@@ -134,7 +148,10 @@ def pair_field(
     p_x, o_site, m_site, p_coupling, s_axis, s_site, n0, n1, n2, n3, periodic,
     NDIM: tl.constexpr, UNIFORM: tl.constexpr, DTYPE: tl.constexpr,
 ):  # fmt: skip
-    """For every direction: states of both neighbours, and ``J`` of both bonds, 0 where there is none."""
+    """For every direction.
+
+    States of both neighbours, and ``J`` of both bonds, 0 where there is none.
+    """
     found = ()
     for axis in tl.static_range(4 - NDIM, 4):
         o_forward, o_backward, m_forward, m_backward = neighbours(
@@ -169,7 +186,10 @@ def state_field(
     NDIM: tl.constexpr,
     DTYPE: tl.constexpr,
 ):
-    """``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)`` of a block of states ``a``, from what :func:`pair_field` found."""
+    """``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)`` of a block of states ``a``.
+
+    From what :func:`pair_field` found.
+    """
     field = tl.load(p_site + state * s_state + o_field, mask=m_site, other=0.0).to(DTYPE)
     for axis in tl.static_range(NDIM):
         field += found[4 * axis + 2] * tl.load(p_bond + state * q + found[4 * axis]).to(DTYPE)
@@ -182,7 +202,10 @@ def flip_field(
     found, p_bond, p_site, s_state, o_field, m_site,
     NDIM: tl.constexpr, UNIFORM: tl.constexpr, DTYPE: tl.constexpr,
 ):  # fmt: skip
-    """``W_1(i) - W_0(i)`` of a model with two states: four differences of the table, and nothing is looked up."""
+    """``W_1(i) - W_0(i)`` of a model with two states.
+
+    Four differences of the table, and nothing is looked up.
+    """
     b00 = tl.load(p_bond)
     b01 = tl.load(p_bond + 1)
     b10 = tl.load(p_bond + 2)

@@ -26,27 +26,42 @@ WEYL = (0x9E3779B9, 0xBB67AE85)
 
 
 class Stream(IntEnum):
-    """Second word of the Philox key: one number a purpose, so that no two purposes share random numbers.
+    """Second word of the Philox key.
 
-    | stream   | site           | event           | draw | walker       | words                                     |
-    |----------|----------------|-----------------|------|--------------|-------------------------------------------|
-    | START    | site // 4      | 0               | 0    | walker       | word ``site % 4``: start value            |
-    | JUMP     | 0              | event           | 0    | walker       | 0, 1: holding time; 2, 3: which move      |
-    |          |                | event · n + i   |      |              | the same, of the i-th of n domains        |
-    | SWEEP    | site // 4      | sweep           | 0, 1 | walker       | word ``site % 4``: new value; acceptance  |
-    | DISORDER | site           | 0               | bond | 0            | 0, 1 (and 2, 3): one coupling             |
-    | TRAIN    | element of t   | step            | use  | 0            | training: times, batches, derived seeds   |
-    | RESAMPLE | slot           | boundary        | 0    | block's 1st  | 0, 1: ancestor; 2, 3: order of the slots  |
-    | LEAP     | site           | event           | 0    | walker       | 0, 1: whether it moves; 2, 3: by which k  |
-    | EXACT    | site           | 0               | 0    | sample       | 0, 1: state of a site, layer or all sites |
-    | CLUSTER  | bond // 4      | sweep           | 0    | walker       | word ``bond % 4``: whether it joins, where|
-    |          |                |                 |      |              | ``bond = d N + i``                        |
-    |          | site // 4      | sweep           | 1    | walker       | word ``site % 4``: new state of the       |
-    |          |                |                 |      |              | cluster of which it is the first site     |
-    |          | 0              | sweep           | 2    | walker, or a | 0: site; 1: shift; 2: first state;        |
-    |          |                |                 |      | pair's first | 3: acceptance                             |
-    | EXCHANGE | temperature    | exchange        | 0    | walker       | 0, 1: acceptance, with the next one       |
-    | KINETIC  | 0              | step            | 0    | 0            | 0: seed of the step's JUMP numbers        |
+    One number a purpose, so that no two purposes share random numbers.
+
+    | stream   | site         | event         | draw | walker       | words                        |
+    |----------|--------------|---------------|------|--------------|------------------------------|
+    | START    | site // 4    | 0             | 0    | walker       | word ``site % 4``: start     |
+    |          |              |               |      |              | value                        |
+    | JUMP     | 0            | event         | 0    | walker       | 0, 1: holding time; 2, 3:    |
+    |          |              |               |      |              | which move                   |
+    |          |              | event · n + i |      |              | the same, of the i-th of n   |
+    |          |              |               |      |              | domains                      |
+    | SWEEP    | site // 4    | sweep         | 0, 1 | walker       | word ``site % 4``: new       |
+    |          |              |               |      |              | value; acceptance            |
+    | DISORDER | site         | 0             | bond | 0            | 0, 1 (and 2, 3): one         |
+    |          |              |               |      |              | coupling                     |
+    | TRAIN    | element of t | step          | use  | 0            | training: times, batches,    |
+    |          |              |               |      |              | derived seeds                |
+    | RESAMPLE | slot         | boundary      | 0    | block's 1st  | 0, 1: ancestor; 2, 3: order  |
+    |          |              |               |      |              | of the slots                 |
+    | LEAP     | site         | event         | 0    | walker       | 0, 1: whether it moves; 2,   |
+    |          |              |               |      |              | 3: by which k                |
+    | EXACT    | site         | 0             | 0    | sample       | 0, 1: state of a site, layer |
+    |          |              |               |      |              | or all sites                 |
+    | CLUSTER  | bond // 4    | sweep         | 0    | walker       | word ``bond % 4``: whether   |
+    |          |              |               |      |              | it joins, where ``bond = d N |
+    |          |              |               |      |              | + i``                        |
+    |          | site // 4    | sweep         | 1    | walker       | word ``site % 4``: new state |
+    |          |              |               |      |              | of the cluster of which it   |
+    |          |              |               |      |              | is the first site            |
+    |          | 0            | sweep         | 2    | walker, or a | 0: site; 1: shift; 2: first  |
+    |          |              |               |      | pair's first | state; 3: acceptance         |
+    | EXCHANGE | temperature  | exchange      | 0    | walker       | 0, 1: acceptance, with the   |
+    |          |              |               |      |              | next one                     |
+    | KINETIC  | 0            | step          | 0    | 0            | 0: seed of the step's JUMP   |
+    |          |              |               |      |              | numbers                      |
     """
 
     START = 0
@@ -71,9 +86,12 @@ def philox(
     walker: Tensor | int,
     device: torch.device | None = None,
 ) -> Words:
-    """Philox4x32-10 of key ``(seed, stream)`` and counter ``(site, event, draw, walker)``, broadcast together.
+    """Return Philox4x32-10 of key ``(seed, stream)`` and counter ``(site, event, draw, walker)``.
 
-    Four words in [0, 2³²) as int64; of each argument the lower 32 bits count.
+    Counters are broadcast together.
+
+    Returns:
+        Four words in [0, 2³²) as int64; the lower 32 bits of each argument count.
     """
     counter = [
         torch.as_tensor(c, dtype=torch.int64, device=device) & WORD
@@ -95,19 +113,25 @@ def philox(
 
 
 def uniform32(word: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """One word to a uniform number in (0, 1): an odd multiple of 2⁻²⁴, exact in float32, never 0 or 1."""
+    """Make one word a uniform number in (0, 1).
+
+    An odd multiple of 2⁻²⁴, exact in float32, never 0 or 1.
+    """
     return ((word >> 9).to(dtype) + 0.5) * 2.0**-23
 
 
 def uniform64(high: Tensor, low: Tensor) -> Tensor:
-    """Two words to a uniform float64 in (0, 1): an odd multiple of 2⁻⁵³, never 0 or 1."""
+    """Make two words a uniform float64 in (0, 1): an odd multiple of 2⁻⁵³, never 0 or 1."""
     return ((high << 20 | low >> 12).to(torch.float64) + 0.5) * 2.0**-52
 
 
 def site_words(
     seed: int, stream: int, event: int, walkers: Tensor, sites: int, draw: int = 0
 ) -> Tensor:
-    """One word a site, ``(walkers, sites)``: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
+    """Return one word per site, ``(walkers, sites)``.
+
+    Word ``i % 4`` of counter ``(i // 4, event, draw, walker)``.
+    """
     group = torch.arange((sites + 3) // 4, device=walkers.device)
     words = philox(seed, stream, group, event, draw, walkers.unsqueeze(1), walkers.device)
     return torch.stack(words, dim=-1).flatten(1)[:, :sites]

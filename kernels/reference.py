@@ -1,27 +1,30 @@
 """The twins of all ops, each called with the arguments of its op.
 
 A twin is the definition of its op, the path a CPU takes, and the oracle a kernel is tested against.
-Shapes, units and errors are documented once, at the public op; the formulas stand in ``reference.py``
-of each family.
+Shapes, units and errors are documented once, at the public op; the formulas stand in
+``reference.py`` of each family.
 """
 
-from .class_jumps.reference import (
-    MOST_CLASSES,
-    MOST_LANES,
-    LocalJumpSteps,
-    local_jump_steps,
-    site_classes,
-)
-from .convolutions.reference import hollow_conv, hollow_conv_gradient, rounded, tap_index
+from typing import Any
+
+from torch import Tensor
+
+from .class_jumps import reference as class_jumps
+from .class_jumps.reference import MOST_CLASSES, MOST_LANES, Events, LocalJumpSteps, site_classes
+from .convolutions import reference as convolutions
+from .convolutions.reference import Convolution, gradient_of, rounded, tap_index
 from .energies.reference import (
     LocalEnergy,
     Sums,
+    Tables,
     bonds_along,
     energy,
     local_energy,
     local_fields,
     state_counts,
 )
+from .hollow_network import reference as hollow_network
+from .hollow_network.reference import Values
 from .jumps.reference import JumpStep, jump_step
 from .labels.reference import cluster_labels
 from .leaps.reference import (
@@ -32,13 +35,9 @@ from .leaps.reference import (
 )
 from .philox import philox, site_words, uniform32, uniform64
 from .proposals.reference import ProposalRates, proposal_rates, proposal_rates_gradient
-from .site_sweeps.reference import (
-    heat_bath_probabilities,
-    heat_bath_sweeps,
-    metropolis_acceptance,
-    metropolis_sweeps,
-    overrelaxation_sweeps,
-)
+from .registration import taking
+from .site_sweeps import reference as site_sweeps
+from .site_sweeps.reference import Sweeps, heat_bath_probabilities, metropolis_acceptance
 
 __all__ = [
     "MOST_CLASSES",
@@ -48,6 +47,7 @@ __all__ = [
     "LocalJumpSteps",
     "ProposalRates",
     "Sums",
+    "Tables",
     "TauLeapStep",
     "bonds_along",
     "cluster_labels",
@@ -56,6 +56,8 @@ __all__ = [
     "heat_bath_sweeps",
     "hollow_conv",
     "hollow_conv_gradient",
+    "hollow_values",
+    "hollow_values_gradient",
     "jump_step",
     "local_energy",
     "local_fields",
@@ -77,3 +79,24 @@ __all__ = [
     "uniform32",
     "uniform64",
 ]
+
+heat_bath_sweeps = taking(Sweeps, site_sweeps.heat_bath_sweeps)
+metropolis_sweeps = taking(Sweeps, site_sweeps.metropolis_sweeps)
+overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)
+local_jump_steps = taking(Events, class_jumps.local_jump_steps)
+hollow_conv = taking(Convolution, convolutions.hollow_conv)
+
+
+def hollow_conv_gradient(*arguments: Any, **named: Any) -> convolutions.Gradients:
+    """Return the gradients of :func:`hollow_conv` with respect to its six tensors."""
+    return convolutions.hollow_conv_gradient(*gradient_of(*arguments, **named))
+
+
+hollow_values = taking(Values, hollow_network.hollow_values)
+
+
+def hollow_values_gradient(
+    to_values: Tensor, *arguments: Any, **named: Any
+) -> hollow_network.Gradients:
+    """Return the gradients of :func:`hollow_values` with respect to its eight parameters."""
+    return hollow_network.hollow_values_gradient(to_values, Values(*arguments, **named))

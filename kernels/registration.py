@@ -3,6 +3,7 @@
 Each family's ``op.py`` registers its ops with torch and hands its launchers to :func:`put_on_cuda`.
 """
 
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch.library import CustomOpDef
 
-__all__ = ["MISSING", "Launchers", "backend", "put_on_cuda"]
+__all__ = ["MISSING", "Launchers", "backend", "put_on_cuda", "taking"]
 
 Launchers: TypeAlias = Sequence[tuple[CustomOpDef, Callable[..., Any]]]
 """Registered ops, each with what runs it on a CUDA device."""
@@ -35,6 +36,16 @@ def backend(device: torch.device) -> str:
     if MISSING is not None:
         return f"torch twins on {device.type}, since Triton cannot be imported: {MISSING}"
     return f"Triton kernels on {device.type}"
+
+
+def taking(record: Callable[..., Any], function: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return a function of an op's arguments that hands them on as one record."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        return function(record(*arguments, **named))
+
+    return call
 
 
 def put_on_cuda(launchers: Callable[[], Launchers]) -> None:

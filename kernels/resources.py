@@ -1,4 +1,7 @@
-"""Compilation of the kernels ahead of time, without a GPU, and the resources that the binaries use."""
+"""Compilation of the kernels ahead of time, without a GPU.
+
+The resources that the binaries use.
+"""
 
 import re
 import subprocess
@@ -37,15 +40,15 @@ class Resources(NamedTuple):
     """What one program of a compiled kernel uses."""
 
     registers: int
-    """Vector registers a thread"""
+    """Vector registers per thread."""
     spills: int
-    """Bytes (NVIDIA) or registers (AMD) a thread that did not fit and went to memory"""
+    """Bytes (NVIDIA) or registers (AMD) per thread that did not fit and went to memory"""
     shared: int
-    """Bytes of shared memory a program"""
+    """Bytes of shared memory per program."""
 
 
 def variants() -> dict[str, Variant]:
-    """Every variant that a launcher can choose, by name."""
+    """Return every variant that a launcher can choose, by name."""
     tables: dict[str, dict[Any, Variant]] = {
         "local_energy": LOCAL_ENERGY,
         "rates": RATES,
@@ -65,7 +68,7 @@ def variants() -> dict[str, Variant]:
 
 
 def others() -> dict[str, Variant]:
-    """The last variant of each kernel, and of each op that a kernel serves."""
+    """Return the last variant of each kernel, and of each op that a kernel serves."""
     ops = ("OP", "LOG_RATIOS")
     last = {
         (variant.kernel.fn.__name__, *map(variant.constants.get, ops)): name

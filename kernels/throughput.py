@@ -13,10 +13,12 @@ BLOCK = 1024
 
 @triton.jit
 def philox_kernel(p_out, seed, counters, BLOCK: tl.constexpr):
-    """``out[s] = ⊕_e w_0 ⊕ w_1 ⊕ w_2 ⊕ w_3`` of Philox4x32-10, key ``(seed, 0)``, counter ``(s, e, 0, 0)``.
+    """``out[s] = ⊕_e w_0 ⊕ w_1 ⊕ w_2 ⊕ w_3`` of Philox4x32-10, key ``(seed, 0)``.
 
-    ``e`` runs to ``counters``. ``out`` int32 ``(programs * BLOCK,)``, the words as bits. Nothing but the last exclusive
-    or is stored, so the time is that of the generator.
+    Counter ``(s, e, 0, 0)``.
+
+    ``e`` runs to ``counters``. ``out`` int32 ``(programs * BLOCK,)``, the words as bits. Nothing
+    but the last exclusive or is stored, so the time is that of the generator.
     """
     o_site = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)).to(tl.uint32)
     zero = o_site * 0
@@ -30,7 +32,10 @@ def philox_kernel(p_out, seed, counters, BLOCK: tl.constexpr):
 
 
 def philox_words(programs: int, counters: int, seed: int, device: torch.device) -> Tensor:
-    """Launcher of :func:`philox_kernel`: int32 ``(programs * BLOCK,)`` from ``4 * counters`` words each."""
+    """Launch the kernel of :func:`philox_kernel`.
+
+    Int32 ``(programs * BLOCK,)`` from ``4 * counters`` words each.
+    """
     out = torch.empty(programs * BLOCK, dtype=torch.int32, device=device)
     philox_kernel[(programs,)](out, seed, counters, BLOCK=BLOCK, num_warps=4)
     return out

@@ -1,9 +1,12 @@
-"""The compiled forms of the kernels: each launcher looks its variant up in a table, and tests compile the whole table.
+"""The compiled forms of the kernels.
 
-What a kernel is compiled for: the number of lattice directions (loops over neighbours are unrolled), whether ``q`` is 2
-(no table look-ups) and whether the model is the same at every site (scalars instead of loads), the block size, the
-floating-point type, and the terms of the rates. All else is an argument at run time, ``q``, lengths, boundaries and
-colours too, and nothing is specialised on its value, so that no input causes a compilation that the tables do not list.
+Each launcher looks its variant up in a table, and tests compile the whole table.
+
+What a kernel is compiled for: the number of lattice directions (loops over neighbours are
+unrolled), whether ``q`` is 2 (no table look-ups) and whether the model is the same at every site
+(scalars instead of loads), the block size, the floating-point type, and the terms of the rates. All
+else is an argument at run time, ``q``, lengths, boundaries and colours too, and nothing is
+specialised on its value, so that no input causes a compilation that the tables do not list.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +18,8 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded", "periodic_bits", "recorded",
+    "KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded", "periodic_bits",
+    "recorded",
     "site_stride",
 ]  # fmt: skip
 
@@ -64,7 +68,10 @@ class Variant:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of the compiler. Products and sums are not fused, so that every device rounds alike."""
+        """Options of the compiler. Products and sums are not fused.
+
+        So that every device rounds alike.
+        """
         stages = {} if self.stages is None else {"num_stages": self.stages}
         return {"num_warps": self.warps, **stages, "enable_fp_fusion": False}
 
@@ -98,31 +105,34 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
 
 
 def block_size(count: int, sizes: Sequence[int]) -> int:
-    """The smallest of the increasing ``sizes`` that holds ``count``, or the largest."""
+    """Return the smallest of the increasing ``sizes`` that holds ``count``, or the largest."""
     return next((size for size in sizes if size >= count), sizes[-1])
 
 
 def padded(shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """Lattice lengths as four numbers, the first of them 1."""
+    """Return lattice lengths as four numbers, the first of them 1."""
     n0, n1, n2, n3 = (1,) * (4 - len(shape)) + tuple(shape)
     return n0, n1, n2, n3
 
 
 def periodic_bits(periodic: Sequence[bool]) -> int:
-    """Boundaries of the padded directions as bits."""
+    """Return the boundaries of the padded directions as bits."""
     return sum(1 << axis for axis, wraps in enumerate(periodic, 4 - len(periodic)) if wraps)
 
 
 def kind_of(q: int, coupling: Tensor, site_table: Tensor) -> str:
-    """Which of KINDS a model is, from its states and the shapes of its tables."""
+    """Return which of KINDS a model is, from its states and the shapes of its tables."""
     uniform = coupling.shape[2:].numel() == site_table.shape[2:].numel() == 1
     return "general" if q != 2 else "binary uniform" if uniform else "binary"
 
 
 def site_stride(table: Tensor, shape: Sequence[int]) -> tuple[Tensor, tuple[int, int, int]]:
-    """A table ``(1 | walkers, n, *shape or 1s)``, contiguous, and its strides by walker, row and site, 0 if shared.
+    """Return a table ``(1 | walkers, n, *shape or 1s)``, contiguous.
 
-    A table that is uniform in some directions only is expanded; the models of the library have none.
+    Its strides by walker, row and site, 0 if shared.
+
+    A table that is uniform in some directions only is expanded; the models of the library have
+    none.
     """
     if table.shape[2:].numel() > 1:
         table = table.expand(-1, -1, *shape)

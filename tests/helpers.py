@@ -124,9 +124,8 @@ def generator(
     from.
     """
     x = states(path.model)
-    out = rates.evaluate(
-        path, transport, x, torch.full((1,), tau, dtype=torch.float64), reversible, scale, backward
-    )
+    t = torch.full((1,), tau, dtype=torch.float64)
+    out = rates.evaluate(path, transport, x, t, reversible, scale, backward=backward)
     matrix = torch.zeros(len(x), len(x), dtype=torch.float64)
     matrix.scatter_add_(1, move_targets(path.model), out.rates.double().flatten(1))
     return matrix + torch.diag(-out.exit_rate + corrector * out.corrector)
@@ -137,7 +136,7 @@ def heat_bath_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False)
     model: Any = path.model
     x, n = states(model), model.q**model.lattice.sites
     tables = (model.coupling.unsqueeze(0), model.bond_table, model.site_table.unsqueeze(0))
-    fields = reference.local_fields(x, *tables, model.lattice.periodic, torch.float64)
+    fields = reference.local_fields(x, reference.Tables(*tables, model.lattice.periodic), torch.float64)
     probabilities = reference.heat_bath_probabilities(fields, path.beta(tau)).flatten(2)
     colours = model.lattice.colours().flatten()
     sweep = torch.eye(n, dtype=torch.float64)

@@ -19,7 +19,7 @@ from leaps_triton.bench.agreement import Disagreement
 from leaps_triton.bench.cases import MODELS
 from leaps_triton.bench.run import main_of
 from leaps_triton.bench.timing import Row, replayed, timed
-from leaps_triton.kernels.hollow_network import reference
+from leaps_triton.kernels import reference
 
 KERNELS = ("hollow_values", "hollow_values_gradient")
 """Evaluation; evaluation and gradients of all parameters."""

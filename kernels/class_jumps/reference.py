@@ -7,16 +7,39 @@ from torch import Tensor
 
 from ..philox import Stream, philox, uniform64
 
-__all__ = ["MOST_CLASSES", "MOST_LANES", "LocalJumpSteps", "local_jump_steps", "site_classes"]
+__all__ = [
+    "MOST_CLASSES", "MOST_LANES", "Events", "LocalJumpSteps", "local_jump_steps", "site_classes",
+]  # fmt: skip
 
 MOST_CLASSES = 256
 """Classes that the rates may have, all of which a program of the kernel treats at once."""
 MOST_LANES = 32
 """Neighbours that a site may have, itself included."""
+FIRST_BATCH = 4
+"""Events whose random numbers are made at first at once, since many walkers have few."""
+BATCH = 16
+"""Events whose random numbers are made at once afterwards."""
+
+
+class Events(NamedTuple):
+    """Arguments of the op."""
+
+    configurations: Tensor
+    log_weights: Tensor
+    remaining: Tensor
+    walkers: Tensor
+    events: Tensor
+    rates: Tensor
+    corrector: Tensor
+    neighbours: Tensor
+    strides: Tensor
+    first_row: int
+    seed: int
+    steps: int
 
 
 class LocalJumpSteps(NamedTuple):
-    """What :func:`local_jump_steps` returns."""
+    """Holds what :func:`local_jump_steps` returns."""
 
     configurations: Tensor
     """After the events, ``(walkers, *shape)``."""
@@ -33,7 +56,10 @@ class LocalJumpSteps(NamedTuple):
 
 
 def site_classes(configurations: Tensor, neighbours: Tensor, strides: Tensor) -> Tensor:
-    """``Σ_l strides_l x_{neighbours[i, l]}`` of every site, int64 ``(walkers, sites)``; ``configurations`` alike."""
+    """Return ``Σ_l strides_l x_{neighbours[i, l]}`` of every site, int64 ``(walkers, sites)``.
+
+    ``configurations`` are ``(walkers, sites)`` too.
+    """
     # Walkers last, so that a site's neighbours are whole rows.
     rows = configurations.T.contiguous()
     total = torch.zeros(rows.shape, dtype=torch.int16, device=rows.device)
@@ -42,67 +68,73 @@ def site_classes(configurations: Tensor, neighbours: Tensor, strides: Tensor) ->
     return total.T.to(torch.int64, memory_format=torch.contiguous_format)
 
 
-class _Members:
-    """The sites of every class, of every walker: how many, and in site order where, to be found in O(√N).
+def _add(where: Tensor, cells: Tensor, change: int) -> None:
+    """Add a number to cells, once for each time that one is named."""
+    changes = torch.full((cells.numel(),), change, dtype=where.dtype, device=where.device)
+    where.scatter_add_(0, cells.flatten(), changes)
 
-    A lattice is cut into segments; ``parts`` counts a class's sites in each, ``counts`` in all of them.
+
+class _Members:
+    """Holds how many sites every class has, per walker, and where: found by rank in O(√N).
+
+    A lattice is cut into segments; ``parts`` counts a class's sites in each, ``counts`` in all.
     """
 
     def __init__(
         self, configurations: Tensor, neighbours: Tensor, strides: Tensor, classes: int
     ) -> None:
         walkers, sites = configurations.shape
-        self.x, self.neighbours, self.strides, self.num_classes = (
-            configurations,
-            neighbours,
-            strides,
-            classes,
-        )
+        self.x = configurations
+        self.neighbours = neighbours
+        self.strides = strides
+        self.num_classes = classes
         self.ones = configurations.sum(1, dtype=torch.int64)
+        # About √N sites a segment.
         self.length = 1 << (sites.bit_length() // 2)
         self.segments = -(-sites // self.length)
         made = site_classes(configurations, neighbours, strides)
         segment = torch.arange(sites, device=made.device) // self.length
-        cells = (
-            made + torch.arange(walkers, device=made.device).unsqueeze(1) * classes
-        ) * self.segments + segment
-        self.parts = torch.zeros(
-            walkers * classes * self.segments, dtype=torch.int16, device=made.device
-        )
-        self._add(self.parts, cells, 1)
-        self.counts = self.parts.view(walkers, classes, self.segments).sum(2, dtype=torch.float64)
+        walker = torch.arange(walkers, device=made.device).unsqueeze(1)
+        cells = (made + walker * classes) * self.segments + segment
+        count = walkers * classes * self.segments
+        self.parts = torch.zeros(count, dtype=torch.int16, device=made.device)
+        _add(self.parts, cells, 1)
+        by_class = self.parts.view(walkers, classes, self.segments)
+        self.counts = by_class.sum(2, dtype=torch.float64)
+        # Sites beyond the last belong to no class.
         beyond = self.segments * self.length - sites
         self.classes = torch.nn.functional.pad(made.to(torch.int16), (0, beyond), value=-1)
 
-    @staticmethod
-    def _add(where: Tensor, cells: Tensor, change: int) -> None:
-        where.scatter_add_(
-            0,
-            cells.flatten(),
-            torch.full((cells.numel(),), change, dtype=where.dtype, device=where.device),
-        )
+    def counts_of(self, rows: Tensor) -> Tensor:
+        """Return the sites of every class of these walkers, in increasing order."""
+        if len(rows) < len(self.counts):
+            return self.counts.index_select(0, rows)
+        return self.counts
 
     def find(self, rows: Tensor, chosen: Tensor, rank: Tensor) -> Tensor:
-        """The site of each of these walkers that is number ``rank``, from 0, in class ``chosen``."""
+        """Return each walker's site that is number ``rank``, from 0, of class ``chosen``."""
         rank = rank.unsqueeze(1)
-        parts = self.parts.view(-1, self.segments).index_select(0, rows * self.num_classes + chosen)
+        cells = rows * self.num_classes + chosen
+        parts = self.parts.view(-1, self.segments).index_select(0, cells)
         ends = parts.cumsum(1)
+        # First the segment, then the place in it.
         segment = (ends <= rank).sum(1, keepdim=True)
         rank = rank - (ends - parts).gather(1, segment)
-        classes = self.classes.view(-1, self.length).index_select(
-            0, rows * self.segments + segment.squeeze(1)
-        )
+        line = rows * self.segments + segment.squeeze(1)
+        classes = self.classes.view(-1, self.length).index_select(0, line)
         place = ((classes == chosen.unsqueeze(1)).cumsum(1) <= rank).sum(1)
         return segment.squeeze(1) * self.length + place
 
     def flip(self, rows: Tensor, site: Tensor) -> None:
         """Flip one site of each of these walkers."""
-        x, classes = self.x.view(-1), self.classes.view(-1)
+        x = self.x.view(-1)
+        classes = self.classes.view(-1)
         own = rows * self.x.shape[1] + site
         sign = 1 - 2 * x.index_select(0, own)
         x.scatter_add_(0, own, sign)
         sign = sign.long()
         self.ones.scatter_add_(0, rows, sign)
+        # The site itself is one of its neighbours.
         affected = self.neighbours.index_select(0, site)
         places = (rows.unsqueeze(1) * self.classes.shape[1] + affected).flatten()
         before = classes.index_select(0, places).long().view(affected.shape)
@@ -111,69 +143,95 @@ class _Members:
         segment = affected // self.length
         for kind, change in ((before, -1), (after, 1)):
             cells = rows.unsqueeze(1) * self.num_classes + kind
-            self._add(self.counts.view(-1), cells, change)
-            self._add(self.parts, cells * self.segments + segment, change)
+            _add(self.counts.view(-1), cells, change)
+            _add(self.parts, cells * self.segments + segment, change)
 
 
-def local_jump_steps(
-    configurations: Tensor,
-    log_weights: Tensor,
-    remaining: Tensor,
-    walkers: Tensor,
-    events: Tensor,
-    rates: Tensor,
-    corrector: Tensor,
-    neighbours: Tensor,
-    strides: Tensor,
-    first_row: int,
-    seed: int,
-    steps: int,
-) -> LocalJumpSteps:
-    """``R = Σ_c n_c P_c(K)``, ``κ = Σ_c n_c κ_c(K)``; a class drawn by ``n_c P_c / R``, and any of its sites."""
-    x = configurations.flatten(1).clone(memory_format=torch.contiguous_format)
-    members = _Members(x, neighbours, strides, rates.shape[1])
-    log_weights, remaining, events = log_weights.clone(), remaining.clone(), events.clone()
-    exit_rate, correction = torch.zeros_like(log_weights), torch.zeros_like(log_weights)
-    rows = ((remaining != 0) & ~log_weights.isnan()).nonzero().squeeze(1)
-    taken, batch = 0, 4
-    while taken < steps and len(rows):
-        batch = min(batch, steps - taken)
-        event = events[rows].unsqueeze(1) + torch.arange(batch, device=rows.device)
-        words = philox(seed, Stream.JUMP, 0, event, 0, walkers[rows].unsqueeze(1), rows.device)
-        clock, choice = -torch.log(uniform64(words[0], words[1])), uniform64(words[2], words[3])
-        for step in range(batch):
-            row = members.ones.index_select(0, rows) - first_row
-            counts = members.counts
-            if len(rows) < len(counts):
-                counts = counts.index_select(0, rows)
-            kappa = torch.linalg.vecdot(counts, corrector.index_select(0, row))
-            weights = rates.index_select(0, row).mul_(counts)
-            cumulative = weights.cumsum(1)
-            total = cumulative[:, -1]
-            exit_rate[rows], correction[rows] = total, kappa
-            finite = total.isfinite() & kappa.isfinite()
-            left = remaining[rows]
-            # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
-            holding = clock[:, step] / total
-            jumps = (holding < left) & finite
-            elapsed = torch.where(jumps, holding, left)
-            log_weights[rows] = torch.where(finite, log_weights[rows] + elapsed * kappa, torch.nan)
-            remaining[rows] = torch.where(finite, left - elapsed, left)
-            events[rows] += 1
+class _Running(NamedTuple):
+    """Walkers that go on, and the random numbers of their next events."""
 
-            threshold = (choice[:, step] * total).unsqueeze(1)
-            chosen = torch.searchsorted(cumulative, threshold, right=True).clamp(
-                max=rates.shape[1] - 1
-            )
-            passed = threshold - cumulative.gather(1, chosen) + weights.gather(1, chosen)
-            go = jumps.nonzero().squeeze(1)
-            rows, clock, choice, row = rows[go], clock[go], choice[go], row[go]
-            chosen, passed = chosen.squeeze(1)[go], passed.squeeze(1)[go]
-            # Rounding may put the quotient a hair outside of the class.
-            rank = (passed / rates[row, chosen]).long().clamp(min=0)
-            rank = rank.minimum(members.counts[rows, chosen].long() - 1)
-            members.flip(rows, members.find(rows, chosen, rank))
-        taken, batch = taken + batch, 16
-    return LocalJumpSteps(
-        x.view_as(configurations), log_weights, remaining, events, exit_rate, correction
+    rows: Tensor
+    clock: Tensor
+    """``-log u`` of the holding times, ``(walkers, events)``."""
+    choice: Tensor
+    """Uniform numbers that choose class and site, ``(walkers, events)``."""
+
+    def of(self, go: Tensor) -> "_Running":
+        return _Running(self.rows[go], self.clock[go], self.choice[go])
+
+
+def _drawn(given: Events, events: Tensor, rows: Tensor, batch: int) -> _Running:
+    event = events[rows].unsqueeze(1) + torch.arange(batch, device=rows.device)
+    walker = given.walkers[rows].unsqueeze(1)
+    words = philox(given.seed, Stream.JUMP, 0, event, 0, walker, rows.device)
+    clock = -torch.log(uniform64(words[0], words[1]))
+    return _Running(rows, clock, uniform64(words[2], words[3]))
+
+
+def _event(
+    given: Events, members: _Members, after: LocalJumpSteps, running: _Running, step: int
+) -> _Running:
+    """Make one event of the walkers that run, and return those that have time left."""
+    rows = running.rows
+    row = members.ones.index_select(0, rows) - given.first_row
+    counts = members.counts_of(rows)
+    kappa = torch.linalg.vecdot(counts, given.corrector.index_select(0, row))
+    weights = given.rates.index_select(0, row).mul_(counts)
+    cumulative = weights.cumsum(1)
+    total = cumulative[:, -1]
+    after.exit_rate[rows] = total
+    after.corrector[rows] = kappa
+    finite = total.isfinite() & kappa.isfinite()
+    left = after.remaining[rows]
+    # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
+    holding = running.clock[:, step] / total
+    jumps = (holding < left) & finite
+    elapsed = torch.where(jumps, holding, left)
+    gained = after.log_weights[rows] + elapsed * kappa
+    after.log_weights[rows] = torch.where(finite, gained, torch.nan)
+    after.remaining[rows] = torch.where(finite, left - elapsed, left)
+    after.events[rows] += 1
+
+    threshold = (running.choice[:, step] * total).unsqueeze(1)
+    chosen = torch.searchsorted(cumulative, threshold, right=True)
+    chosen = chosen.clamp(max=given.rates.shape[1] - 1)
+    passed = threshold - cumulative.gather(1, chosen) + weights.gather(1, chosen)
+    go = jumps.nonzero().squeeze(1)
+    running = running.of(go)
+    row = row[go]
+    chosen = chosen.squeeze(1)[go]
+    passed = passed.squeeze(1)[go]
+    # Rounding may put the quotient a hair outside of the class.
+    rank = (passed / given.rates[row, chosen]).long().clamp(min=0)
+    rank = rank.minimum(members.counts[running.rows, chosen].long() - 1)
+    members.flip(running.rows, members.find(running.rows, chosen, rank))
+    return running
+
+
+def local_jump_steps(given: Events) -> LocalJumpSteps:
+    """Make events of every walker, at most ``steps``.
+
+    ``R = Σ_c n_c P_c(K)``, ``κ = Σ_c n_c κ_c(K)``, a class by ``n_c P_c / R``, any of its sites.
+    """
+    x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
+    members = _Members(x, given.neighbours, given.strides, given.rates.shape[1])
+    after = LocalJumpSteps(
+        configurations=x.view_as(given.configurations),
+        log_weights=given.log_weights.clone(),
+        remaining=given.remaining.clone(),
+        events=given.events.clone(),
+        exit_rate=torch.zeros_like(given.log_weights),
+        corrector=torch.zeros_like(given.log_weights),
     )
+    rows = ((after.remaining != 0) & ~after.log_weights.isnan()).nonzero().squeeze(1)
+    taken = 0
+    batch = FIRST_BATCH
+    while taken < given.steps and len(rows):
+        batch = min(batch, given.steps - taken)
+        running = _drawn(given, after.events, rows, batch)
+        for step in range(batch):
+            running = _event(given, members, after, running, step)
+        rows = running.rows
+        taken += batch
+        batch = BATCH
+    return after

@@ -8,7 +8,7 @@ from ..configs import config
 from ..device import kernel, philox, uniform64
 from ..philox import Stream
 from ..variants import Variant, launch
-from .reference import MOST_CLASSES, MOST_LANES, site_classes
+from .reference import MOST_CLASSES, MOST_LANES, Events, site_classes
 
 __all__ = ["VARIANTS", "local_jump_steps"]
 
@@ -20,22 +20,25 @@ EVENTS = CONFIG.constants["EVENTS"]
 @kernel
 def local_jump_steps_kernel(
     p_x, p_floats, p_integers, p_rates, p_corrector, p_neighbours, p_strides, p_classes, p_counts,
-    sites: tl.int32, classes: tl.int32, lanes: tl.int32, first_row: tl.int32, steps: tl.int32, seed: tl.int64,
+    sites: tl.int32, classes: tl.int32, lanes: tl.int32, first_row: tl.int32, steps: tl.int32,
+    seed: tl.int64,
     STREAM: tl.constexpr, CLASSES: tl.constexpr, LANES: tl.constexpr, BLOCK: tl.constexpr,
     EVENTS: tl.constexpr,
 ):  # fmt: skip
-    """Up to ``steps`` events of a walker: ``R = Σ_c n_c P_c(K)``, ``A += s Σ_c n_c κ_c(K)``, a class, one of its sites.
+    """Make up to ``steps`` events per walker.
 
-    One program a walker, in place. A flip moves its site and neighbours to other classes, in ``classes`` and
-    ``counts``, which lie in global memory between barriers. A site is found by its rank among those of its class, by a
-    scan of the walker's classes. Sums are float64 in another order than the twin's: class and rank differ from the
-    twin's if ``u R`` is within rounding, ``1e-16 R``, of an edge. Bortz, Kalos, Lebowitz, J. Comput. Phys. 17, 10
-    (1975).
+    ``R = Σ_c n_c P_c(K)``, ``A += s Σ_c n_c κ_c(K)``, a class, one of its sites.
 
-    ``x`` int8, ``classes`` int16 ``(walkers, sites)``; ``floats`` float64 ``(4, walkers)``: ``A``, time left, ``R``,
-    ``κ``; ``integers`` int64 ``(3, walkers)``: walker, events, ``K``; ``rates``, ``corrector`` float64
-    ``(rows, classes)``; ``neighbours`` int64 ``(sites, lanes)``; ``strides`` int64 ``(lanes,)``; ``counts`` int32
-    ``(walkers, classes)``.
+    One program per walker, in place. A flip moves its site and neighbours to other classes, in
+    ``classes`` and ``counts``, which lie in global memory between barriers. A site is found by its
+    rank among those of its class, by a scan of the walker's classes. Sums are float64 in another
+    order than the twin's: class and rank differ from the twin's if ``u R`` is within rounding,
+    ``1e-16 R``, of an edge. Bortz, Kalos, Lebowitz, J. Comput. Phys. 17, 10 (1975).
+
+    ``x`` int8, ``classes`` int16 ``(walkers, sites)``; ``floats`` float64 ``(4, walkers)``: ``A``,
+    time left, ``R``, ``κ``; ``integers`` int64 ``(3, walkers)``: walker, events, ``K``; ``rates``,
+    ``corrector`` float64 ``(rows, classes)``; ``neighbours`` int64 ``(sites, lanes)``; ``strides``
+    int64 ``(lanes,)``; ``counts`` int32 ``(walkers, classes)``.
     """
     i_walker = tl.program_id(0).to(tl.int64)
     p_x += i_walker * sites
@@ -151,35 +154,26 @@ def _variant() -> Variant:
 VARIANTS = {(): _variant()}
 
 
-def local_jump_steps(
-    configurations: Tensor,
-    log_weights: Tensor,
-    remaining: Tensor,
-    walkers: Tensor,
-    events: Tensor,
-    rates: Tensor,
-    corrector: Tensor,
-    neighbours: Tensor,
-    strides: Tensor,
-    first_row: int,
-    seed: int,
-    steps: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.local_jump_steps`."""
-    count, sites, classes = len(configurations), configurations.shape[1:].numel(), rates.shape[1]
-    x = configurations.flatten(1).clone(memory_format=torch.contiguous_format)
-    noughts = torch.zeros_like(log_weights)
-    floats = torch.stack([log_weights, remaining, noughts, noughts])
-    integers = torch.stack([walkers, events, x.sum(1, dtype=torch.int64)])
-    of_site = site_classes(x, neighbours, strides)
-    cells = (of_site + torch.arange(count, device=x.device).unsqueeze(1) * classes).flatten()
-    counts = torch.bincount(cells, minlength=count * classes).to(torch.int32)
-    given = [t.contiguous() for t in (rates, corrector, neighbours, strides)]
+def local_jump_steps(given: Events) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Launch the kernel of :func:`leaps_triton.kernels.local_jump_steps`, piece by piece."""
+    count = len(given.configurations)
+    sites = given.configurations.shape[1:].numel()
+    classes = given.rates.shape[1]
+    x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
+    noughts = torch.zeros_like(given.log_weights)
+    floats = torch.stack([given.log_weights, given.remaining, noughts, noughts])
+    integers = torch.stack([given.walkers, given.events, x.sum(1, dtype=torch.int64)])
+    of_site = site_classes(x, given.neighbours, given.strides)
+    # One number per walker and class, so that one count serves all.
+    cells = of_site + torch.arange(count, device=x.device).unsqueeze(1) * classes
+    counts = torch.bincount(cells.flatten(), minlength=count * classes).to(torch.int32)
+    tables = (given.rates, given.corrector, given.neighbours, given.strides)
+    tensors = (x, floats, integers, *(table.contiguous() for table in tables))
     of_site = of_site.to(torch.int16)
-    for first in range(0, steps, EVENTS):
-        launch(
-            VARIANTS[()], count, x, floats, integers, *given, of_site, counts,
-            sites, classes, strides.numel(), first_row, min(EVENTS, steps - first), seed,
-        )  # fmt: skip
+    numbers = (sites, classes, given.strides.numel(), given.first_row)
+    for first in range(0, given.steps, EVENTS):
+        steps = min(EVENTS, given.steps - first)
+        launch(VARIANTS[()], count, *tensors, of_site, counts, *numbers, steps, given.seed)
     weights, left, exit_rate, kappa = (part.clone() for part in floats)
-    return x.view_as(configurations), weights, left, integers[1].clone(), exit_rate, kappa
+    after = x.view_as(given.configurations)
+    return after, weights, left, integers[1].clone(), exit_rate, kappa

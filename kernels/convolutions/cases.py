@@ -14,7 +14,7 @@ __all__ = ["CHANNELS", "OPS", "convolution", "measured", "single", "small", "wat
 
 OPS = ("hollow_conv", "hollow_conv_gradient")
 CHANNELS = 20
-"""Channels that are measured; the kernel is as long as the lattice: the last layer of the published networks."""
+"""Channels that are measured, with a kernel as long as the lattice: as in the published networks."""
 
 
 def convolution(
@@ -27,7 +27,9 @@ def convolution(
     one_time: bool = False,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return random arguments of ``hollow_conv``, periodic where the kernel fits and open elsewhere.
+    """Return random arguments of ``hollow_conv``.
+
+    The lattice is periodic where the kernel fits and open elsewhere.
 
     Args:
         shape: Shape of the lattice.

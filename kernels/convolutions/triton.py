@@ -1,10 +1,11 @@
 """Kernel of the op ``hollow_conv``, and what its gradient shares with it.
 
-Sources, and in one of the kernels activations and gradients, come padded by the kernel's radius, so that the site a tap
-sees is at the address ``base[site] + tap[j]`` whatever the dimension and the boundaries. Weights of sites and taps live
-in registers only; the gradients make them anew. Sums over walkers are one number a program and a second reduction, so
-that no order of programs enters the results. Programs whose block reaches beyond the last site repeat that one, and
-what they find there is not stored, or has an upstream gradient of 0.
+Sources, and in one of the kernels activations and gradients, come padded by the kernel's radius, so
+that the site a tap sees is at the address ``base[site] + tap[j]`` whatever the dimension and the
+boundaries. Weights of sites and taps live in registers only; the gradients make them anew. Sums
+over walkers are one number a program and a second reduction, so that no order of programs enters
+the results. Programs whose block reaches beyond the last site repeat that one, and what they find
+there is not stored, or has an upstream gradient of 0.
 """
 
 import functools
@@ -20,6 +21,7 @@ from ..configs import Config, config
 from ..device import kernel
 from ..variants import Variant, launch
 from . import cpu
+from .reference import Convolution
 
 __all__ = ["PRECISIONS", "VARIANTS", "hollow_conv"]
 
@@ -59,7 +61,10 @@ def pre_activations(
     p_activations, o_site, p_weight, o_tap, m_tap, sites, inputs,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``Σ_i a[i, site] A[tap, i]``, ``[SITES, TAPS]``; rows of ``a`` are ``sites`` apart, those of ``A`` ``inputs``."""
+    """``Σ_i a[i, site] A[tap, i]``, ``[SITES, TAPS]``.
+
+    Rows of ``a`` are ``sites`` apart, those of ``A`` ``inputs``.
+    """
     total = tl.zeros([SITES, TAPS], tl.float32)
     for i_start in range(0, inputs, INPUTS):
         o_input = i_start + tl.arange(0, INPUTS)
@@ -89,18 +94,22 @@ def seen_sources(p_source, p_base, o_site, p_tap, o_tap, m_tap):
 @kernel
 def hollow_conv_kernel(
     p_activations, p_weight, p_bias, p_offset, p_time, p_source, p_base, p_tap, p_output,
-    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32, group: tl.int32,
+    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32,
+    group: tl.int32,
     s_time: tl.int32, s_source: tl.int32,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``h[b,c,p] = Σ_{j≠centre} (silu(Σ_i A[c,j,i] a[b,i,p] + b1[c,j]) + b2[c,j] + e[b,j]) x[b,c|0,p+δ_j]``.
+    """``h[b,c,p] = Σ_{j≠centre} (silu(z) + b2[c,j] + e[b,j]) x[b,c|0,p+δ_j]``.
 
-    One program a walker, block of sites and group of channels. Holderrieth, Albergo, Jaakkola, *LEAPS*,
-    arXiv:2502.10843 (2025).
+    ``z = Σ_i A[c,j,i] a[b,i,p] + b1[c,j]``.
 
-    ``activations`` ``(walkers, inputs, sites)``, ``weight`` ``(channels, taps, inputs)``, ``bias``, ``offset``
-    ``(channels, taps)``, ``time`` ``(walkers | 1, taps)``, ``source`` ``(walkers, channels | 1, padded)``, ``output``
-    ``(walkers, channels, sites)``, all float32; ``base`` ``(sites,)``, ``tap`` ``(taps,)`` int32.
+    One program per walker, block of sites and group of channels. Holderrieth, Albergo, Jaakkola,
+    *LEAPS*, arXiv:2502.10843 (2025).
+
+    ``activations`` ``(walkers, inputs, sites)``, ``weight`` ``(channels, taps, inputs)``, ``bias``,
+    ``offset`` ``(channels, taps)``, ``time`` ``(walkers | 1, taps)``, ``source`` ``(walkers,
+    channels | 1, padded)``, ``output`` ``(walkers, channels, sites)``, all float32; ``base``
+    ``(sites,)``, ``tap`` ``(taps,)`` int32.
     """
     groups = tl.cdiv(channels, group)
     blocks = tl.cdiv(sites, SITES)
@@ -121,7 +130,8 @@ def hollow_conv_kernel(
             m_tap = (o_tap < taps) & (o_tap != taps // 2)
             o_row = i_channel * taps + o_tap
             pre = pre_activations(
-                p_activations, o_near, p_weight + i_channel * taps * inputs, o_tap, m_tap, sites, inputs,
+                p_activations, o_near, p_weight + i_channel * taps * inputs, o_tap, m_tap,
+                sites, inputs,
                 SITES, TAPS, INPUTS, PRECISION,
             ) + tl.load(p_bias + o_row, mask=m_tap, other=0.0)[None, :]  # fmt: skip
             shift = tl.load(p_offset + o_row, mask=m_tap, other=0.0) + tl.load(
@@ -162,7 +172,10 @@ def addresses(shape: torch.Size, kernel_size: int, device: torch.device) -> tupl
 
 
 def with_margin(values: Tensor, kernel_size: int, periodic: Sequence[bool]) -> Tensor:
-    """Values with the radius of sites more on every side: the other end where periodic, 0 where open."""
+    """Values with the radius of sites more on every side.
+
+    The other end where periodic, 0 where open.
+    """
     radius = kernel_size // 2
     for axis, wraps in enumerate(periodic, 2):
         length = values.shape[axis]
@@ -179,35 +192,37 @@ def with_margin(values: Tensor, kernel_size: int, periodic: Sequence[bool]) -> T
     return values.contiguous()
 
 
-def hollow_conv(
-    activations: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    offset: Tensor,
-    time_offset: Tensor,
-    source: Tensor,
-    kernel_size: int,
-    periodic: Sequence[bool],
-    precision: str,
-) -> Tensor:
-    """Launcher of :func:`leaps_triton.kernels.hollow_conv`; float64 goes by the blocks of torch."""
-    if source.dtype == torch.float64:
-        return cpu.hollow_conv(
-            activations, weight, bias, offset, time_offset, source, kernel_size, periodic, precision
-        )
-    channels, taps, inputs = weight.shape
-    walkers, sites = len(source), source.shape[2:].numel()
-    output = source.new_empty(walkers, channels, *source.shape[2:])
-    padded = with_margin(source, kernel_size, periodic)
-    base, tap = addresses(source.shape[2:], kernel_size, source.device)
-    size = padded.shape[2:].numel()
+def hollow_conv(given: Convolution) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.hollow_conv`.
+
+    Numbers in float64 go by the blocks of torch.
+    """
+    if given.source.dtype == torch.float64:
+        return cpu.hollow_conv(given)
+    channels, taps, inputs = given.weight.shape
+    walkers = len(given.source)
+    sites = given.sites
+    output = given.source.new_empty(walkers, channels, *given.shape)
+    margin = with_margin(given.source, given.kernel_size, given.periodic)
+    base, tap = addresses(given.shape, given.kernel_size, given.source.device)
+    size = margin.shape[2:].numel()
     group = CONFIG.launch["GROUP"]
-    programs = (
-        walkers * triton.cdiv(sites, CONFIG.constants["SITES"]) * triton.cdiv(channels, group)
-    )
+    blocks = triton.cdiv(sites, CONFIG.constants["SITES"])
+    programs = walkers * blocks * triton.cdiv(channels, group)
+    tensors = [tensor.contiguous() for tensor in given.tensors[:5]]
     launch(
-        VARIANTS["forward", precision], programs, activations.contiguous(), weight.contiguous(), bias.contiguous(),
-        offset.contiguous(), time_offset.contiguous(), padded, base, tap, output,
-        sites, size, channels, inputs, taps, group, taps * (len(time_offset) > 1), size * (source.shape[1] > 1),
+        VARIANTS["forward", given.precision], programs, *tensors, margin, base, tap, output,
+        sites, size, channels, inputs, taps, group, *strides(given, taps, size),
     )  # fmt: skip
     return output
+
+
+def strides(given: Convolution, taps: int, size: int) -> tuple[int, int]:
+    """Return the strides of times by walker and of sources by channel, 0 where they are shared."""
+    s_time = taps
+    if given.one_time:
+        s_time = 0
+    s_source = size
+    if given.one_source:
+        s_source = 0
+    return s_time, s_source

@@ -1,6 +1,9 @@
-"""Kernels of the gradient of ``hollow_conv``: of its activations, of its parameters, of its source."""
+"""Kernels of the gradient of ``hollow_conv``.
 
-from collections.abc import Sequence
+One each for its activations, its parameters and its source.
+"""
+
+from typing import NamedTuple
 
 import torch
 import triton
@@ -11,6 +14,7 @@ from ..configs import config
 from ..device import kernel
 from ..variants import Variant, launch
 from . import cpu
+from .reference import Convolution, Gradients
 from .triton import (
     PRECISIONS,
     addresses,
@@ -18,6 +22,7 @@ from .triton import (
     product,
     seen_sources,
     sigmoid,
+    strides,
     variant_of,
     with_margin,
 )
@@ -39,13 +44,17 @@ def through_silu(pre, upstream):
 @kernel
 def activations_gradient_kernel(
     p_to_output, p_activations, p_weight, p_bias, p_source, p_base, p_tap, p_gradient,
-    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32, s_source: tl.int32,
+    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32,
+    s_source: tl.int32,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``da[b,i,p] = Σ_{c,j} g[b,c,p] x[b,c|0,p+δ_j] silu'(z) A[c,j,i]``, ``z = Σ_i A[c,j,i] a[b,i,p] + b1[c,j]``.
+    """``da[b,i,p] = Σ_{c,j} g[b,c,p] x[b,c|0,p+δ_j] silu'(z) A[c,j,i]``.
 
-    One program a walker, block of sites and block of inputs. Shapes as in :func:`hollow_conv_kernel`; ``to_output``
-    ``(walkers, channels, sites)``, ``gradient`` as ``activations``.
+    ``z = Σ_i A[c,j,i] a[b,i,p] + b1[c,j]``.
+
+    One program per walker, block of sites and block of inputs. Shapes as in
+    :func:`hollow_conv_kernel`; ``to_output`` ``(walkers, channels, sites)``, ``gradient`` as
+    ``activations``.
     """
     widths = tl.cdiv(inputs, INPUTS)
     blocks = tl.cdiv(sites, SITES)
@@ -104,17 +113,21 @@ def activations_gradient_kernel(
 
 @kernel
 def parameters_gradient_kernel(
-    p_to_output, p_activations, p_weight, p_bias, p_source, p_base, p_tap, p_to_weight, p_to_bias, p_to_time,
-    walkers: tl.int32, chunk: tl.int32, sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32,
+    p_to_output, p_activations, p_weight, p_bias, p_source, p_base, p_tap, p_to_weight, p_to_bias,
+    p_to_time,
+    walkers: tl.int32, chunk: tl.int32, sites: tl.int32, padded: tl.int32, channels: tl.int32,
+    inputs: tl.int32,
     taps: tl.int32, s_source: tl.int32,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``dA[c,j,i] = Σ_{b,p} dz a[b,i,p]``, ``db1[c,j] = Σ_{b,p} dz``, ``de[b,c,j] = Σ_p g[b,c,p] x[b,c|0,p+δ_j]``.
+    """``dA[c,j,i] = Σ_{b,p} dz a[b,i,p]``, ``db1[c,j] = Σ_{b,p} dz``.
 
-    ``dz = g[b,c,p] x[b,c|0,p+δ_j] silu'(z)``. One program a channel, block of taps, block of inputs and chunk of
-    walkers. Shapes as in :func:`activations_gradient_kernel`; ``to_weight`` ``(chunks, channels, taps, inputs)``,
-    ``to_bias`` ``(chunks, channels, taps)``, ``to_time`` ``(walkers, channels, taps)``, of which ``db2`` and ``de`` are
-    the sums over walkers and channels.
+    ``de[b,c,j] = Σ_p g[b,c,p] x[b,c|0,p+δ_j]``.
+
+    ``dz = g[b,c,p] x[b,c|0,p+δ_j] silu'(z)``. One program a channel, block of taps, block of inputs
+    and chunk of walkers. Shapes as in :func:`activations_gradient_kernel`; ``to_weight`` ``(chunks,
+    channels, taps, inputs)``, ``to_bias`` ``(chunks, channels, taps)``, ``to_time`` ``(walkers,
+    channels, taps)``, of which ``db2`` and ``de`` are the sums over walkers and channels.
     """
     widths = tl.cdiv(inputs, INPUTS)
     rows = tl.cdiv(taps, TAPS)
@@ -165,15 +178,18 @@ def parameters_gradient_kernel(
 @kernel
 def source_gradient_kernel(
     p_to_output, p_activations, p_weight, p_bias, p_offset, p_time, p_base, p_tap, p_gradient,
-    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32, s_time: tl.int32,
+    sites: tl.int32, padded: tl.int32, channels: tl.int32, inputs: tl.int32, taps: tl.int32,
+    s_time: tl.int32,
     ONE: tl.constexpr,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``dx[b,c,q] = Σ_{j≠centre} g[b,c,q-δ_j] (silu(z) + b2[c,j] + e[b,j])``, ``z`` that of site ``q - δ_j``.
+    """``dx[b,c,q] = Σ_{j≠centre} g[b,c,q-δ_j] (silu(z) + b2[c,j] + e[b,j])``.
 
-    One program a walker, block of sites and block of ``TAPS`` channels, over whose sum there is one number if ONE.
-    Shapes as in :func:`hollow_conv_kernel`, but ``to_output`` and ``activations`` padded; ``gradient`` ``(walkers,
-    channels | blocks of channels, sites)``.
+    ``z`` that of site ``q - δ_j``.
+
+    One program per walker, block of sites and block of ``TAPS`` channels, over whose sum there is
+    one number if ONE. Shapes as in :func:`hollow_conv_kernel`, but ``to_output`` and
+    ``activations`` padded; ``gradient`` ``(walkers, channels | blocks of channels, sites)``.
     """
     widths = tl.cdiv(channels, TAPS)
     blocks = tl.cdiv(sites, SITES)
@@ -249,73 +265,101 @@ def _variants(precision: str) -> dict[tuple[str, ...], Variant]:
 VARIANTS = {key: made for p in PRECISIONS for key, made in _variants(p).items()}
 
 
-def hollow_conv_gradient(
-    to_output: Tensor,
-    activations: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    offset: Tensor,
-    time_offset: Tensor,
-    source: Tensor,
-    kernel_size: int,
-    periodic: Sequence[bool],
-    to_source: bool,
-    precision: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Launcher of the gradients of :func:`hollow_conv` with respect to its six tensors."""
-    if source.dtype == torch.float64:
-        return cpu.hollow_conv_gradient(
-            to_output, activations, weight, bias, offset, time_offset, source, kernel_size, periodic, to_source,
-            precision,
-        )  # fmt: skip
-    channels, taps, inputs = weight.shape
-    walkers, sites = len(source), source.shape[2:].numel()
-    to_output, activations, weight = (
-        to_output.contiguous(),
-        activations.contiguous(),
-        weight.contiguous(),
-    )
-    bias, offset, time_offset = bias.contiguous(), offset.contiguous(), time_offset.contiguous()
-    padded = with_margin(source, kernel_size, periodic)
-    base, tap = addresses(source.shape[2:], kernel_size, source.device)
-    size = padded.shape[2:].numel()
-    s_source, s_time = size * (source.shape[1] > 1), taps * (len(time_offset) > 1)
-    to_activations = torch.empty_like(activations)
-    given = (to_output, activations, weight, bias, padded, base, tap)
-    sizes = CONFIGS["activations"].constants
-    programs = walkers * triton.cdiv(sites, sizes["SITES"]) * triton.cdiv(inputs, sizes["INPUTS"])
-    launch(
-        VARIANTS["activations", precision], programs, *given, to_activations,
-        sites, size, channels, inputs, taps, s_source,
-    )  # fmt: skip
+class _Shared(NamedTuple):
+    """What the launches of one gradient share."""
 
+    given: Convolution
+    tensors: tuple[Tensor, ...]
+    """Gradient of the output, activations, weight, bias, offset and time offset, contiguous."""
+    margin: Tensor
+    """The source with a margin."""
+    base: Tensor
+    tap: Tensor
+    numbers: tuple[int, ...]
+    """Sites, sites with margin, channels, inputs, taps."""
+    s_time: int
+    s_source: int
+
+    @property
+    def known(self) -> tuple[Tensor, ...]:
+        """First arguments of the kernels of activations and parameters."""
+        return (*self.tensors[:4], self.margin, self.base, self.tap)
+
+
+def _to_activations(made: _Shared) -> Tensor:
+    sizes = CONFIGS["activations"].constants
+    gradient = torch.empty_like(made.tensors[1])
+    sites, _, _, inputs, _ = made.numbers
+    blocks = triton.cdiv(sites, sizes["SITES"]) * triton.cdiv(inputs, sizes["INPUTS"])
+    variant = VARIANTS["activations", made.given.precision]
+    programs = len(gradient) * blocks
+    launch(variant, programs, *made.known, gradient, *made.numbers, made.s_source)
+    return gradient
+
+
+def _to_parameters(made: _Shared) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of weight, bias, offset and time offset."""
+    sizes = CONFIGS["parameters"].constants
+    weight = made.tensors[2]
+    walkers = len(made.given.source)
+    _, _, channels, inputs, taps = made.numbers
     chunk = max(1, triton.cdiv(walkers, CHUNKS))
     chunks = triton.cdiv(walkers, chunk)
     to_weight = weight.new_empty(chunks, channels, taps, inputs)
     to_bias = weight.new_empty(chunks, channels, taps)
     to_time = weight.new_empty(walkers, channels, taps)
-    sizes = CONFIGS["parameters"].constants
-    programs = (
-        chunks * channels * triton.cdiv(taps, sizes["TAPS"]) * triton.cdiv(inputs, sizes["INPUTS"])
-    )
+    blocks = triton.cdiv(taps, sizes["TAPS"]) * triton.cdiv(inputs, sizes["INPUTS"])
     launch(
-        VARIANTS["parameters", precision], programs, *given, to_weight, to_bias, to_time,
-        walkers, chunk, sites, size, channels, inputs, taps, s_source,
+        VARIANTS["parameters", made.given.precision], chunks * channels * blocks, *made.known,
+        to_weight, to_bias, to_time, walkers, chunk, *made.numbers, made.s_source,
     )  # fmt: skip
     by_walker = to_time.sum(1)
-    of_time = by_walker.sum(0, keepdim=True) if len(time_offset) == 1 else by_walker
+    if made.given.one_time:
+        by_walker = by_walker.sum(0, keepdim=True)
+    return to_weight.sum(0), to_bias.sum(0), to_time.sum(0), by_walker
 
-    of_source = source.new_empty(0, *source.shape[1:])
+
+def _to_source(made: _Shared) -> Tensor:
+    given = made.given
+    sizes = CONFIGS["source"].constants
+    to_output, activations, weight, bias, offset, time_offset = made.tensors
+    sites, _, channels, _, _ = made.numbers
+    widths = triton.cdiv(channels, sizes["TAPS"])
+    kind = "each"
+    rows = channels
+    if given.one_source:
+        kind = "one"
+        rows = widths
+    gradient = given.source.new_empty(len(given.source), rows, *given.shape)
+    programs = len(gradient) * triton.cdiv(sites, sizes["SITES"]) * widths
+    # Sites look back to those that see them, which a margin holds too.
+    margins = [
+        with_margin(values, given.kernel_size, given.periodic)
+        for values in (to_output, activations)
+    ]
+    launch(
+        VARIANTS["source", kind, given.precision], programs, *margins, weight, bias, offset,
+        time_offset, made.base, made.tap, gradient, *made.numbers, made.s_time,
+    )  # fmt: skip
+    if given.one_source:
+        return gradient.sum(1, keepdim=True)
+    return gradient
+
+
+def hollow_conv_gradient(to_output: Tensor, given: Convolution, to_source: bool) -> Gradients:
+    """Launch the kernels of the gradients of ``hollow_conv`` with respect to its six tensors."""
+    if given.source.dtype == torch.float64:
+        return cpu.hollow_conv_gradient(to_output, given, to_source)
+    channels, taps, inputs = given.weight.shape
+    margin = with_margin(given.source, given.kernel_size, given.periodic)
+    base, tap = addresses(given.shape, given.kernel_size, given.source.device)
+    size = margin.shape[2:].numel()
+    tensors = tuple(tensor.contiguous() for tensor in (to_output, *given.tensors[:5]))
+    numbers = (given.sites, size, channels, inputs, taps)
+    made = _Shared(given, tensors, margin, base, tap, numbers, *strides(given, taps, size))
+    to_activations = _to_activations(made)
+    to_weight, to_bias, to_offset, to_time = _to_parameters(made)
+    of_source = given.source.new_empty(0, *given.source.shape[1:])
     if to_source:
-        sizes = CONFIGS["source"].constants
-        one, widths = source.shape[1] == 1, triton.cdiv(channels, sizes["TAPS"])
-        of_source = source.new_empty(walkers, widths if one else channels, *source.shape[2:])
-        programs = walkers * triton.cdiv(sites, sizes["SITES"]) * widths
-        kind = "one" if one else "each"
-        launch(
-            VARIANTS["source", kind, precision], programs, with_margin(to_output, kernel_size, periodic),
-            with_margin(activations, kernel_size, periodic), weight, bias, offset, time_offset, base, tap, of_source,
-            sites, size, channels, inputs, taps, s_time,
-        )  # fmt: skip
-        of_source = of_source.sum(1, keepdim=True) if one else of_source
-    return to_activations, to_weight.sum(0), to_bias.sum(0), to_time.sum(0), of_time, of_source
+        of_source = _to_source(made)
+    return to_activations, to_weight, to_bias, to_offset, to_time, of_source

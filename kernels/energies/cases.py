@@ -1,4 +1,7 @@
-"""Inputs of ``energy`` and ``local_energy``: for tests, for benchmarks, and for a tool that watches memory."""
+"""Inputs of ``energy`` and ``local_energy``.
+
+For tests, for benchmarks, and for a tool that watches memory.
+"""
 
 from collections.abc import Iterator
 from typing import Any

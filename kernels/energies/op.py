@@ -21,18 +21,24 @@ def energy(
     site_table: Tensor,
     periodic: Sequence[bool],
 ) -> Sums:
-    """Energy ``H(x)`` of every walker and its sites in each state, in one pass over the configurations.
+    """Return the energy ``H(x)`` of every walker and its sites in each state.
 
-    Magnetisations ``m = Σ_a counts_a spins_a / N`` and Potts order parameters are functions of the counts.
+    One pass over the configurations. Magnetisations ``m = Σ_a counts_a spins_a / N`` and Potts
+    order parameters are functions of the counts.
 
-    Arguments
-        configurations … periodic: see the module.
+    Args:
+        configurations: Int8 ``(walkers, *shape)``; see :mod:`leaps_triton.kernels`, as for all up
+            to ``periodic``.
+        coupling: ``J``.
+        bond_table: ``φ``.
+        site_table: ``h``.
+        periodic: One bool per direction.
 
-    Returns
+    Returns:
         Sums(energy float64 ``(walkers,)`` without β, counts int64 ``(walkers, q)``).
 
-    Raises
-        ValueError: a shape, dtype or device that does not fit the configurations.
+    Raises:
+        ValueError: If a shape, dtype or device does not fit the configurations.
     """
     check_model(configurations, coupling, bond_table, site_table, None, periodic)
     return Sums(*energy_op(configurations, coupling, bond_table, site_table, periodic))
@@ -47,19 +53,27 @@ def local_energy(
     periodic: Sequence[bool],
     dtype: torch.dtype = torch.float32,
 ) -> LocalEnergy:
-    """Energy of every walker and the log-ratio of every local move.
+    """Return the energy of every walker and the log-ratio of every local move.
 
-    ``Δ_k(i) = -β [H(x^{(i,k)}) - H(x)]`` with ``x^{(i,k)}`` the configuration after ``x_i → (x_i + k) mod q``.
+    ``Δ_k(i) = -β [H(x^{(i,k)}) - H(x)]`` with ``x^{(i,k)}`` the configuration after
+    ``x_i → (x_i + k) mod q``.
 
-    Arguments
-        configurations … periodic: see the module.
-        dtype: precision of the log-ratios, float32 or float64; energies are always float64.
+    Args:
+        configurations: Int8 ``(walkers, *shape)``; see :mod:`leaps_triton.kernels`, as for all up
+            to ``periodic``.
+        coupling: ``J``.
+        bond_table: ``φ``.
+        site_table: ``h``.
+        beta: ``β``, float64 ``(1 | walkers,)``.
+        periodic: One bool per direction.
+        dtype: Precision of the log-ratios, float32 or float64; energies are always float64.
 
-    Returns
-        LocalEnergy(energy float64 ``(walkers,)`` without β, log_ratios ``(walkers, q-1, *shape)`` with β).
+    Returns:
+        LocalEnergy(energy float64 ``(walkers,)`` without β, log_ratios ``(walkers, q-1, *shape)``
+        with β).
 
-    Raises
-        ValueError: a shape, dtype or device that does not fit the configurations.
+    Raises:
+        ValueError: If a shape, dtype or device does not fit the configurations.
     """
     check_tensor("beta", beta)
     check_model(configurations, coupling, bond_table, site_table, beta, periodic)

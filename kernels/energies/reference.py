@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "LocalEnergy", "Sums", "bonds_along", "energy", "local_energy", "local_fields", "state_counts",
+    "LocalEnergy", "Sums", "Tables", "bonds_along", "energy", "local_energy", "local_fields",
+    "state_counts",
 ]  # fmt: skip
 
 
 class Sums(NamedTuple):
-    """What :func:`energy` returns."""
+    """Holds what :func:`energy` returns."""
 
     energy: Tensor
     """``H(x)``, float64 ``(walkers,)``."""
@@ -21,7 +22,7 @@ class Sums(NamedTuple):
 
 
 class LocalEnergy(NamedTuple):
-    """What :func:`local_energy` returns."""
+    """Holds what :func:`local_energy` returns."""
 
     energy: Tensor
     """``H(x)``, float64 ``(walkers,)``."""
@@ -29,11 +30,30 @@ class LocalEnergy(NamedTuple):
     """``Δ``, ``(walkers, q-1, *shape)``."""
 
 
+class Tables(NamedTuple):
+    """A model's tables, as its ops take them."""
+
+    coupling: Tensor
+    """``J``, float64 ``(1 | walkers, 1 | axes, *shape)``."""
+    bond_table: Tensor
+    """``φ``, float64 ``(q, q)``."""
+    site_table: Tensor
+    """``h``, float64 ``(1 | walkers, q, *shape)``."""
+    periodic: Sequence[bool]
+    """One bool per direction."""
+
+
 def bonds_along(
     coupling: Tensor, axis: int, configurations: Tensor, periodic: Sequence[bool]
 ) -> Tensor:
-    """``J`` of the bonds in positive direction ``axis``, broadcastable to ``(walkers, *shape)``; 0 off an open edge."""
-    bonds = coupling.select(1, axis if coupling.shape[1] > 1 else 0)
+    """Return ``J`` of the bonds in positive direction ``axis``, 0 off an open edge.
+
+    It can be broadcast to ``(walkers, *shape)``.
+    """
+    row = 0
+    if coupling.shape[1] > 1:
+        row = axis
+    bonds = coupling.select(1, row)
     if periodic[axis]:
         return bonds
     length = configurations.shape[axis + 1]
@@ -42,34 +62,35 @@ def bonds_along(
 
 
 def local_fields(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    periodic: Sequence[bool],
-    dtype: torch.dtype = torch.float32,
+    configurations: Tensor, tables: Tables, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)``: minus the energy of site ``i`` if it were in state ``a``.
+    """Return ``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)``.
 
-    ``(walkers, q, *shape)``. It does not read ``x_i``, so one evaluation serves every move of the site.
+    Minus the energy of site ``i`` in state ``a``.
+
+    ``(walkers, q, *shape)``. It does not read ``x_i``, so one evaluation serves every move of the
+    site.
     """
+    bond_table = tables.bond_table.to(dtype)
+    coupling = tables.coupling.to(dtype)
     q = bond_table.shape[0]
+    ndim = len(tables.periodic)
     states = torch.arange(q, dtype=configurations.dtype, device=configurations.device)
-    one_hot = (configurations.unsqueeze(1) == states.view(q, *[1] * len(periodic))).to(dtype)
-    coupling, bond_table = coupling.to(dtype), bond_table.to(dtype)
+    one_hot = (configurations.unsqueeze(1) == states.view(q, *[1] * ndim)).to(dtype)
     forward = torch.zeros_like(one_hot)
     backward = torch.zeros_like(one_hot)
-    for axis in range(len(periodic)):
-        bonds = bonds_along(coupling, axis, configurations, periodic).unsqueeze(1)
+    for axis in range(ndim):
+        bonds = bonds_along(coupling, axis, configurations, tables.periodic).unsqueeze(1)
         forward += bonds * one_hot.roll(-1, axis + 2)
         backward += (bonds * one_hot).roll(1, axis + 2)
+    # One product for both ends of a bond, whose table need not be symmetric.
     table = torch.cat([bond_table, bond_table.T], dim=1)
     fields = torch.einsum("ab,wb...->wa...", table, torch.cat([forward, backward], dim=1))
-    return fields + site_table.to(dtype)
+    return fields + tables.site_table.to(dtype)
 
 
 def state_counts(configurations: Tensor, q: int) -> Tensor:
-    """Sites in each of ``q`` states, int64 ``(walkers, q)``."""
+    """Return the sites in each of ``q`` states, int64 ``(walkers, q)``."""
     # Comparisons into bytes, and sums of them, are five times as fast as those of bool, into int64.
     flat = configurations.flatten(1)
     here = torch.empty_like(flat)
@@ -84,7 +105,10 @@ def energy(
     site_table: Tensor,
     periodic: Sequence[bool],
 ) -> Sums:
-    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, and the sites in each state."""
+    """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once.
+
+    The state counts.
+    """
     q = bond_table.shape[0]
     counts = state_counts(configurations, q)
     if site_table.shape[2:].numel() == 1:
@@ -94,11 +118,11 @@ def energy(
         total = table.gather(1, configurations.long().unsqueeze(1)).flatten(1).sum(1)
     state = configurations.to(torch.int32)
     for axis in range(len(periodic)):
+        # Both states of a bond as one number below q².
         pairs = torch.add(configurations.roll(-1, axis + 1), state, alpha=q)
         values = bond_table.flatten().index_select(0, pairs.flatten()).view(pairs.shape)
-        total = total + values.mul_(bonds_along(coupling, axis, configurations, periodic)).flatten(
-            1
-        ).sum(1)
+        values.mul_(bonds_along(coupling, axis, configurations, periodic))
+        total = total + values.flatten(1).sum(1)
     return Sums(-total, counts)
 
 
@@ -111,13 +135,14 @@ def local_energy(
     periodic: Sequence[bool],
     dtype: torch.dtype = torch.float32,
 ) -> LocalEnergy:
-    """``H(x)`` and ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]`` of every local move."""
-    q, ndim = bond_table.shape[0], len(periodic)
-    fields = local_fields(configurations, coupling, bond_table, site_table, periodic, dtype)
+    """Return ``H(x)`` and ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]`` of every local move."""
+    q = bond_table.shape[0]
+    ndim = len(periodic)
+    tables = Tables(coupling, bond_table, site_table, periodic)
+    fields = local_fields(configurations, tables, dtype)
     state = configurations.long().unsqueeze(1)
     shifts = torch.arange(1, q, device=state.device).view(1, q - 1, *[1] * ndim)
     differences = fields.gather(1, (state + shifts) % q) - fields.gather(1, state)
     log_ratios = beta.to(dtype).view(-1, *[1] * (ndim + 1)) * differences
-    return LocalEnergy(
-        energy(configurations, coupling, bond_table, site_table, periodic).energy, log_ratios
-    )
+    sums = energy(configurations, coupling, bond_table, site_table, periodic)
+    return LocalEnergy(sums.energy, log_ratios)

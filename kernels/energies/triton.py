@@ -17,7 +17,10 @@ __all__ = ["VARIANTS", "energy", "local_energy"]
 
 CONFIG = config("energies")
 CHUNK = CONFIG.launch["CHUNK"]
-"""Sites of one program; larger lattices have several a walker, whose sums are added afterwards."""
+"""Sites of one program.
+
+Larger lattices have several per walker, whose sums are added afterwards.
+"""
 BINS = 128
 """Of the histogram of states: a power of two, and more than there may be states."""
 
@@ -29,17 +32,20 @@ def local_energy_kernel(
     n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
     s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
     s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
-    NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, LOG_RATIOS: tl.constexpr, BLOCK: tl.constexpr,
+    NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, LOG_RATIOS: tl.constexpr,
+    BLOCK: tl.constexpr,
     BINS: tl.constexpr,
 ):  # fmt: skip
-    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)`` and ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]``.
+    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]``.
 
-    One program a walker and chunk of sites; ``W`` as in :func:`.reference.local_fields`. Without the log-ratios the
-    sites in each state are counted too, from the same byte a site; neighbours come from the cache.
+    One program per walker and chunk of sites; ``W`` as in :func:`.reference.local_fields`. Without
+    the log-ratios the sites in each state are counted too, from the same byte a site; neighbours
+    come from the cache.
 
-    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
-    ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``energy``
-    float64 ``(walkers, chunks)``; ``counts`` int64 ``(walkers, chunks, q)``; ``log_ratios`` ``(walkers, q-1, sites)``.
+    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``;
+    ``bond`` float64 ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64
+    ``(1 | walkers,)``; ``energy`` float64 ``(walkers, chunks)``; ``counts`` int64 ``(walkers,
+    chunks, q)``; ``log_ratios`` ``(walkers, q-1, sites)``.
     """
     DTYPE: tl.constexpr = p_log_ratios.dtype.element_ty
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
@@ -73,7 +79,8 @@ def local_energy_kernel(
             total += b_bond * tl.load(p_bond + b_x * q + b_forward, mask=m_forward, other=0.0)
         if LOG_RATIOS:
             found = pair_field(
-                p_x, o_site, m_site, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2, n3, periodic,
+                p_x, o_site, m_site, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2, n3,
+                periodic,
                 NDIM, UNIFORM, DTYPE,
             )  # fmt: skip
             if BINARY:
@@ -154,8 +161,10 @@ def _launch(
     counts = energies.new_empty(0 if dtype else walkers, chunks, q, dtype=torch.int64)
     log_ratios = energies.new_empty(walkers, q - 1, *shape, dtype=dtype) if dtype else energies
     launch(
-        variant, walkers * chunks, configurations.contiguous(), coupling, bond_table.contiguous(), site_table,
-        energies if beta is None else beta.contiguous(), energies, counts, log_ratios, sites, q, CHUNK, chunks,
+        variant, walkers * chunks, configurations.contiguous(), coupling, bond_table.contiguous(),
+        site_table,
+        energies if beta is None else beta.contiguous(), energies, counts, log_ratios, sites, q,
+        CHUNK, chunks,
         *padded(shape), periodic_bits(periodic), *coupling_strides, *site_strides,
         int(beta is not None and len(beta) > 1),
     )  # fmt: skip
@@ -171,7 +180,7 @@ def energy(
     site_table: Tensor,
     periodic: Sequence[bool],
 ) -> tuple[Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.energy`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.energy`."""
     energies, counts, _ = _launch(
         configurations, coupling, bond_table, site_table, None, periodic, None
     )
@@ -187,7 +196,7 @@ def local_energy(
     periodic: Sequence[bool],
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.local_energy`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.local_energy`."""
     energies, _, log_ratios = _launch(
         configurations, coupling, bond_table, site_table, beta, periodic, dtype
     )

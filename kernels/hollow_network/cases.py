@@ -49,7 +49,8 @@ def network(
         width: Hidden width.
         modes: Waves.
         magnetization: Whether it is a feature.
-        tables: "own" (couplings and fields per walker), "shared", "uniform" (one value for all sites).
+        tables: "own" (couplings and fields per walker), "shared", "uniform" (one value for all
+            sites).
         times: "own" (per walker) or "shared".
         dtype: Of all floating-point tensors.
         seed: Of all of them.

@@ -1,4 +1,7 @@
-"""The op ``hollow_values``, a hollow convolution with global context and a pointwise network, and its gradient."""
+"""The op ``hollow_values``, a hollow convolution with global context and a pointwise network.
+
+Its gradient.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,80 +19,57 @@ from ..checks import (
     check_shape,
     expect,
 )
-from ..registration import Launchers, put_on_cuda
+from ..registration import Launchers, put_on_cuda, taking
 from . import reference
+from .reference import Values
 
 __all__ = ["hollow_values", "hollow_values_gradient_op", "hollow_values_op"]
 
 
-@custom_op("leaps_triton::hollow_values", mutates_args=())
-def hollow_values_op(
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-    precision: str,
-) -> Tensor:
-    """See :func:`leaps_triton.kernels.hollow_values`."""
-    values = reference.hollow_values(
-        configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias,
-        skip, periodic, magnetization, modes, precision,
-    )  # fmt: skip
-    return values.contiguous()
+TENSORS = (
+    "Tensor configurations, Tensor coupling, Tensor field, Tensor time, Tensor conv, "
+    "Tensor first, Tensor hidden_weight, Tensor hidden_bias, Tensor readout_weight, "
+    "Tensor readout_bias, Tensor skip"
+)
+SETTINGS = "bool[] periodic, bool magnetization, SymInt modes, str precision"
+SCHEMA = f"({TENSORS}, {SETTINGS}) -> Tensor"
+"""Arguments in the order of :class:`.reference.Values`."""
+GRADIENT_SCHEMA = (
+    f"(Tensor to_values, {TENSORS}, {SETTINGS}) -> "
+    "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+)
 
 
-@hollow_values_op.register_fake
-def _(
-    configurations: Tensor, coupling: Tensor, field: Tensor, time: Tensor, conv: Tensor, *rest: Any
-) -> Tensor:
-    walkers, *shape = configurations.shape
-    return conv.new_empty(walkers, len(rest[4]), *shape)
+def _run(*arguments: Any) -> Tensor:
+    return reference.hollow_values(Values(*arguments)).contiguous()
 
 
-@custom_op("leaps_triton::hollow_values_gradient", mutates_args=())
-def hollow_values_gradient_op(
-    to_values: Tensor,
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-    precision: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients with respect to ``time``, ``conv``, …, ``skip``."""
-    return reference.hollow_values_gradient(
-        to_values, configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight,
-        readout_bias, skip, periodic, magnetization, modes, precision,
-    )  # fmt: skip
+def _fake(*arguments: Any) -> Tensor:
+    given = Values(*arguments)
+    walkers, *shape = given.configurations.shape
+    return given.conv.new_empty(walkers, given.q, *shape)
 
 
-@hollow_values_gradient_op.register_fake
-def _(
-    to_values: Tensor, configurations: Tensor, coupling: Tensor, field: Tensor, *rest: Any
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip = map(
-        torch.empty_like, rest[:8]
-    )
-    return time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip
+hollow_values_op = custom_op("leaps_triton::hollow_values", _run, mutates_args=(), schema=SCHEMA)
+hollow_values_op.register_fake(_fake)
+
+
+def _run_gradient(to_values: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
+    return reference.hollow_values_gradient(to_values, Values(*arguments))
+
+
+def _fake_gradient(to_values: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
+    return tuple(torch.empty_like(tensor) for tensor in Values(*arguments).parameters)
+
+
+hollow_values_gradient_op = custom_op(
+    "leaps_triton::hollow_values_gradient",
+    _run_gradient,
+    mutates_args=(),
+    schema=GRADIENT_SCHEMA,
+)
+"""Gradients with respect to ``time``, ``conv``, …, ``skip``."""
+hollow_values_gradient_op.register_fake(_fake_gradient)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -122,125 +102,133 @@ def hollow_values(
     modes: int = 0,
     precision: str = "float32",
 ) -> Tensor:
-    """One value a state and site, ``f_a(i)``, which does not read ``x_i``: the network of a hollow convolution.
+    """Return one value per state and site, ``f_a(i)``, which does not read ``x_i``.
 
-    ``f = V silu(U silu(W φ) + u) + v + skip · W``, where ``φ(i)`` is side by side: the convolution of the embedded
-    configuration (one channel of ±1 for q = 2, else one a state) without its centre tap; the local field
-    ``W_a(i) = Σ_j J_ij [x_j = a]`` (for q = 2 ``W_1 - W_0``); with ``magnetization`` the leave-one-out mean of each
-    channel; ``modes`` even, then odd leave-one-out sums ``Σ_{j≠i} x_j cos, sin(k·(r_j - r_i)) / √N`` of each channel
-    over the longest waves; the external field; the time embedding. Sums over the lattice are sums of integers, so that
-    ``f(i)`` is the same bit for bit whatever ``x_i``, wherever convolutions sum directly.
+    The network of a hollow convolution: ``f = V silu(U silu(W φ) + u) + v + skip · W``, where
+    ``φ(i)`` is side by side: the convolution of the embedded configuration (one channel of ±1 for
+    q = 2, else one per state) without its centre tap; the local field ``W_a(i) = Σ_j J_ij [x_j =
+    a]`` (for q = 2 ``W_1 - W_0``); with ``magnetization`` the leave-one-out mean of each channel;
+    ``modes`` even, then odd leave-one-out sums ``Σ_{j≠i} x_j cos, sin(k·(r_j - r_i)) / √N`` of each
+    channel over the longest waves; the external field; the time embedding. Sums over the lattice
+    are sums of integers, so that ``f(i)`` is the same bit for bit whatever ``x_i``, wherever
+    convolutions sum directly.
 
-    Arguments
-        configurations: int8 ``(walkers, *shape)``, one to four lattice axes.
+    All but the configurations are of one floating-point type. The kernel is for float32 and a width
+    of at most 128; others take the twin, on every device. Gradients with respect to ``time`` and
+    all parameters, once.
+
+    Args:
+        configurations: Int8 ``(walkers, *shape)``, one to four lattice axes.
         coupling: ``J``, ``(1 | walkers, 1 | axes, *shape)``, lattice axes of size 1 where uniform.
         field: ``h``, ``(1 | walkers, q, *shape)``, likewise.
         time: ``(1 | walkers, times)``.
         conv: ``(channels, 1 or q, K, …, K)``, K odd, with a radius below every periodic length.
         first: ``W``, ``(width, inputs)``, its columns in the order above.
-        hidden_weight, hidden_bias: ``U``, ``u``, ``(width, width)`` and ``(width,)``.
-        readout_weight, readout_bias: ``V``, ``v``, ``(q, width)`` and ``(q,)``.
-        skip: of the local field, a tensor without axes.
-        periodic: one bool a lattice axis.
-        magnetization, modes: which sums over the lattice are features.
-        precision: of matrix products of the kernel: ``"float32"``, ``"tf32x3"`` (tensor cores, three
-            products in place of one, nearly float32) or ``"tf32"``. The twin's are of full precision.
+        hidden_weight: ``U``, ``(width, width)``.
+        hidden_bias: ``u``, ``(width,)``.
+        readout_weight: ``V``, ``(q, width)``.
+        readout_bias: ``v``, ``(q,)``.
+        skip: Of the local field, a tensor without axes.
+        periodic: One bool per lattice axis.
+        magnetization: Whether the means of the channels are features.
+        modes: How many waves are.
+        precision: Of matrix products of the kernel: ``"float32"``, ``"tf32x3"`` (tensor cores,
+            three products in place of one, nearly float32) or ``"tf32"``. The twin's are of full
+            precision.
 
-    All but the configurations are of one floating-point type. The kernel is for float32 and a width of at most 128;
-    others take the twin, on every device. Gradients with respect to ``time`` and all parameters, once.
+    Returns:
+        Values ``(walkers, q, *shape)``.
 
-    Returns
-        ``(walkers, q, *shape)``.
-
-    Raises
-        ValueError: a shape, dtype or device that does not fit, another precision, or a gradient with respect to
-            coupling or field.
+    Raises:
+        ValueError: If a shape, dtype or device does not fit, there is no such precision, or a
+            gradient with respect to coupling or field is asked for.
     """
     precision = as_precision("hollow_values", precision)
     check_periodic(periodic)
     expect(isinstance(magnetization, bool), "magnetization", "a bool", magnetization)
     modes = as_integer("modes", modes, 0)
-    given = (
-        configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias,
-        skip, tuple(periodic), magnetization, modes, precision,
+    given = Values(
+        configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias,
+        readout_weight, readout_bias, skip, tuple(periodic), magnetization, modes, precision,
     )  # fmt: skip
-    _check(*given[:-1])
+    _check(given)
     if coupling.requires_grad or field.requires_grad:
         raise ValueError(
             "hollow_values has no gradient with respect to coupling and field; detach them"
         )
     if configurations.device.type != "cuda":
-        # Autograd keeps the activations of the twin; the gradient of the op would compute them again.
-        return reference.hollow_values(*given)
+        # Autograd keeps the twin's activations; the gradient of the op would compute them again.
+        return reference.hollow_values(given)
     values: Tensor = hollow_values_op(*given)
     return values
 
 
-def _check(
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-) -> None:
-    tensors = {
-        "configurations": configurations, "coupling": coupling, "field": field, "time": time, "conv": conv,
-        "first": first, "hidden_weight": hidden_weight, "hidden_bias": hidden_bias, "readout_weight": readout_weight,
-        "readout_bias": readout_bias, "skip": skip,
-    }  # fmt: skip
+def _check(given: Values) -> None:
+    tensors = dict(zip(Values._fields[:11], given[:11], strict=True))
     for name, tensor in tensors.items():
         expect(isinstance(tensor, Tensor), name, "a tensor", tensor)
     for name in ("time", "conv", "first", "readout_weight"):
         expect(tensors[name].ndim > 0, name, "a tensor with axes", tensors[name])
-    check_configurations(configurations)
-    check_lattice(configurations, periodic)
-    walkers, *shape = configurations.shape
-    q, width, channels, kernel_size = len(readout_weight), len(first), len(conv), conv.shape[-1]
-    embedded = 1 if q == 2 else q
-    times = time.shape[-1]
-    inputs = channels + embedded * (2 + int(magnetization) + 2 * modes) + times
-    lengths = [{1, n} for n in shape]
-    expected: dict[str, tuple[Tensor, list[set[int]]]] = {
-        "coupling": (coupling, [{1, walkers}, {1, len(shape)}, *lengths]),
-        "field": (field, [{1, walkers}, {q}, *lengths]),
-        "time": (time, [{1, walkers}, {times}]),
-        "conv": (conv, [{channels}, {embedded}, *[{kernel_size}] * len(shape)]),
-        "first": (first, [{width}, {inputs}]),
-        "hidden_weight": (hidden_weight, [{width}, {width}]),
-        "hidden_bias": (hidden_bias, [{width}]),
-        "readout_weight": (readout_weight, [{q}, {width}]),
-        "readout_bias": (readout_bias, [{q}]),
-        "skip": (skip, []),
-    }
-    for name, (tensor, sizes) in expected.items():
+    x = given.configurations
+    check_configurations(x)
+    check_lattice(x, given.periodic)
+    dtype = given.conv.dtype
+    for name, sizes in _sizes(given).items():
+        tensor = tensors[name]
         check_shape(name, tensor, sizes)
-        if tensor.dtype != conv.dtype or tensor.device != configurations.device:
+        if tensor.dtype != dtype or tensor.device != x.device:
             raise ValueError(
-                f"{name} must be {conv.dtype} on {configurations.device}, got {tensor.dtype} on {tensor.device}"
+                f"{name} must be {dtype} on {x.device}, got {tensor.dtype} on {tensor.device}"
             )
-    for length, wraps in zip(shape, periodic, strict=True):
+    kernel_size = given.conv.shape[-1]
+    for length, wraps in zip(x.shape[1:], given.periodic, strict=True):
         if kernel_size % 2 == 0 or (wraps and length <= kernel_size // 2):
             raise ValueError(
-                f"a kernel of {kernel_size} sites must be odd with a radius below every periodic length, "
-                f"got shape {tuple(shape)}"
+                f"a kernel of {kernel_size} sites must be odd with a radius below every periodic "
+                f"length, got shape {tuple(x.shape[1:])}"
             )
+
+
+def _sizes(given: Values) -> dict[str, list[set[int]]]:
+    """Return the sizes that the axes of each tensor may have."""
+    walkers, *shape = given.configurations.shape
+    q = given.q
+    embedded = q
+    if q == 2:
+        embedded = 1
+    width = len(given.first)
+    channels = len(given.conv)
+    times = given.time.shape[-1]
+    # Local field and external field, and two sums per wave.
+    features = 2 + 2 * given.modes
+    if given.magnetization:
+        features += 1
+    inputs = channels + embedded * features + times
+    lengths = [{1, length} for length in shape]
+    taps = [{given.conv.shape[-1]}] * len(shape)
+    return {
+        "coupling": [{1, walkers}, {1, len(shape)}, *lengths],
+        "field": [{1, walkers}, {q}, *lengths],
+        "time": [{1, walkers}, {times}],
+        "conv": [{channels}, {embedded}, *taps],
+        "first": [{width}, {inputs}],
+        "hidden_weight": [{width}, {width}],
+        "hidden_bias": [{width}],
+        "readout_weight": [{q}, {width}],
+        "readout_bias": [{q}],
+        "skip": [],
+    }
 
 
 def _launchers() -> Launchers:
     from . import triton, triton_gradient
 
+    def gradient(to_values: Tensor, *arguments: Any, **named: Any) -> tuple[Tensor, ...]:
+        return triton_gradient.hollow_values_gradient(to_values, Values(*arguments, **named))
+
     return [
-        (hollow_values_op, triton.hollow_values),
-        (hollow_values_gradient_op, triton_gradient.hollow_values_gradient),
+        (hollow_values_op, taking(Values, triton.hollow_values)),
+        (hollow_values_gradient_op, gradient),
     ]
 
 

@@ -1,6 +1,9 @@
-"""The twin of the op ``hollow_values``: the network of :class:`leaps_triton.HollowConv` in plain torch.
+"""The twin of the op ``hollow_values``.
 
-Shapes, units and errors are documented at :func:`leaps_triton.kernels.hollow_values`; here stand the formulas.
+The network of :class:`leaps_triton.HollowConv` in plain torch.
+
+Shapes, units and errors are documented at :func:`leaps_triton.kernels.hollow_values`; here stand
+the formulas.
 """
 
 import itertools
@@ -8,23 +11,27 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..energies.reference import local_fields
+from ..energies.reference import Tables, local_fields
 
 __all__ = [
-    "Waves", "centre_mask", "convolve", "convolved", "embed", "exact_convolutions", "hollow_values",
-    "hollow_values_gradient", "lowest_modes", "pad", "site_field", "state_counts", "waves",
+    "Gradients", "Values", "Waves", "centre_mask", "convolve", "convolved", "embed",
+    "exact_convolutions", "hollow_values", "hollow_values_gradient", "lowest_modes", "pad",
+    "site_field", "state_counts", "waves",
 ]  # fmt: skip
 
 
 @contextmanager
 def exact_convolutions() -> Iterator[None]:
-    """Full float32 in CUDA convolutions, which torch otherwise runs in TF32; matrix products are so by default."""
+    """Full float32 in CUDA convolutions, which torch otherwise runs in TF32.
+
+    Matrix products are so by default.
+    """
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -34,7 +41,10 @@ def exact_convolutions() -> Iterator[None]:
 
 
 def pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
-    """``radius`` sites more on either side of ``axis``: the other end where periodic, zeros where open."""
+    """``radius`` sites more on either side of ``axis``.
+
+    The other end where periodic, zeros where open.
+    """
     length = values.shape[axis]
     if periodic:
         return torch.cat(
@@ -48,7 +58,10 @@ def pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
 
 
 def convolve(padded: Tensor, weight: Tensor) -> Tensor:
-    """Correlation without padding in one to four dimensions; four as a sum of three-dimensional ones."""
+    """Correlation without padding in one to four dimensions.
+
+    Four as a sum of three-dimensional ones.
+    """
     match weight.ndim - 2:
         case 1:
             return F.conv1d(padded, weight)
@@ -73,7 +86,10 @@ def convolve(padded: Tensor, weight: Tensor) -> Tensor:
 
 
 def lowest_modes(shape: Sequence[int], count: int) -> Tensor:
-    """The ``count`` shortest wave vectors ``2π n / L``, one of each pair ±n, as integers ``n``, ``(count, ndim)``."""
+    """The ``count`` shortest wave vectors ``2π n / L``, one of each pair ±n.
+
+    As integers ``n``, ``(count, ndim)``.
+    """
     reach = range(-count, count + 1)
     # One of each pair ±n: the first non-zero entry is positive.
     candidates = [n for n in itertools.product(reach, repeat=len(shape)) if n > (0,) * len(shape)]
@@ -90,7 +106,10 @@ def lowest_modes(shape: Sequence[int], count: int) -> Tensor:
 
 
 class Waves(NamedTuple):
-    """``cos`` and ``sin`` of ``k·r`` as integers, so that sums over the lattice are exact and so is hollowness."""
+    """``cos`` and ``sin`` of ``k·r`` as integers.
+
+    So that sums over the lattice are exact and so is hollowness.
+    """
 
     cos: Tensor
     """``round(scale cos(k·r))``, float64 ``(modes, sites)``"""
@@ -115,7 +134,7 @@ def waves(shape: tuple[int, ...], count: int, device: torch.device) -> Waves:
         * (modes.double() / torch.tensor(shape, dtype=torch.float64))
         @ position.double()
     )
-    # 2 N scale² < 2**52: every product and sum made of these is an integer that float64 holds exactly.
+    # 2 N scale² < 2**52: every product and sum made of these is an integer that float64 holds.
     scale = 2.0 ** ((51 - (2 * sites).bit_length()) // 2)
     cos, sin = (torch.round(scale * f(phase)).to(device) for f in (torch.cos, torch.sin))
     return Waves(cos, sin, scale, scale**2 * math.sqrt(sites))
@@ -129,7 +148,10 @@ def centre_mask(conv: Tensor) -> Tensor:
 
 
 def embed(configurations: Tensor, q: int, dtype: torch.dtype) -> Tensor:
-    """``(walkers, embedded, *shape)``: one channel of ±1, which says all about ``q = 2``; otherwise one a state."""
+    """``(walkers, embedded, *shape)``.
+
+    One channel of ±1, which says all about ``q = 2``; otherwise one a state.
+    """
     if q == 2:
         return (2 * configurations - 1).unsqueeze(1).to(dtype)
     states = torch.arange(q, dtype=configurations.dtype, device=configurations.device)
@@ -139,7 +161,10 @@ def embed(configurations: Tensor, q: int, dtype: torch.dtype) -> Tensor:
 
 
 def site_field(field: Tensor) -> Tensor:
-    """``h`` without what all states share, as features, ``(1 | walkers, embedded, *shape or 1s)``."""
+    """``h`` without what all states share, as features.
+
+    ``(1 | walkers, embedded, *shape or 1s)``.
+    """
     return (
         field[:, 1:] - field[:, :1] if field.shape[1] == 2 else field - field.mean(1, keepdim=True)
     )
@@ -148,7 +173,10 @@ def site_field(field: Tensor) -> Tensor:
 def _global_features(
     flat: Tensor, shape: tuple[int, ...], magnetization: bool, modes: int
 ) -> list[Tensor]:
-    """Leave-one-out sums over the lattice of ``flat`` ``(walkers, embedded, sites)``, channels first."""
+    """Leave-one-out sums over the lattice of ``flat`` ``(walkers, embedded, sites)``.
+
+    Channels first.
+    """
     features = [(flat.sum(2, keepdim=True) - flat) / flat.shape[2]] if magnetization else []
     if modes:
         tables = waves(shape, modes, flat.device)
@@ -177,11 +205,46 @@ def state_counts(
     """``Σ_j J_ij [x_j = a]``, ``(walkers, q, *shape)``."""
     identity = torch.eye(q, dtype=dtype, device=configurations.device)
     no_field = torch.zeros(1, q, *[1] * len(periodic), dtype=dtype, device=configurations.device)
-    return local_fields(configurations, coupling, identity, no_field, periodic, dtype)
+    tables = Tables(coupling, identity, no_field, periodic)
+    return local_fields(configurations, tables, dtype)
+
+
+Gradients: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+"""With respect to ``time``, ``conv``, …, ``skip``."""
+
+
+class Values(NamedTuple):
+    """Arguments of the op."""
+
+    configurations: Tensor
+    coupling: Tensor
+    field: Tensor
+    time: Tensor
+    conv: Tensor
+    first: Tensor
+    hidden_weight: Tensor
+    hidden_bias: Tensor
+    readout_weight: Tensor
+    readout_bias: Tensor
+    skip: Tensor
+    periodic: Sequence[bool]
+    magnetization: bool = True
+    modes: int = 0
+    precision: str = "float32"
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """``time``, ``conv``, …, ``skip``, in the order of the gradients."""
+        return self[3:11]
+
+    @property
+    def q(self) -> int:
+        """States of a site."""
+        return len(self.readout_weight)
 
 
 class _Inputs(NamedTuple):
-    """Of the first layer, but for the time."""
+    """Holds the inputs of the first layer, but for the time."""
 
     around: Tensor
     """Convolution, ``(walkers, sites, channels)``"""
@@ -191,29 +254,26 @@ class _Inputs(NamedTuple):
     """``Σ_j J_ij [x_j = a]``, ``(walkers, q, sites)``"""
 
 
-def _inputs(
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    conv: Tensor,
-    q: int,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-) -> _Inputs:
-    walkers, *shape = configurations.shape
-    embedded = embed(configurations, q, conv.dtype)
-    counts = state_counts(configurations, coupling, q, periodic, conv.dtype).flatten(2)
-    local = counts[:, 1:] - counts[:, :1] if q == 2 else counts
-    sums = _global_features(embedded.flatten(2), tuple(shape), magnetization, modes)
-    constant = site_field(field).expand(walkers, -1, *shape).flatten(2)
-    return _Inputs(
-        convolved(embedded, conv, periodic), torch.cat([local, *sums, constant], dim=1), counts
-    )
+def _inputs(given: Values) -> _Inputs:
+    walkers, *shape = given.configurations.shape
+    embedded = embed(given.configurations, given.q, given.conv.dtype)
+    counts = state_counts(
+        given.configurations, given.coupling, given.q, given.periodic, given.conv.dtype
+    ).flatten(2)
+    local = counts
+    if given.q == 2:
+        local = counts[:, 1:] - counts[:, :1]
+    sums = _global_features(embedded.flatten(2), tuple(shape), given.magnetization, given.modes)
+    constant = site_field(given.field).expand(walkers, -1, *shape).flatten(2)
+    features = torch.cat([local, *sums, constant], dim=1)
+    return _Inputs(convolved(embedded, given.conv, given.periodic), features, counts)
 
 
 def _first_layer(inputs: _Inputs, time: Tensor, first: Tensor) -> Tensor:
-    """``(walkers · sites, width)``: one linear layer of all inputs, without laying them side by side in memory."""
+    """``(walkers · sites, width)``.
+
+    One linear layer of all inputs, without laying them side by side in memory.
+    """
     around, features = inputs.around, inputs.features
     of_conv, of_features, of_time = first.T.split(
         (around.shape[2], features.shape[1], time.shape[1])
@@ -226,33 +286,17 @@ def _first_layer(inputs: _Inputs, time: Tensor, first: Tensor) -> Tensor:
     return torch.addmm(hidden.flatten(0, 1), around.flatten(0, 1), of_conv)
 
 
-def hollow_values(
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    periodic: Sequence[bool],
-    magnetization: bool = True,
-    modes: int = 0,
-    precision: str = "float32",
-) -> Tensor:
-    """``f = V silu(U silu(W [conv ⋆ x, local field, sums, h, time]) + u) + v + skip · local field``."""
-    walkers, *shape = configurations.shape
-    q = len(readout_weight)
-    inputs = _inputs(configurations, coupling, field, conv, q, periodic, magnetization, modes)
-    hidden = _first_layer(inputs, time, first)
+def hollow_values(given: Values) -> Tensor:
+    """Return ``f = V silu(U silu(W [conv ⋆ x, local, sums, h, time]) + u) + v + skip · local``."""
+    walkers, *shape = given.configurations.shape
+    inputs = _inputs(given)
+    hidden = _first_layer(inputs, given.time, given.first)
+    # Without gradients nobody needs what comes before a nonlinearity.
     reuse = not torch.is_grad_enabled()
-    hidden = F.linear(F.silu(hidden, inplace=reuse), hidden_weight, hidden_bias)
-    values = F.linear(F.silu(hidden, inplace=reuse), readout_weight, readout_bias)
-    values = values.view(walkers, -1, q).transpose(1, 2) + skip * inputs.counts
-    return values.view(walkers, q, *shape)
+    hidden = F.linear(F.silu(hidden, inplace=reuse), given.hidden_weight, given.hidden_bias)
+    values = F.linear(F.silu(hidden, inplace=reuse), given.readout_weight, given.readout_bias)
+    values = values.view(walkers, -1, given.q).transpose(1, 2) + given.skip * inputs.counts
+    return values.view(walkers, given.q, *shape)
 
 
 def _silu_slope(x: Tensor) -> Tensor:
@@ -277,54 +321,40 @@ def _convolution_gradient(
     return gradient.view_as(conv)
 
 
-def hollow_values_gradient(
-    to_values: Tensor,
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-    precision: str = "float32",
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients with respect to ``time``, ``conv``, …, ``skip``, from activations computed again.
+def hollow_values_gradient(to_values: Tensor, given: Values) -> Gradients:
+    """Return the gradients with respect to ``time``, ``conv``, …, ``skip``.
 
-    Back from ``f = V silu(z_2) + …``, ``z_2 = U silu(z_1) + u``: ``to z_2 = Vᵀ to f · silu'(z_2)``, ``to z_1 = Uᵀ
-    to z_2 · silu'(z_1)``, and each weight's gradient is the sum over sites of a gradient times an input.
+    Activations are computed again. Back from ``f = V silu(z_2) + …``, ``z_2 = U silu(z_1) + u``:
+    ``to z_2 = Vᵀ to f · silu'(z_2)``, ``to z_1 = Uᵀ to z_2 · silu'(z_1)``, and each weight's
+    gradient is the sum over sites of a gradient times an input.
     """
-    walkers, q, sites = len(configurations), len(readout_weight), configurations.shape[1:].numel()
-    inputs = _inputs(configurations, coupling, field, conv, q, periodic, magnetization, modes)
-    before = _first_layer(inputs, time, first)
+    walkers = len(given.configurations)
+    sites = given.configurations.shape[1:].numel()
+    inputs = _inputs(given)
+    before = _first_layer(inputs, given.time, given.first)
     activation = F.silu(before)
-    hidden = F.linear(activation, hidden_weight, hidden_bias)
-    by_site = to_values.flatten(2).transpose(1, 2).reshape(-1, q)
-    to_hidden = by_site @ readout_weight * _silu_slope(hidden)
-    to_before = to_hidden @ hidden_weight * _silu_slope(before)
+    hidden = F.linear(activation, given.hidden_weight, given.hidden_bias)
+    by_site = to_values.flatten(2).transpose(1, 2).reshape(-1, given.q)
+    to_hidden = by_site @ given.readout_weight * _silu_slope(hidden)
+    to_before = to_hidden @ given.hidden_weight * _silu_slope(before)
     by_walker = to_before.view(walkers, sites, -1).sum(1)
-    if len(time) == 1:
+    if len(given.time) == 1:
         by_walker = by_walker.sum(0, keepdim=True)
     channels = inputs.around.shape[2]
     to_first = torch.cat(
         [
             to_before.T @ inputs.around.flatten(0, 1),
             to_before.T @ inputs.features.transpose(1, 2).flatten(0, 1),
-            by_walker.T @ time,
+            by_walker.T @ given.time,
         ],
         1,
     )
-    to_around = (to_before @ first[:, :channels]).view(walkers, sites, channels)
-    embedded = embed(configurations, q, conv.dtype)
+    to_around = (to_before @ given.first[:, :channels]).view(walkers, sites, channels)
+    embedded = embed(given.configurations, given.q, given.conv.dtype)
+    times = given.first.shape[1] - given.time.shape[1]
     return (
-        by_walker @ first[:, first.shape[1] - time.shape[1] :],
-        _convolution_gradient(to_around, embedded, conv, periodic),
+        by_walker @ given.first[:, times:],
+        _convolution_gradient(to_around, embedded, given.conv, given.periodic),
         to_first,
         to_hidden.T @ activation,
         to_hidden.sum(0),

@@ -1,8 +1,11 @@
-"""What the kernels of ``hollow_values`` look up: where sites lie in a padded lattice, taps, waves, and packed weights.
+"""What the kernels of ``hollow_values`` look up.
 
-Each kernel sees one linear layer of all features that depend on the site. Its inputs come in tiles of :data:`TILE`
-columns, in this order: the taps of each channel of the embedding, without the centre; sums over the lattice; local
-field and external field. A last tile is filled up with columns whose weights are 0.
+Where sites lie in a padded lattice, taps, waves, and packed weights.
+
+Each kernel sees one linear layer of all features that depend on the site. Its inputs come in tiles
+of :data:`TILE` columns, in this order: the taps of each channel of the embedding, without the
+centre; sums over the lattice; local field and external field. A last tile is filled up with columns
+whose weights are 0.
 """
 
 import itertools
@@ -47,7 +50,10 @@ class Geometry(NamedTuple):
     steps: Tensor
     """Distance of neighbours in the padded lattice, int32 ``(ndim,)``"""
     backward: Tensor
-    """Site from which the bond to the site comes, itself where there is none, int32 ``(ndim, sites)``"""
+    """Site from which the bond to the site comes, itself where there is none.
+
+    Int32 ``(ndim, sites)``
+    """
     taps: Tensor
     """Distance of each tap but the centre in the padded lattice, int32 ``(fill(K**ndim - 1),)``"""
 
@@ -76,7 +82,7 @@ def geometry(
         for tap in itertools.product(reach, repeat=len(shape))
         if any(tap)
     ]
-    # A column that fills up has the weight 0; it reads a tap too, so that nothing ever reads the centre.
+    # A column that fills up has the weight 0; it reads a tap too, so that none reads the centre.
     taps += [taps[-1] if taps else places.stride()[0]] * (fill(len(taps)) - len(taps))
     tables = (
         padded.flatten(),
@@ -89,7 +95,10 @@ def geometry(
 
 
 class Sums(NamedTuple):
-    """Columns ``(A u + B v - x own) / norm`` with ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j``; ``x`` one channel."""
+    """Columns ``(A u + B v - x own) / norm`` with ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j``.
+
+    ``x`` one channel.
+    """
 
     channel: Tensor
     """Channel of the embedding of each column, int32 ``(columns,)``"""
@@ -163,7 +172,9 @@ def columns(kernel_size: int, ndim: int, channels: int, magnetization: bool, mod
 def pack(
     conv: Tensor, first: Tensor, sizes: Columns, times: int, width: int
 ) -> tuple[Tensor, Tensor]:
-    """The layer of all columns, ``(columns, width)``, and that of the time, ``(times, width)``, filled up with zeros.
+    """The layer of all columns, ``(columns, width)``.
+
+    That of the time, ``(times, width)``, filled up with zeros.
 
     The convolution and the layer after it are one linear map.
     """

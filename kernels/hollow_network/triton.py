@@ -1,8 +1,10 @@
-"""Kernels of the op ``hollow_values``: features and pointwise network in one, weights and activations on chip."""
+"""Kernels of the op ``hollow_values``.
+
+Features and pointwise network in one, weights and activations on chip.
+"""
 
 import itertools
 import math
-from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -14,6 +16,7 @@ from ..configs import Config, config
 from ..device import kernel
 from ..variants import Variant, block_size, launch, site_stride
 from . import reference
+from .reference import Values
 from .tables import TILE, Columns, columns, geometry, pack, sums, widened
 from .triton_features import first_layer, product, sigmoid, state_count
 
@@ -22,7 +25,10 @@ __all__ = ["PRECISIONS", "VARIANTS", "WIDTHS", "hollow_values"]
 PRECISIONS = {"tf32": "tf32", "tf32x3": "tf32x3", "float32": "ieee"}
 """Of matrix products, and what Triton calls each."""
 WIDTHS = (16, 32, 64, 128)
-"""Hidden widths that kernels are compiled for; another is filled up with zeros, and a larger one left to torch."""
+"""Hidden widths that kernels are compiled for.
+
+Another is filled up with zeros, and a larger one left to torch.
+"""
 PIECE = 2**28
 """Sites of one launch at most."""
 
@@ -33,14 +39,16 @@ def prepare_kernel(
     sites: tl.int32, padded: tl.int32, count: tl.int32,
     BINARY: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The padded configuration, and ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j`` of every column of sums.
+    """The padded configuration.
 
-    One program a walker. ``x`` is a channel of the embedding: ±1 for two states, otherwise 1 where the site is in the
-    channel's state. All are integers, so that the sums are exact.
+    ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j`` of every column of sums.
 
-    ``x`` int8 ``(walkers, sites)``; ``source`` int32 ``(padded,)``; ``channel``, ``group`` int32 ``(count,)``;
-    ``tables`` float64 ``(groups, 5, sites)``; ``padded`` int8 ``(walkers, padded)``, beyond an open edge 0 for two
-    states, -1 for more; ``sums`` float64 ``(walkers, count, 2)``.
+    One program per walker. ``x`` is a channel of the embedding: ±1 for two states, otherwise 1
+    where the site is in the channel's state. All are integers, so that the sums are exact.
+
+    ``x`` int8 ``(walkers, sites)``; ``source`` int32 ``(padded,)``; ``channel``, ``group`` int32
+    ``(count,)``; ``tables`` float64 ``(groups, 5, sites)``; ``padded`` int8 ``(walkers, padded)``,
+    beyond an open edge 0 for two states, -1 for more; ``sums`` float64 ``(walkers, count, 2)``.
     """
     i_walker = tl.program_id(0).to(tl.int64)
     p_x += i_walker * sites
@@ -72,22 +80,27 @@ def prepare_kernel(
 
 @kernel
 def hollow_values_kernel(
-    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward,
+    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
+    p_backward,
     p_field, p_first, p_time, p_hidden, p_hidden_bias, p_readout, p_readout_bias, p_skip, p_values,
-    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32, channels: tl.int32,
+    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32,
+    channels: tl.int32,
     taps: tl.int32, count: tl.int32, s_coupling_walker: tl.int32, s_coupling_axis: tl.int32,
-    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32, s_field_site: tl.int32,
+    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32,
+    s_field_site: tl.int32,
     s_time: tl.int32,
-    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr, ROWS: tl.constexpr,
+    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
     """``f = V silu(U silu(W features + time) + u) + v + skip · local field``, formulas in the twin.
 
-    One program a block of sites, of one or several walkers. A site's features never read its own state: its tap is
-    not among the taps, and sums over the lattice leave it out exactly.
+    One program a block of sites, of one or several walkers. A site's features never read its own
+    state: its tap is not among the taps, and sums over the lattice leave it out exactly.
 
-    ``padded`` int8 ``(walkers, padded)`` and ``sums`` float64 ``(walkers, count, 2)`` from :func:`prepare_kernel`;
-    tables of :mod:`.tables`; ``first`` ``(columns, WIDTH)``, ``time`` ``(1 | walkers, WIDTH)``, ``hidden``
-    ``(WIDTH, WIDTH)``, ``readout`` ``(q, WIDTH)``, biases and ``skip``, float32; ``values`` ``(walkers, q, sites)``.
+    ``padded`` int8 ``(walkers, padded)`` and ``sums`` float64 ``(walkers, count, 2)`` from
+    :func:`prepare_kernel`; tables of :mod:`.tables`; ``first`` ``(columns, WIDTH)``, ``time`` ``(1
+    | walkers, WIDTH)``, ``hidden`` ``(WIDTH, WIDTH)``, ``readout`` ``(q, WIDTH)``, biases and
+    ``skip``, float32; ``values`` ``(walkers, q, sites)``.
     """
     o_row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     m_row = o_row < rows
@@ -96,9 +109,12 @@ def hollow_values_kernel(
     i_walker = tl.where(m_row, i_row, 0).to(tl.int64)
     p_place = p_padded + i_walker * padded + tl.load(p_base + o_site, mask=m_row, other=0)
     hidden = first_layer(
-        p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
-        p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count, s_coupling_walker, s_coupling_axis,
-        s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY, PRECISION, TILE,
+        p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums,
+        p_coupling, p_steps,
+        p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count,
+        s_coupling_walker, s_coupling_axis,
+        s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY,
+        PRECISION, TILE,
     )  # fmt: skip
     hidden *= sigmoid(hidden)
     o_width = tl.arange(0, WIDTH)
@@ -128,7 +144,8 @@ def _prepare(binary: bool) -> Variant:
 Pointers: TypeAlias = tuple[torch.dtype, ...]
 
 INPUTS = (
-    torch.int8, torch.int32, torch.int32, torch.int32, torch.int32, torch.float64, torch.float64, torch.float64,
+    torch.int8, torch.int32, torch.int32, torch.int32, torch.int32, torch.float64, torch.float64,
+    torch.float64,
     torch.float32, torch.int32, torch.int32, *(torch.float32,) * 8,
 )  # fmt: skip
 """Dtypes of ``p_padded`` … ``p_skip``."""
@@ -137,7 +154,10 @@ INPUTS = (
 def network_variant(
     function: object, pointers: Pointers, key: tuple[bool, int, str], made: Config
 ) -> Variant:
-    """Return a variant of a kernel that computes the network, by two states, width and precision."""
+    """Return a variant of a kernel that computes the network, by two states.
+
+    Width and precision.
+    """
     binary, width, precision = key
     given = {
         "WIDTH": width,
@@ -200,116 +220,91 @@ class Network(NamedTuple):
     skip: Tensor
 
 
-def network(
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    magnetization: bool,
-    modes: int,
-) -> Network:
-    """Parameters packed for the kernels."""
-    width = block_size(len(hidden_bias), WIDTHS)
-    sizes = columns(conv.shape[2], conv.ndim - 2, conv.shape[1], magnetization, modes)
-    packed, of_time = pack(conv, first, sizes, time.shape[1], width)
-    square = torch.nn.functional.pad(hidden_weight.T, (0, 0, 0, width - len(hidden_bias)))
-    bias = widened(hidden_bias.unsqueeze(0), width).squeeze(0)
+def network(given: Values) -> Network:
+    """Pack the parameters for the kernels."""
+    kernel_size = given.conv.shape[2]
+    ndim = given.conv.ndim - 2
+    embedded = given.conv.shape[1]
+    width = block_size(len(given.hidden_bias), WIDTHS)
+    sizes = columns(kernel_size, ndim, embedded, given.magnetization, given.modes)
+    packed, of_time = pack(given.conv, given.first, sizes, given.time.shape[1], width)
+    missing = width - len(given.hidden_bias)
+    square = torch.nn.functional.pad(given.hidden_weight.T, (0, 0, 0, missing))
     return Network(
-        sizes, packed, of_time, widened(square, width), bias, widened(readout_weight, width), readout_bias.contiguous(),
-        skip.reshape(1).contiguous(),
-    )  # fmt: skip
+        sizes=sizes,
+        first=packed,
+        of_time=of_time,
+        hidden=widened(square, width),
+        hidden_bias=widened(given.hidden_bias.unsqueeze(0), width).squeeze(0),
+        readout=widened(given.readout_weight, width),
+        readout_bias=given.readout_bias.contiguous(),
+        skip=given.skip.reshape(1).contiguous(),
+    )
 
 
 def prepare(
     own: OfWalkers,
     given: Network,
-    kernel_size: int,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-    precision: str,
+    whole: Values,
 ) -> Prepared:
     """Pad configurations and sum over the lattice."""
     configurations, coupling, field, time = own
     walkers, *lengths = configurations.shape
     shape, device, q = tuple(lengths), configurations.device, len(given.readout_bias)
     sites, embedded = math.prod(shape), 1 if q == 2 else q
-    places = geometry(shape, tuple(periodic), kernel_size, device)
-    made = sums(shape, embedded, magnetization, modes, device)
-    count, key = len(made.channel), (q == 2, given.first.shape[1], precision)
+    places = geometry(shape, tuple(whole.periodic), whole.conv.shape[2], device)
+    made = sums(shape, embedded, whole.magnetization, whole.modes, device)
+    count, key = len(made.channel), (q == 2, given.first.shape[1], whole.precision)
     coupling, coupling_strides = site_stride(coupling, shape)
     constant, field_strides = site_stride(reference.site_field(field), shape)
     context = (time @ given.of_time).contiguous()
     padded = torch.empty(walkers, len(places.source), dtype=torch.int8, device=device)
     totals = torch.empty(walkers, count, 2, dtype=torch.float64, device=device)
     launch(
-        PREPARE[key[0]], walkers, configurations.contiguous(), places.source, made.channel, made.group, made.tables,
+        PREPARE[key[0]], walkers, configurations.contiguous(), places.source, made.channel,
+        made.group, made.tables,
         padded, totals, sites, len(places.source), count,
     )  # fmt: skip
     tensors = (
-        padded, places.base, places.taps, made.channel, made.group, made.tables, made.inverse, totals, coupling,
-        places.steps, places.backward, constant, given.first, context, given.hidden, given.hidden_bias, given.readout,
+        padded, places.base, places.taps, made.channel, made.group, made.tables, made.inverse,
+        totals, coupling,
+        places.steps, places.backward, constant, given.first, context, given.hidden,
+        given.hidden_bias, given.readout,
         given.readout_bias, given.skip,
     )  # fmt: skip
     numbers = (
-        walkers * sites, sites, len(places.source), len(shape), q, embedded, given.sizes.taps, count,
+        walkers * sites, sites, len(places.source), len(shape), q, embedded, given.sizes.taps,
+        count,
         *coupling_strides, *field_strides, given.first.shape[1] * (len(context) > 1),
     )  # fmt: skip
     return Prepared(tensors, numbers, key)
 
 
-def pieces(largest: int, *tensors: Tensor) -> list[tuple[slice, OfWalkers]]:
-    """Walkers of at most ``largest`` sites in all at a time, and what belongs to them."""
-    whole = OfWalkers(*tensors)
-    walkers, sites = len(whole.configurations), math.prod(whole.configurations.shape[1:])
-    step = max(1, largest // sites)
-    rows = [slice(start, min(walkers, start + step)) for start in range(0, walkers, step)]
-    return [(part, OfWalkers(*(t[part] if len(t) > 1 else t for t in whole))) for part in rows]
+def pieces(largest: int, given: Values) -> list[tuple[slice, OfWalkers]]:
+    """Return walkers of at most ``largest`` sites in all at a time, and what belongs to them."""
+    whole = OfWalkers(given.configurations, given.coupling, given.field, given.time)
+    walkers = len(whole.configurations)
+    step = max(1, largest // math.prod(whole.configurations.shape[1:]))
+    found = []
+    for start in range(0, walkers, step):
+        part = slice(start, min(walkers, start + step))
+        own = [tensor[part] if len(tensor) > 1 else tensor for tensor in whole]
+        found.append((part, OfWalkers(*own)))
+    return found
 
 
-def hollow_values(
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-    precision: str,
-) -> Tensor:
-    """Launcher of :func:`leaps_triton.kernels.hollow_values`; what no kernel is compiled for goes to the twin."""
-    walkers, *shape = configurations.shape
-    if not is_compiled(conv, hidden_bias):
-        return reference.hollow_values(
-            configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias, readout_weight,
-            readout_bias, skip, periodic, magnetization, modes,
-        ).contiguous()  # fmt: skip
-    given = network(
-        time,
-        conv,
-        first,
-        hidden_weight,
-        hidden_bias,
-        readout_weight,
-        readout_bias,
-        skip,
-        magnetization,
-        modes,
-    )
-    values = torch.empty(walkers, len(readout_bias), *shape, dtype=conv.dtype, device=conv.device)
-    for part, own in pieces(PIECE, configurations, coupling, field, time):
-        made = prepare(own, given, conv.shape[2], periodic, magnetization, modes, precision)
+def hollow_values(given: Values) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.hollow_values`.
+
+    What no kernel is compiled for goes to the twin.
+    """
+    if not is_compiled(given.conv, given.hidden_bias):
+        return reference.hollow_values(given).contiguous()
+    packed = network(given)
+    walkers, *shape = given.configurations.shape
+    values = given.conv.new_empty(walkers, given.q, *shape)
+    for part, own in pieces(PIECE, given):
+        made = prepare(own, packed, given)
         variant = FORWARD[made.key]
         programs = triton.cdiv(made.numbers[0], variant.constants["ROWS"])
         launch(variant, programs, *made.tensors, values[part], *made.numbers)

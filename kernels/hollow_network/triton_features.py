@@ -1,4 +1,7 @@
-"""Device functions of the kernels of ``hollow_values``: features by tiles of columns, and layers."""
+"""Device functions of the kernels of ``hollow_values``.
+
+Features by tiles of columns, and layers.
+"""
 
 import triton
 import triton.language as tl
@@ -8,7 +11,10 @@ __all__ = ["first_layer", "local_tile", "product", "sigmoid", "state_count", "su
 
 @triton.jit
 def tap_tile(p_place, m_row, p_taps, o_column, channel, BINARY: tl.constexpr):
-    """Inputs of the convolution, ``[rows, columns]``: one channel of the embedding at each tap around each site."""
+    """Inputs of the convolution, ``[rows, columns]``.
+
+    One channel of the embedding at each tap around each site.
+    """
     o_tap = tl.load(p_taps + o_column)
     b_x = tl.load(p_place[:, None] + o_tap[None, :], mask=m_row[:, None], other=0)
     return b_x.to(tl.float32) if BINARY else (b_x == channel).to(tl.float32)
@@ -16,10 +22,14 @@ def tap_tile(p_place, m_row, p_taps, o_column, channel, BINARY: tl.constexpr):
 
 @triton.jit
 def sum_tile(
-    p_place, m_row, i_walker, o_site, p_channel, p_group, p_tables, p_inverse, p_sums, o_column, count, sites,
+    p_place, m_row, i_walker, o_site, p_channel, p_group, p_tables, p_inverse, p_sums, o_column,
+    count, sites,
     BINARY: tl.constexpr,
 ):  # fmt: skip
-    """Sums over the lattice without the site itself, ``[rows, columns]``: exact in float64, then rounded."""
+    """Sums over the lattice without the site itself, ``[rows, columns]``.
+
+    Exact in float64, then rounded.
+    """
     m_column = o_column < count
     channel = tl.load(p_channel + o_column, mask=m_column, other=0)
     group = tl.load(p_group + o_column, mask=m_column, other=0)
@@ -43,11 +53,16 @@ def sum_tile(
 
 @triton.jit
 def local_tile(
-    p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, p_field, o_column, channels, ndim, sites,
-    s_coupling_walker, s_coupling_axis, s_coupling_site, s_field_walker, s_field_state, s_field_site,
+    p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, p_field, o_column, channels,
+    ndim, sites,
+    s_coupling_walker, s_coupling_axis, s_coupling_site, s_field_walker, s_field_state,
+    s_field_site,
     BINARY: tl.constexpr,
 ):  # fmt: skip
-    """Local field of each channel of the embedding, then the external field of each, ``[rows, columns]``."""
+    """Local field of each channel of the embedding, then the external field of each.
+
+    ``[rows, columns]``.
+    """
     m_local = o_column < channels
     m_field = (o_column >= channels) & (o_column < 2 * channels)
     o_field = (i_walker * s_field_walker + o_site * s_field_site)[:, None]
@@ -113,7 +128,8 @@ def product(
 ):
     """``total + x · weight`` with ``x`` ``[ROWS, WIDTH]``.
 
-    A thread holds its part of both factors whole, so where that is more than its registers they come tile by tile.
+    A thread holds its part of both factors whole, so where that is more than its registers they
+    come tile by tile.
     """
     o_width = tl.arange(0, WIDTH)
     if PRECISION == "ieee" or WIDTH > 64:
@@ -131,7 +147,8 @@ def product(
 @triton.jit
 def first_layer(
     p_place, m_row, i_walker, o_site,
-    p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward, p_field, p_first, p_time,
+    p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward,
+    p_field, p_first, p_time,
     sites, ndim, channels, taps, count, s_coupling_walker, s_coupling_axis, s_coupling_site,
     s_field_walker, s_field_state, s_field_site, s_time,
     WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
@@ -149,15 +166,18 @@ def first_layer(
             p_weight += TILE * WIDTH
     for o_start in range(0, count, TILE):
         tile = sum_tile(
-            p_place, m_row, i_walker, o_site, p_channel, p_group, p_tables, p_inverse, p_sums, o_start + o_tile, count,
+            p_place, m_row, i_walker, o_site, p_channel, p_group, p_tables, p_inverse, p_sums,
+            o_start + o_tile, count,
             sites, BINARY,
         )  # fmt: skip
         total = tl.dot(tile, tl.load(p_weight), total, input_precision=PRECISION)
         p_weight += TILE * WIDTH
     for o_start in range(0, 2 * channels, TILE):
         tile = local_tile(
-            p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, p_field, o_start + o_tile, channels,
-            ndim, sites, s_coupling_walker, s_coupling_axis, s_coupling_site, s_field_walker, s_field_state,
+            p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, p_field,
+            o_start + o_tile, channels,
+            ndim, sites, s_coupling_walker, s_coupling_axis, s_coupling_site, s_field_walker,
+            s_field_state,
             s_field_site, BINARY,
         )  # fmt: skip
         total = tl.dot(tile, tl.load(p_weight), total, input_precision=PRECISION)

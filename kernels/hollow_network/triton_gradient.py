@@ -1,7 +1,9 @@
-"""Kernels of the gradient of ``hollow_values``: activations computed again, weight gradients in two stages."""
+"""Kernels of the gradient of ``hollow_values``.
+
+Activations computed again, weight gradients in two stages.
+"""
 
 import itertools
-from collections.abc import Sequence
 
 import torch
 import triton
@@ -12,6 +14,7 @@ from ..configs import config
 from ..device import kernel
 from ..variants import Variant, launch
 from . import reference
+from .reference import Gradients, Values
 from .tables import TILE, unpack
 from .triton import (
     INPUTS,
@@ -38,28 +41,37 @@ from .triton_features import (
 __all__ = ["VARIANTS", "hollow_values_gradient"]
 
 PIECE = 2**18
-"""Sites of one launch: what the first stage leaves to the second takes ``12 · width`` bytes a site."""
+"""Sites of one launch.
+
+What the first stage leaves to the second takes ``12 · width`` bytes a site.
+"""
 SPLIT = config("hollow_network", "weights").launch["SPLIT"]
 """Sites of one program of the second stage."""
 
 
 @kernel
 def hollow_backward_kernel(
-    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward,
+    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
+    p_backward,
     p_field, p_first, p_time, p_hidden, p_hidden_bias, p_readout, p_readout_bias, p_skip,
     p_hidden_back, p_to_values, p_activation, p_to_hidden, p_to_first, p_to_readout, p_to_skip,
-    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32, channels: tl.int32,
+    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32,
+    channels: tl.int32,
     taps: tl.int32, count: tl.int32, s_coupling_walker: tl.int32, s_coupling_axis: tl.int32,
-    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32, s_field_site: tl.int32,
+    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32,
+    s_field_site: tl.int32,
     s_time: tl.int32,
-    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr, ROWS: tl.constexpr,
+    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
-    """The network again, then back to its first layer; arguments as of :func:`.triton.hollow_values_kernel`.
+    """The network again, then back to its first layer.
+
+    Arguments as of :func:`.triton.hollow_values_kernel`.
 
     One program a block of sites. ``hidden_back`` ``(WIDTH, WIDTH)``, ``U`` as it is; ``to_values``
-    ``(walkers, q, sites)``; results: ``activation`` ``silu(z_1)``, ``to_hidden`` and ``to_first``, gradients of
-    ``z_2`` and ``z_1``, ``(rows, WIDTH)``; ``to_readout`` ``(programs, q, WIDTH)`` and ``to_skip`` ``(programs,)``,
-    parts of sums over all sites. All float32 but ``to_skip``, float64.
+    ``(walkers, q, sites)``; results: ``activation`` ``silu(z_1)``, ``to_hidden`` and ``to_first``,
+    gradients of ``z_2`` and ``z_1``, ``(rows, WIDTH)``; ``to_readout`` ``(programs, q, WIDTH)`` and
+    ``to_skip`` ``(programs,)``, parts of sums over all sites. All float32 but ``to_skip``, float64.
     """
     o_row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     m_row = o_row < rows
@@ -80,9 +92,12 @@ def hollow_backward_kernel(
     tl.store(p_to_skip + tl.program_id(0), tl.sum(to_skip))
 
     before = first_layer(
-        p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
-        p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count, s_coupling_walker, s_coupling_axis,
-        s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY, PRECISION, TILE,
+        p_place, m_row, i_walker, o_site, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums,
+        p_coupling, p_steps,
+        p_backward, p_field, p_first, p_time, sites, ndim, channels, taps, count,
+        s_coupling_walker, s_coupling_axis,
+        s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY,
+        PRECISION, TILE,
     )  # fmt: skip
     o_width = tl.arange(0, WIDTH)
     o_out = o_row.to(tl.int64)[:, None] * WIDTH + o_width[None, :]
@@ -114,18 +129,23 @@ def hollow_backward_kernel(
 
 @kernel
 def hollow_weights_kernel(
-    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps, p_backward,
+    p_padded, p_base, p_taps, p_channel, p_group, p_tables, p_inverse, p_sums, p_coupling, p_steps,
+    p_backward,
     p_field, p_to_first, p_to_weights,
-    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32, channels: tl.int32,
+    rows: tl.int32, sites: tl.int32, padded: tl.int32, ndim: tl.int32, q: tl.int32,
+    channels: tl.int32,
     taps: tl.int32, count: tl.int32, s_coupling_walker: tl.int32, s_coupling_axis: tl.int32,
-    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32, s_field_site: tl.int32,
+    s_coupling_site: tl.int32, s_field_walker: tl.int32, s_field_state: tl.int32,
+    s_field_site: tl.int32,
     s_time: tl.int32, tiles: tl.int32, split: tl.int32,
-    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr, ROWS: tl.constexpr,
+    WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
     """``Σ_sites input · gradient`` of the first layer.
 
-    One program a tile of input columns and ``split`` sites, whose sum it keeps in registers. Arguments as before;
-    ``to_first`` ``(rows, WIDTH)`` from :func:`hollow_backward_kernel`; ``to_weights`` ``(splits, columns, WIDTH)``.
+    One program a tile of input columns and ``split`` sites, whose sum it keeps in registers.
+    Arguments as before; ``to_first`` ``(rows, WIDTH)`` from :func:`hollow_backward_kernel`;
+    ``to_weights`` ``(splits, columns, WIDTH)``.
     """
     i_tile = tl.program_id(0) % tiles
     i_split = tl.program_id(0) // tiles
@@ -154,7 +174,8 @@ def hollow_weights_kernel(
         else:
             tile = local_tile(
                 p_place, m_row, i_walker, o_site, p_coupling, p_steps, p_backward, p_field,
-                (i_tile - of_sums) * TILE + o_tile, channels, ndim, sites, s_coupling_walker, s_coupling_axis,
+                (i_tile - of_sums) * TILE + o_tile, channels, ndim, sites,
+                s_coupling_walker, s_coupling_axis,
                 s_coupling_site, s_field_walker, s_field_state, s_field_site, BINARY,
             )  # fmt: skip
         o_in = o_row.to(tl.int64)[:, None] * WIDTH + o_width[None, :]
@@ -187,7 +208,10 @@ VARIANTS = {
 
 
 def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Gradients of first layer, second layer, its bias, readout and skip, in float64; and of each walker's time."""
+    """Gradients of first layer, second layer, its bias, readout and skip, in float64.
+
+    And of each walker's time.
+    """
     rows, sites = made.numbers[:2]
     variant = BACKWARD[made.key]
     width, q = given.first.shape[1], to_values.shape[1]
@@ -201,7 +225,8 @@ def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Ten
     to_readout, to_weights = empty(programs, q, width), empty(splits, tiles * TILE, width)
     to_skip = empty(programs, dtype=torch.float64)
     launch(
-        variant, programs, *made.tensors, given.hidden.T.contiguous(), to_values, activation, to_hidden,
+        variant, programs, *made.tensors, given.hidden.T.contiguous(), to_values, activation,
+        to_hidden,
         to_first, to_readout, to_skip, *made.numbers,
     )  # fmt: skip
     launch(
@@ -216,65 +241,63 @@ def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Ten
     )
     sums = (
         to_weights.sum(0, dtype=torch.float64), (to_hidden.T @ activation).double(),
-        to_hidden.sum(0, dtype=torch.float64), to_readout.sum(0, dtype=torch.float64), to_skip.sum(),
+        to_hidden.sum(0, dtype=torch.float64), to_readout.sum(0, dtype=torch.float64),
+        to_skip.sum(),
     )  # fmt: skip
     return sums, to_first.view(-1, sites, width).sum(1)
 
 
-def _eight(
-    t: list[Tensor],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _eight(t: list[Tensor]) -> Gradients:
     t = [tensor.contiguous() for tensor in t]
     return t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]
 
 
-def hollow_values_gradient(
-    to_values: Tensor,
-    configurations: Tensor,
-    coupling: Tensor,
-    field: Tensor,
-    time: Tensor,
-    conv: Tensor,
-    first: Tensor,
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
-    readout_weight: Tensor,
-    readout_bias: Tensor,
-    skip: Tensor,
-    periodic: Sequence[bool],
-    magnetization: bool,
-    modes: int,
-    precision: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Launcher of the gradient of :func:`leaps_triton.kernels.hollow_values`; others as there go to the twin."""
-    parameters = (time, conv, first, hidden_weight, hidden_bias, readout_weight, readout_bias, skip)
-    width = len(hidden_bias)
-    if len(configurations) == 0:
-        return _eight([torch.zeros_like(parameter) for parameter in parameters])
-    parts = pieces(PIECE, configurations, coupling, field, time)
-    settings = (periodic, magnetization, modes, precision)
-    if not is_compiled(conv, hidden_bias):
-        found = [
-            reference.hollow_values_gradient(to_values[part], *own, *parameters[1:], *settings)
-            for part, own in parts
-        ]
-        columns = list(zip(*found, strict=True))
-        to_time = torch.cat(columns[0]) if len(time) > 1 else torch.stack(columns[0]).sum(0)
-        return _eight([to_time, *(torch.stack(column).sum(0) for column in columns[1:])])
-    given = pack_network(*parameters, magnetization, modes)
-    sums = [torch.zeros((), dtype=torch.float64, device=conv.device)] * 5
+def _by_twin(to_values: Tensor, given: Values) -> Gradients:
+    """Return the gradients by the twin, piece by piece, whose sums are added."""
+    found = []
+    for part, own in pieces(PIECE, given):
+        piece = given._replace(**own._asdict())
+        found.append(reference.hollow_values_gradient(to_values[part], piece))
+    to_times, *others = zip(*found, strict=True)
+    to_time = torch.cat(to_times)
+    # A time that all walkers share is one in every piece.
+    if len(given.time) == 1:
+        to_time = torch.stack(to_times).sum(0)
+    return _eight([to_time, *(torch.stack(tensors).sum(0) for tensors in others)])
+
+
+def hollow_values_gradient(to_values: Tensor, given: Values) -> Gradients:
+    """Launch the kernels of the gradient of ``hollow_values``.
+
+    What no kernel is compiled for goes to the twin.
+    """
+    if len(given.configurations) == 0:
+        return _eight([torch.zeros_like(parameter) for parameter in given.parameters])
+    if not is_compiled(given.conv, given.hidden_bias):
+        return _by_twin(to_values, given)
+    packed = pack_network(given)
+    width = len(given.hidden_bias)
+    sums = [torch.zeros((), dtype=torch.float64, device=given.conv.device)] * 5
     by_walkers = []
-    for part, own in parts:
-        made = prepare(own, given, conv.shape[2], *settings)
-        new, by_walker = _piece(made, given, to_values[part].contiguous())
+    for part, own in pieces(PIECE, given):
+        made = prepare(own, packed, given)
+        new, by_walker = _piece(made, packed, to_values[part].contiguous())
         by_walkers.append(by_walker)
         sums = [old + part for old, part in zip(sums, new, strict=True)]
     context = torch.cat(by_walkers).double()
-    if len(time) == 1:
+    if len(given.time) == 1:
         context = context.sum(0, keepdim=True)
-    to_conv, to_first = unpack(sums[0], time.double().T @ context, conv, first, given.sizes)
+    to_time = given.time.double().T @ context
+    to_conv, to_first = unpack(sums[0], to_time, given.conv, given.first, packed.sizes)
+    axes = (0, *range(2, to_values.ndim))
     totals = [
-        context @ given.of_time.double().T, to_conv, to_first, sums[1][:width, :width], sums[2][:width],
-        sums[3][:, :width], to_values.sum((0, *range(2, to_values.ndim)), dtype=torch.float64), sums[4].view_as(skip),
-    ]  # fmt: skip
-    return _eight([total.to(conv.dtype) for total in totals])
+        context @ packed.of_time.double().T,
+        to_conv,
+        to_first,
+        sums[1][:width, :width],
+        sums[2][:width],
+        sums[3][:, :width],
+        to_values.sum(axes, dtype=torch.float64),
+        sums[4].view_as(given.skip),
+    ]
+    return _eight([total.to(given.conv.dtype) for total in totals])

@@ -1,1 +1,4 @@
-"""What the families' cases are made of: sizes, models, random inputs, and the cases of all of them."""
+"""What the families' cases are made of.
+
+Sizes, models, random inputs, and the cases of all of them.
+"""

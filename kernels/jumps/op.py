@@ -22,22 +22,26 @@ def jump_step(
     events: Tensor,
     seed: int,
 ) -> JumpStep:
-    """One event of the jump process for every walker at once.
+    """Make one event of the jump process for every walker at once.
 
-    Holding time ``T ~ Exp(R)``, ``R = Σ rates``; ``s = min(T, remaining)``; ``A += s κ``. If ``T`` ended first, the
-    move ``m`` is made with probability ``rates_m / R``; otherwise the walker stands at the boundary of its interval,
-    ``remaining`` is 0 and ``T`` is discarded. A walker with ``remaining`` 0 is left as it is, whatever its
-    rates. Any other whose exit rate or corrector is not finite stays where it is and its ``A`` turns NaN, so that the
-    caller can report it.
+    Holding time ``T ~ Exp(R)``, ``R = Σ rates``; ``s = min(T, remaining)``; ``A += s κ``. If ``T``
+    ended first, the move ``m`` is made with probability ``rates_m / R``; otherwise the walker
+    stands at the boundary of its interval, ``remaining`` is 0 and ``T`` is discarded. A walker with
+    ``remaining`` 0 is left as it is, whatever its rates. Any other whose exit rate or corrector is
+    not finite stays where it is and its ``A`` turns NaN, so that the caller can report it.
 
-    Arguments
-        configurations: ``(walkers, *shape)``.
-        log_weights, remaining, corrector: ``A``, time left, ``κ``; float64 ``(walkers,)``.
-        rates: out-rates ``(walkers, q-1, *shape)``, ≥ 0.
-        walkers, events, seed: see the module; each (walker, event) is used once.
+    Args:
+        configurations: Int8 ``(walkers, *shape)``.
+        log_weights: ``A``, float64 ``(walkers,)``.
+        remaining: Time left, float64 ``(walkers,)``.
+        rates: Out-rates ``(walkers, q-1, *shape)``, ≥ 0.
+        corrector: ``κ``, float64 ``(walkers,)``.
+        walkers: Global index of each walker, int64 ``(walkers,)``.
+        events: Event count of each, int64 ``(walkers,)``; each (walker, event) is used once.
+        seed: In [0, 2³²).
 
-    Raises
-        ValueError: a shape or device that does not fit the configurations.
+    Raises:
+        ValueError: If a shape or device does not fit the configurations.
     """
     check_rates(configurations, rates)
     count, device, seed = len(configurations), configurations.device, as_seed(seed)

@@ -11,7 +11,7 @@ __all__ = ["JumpStep", "jump_step"]
 
 
 class JumpStep(NamedTuple):
-    """What :func:`jump_step` returns."""
+    """Holds what :func:`jump_step` returns."""
 
     configurations: Tensor
     """After the event, ``(walkers, *shape)``."""
@@ -20,7 +20,10 @@ class JumpStep(NamedTuple):
     remaining: Tensor
     """Time left in each walker's interval, float64 ``(walkers,)``; 0 at the boundary."""
     move: Tensor
-    """The move made, int64 ``(walkers,)``: ``(k-1) N + i`` for shift ``k`` of the flattened site ``i``; -1 for none."""
+    """The move made, int64 ``(walkers,)``.
+
+    ``(k-1) N + i`` for shift ``k`` of the flattened site ``i``; -1 for none.
+    """
 
 
 def jump_step(
@@ -33,7 +36,10 @@ def jump_step(
     events: Tensor,
     seed: int,
 ) -> JumpStep:
-    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``; if ``T`` ended first, a move from ``rates / R``."""
+    """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``.
+
+    If ``T`` ended first, a move from ``rates / R``.
+    """
     words = philox(seed, Stream.JUMP, 0, events, 0, walkers, configurations.device)
     cumulative = rates.flatten(1).to(torch.float64).cumsum(1)
     exit_rate = cumulative[:, -1]

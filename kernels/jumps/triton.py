@@ -20,19 +20,23 @@ BLOCKS = tuple(CONFIGS)
 
 @kernel
 def jump_step_kernel(
-    p_x, p_log_weights, p_remaining, p_rates, p_corrector, p_walkers, p_events, p_x_after, p_log_weights_after,
+    p_x, p_log_weights, p_remaining, p_rates, p_corrector, p_walkers, p_events, p_x_after,
+    p_log_weights_after,
     p_remaining_after, p_move,
     sites: tl.int32, moves: tl.int32, seed: tl.int64,
     STREAM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``; a move drawn from ``rates / R`` if ``T`` ended first.
+    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``.
 
-    One program a walker. It adds the rates block by block, finds the block in which ``u R`` falls, and the move in that
-    block. Sums are float64, but in another order than those of the twin: the move differs from the twin's if ``u R`` is
-    within rounding, ``1e-16 R``, of the edge between two moves. A move of rate 0 is never made.
+    A move drawn from ``rates / R`` if ``T`` ended first.
 
-    ``x`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, moves)``, ``moves = (q-1) sites``; ``walkers``, ``events``
-    and ``move`` int64, all others float64, ``(walkers,)``.
+    One program per walker. It adds the rates block by block, finds the block in which ``u R``
+    falls, and the move in that block. Sums are float64, but in another order than those of the
+    twin: the move differs from the twin's if ``u R`` is within rounding, ``1e-16 R``, of the edge
+    between two moves. A move of rate 0 is never made.
+
+    ``x`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, moves)``, ``moves = (q-1) sites``;
+    ``walkers``, ``events`` and ``move`` int64, all others float64, ``(walkers,)``.
     """
     i_walker = tl.program_id(0).to(tl.int64)
     p_x += i_walker * sites
@@ -115,7 +119,7 @@ def jump_step(
     events: Tensor,
     seed: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.jump_step`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.jump_step`."""
     given = [
         t.contiguous()
         for t in (configurations, log_weights, remaining, rates, corrector, walkers, events)

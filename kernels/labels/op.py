@@ -12,22 +12,25 @@ __all__ = ["cluster_labels", "cluster_labels_op"]
 
 
 def cluster_labels(bonds: Tensor) -> Tensor:
-    """Connected components of the sites of each walker: the least flat index in every site's cluster.
+    """Return the least flat index in every site's cluster: connected components of each walker.
 
-    Arguments
-        bonds: bool ``(walkers, axes, *shape)``, one to four axes; entry ``[., d, i]`` joins site ``i`` to its neighbour
-            in positive direction ``d``. All directions wrap: entries that leave an open boundary must be False.
+    Args:
+        bonds: Bool ``(walkers, axes, *shape)``, one to four axes; entry ``[., d, i]`` joins site
+            ``i`` to its neighbour in positive direction ``d``. All directions wrap: entries that
+            leave an open boundary must be False.
 
-    Returns
-        int64 ``(walkers, *shape)``, equal where two sites are joined by a path of bonds and nowhere else.
+    Returns:
+        Int64 ``(walkers, *shape)``, equal where two sites are joined by a path of bonds and nowhere
+        else.
 
-    Raises
-        ValueError: bonds that are not bool, or whose second axis does not count the lattice axes.
+    Raises:
+        ValueError: If bonds are not bool, or their second axis does not count the lattice axes.
 
-    References
-        Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J. Algorithms 3, 57 (1982).
+    References:
+        Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J. Algorithms 3, 57
+        (1982).
 
-    Example
+    Example:
         >>> cluster_labels(torch.tensor([[[False, True, True, False, True]]]))
         tensor([[0, 1, 1, 1, 0]])
     """
@@ -38,7 +41,8 @@ def cluster_labels(bonds: Tensor) -> Tensor:
         )
     if not 3 <= bonds.ndim <= 6 or bonds.shape[1] != bonds.ndim - 2:
         raise ValueError(
-            f"bonds must be (walkers, axes, *shape) with 1 to 4 lattice axes, got {tuple(bonds.shape)}"
+            "bonds must be (walkers, axes, *shape) with 1 to 4 lattice axes, "
+            f"got {tuple(bonds.shape)}"
         )
     return cluster_labels_op(bonds)
 

@@ -7,7 +7,10 @@ __all__ = ["cluster_labels"]
 
 
 def cluster_labels(bonds: Tensor) -> Tensor:
-    """The least site of every site's cluster: labels fall across bonds and along labels until none falls any more."""
+    """Return the least site of every site's cluster.
+
+    Labels fall across bonds and along labels until none falls any more.
+    """
     walkers, ndim, *shape = bonds.shape
     sites = bonds.shape[2:].numel()
     # Half the memory traffic of int64; a label beyond a wall is below twice the sites.
@@ -26,7 +29,8 @@ def cluster_labels(bonds: Tensor) -> Tensor:
             least = torch.minimum(least, labels.roll(side, axis) + wall)
         if torch.equal(least, labels):
             return labels.long().contiguous()
-        # The site that a label names falls with it, or large clusters would need as many rounds as they are long.
+        # The site that a label names falls with it, or large clusters would need as many rounds as
+        # they are long.
         old, flat = labels.flatten(1).long(), least.flatten(1)
         flat = torch.minimum(flat, flat.scatter_reduce(1, old, flat, "amin"))
         for _ in range(2):

@@ -22,15 +22,19 @@ def cluster_labels_kernel(
     p_bonds, p_labels, sites: tl.int32, n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32,
     NDIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The least site of every site's cluster, by hooking and pointer jumping until nothing is lowered any more.
+    """The least site of every site's cluster.
 
-    One program a walker. A label is a site of the same cluster, at most the site itself. Each round lowers the label of
-    a site, and of the site that it names, to the least label across its bonds (hooking); then every label becomes the
-    label of the site that it names (pointer jumping). Labels are lowered by atomic minima only, so that the end does
-    not depend on the order of the threads. Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J.
-    Algorithms 3, 57 (1982).
+    By hooking and pointer jumping until nothing is lowered any more.
 
-    ``bonds`` int8 ``(walkers, NDIM, sites)``, all directions wrap; ``labels`` int32 ``(walkers, sites)``.
+    One program per walker. A label is a site of the same cluster, at most the site itself. Each
+    round lowers the label of a site, and of the site that it names, to the least label across its
+    bonds (hooking); then every label becomes the label of the site that it names (pointer jumping).
+    Labels are lowered by atomic minima only, so that the end does not depend on the order of the
+    threads. Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J. Algorithms 3, 57
+    (1982).
+
+    ``bonds`` int8 ``(walkers, NDIM, sites)``, all directions wrap; ``labels`` int32 ``(walkers,
+    sites)``.
     """
     i_walker = tl.program_id(0).to(tl.int64)
     p_bonds += i_walker * NDIM * sites
@@ -85,7 +89,7 @@ VARIANTS = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), BLOCK
 
 
 def cluster_labels(bonds: Tensor) -> Tensor:
-    """Launcher of :func:`leaps_triton.kernels.cluster_labels`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.cluster_labels`."""
     count, ndim, *shape = bonds.shape
     sites = bonds.shape[2:].numel()
     labels = torch.empty(count, *shape, dtype=torch.int32, device=bonds.device)

@@ -12,7 +12,8 @@ from . import reference
 from .reference import TauLeapStep
 
 __all__ = [
-    "tau_leap_log_probability", "tau_leap_log_probability_gradient", "tau_leap_log_probability_op", "tau_leap_step",
+    "tau_leap_log_probability", "tau_leap_log_probability_gradient", "tau_leap_log_probability_op",
+    "tau_leap_step",
     "tau_leap_step_op",
 ]  # fmt: skip
 
@@ -25,28 +26,32 @@ def tau_leap_step(
     events: Tensor,
     seed: int,
 ) -> TauLeapStep:
-    """One step of tau-leaping for every walker: all sites at once, each at most one move.
+    """Make one step of tau-leaping for every walker: all sites at once, each at most one move.
 
-    ``F(y|x) = ∏_i {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k(i)/Λ_i if y_i = (x_i + k) mod q}`` with ``Λ_i = Σ_k
-    λ_k(i)``; ``y`` is drawn from it in float64, and ``log F(y|x)`` is that of the very numbers it was drawn with. A
-    duration of 0 leaves the walker as it is, with ``log F = 0``. A site whose rates are not finite stays as it is and
-    the walker's ``log F`` is NaN, so that the caller can report it.
+    ``F(y|x) = ∏_i {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k(i)/Λ_i if y_i = (x_i + k) mod q}``
+    with ``Λ_i = Σ_k λ_k(i)``; ``y`` is drawn from it in float64, and ``log F(y|x)`` is that of the
+    very numbers it was drawn with. A duration of 0 leaves the walker as it is, with ``log F = 0``.
+    A site whose rates are not finite stays as it is and the walker's ``log F`` is NaN, so that the
+    caller can report it.
 
-    Arguments
-        configurations: ``x``, ``(walkers, *shape)``.
+    Args:
+        configurations: ``x``, int8 ``(walkers, *shape)``.
         rates: ``λ``, ``(walkers, q-1, *shape)``, ≥ 0.
         duration: ``h``, float64 ``(walkers,)``, ≥ 0.
-        walkers, events, seed: see the module; each (walker, event) is used once.
+        walkers: Global index of each walker, int64 ``(walkers,)``.
+        events: Event count of each, int64 ``(walkers,)``; each (walker, event) is used once.
+        seed: In [0, 2³²).
 
-    Returns
+    Returns:
         TauLeapStep(configurations ``y``, log_probability ``log F(y|x)`` float64 ``(walkers,)``).
 
-    Raises
-        ValueError: a shape or device that does not fit the configurations.
+    Raises:
+        ValueError: If a shape or device does not fit the configurations.
 
-    References
-        Gillespie, *Approximate accelerated stochastic simulation of chemically reacting systems*, J. Chem. Phys. 115,
-        1716 (2001), for leaping over many events. Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
+    References:
+        Gillespie, *Approximate accelerated stochastic simulation of chemically reacting systems*,
+        J. Chem. Phys. 115, 1716 (2001), for leaping over many events.
+        Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
     """
     check_rates(configurations, rates)
     check_walkers(len(configurations), configurations.device, torch.float64, duration=duration)
@@ -60,24 +65,28 @@ def tau_leap_step(
 def tau_leap_log_probability(
     configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor
 ) -> Tensor:
-    """Log-probability ``log F(y|x)`` that :func:`tau_leap_step` leads from ``x`` to ``y``, float64 ``(walkers,)``.
+    """Return ``log F(y|x)``, that :func:`tau_leap_step` leads from ``x`` to ``y``.
 
-    Minus infinity where a site made a move of rate 0. Can be differentiated with respect to the rates, once.
+    Float64 ``(walkers,)``.
 
-    Arguments
-        configurations, after: ``x`` and ``y``, ``(walkers, *shape)``.
+    Minus infinity where a site made a move of rate 0. Can be differentiated with respect to the
+    rates, once.
+
+    Args:
+        configurations: ``x``, int8 ``(walkers, *shape)``.
+        after: ``y``, likewise.
         rates: ``λ`` at ``x``, ``(walkers, q-1, *shape)``, ≥ 0.
         duration: ``h``, float64 ``(walkers,)``, ≥ 0.
 
-    Raises
-        ValueError: a shape, dtype or device that does not fit the configurations.
+    Raises:
+        ValueError: If a shape, dtype or device does not fit the configurations.
     """
     check_rates(configurations, rates)
     check_configurations(after)
     if after.shape != configurations.shape or after.device != configurations.device:
         raise ValueError(
-            f"after must have shape {tuple(configurations.shape)} on {configurations.device}, got {tuple(after.shape)} "
-            f"on {after.device}"
+            f"after must have shape {tuple(configurations.shape)} on {configurations.device}, "
+            f"got {tuple(after.shape)} on {after.device}"
         )
     check_walkers(len(configurations), configurations.device, torch.float64, duration=duration)
     return tau_leap_log_probability_op(configurations, after, rates, duration)

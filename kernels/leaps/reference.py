@@ -1,4 +1,7 @@
-"""The twins of ``tau_leap_step``, of ``tau_leap_log_probability`` and of the gradient of the latter."""
+"""The twins of ``tau_leap_step``.
+
+Of ``tau_leap_log_probability`` and of the gradient of the latter.
+"""
 
 from typing import NamedTuple
 
@@ -13,7 +16,7 @@ __all__ = [
 
 
 class TauLeapStep(NamedTuple):
-    """What :func:`tau_leap_step` returns."""
+    """Holds what :func:`tau_leap_step` returns."""
 
     configurations: Tensor
     """After the step, ``(walkers, *shape)``."""
@@ -22,7 +25,10 @@ class TauLeapStep(NamedTuple):
 
 
 def _leap(configurations: Tensor, after: Tensor, rates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Shift of every site as a one-hot mask, rates in float64, both ``(walkers, q-1, sites)``, and ``Λ``."""
+    """Return the shift of every site as a one-hot mask, rates in float64.
+
+    Both ``(walkers, q-1, sites)``, and ``Λ``.
+    """
     rates = rates.flatten(2).double()
     shift = (after.flatten(1).long() - configurations.flatten(1)) % (rates.shape[1] + 1)
     made = shift.unsqueeze(1) == torch.arange(1, rates.shape[1] + 1, device=rates.device).unsqueeze(
@@ -34,7 +40,10 @@ def _leap(configurations: Tensor, after: Tensor, rates: Tensor) -> tuple[Tensor,
 def tau_leap_log_probability(
     configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor
 ) -> Tensor:
-    """``Σ_i log {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k/Λ_i if y_i = x_i + k}``, ``Λ_i = Σ_k λ_k(i)``."""
+    """Return ``Σ_i log {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k/Λ_i if y_i = x_i + k}``.
+
+    ``Λ_i = Σ_k λ_k(i)``.
+    """
     made, rates, total = _leap(configurations, after, rates)
     rate = torch.where(made, rates, 0.0).sum(1)
     hazard = duration.unsqueeze(1) * total
@@ -51,7 +60,10 @@ def tau_leap_log_probability_gradient(
     duration: Tensor,
     to_log_probability: Tensor,
 ) -> Tensor:
-    """``∂/∂λ_k(i)``: ``-h`` if the site stays, ``h/(e^{hΛ} - 1) - 1/Λ + [k made]/λ_k`` if it moves; times the given."""
+    """Return ``∂/∂λ_k(i)``.
+
+    ``-h`` if the site stays, ``h/(e^{hΛ} - 1) - 1/Λ + [k made]/λ_k`` if it moves; times the given.
+    """
     made, double, total = _leap(configurations, after, rates)
     h = duration.unsqueeze(1)
     moved = made.any(1)
@@ -68,7 +80,10 @@ def tau_leap_step(
     events: Tensor,
     seed: int,
 ) -> TauLeapStep:
-    """Every site at once: ``x_i → x_i + k`` with probability ``(1 - e^{-hΛ_i}) λ_k/Λ_i``; and the log of all that."""
+    """Move every site at once, ``x_i → x_i + k`` with probability ``(1 - e^{-hΛ_i}) λ_k/Λ_i``.
+
+    And the log of all that.
+    """
     flat = configurations.flatten(1)
     site = torch.arange(flat.shape[1], device=flat.device)
     words = philox(seed, Stream.LEAP, site, events.unsqueeze(1), 0, walkers.unsqueeze(1))

@@ -1,4 +1,7 @@
-"""Kernels of the ops ``tau_leap_step`` and ``tau_leap_log_probability``, and of the gradient of the latter."""
+"""Kernels of the ops ``tau_leap_step`` and ``tau_leap_log_probability``.
+
+Of the gradient of the latter.
+"""
 
 import torch
 import triton
@@ -19,15 +22,18 @@ __all__ = [
 
 CONFIG = config("leaps")
 CHUNK = CONFIG.launch["CHUNK"]
-"""Sites of one program; larger lattices have several a walker, whose sums are added afterwards."""
+"""Sites of one program.
+
+Larger lattices have several per walker, whose sums are added afterwards.
+"""
 
 
 @triton.jit
 def departure(hazard):
     """``1 - e^{-a}`` for ``a >= 0``, to a few units in the last place.
 
-    ``(1 - u) a / -log u`` with ``u = e^{-a}`` rounded: the error of ``u`` cancels. Kahan; Higham, *Accuracy and
-    stability of numerical algorithms* (2002), section 1.14.1.
+    ``(1 - u) a / -log u`` with ``u = e^{-a}`` rounded: the error of ``u`` cancels. Kahan; Higham,
+    *Accuracy and stability of numerical algorithms* (2002), section 1.14.1.
     """
     stay = tl.exp(-hazard)
     small = stay == 1.0
@@ -38,7 +44,10 @@ def departure(hazard):
 
 @triton.jit
 def log_term(moved, leaves, hazard, rate, total):
-    """A site's ``-hΛ`` if it stays, ``log(1 - e^{-hΛ}) + log λ_k/Λ`` if it moved; minus infinity for a rate of 0."""
+    """A site's ``-hΛ`` if it stays, ``log(1 - e^{-hΛ}) + log λ_k/Λ`` if it moved.
+
+    Minus infinity for a rate of 0.
+    """
     log_move = tl.log(leaves) + tl.log(rate / tl.where(total == 0.0, 1.0, total))
     return tl.where(moved, log_move, -hazard)
 
@@ -49,14 +58,17 @@ def tau_leap_step_kernel(
     sites: tl.int32, shifts: tl.int32, chunk: tl.int32, chunks: tl.int32, seed: tl.int64,
     STREAM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``x_i → x_i + k`` with probability ``(1 - e^{-hΛ_i}) λ_k/Λ_i``, for all sites, and the log of all that.
+    """``x_i → x_i + k`` with probability ``(1 - e^{-hΛ_i}) λ_k/Λ_i``, for all sites.
 
-    One program a walker and chunk of sites; float64 from the rates on. Two uniform numbers a site, of one Philox call:
-    whether it moves, and by which shift. The step differs from the twin's if such a number is within rounding, 1e-16,
-    of the edge. A move of rate 0 is never made.
+    The log of all that.
 
-    ``x``, ``after`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, shifts, sites)``; ``walkers``, ``events`` int64
-    and ``duration`` float64 ``(walkers,)``; ``log_probability`` float64 ``(walkers, chunks)``.
+    One program per walker and chunk of sites; float64 from the rates on. Two uniform numbers per
+    site, of one Philox call: whether it moves, and by which shift. The step differs from the twin's
+    if such a number is within rounding, 1e-16, of the edge. A move of rate 0 is never made.
+
+    ``x``, ``after`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, shifts, sites)``; ``walkers``,
+    ``events`` int64 and ``duration`` float64 ``(walkers,)``; ``log_probability`` float64
+    ``(walkers, chunks)``.
     """
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
     i_chunk = tl.program_id(0) % chunks
@@ -106,10 +118,12 @@ def tau_leap_log_probability_kernel(
     p_x, p_after, p_rates, p_duration, p_log_probability,
     sites: tl.int32, shifts: tl.int32, chunk: tl.int32, chunks: tl.int32, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``Σ_i log {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k/Λ_i if y_i = x_i + k}``; see ``tau_leap_step_kernel``.
+    """Return ``Σ_i log {e^{-hΛ_i} if y_i = x_i; (1 - e^{-hΛ_i}) λ_k/Λ_i if y_i = x_i + k}``.
 
-    ``x``, ``after`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, shifts, sites)``; ``duration`` float64
-    ``(walkers,)``; ``log_probability`` float64 ``(walkers, chunks)``.
+    See ``tau_leap_step_kernel``.
+
+    ``x``, ``after`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, shifts, sites)``; ``duration``
+    float64 ``(walkers,)``; ``log_probability`` float64 ``(walkers, chunks)``.
     """
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
     i_chunk = tl.program_id(0) % chunks
@@ -142,10 +156,12 @@ def tau_leap_log_probability_gradient_kernel(
     p_x, p_after, p_rates, p_duration, p_to_log_probability, p_gradient,
     sites: tl.int32, shifts: tl.int32, chunk: tl.int32, chunks: tl.int32, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``∂/∂λ_k(i)``: ``-h`` if the site stays, ``h/(e^{hΛ} - 1) - 1/Λ + [k made]/λ_k`` if it moves; times the given.
+    """Return ``∂/∂λ_k(i)``.
 
-    ``x``, ``after`` int8 ``(walkers, sites)``; ``rates``, ``gradient`` ``(walkers, shifts, sites)``; ``duration``,
-    ``to_log_probability`` float64 ``(walkers,)``.
+    ``-h`` if the site stays, ``h/(e^{hΛ} - 1) - 1/Λ + [k made]/λ_k`` if it moves; times the given.
+
+    ``x``, ``after`` int8 ``(walkers, sites)``; ``rates``, ``gradient`` ``(walkers, shifts,
+    sites)``; ``duration``, ``to_log_probability`` float64 ``(walkers,)``.
     """
     DTYPE: tl.constexpr = p_gradient.dtype.element_ty
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
@@ -229,7 +245,7 @@ def tau_leap_step(
     events: Tensor,
     seed: int,
 ) -> tuple[Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.tau_leap_step`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.tau_leap_step`."""
     x, rates, *given = (t.contiguous() for t in (configurations, rates, duration, walkers, events))
     after, log_probability = torch.empty_like(x), _sums(rates)
     _launch("step", rates, x, rates, *given, after, log_probability, seed=seed)
@@ -239,7 +255,7 @@ def tau_leap_step(
 def tau_leap_log_probability(
     configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor
 ) -> Tensor:
-    """Launcher of :func:`leaps_triton.kernels.tau_leap_log_probability`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.tau_leap_log_probability`."""
     given = [t.contiguous() for t in (configurations, after, rates, duration)]
     log_probability = _sums(rates)
     _launch("log_probability", rates, *given, log_probability)
@@ -253,7 +269,7 @@ def tau_leap_log_probability_gradient(
     duration: Tensor,
     to_log_probability: Tensor,
 ) -> Tensor:
-    """Launcher of the gradient of :func:`tau_leap_log_probability` with respect to the rates."""
+    """Launch the kernel of the gradient of :func:`tau_leap_log_probability`."""
     given = [t.contiguous() for t in (configurations, after, rates, duration, to_log_probability)]
     gradient = torch.empty_like(given[2])
     _launch("gradient", rates, *given, gradient)

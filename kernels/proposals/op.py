@@ -23,26 +23,30 @@ def proposal_rates(
     reversible: str | None = None,
     scale: float = 1.0,
 ) -> ProposalRates:
-    """Out-rates of all moves, exit rate and corrector of every walker.
+    """Return the out-rates of all moves, the exit rate and the corrector of every walker.
 
-    ``rates = [G]_+ + scale · g(e^Δ)``, ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - Σ_m [-G_m]_+ e^{Δ_m}``, where ``g`` is one
-    of Barker ``u / (1 + u)``, square root ``√u``, Metropolis ``min(1, u)``. All satisfy ``g(u) = u g(1/u)``, so they
-    leave ``ρ_t`` invariant and add nothing to ``κ``.
+    ``rates = [G]_+ + scale · g(e^Δ)``, ``R = Σ rates``,
+    ``κ = Σ_m [G_m]_+ - Σ_m [-G_m]_+ e^{Δ_m}``, where ``g`` is one of Barker ``u / (1 + u)``, square
+    root ``√u``, Metropolis ``min(1, u)``. All satisfy ``g(u) = u g(1/u)``, so they leave ``ρ_t``
+    invariant and add nothing to ``κ``.
 
-    Arguments
-        network_output: ``G``, ``(walkers, q-1, *shape)``, or None for reversible rates alone. Rates, exit rate and
-            corrector can be differentiated with respect to it, once.
-        log_ratios: ``Δ``, same shape. Different dtypes, and half precision, are brought to one of float32 and float64.
+    Args:
+        network_output: ``G``, ``(walkers, q-1, *shape)``, or None for reversible rates alone.
+            Rates, exit rate and corrector can be differentiated with respect to it, once.
+        log_ratios: ``Δ``, same shape. Different dtypes, and half precision, are brought to one of
+            float32 and float64.
         reversible: None, ``"barker"``, ``"square_root"`` or ``"metropolis"``.
-        scale: rate of the reversible part, moves a unit of time, finite and ≥ 0.
+        scale: Rate of the reversible part, moves per unit of time, finite and ≥ 0.
 
-    Returns
-        ProposalRates(rates ``(walkers, q-1, *shape)``, exit_rate and corrector float64 ``(walkers,)``).
+    Returns:
+        ProposalRates(rates ``(walkers, q-1, *shape)``, exit_rate and corrector float64
+        ``(walkers,)``).
 
-    Raises
-        ValueError: neither a network output nor reversible rates, an unknown name, shapes that differ.
+    Raises:
+        ValueError: If there is neither a network output nor a reversible rate, a name is unknown,
+            or shapes differ.
 
-    References
+    References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
     """
     if network_output is None and reversible is None:

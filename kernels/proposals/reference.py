@@ -9,7 +9,7 @@ __all__ = ["REVERSIBLE_RATES", "ProposalRates", "proposal_rates", "proposal_rate
 
 
 class ProposalRates(NamedTuple):
-    """What :func:`proposal_rates` returns."""
+    """Holds what :func:`proposal_rates` returns."""
 
     rates: Tensor
     """Out-rates of all moves, ``(walkers, q-1, *shape)``."""
@@ -33,7 +33,7 @@ def proposal_rates(
     reversible: str | None = None,
     scale: float = 1.0,
 ) -> ProposalRates:
-    """``[G]_+ + scale g(e^Δ)``, its sum ``R``, and ``κ = Σ_m [G_m]_+ - [-G_m]_+ e^{Δ_m}``.
+    """Return ``[G]_+ + scale g(e^Δ)``, its sum ``R``, and ``κ = Σ_m [G_m]_+ - [-G_m]_+ e^{Δ_m}``.
 
     The reversible part ``g(u) = u g(1/u)`` adds nothing to ``κ`` (detailed balance).
     """
@@ -58,7 +58,10 @@ def proposal_rates_gradient(
     to_exit_rate: Tensor,
     to_corrector: Tensor,
 ) -> Tensor:
-    """``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'``; ``r``, ``R'``, ``κ'``: the gradients of the three results."""
+    """Return ``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'``; ``r``, ``R'``, ``κ'``.
+
+    The gradients of the three results.
+    """
     per_move = (-1, *[1] * (network_output.ndim - 1))
     out = (to_exit_rate + to_corrector).to(network_output.dtype).view(per_move)
     if to_rates is not None:

@@ -15,7 +15,10 @@ __all__ = ["VARIANTS", "proposal_rates", "proposal_rates_gradient"]
 
 CONFIG = config("proposals")
 CHUNK = CONFIG.launch["CHUNK"]
-"""Moves of one program; larger lattices have several a walker, whose sums are added afterwards."""
+"""Moves of one program.
+
+Larger lattices have several per walker, whose sums are added afterwards.
+"""
 REVERSIBLE = {None: 0, "barker": 1, "square_root": 2, "metropolis": 3}
 
 
@@ -40,10 +43,11 @@ def proposal_rates_kernel(
 ):  # fmt: skip
     """``rates = [G]_+ + scale g(e^Δ)``, ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - [-G_m]_+ e^{Δ_m}``.
 
-    One program a walker and chunk of moves. Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
+    One program per walker and chunk of moves. Holderrieth, Albergo, Jaakkola, *LEAPS*,
+    arXiv:2502.10843 (2025).
 
-    ``network``, ``log_ratios``, ``rates`` ``(walkers, moves)``; ``exit_rate``, ``corrector`` float64
-    ``(walkers, chunks)``.
+    ``network``, ``log_ratios``, ``rates`` ``(walkers, moves)``; ``exit_rate``, ``corrector``
+    float64 ``(walkers, chunks)``.
     """
     DTYPE: tl.constexpr = p_rates.dtype.element_ty
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
@@ -78,12 +82,14 @@ def proposal_rates_gradient_kernel(
     p_network, p_log_ratios, p_to_rates, p_to_exit_rate, p_to_corrector, p_gradient,
     moves: tl.int32, chunk: tl.int32, chunks: tl.int32, RATES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'`` with ``r``, ``R'``, ``κ'`` the gradients of the three results.
+    """Return ``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'`` with ``r``, ``R'``.
 
-    One program a walker and chunk of moves; 0 at ``G = 0``, as :func:`torch.relu`.
+    ``κ'`` the gradients of the three results.
 
-    ``network``, ``log_ratios``, ``to_rates``, ``gradient`` ``(walkers, moves)``; ``to_exit_rate``, ``to_corrector``
-    float64 ``(walkers,)``.
+    One program per walker and chunk of moves; 0 at ``G = 0``, as :func:`torch.relu`.
+
+    ``network``, ``log_ratios``, ``to_rates``, ``gradient`` ``(walkers, moves)``; ``to_exit_rate``,
+    ``to_corrector`` float64 ``(walkers,)``.
     """
     DTYPE: tl.constexpr = p_gradient.dtype.element_ty
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
@@ -137,7 +143,7 @@ VARIANTS = {("forward", *key): v for key, v in FORWARD.items()} | {
 def proposal_rates(
     network_output: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Launcher of :func:`leaps_triton.kernels.proposal_rates`."""
+    """Launch the kernel of :func:`leaps_triton.kernels.proposal_rates`."""
     log_ratios = log_ratios.contiguous()
     network = log_ratios if network_output is None else network_output.contiguous()
     walkers, moves = len(log_ratios), log_ratios.shape[1:].numel()
@@ -171,14 +177,15 @@ def proposal_rates_gradient(
     to_exit_rate: Tensor,
     to_corrector: Tensor,
 ) -> Tensor:
-    """Launcher of the gradient of :func:`proposal_rates` with respect to the network's output."""
+    """Launch the kernel of the gradient of :func:`proposal_rates`."""
     network, log_ratios = network_output.contiguous(), log_ratios.contiguous()
     gradient = torch.empty_like(network)
     walkers, moves = len(network), network.shape[1:].numel()
     chunks = triton.cdiv(moves, CHUNK)
     launch(
         GRADIENT[to_rates is not None, network.dtype], walkers * chunks, network, log_ratios,
-        network if to_rates is None else to_rates.contiguous(), to_exit_rate.contiguous(), to_corrector.contiguous(),
+        network if to_rates is None else to_rates.contiguous(), to_exit_rate.contiguous(),
+        to_corrector.contiguous(),
         gradient, moves, CHUNK, chunks,
     )  # fmt: skip
     return gradient

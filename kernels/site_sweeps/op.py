@@ -8,47 +8,21 @@ from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 
 from ..checks import as_integer, as_seed, check_model, check_tensor, check_walkers, expect
-from ..registration import Launchers, put_on_cuda
+from ..registration import Launchers, put_on_cuda, taking
 from . import cpu, reference
+from .reference import Sweeps
 
 __all__ = [
-    "heat_bath_sweeps", "heat_bath_sweeps_op", "metropolis_sweeps", "metropolis_sweeps_op", "overrelaxation_sweeps",
-    "overrelaxation_sweeps_op",
+    "heat_bath_sweeps", "heat_bath_sweeps_op", "metropolis_sweeps", "metropolis_sweeps_op",
+    "overrelaxation_sweeps", "overrelaxation_sweeps_op",
 ]  # fmt: skip
 
-
-def _check_sweeps(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    beta: Tensor,
-    periodic: Sequence[bool],
-    colours: Tensor,
-    num_colours: int,
-    walkers: Tensor,
-    first_sweep: int,
-    sweeps: int,
-    seed: int,
-) -> None:
-    check_tensor("beta", beta)
-    check_model(configurations, coupling, bond_table, site_table, beta, periodic)
-    check_walkers(len(configurations), configurations.device, torch.int64, walkers=walkers)
-    as_integer("sweeps", sweeps, 0)
-    as_integer("first_sweep", first_sweep, 0)
-    as_seed(seed)
-    check_tensor("colours", colours)
-    if colours.shape != configurations.shape[1:]:
-        raise ValueError(
-            f"colours must have shape {tuple(configurations.shape[1:])}, got {tuple(colours.shape)}"
-        )
-    expect(
-        colours.dtype in (torch.int8, torch.int32, torch.int64),
-        "colours",
-        "a tensor of integers",
-        colours,
-    )
-    as_integer("num_colours", num_colours, 1, 127)
+SCHEMA = (
+    "(Tensor configurations, Tensor coupling, Tensor bond_table, Tensor site_table, Tensor beta, "
+    "bool[] periodic, Tensor colours, SymInt num_colours, Tensor walkers, SymInt first_sweep, "
+    "SymInt sweeps, SymInt seed) -> Tensor"
+)
+"""Arguments of all three, in the order of :class:`.reference.Sweeps`."""
 
 
 def heat_bath_sweeps(
@@ -65,28 +39,44 @@ def heat_bath_sweeps(
     sweeps: int,
     seed: int,
 ) -> Tensor:
-    """Heat-bath sweeps: each site redrawn from its law given its neighbours, one colour class after another.
+    """Make heat-bath sweeps.
 
-    Leaves ``exp(-β H)`` invariant, for a per-walker β too. Probabilities are float32 and random numbers odd multiples
-    of 2⁻²⁴, so that a state of a probability below that is drawn with the probability 0 or 2⁻²³.
+    Each site redrawn from its law given its neighbours, colour after colour.
 
-    Arguments
-        configurations … periodic: see the module.
-        colours: integer ``(*shape)``, a proper colouring ``0 … num_colours - 1``: no two neighbours alike.
-        walkers, first_sweep, sweeps, seed: random numbers of sweeps ``first_sweep … first_sweep + sweeps - 1``.
+    Leaves ``exp(-β H)`` invariant, for a β per walker too. Probabilities are float32 and random
+    numbers odd multiples of 2⁻²⁴, so that a state of a probability below that is drawn with the
+    probability 0 or 2⁻²³.
 
-    Returns
+    Args:
+        configurations: See :mod:`leaps_triton.kernels`, as for all up to ``periodic``.
+        coupling: ``J``.
+        bond_table: ``φ``.
+        site_table: ``h``.
+        beta: ``β``.
+        periodic: One bool per direction.
+        colours: Integers ``(*shape)``, a proper colouring ``0 … num_colours - 1``: no two
+            neighbours alike.
+        num_colours: Number of colours.
+        walkers: Global index of each walker, int64 ``(walkers,)``.
+        first_sweep: The random numbers are those of the sweeps
+            ``first_sweep … first_sweep + sweeps - 1``.
+        sweeps: How many sweeps.
+        seed: In [0, 2³²).
+
+    Returns:
         The new configurations; the given ones are left alone.
 
-    Raises
-        ValueError: a shape, dtype or device that does not fit the configurations, or sweeps < 0.
+    Raises:
+        ValueError: If a shape, dtype or device does not fit the configurations, or sweeps < 0.
+
+    References:
+        Creutz, *Monte Carlo study of quantized SU(2) gauge theory*, Phys. Rev. D 21, 2308 (1980).
     """
-    arguments = (
-        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
-        sweeps, seed,
+    given = Sweeps(
+        configurations, coupling, bond_table, site_table, beta, periodic,
+        colours, num_colours, walkers, first_sweep, sweeps, seed,
     )  # fmt: skip
-    _check_sweeps(*arguments)
-    return heat_bath_sweeps_op(*arguments)
+    return _checked(heat_bath_sweeps_op, given)
 
 
 def metropolis_sweeps(
@@ -103,32 +93,43 @@ def metropolis_sweeps(
     sweeps: int,
     seed: int,
 ) -> Tensor:
-    """Metropolis sweeps: to each site one other value is proposed, every one with probability ``1 / (q - 1)``.
+    """Make Metropolis sweeps.
 
-    It is accepted with probability ``min(1, e^Δ)``, ``Δ = -β [H(y) - H(x)]``; one colour class after another. Leaves
-    ``exp(-β H)`` invariant, for a per-walker β too. Acceptances are float32 and random numbers odd multiples of 2⁻²⁴.
+    To each site another value is proposed, each with probability ``1 / (q - 1)``.
 
-    Arguments
-        configurations … periodic: see the module.
-        colours: integer ``(*shape)``, a proper colouring ``0 … num_colours - 1``: no two neighbours alike.
-        walkers, first_sweep, sweeps, seed: random numbers of sweeps ``first_sweep … first_sweep + sweeps - 1``.
+    It is accepted with probability ``min(1, e^Δ)``, ``Δ = -β [H(y) - H(x)]``; one colour class
+    after another. Leaves ``exp(-β H)`` invariant, for a β per walker too. Acceptances are float32
+    and random numbers odd multiples of 2⁻²⁴.
 
-    Returns
+    Args:
+        configurations: As for :func:`heat_bath_sweeps`, as are all others.
+        coupling: ``J``.
+        bond_table: ``φ``.
+        site_table: ``h``.
+        beta: ``β``.
+        periodic: One bool per direction.
+        colours: A proper colouring.
+        num_colours: Number of colours.
+        walkers: Global index of each walker.
+        first_sweep: Number of the first sweep.
+        sweeps: How many sweeps.
+        seed: In [0, 2³²).
+
+    Returns:
         The new configurations; the given ones are left alone.
 
-    Raises
-        ValueError: a shape, dtype or device that does not fit the configurations, or sweeps < 0.
+    Raises:
+        ValueError: If a shape, dtype or device does not fit the configurations, or sweeps < 0.
 
-    References
-        Metropolis, Rosenbluth, Rosenbluth, Teller, Teller, *Equation of state calculations by fast computing machines*,
-        J. Chem. Phys. 21, 1087 (1953).
+    References:
+        Metropolis, Rosenbluth, Rosenbluth, Teller, Teller, *Equation of state calculations by fast
+        computing machines*, J. Chem. Phys. 21, 1087 (1953).
     """
-    arguments = (
-        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
-        sweeps, seed,
+    given = Sweeps(
+        configurations, coupling, bond_table, site_table, beta, periodic,
+        colours, num_colours, walkers, first_sweep, sweeps, seed,
     )  # fmt: skip
-    _check_sweeps(*arguments)
-    return metropolis_sweeps_op(*arguments)
+    return _checked(metropolis_sweeps_op, given)
 
 
 def overrelaxation_sweeps(
@@ -145,40 +146,75 @@ def overrelaxation_sweeps(
     sweeps: int,
     seed: int,
 ) -> Tensor:
-    """Over-relaxation sweeps of states on a circle: each is reflected about the direction of its local field.
+    """Make over-relaxation sweeps.
 
-    With ``φ`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``, which for the clock model is the direction of the local field,
-    the reflection ``2φ - 2π x_i/q`` is in general no state; ``x_i → r - x_i mod q`` is, the reflection about the
-    nearest axis ``π r/q``, of two equally near ones that of the least ``r < q``. Given the neighbours ``r`` is fixed,
-    so the proposal is its own inverse, and accepted with probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant;
+    States on a circle are reflected about the direction of their local field.
+
+    With ``φ`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``, which for the clock model is the direction
+    of the local field, the reflection ``2φ - 2π x_i/q`` is in general no state;
+    ``x_i → r - x_i mod q`` is, the reflection about the nearest axis ``π r/q``, of two equally near
+    ones that of the least ``r < q``. Given the neighbours ``r`` is fixed, so the proposal is its
+    own inverse, and accepted with probability ``min(1, e^Δ)`` it leaves ``exp(-β H)`` invariant;
     one colour class after another, in float64. Not ergodic.
 
-    Arguments, returns, errors
-        as :func:`metropolis_sweeps`.
+    Args:
+        configurations: As for :func:`heat_bath_sweeps`, as are all others.
+        coupling: ``J``.
+        bond_table: ``φ``.
+        site_table: ``h``.
+        beta: ``β``.
+        periodic: One bool per direction.
+        colours: A proper colouring.
+        num_colours: Number of colours.
+        walkers: Global index of each walker.
+        first_sweep: Number of the first sweep.
+        sweeps: How many sweeps.
+        seed: In [0, 2³²).
 
-    References
+    Returns:
+        The new configurations; the given ones are left alone.
+
+    Raises:
+        ValueError: If a shape, dtype or device does not fit the configurations, or sweeps < 0.
+
+    References:
         Creutz, *Overrelaxation and Monte Carlo simulation*, Phys. Rev. D 36, 515 (1987).
-        Brown, Woch, *Overrelaxed heat-bath and Metropolis algorithms for accelerating pure gauge Monte Carlo
-        calculations*, Phys. Rev. Lett. 58, 2394 (1987).
+        Brown, Woch, *Overrelaxed heat-bath and Metropolis algorithms for accelerating pure gauge
+        Monte Carlo calculations*, Phys. Rev. Lett. 58, 2394 (1987).
     """
-    arguments = (
-        configurations, coupling, bond_table, site_table, beta, periodic, colours, num_colours, walkers, first_sweep,
-        sweeps, seed,
+    given = Sweeps(
+        configurations, coupling, bond_table, site_table, beta, periodic,
+        colours, num_colours, walkers, first_sweep, sweeps, seed,
     )  # fmt: skip
-    _check_sweeps(*arguments)
-    return overrelaxation_sweeps_op(*arguments)
+    return _checked(overrelaxation_sweeps_op, given)
 
 
-SCHEMA = (
-    "(Tensor configurations, Tensor coupling, Tensor bond_table, Tensor site_table, Tensor beta, bool[] periodic, "
-    "Tensor colours, SymInt num_colours, Tensor walkers, SymInt first_sweep, SymInt sweeps, SymInt seed) -> Tensor"
-)
+def _checked(op: CustomOpDef, given: Sweeps) -> Tensor:
+    x = given.configurations
+    check_tensor("beta", given.beta)
+    check_model(x, given.coupling, given.bond_table, given.site_table, given.beta, given.periodic)
+    check_walkers(len(x), x.device, torch.int64, walkers=given.walkers)
+    as_integer("sweeps", given.sweeps, 0)
+    as_integer("first_sweep", given.first_sweep, 0)
+    as_seed(given.seed)
+    colours = given.colours
+    check_tensor("colours", colours)
+    if colours.shape != x.shape[1:]:
+        raise ValueError(
+            f"colours must have shape {tuple(x.shape[1:])}, got {tuple(colours.shape)}"
+        )
+    integers = colours.dtype in (torch.int8, torch.int32, torch.int64)
+    expect(integers, "colours", "a tensor of integers", colours)
+    as_integer("num_colours", given.num_colours, 1, 127)
+    after: Tensor = op(*given)
+    return after
 
 
-def _register(name: str, twin: Callable[..., Tensor]) -> CustomOpDef:
-    def run(configurations: Tensor, *rest: Any) -> Tensor:
+def _register(name: str, twin: Callable[[Sweeps], Tensor]) -> CustomOpDef:
+    def run(*arguments: Any) -> Tensor:
+        given = Sweeps(*arguments)
         # The result of an op may not be its input, as it would be after no sweep at all.
-        return twin(configurations.clone(), *rest)
+        return twin(given._replace(configurations=given.configurations.clone()))
 
     def fake(configurations: Tensor, *rest: Any) -> Tensor:
         return configurations.new_empty(configurations.shape)
@@ -197,9 +233,9 @@ def _launchers() -> Launchers:
     from . import triton
 
     return [
-        (heat_bath_sweeps_op, triton.heat_bath_sweeps),
-        (metropolis_sweeps_op, triton.metropolis_sweeps),
-        (overrelaxation_sweeps_op, triton.overrelaxation_sweeps),
+        (heat_bath_sweeps_op, taking(Sweeps, triton.heat_bath_sweeps)),
+        (metropolis_sweeps_op, taking(Sweeps, triton.metropolis_sweeps)),
+        (overrelaxation_sweeps_op, taking(Sweeps, triton.overrelaxation_sweeps)),
     ]
 
 

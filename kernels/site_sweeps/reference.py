@@ -1,136 +1,156 @@
 """The twins of ``heat_bath_sweeps``, ``metropolis_sweeps`` and ``overrelaxation_sweeps``."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..energies.reference import local_fields
+from ..energies.reference import Tables, local_fields
 from ..philox import Stream, site_words, uniform32
 
 __all__ = [
-    "heat_bath_probabilities", "heat_bath_sweeps", "metropolis_acceptance", "metropolis_sweeps",
-    "overrelaxation_sweeps",
+    "Sweeps", "heat_bath_probabilities", "heat_bath_sweeps", "metropolis_acceptance",
+    "metropolis_sweeps", "overrelaxation_sweeps",
 ]  # fmt: skip
+
+SAME_LENGTH = 1e-9
+"""Axes whose lengths differ by less are equally near: rounding does not choose."""
+
+
+class Sweeps(NamedTuple):
+    """Arguments of the three ops."""
+
+    configurations: Tensor
+    coupling: Tensor
+    bond_table: Tensor
+    site_table: Tensor
+    beta: Tensor
+    periodic: Sequence[bool]
+    colours: Tensor
+    num_colours: int
+    walkers: Tensor
+    first_sweep: int
+    sweeps: int
+    seed: int
+
+    @property
+    def tables(self) -> Tables:
+        """The model's tables."""
+        return Tables(self.coupling, self.bond_table, self.site_table, self.periodic)
+
+    @property
+    def q(self) -> int:
+        """States of a site."""
+        return self.bond_table.shape[0]
+
+    @property
+    def sites(self) -> int:
+        """Sites of the lattice."""
+        return self.configurations.shape[1:].numel()
+
+    def numbers(self) -> Iterator[int]:
+        """Return the numbers of the sweeps."""
+        return iter(range(self.first_sweep, self.first_sweep + self.sweeps))
+
+    def words(self, sweep: int, draw: int = 0) -> Tensor:
+        """Return the random word of every site in a sweep, ``(walkers, *shape)``."""
+        words = site_words(self.seed, Stream.SWEEP, sweep, self.walkers, self.sites, draw)
+        return words.view(self.configurations.shape)
+
+    def fields(self, configurations: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the local fields ``W_a(i)``, ``(walkers, q, *shape)``."""
+        return local_fields(configurations, self.tables, dtype)
 
 
 def heat_bath_probabilities(fields: Tensor, beta: Tensor) -> Tensor:
-    """``p_a ∝ exp(β W_a)``, ``(walkers, q, *shape)``: the law of one site given all others."""
-    return torch.softmax(beta.to(fields.dtype).view(-1, *[1] * (fields.ndim - 1)) * fields, dim=1)
+    """Return ``p_a ∝ exp(β W_a)``, ``(walkers, q, *shape)``.
+
+    The law of one site given all others.
+    """
+    per_walker = beta.to(fields.dtype).view(-1, *[1] * (fields.ndim - 1))
+    return torch.softmax(per_walker * fields, dim=1)
 
 
-def heat_bath_sweeps(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    beta: Tensor,
-    periodic: Sequence[bool],
-    colours: Tensor,
-    num_colours: int,
-    walkers: Tensor,
-    first_sweep: int,
-    sweeps: int,
-    seed: int,
-) -> Tensor:
-    """``sweeps`` times: each colour in turn, all its sites at once, ``x_i ~ exp(β W_a(i))``."""
-    for sweep in range(first_sweep, first_sweep + sweeps):
-        words = site_words(seed, Stream.SWEEP, sweep, walkers, configurations[0].numel())
-        uniform = uniform32(words).view(configurations.shape)
-        for colour in range(num_colours):
-            fields = local_fields(configurations, coupling, bond_table, site_table, periodic)
+def heat_bath_sweeps(given: Sweeps) -> Tensor:
+    """Make each colour in turn, all its sites at once, ``x_i ~ exp(β W_a(i))``."""
+    x = given.configurations
+    for sweep in given.numbers():
+        uniform = uniform32(given.words(sweep)).unsqueeze(1)
+        for colour in range(given.num_colours):
+            probabilities = heat_bath_probabilities(given.fields(x), given.beta)
             # The last state needs no threshold, so rounding cannot lead out of range.
-            thresholds = heat_bath_probabilities(fields, beta).cumsum(1)[:, :-1]
-            drawn = (thresholds <= uniform.unsqueeze(1)).sum(1, dtype=configurations.dtype)
-            configurations = torch.where(colours == colour, drawn, configurations)
-    return configurations
+            thresholds = probabilities.cumsum(1)[:, :-1]
+            drawn = (thresholds <= uniform).sum(1, dtype=x.dtype)
+            x = torch.where(given.colours == colour, drawn, x)
+    return x
 
 
 def metropolis_acceptance(log_ratios: Tensor) -> Tensor:
-    """``min(1, e^Δ)``."""
+    """Return ``min(1, e^Δ)``."""
     return torch.exp(log_ratios.clamp(max=0.0))
 
 
-def metropolis_sweeps(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    beta: Tensor,
-    periodic: Sequence[bool],
-    colours: Tensor,
-    num_colours: int,
-    walkers: Tensor,
-    first_sweep: int,
-    sweeps: int,
-    seed: int,
+def _moved(
+    given: Sweeps, x: Tensor, fields: Tensor, proposed: Tensor, uniform: Tensor, colour: int
 ) -> Tensor:
-    """``sweeps`` times: each colour in turn, all its sites at once, ``x_i → x_i + k`` if ``u < min(1, e^{Δ_k(i)})``."""
-    q, sites = bond_table.shape[0], configurations[0].numel()
-    for sweep in range(first_sweep, first_sweep + sweeps):
-        shift = (site_words(seed, Stream.SWEEP, sweep, walkers, sites) * (q - 1) >> 32) + 1
-        words = site_words(seed, Stream.SWEEP, sweep, walkers, sites, draw=1)
-        shift, uniform = (
-            shift.view(configurations.shape),
-            uniform32(words).view(configurations.shape),
-        )
-        for colour in range(num_colours):
-            fields = local_fields(configurations, coupling, bond_table, site_table, periodic)
-            proposed = (configurations.long() + shift) % q
-            moves = (colours == colour) & _accepted(fields, configurations, proposed, beta, uniform)
-            configurations = torch.where(moves, proposed.to(configurations.dtype), configurations)
-    return configurations
+    """Return the configurations after the sites of a colour that ``u < min(1, e^Δ)`` accepts."""
+    there = fields.gather(1, proposed.unsqueeze(1))
+    here = fields.gather(1, x.long().unsqueeze(1))
+    beta = given.beta.to(fields.dtype).view(-1, *[1] * (x.ndim - 1))
+    accepted = uniform < metropolis_acceptance(beta * (there - here).squeeze(1))
+    moves = (given.colours == colour) & accepted
+    return torch.where(moves, proposed.to(x.dtype), x)
 
 
-def _accepted(
-    fields: Tensor, configurations: Tensor, proposed: Tensor, beta: Tensor, uniform: Tensor
-) -> Tensor:
-    """Whether each site, alone, moves to its proposed state: ``u < min(1, e^Δ)``."""
-    difference = fields.gather(1, proposed.unsqueeze(1)) - fields.gather(
-        1, configurations.long().unsqueeze(1)
-    )
-    log_ratios = beta.to(fields.dtype).view(
-        -1, *[1] * (configurations.ndim - 1)
-    ) * difference.squeeze(1)
-    return uniform < metropolis_acceptance(log_ratios)
+def metropolis_sweeps(given: Sweeps) -> Tensor:
+    """Move each colour in turn, all its sites at once.
 
-
-def overrelaxation_sweeps(
-    configurations: Tensor,
-    coupling: Tensor,
-    bond_table: Tensor,
-    site_table: Tensor,
-    beta: Tensor,
-    periodic: Sequence[bool],
-    colours: Tensor,
-    num_colours: int,
-    walkers: Tensor,
-    first_sweep: int,
-    sweeps: int,
-    seed: int,
-) -> Tensor:
-    """``sweeps`` times: each colour in turn, all its sites at once, ``x_i → r_i - x_i`` if ``u < min(1, e^Δ)``.
-
-    With ``F = Σ_a W_a(i) e^{2πi a/q}``, ``r_i`` is the least ``r < q`` whose ``|Re F e^{-πi r/q}|`` is the largest, to
-    1e-9: where ``F`` vanishes or lies between two axes, rounding does not choose.
+    ``x_i → x_i + k`` if ``u < min(1, e^{Δ_k(i)})``.
     """
-    q, sites = bond_table.shape[0], configurations[0].numel()
-    number = torch.arange(q, device=configurations.device)
-    angles = number.double() * (math.pi / q)
-    states, axes = (torch.stack([angle.cos(), angle.sin()]) for angle in (2 * angles, angles))
-    number = number.view(-1, *[1] * len(periodic))
-    for sweep in range(first_sweep, first_sweep + sweeps):
-        uniform = uniform32(site_words(seed, Stream.SWEEP, sweep, walkers, sites, draw=1)).view(
-            configurations.shape
-        )
-        for colour in range(num_colours):
-            fields = local_fields(
-                configurations, coupling, bond_table, site_table, periodic, torch.float64
-            )
-            lengths = torch.einsum("nr,na,wa...->wr...", axes, states, fields).abs()
-            near = lengths >= lengths.amax(1, keepdim=True) - 1e-9
-            proposed = (torch.where(near, number, q).amin(1) - configurations.long()) % q
-            moves = (colours == colour) & _accepted(fields, configurations, proposed, beta, uniform)
-            configurations = torch.where(moves, proposed.to(configurations.dtype), configurations)
-    return configurations
+    x = given.configurations
+    for sweep in given.numbers():
+        # The upper half of a product is uniform in 0 … q-2.
+        shift = (given.words(sweep) * (given.q - 1) >> 32) + 1
+        uniform = uniform32(given.words(sweep, draw=1))
+        for colour in range(given.num_colours):
+            proposed = (x.long() + shift) % given.q
+            x = _moved(given, x, given.fields(x), proposed, uniform, colour)
+    return x
+
+
+def _reflections(given: Sweeps) -> Callable[[Tensor], Tensor]:
+    """Return what finds ``r_i`` of every site from the local fields."""
+    q = given.q
+    number = torch.arange(q, device=given.configurations.device)
+    angle = number.double() * (math.pi / q)
+    # States lie at twice the angles of the axes.
+    states = torch.stack([(2 * angle).cos(), (2 * angle).sin()])
+    axes = torch.stack([angle.cos(), angle.sin()])
+    number = number.view(-1, *[1] * len(given.periodic))
+
+    def nearest(fields: Tensor) -> Tensor:
+        lengths = torch.einsum("nr,na,wa...->wr...", axes, states, fields).abs()
+        near = lengths >= lengths.amax(1, keepdim=True) - SAME_LENGTH
+        return torch.where(near, number, q).amin(1)
+
+    return nearest
+
+
+def overrelaxation_sweeps(given: Sweeps) -> Tensor:
+    """Move each colour in turn, all its sites at once, ``x_i → r_i - x_i`` if ``u < min(1, e^Δ)``.
+
+    With ``F = Σ_a W_a(i) e^{2πi a/q}``, ``r_i`` is the least ``r < q`` whose ``|Re F e^{-πi r/q}|``
+    is the largest, to :data:`SAME_LENGTH`: where ``F`` vanishes or lies between two axes, rounding
+    does not choose.
+    """
+    x = given.configurations
+    nearest = _reflections(given)
+    for sweep in given.numbers():
+        uniform = uniform32(given.words(sweep, draw=1))
+        for colour in range(given.num_colours):
+            fields = given.fields(x, torch.float64)
+            proposed = (nearest(fields) - x.long()) % given.q
+            x = _moved(given, x, fields, proposed, uniform, colour)
+    return x

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
 
 import torch
 import triton
@@ -22,6 +21,7 @@ from ..variants import (
     periodic_bits,
     site_stride,
 )
+from .reference import Sweeps
 
 __all__ = ["VARIANTS", "heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
 
@@ -34,14 +34,14 @@ CONFIGS = {
 }
 """Configurations by the sites of one program.
 
-A lattice that fits the largest is swept in one launch, a larger one tile by tile, with one launch per
-colour. Both give the same configurations.
+A lattice that fits the largest is swept in one launch, a larger one tile by tile, with one launch
+per colour. Both give the same configurations.
 """
 
 
 @triton.jit
 def site_words(seed, STREAM: tl.constexpr, o_group, event, draw, walker, BLOCK: tl.constexpr):
-    """One word a site of a tile: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
+    """One word per site of a tile: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
     draw = tl.full((), draw, tl.uint32)
     word0, word1, word2, word3 = philox(seed, STREAM, o_group, event, draw, walker)
     return tl.reshape(tl.join(tl.join(word0, word2), tl.join(word1, word3)), [BLOCK])
@@ -52,7 +52,10 @@ def redraw(
     found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
     NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Heat bath: the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform number."""
+    """Heat bath.
+
+    The number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform number.
+    """
     if BINARY:
         b_flip = beta * flip_field(
             found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
@@ -116,7 +119,10 @@ def reflect(
     found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
     NDIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Over-relaxation: ``r - x_i`` with ``r`` the axis nearest to the local field, and whether ``u < min(1, e^Δ)``."""
+    """Over-relaxation.
+
+    ``r - x_i`` with ``r`` the axis nearest to the local field, and whether ``u < min(1, e^Δ)``.
+    """
     p_waves = p_bond + q * q
     b_along = tl.zeros([BLOCK], tl.float64)
     b_across = tl.zeros([BLOCK], tl.float64)
@@ -154,21 +160,25 @@ def sweep_kernel(
     n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32, periodic: tl.int32,
     s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
     s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
-    first_colour: tl.int32, last_colour: tl.int32, first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64,
-    STREAM: tl.constexpr, OP: tl.constexpr, NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
+    first_colour: tl.int32, last_colour: tl.int32, first_sweep: tl.int64, sweeps: tl.int32,
+    seed: tl.int64,
+    STREAM: tl.constexpr, OP: tl.constexpr, NDIM: tl.constexpr, BINARY: tl.constexpr,
+    UNIFORM: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """All sites of a colour at once, colour after colour and sweep after sweep, in place.
 
-    Heat bath ``x_i ~ exp(β W_a(i))`` (Creutz, Phys. Rev. D 21, 2308, 1980); Metropolis ``x_i → x_i + k``, ``k`` uniform
-    in ``1 … q-1`` (Metropolis et al., J. Chem. Phys. 21, 1087, 1953), and over-relaxation ``x_i → r_i - x_i`` (Creutz,
-    Phys. Rev. D 36, 515, 1987), with probability ``min(1, e^Δ)``. One program a walker and tile of sites.
+    Heat bath ``x_i ~ exp(β W_a(i))`` (Creutz, Phys. Rev. D 21, 2308, 1980); Metropolis ``x_i → x_i
+    + k``, ``k`` uniform in ``1 … q-1`` (Metropolis et al., J. Chem. Phys. 21, 1087, 1953), and
+    over-relaxation ``x_i → r_i - x_i`` (Creutz, Phys. Rev. D 36, 515, 1987), with probability
+    ``min(1, e^Δ)``. One program per walker and tile of sites.
 
-    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``; ``bond`` float64
-    ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``colours`` int8
-    ``(sites,)``; ``walkers`` int64 ``(walkers,)``. Probabilities are float32. Over-relaxation computes in float64,
-    so that all devices find the same axes, and has four more rows of ``bond``: the cosines and sines of states,
-    ``2π a/q``, and of axes, ``π r/q``.
+    ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``;
+    ``bond`` float64 ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64
+    ``(1 | walkers,)``; ``colours`` int8 ``(sites,)``; ``walkers`` int64 ``(walkers,)``.
+    Probabilities are float32. Over-relaxation computes in float64, so that all devices find the
+    same axes, and has four more rows of ``bond``: the cosines and sines of states, ``2π a/q``, and
+    of axes, ``π r/q``.
     """
     i_walker = (tl.program_id(0) // tiles).to(tl.int64)
     i_tile = tl.program_id(0) % tiles
@@ -194,7 +204,8 @@ def sweep_kernel(
         for colour in range(first_colour, last_colour):
             m_colour = m_site & (b_colours == colour)
             found = pair_field(
-                p_x, o_site, m_colour, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2, n3, periodic,
+                p_x, o_site, m_colour, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2,
+                n3, periodic,
                 NDIM, UNIFORM, FLOAT,
             )  # fmt: skip
             if OP == "heat_bath":
@@ -206,12 +217,14 @@ def sweep_kernel(
                 b_old = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
                 if OP == "metropolis":
                     b_new, m_moves = propose(
-                        found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+                        found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state,
+                        o_field, m_colour, q,
                         NDIM, BINARY, UNIFORM,
                     )  # fmt: skip
                 else:
                     b_new, m_moves = reflect(
-                        found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, BLOCK,
+                        found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field,
+                        m_colour, q, NDIM, BLOCK,
                     )  # fmt: skip
                 m_colour &= m_moves
             tl.store(p_x + o_site, b_new.to(tl.int8), mask=m_colour)
@@ -253,53 +266,47 @@ def _with_waves(bond_table: Tensor) -> Tensor:
     )
 
 
-def _launcher(op: str) -> Callable[..., Tensor]:
-    def sweep(
-        configurations: Tensor,
-        coupling: Tensor,
-        bond_table: Tensor,
-        site_table: Tensor,
-        beta: Tensor,
-        periodic: Sequence[bool],
-        colours: Tensor,
-        num_colours: int,
-        walkers: Tensor,
-        first_sweep: int,
-        sweeps: int,
-        seed: int,
-    ) -> Tensor:
-        count, *shape = configurations.shape
-        sites, q = configurations.shape[1:].numel(), len(bond_table)
-        kind = "general" if op == "overrelaxation" else kind_of(q, coupling, site_table)
-        table = _with_waves(bond_table) if op == "overrelaxation" else bond_table.contiguous()
-        block = block_size(sites, tuple(CONFIGS[op, kind]))
-        variant = VARIANTS[op, len(shape), kind, block]
-        coupling, coupling_strides = site_stride(coupling, shape)
-        site_table, site_strides = site_stride(site_table, shape)
-        after = configurations.clone(memory_format=torch.contiguous_format)
-        tiles = triton.cdiv(sites, block)
-        model = (
-            after, coupling, table, site_table, beta.contiguous(),
-            colours.to(torch.int8).contiguous(), walkers.contiguous(), sites, tiles, q, *padded(shape),
-            periodic_bits(periodic), *coupling_strides, *site_strides, int(len(beta) > 1),
-        )  # fmt: skip
-        if tiles == 1:
-            launch(variant, count, *model, 0, num_colours, first_sweep, sweeps, seed)
-        else:
-            for one, colour in itertools.product(
-                range(first_sweep, first_sweep + sweeps), range(num_colours)
-            ):
-                launch(variant, count * tiles, *model, colour, colour + 1, one, 1, seed)
+def _sweep(op: str, given: Sweeps) -> Tensor:
+    """Run the kernel, on a lattice of one tile once, else for every colour of every sweep."""
+    shape = given.configurations.shape[1:]
+    kind = kind_of(given.q, given.coupling, given.site_table)
+    table = given.bond_table.contiguous()
+    if op == "overrelaxation":
+        kind = "general"
+        table = _with_waves(given.bond_table)
+    block = block_size(given.sites, tuple(CONFIGS[op, kind]))
+    variant = VARIANTS[op, len(shape), kind, block]
+    coupling, coupling_strides = site_stride(given.coupling, shape)
+    site_table, site_strides = site_stride(given.site_table, shape)
+    after = given.configurations.clone(memory_format=torch.contiguous_format)
+    tiles = triton.cdiv(given.sites, block)
+    programs = len(after) * tiles
+    model = (
+        after, coupling, table, site_table, given.beta.contiguous(),
+        given.colours.to(torch.int8).contiguous(), given.walkers.contiguous(),
+        given.sites, tiles, given.q, *padded(shape), periodic_bits(given.periodic),
+        *coupling_strides, *site_strides, int(len(given.beta) > 1),
+    )  # fmt: skip
+    if tiles == 1:
+        sweeps = (given.first_sweep, given.sweeps)
+        launch(variant, programs, *model, 0, given.num_colours, *sweeps, given.seed)
         return after
+    # Tiles read one another, so a colour ends before the next begins.
+    for sweep, colour in itertools.product(given.numbers(), range(given.num_colours)):
+        launch(variant, programs, *model, colour, colour + 1, sweep, 1, given.seed)
+    return after
 
-    return sweep
+
+def heat_bath_sweeps(given: Sweeps) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+    return _sweep("heat_bath", given)
 
 
-heat_bath_sweeps = _launcher("heat_bath")
-"""Launcher of :func:`leaps_triton.kernels.heat_bath_sweeps`."""
+def metropolis_sweeps(given: Sweeps) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.metropolis_sweeps`."""
+    return _sweep("metropolis", given)
 
-metropolis_sweeps = _launcher("metropolis")
-"""Launcher of :func:`leaps_triton.kernels.metropolis_sweeps`."""
 
-overrelaxation_sweeps = _launcher("overrelaxation")
-"""Launcher of :func:`leaps_triton.kernels.overrelaxation_sweeps`."""
+def overrelaxation_sweeps(given: Sweeps) -> Tensor:
+    """Launch the kernel of :func:`leaps_triton.kernels.overrelaxation_sweeps`."""
+    return _sweep("overrelaxation", given)

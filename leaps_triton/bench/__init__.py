@@ -1,1 +1,4 @@
-"""Benchmarks of the ops: ``python -m leaps_triton.bench --op energy``, or ``leaps-triton bench``."""
+"""Benchmarks of the ops.
+
+``python -m leaps_triton.bench --op energy``, or ``leaps-triton bench``.
+"""

@@ -90,7 +90,9 @@ ROUNDED = {"heat_bath_sweeps": _redraw, "metropolis_sweeps": _propose}
 
 
 def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: Tensor) -> bool:
-    """Say whether sweeps differ from their twin only where a random number is a threshold, up to rounding.
+    """Say whether sweeps differ from their twin only where a random number is a threshold.
+
+    Up to rounding.
 
     Among 10⁹ random numbers some fall between two roundings of a threshold. The twin follows sweep
     by sweep and colour by colour, each time from what ``function`` made before, so that one such
@@ -98,7 +100,8 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
     """
     update = ROUNDED[case.op]
     given = case.of(rows)
-    tables = (given["coupling"], given["bond_table"], given["site_table"], given["periodic"])
+    names = ("coupling", "bond_table", "site_table", "periodic")
+    tables = reference.Tables(*(given[name] for name in names))
     x = given["configurations"]
     for sweep in range(given["sweeps"]):
         y = function(**given | {"configurations": x, "first_sweep": sweep, "sweeps": 1})
@@ -108,7 +111,7 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
         )
         words = (first.view(x.shape), second.view(x.shape))
         for number in range(given["num_colours"]):
-            fields = reference.local_fields(x, *tables, torch.float64)
+            fields = reference.local_fields(x, tables, torch.float64)
             expected = update(_Colour(x, y, fields, given["beta"], words))
             here = given["colours"] == number
             wrong = here & (expected.values != y) & ~expected.tied
@@ -159,6 +162,8 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
         Disagreement: If they do not; it names the case, the variant and the largest difference.
 
     Example:
+        >>> from leaps_triton.bench.cases import make_case
+        >>> from leaps_triton import kernels
         >>> cpu = torch.device("cpu")
         >>> case = make_case("energy", "potts3", (4, 4), walkers=3, seed=0, device=cpu)
         >>> twice = lambda **arguments: (2 * r for r in kernels.energy(**arguments))

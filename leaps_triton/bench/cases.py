@@ -56,8 +56,8 @@ def make_case(
 
     Args:
         op: One of :data:`OPS`.
-        model: One of :data:`MODELS`; ignored by ops without one, such as ``philox``, which makes one
-            word per site, and ``local_jump_steps``, whose rates are a table.
+        model: One of :data:`MODELS`; ignored by ops without one, such as ``philox``, which makes
+            one word per site, and ``local_jump_steps``, whose rates are a table.
         shape: Shape of the lattice.
         walkers: Number of walkers.
         seed: Seed of the inputs.
@@ -67,6 +67,7 @@ def make_case(
         ValueError: If there is no such op.
 
     Example:
+        >>> from leaps_triton import kernels
         >>> cpu = torch.device("cpu")
         >>> case = make_case("local_energy", "ising", (4, 4), walkers=3, seed=0, device=cpu)
         >>> energy, log_ratios = case.run(kernels.local_energy)

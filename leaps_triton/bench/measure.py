@@ -46,7 +46,7 @@ def _compiled(op: str) -> Callable[..., Any]:
 class Ceilings:
     """What the device can do at most.
 
-    Attributes
+    Attributes:
         copy: GB/s of a large copy on the device, bytes read and written both counted.
         philox: random 32-bit words a nanosecond.
     """
@@ -65,8 +65,8 @@ class Ceilings:
 def ceilings(device: torch.device, compiled: bool = True, budget: float = 0.5) -> Ceilings:
     """Measure what the device can do at most.
 
-    The words are those of Triton's Philox, kept in registers, on a CUDA device; on a CPU those of the compiled twin, or
-    of the twin where ``compiled`` is False.
+    The words are those of Triton's Philox, kept in registers, on a CUDA device; on a CPU those of
+    the compiled twin, or of the twin where ``compiled`` is False.
     """
     cuda = device.type == "cuda"
     size = min(2**30, torch.cuda.get_device_properties(device).total_memory // 8) if cuda else 2**28
@@ -131,12 +131,14 @@ def measure(
 ) -> tuple[list[Row], list[str]]:
     """Rows of every variant of a case, and a note on each that is left out.
 
-    ``kernel`` is the public op where it runs a kernel, ``blocked`` where it runs other torch than the twin, and
-    ``compiled`` the twin under ``torch.compile``. Inputs and results that fit half the cache are timed with a warm
-    cache, and kernels on a CUDA device also in a replayed graph; larger ones on a CUDA device with a cold cache.
+    ``kernel`` is the public op where it runs a kernel, ``blocked`` where it runs other torch than
+    the twin, and ``compiled`` the twin under ``torch.compile``. Inputs and results that fit half
+    the cache are timed with a warm cache, and kernels on a CUDA device also in a replayed graph;
+    larger ones on a CUDA device with a cold cache.
 
-    Raises
-        Disagreement: the kernel differs from the twin. A compiled twin that does is left out, with a note.
+    Raises:
+        Disagreement: the kernel differs from the twin. A compiled twin that does is left out, with
+            a note.
     """
     cuda = device.type == "cuda"
     twin = getattr(reference, case.op)

@@ -16,7 +16,7 @@ __all__ = ["Report", "present", "table"]
 class Report:
     """What a run measured.
 
-    Attributes
+    Attributes:
         provenance: device, versions and commit.
         rows: of the table.
         notes: on what was left out.
@@ -60,7 +60,7 @@ def _short(value: float) -> str:
 def table(report: Report) -> str:
     """The report for a reader, at 80 columns: one line a variant.
 
-    Example
+    Example:
         >>> row = Row("energy", "twin", "ising", "8x8", 64, "seconds", 2.5e-5)
         >>> print(table(Report({"device": "D", "torch": "2", "triton": "3", "commit": "c"}, [row])))
         D; torch 2, triton 3, commit c
@@ -71,7 +71,8 @@ def table(report: Report) -> str:
     """
     about = report.provenance
     lines = [
-        f"{about['device']}; torch {about['torch']}, triton {about['triton']}, commit {about['commit']}"
+        f"{about['device']}; torch {about['torch']}, triton {about['triton']}, "
+        f"commit {about['commit']}"
     ]
     groups: dict[tuple[str, str, str, int, str], dict[str, Row]] = {}
     for row in report.rows:
@@ -110,7 +111,7 @@ def table(report: Report) -> str:
 def present(report: Report, file: Path | None = None) -> None:
     """Print a report and save it as JSON.
 
-    Raises
+    Raises:
         Disagreement: a kernel differed from its twin.
     """
     print(table(report), flush=True)

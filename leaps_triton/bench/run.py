@@ -1,8 +1,9 @@
 """Benchmarks of every op: kernel, twin and compiled twin, after checking that they agree.
 
-No time is reported of a variant that disagrees with the twin: integers must be equal, but for the rounding of
-heat-bath thresholds, and floating-point numbers within a tolerance. Times are set against what the device can do at
-most, measured in the same run: bytes against a large copy, random words against a loop of nothing but Philox.
+No time is reported of a variant that disagrees with the twin: integers must be equal, but for the
+rounding of heat-bath thresholds, and floating-point numbers within a tolerance. Times are set
+against what the device can do at most, measured in the same run: bytes against a large copy, random
+words against a loop of nothing but Philox.
 """
 
 import argparse
@@ -38,7 +39,7 @@ def run(
 ) -> Report:
     """Measure ops over models, lattices and walkers.
 
-    Arguments
+    Args:
         ops: names of :data:`OPS`; empty for all.
         device: None for CUDA where there is a CUDA device, else the CPU.
         smoke: one small lattice and no compiled twins, in seconds.
@@ -49,7 +50,7 @@ def run(
         budget: seconds to time each variant for; at most 0.05 with ``smoke``.
         progress: show a progress bar on a terminal.
 
-    Raises
+    Raises:
         ValueError: an unknown op, a bad seed, no such device, or an output that cannot be written.
     """
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -57,7 +58,8 @@ def run(
         raise ValueError("there is no CUDA device here; choose device cpu")
     if output is not None and not output.parent.is_dir():
         raise ValueError(
-            f"there is no folder {output.parent} to save {output.name} in; make it, or choose another"
+            f"there is no folder {output.parent} to save {output.name} in; "
+            "make it, or choose another"
         )
     as_seed(seed)
     todo = cases(ops or OPS, place, smoke)
@@ -133,7 +135,7 @@ def main_of(
 ) -> None:
     """A benchmark of something else than an op as a script, with the same options.
 
-    Arguments
+    Args:
         measured: of device, smoke and seed; rows and notes of each case, one case after the other.
     """
     parser = options(description)

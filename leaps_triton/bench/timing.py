@@ -16,8 +16,9 @@ __all__ = ["Clock", "Quantiles", "Row", "read_rows", "replayed", "timed", "write
 
 
 class Clock:
-    """Seconds since it was made: of the processor on a CPU, so that other work on the machine does
-    not count.
+    """Seconds since it was made.
+
+    Of the processor on a CPU, so that other work on the machine does not count.
 
     Args:
         device: what is timed; a CUDA device is waited for.
@@ -181,7 +182,8 @@ def read_rows(file: Path) -> list[Row]:
         reader = csv.DictReader(lines)
         if tuple(reader.fieldnames or ()) != Row._fields:
             raise ValueError(
-                f"{file.name} must have the columns {', '.join(Row._fields)}; choose another file, or delete this one"
+                f"{file.name} must have the columns {', '.join(Row._fields)}; "
+                "choose another file, or delete this one"
             )
         rows = []
         for line in reader:
@@ -212,7 +214,8 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
             writer.writerow(Row._fields)
             for row in table.values():
                 ratio = "" if row.ratio is None else f"{row.ratio:.6g}"
-                writer.writerow(row._replace(value=f"{row.value:.6g}", ratio=ratio))  # type: ignore[arg-type]
+                cells = row._asdict() | {"value": f"{row.value:.6g}", "ratio": ratio}
+                writer.writerow(cells.values())
         temporary.chmod(0o644)
         os.replace(temporary, file)
     finally:

@@ -174,7 +174,7 @@ def site_terms(layers: Layers, layer: int, site: int, start: int) -> Tensor:
 
 def backwards(
     layers: Layers,
-    first: Tensor | None,
+    first: Tensor,
     energies: bool = False,
 ) -> Iterator[Message]:
     """Yield messages from the last site to the second layer, and last the one for the first layer.
@@ -184,8 +184,8 @@ def backwards(
 
     Args:
         layers: the model.
-        first: for a ring, states of the first layer ``(batch,)``, a row of messages for each; None
-            for one row.
+        first: for a ring, states of the first layer ``(batch,)``, a row of messages for each; else
+            there is one row for all.
         energies: whether mean and variance are wanted.
     """
     length, width, _ = layers.field.shape
@@ -200,11 +200,11 @@ def backwards(
     yield message._replace(layer=0)
 
 
-def _closing(layers: Layers, first: Tensor | None, energies: bool) -> Message:
+def _closing(layers: Layers, first: Tensor, energies: bool) -> Message:
     """Return the message beyond the last layer: the bonds that close a ring, or nothing."""
     length, width, q = layers.field.shape
     beta = layers.beta
-    if first is None:
+    if not layers.ring:
         terms = torch.zeros(1, layers.states, dtype=torch.float64)
     else:
         terms = torch.zeros(len(first), 1, dtype=torch.float64)
@@ -212,10 +212,10 @@ def _closing(layers: Layers, first: Tensor | None, energies: bool) -> Message:
             state = first // q ** (width - 1 - site) % q
             bonds = layers.along[-1, site] * layers.bond_table[:, state].T
             terms = (terms.unsqueeze(2) + bonds.unsqueeze(1)).flatten(1)
-    # The largest entry is 1.
-    extreme = terms.amax(1) if beta > 0 else terms.amin(1)
-    scale = beta * extreme
-    weight = beta * terms - scale.unsqueeze(1)
+    # The largest entry is scaled to 1, so that none overflows.
+    weight = beta * terms
+    scale = weight.amax(1)
+    weight = weight - scale.unsqueeze(1)
     if layers.linear:
         weight = weight.exp()
     message = Message(length, 0, weight, scale)

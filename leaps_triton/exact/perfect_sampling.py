@@ -1,6 +1,10 @@
 """Coupling from the past: exact samples of large ferromagnets.
 
-A Markov chain says by itself when it has converged.
+A Markov chain says by itself when it has converged. Heat-bath sweeps with given random numbers keep
+the order ``x ≤ y`` of configurations. So where the chain from all down and the chain from all up,
+both begun ``T`` sweeps ago, have met at present, every chain has: the common configuration is a
+sample of ``ρ``. Samples whose chains have not met begin twice as long ago, with the same random
+numbers for the sweeps that both runs share.
 """
 
 from typing import Any
@@ -32,12 +36,8 @@ def coupling_from_the_past(
 ) -> Tensor:
     """Return independent exact samples of a two-state ferromagnet, fields allowed.
 
-    Heat-bath sweeps with given random numbers keep the order ``x ≤ y`` of configurations. So where
-    the chain from all down and the chain from all up, both begun ``T`` sweeps ago, have met at
-    present, every chain has: the common configuration is a sample of ``ρ``. Samples whose chains
-    have not met begin twice as long ago, with the same random numbers for the sweeps that both runs
-    share. The time grows with the correlation time, hence quickly beyond the critical point, unless
-    a field decides.
+    The time grows with the correlation time, hence quickly beyond the critical point, unless a
+    field decides.
 
     Args:
         model: a :class:`~leaps_triton.PairModel` of two states with

@@ -119,27 +119,21 @@ def transfer_sample(model: PairModel, n: int, seed: int) -> Tensor:
     site = torch.arange(length * width).unsqueeze(1)
     words = philox(seed, Stream.EXACT, site, 0, 0, torch.arange(n))
     uniform = uniform64(words[0], words[1])
-    log_weights = _first_layer(layers).log_weights
-    law = torch.softmax(log_weights, dim=0).cumsum(0)
-    # The last entry of the law is 1 but for rounding.
-    drawn = torch.searchsorted(law / law[-1], uniform[0])
-    first = drawn.clamp(max=layers.states - 1)
+    first = _draw_first_layer(layers, uniform[0])
     flat = torch.empty(n, length, width, dtype=torch.int8)
     for place in range(width):
         flat[:, 0, place] = first // q ** (width - 1 - place) % q
-    if layers.ring:
-        # Samples that share a first layer share the messages that it closes a ring with.
-        starts, message_of = torch.unique(first, return_inverse=True)
-    else:
-        starts = first[:1]
-        message_of = torch.zeros_like(first)
+    # Samples that share a first layer share the messages that it closes a ring with.
+    starts, message_of = torch.unique(first, return_inverse=True)
+    if not layers.ring:
+        starts = starts[:1]
+        message_of = torch.zeros_like(message_of)
     entries = length * width * layers.states
     for group in torch.arange(len(starts)).split(max(1, _KEPT // 8 // entries)):
         among = (message_of >= group[0]) & (message_of <= group[-1])
         members = among.nonzero().squeeze(1)
         row = message_of[members] - group[0]
-        closing = starts[group] if layers.ring else None
-        *messages, _ = backwards(layers, closing)
+        *messages, _ = backwards(layers, starts[group])
         frontier = first[members]
         for message in reversed(messages):
             draws = uniform[message.layer * width + message.site, members]
@@ -167,7 +161,7 @@ def _first_layer(layers: Layers, energies: bool = False) -> _FirstLayer:
     states = layers.states
     terms = [site_terms(layers, 0, site, 0) for site in range(width)]
     own = torch.stack(terms).sum(0)
-    batches: list[Tensor | None] = [None]
+    batches = [torch.zeros(1, dtype=torch.int64)]
     if layers.ring:
         batches = list(torch.arange(states).split(max(1, _BATCH // states)))
     weights = []
@@ -176,22 +170,32 @@ def _first_layer(layers: Layers, energies: bool = False) -> _FirstLayer:
     for first in batches:
         for message in backwards(layers, first, energies):
             last = message
-        weights.append(last.scale + layers.logs(_ends(last.weight, first)))
+        ends = last.scale + layers.logs(_ends(layers, last.weight, first))
+        weights.append(ends)
         if last.mean is not None and last.variance is not None:
-            means.append(_ends(last.mean, first))
-            variances.append(_ends(last.variance, first))
+            means.append(_ends(layers, last.mean, first))
+            variances.append(_ends(layers, last.variance, first))
     log_weights = torch.cat(weights) + layers.beta * own
     if not energies:
         return _FirstLayer(log_weights, torch.empty(0), torch.empty(0))
     return _FirstLayer(log_weights, torch.cat(means) + own, torch.cat(variances))
 
 
-def _ends(values: Tensor, first: Tensor | None) -> Tensor:
-    """Return the entries of the last message that belong to the first layer."""
-    if first is None:
+def _ends(layers: Layers, values: Tensor, first: Tensor) -> Tensor:
+    """Return the entries of the last message that belong to states of the first layer."""
+    if not layers.ring:
         return values[0]
     # On a ring, the layer at the end is the one that the row began with.
     return values.gather(1, first.unsqueeze(1)).squeeze(1)
+
+
+def _draw_first_layer(layers: Layers, uniform: Tensor) -> Tensor:
+    """Return states of the first layer, one for each uniform number."""
+    log_weights = _first_layer(layers).log_weights
+    law = torch.softmax(log_weights, dim=0).cumsum(0)
+    # The last entry of the law is 1 but for rounding.
+    drawn = torch.searchsorted(law / law[-1], uniform)
+    return drawn.clamp(max=layers.states - 1)
 
 
 def _next_site(

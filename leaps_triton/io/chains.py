@@ -20,7 +20,7 @@ from torch import Tensor
 from ..kernels.checks import as_integer, expect
 from ..mcmc.base import Move
 from ..mcmc.march import ChainSettings, March
-from ..models.base import EnergyModel
+from ..models.base import EnergyModel, Target
 from ..observables.base import OBSERVABLES
 from ..provenance import provenance
 from ..renamed import renamed
@@ -50,7 +50,7 @@ __all__ = ["read_chain", "run_chain"]
 
 @renamed(kernel="move")
 def run_chain(
-    model: EnergyModel,
+    model: Target | EnergyModel,
     move: Move,
     walkers: int,
     sweeps: int,
@@ -127,11 +127,11 @@ def run_chain(
     asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
     march = March(model, move, asked, names, start, device)
     settings = {
-        "walkers": march.walkers,
-        "sweeps": march.draws * march.settings.thin,
-        "burn_in": march.burn_in,
-        "thin": march.settings.thin,
-        "seed": march.settings.seed,
+        "walkers": asked.walkers,
+        "sweeps": asked.draws * asked.thin,
+        "burn_in": asked.burn_in,
+        "thin": asked.thin,
+        "seed": asked.seed,
         "observables": names,
         "configurations": configurations,
         "every": every,
@@ -244,15 +244,12 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
         ValueError: If the file is damaged, or names a class that is not registered.
     """
     settings = found.manifest["chain"]
+    model = rebuild_model(found.manifest["model"], found.tensors)
+    move = rebuild_move(found.manifest["kernel"])
     keys = ("walkers", "sweeps", "thin", "seed", "burn_in")
-    march = March(
-        rebuild_model(found.manifest["model"], found.tensors),
-        rebuild_move(found.manifest["kernel"]),
-        ChainSettings(**{key: settings[key] for key in keys}),
-        settings["observables"],
-        found.tensors.get("chain.start"),
-        "cpu",
-    )
+    asked = ChainSettings(**{key: settings[key] for key in keys})
+    start = found.tensors.get("chain.start")
+    march = March(model, move, asked, settings["observables"], start, "cpu")
     _restore(source, march, name, settings)
     data = {column: source[column][:, : march.drawn] for column in _columns(settings)}
     _check_parts(source, data, march.drawn, settings["every"], name)
@@ -309,10 +306,10 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
             chunks = (rows, min(every, draws), *shape)
             allocate(out, f"observables/{name}", (rows, draws, *shape), "f8", chunks)
         if settings["configurations"]:
-            sites = march.model.lattice.shape
-            whole = (march.walkers, draws, *sites)
+            sites = march.model.shape
+            whole = (settings["walkers"], draws, *sites)
             kind = numpy_kind(march.model.dtype)
-            allocate(out, "configurations", whole, kind, (march.walkers, 1, *sites))
+            allocate(out, "configurations", whole, kind, (settings["walkers"], 1, *sites))
         for name, value in _fields(march.state).items():
             allocate(out, f"state/{name}", (2, *value.shape), value.dtype)
         allocate(out, "state_digests", (2, 32), "u1")

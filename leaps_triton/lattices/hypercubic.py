@@ -90,13 +90,13 @@ class Lattice:
         index = torch.arange(self.sites).view(self.shape)
         rows = []
         for axis, wraps in enumerate(self.periodic):
-            for step in (1, -1):
-                row = index.roll(-step, axis)
-                if not wraps:
-                    # What came round the edge: the last layer going up, the first going down.
-                    edge = -1 if step == 1 else 0
-                    row.select(axis, edge).fill_(-1)
-                rows.append(row.flatten())
+            up = index.roll(-1, axis)
+            down = index.roll(1, axis)
+            if not wraps:
+                # What came round the edge is no neighbour.
+                up.select(axis, -1).fill_(-1)
+                down.select(axis, 0).fill_(-1)
+            rows += [up.flatten(), down.flatten()]
         return torch.stack(rows)
 
 

@@ -1,6 +1,7 @@
 """Training of the transport of a sampler."""
 
 from .config import BASELINES, TrainingConfig
+from .history import TrainingDiverged, TrainingHistory
 from .losses import (
     LOSSES,
     FreeEnergy,
@@ -11,7 +12,7 @@ from .losses import (
     residual,
     squared_residual,
 )
-from .trainer import Trainer, TrainingDiverged, TrainingHistory
+from .trainer import Trainer
 
 __all__ = [
     "BASELINES",

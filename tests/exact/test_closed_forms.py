@@ -1,6 +1,4 @@
-"""Laws of Onsager's and Yang's infinite lattice: elliptic integrals, duality, and the limit of
-Kaufman's torus.
-"""
+"""Laws of the infinite lattice: elliptic integrals, duality, and the limit of Kaufman's torus."""
 
 import math
 
@@ -41,8 +39,9 @@ def test_onsager_by_elliptic_integrals(strength: float) -> None:
 
 
 def test_the_critical_point() -> None:
-    """Onsager: ``ln Z / N = ½ ln 2 + 2G/π`` with Catalan's constant, ``u = -√2``, and a logarithmic
-    divergence.
+    """Onsager: ``ln Z / N = ½ ln 2 + 2G/π`` with Catalan's constant, and ``u = -√2``.
+
+    The specific heat diverges logarithmically.
     """
     assert exact.onsager_log_z(CRITICAL) == pytest.approx(
         0.5 * math.log(2) + 2 * 0.915965594177219 / math.pi, rel=1e-15
@@ -70,8 +69,9 @@ def test_a_torus_tends_to_the_infinite_lattice(strength: float) -> None:
 
 @pytest.mark.parametrize("strength", [0.05, 0.3, 0.44])
 def test_duality(strength: float) -> None:
-    """Kramers and Wannier: ``ln Z(K) - ½ ln sinh 2K`` a site is the same at ``K* = ½ arsinh(1/sinh
-    2K)``.
+    """Kramers and Wannier: ``ln Z(K) - ½ ln sinh 2K`` per site is the same at the dual coupling.
+
+    That is ``K* = ½ arsinh(1/sinh 2K)``.
     """
     dual = 0.5 * math.asinh(1 / math.sinh(2 * strength))
     sides = [exact.onsager_log_z(k) - 0.5 * math.log(math.sinh(2 * k)) for k in (strength, dual)]

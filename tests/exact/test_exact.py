@@ -1,6 +1,4 @@
-"""Laws of leaps_triton.exact: Kaufman against transfer matrix and enumeration, enumeration against
-plain loops.
-"""
+"""Laws of exact values: Kaufman against transfer matrix and enumeration, and that against loops."""
 
 import itertools
 import math
@@ -160,8 +158,9 @@ def test_strong_and_weak_coupling() -> None:
 
 
 def test_critical_torus_of_a_million_sites() -> None:
-    """Ferdinand and Fisher, Phys. Rev. 185, 832 (1969): ``ln Z = N f + ln(2^{1/4} + 2^{-1/2})`` at
-    K_c, L = M → ∞.
+    """At K_c, for L = M → ∞, ``ln Z = N f + ln(2^{1/4} + 2^{-1/2})``.
+
+    Ferdinand and Fisher, Phys. Rev. 185, 832 (1969).
     """
     catalan = 0.915965594177219
     bulk = 1e6 * (0.5 * math.log(2.0) + 2 * catalan / math.pi)

@@ -1,5 +1,4 @@
-"""Laws of coupling from the past: the law by enumeration, order, and independence of where the
-chains begin.
+"""Laws of coupling from the past: the law, order, and independence of where the chains begin.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """

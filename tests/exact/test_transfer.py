@@ -24,8 +24,9 @@ def bonds(*shape: int) -> Tensor:
 
 
 def skew(shape: tuple[int, ...], q: int, periodic: bool | tuple[bool, ...]) -> PairModel:
-    """A model without any symmetry: a table that is not symmetric, another coupling a bond, another
-    field a site.
+    """Return a model without any symmetry.
+
+    Its table is not symmetric, and every bond and site has another coupling and field.
     """
     table = torch.linspace(-1.0, 0.8, q * q, dtype=torch.float64).cos().view(q, q) * torch.arange(
         1.0, q + 1
@@ -109,8 +110,9 @@ def test_potts_at_its_critical_point() -> None:
 
 @pytest.mark.parametrize("periodic", [True, (True, False)])
 def test_a_gauge_transformation_changes_nothing(periodic: bool | tuple[bool, bool]) -> None:
-    """``J_ij → ε_i J_ij ε_j``: of a lattice too large for enumeration, signs and places of all
-    bonds.
+    """``J_ij → ε_i J_ij ε_j`` changes nothing.
+
+    This holds signs and places of all bonds, on a lattice too large for enumeration.
     """
     shape = (7, 9)
     sign = 1.0 - 2.0 * (torch.arange(63).view(shape) * 5 % 7 % 2).double()
@@ -142,8 +144,9 @@ def test_an_open_direction_is_taken_where_it_is_cheaper() -> None:
 
 @pytest.mark.parametrize("beta", [30.0, 1e3])
 def test_strong_coupling_does_not_underflow(beta: float) -> None:
-    """Ground states alone are left: two of the ferromagnet, one where a strong field breaks the tie
-    late.
+    """Ground states alone are left.
+
+    There are two of the ferromagnet, and one where a strong field breaks the tie late.
     """
     assert transfer_moments(Ising((5, 6), beta)).log_z == pytest.approx(
         60 * beta + math.log(2), rel=1e-14
@@ -181,8 +184,9 @@ SAMPLED = {
 
 
 def false_alarm(x: Tensor, model: PairModel) -> float:
-    """Probability of a χ² at least as large, if the samples were exact; rare states are taken
-    together.
+    """Return the probability of a χ² at least as large, if the samples were exact.
+
+    Rare states are taken together.
     """
     law = exact.enumerate_model(model).log_probabilities.exp()
     counts = torch.bincount(index_of(x, model.q), minlength=len(law)).double()

@@ -76,11 +76,9 @@ def pins() -> dict[str, Requirement]:
 
 def requirements() -> list[str]:
     project = PROJECT["project"]
-    return [
-        *project["dependencies"],
-        *project["optional-dependencies"]["test"],
-        *PROJECT["build-system"]["requires"],
-    ]
+    optional = project["optional-dependencies"].values()
+    extras = [requirement for extra in optional for requirement in extra]
+    return [*project["dependencies"], *extras, *PROJECT["build-system"]["requires"]]
 
 
 def test_builds_hold_the_kernels_as_files_of_the_package(tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""Laws of leaps_triton.lattice: neighbours against a plain loop, proper colourings, refused
-input.
-"""
+"""Laws of lattices: neighbours against a plain loop, proper colourings, refused input."""
 
 import copy
 import dataclasses
@@ -19,8 +17,9 @@ from leaps_triton.lattices.hypercubic import Lattice
 
 
 def small_lattices() -> Iterator[Lattice]:
-    """Every lattice of lengths up to 8, 5, 4 and 3 in one to four dimensions, with every choice of
-    boundaries.
+    """Yield every lattice of lengths up to 8, 5, 4 and 3 in one to four dimensions.
+
+    Each comes with every choice of boundaries.
     """
     for ndim, longest in ((1, 8), (2, 5), (3, 4), (4, 3)):
         for shape in itertools.product(range(1, longest + 1), repeat=ndim):

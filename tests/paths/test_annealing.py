@@ -1,4 +1,4 @@
-"""Laws of leaps_triton.path: schedules, derivatives, increments, conditions and the exact start."""
+"""Laws of annealing paths: schedules, derivatives, increments, conditions and the exact start."""
 
 import itertools
 import math

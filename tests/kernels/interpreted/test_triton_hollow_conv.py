@@ -10,6 +10,7 @@ from torch import Tensor
 from kernel_tools import DEVICE, on_device, recorded, require_kernels, silent
 from leaps_triton.kernels import reference
 from leaps_triton.kernels.convolutions.cases import convolution
+from leaps_triton.kernels.convolutions.reference import Convolution, gradient_of
 from leaps_triton.kernels.inputs.random import normal
 
 require_kernels()
@@ -17,6 +18,16 @@ kernel = importlib.import_module("leaps_triton.kernels.convolutions.triton")
 backward = importlib.import_module("leaps_triton.kernels.convolutions.triton_gradient")
 
 pytestmark = silent
+
+
+def hollow_conv(**given: Any) -> Tensor:
+    made: Tensor = kernel.hollow_conv(Convolution(**given))
+    return made
+
+
+def hollow_conv_gradient(*arguments: Any, **given: Any) -> Any:
+    return backward.hollow_conv_gradient(*gradient_of(*arguments, **given))
+
 
 CASES: dict[str, dict[str, Any]] = {
     "odd": convolution((5, 3), 3),
@@ -54,7 +65,7 @@ def near(found: Tensor, same: Tensor, oracle: Tensor, precision: str) -> None:
 def test_every_variant(name: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = single(CASES[name])
     with recorded(kernel, monkeypatch) as run:
-        found = kernel.hollow_conv(**on_device(given), precision=precision)
+        found = hollow_conv(**on_device(given), precision=precision)
     same = reference.hollow_conv(**given, precision=precision)
     near(found, same, reference.hollow_conv(**CASES[name]), precision)
     assert run == [kernel.VARIANTS["forward", precision]]
@@ -64,16 +75,12 @@ def test_every_variant(name: str, precision: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", list(CASES))
 def test_every_gradient(name: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = single(CASES[name])
-    upstream = normal(
-        len(given["source"]), len(given["weight"]), *given["source"].shape[2:], seed=7
-    )
+    upstream = normal(len(given["source"]), len(given["weight"]), *given["source"].shape[2:], seed=7)
     with recorded(backward, monkeypatch) as run:
-        found = backward.hollow_conv_gradient(
+        found = hollow_conv_gradient(
             upstream.float().to(DEVICE), **on_device(given), to_source=True, precision=precision
         )
-    same = reference.hollow_conv_gradient(
-        upstream.float(), **given, to_source=True, precision=precision
-    )
+    same = reference.hollow_conv_gradient(upstream.float(), **given, to_source=True, precision=precision)
     oracle = reference.hollow_conv_gradient(upstream, **CASES[name], to_source=True)
     for one, other, exact in zip(found, same, oracle, strict=True):
         near(one, other, exact, precision)
@@ -82,16 +89,11 @@ def test_every_gradient(name: str, precision: str, monkeypatch: pytest.MonkeyPat
     assert run == [backward.VARIANTS[key] for key in keys]
 
 
-def test_a_gradient_of_the_source_that_nobody_wants_is_not_made(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_gradient_of_the_source_that_nobody_wants_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     given = single(CASES["odd"])
     with recorded(backward, monkeypatch) as run:
-        found = backward.hollow_conv_gradient(
-            torch.ones(3, 4, 5, 3, device=DEVICE),
-            **on_device(given),
-            to_source=False,
-            precision="float32",
+        found = hollow_conv_gradient(
+            torch.ones(3, 4, 5, 3, device=DEVICE), **on_device(given), to_source=False, precision="float32"
         )
     assert found[5].shape == (0, 1, 5, 3) and len(run) == 2
 
@@ -103,7 +105,7 @@ def test_walkers_in_chunks_and_gradients_that_repeat(monkeypatch: pytest.MonkeyP
     given = single(exact)
     upstream = normal(7, 4, 3, 2, seed=7)
     runs = [
-        backward.hollow_conv_gradient(
+        hollow_conv_gradient(
             upstream.float().to(DEVICE), **on_device(given), to_source=True, precision="float32"
         )
         for _ in range(2)
@@ -111,22 +113,17 @@ def test_walkers_in_chunks_and_gradients_that_repeat(monkeypatch: pytest.MonkeyP
     assert all(torch.equal(one, other) for one, other in zip(*runs, strict=True))
     same = reference.hollow_conv_gradient(upstream.float(), **given, to_source=True)
     for one, other, oracle in zip(
-        runs[0],
-        same,
-        reference.hollow_conv_gradient(upstream, **exact, to_source=True),
-        strict=True,
+        runs[0], same, reference.hollow_conv_gradient(upstream, **exact, to_source=True), strict=True
     ):
         near(one, other, oracle, "float32")
 
 
 def test_the_source_at_a_site_does_not_reach_it() -> None:
     given = single(CASES["open"])
-    before = kernel.hollow_conv(**on_device(given), precision="float32").flatten(2)
+    before = hollow_conv(**on_device(given), precision="float32").flatten(2)
     source = given["source"].clone()
     source[:, :, 3, 1] += 1.0
-    after = kernel.hollow_conv(
-        **on_device(given | {"source": source}), precision="float32"
-    ).flatten(2)
+    after = hollow_conv(**on_device(given | {"source": source}), precision="float32").flatten(2)
     assert torch.equal(after[:, :, 7], before[:, :, 7])
     assert not torch.equal(after, before)
 
@@ -134,8 +131,8 @@ def test_the_source_at_a_site_does_not_reach_it() -> None:
 def test_double_precision_goes_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     given = CASES["odd"]
     with recorded(kernel, monkeypatch) as run, recorded(backward, monkeypatch) as other:
-        found = kernel.hollow_conv(**on_device(given), precision="float32")
-        gradients = backward.hollow_conv_gradient(
+        found = hollow_conv(**on_device(given), precision="float32")
+        gradients = hollow_conv_gradient(
             torch.ones_like(found), **on_device(given), to_source=True, precision="float32"
         )
     assert run == other == [] and found.dtype == gradients[0].dtype == torch.float64
@@ -144,7 +141,7 @@ def test_double_precision_goes_by_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_no_walkers() -> None:
     given = on_device(single(convolution((3, 3), 3, walkers=0, one_time=True)))
-    found = kernel.hollow_conv(**given, precision="float32")
+    found = hollow_conv(**given, precision="float32")
     assert found.shape == (0, 4, 3, 3)
-    gradients = backward.hollow_conv_gradient(found, **given, to_source=True, precision="float32")
+    gradients = hollow_conv_gradient(found, **given, to_source=True, precision="float32")
     assert not any(gradient.any() for gradient in gradients)

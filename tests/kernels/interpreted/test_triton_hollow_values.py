@@ -12,8 +12,9 @@ from torch import Tensor
 
 import leaps_triton as lt
 from kernel_tools import DEVICE, SHAPES, on_device, recorded, require_kernels, silent
-from leaps_triton.kernels.hollow_network import reference
+from leaps_triton.kernels import reference as face
 from leaps_triton.kernels.hollow_network.cases import double, moved, network
+from leaps_triton.kernels.hollow_network.reference import Values
 from leaps_triton.kernels.inputs.random import normal
 
 require_kernels()
@@ -21,6 +22,16 @@ kernel = importlib.import_module("leaps_triton.kernels.hollow_network.triton")
 backward = importlib.import_module("leaps_triton.kernels.hollow_network.triton_gradient")
 
 pytestmark = silent
+
+
+def values_of(**given: Any) -> Tensor:
+    made: Tensor = kernel.hollow_values(Values(**given))
+    return made
+
+
+def gradient_of(to_values: Tensor, **given: Any) -> Any:
+    return backward.hollow_values_gradient(to_values, Values(**given))
+
 
 # How much further from the oracle than torch in float32: products of tf32 have 13 bits fewer.
 SLACK = {"float32": 2.0, "tf32x3": 8.0, "tf32": 2.0**14}
@@ -51,8 +62,8 @@ def relative(found: Tensor, oracle: Tensor) -> float:
 
 
 def compare(given: dict[str, Any], precision: str = "float32") -> None:
-    found = kernel.hollow_values(**on_device(given), precision=precision)
-    same, oracle = reference.hollow_values(**given), reference.hollow_values(**double(given))
+    found = values_of(**on_device(given), precision=precision)
+    same, oracle = face.hollow_values(**given), face.hollow_values(**double(given))
     assert found.shape == same.shape and found.dtype == same.dtype
     assert relative(found, oracle) <= SLACK[precision] * relative(same, oracle)
 
@@ -64,8 +75,8 @@ def compare_gradients(
     x = given["configurations"]
     to_values = normal(len(x), len(given["readout_bias"]), *x.shape[1:], seed=77).float()
     arguments = {"to_values": to_values, **given}
-    found = backward.hollow_values_gradient(**on_device(arguments), precision=precision)
-    same, oracle = (reference.hollow_values_gradient(**g) for g in (arguments, double(arguments)))
+    found = gradient_of(**on_device(arguments), precision=precision)
+    same, oracle = (face.hollow_values_gradient(**g) for g in (arguments, double(arguments)))
     assert [(f.shape, f.dtype) for f in found] == [(s.shape, s.dtype) for s in same]
     worst, allowed = (max(map(relative, made, oracle)) for made in (found, same))
     assert worst <= SLACK[precision] * allowed
@@ -122,7 +133,7 @@ def test_values_do_not_read_their_site_bit_for_bit(q: int, dimensions: int) -> N
 
     def values(configurations: Tensor) -> Tensor:
         arguments = on_device(given | {"configurations": configurations})
-        return kernel.hollow_values(**arguments, precision="float32").cpu().flatten(2)[0]
+        return values_of(**arguments, precision="float32").cpu().flatten(2)[0]
 
     before = values(x)
     for site in range(0, x.numel(), 4):
@@ -150,7 +161,7 @@ def test_the_network_is_locally_equivariant_bit_for_bit(
     x = path.start.sample(torch.arange(1), 3)
     conditions = path.conditions(torch.tensor(0.6, device=DEVICE))
     expected = transport(x.to(DEVICE), conditions)
-    monkeypatch.setattr(lt.kernels, "hollow_values", kernel.hollow_values)
+    monkeypatch.setattr(lt.kernels, "hollow_values", lambda *given: kernel.hollow_values(Values(*given)))
     output = transport(x.to(DEVICE), conditions)
     torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
     assert float(output.abs().mean()) > 0.05
@@ -181,20 +192,20 @@ def test_what_no_kernel_is_compiled_for_goes_to_the_twin(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = on_device(network((5, 3), (False, True), 2, 3, **options))
-    to_values = torch.ones_like(reference.hollow_values(**given))
+    to_values = torch.ones_like(face.hollow_values(**given))
     with recorded(kernel, monkeypatch) as run, recorded(backward, monkeypatch) as other:
-        found = kernel.hollow_values(**given, precision="float32")
-        gradients = backward.hollow_values_gradient(to_values, **given, precision="float32")
+        found = values_of(**given, precision="float32")
+        gradients = gradient_of(to_values, **given, precision="float32")
     assert run == other == []
-    assert torch.equal(found, reference.hollow_values(**given))
-    assert all(map(torch.equal, gradients, reference.hollow_values_gradient(to_values, **given)))
+    assert torch.equal(found, face.hollow_values(**given))
+    assert all(map(torch.equal, gradients, face.hollow_values_gradient(to_values, **given)))
 
 
 def test_the_same_numbers_twice() -> None:
     given = network((3, 5), (True, True), 3, 9)
-    to_values = reference.hollow_values(**given)
+    to_values = face.hollow_values(**given)
     arguments = on_device({"to_values": to_values, **given})
-    one, two = (backward.hollow_values_gradient(**arguments, precision="float32") for _ in range(2))
+    one, two = (gradient_of(**arguments, precision="float32") for _ in range(2))
     assert all(map(torch.equal, one, two))
 
 
@@ -208,8 +219,8 @@ def test_strided_inputs() -> None:
 
 def test_no_walkers() -> None:
     given = on_device(network((3, 5), (True, True), 3, 0, times="shared"))
-    values = kernel.hollow_values(**given, precision="float32")
+    values = values_of(**given, precision="float32")
     assert values.shape == (0, 3, 3, 5)
-    gradients = backward.hollow_values_gradient(values, **given, precision="float32")
+    gradients = gradient_of(values, **given, precision="float32")
     assert all(not bool(gradient.any()) for gradient in gradients)
     assert gradients[1].shape == given["conv"].shape

@@ -8,6 +8,7 @@ import torch
 from kernel_tools import on_device, recorded, require_kernels, silent
 from leaps_triton.kernels import LocalJumpSteps, reference
 from leaps_triton.kernels.class_jumps.cases import classes
+from leaps_triton.kernels.class_jumps.reference import Events
 
 require_kernels()
 from leaps_triton.kernels.class_jumps import triton as kernel  # noqa: E402
@@ -23,7 +24,7 @@ def compare(given: dict[str, Any]) -> LocalJumpSteps:
         name: value.clone() for name, value in given.items() if isinstance(value, torch.Tensor)
     }
     expected = reference.local_jump_steps(**given)
-    found = LocalJumpSteps(*(t.cpu() for t in kernel.local_jump_steps(**on_device(given))))
+    found = LocalJumpSteps(*(t.cpu() for t in kernel.local_jump_steps(Events(**on_device(given)))))
     for name, value in copies.items():
         torch.testing.assert_close(given[name], value, rtol=0, atol=0, equal_nan=True)
     assert torch.equal(found.configurations, expected.configurations)
@@ -70,4 +71,4 @@ def test_walkers_at_the_boundary_without_rates_and_with_bad_rates() -> None:
 
 
 def test_no_walkers() -> None:
-    assert [len(t) for t in kernel.local_jump_steps(**on_device(classes((5, 6), 0)))] == [0] * 6
+    assert [len(t) for t in kernel.local_jump_steps(Events(**on_device(classes((5, 6), 0))))] == [0] * 6

@@ -15,6 +15,7 @@ from kernel_tools import SHAPES, on_device, recorded, require_kernels, silent
 from leaps_triton.kernels import reference
 from leaps_triton.kernels.energies.cases import model
 from leaps_triton.kernels.site_sweeps.cases import sweep
+from leaps_triton.kernels.site_sweeps.reference import Sweeps
 
 require_kernels()
 from leaps_triton.kernels.site_sweeps import triton as kernel  # noqa: E402
@@ -24,7 +25,7 @@ ops = pytest.mark.parametrize("op", list(kernel.KINDS_OF))
 
 
 def run(op: str, given: dict[str, Any]) -> Tensor:
-    found: Tensor = getattr(kernel, f"{op}_sweeps")(**on_device(given)).cpu()
+    found: Tensor = getattr(kernel, f"{op}_sweeps")(Sweeps(**on_device(given))).cpu()
     return found
 
 

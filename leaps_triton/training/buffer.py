@@ -1,0 +1,153 @@
+"""Configurations to train on: a replay buffer filled by rollouts and refreshed by sweeps."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..integrators.base import Integrator
+from ..integrators.rates import Transport
+from ..kernels import uniform64
+from ..mcmc.base import SweepInfo, SweepState, changed
+from ..models.base import SweepPlan
+from ..paths.annealing import AnnealingPath
+from ..samplers.sampler import Sampler
+from .config import TrainingConfig
+from .draws import Draws, Use
+
+__all__ = ["Batch", "Refresh", "ReplayBuffer"]
+
+# Sweeps of the first rollout, which no transport helps, in units of the configuration's.
+_FIRST_SWEEPS = 5
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Configurations to train on, and their times.
+
+    Attributes:
+        configurations: ``(times, walkers, *shape)``.
+        t: float64 ``(times,)``, increasing.
+    """
+
+    configurations: Tensor
+    t: Tensor
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """Moves walkers by what the path itself refreshes configurations with.
+
+    Args:
+        sweeps: sweeps per step.
+    """
+
+    sweeps: int
+
+    def init(self, configurations: Tensor, walkers: Tensor) -> SweepState:
+        """Return chains that start from ``configurations``."""
+        return SweepState(configurations, walkers, 0)
+
+    def step(
+        self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
+    ) -> tuple[SweepState, SweepInfo]:
+        """Return chains after ``sweeps`` sweeps at time ``t`` of the path."""
+        before = state.configurations
+        plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed)
+        after = path.refresh(before, t, plan)
+        moved = SweepState(after, state.walkers, state.sweep + self.sweeps)
+        return moved, SweepInfo(changed(before, after))
+
+
+class ReplayBuffer:
+    """Keeps configurations for each interval of a sampler's integrator.
+
+    Rollouts of the current transport fill it, the first by sweeps alone. Each use sweeps what it
+    takes, and puts it back.
+
+    Attributes:
+        configurations: ``(intervals, rows, *shape)``.
+    """
+
+    def __init__(self, sampler: Sampler, config: TrainingConfig) -> None:
+        model = sampler.path.model
+        self._path = sampler.path
+        self._integrator: Integrator = sampler.integrator
+        self._config = config
+        self.configurations = torch.zeros(
+            sampler.integrator.intervals,
+            config.buffer,
+            *model.shape,
+            dtype=model.dtype,
+            device=sampler.device,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the configurations are."""
+        return self.configurations.device
+
+    @torch.no_grad()
+    def roll_out(self, transport: Transport, draws: Draws) -> None:
+        """Replace a part by walkers of ``transport``, or all by sweeps alone before any training.
+
+        Args:
+            transport: what is being trained.
+            draws: of the step.
+        """
+        config = self._config
+        if draws.step == 0:
+            count = config.buffer
+            sampler = self._sampler(None, config.sweeps * _FIRST_SWEEPS)
+        else:
+            count = config.rollout
+            sampler = self._sampler(transport, config.sweeps)
+        rollouts = draws.step // config.rollout_every
+        first = rollouts * config.rollout
+        rows = (torch.arange(count, device=self.device) + first) % config.buffer
+
+        def keep(state: SweepState, entered: Tensor) -> None:
+            interval = int(state.interval[0])
+            if interval < len(self.configurations):
+                self.configurations[interval, rows] = state.configurations
+
+        sampler.run_block(torch.arange(count), draws.own_seed(Use.ROLLOUT_SEED), keep)
+
+    def _sampler(self, transport: Transport | None, sweeps: int) -> Sampler:
+        return Sampler(
+            self._path,
+            transport,
+            integrator=self._integrator,
+            mcmc=Refresh(sweeps),
+            device=self.device,
+        )
+
+    def batch(self, draws: Draws) -> Batch:
+        """Return configurations at stratified times, after sweeps that the buffer keeps."""
+        config = self._config
+        t = self._times(draws)
+        interval = torch.bucketize(t, self._integrator.times[1:-1])
+        word = draws.words(Use.ROWS, config.times * config.walkers)[0]
+        # floor(rows · word / 2³²): every row with the same probability.
+        rows = (word * config.buffer >> 32).view(config.times, config.walkers)
+        where = (interval.unsqueeze(1).to(self.device), rows.to(self.device))
+        taken = self.configurations[where].flatten(0, 1)
+        walker_index = torch.arange(rows.numel(), device=self.device)
+        first_sweep = draws.step * config.sweeps
+        plan = SweepPlan(walker_index, first_sweep, config.sweeps, config.seed)
+        per_walker = t.repeat_interleave(config.walkers)
+        swept = self._path.refresh(taken, per_walker, plan)
+        swept = swept.unflatten(0, (config.times, config.walkers))
+        self.configurations[where] = swept
+        return Batch(swept, t.to(self.device))
+
+    def _times(self, draws: Draws) -> Tensor:
+        """Return a uniform time in each of ``times`` equal strata, float64 ``(times,)``."""
+        config = self._config
+        words = draws.words(Use.TIMES, config.times)
+        stratum = torch.arange(config.times, dtype=torch.float64)
+        last = 1.0
+        if config.loss != "physics_informed":
+            # Segments end by 1; whole paths begin at 0, where sweeps draw from the start itself.
+            last = 1.0 - config.segment / config.leaps
+        return last * (stratum + uniform64(words[0], words[1])) / config.times

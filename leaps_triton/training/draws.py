@@ -1,0 +1,38 @@
+"""Random numbers of training: of the configuration's seed, the step and what they are for."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..kernels import Stream, philox
+
+__all__ = ["Draws", "Use"]
+
+
+class Use(IntEnum):
+    """Names what random numbers are for: the "draw" word of the Philox counter."""
+
+    TIMES = 0
+    ROWS = 1
+    ROLLOUT_SEED = 2
+    EVALUATION_SEED = 3
+
+
+class Draws(NamedTuple):
+    """The random numbers of one training step."""
+
+    seed: int
+    """Seed of the training, in [0, 2³²)"""
+    step: int
+    """Steps before this one"""
+
+    def words(self, use: Use, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return four 32-bit words for each of ``count`` entries, int64 ``(count,)`` each."""
+        entries = torch.arange(count)
+        return philox(self.seed, Stream.TRAIN, entries, self.step, int(use), 0)
+
+    def own_seed(self, use: Use) -> int:
+        """Return a seed for ``use`` at this step, in [0, 2³²)."""
+        return int(self.words(use, 1)[0])

@@ -1,0 +1,72 @@
+"""A watch over training: it stops before a bad step is taken."""
+
+import math
+
+from torch import Tensor, nn
+
+from .config import TrainingConfig
+from .history import TrainingDiverged, TrainingHistory
+
+__all__ = ["Guard", "snapshot"]
+
+_WINDOW = 20
+"""Steps whose mean loss is watched."""
+
+_EVERY = 50
+"""Steps between two snapshots."""
+
+
+def snapshot(network: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of all parameters and buffers."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+class Guard:
+    """Remembers good parameters, and the lowest mean loss.
+
+    Attributes:
+        good: the last parameters from before any sign of divergence.
+        lowest: the lowest mean loss of 20 steps; infinite before there are so many.
+    """
+
+    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
+        self._config = config
+        self.good = snapshot(network)
+        self.lowest = math.inf
+
+    def check(self, network: nn.Module, loss: float, norm: float, history: TrainingHistory) -> None:
+        """Let a step pass, or refuse it.
+
+        Args:
+            network: what is trained.
+            loss: of the step that is about to be taken.
+            norm: of its gradient.
+            history: of all steps before.
+
+        Raises:
+            TrainingDiverged: the loss or its gradient is not finite, or the mean loss has grown
+                beyond ``divergence`` times its lowest value.
+        """
+        step = len(history.loss)
+        recent = [*history.loss[-(_WINDOW - 1) :], loss]
+        mean = sum(recent) / len(recent)
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if not finite:
+            self._refuse(f"loss {loss}, gradient {norm}", step, history)
+        if mean > self._config.divergence * self.lowest:
+            times = mean / self.lowest
+            self._refuse(f"mean loss {mean:.3g}, {times:.3g} times its lowest", step, history)
+        if len(recent) == _WINDOW:
+            self.lowest = min(self.lowest, mean)
+        if step % _EVERY == 0:
+            self.good = snapshot(network)
+
+    def _refuse(self, what: str, step: int, history: TrainingHistory) -> None:
+        config = self._config
+        raise TrainingDiverged(
+            f"training diverged at step {step} ({what}); lower learning_rate (now "
+            f"{config.learning_rate:g}) or clip (now {config.clip:g}), or raise warmup (now "
+            f"{config.warmup}). The transport holds its last good parameters, and the exception's "
+            f"history all steps before",
+            history,
+        )
