@@ -124,9 +124,8 @@ def generator(
     from.
     """
     x = states(path.model)
-    out = rates.evaluate(
-        path, transport, x, torch.full((1,), tau, dtype=torch.float64), reversible, scale, backward
-    )
+    t = torch.full((1,), tau, dtype=torch.float64)
+    out = rates.evaluate(path, transport, x, t, reversible, scale, backward=backward)
     matrix = torch.zeros(len(x), len(x), dtype=torch.float64)
     matrix.scatter_add_(1, move_targets(path.model), out.rates.double().flatten(1))
     return matrix + torch.diag(-out.exit_rate + corrector * out.corrector)

@@ -19,7 +19,8 @@ from leaps_triton.bench.agreement import Disagreement
 from leaps_triton.bench.cases import MODELS
 from leaps_triton.bench.run import main_of
 from leaps_triton.bench.timing import Row
-from leaps_triton.mcmc.chain import OBSERVABLES, March
+from leaps_triton.mcmc import ChainSettings, March
+from leaps_triton.observables import OBSERVABLES
 
 
 def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[list[Row], list[str]]]:
@@ -67,11 +68,7 @@ def case(
         variant: March(
             model,
             lt.HeatBath(),
-            walkers,
-            thin * draws,
-            thin,
-            seed,
-            0,
+            ChainSettings(walkers, thin * draws, thin, seed, burn_in=0),
             observables=observables,
             device=device,
         )

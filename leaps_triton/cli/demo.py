@@ -63,7 +63,7 @@ class Demo:
         ais, ais_seconds = _timed(lambda: self._sample(classical))
         result: dict[str, Any] = {
             **summary.measure(ensemble),
-            **{f"ais_{name}": value for name, value in summary.weights(ais).items()},
+            **{f"ais_{name}": value for name, value in ais.diagnostics.items()},
             "train_seconds": train_seconds,
             "sample_seconds": sample_seconds,
             "ais_seconds": ais_seconds,

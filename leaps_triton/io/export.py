@@ -14,28 +14,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import observables as _observables
+from ..estimators.base import Function, Result
 from ..kernels.checks import expect
 from ..mcmc.chain import Chain
-from .chains import ChainRun
+from ..observables.base import function_of, is_of_pairs
+from ..samplers.weighted import Weighted
 from .packing import as_file
-from .weighted import Run
+from .results import Stored
 
 __all__ = ["to_arviz", "to_npz", "to_pyerrors"]
 
 
-def to_npz(run: Run | Chain, file: str | Path) -> None:
-    """Write a run as a NumPy archive: an array an observable, and what goes with it.
+def to_npz(run: Result, file: str | Path) -> None:
+    """Write a run as a NumPy archive: an array per observable, and what goes with it.
 
-    Of chains (of whose walkers those that :attr:`Chain.together <leaps_triton.Chain.together>`
-    counts are correlated) ``<observable> (walkers, draws[, k])`` and ``configurations (walkers,
-    draws, *shape)`` if they were kept; of weighted walkers ``log_weights (walkers,)``,
-    ``<observable> (walkers[, k])`` and ``configurations``. ``manifest`` is a JSON string for runs
-    of files.
+    An archive of chains holds ``<observable> (walkers, draws[, k])``, and ``configurations
+    (walkers, draws, *shape)`` if they were kept; as many consecutive walkers as
+    :attr:`Chain.together <leaps_triton.Chain.together>` counts are correlated. One of weighted
+    walkers holds ``log_weights (walkers,)``, ``<observable> (walkers[, k])`` and
+    ``configurations``. ``manifest`` is a JSON string for runs of files.
 
     Args:
-        run: what :func:`leaps_triton.io.read` or :func:`leaps_triton.run_chain` returned.
+        run: what :func:`leaps_triton.io.read`, :func:`leaps_triton.run_chain` or
+            :meth:`leaps_triton.Sampler.sample` returned.
         file: ``.npz``; replaced if it exists.
+
+    Raises:
+        ValueError: If an observable has a name that the archive has for something else.
 
     Example:
         >>> import tempfile, leaps_triton as lt
@@ -47,44 +52,38 @@ def to_npz(run: Run | Chain, file: str | Path) -> None:
         ...     print(np.load(f"{folder}/chain.npz")["energy"].shape)
         (2, 10)
     """
-    expect(isinstance(run, Chain | Run), "run", "a run or a chain", run)
-    if isinstance(run, Chain):
-        arrays, configurations = dict(run.values), run.kept
-    else:
-        arrays, configurations = (
-            {"log_weights": run.log_weights, **run.observables},
-            run.configurations,
-        )
+    expect(isinstance(run, Result), "run", "a run or a chain", run)
+    wanted = "by names other than configurations, manifest and file"
     for name in ("configurations", "manifest", "file"):
-        expect(
-            name not in arrays,
-            "observables",
-            "by names other than configurations, manifest and file",
-            name,
-        )
-    if configurations is not None:
-        arrays["configurations"] = configurations
+        expect(name not in run.values, "observables", wanted, name)
+    arrays: dict[str, Tensor] = dict(run.values)
+    if isinstance(run, Weighted):
+        arrays["log_weights"] = run.log_weights
+    if run.drawn is not None:
+        arrays["configurations"] = run.drawn
     data: dict[str, Any] = {name: value.cpu().numpy() for name, value in arrays.items()}
-    if isinstance(run, Run | ChainRun):
+    if isinstance(run, Stored):
         data["manifest"] = np.array(json.dumps(run.manifest))
     with as_file(file).open("wb") as out:
         np.savez(out, **data)
 
 
 def to_arviz(chain: Chain) -> Any:
-    """Values of a chain as an ArviZ ``DataTree``: group ``posterior``, walkers as chains, draws as
-    draws.
+    """Return values of a chain as an ArviZ ``DataTree``, walkers as chains and draws as draws.
 
-    Overlaps, of one row a pair of walkers, are in a group ``pairs``. Moments keep their axis,
-    ``susceptibility (chain, draw, susceptibility_dim_0)``: the function of their means is none of
-    single draws. ArviZ gives every draw the same weight, so weighted walkers have no place there.
-    It takes chains to be independent: where the attribute ``together`` is above 1, as with
-    Houdayer's move, so many consecutive ones are not, and its errors are too small; take means over
-    them first.
+    They are in the group ``posterior``; overlaps, with one row per pair of walkers, in a group
+    ``pairs``. Moments keep their axis, ``susceptibility (chain, draw, susceptibility_dim_0)``: the
+    function of their means is none of single draws. ArviZ gives every draw the same weight, so
+    weighted walkers have no place there. It takes chains to be independent: where the attribute
+    ``together`` is above 1, as with Houdayer's move, so many consecutive ones are not, and its
+    errors are too small; take means over them first.
+
+    Args:
+        chain: what :func:`leaps_triton.io.read` or :func:`leaps_triton.run_chain` returned.
 
     Raises:
-        ValueError: a run of weighted walkers.
-        ImportError: ``arviz-base`` is missing.
+        ValueError: If the walkers are weighted.
+        ImportError: If ``arviz-base`` is missing.
 
     Example:
         >>> import leaps_triton as lt
@@ -94,10 +93,11 @@ def to_arviz(chain: Chain) -> Any:
         >>> dict(to_arviz(chain)["posterior"].sizes)["draw"]
         10
     """
-    expect(isinstance(chain, Chain | Run), "chain", "a chain", chain)
-    if not isinstance(chain, Chain):
+    expect(isinstance(chain, Result), "chain", "a chain", chain)
+    if chain.weighted:
         raise ValueError(
-            f"ArviZ takes draws of equal weight, so a chain, got {type(chain).__name__}; use to_pyerrors"
+            f"ArviZ takes draws of equal weight, so a chain, got {type(chain).__name__}; use "
+            f"to_pyerrors"
         )
     arviz = _optional("arviz_base", "arviz")
     attributes = {
@@ -105,24 +105,22 @@ def to_arviz(chain: Chain) -> Any:
         "thin": chain.thin,
         "seed": chain.seed,
         "model": repr(chain.model),
+        "together": chain.together,
     }
-    attributes["together"] = chain.together
-    if isinstance(chain, ChainRun):
+    if isinstance(chain, Stored):
         attributes["manifest"] = json.dumps(chain.manifest)
     groups: dict[str, dict[str, Any]] = {"posterior": {}}
     for name, value in chain.values.items():
-        group = "pairs" if getattr(chain.measured[name], "pairs", False) else "posterior"
+        group = "pairs" if is_of_pairs(chain.measured[name]) else "posterior"
         groups.setdefault(group, {})[name] = value.cpu().numpy()
     return arviz.from_dict(groups, attrs={"/": attributes})
 
 
-def to_pyerrors(
-    run: Run | Chain, name: str, function: Callable[[Tensor], Tensor] | None = None
-) -> Any:
-    """An observable of a run as a pyerrors ``Obs``, to be combined with others there.
+def to_pyerrors(run: Result, name: str, function: Function | None = None) -> Any:
+    """Return an observable of a run as a pyerrors ``Obs``, to be combined with others there.
 
     Each walker of a chain is a replicum of the ensemble ``name of the model's class``, or the mean
-    of those that the kernel correlates with one another (:attr:`Chain.together
+    of those that the move correlates with one another (:attr:`Chain.together
     <leaps_triton.Chain.together>`); weighted walkers are one replicum of as many independent
     measurements, and the value is ``Σ w f / Σ w``. Functions of means are carried over with their
     gradients. Call ``gamma_method(S=1.5)`` for the error of
@@ -130,13 +128,13 @@ def to_pyerrors(
 
     Args:
         run: what :func:`leaps_triton.io.read` or :func:`leaps_triton.run_chain` returned.
-        name: of a stored observable.
+        name: one of the observables that were measured.
         function: of the means ``(k,)``, which autograd can differentiate; None for the observable's
             own, or the mean.
 
     Raises:
-        ValueError: an observable that was not stored, several values without a function.
-        ImportError: ``pyerrors`` is missing.
+        ValueError: If the observable was not measured, or has several values and no function.
+        ImportError: If ``pyerrors`` is missing.
 
     Example:
         >>> import leaps_triton as lt
@@ -148,64 +146,93 @@ def to_pyerrors(
         >>> bool(abs(energy.dvalue / chain.estimate("energy").error - 1) < 1e-9)
         True
     """
-    expect(isinstance(run, Chain | Run), "run", "a run or a chain", run)
+    expect(isinstance(run, Result), "run", "a run or a chain", run)
     expect(isinstance(name, str), "name", "that of a stored observable", name)
-    expect(
-        function is None or callable(function), "function", "None or a function of means", function
-    )
-    stored = run.values if isinstance(run, Chain) else run.observables
-    if name not in stored:
-        raise ValueError(f"observable must be one of {', '.join(stored)}, got {name!r}")
-    values = stored[name].double().cpu()
-    observable = run.measured[name] if isinstance(run, Chain) else getattr(_observables, name)
-    function = function or getattr(observable, "function", None)
-    scalar = values.ndim == (2 if isinstance(run, Chain) else 1)
-    if function is None and not scalar:
+    wanted = "None or a function of means"
+    expect(function is None or callable(function), "function", wanted, function)
+    if name not in run.values:
+        raise ValueError(f"observable must be one of {', '.join(run.values)}, got {name!r}")
+    values = run.values[name].double().cpu()
+    if function is None:
+        function = function_of(run.measured[name])
+    # One axis for walkers, and for chains one for draws; a further one for moments.
+    scalar = values.ndim == (1 if run.weighted else 2)
+    if scalar:
+        values = values.unsqueeze(-1)
+    elif function is None:
         raise ValueError(
             f"{name} has {values.shape[-1]} means; give function= to make one number of them"
         )
-    columns = list((values.unsqueeze(-1) if scalar else values).unbind(-1))
-    chosen = function
+    of_means = _of_means(function, scalar)
+    columns = list(values.unbind(-1))
+    if run.weighted:
+        return _of_weighted(run, columns, of_means)
+    return _of_chain(run, name, columns, of_means)
+
+
+def _of_means(function: Function | None, scalar: bool) -> Function:
+    """Return the function of means ``(k,)``, also where there is but one and no function."""
 
     def of_means(means: Tensor) -> Tensor:
         kept = means[0] if scalar else means
-        return kept if chosen is None else chosen(kept)
+        if function is None:
+            return kept
+        return function(kept)
 
-    # pyerrors takes observables of one ensemble and replica for one history, so that every run has
-    # a name of its own.
-    about: Any
-    if isinstance(run, Chain):
-        about = (run.move, run.thin, run.burn_in, run.seed)
-    else:
-        about = json.dumps(run.manifest, sort_keys=True)
-    of_run = hashlib.sha256(repr((run.model, about)).encode()).hexdigest()[:8]
-    ensemble = f"{repr(run.model).partition('(')[0]} beta {run.model.beta!r} run {of_run}"
-    if isinstance(run, Chain):
-        groups = [column.unflatten(0, (-1, run.together_of(name))).mean(1) for column in columns]
-        return _derived([_obs(column, ensemble) for column in groups], of_means)
-    share = torch.softmax(run.log_weights.double().cpu(), 0) * len(run.log_weights)
-    primary = [
-        _obs((share * column).unsqueeze(0), ensemble)
-        for column in (torch.ones_like(share), *columns)
-    ]
+    return of_means
+
+
+def _of_chain(run: Any, name: str, columns: list[Tensor], of_means: Function) -> Any:
+    """Return an observable of a chain, ``columns`` of ``(walkers, draws)``."""
+    ensemble = _ensemble(run, (run.move, run.thin, run.burn_in, run.seed))
+    together = run.together_of(name)
+    primary = []
+    for column in columns:
+        independent = column.unflatten(0, (-1, together)).mean(1)
+        primary.append(_obs(independent, ensemble))
+    return _derived(primary, of_means)
+
+
+def _of_weighted(run: Any, columns: list[Tensor], of_means: Function) -> Any:
+    """Return an observable of weighted walkers, ``columns`` of ``(walkers,)``."""
+    ensemble = _ensemble(run, json.dumps(run.manifest, sort_keys=True))
+    a = run.log_weights.double().cpu()
+    share = torch.softmax(a, 0) * len(a)
+    # The mean of shares is 1 but fluctuates, and the estimate is a ratio of two means.
+    primary = [_obs(share.unsqueeze(0), ensemble)]
+    for column in columns:
+        primary.append(_obs((share * column).unsqueeze(0), ensemble))
     return _derived(primary, lambda means: of_means(means[1:] / means[0]))
 
 
+def _ensemble(run: Result, about: object) -> str:
+    """Return a name for the ensemble of a run.
+
+    pyerrors takes observables of one ensemble and replica for one history, so that every run has a
+    name of its own.
+    """
+    model = repr(run.model)
+    of_run = hashlib.sha256(repr((run.model, about)).encode()).hexdigest()[:8]
+    return f"{model.partition('(')[0]} beta {run.model.beta!r} run {of_run}"
+
+
 def _obs(series: Tensor, ensemble: str) -> Any:
-    """A primary observable of series ``(walkers, draws)``, all about one mean."""
+    """Return a primary observable of series ``(walkers, draws)``, all about one mean."""
     pyerrors = _optional("pyerrors", "pyerrors")
     mean = float(series.mean())
-    names = [ensemble] if len(series) == 1 else [f"{ensemble}|r{i:06d}" for i in range(len(series))]
+    names = [ensemble]
+    if len(series) > 1:
+        names = [f"{ensemble}|r{walker:06d}" for walker in range(len(series))]
     # Left to itself, pyerrors takes the mean of every replicum apart, which hides how far walkers
     # are from one another.
-    found = pyerrors.Obs(
-        [(row - mean).numpy() for row in series], names, means=[mean] * len(series)
-    )
+    centred = [(row - mean).numpy() for row in series]
+    found = pyerrors.Obs(centred, names, means=[mean] * len(series))
     found._value = mean
     return found
 
 
 def _derived(primary: list[Any], function: Callable[[Tensor], Tensor]) -> Any:
+    """Return a function of the means of primary observables, with its gradient."""
     point = torch.tensor([obs.value for obs in primary], dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(function(point), point)
 
@@ -217,6 +244,7 @@ def _derived(primary: list[Any], function: Callable[[Tensor], Tensor]) -> Any:
 
 
 def _optional(package: str, extra: str) -> Any:
+    """Return a package that only this export needs; an ImportError that says how to install it."""
     try:
         with warnings.catch_warnings():
             # pyerrors imports scipy.odr for fits, which nothing here does.
@@ -226,5 +254,6 @@ def _optional(package: str, extra: str) -> Any:
             return importlib.import_module(package)
     except ImportError as error:
         raise ImportError(
-            f"this needs the package {package.replace('_', '-')}; install it by pip install 'leaps_triton[{extra}]'"
+            f"this needs the package {package.replace('_', '-')}; install it by pip install "
+            f"'leaps_triton[{extra}]'"
         ) from error

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from .. import registry
 from ..integrators.base import Integrator
 from ..kernels.checks import shown
-from ..mcmc.base import Kernel
+from ..mcmc.base import Move, as_move
 from ..mcmc.compose import Compose
-from ..models.base import Model
+from ..models.energy_only import CompletedTarget
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
 from ..paths.starts import Uniform
@@ -43,19 +43,20 @@ _UNIFORM = "uniform"
 """The start that a path has unless told."""
 
 
-def describe_model(model: Model) -> Contents:
+def describe_model(model: Any) -> Contents:
     """Return a model as data: what the manifest says of it, and its tables.
 
     Args:
-        model: one of the library, or of a registered class with settings.
+        model: one of the library, or of a registered class: a pair model is known by its tables,
+            any other by its settings.
 
     Raises:
         ValueError: If the model cannot be stored.
     """
     # A path wraps a model that has nothing but an energy.
-    own = getattr(model, "model", model)
+    own = model.model if isinstance(model, CompletedTarget) else model
     name = _name_of("model", type(own))
-    if not isinstance(own, PairModel) or not _is_of_the_library(own):
+    if not isinstance(own, PairModel) or hasattr(own, "settings"):
         return Contents({"class": name, "settings": _settings("model", own)}, {})
     manifest = {
         "class": name,
@@ -77,8 +78,7 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     site_table = tensors["model.site_table"]
     if site_table.numel() == data["q"]:
         site_table = site_table.flatten()
-    # A class and its tables say all: what they were once computed from is not needed again.
-    model: PairModel = maker.from_tables(
+    return maker.from_tables(
         data["shape"],
         data["beta"],
         tensors["model.bond_table"],
@@ -87,14 +87,13 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         data["periodic"],
         tensors["model.spins"],
     )
-    return model
 
 
-# Names in files of fields that have another name now.
-_IN_FILES = {"move": "kernel", "moves": "kernels"}
+_IN_FILES = {"move": "kernel", "moves": "kernels", "reversible": "rates"}
+"""Field of a move → what it is called in files, which keep its former name."""
 
 
-def describe_move(move: Kernel) -> dict[str, Any]:
+def describe_move(move: Move) -> dict[str, Any]:
     """Return a move as data: its class and fields, the first and those that differ from a default.
 
     Args:
@@ -103,12 +102,13 @@ def describe_move(move: Kernel) -> dict[str, Any]:
     Raises:
         ValueError: If the move cannot be stored.
     """
-    name = _name_of("move", type(move))
-    if not is_dataclass(move) or not _is_of_the_library(move):
-        return {"class": name, "settings": _settings("move", move)}
+    own = as_move("move", move).own
+    name = _name_of("move", type(own))
+    if not is_dataclass(own) or not _is_of_the_library(own):
+        return {"class": name, "settings": _settings("move", own)}
     found: dict[str, Any] = {"class": name}
-    for number, field in enumerate(fields(move)):
-        value = getattr(move, field.name)
+    for number, field in enumerate(fields(own)):
+        value = getattr(own, field.name)
         if number == 0 or field.default is MISSING or value != field.default:
             found[_IN_FILES.get(field.name, field.name)] = _describe_value(value)
     return found
@@ -128,9 +128,13 @@ def rebuild_move(data: dict[str, Any]) -> Any:
     maker = registry.find("move", data["class"])
     if "settings" in data:
         return maker(**data["settings"])
-    settings = {key: _rebuild_value(value) for key, value in data.items() if key != "class"}
+    now = {key: name for name, key in _IN_FILES.items()}
+    settings = {}
+    for key, value in data.items():
+        if key != "class":
+            settings[now.get(key, key)] = _rebuild_value(value)
     if maker is Compose:
-        return Compose(*settings["kernels"])
+        return Compose(*settings["moves"])
     return maker(**settings)
 
 

@@ -1,22 +1,18 @@
 """What a file of a run holds, as a result of a simulation like those in memory."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..estimators.base import Measurable, Result
-from ..estimators.jackknife import Estimate, weighted_estimate
-from ..estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
-from ..kernels.checks import expect
 from ..mcmc.chain import Chain
 from ..models.base import Model
-from ..observables.base import entered, function_of, is_of_pairs
 from ..samplers.sampler import Sampler
+from ..samplers.weighted import Weighted
 
-__all__ = ["ChainRun", "Moving", "Run", "walk"]
+__all__ = ["ChainRun", "Moving", "Run", "Stored", "walk"]
 
 
 class Moving(NamedTuple):
@@ -28,8 +24,37 @@ class Moving(NamedTuple):
     """Configurations, ``(frames, walkers, *shape)``"""
 
 
+class Stored(ABC):
+    """What results of files have beyond those in memory.
+
+    Attributes:
+        manifest: what the run is one of, its settings, versions and commit; plain JSON.
+    """
+
+    manifest: dict[str, Any]
+
+    @property
+    @abstractmethod
+    def complete(self) -> bool:
+        """Return whether all that was asked for is there."""
+
+    @property
+    @abstractmethod
+    def progress(self) -> str:
+        """Return how much of what was asked for is there, in words."""
+
+    @abstractmethod
+    def on_the_way(self, walkers: int, frames: int) -> Moving | None:
+        """Return the first walkers on their way; None if the file does not tell.
+
+        Args:
+            walkers: their number.
+            frames: at most so many.
+        """
+
+
 @dataclass(frozen=True, repr=False)
-class Run(Result):
+class Run(Weighted, Stored):
     """The finished blocks of a file.
 
     Attributes:
@@ -48,8 +73,6 @@ class Run(Result):
     observables: dict[str, Tensor]
     configurations: Tensor | None
     evaluations: float
-
-    weighted: ClassVar[bool] = True
 
     @property
     def model(self) -> Model:
@@ -77,134 +100,12 @@ class Run(Result):
         return 1
 
     @property
-    def log_z(self) -> float:
-        """Return the estimate of ``log Z`` of the model, absolute."""
-        return self.log_z_start + float(log_mean_exp(self.log_weights))
-
-    @property
-    def log_z_error(self) -> float:
-        """Return the jackknife error of ``log_z`` over walkers."""
-        return float(log_mean_exp_error(self.log_weights))
-
-    @property
-    def ess(self) -> float:
-        """Return the effective sample size as a fraction of the walkers, in (0, 1]."""
-        return float(effective_sample_size(self.log_weights))
-
-    @property
-    def log_weight_variance(self) -> float:
-        """Return ``Var[A]``."""
-        return float(self.log_weights.var())
-
-    @property
     def values(self) -> dict[str, Tensor]:
         """Return what was measured, another name of ``observables``."""
         return self.observables
 
-    @property
-    def measured(self) -> dict[str, Measurable]:
-        """Return the observables that were measured, by name."""
-        known = entered()
-        return {name: known[name] for name in self.observables}
-
-    @property
-    def names(self) -> list[str]:
-        """Return the names of observables that were measured and that are one number each."""
-        measured = self.measured
-        found = []
-        for name, values in self.observables.items():
-            if values.ndim == 1 or function_of(measured[name]) is not None:
-                found.append(name)
-        return found
-
-    @property
-    def drawn(self) -> Tensor | None:
-        """Return the configurations, if they were stored."""
-        return self.configurations
-
-    @property
-    def has_errors(self) -> bool:
-        """Return whether there are enough walkers for an error bar at all."""
-        return len(self.log_weights) > 1
-
-    @property
-    def shortage(self) -> str:
-        """Return why error bars cannot be trusted; empty if they can."""
-        if not self.has_errors:
-            return "fewer than two walkers"
-        effective = self.ess * len(self.log_weights)
-        if effective < 2.0:
-            return f"one walker has nearly all the weight, {effective:.2g} effective ones"
-        return ""
-
-    @property
-    def diagnostics(self) -> dict[str, float]:
-        """Return log Z and what tells of the weights."""
-        return {
-            "ess": self.ess,
-            "log_weight_variance": self.log_weight_variance,
-            "log_z": self.log_z,
-            "log_z_error": self.log_z_error,
-            "evaluations": self.evaluations,
-        }
-
-    def summary(self) -> dict[str, str]:
-        """Return what a person wants to see first."""
-        found = {"walkers": self.progress}
-        if self.has_errors:
-            found["log_z"] = str(Estimate(self.log_z, self.log_z_error))
-            found["ess"] = f"{self.ess:.3g}"
-        return found
-
-    def estimate(
-        self, observable: Measurable | str, function: Callable[[Tensor], Tensor] | None = None
-    ) -> Estimate:
-        """Return the mean of an observable, or a function of its means, with its jackknife error.
-
-        Args:
-            observable: one that was stored, or its name; any other function where the
-                configurations were stored.
-            function: of the means ``(..., k)``; None for the one the observable carries, or the
-                plain mean.
-
-        Raises:
-            ValueError: If the observable was not stored, or there is no number to estimate, as in
-                :func:`~leaps_triton.estimators.weighted_estimate`.
-        """
-        name = self.name_of(observable)
-        if name is not None:
-            return self._estimate(self.measured[name], self.observables[name], function)
-        stored = ", ".join(self.observables)
-        if isinstance(observable, str):
-            raise ValueError(f"observable must be one of {stored}, got {observable!r}")
-        if self.configurations is None:
-            raise ValueError(
-                f"observable must be one of {stored}, since no configurations are stored, got "
-                f"{observable!r}"
-            )
-        wanted = "of single walkers, since those of a pair have weights of their own"
-        expect(not is_of_pairs(observable), "observable", wanted, observable)
-        values = observable(self.configurations, self.model)
-        return self._estimate(observable, values, function)
-
-    def _estimate(
-        self,
-        observable: Measurable,
-        values: Tensor,
-        function: Callable[[Tensor], Tensor] | None,
-    ) -> Estimate:
-        """Return the estimate from values of an observable."""
-        if function is None:
-            function = function_of(observable)
-        return weighted_estimate(values, self.log_weights, function)
-
     def on_the_way(self, walkers: int, frames: int) -> Moving | None:
-        """Return the first walkers on their way along the path, drawn again from their seed.
-
-        Args:
-            walkers: their number.
-            frames: at most so many.
-        """
+        """Return the first walkers on their way along the path, drawn again from their seed."""
         sampler = self.sampler
         times, pictures = walk(sampler, self.manifest["run"]["seed"], walkers, frames)
         captions = [f"t = {t:.2f}, β = {float(sampler.path.beta(t)):.3f}" for t in times]
@@ -212,7 +113,7 @@ class Run(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class ChainRun(Chain):
+class ChainRun(Chain, Stored):
     """The finished draws of a file, as a :class:`~leaps_triton.Chain`.
 
     Attributes:
@@ -234,12 +135,7 @@ class ChainRun(Chain):
         return f"chain, {self.draws} of {asked} draws of {self.walkers} walkers"
 
     def on_the_way(self, walkers: int, frames: int) -> Moving | None:
-        """Return the draws of the first walkers; None if their configurations were not stored.
-
-        Args:
-            walkers: their number.
-            frames: at most so many.
-        """
+        """Return draws of the first walkers; None if their configurations were not stored."""
         if self.kept is None:
             return None
         stride = -(-self.draws // frames)

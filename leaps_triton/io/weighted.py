@@ -231,7 +231,7 @@ def _lay_out(file: h5py.File, sampler: Sampler, described: Contents) -> None:
     begin(file, described)
     # What an observable looks like, one walker tells.
     one = sampler.path.start.sample(torch.arange(1), seed=0)
-    shapes = {"log_weights": (), "configurations": model.lattice.shape}
+    shapes = {"log_weights": (), "configurations": model.shape}
     kinds = {"configurations": numpy_kind(model.dtype)}
     for name in settings["observables"]:
         shapes[f"observables/{name}"] = tuple(entered()[name](one, model).shape[1:])

@@ -1,20 +1,17 @@
 """Weighted walkers, and what they estimate."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..estimators.jackknife import Estimate, weighted_estimate
-from ..estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
-from ..kernels.checks import expect
-from ..models.base import Model, Observable
+from ..models.base import Model
+from .weighted import Weighted
 
 __all__ = ["WeightedEnsemble"]
 
 
-@dataclass(frozen=True)
-class WeightedEnsemble:
+@dataclass(frozen=True, repr=False)
+class WeightedEnsemble(Weighted):
     """Configurations and log-weights, such that weighted means are means under the model.
 
     Once a block has been resampled its walkers are relatives, and ``A`` holds the block's mean of
@@ -35,68 +32,20 @@ class WeightedEnsemble:
         seed, block: what it was made with.
     """
 
-    model: Model = field(repr=False)
-    configurations: Tensor = field(repr=False)
-    log_weights: Tensor = field(repr=False)
+    model: Model
+    configurations: Tensor
+    log_weights: Tensor
     log_z_start: float
-    times: Tensor = field(repr=False)
-    ess_trace: Tensor = field(repr=False)
-    resamplings: Tensor = field(repr=False)
+    times: Tensor
+    ess_trace: Tensor
+    resamplings: Tensor
     evaluations: float
     seed: int
     block: int
 
     @property
     def correlated(self) -> int:
-        """How many consecutive walkers are correlated with one another: 1, or the block after a
-        resampling.
-        """
-        return self.block if bool(self.resamplings.any()) else 1
-
-    @property
-    def log_z(self) -> float:
-        """Estimate of ``log Z`` of the model, absolute."""
-        return self.log_z_start + float(log_mean_exp(self.log_weights))
-
-    @property
-    def log_z_error(self) -> float:
-        """Its jackknife error over walkers, or over blocks after a resampling (NaN for one
-        block).
-        """
-        return float(log_mean_exp_error(self.log_weights, self.correlated))
-
-    @property
-    def ess(self) -> float:
-        """Effective sample size as a fraction of the walkers, in (0, 1]; of the weights since the
-        last resampling.
-        """
-        return float(effective_sample_size(self.log_weights))
-
-    @property
-    def log_weight_variance(self) -> float:
-        """``Var[A]``."""
-        return float(self.log_weights.var())
-
-    def estimate(
-        self, observable: Observable, function: Callable[[Tensor], Tensor] | None = None
-    ) -> Estimate:
-        """Mean of an observable under the model, or a function of its means, with its jackknife
-        error.
-
-        After a resampling the jackknife is over blocks; the error is NaN for one block.
-
-        Args:
-            observable: ``f(configurations, model)`` → ``(walkers,)`` or ``(walkers, k)``.
-            function: of the means ``(..., k)``; None for the one the observable carries, or the
-                plain mean.
-        """
-        alone = callable(observable) and not getattr(observable, "pairs", False)
-        expect(
-            alone,
-            "observable",
-            "a function of configurations and model, and of single walkers",
-            observable,
-        )
-        values = observable(self.configurations, self.model)
-        function = getattr(observable, "function", None) if function is None else function
-        return weighted_estimate(values, self.log_weights, function, self.correlated)
+        """Return how many consecutive walkers are correlated: 1, or the block after a resampling."""
+        if bool(self.resamplings.any()):
+            return self.block
+        return 1

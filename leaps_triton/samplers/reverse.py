@@ -1,8 +1,7 @@
-"""The sampler run backwards from exact samples: a check of the effective sample size that a lost
-mode cannot pass.
-"""
+"""A sampler run backwards from exact samples: a check that a lost mode cannot pass."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,33 +36,35 @@ class ReverseEnsemble:
 
     @property
     def log_z(self) -> float:
-        """``log Z_1 = log Z_0 - log mean e^{-A}``, absolute: right whatever the sampler, if the
-        samples are exact.
+        """``log Z_1 = log Z_0 - log mean e^{-A}``, absolute.
+
+        It is right whatever the sampler, if the samples are exact.
         """
         return self.log_z_start - float(log_mean_exp(-self.log_weights))
 
     @property
     def log_z_error(self) -> float:
-        """Its jackknife error over walkers."""
+        """Jackknife error of ``log_z`` over walkers."""
         return float(log_mean_exp_error(-self.log_weights))
 
     @property
     def ess(self) -> float:
-        """``(Z_1 / Z_0) / E[e^A] = 1 / (mean e^{-A} · mean e^A)``, in (0, 1]: the ESS of the
-        forward sampler.
+        """ESS of the forward sampler, ``(Z_1 / Z_0) / E[e^A]``, in (0, 1].
+
+        It is estimated by ``1 / (mean e^{-A} · mean e^A)``.
         """
-        return min(
-            1.0, float(torch.exp(-log_mean_exp(self.log_weights) - log_mean_exp(-self.log_weights)))
-        )
+        upper = log_mean_exp(self.log_weights)
+        lower = log_mean_exp(-self.log_weights)
+        return min(1.0, float(torch.exp(-upper - lower)))
 
 
 @torch.no_grad()
 def reverse_ess(sampler: Sampler, samples: Tensor, seed: int = 0) -> ReverseEnsemble:
-    """ESS of a sampler from its reversed paths: low where the sampler misses what the samples show.
+    """Return the ESS of a sampler from reversed paths: low where it misses what samples show.
 
     From exact samples of ``ρ_1`` the intervals run backwards with rates ``[-G_m]_+ e^{Δ_m}``, the
-    reversible ones unchanged, the same ``κ``, and the mcmc kernel reversed in time; ``A`` is that
-    of the same path run forward. Since forward and reversed paths have the density ratio ``e^A Z_0
+    reversible ones unchanged, the same ``κ``, and the moves reversed in time; ``A`` is that of the
+    same path run forward. Since forward and reversed paths have the density ratio ``e^A Z_0
     / Z_1``, ``E_forward[e^{2A}] = (Z_1 / Z_0) E_reverse[e^A]``. The forward ESS is estimated from
     where the sampler goes: a sampler that lost a mode shows a high forward and a low reverse ESS.
 
@@ -98,38 +99,37 @@ def reverse_ess(sampler: Sampler, samples: Tensor, seed: int = 0) -> ReverseEnse
     reason = _obstacle(sampler)
     if reason:
         raise ValueError(f"reverse_ess cannot run this sampler backwards: {reason}")
-    model, seed = sampler.path.model, as_seed(seed)
-    fits = (
-        isinstance(samples, Tensor)
-        and samples.dtype == model.dtype
-        and samples.ndim == model.lattice.ndim + 1
-    )
-    fits = fits and samples.shape[1:] == model.lattice.shape and len(samples) > 0
-    wanted = f"{model.dtype} of shape (walkers, {', '.join(map(str, model.lattice.shape))})"
-    expect(fits, "samples", wanted, samples)
-    in_range = bool(((samples >= 0) & (samples < model.q)).all())
-    expect(
-        in_range,
-        "samples",
-        f"of values 0 to {model.q - 1}",
-        sorted(set(samples.flatten().tolist()))[:5],
-    )
+    seed = as_seed(seed)
+    _check_samples(sampler.path.model, samples)
     walkers = torch.arange(_FIRST_WALKER, _FIRST_WALKER + len(samples))
-    parts = zip(samples.split(sampler.block), walkers.split(sampler.block), strict=True)
-    log_weights = [
-        _run_back(sampler, x.to(sampler.device), index.to(sampler.device), seed)
-        for x, index in parts
-    ]
+    log_weights: list[Tensor] = []
+    blocks = zip(samples.split(sampler.block), walkers.split(sampler.block), strict=True)
+    for part, index in blocks:
+        x = part.to(sampler.device)
+        log_weights.append(_run_back(sampler, x, index.to(sampler.device), seed))
     return ReverseEnsemble(torch.cat(log_weights), sampler.path.start.log_z, seed)
 
 
+def _check_samples(model: Any, samples: Tensor) -> None:
+    """Raise a ValueError unless there are samples, and all are configurations of the model."""
+    fits = isinstance(samples, Tensor) and samples.dtype == model.dtype
+    fits = fits and samples.shape[1:] == model.shape and len(samples) > 0
+    wanted = f"{model.dtype} of shape (walkers, {', '.join(map(str, model.shape))})"
+    expect(fits, "samples", wanted, samples)
+    try:
+        model.check(samples)
+    except ValueError as error:
+        raise ValueError(f"samples must be exact samples of the model: {error}") from None
+
+
 def _obstacle(sampler: Sampler) -> str:
+    """Return why a sampler cannot be run backwards; empty if it can."""
     if not sampler.integrator.exact:
         return "Euler's weights hold for no reversed path; take TauLeap(weights='exact')"
     if sampler.resample_below > 0.0:
         return (
-            f"walkers that are resampled have no reversed paths of their own; build it with resample_below=0, got "
-            f"{sampler.resample_below}"
+            f"walkers that are resampled have no reversed paths of their own; build it with "
+            f"resample_below=0, got {sampler.resample_below}"
         )
     if sampler.mcmc is not None and not hasattr(sampler.mcmc, "reversed"):
         return f"its mcmc kernel {type(sampler.mcmc).__name__} has no reversed()"

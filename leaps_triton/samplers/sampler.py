@@ -289,7 +289,7 @@ def _check_move(move: Kernel | None) -> None:
 
 def _default_block(path: AnnealingPath) -> int:
     """Return the block for a lattice: it follows from its size alone."""
-    sites = path.model.lattice.sites
+    sites = math.prod(path.model.shape)
     return min(1024, max(64, 2**18 // sites))
 
 

@@ -1,11 +1,10 @@
-"""Times for a sampler's intervals, from pilot walkers: equal ESS losses, or equal steps of
-thermodynamic length.
+"""Times for a sampler's intervals, chosen by pilot walkers.
 
-Any increasing times from 0 to 1 leave the weights exact; good ones make them even. Both functions
-return times for :class:`~leaps_triton.integrators.jump.Jump` and
-:class:`~leaps_triton.ctmc.TauLeap`, which AIS, SMC and learned samplers take alike. Pilot walkers
-of one seed choose them; take another seed to sample, so that the estimates stay independent of the
-choice.
+Between them the ESS falls by equal factors, or the thermodynamic length grows by equal steps. Any
+increasing times from 0 to 1 leave the weights exact; good ones make them even. Both functions
+return times for :class:`~leaps_triton.Jump` and :class:`~leaps_triton.TauLeap`, which AIS, SMC and
+learned samplers take alike. Pilot walkers of one seed choose them; take another seed to sample, so
+that the estimates stay independent of the choice.
 """
 
 from typing import Any, NamedTuple
@@ -23,17 +22,18 @@ __all__ = ["constant_ess", "equal_steps", "thermodynamic_length"]
 
 
 _BISECTIONS = 20
+"""Halvings in the search of an interval's end."""
 
 _GRID = 2**14
+"""Points at which the length that has been gone is known."""
 
 
 def equal_steps(times: Tensor, speed: Tensor, intervals: int) -> Tensor:
-    """Times between which ``∫ speed dt`` is the same, for a speed given at some times and linear
-    between them.
+    """Return times between which ``∫ speed dt`` is the same.
 
     Args:
         times: increasing from 0 to 1, float64 ``(n,)``.
-        speed: ≥ 0 and not all 0, float64 ``(n,)``.
+        speed: at these times, and linear between them; ≥ 0 and not all 0, float64 ``(n,)``.
         intervals: their number.
 
     Returns:
@@ -47,39 +47,46 @@ def equal_steps(times: Tensor, speed: Tensor, intervals: int) -> Tensor:
         tensor([0.0000, 0.5000, 0.7071, 0.8660, 1.0000], dtype=torch.float64)
     """
     intervals = as_integer("intervals", intervals, 1)
-    given = (
-        isinstance(times, Tensor) and not times.is_complex() and times.ndim == 1 and len(times) > 1
-    )
-    rising = (
-        given
-        and bool((times.diff() > 0).all())
-        and float(times[0]) == 0.0
-        and float(times[-1]) == 1.0
-    )
-    expect(rising, "times", "a tensor of times that increase from 0 to 1", times)
-    given = isinstance(speed, Tensor) and not speed.is_complex() and speed.shape == times.shape
-    if not given or not bool(speed.isfinite().all()) or speed.min() < 0 or not bool(speed.any()):
-        raise ValueError(
-            f"speed must be finite, >= 0 and somewhere > 0, one value a time, got {_listed(speed)}"
-        )
+    _check_times(times)
+    _check_speed(times, speed)
     fine = torch.linspace(0.0, 1.0, _GRID + 1, dtype=torch.float64)
-    length = torch.cumulative_trapezoid(_interpolate(fine, times.double(), speed.double()), fine)
+    fine_speed = _interpolate(fine, times.double(), speed.double())
+    length = torch.cumulative_trapezoid(fine_speed, fine)
     length = torch.cat([torch.zeros(1, dtype=torch.float64), length])
-    made = _interpolate(
-        torch.linspace(0.0, 1.0, intervals + 1, dtype=torch.float64) * length[-1], length, fine
-    )
-    made[0], made[-1] = 0.0, 1.0
+    # Equal parts of the whole length, looked up backwards in the length as a function of time.
+    shares = torch.linspace(0.0, 1.0, intervals + 1, dtype=torch.float64)
+    made = _interpolate(shares * length[-1], length, fine)
+    made[0] = 0.0
+    made[-1] = 1.0
     return made
 
 
-def _listed(value: object) -> object:
-    return value.tolist() if isinstance(value, Tensor) else shown(value)
+def _check_times(times: Tensor) -> None:
+    """Raise a ValueError unless these are times that increase from 0 to 1."""
+    fits = isinstance(times, Tensor) and not times.is_complex()
+    fits = fits and times.ndim == 1 and len(times) > 1
+    if fits:
+        ends = float(times[0]) == 0.0 and float(times[-1]) == 1.0
+        fits = ends and bool((times.diff() > 0).all())
+    expect(fits, "times", "a tensor of times that increase from 0 to 1", times)
+
+
+def _check_speed(times: Tensor, speed: Tensor) -> None:
+    """Raise a ValueError unless there is one speed per time, and a length to be gone."""
+    fits = isinstance(speed, Tensor) and not speed.is_complex()
+    fits = fits and speed.shape == times.shape and bool(speed.isfinite().all())
+    if not fits or speed.min() < 0 or not bool(speed.any()):
+        given = speed.tolist() if isinstance(speed, Tensor) else shown(speed)
+        raise ValueError(
+            f"speed must be finite, >= 0 and somewhere > 0, one value a time, got {given}"
+        )
 
 
 def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """The function through the points ``(x, y)``, ``x`` not decreasing, linear between them."""
+    """Return the function through ``(x, y)``, linear between them; ``x`` does not decrease."""
     right = torch.searchsorted(x, at).clamp(1, len(x) - 1)
     width = x[right] - x[right - 1]
+    # Where the speed is 0 the length stands still, and any time there will do.
     share = torch.where(width > 0, (at - x[right - 1]) / width, 0.0)
     return y[right - 1] + share * (y[right] - y[right - 1])
 
@@ -88,12 +95,12 @@ def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
 def thermodynamic_length(
     sampler: Sampler, intervals: int, walkers: int = 1024, seed: int = 0
 ) -> Tensor:
-    """Times with equal steps of ``∫ √Var_{ρ_t}(H) |dβ_t/dt| dt``, the thermodynamic length of the
-    path.
+    """Return times with equal steps of the thermodynamic length of the path.
 
-    For small steps that makes the variances of the density increments equal. ``Var(H)`` is measured
-    at the sampler's own frozen times and at both ends, from weighted pilot walkers, so its grid
-    should be fine enough to follow it.
+    The length is ``∫ √Var_{ρ_t}(H) |dβ_t/dt| dt``. For small steps, equal lengths make the
+    variances of the density increments equal. ``Var(H)`` is measured at the sampler's own frozen
+    times and at both ends, from weighted pilot walkers, so its grid should be fine enough to follow
+    it.
 
     Args:
         sampler: any; its walkers, one block, are the pilot.
@@ -118,16 +125,19 @@ def thermodynamic_length(
         >>> jump.intervals, bool(jump.times[1] < 0.1)
         (10, True)
     """
-    intervals, index = as_integer("intervals", intervals, 1), _pilot(sampler, walkers, seed)
-    path, densities = sampler.path, sampler.integrator.densities
-    energies = torch.zeros(len(index), len(densities), dtype=torch.float64, device=sampler.device)
+    intervals = as_integer("intervals", intervals, 1)
+    index = _pilot(sampler, walkers, seed)
+    path = sampler.path
+    densities = sampler.integrator.densities
+    shape = (len(index), len(densities))
+    energies = torch.zeros(shape, dtype=torch.float64, device=sampler.device)
     log_weights = torch.zeros_like(energies)
-    energies[:, 0] = path.model.energy(
-        path.start.sample(index.to(sampler.device), seed), check=False
-    )
+    start = path.start.sample(index.to(sampler.device), seed)
+    energies[:, 0] = path.model.energy(start, check=False)
 
     def observe(state: State, entered: Tensor) -> None:
-        rows, columns = entered.nonzero().squeeze(1), state.interval[entered] + 1
+        rows = entered.nonzero().squeeze(1)
+        columns = state.interval[entered] + 1
         energies[rows, columns] = path.model.energy(state.configurations[rows], check=False)
         log_weights[rows, columns] = state.log_weights[rows]
 
@@ -159,14 +169,14 @@ def constant_ess(
     rounds: int = 2,
     max_intervals: int = 10000,
 ) -> Tensor:
-    """Times at which weights lose the same from boundary to boundary, in so many intervals that
-    each has this ESS.
+    """Return times at which weights lose the same from boundary to boundary.
 
-    First a ladder. Pilot walkers go through one interval at a time, with all that the sampler does
-    there: the density increment to the frozen time, sweeps, jumps with ``κ``, the density increment
-    to the end. The end at which even weights have come to ``ess`` is found by bisection, each trial
-    with the same random numbers; then the walkers are resampled, whatever the sampler does, so that
-    they are even again and stay on the path. The last rung is what is left.
+    There are so many intervals that each has this ESS. First a ladder. Pilot walkers go through one
+    interval at a time, with all that the sampler does there: the density increment to the frozen
+    time, sweeps, jumps with ``κ``, the density increment to the end. The end at which even weights
+    have come to ``ess`` is found by bisection, each trial with the same random numbers; then the
+    walkers are resampled, whatever the sampler does, so that they are even again and stay on the
+    path. The last rung is what is left.
 
     Then, in each round, a run on these times that resamples at every boundary measures the loss
     from one frozen time to the next, and the times move to equal steps of ``√(-log ESS)``; that
@@ -200,14 +210,14 @@ def constant_ess(
         True
     """
     ess = as_number("ess", ess, "between 0 and 1", lambda value: 0.0 < value < 1.0)
-    rounds, max_intervals = (
-        as_integer("rounds", rounds, 0),
-        as_integer("max_intervals", max_intervals, 1),
-    )
+    rounds = as_integer("rounds", rounds, 0)
+    max_intervals = as_integer("max_intervals", max_intervals, 1)
     index = _pilot(sampler, walkers, seed).to(sampler.device)
     times = _ladder(sampler, ess, index, seed, max_intervals)
-    for _ in range(rounds if len(times) > 4 else 0):
-        times = _levelled(sampler, times, index, seed)
+    # Fewer intervals have no losses between boundaries to be levelled.
+    if len(times) > 4:
+        for _ in range(rounds):
+            times = _levelled(sampler, times, index, seed)
     return times
 
 

@@ -17,10 +17,13 @@ import leaps_triton as lt
 
 pytest.importorskip("tyro")
 
-from leaps_triton import cli
-from leaps_triton.cli import plot as commands
+from leaps_triton import cli, registry
+from leaps_triton.cli.chain import as_move
 from leaps_triton.cli.demo import Demo
+from leaps_triton.cli.options import spelled
 from leaps_triton.io import checkpoint
+from leaps_triton.io.results import walk
+from leaps_triton.report.figures import of_largest
 
 CHAIN = ["chain", "--output", "never.h5"]
 TRAIN = ["train", "--checkpoint", "never.safetensors"]
@@ -196,6 +199,14 @@ def test_bench_prints_a_table_and_saves_its_files(
             "observables must be names in leaps_triton.observables",
         ),
         ([*CHAIN, "--seed", "-1"], "seed must be an integer"),
+        ([*CHAIN, "--model", "xy"], "there is no model 'xy'; choose from clock, edwards-anderson"),
+        ([*CHAIN, "--move", "cold-bath"], "there is no move 'cold-bath'; choose from heat-bath"),
+        ([*CHAIN, "--move", "wolff:size=2"], "wolff has no setting 'size=2'; give clusters as in"),
+        ([*CHAIN, "--move", "wolff:clusters"], "wolff has no setting 'clusters'; give clusters"),
+        ([*CHAIN, "--move", "wolff:clusters=no"], "clusters must be an integer of at least 1"),
+        ([*CHAIN, "--move", "parallel-tempering"], "parallel-tempering needs its fractions"),
+        ([*CHAIN, "--move", "compose"], "there is no move 'compose'"),
+        ([*TRAIN, "--network", "resnet"], "there is no network 'resnet'; choose from hollow-conv"),
         ([*CHAIN, "--device", "toaster"], "device must be one that works here"),
         (["measure", "/nowhere/c.h5"], "No such file"),
         (["measure", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
@@ -486,10 +497,10 @@ WALK = [
 ]
 
 
-@pytest.mark.parametrize("kernel", ["heat-bath", "swendsen-wang"])
-def test_chain_and_measure(kernel: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("move", ["heat-bath", "swendsen-wang"])
+def test_chain_and_measure(move: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, table, again = tmp_path / "c.h5", tmp_path / "c.json", tmp_path / "m.json"
-    walk = ["chain", "--output", str(file), *WALK, "--field", "0.2", "--kernel", kernel]
+    walk = ["chain", "--output", str(file), *WALK, "--field", "0.2", "--move", move]
     cli.main([*walk, "--json", str(table)])
     cli.main(["measure", str(file), "--json", str(again)])
     printed = capsys.readouterr().out
@@ -499,12 +510,12 @@ def test_chain_and_measure(kernel: str, tmp_path: Path, capsys: pytest.CaptureFi
         "exact",
         "σ",
         "τ / draws",
-        "c.h5: 200 draws of 6 walkers",
+        "c.h5: chain, 200 of 200 draws of 6 walkers",
     ):
         assert word in printed
     made, measured = json.loads(table.read_text()), json.loads(again.read_text())
     assert made["observables"] == measured["observables"]
-    assert made["config"]["kernel"] == kernel and measured["run"]["chain"]["sweeps"] == 400
+    assert made["config"]["move"] == [move] and measured["run"]["chain"]["sweeps"] == 400
     model = lt.Ising((3, 4), 0.3, field=0.2)
     run = lt.io.read(file)
     for name, row in measured["observables"].items():
@@ -529,6 +540,57 @@ def test_chain_and_measure(kernel: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert "c.h5: chain, 250 of 250 draws of 6 walkers, complete" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"chain.seed 0 \(now 7\)"):
         cli.main([*walk, "--resume", "--seed", "7"])
+
+
+TEMPERING = lt.ParallelTempering([0.25, 0.5, 1.0], lt.Compose(lt.HeatBath(), lt.Houdayer()))
+
+
+@pytest.mark.parametrize(
+    ("words", "move"),
+    [
+        (["heat-bath"], lt.HeatBath()),
+        (["HeatBath:sweeps=3,backward=true"], lt.HeatBath(3, backward=True)),
+        (["metropolis:sweeps=2", "overrelaxation"], lt.Compose(lt.Metropolis(2), lt.Overrelaxation())),
+        (["wolff:clusters=5"], lt.Wolff(5)),
+        (["heat-bath", "houdayer"], lt.Compose(lt.HeatBath(), lt.Houdayer())),
+        (["swendsen-wang"], lt.SwendsenWang()),
+        (
+            ["kinetic-monte-carlo:time=0.5,reversible=metropolis,max_events=none"],
+            lt.KineticMonteCarlo(0.5, "metropolis"),
+        ),
+        (["parallel-tempering:fractions=0.5/1"], lt.ParallelTempering([0.5, 1.0])),
+        (["parallel-tempering:fractions=0.25/0.5/1", "heat-bath", "houdayer"], TEMPERING),
+    ],
+)  # fmt: skip
+def test_every_move_is_described_by_words(words: list[str], move: Any) -> None:
+    assert as_move(words) == move
+
+
+def test_every_registered_move_is_offered() -> None:
+    text = " ".join(run("chain", "--help").stdout.replace("│", " ").split())
+    for name in registry.names("move"):
+        word = spelled(name)
+        assert word == "compose" or word in text, word
+    assert "--kernel" not in text and "What moves the walkers" in text
+
+
+def test_a_chain_of_tempering_and_houdayer(tmp_path: Path) -> None:
+    file = tmp_path / "c.h5"
+    model = ["--model", "edwards-anderson", "--shape", "4", "4", "--beta", "0.8"]
+    words = ["--move", "parallel-tempering:fractions=0.25/0.5/1", "heat-bath", "houdayer"]
+    size = ["--walkers", "4", "--sweeps", "40", "--thin", "2", "--device", "cpu"]
+    cli.main(["chain", "--output", str(file), *model, *words, *size])
+    assert lt.io.read(file).move == TEMPERING  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("option", [["--kernel", "wolff"], ["--kernel=wolff"]])
+def test_the_former_name_of_move_is_accepted_with_a_warning(
+    option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.h5"
+    cli.main(["chain", "--output", str(file), *WALK, *option])
+    assert "leaps-triton: --kernel is now --move" in capsys.readouterr().err
+    assert lt.io.read(file).move == lt.Wolff()  # type: ignore[union-attr]
 
 
 def test_measure_of_weighted_walkers_and_of_short_chains(
@@ -621,7 +683,7 @@ def test_curves_of_runs_have_their_temperatures() -> None:
             ("small", (2, 3), 0.5),
         )
     }
-    drawn, models = commands._of_largest(runs)
+    drawn, models = of_largest(runs)
     assert drawn == {"cold, T = 2": runs["cold"], "hot, T = inf": runs["hot"]}
     assert models == "Ising, 3 × 3"
 
@@ -669,7 +731,7 @@ def test_the_animation_ends_at_the_walkers_of_the_run(mcmc: Any, tmp_path: Path)
     model = lt.Ising((3, 3), 0.5)
     integrator = lt.Jump(7, reversible="barker")
     sampler = lt.Sampler(lt.AnnealingPath(model), None, integrator, mcmc, block=8, device="cpu")
-    times, frames = commands._walk(sampler, seed=3)
+    times, frames = walk(sampler, 3, 6, 60)
     assert len(times) == len(frames) == 8 and (times[0], times[-1]) == (0.0, 1.0)
     ensemble = sampler.sample(6, seed=3)
     assert (frames[-1] == ensemble.configurations).all()

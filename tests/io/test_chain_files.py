@@ -37,7 +37,7 @@ def chain(file: Path, kernel: Any = KERNELS["heat bath"], **options: Any) -> io.
         "walkers": 6, "sweeps": 57, "burn_in": 3, "thin": 2, "seed": 4, "observables": NAMES, "every": 10,
         "configurations": True, "device": "cpu",
     }  # fmt: skip
-    return io.run_chain(**{**defaults, "model": GLASS, "kernel": kernel, "file": file, **options})
+    return io.run_chain(**{**defaults, "model": GLASS, "move": kernel, "file": file, **options})
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -61,7 +61,7 @@ def test_a_file_holds_what_a_chain_in_memory_does(name: str, tmp_path: Path) -> 
         56,
         3,
     )
-    assert found.kernel == KERNELS[name] and list(found.values) == NAMES
+    assert found.move == KERNELS[name] and list(found.values) == NAMES
     for each in NAMES:
         assert torch.equal(found.values[each], memory.values[each])
     assert found.kept is not None and memory.kept is not None
@@ -265,7 +265,7 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
     [
         ({"walkers": 0}, "walkers must be an integer of at least 1"),
         (
-            {"kernel": lt.Houdayer(), "walkers": 5},
+            {"move": lt.Houdayer(), "walkers": 5},
             "Houdayer moves 2 walkers together, so that their number must",
         ),
         ({"observables": ["correlation_length"]}, "wave vectors need a periodic direction"),
@@ -284,7 +284,7 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
             "model must be one of PairModel, .* got Mine",
         ),
         (
-            {"kernel": type("Mine", (lt.HeatBath,), {})()},
+            {"move": type("Mine", (lt.HeatBath,), {})()},
             "move must be one of .*HeatBath, .* got Mine; put @lt.register",
         ),
     ],

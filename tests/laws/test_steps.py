@@ -1,6 +1,5 @@
-"""One protocol for all step kernels: ``step(state, …)`` → ``(state, info)``."""
+"""One protocol for all integrators and moves: ``step(state, …)`` → ``(state, info)``."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,8 +9,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import local_network, random_network
-from leaps_triton import integrators, mcmc
-from leaps_triton.mcmc import clusters, kinetic, tempering
+from leaps_triton import mcmc, registry
 
 MODELS: dict[str, Any] = {
     "ising 3x4": lt.Ising(
@@ -26,13 +24,13 @@ MODELS: dict[str, Any] = {
 WALKERS = 40
 
 
-class Kernel(NamedTuple):
-    """How to start a kernel from configurations of given walkers, and how to step it."""
+class Stepper(NamedTuple):
+    """How to start from configurations of given walkers, and how to step."""
 
     init: Callable[[lt.AnnealingPath, Tensor, Tensor], Any]
     step: Callable[[Any, lt.AnnealingPath, int], tuple[Any, Any]]
     together: int = 1
-    """Consecutive walkers that it moves jointly"""
+    """How many consecutive walkers it moves jointly"""
 
 
 def _init_jump(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
@@ -74,49 +72,58 @@ def _step_domains(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, A
     return _domains(path).step(state, path, local_network(path.model), seed)
 
 
-def _chain(kernel: mcmc.Kernel, together: int = 1) -> Kernel:
-    return Kernel(
-        lambda path, x, walkers: kernel.init(x, walkers),
-        lambda state, path, seed: kernel.step(state, path, 0.7, seed),
-        together,
+def _move(name: str, move: mcmc.Move) -> Stepper:
+    return Stepper(
+        lambda path, x, walkers: move.init(x, walkers),
+        lambda state, path, seed: move.step(state, path, 0.7, seed),
+        TOGETHER.get(name, 1),
     )
 
 
-KERNELS = {
-    "Jump": Kernel(_init_jump, _step_jump),
-    "TauLeap": Kernel(_init_leap, _step_leap),
-    "Jump with domains": Kernel(_init_domains, _step_domains),
-    "HeatBath": _chain(lt.HeatBath()),
-    "Metropolis": _chain(lt.Metropolis()),
-    "Overrelaxation": _chain(lt.Overrelaxation()),
-    "Compose": _chain(lt.Compose(lt.Metropolis(), lt.Wolff())),
-    "SwendsenWang": _chain(lt.SwendsenWang()),
-    "Wolff": _chain(lt.Wolff()),
+# Moves that are not made without arguments, or not tested alone.
+EXAMPLES: dict[str, Any] = {
+    "Compose": lt.Compose(lt.Metropolis(), lt.Wolff()),
     # Alone it does not part walkers that start alike.
-    "Houdayer": _chain(lt.Compose(lt.HeatBath(), lt.Houdayer()), together=2),
-    "KineticMonteCarlo": _chain(lt.KineticMonteCarlo()),
-    "ParallelTempering": _chain(lt.ParallelTempering([0.2, 0.6, 1.0])),
-    "ParallelTempering of pairs": _chain(
-        lt.ParallelTempering([0.4, 1.0], lt.Compose(lt.Houdayer(), lt.HeatBath())), 2
+    "Houdayer": lt.Compose(lt.HeatBath(), lt.Houdayer()),
+    "ParallelTempering": lt.ParallelTempering([0.2, 0.6, 1.0]),
+    "ParallelTempering of pairs": lt.ParallelTempering(
+        [0.4, 1.0], lt.Compose(lt.Houdayer(), lt.HeatBath())
     ),
+}
+TOGETHER = {"Houdayer": 2, "ParallelTempering of pairs": 2}
+
+
+def library_moves() -> dict[str, Any]:
+    """All moves of the registry but those that other tests enter."""
+    found = registry.things("move").items()
+    return {name: made for name, made in found if made.__module__.startswith("leaps_triton")}
+
+
+MOVES = {name: made() for name, made in library_moves().items() if name not in EXAMPLES}
+MOVES |= EXAMPLES
+STEPPERS = {
+    "Jump": Stepper(_init_jump, _step_jump),
+    "TauLeap": Stepper(_init_leap, _step_leap),
+    "Jump with domains": Stepper(_init_domains, _step_domains),
+    **{name: _move(name, move) for name, move in MOVES.items()},
 }
 NEEDS = {"Overrelaxation": ["clock 3x3 q=5"]}
 CASES = {
-    f"{name} {model}": (KERNELS[name], model)
-    for name in KERNELS
+    f"{name} {model}": (STEPPERS[name], model)
+    for name in STEPPERS
     for model in NEEDS.get(name, MODELS)
 }
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "kernel" in metafunc.fixturenames:
-        cases = [(kernel, lt.AnnealingPath(MODELS[model])) for kernel, model in CASES.values()]
-        metafunc.parametrize(("kernel", "path"), cases, ids=CASES)
+    if "stepper" in metafunc.fixturenames:
+        cases = [(stepper, lt.AnnealingPath(MODELS[model])) for stepper, model in CASES.values()]
+        metafunc.parametrize(("stepper", "path"), cases, ids=CASES)
 
 
-def begin(kernel: Kernel, path: lt.AnnealingPath) -> Any:
+def begin(stepper: Stepper, path: lt.AnnealingPath) -> Any:
     walkers = torch.arange(1000, 1000 + WALKERS)
-    return kernel.init(path, path.start.sample(walkers, seed=1), walkers)
+    return stepper.init(path, path.start.sample(walkers, seed=1), walkers)
 
 
 def equal(first: Any, second: Any) -> bool:
@@ -142,20 +149,28 @@ def taken(state: Any, rows: Tensor) -> Any:
     )
 
 
-def test_every_step_kernel_is_tested() -> None:
-    modules: tuple[Any, ...] = (integrators, mcmc, clusters, kinetic, tempering)
-    classes = {name: getattr(module, name) for module in modules for name in module.__all__}
-    names = {
-        name
-        for name, made in classes.items()
-        if hasattr(made, "step") and not inspect.isabstract(made) and made is not mcmc.Kernel
-    }
-    assert names == {name.split()[0] for name in KERNELS}
+def test_every_integrator_and_move_is_tested() -> None:
+    integrators = registry.things("integrator").items()
+    names = {name for name, made in integrators if made.__module__.startswith("leaps_triton")}
+    assert names | library_moves().keys() == {name.split()[0] for name in STEPPERS}
 
 
-def test_state_and_info_are_named_tuples(kernel: Kernel, path: lt.AnnealingPath) -> None:
-    before = begin(kernel, path)
-    after, info = kernel.step(before, path, 0)
+@pytest.mark.parametrize("name", MOVES)
+def test_moves_answer_for_themselves(name: str) -> None:
+    move = mcmc.as_move("move", MOVES[name])
+    assert move is MOVES[name] and move.own is move
+    assert move.together == TOGETHER.get(name, 1)
+    assert bool(move.unweighted) == (move.together > 1 or name == "ParallelTempering")
+    if move.irreversible:
+        with pytest.raises(ValueError, match="cannot be reversed"):
+            move.reversed()
+    else:
+        assert move.reversed().reversed() == move
+
+
+def test_state_and_info_are_named_tuples(stepper: Stepper, path: lt.AnnealingPath) -> None:
+    before = begin(stepper, path)
+    after, info = stepper.step(before, path, 0)
     assert type(after) is type(before)
     for value in (after, info):
         assert isinstance(value, tuple) and hasattr(type(value), "_fields")
@@ -170,57 +185,58 @@ def test_state_and_info_are_named_tuples(kernel: Kernel, path: lt.AnnealingPath)
     assert torch.equal(after.walkers, before.walkers)
 
 
-def test_configurations_stay_configurations(kernel: Kernel, path: lt.AnnealingPath) -> None:
-    state, seen = begin(kernel, path), set()
+def test_configurations_stay_configurations(stepper: Stepper, path: lt.AnnealingPath) -> None:
+    state, seen = begin(stepper, path), set()
     for _ in range(4):
-        state, _ = kernel.step(state, path, 0)
+        state, _ = stepper.step(state, path, 0)
         x = state.configurations
         assert x.dtype == path.model.dtype and x.shape == (WALKERS, *path.model.lattice.shape)
         seen |= set(x.unique().tolist())
     assert seen == set(range(path.model.q))
 
 
-def test_the_state_given_is_left_alone(kernel: Kernel, path: lt.AnnealingPath) -> None:
-    before = begin(kernel, path)
+def test_the_state_given_is_left_alone(stepper: Stepper, path: lt.AnnealingPath) -> None:
+    before = begin(stepper, path)
     copy = copied(before)
-    after, _ = kernel.step(before, path, 0)
+    after, _ = stepper.step(before, path, 0)
     assert equal(before, copy)
     assert not torch.equal(after.configurations, before.configurations)
     after.configurations.fill_(0)
     assert equal(before, copy)
 
 
-def test_the_seed_decides(kernel: Kernel, path: lt.AnnealingPath) -> None:
-    state = begin(kernel, path)
-    first, again, other = (kernel.step(state, path, seed) for seed in (5, 5, 6))
+def test_the_seed_decides(stepper: Stepper, path: lt.AnnealingPath) -> None:
+    state = begin(stepper, path)
+    first, again, other = (stepper.step(state, path, seed) for seed in (5, 5, 6))
     assert equal(first, again)
     assert not torch.equal(first[0].configurations, other[0].configurations)
 
 
-def test_every_step_has_random_numbers_of_its_own(kernel: Kernel, path: lt.AnnealingPath) -> None:
+def test_every_step_has_random_numbers_of_its_own(stepper: Stepper, path: lt.AnnealingPath) -> None:
     """The next step from the same configurations, with as much time, leads elsewhere."""
-    before = begin(kernel, path)
-    first, _ = kernel.step(before, path, 0)
+    before = begin(stepper, path)
+    first, _ = stepper.step(before, path, 0)
     carried = first._replace(configurations=before.configurations)
     if hasattr(carried, "remaining"):
         carried = carried._replace(remaining=before.remaining)
-    second, _ = kernel.step(carried, path, 0)
+    second, _ = stepper.step(carried, path, 0)
     changed = (first.configurations != second.configurations).flatten(1).any(1)
     assert changed.double().mean() > 0.3
 
 
 def test_random_numbers_follow_the_index_of_the_walker(
-    kernel: Kernel, path: lt.AnnealingPath
+    stepper: Stepper, path: lt.AnnealingPath
 ) -> None:
-    """In any order and company, and whatever the others do; to rounding in what is not a
-    configuration.
+    """In any order and company, and whatever the others do.
+
+    To rounding in what is not a configuration.
     """
-    before = begin(kernel, path)
-    together, _ = kernel.step(before, path, 0)
-    groups = torch.arange(WALKERS).view(-1, kernel.together)
-    order = groups.view(4, -1, kernel.together).transpose(0, 1).flatten(0, 1)
+    before = begin(stepper, path)
+    together, _ = stepper.step(before, path, 0)
+    groups = torch.arange(WALKERS).view(-1, stepper.together)
+    order = groups.view(4, -1, stepper.together).transpose(0, 1).flatten(0, 1)
     for rows in (order.flatten(), order[:7].flatten(), order[-1]):
-        apart, _ = kernel.step(taken(before, rows), path, 0)
+        apart, _ = stepper.step(taken(before, rows), path, 0)
         for name, value in apart._asdict().items():
             whole = getattr(together, name)
             if isinstance(value, Tensor) and value.is_floating_point():
@@ -229,10 +245,10 @@ def test_random_numbers_follow_the_index_of_the_walker(
                 assert equal(value, whole[rows] if isinstance(value, Tensor) else whole)
 
 
-def test_walkers_have_random_numbers_of_their_own(kernel: Kernel, path: lt.AnnealingPath) -> None:
+def test_walkers_have_random_numbers_of_their_own(stepper: Stepper, path: lt.AnnealingPath) -> None:
     """From one configuration, walkers part."""
     walkers = torch.arange(WALKERS)
     x = path.start.sample(torch.zeros(WALKERS, dtype=torch.int64), seed=1)
     assert (x == x[0]).all()
-    after, _ = kernel.step(kernel.init(path, x, walkers), path, 0)
+    after, _ = stepper.step(stepper.init(path, x, walkers), path, 0)
     assert len(after.configurations.flatten(1).unique(dim=0)) >= 3

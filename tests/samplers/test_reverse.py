@@ -149,9 +149,11 @@ def test_reversed_paths_are_exact(
 def _faulty(change: Any) -> Any:
     right: Any = rates.evaluate
 
-    def wrong(*arguments: Any) -> rates.Rates:
-        made = right(*arguments)
-        return change(made, right(*arguments[:-1], False)) if arguments[-1] else made
+    def wrong(*arguments: Any, backward: bool = False) -> rates.Rates:
+        made = right(*arguments, backward=backward)
+        if backward:
+            return change(made, right(*arguments, backward=False))
+        return made
 
     return wrong
 

@@ -1,0 +1,181 @@
+"""What weighted walkers say, whether they are in memory or from a file."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor
+
+from ..estimators.base import Measurable, Result
+from ..estimators.jackknife import Estimate, weighted_estimate
+from ..estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
+from ..kernels.checks import expect
+from ..observables.base import entered, function_of, is_of_pairs
+
+__all__ = ["Weighted"]
+
+_ENOUGH = 2.0
+"""Effective walkers below which an error bar says nothing."""
+
+
+class Weighted(Result):
+    """The base of results of weighted walkers.
+
+    Attributes:
+        log_weights: ``A``, float64 ``(walkers,)``; ``log Z = log_z_start + log mean e^A``.
+        log_z_start: ``log Z_0`` of the start of the path.
+        correlated: how many consecutive walkers are correlated with one another.
+        evaluations: evaluations of all rates per walker, on average.
+    """
+
+    weighted: ClassVar[bool] = True
+
+    # Subclasses hold these as fields, for which a property here would leave no room.
+    if TYPE_CHECKING:
+
+        @property
+        def log_weights(self) -> Tensor:
+            """``A``."""
+
+        @property
+        def log_z_start(self) -> float:
+            """``log Z_0``."""
+
+        @property
+        def correlated(self) -> int:
+            """How many consecutive walkers are correlated."""
+
+        @property
+        def evaluations(self) -> float:
+            """Evaluations per walker."""
+
+    @property
+    def values(self) -> Mapping[str, Tensor]:
+        """Return what was measured when the walkers were drawn; nothing in memory."""
+        return {}
+
+    @property
+    def measured(self) -> Mapping[str, Measurable]:
+        """Return the observables that were measured, by name."""
+        known = entered()
+        return {name: known[name] for name in self.values}
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of observables that were measured and that are one number each."""
+        measured = self.measured
+        found = []
+        for name, values in self.values.items():
+            if values.ndim == 1 or function_of(measured[name]) is not None:
+                found.append(name)
+        return found
+
+    @property
+    def drawn(self) -> Tensor | None:
+        """Return the configurations, if there are any."""
+        return self.configurations
+
+    @property
+    def log_z(self) -> float:
+        """Return the estimate of ``log Z`` of the model, absolute."""
+        return self.log_z_start + float(log_mean_exp(self.log_weights))
+
+    @property
+    def log_z_error(self) -> float:
+        """Return the jackknife error of ``log_z`` over walkers, or over correlated blocks.
+
+        It is NaN where there is one block.
+        """
+        return float(log_mean_exp_error(self.log_weights, self.correlated))
+
+    @property
+    def ess(self) -> float:
+        """Return the effective sample size as a fraction of the walkers, in (0, 1].
+
+        After a resampling it is that of the weights since.
+        """
+        return float(effective_sample_size(self.log_weights))
+
+    @property
+    def log_weight_variance(self) -> float:
+        """Return ``Var[A]``."""
+        return float(self.log_weights.var())
+
+    @property
+    def has_errors(self) -> bool:
+        """Return whether there are enough walkers for an error bar at all."""
+        return len(self.log_weights) > self.correlated
+
+    @property
+    def shortage(self) -> str:
+        """Return why error bars cannot be trusted; empty if they can."""
+        if not self.has_errors:
+            return "one walker, or one block of correlated ones, has no error bar; draw more"
+        effective = self.ess * len(self.log_weights)
+        if effective < _ENOUGH:
+            return f"of all walkers {effective:.2g} are effective; draw more, or move them better"
+        return ""
+
+    @property
+    def diagnostics(self) -> dict[str, float]:
+        """Return log Z and what tells of the weights."""
+        return {
+            "ess": self.ess,
+            "log_weight_variance": self.log_weight_variance,
+            "log_z": self.log_z,
+            "log_z_error": self.log_z_error,
+            "evaluations": self.evaluations,
+        }
+
+    def summary(self) -> dict[str, str]:
+        """Return what a person wants to see first."""
+        found = {"walkers": str(len(self.log_weights))}
+        if len(self.log_weights) > 1:
+            found["log_z"] = str(Estimate(self.log_z, self.log_z_error))
+            found["ess"] = f"{self.ess:.3g}"
+        return found
+
+    def estimate(
+        self, observable: Measurable | str, function: Callable[[Tensor], Tensor] | None = None
+    ) -> Estimate:
+        """Return the mean of an observable, or a function of its means, with its jackknife error.
+
+        Where walkers are correlated the jackknife is over blocks of them; the error is NaN for one
+        block.
+
+        Args:
+            observable: one that was measured, or its name; any other function, or name of one in
+                :mod:`leaps_triton.observables`, where there are configurations.
+            function: of the means ``(..., k)``; None for the one the observable carries, or the
+                plain mean.
+
+        Raises:
+            ValueError: If the observable was not measured and there are no configurations, if it is
+                one of pairs of walkers, or as in
+                :func:`~leaps_triton.estimators.weighted_estimate`.
+        """
+        name = self.name_of(observable)
+        if name is None:
+            of_one = self._measurable(observable)
+            values = of_one(self.configurations, self.model)
+        else:
+            of_one = self.measured[name]
+            values = self.values[name]
+        if function is None:
+            function = function_of(of_one)
+        return weighted_estimate(values, self.log_weights, function, self.correlated)
+
+    def _measurable(self, observable: Measurable | str) -> Measurable:
+        """Return an observable that can be measured of the configurations."""
+        known = ", ".join(self.values)
+        if self.configurations is None:
+            needed = ""
+            if not isinstance(observable, str):
+                needed = ", since no configurations are stored"
+            raise ValueError(f"observable must be one of {known}{needed}, got {observable!r}")
+        if isinstance(observable, str):
+            library = entered()
+            expect(observable in library, "observable", f"one of {', '.join(library)}", observable)
+            observable = library[observable]
+        wanted = "of single walkers, since those of a pair have weights of their own"
+        expect(not is_of_pairs(observable), "observable", wanted, observable)
+        return observable
