@@ -30,7 +30,7 @@ FOLDERS: dict[str, set[str]] = {
     "models": {"registry", "kernels", "lattices"},
     "paths": {"registry", "kernels", "lattices", "models"},
     "integrators": {"registry", "kernels", "lattices", "models", "paths"},
-    "networks": {"registry", "kernels", "lattices"},
+    "networks": {"registry", "kernels", "lattices", "models"},
     "estimators": {"kernels"},
     "observables": {"kernels", "lattices", "models"},
     "exact": {"kernels", "lattices", "models"},
