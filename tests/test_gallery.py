@@ -15,7 +15,7 @@ EXAMPLES = sorted((DOCS / "gallery").glob("*.py"))
 
 SMALL: dict[str, dict[str, Any]] = {
     "arviz_export": {"SIZE": 4, "SWEEPS": 400},
-    "autocorrelation_times": {"SIZES": [3, 4], "WALKERS": 8, "SWEEPS": 2000},
+    "autocorrelation_times": {"SIZES": [3, 4], "WALKERS": 8, "SLOW": 800, "FAST": 150},
     "ising_3d": {"SIZES": [2, 3], "WALKERS": 16, "SWEEPS": 150},
     "learned_or_annealed": {"SIZE": 4, "STEPS": 50, "WALKERS": 500, "INTERVALS": 10},
     "log_z": {"SHAPE": (3, 3), "WALKERS": 500, "CHAINS": 8, "SWEEPS": 300},
