@@ -26,8 +26,7 @@ model = lt.Potts((SIZE, SIZE), q=10, beta=BETA)
 start = lt.AnnealingPath(model).start.sample(torch.arange(WALKERS), seed=5)
 start[::2] = 0
 move = lt.SwendsenWang()
-measured = ["energy"]
-chain = lt.run_chain(model, move, WALKERS, SWEEPS, seed=1, start=start, observables=measured)
+chain = lt.run_chain(model, move, WALKERS, SWEEPS, seed=1, start=start, observables=["energy"])
 energy = chain.estimate("energy")
 print(f"β = {BETA}, on the infinite lattice the transition is at {math.log(1 + math.sqrt(10)):.5f}")
 print(f"energy per site {energy}, autocorrelation time {energy.tau:.0f} updates")
