@@ -17,6 +17,7 @@ from ..kernels.checks import shown
 from ..mcmc.base import Kernel
 from ..mcmc.compose import Compose
 from ..models.base import Model
+from ..models.energy_only import as_given
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
 from ..paths.starts import Uniform
@@ -53,7 +54,7 @@ def describe_model(model: Model) -> Contents:
         ValueError: If the model cannot be stored.
     """
     # A path wraps a model that has nothing but an energy.
-    own = getattr(model, "model", model)
+    own = as_given(model)
     name = _name_of("model", type(own))
     if not isinstance(own, PairModel) or not _is_of_the_library(own):
         return Contents({"class": name, "settings": _settings("model", own)}, {})
