@@ -225,7 +225,7 @@ def _ladder(sampler: Sampler, ess: float, index: Tensor, seed: int, max_interval
     """Return times of intervals that have the ESS ``ess`` each; the last has no less."""
     start = sampler.path.start.sample(index, seed)
     state = sampler.integrator.init(start, index)
-    pilot = _Pilot(state, Moves.begin(sampler.mcmc, state))
+    pilot = _Pilot(state, Moves.begin(sampler.move, state))
     times = [0.0]
     while times[-1] < 1.0:
         end, after = _rung(sampler, pilot, times[-1], ess, seed)
