@@ -1,6 +1,4 @@
-"""Laws of the Γ-method: pyerrors on the same series, plain sums, autoregressive chains, coverage of
-error bars.
-"""
+"""Laws of the Γ-method: pyerrors, plain sums, autoregressive chains, coverage of errors."""
 
 import math
 import warnings
@@ -25,8 +23,9 @@ Function = Callable[[Tensor], Tensor] | None
 def chains(
     walkers: int, draws: int, memory: float, seed: int = 0, columns: int | None = None
 ) -> Tensor:
-    """Autoregressive chains ``x' = a x + √(1 - a²) noise`` of unit variance, stationary, with
-    ``ρ(t) = a^t``.
+    """Autoregressive chains ``x' = a x + √(1 - a²) noise`` with ``ρ(t) = a^t``.
+
+    They are stationary, of unit variance.
     """
     shape = (draws, walkers) if columns is None else (draws, walkers, columns)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -104,8 +103,9 @@ def test_autocovariance_is_the_sum_over_pairs() -> None:
 
 @pytest.mark.parametrize("memory", [0.0, 0.6, 0.95])
 def test_autoregressive_chains(memory: float) -> None:
-    """``τ = ½ (1 + a) / (1 - a)``; the mean of all draws has variance ``2τ/N``; thresholds of 4
-    sigma.
+    """``τ = ½ (1 + a) / (1 - a)``, and the mean of all draws has variance ``2τ/N``.
+
+    Thresholds are 4 sigma.
     """
     tau = 0.5 * (1 + memory) / (1 - memory)
     estimate = chain_estimate(chains(40, 5000, memory, seed=2))
@@ -129,8 +129,9 @@ def test_errors_of_anticorrelated_chains_are_those_of_independent_ones() -> None
 )  # of 1600 estimates some are such by chance
 @pytest.mark.parametrize("memory", [0.0, 0.7])
 def test_error_bars_cover_what_they_should(memory: float) -> None:
-    """400 runs, of a mean and of a function of means; 7 % is three sigma of the count, of fixed
-    seeds.
+    """400 runs, of a mean and of a function of means.
+
+    7 % is three sigma of the count, of fixed seeds.
     """
     runs, covered = 400, torch.zeros(2)
     for x in chains(runs * 2, 600, memory, seed=3).split(2):
@@ -147,8 +148,9 @@ def test_the_error_of_the_error_is_its_scatter() -> None:
 
 
 def test_walkers_apart_from_one_another_raise_the_error() -> None:
-    """Chains that stay where they began: the common mean sees it, means of single walkers would
-    not.
+    """Chains that stay where they began.
+
+    The common mean sees it, means of single walkers would not.
     """
     x = chains(8, 500, 0.3, seed=5)
     shifted = x + torch.linspace(-3, 3, 8, dtype=torch.float64).unsqueeze(1)
@@ -158,8 +160,9 @@ def test_walkers_apart_from_one_another_raise_the_error() -> None:
 
 
 def test_a_window_that_is_asked_for_shows_a_slow_part() -> None:
-    """A tenth of the variance has ``ρ(t) = 0.97^t``, the rest none: of short chains the window
-    closes before it.
+    """A tenth of the variance has ``ρ(t) = 0.97^t``, the rest none.
+
+    Of short chains the window closes before it.
     """
     x, slow = chains(4, 3000, 0.0, seed=10), chains(4, 3000, 0.97, seed=11)
     mixed, window = math.sqrt(0.9) * x + math.sqrt(0.1) * slow, chain_estimate(slow).window
@@ -180,8 +183,9 @@ def test_a_window_that_is_asked_for_shows_a_slow_part() -> None:
 @pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
 @pytest.mark.parametrize(("walkers", "memory"), [(2, 0.0), (2, 0.6), (10, 0.0), (10, 0.6)])
 def test_replica_q_is_even(walkers: int, memory: float) -> None:
-    """Of 500 runs; Kolmogorov's statistic passes 2.23 with probability 1e-4, and is a little off at
-    finite length.
+    """Of 500 runs Kolmogorov's statistic passes 2.23 with probability 1e-4.
+
+    It is a little off at finite length.
     """
     found = [
         chain_estimate(x).replica_q

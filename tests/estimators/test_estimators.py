@@ -1,6 +1,4 @@
-"""Laws of leaps_triton.estimators: the jackknife against its definition, and the coverage of error
-bars.
-"""
+"""Laws of the jackknife: against its definition, and the coverage of its error bars."""
 
 import math
 from collections.abc import Callable
@@ -112,8 +110,9 @@ def test_values_of_any_type_are_averaged_in_float64(dtype: torch.dtype) -> None:
 
 
 def test_error_bars_cover_what_they_should() -> None:
-    """Of 400 runs, 68.3 % of one-sigma intervals hold the truth; 7 % is three sigma of that count,
-    of fixed seeds.
+    """Of 400 runs, 68.3 % of one-sigma intervals hold the truth.
+
+    7 % is three sigma of that count, of fixed seeds.
 
     Walkers are standard normal, ``A = x/2 - 1/8``: under the weights x has mean 1/2 and variance 1,
     and ``log Z = 0``.

@@ -1,6 +1,4 @@
-"""Laws of what replicas of parallel tempering say: log Z and exchange rates against enumeration and
-against counts.
-"""
+"""Laws of what replicas of parallel tempering say, against enumeration and against counts."""
 
 import math
 from typing import Any

@@ -1,5 +1,6 @@
-"""Laws of reweighting: exact means where the draws are all configurations, exact samples, coverage
-of error bars.
+"""Laws of reweighting.
+
+Exact means where the draws are all configurations, exact samples, coverage of error bars.
 """
 
 import math
@@ -128,8 +129,9 @@ def test_mbar_does_not_see_the_zero_of_energy() -> None:
 
 
 def test_two_runs_are_bennetts_ratio() -> None:
-    """``Σ_1 f(β̃ ΔU - C) = Σ_0 f(C - …)``: the equation of the acceptance ratio at the solution,
-    Fermi functions f.
+    """``Σ_1 f(β̃ ΔU - C) = Σ_0 f(C - …)``.
+
+    The equation of the acceptance ratio at the solution, Fermi functions f.
     """
     betas, counts = [0.2, 0.5], [1500, 900]
     energies = [draws(beta, n, seed=5) for beta, n in zip(betas, counts, strict=True)]
@@ -171,8 +173,9 @@ def test_multi_reweight_equals_its_definition() -> None:
 
 
 def test_error_bars_cover_what_they_should() -> None:
-    """400 runs, from one β, as chains, and from two; 7 % is three sigma of the count, of fixed
-    seeds.
+    """400 runs, from one β, as chains, and from two.
+
+    7 % is three sigma of the count, of fixed seeds.
     """
     runs, n, (mean, spread) = 400, 160, true_moments(0.3)
     low, high = (
@@ -203,8 +206,9 @@ def test_two_runs_do_better_than_one() -> None:
 
 
 def test_an_observable_at_the_other_beta() -> None:
-    """A susceptibility has β in its definition: evaluated with the model at the new one it is
-    exact.
+    """A susceptibility has β in its definition.
+
+    Evaluated with the model at the new one it is exact.
     """
     to = Ising((3, 3), 0.5, field=0.1)
     configurations = exact.enumerate_configurations((3, 3), 2)

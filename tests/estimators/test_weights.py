@@ -1,6 +1,4 @@
-"""Laws of leaps_triton.weights: bounds, limits, shifts, and the jackknife against its
-definition.
-"""
+"""Laws of weights: bounds, limits, shifts, and the jackknife against its definition."""
 
 import math
 from collections.abc import Callable

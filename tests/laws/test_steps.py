@@ -227,8 +227,9 @@ def test_every_step_has_random_numbers_of_its_own(stepper: Stepper, path: lt.Ann
 def test_random_numbers_follow_the_index_of_the_walker(
     stepper: Stepper, path: lt.AnnealingPath
 ) -> None:
-    """In any order and company, and whatever the others do; to rounding in what is not a
-    configuration.
+    """In any order and company, and whatever the others do.
+
+    To rounding in what is not a configuration.
     """
     before = begin(stepper, path)
     together, _ = stepper.step(before, path, 0)

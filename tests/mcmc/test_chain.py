@@ -1,6 +1,4 @@
-"""Laws of run_chain: it is its kernel's steps one after another, and its estimates are those of the
-Γ-method.
-"""
+"""Laws of run_chain: it is its move's steps one after another, measured by the Γ-method."""
 
 import math
 import warnings
@@ -9,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from test_mcmc import EnergyOnly
 from torch import Tensor
 
 import leaps_triton as lt
+from helpers import EnergyOnly
 from leaps_triton import exact, observables
 from leaps_triton.estimators import chain_estimate, reweight
 from leaps_triton.observables import OBSERVABLES

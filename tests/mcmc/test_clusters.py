@@ -1,5 +1,4 @@
-"""Swendsen–Wang, Wolff and Houdayer moves: by enumeration of all bonds, by their law, and inside a
-sampler.
+"""Moves of Swendsen and Wang, Wolff and Houdayer: by enumeration, by law, in a sampler.
 
 The oracles know the definition only: they enumerate which bonds join, search the clusters, and add
 up the ways from one configuration to another. Statistical tests have fixed seeds and raise a false
@@ -81,9 +80,7 @@ def exchange(model: Any, first: int, second: int) -> Tensor:
 
 
 class Enumerated:
-    """A model at one time, and the probabilities of all partitions into clusters for one exchange
-    ``R``.
-    """
+    """A model at one time, and probabilities of all its clusters for one exchange ``R``."""
 
     def __init__(self, model: Any, t: float, other: Tensor | None) -> None:
         self.model, self.x = model, states(model).flatten(1).long()
@@ -100,8 +97,9 @@ class Enumerated:
             self.joins.append(1.0 - torch.exp(-gain.clamp(min=0.0)))
 
     def partitions(self) -> list[tuple[list[list[int]], Tensor]]:
-        """All ways to cut the lattice into clusters, and the probability of each from every
-        configuration.
+        """All ways to cut the lattice into clusters.
+
+        With the probability of each from every configuration.
         """
         found: dict[str, tuple[list[list[int]], Tensor]] = {}
         for chosen in itertools.product((False, True), repeat=len(self.bonds)):
@@ -118,9 +116,7 @@ class Enumerated:
         return torch.exp(self.beta * sum(self.field[x[:, i], i] for i in cluster))
 
     def redrawn(self, choices: list[Tensor]) -> Tensor:
-        """The matrix of an update in which each cluster takes one of the choices in proportion to
-        its weight.
-        """
+        """The matrix of an update that draws each cluster's choice in proportion to its weight."""
         n, sites = self.x.shape
         matrix, powers = (
             torch.zeros(n * n, dtype=FLOAT64),
@@ -189,9 +185,7 @@ CASES = [("SwendsenWang", name) for name in MODELS] + [("Wolff", name) for name 
 
 @pytest.mark.parametrize(("kernel", "name"), CASES)
 def test_updates_are_in_detailed_balance_and_drawn_by_their_law(kernel: str, name: str) -> None:
-    """``ρ(x) P(x, y) = ρ(y) P(y, x)`` of the oracle, and one step of the kernel from two
-    configurations against it.
-    """
+    """``ρ(x) P(x, y) = ρ(y) P(y, x)`` of the oracle, and steps of the move against it."""
     model = MODELS[name]
     update, oracle = ORACLES[kernel]
     matrix, law = oracle(model, TIME), rho(model, TIME)
@@ -236,8 +230,9 @@ LARGER = small_models() | {
 )
 @pytest.mark.parametrize("name", list(LARGER))
 def test_exact_samples_stay_exact(kernel: Any, name: str) -> None:
-    """Magnetisation of each kind and energy, together: few enough values to count on lattices
-    beyond the oracle.
+    """Magnetisation of each kind and energy, together.
+
+    Few enough values to count on lattices beyond the oracle.
     """
     model, n = LARGER[name], 40000
     law, x = rho(model), states(model)
@@ -259,8 +254,9 @@ def test_exact_samples_stay_exact(kernel: Any, name: str) -> None:
     "kernel", [lt.SwendsenWang(), lt.Wolff(clusters=4)], ids=["SwendsenWang", "Wolff"]
 )
 def test_critical_ising_against_kaufman(kernel: Any) -> None:
-    """16 × 16 at β = 0.4407: energy, specific heat, and the improved estimator of ``⟨m²⟩``, within
-    3σ (0.3 % each).
+    """16 × 16 at β = 0.4407.
+
+    Energy, specific heat, and the improved estimator of ``⟨m²⟩``, within 3σ (0.3 % each).
     """
     model, walkers, steps = lt.Ising((16, 16), beta=0.4407), 100, 80
     path = lt.AnnealingPath(model)
@@ -297,8 +293,9 @@ SAMPLED = {
 )
 @pytest.mark.parametrize("name", list(SAMPLED))
 def test_weights_of_a_sampler_are_exact(kernel: Any, name: str) -> None:
-    """Annealed importance sampling by cluster moves, forward from ρ_0 and, where enumerable,
-    backward from ρ_1.
+    """Annealed importance sampling by cluster moves, forward from ρ_0.
+
+    Where the model can be enumerated, backward from ρ_1 too.
     """
     model = SAMPLED[name]
     sampler = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(20), kernel, device="cpu")
@@ -404,8 +401,9 @@ PAIRED: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", list(PAIRED))
 def test_an_exchange_of_clusters_is_in_detailed_balance(name: str) -> None:
-    """The sum of the two energies stays, so ``ρ ⊗ ρ`` is uniform where the symmetric oracle moves;
-    and its draws.
+    """The sum of the two energies stays, so ``ρ ⊗ ρ`` is uniform where the oracle moves.
+
+    The oracle is symmetric, and its draws are those of the move.
     """
     model, n = PAIRED[name], 20000
     matrix, x, law = houdayer_matrix(model), states(model), rho(model)
@@ -430,8 +428,9 @@ def test_an_exchange_of_clusters_is_in_detailed_balance(name: str) -> None:
 
 
 def test_exchanged_pairs_keep_the_sum_of_their_energies() -> None:
-    """Fields, missing bonds and open edges too; and what the pair has together stays at every
-    site.
+    """Fields, missing bonds and open edges too.
+
+    And what the pair has together stays at every site.
     """
     model = lt.Ising(
         (2, 3), beta=1.0, coupling=DILUTED, field=LINE.view(2, 3), periodic=(True, False)

@@ -46,8 +46,9 @@ def test_a_step_is_the_semigroup_and_in_detailed_balance(name: str, rates: str) 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_exact_samples_stay_exact_after_a_time_and_not_after_an_event(name: str) -> None:
-    """The law just after the first jump is another one: a fixed number of events is no invariant
-    kernel.
+    """The law just after the first jump is another one.
+
+    A fixed number of events is no invariant kernel.
     """
     model, n = MODELS[name], 30000
     path, x, law = lt.AnnealingPath(model), states(model), rho(model)
@@ -66,9 +67,7 @@ def test_exact_samples_stay_exact_after_a_time_and_not_after_an_event(name: str)
 
 
 def test_steps_are_a_power_of_one() -> None:
-    """Every step has random numbers of its own, none of those of the jump process of the same
-    seed.
-    """
+    """Every step has random numbers of its own, none of the jump process of the same seed."""
     model, n = MODELS["ising 2x3 field"], 20000
     path, x = lt.AnnealingPath(model), states(model)
     kernel = lt.KineticMonteCarlo(0.2)

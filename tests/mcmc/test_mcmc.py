@@ -48,8 +48,9 @@ def sequential_matrix(model: EnergyOnly, beta: float) -> Tensor:
 def sampled_pulls(
     path: lt.AnnealingPath, start: Tensor, t: float, law: Tensor, seed: int
 ) -> Tensor:
-    """Deviations in sigma of where one step leads from ``start``; states that few should reach are
-    taken together.
+    """Deviations in sigma of where one step leads from ``start``.
+
+    States that few should reach are taken together.
     """
     kernel, n, q = lt.HeatBath(), len(start), path.model.q
     state, _ = kernel.step(kernel.init(start, torch.arange(n)), path, t, seed)

@@ -41,9 +41,7 @@ PATHS = {name: lt.AnnealingPath(model) for name, model in MODELS.items()}
 
 
 def reflected(model: Any, x: list[int], site: int) -> int:
-    """The state of a site reflected about the axis nearest to its local field, from plane
-    geometry.
-    """
+    """The state of a site reflected about the axis nearest to its field, from plane geometry."""
     q, neighbours = model.q, model.lattice.neighbours()
     coupling = model.coupling.expand(model.lattice.ndim, *model.lattice.shape).flatten(1)
     along, across = 0.0, 0.0
@@ -117,8 +115,9 @@ def test_a_step_is_drawn_by_its_law(path: lt.AnnealingPath, backward: bool) -> N
 
 
 def test_reflections_keep_the_energy_where_the_axis_is_one_of_the_clock() -> None:
-    """Between two equal neighbours of a chain the local field is a clock axis: always accepted,
-    energy unchanged.
+    """Between two equal neighbours of a chain the local field is a clock axis.
+
+    Always accepted, energy unchanged.
     """
     model = lt.Clock(9, q=12, beta=5.0, periodic=False)
     path, walkers = lt.AnnealingPath(model), torch.arange(50)
@@ -152,15 +151,16 @@ def test_a_vanishing_field_is_no_direction() -> None:
 
 
 def test_a_field_between_two_axes_takes_the_first() -> None:
-    """At q = 3 neighbours 0, 0 and 1 point along 30°, between the axes of 0° and 60°; rounding does
-    not choose.
+    """At q = 3 neighbours 0, 0 and 1 point along 30°, between the axes of 0° and 60°.
+
+    Rounding does not choose.
     """
     model = lt.Clock((2, 3), q=3, beta=1.0, periodic=False)
     x = torch.tensor([[[0, k, 0], [2, 1, 2]] for k in range(3)], dtype=torch.int8)
     middle = torch.tensor([[0, 1, 0], [0, 0, 0]])
     after = kernels.overrelaxation_sweeps(
-        x, *model.tables(x.device)[:3], torch.zeros(1, dtype=FLOAT64), (False, False), middle - 1, 1,
-        torch.arange(3), 0, 1, 3,
+        x, *model.tables(x.device)[:3], torch.zeros(1, dtype=FLOAT64), (False, False), middle - 1,
+        1, torch.arange(3), 0, 1, 3,
     )  # fmt: skip
     assert (
         after[:, 0, 1].tolist()

@@ -1,5 +1,4 @@
-"""Parallel tempering: the product of laws by enumeration, exchanges by their law, and its
-book-keeping.
+"""Parallel tempering: the product of laws, exchanges by their law, and its book-keeping.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -32,9 +31,7 @@ POTTS = lt.Potts(2, q=3, beta=0.9, field=[0.3, 0.0, -0.2], periodic=False)
 
 
 def exchange_matrix(model: Any, times: tuple[float, float]) -> Tensor:
-    """Of two replicas: their configurations exchanged with probability ``min(1, ratio of the
-    products of laws)``.
-    """
+    """Two replicas exchanged with probability ``min(1, ratio of the products of laws)``."""
     first, second = (rho(model, t) for t in times)
     n = len(first)
     ratio = torch.outer(second, first) / torch.outer(first, second)
@@ -102,8 +99,9 @@ def test_every_temperature_keeps_its_law(inner: str) -> None:
 
 
 def test_replicas_find_the_target_from_the_hot_end() -> None:
-    """Two deep wells that heat bath alone does not cross: with replicas both are visited, in the
-    right proportion.
+    """Two deep wells that heat bath alone does not cross.
+
+    With replicas both are visited, in the right proportion.
     """
     model, n = lt.Ising((3, 3), beta=2.0, field=0.01), 2000
     path, walkers = lt.AnnealingPath(model), torch.arange(n)

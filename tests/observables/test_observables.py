@@ -1,5 +1,6 @@
-"""Laws of leaps_triton.observables: definitions on configurations made by hand, and derivatives of
-log Z.
+"""Laws of leaps_triton.observables.
+
+Definitions on configurations made by hand, and derivatives of log Z.
 """
 
 import itertools
@@ -83,8 +84,9 @@ def test_expectations_equal_their_definitions(model: PairModel) -> None:
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_energy_and_specific_heat_are_derivatives_of_log_z(model: PairModel) -> None:
-    """``⟨H⟩ = -∂_β log Z`` and ``β² N⁻¹ ∂²_β log Z``, by autograd through the sum over all
-    configurations.
+    """``⟨H⟩ = -∂_β log Z`` and ``β² N⁻¹ ∂²_β log Z``.
+
+    By autograd through the sum over all configurations.
     """
     energies = model.energy(enumerate_model(model).configurations)
     beta = torch.tensor(model.beta, dtype=torch.float64, requires_grad=True)
@@ -102,8 +104,9 @@ def test_energy_and_specific_heat_are_derivatives_of_log_z(model: PairModel) -> 
 
 @pytest.mark.parametrize("periodic", [True, (False, True)])
 def test_magnetization_is_a_derivative_by_the_field(periodic: bool | tuple[bool, bool]) -> None:
-    """``βN ⟨m⟩ = ∂_h log Z`` and ``β²N² (⟨m²⟩ - ⟨m⟩²) = ∂²_h log Z``, by differences of fourth
-    order.
+    """``βN ⟨m⟩ = ∂_h log Z`` and ``β²N² (⟨m²⟩ - ⟨m⟩²) = ∂²_h log Z``.
+
+    By differences of fourth order.
     """
     beta, field, h = 0.5, 0.2, 0.01
 
@@ -193,8 +196,9 @@ def test_symmetries_of_the_model(model: PairModel, name: str) -> None:
 
 @pytest.mark.parametrize("shape", [(5,), (2, 4), (3, 3)])
 def test_free_spins(shape: tuple[int, ...]) -> None:
-    """β = 0: ``⟨m²⟩ = 1/N``; for Ising ``⟨m⁴⟩ = (3N - 2)/N³``, so the Binder cumulant is
-    ``2/(3N)``.
+    """β = 0: ``⟨m²⟩ = 1/N``.
+
+    For Ising ``⟨m⁴⟩ = (3N - 2)/N³``, so the Binder cumulant is ``2/(3N)``.
     """
     n = math.prod(shape)
     for model in (Ising(shape, 0.0), Potts(shape, 3, 0.0), Clock(shape, 4, 0.0)):
@@ -324,8 +328,9 @@ def test_structure_factor_equals_its_sum_and_the_transform_of_the_correlation(
 
 
 def test_correlation_of_the_ring_is_that_of_the_transfer_matrix() -> None:
-    """``⟨s_0 s_r⟩ = (v^r + v^{L-r}) / (1 + v^L)``, ``v = tanh K``, and ξ from the sum of its
-    series.
+    """``⟨s_0 s_r⟩ = (v^r + v^{L-r}) / (1 + v^L)``, ``v = tanh K``.
+
+    The length ξ from the sum of its series.
     """
     length, v = 10, math.tanh(0.6)
     model = Ising((length,), 0.6)
@@ -367,8 +372,9 @@ def test_correlation_length_has_the_length_of_its_direction() -> None:
 
 
 def test_both_susceptibilities() -> None:
-    """Without a field ``βN⟨m²⟩ = ∂²_h log Z / (βN)``; the connected one is smaller by
-    ``βN⟨|m|⟩²``.
+    """Without a field ``βN⟨m²⟩ = ∂²_h log Z / (βN)``.
+
+    The connected one is smaller by ``βN⟨|m|⟩²``.
     """
     model = Ising((3, 4), 0.5)
     full, connected = (
@@ -438,8 +444,9 @@ def test_overlaps_of_a_replica_with_itself_and_its_mirror_image() -> None:
 
 
 def test_the_histogram_of_overlaps_is_a_density() -> None:
-    """Two free spins: q is -1, 0, 1 with probabilities 1/4, 1/2, 1/4; weights count as copies
-    do.
+    """Two free spins: q is -1, 0, 1 with probabilities 1/4, 1/2, 1/4.
+
+    Weights count as copies do.
     """
     model = Ising((2,), 0.0)
     x = enumerate_model(model).configurations

@@ -1,6 +1,4 @@
-"""Observables of the same configurations share what they have in common, and none of them
-notices.
-"""
+"""Observables of the same configurations share what is common, and none of them notices."""
 
 import copy
 import itertools
@@ -10,20 +8,21 @@ from typing import Any
 
 import pytest
 import torch
-from test_mcmc import EnergyOnly
 from test_observables import MODELS, some
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import leaps_triton as lt
+from helpers import EnergyOnly
 from leaps_triton import observables
 from leaps_triton.models import complete
 from leaps_triton.observables import OBSERVABLES
 from leaps_triton.observables.shared import share
 
 OF_SUMS = [
-    *OBSERVABLES, "magnetization", "magnetization_squared", "susceptibility_full", "potts_order", "correlation",
+    *OBSERVABLES, "magnetization", "magnetization_squared", "susceptibility_full", "potts_order",
+    "correlation",
 ]  # fmt: skip
 
 
@@ -43,8 +42,9 @@ ALL = {
 
 
 class Traffic(TorchDispatchMode):
-    """Counts passes over the configurations for their sums, reads of their values, and copies
-    between devices.
+    """Counts passes over the configurations for their sums, reads of their values.
+
+    And copies between devices.
     """
 
     def __init__(self) -> None:
@@ -135,8 +135,9 @@ def test_a_draw_is_one_pass(name: str) -> None:
 
 
 def test_observables_copy_nothing_between_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the meta device, where to read a value is an error; but for the values measured, at the
-    end.
+    """On the meta device, where to read a value is an error.
+
+    But for the values measured, at the end.
     """
     fetched: list[tuple[int, ...]] = []
 
