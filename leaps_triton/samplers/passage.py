@@ -10,7 +10,7 @@ from ..estimators.weights import effective_sample_size
 from ..integrators.base import Boundary
 from ..integrators.states import State
 from ..mcmc.base import BaseMove
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 
 if TYPE_CHECKING:
     from .sampler import Sampler
@@ -47,7 +47,7 @@ class Moves(NamedTuple):
         """Sweeps that each walker has had."""
         return 0 if self.move is None else int(self.chain.sweep)
 
-    def step(self, state: Any, path: AnnealingPath, tau: float, seed: int) -> tuple["Moves", Any]:
+    def step(self, state: Any, path: Path, tau: float, seed: int) -> tuple["Moves", Any]:
         """Return the chains and the walkers after a step of the move at time ``tau``."""
         if self.move is None:
             return self, state

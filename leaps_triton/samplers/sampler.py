@@ -16,7 +16,7 @@ from ..integrators.transport import Transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 
@@ -52,7 +52,7 @@ class Sampler:
     have error bars.
 
     Args:
-        path: the annealing path.
+        path: the annealing path, or any other :class:`~leaps_triton.paths.Path`.
         transport: a locally equivariant network, or None for classical annealed importance sampling
             by the moves of ``mcmc`` or the integrator's reversible rates.
         integrator: :class:`~leaps_triton.Jump` or :class:`~leaps_triton.TauLeap`; None for
@@ -96,7 +96,7 @@ class Sampler:
 
     def __init__(
         self,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         integrator: Integrator | None = None,
         mcmc: Move | None = None,
@@ -105,7 +105,7 @@ class Sampler:
         device: torch.device | str | None = None,
         resampling: str = "systematic",
     ) -> None:
-        expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
+        expect(isinstance(path, Path), "path", "an AnnealingPath", path)
         known = transport is None or callable(transport)
         expect(known, "transport", "None or a network", transport)
         known = integrator is None or isinstance(integrator, Integrator)
@@ -284,7 +284,7 @@ def _check_weighted(move: BaseMove | None) -> None:
         )
 
 
-def _default_block(path: AnnealingPath) -> int:
+def _default_block(path: Path) -> int:
     """Return the block for a lattice: it follows from its size alone."""
     sites = math.prod(path.model.shape)
     return min(1024, max(64, 2**18 // sites))
