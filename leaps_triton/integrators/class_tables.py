@@ -13,9 +13,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import LocalJumpSteps
-from ..models.energy_only import as_given
-from ..models.pair import is_pair_model
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from .rates import Reversible
 from .states import State
 from .transport import Tabulated, Transport, as_transport
@@ -38,15 +36,15 @@ class ClassRates(NamedTuple):
     first: int
 
 
-def obstacle(path: AnnealingPath, transport: Transport) -> str:
+def obstacle(path: Path, transport: Transport) -> str:
     """Return why a transport cannot run on tables on the way to this model; empty if it can."""
     model: Any = path.model
     answers = as_transport(transport)
     tabulated = answers.tables
     if tabulated is None:
         return f"{answers.name} has no table of its rates"
-    if not is_pair_model(model) or model.q != 2:
-        name = type(as_given(model)).__name__
+    if not hasattr(model, "bond_table") or model.q != 2:
+        name = type(model).__name__
         return f"the model must be a PairModel of two states, got {name} with q = {model.q}"
     if not tabulated.by_class(model.lattice.shape, model.coupling, model.site_table):
         coupling = tuple(model.coupling.shape)
@@ -66,7 +64,7 @@ def obstacle(path: AnnealingPath, transport: Transport) -> str:
     return ""
 
 
-def class_log_ratios(path: AnnealingPath, transport: Tabulated, tau: float) -> Tensor:
+def class_log_ratios(path: Path, transport: Tabulated, tau: float) -> Tensor:
     """Return ``Δ`` of the flip of a site of each class, float64 ``(classes,)``."""
     model: Any = path.model
     bond = model.bond_table
@@ -83,7 +81,7 @@ def class_log_ratios(path: AnnealingPath, transport: Tabulated, tau: float) -> T
 
 
 def class_rates(
-    path: AnnealingPath,
+    path: Path,
     transport: Tabulated,
     tau: float,
     magnetisations: tuple[int, int],
@@ -119,7 +117,7 @@ def class_rates(
 
 
 def steps(
-    path: AnnealingPath,
+    path: Path,
     transport: Tabulated,
     tau: float,
     state: State,
