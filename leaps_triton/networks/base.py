@@ -48,7 +48,7 @@ def keep_freed_memory() -> None:
 
     The C library of Linux (glibc) hands freed blocks back to the system, and fetches them again
     page by page, until it has seen a block of up to 32 MiB freed. Seeing one spares an evaluation
-    that time (``experiments/benchmarks/bench_freed_memory.py``); no page of it is ever touched.
+    that time (``experiments/benchmarks/freed_memory.py``); no page of it is ever touched.
     """
     # Nothing holds the block, so that it is freed at once.
     torch.empty(31 * 2**20, dtype=torch.uint8)

@@ -266,7 +266,12 @@ class Memory:
         return counts
 
     def _own(self, channels: Tensor, own: Tensor) -> Tensor:
-        """Return the first layer of ``channels`` ``(…, embedded)`` times ``own`` ``(…, groups)``."""
+        """Return the first layer of ``channels`` times ``own``.
+
+        Args:
+            channels: ``(…, embedded)``.
+            own: what each site adds to its own sums, ``(…, groups)``.
+        """
         products = channels.unsqueeze(-1) * own.unsqueeze(-2)
         return products.flatten(-2) @ self.layer.sums.flatten(0, 1)
 

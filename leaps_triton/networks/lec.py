@@ -69,10 +69,10 @@ class _Layer(nn.Module):
 
 @register("network")
 class LEC(StateReadout):
-    """A hollow convolution of any depth: each layer convolves ``x``, by weights from the one before.
+    """A hollow convolution of any depth: each layer convolves ``x``, weighted by the layer before.
 
-    ``h_0 = W_0 ⋆ (1+t) x`` with ``W_0`` 0 at its centre, then ``h_l(p) = Σ_{j≠centre} w_l(p, j) x_{p+δ_j}``
-    with ``w_l(p, j, c) = silu(Σ_i A_l[c,j,i] silu(h_{l-1}(p))_i + b1_l[c,j]) + b2_l[c,j] +
+    ``h_0 = W_0 ⋆ (1+t) x`` with a hollow kernel of weights, then ``h_l(p) = Σ_{j≠centre} w_l(p, j)
+    x_{p+δ_j}`` with ``w_l(p, j, c) = silu(Σ_i A_l[c,j,i] silu(h_{l-1}(p))_i + b1_l[c,j]) + b2_l[c,j] +
     e_l(t)[j]``: site ``p`` reads ``h_{l-1}`` at ``p`` only, so no depth makes it read ``x_p``. Here
     ``x`` is one channel of ±1 for ``q = 2`` and a learned embedding of ``channels`` for more; for
     ``q = 2`` the readout is ``(1+t) ω``. Conditioned on ``t``, as published. Translation
@@ -177,7 +177,10 @@ class LEC(StateReadout):
 
     @property
     def reach(self) -> int:
-        """The largest distance, in any direction, of a site that ``G`` reads; no depth adds to it."""
+        """The largest distance, in any direction, of a site that ``G`` reads.
+
+        No depth adds to it.
+        """
         return max(1, *(size // 2 for size in self.kernel_sizes))
 
     def check_shape(self, shape: Sequence[int]) -> None:

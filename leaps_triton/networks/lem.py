@@ -84,8 +84,8 @@ class LEM(StateReadout):
         super().check_shape(shape)
         if tuple(shape) != self.shape:
             raise ValueError(
-                f"a LEM has weights for one lattice, {self.shape}, got {tuple(shape)}; make one for "
-                f"it, or take another network"
+                f"a LEM has weights for one lattice, {self.shape}, got {tuple(shape)}; make one "
+                f"for it, or take another network"
             )
 
     def features(self, configurations: Tensor, conditions: Conditions) -> Tensor:
