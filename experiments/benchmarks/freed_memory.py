@@ -1,4 +1,4 @@
-"""Benchmark of one evaluation on a CPU where the C library keeps freed memory, and where it does not.
+"""Benchmark of an evaluation on a CPU, where the C library keeps freed memory and where not.
 
     OMP_NUM_THREADS=1 python experiments/benchmarks/freed_memory.py
 

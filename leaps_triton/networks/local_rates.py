@@ -394,6 +394,7 @@ class LocalRates(Equivariant):
         readout = self._readout(sums.flatten(0, 1), sites, time.repeat_interleave(q, dim=0))
         products = readout.reshape(walkers, q * q, -1) @ hidden.transpose(1, 2)
         products = products.view(walkers, q, q, sites)
+        # The row of the batch in which the counts without the site itself stand.
         place = ((total - state) % q).view(walkers, 1, 1, sites).expand(-1, 1, q, -1)
         values = products.gather(1, place).squeeze(1) + self.skip * local
         return values.view(walkers, q, *shape)
