@@ -34,7 +34,8 @@ print(f"energy per site {energy}, autocorrelation time {energy.tau:.0f} updates"
 # %%
 # The height of a bin is the mean of an indicator, so :func:`leaps_triton.estimators.chain_estimate`
 # gives it an error that knows the autocorrelation. Each bin holds four of the energies that occur.
-# The dashed lines are Baxter's energies of the two phases on the infinite lattice.
+# The dashed lines are Baxter's energies of the two phases on the infinite lattice; the peaks of so
+# small a lattice lie outside of them.
 
 values = chain.values["energy"]
 width = 4.0 / model.lattice.sites
