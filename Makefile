@@ -32,7 +32,7 @@ check: $(INSTALLED) ## formatting, lint and types
 	$(VENV)/bin/python -m mypy
 
 gpu: ## tests, benchmarks, physics and training on a CUDA device, with $(PYTHON) as it is (options: GPU_ARGS='--help')
-	PYTHONUNBUFFERED=1 $(PYTHON) experiments/gpu.py $(GPU_ARGS)
+	PYTHONUNBUFFERED=1 $(PYTHON) experiments/gpu/gpu.py $(GPU_ARGS)
 
 clean: ## remove caches, builds and the demo's files (the environment .venv stays)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

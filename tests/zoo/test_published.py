@@ -161,9 +161,9 @@ def test_the_command_samples_a_published_file(
 def test_the_experiment_runs_on_such_a_file(tmp_path: Path) -> None:
     pytest.importorskip("tyro")
     torch.save(lightning(weights_of(2), 2, 5), tmp_path / "ising_final.ckpt")
-    script = Path(__file__).parents[2] / "experiments" / "published_leaps.py"
+    script = Path(__file__).parents[2] / "experiments" / "physics" / "published_leaps.py"
     command = [sys.executable, str(script), "ising_final.ckpt", "--smoke", "--results", "results"]
-    environment = {**os.environ, "PYTHONPATH": str(script.parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[2])}
     run = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )

@@ -1,8 +1,10 @@
-"""Every Markov-chain kernel against Kaufman: energy and specific heat of critical Ising tori.
+"""Measure every move of Markov chains against Kaufman: energy and specific heat of critical tori.
 
-    python experiments/kernel_gates.py                            # about an hour on one CPU core
-    python experiments/kernel_gates.py --kernels wolff metropolis  # these again; the other rows
-    stay python experiments/kernel_gates.py --smoke
+    python experiments/gpu/kernel_gates.py            # about an hour on one CPU core
+    python experiments/gpu/kernel_gates.py --smoke
+    python experiments/gpu/kernel_gates.py --kernels wolff metropolis
+
+The last measures two moves again and keeps the other rows.
 
 At β = 0.4407 both must lie within three standard errors of the exact values, that of the energy
 being at most 0.001, or the exit status is 1. The walkers begin at equilibrium, by Swendsen–Wang

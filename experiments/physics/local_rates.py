@@ -1,8 +1,8 @@
 """LocalRates against annealed importance sampling, on the critical Ising model: effective walkers a
 second.
 
-    python experiments/local_rates.py            # 16 x 16, 32 x 32 and 64 x 64
-    python experiments/local_rates.py --smoke    # 8 x 8
+    python experiments/physics/local_rates.py            # 16 x 16, 32 x 32 and 64 x 64
+    python experiments/physics/local_rates.py --smoke    # 8 x 8
 
 One network is trained on the smallest lattice, and its training goes on for a little on each larger
 one; what the network of the smallest lattice does there by itself is shown too. Every sampler has

@@ -1,8 +1,8 @@
 """Learned samplers and five classical ones at equal time: independent samples a second, and where
 the first lose.
 
-    python experiments/honest_comparison.py            # about six minutes on one core
-    python experiments/honest_comparison.py --smoke    # under a minute
+    python experiments/physics/honest_comparison.py            # about six minutes on one core
+    python experiments/physics/honest_comparison.py --smoke    # under a minute
 
 Every method has the same time on each model, burn-in included, and weighted walkers as much more as
 eight blocks take. LEAPS is the jump process with a HollowConv; with LocalRates too where there is

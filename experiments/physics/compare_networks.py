@@ -1,8 +1,8 @@
 """Six locally equivariant networks on the critical Ising model and the critical three-state Potts
 model.
 
-    python experiments/compare_networks.py            # about ten minutes on one core
-    python experiments/compare_networks.py --smoke    # some seconds
+    python experiments/physics/compare_networks.py            # about ten minutes on one core
+    python experiments/physics/compare_networks.py --smoke    # some seconds
 
 Each network has the width at which its number of parameters comes nearest to the one asked for; a
 LEM joins all pairs of sites, so that on larger lattices it has more, be it ever so narrow. Two

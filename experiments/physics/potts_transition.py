@@ -1,8 +1,8 @@
 """The transition of Potts models: continuous for q = 3, of first order for q = 10, by Swendsen–Wang
 chains.
 
-    python experiments/potts_transition.py            # about 4 minutes on one CPU core
-    python experiments/potts_transition.py --smoke
+    python experiments/physics/potts_transition.py            # about 4 minutes on one CPU core
+    python experiments/physics/potts_transition.py --smoke
 
 Half of the chains start ordered and half random, and the two halves are compared. Energy and order
 parameter over β, the law of the energy, and autocorrelation times, which grow with the length as a

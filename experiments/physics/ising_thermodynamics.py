@@ -1,8 +1,8 @@
 """Thermodynamics of the Ising model through its critical point, by Swendsen–Wang chains, against
 Kaufman's formula.
 
-    python experiments/ising_thermodynamics.py            # about 4 minutes on one CPU core
-    python experiments/ising_thermodynamics.py --smoke
+    python experiments/physics/ising_thermodynamics.py            # about 4 minutes on one CPU core
+    python experiments/physics/ising_thermodynamics.py --smoke
 
 On tori of several lengths: energy, specific heat, |m|, susceptibility and Binder cumulant over β.
 Energy and specific heat are compared with the exact finite-lattice values at every β; at β = 0.4407

@@ -1,8 +1,8 @@
 """The published LEAPS network of the critical 15 × 15 Ising model: Euler weights against exact
 ones.
 
-    python experiments/published_leaps.py ising_final.ckpt
-    python experiments/published_leaps.py ising_final.ckpt --smoke
+    python experiments/physics/published_leaps.py ising_final.ckpt
+    python experiments/physics/published_leaps.py ising_final.ckpt --smoke
 
 The same network moves walkers by tau-leaps with the Euler weights of the paper, at several numbers
 of steps, and by the jump process with exact weights. Both are compared with Kaufman's log Z and

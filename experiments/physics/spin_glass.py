@@ -1,8 +1,8 @@
 """The ±J Edwards–Anderson spin glass in two dimensions by parallel tempering, with Houdayer's
 clusters and without.
 
-    python experiments/spin_glass.py            # about 4 minutes on one CPU core
-    python experiments/spin_glass.py --smoke
+    python experiments/physics/spin_glass.py            # about 4 minutes on one CPU core
+    python experiments/physics/spin_glass.py --smoke
 
 One draw of the couplings of a 12 × 12 cylinder, with both moves: energies and specific heats at all
 temperatures, log Z and the law of the overlap, against the transfer matrix and independent exact

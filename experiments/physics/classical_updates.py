@@ -2,8 +2,8 @@
 mcising and peapods.
 
     pip install mcising==1.1.0 peapods==0.2.0    # needed by this script alone
-    python experiments/classical_updates.py            # about three minutes on one core
-    python experiments/classical_updates.py --smoke    # under a minute
+    python experiments/physics/classical_updates.py            # about three minutes on one core
+    python experiments/physics/classical_updates.py --smoke    # under a minute
 
 Without the two packages it measures the library alone. An update is one site that is redrawn,
 tried, or given the coin of its cluster, so a sweep is as many as the lattice has sites; medians of
