@@ -1,5 +1,6 @@
-"""Local and cluster updates of the critical Ising model on one CPU core: this library beside
-mcising and peapods.
+"""Time local and cluster updates of the critical Ising model on one CPU core.
+
+This library runs beside mcising and peapods.
 
     pip install mcising==1.1.0 peapods==0.2.0    # needed by this script alone
     python experiments/physics/classical_updates.py            # about three minutes on one core
@@ -154,8 +155,9 @@ class Mcising:
 
 
 class Peapods:
-    """One chain of peapods, which cannot be given a start: it is brought to equilibrium by its own
-    cluster updates.
+    """One chain of peapods, which cannot be given a start.
+
+    It is brought to equilibrium by its own cluster updates.
     """
 
     walkers = 1
@@ -327,8 +329,9 @@ def measure(settings: ClassicalUpdates, packages: list[str]) -> list[dict[str, A
 
 
 def verdicts(rows: list[dict[str, Any]]) -> list[str]:
-    """In words: where the library is slower, and where faster, than the best of the others of the
-    same kind.
+    """Say in words where the library is slower, and where faster, than the best of the others.
+
+    Updates are compared with those of their kind, local or cluster.
     """
     said = []
     for length in sorted({r["length"] for r in rows}):

@@ -1,5 +1,6 @@
-"""Plain jumps and domain jumps of one network of local reach: evaluations, time, ESS and log Z on
-two lattices.
+"""Compare plain jumps and domain jumps of one network of local reach on two lattices.
+
+Measured are evaluations, time, ESS and log Z.
 
     python experiments/physics/domain_jumps.py            # about three minutes on one core
     python experiments/physics/domain_jumps.py --smoke    # under a minute

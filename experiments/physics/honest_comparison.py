@@ -1,5 +1,6 @@
-"""Learned samplers and five classical ones at equal time: independent samples a second, and where
-the first lose.
+"""Compare learned samplers with five classical ones at equal time.
+
+Measured are independent samples a second, and where the learned samplers lose.
 
     python experiments/physics/honest_comparison.py            # about six minutes on one core
     python experiments/physics/honest_comparison.py --smoke    # under a minute
@@ -88,8 +89,9 @@ class HonestComparison:
 
 
 def reference(path: lt.AnnealingPath, seed: int) -> dict[str, Any]:
-    """Exact log Z and energy; of the rest mean, its error and variance from exact samples or long
-    cluster chains.
+    """Return exact log Z and energy, and of the rest mean, error and variance.
+
+    The latter come from exact samples or long cluster chains.
     """
     model: Any = path.model
     try:
@@ -196,8 +198,9 @@ def of_weights(sampler: lt.Sampler, settings: HonestComparison) -> tuple[dict[st
 def trained(
     name: str, path: lt.AnnealingPath, seconds: float, block: int, settings: HonestComparison
 ) -> tuple[Any, dict[str, Any]]:
-    """A network trained for about so many seconds: a short run says how many steps fit, so that the
-    rate decays.
+    """Return a network trained for about so many seconds.
+
+    A short run says how many steps fit, so that the learning rate decays.
     """
     model: Any = path.model
 
@@ -310,8 +313,9 @@ def break_even(learned: float, other: float, training: float) -> float | None:
 
 
 def charge(learned: dict[str, Any], others: list[dict[str, Any]]) -> None:
-    """Rates with the training of this row in them, and when it has paid for itself against each of
-    the others.
+    """Add rates with the training of this row in them.
+
+    Add also when it has paid for itself against each of the others.
     """
     rates, spent, training = (
         learned["independent_samples_per_second"],
@@ -429,13 +433,13 @@ def draw(result: dict[str, Any], file: Path) -> None:
                 if quantity in rates:
                     face = "none" if hatch else colour
                     axes.bar(
-                        group + shift, rates[quantity], width, color=face, edgecolor=colour, hatch=hatch,
-                        label=label if group == 0 else None,
+                        group + shift, rates[quantity], width, color=face, edgecolor=colour,
+                        hatch=hatch, label=label if group == 0 else None,
                     )  # fmt: skip
                 else:
                     axes.text(
-                        group + shift, 0.02, "n/a", transform=axes.get_xaxis_transform(), rotation=90, ha="center",
-                        fontsize=7,
+                        group + shift, 0.02, "n/a", transform=axes.get_xaxis_transform(),
+                        rotation=90, ha="center", fontsize=7,
                     )  # fmt: skip
         axes.set_yscale("log")
         axes.set_xticks(range(len(quantities)), ["energy", "m²", "log Z: 1/error²"])
@@ -465,8 +469,8 @@ def main(settings: HonestComparison) -> None:
     chosen = settings
     if settings.smoke:
         chosen = HonestComparison(
-            (4,), settings.beta, 4, settings.glass_beta, 0.3, (0.5, 0.5), 2**10, 4, settings.seed, settings.device,
-            True, settings.results,
+            (4,), settings.beta, 4, settings.glass_beta, 0.3, (0.5, 0.5), 2**10, 4, settings.seed,
+            settings.device, True, settings.results,
         )  # fmt: skip
     models: dict[str, Any] = {
         f"Ising {n} × {n}, β = {chosen.beta}": lt.Ising((n, n), chosen.beta) for n in chosen.lengths

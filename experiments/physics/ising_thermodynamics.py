@@ -1,5 +1,4 @@
-"""Thermodynamics of the Ising model through its critical point, by Swendsen–Wang chains, against
-Kaufman's formula.
+"""Measure the Ising model through its critical point and compare with Kaufman's formula.
 
     python experiments/physics/ising_thermodynamics.py            # about 4 minutes on one CPU core
     python experiments/physics/ising_thermodynamics.py --smoke
@@ -79,8 +78,9 @@ class IsingThermodynamics:
 
 
 def estimates(chain: lt.Chain) -> dict[str, Any]:
-    """Every observable with its error and autocorrelation time, and its distance from the exact
-    value if known.
+    """Return every observable with its error and autocorrelation time.
+
+    Where the exact value is known, its distance is there too.
     """
     model: Any = chain.model
     row: dict[str, Any] = {}
@@ -102,8 +102,9 @@ def binder_at(chain: lt.Chain, beta: float) -> lt.Estimate:
 
 
 def crossing(small: lt.Chain, large: lt.Chain, reach: float = 0.01) -> lt.Estimate | None:
-    """β at which the two Binder cumulants are equal; None if that is farther from β_c than
-    ``reach``.
+    """Return β at which the two Binder cumulants are equal.
+
+    It is None if that is farther from β_c than ``reach``.
     """
 
     def excess(beta: float) -> float:
@@ -167,8 +168,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
         )
         axes[4].plot(x, y, color=f"C{colour}", linewidth=0.9)
         axes[4].fill_between(
-            x, [a - b for a, b in zip(y, error, strict=True)], [a + b for a, b in zip(y, error, strict=True)],
-            color=f"C{colour}", alpha=0.25, linewidth=0,
+            x, [a - b for a, b in zip(y, error, strict=True)], [a + b for a, b in zip(y, error,
+            strict=True)], color=f"C{colour}", alpha=0.25, linewidth=0,
         )  # fmt: skip
         inside = [row for row in rows if x[0] <= row["beta"] <= x[-1]]
         x, y, error = ([row[key] for row in inside] for key in ("beta", "binder", "binder_error"))
@@ -229,8 +230,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
 def small(settings: IsingThermodynamics) -> IsingThermodynamics:
     """The settings of ``--smoke``."""
     return replace(
-        settings, lengths=(4, 8), walkers=(16, 16), sweeps=(200, 200), gate_sweeps=(200, 200), burn_in=20,
-        betas=(0.40, 0.43, 0.48),
+        settings, lengths=(4, 8), walkers=(16, 16), sweeps=(200, 200), gate_sweeps=(200, 200),
+        burn_in=20, betas=(0.40, 0.43, 0.48),
     )  # fmt: skip
 
 
@@ -269,7 +270,8 @@ def main(settings: IsingThermodynamics) -> None:
         for beta in sorted({*chosen.betas, chosen.gate_beta}):
             gate = beta == chosen.gate_beta
             chain = lt.run_chain(
-                lt.Ising((length, length), beta=beta), lt.SwendsenWang(), walkers, gate_sweeps if gate else sweeps,
+                lt.Ising((length, length), beta=beta), lt.SwendsenWang(), walkers,
+                gate_sweeps if gate else sweeps,
                 seed=seed, burn_in=chosen.burn_in, device=chosen.device, observables=OBSERVABLES,
             )  # fmt: skip
             seed += 1

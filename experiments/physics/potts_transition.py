@@ -1,5 +1,4 @@
-"""The transition of Potts models: continuous for q = 3, of first order for q = 10, by Swendsen–Wang
-chains.
+"""Measure Potts models through their transition: continuous for q = 3, first-order for q = 10.
 
     python experiments/physics/potts_transition.py            # about 4 minutes on one CPU core
     python experiments/physics/potts_transition.py --smoke
@@ -101,14 +100,15 @@ def run(
     start = lt.AnnealingPath(model).start.sample(walkers, seed)
     start[::2] = (walkers[::2] // 2 % model.q).to(start.dtype).view(-1, 1, 1)
     return lt.run_chain(
-        model, lt.SwendsenWang(), settings.walkers, sweeps, seed=seed, burn_in=max(burn_in, sweeps // 4),
-        observables=OBSERVABLES, start=start, device=settings.device,
+        model, lt.SwendsenWang(), settings.walkers, sweeps, seed=seed, burn_in=max(burn_in,
+        sweeps // 4), observables=OBSERVABLES, start=start, device=settings.device,
     )  # fmt: skip
 
 
 def estimates(chain: lt.Chain) -> dict[str, Any]:
-    """Every observable with its error and autocorrelation time, and the distance of the halves in
-    their errors.
+    """Return every observable with its error and autocorrelation time.
+
+    The distance of the two halves is in their errors.
     """
     row: dict[str, Any] = {}
     for name in OBSERVABLES:
@@ -153,8 +153,9 @@ def histogram(chain: lt.Chain, beta: float) -> dict[str, list[float]]:
 
 
 def coexistence(chain: lt.Chain) -> dict[str, Any]:
-    """Where the ordered phases weigh q times the disordered one and where as much; the phases'
-    energies at ``β_c``.
+    """Return where the ordered phases weigh q times the disordered one, and where as much.
+
+    The phases' energies at ``β_c`` are there too.
 
     Phases are told apart by the energy half way between Baxter's. The first β differs from ``β_c``
     by terms that fall exponentially with the length: Borgs, Janke, Phys. Rev. Lett. 68, 1738
@@ -208,8 +209,9 @@ def coexistence(chain: lt.Chain) -> dict[str, Any]:
 
 
 def finite_size(q: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Dimensions of order parameter and energy from the smallest and the largest torus at ``β_c``;
-    q ≤ 4.
+    """Return dimensions of order parameter and energy for q ≤ 4.
+
+    They come from the smallest and the largest torus at ``β_c``.
 
     ``⟨order⟩ ~ L^{-x_σ}``, ``e(L) - e(∞) ~ L^{-x_ε}``; with ``√q = 2 cos(πu/2)``, ``x_σ = (1 -
     u²)/(8 - 4u)`` and ``x_ε = (1 + u)/(2 - u)``. Two lengths say nothing of corrections, so this is
@@ -237,8 +239,9 @@ def finite_size(q: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def small_lattice(q: int, length: int, seed: int, settings: PottsTransition) -> dict[str, Any]:
-    """Energies and log Z of a small lattice at ``0, …, β_c`` from chains, and by the transfer
-    matrix.
+    """Return energies and log Z of a small lattice at ``0, …, β_c``.
+
+    They come from chains, and by the transfer matrix.
     """
     betas = [critical(q) * part for part in (0.0, 0.25, 0.5, 0.75, 1.0)]
     models = [lt.Potts((length, length), q=q, beta=beta, periodic=(q <= 4, True)) for beta in betas]
@@ -265,7 +268,8 @@ def small_lattice(q: int, length: int, seed: int, settings: PottsTransition) -> 
     exact = lt.exact.log_z(models[-1])
     return {
         "shape": (length, length), "periodic": (q <= 4, True), "energies": rows, "beta": betas[-1],
-        "log_z": log_z.value, "log_z_error": log_z.error, "log_z_exact": exact, "log_z_pull": log_z.pull(exact),
+        "log_z": log_z.value, "log_z_error": log_z.error, "log_z_exact": exact,
+        "log_z_pull": log_z.pull(exact),
     }  # fmt: skip
 
 
@@ -298,9 +302,11 @@ def measure(index: int, seed: int, settings: PottsTransition) -> dict[str, Any]:
             if q > 4:
                 coexistences[str(length)] = coexistence(chain)
     return {
-        "q": q, "beta_critical": beta_c, "energies_infinite": phases(q), "rows": rows, "laws": laws, "curves": curves,
-        "finite_size": finite_size(q, [r for r in rows if r["beta"] == beta_c]) if q <= 4 and len(lengths) > 1 else {},
-        "coexistence": coexistences, "small": small_lattice(q, settings.small_lengths[index], seed, settings),
+        "q": q, "beta_critical": beta_c, "energies_infinite": phases(q), "rows": rows,
+        "laws": laws, "curves": curves, "finite_size": finite_size(q,
+        [r for r in rows if r["beta"] == beta_c]) if q <= 4 and len(lengths) > 1 else {},
+        "coexistence": coexistences, "small": small_lattice(q, settings.small_lengths[index], seed,
+        settings),
     }  # fmt: skip
 
 

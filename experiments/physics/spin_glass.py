@@ -1,5 +1,4 @@
-"""The ±J Edwards–Anderson spin glass in two dimensions by parallel tempering, with Houdayer's
-clusters and without.
+"""Temper the ±J spin glass in two dimensions, with Houdayer's clusters and without.
 
     python experiments/physics/spin_glass.py            # about 4 minutes on one CPU core
     python experiments/physics/spin_glass.py --smoke
@@ -146,8 +145,9 @@ class Tempered:
 
 
 def measured(values: Tensor, function: Any = None) -> tuple[ChainEstimate, float]:
-    """The Γ-method on pairs ``(pairs, draws, …)``, and the error: between pairs, where they are
-    many.
+    """Return the Γ-method's estimate of pairs ``(pairs, draws, …)``, and the error.
+
+    The error is that between pairs, where they are many.
     """
     found = chain_estimate(values, function, WINDOW)
     if len(values) < MANY or not found.error > 0.0:
@@ -181,8 +181,8 @@ def columns_of(rows: list[tuple[float, float, float]]) -> dict[str, list[float]]
 
 
 def temper(
-    model: lt.EdwardsAnderson, betas: list[float], houdayer: bool, walkers: int, burn_in: int, steps: int, thin: int,
-    seed: int, settings: SpinGlass,
+    model: lt.EdwardsAnderson, betas: list[float], houdayer: bool, walkers: int, burn_in: int,
+    steps: int, thin: int, seed: int, settings: SpinGlass,
 ) -> Tempered:  # fmt: skip
     """Parallel tempering, measured at all temperatures."""
     moves = lt.Compose(lt.HeatBath(), lt.Houdayer()) if houdayer else lt.HeatBath()
@@ -211,7 +211,8 @@ def temper(
             overlaps.append(overlap(first, second, model).view(walkers // 2, -1).cpu())
     return Tempered(
         model, betas, torch.stack(energies, dim=1), torch.stack(overlaps, dim=1),
-        [float(part.mean()) for part in torch.stack(coldest).tensor_split(10)], (accepted / tried).tolist(),
+        [float(part.mean()) for part in torch.stack(coldest).tensor_split(10)],
+        (accepted / tried).tolist(),
         int((state.arrivals - before).sum()), thin, time.process_time() - begin,
     )  # fmt: skip
 
@@ -227,8 +228,8 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
 
     model = at(betas[-1])
     run = temper(
-        model, betas, True, settings.small_walkers, settings.small_burn_in, settings.small_steps, 1, settings.seed,
-        settings,
+        model, betas, True, settings.small_walkers, settings.small_burn_in, settings.small_steps,
+        1, settings.seed, settings,
     )  # fmt: skip
     rows = run.estimates()
     for row in rows:
@@ -274,7 +275,8 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
         if f"{name}_pull" in row
     ]
     return {
-        "shape": (side, side), "periodic": (False, True), "rows": rows, "acceptance": run.acceptance,
+        "shape": (side, side), "periodic": (False, True), "rows": rows,
+        "acceptance": run.acceptance,
         "arrivals": run.arrivals, "draws": run.energies.shape[1], "seconds": round(run.seconds, 1),
         "law": run.law(-1, SMALL_BINS), "law_exact": law, "overlap_squared_exact": squared.value,
         "overlap_squared_exact_error": squared.error,
@@ -339,8 +341,9 @@ def large_lattice(settings: SpinGlass) -> dict[str, Any]:
 
 
 def draw(result: dict[str, Any], file: Path) -> None:
-    """Energies, pulls and overlaps of both lattices; of the large one how it settles, exchanges and
-    times.
+    """Draw energies, pulls and overlaps of both lattices.
+
+    For the large one, how it settles, its exchanges and times are drawn too.
     """
     figure = Figure(figsize=(17, 7.6), layout="constrained")
     axes: list[Axes] = list(figure.subplots(2, 4).flat)
@@ -475,7 +478,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
 def rehearsal(settings: SpinGlass) -> SpinGlass:
     """The settings of ``--smoke``."""
     return replace(
-        settings, small=5, small_betas=(0.0, 0.4, 0.8, 1.2), small_walkers=16, small_steps=200, exact_samples=2000,
+        settings, small=5, small_betas=(0.0, 0.4, 0.8, 1.2), small_walkers=16, small_steps=200,
+        exact_samples=2000,
         large=8, temperatures=5, large_steps=120, large_burn_in=40, small_burn_in=40,
     )  # fmt: skip
 

@@ -103,8 +103,8 @@ def test_kernel_gates(tmp_path: Path) -> None:
     file = tmp_path / "gates.json"
     script = ROOT / "experiments" / "gpu" / "kernel_gates.py"
     run = subprocess.run(
-        [sys.executable, str(script), "--smoke", "--json", str(file)], env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        [sys.executable, str(script), "--smoke", "--json", str(file)], env={**os.environ,
+        "PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     rows = json.loads(file.read_text())["rows"]

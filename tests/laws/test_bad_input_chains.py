@@ -1,6 +1,4 @@
-"""Bad values into chains, their kernels and estimates, exact results, the paper's networks and
-exports.
-"""
+"""Bad values into chains, moves, estimates, exact results, the paper's networks and exports."""
 
 import functools
 import tempfile
@@ -84,8 +82,8 @@ NO_OBSERVABLE = NO_FUNCTIONS | among(
     None, lambda x, model: 1.0, lambda x, model: torch.ones(3), lambda x, model: None
 )
 NO_OBSERVABLES = among(
-    3, None, True, 1.5, "energy", b"energy", ["spin"], [3], ["of_means"], ["replica_energies"], ["energy", None],
-    [["energy"]], ["energy", "energy"],
+    3, None, True, 1.5, "energy", b"energy", ["spin"], [3], ["of_means"], ["replica_energies"],
+    ["energy", None], [["energy"]], ["energy", "energy"],
 )  # fmt: skip
 BY_FUNCTION = among(
     {"a": 3},
@@ -127,12 +125,12 @@ LADDER = {"energies": TABLE.view(2, 10, 2), "betas": [0.1, 0.2], "together": 2}
 RUNS, BETAS = [TABLE, TABLE.cos()], [0.1, 0.2]
 REAL = NO_TENSORS | among(TABLE * 1j, TABLE > 0, TABLE[0, 0], TABLE.view(2, 2, 2, 5))
 NO_RUNS = NO_OBJECTS.filter(lambda value: not isinstance(value, Tensor)) | among(
-    TABLE[0, 0], RUNS[:1], [*RUNS, TABLE], [TABLE, None], [TABLE, TABLE * 1j], [TABLE, TABLE > 0], [TABLE, 3],
-    [TABLE, TABLE * NAN], [TABLE, TABLE[:0]], (), "ab",
+    TABLE[0, 0], RUNS[:1], [*RUNS, TABLE], [TABLE, None], [TABLE, TABLE * 1j], [TABLE, TABLE > 0],
+    [TABLE, 3], [TABLE, TABLE * NAN], [TABLE, TABLE[:0]], (), "ab",
 )  # fmt: skip
 NO_GRID = NO_OBJECTS.filter(lambda value: value != [1, 2]) | among(
-    BETAS[:1], [0.1, 0.1], [0.1, NAN], [0.1, INF], [0.1, "0.2"], [0.1, True], [0.1, 1j], torch.ones(2), torch.tensor(1),
-    torch.tensor([0.1, 0.2j]), "ab",
+    BETAS[:1], [0.1, 0.1], [0.1, NAN], [0.1, INF], [0.1, "0.2"], [0.1, True], [0.1, 1j],
+    torch.ones(2), torch.tensor(1), torch.tensor([0.1, 0.2j]), "ab",
 )  # fmt: skip
 NO_LADDER = {
     "energies": NO_TENSORS

@@ -1,5 +1,6 @@
-"""Every error bar means what it says: of 400 independent runs, one-sigma intervals hold the exact
-value in 68.3 %.
+"""Every error bar means what it says: one-sigma intervals hold the exact value in 68.3 %.
+
+There are 400 independent runs.
 
 Seven per cent is three sigma of that count, a false alarm with probability 0.0027 each, and four of
 the 800 where there are more, one of 2e-5; seeds are fixed. Exact values are those of enumeration.
@@ -226,8 +227,9 @@ def test_three_states(potts: dict[str, Runs], kind: str, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def resampled() -> list[lt.WeightedEnsemble]:
-    """Sequential Monte Carlo, each block of 16 walkers resampled at three times; 20 blocks a
-    run.
+    """Sequential Monte Carlo, each block of 16 walkers resampled at three times.
+
+    A run has 20 blocks.
     """
     path, size, walkers, seed = lt.AnnealingPath(GLASS), 16, torch.arange(RUNS * 320), 9
     state = lt.HeatBath().init(path.start.sample(walkers, seed), walkers)
@@ -301,8 +303,9 @@ def tempered() -> list[Chain]:
 
 @pytest.fixture(scope="module")
 def exchanged() -> list[Chain]:
-    """Heat bath and Houdayer's move, two pairs a run, of 50 autocorrelation times of the
-    overlap.
+    """Heat bath and Houdayer's move, two pairs a run.
+
+    A run takes 50 autocorrelation times of the overlap.
     """
     kernel = lt.Compose(lt.HeatBath(), lt.Houdayer())
     return parts(

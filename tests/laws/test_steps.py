@@ -213,8 +213,9 @@ def test_every_step_has_random_numbers_of_its_own(kernel: Kernel, path: lt.Annea
 def test_random_numbers_follow_the_index_of_the_walker(
     kernel: Kernel, path: lt.AnnealingPath
 ) -> None:
-    """In any order and company, and whatever the others do; to rounding in what is not a
-    configuration.
+    """A walker's step is the same in any order and company, whatever the others do.
+
+    What is not a configuration is the same to rounding.
     """
     before = begin(kernel, path)
     together, _ = kernel.step(before, path, 0)
