@@ -239,7 +239,8 @@ def test_a_right_kernel_is_compared_with_twin_and_copy(with_kernels: Callable[..
         <= seconds["kernel"]
         <= found["kernel", "seconds_p80"].value
     )
-    bandwidth, flips = found["kernel", "GB_per_s"], found["kernel", "flips_per_ns"]
+    bandwidth = found["kernel", "GB_per_s"]
+    flips = found["kernel", "flips_per_ns"]
     assert bandwidth.ratio == pytest.approx(bandwidth.value / 10.0)
     assert flips.value == pytest.approx(SWEEPS * 5 * 24 / seconds["kernel"] * 1e-9)
     assert flips.baseline == "philox"
@@ -291,7 +292,10 @@ def test_a_twin_that_is_no_single_graph_is_not_compiled() -> None:
 
 def test_bytes_are_those_of_inputs_and_results() -> None:
     """``w`` walkers, ``n`` sites, ``q`` states, ``c`` couplings."""
-    w, n, q, c = 5, 24, 3, 48
+    w = 5
+    n = 24
+    q = 3
+    c = 48
     tables = 8 * (q * q + q)
     expected = {
         "philox": 8 * (n // 4 + w) + 4 * 8 * w * n // 4,
@@ -320,7 +324,8 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
 
 def test_operations_words_and_flips_grow_with_the_work() -> None:
     for op in chosen.OPS:
-        one, two = case(op, walkers=4), case(op, walkers=8)
+        one = case(op, walkers=4)
+        two = case(op, walkers=8)
         assert (two.operations, two.words, two.flips) == (
             2 * one.operations,
             2 * one.words,
@@ -576,10 +581,8 @@ def test_the_ceiling_of_random_numbers_makes_the_words_of_philox(
     "name", ["hollow_values", "incremental", "lec", "local_rates", "measuring"]
 )
 def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Path) -> None:
-    script, table = (
-        ROOT / "experiments" / "benchmarks" / f"bench_{name}.py",
-        tmp_path / "kernels.csv",
-    )
+    script = ROOT / "experiments" / "benchmarks" / f"bench_{name}.py"
+    table = tmp_path / "kernels.csv"
     command = [
         sys.executable,
         str(script),
@@ -659,7 +662,10 @@ def test_the_readme_says_what_the_table_holds() -> None:
         (line,) = [line for line in part.splitlines() if words in line]
         for shape, cell in zip(("16x16", "64x64"), line.split("|")[2:4], strict=True):
             row = rows[kernel, variant, model, shape, metric]
-            value = row.value * 1e3 if metric == "flips_per_ns" else row.ratio
+            if metric == "flips_per_ns":
+                value = row.value * 1e3
+            else:
+                value = row.ratio
             assert float(cell.split()[0]) == pytest.approx(value, rel=0.05), words
     measured = any(
         row.variant == "kernel"
