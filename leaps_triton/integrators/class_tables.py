@@ -13,6 +13,8 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import LocalJumpSteps
+from ..models.energy_only import as_given
+from ..models.pair import is_pair_model
 from ..paths.base import Path
 from .rates import Reversible
 from .states import State
@@ -43,8 +45,8 @@ def obstacle(path: Path, transport: Transport) -> str:
     tabulated = answers.tables
     if tabulated is None:
         return f"{answers.name} has no table of its rates"
-    if not hasattr(model, "bond_table") or model.q != 2:
-        name = type(model).__name__
+    if not is_pair_model(model) or model.q != 2:
+        name = type(as_given(model)).__name__
         return f"the model must be a PairModel of two states, got {name} with q = {model.q}"
     if not tabulated.by_class(model.lattice.shape, model.coupling, model.site_table):
         coupling = tuple(model.coupling.shape)

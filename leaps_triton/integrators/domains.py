@@ -14,6 +14,7 @@ from torch import Tensor
 from .. import kernels
 from ..kernels.checks import as_integer, expect
 from ..lattices.hypercubic import Lattice
+from ..models.energy_only import as_given
 from ..paths.base import Path
 from .rates import Evaluation, Rates, Reversible, rates_of
 from .states import State
@@ -152,7 +153,7 @@ def reach_of(path: Path, transport: Transport | None) -> int:
         ValueError: a transport or a model that does not say, or reads the whole lattice.
     """
     model: Any = path.model
-    reach = _checked_reach(type(getattr(model, "model", model)).__name__, model)
+    reach = _checked_reach(type(as_given(model)).__name__, model)
     if transport is None:
         return reach
     return max(reach, _checked_reach(as_transport(transport).name, transport))
