@@ -28,6 +28,8 @@ source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 
 html_theme = "furo"
 html_title = f"leaps_triton {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 
@@ -138,5 +140,13 @@ def link(app, env, node, contnode, name):
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, contnode)
 
 
+def undescribed(app, what, name, obj, skip, options):
+    """Leave out the fields of named tuples that say nothing but their place."""
+    if str(getattr(obj, "__doc__", None)).startswith("Alias for field number"):
+        return True
+    return None
+
+
 def setup(app):
+    app.connect("autodoc-skip-member", undescribed)
     app.connect("missing-reference", resolve)

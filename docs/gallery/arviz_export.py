@@ -47,14 +47,10 @@ figure, (left, right) = plt.subplots(
 for walker in tree["posterior"].chain.values:
     energy = tree["posterior"]["energy"].sel(chain=walker)
     left.plot(energy.draw, energy, linewidth=0.6, label=f"chain {walker}")
-    right.hist(
-        settled["energy"].sel(chain=walker),
-        bins=20,
-        density=True,
-        histtype="step",
-        orientation="horizontal",
-    )
+    kept = settled["energy"].sel(chain=walker)
+    right.hist(kept, 20, density=True, histtype="step", orientation="horizontal")
 left.set_xlabel("draw")
+left.set_ylim(top=-0.4)
 left.set_ylabel("energy per site  [$J$]")
 right.set_xlabel("density  [$1/J$]")
 left.legend(ncols=4, loc="upper center", fontsize=8)

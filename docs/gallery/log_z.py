@@ -30,8 +30,8 @@ for seed, model in enumerate(models[1:]):
     annealed.append(lt.Estimate(ensemble.log_z, ensemble.log_z_error))
 
 # %%
-# Tempering: one run for all. Each replica says how much larger Z is at the next β, and the first is
-# at β = 0, where log Z is known.
+# Tempering: one run for all. Each replica says how much larger Z is at the next β, from β = 0 on.
+# All its values come from the same draws, so that they are off together.
 
 coldest = models[-1]
 tempering = lt.ParallelTempering([beta / coldest.beta for beta in betas])
@@ -44,7 +44,7 @@ for count in range(2, len(betas) + 1):
     stones.append(lt.Estimate(exact[0] + rise.value, rise.error))
 
 figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 5), sharex=True, layout="constrained")
-above.plot(betas, exact, color="grey", label="exact")
+above.plot(betas, exact, "_k", markersize=20, label="exact")
 pulls = []
 for name, found, shift in [("annealing", annealed, -0.012), ("tempering", stones, 0.012)]:
     errors = [estimate.error for estimate in found]

@@ -13,7 +13,7 @@ import leaps_triton as lt
 
 SHAPE = (3, 6)
 WALKERS = 128
-SWEEPS = 200
+SWEEPS = 300
 
 
 # %%
@@ -41,7 +41,7 @@ class BaxterWu:
 # Every sampler takes it. Each move costs energies of the whole lattice, so this is for small
 # lattices, or for checking a faster model before it is trusted.
 
-temperatures = torch.linspace(1.6, 4.0, 7).tolist()
+temperatures = torch.linspace(2.0, 4.4, 7).tolist()
 estimates, exact = [], []
 for seed, temperature in enumerate(temperatures):
     model = BaxterWu(SHAPE, beta=1.0 / temperature)

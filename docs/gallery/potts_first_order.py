@@ -16,7 +16,7 @@ import leaps_triton as lt
 SIZE = 8
 BETA = 1.42
 WALKERS = 32
-SWEEPS = 4000
+SWEEPS = 6000
 
 # %%
 # The barrier slows all moves down. Half of the walkers start ordered and half at random, so that a
@@ -25,7 +25,8 @@ SWEEPS = 4000
 model = lt.Potts((SIZE, SIZE), q=10, beta=BETA)
 start = lt.AnnealingPath(model).start.sample(torch.arange(WALKERS), seed=5)
 start[::2] = 0
-chain = lt.run_chain(model, lt.SwendsenWang(), WALKERS, SWEEPS, seed=1, start=start)
+move = lt.SwendsenWang()
+chain = lt.run_chain(model, move, WALKERS, SWEEPS, seed=1, start=start, observables=["energy"])
 energy = chain.estimate("energy")
 print(f"β = {BETA}, on the infinite lattice the transition is at {math.log(1 + math.sqrt(10)):.5f}")
 print(f"energy per site {energy}, autocorrelation time {energy.tau:.0f} updates")

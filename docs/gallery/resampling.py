@@ -38,9 +38,8 @@ for name, sampler in samplers.items():
     print(f"{name}: log Z = {log_z}, {pulls[-1]:+.1f} σ from the transfer matrix")
 
 # %%
-# Blocks are resampled at different times, which is why the second curve has no sharp steps. Its
-# effective sample size counts the weights since the last resampling, and not that walkers have
-# ancestors in common.
+# The curves are of all blocks together, each of which is resampled at times of its own. The second
+# counts the weights since the last resampling, and not that walkers have ancestors in common.
 
 figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 lt.plotting.ess_along_path(axes, ensembles)

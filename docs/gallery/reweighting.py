@@ -32,13 +32,13 @@ def variance(means):
 
 
 betas = torch.linspace(BETA - 0.04, BETA + 0.04, 17).tolist()
-values, errors, sizes, exact = [], [], [], []
+values, errors, sizes = [], [], []
 for beta in betas:
     result = lt.estimators.reweight(energies, moments, BETA, beta, function=variance)
     values.append(beta**2 * result.value / sites)
     errors.append(beta**2 * result.error / sites)
     sizes.append(result.ess)
-    exact.append(lt.exact.ising_specific_heat((SIZE, SIZE), beta))
+exact = [lt.exact.ising_specific_heat((SIZE, SIZE), beta) for beta in betas]
 
 # %%
 # The points share their draws, so that they lie above or below the exact curve together. Where few

@@ -26,8 +26,8 @@ sampler = lt.Sampler(path, network, lt.Jump(intervals=20), lt.HeatBath(sweeps=1)
 before = sampler.sample(WALKERS, seed=1)
 
 # %%
-# Training changes the network of the sampler in place. Every 50 steps it is weighed on walkers of
-# its own.
+# Training changes the network of the sampler in place. Every 50 steps its weights are measured on
+# fresh walkers.
 
 config = lt.TrainingConfig(
     steps=STEPS, learning_rate=2e-2, evaluate_every=50, evaluation_walkers=512

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels.checks import as_integer, as_number, expect
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from ..registry import register
 from . import class_tables as tables
 from .base import Integrator, as_times
@@ -152,19 +152,17 @@ class Jump(Integrator):
         """Whether one step moves one site at most: unless there are domains."""
         return self.domain is None
 
-    def accept(
-        self, path: AnnealingPath, transport: Transport | None, device: torch.device
-    ) -> None:
+    def accept(self, path: Path, transport: Transport | None, device: torch.device) -> None:
         """Raise a ValueError unless domains, or ``tables=True``, suit lattice and transport."""
         self.domains(path, transport, device)
         self.tabulated(path, transport)
 
-    def waits(self, path: AnnealingPath, transport: Transport | None) -> bool:
+    def waits(self, path: Path, transport: Transport | None) -> bool:
         """Return whether the intervals run on tables, which hold at one frozen time."""
         return self.tabulated(path, transport)
 
     def domains(
-        self, path: AnnealingPath, transport: Transport | None, device: torch.device
+        self, path: Path, transport: Transport | None, device: torch.device
     ) -> Domains | None:
         """Return how the lattice of ``path`` is cut for ``transport``; None without ``domain``.
 
@@ -176,7 +174,7 @@ class Jump(Integrator):
             return None
         return divide(path.model.lattice, self.domain, reach_of(path, transport), device)
 
-    def tabulated(self, path: AnnealingPath, transport: Transport | None) -> bool:
+    def tabulated(self, path: Path, transport: Transport | None) -> bool:
         """Return whether the intervals can and should run on tables; not without a transport.
 
         Raises:
@@ -206,7 +204,7 @@ class Jump(Integrator):
     def step(
         self,
         state: JumpState,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         seed: int,
         backward: bool = False,
@@ -246,7 +244,7 @@ class Jump(Integrator):
         self,
         domains: Domains,
         state: JumpState,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         tau: Tensor,
         seed: int,
@@ -271,7 +269,7 @@ class Jump(Integrator):
     def _to_the_end(
         self,
         state: JumpState,
-        path: AnnealingPath,
+        path: Path,
         answers: AnyTransport,
         seed: int,
         backward: bool,

@@ -8,11 +8,11 @@ k}(i) - f_{x_i}(i)`` whenever the features ``f(i)`` do not read ``x_i`` ("hollow
 """
 
 from ..kernels.hollow_network.reference import exact_convolutions
+from ..models.base import Conditions
+from ..registry import things
 from .attention import LEA, LETransformer
 from .base import (
-    Conditions,
     Equivariant,
-    LatticeModel,
     StateReadout,
     as_channels,
     check_kernel,
@@ -23,7 +23,7 @@ from .base import (
     site_inputs,
     time_network,
 )
-from .hollow_conv import NETWORKS, HollowConv
+from .hollow_conv import HollowConv
 from .incremental import Follower
 from .lec import LEC
 from .lem import LEM
@@ -39,7 +39,6 @@ __all__ = [
     "Follower",
     "HollowConv",
     "LETransformer",
-    "LatticeModel",
     "LocalRates",
     "Shells",
     "StateReadout",
@@ -53,3 +52,8 @@ __all__ = [
     "site_inputs",
     "time_network",
 ]
+
+
+NETWORKS: dict[str, type[Equivariant]] = things("network")
+
+"""All networks of the library, by name; each is made by a model and its ``settings``."""

@@ -1,5 +1,6 @@
-"""Locally equivariant attention: one hollow layer (LEA), and two causal streams of any depth
-(LETransformer).
+"""Locally equivariant attention: one hollow layer, or two causal streams of any depth.
+
+:class:`LEA` is the layer and :class:`LETransformer` has the streams.
 """
 
 import math
@@ -11,10 +12,9 @@ from torch import Tensor, nn
 
 from ..kernels.checks import as_integer, as_seed
 from ..kernels.hollow_network.reference import embed
+from ..models.base import Conditions, EnergyModel
 from ..registry import register
 from .base import (
-    Conditions,
-    LatticeModel,
     StateReadout,
     as_channels,
     positions,
@@ -25,13 +25,11 @@ from .base import (
 __all__ = ["LEA", "LETransformer"]
 
 
-def _checked_heads(channels: int, heads: int) -> tuple[int, int]:
-    channels, heads = as_integer("channels", channels, 1), as_integer("heads", heads, 1)
+def _check_heads(channels: int, heads: int) -> None:
     if channels % heads:
         raise ValueError(
             f"channels must be a multiple of heads, at least 1, got {channels} and {heads}"
         )
-    return channels, heads
 
 
 def _attend(
@@ -42,47 +40,67 @@ def _attend(
     mask: Tensor | None = None,
     causal: bool = False,
 ) -> Tensor:
-    """Fused attention of several heads: ``(walkers, n, channels)`` of the shape of ``query``."""
+    """Return fused attention of several heads, ``(walkers, n, channels)`` as ``query``."""
     split = [values.unflatten(2, (heads, -1)).transpose(1, 2) for values in (query, key, value)]
     joined = F.scaled_dot_product_attention(split[0], split[1], split[2], mask, is_causal=causal)
     return joined.transpose(1, 2).flatten(2)
 
 
+def _circles(shape: Sequence[int], periodic: Sequence[bool]) -> list[int]:
+    """Return the length of each direction's circle: an open direction is half of one."""
+    circles: list[int] = []
+    for length, wraps in zip(shape, periodic, strict=True):
+        if wraps:
+            circles.append(length)
+        else:
+            circles.append(2 * length)
+    return circles
+
+
+def _features_of_displacements(circles: Sequence[int]) -> Tensor:
+    """Return the features of every displacement, float64 ``(rows, 3 · ndim + 1)``.
+
+    Sine and cosine of each direction's angle, the chord towards ``j`` over ``1 + r²``, and ``log(1
+    + r²)`` with ``r`` the chord: smooth on the torus, and sharp among neighbours.
+    """
+    steps = torch.meshgrid(*[torch.arange(n, dtype=torch.float64) for n in circles], indexing="ij")
+    turns: list[Tensor] = []
+    chords: list[Tensor] = []
+    squared = torch.zeros((), dtype=torch.float64)
+    for step, n in zip(steps, circles, strict=True):
+        angle = 2.0 * math.pi * step.flatten() / n
+        turns.append(torch.sin(angle))
+        turns.append(torch.cos(angle))
+        chords.append(n / (2.0 * math.pi) * torch.sin(angle))
+        # The straight line between two sites on a circle of n sites a unit apart.
+        squared = squared + (n / math.pi * torch.sin(angle / 2)) ** 2
+    bounded = [chord / (1.0 + squared) for chord in chords]
+    return torch.stack([*turns, *bounded, torch.log1p(squared)], 1)
+
+
 def _displacements(
     shape: Sequence[int], periodic: Sequence[bool], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Features of every displacement, ``(rows, features)``, and the row of each pair ``(i, j)``,
-    ``(sites, sites)``.
+    """Return the features of every displacement, and that of each pair of sites.
 
-    Sine and cosine of each direction's angle, the chord towards ``j`` over ``1 + r²``, and ``log(1
-    + r²)`` with ``r`` the chord: smooth on the torus, and sharp among neighbours. An open direction
-    is half of a circle.
+    Returns:
+        ``(rows, features)``; and the row of each pair ``(i, j)``, int64 ``(sites, sites)``.
     """
-    circles = [
-        length if wraps else 2 * length for length, wraps in zip(shape, periodic, strict=True)
-    ]
-    steps = torch.meshgrid(*[torch.arange(n, dtype=torch.float64) for n in circles], indexing="ij")
-    angles = [2.0 * math.pi * step.flatten() / n for step, n in zip(steps, circles, strict=True)]
-    chords = [n / (2.0 * math.pi) * torch.sin(a) for a, n in zip(angles, circles, strict=True)]
-    squared = sum(
-        ((n / math.pi * torch.sin(a / 2)) ** 2 for a, n in zip(angles, circles, strict=True))
-    )
-    assert isinstance(squared, Tensor)
-    features = [f(a) for a in angles for f in (torch.sin, torch.cos)]
-    features += [chord / (1.0 + squared) for chord in chords] + [torch.log1p(squared)]
-    row = torch.zeros(math.prod(shape), math.prod(shape), dtype=torch.int64)
-    for index, n in zip(
-        torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij"), circles, strict=True
-    ):
+    circles = _circles(shape, periodic)
+    features = _features_of_displacements(circles)
+    sites = math.prod(shape)
+    row = torch.zeros(sites, sites, dtype=torch.int64)
+    grid = torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")
+    for index, n in zip(grid, circles, strict=True):
         place = index.flatten()
-        row = row * n + (place.unsqueeze(0) - place.unsqueeze(1)) % n
-    return torch.stack(features, 1).to(device), row.to(device)
+        step = (place.unsqueeze(0) - place.unsqueeze(1)) % n
+        row = row * n + step
+    return features.to(device), row.to(device)
 
 
 @register("network")
 class LEA(StateReadout):
-    """One layer of attention: site ``i`` asks all others ``j ≠ i``, with a query that does not read
-    ``x_i``.
+    """One layer of attention: site ``i`` asks all others, with a query that does not read ``x_i``.
 
     Queries are made from the couplings and the field at ``i`` and from ``t`` and ``β_t``, keys and
     values from the same at ``j`` and from ``x_j``; a network of the displacement ``r_j - r_i`` adds
@@ -90,24 +108,25 @@ class LEA(StateReadout):
     nothing. A pointwise SiLU network follows. One layer of attention, since a second would read
     sites that have read ``x_i``. For every lattice of the model's dimension and boundaries,
     translation equivariant on periodic ones. Memory is of order ``heads · N²`` for all walkers of
-    one evaluation, and as much a walker in training. Local equivariance holds bit for bit: the
+    one evaluation, and as much per walker in training. Local equivariance holds bit for bit: the
     weight of ``x_i`` is exactly 0.
 
     Args:
         model: gives ``q``, the number of dimensions and the boundaries.
-        channels: of tokens and of ``h``, a multiple of ``heads``.
-        heads: of attention.
+        channels: number of values of a token and of ``h_i``, a multiple of ``heads``.
+        heads: number of heads of attention.
         width: hidden width of the pointwise networks.
-        local_field: add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at 0.2.
-        seed: of the initial parameters.
+        local_field: whether to add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at
+            0.2.
+        seed: seed of the initial parameters.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
         of the parameters.
 
     Raises:
-        ValueError: a size below 1, channels that heads do not divide, configurations of another
-            dimension.
+        ValueError: If a size is below 1, heads do not divide the channels, or configurations have
+            another dimension.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
@@ -122,15 +141,18 @@ class LEA(StateReadout):
 
     def __init__(
         self,
-        model: LatticeModel,
+        model: EnergyModel,
         channels: int = 32,
         heads: int = 4,
         width: int = 64,
         local_field: bool = True,
         seed: int = 0,
     ) -> None:
-        channels, heads = _checked_heads(channels, heads)
-        width, seed = as_integer("width", width, 1), as_seed(seed)
+        channels = as_integer("channels", channels, 1)
+        heads = as_integer("heads", heads, 1)
+        _check_heads(channels, heads)
+        width = as_integer("width", width, 1)
+        seed = as_seed(seed)
         super().__init__(model, channels, local_field, heads=heads, width=width, seed=seed)
         self.heads = heads
         embedded = as_channels(self.q)
@@ -148,29 +170,44 @@ class LEA(StateReadout):
         self.initialise(seed)
 
     def features(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``h``, ``(walkers, sites, channels)``."""
+        """Return ``h``, ``(walkers, sites, channels)``."""
         walkers, *shape = configurations.shape
-        dtype, sites = self.readout.dtype, math.prod(shape)
-        physics = (
-            site_inputs(conditions, shape, self.q, self.periodic, dtype).flatten(2).transpose(1, 2)
-        )
-        place = self.site(physics) + self.time(self.time_input(conditions, dtype)).unsqueeze(1)
-        state = self.state(embed(configurations, self.q, dtype).flatten(2).transpose(1, 2))
+        dtype = self.readout.dtype
+        physics = site_inputs(conditions, shape, self.q, self.periodic, dtype)
+        time = self.time(self.time_input(conditions, dtype)).unsqueeze(1)
+        place = self.site(physics.flatten(2).transpose(1, 2)) + time
+        embedded = embed(configurations, self.q, dtype)
+        state = self.state(embedded.flatten(2).transpose(1, 2))
         key, value = self.key_value(F.silu(place + state)).chunk(2, dim=2)
         query = self.query(F.silu(place)).expand(walkers, -1, -1)
+        # One key and value more, all 0, that every site sees.
         rest = (0, 0, 0, 1)
-        features, row = _displacements(shape, self.periodic, configurations.device)
-        mask = self.displacement(features.to(dtype)).T[:, row]
-        itself = torch.eye(sites, dtype=torch.bool, device=mask.device)
-        mask = F.pad(mask.masked_fill(itself, -math.inf), (0, 1))
-        mask = mask.unsqueeze(0).expand(walkers, -1, -1, -1)
-        seen = _attend(query, F.pad(key, rest), F.pad(value, rest), self.heads, mask)
-        hidden: Tensor = self.pointwise(torch.cat([seen, place.expand(walkers, -1, -1)], 2))
+        key = F.pad(key, rest)
+        value = F.pad(value, rest)
+        mask = self._mask(shape, dtype, configurations.device).expand(walkers, -1, -1, -1)
+        seen = _attend(query, key, value, self.heads, mask)
+        joined = torch.cat([seen, place.expand(walkers, -1, -1)], 2)
+        hidden: Tensor = self.pointwise(joined)
         return hidden
+
+    def _mask(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Return what displacements add to the logits, ``(1, heads, sites, sites + 1)``."""
+        features, row = _displacements(shape, self.periodic, device)
+        added = self.displacement(features.to(dtype)).T[:, row]
+        itself = torch.eye(math.prod(shape), dtype=torch.bool, device=device)
+        # The weight of the site itself becomes exactly 0.
+        hollow = added.masked_fill(itself, -math.inf)
+        return F.pad(hollow, (0, 1)).unsqueeze(0)
 
 
 class _Block(nn.Module):
-    """Causal self-attention and a pointwise network, each added to what it reads, normalised."""
+    """Causal self-attention and a pointwise network, each added to what it reads, normalised.
+
+    Args:
+        channels: number of values of a token.
+        heads: number of heads of attention.
+        width: hidden width of the pointwise network.
+    """
 
     def __init__(self, channels: int, heads: int, width: int) -> None:
         super().__init__()
@@ -182,10 +219,11 @@ class _Block(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``(walkers, n, channels)``; token ``m`` reads tokens up to ``m``."""
+        """Return tokens ``(walkers, n, channels)``; token ``m`` reads tokens up to ``m``."""
         shape = tokens.shape[2:]
         query, key, value = self.joint(F.layer_norm(tokens, shape)).chunk(3, dim=2)
-        tokens = tokens + self.out(_attend(query, key, value, self.heads, causal=True))
+        seen = _attend(query, key, value, self.heads, causal=True)
+        tokens = tokens + self.out(seen)
         after: Tensor = tokens + self.pointwise(F.layer_norm(tokens, shape))
         return after
 
@@ -204,20 +242,21 @@ class LETransformer(StateReadout):
 
     Args:
         model: gives ``q``, the number of dimensions and the boundaries.
-        channels: of tokens and of ``h``, a multiple of ``heads``.
-        heads: of attention.
-        layers: blocks of each stream.
+        channels: number of values of a token and of ``h_i``, a multiple of ``heads``.
+        heads: number of heads of attention.
+        layers: number of blocks of each stream.
         width: hidden width of the pointwise networks.
-        local_field: add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at 0.2.
-        seed: of the initial parameters.
+        local_field: whether to add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at
+            0.2.
+        seed: seed of the initial parameters.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
         of the parameters.
 
     Raises:
-        ValueError: a size below 1, channels that heads do not divide, configurations of another
-            dimension.
+        ValueError: If a size is below 1, heads do not divide the channels, or configurations have
+            another dimension.
 
     References:
         *Discrete neural flow samplers with locally equivariant transformer*, arXiv:2505.17741
@@ -233,7 +272,7 @@ class LETransformer(StateReadout):
 
     def __init__(
         self,
-        model: LatticeModel,
+        model: EnergyModel,
         channels: int = 32,
         heads: int = 4,
         layers: int = 2,
@@ -241,26 +280,28 @@ class LETransformer(StateReadout):
         local_field: bool = True,
         seed: int = 0,
     ) -> None:
-        channels, heads = _checked_heads(channels, heads)
-        layers, width, seed = (
-            as_integer("layers", layers, 1),
-            as_integer("width", width, 1),
-            as_seed(seed),
-        )
+        channels = as_integer("channels", channels, 1)
+        heads = as_integer("heads", heads, 1)
+        _check_heads(channels, heads)
+        layers = as_integer("layers", layers, 1)
+        width = as_integer("width", width, 1)
+        seed = as_seed(seed)
         super().__init__(
             model, channels, local_field, heads=heads, layers=layers, width=width, seed=seed
         )
         self.heads = heads
         embedded = as_channels(self.q)
-        inputs = positions(
-            model.lattice.shape, self.periodic, torch.float64, torch.device("cpu")
-        ).shape[1]
-        self.site = nn.Linear(inputs + 2 * self.ndim + embedded, channels)
+        shape = model.lattice.shape
+        where = positions(shape, self.periodic, torch.float64, torch.device("cpu"))
+        inputs = where.shape[1] + 2 * self.ndim + embedded
+        self.site = nn.Linear(inputs, channels)
         self.state = nn.Linear(embedded, channels, bias=False)
         self.first = nn.Parameter(torch.empty(2, channels))
         self.time = time_network(width, channels)
-        streams = ([_Block(channels, heads, width) for _ in range(layers)] for _ in range(2))
-        self.streams = nn.ModuleList([nn.Sequential(*blocks) for blocks in streams])
+        self.streams = nn.ModuleList()
+        for _ in range(2):
+            blocks = [_Block(channels, heads, width) for _ in range(layers)]
+            self.streams.append(nn.Sequential(*blocks))
         self.query = nn.Linear(2 * channels, channels)
         self.key_value = nn.Linear(channels, 2 * channels)
         self.pointwise = nn.Sequential(
@@ -269,30 +310,45 @@ class LETransformer(StateReadout):
         self.initialise(seed)
 
     def features(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``h``, ``(walkers, sites, channels)``."""
-        walkers, *shape = configurations.shape
+        """Return ``h``, ``(walkers, sites, channels)``."""
+        shape = configurations.shape[1:]
         dtype = self.readout.dtype
-        physics = (
-            site_inputs(conditions, shape, self.q, self.periodic, dtype).flatten(2).transpose(1, 2)
-        )
-        where = positions(shape, self.periodic, dtype, configurations.device).unsqueeze(0)
-        place = self.site(torch.cat([where.expand(len(physics), -1, -1), physics], 2))
+        physics = site_inputs(conditions, shape, self.q, self.periodic, dtype)
+        physics = physics.flatten(2).transpose(1, 2)
+        where = positions(shape, self.periodic, dtype, configurations.device)
+        where = where.expand(len(physics), -1, -1)
+        place = self.site(torch.cat([where, physics], 2))
         time = self.time(self.time_input(conditions, dtype)).unsqueeze(1)
-        tokens = place + self.state(embed(configurations, self.q, dtype).flatten(2).transpose(1, 2))
-        read = []
-        # Each stream starts with a token that reads no site, so that its token i has read the sites
-        # before site i.
-        for stream, first, sites in zip(
-            self.streams, self.first, (tokens[:, :-1], tokens[:, 1:].flip(1)), strict=True
-        ):
-            begin = first.expand(walkers, 1, -1)
-            read.append(F.layer_norm(stream(torch.cat([begin, sites], 1) + time), first.shape))
-        left, right = read[0], read[1].flip(1)
+        embedded = embed(configurations, self.q, dtype)
+        tokens = place + self.state(embedded.flatten(2).transpose(1, 2))
+        left, right = self._read(tokens, time)
         key, value = self.key_value(torch.cat([left, right], 1)).chunk(2, dim=2)
         neighbours = torch.cat([left, right], 2)
         query = self.query(neighbours) + place + time
+        # Site i sees the tokens of the first stream up to its own, of the second from its own on.
         index = torch.arange(query.shape[1], device=query.device)
         before = index.unsqueeze(0) <= index.unsqueeze(1)
-        seen = _attend(query, key, value, self.heads, torch.cat([before, before.T], 1))
+        mask = torch.cat([before, before.T], 1)
+        seen = _attend(query, key, value, self.heads, mask)
         hidden: Tensor = query + self.pointwise(torch.cat([seen, query], 2))
         return hidden
+
+    def _read(self, tokens: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what both streams have read where they come to each site, before they read it.
+
+        Args:
+            tokens: ``(walkers, sites, channels)``.
+            time: ``(1 | walkers, 1, channels)``.
+
+        Returns:
+            From the left and from the right, ``(walkers, sites, channels)`` each.
+        """
+        # Each stream starts with a token that reads no site, so that its token i has read the sites
+        # before site i.
+        ordered = (tokens[:, :-1], tokens[:, 1:].flip(1))
+        read: list[Tensor] = []
+        for stream, first, sites in zip(self.streams, self.first, ordered, strict=True):
+            begin = first.expand(len(tokens), 1, -1)
+            inputs = torch.cat([begin, sites], 1) + time
+            read.append(F.layer_norm(stream(inputs), first.shape))
+        return read[0], read[1].flip(1)

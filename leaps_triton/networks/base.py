@@ -1,14 +1,14 @@
-"""What every locally equivariant network shares: features of the physics, the readout, pieces that
-fit a cache.
+"""What all locally equivariant networks share: features of the physics, readout, small pieces.
 
-A network gives one value a state, ``f_a(i)``, from features that do not read ``x_i``;
+A network gives one value per state, ``f_a(i)``, from features that do not read ``x_i``;
 :class:`Equivariant` turns these into ``G_k(i | x) = f_{x_i + k}(i) - f_{x_i}(i)``. The readout of
 the LEAPS paper, ``(ω_{x_i+k} - ω_{x_i})ᵀ h_i``, is ``f_a = ω_aᵀ h_i``.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,16 +17,16 @@ from torch import Tensor, nn
 from ..kernels.checks import as_integer, expect
 from ..kernels.hollow_network.reference import site_field, state_counts
 from ..lattices.hypercubic import Lattice
+from ..models.base import Conditions, EnergyModel
 
 __all__ = [
-    "Conditions",
     "Equivariant",
-    "LatticeModel",
     "StateReadout",
     "as_channels",
     "check_kernel",
     "field_input",
     "initialise",
+    "keep_freed_memory",
     "local_field",
     "positions",
     "site_inputs",
@@ -35,53 +35,43 @@ __all__ = [
 
 
 CHUNK_SITES = 16384
+"""Sites of the walkers that a CPU evaluates at once: their activations stay in its cache."""
 
 _HARMONICS = 3
 
-torch.empty(31 * 2**20, dtype=torch.uint8)
+_INTEGERS = (torch.int8, torch.int32, torch.int64)
 
 
-class LatticeModel(Protocol):
-    """What a network reads of a model."""
+@cache
+def keep_freed_memory() -> None:
+    """Let the process keep the memory that evaluations on a CPU free; once is enough.
 
-    lattice: Lattice
-    q: int
-
-
-class Conditions(Protocol):
-    """The physical parameters of a call, as :class:`~leaps_triton.models.base.Conditions`."""
-
-    @property
-    def t(self) -> Tensor: ...  # noqa: D102
-    @property
-    def beta(self) -> Tensor: ...  # noqa: D102
-    @property
-    def coupling(self) -> Tensor: ...  # noqa: D102
-    @property
-    def field(self) -> Tensor: ...  # noqa: D102
-
-
-class _Piece(NamedTuple):
-    t: Tensor
-    beta: Tensor
-    coupling: Tensor
-    field: Tensor
+    The C library of Linux (glibc) hands freed blocks back to the system, and fetches them again
+    page by page, until it has seen a block of up to 32 MiB freed. Seeing one spares an evaluation
+    that time (``experiments/benchmarks/bench_freed_memory.py``); no page of it is ever touched.
+    """
+    # Nothing holds the block, so that it is freed at once.
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 def initialise(module: nn.Module, seed: int) -> None:
-    """Uniform weights of variance ``1 / inputs`` and biases of 0, by a seed."""
+    """Draw uniform weights of variance ``1 / inputs``, by a seed, and set biases to 0."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
         if parameter.ndim > 1:
-            bound = math.sqrt(3.0 / parameter[0].numel())
+            inputs = parameter[0].numel()
+            # A uniform number in ±b has variance b² / 3.
+            bound = math.sqrt(3.0 / inputs)
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
         elif parameter.ndim == 1:
             nn.init.zeros_(parameter)
 
 
 def as_channels(q: int) -> int:
-    """Channels of :func:`embed`: one of ±1 says all about ``q = 2``; otherwise one a state."""
-    return 1 if q == 2 else q
+    """Return the channels of ``embed``: one of ±1 says all about ``q = 2``, else one per state."""
+    if q == 2:
+        return 1
+    return q
 
 
 def local_field(
@@ -91,12 +81,16 @@ def local_field(
     periodic: Sequence[bool],
     dtype: torch.dtype,
 ) -> Tensor:
-    """``Σ_j J_ij [x_j = a]``, ``(walkers, q, *shape)``; it does not read ``x_i``."""
+    """Return ``Σ_j J_ij [x_j = a]``, ``(walkers, q, *shape)``; it does not read ``x_i``."""
     return state_counts(configurations, conditions.coupling, q, periodic, dtype)
 
 
-def field_input(conditions: Conditions, q: int, dtype: torch.dtype) -> Tensor:
-    """The external field without what all states share, ``(1, as_channels(q), *shape or 1s)``."""
+def field_input(conditions: Conditions, dtype: torch.dtype) -> Tensor:
+    """Return the external field without what all states share.
+
+    Returns:
+        ``(1, as_channels(q), *shape or 1s)``.
+    """
     return site_field(conditions.field.to(dtype))
 
 
@@ -107,62 +101,104 @@ def site_inputs(
     periodic: Sequence[bool],
     dtype: torch.dtype,
 ) -> Tensor:
-    """Couplings of the ``2 ndim`` bonds of every site, and its field: ``(1, 2 ndim +
-    as_channels(q), *shape)``.
+    """Return the couplings of the ``2 ndim`` bonds of every site, and its field.
+
+    Returns:
+        ``(1, 2 ndim + as_channels(q), *shape)``.
     """
     ndim = len(shape)
     coupling = conditions.coupling.to(dtype).expand(-1, ndim, *shape)
-    bonds = []
+    inputs: list[Tensor] = []
     for axis, wraps in enumerate(periodic):
         forward = coupling[:, axis : axis + 1]
         if not wraps:
+            # No bond leaves the last site of an open direction.
             forward = forward.clone()
             forward.select(axis + 2, -1).fill_(0.0)
-        bonds += [forward, forward.roll(1, axis + 2)]
-    field = field_input(conditions, q, dtype)
-    return torch.cat([*bonds, field.expand(-1, -1, *shape)], 1)
+        backward = forward.roll(1, axis + 2)
+        inputs += [forward, backward]
+    field = field_input(conditions, dtype)
+    inputs += [field.expand(-1, -1, *shape)]
+    return torch.cat(inputs, 1)
+
+
+def _waves(length: int, wraps: bool) -> Tensor:
+    """Return the waves along one direction, float64 ``(length, 2 · harmonics)``."""
+    turn = math.pi
+    if wraps:
+        turn = 2.0 * math.pi
+    angle = turn * torch.arange(length, dtype=torch.float64) / length
+    lines: list[Tensor] = []
+    for harmonic in range(1, _HARMONICS + 1):
+        lines.append(torch.cos(harmonic * angle))
+        lines.append(torch.sin(harmonic * angle))
+    return torch.stack(lines, 1)
 
 
 def positions(
     shape: Sequence[int], periodic: Sequence[bool], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Waves of each direction at every site, ``(sites, 2 · 3 · ndim)``: whole ones where periodic,
-    half where open.
+    """Return the waves of each direction at every site: whole where periodic, half where open.
+
+    Returns:
+        ``(sites, 2 · 3 · ndim)``.
     """
-    waves = []
-    for length, wraps in zip(shape, periodic, strict=True):
-        angle = (
-            (2.0 if wraps else 1.0) * math.pi * torch.arange(length, dtype=torch.float64) / length
-        )
-        lines = [f(n * angle) for n in range(1, _HARMONICS + 1) for f in (torch.cos, torch.sin)]
-        waves.append(torch.stack(lines, 1))
     grid = torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")
-    rows = [wave[index.flatten()] for wave, index in zip(waves, grid, strict=True)]
-    return torch.cat(rows, 1).to(dtype).to(device)
+    columns: list[Tensor] = []
+    for length, wraps, index in zip(shape, periodic, grid, strict=True):
+        waves = _waves(length, wraps)
+        columns.append(waves[index.flatten()])
+    return torch.cat(columns, 1).to(dtype).to(device)
 
 
 def time_network(width: int, outputs: int) -> nn.Sequential:
-    """Of ``t`` and ``β_t``."""
+    """Return a network of ``t`` and ``β_t``."""
     return nn.Sequential(nn.Linear(2, width), nn.SiLU(), nn.Linear(width, outputs))
 
 
 def check_kernel(kernel_size: int, shape: Sequence[int], periodic: Sequence[bool]) -> None:
-    """Refuse a kernel that reaches around the lattice back to the site itself, which would not be
-    hollow.
+    """Refuse a kernel that reaches around the lattice back to the site itself.
+
+    Raises:
+        ValueError: If it does so in a periodic direction: the network would not be hollow.
     """
     radius = kernel_size // 2
     for length, wraps in zip(shape, periodic, strict=True):
         if wraps and length <= radius:
             raise ValueError(
-                f"kernel_size {kernel_size} has radius {radius}, which reaches around a periodic direction of "
-                f"length {length} back to the site itself; use kernel_size <= {2 * length - 1} "
-                f"(shape {tuple(shape)})"
+                f"kernel_size {kernel_size} has radius {radius}, which reaches around a periodic "
+                f"direction of length {length} back to the site itself; use "
+                f"kernel_size <= {2 * length - 1} (shape {tuple(shape)})"
             )
 
 
+def _check_sizes(name: str, tensor: Tensor, sizes: Sequence[tuple[int, ...]]) -> None:
+    """Refuse a tensor of the conditions unless each of its sizes is one of those allowed."""
+    shape = tuple(tensor.shape)
+    fits = len(shape) == len(sizes)
+    if fits:
+        fits = all(n in allowed for n, allowed in zip(shape, sizes, strict=True))
+    if not fits:
+        choices = [" | ".join(map(str, sorted(set(allowed)))) for allowed in sizes]
+        wanted = ", ".join(choices)
+        raise ValueError(f"{name} of the conditions must have shape ({wanted}), got {shape}")
+
+
+def _conditions_of(rows: slice, conditions: Conditions) -> Conditions:
+    """Return the conditions of some walkers; what all walkers share has one row."""
+    shared = (conditions.t, conditions.beta, conditions.coupling, conditions.field)
+    own: list[Tensor] = []
+    for value in shared:
+        if len(value) > 1:
+            value = value[rows]
+        own.append(value)
+    return Conditions(*own)
+
+
 class Equivariant(nn.Module):
-    """A locally equivariant network made from :meth:`values`, which must not let site ``i`` read
-    ``x_i``.
+    """A locally equivariant network made from values that do not read the site's own state.
+
+    A subclass defines :meth:`values`.
 
     Args:
         model: gives ``q``, the number of dimensions and the boundaries; couplings, field and β come
@@ -170,22 +206,24 @@ class Equivariant(nn.Module):
         settings: the other arguments of the network, as plain data that a file can keep.
     """
 
-    def __init__(self, model: LatticeModel, **settings: Any) -> None:
+    def __init__(self, model: EnergyModel, **settings: Any) -> None:
         super().__init__()
         has_lattice = isinstance(getattr(model, "lattice", None), Lattice) and hasattr(model, "q")
         expect(has_lattice, "model", "a model with lattice and q", model)
         self.settings = settings
-        self.q, self.ndim, self.periodic = model.q, model.lattice.ndim, model.lattice.periodic
+        self.q = model.q
+        self.ndim = model.lattice.ndim
+        self.periodic = model.lattice.periodic
 
     def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``f_a(i)``, ``(walkers, q, *shape)``."""
+        """Return ``f_a(i)``, ``(walkers, q, *shape)``, which must not read ``x_i``."""
         raise NotImplementedError
 
     def check_shape(self, shape: Sequence[int]) -> None:
         """Refuse a lattice that the network is not for.
 
         Raises:
-            ValueError: another dimension, or what the network cannot treat.
+            ValueError: If it has another dimension, or what the network cannot treat.
         """
         if len(shape) != self.ndim:
             raise ValueError(
@@ -193,127 +231,124 @@ class Equivariant(nn.Module):
             )
 
     def time_input(self, conditions: Conditions, dtype: torch.dtype) -> Tensor:
-        """``(1 | walkers, 2)``."""
+        """Return ``t`` and ``β_t``, ``(1 | walkers, 2)``."""
         return torch.stack([conditions.t, conditions.beta], dim=1).to(dtype)
 
+    def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
+        """Return ``G``, ``(walkers, q-1, *shape)``.
+
+        Args:
+            configurations: integers ``(walkers, *shape)``.
+            conditions: the physical parameters, as a path gives them at a time.
+
+        Raises:
+            ValueError: If configurations or conditions are those of another model or number of
+                walkers; values of configurations are checked on a CPU alone.
+        """
+        self._check_type(configurations)
+        self.check_shape(configurations.shape[1:])
+        self._check_conditions(configurations, conditions)
+        # On a GPU a look at the values would wait for it.
+        if configurations.device.type != "cpu" or not len(configurations):
+            return self._network(configurations, conditions)
+        self._check_values(configurations)
+        keep_freed_memory()
+        if torch.is_grad_enabled():
+            return self._network(configurations, conditions)
+        return self._in_pieces(configurations, conditions)
+
     def _network(self, configurations: Tensor, conditions: Conditions) -> Tensor:
+        """Return ``G`` of all walkers at once, from :meth:`values`."""
         values = self.values(configurations, conditions)
         state = configurations.long().unsqueeze(1)
         shifts = torch.arange(1, self.q, device=state.device).view(1, -1, *[1] * self.ndim)
-        return values.gather(1, (state + shifts) % self.q) - values.gather(1, state)
+        moved = values.gather(1, (state + shifts) % self.q)
+        stayed = values.gather(1, state)
+        return moved - stayed
 
-    def _check_conditions(self, configurations: Tensor, conditions: Conditions) -> None:
-        given: dict[str, Any] = {name: getattr(conditions, name, None) for name in _Piece._fields}
-        expect(
-            all(isinstance(value, Tensor) for value in given.values()), "conditions", "those of a path at a time",
-            conditions,
-        )  # fmt: skip
-        walkers = (1, len(configurations))
-        lattice = [(1, length) for length in configurations.shape[1:]]
-        wanted: dict[str, list[tuple[int, ...]]] = {
-            "t": [walkers],
-            "beta": [walkers],
-            "coupling": [walkers, (1, self.ndim), *lattice],
-            "field": [walkers, (self.q,), *lattice],
-        }
-        for name, sizes in wanted.items():
-            shape = tuple(given[name].shape)
-            if len(shape) != len(sizes) or any(
-                n not in size for n, size in zip(shape, sizes, strict=True)
-            ):
-                shown = ", ".join(" | ".join(map(str, sorted(set(size)))) for size in sizes)
-                raise ValueError(f"{name} of the conditions must have shape ({shown}), got {shape}")
+    def _in_pieces(self, configurations: Tensor, conditions: Conditions) -> Tensor:
+        """Return ``G``, evaluated by pieces whose activations stay in a CPU's cache.
 
-    def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``G``, ``(walkers, q-1, *shape)``.
-
-        Raises:
-            ValueError: configurations or conditions of another model or number of walkers; values
-                of configurations are checked on a CPU alone.
+        That is four times faster than all walkers at once.
         """
-        integers = isinstance(configurations, Tensor) and configurations.dtype in (
-            torch.int8,
-            torch.int32,
-            torch.int64,
-        )
-        expect(
-            integers and configurations.ndim > 0,
-            "configurations",
-            "a tensor of integers",
-            configurations,
-        )
-        self.check_shape(configurations.shape[1:])
-        self._check_conditions(configurations, conditions)
-        # On a GPU the look would wait for it.
-        if configurations.device.type == "cpu" and configurations.numel():
-            low, high = (int(end) for end in configurations.aminmax())
-            expect(
-                0 <= low <= high < self.q,
-                "configurations",
-                f"of values 0 to {self.q - 1}",
-                [low, high],
-            )
-        if (
-            configurations.device.type != "cpu"
-            or torch.is_grad_enabled()
-            or not len(configurations)
-        ):
-            return self._network(configurations, conditions)
-        # Pieces whose activations stay in a CPU's cache: four times faster than all at once.
         walkers = max(1, CHUNK_SITES // configurations[0].numel())
-        pieces = []
+        pieces: list[Tensor] = []
         for start in range(0, len(configurations), walkers):
             rows = slice(start, start + walkers)
-            own = (conditions.t, conditions.beta, conditions.coupling, conditions.field)
-            piece = _Piece(*(value[rows] if len(value) > 1 else value for value in own))
-            pieces.append(self._network(configurations[rows], piece))
+            part = _conditions_of(rows, conditions)
+            pieces.append(self._network(configurations[rows], part))
         return torch.cat(pieces)
+
+    def _check_type(self, configurations: Tensor) -> None:
+        accepted = isinstance(configurations, Tensor)
+        if accepted:
+            accepted = configurations.dtype in _INTEGERS and configurations.ndim > 0
+        expect(accepted, "configurations", "a tensor of integers", configurations)
+
+    def _check_values(self, configurations: Tensor) -> None:
+        if not configurations.numel():
+            return
+        least, greatest = configurations.aminmax()
+        low = int(least)
+        high = int(greatest)
+        accepted = 0 <= low <= high < self.q
+        expect(accepted, "configurations", f"of values 0 to {self.q - 1}", [low, high])
+
+    def _check_conditions(self, configurations: Tensor, conditions: Conditions) -> None:
+        names = Conditions._fields
+        given: dict[str, Any] = {name: getattr(conditions, name, None) for name in names}
+        tensors = all(isinstance(value, Tensor) for value in given.values())
+        expect(tensors, "conditions", "those of a path at a time", conditions)
+        walkers = (1, len(configurations))
+        lattice = [(1, length) for length in configurations.shape[1:]]
+        _check_sizes("t", given["t"], [walkers])
+        _check_sizes("beta", given["beta"], [walkers])
+        _check_sizes("coupling", given["coupling"], [walkers, (1, self.ndim), *lattice])
+        _check_sizes("field", given["field"], [walkers, (self.q,), *lattice])
 
 
 class StateReadout(Equivariant):
-    """``f_a(i) = ω_aᵀ h_i`` of hollow features ``h``, and a learned multiple of ``Σ_j J_ij [x_j =
-    a]``.
+    """A network ``f_a(i) = ω_aᵀ h_i`` of hollow features ``h``, and a multiple of the local field.
+
+    A subclass defines :meth:`features`. The multiple of ``Σ_j J_ij [x_j = a]`` is learned.
 
     Args:
         model: see :class:`Equivariant`.
-        channels: of ``h``.
+        channels: number of values of ``h_i``.
         local_field: whether to add the local field; the paper's readout does not.
         settings: see :class:`Equivariant`.
     """
 
     def __init__(
-        self, model: LatticeModel, channels: int, local_field: bool, **settings: Any
+        self, model: EnergyModel, channels: int, local_field: bool, **settings: Any
     ) -> None:
-        counts = {
-            name: value for name, value in settings.items() if name != "seed" and type(value) is int
-        }
-        for name, value in {"channels": channels, **counts}.items():
-            as_integer(name, value, 1)
+        as_integer("channels", channels, 1)
         expect(isinstance(local_field, bool), "local_field", "a bool", local_field)
         super().__init__(model, channels=channels, local_field=local_field, **settings)
         self.readout = nn.Parameter(torch.empty(self.q, channels))
-        self.skip = nn.Parameter(torch.tensor(0.2)) if local_field else None
+        self.skip: nn.Parameter | None = None
+        if local_field:
+            self.skip = nn.Parameter(torch.tensor(0.2))
 
     def initialise(self, seed: int) -> None:
-        """As :func:`initialise`, with a small readout; not zero, since ``G = 0`` is a stationary
-        point of the loss.
+        """Draw weights as :func:`initialise` does, with a small readout.
+
+        It is not zero, since ``G = 0`` is a stationary point of the loss.
         """
         initialise(self, seed)
         with torch.no_grad():
             self.readout.mul_(0.1)
 
     def features(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``h``, ``(walkers, sites, channels)``; that of site ``i`` does not read ``x_i``."""
+        """Return ``h``, ``(walkers, sites, channels)``, where ``h_i`` must not read ``x_i``."""
         raise NotImplementedError
 
     def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``f_a(i)``, ``(walkers, q, *shape)``."""
+        """Return ``f_a(i)``, ``(walkers, q, *shape)``."""
         features = self.features(configurations, conditions)
-        values = (
-            F.linear(features, self.readout).transpose(1, 2).unflatten(2, configurations.shape[1:])
-        )
+        by_site = F.linear(features, self.readout).transpose(1, 2)
+        values = by_site.unflatten(2, configurations.shape[1:])
         if self.skip is None:
             return values
-        return values + self.skip * local_field(
-            configurations, conditions, self.q, self.periodic, values.dtype
-        )
+        local = local_field(configurations, conditions, self.q, self.periodic, values.dtype)
+        return values + self.skip * local

@@ -7,26 +7,12 @@ from torch import Tensor, nn
 
 from .. import kernels
 from ..kernels.checks import as_integer, as_seed, expect
+from ..models.base import Conditions, EnergyModel
 from ..registry import register
-from .attention import LEA, LETransformer
-from .base import (
-    Conditions,
-    Equivariant,
-    LatticeModel,
-    as_channels,
-    check_kernel,
-    initialise,
-    time_network,
-)
+from .base import Equivariant, as_channels, check_kernel, initialise, time_network
 from .incremental import Follower
-from .lec import LEC
-from .lem import LEM
-from .local_rates import LocalRates
 
-__all__ = [
-    "NETWORKS",
-    "HollowConv",
-]
+__all__ = ["HollowConv"]
 
 
 _TIME_CHANNELS = 16
@@ -34,12 +20,12 @@ _TIME_CHANNELS = 16
 
 @register("network")
 class HollowConv(Equivariant):
-    """Hollow convolution and global context, then a pointwise network with time embedding.
+    """A hollow convolution and global context, read by a pointwise network with time embedding.
 
     Features of site ``i``, none of which reads ``x_i``: a ``K × … × K`` convolution whose centre
     tap is masked; the local field ``Σ_j J_ij [x_j = a]``; the leave-one-out magnetisation; the
     leave-one-out Fourier sums ``Σ_{j≠i} [x_j = a] cos, sin(k·(r_j - r_i))`` of the longest waves. A
-    three-layer SiLU network, conditioned on ``t`` and ``β_t``, maps them to one value ``f_a(i)`` a
+    three-layer SiLU network, conditioned on ``t`` and ``β_t``, maps them to one value ``f_a(i)`` per
     state, to which a multiple of the local field is added, and ``G_k(i) = f_{x_i+k}(i) -
     f_{x_i}(i)``. Sums over the lattice are sums of integers, so local equivariance holds bit for
     bit wherever the convolution sums directly (torch on a CPU and the kernels do; ``incremental``
@@ -55,9 +41,9 @@ class HollowConv(Equivariant):
         modes: number of wave vectors, 0 for none.
         global_features: False for neither magnetisation nor waves: then ``G`` reads no site farther
             away than the radius, as :class:`~leaps_triton.integrators.jump.Jump` needs for domains.
-        seed: of the initial parameters.
-        precision: of matrix products on CUDA devices: ``"float32"``, ``"tf32x3"`` or ``"tf32"``, as
-            of :func:`~leaps_triton.kernels.hollow_values`.
+        seed: seed of the initial parameters.
+        precision: precision of matrix products on CUDA devices, ``"float32"``, ``"tf32x3"`` or
+            ``"tf32"``, the same as in :func:`~leaps_triton.kernels.hollow_values`.
         incremental: whether :class:`~leaps_triton.integrators.jump.Jump` without domains keeps each
             walker's features between two events and brings them up to date after a move; see
             :class:`~leaps_triton.networks.incremental.Follower`.
@@ -67,8 +53,8 @@ class HollowConv(Equivariant):
         of the parameters, for any shape of the model's dimension that is larger than the radius.
 
     Raises:
-        ValueError: an even or too large kernel, an unknown precision, or configurations of another
-            dimension.
+        ValueError: If the kernel is even or too large, the precision is unknown, or configurations
+            have another dimension.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for local equivariance and
@@ -86,7 +72,7 @@ class HollowConv(Equivariant):
 
     def __init__(
         self,
-        model: LatticeModel,
+        model: EnergyModel,
         kernel_size: int = 7,
         channels: int = 32,
         width: int = 64,
@@ -98,58 +84,91 @@ class HollowConv(Equivariant):
     ) -> None:
         kernel_size = as_integer("kernel_size", kernel_size, 0)
         expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
-        channels, width = as_integer("channels", channels, 1), as_integer("width", width, 1)
-        modes, seed = as_integer("modes", modes, 0), as_seed(seed)
+        channels = as_integer("channels", channels, 1)
+        width = as_integer("width", width, 1)
+        modes = as_integer("modes", modes, 0)
+        seed = as_seed(seed)
         expect(isinstance(global_features, bool), "global_features", "a bool", global_features)
         expect(isinstance(incremental, bool), "incremental", "a bool", incremental)
         precision = kernels.as_precision("hollow_values", precision)
         super().__init__(
-            model, kernel_size=kernel_size, channels=channels, width=width, modes=modes, seed=seed,
-            global_features=global_features, precision=precision, incremental=incremental,
-        )  # fmt: skip
-        self.precision, self.incremental = precision, incremental
-        self.kernel_size, self.global_features = kernel_size, global_features
-        self.modes = modes if global_features else 0
+            model,
+            kernel_size=kernel_size,
+            channels=channels,
+            width=width,
+            modes=modes,
+            seed=seed,
+            global_features=global_features,
+            precision=precision,
+            incremental=incremental,
+        )
+        self.precision = precision
+        self.incremental = incremental
+        self.kernel_size = kernel_size
+        self.global_features = global_features
+        self.modes = 0
+        if global_features:
+            self.modes = modes
         self.check_shape(model.lattice.shape)
-        self.embedded = as_channels(self.q)
-        taps = (kernel_size,) * self.ndim
-        self.conv = nn.Parameter(torch.empty(channels, self.embedded, *taps))
-        inputs = channels + self.embedded * (2 + global_features + 2 * self.modes) + _TIME_CHANNELS
-        self.first = nn.Linear(inputs, width, bias=False)
-        self.hidden = nn.Linear(width, width)
-        self.readout = nn.Linear(width, self.q)
-        self.time = time_network(width, _TIME_CHANNELS).append(nn.SiLU())
-        self.skip = nn.Parameter(torch.tensor(0.2))
+        self._make_layers(channels, width)
         initialise(self, seed)
         # Small but not zero: G = 0 is a stationary point of the loss.
         with torch.no_grad():
             self.readout.weight.mul_(0.1)
 
+    def _make_layers(self, channels: int, width: int) -> None:
+        """Make all parameters, in the order in which files hold them and seeds draw them."""
+        self.embedded = as_channels(self.q)
+        taps = (self.kernel_size,) * self.ndim
+        self.conv = nn.Parameter(torch.empty(channels, self.embedded, *taps))
+        # The local field and the external field, the magnetisation, a cosine and a sine per wave.
+        groups = 2
+        if self.global_features:
+            groups += 1 + 2 * self.modes
+        inputs = channels + self.embedded * groups + _TIME_CHANNELS
+        self.first = nn.Linear(inputs, width, bias=False)
+        self.hidden = nn.Linear(width, width)
+        self.readout = nn.Linear(width, self.q)
+        self.time = time_network(width, _TIME_CHANNELS).append(nn.SiLU())
+        self.skip = nn.Parameter(torch.tensor(0.2))
+
     @property
     def reach(self) -> int | None:
-        """Largest distance, in any direction, of a site that ``G`` reads; None if it reads them
-        all.
-        """
-        return None if self.global_features else max(1, self.kernel_size // 2)
+        """The largest distance, in any direction, of a site that ``G`` reads; None for all sites."""
+        if self.global_features:
+            return None
+        # Neighbours are read whatever the kernel: the local field has them.
+        return max(1, self.kernel_size // 2)
 
     def check_shape(self, shape: Sequence[int]) -> None:
-        """Refuse another dimension, and lattices that the kernel reaches around."""
+        """Refuse another dimension, and lattices that the kernel reaches around.
+
+        Raises:
+            ValueError: If the lattice is one of these.
+        """
         super().check_shape(shape)
         check_kernel(self.kernel_size, shape, self.periodic)
 
     def embed_time(self, conditions: Conditions) -> Tensor:
-        """Features of ``t`` and ``β_t``, ``(1 | walkers, times)``."""
+        """Return the features of ``t`` and ``β_t``, ``(1 | walkers, times)``."""
         features: Tensor = self.time(self.time_input(conditions, self.conv.dtype))
         return features
 
     def follow(self, walkers: int) -> Follower | None:
-        """What evaluates a block of walkers along its path, if ``incremental``; None for the
-        network itself.
+        """Return what evaluates a block of walkers along its path, if ``incremental``.
+
+        Args:
+            walkers: their number in the block.
+
+        Returns:
+            None where the network itself evaluates them.
         """
-        return Follower(self, walkers) if self.incremental else None
+        if not self.incremental:
+            return None
+        return Follower(self, walkers)
 
     def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``f_a(i)``, ``(walkers, q, *shape)``."""
+        """Return ``f_a(i)``, ``(walkers, q, *shape)``."""
         dtype = self.conv.dtype
         return kernels.hollow_values(
             configurations.to(torch.int8),
@@ -168,10 +187,3 @@ class HollowConv(Equivariant):
             self.modes,
             self.precision,
         )
-
-
-NETWORKS: dict[str, type[Equivariant]] = {
-    network.__name__: network for network in (HollowConv, LEM, LEA, LEC, LETransformer, LocalRates)
-}
-
-"""All networks of the library, by name; each is made by a model and its ``settings``."""

@@ -1,130 +1,18 @@
 """Values of a hollow convolution brought up to date after one move, instead of computed anew."""
 
-import copy
 import math
-from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels.hollow_network import reference
-from ..lattices.hypercubic import Lattice
-from .base import CHUNK_SITES, Conditions
+from ..models.base import Conditions
+from .base import CHUNK_SITES, keep_freed_memory
+from .first_layer import Followed, first_layer, readers
 
 __all__ = ["Follower"]
-
-
-class _Network(Protocol):
-    q: int
-    periodic: tuple[bool, ...]
-    modes: int
-    global_features: bool
-    conv: nn.Parameter
-    first: nn.Linear
-    hidden: nn.Linear
-    readout: nn.Linear
-    skip: nn.Parameter
-
-    def __call__(self, configurations: Tensor, conditions: Conditions) -> Tensor: ...
-    def embed_time(self, conditions: Conditions) -> Tensor: ...
-
-
-class _Reach(NamedTuple):
-    """Who sees a site."""
-
-    targets: Tensor
-    """Sites around each site whose convolution reads it, and itself, int64 ``(sites, reach)``;
-    ``sites`` off an edge"""
-    fold: Tensor
-    """Which taps they read it through, ``(reach, taps)``: several where the kernel is larger than
-    the lattice"""
-    neighbours: Tensor
-    """Neighbours in positive, then negative direction of each axis, int64 ``(2 ndim, sites)``;
-    ``sites`` off an edge"""
-    backward: Tensor
-    """Neighbour in negative direction of each axis, or any site, int64 ``(ndim, sites)``"""
-
-
-@lru_cache(maxsize=16)
-def _reach(
-    shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int, device: torch.device
-) -> _Reach:
-    radius = kernel_size // 2
-    # Neighbours see a site whatever the kernel.
-    far = max(1, radius)
-    lines, folds = [], []
-    for length, wraps in zip(shape, periodic, strict=True):
-        offsets = torch.arange(-radius, radius + 1)
-        steps = torch.arange(-far, far + 1)
-        if wraps and length < len(steps):
-            steps = torch.arange(length)
-            folds.append((offsets.remainder(length) == steps.unsqueeze(1)).double())
-        else:
-            folds.append((offsets == steps.unsqueeze(1)).double())
-        # The site at `place` is read through the tap `step` by the site at `place - step`.
-        places = torch.arange(length).unsqueeze(1) - steps
-        lines.append(
-            places % length if wraps else torch.where((places < 0) | (places >= length), -1, places)
-        )
-    targets, fold = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1, dtype=torch.float64)
-    outside = torch.zeros(1, 1, dtype=torch.bool)
-    for length, line, own in zip(shape, lines, folds, strict=True):
-        targets = (
-            (targets.unsqueeze(1).unsqueeze(3) * length + line.unsqueeze(1).unsqueeze(0))
-            .flatten(2)
-            .flatten(0, 1)
-        )
-        outside = (
-            (outside.unsqueeze(1).unsqueeze(3) | (line < 0).unsqueeze(1).unsqueeze(0))
-            .flatten(2)
-            .flatten(0, 1)
-        )
-        fold = torch.kron(fold, own)
-    sites = math.prod(shape)
-    neighbours = Lattice(shape, periodic).neighbours()
-    neighbours = torch.where(neighbours < 0, sites, neighbours)
-    tables = (torch.where(outside, sites, targets), fold, neighbours, neighbours[1::2] % sites)
-    return _Reach(*(table.to(device) for table in tables))
-
-
-class _Layer(NamedTuple):
-    """The first layer, split by what its inputs depend on."""
-
-    conv: Tensor
-    """``(embedded, reach, width)``: change of the layer around a site for a channel of it"""
-    local: Tensor
-    """``(embedded, width)``"""
-    field: Tensor
-    """``(embedded, width)``"""
-    sums: Tensor
-    """``(embedded, groups, width)``: magnetisation, even and odd sums"""
-    time: Tensor
-    """``(times, width)``"""
-    convolution: Tensor
-    """``(channels, width)``"""
-
-
-def _split(network: _Network, reach: _Reach) -> _Layer:
-    conv, weight = network.conv.detach(), network.first.weight.detach().T
-    embedded, modes, with_mean = conv.shape[1], network.modes, int(network.global_features)
-    times = len(weight) - conv.shape[0] - embedded * (2 + with_mean + 2 * modes)
-    sizes = (
-        conv.shape[0],
-        embedded,
-        embedded * with_mean,
-        embedded * modes,
-        embedded * modes,
-        embedded,
-        times,
-    )
-    convolution, local, mean, even, odd, field, time = weight.split(sizes)
-    masked = (conv * reference.centre_mask(conv)).flatten(2)
-    around = torch.einsum("cet,ut,cw->euw", masked, reach.fold.to(conv.dtype), convolution)
-    groups = [part.unflatten(0, (embedded, -1)) for part in (mean, even, odd) if len(part)]
-    sums = torch.cat(groups, 1) if groups else weight.new_zeros(embedded, 0, weight.shape[1])
-    return _Layer(around.contiguous(), local, field, sums.contiguous(), time, convolution)
 
 
 class Follower(nn.Module):
@@ -144,180 +32,246 @@ class Follower(nn.Module):
     times at 8 × 8, where it does not pay, 1.0 at 16 × 16 and 1.4 at 32 × 32; without sums 0.89, 1.2
     and 2.1.
 
-    Memory: ``4 N (width + 2 q)`` bytes a walker of ``N`` sites.
+    Memory: ``4 N (width + 2 q)`` bytes per walker of ``N`` sites.
 
     Args:
         network: a :class:`~leaps_triton.networks.HollowConv`; its parameters must not change
             meanwhile.
-        walkers: of the block.
+        walkers: their number in the block.
+        rows: the walkers of the block that a call evaluates, by their place in it; all by default.
+        block: what is remembered of the block, as another follower of it has it; None for nothing
+            yet.
     """
 
-    def __init__(self, network: nn.Module, walkers: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        walkers: int,
+        rows: Tensor | slice = slice(None),
+        block: "Block | None" = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.walkers = walkers
-        self.rows: Tensor | slice = slice(None)
-        self._memory: list[_Memory] = []
+        self.rows = rows
+        self.block = block
+        if block is None:
+            self.block = Block(cast(Followed, network), walkers)
 
     def at(self, rows: Tensor | slice) -> "Follower":
-        """The same for some walkers of the block, by their place in it."""
-        other = copy.copy(self)
-        other.rows = rows
-        return other
+        """Return the follower of some walkers of the block, by their place in it."""
+        return Follower(self.network, self.walkers, rows, self.block)
 
     @torch.no_grad()
     def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``G``, ``(walkers, q-1, *shape)``."""
+        """Return ``G``, ``(walkers, q-1, *shape)``."""
         if len(conditions.coupling) > 1 or len(conditions.field) > 1:
             full: Tensor = self.network(configurations, conditions)
             return full
-        if not self._memory:
-            # Shared by what `at` returns.
-            self._memory.append(_Memory(self.network, self.walkers, configurations))  # type: ignore[arg-type]
+        if configurations.device.type == "cpu":
+            keep_freed_memory()
         rows = self.rows
         if isinstance(rows, slice):
             rows = torch.arange(self.walkers, device=configurations.device)[rows]
-        values = self._memory[0].values(rows, configurations, conditions)
+        assert self.block is not None
+        values = self.block.memory(configurations).values(rows, configurations, conditions)
         state = configurations.flatten(1).long().unsqueeze(2)
-        shifts = torch.arange(1, values.shape[2], device=state.device)
-        differences = values.gather(2, (state + shifts) % values.shape[2]) - values.gather(2, state)
-        return differences.transpose(1, 2).reshape(len(rows), -1, *configurations.shape[1:])
+        q = values.shape[2]
+        shifts = torch.arange(1, q, device=state.device)
+        moved = values.gather(2, (state + shifts) % q)
+        stayed = values.gather(2, state)
+        rates = (moved - stayed).transpose(1, 2)
+        return rates.reshape(len(rows), -1, *configurations.shape[1:])
 
 
-class _Memory:
-    """First layer before its nonlinearity, local fields and sums over the lattice, by walker."""
+class Block:
+    """What all followers of one block of walkers share: a memory, from the first call on.
 
-    def __init__(self, network: _Network, walkers: int, like: Tensor) -> None:
-        self.network, self.shape = network, tuple(like.shape[1:])
-        self.sites, self.q, device = math.prod(self.shape), network.q, like.device
-        self.reach = _reach(self.shape, tuple(network.periodic), network.conv.shape[2], device)
-        self.layer = _split(network, self.reach)
-        dtype, width = network.conv.dtype, network.first.weight.shape[0]
-        self.waves = reference.waves(self.shape, network.modes, device)
+    Args:
+        network: the network that is followed.
+        walkers: their number in the block.
+    """
+
+    def __init__(self, network: Followed, walkers: int) -> None:
+        self.network = network
+        self.walkers = walkers
+        self._memory: Memory | None = None
+
+    def memory(self, configurations: Tensor) -> "Memory":
+        """Return the memory; it is made for the lattice and the device of the first call."""
+        if self._memory is None:
+            self._memory = Memory(self.network, self.walkers, configurations)
+        return self._memory
+
+
+class Memory:
+    """First layer before its nonlinearity, local fields and sums over the lattice, by walker.
+
+    Args:
+        network: the network that is followed.
+        walkers: their number in the block.
+        like: configurations of the lattice, the type and the device in question.
+    """
+
+    def __init__(self, network: Followed, walkers: int, like: Tensor) -> None:
+        self.network = network
+        self.shape = tuple(like.shape[1:])
+        self.sites = math.prod(self.shape)
+        self.q = network.q
         self.embedded = network.conv.shape[1]
-        self.configurations = torch.zeros(walkers, self.sites, dtype=like.dtype, device=device)
-        self.t = torch.full((walkers,), torch.nan, dtype=dtype, device=device)
-        # One site more takes what would leave the lattice at an open edge.
-        self.first = torch.zeros(walkers, self.sites + 1, width, dtype=dtype, device=device)
-        self.counts = torch.zeros(walkers, self.sites + 1, self.q, dtype=dtype, device=device)
-        groups = int(network.global_features) + 2 * network.modes
-        # Of every channel: its sum, then those with each cosine and with each sine, all integers.
-        self.sums = torch.zeros(walkers, self.embedded, groups, dtype=torch.float64, device=device)
-        self.made = (
-            None
-            if groups
-            else torch.zeros(walkers, self.sites + 1, self.q, dtype=dtype, device=device)
-        )
+        device = like.device
+        kernel_size = network.conv.shape[2]
+        self.readers = readers(self.shape, tuple(network.periodic), kernel_size, device)
+        self.layer = first_layer(network, self.readers.fold)
+        self.waves = reference.waves(self.shape, network.modes, device)
+        self._tabulate_sums(network.conv.dtype, device)
+        self._allocate(walkers, like)
+
+    def _tabulate_sums(self, dtype: torch.dtype, device: torch.device) -> None:
+        """Make what each site adds to the sums over the lattice, and what each site reads of them.
+
+        Their groups are the mean of the channels, then those with each cosine and with each sine.
+        """
         waves = [self.waves.cos, self.waves.sin]
-        one = (
-            [torch.ones(1, self.sites, dtype=torch.float64, device=device)]
-            if network.global_features
-            else []
-        )
-        self.tables = torch.cat([*one, *waves])
-        self.features = torch.cat([*one, *(wave / self.waves.scale for wave in waves)]).T.to(dtype)
+        means: list[Tensor] = []
+        if self.network.global_features:
+            means = [torch.ones(1, self.sites, dtype=torch.float64, device=device)]
+        self.means = len(means)
+        self.tables = torch.cat([*means, *waves])
+        read = [wave / self.waves.scale for wave in waves]
+        self.features = torch.cat([*means, *read]).T.to(dtype)
         # What the site itself adds to its own even sums; nothing to the odd ones.
         square = (self.waves.cos**2 + self.waves.sin**2) / self.waves.norm
-        self.own = torch.cat([*(table / self.sites for table in one), square, 0.0 * square]).to(
-            dtype
-        )
+        own_means = [table / self.sites for table in means]
+        self.own = torch.cat([*own_means, square, 0.0 * square]).to(dtype)
+
+    def _allocate(self, walkers: int, like: Tensor) -> None:
+        """Make room for what changes with the walkers."""
+        device = like.device
+        dtype = self.network.conv.dtype
+        width = self.network.first.weight.shape[0]
+        groups = len(self.tables)
+        # One site more takes what would leave the lattice at an open edge.
+        places = self.sites + 1
+        self.configurations = torch.zeros(walkers, self.sites, dtype=like.dtype, device=device)
+        # NaN, the time of a walker not seen yet, differs from every time.
+        self.t = torch.full((walkers,), torch.nan, dtype=dtype, device=device)
+        self.first = torch.zeros(walkers, places, width, dtype=dtype, device=device)
+        self.counts = torch.zeros(walkers, places, self.q, dtype=dtype, device=device)
+        # All integers, which float64 holds exactly.
+        self.sums = torch.zeros(walkers, self.embedded, groups, dtype=torch.float64, device=device)
+        # Without sums over the lattice, values far from a move stay, and are kept.
+        self.made: Tensor | None = None
+        if not groups:
+            self.made = torch.zeros(walkers, places, self.q, dtype=dtype, device=device)
 
     def values(self, rows: Tensor, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``f_a(i)`` of the walkers in ``rows``, ``(walkers, sites, q)``."""
-        x, t = configurations.flatten(1), conditions.t.to(self.t.dtype).expand(len(rows))
+        """Return ``f_a(i)`` of the walkers in ``rows``, ``(walkers, sites, q)``."""
+        x = configurations.flatten(1)
+        t = conditions.t.to(self.t.dtype).expand(len(rows))
         changed = x != self.configurations[rows]
         moves = changed.sum(1)
-        # NaN, the time of a walker not seen yet, differs from every time.
         fresh = (moves > 1) | (t != self.t[rows])
-        whole, one = fresh.nonzero().squeeze(1), ((moves == 1) & ~fresh).nonzero().squeeze(1)
-        coupling = (
-            conditions.coupling.to(self.t.dtype)
-            .expand(1, len(self.shape), *self.shape)
-            .reshape(-1, self.sites)
-        )
+        whole = fresh.nonzero().squeeze(1)
+        one = ((moves == 1) & ~fresh).nonzero().squeeze(1)
+        site = changed[one].to(torch.int8).argmax(1)
         if len(one):
-            site = changed[one].to(torch.int8).argmax(1)
-            self._move(rows[one], site, x[one, site], coupling)
+            self._move(rows[one], site, x[one, site], self._bonds(conditions))
         if len(whole):
             self._refresh(rows[whole], x[whole], conditions, whole, t[whole])
         if self.made is None:
             return self._evaluate(rows)
         if len(one):
-            at = self._around(rows[one], site)
-            first, counts, made = (
-                table.flatten(0, 1) for table in (self.first, self.counts, self.made)
-            )
-            made.index_copy_(
-                0, at, self._pointwise(first.index_select(0, at), counts.index_select(0, at))
-            )
+            self._evaluate_around(self.made, rows[one], site)
         if len(whole):
             self.made[rows[whole], : self.sites] = self._evaluate(rows[whole])
         return self.made[rows, : self.sites]
 
+    def _bonds(self, conditions: Conditions) -> Tensor:
+        """Return the coupling of each site's bond in each direction, ``(ndim, sites)``."""
+        coupling = conditions.coupling.to(self.t.dtype)
+        return coupling.expand(1, len(self.shape), *self.shape).reshape(-1, self.sites)
+
     def _around(self, rows: Tensor, site: Tensor) -> Tensor:
-        """The sites around one of each walker, as rows of the flattened tables, ``(walkers ·
-        reach,)``.
+        """Return the sites around one of each walker, as rows of the flattened tables.
+
+        Returns:
+            int64 ``(walkers · reach,)``.
         """
-        return (rows.unsqueeze(1) * (self.sites + 1) + self.reach.targets[site]).flatten()
+        begin = rows.unsqueeze(1) * (self.sites + 1)
+        return (begin + self.readers.targets[site]).flatten()
 
     def _embed(self, states: Tensor) -> Tensor:
-        """Channels of each site, last."""
+        """Return the channels of each site, last."""
         if self.q == 2:
             return (2 * states - 1).unsqueeze(-1).to(self.t.dtype)
-        return (states.unsqueeze(-1) == torch.arange(self.q, device=states.device)).to(self.t.dtype)
+        return self._one_hot(states)
+
+    def _one_hot(self, states: Tensor) -> Tensor:
+        """Return 1 for the state of each site and 0 for the others, last."""
+        every = torch.arange(self.q, device=states.device)
+        return (states.unsqueeze(-1) == every).to(self.t.dtype)
 
     def _refresh(
         self, rows: Tensor, x: Tensor, conditions: Conditions, which: Tensor, t: Tensor
     ) -> None:
-        """Everything anew."""
-        step = max(1, CHUNK_SITES // self.sites)
+        """Compute all that is remembered of some walkers anew.
+
+        Args:
+            rows: their places in the block.
+            x: their configurations, ``(walkers, sites)``.
+            conditions: those of the call.
+            which: their places in the call.
+            t: their times.
+        """
         time = self.network.embed_time(conditions) @ self.layer.time
-        field = (
-            reference.site_field(conditions.field.to(self.t.dtype))
-            .expand(1, -1, *self.shape)
-            .flatten(2)
-        )
+        field = reference.site_field(conditions.field.to(self.t.dtype))
+        field = field.expand(1, -1, *self.shape).flatten(2)
         constant = field[0].T @ self.layer.field
+        # Pieces whose activations stay in a CPU's cache.
+        step = max(1, CHUNK_SITES // self.sites)
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
-            own_time = time if len(time) == 1 else time[which[part]]
-            self._refresh_part(
-                rows[part], x[part], constant + own_time.unsqueeze(1), conditions.coupling
-            )
-        self.configurations[rows], self.t[rows] = x, t
+            own_time = time
+            if len(time) > 1:
+                own_time = time[which[part]]
+            unmoved = constant + own_time.unsqueeze(1)
+            self._refresh_part(rows[part], x[part], unmoved, conditions.coupling)
+        self.configurations[rows] = x
+        self.t[rows] = t
 
     def _refresh_part(self, rows: Tensor, x: Tensor, constant: Tensor, coupling: Tensor) -> None:
-        network, dtype = self.network, self.t.dtype
+        """Compute one piece; ``constant`` is what the layer has of field and time."""
+        network = self.network
         lattice = x.view(-1, *self.shape)
-        counts = (
-            reference.state_counts(lattice, coupling, self.q, network.periodic, dtype)
-            .flatten(2)
-            .transpose(1, 2)
-        )
+        counts = reference.state_counts(lattice, coupling, self.q, network.periodic, self.t.dtype)
+        counts = counts.flatten(2).transpose(1, 2)
         channels = self._embed(x)
         embedded = channels.transpose(1, 2).reshape(len(x), -1, *self.shape)
-        around = (
-            reference.convolved(embedded, network.conv, network.periodic) @ self.layer.convolution
-        )
-        first = around + constant
+        convolved = reference.convolved(embedded, network.conv, network.periodic)
+        first = convolved @ self.layer.convolution + constant
         first += self._local(counts) @ self.layer.local
         # The site's own part of the sums, which the sums of all sites are to leave out.
         first -= self._own(channels, self.own.T.expand(len(x), -1, -1))
-        self.first[rows, : self.sites], self.counts[rows, : self.sites] = first, counts
-        self.first[rows, self.sites], self.counts[rows, self.sites] = 0.0, 0.0
+        self.first[rows, : self.sites] = first
+        self.first[rows, self.sites] = 0.0
+        self.counts[rows, : self.sites] = counts
+        self.counts[rows, self.sites] = 0.0
         self.sums[rows] = channels.double().transpose(1, 2) @ self.tables.T
 
     def _local(self, counts: Tensor) -> Tensor:
-        return counts[..., 1:] - counts[..., :1] if self.q == 2 else counts
+        """Return the local field as channels, last."""
+        if self.q == 2:
+            return counts[..., 1:] - counts[..., :1]
+        return counts
 
     def _own(self, channels: Tensor, own: Tensor) -> Tensor:
-        """The first layer of ``channels`` ``(…, embedded)`` times ``own`` ``(…, groups)``."""
-        return (channels.unsqueeze(-1) * own.unsqueeze(-2)).flatten(-2) @ self.layer.sums.flatten(
-            0, 1
-        )
+        """Return the first layer of ``channels`` ``(…, embedded)`` times ``own`` ``(…, groups)``."""
+        products = channels.unsqueeze(-1) * own.unsqueeze(-2)
+        return products.flatten(-2) @ self.layer.sums.flatten(0, 1)
 
-    def _move(self, rows: Tensor, site: Tensor, state: Tensor, coupling: Tensor) -> None:
-        """After the move ``x_site → state``."""
+    def _move(self, rows: Tensor, site: Tensor, state: Tensor, bonds: Tensor) -> None:
+        """Bring all up to date after the move ``x_site → state`` of each walker in ``rows``."""
         before = self.configurations[rows, site]
         change = self._embed(state) - self._embed(before)
         self.configurations[rows, site] = state
@@ -327,50 +281,65 @@ class _Memory:
         around = (change @ self.layer.conv.flatten(1)).view(-1, self.first.shape[2])
         self.first.flatten(0, 1).index_add_(0, self._around(rows, site), around)
         self.first[rows, site] = self.first[rows, site] - self._own(change, self.own.T[site])
-        states = torch.arange(self.q, device=state.device)
-        moved = (states == state.unsqueeze(1)).to(change.dtype) - (
-            states == before.unsqueeze(1)
-        ).to(change.dtype)
+        moved = self._one_hot(state) - self._one_hot(before)
         # One neighbour after the other: on a length of 2 two of them are the same site.
-        for index, line in enumerate(self.reach.neighbours):
-            axis, backward = divmod(index, 2)
-            bond = coupling[axis, self.reach.backward[axis, site] if backward else site]
-            difference = bond.unsqueeze(1) * moved
-            to = (rows, line[site])
+        for index, neighbours in enumerate(self.readers.neighbours):
+            axis = index // 2
+            # A bond is that of the site at its lower end.
+            owner = site
+            if index % 2:
+                owner = self.readers.backward[axis, site]
+            difference = bonds[axis, owner].unsqueeze(1) * moved
+            to = (rows, neighbours[site])
             self.counts[to] = self.counts[to] + difference
             self.first[to] = self.first[to] + self._local(difference) @ self.layer.local
 
     def _evaluate(self, rows: Tensor) -> Tensor:
-        """Values at all sites from the first layer and the sums."""
+        """Return the values at all sites from the first layer and the sums."""
         weights = self._wave_weights(self.sums[rows])
         step = max(1, CHUNK_SITES // self.sites)
-        made = []
+        made: list[Tensor] = []
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
+            features = self.features.expand(len(part), -1, -1)
             first = torch.baddbmm(
-                self.first[part, : self.sites],
-                self.features.expand(len(part), -1, -1),
-                weights[start : start + step],
+                self.first[part, : self.sites], features, weights[start : start + step]
             )
             made.append(self._pointwise(first, self.counts[part, : self.sites]))
         return torch.cat(made)
 
+    def _evaluate_around(self, made: Tensor, rows: Tensor, site: Tensor) -> None:
+        """Bring the values up to date at the sites around one of each walker."""
+        at = self._around(rows, site)
+        first = self.first.flatten(0, 1).index_select(0, at)
+        counts = self.counts.flatten(0, 1).index_select(0, at)
+        made.flatten(0, 1).index_copy_(0, at, self._pointwise(first, counts))
+
     def _wave_weights(self, sums: Tensor) -> Tensor:
-        """What each wave adds to the first layer at every site, ``(walkers, groups, width)``: sums
-        times weights.
+        """Return what each wave adds to the first layer at every site: sums times weights.
+
+        Returns:
+            ``(walkers, groups, width)``.
         """
-        modes, mean = self.network.modes, int(self.network.global_features)
-        cos, sin = sums[..., mean : mean + modes], sums[..., mean + modes :]
+        odd_begin = self.means + self.network.modes
+        mean = sums[..., : self.means]
+        cos = sums[..., self.means : odd_begin]
+        sin = sums[..., odd_begin:]
         weight = self.layer.sums.double()
-        even, odd = weight[:, mean : mean + modes], weight[:, mean + modes :]
-        of_one = torch.einsum("weg,egh->wgh", sums[..., :mean] / self.sites, weight[:, :mean])
+        of_mean = weight[:, : self.means]
+        even = weight[:, self.means : odd_begin]
+        odd = weight[:, odd_begin:]
+        # cos k(r_j - r_i) and sin k(r_j - r_i), taken apart into waves of r_j and of r_i.
+        of_one = torch.einsum("weg,egh->wgh", mean / self.sites, of_mean)
         of_cos = torch.einsum("wem,emh->wmh", cos, even) + torch.einsum("wem,emh->wmh", sin, odd)
         of_sin = torch.einsum("wem,emh->wmh", sin, even) - torch.einsum("wem,emh->wmh", cos, odd)
         ratio = self.waves.scale / self.waves.norm
         return torch.cat([of_one, of_cos * ratio, of_sin * ratio], 1).to(self.t.dtype)
 
     def _pointwise(self, first: Tensor, counts: Tensor) -> Tensor:
+        """Return the values of the first layer, which is overwritten, and of the local field."""
         network = self.network
         hidden = network.hidden(F.silu(first, inplace=True))
-        values: Tensor = network.readout(F.silu(hidden, inplace=True)) + network.skip * counts
+        read = network.readout(F.silu(hidden, inplace=True))
+        values: Tensor = read + network.skip * counts
         return values

@@ -8,36 +8,37 @@ from torch import Tensor, nn
 
 from ..kernels.checks import as_integer, as_seed
 from ..kernels.hollow_network.reference import embed
+from ..models.base import Conditions, EnergyModel
 from ..registry import register
-from .base import Conditions, LatticeModel, StateReadout, as_channels, time_network
+from .base import StateReadout, as_channels, time_network
 
 __all__ = ["LEM"]
 
 
 @register("network")
 class LEM(StateReadout):
-    """Dense hollow layer: ``h_i = silu(g(t) W x + b + e(t))_i``, where ``W`` maps no site to
-    itself.
+    """A dense hollow layer, ``h_i = silu(g(t) W x + b + e(t))_i``: ``W`` maps no site to itself.
 
     One layer, since two dense hollow layers would let ``x_i`` return to ``i`` through the others.
     ``W`` joins all pairs of sites, ``channels · N²`` weights (``q`` times as many for ``q > 2``),
     so the network is for one lattice shape and not translation equivariant; it is the baseline of
-    the paper, for small lattices. Local equivariance holds bit for
-    bit: the products with ``x_i`` are exactly 0.
+    the paper, for small lattices. Local equivariance holds bit for bit: the products with ``x_i``
+    are exactly 0.
 
     Args:
         model: gives ``q``, the shape and the boundaries.
-        channels: values of ``h_i``.
+        channels: number of values of ``h_i``.
         width: hidden width of the network of ``t`` and ``β_t``.
-        local_field: add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at 0.2.
-        seed: of the initial parameters.
+        local_field: whether to add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at
+            0.2.
+        seed: seed of the initial parameters.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
         of the parameters.
 
     Raises:
-        ValueError: a size below 1, or configurations of another shape.
+        ValueError: If a size is below 1, or configurations have another shape.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
@@ -52,45 +53,48 @@ class LEM(StateReadout):
 
     def __init__(
         self,
-        model: LatticeModel,
+        model: EnergyModel,
         channels: int = 16,
         width: int = 32,
         local_field: bool = True,
         seed: int = 0,
     ) -> None:
-        channels, width, seed = (
-            as_integer("channels", channels, 1),
-            as_integer("width", width, 1),
-            as_seed(seed),
-        )
+        channels = as_integer("channels", channels, 1)
+        width = as_integer("width", width, 1)
+        seed = as_seed(seed)
         super().__init__(model, channels, local_field, width=width, seed=seed)
-        self.shape, sites = model.lattice.shape, model.lattice.sites
+        self.shape = model.lattice.shape
+        sites = model.lattice.sites
         embedded = as_channels(self.q)
         self.weight = nn.Parameter(torch.empty(channels * sites, embedded, sites))
         self.bias = nn.Parameter(torch.empty(channels * sites))
         self.time = time_network(width, 2 * channels)
-        self.register_buffer(
-            "mask", 1.0 - torch.eye(sites).repeat(channels, 1).unsqueeze(1), persistent=False
-        )
+        # 0 between a site and itself.
+        mask = 1.0 - torch.eye(sites).repeat(channels, 1).unsqueeze(1)
         self.mask: Tensor
+        self.register_buffer("mask", mask, persistent=False)
         self.initialise(seed)
 
     def check_shape(self, shape: Sequence[int]) -> None:
-        """Refuse another shape than the model's."""
+        """Refuse another shape than the model's.
+
+        Raises:
+            ValueError: If the shape is another one.
+        """
         super().check_shape(shape)
         if tuple(shape) != self.shape:
             raise ValueError(
-                f"a LEM has weights for one lattice, {self.shape}, got {tuple(shape)}; make one for it, or take "
-                f"another network"
+                f"a LEM has weights for one lattice, {self.shape}, got {tuple(shape)}; make one for "
+                f"it, or take another network"
             )
 
     def features(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``h``, ``(walkers, sites, channels)``."""
+        """Return ``h``, ``(walkers, sites, channels)``."""
         x = embed(configurations, self.q, self.bias.dtype)
-        hidden = F.linear(x.flatten(1), (self.weight * self.mask).flatten(1)).view(
-            len(x), -1, x[0, 0].numel()
-        )
-        gain, shift = self.time(self.time_input(conditions, x.dtype)).unsqueeze(2).chunk(2, dim=1)
-        return F.silu((1.0 + gain) * hidden + self.bias.view(hidden.shape[1:]) + shift).transpose(
-            1, 2
-        )
+        sites = x[0, 0].numel()
+        weight = (self.weight * self.mask).flatten(1)
+        hidden = F.linear(x.flatten(1), weight).view(len(x), -1, sites)
+        time = self.time(self.time_input(conditions, x.dtype))
+        gain, shift = time.unsqueeze(2).chunk(2, dim=1)
+        bias = self.bias.view(hidden.shape[1:])
+        return F.silu((1.0 + gain) * hidden + bias + shift).transpose(1, 2)

@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from ..kernels import reference
 from ..kernels.checks import as_integer, as_seed
 from ..kernels.hollow_network.reference import embed
+from ..models.base import Conditions, EnergyModel
 from ..registry import register
 from .base import (
-    Conditions,
     Equivariant,
-    LatticeModel,
     as_channels,
     field_input,
     initialise,
@@ -141,7 +140,7 @@ class LocalRates(Equivariant):
     """
 
     def __init__(
-        self, model: LatticeModel, shells: int | None = None, width: int = 64, seed: int = 0
+        self, model: EnergyModel, shells: int | None = None, width: int = 64, seed: int = 0
     ) -> None:
         shells = None if shells is None else as_integer("shells", shells, 1)
         width, seed = as_integer("width", width, 1), as_seed(seed)
@@ -231,7 +230,7 @@ class LocalRates(Equivariant):
         ones, sizes = self.shells.counts().to(time), torch.tensor(self.shells.sizes).to(time)
         spins = 2.0 * ones - sizes
         local = conditions.coupling.to(time).view(1) * spins[:, 0]
-        field = field_input(conditions, self.q, self.skip.dtype).view(1, 1).expand(len(spins), 1)
+        field = field_input(conditions, self.skip.dtype).view(1, 1).expand(len(spins), 1)
         features = torch.cat([local.unsqueeze(1), spins / sizes, field], dim=1).expand(
             len(time), -1, -1
         )
@@ -295,7 +294,7 @@ class LocalRates(Equivariant):
         local = local_field(configurations, conditions, q, self.periodic, dtype).flatten(2)
         features = [local[:, 1:] - local[:, :1] if q == 2 else local]
         features += [self._shell(embedded, offsets).flatten(2) for offsets in self.shells.offsets]
-        features += [field_input(conditions, q, dtype).expand(walkers, -1, *shape).flatten(2)]
+        features += [field_input(conditions, dtype).expand(walkers, -1, *shape).flatten(2)]
         time = self.time_input(conditions, dtype).expand(walkers, -1)
         features += [time.unsqueeze(2).expand(-1, -1, sites)]
         hidden = self.local(torch.cat(features, dim=1).transpose(1, 2))

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..integrators.base import Integrator
 from ..integrators.rates import Transport
 from ..kernels import uniform64
-from ..mcmc.base import SweepInfo, SweepState, changed
+from ..mcmc.base import BaseMove, SweepInfo, SweepState, changed
 from ..models.base import SweepPlan
 from ..paths.annealing import AnnealingPath
 from ..samplers.sampler import Sampler
@@ -35,7 +35,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Refresh:
+class Refresh(BaseMove):
     """Moves walkers by what the path itself refreshes configurations with.
 
     Args:
@@ -43,10 +43,6 @@ class Refresh:
     """
 
     sweeps: int
-
-    def init(self, configurations: Tensor, walkers: Tensor) -> SweepState:
-        """Return chains that start from ``configurations``."""
-        return SweepState(configurations, walkers, 0)
 
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int

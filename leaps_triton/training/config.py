@@ -10,17 +10,16 @@ __all__ = ["BASELINES", "TrainingConfig"]
 
 
 BASELINES = ("batch_mean", "learned")
-
 """Names of what a loss measures deviations from."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of :class:`Trainer`.
+    """Holds the settings of a :class:`~leaps_triton.Trainer`, checked when it is made.
 
     Attributes:
         steps: optimiser steps in total.
-        times: times a batch, stratified over [0, 1].
+        times: times per batch, stratified over [0, 1].
         walkers: configurations at each time.
         learning_rate: of Adam (β₁ = 0.9, β₂ = 0.99) at its peak; it rises over ``warmup`` steps and
             falls to 0 as a cosine.
@@ -29,24 +28,24 @@ class TrainingConfig:
         buffer: configurations kept for each interval of the sampler.
         rollout_every: steps between rollouts of the current sampler; each replaces ``rollout`` of
             the buffer.
-        rollout: walkers a rollout.
+        rollout: walkers per rollout.
         sweeps: heat-bath sweeps that refresh the configurations, at every boundary of a rollout and
             at every use.
         evaluate_every: steps between evaluations with exact weights on fresh seeds; 0 for none.
         evaluation_walkers: of each evaluation.
         loss: ``"physics_informed"``, at single times; or, on exact steps of tau-leaping from the
             buffer on, ``"squared_residual"`` of each step or ``"log_variance"`` of their sum. See
-            :mod:`~leaps_triton.objectives`.
+            :mod:`~leaps_triton.training.losses`.
         leaps: steps of tau-leaping from 0 to 1, for the two.
         segment: how many of them a walker of the batch makes; ``leaps`` for whole paths. Such a
-            batch costs ``segment + 1`` evaluations a walker, and as many without gradient.
+            batch costs ``segment + 1`` evaluations per walker, and as many without gradient.
         baseline: what residuals are measured from: ``"batch_mean"``, their mean at each time, or
             ``"learned"``, the derivative of a :class:`~leaps_triton.training.losses.FreeEnergy`
             that is trained along.
         huber_steps: first steps that take Huber's loss in place of the square, so that single
             walkers with large residuals count less; 0 for none.
         huber_delta: standard deviations from which on it is linear.
-        ema: decay a step of an exponential moving average of the parameters, in [0, 1), reached
+        ema: decay per step of an exponential moving average of the parameters, in [0, 1), reached
             from ``(1 + step) / (10 + step)``; 0 for none. With it the sampler's transport holds the
             average.
         divergence: training stops if the mean loss of 20 steps exceeds its lowest value by this
@@ -77,33 +76,12 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        lowest = {
-            "steps": 1,
-            "times": 1,
-            "walkers": 2,
-            "warmup": 0,
-            "buffer": 1,
-            "rollout_every": 1,
-            "rollout": 1,
-        }
-        lowest |= {
-            "sweeps": 1,
-            "evaluate_every": 0,
-            "evaluation_walkers": 2,
-            "huber_steps": 0,
-            "leaps": 1,
-            "segment": 1,
-        }
-        checked: dict[str, float] = {
-            name: as_integer(name, getattr(self, name), low) for name, low in lowest.items()
-        }
+        checked: dict[str, float] = {}
+        for name, least in _LEAST.items():
+            checked[name] = as_integer(name, getattr(self, name), least)
         for name in ("learning_rate", "clip", "divergence", "huber_delta"):
-            checked[name] = as_number(
-                name, getattr(self, name), "a positive number", lambda x: 0.0 < x < math.inf
-            )
-        checked["ema"] = as_number(
-            "ema", self.ema, "a number in [0, 1), such as 0.999", lambda x: 0.0 <= x < 1.0
-        )
+            checked[name] = as_number(name, getattr(self, name), "a positive number", _is_positive)
+        checked["ema"] = as_number("ema", self.ema, "a number in [0, 1), such as 0.999", _is_decay)
         checked["seed"] = as_seed(self.seed)
         for name, value in checked.items():
             # Plain numbers, as a file keeps them.
@@ -116,8 +94,36 @@ class TrainingConfig:
             raise ValueError(
                 f"segment must be at most the {self.leaps} leaps of a path, got {self.segment}"
             )
-        for name, names in (("loss", LOSSES), ("baseline", BASELINES)):
-            value = getattr(self, name)
-            expect(
-                isinstance(value, str) and value in names, name, f"one of {', '.join(names)}", value
-            )
+        _check_name("loss", self.loss, LOSSES)
+        _check_name("baseline", self.baseline, BASELINES)
+
+
+_LEAST = {
+    "steps": 1,
+    "times": 1,
+    "walkers": 2,
+    "warmup": 0,
+    "buffer": 1,
+    "rollout_every": 1,
+    "rollout": 1,
+    "sweeps": 1,
+    "evaluate_every": 0,
+    "evaluation_walkers": 2,
+    "huber_steps": 0,
+    "leaps": 1,
+    "segment": 1,
+}
+"""The least value of each setting that is an integer."""
+
+
+def _is_positive(value: float) -> bool:
+    return 0.0 < value < math.inf
+
+
+def _is_decay(value: float) -> bool:
+    return 0.0 <= value < 1.0
+
+
+def _check_name(name: str, value: object, names: tuple[str, ...]) -> None:
+    known = isinstance(value, str) and value in names
+    expect(known, name, f"one of {', '.join(names)}", value)

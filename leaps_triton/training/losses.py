@@ -1,6 +1,4 @@
-"""Training losses, each a function of a batch, and the free energy that may be learned beside a
-transport.
-"""
+"""Training losses, each a function of a batch, and a free energy that is learned beside them."""
 
 import math
 
@@ -25,7 +23,6 @@ __all__ = [
 
 
 LOSSES = ("physics_informed", "log_variance", "squared_residual")
-
 """Names of the losses that a :class:`~leaps_triton.Trainer` offers."""
 
 
@@ -34,7 +31,7 @@ _NORMAL_MEDIAN = 0.6744897501960817
 
 
 class FreeEnergy(nn.Module):
-    """``F_t``, a small network of ``t`` alone that learns ``log Z_t / Z_0`` beside a transport.
+    """A small network ``F_t`` of ``t`` alone that learns ``log Z_t / Z_0`` beside a transport.
 
     ``F_t = N t f(t)`` with ``f`` a two-layer network, in float64. Its derivative stands for ``c_t``
     in :func:`physics_informed`: it averages over steps and times, which a batch cannot. A sampler
@@ -59,23 +56,25 @@ class FreeEnergy(nn.Module):
 
     def __init__(self, sites: int, width: int = 16, seed: int = 0) -> None:
         super().__init__()
-        self.sites, width = as_integer("sites", sites, 1), as_integer("width", width, 1)
+        self.sites = as_integer("sites", sites, 1)
+        width = as_integer("width", width, 1)
         generator = torch.Generator().manual_seed(as_seed(seed))
         # Hidden units that bend at points spread over [0, 1].
         centres = torch.rand(width, generator=generator, dtype=torch.float64)
         slopes = 4.0 * torch.rand(width, generator=generator, dtype=torch.float64) - 2.0
-        self.slopes, self.offsets = nn.Parameter(slopes), nn.Parameter(-slopes * centres)
+        self.slopes = nn.Parameter(slopes)
+        self.offsets = nn.Parameter(-slopes * centres)
         # From 0 on: unlike a transport's, this point is not stationary.
         self.readout = nn.Parameter(torch.zeros(width + 1, dtype=torch.float64))
 
     def forward(self, t: Tensor) -> Tensor:
-        """``F_t``, float64, of the shape of ``t``."""
+        """Return ``F_t``, float64, of the shape of ``t``."""
         t = t.double()
         hidden = torch.tanh(t.unsqueeze(-1) * self.slopes + self.offsets)
         return self.sites * t * (hidden @ self.readout[1:] + self.readout[0])
 
     def rate(self, t: Tensor) -> Tensor:
-        """``c_t = dF_t / dt``, float64, of the shape of ``t``; its parameters have gradients."""
+        """Return ``c_t = dF_t / dt``, float64, of the shape of ``t``; parameters have gradients."""
         slope: Tensor = torch.func.grad(lambda s: self(s).sum())(t.double())
         return slope
 
@@ -83,10 +82,13 @@ class FreeEnergy(nn.Module):
 def residual(
     path: AnnealingPath, transport: Transport, configurations: Tensor, t: Tensor
 ) -> Tensor:
-    """``ξ_t(x) = ∂_t log ρ̃_t(x) + κ_t(x)``, float64 ``(walkers,)``: constant over ``x`` exactly
-    when the weights are.
+    """Return ``ξ_t(x) = ∂_t log ρ̃_t(x) + κ_t(x)``, float64 ``(walkers,)``.
+
+    It is constant over ``x`` exactly when the weights are.
 
     Args:
+        path: the annealing path.
+        transport: a locally equivariant network.
         configurations: ``(walkers, *shape)``.
         t: float64 ``(1 | walkers,)``.
     """
@@ -95,12 +97,12 @@ def residual(
 
 
 def mean_square(deviations: Tensor, huber: float | None = None) -> Tensor:
-    """Mean of ``r²``, or of Huber's loss, which grows linearly where ``|r|`` exceeds ``huber``
-    standard deviations.
+    """Return the mean of ``r²``, or of Huber's loss.
 
-    The standard deviation ``s`` of a row is taken from the median of its ``|r|``, which outliers do
-    not move, or where that is 0 from their mean square, and is a constant to the gradient: ``r²``
-    up to ``δs``, then ``δs (2|r| - δs)``. So the gradient of one walker is bounded.
+    Huber's loss grows linearly where ``|r|`` exceeds ``δ`` standard deviations ``s``: ``r²`` up to
+    ``δs``, then ``δs (2|r| - δs)``, so that the gradient of one walker is bounded. The standard
+    deviation of a row is taken from the median of its ``|r|``, which outliers do not move, or where
+    that is 0 from their mean square, and is a constant to the gradient.
 
     Args:
         deviations: ``r``, ``(rows, walkers)``.
@@ -116,22 +118,23 @@ def mean_square(deviations: Tensor, huber: float | None = None) -> Tensor:
         >>> mean_square(torch.tensor([[1.0, -1.0, 1.0, 5.0]]), huber=2.0 * 0.6744897501960817)
         tensor(4.7500)
     """
-    expect(
-        is_real(deviations) and deviations.ndim == 2,
-        "deviations",
-        "a tensor of (rows, walkers)",
-        deviations,
-    )
+    rows = is_real(deviations) and deviations.ndim == 2
+    expect(rows, "deviations", "a tensor of (rows, walkers)", deviations)
     if huber is None:
         return deviations.square().mean()
-    huber = as_number(
-        "huber", huber, "None or a positive number", lambda delta: 0.0 < delta < math.inf
-    )
+    delta = as_number("huber", huber, "None or a positive number", _is_positive)
     size = deviations.abs()
-    scale = size.detach().median(dim=1, keepdim=True).values / _NORMAL_MEDIAN
-    scale = torch.where(scale > 0, scale, size.detach().square().mean(1, keepdim=True).sqrt())
-    bound = huber * scale
-    return torch.where(size <= bound, size.square(), bound * (2.0 * size - bound)).mean()
+    constant = size.detach()
+    scale = constant.median(dim=1, keepdim=True).values / _NORMAL_MEDIAN
+    root_mean_square = constant.square().mean(1, keepdim=True).sqrt()
+    scale = torch.where(scale > 0, scale, root_mean_square)
+    bound = delta * scale
+    linear = bound * (2.0 * size - bound)
+    return torch.where(size <= bound, size.square(), linear).mean()
+
+
+def _is_positive(value: float) -> bool:
+    return 0.0 < value < math.inf
 
 
 def physics_informed(
@@ -142,17 +145,20 @@ def physics_informed(
     baseline: Tensor | None = None,
     huber: float | None = None,
 ) -> Tensor:
-    """``E (ξ_t(x) - c_t)²``, mean over times; without ``c_t``, the variance over configurations.
+    """Return ``E (ξ_t(x) - c_t)²``, the mean over times.
 
-    At the optimum, on data of ``ρ_t``, ``c_t = ∂_t log Z_t``; zero means weights without variance.
+    Without ``c_t`` it is the variance over configurations. At the optimum, on data of ``ρ_t``,
+    ``c_t = ∂_t log Z_t``; zero means weights without variance.
 
     Args:
-        configurations: ``(times, walkers, *shape)``, at least two walkers a time.
+        path: the annealing path.
+        transport: a locally equivariant network.
+        configurations: ``(times, walkers, *shape)``, at least two walkers per time.
         t: float64 ``(times,)``.
-        baseline: ``c_t``, float64 ``(times,)``, as of :meth:`FreeEnergy.rate`; None for the batch
-            mean at each time, with the factor ``walkers / (walkers - 1)`` that makes the variance
-            unbiased.
-        huber: as of :func:`mean_square`.
+        baseline: ``c_t``, float64 ``(times,)``, as :meth:`FreeEnergy.rate` returns it; None for the
+            batch mean at each time, with the factor ``walkers / (walkers - 1)`` that makes the
+            variance unbiased.
+        huber: see :func:`mean_square`.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for ``c_t`` from a learned
@@ -160,22 +166,24 @@ def physics_informed(
         variate.
     """
     times, walkers = configurations.shape[:2]
-    xi = residual(path, transport, configurations.flatten(0, 1), t.repeat_interleave(walkers)).view(
-        times, walkers
-    )
-    return _spread(xi, baseline, huber)
+    per_walker = t.repeat_interleave(walkers)
+    xi = residual(path, transport, configurations.flatten(0, 1), per_walker)
+    return _spread(xi.view(times, walkers), baseline, huber)
 
 
 def _spread(values: Tensor, baseline: Tensor | None, huber: float | None) -> Tensor:
-    """Mean square of ``(rows, walkers)`` about a value a row, or about each row's own mean."""
+    """Return the mean square about a value per row, or about each row's own mean."""
     if baseline is not None:
         return mean_square(values - baseline.unsqueeze(1), huber)
     walkers = values.shape[1]
     if walkers < 2:
         raise ValueError(
-            f"the mean of a batch needs at least two walkers a row, got {walkers}; give more, or a baseline"
+            f"the mean of a batch needs at least two walkers a row, got {walkers}; give more, or a "
+            f"baseline"
         )
-    return mean_square(values - values.mean(1, keepdim=True), huber) * (walkers / (walkers - 1))
+    centred = values - values.mean(1, keepdim=True)
+    # The mean takes a degree of freedom: without this factor the variance would be too small.
+    return mean_square(centred, huber) * (walkers / (walkers - 1))
 
 
 def increments(
@@ -186,49 +194,46 @@ def increments(
     floor: float,
     reversible: str | None,
 ) -> Tensor:
-    """What every step of tau-leaping adds to ``A`` along given paths, float64 ``(times, steps,
-    walkers)``.
+    """Return what every step of tau-leaping adds to ``A`` along given paths.
 
-    As :func:`~leaps_triton.ctmc.leap_increment`, with one evaluation for the step that ends at a
-    configuration and the one that begins there. Weights are exact at any step length, so nothing
+    The result is float64 ``(times, steps, walkers)``, the same as that of
+    :func:`~leaps_triton.integrators.leap_increment`, with one evaluation for the step that ends at
+    a configuration and the one that begins there. Weights are exact at any step length, so nothing
     here is a limit of small steps.
 
     Args:
+        path: the annealing path.
+        transport: a locally equivariant network.
         trajectories: ``(times, steps + 1, walkers, *shape)``, whoever chose them.
         t: times of their points, increasing, float64 ``(times, steps + 1)``.
-        floor, reversible: as of :class:`~leaps_triton.TauLeap`.
+        floor: scale of the reversible rates, see :class:`~leaps_triton.TauLeap`.
+        reversible: their kind.
 
     Raises:
         ValueError: times that do not increase, or of another shape; a floor that is not positive.
     """
-    expect(
-        isinstance(trajectories, Tensor) and trajectories.ndim > 3,
-        "trajectories",
-        "of every walker",
-        trajectories,
-    )
+    of_walkers = isinstance(trajectories, Tensor) and trajectories.ndim > 3
+    expect(of_walkers, "trajectories", "of every walker", trajectories)
     times, points, walkers = trajectories.shape[:3]
-    rising = (
-        is_real(t) and t.shape == (times, points) and points > 1 and bool((t.diff(dim=1) > 0).all())
-    )
-    expect(rising, "t", f"increasing times of shape ({times}, {points}), at least two of them", t)
-    floor = as_number("floor", floor, "a positive number", lambda value: 0.0 < value < math.inf)
+    fits = is_real(t) and t.shape == (times, points) and points > 1
+    rising = fits and bool((t.diff(dim=1) > 0).all())
+    wanted = f"increasing times of shape ({times}, {points}), at least two of them"
+    expect(rising, "t", wanted, t)
+    floor = as_number("floor", floor, "a positive number", _is_positive)
     when = t.unsqueeze(2).expand(times, points, walkers)
     found = examine(path, transport, trajectories.flatten(0, 2), when.flatten())
+    # Every point but the last begins a step, every one but the first ends one.
+    shape = (times, points, walkers)
+    forward = rates_of(found, reversible, floor, False).rates.unflatten(0, shape)
+    backward = rates_of(found, reversible, floor, True).rates.unflatten(0, shape)
+    out_of_start = forward[:, :-1].flatten(0, 2)
+    back_from_end = backward[:, 1:].flatten(0, 2)
+    before = trajectories[:, :-1].flatten(0, 2)
+    after = trajectories[:, 1:].flatten(0, 2)
     duration = when.diff(dim=1).flatten()
-    before, after = (
-        trajectories[:, part].flatten(0, 2) for part in (slice(None, -1), slice(1, None))
-    )
-
-    def rates(backward: bool) -> Tensor:
-        each = rates_of(found, reversible, floor, backward).rates.unflatten(
-            0, (times, points, walkers)
-        )
-        return each[:, 1:].flatten(0, 2) if backward else each[:, :-1].flatten(0, 2)
-
-    there = kernels.tau_leap_log_probability(before, after, rates(backward=False), duration)
-    back = kernels.tau_leap_log_probability(after, before, rates(backward=True), duration)
-    log_density = (-path.beta(when.flatten()) * found.energy).view(times, points, walkers)
+    there = kernels.tau_leap_log_probability(before, after, out_of_start, duration)
+    back = kernels.tau_leap_log_probability(after, before, back_from_end, duration)
+    log_density = (-path.beta(when.flatten()) * found.energy).view(shape)
     return log_density.diff(dim=1) + (back - there).view(times, points - 1, walkers)
 
 
@@ -242,31 +247,34 @@ def log_variance(
     floor: float = 0.3,
     reversible: str | None = "square_root",
 ) -> Tensor:
-    """``Var[A]`` of given paths a unit of time: variance over walkers, mean over segments of the
-    annealing path.
+    """Return ``Var[A]`` of given paths per unit of time.
 
-    Zero means weights without variance, whatever the law of the paths. A constant added to ``A``
-    changes nothing.
+    The variance is over walkers, the mean over segments of the annealing path. Zero means weights
+    without variance, whatever the law of the paths. A constant added to ``A`` changes nothing.
 
     Args:
-        trajectories: ``(times, steps + 1, walkers, *shape)``, at least two walkers a segment; those
-            of a segment need not begin in one configuration.
+        path: the annealing path.
+        transport: a locally equivariant network.
+        trajectories: ``(times, steps + 1, walkers, *shape)``, at least two walkers per segment;
+            those of a segment need not begin in one configuration.
         t: times of their points, increasing, float64 ``(times, steps + 1)``.
         free_energy: ``F_t`` at these times, whose difference stands for the mean of ``A``; None for
             the batch mean.
-        huber: as of :func:`mean_square`.
-        floor, reversible: as of :class:`~leaps_triton.TauLeap`.
+        huber: see :func:`mean_square`.
+        floor: scale of the reversible rates, see :class:`~leaps_triton.TauLeap`.
+        reversible: their kind.
 
     References:
         Richter, Boustati, Nüsken, Ruiz, Akyildiz, *VarGrad*, arXiv:2010.10436 (2020), for the
         variance of log-weights as a loss.
     """
     gained = increments(path, transport, trajectories, t, floor, reversible).sum(1)
-    expected = None if free_energy is None else free_energy[:, -1] - free_energy[:, 0]
-    duration = (t[:, -1] - t[:, 0]).sqrt().unsqueeze(1)
-    return _spread(
-        gained / duration, None if expected is None else expected / duration.squeeze(1), huber
-    )
+    # Var[A] per unit of time is the variance of A over the root of the time.
+    root = (t[:, -1] - t[:, 0]).sqrt()
+    expected = None
+    if free_energy is not None:
+        expected = (free_energy[:, -1] - free_energy[:, 0]) / root
+    return _spread(gained / root.unsqueeze(1), expected, huber)
 
 
 def squared_residual(
@@ -279,18 +287,26 @@ def squared_residual(
     floor: float = 0.3,
     reversible: str | None = "square_root",
 ) -> Tensor:
-    """``E (a/h - c)²`` with ``a`` what one step of length ``h`` adds to ``A``:
-    :func:`physics_informed` of exact steps.
+    """Return ``E (a/h - c)²`` with ``a`` what one step of length ``h`` adds to ``A``.
 
-    ``c`` is ``(F_{t+h} - F_t)/h``, or the mean over the walkers of a step. Neighbours that move in
+    This is :func:`physics_informed` of exact steps. ``c`` is ``(F_{t+h} - F_t)/h``, or the mean over the walkers of a step. Neighbours that move in
     one step leave an ``E (a/h - c)²`` of order one at any ``h`` (and a ``Var[A]`` of order ``h``):
     what leaping itself costs is in the loss, and so it lowers rates that jumps would not.
 
     Args:
-        as of :func:`log_variance`.
+        path: the annealing path.
+        transport: a locally equivariant network.
+        trajectories: ``(times, steps + 1, walkers, *shape)``, at least two walkers per time.
+        t: times of their points, increasing, float64 ``(times, steps + 1)``.
+        free_energy: ``F_t`` at these times; None for the batch mean.
+        huber: see :func:`mean_square`.
+        floor: scale of the reversible rates, see :class:`~leaps_triton.TauLeap`.
+        reversible: their kind.
     """
     gained = increments(path, transport, trajectories, t, floor, reversible)
     steps = t.diff(dim=1)
     rate = gained / steps.unsqueeze(2)
-    expected = None if free_energy is None else (free_energy.diff(dim=1) / steps).flatten()
+    expected = None
+    if free_energy is not None:
+        expected = (free_energy.diff(dim=1) / steps).flatten()
     return _spread(rate.flatten(0, 1), expected, huber)

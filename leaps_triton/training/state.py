@@ -71,8 +71,7 @@ def resume(trainer: Trainer, file: str | Path) -> None:
     training = contents.manifest.get("training")
     if training is None:
         raise ValueError(
-            f"{name} holds a sampler without the state of its training; give a file of "
-            f"Trainer.save"
+            f"{name} holds a sampler without the state of its training; give a file of Trainer.save"
         )
     step = _check_settings(trainer, contents, training, name)
     tensors = contents.tensors

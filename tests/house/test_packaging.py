@@ -1,5 +1,6 @@
 """What a build contains, and that versions and pins agree across files."""
 
+import math
 import os
 import re
 import shutil
@@ -99,6 +100,39 @@ def test_builds_hold_the_kernels_as_files_of_the_package(tmp_path: Path) -> None
     (unpacked_tree,) = unpacked.iterdir()
     assert modules(build_wheel(tree, from_tree)) == python_files()
     assert modules(build_wheel(unpacked_tree, from_sdist)) == python_files()
+
+
+def test_an_installed_wheel_holds_every_folder_and_works_apart(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    copy_tree(tree)
+    wheel = build_wheel(tree, tmp_path)
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    expected = {Path(name).parent for name in python_files()}
+    found = {file.parent.relative_to(installed) for file in installed.rglob("*.py")}
+    assert found == expected
+    # Without this tree on the path, from another folder, kernels and former names included.
+    code = (
+        "import warnings, leaps_triton as lt, leaps_triton.kernels.philox\n"
+        "warnings.simplefilter('ignore')\n"
+        "import leaps_triton.ctmc\n"
+        "print(lt.__file__, lt.exact.ising_log_z((2, 2), 0.0))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    place, log_z = finished.stdout.split()
+    assert Path(place).is_relative_to(installed)
+    assert float(log_z) == pytest.approx(4.0 * math.log(2.0))
 
 
 def test_kernels_in_the_package_are_a_relative_link() -> None:
