@@ -134,7 +134,8 @@ def test_about_half_of_the_walkers_jump() -> None:
     ],
 )
 def test_a_wrong_kernel_is_not_timed(
-    op: str, result: int, change: Callable[[torch.Tensor], object], with_kernels: Callable[..., None], quick: None,
+    op: str, result: int, change: Callable[[torch.Tensor], object], with_kernels: Callable[...,
+    None], quick: None,
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     with_kernels(**{op: off(op, result, change)})
@@ -164,8 +165,10 @@ def test_a_wrong_kernel_is_not_timed(
 def test_sweeps_may_round_their_thresholds_and_no_more(
     op: str, law: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel's thresholds are off by 0.005, as a stand-in for a last bit: rounding is then what
-    lies below 0.01."""
+    """The kernel's thresholds are off by 0.005, as a stand-in for a last bit.
+
+    Rounding is then what lies below 0.01.
+    """
     exact, twin = getattr(twins, law), getattr(twins, op)
 
     def rounded(**arguments: Any) -> torch.Tensor:
@@ -345,7 +348,10 @@ def test_every_op_and_model_is_measured() -> None:
 
 
 def test_the_module_runs_without_tyro_and_reports_a_bad_value() -> None:
-    block = "import sys, runpy; sys.modules['tyro'] = None; runpy.run_module('leaps_triton.bench', None, '__main__')"
+    block = (
+        "import sys, runpy; sys.modules['tyro'] = None; "
+        "runpy.run_module('leaps_triton.bench', None, '__main__')"
+    )
     command = [
         sys.executable,
         "-c",
@@ -466,8 +472,8 @@ def test_the_table_has_the_stated_columns_and_survives_a_round_trip(tmp_path: Pa
     assert read_rows(file) == rows
     with file.open(newline="") as lines:
         assert next(csv.reader(lines)) == [
-            "kernel", "variant", "model", "shape", "walkers", "metric", "value", "baseline", "ratio", "device", "torch",
-            "triton", "commit",
+            "kernel", "variant", "model", "shape", "walkers", "metric", "value", "baseline",
+            "ratio", "device", "torch", "triton", "commit",
         ]  # fmt: skip
 
 
@@ -547,7 +553,8 @@ from leaps_triton.kernels import throughput
 for seed in ("i32", "i64"):
     types = {"p_out": "*i32", "seed": seed, "counters": "i32", "BLOCK": "constexpr"}
     source = ASTSource(throughput.philox_kernel, types, {"BLOCK": throughput.BLOCK})
-    assert triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4}).asm["cubin"]
+    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+    assert made.asm["cubin"]
 """
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 FILE = Path(__file__).parents[3] / "experiments" / "results" / "kernel_resources.csv"
-REMEDY = "run python experiments/kernel_resources.py"
+REMEDY = "run python experiments/gpu/kernel_resources.py"
 
 VARIANTS, OTHERS = resources.variants(), resources.others()
 CASES = [(name, resources.TARGET) for name in VARIANTS]
