@@ -118,7 +118,7 @@ def chain_estimate(
             taken.
 
     Raises:
-        ValueError: fewer than 4 draws a walker, a bad shape, several values without a function,
+        ValueError: fewer than 4 draws per walker, a bad shape, several values without a function,
             walkers that are no multiple of ``together``.
 
     Warns:
@@ -291,7 +291,9 @@ def _replica_q(means: Tensor, error: float) -> float:
     freedom = len(means) - 1
     if freedom == 0:
         return math.nan
+    # Each mean has the variance of all draws together times the number of chains.
     chi_squared = float(means.square().sum()) / (len(means) * error**2)
+    # P(χ² or more) is the upper incomplete gamma function of half of both.
     half = torch.tensor([0.5 * freedom, 0.5 * chi_squared], dtype=torch.float64)
     return float(torch.special.gammaincc(half[0], half[1]))
 
@@ -300,6 +302,7 @@ def _linearised(function: Callable[[Tensor], Tensor] | None, mean: Tensor) -> tu
     """Return ``F`` at the means, and its gradient there."""
     if function is None:
         return mean, torch.ones_like(mean)
+    # An error is linear in small fluctuations: those along the gradient count.
     with torch.enable_grad():
         point = mean.clone().requires_grad_()
         value = function(point)

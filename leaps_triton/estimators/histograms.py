@@ -131,6 +131,7 @@ def pooled(
     together = as_integer("together", together, 1)
     fits = together == 1 or all(e.ndim == 2 and len(e) % together == 0 for e in energies)
     expect(fits, "together", "1, or divide the walkers of energies (walkers, draws)", together)
+    # All draws, whichever run they are of: the equations ask for their energies alone.
     pool = torch.cat([in_line(e.detach().double().cpu(), e.ndim, together) for e in energies])
     counts = torch.tensor([e.numel() for e in energies])
     if not bool(pool.isfinite().all() and grid.isfinite().all() and (counts > 0).all()):
@@ -180,11 +181,13 @@ def solve(pool: Tensor, counts: Tensor, betas: Tensor, guess: Tensor | None = No
         mixture = log_mixture(pool, counts, betas, log_z).unsqueeze(1)
         shares = torch.exp(counts.double().log() - log_z + powers - mixture)
         total = shares.sum(0)
+        # First and second derivatives of the convex function by log Z.
         slope = counts - total
         curvature = (torch.diag(total) - shares.T @ shares)[1:, 1:]
         # Of two runs, the curvature is the number of draws that could be of either.
         if len(betas) > 1 and float(torch.linalg.eigvalsh(curvature)[0]) < _SHARED:
             break
+        # The shares of every run add up to its number of draws.
         if float(slope.abs().max()) < 1e-10 * n:
             return log_z - shift
         step = torch.linalg.solve(curvature, slope[1:])

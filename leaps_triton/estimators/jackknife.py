@@ -72,9 +72,11 @@ def weighted_estimate(
     """
     share = normalised(log_weights)
     _check(values, log_weights, function)
+    # One share per walker, whatever the number of values.
     share = share.view(len(share), *[1] * (values.ndim - 1))
     weighted = share * values.double()
     mean = weighted.sum(0)
+    # Numerator and denominator leave out the same block.
     others = leave_one_out_sums(block_sums(weighted, block))
     left_out = others / leave_one_out_sums(block_sums(share, block))
     blocks = len(left_out)
@@ -87,6 +89,7 @@ def weighted_estimate(
             f"function must map means (..., k) to (...), got {shown(left_out)} for {blocks} sets "
             f"of means"
         )
+    # Estimates without one block differ by 1 / (blocks - 1) of what whole samples would.
     error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
     return Estimate(float(mean), float(error))
 

@@ -56,6 +56,7 @@ def stepping_stones(
     """
     steps = _betas(energies, betas).diff()
     powers = -steps * energies[..., :-1].double().cpu()
+    # In units of the largest power of each step, so that no exponential overflows.
     top = powers.amax((0, 1))
     shift = top.sum()
 

@@ -108,6 +108,7 @@ def _of_log_z(ensemble: WeightedWalkers, beta: float, factor: float) -> Estimate
     energies = torch.zeros_like(share)
     if beta:
         energies = _energies(ensemble)
+    # The weighted mean of H and log Z, from the same weights.
     value = ensemble.log_z_start + log_mean_exp(a) + beta * (share * energies).sum()
     sites = math.prod(ensemble.model.shape)
     blocks = len(block_sums(share, block))

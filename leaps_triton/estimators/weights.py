@@ -32,6 +32,7 @@ def _as_log_weights(log_weights: Tensor) -> Tensor:
             f"{tuple(log_weights.shape)}"
         )
     values = log_weights.double()
+    # NaN is not below infinity either.
     if not bool((values < torch.inf).all()):
         raise ValueError(
             "log_weights must be finite, or minus infinity for a weight of 0; got NaN or infinity"
@@ -68,6 +69,7 @@ def leave_one_out_sums(values: Tensor) -> Tensor:
     Nothing is subtracted, so it is exact too where one entry outweighs the rest.
     """
     _check_axes(values)
+    # Sums of what comes before each entry, and of what comes after it.
     zero = torch.zeros_like(values[:1])
     before = torch.cat([zero, values[:-1].cumsum(0)])
     after = torch.cat([zero, values[1:].flip(0).cumsum(0)]).flip(0)
@@ -83,6 +85,7 @@ def block_sums(values: Tensor, block: int) -> Tensor:
     block = as_integer("block", block, 1)
     if block == 1:
         return values
+    # Zeros fill the last block.
     missing = -len(values) % block
     padding = torch.zeros_like(values[:1]).expand(missing, *values.shape[1:])
     return torch.cat([values, padding]).unflatten(0, (-1, block)).sum(1)
@@ -114,6 +117,7 @@ def log_mean_exp_error(log_weights: Tensor, block: int = 1) -> Tensor:
     ones = torch.ones(len(share), dtype=share.dtype, device=share.device)
     numbers = leave_one_out_sums(block_sums(ones, block)).view(n, *[1] * (blocks.ndim - 1))
     left_out = torch.log(leave_one_out_sums(blocks)) - torch.log(numbers)
+    # Where one block is all, nothing is left without it, and infinities differ by NaN.
     variance = left_out.var(0, correction=0)
     return torch.sqrt((n - 1) * variance).nan_to_num(nan=math.inf)
 
@@ -191,5 +195,6 @@ def _invert(weights: Tensor, points: Tensor) -> Tensor:
     """Return where the cumulative share first reaches each point: never at a weight of 0."""
     if len(points) == 0:
         return torch.empty(0, dtype=torch.int64, device=points.device)
+    # Divided by its last entry, it ends at 1 whatever the rounding.
     cumulative = weights.cumsum(0)
     return torch.searchsorted(cumulative / cumulative[-1], points)

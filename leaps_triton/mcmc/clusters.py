@@ -253,6 +253,7 @@ def _flip(
         Configurations and labels of the clusters.
     """
     words = kernels.philox(seed, Stream.CLUSTER, 0, sweep, 2, walkers, x.device)
+    # Two different states, uniform among all pairs.
     first = words[2] * model.q >> 32
     second = (first + 1 + (words[1] * (model.q - 1) >> 32)) % model.q
     old = x.long()
@@ -260,6 +261,7 @@ def _flip(
     labels = _labels(model, old, new, beta, walkers, sweep, seed)
     site = site_words(seed, Stream.CLUSTER, sweep, walkers, labels.shape[1], draw=1)
     uniform = kernels.uniform32(site, torch.float64)
+    # Without a field both are alike.
     threshold: Tensor | float = 0.5
     if model.site_table.any():
         gain = _field(model, new, beta) - _field(model, old, beta)
@@ -339,6 +341,7 @@ class Wolff(BaseMove):
         new = _exchange(model, old, first, second)
         labels = _labels(model, old, new, beta, walkers, sweep, seed)
         members = labels == labels.gather(1, site)
+        # Without a field the cluster always moves.
         moves = members
         if model.site_table.any():
             gain = _field(model, new, beta) - _field(model, old, beta)

@@ -107,6 +107,7 @@ class Houdayer(BaseMove):
         y = before[1::2]
         for sweep in range(state.sweep, state.sweep + self.clusters):
             members = self._cluster(model, x != y, pairs, sweep, seed)
+            # The pair exchanges its states at the members.
             old = x
             x = torch.where(members, y, old)
             y = torch.where(members, old, y)

@@ -222,6 +222,7 @@ class March:
         for draw in range(count):
             self._advance(update)
             for name, value in self._look().items():
+                # The first draw tells the shape of an observable.
                 if name not in values:
                     shape = (len(value), count, *value.shape[1:])
                     values[name] = torch.empty(shape, dtype=torch.float64, device=self.device)

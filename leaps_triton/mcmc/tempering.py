@@ -50,8 +50,14 @@ class TemperingInfo(NamedTuple):
     one in turn"""
     accepted: Tensor
     """Whether it was made, bool ``(walkers, K - 1)``"""
-    kernel: Any
+    move: Any
     """Info of the move, of ``K walkers`` replicas: time after time, walker after walker"""
+
+    @property
+    def kernel(self) -> Any:
+        """Return the info of the move, by its former name."""
+        warn_renamed("TemperingInfo.kernel", "TemperingInfo.move")
+        return self.move
 
 
 @register("move")
@@ -235,10 +241,12 @@ class ParallelTempering(BaseMove):
         partner = place.clone()
         partner[first] = first + 1
         partner[first + 1] = first
+        # log of what each replica would gain at its partner's time.
         increment = path.log_increment(x, times.flatten(), times[partner].flatten())
         increment = increment.unflatten(0, (count, -1)).T
         walkers = state.walkers.unsqueeze(1)
         words = kernels.philox(seed, Stream.EXCHANGE, lower, state.exchanges, 0, walkers, x.device)
+        # The gain of both partners decides.
         log_ratio = increment[:, :-1] + increment[:, 1:]
         uniform = kernels.uniform64(words[0], words[1])
         accepted = tried & (uniform < log_ratio.clamp(max=0.0).exp())

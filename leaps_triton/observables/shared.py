@@ -85,8 +85,8 @@ class SharedModel:
         self._leaps_triton_model = model
         self._leaps_triton_measured = None
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         """The class of the model, so that observables may ask which model they have."""
         return type(self._leaps_triton_model)
 

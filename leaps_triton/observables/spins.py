@@ -181,6 +181,7 @@ def correlation(configurations: Tensor, model: Model, direction: int = 0) -> Ten
     size = length
     if not wraps:
         size = 2 * length
+    # The correlation of a line with itself is the transform of its power: Wiener and Khinchin.
     power = torch.fft.rfft(spins, size, dim=direction + 1).abs().square()
     summed = power.movedim(direction + 1, -1).flatten(1, -2).sum(1)
     sums = torch.fft.irfft(summed, size)

@@ -13,6 +13,7 @@ from torch import Tensor
 from leaps_triton import observables
 from leaps_triton.exact import enumerate_model, expectation
 from leaps_triton.models import Clock, EdwardsAnderson, Ising, PairModel, Potts
+from leaps_triton.observables.base import OBSERVABLES, entered
 
 MODELS = {
     "ising": Ising((2, 3), 0.6, field=0.3),
@@ -483,3 +484,14 @@ def test_along_keeps_name_and_function() -> None:
     assert directed.__name__ == "correlation_length_1"
     assert directed.function is observables.correlation_length.function  # type: ignore[attr-defined]
     assert not hasattr(observables.along(observables.correlation, 1), "function")
+
+
+def test_a_new_observable_enters_itself() -> None:
+    """One file knows it: the package finds it by its mark and by ``__all__`` of its module."""
+    modules = (observables.spins, observables.pairs)
+    marked = set(entered())
+    assert marked == {*observables.MEASURABLE, *observables.OF_CHAINS}
+    assert marked < {name for module in modules for name in module.__all__}
+    assert all(getattr(observables, name) is entered()[name] for name in marked)
+    assert observables.OF_CHAINS == ["link_overlap", "overlap", "replica_energies"]
+    assert set(OBSERVABLES) < set(observables.MEASURABLE)

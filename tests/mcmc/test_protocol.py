@@ -1,0 +1,170 @@
+"""What a move of a user's own needs, what is answered for it, and former names of moves."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import leaps_triton as lt
+from leaps_triton.mcmc import SweepState, as_move
+from leaps_triton.renamed import renamed
+
+MODEL = lt.Ising((3, 3), 0.4)
+
+
+class Plain:
+    """The least: each step is a sweep of the library's heat bath."""
+
+    def init(self, configurations: Tensor, walkers: Tensor) -> Any:
+        return lt.HeatBath().init(configurations, walkers)
+
+    def step(self, state: Any, path: Any, t: Any, seed: int) -> tuple[Any, Any]:
+        return lt.HeatBath().step(state, path, t, seed)
+
+
+class Answering(Plain):
+    """A move that answers all questions itself."""
+
+    together = 3
+    unweighted = "walkers meet"
+
+    def reversed(self) -> "Answering":
+        return self
+
+
+def test_two_methods_make_a_move() -> None:
+    given = Plain()
+    move = as_move("move", given)
+    assert (move.together, move.unweighted, move.own) == (1, "", given)
+    assert move.irreversible == "Plain has no reversed()"
+    with pytest.raises(ValueError, match=r"cannot be reversed in time: Plain has no reversed\(\)"):
+        move.reversed()
+    found = lt.run_chain(MODEL, given, 4, 10, seed=3, device="cpu")
+    expected = lt.run_chain(MODEL, lt.HeatBath(), 4, 10, seed=3, device="cpu")
+    assert torch.equal(found.values["energy"], expected.values["energy"])
+    assert found.move is given and found.together == 1
+
+
+def test_answers_of_a_users_move_are_kept() -> None:
+    given = Answering()
+    move = as_move("move", given)
+    assert (move.together, move.unweighted, move.irreversible) == (3, "walkers meet", "")
+    assert move.reversed().own is given
+    composed = lt.Compose(lt.HeatBath(), given, lt.Houdayer())
+    assert composed.together == 6 and composed.unweighted == "walkers meet"
+    assert lt.ParallelTempering([0.5, 1.0], given).together == 3
+    with pytest.raises(ValueError, match="Answering moves 3 walkers together"):
+        lt.run_chain(MODEL, given, 4, 10, device="cpu")
+
+
+def test_a_composition_is_reversed_if_its_parts_are() -> None:
+    forth = lt.Compose(lt.HeatBath(), lt.Metropolis(2))
+    assert forth.reversed() == lt.Compose(lt.Metropolis(2, True), lt.HeatBath(1, True))
+    halted = lt.Compose(lt.HeatBath(), Plain())
+    assert halted.irreversible == "Plain has no reversed()"
+    with pytest.raises(ValueError, match="cannot be reversed in time"):
+        halted.reversed()
+
+
+@pytest.mark.parametrize("given", [lt.HeatBath, lt.Jump(), "heat bath", None])
+def test_what_is_no_move(given: Any) -> None:
+    with pytest.raises(ValueError, match=r"mine must be a move such as HeatBath\(sweeps=1\)"):
+        as_move("mine", given)
+
+
+class Gaussian:
+    """A target of floating-point configurations, of unit variance."""
+
+    shape = (3,)
+    dtype = torch.float64
+    beta = 1.0
+
+    def energy(self, configurations: Tensor) -> Tensor:
+        return 0.5 * configurations.square().sum(1)
+
+
+class Redrawn:
+    """A move that draws all numbers anew from the law of :class:`Gaussian`."""
+
+    def init(self, configurations: Tensor, walkers: Tensor) -> SweepState:
+        return SweepState(configurations, walkers, 0)
+
+    def step(self, state: SweepState, path: Any, t: Any, seed: int) -> tuple[SweepState, None]:
+        index = state.walkers.unsqueeze(1)
+        words = lt.kernels.philox(seed, 0, torch.arange(3), state.sweep, 0, index)
+        uniform = lt.kernels.uniform64(words[0], words[1])
+        x = 2.0**0.5 * torch.erfinv(2.0 * uniform - 1.0)
+        return SweepState(x, state.walkers, state.sweep + 1), None
+
+
+def test_chains_of_a_continuous_target() -> None:
+    def square(configurations: Tensor, model: Any) -> Tensor:
+        return configurations.square().sum(1)
+
+    chain = lt.run_chain(
+        Gaussian(),  # type: ignore[arg-type]
+        Redrawn(),
+        walkers=8,
+        sweeps=400,
+        seed=1,
+        observables=[square],
+        start=torch.zeros(8, 3, dtype=torch.float64),
+        device="cpu",
+    )
+    # A false alarm with probability 1e-4.
+    assert abs(chain.estimate(square).pull(3.0)) < 4
+    assert chain.names == ["square"] and chain.configurations.dtype == torch.float64
+
+
+FORMER: dict[str, tuple[Callable[[], Any], str]] = {
+    "run_chain": (
+        lambda: lt.run_chain(MODEL, kernel=lt.HeatBath(), walkers=2, sweeps=4, device="cpu"),  # type: ignore[call-arg]
+        "kernel= is now move=",
+    ),
+    "Chain.kernel": (
+        lambda: lt.run_chain(MODEL, lt.HeatBath(), 2, 4, device="cpu").kernel,
+        "Chain.kernel is now Chain.move",
+    ),
+    "Compose.kernels": (
+        lambda: lt.Compose(lt.HeatBath()).kernels,
+        "Compose.kernels is now Compose.moves",
+    ),
+    "ParallelTempering(kernel=)": (
+        lambda: lt.ParallelTempering([0.5, 1.0], kernel=lt.HeatBath()),  # type: ignore[call-arg]
+        "kernel= is now move=",
+    ),
+    "ParallelTempering.kernel": (
+        lambda: lt.ParallelTempering([0.5, 1.0]).kernel,
+        "ParallelTempering.kernel is now ParallelTempering.move",
+    ),
+    "KineticMonteCarlo(rates=)": (
+        lambda: lt.KineticMonteCarlo(rates="metropolis"),  # type: ignore[call-arg]
+        "rates= is now reversible=",
+    ),
+    "KineticMonteCarlo.rates": (
+        lambda: lt.KineticMonteCarlo(reversible="metropolis").rates,
+        "KineticMonteCarlo.rates is now KineticMonteCarlo.reversible",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMER)
+def test_former_names_work_with_a_warning(name: str) -> None:
+    call, message = FORMER[name]
+    with pytest.warns(DeprecationWarning, match=" is now ") as said:
+        found = call()
+    assert [str(warning.message) for warning in said] == [message]
+    # The warning is at the line to be changed.
+    assert said[0].filename == __file__ and found is not None
+
+
+def test_a_keyword_is_given_under_one_name() -> None:
+    @renamed(old="new")
+    def call(new: int) -> int:
+        return new
+
+    assert call(new=2) == 2
+    with pytest.raises(TypeError, match="give new= alone: old= is its former name"):
+        call(old=1, new=2)  # type: ignore[call-arg]
