@@ -69,9 +69,25 @@ def trainer() -> lt.Trainer:
 SAMPLER, LEARNED = sampler(), sampler(transport=network())
 TIMES = torch.linspace(0, 1, 5, dtype=torch.float64)
 NO_TIMES = THINGS | among(
-    0, -1, 2.0, True, NAN, 1.0, [0.0], [0.0, 0.5], [0.0, 0.7, 0.7, 1.0], [0.0, NAN, 1.0], [1.0, 0.0], ["0", "1"],
-    [0.0, [0.5], 1.0], [-1.0, 1.0], [[0.0, 1.0]], torch.tensor([0.0, 1.0 + 1j]), torch.tensor(1.5), (0.0, INF),
-)  # fmt: skip
+    0,
+    -1,
+    2.0,
+    True,
+    NAN,
+    1.0,
+    [0.0],
+    [0.0, 0.5],
+    [0.0, 0.7, 0.7, 1.0],
+    [0.0, NAN, 1.0],
+    [1.0, 0.0],
+    ["0", "1"],
+    [0.0, [0.5], 1.0],
+    [-1.0, 1.0],
+    [[0.0, 1.0]],
+    torch.tensor([0.0, 1.0 + 1j]),
+    torch.tensor(1.5),
+    (0.0, INF),
+)
 NO_FIELDS = NO_COUPLINGS.filter(lambda value: not shaped(value, (2, 3)))
 NO_TABLES = NO_COUPLINGS.filter(
     lambda value: value is not None and not shaped(value, (3, 2, 3))
@@ -88,10 +104,19 @@ NO_SPINS = WORDS | among(
 NO_STATES = below(2) | st.integers(min_value=128)
 
 MEASURED = (
-    "abs_magnetization", "binder", "correlation", "correlation_length", "energy", "magnetization",
-    "magnetization_squared", "potts_order", "specific_heat", "structure_factor", "susceptibility",
+    "abs_magnetization",
+    "binder",
+    "correlation",
+    "correlation_length",
+    "energy",
+    "magnetization",
+    "magnetization_squared",
+    "potts_order",
+    "specific_heat",
+    "structure_factor",
+    "susceptibility",
     "susceptibility_full",
-)  # fmt: skip
+)
 
 ENTRIES: dict[str, Entry] = {
     "Lattice": Entry(
