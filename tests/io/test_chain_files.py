@@ -1,6 +1,4 @@
-"""Chains in HDF5: equal to chains in memory, and runs that go on or grow to the file of an
-undisturbed run.
-"""
+"""Chains in HDF5 equal chains in memory, and go on or grow to the file of an undisturbed run."""
 
 import json
 import os
@@ -241,9 +239,7 @@ def test_a_longer_run_grows_to_the_same_file(sweeps: int, tmp_path: Path) -> Non
 
 
 def test_a_part_without_its_digest_is_drawn_again(tmp_path: Path) -> None:
-    """The state between the two writes of a part: its values and its state are there, its digest is
-    not.
-    """
+    """Between the two writes of a part its values and state are there, and its digest is not."""
     file = tmp_path / "r.h5"
     whole = chain(file)
     with h5py.File(file, "r+") as out:

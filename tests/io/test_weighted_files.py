@@ -1,6 +1,4 @@
-"""Runs in HDF5: equal to samples in memory, damaged files, and runs that go on where they were
-stopped.
-"""
+"""Runs in HDF5 equal samples in memory, go on where they stopped, and show damage."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""Bad values into every public entry, one argument at a time: a ValueError of the library that
-names the argument.
-"""
+"""A bad value into any public entry is a ValueError of the library that names the argument."""
 
 import json
 import tempfile
@@ -799,9 +797,7 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
 @settings(max_examples=30, phases=[Phase.generate])
 @given(data=st.data())
 def test_no_damaged_or_foreign_file_is_read(files: Path, good: str, data: st.DataObject) -> None:
-    """Cut short, preceded, filled with zeros, or other bytes altogether; single bytes: see the
-    tests of each format.
-    """
+    """Files are cut, preceded by bytes, filled with zeros, or foreign; tests of formats do more."""
     whole = (files / good).read_bytes()
     kind = data.draw(st.sampled_from(["cut", "shifted", "zeros", "foreign"]))
     size = data.draw(st.integers(1, len(whole) - 1))
@@ -860,9 +856,7 @@ def changed(
 @settings(max_examples=50, phases=[Phase.generate])
 @given(data=st.data())
 def test_a_manifest_of_junk_is_refused_or_means_a_sampler(files: Path, data: st.DataObject) -> None:
-    """With a correct SHA-256, so that only what it says is wrong: for loading and for going on with
-    training.
-    """
+    """The SHA-256 is correct, so that only what the manifest says is wrong."""
     contents = checkpoint.read(files / "good.safetensors")
     place = data.draw(st.sampled_from(leaves(contents.manifest)))
     bad = changed(contents, place, data.draw(JUNK), data.draw(st.booleans()))
