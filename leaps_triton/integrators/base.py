@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from .rates import Reversible
 from .states import State, returned, some
 from .transport import AnyTransport, Transport, as_transport
@@ -109,7 +109,7 @@ class Integrator(ABC):
     def step(
         self,
         state: Any,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         seed: int,
         backward: bool = False,
@@ -146,11 +146,11 @@ class Integrator(ABC):
 
     # Most integrators have no conditions, so this is no abstract method.
     def accept(  # noqa: B027
-        self, path: AnnealingPath, transport: Transport | None, device: torch.device
+        self, path: Path, transport: Transport | None, device: torch.device
     ) -> None:
         """Raise a ValueError if this integrator cannot take a transport along a path."""
 
-    def waits(self, path: AnnealingPath, transport: Transport | None) -> bool:
+    def waits(self, path: Path, transport: Transport | None) -> bool:
         """Return whether the walkers of a block wait for one another at every boundary."""
         return False
 
@@ -160,7 +160,7 @@ class Integrator(ABC):
             return 1
         return self.patience
 
-    def enter(self, state: Any, path: AnnealingPath, backward: bool = False) -> tuple[Any, Tensor]:
+    def enter(self, state: Any, path: Path, backward: bool = False) -> tuple[Any, Tensor]:
         """Let every walker at the end of its interval enter the next, or finish.
 
         Returns:
@@ -195,7 +195,7 @@ class Integrator(ABC):
     def run(
         self,
         state: Any,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         seed: int,
         boundary: Boundary | None = None,
@@ -226,7 +226,7 @@ class Integrator(ABC):
     def run_interval(
         self,
         state: Any,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         seed: int,
         backward: bool = False,
@@ -248,7 +248,7 @@ class Integrator(ABC):
         return answers
 
     def _run_apart(
-        self, state: Any, path: AnnealingPath, answers: AnyTransport, seed: int, boundary: Boundary
+        self, state: Any, path: Path, answers: AnyTransport, seed: int, boundary: Boundary
     ) -> Any:
         """Let every walker enter its next interval at once, as nothing acts at the boundaries."""
         patience = self.looks(state.walkers.device)
@@ -268,7 +268,7 @@ class Integrator(ABC):
     def _run_together(
         self,
         state: Any,
-        path: AnnealingPath,
+        path: Path,
         answers: AnyTransport,
         seed: int,
         boundary: Boundary,
@@ -293,7 +293,7 @@ class Integrator(ABC):
         return state
 
     def _to_the_end(
-        self, state: Any, path: AnnealingPath, answers: AnyTransport, seed: int, backward: bool
+        self, state: Any, path: Path, answers: AnyTransport, seed: int, backward: bool
     ) -> Any:
         """Take all walkers to the end of their interval, step by step."""
         if answers.given is None and self.reversible is None:
@@ -308,7 +308,7 @@ class Integrator(ABC):
     def _advance(
         self,
         state: Any,
-        path: AnnealingPath,
+        path: Path,
         answers: AnyTransport,
         seed: int,
         look: bool,

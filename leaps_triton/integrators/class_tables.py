@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import LocalJumpSteps
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from .rates import Reversible
 from .states import State
 from .transport import Tabulated, Transport, as_transport
@@ -36,7 +36,7 @@ class ClassRates(NamedTuple):
     first: int
 
 
-def obstacle(path: AnnealingPath, transport: Transport) -> str:
+def obstacle(path: Path, transport: Transport) -> str:
     """Return why a transport cannot run on tables on the way to this model; empty if it can."""
     model: Any = path.model
     answers = as_transport(transport)
@@ -64,7 +64,7 @@ def obstacle(path: AnnealingPath, transport: Transport) -> str:
     return ""
 
 
-def class_log_ratios(path: AnnealingPath, transport: Tabulated, tau: float) -> Tensor:
+def class_log_ratios(path: Path, transport: Tabulated, tau: float) -> Tensor:
     """Return ``Δ`` of the flip of a site of each class, float64 ``(classes,)``."""
     model: Any = path.model
     bond = model.bond_table
@@ -81,7 +81,7 @@ def class_log_ratios(path: AnnealingPath, transport: Tabulated, tau: float) -> T
 
 
 def class_rates(
-    path: AnnealingPath,
+    path: Path,
     transport: Tabulated,
     tau: float,
     magnetisations: tuple[int, int],
@@ -117,7 +117,7 @@ def class_rates(
 
 
 def steps(
-    path: AnnealingPath,
+    path: Path,
     transport: Tabulated,
     tau: float,
     state: State,

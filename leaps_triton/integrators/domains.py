@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import kernels
 from ..kernels.checks import as_integer, expect
 from ..lattices.hypercubic import Lattice
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from .rates import Evaluation, Rates, Reversible, rates_of
 from .states import State
 from .transport import Transport, as_transport
@@ -145,7 +145,7 @@ def divide(
     return Domains(sites.to(device), classes.to(device))
 
 
-def reach_of(path: AnnealingPath, transport: Transport | None) -> int:
+def reach_of(path: Path, transport: Transport | None) -> int:
     """Return the largest distance, in any direction, of a site that ``G`` or ``Δ`` reads.
 
     Raises:

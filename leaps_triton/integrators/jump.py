@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels.checks import as_integer, as_number, expect
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from ..registry import register
 from . import class_tables as tables
 from .base import Integrator, as_times
@@ -57,7 +57,7 @@ class Jump(Integrator):
     another's reach, so that each has a clock of its own and all of them advance by one evaluation.
     The weights stay exact. It pays where a walker makes many more moves than there are intervals
     times classes: on large lattices with few intervals. With a network of reach 2 at β = 0.3
-    (``experiments/domain_jumps.py``), 32 × 32 sites and 5 intervals took 46 evaluations per walker,
+    (``experiments/physics/domain_jumps.py``), 32 × 32 sites and 5 intervals took 46 evaluations per walker,
     not 161, at equal ``Var[A]``; with 20 intervals 150, not 176; 16 × 16 sites with 20 intervals
     111, not 59.
 
@@ -152,19 +152,17 @@ class Jump(Integrator):
         """Whether one step moves one site at most: unless there are domains."""
         return self.domain is None
 
-    def accept(
-        self, path: AnnealingPath, transport: Transport | None, device: torch.device
-    ) -> None:
+    def accept(self, path: Path, transport: Transport | None, device: torch.device) -> None:
         """Raise a ValueError unless domains, or ``tables=True``, suit lattice and transport."""
         self.domains(path, transport, device)
         self.tabulated(path, transport)
 
-    def waits(self, path: AnnealingPath, transport: Transport | None) -> bool:
+    def waits(self, path: Path, transport: Transport | None) -> bool:
         """Return whether the intervals run on tables, which hold at one frozen time."""
         return self.tabulated(path, transport)
 
     def domains(
-        self, path: AnnealingPath, transport: Transport | None, device: torch.device
+        self, path: Path, transport: Transport | None, device: torch.device
     ) -> Domains | None:
         """Return how the lattice of ``path`` is cut for ``transport``; None without ``domain``.
 
@@ -176,7 +174,7 @@ class Jump(Integrator):
             return None
         return divide(path.model.lattice, self.domain, reach_of(path, transport), device)
 
-    def tabulated(self, path: AnnealingPath, transport: Transport | None) -> bool:
+    def tabulated(self, path: Path, transport: Transport | None) -> bool:
         """Return whether the intervals can and should run on tables; not without a transport.
 
         Raises:
@@ -206,7 +204,7 @@ class Jump(Integrator):
     def step(
         self,
         state: JumpState,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         seed: int,
         backward: bool = False,
@@ -246,7 +244,7 @@ class Jump(Integrator):
         self,
         domains: Domains,
         state: JumpState,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         tau: Tensor,
         seed: int,
@@ -271,7 +269,7 @@ class Jump(Integrator):
     def _to_the_end(
         self,
         state: JumpState,
-        path: AnnealingPath,
+        path: Path,
         answers: AnyTransport,
         seed: int,
         backward: bool,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels.checks import as_number
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from .transport import Transport, as_transport
 
 __all__ = [
@@ -100,7 +100,7 @@ def in_rates(network_output: Tensor) -> Tensor:
 
 
 def examine(
-    path: AnnealingPath, transport: Transport | None, configurations: Tensor, t: Tensor
+    path: Path, transport: Transport | None, configurations: Tensor, t: Tensor
 ) -> Evaluation:
     """Evaluate the network once, and all ``Δ`` once; arguments as in :func:`evaluate`."""
     precision = as_transport(transport).precision
@@ -137,7 +137,7 @@ def rates_of(
 
 
 def evaluate(
-    path: AnnealingPath,
+    path: Path,
     transport: Transport | None,
     configurations: Tensor,
     t: Tensor,

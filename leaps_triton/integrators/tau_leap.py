@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels.checks import as_number, expect, is_real
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from ..registry import register
 from .base import Integrator, as_times
 from .rates import Reversible, as_reversible, evaluate, examine, rates_of
@@ -201,7 +201,7 @@ class TauLeap(Integrator):
     def step(
         self,
         state: LeapState,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         seed: int,
         backward: bool = False,
@@ -248,7 +248,7 @@ class TauLeap(Integrator):
         self,
         state: LeapState,
         leap: _Leap,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         seed: int,
         backward: bool,
@@ -272,7 +272,7 @@ class TauLeap(Integrator):
         return after, LeapInfo((x != y).flatten(1).sum(1), exit_rate, back.exit_rate)
 
     def _euler(
-        self, state: LeapState, leap: _Leap, path: AnnealingPath, seed: int
+        self, state: LeapState, leap: _Leap, path: Path, seed: int
     ) -> tuple[LeapState, LeapInfo]:
         """Make a step that is weighed as in the paper, by what ``A`` gains where it begins."""
         x = state.configurations
@@ -327,7 +327,7 @@ def _as_time(name: str, given: Tensor | float, device: torch.device) -> Tensor:
 
 
 def leap_increment(
-    path: AnnealingPath,
+    path: Path,
     transport: Transport | None,
     configurations: Tensor,
     after: Tensor,

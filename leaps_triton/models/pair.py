@@ -335,6 +335,7 @@ class PairModel:
         classes = self.lattice.num_colours
         colours = tables.colours
         if plan.backward:
+            # Classes are swept in the order of their numbers.
             colours = classes - 1 - colours
         return op(
             configurations,

@@ -1,6 +1,6 @@
 """What a path offers, and what it starts from."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ class Start(Protocol):
         ...
 
 
+@runtime_checkable
 class Path(Protocol):
     """Unnormalised densities ``ρ̃_t`` from a start at ``t = 0`` to the target at ``t = 1``.
 

@@ -27,9 +27,10 @@ class WeightedEnsemble(Weighted):
         times: densities the walkers were weighed for on the way, ``τ_0, …, τ_{N-1}, 1``.
         ess_trace: ESS at each of them, before any resampling there, float64.
         resamplings: number of blocks that were resampled at each of them, int64.
-        evaluations: all-move ``Δ`` evaluations a walker, on average, with one of the network each;
-            a sweep counts as one.
-        seed, block: what it was made with.
+        evaluations: all-move ``Δ`` evaluations per walker, on average, with one of the network
+            each; a sweep counts as one.
+        seed: of the random numbers.
+        block: walkers that were computed together.
     """
 
     model: Model
@@ -45,7 +46,7 @@ class WeightedEnsemble(Weighted):
 
     @property
     def correlated(self) -> int:
-        """Return how many consecutive walkers are correlated: 1, or the block after a resampling."""
+        """Return how many consecutive walkers are correlated: 1, or after a resampling a block."""
         if bool(self.resamplings.any()):
             return self.block
         return 1

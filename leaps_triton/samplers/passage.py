@@ -9,8 +9,8 @@ from torch import Tensor
 from ..estimators.weights import effective_sample_size
 from ..integrators.base import Boundary
 from ..integrators.states import State
-from ..mcmc.base import Kernel
-from ..paths.annealing import AnnealingPath
+from ..mcmc.base import BaseMove
+from ..paths.base import Path
 
 if TYPE_CHECKING:
     from .sampler import Sampler
@@ -30,13 +30,13 @@ Advance: TypeAlias = Callable[[int], None]
 class Moves(NamedTuple):
     """A sampler's move and its chains, which go on from boundary to boundary."""
 
-    move: Kernel | None
+    move: BaseMove | None
     """What leaves ``ρ_t`` invariant; None for nothing"""
     chain: Any
     """State of the move; None without one"""
 
     @classmethod
-    def begin(cls, move: Kernel | None, state: State) -> "Moves":
+    def begin(cls, move: BaseMove | None, state: State) -> "Moves":
         """Return chains that start from the walkers."""
         if move is None:
             return cls(None, None)
@@ -47,7 +47,7 @@ class Moves(NamedTuple):
         """Sweeps that each walker has had."""
         return 0 if self.move is None else int(self.chain.sweep)
 
-    def step(self, state: Any, path: AnnealingPath, tau: float, seed: int) -> tuple["Moves", Any]:
+    def step(self, state: Any, path: Path, tau: float, seed: int) -> tuple["Moves", Any]:
         """Return the chains and the walkers after a step of the move at time ``tau``."""
         if self.move is None:
             return self, state
@@ -92,8 +92,8 @@ class Passage(Boundary):
     ) -> None:
         self.sampler = sampler
         self.seed = seed
-        self.acts = sampler.mcmc is not None or sampler.resample_below > 0.0
-        self.moves = Moves.begin(sampler.mcmc, state)
+        self.acts = sampler.move is not None or sampler.resample_below > 0.0
+        self.moves = Moves.begin(sampler.move, state)
         self._frozen = sampler.integrator.frozen.tolist()
         self._observe = observe
         self._advance = advance
@@ -146,7 +146,7 @@ class WayBack(Boundary):
     acts = True
 
     def __init__(self, sampler: "Sampler", state: State, seed: int) -> None:
-        move: Any = sampler.mcmc
+        move = sampler.move
         if move is not None:
             move = move.reversed()
         self.path = sampler.path

@@ -131,8 +131,8 @@ def _obstacle(sampler: Sampler) -> str:
             f"walkers that are resampled have no reversed paths of their own; build it with "
             f"resample_below=0, got {sampler.resample_below}"
         )
-    if sampler.mcmc is not None and not hasattr(sampler.mcmc, "reversed"):
-        return f"its mcmc kernel {type(sampler.mcmc).__name__} has no reversed()"
+    if sampler.move is not None and sampler.move.irreversible:
+        return f"its mcmc kernel {sampler.move.irreversible}"
     return ""
 
 

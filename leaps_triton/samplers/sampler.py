@@ -15,8 +15,8 @@ from ..integrators.states import State
 from ..integrators.transport import Transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
-from ..mcmc.base import Kernel
-from ..paths.annealing import AnnealingPath
+from ..mcmc.base import BaseMove, Move, as_move
+from ..paths.base import Path
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 
@@ -52,7 +52,7 @@ class Sampler:
     have error bars.
 
     Args:
-        path: the annealing path.
+        path: the annealing path, or any other :class:`~leaps_triton.paths.Path`.
         transport: a locally equivariant network, or None for classical annealed importance sampling
             by the moves of ``mcmc`` or the integrator's reversible rates.
         integrator: :class:`~leaps_triton.Jump` or :class:`~leaps_triton.TauLeap`; None for
@@ -96,21 +96,22 @@ class Sampler:
 
     def __init__(
         self,
-        path: AnnealingPath,
+        path: Path,
         transport: Transport | None,
         integrator: Integrator | None = None,
-        mcmc: Kernel | None = None,
+        mcmc: Move | None = None,
         resample_below: float = 0.0,
         block: int | None = None,
         device: torch.device | str | None = None,
         resampling: str = "systematic",
     ) -> None:
-        expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
+        expect(isinstance(path, Path), "path", "an AnnealingPath", path)
         known = transport is None or callable(transport)
         expect(known, "transport", "None or a network", transport)
         known = integrator is None or isinstance(integrator, Integrator)
         expect(known, "integrator", "an integrator such as Jump(intervals=25)", integrator)
-        _check_move(mcmc)
+        move = None if mcmc is None else as_move("mcmc", mcmc)
+        _check_weighted(move)
         integrator = Jump() if integrator is None else integrator
         if transport is None and mcmc is None and integrator.reversible is None:
             raise ValueError(
@@ -128,6 +129,7 @@ class Sampler:
         self.transport = transport
         self.integrator = integrator
         self.mcmc = mcmc
+        self.move = move
         self.resampling = resampling
         self.block = _default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
@@ -273,21 +275,16 @@ class Sampler:
         return self.integrator.run_interval(state, self.path, self.transport, seed, backward)
 
 
-def _check_move(move: Kernel | None) -> None:
-    """Raise a ValueError for what is no move, or none that can act on weighted walkers."""
-    if move is None:
-        return
-    # Moves of a user's own are welcome; an integrator has intervals.
-    steps = hasattr(move, "step") and hasattr(move, "init") and not hasattr(move, "intervals")
-    accepted = steps and not isinstance(move, type)
-    expect(accepted, "mcmc", "None or a kernel such as HeatBath(sweeps=1)", move)
-    reason = getattr(move, "unweighted", "")
-    if reason:
-        name = type(move).__name__
-        raise ValueError(f"{name} cannot be the mcmc kernel of a sampler: {reason}; run it alone")
+def _check_weighted(move: BaseMove | None) -> None:
+    """Raise a ValueError for a move that cannot act on weighted walkers."""
+    if move is not None and move.unweighted:
+        name = type(move.own).__name__
+        raise ValueError(
+            f"{name} cannot be the mcmc kernel of a sampler: {move.unweighted}; run it alone"
+        )
 
 
-def _default_block(path: AnnealingPath) -> int:
+def _default_block(path: Path) -> int:
     """Return the block for a lattice: it follows from its size alone."""
     sites = math.prod(path.model.shape)
     return min(1024, max(64, 2**18 // sites))

@@ -145,7 +145,9 @@ def thermodynamic_length(
     share = normalised(log_weights.T).T
     mean = (share * energies).sum(0)
     variance = (share * (energies - mean) ** 2).sum(0).cpu()
-    speed = variance.sqrt() * path.beta_rate(densities).abs()
+    # The derivative of log ρ̃ is that of β times the energy, so an energy of 1 gives its rate.
+    rate = path.time_derivative(torch.ones_like(densities), densities).abs()
+    speed = variance.sqrt() * rate
     # Chains frozen at the left end of an interval visit time 0 twice.
     distinct = densities.diff(prepend=densities.new_tensor([-1.0])) > 0
     return equal_steps(densities[distinct], speed[distinct], intervals)
@@ -225,7 +227,7 @@ def _ladder(sampler: Sampler, ess: float, index: Tensor, seed: int, max_interval
     """Return times of intervals that have the ESS ``ess`` each; the last has no less."""
     start = sampler.path.start.sample(index, seed)
     state = sampler.integrator.init(start, index)
-    pilot = _Pilot(state, Moves.begin(sampler.mcmc, state))
+    pilot = _Pilot(state, Moves.begin(sampler.move, state))
     times = [0.0]
     while times[-1] < 1.0:
         end, after = _rung(sampler, pilot, times[-1], ess, seed)

@@ -1,4 +1,4 @@
-"""A bad value into any public entry is a ValueError of the library that names the argument."""
+"""Bad values into every public entry, one argument at a time, raise a ValueError that names it."""
 
 import json
 import tempfile
@@ -67,25 +67,10 @@ def trainer() -> lt.Trainer:
 SAMPLER, LEARNED = sampler(), sampler(transport=network())
 TIMES = torch.linspace(0, 1, 5, dtype=torch.float64)
 NO_TIMES = THINGS | among(
-    0,
-    -1,
-    2.0,
-    True,
-    NAN,
-    1.0,
-    [0.0],
-    [0.0, 0.5],
-    [0.0, 0.7, 0.7, 1.0],
-    [0.0, NAN, 1.0],
-    [1.0, 0.0],
-    ["0", "1"],
-    [0.0, [0.5], 1.0],
-    [-1.0, 1.0],
-    [[0.0, 1.0]],
-    torch.tensor([0.0, 1.0 + 1j]),
-    torch.tensor(1.5),
-    (0.0, INF),
-)
+    0, -1, 2.0, True, NAN, 1.0, [0.0], [0.0, 0.5], [0.0, 0.7, 0.7, 1.0], [0.0, NAN, 1.0],
+    [1.0, 0.0], ["0", "1"], [0.0, [0.5], 1.0], [-1.0, 1.0], [[0.0, 1.0]],
+    torch.tensor([0.0, 1.0 + 1j]), torch.tensor(1.5), (0.0, INF),
+)  # fmt: skip
 NO_FIELDS = NO_COUPLINGS.filter(lambda value: not shaped(value, (2, 3)))
 NO_TABLES = NO_COUPLINGS.filter(
     lambda value: value is not None and not shaped(value, (3, 2, 3))
@@ -102,19 +87,10 @@ NO_SPINS = WORDS | among(
 NO_STATES = below(2) | st.integers(min_value=128)
 
 MEASURED = (
-    "abs_magnetization",
-    "binder",
-    "correlation",
-    "correlation_length",
-    "energy",
-    "magnetization",
-    "magnetization_squared",
-    "potts_order",
-    "specific_heat",
-    "structure_factor",
-    "susceptibility",
+    "abs_magnetization", "binder", "correlation", "correlation_length", "energy", "magnetization",
+    "magnetization_squared", "potts_order", "specific_heat", "structure_factor", "susceptibility",
     "susceptibility_full",
-)
+)  # fmt: skip
 
 ENTRIES: dict[str, Entry] = {
     "Lattice": Entry(
@@ -797,7 +773,10 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
 @settings(max_examples=30, phases=[Phase.generate])
 @given(data=st.data())
 def test_no_damaged_or_foreign_file_is_read(files: Path, good: str, data: st.DataObject) -> None:
-    """Files are cut, preceded by bytes, filled with zeros, or foreign; tests of formats do more."""
+    """Cut short, preceded, filled with zeros, or other bytes altogether.
+
+    Single bytes are changed in the tests of each format.
+    """
     whole = (files / good).read_bytes()
     kind = data.draw(st.sampled_from(["cut", "shifted", "zeros", "foreign"]))
     size = data.draw(st.integers(1, len(whole) - 1))
@@ -856,7 +835,10 @@ def changed(
 @settings(max_examples=50, phases=[Phase.generate])
 @given(data=st.data())
 def test_a_manifest_of_junk_is_refused_or_means_a_sampler(files: Path, data: st.DataObject) -> None:
-    """The SHA-256 is correct, so that only what the manifest says is wrong."""
+    """Files with a correct SHA-256, so that only what they say is wrong.
+
+    They are loaded, and training goes on from them.
+    """
     contents = checkpoint.read(files / "good.safetensors")
     place = data.draw(st.sampled_from(leaves(contents.manifest)))
     bad = changed(contents, place, data.draw(JUNK), data.draw(st.booleans()))

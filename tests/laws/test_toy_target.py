@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton import registry
+from leaps_triton import paths, registry
 from leaps_triton.kernels import Stream, philox, uniform64
 
 FLOAT64 = torch.float64
@@ -209,8 +209,8 @@ def test_a_chain_samples_the_target() -> None:
         device="cpu",
     )
     energy = chain.estimate("energy")
-    # Equipartition: half a unit of β per degree of freedom.
-    assert abs(energy.pull(0.5 * len(STIFFNESS) / BETA)) < SIGMAS
+    # Equipartition: the energy of a site is 1/2β.
+    assert abs(energy.pull(0.5 / BETA)) < SIGMAS
     assert energy.error < 0.01
     assert abs(chain.estimate("first").pull(MEAN)) < SIGMAS
     assert chain.configurations.dtype == FLOAT64
@@ -223,8 +223,9 @@ def test_weights_give_log_z_and_observables(resample_below: float) -> None:
     assert ensemble.configurations.dtype == FLOAT64
     assert ensemble.log_z_error < 0.1
     assert abs(ensemble.log_z - MODEL.log_z(BETA)) < SIGMAS * ensemble.log_z_error
-    energy = ensemble.estimate(lt.observables.energy)
-    assert abs(energy.pull(0.5 * len(STIFFNESS) / BETA)) < SIGMAS
+    energy = ensemble.estimate("energy")
+    assert ensemble.enough and energy.error < 0.02
+    assert abs(energy.pull(0.5 / BETA)) < SIGMAS
     assert abs(ensemble.estimate(first_site).pull(MEAN)) < SIGMAS
 
 
@@ -318,3 +319,49 @@ def test_a_chain_is_filed_and_goes_on(named: None, tmp_path: Path) -> None:
         device="cpu",
     )
     assert torch.equal(read.values["energy"], in_memory.values["energy"])
+
+
+class Carried(paths.Path):
+    """A path of a user's own: the mean is carried from 0 to that of the target.
+
+    ``log ρ̃_t(x) = -β H(x + (1 - t) m)``; it is no annealing path.
+    """
+
+    def __init__(self) -> None:
+        self.model = lt.models.complete(MODEL)
+        self.start = HotGaussian(STIFFNESS, 0.0, BETA)
+
+    def _moved(self, configurations: Tensor, t: Tensor | float) -> Tensor:
+        times = torch.as_tensor(t, dtype=FLOAT64).reshape(-1, 1)
+        return configurations + (1.0 - times) * MEAN
+
+    def log_density(self, configurations: Tensor, t: Tensor | float) -> Tensor:
+        """``log ρ̃_t(x)``."""
+        return -BETA * MODEL.energy(self._moved(configurations, t))
+
+    def log_increment(
+        self, configurations: Tensor, t_from: Tensor | float, t_to: Tensor | float
+    ) -> Tensor:
+        """``log ρ̃_{t_to}(x) - log ρ̃_{t_from}(x)``."""
+        return self.log_density(configurations, t_to) - self.log_density(configurations, t_from)
+
+
+class RandomWalk(Langevin):
+    """Steps that the path's density alone accepts or not."""
+
+    def _drifted(self, x: Tensor, path: Any, t: Tensor | float) -> Tensor:
+        return x
+
+
+@pytest.mark.parametrize("resample_below", [0.0, 0.95], ids=["AIS", "SMC"])
+def test_a_path_that_is_no_annealing_path(resample_below: float) -> None:
+    """Normalised alike at both ends, so that ``log Z`` is that of the start."""
+    sampler = lt.Sampler(
+        Carried(), None, lt.Jump(20), RandomWalk(0.2), resample_below, block=256, device="cpu"
+    )
+    ensemble = sampler.sample(8 * 256, seed=5)
+    assert 0.0 < ensemble.log_z_error < 0.1
+    assert float(ensemble.log_weights.std()) > 0.1 or resample_below > 0.0
+    assert abs(ensemble.log_z - MODEL.log_z(BETA)) < SIGMAS * ensemble.log_z_error
+    assert abs(ensemble.estimate(first_site).pull(MEAN)) < SIGMAS
+    assert abs(ensemble.estimate("energy").pull(0.5 / BETA)) < SIGMAS

@@ -1,4 +1,4 @@
-"""Figures of physics show the estimates of runs, and exact values where they are known."""
+"""Figures of physics show the estimates of the runs, and exact values where they are known."""
 
 import math
 from pathlib import Path

@@ -99,12 +99,11 @@ def test_every_evaluation_of_a_walker_is_of_that_walker(monkeypatch: pytest.Monk
     """
     sampler = make("jump and heat bath")
     lean = sampler.sample(16, seed=5)
-    step = lt.Jump.step
 
-    def whole(self: Any, state: Any, seed: int, look: bool, backward: bool = False) -> Any:
-        return step(self.integrator, state, self.path, self.transport, seed)[0]
+    def whole(self: Any, state: Any, path: Any, answers: Any, seed: int, *rest: Any) -> Any:
+        return self.step(state, path, answers.given, seed)[0]
 
-    monkeypatch.setattr(lt.Sampler, "_step", whole)
+    monkeypatch.setattr(lt.Jump, "_advance", whole)
     full = sampler.sample(16, seed=5)
     torch.testing.assert_close(lean.log_weights, full.log_weights, rtol=0, atol=1e-4)
     assert torch.equal(lean.configurations, full.configurations)
