@@ -42,9 +42,17 @@ SMALL = [
     "cpu",
 ]
 KEYS = {
-    "ess", "log_weight_variance", "log_z", "log_z_error", "log_z_exact", "ais_ess", "train_seconds", "sample_seconds",
-    "device", "observables",
-}  # fmt: skip
+    "ess",
+    "log_weight_variance",
+    "log_z",
+    "log_z_error",
+    "log_z_exact",
+    "ais_ess",
+    "train_seconds",
+    "sample_seconds",
+    "device",
+    "observables",
+}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -550,7 +558,10 @@ TEMPERING = lt.ParallelTempering([0.25, 0.5, 1.0], lt.Compose(lt.HeatBath(), lt.
     [
         (["heat-bath"], lt.HeatBath()),
         (["HeatBath:sweeps=3,backward=true"], lt.HeatBath(3, backward=True)),
-        (["metropolis:sweeps=2", "overrelaxation"], lt.Compose(lt.Metropolis(2), lt.Overrelaxation())),
+        (
+            ["metropolis:sweeps=2", "overrelaxation"],
+            lt.Compose(lt.Metropolis(2), lt.Overrelaxation()),
+        ),
         (["wolff:clusters=5"], lt.Wolff(5)),
         (["heat-bath", "houdayer"], lt.Compose(lt.HeatBath(), lt.Houdayer())),
         (["swendsen-wang"], lt.SwendsenWang()),
@@ -561,7 +572,7 @@ TEMPERING = lt.ParallelTempering([0.25, 0.5, 1.0], lt.Compose(lt.HeatBath(), lt.
         (["parallel-tempering:fractions=0.5/1"], lt.ParallelTempering([0.5, 1.0])),
         (["parallel-tempering:fractions=0.25/0.5/1", "heat-bath", "houdayer"], TEMPERING),
     ],
-)  # fmt: skip
+)
 def test_every_move_is_described_by_words(words: list[str], move: Any) -> None:
     assert as_move(words) == move
 

@@ -1,6 +1,4 @@
-"""Chains in HDF5: equal to chains in memory, and runs that go on or grow to the file of an
-undisturbed run.
-"""
+"""Chains in HDF5 equal chains in memory, and go on or grow to the file of an undisturbed run."""
 
 import json
 import os
@@ -34,9 +32,16 @@ KERNELS: dict[str, Any] = {
 
 def chain(file: Path, kernel: Any = KERNELS["heat bath"], **options: Any) -> io.ChainRun:
     defaults: dict[str, Any] = {
-        "walkers": 6, "sweeps": 57, "burn_in": 3, "thin": 2, "seed": 4, "observables": NAMES, "every": 10,
-        "configurations": True, "device": "cpu",
-    }  # fmt: skip
+        "walkers": 6,
+        "sweeps": 57,
+        "burn_in": 3,
+        "thin": 2,
+        "seed": 4,
+        "observables": NAMES,
+        "every": 10,
+        "configurations": True,
+        "device": "cpu",
+    }
     return io.run_chain(**{**defaults, "model": GLASS, "move": kernel, "file": file, **options})
 
 
@@ -177,9 +182,16 @@ def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
         assert "configurations" not in file
         manifest = json.loads(file.attrs["manifest"])
     assert manifest["chain"] == {
-        "walkers": 6, "sweeps": 56, "burn_in": 3, "thin": 2, "seed": 4, "observables": NAMES, "configurations": False,
-        "every": 10, "device": "cpu",
-    }  # fmt: skip
+        "walkers": 6,
+        "sweeps": 56,
+        "burn_in": 3,
+        "thin": 2,
+        "seed": 4,
+        "observables": NAMES,
+        "configurations": False,
+        "every": 10,
+        "device": "cpu",
+    }
     assert manifest["kernel"] == {"class": "HeatBath", "sweeps": 2}
     assert manifest["model"]["class"] == "EdwardsAnderson"
     assert set(manifest["provenance"]) == {"leaps_triton", "torch", "triton", "python", "commit"}
@@ -227,9 +239,7 @@ def test_a_longer_run_grows_to_the_same_file(sweeps: int, tmp_path: Path) -> Non
 
 
 def test_a_part_without_its_digest_is_drawn_again(tmp_path: Path) -> None:
-    """The state between the two writes of a part: its values and its state are there, its digest is
-    not.
-    """
+    """Between the two writes of a part its values and state are there, and its digest is not."""
     file = tmp_path / "r.h5"
     whole = chain(file)
     with h5py.File(file, "r+") as out:
@@ -247,7 +257,10 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
     before = file.read_bytes()
     with pytest.raises(ValueError, match=r"r.h5 exists; go on with it by resume"):
         chain(file)
-    message = r"kernel.class HeatBath \(now Metropolis\).*chain.sweeps 56 \(now 40\); chain.seed 4 \(now 5\); use the"
+    message = (
+        r"kernel.class HeatBath \(now Metropolis\).*chain.sweeps 56 \(now 40\); "
+        r"chain.seed 4 \(now 5\); use the"
+    )
     with pytest.raises(ValueError, match=message):
         chain(file, lt.Metropolis(2), seed=5, sweeps=40, resume=True)
     for changed in (
@@ -327,9 +340,11 @@ def test_a_changed_byte_is_found_or_harmless(
 RUN = """
 import sys, torch, leaps_triton as lt
 torch.set_num_threads(1)
-kernel = lt.Compose(lt.HeatBath(), lt.SwendsenWang())
-lt.io.run_chain(lt.Ising((6, 6), 0.4), kernel, 5, 600, sys.argv[1], configurations=True, every=7, resume=True,
-                device="cpu")
+move = lt.Compose(lt.HeatBath(), lt.SwendsenWang())
+lt.io.run_chain(
+    lt.Ising((6, 6), 0.4), move, 5, 600, sys.argv[1], configurations=True, every=7, resume=True,
+    device="cpu",
+)
 """
 
 

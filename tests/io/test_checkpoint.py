@@ -25,13 +25,18 @@ from leaps_triton.networks import NETWORKS
 ROOT = Path(__file__).parents[2]
 MODELS: dict[str, Any] = {
     "pair": lt.PairModel(
-        (3, 4), 0.3, [[0.5, -1.0], [-0.3, 1.0]], torch.linspace(0, 1, 24).view(2, 3, 4), 0.7, (True, False)
+        (3, 4),
+        0.3,
+        [[0.5, -1.0], [-0.3, 1.0]],
+        torch.linspace(0, 1, 24).view(2, 3, 4),
+        0.7,
+        (True, False),
     ),
     "ising": lt.Ising((3, 4), beta=0.1 + 0.2, field=0.3),
     "edwards-anderson": lt.EdwardsAnderson((2, 3, 3), beta=0.7, disorder="gaussian", seed=3),
     "potts": lt.Potts((3, 3), q=3, beta=0.8, field=[0.3, 0.0, -0.2]),
     "clock": lt.Clock(5, q=5, beta=1.0, periodic=False),
-}  # fmt: skip
+}
 
 
 def sampler_of(model: Any, network: Any = None) -> lt.Sampler:
@@ -126,9 +131,15 @@ def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_
     manifest = checkpoint.read(file).manifest
     assert manifest["model"]["beta"] == 0.1 + 0.2
     assert manifest["network"]["settings"] == {
-        "kernel_size": 3, "channels": 4, "width": 8, "modes": 1, "seed": 5, "global_features": True,
-        "precision": "float32", "incremental": False,
-    }  # fmt: skip
+        "kernel_size": 3,
+        "channels": 4,
+        "width": 8,
+        "modes": 1,
+        "seed": 5,
+        "global_features": True,
+        "precision": "float32",
+        "incremental": False,
+    }
     assert manifest["provenance"]["leaps_triton"] == lt.__version__
     text = json.dumps(manifest)
     assert str(tmp_path) not in text
@@ -224,18 +235,33 @@ def changed(**entries: Any) -> bytes:
         (b"\x80\x04pickle", "no leaps_triton checkpoint"),
         (b"\xff" * 100, "no leaps_triton checkpoint"),
         (save_tensors({"a": torch.ones(3)}), "no leaps_triton checkpoint"),
-        (save_tensors({"a": torch.ones(3)}, {"leaps_triton": "[" * 100_000}), "no leaps_triton checkpoint"),
-        (save_tensors({"a": torch.ones(3)}, {"leaps_triton": '{"schema": 1, "sha256": 5}'}), "no leaps_triton check"),
-        (save_tensors({"a": torch.ones(3)}, {"leaps_triton": '{"schema": 1, "sha256": ""}'}), "truncated or damaged"),
+        (
+            save_tensors({"a": torch.ones(3)}, {"leaps_triton": "[" * 100_000}),
+            "no leaps_triton checkpoint",
+        ),
+        (
+            save_tensors({"a": torch.ones(3)}, {"leaps_triton": '{"schema": 1, "sha256": 5}'}),
+            "no leaps_triton check",
+        ),
+        (
+            save_tensors({"a": torch.ones(3)}, {"leaps_triton": '{"schema": 1, "sha256": ""}'}),
+            "truncated or damaged",
+        ),
         (GOOD[:-1], "truncated or damaged: its SHA-256"),
         (GOOD + b"\0", "truncated or damaged"),
         (changed(schema=2), "has schema 2, newer than 1, .* upgrade"),
         (changed(model={"class": "XY"}), "does not describe a sampler"),
-        (changed(model={**PARTS.manifest["model"], "shape": [5], "periodic": [True]}), "does not describe a sampler"),
-        (changed(network={"class": "HollowConv", "settings": {"kernel_size": 1}}), "does not describe a sampler"),
+        (
+            changed(model={**PARTS.manifest["model"], "shape": [5], "periodic": [True]}),
+            "does not describe a sampler",
+        ),
+        (
+            changed(network={"class": "HollowConv", "settings": {"kernel_size": 1}}),
+            "does not describe a sampler",
+        ),
         (changed(network=None, block=0), "with none of them"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_file_is_named_for_what_it_is(data: bytes, message: str, tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"
     file.write_bytes(data)
@@ -279,8 +305,11 @@ def make(beta=0.4, **options):
     path = lt.AnnealingPath(lt.Ising((4, 4), beta))
     network = lt.HollowConv(path.model, kernel_size=3, channels=4, width=8, modes=1)
     sampler = lt.Sampler(path, network, integrator=lt.Jump(4), block=64, device="cpu")
-    settings = dict(steps=100, times=4, walkers=4, buffer=32, rollout=16, rollout_every=15, warmup=4, evaluate_every=40)
-    return lt.Trainer(sampler, lt.TrainingConfig(**{**settings, "evaluation_walkers": 64, **options}))
+    settings = dict(
+        steps=100, times=4, walkers=4, buffer=32, rollout=16, rollout_every=15, warmup=4,
+        evaluate_every=40, evaluation_walkers=64,
+    )
+    return lt.Trainer(sampler, lt.TrainingConfig(**{**settings, **options}))
 """
 GO_ON = (
     TRAIN
@@ -403,7 +432,10 @@ def test_stop_ends_a_run_after_its_step_with_a_checkpoint(
 
 
 def test_other_settings_are_named_field_by_field(undisturbed: Path) -> None:
-    message = r"made with other settings: model.beta 0.4 \(now 0.5\); training.seed 0 \(now 3\); use the same"
+    message = (
+        r"made with other settings: model.beta 0.4 \(now 0.5\); training.seed 0 \(now 3\); "
+        r"use the same"
+    )
     with pytest.raises(ValueError, match=message):
         make(beta=0.5, seed=3).resume(undisturbed)
 

@@ -1,6 +1,4 @@
-"""Exports: what ArviZ, pyerrors and NumPy get are the values of the run, and pyerrors finds the
-same errors.
-"""
+"""ArviZ, pyerrors and NumPy get the values of a run, and pyerrors finds the same errors."""
 
 import json
 from pathlib import Path

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import pytest
 import torch
 from torch import Tensor, nn
@@ -118,6 +119,51 @@ class Power:
 
     def __call__(self, t: Tensor) -> Tensor:
         return t ** self.settings["exponent"]
+
+
+@lt.register("model")
+class Field:
+    """A target of real numbers in single precision."""
+
+    dtype = torch.float32
+
+    def __init__(self, shape: tuple[int, ...], beta: float) -> None:
+        self.shape = tuple(shape)
+        self.beta = beta
+        self.settings = {"shape": shape, "beta": beta}
+
+    def energy(self, configurations: Tensor) -> Tensor:
+        return configurations.double().square().flatten(1).sum(1)
+
+
+@lt.register("move")
+@dataclass(frozen=True)
+class Halve:
+    """A step that can be told in the file: every number is halved."""
+
+    def init(self, configurations: Tensor, walkers: Tensor) -> Any:
+        return lt.HeatBath().init(configurations, walkers)
+
+    def step(self, state: Any, path: Any, t: Any, seed: int) -> tuple[Any, Any]:
+        halved = state._replace(configurations=0.5 * state.configurations, sweep=state.sweep + 1)
+        return halved, None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_configurations_are_stored_as_what_they_are(
+    dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Field, "dtype", dtype)
+    start = torch.ones(2, 2, 3, dtype=dtype)
+    options: dict[str, Any] = {"observables": ["energy"], "configurations": True, "device": "cpu"}
+    run = lt.io.run_chain(
+        Field((2, 3), 0.5), Halve(), 2, 4, tmp_path / "c.h5", burn_in=0, start=start, **options
+    )
+    with h5py.File(tmp_path / "c.h5") as file:
+        kind = torch.empty(0, dtype=dtype).numpy().dtype
+        assert file["configurations"].dtype == file["state/configurations"].dtype == kind
+    assert run.kept is not None and run.kept.dtype == dtype
+    assert run.kept[0, :, 0, 0].tolist() == [0.5, 0.25, 0.125, 0.0625]
 
 
 def sampler(mcmc: Any = None, network: Any = None, start: Any = None, f: Any = None) -> lt.Sampler:

@@ -1,6 +1,4 @@
-"""Runs in HDF5: equal to samples in memory, damaged files, and runs that go on where they were
-stopped.
-"""
+"""Runs in HDF5 equal samples in memory, go on where they stopped, and show damage."""
 
 import json
 import os
@@ -77,8 +75,12 @@ def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
         assert "configurations" not in file
         manifest = json.loads(file.attrs["manifest"])
     assert manifest["run"] == {
-        "walkers": 100, "seed": 4, "observables": list(io.OBSERVABLES), "configurations": False, "device": "cpu",
-    }  # fmt: skip
+        "walkers": 100,
+        "seed": 4,
+        "observables": list(io.OBSERVABLES),
+        "configurations": False,
+        "device": "cpu",
+    }
     assert set(manifest["provenance"]) == {"leaps_triton", "torch", "triton", "python", "commit"}
     assert str(tmp_path) not in json.dumps(manifest)
 
@@ -133,7 +135,10 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
     io.sample(ais(), 100, file)
     with pytest.raises(ValueError, match=r"r.h5 exists; go on with it by resume"):
         io.sample(ais(), 100, file)
-    message = r"model.beta 0.3 \(now 0.4\); run.walkers 100 \(now 120\); run.seed 0 \(now 1\); use the same"
+    message = (
+        r"model.beta 0.3 \(now 0.4\); run.walkers 100 \(now 120\); run.seed 0 \(now 1\); "
+        r"use the same"
+    )
     with pytest.raises(ValueError, match=message):
         io.sample(ais(lt.Ising((3, 4), beta=0.4, field=0.2)), 120, file, seed=1, resume=True)
 
@@ -224,7 +229,8 @@ def test_a_truncation_is_found(good: tuple[Path, bytes, io.Run], length: int) ->
 SAMPLE = """
 import sys, torch, leaps_triton as lt
 torch.set_num_threads(1)
-sampler = lt.Sampler(lt.AnnealingPath(lt.Ising((6, 6), 0.4)), None, lt.Jump(8), lt.HeatBath(), block=64, device="cpu")
+path = lt.AnnealingPath(lt.Ising((6, 6), 0.4))
+sampler = lt.Sampler(path, None, lt.Jump(8), lt.HeatBath(), block=64, device="cpu")
 lt.io.sample(sampler, 8000, sys.argv[1], configurations=True, resume=True)
 """
 
