@@ -91,7 +91,7 @@ sphinx_gallery_conf = {
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|np|numpy|nn|os|pathlib|collections|typing|matplotlib|tqdm|h5py)(\..*)?"),
-    (r"py:.*", r"(Tensor|Any|Path|Self|Axes|Figure|Callable|Sequence|Mapping|Iterable|NamedTuple)"),
+    (r"py:.*", r"(Tensor|Any|Path|Self|Axes|Figure|Callable|Sequence|Mapping|Iterable)"),
 ]
 
 
@@ -147,6 +147,15 @@ def undescribed(app, what, name, obj, skip, options):
     return None
 
 
+def sentence(app, what, name, obj, options, lines):
+    """Keep the first line of a property whole: napoleon takes words before a colon for its type."""
+    if what in ("attribute", "property"):
+        # A comment without a colon takes the place of the first line.
+        lines[:0] = [".. property", ""]
+
+
 def setup(app):
+    # Before napoleon, whose handlers have the priority 500.
+    app.connect("autodoc-process-docstring", sentence, priority=400)
     app.connect("autodoc-skip-member", undescribed)
     app.connect("missing-reference", resolve)

@@ -1,5 +1,6 @@
-"""Kill training, sampling and chains at random moments, resume, and compare with runs that nothing
-disturbed.
+"""Kill training, sampling and chains at random moments, resume, and compare.
+
+The comparison is with runs that nothing disturbed.
 
     python experiments/kill_test.py            # 50 kills of each
     python experiments/kill_test.py --smoke    # 2 of each
@@ -45,13 +46,13 @@ class KillTest:
 
 
 TRAIN = [
-    "--shape", "4", "4", "--beta", "0.4", "--intervals", "4", "--channels", "4", "--width", "8", "--modes", "1",
-    "--steps", "300", "--every", "10", "--evaluate-every", "100", "--device", "cpu",
+    "--shape", "4", "4", "--beta", "0.4", "--intervals", "4", "--channels", "4", "--width", "8",
+    "--modes", "1", "--steps", "300", "--every", "10", "--evaluate-every", "100", "--device", "cpu",
 ]  # fmt: skip
 SAMPLE = ["--walkers", "30000", "--configurations", "--device", "cpu"]
 CHAIN = [
-    "--shape", "6", "6", "--kernel", "swendsen-wang", "--walkers", "32", "--sweeps", "3000", "--thin", "2",
-    "--every", "20", "--configurations", "--device", "cpu",
+    "--shape", "6", "6", "--kernel", "swendsen-wang", "--walkers", "32", "--sweeps", "3000",
+    "--thin", "2", "--every", "20", "--configurations", "--device", "cpu",
 ]  # fmt: skip
 
 
@@ -66,8 +67,9 @@ def kill_chains(
     check: Callable[[Path], Any],
     equal: Callable[[Path], bool],
 ) -> dict[str, Any]:
-    """Chains of kills until there are enough; every chain begins without a file and ends with a
-    finished one.
+    """Make chains of kills until there are enough.
+
+    Every chain begins without a file and ends with a finished one.
 
     Every other kill comes up to 0.4 s after a write of the file, where most of the work is, and
     those between at any moment of the ``seconds`` of an undisturbed run, so that its beginning is

@@ -22,9 +22,9 @@ PRECISIONS = {
 
 
 def shown(value: object) -> str:
-    """Return ``value`` as an error shows it.
+    """Return ``value`` as an error shows it, in one line.
 
-    A tensor by its type and shape, all else as Python writes it, in one line.
+    A tensor is shown by its type and shape, all else as Python writes it.
     """
     if isinstance(value, Tensor) and value.ndim > 0:
         return f"a tensor of {value.dtype} of shape {tuple(value.shape)}"
@@ -59,12 +59,16 @@ def as_integer(name: str, value: object, low: int, high: int | None = None) -> i
         3
     """
     number = None
+    # To Python a bool is an integer, and so is a tensor of one bool.
     if not isinstance(value, bool) and getattr(value, "dtype", None) != torch.bool:
         try:
             number = operator.index(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError):
             number = None
-    wanted = f"of at least {low}" if high is None else f"from {low} to {high}"
+    if high is None:
+        wanted = f"of at least {low}"
+    else:
+        wanted = f"from {low} to {high}"
     accepted = number is not None and low <= number and (high is None or number <= high)
     expect(accepted, name, f"an integer {wanted}", value)
     assert number is not None
@@ -86,9 +90,11 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
     number = math.nan
     if not isinstance(value, bool) and (isinstance(value, Real) or _is_single(value)):
         try:
+            # A whole number beyond the range of float64 overflows.
             number = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError, OverflowError):
             number = math.nan
+    # NaN is what marks a value that is no number.
     expect(not math.isnan(number) and accept(number), name, wanted, value)
     return number
 
@@ -115,10 +121,17 @@ def is_real(value: object) -> bool:
 
 
 def as_device(device: torch.device | str | None) -> torch.device:
-    """Return a device found to work; None for CUDA where there is a CUDA device, else the CPU."""
+    """Return a device found to work; None for CUDA where there is a CUDA device, else the CPU.
+
+    Raises:
+        ValueError: If torch cannot make a tensor on it; it gives torch's reason.
+    """
+    if device is None and torch.cuda.is_available():
+        return torch.device("cuda")
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
+        # An empty tensor is the cheapest proof that the device is there.
         torch.empty(0, device=device)
         return torch.device(device)
     except (RuntimeError, AssertionError, TypeError) as error:
@@ -205,9 +218,11 @@ def check_model(
     check_periodic(periodic)
     check_lattice(configurations, periodic)
     walkers, *shape = configurations.shape
+    # A table without axes has no states, and no size fits it.
     q = 0
     if bond_table.ndim:
         q = bond_table.shape[0]
+    # Where a table is the same for all sites its lattice axes have size 1.
     lengths = [{1, length} for length in shape]
     sizes: dict[str, list[set[int]]] = {
         "coupling": [{1, walkers}, {1, len(shape)}, *lengths],

@@ -1,6 +1,4 @@
-"""Device functions that several kernels share.
-
-Philox, uniform numbers, the exponential, neighbours on the lattice.
+"""Device functions that several kernels share: random numbers, exponential, local fields.
 
 Lattice lengths come to a kernel as four numbers ``n0 … n3``, the first ``4 - NDIM`` of them 1, and
 boundaries as bits: bit ``AXIS`` of ``periodic`` is set where direction ``AXIS`` wraps. ``NDIM`` is
@@ -25,7 +23,7 @@ __all__ = [
 
 
 def kernel(function):
-    """:func:`triton.jit` without specialisation on values.
+    """Return ``function`` under :func:`triton.jit`, specialised on no value.
 
     A kernel's variants are its constants and dtypes alone.
     """
@@ -36,13 +34,14 @@ def kernel(function):
 
 @triton.jit
 def philox(seed, STREAM: tl.constexpr, site, event, draw, walker):
-    """The four words of :func:`leaps_triton.kernels.philox`.
+    """Return the four words of :func:`leaps_triton.kernels.philox`, uint32.
 
-    Philox4x32-10, uint32, of scalars or blocks.
-
-    Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC11 (2011).
+    Philox4x32-10 of scalars or blocks: key ``(seed, STREAM)``, counter ``(site, event, draw,
+    walker)``. Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC11 (2011).
     """
+    # The key's lower word is the seed, its upper one the stream.
     key = seed.to(tl.uint64) | (tl.full((), STREAM, tl.uint64) << 32)
+    # Triton takes the counter's words one by one; each argument's lower 32 bits count.
     return tl.philox(
         key, site.to(tl.uint32), event.to(tl.uint32), draw.to(tl.uint32), walker.to(tl.uint32)
     )
@@ -50,20 +49,22 @@ def philox(seed, STREAM: tl.constexpr, site, event, draw, walker):
 
 @triton.jit
 def uniform32(word):
-    """An odd multiple of 2⁻²⁴ in (0, 1), float32."""
+    """Make one word an odd multiple of 2⁻²⁴ in (0, 1), float32."""
+    # The upper 23 bits and a half are 24 bits, exact in float32: never rounded to 0 or 1.
     return ((word >> 9).to(tl.int32).to(tl.float32) + 0.5) * 1.1920928955078125e-07
 
 
 @triton.jit
 def uniform64(high, low):
-    """An odd multiple of 2⁻⁵³ in (0, 1), float64."""
+    """Make two words an odd multiple of 2⁻⁵³ in (0, 1), float64."""
+    # 32 bits of one word and 20 of the other: with the half 53 bits, exact in float64.
     bits = (high.to(tl.uint64) << 20) | (low >> 12).to(tl.uint64)
     return (bits.to(tl.int64).to(tl.float64) + 0.5) * 2.220446049250313e-16
 
 
 @triton.jit
 def exponential(x):
-    """``e^x`` to one unit in the last place; NaN stays NaN.
+    """Return ``e^x`` to one unit in the last place; NaN stays NaN.
 
     The float32 exponential of Triton is the approximate one of the device, off by up to ``|x|``
     units. Here ``x = n log 2 + r`` with ``log 2`` in two parts (Cody and Waite), and a polynomial
@@ -72,11 +73,16 @@ def exponential(x):
     if x.dtype == tl.float64:
         power = tl.exp(x)
     else:
+        # Beyond these the result is 0 or infinite, and n would leave the range of the factors.
+        # A comparison with NaN is false, so that NaN stays.
         x = tl.where(x < -105.0, -105.0, x)
         x = tl.where(x > 89.0, 89.0, x)
+        # The nearest integer to x / log 2, so that |r| is at most half of log 2.
         n = tl.floor(x * 1.44269504088896341 + 0.5)
+        # The upper part of log 2 has few bits, so that its product with n is exact.
         r = tl.fma(n, -0.693359375, x)
         r = tl.fma(n, 2.12194440e-4, r)
+        # Horner's rule, the highest power first; then 1 + r + r² p.
         p = tl.fma(r, 1.9875691500e-4, 1.3981999507e-3)
         p = tl.fma(p, r, 8.3334519073e-3)
         p = tl.fma(p, r, 4.1665795894e-2)
@@ -86,6 +92,7 @@ def exponential(x):
         # Two factors, since 2^n alone leaves the range of float32 before e^x does.
         exponent = n.to(tl.int32)
         half = exponent >> 1
+        # A power of two from its bits: the exponent, biased by 127, above 23 bits of fraction.
         first = ((half + 127) << 23).to(tl.float32, bitcast=True)
         second = ((exponent - half + 127) << 23).to(tl.float32, bitcast=True)
         power = p * first * second
@@ -94,9 +101,10 @@ def exponential(x):
 
 @triton.jit
 def neighbours(o_site, AXIS: tl.constexpr, NDIM: tl.constexpr, n0, n1, n2, n3, periodic):
-    """Flat index of each site's neighbours in positive and negative direction.
+    """Return the flat index of each site's neighbours along ``AXIS``, and whether there is one.
 
-    Whether there is one.
+    ``o_site`` int32 ``[sites]``; both indices int32 and both masks of the same shape, the positive
+    direction first.
     """
     if AXIS == 3:
         stride = tl.full((), 1, tl.int32)
@@ -110,6 +118,7 @@ def neighbours(o_site, AXIS: tl.constexpr, NDIM: tl.constexpr, n0, n1, n2, n3, p
     else:
         stride = n1 * n2 * n3
         length = n0
+    # The coordinate along the direction. The last one needs no division, the first no remainder.
     place = o_site.to(tl.uint32)
     if AXIS < 3:
         place = place // stride.to(tl.uint32)
@@ -117,8 +126,10 @@ def neighbours(o_site, AXIS: tl.constexpr, NDIM: tl.constexpr, n0, n1, n2, n3, p
         place = place % length.to(tl.uint32)
     place = place.to(tl.int32)
     wraps = ((periodic >> AXIS) & 1) != 0
+    # At the end of a line the neighbour is the site at its other end.
     o_forward = o_site + tl.where(place == length - 1, stride - stride * length, stride)
     o_backward = o_site - tl.where(place == 0, stride - stride * length, stride)
+    # No coordinate is -1: where the direction wraps every site has a neighbour.
     m_forward = place != tl.where(wraps, -1, length - 1)
     m_backward = place != tl.where(wraps, -1, 0)
     return o_forward, o_backward, m_forward, m_backward
@@ -135,10 +146,11 @@ def bond(
     NDIM: tl.constexpr,
     UNIFORM: tl.constexpr,
 ):
-    """``J`` of the bonds in positive direction ``AXIS`` from ``o_site``, float64.
+    """Load ``J`` of the bonds in positive direction ``AXIS`` from ``o_site``, float64.
 
-    If UNIFORM a scalar without mask.
+    It is one scalar, without mask, if UNIFORM.
     """
+    # Directions are numbered in four, couplings in those that the lattice has.
     p_axis = p_coupling + (AXIS - (4 - NDIM)) * s_axis
     return tl.load(p_axis) if UNIFORM else tl.load(p_axis + o_site * s_site, mask=m_bond, other=0.0)
 
@@ -148,9 +160,10 @@ def pair_field(
     p_x, o_site, m_site, p_coupling, s_axis, s_site, n0, n1, n2, n3, periodic,
     NDIM: tl.constexpr, UNIFORM: tl.constexpr, DTYPE: tl.constexpr,
 ):  # fmt: skip
-    """For every direction.
+    """Load what a local field needs: for every direction both neighbours and both bonds.
 
-    States of both neighbours, and ``J`` of both bonds, 0 where there is none.
+    A tuple of four blocks ``[sites]`` per direction: the state forward and backward, int32, ``J``
+    forward and backward, of type DTYPE. States and bonds are 0 where there is no neighbour.
     """
     found = ()
     for axis in tl.static_range(4 - NDIM, 4):
@@ -186,11 +199,13 @@ def state_field(
     NDIM: tl.constexpr,
     DTYPE: tl.constexpr,
 ):
-    """``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)`` of a block of states ``a``.
+    """Return ``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)`` of a block of states ``a``, ``[sites]``.
 
-    From what :func:`pair_field` found.
+    ``found`` is what :func:`pair_field` loaded; sums are of type DTYPE.
     """
     field = tl.load(p_site + state * s_state + o_field, mask=m_site, other=0.0).to(DTYPE)
+    # Four entries for each direction: both states, then both bonds. The site comes first in the
+    # table forward and second backward, for a table that need not be symmetric.
     for axis in tl.static_range(NDIM):
         field += found[4 * axis + 2] * tl.load(p_bond + state * q + found[4 * axis]).to(DTYPE)
         field += found[4 * axis + 3] * tl.load(p_bond + found[4 * axis + 1] * q + state).to(DTYPE)
@@ -202,20 +217,22 @@ def flip_field(
     found, p_bond, p_site, s_state, o_field, m_site,
     NDIM: tl.constexpr, UNIFORM: tl.constexpr, DTYPE: tl.constexpr,
 ):  # fmt: skip
-    """``W_1(i) - W_0(i)`` of a model with two states.
+    """Return ``W_1(i) - W_0(i)`` of a model with two states, ``[sites]``.
 
-    Four differences of the table, and nothing is looked up.
+    Four differences of the table serve all sites, and nothing is looked up per site.
     """
     b00 = tl.load(p_bond)
     b01 = tl.load(p_bond + 1)
     b10 = tl.load(p_bond + 2)
     b11 = tl.load(p_bond + 3)
     if UNIFORM:
+        # A difference of float64 numbers, rounded once.
         field = tl.zeros_like(found[2]) + (tl.load(p_site + s_state) - tl.load(p_site)).to(DTYPE)
     else:
         up = tl.load(p_site + s_state + o_field, mask=m_site, other=0.0)
         field = (up - tl.load(p_site + o_field, mask=m_site, other=0.0)).to(DTYPE)
     for axis in tl.static_range(NDIM):
+        # The neighbour's state chooses between two differences.
         field += found[4 * axis + 2] * tl.where(
             found[4 * axis] != 0, (b11 - b01).to(DTYPE), (b10 - b00).to(DTYPE)
         )

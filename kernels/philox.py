@@ -1,4 +1,4 @@
-"""Philox4x32-10: the one random number generator of the library.
+"""The one random number generator of the library, Philox4x32-10.
 
 Every random number is a pure function of ``(seed, stream, site, event, draw, walker)``: the key is
 ``(seed, stream)``, the counter ``(site, event, draw, walker)``. Results therefore do not depend on
@@ -19,6 +19,7 @@ __all__ = ["Stream", "philox", "site_words", "uniform32", "uniform64"]
 
 Words: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 
+# Rounds and constants of Philox4x32-10, from the paper.
 ROUNDS = 10
 WORD = 0xFFFFFFFF
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -26,9 +27,9 @@ WEYL = (0x9E3779B9, 0xBB67AE85)
 
 
 class Stream(IntEnum):
-    """Second word of the Philox key.
+    """Number the purposes of random numbers: the second word of the Philox key.
 
-    One number a purpose, so that no two purposes share random numbers.
+    No two purposes share random numbers.
 
     | stream   | site         | event         | draw | walker       | words                        |
     |----------|--------------|---------------|------|--------------|------------------------------|
@@ -88,25 +89,36 @@ def philox(
 ) -> Words:
     """Return Philox4x32-10 of key ``(seed, stream)`` and counter ``(site, event, draw, walker)``.
 
-    Counters are broadcast together.
+    Args:
+        seed: First word of the key.
+        stream: Second word of the key, see :class:`Stream`.
+        site: First word of the counter; all four are broadcast together.
+        event: Second word of the counter.
+        draw: Third word of the counter.
+        walker: Fourth word of the counter.
+        device: Where numbers of Python are put; None for the CPU.
 
     Returns:
         Four words in [0, 2³²) as int64; the lower 32 bits of each argument count.
     """
     counter = [
+        # A counter word is the lower 32 bits, in int64 since torch computes little in uint32.
         torch.as_tensor(c, dtype=torch.int64, device=device) & WORD
         for c in (site, event, draw, walker)
     ]
     key = [int(seed) & WORD, int(stream) & WORD]
     for _ in range(ROUNDS):
         # Products wrap modulo 2**64, so the masked arithmetic shift is the exact upper half.
-        first, second = counter[0] * MULTIPLIERS[0], counter[2] * MULTIPLIERS[1]
+        first = counter[0] * MULTIPLIERS[0]
+        second = counter[2] * MULTIPLIERS[1]
         counter = [
+            # Upper half of one product, exclusive or the other word and the key; its lower half.
             (second >> 32 & WORD) ^ counter[1] ^ key[0],
             second & WORD,
             (first >> 32 & WORD) ^ counter[3] ^ key[1],
             first & WORD,
         ]
+        # A Weyl sequence gives every round a key of its own.
         key = [(k + w) & WORD for k, w in zip(key, WEYL, strict=True)]
     c0, c1, c2, c3 = torch.broadcast_tensors(*counter)
     return c0, c1, c2, c3
@@ -117,11 +129,13 @@ def uniform32(word: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
     An odd multiple of 2⁻²⁴, exact in float32, never 0 or 1.
     """
+    # 23 bits and a half are 24 bits: float32 holds them exactly.
     return ((word >> 9).to(dtype) + 0.5) * 2.0**-23
 
 
 def uniform64(high: Tensor, low: Tensor) -> Tensor:
     """Make two words a uniform float64 in (0, 1): an odd multiple of 2⁻⁵³, never 0 or 1."""
+    # 32 bits and 20 bits and a half are 53 bits: float64 holds them exactly.
     return ((high << 20 | low >> 12).to(torch.float64) + 0.5) * 2.0**-52
 
 
@@ -132,6 +146,7 @@ def site_words(
 
     Word ``i % 4`` of counter ``(i // 4, event, draw, walker)``.
     """
+    # One counter gives four words, so that four sites share one; the last may have words left over.
     group = torch.arange((sites + 3) // 4, device=walkers.device)
     words = philox(seed, stream, group, event, draw, walkers.unsqueeze(1), walkers.device)
     return torch.stack(words, dim=-1).flatten(1)[:, :sites]

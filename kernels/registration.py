@@ -1,4 +1,4 @@
-"""The ops as ``torch.ops.leaps_triton``: Triton kernels on CUDA devices, twins elsewhere.
+"""Registration of the ops as ``torch.ops.leaps_triton``: kernels on CUDA devices, twins elsewhere.
 
 Each family's ``op.py`` registers its ops with torch and hands its launchers to :func:`put_on_cuda`.
 """
@@ -52,7 +52,7 @@ def put_on_cuda(launchers: Callable[[], Launchers]) -> None:
     """Put kernels behind ops on CUDA devices, where Triton can be imported.
 
     Args:
-        launchers: imports the kernels, so that nothing needs Triton where there is none.
+        launchers: Imports the kernels, so that nothing needs Triton where there is none.
     """
     if MISSING is not None:
         return

@@ -1,7 +1,4 @@
-"""Compilation of the kernels ahead of time, without a GPU.
-
-The resources that the binaries use.
-"""
+"""Compilation of the kernels ahead of time, without a GPU, and what their binaries use."""
 
 import re
 import subprocess
@@ -70,6 +67,7 @@ def variants() -> dict[str, Variant]:
 def others() -> dict[str, Variant]:
     """Return the last variant of each kernel, and of each op that a kernel serves."""
     ops = ("OP", "LOG_RATIOS")
+    # A later variant of the same kernel and op takes the place of an earlier one.
     last = {
         (variant.kernel.fn.__name__, *map(variant.constants.get, ops)): name
         for name, variant in variants().items()
@@ -78,16 +76,16 @@ def others() -> dict[str, Variant]:
 
 
 def _target(name: str) -> GPUTarget:
-    return (
-        GPUTarget("cuda", int(name[3:]), 32)
-        if name.startswith("sm_")
-        else GPUTarget("hip", name, 64)
-    )
+    # The last number is that of the threads of a warp.
+    if name.startswith("sm_"):
+        return GPUTarget("cuda", int(name[3:]), 32)
+    return GPUTarget("hip", name, 64)
 
 
 def _compile(variant: Variant, target: str) -> Any:
     if knobs.runtime.interpret:
         raise RuntimeError("TRITON_INTERPRET is set, and the interpreter cannot compile; unset it")
+    # As a launch would, but from types alone and for a device that need not be there.
     source = ASTSource(variant.kernel, variant.signature, constexprs=variant.constants)
     return triton.compile(source, target=_target(target), options=variant.options)
 
@@ -110,6 +108,7 @@ def measure(variant: Variant, target: str = TARGET) -> Resources:
     compiled = _compile(variant, target)
     if "amdgcn" in compiled.asm:
         found = dict(re.findall(r"\.(\w+):\s+(\d+)", compiled.asm["amdgcn"]))
+        # Scalar registers are spilled too.
         spills = int(found["vgpr_spill_count"]) + int(found["sgpr_spill_count"])
         shared = int(found["group_segment_fixed_size"])
         return Resources(int(found["vgpr_count"]), spills, shared)
@@ -119,6 +118,7 @@ def measure(variant: Variant, target: str = TARGET) -> Resources:
         raise RuntimeError(
             f"cuobjdump -res-usage printed no registers, stack and local memory but {usage!r}"
         )
+    # What does not fit the registers lies on the stack or in local memory.
     spills = int(found["STACK"]) + int(found["LOCAL"])
     # Shared memory is asked for at the launch, so that the binary does not tell.
     return Resources(int(found["REG"]), spills, compiled.metadata.shared)

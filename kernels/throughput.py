@@ -13,15 +13,15 @@ BLOCK = 1024
 
 @triton.jit
 def philox_kernel(p_out, seed, counters, BLOCK: tl.constexpr):
-    """``out[s] = ⊕_e w_0 ⊕ w_1 ⊕ w_2 ⊕ w_3`` of Philox4x32-10, key ``(seed, 0)``.
+    """Compute ``out[s] = ⊕_e w_0 ⊕ w_1 ⊕ w_2 ⊕ w_3`` of Philox4x32-10.
 
-    Counter ``(s, e, 0, 0)``.
-
-    ``e`` runs to ``counters``. ``out`` int32 ``(programs * BLOCK,)``, the words as bits. Nothing
-    but the last exclusive or is stored, so the time is that of the generator.
+    The key is ``(seed, 0)``, the counter ``(s, e, 0, 0)``, and ``e`` runs to ``counters``. ``out``
+    int32 ``(programs * BLOCK,)``, the words as bits. Salmon et al., SC11 (2011).
     """
     o_site = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)).to(tl.uint32)
+    # Counter words of one block must all have its shape and type.
     zero = o_site * 0
+    # Nothing but the last exclusive or is stored, so the time is that of the generator.
     total = zero
     o_event = zero
     for _ in range(counters):
@@ -32,10 +32,15 @@ def philox_kernel(p_out, seed, counters, BLOCK: tl.constexpr):
 
 
 def philox_words(programs: int, counters: int, seed: int, device: torch.device) -> Tensor:
-    """Launch the kernel of :func:`philox_kernel`.
+    """Launch :func:`philox_kernel` and return its numbers, int32 ``(programs * BLOCK,)``.
 
-    Int32 ``(programs * BLOCK,)`` from ``4 * counters`` words each.
+    Args:
+        programs: How many programs.
+        counters: Counters of each number, of four words each.
+        seed: First word of the key.
+        device: A CUDA device, or any under the interpreter.
     """
+    # The same bits as int32, since torch computes little in uint32.
     out = torch.empty(programs * BLOCK, dtype=torch.int32, device=device)
     philox_kernel[(programs,)](out, seed, counters, BLOCK=BLOCK, num_warps=4)
     return out

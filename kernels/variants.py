@@ -2,7 +2,7 @@
 
 Each launcher looks its variant up in a table, and tests compile the whole table.
 
-What a kernel is compiled for: the number of lattice directions (loops over neighbours are
+A kernel is compiled for the number of lattice directions (loops over neighbours are
 unrolled), whether ``q`` is 2 (no table look-ups) and whether the model is the same at every site
 (scalars instead of loads), the block size, the floating-point type, and the terms of the rates. All
 else is an argument at run time, ``q``, lengths, boundaries and colours too, and nothing is
@@ -10,7 +10,7 @@ specialised on its value, so that no input causes a compilation that the tables 
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,37 +43,46 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A kernel with all that its compilation depends on."""
+    """A kernel with all that its compilation depends on.
+
+    Attributes:
+        kernel: A function under :func:`.device.kernel`.
+        pointers: Dtypes of the tensor arguments, which come first.
+        constants: Values of its constants, by name.
+        warps: Groups of threads of a program.
+        stages: Blocks that a loop loads ahead; None for the compiler's own number.
+        signature: Triton's type of every argument, by name.
+    """
 
     kernel: Any
     pointers: tuple[torch.dtype, ...]
-    """Dtypes of the tensor arguments, which come first."""
     constants: dict[str, Any]
     warps: int
     stages: int | None = None
-    """Blocks that a loop loads ahead; None for the compiler's own number"""
     signature: dict[str, str] = field(init=False)
-    """Triton's type of every argument, by name."""
 
     def __post_init__(self) -> None:
         pointers = iter(self.pointers)
         types = {}
         for parameter in getattr(self.kernel, "params", ()):
-            types[parameter.name] = (
-                "constexpr"
-                if parameter.is_constexpr
-                else parameter.annotation_type or TYPES[next(pointers)]
-            )
+            # Pointers alone have no annotation; they come in the order of their dtypes.
+            if parameter.is_constexpr:
+                types[parameter.name] = "constexpr"
+            elif parameter.annotation_type:
+                types[parameter.name] = parameter.annotation_type
+            else:
+                types[parameter.name] = TYPES[next(pointers)]
+        # The class is frozen, and this field follows from the others.
         object.__setattr__(self, "signature", types)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of the compiler. Products and sums are not fused.
-
-        So that every device rounds alike.
-        """
-        stages = {} if self.stages is None else {"num_stages": self.stages}
-        return {"num_warps": self.warps, **stages, "enable_fp_fusion": False}
+        """Options of the compiler."""
+        # Products and sums are not fused, so that every device rounds alike.
+        chosen: dict[str, Any] = {"num_warps": self.warps, "enable_fp_fusion": False}
+        if self.stages is not None:
+            chosen["num_stages"] = self.stages
+        return chosen
 
 
 _WATCHED: list[list[Variant]] = []
@@ -91,7 +100,13 @@ def recorded() -> Iterator[list[Variant]]:
 
 
 def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) -> None:
-    """Run so many programs of a variant on the device of its first argument."""
+    """Run so many programs of a variant on the device of its first argument.
+
+    Args:
+        variant: What is compiled, or was.
+        programs: How many programs; none for 0.
+        arguments: Those of the kernel but for its constants, tensors first and contiguous.
+    """
     tensors = [a for a in arguments if isinstance(a, Tensor)]
     assert tuple(t.dtype for t in tensors) == variant.pointers, [t.dtype for t in tensors]
     assert all(t.is_contiguous() for t in tensors)
@@ -100,7 +115,12 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
         return
     for seen in _WATCHED:
         seen.append(variant)
-    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+    # Triton launches on the current device, which need not be that of the tensors.
+    if device.type == "cuda":
+        current: AbstractContextManager[Any] = torch.cuda.device(device)
+    else:
+        current = nullcontext()
+    with current:
         variant.kernel[programs,](*arguments, **variant.constants, **variant.options)
 
 
@@ -111,31 +131,44 @@ def block_size(count: int, sizes: Sequence[int]) -> int:
 
 def padded(shape: Sequence[int]) -> tuple[int, int, int, int]:
     """Return lattice lengths as four numbers, the first of them 1."""
+    # Directions of length 1 in front change no flat index.
     n0, n1, n2, n3 = (1,) * (4 - len(shape)) + tuple(shape)
     return n0, n1, n2, n3
 
 
 def periodic_bits(periodic: Sequence[bool]) -> int:
     """Return the boundaries of the padded directions as bits."""
+    # Bits are numbered as the padded directions are.
     return sum(1 << axis for axis, wraps in enumerate(periodic, 4 - len(periodic)) if wraps)
 
 
 def kind_of(q: int, coupling: Tensor, site_table: Tensor) -> str:
     """Return which of KINDS a model is, from its states and the shapes of its tables."""
     uniform = coupling.shape[2:].numel() == site_table.shape[2:].numel() == 1
-    return "general" if q != 2 else "binary uniform" if uniform else "binary"
+    if q != 2:
+        return "general"
+    if uniform:
+        return "binary uniform"
+    return "binary"
 
 
 def site_stride(table: Tensor, shape: Sequence[int]) -> tuple[Tensor, tuple[int, int, int]]:
-    """Return a table ``(1 | walkers, n, *shape or 1s)``, contiguous.
+    """Return a table ``(1 | walkers, n, *shape or 1s)``, contiguous, and its three strides.
 
-    Its strides by walker, row and site, 0 if shared.
-
-    A table that is uniform in some directions only is expanded; the models of the library have
-    none.
+    They are those by walker, row and site, 0 where all share one. A table that is uniform in some
+    directions only is expanded; the models of the library have none.
     """
     if table.shape[2:].numel() > 1:
         table = table.expand(-1, -1, *shape)
     table = table.contiguous()
-    walkers, rows, sites = len(table), table.shape[1], table.shape[2:].numel()
-    return table, (rows * sites * (walkers > 1), sites * (rows > 1), int(sites > 1))
+    walkers = len(table)
+    rows = table.shape[1]
+    sites = table.shape[2:].numel()
+    # A stride of 0 reads the one entry that all share.
+    s_walker = 0
+    if walkers > 1:
+        s_walker = rows * sites
+    s_row = 0
+    if rows > 1:
+        s_row = sites
+    return table, (s_walker, s_row, int(sites > 1))

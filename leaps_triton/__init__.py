@@ -1,5 +1,4 @@
-"""Samples and free energies of lattice models by learned continuous-time Markov chains with exact
-weights.
+"""Samples and free energies of lattice models by learned Markov chains with exact weights.
 
 A physical *model* on a lattice, an annealing *path* to it, a *transport* (learned rates), a
 *sampler* that moves walkers along the path and weighs them exactly, and *estimates* with error

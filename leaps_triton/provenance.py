@@ -16,58 +16,70 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 def device_name(device: torch.device) -> str:
-    """Name of the processor, without anything of the machine around it; with torch's threads for a
-    CPU.
+    """Return the name of the processor, with torch's threads for a CPU.
+
+    It tells nothing of the machine around it.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
+    threads = torch.get_num_threads()
+    plural = "s" if threads > 1 else ""
+    return f"{_processor()}, {threads} thread{plural}"
+
+
+def _processor() -> str:
+    """Return the name of the CPU."""
     information = Path("/proc/cpuinfo")
     if information.exists():
-        fields = (
-            line.partition(":") for line in information.read_text(encoding="utf-8").splitlines()
-        )
-        name = next(
-            (value.strip() for key, _, value in fields if key.strip() == "model name"), name
-        )
-    threads = torch.get_num_threads()
-    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
+        for line in information.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _triton() -> str:
+    """Return the version of Triton, or none."""
     try:
         return metadata.version("triton")
     except metadata.PackageNotFoundError:
         return "none"
 
 
+def _git(root: Path, *arguments: str) -> str:
+    """Return what git says in a folder."""
+    command = ["git", "-C", str(root), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return run.stdout.strip()
+
+
 @functools.cache
 def _commit(root: Path) -> str:
-    """Commit of this checkout, with a ``+`` if its code was changed since; ``unknown`` where it is
-    none.
+    """Return the commit of this checkout, with a ``+`` if its code was changed since.
+
+    It is ``unknown`` where there is no checkout.
     """
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
+    folders = ("leaps_triton", "kernels")
     try:
         # Installed inside a repository of someone else's, the commit found would be theirs.
-        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
             return "unknown"
-        changed = git(
-            "status", "--porcelain", "--untracked-files=no", "--", "leaps_triton", "kernels"
-        )
-        return git("rev-parse", "HEAD") + ("+" if changed else "")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *folders)
+        commit = _git(root, "rev-parse", "HEAD")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+    if changed:
+        return f"{commit}+"
+    return commit
 
 
 def provenance(device: torch.device | None = None) -> dict[str, str]:
-    """Versions, commit, and if given the device, ready for JSON; no names of machines, users or
-    folders.
+    """Return versions, commit, and if given the device, ready for JSON.
+
+    There are no names of machines, users or folders.
+
+    Args:
+        device: that of a result; None for none.
 
     Example:
         >>> sorted(provenance(torch.device("cpu")))
@@ -80,4 +92,6 @@ def provenance(device: torch.device | None = None) -> dict[str, str]:
         "python": platform.python_version(),
         "commit": _commit(_ROOT),
     }
-    return about if device is None else {"device": device_name(device), **about}
+    if device is None:
+        return about
+    return {"device": device_name(device), **about}

@@ -60,7 +60,8 @@ def renamed_fields(**names: str) -> Callable[[Class], Class]:
     """
 
     def mark(made: Class) -> Class:
-        made.__init__ = renamed(**names)(made.__init__)
+        changed: Any = made
+        changed.__init__ = renamed(**names)(changed.__init__)
         return made
 
     return mark

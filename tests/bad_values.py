@@ -1,6 +1,4 @@
-"""What tests of bad values share: a table's entry, values that are wrong where others belong, and
-the checks.
-"""
+"""What tests of bad values share: entries of a table, values that are wrong, and the checks."""
 
 import math
 import re
@@ -112,14 +110,15 @@ def sampler(**options: Any) -> lt.Sampler:
 
 
 NO_SHAPES = THINGS.filter(lambda value: value != [1, 2]) | among(
-    0, -1, 1, 2.0, True, NAN, (), (0, 3), (-2, 2), (2.0, 3), (True, 3), (2,) * 5, (2, None), "22", (1, 2),
-    (2**40, 2**40),
+    0, -1, 1, 2.0, True, NAN, (), (0, 3), (-2, 2), (2.0, 3), (True, 3), (2,) * 5, (2, None), "22",
+    (1, 2), (2**40, 2**40),
 )  # fmt: skip
 NO_PERIODIC = WORDS | among(
     None, 0, 1, 1.0, NAN, (True,), (True, 1), (1, 0), "ab", (True,) * 3, torch.tensor([True])
 )
 NO_COUPLINGS = THINGS | among(
-    True, NAN, INF, "1", [1.0], torch.ones(2), torch.ones(2, 3), torch.ones(3, 2, 3), torch.full((2, 2, 3), NAN),
+    True, NAN, INF, "1", [1.0], torch.ones(2), torch.ones(2, 3), torch.ones(3, 2, 3),
+    torch.full((2, 2, 3), NAN),
     torch.ones(2, 2, 3) * 1j, [[1.0], [1.0, 2.0]], torch.ones(1, 2, 2, 3),
 )  # fmt: skip
 NO_BETAS = numbers(INF, -INF)
@@ -135,14 +134,15 @@ class _EnergyOnly:
 
 
 NO_MODELS = NO_OBJECTS | among(
-    lt.Ising, lt.Lattice(2), _EnergyOnly(q=1), _EnergyOnly(q="2"), _EnergyOnly(beta=NAN), _EnergyOnly(lattice=3),
-    _EnergyOnly(energy=None),
+    lt.Ising, lt.Lattice(2), _EnergyOnly(q=1), _EnergyOnly(q="2"), _EnergyOnly(beta=NAN),
+    _EnergyOnly(lattice=3), _EnergyOnly(energy=None),
 )  # fmt: skip
 
 
 def refused(call: Callable[[], Any], word: str) -> None:
-    """A ValueError in one sentence that says ``word``, raised by the library and not by what it
-    calls.
+    """Check a ValueError: one sentence that says ``word``.
+
+    The library raises it, and not what the library calls.
     """
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         call()

@@ -1,6 +1,4 @@
-"""Settings of every test run: deterministic torch, fixed hypothesis examples, no display, one
-thread a worker.
-"""
+"""Settings of every test run: deterministic torch, fixed examples, no display, one thread each."""
 
 import os
 

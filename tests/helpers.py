@@ -1,5 +1,6 @@
-"""What several test files share: enumerable models, untrained networks, and exact operators made
-from library parts.
+"""What several test files share: enumerable models, untrained networks, and exact operators.
+
+The operators are made from parts of the library.
 """
 
 import math
@@ -38,8 +39,9 @@ def random_network(model: Any, seed: int = 1, scale: float = 3.0) -> lt.HollowCo
 
 
 def random_local_rates(model: Any, seed: int = 1, scale: float = 1.0) -> lt.LocalRates:
-    """An untrained LocalRates in float64 whose parameters are all far from zero, with rates of
-    order one.
+    """Return an untrained LocalRates in float64 with rates of order one.
+
+    Its parameters are all far from zero.
     """
     network = lt.LocalRates(model, width=16, seed=seed).double()
     generator = torch.Generator().manual_seed(seed)
@@ -97,8 +99,9 @@ def index_of(configurations: Tensor, q: int) -> Tensor:
 
 
 def move_targets(model: Any) -> Tensor:
-    """Row of ``x^{(i,k)}`` for every state and move, ``(q**N, (q-1) N)``, moves in the order of the
-    ops.
+    """Return the row of ``x^{(i,k)}`` for every state and move, ``(q**N, (q-1) N)``.
+
+    Moves are in the order of the ops.
     """
     x = states(model).flatten(1)
     columns = []
@@ -120,8 +123,9 @@ def generator(
     scale: float = 1.0,
     backward: bool = False,
 ) -> Tensor:
-    """``L + c diag κ`` of the frozen process from the library's own rates, ``(q**N, q**N)``, row =
-    from.
+    """Return ``L + c diag κ`` of the frozen process, ``(q**N, q**N)``, row = from.
+
+    The rates are the library's own.
     """
     x = states(path.model)
     t = torch.full((1,), tau, dtype=torch.float64)
@@ -175,8 +179,9 @@ def metropolis_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False
 
 
 def sigma_threshold(tests: int, false_alarm: float = 1e-4) -> float:
-    """Two-sided normal threshold at which ``tests`` independent tests raise a false alarm with this
-    probability.
+    """Return the two-sided normal threshold of ``tests`` independent tests.
+
+    At it they raise a false alarm with this probability.
     """
     tail = torch.tensor(false_alarm / tests / 2, dtype=torch.float64)
     return float(-math.sqrt(2.0) * torch.erfinv(2.0 * tail - 1.0))
@@ -191,8 +196,9 @@ def draw(law: Tensor, n: int, seed: int) -> Tensor:
 
 
 def pulls(rows: Tensor, law: Tensor) -> Tensor:
-    """Deviations in sigma of how often each state was drawn; states that few draws should reach are
-    taken together.
+    """Return deviations in sigma of how often each state was drawn.
+
+    States that few draws should reach are taken together.
     """
     n = len(rows)
     assert float(law.sum()) == pytest.approx(1.0, abs=1e-9) and bool((law[rows] > 0).all())
@@ -217,8 +223,9 @@ def compose(operators: Sequence[Tensor], start: Tensor) -> Tensor:
 
 
 class EnergyOnly:
-    """A model with three-site interactions, beyond any pair model, that knows its energy and no
-    more.
+    """A model with three-site interactions that knows its energy and no more.
+
+    No pair model has such an energy.
     """
 
     def __init__(self, shape: tuple[int, ...], q: int, beta: float) -> None:

@@ -23,7 +23,10 @@ def require_kernels() -> None:
     """Skip the module that is being imported where Triton kernels cannot run."""
     pytest.importorskip("triton")
     if DEVICE == "cuda" and not torch.cuda.is_available():
-        reason = "kernels need a CUDA device, or TRITON_INTERPRET=1; `make test` runs them in a second process"
+        reason = (
+            "kernels need a CUDA device, or TRITON_INTERPRET=1; "
+            "`make test` runs them in a second process"
+        )
         pytest.skip(reason, allow_module_level=True)
 
 
@@ -41,8 +44,10 @@ def on_device(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def assert_as_near(kernel: Tensor, same: Tensor, oracle: Tensor) -> None:
-    """The kernel is at most twice as far from the float64 oracle as torch in the same precision, or
-    one rounding."""
+    """Check that the kernel is at most twice as far from the float64 oracle as torch.
+
+    Torch works in the same precision; one rounding is allowed too.
+    """
     assert kernel.shape == same.shape and kernel.dtype == same.dtype
     kernel = kernel.cpu()
     assert kernel.isfinite().all()

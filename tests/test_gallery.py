@@ -85,6 +85,8 @@ def pulls(name: str, found: dict[str, Any]) -> list[float]:
 
 @pytest.mark.parametrize("name", sorted(SMALL.keys() - {"autocorrelation_times"}))
 def test_an_example_agrees_with_exact_values(name: str) -> None:
+    if name == "arviz_export":
+        pytest.importorskip("arviz_base")
     distances = pulls(name, execute(name))
     assert distances
     assert max(abs(pull) for pull in distances) < MOST_SIGMA

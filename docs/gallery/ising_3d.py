@@ -31,8 +31,8 @@ for size in SIZES:
         chains.append(chain)
 
 # %%
-# The third temperature of each lattice is the critical one. These lattices are small: their
-# cumulants there are still above the value of large cubes, and come closer to it with the length.
+# The third temperature of each lattice is the critical one. The cumulants of such small lattices
+# are still above the value of large cubes, to which they fall slowly.
 
 for size, chain in zip(SIZES, chains[2::5], strict=True):
     estimate = chain.estimate("binder")

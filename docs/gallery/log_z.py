@@ -46,12 +46,12 @@ for count in range(2, len(betas) + 1):
 figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 5), sharex=True, layout="constrained")
 above.plot(betas, exact, "_k", markersize=20, label="exact")
 pulls = []
-for name, found, shift in [("annealing", annealed, -0.012), ("tempering", stones, 0.012)]:
+for name, found, size in [("annealing", annealed, 9), ("tempering", stones, 4)]:
     errors = [estimate.error for estimate in found]
     differences = [e.value - known for e, known in zip(found, exact[1:], strict=True)]
     pulls += [e.pull(known) for e, known in zip(found, exact[1:], strict=True)]
-    above.plot(betas[1:], [e.value for e in found], "o", markersize=4, label=name)
-    shifted = [beta + shift for beta in betas[1:]]
+    above.plot(betas[1:], [e.value for e in found], "o", markersize=size, label=name)
+    shifted = [beta - 0.003 * size for beta in betas[1:]]
     below.errorbar(shifted, differences, errors, fmt="o", markersize=4, capsize=2)
 above.set_ylabel("log Z")
 above.legend()

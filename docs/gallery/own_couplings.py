@@ -52,7 +52,7 @@ axes.errorbar(exact.centres, exact.density, exact.error, fmt="none", color="grey
 axes.errorbar(
     found.centres, found.density, found.error, fmt="o", capsize=2, label="parallel tempering"
 )
-axes.set_xlabel("overlap  $q = \\sum_i s_i s'_i / N$")
+axes.set_xlabel("overlap of two replicas  $q$")
 axes.set_ylabel("density  $P(q)$")
 axes.set_ylim(bottom=0)
 axes.legend(loc="lower center")

@@ -12,8 +12,8 @@ import torch
 import leaps_triton as lt
 
 SHAPE = (3, 6)
-WALKERS = 128
-SWEEPS = 300
+WALKERS = 64
+SWEEPS = 400
 
 
 # %%

@@ -17,15 +17,16 @@ INTERVALS = 40
 
 model = lt.EdwardsAnderson((SIZE, SIZE), beta=1.2, seed=1)
 path = lt.AnnealingPath(model)
-settings = {"integrator": lt.Jump(INTERVALS), "mcmc": lt.HeatBath(), "block": BLOCK}
+jump = lt.Jump(INTERVALS)
+move = lt.HeatBath()
 
 # %%
 # After a resampling the walkers of a block are related, so that errors come from the spread of the
 # blocks: take some dozen of them.
 
 samplers = {
-    "annealing alone": lt.Sampler(path, None, **settings),
-    "resampled below 0.5": lt.Sampler(path, None, resample_below=0.5, **settings),
+    "annealing alone": lt.Sampler(path, None, jump, move, block=BLOCK),
+    "resampled below 0.5": lt.Sampler(path, None, jump, move, resample_below=0.5, block=BLOCK),
 }
 
 exact = lt.exact.log_z(model)

@@ -1,5 +1,4 @@
-"""Benchmark of HollowConv on its kernels and on its twin: evaluation, and evaluation with
-gradients.
+"""Benchmark of HollowConv on its kernels and on its twin: evaluations, and their gradients.
 
 Kernel and twin are compared before anything is timed. On a CPU there is the twin alone, in the
 pieces that the network works in, and times are those of the processor; take one thread
@@ -39,8 +38,9 @@ def on_twin() -> Iterator[None]:
 
 
 def operations(network: lt.HollowConv, sites: int) -> int:
-    """Multiplications and additions of one evaluation, the convolution and the layer after it as
-    one.
+    """Return multiplications and additions of one evaluation.
+
+    The convolution and the layer after it count as one.
     """
     width, inputs = network.first.weight.shape
     taps = network.conv[0].numel() - network.embedded
@@ -105,8 +105,8 @@ def case(
             distance = float((found - value).abs().max()) / (float(value.abs().max()) or 1.0)
             if not distance <= TOLERANCE[precision]:
                 raise Disagreement(
-                    f"{kernel} {name} {shape}: {precision} differs from the twin by {distance:.3g} of the "
-                    f"largest number; no times are reported"
+                    f"{kernel} {name} {shape}: {precision} differs from the twin "
+                    f"by {distance:.3g} of the largest number; no times are reported"
                 )
     metric = "cpu_seconds" if device.type == "cpu" else "seconds"
     with on_twin():

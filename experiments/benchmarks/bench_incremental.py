@@ -1,5 +1,6 @@
-"""Benchmark of HollowConv(incremental=True): one evaluation after a move of each walker, and a
-whole run.
+"""Benchmark of HollowConv(incremental=True): one evaluation after moves, and a whole run.
+
+Every walker makes one move before an evaluation.
 
 Full and incremental evaluations alternate in one process. On a CPU their times are those of the
 processor, so that what else the machine does counts little; take one thread
@@ -115,7 +116,8 @@ def after_a_move(
         distance = float((made[0][1] - made[1][1]).abs().max() / made[0][1].abs().max())
         if not distance <= 1e-5:
             raise Disagreement(
-                f"{name} {length}: incremental differs from full by {distance:.3g} after {step} moves"
+                f"{name} {length}: incremental differs from full by {distance:.3g} "
+                f"after {step} moves"
             )
     return pair(name, length, walkers, metric_of(device), *times)
 
@@ -123,8 +125,9 @@ def after_a_move(
 def whole_run(
     name: str, length: int, walkers: int, device: torch.device, repetitions: int, seed: int
 ) -> list[Row]:
-    """Seconds of a run of all walkers, an untrained network with as many events as a trained
-    one.
+    """Return seconds of a run of all walkers.
+
+    The network is untrained and makes as many events as a trained one.
     """
     path, networks = network_of(name, length)
     samplers = [

@@ -1,5 +1,4 @@
-"""Benchmark of one layer of LEC at the size of the published networks: fused against the eager
-unfold.
+"""Benchmark of one layer of LEC at the published size: fused against the eager unfold.
 
 Forward, and forward with the gradients of all parameters; the eager form holds every weight of
 every site at once, as the networks of the paper do. On a CUDA device the peak of memory is measured

@@ -1,5 +1,6 @@
-"""Benchmark of whole runs of LocalRates, whose events the op ``local_jump_steps`` makes: on its
-kernel, on its twin.
+"""Benchmark of whole runs of LocalRates on kernel and twin: its op is ``local_jump_steps``.
+
+The op makes the events of the run.
 
 At the critical temperature, of an untrained network whose weight of the local field makes it move.
 Walkers of both must end in the same configurations before times are reported.

@@ -59,7 +59,7 @@ def local_jump_steps(
         events: Event count of each, int64 ``(walkers,)``; each (walker, event) is used once.
         rates: Float64 ``(rows, classes)``, row 0 for ``K = first_row``; for every ``K`` that the
             walkers may reach, which is not checked.
-        corrector: ``κ`` of one site, likewise.
+        corrector: ``κ`` of one site of each class, in the shape of ``rates``.
         neighbours: For every site those whose state its class counts, int64 ``(sites, lanes)``, all
             different; if ``j`` is a neighbour of ``i`` then ``i`` is one of ``j``, with the same
             stride.
@@ -67,6 +67,10 @@ def local_jump_steps(
         first_row: ``K`` of the first row of the tables.
         seed: In [0, 2³²).
         steps: Most events per walker, at least 1.
+
+    Returns:
+        LocalJumpSteps(configurations, log_weights, remaining, events, exit_rate, corrector), the
+        given ones left alone.
 
     Raises:
         ValueError: If shapes, dtypes or devices do not fit, or there are too many classes or
@@ -104,6 +108,7 @@ def _check(given: Events) -> None:
         )
     sites = x.shape[1:].numel()
     strides = given.strides
+    # One row of neighbours per site, one stride per neighbour.
     fits = given.neighbours.shape == (sites, strides.numel()) and strides.ndim == 1
     if not fits or not 1 <= len(strides) <= MOST_LANES:
         raise ValueError(

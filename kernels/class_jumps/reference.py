@@ -62,6 +62,7 @@ def site_classes(configurations: Tensor, neighbours: Tensor, strides: Tensor) ->
     """
     # Walkers last, so that a site's neighbours are whole rows.
     rows = configurations.T.contiguous()
+    # At most 256 classes: int16 holds their numbers.
     total = torch.zeros(rows.shape, dtype=torch.int16, device=rows.device)
     for lane, stride in enumerate(strides.tolist()):
         total.add_(rows.index_select(0, neighbours[:, lane]), alpha=stride)
@@ -91,9 +92,11 @@ class _Members:
         self.ones = configurations.sum(1, dtype=torch.int64)
         # About √N sites a segment.
         self.length = 1 << (sites.bit_length() // 2)
+        # Rounded up: the last segment may be short.
         self.segments = -(-sites // self.length)
         made = site_classes(configurations, neighbours, strides)
         segment = torch.arange(sites, device=made.device) // self.length
+        # Cells are numbered by walker, class and segment, in one flat table.
         walker = torch.arange(walkers, device=made.device).unsqueeze(1)
         cells = (made + walker * classes) * self.segments + segment
         count = walkers * classes * self.segments
@@ -118,6 +121,7 @@ class _Members:
         parts = self.parts.view(-1, self.segments).index_select(0, cells)
         ends = parts.cumsum(1)
         # First the segment, then the place in it.
+        # The number of segments that end at or before the rank is that of the one that holds it.
         segment = (ends <= rank).sum(1, keepdim=True)
         rank = rank - (ends - parts).gather(1, segment)
         line = rows * self.segments + segment.squeeze(1)
@@ -130,6 +134,7 @@ class _Members:
         x = self.x.view(-1)
         classes = self.classes.view(-1)
         own = rows * self.x.shape[1] + site
+        # From 0 to 1 the sign is 1, back it is -1.
         sign = 1 - 2 * x.index_select(0, own)
         x.scatter_add_(0, own, sign)
         sign = sign.long()
@@ -164,6 +169,7 @@ def _drawn(given: Events, events: Tensor, rows: Tensor, batch: int) -> _Running:
     event = events[rows].unsqueeze(1) + torch.arange(batch, device=rows.device)
     walker = given.walkers[rows].unsqueeze(1)
     words = philox(given.seed, Stream.JUMP, 0, event, 0, walker, rows.device)
+    # -log u is a unit exponential; over R it becomes the holding time.
     clock = -torch.log(uniform64(words[0], words[1]))
     return _Running(rows, clock, uniform64(words[2], words[3]))
 
@@ -181,6 +187,7 @@ def _event(
     total = cumulative[:, -1]
     after.exit_rate[rows] = total
     after.corrector[rows] = kappa
+    # A rate that is not finite stops its walker, whose weight turns NaN.
     finite = total.isfinite() & kappa.isfinite()
     left = after.remaining[rows]
     # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
@@ -192,9 +199,11 @@ def _event(
     after.remaining[rows] = torch.where(finite, left - elapsed, left)
     after.events[rows] += 1
 
+    # The first class whose cumulative rate exceeds u R; rounding may leave none.
     threshold = (running.choice[:, step] * total).unsqueeze(1)
     chosen = torch.searchsorted(cumulative, threshold, right=True)
     chosen = chosen.clamp(max=given.rates.shape[1] - 1)
+    # What is left of the threshold within the class.
     passed = threshold - cumulative.gather(1, chosen) + weights.gather(1, chosen)
     go = jumps.nonzero().squeeze(1)
     running = running.of(go)
@@ -227,6 +236,7 @@ def local_jump_steps(given: Events) -> LocalJumpSteps:
     taken = 0
     batch = FIRST_BATCH
     while taken < given.steps and len(rows):
+        # Random numbers are those of each event, so how many are drawn at once changes nothing.
         batch = min(batch, given.steps - taken)
         running = _drawn(given, after.events, rows, batch)
         for step in range(batch):

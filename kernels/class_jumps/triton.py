@@ -25,9 +25,11 @@ def local_jump_steps_kernel(
     STREAM: tl.constexpr, CLASSES: tl.constexpr, LANES: tl.constexpr, BLOCK: tl.constexpr,
     EVENTS: tl.constexpr,
 ):  # fmt: skip
-    """Make up to ``steps`` events per walker.
+    """Make up to ``steps`` events per walker, each of a class of sites and one of its sites.
 
-    ``R = Σ_c n_c P_c(K)``, ``A += s Σ_c n_c κ_c(K)``, a class, one of its sites.
+    ``R = Σ_c n_c P_c(K)``, ``T ~ Exp(R)``, ``s = min(T, time left)``, ``A += s Σ_c n_c κ_c(K)``; a
+    class by ``n_c P_c / R``, each of its sites with the same probability. It is one function beyond
+    50 lines since a walker's state stays in registers from event to event.
 
     One program per walker, in place. A flip moves its site and neighbours to other classes, in
     ``classes`` and ``counts``, which lie in global memory between barriers. A site is found by its
@@ -40,6 +42,7 @@ def local_jump_steps_kernel(
     ``corrector`` float64 ``(rows, classes)``; ``neighbours`` int64 ``(sites, lanes)``; ``strides``
     int64 ``(lanes,)``; ``counts`` int32 ``(walkers, classes)``.
     """
+    # 64 bits, since all walkers together may have more than 2³¹ sites.
     i_walker = tl.program_id(0).to(tl.int64)
     p_x += i_walker * sites
     p_classes += i_walker * sites
@@ -58,6 +61,7 @@ def local_jump_steps_kernel(
     m_lane = o_lane < lanes
     b_strides = tl.load(p_strides + o_lane, mask=m_lane, other=0).to(tl.int32)
     o_event = tl.arange(0, EVENTS)
+    # Site and draw of the counter are 0: an event takes one counter.
     nought = tl.full((), 0, tl.uint32)
     # One event a thread, instead of every event in all threads.
     word0, word1, word2, word3 = philox(seed, STREAM, nought, first_event + o_event, nought, walker)
@@ -66,14 +70,17 @@ def local_jump_steps_kernel(
     exit_rate = tl.load(p_floats + 2 * count)
     kappa = tl.load(p_floats + 3 * count)
     taken = tl.full((), 0, tl.int32)
+    # A weight of NaN, which is unequal to itself, marks a walker that was given up.
     goes = (remaining != 0.0) & (log_weight == log_weight)
     while goes:
         o_row = row * classes + o_class
+        # Float64, in which numbers of sites are exact.
         b_counts = tl.load(p_counts + o_class, mask=m_class, other=0).to(tl.float64)
         b_rates = tl.load(p_rates + o_row, mask=m_class, other=0.0)
         b_weights = b_counts * b_rates
         exit_rate = tl.sum(b_weights)
         kappa = tl.sum(b_counts * tl.load(p_corrector + o_row, mask=m_class, other=0.0))
+        # A sum over one entry: how a number leaves the thread that holds it.
         m_event = o_event == taken
         finite = (tl.abs(exit_rate) < float("inf")) & (tl.abs(kappa) < float("inf"))
         # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
@@ -92,9 +99,12 @@ def local_jump_steps_kernel(
             m_after = (b_weights > 0.0) & (b_ends > threshold)
             chosen = tl.minimum(tl.min(tl.where(m_after, o_class, CLASSES), 0), last)
             m_chosen = o_class == chosen
+            # Sums over one entry again: what belongs to the class chosen.
             before = tl.sum(tl.where(m_chosen, b_ends - b_weights, 0.0))
             rate = tl.sum(tl.where(m_chosen, b_rates, 0.0))
             members = tl.sum(tl.where(m_chosen, b_counts, 0.0)).to(tl.int32)
+            # All sites of a class have one rate: what is left of the threshold numbers one of them.
+            # Rounding may put the quotient a hair outside of the class.
             rank = ((threshold - before) / rate).to(tl.int32)
             rank = tl.minimum(tl.maximum(rank, 0), members - 1)
 
@@ -105,11 +115,13 @@ def local_jump_steps_kernel(
                 o_site = o_start + tl.arange(0, BLOCK)
                 b_classes = tl.load(p_classes + o_site, mask=o_site < sites, other=-1).to(tl.int32)
                 b_member = (b_classes == chosen).to(tl.int32)
+                # The member that as many precede as its rank says: one site of all blocks.
                 m_found = (b_member != 0) & (passed + tl.cumsum(b_member, 0) - 1 == rank)
                 site += tl.sum(tl.where(m_found, o_site, 0))
                 passed += tl.sum(b_member)
                 o_start += BLOCK
 
+            # A flip from 0 adds each lane's stride to the classes around, one from 1 takes it away.
             sign = 1 - 2 * tl.load(p_x + site).to(tl.int32)
             o_affected = tl.load(
                 p_neighbours + site.to(tl.int64) * lanes + o_lane, mask=m_lane, other=0
@@ -120,8 +132,10 @@ def local_jump_steps_kernel(
             tl.debug_barrier()
             tl.store(p_x + site, ((1 + sign) // 2).to(tl.int8))
             tl.store(p_classes + o_affected, b_after.to(tl.int16), mask=m_lane)
+            # Several neighbours may leave or enter one class, so counts are changed atomically.
             tl.atomic_add(p_counts + b_before, -1, mask=m_lane)
             tl.atomic_add(p_counts + b_after, 1, mask=m_lane)
+            # The tables have one row for each number of sites in state 1.
             row += sign
             tl.debug_barrier()
     tl.store(p_floats, log_weight)
@@ -133,7 +147,8 @@ def local_jump_steps_kernel(
 
 
 def _variant() -> Variant:
-    double, integer = torch.float64, torch.int64
+    double = torch.float64
+    integer = torch.int64
     pointers = (
         torch.int8,
         double,

@@ -180,10 +180,8 @@ def with_margin(values: Tensor, kernel_size: int, periodic: Sequence[bool]) -> T
     for axis, wraps in enumerate(periodic, 2):
         length = values.shape[axis]
         if wraps:
-            last, first = (
-                values.narrow(axis, length - radius, radius),
-                values.narrow(axis, 0, radius),
-            )
+            last = values.narrow(axis, length - radius, radius)
+            first = values.narrow(axis, 0, radius)
         else:
             size = list(values.shape)
             size[axis] = radius

@@ -1,7 +1,4 @@
-"""Inputs of ``energy`` and ``local_energy``.
-
-For tests, for benchmarks, and for a tool that watches memory.
-"""
+"""Inputs of ``energy`` and ``local_energy``: for tests, benchmarks and a tool that watches memory."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -104,7 +104,8 @@ def _(
     site_table: Tensor,
     periodic: Sequence[bool],
 ) -> tuple[Tensor, Tensor]:
-    walkers, q = len(configurations), len(bond_table)
+    walkers = len(configurations)
+    q = len(bond_table)
     energies = configurations.new_empty(walkers, dtype=torch.float64)
     return energies, configurations.new_empty(walkers, q, dtype=torch.int64)
 

@@ -50,6 +50,7 @@ def bonds_along(
 
     It can be broadcast to ``(walkers, *shape)``.
     """
+    # One row serves all directions where they share their couplings.
     row = 0
     if coupling.shape[1] > 1:
         row = axis
@@ -57,6 +58,7 @@ def bonds_along(
     if periodic[axis]:
         return bonds
     length = configurations.shape[axis + 1]
+    # The last site of an open line has no bond in positive direction.
     inside = torch.arange(length, device=configurations.device) < length - 1
     return bonds * inside.view(-1, *[1] * (len(periodic) - axis - 1)).to(bonds.dtype)
 
@@ -64,12 +66,10 @@ def bonds_along(
 def local_fields(
     configurations: Tensor, tables: Tables, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Return ``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)``.
+    """Return ``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)``, ``(walkers, q, *shape)``.
 
-    Minus the energy of site ``i`` in state ``a``.
-
-    ``(walkers, q, *shape)``. It does not read ``x_i``, so one evaluation serves every move of the
-    site.
+    It is minus the energy of site ``i`` in state ``a``. It does not read ``x_i``, so one evaluation
+    serves every move of the site.
     """
     bond_table = tables.bond_table.to(dtype)
     coupling = tables.coupling.to(dtype)
@@ -81,6 +81,7 @@ def local_fields(
     backward = torch.zeros_like(one_hot)
     for axis in range(ndim):
         bonds = bonds_along(coupling, axis, configurations, tables.periodic).unsqueeze(1)
+        # A bond belongs to its lower end: from there it comes back with the roll.
         forward += bonds * one_hot.roll(-1, axis + 2)
         backward += (bonds * one_hot).roll(1, axis + 2)
     # One product for both ends of a bond, whose table need not be symmetric.
@@ -105,12 +106,10 @@ def energy(
     site_table: Tensor,
     periodic: Sequence[bool],
 ) -> Sums:
-    """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once.
-
-    The state counts.
-    """
+    """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, and state counts."""
     q = bond_table.shape[0]
     counts = state_counts(configurations, q)
+    # Where all sites have one field the counts suffice.
     if site_table.shape[2:].numel() == 1:
         total = (counts * site_table.flatten(1)).sum(1)
     else:
@@ -141,6 +140,7 @@ def local_energy(
     tables = Tables(coupling, bond_table, site_table, periodic)
     fields = local_fields(configurations, tables, dtype)
     state = configurations.long().unsqueeze(1)
+    # Row k - 1 holds the move by k.
     shifts = torch.arange(1, q, device=state.device).view(1, q - 1, *[1] * ndim)
     differences = fields.gather(1, (state + shifts) % q) - fields.gather(1, state)
     log_ratios = beta.to(dtype).view(-1, *[1] * (ndim + 1)) * differences

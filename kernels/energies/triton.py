@@ -17,10 +17,7 @@ __all__ = ["VARIANTS", "energy", "local_energy"]
 
 CONFIG = config("energies")
 CHUNK = CONFIG.launch["CHUNK"]
-"""Sites of one program.
-
-Larger lattices have several per walker, whose sums are added afterwards.
-"""
+"""Sites of one program; of larger lattices the sums of several are added afterwards."""
 BINS = 128
 """Of the histogram of states: a power of two, and more than there may be states."""
 
@@ -36,11 +33,12 @@ def local_energy_kernel(
     BLOCK: tl.constexpr,
     BINS: tl.constexpr,
 ):  # fmt: skip
-    """``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]``.
+    """Compute ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, and state counts or log-ratios.
 
-    One program per walker and chunk of sites; ``W`` as in :func:`.reference.local_fields`. Without
-    the log-ratios the sites in each state are counted too, from the same byte a site; neighbours
-    come from the cache.
+    With LOG_RATIOS ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]``, ``W`` as in
+    :func:`.reference.local_fields`; without, the sites in each state. One program per walker and
+    chunk of sites. It is one function beyond 50 lines since all results come from one pass: a
+    site's byte is read once, and neighbours come from the cache.
 
     ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``;
     ``bond`` float64 ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64
@@ -48,6 +46,7 @@ def local_energy_kernel(
     chunks, q)``; ``log_ratios`` ``(walkers, q-1, sites)``.
     """
     DTYPE: tl.constexpr = p_log_ratios.dtype.element_ty
+    # 64 bits, since all walkers together may have more than 2³¹ sites.
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
     i_chunk = tl.program_id(0) % chunks
     p_x += i_walker * sites
@@ -60,6 +59,7 @@ def local_energy_kernel(
         ups = tl.zeros([BLOCK], tl.int32)
     else:
         counts = tl.zeros([BINS], tl.int32)
+    # One float64 sum per thread's site, added up at the end: what is lost to rounding is small.
     total = tl.zeros([BLOCK], tl.float64)
     first = i_chunk * chunk
     last = tl.minimum(sites, first + chunk)
@@ -68,6 +68,7 @@ def local_energy_kernel(
         m_site = o_site < sites
         b_x = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
         o_field = o_site * s_site_site
+        # Each bond counts once, with the site from which it leads in positive direction.
         total += tl.load(p_site + b_x * s_site_state + o_field, mask=m_site, other=0.0)
         for axis in tl.static_range(4 - NDIM, 4):
             o_forward, _, m_forward, _ = neighbours(o_site, axis, NDIM, n0, n1, n2, n3, periodic)
@@ -89,6 +90,7 @@ def local_energy_kernel(
                 )
                 tl.store(p_log_ratios + o_site, tl.where(b_x != 0, -b_flip, b_flip), mask=m_site)
             else:
+                # One row of moves after the other, so that stores are side by side.
                 p_row = p_log_ratios
                 b_here = state_field(
                     b_x, found, p_bond, p_site, s_site_state, o_field, m_site, q, NDIM, DTYPE
@@ -109,14 +111,17 @@ def local_energy_kernel(
                     tl.store(p_row + o_site, beta * (b_there - b_here), mask=m_site)
                     p_row += sites
         elif BINARY:
+            # Two states need no histogram: their sum counts those in state 1. Masked sites are 0.
             ups += b_x
         else:
             counts += tl.histogram(b_x, BINS, mask=m_site)
+    # The energy is minus the sum of couplings and fields.
     tl.store(p_energy + tl.program_id(0), -tl.sum(total))
     if not LOG_RATIOS:
         p_counts += tl.program_id(0).to(tl.int64) * q
         if BINARY:
             up = tl.sum(ups)
+            # What is not in state 1 is in state 0.
             tl.store(p_counts, last - first - up)
             tl.store(p_counts + 1, up)
         else:
@@ -152,21 +157,30 @@ def _launch(
     dtype: torch.dtype | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     walkers, *shape = configurations.shape
-    sites, q = math.prod(shape), len(bond_table)
+    sites = math.prod(shape)
+    q = len(bond_table)
     variant = VARIANTS[len(shape), kind_of(q, coupling, site_table), dtype]
     coupling, coupling_strides = site_stride(coupling, shape)
     site_table, site_strides = site_stride(site_table, shape)
     chunks = triton.cdiv(sites, CHUNK)
     energies = torch.empty(walkers, chunks, dtype=torch.float64, device=configurations.device)
-    counts = energies.new_empty(0 if dtype else walkers, chunks, q, dtype=torch.int64)
-    log_ratios = energies.new_empty(walkers, q - 1, *shape, dtype=dtype) if dtype else energies
+    # Pointers that a variant does not read must point somewhere: any float64 tensor does.
+    if dtype is None:
+        counts = energies.new_empty(walkers, chunks, q, dtype=torch.int64)
+        log_ratios = energies
+    else:
+        counts = energies.new_empty(0, chunks, q, dtype=torch.int64)
+        log_ratios = energies.new_empty(walkers, q - 1, *shape, dtype=dtype)
+    if beta is None:
+        given_beta = energies
+        s_beta = 0
+    else:
+        given_beta = beta.contiguous()
+        s_beta = int(len(beta) > 1)
     launch(
         variant, walkers * chunks, configurations.contiguous(), coupling, bond_table.contiguous(),
-        site_table,
-        energies if beta is None else beta.contiguous(), energies, counts, log_ratios, sites, q,
-        CHUNK, chunks,
-        *padded(shape), periodic_bits(periodic), *coupling_strides, *site_strides,
-        int(beta is not None and len(beta) > 1),
+        site_table, given_beta, energies, counts, log_ratios, sites, q, CHUNK, chunks,
+        *padded(shape), periodic_bits(periodic), *coupling_strides, *site_strides, s_beta,
     )  # fmt: skip
     if chunks == 1:
         return energies.squeeze(1), counts.squeeze(1), log_ratios

@@ -192,7 +192,8 @@ def _global_features(
 
 def convolved(embedded: Tensor, conv: Tensor, periodic: Sequence[bool]) -> Tensor:
     """The hollow convolution of ``(walkers, embedded, *shape)``, ``(walkers, sites, channels)``."""
-    padded, radius = embedded, conv.shape[2] // 2
+    padded = embedded
+    radius = conv.shape[2] // 2
     for axis, wraps in enumerate(periodic):
         padded = pad(padded, axis + 2, radius, wraps)
     with exact_convolutions():
@@ -274,7 +275,8 @@ def _first_layer(inputs: _Inputs, time: Tensor, first: Tensor) -> Tensor:
 
     One linear layer of all inputs, without laying them side by side in memory.
     """
-    around, features = inputs.around, inputs.features
+    around = inputs.around
+    features = inputs.features
     of_conv, of_features, of_time = first.T.split(
         (around.shape[2], features.shape[1], time.shape[1])
     )
@@ -308,7 +310,8 @@ def _convolution_gradient(
     to_around: Tensor, embedded: Tensor, conv: Tensor, periodic: Sequence[bool]
 ) -> Tensor:
     """``∂/∂W[c, e, δ] = Σ_p to_around[p, c] x_e[p + δ]`` at every tap but the centre."""
-    padded, radius = embedded, conv.shape[2] // 2
+    padded = embedded
+    radius = conv.shape[2] // 2
     for axis, wraps in enumerate(periodic):
         padded = pad(padded, axis + 2, radius, wraps)
     gradient = torch.zeros_like(conv).flatten(2)

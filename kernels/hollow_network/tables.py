@@ -66,7 +66,8 @@ def geometry(
     # Neighbours are looked up in the padded lattice too.
     radius = max(1, kernel_size // 2)
     index = torch.arange(math.prod(shape), dtype=torch.int32).view(shape)
-    padded, backward = index, []
+    padded = index
+    backward = []
     for axis, (length, wraps) in enumerate(zip(shape, periodic, strict=True)):
         places = torch.arange(-radius, length + radius)
         padded = padded.index_select(axis, places % length)
@@ -116,11 +117,10 @@ def sums(
 ) -> Sums:
     """Columns of the sums over the lattice, in the order of the twin."""
     made = waves(shape, modes, torch.device("cpu"))
-    one, nought = (
-        torch.ones(math.prod(shape), dtype=torch.float64),
-        torch.zeros(math.prod(shape), dtype=torch.float64),
-    )
-    groups, inverse = [], []
+    one = torch.ones(math.prod(shape), dtype=torch.float64)
+    nought = torch.zeros(math.prod(shape), dtype=torch.float64)
+    groups = []
+    inverse = []
     if magnetization:
         groups.append([one, nought, one, one, nought])
         inverse.append(1.0 / math.prod(shape))
@@ -217,8 +217,11 @@ def unpack(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of ``conv`` and ``first`` from those of what :func:`pack` makes of them."""
     outputs, embedded = conv.shape[:2]
-    width, taps, of_taps = len(first), conv.shape[2:].numel(), embedded * sizes.taps
-    to_packed, to_time = to_packed[:, :width], to_time[:, :width]
+    width = len(first)
+    taps = conv.shape[2:].numel()
+    of_taps = embedded * sizes.taps
+    to_packed = to_packed[:, :width]
+    to_time = to_time[:, :width]
     each = to_packed[:of_taps].view(embedded, sizes.taps, width)
     centre = each.new_zeros(embedded, 1, width)
     each = torch.cat([each[:, : taps // 2], centre, each[:, taps // 2 : taps - 1]], 1)

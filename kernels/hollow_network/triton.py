@@ -135,7 +135,8 @@ def hollow_values_kernel(
 
 
 def _prepare(binary: bool) -> Variant:
-    integer, double = torch.int32, torch.float64
+    integer = torch.int32
+    double = torch.float64
     pointers = (torch.int8, integer, integer, integer, double, torch.int8, double)
     made = config("hollow_network", "prepare")
     return Variant(prepare_kernel, pointers, {"BINARY": binary, **made.constants}, warps=made.warps)
@@ -250,11 +251,15 @@ def prepare(
     """Pad configurations and sum over the lattice."""
     configurations, coupling, field, time = own
     walkers, *lengths = configurations.shape
-    shape, device, q = tuple(lengths), configurations.device, len(given.readout_bias)
-    sites, embedded = math.prod(shape), 1 if q == 2 else q
+    shape = tuple(lengths)
+    device = configurations.device
+    q = len(given.readout_bias)
+    sites = math.prod(shape)
+    embedded = 1 if q == 2 else q
     places = geometry(shape, tuple(whole.periodic), whole.conv.shape[2], device)
     made = sums(shape, embedded, whole.magnetization, whole.modes, device)
-    count, key = len(made.channel), (q == 2, given.first.shape[1], whole.precision)
+    count = len(made.channel)
+    key = (q == 2, given.first.shape[1], whole.precision)
     coupling, coupling_strides = site_stride(coupling, shape)
     constant, field_strides = site_stride(reference.site_field(field), shape)
     context = (time @ given.of_time).contiguous()

@@ -214,15 +214,15 @@ def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Ten
     """
     rows, sites = made.numbers[:2]
     variant = BACKWARD[made.key]
-    width, q = given.first.shape[1], to_values.shape[1]
-    programs, splits, tiles = (
-        triton.cdiv(rows, variant.constants["ROWS"]),
-        triton.cdiv(rows, SPLIT),
-        len(given.first) // TILE,
-    )
+    width = given.first.shape[1]
+    q = to_values.shape[1]
+    programs = triton.cdiv(rows, variant.constants["ROWS"])
+    splits = triton.cdiv(rows, SPLIT)
+    tiles = len(given.first) // TILE
     empty = given.first.new_empty
     activation, to_hidden, to_first = (empty(rows, width) for _ in range(3))
-    to_readout, to_weights = empty(programs, q, width), empty(splits, tiles * TILE, width)
+    to_readout = empty(programs, q, width)
+    to_weights = empty(splits, tiles * TILE, width)
     to_skip = empty(programs, dtype=torch.float64)
     launch(
         variant, programs, *made.tensors, given.hidden.T.contiguous(), to_values, activation,

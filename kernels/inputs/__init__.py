@@ -1,4 +1,1 @@
-"""What the families' cases are made of.
-
-Sizes, models, random inputs, and the cases of all of them.
-"""
+"""What the families' cases are made of: sizes, models and random inputs."""

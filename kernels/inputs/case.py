@@ -135,5 +135,6 @@ class Case:
 
     def bytes_moved(self, results: Iterable[Tensor]) -> int:
         """Return the bytes of all inputs, each read once, and all results, each written once."""
+        # Every byte counts once, as from a cache that holds all it has read.
         inputs = [value for value in self.arguments.values() if isinstance(value, Tensor)]
         return sum(tensor.numel() * tensor.element_size() for tensor in (*inputs, *results))

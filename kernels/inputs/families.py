@@ -24,9 +24,9 @@ WITHOUT_MODEL: tuple[ModuleType, ...] = (words, class_jumps, convolutions)
 FAMILIES = (*OF_MODELS, class_jumps, convolutions, hollow_network)
 
 LATTICES = (((5, 6), (True, False)), ((16, 25), (True, True)), ((33, 35), (True, True)))
-"""Lattices of less than a block of sites, of a block of several warps.
+"""Lattices of less than a block of sites, of one of several warps, and of several blocks.
 
-Of several blocks and three colours.
+The last has odd lengths, and so three colours.
 """
 WALKERS = 3
 

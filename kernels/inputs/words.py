@@ -12,6 +12,7 @@ OPS = ("philox",)
 
 def measured(op: str, size: Size) -> Case:
     """Return the case of one word per site."""
+    # A counter gives four words.
     counters = (size.sites + 3) // 4
     arguments = {
         "seed": size.seed,

@@ -40,11 +40,16 @@ def jump_step(
         events: Event count of each, int64 ``(walkers,)``; each (walker, event) is used once.
         seed: In [0, 2³²).
 
+    Returns:
+        JumpStep(configurations, log_weights, remaining, move int64 ``(walkers,)``, -1 for none).
+
     Raises:
         ValueError: If a shape or device does not fit the configurations.
     """
     check_rates(configurations, rates)
-    count, device, seed = len(configurations), configurations.device, as_seed(seed)
+    count = len(configurations)
+    device = configurations.device
+    seed = as_seed(seed)
     check_walkers(
         count,
         device,

@@ -36,11 +36,12 @@ def jump_step(
     events: Tensor,
     seed: int,
 ) -> JumpStep:
-    """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``.
+    """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move if ``T`` ended first.
 
-    If ``T`` ended first, a move from ``rates / R``.
+    The move ``m`` is drawn with probability ``rates_m / R``.
     """
     words = philox(seed, Stream.JUMP, 0, events, 0, walkers, configurations.device)
+    # Float64 whatever the rates are: the sums decide which move is made.
     cumulative = rates.flatten(1).to(torch.float64).cumsum(1)
     exit_rate = cumulative[:, -1]
     finite = exit_rate.isfinite() & corrector.isfinite()
@@ -49,13 +50,17 @@ def jump_step(
     jumps = (holding < remaining) & finite
     elapsed = torch.where(jumps, holding, remaining)
     threshold = uniform64(words[2], words[3]) * exit_rate
+    # The first sum above the threshold, so that a move of rate 0 is never made.
     move = torch.searchsorted(cumulative, threshold.unsqueeze(1), right=True).squeeze(1)
     # Rounding may leave no sum above the threshold: then it is the last move with a rate.
     last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous()).squeeze(1)
     move = torch.where(jumps, torch.minimum(move, last), -1)
 
     flat = configurations.flatten(1)
-    site, shift = (move % flat.shape[1]).unsqueeze(1), (move // flat.shape[1] + 1).unsqueeze(1)
+    # Moves are numbered shift by shift, from a shift of 1. A move of -1 names some site, and is
+    # undone below.
+    site = (move % flat.shape[1]).unsqueeze(1)
+    shift = (move // flat.shape[1] + 1).unsqueeze(1)
     state = flat.gather(1, site)
     moved = torch.where(jumps.unsqueeze(1), (state + shift) % (rates.shape[1] + 1), state)
     return JumpStep(

@@ -26,11 +26,10 @@ def jump_step_kernel(
     sites: tl.int32, moves: tl.int32, seed: tl.int64,
     STREAM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``.
+    """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move if ``T`` ended first.
 
-    A move drawn from ``rates / R`` if ``T`` ended first.
-
-    One program per walker. It adds the rates block by block, finds the block in which ``u R``
+    The move is drawn from ``rates / R``. One program per walker; it is one function beyond 50 lines
+    since the search needs the sum of all rates, which the program alone has. It adds the rates block by block, finds the block in which ``u R``
     falls, and the move in that block. Sums are float64, but in another order than those of the
     twin: the move differs from the twin's if ``u R`` is within rounding, ``1e-16 R``, of the edge
     between two moves. A move of rate 0 is never made.
@@ -38,6 +37,7 @@ def jump_step_kernel(
     ``x`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, moves)``, ``moves = (q-1) sites``;
     ``walkers``, ``events`` and ``move`` int64, all others float64, ``(walkers,)``.
     """
+    # 64 bits, since all walkers together may have more than 2³¹ moves.
     i_walker = tl.program_id(0).to(tl.int64)
     p_x += i_walker * sites
     p_x_after += i_walker * sites
@@ -46,15 +46,18 @@ def jump_step_kernel(
     corrector = tl.load(p_corrector + i_walker)
     event = tl.load(p_events + i_walker)
     walker = tl.load(p_walkers + i_walker)
+    # Site and draw of the counter are 0: a walker's event takes one counter.
     nought = tl.full((), 0, tl.uint32)
     word0, word1, word2, word3 = philox(seed, STREAM, nought, event, nought, walker)
 
+    # In float64 whatever the rates are: a sum over all moves decides which of them is made.
     exit_rate = tl.full((), 0.0, tl.float64)
     for o_start in range(0, moves, BLOCK):
         o_move = o_start + tl.arange(0, BLOCK)
         exit_rate += tl.sum(
             tl.load(p_rates + o_move, mask=o_move < moves, other=0.0).to(tl.float64)
         )
+    # False for NaN too, of which no comparison is true.
     finite = (tl.abs(exit_rate) < float("inf")) & (tl.abs(corrector) < float("inf"))
     # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
     holding = -tl.log(uniform64(word0, word1)) / exit_rate
@@ -69,6 +72,7 @@ def jump_step_kernel(
     for o_start in range(0, moves, BLOCK):
         o_move = o_start + tl.arange(0, BLOCK)
         mass = tl.sum(tl.load(p_rates + o_move, mask=o_move < moves, other=0.0).to(tl.float64))
+        # A block without any rate is never chosen, even where the threshold is on its edge.
         here = (before <= threshold) & (mass > 0.0)
         chosen = tl.where(here, o_start, chosen)
         offset = tl.where(here, before, offset)
@@ -80,8 +84,10 @@ def jump_step_kernel(
     last = tl.max(tl.where(b_rates > 0.0, o_move, 0), 0)
     move = tl.minimum(tl.min(tl.where(m_after, o_move, moves), 0), last)
 
+    # Moves are numbered shift by shift, from a shift of 1.
     site = move % sites
     states = moves // sites + 1
+    # No site is number -1: a walker that does not jump is copied.
     changed = tl.where(jumps, site, -1)
     after = (tl.load(p_x + site).to(tl.int32) + move // sites + 1) % states
     for o_start in range(0, sites, BLOCK):
@@ -90,6 +96,7 @@ def jump_step_kernel(
         b_x = tl.load(p_x + o_site, mask=m_site, other=0)
         b_x = tl.where(o_site == changed, after.to(tl.int8), b_x)
         tl.store(p_x_after + o_site, b_x, mask=m_site)
+    # A walker without time left is left alone, whatever its rates.
     gain = tl.where(remaining == 0.0, 0.0, tl.where(finite, elapsed * corrector, float("nan")))
     tl.store(p_log_weights_after + i_walker, tl.load(p_log_weights + i_walker) + gain)
     tl.store(p_remaining_after + i_walker, tl.where(finite, remaining - elapsed, remaining))
@@ -97,7 +104,8 @@ def jump_step_kernel(
 
 
 def _variant(block: int, dtype: torch.dtype) -> Variant:
-    double, integer = torch.float64, torch.int64
+    double = torch.float64
+    integer = torch.int64
     inputs = (torch.int8, double, double, dtype, double, integer, integer)
     constants = {"STREAM": int(Stream.JUMP), **CONFIGS[block].constants}
     pointers = (*inputs, torch.int8, double, double, integer)
@@ -125,11 +133,9 @@ def jump_step(
         for t in (configurations, log_weights, remaining, rates, corrector, walkers, events)
     ]
     after = [torch.empty_like(t) for t in (given[0], given[1], given[2], given[5])]
-    count, sites, moves = (
-        len(configurations),
-        configurations.shape[1:].numel(),
-        rates.shape[1:].numel(),
-    )
+    count = len(configurations)
+    sites = configurations.shape[1:].numel()
+    moves = rates.shape[1:].numel()
     launch(
         VARIANTS[block_size(moves, BLOCKS), rates.dtype], count, *given, *after, sites, moves, seed
     )

@@ -14,7 +14,9 @@ def cluster_labels(bonds: Tensor) -> Tensor:
     walkers, ndim, *shape = bonds.shape
     sites = bonds.shape[2:].numel()
     # Half the memory traffic of int64; a label beyond a wall is below twice the sites.
-    word = torch.int32 if sites < 2**30 else torch.int64
+    word = torch.int64
+    if sites < 2**30:
+        word = torch.int32
     labels = (
         torch.arange(sites, dtype=word, device=bonds.device).view(1, *shape).expand(walkers, *shape)
     )
@@ -31,8 +33,11 @@ def cluster_labels(bonds: Tensor) -> Tensor:
             return labels.long().contiguous()
         # The site that a label names falls with it, or large clusters would need as many rounds as
         # they are long.
-        old, flat = labels.flatten(1).long(), least.flatten(1)
+        old = labels.flatten(1).long()
+        flat = least.flatten(1)
+        # Several sites may name one: it takes the least of what they found.
         flat = torch.minimum(flat, flat.scatter_reduce(1, old, flat, "amin"))
+        # Two steps along the labels shorten chains further at little cost.
         for _ in range(2):
             flat = flat.gather(1, flat.long())
         labels = flat.view(walkers, *shape)

@@ -195,7 +195,9 @@ def tau_leap_log_probability_gradient_kernel(
             tl.store(p_gradient + shift * sites + o_site, gradient.to(DTYPE), mask=m_site)
 
 
-_DOUBLE, _INTEGER, _STATE = torch.float64, torch.int64, torch.int8
+_DOUBLE = torch.float64
+_INTEGER = torch.int64
+_STATE = torch.int8
 _SIZES = CONFIG.constants
 
 
@@ -226,7 +228,9 @@ VARIANTS = {
 
 def _launch(name: str, rates: Tensor, *tensors: Tensor, seed: int | None = None) -> None:
     """Run a kernel on all walkers and chunks."""
-    walkers, sites, shifts = len(rates), rates.shape[2:].numel(), rates.shape[1]
+    walkers = len(rates)
+    sites = rates.shape[2:].numel()
+    shifts = rates.shape[1]
     chunks = triton.cdiv(sites, CHUNK)
     scalars = [sites, shifts, CHUNK, chunks] + ([] if seed is None else [seed])
     launch(VARIANTS[name, rates.dtype], walkers * chunks, *tensors, *scalars)
@@ -247,7 +251,8 @@ def tau_leap_step(
 ) -> tuple[Tensor, Tensor]:
     """Launch the kernel of :func:`leaps_triton.kernels.tau_leap_step`."""
     x, rates, *given = (t.contiguous() for t in (configurations, rates, duration, walkers, events))
-    after, log_probability = torch.empty_like(x), _sums(rates)
+    after = torch.empty_like(x)
+    log_probability = _sums(rates)
     _launch("step", rates, x, rates, *given, after, log_probability, seed=seed)
     return after, log_probability.sum(1)
 

@@ -146,7 +146,8 @@ def proposal_rates(
     """Launch the kernel of :func:`leaps_triton.kernels.proposal_rates`."""
     log_ratios = log_ratios.contiguous()
     network = log_ratios if network_output is None else network_output.contiguous()
-    walkers, moves = len(log_ratios), log_ratios.shape[1:].numel()
+    walkers = len(log_ratios)
+    moves = log_ratios.shape[1:].numel()
     chunks = triton.cdiv(moves, CHUNK)
     rates = torch.empty_like(log_ratios)
     exit_rate = torch.empty(walkers, chunks, dtype=torch.float64, device=log_ratios.device)
@@ -178,9 +179,11 @@ def proposal_rates_gradient(
     to_corrector: Tensor,
 ) -> Tensor:
     """Launch the kernel of the gradient of :func:`proposal_rates`."""
-    network, log_ratios = network_output.contiguous(), log_ratios.contiguous()
+    network = network_output.contiguous()
+    log_ratios = log_ratios.contiguous()
     gradient = torch.empty_like(network)
-    walkers, moves = len(network), network.shape[1:].numel()
+    walkers = len(network)
+    moves = network.shape[1:].numel()
     chunks = triton.cdiv(moves, CHUNK)
     launch(
         GRADIENT[to_rates is not None, network.dtype], walkers * chunks, network, log_ratios,

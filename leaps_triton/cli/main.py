@@ -1,7 +1,8 @@
 """The ``leaps-triton`` command."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tyro
 
@@ -16,7 +17,7 @@ from .train import Train
 __all__ = ["main"]
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo,
     "train": Train,
     "sample": Sample,

@@ -103,7 +103,7 @@ class ModelOptions:
             # Its couplings are drawn, by a seed of their own.
             takes.discard("coupling")
             takes.add("disorder_seed")
-        given = {}
+        given: dict[str, Any] = {}
         for name in ("q", "coupling", "disorder", "disorder_seed"):
             value = getattr(self, name)
             if value is None:

@@ -177,26 +177,47 @@ def examine(
     mean = values.mean((0, 1))
     value, gradient = _linearised(function, mean)
     projected = (values - mean) * gradient
+    # Walkers that belong together count as one chain, by their mean.
     fluctuation = projected.view(chains, together, per_walker, -1).sum(3).mean(1)
     gamma = _autocovariance(fluctuation)
     # What sums of values of this size lose by rounding is no fluctuation.
     largest = float((values.abs().amax((0, 1)) * gradient.abs()).sum())
     rounding = 4 * torch.finfo(torch.float64).eps * largest
     if not float(gamma[0]) > rounding**2:
-        error = 0.0 if bool(gamma[0].isfinite()) else math.nan
-        still = ChainEstimate(float(value), error, error, math.nan, math.nan, 0, n, gamma[:1])
-        return still, []
+        return _still(float(value), gamma, n), []
+    found, window = _window(gamma / gamma[0], n, factor)
+    window = min(max(window, least_window), len(gamma) - 1)
+    estimate = _with_error(float(value), gamma, window, fluctuation)
+    return estimate, _doubts(estimate, found, chains, per_walker)
+
+
+def _still(value: float, gamma: Tensor, n: int) -> ChainEstimate:
+    """Return the estimate of what does not vary, which has no autocorrelation time."""
+    error = 0.0
+    if not bool(gamma[0].isfinite()):
+        error = math.nan
+    return ChainEstimate(value, error, error, math.nan, math.nan, 0, n, gamma[:1])
+
+
+def _with_error(value: float, gamma: Tensor, window: int, fluctuation: Tensor) -> ChainEstimate:
+    """Return a value with its error and autocorrelation time.
+
+    Args:
+        value: of the mean, or function of means.
+        gamma: ``Γ(t)``.
+        window: ``W``.
+        fluctuation: ``a``, float64 ``(chains, draws)``.
+    """
+    n = fluctuation.numel()
     rho = gamma / gamma[0]
-    found, window = _window(rho, n, factor)
-    window = min(max(window, least_window), len(rho) - 1)
     # Where neighbours are anticorrelated the window closes at once, and the first term alone may
     # leave nothing.
     tau = max(0.5, 0.5 + float(rho[1 : window + 1].sum()))
     # The mean of the chains stands for the true one, which makes Γ(t) too small.
     bias = 1.0 + (2 * window + 1) / n
     error = math.sqrt(2.0 * tau * float(gamma[0]) * bias / n)
-    estimate = ChainEstimate(
-        value=float(value),
+    return ChainEstimate(
+        value=value,
         error=error,
         error_error=error * math.sqrt((window + 0.5) / n),
         tau=tau * bias,
@@ -206,7 +227,6 @@ def examine(
         autocorrelation=rho[: window + 1].clone(),
         replica_q=_replica_q(fluctuation.mean(1), error),
     )
-    return estimate, _doubts(estimate, found, chains, per_walker)
 
 
 def _check(values: Tensor, function: Callable[[Tensor], Tensor] | None) -> None:

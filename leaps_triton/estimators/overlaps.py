@@ -76,6 +76,7 @@ def overlap_distribution(
             "draws of chains have no weights; give log_weights for independent pairs (pairs,) only"
         )
     widths = edges.diff()
+    # A bin holds its lower edge, and the last one its upper edge too.
     index = (torch.bucketize(q, edges, right=True) - 1).clamp(0, len(widths) - 1)
     inside = [(index == row).double() / width for row, width in enumerate(widths.tolist())]
     if q.ndim == 2:

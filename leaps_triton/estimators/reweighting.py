@@ -4,25 +4,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_number, expect, is_real
-from .autocorrelation import chain_estimate
+from ..kernels.checks import as_number, expect, is_real
+from .autocorrelation import ChainEstimate, chain_estimate
+from .histograms import FINITE, are_real, blocks_of, counted, in_line, log_mixture, pooled, solve
 from .jackknife import Estimate, weighted_estimate
 from .weights import effective_sample_size
 
-__all__ = ["Reweighted", "mbar", "mbar_error", "multi_reweight", "reweight"]
-
-
-_ITERATIONS = 200
-"""Steps after which the equations count as without a solution."""
-
-_SHARED = 0.5
-"""Draws that neighbouring runs must have in common, at least."""
-
-_FINITE = ("a finite number", math.isfinite)
+__all__ = ["Reweighted", "multi_reweight", "reweight"]
 
 
 @dataclass(frozen=True)
@@ -90,16 +81,28 @@ def reweight(
         True
     """
     _check_draws(energies, values, function)
-    beta_from = as_number("beta_from", beta_from, *_FINITE)
-    beta_to = as_number("beta_to", beta_to, *_FINITE)
+    beta_from = as_number("beta_from", beta_from, *FINITE)
+    beta_to = as_number("beta_to", beta_to, *FINITE)
     log_weights = -(beta_to - beta_from) * energies.double()
     ess = float(effective_sample_size(log_weights.flatten()))
     if energies.ndim == 1:
         found = weighted_estimate(values, log_weights, function, together)
         return Reweighted(found.value, found.error, ess)
-    # One column of weights beside the weighted values: their ratio is a function of means.
+    estimate = _of_chains(values, log_weights, function, together)
+    return Reweighted(estimate.value, estimate.error, ess)
+
+
+def _of_chains(
+    values: Tensor,
+    log_weights: Tensor,
+    function: Callable[[Tensor], Tensor] | None,
+    together: int,
+) -> ChainEstimate:
+    """Return the mean of weighted draws of chains, or a function of such means."""
+    # One column of weights beside the weighted values: their ratio is a function of means. Weights
+    # are in units of the largest, so that none overflows.
     weights = torch.exp(log_weights - log_weights.max()).unsqueeze(2)
-    weighted = values.double().view(*energies.shape, -1) * weights
+    weighted = values.double().view(*log_weights.shape, -1) * weights
     columns = torch.cat([weighted, weights], dim=2)
     plain = values.ndim == 2
     if function is None and not plain:
@@ -116,8 +119,7 @@ def reweight(
             return inner
         return function(inner)
 
-    estimate = chain_estimate(columns, ratio, together=together)
-    return Reweighted(estimate.value, estimate.error, ess)
+    return chain_estimate(columns, ratio, together=together)
 
 
 def _check_draws(
@@ -137,73 +139,6 @@ def _check_draws(
 def _check_function(function: object) -> None:
     known = function is None or callable(function)
     expect(known, "function", "None or a function of means", function)
-
-
-def mbar(energies: Sequence[Tensor], betas: Sequence[float]) -> Tensor:
-    """Return ``log Z(β_k) - log Z(β_0)`` of several runs, each from the draws of all.
-
-    The multi-histogram equations are ``Z_k = Σ_n e^{-β_k H_n} / Σ_l N_l e^{-β_l H_n} / Z_l``. Their
-    solution is the minimum of a convex function, found by Newton's method; its error is that of
-    :func:`mbar_error`.
-
-    Args:
-        energies: ``H`` of every run, without β and not per site, of any shape.
-        betas: inverse temperature of every run, no two alike.
-
-    Returns:
-        float64 ``(runs,)``.
-
-    Raises:
-        ValueError: not one non-empty run of finite energies for each of at least one β.
-        RuntimeError: no solution was found, since the energies of neighbouring runs do not overlap.
-
-    References:
-        Ferrenberg, Swendsen, *Optimized Monte Carlo data analysis*, Phys. Rev. Lett. 63, 1195
-        (1989); Shirts, Chodera, *Statistically optimal analysis of samples from multiple
-        equilibrium states*, arXiv:0801.1426.
-
-    Example:
-        >>> import leaps_triton as lt
-        >>> models = [lt.Ising((4, 4), beta) for beta in (0.2, 0.3)]
-        >>> energies = [model.energy(lt.exact.sample(model, n=2000, seed=1)) for model in models]
-        >>> exact = lt.exact.log_z(models[1]) - lt.exact.log_z(models[0])
-        >>> abs(float(mbar(energies, [0.2, 0.3])[1]) - exact) < 0.05
-        True
-    """
-    return _solve(*_pooled(energies, betas))
-
-
-def mbar_error(
-    energies: Sequence[Tensor], betas: Sequence[float], blocks: int = 20, together: int = 1
-) -> Tensor:
-    """Return the errors of :func:`mbar`, by a jackknife over blocks of draws.
-
-    It leaves out one block of every run at a time and solves anew, which is right if a block is
-    longer than the autocorrelation. Replicas of parallel tempering, which exchange, are in the same
-    block if all runs have one shape, such as ``chain.values["replica_energies"].unbind(2)``.
-
-    Args:
-        energies: the same as in :func:`mbar`; ``(draws,)`` or ``(walkers, draws)`` each.
-        betas: the same as in :func:`mbar`.
-        blocks: consecutive parts into which each run is cut, walker after walker; at least 2.
-        together: how many consecutive walkers are correlated with one another; they are cut at the
-            same draws.
-
-    Returns:
-        float64 ``(runs,)``, 0 for the first.
-
-    Raises:
-        ValueError: the same as in :func:`mbar`; blocks or walkers that do not fit.
-        RuntimeError: the same as in :func:`mbar`.
-    """
-    pool, counts, grid = _pooled(energies, betas, together)
-    block = _blocks(counts, blocks)
-    log_z = _solve(pool, counts, grid)
-    left_out = []
-    for b in range(int(block.max()) + 1):
-        kept = block != b
-        left_out.append(_solve(pool[kept], _counted(kept, counts), grid, log_z))
-    return torch.sqrt((len(left_out) - 1) * torch.stack(left_out).var(0, correction=0))
 
 
 def multi_reweight(
@@ -243,20 +178,20 @@ def multi_reweight(
         >>> abs(result.pull(lt.exact.ising_energy((4, 4), beta=0.25))) < 3, result.ess > 0.5
         (True, True)
     """
-    pool, counts, grid = _pooled(energies, betas, together)
-    beta_to = as_number("beta_to", beta_to, *_FINITE)
+    pool, counts, grid = pooled(energies, betas, together)
+    beta_to = as_number("beta_to", beta_to, *FINITE)
     _check_function(function)
     f = _values_in_line(energies, values, together)
     if f.ndim == 2 and function is None:
         raise ValueError(
             f"values of {f.shape[1]} columns need function= to make one number of their means"
         )
-    block = _blocks(counts, blocks)
+    block = blocks_of(counts, blocks)
 
     def evaluate(kept: Tensor, guess: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        left = _counted(kept, counts)
-        log_z = _solve(pool[kept], left, grid, guess)
-        log_weights = -beta_to * pool[kept] - _log_mixture(pool[kept], left, grid, log_z)
+        left = counted(kept, counts)
+        log_z = solve(pool[kept], left, grid, guess)
+        log_weights = -beta_to * pool[kept] - log_mixture(pool[kept], left, grid, log_z)
         means = torch.tensordot(torch.softmax(log_weights, dim=0), f[kept], dims=1)
         result = means
         if function is not None:
@@ -275,7 +210,7 @@ def multi_reweight(
 
 def _values_in_line(energies: Sequence[Tensor], values: Sequence[Tensor], together: int) -> Tensor:
     """Return the values of all runs one after another, checked; ``(draws,)`` or ``(draws, k)``."""
-    expect(_are_real(values), "values", "a tensor of real numbers a run", values)
+    expect(are_real(values), "values", "a tensor of real numbers a run", values)
     fits = len(values) == len(energies)
     for e, v in zip(energies, values, strict=False):
         fits = fits and v.shape[: e.ndim] == e.shape and v.ndim <= e.ndim + 1
@@ -285,116 +220,4 @@ def _values_in_line(energies: Sequence[Tensor], values: Sequence[Tensor], togeth
             f"{[tuple(v.shape) for v in values]} for {[tuple(e.shape) for e in energies]}"
         )
     pairs = zip(energies, values, strict=True)
-    return torch.cat([_in_line(v.double(), e.ndim, together) for e, v in pairs])
-
-
-def _counted(kept: Tensor, counts: Tensor) -> Tensor:
-    """Return how many draws of every run are kept."""
-    return torch.stack([part.sum() for part in kept.split(counts.tolist())])
-
-
-def _are_real(tensors: object) -> bool:
-    listed = isinstance(tensors, Sequence) or (isinstance(tensors, Tensor) and tensors.ndim > 0)
-    return listed and all(is_real(tensor) for tensor in tensors)
-
-
-def _in_line(values: Tensor, axes: int, together: int) -> Tensor:
-    """Return draws one after another, with walkers that belong together side by side."""
-    if axes == 2 and together > 1:
-        values = values.unflatten(0, (-1, together)).transpose(1, 2).flatten(1, 2)
-    return values.flatten(0, max(axes, 1) - 1)
-
-
-def _blocks(counts: Tensor, blocks: int) -> Tensor:
-    """Return which block each draw of every run is in."""
-    name = "blocks, at most the draws of the shortest run,"
-    blocks = as_integer(name, blocks, 2, min(counts.tolist()))
-    return torch.cat([torch.arange(int(c)) * blocks // int(c) for c in counts])
-
-
-def _pooled(
-    energies: Sequence[Tensor], betas: Sequence[float], together: int = 1
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return all energies one after another, the number of each run, and β."""
-    expect(_are_real(energies), "energies", "a tensor of real numbers a run", energies)
-    expect(isinstance(betas, Sequence | Tensor | np.ndarray), "betas", "one number a run", betas)
-    listed: list[float] = []
-    if getattr(betas, "ndim", 1) == 1:
-        listed = [as_number("betas", beta, *_FINITE) for beta in betas]
-    grid = torch.tensor(listed, dtype=torch.float64)
-    if len(energies) != len(grid) or len(grid) < 1 or len(grid.unique()) < len(grid):
-        raise ValueError(
-            f"betas must be one number a run, no two alike, got {betas!r} for {len(energies)} runs"
-        )
-    together = as_integer("together", together, 1)
-    fits = together == 1 or all(e.ndim == 2 and len(e) % together == 0 for e in energies)
-    expect(fits, "together", "1, or divide the walkers of energies (walkers, draws)", together)
-    pool = torch.cat([_in_line(e.detach().double().cpu(), e.ndim, together) for e in energies])
-    counts = torch.tensor([e.numel() for e in energies])
-    if not bool(pool.isfinite().all() and grid.isfinite().all() and (counts > 0).all()):
-        raise ValueError("every run needs draws, and energies and betas must be finite")
-    return pool, counts, grid
-
-
-def _log_mixture(pool: Tensor, counts: Tensor, betas: Tensor, log_z: Tensor) -> Tensor:
-    """Return ``log Σ_k N_k e^{-β_k H_n} / Z_k``, ``(draws,)``."""
-    return torch.logsumexp(counts.double().log() - log_z - pool.unsqueeze(1) * betas, dim=1)
-
-
-def _guess(pool: Tensor, counts: Tensor, betas: Tensor) -> Tensor:
-    """Return ``log Z_k - log Z_0`` from ``d log Z/dβ = -⟨H⟩``, by the trapezoidal rule."""
-    order = betas.argsort()
-    means = torch.stack([e.mean() for e in pool.split(counts.tolist())])[order]
-    log_z = torch.zeros_like(betas)
-    steps = 0.5 * (means[1:] + means[:-1]) * betas[order].diff()
-    log_z[order[1:]] = -torch.cumsum(steps, dim=0)
-    return log_z - log_z[0]
-
-
-def _solve(pool: Tensor, counts: Tensor, betas: Tensor, guess: Tensor | None = None) -> Tensor:
-    """Return the ``log Z_k``, ``log Z_0 = 0``, that solve the multi-histogram equations.
-
-    There ``Σ_n log mixture_n + Σ_k N_k log Z_k`` is least.
-
-    Args:
-        pool: all energies, ``(draws,)``.
-        counts: number of draws of every run.
-        betas: inverse temperature of every run.
-        guess: where to begin; None for an integral over the mean energies.
-
-    Raises:
-        RuntimeError: the energies of neighbouring runs do not overlap.
-    """
-    n = len(pool)
-    # Energies from their mean: the rest of log Z is put back at the end.
-    centre = pool.mean()
-    pool = pool - centre
-    shift = (betas - betas[0]) * centre
-    log_z = _guess(pool, counts, betas)
-    if guess is not None:
-        log_z = guess + shift
-    powers = -pool.unsqueeze(1) * betas
-    for _ in range(_ITERATIONS):
-        mixture = _log_mixture(pool, counts, betas, log_z).unsqueeze(1)
-        shares = torch.exp(counts.double().log() - log_z + powers - mixture)
-        total = shares.sum(0)
-        slope = counts - total
-        curvature = (torch.diag(total) - shares.T @ shares)[1:, 1:]
-        # Of two runs, the curvature is the number of draws that could be of either.
-        if len(betas) > 1 and float(torch.linalg.eigvalsh(curvature)[0]) < _SHARED:
-            break
-        if float(slope.abs().max()) < 1e-10 * n:
-            return log_z - shift
-        step = torch.linalg.solve(curvature, slope[1:])
-        log_z = log_z.clone()
-        # Far from the solution Newton's step may be too long; the fixed point of the equations
-        # never is.
-        if float(step.abs().max()) < 1.0:
-            log_z[1:] -= step
-        else:
-            log_z = torch.logsumexp(powers - mixture, dim=0)
-            log_z = log_z - log_z[0]
-    raise RuntimeError(
-        f"the multi-histogram equations have no solution to be trusted: energies of neighbouring "
-        f"runs at beta = {betas.tolist()} do not overlap; add runs between them"
-    )
+    return torch.cat([in_line(v.double(), e.ndim, together) for e, v in pairs])

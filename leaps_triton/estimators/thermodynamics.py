@@ -1,6 +1,7 @@
 """Free energy and entropy from weighted walkers."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +17,7 @@ __all__ = [
 ]
 
 
-class Weighted(Protocol):
+class WeightedWalkers(Protocol):
     """What is read of weighted walkers, in memory or from a file."""
 
     @property
@@ -26,6 +27,10 @@ class Weighted(Protocol):
     @property
     def configurations(self) -> Tensor | None:
         """``(walkers, *shape)``; None if a file does not hold them."""
+
+    @property
+    def values(self) -> Mapping[str, Tensor]:
+        """Name → what was measured, float64, one row per walker."""
 
     @property
     def log_weights(self) -> Tensor:
@@ -40,7 +45,7 @@ class Weighted(Protocol):
         """How many consecutive walkers are correlated with one another."""
 
 
-def free_energy(ensemble: Weighted) -> Estimate:
+def free_energy(ensemble: WeightedWalkers) -> Estimate:
     """Return the free energy per site, ``-log Z / (β N)``, with its jackknife error.
 
     Args:
@@ -64,7 +69,7 @@ def free_energy(ensemble: Weighted) -> Estimate:
     return _of_log_z(ensemble, 0.0, -1.0 / beta)
 
 
-def entropy(ensemble: Weighted) -> Estimate:
+def entropy(ensemble: WeightedWalkers) -> Estimate:
     """Return the entropy per site, ``(log Z + β ⟨H⟩) / N``, in units of k_B.
 
     Both means leave out the same walkers in the jackknife.
@@ -89,13 +94,13 @@ def entropy(ensemble: Weighted) -> Estimate:
     return _of_log_z(ensemble, _beta(ensemble), 1.0)
 
 
-def _beta(ensemble: Weighted) -> float:
+def _beta(ensemble: WeightedWalkers) -> float:
     drawn = isinstance(getattr(ensemble, "log_weights", None), Tensor)
     expect(drawn, "ensemble", "a WeightedEnsemble, or weighted walkers of a file", ensemble)
     return float(ensemble.model.beta)
 
 
-def _of_log_z(ensemble: Weighted, beta: float, factor: float) -> Estimate:
+def _of_log_z(ensemble: WeightedWalkers, beta: float, factor: float) -> Estimate:
     """Return ``factor (log Z + β ⟨H⟩) / N``."""
     a = ensemble.log_weights
     block = ensemble.correlated
@@ -118,11 +123,11 @@ def _of_log_z(ensemble: Weighted, beta: float, factor: float) -> Estimate:
     return Estimate(scale * float(value), abs(scale) * float(error))
 
 
-def _energies(ensemble: Weighted) -> Tensor:
+def _energies(ensemble: WeightedWalkers) -> Tensor:
     """Return ``H``, float64 ``(walkers,)``."""
     if ensemble.configurations is not None:
         return torch.as_tensor(ensemble.model.energy(ensemble.configurations)).double()
-    stored: dict[str, Tensor] = getattr(ensemble, "observables", {})
+    stored = ensemble.values
     if "energy" not in stored:
         raise ValueError(
             f"the entropy needs the energy of every walker, and the file holds "

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..kernels.checks import as_integer, expect
 from ..mcmc.base import Move
 from ..mcmc.march import ChainSettings, March
-from ..models.base import EnergyModel, Target
+from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES
 from ..provenance import provenance
 from ..renamed import renamed
@@ -50,7 +50,7 @@ __all__ = ["read_chain", "run_chain"]
 
 @renamed(kernel="move")
 def run_chain(
-    model: Target | EnergyModel,
+    model: EnergyModel,
     move: Move,
     walkers: int,
     sweeps: int,
@@ -126,19 +126,8 @@ def run_chain(
     names = list(observables)
     asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
     march = March(model, move, asked, names, start, device)
-    settings = {
-        "walkers": asked.walkers,
-        "sweeps": asked.draws * asked.thin,
-        "burn_in": asked.burn_in,
-        "thin": asked.thin,
-        "seed": asked.seed,
-        "observables": names,
-        "configurations": configurations,
-        "every": every,
-        # Devices of one type agree bit for bit; others agree only in law.
-        "device": march.device.type,
-    }
-    described = _describe(march, settings, start)
+    described = _describe(march, start, configurations, every)
+    settings = described.manifest["chain"]
     if old is None:
         _begin(file, march, described)
     else:
@@ -163,8 +152,22 @@ def _contents(file: Path) -> Contents | None:
         return found
 
 
-def _describe(march: March, settings: dict[str, Any], start: Tensor | None) -> Contents:
+def _describe(march: March, start: Tensor | None, keep: bool, every: int) -> Contents:
     """Return a chain and the settings of its run as data."""
+    asked = march.settings
+    settings = {
+        "walkers": asked.walkers,
+        # Sweeps after the last draw are not made.
+        "sweeps": asked.draws * asked.thin,
+        "burn_in": asked.burn_in,
+        "thin": asked.thin,
+        "seed": asked.seed,
+        "observables": list(march.measured),
+        "configurations": keep,
+        "every": every,
+        # Devices of one type agree bit for bit; others agree only in law.
+        "device": march.device.type,
+    }
     model = describe_model(march.model)
     manifest = {
         "schema": SCHEMA,
@@ -352,7 +355,8 @@ def _restore(source: h5py.File, march: March, name: str, settings: dict[str, Any
             f"{name} is damaged: the state of its walkers does not match its SHA-256; run it again"
         )
     restored: dict[str, Any] = {}
-    for key, value in state.items():
+    for key in fields:
+        value = state[key]
         if isinstance(fields[key], Tensor):
             restored[key] = torch.from_numpy(value).to(march.device)
         else:

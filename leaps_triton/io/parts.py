@@ -16,7 +16,7 @@ from ..integrators.base import Integrator
 from ..kernels.checks import shown
 from ..mcmc.base import Move, as_move
 from ..mcmc.compose import Compose
-from ..models.energy_only import CompletedTarget
+from ..models.energy_only import as_given
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
 from ..paths.starts import Uniform
@@ -54,7 +54,7 @@ def describe_model(model: Any) -> Contents:
         ValueError: If the model cannot be stored.
     """
     # A path wraps a model that has nothing but an energy.
-    own = model.model if isinstance(model, CompletedTarget) else model
+    own = as_given(model)
     name = _name_of("model", type(own))
     if not isinstance(own, PairModel) or hasattr(own, "settings"):
         return Contents({"class": name, "settings": _settings("model", own)}, {})

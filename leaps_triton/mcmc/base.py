@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
 from ..models.base import Model
+from ..models.energy_only import as_given
 from ..models.pair import PairModel, is_pair_model
 from ..paths.annealing import AnnealingPath
 
@@ -218,7 +219,7 @@ def pair_model(model: Model, move: object) -> PairModel:
     """
     if not is_pair_model(model):
         # A user's own energy is wrapped, and known by the name of what is in the wrapper.
-        name = type(getattr(model, "model", model)).__name__
+        name = type(as_given(model)).__name__
         raise ValueError(
             f"{type(move).__name__} needs a PairModel, whose bonds it can tell apart, got {name}; "
             f"take HeatBath"

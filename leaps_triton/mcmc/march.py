@@ -302,7 +302,7 @@ def _check_together(move: object, walkers: int) -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Given:
     """Configurations that chains start from, as the start of a path; ``log Z_0`` is unknown."""
 

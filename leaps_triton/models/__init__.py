@@ -11,7 +11,7 @@ from .base import (
     SweepPlan,
     Target,
 )
-from .energy_only import complete
+from .energy_only import as_given, complete
 from .pair import PairModel, Tables, is_pair_model
 from .spins import Clock, EdwardsAnderson, Ising, Potts
 
@@ -30,6 +30,7 @@ __all__ = [
     "SweepPlan",
     "Tables",
     "Target",
+    "as_given",
     "as_seed",
     "complete",
     "is_pair_model",

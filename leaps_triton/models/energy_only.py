@@ -13,7 +13,7 @@ from .base import DiscreteModel, EnergyModel, SweepPlan, Target
 from .inputs import as_beta, as_spins, as_states, check_shape, check_states
 from .pair import PairModel
 
-__all__ = ["CompletedModel", "CompletedTarget", "complete"]
+__all__ = ["CompletedModel", "CompletedTarget", "as_given", "complete"]
 
 
 class CompletedTarget:
@@ -164,6 +164,13 @@ def complete(model: Target | EnergyModel) -> Any:
     if hasattr(model, "check"):
         return model
     return CompletedTarget(model)
+
+
+def as_given(model: Any) -> Any:
+    """Return the model that :func:`complete` was given for this one."""
+    if isinstance(model, CompletedTarget):
+        return model.model
+    return model
 
 
 def _check_energy(model: Any) -> None:

@@ -156,6 +156,17 @@ class PairModel:
         PairModel.__init__(model, shape, beta, bond_table, site_table, coupling, periodic, spins)
         return model
 
+    def at(self, beta: float) -> Self:
+        """Return the same model at another inverse temperature."""
+        site_table = self.site_table
+        if site_table.numel() == self.q:
+            site_table = site_table.flatten()
+        coupling: float | Tensor = self.coupling
+        if self.coupling.numel() == 1:
+            coupling = self.coupling.item()
+        tables = (self.bond_table, site_table, coupling)
+        return self.from_tables(self.shape, beta, *tables, self.lattice.periodic, self.spins)
+
     def __repr__(self) -> str:
         lattice = self.lattice
         parts = [
@@ -324,6 +335,7 @@ class PairModel:
         classes = self.lattice.num_colours
         colours = tables.colours
         if plan.backward:
+            # Classes are swept in the order of their numbers.
             colours = classes - 1 - colours
         return op(
             configurations,

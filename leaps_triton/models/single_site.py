@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..kernels import LocalEnergy, Stream, reference, uniform32
 from ..kernels.checks import shown
+from ..kernels.philox import site_words
 from .base import SweepPlan
 
 __all__ = ["energies", "heat_bath_sweeps", "log_ratios", "metropolis_sweeps"]
@@ -63,6 +64,7 @@ def log_ratios(
     before = energy(configurations)
     flat = configurations.flatten(1)
     walkers, sites = flat.shape
+    # A difference of large energies loses digits: float64, whatever the log-ratios are.
     differences = torch.empty(
         walkers,
         q - 1,
@@ -103,6 +105,7 @@ def heat_bath_sweeps(
         for site in _in_order(sites, plan.backward):
             minus_energies = []
             for state in range(q):
+                # Overwritten in place: the last state drawn replaces what was tried.
                 flat[:, site] = state
                 minus_energies.append(-energy(flat.view_as(configurations)))
             fields = torch.stack(minus_energies, dim=1)
@@ -148,7 +151,7 @@ def metropolis_sweeps(
 
 def _words(plan: SweepPlan, sweep: int, sites: int, draw: int = 0) -> Tensor:
     """Return one random 32-bit word per walker and site."""
-    return reference.site_words(plan.seed, Stream.SWEEP, sweep, plan.walker_index, sites, draw)
+    return site_words(plan.seed, Stream.SWEEP, sweep, plan.walker_index, sites, draw)
 
 
 def _in_order(sites: int, backward: bool) -> Iterable[int]:

@@ -41,8 +41,11 @@ def _attend(
     causal: bool = False,
 ) -> Tensor:
     """Return fused attention of several heads, ``(walkers, n, channels)`` as ``query``."""
-    split = [values.unflatten(2, (heads, -1)).transpose(1, 2) for values in (query, key, value)]
-    joined = F.scaled_dot_product_attention(split[0], split[1], split[2], mask, is_causal=causal)
+    # Heads become an axis before the tokens.
+    query = query.unflatten(2, (heads, -1)).transpose(1, 2)
+    key = key.unflatten(2, (heads, -1)).transpose(1, 2)
+    value = value.unflatten(2, (heads, -1)).transpose(1, 2)
+    joined = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal)
     return joined.transpose(1, 2).flatten(2)
 
 
@@ -63,7 +66,8 @@ def _features_of_displacements(circles: Sequence[int]) -> Tensor:
     Sine and cosine of each direction's angle, the chord towards ``j`` over ``1 + r²``, and ``log(1
     + r²)`` with ``r`` the chord: smooth on the torus, and sharp among neighbours.
     """
-    steps = torch.meshgrid(*[torch.arange(n, dtype=torch.float64) for n in circles], indexing="ij")
+    places = [torch.arange(n, dtype=torch.float64) for n in circles]
+    steps = torch.meshgrid(*places, indexing="ij")
     turns: list[Tensor] = []
     chords: list[Tensor] = []
     squared = torch.zeros((), dtype=torch.float64)
@@ -93,6 +97,7 @@ def _displacements(
     grid = torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")
     for index, n in zip(grid, circles, strict=True):
         place = index.flatten()
+        # From site i to site j, on the circle of this direction.
         step = (place.unsqueeze(0) - place.unsqueeze(1)) % n
         row = row * n + step
     return features.to(device), row.to(device)
@@ -179,12 +184,14 @@ class LEA(StateReadout):
         embedded = embed(configurations, self.q, dtype)
         state = self.state(embedded.flatten(2).transpose(1, 2))
         key, value = self.key_value(F.silu(place + state)).chunk(2, dim=2)
+        # The query reads what the site is, but not its state.
         query = self.query(F.silu(place)).expand(walkers, -1, -1)
         # One key and value more, all 0, that every site sees.
         rest = (0, 0, 0, 1)
         key = F.pad(key, rest)
         value = F.pad(value, rest)
-        mask = self._mask(shape, dtype, configurations.device).expand(walkers, -1, -1, -1)
+        mask = self._mask(shape, dtype, configurations.device)
+        mask = mask.expand(walkers, -1, -1, -1)
         seen = _attend(query, key, value, self.heads, mask)
         joined = torch.cat([seen, place.expand(walkers, -1, -1)], 2)
         hidden: Tensor = self.pointwise(joined)
@@ -221,7 +228,8 @@ class _Block(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens ``(walkers, n, channels)``; token ``m`` reads tokens up to ``m``."""
         shape = tokens.shape[2:]
-        query, key, value = self.joint(F.layer_norm(tokens, shape)).chunk(3, dim=2)
+        joint = self.joint(F.layer_norm(tokens, shape))
+        query, key, value = joint.chunk(3, dim=2)
         seen = _attend(query, key, value, self.heads, causal=True)
         tokens = tokens + self.out(seen)
         after: Tensor = tokens + self.pointwise(F.layer_norm(tokens, shape))
@@ -296,6 +304,7 @@ class LETransformer(StateReadout):
         inputs = where.shape[1] + 2 * self.ndim + embedded
         self.site = nn.Linear(inputs, channels)
         self.state = nn.Linear(embedded, channels, bias=False)
+        # What each stream reads before the first site.
         self.first = nn.Parameter(torch.empty(2, channels))
         self.time = time_network(width, channels)
         self.streams = nn.ModuleList()
@@ -322,7 +331,8 @@ class LETransformer(StateReadout):
         embedded = embed(configurations, self.q, dtype)
         tokens = place + self.state(embedded.flatten(2).transpose(1, 2))
         left, right = self._read(tokens, time)
-        key, value = self.key_value(torch.cat([left, right], 1)).chunk(2, dim=2)
+        both = self.key_value(torch.cat([left, right], 1))
+        key, value = both.chunk(2, dim=2)
         neighbours = torch.cat([left, right], 2)
         query = self.query(neighbours) + place + time
         # Site i sees the tokens of the first stream up to its own, of the second from its own on.

@@ -80,7 +80,10 @@ def _readers_along(length: int, wraps: bool, radius: int) -> tuple[Tensor, Tenso
 
 @lru_cache(maxsize=16)
 def readers(
-    shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int, device: torch.device
+    shape: tuple[int, ...],
+    periodic: tuple[bool, ...],
+    kernel_size: int,
+    device: torch.device,
 ) -> Readers:
     """Return who reads each site of a lattice, through a kernel of ``kernel_size`` sites a side."""
     targets = torch.zeros(1, 1, dtype=torch.int64)
@@ -139,9 +142,19 @@ def first_layer(network: Followed, fold: Tensor) -> FirstLayer:
     sizes = [channels, embedded, means, waves, waves, embedded, times]
     convolution, local, mean, even, odd, field, time = weight.split(sizes)
     masked = (conv * reference.centre_mask(conv)).flatten(2)
-    around = torch.einsum("cet,ut,cw->euw", masked, fold.to(conv.dtype), convolution)
+    taps = fold.to(conv.dtype)
+    # Channels of the convolution are summed: the layer is linear in them.
+    around = torch.einsum("cet,ut,cw->euw", masked, taps, convolution)
     sums = weight.new_zeros(embedded, 0, weight.shape[1])
-    groups = [part.unflatten(0, (embedded, -1)) for part in (mean, even, odd) if len(part)]
+    parts = [part for part in (mean, even, odd) if len(part)]
+    groups = [part.unflatten(0, (embedded, -1)) for part in parts]
     if groups:
         sums = torch.cat(groups, 1)
-    return FirstLayer(around.contiguous(), local, field, sums.contiguous(), time, convolution)
+    return FirstLayer(
+        conv=around.contiguous(),
+        local=local,
+        field=field,
+        sums=sums.contiguous(),
+        time=time,
+        convolution=convolution,
+    )

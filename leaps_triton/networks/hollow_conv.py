@@ -25,12 +25,12 @@ class HollowConv(Equivariant):
     Features of site ``i``, none of which reads ``x_i``: a ``K × … × K`` convolution whose centre
     tap is masked; the local field ``Σ_j J_ij [x_j = a]``; the leave-one-out magnetisation; the
     leave-one-out Fourier sums ``Σ_{j≠i} [x_j = a] cos, sin(k·(r_j - r_i))`` of the longest waves. A
-    three-layer SiLU network, conditioned on ``t`` and ``β_t``, maps them to one value ``f_a(i)`` per
-    state, to which a multiple of the local field is added, and ``G_k(i) = f_{x_i+k}(i) -
-    f_{x_i}(i)``. Sums over the lattice are sums of integers, so local equivariance holds bit for
-    bit wherever the convolution sums directly (torch on a CPU and the kernels do; ``incremental``
-    does not). Translation equivariant on periodic lattices, up to the rounding of the Fourier
-    tables (at most 2⁻¹⁰).
+    three-layer SiLU network, conditioned on ``t`` and ``β_t``, maps them to one value ``f_a(i)``
+    per state, to which a multiple of the local field is added, and
+    ``G_k(i) = f_{x_i+k}(i) - f_{x_i}(i)``. Sums over the lattice are sums of integers, so local
+    equivariance holds bit for bit wherever the convolution sums directly (torch on a CPU and the
+    kernels do; ``incremental`` does not). Translation equivariant on periodic lattices, up to the
+    rounding of the Fourier tables (at most 2⁻¹⁰).
 
     Args:
         model: gives ``q``, the number of dimensions and the boundaries; couplings, field and β come
@@ -134,7 +134,7 @@ class HollowConv(Equivariant):
 
     @property
     def reach(self) -> int | None:
-        """The largest distance, in any direction, of a site that ``G`` reads; None for all sites."""
+        """The largest distance, in any direction, of a site that ``G`` reads; None for all."""
         if self.global_features:
             return None
         # Neighbours are read whatever the kernel: the local field has them.

@@ -159,7 +159,8 @@ class Memory:
         self.first = torch.zeros(walkers, places, width, dtype=dtype, device=device)
         self.counts = torch.zeros(walkers, places, self.q, dtype=dtype, device=device)
         # All integers, which float64 holds exactly.
-        self.sums = torch.zeros(walkers, self.embedded, groups, dtype=torch.float64, device=device)
+        sums = (walkers, self.embedded, groups)
+        self.sums = torch.zeros(sums, dtype=torch.float64, device=device)
         # Without sums over the lattice, values far from a move stay, and are kept.
         self.made: Tensor | None = None
         if not groups:
@@ -171,6 +172,7 @@ class Memory:
         t = conditions.t.to(self.t.dtype).expand(len(rows))
         changed = x != self.configurations[rows]
         moves = changed.sum(1)
+        # More than one move, or another time.
         fresh = (moves > 1) | (t != self.t[rows])
         whole = fresh.nonzero().squeeze(1)
         one = ((moves == 1) & ~fresh).nonzero().squeeze(1)
@@ -266,7 +268,12 @@ class Memory:
         return counts
 
     def _own(self, channels: Tensor, own: Tensor) -> Tensor:
-        """Return the first layer of ``channels`` ``(…, embedded)`` times ``own`` ``(…, groups)``."""
+        """Return the first layer of ``channels`` times ``own``.
+
+        Args:
+            channels: ``(…, embedded)``.
+            own: what each site adds to its own sums, ``(…, groups)``.
+        """
         products = channels.unsqueeze(-1) * own.unsqueeze(-2)
         return products.flatten(-2) @ self.layer.sums.flatten(0, 1)
 
@@ -275,12 +282,16 @@ class Memory:
         before = self.configurations[rows, site]
         change = self._embed(state) - self._embed(before)
         self.configurations[rows, site] = state
-        self.sums[rows] += change.double().unsqueeze(2) * self.tables.T[site].unsqueeze(1)
+        # Integers times integers: the sums stay exact over any number of moves.
+        shares = self.tables.T[site].unsqueeze(1)
+        self.sums[rows] += change.double().unsqueeze(2) * shares
         # No two of the sites around are the same, but for the one that stands for all beyond an
         # open edge.
         around = (change @ self.layer.conv.flatten(1)).view(-1, self.first.shape[2])
         self.first.flatten(0, 1).index_add_(0, self._around(rows, site), around)
-        self.first[rows, site] = self.first[rows, site] - self._own(change, self.own.T[site])
+        # The site's own part of the sums stays left out.
+        own = self._own(change, self.own.T[site])
+        self.first[rows, site] = self.first[rows, site] - own
         moved = self._one_hot(state) - self._one_hot(before)
         # One neighbour after the other: on a length of 2 two of them are the same site.
         for index, neighbours in enumerate(self.readers.neighbours):

@@ -69,11 +69,12 @@ class _Layer(nn.Module):
 
 @register("network")
 class LEC(StateReadout):
-    """A hollow convolution of any depth: each layer convolves ``x``, by weights from the one before.
+    """A hollow convolution of any depth: each layer convolves ``x``, weighted by the layer before.
 
-    ``h_0 = W_0 ⋆ (1+t) x`` with ``W_0`` 0 at its centre, then ``h_l(p) = Σ_{j≠centre} w_l(p, j) x_{p+δ_j}``
-    with ``w_l(p, j, c) = silu(Σ_i A_l[c,j,i] silu(h_{l-1}(p))_i + b1_l[c,j]) + b2_l[c,j] +
-    e_l(t)[j]``: site ``p`` reads ``h_{l-1}`` at ``p`` only, so no depth makes it read ``x_p``. Here
+    ``h_0 = W_0 ⋆ (1+t) x`` with weights of 0 at the centre, then
+    ``h_l(p) = Σ_{j≠centre} w_l(p, j) x_{p+δ_j}`` with
+    ``w_l(p, j, c) = silu(Σ_i A_l[c,j,i] silu(h_{l-1}(p))_i + b1_l[c,j]) + b2_l[c,j] + e_l(t)[j]``:
+    site ``p`` reads ``h_{l-1}`` at ``p`` only, so no depth makes it read ``x_p``. Here
     ``x`` is one channel of ±1 for ``q = 2`` and a learned embedding of ``channels`` for more; for
     ``q = 2`` the readout is ``(1+t) ω``. Conditioned on ``t``, as published. Translation
     equivariant on periodic lattices, for every lattice larger than its radii; beyond an open edge
@@ -170,6 +171,7 @@ class LEC(StateReadout):
         self.layers = nn.ModuleList()
         for size in self.kernel_sizes[1:]:
             self.layers.append(_Layer(size, self.ndim, channels, width))
+        # W_0 does not read the site itself.
         mask = torch.ones(taps)
         mask[(self.kernel_sizes[0] // 2,) * self.ndim] = 0.0
         self.mask: Tensor
@@ -177,7 +179,10 @@ class LEC(StateReadout):
 
     @property
     def reach(self) -> int:
-        """The largest distance, in any direction, of a site that ``G`` reads; no depth adds to it."""
+        """The largest distance, in any direction, of a site that ``G`` reads.
+
+        No depth adds to it.
+        """
         return max(1, *(size // 2 for size in self.kernel_sizes))
 
     def check_shape(self, shape: Sequence[int]) -> None:
@@ -194,11 +199,13 @@ class LEC(StateReadout):
         """Return ``h``, ``(walkers, sites, channels)``."""
         source = self._source(configurations)
         t = conditions.t.to(source.dtype).unsqueeze(1)
+        # The factor of time in the published first layer.
         scale = (1.0 + t).view(-1, 1, *[1] * self.ndim)
         padded = scale * source
         radius = self.kernel_sizes[0] // 2
         for axis, wraps in enumerate(self.periodic):
             padded = pad(padded, axis + 2, radius, wraps and not self.zero_edges)
+        # In full float32, so that the site's own state enters as exactly 0.
         with exact_convolutions():
             hidden = convolve(padded, self.first * self.mask)
         for layer in self.layers:

@@ -84,8 +84,8 @@ class LEM(StateReadout):
         super().check_shape(shape)
         if tuple(shape) != self.shape:
             raise ValueError(
-                f"a LEM has weights for one lattice, {self.shape}, got {tuple(shape)}; make one for "
-                f"it, or take another network"
+                f"a LEM has weights for one lattice, {self.shape}, got {tuple(shape)}; make one "
+                f"for it, or take another network"
             )
 
     def features(self, configurations: Tensor, conditions: Conditions) -> Tensor:
@@ -94,6 +94,7 @@ class LEM(StateReadout):
         sites = x[0, 0].numel()
         weight = (self.weight * self.mask).flatten(1)
         hidden = F.linear(x.flatten(1), weight).view(len(x), -1, sites)
+        # Time scales and shifts what a site hears of the others.
         time = self.time(self.time_input(conditions, x.dtype))
         gain, shift = time.unsqueeze(2).chunk(2, dim=1)
         bias = self.bias.view(hidden.shape[1:])

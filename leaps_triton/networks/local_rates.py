@@ -1,11 +1,10 @@
-"""Rates of a spin from its surroundings and the magnetisation: a function of few arguments, so in
-effect a table.
+"""Rates of a spin from its surroundings and the magnetisation: in effect, a table.
 
 On a periodic lattice with one coupling, ``q = 2`` and ``S`` shells of neighbours, a site has one of
 ``2 (z_1 + 1) … (z_S + 1)`` *classes*: its state, and how many of the ``z_s`` sites of each shell
 are in state 1. ``G`` of a move depends on the site's class and the magnetisation alone, and a flip
 changes the classes of the site and of its shells, whatever the lattice: on that
-:mod:`leaps_triton.tables` runs the jump process.
+:mod:`leaps_triton.integrators.class_tables` runs the jump process.
 """
 
 import itertools
@@ -36,15 +35,18 @@ class Shells(NamedTuple):
     """The neighbours of a site by distance, nearest first: 1, √2 and 2 in two dimensions."""
 
     offsets: tuple[tuple[tuple[int, ...], ...], ...]
-    """Of every shell, the vectors to its sites."""
+    """Vectors to the sites of each shell"""
 
     @classmethod
     def nearest(cls, ndim: int, count: int) -> "Shells":
-        """The first ``count`` shells of the infinite lattice."""
+        """Return the first ``count`` shells of the infinite lattice."""
         by_distance: dict[int, list[tuple[int, ...]]] = {}
         for offset in itertools.product(range(-count, count + 1), repeat=ndim):
-            by_distance.setdefault(sum(n * n for n in offset), []).append(offset)
-        return cls(tuple(tuple(by_distance[d]) for d in sorted(by_distance)[1 : count + 1]))
+            squared = sum(n * n for n in offset)
+            by_distance.setdefault(squared, []).append(offset)
+        # The shell of distance 0 is the site itself.
+        distances = sorted(by_distance)[1 : count + 1]
+        return cls(tuple(tuple(by_distance[distance]) for distance in distances))
 
     @property
     def sizes(self) -> list[int]:
@@ -53,49 +55,83 @@ class Shells(NamedTuple):
 
     @property
     def surroundings(self) -> int:
-        """Number of classes of one state, ``(z_1 + 1) … (z_S + 1)``."""
+        """The number of classes of one state, ``(z_1 + 1) … (z_S + 1)``."""
         return math.prod(size + 1 for size in self.sizes)
 
     def counts(self) -> Tensor:
-        """Sites in state 1 in each shell, for every class of one state, int64 ``(surroundings,
-        S)``.
+        """Return how many sites of each shell are in state 1, for every class of one state.
+
+        Returns:
+            int64 ``(surroundings, S)``.
         """
-        return torch.cartesian_prod(*[torch.arange(n + 1) for n in self.sizes]).view(
-            self.surroundings, -1
-        )
+        choices = [torch.arange(size + 1) for size in self.sizes]
+        return torch.cartesian_prod(*choices).view(self.surroundings, -1)
 
     def strides(self) -> list[int]:
-        """What one site of each shell adds to the class; the site itself adds ``surroundings``."""
-        return [math.prod(size + 1 for size in self.sizes[s + 1 :]) for s in range(len(self.sizes))]
+        """Return what one site of each shell adds to the class.
+
+        The site itself adds ``surroundings``.
+        """
+        strides: list[int] = []
+        for shell in range(len(self.sizes)):
+            later = self.sizes[shell + 1 :]
+            strides.append(math.prod(size + 1 for size in later))
+        return strides
 
     def distinct(self, shape: Sequence[int]) -> bool:
-        """Whether on a torus of this shape all these sites differ from one another and from their
-        centre.
-        """
-        places = {
-            tuple(n % length for n, length in zip(o, shape, strict=True))
-            for shell in self.offsets
-            for o in shell
-        }
-        return len(places) == sum(self.sizes) and (0,) * len(shape) not in places
+        """Return whether all these sites and their centre differ on a torus of this shape."""
+        places: set[tuple[int, ...]] = set()
+        for shell in self.offsets:
+            for offset in shell:
+                place = tuple(n % length for n, length in zip(offset, shape, strict=True))
+                places.add(place)
+        centre = (0,) * len(shape)
+        return len(places) == sum(self.sizes) and centre not in places
 
     def neighbours(self, shape: Sequence[int]) -> Tensor:
-        """Of every site of a torus the flat index of itself and of its shells, int64 ``(sites, 1 +
-        z_1 + … + z_S)``.
+        """Return the flat index of every site of a torus, and those of its shells.
+
+        Returns:
+            int64 ``(sites, 1 + z_1 + … + z_S)``.
         """
         index = torch.arange(math.prod(shape)).view(*shape)
         axes = tuple(range(len(shape)))
-        columns = [index] + [
-            index.roll(tuple(-n for n in o), axes) for shell in self.offsets for o in shell
-        ]
+        columns = [index]
+        for shell in self.offsets:
+            for offset in shell:
+                back = tuple(-n for n in offset)
+                columns.append(index.roll(back, axes))
         return torch.stack([column.flatten() for column in columns], dim=1)
+
+
+def _sites_across(axis: int, step: int, wraps: bool, values: Tensor) -> Tensor:
+    """Return the values ``step`` sites on along an axis, ``(walkers, embedded, *shape)``.
+
+    They are 0 beyond an open edge.
+    """
+    length = values.shape[axis]
+    if step == 0:
+        return values
+    if wraps:
+        return values.roll(-step, axis)
+    if abs(step) >= length:
+        return torch.zeros_like(values)
+    place = torch.arange(length, device=values.device) + step
+    inside = (place >= 0) & (place < length)
+    later = values.ndim - axis - 1
+    return values.roll(-step, axis) * inside.view(-1, *[1] * later)
+
+
+def _two_layers(inputs: int, width: int) -> nn.Sequential:
+    """Return a pointwise network whose outputs are hidden values too."""
+    return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
 
 @register("network")
 class LocalRates(Equivariant):
-    """Learned rates that read a site's shells of neighbours, the local field, and the magnetisation
-    of all other sites.
+    """Learned rates that read a site's shells of neighbours, its field, and the magnetisation.
 
+    The magnetisation is that of all other sites.
     ``G_k(i) = f_{x_i+k}(i) - f_{x_i}(i)``, ``f_a(i) = v_a(m_i, t) · h(local_i, shells_i, h_i, t) +
     skip · local_a(i)``, with pointwise networks ``v`` and ``h``. ``h`` reads the local field ``Σ_j
     J_ij [x_j = a]``, the mean states of the first shells of neighbours by distance, and the field;
@@ -110,17 +146,17 @@ class LocalRates(Equivariant):
     Args:
         model: gives ``q``, the number of dimensions and the boundaries; couplings, field and β come
             with each call.
-        shells: how many shells of neighbours, 1 the nearest alone; None for 3, 3, 2, 1 in one to
-            four dimensions, with at most 250 classes.
+        shells: number of shells of neighbours, 1 for the nearest alone; None for 3, 3, 2, 1 in one
+            to four dimensions, with at most 250 classes.
         width: hidden width of both networks.
-        seed: of the initial parameters.
+        seed: seed of the initial parameters.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
         of the parameters, for any shape of the model's dimension.
 
     Raises:
-        ValueError: no shell, no width, or configurations of another dimension.
+        ValueError: If there is no shell or no width, or configurations have another dimension.
 
     References:
         Bortz, Kalos, Lebowitz, *A new algorithm for Monte Carlo simulation of Ising spin systems*,
@@ -142,22 +178,22 @@ class LocalRates(Equivariant):
     def __init__(
         self, model: EnergyModel, shells: int | None = None, width: int = 64, seed: int = 0
     ) -> None:
-        shells = None if shells is None else as_integer("shells", shells, 1)
-        width, seed = as_integer("width", width, 1), as_seed(seed)
+        if shells is not None:
+            shells = as_integer("shells", shells, 1)
+        width = as_integer("width", width, 1)
+        seed = as_seed(seed)
         super().__init__(model, shells=shells, width=width, seed=seed)
-        shells = min(3, 5 - self.ndim) if shells is None else shells
+        if shells is None:
+            shells = min(3, 5 - self.ndim)
         self.settings["shells"] = shells
-        self.shells, self.width = Shells.nearest(self.ndim, shells), width
+        self.shells = Shells.nearest(self.ndim, shells)
+        self.width = width
         self.embedded = as_channels(self.q)
-        self.local = nn.Sequential(
-            nn.Linear(self.embedded * (2 + shells) + 2, width),
-            nn.SiLU(),
-            nn.Linear(width, width),
-            nn.SiLU(),
-        )
-        self.readout = nn.Sequential(
-            nn.Linear(self.embedded + 2, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
-        )
+        # The local field, a mean per shell and the field; t and β_t.
+        inputs = self.embedded * (2 + shells) + 2
+        self.local = _two_layers(inputs, width)
+        # The magnetisation; t and β_t.
+        self.readout = _two_layers(self.embedded + 2, width)
         self.head = nn.Linear(width, self.q * width)
         self.skip = nn.Parameter(torch.tensor(0.2))
         self._tables: dict[tuple[tuple[int, ...], torch.device], tuple[Tensor, Tensor]] = {}
@@ -167,8 +203,12 @@ class LocalRates(Equivariant):
             self.head.weight.mul_(0.1 / math.sqrt(self.width))
 
     def by_class(self, shape: Sequence[int], coupling: Tensor, field: Tensor) -> bool:
-        """Whether ``G`` depends on a site's class and the magnetisation alone, for a call with such
-        arguments.
+        """Return whether ``G`` depends on a site's class and the magnetisation alone.
+
+        Args:
+            shape: lengths of the lattice of a call.
+            coupling: that of its conditions.
+            field: that of its conditions.
         """
         uniform = coupling.numel() == 1 and field.numel() == self.q
         return self.q == 2 and all(self.periodic) and uniform and self.shells.distinct(shape)
@@ -179,13 +219,13 @@ class LocalRates(Equivariant):
         return super()._network(configurations, conditions)
 
     def table(self, conditions: Conditions, sites: int, first: int, last: int) -> Tensor:
-        """``G`` of all classes at one time, at the given magnetisations of a lattice of so many
-        sites.
+        """Return ``G`` of all classes at one time, at the given magnetisations.
 
         Args:
-            conditions: with one time, for which :meth:`by_class` holds.
-            first, last: least and greatest number ``K`` of sites in state 1, within 0 and
-                ``sites``.
+            conditions: those of one time, for which :meth:`by_class` holds.
+            sites: number of sites of the lattice.
+            first: least number ``K`` of sites in state 1, at least 0.
+            last: greatest number ``K`` of sites in state 1, at most ``sites``.
 
         Returns:
             ``(last - first + 1, 2 · surroundings)``: a row for every ``K``, first the classes of a
@@ -195,121 +235,166 @@ class LocalRates(Equivariant):
         hidden, local = self._surroundings(conditions, time)
         # A site in state 0 has K others in state 1, a site in state 1 one less.
         others = torch.arange(first - 1, last + 1, device=hidden.device).unsqueeze(1)
-        readout = self._readout(2 * others - (sites - 1), sites, time.expand(len(others), -1))
-        values = (readout[:, 1] - readout[:, 0]) @ hidden[0].T + self.skip * local
+        sums = 2 * others - (sites - 1)
+        readout = self._readout(sums, sites, time.expand(len(others), -1))
+        difference = readout[:, 1] - readout[:, 0]
+        values = difference @ hidden[0].T + self.skip * local
         return torch.cat([values[1:], -values[:-1]], dim=1)
 
     def neighbours(self, shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Of every site itself and its shells, int64 ``(sites, 1 + Σ z_s)``; what each adds to its
-        class in state 1.
+        """Return each site and its shells, and what each of these adds to the class in state 1.
+
+        Returns:
+            Flat indices, int64 ``(sites, 1 + Σ z_s)``; and int64 ``(1 + Σ z_s,)``.
         """
         key = (tuple(shape), device)
         if key not in self._tables:
             strides = [self.shells.surroundings]
             for size, stride in zip(self.shells.sizes, self.shells.strides(), strict=True):
                 strides += [stride] * size
-            self._tables[key] = (
-                self.shells.neighbours(shape).to(device),
-                torch.tensor(strides, device=device),
-            )
+            sites = self.shells.neighbours(shape).to(device)
+            self._tables[key] = (sites, torch.tensor(strides, device=device))
         return self._tables[key]
 
     def _readout(self, sums: Tensor, sites: int, time: Tensor) -> Tensor:
-        """``v``, ``(rows, q, width)``, of sums over other sites, ``(rows, embedded)``, and ``time``
-        ``(rows, 2)``.
+        """Return ``v``, ``(rows, q, width)``.
+
+        Args:
+            sums: sums over the other sites, ``(rows, embedded)``.
+            sites: number of sites of the lattice.
+            time: ``t`` and ``β_t``, ``(rows, 2)``.
         """
-        made: Tensor = self.head(
-            self.readout(torch.cat([sums.to(time.dtype) / sites, time], dim=1))
-        )
+        means = sums.to(time.dtype) / sites
+        made: Tensor = self.head(self.readout(torch.cat([means, time], dim=1)))
         return made.view(-1, self.q, self.width)
 
     def _surroundings(self, conditions: Conditions, time: Tensor) -> tuple[Tensor, Tensor]:
-        """``h`` ``(times, surroundings, width)`` of all classes of one state at times ``(times,
-        2)``; local fields.
+        """Return ``h`` of all classes of one state, and their local fields.
+
+        Args:
+            conditions: uniform couplings and field.
+            time: ``t`` and ``β_t``, ``(times, 2)``.
+
+        Returns:
+            ``(times, surroundings, width)``; and ``(surroundings,)``.
         """
-        ones, sizes = self.shells.counts().to(time), torch.tensor(self.shells.sizes).to(time)
+        ones = self.shells.counts().to(time)
+        sizes = torch.tensor(self.shells.sizes).to(time)
         spins = 2.0 * ones - sizes
         local = conditions.coupling.to(time).view(1) * spins[:, 0]
         field = field_input(conditions, self.skip.dtype).view(1, 1).expand(len(spins), 1)
-        features = torch.cat([local.unsqueeze(1), spins / sizes, field], dim=1).expand(
-            len(time), -1, -1
-        )
-        features = torch.cat([features, time.unsqueeze(1).expand(-1, len(spins), -1)], dim=2)
+        features = torch.cat([local.unsqueeze(1), spins / sizes, field], dim=1)
+        features = features.expand(len(time), -1, -1)
+        times = time.unsqueeze(1).expand(-1, len(spins), -1)
+        features = torch.cat([features, times], dim=2)
         return self.local(features), local
 
     def _from_classes(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        walkers, *shape = configurations.shape
-        sites, surroundings = math.prod(shape), self.shells.surroundings
-        time, row = self.time_input(conditions, self.skip.dtype), None
-        if len(time) > 1:
-            unique, row = torch.unique(time, dim=0, return_inverse=True)
-            hidden, local = self._surroundings(conditions, unique)
-        else:
-            hidden, local = self._surroundings(conditions, time)
+        """Return ``G`` from its value for each class that a walker may have."""
+        shape = configurations.shape[1:]
         x = configurations.flatten(1)
+        surroundings = self.shells.surroundings
         ones = x.sum(1, dtype=torch.int64).unsqueeze(1)
-        # The number of other sites in state 1 keeps its place in the batch when x_i changes:
-        # rounding then keeps too.
-        others = ones - (ones - torch.arange(2, device=x.device)) % 2
-        sums = (2 * others - (sites - 1)).view(-1, 1)
-        readout = self._readout(sums, sites, time.expand(walkers, -1).repeat_interleave(2, dim=0))
-        difference = (readout[:, 1] - readout[:, 0]).view(walkers, 2, -1)
-        values = (
-            difference @ (hidden if row is None else hidden[row]).transpose(1, 2)
-            + self.skip * local
-        )
+        values = self._values_of_classes(ones, x.shape[1], conditions)
         classes = reference.site_classes(x, *self.neighbours(shape, x.device))
         place = (ones - x) % 2 * surroundings + classes % surroundings
-        output = values.flatten(1).gather(1, place) * (1 - 2 * x)
-        return output.view(walkers, 1, *shape)
+        # G is the value for state 1 less that for state 0, or its negative.
+        signs = 1 - 2 * x
+        output = values.flatten(1).gather(1, place) * signs
+        return output.view(len(x), 1, *shape)
+
+    def _values_of_classes(self, ones: Tensor, sites: int, conditions: Conditions) -> Tensor:
+        """Return the value for state 1 less that for state 0, for either number of others in it.
+
+        Args:
+            ones: number of sites in state 1, ``(walkers, 1)``.
+            sites: number of sites of the lattice.
+            conditions: uniform couplings and field.
+
+        Returns:
+            ``(walkers, 2, surroundings)``, by the last bit of the number of other sites in state 1.
+        """
+        time = self.time_input(conditions, self.skip.dtype)
+        if len(time) > 1:
+            # Many walkers have the same time.
+            unique, row = torch.unique(time, dim=0, return_inverse=True)
+            hidden, local = self._surroundings(conditions, unique)
+            hidden = hidden[row]
+        else:
+            hidden, local = self._surroundings(conditions, time)
+        # The number of other sites in state 1 keeps its place in the batch when x_i changes:
+        # rounding then keeps too.
+        others = ones - (ones - torch.arange(2, device=ones.device)) % 2
+        sums = (2 * others - (sites - 1)).view(-1, 1)
+        times = time.expand(len(ones), -1).repeat_interleave(2, dim=0)
+        readout = self._readout(sums, sites, times)
+        difference = (readout[:, 1] - readout[:, 0]).view(len(ones), 2, -1)
+        return difference @ hidden.transpose(1, 2) + self.skip * local
 
     def _shell(self, embedded: Tensor, offsets: Sequence[Sequence[int]]) -> Tensor:
-        """Mean of ``embedded`` ``(walkers, embedded, *shape)`` over a shell, 0 beyond an edge and
-        at the centre.
+        """Return the mean over a shell, 0 beyond an edge and at the centre.
+
+        Args:
+            embedded: ``(walkers, embedded, *shape)``.
+            offsets: vectors to the sites of the shell.
         """
         total = torch.zeros_like(embedded)
         for offset in offsets:
-            moved, centre = embedded, True
-            for axis, (n, wraps) in enumerate(zip(offset, self.periodic, strict=True), 2):
-                length = embedded.shape[axis]
-                centre = centre and (n % length if wraps else n) == 0
-                if abs(n) >= length and not wraps:
-                    moved = torch.zeros_like(moved)
-                elif n:
-                    moved = moved.roll(-n, axis)
-                    if not wraps:
-                        place = torch.arange(length, device=moved.device) + n
-                        inside = (place >= 0) & (place < length)
-                        moved = moved * inside.view(-1, *[1] * (embedded.ndim - axis - 1))
+            moved = embedded
+            centre = True
+            for axis, step in enumerate(offset):
+                wraps = self.periodic[axis]
+                length = embedded.shape[axis + 2]
+                around = wraps and step % length == 0
+                centre = centre and (around or step == 0)
+                moved = _sites_across(axis + 2, step, wraps, moved)
+            # A small lattice wraps some sites onto the centre, which is not to be read.
             if not centre:
                 total = total + moved
         return total / len(offsets)
 
-    def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """``f_a(i)``, ``(walkers, q, *shape)``."""
+    def _features(self, configurations: Tensor, conditions: Conditions, local: Tensor) -> Tensor:
+        """Return what ``h`` reads at every site, ``(walkers, features, sites)``."""
         walkers, *shape = configurations.shape
-        q, sites, dtype = self.q, math.prod(shape), self.skip.dtype
-        state = configurations.flatten(1).long()
-        embedded = embed(configurations, q, dtype)
-        local = local_field(configurations, conditions, q, self.periodic, dtype).flatten(2)
-        features = [local[:, 1:] - local[:, :1] if q == 2 else local]
-        features += [self._shell(embedded, offsets).flatten(2) for offsets in self.shells.offsets]
-        features += [field_input(conditions, dtype).expand(walkers, -1, *shape).flatten(2)]
+        dtype = self.skip.dtype
+        embedded = embed(configurations, self.q, dtype)
+        features = [local]
+        if self.q == 2:
+            features = [local[:, 1:] - local[:, :1]]
+        for offsets in self.shells.offsets:
+            features.append(self._shell(embedded, offsets).flatten(2))
+        field = field_input(conditions, dtype)
+        features.append(field.expand(walkers, -1, *shape).flatten(2))
         time = self.time_input(conditions, dtype).expand(walkers, -1)
-        features += [time.unsqueeze(2).expand(-1, -1, sites)]
-        hidden = self.local(torch.cat(features, dim=1).transpose(1, 2))
+        features.append(time.unsqueeze(2).expand(-1, -1, local.shape[2]))
+        return torch.cat(features, dim=1)
 
+    def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
+        """Return ``f_a(i)``, ``(walkers, q, *shape)``."""
+        walkers, *shape = configurations.shape
+        q = self.q
+        dtype = self.skip.dtype
+        sites = math.prod(shape)
+        local = local_field(configurations, conditions, q, self.periodic, dtype).flatten(2)
+        features = self._features(configurations, conditions, local)
+        hidden = self.local(features.transpose(1, 2))
+        time = self.time_input(conditions, dtype).expand(walkers, -1)
         # The counts of the other sites keep their place in the batch when x_i changes: rounding
         # then keeps too.
+        state = configurations.flatten(1).long()
+        states = torch.arange(q, device=state.device)
         counts = nn.functional.one_hot(state, q).sum(1)
-        total = (counts * torch.arange(q, device=state.device)).sum(1, keepdim=True)
-        left_out = (total - torch.arange(q, device=state.device)) % q
+        total = (counts * states).sum(1, keepdim=True)
+        left_out = (total - states) % q
         others = counts.unsqueeze(1) - nn.functional.one_hot(left_out, q)
-        sums = 2 * others[..., 1:] - (sites - 1) if q == 2 else others
+        sums = others
+        if q == 2:
+            # Two states are one channel of ±1.
+            sums = 2 * others[..., 1:] - (sites - 1)
         readout = self._readout(sums.flatten(0, 1), sites, time.repeat_interleave(q, dim=0))
-        products = (readout.reshape(walkers, q * q, -1) @ hidden.transpose(1, 2)).view(
-            walkers, q, q, sites
-        )
+        products = readout.reshape(walkers, q * q, -1) @ hidden.transpose(1, 2)
+        products = products.view(walkers, q, q, sites)
+        # The row of the batch in which the counts without the site itself stand.
         place = ((total - state) % q).view(walkers, 1, 1, sites).expand(-1, 1, q, -1)
         values = products.gather(1, place).squeeze(1) + self.skip * local
         return values.view(walkers, q, *shape)

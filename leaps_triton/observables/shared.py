@@ -85,7 +85,7 @@ class SharedModel:
         self._leaps_triton_model = model
         self._leaps_triton_measured = None
 
-    @property  # type: ignore[misc]
+    @property
     def __class__(self) -> type:  # type: ignore[override]
         """The class of the model, so that observables may ask which model they have."""
         return type(self._leaps_triton_model)

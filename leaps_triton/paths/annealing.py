@@ -69,6 +69,7 @@ class AnnealingPath:
 
     def _check_ends(self, start: Start | None) -> None:
         """Raise a ValueError unless the schedule leads from the start to the target."""
+        # Both ends in one call: a schedule takes tensors of times.
         ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
         first, last = self._fraction(ends).tolist()
         if not math.isfinite(first) or not math.isclose(last, 1.0, abs_tol=1e-12):
@@ -102,6 +103,7 @@ class AnnealingPath:
 
     def _slope(self, t: Tensor) -> Tensor:
         """Return ``df/dt``."""
+        # The default needs no autograd.
         if self.schedule is _linear:
             return torch.ones_like(t)
 
@@ -131,6 +133,7 @@ class AnnealingPath:
         dtype = torch.float32
         if isinstance(t, Tensor) and t.is_floating_point():
             dtype = t.dtype
+        # The time is rounded first: β is that of the time that the network is told.
         times = _as_times(t).to(dtype)
         beta = self.beta(times).to(times)
         coupling = self.model.coupling.unsqueeze(0).to(times)
@@ -153,6 +156,7 @@ class AnnealingPath:
         Returns:
             float64 ``(walkers,)``.
         """
+        # The difference of β first: that of two log-densities would lose digits.
         change = self.beta(t_to) - self.beta(t_from)
         energy = self.model.energy(configurations, check=False)
         return -change.to(configurations.device) * energy

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from ..kernels import Stream, reference
+from ..kernels import Stream
+from ..kernels.philox import site_words
 from ..lattices.hypercubic import Lattice
 from ..registry import register
 
@@ -36,6 +37,7 @@ class Uniform:
             seed: in [0, 2³²).
         """
         sites = self.lattice.sites
-        words = reference.site_words(seed, Stream.START, 0, walker_index, sites)
+        words = site_words(seed, Stream.START, 0, walker_index, sites)
+        # A fraction w / 2³² of the q states.
         values = (words * self.q >> 32).to(torch.int8)
         return values.view(-1, *self.lattice.shape)

@@ -1,5 +1,7 @@
-"""Reports for a person: the printed table here; figures in :mod:`.plotting` and
-:mod:`.physics_plots`.
+"""Reports for a person: the printed table here, figures in :mod:`.figures`.
+
+:mod:`.plotting` has figures of weights, walkers and training, :mod:`.physics_plots` those of
+physics.
 """
 
 from .summary import LABELS, known, label, measure, render, title

@@ -1,6 +1,5 @@
 """Figures of runs at several temperatures ``T = 1/β``, with exact curves where they are known."""
 
-import copy
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..estimators.base import Result
+from ..models.pair import is_pair_model
+from ..models.spins import Ising
 from ..observables.base import entered
 from .shared import FEW, bars, marker, quietly
 from .summary import LABELS, known, label, title
@@ -136,15 +137,15 @@ def _finish_pulls(axes: Axes, above: Axes) -> None:
     axes.set_xlabel(_TEMPERATURE)
     axes.sharex(above)
     if not axes.lines:
-        text = "no exact value known"
-        middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
-        axes.text(0.5, 0.5, text, fontsize=8, **middle)
+        middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
+        axes.text(0.5, 0.5, "no exact value known", fontsize=8, **middle)
         axes.set_yticks([])
         return
     most = 3.0
     for line in axes.lines:
-        for pull in line.get_ydata():
-            most = max(most, 1.15 * abs(float(pull)))
+        largest = float(torch.as_tensor(line.get_ydata()).abs().max())
+        # Points stand a little away from the edge.
+        most = max(most, 1.15 * largest)
     axes.axhspan(-1.0, 1.0, color="grey", alpha=0.25, linewidth=0)
     axes.axhline(0.0, color="grey", linewidth=0.8)
     axes.set_ylim(-most, most)
@@ -189,7 +190,7 @@ def binder_crossing(axes: Axes, runs: Sequence[Result]) -> None:
 
 def _groups(runs: Sequence[Result]) -> dict[str, list[Result]]:
     """Return runs by model and lattice, small lattices first, each by rising temperature."""
-    ordered = sorted(runs, key=lambda run: (run.model.lattice.sites, -run.model.beta))
+    ordered = sorted(runs, key=lambda run: (math.prod(run.model.shape), -run.model.beta))
     groups: dict[str, list[Result]] = {}
     for run in ordered:
         groups.setdefault(title(run.model), []).append(run)
@@ -202,8 +203,7 @@ def _curves(runs: Sequence[Result]) -> tuple[list[float], dict[str, list[float]]
     There are none where runs have different models, or exact values take long.
     """
     model = runs[0].model
-    cheap = model.q**model.lattice.sites <= FEW or _square_ising(model)
-    if not cheap or any(not _alike(run.model, model) for run in runs):
+    if not _is_cheap(model) or any(not _alike(run.model, model) for run in runs):
         return [], {}
     t = _temperatures(runs)
     margin = 0.05 * (max(t) - min(t)) or 0.15 * t[0]
@@ -211,10 +211,15 @@ def _curves(runs: Sequence[Result]) -> tuple[list[float], dict[str, list[float]]
     temperatures: list[float] = reach.tolist()
     rows = []
     for temperature in temperatures:
-        other = copy.copy(model)
-        other.beta = 1.0 / temperature
-        rows.append(known(other))
+        rows.append(known(model.at(1.0 / temperature)))
     return temperatures, {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _is_cheap(model: Any) -> bool:
+    """Return whether exact values at many temperatures take seconds."""
+    if not is_pair_model(model):
+        return False
+    return model.q ** math.prod(model.shape) <= FEW or _square_ising(model)
 
 
 def _alike(first: Any, second: Any) -> bool:
@@ -227,7 +232,7 @@ def _alike(first: Any, second: Any) -> bool:
 
 def _square_ising(model: Any) -> bool:
     """Return whether a model is Ising's on a torus, with one coupling and no field."""
-    if type(model).__name__ != "Ising" or model.lattice.ndim != 2:
+    if type(model) is not Ising or len(model.shape) != 2:
         return False
     uniform = model.coupling.numel() == 1 and not model.site_table.any()
     return uniform and all(model.lattice.periodic)

@@ -115,7 +115,7 @@ def _overlaps(axes: Axes, runs: Runs) -> bool:
 def _binder(axes: Axes, runs: Runs) -> bool:
     """Draw Binder cumulants of several lattices; return whether there are several."""
     able = _able(runs, "binder")
-    lattices = {run.model.lattice.shape for run in able.values()}
+    lattices = {run.model.shape for run in able.values()}
     if len(lattices) < 2:
         return False
     physics_plots.binder_crossing(axes, list(able.values()))
@@ -146,11 +146,11 @@ def of_largest(runs: Runs) -> tuple[dict[str, Result], str]:
 
     Their labels get the temperature too.
     """
-    largest = max(run.model.lattice.sites for run in runs.values())
+    largest = max(math.prod(run.model.shape) for run in runs.values())
     ordered = sorted(runs.items(), key=lambda item: -item[1].model.beta)
     found = {}
     for key, run in ordered:
-        if run.model.lattice.sites == largest:
+        if math.prod(run.model.shape) == largest:
             beta = run.model.beta
             temperature = 1.0 / beta if beta else math.inf
             found[f"{key}, T = {temperature:.4g}"] = run

@@ -66,7 +66,7 @@ def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
         errors = [estimate.error for estimate in estimates]
         lows += [value - 2.0 * error for value, error in zip(values, errors, strict=True)]
         bars(axes, distances, values, errors, colour, name, ":")
-        if run.model.q**run.model.lattice.sites <= FEW:
+        if run.model.q ** math.prod(run.model.shape) <= FEW:
             reference = exact.enumerate_model(run.model).mean(_correlation, run.model)
             axes.plot(distances, reference.tolist(), "_", color="black", markersize=14, zorder=3)
             enumerated = True
@@ -86,7 +86,7 @@ def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
 
 def _distances(model: Any) -> list[int]:
     """Return the distances along the first direction that differ from one another."""
-    length = model.lattice.shape[0]
+    length = model.shape[0]
     if model.lattice.periodic[0]:
         return list(range(length // 2 + 1))
     return list(range(length))
@@ -179,7 +179,7 @@ def overlap_distribution(axes: Axes, runs: Mapping[str, Any]) -> None:
         overlaps, log_weights = _overlaps(run)
         # Overlaps of two-state models are multiples of 2/N: bins of as many of them each, or they
         # would be a comb.
-        sites = run.model.lattice.sites
+        sites = math.prod(run.model.shape)
         size = -(-(sites + 1) // _BINS)
         edges = torch.tensor([*range(0, sites + 1, size), sites + 1], dtype=torch.float64) - 0.5
         with quiet():
@@ -249,7 +249,7 @@ def animation(
     size = min(6.0, max(4.5, width / 16.0))
     figure = Figure(figsize=(size, size * height / width + 0.5), layout="constrained")
     axes = figure.subplots()
-    colours = {"cmap": "viridis", "vmin": 0, "vmax": states - 1}
+    colours: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": states - 1}
     image = axes.imshow(pictures[0], interpolation="nearest", **colours)
     axes.set_axis_off()
     text = axes.set_title(titles[0], fontsize=9)

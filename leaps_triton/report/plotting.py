@@ -68,11 +68,20 @@ def snapshots(axes: Axes, ensemble: Any, rows: int = 3, columns: int = 5) -> Non
         log_weights = torch.zeros(len(x), dtype=torch.float64)
     canvas = mosaic(x[_chosen(log_weights, count).to(x.device)], columns)
     model = ensemble.model
-    axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=0, vmax=model.q - 1)
+    low, high = _range(model, canvas)
+    axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=low, vmax=high)
     axes.set_axis_off()
     about = f"{title(model)}, β = {model.beta:.4g}"
-    key = f"dark: x = 0, bright: x = {model.q - 1}"
+    key = f"dark: x = {low:.3g}, bright: x = {high:.3g}"
     axes.set_title(f"{count} {kind}: {about}; {key}", fontsize=9)
+
+
+def _range(model: Any, canvas: Tensor) -> tuple[float, float]:
+    """Return the values that are darkest and brightest."""
+    if not model.dtype.is_floating_point:
+        return 0, model.q - 1
+    values = canvas[~canvas.isnan()]
+    return float(values.min()), float(values.max())
 
 
 def _chosen(log_weights: Tensor, count: int) -> Tensor:

@@ -1,5 +1,6 @@
-"""The trained networks that were published with the LEAPS paper, read without running anything in
-their files.
+"""The trained networks that were published with the LEAPS paper, read from their own files.
+
+Nothing in the files is run.
 """
 
 import argparse
@@ -27,12 +28,39 @@ __all__ = ["load_published_leaps", "published_network"]
 
 
 _PREFIX = "net."
+"""What stands before the name of each weight in a file."""
 
-_LAYER = {"A": "weight", "b1": "bias", "b2": "offset"}
+_LAYER = {
+    "A": "weight",
+    "b1": "bias",
+    "b2": "offset",
+    "mlp.mlp.0.weight": "time.0.weight",
+    "mlp.mlp.0.bias": "time.0.bias",
+    "mlp.mlp.2.weight": "time.2.weight",
+    "mlp.mlp.2.bias": "time.2.bias",
+    "mlp.mlp.4.weight": "time.4.weight",
+    "mlp.mlp.4.bias": "time.4.bias",
+}
+"""Published name of each weight of a layer → its name in :class:`~leaps_triton.LEC`."""
+
+_EMBEDDING = "emb.embedding.weight"
+
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    EOFError,
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+)
+"""What torch.load raises where a file is damaged or asks for something else."""
 
 
 def published_network(weights: Mapping[str, Tensor], model: PairModel) -> LEC:
-    """The network of published weights, under their original names.
+    """Return the network of published weights, which are given under their original names.
 
     ``W_0`` of these networks sees 0 beyond the edges of their periodic lattices; all later layers
     are periodic. The Ising network has one output ``G = (1+t) s_p wᵀ h``, which is ``ω = (w/2,
@@ -44,58 +72,30 @@ def published_network(weights: Mapping[str, Tensor], model: PairModel) -> LEC:
         model: Ising, or Potts with as many states as the embedding has rows.
 
     Raises:
-        ValueError: names or shapes of another network, weights that are no finite floating numbers.
+        ValueError: If names or shapes are those of another network, or weights are no finite
+            floating numbers.
     """
     for name, tensor in weights.items():
-        real = (
-            isinstance(tensor, Tensor)
-            and tensor.layout == torch.strided
-            and tensor.is_floating_point()
-        )
-        if not real or tensor.ndim < 1 or not bool(tensor.isfinite().all()):
-            raise ValueError(
-                f"the weight {name} must be an array of finite floating numbers, got {shown(tensor)}"
-            )
-    names = {name for name in weights if name != "initial_conv.mask"}
-    needed = {"initial_conv.weight", "linear"} | (
-        {"emb.embedding.weight"} if model.q > 2 else set()
-    )
-    depth = sum(re.fullmatch(r"convs\.\d+\.A", name) is not None for name in names)
-    state = {}
-    for layer in range(depth):
-        renamed = dict(_LAYER)
-        renamed |= {
-            f"mlp.mlp.{i}.{p}": f"time.{i}.{p}" for i in (0, 2, 4) for p in ("weight", "bias")
-        }
-        needed |= {f"convs.{layer}.{old}" for old in renamed}
-        for old, new in renamed.items():
-            state[f"layers.{layer}.{new}"] = weights.get(f"convs.{layer}.{old}", torch.empty(0))
-    if names != needed:
-        different = ", ".join(sorted(names ^ needed)[:4])
+        _check_weight(name, tensor)
+    given = {name for name in weights if name != "initial_conv.mask"}
+    depth = sum(re.fullmatch(r"convs\.\d+\.A", name) is not None for name in given)
+    renamed = _renamed(depth)
+    needed = {*renamed, "linear"}
+    if model.q > 2:
+        needed.add(_EMBEDDING)
+    if given != needed:
+        different = ", ".join(sorted(given ^ needed)[:4])
         raise ValueError(
             f"the weights are not those of a published network with q = {model.q}: {different}"
         )
-    first, linear = weights["initial_conv.weight"], weights["linear"]
-    state |= {
-        "first": first,
-        "readout": torch.stack([linear / 2, -linear / 2]) if model.q == 2 else linear,
-    }
+    state = {new: weights[old] for old, new in renamed.items()}
+    linear = weights["linear"]
     if model.q > 2:
-        embedding = weights["emb.embedding.weight"]
-        if embedding.ndim != 2:
-            raise ValueError(
-                f"the weight emb.embedding.weight must be (q, channels), got {tuple(embedding.shape)}"
-            )
-        norm = embedding.norm(dim=1, keepdim=True)
-        state["embedding"] = torch.where(norm > 1.0, embedding / (norm + 1e-7), embedding)
-    sizes = [
-        first.shape[-1],
-        *(round(state[f"layers.{layer}.bias"].shape[-1] ** 0.5) for layer in range(depth)),
-    ]
-    width = len(weights["convs.0.mlp.mlp.0.bias"]) if depth else 1
-    network = LEC(
-        model, sizes, channels=len(first), width=width, local_field=False, zero_edges=True
-    )
+        state["readout"] = linear
+        state["embedding"] = _bounded(weights[_EMBEDDING])
+    else:
+        state["readout"] = torch.stack([linear / 2, -linear / 2])
+    network = _network_like(state, depth, model)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -105,30 +105,93 @@ def published_network(weights: Mapping[str, Tensor], model: PairModel) -> LEC:
     return network
 
 
+def _check_weight(name: str, tensor: object) -> None:
+    """Refuse what is no array of finite floating numbers."""
+    real = False
+    if isinstance(tensor, Tensor) and tensor.layout == torch.strided:
+        real = tensor.is_floating_point() and tensor.ndim > 0
+        real = real and bool(tensor.isfinite().all())
+    if not real:
+        raise ValueError(
+            f"the weight {name} must be an array of finite floating numbers, got {shown(tensor)}"
+        )
+
+
+def _renamed(depth: int) -> dict[str, str]:
+    """Return published name → name in the network, of the weights that are taken as they are."""
+    names = {"initial_conv.weight": "first"}
+    for layer in range(depth):
+        for old, new in _LAYER.items():
+            names[f"convs.{layer}.{old}"] = f"layers.{layer}.{new}"
+    return names
+
+
+def _bounded(embedding: Tensor) -> Tensor:
+    """Return an embedding whose rows are scaled down to norm 1 where they are longer."""
+    if embedding.ndim != 2:
+        raise ValueError(
+            f"the weight {_EMBEDDING} must be (q, channels), got {tuple(embedding.shape)}"
+        )
+    norm = embedding.norm(dim=1, keepdim=True)
+    # The small number is that of torch's embeddings with max_norm.
+    return torch.where(norm > 1.0, embedding / (norm + 1e-7), embedding)
+
+
+def _network_like(state: Mapping[str, Tensor], depth: int, model: PairModel) -> LEC:
+    """Return a network of the sizes of these weights."""
+    first = state["first"]
+    sizes = [first.shape[-1]]
+    width = 1
+    for layer in range(depth):
+        # Published lattices have two dimensions.
+        taps = state[f"layers.{layer}.bias"].shape[-1]
+        sizes.append(round(taps**0.5))
+    if depth:
+        width = len(state["layers.0.time.0.bias"])
+    return LEC(model, sizes, channels=len(first), width=width, local_field=False, zero_edges=True)
+
+
 def _read(file: Path) -> Any:
-    """What a file of ``torch.save`` holds: tensors, plain data, and an ``argparse.Namespace``;
-    nothing else is made.
+    """Return what a file of ``torch.save`` holds, and make nothing but that.
+
+    That is tensors, plain data, and an ``argparse.Namespace``.
     """
+    known = torch.serialization.safe_globals([argparse.Namespace])
     try:
         # torch warns of other pickle protocols, which it reads or refuses all the same.
-        with (
-            torch.serialization.safe_globals([argparse.Namespace]),
-            warnings.catch_warnings(action="ignore"),
-        ):
+        with known, warnings.catch_warnings(action="ignore"):
             return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, TypeError, ValueError, KeyError,
-            IndexError, AttributeError) as error:  # fmt: skip
+    except _UNREADABLE as error:
+        why = "it is not what torch.save writes, or damaged"
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        why = (
-            f"it asks for {named[1]}, which is not run"
-            if named
-            else "it is not what torch.save writes, or damaged"
-        )
+        if named:
+            why = f"it asks for {named[1]}, which is not run"
         raise ValueError(f"{file.name} is no published LEAPS checkpoint: {why}") from None
 
 
+def _weights_of(data: Any) -> dict[str, Tensor]:
+    """Return the weights of the network in what a file holds, under their original names."""
+    weights: dict[str, Tensor] = {}
+    for name, value in data["state_dict"].items():
+        if name.startswith(_PREFIX):
+            weights[name.removeprefix(_PREFIX)] = value
+    return weights
+
+
+def _model_of(config: Any, potts: bool) -> PairModel:
+    """Return the model that a file's ``config`` describes."""
+    length = as_integer("L", config.L, 2)
+    beta = as_number("beta_1", config.beta_1, "finite", math.isfinite)
+    if not potts:
+        return Ising((length, length), beta)
+    states = as_integer("n_cat", config.n_cat, 2)
+    if states == 2:
+        return Ising((length, length), beta)
+    return Potts((length, length), states, beta)
+
+
 def load_published_leaps(file: str | Path, device: torch.device | str | None = None) -> Sampler:
-    """A sampler with a network that was published with the paper, from its original ``.ckpt`` file.
+    """Return a sampler with a network that was published with the paper, from its ``.ckpt`` file.
 
     These are Lightning checkpoints of the Ising and of the Potts model on ``L × L`` periodic
     lattices: the weights are in ``state_dict`` behind ``net.``, the model in
@@ -139,34 +202,24 @@ def load_published_leaps(file: str | Path, device: torch.device | str | None = N
 
     Args:
         file: ``ising_final.ckpt`` or ``potts_final.ckpt``.
-        device: as of :class:`~leaps_triton.Sampler`.
+        device: the same as in :class:`~leaps_triton.Sampler`.
 
     Raises:
-        ValueError: another file.
-        OSError: no such file, or one that cannot be read.
+        ValueError: If it is another file.
+        OSError: If there is no such file, or it cannot be read.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
     """
     expect(isinstance(file, str | os.PathLike), "file", "the name of a file", file)
-    file, device = Path(file), as_device(device)
+    file = Path(file)
+    device = as_device(device)
     data = _read(file)
     try:
-        state, config = data["state_dict"], data["hyper_parameters"]["config"]
-        weights = {
-            name.removeprefix(_PREFIX): value
-            for name, value in state.items()
-            if name.startswith(_PREFIX)
-        }
-        length = as_integer("L", config.L, 2)
-        first, last = (
-            as_number(name, getattr(config, name), "finite", math.isfinite)
-            for name in ("beta_0", "beta_1")
-        )
-        states = as_integer("n_cat", config.n_cat, 2) if "emb.embedding.weight" in weights else 2
-        model: PairModel = (
-            Ising((length, length), last) if states == 2 else Potts((length, length), states, last)
-        )
+        weights = _weights_of(data)
+        config = data["hyper_parameters"]["config"]
+        first = as_number("beta_0", config.beta_0, "finite", math.isfinite)
+        model = _model_of(config, potts=_EMBEDDING in weights)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{file.name} is no published LEAPS checkpoint: it has no state_dict and config of one "

@@ -134,7 +134,8 @@ def test_about_half_of_the_walkers_jump() -> None:
     ],
 )
 def test_a_wrong_kernel_is_not_timed(
-    op: str, result: int, change: Callable[[torch.Tensor], object], with_kernels: Callable[..., None], quick: None,
+    op: str, result: int, change: Callable[[torch.Tensor], object], with_kernels: Callable[...,
+    None], quick: None,
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     with_kernels(**{op: off(op, result, change)})
@@ -164,8 +165,10 @@ def test_a_wrong_kernel_is_not_timed(
 def test_sweeps_may_round_their_thresholds_and_no_more(
     op: str, law: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel's thresholds are off by 0.005, as a stand-in for a last bit: rounding is then what
-    lies below 0.01."""
+    """The kernel's thresholds are off by 0.005, as a stand-in for a last bit.
+
+    Rounding is then what lies below 0.01.
+    """
     exact, twin = getattr(twins, law), getattr(twins, op)
 
     def rounded(**arguments: Any) -> torch.Tensor:
@@ -236,7 +239,8 @@ def test_a_right_kernel_is_compared_with_twin_and_copy(with_kernels: Callable[..
         <= seconds["kernel"]
         <= found["kernel", "seconds_p80"].value
     )
-    bandwidth, flips = found["kernel", "GB_per_s"], found["kernel", "flips_per_ns"]
+    bandwidth = found["kernel", "GB_per_s"]
+    flips = found["kernel", "flips_per_ns"]
     assert bandwidth.ratio == pytest.approx(bandwidth.value / 10.0)
     assert flips.value == pytest.approx(SWEEPS * 5 * 24 / seconds["kernel"] * 1e-9)
     assert flips.baseline == "philox"
@@ -288,7 +292,10 @@ def test_a_twin_that_is_no_single_graph_is_not_compiled() -> None:
 
 def test_bytes_are_those_of_inputs_and_results() -> None:
     """``w`` walkers, ``n`` sites, ``q`` states, ``c`` couplings."""
-    w, n, q, c = 5, 24, 3, 48
+    w = 5
+    n = 24
+    q = 3
+    c = 48
     tables = 8 * (q * q + q)
     expected = {
         "philox": 8 * (n // 4 + w) + 4 * 8 * w * n // 4,
@@ -317,7 +324,8 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
 
 def test_operations_words_and_flips_grow_with_the_work() -> None:
     for op in chosen.OPS:
-        one, two = case(op, walkers=4), case(op, walkers=8)
+        one = case(op, walkers=4)
+        two = case(op, walkers=8)
         assert (two.operations, two.words, two.flips) == (
             2 * one.operations,
             2 * one.words,
@@ -345,7 +353,10 @@ def test_every_op_and_model_is_measured() -> None:
 
 
 def test_the_module_runs_without_tyro_and_reports_a_bad_value() -> None:
-    block = "import sys, runpy; sys.modules['tyro'] = None; runpy.run_module('leaps_triton.bench', None, '__main__')"
+    block = (
+        "import sys, runpy; sys.modules['tyro'] = None; "
+        "runpy.run_module('leaps_triton.bench', None, '__main__')"
+    )
     command = [
         sys.executable,
         "-c",
@@ -466,8 +477,8 @@ def test_the_table_has_the_stated_columns_and_survives_a_round_trip(tmp_path: Pa
     assert read_rows(file) == rows
     with file.open(newline="") as lines:
         assert next(csv.reader(lines)) == [
-            "kernel", "variant", "model", "shape", "walkers", "metric", "value", "baseline", "ratio", "device", "torch",
-            "triton", "commit",
+            "kernel", "variant", "model", "shape", "walkers", "metric", "value", "baseline",
+            "ratio", "device", "torch", "triton", "commit",
         ]  # fmt: skip
 
 
@@ -547,7 +558,8 @@ from leaps_triton.kernels import throughput
 for seed in ("i32", "i64"):
     types = {"p_out": "*i32", "seed": seed, "counters": "i32", "BLOCK": "constexpr"}
     source = ASTSource(throughput.philox_kernel, types, {"BLOCK": throughput.BLOCK})
-    assert triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4}).asm["cubin"]
+    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+    assert made.asm["cubin"]
 """
 
 
@@ -569,10 +581,8 @@ def test_the_ceiling_of_random_numbers_makes_the_words_of_philox(
     "name", ["hollow_values", "incremental", "lec", "local_rates", "measuring"]
 )
 def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Path) -> None:
-    script, table = (
-        ROOT / "experiments" / "benchmarks" / f"bench_{name}.py",
-        tmp_path / "kernels.csv",
-    )
+    script = ROOT / "experiments" / "benchmarks" / f"bench_{name}.py"
+    table = tmp_path / "kernels.csv"
     command = [
         sys.executable,
         str(script),
@@ -652,7 +662,10 @@ def test_the_readme_says_what_the_table_holds() -> None:
         (line,) = [line for line in part.splitlines() if words in line]
         for shape, cell in zip(("16x16", "64x64"), line.split("|")[2:4], strict=True):
             row = rows[kernel, variant, model, shape, metric]
-            value = row.value * 1e3 if metric == "flips_per_ns" else row.ratio
+            if metric == "flips_per_ns":
+                value = row.value * 1e3
+            else:
+                value = row.ratio
             assert float(cell.split()[0]) == pytest.approx(value, rel=0.05), words
     measured = any(
         row.variant == "kernel"

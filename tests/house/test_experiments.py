@@ -1,6 +1,4 @@
-"""Scripts of experiments/, run small: they end well, and leave a table and a figure that name no
-place.
-"""
+"""Scripts of experiments/, run small, end well and leave a table and a figure without places."""
 
 import json
 import os
@@ -18,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def smoke(name: str, folder: Path) -> Any:
     """The result of a script's smallest run."""
-    script = ROOT / "experiments" / f"{name}.py"
+    script = ROOT / "experiments" / "physics" / f"{name}.py"
     command = [sys.executable, str(script), "--smoke", "--results", "results"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(
@@ -103,10 +101,10 @@ def test_spin_glass(tmp_path: Path) -> None:
 
 def test_kernel_gates(tmp_path: Path) -> None:
     file = tmp_path / "gates.json"
-    script = ROOT / "experiments" / "kernel_gates.py"
+    script = ROOT / "experiments" / "gpu" / "kernel_gates.py"
     run = subprocess.run(
-        [sys.executable, str(script), "--smoke", "--json", str(file)], env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        [sys.executable, str(script), "--smoke", "--json", str(file)], env={**os.environ,
+        "PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     rows = json.loads(file.read_text())["rows"]

@@ -1,4 +1,4 @@
-"""experiments/gpu.py without a GPU: a rehearsal, steps that fail, hang or do not fit, its plan."""
+"""The script gpu.py without a GPU: a rehearsal, steps that fail, hang or do not fit, its plan."""
 
 import csv
 import importlib
@@ -22,7 +22,7 @@ from leaps_triton.bench import run as benchmark
 from leaps_triton.bench.timing import Row, read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "experiments" / "gpu.py"
+SCRIPT = ROOT / "experiments" / "gpu" / "gpu.py"
 sys.path.insert(0, str(SCRIPT.parent))
 
 gpu: Any = importlib.import_module("gpu")
@@ -120,7 +120,7 @@ def test_a_rehearsal_where_packages_are_missing(tmp_path: Path, stripped: dict[s
 def test_all_tests_can_be_collected_where_packages_are_missing(stripped: dict[str, str]) -> None:
     (rest,) = [step for step in plan(False) if step.name == "tests"]
     options = [part for part in rest.command if part.startswith("--")]
-    options.remove("--ignore=tests/test_gpu_script.py")
+    options.remove("--ignore=tests/house/test_gpu_script.py")
     options = [part for part in options if part not in ("--maxprocesses", "--dist")]
     collect = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only"]
     stripped["PYTHONPATH"] = os.pathsep.join([stripped["PYTHONPATH"], str(ROOT)])
@@ -256,7 +256,7 @@ def test_the_plan_on_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         # Neither xdist nor tyro.
         assert "-n" not in step.command
         assert "tyro" not in " ".join(step.command)
-        assert "tests/compiled" not in step.command
+        assert "tests/kernels/compiled" not in step.command
         absent = step.skip == "compute-sanitizer was not found"
         assert absent == (step.name in gpu_queue.TOOLS)
         assert (step.skip == "no file was given by --published") == (step.name == "published")

@@ -38,7 +38,7 @@ FOLDERS: dict[str, set[str]] = {
     "samplers": {"kernels", "models", "paths", "integrators", "estimators", "observables", "mcmc"},
     "io": {"registry", "renamed", "provenance", "kernels", "models", "paths", "integrators", "estimators", "observables", "mcmc", "samplers"},
     "zoo": {"kernels", "models", "paths", "networks", "samplers"},
-    "report": {"estimators", "observables", "exact"},
+    "report": {"models", "estimators", "observables", "exact"},
     "training": {"kernels", "models", "paths", "integrators", "networks", "mcmc", "samplers", "io"},
     "bench": {"provenance", "kernels", "models"},
     "cli": {"registry", "provenance", "kernels", "io", "report", "bench", "__init__"},

@@ -276,6 +276,13 @@ def test_jump_takes_tables_where_it_can_and_only_there(monkeypatch: pytest.Monke
         assert bool(calls) == expected
 
 
+class Doubled(lt.Ising):
+    """Another energy than that of its tables."""
+
+    def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
+        return 2.0 * super().energy(configurations, check)
+
+
 OBSTACLES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "q": (lt.Potts((6, 6), q=3, beta=0.4), {}, "two states, got Potts with q = 3"),
     "couplings": (lt.EdwardsAnderson((6, 6), beta=0.4), {}, "coupling and field must be uniform"),
@@ -295,6 +302,11 @@ OBSTACLES: dict[str, tuple[Any, dict[str, Any], str]] = {
         lt.PairModel((6, 6), 0.4, [[1.0, 0.2], [0.1, 1.0]]),
         {},
         "bond_table must be symmetric",
+    ),
+    "another energy": (
+        Doubled((6, 6), 0.2),
+        {},
+        "the model must be a PairModel of two states, got Doubled",
     ),
 }
 

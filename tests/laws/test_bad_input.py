@@ -1,6 +1,4 @@
-"""Bad values into every public entry, one argument at a time: a ValueError of the library that
-names the argument.
-"""
+"""Bad values into every public entry, one argument at a time, raise a ValueError that names it."""
 
 import json
 import tempfile
@@ -69,8 +67,9 @@ def trainer() -> lt.Trainer:
 SAMPLER, LEARNED = sampler(), sampler(transport=network())
 TIMES = torch.linspace(0, 1, 5, dtype=torch.float64)
 NO_TIMES = THINGS | among(
-    0, -1, 2.0, True, NAN, 1.0, [0.0], [0.0, 0.5], [0.0, 0.7, 0.7, 1.0], [0.0, NAN, 1.0], [1.0, 0.0], ["0", "1"],
-    [0.0, [0.5], 1.0], [-1.0, 1.0], [[0.0, 1.0]], torch.tensor([0.0, 1.0 + 1j]), torch.tensor(1.5), (0.0, INF),
+    0, -1, 2.0, True, NAN, 1.0, [0.0], [0.0, 0.5], [0.0, 0.7, 0.7, 1.0], [0.0, NAN, 1.0],
+    [1.0, 0.0], ["0", "1"], [0.0, [0.5], 1.0], [-1.0, 1.0], [[0.0, 1.0]],
+    torch.tensor([0.0, 1.0 + 1j]), torch.tensor(1.5), (0.0, INF),
 )  # fmt: skip
 NO_FIELDS = NO_COUPLINGS.filter(lambda value: not shaped(value, (2, 3)))
 NO_TABLES = NO_COUPLINGS.filter(
@@ -774,8 +773,9 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
 @settings(max_examples=30, phases=[Phase.generate])
 @given(data=st.data())
 def test_no_damaged_or_foreign_file_is_read(files: Path, good: str, data: st.DataObject) -> None:
-    """Cut short, preceded, filled with zeros, or other bytes altogether; single bytes: see the
-    tests of each format.
+    """Cut short, preceded, filled with zeros, or other bytes altogether.
+
+    Single bytes are changed in the tests of each format.
     """
     whole = (files / good).read_bytes()
     kind = data.draw(st.sampled_from(["cut", "shifted", "zeros", "foreign"]))
@@ -835,8 +835,9 @@ def changed(
 @settings(max_examples=50, phases=[Phase.generate])
 @given(data=st.data())
 def test_a_manifest_of_junk_is_refused_or_means_a_sampler(files: Path, data: st.DataObject) -> None:
-    """With a correct SHA-256, so that only what it says is wrong: for loading and for going on with
-    training.
+    """Files with a correct SHA-256, so that only what they say is wrong.
+
+    They are loaded, and training goes on from them.
     """
     contents = checkpoint.read(files / "good.safetensors")
     place = data.draw(st.sampled_from(leaves(contents.manifest)))

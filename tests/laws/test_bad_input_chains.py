@@ -472,7 +472,7 @@ ENTRIES: dict[str, Entry] = {
     "export.to_npz": Entry(
         lambda run, file=None: lt.export.to_npz(run, new("c.npz") if file is None else file),
         {"run": MEASURED},
-        {"run": NO_OBJECTS | among(MODEL, ENSEMBLE), "file": NO_FILES},
+        {"run": NO_OBJECTS | among(MODEL), "file": NO_FILES},
     ),
     "export.to_arviz": Entry(
         lt.export.to_arviz, {}, {"chain": NO_OBJECTS | among(MODEL, ENSEMBLE)}
@@ -481,7 +481,7 @@ ENTRIES: dict[str, Entry] = {
         lambda **given: lt.export.to_pyerrors(**{"run": MEASURED, "name": "energy", **given}),
         {},
         {
-            "run": NO_OBJECTS | among(MODEL, ENSEMBLE),
+            "run": NO_OBJECTS | among(MODEL),
             "name": NO_NAMES,
             "function": FUNCTION,
         },

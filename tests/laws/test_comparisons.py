@@ -15,10 +15,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(name: str, folder: Path, *options: str) -> dict[str, Any]:
-    """The result of an experiment with ``--smoke``, which must name nothing of the machine and
-    leave a figure.
+    """Return the result of an experiment with ``--smoke``.
+
+    It must name nothing of the machine and leave a figure.
     """
-    script = ROOT / "experiments" / f"{name}.py"
+    script = ROOT / "experiments" / "physics" / f"{name}.py"
     command = [sys.executable, str(script), "--smoke", "--results", "results", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -1,5 +1,6 @@
-"""E[e^A] = Z_1/Z_0 and weighted law = ρ_1, without noise: exact operators composed in the order the
-sampler acts.
+"""E[e^A] = Z_1/Z_0 and weighted law = ρ_1, without noise.
+
+Exact operators are composed in the order in which the sampler acts.
 """
 
 import math
@@ -30,8 +31,9 @@ Log = list[tuple[str, Any]]
 
 
 class RecordedJump(lt.Jump):
-    """Does what Jump does on a few walkers, one event each, and writes down what it was asked to
-    do.
+    """Does what Jump does on a few walkers, one event each.
+
+    It writes down what it was asked to do.
     """
 
     def __init__(self, intervals: int, log: Log, **options: Any) -> None:
@@ -78,8 +80,9 @@ def recorded(
 
 
 def operators(path: lt.AnnealingPath, network: Any, jump: lt.Jump, log: Log) -> list[Tensor]:
-    """What each recorded act does to a measure: the increments of Jump.enter, sweeps, and
-    e^{h(L+κ)}.
+    """Return what each recorded act does to a measure.
+
+    Acts are the increments of Jump.enter, sweeps, and e^{h(L+κ)}.
     """
     x = states(path.model)
     made: list[Tensor] = []
@@ -251,8 +254,10 @@ def test_a_wrong_corrector_is_seen(fault: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("transport", [True, False], ids=["with jumps", "without"])
 def test_sweeps_in_the_wrong_place_are_seen(transport: bool) -> None:
-    """Before the density increment of their interval, or after the jumps and at the next time: both
-    bias.
+    """Sweeps in either wrong place bias.
+
+    They stand before the density increment of their interval, or after the jumps and at the next
+    time.
     """
     path = lt.AnnealingPath(MODELS["ising 2x3 field"])
     network = random_network(path.model) if transport else None

@@ -1,5 +1,6 @@
-"""Tau-leaping without noise: exact weights by enumeration, the limit of its backward law, and the
-bias of Euler's.
+"""Tau-leaping without noise: exact weights, the limit of its backward law, the bias of Euler's.
+
+Exact values are by enumeration.
 """
 
 import itertools
@@ -95,8 +96,9 @@ def recorded(
 
 
 def product_law(rates: Tensor, h: float, x: Tensor, q: int) -> Tensor:
-    """``∏_i P(x_i → y_i)`` for all pairs of states, ``P = exp(-hΛ_i)`` and ``(1 - exp(-hΛ_i))
-    λ_k/Λ_i``.
+    """Return ``∏_i P(x_i → y_i)`` for all pairs of states.
+
+    ``P`` is ``exp(-hΛ_i)`` to stay and ``(1 - exp(-hΛ_i)) λ_k/Λ_i`` to move.
     """
     out = rates.double().flatten(2)
     total = out.sum(1, keepdim=True)
@@ -305,8 +307,9 @@ def test_sweeps_in_the_wrong_place_are_seen(network: bool) -> None:
 @pytest.mark.parametrize("sweeps", [False, True], ids=["leaps", "leaps and heat bath"])
 @pytest.mark.parametrize("name", ["ising 2x3 field", "potts 4 q=3"])
 def test_reversed_paths_are_exact(name: str, sweeps: bool) -> None:
-    """``E[e^{-A}] = Z_0/Z_1``, the weighted end is ρ_0, and the ESS is that of the forward
-    process.
+    """``E[e^{-A}] = Z_0/Z_1``, and the weighted end is ρ_0.
+
+    The ESS is that of the forward process.
     """
     path = path_of(name)
     network = random_network(path.model)
@@ -351,8 +354,9 @@ PATHS = 12
 
 
 def way(model: Any, t: Tensor) -> Tensor:
-    """Configurations of ``PATHS`` piecewise constant paths at times ``t``, ``(times, PATHS,
-    *shape)``.
+    """Return configurations of ``PATHS`` piecewise constant paths at times ``t``.
+
+    Their shape is ``(times, PATHS, *shape)``.
     """
     x = lt.AnnealingPath(model).start.sample(torch.arange(PATHS), seed=7).flatten(1).long()
     rows = []
@@ -367,8 +371,9 @@ def way(model: Any, t: Tensor) -> Tensor:
 
 @torch.no_grad()
 def continuous_weight(path: lt.AnnealingPath, network: Any, intervals: int = 4096) -> Tensor:
-    """``A`` of Jump on those paths, in so many intervals that the frozen times are no error to
-    speak of.
+    """Return ``A`` of Jump on those paths.
+
+    The intervals are so many that the frozen times are no error to speak of.
     """
     jump = lt.Jump(intervals)
     x = way(path.model, jump.frozen)
@@ -393,8 +398,9 @@ def leap_weight(path: lt.AnnealingPath, network: Any, steps: int, **floor: Any) 
 @pytest.mark.parametrize("reversible", kernels.REVERSIBLE)
 @pytest.mark.parametrize("name", list(MODELS))
 def test_weights_tend_to_those_of_jump_path_by_path(name: str, reversible: str) -> None:
-    """Like ``h``, whatever the floor, which leaves the limit alone. No exactness could tell a wrong
-    way back.
+    """The error falls like ``h``, whatever the floor, which leaves the limit alone.
+
+    No exactness could tell a wrong way back.
     """
     path = path_of(name)
     network = random_network(path.model)
@@ -461,8 +467,9 @@ def test_a_wrong_way_back_is_seen_by_its_limit(fault: str, monkeypatch: pytest.M
 
 @torch.no_grad()
 def test_an_increment_by_hand() -> None:
-    """Potts, two sites of which one moves: every factor written out, the way back at ``(y, t +
-    h)``.
+    """Every factor is written out, for Potts and two sites of which one moves.
+
+    The way back is taken at ``(y, t + h)``.
     """
     path = path_of("potts 4 q=3")
     network = random_network(path.model)

@@ -1,6 +1,4 @@
-"""Figures of physics: what is drawn are the estimates of the runs, and exact values where they are
-known.
-"""
+"""Figures of physics show the estimates of the runs, and exact values where they are known."""
 
 import math
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Training: losses, reproducibility, continuation, failures that lose nothing, and that it
-learns.
-"""
+"""Training: losses, repetition, continuation, failures that lose nothing, and that it learns."""
 
 import functools
 import math
@@ -40,8 +38,9 @@ def parameters(trainer: lt.Trainer) -> torch.Tensor:
 
 
 def test_residual_has_the_mean_of_the_energy_derivative_under_the_law() -> None:
-    """E_ρ[κ] = 0, so E_ρ[ξ] = ∂_t log Z_t for every network: here by enumeration against a finite
-    difference.
+    """E_ρ[κ] = 0, so E_ρ[ξ] = ∂_t log Z_t for every network.
+
+    Here by enumeration against a finite difference.
     """
     for model in small_models().values():
         path, t, h = lt.AnnealingPath(model), 0.6, 1e-5
@@ -172,8 +171,9 @@ def test_huber_keeps_a_row_without_spread() -> None:
 
 
 def test_the_average_follows_the_parameters() -> None:
-    """At every step average ← d average + (1 - d) parameters, with d at first (1 + step) / (10 +
-    step).
+    """At every step average ← d average + (1 - d) parameters.
+
+    At first d is (1 + step) / (10 + step).
     """
     trainer = make(ema=0.5)
     start = average = parameters(trainer)
@@ -226,8 +226,9 @@ def test_a_learned_baseline_finds_the_free_energy() -> None:
 def paths_of(
     path: lt.AnnealingPath, network: Any, steps: int, walkers: int, groups: int = 1
 ) -> Any:
-    """Tau-leaps of the network's own rates, ``(groups, steps + 1, walkers, *shape)``, and their
-    times.
+    """Return tau-leaps of the network's own rates, and their times.
+
+    Their shape is ``(groups, steps + 1, walkers, *shape)``.
     """
     sampler = lt.Sampler(path, network, lt.Jump(2), device="cpu")
     config = lt.TrainingConfig(
@@ -282,8 +283,9 @@ def test_gradient_of_path_losses(loss: Any) -> None:
 
 @pytest.mark.parametrize("loss", PATH_LOSSES)
 def test_path_losses_do_not_see_a_constant_in_the_weights(loss: Any) -> None:
-    """An energy shifted by a constant adds one to A at every step; a learned F_t that knows of it
-    cancels it.
+    """A learned F_t cancels the constant of an energy that it knows of.
+
+    The shift adds a constant to A at every step.
     """
     one, two = (lt.PairModel((3, 4), 0.4, torch.eye(2), [h, h + 0.2]) for h in (0.0, 3.0))
     paths = [lt.AnnealingPath(model) for model in (one, two)]
@@ -301,8 +303,9 @@ def test_path_losses_do_not_see_a_constant_in_the_weights(loss: Any) -> None:
 
 
 class _Independent(torch.nn.Module):
-    """The rates that carry independent spins in a field exactly: ``G = -s 2βh σ(2βht)``,
-    ``p'(t)/(1-p)`` upwards.
+    """The rates that carry independent spins in a field exactly.
+
+    ``G = -s 2βh σ(2βht)``, which is ``p'(t)/(1-p)`` upwards.
     """
 
     def __init__(self, model: lt.Ising) -> None:
@@ -318,8 +321,9 @@ class _Independent(torch.nn.Module):
 
 
 def test_losses_of_an_exact_solution_are_zero() -> None:
-    """At single times to rounding; of tau-leaping, whose rates stand still in a step h, like h² and
-    h.
+    """At single times losses vanish to rounding; for tau-leaping they fall like h² and h.
+
+    The rates of a tau-leap stand still in a step h.
     """
     model = lt.Ising((2, 3), beta=0.7, coupling=0.0, field=torch.linspace(-0.8, 0.9, 6).view(2, 3))
     path, network = lt.AnnealingPath(model), _Independent(model)
@@ -358,12 +362,13 @@ def test_without_rates_and_without_a_change_of_density_the_losses_of_leaps_are_z
     ("loss", "baseline"), [("log_variance", "learned"), ("squared_residual", "batch_mean")]
 )
 def test_it_learns_on_exact_increments(loss: str, baseline: str) -> None:
-    """From a fixed seed; less than the loss at single times in as many steps, since paths are
-    noisier.
+    """It learns from a fixed seed.
+
+    It learns less than by the loss at single times in as many steps, since paths are noisier.
     """
     trainer = make(
-        steps=120, walkers=16, learning_rate=2e-2, rollout_every=40, warmup=20, loss=loss, baseline=baseline,
-        leaps=40, segment=2,
+        steps=120, walkers=16, learning_rate=2e-2, rollout_every=40, warmup=20, loss=loss,
+        baseline=baseline, leaps=40, segment=2,
     )  # fmt: skip
     before = trainer.sampler.sample(512, seed=9)
     trainer.run()
@@ -401,8 +406,9 @@ def test_training_does_not_depend_on_the_global_generator() -> None:
 
 
 def test_it_learns() -> None:
-    """A small network, a few seconds: ESS from far below to above 0.9, and log Z within four
-    errors.
+    """A small network learns in a few seconds.
+
+    The ESS rises from far below to above 0.9, and log Z is within four errors.
     """
     trainer = make(
         steps=250, walkers=16, learning_rate=2e-2, evaluate_every=250, rollout_every=100, warmup=20

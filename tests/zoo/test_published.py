@@ -1,6 +1,4 @@
-"""Published LEAPS checkpoints: the documented layout, the formula, golden values, and files that
-would run code.
-"""
+"""Published LEAPS checkpoints: layout, formula, golden values, and files that would run code."""
 
 import argparse
 import io
@@ -76,7 +74,8 @@ def lightning(weights: dict[str, Tensor], q: int, length: int, **changes: Any) -
     state["F_t_net.mlp.0.weight"] = torch.zeros(3, 1)
     return {
         "epoch": 7, "global_step": 100, "pytorch-lightning_version": "2.5.0", "state_dict": state,
-        "loops": {}, "callbacks": {}, "optimizer_states": [{"state": {0: {"step": torch.tensor(1.0)}}}],
+        "loops": {}, "callbacks": {},
+        "optimizer_states": [{"state": {0: {"step": torch.tensor(1.0)}}}],
         "hparams_name": "kwargs", "hyper_parameters": {"config": argparse.Namespace(**config)},
     }  # fmt: skip
 
@@ -161,9 +160,9 @@ def test_the_command_samples_a_published_file(
 def test_the_experiment_runs_on_such_a_file(tmp_path: Path) -> None:
     pytest.importorskip("tyro")
     torch.save(lightning(weights_of(2), 2, 5), tmp_path / "ising_final.ckpt")
-    script = Path(__file__).parents[2] / "experiments" / "published_leaps.py"
+    script = Path(__file__).parents[2] / "experiments" / "physics" / "published_leaps.py"
     command = [sys.executable, str(script), "ising_final.ckpt", "--smoke", "--results", "results"]
-    environment = {**os.environ, "PYTHONPATH": str(script.parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[2])}
     run = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
@@ -304,7 +303,10 @@ def archive() -> bytes:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\x80", b"text", b"\xff" * 100, pickle.dumps({"state_dict": {}}), archive(), archive()[:-10]],
+    [
+        b"", b"\x80", b"text", b"\xff" * 100,
+        pickle.dumps({"state_dict": {}}), archive(), archive()[:-10],
+    ],
     ids=["empty", "short", "text", "bytes", "pickle", "other zip", "cut zip"],
 )  # fmt: skip
 def test_other_files_are_refused(data: bytes, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 FILE = Path(__file__).parents[3] / "experiments" / "results" / "kernel_resources.csv"
-REMEDY = "run python experiments/kernel_resources.py"
+REMEDY = "run python experiments/gpu/kernel_resources.py"
 
-VARIANTS, OTHERS = resources.variants(), resources.others()
+VARIANTS = resources.variants()
+OTHERS = resources.others()
 CASES = [(name, resources.TARGET) for name in VARIANTS]
 CASES += [(name, target) for name in OTHERS for target in resources.OTHER_TARGETS]
 

@@ -10,7 +10,7 @@ import torch
 pytest.importorskip("triton")
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "experiments" / "time_variant.py"
+SCRIPT = ROOT / "experiments" / "gpu" / "time_variant.py"
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

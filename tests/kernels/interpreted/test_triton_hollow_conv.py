@@ -75,25 +75,37 @@ def test_every_variant(name: str, precision: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", list(CASES))
 def test_every_gradient(name: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = single(CASES[name])
-    upstream = normal(len(given["source"]), len(given["weight"]), *given["source"].shape[2:], seed=7)
+    upstream = normal(
+        len(given["source"]), len(given["weight"]), *given["source"].shape[2:], seed=7
+    )
     with recorded(backward, monkeypatch) as run:
         found = hollow_conv_gradient(
             upstream.float().to(DEVICE), **on_device(given), to_source=True, precision=precision
         )
-    same = reference.hollow_conv_gradient(upstream.float(), **given, to_source=True, precision=precision)
+    same = reference.hollow_conv_gradient(
+        upstream.float(), **given, to_source=True, precision=precision
+    )
     oracle = reference.hollow_conv_gradient(upstream, **CASES[name], to_source=True)
     for one, other, exact in zip(found, same, oracle, strict=True):
         near(one, other, exact, precision)
-    source = "one" if given["source"].shape[1] == 1 else "each"
+    if given["source"].shape[1] == 1:
+        source = "one"
+    else:
+        source = "each"
     keys = (("activations", precision), ("parameters", precision), ("source", source, precision))
     assert run == [backward.VARIANTS[key] for key in keys]
 
 
-def test_a_gradient_of_the_source_that_nobody_wants_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gradient_of_the_source_that_nobody_wants_is_not_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     given = single(CASES["odd"])
     with recorded(backward, monkeypatch) as run:
         found = hollow_conv_gradient(
-            torch.ones(3, 4, 5, 3, device=DEVICE), **on_device(given), to_source=False, precision="float32"
+            torch.ones(3, 4, 5, 3, device=DEVICE),
+            **on_device(given),
+            to_source=False,
+            precision="float32",
         )
     assert found[5].shape == (0, 1, 5, 3) and len(run) == 2
 
@@ -113,7 +125,10 @@ def test_walkers_in_chunks_and_gradients_that_repeat(monkeypatch: pytest.MonkeyP
     assert all(torch.equal(one, other) for one, other in zip(*runs, strict=True))
     same = reference.hollow_conv_gradient(upstream.float(), **given, to_source=True)
     for one, other, oracle in zip(
-        runs[0], same, reference.hollow_conv_gradient(upstream, **exact, to_source=True), strict=True
+        runs[0],
+        same,
+        reference.hollow_conv_gradient(upstream, **exact, to_source=True),
+        strict=True,
     ):
         near(one, other, oracle, "float32")
 

@@ -63,7 +63,8 @@ def relative(found: Tensor, oracle: Tensor) -> float:
 
 def compare(given: dict[str, Any], precision: str = "float32") -> None:
     found = values_of(**on_device(given), precision=precision)
-    same, oracle = face.hollow_values(**given), face.hollow_values(**double(given))
+    same = face.hollow_values(**given)
+    oracle = face.hollow_values(**double(given))
     assert found.shape == same.shape and found.dtype == same.dtype
     assert relative(found, oracle) <= SLACK[precision] * relative(same, oracle)
 
@@ -161,17 +162,17 @@ def test_the_network_is_locally_equivariant_bit_for_bit(
     x = path.start.sample(torch.arange(1), 3)
     conditions = path.conditions(torch.tensor(0.6, device=DEVICE))
     expected = transport(x.to(DEVICE), conditions)
-    monkeypatch.setattr(lt.kernels, "hollow_values", lambda *given: kernel.hollow_values(Values(*given)))
+    monkeypatch.setattr(
+        lt.kernels, "hollow_values", lambda *given: kernel.hollow_values(Values(*given))
+    )
     output = transport(x.to(DEVICE), conditions)
     torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-4)
     assert float(output.abs().mean()) > 0.05
     for shift in range(1, model.q):
         for site in range(0, x.numel(), 3):
             back = transport(moved(x, site, shift, model.q).to(DEVICE), conditions)
-            one, other = (
-                output[0, shift - 1].flatten()[site],
-                back[0, model.q - shift - 1].flatten()[site],
-            )
+            one = output[0, shift - 1].flatten()[site]
+            other = back[0, model.q - shift - 1].flatten()[site]
             assert torch.equal(one, -other)
 
 

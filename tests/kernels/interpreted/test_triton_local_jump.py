@@ -31,7 +31,8 @@ def compare(given: dict[str, Any]) -> LocalJumpSteps:
     assert torch.equal(found.events, expected.events)
     assert torch.equal(found.remaining == 0, expected.remaining == 0)
     for name in ("log_weights", "remaining", "exit_rate", "corrector"):
-        near, exact = getattr(found, name), getattr(expected, name)
+        near = getattr(found, name)
+        exact = getattr(expected, name)
         torch.testing.assert_close(near, exact, rtol=1e-11, atol=1e-11, equal_nan=True)
     return found
 
@@ -71,4 +72,6 @@ def test_walkers_at_the_boundary_without_rates_and_with_bad_rates() -> None:
 
 
 def test_no_walkers() -> None:
-    assert [len(t) for t in kernel.local_jump_steps(Events(**on_device(classes((5, 6), 0))))] == [0] * 6
+    assert [len(t) for t in kernel.local_jump_steps(Events(**on_device(classes((5, 6), 0))))] == [
+        0
+    ] * 6

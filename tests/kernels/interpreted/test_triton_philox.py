@@ -16,12 +16,10 @@ from leaps_triton.kernels import device  # noqa: E402
 
 pytestmark = silent
 
-philox, single, double, power = (
-    device.philox,
-    device.uniform32,
-    device.uniform64,
-    device.exponential,
-)
+philox = device.philox
+single = device.uniform32
+double = device.uniform64
+power = device.exponential
 
 
 @device.kernel

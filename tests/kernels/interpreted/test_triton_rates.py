@@ -19,7 +19,8 @@ SHAPES = [(1, 1, 1), (1, 1, 15), (3, 2, 3, 5), (2, 4, 3, 2, 5), (2, 1, 33, 35)]
 
 
 def outputs(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    network, log_ratios = 2.0 * normal(*shape, seed=1), 5.0 * normal(*shape, seed=2)
+    network = 2.0 * normal(*shape, seed=1)
+    log_ratios = 5.0 * normal(*shape, seed=2)
     network.view(-1)[::7] = 0.0
     return network.to(dtype), log_ratios.to(dtype)
 
@@ -80,7 +81,8 @@ def test_several_programs_a_walker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "CHUNK", 1024)
     network, log_ratios = outputs((2, 2, 1100), torch.float32)
     compare(network, log_ratios, "barker", 0.3)
-    to_rates, to_sums = normal(2, 2, 1100, seed=3).float(), normal(2, seed=4)
+    to_rates = normal(2, 2, 1100, seed=3).float()
+    to_sums = normal(2, seed=4)
     given = network, log_ratios, to_rates, to_sums, to_sums
     oracle = reference.proposal_rates_gradient(*double(*given))
     found = kernel.proposal_rates_gradient(*here(*given))

@@ -35,7 +35,10 @@ CASES: dict[str, dict[str, Any]] = {
 
 def plain(given: dict[str, Any]) -> Tensor:
     """The formula, in loops."""
-    a, source, size, periodic = given["activations"], given["source"], given["kernel_size"], given["periodic"]
+    a = given["activations"]
+    source = given["source"]
+    size = given["kernel_size"]
+    periodic = given["periodic"]
     shape = source.shape[2:]
     out = torch.zeros(len(source), len(given["weight"]), *shape, dtype=source.dtype)
     reach = range(-(size // 2), size // 2 + 1)
@@ -46,12 +49,19 @@ def plain(given: dict[str, Any]) -> Tensor:
             continue
         for site in itertools.product(*map(range, shape)):
             there = [s + d for s, d in zip(site, step, strict=True)]
-            if any(not wraps and not 0 <= p < n for p, n, wraps in zip(there, shape, periodic, strict=True)):
+            if any(
+                not wraps and not 0 <= p < n
+                for p, n, wraps in zip(there, shape, periodic, strict=True)
+            ):
                 continue
             place = tuple(p % n for p, n in zip(there, shape, strict=True))
             seen = source[:, :, *place]
             pre = a[:, :, *site] @ given["weight"][:, tap].T + given["bias"][:, tap]
-            kernel = pre * torch.sigmoid(pre) + given["offset"][:, tap] + given["time_offset"][:, tap : tap + 1]
+            kernel = (
+                pre * torch.sigmoid(pre)
+                + given["offset"][:, tap]
+                + given["time_offset"][:, tap : tap + 1]
+            )
             out[:, :, *site] += kernel * seen
     return out
 
@@ -60,7 +70,9 @@ def plain(given: dict[str, Any]) -> Tensor:
 def test_equals_plain_loops(name: str) -> None:
     expected = plain(CASES[name])
     torch.testing.assert_close(kernels.hollow_conv(**CASES[name]), expected, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(reference.hollow_conv(**CASES[name]), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        reference.hollow_conv(**CASES[name]), expected, rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", ["open", "longer than the lattice", "three directions"])
@@ -79,7 +91,9 @@ def test_no_site_sees_itself(name: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 40, 2**18])
 @pytest.mark.parametrize("name", list(CASES))
-def test_gradients_are_those_of_the_definition(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_are_those_of_the_definition(
+    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In blocks of any size, with respect to each of the six tensors."""
     monkeypatch.setattr(cpu, "BLOCK", size)
     upstream = None
@@ -87,10 +101,16 @@ def test_gradients_are_those_of_the_definition(name: str, size: int, monkeypatch
     for function in (kernels.hollow_conv, reference.hollow_conv):
         leaves = {key: CASES[name][key].clone().requires_grad_() for key in TENSORS}
         out = function(**CASES[name] | leaves)
-        upstream = normal(*out.shape, seed=8) if upstream is None else upstream
-        found.append([out, *torch.autograd.grad(out, list(leaves.values()), upstream, allow_unused=True)])
+        if upstream is None:
+            upstream = normal(*out.shape, seed=8)
+        found.append(
+            [out, *torch.autograd.grad(out, list(leaves.values()), upstream, allow_unused=True)]
+        )
     for one, other in zip(*found, strict=True):
-        expected = torch.zeros_like(one) if other is None else other
+        if other is None:
+            expected = torch.zeros_like(one)
+        else:
+            expected = other
         torch.testing.assert_close(one, expected, rtol=1e-11, atol=1e-11)
 
 
@@ -125,7 +145,9 @@ def test_float32_is_as_near_as_the_definition() -> None:
 def test_a_gradient_that_nobody_wants_is_not_made() -> None:
     given = CASES["odd and even"]
     upstream = normal(3, 4, 5, 4, seed=1)
-    shapes = [g.shape for g in kernels.hollow_conv_gradient(to_output=upstream, **given, to_source=False)]
+    shapes = [
+        g.shape for g in kernels.hollow_conv_gradient(to_output=upstream, **given, to_source=False)
+    ]
     assert shapes == [*(given[key].shape for key in TENSORS[:-1]), (0, 1, 5, 4)]
 
 
@@ -133,15 +155,20 @@ def test_a_gradient_that_nobody_wants_is_not_made() -> None:
 def test_precision_rounds_the_factors_alone(precision: str) -> None:
     """TF32 is a GPU's; bfloat16 has 8 bits, of which the gradients see the same."""
     given = CASES["odd and even"]
-    one, other = kernels.hollow_conv(**given, precision=precision), reference.hollow_conv(**given, precision=precision)
+    one = kernels.hollow_conv(**given, precision=precision)
+    other = reference.hollow_conv(**given, precision=precision)
     torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
     exact = kernels.hollow_conv(**given)
     assert torch.equal(one, exact) == (precision == "tf32")
     torch.testing.assert_close(one, exact, rtol=0.05, atol=0.1)
     upstream = normal(*one.shape, seed=3)
     for found, expected in zip(
-        kernels.hollow_conv_gradient(to_output=upstream, **given, to_source=True, precision=precision),
-        reference.hollow_conv_gradient(to_output=upstream, **given, to_source=True, precision=precision),
+        kernels.hollow_conv_gradient(
+            to_output=upstream, **given, to_source=True, precision=precision
+        ),
+        reference.hollow_conv_gradient(
+            to_output=upstream, **given, to_source=True, precision=precision
+        ),
         strict=True,
     ):
         torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
@@ -163,10 +190,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux, in bytes elsewhere")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="ru_maxrss is in KiB on Linux, in bytes elsewhere"
+)
 def test_memory_is_tens_of_megabytes() -> None:
     """All weights at once would be 203 MB, and the definition holds several such arrays."""
-    run = subprocess.run([sys.executable, "-c", MEMORY], cwd=ROOT / "tests", capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", MEMORY],
+        cwd=ROOT / "tests",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert int(run.stdout) < 60_000
 
 
@@ -181,11 +216,23 @@ def test_no_walkers() -> None:
         ({"precision": "fp8"}, "precision must be one of float32, tf32, bfloat16, got 'fp8'"),
         ({"kernel_size": 4}, "kernel_size must be odd and positive, got 4"),
         ({"periodic": (True,)}, r"with 1 lattice axes \(1 to 4\), got \(3, 1, 5, 4\)"),
-        ({"weight": torch.zeros(4, 8, 3).double()}, r"weight must have shape \(4, 9, 3\), got \(4, 8, 3\)"),
-        ({"source": torch.zeros(3, 2, 5, 4).double()}, r"source must have shape \(3, 1 \| 4, 5, 4\)"),
+        (
+            {"weight": torch.zeros(4, 8, 3).double()},
+            r"weight must have shape \(4, 9, 3\), got \(4, 8, 3\)",
+        ),
+        (
+            {"source": torch.zeros(3, 2, 5, 4).double()},
+            r"source must have shape \(3, 1 \| 4, 5, 4\)",
+        ),
         ({"time_offset": torch.zeros(2, 9).double()}, r"time_offset must have shape \(1 \| 3, 9\)"),
-        ({"bias": torch.zeros(4, 9)}, "bias is torch.float32 on cpu, source torch.float64 on cpu; convert one"),
-        ({"source": torch.zeros(3, 1, 5, 4, dtype=torch.int8)}, "activations is torch.float64|must be float32 or"),
+        (
+            {"bias": torch.zeros(4, 9)},
+            "bias is torch.float32 on cpu, source torch.float64 on cpu; convert one",
+        ),
+        (
+            {"source": torch.zeros(3, 1, 5, 4, dtype=torch.int8)},
+            "activations is torch.float64|must be float32 or",
+        ),
     ],
 )
 def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -195,5 +242,7 @@ def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:
 
 def test_a_kernel_that_reaches_around_is_refused() -> None:
     given = convolution((5, 2), 5)
-    with pytest.raises(ValueError, match=r"reaches around a periodic direction of length 2 .* use kernel_size <= 3"):
+    with pytest.raises(
+        ValueError, match=r"reaches around a periodic direction of length 2 .* use kernel_size <= 3"
+    ):
         kernels.hollow_conv(**given | {"periodic": (True, True)})

@@ -34,13 +34,12 @@ def silu(x: Tensor) -> Tensor:
 
 def by_definition(given: dict[str, Any], walker: int, site: tuple[int, ...]) -> Tensor:
     """``f_a(i)`` of one site, ``(q,)``, feature by feature."""
-    x, conv, periodic, modes = (
-        given["configurations"][walker],
-        given["conv"],
-        given["periodic"],
-        given["modes"],
-    )
-    shape, q = x.shape, len(given["readout_bias"])
+    x = given["configurations"][walker]
+    conv = given["conv"]
+    periodic = given["periodic"]
+    modes = given["modes"]
+    shape = x.shape
+    q = len(given["readout_bias"])
     sites = list(itertools.product(*map(range, shape)))
 
     def channels(place: tuple[int, ...]) -> Tensor:
@@ -71,14 +70,16 @@ def by_definition(given: dict[str, Any], walker: int, site: tuple[int, ...]) -> 
         there = inside([a + step * (axis == other) for other, a in enumerate(site)])
         if there is not None:
             counts[int(x[there])] += coupling[axis, *(site if step > 0 else there)]
-    local = counts[1:] - counts[:1] if q == 2 else counts
+    if q == 2:
+        local = counts[1:] - counts[:1]
+    else:
+        local = counts
 
     others = [place for place in sites if place != site]
-    mean = (
-        [sum(map(channels, others), conv.new_zeros(conv.shape[1])) / len(sites)]
-        if given["magnetization"]
-        else []
-    )
+    if given["magnetization"]:
+        mean = [sum(map(channels, others), conv.new_zeros(conv.shape[1])) / len(sites)]
+    else:
+        mean = []
     waves = reference.lowest_modes(shape, modes).double() / torch.tensor(shape)
     sums: list[Tensor] = []
     for wave in (math.cos, math.sin):
@@ -94,7 +95,10 @@ def by_definition(given: dict[str, Any], walker: int, site: tuple[int, ...]) -> 
 
     field = given["field"].expand(-1, -1, *shape)
     field = field[walker if len(field) > 1 else 0].flatten(1)[:, sites.index(site)]
-    field = field[1:] - field[:1] if q == 2 else field - field.mean()
+    if q == 2:
+        field = field[1:] - field[:1]
+    else:
+        field = field - field.mean()
     time = given["time"][walker if len(given["time"]) > 1 else 0]
     features = torch.cat([convolved, local, *mean, *sums, field, time])
     hidden = given["hidden_weight"] @ silu(given["first"] @ features) + given["hidden_bias"]
@@ -244,7 +248,8 @@ def test_packing_has_an_inverse_for_gradients() -> None:
     sizes = hollow_tables.columns(3, 2, 3, True, 2)
     packed, of_time = hollow_tables.pack(given["conv"], given["first"], sizes, 6, 16)
     assert packed.shape == (sizes.total(3), 16) and of_time.shape == (6, 16)
-    to_packed, to_time = normal(*packed.shape, seed=1), normal(6, 16, seed=2)
+    to_packed = normal(*packed.shape, seed=1)
+    to_time = normal(6, 16, seed=2)
     to_conv, to_first = hollow_tables.unpack(
         to_packed, to_time, given["conv"], given["first"], sizes
     )

@@ -67,18 +67,20 @@ def equal(first: JumpStep, second: JumpStep) -> bool:
 
 def loop_step(given: dict[str, Any], row: int) -> tuple[list[int], float, float, int]:
     """One walker's step, by the formulas and the table of random numbers."""
-    walker, event = int(given["walkers"][row]), int(given["events"][row])
+    walker = int(given["walkers"][row])
+    event = int(given["events"][row])
     words = [int(word) for word in kernels.philox(given["seed"], Stream.JUMP, 0, event, 0, walker)]
     u, v = (((words[i] << 20 | words[i + 1] >> 12) + 0.5) / 2.0**52 for i in (0, 2))
-    x, move_rates = (
-        given["configurations"][row].flatten().tolist(),
-        given["rates"][row].double().flatten().tolist(),
-    )
+    x = given["configurations"][row].flatten().tolist()
+    move_rates = given["rates"][row].double().flatten().tolist()
     a, remaining, corrector = (
         float(given[name][row]) for name in ("log_weights", "remaining", "corrector")
     )
     exit_rate = sum(move_rates)
-    holding = -math.log(u) / exit_rate if exit_rate > 0 else math.inf
+    if exit_rate > 0:
+        holding = -math.log(u) / exit_rate
+    else:
+        holding = math.inf
     if holding >= remaining:
         return x, a + remaining * corrector, 0.0, -1
     passed = list(itertools.accumulate(move_rates))
@@ -120,7 +122,8 @@ def fixed_state(
     """Time passed and move of ``count`` steps from one state with ``MOVE_RATES``: of many walkers,
     or many events.
     """
-    index, zeros = torch.arange(count), torch.zeros(count, dtype=torch.int64)
+    index = torch.arange(count)
+    zeros = torch.zeros(count, dtype=torch.int64)
     after = kernels.jump_step(
         torch.zeros(count, 2, 3, dtype=torch.int8),
         torch.zeros(count, dtype=FLOAT64),
@@ -137,7 +140,8 @@ def fixed_state(
 
 def kolmogorov_smirnov(values: Tensor) -> float:
     """``√n sup |F_n - F|`` of values that should be uniform on (0, 1)."""
-    n, ordered = len(values), values.sort().values
+    n = len(values)
+    ordered = values.sort().values
     steps = torch.arange(n + 1, dtype=FLOAT64) / n
     return math.sqrt(n) * float(torch.maximum(steps[1:] - ordered, ordered - steps[:-1]).max())
 
@@ -171,7 +175,8 @@ def test_the_boundary_truncates_the_holding_time() -> None:
     """The same random numbers with less time: ``min(T, remaining)``, and no event for those that
     reach the boundary.
     """
-    n, h = 40000, 0.8 / RATE
+    n = 40000
+    h = 0.8 / RATE
     time, move = fixed_state(n, 60.0 / RATE)
     truncated, moves = fixed_state(n, h)
     assert torch.equal(truncated, time.clamp(max=h))
@@ -200,7 +205,8 @@ def test_extreme_random_numbers_choose_moves_that_have_a_rate(
 ) -> None:
     monkeypatch.setattr(reference, "philox", lambda *counter: (torch.tensor([word]),) * 4)
     move_rates = torch.tensor([[0.0, 0.0, 0.1, 0.0, 0.7, 0.2, 0.0]], dtype=FLOAT64) * scale
-    one, index = torch.ones(1, dtype=FLOAT64), torch.zeros(1, dtype=torch.int64)
+    one = torch.ones(1, dtype=FLOAT64)
+    index = torch.zeros(1, dtype=torch.int64)
     x = torch.zeros(1, 7, dtype=torch.int8)
     after = kernels.jump_step(
         x, one, 100 * one / scale, move_rates.view(1, 1, 7), 0 * one, index, index, 0
@@ -214,7 +220,8 @@ def test_a_threshold_above_all_sums_means_the_last_move_with_a_rate() -> None:
     n = 200
     rates = torch.zeros(n, 1, 7, dtype=FLOAT64)
     rates[:, 0, 4] = 5e-324
-    one, index = torch.ones(n, dtype=FLOAT64), torch.arange(n)
+    one = torch.ones(n, dtype=FLOAT64)
+    index = torch.arange(n)
     given = (
         torch.zeros(n, 7, dtype=torch.int8),
         one,
@@ -239,7 +246,8 @@ def test_a_threshold_above_all_sums_means_the_last_move_with_a_rate() -> None:
 def test_walkers_without_time_are_left_alone_whatever_their_rates() -> None:
     given = inputs(6)
     given["remaining"][:3] = 0.0
-    given["rates"][[0, 3], 1, 1, 2], given["corrector"][[1, 4]] = math.nan, math.inf
+    given["rates"][[0, 3], 1, 1, 2] = math.nan
+    given["corrector"][[1, 4]] = math.inf
     after = kernels.jump_step(**given)
     for value, name in (
         (after.configurations, "configurations"),
@@ -258,7 +266,8 @@ def test_every_move_shifts_its_site_alone(q: int) -> None:
     moves = torch.arange((q - 1) * sites).repeat(q)
     n = len(moves)
     given = inputs(n, (2, 3), q, seed=20)
-    site, shift = moves % sites, moves // sites + 1
+    site = moves % sites
+    shift = moves // sites + 1
     before = torch.arange(q).repeat_interleave((q - 1) * sites)
     flat = given["configurations"].flatten(1)
     flat[torch.arange(n), site] = before.to(torch.int8)
@@ -291,7 +300,8 @@ def test_weights_grow_by_the_corrector_times_the_time_passed() -> None:
 
 def test_without_rates_the_walker_holds_to_the_boundary_and_collects_its_corrector() -> None:
     given = inputs(50, seed=40)
-    given["rates"], given["remaining"] = torch.zeros(50, 2, 2, 3), uniform(50, seed=45)
+    given["rates"] = torch.zeros(50, 2, 2, 3)
+    given["remaining"] = uniform(50, seed=45)
     after = kernels.jump_step(**given)
     assert torch.equal(
         after.log_weights, given["log_weights"] + given["remaining"] * given["corrector"]
@@ -339,7 +349,8 @@ def test_results_do_not_depend_on_the_other_walkers() -> None:
 @pytest.mark.parametrize("name", ["seed", "walkers", "events"])
 def test_random_numbers_depend_on(name: str) -> None:
     given = inputs(64, seed=80)
-    first, again = kernels.jump_step(**given), kernels.jump_step(**given)
+    first = kernels.jump_step(**given)
+    again = kernels.jump_step(**given)
     other = kernels.jump_step(**given | {name: given[name] + 1})
     event = (first.move >= 0) & (other.move >= 0)
     assert equal(first, again)
@@ -401,7 +412,8 @@ class Potential(torch.nn.Module):
         self.values = torch.nn.Parameter(1.5 * uniform(model.q, *model.lattice.shape, seed=seed))
 
     def forward(self, configurations: Tensor, conditions: lt.Conditions) -> Tensor:
-        state, q = configurations.long(), len(self.values)
+        state = configurations.long()
+        q = len(self.values)
         phi = self.values.unsqueeze(0).expand(len(state), *self.values.shape)
         here = phi.gather(1, state.unsqueeze(1))
         return torch.cat(
@@ -462,10 +474,12 @@ class Record(NamedTuple):
 @pytest.fixture(scope="module", params=list(CASES))
 def record(request: pytest.FixtureRequest) -> Record:
     case = CASES[request.param]
-    path, jump = lt.AnnealingPath(case.model), lt.Jump(case.intervals)
-    network = (
-        random_network(case.model) if case.transport == "network" else Potential(case.model, seed=2)
-    )
+    path = lt.AnnealingPath(case.model)
+    jump = lt.Jump(case.intervals)
+    if case.transport == "network":
+        network = random_network(case.model)
+    else:
+        network = Potential(case.model, seed=2)
     x = states(case.model)[case.start].expand(WALKERS, *case.model.lattice.shape)
     state = jump.init(x, torch.arange(WALKERS))
     state, _ = jump.enter(state._replace(interval=state.interval + case.interval), path)
@@ -486,7 +500,8 @@ def record(request: pytest.FixtureRequest) -> Record:
                 )
             )
     pieces = [torch.stack(part) for part in zip(*kept, strict=True)]
-    tau, length = float(jump.frozen[case.interval]), 1.0 / case.intervals
+    tau = float(jump.frozen[case.interval])
+    length = 1.0 / case.intervals
     end = index_of(state.configurations, case.model.q)
     return Record(case, path, network, length, tau, end, state.log_weights, *pieces)
 
@@ -522,7 +537,8 @@ def pulls(record: Record, log_weights: Tensor, power: float = 1.0) -> Tensor:
         )
         / WALKERS
     )
-    mean, square = groups.double() @ row(power), groups.double() @ row(2.0 * power)
+    mean = groups.double() @ row(power)
+    square = groups.double() @ row(2.0 * power)
     # Unweighted, the total is 1 for certain: its sigma is rounding.
     sigma = ((square - mean**2) / WALKERS).clamp(min=1e-16).sqrt()
     return (groups.double() @ found - mean) / sigma

@@ -65,7 +65,8 @@ def test_cases_colour_a_lattice_as_the_library_does(
     ("shape", "count"), [((7,), 3), ((5, 6), 3), ((4, 5, 3), 2), ((3, 3, 3, 3), 1)]
 )
 def test_classes_are_those_of_the_network_that_has_them(shape: tuple[int, ...], count: int) -> None:
-    shells, around = Shells.nearest(len(shape), count), surroundings(shape, count)
+    shells = Shells.nearest(len(shape), count)
+    around = surroundings(shape, count)
     assert torch.equal(around.neighbours, shells.neighbours(shape))
     expected = [shells.surroundings]
     for size, stride in zip(shells.sizes, shells.strides(), strict=True):

@@ -22,7 +22,8 @@ def inputs(
     shape: Site, q: int, walkers: int, periodic: tuple[bool, ...], own: bool = True, seed: int = 0
 ) -> dict[str, Any]:
     """Random input of the op, with tables of each walker's own or shared by all."""
-    leading, generator = (walkers if own else 1), torch.Generator().manual_seed(seed)
+    leading = walkers if own else 1
+    generator = torch.Generator().manual_seed(seed)
     return {
         "configurations": torch.randint(
             q, (walkers, *shape), generator=generator, dtype=torch.int8
@@ -122,7 +123,8 @@ def test_log_ratio_of_the_inverse_move_is_its_negative(
 def test_axes_of_size_one_stand_for_full_ones(
     shape: Site, q: int, periodic: tuple[bool, ...]
 ) -> None:
-    walkers, ndim = 3, len(shape)
+    walkers = 3
+    ndim = len(shape)
     given = inputs(shape, q, walkers, periodic, own=False, seed=20)
     for axis in range(ndim + 2):
         # One axis after another is made uniform: walkers, directions, then the lattice.
@@ -135,10 +137,8 @@ def test_axes_of_size_one_stand_for_full_ones(
             "beta": given["beta"].expand(walkers).contiguous(),
         }
         for dtype in (torch.float32, torch.float64):
-            short, long = (
-                kernels.local_energy(**given, dtype=dtype),
-                kernels.local_energy(**full, dtype=dtype),
-            )
+            short = kernels.local_energy(**given, dtype=dtype)
+            long = kernels.local_energy(**full, dtype=dtype)
             torch.testing.assert_close(short.energy, long.energy, rtol=1e-14, atol=1e-13)
             assert torch.equal(short.log_ratios, long.log_ratios)
 
@@ -291,9 +291,7 @@ def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:
 
 def test_configurations_that_are_no_integers_are_refused() -> None:
     table = torch.eye(2, dtype=torch.float64)
-    coupling, field = (
-        torch.ones(1, 1, 1, dtype=torch.float64),
-        torch.zeros(1, 2, 1, dtype=torch.float64),
-    )
+    coupling = torch.ones(1, 1, 1, dtype=torch.float64)
+    field = torch.zeros(1, 2, 1, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"configurations must be int8, got torch\.float32"):
         kernels.energy(torch.zeros(1, 4), coupling, table, field, (True,))

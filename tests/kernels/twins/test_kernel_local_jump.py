@@ -29,10 +29,13 @@ def equal(first: LocalJumpSteps, second: LocalJumpSteps, rows: Any = slice(None)
 
 def loop(given: dict[str, Any], row: int) -> tuple[list[int], float, float, int]:
     """One walker by the formulas: classes counted anew at every event, by a loop over the sites."""
-    x, strides = given["configurations"][row].flatten().tolist(), given["strides"].tolist()
+    x = given["configurations"][row].flatten().tolist()
+    strides = given["strides"].tolist()
     neighbours = given["neighbours"].tolist()
-    a, remaining = float(given["log_weights"][row]), float(given["remaining"][row])
-    walker, event = int(given["walkers"][row]), int(given["events"][row])
+    a = float(given["log_weights"][row])
+    remaining = float(given["remaining"][row])
+    walker = int(given["walkers"][row])
+    event = int(given["events"][row])
     for _ in range(given["steps"]):
         if remaining == 0:
             break
@@ -50,7 +53,10 @@ def loop(given: dict[str, Any], row: int) -> tuple[list[int], float, float, int]
             itertools.accumulate(len(m) * rate for m, rate in zip(members, rates, strict=True))
         )
         kappa = sum(len(m) * k for m, k in zip(members, corrector, strict=True))
-        holding = -math.log(u) / passed[-1] if passed[-1] > 0 else math.inf
+        if passed[-1] > 0:
+            holding = -math.log(u) / passed[-1]
+        else:
+            holding = math.inf
         a += min(holding, remaining) * kappa
         if holding >= remaining:
             remaining = 0.0
@@ -86,7 +92,8 @@ def test_many_events_at_once_are_events_one_by_one(shape: tuple[int, ...]) -> No
     given = classes(shape, 16, steps=40, length=30.0)
     whole = kernels.local_jump_steps(**given)
     for size in (1, 7):
-        part, state = None, dict(given)
+        part = None
+        state = dict(given)
         for first in range(0, 40, size):
             part = kernels.local_jump_steps(**state | {"steps": min(size, 40 - first)})
             state |= {
@@ -131,10 +138,8 @@ def test_holding_times_are_exponential_and_moves_have_their_probabilities() -> N
     total = float(rates.sum())
     time, flips, _ = fixed_state(n, 60.0 / total)
     assert (flips.sum(1) == 1).all()
-    ordered, steps = (
-        (-torch.expm1(-total * time)).sort().values,
-        torch.arange(n + 1, dtype=FLOAT64) / n,
-    )
+    ordered = (-torch.expm1(-total * time)).sort().values
+    steps = torch.arange(n + 1, dtype=FLOAT64) / n
     assert math.sqrt(n) * float(torch.maximum(steps[1:] - ordered, ordered - steps[:-1]).max()) < KS
     p = rates / total
     early = time < math.log(2.0) / total
@@ -169,9 +174,11 @@ def test_a_rate_that_is_not_finite_stops_its_walker_alone(name: str, value: floa
     given = classes((5, 6), 12, steps=1)
     ones = given["configurations"].flatten(1).sum(1, dtype=torch.int64)
     row = int(ones[3])
-    good, given[name] = kernels.local_jump_steps(**given), given[name].clone()
+    good = kernels.local_jump_steps(**given)
+    given[name] = given[name].clone()
     given[name][row - given["first_row"]] = value
-    after, bad = kernels.local_jump_steps(**given | {"steps": 5}), ones == row
+    after = kernels.local_jump_steps(**given | {"steps": 5})
+    bad = ones == row
     assert after.log_weights[bad].isnan().all() and torch.equal(
         after.remaining[bad], given["remaining"][bad]
     )
@@ -194,7 +201,8 @@ def test_results_do_not_depend_on_the_other_walkers() -> None:
 @pytest.mark.parametrize("name", ["seed", "walkers", "events"])
 def test_random_numbers_depend_on(name: str) -> None:
     given = classes((5, 6), 16, steps=1)
-    first, again = kernels.local_jump_steps(**given), kernels.local_jump_steps(**given)
+    first = kernels.local_jump_steps(**given)
+    again = kernels.local_jump_steps(**given)
     other = kernels.local_jump_steps(**given | {name: given[name] + 1})
     event = (first.remaining > 0) & (other.remaining > 0)
     assert equal(first, again) and event.sum() > 5

@@ -48,7 +48,8 @@ def test_sweeps_leave_the_model_invariant_and_reverse(model: Any) -> None:
     """
     path = lt.AnnealingPath(model)
     rho = exact.enumerate_model(model, beta=0.7 * model.beta).log_probabilities.exp()
-    sweep, back = metropolis_matrix(path, 0.7), metropolis_matrix(path, 0.7, backward=True)
+    sweep = metropolis_matrix(path, 0.7)
+    back = metropolis_matrix(path, 0.7, backward=True)
     assert (rho @ sweep - rho).abs().max() < 1e-12
     assert (sweep.sum(1) - 1.0).abs().max() < 1e-12 and sweep.min() >= 0
     flow = rho.unsqueeze(1)
@@ -60,7 +61,8 @@ def test_sweeps_leave_the_model_invariant_and_reverse(model: Any) -> None:
 
 def loop_sweep(model: Any, x: Tensor, beta: float, walker: int, sweep: int, seed: int) -> Tensor:
     """One walker's sweep, site by site, from two energies each."""
-    x, colours = x.clone(), model.lattice.colours().flatten()
+    x = x.clone()
+    colours = model.lattice.colours().flatten()
     for colour in range(model.lattice.num_colours):
         for site in (colours == colour).nonzero().flatten().tolist():
             first, second = (
@@ -94,7 +96,9 @@ def test_equals_a_plain_loop(model: Any) -> None:
     "model", [*MODELS.values(), *ENERGY_ONLY.values()], ids=[*MODELS, *ENERGY_ONLY]
 )
 def test_the_kernel_takes_exact_samples_to_exact_samples(model: Any) -> None:
-    path, n, t = lt.AnnealingPath(model), 20000, 0.8
+    path = lt.AnnealingPath(model)
+    n = 20000
+    t = 0.8
     law = exact.enumerate_model(model, beta=t * model.beta).log_probabilities.exp()
     words = kernels.philox(4, Stream.START, 0, 0, 0, torch.arange(n))
     drawn = torch.searchsorted(
@@ -112,8 +116,10 @@ def test_the_kernel_takes_exact_samples_to_exact_samples(model: Any) -> None:
 @pytest.mark.parametrize("name", ["ising 2x3 field", "potts 2x3 q=3"])
 @pytest.mark.parametrize("backward", [False, True])
 def test_transitions_from_a_state_are_those_of_the_sweep(name: str, backward: bool) -> None:
-    model, n = MODELS[name], 30000
-    path, start = lt.AnnealingPath(model), model.q**model.lattice.sites // 3
+    model = MODELS[name]
+    n = 30000
+    path = lt.AnnealingPath(model)
+    start = model.q**model.lattice.sites // 3
     kernel = lt.Metropolis(backward=backward)
     x = states(model)[start].expand(n, *model.lattice.shape)
     state, _ = kernel.step(kernel.init(x, torch.arange(n)), path, 0.6, seed=6)
@@ -132,7 +138,8 @@ def test_transitions_from_a_state_are_those_of_the_sweep(name: str, backward: bo
 
 def test_an_energys_sweeps_backward_are_another_order() -> None:
     """Bit for bit as many sweeps at once or one by one; forward and backward differ."""
-    path, walkers = lt.AnnealingPath(ENERGY_ONLY["2x2 q=3"]), torch.arange(60)
+    path = lt.AnnealingPath(ENERGY_ONLY["2x2 q=3"])
+    walkers = torch.arange(60)
     x = path.start.sample(walkers, seed=1)
     kernel = lt.Metropolis(sweeps=2)
     both, _ = kernel.step(kernel.init(x, walkers), path, 0.8, seed=7)
@@ -152,7 +159,8 @@ def test_a_sampler_takes_it() -> None:
         lt.AnnealingPath(model), None, lt.Jump(8), lt.Metropolis(2), block=2048, device="cpu"
     )
     ensemble = sampler.sample(2048, seed=1)
-    limit, energy = sigma_threshold(2), lt.observables.energy
+    limit = sigma_threshold(2)
+    energy = lt.observables.energy
     assert abs(ensemble.log_z - exact.log_z(model)) < limit * ensemble.log_z_error
     assert abs(ensemble.estimate(energy).pull(float(exact.expectation(model, energy)))) < limit
 

@@ -18,16 +18,17 @@ EXTREME = [0, 1, 511, 512, 4095, 4096, 2**31 - 1, 2**31, TOP - 4096, TOP - 512, 
 
 def integer_philox(key: Sequence[int], counter: Sequence[int]) -> list[int]:
     """Salmon et al., SC11, section 3, on Python's integers."""
-    (k0, k1), (c0, c1, c2, c3) = key, counter
+    (k0, k1) = key
+    (c0, c1, c2, c3) = counter
     for _ in range(10):
-        first, second = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = (
-            second // 2**32 ^ c1 ^ k0,
-            second % 2**32,
-            first // 2**32 ^ c3 ^ k1,
-            first % 2**32,
-        )
-        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
+        first = 0xD2511F53 * c0
+        second = 0xCD9E8D57 * c2
+        c0 = second // 2**32 ^ c1 ^ k0
+        c1 = second % 2**32
+        c2 = first // 2**32 ^ c3 ^ k1
+        c3 = first % 2**32
+        k0 = (k0 + 0x9E3779B9) % 2**32
+        k1 = (k1 + 0xBB67AE85) % 2**32
     return [c0, c1, c2, c3]
 
 
@@ -73,7 +74,8 @@ def test_words_have_32_bits() -> None:
 
 
 def test_counters_broadcast_together() -> None:
-    site, event = torch.arange(3).view(3, 1, 1), torch.arange(10, 12).view(2, 1)
+    site = torch.arange(3).view(3, 1, 1)
+    event = torch.arange(10, 12).view(2, 1)
     walker = torch.arange(100, 104)
     words = philox(5, Stream.SWEEP, site, event, 1, walker)
     assert all(word.shape == (3, 2, 4) for word in words)

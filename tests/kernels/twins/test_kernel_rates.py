@@ -39,7 +39,8 @@ def reversible_rate(name: str, log_ratio: float) -> float:
 def test_equals_a_plain_loop(shape: tuple[int, ...], name: str | None, with_network: bool) -> None:
     if name is None and not with_network:
         name = "barker"
-    output, log_ratios = normal(*shape, seed=1), normal(*shape, seed=2, scale=2.0)
+    output = normal(*shape, seed=1)
+    log_ratios = normal(*shape, seed=2, scale=2.0)
     made = kernels.proposal_rates(output if with_network else None, log_ratios, name, 0.7)
     assert made.rates.shape == shape and made.rates.dtype == torch.float64
     assert made.exit_rate.shape == made.corrector.shape == shape[:1]
@@ -65,10 +66,8 @@ def test_float32_stays_within_its_rounding_of_float64() -> None:
     """Out-rates are exact; ``|κ_32 - κ_64| ≤ 4 u Σ [-G]_+ e^Δ``, ``u = 2⁻²⁴``: a product, an
     exponential to an ulp.
     """
-    output, log_ratios = (
-        normal(400, 2, 5, 3, seed=3).float(),
-        normal(400, 2, 5, 3, seed=4, scale=3.0).float(),
-    )
+    output = normal(400, 2, 5, 3, seed=3).float()
+    log_ratios = normal(400, 2, 5, 3, seed=4, scale=3.0).float()
     single = kernels.proposal_rates(output, log_ratios)
     double = kernels.proposal_rates(output.double(), log_ratios.double())
     assert single.rates.dtype == torch.float32
@@ -132,7 +131,8 @@ def test_bounded_reversible_rates_do_not_overflow(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients(name: str | None) -> None:
     """Against differences, away from the kink at G = 0; the log-ratios have none, and say so."""
-    output, log_ratios = normal(3, 2, 2, 2, seed=5), normal(3, 2, 2, 2, seed=6)
+    output = normal(3, 2, 2, 2, seed=5)
+    log_ratios = normal(3, 2, 2, 2, seed=6)
     assert (output > 0.01).any() and (output < -0.01).any()
     output.add_(0.01 * output.sign()).requires_grad_()
 
@@ -146,13 +146,12 @@ def test_gradients(name: str | None) -> None:
 
 @pytest.mark.parametrize("name", kernels.REVERSIBLE)
 def test_reversible_rates_add_nothing_to_the_corrector(name: str) -> None:
-    output, log_ratios = normal(50, 2, 3, 3, seed=7), normal(50, 2, 3, 3, seed=8)
+    output = normal(50, 2, 3, 3, seed=7)
+    log_ratios = normal(50, 2, 3, 3, seed=8)
     alone = kernels.proposal_rates(None, log_ratios, name, 2.0)
     assert torch.equal(alone.corrector, torch.zeros(50, dtype=torch.float64))
-    network, both = (
-        kernels.proposal_rates(output, log_ratios),
-        kernels.proposal_rates(output, log_ratios, name, 2.0),
-    )
+    network = kernels.proposal_rates(output, log_ratios)
+    both = kernels.proposal_rates(output, log_ratios, name, 2.0)
     assert torch.equal(both.corrector, network.corrector)
     torch.testing.assert_close(both.rates, network.rates + alone.rates, rtol=1e-15, atol=0)
     torch.testing.assert_close(
@@ -164,10 +163,12 @@ def test_reversible_rates_add_nothing_to_the_corrector(name: str) -> None:
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_reversible_rates_are_in_detailed_balance(model: Any, name: str) -> None:
     """``r_m(x) = e^{Δ_m} r_{m⁻¹}(x^m)`` for every state and move."""
-    path, x = lt.AnnealingPath(model), states(model)
+    path = lt.AnnealingPath(model)
+    x = states(model)
     log_ratios = path.local_energy(x, TIME, torch.float64).log_ratios
     rates = kernels.proposal_rates(None, log_ratios, name, 1.7).rates.flatten(1)
-    sites, targets = model.lattice.sites, move_targets(model)
+    sites = model.lattice.sites
+    targets = move_targets(model)
     moves = torch.arange(targets.shape[1])
     inverse = (model.q - 2 - moves // sites) * sites + moves % sites
     torch.testing.assert_close(
@@ -186,7 +187,8 @@ def test_the_corrector_balances_what_flows_in_and_out(
     """``Σ_x ρ(x) Q(x→y) + ρ(y) [κ(y) - R(y)] = 0`` at every ``y``, and so ``E_ρ[κ] = 0``, for
     equivariant networks.
     """
-    path, x = lt.AnnealingPath(model), states(model)
+    path = lt.AnnealingPath(model)
+    x = states(model)
     target = exact.enumerate_model(model, beta=float(path.beta(TIME)))
     output = random_network(model, seed=seed)(x, path.conditions(TIME))
     made = kernels.proposal_rates(
@@ -202,7 +204,8 @@ def test_the_corrector_balances_what_flows_in_and_out(
 
 
 def test_inputs_are_left_alone() -> None:
-    output, log_ratios = normal(3, 2, 4, seed=9), normal(3, 2, 4, seed=10)
+    output = normal(3, 2, 4, seed=9)
+    log_ratios = normal(3, 2, 4, seed=10)
     copies = output.clone(), log_ratios.clone()
     kernels.proposal_rates(output, log_ratios, "metropolis")
     assert torch.equal(output, copies[0]) and torch.equal(log_ratios, copies[1])
@@ -213,7 +216,8 @@ def test_walkers_do_not_see_each_other(name: str | None) -> None:
     """To rounding: torch takes exponentials singly or in vectors, depending on their place in
     memory.
     """
-    output, log_ratios = normal(7, 2, 5, 3, seed=11).float(), normal(7, 2, 5, 3, seed=12).float()
+    output = normal(7, 2, 5, 3, seed=11).float()
+    log_ratios = normal(7, 2, 5, 3, seed=12).float()
     together = kernels.proposal_rates(output, log_ratios, name)
     for row in range(7):
         alone = kernels.proposal_rates(output[row : row + 1], log_ratios[row : row + 1], name)
@@ -251,9 +255,8 @@ def test_inputs_that_are_refused(
 
 
 def test_a_scale_of_zero_leaves_the_network_alone() -> None:
-    output, log_ratios = normal(3, 1, 4, seed=13), normal(3, 1, 4, seed=14)
-    both, alone = (
-        kernels.proposal_rates(output, log_ratios, "barker", 0.0),
-        kernels.proposal_rates(output, log_ratios),
-    )
+    output = normal(3, 1, 4, seed=13)
+    log_ratios = normal(3, 1, 4, seed=14)
+    both = kernels.proposal_rates(output, log_ratios, "barker", 0.0)
+    alone = kernels.proposal_rates(output, log_ratios)
     assert all(torch.equal(b, a) for b, a in zip(both, alone, strict=True))

@@ -20,9 +20,13 @@ from leaps_triton.kernels.site_sweeps.reference import Sweeps
 FLOAT64 = torch.float64
 FIELD = torch.tensor([[0.3, 0.0, -0.2], [0.7, -0.4, 0.1], [0.0, 0.5, -0.6]])
 MODELS = small_models() | {
-    "ising 2x3 open": lt.Ising((2, 3), beta=0.6, field=torch.linspace(0.6, -0.5, 6).view(2, 3), periodic=False),
+    "ising 2x3 open": lt.Ising(
+        (2, 3), beta=0.6, field=torch.linspace(0.6, -0.5, 6).view(2, 3), periodic=False
+    ),
     "ising 3x2 half open": lt.Ising((3, 2), beta=0.5, field=0.2, periodic=(True, False)),
-    "one way 2x3 q=3": lt.PairModel((2, 3), 0.6, FIELD + FIELD.T**2, [0.2, 0.0, -0.3], coupling=0.8),
+    "one way 2x3 q=3": lt.PairModel(
+        (2, 3), 0.6, FIELD + FIELD.T**2, [0.2, 0.0, -0.3], coupling=0.8
+    ),
     "clock 4 q=4": lt.Clock(4, q=4, beta=0.9, field=[0.1, 0.0, -0.3, 0.2]),
 }
 TIME = 0.7
@@ -32,9 +36,12 @@ def uniform(*shape: int, seed: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=FLOAT64)
 
 
-def inputs(model: Any, walkers: int, beta: float | Tensor | None = None, seed: int = 0) -> dict[str, Any]:
+def inputs(
+    model: Any, walkers: int, beta: float | Tensor | None = None, seed: int = 0
+) -> dict[str, Any]:
     """The op's input for a pair model, from random configurations."""
-    q, shape = model.q, model.lattice.shape
+    q = model.q
+    shape = model.lattice.shape
     return {
         "configurations": (q * uniform(walkers, *shape, seed=seed)).to(torch.int8),
         "coupling": model.coupling.unsqueeze(0),
@@ -87,7 +94,8 @@ def test_site_updates_are_in_detailed_balance(model: Any) -> None:
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_sweeps_leave_the_model_invariant(model: Any) -> None:
     path = lt.AnnealingPath(model)
-    p, sweep = rho(model, float(path.beta(TIME))), heat_bath_matrix(path, TIME)
+    p = rho(model, float(path.beta(TIME)))
+    sweep = heat_bath_matrix(path, TIME)
     assert (p @ sweep - p).abs().max() < 1e-12
     assert (sweep.sum(1) - 1.0).abs().max() < 1e-12
     # Not for want of moving, nor of minding the time.
@@ -98,7 +106,8 @@ def test_sweeps_leave_the_model_invariant(model: Any) -> None:
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_updates_of_one_colour_commute(model: Any) -> None:
     """So that drawing them at once is drawing them one after another."""
-    path, colours = lt.AnnealingPath(model), model.lattice.colours().flatten()
+    path = lt.AnnealingPath(model)
+    colours = model.lattice.colours().flatten()
     updates = [site_update(path, TIME, site) for site in range(model.lattice.sites)]
     clash = 0.0
     for i, j in itertools.combinations(range(model.lattice.sites), 2):
@@ -109,7 +118,9 @@ def test_updates_of_one_colour_commute(model: Any) -> None:
     assert clash > 1e-3
 
 
-def loop_sweep(model: Any, x: Tensor, beta: float, walker: int, sweep: int, seed: int, colours: Tensor) -> Tensor:
+def loop_sweep(
+    model: Any, x: Tensor, beta: float, walker: int, sweep: int, seed: int, colours: Tensor
+) -> Tensor:
     """One walker's sweep, site by site: the law of a site from the energies of all its values."""
     x = x.clone()
     for colour in range(int(colours.max()) + 1):
@@ -132,7 +143,9 @@ def test_equals_a_plain_loop(model: Any) -> None:
     assert after.dtype == torch.int8 and after.shape == given["configurations"].shape
     for row, x in enumerate(given["configurations"]):
         for sweep in (3, 4):
-            x = loop_sweep(model, x, float(given["beta"][row]), 50 + row, sweep, 17, given["colours"])
+            x = loop_sweep(
+                model, x, float(given["beta"][row]), 50 + row, sweep, 17, given["colours"]
+            )
         assert torch.equal(after[row], x)
     assert (after != given["configurations"]).any(0).all()
 
@@ -150,7 +163,8 @@ def test_colours_are_taken_in_their_order() -> None:
 
 @pytest.mark.parametrize(("own", "walkers"), [("coupling", 10), ("site_table", 10), ("both", 10)])
 def test_walkers_may_have_tables_of_their_own(own: str, walkers: int) -> None:
-    shape, q = (2, 3), 3
+    shape = (2, 3)
+    q = 3
     given = inputs(MODELS["potts 2x3 q=3"], walkers)
     if own != "site_table":
         given["coupling"] = 2.0 * uniform(walkers, 2, *shape, seed=2) - 0.5
@@ -158,22 +172,29 @@ def test_walkers_may_have_tables_of_their_own(own: str, walkers: int) -> None:
         given["site_table"] = uniform(walkers, q, *shape, seed=3)
     after = kernels.heat_bath_sweeps(**given)
     for row, x in enumerate(given["configurations"]):
-        coupling, table = (given[name][row if len(given[name]) > 1 else 0] for name in ("coupling", "site_table"))
+        coupling, table = (
+            given[name][row if len(given[name]) > 1 else 0] for name in ("coupling", "site_table")
+        )
         coupling = coupling.expand(2, *shape)
         model = lt.PairModel(shape, 0.8, torch.eye(q), table.expand(q, *shape), coupling)
         assert torch.equal(after[row], loop_sweep(model, x, 0.8, 50 + row, 3, 17, given["colours"]))
 
 
-@pytest.mark.parametrize("name", ["ising 2x3 field", "potts 2x3 q=3", "pm1 3x3", "ising 2x3 open", "one way 2x3 q=3"])
+@pytest.mark.parametrize(
+    "name", ["ising 2x3 field", "potts 2x3 q=3", "pm1 3x3", "ising 2x3 open", "one way 2x3 q=3"]
+)
 def test_transitions_from_a_state_are_those_of_the_sweep(name: str) -> None:
     """Half of the walkers at one β, half at another, each against its own matrix; rarely reached states together."""
-    model, n = MODELS[name], 30000
-    path, start = lt.AnnealingPath(model), model.q**model.lattice.sites // 3
+    model = MODELS[name]
+    n = 30000
+    path = lt.AnnealingPath(model)
+    start = model.q**model.lattice.sites // 3
     times = torch.tensor([0.3, 1.0], dtype=FLOAT64).repeat(n)
     given = inputs(model, 2 * n, path.beta(times))
     given["configurations"] = states(model)[start].expand(2 * n, *model.lattice.shape)
     after = index_of(kernels.heat_bath_sweeps(**given), model.q)
-    tests, largest = 0, 0.0
+    tests = 0
+    largest = 0.0
     for half, tau in enumerate((0.3, 1.0)):
         law = heat_bath_matrix(path, tau)[start]
         counts = torch.bincount(after[half::2], minlength=len(law)).double()
@@ -181,7 +202,8 @@ def test_transitions_from_a_state_are_those_of_the_sweep(name: str) -> None:
         law = torch.cat([law[often], law[~often].sum().view(1)])
         counts = torch.cat([counts[often], counts[~often].sum().view(1)])
         pulls = (counts - n * law) / (n * law * (1 - law)).sqrt().clamp(min=1e-6)
-        tests, largest = tests + len(pulls), max(largest, float(pulls.abs().max()))
+        tests = tests + len(pulls)
+        largest = max(largest, float(pulls.abs().max()))
         assert often.sum() > 20
     assert largest < sigma_threshold(tests)
 
@@ -230,10 +252,14 @@ def test_results_do_not_depend_on_the_other_walkers(model: Any) -> None:
     ],
     ids=str,
 )
-def test_thresholds_from_a_table_are_those_of_the_twin(model: Any, reach: int, per_walker: bool) -> None:
+def test_thresholds_from_a_table_are_those_of_the_twin(
+    model: Any, reach: int, per_walker: bool
+) -> None:
     """Bit for bit, where couplings are integers; other models go to the twin."""
     walkers = 16
-    given = inputs(model, walkers, 2.0 * uniform(walkers, seed=6) - 0.8 if per_walker else None) | {"sweeps": 100}
+    given = inputs(model, walkers, 2.0 * uniform(walkers, seed=6) - 0.8 if per_walker else None) | {
+        "sweeps": 100
+    }
     assert cpu.reach(Sweeps(**given)) == reach
     assert torch.equal(cpu.heat_bath_sweeps(Sweeps(**given)), reference.heat_bath_sweeps(**given))
 
@@ -241,11 +267,15 @@ def test_thresholds_from_a_table_are_those_of_the_twin(model: Any, reach: int, p
 @pytest.mark.parametrize("name", ["seed", "walkers", "first_sweep"])
 def test_random_numbers_depend_on(name: str) -> None:
     given = inputs(MODELS["ising 3x3 field"], 50, 0.0)
-    first, again = kernels.heat_bath_sweeps(**given), kernels.heat_bath_sweeps(**given)
+    first = kernels.heat_bath_sweeps(**given)
+    again = kernels.heat_bath_sweeps(**given)
     other = kernels.heat_bath_sweeps(**given | {name: given[name] + 1})
     assert torch.equal(first, again)
     # At β = 0 every value is a coin.
-    assert abs(float((first == other).double().mean()) - 0.5) < sigma_threshold(1) * 0.5 / first.numel() ** 0.5
+    assert (
+        abs(float((first == other).double().mean()) - 0.5)
+        < sigma_threshold(1) * 0.5 / first.numel() ** 0.5
+    )
 
 
 def test_one_beta_is_the_same_beta_for_all() -> None:
@@ -277,7 +307,10 @@ def test_inputs_are_left_alone() -> None:
         ({"colours": torch.zeros(3, 2)}, r"colours must have shape \(2, 3\), got \(3, 2\)"),
         ({"colours": torch.zeros(6)}, r"colours must have shape \(2, 3\), got \(6,\)"),
         ({"walkers": torch.arange(3)}, r"walkers must have shape \(4,\) on cpu, got \(3,\) on cpu"),
-        ({"walkers": torch.zeros(4, device="meta")}, r"walkers must have shape \(4,\) on cpu, got \(4,\) on meta"),
+        (
+            {"walkers": torch.zeros(4, device="meta")},
+            r"walkers must have shape \(4,\) on cpu, got \(4,\) on meta",
+        ),
         ({"beta": torch.ones(3, dtype=FLOAT64)}, r"beta must have shape \(1 \| 4\), got \(3,\)"),
         ({"beta": torch.ones(1)}, "beta must be float64, got torch.float32"),
         ({"coupling": torch.ones(1, 1, 3, 2, dtype=FLOAT64)}, "coupling must have shape"),

@@ -42,8 +42,10 @@ def inputs(
 
 def loop_step(given: dict[str, Any], row: int) -> tuple[list[int], float]:
     """One walker's step, by the formulas and the table of random numbers."""
-    x, h = given["configurations"][row].flatten().tolist(), float(given["duration"][row])
-    walker, event = int(given["walkers"][row]), int(given["events"][row])
+    x = given["configurations"][row].flatten().tolist()
+    h = float(given["duration"][row])
+    walker = int(given["walkers"][row])
+    event = int(given["events"][row])
     table = given["rates"][row].double().flatten(1).T.tolist()
     log_probability = 0.0
     for site, site_rates in enumerate(table):
@@ -106,7 +108,10 @@ def test_probabilities_sum_to_one(q: int) -> None:
         x, rates, duration = (
             given[name][row : row + 1] for name in ("configurations", "rates", "duration")
         )
-        rates[0, 0, 0] = 0.0 if row else rates[0, 0, 0]
+        if row:
+            rates[0, 0, 0] = 0.0
+        else:
+            rates[0, 0, 0] = rates[0, 0, 0]
         many = (v.expand(len(y), *v.shape[1:]) for v in (x, rates, duration))
         start, out, h = (v.contiguous() for v in many)
         total = kernels.tau_leap_log_probability(start, y, out, h).exp().sum()
@@ -117,7 +122,8 @@ def steps(count: int, along: str, seed: int = 5) -> tuple[Tensor, Tensor]:
     """States after ``count`` steps from one state with ``RATES``, as numbers, and their
     log-probabilities.
     """
-    index, zeros = torch.arange(count), torch.zeros(count, dtype=torch.int64)
+    index = torch.arange(count)
+    zeros = torch.zeros(count, dtype=torch.int64)
     after, log_probability = kernels.tau_leap_step(
         torch.zeros(count, 3, dtype=torch.int8),
         RATES.expand(count, -1, -1),
@@ -139,11 +145,10 @@ def test_steps_have_their_probabilities(along: str) -> None:
     x = torch.zeros_like(y)
     h = torch.full((27,), DURATION, dtype=FLOAT64)
     p = kernels.tau_leap_log_probability(x, y, RATES.expand(27, -1, -1), h).exp()
-    a, b = 1.0 - math.exp(-1.4 * DURATION), 1.0 - math.exp(-2.0 * DURATION)
-    first, second = (
-        torch.tensor([1 - a, a * 0.3 / 1.4, a * 1.1 / 1.4]),
-        torch.tensor([1 - b, 0.0, b]),
-    )
+    a = 1.0 - math.exp(-1.4 * DURATION)
+    b = 1.0 - math.exp(-2.0 * DURATION)
+    first = torch.tensor([1 - a, a * 0.3 / 1.4, a * 1.1 / 1.4])
+    second = torch.tensor([1 - b, 0.0, b])
     expected = torch.einsum("a,b,c->abc", first, second, torch.tensor([1.0, 0.0, 0.0])).flatten()
     torch.testing.assert_close(p, expected.double(), rtol=0, atol=1e-7)
     where, log_probability = steps(n, along)
@@ -180,7 +185,8 @@ def test_extreme_random_numbers_choose_moves_that_have_a_rate(
     monkeypatch.setattr(leaps, "philox", words)
     rates = torch.tensor([0.0, 0.0, 0.1, 0.0, 0.7, 0.2, 0.0], dtype=FLOAT64).view(1, 7, 1) * scale
     rates = torch.cat([rates, torch.zeros_like(rates)], dim=2)
-    index, h = torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=FLOAT64) / scale
+    index = torch.zeros(1, dtype=torch.int64)
+    h = torch.ones(1, dtype=FLOAT64) / scale
     after, log_probability = kernels.tau_leap_step(
         torch.zeros(1, 2, dtype=torch.int8), rates, h, index, index, 0
     )
@@ -192,7 +198,8 @@ def test_extreme_random_numbers_choose_moves_that_have_a_rate(
 
 def test_short_steps_keep_their_digits() -> None:
     """``log(1 - e^{-hΛ}) ≈ log hΛ`` where ``1 - e^{-hΛ}`` alone has no digit left."""
-    x, y = torch.zeros(1, 1, dtype=torch.int8), torch.ones(1, 1, dtype=torch.int8)
+    x = torch.zeros(1, 1, dtype=torch.int8)
+    y = torch.ones(1, 1, dtype=torch.int8)
     rates = torch.tensor([[[0.3]]], dtype=FLOAT64)
     for h in (1e-4, 1e-13, 1e-20, 1e-300):
         found = kernels.tau_leap_log_probability(
@@ -229,7 +236,8 @@ def test_rates_that_are_not_finite_are_told(value: float) -> None:
 def test_the_gradient_is_that_of_the_logarithm() -> None:
     """By difference quotients, and by hand for one site that stays and one that moves."""
     given = inputs(5, (2, 3), 3, seed=60)
-    x, h = given["configurations"], given["duration"] + 0.1
+    x = given["configurations"]
+    h = given["duration"] + 0.1
     rates = given["rates"] + 0.2
     after = kernels.tau_leap_step(**given | {"rates": rates, "duration": 3.0 * h}).configurations
     assert 0.2 < (after != x).double().mean() < 0.9
@@ -237,7 +245,8 @@ def test_the_gradient_is_that_of_the_logarithm() -> None:
     assert torch.autograd.gradcheck(
         lambda r: kernels.tau_leap_log_probability(x, after, r, h), (leaf,)
     )
-    one, two = torch.zeros(1, 2, dtype=torch.int8), torch.tensor([[0, 1]], dtype=torch.int8)
+    one = torch.zeros(1, 2, dtype=torch.int8)
+    two = torch.tensor([[0, 1]], dtype=torch.int8)
     leaf = torch.tensor([[[0.4, 0.9]]], dtype=FLOAT64, requires_grad=True)
     kernels.tau_leap_log_probability(one, two, leaf, torch.tensor([0.5], dtype=FLOAT64)).backward()
     expected = torch.tensor([-0.5, 0.5 / math.expm1(0.45)], dtype=FLOAT64)
@@ -283,7 +292,9 @@ def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:
 
 def test_ends_that_do_not_fit_are_refused() -> None:
     given = inputs(4)
-    x, rates, h = given["configurations"], given["rates"], given["duration"]
+    x = given["configurations"]
+    rates = given["rates"]
+    h = given["duration"]
     with pytest.raises(
         ValueError, match=r"after must have shape \(4, 2, 3\) on cpu, got \(4, 3, 2\) on cpu"
     ):

@@ -1,8 +1,10 @@
-"""Every Markov-chain kernel against Kaufman: energy and specific heat of critical Ising tori.
+"""Measure every move of Markov chains against Kaufman: energy and specific heat of critical tori.
 
-    python experiments/kernel_gates.py                            # about an hour on one CPU core
-    python experiments/kernel_gates.py --kernels wolff metropolis  # these again; the other rows
-    stay python experiments/kernel_gates.py --smoke
+    python experiments/gpu/kernel_gates.py            # about an hour on one CPU core
+    python experiments/gpu/kernel_gates.py --smoke
+    python experiments/gpu/kernel_gates.py --kernels wolff metropolis
+
+The last measures two moves again and keeps the other rows.
 
 At β = 0.4407 both must lie within three standard errors of the exact values, that of the energy
 being at most 0.001, or the exit status is 1. The walkers begin at equilibrium, by Swendsen–Wang
@@ -102,7 +104,8 @@ def measure(name: str, length: int, settings: KernelGates) -> dict[str, Any]:
             STEPS[name][length] // (4 if settings.smoke else 1),
         )
         chain = lt.run_chain(
-            model, kernel, walkers, steps, seed=settings.seed + 1, burn_in=0, observables=list(EXACT),
+            model, kernel, walkers, steps, seed=settings.seed + 1, burn_in=0,
+            observables=list(EXACT),
             start=equilibrium(model, walkers, settings), device=settings.device,
         )  # fmt: skip
         found = {key: chain.estimate(key) for key in EXACT}
@@ -156,14 +159,16 @@ def main(settings: KernelGates) -> None:
     unknown = sorted({*settings.kernels} - {*KERNELS}), sorted({*settings.lengths} - {*WALKERS})
     if any(unknown):
         sys.exit(
-            f"kernel_gates: kernels are {', '.join(KERNELS)}, lengths {', '.join(map(str, WALKERS))}, got {unknown}"
+            f"kernel_gates: kernels are {', '.join(KERNELS)}, "
+            f"lengths {', '.join(map(str, WALKERS))}, got {unknown}"
         )
     chosen = replace(settings, lengths=settings.lengths[:1]) if settings.smoke else settings
     settings.json.parent.mkdir(parents=True, exist_ok=True)
     rows = json.loads(settings.json.read_text())["rows"] if settings.json.exists() else []
     work = [(k, n) for k in chosen.kernels for n in chosen.lengths]
     print(
-        f"{'kernel':14}{'L':>4}{'energy / site':>20}{'pull':>6}{'specific heat':>18}{'pull':>6}{'seconds':>9}"
+        f"{'kernel':14}{'L':>4}{'energy / site':>20}{'pull':>6}"
+        f"{'specific heat':>18}{'pull':>6}{'seconds':>9}"
     )
     for name, length in tqdm(work, disable=None):
         row = measure(name, length, chosen)

@@ -1,8 +1,7 @@
-"""The ±J Edwards–Anderson spin glass in two dimensions by parallel tempering, with Houdayer's
-clusters and without.
+"""Temper the ±J spin glass in two dimensions, with Houdayer's clusters and without.
 
-    python experiments/spin_glass.py            # about 4 minutes on one CPU core
-    python experiments/spin_glass.py --smoke
+    python experiments/physics/spin_glass.py            # about 4 minutes on one CPU core
+    python experiments/physics/spin_glass.py --smoke
 
 One draw of the couplings of a 12 × 12 cylinder, with both moves: energies and specific heats at all
 temperatures, log Z and the law of the overlap, against the transfer matrix and independent exact
@@ -19,14 +18,12 @@ import sys
 import time
 import warnings
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 import tyro
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from reports.glass import METHODS, draw, table
 from torch import Tensor
 
 import leaps_triton as lt
@@ -35,7 +32,6 @@ from leaps_triton.observables.pairs import overlap
 from leaps_triton.observables.spins import specific_heat
 from leaps_triton.provenance import provenance
 
-METHODS = ("parallel tempering", "with Houdayer")
 SMALL_BINS, LARGE_BINS = 25, 75
 """Of the overlap."""
 WINDOW = 4.0
@@ -146,8 +142,9 @@ class Tempered:
 
 
 def measured(values: Tensor, function: Any = None) -> tuple[ChainEstimate, float]:
-    """The Γ-method on pairs ``(pairs, draws, …)``, and the error: between pairs, where they are
-    many.
+    """Return the Γ-method's estimate of pairs ``(pairs, draws, …)``, and the error.
+
+    The error is that between pairs, where they are many.
     """
     found = chain_estimate(values, function, WINDOW)
     if len(values) < MANY or not found.error > 0.0:
@@ -181,8 +178,8 @@ def columns_of(rows: list[tuple[float, float, float]]) -> dict[str, list[float]]
 
 
 def temper(
-    model: lt.EdwardsAnderson, betas: list[float], houdayer: bool, walkers: int, burn_in: int, steps: int, thin: int,
-    seed: int, settings: SpinGlass,
+    model: lt.EdwardsAnderson, betas: list[float], houdayer: bool, walkers: int, burn_in: int,
+    steps: int, thin: int, seed: int, settings: SpinGlass,
 ) -> Tempered:  # fmt: skip
     """Parallel tempering, measured at all temperatures."""
     moves = lt.Compose(lt.HeatBath(), lt.Houdayer()) if houdayer else lt.HeatBath()
@@ -211,7 +208,8 @@ def temper(
             overlaps.append(overlap(first, second, model).view(walkers // 2, -1).cpu())
     return Tempered(
         model, betas, torch.stack(energies, dim=1), torch.stack(overlaps, dim=1),
-        [float(part.mean()) for part in torch.stack(coldest).tensor_split(10)], (accepted / tried).tolist(),
+        [float(part.mean()) for part in torch.stack(coldest).tensor_split(10)],
+        (accepted / tried).tolist(),
         int((state.arrivals - before).sum()), thin, time.process_time() - begin,
     )  # fmt: skip
 
@@ -227,8 +225,8 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
 
     model = at(betas[-1])
     run = temper(
-        model, betas, True, settings.small_walkers, settings.small_burn_in, settings.small_steps, 1, settings.seed,
-        settings,
+        model, betas, True, settings.small_walkers, settings.small_burn_in, settings.small_steps,
+        1, settings.seed, settings,
     )  # fmt: skip
     rows = run.estimates()
     for row in rows:
@@ -274,7 +272,8 @@ def small_lattice(settings: SpinGlass) -> dict[str, Any]:
         if f"{name}_pull" in row
     ]
     return {
-        "shape": (side, side), "periodic": (False, True), "rows": rows, "acceptance": run.acceptance,
+        "shape": (side, side), "periodic": (False, True), "rows": rows,
+        "acceptance": run.acceptance,
         "arrivals": run.arrivals, "draws": run.energies.shape[1], "seconds": round(run.seconds, 1),
         "law": run.law(-1, SMALL_BINS), "law_exact": law, "overlap_squared_exact": squared.value,
         "overlap_squared_exact_error": squared.error,
@@ -338,195 +337,13 @@ def large_lattice(settings: SpinGlass) -> dict[str, Any]:
     return result
 
 
-def draw(result: dict[str, Any], file: Path) -> None:
-    """Energies, pulls and overlaps of both lattices; of the large one how it settles, exchanges and
-    times.
-    """
-    figure = Figure(figsize=(17, 7.6), layout="constrained")
-    axes: list[Axes] = list(figure.subplots(2, 4).flat)
-    small, large = result["small"], result["large"]
-    sides = [" × ".join(map(str, part["shape"])) for part in (small, large)]
-    style: Any = {"marker": "o", "markersize": 3.5, "capsize": 2.5, "linestyle": "none"}
-    x = [row["beta"] for row in small["rows"]]
-    axes[0].plot(
-        x,
-        [row["energy_exact"] for row in small["rows"]],
-        color="C0",
-        linewidth=0.9,
-        label=f"{sides[0]}, exact",
-    )
-    for label, rows, colour in (
-        (f"{sides[0]}, with Houdayer", small["rows"], "C0"),
-        *(
-            (f"{sides[1]}, {name}", large["methods"][name]["rows"], f"C{n}")
-            for n, name in enumerate(METHODS, 1)
-        ),
-    ):
-        e, error = ([row[key] for row in rows] for key in ("energy", "energy_error"))
-        axes[0].errorbar(
-            [row["beta"] for row in rows], e, error, label=label, color=colour, **style
-        )
-    axes[0].set(xlabel="β (1/J)", ylabel="energy / site (J)", title="energy")
-    shift = 0.008
-    for name, marker, move in (
-        ("energy", "o", -shift),
-        ("specific_heat", "s", 0.0),
-        ("log_z", "^", shift),
-    ):
-        rows = [row for row in small["rows"] if f"{name}_pull" in row]
-        label = {"energy": "energy", "specific_heat": "specific heat", "log_z": "log Z"}[
-            name
-        ] + f", {sides[0]}"
-        axes[1].plot([row["beta"] + move for row in rows], [row[f"{name}_pull"] for row in rows], marker, color="C0",
-                     markerfacecolor="C0" if name == "energy" else "white", markersize=4.5, label=label)  # fmt: skip
-    rows = large["differences"]
-    for name, marker, label in (("energy", "x", "energies"), ("overlap_squared", "+", "q²")):
-        axes[1].plot([row["beta"] for row in rows], [row[f"{name}_pull"] for row in rows], marker, color="C3",
-                     markersize=5, label=f"{label} of the two methods, {sides[1]}")  # fmt: skip
-    axes[1].set(
-        xlabel="β (1/J)", ylabel="difference / σ", title="measured less exact, or less each other"
-    )
-    laws: list[tuple[Axes, str, dict[str, list[float]], str]] = [
-        (axes[2], "with Houdayer", small["law"], "C0"),
-        (axes[2], "exact samples", small["law_exact"], "black"),
-        *(
-            (axes[3], name, large["methods"][name]["law"], f"C{n}")
-            for n, name in enumerate(METHODS, 1)
-        ),
-    ]
-    for ax, label, law, colour in laws:
-        q, y, error = (law[key] for key in ("overlap", "density", "error"))
-        ax.errorbar(
-            q,
-            y,
-            error,
-            color=colour,
-            drawstyle="steps-mid",
-            linewidth=1.1,
-            capsize=1.5,
-            label=label,
-        )
-    for ax, side, part in (
-        (axes[2], sides[0], small["rows"]),
-        (axes[3], sides[1], large["differences"]),
-    ):
-        ax.set(
-            xlabel="overlap q", ylabel="P(q)", title=f"overlap, {side}, β = {part[-1]['beta']:g}/J"
-        )
-        ax.set_ylim(0.0, 1.3 * ax.get_ylim()[1])
-    reached = [
-        abs(centre)
-        for found in large["methods"].values()
-        for centre, density in zip(found["law"]["overlap"], found["law"]["density"], strict=True)
-        if density > 0.0
-    ]
-    axes[3].set_xlim(-1.1 * max(reached), 1.1 * max(reached))
-    cooling = result["config"]["large_burn_in"] // 2
-    part_of = (result["config"]["large_burn_in"] - cooling + result["config"]["large_steps"]) / 10.0
-    for n, name in enumerate(METHODS, 1):
-        found = large["methods"][name]
-        betas = [row["beta"] for row in found["rows"]]
-        times = [cooling + (k + 0.5) * part_of for k in range(len(found["settling"]))]
-        axes[4].plot(times, found["settling"], f"C{n}o-", markersize=3.5, linewidth=0.8, label=name)
-        for key, fill, label in (("energy", f"C{n}", "energy"), ("overlap_squared", "white", "q²")):
-            pulls = [row[f"{key}_halves_pull"] for row in found["rows"]]
-            axes[5].plot(
-                betas, pulls, f"C{n}o", markerfacecolor=fill, markersize=4, label=f"{label}, {name}"
-            )
-        middles = [0.5 * (a + b) for a, b in pairwise(betas)]
-        axes[6].plot(middles, found["acceptance"], f"C{n}o-", markersize=3.5, linewidth=0.8,
-                     label=f"{name}: {found['arrivals']} arrivals")  # fmt: skip
-        for key, line, label in (("overlap_squared_tau", "-", "q²"), ("energy_tau", ":", "energy")):
-            tau = [row[key] for row in found["rows"]]
-            axes[7].plot(
-                betas, tau, f"C{n}o{line}", markersize=3, linewidth=0.9, label=f"{label}, {name}"
-            )
-    axes[4].axvline(
-        result["config"]["large_burn_in"], color="grey", linewidth=0.8, label="end of burn-in"
-    )
-    title = f"energy in time, {sides[1]}, β = {large['differences'][-1]['beta']:g}/J"
-    axes[4].set(xlabel="step", ylabel="energy / site (J)", title=title)
-    axes[5].set(
-        xlabel="β (1/J)", ylabel="difference / σ", title=f"first half less second, {sides[1]}"
-    )
-    for ax in (axes[1], axes[5]):
-        ax.axhspan(-1, 1, color="grey", alpha=0.25, linewidth=0)
-        for level in (-3, 3):
-            ax.axhline(level, color="grey", linewidth=0.8)
-        low, high = ax.get_ylim()
-        ax.set_ylim(min(low, -3.5), max(high, 3.5) + 3.0)
-    axes[6].set(
-        xlabel="β (1/J)",
-        ylabel="accepted share of exchanges",
-        title=f"exchanges, {sides[1]}",
-        ylim=(0.0, 1.0),
-    )
-    axes[7].set(
-        xlabel="β (1/J)", ylabel="τ_int (steps)", title=f"autocorrelation, {sides[1]}", yscale="log"
-    )
-    for ax in axes:
-        ax.legend(frameon=False, fontsize=8)
-    figure.suptitle(
-        "±J spin glass in two dimensions, one draw of the couplings each, by parallel tempering"
-    )
-    figure.savefig(file, dpi=100)
-
-
 def rehearsal(settings: SpinGlass) -> SpinGlass:
     """The settings of ``--smoke``."""
     return replace(
-        settings, small=5, small_betas=(0.0, 0.4, 0.8, 1.2), small_walkers=16, small_steps=200, exact_samples=2000,
+        settings, small=5, small_betas=(0.0, 0.4, 0.8, 1.2), small_walkers=16, small_steps=200,
+        exact_samples=2000,
         large=8, temperatures=5, large_steps=120, large_burn_in=40, small_burn_in=40,
     )  # fmt: skip
-
-
-def table(result: dict[str, Any]) -> str:
-    """One line a temperature, and one a check."""
-    small, large = result["small"], result["large"]
-    lines = [
-        f"{small['shape']}, {'β':>5}{'energy / site':>21}{'pull':>6}{'c pull':>8}{'log Z':>20}{'pull':>6}{'τ(q²)':>8}"
-    ]
-    for row in small["rows"]:
-        e, z = (lt.Estimate(row[name], row[f"{name}_error"]) for name in ("energy", "log_z"))
-        pulls = [row.get(f"{name}_pull", math.nan) for name in ("energy", "specific_heat", "log_z")]
-        lines.append(
-            f"{row['beta']:15.3f}{e!s:>21}{pulls[0]:6.1f}{pulls[1]:8.1f}{z!s:>20}{pulls[2]:6.1f}"
-            f"{row['overlap_squared_tau']:8.1f}"
-        )
-    squared = lt.Estimate(small["overlap_squared_exact"], small["overlap_squared_exact_error"])
-    last = lt.Estimate(
-        small["rows"][-1]["overlap_squared"], small["rows"][-1]["overlap_squared_error"]
-    )
-    lines.append(
-        f"q² {last}, of exact samples {squared}, {small['arrivals']} arrivals, {small['seconds']} s"
-    )
-    for name in METHODS:
-        found = large["methods"][name]
-        lines.append(
-            f"{large['shape']}, {name}: {found['milliseconds_a_step']} ms a step, {found['arrivals']} arrivals, "
-            f"acceptance {min(found['acceptance']):.2f} to {max(found['acceptance']):.2f}"
-        )
-        each = ", ".join(f"{e:.4f}" for e in found["energies_of_walkers"])
-        lines.append(f"    energies of the walkers at the lowest temperature: {each}")
-        for row in found["rows"][::4] + found["rows"][-1:]:
-            e, q = (
-                lt.Estimate(row[key], row[f"{key}_error"]) for key in ("energy", "overlap_squared")
-            )
-            lines.append(
-                f"{row['beta']:15.3f}{e!s:>21}   q² {q!s:>20}   τ(e) {row['energy_tau']:6.1f}   τ(q²) "
-                f"{row['overlap_squared_tau']:6.1f}   halves {row['energy_halves_pull']:5.1f} "
-                f"{row['overlap_squared_halves_pull']:5.1f} σ"
-            )
-    for name, label in (("energy", "energies"), ("overlap_squared", "q²")):
-        shown = ", ".join(f"{row[f'{name}_pull']:.1f}" for row in large["differences"])
-        lines.append(f"{label} of the two methods differ by {shown} σ")
-    for name, squares in large["mean_square_differences"].items():
-        shown = ", ".join(f"{key} {value:.2f}" for key, value in squares.items())
-        lines.append(f"mean squares of these differences {name}: {shown}")
-    lines.append(
-        f"mean square of the pulls of energies and specific heats: {small['mean_square_pull']:.2f}"
-    )
-    return "\n".join(lines)
 
 
 def main(settings: SpinGlass) -> None:

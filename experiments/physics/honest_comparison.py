@@ -1,8 +1,9 @@
-"""Learned samplers and five classical ones at equal time: independent samples a second, and where
-the first lose.
+"""Compare learned samplers with five classical ones at equal time.
 
-    python experiments/honest_comparison.py            # about six minutes on one core
-    python experiments/honest_comparison.py --smoke    # under a minute
+Measured are independent samples a second, and where the learned samplers lose.
+
+    python experiments/physics/honest_comparison.py            # about six minutes on one core
+    python experiments/physics/honest_comparison.py --smoke    # under a minute
 
 Every method has the same time on each model, burn-in included, and weighted walkers as much more as
 eight blocks take. LEAPS is the jump process with a HollowConv; with LocalRates too where there is
@@ -30,12 +31,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import torch
 import tyro
+from reports.comparison import KEY, LEARNED, draw, table, verdicts
 from torch import Tensor
 
 import leaps_triton as lt
@@ -51,9 +49,6 @@ from leaps_triton.estimators.weights import effective_sample_size, log_mean_exp,
 from leaps_triton.provenance import device_name, provenance
 
 QUANTITIES = {"energy": lt.observables.energy, "m²": lt.observables.magnetization_squared}
-KEY = "independent_samples_per_second"
-LEARNED = ("LEAPS, HollowConv", "LEAPS, LocalRates")
-METHODS = (*LEARNED, "AIS", "SMC", "Swendsen-Wang", "heat bath", "tempering")
 
 
 @dataclass(frozen=True)
@@ -88,8 +83,9 @@ class HonestComparison:
 
 
 def reference(path: lt.AnnealingPath, seed: int) -> dict[str, Any]:
-    """Exact log Z and energy; of the rest mean, its error and variance from exact samples or long
-    cluster chains.
+    """Return exact log Z and energy, and of the rest mean, error and variance.
+
+    The latter come from exact samples or long cluster chains.
     """
     model: Any = path.model
     try:
@@ -196,8 +192,9 @@ def of_weights(sampler: lt.Sampler, settings: HonestComparison) -> tuple[dict[st
 def trained(
     name: str, path: lt.AnnealingPath, seconds: float, block: int, settings: HonestComparison
 ) -> tuple[Any, dict[str, Any]]:
-    """A network trained for about so many seconds: a short run says how many steps fit, so that the
-    rate decays.
+    """Return a network trained for about so many seconds.
+
+    A short run says how many steps fit, so that the learning rate decays.
     """
     model: Any = path.model
 
@@ -310,14 +307,13 @@ def break_even(learned: float, other: float, training: float) -> float | None:
 
 
 def charge(learned: dict[str, Any], others: list[dict[str, Any]]) -> None:
-    """Rates with the training of this row in them, and when it has paid for itself against each of
-    the others.
+    """Add rates with the training of this row in them.
+
+    Add also when it has paid for itself against each of the others.
     """
-    rates, spent, training = (
-        learned["independent_samples_per_second"],
-        learned["seconds"],
-        learned["training_seconds"],
-    )
+    rates = learned[KEY]
+    spent = learned["seconds"]
+    training = learned["training_seconds"]
     learned["training_included"] = {
         k: float(f"{v * spent / (spent + training):.4g}") for k, v in rates.items()
     }
@@ -325,29 +321,6 @@ def charge(learned: dict[str, Any], others: list[dict[str, Any]]) -> None:
         other["method"]: {k: break_even(rates[k], v, training) for k, v in other[KEY].items()}
         for other in others
     }
-
-
-def verdicts(model: str, learned: dict[str, Any], others: list[dict[str, Any]]) -> list[str]:
-    """In words: against which classical methods a learned sampler loses, quantity by quantity."""
-    said = []
-    for quantity, rate in learned[KEY].items():
-        lost, late, won = [], [], []
-        for other in others:
-            theirs = other[KEY].get(quantity)
-            if theirs is None:
-                continue
-            after = learned["break_even_seconds"][other["method"]][quantity]
-            if after is None:
-                lost.append(f"{other['method']} ({theirs / rate:.3g} times as many)")
-            elif learned["training_included"][quantity] < theirs:
-                late.append(f"{other['method']} (ahead after {after:.0f} s)")
-            else:
-                won.append(other["method"])
-        parts = [f"loses to {', '.join(lost)}"] if lost else []
-        parts += [f"loses with its training to {', '.join(late)}"] if late else []
-        parts += [f"beats {', '.join(won)} with its training charged"] if won else []
-        said.append(f"{model}, {quantity}: {learned['method']} {'; '.join(parts)}.")
-    return said
 
 
 def compared(name: str, model: Any, training: float, settings: HonestComparison) -> dict[str, Any]:
@@ -366,97 +339,6 @@ def compared(name: str, model: Any, training: float, settings: HonestComparison)
     return case
 
 
-def table(case: dict[str, Any]) -> str:
-    """One line a method; then the verdicts."""
-    quantities = [*QUANTITIES, "log Z"]
-    lines = [f"\n{case['model']}"]
-    for entry in case["rows"]:
-        if entry["method"] in LEARNED:
-            lines.append(
-                f"{entry['method']}: trained {entry['training_seconds']} s, {entry['training_steps']} steps"
-            )
-    lines.append(
-        f"{'independent samples / s':34}" + "".join(f"{q:>12}" for q in quantities) + "   pulls"
-    )
-    for entry in case["rows"]:
-        for label, key in (
-            ("", "independent_samples_per_second"),
-            (", with training", "training_included"),
-        ):
-            if key not in entry:
-                continue
-            rates = entry[key]
-            cells = "".join(
-                f"{rates[q]:12.4g}" if q in rates else f"{'n/a':>12}" for q in quantities
-            )
-            pulls = " ".join(f"{p:+.1f}" for p in entry["pulls"].values()) if not label else ""
-            lines.append(f"{entry['method'] + label:34}{cells}   {pulls}")
-    return "\n".join([*lines, *case["verdicts"]])
-
-
-def draw(result: dict[str, Any], file: Path) -> None:
-    """A panel a model, a group of bars a quantity."""
-    cases, quantities = result["cases"], [*QUANTITIES, "log Z"]
-    figure, panels = plt.subplots(
-        1,
-        len(cases),
-        figsize=(4.6 * len(cases), 4.6),
-        layout="constrained",
-        sharey=True,
-        squeeze=False,
-    )
-    colours = dict(
-        zip(METHODS, ("red", "pink", "orange", "olive", "blue", "cyan", "purple"), strict=True)
-    )
-    for axes, case in zip(panels[0], cases, strict=True):
-        bars = []
-        for entry in case["rows"]:
-            colour = f"tab:{colours[entry['method']]}"
-            bars.append((entry["method"], entry[KEY], "", colour))
-            if entry["method"] in LEARNED:
-                bars.append(
-                    (
-                        f"{entry['method']}, training included",
-                        entry["training_included"],
-                        "///",
-                        colour,
-                    )
-                )
-        width = 0.86 / len(bars)
-        for index, (label, rates, hatch, colour) in enumerate(bars):
-            shift = (index - (len(bars) - 1) / 2) * width
-            for group, quantity in enumerate(quantities):
-                if quantity in rates:
-                    face = "none" if hatch else colour
-                    axes.bar(
-                        group + shift, rates[quantity], width, color=face, edgecolor=colour, hatch=hatch,
-                        label=label if group == 0 else None,
-                    )  # fmt: skip
-                else:
-                    axes.text(
-                        group + shift, 0.02, "n/a", transform=axes.get_xaxis_transform(), rotation=90, ha="center",
-                        fontsize=7,
-                    )  # fmt: skip
-        axes.set_yscale("log")
-        axes.set_xticks(range(len(quantities)), ["energy", "m²", "log Z: 1/error²"])
-        spent = [
-            f"{entry['training_seconds']:.0f} s"
-            for entry in case["rows"]
-            if entry["method"] in LEARNED
-        ]
-        axes.set_title(f"{case['model']}\ntraining {' and '.join(spent)}", fontsize=10)
-        axes.grid(axis="y", alpha=0.3)
-        axes.set_axisbelow(True)
-    panels[0][0].set_ylabel("independent samples, or 1/error², a second")
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    seconds = result["config"]["seconds"]
-    figure.suptitle(
-        f"Equal time, about {seconds:g} s each and training apart; {result['device']}", fontsize=10
-    )
-    figure.savefig(file, dpi=120)
-
-
 def main(settings: HonestComparison) -> None:
     """Measure, print, and save."""
     torch.set_num_threads(1)
@@ -465,8 +347,8 @@ def main(settings: HonestComparison) -> None:
     chosen = settings
     if settings.smoke:
         chosen = HonestComparison(
-            (4,), settings.beta, 4, settings.glass_beta, 0.3, (0.5, 0.5), 2**10, 4, settings.seed, settings.device,
-            True, settings.results,
+            (4,), settings.beta, 4, settings.glass_beta, 0.3, (0.5, 0.5), 2**10, 4, settings.seed,
+            settings.device, True, settings.results,
         )  # fmt: skip
     models: dict[str, Any] = {
         f"Ising {n} × {n}, β = {chosen.beta}": lt.Ising((n, n), chosen.beta) for n in chosen.lengths
@@ -479,7 +361,8 @@ def main(settings: HonestComparison) -> None:
         )
     if len(chosen.training) != len(models):
         raise ValueError(
-            f"training needs one time for each of the {len(models)} models, got {len(chosen.training)}"
+            f"training needs one time for each of the {len(models)} models, "
+            f"got {len(chosen.training)}"
         )
     clock = Clock(chosen.device)
     cases = [
@@ -501,14 +384,8 @@ def main(settings: HonestComparison) -> None:
         json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     draw(result, chosen.results / "honest_comparison.png")
-    if not math.isfinite(
-        sum(
-            r
-            for c in cases
-            for e in c["rows"]
-            for r in e["independent_samples_per_second"].values()
-        )
-    ):
+    rates = [rate for case in cases for row in case["rows"] for rate in row[KEY].values()]
+    if not math.isfinite(sum(rates)):
         raise RuntimeError("a rate is not finite: give each method more seconds")
 
 

@@ -1,8 +1,7 @@
-"""Thermodynamics of the Ising model through its critical point, by Swendsen–Wang chains, against
-Kaufman's formula.
+"""Measure the Ising model through its critical point and compare with Kaufman's formula.
 
-    python experiments/ising_thermodynamics.py            # about 4 minutes on one CPU core
-    python experiments/ising_thermodynamics.py --smoke
+    python experiments/physics/ising_thermodynamics.py            # about 4 minutes on one CPU core
+    python experiments/physics/ising_thermodynamics.py --smoke
 
 On tori of several lengths: energy, specific heat, |m|, susceptibility and Binder cumulant over β.
 Energy and specific heat are compared with the exact finite-lattice values at every β; at β = 0.4407
@@ -21,17 +20,13 @@ from typing import Any
 
 import torch
 import tyro
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from reports.ising import CRITICAL, EXACT, UNIVERSAL, draw, table
 
 import leaps_triton as lt
 from leaps_triton.estimators import reweight
 from leaps_triton.observables.spins import binder
 from leaps_triton.provenance import provenance
 
-CRITICAL = 0.5 * math.log1p(math.sqrt(2.0))
-UNIVERSAL = 0.610690
-"""Binder cumulant of large critical square tori: Kamieniarz, Blöte, J. Phys. A 26, 201 (1993)."""
 OBSERVABLES = (
     "energy",
     "specific_heat",
@@ -40,14 +35,6 @@ OBSERVABLES = (
     "susceptibility_full",
     "binder",
 )
-PANELS = {
-    "energy": "energy / site (J)",
-    "specific_heat": "specific heat / site (k_B)",
-    "abs_magnetization": "⟨|m|⟩ / site",
-    "susceptibility": "susceptibility / site (1/J)",
-    "binder": "Binder cumulant",
-}
-EXACT = {"energy": lt.exact.ising_energy, "specific_heat": lt.exact.ising_specific_heat}
 
 
 @dataclass(frozen=True)
@@ -79,8 +66,9 @@ class IsingThermodynamics:
 
 
 def estimates(chain: lt.Chain) -> dict[str, Any]:
-    """Every observable with its error and autocorrelation time, and its distance from the exact
-    value if known.
+    """Return every observable with its error and autocorrelation time.
+
+    Where the exact value is known, its distance is there too.
     """
     model: Any = chain.model
     row: dict[str, Any] = {}
@@ -102,8 +90,9 @@ def binder_at(chain: lt.Chain, beta: float) -> lt.Estimate:
 
 
 def crossing(small: lt.Chain, large: lt.Chain, reach: float = 0.01) -> lt.Estimate | None:
-    """β at which the two Binder cumulants are equal; None if that is farther from β_c than
-    ``reach``.
+    """Return β at which the two Binder cumulants are equal.
+
+    It is None if that is farther from β_c than ``reach``.
     """
 
     def excess(beta: float) -> float:
@@ -134,128 +123,12 @@ def power(rows: list[dict[str, Any]], name: str) -> lt.Estimate:
     return lt.Estimate(float((weight * centred * y).sum() / spread), float(spread.rsqrt()))
 
 
-def draw(result: dict[str, Any], file: Path) -> None:
-    """Five observables over β with exact curves, and the pulls."""
-    figure = Figure(figsize=(13, 7.2), layout="constrained")
-    axes: list[Axes] = list(figure.subplots(2, 3).flat)
-    lengths = result["config"]["lengths"]
-    betas = sorted({row["beta"] for row in result["rows"]})
-    grid = torch.linspace(betas[0], betas[-1], 121).tolist()
-    for colour, length in enumerate(lengths):
-        rows = sorted(
-            (row for row in result["rows"] if row["length"] == length), key=lambda row: row["beta"]
-        )
-        style: Any = {
-            "color": f"C{colour}",
-            "marker": "o",
-            "markersize": 3.5,
-            "capsize": 2.5,
-            "linestyle": "none",
-        }
-        shape = (length, length)
-        for ax, name in zip(axes, PANELS, strict=False):
-            if name == "binder":
-                continue
-            x, y, error = ([row[key] for row in rows] for key in ("beta", name, f"{name}_error"))
-            ax.errorbar(x, y, error, label=f"L = {length}", **style)
-            if name in EXACT:
-                ax.plot(
-                    grid, [EXACT[name](shape, b) for b in grid], color=f"C{colour}", linewidth=0.9
-                )
-        x, y, error = (
-            result["binder_curves"][str(length)][key] for key in ("beta", "value", "error")
-        )
-        axes[4].plot(x, y, color=f"C{colour}", linewidth=0.9)
-        axes[4].fill_between(
-            x, [a - b for a, b in zip(y, error, strict=True)], [a + b for a, b in zip(y, error, strict=True)],
-            color=f"C{colour}", alpha=0.25, linewidth=0,
-        )  # fmt: skip
-        inside = [row for row in rows if x[0] <= row["beta"] <= x[-1]]
-        x, y, error = ([row[key] for row in inside] for key in ("beta", "binder", "binder_error"))
-        axes[4].errorbar(x, y, error, **style)
-        for name, marker, shift in (("energy", "o", -1), ("specific_heat", "s", 1)):
-            x = [row["beta"] + shift * 0.0006 for row in rows]
-            label = f"{'e' if name == 'energy' else 'c'}, L = {length}"
-            pulls = [row[f"{name}_pull"] for row in rows]
-            fill = f"C{colour}" if name == "energy" else "white"
-            axes[5].plot(
-                x,
-                pulls,
-                marker,
-                color=f"C{colour}",
-                markerfacecolor=fill,
-                markersize=4,
-                label=label,
-            )
-    axes[0].plot(
-        grid,
-        [lt.exact.onsager_energy(b) for b in grid],
-        color="black",
-        linestyle=":",
-        label="L = ∞",
-    )
-    axes[2].plot(
-        grid,
-        [lt.exact.yang_magnetization(b) for b in grid],
-        color="black",
-        linestyle=":",
-        label="L = ∞",
-    )
-    axes[3].set_yscale("log")
-    axes[4].axhline(UNIVERSAL, color="black", linestyle=":", label="critical, L = ∞")
-    axes[4].locator_params(axis="x", nbins=5)
-    axes[5].axhspan(-1, 1, color="grey", alpha=0.25, linewidth=0)
-    for level in (-3, 3):
-        axes[5].axhline(level, color="grey", linewidth=0.8)
-    low, high = axes[5].get_ylim()
-    axes[5].set_ylim(min(low, -3.5), max(high, 5.5))
-    for ax, title in zip(
-        axes, [*PANELS.values(), "(measured − exact) / σ of e and c"], strict=True
-    ):
-        ax.axvline(CRITICAL, color="grey", linewidth=0.6, zorder=0)
-        ax.set(xlabel="β (1/J)", ylabel=title)
-    for ax in axes[:5]:
-        ax.legend(frameon=False, fontsize=8)
-    axes[5].legend(
-        frameon=False, fontsize=7, ncols=3, loc="upper center", handletextpad=0.2, columnspacing=0.8
-    )
-    figure.suptitle(
-        "Ising model on L × L tori: Swendsen–Wang chains (symbols), exact or reweighted (lines), "
-        f"β_c = {CRITICAL:.5f} (grey line)"
-    )
-    figure.savefig(file, dpi=110)
-
-
 def small(settings: IsingThermodynamics) -> IsingThermodynamics:
     """The settings of ``--smoke``."""
     return replace(
-        settings, lengths=(4, 8), walkers=(16, 16), sweeps=(200, 200), gate_sweeps=(200, 200), burn_in=20,
-        betas=(0.40, 0.43, 0.48),
+        settings, lengths=(4, 8), walkers=(16, 16), sweeps=(200, 200), gate_sweeps=(200, 200),
+        burn_in=20, betas=(0.40, 0.43, 0.48),
     )  # fmt: skip
-
-
-def table(result: dict[str, Any]) -> str:
-    """One line a chain."""
-    lines = [
-        f"{'L':>3}{'β':>8}{'energy / site':>20}{'pull':>6}{'specific heat':>18}{'pull':>6}{'|m|':>20}{'Binder':>22}"
-        f"{'τ':>6}"
-    ]
-    for row in result["rows"]:
-        e, c, m, u = (
-            lt.Estimate(row[n], row[f"{n}_error"])
-            for n in ("energy", "specific_heat", "abs_magnetization", "binder")
-        )
-        lines.append(
-            f"{row['length']:3}{row['beta']:8.4f}{e!s:>20}{row['energy_pull']:6.1f}{c!s:>18}"
-            f"{row['specific_heat_pull']:6.1f}{m!s:>20}{u!s:>22}{row['energy_tau']:6.1f}"
-        )
-    for row in result["binder_crossings"]:
-        found = lt.Estimate(row["beta"], row["beta_error"])
-        lines.append(
-            f"Binder cumulants of {row['lengths']} cross at β = {found}, less β_c {row['pull']:+.1f} σ"
-        )
-    lines.append(f"gate: {result['gate']}")
-    return "\n".join(lines)
 
 
 def main(settings: IsingThermodynamics) -> None:
@@ -269,7 +142,8 @@ def main(settings: IsingThermodynamics) -> None:
         for beta in sorted({*chosen.betas, chosen.gate_beta}):
             gate = beta == chosen.gate_beta
             chain = lt.run_chain(
-                lt.Ising((length, length), beta=beta), lt.SwendsenWang(), walkers, gate_sweeps if gate else sweeps,
+                lt.Ising((length, length), beta=beta), lt.SwendsenWang(), walkers,
+                gate_sweeps if gate else sweeps,
                 seed=seed, burn_in=chosen.burn_in, device=chosen.device, observables=OBSERVABLES,
             )  # fmt: skip
             seed += 1

@@ -1,8 +1,7 @@
-"""Six locally equivariant networks on the critical Ising model and the critical three-state Potts
-model.
+"""Compare six locally equivariant networks on critical Ising and three-state Potts models.
 
-    python experiments/compare_networks.py            # about ten minutes on one core
-    python experiments/compare_networks.py --smoke    # some seconds
+    python experiments/physics/compare_networks.py            # about ten minutes on one core
+    python experiments/physics/compare_networks.py --smoke    # some seconds
 
 Each network has the width at which its number of parameters comes nearest to the one asked for; a
 LEM joins all pairs of sites, so that on larger lattices it has more, be it ever so narrow. Two
@@ -58,7 +57,8 @@ NETWORKS: dict[str, Callable[[Any, int, int], Any]] = {
 """By model, a number that the width grows with, and seed."""
 
 RATES = {
-    "LEM": 1e-2, "LEA": 3e-2, "LEC": 1e-2, "LETransformer": 3e-2, "HollowConv": 3e-2, "LocalRates": 3e-2,
+    "LEM": 1e-2, "LEA": 3e-2, "LEC": 1e-2, "LETransformer": 3e-2, "HollowConv": 3e-2,
+    "LocalRates": 3e-2,
 }  # fmt: skip
 """At their peak: of 0.003, 0.01 and 0.03 the one with the least Var[A] of both 8 × 8 models after
 five seconds."""
@@ -105,8 +105,8 @@ class CompareNetworks:
 
 
 SMOKE = {
-    "lengths": (6,), "parameters": 2000, "steps": (5,), "seconds": (0.1,), "intervals": 3, "sampling": 0.05,
-    "sites": 600,
+    "lengths": (6,), "parameters": 2000, "steps": (5,), "seconds": (0.1,), "intervals": 3,
+    "sampling": 0.05, "sites": 600,
 }  # fmt: skip
 
 
@@ -132,8 +132,8 @@ def trainer(
         path, network, lt.Jump(settings.intervals), block=64, device=settings.device
     )
     config = lt.TrainingConfig(
-        steps=steps, times=8, walkers=8, learning_rate=rate, warmup=max(1, min(100, steps // 5)), buffer=128,
-        rollout=8, rollout_every=25, seed=settings.seed,
+        steps=steps, times=8, walkers=8, learning_rate=rate, warmup=max(1, min(100, steps // 5)),
+        buffer=128, rollout=8, rollout_every=25, seed=settings.seed,
     )  # fmt: skip
     return lt.Trainer(sampler, config)
 
@@ -262,13 +262,16 @@ def table(case: dict[str, Any]) -> Iterator[str]:
     for row in case["rows"]:
         line = f"{row['network']:14}{row['parameters']:11}"
         if row["network"] == NONE:
-            yield f"{line}{'':36}{row['walkers']:8}{row['log_weight_variance_per_site']:8.4f}{row['ess']:7.3f}"
+            line += f"{'':36}{row['walkers']:8}{row['log_weight_variance_per_site']:8.4f}"
+            yield line + f"{row['ess']:7.3f}"
             continue
-        line += f"{row['evaluations_a_second']:8.0f}{row['evaluation_MiB']:7.1f}{row['training_step_MiB']:7.1f}"
+        line += f"{row['evaluations_a_second']:8.0f}{row['evaluation_MiB']:7.1f}"
+        line += f"{row['training_step_MiB']:7.1f}"
         for comparison in COMPARISONS:
             found = row[comparison]
             line += f"{found['steps']:7}{found['training_seconds']:7.1f}"
-            line += f"{found['walkers']:8}{found['log_weight_variance_per_site']:8.4f}{found['ess']:7.3f}"
+            line += f"{found['walkers']:8}{found['log_weight_variance_per_site']:8.4f}"
+            line += f"{found['ess']:7.3f}"
         yield line
 
 

@@ -1,4 +1,4 @@
-"""What experiments/gpu.py runs, most valuable first, in three parts that fit a few minutes each."""
+"""What gpu.py runs, most valuable first, in three parts that fit a few minutes each."""
 
 import importlib.util
 import shutil
@@ -11,7 +11,7 @@ from gpu_run import Step
 from gpu_steps import JOBS, ROOT, SMOKE_JOBS
 
 BENCHMARKS = ROOT / "experiments" / "benchmarks"
-STEPS_SCRIPT = ROOT / "experiments" / "gpu_steps.py"
+STEPS_SCRIPT = ROOT / "experiments" / "gpu" / "gpu_steps.py"
 FIRST_OPS = (
     "heat_bath_sweeps",
     "jump_step",

@@ -1,8 +1,9 @@
-"""LocalRates against annealed importance sampling, on the critical Ising model: effective walkers a
-second.
+"""Compare LocalRates with annealed importance sampling by effective walkers a second.
 
-    python experiments/local_rates.py            # 16 x 16, 32 x 32 and 64 x 64
-    python experiments/local_rates.py --smoke    # 8 x 8
+The model is the critical Ising model.
+
+    python experiments/physics/local_rates.py            # 16 x 16, 32 x 32 and 64 x 64
+    python experiments/physics/local_rates.py --smoke    # 8 x 8
 
 One network is trained on the smallest lattice, and its training goes on for a little on each larger
 one; what the network of the smallest lattice does there by itself is shown too. Every sampler has
@@ -56,8 +57,8 @@ class LocalRatesExperiment:
 
 
 SMOKE = {
-    "lengths": (8,), "steps": (150,), "batch": (16,), "learning_rate": (1e-2,), "intervals": (10, 20),
-    "walkers": (512,), "block": (512,),
+    "lengths": (8,), "steps": (150,), "batch": (16,), "learning_rate": (1e-2,), "intervals": (10,
+    20), "walkers": (512,), "block": (512,),
 }  # fmt: skip
 
 
@@ -67,8 +68,10 @@ def train(settings: LocalRatesExperiment, network: lt.LocalRates, place: int) ->
         path, network, lt.Jump(25), lt.HeatBath(), block=settings.block[place], device="cpu"
     )
     config = lt.TrainingConfig(
-        steps=settings.steps[place], walkers=settings.batch[place], learning_rate=settings.learning_rate[place],
-        buffer=min(512, settings.walkers[place]), rollout=128, rollout_every=250, seed=settings.seed,
+        steps=settings.steps[place], walkers=settings.batch[place],
+        learning_rate=settings.learning_rate[place],
+        buffer=min(512, settings.walkers[place]), rollout=128, rollout_every=250,
+        seed=settings.seed,
     )  # fmt: skip
     begin = time.process_time()
     history = lt.Trainer(sampler, config).run(progress=True)

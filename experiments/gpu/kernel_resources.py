@@ -1,9 +1,11 @@
-"""Compile every kernel variant without a GPU and write what it uses to
-results/kernel_resources.csv.
+"""Compile every kernel variant without a GPU and write what it uses.
 
-    python experiments/kernel_resources.py
+The table is experiments/results/kernel_resources.csv.
 
-Spills are bytes a thread (NVIDIA) or registers a thread (AMD); shared memory is bytes a program.
+    python experiments/gpu/kernel_resources.py
+
+Spills are bytes per thread (NVIDIA) or registers per thread (AMD); shared memory is bytes per
+program.
 """
 
 import csv
@@ -13,7 +15,7 @@ import triton
 
 from leaps_triton.kernels import resources
 
-FILE = Path(__file__).parent / "results" / "kernel_resources.csv"
+FILE = Path(__file__).parents[1] / "results" / "kernel_resources.csv"
 COLUMNS = ("kernel", "target", "warps", "registers", "spills", "shared", "triton")
 
 

@@ -1,8 +1,7 @@
-"""The transition of Potts models: continuous for q = 3, of first order for q = 10, by Swendsen–Wang
-chains.
+"""Measure Potts models through their transition: continuous for q = 3, first-order for q = 10.
 
-    python experiments/potts_transition.py            # about 4 minutes on one CPU core
-    python experiments/potts_transition.py --smoke
+    python experiments/physics/potts_transition.py            # about 4 minutes on one CPU core
+    python experiments/physics/potts_transition.py --smoke
 
 Half of the chains start ordered and half random, and the two halves are compared. Energy and order
 parameter over β, the law of the energy, and autocorrelation times, which grow with the length as a
@@ -25,8 +24,7 @@ from typing import Any
 
 import torch
 import tyro
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from reports.potts import draw, table
 from torch import Tensor
 
 import leaps_triton as lt
@@ -101,14 +99,15 @@ def run(
     start = lt.AnnealingPath(model).start.sample(walkers, seed)
     start[::2] = (walkers[::2] // 2 % model.q).to(start.dtype).view(-1, 1, 1)
     return lt.run_chain(
-        model, lt.SwendsenWang(), settings.walkers, sweeps, seed=seed, burn_in=max(burn_in, sweeps // 4),
-        observables=OBSERVABLES, start=start, device=settings.device,
+        model, lt.SwendsenWang(), settings.walkers, sweeps, seed=seed, burn_in=max(burn_in,
+        sweeps // 4), observables=OBSERVABLES, start=start, device=settings.device,
     )  # fmt: skip
 
 
 def estimates(chain: lt.Chain) -> dict[str, Any]:
-    """Every observable with its error and autocorrelation time, and the distance of the halves in
-    their errors.
+    """Return every observable with its error and autocorrelation time.
+
+    The distance of the two halves is in their errors.
     """
     row: dict[str, Any] = {}
     for name in OBSERVABLES:
@@ -153,8 +152,9 @@ def histogram(chain: lt.Chain, beta: float) -> dict[str, list[float]]:
 
 
 def coexistence(chain: lt.Chain) -> dict[str, Any]:
-    """Where the ordered phases weigh q times the disordered one and where as much; the phases'
-    energies at ``β_c``.
+    """Return where the ordered phases weigh q times the disordered one, and where as much.
+
+    The phases' energies at ``β_c`` are there too.
 
     Phases are told apart by the energy half way between Baxter's. The first β differs from ``β_c``
     by terms that fall exponentially with the length: Borgs, Janke, Phys. Rev. Lett. 68, 1738
@@ -208,8 +208,9 @@ def coexistence(chain: lt.Chain) -> dict[str, Any]:
 
 
 def finite_size(q: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Dimensions of order parameter and energy from the smallest and the largest torus at ``β_c``;
-    q ≤ 4.
+    """Return dimensions of order parameter and energy for q ≤ 4.
+
+    They come from the smallest and the largest torus at ``β_c``.
 
     ``⟨order⟩ ~ L^{-x_σ}``, ``e(L) - e(∞) ~ L^{-x_ε}``; with ``√q = 2 cos(πu/2)``, ``x_σ = (1 -
     u²)/(8 - 4u)`` and ``x_ε = (1 + u)/(2 - u)``. Two lengths say nothing of corrections, so this is
@@ -217,9 +218,11 @@ def finite_size(q: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """
     u = 2.0 / math.pi * math.acos(math.sqrt(q) / 2.0)
     found = {}
-    for name, infinite, exact in (
-        ("potts_order", 0.0, (1.0 - u**2) / (8.0 - 4.0 * u)), ("energy", phases(q)[0], (1.0 + u) / (2.0 - u))
-    ):  # fmt: skip
+    laws = (
+        ("potts_order", 0.0, (1.0 - u**2) / (8.0 - 4.0 * u)),
+        ("energy", phases(q)[0], (1.0 + u) / (2.0 - u)),
+    )
+    for name, infinite, exact in laws:
         first, last = (
             (row[name] - infinite, row[f"{name}_error"], row["length"])
             for row in (rows[0], rows[-1])
@@ -237,8 +240,9 @@ def finite_size(q: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def small_lattice(q: int, length: int, seed: int, settings: PottsTransition) -> dict[str, Any]:
-    """Energies and log Z of a small lattice at ``0, …, β_c`` from chains, and by the transfer
-    matrix.
+    """Return energies and log Z of a small lattice at ``0, …, β_c``.
+
+    They come from chains, and by the transfer matrix.
     """
     betas = [critical(q) * part for part in (0.0, 0.25, 0.5, 0.75, 1.0)]
     models = [lt.Potts((length, length), q=q, beta=beta, periodic=(q <= 4, True)) for beta in betas]
@@ -265,7 +269,8 @@ def small_lattice(q: int, length: int, seed: int, settings: PottsTransition) -> 
     exact = lt.exact.log_z(models[-1])
     return {
         "shape": (length, length), "periodic": (q <= 4, True), "energies": rows, "beta": betas[-1],
-        "log_z": log_z.value, "log_z_error": log_z.error, "log_z_exact": exact, "log_z_pull": log_z.pull(exact),
+        "log_z": log_z.value, "log_z_error": log_z.error, "log_z_exact": exact,
+        "log_z_pull": log_z.pull(exact),
     }  # fmt: skip
 
 
@@ -277,9 +282,8 @@ def measure(index: int, seed: int, settings: PottsTransition) -> dict[str, Any]:
     for length, sweeps in zip(lengths, settings.critical_sweeps[index], strict=True):
         for offset in sorted({*settings.offsets[index], 0.0}):
             model = lt.Potts((length, length), q=q, beta=beta_c * (1.0 + offset))
-            chain = run(
-                model, settings.sweeps[index] if offset else sweeps, settings.burn_in[index], seed, settings
-            )  # fmt: skip
+            updates = settings.sweeps[index] if offset else sweeps
+            chain = run(model, updates, settings.burn_in[index], seed, settings)
             seed += 1
             rows.append(
                 {"length": length, "beta": model.beta, "draws": chain.draws, **estimates(chain)}
@@ -298,110 +302,12 @@ def measure(index: int, seed: int, settings: PottsTransition) -> dict[str, Any]:
             if q > 4:
                 coexistences[str(length)] = coexistence(chain)
     return {
-        "q": q, "beta_critical": beta_c, "energies_infinite": phases(q), "rows": rows, "laws": laws, "curves": curves,
-        "finite_size": finite_size(q, [r for r in rows if r["beta"] == beta_c]) if q <= 4 and len(lengths) > 1 else {},
-        "coexistence": coexistences, "small": small_lattice(q, settings.small_lengths[index], seed, settings),
+        "q": q, "beta_critical": beta_c, "energies_infinite": phases(q), "rows": rows,
+        "laws": laws, "curves": curves, "finite_size": finite_size(q,
+        [r for r in rows if r["beta"] == beta_c]) if q <= 4 and len(lengths) > 1 else {},
+        "coexistence": coexistences, "small": small_lattice(q, settings.small_lengths[index], seed,
+        settings),
     }  # fmt: skip
-
-
-def draw(results: list[dict[str, Any]], file: Path) -> None:
-    """For each q: energy, order parameter, law of the energy, and autocorrelation times."""
-    figure = Figure(figsize=(15, 3.7 * len(results)), layout="constrained")
-    for row_of_axes, result in zip(
-        figure.subplots(len(results), 4, squeeze=False), results, strict=True
-    ):
-        axes: list[Axes] = list(row_of_axes)
-        q, beta_c = result["q"], result["beta_critical"]
-        lengths = list(dict.fromkeys(row["length"] for row in result["rows"]))
-        for colour, length in enumerate(lengths):
-            rows = sorted(
-                (row for row in result["rows"] if row["length"] == length),
-                key=lambda row: row["beta"],
-            )
-            style: Any = {
-                "color": f"C{colour}",
-                "marker": "o",
-                "markersize": 3.5,
-                "capsize": 2.5,
-                "linestyle": "none",
-            }
-            x, label = [row["beta"] for row in rows], f"L = {length}"
-            for ax, name in zip(axes, ("energy", "potts_order"), strict=False):
-                curve = result["curves"][str(length)]
-                ax.errorbar(
-                    x,
-                    [row[name] for row in rows],
-                    [row[f"{name}_error"] for row in rows],
-                    label=label,
-                    **style,
-                )
-                ax.plot(curve["beta"], curve[name], color=f"C{colour}", linewidth=0.9)
-            if q > 4:
-                for start, marker in (("order", "v"), ("random", "^")):
-                    e, error = (
-                        [row[f"energy_from_{start}{end}"] for row in rows] for end in ("", "_error")
-                    )
-                    from_start: Any = {
-                        **style,
-                        "marker": marker,
-                        "markerfacecolor": "white",
-                        "alpha": 0.6,
-                    }
-                    note = f"from {start}" if colour == 0 else None
-                    axes[0].errorbar(
-                        [b + (colour - 0.5) * 0.004 for b in x], e, error, label=note, **from_start
-                    )
-            law = (
-                result["coexistence"].get(str(length), {}).get("law_at_equal")
-                or result["laws"][str(length)]
-            )
-            e, density, error = (law[key] for key in ("energy", "density", "error"))
-            axes[2].errorbar(
-                e, density, error, color=f"C{colour}", label=label, linewidth=1.2, elinewidth=0.6
-            )
-            tau, tau_error = (
-                [row[key] for row in rows] for key in ("energy_tau", "energy_tau_error")
-            )
-            axes[3].errorbar(
-                x, tau, tau_error, label=label, **{**style, "linestyle": "-", "linewidth": 0.7}
-            )
-        small = result["small"]
-        sides = "cylinder" if q > 4 else "torus"
-        axes[0].set(ylabel="energy / site (J)", title=f"q = {q}")
-        axes[1].set(ylabel="order parameter", title=f"q = {q}", ylim=(0.0, 1.0))
-        at_beta = "at β of equal weights" if q > 4 else "at β_c"
-        axes[2].set(
-            xlabel="energy / site (J)", ylabel="density (1/J)", title=f"q = {q}: energies {at_beta}"
-        )
-        axes[3].set(ylabel="τ_int of the energy (updates)", title=f"q = {q}: autocorrelation")
-        axes[3].set_yscale("log" if q > 4 else "linear")
-        for energy in sorted(set(result["energies_infinite"])):
-            axes[2].axvline(energy, color="black", linestyle=":", linewidth=0.8)
-            axes[0].plot(beta_c, energy, marker="_", markersize=16, color="black", linestyle="none")
-        pulls = [row["energy_pull"] for row in small["energies"]]
-        log_z = lt.Estimate(small["log_z"], small["log_z_error"])
-        text = (
-            f"{small['shape'][0]} × {small['shape'][1]} {sides} against\nthe transfer matrix:\n"
-            f"log Z {log_z} ({small['log_z_exact']:.4f})\nenergies within {max(map(abs, pulls)):.1f} σ"
-        )
-        for name, found in result["finite_size"].items():
-            symbol = {"potts_order": "order ~ L", "energy": "e(L) - e(∞) ~ L"}[name]
-            value = lt.Estimate(found["dimension"], found["error"])
-            text = f"{symbol}^-x at β_c:\nx = {value} (exact {found['exact']:.4f})\n{text}"
-        axes[1].text(
-            0.97, 0.04, text, transform=axes[1].transAxes, fontsize=7.5, va="bottom", ha="right"
-        )
-        for ax in (axes[0], axes[1], axes[3]):
-            ax.axvline(beta_c, color="grey", linewidth=0.6, zorder=0)
-            ax.set_xlabel("β (1/J)")
-        for ax in axes:
-            ax.legend(frameon=False, fontsize=8)
-        axes[1].legend(frameon=False, fontsize=8, loc="upper left")
-    figure.suptitle(
-        "Potts model on L × L tori by Swendsen–Wang: symbols measured, lines reweighted from β_c = ln(1 + √q) (grey); "
-        "black: energies of the infinite lattice at β_c"
-    )
-    figure.savefig(file, dpi=110)
 
 
 def small(settings: PottsTransition) -> PottsTransition:
@@ -411,51 +317,6 @@ def small(settings: PottsTransition) -> PottsTransition:
         burn_in=(20, 50), offsets=((-0.04, 0.04), (-0.08, 0.08)),
         walkers=32, small_lengths=(4, 4), small_sweeps=150,
     )  # fmt: skip
-
-
-def table(results: list[dict[str, Any]]) -> str:
-    """One line a chain, and one a check."""
-    lines = [
-        f"{'q':>3}{'L':>4}{'β/β_c':>8}{'energy / site':>20}{'order':>20}{'τ':>9}{'halves / σ':>12}"
-    ]
-    for result in results:
-        for row in result["rows"]:
-            e, m = (lt.Estimate(row[n], row[f"{n}_error"]) for n in ("energy", "potts_order"))
-            lines.append(
-                f"{result['q']:3}{row['length']:4}{row['beta'] / result['beta_critical']:8.3f}{e!s:>20}{m!s:>20}"
-                f"{row['energy_tau']:9.1f}{row['halves_pull']:12.1f}"
-            )
-        for name, found in result["finite_size"].items():
-            value = lt.Estimate(found["dimension"], found["error"])
-            lines.append(
-                f"q = {result['q']}: dimension of {name} {value}, exact {found['exact']:.4f}"
-            )
-        for length, found in result["coexistence"].items():
-            beta = lt.Estimate(found["beta_q_to_one"], found["beta_q_to_one_error"])
-            lines.append(
-                f"q = {result['q']}, L = {length}: weights q to 1 at β = {beta}, β_c = {critical(result['q']):.6f}"
-            )
-            for phase in ("ordered", "disordered"):
-                e = lt.Estimate(found[f"energy_{phase}"], found[f"energy_{phase}_error"])
-                lines.append(
-                    f"    {phase} phase: energy {e}, infinite lattice {found[f'energy_{phase}_infinite']:.4f}"
-                )
-            lines.append(
-                f"    {found['changes_of_phase']} changes of phase; peak over valley {found['peak_over_valley']:.1f} "
-                f"at β = {found['beta_equal']:.5f}"
-            )
-        check = result["small"]
-        pulls = [
-            row.get(name)
-            for row in check["energies"]
-            for name in ("energy_pull", "specific_heat_pull")
-        ]
-        log_z = lt.Estimate(check["log_z"], check["log_z_error"])
-        lines.append(
-            f"q = {result['q']}, {check['shape']}: log Z = {log_z}, exact {check['log_z_exact']:.6f}; pulls of "
-            f"energies and specific heats {[round(pull, 1) for pull in pulls if pull is not None]}"
-        )
-    return "\n".join(lines)
 
 
 def main(settings: PottsTransition) -> None:

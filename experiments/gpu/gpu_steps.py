@@ -1,6 +1,6 @@
 """Steps of gpu.py that are no tests: benchmarks, calls to watch, comparisons, gates, training.
 
-python experiments/gpu_steps.py STEP --device cuda --output FOLDER
+python experiments/gpu/gpu_steps.py STEP --device cuda --output FOLDER
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CRITICAL = 0.44068679
 
 
@@ -305,7 +305,7 @@ STEPS = {
 
 def options() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(description="Runs one step of experiments/gpu.py.")
+    parser = argparse.ArgumentParser(description="Runs one step of experiments/gpu/gpu.py.")
     jobs = [f"train-{name}" for name in JOBS | SMOKE_JOBS]
     parser.add_argument("step", choices=[*STEPS, *jobs])
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")

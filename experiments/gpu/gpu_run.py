@@ -1,4 +1,4 @@
-"""How experiments/gpu.py runs its steps: each in time, and with its results kept after it.
+"""How gpu.py runs its steps: each in time, and with its results kept after it.
 
 Steps write into a folder of their own. After each of them four files of the output folder are
 replaced, each as a whole: ``summary.json``, ``summary.txt``, ``kernels.csv``, ``results.tar.gz``.

@@ -1,8 +1,9 @@
-"""The published LEAPS network of the critical 15 × 15 Ising model: Euler weights against exact
-ones.
+"""Compare Euler weights of the published LEAPS network with exact ones.
 
-    python experiments/published_leaps.py ising_final.ckpt
-    python experiments/published_leaps.py ising_final.ckpt --smoke
+The network is that of the critical 15 × 15 Ising model.
+
+    python experiments/physics/published_leaps.py ising_final.ckpt
+    python experiments/physics/published_leaps.py ising_final.ckpt --smoke
 
 The same network moves walkers by tau-leaps with the Euler weights of the paper, at several numbers
 of steps, and by the jump process with exact weights. Both are compared with Kaufman's log Z and
@@ -33,8 +34,9 @@ from leaps_triton.zoo.published import published_network
 
 @dataclass(frozen=True)
 class PublishedLeaps:
-    """Weigh the walkers of the published network by Euler steps and exactly, and compare with exact
-    values.
+    """Weigh the walkers of the published network by Euler steps and exactly.
+
+    Both are compared with exact values.
     """
 
     file: Annotated[Path, tyro.conf.Positional]
@@ -58,8 +60,9 @@ class PublishedLeaps:
 
 
 def load(file: Path) -> lt.Sampler:
-    """The sampler of a published file, or of its weights alone, which are those of 15 × 15 at β =
-    0.4407.
+    """Return the sampler of a published file, or of its weights alone.
+
+    The weights are those of 15 × 15 at β = 0.4407.
     """
     if file.suffix != ".safetensors":
         return lt.load_published_leaps(file)
@@ -75,8 +78,9 @@ def load(file: Path) -> lt.Sampler:
 def magnetization(
     path: lt.AnnealingPath, chains: int, sweeps: int, seed: int, device: torch.device
 ) -> lt.Estimate:
-    """``⟨|m|⟩`` from independent heat-bath chains, measured at every tenth sweep after a fifth of
-    them.
+    """Return ``⟨|m|⟩`` from independent heat-bath chains.
+
+    It is measured at every tenth sweep after a fifth of them.
     """
     walkers = torch.arange(chains, device=device)
     kernel = lt.HeatBath(sweeps=10)
@@ -126,8 +130,8 @@ def table(result: dict[str, Any]) -> str:
     """One line a scheme."""
     known = result["reference"]
     lines = [
-        f"{'scheme':8}{'steps':>6}{'evaluations':>13}{'ESS':>7}{'log Z - exact':>17}{'energy / site':>19}{'|m|':>20}"
-        f"{'s':>7}"
+        f"{'scheme':8}{'steps':>6}{'evaluations':>13}{'ESS':>7}"
+        f"{'log Z - exact':>17}{'energy / site':>19}{'|m|':>20}{'s':>7}"
     ]
     for row in result["schemes"]:
         deviation = lt.Estimate(row["log_z_deviation"], row["log_z_error"])

@@ -1,8 +1,9 @@
-"""Plain jumps and domain jumps of one network of local reach: evaluations, time, ESS and log Z on
-two lattices.
+"""Compare plain jumps and domain jumps of one network of local reach on two lattices.
 
-    python experiments/domain_jumps.py            # about three minutes on one core
-    python experiments/domain_jumps.py --smoke    # under a minute
+Measured are evaluations, time, ESS and log Z.
+
+    python experiments/physics/domain_jumps.py            # about three minutes on one core
+    python experiments/physics/domain_jumps.py --smoke    # under a minute
 
 The network is trained on each lattice with plain jumps; then every integrator samples with it.
 Times on a CPU are those that one thread spent computing, whatever else the machine did.

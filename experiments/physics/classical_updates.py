@@ -1,9 +1,10 @@
-"""Local and cluster updates of the critical Ising model on one CPU core: this library beside
-mcising and peapods.
+"""Time local and cluster updates of the critical Ising model on one CPU core.
+
+This library runs beside mcising and peapods.
 
     pip install mcising==1.1.0 peapods==0.2.0    # needed by this script alone
-    python experiments/classical_updates.py            # about three minutes on one core
-    python experiments/classical_updates.py --smoke    # under a minute
+    python experiments/physics/classical_updates.py            # about three minutes on one core
+    python experiments/physics/classical_updates.py --smoke    # under a minute
 
 Without the two packages it measures the library alone. An update is one site that is redrawn,
 tried, or given the coin of its cluster, so a sweep is as many as the lattice has sites; medians of
@@ -39,12 +40,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import torch
 import tyro
+from reports.updates import draw, table, verdicts
 from torch import Tensor
 
 import leaps_triton as lt
@@ -154,8 +152,9 @@ class Mcising:
 
 
 class Peapods:
-    """One chain of peapods, which cannot be given a start: it is brought to equilibrium by its own
-    cluster updates.
+    """One chain of peapods, which cannot be given a start.
+
+    It is brought to equilibrium by its own cluster updates.
     """
 
     walkers = 1
@@ -324,91 +323,6 @@ def measure(settings: ClassicalUpdates, packages: list[str]) -> list[dict[str, A
                 }
             )
     return rows
-
-
-def verdicts(rows: list[dict[str, Any]]) -> list[str]:
-    """In words: where the library is slower, and where faster, than the best of the others of the
-    same kind.
-    """
-    said = []
-    for length in sorted({r["length"] for r in rows}):
-        for kind, cluster in (("local", False), ("cluster", True)):
-            of_kind = [
-                r
-                for r in rows
-                if r["length"] == length and ("Swendsen" in r["algorithm"]) == cluster
-            ]
-            mine = [r for r in of_kind if r["package"] == "leaps_triton"]
-            others = [r for r in of_kind if r["package"] != "leaps_triton"]
-            for wrong in [r for r in others if abs(r["energy_pull"]) > 4.0]:
-                said.append(
-                    f"{length} × {length}: {wrong['package']} {wrong['algorithm']} misses the exact energy"
-                )
-                others.remove(wrong)
-            for key, words in (
-                ("million_updates_per_second", "updates"), ("independent_samples_per_second", "independent samples")
-            ):  # fmt: skip
-                if not others:
-                    continue
-                best, other = max(mine, key=lambda r: r[key]), max(others, key=lambda r: r[key])
-                ratio = other[key] / best[key]
-                name = f"{other['package']} {other['algorithm']}"
-                said.append(
-                    f"{length} × {length}, {kind} updates, {words} a second: leaps_triton {best['algorithm']} "
-                    + (
-                        f"loses to {name} by {ratio:.3g}"
-                        if ratio > 1.0
-                        else f"beats {name} by {1.0 / ratio:.3g}"
-                    )
-                )
-    return said
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    lines = [
-        f"{'':7}{'':14}{'':26}{'M updates/s':>12}{'one walker':>12}{'tau':>9}{'samples/s':>11}{'energy pull':>13}"
-    ]
-    for r in rows:
-        one = f"{r['one_walker']:12.1f}" if r["one_walker"] is not None else f"{'':12}"
-        lines.append(
-            f"{r['length']:<7}{r['package']:14}{r['algorithm']:26}{r['million_updates_per_second']:12.1f}{one}"
-            f"{r['tau_in_sweeps']:9.4g}{r['independent_samples_per_second']:11.4g}{r['energy_pull']:+13.1f}"
-        )
-    return "\n".join(lines)
-
-
-def draw(result: dict[str, Any], file: Path) -> None:
-    """A row of panels a lattice: updates, and independent samples, a second."""
-    rows, colours = (
-        result["rows"],
-        {"leaps_triton": "tab:red", "mcising": "tab:blue", "peapods": "tab:green"},
-    )
-    lengths = sorted({r["length"] for r in rows})
-    figure, panels = plt.subplots(
-        len(lengths), 2, figsize=(11, 3.2 * len(lengths)), layout="constrained", squeeze=False
-    )
-    keys = {
-        "million_updates_per_second": "million updates a second",
-        "independent_samples_per_second": "independent samples of m² a second",
-    }
-    for line, length in zip(panels, lengths, strict=True):
-        shown = [r for r in rows if r["length"] == length][::-1]
-        for axes, (key, label) in zip(line, keys.items(), strict=True):
-            names = [f"{r['package']}: {r['algorithm']}" for r in shown]
-            bars = axes.barh(
-                names, [r[key] for r in shown], color=[colours[r["package"]] for r in shown]
-            )
-            axes.bar_label(
-                bars,
-                [f"{r[key]:.0f}" if r[key] > 99.5 else f"{r[key]:.3g}" for r in shown],
-                padding=3,
-                fontsize=8,
-            )
-            axes.set(xscale="log", xlabel=label, title=f"{length} × {length}")
-            axes.margins(x=0.2)
-        line[1].set_yticklabels([])
-    figure.suptitle(f"Critical Ising model, {result['device']}", fontsize=10)
-    figure.savefig(file, dpi=110)
 
 
 def main(settings: ClassicalUpdates) -> None:

@@ -1,0 +1,1 @@
+"""What experiments say of their results: printed tables, verdicts and figures."""
