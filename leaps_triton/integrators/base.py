@@ -252,6 +252,7 @@ class Integrator(ABC):
     ) -> Any:
         """Let every walker enter its next interval at once, as nothing acts at the boundaries."""
         patience = self.looks(state.walkers.device)
+        # Walkers are in different intervals here, so nothing tells how many steps it takes.
         for count in itertools.count():
             state, entered = self.enter(state, path)
             boundary.record(state, entered)
@@ -299,6 +300,7 @@ class Integrator(ABC):
         if answers.given is None and self.reversible is None:
             # Nothing moves within intervals.
             return state._replace(remaining=torch.zeros_like(state.remaining))
+        # Steps of walkers that have come to the end leave them alone, so a late look does no harm.
         patience = self.looks(state.walkers.device)
         while bool((state.remaining != 0).any()):
             for count in range(patience):

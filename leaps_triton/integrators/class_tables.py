@@ -77,6 +77,7 @@ def class_log_ratios(path: Path, transport: Tabulated, tau: float) -> Tensor:
     to_one = bond[1, 1] - bond[0, 1]
     to_zero = bond[1, 0] - bond[0, 0]
     bonds = model.coupling.flatten() * (ones * to_one + zeros * to_zero)
+    # Δ = -β ΔH, and tables hold -H: the sign of bonds and field is that of Δ.
     change = path.beta(tau) * (bonds + field[1] - field[0])
     # First the classes of a site in state 0, then those of one in state 1, which flips back.
     return torch.cat([change, -change])
@@ -138,6 +139,7 @@ def steps(
     first = max(0, int(ones.min()) - STEPS)
     last = min(lattice.sites, int(ones.max()) + STEPS)
     table = class_rates(path, transport, tau, (first, last), x.device, reversible, backward)
+    # A flip moves the site and its shells to other classes: this says whose, and by how much.
     neighbours, strides = transport.neighbours(lattice.shape, x.device)
     return kernels.local_jump_steps(
         x,

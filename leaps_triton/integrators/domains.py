@@ -98,6 +98,7 @@ def _fold(index: Tensor, parts: Sequence[int], inner_first: bool) -> Tensor:
     lengths: list[int] = []
     for length, part in zip(index.shape, parts, strict=True):
         lengths += [length // part, part]
+    # Every axis twice: which block along it, and where within the block.
     cut = index.view(lengths)
     outer = list(range(0, cut.ndim, 2))
     inner = list(range(1, cut.ndim, 2))
@@ -177,6 +178,7 @@ def _stage(domains: Domains, clocks: Tensor, backward: bool) -> Tensor:
     waiting = (clocks != 0)[:, domains.classes].any(2).int()
     if not backward:
         return waiting.argmax(1)
+    # argmax finds the first of equals, and backward the last is wanted.
     last = len(domains.classes) - 1
     return last - waiting.flip(1).argmax(1)
 
@@ -222,10 +224,12 @@ def advance(
         backward: whether the process is the reversed one.
     """
     members = domains.classes.shape[1]
+    # The class that is up may differ from walker to walker, (walkers, domains of a class).
     own = domains.classes[_stage(domains, clocks, backward)]
     sites = domains.sites[own].flatten(1)
     found = rates_of(_part(evaluation, sites, members), reversible, backward=backward)
     flat = state.configurations.flatten(1)
+    # Domains of a walker share its event, so each has a counter of its own within it.
     place = torch.arange(members, device=state.events.device)
     after = kernels.jump_step(
         flat.gather(1, sites).unflatten(1, (members, -1)).flatten(0, 1),
@@ -237,6 +241,7 @@ def advance(
         (state.events.unsqueeze(1) * members + place).flatten(),
         seed,
     )
+    # Domains of a class do not overlap, so no site is written twice.
     configurations = flat.scatter(1, sites, after.configurations.view_as(sites))
     return DomainStep(
         configurations.view_as(state.configurations),

@@ -197,6 +197,7 @@ class Jump(Integrator):
         """
         zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
         counts = torch.zeros_like(walkers)
+        # Outside the path, with no time left: the first call of enter moves every walker in.
         interval = counts + self.intervals if backward else counts - 1
         clocks = zeros.new_zeros(len(walkers), count(configurations.shape[1:], self.domain))
         return JumpState(configurations, zeros, interval, zeros, walkers, counts, clocks)
@@ -256,6 +257,7 @@ class Jump(Integrator):
         clocks = torch.where(begins, state.remaining.unsqueeze(1), state.clocks)
         evaluation = examine(path, transport, state.configurations, tau)
         after = advance(domains, evaluation, state, clocks, seed, self.added, backward)
+        # The interval is over for a walker when all of its domains are through.
         through = (after.clocks == 0).all(1)
         advanced = state._replace(
             configurations=after.configurations,
@@ -324,7 +326,9 @@ class Jump(Integrator):
         """Return how many evaluations a walker may need, by default enough for any sane rates."""
         if self.max_events is not None:
             return self.max_events
+        # Far more than rates that were trained need; each interval ends with an evaluation more.
         limit = 1000 + 100 * sites + self.intervals * domains
+        # Reversible rates are of the order of their scale per move: twice that is in the tail.
         if self.reversible is not None:
             limit += int(2.0 * self.scale * shifts * sites)
         return limit

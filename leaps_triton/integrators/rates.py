@@ -103,6 +103,7 @@ def examine(
     path: Path, transport: Transport | None, configurations: Tensor, t: Tensor
 ) -> Evaluation:
     """Evaluate the network once, and all ``Δ`` once; arguments as in :func:`evaluate`."""
+    # Δ comes in the precision of the network, which is that of the rates.
     precision = as_transport(transport).precision
     output = None
     if transport is not None:
@@ -129,6 +130,7 @@ def rates_of(
     if backward and output is not None:
         # Where G >= 0 the way back is closed, even if e^Δ overflows.
         bounded = torch.where(output < 0, log_ratios, 0.0)
+        # The process reversed in ρ_t: ρ(x^m) Q(x^m → x) / ρ(x).
         rates = in_rates(output) * torch.exp(bounded)
         if added is not None:
             rates = rates + added.rates(log_ratios)

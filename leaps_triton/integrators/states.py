@@ -45,8 +45,6 @@ class State(Protocol):
         Indices and counters stay with the slots.
         """
 
-    def _replace(self, **fields: Tensor) -> Any: ...
-
 
 class JumpState(NamedTuple):
     """Walkers on their way.

@@ -137,6 +137,7 @@ class TauLeap(Integrator):
             floor = 0.0 if floor is None else floor
             bounds = ">= 0"
         wanted = f"finite and {bounds} (0.1 to 1 keeps every way back open)"
+        # Exact weights need a way back from wherever a step leads; Euler's do not look for one.
         self.floor = as_number("floor", floor, wanted, self._allows)
         self.reversible = reversible if self.floor > 0.0 else None
 
@@ -258,6 +259,7 @@ class TauLeap(Integrator):
         h = leap.duration
         y, log_there = kernels.tau_leap_step(x, state.rates, h, state.walkers, state.events, seed)
         exit_rate = state.rates.flatten(1).sum(1, dtype=torch.float64)
+        # One evaluation for the way back of this step and the way forth of the next.
         found = examine(path, transport, y, leap.there)
         ahead = rates_of(found, self.added, backward=backward)
         back = rates_of(found, self.added, backward=not backward)
@@ -265,6 +267,7 @@ class TauLeap(Integrator):
         # Both densities at one time: what changes with time is added on entering.
         density = path.beta(leap.tau).to(h.device) * (state.energy - ahead.energy)
         gain = density + log_back - log_there
+        # A is that of the path run forward, where F and B have each other's place.
         if backward:
             gain = -gain
         moved = state._replace(configurations=y, events=state.events + leap.active)
@@ -376,6 +379,7 @@ def leap_increment(
         wanted = tuple(configurations.shape)
         raise ValueError(f"after must have shape {wanted}, got {tuple(after.shape)}")
     added = as_reversible(reversible, floor)
+    # Rates of the way forth at x, and of the way back at y.
     there = rates_of(examine(path, transport, configurations, earlier), added)
     back = rates_of(examine(path, transport, after, later), added, backward=True)
     density = path.beta(earlier) * there.energy - path.beta(later) * back.energy

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeAlias, cast, runtime_checkable
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -101,8 +101,7 @@ def as_transport(given: Transport | None) -> AnyTransport:
     Args:
         given: a function of configurations and conditions, which need offer no more; None for none.
     """
-    tables = None
-    if isinstance(given, Tabulated):
-        tables = cast(Tabulated, given)
+    offered: Any = given
+    tables = offered if isinstance(offered, Tabulated) else None
     name = type(given).__name__
-    return AnyTransport(given, name, getattr(given, "reach", None), tables)
+    return AnyTransport(given, name, getattr(offered, "reach", None), tables)

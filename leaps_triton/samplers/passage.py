@@ -10,7 +10,6 @@ from ..estimators.weights import effective_sample_size
 from ..integrators.base import Boundary
 from ..integrators.states import State
 from ..mcmc.base import BaseMove
-from ..paths.base import Path
 
 if TYPE_CHECKING:
     from .sampler import Sampler
@@ -47,8 +46,15 @@ class Moves(NamedTuple):
         """Sweeps that each walker has had."""
         return 0 if self.move is None else int(self.chain.sweep)
 
-    def step(self, state: Any, path: Path, tau: float, seed: int) -> tuple["Moves", Any]:
-        """Return the chains and the walkers after a step of the move at time ``tau``."""
+    def step(self, state: Any, path: Any, tau: float, seed: int) -> tuple["Moves", Any]:
+        """Return the chains and the walkers after a step of the move at time ``tau``.
+
+        Args:
+            state: the walkers.
+            path: one that the move can take.
+            tau: the time.
+            seed: in [0, 2³²).
+        """
         if self.move is None:
             return self, state
         chain = self.chain._replace(configurations=state.configurations)

@@ -36,14 +36,35 @@ class BlockRun(NamedTuple):
     resampled: Tensor
     """Whether the block was resampled there, bool ``(N + 1,)``"""
 
-    def first(self, kept: int) -> "BlockRun":
-        """Return what the first walkers of the block did, at most all of them."""
-        state = type(self.state)(*(column[:kept] for column in self.state))
-        return self._replace(state=state, trace=self.trace[:kept])
+
+class _Kept(NamedTuple):
+    """What is kept of a block's run, of its first walkers; the rest is large."""
+
+    configurations: Tensor
+    log_weights: Tensor
+    evaluations: Tensor
+    log_sum: Tensor
+    """``log Σ e^A`` at each time of the trace, float64 ``(N + 1,)``"""
+    log_sum_of_squares: Tensor
+    """``log Σ e^{2A}`` there"""
+    resampled: Tensor
+
+    @classmethod
+    def of(cls, run: BlockRun, walkers: int) -> "_Kept":
+        """Return what is kept of the first walkers, at most all of them."""
+        trace = run.trace[:walkers]
+        return cls(
+            run.state.configurations[:walkers],
+            run.state.log_weights[:walkers],
+            run.state.events[:walkers].double() + run.sweeps,
+            torch.logsumexp(trace, dim=0),
+            torch.logsumexp(2.0 * trace, dim=0),
+            run.resampled,
+        )
 
 
 class Sampler:
-    """Walkers from the path's start to the model, with exact weights.
+    """Takes walkers from the path's start to the model, with exact weights.
 
     With ``resample_below``, sequential Monte Carlo: where the ESS of a block falls below it at an
     interval boundary, after the density increment and before the sweeps, the block's walkers are
@@ -134,6 +155,7 @@ class Sampler:
         self.block = _default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
         integrator.accept(path, transport, self.device)
+        # A plain function has nothing to be moved.
         if isinstance(transport, nn.Module):
             transport.to(self.device)
 
@@ -182,7 +204,7 @@ class Sampler:
         first_block = as_integer("first_block", first_block, 0, last)
         blocks = math.ceil(walkers / self.block)
         steps = self.integrator.intervals + 1
-        runs: list[BlockRun] = []
+        done: list[_Kept] = []
         hidden = None if progress else True
         total = blocks * steps
         with tqdm(total=total, desc="sampling", unit="interval", disable=hidden) as bar:
@@ -191,22 +213,21 @@ class Sampler:
                 indices = torch.arange(first, first + self.block)
                 advance = _shown(bar, index * steps)
                 run = self.run_block(indices, seed, advance=advance)
-                kept = walkers - index * self.block
-                runs.append(run.first(kept))
-        return self._ensemble(runs, seed)
+                done.append(_Kept.of(run, walkers - index * self.block))
+        return self._ensemble(done, seed)
 
-    def _ensemble(self, runs: list[BlockRun], seed: int) -> WeightedEnsemble:
+    def _ensemble(self, blocks: list[_Kept], seed: int) -> WeightedEnsemble:
         """Return the walkers of all blocks as one result."""
-        walkers = sum(len(run.trace) for run in runs)
-        evaluations = torch.cat([run.state.events.double() + run.sweeps for run in runs])
+        log_weights = torch.cat([block.log_weights for block in blocks])
+        evaluations = torch.cat([block.evaluations for block in blocks])
         return WeightedEnsemble(
             model=self.path.model,
-            configurations=torch.cat([run.state.configurations for run in runs]),
-            log_weights=torch.cat([run.state.log_weights for run in runs]),
+            configurations=torch.cat([block.configurations for block in blocks]),
+            log_weights=log_weights,
             log_z_start=self.path.start.log_z,
             times=self.integrator.densities[1:],
-            ess_trace=_ess_trace([run.trace for run in runs], walkers),
-            resamplings=torch.stack([run.resampled for run in runs]).sum(0),
+            ess_trace=_ess_trace(blocks, len(log_weights)),
+            resamplings=torch.stack([block.resampled for block in blocks]).sum(0),
             evaluations=float(evaluations.mean()),
             seed=seed,
             block=self.block,
@@ -246,6 +267,7 @@ class Sampler:
         Indices and event counters stay with the slots, so no random number is used twice.
         """
         slots = torch.arange(len(state.walkers), device=self.device)
+        # The first walker of the block names it, and its boundary is the event.
         words = kernels.philox(
             seed, Stream.RESAMPLE, slots, boundary, 0, state.walkers[0], self.device
         )
@@ -254,6 +276,7 @@ class Sampler:
         # In random order any slot is drawn by weight, so that the first walkers of a block may be
         # kept alone.
         order = kernels.uniform64(words[2], words[3]).argsort(stable=True)
+        # Each takes an equal share of the block's weight, so that the mean of e^A stays the same.
         evened = log_mean_exp(state.log_weights).expand(len(drawn)).contiguous()
         return state.descend(drawn[order])._replace(log_weights=evened)
 
@@ -290,12 +313,13 @@ def _default_block(path: Path) -> int:
     return min(1024, max(64, 2**18 // sites))
 
 
-def _ess_trace(traces: list[Tensor], walkers: int) -> Tensor:
+def _ess_trace(blocks: list[_Kept], walkers: int) -> Tensor:
     """Return the ESS of all walkers at each time that a trace records, float64 ``(N + 1,)``."""
-    # Sums of e^A and e^{2A}, block by block, as logarithms.
-    sums = torch.stack([torch.logsumexp(trace, dim=0) for trace in traces])
-    squares = torch.stack([torch.logsumexp(2.0 * trace, dim=0) for trace in traces])
+    sums = torch.stack([block.log_sum for block in blocks])
+    squares = torch.stack([block.log_sum_of_squares for block in blocks])
+    # (Σ e^A)² / Σ e^{2A}, in logarithms, since e^A would overflow.
     log_ess = 2.0 * torch.logsumexp(sums, dim=0) - torch.logsumexp(squares, dim=0)
+    # Rounding may leave the bounds that the ESS has by Cauchy and Schwarz.
     return (torch.exp(log_ess) / walkers).clamp(1.0 / walkers, 1.0)
 
 

@@ -142,6 +142,7 @@ def thermodynamic_length(
         log_weights[rows, columns] = state.log_weights[rows]
 
     sampler.run_block(index, seed, observe)
+    # Weighted mean and variance of H under each density, ρ_0 with even weights.
     share = normalised(log_weights.T).T
     mean = (share * energies).sum(0)
     variance = (share * (energies - mean) ** 2).sum(0).cpu()
@@ -254,6 +255,7 @@ def _rung(
     after = _through(sampler, pilot, start, 1.0, seed)
     if _ess(after.state) >= ess:
         return 1.0, after
+    # The ESS falls with the end, so it is bracketed; the walkers at the last good end are kept.
     low = start
     high = 1.0
     for _ in range(_BISECTIONS):
@@ -308,6 +310,7 @@ def _through(sampler: Sampler, pilot: _Pilot, start: float, end: float, seed: in
     """Take walkers from ``start`` to ``end`` in one interval, with ``A`` counted from 0."""
     inner = [t for t in (start, end) if 0.0 < t < 1.0]
     integrator = sampler.integrator.with_times([0.0, *inner, 1.0])
+    # The interval wanted is the first, or the second after one from 0 to its beginning.
     interval = 0 if start == 0.0 else 1
     tau = float(integrator.frozen[interval])
     state = pilot.state
