@@ -453,10 +453,10 @@ def test_the_lowest_loss_and_the_last_good_parameters_return(tmp_path: Path) -> 
     one.run(30)
     one.save(tmp_path / "t.safetensors")
     two.resume(tmp_path / "t.safetensors")
-    assert two._lowest == one._lowest < math.inf
-    assert all(torch.equal(two._good[name], value) for name, value in one._good.items())
+    assert two.guard.lowest == one.guard.lowest < math.inf
+    assert all(torch.equal(two.guard.good[name], value) for name, value in one.guard.good.items())
     assert two.history == one.history
-    assert torch.equal(two._buffer, one._buffer)
+    assert torch.equal(two.buffer.configurations, one.buffer.configurations)
 
 
 def test_every_option_of_a_sampler_returns(tmp_path: Path) -> None:

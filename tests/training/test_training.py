@@ -13,6 +13,9 @@ import leaps_triton as lt
 from helpers import random_network, small_models, states
 from leaps_triton import exact, objectives
 from leaps_triton.integrators.tau_leap import leap_increment
+from leaps_triton.training.draws import Draws, Use
+from leaps_triton.training.guard import snapshot
+from leaps_triton.training.trajectories import leap_trajectories
 
 MODEL = lt.Ising((4, 4), beta=0.4)
 
@@ -198,7 +201,7 @@ def test_the_average_leaves_training_alone() -> None:
 def test_evaluations_are_of_the_average() -> None:
     trainer = make(steps=6, evaluate_every=6, evaluation_walkers=64, ema=0.9)
     history = trainer.run()
-    seed = trainer._seed(3)
+    seed = Draws(trainer.config.seed, trainer.step).own_seed(Use.EVALUATION_SEED)
     assert history.evaluation_log_z == [trainer.sampler.sample(64, seed=seed).log_z]
 
 
@@ -230,10 +233,12 @@ def paths_of(
     config = lt.TrainingConfig(
         steps=1, times=groups, walkers=walkers, loss="log_variance", leaps=steps, segment=steps
     )
-    trainer = lt.Trainer(sampler, config)
+    draws = Draws(config.seed, 0)
     grid = torch.linspace(0, 1, steps + 1, dtype=torch.float64).expand(groups, -1)
     x = path.start.sample(torch.arange(groups * walkers), seed=1).unflatten(0, (groups, walkers))
-    return trainer._leap(x, grid, lt.TauLeap(steps, reversible="barker")), grid
+    leap = lt.TauLeap(steps, reversible="barker")
+    made = leap_trajectories(sampler.path, network, x, grid, leap, draws)
+    return made.configurations, grid
 
 
 def test_increments_are_those_of_the_integrator() -> None:
@@ -434,7 +439,7 @@ def test_a_loss_that_is_not_finite_stops_before_it_harms() -> None:
     trainer = make(steps=12)
     trainer.run(3)
     good = parameters(trainer)
-    trainer._good = trainer._snapshot()
+    trainer.guard.good = snapshot(trainer.network)
     with torch.no_grad():
         trainer.network.get_parameter("readout.weight")[0, 0] = math.nan
     with pytest.raises(
@@ -459,7 +464,7 @@ def test_a_loss_that_explodes_stops() -> None:
 def test_after_a_failure_the_average_too_is_good() -> None:
     trainer = make(steps=12, ema=0.9)
     trainer.run(3)
-    good = {name: value.clone() for name, value in trainer._good.items()}
+    good = {name: value.clone() for name, value in trainer.guard.good.items()}
     with torch.no_grad():
         trainer.network.get_parameter("readout.weight")[0, 0] = math.nan
     with pytest.raises(lt.TrainingDiverged):
