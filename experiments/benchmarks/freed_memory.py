@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 
 import torch
 
@@ -25,6 +26,7 @@ ROUNDS = 3
 """Processes of each kind."""
 
 
+@cache
 def leave() -> None:
     """Leave the C library as it is."""
 

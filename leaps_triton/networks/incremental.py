@@ -54,9 +54,9 @@ class Follower(nn.Module):
         self.network = network
         self.walkers = walkers
         self.rows = rows
-        self.block = block
         if block is None:
-            self.block = Block(cast(Followed, network), walkers)
+            block = Block(cast(Followed, network), walkers)
+        self.block = block
 
     def at(self, rows: Tensor | slice) -> "Follower":
         """Return the follower of some walkers of the block, by their place in it."""
@@ -73,7 +73,6 @@ class Follower(nn.Module):
         rows = self.rows
         if isinstance(rows, slice):
             rows = torch.arange(self.walkers, device=configurations.device)[rows]
-        assert self.block is not None
         values = self.block.memory(configurations).values(rows, configurations, conditions)
         state = configurations.flatten(1).long().unsqueeze(2)
         q = values.shape[2]

@@ -1,6 +1,4 @@
-"""Evaluation after one move equals full evaluation, over long sequences of moves, and serves every
-sampler.
-"""
+"""Evaluation after one move equals full evaluation, over many moves, and serves every sampler."""
 
 from typing import Any
 
@@ -71,16 +69,16 @@ def move(x: Tensor, q: int, rows: list[int], generator: torch.Generator) -> Tens
 @pytest.mark.parametrize("features", FEATURES)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_long_sequence_of_moves_agrees_with_full_evaluation(name: str, features: str) -> None:
-    """To 1e-5 of the largest value, with some walkers at a time, some that stay and some whose time
-    changes.
+    """To 1e-5 of the largest value.
+
+    Some walkers are evaluated at a time; some of these stay, and the time of some changes.
     """
     model, kernel_size = MODELS[name]
-    network, path, x = (
-        awake(model, kernel_size, **FEATURES[features]),
-        lt.AnnealingPath(model),
-        start(model),
-    )
-    follower, generator = follow(network), torch.Generator().manual_seed(1)
+    network = awake(model, kernel_size, **FEATURES[features])
+    path = lt.AnnealingPath(model)
+    x = start(model)
+    follower = follow(network)
+    generator = torch.Generator().manual_seed(1)
     t = torch.rand(WALKERS, generator=generator)
     moved = 0
     for step in range(150):
@@ -92,7 +90,8 @@ def test_a_long_sequence_of_moves_agrees_with_full_evaluation(name: str, feature
         if step % 50 == 49:
             t[step % WALKERS] = torch.rand((), generator=generator)
         conditions = path.conditions(t[rows])
-        found, expected = follower.at(rows)(x[rows], conditions), network(x[rows], conditions)
+        found = follower.at(rows)(x[rows], conditions)
+        expected = network(x[rows], conditions)
         assert found.shape == expected.shape and found.dtype == expected.dtype
         if len(rows):
             assert float((found - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
@@ -102,8 +101,10 @@ def test_a_long_sequence_of_moves_agrees_with_full_evaluation(name: str, feature
 @torch.no_grad()
 def test_in_float64_it_agrees_to_rounding() -> None:
     model, kernel_size = MODELS["potts 2d"]
-    network, x = awake(model, kernel_size).double(), start(model)
-    follower, generator = follow(network), torch.Generator().manual_seed(1)
+    network = awake(model, kernel_size).double()
+    x = start(model)
+    follower = follow(network)
+    generator = torch.Generator().manual_seed(1)
     conditions = lt.AnnealingPath(model).conditions(torch.tensor(0.4, dtype=torch.float64))
     for _ in range(50):
         x = move(x, 3, list(range(WALKERS)), generator)
@@ -115,8 +116,10 @@ def test_in_float64_it_agrees_to_rounding() -> None:
 @torch.no_grad()
 def test_what_is_more_than_one_move_is_computed_in_full() -> None:
     model, kernel_size = MODELS["ising 2d"]
-    network, x = awake(model, kernel_size), start(model)
-    path, follower = lt.AnnealingPath(model), follow(network)
+    network = awake(model, kernel_size)
+    x = start(model)
+    path = lt.AnnealingPath(model)
+    follower = follow(network)
     follower(x, path.conditions(0.3))
     for other, t in ((1 - x, 0.3), (1 - x, 0.7), (x, 0.7)):
         expected = network(other, path.conditions(t))
@@ -129,8 +132,10 @@ def test_what_is_more_than_one_move_is_computed_in_full() -> None:
 @pytest.mark.parametrize("features", ["magnetization", "local"])
 def test_without_sums_over_the_lattice_only_sites_around_a_move_are_computed(features: str) -> None:
     model = lt.Ising((8, 8), beta=0.4)
-    network, x = awake(model, 3, **FEATURES[features]), start(model)
-    follower, conditions = follow(network), lt.AnnealingPath(model).conditions(0.3)
+    network = awake(model, 3, **FEATURES[features])
+    x = start(model)
+    follower = follow(network)
+    conditions = lt.AnnealingPath(model).conditions(0.3)
     sites: list[int] = []
     network.hidden.register_forward_hook(
         lambda _, inputs, __: sites.append(inputs[0].shape[:-1].numel())
@@ -144,7 +149,8 @@ def test_without_sums_over_the_lattice_only_sites_around_a_move_are_computed(fea
 @torch.no_grad()
 def test_couplings_of_each_walker_are_computed_in_full() -> None:
     model, kernel_size = MODELS["gaussian 3d"]
-    network, x = awake(model, kernel_size), start(model, 2)
+    network = awake(model, kernel_size)
+    x = start(model, 2)
     conditions = lt.AnnealingPath(model).conditions(0.3)
     each = conditions._replace(coupling=torch.cat([conditions.coupling, -conditions.coupling]))
     assert torch.equal(follow(network, 2)(x, each), network(x, each))
@@ -153,8 +159,9 @@ def test_couplings_of_each_walker_are_computed_in_full() -> None:
 @pytest.mark.parametrize("mcmc", [None, lt.HeatBath()], ids=["apart", "together"])
 @pytest.mark.parametrize("name", ["ising 2x3 field", "potts 2x3 q=3"])
 def test_a_sampler_takes_the_same_paths(name: str, mcmc: Any) -> None:
-    """The same events up to rounding, and so the same walkers, forward and backward; by default
-    nothing is followed.
+    """Events are equal up to rounding, and so are the walkers, forward and backward.
+
+    By default nothing is followed.
     """
     model = small_models()[name]
     path = lt.AnnealingPath(model)
@@ -203,9 +210,7 @@ def test_where_many_sites_move_at_once_nothing_is_followed(integrator: Any) -> N
 
 @pytest.mark.parametrize("name", ["ising 3x3 field", "potts 2x3 q=3"])
 def test_its_weights_agree_with_enumeration(name: str) -> None:
-    """|pull| of log Z below the threshold at which two pulls give a false alarm once in 10⁴
-    runs.
-    """
+    """The |pull| of log Z is below a threshold: two pulls give a false alarm once in 10⁴ runs."""
     model = small_models()[name]
     network = lt.HollowConv(model, 3, 4, 8, modes=1, seed=2, incremental=True)
     with torch.no_grad():

@@ -1,6 +1,4 @@
-"""LocalRates: local equivariance bit for bit, classes against sites, sizes, symmetries, exact
-weights, refusals.
-"""
+"""LocalRates: local equivariance bit for bit, classes against sites, exact weights, refusals."""
 
 import math
 from typing import Any
@@ -61,15 +59,14 @@ def test_shells_are_distinct_on_lattices_large_enough(ndim: int, count: int, lea
 @pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
 @pytest.mark.parametrize("name", list(CASES))
 def test_local_equivariance_holds_bit_for_bit(name: str, double: bool) -> None:
-    """G_k(i | x) = -G_{q-k}(i | x^{(i,k)}), for sites and shifts, each walker at a time of its
-    own.
-    """
+    """G_k(i | x) = -G_{q-k}(i | x^{(i,k)}), for sites and shifts, each walker at its own time."""
     model = CASES[name]
     network = random_local_rates(model)
     network = network if double else network.float()
     t = torch.tensor([0.6, 0.2], dtype=FLOAT64 if double else torch.float32)
     conditions = lt.AnnealingPath(model).conditions(t)
-    x, sites = start(model, 2), model.lattice.sites
+    x = start(model, 2)
+    sites = model.lattice.sites
     output = network(x, conditions).flatten(2).detach()
     assert output.dtype == t.dtype and float(output.abs().mean()) > 0.05
     for shift in range(1, model.q):
@@ -84,8 +81,10 @@ def test_local_equivariance_holds_bit_for_bit(name: str, double: bool) -> None:
 @pytest.mark.parametrize("name", BY_CLASS)
 def test_what_is_computed_by_class_is_what_is_computed_by_site(name: str) -> None:
     model = CASES[name]
-    network, x = random_local_rates(model), start(model, 5)
-    x[0], x[1] = 0, 1
+    network = random_local_rates(model)
+    x = start(model, 5)
+    x[0] = 0
+    x[1] = 1
     assert network.by_class(model.lattice.shape, model.coupling, model.site_table)
     for t in (
         torch.tensor(0.3, dtype=FLOAT64),
@@ -110,7 +109,8 @@ def test_other_models_are_computed_by_site(name: str) -> None:
 def test_far_sites_count_through_the_magnetisation_alone(name: str) -> None:
     """Two unequal spins outside of a site's shells may change places."""
     model = CASES[name]
-    network, x = random_local_rates(model), start(model, 1, seed=3)
+    network = random_local_rates(model)
+    x = start(model, 1, seed=3)
     conditions = lt.AnnealingPath(model).conditions(torch.tensor(0.4, dtype=FLOAT64))
     near = set(network.shells.neighbours(model.lattice.shape)[0].tolist())
     far = [site for site in range(model.lattice.sites) if site not in near]
@@ -131,7 +131,8 @@ def test_translation_equivariance(name: str) -> None:
     model = CASES[name]
     network = random_local_rates(model)
     conditions = lt.AnnealingPath(model).conditions(torch.tensor(0.3, dtype=FLOAT64))
-    x, axes = start(model, 3), tuple(range(1, model.lattice.ndim + 1))
+    x = start(model, 3)
+    axes = tuple(range(1, model.lattice.ndim + 1))
     moved = network(x.roll(axes, axes), conditions)
     expected = network(x, conditions).roll(axes, tuple(a + 1 for a in axes))
     torch.testing.assert_close(moved, expected, rtol=0, atol=1e-12)
@@ -139,9 +140,7 @@ def test_translation_equivariance(name: str) -> None:
 
 @torch.no_grad()
 def test_one_network_serves_every_size() -> None:
-    """A configuration repeated has the same G on the larger lattice, but for the leave-one-out
-    1/N.
-    """
+    """A configuration repeated has the same G, but for the 1/N of the site left out."""
     network = random_local_rates(lt.Ising((8, 8), beta=0.4))
     x = start(lt.Ising((8, 8), beta=0.4), 1)
     small = network(x, lt.AnnealingPath(lt.Ising((8, 8), beta=0.4)).conditions(0.5))
@@ -154,7 +153,8 @@ def test_one_network_serves_every_size() -> None:
 def test_every_parameter_learns_from_the_start() -> None:
     """G = 0 would be a stationary point of the loss."""
     model = lt.Ising((8, 8), beta=0.4, field=0.1)
-    path, network = lt.AnnealingPath(model), lt.LocalRates(model)
+    path = lt.AnnealingPath(model)
+    network = lt.LocalRates(model)
     x = start(model, 64)
     loss = lt.objectives.physics_informed(
         path, network, x.unsqueeze(0), torch.tensor([0.5], dtype=FLOAT64)
@@ -167,7 +167,8 @@ def test_every_parameter_learns_from_the_start() -> None:
 
 def test_gradients_by_class_are_those_by_site() -> None:
     model = CASES["ising 2d by class"]
-    network, x = random_local_rates(model), start(model, 6)
+    network = random_local_rates(model)
+    x = start(model, 6)
     conditions = lt.AnnealingPath(model).conditions(
         torch.tensor([0.1, 0.5, 0.5, 0.9, 0.1, 0.3], dtype=FLOAT64)
     )
@@ -193,8 +194,10 @@ def test_gradients_by_class_are_those_by_site() -> None:
 )
 def test_weights_are_exact_for_an_untrained_network(model: Any) -> None:
     """E[e^A] = Z_1/Z_0 and the weighted law is ρ_1, by the operators of three intervals."""
-    path, jump = lt.AnnealingPath(model), lt.Jump(3)
-    network, x = random_local_rates(model), states(model)
+    path = lt.AnnealingPath(model)
+    jump = lt.Jump(3)
+    network = random_local_rates(model)
+    x = states(model)
     energy = model.energy(x)
     operators = [torch.exp(-(path.beta(jump.densities[1]) - path.beta(jump.densities[0])) * energy)]
     for n, tau in enumerate(jump.frozen.tolist()):
@@ -238,7 +241,8 @@ def test_a_sampler_is_stored_and_loaded(tmp_path: Any) -> None:
     lt.save(sampler, tmp_path / "local.safetensors")
     again = lt.load(tmp_path / "local.safetensors", device="cpu")
     assert again.integrator.settings["tables"] is True
-    one, two = sampler.sample(64, seed=2), again.sample(64, seed=2)
+    one = sampler.sample(64, seed=2)
+    two = again.sample(64, seed=2)
     assert torch.equal(one.log_weights, two.log_weights) and torch.equal(
         one.configurations, two.configurations
     )

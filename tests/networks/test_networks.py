@@ -38,8 +38,9 @@ def start(model: Any, walkers: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
 @pytest.mark.parametrize("name", list(CASES))
 def test_local_equivariance_holds_bit_for_bit(name: str, double: bool) -> None:
-    """G_k(i | x) = -G_{q-k}(i | x^{(i,k)}) for every site and shift; gradients on, so that nothing
-    runs in pieces.
+    """G_k(i | x) = -G_{q-k}(i | x^{(i,k)}) for every site and shift.
+
+    Gradients are on, so that nothing runs in pieces.
     """
     model, kernel_size = CASES[name]
     network = awake(model, kernel_size)
@@ -62,7 +63,8 @@ def test_local_equivariance_holds_bit_for_bit(name: str, double: bool) -> None:
 def test_the_output_depends_on_every_other_site() -> None:
     """With a kernel that spans the lattice, hollowness is at the site itself and nowhere else."""
     model = lt.Ising((5, 5), beta=0.4)
-    network, conditions = awake(model, 5, modes=0), lt.AnnealingPath(model).conditions(0.5)
+    network = awake(model, 5, modes=0)
+    conditions = lt.AnnealingPath(model).conditions(0.5)
     x = start(model, 1)
     spin = 2.0 * x.flatten(1)[:, 12] - 1.0
     value = network(x, conditions).flatten(2)[:, 0, 12] * spin
@@ -78,11 +80,13 @@ def test_the_output_depends_on_every_other_site() -> None:
 def test_without_global_features_it_reads_as_far_as_it_says(kernel_size: int) -> None:
     """Sites within reach, in the box of the kernel or neighbours, and no other; with them, all."""
     model = lt.Potts((7, 9), q=3, beta=0.9, field=[0.1, 0.0, -0.4])
-    conditions, x = lt.AnnealingPath(model).conditions(0.5), start(model, 1)
+    conditions = lt.AnnealingPath(model).conditions(0.5)
+    x = start(model, 1)
     position = torch.cartesian_prod(torch.arange(7), torch.arange(9)) - torch.tensor([3, 4])
     for everywhere in (False, True):
         network = awake(model, kernel_size, global_features=everywhere)
-        value, read = network(x, conditions)[0, :, 3, 4], []
+        value = network(x, conditions)[0, :, 3, 4]
+        read = []
         for site in range(63):
             moved = x.flatten(1).clone()
             moved[:, site] = (moved[:, site] + 1) % 3
@@ -100,7 +104,8 @@ def test_without_global_features_it_reads_as_far_as_it_says(kernel_size: int) ->
 @pytest.mark.parametrize("name", ["ising 1d", "potts 2d", "clock 2d", "ising 4d"])
 def test_translation_equivariance(name: str) -> None:
     model, kernel_size = CASES[name]
-    network, conditions = awake(model, kernel_size), lt.AnnealingPath(model).conditions(0.3)
+    network = awake(model, kernel_size)
+    conditions = lt.AnnealingPath(model).conditions(0.3)
     x = start(model, 3)
     shifts = tuple(range(1, model.lattice.ndim + 1))
     axes = tuple(range(1, model.lattice.ndim + 1))
@@ -111,7 +116,8 @@ def test_translation_equivariance(name: str) -> None:
 
 def test_an_open_boundary_breaks_translation_equivariance() -> None:
     model, kernel_size = CASES["ising 2d open"]
-    network, conditions = awake(model, kernel_size), lt.AnnealingPath(model).conditions(0.3)
+    network = awake(model, kernel_size)
+    conditions = lt.AnnealingPath(model).conditions(0.3)
     x = start(model, 1)
     assert not torch.allclose(
         network(x.roll(1, 2), conditions), network(x, conditions).roll(1, 3), atol=1e-2
@@ -122,7 +128,8 @@ def test_an_open_boundary_breaks_translation_equivariance() -> None:
 def test_pieces_agree_with_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without gradients a CPU works in pieces of walkers; each walker has its own time."""
     model, kernel_size = CASES[name]
-    network, x = awake(model, kernel_size), start(model, 5)
+    network = awake(model, kernel_size)
+    x = start(model, 5)
     conditions = lt.AnnealingPath(model).conditions(torch.linspace(0.1, 0.9, 5))
     whole = network(x, conditions)
     monkeypatch.setattr("leaps_triton.networks.base.CHUNK_SITES", 2 * model.lattice.sites)
@@ -133,7 +140,8 @@ def test_pieces_agree_with_the_whole(name: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_walkers_with_their_own_time_agree_with_one_time() -> None:
     model, kernel_size = CASES["potts 2d"]
-    network, path = awake(model, kernel_size), lt.AnnealingPath(model)
+    network = awake(model, kernel_size)
+    path = lt.AnnealingPath(model)
     x = start(model, 3)
     together = network(x, path.conditions(torch.tensor([0.2, 0.5, 0.8])))
     for row, t in enumerate((0.2, 0.5, 0.8)):
@@ -207,10 +215,8 @@ def test_same_seed_same_parameters() -> None:
     torch.manual_seed(1)
     one = lt.HollowConv(model, seed=7).state_dict()
     torch.manual_seed(2)
-    two, other = (
-        lt.HollowConv(model, seed=7).state_dict(),
-        lt.HollowConv(model, seed=8).state_dict(),
-    )
+    two = lt.HollowConv(model, seed=7).state_dict()
+    other = lt.HollowConv(model, seed=8).state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert not torch.equal(one["conv"], other["conv"])
 
@@ -218,7 +224,8 @@ def test_same_seed_same_parameters() -> None:
 def test_it_starts_with_small_rates_that_can_learn() -> None:
     """G = 0 would be a stationary point of the loss."""
     model = lt.Ising((8, 8), beta=0.4)
-    path, network = lt.AnnealingPath(model), lt.HollowConv(model)
+    path = lt.AnnealingPath(model)
+    network = lt.HollowConv(model)
     x = start(model, 64)
     loss = lt.objectives.physics_informed(
         path, network, x.unsqueeze(0), torch.tensor([0.5], dtype=torch.float64)

@@ -1,6 +1,4 @@
-"""LEM, LEA, LEC, LETransformer: local equivariance bit for bit, hollow features, symmetries,
-training, refusals.
-"""
+"""LEM, LEA, LEC, LETransformer: local equivariance, hollow features, symmetries, training."""
 
 from typing import Any
 
@@ -35,14 +33,17 @@ def start(model: Any, walkers: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("name", list(CASES))
 @pytest.mark.parametrize("kind", KINDS)
 def test_local_equivariance_holds_bit_for_bit(kind: str, name: str, double: bool) -> None:
-    """G_k(i | x) = -G_{q-k}(i | x^{(i,k)}), and h_i does not change with x_i; with and without
-    gradients.
+    """G_k(i | x) = -G_{q-k}(i | x^{(i,k)}), and h_i does not change with x_i.
+
+    With and without gradients.
     """
     model = CASES[name]
     network = awake(kind, model).to(torch.float64 if double else torch.float32)
     conditions = lt.AnnealingPath(model).conditions(torch.tensor(0.6, dtype=network.readout.dtype))
-    x, sites = start(model, 3), model.lattice.sites
-    output, features = network(x, conditions).flatten(2), network.features(x, conditions)
+    x = start(model, 3)
+    sites = model.lattice.sites
+    output = network(x, conditions).flatten(2)
+    features = network.features(x, conditions)
     if name != "one site":
         assert float(output.detach().abs().mean()) > 0.05
     for shift in range(1, model.q):
@@ -55,7 +56,8 @@ def test_local_equivariance_holds_bit_for_bit(kind: str, name: str, double: bool
                 features[:, site], network.features(moved.view_as(x), conditions)[:, site]
             )
             with torch.no_grad():
-                one, two = network(x, conditions), network(moved.view_as(x), conditions)
+                one = network(x, conditions)
+                two = network(moved.view_as(x), conditions)
             assert torch.equal(
                 one.flatten(2)[:, shift - 1, site], -two.flatten(2)[:, model.q - shift - 1, site]
             )
@@ -67,10 +69,8 @@ def test_the_features_read_every_other_site(kind: str, name: str) -> None:
     """LEC with a kernel that spans the lattice; the others always."""
     model = CASES[name]
     options = {"kernel_sizes": (3, 5)} if kind == "LEC" else {}
-    network, conditions = (
-        awake(kind, model, **options).double(),
-        lt.AnnealingPath(model).conditions(0.5),
-    )
+    network = awake(kind, model, **options).double()
+    conditions = lt.AnnealingPath(model).conditions(0.5)
     x = start(model, 1)
     site = 7
     before = network.features(x, conditions)[0, site]
@@ -85,9 +85,11 @@ def test_the_features_read_every_other_site(kind: str, name: str) -> None:
 @pytest.mark.parametrize("kind", ["LEA", "LEC"])
 def test_translation_equivariance(kind: str, name: str) -> None:
     model = CASES[name]
-    network, conditions = awake(kind, model).double(), lt.AnnealingPath(model).conditions(0.3)
+    network = awake(kind, model).double()
+    conditions = lt.AnnealingPath(model).conditions(0.3)
     x = start(model, 3)
-    shifts, axes = tuple(range(1, model.lattice.ndim + 1)), tuple(range(1, model.lattice.ndim + 1))
+    shifts = tuple(range(1, model.lattice.ndim + 1))
+    axes = tuple(range(1, model.lattice.ndim + 1))
     moved = network(x.roll(shifts, axes), conditions)
     torch.testing.assert_close(
         moved, network(x, conditions).roll(shifts, tuple(a + 1 for a in axes))
@@ -98,7 +100,8 @@ def test_translation_equivariance(kind: str, name: str) -> None:
 def test_pieces_agree_with_the_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without gradients a CPU works in pieces of walkers; each walker has its own time."""
     model = CASES["potts 2d"]
-    network, x = awake(kind, model), start(model, 5)
+    network = awake(kind, model)
+    x = start(model, 5)
     conditions = lt.AnnealingPath(model).conditions(torch.linspace(0.1, 0.9, 5))
     whole = network(x, conditions)
     monkeypatch.setattr("leaps_triton.networks.base.CHUNK_SITES", 2 * model.lattice.sites)
@@ -137,8 +140,10 @@ def test_they_run_on_other_lattices(kind: str) -> None:
 def test_gradients_against_differences(kind: str) -> None:
     """Along a random direction of all parameters, in float64."""
     model = lt.Potts((2, 3), q=3, beta=0.8, field=[0.3, 0.0, -0.2])
-    path, network = lt.AnnealingPath(model), awake(kind, model).double()
-    x, t = start(model, 12).view(2, 6, 2, 3), torch.tensor([0.3, 0.8], dtype=torch.float64)
+    path = lt.AnnealingPath(model)
+    network = awake(kind, model).double()
+    x = start(model, 12).view(2, 6, 2, 3)
+    t = torch.tensor([0.3, 0.8], dtype=torch.float64)
     parameters = list(network.parameters())
     generator = torch.Generator().manual_seed(1)
     direction = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in parameters]
@@ -152,7 +157,8 @@ def test_gradients_against_differences(kind: str) -> None:
     gradients = torch.autograd.grad(loss(0.0), parameters)
     slope = sum(float((g * d).sum()) for g, d in zip(gradients, direction, strict=True))
     step = 1e-6
-    up, down = float(loss(step).detach()), float(loss(-2.0 * step).detach())
+    up = float(loss(step).detach())
+    down = float(loss(-2.0 * step).detach())
     assert slope == pytest.approx((up - down) / (2.0 * step), rel=1e-5)
 
 
@@ -160,10 +166,8 @@ def test_gradients_against_differences(kind: str) -> None:
 def test_it_starts_with_small_rates_that_can_learn(kind: str) -> None:
     """G = 0 would be a stationary point of the loss."""
     model = lt.Potts((5, 4), q=3, beta=0.5, field=[0.1, 0.0, -0.4])
-    path, network = (
-        lt.AnnealingPath(model),
-        NETWORKS[kind](model, **{"kernel_sizes": (3, 5, 7)} if kind == "LEC" else {}),
-    )
+    path = lt.AnnealingPath(model)
+    network = NETWORKS[kind](model, **{"kernel_sizes": (3, 5, 7)} if kind == "LEC" else {})
     x = start(model, 16)
     loss = lt.objectives.physics_informed(
         path, network, x.unsqueeze(0), torch.tensor([0.5], dtype=torch.float64)
@@ -178,9 +182,11 @@ def test_it_starts_with_small_rates_that_can_learn(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_little_training_improves_the_loss(kind: str) -> None:
     model = lt.Ising((4, 4), beta=0.4)
-    path, network = lt.AnnealingPath(model), NETWORKS[kind](model, **SMALL[kind])
+    path = lt.AnnealingPath(model)
+    network = NETWORKS[kind](model, **SMALL[kind])
     sampler = lt.Sampler(path, network, lt.Jump(8), device="cpu")
-    sweeps, walkers = lt.HeatBath(sweeps=50), torch.arange(64)
+    sweeps = lt.HeatBath(sweeps=50)
+    walkers = torch.arange(64)
     chain, _ = sweeps.step(sweeps.init(path.start.sample(walkers, 1), walkers), path, 1.0, 1)
     x = chain.configurations.unsqueeze(0)
     t = torch.ones(1, dtype=torch.float64)
@@ -225,11 +231,10 @@ class Largest(TorchDispatchMode):
 
 @pytest.mark.parametrize("kind", ["LEA", "LETransformer"])
 def test_no_tensor_of_all_triples_of_sites(kind: str) -> None:
-    """Two heads and a mask over both streams: 4 N² at most, forward and backward, where N³ = 64
-    N².
-    """
+    """Two heads and a mask over both streams: 4 N² at most, forward and backward; N³ = 64 N²."""
     model = lt.Ising((8, 8), beta=0.4)
-    network, conditions = awake(kind, model), lt.AnnealingPath(model).conditions(0.5)
+    network = awake(kind, model)
+    conditions = lt.AnnealingPath(model).conditions(0.5)
     with Largest() as largest:
         network(start(model, 1), conditions).sum().backward()
     assert 64**2 <= largest.elements <= 8 * 64**2
@@ -263,13 +268,15 @@ def test_bad_settings_are_refused(make: Any, message: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_dimension_is_refused(kind: str) -> None:
-    network, line = awake(kind, lt.Ising((4, 4), beta=0.4)), lt.Ising((16,), beta=0.4)
+    network = awake(kind, lt.Ising((4, 4), beta=0.4))
+    line = lt.Ising((16,), beta=0.4)
     with pytest.raises(ValueError, match="2-dimensional lattices, got shape"):
         network(start(line, 1), lt.AnnealingPath(line).conditions(0.5))
 
 
 def test_a_dense_network_is_for_one_shape() -> None:
-    network, other = awake("LEM", lt.Ising((4, 4), beta=0.4)), lt.Ising((2, 8), beta=0.4)
+    network = awake("LEM", lt.Ising((4, 4), beta=0.4))
+    other = lt.Ising((2, 8), beta=0.4)
     with pytest.raises(ValueError, match=r"weights for one lattice, \(4, 4\), got \(2, 8\)"):
         network(start(other, 1), lt.AnnealingPath(other).conditions(0.5))
 
@@ -277,7 +284,8 @@ def test_a_dense_network_is_for_one_shape() -> None:
 def test_precision_is_that_of_the_products() -> None:
     """And local equivariance holds in each."""
     model = CASES["ising 2d odd"]
-    x, conditions = start(model, 2), lt.AnnealingPath(model).conditions(0.5)
+    x = start(model, 2)
+    conditions = lt.AnnealingPath(model).conditions(0.5)
     moved = x.clone()
     moved[:, 2, 3] = 1 - moved[:, 2, 3]
     found = {}

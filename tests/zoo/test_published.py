@@ -113,14 +113,16 @@ def formula(weights: dict[str, Tensor], x: Tensor, t: Tensor, q: int) -> Tensor:
 @pytest.mark.parametrize("q", [2, 3])
 def test_a_file_of_the_documented_layout_is_the_published_formula(q: int, tmp_path: Path) -> None:
     """Synthetic files; the layout of the Potts file is known from its description alone."""
-    file, weights = tmp_path / "final.ckpt", weights_of(q)
+    file = tmp_path / "final.ckpt"
+    weights = weights_of(q)
     torch.save(lightning(weights, q, 5), file)
     sampler: Any = lt.load_published_leaps(file, device="cpu")
     model = sampler.path.model
     assert type(model) is (lt.Ising if q == 2 else lt.Potts)
     assert (model.lattice.shape, model.q, model.beta) == ((5, 5), q, 0.3)
     assert sampler.integrator.intervals == 25 and sampler.transport.skip is None
-    x, t = sampler.path.start.sample(torch.arange(6), 1), torch.linspace(0.0, 1.0, 6)
+    x = sampler.path.start.sample(torch.arange(6), 1)
+    t = torch.linspace(0.0, 1.0, 6)
     output = sampler.transport(x, sampler.path.conditions(t)).detach()
     expected = formula(weights, x, t, q)
     assert float(expected.abs().mean()) > 0.05
@@ -136,7 +138,8 @@ def test_a_published_sampler_has_exact_weights_and_can_be_kept(tmp_path: Path) -
     sampler = lt.load_published_leaps(tmp_path / "ising_final.ckpt", device="cpu")
     lt.save(sampler, tmp_path / "kept.safetensors")
     again = lt.load(tmp_path / "kept.safetensors", device="cpu")
-    one, two = sampler.sample(300, seed=1), again.sample(300, seed=1)
+    one = sampler.sample(300, seed=1)
+    two = again.sample(300, seed=1)
     assert torch.equal(one.log_weights, two.log_weights)
     assert one.ess > 0.05
     assert abs(one.log_z - lt.exact.log_z(one.model)) < 4.0 * one.log_z_error
@@ -218,7 +221,8 @@ JUNK: list[Any] = [
 @pytest.mark.parametrize("q", [2, 3])
 def test_junk_in_a_file_is_refused_or_means_the_same(q: int, junk: Any, tmp_path: Path) -> None:
     """In any place of it: a ValueError that names the file."""
-    file, config = tmp_path / "junk.ckpt", {"L": 5, "beta_0": 0.0, "beta_1": 0.3, "n_cat": q}
+    file = tmp_path / "junk.ckpt"
+    config = {"L": 5, "beta_0": 0.0, "beta_1": 0.3, "n_cat": q}
     whole = lightning(weights_of(q), q, 5)
     for name in whole["state_dict"]:
         torch.save({**whole, "state_dict": {**whole["state_dict"], name: junk}}, file)
@@ -265,7 +269,8 @@ def attacks(mark: Path) -> dict[str, Any]:
 def test_a_file_that_would_run_code_runs_nothing(
     attack: str, place: str, legacy: bool, tmp_path: Path
 ) -> None:
-    mark, file = tmp_path / "mark", tmp_path / "ising_final.ckpt"
+    mark = tmp_path / "mark"
+    file = tmp_path / "ising_final.ckpt"
     data = lightning(weights_of(2), 2, 5)
     evil = attacks(mark)[attack]
     if place == "state_dict":
