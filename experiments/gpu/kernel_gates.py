@@ -89,60 +89,80 @@ def equilibrium(model: lt.Ising, walkers: int, settings: KernelGates) -> torch.T
     return torch.cat(pieces)
 
 
+def of_chain(
+    name: str, kernel: Any, model: lt.Ising, settings: KernelGates, shrink: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return estimates from Markov chains, and what they took."""
+    (length, _) = model.lattice.shape
+    # Houdayer's move needs pairs.
+    walkers = WALKERS[length] // shrink // 2 * 2
+    steps = STEPS[name][length]
+    if settings.smoke:
+        steps //= 4
+    chain = lt.run_chain(
+        model,
+        kernel,
+        walkers,
+        steps,
+        seed=settings.seed + 1,
+        burn_in=0,
+        observables=list(EXACT),
+        start=equilibrium(model, walkers, settings),
+        device=settings.device,
+    )
+    found = {key: chain.estimate(key) for key in EXACT}
+    draws = walkers * chain.draws
+    return found, {"walkers": walkers, "draws": draws, "tau_of_energy": found["energy"].tau}
+
+
+def of_walkers(
+    kernel: Any, model: lt.Ising, settings: KernelGates, shrink: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return estimates from independent walkers after one step, and what they took."""
+    walkers = INDEPENDENT[model.lattice.shape[0]] // shrink
+    index = torch.arange(walkers, device=settings.device)
+    path = lt.AnnealingPath(model)
+    state = kernel.init(equilibrium(model, walkers, settings), index)
+    pieces = []
+    # In pieces, to bound the memory of the log-ratios of all moves.
+    for part in index.split(2**19 // model.lattice.sites):
+        piece = type(state)(state.configurations[part], part, 0)
+        pieces.append(kernel.step(piece, path, 1.0, settings.seed + 1)[0].configurations)
+    x = torch.cat(pieces)
+    weights = torch.zeros(walkers, dtype=torch.float64)
+    found: dict[str, Any] = {}
+    for key in EXACT:
+        observable = getattr(lt.observables, key)
+        function = getattr(observable, "function", None)
+        found[key] = weighted_estimate(observable(x, model).cpu(), weights, function)
+    return found, {"walkers": walkers, "draws": walkers, "tau_of_energy": None}
+
+
 def measure(name: str, length: int, settings: KernelGates) -> dict[str, Any]:
-    """Energy and specific heat of one kernel on one lattice, with errors and pulls."""
-    model, kernel = lt.Ising((length, length), beta=settings.beta), KERNELS[name]
+    """Return energy and specific heat of one move on one lattice, with errors and pulls."""
+    model = lt.Ising((length, length), beta=settings.beta)
+    kernel = KERNELS[name]
     if name == "kinetic" and torch.device(settings.device).type == "cpu":
         kernel = replace(kernel, time=TIMES[length])
     shrink = 40 if settings.smoke else 1
     begin = time.process_time()
     row: dict[str, Any] = {"kernel": name, "description": repr(kernel), "length": length}
-    found: dict[str, Any]
     if name in STEPS:
-        walkers, steps = (
-            WALKERS[length] // shrink // 2 * 2,
-            STEPS[name][length] // (4 if settings.smoke else 1),
-        )
-        chain = lt.run_chain(
-            model, kernel, walkers, steps, seed=settings.seed + 1, burn_in=0,
-            observables=list(EXACT),
-            start=equilibrium(model, walkers, settings), device=settings.device,
-        )  # fmt: skip
-        found = {key: chain.estimate(key) for key in EXACT}
-        row |= {
-            "walkers": walkers,
-            "draws": walkers * chain.draws,
-            "tau_of_energy": found["energy"].tau,
-        }
+        found, taken = of_chain(name, kernel, model, settings, shrink)
     else:
-        walkers = INDEPENDENT[length] // shrink
-        index, path = torch.arange(walkers, device=settings.device), lt.AnnealingPath(model)
-        state = kernel.init(equilibrium(model, walkers, settings), index)
-        pieces = []
-        # In pieces, to bound the memory of the log-ratios of all moves.
-        for part in index.split(2**19 // model.lattice.sites):
-            piece = type(state)(state.configurations[part], part, 0)
-            pieces.append(kernel.step(piece, path, 1.0, settings.seed + 1)[0].configurations)
-        x, weights = torch.cat(pieces), torch.zeros(walkers, dtype=torch.float64)
-        found = {}
-        for key in EXACT:
-            observable = getattr(lt.observables, key)
-            function = getattr(observable, "function", None)
-            found[key] = weighted_estimate(observable(x, model).cpu(), weights, function)
-        row |= {"walkers": walkers, "draws": walkers, "tau_of_energy": None}
+        found, taken = of_walkers(kernel, model, settings, shrink)
+    row |= taken
     for key, formula in EXACT.items():
         exact = formula((length, length), settings.beta)
-        row |= {
-            key: found[key].value, f"{key}_error": found[key].error, f"{key}_exact": exact,
-            f"{key}_pull": (found[key].value - exact) / found[key].error,
-        }  # fmt: skip
+        row[key] = found[key].value
+        row[f"{key}_error"] = found[key].error
+        row[f"{key}_exact"] = exact
+        row[f"{key}_pull"] = (found[key].value - exact) / found[key].error
     within = all(abs(row[f"{key}_pull"]) < 3.0 for key in EXACT) and row["energy_error"] <= 1e-3
-    versions = provenance(torch.device(settings.device))
-    return row | {
-        "seconds": round(time.process_time() - begin, 1),
-        "passed": within,
-        "versions": versions,
-    }
+    row["seconds"] = round(time.process_time() - begin, 1)
+    row["passed"] = within
+    row["versions"] = provenance(torch.device(settings.device))
+    return row
 
 
 def line(row: dict[str, Any]) -> str:

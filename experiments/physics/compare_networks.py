@@ -22,15 +22,14 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import tyro
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from reports.networks import NONE, draw, table
 from torch import Tensor
 
 import leaps_triton as lt
@@ -40,7 +39,6 @@ from leaps_triton.io.checkpoint import replacing
 from leaps_triton.provenance import device_name, provenance
 
 CRITICAL = {"Ising": 0.4407, "Potts": math.log1p(math.sqrt(3.0))}
-NONE = "no network"
 
 NETWORKS: dict[str, Callable[[Any, int, int], Any]] = {
     "LEM": lambda model, n, seed: lt.LEM(model, channels=n, width=16, seed=seed),
@@ -62,11 +60,6 @@ RATES = {
 }  # fmt: skip
 """At their peak: of 0.003, 0.01 and 0.03 the one with the least Var[A] of both 8 × 8 models after
 five seconds."""
-
-COMPARISONS = {
-    "equal_steps": "equal parameters and steps",
-    "equal_seconds": "equal parameters and seconds",
-}
 
 
 @dataclass(frozen=True)
@@ -251,98 +244,6 @@ def compared(
         "equal_steps": first,
         "equal_seconds": second,
     }
-
-
-def table(case: dict[str, Any]) -> Iterator[str]:
-    """One line a network."""
-    yield (
-        f"\n{case['model']}\n{'':14}{'parameters':>11}{'eval/s':>8}{'MiB':>7}{'MiB':>7}"
-        + f"{'steps':>7}{'s':>7}{'walkers':>8}{'Var/N':>8}{'ESS':>7}" * 2
-    )
-    for row in case["rows"]:
-        line = f"{row['network']:14}{row['parameters']:11}"
-        if row["network"] == NONE:
-            line += f"{'':36}{row['walkers']:8}{row['log_weight_variance_per_site']:8.4f}"
-            yield line + f"{row['ess']:7.3f}"
-            continue
-        line += f"{row['evaluations_a_second']:8.0f}{row['evaluation_MiB']:7.1f}"
-        line += f"{row['training_step_MiB']:7.1f}"
-        for comparison in COMPARISONS:
-            found = row[comparison]
-            line += f"{found['steps']:7}{found['training_seconds']:7.1f}"
-            line += f"{found['walkers']:8}{found['log_weight_variance_per_site']:8.4f}"
-            line += f"{found['ess']:7.3f}"
-        yield line
-
-
-def draw(result: dict[str, Any], file: Path) -> None:
-    """A column a model and lattice; bars for each network."""
-    cases = result["cases"]
-    figure = Figure(figsize=(3.4 * len(cases) + 1.0, 11.5), layout="constrained")
-    panels = figure.subplots(4, len(cases), sharex="col", sharey="row", squeeze=False)
-    labels = (
-        "Var[A] a site",
-        "ESS",
-        f"evaluations of G a second,\n{result['device']}",
-        "peak memory in MiB,\n64 walkers",
-    )
-    for column, case in enumerate(cases):
-        rows = [row for row in case["rows"] if row["network"] != NONE]
-        plain = next(row for row in case["rows"] if row["network"] == NONE)
-        variance, ess, speed, memory = panels[:, column]
-
-        def bars(
-            axes: Any,
-            key: str,
-            place: float,
-            colour: str,
-            label: str,
-            of: str = "",
-            rows: Any = rows,
-        ) -> None:
-            values = [row[of] if of else row for row in rows]
-            places = [index + place for index in range(len(rows))]
-            error = [value.get(f"{key}_error", 0.0) for value in values]
-            width = 0.38 if place else 0.6
-            axes.bar(
-                places,
-                [v[key] for v in values],
-                width,
-                color=colour,
-                label=label,
-                yerr=error if of else None,
-            )
-
-        for place, colour, (of, label) in zip(
-            (-0.2, 0.2), ("tab:orange", "tab:blue"), COMPARISONS.items(), strict=True
-        ):
-            bars(variance, "log_weight_variance_per_site", place, colour, label, of)
-            bars(ess, "ess", place, colour, label, of)
-        variance.axhline(
-            plain["log_weight_variance_per_site"],
-            color="black",
-            linestyle=":",
-            label="no network (AIS)",
-        )
-        ess.axhline(plain["ess"], color="black", linestyle=":")
-        bars(speed, "evaluations_a_second", 0.0, "tab:green", "")
-        bars(memory, "evaluation_MiB", -0.2, "tab:green", "evaluation")
-        bars(memory, "training_step_MiB", 0.2, "tab:purple", "training step")
-        names = [f"{row['network']}, {row['parameters']}" for row in rows]
-        memory.set_xticks(range(len(rows)), names, rotation=90, fontsize=8)
-        memory.set_xlabel("network, its parameters")
-        variance.set_title(case["model"], fontsize=10)
-    for axes, label in zip(panels[:, 0], labels, strict=True):
-        axes.set_ylabel(label)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    for row, position in ((0, "outside upper center"), (3, "outside lower center")):
-        handles, texts = panels[row, 0].get_legend_handles_labels()
-        where: Any = {"loc": position}
-        figure.legend(handles, texts, ncols=3, fontsize=9, **where)
-    figure.savefig(file, dpi=90)
 
 
 def main(settings: CompareNetworks) -> None:

@@ -15,6 +15,7 @@ import math
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,63 +132,84 @@ def small(settings: IsingThermodynamics) -> IsingThermodynamics:
     )  # fmt: skip
 
 
+def measure(settings: IsingThermodynamics) -> tuple[list[dict[str, Any]], dict[int, lt.Chain]]:
+    """Return a row per length and β, and the chains at the β of the gate."""
+    rows = []
+    anchors = {}
+    seed = settings.seed
+    per_length = zip(
+        settings.lengths, settings.walkers, settings.sweeps, settings.gate_sweeps, strict=True
+    )
+    for length, walkers, sweeps, gate_sweeps in per_length:
+        for beta in sorted({*settings.betas, settings.gate_beta}):
+            gate = beta == settings.gate_beta
+            chain = lt.run_chain(
+                lt.Ising((length, length), beta=beta),
+                lt.SwendsenWang(),
+                walkers,
+                gate_sweeps if gate else sweeps,
+                seed=seed,
+                burn_in=settings.burn_in,
+                device=settings.device,
+                observables=OBSERVABLES,
+            )
+            seed += 1
+            row = {"length": length, "beta": beta, "draws": chain.draws * walkers}
+            rows.append(row | estimates(chain))
+            if gate:
+                anchors[length] = chain
+    return rows, anchors
+
+
+def crossings(anchors: dict[int, lt.Chain]) -> list[dict[str, Any]]:
+    """Return where the Binder cumulants of neighbouring lengths cross, if near ``β_c``."""
+    rows = []
+    for pair in pairwise(anchors):
+        found = crossing(anchors[pair[0]], anchors[pair[1]])
+        if found is None:
+            continue
+        row = {
+            "lengths": pair,
+            "beta": found.value,
+            "beta_error": found.error,
+            "pull": found.pull(CRITICAL),
+            "binder": binder_at(anchors[pair[1]], found.value).value,
+        }
+        rows.append(row)
+    return rows
+
+
+def binder_curves(anchors: dict[int, lt.Chain]) -> dict[str, Any]:
+    """Return the Binder cumulant of every length around ``β_c``, with errors."""
+    curves = {}
+    grid = (CRITICAL + torch.linspace(-0.005, 0.005, 21, dtype=torch.float64)).tolist()
+    for length, chain in anchors.items():
+        value, error = zip(*(binder_at(chain, beta) for beta in grid), strict=True)
+        curves[str(length)] = {"beta": grid, "value": value, "error": error}
+    return curves
+
+
+def gate_of(at_gate: list[dict[str, Any]], beta: float) -> dict[str, Any]:
+    """Return whether energies and specific heats agree where they must."""
+    worst = max(abs(row[f"{name}_pull"]) for row in at_gate for name in EXACT)
+    error = max(row["energy_error"] for row in at_gate)
+    passed = worst < 3 and error <= 1e-3
+    return {"beta": beta, "worst_pull": worst, "worst_energy_error": error, "passed": passed}
+
+
 def main(settings: IsingThermodynamics) -> None:
     """Measure, compare, and save."""
     chosen = small(settings) if settings.smoke else settings
     settings.results.mkdir(parents=True, exist_ok=True)
     begin = time.process_time()
-    rows, anchors, seed = [], {}, chosen.seed
-    per_length = zip(chosen.lengths, chosen.walkers, chosen.sweeps, chosen.gate_sweeps, strict=True)
-    for length, walkers, sweeps, gate_sweeps in per_length:
-        for beta in sorted({*chosen.betas, chosen.gate_beta}):
-            gate = beta == chosen.gate_beta
-            chain = lt.run_chain(
-                lt.Ising((length, length), beta=beta), lt.SwendsenWang(), walkers,
-                gate_sweeps if gate else sweeps,
-                seed=seed, burn_in=chosen.burn_in, device=chosen.device, observables=OBSERVABLES,
-            )  # fmt: skip
-            seed += 1
-            rows.append(
-                {"length": length, "beta": beta, "draws": chain.draws * walkers, **estimates(chain)}
-            )
-            if gate:
-                anchors[length] = chain
+    rows, anchors = measure(chosen)
     seconds = time.process_time() - begin
     at_gate = [row for row in rows if row["beta"] == chosen.gate_beta]
     pulls = torch.tensor([row[f"{name}_pull"] for row in rows for name in EXACT])
-    crossings = []
-    for pair in zip(chosen.lengths, chosen.lengths[1:], strict=False):
-        found = crossing(anchors[pair[0]], anchors[pair[1]])
-        if found is None:
-            continue
-        crossings.append(
-            {
-                "lengths": pair,
-                "beta": found.value,
-                "beta_error": found.error,
-                "pull": found.pull(CRITICAL),
-                "binder": binder_at(anchors[pair[1]], found.value).value,
-            }
-        )
-    curves = {}
-    for length, chain in anchors.items():
-        grid = (CRITICAL + torch.linspace(-0.005, 0.005, 21, dtype=torch.float64)).tolist()
-        value, error = zip(*(binder_at(chain, beta) for beta in grid), strict=True)
-        curves[str(length)] = {"beta": grid, "value": value, "error": error}
     exponent = power(at_gate, "susceptibility_full")
     result: dict[str, Any] = {
         "rows": rows,
-        "gate": {
-            "beta": chosen.gate_beta,
-            "worst_pull": max(abs(row[f"{name}_pull"]) for row in at_gate for name in EXACT),
-            "worst_energy_error": max(row["energy_error"] for row in at_gate),
-            "passed": all(
-                abs(row["energy_pull"]) < 3
-                and abs(row["specific_heat_pull"]) < 3
-                and row["energy_error"] <= 1e-3
-                for row in at_gate
-            ),
-        },
+        "gate": gate_of(at_gate, chosen.gate_beta),
         "pulls": {
             "number": len(pulls),
             "mean": float(pulls.mean()),
@@ -195,8 +217,8 @@ def main(settings: IsingThermodynamics) -> None:
             "worst": float(pulls.abs().max()),
         },
         "beta_critical": CRITICAL,
-        "binder_crossings": crossings,
-        "binder_curves": curves,
+        "binder_crossings": crossings(anchors),
+        "binder_curves": binder_curves(anchors),
         "binder_universal": UNIVERSAL,
         "susceptibility_exponent": {
             "value": exponent.value,

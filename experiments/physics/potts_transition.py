@@ -151,60 +151,67 @@ def histogram(chain: lt.Chain, beta: float) -> dict[str, list[float]]:
     }
 
 
+def beta_of_share(chain: lt.Chain, ordered: Tensor, share: float) -> lt.Estimate:
+    """Return β at which the ordered phases have a share of the weight, by bisection."""
+    model: Any = chain.model
+    beta_c = critical(model.q)
+    low = 0.98 * beta_c
+    high = 1.02 * beta_c
+    while high - low > 1e-7:
+        middle = 0.5 * (low + high)
+        if at(chain, ordered, middle).value < share:
+            low = middle
+        else:
+            high = middle
+    beta = 0.5 * (low + high)
+    # The error of the share becomes that of β by the slope, a central difference.
+    rise = at(chain, ordered, beta + 1e-4).value - at(chain, ordered, beta - 1e-4).value
+    slope = rise / 2e-4
+    return lt.Estimate(beta, at(chain, ordered, beta).error / slope)
+
+
+def peak_over_valley(law: dict[str, list[float]], exact: tuple[float, float]) -> float:
+    """Return the lower peak of a law of two phases over the least density between them."""
+    middle = sum(exact) / 2.0
+    pairs = list(zip(law["energy"], law["density"], strict=True))
+    ordered = max(density for energy, density in pairs if energy < middle)
+    disordered = max(density for energy, density in pairs if energy >= middle)
+    between = [density for energy, density in pairs if exact[0] < energy < exact[1]]
+    return min(ordered, disordered) / min(between)
+
+
 def coexistence(chain: lt.Chain) -> dict[str, Any]:
     """Return where the ordered phases weigh q times the disordered one, and where as much.
 
-    The phases' energies at ``β_c`` are there too.
-
-    Phases are told apart by the energy half way between Baxter's. The first β differs from ``β_c``
-    by terms that fall exponentially with the length: Borgs, Janke, Phys. Rev. Lett. 68, 1738
-    (1992).
+    The phases' energies at ``β_c`` are there too. Phases are told apart by the energy half way
+    between Baxter's. The first β differs from ``β_c`` by terms that fall exponentially with the
+    length: Borgs, Janke, Phys. Rev. Lett. 68, 1738 (1992).
     """
     model: Any = chain.model
-    beta_c, exact = critical(model.q), phases(model.q)
+    exact = phases(model.q)
     e = chain.values["energy"]
     ordered = (e < sum(exact) / 2.0).double()
-
-    def where(share: float) -> lt.Estimate:
-        low, high = 0.98 * beta_c, 1.02 * beta_c
-        while high - low > 1e-7:
-            middle = 0.5 * (low + high)
-            low, high = (
-                (middle, high) if at(chain, ordered, middle).value < share else (low, middle)
-            )
-        beta = 0.5 * (low + high)
-        slope = (
-            at(chain, ordered, beta + 1e-4).value - at(chain, ordered, beta - 1e-4).value
-        ) / 2e-4
-        return lt.Estimate(beta, at(chain, ordered, beta).error / slope)
-
-    weighted, equal = where(model.q / (model.q + 1.0)), where(0.5)
+    weighted = beta_of_share(chain, ordered, model.q / (model.q + 1.0))
+    equal = beta_of_share(chain, ordered, 0.5)
     result: dict[str, Any] = {
-        "beta_q_to_one": weighted.value, "beta_q_to_one_error": weighted.error,
-        "beta_q_to_one_pull": weighted.pull(beta_c),
-        "beta_equal": equal.value, "beta_equal_error": equal.error,
+        "beta_q_to_one": weighted.value,
+        "beta_q_to_one_error": weighted.error,
+        "beta_q_to_one_pull": weighted.pull(critical(model.q)),
+        "beta_equal": equal.value,
+        "beta_equal_error": equal.error,
         "changes_of_phase": int((ordered[:, 1:] != ordered[:, :-1]).sum()),
-    }  # fmt: skip
-    for name, inside, value in zip(
-        ("ordered", "disordered"), (ordered, 1.0 - ordered), exact, strict=True
-    ):
-        found = chain_estimate(
-            torch.stack([e * inside, inside], dim=2), lambda means: means[..., 0] / means[..., 1]
-        )
-        result |= {
-            f"energy_{name}": found.value,
-            f"energy_{name}_error": found.error,
-            f"energy_{name}_infinite": value,
-        }
+    }
+    both = {"ordered": ordered, "disordered": 1.0 - ordered}
+    for (name, inside), value in zip(both.items(), exact, strict=True):
+        columns = torch.stack([e * inside, inside], dim=2)
+        found = chain_estimate(columns, lambda means: means[..., 0] / means[..., 1])
+        result[f"energy_{name}"] = found.value
+        result[f"energy_{name}_error"] = found.error
+        result[f"energy_{name}_infinite"] = value
     law = histogram(chain, equal.value)
-    middle = sum(exact) / 2.0
-    density = {side: [] for side in ("ordered", "between", "disordered")}  # type: dict[str, list[float]]
-    for energy, value in zip(law["energy"], law["density"], strict=True):
-        density["ordered" if energy < middle else "disordered"].append(value)
-        if exact[0] < energy < exact[1]:
-            density["between"].append(value)
-    peak = min(max(density["ordered"]), max(density["disordered"]))
-    return {**result, "peak_over_valley": peak / min(density["between"]), "law_at_equal": law}
+    result["peak_over_valley"] = peak_over_valley(law, exact)
+    result["law_at_equal"] = law
+    return result
 
 
 def finite_size(q: int, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -214,127 +214,140 @@ def temper(
     )  # fmt: skip
 
 
-def small_lattice(settings: SpinGlass) -> dict[str, Any]:
-    """Parallel tempering with Houdayer's move against the transfer matrix and exact samples."""
-    betas, side, sites = list(settings.small_betas), settings.small, settings.small**2
+def small_model(settings: SpinGlass, beta: float) -> lt.EdwardsAnderson:
+    """Return the model of the small lattice, open in one direction."""
+    shape = (settings.small, settings.small)
+    return lt.EdwardsAnderson(shape, beta=beta, seed=settings.seed, periodic=(False, True))
 
-    def at(beta: float) -> lt.EdwardsAnderson:
-        return lt.EdwardsAnderson(
-            (side, side), beta=beta, seed=settings.seed, periodic=(False, True)
-        )
 
-    model = at(betas[-1])
-    run = temper(
-        model, betas, True, settings.small_walkers, settings.small_burn_in, settings.small_steps,
-        1, settings.seed, settings,
-    )  # fmt: skip
-    rows = run.estimates()
+def add_exact(rows: list[dict[str, Any]], settings: SpinGlass) -> None:
+    """Add exact energies and specific heats to the rows, and the distances in errors."""
     for row in rows:
-        exact = at(row["beta"])
-        row |= {
-            "energy_exact": lt.exact.energy(exact),
-            "specific_heat_exact": lt.exact.specific_heat(exact),
-        }
+        exact = small_model(settings, row["beta"])
+        row["energy_exact"] = lt.exact.energy(exact)
+        row["specific_heat_exact"] = lt.exact.specific_heat(exact)
         for name in ("energy", "specific_heat"):
             if row[f"{name}_error"] > 0.0:
                 row[f"{name}_pull"] = (row[name] - row[f"{name}_exact"]) / row[f"{name}_error"]
+
+
+def add_log_z(rows: list[dict[str, Any]], energies: Tensor, settings: SpinGlass) -> None:
+    """Add log Z by MBAR to the rows, with jackknife errors, and the distances in errors."""
+    betas = list(settings.small_betas)
+    thinned = energies[:, ::10].unbind(2)
+    values = settings.small**2 * math.log(2.0) + mbar(thinned, betas)
     # Pairs share clusters, so they stay or go together.
-    pairs, thinned = torch.arange(settings.small_walkers) // 2, run.energies[:, ::10].unbind(2)
-    values = sites * math.log(2.0) + mbar(thinned, betas)
+    pairs = torch.arange(settings.small_walkers) // 2
     left_out = torch.stack(
         [mbar([e[pairs != pair] for e in thinned], betas) for pair in pairs.unique()]
     )
     errors = ((len(left_out) - 1) * left_out.var(0, correction=0)).sqrt()
     for row, value, error in zip(rows, values.tolist(), errors.tolist(), strict=True):
-        row |= {
-            "log_z": value,
-            "log_z_error": error,
-            "log_z_exact": lt.exact.log_z(at(row["beta"])),
-        }
+        row["log_z"] = value
+        row["log_z_error"] = error
+        row["log_z_exact"] = lt.exact.log_z(small_model(settings, row["beta"]))
         if error > 0.0:
             row["log_z_pull"] = (value - row["log_z_exact"]) / error
+
+
+def exact_law(overlaps: Tensor) -> dict[str, list[float]]:
+    """Return the law of independent overlaps, with binomial errors."""
+    counts = torch.bincount(index(overlaps, SMALL_BINS), minlength=SMALL_BINS)
+    share = counts / len(overlaps)
+    density = share * SMALL_BINS / 2
+    error = (share * (1 - share) / len(overlaps)).sqrt() * SMALL_BINS / 2
+    rows = zip(centres(SMALL_BINS), density.tolist(), error.tolist(), strict=True)
+    return columns_of(list(rows))
+
+
+def small_lattice(settings: SpinGlass) -> dict[str, Any]:
+    """Compare parallel tempering with Houdayer's move with exact values and exact samples."""
+    betas = list(settings.small_betas)
+    model = small_model(settings, betas[-1])
+    run = temper(
+        model, betas, True, settings.small_walkers, settings.small_burn_in, settings.small_steps,
+        1, settings.seed, settings,
+    )  # fmt: skip
+    rows = run.estimates()
+    add_exact(rows, settings)
+    add_log_z(rows, run.energies, settings)
     x = lt.exact.sample(model, settings.exact_samples, settings.seed)
     q = overlap(x[::2], x[1::2], model)
-    share = torch.bincount(index(q, SMALL_BINS), minlength=SMALL_BINS) / len(q)
-    error = (share * (1 - share) / len(q)).sqrt() * SMALL_BINS / 2
-    law = columns_of(
-        list(
-            zip(centres(SMALL_BINS), (share * SMALL_BINS / 2).tolist(), error.tolist(), strict=True)
-        )
-    )
     squared = lt.Estimate(float((q**2).mean()), float((q**2).std()) / len(q) ** 0.5)
     last = rows[-1]
     both = math.hypot(squared.error, last["overlap_squared_error"])
-    pulls = [
-        row[f"{name}_pull"]
-        for row in rows
-        for name in ("energy", "specific_heat")
-        if f"{name}_pull" in row
-    ]
+    names = ("energy_pull", "specific_heat_pull")
+    pulls = [row[name] for row in rows for name in names if name in row]
     return {
-        "shape": (side, side), "periodic": (False, True), "rows": rows,
-        "acceptance": run.acceptance,
-        "arrivals": run.arrivals, "draws": run.energies.shape[1], "seconds": round(run.seconds, 1),
-        "law": run.law(-1, SMALL_BINS), "law_exact": law, "overlap_squared_exact": squared.value,
-        "overlap_squared_exact_error": squared.error,
+        "shape": model.lattice.shape, "periodic": (False, True), "rows": rows,
+        "acceptance": run.acceptance, "arrivals": run.arrivals, "draws": run.energies.shape[1],
+        "seconds": round(run.seconds, 1), "law": run.law(-1, SMALL_BINS), "law_exact": exact_law(q),
+        "overlap_squared_exact": squared.value, "overlap_squared_exact_error": squared.error,
         "overlap_squared_pull": (last["overlap_squared"] - squared.value) / both,
         "mean_square_pull": sum(pull**2 for pull in pulls) / len(pulls),
         "worst_pull": max(map(abs, [*pulls, last["log_z_pull"]])),
     }  # fmt: skip
 
 
-def large_lattice(settings: SpinGlass) -> dict[str, Any]:
-    """Parallel tempering with and without Houdayer's move."""
-    count, ratio = settings.temperatures, settings.highest_beta / settings.lowest_beta
-    betas = [settings.lowest_beta * ratio ** (k / (count - 1)) for k in range(count - 1)] + [
-        settings.highest_beta
-    ]
-    model = lt.EdwardsAnderson(
-        (settings.large, settings.large), beta=betas[-1], seed=settings.seed + 1
-    )
-    result: dict[str, Any] = {
-        "shape": model.lattice.shape,
-        "walkers": settings.large_walkers,
-        "methods": {},
+def differences(one: list[dict[str, Any]], two: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return how far the two methods differ at every temperature, in their errors."""
+    rows = []
+    for first, second in zip(one, two, strict=True):
+        row: dict[str, Any] = {"beta": first["beta"]}
+        for name in ("energy", "overlap_squared"):
+            error = math.hypot(first[f"{name}_error"], second[f"{name}_error"])
+            row[f"{name}_pull"] = (first[name] - second[name]) / error
+        rows.append(row)
+    return rows
+
+
+def mean_squares(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return the mean squares of the differences up to β = 1 and above.
+
+    Without Houdayer's move the coldest replicas settle last, if they do.
+    """
+    parts = {
+        "up to β = 1": [row for row in rows if row["beta"] <= 1.0],
+        "above β = 1": [row for row in rows if row["beta"] > 1.0],
     }
+    result = {}
+    for name, part in parts.items():
+        if part:
+            result[name] = {
+                key: sum(row[f"{key}_pull"] ** 2 for row in part) / len(part)
+                for key in ("energy", "overlap_squared")
+            }
+    return result
+
+
+def large_lattice(settings: SpinGlass) -> dict[str, Any]:
+    """Compare parallel tempering with and without Houdayer's move."""
+    count = settings.temperatures
+    ratio = settings.highest_beta / settings.lowest_beta
+    betas = [settings.lowest_beta * ratio ** (k / (count - 1)) for k in range(count - 1)]
+    betas.append(settings.highest_beta)
+    shape = (settings.large, settings.large)
+    model = lt.EdwardsAnderson(shape, beta=betas[-1], seed=settings.seed + 1)
+    methods: dict[str, Any] = {}
     for seed, name in enumerate(METHODS, settings.seed + 1):
         run = temper(
-            model, betas, seed > settings.seed + 1, settings.large_walkers, settings.large_burn_in,
+            model, betas, name == METHODS[1], settings.large_walkers, settings.large_burn_in,
             settings.large_steps, 2, seed, settings,
         )  # fmt: skip
-        result["methods"][name] = {
+        methods[name] = {
             "rows": run.estimates(), "law": run.law(-1, LARGE_BINS), "acceptance": run.acceptance,
             "arrivals": run.arrivals, "settling": run.settling,
             "energies_of_walkers": (run.energies[..., -1].mean(1) / model.lattice.sites).tolist(),
             "milliseconds_a_step": round(1e3 * run.seconds / settings.large_steps, 2),
         }  # fmt: skip
-    result["differences"] = [
-        {
-            "beta": beta,
-            **{
-                f"{name}_pull": (one[name] - two[name])
-                / math.hypot(one[f"{name}_error"], two[f"{name}_error"])
-                for name in ("energy", "overlap_squared")
-            },
-        }
-        for beta, one, two in zip(
-            betas, *(result["methods"][name]["rows"] for name in METHODS), strict=True
-        )
-    ]
-    # Without Houdayer's move the coldest replicas settle last, if they do.
-    parts = {
-        "up to β = 1": [row for row in result["differences"] if row["beta"] <= 1.0],
-        "above β = 1": [row for row in result["differences"] if row["beta"] > 1.0],
+    compared = differences(*(methods[name]["rows"] for name in METHODS))
+    return {
+        "shape": model.lattice.shape,
+        "walkers": settings.large_walkers,
+        "methods": methods,
+        "differences": compared,
+        "mean_square_differences": mean_squares(compared),
     }
-    result["mean_square_differences"] = {
-        name: {
-            key: sum(row[f"{key}_pull"] ** 2 for row in rows) / len(rows)
-            for key in ("energy", "overlap_squared")
-        }
-        for name, rows in parts.items()
-        if rows
-    }
-    return result
 
 
 def rehearsal(settings: SpinGlass) -> SpinGlass:
