@@ -65,9 +65,8 @@ def as_integer(name: str, value: object, low: int, high: int | None = None) -> i
             number = operator.index(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError):
             number = None
-    if high is None:
-        wanted = f"of at least {low}"
-    else:
+    wanted = f"of at least {low}"
+    if high is not None:
         wanted = f"from {low} to {high}"
     accepted = number is not None and low <= number and (high is None or number <= high)
     expect(accepted, name, f"an integer {wanted}", value)

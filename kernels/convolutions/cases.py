@@ -14,7 +14,7 @@ __all__ = ["CHANNELS", "OPS", "convolution", "measured", "single", "small", "wat
 
 OPS = ("hollow_conv", "hollow_conv_gradient")
 CHANNELS = 20
-"""Channels that are measured, with a kernel as long as the lattice: as in the published networks."""
+"""Channels that are measured, with a kernel as long as the lattice: those of the paper."""
 
 
 def convolution(

@@ -1,6 +1,4 @@
-"""The hollow convolution of :mod:`.reference` and its gradient, in blocks.
-
-The blocks are of walkers and taps, in plain torch.
+"""The hollow convolution of :mod:`.reference` and its gradient, in blocks of walkers and taps.
 
 One matrix product per block makes the pre-activations of its taps, and nothing of the size of all
 weights is ever held; the gradient makes them anew. It is what a CPU runs, and any device without a
@@ -25,7 +23,7 @@ TAPS = 16
 
 
 def _columns(values: Tensor) -> Tensor:
-    """``(walkers, n, sites)`` → ``(n, walkers · sites)``."""
+    """Return values ``(walkers, n, sites)`` as ``(n, walkers · sites)``."""
     return values.transpose(0, 1).flatten(1)
 
 
@@ -44,8 +42,10 @@ class _Prepared(NamedTuple):
         """Yield walkers, and blocks of the taps for these."""
         count = len(self.index)
         taps = torch.arange(count, device=self.index.device)
+        # The centre is left out: the result does not read the site's own state.
         taps = taps[taps != count // 2]
         each = self.given.channels * self.given.sites
+        # Few taps at a time, and as many walkers as a block then has room for.
         wide = max(1, min(TAPS, len(taps), BLOCK // each))
         step = max(1, BLOCK // (each * wide))
         blocks: Sequence[Tensor] = ()
@@ -100,6 +100,7 @@ def hollow_conv(given: Convolution) -> Tensor:
             shift = given.offset[:, taps].T.unsqueeze(2) + times[:, taps].T.unsqueeze(1)
             if shift.shape[2] > 1:
                 shift = shift.repeat_interleave(sites, 2)
+            # In place: the block of pre-activations is all that is held.
             total += weights.add_(shift).mul_(made.seen(padded, taps)).sum(0)
         output[rows] = total.view(channels, -1, sites).transpose(0, 1)
     return output.unflatten(2, given.shape)
@@ -161,6 +162,7 @@ def _add_taps(made: _Prepared, own: _Rows, taps: Tensor, sums: _Sums) -> None:
         sums.source[own.rows] += _to_sources(made, own, taps, pre)
     to_pre = torch.ops.aten.silu_backward(product, pre).flatten(0, 1)
     sums.mixing[taps] += (to_pre @ own.inputs.T).view(len(taps), given.channels, -1)
+    # Without the last input, the channel of ones.
     to_inputs = matrix[:, :-1].T @ to_pre
     by_site = to_inputs.view(-1, own.inputs.shape[1] // sites, sites)
     sums.activations[own.rows] += by_site.transpose(0, 1)

@@ -95,7 +95,14 @@ def tap_index(
 ) -> Tensor:
     """Return the flat index of site ``p + δ_j``, ``N`` beyond an open edge.
 
-    Int64 ``(kernel_size ** ndim, N)``, taps in rows.
+    Args:
+        shape: Shape of the lattice.
+        kernel_size: Odd.
+        periodic: One bool per direction.
+        device: Where the table is made.
+
+    Returns:
+        Int64 ``(kernel_size ** ndim, N)``, taps in rows.
     """
     ndim = len(shape)
     radius = kernel_size // 2
@@ -110,6 +117,7 @@ def tap_index(
         along_sites[ndim + axis] = -1
         sites = torch.arange(length, device=device).view(along_sites)
         place = steps.view(along_taps) + sites
+        # Row by row: the flat index of a site is built direction by direction.
         index = index * length + place % length
         inside = inside & (wraps | ((place >= 0) & (place < length)))
     count = torch.Size(shape).numel()
@@ -123,6 +131,7 @@ def rounded(factor: Tensor, precision: str) -> Tensor:
     """
     if precision != "bfloat16":
         return factor
+    # The difference is a constant to autograd, so that rounding has the gradient 1.
     return factor + (factor.bfloat16().to(factor) - factor).detach()
 
 
@@ -134,6 +143,7 @@ def hollow_conv(given: Convolution) -> Tensor:
     activations = rounded(given.activations, given.precision)
     weight = rounded(given.weight, given.precision)
     index = tap_index(given.shape, given.kernel_size, given.periodic, given.source.device)
+    # The centre is the middle tap.
     hollow = torch.arange(len(index), device=given.source.device) != len(index) // 2
     pre = torch.einsum("cji,bip->bcjp", weight[:, hollow], activations.flatten(2))
     weights = torch.nn.functional.silu(pre + given.bias[:, hollow].unsqueeze(2))

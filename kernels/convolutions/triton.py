@@ -33,7 +33,7 @@ PRECISIONS = {"float32": 0, "tf32": 1, "bfloat16": 2}
 
 @triton.jit
 def product(left, right, PRECISION: tl.constexpr):
-    """Matrix product with float32 sums."""
+    """Return the matrix product of ``left`` and ``right``, with float32 sums."""
     if PRECISION == 2:
         left = left.to(tl.bfloat16)
         right = right.to(tl.bfloat16)
@@ -52,7 +52,7 @@ def product(left, right, PRECISION: tl.constexpr):
 
 @triton.jit
 def sigmoid(x):
-    """``1 / (1 + e^{-x})``, 0 where ``e^{-x}`` overflows."""
+    """Return ``1 / (1 + e^{-x})``, 0 where ``e^{-x}`` overflows."""
     return 1.0 / (1.0 + tl.exp(-x))
 
 
@@ -61,7 +61,7 @@ def pre_activations(
     p_activations, o_site, p_weight, o_tap, m_tap, sites, inputs,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``Σ_i a[i, site] A[tap, i]``, ``[SITES, TAPS]``.
+    """Return ``Σ_i a[i, site] A[tap, i]``, float32 ``[SITES, TAPS]``.
 
     Rows of ``a`` are ``sites`` apart, those of ``A`` ``inputs``.
     """
@@ -82,7 +82,7 @@ def pre_activations(
 
 @triton.jit
 def seen_sources(p_source, p_base, o_site, p_tap, o_tap, m_tap):
-    """``x[site + δ_j]``, ``[SITES, TAPS]``, 0 for the taps of the mask."""
+    """Load ``x[site + δ_j]``, ``[SITES, TAPS]``, 0 for taps outside of the mask."""
     b_tap = tl.load(p_tap + o_tap, mask=m_tap, other=0)
     return tl.load(
         p_source + tl.load(p_base + o_site)[:, None] + b_tap[None, :],
@@ -99,7 +99,7 @@ def hollow_conv_kernel(
     s_time: tl.int32, s_source: tl.int32,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``h[b,c,p] = Σ_{j≠centre} (silu(z) + b2[c,j] + e[b,j]) x[b,c|0,p+δ_j]``.
+    """Compute ``h[b,c,p] = Σ_{j≠centre} (silu(z) + b2[c,j] + e[b,j]) x[b,c|0,p+δ_j]``.
 
     ``z = Σ_i A[c,j,i] a[b,i,p] + b1[c,j]``.
 
@@ -113,20 +113,26 @@ def hollow_conv_kernel(
     """
     groups = tl.cdiv(channels, group)
     blocks = tl.cdiv(sites, SITES)
+    # Groups of channels first: programs side by side read the same activations.
     i_group = tl.program_id(0) % groups
     i_block = tl.program_id(0) // groups % blocks
+    # 64 bits, since all walkers together may have more than 2³¹ activations.
     i_walker = (tl.program_id(0) // groups // blocks).to(tl.int64)
     o_site = i_block * SITES + tl.arange(0, SITES)
     m_site = o_site < sites
+    # Programs beyond the last site repeat it, so that no load of theirs needs a mask.
     o_near = tl.minimum(o_site, sites - 1)
     p_activations += i_walker * inputs * sites
     p_time += i_walker * s_time
+    # One channel of the source per walker where all channels share it.
     p_source += i_walker * tl.where(s_source == 0, padded, channels * padded)
     p_output += i_walker * channels * sites
     for i_channel in range(i_group * group, tl.minimum(channels, (i_group + 1) * group)):
+        # A sum per tap, over the blocks of taps; the taps are added once, at the end.
         total = tl.zeros([SITES, TAPS], tl.float32)
         for i_start in range(0, taps, TAPS):
             o_tap = i_start + tl.arange(0, TAPS)
+            # The centre is the middle tap: without it no result reads its own site.
             m_tap = (o_tap < taps) & (o_tap != taps // 2)
             o_row = i_channel * taps + o_tap
             pre = pre_activations(
@@ -160,21 +166,26 @@ VARIANTS = {
 
 @functools.lru_cache(maxsize=64)
 def addresses(shape: torch.Size, kernel_size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """``base`` and ``tap``: int32, on the lattice padded by the radius."""
+    """Return addresses of sites and steps of taps, int32, on the lattice padded by the radius.
+
+    Site ``p + δ_j`` is at ``base[p] + tap[j]``.
+    """
     base = torch.zeros([1] * len(shape), dtype=torch.int64)
     tap = torch.zeros([1] * len(shape), dtype=torch.int64)
     for axis, length in enumerate(shape):
-        view = [-1 if a == axis else 1 for a in range(len(shape))]
+        view = [1] * len(shape)
+        view[axis] = -1
         wide = length + 2 * (kernel_size // 2)
+        # Both count from the corner of the margin, so that no step is negative.
         base = base * wide + torch.arange(length).view(view)
         tap = tap * wide + torch.arange(kernel_size).view(view)
     return base.flatten().to(device, torch.int32), tap.flatten().to(device, torch.int32)
 
 
 def with_margin(values: Tensor, kernel_size: int, periodic: Sequence[bool]) -> Tensor:
-    """Values with the radius of sites more on every side.
+    """Return values with a margin of the kernel's radius on every side, contiguous.
 
-    The other end where periodic, 0 where open.
+    The margin repeats the other end where the direction is periodic and is 0 where it is open.
     """
     radius = kernel_size // 2
     for axis, wraps in enumerate(periodic, 2):

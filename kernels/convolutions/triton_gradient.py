@@ -1,7 +1,4 @@
-"""Kernels of the gradient of ``hollow_conv``.
-
-One each for its activations, its parameters and its source.
-"""
+"""Kernels of the gradient of ``hollow_conv``: by its activations, its parameters and its source."""
 
 from typing import NamedTuple
 
@@ -36,7 +33,8 @@ CHUNKS = CONFIGS["parameters"].launch["CHUNKS"]
 
 @triton.jit
 def through_silu(pre, upstream):
-    """``upstream · silu'(pre)``."""
+    """Return ``upstream · silu'(pre)``, with ``silu'(z) = σ(z) (1 + z (1 - σ(z)))``."""
+    # The slope of z σ(z), by the sigmoid alone.
     share = sigmoid(pre)
     return upstream * share * (1.0 + pre * (1.0 - share))
 
@@ -48,13 +46,13 @@ def activations_gradient_kernel(
     s_source: tl.int32,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``da[b,i,p] = Σ_{c,j} g[b,c,p] x[b,c|0,p+δ_j] silu'(z) A[c,j,i]``.
+    """Compute ``da[b,i,p] = Σ_{c,j} g[b,c,p] x[b,c|0,p+δ_j] silu'(z) A[c,j,i]``.
 
     ``z = Σ_i A[c,j,i] a[b,i,p] + b1[c,j]``.
 
-    One program per walker, block of sites and block of inputs. Shapes as in
-    :func:`hollow_conv_kernel`; ``to_output`` ``(walkers, channels, sites)``, ``gradient`` as
-    ``activations``.
+    One program per walker, block of sites and block of inputs; one function beyond 50 lines by its
+    arguments alone. Shapes as in :func:`hollow_conv_kernel`; ``to_output`` ``(walkers, channels,
+    sites)``, ``gradient`` as ``activations``.
     """
     widths = tl.cdiv(inputs, INPUTS)
     blocks = tl.cdiv(sites, SITES)
@@ -71,6 +69,7 @@ def activations_gradient_kernel(
     p_to_output += i_walker * channels * sites
     gradient = tl.zeros([SITES, INPUTS], tl.float32)
     for i_channel in range(0, channels):
+        # Sites beyond the last have a gradient of 0 and add nothing.
         b_upstream = tl.load(p_to_output + i_channel * sites + o_site, mask=m_site, other=0.0)
         for i_start in range(0, taps, TAPS):
             o_tap = i_start + tl.arange(0, TAPS)
@@ -120,14 +119,14 @@ def parameters_gradient_kernel(
     taps: tl.int32, s_source: tl.int32,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``dA[c,j,i] = Σ_{b,p} dz a[b,i,p]``, ``db1[c,j] = Σ_{b,p} dz``.
+    """Compute ``dA[c,j,i] = Σ_{b,p} dz a[b,i,p]``, ``db1[c,j] = Σ_{b,p} dz`` and a sum of sources.
 
-    ``de[b,c,j] = Σ_p g[b,c,p] x[b,c|0,p+δ_j]``.
-
-    ``dz = g[b,c,p] x[b,c|0,p+δ_j] silu'(z)``. One program a channel, block of taps, block of inputs
-    and chunk of walkers. Shapes as in :func:`activations_gradient_kernel`; ``to_weight`` ``(chunks,
-    channels, taps, inputs)``, ``to_bias`` ``(chunks, channels, taps)``, ``to_time`` ``(walkers,
-    channels, taps)``, of which ``db2`` and ``de`` are the sums over walkers and channels.
+    ``dz = g[b,c,p] x[b,c|0,p+δ_j] silu'(z)``, ``de[b,c,j] = Σ_p g[b,c,p] x[b,c|0,p+δ_j]``. One
+    program per channel, block of taps, block of inputs and chunk of walkers. It is one function
+    beyond 50 lines since the three sums share their terms. Shapes as in
+    :func:`activations_gradient_kernel`; ``to_weight`` ``(chunks, channels, taps, inputs)``,
+    ``to_bias`` ``(chunks, channels, taps)``, ``to_time`` ``(walkers, channels, taps)``, of which
+    ``db2`` and ``de`` are the sums over walkers and channels.
     """
     widths = tl.cdiv(inputs, INPUTS)
     rows = tl.cdiv(taps, TAPS)
@@ -144,6 +143,7 @@ def parameters_gradient_kernel(
     to_weight = tl.zeros([TAPS, INPUTS], tl.float32)
     to_bias = tl.zeros([TAPS], tl.float32)
     for i_walker in range(i_chunk * chunk, tl.minimum(walkers, (i_chunk + 1) * chunk)):
+        # 64 bits, since all walkers together may have more than 2³¹ activations.
         i_long = tl.cast(i_walker, tl.int64)
         p_walker = p_activations + i_long * inputs * sites
         p_seen = p_source + i_long * tl.where(s_source == 0, padded, channels * padded)
@@ -164,13 +164,16 @@ def parameters_gradient_kernel(
             to_pre = through_silu(pre, to_kernel)
             p_tile = p_walker + o_input[None, :] * sites + o_near[:, None]
             b_activations = tl.load(p_tile, mask=m_input[None, :], other=0.0)
+            # The sum over sites is that of the matrix product.
             to_weight += product(tl.trans(to_pre), b_activations, PRECISION)
             to_bias += tl.sum(to_pre, 0)
             to_time += tl.sum(to_kernel, 0)
+        # Programs of all blocks of inputs have the same sum; one of them stores it.
         o_time = (i_long * channels + i_channel) * taps + o_tap
         tl.store(p_to_time + o_time, to_time, mask=(o_tap < taps) & (i_width == 0))
     o_row = (i_chunk * channels + i_channel) * taps + o_tap
     tl.store(p_to_bias + o_row, to_bias, mask=(o_tap < taps) & (i_width == 0))
+    # The centre's gradient is stored too: it is 0.
     m_weight = (o_tap < taps)[:, None] & m_input[None, :]
     tl.store(p_to_weight + o_row[:, None] * inputs + o_input[None, :], to_weight, mask=m_weight)
 
@@ -183,12 +186,11 @@ def source_gradient_kernel(
     ONE: tl.constexpr,
     SITES: tl.constexpr, TAPS: tl.constexpr, INPUTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``dx[b,c,q] = Σ_{j≠centre} g[b,c,q-δ_j] (silu(z) + b2[c,j] + e[b,j])``.
+    """Compute ``dx[b,c,q] = Σ_{j≠centre} g[b,c,q-δ_j] (silu(z) + b2[c,j] + e[b,j])``.
 
-    ``z`` that of site ``q - δ_j``.
-
-    One program per walker, block of sites and block of ``TAPS`` channels, over whose sum there is
-    one number if ONE. Shapes as in :func:`hollow_conv_kernel`, but ``to_output`` and
+    ``z`` is that of site ``q - δ_j``. One program per walker, block of sites and block of ``TAPS``
+    channels, whose sum is one number if ONE. It is one function beyond 50 lines by its arguments
+    and its two ways to store. Shapes as in :func:`hollow_conv_kernel`, but ``to_output`` and
     ``activations`` padded; ``gradient`` ``(walkers, channels | blocks of channels, sites)``.
     """
     widths = tl.cdiv(channels, TAPS)
@@ -202,6 +204,7 @@ def source_gradient_kernel(
     o_channel = i_width * TAPS + tl.arange(0, TAPS)
     m_channel = o_channel < channels
     b_base = tl.load(p_base + o_near)
+    # Activations and gradients have a margin here: sites look back to those that see them.
     p_activations += i_walker * inputs * padded
     p_to_output += i_walker * channels * padded
     p_time += i_walker * s_time
@@ -303,6 +306,7 @@ def _to_parameters(made: _Shared) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     weight = made.tensors[2]
     walkers = len(made.given.source)
     _, _, channels, inputs, taps = made.numbers
+    # Walkers are divided among few programs, whose sums are added afterwards in one order.
     chunk = max(1, triton.cdiv(walkers, CHUNKS))
     chunks = triton.cdiv(walkers, chunk)
     to_weight = weight.new_empty(chunks, channels, taps, inputs)

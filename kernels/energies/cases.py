@@ -1,4 +1,4 @@
-"""Inputs of ``energy`` and ``local_energy``: for tests, benchmarks and a tool that watches memory."""
+"""Inputs of ``energy`` and ``local_energy`` for tests, benchmarks and memory checks."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -106,7 +106,7 @@ def energy(
     site_table: Tensor,
     periodic: Sequence[bool],
 ) -> Sums:
-    """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, each bond once, and state counts."""
+    """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)`` and the state counts."""
     q = bond_table.shape[0]
     counts = state_counts(configurations, q)
     # Where all sites have one field the counts suffice.
@@ -116,6 +116,7 @@ def energy(
         table = site_table.expand(len(counts), q, *configurations.shape[1:])
         total = table.gather(1, configurations.long().unsqueeze(1)).flatten(1).sum(1)
     state = configurations.to(torch.int32)
+    # Each bond once, with the site from which it leads in positive direction.
     for axis in range(len(periodic)):
         # Both states of a bond as one number below q².
         pairs = torch.add(configurations.roll(-1, axis + 1), state, alpha=q)

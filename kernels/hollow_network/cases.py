@@ -18,8 +18,17 @@ TIMES = 6
 
 
 def _inputs(q: int, channels: int, modes: int, magnetization: bool) -> int:
-    embedded = 1 if q == 2 else q
-    return channels + embedded * (2 + int(magnetization) + 2 * modes) + TIMES
+    features = 2 + 2 * modes
+    if magnetization:
+        features += 1
+    return channels + _embedded(q) * features + TIMES
+
+
+def _embedded(q: int) -> int:
+    """Return the channels of the embedding: two states are one of ±1."""
+    if q == 2:
+        return 1
+    return q
 
 
 def network(
@@ -55,9 +64,14 @@ def network(
         dtype: Of all floating-point tensors.
         seed: Of all of them.
     """
-    embedded = 1 if q == 2 else q
+    embedded = _embedded(q)
     inputs = _inputs(q, channels, modes, magnetization)
-    leading = walkers if tables == "own" else 1
+    leading = 1
+    if tables == "own":
+        leading = walkers
+    rows = 1
+    if times == "own":
+        rows = walkers
     axes = len(shape)
     lengths = shape
     if tables == "uniform":
@@ -66,7 +80,7 @@ def network(
     sizes: dict[str, tuple[int, ...]] = {
         "coupling": (leading, axes, *lengths),
         "field": (leading, q, *lengths),
-        "time": (walkers if times == "own" else 1, TIMES),
+        "time": (rows, TIMES),
         "conv": (channels, embedded, *(kernel_size,) * len(shape)),
         "first": (width, inputs),
         "hidden_weight": (width, width),

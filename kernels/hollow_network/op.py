@@ -1,7 +1,4 @@
-"""The op ``hollow_values``, a hollow convolution with global context and a pointwise network.
-
-Its gradient.
-"""
+"""The op ``hollow_values``, a hollow convolution with global context, and its gradient."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -120,7 +117,7 @@ def hollow_values(
     Args:
         configurations: Int8 ``(walkers, *shape)``, one to four lattice axes.
         coupling: ``J``, ``(1 | walkers, 1 | axes, *shape)``, lattice axes of size 1 where uniform.
-        field: ``h``, ``(1 | walkers, q, *shape)``, likewise.
+        field: ``h``, ``(1 | walkers, q, *shape)``, lattice axes of size 1 where uniform.
         time: ``(1 | walkers, times)``.
         conv: ``(channels, 1 or q, K, …, K)``, K odd, with a radius below every periodic length.
         first: ``W``, ``(width, inputs)``, its columns in the order above.

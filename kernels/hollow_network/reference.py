@@ -1,6 +1,4 @@
-"""The twin of the op ``hollow_values``.
-
-The network of :class:`leaps_triton.HollowConv` in plain torch.
+"""The twin of the op ``hollow_values``, the network of :class:`leaps_triton.HollowConv`.
 
 Shapes, units and errors are documented at :func:`leaps_triton.kernels.hollow_values`; here stand
 the formulas.
@@ -28,9 +26,9 @@ __all__ = [
 
 @contextmanager
 def exact_convolutions() -> Iterator[None]:
-    """Full float32 in CUDA convolutions, which torch otherwise runs in TF32.
+    """Make CUDA convolutions full float32 while the context lasts; torch else runs them in TF32.
 
-    Matrix products are so by default.
+    Matrix products are full float32 by default.
     """
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
@@ -41,9 +39,9 @@ def exact_convolutions() -> Iterator[None]:
 
 
 def pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
-    """``radius`` sites more on either side of ``axis``.
+    """Return values with ``radius`` sites more on either side of ``axis``.
 
-    The other end where periodic, zeros where open.
+    They repeat the other end where the direction is periodic and are 0 where it is open.
     """
     length = values.shape[axis]
     if periodic:
@@ -58,9 +56,9 @@ def pad(values: Tensor, axis: int, radius: int, periodic: bool) -> Tensor:
 
 
 def convolve(padded: Tensor, weight: Tensor) -> Tensor:
-    """Correlation without padding in one to four dimensions.
+    """Return the correlation without padding, in one to four dimensions.
 
-    Four as a sum of three-dimensional ones.
+    Torch has three at most: four are a sum of three-dimensional ones.
     """
     match weight.ndim - 2:
         case 1:
@@ -86,9 +84,9 @@ def convolve(padded: Tensor, weight: Tensor) -> Tensor:
 
 
 def lowest_modes(shape: Sequence[int], count: int) -> Tensor:
-    """The ``count`` shortest wave vectors ``2π n / L``, one of each pair ±n.
+    """Return the ``count`` shortest wave vectors ``2π n / L``, one of each pair ±n.
 
-    As integers ``n``, ``(count, ndim)``.
+    They are given as integers ``n``, int64 ``(count, ndim)``.
     """
     reach = range(-count, count + 1)
     # One of each pair ±n: the first non-zero entry is positive.
@@ -96,9 +94,9 @@ def lowest_modes(shape: Sequence[int], count: int) -> Tensor:
     longest = max(shape)
 
     def rank(n: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
-        return round(
-            sum((a * longest / length) ** 2 for a, length in zip(n, shape, strict=True)), 9
-        ), n
+        # Rounded, so that vectors of one length are in the order of their entries.
+        squares = ((a * longest / length) ** 2 for a, length in zip(n, shape, strict=True))
+        return round(sum(squares), 9), n
 
     return torch.tensor(sorted(candidates, key=rank)[:count], dtype=torch.int64).view(
         count, len(shape)
@@ -106,10 +104,7 @@ def lowest_modes(shape: Sequence[int], count: int) -> Tensor:
 
 
 class Waves(NamedTuple):
-    """``cos`` and ``sin`` of ``k·r`` as integers.
-
-    So that sums over the lattice are exact and so is hollowness.
-    """
+    """``cos`` and ``sin`` of ``k·r`` as integers, so that sums over the lattice are exact."""
 
     cos: Tensor
     """``round(scale cos(k·r))``, float64 ``(modes, sites)``"""
@@ -122,7 +117,7 @@ class Waves(NamedTuple):
 
 @lru_cache(maxsize=64)
 def waves(shape: tuple[int, ...], count: int, device: torch.device) -> Waves:
-    """Tables of the ``count`` longest waves on a lattice."""
+    """Return the tables of the ``count`` longest waves on a lattice."""
     sites = math.prod(shape)
     modes = lowest_modes(shape, count)
     position = torch.stack(
@@ -141,16 +136,16 @@ def waves(shape: tuple[int, ...], count: int, device: torch.device) -> Waves:
 
 
 def centre_mask(conv: Tensor) -> Tensor:
-    """1 at every tap of a kernel ``(channels, embedded, *taps)`` but its centre, ``(*taps)``."""
+    """Return 1 at every tap of a kernel ``(channels, embedded, *taps)`` but its centre, 0 there."""
     mask = torch.ones(conv.shape[2:], dtype=conv.dtype, device=conv.device)
     mask[tuple(n // 2 for n in mask.shape)] = 0.0
     return mask
 
 
 def embed(configurations: Tensor, q: int, dtype: torch.dtype) -> Tensor:
-    """``(walkers, embedded, *shape)``.
+    """Return the embedded configurations, ``(walkers, embedded, *shape)``.
 
-    One channel of ±1, which says all about ``q = 2``; otherwise one a state.
+    One channel of ±1 says all about ``q = 2``; otherwise there is one per state.
     """
     if q == 2:
         return (2 * configurations - 1).unsqueeze(1).to(dtype)
@@ -161,28 +156,28 @@ def embed(configurations: Tensor, q: int, dtype: torch.dtype) -> Tensor:
 
 
 def site_field(field: Tensor) -> Tensor:
-    """``h`` without what all states share, as features.
-
-    ``(1 | walkers, embedded, *shape or 1s)``.
-    """
-    return (
-        field[:, 1:] - field[:, :1] if field.shape[1] == 2 else field - field.mean(1, keepdim=True)
-    )
+    """Return ``h`` without what all states share, ``(1 | walkers, embedded, *shape or 1s)``."""
+    if field.shape[1] == 2:
+        return field[:, 1:] - field[:, :1]
+    return field - field.mean(1, keepdim=True)
 
 
 def _global_features(
     flat: Tensor, shape: tuple[int, ...], magnetization: bool, modes: int
 ) -> list[Tensor]:
-    """Leave-one-out sums over the lattice of ``flat`` ``(walkers, embedded, sites)``.
+    """Return leave-one-out sums over the lattice of ``flat`` ``(walkers, embedded, sites)``.
 
-    Channels first.
+    Each entry has all channels, and waves within a channel.
     """
-    features = [(flat.sum(2, keepdim=True) - flat) / flat.shape[2]] if magnetization else []
+    features = []
+    if magnetization:
+        features.append((flat.sum(2, keepdim=True) - flat) / flat.shape[2])
     if modes:
         tables = waves(shape, modes, flat.device)
         wide = flat.double()
         # Sums of integers: exact in whatever order a matrix product takes.
         cos, sin = ((wide @ table.T).unsqueeze(3) for table in (tables.cos, tables.sin))
+        # The site's own term, x_i (cos² + sin²), of integers too and taken away exactly.
         own = wide.unsqueeze(2) * (tables.cos**2 + tables.sin**2)
         even = (cos * tables.cos + sin * tables.sin - own) / tables.norm
         odd = (sin * tables.cos - cos * tables.sin) / tables.norm
@@ -191,7 +186,10 @@ def _global_features(
 
 
 def convolved(embedded: Tensor, conv: Tensor, periodic: Sequence[bool]) -> Tensor:
-    """The hollow convolution of ``(walkers, embedded, *shape)``, ``(walkers, sites, channels)``."""
+    """Return the hollow convolution of ``(walkers, embedded, *shape)``.
+
+    It is ``(walkers, sites, channels)``.
+    """
     padded = embedded
     radius = conv.shape[2] // 2
     for axis, wraps in enumerate(periodic):
@@ -203,7 +201,7 @@ def convolved(embedded: Tensor, conv: Tensor, periodic: Sequence[bool]) -> Tenso
 def state_counts(
     configurations: Tensor, coupling: Tensor, q: int, periodic: Sequence[bool], dtype: torch.dtype
 ) -> Tensor:
-    """``Σ_j J_ij [x_j = a]``, ``(walkers, q, *shape)``."""
+    """Return ``Σ_j J_ij [x_j = a]``, ``(walkers, q, *shape)``."""
     identity = torch.eye(q, dtype=dtype, device=configurations.device)
     no_field = torch.zeros(1, q, *[1] * len(periodic), dtype=dtype, device=configurations.device)
     tables = Tables(coupling, identity, no_field, periodic)
@@ -271,9 +269,9 @@ def _inputs(given: Values) -> _Inputs:
 
 
 def _first_layer(inputs: _Inputs, time: Tensor, first: Tensor) -> Tensor:
-    """``(walkers · sites, width)``.
+    """Return the first layer before its nonlinearity, ``(walkers · sites, width)``.
 
-    One linear layer of all inputs, without laying them side by side in memory.
+    It is one linear layer of all inputs, without laying them side by side in memory.
     """
     around = inputs.around
     features = inputs.features
@@ -302,6 +300,7 @@ def hollow_values(given: Values) -> Tensor:
 
 
 def _silu_slope(x: Tensor) -> Tensor:
+    # silu(x) = x σ(x), σ' = σ (1 - σ).
     gate = torch.sigmoid(x)
     return gate * (1.0 + x * (1.0 - gate))
 
@@ -309,7 +308,7 @@ def _silu_slope(x: Tensor) -> Tensor:
 def _convolution_gradient(
     to_around: Tensor, embedded: Tensor, conv: Tensor, periodic: Sequence[bool]
 ) -> Tensor:
-    """``∂/∂W[c, e, δ] = Σ_p to_around[p, c] x_e[p + δ]`` at every tap but the centre."""
+    """Return ``∂/∂W[c, e, δ] = Σ_p to_around[p, c] x_e[p + δ]`` at every tap but the centre."""
     padded = embedded
     radius = conv.shape[2] // 2
     for axis, wraps in enumerate(periodic):
@@ -319,6 +318,7 @@ def _convolution_gradient(
         part = padded
         for axis, start in enumerate(tap):
             part = part.narrow(axis + 2, start, embedded.shape[axis + 2])
+        # The centre keeps its gradient of 0.
         if any(start != radius for start in tap):
             gradient[:, :, index] = torch.einsum("wpc,wep->ce", to_around, part.flatten(2))
     return gradient.view_as(conv)
@@ -340,6 +340,7 @@ def hollow_values_gradient(to_values: Tensor, given: Values) -> Gradients:
     by_site = to_values.flatten(2).transpose(1, 2).reshape(-1, given.q)
     to_hidden = by_site @ given.readout_weight * _silu_slope(hidden)
     to_before = to_hidden @ given.hidden_weight * _silu_slope(before)
+    # A walker's time is the same at all of its sites: its gradient is their sum.
     by_walker = to_before.view(walkers, sites, -1).sum(1)
     if len(given.time) == 1:
         by_walker = by_walker.sum(0, keepdim=True)

@@ -1,6 +1,4 @@
-"""What the kernels of ``hollow_values`` look up.
-
-Where sites lie in a padded lattice, taps, waves, and packed weights.
+"""What the kernels of ``hollow_values`` look up: a padded lattice, taps, waves, packed weights.
 
 Each kernel sees one linear layer of all features that depend on the site. Its inputs come in tiles
 of :data:`TILE` columns, in this order: the taps of each channel of the embedding, without the
@@ -36,7 +34,7 @@ TILE = 16
 
 
 def fill(count: int) -> int:
-    """``count`` columns in whole tiles."""
+    """Return how many columns the whole tiles have that hold ``count``."""
     return -(-count // TILE) * TILE
 
 
@@ -62,7 +60,7 @@ class Geometry(NamedTuple):
 def geometry(
     shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int, device: torch.device
 ) -> Geometry:
-    """Tables of a lattice and kernel size."""
+    """Return the tables of a lattice and kernel size."""
     # Neighbours are looked up in the padded lattice too.
     radius = max(1, kernel_size // 2)
     index = torch.arange(math.prod(shape), dtype=torch.int32).view(shape)
@@ -98,7 +96,7 @@ def geometry(
 class Sums(NamedTuple):
     """Columns ``(A u + B v - x own) / norm`` with ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j``.
 
-    ``x`` one channel.
+    ``x`` is one channel of the embedding.
     """
 
     channel: Tensor
@@ -115,7 +113,7 @@ class Sums(NamedTuple):
 def sums(
     shape: tuple[int, ...], channels: int, magnetization: bool, modes: int, device: torch.device
 ) -> Sums:
-    """Columns of the sums over the lattice, in the order of the twin."""
+    """Return the columns of the sums over the lattice, in the order of the twin."""
     made = waves(shape, modes, torch.device("cpu"))
     one = torch.ones(math.prod(shape), dtype=torch.float64)
     nought = torch.zeros(math.prod(shape), dtype=torch.float64)
@@ -125,6 +123,7 @@ def sums(
         groups.append([one, nought, one, one, nought])
         inverse.append(1.0 / math.prod(shape))
     pairs = list(zip(made.cos, made.sin, strict=True))
+    # Even sums Σ_j x_j cos k(r_j - r_i), whose own term is x_i; odd ones with sin have none.
     groups += [[cos, sin, cos**2 + sin**2, cos, sin] for cos, sin in pairs]
     groups += [[cos, sin, nought, sin, -cos] for cos, sin in pairs]
     inverse += [1.0 / made.norm] * (2 * modes)
@@ -156,12 +155,12 @@ class Columns(NamedTuple):
     local: int
 
     def total(self, channels: int) -> int:
-        """Of all channels."""
+        """Return the columns of all channels together."""
         return channels * self.taps + self.sums + self.local
 
 
 def columns(kernel_size: int, ndim: int, channels: int, magnetization: bool, modes: int) -> Columns:
-    """Columns of a network with ``channels`` channels of the embedding."""
+    """Return the columns of a network with ``channels`` channels of the embedding."""
     return Columns(
         fill(kernel_size**ndim - 1),
         fill(channels * (int(magnetization) + 2 * modes)),
@@ -172,11 +171,10 @@ def columns(kernel_size: int, ndim: int, channels: int, magnetization: bool, mod
 def pack(
     conv: Tensor, first: Tensor, sizes: Columns, times: int, width: int
 ) -> tuple[Tensor, Tensor]:
-    """The layer of all columns, ``(columns, width)``.
+    """Return the weights of all columns and those of the time, filled up with zeros.
 
-    That of the time, ``(times, width)``, filled up with zeros.
-
-    The convolution and the layer after it are one linear map.
+    The first are ``(columns, width)``, the second ``(times, width)``. The convolution and the layer
+    after it are one linear map.
     """
     outputs, embedded = conv.shape[:2]
     taps = conv.shape[2:].numel()
@@ -190,6 +188,7 @@ def pack(
         .view(-1, embedded, taps)
         .permute(1, 2, 0)
     )
+    # Without the centre tap, which no kernel reads.
     each = torch.cat([each[:, : taps // 2], each[:, taps // 2 + 1 :]], 1)
     count = of_features.shape[1] - 2 * embedded
     local = torch.cat([of_features[:, :embedded], of_features[:, embedded + count :]], 1)
@@ -208,14 +207,14 @@ def _filled(rows: Tensor, count: int) -> Tensor:
 
 
 def widened(rows: Tensor, width: int) -> Tensor:
-    """Columns of zeros up to ``width``, contiguous."""
+    """Return rows with columns of zeros up to ``width``, contiguous."""
     return torch.nn.functional.pad(rows, (0, width - rows.shape[-1])).contiguous()
 
 
 def unpack(
     to_packed: Tensor, to_time: Tensor, conv: Tensor, first: Tensor, sizes: Columns
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of ``conv`` and ``first`` from those of what :func:`pack` makes of them."""
+    """Return the gradients of ``conv`` and ``first`` from those of what :func:`pack` makes."""
     outputs, embedded = conv.shape[:2]
     width = len(first)
     taps = conv.shape[2:].numel()
@@ -223,6 +222,7 @@ def unpack(
     to_packed = to_packed[:, :width]
     to_time = to_time[:, :width]
     each = to_packed[:of_taps].view(embedded, sizes.taps, width)
+    # The centre's gradient is 0, as it is masked.
     centre = each.new_zeros(embedded, 1, width)
     each = torch.cat([each[:, : taps // 2], centre, each[:, taps // 2 : taps - 1]], 1)
     to_conv = torch.einsum("eth,hc->cet", each, first[:, :outputs].to(each.dtype))

@@ -1,7 +1,4 @@
-"""Kernels of the op ``hollow_values``.
-
-Features and pointwise network in one, weights and activations on chip.
-"""
+"""Kernels of the op ``hollow_values``: features and network in one, activations on chip."""
 
 import itertools
 import math
@@ -25,10 +22,7 @@ __all__ = ["PRECISIONS", "VARIANTS", "WIDTHS", "hollow_values"]
 PRECISIONS = {"tf32": "tf32", "tf32x3": "tf32x3", "float32": "ieee"}
 """Of matrix products, and what Triton calls each."""
 WIDTHS = (16, 32, 64, 128)
-"""Hidden widths that kernels are compiled for.
-
-Another is filled up with zeros, and a larger one left to torch.
-"""
+"""Hidden widths with kernels; one between is filled up with zeros, a larger one left to torch."""
 PIECE = 2**28
 """Sites of one launch at most."""
 
@@ -39,9 +33,7 @@ def prepare_kernel(
     sites: tl.int32, padded: tl.int32, count: tl.int32,
     BINARY: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The padded configuration.
-
-    ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j`` of every column of sums.
+    """Pad the configuration, and sum ``A = Σ_j x_j a_j``, ``B = Σ_j x_j b_j`` of every column.
 
     One program per walker. ``x`` is a channel of the embedding: ±1 for two states, otherwise 1
     where the site is in the channel's state. All are integers, so that the sums are exact.
@@ -51,6 +43,7 @@ def prepare_kernel(
     beyond an open edge 0 for two states, -1 for more; ``sums`` float64 ``(walkers, count, 2)``.
     """
     i_walker = tl.program_id(0).to(tl.int64)
+    # An index of 64 bits, since all walkers together may have more than 2³¹ sites.
     p_x += i_walker * sites
     p_padded += i_walker * padded
     p_sums += i_walker * count * 2
@@ -63,7 +56,9 @@ def prepare_kernel(
         tl.store(p_padded + o_place, b_x.to(tl.int8), mask=m_place)
     for column in range(count):
         channel = tl.load(p_channel + column)
+        # Rows 3 and 4 of a group's five are what is summed, a and b.
         p_table = p_tables + (tl.load(p_group + column) * 5 + 3) * sites
+        # Integers in float64: exact in whatever order they are added.
         b_a = tl.zeros([BLOCK], tl.float64)
         b_b = tl.zeros([BLOCK], tl.float64)
         for o_start in range(0, sites, BLOCK):
@@ -92,10 +87,11 @@ def hollow_values_kernel(
     WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
     ROWS: tl.constexpr,
 ):  # fmt: skip
-    """``f = V silu(U silu(W features + time) + u) + v + skip · local field``, formulas in the twin.
+    """Compute ``f = V silu(U silu(W features + time) + u) + v + skip · local field``.
 
-    One program a block of sites, of one or several walkers. A site's features never read its own
-    state: its tap is not among the taps, and sums over the lattice leave it out exactly.
+    Features are those of the twin. One program per block of sites, of one or several walkers. A
+    site's features never read its own state: its tap is not among the taps, and sums over the
+    lattice leave it out exactly.
 
     ``padded`` int8 ``(walkers, padded)`` and ``sums`` float64 ``(walkers, count, 2)`` from
     :func:`prepare_kernel`; tables of :mod:`.tables`; ``first`` ``(columns, WIDTH)``, ``time`` ``(1
@@ -104,8 +100,10 @@ def hollow_values_kernel(
     """
     o_row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     m_row = o_row < rows
+    # Rows are not negative, so unsigned division gives the same.
     i_row = (o_row.to(tl.uint32) // sites.to(tl.uint32)).to(tl.int32)
     o_site = o_row - i_row * sites
+    # Rows beyond the last read the first walker, and are not stored.
     i_walker = tl.where(m_row, i_row, 0).to(tl.int64)
     p_place = p_padded + i_walker * padded + tl.load(p_base + o_site, mask=m_row, other=0)
     hidden = first_layer(
@@ -116,6 +114,7 @@ def hollow_values_kernel(
         s_coupling_site, s_field_walker, s_field_state, s_field_site, s_time, WIDTH, BINARY,
         PRECISION, TILE,
     )  # fmt: skip
+    # silu(z) = z σ(z).
     hidden *= sigmoid(hidden)
     o_width = tl.arange(0, WIDTH)
     bias = tl.zeros([ROWS, WIDTH], tl.float32) + tl.load(p_hidden_bias + o_width)[None, :]
@@ -155,9 +154,13 @@ INPUTS = (
 def network_variant(
     function: object, pointers: Pointers, key: tuple[bool, int, str], made: Config
 ) -> Variant:
-    """Return a variant of a kernel that computes the network, by two states.
+    """Return a variant of a kernel that computes the network.
 
-    Width and precision.
+    Args:
+        function: The kernel.
+        pointers: Dtypes of its tensors.
+        key: Whether there are two states, the width, and the precision.
+        made: Its configuration.
     """
     binary, width, precision = key
     given = {
@@ -177,8 +180,10 @@ def _forward(key: tuple[bool, int, str]) -> Variant:
 
 PREPARE = {binary: _prepare(binary) for binary in (True, False)}
 FORWARD = {key: _forward(key) for key in itertools.product((True, False), WIDTHS, PRECISIONS)}
-VARIANTS = {("prepare", "binary" if key else "general"): v for key, v in PREPARE.items()} | {
-    ("forward", "binary" if key[0] else "general", *key[1:]): v for key, v in FORWARD.items()
+KIND = {True: "binary", False: "general"}
+"""Names of the values of BINARY."""
+VARIANTS = {("prepare", KIND[key]): v for key, v in PREPARE.items()} | {
+    ("forward", KIND[key[0]], *key[1:]): v for key, v in FORWARD.items()
 }
 
 
@@ -203,7 +208,7 @@ class Prepared(NamedTuple):
 
 
 def is_compiled(conv: Tensor, hidden_bias: Tensor) -> bool:
-    """Whether there are kernels for a network, by its precision and its hidden width."""
+    """Say whether there are kernels for a network, by its precision and its hidden width."""
     return conv.dtype == torch.float32 and len(hidden_bias) <= WIDTHS[-1]
 
 
@@ -229,6 +234,7 @@ def network(given: Values) -> Network:
     width = block_size(len(given.hidden_bias), WIDTHS)
     sizes = columns(kernel_size, ndim, embedded, given.magnetization, given.modes)
     packed, of_time = pack(given.conv, given.first, sizes, given.time.shape[1], width)
+    # What is filled up is 0 before and after each layer: silu(0) = 0 adds nothing.
     missing = width - len(given.hidden_bias)
     square = torch.nn.functional.pad(given.hidden_weight.T, (0, 0, 0, missing))
     return Network(
@@ -255,7 +261,10 @@ def prepare(
     device = configurations.device
     q = len(given.readout_bias)
     sites = math.prod(shape)
-    embedded = 1 if q == 2 else q
+    # Two states are one channel of ±1.
+    embedded = q
+    if q == 2:
+        embedded = 1
     places = geometry(shape, tuple(whole.periodic), whole.conv.shape[2], device)
     made = sums(shape, embedded, whole.magnetization, whole.modes, device)
     count = len(made.channel)
@@ -263,6 +272,10 @@ def prepare(
     coupling, coupling_strides = site_stride(coupling, shape)
     constant, field_strides = site_stride(reference.site_field(field), shape)
     context = (time @ given.of_time).contiguous()
+    # A stride of 0 where all walkers share one time.
+    s_time = 0
+    if len(context) > 1:
+        s_time = given.first.shape[1]
     padded = torch.empty(walkers, len(places.source), dtype=torch.int8, device=device)
     totals = torch.empty(walkers, count, 2, dtype=torch.float64, device=device)
     launch(
@@ -280,7 +293,7 @@ def prepare(
     numbers = (
         walkers * sites, sites, len(places.source), len(shape), q, embedded, given.sizes.taps,
         count,
-        *coupling_strides, *field_strides, given.first.shape[1] * (len(context) > 1),
+        *coupling_strides, *field_strides, s_time,
     )  # fmt: skip
     return Prepared(tensors, numbers, key)
 
@@ -289,11 +302,18 @@ def pieces(largest: int, given: Values) -> list[tuple[slice, OfWalkers]]:
     """Return walkers of at most ``largest`` sites in all at a time, and what belongs to them."""
     whole = OfWalkers(given.configurations, given.coupling, given.field, given.time)
     walkers = len(whole.configurations)
+    # At least one walker at a time, however large its lattice.
     step = max(1, largest // math.prod(whole.configurations.shape[1:]))
     found = []
     for start in range(0, walkers, step):
         part = slice(start, min(walkers, start + step))
-        own = [tensor[part] if len(tensor) > 1 else tensor for tensor in whole]
+        # What all walkers share has one entry, and goes with every piece.
+        own = []
+        for tensor in whole:
+            rows = slice(None)
+            if len(tensor) > 1:
+                rows = part
+            own.append(tensor[rows])
         found.append((part, OfWalkers(*own)))
     return found
 

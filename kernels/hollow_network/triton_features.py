@@ -1,7 +1,4 @@
-"""Device functions of the kernels of ``hollow_values``.
-
-Features by tiles of columns, and layers.
-"""
+"""Device functions of the kernels of ``hollow_values``: tiles of features, and layers."""
 
 import triton
 import triton.language as tl
@@ -11,9 +8,9 @@ __all__ = ["first_layer", "local_tile", "product", "sigmoid", "state_count", "su
 
 @triton.jit
 def tap_tile(p_place, m_row, p_taps, o_column, channel, BINARY: tl.constexpr):
-    """Inputs of the convolution, ``[rows, columns]``.
+    """Load inputs of the convolution, float32 ``[rows, columns]``.
 
-    One channel of the embedding at each tap around each site.
+    They are one channel of the embedding at each tap around each site.
     """
     o_tap = tl.load(p_taps + o_column)
     b_x = tl.load(p_place[:, None] + o_tap[None, :], mask=m_row[:, None], other=0)
@@ -26,15 +23,16 @@ def sum_tile(
     count, sites,
     BINARY: tl.constexpr,
 ):  # fmt: skip
-    """Sums over the lattice without the site itself, ``[rows, columns]``.
+    """Return sums over the lattice without the site itself, float32 ``[rows, columns]``.
 
-    Exact in float64, then rounded.
+    They are ``(A u + B v - x own) / norm``, exact in float64 up to the last product, then rounded.
     """
     m_column = o_column < count
     channel = tl.load(p_channel + o_column, mask=m_column, other=0)
     group = tl.load(p_group + o_column, mask=m_column, other=0)
     inverse = tl.load(p_inverse + group, mask=m_column, other=0.0)
     m_tile = m_row[:, None] & m_column[None, :]
+    # Rows of a group: u, v, own, a, b.
     p_table = p_tables + (group * 5 * sites)[None, :] + o_site[:, None]
     p_sum = p_sums + ((i_walker * count)[:, None] + o_column[None, :]) * 2
     b_x = tl.load(p_place, mask=m_row, other=0).to(tl.int32)
@@ -47,6 +45,7 @@ def sum_tile(
     total += tl.load(p_sum + 1, mask=m_tile, other=0.0) * tl.load(
         p_table + sites, mask=m_tile, other=0.0
     )
+    # The site's own term goes out again, exactly: the result does not read its state.
     total -= own.to(tl.float64) * tl.load(p_table + 2 * sites, mask=m_tile, other=0.0)
     return (total * inverse[None, :]).to(tl.float32)
 
@@ -59,14 +58,15 @@ def local_tile(
     s_field_site,
     BINARY: tl.constexpr,
 ):  # fmt: skip
-    """Local field of each channel of the embedding, then the external field of each.
+    """Return the local field of each channel of the embedding, then the external field of each.
 
-    ``[rows, columns]``.
+    Float32 ``[rows, columns]``; columns beyond both are 0.
     """
     m_local = o_column < channels
     m_field = (o_column >= channels) & (o_column < 2 * channels)
     o_field = (i_walker * s_field_walker + o_site * s_field_site)[:, None]
     o_field += ((o_column - channels) * s_field_state)[None, :]
+    # The external field and 0 elsewhere; the local field is added to other columns.
     tile = tl.load(p_field + o_field, mask=m_row[:, None] & m_field[None, :], other=0.0)
     p_bond = p_coupling + i_walker * s_coupling_walker
     for axis in range(ndim):
@@ -92,9 +92,10 @@ def state_count(
     s_coupling_walker, s_coupling_axis, s_coupling_site,
     BINARY: tl.constexpr,
 ):  # fmt: skip
-    """``Σ_j J_ij [x_j = state]``, ``[rows]``."""
+    """Return ``Σ_j J_ij [x_j = state]``, float32 ``[rows]``."""
     found = tl.zeros_like(o_site).to(tl.float32)
     p_bond = p_coupling + i_walker * s_coupling_walker
+    # Two states are stored as ±1, with 0 beyond an open edge, so that none is counted there.
     value = 2 * state - 1 if BINARY else state
     for axis in range(ndim):
         step = tl.load(p_steps + axis)
@@ -112,7 +113,7 @@ def state_count(
 
 @triton.jit
 def sigmoid(x):
-    """``1 / (1 + e^{-x})``."""
+    """Return ``1 / (1 + e^{-x})``, 0 where ``e^{-x}`` overflows."""
     return 1.0 / (1.0 + tl.exp(-x))
 
 
@@ -126,7 +127,7 @@ def product(
     PRECISION: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """``total + x · weight`` with ``x`` ``[ROWS, WIDTH]``.
+    """Return ``total + x · weight`` with ``x`` ``[ROWS, WIDTH]``, ``weight`` ``[WIDTH, WIDTH]``.
 
     A thread holds its part of both factors whole, so where that is more than its registers they
     come tile by tile.
@@ -153,9 +154,10 @@ def first_layer(
     s_field_walker, s_field_state, s_field_site, s_time,
     WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
 ):  # fmt: skip
-    """The first layer before its nonlinearity, ``[rows, WIDTH]``."""
+    """Return the first layer before its nonlinearity, float32 ``[rows, WIDTH]``."""
     o_width = tl.arange(0, WIDTH)
     o_tile = tl.arange(0, TILE)
+    # Columns come in the order of the packed weights, one tile of rows after the other.
     p_weight = p_first + o_tile[:, None] * WIDTH + o_width[None, :]
     o_time = (i_walker * s_time)[:, None] + o_width[None, :]
     total = tl.load(p_time + o_time, mask=m_row[:, None], other=0.0)

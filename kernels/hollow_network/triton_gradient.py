@@ -1,7 +1,4 @@
-"""Kernels of the gradient of ``hollow_values``.
-
-Activations computed again, weight gradients in two stages.
-"""
+"""Kernels of the gradient of ``hollow_values``: activations anew, weights in two stages."""
 
 import itertools
 
@@ -18,6 +15,7 @@ from .reference import Gradients, Values
 from .tables import TILE, unpack
 from .triton import (
     INPUTS,
+    KIND,
     PRECISIONS,
     WIDTHS,
     Network,
@@ -41,10 +39,7 @@ from .triton_features import (
 __all__ = ["VARIANTS", "hollow_values_gradient"]
 
 PIECE = 2**18
-"""Sites of one launch.
-
-What the first stage leaves to the second takes ``12 · width`` bytes a site.
-"""
+"""Sites of one launch: the first stage leaves the second ``12 · width`` bytes per site."""
 SPLIT = config("hollow_network", "weights").launch["SPLIT"]
 """Sites of one program of the second stage."""
 
@@ -64,17 +59,19 @@ def hollow_backward_kernel(
     WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
     ROWS: tl.constexpr,
 ):  # fmt: skip
-    """The network again, then back to its first layer.
+    """Compute the network again, then go back to its first layer.
 
-    Arguments as of :func:`.triton.hollow_values_kernel`.
-
-    One program a block of sites. ``hidden_back`` ``(WIDTH, WIDTH)``, ``U`` as it is; ``to_values``
-    ``(walkers, q, sites)``; results: ``activation`` ``silu(z_1)``, ``to_hidden`` and ``to_first``,
-    gradients of ``z_2`` and ``z_1``, ``(rows, WIDTH)``; ``to_readout`` ``(programs, q, WIDTH)`` and
-    ``to_skip`` ``(programs,)``, parts of sums over all sites. All float32 but ``to_skip``, float64.
+    ``to z_2 = Vᵀ to f · silu'(z_2)``, ``to z_1 = Uᵀ to z_2 · silu'(z_1)``. One program per block of
+    sites; one function beyond 50 lines since activations stay in registers on the way back.
+    Arguments are those of :func:`.triton.hollow_values_kernel` and ``hidden_back`` ``(WIDTH,
+    WIDTH)``, ``U`` as it is; ``to_values`` ``(walkers, q, sites)``; results: ``activation``
+    ``silu(z_1)``, ``to_hidden`` and ``to_first``, gradients of ``z_2`` and ``z_1``, ``(rows,
+    WIDTH)``; ``to_readout`` ``(programs, q, WIDTH)`` and ``to_skip`` ``(programs,)``, parts of sums
+    over all sites. All float32 but ``to_skip``, float64.
     """
     o_row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     m_row = o_row < rows
+    # Rows are not negative, so unsigned division gives the same.
     i_row = (o_row.to(tl.uint32) // sites.to(tl.uint32)).to(tl.int32)
     o_site = o_row - i_row * sites
     i_walker = tl.where(m_row, i_row, 0).to(tl.int64)
@@ -101,6 +98,7 @@ def hollow_backward_kernel(
     )  # fmt: skip
     o_width = tl.arange(0, WIDTH)
     o_out = o_row.to(tl.int64)[:, None] * WIDTH + o_width[None, :]
+    # silu(z) = z σ(z).
     activation = before * sigmoid(before)
     tl.store(p_activation + o_out, activation, mask=m_row[:, None])
     hidden = tl.zeros([ROWS, WIDTH], tl.float32) + tl.load(p_hidden_bias + o_width)[None, :]
@@ -114,9 +112,11 @@ def hollow_backward_kernel(
     for state in range(q):
         b_to = tl.load(p_to_value, mask=m_row, other=0.0)
         to_last += b_to[:, None] * tl.load(p_readout + state * WIDTH + o_width)[None, :]
+        # Masked rows have a gradient of 0 and add nothing to the sum.
         tl.store(p_to_row, tl.sum(b_to[:, None] * last, 0))
         p_to_value += sites
         p_to_row += WIDTH
+    # silu'(z) = σ(z) (1 + z (1 - σ(z))).
     to_hidden = to_last * gate * (1.0 + hidden * (1.0 - gate))
     tl.store(p_to_hidden + o_out, to_hidden, mask=m_row[:, None])
     nought = tl.zeros([ROWS, WIDTH], tl.float32)
@@ -141,16 +141,18 @@ def hollow_weights_kernel(
     WIDTH: tl.constexpr, BINARY: tl.constexpr, PRECISION: tl.constexpr, TILE: tl.constexpr,
     ROWS: tl.constexpr,
 ):  # fmt: skip
-    """``Σ_sites input · gradient`` of the first layer.
+    """Compute ``Σ_sites input · gradient`` of the first layer, the gradient of its weights.
 
-    One program a tile of input columns and ``split`` sites, whose sum it keeps in registers.
-    Arguments as before; ``to_first`` ``(rows, WIDTH)`` from :func:`hollow_backward_kernel`;
-    ``to_weights`` ``(splits, columns, WIDTH)``.
+    One program per tile of input columns and ``split`` sites, whose sum it keeps in registers; one
+    function beyond 50 lines by its arguments alone. Arguments are those of
+    :func:`hollow_backward_kernel`; ``to_first`` ``(rows, WIDTH)`` from
+    :func:`hollow_backward_kernel`; ``to_weights`` ``(splits, columns, WIDTH)``.
     """
     i_tile = tl.program_id(0) % tiles
     i_split = tl.program_id(0) // tiles
     o_tile = tl.arange(0, TILE)
     o_width = tl.arange(0, WIDTH)
+    # Columns come in whole tiles: those of taps, of sums, then of local and external fields.
     of_taps = channels * taps // TILE
     of_sums = of_taps + (count + TILE - 1) // TILE
     total = tl.zeros([TILE, WIDTH], tl.float32)
@@ -161,6 +163,7 @@ def hollow_weights_kernel(
         o_site = o_row - i_row * sites
         i_walker = tl.where(m_row, i_row, 0).to(tl.int64)
         p_place = p_padded + i_walker * padded + tl.load(p_base + o_site, mask=m_row, other=0)
+        # A branch that all threads of a program share.
         if i_tile < of_taps:
             channel = i_tile * TILE // taps
             tile = tap_tile(
@@ -181,6 +184,7 @@ def hollow_weights_kernel(
         o_in = o_row.to(tl.int64)[:, None] * WIDTH + o_width[None, :]
         b_to = tl.load(p_to_first + o_in, mask=m_row[:, None], other=0.0)
         total = tl.dot(tl.trans(tile), b_to, total, input_precision=PRECISION)
+    # Sums of several programs are added afterwards, in float64 and one order.
     p_out = p_to_weights + tl.program_id(0).to(tl.int64) * TILE * WIDTH
     tl.store(p_out + o_tile[:, None] * WIDTH + o_width[None, :], total)
 
@@ -201,16 +205,16 @@ _KEYS = list(itertools.product((True, False), WIDTHS, PRECISIONS))
 BACKWARD = {key: _backward(key) for key in _KEYS}
 WEIGHTS = {key: _weights(key) for key in _KEYS}
 VARIANTS = {
-    (name, "binary" if key[0] else "general", *key[1:]): variant
+    (name, KIND[key[0]], *key[1:]): variant
     for name, table in (("backward", BACKWARD), ("weights", WEIGHTS))
     for key, variant in table.items()
 }
 
 
 def _piece(made: Prepared, given: Network, to_values: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Gradients of first layer, second layer, its bias, readout and skip, in float64.
+    """Return the gradients of some walkers' parameters, in float64, and of each walker's time.
 
-    And of each walker's time.
+    The first are those of first layer, second layer, its bias, readout and skip.
     """
     rows, sites = made.numbers[:2]
     variant = BACKWARD[made.key]
@@ -287,6 +291,7 @@ def hollow_values_gradient(to_values: Tensor, given: Values) -> Gradients:
     context = torch.cat(by_walkers).double()
     if len(given.time) == 1:
         context = context.sum(0, keepdim=True)
+    # In float64 until the end, where each gradient is rounded once.
     to_time = given.time.double().T @ context
     to_conv, to_first = unpack(sums[0], to_time, given.conv, given.first, packed.sizes)
     axes = (0, *range(2, to_values.ndim))

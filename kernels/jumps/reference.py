@@ -36,7 +36,7 @@ def jump_step(
     events: Tensor,
     seed: int,
 ) -> JumpStep:
-    """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move if ``T`` ended first.
+    """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move if there is time.
 
     The move ``m`` is drawn with probability ``rates_m / R``.
     """

@@ -26,13 +26,14 @@ def jump_step_kernel(
     sites: tl.int32, moves: tl.int32, seed: tl.int64,
     STREAM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move if ``T`` ended first.
+    """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move if there is time.
 
     The move is drawn from ``rates / R``. One program per walker; it is one function beyond 50 lines
-    since the search needs the sum of all rates, which the program alone has. It adds the rates block by block, finds the block in which ``u R``
-    falls, and the move in that block. Sums are float64, but in another order than those of the
-    twin: the move differs from the twin's if ``u R`` is within rounding, ``1e-16 R``, of the edge
-    between two moves. A move of rate 0 is never made.
+    since the search needs the sum of all rates, which the program alone has. It adds the rates
+    block by block, finds the block in which ``u R`` falls, and the move in that block. Sums are
+    float64, but in another order than those of the twin: the move differs from the twin's if ``u
+    R`` is within rounding, ``1e-16 R``, of the edge between two moves. A move of rate 0 is never
+    made.
 
     ``x`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, moves)``, ``moves = (q-1) sites``;
     ``walkers``, ``events`` and ``move`` int64, all others float64, ``(walkers,)``.

@@ -25,12 +25,12 @@ def cluster_labels_kernel(
     """Find the least site of every site's cluster, by hooking and pointer jumping.
 
     Rounds go on until nothing is lowered any more. It is one function beyond 50 lines since both
-    halves of a round work on the same labels between barriers. One program per walker. A label is a site of the same cluster, at most the site itself. Each
-    round lowers the label of a site, and of the site that it names, to the least label across its
-    bonds (hooking); then every label becomes the label of the site that it names (pointer jumping).
-    Labels are lowered by atomic minima only, so that the end does not depend on the order of the
-    threads. Shiloach, Vishkin, *An O(log n) parallel connectivity algorithm*, J. Algorithms 3, 57
-    (1982).
+    halves of a round work on the same labels between barriers. One program per walker. A label is a
+    site of the same cluster, at most the site itself. Each round lowers the label of a site, and of
+    the site that it names, to the least label across its bonds (hooking); then every label becomes
+    the label of the site that it names (pointer jumping). Labels are lowered by atomic minima only,
+    so that the end does not depend on the order of the threads. Shiloach, Vishkin, *An O(log n)
+    parallel connectivity algorithm*, J. Algorithms 3, 57 (1982).
 
     ``bonds`` int8 ``(walkers, NDIM, sites)``, all directions wrap; ``labels`` int32 ``(walkers,
     sites)``.

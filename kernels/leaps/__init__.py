@@ -1,4 +1,1 @@
-"""Steps of tau-leaping and their probabilities.
-
-The ops ``tau_leap_step`` and ``tau_leap_log_probability``.
-"""
+"""Steps of tau-leaping: the ops ``tau_leap_step`` and ``tau_leap_log_probability``."""

@@ -65,18 +65,19 @@ def tau_leap_step(
 def tau_leap_log_probability(
     configurations: Tensor, after: Tensor, rates: Tensor, duration: Tensor
 ) -> Tensor:
-    """Return ``log F(y|x)``, that :func:`tau_leap_step` leads from ``x`` to ``y``.
+    """Return the log-probability ``log F(y|x)`` that :func:`tau_leap_step` leads from x to y.
 
-    Float64 ``(walkers,)``.
-
-    Minus infinity where a site made a move of rate 0. Can be differentiated with respect to the
-    rates, once.
+    It is minus infinity where a site made a move of rate 0, and can be differentiated with respect
+    to the rates, once.
 
     Args:
         configurations: ``x``, int8 ``(walkers, *shape)``.
-        after: ``y``, likewise.
+        after: ``y``, int8 ``(walkers, *shape)``.
         rates: ``λ`` at ``x``, ``(walkers, q-1, *shape)``, ≥ 0.
         duration: ``h``, float64 ``(walkers,)``, ≥ 0.
+
+    Returns:
+        ``log F(y|x)``, float64 ``(walkers,)``.
 
     Raises:
         ValueError: If a shape, dtype or device does not fit the configurations.
@@ -141,7 +142,7 @@ def tau_leap_log_probability_gradient(
     duration: Tensor,
     to_log_probability: Tensor,
 ) -> Tensor:
-    """Gradient of :func:`tau_leap_log_probability` with respect to the rates."""
+    """Return the gradient of :func:`tau_leap_log_probability` with respect to the rates."""
     return reference.tau_leap_log_probability_gradient(
         configurations, after, rates, duration, to_log_probability
     )

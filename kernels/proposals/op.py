@@ -49,6 +49,22 @@ def proposal_rates(
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025).
     """
+    _check_terms(network_output, reversible)
+    scale = as_number("scale", scale, "finite and >= 0", lambda value: 0.0 <= value < float("inf"))
+    _check_tensors(network_output, log_ratios)
+    # Half precision becomes float32, for which and for float64 there are kernels.
+    dtype = torch.promote_types(torch.float32, log_ratios.dtype)
+    if network_output is not None:
+        dtype = torch.promote_types(dtype, network_output.dtype)
+        network_output = network_output.to(dtype)
+    check_floating("dtype of network_output and log_ratios", dtype)
+    return ProposalRates(
+        *proposal_rates_op(network_output, log_ratios.to(dtype), reversible, scale)
+    )
+
+
+def _check_terms(network_output: Tensor | None, reversible: str | None) -> None:
+    """Refuse rates without any term, or with a reversible one of an unknown name."""
     if network_output is None and reversible is None:
         raise ValueError(
             f"give a network_output, or reversible= one of {', '.join(REVERSIBLE)}; got neither"
@@ -57,7 +73,10 @@ def proposal_rates(
         raise ValueError(
             f"reversible must be None or one of {', '.join(REVERSIBLE)}, got {reversible!r}"
         )
-    scale = as_number("scale", scale, "finite and >= 0", lambda value: 0.0 <= value < float("inf"))
+
+
+def _check_tensors(network_output: Tensor | None, log_ratios: Tensor) -> None:
+    """Refuse tensors that do not fit each other, or a gradient that there is not."""
     check_tensor("log_ratios", log_ratios)
     expect(log_ratios.ndim > 1, "log_ratios", "of shape (walkers, q-1, *shape)", log_ratios)
     if network_output is not None:
@@ -71,14 +90,6 @@ def proposal_rates(
             f"network_output must have the shape of log_ratios {tuple(log_ratios.shape)}, "
             f"got {tuple(network_output.shape)}"
         )
-    dtype = torch.promote_types(torch.float32, log_ratios.dtype)
-    if network_output is not None:
-        dtype = torch.promote_types(dtype, network_output.dtype)
-        network_output = network_output.to(dtype)
-    check_floating("dtype of network_output and log_ratios", dtype)
-    return ProposalRates(
-        *proposal_rates_op(network_output, log_ratios.to(dtype), reversible, scale)
-    )
 
 
 @custom_op("leaps_triton::proposal_rates", mutates_args=())
@@ -108,7 +119,7 @@ def proposal_rates_gradient(
     to_exit_rate: Tensor,
     to_corrector: Tensor,
 ) -> Tensor:
-    """Gradient of :func:`proposal_rates` with respect to the network's output."""
+    """Return the gradient of :func:`proposal_rates` with respect to the network's output."""
     return reference.proposal_rates_gradient(
         network_output, log_ratios, to_rates, to_exit_rate, to_corrector
     )
@@ -137,8 +148,10 @@ def _differentiate(
 ) -> tuple[Tensor | None, None, None, None]:
     network_output, log_ratios = ctx.saved_tensors
     nought = log_ratios.new_zeros(len(log_ratios), dtype=torch.float64)
-    to_exit_rate = nought if to_exit_rate is None else to_exit_rate
-    to_corrector = nought if to_corrector is None else to_corrector
+    if to_exit_rate is None:
+        to_exit_rate = nought
+    if to_corrector is None:
+        to_corrector = nought
     gradient = proposal_rates_gradient(
         network_output, log_ratios, to_rates, to_exit_rate, to_corrector
     )

@@ -45,6 +45,7 @@ def proposal_rates(
         in_rates = torch.relu(-network_output) * torch.exp(
             torch.where(network_output < 0, log_ratios, 0.0)
         )
+        # Terms in the precision of the rates, their sum in float64.
         corrector = (rates - in_rates).flatten(1).sum(1, dtype=torch.float64)
     if reversible is not None:
         rates = rates + scale * REVERSIBLE_RATES[reversible](log_ratios)
@@ -58,14 +59,16 @@ def proposal_rates_gradient(
     to_exit_rate: Tensor,
     to_corrector: Tensor,
 ) -> Tensor:
-    """Return ``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'``; ``r``, ``R'``, ``κ'``.
+    """Return the gradient with respect to ``G``, given those of the three results.
 
-    The gradients of the three results.
+    ``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'``, with ``r`` the gradient of the rates, ``R'``
+    that of the exit rate and ``κ'`` that of the corrector.
     """
     per_move = (-1, *[1] * (network_output.ndim - 1))
     out = (to_exit_rate + to_corrector).to(network_output.dtype).view(per_move)
     if to_rates is not None:
         out = out + to_rates
+    # The exponential of a number that is not used might overflow.
     power = torch.exp(torch.where(network_output < 0, log_ratios, 0.0))
     inward = torch.where(
         network_output < 0, power * to_corrector.to(power.dtype).view(per_move), 0.0

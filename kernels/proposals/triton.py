@@ -15,17 +15,15 @@ __all__ = ["VARIANTS", "proposal_rates", "proposal_rates_gradient"]
 
 CONFIG = config("proposals")
 CHUNK = CONFIG.launch["CHUNK"]
-"""Moves of one program.
-
-Larger lattices have several per walker, whose sums are added afterwards.
-"""
+"""Moves of one program; of larger lattices the sums of several are added afterwards."""
 REVERSIBLE = {None: 0, "barker": 1, "square_root": 2, "metropolis": 3}
 
 
 @triton.jit
 def reversible_rate(log_ratios, REVERSIBLE: tl.constexpr):
-    """``g(e^Δ)`` with ``g(u) = u g(1/u)``, without overflow where ``g`` is bounded."""
+    """Return ``g(e^Δ)`` with ``g(u) = u g(1/u)``, without overflow where ``g`` is bounded."""
     if REVERSIBLE == 1:
+        # e^{-|Δ|} does not overflow: 1/(1 + e^{-Δ}) for Δ > 0, e^Δ/(1 + e^Δ) otherwise.
         small = exponential(tl.where(log_ratios > 0, -log_ratios, log_ratios))
         value = tl.where(log_ratios > 0, 1.0, small) / (1.0 + small)
     elif REVERSIBLE == 2:
@@ -41,7 +39,9 @@ def proposal_rates_kernel(
     moves: tl.int32, chunk: tl.int32, chunks: tl.int32, scale: tl.float64,
     NETWORK: tl.constexpr, REVERSIBLE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``rates = [G]_+ + scale g(e^Δ)``, ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - [-G_m]_+ e^{Δ_m}``.
+    """Compute ``rates = [G]_+ + scale g(e^Δ)``, their sum and the corrector.
+
+    ``R = Σ rates``, ``κ = Σ_m [G_m]_+ - [-G_m]_+ e^{Δ_m}``.
 
     One program per walker and chunk of moves. Holderrieth, Albergo, Jaakkola, *LEAPS*,
     arXiv:2502.10843 (2025).
@@ -50,11 +50,13 @@ def proposal_rates_kernel(
     float64 ``(walkers, chunks)``.
     """
     DTYPE: tl.constexpr = p_rates.dtype.element_ty
+    # 64 bits, since all walkers together may have more than 2³¹ moves.
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
     i_chunk = tl.program_id(0) % chunks
     p_network += i_walker * moves
     p_log_ratios += i_walker * moves
     p_rates += i_walker * moves
+    # One float64 sum per thread's move, added up at the end.
     exit_rate = tl.zeros([BLOCK], tl.float64)
     corrector = tl.zeros([BLOCK], tl.float64)
     for o_start in range(i_chunk * chunk, tl.minimum(moves, (i_chunk + 1) * chunk), BLOCK):
@@ -70,6 +72,7 @@ def proposal_rates_kernel(
             corrector += (b_rates - b_in_rates).to(tl.float64)
         if REVERSIBLE:
             b_reversible = reversible_rate(b_log_ratios, REVERSIBLE).to(tl.float64) * scale
+            # Beyond the last move Δ = 0 would give a rate, which the mask takes away.
             b_rates += tl.where(m_move, b_reversible, 0.0).to(DTYPE)
         exit_rate += b_rates.to(tl.float64)
         tl.store(p_rates + o_move, b_rates, mask=m_move)
@@ -82,16 +85,17 @@ def proposal_rates_gradient_kernel(
     p_network, p_log_ratios, p_to_rates, p_to_exit_rate, p_to_corrector, p_gradient,
     moves: tl.int32, chunk: tl.int32, chunks: tl.int32, RATES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Return ``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'`` with ``r``, ``R'``.
+    """Compute the gradient with respect to ``G``, given those of the three results.
 
-    ``κ'`` the gradients of the three results.
-
-    One program per walker and chunk of moves; 0 at ``G = 0``, as :func:`torch.relu`.
+    ``∂/∂G = [G > 0] (r + R' + κ') + [G < 0] e^Δ κ'``, with ``r`` the gradient of the rates, ``R'``
+    that of the exit rate and ``κ'`` that of the corrector; 0 at ``G = 0``, as :func:`torch.relu`.
+    One program per walker and chunk of moves.
 
     ``network``, ``log_ratios``, ``to_rates``, ``gradient`` ``(walkers, moves)``; ``to_exit_rate``,
     ``to_corrector`` float64 ``(walkers,)``.
     """
     DTYPE: tl.constexpr = p_gradient.dtype.element_ty
+    # 64 bits, since all walkers together may have more than 2³¹ moves.
     i_walker = (tl.program_id(0) // chunks).to(tl.int64)
     i_chunk = tl.program_id(0) % chunks
     to_corrector = tl.load(p_to_corrector + i_walker)
@@ -107,6 +111,7 @@ def proposal_rates_gradient_kernel(
         b_in = exponential(tl.load(p_log_ratios + o_row, mask=m_move, other=0.0)) * to_corrector.to(
             DTYPE
         )
+        # The second factor may be infinite where G >= 0; there it is not chosen.
         b_gradient = tl.where(b_network <= 0, 0.0, b_out) + tl.where(b_network < 0, b_in, 0.0)
         tl.store(p_gradient + o_row, b_gradient, mask=m_move)
 
@@ -145,7 +150,10 @@ def proposal_rates(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Launch the kernel of :func:`leaps_triton.kernels.proposal_rates`."""
     log_ratios = log_ratios.contiguous()
-    network = log_ratios if network_output is None else network_output.contiguous()
+    # A pointer that the variant does not read must point somewhere.
+    network = log_ratios
+    if network_output is not None:
+        network = network_output.contiguous()
     walkers = len(log_ratios)
     moves = log_ratios.shape[1:].numel()
     chunks = triton.cdiv(moves, CHUNK)
@@ -185,10 +193,12 @@ def proposal_rates_gradient(
     walkers = len(network)
     moves = network.shape[1:].numel()
     chunks = triton.cdiv(moves, CHUNK)
+    variant = GRADIENT[to_rates is not None, network.dtype]
+    upstream = network
+    if to_rates is not None:
+        upstream = to_rates.contiguous()
     launch(
-        GRADIENT[to_rates is not None, network.dtype], walkers * chunks, network, log_ratios,
-        network if to_rates is None else to_rates.contiguous(), to_exit_rate.contiguous(),
-        to_corrector.contiguous(),
-        gradient, moves, CHUNK, chunks,
+        variant, walkers * chunks, network, log_ratios, upstream, to_exit_rate.contiguous(),
+        to_corrector.contiguous(), gradient, moves, CHUNK, chunks,
     )  # fmt: skip
     return gradient

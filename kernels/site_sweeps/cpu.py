@@ -1,6 +1,4 @@
-"""Heat-bath sweeps of Ising models with integer couplings from a table of thresholds.
-
-In plain torch.
+"""Heat-bath sweeps of Ising models with integer couplings, from a table of thresholds.
 
 The field of a site is then one of few integers, ``n = Σ_j J_ij s_j``, that int8 holds, and so there
 are few thresholds: the sweeps of :mod:`.reference`, bit for bit, without a softmax at every site.
@@ -35,6 +33,7 @@ def reach(given: Sweeps) -> int:
         return -1
     # The largest over all walkers and sites, in each direction.
     largest = coupling.abs().transpose(0, 1).flatten(1).amax(1)
+    # A site has two bonds in each direction.
     bonds = 2 * largest.sum()
     if len(largest) == 1:
         bonds = bonds * len(given.periodic)
@@ -76,6 +75,8 @@ def heat_bath_sweeps(given: Sweeps) -> Tensor:
                 total += bond * spins.roll(-1, axis + 1)
                 total += (bond * spins).roll(1, axis + 1)
             threshold = thresholds.index_select(0, (total + rows).flatten()).view(spins.shape)
+            # The number of thresholds at or below u, 0 or 1, as a spin of -1 or 1.
             drawn = 2 * (threshold <= uniform).to(torch.int8) - 1
             spins = torch.where(own, drawn, spins)
+    # Spins of ±1 become states 0 and 1 again.
     return ((spins + 1) >> 1).to(given.configurations.dtype)

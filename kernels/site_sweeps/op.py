@@ -39,13 +39,11 @@ def heat_bath_sweeps(
     sweeps: int,
     seed: int,
 ) -> Tensor:
-    """Make heat-bath sweeps.
+    """Make heat-bath sweeps: redraw each site from its law given its neighbours.
 
-    Each site redrawn from its law given its neighbours, colour after colour.
-
-    Leaves ``exp(-β H)`` invariant, for a β per walker too. Probabilities are float32 and random
-    numbers odd multiples of 2⁻²⁴, so that a state of a probability below that is drawn with the
-    probability 0 or 2⁻²³.
+    All sites of a colour are drawn at once, colour after colour. Leaves ``exp(-β H)`` invariant,
+    for a β per walker too. Probabilities are float32 and random numbers odd multiples of 2⁻²⁴, so
+    that a state of a probability below that is drawn with the probability 0 or 2⁻²³.
 
     Args:
         configurations: See :mod:`leaps_triton.kernels`, as for all up to ``periodic``.
@@ -93,16 +91,15 @@ def metropolis_sweeps(
     sweeps: int,
     seed: int,
 ) -> Tensor:
-    """Make Metropolis sweeps.
+    """Make Metropolis sweeps: propose another value to each site and accept it or not.
 
-    To each site another value is proposed, each with probability ``1 / (q - 1)``.
-
-    It is accepted with probability ``min(1, e^Δ)``, ``Δ = -β [H(y) - H(x)]``; one colour class
-    after another. Leaves ``exp(-β H)`` invariant, for a β per walker too. Acceptances are float32
-    and random numbers odd multiples of 2⁻²⁴.
+    Each other value is proposed with probability ``1 / (q - 1)`` and accepted with probability
+    ``min(1, e^Δ)``, ``Δ = -β [H(y) - H(x)]``; one colour class after another. Leaves ``exp(-β H)``
+    invariant, for a β per walker too. Acceptances are float32 and random numbers odd multiples of
+    2⁻²⁴.
 
     Args:
-        configurations: As for :func:`heat_bath_sweeps`, as are all others.
+        configurations: Int8 ``(walkers, *shape)``; see :func:`heat_bath_sweeps`, as for all others.
         coupling: ``J``.
         bond_table: ``φ``.
         site_table: ``h``.
@@ -146,9 +143,7 @@ def overrelaxation_sweeps(
     sweeps: int,
     seed: int,
 ) -> Tensor:
-    """Make over-relaxation sweeps.
-
-    States on a circle are reflected about the direction of their local field.
+    """Make over-relaxation sweeps: reflect states on a circle about their local field.
 
     With ``φ`` the angle of ``Σ_a W_a(i) e^{2πi a/q}``, which for the clock model is the direction
     of the local field, the reflection ``2φ - 2π x_i/q`` is in general no state;
@@ -158,7 +153,7 @@ def overrelaxation_sweeps(
     one colour class after another, in float64. Not ergodic.
 
     Args:
-        configurations: As for :func:`heat_bath_sweeps`, as are all others.
+        configurations: Int8 ``(walkers, *shape)``; see :func:`heat_bath_sweeps`, as for all others.
         coupling: ``J``.
         bond_table: ``φ``.
         site_table: ``h``.

@@ -77,6 +77,7 @@ def heat_bath_sweeps(given: Sweeps) -> Tensor:
     """Make each colour in turn, all its sites at once, ``x_i ~ exp(β W_a(i))``."""
     x = given.configurations
     for sweep in given.numbers():
+        # One word per site and sweep: each site belongs to one colour.
         uniform = uniform32(given.words(sweep)).unsqueeze(1)
         for colour in range(given.num_colours):
             probabilities = heat_bath_probabilities(given.fields(x), given.beta)
@@ -131,6 +132,7 @@ def _reflections(given: Sweeps) -> Callable[[Tensor], Tensor]:
     number = number.view(-1, *[1] * len(given.periodic))
 
     def nearest(fields: Tensor) -> Tensor:
+        # Projections of the local field on the axes, whose ends are alike.
         lengths = torch.einsum("nr,na,wa...->wr...", axes, states, fields).abs()
         near = lengths >= lengths.amax(1, keepdim=True) - SAME_LENGTH
         return torch.where(near, number, q).amin(1)
@@ -151,6 +153,7 @@ def overrelaxation_sweeps(given: Sweeps) -> Tensor:
         uniform = uniform32(given.words(sweep, draw=1))
         for colour in range(given.num_colours):
             fields = given.fields(x, torch.float64)
+            # A reflection is its own inverse, as the nearest axis does not depend on x_i.
             proposed = (nearest(fields) - x.long()) % given.q
             x = _moved(given, x, fields, proposed, uniform, colour)
     return x

@@ -41,9 +41,10 @@ per colour. Both give the same configurations.
 
 @triton.jit
 def site_words(seed, STREAM: tl.constexpr, o_group, event, draw, walker, BLOCK: tl.constexpr):
-    """One word per site of a tile: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
+    """Draw one word per site: word ``i % 4`` of counter ``(i // 4, event, draw, walker)``."""
     draw = tl.full((), draw, tl.uint32)
     word0, word1, word2, word3 = philox(seed, STREAM, o_group, event, draw, walker)
+    # Joined in pairs so that, row by row, words 0, 1, 2, 3 of a counter follow one another.
     return tl.reshape(tl.join(tl.join(word0, word2), tl.join(word1, word3)), [BLOCK])
 
 
@@ -52,18 +53,22 @@ def redraw(
     found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
     NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Heat bath.
+    """Draw the heat bath's new state of each site, int32 ``[sites]``.
 
-    The number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform number.
+    It is the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform
+    number; ``p_a ∝ exp(β W_a)`` in float32.
     """
     if BINARY:
         b_flip = beta * flip_field(
             found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
         )
         # p_0 <= u, times 1 + e^{-|β (W_1 - W_0)|}
+        # The larger of the two weights is 1, so that no exponential overflows.
         b_weight = tl.exp(-tl.abs(b_flip))
         b_new = (tl.where(b_flip > 0, b_weight, 1.0) <= b_uniform * (1.0 + b_weight)).to(tl.int32)
     else:
+        # The largest exponent is taken off first, so that no exponential overflows. Fields are made
+        # three times over: q is no constant, and a block has no room for q fields.
         b_top = tl.full([BLOCK], float("-inf"), tl.float32)
         for a in range(q):
             b_state = tl.zeros([BLOCK], tl.int32) + a
@@ -80,12 +85,14 @@ def redraw(
             b_total += tl.exp(beta * b_field - b_top)
         b_new = tl.zeros([BLOCK], tl.int32)
         b_below = tl.zeros([BLOCK], tl.float32)
+        # The last state needs no threshold, so that rounding cannot lead out of range.
         for a in range(q - 1):
             b_state = tl.zeros([BLOCK], tl.int32) + a
             b_field = state_field(
                 b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
             )
             b_below += tl.exp(beta * b_field - b_top)
+            # Weights are not normalised: the threshold takes their sum instead.
             b_new += (b_below <= b_uniform * b_total).to(tl.int32)
     return b_new
 
@@ -95,7 +102,7 @@ def propose(
     found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
     NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
 ):  # fmt: skip
-    """Metropolis: the old state plus its shift, and whether ``u < min(1, e^Δ)``."""
+    """Return Metropolis' proposal, the old state plus a shift, and whether ``u < min(1, e^Δ)``."""
     if BINARY:
         b_flip = flip_field(
             found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
@@ -111,6 +118,7 @@ def propose(
             b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
         )
         b_ratio = beta * (after - before)
+    # A ratio above 1 needs no exponential, which might overflow.
     return b_proposed, (b_ratio >= 0) | (b_uniform < tl.exp(b_ratio))
 
 
@@ -119,10 +127,11 @@ def reflect(
     found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
     NDIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Over-relaxation.
+    """Return the reflection ``r - x_i`` of each site, and whether ``u < min(1, e^Δ)``.
 
-    ``r - x_i`` with ``r`` the axis nearest to the local field, and whether ``u < min(1, e^Δ)``.
+    ``r`` is the axis nearest to the local field, the least of equally near ones; in float64.
     """
+    # Below the bond table lie four rows: cosines and sines of states, then of axes.
     p_waves = p_bond + q * q
     b_along = tl.zeros([BLOCK], tl.float64)
     b_across = tl.zeros([BLOCK], tl.float64)
@@ -135,13 +144,17 @@ def reflect(
         b_across += b_field * tl.load(p_waves + q + a)
     b_largest = tl.zeros([BLOCK], tl.float64)
     for r in range(q):
+        # The projection of the local field on an axis, whose ends are alike.
         b_axis = b_along * tl.load(p_waves + 2 * q + r) + b_across * tl.load(p_waves + 3 * q + r)
         b_largest = tl.maximum(b_largest, tl.abs(b_axis))
     b_least = tl.zeros([BLOCK], tl.int32)
     for i in range(q):
+        # Downwards, so that the least of equally near axes is the last to be noted.
         r = q - 1 - i
         b_axis = b_along * tl.load(p_waves + 2 * q + r) + b_across * tl.load(p_waves + 3 * q + r)
+        # Lengths that differ by less count as equal: rounding does not choose.
         b_least = tl.where(tl.abs(b_axis) >= b_largest - 1e-9, r, b_least)
+    # The q in front keeps the remainder from being negative.
     b_proposed = (b_least + q - b_old) % q
     after = state_field(
         b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float64
@@ -166,7 +179,7 @@ def sweep_kernel(
     UNIFORM: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """All sites of a colour at once, colour after colour and sweep after sweep, in place.
+    """Update all sites of a colour at once, colour after colour and sweep after sweep, in place.
 
     Heat bath ``x_i ~ exp(β W_a(i))`` (Creutz, Phys. Rev. D 21, 2308, 1980); Metropolis ``x_i → x_i
     + k``, ``k`` uniform in ``1 … q-1`` (Metropolis et al., J. Chem. Phys. 21, 1087, 1953), and
@@ -185,20 +198,25 @@ def sweep_kernel(
     p_x += i_walker * sites
     p_coupling += i_walker * s_coupling_walker
     p_site += i_walker * s_site_walker
+    # Reflections are found and accepted in float64; thresholds of the others are float32.
     FLOAT: tl.constexpr = tl.float64 if OP == "overrelaxation" else tl.float32
     beta = tl.load(p_beta + i_walker * s_beta).to(FLOAT)
     walker = tl.load(p_walkers + i_walker)
+    # Four sites share a counter of random numbers.
     o_group = i_tile * (BLOCK // 4) + tl.arange(0, BLOCK // 4)
     o_site = i_tile * BLOCK + tl.arange(0, BLOCK)
     m_site = o_site < sites
     o_field = o_site * s_site_site
+    # Sites beyond the last have a colour that is never drawn.
     b_colours = tl.load(p_colours + o_site, mask=m_site, other=-1).to(tl.int32)
     b_shift = tl.full([BLOCK], 1, tl.int32)
     for i_sweep in range(sweeps):
         event = first_sweep + i_sweep
         if OP == "metropolis" and not BINARY:
             b_word = site_words(seed, STREAM, o_group, event, 0, walker, BLOCK).to(tl.uint64)
+            # The upper half of the product is uniform in 0 … q-2.
             b_shift = (b_word * (q - 1).to(tl.uint64) >> 32).to(tl.int32) + 1
+        # The first draw is the heat bath's value or the proposal, the second the acceptance.
         DRAW: tl.constexpr = 0 if OP == "heat_bath" else 1
         b_uniform = uniform32(site_words(seed, STREAM, o_group, event, DRAW, walker, BLOCK))
         for colour in range(first_colour, last_colour):
@@ -254,16 +272,14 @@ VARIANTS = {
 
 
 def _with_waves(bond_table: Tensor) -> Tensor:
-    """The bond table, and below it the cosines and sines of states and axes."""
-    angles = torch.arange(len(bond_table), dtype=torch.float64, device=bond_table.device) * (
-        math.pi / len(bond_table)
-    )
-    return torch.cat(
-        [
-            bond_table,
-            torch.stack([(2 * angles).cos(), (2 * angles).sin(), angles.cos(), angles.sin()]),
-        ]
-    )
+    """Return the bond table, and below it the cosines and sines of states and axes."""
+    q = len(bond_table)
+    number = torch.arange(q, dtype=torch.float64, device=bond_table.device)
+    angles = number * (math.pi / q)
+    # States lie at twice the angles of the axes.
+    states = 2 * angles
+    waves = torch.stack([states.cos(), states.sin(), angles.cos(), angles.sin()])
+    return torch.cat([bond_table, waves])
 
 
 def _sweep(op: str, given: Sweeps) -> Tensor:
