@@ -22,26 +22,29 @@ from types import ModuleType
 
 from . import estimators, exact, io, kernels, networks, observables
 from .estimators import ChainEstimate, Estimate, ShortChainWarning, weights
-from .integrators import Jump, TauLeap, rates
+from .integrators import rates
+from .integrators.jump import Jump
+from .integrators.tau_leap import TauLeap
 from .io import export
 from .io.checkpoint import load, save
-from .lattices import Lattice
-from .mcmc import (
-    Chain,
-    Compose,
-    HeatBath,
-    Houdayer,
-    KineticMonteCarlo,
-    Metropolis,
-    Overrelaxation,
-    ParallelTempering,
-    SwendsenWang,
-    Wolff,
-    run_chain,
-)
-from .models import Clock, Conditions, EdwardsAnderson, Ising, PairModel, Potts
-from .networks import LEA, LEC, LEM, HollowConv, LETransformer, LocalRates
-from .paths import AnnealingPath
+from .lattices.hypercubic import Lattice
+from .mcmc.chain import Chain
+from .mcmc.clusters import SwendsenWang, Wolff
+from .mcmc.compose import Compose
+from .mcmc.houdayer import Houdayer
+from .mcmc.kinetic import KineticMonteCarlo
+from .mcmc.march import run_chain
+from .mcmc.sweeps import HeatBath, Metropolis, Overrelaxation
+from .mcmc.tempering import ParallelTempering
+from .models.base import Conditions
+from .models.pair import PairModel
+from .models.spins import Clock, EdwardsAnderson, Ising, Potts
+from .networks.attention import LEA, LETransformer
+from .networks.hollow_conv import HollowConv
+from .networks.lec import LEC
+from .networks.lem import LEM
+from .networks.local_rates import LocalRates
+from .paths.annealing import AnnealingPath
 from .provenance import __version__
 from .registry import register
 from .samplers import ReverseEnsemble, Sampler, WeightedEnsemble, reverse_ess, schedules

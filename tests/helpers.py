@@ -140,7 +140,9 @@ def heat_bath_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False)
     model: Any = path.model
     x, n = states(model), model.q**model.lattice.sites
     tables = (model.coupling.unsqueeze(0), model.bond_table, model.site_table.unsqueeze(0))
-    fields = reference.local_fields(x, reference.Tables(*tables, model.lattice.periodic), torch.float64)
+    fields = reference.local_fields(
+        x, reference.Tables(*tables, model.lattice.periodic), torch.float64
+    )
     probabilities = reference.heat_bath_probabilities(fields, path.beta(tau)).flatten(2)
     colours = model.lattice.colours().flatten()
     sweep = torch.eye(n, dtype=torch.float64)

@@ -12,11 +12,9 @@ __all__ = ["Function", "Measurable", "Result"]
 
 
 Measurable: TypeAlias = Callable[..., Tensor]
-
 """An observable of configurations, of pairs of walkers or of replicas."""
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
-
 """A function of means ``(..., k)`` → ``(...)``."""
 
 

@@ -20,7 +20,6 @@ __all__ = [
 
 
 RESAMPLING = ("systematic", "stratified", "residual")
-
 """Names of the schemes of :func:`ancestors`."""
 
 

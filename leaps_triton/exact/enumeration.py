@@ -23,12 +23,10 @@ __all__ = [
 
 
 FEW = 2**12
-
 """Configurations up to which no other route is cheaper."""
 
 
 MOST = 2**20
-
 """Configurations that are enumerated at most, unless told."""
 
 

@@ -27,7 +27,6 @@ NOT_A_PAIR_MODEL = "the model is not a PairModel"
 
 
 UPDATES = 2**34
-
 """Entries of messages to be updated at most, unless told: about a minute."""
 
 

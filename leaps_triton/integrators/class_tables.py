@@ -24,7 +24,6 @@ __all__ = ["ClassRates", "Tabulated", "class_rates", "obstacle", "steps"]
 
 
 STEPS = 128
-
 """Events of one call. The magnetisations that they may reach are the rows of its table."""
 
 

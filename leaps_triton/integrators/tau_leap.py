@@ -34,7 +34,6 @@ class LeapInfo(NamedTuple):
 
 
 WEIGHTS = ("exact", "euler")
-
 """Names of the weights of :class:`TauLeap`."""
 
 _FLOOR = 0.3

@@ -13,7 +13,6 @@ __all__ = ["AnyTransport", "Memory", "Tabulated", "Transport", "as_transport"]
 
 
 Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
-
 """``G = transport(configurations, conditions)``, locally equivariant; usually an ``nn.Module``."""
 
 

@@ -57,7 +57,6 @@ class Move(Protocol):
 
 
 Kernel = Move
-
 """The former name of :class:`Move`."""
 
 

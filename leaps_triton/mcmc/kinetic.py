@@ -20,7 +20,6 @@ __all__ = ["KineticInfo", "KineticMonteCarlo"]
 
 
 _LOOK_EVERY = 8
-
 """Events between two looks at which walkers have time left."""
 
 

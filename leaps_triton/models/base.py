@@ -27,7 +27,6 @@ __all__ = [
 
 
 Observable: TypeAlias = Callable[[Tensor, Any], Tensor]
-
 """``f(configurations, model)`` → ``(walkers,)`` or ``(walkers, k)``."""
 
 
@@ -173,5 +172,4 @@ class DiscreteModel(Protocol):
 
 
 Model = DiscreteModel
-
 """The former name of :class:`DiscreteModel`."""

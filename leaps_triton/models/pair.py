@@ -26,7 +26,6 @@ __all__ = ["PairModel", "Tables", "is_pair_model"]
 
 
 _FROM_ENERGY = ("local_energy", "heat_bath", "metropolis")
-
 """Methods that a subclass with an energy of its own must bring too, or leave to be derived."""
 
 

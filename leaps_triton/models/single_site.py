@@ -18,7 +18,6 @@ __all__ = ["energies", "heat_bath_sweeps", "log_ratios", "metropolis_sweeps"]
 
 
 Energy: TypeAlias = Callable[[Tensor], Tensor]
-
 """``(walkers, *shape)`` → float64 ``(walkers,)``."""
 
 

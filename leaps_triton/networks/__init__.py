@@ -55,5 +55,4 @@ __all__ = [
 
 
 NETWORKS: dict[str, type[Equivariant]] = things("network")
-
 """All networks of the library, by name; each is made by a model and its ``settings``."""

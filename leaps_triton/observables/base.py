@@ -25,7 +25,6 @@ __all__ = [
 
 
 OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
-
 """Names of what runs measure unless told."""
 
 Measurable = TypeVar("Measurable", bound=Callable[..., Tensor])

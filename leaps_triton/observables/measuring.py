@@ -13,7 +13,6 @@ __all__ = ["Measurable", "check_pairs", "check_value", "measure", "named", "rows
 
 
 Measurable: TypeAlias = Callable[..., Tensor]
-
 """An observable of configurations, of pairs of walkers or of replicas."""
 
 

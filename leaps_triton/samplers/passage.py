@@ -18,11 +18,9 @@ __all__ = ["Advance", "Moves", "Observe", "Passage"]
 
 
 Observe: TypeAlias = Callable[[Any, Tensor], None]
-
 """``observe(state, entered)`` sees walkers that have entered an interval."""
 
 Advance: TypeAlias = Callable[[int], None]
-
 """``advance(interval)`` hears which interval the last walker is in."""
 
 
