@@ -229,8 +229,8 @@ def _draw(
     # The states after the last two parts take turns, so that one of them is always whole.
     slot = part % 2
     state = _fields(march.state)
-    for name, value in state.items():
-        places[f"state/{name}"] = (slot, value)
+    for name, field in state.items():
+        places[f"state/{name}"] = (slot, field)
     places["state_digests"] = (slot, digest(state.values()))
     return part, places
 
@@ -259,7 +259,7 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
     kept = None
     if settings["configurations"]:
         kept = torch.from_numpy(data["configurations"])
-    values = {}
+    values: dict[str, Tensor] = {}
     for observable in settings["observables"]:
         values[observable] = torch.from_numpy(data[f"observables/{observable}"])
     return ChainRun(**march.results(values, kept), manifest=found.manifest)
