@@ -57,9 +57,9 @@ class Jump(Integrator):
     another's reach, so that each has a clock of its own and all of them advance by one evaluation.
     The weights stay exact. It pays where a walker makes many more moves than there are intervals
     times classes: on large lattices with few intervals. With a network of reach 2 at β = 0.3
-    (``experiments/physics/domain_jumps.py``), 32 × 32 sites and 5 intervals took 46 evaluations per walker,
-    not 161, at equal ``Var[A]``; with 20 intervals 150, not 176; 16 × 16 sites with 20 intervals
-    111, not 59.
+    (``experiments/physics/domain_jumps.py``), 32 × 32 sites and 5 intervals took 46 evaluations per
+    walker, not 161, at equal ``Var[A]``; with 20 intervals 150, not 176; 16 × 16 sites with 20
+    intervals 111, not 59.
 
     A transport of few arguments, as :class:`~leaps_triton.LocalRates`, need not be evaluated at
     every event: on tables of its rates an event costs nearly the same on every lattice. The law is

@@ -1,5 +1,6 @@
-"""Jump on tables: rates and corrector of classes against those of moves, laws of whole intervals,
-settings.
+"""Jump on tables.
+
+Rates and corrector of classes against those of moves, laws of whole intervals, settings.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -67,8 +68,9 @@ def test_tables_hold_the_rates_of_every_move(name: str, options: dict[str, Any])
 @torch.no_grad()
 @pytest.mark.parametrize("name", list(MODELS))
 def test_rates_stay_right_after_every_event(name: str) -> None:
-    """R and κ of classes that many flips have changed, against an evaluation of the configuration
-    they led to.
+    """R and κ of classes that many flips have changed.
+
+    They are compared with an evaluation of the configuration that the flips led to.
     """
     model, tau = MODELS[name], 0.4
     path, network, x = lt.AnnealingPath(model), random_local_rates(model), walkers_of(model, 6)
@@ -123,8 +125,9 @@ RING = lt.Ising((7,), beta=0.9, field=0.3)
 
 @torch.no_grad()
 def interval_pulls(wrong: float = 0.0, power: float = 1.0, **options: Any) -> Tensor:
-    """Deviations in sigma of ``E[e^{power A} 1(X = y)]`` after one interval from ``e^{h (L + power
-    κ)}``.
+    """Deviations of ``E[e^{power A} 1(X = y)]`` after one interval, in sigma.
+
+    They are from ``e^{h (L + power κ)}``.
     """
     path, jump = lt.AnnealingPath(RING), lt.Jump([0.0, 0.4, 1.0], tables=True, **options)
     network = random_local_rates(RING)
@@ -184,8 +187,9 @@ def run_pull(
 
 @pytest.mark.parametrize("mcmc", [None, lt.HeatBath()], ids=["jumps", "jumps and heat bath"])
 def test_log_z_is_that_of_kaufman(mcmc: Any) -> None:
-    """Within 4σ, false alarms 6e-5; with an untrained network, at a β where it has weights, and a
-    trained one.
+    """Within 4σ, false alarms 6e-5.
+
+    With an untrained network, at a β where it has weights, and a trained one.
     """
     path = lt.AnnealingPath(lt.Ising((8, 8), beta=0.2))
     network = lt.LocalRates(path.model, width=16)
@@ -352,8 +356,9 @@ def test_bad_rates_and_too_many_events_are_reported() -> None:
 
 @torch.no_grad()
 def test_intervals_of_many_events_take_several_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random numbers belong to walker and event, so that calls of 3 or 128 events lead to the same
-    end.
+    """Random numbers belong to walker and event.
+
+    So calls of 3 or 128 events lead to the same end.
     """
     model = lt.Ising((5, 5), beta=0.4)
     path, network, jump = lt.AnnealingPath(model), random_local_rates(model), lt.Jump(1)

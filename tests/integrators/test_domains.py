@@ -1,5 +1,6 @@
-"""Domain jumps: the cut of the lattice, exactness by operators, clocks by hand, whole runs,
-refusals.
+"""Domain jumps.
+
+The cut of the lattice, exactness by operators, clocks by hand, whole runs, refusals.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -69,8 +70,9 @@ def cut(path: lt.AnnealingPath, jump: lt.Jump, transport: Any) -> Domains:
 
 @given(st.data())
 def test_domains_of_a_class_are_out_of_reach(data: st.DataObject) -> None:
-    """Every site in one domain, every domain in one class, sites of two domains of a class more
-    than reach apart.
+    """Every site is in one domain, every domain in one class.
+
+    Sites of two domains of a class are more than reach apart.
     """
     edges = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
     shape = [e * data.draw(st.integers(2, 5)) for e in edges]
@@ -118,8 +120,9 @@ Log = list[tuple[str, Any]]
 
 
 class RecordedJump(lt.Jump):
-    """Lets a class of domains be through at once, without a move, and writes down which it was and
-    for how long.
+    """Lets a class of domains be through at once, without a move.
+
+    It writes down which class it was and for how long.
     """
 
     log: Log
@@ -190,8 +193,9 @@ def class_generator(
 def defect(
     path: lt.AnnealingPath, network: Any, jump: RecordedJump, log: Log, sweeps: bool = False
 ) -> float:
-    """Largest error of ``Z_1/Z_0`` (relative) and of the weighted law, by the recorded acts in
-    their order.
+    """Largest error of ``Z_1/Z_0`` (relative) and of the weighted law.
+
+    The recorded acts are composed in their order.
     """
     target, x = exact.enumerate_model(path.model), states(path.model)
     made: list[Tensor] = []
@@ -360,8 +364,9 @@ def start(jump: lt.Jump, path: lt.AnnealingPath, walkers: int, first: int = 0) -
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("name", ["ising 2x4", "potts 6 q=3"])
 def test_one_walker_by_hand(name: str, backward: bool) -> None:
-    """Clocks, events, moves and weight of a whole interval from the formulas and the table of
-    random numbers.
+    """Clocks, events, moves and weight of a whole interval.
+
+    They follow from the formulas and the table of random numbers.
     """
     model, domain = CASES[name]
     path, network, jump = (
@@ -471,8 +476,9 @@ RUNS: dict[str, tuple[Any, int | tuple[int, ...]]] = {
 
 
 def run_pulls(model: Any, domain: Any, network: Any, sweeps: bool = False) -> Tensor:
-    """``E[e^A f] Z_0/Z_1`` less ``E_ρ[f]``, in sigma, for 1 and the indicators of eight classes of
-    states.
+    """``E[e^A f] Z_0/Z_1`` less ``E_ρ[f]``, in sigma.
+
+    ``f`` is 1 and the indicators of eight classes of states.
     """
     path = lt.AnnealingPath(model)
     mcmc = lt.HeatBath() if sweeps else None
@@ -502,8 +508,9 @@ def test_a_whole_run_of_an_untrained_network_is_exact(
 
 
 class Average(nn.Module):
-    """``G = ± c Σ_{j≠i} s_j``: locally equivariant, and reads the whole lattice whatever it
-    says.
+    """``G = ± c Σ_{j≠i} s_j``.
+
+    Locally equivariant, and reads the whole lattice whatever it says.
     """
 
     reach = 1
@@ -515,8 +522,9 @@ class Average(nn.Module):
 
 
 def test_a_network_that_reads_moving_domains_is_seen() -> None:
-    """What the refusal prevents: by its own account local, it biases; without domains it does
-    not.
+    """What the refusal prevents: by its own account local, it biases.
+
+    Without domains it does not.
     """
     model, domain = RUNS["ising 2x4"]
     assert run_pulls(model, domain, Average()).abs().max() > 2 * sigma_threshold(9)

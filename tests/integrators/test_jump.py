@@ -1,5 +1,6 @@
-"""The integrator Jump: its grid, its bookkeeping by hand, its errors, and whole runs against
-enumeration.
+"""The integrator Jump.
+
+Its grid, its bookkeeping by hand, its errors, and whole runs against enumeration.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -100,8 +101,9 @@ def test_walkers_begin_before_the_first_interval() -> None:
 
 
 def test_entering_adds_the_density_increments_one_after_another() -> None:
-    """One walker that never moves, through all intervals, by hand: ``-(β_{τ_n} - β_{τ_{n-1}})
-    H(x)``.
+    """One walker that never moves, through all intervals, by hand.
+
+    ``-(β_{τ_n} - β_{τ_{n-1}}) H(x)``.
     """
     jump = lt.Jump(UNEVEN)
     state = start(jump, 1, seed=4)
@@ -286,8 +288,9 @@ WALKERS = 20000
 
 
 def run_pulls(model: Any, sweeps: bool) -> Tensor:
-    """``E[e^A f] Z_0/Z_1`` less ``E_ρ[f]``, in sigma, for 1 and the indicators of eight classes of
-    states.
+    """``E[e^A f] Z_0/Z_1`` less ``E_ρ[f]``, in sigma.
+
+    ``f`` is 1 and the indicators of eight classes of states.
     """
     path = lt.AnnealingPath(model)
     network = random_network(model, scale=1.0).float()

@@ -8,8 +8,9 @@ from leaps_triton import rates
 
 
 def test_in_rates_of_one_evaluation_are_out_rates_of_the_neighbours() -> None:
-    """Q(x^m → x) = [-G_m(x)]_+ equals the rate of the inverse move at x^m: local equivariance put
-    to use.
+    """Q(x^m → x) = [-G_m(x)]_+ equals the rate of the inverse move at x^m.
+
+    Local equivariance put to use.
     """
     for model in small_models().values():
         network, sites = random_network(model), model.lattice.sites

@@ -1,5 +1,6 @@
-"""The integrator TauLeap: bookkeeping by hand, evaluations that are used again or not, errors, and
-whole runs.
+"""The integrator TauLeap.
+
+Bookkeeping by hand, evaluations that are used again or not, errors, and whole runs.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -109,8 +110,9 @@ def test_an_increment_can_be_differentiated_through_both_ends() -> None:
 
 
 def test_neighbours_that_move_at_once_by_a_square_root_weigh_nothing() -> None:
-    """In a step so short that a path has no other weight; by bounded rates they have one, the bond
-    between them.
+    """In a step so short that a path has no other weight.
+
+    By bounded rates they have one, the bond between them.
     """
     model = lt.PairModel((6,), 0.7, [[1.0, -0.4], [-0.4, 0.3]], [0.2, -0.5])
     path = lt.AnnealingPath(model)
@@ -126,8 +128,9 @@ def test_neighbours_that_move_at_once_by_a_square_root_weigh_nothing() -> None:
 
 
 class Watched(lt.TauLeap):
-    """Writes down each step: ends, interval, and how much it added to A with what entering adds
-    before the next.
+    """Writes down each step.
+
+    Ends, interval, and how much it added to A with what entering adds before the next.
     """
 
     seen: list[tuple[Tensor, Tensor, int, Tensor]]
@@ -174,8 +177,9 @@ RUNS: dict[str, tuple[dict[str, Any], int]] = {
 
 @pytest.mark.parametrize(("options", "calls"), RUNS.values(), ids=RUNS)
 def test_every_step_adds_the_increment_of_its_ends(options: dict[str, Any], calls: int) -> None:
-    """Whatever moved the walkers in between; and an evaluation is used again exactly where nothing
-    did.
+    """Whatever moved the walkers in between.
+
+    And an evaluation is used again exactly where nothing did.
     """
     leap, network = watched()
     sampler = lt.Sampler(PATH, network, leap, block=64, device="cpu", **options)
@@ -272,8 +276,9 @@ def test_each_walker_steps_in_its_own_interval() -> None:
 
 @torch.no_grad()
 def test_an_evaluation_of_other_configurations_or_times_is_not_used() -> None:
-    """One walker moved, or another time: the next step is as if nothing had been evaluated
-    before.
+    """One walker moved, or another time.
+
+    The next step is as if nothing had been evaluated before.
     """
     leap, state, network = begun()
     state, _ = leap.enter(leap.step(state, PATH, network, seed=0)[0], PATH)
@@ -371,8 +376,9 @@ WALKERS, GROUP = 20000, 200
 
 
 def pulls(model: Any, transport: Any, **options: Any) -> tuple[Tensor, float]:
-    """``E[e^A f] Z_0/Z_1`` less ``E_ρ[f]``, in sigma over groups, for 1 and indicators of eight
-    classes of states.
+    """``E[e^A f] Z_0/Z_1`` less ``E_ρ[f]``, in sigma over groups.
+
+    ``f`` is 1 and the indicators of eight classes of states.
     """
     path = lt.AnnealingPath(model)
     leap = options.pop(

@@ -1,5 +1,6 @@
-"""Resampling: offspring by exact integration over the uniform numbers, and the sampler that
-resamples (SMC).
+"""Resampling.
+
+Offspring by exact integration over the uniform numbers, and the sampler that resamples (SMC).
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -50,8 +51,9 @@ KINDS = ["smc", "jump", "jump and heat bath"]
 
 
 def breakpoints(weights: Tensor) -> Tensor:
-    """Between these, no scheme's ancestors depend on a uniform number: they are step functions of
-    it.
+    """Between these, no scheme's ancestors depend on a uniform number.
+
+    They are step functions of it.
     """
     n, share = len(weights), weights / weights.sum()
     left = n * share - (n * share + 1e-9).floor()
@@ -65,8 +67,9 @@ def breakpoints(weights: Tensor) -> Tensor:
 @pytest.mark.parametrize("scheme", RESAMPLING)
 @pytest.mark.parametrize("name", list(WEIGHTS))
 def test_offspring_are_unbiased(scheme: str, name: str) -> None:
-    """``E[copies of i] = n w_i``. A slot reads one number, so all slots may be given the same
-    one.
+    """``E[copies of i] = n w_i``.
+
+    A slot reads one number, so all slots may be given the same one.
     """
     weights = torch.tensor(WEIGHTS[name], dtype=FLOAT64)
     n, points = len(weights), breakpoints(weights)
@@ -104,8 +107,9 @@ def test_a_slot_reads_one_number(scheme: str) -> None:
 @pytest.mark.parametrize("name", list(WEIGHTS))
 @pytest.mark.parametrize("scheme", RESAMPLING)
 def test_copies_are_near_their_expectation(scheme: str, name: str, u: float) -> None:
-    """Also at the ends of the unit interval; who has no weight has no offspring; equal weights keep
-    all.
+    """Also at the ends of the unit interval; who has no weight has no offspring.
+
+    Equal weights keep all.
     """
     weights = torch.tensor(WEIGHTS[name], dtype=FLOAT64)
     n = len(weights)
@@ -280,8 +284,9 @@ CASES = [("smc", scheme) for scheme in RESAMPLING] + [(kind, "systematic") for k
 
 @pytest.mark.parametrize(("kind", "scheme"), CASES)
 def test_log_z_and_observables_agree_with_enumeration(kind: str, scheme: str) -> None:
-    """39 pulls of 99 degrees of freedom; at their threshold Student's tail is thrice the normal
-    one: 3e-4 in all.
+    """39 pulls of 99 degrees of freedom.
+
+    At their threshold Student's tail is thrice the normal one: 3e-4 in all.
     """
     limit = sigma_threshold(39)
     for name in ("ising 2x3 field", "potts 2x3 q=3", "pm1 3x3")[: 3 if kind == "smc" else 2]:

@@ -113,8 +113,9 @@ KINDS = [
 
 
 def moments(monkeypatch: pytest.MonkeyPatch, sampler: lt.Sampler) -> tuple[Tensor, float, float]:
-    """``E_reverse[e^{-A}; x_0]`` times ``Z_1``, ``E_forward[e^{2A}]`` and ``(Z_1/Z_0)
-    E_reverse[e^A]``, all exact.
+    """Moments of forward and reversed paths, all exact.
+
+    ``E_reverse[e^{-A}; x_0]`` times ``Z_1``, ``E_forward[e^{2A}]``, ``(Z_1/Z_0) E_reverse[e^A]``.
     """
     target = exact.enumerate_model(sampler.path.model)
     rho, n = target.log_probabilities.exp(), len(target.configurations)
@@ -136,8 +137,9 @@ CASES = [(NAMES[0], *kind) for kind in KINDS] + [(NAMES[1], *kind) for kind in K
 def test_reversed_paths_are_exact(
     name: str, learned: bool, sweeps: bool, reversible: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``E[e^{-A}] = Z_0/Z_1``, the weighted end is ρ_0, and the ESS is that of the forward
-    process.
+    """``E[e^{-A}] = Z_0/Z_1`` and the weighted end is ρ_0.
+
+    The ESS is that of the forward process.
     """
     sampler = make(name, learned, sweeps, reversible)
     start, forward, reverse = moments(monkeypatch, sampler)
@@ -203,10 +205,11 @@ def test_the_reversed_sweep_is_the_time_reversal(name: str) -> None:
     after = kernel.step(kernel.init(x, walkers), path, 0.7, seed=2)[0].configurations
     model: Any = path.model
     lattice = model.lattice
-    expected = kernels.heat_bath_sweeps(
-        x, model.coupling.unsqueeze(0), model.bond_table, model.site_table.unsqueeze(0), path.beta(0.7),
-        lattice.periodic, lattice.num_colours - 1 - lattice.colours(), lattice.num_colours, walkers, 0, 2, 2,
-    )  # fmt: skip
+    tables = (model.coupling.unsqueeze(0), model.bond_table, model.site_table.unsqueeze(0))
+    # Colours count down, and within a sweep nothing else tells forth from back.
+    colours = lattice.num_colours - 1 - lattice.colours()
+    cut = (lattice.periodic, colours, lattice.num_colours)
+    expected = kernels.heat_bath_sweeps(x, *tables, path.beta(0.7), *cut, walkers, 0, 2, 2)
     assert torch.equal(after, expected)
 
 
@@ -259,8 +262,9 @@ class Hole:
 
 
 def away(configurations: Tensor, conditions: Any) -> Tensor:
-    """Rates that lead out of the hole and never into it: ``G`` is 0 but for moves from or to all
-    up.
+    """Rates that lead out of the hole and never into it.
+
+    ``G`` is 0 but for moves from or to all up.
     """
     ups = configurations.flatten(1).sum(1).view(-1, 1, 1)
     moves = (ups == 9).float() - ((ups == 8) & (configurations == 0)).float()

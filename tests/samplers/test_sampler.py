@@ -94,8 +94,9 @@ def test_evaluations_are_counted() -> None:
 
 
 def test_every_evaluation_of_a_walker_is_of_that_walker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU only walkers with time remaining are evaluated; the result is that of evaluating
-    all.
+    """On a CPU only walkers with time remaining are evaluated.
+
+    The result is that of evaluating all.
     """
     sampler = make("jump and heat bath")
     lean = sampler.sample(16, seed=5)
@@ -112,9 +113,7 @@ def test_every_evaluation_of_a_walker_is_of_that_walker(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", list(small_models()))
 @pytest.mark.parametrize("kind", KINDS)
 def test_sampled_weights_and_observables_agree_with_enumeration(name: str, kind: str) -> None:
-    """|pull| below the threshold at which the 45 pulls of this test give a false alarm once in 10⁴
-    runs.
-    """
+    """Every |pull| is below a threshold that 45 pulls pass but for once in 10⁴ runs."""
     model = small_models()[name]
     path = lt.AnnealingPath(model)
     transport = None if kind == "ais" else random_network(model, scale=0.5).float()
@@ -151,8 +150,9 @@ def test_a_start_of_ones_own() -> None:
 
 
 def test_a_model_that_knows_only_its_energy() -> None:
-    """The jump process is that of the full model; heat bath goes site by site, so only its law is
-    the same.
+    """The jump process is that of the full model.
+
+    Heat bath goes site by site, so only its law is the same.
     """
     full = lt.Ising((4, 4), beta=0.35)
 
@@ -274,8 +274,9 @@ def test_bad_assemblies_are_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["jump", "jump and heat bath"])
 def test_looking_seldom_changes_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a GPU, where every look at the walkers makes it wait: finished walkers stay as they
-    are.
+    """As on a GPU, where every look at the walkers makes it wait.
+
+    Finished walkers stay as they are.
     """
     often = make(kind).sample(32, seed=2)
     monkeypatch.setattr(lt.Jump, "looks", lambda self, device: 7)

@@ -1,5 +1,6 @@
-"""Times from pilot walkers: equal ESS losses, and equal steps of a thermodynamic length that is
-known.
+"""Times from pilot walkers.
+
+Equal ESS losses, and equal steps of a thermodynamic length that is known.
 """
 
 import math
@@ -27,8 +28,9 @@ def make(model: Any, kind: str = "ais", intervals: int = 20, **options: Any) -> 
 
 
 def free_times(intervals: int) -> Tensor:
-    """Independent sites: ``Var H = N h² / cosh²(βh)``, length ``√N gd(βh)``, ``gd⁻¹(u) = asinh(tan
-    u)``.
+    """Independent sites.
+
+    ``Var H = N h² / cosh²(βh)``, length ``√N gd(βh)``, ``gd⁻¹(u) = asinh(tan u)``.
     """
     x = FREE.beta * 1.2
     share = torch.linspace(0.0, 1.0, intervals + 1, dtype=FLOAT64)
@@ -91,8 +93,9 @@ def losses(model: Any, times: Tensor, seed: int) -> Tensor:
 
 @pytest.mark.parametrize("model", [FREE, MODEL], ids=["free", "ising"])
 def test_losses_are_equal(model: Any) -> None:
-    """To 20 % of their mean, after 4000 pilot walkers, in a run of its own; on uniform times they
-    are not.
+    """To 20 % of their mean, after 4000 pilot walkers, in a run of its own.
+
+    On uniform times they are not.
     """
     times = constant_ess(make(model), 0.97, walkers=4000, seed=1)
     assert times[0] == 0.0 and times[-1] == 1.0 and (times.diff() > 0).all()
@@ -104,8 +107,9 @@ def test_losses_are_equal(model: Any) -> None:
 
 
 def test_the_ladder_has_the_ess_asked_for() -> None:
-    """Free sites, redrawn exactly at ``τ``: ``E[w]² / E[w²] = Z(β + δ)² / (Z(β) Z(β + 2δ))`` of a
-    half; to 10 %.
+    """Free sites, redrawn exactly at ``τ``.
+
+    ``E[w]² / E[w²] = Z(β + δ)² / (Z(β) Z(β + 2δ))`` of a half; to 10 %.
     """
     for ess in (0.97, 0.9):
         times = constant_ess(make(FREE), ess, walkers=3000, seed=3, rounds=0)
