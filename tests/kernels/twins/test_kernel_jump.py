@@ -1,5 +1,4 @@
-"""The op jump_step: its definition, the laws of holding times and moves, and intervals against the
-exact operator.
+"""The op jump_step: its definition, laws of times and moves, intervals by the exact operator.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each
 (Kolmogorov–Smirnov likewise).
@@ -36,9 +35,7 @@ def uniform(*shape: int, seed: int) -> Tensor:
 def inputs(
     walkers: int, shape: tuple[int, ...] = (2, 3), q: int = 3, seed: int = 0
 ) -> dict[str, Any]:
-    """Random input of the op: about half of the walkers have an event; a third of the rates are
-    zero.
-    """
+    """Random input: about half of the walkers have an event; a third of the rates are zero."""
     raw = 3.0 * uniform(walkers, q - 1, *shape, seed=seed) - 1.0
     move_rates = raw.clamp(min=0.0)
     return {
@@ -77,10 +74,10 @@ def loop_step(given: dict[str, Any], row: int) -> tuple[list[int], float, float,
         float(given[name][row]) for name in ("log_weights", "remaining", "corrector")
     )
     exit_rate = sum(move_rates)
+    # Without any rate the walker never leaves.
+    holding = math.inf
     if exit_rate > 0:
         holding = -math.log(u) / exit_rate
-    else:
-        holding = math.inf
     if holding >= remaining:
         return x, a + remaining * corrector, 0.0, -1
     passed = list(itertools.accumulate(move_rates))
@@ -119,8 +116,9 @@ def test_equals_a_plain_loop(shape: tuple[int, ...], q: int, dtype: torch.dtype)
 def fixed_state(
     count: int, remaining: float, along: str = "walkers", seed: int = 5
 ) -> tuple[Tensor, Tensor]:
-    """Time passed and move of ``count`` steps from one state with ``MOVE_RATES``: of many walkers,
-    or many events.
+    """Time passed and move of ``count`` steps from one state with ``MOVE_RATES``.
+
+    The steps are those of many walkers, or of many events.
     """
     index = torch.arange(count)
     zeros = torch.zeros(count, dtype=torch.int64)
@@ -172,9 +170,7 @@ def test_moves_have_their_probabilities(along: str) -> None:
 
 
 def test_the_boundary_truncates_the_holding_time() -> None:
-    """The same random numbers with less time: ``min(T, remaining)``, and no event for those that
-    reach the boundary.
-    """
+    """With less time the same numbers give ``min(T, remaining)``, and no event at the boundary."""
     n = 40000
     h = 0.8 / RATE
     time, move = fixed_state(n, 60.0 / RATE)
@@ -403,8 +399,9 @@ def test_inputs_that_are_refused(changes: dict[str, Tensor], message: str) -> No
 
 
 class Potential(torch.nn.Module):
-    """``G_m(x) = φ(x^m) - φ(x)`` of a random ``φ = Σ_i φ_i(x_i)``: equivariant; no move leads away
-    from its maximum.
+    """``G_m(x) = φ(x^m) - φ(x)`` of a random ``φ = Σ_i φ_i(x_i)``.
+
+    It is equivariant, and no move leads away from its maximum.
     """
 
     def __init__(self, model: Any, seed: int) -> None:
@@ -507,11 +504,10 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 
 def pulls(record: Record, log_weights: Tensor, power: float = 1.0) -> Tensor:
-    """Deviations in sigma of ``E[e^{power A} 1(X = y)]`` from ``e^{h (L + power κ)}``, for all
-    ``y`` and in total.
+    """Deviations in sigma of ``E[e^{power A} 1(X = y)]`` from ``e^{h (L + power κ)}``.
 
-    Sigmas come from the operator, too. States that fewer than 30 walkers should reach are taken
-    together.
+    They are given for all ``y`` and in total. Sigmas come from the operator, too. States that fewer
+    than 30 walkers should reach are taken together.
     """
     plain = generator(record.path, record.transport, record.tau, corrector=0.0)
     corrector = generator(record.path, record.transport, record.tau).diag() - plain.diag()
