@@ -69,6 +69,7 @@ def test_the_public_op_agrees_with_its_twin_at_any_block_size(
     op: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = case(op)
+    # Two walkers of 24 sites at a time, so that five need three blocks.
     monkeypatch.setattr(random, "BLOCK", 2 * 24)
     blocked = case(op)
     for name, value in whole.arguments.items():
@@ -181,6 +182,7 @@ def test_sweeps_may_round_their_thresholds_and_no_more(
     with pytest.raises(Disagreement):
         agreement.check(given, "kernel", rounded)
     monkeypatch.setattr(agreement, "ROUNDING", 1e-2)
+    # Seven walkers at a time.
     monkeypatch.setattr(random, "BLOCK", 7 * 24)
     (found,) = agreement.check(given, "kernel", rounded)
     assert not torch.equal(found, given.run(twin)[0])
@@ -339,6 +341,7 @@ def test_every_op_and_model_is_measured() -> None:
         models = {
             op: {""} for op in ("philox", "local_jump_steps", "hollow_conv", "hollow_conv_gradient")
         }
+        # Two states have no reflections.
         models["overrelaxation_sweeps"] = {"potts3"}
         assert {(op, model) for op, model, _, _ in found} == {
             (op, model) for op in chosen.OPS for model in models.get(op, chosen.MODELS)
