@@ -62,6 +62,7 @@ class Variant:
     signature: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
+        """Find the type of every argument of the kernel."""
         pointers = iter(self.pointers)
         types = {}
         for parameter in getattr(self.kernel, "params", ()):

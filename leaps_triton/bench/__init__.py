@@ -1,4 +1,4 @@
 """Benchmarks of the ops.
 
-``python -m leaps_triton.bench --op energy``, or ``leaps-triton bench``.
+Start them by ``python -m leaps_triton.bench --op energy``, or by ``leaps-triton bench``.
 """

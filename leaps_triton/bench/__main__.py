@@ -1,4 +1,4 @@
-"""``python -m leaps_triton.bench --op energy``."""
+"""Run ``python -m leaps_triton.bench --op energy``."""
 
 from .run import main
 

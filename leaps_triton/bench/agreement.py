@@ -1,4 +1,4 @@
-"""Nothing wrong is timed: results are compared with the twin before a time is taken."""
+"""Comparison of results with the twin before a time is taken, so that nothing wrong is timed."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -64,6 +64,7 @@ def _redraw(colour: _Colour) -> _Expected:
     thresholds = probabilities.cumsum(1)[:, :-1]
     uniform = uniform32(colour.words[0]).unsqueeze(1)
     drawn = (thresholds <= uniform).sum(1, dtype=colour.before.dtype)
+    # A threshold as near as this may be rounded to the other side of the random number.
     near = ((thresholds - uniform).abs() <= ROUNDING).any(1)
     return _Expected(drawn, near & ((drawn - colour.after).abs() <= 1))
 
@@ -73,6 +74,7 @@ def _propose(colour: _Colour) -> _Expected:
     x = colour.before
     q = colour.fields.shape[1]
     old = x.long().unsqueeze(1)
+    # The upper half of the product is uniform in 0 … q-2.
     shift = (colour.words[0] * (q - 1) >> 32).unsqueeze(1)
     new = (old + 1 + shift) % q
     change = (colour.fields.gather(1, new) - colour.fields.gather(1, old)).squeeze(1)
@@ -90,9 +92,7 @@ ROUNDED = {"heat_bath_sweeps": _redraw, "metropolis_sweeps": _propose}
 
 
 def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: Tensor) -> bool:
-    """Say whether sweeps differ from their twin only where a random number is a threshold.
-
-    Up to rounding.
+    """Say whether sweeps differ from their twin only where a random number is near a threshold.
 
     Among 10⁹ random numbers some fall between two roundings of a threshold. The twin follows sweep
     by sweep and colour by colour, each time from what ``function`` made before, so that one such
@@ -113,6 +113,7 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
         for number in range(given["num_colours"]):
             fields = reference.local_fields(x, tables, torch.float64)
             expected = update(_Colour(x, y, fields, given["beta"], words))
+            # Other sites still have the state that their own colour's update is to see.
             here = given["colours"] == number
             wrong = here & (expected.values != y) & ~expected.tied
             if bool(wrong.any()):
@@ -133,6 +134,7 @@ def _difference(
 ) -> _Difference:
     if expected.is_floating_point():
         distance = (found.double() - expected.double()).abs()
+        # Relative to the largest magnitude, and absolute below 1.
         scale = 1.0
         if expected.numel():
             scale = max(scale, float(expected.abs().amax()))
@@ -177,6 +179,7 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
     counts = [0] * len(results)
     largest = [0.0] * len(results)
     parts = [slice(None)]
+    # The twin needs more memory than a kernel: it goes by blocks of walkers.
     if case.by_walker:
         parts = list(blocks(case.walkers, case.size.sites))
     for rows in parts:

@@ -105,6 +105,7 @@ def _sizes(device: torch.device, smoke: bool) -> list[tuple[tuple[int, ...], int
         return [((16, 16), 1024), ((64, 64), 64)]
     # As many walkers as leave room for the twins.
     memory = torch.cuda.get_device_properties(device).total_memory
+    # Halved until some 240 bytes per site, which the largest twin takes, fit the memory.
     largest = 65536
     while largest > 1024 and 240 * 64 * 64 * largest > memory:
         largest //= 2

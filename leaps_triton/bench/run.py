@@ -26,6 +26,36 @@ from .timing import Row, write_rows
 __all__ = ["main", "main_of", "options", "run"]
 
 
+def _place(device: torch.device | str | None) -> torch.device:
+    """Return the device, by default CUDA where there is a CUDA device."""
+    if not device:
+        device = "cpu"
+        if torch.cuda.is_available():
+            device = "cuda"
+    place = torch.device(device)
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here; choose device cpu")
+    return place
+
+
+def _begin(place: torch.device, commit: str | None) -> Report:
+    """Return a report without rows; ``commit`` counts where the code is no git checkout."""
+    report = Report(provenance(place))
+    if commit and report.provenance["commit"] == "unknown":
+        report.provenance["commit"] = commit
+    return report
+
+
+def _add(report: Report, rows: Iterable[Row], output: Path | None) -> None:
+    """Add rows to the report and to the table, with what they were measured on."""
+    names = ("device", "torch", "triton", "commit")
+    columns: dict[str, Any] = {name: report.provenance[name] for name in names}
+    complete = [row._replace(**columns) for row in rows]
+    report.rows += complete
+    if output is not None:
+        write_rows(output, complete)
+
+
 def run(
     ops: Sequence[str] = (),
     device: torch.device | str | None = None,
@@ -40,66 +70,56 @@ def run(
     """Measure ops over models, lattices and walkers.
 
     Args:
-        ops: names of :data:`OPS`; empty for all.
+        ops: Names of :data:`OPS`; empty for all.
         device: None for CUDA where there is a CUDA device, else the CPU.
-        smoke: one small lattice and no compiled twins, in seconds.
-        seed: of the inputs, in [0, 2³²).
-        compiled: measure the compiled twins too; on a CPU they need a C++ compiler.
+        smoke: Whether to take one small lattice and no compiled twins, in seconds.
+        seed: Seed of the inputs, in [0, 2³²).
+        compiled: Whether to measure the compiled twins too; on a CPU they need a C++ compiler.
         output: CSV table to add the rows to, after every case; None for none.
-        commit: to record where the code is no git checkout.
-        budget: seconds to time each variant for; at most 0.05 with ``smoke``.
-        progress: show a progress bar on a terminal.
+        commit: What to record where the code is no git checkout.
+        budget: Seconds to time each variant for; at most 0.05 with ``smoke``.
+        progress: Whether to show a progress bar on a terminal.
 
     Raises:
-        ValueError: an unknown op, a bad seed, no such device, or an output that cannot be written.
+        ValueError: If an op is unknown, the seed bad, the device missing or the output's folder.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("there is no CUDA device here; choose device cpu")
+    place = _place(device)
     if output is not None and not output.parent.is_dir():
         raise ValueError(
             f"there is no folder {output.parent} to save {output.name} in; "
             "make it, or choose another"
         )
     as_seed(seed)
+    # Found before anything is measured, so that a wrong name costs no time.
     todo = cases(ops or OPS, place, smoke)
-    report = Report(provenance(place))
-    if commit and report.provenance["commit"] == "unknown":
-        report.provenance["commit"] = commit
+    report = _begin(place, commit)
     if smoke:
-        compiled, budget = False, min(budget, 0.05)
+        compiled = False
+        budget = min(budget, 0.05)
     if compiled and place.type == "cpu" and not has_compiler():
         compiled = False
         report.notes.append("no C++ compiler was found, so the compiled twins are left out")
-    columns: dict[str, Any] = {
-        name: report.provenance[name] for name in ("device", "torch", "triton", "commit")
-    }
-
-    def add(rows: Iterable[Row]) -> None:
-        complete = [row._replace(**columns) for row in rows]
-        report.rows += complete
-        if output is not None:
-            write_rows(output, complete)
-
     limits = ceilings(place, compiled, budget)
-    add(limits.rows())
-    with (
-        tqdm(total=len(todo), unit="case", leave=False, disable=None if progress else True) as bar,
-        torch.no_grad(),
-    ):
-        for op, model, shape, walkers in todo:
-            bar.set_description(f"{op} {model}".strip())
+    _add(report, limits.rows(), output)
+    # None shows the bar on a terminal alone.
+    hidden: bool | None = True
+    if progress:
+        hidden = None
+    with tqdm(total=len(todo), unit="case", leave=False, disable=hidden) as bar, torch.no_grad():
+        for chosen in todo:
+            bar.set_description(f"{chosen.op} {chosen.model}".strip())
             try:
-                case = make_case(op, model, shape, walkers, seed, place)
+                case = make_case(*chosen, seed, place)
                 rows, notes = measure(case, place, limits, compiled, budget)
-                add(rows)
+                # After every case, so that a run that is cut off leaves what it has measured.
+                _add(report, rows, output)
                 report.notes += notes
             except Disagreement as error:
                 report.disagreements.append(str(error))
             except torch.OutOfMemoryError:
-                report.notes.append(
-                    f"{op} {model} {shape} {walkers} walkers: not enough memory for the inputs"
-                )
+                about = " ".join(map(str, chosen))
+                report.notes.append(f"{about} walkers: not enough memory for the inputs")
+            # The next case may need what this one has left.
             if place.type == "cuda":
                 torch.cuda.empty_cache()
             bar.update()
@@ -107,7 +127,7 @@ def run(
 
 
 def options(description: str) -> argparse.ArgumentParser:
-    """Options of a benchmark, which need no package."""
+    """Return the options of a benchmark, which need no package."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--smoke", action="store_true", help="one small lattice and no compiled twins, in seconds"
@@ -133,29 +153,21 @@ def main_of(
     measured: Callable[[torch.device, bool, int], Iterator[tuple[list[Row], list[str]]]],
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """A benchmark of something else than an op as a script, with the same options.
+    """Run a benchmark of something else than an op as a script, with the same options.
 
     Args:
-        measured: of device, smoke and seed; rows and notes of each case, one case after the other.
+        description: What the script does, for its help.
+        measured: Given device, smoke and seed, yields rows and notes of one case after the other.
+        arguments: Of the script; None for those it was started with.
     """
     parser = options(description)
     chosen = parser.parse_args(arguments)
     try:
-        place = torch.device(chosen.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        if place.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError("there is no CUDA device here; choose device cpu")
-        report = Report(provenance(place))
-        if chosen.commit and report.provenance["commit"] == "unknown":
-            report.provenance["commit"] = chosen.commit
-        columns: dict[str, Any] = {
-            name: report.provenance[name] for name in ("device", "torch", "triton", "commit")
-        }
+        place = _place(chosen.device)
+        report = _begin(place, chosen.commit)
         for rows, notes in measured(place, chosen.smoke, as_seed(chosen.seed)):
-            complete = [row._replace(**columns) for row in rows]
-            report.rows += complete
             report.notes += notes
-            if chosen.output is not None:
-                write_rows(chosen.output, complete)
+            _add(report, rows, chosen.output)
         present(report, chosen.json)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
@@ -167,6 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark of ops as a script, with options that need no package.
 
     A bad value, or a kernel that differs from its twin, ends in one sentence and a non-zero status.
+
+    Args:
+        arguments: Of the script; None for those it was started with.
     """
     parser = options("Measures ops: kernel, compiled twin, twin.")
     parser.add_argument(

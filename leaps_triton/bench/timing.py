@@ -16,32 +16,35 @@ __all__ = ["Clock", "Quantiles", "Row", "read_rows", "replayed", "timed", "write
 
 
 class Clock:
-    """Seconds since it was made.
+    """Counts the seconds since it was made.
 
-    Of the processor on a CPU, so that other work on the machine does not count.
-
-    Args:
-        device: what is timed; a CUDA device is waited for.
+    On a CPU they are the processor's, so that other work on the machine does not count.
     """
 
     def __init__(self, device: torch.device | str) -> None:
+        """Start the clock.
+
+        Args:
+            device: What is timed; a CUDA device is waited for.
+        """
         self.device = torch.device(device)
         self.begin = self.now()
 
     def now(self) -> float:
-        """Seconds, from some beginning."""
+        """Return seconds, counted from some beginning."""
         if self.device.type == "cpu":
             return time.process_time()
+        # A launch returns before its kernel has run.
         torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
     def __call__(self) -> float:
-        """Seconds since the clock was made."""
+        """Return the seconds since the clock was made."""
         return self.now() - self.begin
 
 
 class Quantiles(NamedTuple):
-    """Seconds a call."""
+    """Seconds per call: quantiles over the calls, and the number of these."""
 
     p20: float
     p50: float
@@ -85,9 +88,10 @@ class Row(NamedTuple):
 
 
 def _quantiles(seconds: list[float]) -> Quantiles:
-    cuts = (
-        statistics.quantiles(seconds, n=10, method="inclusive") if len(seconds) > 1 else seconds * 9
-    )
+    # One value has no quantiles but itself.
+    cuts = seconds * 9
+    if len(seconds) > 1:
+        cuts = statistics.quantiles(seconds, n=10, method="inclusive")
     return Quantiles(cuts[1], cuts[4], cuts[7], len(seconds))
 
 
@@ -100,16 +104,19 @@ def timed(
     flush: Tensor | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Quantiles:
-    """Seconds of one call, launches included, after two calls to warm up.
+    """Return the seconds of one call, launches included, after two calls to warm up.
 
     CUDA events surround each call on a CUDA device, ``clock`` elsewhere.
 
     Args:
-        call: what is timed.
-        budget: seconds to spend; between ``least`` and ``most`` calls are timed.
-        flush: overwritten before every call, to empty a cache that it fills; None to leave the
+        call: What is timed.
+        device: Where it runs.
+        budget: Seconds to spend; between ``least`` and ``most`` calls are timed.
+        least: Fewest calls to time.
+        most: Most calls to time.
+        flush: Overwritten before every call, to empty a cache that it fills; None to leave the
             cache warm.
-        clock: seconds; None for those of the processor where torch has one thread, so that other
+        clock: Seconds; None for those of the processor where torch has one thread, so that other
             work on the machine does not count, and of the wall where it has more.
 
     Example:
@@ -118,6 +125,27 @@ def timed(
         >>> times.repetitions, times.p20 <= times.p50 <= times.p80
         (7, True)
     """
+    once = _second_call(call, device)
+    # A call too short for the clock does not divide by 0.
+    count = max(least, min(most, int(budget / max(once, 1e-9))))
+    if device.type == "cuda":
+        return _quantiles(_by_events(call, device, count, flush))
+    if clock is None:
+        clock = time.perf_counter
+        if torch.get_num_threads() == 1:
+            clock = time.process_time
+    seconds = []
+    for _ in range(count):
+        if flush is not None:
+            flush.zero_()
+        begin = clock()
+        call()
+        seconds.append(clock() - begin)
+    return _quantiles(seconds)
+
+
+def _second_call(call: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds of the second call: the first may compile, or fill caches."""
     cuda = device.type == "cuda"
     call()
     if cuda:
@@ -126,22 +154,18 @@ def timed(
     call()
     if cuda:
         torch.cuda.synchronize(device)
-    once = time.perf_counter() - begin
-    count = max(least, min(most, int(budget / max(once, 1e-9))))
-    if not cuda:
-        clock = clock or (time.process_time if torch.get_num_threads() == 1 else time.perf_counter)
-        seconds = []
-        for _ in range(count):
-            if flush is not None:
-                flush.zero_()
-            begin = clock()
-            call()
-            seconds.append(clock() - begin)
-        return _quantiles(seconds)
-    events = [
-        (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
-        for _ in range(count)
-    ]
+    return time.perf_counter() - begin
+
+
+def _by_events(
+    call: Callable[[], object], device: torch.device, count: int, flush: Tensor | None
+) -> list[float]:
+    """Return the seconds of each of ``count`` calls between events of the device."""
+    events = []
+    for _ in range(count):
+        first = torch.cuda.Event(enable_timing=True)
+        last = torch.cuda.Event(enable_timing=True)
+        events.append((first, last))
     with torch.cuda.device(device):
         for first, last in events:
             if flush is not None:
@@ -150,17 +174,26 @@ def timed(
             call()
             last.record()
         torch.cuda.synchronize(device)
-    return _quantiles([first.elapsed_time(last) * 1e-3 for first, last in events])
+    # Events count milliseconds.
+    return [first.elapsed_time(last) * 1e-3 for first, last in events]
 
 
 def replayed(call: Callable[[], object], device: torch.device, budget: float = 0.3) -> Quantiles:
-    """Seconds of one call among many in a replayed CUDA graph: without launches, with a warm cache.
+    """Return the seconds of one call among many in a replayed CUDA graph.
+
+    They are without launches and with a warm cache.
+
+    Args:
+        call: What is timed.
+        device: A CUDA device.
+        budget: Seconds to spend.
 
     Raises:
-        RuntimeError: the call waits for the device, so that no graph can hold it.
+        RuntimeError: If the call waits for the device, so that no graph can hold it.
     """
     with torch.cuda.device(device):
         once = timed(call, device, budget=0.0).p50
+        # About a millisecond of calls, against which the launch of the graph is short.
         count = max(1, min(100, int(1e-3 / once)))
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
@@ -171,10 +204,10 @@ def replayed(call: Callable[[], object], device: torch.device, budget: float = 0
 
 
 def read_rows(file: Path) -> list[Row]:
-    """All rows of a results table; none if there is no such file.
+    """Return all rows of a results table; none if there is no such file.
 
     Raises:
-        ValueError: the file has other columns.
+        ValueError: If the file has other columns.
     """
     if not file.exists():
         return []
@@ -190,8 +223,10 @@ def read_rows(file: Path) -> list[Row]:
             numbers: dict[str, Any] = {
                 "walkers": int(line["walkers"]),
                 "value": float(line["value"]),
-                "ratio": float(line["ratio"]) if line["ratio"] else None,
+                "ratio": None,
             }
+            if line["ratio"]:
+                numbers["ratio"] = float(line["ratio"])
             rows.append(Row(**{**line, **numbers}))
         return rows
 
@@ -202,10 +237,11 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
     The file is replaced as a whole, so that a reader never sees half of it.
 
     Raises:
-        ValueError: the file has other columns.
+        ValueError: If the file has other columns.
     """
     table = {row.key: row for row in read_rows(file)}
     table.update({row.key: row for row in rows})
+    # In the same folder, since only within one file system is a replacement one step.
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     temporary = Path(name)
     try:
@@ -213,9 +249,12 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
             writer = csv.writer(lines, lineterminator="\n")
             writer.writerow(Row._fields)
             for row in table.values():
-                ratio = "" if row.ratio is None else f"{row.ratio:.6g}"
+                ratio = ""
+                if row.ratio is not None:
+                    ratio = f"{row.ratio:.6g}"
                 cells = row._asdict() | {"value": f"{row.value:.6g}", "ratio": ratio}
                 writer.writerow(cells.values())
+        # Temporary files are for their owner alone, tables for all to read.
         temporary.chmod(0o644)
         os.replace(temporary, file)
     finally:

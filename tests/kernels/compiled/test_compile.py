@@ -1,6 +1,4 @@
-"""Every kernel variant, compiled ahead of time for real GPUs: no spills, and the committed table of
-resources holds.
-"""
+"""Every kernel variant compiled for real GPUs: no spills, and the table of resources holds."""
 
 import csv
 import os
@@ -53,9 +51,7 @@ def test_every_kernel_is_compiled_for_every_target() -> None:
 
 
 def test_nothing_is_specialised_on_values() -> None:
-    """What is not a constant of the table must not become one in the compiler, or a table row is
-    many kernels.
-    """
+    """Values are no constants of the compiler, or a row of the table would be many kernels."""
     for variant in VARIANTS.values():
         for parameter in variant.kernel.params:
             assert parameter.is_constexpr or parameter.do_not_specialize

@@ -1,4 +1,4 @@
-"""The script that times one variant counts instructions without a GPU, and says what it needs for a time."""
+"""The script that times one variant: instructions without a GPU, and what a time needs."""
 
 import subprocess
 import sys

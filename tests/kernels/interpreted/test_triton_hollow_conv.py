@@ -40,7 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
     "long kernel": convolution((8, 3), 15, walkers=1, channels=1, inputs=20),
     "longer": convolution((20,), 37, walkers=2, channels=2, inputs=2),
 }
-# The interpreter cuts bfloat16 off where torch rounds: at most twice the error, of factors and of what they give.
+# The interpreter cuts bfloat16 off where torch rounds: at most twice the error, of factors and
+# of what they give.
 ROUNDING = {"float32": 2.0, "tf32": 2.0 if DEVICE == "cpu" else 2.0**14, "bfloat16": 6.0}
 
 
@@ -49,7 +50,7 @@ def single(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def near(found: Tensor, same: Tensor, oracle: Tensor, precision: str) -> None:
-    """Within a multiple of the error of torch in the same precision, which is at least some roundings."""
+    """Within a multiple of the error of torch in the same precision, at least some roundings."""
     assert found.shape == same.shape and found.dtype == torch.float32
     found = found.cpu()
     assert found.isfinite().all()
@@ -88,10 +89,9 @@ def test_every_gradient(name: str, precision: str, monkeypatch: pytest.MonkeyPat
     oracle = reference.hollow_conv_gradient(upstream, **CASES[name], to_source=True)
     for one, other, exact in zip(found, same, oracle, strict=True):
         near(one, other, exact, precision)
+    source = "each"
     if given["source"].shape[1] == 1:
         source = "one"
-    else:
-        source = "each"
     keys = (("activations", precision), ("parameters", precision), ("source", source, precision))
     assert run == [backward.VARIANTS[key] for key in keys]
 

@@ -1,6 +1,4 @@
-"""The kernels of hollow_values and of its gradient against their twins, and laws that hold bit for
-bit.
-"""
+"""The kernels of hollow_values and of its gradient: their twins, and laws bit for bit."""
 
 import importlib
 import math
@@ -126,8 +124,9 @@ def test_sums_over_the_lattice(q: int, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("dimensions", list(SHAPES))
 @pytest.mark.parametrize("q", [2, 3])
 def test_values_do_not_read_their_site_bit_for_bit(q: int, dimensions: int) -> None:
-    """Each configuration alone: libraries, of which the interpreter is one, may round rows of a
-    product differently.
+    """Hollowness holds for each configuration alone.
+
+    Libraries, of which the interpreter is one, may round rows of a product differently.
     """
     given = network(*SHAPES[dimensions], q, 1, modes=3, times="shared")
     x = given["configurations"]

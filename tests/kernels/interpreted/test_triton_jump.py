@@ -36,8 +36,9 @@ def walkers(
 
 
 def compare(given: dict[str, Any]) -> tuple[Tensor, ...]:
-    """Configurations and moves equal; weights and times to the rounding of a sum and a logarithm in
-    float64.
+    """Configurations and moves are equal, weights and times to rounding.
+
+    The rounding is that of a sum and a logarithm in float64.
     """
     before = given["configurations"].clone()
     expected = reference.jump_step(**given)

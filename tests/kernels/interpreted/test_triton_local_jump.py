@@ -17,9 +17,7 @@ pytestmark = silent
 
 
 def compare(given: dict[str, Any]) -> LocalJumpSteps:
-    """Configurations and events equal; weights, times and rates to the rounding of sums in
-    float64.
-    """
+    """Configurations and events are equal; weights, times and rates to rounding in float64."""
     copies = {
         name: value.clone() for name, value in given.items() if isinstance(value, torch.Tensor)
     }

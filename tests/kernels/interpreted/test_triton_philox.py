@@ -1,6 +1,4 @@
-"""Device functions of the kernels: Philox word for word, uniform numbers bit for bit, the
-exponential.
-"""
+"""Device functions of the kernels: Philox, uniform numbers and the exponential."""
 
 import pytest
 import torch

@@ -1,5 +1,4 @@
-"""The kernel of the three kinds of sweeps against the twins: the same configurations, the same
-counters.
+"""The kernel of the three kinds of sweeps: the configurations of the twins, by the same counters.
 
 Thresholds are float32 and may differ in their last bit, which changes a site with probability 2⁻²⁴;
 for the fixed inputs of these tests, some 10⁴ draws, they agree.
@@ -101,8 +100,9 @@ def test_sweeps_backward(shape: tuple[int, ...], op: str) -> None:
 
 @pytest.mark.parametrize("q", [3, 4, 6, 7])
 def test_fields_between_two_axes_and_fields_that_vanish(q: int) -> None:
-    """A clock without disorder: sums of few directions lie on axes, between them, and cancel, and
-    rounding varies.
+    """Rounding does not choose among equally near axes, as a clock without disorder has many.
+
+    Sums of few directions lie on axes, between them, and cancel.
     """
     for walkers in (1, 5):
         given = sweep(model((6, 4), (True, False), q, walkers, "uniform"), 3)

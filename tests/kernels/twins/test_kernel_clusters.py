@@ -21,18 +21,16 @@ def searched(bonds: Tensor) -> list[int]:
     forward = Lattice(shape, tuple(n > 1 for n in shape)).neighbours()[::2]
     joined: dict[int, set[int]] = {site: set() for site in range(forward.shape[1])}
     for axis, site in bonds.flatten(1).nonzero().tolist():
+        other = site
         if shape[axis] > 1:
             other = max(int(forward[axis, site]), 0)
-        else:
-            other = site
         joined[site].add(other)
         joined[other].add(site)
     labels = [-1] * len(joined)
     for first in joined:
+        pending = []
         if labels[first] < 0:
-            pending = [first]
-        else:
-            pending = []
+            pending.append(first)
         while pending:
             site = pending.pop()
             if labels[site] < 0:

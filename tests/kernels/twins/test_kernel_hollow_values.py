@@ -70,16 +70,14 @@ def by_definition(given: dict[str, Any], walker: int, site: tuple[int, ...]) -> 
         there = inside([a + step * (axis == other) for other, a in enumerate(site)])
         if there is not None:
             counts[int(x[there])] += coupling[axis, *(site if step > 0 else there)]
+    local = counts
     if q == 2:
         local = counts[1:] - counts[:1]
-    else:
-        local = counts
 
     others = [place for place in sites if place != site]
+    mean = []
     if given["magnetization"]:
-        mean = [sum(map(channels, others), conv.new_zeros(conv.shape[1])) / len(sites)]
-    else:
-        mean = []
+        mean.append(sum(map(channels, others), conv.new_zeros(conv.shape[1])) / len(sites))
     waves = reference.lowest_modes(shape, modes).double() / torch.tensor(shape)
     sums: list[Tensor] = []
     for wave in (math.cos, math.sin):
@@ -95,12 +93,12 @@ def by_definition(given: dict[str, Any], walker: int, site: tuple[int, ...]) -> 
 
     field = given["field"].expand(-1, -1, *shape)
     field = field[walker if len(field) > 1 else 0].flatten(1)[:, sites.index(site)]
+    # Without what all states share.
+    constant = field - field.mean()
     if q == 2:
-        field = field[1:] - field[:1]
-    else:
-        field = field - field.mean()
+        constant = field[1:] - field[:1]
     time = given["time"][walker if len(given["time"]) > 1 else 0]
-    features = torch.cat([convolved, local, *mean, *sums, field, time])
+    features = torch.cat([convolved, local, *mean, *sums, constant, time])
     hidden = given["hidden_weight"] @ silu(given["first"] @ features) + given["hidden_bias"]
     values: Tensor = (
         given["readout_weight"] @ silu(hidden) + given["readout_bias"] + given["skip"] * counts
@@ -210,9 +208,7 @@ def test_waves_fit_float64(shape: tuple[int, ...]) -> None:
 def test_tables_of_the_padded_lattice(
     shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int
 ) -> None:
-    """Every tap and neighbour, found by one addition, is the site it should be, and none is the
-    site itself.
-    """
+    """Every tap and neighbour, found by one addition, is the right site, and never the centre."""
     made = hollow_tables.geometry(shape, periodic, kernel_size, torch.device("cpu"))
     sites = list(itertools.product(*map(range, shape)))
     index = {site: flat for flat, site in enumerate(sites)}

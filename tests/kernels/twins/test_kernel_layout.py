@@ -1,4 +1,4 @@
-"""The folders of the kernels: one family each, none named after an op, with cases that reach every op."""
+"""The folders of the kernels: one family each, with cases that reach every op."""
 
 import importlib
 import pkgutil

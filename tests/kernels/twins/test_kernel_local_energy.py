@@ -1,6 +1,4 @@
-"""The ops energy and local_energy against a plain loop, for tables and couplings of each walker's
-own.
-"""
+"""The ops energy and local_energy against a plain loop, with tables of each walker's own."""
 
 import itertools
 from typing import Any

@@ -1,5 +1,4 @@
-"""The op local_jump_steps: its definition, the laws of holding times and moves, and many events
-against one at a time.
+"""The op local_jump_steps: its definition, laws of times and moves, many events against one.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each
 (Kolmogorov–Smirnov likewise).
@@ -53,10 +52,10 @@ def loop(given: dict[str, Any], row: int) -> tuple[list[int], float, float, int]
             itertools.accumulate(len(m) * rate for m, rate in zip(members, rates, strict=True))
         )
         kappa = sum(len(m) * k for m, k in zip(members, corrector, strict=True))
+        # Without any rate the walker never leaves.
+        holding = math.inf
         if passed[-1] > 0:
             holding = -math.log(u) / passed[-1]
-        else:
-            holding = math.inf
         a += min(holding, remaining) * kappa
         if holding >= remaining:
             remaining = 0.0

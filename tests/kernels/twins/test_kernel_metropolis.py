@@ -1,5 +1,4 @@
-"""The op metropolis_sweeps and its kernel: invariance by enumeration, draws by a plain loop and by
-their law.
+"""The op metropolis_sweeps: invariance by enumeration, draws by a plain loop and by their law.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -43,8 +42,9 @@ def inputs(model: Any, walkers: int, beta: Tensor | None = None) -> dict[str, An
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_sweeps_leave_the_model_invariant_and_reverse(model: Any) -> None:
-    """``ρ P = ρ`` and ``ρ(x) P(x, y) = ρ(y) P'(y, x)`` with ``P'`` backward: site updates are
-    reversible.
+    """``ρ P = ρ`` and ``ρ(x) P(x, y) = ρ(y) P'(y, x)`` with ``P'`` backward.
+
+    Site updates are reversible.
     """
     path = lt.AnnealingPath(model)
     rho = exact.enumerate_model(model, beta=0.7 * model.beta).log_probabilities.exp()

@@ -1,4 +1,4 @@
-"""The ops as torch knows them: schemas, fake tensors, gradients, torch.compile, and what runs where."""
+"""The ops as torch knows them: schemas, fake tensors, gradients, compilation, what runs where."""
 
 import inspect
 import subprocess
@@ -216,7 +216,8 @@ def test_without_triton_the_twins_serve() -> None:
         "import sys; sys.modules['triton'] = None\n"
         "import torch, leaps_triton as lt\n"
         "assert 'cannot be imported' in lt.kernels.backend(torch.device('cuda'))\n"
-        "assert lt.Ising((4, 4), beta=0.4).energy(torch.ones(1, 4, 4, dtype=torch.int8)).item() == -32.0"
+        "up = torch.ones(1, 4, 4, dtype=torch.int8)\n"
+        "assert lt.Ising((4, 4), beta=0.4).energy(up).item() == -32.0"
     )
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False

@@ -1,6 +1,4 @@
-"""Philox4x32-10 against Random123's known answers and Python's integers, and the uniform numbers
-made of it.
-"""
+"""Philox4x32-10 against known answers and Python's integers, and its uniform numbers."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -120,8 +118,9 @@ def test_every_argument_matters() -> None:
 
 
 def test_streams_are_distinct() -> None:
-    """No word twice among 5 × 4000; a repetition by chance has probability 5 %, this seed has
-    none.
+    """No word comes twice among 5 × 4000.
+
+    A repetition by chance has probability 5 %; this seed has none.
     """
     assert len(set(Stream)) == len(Stream.__members__)
     words = [

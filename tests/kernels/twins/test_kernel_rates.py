@@ -1,6 +1,4 @@
-"""The op proposal_rates: its definition, its gradients, reversible rates, and what the corrector is
-for.
-"""
+"""The op proposal_rates: its definition, gradients, reversible rates, and the corrector's law."""
 
 import math
 from typing import Any
@@ -63,8 +61,9 @@ def test_equals_a_plain_loop(shape: tuple[int, ...], name: str | None, with_netw
 
 
 def test_float32_stays_within_its_rounding_of_float64() -> None:
-    """Out-rates are exact; ``|κ_32 - κ_64| ≤ 4 u Σ [-G]_+ e^Δ``, ``u = 2⁻²⁴``: a product, an
-    exponential to an ulp.
+    """Out-rates are exact; ``|κ_32 - κ_64| ≤ 4 u Σ [-G]_+ e^Δ``, ``u = 2⁻²⁴``.
+
+    Each term is a product and an exponential to an ulp.
     """
     output = normal(400, 2, 5, 3, seed=3).float()
     log_ratios = normal(400, 2, 5, 3, seed=4, scale=3.0).float()
@@ -184,8 +183,9 @@ def test_reversible_rates_are_in_detailed_balance(model: Any, name: str) -> None
 def test_the_corrector_balances_what_flows_in_and_out(
     model: Any, seed: int, name: str | None
 ) -> None:
-    """``Σ_x ρ(x) Q(x→y) + ρ(y) [κ(y) - R(y)] = 0`` at every ``y``, and so ``E_ρ[κ] = 0``, for
-    equivariant networks.
+    """``Σ_x ρ(x) Q(x→y) + ρ(y) [κ(y) - R(y)] = 0`` at every ``y``, and so ``E_ρ[κ] = 0``.
+
+    It holds for equivariant networks.
     """
     path = lt.AnnealingPath(model)
     x = states(model)
@@ -213,8 +213,9 @@ def test_inputs_are_left_alone() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_walkers_do_not_see_each_other(name: str | None) -> None:
-    """To rounding: torch takes exponentials singly or in vectors, depending on their place in
-    memory.
+    """Results agree to rounding.
+
+    Torch takes exponentials singly or in vectors, depending on their place in memory.
     """
     output = normal(7, 2, 5, 3, seed=11).float()
     log_ratios = normal(7, 2, 5, 3, seed=12).float()

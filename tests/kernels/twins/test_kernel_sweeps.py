@@ -1,4 +1,4 @@
-"""The op heat_bath_sweeps: its site updates and sweeps by enumeration, its draws by a plain loop and by their law.
+"""The op heat_bath_sweeps: updates and sweeps by enumeration, draws by a loop and by their law.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -79,7 +79,10 @@ def site_update(path: lt.AnnealingPath, tau: float, site: int) -> Tensor:
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_site_updates_are_in_detailed_balance(model: Any) -> None:
-    """``ρ(x) P_i(x, y) = ρ(y) P_i(y, x)``, ``P_i`` redraws site ``i`` alone and is a projection: it forgets ``x_i``."""
+    """``ρ(x) P_i(x, y) = ρ(y) P_i(y, x)``, where ``P_i`` redraws site ``i`` alone.
+
+    It is a projection, since it forgets ``x_i``.
+    """
     path = lt.AnnealingPath(model)
     p = rho(model, float(path.beta(TIME)))
     for site in range(model.lattice.sites):
@@ -184,7 +187,10 @@ def test_walkers_may_have_tables_of_their_own(own: str, walkers: int) -> None:
     "name", ["ising 2x3 field", "potts 2x3 q=3", "pm1 3x3", "ising 2x3 open", "one way 2x3 q=3"]
 )
 def test_transitions_from_a_state_are_those_of_the_sweep(name: str) -> None:
-    """Half of the walkers at one β, half at another, each against its own matrix; rarely reached states together."""
+    """Half of the walkers are at one β, half at another, each against its own matrix.
+
+    States that are rarely reached are taken together.
+    """
     model = MODELS[name]
     n = 30000
     path = lt.AnnealingPath(model)

@@ -1,5 +1,4 @@
-"""The ops of tau-leaping: their definition, the law of the steps, and the gradient of their
-probability.
+"""The ops of tau-leaping: their definition, the law of the steps, and their gradient.
 
 Statistical tests have fixed seeds and raise a false alarm with probability 1e-4 each.
 """
@@ -119,9 +118,7 @@ def test_probabilities_sum_to_one(q: int) -> None:
 
 
 def steps(count: int, along: str, seed: int = 5) -> tuple[Tensor, Tensor]:
-    """States after ``count`` steps from one state with ``RATES``, as numbers, and their
-    log-probabilities.
-    """
+    """Numbers and log-probabilities of the states after ``count`` steps from one with ``RATES``."""
     index = torch.arange(count)
     zeros = torch.zeros(count, dtype=torch.int64)
     after, log_probability = kernels.tau_leap_step(
@@ -137,9 +134,7 @@ def steps(count: int, along: str, seed: int = 5) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("along", ["walkers", "events"])
 def test_steps_have_their_probabilities(along: str) -> None:
-    """Of the product law, so that sites are independent of one another; and impossible moves are
-    never made.
-    """
+    """Sites move independently of one another, and impossible moves are never made."""
     n = 40000
     y = exact.enumerate_configurations((3,), 3)
     x = torch.zeros_like(y)
