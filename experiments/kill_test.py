@@ -25,7 +25,8 @@ import torch
 import tyro
 
 import leaps_triton as lt
-from leaps_triton.io.weighted import checkpoint
+from leaps_triton.io import checkpoint
+from leaps_triton.io.packing import differences
 from leaps_triton.provenance import provenance
 
 
@@ -151,7 +152,7 @@ def main(settings: KillTest) -> None:
                 train,
                 seconds["train"],
                 checkpoint.read,
-                lambda file: not checkpoint.differences(whole, checkpoint.read(file)),
+                lambda file: not differences(whole, checkpoint.read(file)),
             ),
             "sampling": kill_chains(
                 settings,

@@ -72,7 +72,7 @@ def load(file: Path) -> lt.Sampler:
         if k.startswith("network.")
     }
     path = lt.AnnealingPath(lt.Ising((15, 15), beta=0.4407))
-    return lt.Sampler(path, published_network(weights, path.model))  # type: ignore[arg-type]
+    return lt.Sampler(path, published_network(weights, path.model))
 
 
 def magnetization(
