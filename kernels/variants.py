@@ -9,7 +9,7 @@ else is an argument at run time, ``q``, lengths, boundaries and colours too, and
 specialised on its value, so that no input causes a compilation that the tables do not list.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +56,7 @@ class Variant:
 
     kernel: Any
     pointers: tuple[torch.dtype, ...]
-    constants: dict[str, Any]
+    constants: Mapping[str, Any]
     warps: int
     stages: int | None = None
     signature: dict[str, str] = field(init=False)

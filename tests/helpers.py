@@ -115,7 +115,7 @@ def move_targets(model: Any) -> Tensor:
 
 @torch.no_grad()
 def generator(
-    path: lt.AnnealingPath,
+    path: Any,
     transport: Any,
     tau: float,
     corrector: float = 1.0,
@@ -135,7 +135,7 @@ def generator(
     return matrix + torch.diag(-out.exit_rate + corrector * out.corrector)
 
 
-def heat_bath_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False) -> Tensor:
+def heat_bath_matrix(path: Any, tau: float, backward: bool = False) -> Tensor:
     """Transition matrix of one sweep from the op's own site probabilities, colour after colour."""
     model: Any = path.model
     x, n = states(model), model.q**model.lattice.sites
@@ -159,7 +159,7 @@ def heat_bath_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False)
     return sweep
 
 
-def metropolis_matrix(path: lt.AnnealingPath, tau: float, backward: bool = False) -> Tensor:
+def metropolis_matrix(path: Any, tau: float, backward: bool = False) -> Tensor:
     """Transition matrix of one sweep from the op's own acceptance, colour after colour."""
     model: Any = path.model
     n, sites = model.q**model.lattice.sites, model.lattice.sites

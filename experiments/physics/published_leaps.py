@@ -76,7 +76,7 @@ def load(file: Path) -> lt.Sampler:
 
 
 def magnetization(
-    path: lt.AnnealingPath, chains: int, sweeps: int, seed: int, device: torch.device
+    path: Any, chains: int, sweeps: int, seed: int, device: torch.device
 ) -> lt.Estimate:
     """Return ``⟨|m|⟩`` from independent heat-bath chains.
 

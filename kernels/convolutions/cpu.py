@@ -35,13 +35,13 @@ class _Prepared(NamedTuple):
     """In their precision, ``(walkers, inputs, sites)``."""
     mixing: Tensor
     """Weights and, as one input more, biases, ``(taps, channels, inputs + 1)``."""
-    index: Tensor
+    places: Tensor
     """Of :func:`.reference.tap_index`."""
 
     def blocks(self) -> Iterator[tuple[slice, Sequence[Tensor]]]:
         """Yield walkers, and blocks of the taps for these."""
-        count = len(self.index)
-        taps = torch.arange(count, device=self.index.device)
+        count = len(self.places)
+        taps = torch.arange(count, device=self.places.device)
         # The centre is left out: the result does not read the site's own state.
         taps = taps[taps != count // 2]
         each = self.given.channels * self.given.sites
@@ -72,7 +72,7 @@ class _Prepared(NamedTuple):
 
     def seen(self, padded: Tensor, taps: Tensor) -> Tensor:
         """Return ``x[b, c, p + δ_j]``, ``(taps, 1 | channels, walkers · sites)``."""
-        return padded[:, :, self.index[taps]].permute(2, 1, 0, 3).flatten(2)
+        return padded[:, :, self.places[taps]].permute(2, 1, 0, 3).flatten(2)
 
 
 def _prepare(given: Convolution) -> _Prepared:
@@ -138,7 +138,7 @@ def _to_sources(made: _Prepared, own: _Rows, taps: Tensor, pre: Tensor) -> Tenso
     if given.one_source:
         weights = weights.sum(1, keepdim=True)
     # The tap -δ_j of a site is the one with the mirrored number.
-    mirrored = made.index[len(made.index) - 1 - taps]
+    mirrored = made.places[len(made.places) - 1 - taps]
     back = mirrored.view(-1, 1, 1, sites).expand(-1, *weights.shape[1:])
     return F.pad(weights, (0, 1)).gather(3, back).sum(0).transpose(0, 1)
 

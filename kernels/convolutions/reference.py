@@ -161,7 +161,8 @@ def hollow_conv_gradient(to_output: Tensor, given: Convolution, to_source: bool)
     The one of ``source`` is empty unless it is wanted.
     """
     leaves = [tensor.detach().requires_grad_() for tensor in given.tensors]
-    output = hollow_conv(Convolution(*leaves, *given[6:]))
+    names = given._fields[: len(leaves)]
+    output = hollow_conv(given._replace(**dict(zip(names, leaves, strict=True))))
     a, b, c, d, e, x = torch.autograd.grad(
         output, leaves, to_output, allow_unused=True, materialize_grads=True
     )

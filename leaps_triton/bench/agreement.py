@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -122,7 +123,8 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
     return torch.equal(x, result)
 
 
-class _Difference(NamedTuple):
+@dataclass(frozen=True)
+class _Difference:
     """How far a result is from the twin's."""
 
     count: int

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from ..integrators.base import Integrator
-from ..integrators.rates import Transport
+from ..integrators.states import State
+from ..integrators.transport import Transport
 from ..kernels import uniform64
 from ..mcmc.base import BaseMove, SweepInfo, SweepState, changed
 from ..models.base import SweepPlan
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from ..samplers.sampler import Sampler
 from .config import TrainingConfig
 from .draws import Draws, Use
@@ -45,7 +46,7 @@ class Refresh(BaseMove):
     sweeps: int
 
     def step(
-        self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
+        self, state: SweepState, path: Path, t: Tensor | float, seed: int
     ) -> tuple[SweepState, SweepInfo]:
         """Return chains after ``sweeps`` sweeps at time ``t`` of the path."""
         before = state.configurations
@@ -102,7 +103,7 @@ class ReplayBuffer:
         first = rollouts * config.rollout
         rows = (torch.arange(count, device=self.device) + first) % config.buffer
 
-        def keep(state: SweepState, entered: Tensor) -> None:
+        def keep(state: State, entered: Tensor) -> None:
             interval = int(state.interval[0])
             if interval < len(self.configurations):
                 self.configurations[interval, rows] = state.configurations

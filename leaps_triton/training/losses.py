@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from .. import kernels
 from ..integrators.rates import Transport, evaluate, examine, rates_of
 from ..kernels.checks import as_integer, as_number, as_seed, expect, is_real
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 
 __all__ = [
     "LOSSES",
@@ -79,9 +79,7 @@ class FreeEnergy(nn.Module):
         return slope
 
 
-def residual(
-    path: AnnealingPath, transport: Transport, configurations: Tensor, t: Tensor
-) -> Tensor:
+def residual(path: Path, transport: Transport, configurations: Tensor, t: Tensor) -> Tensor:
     """Return ``ξ_t(x) = ∂_t log ρ̃_t(x) + κ_t(x)``, float64 ``(walkers,)``.
 
     It is constant over ``x`` exactly when the weights are.
@@ -138,7 +136,7 @@ def _is_positive(value: float) -> bool:
 
 
 def physics_informed(
-    path: AnnealingPath,
+    path: Path,
     transport: Transport,
     configurations: Tensor,
     t: Tensor,
@@ -187,7 +185,7 @@ def _spread(values: Tensor, baseline: Tensor | None, huber: float | None) -> Ten
 
 
 def increments(
-    path: AnnealingPath,
+    path: Path,
     transport: Transport,
     trajectories: Tensor,
     t: Tensor,
@@ -238,7 +236,7 @@ def increments(
 
 
 def log_variance(
-    path: AnnealingPath,
+    path: Path,
     transport: Transport,
     trajectories: Tensor,
     t: Tensor,
@@ -278,7 +276,7 @@ def log_variance(
 
 
 def squared_residual(
-    path: AnnealingPath,
+    path: Path,
     transport: Transport,
     trajectories: Tensor,
     t: Tensor,

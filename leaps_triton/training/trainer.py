@@ -289,8 +289,8 @@ class Trainer:
         trained = self.network.parameters()
         for parameter, new in zip(self.average.parameters(), trained, strict=True):
             parameter.lerp_(new, 1.0 - decay)
-        for buffer, new in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            buffer.copy_(new)
+        for buffer, value in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            buffer.copy_(value)
 
     def _evaluate(self) -> None:
         """Exact weights of fresh walkers, into the history."""

@@ -9,7 +9,7 @@ from ..integrators.base import Integrator
 from ..integrators.rates import Transport, evaluate
 from ..integrators.tau_leap import TauLeap
 from ..kernels import tau_leap_step
-from ..paths.annealing import AnnealingPath
+from ..paths.base import Path
 from .config import TrainingConfig
 from .draws import Draws
 
@@ -49,7 +49,7 @@ def segments(config: TrainingConfig, t: Tensor) -> Tensor:
 
 @torch.no_grad()
 def leap_trajectories(
-    path: AnnealingPath,
+    path: Path,
     transport: Transport,
     configurations: Tensor,
     grid: Tensor,

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from leaps_triton.bench import run as benchmark
+from leaps_triton.bench.cases import OPS
 from leaps_triton.bench.timing import Row, read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,7 @@ def test_a_rehearsal_where_packages_are_missing(tmp_path: Path, stripped: dict[s
     keys = {"device", "leaps_triton", "torch", "triton", "python", "commit"}
     assert set(summary["provenance"]) == keys
     measured = {row.kernel for row in read_rows(output / "kernels.csv")}
-    assert {*benchmark.OPS, "copy", "philox", "lec_layer", "hollow_values"} <= measured
+    assert {*OPS, "copy", "philox", "lec_layer", "hollow_values"} <= measured
     # Few files, and none that names this machine.
     assert sorted(file.name for file in output.iterdir()) == sorted(gpu_run.WRITTEN)
     with tarfile.open(output / "results.tar.gz") as archive:
@@ -273,7 +274,7 @@ def test_every_op_has_a_benchmark_in_the_queue() -> None:
         if library == "leaps_triton" and not op.startswith("hollow_values"):
             assert op in measured, op
     scripts = {file.stem.removeprefix("bench_") for file in gpu_queue.BENCHMARKS.glob("bench_*.py")}
-    assert scripts <= {*benchmark.OPS, *gpu_queue.WHOLE}
+    assert scripts <= {*OPS, *gpu_queue.WHOLE}
 
 
 @pytest.mark.parametrize("smoke", [False, True])

@@ -156,8 +156,9 @@ def test_configurations_are_stored_as_what_they_are(
     monkeypatch.setattr(Field, "dtype", dtype)
     start = torch.ones(2, 2, 3, dtype=dtype)
     options: dict[str, Any] = {"observables": ["energy"], "configurations": True, "device": "cpu"}
+    field: Any = Field((2, 3), 0.5)
     run = lt.io.run_chain(
-        Field((2, 3), 0.5), Halve(), 2, 4, tmp_path / "c.h5", burn_in=0, start=start, **options
+        field, Halve(), 2, 4, tmp_path / "c.h5", burn_in=0, start=start, **options
     )
     with h5py.File(tmp_path / "c.h5") as file:
         kind = torch.empty(0, dtype=dtype).numpy().dtype

@@ -181,7 +181,7 @@ def test_a_subclass_with_an_energy_of_its_own_is_another_model() -> None:
     twice, x = Ising((3, 3), 0.3, coupling=2.0), lt.exact.enumerate_configurations((3, 3), 2)
     torch.testing.assert_close(model.energy_change(x), twice.energy_change(x))
     path = lt.AnnealingPath(model)
-    assert path.model.reach is None  # type: ignore[attr-defined]
+    assert path.model.reach is None
     network = lt.HollowConv(model, kernel_size=3, channels=4, width=8, modes=0, seed=1)
     for transport in (None, network):
         ensemble = lt.Sampler(path, transport, lt.Jump(8), lt.HeatBath(), device="cpu").sample(

@@ -154,15 +154,16 @@ def test_the_density_of_a_target_is_annealed_with_exact_weights() -> None:
 
 
 def test_a_shape_is_enough_of_a_lattice() -> None:
-    model = complete(Shaped())
+    shaped: Any = Shaped()
+    model = complete(shaped)
     assert isinstance(model, DiscreteModel)
     assert model.shape == (2, 2)
     assert model.lattice == lt.Lattice((2, 2), periodic=False)
     weights = [math.exp(-0.7 * state**2) for state in range(3)]
-    assert lt.exact.log_z(Shaped()) == pytest.approx(4.0 * math.log(sum(weights)))
-    sampler = lt.Sampler(lt.AnnealingPath(Shaped()), None, lt.Jump(8), lt.HeatBath(), device="cpu")
+    assert lt.exact.log_z(shaped) == pytest.approx(4.0 * math.log(sum(weights)))
+    sampler = lt.Sampler(lt.AnnealingPath(shaped), None, lt.Jump(8), lt.HeatBath(), device="cpu")
     ensemble = sampler.sample(500, seed=2)
-    pull = (ensemble.log_z - lt.exact.log_z(Shaped())) / ensemble.log_z_error
+    pull = (ensemble.log_z - lt.exact.log_z(shaped)) / ensemble.log_z_error
     assert abs(pull) < 4.0
 
 

@@ -95,6 +95,7 @@ def record(request: pytest.FixtureRequest) -> Record:
     case = CASES[request.param]
     path = lt.AnnealingPath(case.model)
     jump = lt.Jump(case.intervals)
+    network: Any
     if case.transport == "network":
         network = random_network(case.model)
     else:
