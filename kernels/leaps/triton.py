@@ -204,7 +204,7 @@ def tau_leap_log_probability_gradient_kernel(
 _DOUBLE = torch.float64
 _INTEGER = torch.int64
 _STATE = torch.int8
-_SIZES = CONFIG.constants
+_SIZES = dict(CONFIG.constants)
 
 
 def _step(dtype: torch.dtype) -> Variant:
