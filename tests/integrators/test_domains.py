@@ -128,7 +128,7 @@ class RecordedJump(lt.Jump):
     log: Log
 
     def enter(
-        self, state: JumpState, path: lt.AnnealingPath, backward: bool = False
+        self, state: JumpState, path: Any, backward: bool = False
     ) -> tuple[JumpState, Tensor]:
         if not state.remaining[0]:
             self.log.append(("enter", int(state.interval[0])))

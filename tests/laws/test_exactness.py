@@ -24,6 +24,7 @@ from helpers import (
 from leaps_triton import exact, kernels
 from leaps_triton.integrators.jump import JumpInfo, JumpState
 from leaps_triton.integrators.rates import evaluate
+from leaps_triton.kernels.proposals import reference as proposed
 from leaps_triton.mcmc import SweepInfo, SweepState
 
 MODELS = small_models()
@@ -41,7 +42,7 @@ class RecordedJump(lt.Jump):
         self.log = log
 
     def enter(
-        self, state: JumpState, path: lt.AnnealingPath, backward: bool = False
+        self, state: JumpState, path: Any, backward: bool = False
     ) -> tuple[JumpState, Tensor]:
         self.log.append(("enter", int(state.interval[0])))
         return super().enter(state, path, backward)
@@ -193,7 +194,7 @@ def test_rates_that_are_not_reversible_are_seen(
     network = random_network(path.model) if learned else None
     log, jump = recorded(path, network, 4, sweeps=False, reversible="barker", scale=3.0)
     assert defect(path, network, jump, log)[0] < 1e-10
-    monkeypatch.setitem(kernels.reference._REVERSIBLE, "barker", UNBALANCED[fault])
+    monkeypatch.setitem(proposed.REVERSIBLE_RATES, "barker", UNBALANCED[fault])
     assert defect(path, network, jump, log)[0] > 1e-3
 
 

@@ -41,7 +41,7 @@ class RecordedLeap(lt.TauLeap):
         self.log = log
 
     def enter(
-        self, state: LeapState, path: lt.AnnealingPath, backward: bool = False
+        self, state: LeapState, path: Any, backward: bool = False
     ) -> tuple[LeapState, Tensor]:
         self.log.append(("enter back" if backward else "enter", int(state.interval[0])))
         return super().enter(state, path, backward)
@@ -440,7 +440,7 @@ def _twice(right: Callable[..., Any], found: Any, reversible: Any) -> Any:
     return made._replace(rates=2 * made.rates)
 
 
-def _shifted(right: Callable[..., Any], found: Any, reversible: Any) -> Any:
+def _other_shift(right: Callable[..., Any], found: Any, reversible: Any) -> Any:
     made = _back(right, found, reversible)
     return made._replace(rates=made.rates.flip(1))
 
@@ -452,7 +452,7 @@ BACKWARD_FAULTS: dict[str, Callable[..., Any]] = {
     "the opposite network": lambda right, found, r: _back(right, found, r, output=-found.output),
     "no floor": lambda right, found, r: _back(right, found, None),
     "twice": _twice,
-    "another shift": _shifted,
+    "another shift": _other_shift,
 }
 
 

@@ -37,7 +37,7 @@ class RecordedJump(lt.Jump):
     log: Log
 
     def enter(
-        self, state: JumpState, path: lt.AnnealingPath, backward: bool = False
+        self, state: JumpState, path: Any, backward: bool = False
     ) -> tuple[JumpState, Tensor]:
         self.log.append(("enter back" if backward else "enter", int(state.interval[0])))
         return super().enter(state, path, backward)
@@ -73,7 +73,8 @@ def record(monkeypatch: pytest.MonkeyPatch, sampler: lt.Sampler, backward: bool)
 
 def operators(sampler: lt.Sampler, log: Log, power: float) -> list[Tensor]:
     """What each recorded act does to a measure that carries ``e^{power A}``."""
-    path, jump = sampler.path, sampler.integrator
+    path: Any = sampler.path
+    jump = sampler.integrator
     assert isinstance(jump, RecordedJump)
     x = states(path.model)
     made: list[Tensor] = []
