@@ -161,8 +161,17 @@ def hollow_conv_gradient(to_output: Tensor, given: Convolution, to_source: bool)
     The one of ``source`` is empty unless it is wanted.
     """
     leaves = [tensor.detach().requires_grad_() for tensor in given.tensors]
-    names = given._fields[: len(leaves)]
-    output = hollow_conv(given._replace(**dict(zip(names, leaves, strict=True))))
+    activations, weight, bias, offset, time_offset, source = leaves
+    output = hollow_conv(
+        given._replace(
+            activations=activations,
+            weight=weight,
+            bias=bias,
+            offset=offset,
+            time_offset=time_offset,
+            source=source,
+        )
+    )
     a, b, c, d, e, x = torch.autograd.grad(
         output, leaves, to_output, allow_unused=True, materialize_grads=True
     )
