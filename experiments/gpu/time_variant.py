@@ -1,7 +1,7 @@
-"""Time one variant of a kernel on one shape, and count the instructions of its machine code.
+r"""Time one variant of a kernel on one shape, and count the instructions of its machine code.
 
-    python experiments/gpu/time_variant.py --op heat_bath_sweeps \\
-        --variant "sweeps heat_bath 2 binary uniform 256" \\
+    python experiments/gpu/time_variant.py --op heat_bath_sweeps \
+        --variant "sweeps heat_bath 2 binary uniform 256" \
         --model ising --shape 16 16 --walkers 4096
 
 Without ``--variant`` the names of an op's variants are listed. The machine code is made for

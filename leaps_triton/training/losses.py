@@ -287,9 +287,10 @@ def squared_residual(
 ) -> Tensor:
     """Return ``E (a/h - c)²`` with ``a`` what one step of length ``h`` adds to ``A``.
 
-    This is :func:`physics_informed` of exact steps. ``c`` is ``(F_{t+h} - F_t)/h``, or the mean over the walkers of a step. Neighbours that move in
-    one step leave an ``E (a/h - c)²`` of order one at any ``h`` (and a ``Var[A]`` of order ``h``):
-    what leaping itself costs is in the loss, and so it lowers rates that jumps would not.
+    This is :func:`physics_informed` of exact steps. ``c`` is ``(F_{t+h} - F_t)/h``, or the mean
+    over the walkers of a step. Neighbours that move in one step leave an ``E (a/h - c)²`` of order
+    one at any ``h`` (and a ``Var[A]`` of order ``h``): what leaping itself costs is in the loss,
+    and so it lowers rates that jumps would not.
 
     Args:
         path: the annealing path.

@@ -20,9 +20,9 @@ PACKAGE = "leaps_triton"
 
 # From left to right: a folder imports only folders that stand before it.
 ORDER = (
-    "registry", "renamed", "provenance", "kernels", "lattices", "models", "paths", "integrators", "networks",
-    "estimators", "observables", "exact", "mcmc", "samplers", "io", "zoo", "report", "training",
-    "bench", "cli",
+    "registry", "renamed", "provenance", "kernels", "lattices", "models", "paths", "integrators",
+    "networks", "estimators", "observables", "exact", "mcmc", "samplers", "io", "zoo", "report",
+    "training", "bench", "cli",
 )  # fmt: skip
 
 FOLDERS: dict[str, set[str]] = {
