@@ -170,6 +170,7 @@ def examine(
         raise ValueError(
             f"together must divide the number of walkers, got {together} for {len(values)}"
         )
+    # Small fluctuations about a large mean would drown in the rounding of float32.
     values = values.detach().double()
     chains = len(values) // together
     per_walker = values.shape[1]
@@ -183,9 +184,11 @@ def examine(
     # What sums of values of this size lose by rounding is no fluctuation.
     largest = float((values.abs().amax((0, 1)) * gradient.abs()).sum())
     rounding = 4 * torch.finfo(torch.float64).eps * largest
+    # Not ≤, so that NaN ends here too.
     if not float(gamma[0]) > rounding**2:
         return _still(float(value), gamma, n), []
     found, window = _window(gamma / gamma[0], n, factor)
+    # Γ(t) is known for t below half the draws, and the window ends there.
     window = min(max(window, least_window), len(gamma) - 1)
     estimate = _with_error(float(value), gamma, window, fluctuation)
     return estimate, _doubts(estimate, found, chains, per_walker)
@@ -221,6 +224,7 @@ def _with_error(value: float, gamma: Tensor, window: int, fluctuation: Tensor) -
         error=error,
         error_error=error * math.sqrt((window + 0.5) / n),
         tau=tau * bias,
+        # Γ(t) is a mean over fewer pairs than Γ(0), so ρ(t) may pass 1, and τ with it W + ½.
         tau_error=2.0 * tau * math.sqrt(abs(window + 0.5 - tau) / n),
         window=window,
         draws=n,
@@ -288,10 +292,12 @@ def _package(frame: FrameType) -> str:
 
 def _replica_q(means: Tensor, error: float) -> float:
     """Return ``P(χ² or more)`` of the means of equally long chains, given the error of all."""
+    # The mean of all comes from the same chains, which takes one degree of freedom.
     freedom = len(means) - 1
     if freedom == 0:
         return math.nan
     # Each mean has the variance of all draws together times the number of chains.
+    # Fluctuations are about the mean of all, so that their squares need no mean taken off.
     chi_squared = float(means.square().sum()) / (len(means) * error**2)
     # P(χ² or more) is the upper incomplete gamma function of half of both.
     half = torch.tensor([0.5 * freedom, 0.5 * chi_squared], dtype=torch.float64)
@@ -328,6 +334,7 @@ def _autocovariance(fluctuation: Tensor) -> Tensor:
     power = torch.fft.rfft(fluctuation, size).abs().square().sum(0)
     longest = max(2, draws // 2)
     t = torch.arange(longest, dtype=torch.float64, device=fluctuation.device)
+    # A chain has draws - t pairs at distance t: their number, not n, makes the mean.
     pairs = walkers * (draws - t)
     return (torch.fft.irfft(power, size)[:longest] / pairs).cpu()
 
@@ -336,6 +343,7 @@ def _window(rho: Tensor, n: int, factor: float) -> tuple[bool, int]:
     """Return whether the condition of the window is met, and where first, or the last of all."""
     excess = rho[1:].cumsum(0)
     # The decay time of an exponential with this τ_int; the least number where there is none.
+    # log[(2 τ_int + 1) / (2 τ_int - 1)] is log(1 + 1/excess) for τ_int = ½ + excess.
     positive = factor / torch.log1p(1.0 / excess.clamp(min=1e-300))
     decay = torch.where(excess > 0, positive, 1e-300)
     t = torch.arange(1, len(rho), dtype=torch.float64)

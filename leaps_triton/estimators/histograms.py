@@ -86,6 +86,7 @@ def mbar_error(
     for b in range(int(block.max()) + 1):
         kept = block != b
         left_out.append(solve(pool[kept], counted(kept, counts), grid, log_z))
+    # Leaving out one of B blocks moves a solution by 1/(B - 1) of that block's own deviation.
     return torch.sqrt((len(left_out) - 1) * torch.stack(left_out).var(0, correction=0))
 
 
@@ -111,6 +112,7 @@ def blocks_of(counts: Tensor, blocks: int) -> Tensor:
     """Return which block each draw of every run is in."""
     name = "blocks, at most the draws of the shortest run,"
     blocks = as_integer(name, blocks, 2, min(counts.tolist()))
+    # The quotient makes blocks that differ in length by one draw at most.
     return torch.cat([torch.arange(int(c)) * blocks // int(c) for c in counts])
 
 
@@ -141,11 +143,13 @@ def pooled(
 
 def log_mixture(pool: Tensor, counts: Tensor, betas: Tensor, log_z: Tensor) -> Tensor:
     """Return ``log Σ_k N_k e^{-β_k H_n} / Z_k``, ``(draws,)``."""
+    # By logarithms, since e^{-β H} of a large lattice overflows float64.
     return torch.logsumexp(counts.double().log() - log_z - pool.unsqueeze(1) * betas, dim=1)
 
 
 def _guess(pool: Tensor, counts: Tensor, betas: Tensor) -> Tensor:
     """Return ``log Z_k - log Z_0`` from ``d log Z/dβ = -⟨H⟩``, by the trapezoidal rule."""
+    # The rule goes from each β to the next larger one, and runs may come in any order.
     order = betas.argsort()
     means = torch.stack([e.mean() for e in pool.split(counts.tolist())])[order]
     log_z = torch.zeros_like(betas)
@@ -183,6 +187,7 @@ def solve(pool: Tensor, counts: Tensor, betas: Tensor, guess: Tensor | None = No
         total = shares.sum(0)
         # First and second derivatives of the convex function by log Z.
         slope = counts - total
+        # Moving all log Z together changes nothing; with log Z_0 fixed the matrix can be inverted.
         curvature = (torch.diag(total) - shares.T @ shares)[1:, 1:]
         # Of two runs, the curvature is the number of draws that could be of either.
         if len(betas) > 1 and float(torch.linalg.eigvalsh(curvature)[0]) < _SHARED:

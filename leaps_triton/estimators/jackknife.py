@@ -25,6 +25,7 @@ class Estimate(NamedTuple):
 
     def pull(self, exact: float) -> float:
         """Return the distance from ``exact`` in units of the error; NaN without an error."""
+        # NaN is not above 0 either.
         if not self.error > 0:
             return float("nan")
         return (self.value - exact) / self.error

@@ -192,6 +192,7 @@ def multi_reweight(
         left = counted(kept, counts)
         log_z = solve(pool[kept], left, grid, guess)
         log_weights = -beta_to * pool[kept] - log_mixture(pool[kept], left, grid, log_z)
+        # Only ratios of weights count, so that log Z at beta_to need not be known.
         means = torch.tensordot(torch.softmax(log_weights, dim=0), f[kept], dims=1)
         result = means
         if function is not None:

@@ -89,6 +89,7 @@ def exchange_rates(
     """
     steps = _betas(energies, betas).diff()
     gains = energies.double().cpu().diff(dim=2)
+    # The clamp comes before the exponential: min(1, e^x) without overflow.
     accepted = (steps * gains).clamp(max=0.0).exp()
     return [chain_estimate(column, together=together) for column in accepted.unbind(2)]
 

@@ -118,6 +118,7 @@ def _of_log_z(ensemble: WeightedWalkers, beta: float, factor: float) -> Estimate
     weight, weighted_energy = leave_one_out_sums(sums).T
     # The mean weight of the walkers that are left, of which there may be fewer in the last block.
     kept = leave_one_out_sums(block_sums(torch.ones_like(share), block)) / len(a)
+    # Up to log Z_0 and the log of the mean weight, constants that the variance does not see.
     left_out = torch.log(weight / kept) + beta * weighted_energy / weight
     error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
     scale = factor / sites

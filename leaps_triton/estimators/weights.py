@@ -114,6 +114,7 @@ def log_mean_exp_error(log_weights: Tensor, block: int = 1) -> Tensor:
     if n == 1:
         return torch.full_like(blocks[0], math.nan)
     ones = torch.ones(len(share), dtype=share.dtype, device=share.device)
+    # Not (blocks - 1) · block: the last block may have fewer walkers.
     numbers = leave_one_out_sums(block_sums(ones, block)).view(n, *[1] * (blocks.ndim - 1))
     left_out = torch.log(leave_one_out_sums(blocks)) - torch.log(numbers)
     # Where one block is all, nothing is left without it, and infinities differ by NaN.
@@ -186,6 +187,7 @@ def ancestors(log_weights: Tensor, uniform: Tensor, scheme: str = "systematic") 
     # Rounding must not make a whole number of copies a matter of chance.
     copies = (expected * (1.0 + 1e-12)).floor()
     whole = slots.repeat_interleave(copies.long())
+    # The 10⁻¹² above may round copies up past what was expected, and no share is below 0.
     left_over = (expected - copies).clamp(min=0.0)
     return torch.cat([whole, _invert(left_over, uniform[: n - len(whole)])])
 

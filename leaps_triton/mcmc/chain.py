@@ -102,6 +102,7 @@ class Chain(Result):
     @property
     def has_errors(self) -> bool:
         """Return whether there are enough draws for an error bar at all."""
+        # As few as the Γ-method takes: with fewer it raises an error.
         return self.draws >= 4
 
     @property
@@ -125,6 +126,7 @@ class Chain(Result):
         if not self.has_errors:
             return found
         times = {name: self._examine(name)[0].tau for name in self.names}
+        # τ is NaN where nothing varies, and NaN has no place in an order.
         known = {name: tau for name, tau in times.items() if not math.isnan(tau)}
         if known:
             slowest = max(known, key=lambda name: known[name])
@@ -190,6 +192,7 @@ class Chain(Result):
         name = title_of(observable)
         if is_of_pairs(observable):
             check_pairs(name, self.walkers)
+            # The pairs that a run measures on its way: walkers 2w and 2w + 1, at the same draw.
             first = self.kept[::2].flatten(0, 1)
             second = self.kept[1::2].flatten(0, 1)
             flat = observable(first, second, self.model)

@@ -59,6 +59,7 @@ def _exchange(model: PairModel, x: Tensor, first: Tensor, second: Tensor) -> Ten
     first = first.view(per_walker)
     second = second.view(per_walker)
     if model.symmetry == "reflection":
+        # The remainder is never negative, whatever the sign of the difference.
         return (first + second - x) % model.q
     others = torch.where(x == second, first, x)
     return torch.where(x == first, second, others)
@@ -101,6 +102,7 @@ def _labels(
     tables = model.tables(x.device)
     count, *shape = x.shape
     ndim = model.lattice.ndim
+    # Uniform numbers of one word have 24 bits: float32 is enough to compare with them.
     coupling = tables.coupling.float()
     table = tables.bond_table.float().flatten()
     words = site_words(seed, Stream.CLUSTER, sweep, walkers, ndim * model.lattice.sites)
@@ -109,12 +111,14 @@ def _labels(
     bonds = torch.empty(count, ndim, *shape, dtype=torch.bool, device=x.device)
     for axis in range(ndim):
         neighbour = x.roll(-1, axis + 1)
+        # φ(0, 1) stands for all: Potts tables have one value off the diagonal.
         without = table[1]
         if other is not None:
             without = table[other * model.q + neighbour]
         energy = table[x * model.q + neighbour] - without
         # A uniform coupling has one axis for all directions.
         gain = scale * coupling[:, min(axis, coupling.shape[1] - 1)] * energy
+        # Where the gain is ≤ 0 this is at least 1, above any uniform number: [·]_+ needs no clamp.
         joined = uniform[:, axis] > torch.exp(-gain)
         bonds[:, axis] = joined & inside(model, axis, x.device)
     return kernels.cluster_labels(bonds).flatten(1)
@@ -202,6 +206,7 @@ class SwendsenWang(BaseMove):
         if _can_recolour(model, beta):
             update = _recolour
         x = before
+        # Up to N squares as small as 1/N² are added up, so float32 comes only at the end.
         size = torch.zeros(len(before), dtype=torch.float64, device=before.device)
         for sweep in range(state.sweep, state.sweep + self.sweeps):
             x, labels = update(model, x, beta, state.walkers, sweep, seed)
@@ -217,6 +222,7 @@ def _can_recolour(model: PairModel, beta: Tensor) -> bool:
     if model.symmetry != "permutation" or model.q == 2:
         return False
     contrast = float(model.bond_table[0, 0] - model.bond_table[0, 1])
+    # Only if equal neighbours are never the dearer ones does no bond join two different states.
     couplings = model.tables(beta.device).coupling.flatten() * contrast
     return bool((beta.unsqueeze(1) * couplings >= 0).all())
 
@@ -234,7 +240,9 @@ def _recolour(
     if model.site_table.any():
         table = model.tables(x.device).site_table.flatten(2).transpose(1, 2)
         fields = (beta.view(-1, 1, 1) * table).expand(*labels.shape, model.q)
+        # Fields of large clusters are large too; softmax takes the largest off, so none overflows.
         shares = _by_cluster(labels, fields).softmax(2)
+        # Without the last sum: if rounding left it below 1, a state q could be drawn.
         thresholds = shares.cumsum(2)[..., :-1]
         uniform = kernels.uniform32(words, torch.float64).unsqueeze(2)
         drawn = (thresholds <= uniform).sum(2)
@@ -252,6 +260,7 @@ def _flip(
     Returns:
         Configurations and labels of the clusters.
     """
+    # Words 1 and 2 of draw 2; its words 0 and 3 belong to moves of a single cluster.
     words = kernels.philox(seed, Stream.CLUSTER, 0, sweep, 2, walkers, x.device)
     # Two different states, uniform among all pairs.
     first = words[2] * model.q >> 32
@@ -265,6 +274,7 @@ def _flip(
     threshold: Tensor | float = 0.5
     if model.site_table.any():
         gain = _field(model, new, beta) - _field(model, old, beta)
+        # The heat bath of two states, e^g / (1 + e^g), in a form that does not overflow.
         threshold = torch.sigmoid(_by_cluster(labels, gain))
     flips = (uniform < threshold).gather(1, labels).view_as(x)
     return torch.where(flips, new, old).to(x.dtype), labels
@@ -334,9 +344,11 @@ class Wolff(BaseMove):
     ) -> tuple[Tensor, Tensor]:
         """Return configurations after one update, and which sites were in the cluster."""
         words = kernels.philox(seed, Stream.CLUSTER, 0, sweep, 2, walkers, x.device)
+        # The upper half of a word times N is uniform in 0 … N - 1; int64 holds it for N < 2³¹.
         site = (words[0] * model.lattice.sites >> 32).unsqueeze(1)
         old = x.long()
         first = old.flatten(1).gather(1, site).squeeze(1)
+        # A shift by 1 … q - 1, so that the new state is never the old one.
         second = (first + 1 + (words[1] * (model.q - 1) >> 32)) % model.q
         new = _exchange(model, old, first, second)
         labels = _labels(model, old, new, beta, walkers, sweep, seed)
@@ -345,6 +357,7 @@ class Wolff(BaseMove):
         moves = members
         if model.site_table.any():
             gain = _field(model, new, beta) - _field(model, old, beta)
+            # R is its own inverse and proposed as often from there: the fields alone decide.
             log_ratio = (gain * members).sum(1)
             acceptance = kernels.reference.metropolis_acceptance(log_ratio)
             accepted = kernels.uniform32(words[3], torch.float64) < acceptance

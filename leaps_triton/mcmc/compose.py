@@ -81,10 +81,12 @@ class Compose(BaseMove):
     @property
     def together(self) -> int:
         """Return the least common multiple of the moves' numbers of walkers."""
+        # A group of the whole must hold whole groups of every move.
         return math.lcm(*(part.together for part in self._parts))
 
     def reversed(self) -> "Compose":
         """Return the moves reversed in time, in the opposite order."""
+        # With respect to one invariant law, (P Q)* = Q* P*.
         backwards = [part.reversed() for part in self._parts[::-1]]
         return Compose(*backwards)
 
@@ -109,4 +111,5 @@ class Compose(BaseMove):
         for move in self.moves:
             state, info = move.step(state, path, t, seed)
             infos.append(info)
+        # From beginning to end: a site that one move changes and another restores does not count.
         return state, ComposeInfo(changed(before, state.configurations), tuple(infos))

@@ -102,6 +102,7 @@ class Houdayer(BaseMove):
         if times.numel() > 1 and not torch.equal(times[::2], times[1::2]):
             raise ValueError("Houdayer pairs walkers 2w and 2w + 1, so t must be the same for both")
         before = state.configurations
+        # One draw for both walkers: the index of the first is the walker word of the counter.
         pairs = state.walkers[::2]
         x = before[::2]
         y = before[1::2]
@@ -130,6 +131,7 @@ class Houdayer(BaseMove):
         Returns:
             bool ``(pairs, *shape)``.
         """
+        # A bond with J = 0 has no energy to preserve, so that clusters may end there.
         coupling = model.tables(differ.device).coupling[0] != 0
         joined = []
         for axis in range(model.lattice.ndim):
@@ -139,6 +141,7 @@ class Houdayer(BaseMove):
             joined.append(both & bonds)
         labels = kernels.cluster_labels(torch.stack(joined, dim=1)).flatten(1)
         words = kernels.philox(seed, Stream.CLUSTER, 0, sweep, 2, pairs, differ.device)
+        # Differing sites are numbered 1, 2, … in their order, so that one of them can be drawn.
         rank = differ.flatten(1).cumsum(1)
         # The first site of this rank; where nothing differs there is none, and the member is cut
         # off below.

@@ -19,6 +19,7 @@ from .base import BaseMove, SweepState, changed
 __all__ = ["KineticInfo", "KineticMonteCarlo"]
 
 
+# A look makes a GPU wait; without one, walkers whose time is over are evaluated for nothing.
 _LOOK_EVERY = 8
 """Events between two looks at which walkers have time left."""
 
@@ -131,6 +132,7 @@ class KineticMonteCarlo(BaseMove):
         # The step of the jump process counts events from 0, so every step has a seed of its own.
         own_seed = int(kernels.philox(seed, Stream.KINETIC, 0, state.sweep, 0, 0)[0])
         times = torch.as_tensor(t, dtype=torch.float64, device=x.device).reshape(-1).expand(len(x))
+        # Many short waiting times are taken off one by one: in float32 their errors would add up.
         left = torch.full((len(x),), self.time, dtype=torch.float64, device=x.device)
         events = torch.zeros_like(walkers)
         rows = torch.arange(len(x), device=x.device)
@@ -169,6 +171,7 @@ class KineticMonteCarlo(BaseMove):
             part = part._replace(
                 configurations=made.configurations,
                 remaining=made.remaining,
+                # The time that was left before this event: whose time was over has made none.
                 events=part.events + (part.remaining != 0),
             )
         return part, weights, rates.exit_rate
@@ -178,6 +181,8 @@ class KineticMonteCarlo(BaseMove):
         if self.max_events is not None:
             return self.max_events
         sites = path.model.lattice.sites
+        # Barker's and Metropolis' g is at most 1, so that the jumps of a step number at most
+        # time · N (q - 1) in the mean; twice that is far out of reach of chance.
         return 1000 + 100 * sites + int(2.0 * self.time * sites * (path.model.q - 1))
 
     def _check(

@@ -53,6 +53,7 @@ class ChainSettings:
                 f"sweeps must be at least thin, or nothing is measured, got {sweeps} and "
                 f"{checked['thin']}"
             )
+        # Rounded up, so that the shortest run has a step of burn-in too.
         checked["burn_in"] = math.ceil(sweeps / 10)
         if self.burn_in is not None:
             checked["burn_in"] = as_integer("burn_in", self.burn_in, 0)
@@ -62,6 +63,7 @@ class ChainSettings:
     @property
     def draws(self) -> int:
         """Return the number of measurements per walker."""
+        # Steps after the last whole multiple of thin would go unmeasured, and are not made.
         return self.sweeps // self.thin
 
 
@@ -225,6 +227,8 @@ class March:
                 # The first draw tells the shape of an observable.
                 if name not in values:
                     shape = (len(value), count, *value.shape[1:])
+                    # float64, since errors come from small differences from a mean; on the device,
+                    # since a copy to the host at every draw would make a GPU wait.
                     values[name] = torch.empty(shape, dtype=torch.float64, device=self.device)
                 values[name][:, draw] = value
             if kept is not None:
@@ -235,9 +239,11 @@ class March:
     def _advance(self, update: Callable[[], object] | None) -> None:
         """Take the steps to the next draw."""
         steps = self.settings.thin
+        # A march that goes on after earlier draws was burned in before them.
         if not self.drawn:
             steps += self.burn_in
         for _ in range(steps):
+            # The path ends at t = 1, where the law is that of the model at its own β.
             self.state, _ = self.move.step(self.state, self.path, 1.0, self.settings.seed)
             if update is not None:
                 update()

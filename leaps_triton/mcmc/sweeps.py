@@ -47,6 +47,7 @@ class Sweeps(BaseMove):
         """
         before = state.configurations
         beta = path.beta(t).to(before.device)
+        # Counted on from the state: the sweep is the event word, and no step may repeat one.
         plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed, self.backward)
         x = self._sweep(path.model, before, beta, plan)
         after = SweepState(x, state.walkers, state.sweep + self.sweeps)

@@ -187,6 +187,7 @@ class ParallelTempering(BaseMove):
         rising[:, -1] = False
         rising[:, 0] = True
         after = TemperingState(
+            # A copy: who writes into the walkers must not write into a replica.
             configurations=replicas[:, -1].clone(),
             walkers=state.walkers,
             sweep=moved.sweep,
@@ -214,6 +215,7 @@ class ParallelTempering(BaseMove):
         target = state.configurations.unsqueeze(1)
         replicas = torch.cat([state.replicas[:, :-1], target], dim=1).transpose(0, 1)
         place = torch.arange(count, device=state.walkers.device).unsqueeze(1)
+        # An index for every replica of every walker, so that no two share random numbers.
         indices = state.walkers * count + place
         return SweepState(replicas.flatten(0, 1), indices.flatten(), state.sweep)
 
@@ -244,12 +246,16 @@ class ParallelTempering(BaseMove):
         # log of what each replica would gain at its partner's time.
         increment = path.log_increment(x, times.flatten(), times[partner].flatten())
         increment = increment.unflatten(0, (count, -1)).T
+        # The lower place is the site word, the round of exchanges the event word.
         walkers = state.walkers.unsqueeze(1)
         words = kernels.philox(seed, Stream.EXCHANGE, lower, state.exchanges, 0, walkers, x.device)
         # The gain of both partners decides.
         log_ratio = increment[:, :-1] + increment[:, 1:]
+        # Two words: a number of one is at least 2⁻²⁴, so that rarer exchanges would never be made.
         uniform = kernels.uniform64(words[0], words[1])
+        # min(1, e^x) without overflow. Neighbours not tried hold gains with other partners.
         accepted = tried & (uniform < log_ratio.clamp(max=0.0).exp())
         # A replica that goes up makes room for the one above it, which comes down.
         up = torch.nn.functional.pad(accepted, (0, 1)).long()
+        # The last place is padded with 0, so that the roll brings nothing round to the first.
         return place + up - up.roll(1, 1), tried, accepted

@@ -34,6 +34,7 @@ def overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
     """
     _check_pair(first, second)
     products = spin_field(first, model) * spin_field(second, model)
+    # The sum over components of the spins too, which makes the products scalar ones.
     return products.flatten(1).sum(1) / model.lattice.sites
 
 
@@ -67,12 +68,14 @@ def link_overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
         if not model.lattice.periodic[axis]:
             product = product.narrow(axis + 1, 0, length - 1)
         total = total + product.flatten(1).sum(1)
+        # Counted after the cut, so that N_b is right for open directions too.
         bonds += product[0].numel()
     return total / bonds
 
 
 def _along_bonds(spins: Tensor, axis: int) -> Tensor:
     """Return ``s(i) · s(j)`` of every site and its next along an axis, ``(walkers, *shape)``."""
+    # The next site in positive direction only, so that no bond counts from both of its ends.
     return (spins * spins.roll(-1, axis + 1)).sum(-1)
 
 
@@ -101,6 +104,7 @@ def replica_energies(replicas: Tensor, model: Model) -> Tensor:
     Returns:
         float64 ``(walkers, K)``.
     """
+    # Differences of these are exponentiated later, where an absolute error of H is a relative one.
     energies = model.energy(replicas.flatten(0, 1)).double()
     return energies.unflatten(0, replicas.shape[:2])
 
@@ -144,6 +148,7 @@ def overlap_histogram(
         raise ValueError(
             f"overlaps and log_weights must be of one length above 0, got {len(q)} and {len(a)}"
         )
+    # NaN is not below infinity either, and weights that are all 0 would give 0/0.
     some = bool((a < torch.inf).all()) and bool((a > -torch.inf).any())
     expect(some, "log_weights", "numbers below infinity, not all minus infinity", a.tolist())
     # Sums of products may pass 1 by rounding.
@@ -151,7 +156,9 @@ def overlap_histogram(
         raise ValueError(
             f"overlaps must be in [-1, 1], got {float(q.min()):g} to {float(q.max()):g}"
         )
+    # The last bin holds its upper edge q = 1 too, and what rounding has put beyond it.
     index = ((q + 1.0) * (bins / 2.0)).long().clamp(0, bins - 1)
+    # softmax takes the largest off first, so that no weight overflows.
     weights = torch.softmax(a, dim=0)
     share = torch.zeros(bins, dtype=torch.float64).index_add_(0, index, weights)
     width = 2.0 / bins

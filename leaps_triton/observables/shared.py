@@ -64,6 +64,7 @@ class Measured:
     @cached_property
     def total_spin(self) -> Tensor:
         """Return ``Σ_i spins[x_i]``, float64 ``(walkers, n)``."""
+        # Counts are exact, so that rounding enters once per state rather than once per site.
         return self.counts.double() @ self.spins
 
 

@@ -72,6 +72,7 @@ def susceptibility(configurations: Tensor, model: Model) -> Tensor:
     """
     squared = magnetization_squared(configurations, model)
     length = squared.sqrt()
+    # A function of means does not know β N: the moments themselves carry that factor.
     scale = model.beta * model.lattice.sites
     return torch.stack([length, scale * length, scale * squared], dim=1)
 
@@ -99,6 +100,7 @@ def potts_order(configurations: Tensor, model: Model) -> Tensor:
 def specific_heat(configurations: Tensor, model: Model) -> Tensor:
     """Return the moments ``β H / √N`` and ``β² H² / N`` of ``c = β² (⟨H²⟩ - ⟨H⟩²) / N``."""
     energies = measured_of(configurations, model).energy
+    # Scaled here, so that the variance of the first moment is c itself.
     scaled = model.beta * energies / model.lattice.sites**0.5
     return torch.stack([scaled, scaled**2], dim=1)
 
@@ -184,10 +186,13 @@ def correlation(configurations: Tensor, model: Model, direction: int = 0) -> Ten
     # The correlation of a line with itself is the transform of its power: Wiener and Khinchin.
     power = torch.fft.rfft(spins, size, dim=direction + 1).abs().square()
     summed = power.movedim(direction + 1, -1).flatten(1, -2).sum(1)
+    # The size must be told: half a spectrum does not show whether it was odd or even.
     sums = torch.fft.irfft(summed, size)
     if wraps:
+        # C(r) = C(L - r) around the lattice, so that half of it says all.
         return sums[:, : length // 2 + 1] / model.lattice.sites
     lines = model.lattice.sites // length
+    # At distance r an open line has L - r pairs.
     pairs = lines * torch.arange(length, 0, -1, device=sums.device)
     return sums[:, :length] / pairs
 
@@ -216,6 +221,7 @@ def structure_factor(configurations: Tensor, model: Model, direction: int = 0) -
             f"wave vectors need a periodic direction, and direction {direction} is open; "
             f"use correlation"
         )
+    # The phase is the same all across the other directions, so these are summed first.
     others = [axis + 1 for axis in range(model.lattice.ndim) if axis != direction]
     # A sum over no axes would be one over all.
     if others:
@@ -240,7 +246,9 @@ def correlation_length(configurations: Tensor, model: Model, direction: int = 0)
         direction: axis of the lattice, periodic.
     """
     factor = structure_factor(configurations, model, direction)
+    # 4 sin²(k/2) at k = 2π/L is k² as the lattice knows it, in its free propagator.
     scale = 4.0 * math.sin(math.pi / _length(model, direction)) ** 2
     zero = factor[:, 0]
     least = factor[:, 1]
+    # Moments apart, not their ratio: S(k_min) of a single configuration may be 0.
     return torch.stack([zero - least, scale * least], dim=1)
