@@ -167,13 +167,16 @@ class Integrator(ABC):
             The walkers, and which of them did, bool ``(walkers,)``.
         """
         device = state.walkers.device
+        # Densities begin with that of t = 0, so interval n has entry n + 1.
         densities = self.densities.to(device)
         # One entry more, for the walkers that finish at either end: no time left.
         nought = torch.zeros(1, dtype=torch.float64)
         lengths = torch.cat([self.times.diff(), nought]).to(device)
+        # 0 is exact here: the last step of an interval takes away all the time that was left.
         if backward:
             entering = (state.remaining == 0) & (state.interval >= 0)
             interval = state.interval - entering.long()
+            # Earlier in t, not on the way: A grows by what the path gains that is run forward.
             earlier = interval
             later = state.interval
         else:
@@ -219,6 +222,7 @@ class Integrator(ABC):
         if boundary is None:
             boundary = Boundary()
         answers = self._follow(transport, len(state.walkers))
+        # Resampling compares weights of one density, and a move has one time for all: walkers wait.
         if backward or boundary.acts or self.waits(path, transport):
             return self._run_together(state, path, answers, seed, boundary, backward)
         return self._run_apart(state, path, answers, seed, boundary)
@@ -280,13 +284,16 @@ class Integrator(ABC):
         for interval in reversed(intervals) if backward else intervals:
             state, entered = self.enter(state, path, backward)
             boundary.record(state, entered)
+            # Moves keep ρ_{τ_n}, the law of the walkers only after the density increment.
             if not backward:
                 state = boundary.act(state, interval)
             boundary.observe(state, entered)
             boundary.advance(interval)
             state = self._to_the_end(state, path, answers, seed, backward)
+            # Reversed in time, what came before an interval comes after it.
             if backward:
                 state = boundary.act(state, interval)
+        # One density increment more: from the last frozen time on the way to the end of the path.
         state, entered = self.enter(state, path, backward)
         boundary.record(state, entered)
         boundary.observe(state, entered)

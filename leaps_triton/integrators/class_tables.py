@@ -60,6 +60,7 @@ def obstacle(path: Path, transport: Transport) -> str:
     if classes > kernels.MOST_CLASSES or lanes > kernels.MOST_LANES:
         most = kernels.MOST_CLASSES
         return f"its {classes} classes may be {most} at most; take fewer shells"
+    # A class counts neighbours whatever their direction, so φ must not tell its two sites apart.
     if not torch.equal(model.bond_table, model.bond_table.T):
         return f"bond_table must be symmetric, got {model.bond_table.tolist()}"
     return ""
@@ -105,6 +106,7 @@ def class_rates(
         backward: whether the process is the reversed one.
     """
     first, last = magnetisations
+    # The precision of the network, so that the table holds the rates of an evaluation.
     dtype = as_transport(cast(Transport, transport)).precision
     conditions = path.conditions(torch.full((1,), tau, dtype=dtype, device=device))
     output = transport.table(conditions, path.model.lattice.sites, first, last)
@@ -112,7 +114,9 @@ def class_rates(
     out = torch.relu(output)
     # Where G >= 0 the in-rate is 0 even if e^Δ overflows.
     inward = torch.where(output < 0, -output * torch.exp(log_ratios), 0.0)
+    # The process reversed in ρ_τ leaves by the in-rates; κ is the same both ways.
     rates = inward.double() if backward else out.double()
+    # By detailed balance reversible rates add nothing to κ.
     if reversible is not None:
         rates = rates + reversible.rates(log_ratios.view(1, 1, -1)).view(-1)
     return ClassRates(rates, (out - inward).double(), first)

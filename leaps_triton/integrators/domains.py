@@ -110,9 +110,12 @@ def _fold(index: Tensor, parts: Sequence[int], inner_first: bool) -> Tensor:
 
 def _period(domains: int, edge: int, reach: int) -> int:
     """Return the least divisor ``p`` of ``domains`` with ``(p - 1) · edge ≥ reach``, or all."""
+    # Between neighbours of one class lie p - 1 domains; p divides, so that this also holds where a
+    # periodic direction closes.
     for period in range(1, domains):
         if domains % period == 0 and (period - 1) * edge >= reach:
             return period
+    # No divisor is large enough: along this direction one domain moves at a time.
     return domains
 
 
@@ -227,10 +230,12 @@ def advance(
     # The class that is up may differ from walker to walker, (walkers, domains of a class).
     own = domains.classes[_stage(domains, clocks, backward)]
     sites = domains.sites[own].flatten(1)
+    # Rates and κ of these sites alone, since each domain has a clock of its own.
     found = rates_of(_part(evaluation, sites, members), reversible, backward=backward)
     flat = state.configurations.flatten(1)
     # Domains of a walker share its event, so each has a counter of its own within it.
     place = torch.arange(members, device=state.events.device)
+    # From log-weights of 0: what comes back is a gain, and a walker's is the sum over its domains.
     after = kernels.jump_step(
         flat.gather(1, sites).unflatten(1, (members, -1)).flatten(0, 1),
         torch.zeros_like(found.corrector),
@@ -266,6 +271,7 @@ def _moves(move: Tensor, sites: Tensor, lattice_sites: int) -> Tensor:
         lattice_sites: number of sites of the lattice.
     """
     size = sites.shape[1]
+    # Any move in range stands in for none, to keep the indices valid; it is dropped below.
     made = move.clamp(min=0)
     site = sites.gather(1, (made % size).unsqueeze(1)).squeeze(1)
     return torch.where(move < 0, -1, made // size * lattice_sites + site)

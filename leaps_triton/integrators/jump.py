@@ -126,6 +126,7 @@ class Jump(Integrator):
     @property
     def frozen(self) -> Tensor:
         """Frozen times ``τ_0 … τ_{N-1}``, the midpoints, float64 ``(N,)``."""
+        # No time of an interval is further than half its length from there; any τ_n is exact.
         return (self.times[1:] + self.times[:-1]) / 2
 
     @property
@@ -237,6 +238,7 @@ class Jump(Integrator):
             configurations=after.configurations,
             log_weights=after.log_weights,
             remaining=after.remaining,
+            # Walkers with no time left use no random number: their counters stay.
             events=state.events + (state.remaining != 0),
         )
         return advanced, JumpInfo(after.move, rates)
@@ -280,6 +282,7 @@ class Jump(Integrator):
         if not self.tabulated(path, answers.given):
             return cast(JumpState, super()._to_the_end(state, path, answers, seed, backward))
         assert answers.tables is not None
+        # With tables walkers wait for one another, so that one interval is that of all.
         tau = float(self.frozen[int(state.interval[0])])
         while bool((state.remaining != 0).any()):
             after = tables.steps(path, answers.tables, tau, state, seed, self.added, backward)
@@ -302,6 +305,7 @@ class Jump(Integrator):
         self._check(state, rates.exit_rate, rates.corrector, rates.rates.shape[1])
 
     def _check(self, state: JumpState, exit_rate: Tensor, corrector: Tensor, shifts: int) -> None:
+        # A rate that is not finite turns A into NaN, so the weights tell of the rates.
         bad = ~state.log_weights.isfinite()
         sites = state.configurations[0].numel()
         domains = max(1, state.clocks.shape[1])

@@ -132,8 +132,10 @@ def rates_of(
         bounded = torch.where(output < 0, log_ratios, 0.0)
         # The process reversed in ρ_t: ρ(x^m) Q(x^m → x) / ρ(x).
         rates = in_rates(output) * torch.exp(bounded)
+        # Reversible rates are their own reversal in ρ_t.
         if added is not None:
             rates = rates + added.rates(log_ratios)
+        # In float64 as forward: a sum over the lattice would lose digits in float32.
         exit_rate = rates.flatten(1).sum(1, dtype=torch.float64)
     return Rates(rates, exit_rate, corrector, energy)
 

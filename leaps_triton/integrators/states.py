@@ -75,6 +75,7 @@ class JumpState(NamedTuple):
 
         Indices and counters stay with the slots.
         """
+        # No weights, which resampling makes even; no clocks, which are all 0 between two intervals.
         return self._replace(configurations=self.configurations[ancestors])
 
 
@@ -114,6 +115,7 @@ class LeapState(NamedTuple):
 
         Indices and counters stay with the slots.
         """
+        # The evaluation goes with its configuration, so that the next step need not repeat it.
         return self._replace(
             configurations=self.configurations[ancestors],
             evaluated=self.evaluated[ancestors],

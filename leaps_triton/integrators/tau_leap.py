@@ -36,8 +36,10 @@ class LeapInfo(NamedTuple):
 WEIGHTS = ("exact", "euler")
 """Names of the weights of :class:`TauLeap`."""
 
+# Within 0.1 to 1, where the floor matters in a run and not only in the mean.
 _FLOOR = 0.3
 
+# With √u the weights cancel to leading order in h where two neighbours move at once.
 _REVERSIBLE = "square_root"
 
 
@@ -148,6 +150,7 @@ class TauLeap(Integrator):
     @property
     def frozen(self) -> Tensor:
         """Frozen times ``τ_0 … τ_{N-1}``, where the steps begin, float64 ``(N,)``."""
+        # Moves act where a step begins, and there the weighted law is ρ_{t_n}.
         return self.times[:-1]
 
     @property
@@ -211,6 +214,7 @@ class TauLeap(Integrator):
         The ``A`` of a walker whose rates are not finite turns NaN; :meth:`check` reports it.
         """
         leap = self._leap(state, backward)
+        # A move between two steps leaves the last evaluation that of another configuration.
         elsewhere = (state.evaluated != state.configurations).flatten(1).any(1)
         stale = leap.active & (elsewhere | (state.evaluated_at != leap.here))
         # Both in one look, since each makes a GPU wait.
@@ -236,6 +240,7 @@ class TauLeap(Integrator):
         ends = times[interval + 1]
         here = ends if backward else begins
         there = begins if backward else ends
+        # With h = 0 a walker stays with probability 1, both ways.
         return _Leap(
             active,
             begins,
@@ -284,7 +289,9 @@ class TauLeap(Integrator):
         drift = path.time_derivative(state.energy, leap.tau) + state.corrector
         # The paper's increment, less the change of density that is added on entering.
         gain = h * drift - path.log_increment(y, leap.tau, leap.there)
+        # Nothing is evaluated at y: the next step does so at its beginning, and counts it.
         after = _weighed(state._replace(configurations=y), leap, gain)
+        # κ is the exit rate less the reversed one; a floor is the same in both and cancels.
         reversed_rate = exit_rate - state.corrector
         return after, LeapInfo((x != y).flatten(1).sum(1), exit_rate, reversed_rate)
 
@@ -381,6 +388,7 @@ def leap_increment(
     # Rates of the way forth at x, and of the way back at y.
     there = rates_of(examine(path, transport, configurations, earlier), added)
     back = rates_of(examine(path, transport, after, later), added, backward=True)
+    # Each density at its own time: no boundary adds here what changes with t.
     density = path.beta(earlier) * there.energy - path.beta(later) * back.energy
     log_back = kernels.tau_leap_log_probability(after, configurations, back.rates, duration)
     log_there = kernels.tau_leap_log_probability(configurations, after, there.rates, duration)

@@ -34,6 +34,7 @@ class CompletedTarget:
         self.dtype: torch.dtype = _dtype_of(model)
         self.beta = as_beta(model.beta)
         uniform = (1,) * self.lattice.ndim
+        # An energy alone says nothing of couplings and fields: networks are told 1 and 0.
         self.coupling = torch.ones(1, *uniform, dtype=torch.float64)
         self.site_table = torch.zeros(1, *uniform, dtype=torch.float64)
 
@@ -95,11 +96,14 @@ class CompletedModel(CompletedTarget):
             )
         _check_energy(model)
         super().__init__(model)
+        # It holds all states, since q is at most 127.
         self.dtype = torch.int8
         self.q = as_states(model.q)
         uniform = (1,) * self.lattice.ndim
+        # No field either, but a row for every state, as networks read it.
         self.site_table = torch.zeros(self.q, *uniform, dtype=torch.float64)
         self.spins = as_spins(getattr(model, "spins", None), self.q)
+        # An energy that does not say how far it reads may read the whole lattice.
         self.reach = getattr(model, "reach", None)
 
     def check(self, configurations: Tensor) -> None:
@@ -181,6 +185,7 @@ def _check_energy(model: Any) -> None:
 def _lattice_of(model: Any) -> Lattice:
     """Return the lattice of a user's model; open where it tells its shape alone."""
     if not hasattr(model, "lattice"):
+        # A shape does not say whether the ends of a direction meet.
         return Lattice(model.shape, periodic=False)
     lattice = model.lattice
     expect(isinstance(lattice, Lattice), "lattice of a model", "a Lattice", lattice)

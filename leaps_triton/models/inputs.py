@@ -26,6 +26,7 @@ def as_beta(beta: object) -> float:
 
 def as_states(q: object) -> int:
     """Return a number of states per site that int8 holds, else raise a ValueError."""
+    # int8 ends at 127, and a single state leaves no move.
     return as_integer("the number of states q", q, 2, 127)
 
 
@@ -53,6 +54,7 @@ def as_table(
         # A complex tensor would lose its imaginary part with no more than a warning.
         expect(not given.is_complex(), name, "real", value)
         table = torch.as_tensor(value, dtype=torch.float64)
+        # A copy, so that the tables stay when the tensor that was given changes.
         table = table.detach().cpu().clone()
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(
@@ -106,6 +108,7 @@ def as_spins(spins: object, q: int) -> Tensor:
     """
     if spins is None:
         return _simplex(q)
+    # The number of components is free, so the shape is read off what was given.
     try:
         shape = tuple(torch.as_tensor(spins).shape)
     except (TypeError, ValueError, RuntimeError):
@@ -146,6 +149,7 @@ def check_states(
 ) -> None:
     """Raise a ValueError unless ``configurations`` has values ``0 … q-1`` too."""
     check_shape(configurations, dtype, shape)
+    # An empty tensor has neither a minimum nor a maximum.
     if configurations.numel() == 0:
         return
     low = int(configurations.min())
@@ -162,8 +166,10 @@ def _is_number(value: object) -> bool:
 
 def _simplex(q: int) -> Tensor:
     """Return ±1 for two states, else the unit vectors to the corners of a simplex."""
+    # Two corners lie on a line, so that one component holds them.
     if q == 2:
         return torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
+    # Less their mean, so that the spins of all states add up to 0.
     corners = torch.eye(q, dtype=torch.float64) - 1 / q
     # The corners e_i - 1/q have the squared length 1 - 1/q.
     return corners * math.sqrt(q / (q - 1))

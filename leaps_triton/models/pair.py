@@ -151,6 +151,7 @@ class PairModel:
             >>> PairModel.from_tables((3, 3), 0.5, table)
             PairModel(shape=(3, 3), q=2, beta=0.5, periodic=(True, True))
         """
+        # The constructor of a subclass takes other arguments, from which it makes the tables.
         model = cls.__new__(cls)
         PairModel.__init__(model, shape, beta, bond_table, site_table, coupling, periodic, spins)
         return model
@@ -158,6 +159,7 @@ class PairModel:
     def at(self, beta: float) -> Self:
         """Return the same model at another inverse temperature."""
         site_table = self.site_table
+        # A uniform table goes back in the short form that the constructor takes.
         if site_table.numel() == self.q:
             site_table = site_table.flatten()
         coupling: float | Tensor = self.coupling
@@ -379,6 +381,7 @@ def _as_bond_table(bond_table: Any) -> Tensor:
         q = len(bond_table)
     except TypeError:
         raise ValueError(f"bond_table must be a (q, q) table, got {shown(bond_table)}") from None
+    # int8 ends at 127, and a single state leaves no move.
     if not 2 <= q <= 127:
         raise ValueError(f"the number of states q must be 2 to 127, got a bond_table of {q} rows")
     return as_table("bond_table", bond_table, (q, q), "states by states")

@@ -41,6 +41,7 @@ def energies(model: Any, configurations: Tensor) -> Tensor:
             f"energy(configurations) of {type(model).__name__} must have shape "
             f"{expected}, got {got}"
         )
+    # Weights add up small differences of energies, which need float64.
     return energy.to(torch.float64)
 
 
@@ -76,6 +77,7 @@ def log_ratios(
             moved = _shifted(flat, site, shift, q)
             after = energy(moved.view_as(configurations))
             differences[:, shift - 1, site] = before - after
+    # Rounded once, after the factor β.
     ratios = (beta.view(-1, 1, 1) * differences).to(dtype)
     lengths = configurations.shape[1:]
     return LocalEnergy(before, ratios.view(walkers, q - 1, *lengths))
@@ -100,6 +102,7 @@ def heat_bath_sweeps(
     flat = configurations.flatten(1).clone()
     sites = flat.shape[1]
     for sweep in range(plan.first, plan.first + plan.count):
+        # A site's number belongs to its counter, whichever way the sites are passed.
         uniform = uniform32(_words(plan, sweep, sites))
         for site in _in_order(sites, plan.backward):
             minus_energies = []
@@ -111,6 +114,7 @@ def heat_bath_sweeps(
             probabilities = reference.heat_bath_probabilities(fields, beta)
             # The last threshold is 1 but for rounding, and above every uniform number.
             thresholds = probabilities.cumsum(1)[:, :-1]
+            # The state is the number of thresholds at or below u.
             passed = thresholds <= uniform[:, site : site + 1]
             flat[:, site] = passed.sum(1, dtype=flat.dtype)
     return flat.view_as(configurations)
@@ -137,9 +141,11 @@ def metropolis_sweeps(
     for sweep in range(plan.first, plan.first + plan.count):
         # A 32-bit word w gives the state floor((q - 1) w / 2³²) of the q - 1 others.
         shift = 1 + (_words(plan, sweep, sites) * (q - 1) >> 32)
+        # A second draw, since the acceptance must be independent of the state proposed.
         uniform = uniform32(_words(plan, sweep, sites, draw=1))
         for site in _in_order(sites, plan.backward):
             moved = _shifted(flat, site, shift[:, site], q)
+            # At every site anew, since a move accepted at the one before has changed it.
             before = energy(flat.view_as(configurations))
             after = energy(moved.view_as(configurations))
             log_ratio = beta * (before - after)

@@ -44,11 +44,14 @@ class Ising(PairModel):
     ) -> None:
         lengths = Lattice(shape, periodic).shape
         up = as_numbers("field", field, lengths, "one value a site")
+        # s = 2x - 1 is -1 in state 0, where the field counts with the opposite sign.
         site_table = torch.stack([-up, up])
+        # φ(x_i, x_j) = s_i s_j.
         bond_table = [[1.0, -1.0], [-1.0, 1.0]]
         super().__init__(shape, beta, bond_table, site_table, coupling, periodic)
 
     def _field(self) -> Tensor:
+        # In state 1 the spin is +1, so its entry is h itself.
         return self.site_table[1]
 
 
@@ -114,6 +117,7 @@ class Potts(PairModel):
         field: Tensor | Sequence[float] | None = None,
         periodic: bool | Sequence[bool] = True,
     ) -> None:
+        # The identity is δ(x_i, x_j).
         bond_table = torch.eye(as_states(q))
         super().__init__(shape, beta, bond_table, field, coupling, periodic)
 
@@ -150,6 +154,7 @@ class Clock(PairModel):
     ) -> None:
         states = torch.arange(as_states(q), dtype=torch.float64)
         angle = 2.0 * math.pi * states / q
+        # The scalar product of the vectors of two states, cos(2π (x_i - x_j) / q).
         bond_table = torch.cos(angle.unsqueeze(1) - angle)
         spins = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
         super().__init__(shape, beta, bond_table, field, coupling, periodic, spins)
@@ -159,6 +164,7 @@ def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
     """Return random couplings ``(ndim, *shape)``, a function of seed, direction and site."""
     site = torch.arange(lattice.sites)
     direction = torch.arange(lattice.ndim).unsqueeze(1)
+    # The direction stands for the draw, so that every bond has a counter of its own.
     words = philox(seed, Stream.DISORDER, site, 0, direction, 0)
     if disorder == "pm1":
         # The highest bit of a word is a fair coin.
@@ -167,6 +173,7 @@ def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
         # Box and Muller: a normal number from two uniform ones.
         first = uniform64(words[0], words[1])
         second = uniform64(words[2], words[3])
+        # Finite, since uniform64 is never 0.
         radius = torch.sqrt(-2.0 * torch.log(first))
         values = radius * torch.cos(2.0 * math.pi * second)
     else:

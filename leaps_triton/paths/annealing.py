@@ -72,10 +72,12 @@ class AnnealingPath:
         # Both ends in one call: a schedule takes tensors of times.
         ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
         first, last = self._fraction(ends).tolist()
+        # schedule(1) may miss 1 by rounding.
         if not math.isfinite(first) or not math.isclose(last, 1.0, abs_tol=1e-12):
             raise ValueError(
                 f"schedule must be finite with schedule(1) = 1, got {first} at 0 and {last} at 1"
             )
+        # No rounding here: ρ_0 is uniform, and log Z_0 = N log q, at β_0 = 0 alone.
         if start is None and first != 0.0:
             raise ValueError(
                 f"the uniform start needs schedule(0) = 0, got {first}; change it, or give start="
@@ -99,6 +101,7 @@ class AnnealingPath:
             raise ValueError(
                 f"schedule must map a tensor to a tensor of its shape, got {shown(fraction)}"
             )
+        # Whatever the schedule computes in, densities are float64.
         return fraction.to(torch.float64)
 
     def _slope(self, t: Tensor) -> Tensor:
@@ -110,6 +113,7 @@ class AnnealingPath:
         def total(times: Tensor) -> Tensor:
             return self._fraction(times).sum()
 
+        # Each f(t) depends on its own t alone, so the gradient of the sum holds every slope.
         slope: Tensor = torch.func.grad(total)(t.detach())
         return slope
 
@@ -237,6 +241,7 @@ def _as_times(t: Tensor | float) -> Tensor:
         number = as_number("t", t, wanted, math.isfinite)
         return torch.tensor([number], dtype=torch.float64)
     expect(is_real(t), "t", wanted, t)
+    # Weights are sums of differences of β at near times, which float32 would round away.
     times = t.to(torch.float64)
     if times.ndim == 0:
         return times.view(1)

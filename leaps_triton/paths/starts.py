@@ -27,6 +27,7 @@ class Uniform:
     def __init__(self, lattice: Lattice, q: int) -> None:
         self.lattice = lattice
         self.q = q
+        # Each of the qᴺ configurations has ρ̃_0 = 1.
         self.log_z = lattice.sites * math.log(q)
 
     def sample(self, walker_index: Tensor, seed: int) -> Tensor:
@@ -39,5 +40,6 @@ class Uniform:
         sites = self.lattice.sites
         words = site_words(seed, Stream.START, 0, walker_index, sites)
         # A fraction w / 2³² of the q states.
+        # Words are int64, so that the product cannot overflow.
         values = (words * self.q >> 32).to(torch.int8)
         return values.view(-1, *self.lattice.shape)

@@ -47,6 +47,7 @@ class WeightedEnsemble(Weighted):
     @property
     def correlated(self) -> int:
         """Return how many consecutive walkers are correlated: 1, or after a resampling a block."""
+        # Resampling makes relatives of the walkers of a block, and never mixes two blocks.
         if bool(self.resamplings.any()):
             return self.block
         return 1

@@ -55,6 +55,7 @@ class Moves(NamedTuple):
         """
         if self.move is None:
             return self, state
+        # Transport and resampling may have moved the walkers since the last step of the chain.
         chain = self.chain._replace(configurations=state.configurations)
         chain, _ = self.move.step(chain, path, tau, seed)
         moved = state._replace(configurations=chain.configurations)
@@ -101,6 +102,7 @@ class Passage(Boundary):
         self._frozen = sampler.integrator.frozen.tolist()
         self._observe = observe
         self._advance = advance
+        # The frozen times, and t = 1.
         reached = sampler.integrator.intervals + 1
         shape = (len(state.walkers), reached)
         self.trace = torch.zeros(shape, dtype=torch.float64, device=sampler.device)
@@ -119,11 +121,13 @@ class Passage(Boundary):
         sampler = self.sampler
         tau = self._frozen[interval]
         if sampler.resample_below > 0.0:
+            # Before the ESS, whose error would name neither walker nor time.
             sampler.check_weights(state, tau)
             ess = float(effective_sample_size(state.log_weights))
             if ess < sampler.resample_below:
                 state = sampler.resample(state, interval, self.seed)
                 self.resampled[interval] = True
+        # After the resampling, so that moves part the copies of one walker.
         self.moves, state = self.moves.step(state, sampler.path, tau, self.seed)
         return state
 

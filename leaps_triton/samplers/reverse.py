@@ -40,6 +40,7 @@ class ReverseEnsemble:
 
         It is right whatever the sampler, if the samples are exact.
         """
+        # E[e^{-A}] = Z_0 / Z_1 over reversed paths, hence both minus signs.
         return self.log_z_start - float(log_mean_exp(-self.log_weights))
 
     @property
@@ -55,6 +56,7 @@ class ReverseEnsemble:
         """
         upper = log_mean_exp(self.log_weights)
         lower = log_mean_exp(-self.log_weights)
+        # The product of the two means is at least 1 (Jensen); only rounding may fall short of it.
         return min(1.0, float(torch.exp(-upper - lower)))
 
 

@@ -213,6 +213,7 @@ class Sampler:
                 indices = torch.arange(first, first + self.block)
                 advance = _shown(bar, index * steps)
                 run = self.run_block(indices, seed, advance=advance)
+                # The last block is run whole: the number kept must not change its walkers.
                 done.append(_Kept.of(run, walkers - index * self.block))
         return self._ensemble(done, seed)
 
@@ -310,6 +311,7 @@ def _check_weighted(move: BaseMove | None) -> None:
 def _default_block(path: Path) -> int:
     """Return the block for a lattice: it follows from its size alone."""
     sites = math.prod(path.model.shape)
+    # Memory for about 2¹⁸ sites, within bounds on the number of walkers.
     return min(1024, max(64, 2**18 // sites))
 
 

@@ -50,12 +50,14 @@ def equal_steps(times: Tensor, speed: Tensor, intervals: int) -> Tensor:
     _check_times(times)
     _check_speed(times, speed)
     fine = torch.linspace(0.0, 1.0, _GRID + 1, dtype=torch.float64)
+    # Points so close that the length, quadratic in t, may be taken as linear between them.
     fine_speed = _interpolate(fine, times.double(), speed.double())
     length = torch.cumulative_trapezoid(fine_speed, fine)
     length = torch.cat([torch.zeros(1, dtype=torch.float64), length])
     # Equal parts of the whole length, looked up backwards in the length as a function of time.
     shares = torch.linspace(0.0, 1.0, intervals + 1, dtype=torch.float64)
     made = _interpolate(shares * length[-1], length, fine)
+    # Integrators ask for exact ends, which the interpolation may miss by rounding.
     made[0] = 0.0
     made[-1] = 1.0
     return made
@@ -84,6 +86,7 @@ def _check_speed(times: Tensor, speed: Tensor) -> None:
 
 def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Return the function through ``(x, y)``, linear between them; ``x`` does not decrease."""
+    # The first point has no left neighbour, and rounding may lead beyond the last.
     right = torch.searchsorted(x, at).clamp(1, len(x) - 1)
     width = x[right] - x[right - 1]
     # Where the speed is 0 the length stands still, and any time there will do.
@@ -275,6 +278,7 @@ def _levelled(sampler: Sampler, times: Tensor, index: Tensor, seed: int) -> Tens
     A run on the given times that resamples at every boundary measures the loss.
     """
     integrator = sampler.integrator.with_times(times)
+    # Below 1 lies every ESS but that of even weights.
     resampling = Sampler(
         sampler.path,
         sampler.transport,
@@ -285,10 +289,13 @@ def _levelled(sampler: Sampler, times: Tensor, index: Tensor, seed: int) -> Tens
         device=sampler.device,
         resampling=sampler.resampling,
     )
+    # Weights are even after each τ_n, so the ESS at the next is what was lost in between. Those
+    # at τ_0 and t = 1 are not from one frozen time to the next.
     ess = effective_sample_size(resampling.run_block(index, seed).trace.T).cpu()[1:-1]
     frozen = integrator.frozen
     # The clamp takes away what rounding may leave above an ESS of 1.
     speed = (-torch.log(ess)).clamp(min=0.0).sqrt() / frozen.diff()
+    # A loss between two frozen times stands for the speed halfway.
     middles = (frozen[1:] + frozen[:-1]) / 2
     at = torch.cat([times[:1], middles, times[-1:]])
     # Both ends are left to their neighbours.
@@ -313,6 +320,7 @@ def _through(sampler: Sampler, pilot: _Pilot, start: float, end: float, seed: in
     # The interval wanted is the first, or the second after one from 0 to its beginning.
     interval = 0 if start == 0.0 else 1
     tau = float(integrator.frozen[interval])
+    # Pilot walkers are even at the start, so A begins with this increment.
     state = pilot.state
     state = state._replace(
         log_weights=sampler.path.log_increment(state.configurations, start, tau),

@@ -103,6 +103,7 @@ class Weighted(Result):
     @property
     def has_errors(self) -> bool:
         """Return whether there are enough walkers for an error bar at all."""
+        # The jackknife leaves out one block at a time, so there must be two.
         return len(self.log_weights) > self.correlated
 
     @property

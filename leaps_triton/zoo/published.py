@@ -94,6 +94,7 @@ def published_network(weights: Mapping[str, Tensor], model: PairModel) -> LEC:
         state["readout"] = linear
         state["embedding"] = _bounded(weights[_EMBEDDING])
     else:
+        # The one output is the difference of two readouts: half of it each, of opposite signs.
         state["readout"] = torch.stack([linear / 2, -linear / 2])
     network = _network_like(state, depth, model)
     try:
@@ -132,6 +133,7 @@ def _bounded(embedding: Tensor) -> Tensor:
         raise ValueError(
             f"the weight {_EMBEDDING} must be (q, channels), got {tuple(embedding.shape)}"
         )
+    # Torch bounds the rows when they are looked up; here it is done once for all.
     norm = embedding.norm(dim=1, keepdim=True)
     # The small number is that of torch's embeddings with max_norm.
     return torch.where(norm > 1.0, embedding / (norm + 1e-7), embedding)
@@ -139,6 +141,7 @@ def _bounded(embedding: Tensor) -> Tensor:
 
 def _network_like(state: Mapping[str, Tensor], depth: int, model: PairModel) -> LEC:
     """Return a network of the sizes of these weights."""
+    # Sizes are read off the weights themselves, so that the two cannot disagree.
     first = state["first"]
     sizes = [first.shape[-1]]
     width = 1
@@ -148,6 +151,7 @@ def _network_like(state: Mapping[str, Tensor], depth: int, model: PairModel) -> 
         sizes.append(round(taps**0.5))
     if depth:
         width = len(state["layers.0.time.0.bias"])
+    # W_0 of published networks sees 0 beyond the edges, though the lattice is periodic.
     return LEC(model, sizes, channels=len(first), width=width, local_field=False, zero_edges=True)
 
 
@@ -225,6 +229,7 @@ def load_published_leaps(file: str | Path, device: torch.device | str | None = N
             f"{file.name} is no published LEAPS checkpoint: it has no state_dict and config of one "
             f"({type(error).__name__}: {error})"
         ) from None
+    # The uniform start is the density at β = 0 alone.
     if first != 0.0:
         raise ValueError(
             f"{file.name} starts at beta_0 = {first}; only paths from independent sites are known"
