@@ -43,8 +43,8 @@ def register(kind: str, name: str | None = None) -> Callable[[Thing], Thing]:
     Example:
         >>> import leaps_triton as lt
         >>> @lt.register("schedule")
-        ... def quadratic(t):
-        ...     return t**2
+        ... def late_start(t):
+        ...     return t**3
     """
     if kind not in _TABLE:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")

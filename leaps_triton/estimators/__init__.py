@@ -11,12 +11,12 @@
 
 from .autocorrelation import ChainEstimate, ShortChainWarning, chain_estimate
 from .base import Result
+from .free_energies import entropy, free_energy
 from .histograms import mbar, mbar_error
 from .jackknife import Estimate, weighted_estimate
 from .overlaps import OverlapDistribution, overlap_distribution
 from .reweighting import Reweighted, multi_reweight, reweight
 from .tempering import exchange_rates, stepping_stones
-from .thermodynamics import entropy, free_energy
 from .weights import (
     RESAMPLING,
     ancestors,

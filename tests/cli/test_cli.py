@@ -208,13 +208,13 @@ def test_bench_prints_a_table_and_saves_its_files(
         ),
         ([*CHAIN, "--seed", "-1"], "seed must be an integer"),
         ([*CHAIN, "--model", "xy"], "there is no model 'xy'; choose from clock, edwards-anderson"),
-        ([*CHAIN, "--move", "cold-bath"], "there is no move 'cold-bath'; choose from heat-bath"),
+        ([*CHAIN, "--move", "cold-bath"], "there is no move 'cold-bath'; choose from "),
         ([*CHAIN, "--move", "wolff:size=2"], "wolff has no setting 'size=2'; give clusters as in"),
         ([*CHAIN, "--move", "wolff:clusters"], "wolff has no setting 'clusters'; give clusters"),
         ([*CHAIN, "--move", "wolff:clusters=no"], "clusters must be an integer of at least 1"),
         ([*CHAIN, "--move", "parallel-tempering"], "parallel-tempering needs its fractions"),
         ([*CHAIN, "--move", "compose"], "there is no move 'compose'"),
-        ([*TRAIN, "--network", "resnet"], "there is no network 'resnet'; choose from hollow-conv"),
+        ([*TRAIN, "--network", "resnet"], "there is no network 'resnet'; choose from "),
         ([*CHAIN, "--device", "toaster"], "device must be one that works here"),
         (["measure", "/nowhere/c.h5"], "No such file"),
         (["measure", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
@@ -579,7 +579,10 @@ def test_every_move_is_described_by_words(words: list[str], move: Any) -> None:
 
 def test_every_registered_move_is_offered() -> None:
     text = " ".join(run("chain", "--help").stdout.replace("│", " ").split())
-    for name in registry.names("move"):
+    # Other tests register moves of their own.
+    own = {n: m for n, m in registry.things("move").items() if m.__module__.startswith("leaps_")}
+    assert len(own) >= 9
+    for name in own:
         word = spelled(name)
         assert word == "compose" or word in text, word
     assert "--kernel" not in text and "What moves the walkers" in text

@@ -125,7 +125,13 @@ def test_all_tests_can_be_collected_where_packages_are_missing(stripped: dict[st
     options = [part for part in options if part not in ("--maxprocesses", "--dist")]
     collect = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only"]
     stripped["PYTHONPATH"] = os.pathsep.join([stripped["PYTHONPATH"], str(ROOT)])
-    result = run(*collect, *options, "-o", "addopts=-ra --doctest-modules", env=stripped)
+    result = run(
+        *collect,
+        *options,
+        "-o",
+        "addopts=-ra --doctest-modules --ignore=leaps_triton/former",
+        env=stripped,
+    )
     assert result.returncode == 0, result.stdout[-3000:]
     number = re.search(r"^(\d+) tests collected", result.stdout, re.MULTILINE)
     assert number is not None and int(number[1]) > 4000
