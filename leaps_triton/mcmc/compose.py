@@ -31,8 +31,8 @@ class Compose(BaseMove):
     They share one count of sweeps, so that none repeats the random numbers of another.
 
     Args:
-        moves: at least one, each with a :class:`SweepState` (all but parallel tempering, which
-            takes a composition as its move).
+        moves: at least one, each with a :class:`~leaps_triton.mcmc.SweepState` (all but parallel
+            tempering, which takes a composition as its move).
 
     Raises:
         ValueError: no move; at ``init``, a move with a state of its own kind.
