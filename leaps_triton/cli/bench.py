@@ -41,6 +41,7 @@ class Bench:
 
     def run(self) -> None:
         """Measure, print, and save."""
+        # Before the measurements: a folder that is missing is found out now.
         check_folders(self.output, self.json)
         report = run(
             self.ops,

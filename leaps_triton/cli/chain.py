@@ -145,10 +145,12 @@ def as_move(words: Sequence[str]) -> Any:
 def _settings(name: str, maker: Any, text: str) -> dict[str, Any]:
     """Return the settings of a move from ``setting=value,setting=value``."""
     parameters = inspect.signature(maker).parameters
+    # An inner move comes as words of its own; `kernel` is the former name of `move`.
     takes = [each for each in parameters if each not in ("move", "kernel")]
     required = {each for each in takes if parameters[each].default is inspect.Parameter.empty}
     found = {}
     for part in text.split(","):
+        # A name without settings leaves one empty text.
         if not part:
             continue
         setting, equals, value = part.partition("=")
@@ -167,11 +169,13 @@ def _settings(name: str, maker: Any, text: str) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     """Return a number, a bool, None, a word, or a list of these that is joined by slashes."""
+    # Commas part settings, so slashes part the entries of a list.
     if "/" in text:
         return [_value(part) for part in text.split("/")]
     if text in ("none", "None"):
         return None
     try:
+        # JSON knows numbers and small true and false; Python's True is taken too.
         return json.loads(text.lower())
     except ValueError:
         return text

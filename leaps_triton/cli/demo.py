@@ -89,6 +89,7 @@ class Demo:
         return lt.TrainingConfig(
             steps=self.steps,
             learning_rate=2e-2,
+            # About five points make a curve of the ESS; with fewer than five steps, one at each.
             evaluate_every=max(1, self.steps // 5),
             seed=self.seed,
         )
@@ -113,6 +114,7 @@ class Demo:
 
 def _timed(work: Callable[[], Made]) -> tuple[Made, float]:
     """Return what ``work`` returns, and the seconds it took."""
+    # This clock never goes back, as that of the day may.
     begin = time.perf_counter()
     made = work()
     return made, time.perf_counter() - begin
@@ -121,6 +123,7 @@ def _timed(work: Callable[[], Made]) -> tuple[Made, float]:
 def _costs(result: dict[str, Any]) -> str:
     """Return the demo's table of weights and costs."""
     walkers = result["config"]["walkers"]
+    # Walkers that count, per second: this weighs quality against cost.
     learned_yield = walkers * result["ess"] / result["sample_seconds"]
     ais_yield = walkers * result["ais_ess"] / result["ais_seconds"]
     rows = [
@@ -129,6 +132,7 @@ def _costs(result: dict[str, Any]) -> str:
         ("evaluations", result["evaluations"], result["ais_evaluations"], 1),
         ("effective/s", learned_yield, ais_yield, 0),
         ("sampling, s", result["sample_seconds"], result["ais_seconds"], 1),
+        # AIS has nothing to train.
         ("training, s", result["train_seconds"], 0.0, 1),
     ]
     lines = ["", f"{'':17}{'learned rates':>22}{'AIS':>12}"]

@@ -31,6 +31,7 @@ class Info:
 
     def run(self) -> None:
         """Read the file as a whole, and print its manifest."""
+        # By its first bytes: the name may have any ending.
         with self.file.open("rb") as stream:
             is_run = stream.read(len(_HDF5)) == _HDF5
         if is_run:
@@ -42,6 +43,7 @@ class Info:
         else:
             contents = checkpoint.read(self.file)
             manifest = contents.manifest
+            # On the CPU: a file from a GPU can be read where there is none.
             model = checkpoint.rebuild(contents, self.file.name, "cpu").path.model
             kind = _kind(manifest)
         print(f"{self.file.name}: {kind}; {model}")
@@ -103,9 +105,11 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
             f"first"
         )
     with warnings.catch_warnings(record=True) as caught:
+        # Python shows a warning once per place; each table needs its own.
         warnings.simplefilter("always")
         table = summary.measure(run, run.names)
     print(summary.render(table))
+    # Several observables may warn alike: once is enough, in the order of the table.
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"caution: {message}")
     return table

@@ -41,14 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="leaps-triton",
         description="Samples and free energies of lattice models, with exact weights.",
         args=_renamed(arguments),
+        # Flags are off unless given, so a --no- twin of each would only lengthen the help.
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:
         chosen.run()
+    # Only what a user can mend; other errors are defects, and show their traceback.
     except (ValueError, RuntimeError, OSError) as error:
         reason = str(error)
         if isinstance(error, OSError) and error.filename and error.strerror:
+            # Without the number of the error that Python puts before it.
             reason = f"{error.filename}: {error.strerror}"
+        # A text as status goes to stderr, and the process ends with 1.
         sys.exit(f"leaps-triton: {' '.join(reason.split())}")
     except KeyboardInterrupt:
         sys.exit("leaps-triton: interrupted")
@@ -59,6 +63,7 @@ def _renamed(arguments: Sequence[str]) -> list[str]:
     command = next(iter(arguments), "")
     found = []
     for argument in arguments:
+        # An option and its value may be one word, as in --name=value.
         name, equals, value = argument.partition("=")
         present = FORMER.get((command, name))
         if present is not None:

@@ -67,6 +67,7 @@ def makeable() -> list[str]:
     for name, maker in registry.things("model").items():
         parameters = inspect.signature(maker).parameters.values()
         needed = {each.name for each in parameters if each.default is each.empty}
+        # A required argument without an option would leave a model nobody can make.
         if needed <= known:
             found.append(name)
     return found
@@ -106,6 +107,7 @@ class ModelOptions:
         given: dict[str, Any] = {}
         for name in ("q", "coupling", "disorder", "disorder_seed"):
             value = getattr(self, name)
+            # Not given: the default of the model counts.
             if value is None:
                 continue
             if name not in takes:
@@ -117,6 +119,7 @@ class ModelOptions:
         if "q" in takes and "q" not in given:
             raise ValueError(f"--model {self.model} needs --q, its number of states")
         if "disorder_seed" in given:
+            # The model calls it seed, but --seed is of the random numbers of the run.
             given["seed"] = given.pop("disorder_seed")
         if self.field:
             given["field"] = self._field("q" in takes)
@@ -178,6 +181,7 @@ def device_name(device: torch.device) -> str:
     """Return the name of a device for a person."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
+    # On a CPU the times depend on the number of threads.
     return f"{device.type} ({torch.get_num_threads()} threads)"
 
 

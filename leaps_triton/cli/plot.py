@@ -16,8 +16,10 @@ __all__ = ["Plot"]
 
 _ANNEALING = "annealing"
 
+# Two rows of three.
 _GIF_WALKERS = 6
 
+# At most six seconds, at the film's ten frames a second.
 _GIF_FRAMES = 60
 
 
@@ -59,6 +61,7 @@ class Plot:
 
     def run(self) -> None:
         """Read, draw, and save."""
+        # Here, not above: other commands start without matplotlib.
         from ..report.figures import NEEDS
 
         needs = {**NEEDS, _ANNEALING: "it takes weighted walkers, or a chain with --configurations"}
@@ -70,8 +73,10 @@ class Plot:
             if saved is not None:
                 figures[name] = saved.name
                 print(f"{name}: {saved}")
+            # A figure asked for by name must be there; of all, those without data are left out.
             elif self.only:
                 raise ValueError(f"these files have no data for the figure {name}: {needs[name]}")
+        # Without folders, which tell of the machine.
         names = [file.name for file in self.files]
         write(self.json, {"figures": figures, "files": names, "versions": provenance()})
 

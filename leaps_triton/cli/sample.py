@@ -49,6 +49,7 @@ class Sample:
         """Sample, print, and save."""
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
+        # Before long work: a folder that is missing is found out now.
         check_folders(self.output, self.json)
         if (self.checkpoint is None) == (self.published is None):
             raise ValueError(
@@ -60,6 +61,7 @@ class Sample:
         elif self.published is not None:
             sampler = lt.load_published_leaps(self.published, place)
         announce(sampler.path.model, sampler.device)
+        # Reading the sampler is no part of the time told.
         begin = time.perf_counter()
         run = lt.io.sample(
             sampler,

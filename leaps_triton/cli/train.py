@@ -132,10 +132,12 @@ class Train(ModelOptions):
         if history.loss:
             loss = f", loss {history.loss[-1]:.4g}"
         print(f"step {trainer.step} of {self.steps}{loss}; checkpoint: {self.checkpoint}")
+        # Also after a signal: what was trained so far has a history.
         result = {"step": trainer.step, "seconds": seconds, "history": history.as_dict()}
         write(self.json, {**result, "config": config(self), "versions": provenance()})
         if received:
             print("stopped by a signal; --resume goes on", file=sys.stderr)
+            # The status that shells report for a process ended by this signal.
             sys.exit(128 + received[0])
 
     def _sampler(self) -> lt.Sampler:
@@ -169,6 +171,7 @@ class Train(ModelOptions):
         given = {}
         for name in _OPTIONS:
             value = getattr(self, name)
+            # Not given: the default of the network counts.
             if value in (None, ()):
                 continue
             if name not in takes:
@@ -181,6 +184,7 @@ class Train(ModelOptions):
         if "kernel_size" in takes:
             given.setdefault("kernel_size", largest)
         if "kernel_sizes" in takes:
+            # A convolution must not be larger than the lattice.
             sizes = tuple(min(size, largest) for size in (3, 5, 7))
             given.setdefault("kernel_sizes", sizes)
         return maker(model, seed=self.seed, **given)
@@ -201,5 +205,6 @@ def _stopping(trainer: lt.Trainer) -> Iterator[list[int]]:
     try:
         yield received
     finally:
+        # Whoever runs this within Python has handlers of their own.
         for number, handler in before.items():
             signal.signal(number, handler)

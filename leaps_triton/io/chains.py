@@ -121,6 +121,7 @@ def run_chain(
             f"{file.name} exists; go on with it by resume (--resume), or choose another file"
         )
     old = _contents(file)
+    # The default, a tenth of the sweeps, would change where the chain grows.
     if old is not None and burn_in is None:
         burn_in = old.manifest["chain"]["burn_in"]
     names = list(observables)
@@ -135,6 +136,7 @@ def run_chain(
     with march.bar(progress) as bar:
         while march.drawn < march.draws:
             part, places = _draw(march, settings, bar.update)
+            # Draws alone: the state is overwritten later, and has digests of its own.
             data = (places[name][1] for name in _columns(settings))
             write(file, places, part, digest(data))
     with opened(file) as source:
@@ -172,11 +174,13 @@ def _describe(march: March, start: Tensor | None, keep: bool, every: int) -> Con
     manifest = {
         "schema": SCHEMA,
         "model": model.manifest,
+        # Files keep the former name of the move.
         "kernel": describe_move(march.move),
         "chain": settings,
         "provenance": provenance(),
     }
     tensors = dict(model.tensors)
+    # No seed tells a start that was given, so the file holds it.
     if start is not None:
         tensors["chain.start"] = start.cpu()
     return Contents(manifest, tensors)
@@ -198,11 +202,13 @@ def _go_on(file: Path, march: March, old: Contents, new: Contents) -> None:
     grows = before < settings["sweeps"]
     same = dict(settings)
     if grows:
+        # More sweeps are the one difference that is allowed.
         same["sweeps"] = before
     expect_same(old, new._replace(manifest={**new.manifest, "chain": same}), file.name)
     if grows:
         # The file keeps what it was first made with.
         manifest = {**new.manifest, "provenance": old.manifest["provenance"]}
+        # A shorter last part grows, and is drawn again as a whole.
         whole = before // march.settings.thin // settings["every"]
         with replacing(file) as part:
             _lay_out(part, march, new._replace(manifest=manifest))
@@ -306,16 +312,20 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
         begin(out, found)
         for name in settings["observables"]:
             rows, *shape = march.measure(name).shape
+            # A chunk is a part, so that a write touches no draws but its own.
             chunks = (rows, min(every, draws), *shape)
             allocate(out, f"observables/{name}", (rows, draws, *shape), "f8", chunks)
         if settings["configurations"]:
             sites = march.model.shape
             whole = (settings["walkers"], draws, *sites)
             kind = numpy_kind(march.model.dtype)
+            # One draw in a chunk: a whole part could exceed the 4 GiB that HDF5 allows one.
             allocate(out, "configurations", whole, kind, (settings["walkers"], 1, *sites))
         for name, value in _fields(march.state).items():
+            # Two slots, filled in turn: a write that stops half-way spoils only one.
             allocate(out, f"state/{name}", (2, *value.shape), value.dtype)
         allocate(out, "state_digests", (2, 32), "u1")
+        # Rounded up: the last part may be a short one.
         allocate(out, "digests", (-(-draws // every), 32), "u1")
 
 
@@ -337,6 +347,7 @@ def _copy(old: Path, new: Path, settings: dict[str, Any], most: int) -> None:
             for part in range(whole):
                 place = np.s_[:, part * every : (part + 1) * every]
                 out[name][place] = source[name][place]
+        # Both slots: where the last part is left out, the state before it is needed.
         for name in (*(f"state/{key}" for key in source["state"]), "state_digests"):
             out[name][:] = source[name][:]
         out["digests"][:whole] = source["digests"][:whole]
@@ -362,5 +373,6 @@ def _restore(source: h5py.File, march: March, name: str, settings: dict[str, Any
         else:
             # A number returns as what it was, an integer as an integer.
             restored[key] = type(fields[key])(value)
+    # The last part may be a short one.
     march.drawn = min(march.draws, parts * settings["every"])
     march.state = march.state._replace(**restored)

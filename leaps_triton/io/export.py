@@ -54,6 +54,7 @@ def to_npz(run: Result, file: str | Path) -> None:
     """
     expect(isinstance(run, Result), "run", "a run or a chain", run)
     wanted = "by names other than configurations, manifest and file"
+    # `file` is an argument of np.savez itself.
     for name in ("configurations", "manifest", "file"):
         expect(name not in run.values, "observables", wanted, name)
     arrays: dict[str, Tensor] = dict(run.values)
@@ -64,6 +65,7 @@ def to_npz(run: Result, file: str | Path) -> None:
     data: dict[str, Any] = {name: value.cpu().numpy() for name, value in arrays.items()}
     if isinstance(run, Stored):
         data["manifest"] = np.array(json.dumps(run.manifest))
+    # An open file: to a name without .npz np.savez would add it.
     with as_file(file).open("wb") as out:
         np.savez(out, **data)
 
@@ -188,6 +190,7 @@ def _of_chain(run: Any, name: str, columns: list[Tensor], of_means: Function) ->
     together = run.together_of(name)
     primary = []
     for column in columns:
+        # Walkers that are correlated with one another are one measurement.
         independent = column.unflatten(0, (-1, together)).mean(1)
         primary.append(_obs(independent, ensemble))
     return _derived(primary, of_means)
@@ -222,11 +225,13 @@ def _obs(series: Tensor, ensemble: str) -> Any:
     mean = float(series.mean())
     names = [ensemble]
     if len(series) > 1:
+        # What follows the bar is the replicum, to pyerrors.
         names = [f"{ensemble}|r{walker:06d}" for walker in range(len(series))]
     # Left to itself, pyerrors takes the mean of every replicum apart, which hides how far walkers
     # are from one another.
     centred = [(row - mean).numpy() for row in series]
     found = pyerrors.Obs(centred, names, means=[mean] * len(series))
+    # With means given, pyerrors leaves the value at 0.
     found._value = mean
     return found
 
@@ -240,6 +245,7 @@ def _derived(primary: list[Any], function: Callable[[Tensor], Tensor]) -> Any:
         return np.float64(function(torch.as_tensor(means)).detach().numpy())
 
     pyerrors = _optional("pyerrors", "pyerrors")
+    # autograd's gradient: pyerrors cannot differentiate a function of tensors.
     return pyerrors.derived_observable(value, primary, man_grad=gradient.numpy())
 
 

@@ -55,6 +55,7 @@ def check_observables(names: Sequence[str], chains: bool = False) -> None:
     measurable = list(_observables.MEASURABLE)
     if chains:
         measurable += _observables.OF_CHAINS
+    # A single string would be read as its letters.
     is_list = isinstance(names, Sequence) and not isinstance(names, str)
     for name in names if is_list else [names]:
         known = is_list and isinstance(name, str) and name in measurable
@@ -68,6 +69,7 @@ def numpy_kind(dtype: torch.dtype) -> str:
         >>> numpy_kind(torch.int8), numpy_kind(torch.float32)
         ('i1', 'f4')
     """
+    # Without the byte order, which is that of the machine.
     return torch.empty(0, dtype=dtype).numpy().dtype.str.lstrip("<>|=")
 
 
@@ -88,6 +90,7 @@ def opened(file: Path) -> Iterator[h5py.File]:
         TypeError,
         AttributeError,
         IndexError,
+        # Damaged sizes overflow, or ask for more memory than there is.
         OverflowError,
         MemoryError,
     ) as error:
@@ -98,7 +101,9 @@ def opened(file: Path) -> Iterator[h5py.File]:
 
 def begin(file: h5py.File, described: Contents) -> None:
     """Write into a new file what its run is one of."""
+    # Once more as plain text, for readers without this library.
     file.attrs["manifest"] = json.dumps(described.manifest)
+    # Strings of HDF5 do not keep every zero byte; arrays of numbers do.
     file["checkpoint"] = np.frombuffer(pack(described), dtype=np.uint8)
 
 
@@ -143,6 +148,7 @@ def finished(file: h5py.File) -> int:
     written = file["digests"][:].any(axis=1)
     if written.all():
         return len(written)
+    # The least of bools is the first False.
     return int(written.argmin())
 
 
@@ -150,6 +156,7 @@ def digest(arrays: Iterable[Array], start: bytes = b"") -> Array:
     """Return the SHA-256 of ``start`` and of arrays with kinds and shapes, uint8 ``(32,)``."""
     found = hashlib.sha256(start)
     for values in arrays:
+        # Kind and shape are covered too, or the same bytes could pass for other numbers.
         found.update(f"{values.dtype.str} {values.shape}".encode() + values.tobytes())
     return np.frombuffer(found.digest(), dtype=np.uint8)
 
@@ -162,5 +169,6 @@ def write(file: Path, values: Places, part: int, found: Array) -> None:
         for name, (place, data) in values.items():
             out[name][place] = data
         out.flush()
+        # flush hands the data to the system; fsync waits until they are on disk.
         os.fsync(out.id.get_vfd_handle())
         out["digests"][part] = found

@@ -42,6 +42,7 @@ class Contents(NamedTuple):
 
 def pack(contents: Contents) -> bytes:
     """Return contents as the bytes of a safetensors file."""
+    # The first entry, so that the first such noughts in the file are the digest's own.
     manifest = json.dumps({"sha256": _NO_DIGEST, **contents.manifest})
     data = _save_tensors(contents.tensors, {_KEY: manifest})
     # The digest is of the bytes with noughts in its place.
@@ -59,6 +60,7 @@ def unpack(data: bytes, name: str) -> Contents:
     Raises:
         ValueError: not such bytes, damaged ones, or ones of a newer version.
     """
+    # safetensors begins with the length of its header in eight bytes, lowest first.
     length = int.from_bytes(data[:8], "little")
     try:
         manifest = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
@@ -69,6 +71,7 @@ def unpack(data: bytes, name: str) -> Contents:
         raise ValueError(
             f"{name} is no leaps_triton checkpoint, or its beginning is damaged"
         ) from None
+    # Before the digest: a newer format may take it of other bytes.
     if isinstance(schema, int) and schema > SCHEMA:
         raise ValueError(
             f"{name} has schema {schema}, newer than {SCHEMA}, the newest that this version "
@@ -91,6 +94,7 @@ def _rename(manifest: dict[str, Any]) -> None:
     settings = network.get("settings") if isinstance(network, dict) else None
     if isinstance(settings, dict) and "input_precision" in settings:
         before = settings.pop("input_precision")
+        # Older files call full float32 precision "ieee".
         settings["precision"] = "float32" if before == "ieee" else before
 
 
@@ -102,6 +106,7 @@ def differences(old: Contents, new: Contents) -> list[str]:
     before = _flat("", {**old.manifest, "provenance": None})
     after = _flat("", {**new.manifest, "provenance": None})
     found = []
+    # No set: entries are told in the order of the file.
     for name in dict.fromkeys([*before, *after]):
         if before.get(name) != after.get(name):
             found.append(f"{name} {before.get(name)} (now {after.get(name)})")
@@ -125,11 +130,13 @@ def _equal(first: Tensor | None, second: Tensor | None) -> bool:
     """Return whether both tensors are there, of one kind and with equal values."""
     if first is None or second is None:
         return False
+    # The type counts too: equal numbers of another precision go on differently.
     return first.dtype == second.dtype and torch.equal(first, second)
 
 
 def as_file(file: object) -> Path:
     """Return ``file`` as a path; a ValueError unless it is a path or its name."""
+    # A zero byte would fail only on opening, with an error that names no argument.
     named = isinstance(file, str | os.PathLike) and str(file) != "" and "\0" not in str(file)
     expect(named, "file", "the name of a file", file)
     return Path(file)  # type: ignore[arg-type]
@@ -150,12 +157,16 @@ def replacing(file: Path) -> Iterator[Path]:
 
     Whenever the process or the machine stops, ``file`` is either the old one or the new one.
     """
+    # In the same folder, so on the same disk: only there a change of name is one step.
     part = file.with_name(f".{file.name}.part")
     try:
         yield part
+        # Before the change of name, or a crash could leave the new name with half the bytes.
         _sync(part)
         part.replace(file)
+    # An interrupt, too, leaves no part behind.
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    # The name is an entry of the folder, which reaches the disk on its own.
     _sync(file.parent)

@@ -56,6 +56,7 @@ def describe_model(model: Any) -> Contents:
     # A path wraps a model that has nothing but an energy.
     own = as_given(model)
     name = _name_of("model", type(own))
+    # A model with settings of its own may keep more than its tables tell.
     if not isinstance(own, PairModel) or hasattr(own, "settings"):
         return Contents({"class": name, "settings": _settings("model", own)}, {})
     manifest = {
@@ -65,6 +66,7 @@ def describe_model(model: Any) -> Contents:
         "q": own.q,
         "beta": own.beta,
     }
+    # On the host: a file may be read where the device of the model is not.
     tables = {f"model.{table}": getattr(own, table).detach().cpu() for table in _TABLES}
     return Contents(manifest, tables)
 
@@ -76,6 +78,7 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         return maker(**data["settings"])
     coupling = tensors["model.coupling"]
     site_table = tensors["model.site_table"]
+    # One row for all sites, which the constructor takes as (q,).
     if site_table.numel() == data["q"]:
         site_table = site_table.flatten()
     return maker.from_tables(
@@ -83,6 +86,7 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         data["beta"],
         tensors["model.bond_table"],
         site_table,
+        # One coupling for all bonds is a number to the constructor.
         coupling.item() if coupling.numel() == 1 else coupling,
         data["periodic"],
         tensors["model.spins"],
@@ -102,6 +106,7 @@ def describe_move(move: Move) -> dict[str, Any]:
     Raises:
         ValueError: If the move cannot be stored.
     """
+    # A move of a user is wrapped by the library, and stored as it was given.
     own = as_move("move", move).own
     name = _name_of("move", type(own))
     if not is_dataclass(own) or not _is_of_the_library(own):
@@ -109,6 +114,7 @@ def describe_move(move: Move) -> dict[str, Any]:
     found: dict[str, Any] = {"class": name}
     for number, field in enumerate(fields(own)):
         value = getattr(own, field.name)
+        # Defaults are left out, so that a field added later changes no file of before.
         if number == 0 or field.default is MISSING or value != field.default:
             found[_IN_FILES.get(field.name, field.name)] = _describe_value(value)
     return found
@@ -133,6 +139,7 @@ def rebuild_move(data: dict[str, Any]) -> Any:
     for key, value in data.items():
         if key != "class":
             settings[now.get(key, key)] = _rebuild_value(value)
+    # Compose takes its moves one by one, not as a field.
     if maker is Compose:
         return Compose(*settings["moves"])
     return maker(**settings)
@@ -201,6 +208,7 @@ def rebuild_integrator(data: dict[str, Any], times: Tensor) -> Integrator:
     maker = registry.find("integrator", settings.pop("class"))
     # How many intervals there are, the times tell.
     del settings["intervals"]
+    # Exact: a float64 is a Python number, bit for bit.
     integrator: Integrator = maker(times.tolist(), **settings)
     return integrator
 
@@ -211,6 +219,7 @@ def describe_path(path: object) -> dict[str, Any]:
     Raises:
         ValueError: If the path, its start or its schedule cannot be stored.
     """
+    # A subclass may differ in more than start and schedule, which are all that is stored.
     if type(path) is not AnnealingPath:
         raise ValueError(
             f"the path must be an AnnealingPath to be stored in a file, got {shown(path)}"
@@ -234,6 +243,7 @@ def rebuild_path(data: dict[str, Any], model: Any) -> AnnealingPath:
         start = maker(**data["start"]["settings"])
     entry = data["schedule"]
     schedule: Callable[[Tensor], Tensor]
+    # A function is stored by its name alone, an object with its settings.
     if isinstance(entry, dict):
         schedule = registry.find("schedule", entry["class"])(**entry["settings"])
     else:
@@ -270,6 +280,7 @@ def _settings(kind: str, thing: Any) -> dict[str, Any]:
     """Return what makes a thing again, as plain data; a ValueError if it does not say so."""
     found = getattr(thing, "settings", None)
     if found is None and is_dataclass(thing):
+        # Fields that are no arguments are computed by the constructor anew.
         found = {field.name: getattr(thing, field.name) for field in fields(thing) if field.init}
     if not isinstance(found, dict) or not _is_plain(found):
         raise ValueError(
@@ -286,6 +297,7 @@ def _is_plain(value: Any) -> bool:
         return named and all(_is_plain(part) for part in value.values())
     if isinstance(value, list | tuple):
         return all(_is_plain(part) for part in value)
+    # Exact types: a subclass, such as an enum, would come back as a plain number.
     return value is None or type(value) in (bool, int, float, str)
 
 

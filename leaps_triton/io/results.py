@@ -138,12 +138,15 @@ class ChainRun(Chain, Stored):
         """Return draws of the first walkers; None if their configurations were not stored."""
         if self.kept is None:
             return None
+        # Rounded up, so that there are no more than `frames` of them.
         stride = -(-self.draws // frames)
         beta = f"β = {self.model.beta:.4g}"
         captions = []
         for draw in range(0, self.draws, stride):
+            # The first draw comes after `thin` steps, not before.
             step = self.burn_in + (draw + 1) * self.thin
             captions.append(f"{beta}, step {step}")
+        # Draws come first, as the frames of a film.
         return Moving(captions, self.kept[:walkers, ::stride].transpose(0, 1))
 
 
@@ -162,6 +165,7 @@ def walk(sampler: Sampler, seed: int, walkers: int, most: int) -> tuple[list[flo
     indices = torch.arange(walkers)
     count = sampler.integrator.intervals + 1
     start = sampler.path.start.sample(indices, seed)
+    # On the host, where frames gather from whatever device the sampler has.
     frames = torch.zeros(count, *start.shape, dtype=start.dtype)
 
     def observe(state: Any, entered: Tensor) -> None:
@@ -171,7 +175,9 @@ def walk(sampler: Sampler, seed: int, walkers: int, most: int) -> tuple[list[flo
 
     with torch.no_grad():
         sampler.run_block(indices, seed, observe)
+    # The start itself, as it is before anything has moved it.
     frames[0] = start.cpu()
+    # Rounded up, so that there are at most `most` frames.
     stride = -(-count // most)
     chosen = list(range(0, count, stride))
     times = sampler.integrator.times.tolist()

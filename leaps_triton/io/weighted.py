@@ -133,12 +133,14 @@ def _fill(
         initial=min(walkers, done * sampler.block),
         desc="sampling",
         unit="walker",
+        # None shows the bar on a terminal only.
         disable=None if progress else True,
     ) as bar:
         for block in range(done, blocks):
             rows = _rows(sampler, settings, block)
             places = _draw(sampler, settings, block, rows)
             data = [places[name][1] for name in _columns(settings)]
+            # The bytes that the file holds, so that reading gives the same digest.
             evaluations = np.float64(places["evaluations"][1]).tobytes()
             write(file, places, block, digest(data, evaluations))
             bar.update(rows.stop - rows.start)
@@ -153,9 +155,11 @@ def _rows(sampler: Sampler, settings: dict[str, Any], block: int) -> slice:
 def _draw(sampler: Sampler, settings: dict[str, Any], block: int, rows: slice) -> Places:
     """Return what is to be stored of a block: dataset → its place there, and the values."""
     count = rows.stop - rows.start
+    # The number of a block fixes its random numbers, so a resumed run draws the same.
     ensemble = sampler.sample(count, settings["seed"], first_block=block)
     x = ensemble.configurations
     columns = {"log_weights": ensemble.log_weights, "configurations": x}
+    # What several observables need of the configurations is found once.
     model = share(x, ensemble.model)
     for name in settings["observables"]:
         columns[f"observables/{name}"] = entered()[name](x, model)
@@ -186,6 +190,7 @@ def read(file: str | Path) -> Run | ChainRun:
 
 def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
     """Return the finished blocks of an open file."""
+    # A file from a GPU is readable where there is none.
     sampler = rebuild(found, name, "cpu")
     settings = found.manifest["run"]
     done = finished(source)
@@ -208,6 +213,7 @@ def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
         log_weights=data["log_weights"],
         observables={each: data[f"observables/{each}"] for each in settings["observables"]},
         configurations=data.get("configurations"),
+        # Evaluations are per walker, so blocks count by walkers; without any, no division by 0.
         evaluations=float((per_block * counts).sum() / max(walkers, 1)),
     )
 

@@ -67,6 +67,7 @@ def against_temperature(runs: Sequence[Result], names: Iterable[str] = tuple(LAB
         above.tick_params(labelbottom=False)
         _finish_pulls(below, above)
     _share_temperatures([above for above, _ in cells])
+    # One legend is enough: colours mean the same in all cells.
     cells[0][0].legend(fontsize=8)
     pulled = any(below.lines for _, below in cells)
     text = "dotted: to guide the eye; bars: one σ"
@@ -141,11 +142,13 @@ def _finish_pulls(axes: Axes, above: Axes) -> None:
         axes.text(0.5, 0.5, "no exact value known", fontsize=8, **middle)
         axes.set_yticks([])
         return
+    # Never below ±3σ, or small pulls would look large.
     most = 3.0
     for line in axes.lines:
         largest = float(torch.as_tensor(line.get_ydata()).abs().max())
         # Points stand a little away from the edge.
         most = max(most, 1.15 * largest)
+    # About 68 % of good pulls lie in this band.
     axes.axhspan(-1.0, 1.0, color="grey", alpha=0.25, linewidth=0)
     axes.axhline(0.0, color="grey", linewidth=0.8)
     axes.set_ylim(-most, most)
@@ -190,6 +193,7 @@ def binder_crossing(axes: Axes, runs: Sequence[Result]) -> None:
 
 def _groups(runs: Sequence[Result]) -> dict[str, list[Result]]:
     """Return runs by model and lattice, small lattices first, each by rising temperature."""
+    # Falling β is rising temperature.
     ordered = sorted(runs, key=lambda run: (math.prod(run.model.shape), -run.model.beta))
     groups: dict[str, list[Result]] = {}
     for run in ordered:
@@ -206,6 +210,7 @@ def _curves(runs: Sequence[Result]) -> tuple[list[float], dict[str, list[float]]
     if not _is_cheap(model) or any(not _alike(run.model, model) for run in runs):
         return [], {}
     t = _temperatures(runs)
+    # A single temperature has no range to take a fraction of.
     margin = 0.05 * (max(t) - min(t)) or 0.15 * t[0]
     reach = torch.linspace(min(t) - margin, max(t) + margin, _POINTS, dtype=torch.float64)
     temperatures: list[float] = reach.tolist()
@@ -219,6 +224,7 @@ def _is_cheap(model: Any) -> bool:
     """Return whether exact values at many temperatures take seconds."""
     if not is_pair_model(model):
         return False
+    # The Ising torus has a closed form at any size.
     return model.q ** math.prod(model.shape) <= FEW or _square_ising(model)
 
 
@@ -232,6 +238,7 @@ def _alike(first: Any, second: Any) -> bool:
 
 def _square_ising(model: Any) -> bool:
     """Return whether a model is Ising's on a torus, with one coupling and no field."""
+    # A subclass may have another energy, and so another critical point.
     if type(model) is not Ising or len(model.shape) != 2:
         return False
     uniform = model.coupling.numel() == 1 and not model.site_table.any()

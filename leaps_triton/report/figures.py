@@ -49,6 +49,7 @@ def _able(runs: Runs, name: str) -> dict[str, Result]:
     """Return the runs that can estimate an observable."""
     found = {}
     for key, run in runs.items():
+        # From configurations, any observable can be measured later.
         if run.drawn is not None or name in run.values:
             found[key] = run
     return found
@@ -116,6 +117,7 @@ def _binder(axes: Axes, runs: Runs) -> bool:
     """Draw Binder cumulants of several lattices; return whether there are several."""
     able = _able(runs, "binder")
     lattices = {run.model.shape for run in able.values()}
+    # Curves of one lattice have nothing to cross.
     if len(lattices) < 2:
         return False
     physics_plots.binder_crossing(axes, list(able.values()))
@@ -152,6 +154,7 @@ def of_largest(runs: Runs) -> tuple[dict[str, Result], str]:
     for key, run in ordered:
         if math.prod(run.model.shape) == largest:
             beta = run.model.beta
+            # β = 0 is a valid model, at infinite temperature.
             temperature = 1.0 / beta if beta else math.inf
             found[f"{key}, T = {temperature:.4g}"] = run
     models = dict.fromkeys(title(run.model) for run in found.values())

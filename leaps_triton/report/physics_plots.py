@@ -64,6 +64,7 @@ def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
         estimates = [quietly(run, _correlation, _pick(r)) for r in distances]
         values = [estimate.value for estimate in estimates]
         errors = [estimate.error for estimate in estimates]
+        # Two errors below: less is hardly told from 0.
         lows += [value - 2.0 * error for value, error in zip(values, errors, strict=True)]
         bars(axes, distances, values, errors, colour, name, ":")
         if run.model.q ** math.prod(run.model.shape) <= FEW:
@@ -71,6 +72,7 @@ def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
             axes.plot(distances, reference.tolist(), "_", color="black", markersize=14, zorder=3)
             enumerated = True
     if enumerated:
+        # An empty curve, so that the legend names the marks of all runs once.
         axes.plot([], [], "_", color="black", markersize=14, label="exact")
     low = min(lows, default=math.inf)
     # Where values fall towards 0 but stay above it by their errors, a decay is best seen by powers.
@@ -88,6 +90,7 @@ def _distances(model: Any) -> list[int]:
     """Return the distances along the first direction that differ from one another."""
     length = model.shape[0]
     if model.lattice.periodic[0]:
+        # On a ring of length L, r and L − r are one distance.
         return list(range(length // 2 + 1))
     return list(range(length))
 
@@ -161,6 +164,7 @@ def _at(rho: Tensor, t: Tensor) -> Tensor:
     """Return ``ρ(|t|)``, 0 beyond what was computed."""
     distance = t.abs()
     last = len(rho) - 1
+    # Clamped, as an index beyond the end fails even where it is not chosen.
     return torch.where(distance <= last, rho[distance.clamp(max=last)], 0.0)
 
 
@@ -181,6 +185,7 @@ def overlap_distribution(axes: Axes, runs: Mapping[str, Any]) -> None:
         # would be a comb.
         sites = math.prod(run.model.shape)
         size = -(-(sites + 1) // _BINS)
+        # Half-way between values, so that none lies on an edge.
         edges = torch.tensor([*range(0, sites + 1, size), sites + 1], dtype=torch.float64) - 0.5
         with quiet():
             law = _distribution(overlaps, edges * (2.0 / sites) - 1.0, log_weights)
@@ -215,6 +220,7 @@ def _overlaps(run: Any) -> tuple[Tensor, Tensor | None]:
         a = run.log_weights.cpu()
         # The weight of a pair is the product of those of its walkers.
         return overlap(first, second, run.model), a[: 2 * pairs : 2] + a[1 : 2 * pairs : 2]
+    # Walkers and draws become one axis, as overlaps compare row with row.
     flat = overlap(first.flatten(0, 1), second.flatten(0, 1), run.model)
     return flat.view(pairs, -1), None
 
@@ -246,9 +252,11 @@ def animation(
         )
     pictures = [mosaic(frame, columns).numpy() for frame in frames]
     height, width = pictures[0].shape
+    # In inches: wide enough for the title, small enough for a film.
     size = min(6.0, max(4.5, width / 16.0))
     figure = Figure(figsize=(size, size * height / width + 0.5), layout="constrained")
     axes = figure.subplots()
+    # One scale for all frames, or a colour would change its meaning.
     colours: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": states - 1}
     image = axes.imshow(pictures[0], interpolation="nearest", **colours)
     axes.set_axis_off()

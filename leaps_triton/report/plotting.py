@@ -80,6 +80,7 @@ def _range(model: Any, canvas: Tensor) -> tuple[float, float]:
     """Return the values that are darkest and brightest."""
     if not model.dtype.is_floating_point:
         return 0, model.q - 1
+    # Continuous spins have no range of their own; gaps between walkers are NaN.
     values = canvas[~canvas.isnan()]
     return float(values.min()), float(values.max())
 
@@ -89,6 +90,7 @@ def _chosen(log_weights: Tensor, count: int) -> Tensor:
     shares = log_weights.softmax(0).cumsum(0)
     # Systematic: equally spaced thresholds.
     thresholds = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    # By rounding the last share may lie below 1.
     return torch.searchsorted(shares, thresholds).clamp(max=len(log_weights) - 1)
 
 
@@ -109,9 +111,11 @@ def mosaic(configurations: Tensor, columns: int) -> Tensor:
     while x.ndim > 3:
         x = x[:, 0]
     if x.ndim == 2:
+        # A chain of sites is a picture of one row.
         x = x.unsqueeze(1)
     height, width = x.shape[1:]
     rows = -(-len(x) // columns)
+    # One cell between configurations, and none at the edges.
     canvas = torch.full((rows * (height + 1) - 1, columns * (width + 1) - 1), torch.nan)
     for index, configuration in enumerate(x):
         row, column = divmod(index, columns)
@@ -134,6 +138,7 @@ def weight_histogram(axes: Axes, ensembles: Mapping[str, WeightedEnsemble | Run]
     for label, ensemble in ensembles.items():
         a = ensemble.log_weights.cpu()
         centred[label] = a - log_mean_exp(a)
+    # A long tail of walkers without weight would squeeze all others.
     low = min(float(torch.quantile(a, _LEFT)) for a in centred.values())
     high = max(float(a.max()) for a in centred.values())
     for label, a in centred.items():

@@ -13,9 +13,11 @@ from ..estimators.base import Function, Measurable, Result
 __all__ = ["FEW", "bars", "marker", "quiet", "quietly"]
 
 
+# Fewer than for a table: a curve enumerates at each of its temperatures.
 FEW = 2**12
 """Configurations that can be enumerated at many temperatures, in seconds."""
 
+# Curves differ in more than colour, for prints in grey.
 _MARKERS = "os^Dv<>P*X"
 
 

@@ -61,6 +61,7 @@ def known(model: Any) -> dict[str, float]:
         >>> sorted(known(Ising((16, 16), beta=0.4)))
         ['energy', 'log_z', 'specific_heat']
     """
+    # Continuous spins have no finite list of configurations.
     if model.dtype.is_floating_point:
         return {}
     if model.q ** math.prod(model.shape) <= _FEW:
@@ -68,6 +69,7 @@ def known(model: Any) -> dict[str, float]:
     functions = {"log_z": exact.log_z, "energy": exact.energy, "specific_heat": exact.specific_heat}
     try:
         return {name: function(model, updates=_UPDATES) for name, function in functions.items()}
+    # The exact functions refuse what they cannot do, or not within so many updates.
     except ValueError:
         return {}
 
@@ -153,6 +155,7 @@ def _line(name: str, row: dict[str, Any], width: int) -> str:
     value = Estimate(row["value"], row["error"])
     line = f"{name:{width}}{value!s:>22}"
     if row["exact"] is None:
+        # As wide as the exact value and its pull.
         line += " " * 20
     else:
         line += f"{row['exact']:12.5f}{row['pull']:+7.1f}σ"

@@ -71,6 +71,7 @@ class ReplayBuffer:
         self._path = sampler.path
         self._integrator: Integrator = sampler.integrator
         self._config = config
+        # The first rollout fills all of it before any use.
         self.configurations = torch.zeros(
             sampler.integrator.intervals,
             config.buffer,
@@ -101,10 +102,12 @@ class ReplayBuffer:
             sampler = self._sampler(transport, config.sweeps)
         rollouts = draws.step // config.rollout_every
         first = rollouts * config.rollout
+        # Rollouts take turns over the rows, so that the oldest are replaced first.
         rows = (torch.arange(count, device=self.device) + first) % config.buffer
 
         def keep(state: State, entered: Tensor) -> None:
             interval = int(state.interval[0])
+            # Walkers at the end of the path are in no interval.
             if interval < len(self.configurations):
                 self.configurations[interval, rows] = state.configurations
 
@@ -123,6 +126,7 @@ class ReplayBuffer:
         """Return configurations at stratified times, after sweeps that the buffer keeps."""
         config = self._config
         t = self._times(draws)
+        # With inner boundaries alone the result is an interval, from 0 on.
         interval = torch.bucketize(t, self._integrator.times[1:-1])
         word = draws.words(Use.ROWS, config.times * config.walkers)[0]
         # floor(rows · word / 2³²): every row with the same probability.
@@ -130,11 +134,13 @@ class ReplayBuffer:
         where = (interval.unsqueeze(1).to(self.device), rows.to(self.device))
         taken = self.configurations[where].flatten(0, 1)
         walker_index = torch.arange(rows.numel(), device=self.device)
+        # Sweeps are counted over all of training, so that no random number comes twice.
         first_sweep = draws.step * config.sweeps
         plan = SweepPlan(walker_index, first_sweep, config.sweeps, config.seed)
         per_walker = t.repeat_interleave(config.walkers)
         swept = self._path.refresh(taken, per_walker, plan)
         swept = swept.unflatten(0, (config.times, config.walkers))
+        # Where a row was drawn twice, either of its successors may stay.
         self.configurations[where] = swept
         return Batch(swept, t.to(self.device))
 

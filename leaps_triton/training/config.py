@@ -101,6 +101,7 @@ class TrainingConfig:
 _LEAST = {
     "steps": 1,
     "times": 1,
+    # The mean over walkers takes a degree of freedom.
     "walkers": 2,
     "warmup": 0,
     "buffer": 1,
@@ -108,6 +109,7 @@ _LEAST = {
     "rollout": 1,
     "sweeps": 1,
     "evaluate_every": 0,
+    # Errors need two walkers.
     "evaluation_walkers": 2,
     "huber_steps": 0,
     "leaps": 1,
@@ -117,6 +119,7 @@ _LEAST = {
 
 
 def _is_positive(value: float) -> bool:
+    # NaN fails either comparison.
     return 0.0 < value < math.inf
 
 

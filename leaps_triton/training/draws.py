@@ -14,6 +14,7 @@ __all__ = ["Draws", "Use"]
 class Use(IntEnum):
     """Names what random numbers are for: the "draw" word of the Philox counter."""
 
+    # Numbers are part of the counter: to change one would change every training.
     TIMES = 0
     ROWS = 1
     ROLLOUT_SEED = 2
@@ -30,6 +31,7 @@ class Draws(NamedTuple):
 
     def words(self, use: Use, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return four 32-bit words for each of ``count`` entries, int64 ``(count,)`` each."""
+        # On the host: they are few, and times and seeds are needed there.
         entries = torch.arange(count)
         return philox(self.seed, Stream.TRAIN, entries, self.step, int(use), 0)
 

@@ -18,6 +18,7 @@ _EVERY = 50
 
 def snapshot(network: nn.Module) -> dict[str, Tensor]:
     """Return a copy of all parameters and buffers."""
+    # Cloned: a state dictionary shares its memory with the network.
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
@@ -48,16 +49,20 @@ class Guard:
                 beyond ``divergence`` times its lowest value.
         """
         step = len(history.loss)
+        # The step to be taken is the last of the window.
         recent = [*history.loss[-(_WINDOW - 1) :], loss]
         mean = sum(recent) / len(recent)
+        # Asked for by itself: a comparison with NaN is false, and would let it pass.
         finite = math.isfinite(loss) and math.isfinite(norm)
         if not finite:
             self._refuse(f"loss {loss}, gradient {norm}", step, history)
         if mean > self._config.divergence * self.lowest:
             times = mean / self.lowest
             self._refuse(f"mean loss {mean:.3g}, {times:.3g} times its lowest", step, history)
+        # The mean of fewer steps may be low by chance.
         if len(recent) == _WINDOW:
             self.lowest = min(self.lowest, mean)
+        # Not at every step: it copies all parameters.
         if step % _EVERY == 0:
             self.good = snapshot(network)
 

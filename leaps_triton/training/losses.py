@@ -71,10 +71,12 @@ class FreeEnergy(nn.Module):
         """Return ``F_t``, float64, of the shape of ``t``."""
         t = t.double()
         hidden = torch.tanh(t.unsqueeze(-1) * self.slopes + self.offsets)
+        # The factor t makes F_0 = 0; N is the scale of a free energy.
         return self.sites * t * (hidden @ self.readout[1:] + self.readout[0])
 
     def rate(self, t: Tensor) -> Tensor:
         """Return ``c_t = dF_t / dt``, float64, of the shape of ``t``; parameters have gradients."""
+        # Each F_t depends on its own t alone: the gradient of the sum is every derivative.
         slope: Tensor = torch.func.grad(lambda s: self(s).sum())(t.double())
         return slope
 
@@ -218,6 +220,7 @@ def increments(
     wanted = f"increasing times of shape ({times}, {points}), at least two of them"
     expect(rising, "t", wanted, t)
     floor = as_number("floor", floor, "a positive number", _is_positive)
+    # All walkers of a row are at the same times.
     when = t.unsqueeze(2).expand(times, points, walkers)
     found = examine(path, transport, trajectories.flatten(0, 2), when.flatten())
     # Every point but the last begins a step, every one but the first ends one.

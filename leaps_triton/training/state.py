@@ -34,6 +34,7 @@ def save(trainer: Trainer, file: str | Path) -> None:
         for name, value in moments.items():
             state[f"optimizer.{index}.{name}"] = value
     for name, values in trainer.history.as_dict().items():
+        # float64 holds Python's numbers exactly.
         state[f"history.{name}"] = torch.tensor(values, dtype=torch.float64)
     on_host = {name: value.detach().cpu() for name, value in state.items()}
     write(file, Contents(manifest, tensors | on_host))
@@ -77,18 +78,21 @@ def resume(trainer: Trainer, file: str | Path) -> None:
     tensors = contents.tensors
     moments = _moments(tensors)
     history = {key: value.tolist() for key, value in _part(tensors, "history.").items()}
+    # All is checked before anything is loaded: a file that is refused changes nothing.
     damage = _damage(trainer, tensors, moments, history)
     if damage:
         raise ValueError(
             f"{name} does not describe the state of this training: {damage}; use another file"
         )
     _load_parameters(trainer, tensors)
+    # Settings of Adam are this trainer's; only the moments come from the file.
     trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": moments})
     device = trainer.sampler.device
     good = _part(tensors, "good.")
     trainer.guard.good = {key: value.to(device) for key, value in good.items()}
     trainer.guard.lowest = float(tensors["lowest"])
     trainer.buffer.configurations = tensors["buffer"].to(device)
+    # Steps are integers, but went through float64 with all other lists.
     history["evaluation_step"] = [int(number) for number in history["evaluation_step"]]
     trainer.history = TrainingHistory(**history)
     trainer.step = step
@@ -156,6 +160,7 @@ def _damage(
     if history.keys() != TrainingHistory().as_dict().keys() or not lists:
         return "its history is not one"
     try:
+        # A value that is no state would index tables out of their bounds.
         trainer.sampler.path.model.check(tensors["buffer"].flatten(0, 1))
     except ValueError:
         return f"buffer has values outside 0 to {trainer.sampler.path.model.q - 1}"
@@ -184,6 +189,7 @@ def _damaged_moments(trainer: Trainer, moments: Moments) -> str:
 def _load_parameters(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
     """Load what is trained: the network, its average, and the free energy."""
     transport = _part(tensors, "network.")
+    # The sampler in the file has the average as its network, where there is one.
     if trainer.average is None:
         trainer.network.load_state_dict(transport)
     else:

@@ -124,11 +124,13 @@ class Trainer:
         last = self._last_step(steps)
         self._stopping = False
         if checkpoint is not None:
+            # A file that this trainer wrote or resumed is its own to replace.
             known = self._file == as_file(checkpoint).resolve()
             if as_file(checkpoint).exists() and not known:
                 raise ValueError(f"{checkpoint} exists; resume it first, or choose another file")
             # Before any work: a file that cannot be written is found out now.
             self.save(checkpoint)
+        # None shows the bar on a terminal only.
         hidden = None if progress else True
         with tqdm(
             total=last, initial=self.step, desc="training", unit="step", disable=hidden
@@ -136,6 +138,7 @@ class Trainer:
             while self.step < last and not self._stopping:
                 loss = self._advance()
                 bar.update()
+                # update() draws the bar at its own pace.
                 bar.set_postfix(loss=f"{loss:.3g}", refresh=False)
                 pause = self.step % every == 0 or self.step == last or self._stopping
                 if checkpoint is not None and pause:
@@ -158,6 +161,7 @@ class Trainer:
 
         It may be called from signal handlers and threads.
         """
+        # A flag, and no more: this may run within a signal handler.
         self._stopping = True
 
     def save(self, file: str | Path) -> None:
@@ -227,7 +231,9 @@ class Trainer:
             loss = self._loss(batch.configurations, batch.t)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
+        # The transport's alone: the gradient of a free energy has a scale of its own.
         clipped = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        # Read on the host: the guard decides before the step is taken.
         value = loss.item()
         norm = float(clipped)
         self._check(value, norm)
@@ -242,6 +248,7 @@ class Trainer:
     def _learning_rate(self) -> float:
         """A linear rise over the warm-up times a cosine that falls to 0."""
         config = self.config
+        # From step + 1 on: at 0 the first step would move nothing.
         rise = min(1.0, (self.step + 1) / max(1, config.warmup))
         fall = 0.5 * (1.0 + math.cos(math.pi * self.step / config.steps))
         return config.learning_rate * rise * fall
@@ -290,6 +297,7 @@ class Trainer:
         for parameter, new in zip(self.average.parameters(), trained, strict=True):
             parameter.lerp_(new, 1.0 - decay)
         for buffer, value in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            # Buffers may be counters or indices, which have no mean.
             buffer.copy_(value)
 
     def _evaluate(self) -> None:

@@ -75,8 +75,10 @@ def leap_trajectories(
         here = grid[:, count].repeat_interleave(walkers)
         there = grid[:, count + 1].repeat_interleave(walkers)
         rates = evaluate(path, transport, x, here, leap.reversible, leap.floor).rates
+        # Every step of every batch is an event of its own, so no random number comes twice.
         event = torch.full_like(walker_index, draws.step * steps + count)
         made = tau_leap_step(x, rates, there - here, walker_index, event, draws.seed)
         x = made.configurations
         points.append(x.view_as(configurations))
+    # Points of a trajectory are the second axis, before the walkers.
     return Trajectories(torch.stack(points, dim=1), grid)
