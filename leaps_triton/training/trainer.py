@@ -231,7 +231,7 @@ class Trainer:
             loss = self._loss(batch.configurations, batch.t)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-        # The transport's alone: the gradient of a free energy has a scale of its own.
+        # Of the transport alone: a free energy that is trained along is not clipped.
         clipped = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         # Read on the host: the guard decides before the step is taken.
         value = loss.item()
