@@ -6,13 +6,13 @@ from typing import Any
 
 import tyro
 
-from .bench import Bench
-from .chain import Chain
-from .demo import Demo
-from .info import Info, Measure
-from .plot import Plot
-from .sample import Sample
-from .train import Train
+from .commands.bench import Bench
+from .commands.chain import Chain
+from .commands.demo import Demo
+from .commands.info import Info, Measure
+from .commands.plot import Plot
+from .commands.sample import Sample
+from .commands.train import Train
 
 __all__ = ["main"]
 

@@ -18,8 +18,8 @@ import leaps_triton as lt
 pytest.importorskip("tyro")
 
 from leaps_triton import cli, registry
-from leaps_triton.cli.chain import as_move
-from leaps_triton.cli.demo import Demo
+from leaps_triton.cli.commands.demo import Demo
+from leaps_triton.cli.moves import as_move
 from leaps_triton.cli.options import spelled
 from leaps_triton.io import checkpoint
 from leaps_triton.io.results import walk

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from ..bench.report import present
-from ..bench.run import run
-from .options import check_folders
+from ...bench.report import present
+from ...bench.run import run
+from ..options import check_folders
 
 __all__ = ["Bench"]
 

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import leaps_triton as lt
 
-from ..kernels.checks import as_device
-from ..provenance import provenance
-from ..report import summary
-from .options import announce, check_folders, config, device_name, kernel_size, write
+from ...kernels.checks import as_device
+from ...provenance import provenance
+from ...report import summary
+from ..options import announce, check_folders, config, device_name, kernel_size, write
 
 __all__ = ["Demo"]
 

@@ -8,9 +8,9 @@ import tyro
 
 import leaps_triton as lt
 
-from ..provenance import provenance
-from ..report import summary
-from .options import check_folders, write
+from ...provenance import provenance
+from ...report import summary
+from ..options import check_folders, write
 
 __all__ = ["Plot"]
 
@@ -62,7 +62,7 @@ class Plot:
     def run(self) -> None:
         """Read, draw, and save."""
         # Here, not above: other commands start without matplotlib.
-        from ..report.figures import NEEDS
+        from ...report.figures import NEEDS
 
         needs = {**NEEDS, _ANNEALING: "it takes weighted walkers, or a chain with --configurations"}
         self._check()
@@ -112,7 +112,7 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
     """Save one figure, from the runs that have the data for it; None if there are none."""
     if name == _ANNEALING:
         return _annealing(runs, folder)
-    from ..report import figures
+    from ...report import figures
 
     figure = figures.draw(name, runs)
     if figure is None:

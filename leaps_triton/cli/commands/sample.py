@@ -9,10 +9,10 @@ import tyro
 
 import leaps_triton as lt
 
-from ..kernels.checks import as_device
-from ..provenance import provenance
-from ..report import summary
-from .options import announce, check_folders, config, write
+from ...kernels.checks import as_device
+from ...provenance import provenance
+from ...report import summary
+from ..options import announce, check_folders, config, write
 
 __all__ = ["Sample"]
 

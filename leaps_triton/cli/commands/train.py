@@ -15,10 +15,10 @@ import tyro
 
 import leaps_triton as lt
 
-from .. import registry
-from ..kernels.checks import as_device
-from ..provenance import provenance
-from .options import (
+from ... import registry
+from ...kernels.checks import as_device
+from ...provenance import provenance
+from ..options import (
     ModelOptions,
     announce,
     check_folders,

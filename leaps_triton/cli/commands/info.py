@@ -9,10 +9,10 @@ import tyro
 
 import leaps_triton as lt
 
-from ..io import checkpoint
-from ..provenance import provenance
-from ..report import summary
-from .options import check_folders, write
+from ...io import checkpoint
+from ...provenance import provenance
+from ...report import summary
+from ..options import check_folders, write
 
 __all__ = ["Info", "Measure", "measured"]
 

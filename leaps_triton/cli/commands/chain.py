@@ -1,0 +1,91 @@
+"""``leaps-triton chain``: Markov chains into a file."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import leaps_triton as lt
+
+from ...kernels.checks import as_device
+from ...provenance import provenance
+from ..moves import MOVES, as_move
+from ..options import (
+    ModelOptions,
+    announce,
+    check_folders,
+    config,
+    write,
+)
+from .info import measured
+
+__all__ = ["Chain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain(ModelOptions):
+    """Run Markov chains into an HDF5 file, and print physics with errors.
+
+    With --resume and the same other options a stopped run goes on.
+
+    A finished run goes on too: with more --sweeps it grows.
+    """
+
+    output: Path
+    """HDF5 file for the observables of every draw."""
+    move: Annotated[tuple[str, ...], tyro.conf.arg(help=MOVES)] = ("heat-bath",)
+    """What moves the walkers."""
+    walkers: int = 64
+    """Independent chains."""
+    sweeps: int = 10000
+    """Steps of the move after the burn-in."""
+    thin: int = 10
+    """Steps from one draw to the next."""
+    burn_in: int | None = None
+    """Steps before, not measured; by default a tenth of the sweeps."""
+    observables: tuple[str, ...] = lt.io.OBSERVABLES
+    """Names in lt.observables, such as correlation."""
+    configurations: bool = False
+    """Store the configurations too, one byte a site, draw and walker."""
+    every: int = 100
+    """Draws from one write to the next; a crash loses no more."""
+    resume: bool = False
+    """Go on with the output file, if there is one."""
+    seed: int = 0
+    """Seed of everything random, 0 to 4294967295."""
+    device: str | None = None
+    """"cpu" or "cuda"; CUDA by default where there is a CUDA device."""
+    json: Path | None = None
+    """Where to save the table as JSON."""
+
+    def run(self) -> None:
+        """Run, print, and save."""
+        check_folders(self.output, self.json)
+        place = as_device(self.device)
+        move = as_move(self.move)
+        model = self.make()
+        announce(model, place)
+        begin = time.perf_counter()
+        run = lt.io.run_chain(
+            model,
+            move,
+            self.walkers,
+            self.sweeps,
+            self.output,
+            thin=self.thin,
+            seed=self.seed,
+            burn_in=self.burn_in,
+            observables=self.observables,
+            device=place,
+            configurations=self.configurations,
+            every=self.every,
+            resume=self.resume,
+            progress=True,
+        )
+        table = measured(run, self.output)
+        print(f"chain: {self.output}")
+        seconds = time.perf_counter() - begin
+        about = {"seconds": seconds, "config": config(self), "versions": provenance()}
+        write(self.json, {**table, **about})
