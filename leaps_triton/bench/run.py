@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from ..kernels.checks import as_seed
+from ..progress import track
 from ..provenance import provenance
 from .agreement import Disagreement
 from .cases import OPS, cases, make_case
@@ -78,7 +78,7 @@ def run(
         output: CSV table to add the rows to, after every case; None for none.
         commit: What to record where the code is no git checkout.
         budget: Seconds to time each variant for; at most 0.05 with ``smoke``.
-        progress: Whether to show a progress bar on a terminal.
+        progress: Whether to show a progress bar on a terminal, elsewhere a line every half minute.
 
     Raises:
         ValueError: If an op is unknown, the seed bad, the device missing or the output's folder.
@@ -101,13 +101,10 @@ def run(
         report.notes.append("no C++ compiler was found, so the compiled twins are left out")
     limits = ceilings(place, compiled, budget)
     _add(report, limits.rows(), output)
-    # None shows the bar on a terminal alone.
-    hidden: bool | None = True
-    if progress:
-        hidden = None
-    with tqdm(total=len(todo), unit="case", leave=False, disable=hidden) as bar, torch.no_grad():
+    shown = track(len(todo), "measuring", "case", progress, leave=False)
+    with shown, torch.no_grad():
         for chosen in todo:
-            bar.set_description(f"{chosen.op} {chosen.model}".strip())
+            shown.describe(f"{chosen.op} {chosen.model}".strip())
             try:
                 case = make_case(*chosen, seed, place)
                 rows, notes = measure(case, place, limits, compiled, budget)
@@ -122,7 +119,7 @@ def run(
             # The next case may need what this one has left.
             if place.type == "cuda":
                 torch.cuda.empty_cache()
-            bar.update()
+            shown.update()
     return report
 
 

@@ -86,7 +86,7 @@ def run_chain(
         every: draws from one write to the next; a crash loses no more.
         resume: go on with ``file`` if it exists, after its last write; with more ``sweeps`` than it
             was begun with, it grows. The result is that of an undisturbed run, bit for bit.
-        progress: show a progress bar on a terminal.
+        progress: show a progress bar on a terminal, elsewhere a line every half minute.
 
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
@@ -133,9 +133,9 @@ def run_chain(
         _begin(file, march, described)
     else:
         _go_on(file, march, old, described)
-    with march.bar(progress) as bar:
+    with march.track(progress) as shown:
         while march.drawn < march.draws:
-            part, places = _draw(march, settings, bar.update)
+            part, places = _draw(march, settings, shown.update)
             # Draws alone: the state is overwritten later, and has digests of its own.
             data = (places[name][1] for name in _columns(settings))
             write(file, places, part, digest(data))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from ..kernels.checks import as_integer, as_seed, expect
 from ..observables.base import OBSERVABLES, entered
 from ..observables.shared import share
-from ..samplers.sampler import Sampler
+from ..progress import Progress, track
+from ..samplers.sampler import Advance, Sampler
 from .chains import read_chain
 from .checkpoint import describe, rebuild
 from .hdf5 import (
@@ -60,7 +60,7 @@ def sample(
         configurations: store them too, N bytes per walker where a site is one byte.
         resume: go on with ``file`` if it exists, at its next whole block; the result is that of an
             undisturbed run.
-        progress: show a progress bar on a terminal.
+        progress: show a progress bar on a terminal, elsewhere a line every half minute.
 
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
@@ -128,22 +128,16 @@ def _fill(
     """Draw the blocks that are missing into a file."""
     walkers = settings["walkers"]
     blocks = -(-walkers // sampler.block)
-    with tqdm(
-        total=walkers,
-        initial=min(walkers, done * sampler.block),
-        desc="sampling",
-        unit="walker",
-        # None shows the bar on a terminal only.
-        disable=None if progress else True,
-    ) as bar:
+    before = min(walkers, done * sampler.block)
+    with track(walkers, "sampling", "walker", progress, before) as shown:
         for block in range(done, blocks):
             rows = _rows(sampler, settings, block)
-            places = _draw(sampler, settings, block, rows)
+            places = _draw(sampler, settings, block, rows, _heard(shown, rows, sampler))
             data = [places[name][1] for name in _columns(settings)]
             # The bytes that the file holds, so that reading gives the same digest.
             evaluations = np.float64(places["evaluations"][1]).tobytes()
             write(file, places, block, digest(data, evaluations))
-            bar.update(rows.stop - rows.start)
+            shown.reach(rows.stop)
 
 
 def _rows(sampler: Sampler, settings: dict[str, Any], block: int) -> slice:
@@ -152,11 +146,25 @@ def _rows(sampler: Sampler, settings: dict[str, Any], block: int) -> slice:
     return slice(first, min(settings["walkers"], first + sampler.block))
 
 
-def _draw(sampler: Sampler, settings: dict[str, Any], block: int, rows: slice) -> Places:
+def _heard(shown: Progress, rows: slice, sampler: Sampler) -> Advance:
+    """Return what tells how far a block has come, in walkers of the whole run."""
+    intervals = sampler.integrator.intervals + 1
+    count = rows.stop - rows.start
+
+    def advance(done: int) -> None:
+        # A block may take minutes: its share of walkers counts before they are all there.
+        shown.reach(rows.start + count * done // intervals)
+
+    return advance
+
+
+def _draw(
+    sampler: Sampler, settings: dict[str, Any], block: int, rows: slice, heard: Advance
+) -> Places:
     """Return what is to be stored of a block: dataset → its place there, and the values."""
     count = rows.stop - rows.start
     # The number of a block fixes its random numbers, so a resumed run draws the same.
-    ensemble = sampler.sample(count, settings["seed"], first_block=block)
+    ensemble = sampler.sample(count, settings["seed"], first_block=block, advance=heard)
     x = ensemble.configurations
     columns = {"log_weights": ensemble.log_weights, "configurations": x}
     # What several observables need of the configurations is found once.

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ..kernels.checks import as_device, as_integer, as_seed, expect
 from ..models.base import EnergyModel
@@ -15,6 +14,7 @@ from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
 from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
+from ..progress import Progress, track
 from ..renamed import renamed
 from .base import Move, as_move
 from .chain import Chain
@@ -103,7 +103,7 @@ def run_chain(
             ``"replica_energies"``.
         start: configurations ``(walkers, *shape)``; None for independent uniform ones.
         device: None for CUDA where there is a CUDA device, else the CPU.
-        progress: show a progress bar on a terminal.
+        progress: show a progress bar on a terminal, elsewhere a line every half minute.
         keep_configurations: keep the configurations of every draw too, on the host: N bytes per
             draw and walker, copied each time.
 
@@ -123,8 +123,8 @@ def run_chain(
     expect(isinstance(keep, bool), "keep_configurations", "a bool", keep)
     settings = ChainSettings(walkers, sweeps, thin, seed, burn_in)
     march = March(model, move, settings, observables, start, device)
-    with march.bar(progress) as bar:
-        values, kept = march.draw(march.draws, keep, bar.update)
+    with march.track(progress) as shown:
+        values, kept = march.draw(march.draws, keep, shown.update)
     return march.chain(values, kept)
 
 
@@ -195,12 +195,15 @@ class March:
         assert self.settings.burn_in is not None
         return self.settings.burn_in
 
-    def bar(self, progress: bool) -> "tqdm[Any]":
-        """Return a progress bar of all steps, on a terminal."""
+    def track(self, shown: bool) -> Progress:
+        """Return what tells of the progress of all steps, if it is to be shown."""
         total = self.burn_in + self.draws * self.settings.thin
-        # None: tqdm looks whether there is a terminal.
-        disable = None if progress else True
-        return tqdm(total=total, initial=self.steps, desc="chains", unit="step", disable=disable)
+        return track(total, "chains", "step", shown, self.steps, words=self._drawn_by)
+
+    def _drawn_by(self, steps: int) -> str:
+        """Return how many draws have been made after a number of steps."""
+        made = max(0, steps - self.burn_in) // self.settings.thin
+        return f"{made} of {self.draws} draws"
 
     @torch.no_grad()
     def draw(

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .. import kernels
 from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
@@ -17,6 +16,7 @@ from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
 from ..paths.base import Path
+from ..progress import Progress, track
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 
@@ -180,7 +180,12 @@ class Sampler:
 
     @torch.no_grad()
     def sample(
-        self, walkers: int, seed: int = 0, first_block: int = 0, progress: bool = False
+        self,
+        walkers: int,
+        seed: int = 0,
+        first_block: int = 0,
+        progress: bool = False,
+        advance: Advance | None = None,
     ) -> WeightedEnsemble:
         """Return weighted walkers, independent but for resampling within blocks.
 
@@ -190,7 +195,9 @@ class Sampler:
             seed: in [0, 2³²); the same seed gives the same walkers, however the blocks are divided
                 over calls, and at another β or size correlated ones.
             first_block: index of the first block, for work that is divided over calls or processes.
-            progress: show a progress bar on a terminal.
+            progress: show a progress bar on a terminal, elsewhere a line every half minute.
+            advance: called now and then with the number of intervals that are done, of all blocks;
+                a block has as many as the integrator and one more.
 
         Raises:
             ValueError: a bad argument.
@@ -205,14 +212,12 @@ class Sampler:
         blocks = math.ceil(walkers / self.block)
         steps = self.integrator.intervals + 1
         done: list[_Kept] = []
-        hidden = None if progress else True
-        total = blocks * steps
-        with tqdm(total=total, desc="sampling", unit="interval", disable=hidden) as bar:
+        with track(blocks * steps, "sampling", "interval", progress) as shown:
             for index in range(blocks):
                 first = (first_block + index) * self.block
                 indices = torch.arange(first, first + self.block)
-                advance = _shown(bar, index * steps)
-                run = self.run_block(indices, seed, advance=advance)
+                heard = _heard(shown, index * steps, advance)
+                run = self.run_block(indices, seed, advance=heard)
                 # The last block is run whole: the number kept must not change its walkers.
                 done.append(_Kept.of(run, walkers - index * self.block))
         return self._ensemble(done, seed)
@@ -325,10 +330,13 @@ def _ess_trace(blocks: list[_Kept], walkers: int) -> Tensor:
     return (torch.exp(log_ess) / walkers).clamp(1.0 / walkers, 1.0)
 
 
-def _shown(bar: tqdm, base: int) -> Advance:
-    """Return what shows on a bar, at ``base``, how far a block has come."""
+def _heard(shown: Progress, base: int, also: Advance | None) -> Advance:
+    """Return what tells how far a block has come that begins after ``base`` intervals."""
 
     def advance(interval: int) -> None:
-        bar.update(base + interval + 1 - bar.n)
+        done = base + interval + 1
+        shown.reach(done)
+        if also is not None:
+            also(done)
 
     return advance

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..io.checkpoint import as_file
 from ..kernels.checks import as_integer, expect
 from ..networks import exact_convolutions
+from ..progress import track
 from ..samplers.sampler import Sampler
 from . import state
 from .buffer import ReplayBuffer
@@ -108,7 +108,7 @@ class Trainer:
 
         Args:
             steps: in total; None for all of the configuration's.
-            progress: show a progress bar on a terminal.
+            progress: show a progress bar on a terminal, elsewhere a line every half minute.
             checkpoint: file for :meth:`save`, written at the beginning, at every multiple of
                 ``every``, and at the end.
             every: steps between two checkpoints.
@@ -130,20 +130,21 @@ class Trainer:
                 raise ValueError(f"{checkpoint} exists; resume it first, or choose another file")
             # Before any work: a file that cannot be written is found out now.
             self.save(checkpoint)
-        # None shows the bar on a terminal only.
-        hidden = None if progress else True
-        with tqdm(
-            total=last, initial=self.step, desc="training", unit="step", disable=hidden
-        ) as bar:
+        with track(last, "training", "step", progress, self.step) as shown:
             while self.step < last and not self._stopping:
                 loss = self._advance()
-                bar.update()
-                # update() draws the bar at its own pace.
-                bar.set_postfix(loss=f"{loss:.3g}", refresh=False)
+                shown.note(loss=f"{loss:.3g}", **self._last_ess())
+                shown.update()
                 pause = self.step % every == 0 or self.step == last or self._stopping
                 if checkpoint is not None and pause:
                     self.save(checkpoint)
         return self.history
+
+    def _last_ess(self) -> dict[str, str]:
+        """Return what the last evaluation found, ready to be shown; nothing before any."""
+        if not self.history.evaluation_ess:
+            return {}
+        return {"ESS": f"{self.history.evaluation_ess[-1]:.3g}"}
 
     def _last_step(self, steps: int | None) -> int:
         if steps is None:

@@ -20,9 +20,9 @@ PACKAGE = "leaps_triton"
 
 # From left to right: a folder imports only folders that stand before it.
 ORDER = (
-    "registry", "renamed", "provenance", "kernels", "lattices", "models", "paths", "integrators",
-    "networks", "estimators", "observables", "exact", "mcmc", "samplers", "io", "zoo", "report",
-    "training", "bench", "cli",
+    "registry", "renamed", "provenance", "progress", "kernels", "lattices", "models", "paths",
+    "integrators", "networks", "estimators", "observables", "exact", "mcmc", "samplers", "io",
+    "zoo", "report", "training", "bench", "cli",
 )  # fmt: skip
 
 FOLDERS: dict[str, set[str]] = {
@@ -37,6 +37,7 @@ FOLDERS: dict[str, set[str]] = {
     "mcmc": {
         "registry",
         "renamed",
+        "progress",
         "kernels",
         "models",
         "paths",
@@ -44,11 +45,21 @@ FOLDERS: dict[str, set[str]] = {
         "estimators",
         "observables",
     },
-    "samplers": {"kernels", "models", "paths", "integrators", "estimators", "observables", "mcmc"},
+    "samplers": {
+        "progress",
+        "kernels",
+        "models",
+        "paths",
+        "integrators",
+        "estimators",
+        "observables",
+        "mcmc",
+    },
     "io": {
         "registry",
         "renamed",
         "provenance",
+        "progress",
         "kernels",
         "models",
         "paths",
@@ -60,20 +71,27 @@ FOLDERS: dict[str, set[str]] = {
     },
     "zoo": {"kernels", "models", "paths", "networks", "samplers"},
     "report": {"models", "estimators", "observables", "exact"},
-    "training": {"kernels", "models", "paths", "integrators", "networks", "mcmc", "samplers", "io"},
-    "bench": {"provenance", "kernels", "models"},
+    "training": {
+        "progress",
+        "kernels",
+        "models",
+        "paths",
+        "integrators",
+        "networks",
+        "mcmc",
+        "samplers",
+        "io",
+    },
+    "bench": {"provenance", "progress", "kernels", "models"},
     "cli": {"registry", "provenance", "kernels", "io", "report", "bench", "__init__"},
 }
 
 # Packages of others, beside torch and numpy. Figures, files and progress bars are imported late.
 PACKAGES: dict[str, set[str]] = {
+    "progress": {"tqdm"},
     "kernels": {"triton"},
-    "mcmc": {"tqdm"},
-    "samplers": {"tqdm"},
-    "io": {"h5py", "safetensors", "tqdm"},
+    "io": {"h5py", "safetensors"},
     "report": {"matplotlib"},
-    "training": {"tqdm"},
-    "bench": {"tqdm"},
     "cli": {"tyro"},
 }
 
@@ -172,7 +190,7 @@ def test_a_folder_imports_only_what_stands_before_it(folder: str) -> None:
     assert FOLDERS.get(folder, set()) <= before
 
 
-@pytest.mark.parametrize("folder", ["kernels", "registry", "renamed", "provenance"])
+@pytest.mark.parametrize("folder", ["kernels", "registry", "renamed", "provenance", "progress"])
 def test_the_foundations_import_nothing_of_the_library(folder: str) -> None:
     assert FOLDERS.get(folder, set()) == set()
 
@@ -261,7 +279,7 @@ def test_modules_of_the_public_face_are_there_without_a_warning(name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "folder", sorted(FILES.keys() - FACES - {"registry", "renamed", "provenance"})
+    "folder", sorted(FILES.keys() - FACES - {"registry", "renamed", "provenance", "progress"})
 )
 def test_a_folder_holds_two_to_ten_files(folder: str) -> None:
     by_folder: dict[Path, int] = {}
