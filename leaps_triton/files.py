@@ -17,7 +17,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["BusyError", "check_free", "claimed", "holder", "named", "replacing", "write_text"]
+__all__ = [
+    "BusyError",
+    "check_free",
+    "claimed",
+    "holder",
+    "make_folder",
+    "named",
+    "replacing",
+    "write_text",
+]
 
 _PAUSES = (0.0, 0.005, 0.01, 0.02, 0.04)
 """Seconds before each try at a lock, which whoever looks for its owner holds for a moment."""
@@ -213,6 +222,24 @@ def check_free(file: Path) -> None:
     here = (socket.gethostname(), os.getpid())
     if owner is not None and (owner.host, owner.process) != here:
         raise BusyError(_refusal(file, owner))
+
+
+def make_folder(folder: Path, use: str) -> None:
+    """Make a folder, and those above it, unless it exists.
+
+    Args:
+        folder: what is to be there.
+        use: what is to be done in it, as an error says it.
+
+    Raises:
+        ValueError: If it cannot be made; it names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"the folder {folder} to {use} in cannot be made ({error.strerror}); choose another"
+        ) from None
 
 
 def _writing(file: Path) -> _Owner | None:

@@ -94,8 +94,7 @@ class _Stream(FileIO):
     """
 
     def __init__(self, file: Path, mode: str) -> None:
-        with named(file):
-            super().__init__(file, mode)
+        super().__init__(file, mode)
         self._file = file
         self._error: BaseException | None = None
 

@@ -20,9 +20,9 @@ PACKAGE = "leaps_triton"
 
 # From left to right: a folder imports only folders that stand before it.
 ORDER = (
-    "registry", "renamed", "provenance", "files", "kernels", "lattices", "models", "paths", "integrators",
-    "networks", "estimators", "observables", "exact", "mcmc", "samplers", "io", "zoo", "report",
-    "training", "bench", "cli",
+    "registry", "renamed", "provenance", "files", "kernels", "lattices", "models", "paths",
+    "integrators", "networks", "estimators", "observables", "exact", "mcmc", "samplers", "io",
+    "zoo", "report", "training", "bench", "cli",
 )  # fmt: skip
 
 FOLDERS: dict[str, set[str]] = {
@@ -60,10 +60,20 @@ FOLDERS: dict[str, set[str]] = {
         "samplers",
     },
     "zoo": {"kernels", "models", "paths", "networks", "samplers"},
-    "report": {"models", "estimators", "observables", "exact"},
-    "training": {"kernels", "models", "paths", "integrators", "networks", "mcmc", "samplers", "io"},
-    "bench": {"provenance", "kernels", "models"},
-    "cli": {"registry", "provenance", "kernels", "io", "report", "bench", "__init__"},
+    "report": {"files", "models", "estimators", "observables", "exact"},
+    "training": {
+        "files",
+        "kernels",
+        "models",
+        "paths",
+        "integrators",
+        "networks",
+        "mcmc",
+        "samplers",
+        "io",
+    },
+    "bench": {"provenance", "files", "kernels", "models"},
+    "cli": {"registry", "provenance", "files", "kernels", "io", "report", "bench", "__init__"},
 }
 
 # Packages of others, beside torch and numpy. Figures, files and progress bars are imported late.
