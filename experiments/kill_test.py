@@ -25,6 +25,7 @@ import torch
 import tyro
 
 import leaps_triton as lt
+from leaps_triton.files import write_text
 from leaps_triton.io import checkpoint
 from leaps_triton.io.packing import differences
 from leaps_triton.provenance import provenance
@@ -172,7 +173,7 @@ def main(settings: KillTest) -> None:
             "config": {**asdict(settings), "json": settings.json.name},
             "versions": provenance(),
         }
-    settings.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_text(settings.json, json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
     bad = sum(
         result[kind][count]

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 import leaps_triton as lt
 from leaps_triton.estimators import weighted_estimate
+from leaps_triton.files import write_text
 from leaps_triton.provenance import provenance
 
 KERNELS: dict[str, Any] = {
@@ -195,7 +196,8 @@ def main(settings: KernelGates) -> None:
         rows = [old for old in rows if (old["kernel"], old["length"]) != (name, length)] + [row]
         rows.sort(key=lambda row: (list(KERNELS).index(row["kernel"]), row["length"]))
         config = {**asdict(chosen), "kernels": list(KERNELS), "json": settings.json.name}
-        settings.json.write_text(json.dumps({"rows": rows, "config": config}, indent=1) + "\n")
+        text = json.dumps({"rows": rows, "config": config}, indent=1)
+        write_text(settings.json, text + "\n")
         tqdm.write(line(row))
     missed = [f"{row['kernel']} at {row['length']}" for row in rows if not row["passed"]]
     if settings.smoke:

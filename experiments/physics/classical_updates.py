@@ -47,6 +47,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton.estimators import ShortChainWarning, chain_estimate
+from leaps_triton.files import write_text
 from leaps_triton.provenance import device_name, provenance
 
 BETA = 0.44068679350977147
@@ -363,9 +364,8 @@ def main(settings: ClassicalUpdates) -> None:
     }
     print("\n".join([table(rows), *verdicts(rows)]))
     chosen.results.mkdir(parents=True, exist_ok=True)
-    (chosen.results / "classical_updates.json").write_text(
-        json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    write_text(chosen.results / "classical_updates.json", text)
     draw(result, chosen.results / "classical_updates.png")
 
 

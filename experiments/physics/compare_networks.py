@@ -35,7 +35,7 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton.bench.timing import Clock, timed
 from leaps_triton.estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
-from leaps_triton.io.checkpoint import replacing
+from leaps_triton.files import write_text
 from leaps_triton.provenance import device_name, provenance
 
 CRITICAL = {"Ising": 0.4407, "Potts": math.log1p(math.sqrt(3.0))}
@@ -284,11 +284,8 @@ def main(settings: CompareNetworks) -> None:
                     case["rows"].append(compared(name, path, steps, seconds, chosen))
                     print(json.dumps(case["rows"][-1]), flush=True)
                     result["seconds"] = round(clock(), 1)
-                    with replacing(file) as part:
-                        part.write_text(
-                            json.dumps(result, indent=1, ensure_ascii=False) + "\n",
-                            encoding="utf-8",
-                        )
+                    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+                    write_text(file, text)
                 print("\n".join(table(case)), flush=True)
                 draw(result, file.with_suffix(".png"))
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ import torch
 import tyro
 
 import leaps_triton as lt
+from leaps_triton.files import write_text
 from leaps_triton.provenance import device_name, provenance
 
 
@@ -129,7 +130,7 @@ def main(settings: DomainJumps) -> None:
         "versions": versions,
     }
     settings.json.parent.mkdir(parents=True, exist_ok=True)
-    settings.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_text(settings.json, json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

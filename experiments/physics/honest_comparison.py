@@ -46,6 +46,7 @@ from leaps_triton.estimators import (
     weighted_estimate,
 )
 from leaps_triton.estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
+from leaps_triton.files import write_text
 from leaps_triton.provenance import device_name, provenance
 
 QUANTITIES = {"energy": lt.observables.energy, "m²": lt.observables.magnetization_squared}
@@ -380,9 +381,8 @@ def main(settings: HonestComparison) -> None:
         "versions": versions,
     }
     chosen.results.mkdir(parents=True, exist_ok=True)
-    (chosen.results / "honest_comparison.json").write_text(
-        json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    write_text(chosen.results / "honest_comparison.json", text)
     draw(result, chosen.results / "honest_comparison.png")
     rates = [rate for case in cases for row in case["rows"] for rate in row[KEY].values()]
     if not math.isfinite(sum(rates)):

@@ -25,6 +25,7 @@ from reports.ising import CRITICAL, EXACT, UNIVERSAL, draw, table
 
 import leaps_triton as lt
 from leaps_triton.estimators import reweight
+from leaps_triton.files import write_text
 from leaps_triton.observables.spins import binder
 from leaps_triton.provenance import provenance
 
@@ -230,7 +231,8 @@ def main(settings: IsingThermodynamics) -> None:
         "versions": provenance(torch.device(chosen.device)),
     }
     print(table(result))
-    (settings.results / "ising_thermodynamics.json").write_text(json.dumps(result, indent=1) + "\n")
+    text = json.dumps(result, indent=1) + "\n"
+    write_text(settings.results / "ising_thermodynamics.json", text)
     draw(result, settings.results / "ising_thermodynamics.png")
     sys.exit(0 if settings.smoke or result["gate"]["passed"] else 1)
 

@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 import leaps_triton as lt
+from leaps_triton.files import write_text
 from leaps_triton.provenance import provenance
 
 
@@ -173,7 +174,7 @@ def main(settings: LocalRatesExperiment) -> None:
         "config": {**asdict(settings), "json": settings.json.name},
         "versions": versions,
     }
-    settings.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_text(settings.json, json.dumps(result, indent=2) + "\n")
     figure(rows, settings.json.with_suffix(".png"))
 
 

@@ -29,6 +29,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton.estimators import chain_estimate, mbar, reweight
+from leaps_triton.files import write_text
 from leaps_triton.provenance import provenance
 
 OBSERVABLES = ("energy", "potts_order", "specific_heat")
@@ -352,7 +353,8 @@ def main(settings: PottsTransition) -> None:
         "versions": provenance(torch.device(chosen.device)),
     }
     print(table(results))
-    (settings.results / "potts_transition.json").write_text(json.dumps(result, indent=1) + "\n")
+    text = json.dumps(result, indent=1) + "\n"
+    write_text(settings.results / "potts_transition.json", text)
     draw(results, settings.results / "potts_transition.png")
     sys.exit(0 if result["gate"]["passed"] else 1)
 

@@ -28,6 +28,7 @@ from safetensors.torch import load_file
 
 import leaps_triton as lt
 from leaps_triton import exact
+from leaps_triton.files import write_text
 from leaps_triton.provenance import device_name, provenance
 from leaps_triton.zoo.published import published_network
 
@@ -212,7 +213,8 @@ def main(settings: PublishedLeaps) -> None:
         "versions": provenance(),
     }
     print(table(result))
-    (settings.results / "published_leaps.json").write_text(json.dumps(result, indent=2) + "\n")
+    text = json.dumps(result, indent=2) + "\n"
+    write_text(settings.results / "published_leaps.json", text)
     draw(result, settings.results / "published_leaps.png")
 
 

@@ -28,6 +28,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton.estimators import ChainEstimate, chain_estimate, mbar, weighted_estimate
+from leaps_triton.files import write_text
 from leaps_triton.observables.pairs import overlap
 from leaps_triton.observables.spins import specific_heat
 from leaps_triton.provenance import provenance
@@ -376,7 +377,8 @@ def main(settings: SpinGlass) -> None:
         "versions": provenance(torch.device(chosen.device)),
     }
     print(table(result))
-    (settings.results / "spin_glass.json").write_text(json.dumps(result, indent=1) + "\n")
+    text = json.dumps(result, indent=1) + "\n"
+    write_text(settings.results / "spin_glass.json", text)
     draw(result, settings.results / "spin_glass.png")
     sys.exit(0 if result["gate"]["passed"] else 1)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, TypeAlias
 
+from ..files import write_text
 from .agreement import Disagreement
 from .timing import Row
 
@@ -148,6 +149,6 @@ def present(report: Report, file: Path | None = None) -> None:
     """
     print(table(report), flush=True)
     if file:
-        file.write_text(json.dumps(report.as_dict(), indent=2) + "\n", encoding="utf-8")
+        write_text(file, json.dumps(report.as_dict(), indent=2) + "\n")
         print(f"results: {file}")
     report.raise_for_disagreements()

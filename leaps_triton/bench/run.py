@@ -7,6 +7,7 @@ words against a loop of nothing but Philox.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ..files import claimed, make_folder
 from ..kernels.checks import as_seed
 from ..progress import track
 from ..provenance import provenance
@@ -81,14 +83,13 @@ def run(
         progress: Whether to show a progress bar on a terminal, elsewhere a line every half minute.
 
     Raises:
-        ValueError: If an op is unknown, the seed bad, the device missing or the output's folder.
+        ValueError: If an op is unknown, the seed bad, the device missing, or the output's folder
+            cannot be made.
+        BusyError: If another process adds rows to the output.
     """
     place = _place(device)
-    if output is not None and not output.parent.is_dir():
-        raise ValueError(
-            f"there is no folder {output.parent} to save {output.name} in; "
-            "make it, or choose another"
-        )
+    if output is not None:
+        make_folder(output.parent, f"save {output.name}")
     as_seed(seed)
     # Found before anything is measured, so that a wrong name costs no time.
     todo = cases(ops or OPS, place, smoke)
@@ -100,9 +101,10 @@ def run(
         compiled = False
         report.notes.append("no C++ compiler was found, so the compiled twins are left out")
     limits = ceilings(place, compiled, budget)
-    _add(report, limits.rows(), output)
     shown = track(len(todo), "measuring", "case", progress, leave=False)
-    with shown, torch.no_grad():
+    # Rows are added to what the table holds, which no other process may change meanwhile.
+    with shown, torch.no_grad(), claimed(output):
+        _add(report, limits.rows(), output)
         for chosen in todo:
             shown.describe(f"{chosen.op} {chosen.model}".strip())
             try:
@@ -162,14 +164,17 @@ def main_of(
     try:
         place = _place(chosen.device)
         report = _begin(place, chosen.commit)
-        for rows, notes in measured(place, chosen.smoke, as_seed(chosen.seed)):
-            report.notes += notes
-            _add(report, rows, chosen.output)
-        present(report, chosen.json)
+        with claimed(chosen.output, chosen.json):
+            for rows, notes in measured(place, chosen.smoke, as_seed(chosen.seed)):
+                report.notes += notes
+                _add(report, rows, chosen.output)
+            present(report, chosen.json)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{parser.prog}: interrupted")
+        print(f"{parser.prog}: stopped by Ctrl-C", file=sys.stderr)
+        # What shells report for a process that SIGINT has ended.
+        sys.exit(128 + signal.SIGINT)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -200,4 +205,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{parser.prog}: interrupted")
+        print(f"{parser.prog}: stopped by Ctrl-C", file=sys.stderr)
+        # What shells report for a process that SIGINT has ended.
+        sys.exit(128 + signal.SIGINT)

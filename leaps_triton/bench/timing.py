@@ -1,9 +1,7 @@
 """How a time is taken, and how a number is recorded with what it was taken on."""
 
 import csv
-import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from ..files import replacing
 
 __all__ = ["Clock", "Quantiles", "Row", "read_rows", "replayed", "timed", "write_rows"]
 
@@ -241,21 +241,12 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
     """
     table = {row.key: row for row in read_rows(file)}
     table.update({row.key: row for row in rows})
-    # In the same folder, since only within one file system is a replacement one step.
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    temporary = Path(name)
-    try:
-        with open(descriptor, "w", newline="", encoding="utf-8") as lines:
-            writer = csv.writer(lines, lineterminator="\n")
-            writer.writerow(Row._fields)
-            for row in table.values():
-                ratio = ""
-                if row.ratio is not None:
-                    ratio = f"{row.ratio:.6g}"
-                cells = row._asdict() | {"value": f"{row.value:.6g}", "ratio": ratio}
-                writer.writerow(cells.values())
-        # Temporary files are for their owner alone, tables for all to read.
-        temporary.chmod(0o644)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(file) as part, part.open("w", newline="", encoding="utf-8") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(Row._fields)
+        for row in table.values():
+            ratio = ""
+            if row.ratio is not None:
+                ratio = f"{row.ratio:.6g}"
+            cells = row._asdict() | {"value": f"{row.value:.6g}", "ratio": ratio}
+            writer.writerow(cells.values())

@@ -6,6 +6,7 @@ from typing import Any
 
 import tyro
 
+from ..files import claimed
 from .commands.bench import Bench
 from .commands.chain import Chain
 from .commands.demo import Demo
@@ -13,6 +14,8 @@ from .commands.info import Info, Measure
 from .commands.plot import Plot
 from .commands.sample import Sample
 from .commands.train import Train
+from .interrupts import Interrupted, Unfinished, raising, reason, sentence
+from .options import check_folders
 
 __all__ = ["main"]
 
@@ -33,7 +36,11 @@ FORMER = {("chain", "--kernel"): "--move"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; a bad option or value ends in one sentence and a non-zero status."""
+    """Run the command line; a bad option or value ends in one sentence and a non-zero status.
+
+    What a signal or a full disk ended says in one sentence where its results are, and how to go on;
+    the status is 128 and the number of the signal, 130 for Ctrl-C.
+    """
     if arguments is None:
         arguments = sys.argv[1:]
     chosen = tyro.extras.subcommand_cli_from_dict(
@@ -45,17 +52,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:
-        chosen.run()
+        with raising():
+            _run(chosen)
+    except Unfinished as error:
+        print(f"leaps-triton: {sentence(error, arguments)}", file=sys.stderr)
+        sys.exit(error.status)
     # Only what a user can mend; other errors are defects, and show their traceback.
     except (ValueError, RuntimeError, OSError) as error:
-        reason = str(error)
-        if isinstance(error, OSError) and error.filename and error.strerror:
-            # Without the number of the error that Python puts before it.
-            reason = f"{error.filename}: {error.strerror}"
         # A text as status goes to stderr, and the process ends with 1.
-        sys.exit(f"leaps-triton: {' '.join(reason.split())}")
+        sys.exit(f"leaps-triton: {reason(error)}")
+    except Interrupted as error:
+        print(f"leaps-triton: {error}", file=sys.stderr)
+        sys.exit(error.status)
     except KeyboardInterrupt:
-        sys.exit("leaps-triton: interrupted")
+        print(f"leaps-triton: {Interrupted()}", file=sys.stderr)
+        sys.exit(Interrupted().status)
+
+
+def _run(chosen: Any) -> None:
+    """Run a command; no other process writes its results meanwhile."""
+    check_folders(chosen.json)
+    with claimed(chosen.json):
+        chosen.run()
 
 
 def _renamed(arguments: Sequence[str]) -> list[str]:

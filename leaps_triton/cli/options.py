@@ -14,6 +14,7 @@ import tyro
 import leaps_triton as lt
 
 from .. import registry
+from ..files import check_free, make_folder, write_text
 
 __all__ = [
     "ModelOptions",
@@ -147,17 +148,22 @@ def kernel_size(model: lt.PairModel) -> int:
 
 
 def check_folders(*files: Path | None) -> None:
-    """Raise a ValueError unless every file that was asked for can be written where it is to be."""
+    """Make the folders of files that were asked for, before there is any work to lose.
+
+    Args:
+        files: what a command is to write; None is left out.
+
+    Raises:
+        ValueError: If a folder cannot be made, or a name is that of a folder.
+        BusyError: If another process is writing a file.
+    """
     for file in files:
         if file is None:
             continue
-        if not file.parent.is_dir():
-            raise ValueError(
-                f"there is no folder {file.parent} to save {file.name} in; make it, or choose "
-                f"another"
-            )
+        make_folder(file.parent, f"save {file.name}")
         if file.is_dir():
             raise ValueError(f"{file} is a folder; give the name of a file")
+        check_free(file)
 
 
 def config(command: Any) -> dict[str, Any]:
@@ -173,7 +179,7 @@ def config(command: Any) -> dict[str, Any]:
 def write(file: Path | None, result: dict[str, Any]) -> None:
     """Save a result as JSON, if a file was asked for."""
     if file is not None:
-        file.write_text(json.dumps(result, indent=2) + "\n")
+        write_text(file, json.dumps(result, indent=2) + "\n")
         print(f"results: {file}")
 
 

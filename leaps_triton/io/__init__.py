@@ -6,15 +6,18 @@ weighted walkers holds ``log_weights (walkers,)``, ``observables/<name>`` of ``(
 ``(walkers, k)``, ``configurations (walkers, *shape)`` if asked for, ``evaluations (blocks,)``, the
 sampler as the bytes of a checkpoint with all settings, and a SHA-256 of each finished block; of
 chains see :mod:`.chains`. The attribute ``manifest`` repeats the settings for readers without this
-library.
+library. Readers and the one writer of a file do not hinder one another; a second writer is refused
+by a :class:`BusyError`, which names the first.
 """
 
+from ..files import BusyError
 from .chains import run_chain
 from .results import ChainRun, Run
 from .weighted import OBSERVABLES, read, sample
 
 __all__ = [
     "OBSERVABLES",
+    "BusyError",
     "ChainRun",
     "Run",
     "read",

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..files import claimed
 from ..kernels.checks import as_integer, expect
 from ..mcmc.base import Move
 from ..mcmc.march import ChainSettings, March
@@ -32,6 +33,7 @@ from .hdf5 import (
     check_observables,
     contents,
     digest,
+    edited,
     expect_same,
     finished,
     numpy_kind,
@@ -91,6 +93,8 @@ def run_chain(
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
             another run.
+        BusyError: If another process is writing the file; it names the process.
+        OSError: If the disk is full or the folder missing; draws that were written stay good.
 
     Example:
         >>> import tempfile, leaps_triton as lt
@@ -116,37 +120,33 @@ def run_chain(
     flags = {"configurations": configurations, "resume": resume, "progress": progress}
     for name, value in flags.items():
         expect(isinstance(value, bool), name, "a bool", value)
-    if file.exists() and not resume:
-        raise ValueError(
-            f"{file.name} exists; go on with it by resume (--resume), or choose another file"
-        )
-    old = _contents(file)
-    # The default, a tenth of the sweeps, would change where the chain grows.
-    if old is not None and burn_in is None:
-        burn_in = old.manifest["chain"]["burn_in"]
-    names = list(observables)
-    asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
-    march = March(model, move, asked, names, start, device)
-    described = _describe(march, start, configurations, every)
-    settings = described.manifest["chain"]
-    if old is None:
-        _begin(file, march, described)
-    else:
-        _go_on(file, march, old, described)
-    with march.track(progress) as shown:
-        while march.drawn < march.draws:
-            part, places = _draw(march, settings, shown.update)
-            # Draws alone: the state is overwritten later, and has digests of its own.
-            data = (places[name][1] for name in _columns(settings))
-            write(file, places, part, digest(data))
-    with opened(file) as source:
-        return read_chain(source, contents(source, file.name), file.name)
+    # From here on no other process writes the file, or changes it between two looks.
+    with claimed(file):
+        old = _contents(file, resume)
+        # The default, a tenth of the sweeps, would change where the chain grows.
+        if old is not None and burn_in is None:
+            burn_in = old.manifest["chain"]["burn_in"]
+        names = list(observables)
+        asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
+        march = March(model, move, asked, names, start, device)
+        described = _describe(march, start, configurations, every)
+        if old is None:
+            _begin(file, march, described)
+        else:
+            _go_on(file, march, old, described)
+        _fill(file, march, described.manifest["chain"], progress)
+        with opened(file) as source:
+            return read_chain(source, contents(source, file.name), file.name)
 
 
-def _contents(file: Path) -> Contents | None:
+def _contents(file: Path, resume: bool) -> Contents | None:
     """Return what a file of a chain says; None if there is no file."""
     if not file.exists():
         return None
+    if not resume:
+        raise ValueError(
+            f"{file.name} exists; go on with it by resume (--resume), or choose another file"
+        )
     with opened(file) as source:
         found = contents(source, file.name)
         if "chain" not in found.manifest:
@@ -215,6 +215,16 @@ def _go_on(file: Path, march: March, old: Contents, new: Contents) -> None:
             _copy(file, part, settings, whole)
     with opened(file) as source:
         _restore(source, march, file.name, settings)
+
+
+def _fill(file: Path, march: March, settings: dict[str, Any], progress: bool) -> None:
+    """Draw the parts that are missing into a file."""
+    with march.track(progress) as shown:
+        while march.drawn < march.draws:
+            part, places = _draw(march, settings, shown.update)
+            # Draws alone: the state is overwritten later, and has digests of its own.
+            data = (places[name][1] for name in _columns(settings))
+            write(file, places, part, digest(data))
 
 
 def _draw(
@@ -303,12 +313,10 @@ def _fields(state: Any) -> dict[str, Array]:
 
 def _lay_out(file: Path, march: March, found: Contents) -> None:
     """Write all datasets with their final sizes and places, still empty."""
-    import h5py
-
     settings = found.manifest["chain"]
     draws = march.draws
     every = settings["every"]
-    with h5py.File(file, "w") as out:
+    with edited(file, new=True) as (out, _):
         begin(out, found)
         for name in settings["observables"]:
             rows, *shape = march.measure(name).shape
@@ -338,10 +346,8 @@ def _copy(old: Path, new: Path, settings: dict[str, Any], most: int) -> None:
         settings: those of the run.
         most: parts at most; one of fewer draws is drawn again.
     """
-    import h5py
-
     every = settings["every"]
-    with opened(old) as source, h5py.File(new, "r+") as out:
+    with opened(old) as source, edited(new) as (out, _):
         whole = min(finished(source), most)
         for name in _columns(settings):
             for part in range(whole):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ..files import claimed
 from ..kernels.checks import as_device, expect
 from ..provenance import provenance
 from ..registry import UnknownNameError
@@ -152,7 +153,9 @@ def save(sampler: Sampler, file: str | Path) -> None:
 
     Raises:
         ValueError: If a part cannot be stored; the error tells the line that is missing.
-        OSError: If the folder is missing or may not be written to.
+        BusyError: If another process is writing the file; it names the process.
+        OSError: If the folder is missing or may not be written to, or the disk is full; the file is
+            as it was.
 
     Example:
         >>> import tempfile, leaps_triton as lt
@@ -164,7 +167,9 @@ def save(sampler: Sampler, file: str | Path) -> None:
         >>> again.path.model
         Ising(shape=(4, 4), q=2, beta=0.4, periodic=(True, True))
     """
-    write(file, describe(sampler))
+    contents = describe(sampler)
+    with claimed(as_file(file)):
+        write(file, contents)
 
 
 def read(file: str | Path) -> Contents:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..estimators.base import Function, Result
+from ..files import replacing
 from ..kernels.checks import expect
 from ..mcmc.chain import Chain
 from ..observables.base import function_of, is_of_pairs
@@ -41,6 +42,7 @@ def to_npz(run: Result, file: str | Path) -> None:
 
     Raises:
         ValueError: If an observable has a name that the archive has for something else.
+        OSError: If the file cannot be written; it is as it was.
 
     Example:
         >>> import tempfile, leaps_triton as lt
@@ -66,7 +68,7 @@ def to_npz(run: Result, file: str | Path) -> None:
     if isinstance(run, Stored):
         data["manifest"] = np.array(json.dumps(run.manifest))
     # An open file: to a name without .npz np.savez would add it.
-    with as_file(file).open("wb") as out:
+    with replacing(as_file(file)) as part, part.open("wb") as out:
         np.savez(out, **data)
 
 

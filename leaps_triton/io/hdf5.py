@@ -1,6 +1,8 @@
 """What all files of runs share: datasets laid out in full at the start, and filled part by part.
 
 Each part has a SHA-256, written after it, so that a part counts only once all of it is on disk.
+HDF5 reaches the disk through Python here, and takes no lock of its own: whoever reads a file does
+not stop its writer, and is not stopped by it.
 """
 
 from __future__ import annotations
@@ -8,15 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 
 from .. import observables as _observables
+from ..files import BusyError, holder, named
 from ..kernels.checks import expect
 from .packing import Contents, differences, pack, unpack
 
@@ -31,15 +36,22 @@ __all__ = [
     "check_observables",
     "contents",
     "digest",
+    "edited",
     "expect_same",
     "finished",
     "numpy_kind",
     "opened",
+    "reading",
     "write",
 ]
 
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
+
+Made = TypeVar("Made")
+
+_PAUSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Seconds before each try to read a file while its writer is at it."""
 
 Places: TypeAlias = Mapping[str, tuple[Any, Any]]
 """Dataset → where in it, and what to write there."""
@@ -73,30 +85,147 @@ def numpy_kind(dtype: torch.dtype) -> str:
     return torch.empty(0, dtype=dtype).numpy().dtype.str.lstrip("<>|=")
 
 
+class _Stream(FileIO):
+    """A file as HDF5 reads and writes it through Python.
+
+    HDF5 by itself locks files, and in one process opens none to be written that is open to be read.
+    It also cannot close a file whose last writes have failed; so errors are kept here until
+    :meth:`check` raises them, and HDF5 learns nothing of them.
+    """
+
+    def __init__(self, file: Path, mode: str) -> None:
+        super().__init__(file, mode)
+        self._file = file
+        self._error: BaseException | None = None
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer from here on; beyond the end of the file there are noughts."""
+        bytes_ = memoryview(buffer).cast("B")
+        done = 0
+        try:
+            count = super().readinto(bytes_)
+            # The system may give less than it was asked for.
+            while count:
+                done += count
+                count = super().readinto(bytes_[done:])
+        # An interrupt, too: HDF5 would be left half-way.
+        except BaseException as error:
+            self._error = error
+        bytes_[done:] = bytes(len(bytes_) - done)
+        return len(bytes_)
+
+    def write(self, data: Any) -> int:
+        """Write all of the data from here on."""
+        bytes_ = memoryview(data).cast("B")
+        done = 0
+        try:
+            while done < len(bytes_):
+                done += super().write(bytes_[done:]) or 0
+        except BaseException as error:
+            self._error = error
+        return len(bytes_)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Give the file a length."""
+        try:
+            return super().truncate(size)
+        except BaseException as error:
+            self._error = error
+        return size or 0
+
+    def check(self) -> None:
+        """Raise the last error of the disk, if there was one."""
+        if self._error is not None:
+            with named(self._file):
+                raise self._error
+
+    def sync(self) -> None:
+        """Wait until all is on disk."""
+        self.check()
+        with named(self._file):
+            os.fsync(self.fileno())
+
+
 @contextmanager
 def opened(file: Path) -> Iterator[h5py.File]:
     """Open a file to be read; whatever h5py stumbles over in it is a ValueError."""
     import h5py
 
     # Only h5py's own errors mean a bad file; that it is missing or forbidden is found here.
-    file.open("rb").close()
-    try:
-        with h5py.File(file, "r") as source:
-            yield source
-    except (
-        OSError,
-        KeyError,
-        RuntimeError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        # Damaged sizes overflow, or ask for more memory than there is.
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise ValueError(
-            f"{file.name} is no HDF5 file of leaps_triton, or is damaged: {error}"
-        ) from None
+    with _Stream(file, "rb") as stream:
+        try:
+            with h5py.File(stream, "r") as source:
+                yield source
+        except (
+            OSError,
+            KeyError,
+            RuntimeError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            # Damaged sizes overflow, or ask for more memory than there is.
+            OverflowError,
+            MemoryError,
+        ) as error:
+            raise ValueError(
+                f"{file.name} is no HDF5 file of leaps_triton, or is damaged: {error}"
+            ) from None
+        finally:
+            # What a broken disk gave was wrong, whatever has been made of it.
+            stream.check()
+
+
+@contextmanager
+def edited(file: Path, new: bool = False) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """Open a file to be written.
+
+    Args:
+        file: where it is.
+        new: make it, or empty the one that is there.
+
+    Yields:
+        The file, and a function that waits until all that was flushed is on disk.
+
+    Raises:
+        OSError: If the disk is full, or the file cannot be written; the error names the file.
+    """
+    import h5py
+
+    mode = "r+"
+    if new:
+        mode = "w"
+    # Also a new file is read, where HDF5 looks up what it has written.
+    with _Stream(file, f"{mode[0]}b+") as stream:
+        with h5py.File(stream, mode) as out:
+            yield out, stream.sync
+        stream.check()
+
+
+def reading(file: Path, make: Callable[[h5py.File], Made]) -> Made:
+    """Return what is made of a file, which another process may be writing at the same time.
+
+    Args:
+        file: where it is.
+        make: called with the open file; a ValueError if that is damaged.
+
+    Raises:
+        BusyError: If its writer was faster, again and again.
+        ValueError: If the file is damaged.
+        OSError: If there is no such file, or it cannot be read.
+    """
+    writer = None
+    for pause in _PAUSES:
+        time.sleep(pause)
+        before = holder(file)
+        try:
+            with opened(file) as source:
+                return make(source)
+        except ValueError:
+            # Its writer may have come or gone meanwhile.
+            writer = before or holder(file)
+            if writer is None:
+                raise
+    raise BusyError(f"{file.name} is being written by {writer}; try again")
 
 
 def begin(file: h5py.File, described: Contents) -> None:
@@ -163,12 +292,10 @@ def digest(arrays: Iterable[Array], start: bytes = b"") -> Array:
 
 def write(file: Path, values: Places, part: int, found: Array) -> None:
     """Fill a part; then its digest, so that it counts only once all of it is on disk."""
-    import h5py
-
-    with h5py.File(file, "r+") as out:
+    with edited(file) as (out, sync):
         for name, (place, data) in values.items():
             out[name][place] = data
+        # flush hands the data to the system; sync waits until they are on disk.
         out.flush()
-        # flush hands the data to the system; fsync waits until they are on disk.
-        os.fsync(out.id.get_vfd_handle())
+        sync()
         out["digests"][part] = found

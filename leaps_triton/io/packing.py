@@ -1,4 +1,4 @@
-"""Manifest and tensors as bytes, and files that are written whole or not at all.
+"""Manifest and tensors as bytes.
 
 The bytes are those of a safetensors file whose metadata hold one JSON manifest, with a SHA-256 of
 the whole. Reading them runs nothing.
@@ -7,8 +7,6 @@ the whole. Reading them runs nothing.
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +16,7 @@ from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
 from torch import Tensor
 
+from ..files import replacing
 from ..kernels.checks import expect
 
 __all__ = ["SCHEMA", "Contents", "as_file", "differences", "pack", "replacing", "unpack"]
@@ -140,33 +139,3 @@ def as_file(file: object) -> Path:
     named = isinstance(file, str | os.PathLike) and str(file) != "" and "\0" not in str(file)
     expect(named, "file", "the name of a file", file)
     return Path(file)  # type: ignore[arg-type]
-
-
-def _sync(file: Path) -> None:
-    """Wait until a file or folder is on disk."""
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """Give a file beside ``file`` to fill, which then takes that one's name.
-
-    Whenever the process or the machine stops, ``file`` is either the old one or the new one.
-    """
-    # In the same folder, so on the same disk: only there a change of name is one step.
-    part = file.with_name(f".{file.name}.part")
-    try:
-        yield part
-        # Before the change of name, or a crash could leave the new name with half the bytes.
-        _sync(part)
-        part.replace(file)
-    # An interrupt, too, leaves no part behind.
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    # The name is an entry of the folder, which reaches the disk on its own.
-    _sync(file.parent)

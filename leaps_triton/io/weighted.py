@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..files import claimed
 from ..kernels.checks import as_integer, as_seed, expect
 from ..observables.base import OBSERVABLES, entered
 from ..observables.shared import share
@@ -24,10 +25,12 @@ from .hdf5 import (
     check_observables,
     contents,
     digest,
+    edited,
     expect_same,
     finished,
     numpy_kind,
     opened,
+    reading,
     write,
 )
 from .packing import Contents, as_file, replacing
@@ -65,6 +68,8 @@ def sample(
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
             another run.
+        BusyError: If another process is writing the file; it names the process.
+        OSError: If the disk is full or the folder missing; blocks that were written stay good.
         RuntimeError: If a rate is not finite or a walker has too many events.
 
     Example:
@@ -95,21 +100,20 @@ def sample(
         # Devices of one type agree bit for bit; others agree only in law.
         "device": sampler.device.type,
     }
-    done = _begin(sampler, settings, file, resume)
-    _fill(sampler, settings, file, done, progress)
-    with opened(file) as source:
-        return _read_run(source, contents(source, file.name), file.name)
+    with claimed(file):
+        done = _begin(sampler, settings, file, resume)
+        _fill(sampler, settings, file, done, progress)
+        with opened(file) as source:
+            return _read_run(source, contents(source, file.name), file.name)
 
 
 def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool) -> int:
     """Lay out a new file, or check one to go on with; return the number of finished blocks."""
-    import h5py
-
     manifest, tensors = describe(sampler)
     described = Contents({**manifest, "run": settings}, tensors)
     if not file.exists():
-        with replacing(file) as part, h5py.File(part, "w") as new:
-            _lay_out(new, sampler, described)
+        with replacing(file) as part, edited(part, new=True) as (out, _):
+            _lay_out(out, sampler, described)
     elif not resume:
         raise ValueError(
             f"{file.name} exists; go on with it by resume (--resume), or choose another file"
@@ -186,14 +190,18 @@ def read(file: str | Path) -> Run | ChainRun:
 
     Raises:
         ValueError: If the file is none of these, or is damaged.
+        BusyError: If it is being written, and changed at every try to read it.
         OSError: If there is no such file, or it cannot be read.
     """
     file = as_file(file)
-    with opened(file) as source:
+
+    def of(source: h5py.File) -> Run | ChainRun:
         found = contents(source, file.name)
         if "chain" in found.manifest:
             return read_chain(source, found, file.name)
         return _read_run(source, found, file.name)
+
+    return reading(file, of)
 
 
 def _read_run(source: h5py.File, found: Contents, name: str) -> Run:

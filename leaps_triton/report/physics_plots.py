@@ -23,6 +23,7 @@ from .. import exact
 from ..estimators.autocorrelation import chain_estimate
 from ..estimators.base import Function, Result
 from ..estimators.overlaps import overlap_distribution as _distribution
+from ..files import replacing
 from ..observables.pairs import overlap
 from ..observables.spins import correlation as _correlation
 from .by_temperature import against_temperature, binder_crossing
@@ -268,4 +269,6 @@ def animation(
         return [image, text]
 
     writer = PillowWriter(fps=round(fps))
-    FuncAnimation(figure, draw, frames=len(pictures)).save(str(file), writer=writer, dpi=90)
+    film = FuncAnimation(figure, draw, frames=len(pictures))
+    with replacing(Path(file)) as part:
+        film.save(str(part), writer=writer, dpi=90)

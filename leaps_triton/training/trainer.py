@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..files import claimed
 from ..io.checkpoint import as_file
 from ..kernels.checks import as_integer, expect
 from ..networks import exact_convolutions
@@ -116,20 +117,31 @@ class Trainer:
         Raises:
             ValueError: more steps than the configuration's; a checkpoint that exists and is not of
                 this training.
-            OSError: a checkpoint that cannot be written.
+            BusyError: a checkpoint that another process is writing; it names the process.
+            OSError: a checkpoint that cannot be written; the one before is as it was.
             TrainingDiverged: the loss is not finite or has exploded; it names the step and the
                 setting to change, and parameters are the last good ones.
         """
         every = as_integer("every", every, 1)
         last = self._last_step(steps)
         self._stopping = False
+        file = None
+        if checkpoint is not None:
+            file = as_file(checkpoint)
+        with claimed(file):
+            return self._run(last, progress, file, every)
+
+    def _run(
+        self, last: int, progress: bool, checkpoint: Path | None, every: int
+    ) -> TrainingHistory:
+        """Train up to step ``last``, while no other process writes the checkpoint."""
         if checkpoint is not None:
             # A file that this trainer wrote or resumed is its own to replace.
-            known = self._file == as_file(checkpoint).resolve()
-            if as_file(checkpoint).exists() and not known:
+            known = self._file == checkpoint.resolve()
+            if checkpoint.exists() and not known:
                 raise ValueError(f"{checkpoint} exists; resume it first, or choose another file")
             # Before any work: a file that cannot be written is found out now.
-            self.save(checkpoint)
+            self._save(checkpoint)
         with track(last, "training", "step", progress, self.step) as shown:
             while self.step < last and not self._stopping:
                 loss = self._advance()
@@ -137,7 +149,7 @@ class Trainer:
                 shown.update()
                 pause = self.step % every == 0 or self.step == last or self._stopping
                 if checkpoint is not None and pause:
-                    self.save(checkpoint)
+                    self._save(checkpoint)
         return self.history
 
     def _last_ess(self) -> dict[str, str]:
@@ -175,10 +187,16 @@ class Trainer:
 
         Raises:
             ValueError: a part of the sampler that cannot be stored.
-            OSError: a file that cannot be written.
+            BusyError: a file that another process is writing.
+            OSError: a file that cannot be written; it is as it was.
         """
+        with claimed(as_file(file)):
+            self._save(as_file(file))
+
+    def _save(self, file: Path) -> None:
+        """Store all in a file that is this trainer's to write."""
         state.save(self, file)
-        self._file = as_file(file).resolve()
+        self._file = file.resolve()
 
     def resume(self, file: str | Path) -> None:
         """Take up training where :meth:`save` left it.

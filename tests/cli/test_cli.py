@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -157,8 +158,11 @@ def test_bench_prints_a_table_and_saves_its_files(
         (["bench", "jmp"], "there is no op 'jmp'; choose from philox"),
         (["bench", "--seed", "-1"], "seed must be an integer"),
         (["bench", "--device", "toaster"], "toaster"),
-        (["bench", "--output", "/nowhere/at/all.csv"], "there is no folder"),
-        (["bench", "--json", "/nowhere/at/all.json"], "there is no folder"),
+        (
+            ["bench", "--output", f"{__file__}/all.csv"],
+            "test_cli.py to save all.csv in cannot be made",
+        ),
+        (["bench", "--json", f"{__file__}/at/all.json"], "cannot be made (Not a directory)"),
         ([*TRAIN, "--shape", "1"], "periodic with length 1"),
         ([*TRAIN, "--q", "3"], "--q is no option of --model ising"),
         ([*TRAIN, "--disorder-seed", "3"], "--disorder-seed is no option of --model ising"),
@@ -187,7 +191,7 @@ def test_bench_prints_a_table_and_saves_its_files(
         ([*TRAIN, "--ema", "1"], "ema must be a number in [0, 1)"),
         ([*TRAIN, "--huber-steps", "-1"], "huber_steps must be an integer of at least 0"),
         ([*TRAIN, "--device", "toaster"], "device must be one that works here"),
-        (["train", "--checkpoint", "/nowhere/at/all/c.safetensors"], "there is no folder"),
+        (["train", "--checkpoint", f"{__file__}/all/c.safetensors"], "cannot be made"),
         (["train", "--checkpoint", "/"], "is a folder"),
         (["sample", "/nowhere/c.safetensors", "--output", "never.h5"], "No such file"),
         (["sample", __file__, "--output", "never.h5"], "test_cli.py is no leaps_triton checkpoint"),
@@ -195,8 +199,8 @@ def test_bench_prints_a_table_and_saves_its_files(
             ["sample", __file__, "--output", "never.h5", "--walkers", "1"],
             "walkers must be at least 2",
         ),
-        (["sample", __file__, "--output", "/nowhere/at/all/r.h5"], "there is no folder"),
-        (["chain", "--output", "/nowhere/at/all/c.h5"], "there is no folder"),
+        (["sample", __file__, "--output", f"{__file__}/r.h5"], "cannot be made"),
+        (["chain", "--output", f"{__file__}/c.h5"], "cannot be made"),
         ([*CHAIN, "--q", "3"], "--q is no option of --model ising"),
         ([*CHAIN, "--walkers", "0"], "walkers must be an integer of at least 1"),
         ([*CHAIN, "--sweeps", "5"], "sweeps must be at least thin"),
@@ -218,11 +222,11 @@ def test_bench_prints_a_table_and_saves_its_files(
         ([*CHAIN, "--device", "toaster"], "device must be one that works here"),
         (["measure", "/nowhere/c.h5"], "No such file"),
         (["measure", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
-        (["measure", __file__, "--json", "/nowhere/at/all/t.json"], "there is no folder"),
+        (["measure", __file__, "--json", f"{__file__}/t.json"], "cannot be made"),
         (["plot"], "give at least one HDF5 file"),
         (["plot", "/nowhere/c.h5"], "No such file"),
         (["plot", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
-        (["plot", __file__, "--output", "/nowhere"], "there is no folder /nowhere"),
+        (["plot", __file__, "--output", f"{__file__}/f"], "test_cli.py/f to save the figures in"),
         (["plot", __file__, "--dpi", "2"], "dpi must be at least 20"),
         (["sample", "--output", "never.h5"], "give either a CHECKPOINT or --published"),
         (
@@ -239,7 +243,7 @@ def test_bench_prints_a_table_and_saves_its_files(
         (["demo", "--walkers", "0"], "walkers must be at least 2"),
         (["demo", "--beta", "nan"], "beta must be a finite number"),
         (["demo", "--device", "toaster"], "toaster"),
-        (["demo", "--figure", "/nowhere/at/all/demo.png"], "there is no folder"),
+        (["demo", "--figure", f"{__file__}/demo.png"], "cannot be made"),
         (["demo", "--seed", "-1"], "seed must be an integer"),
         (["demo", "--steps", "0"], "steps must be an integer of at least 1"),
     ],
@@ -264,14 +268,17 @@ def test_an_unknown_option_has_a_status(capsys: pytest.CaptureFixture[str]) -> N
     assert "--stpes" in capsys.readouterr().err
 
 
-def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(self: Demo) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Demo, "run", interrupted)
     with pytest.raises(SystemExit) as caught:
         cli.main(["demo"])
-    assert caught.value.code == "leaps-triton: interrupted"
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "leaps-triton: stopped by Ctrl-C\n"
 
 
 TINY = [
@@ -483,7 +490,11 @@ def test_a_signal_saves_then_exits(number: signal.Signals, tmp_path: Path) -> No
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert "stopped by a signal; --resume goes on" in errors
+    name = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}[number]
+    words = f"stopped by {name}; {file} holds what is done, and this goes on with it: leaps-triton "
+    again = shlex.join(["train", *command[4:], *options, "--resume"])
+    assert f"leaps-triton: {words}{again}\n" in errors
+    assert sorted(os.listdir(tmp_path)) == ["c.safetensors"]
     training = checkpoint.read(file).manifest["training"]
     assert 0 < training["step"] < 100000
 

@@ -20,9 +20,9 @@ PACKAGE = "leaps_triton"
 
 # From left to right: a folder imports only folders that stand before it.
 ORDER = (
-    "registry", "renamed", "provenance", "progress", "kernels", "lattices", "models", "paths",
-    "integrators", "networks", "estimators", "observables", "exact", "mcmc", "samplers", "io",
-    "zoo", "report", "training", "bench", "cli",
+    "registry", "renamed", "provenance", "progress", "files", "kernels", "lattices",
+    "models", "paths", "integrators", "networks", "estimators", "observables", "exact", "mcmc",
+    "samplers", "io", "zoo", "report", "training", "bench", "cli",
 )  # fmt: skip
 
 FOLDERS: dict[str, set[str]] = {
@@ -60,6 +60,7 @@ FOLDERS: dict[str, set[str]] = {
         "renamed",
         "provenance",
         "progress",
+        "files",
         "kernels",
         "models",
         "paths",
@@ -70,9 +71,10 @@ FOLDERS: dict[str, set[str]] = {
         "samplers",
     },
     "zoo": {"kernels", "models", "paths", "networks", "samplers"},
-    "report": {"models", "estimators", "observables", "exact"},
+    "report": {"files", "models", "estimators", "observables", "exact"},
     "training": {
         "progress",
+        "files",
         "kernels",
         "models",
         "paths",
@@ -82,8 +84,8 @@ FOLDERS: dict[str, set[str]] = {
         "samplers",
         "io",
     },
-    "bench": {"provenance", "progress", "kernels", "models"},
-    "cli": {"registry", "provenance", "kernels", "io", "report", "bench", "__init__"},
+    "bench": {"provenance", "progress", "files", "kernels", "models"},
+    "cli": {"registry", "provenance", "files", "kernels", "io", "report", "bench", "__init__"},
 }
 
 # Packages of others, beside torch and numpy. Figures, files and progress bars are imported late.
@@ -190,7 +192,10 @@ def test_a_folder_imports_only_what_stands_before_it(folder: str) -> None:
     assert FOLDERS.get(folder, set()) <= before
 
 
-@pytest.mark.parametrize("folder", ["kernels", "registry", "renamed", "provenance", "progress"])
+FOUNDATIONS = ("registry", "renamed", "provenance", "progress", "files")
+
+
+@pytest.mark.parametrize("folder", ["kernels", *FOUNDATIONS])
 def test_the_foundations_import_nothing_of_the_library(folder: str) -> None:
     assert FOLDERS.get(folder, set()) == set()
 
@@ -278,9 +283,7 @@ def test_modules_of_the_public_face_are_there_without_a_warning(name: str) -> No
     assert getattr(leaps_triton, name).__name__.startswith("leaps_triton.")
 
 
-@pytest.mark.parametrize(
-    "folder", sorted(FILES.keys() - FACES - {"registry", "renamed", "provenance", "progress"})
-)
+@pytest.mark.parametrize("folder", sorted(FILES.keys() - FACES - set(FOUNDATIONS)))
 def test_a_folder_holds_two_to_ten_files(folder: str) -> None:
     by_folder: dict[Path, int] = {}
     for file in FILES[folder]:

@@ -8,6 +8,7 @@ import tyro
 
 from ...bench.report import present
 from ...bench.run import run
+from ..interrupts import going_on
 from ..options import check_folders
 
 __all__ = ["Bench"]
@@ -43,13 +44,15 @@ class Bench:
         """Measure, print, and save."""
         # Before the measurements: a folder that is missing is found out now.
         check_folders(self.output, self.json)
-        report = run(
-            self.ops,
-            self.device,
-            self.smoke,
-            self.seed,
-            not self.no_compiled,
-            self.output,
-            progress=True,
-        )
+        # The table is written after every case; no option goes on with it.
+        with going_on(self.output, resumes=False):
+            report = run(
+                self.ops,
+                self.device,
+                self.smoke,
+                self.seed,
+                not self.no_compiled,
+                self.output,
+                progress=True,
+            )
         present(report, self.json)

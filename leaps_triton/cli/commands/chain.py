@@ -11,6 +11,7 @@ import leaps_triton as lt
 
 from ...kernels.checks import as_device
 from ...provenance import provenance
+from ..interrupts import going_on
 from ..moves import MOVES, as_move
 from ..options import (
     ModelOptions,
@@ -68,22 +69,23 @@ class Chain(ModelOptions):
         model = self.make()
         announce(model, place)
         begin = time.perf_counter()
-        run = lt.io.run_chain(
-            model,
-            move,
-            self.walkers,
-            self.sweeps,
-            self.output,
-            thin=self.thin,
-            seed=self.seed,
-            burn_in=self.burn_in,
-            observables=self.observables,
-            device=place,
-            configurations=self.configurations,
-            every=self.every,
-            resume=self.resume,
-            progress=True,
-        )
+        with going_on(self.output):
+            run = lt.io.run_chain(
+                model,
+                move,
+                self.walkers,
+                self.sweeps,
+                self.output,
+                thin=self.thin,
+                seed=self.seed,
+                burn_in=self.burn_in,
+                observables=self.observables,
+                device=place,
+                configurations=self.configurations,
+                every=self.every,
+                resume=self.resume,
+                progress=True,
+            )
         table = measured(run, self.output)
         print(f"chain: {self.output}")
         seconds = time.perf_counter() - begin

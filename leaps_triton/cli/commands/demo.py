@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import leaps_triton as lt
 
+from ...files import claimed, replacing
 from ...kernels.checks import as_device
 from ...provenance import provenance
 from ...report import summary
@@ -51,6 +52,11 @@ class Demo:
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
         check_folders(self.figure, self.json)
+        with claimed(self.figure):
+            self._run()
+
+    def _run(self) -> None:
+        """Do all of it, while no other process writes the figure."""
         sampler = self._sampler()
         backend = announce(sampler.path.model, sampler.device)
         trainer = lt.Trainer(sampler, self._settings())
@@ -108,7 +114,8 @@ class Demo:
         }
         title = f"{self.length} × {self.length} Ising model, β = {self.beta}"
         figure = lt.plotting.overview(labels, history, title)
-        figure.savefig(self.figure, dpi=120)
+        with replacing(self.figure) as part:
+            figure.savefig(part, dpi=120)
         print(f"figure: {self.figure}")
 
 

@@ -8,6 +8,7 @@ import tyro
 
 import leaps_triton as lt
 
+from ...files import make_folder, replacing
 from ...provenance import provenance
 from ...report import summary
 from ..options import check_folders, write
@@ -85,10 +86,7 @@ class Plot:
         if not self.files:
             raise ValueError("give at least one HDF5 file to plot")
         check_folders(self.json)
-        if not self.output.is_dir():
-            raise ValueError(
-                f"there is no folder {self.output} for the figures; make it, or choose another"
-            )
+        make_folder(self.output, "save the figures")
         if self.dpi < 20:
             raise ValueError(f"dpi must be at least 20, got {self.dpi}")
 
@@ -118,7 +116,8 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
     if figure is None:
         return None
     file = folder / f"{name}.png"
-    figure.savefig(file, dpi=dpi)
+    with replacing(file) as part:
+        figure.savefig(part, dpi=dpi)
     return file
 
 

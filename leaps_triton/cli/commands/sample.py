@@ -12,6 +12,7 @@ import leaps_triton as lt
 from ...kernels.checks import as_device
 from ...provenance import provenance
 from ...report import summary
+from ..interrupts import going_on
 from ..options import announce, check_folders, config, write
 
 __all__ = ["Sample"]
@@ -63,15 +64,16 @@ class Sample:
         announce(sampler.path.model, sampler.device)
         # Reading the sampler is no part of the time told.
         begin = time.perf_counter()
-        run = lt.io.sample(
-            sampler,
-            self.walkers,
-            self.output,
-            self.seed,
-            configurations=self.configurations,
-            resume=self.resume,
-            progress=True,
-        )
+        with going_on(self.output):
+            run = lt.io.sample(
+                sampler,
+                self.walkers,
+                self.output,
+                self.seed,
+                configurations=self.configurations,
+                resume=self.resume,
+                progress=True,
+            )
         table = summary.measure(run)
         print(summary.render(table))
         print(f"walkers: {self.output}")

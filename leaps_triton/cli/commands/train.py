@@ -1,14 +1,9 @@
 """``leaps-triton train``: train a sampler into a checkpoint."""
 
 import inspect
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -18,6 +13,7 @@ import leaps_triton as lt
 from ... import registry
 from ...kernels.checks import as_device
 from ...provenance import provenance
+from ..interrupts import going_on, stopped
 from ..options import (
     ModelOptions,
     announce,
@@ -125,7 +121,7 @@ class Train(ModelOptions):
         if trainer.step:
             print(f"going on at step {trainer.step}")
         begin = time.perf_counter()
-        with _stopping(trainer) as received:
+        with going_on(self.checkpoint, trainer.stop) as received:
             history = trainer.run(progress=True, checkpoint=self.checkpoint, every=self.every)
         seconds = time.perf_counter() - begin
         loss = ""
@@ -136,9 +132,7 @@ class Train(ModelOptions):
         result = {"step": trainer.step, "seconds": seconds, "history": history.as_dict()}
         write(self.json, {**result, "config": config(self), "versions": provenance()})
         if received:
-            print("stopped by a signal; --resume goes on", file=sys.stderr)
-            # The status that shells report for a process ended by this signal.
-            sys.exit(128 + received[0])
+            raise stopped(received[0], self.checkpoint)
 
     def _sampler(self) -> lt.Sampler:
         """Return the sampler to train."""
@@ -188,23 +182,3 @@ class Train(ModelOptions):
             sizes = tuple(min(size, largest) for size in (3, 5, 7))
             given.setdefault("kernel_sizes", sizes)
         return maker(model, seed=self.seed, **given)
-
-
-@contextmanager
-def _stopping(trainer: lt.Trainer) -> Iterator[list[int]]:
-    """Let SIGTERM and SIGINT end training after the step it is in; yield the signals received."""
-    received: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        # A second signal ends the process at once.
-        signal.signal(number, signal.SIG_DFL)
-        received.append(number)
-        trainer.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        # Whoever runs this within Python has handlers of their own.
-        for number, handler in before.items():
-            signal.signal(number, handler)
