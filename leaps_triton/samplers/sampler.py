@@ -10,7 +10,7 @@ from .. import kernels
 from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
 from ..integrators.jump import Jump
-from ..integrators.states import State
+from ..integrators.states import State, some
 from ..integrators.transport import Transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
@@ -217,7 +217,8 @@ class Sampler:
                 first = (first_block + index) * self.block
                 indices = torch.arange(first, first + self.block)
                 heard = _heard(shown, index * steps, advance)
-                run = self.run_block(indices, seed, advance=heard)
+                wanted = min(self.block, walkers - index * self.block)
+                run = self.run_block(indices, seed, advance=heard, wanted=wanted)
                 # The last block is run whole: the number kept must not change its walkers.
                 done.append(_Kept.of(run, walkers - index * self.block))
         return self._ensemble(done, seed)
@@ -245,6 +246,7 @@ class Sampler:
         seed: int,
         observe: Observe | None = None,
         advance: Advance | None = None,
+        wanted: int | None = None,
     ) -> BlockRun:
         """Take the walkers of the given global indices, one block, from start to end.
 
@@ -255,16 +257,24 @@ class Sampler:
             observe: called with the state and a bool ``(walkers,)`` whenever walkers have entered
                 an interval (or have finished), and after the resampling and the sweeps there.
             advance: called now and then with the interval that the last walker is in.
+            wanted: how many of the walkers, from the first, are asked for; None for all. Without
+                resampling the others only fill the block: what goes wrong with them stops them,
+                with weight 0. With it every walker of a block counts.
         """
         known = isinstance(walkers, Tensor) and walkers.dtype == torch.int64
         known = known and walkers.ndim == 1 and len(walkers) > 0
         expect(known, "walkers", "at least one index, int64 (walkers,)", walkers)
         walkers = walkers.to(self.device)
         seed = as_seed(seed)
+        end = None
+        if wanted is not None:
+            wanted = as_integer("wanted", wanted, 1, len(walkers))
+            if wanted < len(walkers) and self.resample_below == 0.0:
+                end = int(walkers[wanted])
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
         passage = Passage(self, state, seed, observe, advance)
-        state = self.integrator.run(state, self.path, self.transport, seed, passage)
-        self.check_weights(state, 1.0)
+        state = self.integrator.run(state, self.path, self.transport, seed, passage, end=end)
+        self.check_weights(some(state, slice(0, wanted)), 1.0)
         return BlockRun(state, passage.moves.sweeps, passage.trace, passage.resampled)
 
     def resample(self, state: Any, boundary: int, seed: int) -> Any:
