@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..mcmc.base import Move
+from ..mcmc.base import Move, warn_confined
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES
@@ -92,6 +92,9 @@ def run_chain(
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
             another run.
 
+    Warns:
+        NotErgodicWarning: a move that does not claim to reach every configuration.
+
     Example:
         >>> import tempfile, leaps_triton as lt
         >>> model = lt.Ising((8, 8), beta=0.3)
@@ -133,6 +136,7 @@ def run_chain(
         _begin(file, march, described)
     else:
         _go_on(file, march, old, described)
+    warn_confined(move)
     with march.bar(progress) as bar:
         while march.drawn < march.draws:
             part, places = _draw(march, settings, bar.update)
