@@ -207,7 +207,7 @@ def sweep_kernel(
     beta = tl.load(p_beta + i_walker * s_beta).to(FLOAT)
     walker = tl.load(p_walkers + i_walker)
     # Exact: the probability to rest is a power of two of at most 23 places.
-    keep = (1.0 - rest).to(tl.float32)
+    keep = tl.full((), 1.0 - rest, tl.float32)
     # Four sites share a counter of random numbers.
     o_group = i_tile * (BLOCK // 4) + tl.arange(0, BLOCK // 4)
     o_site = i_tile * BLOCK + tl.arange(0, BLOCK)
