@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "PRECISIONS", "as_device", "as_integer", "as_number", "as_precision", "as_seed", "check_axes",
-    "check_configurations", "check_floating", "check_lattice", "check_model", "check_periodic",
-    "check_rates", "check_shape", "check_tensor", "check_walkers", "expect", "is_real", "shown",
+    "PRECISIONS", "as_device", "as_integer", "as_number", "as_precision", "as_rest", "as_seed",
+    "check_axes", "check_configurations", "check_floating", "check_lattice", "check_model",
+    "check_periodic", "check_rates", "check_shape", "check_tensor", "check_walkers", "expect",
+    "is_real", "shown",
 ]  # fmt: skip
 
 PRECISIONS = {
@@ -96,6 +97,27 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
     # NaN is what marks a value that is no number.
     expect(not math.isnan(number) and accept(number), name, wanted, value)
     return number
+
+
+def as_rest(name: str, value: object) -> float:
+    """Return ``value`` as the probability that an update is left out: 0, 1/2, 1/4, … 2⁻²³.
+
+    Its complement is exact in float32, and a number of 24 bits is below it as often as that.
+
+    Raises:
+        ValueError: If it is none; it says what was expected and what came.
+
+    Example:
+        >>> as_rest("rest", 0.25)
+        0.25
+    """
+    return as_number(name, value, "0 or a power of two from 2⁻²³ to 1/2", _is_rest)
+
+
+def _is_rest(number: float) -> bool:
+    # frexp writes a power of two as 1/2 · 2ⁿ.
+    mantissa, exponent = math.frexp(number)
+    return number == 0.0 or (mantissa == 0.5 and -22 <= exponent <= 0)
 
 
 def as_precision(op: str, precision: object) -> str:

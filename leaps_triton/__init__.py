@@ -28,6 +28,7 @@ from .integrators.tau_leap import TauLeap
 from .io import export
 from .io.checkpoint import load, save
 from .lattices.hypercubic import Lattice
+from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
 from .mcmc.clusters import SwendsenWang, Wolff
 from .mcmc.compose import Compose
@@ -77,6 +78,7 @@ __all__ = [
     "Lattice",
     "LocalRates",
     "Metropolis",
+    "NotErgodicWarning",
     "Overrelaxation",
     "PairModel",
     "ParallelTempering",

@@ -122,6 +122,7 @@ NO_COUPLINGS = THINGS | among(
     torch.ones(2, 2, 3) * 1j, [[1.0], [1.0, 2.0]], torch.ones(1, 2, 2, 3),
 )  # fmt: skip
 NO_BETAS = numbers(INF, -INF)
+NO_RESTS = numbers(1.0, 0.3, -0.5, 2.0**-24, INF)
 
 
 class _EnergyOnly:

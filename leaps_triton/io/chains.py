@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..files import claimed
 from ..kernels.checks import as_integer, expect
-from ..mcmc.base import Move
+from ..mcmc.base import Move, warn_confined
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES
@@ -96,6 +96,9 @@ def run_chain(
         BusyError: If another process is writing the file; it names the process.
         OSError: If the disk is full or the folder missing; draws that were written stay good.
 
+    Warns:
+        NotErgodicWarning: a move that does not claim to reach every configuration.
+
     Example:
         >>> import tempfile, leaps_triton as lt
         >>> model = lt.Ising((8, 8), beta=0.3)
@@ -134,6 +137,7 @@ def run_chain(
             _begin(file, march, described)
         else:
             _go_on(file, march, old, described)
+        warn_confined(move)
         _fill(file, march, described.manifest["chain"], progress)
         with opened(file) as source:
             return read_chain(source, contents(source, file.name), file.name)

@@ -24,6 +24,7 @@ from .. import observables as _observables
 from ..files import BusyError, holder, named
 from ..kernels.checks import expect
 from .packing import Contents, differences, pack, unpack
+from .parts import completed
 
 if TYPE_CHECKING:
     import h5py
@@ -264,7 +265,8 @@ def contents(file: h5py.File, name: str) -> Contents:
 
 def expect_same(old: Contents, new: Contents, name: str) -> None:
     """Raise a ValueError that tells how the settings of a run differ from those in its file."""
-    found = differences(old, new)
+    # What an earlier version did not know had a meaning all the same.
+    found = differences(completed(old), new)
     if found:
         raise ValueError(
             f"{name} was made with other settings: {'; '.join(found)}; use the same, or another"

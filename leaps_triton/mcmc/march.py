@@ -16,7 +16,7 @@ from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
 from ..progress import Progress, track
 from ..renamed import renamed
-from .base import Move, as_move
+from .base import Move, as_move, warn_confined
 from .chain import Chain
 
 __all__ = ["OBSERVABLES", "ChainSettings", "March", "run_chain"]
@@ -110,6 +110,9 @@ def run_chain(
     Raises:
         ValueError: a bad argument.
 
+    Warns:
+        NotErgodicWarning: a move that does not claim to reach every configuration.
+
     Example:
         >>> import leaps_triton as lt
         >>> model = lt.Ising((8, 8), beta=0.3)
@@ -123,6 +126,7 @@ def run_chain(
     expect(isinstance(keep, bool), "keep_configurations", "a bool", keep)
     settings = ChainSettings(walkers, sweeps, thin, seed, burn_in)
     march = March(model, move, settings, observables, start, device)
+    warn_confined(move)
     with march.track(progress) as shown:
         values, kept = march.draw(march.draws, keep, shown.update)
     return march.chain(values, kept)

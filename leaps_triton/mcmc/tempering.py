@@ -129,6 +129,11 @@ class ParallelTempering(BaseMove):
         return "the replicas of a walker are exchanged among temperatures and have no weights"
 
     @property
+    def confined(self) -> str:
+        """Return the reason of the move of the replicas; empty if it is ergodic."""
+        return as_move("move", self.move).confined
+
+    @property
     def irreversible(self) -> str:
         """Return why there is no ``reversed()``."""
         return "ParallelTempering has no reversed(): its exchanges follow the moves"

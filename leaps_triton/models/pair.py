@@ -316,7 +316,8 @@ class PairModel:
 
     def metropolis(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after Metropolis sweeps; arguments as in :meth:`heat_bath`."""
-        return self._sweep(kernels.metropolis_sweeps, configurations, beta, plan)
+        op = partial(kernels.metropolis_sweeps, rest=plan.rest)
+        return self._sweep(op, configurations, beta, plan)
 
     def overrelaxation(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after over-relaxation sweeps, for states on a circle.

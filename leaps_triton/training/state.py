@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..io.checkpoint import Contents, as_file, describe, differences, read, write
+from ..io.parts import completed
 from ..kernels.checks import as_integer
 from .config import TrainingConfig
 from .history import TrainingHistory
@@ -109,7 +110,8 @@ def _check_settings(trainer: Trainer, contents: Contents, training: Any, name: s
         # Settings that a file does not know had their defaults.
         config = {**asdict(TrainingConfig()), **training["config"]}
         step = as_integer("step", training["step"], 0)
-        found = differences(_settings(contents, config), mine)
+        # What an earlier version did not know had a meaning all the same.
+        found = differences(_settings(completed(contents), config), mine)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{name} does not describe a training ({type(error).__name__}: {error})"
