@@ -1,6 +1,7 @@
 """The assembly: walkers follow the path, moved by transport and moves, and are weighed exactly."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -16,7 +17,9 @@ from ..integrators.transport import Transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
+from ..observables.base import OBSERVABLES
 from ..paths.base import Path
+from .along import Along, Recorded, Stops
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 
@@ -35,6 +38,8 @@ class BlockRun(NamedTuple):
     ``(walkers, N + 1)``"""
     resampled: Tensor
     """Whether the block was resampled there, bool ``(N + 1,)``"""
+    recorded: Recorded | None = None
+    """What was measured on the way; None for nothing"""
 
 
 class _Kept(NamedTuple):
@@ -48,11 +53,15 @@ class _Kept(NamedTuple):
     log_sum_of_squares: Tensor
     """``log Σ e^{2A}`` there"""
     resampled: Tensor
+    recorded: Recorded | None
 
     @classmethod
     def of(cls, run: BlockRun, walkers: int) -> "_Kept":
         """Return what is kept of the first walkers, at most all of them."""
         trace = run.trace[:walkers]
+        recorded = run.recorded
+        if recorded is not None:
+            recorded = recorded.first(walkers)
         return cls(
             run.state.configurations[:walkers],
             run.state.log_weights[:walkers],
@@ -60,6 +69,7 @@ class _Kept(NamedTuple):
             torch.logsumexp(trace, dim=0),
             torch.logsumexp(2.0 * trace, dim=0),
             run.resampled,
+            recorded,
         )
 
 
@@ -180,9 +190,19 @@ class Sampler:
 
     @torch.no_grad()
     def sample(
-        self, walkers: int, seed: int = 0, first_block: int = 0, progress: bool = False
+        self,
+        walkers: int,
+        seed: int = 0,
+        first_block: int = 0,
+        progress: bool = False,
+        along: Along = False,
+        observables: Sequence[str] = OBSERVABLES,
     ) -> WeightedEnsemble:
         """Return weighted walkers, independent but for resampling within blocks.
+
+        On their way the walkers pass every β of the path, and are weighed exactly at each frozen
+        time, at the start and at the end: with ``along``, ``ensemble.by_beta`` has log Z and
+        observables there too. The walkers then wait for one another at the boundaries of intervals.
 
         Args:
             walkers: their number; computed in whole blocks, of the last of which the first walkers
@@ -191,9 +211,14 @@ class Sampler:
                 over calls, and at another β or size correlated ones.
             first_block: index of the first block, for work that is divided over calls or processes.
             progress: show a progress bar on a terminal.
+            along: True to measure at every β at which walkers are weighed, or the inverse
+                temperatures that are wanted, such as :func:`~leaps_triton.schedules.through` makes
+                times for.
+            observables: what is measured along the path, names in
+                :mod:`leaps_triton.observables`.
 
         Raises:
-            ValueError: a bad argument.
+            ValueError: a bad argument; a β at which walkers are not weighed.
             RuntimeError: a rate that is not finite, or a walker with too many events; it names
                 walker, t and rate.
         """
@@ -202,6 +227,9 @@ class Sampler:
         # Indices of walkers are those of the random numbers.
         last = (2**31 - walkers) // self.block
         first_block = as_integer("first_block", first_block, 0, last)
+        stops = None
+        if along is not False:
+            stops = Stops.on(self.path, self.integrator, along, observables)
         blocks = math.ceil(walkers / self.block)
         steps = self.integrator.intervals + 1
         done: list[_Kept] = []
@@ -212,7 +240,7 @@ class Sampler:
                 first = (first_block + index) * self.block
                 indices = torch.arange(first, first + self.block)
                 advance = _shown(bar, index * steps)
-                run = self.run_block(indices, seed, advance=advance)
+                run = self.run_block(indices, seed, advance=advance, stops=stops)
                 # The last block is run whole: the number kept must not change its walkers.
                 done.append(_Kept.of(run, walkers - index * self.block))
         return self._ensemble(done, seed)
@@ -221,6 +249,7 @@ class Sampler:
         """Return the walkers of all blocks as one result."""
         log_weights = torch.cat([block.log_weights for block in blocks])
         evaluations = torch.cat([block.evaluations for block in blocks])
+        parts = [block.recorded for block in blocks if block.recorded is not None]
         return WeightedEnsemble(
             model=self.path.model,
             configurations=torch.cat([block.configurations for block in blocks]),
@@ -232,6 +261,7 @@ class Sampler:
             evaluations=float(evaluations.mean()),
             seed=seed,
             block=self.block,
+            recorded=Recorded.join(parts) if parts else None,
         )
 
     def run_block(
@@ -240,6 +270,7 @@ class Sampler:
         seed: int,
         observe: Observe | None = None,
         advance: Advance | None = None,
+        stops: Stops | None = None,
     ) -> BlockRun:
         """Take the walkers of the given global indices, one block, from start to end.
 
@@ -250,6 +281,7 @@ class Sampler:
             observe: called with the state and a bool ``(walkers,)`` whenever walkers have entered
                 an interval (or have finished), and after the resampling and the sweeps there.
             advance: called now and then with the interval that the last walker is in.
+            stops: where the walkers are measured on their way; None for nowhere.
         """
         known = isinstance(walkers, Tensor) and walkers.dtype == torch.int64
         known = known and walkers.ndim == 1 and len(walkers) > 0
@@ -257,10 +289,14 @@ class Sampler:
         walkers = walkers.to(self.device)
         seed = as_seed(seed)
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
-        passage = Passage(self, state, seed, observe, advance)
+        passage = Passage(self, state, seed, observe, advance, stops)
         state = self.integrator.run(state, self.path, self.transport, seed, passage)
         self.check_weights(state, 1.0)
-        return BlockRun(state, passage.moves.sweeps, passage.trace, passage.resampled)
+        recorded = None
+        if passage.recorder is not None:
+            recorded = passage.recorder.recorded
+        sweeps = passage.moves.sweeps
+        return BlockRun(state, sweeps, passage.trace, passage.resampled, recorded)
 
     def resample(self, state: Any, boundary: int, seed: int) -> Any:
         """Return the block drawn anew in proportion to its weights.
