@@ -79,6 +79,14 @@ class Result(ABC):
         return not self.shortage
 
     @property
+    def by_beta(self) -> tuple["Result", ...]:
+        """Return a result for each inverse temperature that was measured, in rising order.
+
+        It is empty where there is none but the model's own.
+        """
+        return ()
+
+    @property
     def diagnostics(self) -> dict[str, float]:
         """Return what else a table of results shows; of weighted walkers log Z, ESS and more."""
         return {}

@@ -22,7 +22,7 @@ from ..kernels.checks import as_integer, expect
 from ..mcmc.base import Move, warn_confined
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
-from ..observables.base import OBSERVABLES
+from ..observables.base import OBSERVABLES, is_of_replicas
 from ..provenance import provenance
 from ..renamed import renamed
 from .hdf5 import (
@@ -327,6 +327,9 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
             # A chunk is a part, so that a write touches no draws but its own.
             chunks = (rows, min(every, draws), *shape)
             allocate(out, f"observables/{name}", (rows, draws, *shape), "f8", chunks)
+            # The temperatures of the third axis, for readers without this library.
+            if is_of_replicas(march.measured[name]):
+                out[f"observables/{name}"].attrs["betas"] = march.betas
         if settings["configurations"]:
             sites = march.model.shape
             whole = (settings["walkers"], draws, *sites)

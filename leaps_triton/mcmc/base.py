@@ -39,7 +39,8 @@ class Move(Protocol):
 
     The state has at least ``configurations``, ``walkers`` and ``sweep``, the same as
     :class:`SweepState`. A move of a user's own needs these two methods; it may also have what
-    :class:`BaseMove` answers: ``reversed()``, ``unweighted``, ``together`` and ``ergodic``.
+    :class:`BaseMove` answers: ``reversed()``, ``unweighted``, ``together``, ``ergodic`` and
+    ``ladder()``.
     """
 
     def init(self, configurations: Tensor, walkers: Tensor) -> Any:
@@ -128,6 +129,10 @@ class BaseMove(ABC):
         """Return the move as the user gave it, which is the move itself."""
         return self
 
+    def ladder(self, beta: float) -> tuple[float, ...]:
+        """Return the inverse temperatures of replicas of a model at ``beta``: that alone."""
+        return (beta,)
+
     def reversed(self) -> Any:
         """Return the move reversed in time, ``ρ(y) P(y → x) / ρ(x)``, which is the move itself."""
         return self
@@ -182,6 +187,12 @@ class UserMove(BaseMove):
     def own(self) -> Any:
         """Return the move as the user gave it."""
         return self.given
+
+    def ladder(self, beta: float) -> tuple[float, ...]:
+        """Return the move's own answer, else ``beta`` alone."""
+        if not hasattr(self.given, "ladder"):
+            return (beta,)
+        return tuple(self.given.ladder(beta))
 
     def reversed(self) -> "UserMove":
         """Return the move reversed in time.

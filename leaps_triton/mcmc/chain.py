@@ -9,11 +9,15 @@ from torch import Tensor
 
 from ..estimators.autocorrelation import ChainEstimate, chain_estimate, examine
 from ..estimators.base import Function, Result
+from ..estimators.histograms import mbar, mbar_error
+from ..estimators.jackknife import Estimate
+from ..estimators.tempering import exchange_rates
 from ..models.base import Model
-from ..observables.base import function_of, is_of_pairs, is_of_replicas, title_of
+from ..observables.base import entered, function_of, is_of_pairs, is_of_replicas, title_of
 from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
+from ..observables.replicas import SUFFIX, model_at
 from ..renamed import warn_renamed
-from .base import Move, as_move
+from .base import Move, SweepState, as_move
 
 __all__ = ["Chain"]
 
@@ -98,6 +102,85 @@ class Chain(Result):
     def together_of(self, name: str) -> int:
         """Return how many consecutive rows of ``values[name]`` are correlated."""
         return together_of(self.measured[name], self.together)
+
+    @property
+    def betas(self) -> tuple[float, ...]:
+        """Return the inverse temperatures of the replicas, rising to the model's own.
+
+        That alone where the move has no replicas.
+        """
+        return as_move("move", self.move).ladder(self.model.beta)
+
+    @property
+    def by_beta(self) -> tuple["Chain", ...]:
+        """Return a chain for each of ``betas``, of what was measured at all of them.
+
+        It is empty where no observable such as ``energy_at_betas`` was measured.
+        """
+        values = {}
+        for name, value in self.values.items():
+            if name.endswith(SUFFIX):
+                values[name.removesuffix(SUFFIX)] = value
+        if not values:
+            return ()
+        known = entered()
+        found = []
+        for place, beta in enumerate(self.betas):
+            # The index of a replica is its own, the same as in the move.
+            index = self.state.walkers * len(self.betas) + place
+            replicas = self.state.replicas[:, place]
+            one = Chain(
+                model=model_at(self.model, beta),
+                move=self.move.move,  # type: ignore[attr-defined]
+                values={name: value[:, :, place] for name, value in values.items()},
+                measured={name: known[name] for name in values},
+                state=SweepState(replicas, index, self.state.sweep),
+                kept=None,
+                sweeps=self.sweeps,
+                burn_in=self.burn_in,
+                thin=self.thin,
+                seed=self.seed,
+            )
+            found.append(one)
+        return tuple(found)
+
+    def exchange_rates(self) -> list[ChainEstimate]:
+        """Return how often replicas at neighbouring ``betas`` are exchanged where they are tried.
+
+        Returns:
+            One estimate for each of the K - 1 neighbours.
+
+        Raises:
+            ValueError: energies of the replicas were not measured.
+        """
+        return exchange_rates(self._energies(), self.betas, self.together)
+
+    def log_z_ratios(self) -> list[Estimate]:
+        """Return ``log Z(β_k) - log Z(β_1)`` at all ``betas``, from the draws of all.
+
+        By :func:`~leaps_triton.estimators.mbar`, with its jackknife over blocks of draws.
+
+        Raises:
+            ValueError: energies of the replicas were not measured.
+            RuntimeError: energies of neighbours do not overlap.
+        """
+        energies = self._energies().unbind(2)
+        values = mbar(energies, self.betas)
+        errors = mbar_error(energies, self.betas, together=self.together)
+        pairs = zip(values.tolist(), errors.tolist(), strict=True)
+        return [Estimate(value, error) for value, error in pairs]
+
+    def _energies(self) -> Tensor:
+        """Return ``H`` of all replicas, float64 ``(walkers, draws, K)``."""
+        if "replica_energies" in self.values:
+            return self.values["replica_energies"]
+        per_site = f"energy{SUFFIX}"
+        if per_site in self.values:
+            return self.values[per_site] * math.prod(self.model.shape)
+        raise ValueError(
+            f"energies of replicas were not measured, only {', '.join(self.values)}; run "
+            f"ParallelTempering with observables=['replica_energies']"
+        )
 
     @property
     def has_errors(self) -> bool:

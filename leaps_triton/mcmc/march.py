@@ -12,6 +12,7 @@ from ..kernels.checks import as_device, as_integer, as_seed, expect
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
+from ..observables.replicas import SUFFIX, Ladder
 from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
 from ..progress import Progress, track
@@ -100,7 +101,7 @@ def run_chain(
         observables: functions, names in :mod:`leaps_triton.observables`, or a mapping from names of
             your own. Observables of pairs, such as ``"overlap"``, compare walkers 0 and 1, 2 and
             3, and so on; of :class:`~leaps_triton.ParallelTempering` there is
-            ``"replica_energies"``.
+            ``"replica_energies"``, and any at all temperatures, such as ``"energy_at_betas"``.
         start: configurations ``(walkers, *shape)``; None for independent uniform ones.
         device: None for CUDA where there is a CUDA device, else the CPU.
         progress: show a progress bar on a terminal, elsewhere a line every half minute.
@@ -147,6 +148,7 @@ class March:
         state: of the move; whoever sets it and ``drawn`` to the values of an earlier march goes on
             with that one.
         drawn: draws so far.
+        betas: inverse temperatures of the replicas, the last the model's; that alone without.
 
     Raises:
         ValueError: a bad argument.
@@ -162,11 +164,13 @@ class March:
         device: torch.device | str | None = None,
     ) -> None:
         self.settings = settings
-        self.measured = named(observables)
         self.move = move
         _check_together(move, settings.walkers)
         self.path = _path(model, start)
         self.model = self.path.model
+        # Before any work: the temperatures of a ladder may not be those of the model.
+        self.betas = as_move("move", move).ladder(self.model.beta)
+        self.measured = self._named(observables)
         self.device = as_device(device)
         walker_index = torch.arange(settings.walkers, device=self.device)
         configurations = _start(self.path, start, walker_index, settings.seed)
@@ -269,7 +273,8 @@ class March:
                     f"the observable {name} changed the configurations, which are the chain's own; "
                     f"copy them"
                 )
-            check_value(name, value, rows_of(observable, self.walkers))
+            axes = 3 if is_of_replicas(observable) else 2
+            check_value(name, value, rows_of(observable, self.walkers), axes)
             found[name] = value
         return found
 
@@ -295,6 +300,22 @@ class March:
             "thin": self.settings.thin,
             "seed": self.settings.seed,
         }
+
+    def _named(
+        self, observables: Sequence[Measurable | str] | Mapping[str, Measurable]
+    ) -> dict[str, Measurable]:
+        """Return the observables by name, those at all temperatures too if there are several."""
+        lifted = []
+        if isinstance(observables, Sequence):
+            lifted = [each for each in observables if str(each).endswith(SUFFIX)]
+        if not lifted:
+            return named(observables)
+        if len(self.betas) == 1:
+            raise ValueError(
+                f"observable {lifted[0]} takes replicas at several temperatures; run "
+                f"ParallelTempering(betas=…), got {type(self.move).__name__}"
+            )
+        return named(observables, Ladder(self.model, self.betas))
 
     def _check(self, name: str, observable: Measurable) -> None:
         """Raise a ValueError if these walkers have not what an observable looks at."""

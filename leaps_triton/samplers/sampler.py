@@ -1,6 +1,7 @@
 """The assembly: walkers follow the path, moved by transport and moves, and are weighed exactly."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -15,8 +16,10 @@ from ..integrators.transport import Transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
+from ..observables.base import OBSERVABLES
 from ..paths.base import Path
 from ..progress import Progress, track
+from .along import Along, Recorded, Stops
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 
@@ -35,6 +38,8 @@ class BlockRun(NamedTuple):
     ``(walkers, N + 1)``"""
     resampled: Tensor
     """Whether the block was resampled there, bool ``(N + 1,)``"""
+    recorded: Recorded | None = None
+    """What was measured on the way; None for nothing"""
 
 
 class _Kept(NamedTuple):
@@ -48,11 +53,15 @@ class _Kept(NamedTuple):
     log_sum_of_squares: Tensor
     """``log Σ e^{2A}`` there"""
     resampled: Tensor
+    recorded: Recorded | None
 
     @classmethod
     def of(cls, run: BlockRun, walkers: int) -> "_Kept":
         """Return what is kept of the first walkers, at most all of them."""
         trace = run.trace[:walkers]
+        recorded = run.recorded
+        if recorded is not None:
+            recorded = recorded.first(walkers)
         return cls(
             run.state.configurations[:walkers],
             run.state.log_weights[:walkers],
@@ -60,6 +69,7 @@ class _Kept(NamedTuple):
             torch.logsumexp(trace, dim=0),
             torch.logsumexp(2.0 * trace, dim=0),
             run.resampled,
+            recorded,
         )
 
 
@@ -186,8 +196,14 @@ class Sampler:
         first_block: int = 0,
         progress: bool = False,
         advance: Advance | None = None,
+        along: Along = False,
+        observables: Sequence[str] = OBSERVABLES,
     ) -> WeightedEnsemble:
         """Return weighted walkers, independent but for resampling within blocks.
+
+        On their way the walkers pass every β of the path, and are weighed exactly at each frozen
+        time, at the start and at the end: with ``along``, ``ensemble.by_beta`` has log Z and
+        observables there too. The walkers then wait for one another at the boundaries of intervals.
 
         Args:
             walkers: their number; computed in whole blocks, of the last of which the first walkers
@@ -198,9 +214,14 @@ class Sampler:
             progress: show a progress bar on a terminal, elsewhere a line every half minute.
             advance: called now and then with the number of intervals that are done, of all blocks;
                 a block has as many as the integrator and one more.
+            along: True to measure at every β at which walkers are weighed, or the inverse
+                temperatures that are wanted, such as :func:`~leaps_triton.schedules.through` makes
+                times for.
+            observables: what is measured along the path, names in
+                :mod:`leaps_triton.observables`.
 
         Raises:
-            ValueError: a bad argument.
+            ValueError: a bad argument; a β at which walkers are not weighed.
             RuntimeError: a rate that is not finite, or a walker with too many events; it names
                 walker, t and rate.
         """
@@ -209,6 +230,9 @@ class Sampler:
         # Indices of walkers are those of the random numbers.
         last = (2**31 - walkers) // self.block
         first_block = as_integer("first_block", first_block, 0, last)
+        stops = None
+        if along is not False:
+            stops = Stops.on(self.path, self.integrator, along, observables)
         blocks = math.ceil(walkers / self.block)
         steps = self.integrator.intervals + 1
         done: list[_Kept] = []
@@ -218,7 +242,7 @@ class Sampler:
                 indices = torch.arange(first, first + self.block)
                 heard = _heard(shown, index * steps, advance)
                 wanted = min(self.block, walkers - index * self.block)
-                run = self.run_block(indices, seed, advance=heard, wanted=wanted)
+                run = self.run_block(indices, seed, advance=heard, wanted=wanted, stops=stops)
                 # The last block is run whole: the number kept must not change its walkers.
                 done.append(_Kept.of(run, walkers - index * self.block))
         return self._ensemble(done, seed)
@@ -227,6 +251,7 @@ class Sampler:
         """Return the walkers of all blocks as one result."""
         log_weights = torch.cat([block.log_weights for block in blocks])
         evaluations = torch.cat([block.evaluations for block in blocks])
+        parts = [block.recorded for block in blocks if block.recorded is not None]
         return WeightedEnsemble(
             model=self.path.model,
             configurations=torch.cat([block.configurations for block in blocks]),
@@ -238,6 +263,7 @@ class Sampler:
             evaluations=float(evaluations.mean()),
             seed=seed,
             block=self.block,
+            recorded=Recorded.join(parts) if parts else None,
         )
 
     def run_block(
@@ -247,6 +273,7 @@ class Sampler:
         observe: Observe | None = None,
         advance: Advance | None = None,
         wanted: int | None = None,
+        stops: Stops | None = None,
     ) -> BlockRun:
         """Take the walkers of the given global indices, one block, from start to end.
 
@@ -260,6 +287,7 @@ class Sampler:
             wanted: how many of the walkers, from the first, are asked for; None for all. Without
                 resampling the others only fill the block: what goes wrong with them stops them,
                 with weight 0. With it every walker of a block counts.
+            stops: where the walkers are measured on their way; None for nowhere.
         """
         known = isinstance(walkers, Tensor) and walkers.dtype == torch.int64
         known = known and walkers.ndim == 1 and len(walkers) > 0
@@ -272,10 +300,14 @@ class Sampler:
             if wanted < len(walkers) and self.resample_below == 0.0:
                 end = int(walkers[wanted])
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
-        passage = Passage(self, state, seed, observe, advance)
+        passage = Passage(self, state, seed, observe, advance, stops)
         state = self.integrator.run(state, self.path, self.transport, seed, passage, end=end)
         self.check_weights(some(state, slice(0, wanted)), 1.0)
-        return BlockRun(state, passage.moves.sweeps, passage.trace, passage.resampled)
+        recorded = None
+        if passage.recorder is not None:
+            recorded = passage.recorder.recorded
+        sweeps = passage.moves.sweeps
+        return BlockRun(state, sweeps, passage.trace, passage.resampled, recorded)
 
     def resample(self, state: Any, boundary: int, seed: int) -> Any:
         """Return the block drawn anew in proportion to its weights.

@@ -216,7 +216,11 @@ def test_bench_prints_a_table_and_saves_its_files(
         ([*CHAIN, "--move", "wolff:size=2"], "wolff has no setting 'size=2'; give clusters as in"),
         ([*CHAIN, "--move", "wolff:clusters"], "wolff has no setting 'clusters'; give clusters"),
         ([*CHAIN, "--move", "wolff:clusters=no"], "clusters must be an integer of at least 1"),
-        ([*CHAIN, "--move", "parallel-tempering"], "parallel-tempering needs its fractions"),
+        ([*CHAIN, "--move", "parallel-tempering"], "parallel-tempering needs its betas"),
+        (
+            [*CHAIN, "--move", "parallel-tempering:betas=0.1/0.2"],
+            "betas of ParallelTempering must end at the model's own beta = 0.4407, got [0.1, 0.2]",
+        ),
         ([*CHAIN, "--move", "compose"], "there is no move 'compose'"),
         ([*TRAIN, "--network", "resnet"], "there is no network 'resnet'; choose from "),
         ([*CHAIN, "--device", "toaster"], "device must be one that works here"),
@@ -581,6 +585,12 @@ TEMPERING = lt.ParallelTempering([0.25, 0.5, 1.0], lt.Compose(lt.HeatBath(), lt.
             lt.KineticMonteCarlo(0.5, "metropolis"),
         ),
         (["parallel-tempering:fractions=0.5/1"], lt.ParallelTempering([0.5, 1.0])),
+        (
+            ["parallel-tempering:betas=0.1/0.2/0.44", "heat-bath", "houdayer"],
+            lt.ParallelTempering(
+                betas=[0.1, 0.2, 0.44], move=lt.Compose(lt.HeatBath(), lt.Houdayer())
+            ),
+        ),
         (["parallel-tempering:fractions=0.25/0.5/1", "heat-bath", "houdayer"], TEMPERING),
     ],
 )

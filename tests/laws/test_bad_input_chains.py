@@ -399,6 +399,15 @@ ENTRIES: dict[str, Entry] = {
             "move": NO_MOVES,
         },
     ),
+    "ParallelTempering of betas": Entry(
+        lambda betas, exchange: lt.ParallelTempering(betas=betas, exchange=exchange),
+        {"betas": [0.2, 0.4], "exchange": True},
+        {
+            "betas": among([0.4], [0.4, 0.2], [-0.1, 0.4], [0.2, 0.2], [NAN, 1.0], "01", 0.4, []),
+            "exchange": NO_BOOLS,
+        },
+        {"betas": "betas|fractions"},
+    ),
     "Compose": Entry(
         lambda move: lt.Compose(lt.HeatBath(), move),
         {"move": lt.Wolff()},
