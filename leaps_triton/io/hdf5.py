@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from .. import observables as _observables
-from ..kernels.checks import expect
+from ..kernels.checks import nearest, shown
 from .packing import Contents, differences, pack, unpack
 
 if TYPE_CHECKING:
@@ -59,7 +59,11 @@ def check_observables(names: Sequence[str], chains: bool = False) -> None:
     is_list = isinstance(names, Sequence) and not isinstance(names, str)
     for name in names if is_list else [names]:
         known = is_list and isinstance(name, str) and name in measurable
-        expect(known, "observables", "names in leaps_triton.observables such as ['energy']", name)
+        if not known:
+            raise ValueError(
+                f"observables must be names in leaps_triton.observables such as ['energy'], got "
+                f"{shown(name)}{nearest(name, measurable)}"
+            )
 
 
 def numpy_kind(dtype: torch.dtype) -> str:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ..estimators.autocorrelation import ChainEstimate, chain_estimate, examine
 from ..estimators.base import Function, Result
+from ..kernels.checks import nearest
 from ..models.base import Model
-from ..observables.base import function_of, is_of_pairs, is_of_replicas, title_of
+from ..observables.base import check_function, function_of, is_of_pairs, is_of_replicas, title_of
 from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
 from ..renamed import warn_renamed
 from .base import Move, as_move
@@ -177,13 +178,15 @@ class Chain(Result):
         else:
             name = title_of(observable)
             if self.kept is not None and not is_of_replicas(observable):
+                check_function(observable)
                 return observable
         known = f"only {', '.join(self.measured) or 'nothing'}"
         if name in self.measured:
             known = "but another function of that name; ask for that by its name"
+        others = [other for other in self.measured if other != name]
         raise ValueError(
             f"{name} was not measured, {known}; give it to run_chain as one of observables=, or "
-            f"keep_configurations=True"
+            f"keep_configurations=True{nearest(name, others)}"
         )
 
     def _measure_kept(self, observable: Measurable) -> Tensor:

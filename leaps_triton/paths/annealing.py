@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import LocalEnergy
-from ..kernels.checks import as_number, expect, is_real, shown
+from ..kernels.checks import as_number, check_arguments, expect, is_real, shown
 from ..models.base import Conditions, EnergyModel, SweepPlan, Target
 from ..models.energy_only import complete
 from ..registry import name_of, register
@@ -64,6 +64,7 @@ class AnnealingPath:
         if schedule is not None:
             wanted = "None or a function of times"
             expect(callable(schedule), "schedule", wanted, schedule)
+            check_arguments("a schedule", schedule, "t")
             self.schedule = schedule
         self._check_ends(start)
 

@@ -12,7 +12,7 @@ from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
 from ..integrators.jump import Jump
 from ..integrators.states import State
-from ..integrators.transport import Transport
+from ..integrators.transport import Transport, as_transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
@@ -92,9 +92,9 @@ class Sampler:
 
     Raises:
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a move that
-            cannot act on weighted walkers, a block below 1, a threshold outside [0, 1], an unknown
-            resampling scheme, domains that do not fit lattice and transport, ``Jump(tables=True)``
-            where there can be no tables.
+            cannot act on weighted walkers, a network of another model, a block below 1, a threshold
+            outside [0, 1], an unknown resampling scheme, domains that do not fit lattice and
+            transport, ``Jump(tables=True)`` where there can be no tables.
 
     References:
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411
@@ -154,6 +154,7 @@ class Sampler:
         self.resampling = resampling
         self.block = _default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
+        as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
         if isinstance(transport, nn.Module):
