@@ -12,9 +12,9 @@ from torch import Tensor
 
 __all__ = [
     "PRECISIONS", "as_device", "as_integer", "as_number", "as_precision", "as_seed",
-    "check_arguments", "check_axes", "check_configurations", "check_floating", "check_lattice", "check_model", "check_periodic",
-    "check_rates", "check_shape", "check_tensor", "check_walkers", "expect", "is_real", "nearest",
-    "shown", "states_hint",
+    "check_arguments", "check_axes", "check_configurations", "check_floating", "check_lattice",
+    "check_model", "check_periodic", "check_rates", "check_shape", "check_tensor", "check_walkers",
+    "expect", "is_real", "nearest", "shown", "states_hint",
 ]  # fmt: skip
 
 PRECISIONS = {
@@ -60,9 +60,9 @@ def check_arguments(kind: str, function: Callable[..., object], *names: str) -> 
         signature.bind(*names)
     except TypeError:
         name = getattr(function, "__name__", type(function).__name__)
-        raise ValueError(
-            f"{kind} must take ({', '.join(names)}), got {name}{signature}"
-        ) from None
+        # Their names alone: types would hide how many there are.
+        takes = ", ".join(signature.parameters)
+        raise ValueError(f"{kind} must take ({', '.join(names)}), got {name}({takes})") from None
 
 
 def nearest(word: object, names: Iterable[str]) -> str:

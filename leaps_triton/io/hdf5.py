@@ -18,7 +18,7 @@ import torch
 
 from .. import observables as _observables
 from ..kernels.checks import nearest, shown
-from .packing import Contents, differences, pack, unpack
+from .packing import Contents, differences, is_checkpoint, pack, unpack
 
 if TYPE_CHECKING:
     import h5py
@@ -84,6 +84,7 @@ def opened(file: Path) -> Iterator[h5py.File]:
 
     # Only h5py's own errors mean a bad file; that it is missing or forbidden is found here.
     file.open("rb").close()
+    _refuse_checkpoint(file)
     try:
         with h5py.File(file, "r") as source:
             yield source
@@ -101,6 +102,17 @@ def opened(file: Path) -> Iterator[h5py.File]:
         raise ValueError(
             f"{file.name} is no HDF5 file of leaps_triton, or is damaged: {error}"
         ) from None
+
+
+def _refuse_checkpoint(file: Path) -> None:
+    """Raise a ValueError that says what reads a file, if it is a checkpoint and no run."""
+    with file.open("rb") as stream:
+        start = stream.read(16)
+    if is_checkpoint(start):
+        raise ValueError(
+            f"{file.name} is a checkpoint (safetensors), so a sampler, and no run in HDF5; "
+            f"lt.load and `leaps-triton info` read it, `leaps-triton sample` draws walkers with it"
+        )
 
 
 def begin(file: h5py.File, described: Contents) -> None:

@@ -1,5 +1,6 @@
 """The assembly: walkers follow the path, moved by transport and moves, and are weighed exactly."""
 
+import logging
 import math
 from typing import Any, NamedTuple, Self
 
@@ -21,6 +22,12 @@ from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 
 __all__ = ["Advance", "BlockRun", "Observe", "Sampler"]
+
+
+_LOG = logging.getLogger("leaps_triton")
+
+_WASTE = 2
+"""Walkers of a block for each one asked for, beyond which the cost is told."""
 
 
 class BlockRun(NamedTuple):
@@ -86,7 +93,8 @@ class Sampler:
             :func:`~leaps_triton.estimators.weights.ancestors`.
         block: walkers computed together, the unit of memory; None for ``2¹⁸ / N``, at least 64 and
             at most 1024. It follows from the lattice alone, so that results do not depend on how
-            the work is divided. A larger one is faster on a GPU.
+            the work is divided. A larger one is faster on a GPU. Blocks are computed whole: where
+            that is more than twice the walkers asked for, the logger ``leaps_triton`` says so once.
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved
             there.
 
@@ -154,6 +162,8 @@ class Sampler:
         self.resampling = resampling
         self.block = _default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
+        # That few walkers cost a whole block is said once.
+        self._told = False
         as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
@@ -204,6 +214,8 @@ class Sampler:
         last = (2**31 - walkers) // self.block
         first_block = as_integer("first_block", first_block, 0, last)
         blocks = math.ceil(walkers / self.block)
+        if first_block == 0:
+            self._tell_cost(walkers, blocks)
         steps = self.integrator.intervals + 1
         done: list[_Kept] = []
         hidden = None if progress else True
@@ -217,6 +229,22 @@ class Sampler:
                 # The last block is run whole: the number kept must not change its walkers.
                 done.append(_Kept.of(run, walkers - index * self.block))
         return self._ensemble(done, seed)
+
+    def _tell_cost(self, walkers: int, blocks: int) -> None:
+        """Log once that few walkers cost as much as whole blocks of them."""
+        computed = blocks * self.block
+        if self._told or computed <= _WASTE * walkers:
+            return
+        self._told = True
+        _LOG.warning(
+            "%d walkers take the time of %d, since blocks of %d are computed whole; ask for "
+            "%d, or make the sampler with block=%d",
+            walkers,
+            computed,
+            self.block,
+            computed,
+            walkers,
+        )
 
     def _ensemble(self, blocks: list[_Kept], seed: int) -> WeightedEnsemble:
         """Return the walkers of all blocks as one result."""
