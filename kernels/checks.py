@@ -1,8 +1,10 @@
 """Numbers among arguments: what counts as one, said once for the ops and for the library."""
 
+import difflib
+import inspect
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 
 import torch
@@ -10,9 +12,9 @@ from torch import Tensor
 
 __all__ = [
     "PRECISIONS", "as_device", "as_integer", "as_number", "as_precision", "as_rest", "as_seed",
-    "check_axes", "check_configurations", "check_floating", "check_lattice", "check_model",
-    "check_periodic", "check_rates", "check_shape", "check_tensor", "check_walkers", "expect",
-    "is_real", "shown",
+    "check_arguments", "check_axes", "check_configurations", "check_floating", "check_lattice",
+    "check_model", "check_periodic", "check_rates", "check_shape", "check_tensor", "check_walkers",
+    "expect", "is_real", "nearest", "shown", "states_hint",
 ]  # fmt: skip
 
 PRECISIONS = {
@@ -36,6 +38,71 @@ def expect(accepted: bool, name: str, wanted: str, value: object) -> None:
     """Raise a ValueError that says what was expected and what came, unless ``accepted``."""
     if not accepted:
         raise ValueError(f"{name} must be {wanted}, got {shown(value)}")
+
+
+def check_arguments(kind: str, function: Callable[..., object], *names: str) -> None:
+    """Raise a ValueError unless ``function`` takes as many arguments as it will be called with.
+
+    Args:
+        kind: what the function is one of, with its article, for the error.
+        function: a user's own.
+        names: of the arguments.
+
+    Example:
+        >>> check_arguments("a schedule", math.sqrt, "t")
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        # Functions that are not written in Python need not tell.
+        return
+    try:
+        signature.bind(*names)
+    except TypeError:
+        name = getattr(function, "__name__", type(function).__name__)
+        # Their names alone: types would hide how many there are.
+        takes = ", ".join(signature.parameters)
+        raise ValueError(f"{kind} must take ({', '.join(names)}), got {name}({takes})") from None
+
+
+def nearest(word: object, names: Iterable[str]) -> str:
+    """Return a question after the name nearest to ``word``, for the end of an error.
+
+    It is empty where no name is near.
+
+    Example:
+        >>> nearest("magnetisation", ["energy", "magnetization"])
+        "; did you mean 'magnetization'?"
+    """
+    close = difflib.get_close_matches(str(word), list(names), n=1)
+    if not close:
+        return ""
+    return f"; did you mean {close[0]!r}?"
+
+
+def states_hint(values: object, q: int) -> str:
+    """Return how values that are no states become states, for the end of an error.
+
+    It is empty where they are neither spins ±1 nor states counted from 1.
+
+    Args:
+        values: the configurations that were refused.
+        q: states per site.
+
+    Example:
+        >>> states_hint(torch.tensor([[-1, 1]]), 2)
+        '; spins s = ±1 become states by (s + 1) / 2, and states x become spins by 2 * x - 1'
+    """
+    if not isinstance(values, Tensor) or not is_real(values) or not values.numel():
+        return ""
+    least, greatest = values.aminmax()
+    low = float(least)
+    high = float(greatest)
+    if q == 2 and low == -1.0 and high <= 1.0:
+        return "; spins s = ±1 become states by (s + 1) / 2, and states x become spins by 2 * x - 1"
+    if low >= 1.0 and high == q:
+        return "; states are counted from 0, so subtract 1"
+    return ""
 
 
 def _is_single(value: object) -> bool:
@@ -156,10 +223,24 @@ def as_device(device: torch.device | str | None) -> torch.device:
         torch.empty(0, device=device)
         return torch.device(device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"device must be one that works here, such as cpu, got {shown(device)}: {reason}"
+            f"device must be one that works here, such as cpu, got {shown(device)}: "
+            f"{_reason(device, str(error))}"
         ) from None
+
+
+def _reason(device: object, error: str) -> str:
+    """Return why a device does not work, in words shorter than torch's, with the mend if known."""
+    kind = str(device).lower().partition(":")[0]
+    if kind in ("gpu", "nvidia", "triton"):
+        return "say 'cuda' for a GPU"
+    # Torch lists some twenty kinds of device, most of them of machines that few have.
+    if error.startswith("Expected one of"):
+        if kind in ("cpu", "cuda"):
+            return f"say {kind!r}, in small letters"
+        return "say 'cpu', or 'cuda' for a GPU"
+    # Its first sentence alone: what follows is about torch.
+    return error.partition("\n")[0].partition(". ")[0]
 
 
 def as_seed(seed: object) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import tyro
 
 from ..files import claimed
+from .arguments import prepared
 from .commands.bench import Bench
 from .commands.chain import Chain
 from .commands.demo import Demo
@@ -31,9 +32,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "bench": Bench,
 }
 
-FORMER = {("chain", "--kernel"): "--move"}
-"""Command and option that have another name now."""
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad option or value ends in one sentence and a non-zero status.
@@ -43,11 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if arguments is None:
         arguments = sys.argv[1:]
+    try:
+        words = prepared(arguments)
+    except ValueError as error:
+        sys.exit(f"leaps-triton: {error}")
     chosen = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="leaps-triton",
         description="Samples and free energies of lattice models, with exact weights.",
-        args=_renamed(arguments),
+        args=words,
         # Flags are off unless given, so a --no- twin of each would only lengthen the help.
         config=(tyro.conf.FlagCreatePairsOff,),
     )
@@ -74,18 +76,3 @@ def _run(chosen: Any) -> None:
     check_folders(chosen.json)
     with claimed(chosen.json):
         chosen.run()
-
-
-def _renamed(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with options by their present names; a former one is warned of."""
-    command = next(iter(arguments), "")
-    found = []
-    for argument in arguments:
-        # An option and its value may be one word, as in --name=value.
-        name, equals, value = argument.partition("=")
-        present = FORMER.get((command, name))
-        if present is not None:
-            print(f"leaps-triton: {name} is now {present}", file=sys.stderr)
-            argument = f"{present}{equals}{value}"
-        found.append(argument)
-    return found

@@ -15,6 +15,7 @@ import leaps_triton as lt
 
 from .. import registry
 from ..files import check_free, make_folder, write_text
+from ..kernels.checks import nearest
 
 __all__ = [
     "ModelOptions",
@@ -58,7 +59,8 @@ def choose(kind: str, word: str, names: list[str]) -> str:
     for name in names:
         if word in (name, spelled(name)):
             return name
-    raise ValueError(f"there is no {kind} {word!r}; choose from {choices(names)}")
+    near = nearest(word, [spelled(name) for name in names])
+    raise ValueError(f"there is no {kind} {word!r}; choose from {choices(names)}{near}")
 
 
 def makeable() -> list[str]:
@@ -188,7 +190,9 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     # On a CPU the times depend on the number of threads.
-    return f"{device.type} ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    plural = "s" if threads > 1 else ""
+    return f"{device.type} ({threads} thread{plural})"
 
 
 def announce(model: object, device: torch.device) -> str:

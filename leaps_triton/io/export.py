@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..estimators.base import Function, Result
 from ..files import replacing
-from ..kernels.checks import expect
+from ..kernels.checks import expect, nearest
 from ..mcmc.chain import Chain
 from ..observables.base import function_of, is_of_pairs
 from ..samplers.weighted import Weighted
@@ -155,7 +155,10 @@ def to_pyerrors(run: Result, name: str, function: Function | None = None) -> Any
     wanted = "None or a function of means"
     expect(function is None or callable(function), "function", wanted, function)
     if name not in run.values:
-        raise ValueError(f"observable must be one of {', '.join(run.values)}, got {name!r}")
+        raise ValueError(
+            f"observable must be one of {', '.join(run.values)}, got {name!r}"
+            f"{nearest(name, run.values)}"
+        )
     values = run.values[name].double().cpu()
     if function is None:
         function = function_of(run.measured[name])

@@ -12,8 +12,16 @@ from ..estimators.base import Function, Result
 from ..estimators.histograms import mbar, mbar_error
 from ..estimators.jackknife import Estimate
 from ..estimators.tempering import exchange_rates
+from ..kernels.checks import nearest
 from ..models.base import Model
-from ..observables.base import entered, function_of, is_of_pairs, is_of_replicas, title_of
+from ..observables.base import (
+    check_function,
+    entered,
+    function_of,
+    is_of_pairs,
+    is_of_replicas,
+    title_of,
+)
 from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
 from ..observables.replicas import SUFFIX, model_at
 from ..renamed import warn_renamed
@@ -260,13 +268,15 @@ class Chain(Result):
         else:
             name = title_of(observable)
             if self.kept is not None and not is_of_replicas(observable):
+                check_function(observable)
                 return observable
         known = f"only {', '.join(self.measured) or 'nothing'}"
         if name in self.measured:
             known = "but another function of that name; ask for that by its name"
+        others = [other for other in self.measured if other != name]
         raise ValueError(
             f"{name} was not measured, {known}; give it to run_chain as one of observables=, or "
-            f"keep_configurations=True"
+            f"keep_configurations=True{nearest(name, others)}"
         )
 
     def _measure_kept(self, observable: Measurable) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_device, as_integer, as_seed, expect
+from ..kernels.checks import as_device, as_integer, as_seed, expect, states_hint
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
@@ -369,7 +369,10 @@ def _start(path: AnnealingPath, start: Tensor | None, walker_index: Tensor, seed
         got: object = type(start).__name__
         if isinstance(start, Tensor):
             got = (start.dtype, tuple(start.shape))
-        raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}")
+        hint = ""
+        if not model.dtype.is_floating_point:
+            hint = states_hint(start, model.q)
+        raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}{hint}")
     # A model checks the values of its configurations.
     model.energy(start)
     return start.to(walker_index.device)

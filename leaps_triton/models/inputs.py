@@ -1,12 +1,16 @@
 """Checks of what models are made from, and of their configurations."""
 
+import functools
+import inspect
 import math
-from numbers import Real
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_number, expect, shown
+from ..kernels.checks import as_integer, as_number, expect, shown, states_hint
 
 __all__ = [
     "as_beta",
@@ -16,7 +20,60 @@ __all__ = [
     "as_table",
     "check_shape",
     "check_states",
+    "named",
 ]
+
+Made = TypeVar("Made")
+Parameters = ParamSpec("Parameters")
+
+
+_NAMES = {
+    "T": "beta={beta}, the inverse temperature 1/T",
+    "temperature": "beta={beta}, the inverse temperature 1/T",
+    "L": "shape={shape}, one length a direction",
+    "length": "shape={shape}, one length a direction",
+    "size": "shape={shape}, one length a direction",
+    "lattice": "shape={shape}, one length a direction",
+    "J": "coupling={value}",
+    "h": "field={value}",
+}
+"""What other programs call the arguments of models → what they are called here."""
+
+
+def named(
+    constructor: Callable[Concatenate[Made, Parameters], None],
+) -> Callable[Concatenate[Made, Parameters], None]:
+    """Explain names of arguments that a model does not have; a decorator of its constructor."""
+
+    @functools.wraps(constructor)
+    def construct(self: Made, *args: Parameters.args, **given: Parameters.kwargs) -> None:
+        takes = inspect.signature(constructor).parameters
+        for name, value in given.items():
+            if name not in _NAMES or name in takes:
+                continue
+            mend = _mend(name, value)
+            if "field" not in takes:
+                mend = mend.replace("field=", "site_table=")
+            raise TypeError(f"{type(self).__name__} has no {name}=; give {mend}")
+        constructor(self, *args, **given)
+
+    return construct
+
+
+def _mend(name: str, value: object) -> str:
+    """Return the argument that is meant by a name and its value."""
+    values = {"value": shown(value), "beta": "1/T", "shape": "(L, L)"}
+    number = math.nan
+    if isinstance(value, Real):
+        number = float(value)
+    if number > 0.0:
+        values["beta"] = f"{1.0 / number:.6g}"
+    # A single length is that of a square more often than that of a chain.
+    if isinstance(value, Integral):
+        values["shape"] = f"({value}, {value})"
+    elif isinstance(value, tuple | list):
+        values["shape"] = shown(tuple(value))
+    return _NAMES[name].format(**values)
 
 
 def as_beta(beta: object) -> float:
@@ -148,14 +205,21 @@ def check_states(
     q: int,
 ) -> None:
     """Raise a ValueError unless ``configurations`` has values ``0 … q-1`` too."""
-    check_shape(configurations, dtype, shape)
+    try:
+        check_shape(configurations, dtype, shape)
+    except ValueError as error:
+        # Spins ±1 come as numbers of any type: converted as they are, they would still be spins.
+        raise ValueError(f"{error}{states_hint(configurations, q)}") from None
     # An empty tensor has neither a minimum nor a maximum.
     if configurations.numel() == 0:
         return
     low = int(configurations.min())
     high = int(configurations.max())
     if low < 0 or high >= q:
-        raise ValueError(f"configurations must have values 0 to {q - 1}, got {low} to {high}")
+        raise ValueError(
+            f"configurations must have values 0 to {q - 1}, got {low} to {high}"
+            f"{states_hint(configurations, q)}"
+        )
 
 
 def _is_number(value: object) -> bool:

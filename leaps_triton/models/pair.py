@@ -20,7 +20,7 @@ from ..lattices.hypercubic import Lattice
 from ..registry import register
 from . import single_site
 from .base import SweepPlan
-from .inputs import as_beta, as_numbers, as_spins, as_table, check_states
+from .inputs import as_beta, as_numbers, as_spins, as_table, check_states, named
 
 __all__ = ["PairModel", "Tables", "is_pair_model"]
 
@@ -96,6 +96,7 @@ class PairModel:
         if "energy" in cls.overrides and not cls.overrides & {"reach", *_FROM_ENERGY}:
             cls.reach = None
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,

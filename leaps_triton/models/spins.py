@@ -10,7 +10,7 @@ from ..kernels import Stream, philox, uniform64
 from ..kernels.checks import as_seed
 from ..lattices.hypercubic import Lattice
 from ..registry import register
-from .inputs import as_numbers, as_states
+from .inputs import as_numbers, as_states, named
 from .pair import PairModel
 
 __all__ = ["Clock", "EdwardsAnderson", "Ising", "Potts"]
@@ -34,6 +34,7 @@ class Ising(PairModel):
 
     _field_name = "field"
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,
@@ -73,6 +74,7 @@ class EdwardsAnderson(Ising):
         tensor([1.], dtype=torch.float64)
     """
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,
@@ -108,6 +110,7 @@ class Potts(PairModel):
 
     _field_name = "field"
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,
@@ -143,6 +146,7 @@ class Clock(PairModel):
 
     _field_name = "field"
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from ..kernels.checks import expect, shown
-from .base import entered, is_of_pairs, is_of_replicas, title_of
+from ..kernels.checks import expect, nearest, shown
+from .base import check_function, entered, is_of_pairs, is_of_replicas, title_of
 from .replicas import Ladder, at_betas
 
 __all__ = ["Measurable", "check_pairs", "check_value", "measure", "named", "rows_of", "together_of"]
@@ -38,6 +38,8 @@ def named(
     if isinstance(observables, Mapping):
         by_hand = all(isinstance(n, str) and callable(f) for n, f in observables.items())
         expect(by_hand, "observables", "a mapping from names to functions", observables)
+        for function in observables.values():
+            check_function(function)
         return dict(observables)
     found: dict[str, Measurable] = {}
     for given in observables:
@@ -68,9 +70,13 @@ def _known(given: Measurable | str, ladder: Ladder | None) -> Measurable:
     single = [n for n, f in library.items() if not is_of_pairs(f) and not is_of_replicas(f)]
     others = [n for n in library if n not in single]
     wanted = f"one of {', '.join(single + others)}, or a function"
-    expect(known, "observable", wanted, given)
+    if not known:
+        raise ValueError(
+            f"observable must be {wanted}, got {shown(given)}{nearest(given, library)}"
+        )
     if isinstance(given, str):
         return library[given]
+    check_function(given)
     return given
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import LocalEnergy
-from ..kernels.checks import as_number, expect, is_real, shown
+from ..kernels.checks import as_number, check_arguments, expect, is_real, shown
 from ..models.base import Conditions, EnergyModel, SweepPlan, Target
 from ..models.energy_only import complete
 from ..registry import name_of, register
@@ -20,6 +20,7 @@ __all__ = ["AnnealingPath"]
 
 _ROUNDING = 1e-9
 """By how much, relative to the model's β, a β may miss the ends of the path."""
+
 
 @register("schedule", name="linear")
 def _linear(t: Tensor) -> Tensor:
@@ -67,6 +68,7 @@ class AnnealingPath:
         if schedule is not None:
             wanted = "None or a function of times"
             expect(callable(schedule), "schedule", wanted, schedule)
+            check_arguments("a schedule", schedule, "t")
             self.schedule = schedule
         self._check_ends(start)
 

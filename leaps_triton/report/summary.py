@@ -7,6 +7,7 @@ from typing import Any
 from .. import exact
 from ..estimators.base import Result
 from ..estimators.jackknife import Estimate
+from ..models.energy_only import as_given
 from ..observables.base import entered, function_of
 
 __all__ = ["LABELS", "known", "label", "measure", "render", "title"]
@@ -42,7 +43,9 @@ def title(model: Any) -> str:
         >>> title(Potts((6, 8), q=3, beta=1.0))
         'Potts q = 3, 6 × 8'
     """
-    name = type(model).__name__.replace("EdwardsAnderson", "Edwards–Anderson")
+    # Not the name of what completes a user's energy.
+    kind = type(as_given(model)).__name__
+    name = kind.replace("EdwardsAnderson", "Edwards–Anderson")
     states = ""
     if name in ("Potts", "Clock", "PairModel"):
         states = f" q = {model.q}"

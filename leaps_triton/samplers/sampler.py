@@ -1,5 +1,6 @@
 """The assembly: walkers follow the path, moved by transport and moves, and are weighed exactly."""
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
@@ -12,7 +13,7 @@ from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
 from ..integrators.jump import Jump
 from ..integrators.states import State, some
-from ..integrators.transport import Transport
+from ..integrators.transport import Transport, as_transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
@@ -24,6 +25,12 @@ from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 
 __all__ = ["Advance", "BlockRun", "Observe", "Sampler"]
+
+
+_LOG = logging.getLogger("leaps_triton")
+
+_WASTE = 2
+"""Walkers of a block for each one asked for, beyond which the cost is told."""
 
 
 class BlockRun(NamedTuple):
@@ -96,15 +103,16 @@ class Sampler:
             :func:`~leaps_triton.estimators.weights.ancestors`.
         block: walkers computed together, the unit of memory; None for ``2¹⁸ / N``, at least 64 and
             at most 1024. It follows from the lattice alone, so that results do not depend on how
-            the work is divided. A larger one is faster on a GPU.
+            the work is divided. A larger one is faster on a GPU. Blocks are computed whole: where
+            that is more than twice the walkers asked for, the logger ``leaps_triton`` says so once.
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved
             there.
 
     Raises:
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a move that
-            cannot act on weighted walkers, a block below 1, a threshold outside [0, 1], an unknown
-            resampling scheme, domains that do not fit lattice and transport, ``Jump(tables=True)``
-            where there can be no tables.
+            cannot act on weighted walkers, a network of another model, a block below 1, a threshold
+            outside [0, 1], an unknown resampling scheme, domains that do not fit lattice and
+            transport, ``Jump(tables=True)`` where there can be no tables.
 
     References:
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411
@@ -164,6 +172,9 @@ class Sampler:
         self.resampling = resampling
         self.block = _default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
+        # That few walkers cost a whole block is said once.
+        self._told = False
+        as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
         if isinstance(transport, nn.Module):
@@ -234,6 +245,8 @@ class Sampler:
         if along is not False:
             stops = Stops.on(self.path, self.integrator, along, observables)
         blocks = math.ceil(walkers / self.block)
+        if first_block == 0:
+            self._tell_cost(walkers, blocks)
         steps = self.integrator.intervals + 1
         done: list[_Kept] = []
         with track(blocks * steps, "sampling", "interval", progress) as shown:
@@ -246,6 +259,22 @@ class Sampler:
                 # The last block is run whole: the number kept must not change its walkers.
                 done.append(_Kept.of(run, walkers - index * self.block))
         return self._ensemble(done, seed)
+
+    def _tell_cost(self, walkers: int, blocks: int) -> None:
+        """Log once that few walkers cost as much as whole blocks of them."""
+        computed = blocks * self.block
+        if self._told or computed <= _WASTE * walkers:
+            return
+        self._told = True
+        _LOG.warning(
+            "%d walkers take the time of %d, since blocks of %d are computed whole; ask for "
+            "%d, or make the sampler with block=%d",
+            walkers,
+            computed,
+            self.block,
+            computed,
+            walkers,
+        )
 
     def _ensemble(self, blocks: list[_Kept], seed: int) -> WeightedEnsemble:
         """Return the walkers of all blocks as one result."""

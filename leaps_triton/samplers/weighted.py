@@ -8,8 +8,8 @@ from torch import Tensor
 from ..estimators.base import Measurable, Result
 from ..estimators.jackknife import Estimate, weighted_estimate
 from ..estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
-from ..kernels.checks import expect
-from ..observables.base import entered, function_of, is_of_pairs
+from ..kernels.checks import expect, nearest
+from ..observables.base import check_function, entered, function_of, is_of_pairs
 
 __all__ = ["Weighted"]
 
@@ -172,11 +172,19 @@ class Weighted(Result):
             needed = ""
             if not isinstance(observable, str):
                 needed = ", since no configurations are stored"
-            raise ValueError(f"observable must be one of {known}{needed}, got {observable!r}")
+            raise ValueError(
+                f"observable must be one of {known}{needed}, got {observable!r}"
+                f"{nearest(observable, self.values)}"
+            )
         if isinstance(observable, str):
             library = entered()
-            expect(observable in library, "observable", f"one of {', '.join(library)}", observable)
+            if observable not in library:
+                raise ValueError(
+                    f"observable must be one of {', '.join(library)}, got {observable!r}"
+                    f"{nearest(observable, library)}"
+                )
             observable = library[observable]
         wanted = "of single walkers, since those of a pair have weights of their own"
         expect(not is_of_pairs(observable), "observable", wanted, observable)
+        check_function(observable)
         return observable
