@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 import leaps_triton as lt
-from leaps_triton.files import write_text
+from leaps_triton.files import replacing, write_text
 from leaps_triton.provenance import provenance
 
 
@@ -138,7 +138,8 @@ def figure(rows: list[dict[str, Any]], file: Path) -> None:
         axes.set_ylabel("Var[A]")
         axes.set_title(f"critical Ising, {length} × {length}", fontsize=9)
         axes.legend(fontsize=8)
-    canvas.savefig(file, dpi=110)
+    with replacing(file) as part:
+        canvas.savefig(part, dpi=110)
 
 
 def main(settings: LocalRatesExperiment) -> None:

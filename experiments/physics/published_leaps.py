@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 
 import leaps_triton as lt
 from leaps_triton import exact
-from leaps_triton.files import write_text
+from leaps_triton.files import replacing, write_text
 from leaps_triton.provenance import device_name, provenance
 from leaps_triton.zoo.published import published_network
 
@@ -175,7 +175,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
     )
     side, beta = result["model"]["length"], result["model"]["beta"]
     figure.suptitle(f"Published LEAPS network, {side} × {side} Ising, β = {beta}")
-    figure.savefig(file, dpi=120)
+    with replacing(file) as part:
+        figure.savefig(part, dpi=120)
 
 
 def main(settings: PublishedLeaps) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from leaps_triton.files import replacing
+
 KEY = "independent_samples_per_second"
 LEARNED = ("LEAPS, HollowConv", "LEAPS, LocalRates")
 METHODS = (*LEARNED, "AIS", "SMC", "Swendsen-Wang", "heat bath", "tempering")
@@ -125,4 +127,5 @@ def draw(result: dict[str, Any], file: Path) -> None:
     figure.suptitle(
         f"Equal time, about {seconds:g} s each and training apart; {result['device']}", fontsize=10
     )
-    figure.savefig(file, dpi=120)
+    with replacing(file) as part:
+        figure.savefig(part, dpi=120)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import leaps_triton as lt
+from leaps_triton.files import replacing
 
 METHODS = ("parallel tempering", "with Houdayer")
 NAMES = {"energy": "energy", "specific_heat": "specific heat", "log_z": "log Z"}
@@ -191,7 +192,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
     figure.suptitle(
         "±J spin glass in two dimensions, one draw of the couplings each, by parallel tempering"
     )
-    figure.savefig(file, dpi=100)
+    with replacing(file) as part:
+        figure.savefig(part, dpi=100)
 
 
 def estimate(row: dict[str, Any], name: str) -> lt.Estimate:

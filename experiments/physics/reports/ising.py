@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import leaps_triton as lt
+from leaps_triton.files import replacing
 
 CRITICAL = 0.5 * math.log1p(math.sqrt(2.0))
 UNIVERSAL = 0.610690
@@ -118,7 +119,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
         "Ising model on L × L tori: Swendsen–Wang chains (symbols), exact or reweighted (lines), "
         f"β_c = {CRITICAL:.5f} (grey line)"
     )
-    figure.savefig(file, dpi=110)
+    with replacing(file) as part:
+        figure.savefig(part, dpi=110)
 
 
 def estimate(row: dict[str, Any], name: str) -> lt.Estimate:

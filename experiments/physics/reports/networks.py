@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from leaps_triton.files import replacing
+
 NONE = "no network"
 COMPARISONS = {
     "equal_steps": "equal parameters and steps",
@@ -98,4 +100,5 @@ def draw(result: dict[str, Any], file: Path) -> None:
         handles, texts = panels[row, 0].get_legend_handles_labels()
         where: Any = {"loc": position}
         figure.legend(handles, texts, ncols=3, fontsize=9, **where)
-    figure.savefig(file, dpi=90)
+    with replacing(file) as part:
+        figure.savefig(part, dpi=90)

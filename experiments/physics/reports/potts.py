@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import leaps_triton as lt
+from leaps_triton.files import replacing
 
 SYMBOLS = {"potts_order": "order ~ L", "energy": "e(L) - e(∞) ~ L"}
 
@@ -137,7 +138,8 @@ def draw(results: list[dict[str, Any]], file: Path) -> None:
         "lines reweighted from β_c = ln(1 + √q) (grey); "
         "black: energies of the infinite lattice at β_c"
     )
-    figure.savefig(file, dpi=110)
+    with replacing(file) as part:
+        figure.savefig(part, dpi=110)
 
 
 def lines_of_coexistence(result: dict[str, Any], length: str) -> list[str]:

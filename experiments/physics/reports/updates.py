@@ -6,6 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from leaps_triton.files import replacing
+
 LIBRARY = "leaps_triton"
 UPDATES = "million_updates_per_second"
 SAMPLES = "independent_samples_per_second"
@@ -108,4 +110,5 @@ def draw(result: dict[str, Any], file: Path) -> None:
             draw_bars(axes, here, key)
         line[1].set_yticklabels([])
     figure.suptitle(f"Critical Ising model, {result['device']}", fontsize=10)
-    figure.savefig(file, dpi=110)
+    with replacing(file) as part:
+        figure.savefig(part, dpi=110)
