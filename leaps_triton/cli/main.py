@@ -6,6 +6,7 @@ from typing import Any
 
 import tyro
 
+from ..provenance import __version__, provenance
 from .commands.bench import Bench
 from .commands.chain import Chain
 from .commands.demo import Demo
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a bad option or value ends in one sentence and a non-zero status."""
     if arguments is None:
         arguments = sys.argv[1:]
+    if list(arguments) == ["--version"]:
+        print(f"leaps-triton {_version()}")
+        return
     chosen = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="leaps-triton",
@@ -56,6 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"leaps-triton: {' '.join(reason.split())}")
     except KeyboardInterrupt:
         sys.exit("leaps-triton: interrupted")
+
+
+def _version() -> str:
+    """Return the version, with the commit where the library runs from a checkout."""
+    commit = provenance()["commit"]
+    if commit == "unknown":
+        return __version__
+    return f"{__version__} (commit {commit})"
 
 
 def _renamed(arguments: Sequence[str]) -> list[str]:
