@@ -7,6 +7,7 @@ from typing import Any
 import tyro
 
 from ..files import claimed
+from ..provenance import __version__, provenance
 from .arguments import prepared
 from .commands.bench import Bench
 from .commands.chain import Chain
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if arguments is None:
         arguments = sys.argv[1:]
+    if list(arguments) == ["--version"]:
+        print(f"leaps-triton {_version()}")
+        return
     try:
         words = prepared(arguments)
     except ValueError as error:
@@ -76,3 +80,11 @@ def _run(chosen: Any) -> None:
     check_folders(chosen.json)
     with claimed(chosen.json):
         chosen.run()
+
+
+def _version() -> str:
+    """Return the version, with the commit where the library runs from a checkout."""
+    commit = provenance()["commit"]
+    if commit == "unknown":
+        return __version__
+    return f"{__version__} (commit {commit})"

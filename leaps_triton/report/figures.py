@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +11,10 @@ from ..estimators.base import Result
 from . import physics_plots, plotting
 from .summary import LABELS, title
 
-__all__ = ["NEEDS", "draw", "of_largest"]
+if TYPE_CHECKING:
+    from ..training import TrainingHistory
+
+__all__ = ["NEEDS", "draw", "of_largest", "training"]
 
 
 NEEDS = {
@@ -159,3 +162,20 @@ def of_largest(runs: Runs) -> tuple[dict[str, Result], str]:
             found[f"{key}, T = {temperature:.4g}"] = run
     models = dict.fromkeys(title(run.model) for run in found.values())
     return found, "; ".join(models)
+
+
+def training(histories: "Mapping[str, TrainingHistory]") -> Figure | None:
+    """Return the curves of trainings side by side; None if there are none.
+
+    Args:
+        histories: label → history, of at least one step.
+    """
+    if not histories:
+        return None
+    count = len(histories)
+    figure = Figure(figsize=(7.0 * count, 4.8), layout="constrained")
+    panels = figure.subplots(1, count, squeeze=False)
+    for axes, (label, history) in zip(panels[0], histories.items(), strict=True):
+        plotting.training_curve(axes, history)
+        axes.set_title(label, fontsize=9)
+    return figure

@@ -188,13 +188,27 @@ class Sampler:
         """
         known = isinstance(integrator, Integrator)
         expect(known, "integrator", "a Jump or a TauLeap", integrator)
+        return self._like(integrator, self.block)
+
+    def with_block(self, block: int) -> Self:
+        """Return the same sampler with other blocks; the transport is shared.
+
+        Without resampling its walkers are the same but for the rounding of batches.
+
+        Args:
+            block: walkers per block.
+        """
+        return self._like(self.integrator, block)
+
+    def _like(self, integrator: Integrator, block: int) -> Self:
+        """Return a sampler that has all else of this one."""
         return type(self)(
             self.path,
             self.transport,
             integrator=integrator,
             mcmc=self.mcmc,
             resample_below=self.resample_below,
-            block=self.block,
+            block=block,
             device=self.device,
             resampling=self.resampling,
         )

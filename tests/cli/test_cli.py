@@ -439,9 +439,10 @@ def test_an_existing_file_is_kept_and_other_settings_are_named(tmp_path: Path) -
     with pytest.raises(SystemExit, match="exists; go on with it by --resume"):
         train(file, "--shape", "3", "3")
     with pytest.raises(
-        SystemExit, match=r"model.beta 0.4407 \(now 0.5\); training.steps 6 \(now 9\); use the same"
+        SystemExit,
+        match=r"model.beta 0.4407 \(now 0.5\); training.ema 0.0 \(now 0.5\); use the same",
     ):
-        train(file, "--shape", "3", "3", "--beta", "0.5", "--steps", "9", "--resume")
+        train(file, "--shape", "3", "3", "--beta", "0.5", "--ema", "0.5", "--resume")
     before = file.read_bytes()
     train(file, "--shape", "3", "3", "--resume")
     assert file.read_bytes() == before

@@ -298,7 +298,10 @@ ENTRIES: dict[str, Entry] = {
                 for name in ("steps", "times", "buffer", "rollout_every", "rollout", "sweeps")
             },
             **{name: below(2) for name in ("walkers", "evaluation_walkers")},
-            **{name: below(0) for name in ("warmup", "evaluate_every", "huber_steps")},
+            **{
+                name: below(0)
+                for name in ("warmup", "evaluate_every", "evaluation_block", "huber_steps")
+            },
             "leaps": below(1) | among(3),
             "segment": below(1) | among(51),
             "loss": NO_NAMES,
