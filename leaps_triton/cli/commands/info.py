@@ -104,12 +104,9 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
             f"{file.name} has too few walkers or draws for error bars; go on with it by --resume "
             f"first"
         )
-    with warnings.catch_warnings(record=True) as caught:
-        # Python shows a warning once per place; each table needs its own.
-        warnings.simplefilter("always")
+    with warnings.catch_warnings():
+        # The table itself has its cautions, in lines of their own.
+        warnings.simplefilter("ignore", lt.estimators.CautionWarning)
         table = summary.measure(run, run.names)
     print(summary.render(table))
-    # Several observables may warn alike: once is enough, in the order of the table.
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        print(f"caution: {message}")
     return table
