@@ -43,7 +43,7 @@ class ChainEstimate:
             not leave their part of the law, too slowly for ``ρ(t)`` to show it. NaN for one chain,
             and where nothing varies.
         drift: how many of its errors the mean of the last half of the draws lies above that of the
-            first tenth; beyond ±3.3 there is a :class:`~leaps_triton.DriftWarning`. NaN where there
+            first tenth; beyond ±3.5 there is a :class:`~leaps_triton.DriftWarning`. NaN where there
             are fewer than 20 draws per walker, and where nothing varies.
         reason: why ``value``, ``error`` or ``tau`` is NaN; empty where none is.
 
@@ -129,7 +129,7 @@ def chain_estimate(
     Warns:
         ShortChainWarning: a walker has fewer than 50 τ draws, or no window was found; or
             ``replica_q`` is below 1e-3.
-        DriftWarning: the first tenth and the last half of the draws differ by more than 3.3 of
+        DriftWarning: the first tenth and the last half of the draws differ by more than 3.5 of
             their errors.
 
     References:

@@ -39,7 +39,7 @@ class ShortChainWarning(CautionWarning):
 class DriftWarning(CautionWarning):
     """Says that chains had not yet forgotten their start when they began to be measured.
 
-    The mean of the first tenth of all chains differs from that of the last half by more than 3.3
+    The mean of the first tenth of all chains differs from that of the last half by more than 3.5
     of its own errors. Of stationary chains of 50 autocorrelation times or more, at most one
     estimate in a thousand does so by chance.
     """
