@@ -21,7 +21,14 @@ import os
 from types import ModuleType
 
 from . import estimators, exact, io, kernels, networks, observables
-from .estimators import ChainEstimate, Estimate, ShortChainWarning, weights
+from .estimators import (
+    ChainEstimate,
+    DriftWarning,
+    Estimate,
+    LowEssWarning,
+    ShortChainWarning,
+    weights,
+)
 from .integrators import rates
 from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
@@ -66,6 +73,7 @@ __all__ = [
     "Clock",
     "Compose",
     "Conditions",
+    "DriftWarning",
     "EdwardsAnderson",
     "Estimate",
     "HeatBath",
@@ -77,6 +85,7 @@ __all__ = [
     "LETransformer",
     "Lattice",
     "LocalRates",
+    "LowEssWarning",
     "Metropolis",
     "NotErgodicWarning",
     "Overrelaxation",

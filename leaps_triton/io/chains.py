@@ -3,15 +3,17 @@
 A file holds ``observables/<name>`` of ``(walkers, draws)`` or ``(walkers, draws, k)``, of half as
 many rows for overlaps, ``configurations (walkers, draws, *shape)`` if asked for, model and move as
 the bytes of a checkpoint with all settings, and a SHA-256 of every finished part of ``every``
-draws. ``state/<field>`` holds the state of the move after the last two parts in turn, so that
-whatever moment a process stops at, one of them belongs to the last finished part.
+draws. Where a chain of ``burn_in="auto"`` begins, draw and index of the observable, stands in the
+attribute ``beginning`` once all draws are there. ``state/<field>`` holds the state of the move
+after the last two parts in turn, so that whatever moment a process stops at, one of them belongs to
+the last finished part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -42,7 +44,7 @@ from .hdf5 import (
 )
 from .packing import SCHEMA, Contents, as_file, replacing
 from .parts import describe_model, describe_move, rebuild_model, rebuild_move
-from .results import ChainRun
+from .results import ChainRun, lay_out_beginning, record_beginning, recorded_beginning
 
 if TYPE_CHECKING:
     import h5py
@@ -59,7 +61,7 @@ def run_chain(
     file: str | Path,
     thin: int = 1,
     seed: int = 0,
-    burn_in: int | None = None,
+    burn_in: int | Literal["auto"] | None = None,
     observables: Sequence[str] = OBSERVABLES,
     start: Tensor | None = None,
     device: torch.device | str | None = None,
@@ -79,7 +81,8 @@ def run_chain(
         thin: steps from one draw to the next.
         seed: in [0, 2³²).
         burn_in: steps before, not measured; None for a tenth of ``sweeps``, or for what the file to
-            go on with had.
+            go on with had. With ``"auto"`` the file holds all steps, and where the chain begins is
+            found from them whenever they are complete or read, anew for a file that grows.
         observables: names in :mod:`leaps_triton.observables`.
         start: configurations ``(walkers, *shape)``; None for independent uniform ones.
         device: None for CUDA where there is a CUDA device, else the CPU.
@@ -140,7 +143,9 @@ def run_chain(
         warn_confined(move)
         _fill(file, march, described.manifest["chain"], progress)
         with opened(file) as source:
-            return read_chain(source, contents(source, file.name), file.name)
+            run = read_chain(source, contents(source, file.name), file.name)
+        record_beginning(file, run)
+        return run
 
 
 def _contents(file: Path, resume: bool) -> Contents | None:
@@ -282,7 +287,10 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
     values: dict[str, Tensor] = {}
     for observable in settings["observables"]:
         values[observable] = torch.from_numpy(data[f"observables/{observable}"])
-    return ChainRun(**march.results(values, kept), manifest=found.manifest)
+    known = None
+    if march.drawn == march.draws:
+        known = recorded_beginning(source, settings["observables"])
+    return ChainRun(**march.results(values, kept, known), manifest=found.manifest)
 
 
 def _check_parts(
@@ -322,6 +330,7 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
     every = settings["every"]
     with edited(file, new=True) as (out, _):
         begin(out, found)
+        lay_out_beginning(out, settings["burn_in"])
         for name in settings["observables"]:
             rows, *shape = march.measure(name).shape
             # A chunk is a part, so that a write touches no draws but its own.

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from ..estimators.autocorrelation import ChainEstimate, chain_estimate, examine
+from ..estimators.autocorrelation import ChainEstimate, examine
 from ..estimators.base import Function, Result
 from ..estimators.histograms import mbar, mbar_error
 from ..estimators.jackknife import Estimate
 from ..estimators.tempering import exchange_rates
+from ..estimators.trust.beginning import Beginning, find_beginning
+from ..estimators.trust.cautions import Doubt, caution
 from ..kernels.checks import nearest
 from ..models.base import Model
 from ..observables.base import (
@@ -27,7 +29,7 @@ from ..observables.replicas import SUFFIX, model_at
 from ..renamed import warn_renamed
 from .base import Move, SweepState, as_move
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "begun"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,9 +47,12 @@ class Chain(Result):
         kept: configurations of every draw ``(walkers, draws, *shape)`` on the CPU, or None if they
             were not kept.
         sweeps: steps of the move after the burn-in.
-        burn_in: steps before.
+        burn_in: steps before; with ``burn_in="auto"`` those before the chain was found to begin.
         thin: steps from one measurement to the next.
         seed: of the random numbers.
+        beginning: where ``burn_in="auto"`` had the chain begin: the draws before, and the name of
+            the observable that needed so many; None where the burn-in was given.
+        early: name → what was measured before, like ``values``; empty where the burn-in was given.
     """
 
     weighted = False
@@ -62,6 +67,8 @@ class Chain(Result):
     burn_in: int
     thin: int
     seed: int
+    beginning: Beginning | None = field(default=None, kw_only=True)
+    early: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
 
     @property
     def configurations(self) -> Tensor:
@@ -84,6 +91,13 @@ class Chain(Result):
     def draws(self) -> int:
         """Return the number of measurements per walker."""
         return self.sweeps // self.thin
+
+    @property
+    def recorded(self) -> int:
+        """Return the number of measurements per walker, with those before the beginning."""
+        if self.beginning is None:
+            return self.draws
+        return self.beginning.draw + self.draws
 
     @property
     def drawn(self) -> Tensor | None:
@@ -202,10 +216,17 @@ class Chain(Result):
         if not self.has_errors:
             return f"{self.draws} draws per walker are too few for error bars; run longer chains"
         for name in self.names:
-            _, reasons = self._examine(name)
-            if reasons:
-                return f"{name}: {reasons[0]}"
+            _, doubts = self.examined(name)
+            if doubts:
+                return f"{name}: {doubts[0]}"
         return ""
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return where the chain was found to begin, if it was."""
+        if self.beginning is None:
+            return {}
+        return {"beginning": self.beginning.words(self.recorded)}
 
     def summary(self) -> dict[str, str]:
         """Return the move, how many walkers and draws, and the longest autocorrelation time."""
@@ -214,20 +235,16 @@ class Chain(Result):
             "walkers": str(self.walkers),
             "draws": str(self.draws),
         }
+        found.update(self.notes)
         if not self.has_errors:
             return found
-        times = {name: self._examine(name)[0].tau for name in self.names}
+        times = {name: self.examined(name)[0].tau for name in self.names}
         # τ is NaN where nothing varies, and NaN has no place in an order.
         known = {name: tau for name, tau in times.items() if not math.isnan(tau)}
         if known:
             slowest = max(known, key=lambda name: known[name])
             found["tau"] = f"{known[slowest]:.3g} ({slowest})"
         return found
-
-    def _examine(self, name: str) -> tuple[ChainEstimate, list[str]]:
-        """Return an estimate without warnings, and what they would say."""
-        function = self.functions.get(name)
-        return examine(self.values[name], function, together=self.together_of(name))
 
     def estimate(
         self, observable: Measurable | str, function: Function | None = None
@@ -249,6 +266,23 @@ class Chain(Result):
 
         Warns:
             ShortChainWarning: fewer than 50 autocorrelation times per walker.
+            DriftWarning: the early and the late draws differ by more than their errors allow.
+        """
+        found, doubts = self.examined(observable, function)
+        caution(doubts)
+        return found
+
+    def examined(
+        self, observable: Measurable | str, function: Function | None = None
+    ) -> tuple[ChainEstimate, list[Doubt]]:
+        """Return what :meth:`estimate` does, and its doubts in place of warnings.
+
+        Args:
+            observable: the same as in :meth:`estimate`.
+            function: the same as in :meth:`estimate`.
+
+        Raises:
+            ValueError: the same as in :meth:`estimate`.
         """
         name = self.name_of(observable)
         if name is not None:
@@ -259,7 +293,7 @@ class Chain(Result):
             values = self._measure_kept(measured)
         if function is None:
             function = function_of(measured)
-        return chain_estimate(values, function, together=together_of(measured, self.together))
+        return examine(values, function, together=together_of(measured, self.together))
 
     def _measurable(self, observable: Measurable | str) -> Measurable:
         """Return the observable, if it can be measured of the configurations that were kept."""
@@ -294,3 +328,32 @@ class Chain(Result):
         rows = rows_of(observable, self.walkers)
         check_value(name, flat, rows * self.draws)
         return flat.double().view(rows, self.draws, *flat.shape[1:])
+
+
+def begun(
+    fields: Mapping[str, Any], measured: Mapping[str, Measurable], beginning: Beginning | None
+) -> dict[str, Any]:
+    """Return the fields of a chain that change where its first draws are left out.
+
+    Args:
+        fields: of a :class:`Chain` of all draws, by name.
+        measured: name → observable.
+        beginning: where the chain is known to begin; None to find it.
+    """
+    values = fields["values"]
+    kept = fields["kept"]
+    if beginning is None:
+        functions = {name: function_of(observable) for name, observable in measured.items()}
+        beginning = find_beginning(values, functions)
+    first = beginning.draw
+    if kept is not None:
+        kept = kept[:, first:]
+    steps = first * fields["thin"]
+    return {
+        "beginning": beginning,
+        "early": {name: value[:, :first] for name, value in values.items()},
+        "values": {name: value[:, first:] for name, value in values.items()},
+        "kept": kept,
+        "burn_in": fields["burn_in"] + steps,
+        "sweeps": fields["sweeps"] - steps,
+    }

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from ..estimators.trust.beginning import Beginning
 from ..kernels.checks import as_device, as_integer, as_seed, expect, states_hint
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
@@ -18,7 +19,7 @@ from ..paths.annealing import AnnealingPath
 from ..progress import Progress, track
 from ..renamed import renamed
 from .base import Move, as_move, warn_confined
-from .chain import Chain
+from .chain import Chain, begun
 
 __all__ = ["OBSERVABLES", "ChainSettings", "March", "run_chain"]
 
@@ -32,18 +33,19 @@ class ChainSettings:
         sweeps: steps of the move after the burn-in.
         thin: steps from one measurement to the next.
         seed: in [0, 2³²).
-        burn_in: steps before, not measured; None for a tenth of ``sweeps``.
+        burn_in: steps before, not measured; None for a tenth of ``sweeps``; ``"auto"`` for none,
+            and a beginning that is found afterwards.
     """
 
     walkers: int
     sweeps: int
     thin: int = 1
     seed: int = 0
-    burn_in: int | None = None
+    burn_in: int | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         sweeps = as_integer("sweeps", self.sweeps, 1)
-        checked = {
+        checked: dict[str, Any] = {
             "walkers": as_integer("walkers", self.walkers, 1),
             "sweeps": sweeps,
             "thin": as_integer("thin", self.thin, 1),
@@ -56,10 +58,17 @@ class ChainSettings:
             )
         # Rounded up, so that the shortest run has a step of burn-in too.
         checked["burn_in"] = math.ceil(sweeps / 10)
-        if self.burn_in is not None:
+        if self.automatic:
+            checked["burn_in"] = "auto"
+        elif self.burn_in is not None:
             checked["burn_in"] = as_integer("burn_in", self.burn_in, 0)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def automatic(self) -> bool:
+        """Return whether the beginning is to be found from the draws."""
+        return isinstance(self.burn_in, str) and self.burn_in == "auto"
 
     @property
     def draws(self) -> int:
@@ -76,7 +85,7 @@ def run_chain(
     sweeps: int,
     thin: int = 1,
     seed: int = 0,
-    burn_in: int | None = None,
+    burn_in: int | Literal["auto"] | None = None,
     observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
     start: Tensor | None = None,
     device: torch.device | str | None = None,
@@ -96,8 +105,12 @@ def run_chain(
         thin: steps from one measurement to the next; the first comes after ``thin`` of them.
         seed: in [0, 2³²). Runs that are to be independent need different seeds: equal ones share
             their random numbers, at another β or size too.
-        burn_in: steps before, not measured; None for a tenth of ``sweeps``. The chains cannot tell
-            whether it was enough: compare halves, or starts.
+        burn_in: steps before, not measured; None for a tenth of ``sweeps``. With ``"auto"`` all
+            steps are measured, and the chain begins where most effective draws are left, at the
+            latest such place of all observables
+            (:func:`~leaps_triton.estimators.find_beginning`): ``beginning`` tells where, and
+            ``burn_in`` of the result is the number of steps before it. A chain that began too early
+            gives a :class:`~leaps_triton.DriftWarning` when it is asked for an estimate.
         observables: functions, names in :mod:`leaps_triton.observables`, or a mapping from names of
             your own. Observables of pairs, such as ``"overlap"``, compare walkers 0 and 1, 2 and
             3, and so on; of :class:`~leaps_triton.ParallelTempering` there is
@@ -200,8 +213,11 @@ class March:
     @property
     def burn_in(self) -> int:
         """Return the number of steps before the first draw's own."""
-        assert self.settings.burn_in is not None
-        return self.settings.burn_in
+        burn_in = self.settings.burn_in
+        # To find the beginning takes all draws from the first step on.
+        if burn_in is None or isinstance(burn_in, str):
+            return 0
+        return burn_in
 
     def track(self, shown: bool) -> Progress:
         """Return what tells of the progress of all steps, if it is to be shown."""
@@ -286,9 +302,20 @@ class March:
         """Return what was drawn, as a :class:`Chain`."""
         return Chain(**self.results(values, kept))
 
-    def results(self, values: Mapping[str, Tensor], kept: Tensor | None) -> dict[str, Any]:
-        """Return the fields of a :class:`Chain` by name."""
-        return {
+    def results(
+        self,
+        values: Mapping[str, Tensor],
+        kept: Tensor | None,
+        beginning: Beginning | None = None,
+    ) -> dict[str, Any]:
+        """Return the fields of a :class:`Chain` by name.
+
+        Args:
+            values: of all draws.
+            kept: configurations of all draws.
+            beginning: where the chain is known to begin; None to find it if it is to be found.
+        """
+        found = {
             "model": self.model,
             "move": self.move,
             "values": values,
@@ -300,6 +327,9 @@ class March:
             "thin": self.settings.thin,
             "seed": self.settings.seed,
         }
+        if self.settings.automatic:
+            found.update(begun(found, self.measured, beginning))
+        return found
 
     def _named(
         self, observables: Sequence[Measurable | str] | Mapping[str, Measurable]

@@ -170,6 +170,8 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         # Python shows a warning once per place; each table needs its own.
         warnings.simplefilter("always")
+        # What doubts a table itself has, it says in lines of its own.
+        warnings.simplefilter("ignore", lt.estimators.CautionWarning)
         table = summary.measure(run, _noting(run.names, caught, cautions))
     print(summary.render(table))
     said = [text for texts in cautions.values() for text in texts]
