@@ -12,6 +12,7 @@ from .commands.demo import Demo
 from .commands.info import Info, Measure
 from .commands.plot import Plot
 from .commands.sample import Sample
+from .commands.scan import Scan
 from .commands.train import Train
 
 __all__ = ["main"]
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "sample": Sample,
     "chain": Chain,
+    "scan": Scan,
     "measure": Measure,
     "plot": Plot,
     "info": Info,

@@ -83,9 +83,7 @@ def _settings(name: str, maker: Any, text: str) -> dict[str, Any]:
             )
         found[setting] = _value(value)
     for setting in required - found.keys():
-        raise ValueError(
-            f"{spelled(name)} needs its {setting}, as in {spelled(name)}:{setting}=…"
-        )
+        raise ValueError(f"{spelled(name)} needs its {setting}, as in {spelled(name)}:{setting}=…")
     return found
 
 

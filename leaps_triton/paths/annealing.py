@@ -21,6 +21,7 @@ __all__ = ["AnnealingPath"]
 _ROUNDING = 1e-9
 """By how much, relative to the model's β, a β may miss the ends of the path."""
 
+
 @register("schedule", name="linear")
 def _linear(t: Tensor) -> Tensor:
     return t

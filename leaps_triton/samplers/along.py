@@ -5,6 +5,7 @@ the increment of ``A``, before resampling and moves), and those at the end for t
 each of these times has its own exact weights, and one run of the sampler tells of all of them.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def _as_betas(betas: object) -> list[float]:
     expect(isinstance(betas, Sequence | Tensor), "along", wanted, betas)
     assert isinstance(betas, Sequence | Tensor)
     found = [as_number("along", beta, "finite numbers", math.isfinite) for beta in betas]
-    rising = all(a < b for a, b in zip(found, found[1:], strict=False))
+    rising = all(a < b for a, b in itertools.pairwise(found))
     expect(bool(found) and rising, "along", wanted, betas)
     return found
 

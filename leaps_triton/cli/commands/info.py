@@ -11,7 +11,7 @@ import leaps_triton as lt
 
 from ...io import checkpoint
 from ...provenance import provenance
-from ...report import summary
+from ...report import scans, summary
 from ..options import check_folders, write
 
 __all__ = ["Info", "Measure", "measured"]
@@ -97,13 +97,16 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
         file: its file.
 
     Returns:
-        The table, as :func:`leaps_triton.report.measure` makes it.
+        The table, as :func:`leaps_triton.report.measure` makes it, or of several temperatures as
+        :func:`leaps_triton.report.scans.measure` does.
     """
     if not run.has_errors:
         raise ValueError(
             f"{file.name} has too few walkers or draws for error bars; go on with it by --resume "
             f"first"
         )
+    if run.by_beta:
+        return _measured_scan(lt.Scan(run))
     with warnings.catch_warnings(record=True) as caught:
         # Python shows a warning once per place; each table needs its own.
         warnings.simplefilter("always")
@@ -112,4 +115,13 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
     # Several observables may warn alike: once is enough, in the order of the table.
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"caution: {message}")
+    return table
+
+
+def _measured_scan(found: lt.Scan) -> dict[str, Any]:
+    """Print the table of several temperatures, and what is to be said of its errors."""
+    table = scans.measure(found)
+    print(scans.render(table))
+    for caution in table["cautions"]:
+        print(f"caution: {caution}")
     return table

@@ -37,7 +37,7 @@ class Plot:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="FILE...", help_behavior_hint="(required)"),
     ]
-    """HDF5 files of `leaps-triton sample` or `leaps-triton chain`."""
+    """HDF5 files of `leaps-triton sample`, `chain` or `scan`."""
     output: Path = Path()
     """Folder for the figures."""
     only: tuple[
@@ -114,12 +114,32 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
         return _annealing(runs, folder)
     from ...report import figures
 
-    figure = figures.draw(name, runs)
+    first = next(iter(runs.values()))
+    if name == "observables" and len(runs) == 1 and first.by_beta:
+        # One scan alone: log Z belongs to it.
+        figure = figures.scan(lt.Scan(first))
+    else:
+        figure = figures.draw(name, _apart(name, runs))
     if figure is None:
         return None
     file = folder / f"{name}.png"
     figure.savefig(file, dpi=dpi)
     return file
+
+
+def _apart(name: str, runs: dict[str, Any]) -> dict[str, Any]:
+    """Return runs with a scan's temperatures one by one, in figures that compare temperatures."""
+    if name not in ("observables", "binder", "autocorrelation", "correlation"):
+        return runs
+    found = {}
+    for key, run in runs.items():
+        if not run.by_beta:
+            found[key] = run
+        for each in run.by_beta:
+            # No figure has a place for an infinite temperature.
+            if each.model.beta > 0.0:
+                found[f"{key}, β = {each.model.beta:.4g}"] = each
+    return found
 
 
 def _annealing(runs: dict[str, Any], folder: Path) -> Path | None:
