@@ -17,6 +17,7 @@ import torch
 from ..kernels.checks import as_integer
 from ..mcmc.base import Move
 from ..models.base import EnergyModel, Target
+from ..models.energy_only import as_given
 from ..observables.base import OBSERVABLES
 from ..samplers.sampler import Sampler
 from ..samplers.scans import Plan, Scan
@@ -99,10 +100,26 @@ def scan(
         burn_in=burn_in,
         intervals=intervals,
     )
+    _check_beta(plan)
     there: dict[str, Any] = {"file": file, "resume": resume, "progress": progress}
     if plan.sampler is not None:
         return Scan(sample(plan.sampler, **plan.options, **there))
     return Scan(run_chain(**plan.options, **there, every=every))
+
+
+def _check_beta(plan: Plan) -> None:
+    """Raise a ValueError if the file would hold the model at another β than that of the scan."""
+    if plan.sampler is not None:
+        model = plan.sampler.path.model
+    else:
+        model = plan.options["model"]
+    own = as_given(model)
+    # A file holds the user's model, which the library may have at another temperature.
+    if float(own.beta) != float(model.beta):
+        raise ValueError(
+            f"{type(own).__name__} has beta = {own.beta:g} in a file, and the scan goes to "
+            f"{model.beta:g}; give it that beta, or a method at(beta)"
+        )
 
 
 def read_scan(file: str | Path) -> Scan:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -149,24 +150,47 @@ class Scan:
 
         Args:
             observable: one that was measured, or its name.
+
+        Warns:
+            Warning: once for all temperatures, what the estimate of one has warned of.
         """
-        return [run.estimate(observable) for run in self.runs]
+        found, said = self._quietly(observable)
+        _say(said)
+        return found
+
+    def _quietly(self, observable: Measurable | str) -> tuple[list[Any], list[tuple[float, Any]]]:
+        """Return an observable at each β, and of which β there were warnings."""
+        found = []
+        said = []
+        for run in self.runs:
+            with warnings.catch_warnings(record=True) as caught:
+                # Python shows a warning once per place, and each temperature has its own.
+                warnings.simplefilter("always")
+                found.append(run.estimate(observable))
+            said += [(run.model.beta, warning) for warning in caught]
+        return found, said
 
     def table(self) -> dict[str, list[float]]:
         """Return all that was found as columns of equal length.
 
         They are ``beta``, ``log_z``, ``log_z_error``, and ``<name>`` and ``<name>_error`` of every
         observable; of annealed walkers also ``ess``.
+
+        Warns:
+            Warning: the same as in :meth:`estimate`.
         """
         columns: dict[str, list[float]] = {"beta": list(self.betas)}
         columns["log_z"] = [each.value for each in self.log_z]
         columns["log_z_error"] = [each.error for each in self.log_z]
+        said = []
         for name in self.names:
-            estimates = self.estimate(name)
+            estimates, warned = self._quietly(name)
+            said += warned
             columns[name] = [each.value for each in estimates]
             columns[f"{name}_error"] = [each.error for each in estimates]
         if self.result.weighted:
             columns["ess"] = [run.diagnostics["ess"] for run in self.runs]
+        _say(said)
         return columns
 
     def __repr__(self) -> str:
@@ -174,6 +198,16 @@ class Scan:
         ends = f"{self.betas[0]:.6g} to {self.betas[-1]:.6g}"
         about = f"{self.method}, {len(self.betas)} betas from {ends}"
         return f"Scan({self.result.model!r}, {about})"
+
+
+def _say(said: Sequence[tuple[float, Any]]) -> None:
+    """Warn once of all that estimates have warned of: the first, and where there were others."""
+    if not said:
+        return
+    betas = ", ".join(f"{beta:.6g}" for beta in dict.fromkeys(beta for beta, _ in said))
+    _, first = said[0]
+    # At the line that called the scan.
+    warnings.warn(f"at beta = {betas}: {first.message}", first.category, stacklevel=3)
 
 
 def _weighted_log_z(run: Any) -> Estimate:
