@@ -55,7 +55,7 @@ from .networks.local_rates import LocalRates
 from .paths.annealing import AnnealingPath
 from .provenance import __version__
 from .registry import register
-from .samplers import ReverseEnsemble, Sampler, WeightedEnsemble, reverse_ess, schedules
+from .samplers import ReverseEnsemble, Sampler, Scan, WeightedEnsemble, reverse_ess, scan, schedules
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 from .training import losses as objectives
 from .zoo import load_published_leaps
@@ -94,6 +94,7 @@ __all__ = [
     "Potts",
     "ReverseEnsemble",
     "Sampler",
+    "Scan",
     "ShortChainWarning",
     "SwendsenWang",
     "TauLeap",
@@ -121,6 +122,7 @@ __all__ = [
     "reverse_ess",
     "run_chain",
     "save",
+    "scan",
     "schedules",
     "weights",
 ]

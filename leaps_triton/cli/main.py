@@ -15,6 +15,7 @@ from .commands.demo import Demo
 from .commands.info import Info, Measure
 from .commands.plot import Plot
 from .commands.sample import Sample
+from .commands.scan import Scan
 from .commands.train import Train
 from .interrupts import Interrupted, Unfinished, raising, reason, sentence
 from .options import check_folders
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "sample": Sample,
     "chain": Chain,
+    "scan": Scan,
     "measure": Measure,
     "plot": Plot,
     "info": Info,

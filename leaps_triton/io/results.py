@@ -14,6 +14,7 @@ from torch import Tensor
 from ..estimators.trust.beginning import Beginning
 from ..mcmc.chain import Chain
 from ..models.base import Model
+from ..samplers.along import Recorded, Stage, stages
 from ..samplers.sampler import Sampler
 from ..samplers.weighted import Weighted
 from .hdf5 import edited, opened
@@ -87,6 +88,7 @@ class Run(Weighted, Stored):
         observables: name → values ``(walkers,)`` or ``(walkers, k)``.
         configurations: ``(walkers, *shape)``, or None if they were not stored.
         evaluations: the same as in :class:`~leaps_triton.WeightedEnsemble`.
+        recorded: what was measured along the path; None for nothing.
     """
 
     manifest: dict[str, Any]
@@ -95,6 +97,12 @@ class Run(Weighted, Stored):
     observables: dict[str, Tensor]
     configurations: Tensor | None
     evaluations: float
+    recorded: Recorded | None = None
+
+    @property
+    def by_beta(self) -> tuple[Stage, ...]:
+        """Return log Z and observables at each β that the walkers were measured at on their way."""
+        return stages(self.recorded, self)
 
     @property
     def model(self) -> Model:

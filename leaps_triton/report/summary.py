@@ -58,11 +58,15 @@ def title(model: Any) -> str:
     return f"{name}{states}, {lengths}"
 
 
-def known(model: Any) -> dict[str, float]:
+def known(model: Any, updates: int = _UPDATES) -> dict[str, float]:
     """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
 
     All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the
     closed form of the Ising torus or by the transfer matrix with up to 2**28 updates.
+
+    Args:
+        model: any.
+        updates: of the transfer matrix at most, fewer where there are many models.
 
     Example:
         >>> from leaps_triton import Ising
@@ -76,7 +80,7 @@ def known(model: Any) -> dict[str, float]:
         return _enumerated(model)
     functions = {"log_z": exact.log_z, "energy": exact.energy, "specific_heat": exact.specific_heat}
     try:
-        return {name: function(model, updates=_UPDATES) for name, function in functions.items()}
+        return {name: function(model, updates=updates) for name, function in functions.items()}
     # The exact functions refuse what they cannot do, or not within so many updates.
     except ValueError:
         return {}

@@ -4,8 +4,8 @@ Between them the ESS falls by equal factors, or the thermodynamic length grows b
 increasing times from 0 to 1 leave the weights exact; good ones make them even. These functions
 return times for :class:`~leaps_triton.Jump` and :class:`~leaps_triton.TauLeap`, which AIS, SMC and
 learned samplers take alike. Pilot walkers of one seed choose them; take another seed to sample, so
-that the estimates stay independent of the choice. :func:`through` needs no pilot: its times let a
-run be measured at given inverse temperatures on the way.
+that the estimates stay independent of the choice. :func:`through` needs no pilot: with its times a
+run is measured at given inverse temperatures on the way.
 """
 
 from typing import Any, NamedTuple

@@ -14,7 +14,7 @@ import leaps_triton as lt
 from ...io import checkpoint
 from ...io.packing import is_hdf5
 from ...provenance import provenance
-from ...report import summary
+from ...report import scans, summary
 from ..cautions import merged
 from ..options import check_folders, write
 
@@ -159,13 +159,16 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
         file: its file.
 
     Returns:
-        The table, as :func:`leaps_triton.report.measure` makes it.
+        The table, as :func:`leaps_triton.report.measure` makes it, or of several temperatures as
+        :func:`leaps_triton.report.scans.measure` does.
     """
     if not run.has_errors:
         raise ValueError(
             f"{file.name} has too few walkers or draws for error bars; go on with it by --resume "
             f"first"
         )
+    if run.by_beta:
+        return _measured_scan(lt.Scan(run))
     cautions: dict[str, list[str]] = {}
     with warnings.catch_warnings(record=True) as caught:
         # Python shows a warning once per place; each table needs its own.
@@ -198,3 +201,12 @@ def _noting(
         # Here the table has done with the name, and asks for the next.
         new = caught[before:]
         cautions[summary.label(name)] = [str(warning.message) for warning in new]
+
+
+def _measured_scan(found: lt.Scan) -> dict[str, Any]:
+    """Print the table of several temperatures, and what is to be said of its errors."""
+    table = scans.measure(found)
+    print(scans.render(table))
+    for caution in table["cautions"]:
+        print(f"caution: {caution}")
+    return table

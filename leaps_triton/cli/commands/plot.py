@@ -40,7 +40,7 @@ class Plot:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="FILE...", help_behavior_hint="(required)"),
     ]
-    """Files of `leaps-triton sample` or `chain` (HDF5), or `train` (.safetensors)."""
+    """Files of `leaps-triton sample`, `chain` or `scan` (HDF5), or `train` (.safetensors)."""
     output: Path = Path()
     """Folder for the figures."""
     only: tuple[
@@ -143,14 +143,38 @@ def _draw(
         return None
     elif name == _ANNEALING:
         return _annealing(runs, folder)
+    elif name == "observables" and _is_one_scan(runs):
+        # One scan alone: log Z belongs to it.
+        figure = figures.scan(lt.Scan(next(iter(runs.values()))))
     else:
-        figure = figures.draw(name, runs)
+        figure = figures.draw(name, _apart(name, runs))
     if figure is None:
         return None
     file = folder / f"{name}.png"
     with replacing(file) as part:
         figure.savefig(part, dpi=dpi)
     return file
+
+
+def _is_one_scan(runs: dict[str, Any]) -> bool:
+    """Return whether there is one file, of several temperatures."""
+    first = next(iter(runs.values()))
+    return len(runs) == 1 and bool(first.by_beta)
+
+
+def _apart(name: str, runs: dict[str, Any]) -> dict[str, Any]:
+    """Return runs with a scan's temperatures one by one, in figures that compare temperatures."""
+    if name not in ("observables", "binder", "autocorrelation", "correlation"):
+        return runs
+    found = {}
+    for key, run in runs.items():
+        if not run.by_beta:
+            found[key] = run
+        for each in run.by_beta:
+            # No figure has a place for an infinite temperature.
+            if each.model.beta > 0.0:
+                found[f"{key}, β = {each.model.beta:.4g}"] = each
+    return found
 
 
 def _annealing(runs: dict[str, Any], folder: Path) -> Path | None:
