@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, expect
+from ..kernels.checks import as_bool, as_integer
 from ..mcmc.base import Move
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
@@ -113,9 +113,9 @@ def run_chain(
     file = as_file(file)
     check_observables(observables, chains=True)
     every = as_integer("every", every, 1)
-    flags = {"configurations": configurations, "resume": resume, "progress": progress}
-    for name, value in flags.items():
-        expect(isinstance(value, bool), name, "a bool", value)
+    configurations = as_bool("configurations", configurations)
+    resume = as_bool("resume", resume)
+    progress = as_bool("progress", progress)
     if file.exists() and not resume:
         raise ValueError(
             f"{file.name} exists; go on with it by resume (--resume), or choose another file"
