@@ -7,14 +7,15 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 
+import numpy as np
 import torch
 from torch import Tensor
 
 __all__ = [
-    "PRECISIONS", "as_device", "as_integer", "as_number", "as_precision", "as_rest", "as_seed",
-    "check_arguments", "check_axes", "check_configurations", "check_floating", "check_lattice",
-    "check_model", "check_periodic", "check_rates", "check_shape", "check_tensor", "check_walkers",
-    "expect", "is_real", "nearest", "shown", "states_hint",
+    "PRECISIONS", "as_bool", "as_device", "as_integer", "as_number", "as_periodic", "as_precision",
+    "as_rest", "as_seed", "as_tensor", "check_arguments", "check_axes", "check_configurations",
+    "check_floating", "check_lattice", "check_model", "check_rates", "check_shape", "check_tensor",
+    "check_walkers", "expect", "is_real", "is_single", "nearest", "shown", "states_hint",
 ]  # fmt: skip
 
 PRECISIONS = {
@@ -105,13 +106,36 @@ def states_hint(values: object, q: int) -> str:
     return ""
 
 
-def _is_single(value: object) -> bool:
-    return (
-        isinstance(value, Tensor)
-        and value.ndim == 0
-        and value.dtype != torch.bool
-        and not value.is_complex()
-    )
+def is_single(value: object) -> bool:
+    """Say whether ``value`` is one number: Python's, NumPy's, or an array or tensor without axes.
+
+    Bools and complex numbers are none.
+    """
+    if isinstance(value, Tensor):
+        return value.ndim == 0 and is_real(value)
+    if isinstance(value, np.ndarray):
+        # NumPy's letters of unsigned and signed integers and of floating point.
+        return value.ndim == 0 and value.dtype.kind in "uif"
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def as_bool(name: str, value: object, wanted: str = "a bool") -> bool:
+    """Return ``value`` as Python's bool; 0 and 1 are none.
+
+    NumPy's bools are bools, and so are arrays and tensors of one bool without axes.
+
+    Raises:
+        ValueError: If it is none; it says what was ``wanted`` and what came.
+
+    Example:
+        >>> as_bool("periodic", np.array([True, False])[0])
+        True
+    """
+    single = isinstance(value, bool | np.bool_)
+    if isinstance(value, Tensor | np.ndarray):
+        single = value.ndim == 0 and value.dtype in (torch.bool, np.dtype(bool))
+    expect(single, name, wanted, value)
+    return bool(value)
 
 
 def as_integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -155,7 +179,7 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
         2.0
     """
     number = math.nan
-    if not isinstance(value, bool) and (isinstance(value, Real) or _is_single(value)):
+    if is_single(value):
         try:
             # A whole number beyond the range of float64 overflows.
             number = float(value)  # type: ignore[arg-type]
@@ -201,6 +225,36 @@ def as_precision(op: str, precision: object) -> str:
     expect(known, "precision", f"one of {', '.join(PRECISIONS[op])}", precision)
     assert isinstance(precision, str)
     return precision
+
+
+def as_tensor(value: object, dtype: torch.dtype | None = None) -> Tensor:
+    """Return real numbers as a tensor.
+
+    NumPy's arrays are taken whatever their strides and byte order, read-only ones too.
+
+    Args:
+        value: A number, a tensor, an array, or a list of numbers or arrays.
+        dtype: Type of the result; None for the type of what was given.
+
+    Raises:
+        ValueError: If these are no real numbers; also a TypeError or RuntimeError of torch.
+
+    Example:
+        >>> as_tensor(np.arange(3)[::-1])
+        tensor([2, 1, 0])
+    """
+    if isinstance(value, list | tuple) and any(isinstance(each, np.ndarray) for each in value):
+        value = np.array(value)
+    if isinstance(value, np.ndarray):
+        # A copy in the order and with the bytes of the machine: torch knows no negative strides,
+        # and warns of an array that must not be written to.
+        native = value.dtype.newbyteorder("=")
+        value = np.array(value, dtype=native, order="C")
+    # A complex number would lose its imaginary part with no more than a warning.
+    if torch.as_tensor(value).is_complex():
+        raise ValueError(f"numbers must be real, got {shown(value)}")
+    # From what was given: without a dtype a list would have been rounded to float32.
+    return torch.as_tensor(value, dtype=dtype)
 
 
 def is_real(value: object) -> bool:
@@ -256,10 +310,24 @@ def check_tensor(name: str, value: object) -> None:
     expect(isinstance(value, Tensor), name, "a tensor", value)
 
 
-def check_periodic(periodic: object) -> None:
-    """Refuse boundaries that are not one bool per axis."""
-    fits = isinstance(periodic, list | tuple) and all(isinstance(wraps, bool) for wraps in periodic)
-    expect(fits, "periodic", "one bool an axis", periodic)
+def as_periodic(periodic: object, wanted: str = "one bool an axis") -> tuple[bool, ...]:
+    """Return boundaries as a tuple of Python's bools.
+
+    Raises:
+        ValueError: If they are no list, tuple, array or tensor of bools.
+    """
+    listed = isinstance(periodic, list | tuple)
+    if isinstance(periodic, np.ndarray | Tensor):
+        listed = periodic.ndim == 1
+    expect(listed, "periodic", wanted, periodic)
+    found = []
+    for wraps in periodic:  # type: ignore[attr-defined]
+        try:
+            found.append(as_bool("periodic", wraps))
+        except ValueError:
+            # The error shows all boundaries, not one of them.
+            expect(False, "periodic", wanted, periodic)
+    return tuple(found)
 
 
 def check_configurations(configurations: Tensor) -> None:
@@ -311,14 +379,14 @@ def check_model(
     site_table: Tensor,
     beta: Tensor | None,
     periodic: Sequence[bool],
-) -> None:
-    """Refuse tables of a model that do not fit one another and the configurations."""
+) -> tuple[bool, ...]:
+    """Return the boundaries; refuse tables of a model that do not fit the configurations."""
     check_configurations(configurations)
     tables = {"coupling": coupling, "bond_table": bond_table, "site_table": site_table}
     for name, tensor in tables.items():
         check_tensor(name, tensor)
-    check_periodic(periodic)
-    check_lattice(configurations, periodic)
+    boundaries = as_periodic(periodic)
+    check_lattice(configurations, boundaries)
     walkers, *shape = configurations.shape
     # A table without axes has no states, and no size fits it.
     q = 0
@@ -345,6 +413,7 @@ def check_model(
                 f"{name} is on {tensor.device}, configurations on {configurations.device}; "
                 "move one of them"
             )
+    return boundaries
 
 
 def check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tensors: Tensor) -> None:

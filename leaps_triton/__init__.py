@@ -34,6 +34,7 @@ from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
 from .io import export
 from .io.checkpoint import load, save
+from .lattices.files import read_couplings
 from .lattices.hypercubic import Lattice
 from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
@@ -118,6 +119,7 @@ __all__ = [
     "physics_plots",
     "plotting",
     "rates",
+    "read_couplings",
     "register",
     "reverse_ess",
     "run_chain",

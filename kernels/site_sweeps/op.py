@@ -192,7 +192,10 @@ def overrelaxation_sweeps(
 def _checked(op: CustomOpDef, given: Sweeps) -> Tensor:
     x = given.configurations
     check_tensor("beta", given.beta)
-    check_model(x, given.coupling, given.bond_table, given.site_table, given.beta, given.periodic)
+    periodic = check_model(
+        x, given.coupling, given.bond_table, given.site_table, given.beta, given.periodic
+    )
+    given = given._replace(periodic=periodic)
     check_walkers(len(x), x.device, torch.int64, walkers=given.walkers)
     as_integer("sweeps", given.sweeps, 0)
     as_integer("first_sweep", given.first_sweep, 0)

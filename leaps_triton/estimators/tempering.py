@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -100,7 +101,8 @@ def _betas(energies: Tensor, betas: Sequence[float] | Tensor) -> Tensor:
     expect(fits, "energies", wanted, energies)
     count = energies.shape[2]
     numbers: list[float] = []
-    if isinstance(betas, Sequence | Tensor) and getattr(betas, "ndim", 1) == 1:
+    listed = isinstance(betas, Sequence | Tensor | np.ndarray)
+    if listed and getattr(betas, "ndim", 1) == 1:
         for beta in betas:
             numbers.append(as_number("betas", beta, "finite numbers", math.isfinite))
     rising = all(a < b for a, b in itertools.pairwise(numbers))

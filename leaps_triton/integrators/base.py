@@ -3,13 +3,12 @@
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, expect
+from ..kernels.checks import as_integer, as_tensor, expect, is_single
 from ..paths.base import Path
 from .rates import Reversible
 from .states import State, returned, some
@@ -20,15 +19,13 @@ __all__ = ["Boundary", "Integrator", "as_times"]
 
 def as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
     """Return the grid, float64 ``(intervals + 1,)``, from a number of intervals or its times."""
-    single = isinstance(intervals, Tensor) and intervals.ndim == 0
-    if single or isinstance(intervals, Integral):
+    # A float is no number of intervals, and no list of times either.
+    if is_single(intervals):
         count = as_integer(name, intervals, 1)
         return torch.linspace(0.0, 1.0, count + 1, dtype=torch.float64)
     times = torch.zeros(1)
     try:
-        # To torch a complex number would be a time as well.
-        if not torch.as_tensor(intervals).is_complex():
-            times = torch.as_tensor(intervals, dtype=torch.float64).detach().cpu()
+        times = as_tensor(intervals, torch.float64).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
         times = torch.zeros(1)
     accepted = times.ndim == 1 and len(times) > 1

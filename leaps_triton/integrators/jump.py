@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..kernels.checks import as_integer, as_number, expect
+from ..kernels.checks import as_bool, as_integer, as_number
 from ..paths.base import Path
 from ..registry import register
 from . import class_tables as tables
@@ -117,7 +117,8 @@ class Jump(Integrator):
         if max_events is not None:
             self.max_events = as_integer("max_events", max_events, 1)
         self.domain = as_domain(domain)
-        expect(tables is None or isinstance(tables, bool), "tables", "None or a bool", tables)
+        if tables is not None:
+            tables = as_bool("tables", tables, "None or a bool")
         if tables and domain is not None:
             raise ValueError(
                 f"tables must be None or False with domains, got tables=True and domain={domain}"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..kernels.checks import as_number, expect, is_real
+from ..kernels.checks import as_number, as_tensor, expect, is_real, is_single
 from ..paths.base import Path
 from ..registry import register
 from .base import Integrator, as_times
@@ -330,9 +330,9 @@ def _weighed(state: LeapState, leap: _Leap, gain: Tensor) -> LeapState:
 
 def _as_time(name: str, given: Tensor | float, device: torch.device) -> Tensor:
     """Return a time as float64 ``(1 | walkers,)``."""
-    number = isinstance(given, int | float) and not isinstance(given, bool)
-    expect(number or is_real(given), name, "a number, or float64 (1 | walkers,)", given)
-    return torch.as_tensor(given, dtype=torch.float64, device=device).view(-1)
+    accepted = is_single(given) or is_real(given)
+    expect(accepted, name, "a number, or float64 (1 | walkers,)", given)
+    return as_tensor(given, torch.float64).to(device).reshape(-1)
 
 
 def leap_increment(

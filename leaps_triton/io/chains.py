@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..files import claimed
-from ..kernels.checks import as_integer, expect
+from ..kernels.checks import as_bool, as_integer
 from ..mcmc.base import Move, warn_confined
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
@@ -123,9 +123,9 @@ def run_chain(
     file = as_file(file)
     check_observables(observables, chains=True)
     every = as_integer("every", every, 1)
-    flags = {"configurations": configurations, "resume": resume, "progress": progress}
-    for name, value in flags.items():
-        expect(isinstance(value, bool), name, "a bool", value)
+    configurations = as_bool("configurations", configurations)
+    resume = as_bool("resume", resume)
+    progress = as_bool("progress", progress)
     # From here on no other process writes the file, or changes it between two looks.
     with claimed(file):
         old = _contents(file, resume)

@@ -77,7 +77,13 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     maker = registry.find("model", data["class"])
     if "settings" in data:
         return maker(**data["settings"])
-    coupling = tensors["model.coupling"]
+    coupling: float | Tensor = tensors["model.coupling"]
+    if coupling.numel() == 1:
+        # One coupling for all bonds is a number to the constructor.
+        coupling = coupling.item()
+    elif coupling[0].numel() == 1:
+        # One per direction, which it takes as (ndim,).
+        coupling = coupling.flatten()
     site_table = tensors["model.site_table"]
     # One row for all sites, which the constructor takes as (q,).
     if site_table.numel() == data["q"]:
@@ -87,8 +93,7 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         data["beta"],
         tensors["model.bond_table"],
         site_table,
-        # One coupling for all bonds is a number to the constructor.
-        coupling.item() if coupling.numel() == 1 else coupling,
+        coupling,
         data["periodic"],
         tensors["model.spins"],
     )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..files import claimed
-from ..kernels.checks import as_integer, as_seed, expect
+from ..kernels.checks import as_bool, as_integer, as_seed, expect
 from ..observables.base import OBSERVABLES, entered
 from ..observables.shared import share
 from ..progress import Progress, track
@@ -88,8 +88,8 @@ def sample(
     expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
     file = as_file(file)
     walkers = as_integer("walkers", walkers, 1, 2**31)
-    expect(isinstance(configurations, bool), "configurations", "a bool", configurations)
-    expect(isinstance(resume, bool), "resume", "a bool", resume)
+    configurations = as_bool("configurations", configurations)
+    resume = as_bool("resume", resume)
     if sampler.resample_below > 0.0:
         raise ValueError(
             "a file keeps independent walkers, and resampled ones are not; use Sampler.sample, or "

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..estimators.trust.beginning import Beginning
-from ..kernels.checks import as_device, as_integer, as_seed, expect, states_hint
+from ..kernels.checks import as_bool, as_device, as_integer, as_seed, states_hint
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
@@ -135,9 +135,8 @@ def run_chain(
         >>> abs(energy.pull(lt.exact.ising_energy((8, 8), beta=0.3))) < 3, energy.draws
         (True, 8000)
     """
-    expect(isinstance(progress, bool), "progress", "a bool", progress)
-    keep = keep_configurations
-    expect(isinstance(keep, bool), "keep_configurations", "a bool", keep)
+    progress = as_bool("progress", progress)
+    keep = as_bool("keep_configurations", keep_configurations)
     settings = ChainSettings(walkers, sweeps, thin, seed, burn_in)
     march = March(model, move, settings, observables, start, device)
     warn_confined(move)

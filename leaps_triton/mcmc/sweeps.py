@@ -5,7 +5,7 @@ from typing import Self
 
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_rest, expect
+from ..kernels.checks import as_bool, as_integer, as_rest
 from ..models.base import Model, SweepPlan
 from ..paths.annealing import AnnealingPath
 from ..registry import register
@@ -31,7 +31,7 @@ class Sweeps(BaseMove):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sweeps", as_integer("sweeps", self.sweeps, 1))
-        expect(isinstance(self.backward, bool), "backward", "a bool", self.backward)
+        object.__setattr__(self, "backward", as_bool("backward", self.backward))
 
     def reversed(self) -> Self:
         """Return the move reversed in time: classes are reversible, so their order is reversed."""

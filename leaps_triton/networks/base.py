@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..kernels.checks import as_integer, expect, states_hint
+from ..kernels.checks import as_bool, as_integer, expect, states_hint
 from ..kernels.hollow_network.reference import site_field, state_counts
 from ..lattices.hypercubic import Lattice
 from ..models.base import Conditions, EnergyModel
@@ -356,7 +356,7 @@ class StateReadout(Equivariant):
         self, model: EnergyModel, channels: int, local_field: bool, **settings: Any
     ) -> None:
         as_integer("channels", channels, 1)
-        expect(isinstance(local_field, bool), "local_field", "a bool", local_field)
+        local_field = as_bool("local_field", local_field)
         super().__init__(model, channels=channels, local_field=local_field, **settings)
         self.readout = nn.Parameter(torch.empty(self.q, channels))
         self.skip: nn.Parameter | None = None
