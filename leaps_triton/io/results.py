@@ -110,6 +110,11 @@ class Run(Weighted, Stored):
         return self.sampler.path.model
 
     @property
+    def seed(self) -> int:
+        """Return the seed of the walkers."""
+        return int(self.manifest["run"]["seed"])
+
+    @property
     def complete(self) -> bool:
         """Return whether all walkers that were asked for are there."""
         return len(self.log_weights) == int(self.manifest["run"]["walkers"])

@@ -48,7 +48,7 @@ def measure(scan: Scan) -> dict[str, Any]:
             estimates[name] = scan.estimate(name)
         cautions = list(scan.cautions)
     updates = _UPDATES // len(scan.runs)
-    references = [known(run.model, updates) for run in scan.runs]
+    references = [known(run.model, updates=updates) for run in scan.runs]
     columns = {}
     for name, found in estimates.items():
         exact = [reference.get(name) for reference in references]

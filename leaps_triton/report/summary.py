@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from .. import exact
 from ..estimators.base import Result
 from ..estimators.jackknife import Estimate
 from ..estimators.trust.cautions import caution, joined
+from ..exact.known import known
 from ..models.energy_only import as_given
-from ..observables.base import entered, function_of
+from ..observables.base import entered
 
 __all__ = ["LABELS", "known", "label", "measure", "render", "title"]
 
@@ -26,13 +26,6 @@ LABELS = {
 
 _NOTED = {"ess": "ESS", "pareto_k": "Pareto k", "beginning": "the chain begins"}
 """What notes are about."""
-
-
-_FEW = 2**16
-"""Configurations that can be enumerated in seconds."""
-
-_UPDATES = 2**28
-"""Updates of the transfer matrix that take seconds."""
 
 
 def label(name: str) -> str:
@@ -56,48 +49,6 @@ def title(model: Any) -> str:
         states = f" q = {model.q}"
     lengths = " × ".join(str(length) for length in model.shape)
     return f"{name}{states}, {lengths}"
-
-
-def known(model: Any, updates: int = _UPDATES) -> dict[str, float]:
-    """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
-
-    All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the
-    closed form of the Ising torus or by the transfer matrix with up to 2**28 updates.
-
-    Args:
-        model: any.
-        updates: of the transfer matrix at most, fewer where there are many models.
-
-    Example:
-        >>> from leaps_triton import Ising
-        >>> sorted(known(Ising((16, 16), beta=0.4)))
-        ['energy', 'log_z', 'specific_heat']
-    """
-    # Continuous spins have no finite list of configurations.
-    if model.dtype.is_floating_point:
-        return {}
-    if model.q ** math.prod(model.shape) <= _FEW:
-        return _enumerated(model)
-    functions = {"log_z": exact.log_z, "energy": exact.energy, "specific_heat": exact.specific_heat}
-    try:
-        return {name: function(model, updates=updates) for name, function in functions.items()}
-    # The exact functions refuse what they cannot do, or not within so many updates.
-    except ValueError:
-        return {}
-
-
-def _enumerated(model: Any) -> dict[str, float]:
-    """Return the exact values of a model of few configurations."""
-    law = exact.enumerate_model(model)
-    found = {"log_z": law.log_z}
-    for name in LABELS:
-        observable = entered()[name]
-        means = law.mean(observable, model)
-        function = function_of(observable)
-        if function is not None:
-            means = function(means)
-        found[name] = float(means)
-    return found
 
 
 def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]:

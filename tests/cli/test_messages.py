@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import leaps_triton as lt
 
@@ -10,7 +11,7 @@ pytest.importorskip("tyro")
 
 from leaps_triton import cli
 from leaps_triton.cli.arguments import prepared
-from leaps_triton.cli.cautions import merged
+from leaps_triton.cli.options import announce
 
 CHAIN = ["chain", "--output", "never.h5"]
 
@@ -81,34 +82,7 @@ def test_a_file_of_another_kind_is_told_by_what_reads_it(tmp_path: Path) -> None
         lt.load(archive)
 
 
-def test_cautions_alike_are_one() -> None:
-    """Those that differ in nothing but numbers, with the range of each number."""
-    cautions = {
-        "energy": ["60 draws are fewer than 50 times of 2.5 draws", "q = 1e-05"],
-        "|m|": ["60 draws are fewer than 50 times of 4 draws"],
-        "": ["walkers are few"],
-    }
-    assert merged(cautions) == [
-        "energy, |m|: 60 draws are fewer than 50 times of 2.5 to 4 draws",
-        "energy: q = 1e-05",
-        "walkers are few",
-    ]
-
-
-def test_a_short_chain_has_one_caution(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "c.h5"
-    lt.io.run_chain(lt.Ising((3, 3), 0.3), lt.HeatBath(), 2, 20, file, device="cpu")
-    cli.main(["measure", str(file)])
-    cautions = [line for line in capsys.readouterr().out.splitlines() if "caution" in line]
-    (few,) = [line for line in cautions if "fewer than 50 autocorrelation times" in line]
-    assert "energy / site, |m|, susceptibility" in few and " to " in few
-
-
 def test_the_device_is_told_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
-    import torch
-
-    from leaps_triton.cli.options import announce
-
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)

@@ -33,7 +33,7 @@ FOLDERS: dict[str, set[str]] = {
     "networks": {"registry", "kernels", "lattices", "models"},
     "estimators": {"kernels"},
     "observables": {"kernels", "lattices", "models"},
-    "exact": {"kernels", "lattices", "models"},
+    "exact": {"kernels", "lattices", "models", "observables"},
     "mcmc": {
         "registry",
         "renamed",
@@ -67,6 +67,7 @@ FOLDERS: dict[str, set[str]] = {
         "integrators",
         "estimators",
         "observables",
+        "exact",
         "mcmc",
         "samplers",
     },

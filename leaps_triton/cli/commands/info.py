@@ -2,7 +2,6 @@
 
 import textwrap
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,6 @@ from ...io import checkpoint
 from ...io.packing import is_hdf5
 from ...provenance import provenance
 from ...report import scans, summary
-from ..cautions import merged
 from ..options import check_folders, write
 
 __all__ = ["Info", "Measure", "measured"]
@@ -169,38 +167,17 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
         )
     if run.by_beta:
         return _measured_scan(lt.Scan(run))
-    cautions: dict[str, list[str]] = {}
     with warnings.catch_warnings(record=True) as caught:
         # Python shows a warning once per place; each table needs its own.
         warnings.simplefilter("always")
         # What doubts a table itself has, it says in lines of its own.
         warnings.simplefilter("ignore", lt.estimators.CautionWarning)
-        table = summary.measure(run, _noting(run.names, caught, cautions))
+        table = summary.measure(run, run.names)
     print(summary.render(table))
-    said = [text for texts in cautions.values() for text in texts]
-    rest = [str(warning.message) for warning in caught]
-    cautions[""] = [text for text in rest if text not in said]
-    for text in merged(cautions):
-        print(f"caution: {text}")
+    # Several observables may warn alike: once is enough, in the order of the table.
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        print(f"caution: {message}")
     return table
-
-
-def _noting(
-    names: list[str], caught: list[warnings.WarningMessage], cautions: dict[str, list[str]]
-) -> Iterator[str]:
-    """Yield names one by one, and note which warnings were caught while each was dealt with.
-
-    Args:
-        names: those of observables.
-        caught: grows while a table is made.
-        cautions: what a table calls an observable → what was warned of; it is filled.
-    """
-    for name in names:
-        before = len(caught)
-        yield name
-        # Here the table has done with the name, and asks for the next.
-        new = caught[before:]
-        cautions[summary.label(name)] = [str(warning.message) for warning in new]
 
 
 def _measured_scan(found: lt.Scan) -> dict[str, Any]:
