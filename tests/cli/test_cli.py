@@ -209,7 +209,10 @@ def test_bench_prints_a_table_and_saves_its_files(
         ([*CHAIN, "--seed", "-1"], "seed must be an integer"),
         ([*CHAIN, "--model", "xy"], "there is no model 'xy'; choose from clock, edwards-anderson"),
         ([*CHAIN, "--move", "cold-bath"], "there is no move 'cold-bath'; choose from "),
-        ([*CHAIN, "--move", "wolff:size=2"], "wolff has no setting 'size=2'; give clusters or rest"),
+        (
+            [*CHAIN, "--move", "wolff:size=2"],
+            "wolff has no setting 'size=2'; give clusters or rest as in",
+        ),
         ([*CHAIN, "--move", "wolff:clusters"], "wolff has no setting 'clusters'; give clusters"),
         ([*CHAIN, "--move", "wolff:clusters=no"], "clusters must be an integer of at least 1"),
         ([*CHAIN, "--move", "parallel-tempering"], "parallel-tempering needs its fractions"),
