@@ -568,6 +568,26 @@ def test_a_move_without_its_rest_is_one_of_an_earlier_version() -> None:
     assert json.dumps(old) == before
 
 
+def test_training_of_an_earlier_version_goes_on_without_a_rest(tmp_path: Path) -> None:
+    """And names the rest to whom it is not the same."""
+    path, file = lt.AnnealingPath(MODELS["ising"]), tmp_path / "t.safetensors"
+
+    def trainer(rest: float) -> lt.Trainer:
+        network = lt.LocalRates(path.model)
+        move = lt.Metropolis(2, rest=rest)
+        sampler = lt.Sampler(path, network, lt.Jump(2), move, block=4, device="cpu")
+        config = lt.TrainingConfig(steps=2, times=2, walkers=4, buffer=8, rollout=4)
+        return lt.Trainer(sampler, config)
+
+    trainer(0.0).save(file)
+    contents = checkpoint.read(file)
+    del contents.manifest["mcmc"]["rest"]
+    checkpoint.write(file, contents)
+    trainer(0.0).resume(file)
+    with pytest.raises(ValueError, match=r"mcmc.rest 0.0 \(now 0.125\); use the same"):
+        trainer(0.125).resume(file)
+
+
 class _MyMove(lt.HeatBath):
     pass
 
