@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import leaps_triton as lt
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 DOCUMENTS = [
@@ -164,6 +166,21 @@ def test_the_page_compares_classical_updates() -> None:
         if row["one_walker"] is not None:
             expected.append(row["one_walker"])
         assert numbers(cell) == pytest.approx(expected, rel=6e-3)
+
+
+def test_the_page_tells_how_often_metropolis_rests() -> None:
+    table = table_of("How often Metropolis rests")
+    rests = [0.0, *(2.0**-power for power in (8, 4, 3, 2, 1))]
+    found = result("metropolis_rest")
+    for row in found["rows"]:
+        if row["move"] == "Metropolis" and row["rest"] in rests:
+            slowest = max(row[name] for name in ("energy", "abs_magnetization", "parity"))
+            cell = table[f"{row['beta']:g}"][rests.index(row["rest"])]
+            assert numbers(cell) == pytest.approx([slowest], rel=6e-3)
+    # The defaults are the rests of the least cost.
+    for move in (lt.Metropolis, lt.Wolff):
+        costs = found["costs"][move.__name__]
+        assert min(costs, key=costs.__getitem__) == str(move.rest)
 
 
 def test_the_page_tells_the_thermodynamics() -> None:

@@ -36,6 +36,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,7 +119,7 @@ def equilibrated(length: int, walkers: int, seed: int) -> Tensor:
 class Library:
     """Chains of this library."""
 
-    def __init__(self, kernel: type, length: int, walkers: int, seed: int) -> None:
+    def __init__(self, kernel: Callable[..., Any], length: int, walkers: int, seed: int) -> None:
         self.kernel, self.walkers, self.seed = kernel, walkers, seed
         self.path = lt.AnnealingPath(lt.Ising((length, length), BETA))
         self.state = kernel().init(equilibrated(length, walkers, seed), torch.arange(walkers))
@@ -199,12 +200,13 @@ class Case:
 
 
 def cases(settings: ClassicalUpdates, packages: list[str]) -> list[Case]:
-    def ours(kernel: type) -> Callable[[int, int], Chains]:
+    def ours(kernel: Callable[..., Any]) -> Callable[[int, int], Chains]:
         return lambda length, walkers: Library(kernel, length, walkers, settings.seed)
 
     found = [
         Case("leaps_triton", "heat bath", True, 1, ours(lt.HeatBath)),
-        Case("leaps_triton", "Metropolis", True, 1, ours(lt.Metropolis)),
+        # As the other programs', it never rests.
+        Case("leaps_triton", "Metropolis", True, 1, ours(partial(lt.Metropolis, rest=0.0))),
         Case("leaps_triton", "Swendsen-Wang", False, 1, ours(lt.SwendsenWang)),
     ]
     if "mcising" in packages:

@@ -6,8 +6,8 @@
 A move that rests with probability ε does less, but its sweeps no longer undo one another. Measured
 are autocorrelation times of energy, |m| and the parity of spins up on the Ising model, in sweeps
 (Wolff: updates), drawn at every second one, since a state of period two looks well mixed from one
-to the next. The cost of a rest is the longest time in units of the shortest one of all rests, over
-temperatures and observables; the default is the rest whose cost is the least.
+to the next. What counts at a temperature is the slowest of the three. The cost of a rest is that
+time in units of the best rest's, at the worst temperature; the default has the least cost.
 """
 
 import json
@@ -102,22 +102,21 @@ def measured(settings: MetropolisRest, name: str, rest: float, beta: float) -> d
     return row
 
 
-def costs(rows: list[dict[str, Any]], name: str) -> dict[str, float | None]:
-    """Return rest → the longest time in units of the shortest of all rests."""
-    mine = [row for row in rows if row["move"] == name]
-    found: dict[str, float | None] = {}
-    for rest in sorted({row["rest"] for row in mine}):
-        ratios: list[float] = []
-        for row in (row for row in mine if row["rest"] == rest):
-            others = [other for other in mine if other["beta"] == row["beta"] and other["rest"]]
-            for observable in OBSERVABLES:
-                known = [other[observable] for other in others if other[observable]]
-                own = row[observable] or math.inf
-                ratios.append(own / min(known, default=math.inf))
-        worst = max(ratios)
-        found[str(rest)] = None
-        if math.isfinite(worst):
-            found[str(rest)] = round(worst, 2)
+def costs(rows: list[dict[str, Any]], name: str) -> dict[str, float]:
+    """Return rest → the slowest time in units of the best rest's, at the worst temperature."""
+    slowest = {}
+    for row in rows:
+        if row["move"] == name:
+            # A time that is not known is one that no chain of this length has seen.
+            known = [row[observable] or math.inf for observable in OBSERVABLES]
+            slowest[row["beta"], row["rest"]] = max(known)
+    best: dict[float, float] = {}
+    for (beta, _), tau in slowest.items():
+        best[beta] = min(tau, best.get(beta, math.inf))
+    found: dict[str, float] = {}
+    for (beta, rest), tau in slowest.items():
+        ratio = round(tau / best[beta], 2)
+        found[str(rest)] = max(ratio, found.get(str(rest), 1.0))
     return found
 
 

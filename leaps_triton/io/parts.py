@@ -154,7 +154,7 @@ def _completed_move(value: Any) -> Any:
         return [_completed_move(part) for part in value]
     if not isinstance(value, dict) or "settings" in value:
         return value
-    maker = registry.things("move").get(value.get("class"))
+    maker = registry.things("move").get(str(value.get("class")))
     own = {key: _completed_move(part) for key, part in value.items()}
     return {**own, **_before(maker, value)}
 

@@ -26,7 +26,7 @@ from .base import BaseMove, SweepState, changed, pair_model, since
 
 __all__ = ["ClusterInfo", "SwendsenWang", "Wolff"]
 
-REST = 2.0**-6
+REST = 2.0**-5
 """Wolff's probability to leave a cluster as it is; experiments/physics/metropolis_rest.py."""
 
 

@@ -213,7 +213,10 @@ def test_bench_prints_a_table_and_saves_its_files(
         ([*CHAIN, "--seed", "-1"], "seed must be an integer"),
         ([*CHAIN, "--model", "xy"], "there is no model 'xy'; choose from clock, edwards-anderson"),
         ([*CHAIN, "--move", "cold-bath"], "there is no move 'cold-bath'; choose from "),
-        ([*CHAIN, "--move", "wolff:size=2"], "wolff has no setting 'size=2'; give clusters as in"),
+        (
+            [*CHAIN, "--move", "wolff:size=2"],
+            "wolff has no setting 'size=2'; give clusters or rest as in",
+        ),
         ([*CHAIN, "--move", "wolff:clusters"], "wolff has no setting 'clusters'; give clusters"),
         ([*CHAIN, "--move", "wolff:clusters=no"], "clusters must be an integer of at least 1"),
         ([*CHAIN, "--move", "parallel-tempering"], "parallel-tempering needs its betas"),
@@ -575,8 +578,8 @@ TEMPERING = lt.ParallelTempering([0.25, 0.5, 1.0], lt.Compose(lt.HeatBath(), lt.
         (["heat-bath"], lt.HeatBath()),
         (["HeatBath:sweeps=3,backward=true"], lt.HeatBath(3, backward=True)),
         (
-            ["metropolis:sweeps=2", "overrelaxation"],
-            lt.Compose(lt.Metropolis(2), lt.Overrelaxation()),
+            ["metropolis:sweeps=2,rest=0.25", "overrelaxation"],
+            lt.Compose(lt.Metropolis(2, rest=0.25), lt.Overrelaxation()),
         ),
         (["wolff:clusters=5"], lt.Wolff(5)),
         (["heat-bath", "houdayer"], lt.Compose(lt.HeatBath(), lt.Houdayer())),

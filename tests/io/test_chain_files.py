@@ -261,7 +261,7 @@ def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
         chain(file)
     message = (
         r"kernel.class HeatBath \(now Metropolis\).*chain.sweeps 56 \(now 40\); "
-        r"chain.seed 4 \(now 5\);.* use the"
+        r"chain.seed 4 \(now 5\); kernel.rest None \(now 0.125\); use the"
     )
     with pytest.raises(ValueError, match=message):
         chain(file, lt.Metropolis(2), seed=5, sweeps=40, resume=True)

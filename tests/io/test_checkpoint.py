@@ -19,7 +19,8 @@ from safetensors.torch import save as save_tensors
 
 import leaps_triton as lt
 from helpers import awake, random_network
-from leaps_triton.io import checkpoint
+from leaps_triton.io import checkpoint, parts
+from leaps_triton.io.packing import Contents
 from leaps_triton.networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]
@@ -537,6 +538,54 @@ def test_a_move_is_stored_as_before() -> None:
     path = lt.AnnealingPath(MODELS["ising"])
     contents = checkpoint.describe(lt.Sampler(path, None, mcmc=lt.HeatBath(3), device="cpu"))
     assert contents.manifest["mcmc"] == {"class": "HeatBath", "sweeps": 3}
+
+
+def test_the_rest_of_a_move_is_always_stored() -> None:
+    """The default too, which may change; without it a file means 0, and says so when it is read."""
+    metropolis = parts.describe_move(lt.Metropolis())
+    assert metropolis == {"class": "Metropolis", "sweeps": 1, "rest": 0.125}
+    wolff = parts.describe_move(lt.Wolff(2, rest=0.0))
+    assert wolff == {"class": "Wolff", "clusters": 2, "rest": 0.0}
+    for move in (lt.Metropolis(), lt.Wolff()):
+        assert f"rest={move.rest}" in repr(move)
+        assert parts.rebuild_move(parts.describe_move(move)) == move
+
+
+def test_a_move_without_its_rest_is_one_of_an_earlier_version() -> None:
+    old: Any = {"class": "ParallelTempering", "fractions": [0.5, 1.0]}
+    old["kernel"] = {"class": "Metropolis", "sweeps": 2, "backward": True}
+    before = json.dumps(old)
+    message = "a file of an earlier version has no rest of Metropolis, goes on as before, and may"
+    with pytest.warns(lt.NotErgodicWarning, match=message) as said:
+        move = parts.rebuild_move(old)
+    assert len(said) == 1 and "take rest=0.125" in str(said[0].message)
+    assert move == lt.ParallelTempering([0.5, 1.0], lt.Metropolis(2, backward=True, rest=0.0))
+    # As one description it is that of the move which goes on with it.
+    model = {"class": "Ising"}
+    for key in ("kernel", "mcmc"):
+        whole = parts.completed(Contents({"model": model, key: old}, {}))
+        assert whole.manifest == {"model": model, key: parts.describe_move(move)}
+    assert json.dumps(old) == before
+
+
+def test_training_of_an_earlier_version_goes_on_without_a_rest(tmp_path: Path) -> None:
+    """And names the rest to whom it is not the same."""
+    path, file = lt.AnnealingPath(MODELS["ising"]), tmp_path / "t.safetensors"
+
+    def trainer(rest: float) -> lt.Trainer:
+        network = lt.LocalRates(path.model)
+        move = lt.Metropolis(2, rest=rest)
+        sampler = lt.Sampler(path, network, lt.Jump(2), move, block=4, device="cpu")
+        config = lt.TrainingConfig(steps=2, times=2, walkers=4, buffer=8, rollout=4)
+        return lt.Trainer(sampler, config)
+
+    trainer(0.0).save(file)
+    contents = checkpoint.read(file)
+    del contents.manifest["mcmc"]["rest"]
+    checkpoint.write(file, contents)
+    trainer(0.0).resume(file)
+    with pytest.raises(ValueError, match=r"mcmc.rest 0.0 \(now 0.125\); use the same"):
+        trainer(0.125).resume(file)
 
 
 class _MyMove(lt.HeatBath):

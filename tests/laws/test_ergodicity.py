@@ -203,7 +203,10 @@ OTHERS: dict[str, Any] = {
 def test_sweeps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     move = SWEEPS[name]
     assert as_move("move", move).ergodic
-    models = {**MODELS, **NINE}
+    models = dict(MODELS)
+    # All sites at once: the default of both kinds, either way.
+    if name in ("HeatBath", "Metropolis", "Metropolis backward"):
+        models |= NINE
     for which, model in models.items():
         # Two states have no reflections.
         if "Overrelaxation" in name and model.q == 2:
@@ -223,6 +226,33 @@ def test_moves_of_clusters_and_in_continuous_time(name: str) -> None:
         if "Kinetic" in name and count > 100:
             continue
         assert holds(seen(stepping(move, model), count, 16)), which
+
+
+class Flat:
+    """A model of which nothing is known but its energy, which is the same everywhere."""
+
+    lattice = lt.Lattice((2, 2), periodic=False)
+    beta = 1.0
+
+    def __init__(self, q: int) -> None:
+        self.q = q
+
+    def energy(self, configurations: Tensor) -> Tensor:
+        return torch.zeros(len(configurations), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("q", [2, 3])
+@pytest.mark.parametrize("move", [lt.Metropolis(), lt.HeatBath()], ids=["Metropolis", "HeatBath"])
+def test_models_of_an_energy_alone(move: Any, q: int) -> None:
+    model: Any = Flat(q)
+    path = lt.AnnealingPath(model)
+    every = torch.cartesian_prod(*[torch.arange(q)] * 4).view(-1, 2, 2).to(torch.int8)
+
+    def after(rows: Tensor, seed: int) -> Tensor:
+        state = move.init(every[rows], torch.arange(len(rows)))
+        return index_of(move.step(state, path, 1.0, seed)[0].configurations, q)
+
+    assert holds(seen(after, len(every), 32))
 
 
 def test_moves_of_the_library_are_known_here() -> None:

@@ -262,6 +262,7 @@ PAIRING: dict[str, Any] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.NotErgodicWarning")
 @pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
 @pytest.mark.parametrize("name", PAIRING)
 def test_walkers_that_exchange_clusters_are_one_chain(name: str) -> None:
@@ -292,6 +293,7 @@ def test_what_moves_walkers_together_takes_multiples() -> None:
         chain_estimate(torch.zeros(3, 9), together=2)
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.NotErgodicWarning")
 @pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
 @pytest.mark.parametrize("kernel", [lt.HeatBath(), *PAIRING.values()], ids=["heat bath", *PAIRING])
 def test_observables_of_pairs_compare_walkers_two_by_two(kernel: Any) -> None:

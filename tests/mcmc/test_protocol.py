@@ -1,6 +1,7 @@
 """What a move of a user's own needs, what is answered for it, and former names of moves."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,46 @@ def test_answers_of_a_users_move_are_kept() -> None:
     assert lt.ParallelTempering([0.5, 1.0], given).together == 3
     with pytest.raises(ValueError, match="Answering moves 3 walkers together"):
         lt.run_chain(MODEL, given, 4, 10, device="cpu")
+
+
+def test_moves_say_whether_they_reach_every_configuration() -> None:
+    """A user's own move is believed; one ergodic part makes a composition ergodic."""
+
+    class Doubtful(Plain):
+        ergodic = False
+
+    assert as_move("move", Plain()).ergodic and lt.Metropolis().ergodic
+    assert not as_move("move", Doubtful()).ergodic
+    assert not lt.Compose(Doubtful(), lt.Overrelaxation()).ergodic
+    assert lt.Compose(Doubtful(), lt.HeatBath()).ergodic
+    # Tempering is as the move of its replicas.
+    assert lt.ParallelTempering([0.5, 1.0]).ergodic
+    assert not lt.ParallelTempering([0.5, 1.0], lt.Metropolis(rest=0.0)).ergodic
+
+
+CONFINED: dict[str, tuple[Any, str]] = {
+    "Houdayer": (lt.Houdayer(), r"take Compose\(HeatBath\(\), Houdayer\(\)\)"),
+    "Overrelaxation": (lt.Overrelaxation(), r"take Compose\(HeatBath\(\), Overrelaxation\(\)\)"),
+    "Metropolis": (lt.Metropolis(rest=0.0), r"closed orbits; take rest=0.125"),
+    "Wolff": (lt.Wolff(rest=0.0), r"parity is fixed; take rest=0.03125"),
+    "tempering": (lt.ParallelTempering([0.5, 1.0], lt.Houdayer()), r"take Compose\(HeatBath\(\)"),
+}
+
+
+@pytest.mark.parametrize("name", CONFINED)
+def test_chains_that_may_not_reach_everything_warn(name: str, tmp_path: Path) -> None:
+    """Once, at the line that runs them, in memory and into a file, with the mend."""
+    move, mend = CONFINED[name]
+    model = lt.Clock((3, 3), 3, 0.4)
+    with pytest.warns(lt.NotErgodicWarning, match=mend) as said:
+        lt.run_chain(model, move, 4, 4, device="cpu")
+    assert len(said) == 1 and said[0].filename == __file__
+    assert str(said[0].message).startswith("the chain may never reach some configurations: ")
+    with pytest.warns(lt.NotErgodicWarning, match=mend) as said:
+        lt.io.run_chain(model, move, 4, 4, tmp_path / "chain.h5", device="cpu")
+    assert len(said) == 1 and said[0].filename == __file__
+    # To look at the file is no reason to warn again.
+    lt.io.read(tmp_path / "chain.h5")
 
 
 def test_a_composition_is_reversed_if_its_parts_are() -> None:
