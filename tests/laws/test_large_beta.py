@@ -188,8 +188,8 @@ def test_moves_know_the_product_of_beta_and_coupling_alone(name: str) -> None:
     beta, size = FAR_APART
     model = glass((4, 4), 1.0, 1.0)
     x = lt.AnnealingPath(model).start.sample(torch.arange(20), seed=2)
-    expected = after(MOVES[name], model, 8, x)
-    assert torch.equal(after(MOVES[name], glass((4, 4), beta, size), 8, x), expected)
+    expected = after(MOVES[name], model, 4, x)
+    assert torch.equal(after(MOVES[name], glass((4, 4), beta, size), 4, x), expected)
     assert not torch.equal(expected, x)
 
 
@@ -252,7 +252,7 @@ def combinations() -> list[tuple[str, str]]:
     return [*found, ("HollowConv", "domains"), ("LEC", "domains")]
 
 
-@pytest.mark.parametrize("beta", [12.0, 30.0, 1000.0])
+@pytest.mark.parametrize("beta", [50.0, 1000.0])
 @pytest.mark.parametrize(("network", "integrator"), combinations())
 def test_untrained_rates_at_large_beta(network: str, integrator: str, beta: float) -> None:
     """They come through, or the error says that β is the reason and names a walker asked for."""
@@ -277,17 +277,18 @@ def test_untrained_rates_at_large_beta(network: str, integrator: str, beta: floa
 
 @pytest.mark.parametrize(("beta", "size"), CASES)
 def test_annealing_at_large_beta(beta: float, size: float) -> None:
-    """Free spins, whose weights are all the same: log Z to the last digits, forward and back."""
+    """Free spins: weights are finite, and log Z as near as the first density increment allows."""
     model = lt.Ising((3, 3), beta, coupling=0.0, field=size)
     expected = 9.0 * (beta * size + math.log1p(math.exp(-2.0 * beta * size)))
     path = lt.AnnealingPath(model)
     for integrator in (lt.Jump(20), lt.Jump(5, reversible="metropolis")):
-        sampler = lt.Sampler(path, None, integrator, lt.HeatBath(), device="cpu", block=64)
-        ensemble = sampler.sample(64, seed=1)
+        sampler = lt.Sampler(path, None, integrator, lt.HeatBath(), device="cpu", block=32)
+        ensemble = sampler.sample(32, seed=1)
         assert bool(ensemble.log_weights.isfinite().all())
-        # The first density is the uniform one, so each walker gains 0 to 2 β J a site there.
-        assert abs(ensemble.log_z - expected) < 9.0 * (2.0 * beta * size) / 20.0 + 1.0
-        back = lt.reverse_ess(sampler, exact.sample(model, 64, seed=1), seed=0)
+        # Walkers enter the first interval uniformly, and gain or lose up to β J τ_0 a site there.
+        slack = 2.0 * 9.0 * beta * size * float(integrator.frozen[0])
+        assert abs(ensemble.log_z - expected) < slack + 1.0
+        back = lt.reverse_ess(sampler, exact.sample(model, 32, seed=1), seed=0)
         assert bool(back.log_weights.isfinite().all())
     resampled = lt.Sampler(
         path, None, lt.Jump(20), lt.HeatBath(), resample_below=0.5, device="cpu", block=32
@@ -429,7 +430,7 @@ def test_estimators_know_the_product_of_beta_and_coupling_alone() -> None:
                 model,
                 lt.ParallelTempering(fractions),
                 8,
-                100,
+                60,
                 observables=["replica_energies"],
                 device="cpu",
             )
