@@ -105,13 +105,13 @@ def test_in_rates_beyond_float32_are_those_of_the_twin(greatest: float) -> None:
     expected = reference.proposal_rates(network, log_ratios, "barker", 0.7)
     found = kernel.proposal_rates(*here(network, log_ratios, "barker", 0.7))
     for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one.cpu(), other, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(one.cpu(), other, rtol=2e-6, atol=1e-6)
     assert torch.equal(found[2].cpu().isinf(), expected.corrector.isinf())
     to_sums = torch.tensor([1e-12, 0.0, 1.0, 2.0], dtype=torch.float64)
     given = (network, log_ratios, None, to_sums, to_sums)
     gradient = kernel.proposal_rates_gradient(*here(*given))
     same = reference.proposal_rates_gradient(*given)
-    torch.testing.assert_close(gradient.cpu(), same, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(gradient.cpu(), same, rtol=2e-6, atol=1e-6)
     assert not bool(same.isnan().any())
 
 
