@@ -33,6 +33,19 @@ def reversible_rate(log_ratios, REVERSIBLE: tl.constexpr):
     return value
 
 
+@triton.jit
+def wide_exponential(x):
+    """Return ``e^x`` of a float32 in float64, to some units of a float32.
+
+    It is ``(e^{x/8})^8``: ``e^{x/8}`` overflows float32 where ``e^x`` overflows float64, as their
+    largest exponents of 2 are 128 and 1024. The exponential of float64 takes many registers.
+    """
+    root = exponential(0.125 * x).to(tl.float64)
+    square = root * root
+    fourth = square * square
+    return fourth * fourth
+
+
 @kernel
 def proposal_rates_kernel(
     p_network, p_log_ratios, p_rates, p_exit_rate, p_corrector,
@@ -71,12 +84,9 @@ def proposal_rates_kernel(
             b_in_rates = tl.where(b_network < 0, -b_network * exponential(b_log_ratios), 0.0)
             b_terms = (b_rates - b_in_rates).to(tl.float64)
             if b_network.dtype == tl.float32:
-                # What overflows float32 is computed again in float64; seldom, so the block asks.
-                m_over = b_in_rates == float("inf")
-                if tl.max(m_over.to(tl.int32), 0) > 0:
-                    b_power = tl.where(m_over, b_log_ratios, 0.0).to(tl.float64)
-                    b_wide = b_network.to(tl.float64) * tl.exp(b_power)
-                    b_terms = tl.where(m_over, b_wide, b_terms)
+                # What overflows float32 is computed again in float64.
+                b_wide = b_network.to(tl.float64) * wide_exponential(b_log_ratios)
+                b_terms = tl.where(b_in_rates == float("inf"), b_wide, b_terms)
             corrector += b_terms
         if REVERSIBLE:
             b_reversible = reversible_rate(b_log_ratios, REVERSIBLE).to(tl.float64) * scale
@@ -118,13 +128,13 @@ def proposal_rates_gradient_kernel(
         b_network = tl.load(p_network + o_row, mask=m_move, other=0.0)
         b_log_ratios = tl.load(p_log_ratios + o_row, mask=m_move, other=0.0)
         b_in = exponential(b_log_ratios) * to_corrector.to(DTYPE)
-        # False for NaN too: what is not finite is computed again in float64.
-        m_broken = (b_network < 0) & ((tl.abs(b_in) < float("inf")) == 0)
-        if tl.max(m_broken.to(tl.int32), 0) > 0:
-            b_power = tl.where(m_broken, b_log_ratios, 0.0).to(tl.float64)
-            # With no gradient it adds nothing, even where e^Δ overflows.
-            b_wide = tl.where(to_corrector == 0.0, 0.0, tl.exp(b_power) * to_corrector)
-            b_in = tl.where(m_broken, b_wide.to(DTYPE), b_in)
+        if b_in.dtype == tl.float32:
+            # A large e^Δ may meet a small gradient. False for NaN too: what is not finite.
+            m_finite = tl.abs(b_in) < float("inf")
+            b_wide = wide_exponential(b_log_ratios) * to_corrector
+            b_in = tl.where(m_finite, b_in, b_wide.to(DTYPE))
+        # Without a gradient it adds nothing, even where e^Δ overflows.
+        b_in = tl.where(to_corrector == 0.0, 0.0, b_in)
         # It may be infinite where G >= 0; there it is not chosen.
         b_gradient = tl.where(b_network <= 0, 0.0, b_out) + tl.where(b_network < 0, b_in, 0.0)
         tl.store(p_gradient + o_row, b_gradient, mask=m_move)

@@ -83,7 +83,8 @@ def ising_specific_heat(shape: Sequence[int], beta: float, coupling: float = 1.0
         1.145492979
     """
     curvature = _kaufman(shape, beta, coupling, order=2)
-    return curvature.strength**2 * curvature.value / curvature.sites
+    # Without the sign of a zero, which says nothing.
+    return curvature.strength**2 * curvature.value / curvature.sites + 0.0
 
 
 class _Derivative(NamedTuple):
@@ -268,7 +269,8 @@ def onsager_specific_heat(beta: float, coupling: float = 1.0) -> float:
         0.7248714486
     """
     curvature = _onsager(beta, coupling, order=2)
-    return curvature.strength**2 * curvature.value
+    # Without the sign of a zero, which says nothing.
+    return curvature.strength**2 * curvature.value + 0.0
 
 
 def yang_magnetization(beta: float, coupling: float = 1.0) -> float:

@@ -143,7 +143,9 @@ def enumerate_model(
             f"log Z must be finite, got {log_z} at beta = {beta}; check beta and energy for NaN or "
             f"infinity"
         )
-    return Enumeration(configurations, log_weights - log_z, log_z)
+    # Less the largest first: where log Z is 1e6, at a large β, log_weights - log_z has ten digits.
+    relative = log_weights - log_weights.max()
+    return Enumeration(configurations, relative - torch.logsumexp(relative, dim=0), log_z)
 
 
 def expectation(model: Target | EnergyModel, observable: Observable) -> Tensor:

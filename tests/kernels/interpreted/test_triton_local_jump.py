@@ -69,6 +69,22 @@ def test_walkers_at_the_boundary_without_rates_and_with_bad_rates() -> None:
     assert (after.events - given["events"]).tolist() == [0, 1, 1, 1, 1, 0]
 
 
+def test_classes_without_a_site_add_nothing_though_they_are_infinite() -> None:
+    given = classes((5, 6), 6, steps=4)
+    used = reference.site_classes(
+        given["configurations"].flatten(1), given["neighbours"], given["strides"]
+    )
+    given["steps"] = 1
+    count = given["rates"].shape[1]
+    empty = torch.ones(count, dtype=torch.bool)
+    empty[used.unique()] = False
+    given["rates"][:, empty] = float("inf")
+    given["corrector"][:, empty] = -float("inf")
+    after = compare(given)
+    assert bool(empty.any()) and bool(after.log_weights.isfinite().all())
+    assert bool((after.events == given["events"] + 1).all())
+
+
 def test_no_walkers() -> None:
     assert [len(t) for t in kernel.local_jump_steps(Events(**on_device(classes((5, 6), 0))))] == [
         0

@@ -95,6 +95,26 @@ def test_in_rates_of_moves_that_nobody_makes_do_not_overflow() -> None:
     compare(network, log_ratios, None, 1.0)
 
 
+# Numpy, in which the kernel is interpreted, warns of what is meant to overflow.
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.parametrize("greatest", [88.9, 100.0, 700.0, 800.0])
+def test_in_rates_beyond_float32_are_those_of_the_twin(greatest: float) -> None:
+    network, log_ratios = outputs((4, 2, 3, 50), torch.float32)
+    network[:2, 1, 2, 7] = -0.5
+    log_ratios[:2, 1, 2, 7] = greatest
+    expected = reference.proposal_rates(network, log_ratios, "barker", 0.7)
+    found = kernel.proposal_rates(*here(network, log_ratios, "barker", 0.7))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.cpu(), other, rtol=2e-6, atol=1e-6)
+    assert torch.equal(found[2].cpu().isinf(), expected.corrector.isinf())
+    to_sums = torch.tensor([1e-12, 0.0, 1.0, 2.0], dtype=torch.float64)
+    given = (network, log_ratios, None, to_sums, to_sums)
+    gradient = kernel.proposal_rates_gradient(*here(*given))
+    same = reference.proposal_rates_gradient(*given)
+    torch.testing.assert_close(gradient.cpu(), same, rtol=2e-6, atol=1e-6)
+    assert not bool(same.isnan().any())
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_not_finite_stays_so(bad: float) -> None:
     for place in ("network", "log_ratios"):

@@ -261,3 +261,41 @@ def test_a_scale_of_zero_leaves_the_network_alone() -> None:
     both = kernels.proposal_rates(output, log_ratios, "barker", 0.0)
     alone = kernels.proposal_rates(output, log_ratios)
     assert all(torch.equal(b, a) for b, a in zip(both, alone, strict=True))
+
+
+def large(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Two walkers of moves whose ``[-G]_+ e^Δ`` overflows float32, and of some that do not."""
+    output = torch.tensor([[-0.5, 2.0, -1.0], [-3.0, -0.25, 0.0]], dtype=dtype).view(2, 1, 3)
+    log_ratios = torch.tensor([[300.0, 900.0, 1.5], [-2.0, 88.9, 900.0]], dtype=dtype).view(2, 1, 3)
+    return output, log_ratios
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_in_rates_beyond_float32_are_those_of_float64(dtype: torch.dtype) -> None:
+    made = kernels.proposal_rates(*large(dtype))
+    first = 2.0 - 0.5 * math.exp(300.0) - math.exp(1.5)
+    delta = float(torch.tensor(88.9, dtype=dtype))
+    second = -3.0 * math.exp(-2.0) - 0.25 * math.exp(delta)
+    assert made.corrector.tolist() == pytest.approx([first, second], rel=1e-6)
+    assert made.exit_rate.tolist() == [2.0, 0.0]
+
+
+def test_in_rates_beyond_float64_are_infinite_and_those_of_other_walkers_are_not() -> None:
+    output, log_ratios = large(torch.float32)
+    log_ratios[0, 0, 0] = 800.0
+    made = kernels.proposal_rates(output, log_ratios)
+    assert made.corrector[0] == -math.inf
+    assert math.isfinite(made.corrector[1])
+
+
+def test_a_gradient_of_nothing_stays_nothing_where_the_exponential_overflows() -> None:
+    """And a large one is that of float64 where it is a float32 again."""
+    output, log_ratios = large(torch.float32)
+    log_ratios[0, 0, 0] = 100.0
+    nothing = torch.zeros(2, dtype=torch.float64)
+    upstream = torch.tensor([1e-10, 0.0], dtype=torch.float64)
+    found = kernels.proposal_rates_gradient(output, log_ratios, None, nothing, upstream)
+    assert found[0, 0].tolist() == pytest.approx(
+        [1e-10 * math.exp(100.0), 1e-10, 1e-10 * math.exp(1.5)], rel=1e-6
+    )
+    assert found[1].abs().max() == 0.0
