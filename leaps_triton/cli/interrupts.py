@@ -18,7 +18,7 @@ __all__ = ["Interrupted", "Unfinished", "going_on", "raising", "reason", "senten
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
-_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_NAMES: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 Handler = Callable[[int, FrameType | None], None]
 

@@ -13,12 +13,13 @@ import pytest
 import leaps_triton as lt
 import second_process
 from leaps_triton.io import chains as chain_io
-from leaps_triton.io import hdf5
+from leaps_triton.io import checkpoint, hdf5
 from leaps_triton.io import weighted as weighted_io
 
 pytest.importorskip("tyro")
 
 from leaps_triton import cli
+from leaps_triton.cli.commands import bench
 from leaps_triton.cli.interrupts import Interrupted, Unfinished, going_on, raising
 
 CHAIN = [
@@ -161,6 +162,43 @@ def test_a_full_disk_ends_in_the_command_that_goes_on(
     cli.main([*command(file), "--resume"])
     cli.main(command(tmp_path / "whole.h5"))
     assert file.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_training_that_a_signal_ended_goes_on_to_the_same_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = tmp_path / "whole.safetensors"
+    file = tmp_path / "c.safetensors"
+    cli.main(["train", "--checkpoint", str(whole), *TRAIN])
+    advance = lt.Trainer._advance
+
+    def step(trainer: lt.Trainer) -> float:
+        if trainer.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return advance(trainer)
+
+    monkeypatch.setattr(lt.Trainer, "_advance", step)
+    status, said = ended(["train", "--checkpoint", str(file), *TRAIN], capsys)
+    assert status == 130
+    assert checkpoint.read(file).manifest["training"]["step"] == 4
+    monkeypatch.undo()
+    cli.main(shlex.split(said.partition("goes on with it: leaps-triton ")[2]))
+    assert checkpoint.differences(checkpoint.read(whole), checkpoint.read(file)) == []
+    assert sorted(os.listdir(tmp_path)) == ["c.safetensors", "whole.safetensors"]
+
+
+def test_benchmarks_that_a_signal_ended_say_where_their_rows_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(*arguments: Any, **_: Any) -> None:
+        arguments[-1].write_text("rows")
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(bench, "run", measured)
+    file = tmp_path / "new" / "kernels.csv"
+    status, said = ended(["bench", "--output", str(file)], capsys)
+    kept = f"leaps-triton: stopped by SIGTERM; {file} holds what is done"
+    assert (status, said) == (143, kept)
 
 
 def test_training_on_a_full_disk_keeps_its_last_checkpoint(
