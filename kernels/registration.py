@@ -32,9 +32,9 @@ MISSING = _why_missing()
 def backend(device: torch.device) -> str:
     """Say in words what runs the ops on ``device``."""
     if device.type != "cuda":
-        return f"torch twins on {device.type}"
+        return f"plain torch on {device.type}"
     if MISSING is not None:
-        return f"torch twins on {device.type}, since Triton cannot be imported: {MISSING}"
+        return f"plain torch on {device.type}, since Triton cannot be imported: {MISSING}"
     return f"Triton kernels on {device.type}"
 
 

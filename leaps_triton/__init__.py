@@ -21,13 +21,22 @@ import os
 from types import ModuleType
 
 from . import estimators, exact, io, kernels, networks, observables
-from .estimators import ChainEstimate, Estimate, ShortChainWarning, weights
+from .estimators import (
+    ChainEstimate,
+    DriftWarning,
+    Estimate,
+    LowEssWarning,
+    ShortChainWarning,
+    weights,
+)
 from .integrators import rates
 from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
 from .io import export
 from .io.checkpoint import load, save
+from .lattices.files import read_couplings
 from .lattices.hypercubic import Lattice
+from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
 from .mcmc.clusters import SwendsenWang, Wolff
 from .mcmc.compose import Compose
@@ -47,7 +56,7 @@ from .networks.local_rates import LocalRates
 from .paths.annealing import AnnealingPath
 from .provenance import __version__
 from .registry import register
-from .samplers import ReverseEnsemble, Sampler, WeightedEnsemble, reverse_ess, schedules
+from .samplers import ReverseEnsemble, Sampler, Scan, WeightedEnsemble, reverse_ess, scan, schedules
 from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
 from .training import losses as objectives
 from .zoo import load_published_leaps
@@ -65,6 +74,7 @@ __all__ = [
     "Clock",
     "Compose",
     "Conditions",
+    "DriftWarning",
     "EdwardsAnderson",
     "Estimate",
     "HeatBath",
@@ -76,13 +86,16 @@ __all__ = [
     "LETransformer",
     "Lattice",
     "LocalRates",
+    "LowEssWarning",
     "Metropolis",
+    "NotErgodicWarning",
     "Overrelaxation",
     "PairModel",
     "ParallelTempering",
     "Potts",
     "ReverseEnsemble",
     "Sampler",
+    "Scan",
     "ShortChainWarning",
     "SwendsenWang",
     "TauLeap",
@@ -106,10 +119,12 @@ __all__ = [
     "physics_plots",
     "plotting",
     "rates",
+    "read_couplings",
     "register",
     "reverse_ess",
     "run_chain",
     "save",
+    "scan",
     "schedules",
     "weights",
 ]

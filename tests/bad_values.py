@@ -44,7 +44,7 @@ NO_NUMBERS = THINGS | among(
 )
 NO_INTEGERS = NO_NUMBERS | among(1.5, INF, -INF, torch.tensor(1.5), np.float64(2.5), np.True_)
 NO_OBJECTS = THINGS | among(0, 3, -1.0, True, NAN, torch.ones(2), int)
-NO_BOOLS = THINGS | among(0, 1, NAN, torch.tensor(True))
+NO_BOOLS = THINGS | among(0, 1, NAN, torch.tensor([True]), np.ones(1, dtype=bool), np.int64(1))
 NO_TENSORS = THINGS | among(0, 1.0, True, np.ones(3), "cpu")
 NO_FUNCTIONS = WORDS | among(0, 1.0, True, torch.ones(2))
 NO_NAMES = NO_OBJECTS | among("nothing", "Barker", " ")
@@ -117,11 +117,13 @@ NO_PERIODIC = WORDS | among(
     None, 0, 1, 1.0, NAN, (True,), (True, 1), (1, 0), "ab", (True,) * 3, torch.tensor([True])
 )
 NO_COUPLINGS = THINGS | among(
-    True, NAN, INF, "1", [1.0], torch.ones(2), torch.ones(2, 3), torch.ones(3, 2, 3),
+    True, NAN, INF, "1", [1.0], torch.ones(3), torch.ones(2, 3), torch.ones(3, 2, 3),
+    [1.0, NAN], (1.0, 2.0, 3.0), torch.ones(2, 1), np.ones((3, 2))[::-1],
     torch.full((2, 2, 3), NAN),
     torch.ones(2, 2, 3) * 1j, [[1.0], [1.0, 2.0]], torch.ones(1, 2, 2, 3),
 )  # fmt: skip
 NO_BETAS = numbers(INF, -INF)
+NO_RESTS = numbers(1.0, 0.3, -0.5, 2.0**-24, INF)
 
 
 class _EnergyOnly:

@@ -159,7 +159,9 @@ def heat_bath_matrix(path: Any, tau: float, backward: bool = False) -> Tensor:
     return sweep
 
 
-def metropolis_matrix(path: Any, tau: float, backward: bool = False) -> Tensor:
+def metropolis_matrix(
+    path: Any, tau: float, backward: bool = False, rest: float = lt.Metropolis.rest
+) -> Tensor:
     """Transition matrix of one sweep from the op's own acceptance, colour after colour."""
     model: Any = path.model
     n, sites = model.q**model.lattice.sites, model.lattice.sites
@@ -167,7 +169,7 @@ def metropolis_matrix(path: Any, tau: float, backward: bool = False) -> Tensor:
         states(model), path.beta(tau), torch.float64
     ).log_ratios.flatten(1)
     accepted, targets = (
-        reference.metropolis_acceptance(log_ratios) / (model.q - 1),
+        (1.0 - rest) * reference.metropolis_acceptance(log_ratios) / (model.q - 1),
         move_targets(model),
     )
     colours = model.lattice.colours().flatten()

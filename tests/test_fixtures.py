@@ -14,6 +14,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+def warning_of(name: str) -> AbstractContextManager[Any]:
+    """Expect the warning of a file whose moves are older than their rest, else none."""
+    if named(manifest_of(FILES / name)) & {"Metropolis", "Wolff"}:
+        return pytest.warns(lt.NotErgodicWarning, match="earlier version has no rest of")
+    return nullcontext()
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_file_loads_and_goes_on_to_the_same_numbers(name: str, tmp_path: Path) -> None:
     entry = EXPECTED[name]
     file = Path(shutil.copy(FILES / name, tmp_path))
     tolerance = entry["tolerance"]
-    found = going_on(file, entry["kind"], entry["settings"])
+    with warning_of(name):
+        found = going_on(file, entry["kind"], entry["settings"])
     expected = entry["numbers"]
     assert found.keys() == expected.keys()
     for key in expected:
@@ -70,7 +79,9 @@ def test_a_file_loads_and_goes_on_to_the_same_numbers(name: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if EXPECTED[name]["kind"] == "sampler"])
 def test_a_file_that_was_loaded_can_be_stored_again(name: str, tmp_path: Path) -> None:
-    before = lt.load(FILES / name, device="cpu")
+    with warning_of(name):
+        before = lt.load(FILES / name, device="cpu")
+    # What is stored tells the rest, and warns of nothing.
     lt.save(before, tmp_path / name)
     after = lt.load(tmp_path / name, device="cpu")
     one = before.sample(2, seed=1)

@@ -34,7 +34,7 @@ for seed, model in enumerate(models[1:]):
 # All its values come from the same draws, so that they are off together.
 
 coldest = models[-1]
-tempering = lt.ParallelTempering([beta / coldest.beta for beta in betas])
+tempering = lt.ParallelTempering(betas=betas)
 measured = ["replica_energies"]
 chain = lt.run_chain(coldest, tempering, CHAINS, SWEEPS, seed=1, observables=measured)
 energies = chain.values["replica_energies"]

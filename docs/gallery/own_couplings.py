@@ -26,10 +26,10 @@ model = lt.EdwardsAnderson((SIZE, SIZE), beta=BETA, coupling=coupling)
 
 # %%
 # Parallel tempering carries configurations through high temperatures, over the barriers between
-# valleys. The fractions are those of β. The overlap is measured between walkers 0 and 1, 2 and 3,
-# and so on.
+# valleys. The last of its inverse temperatures is the model's own. The overlap is measured between
+# walkers 0 and 1, 2 and 3, and so on.
 
-tempering = lt.ParallelTempering([0.25, 0.4, 0.55, 0.7, 0.85, 1.0])
+tempering = lt.ParallelTempering(betas=[0.3, 0.48, 0.66, 0.84, 1.02, BETA])
 chain = lt.run_chain(model, tempering, WALKERS, SWEEPS, seed=1, observables=["energy", "overlap"])
 energy = chain.estimate("energy")
 pull = energy.pull(lt.exact.energy(model))

@@ -97,7 +97,7 @@ def case(
     call, passes = (evaluate, 1) if kernel == "hollow_values" else (train, 3)
     with on_twin():
         expected = call()
-    has_kernels = not kernels.backend(device).startswith("torch twins")
+    has_kernels = not kernels.backend(device).startswith("plain torch")
     precisions = kernels.PRECISIONS["hollow_values"] if has_kernels else ()
     for precision in precisions:
         network.precision = precision

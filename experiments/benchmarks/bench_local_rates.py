@@ -68,7 +68,7 @@ def case(length: int, walkers: int, device: torch.device, seed: int, repetitions
 
     with on_twin():
         runs = {"twin": [run() for _ in range(repetitions)]}
-    if not kernels.backend(device).startswith("torch twins"):
+    if not kernels.backend(device).startswith("plain torch"):
         run()
         runs["kernel"] = [run() for _ in range(repetitions)]
         one, two = (runs[variant][0][1].configurations.flatten(1) for variant in ("twin", "kernel"))

@@ -181,8 +181,11 @@ def _event(
     rows = running.rows
     row = members.ones.index_select(0, rows) - given.first_row
     counts = members.counts_of(rows)
-    kappa = torch.linalg.vecdot(counts, given.corrector.index_select(0, row))
-    weights = given.rates.index_select(0, row).mul_(counts)
+    # A class without a site adds nothing, even where its entry overflows: 0 times infinity is NaN.
+    empty = counts == 0.0
+    corrector = given.corrector.index_select(0, row).masked_fill_(empty, 0.0)
+    kappa = torch.linalg.vecdot(counts, corrector)
+    weights = given.rates.index_select(0, row).masked_fill_(empty, 0.0).mul_(counts)
     cumulative = weights.cumsum(1)
     total = cumulative[:, -1]
     after.exit_rate[rows] = total

@@ -76,10 +76,13 @@ def local_jump_steps_kernel(
         o_row = row * classes + o_class
         # Float64, in which numbers of sites are exact.
         b_counts = tl.load(p_counts + o_class, mask=m_class, other=0).to(tl.float64)
-        b_rates = tl.load(p_rates + o_row, mask=m_class, other=0.0)
+        # A class without a site adds nothing, even where its entry overflows: 0 times infinity is
+        # NaN, so it is not read.
+        m_member = m_class & (b_counts > 0.0)
+        b_rates = tl.load(p_rates + o_row, mask=m_member, other=0.0)
         b_weights = b_counts * b_rates
         exit_rate = tl.sum(b_weights)
-        kappa = tl.sum(b_counts * tl.load(p_corrector + o_row, mask=m_class, other=0.0))
+        kappa = tl.sum(b_counts * tl.load(p_corrector + o_row, mask=m_member, other=0.0))
         # A sum over one entry: how a number leaves the thread that holds it.
         m_event = o_event == taken
         finite = (tl.abs(exit_rate) < float("inf")) & (tl.abs(kappa) < float("inf"))

@@ -8,10 +8,10 @@ from torch.library import custom_op
 
 from ..checks import (
     as_integer,
+    as_periodic,
     as_precision,
     check_axes,
     check_floating,
-    check_periodic,
     check_shape,
     check_tensor,
 )
@@ -85,6 +85,7 @@ def hollow_conv(
         tensor(8.)
     """
     precision = as_precision("hollow_conv", precision)
+    periodic = as_periodic(periodic)
     given = Convolution(
         activations, weight, bias, offset, time_offset, source, kernel_size, periodic, precision
     )
@@ -100,7 +101,6 @@ def _check(given: Convolution) -> None:
     for name, tensor in tensors.items():
         check_tensor(name, tensor)
     kernel_size = as_integer("kernel_size", given.kernel_size, 1)
-    check_periodic(given.periodic)
     check_axes("source", "walkers, 1 | channels", given.source, 2, given.periodic)
     if kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")

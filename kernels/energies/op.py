@@ -40,7 +40,7 @@ def energy(
     Raises:
         ValueError: If a shape, dtype or device does not fit the configurations.
     """
-    check_model(configurations, coupling, bond_table, site_table, None, periodic)
+    periodic = check_model(configurations, coupling, bond_table, site_table, None, periodic)
     return Sums(*energy_op(configurations, coupling, bond_table, site_table, periodic))
 
 
@@ -76,7 +76,7 @@ def local_energy(
         ValueError: If a shape, dtype or device does not fit the configurations.
     """
     check_tensor("beta", beta)
-    check_model(configurations, coupling, bond_table, site_table, beta, periodic)
+    periodic = check_model(configurations, coupling, bond_table, site_table, beta, periodic)
     check_floating("dtype of the log-ratios", dtype)
     return LocalEnergy(
         *local_energy_op(configurations, coupling, bond_table, site_table, beta, periodic, dtype)

@@ -8,11 +8,12 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import (
+    as_bool,
     as_integer,
+    as_periodic,
     as_precision,
     check_configurations,
     check_lattice,
-    check_periodic,
     check_shape,
     expect,
 )
@@ -141,12 +142,12 @@ def hollow_values(
             gradient with respect to coupling or field is asked for.
     """
     precision = as_precision("hollow_values", precision)
-    check_periodic(periodic)
-    expect(isinstance(magnetization, bool), "magnetization", "a bool", magnetization)
+    periodic = as_periodic(periodic)
+    magnetization = as_bool("magnetization", magnetization)
     modes = as_integer("modes", modes, 0)
     given = Values(
         configurations, coupling, field, time, conv, first, hidden_weight, hidden_bias,
-        readout_weight, readout_bias, skip, tuple(periodic), magnetization, modes, precision,
+        readout_weight, readout_bias, skip, periodic, magnetization, modes, precision,
     )  # fmt: skip
     _check(given)
     if coupling.requires_grad or field.requires_grad:

@@ -5,7 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["REVERSIBLE_RATES", "ProposalRates", "proposal_rates", "proposal_rates_gradient"]
+__all__ = [
+    "REVERSIBLE_RATES", "ProposalRates", "in_rates", "proposal_rates", "proposal_rates_gradient",
+]  # fmt: skip
 
 
 class ProposalRates(NamedTuple):
@@ -27,6 +29,24 @@ REVERSIBLE_RATES = {
 }
 
 
+def in_rates(network_output: Tensor, log_ratios: Tensor) -> Tensor:
+    """Return ``[-G]_+ e^Δ`` in the precision of ``G``, and where that overflows in float64.
+
+    The result is float64, and 0 where ``G >= 0``, even if ``e^Δ`` overflows.
+    """
+    # The exponential of a number that is not used might overflow.
+    power = torch.where(network_output < 0, log_ratios, 0.0)
+    strength = torch.relu(-network_output)
+    with torch.no_grad():
+        over = (strength * torch.exp(power)).isinf()
+    if not bool(over.any()):
+        return (strength * torch.exp(power)).double()
+    # Each part sees no number that overflows it, so that no gradient is 0 times infinity.
+    narrow = strength * torch.exp(torch.where(over, 0.0, power))
+    wide = strength.double() * torch.exp(torch.where(over, power, 0.0).double())
+    return torch.where(over, wide, narrow.double())
+
+
 def proposal_rates(
     network_output: Tensor | None,
     log_ratios: Tensor,
@@ -41,12 +61,9 @@ def proposal_rates(
     corrector = torch.zeros(len(log_ratios), dtype=torch.float64, device=log_ratios.device)
     if network_output is not None:
         rates = torch.relu(network_output)
-        # Where G >= 0 the in-rate is 0 even if e^Δ overflows.
-        in_rates = torch.relu(-network_output) * torch.exp(
-            torch.where(network_output < 0, log_ratios, 0.0)
-        )
-        # Terms in the precision of the rates, their sum in float64.
-        corrector = (rates - in_rates).flatten(1).sum(1, dtype=torch.float64)
+        # Terms in the precision of the rates where they can be, their sum in float64.
+        terms = rates.double() - in_rates(network_output, log_ratios)
+        corrector = terms.flatten(1).sum(1)
     if reversible is not None:
         rates = rates + scale * REVERSIBLE_RATES[reversible](log_ratios)
     return ProposalRates(rates, rates.flatten(1).sum(1, dtype=torch.float64), corrector)
@@ -69,8 +86,14 @@ def proposal_rates_gradient(
     if to_rates is not None:
         out = out + to_rates
     # The exponential of a number that is not used might overflow.
-    power = torch.exp(torch.where(network_output < 0, log_ratios, 0.0))
-    inward = torch.where(
-        network_output < 0, power * to_corrector.to(power.dtype).view(per_move), 0.0
-    )
+    power = torch.where(network_output < 0, log_ratios, 0.0)
+    upstream = to_corrector.view(per_move)
+    inward = torch.exp(power) * upstream.to(power.dtype)
+    broken = ~inward.isfinite()
+    if bool(broken.any()):
+        # A large e^Δ may meet a small gradient; with none it adds nothing, even where it overflows.
+        wide = torch.exp(power.double()) * upstream
+        wide = torch.where(upstream == 0.0, 0.0, wide)
+        inward = torch.where(broken, wide.to(inward.dtype), inward)
+    inward = torch.where(network_output < 0, inward, 0.0)
     return torch.where(network_output <= 0, 0.0, out) + inward

@@ -69,7 +69,15 @@ def proposal_rates_kernel(
             # Written so that NaN stays NaN; where G >= 0 the in-rate is 0 even if e^Δ overflows.
             b_rates = tl.where(b_network <= 0, 0.0, b_network)
             b_in_rates = tl.where(b_network < 0, -b_network * exponential(b_log_ratios), 0.0)
-            corrector += (b_rates - b_in_rates).to(tl.float64)
+            b_terms = (b_rates - b_in_rates).to(tl.float64)
+            if b_network.dtype == tl.float32:
+                # What overflows float32 is computed again in float64; seldom, so the block asks.
+                m_over = b_in_rates == float("inf")
+                if tl.max(m_over.to(tl.int32), 0) > 0:
+                    b_power = tl.where(m_over, b_log_ratios, 0.0).to(tl.float64)
+                    b_wide = b_network.to(tl.float64) * tl.exp(b_power)
+                    b_terms = tl.where(m_over, b_wide, b_terms)
+            corrector += b_terms
         if REVERSIBLE:
             b_reversible = reversible_rate(b_log_ratios, REVERSIBLE).to(tl.float64) * scale
             # Beyond the last move Δ = 0 would give a rate, which the mask takes away.
@@ -108,10 +116,16 @@ def proposal_rates_gradient_kernel(
         if RATES:
             b_out += tl.load(p_to_rates + o_row, mask=m_move, other=0.0)
         b_network = tl.load(p_network + o_row, mask=m_move, other=0.0)
-        b_in = exponential(tl.load(p_log_ratios + o_row, mask=m_move, other=0.0)) * to_corrector.to(
-            DTYPE
-        )
-        # The second factor may be infinite where G >= 0; there it is not chosen.
+        b_log_ratios = tl.load(p_log_ratios + o_row, mask=m_move, other=0.0)
+        b_in = exponential(b_log_ratios) * to_corrector.to(DTYPE)
+        # False for NaN too: what is not finite is computed again in float64.
+        m_broken = (b_network < 0) & ((tl.abs(b_in) < float("inf")) == 0)
+        if tl.max(m_broken.to(tl.int32), 0) > 0:
+            b_power = tl.where(m_broken, b_log_ratios, 0.0).to(tl.float64)
+            # With no gradient it adds nothing, even where e^Δ overflows.
+            b_wide = tl.where(to_corrector == 0.0, 0.0, tl.exp(b_power) * to_corrector)
+            b_in = tl.where(m_broken, b_wide.to(DTYPE), b_in)
+        # It may be infinite where G >= 0; there it is not chosen.
         b_gradient = tl.where(b_network <= 0, 0.0, b_out) + tl.where(b_network < 0, b_in, 0.0)
         tl.store(p_gradient + o_row, b_gradient, mask=m_move)
 

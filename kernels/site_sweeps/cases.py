@@ -71,6 +71,9 @@ def measured(op: str, size: Size, model: Model) -> Case:
         per_state = 12
     fields = model.q * (4 * model.ndim + 1)
     operations = flips * (fields + per_state * model.q) + words * (PHILOX_OPERATIONS // 4)
+    # As users have it.
+    if op == "metropolis_sweeps":
+        arguments["rest"] = 2.0**-3
     by_walker = frozenset({"configurations", "walkers"})
     return Case(op, model.name, size, arguments, by_walker, operations, words=words, flips=flips)
 

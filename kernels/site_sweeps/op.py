@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 
-from ..checks import as_integer, as_seed, check_model, check_tensor, check_walkers, expect
+from ..checks import as_integer, as_rest, as_seed, check_model, check_tensor, check_walkers, expect
 from ..registration import Launchers, put_on_cuda, taking
 from . import cpu, reference
 from .reference import Sweeps
@@ -20,9 +20,9 @@ __all__ = [
 SCHEMA = (
     "(Tensor configurations, Tensor coupling, Tensor bond_table, Tensor site_table, Tensor beta, "
     "bool[] periodic, Tensor colours, SymInt num_colours, Tensor walkers, SymInt first_sweep, "
-    "SymInt sweeps, SymInt seed) -> Tensor"
+    "SymInt sweeps, SymInt seed, float rest=0.0) -> Tensor"
 )
-"""Arguments of all three, in the order of :class:`.reference.Sweeps`."""
+"""Arguments of all three, in the order of :class:`.reference.Sweeps`; Metropolis alone rests."""
 
 
 def heat_bath_sweeps(
@@ -90,13 +90,15 @@ def metropolis_sweeps(
     first_sweep: int,
     sweeps: int,
     seed: int,
+    rest: float = 0.0,
 ) -> Tensor:
     """Make Metropolis sweeps: propose another value to each site and accept it or not.
 
     Each other value is proposed with probability ``1 / (q - 1)`` and accepted with probability
-    ``min(1, e^Δ)``, ``Δ = -β [H(y) - H(x)]``; one colour class after another. Leaves ``exp(-β H)``
-    invariant, for a β per walker too. Acceptances are float32 and random numbers odd multiples of
-    2⁻²⁴.
+    ``(1 - ε) min(1, e^Δ)``, ``Δ = -β [H(y) - H(x)]``, ``ε`` being ``rest``; one colour class after
+    another. Leaves ``exp(-β H)`` invariant, for a β per walker too. With ``ε = 0`` and two states
+    some configurations may never be reached from others. Acceptances are float32 and random
+    numbers odd multiples of 2⁻²⁴; acceptance and rest share one.
 
     Args:
         configurations: Int8 ``(walkers, *shape)``; see :func:`heat_bath_sweeps`, as for all others.
@@ -111,12 +113,15 @@ def metropolis_sweeps(
         first_sweep: Number of the first sweep.
         sweeps: How many sweeps.
         seed: In [0, 2³²).
+        rest: ``ε``, the probability that a site is left as it is, 0 or a power of two from 2⁻²³
+            to 1/2.
 
     Returns:
         The new configurations; the given ones are left alone.
 
     Raises:
-        ValueError: If a shape, dtype or device does not fit the configurations, or sweeps < 0.
+        ValueError: If a shape, dtype or device does not fit the configurations, sweeps < 0, or
+            rest is no such number.
 
     References:
         Metropolis, Rosenbluth, Rosenbluth, Teller, Teller, *Equation of state calculations by fast
@@ -124,7 +129,7 @@ def metropolis_sweeps(
     """
     given = Sweeps(
         configurations, coupling, bond_table, site_table, beta, periodic,
-        colours, num_colours, walkers, first_sweep, sweeps, seed,
+        colours, num_colours, walkers, first_sweep, sweeps, seed, as_rest("rest", rest),
     )  # fmt: skip
     return _checked(metropolis_sweeps_op, given)
 
@@ -187,7 +192,10 @@ def overrelaxation_sweeps(
 def _checked(op: CustomOpDef, given: Sweeps) -> Tensor:
     x = given.configurations
     check_tensor("beta", given.beta)
-    check_model(x, given.coupling, given.bond_table, given.site_table, given.beta, given.periodic)
+    periodic = check_model(
+        x, given.coupling, given.bond_table, given.site_table, given.beta, given.periodic
+    )
+    given = given._replace(periodic=periodic)
     check_walkers(len(x), x.device, torch.int64, walkers=given.walkers)
     as_integer("sweeps", given.sweeps, 0)
     as_integer("first_sweep", given.first_sweep, 0)
@@ -211,7 +219,7 @@ def _register(name: str, twin: Callable[[Sweeps], Tensor]) -> CustomOpDef:
         # The result of an op may not be its input, as it would be after no sweep at all.
         return twin(given._replace(configurations=given.configurations.clone()))
 
-    def fake(configurations: Tensor, *rest: Any) -> Tensor:
+    def fake(configurations: Tensor, *others: Any) -> Tensor:
         return configurations.new_empty(configurations.shape)
 
     op = custom_op(f"leaps_triton::{name}", run, mutates_args=(), schema=SCHEMA)

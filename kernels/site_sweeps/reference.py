@@ -20,7 +20,7 @@ SAME_LENGTH = 1e-9
 
 
 class Sweeps(NamedTuple):
-    """Arguments of the three ops."""
+    """Arguments of the three ops; Metropolis alone rests."""
 
     configurations: Tensor
     coupling: Tensor
@@ -34,6 +34,7 @@ class Sweeps(NamedTuple):
     first_sweep: int
     sweeps: int
     seed: int
+    rest: float = 0.0
 
     @property
     def tables(self) -> Tables:
@@ -96,11 +97,16 @@ def metropolis_acceptance(log_ratios: Tensor) -> Tensor:
 def _moved(
     given: Sweeps, x: Tensor, fields: Tensor, proposed: Tensor, uniform: Tensor, colour: int
 ) -> Tensor:
-    """Return the configurations after the sites of a colour that ``u < min(1, e^Δ)`` accepts."""
+    """Return the configurations after the sites of a colour that are accepted.
+
+    They are those with ``u < (1 - ε) min(1, e^Δ)``, ``ε`` the probability to rest.
+    """
     there = fields.gather(1, proposed.unsqueeze(1))
     here = fields.gather(1, x.long().unsqueeze(1))
     beta = given.beta.to(fields.dtype).view(-1, *[1] * (x.ndim - 1))
-    accepted = uniform < metropolis_acceptance(beta * (there - here).squeeze(1))
+    acceptance = metropolis_acceptance(beta * (there - here).squeeze(1))
+    # 1 - ε is exact, and 1 where no site rests: that product changes no bit.
+    accepted = uniform < (1.0 - given.rest) * acceptance
     moves = (given.colours == colour) & accepted
     return torch.where(moves, proposed.to(x.dtype), x)
 
@@ -108,7 +114,7 @@ def _moved(
 def metropolis_sweeps(given: Sweeps) -> Tensor:
     """Move each colour in turn, all its sites at once.
 
-    ``x_i → x_i + k`` if ``u < min(1, e^{Δ_k(i)})``.
+    ``x_i → x_i + k`` if ``u < (1 - ε) min(1, e^{Δ_k(i)})``.
     """
     x = given.configurations
     for sweep in given.numbers():

@@ -99,10 +99,13 @@ def redraw(
 
 @triton.jit
 def propose(
-    found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
-    NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
+    found, b_old, b_shift, b_uniform, beta, keep, p_bond, p_site, s_site_state, o_field, m_colour,
+    q, NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
 ):  # fmt: skip
-    """Return Metropolis' proposal, the old state plus a shift, and whether ``u < min(1, e^Δ)``."""
+    """Return Metropolis' proposal, the old state plus a shift, and whether it is accepted.
+
+    That is where ``u < keep · min(1, e^Δ)``, ``keep`` the complement of the probability to rest.
+    """
     if BINARY:
         b_flip = flip_field(
             found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
@@ -119,7 +122,8 @@ def propose(
         )
         b_ratio = beta * (after - before)
     # A ratio above 1 needs no exponential, which might overflow.
-    return b_proposed, (b_ratio >= 0) | (b_uniform < tl.exp(b_ratio))
+    b_acceptance = tl.where(b_ratio >= 0, 1.0, tl.exp(b_ratio))
+    return b_proposed, b_uniform < keep * b_acceptance
 
 
 @triton.jit
@@ -174,7 +178,7 @@ def sweep_kernel(
     s_coupling_walker: tl.int32, s_coupling_axis: tl.int32, s_coupling_site: tl.int32,
     s_site_walker: tl.int32, s_site_state: tl.int32, s_site_site: tl.int32, s_beta: tl.int32,
     first_colour: tl.int32, last_colour: tl.int32, first_sweep: tl.int64, sweeps: tl.int32,
-    seed: tl.int64,
+    seed: tl.int64, rest: tl.float64,
     STREAM: tl.constexpr, OP: tl.constexpr, NDIM: tl.constexpr, BINARY: tl.constexpr,
     UNIFORM: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -182,9 +186,9 @@ def sweep_kernel(
     """Update all sites of a colour at once, colour after colour and sweep after sweep, in place.
 
     Heat bath ``x_i ~ exp(β W_a(i))`` (Creutz, Phys. Rev. D 21, 2308, 1980); Metropolis ``x_i → x_i
-    + k``, ``k`` uniform in ``1 … q-1`` (Metropolis et al., J. Chem. Phys. 21, 1087, 1953), and
-    over-relaxation ``x_i → r_i - x_i`` (Creutz, Phys. Rev. D 36, 515, 1987), with probability
-    ``min(1, e^Δ)``. One program per walker and tile of sites.
+    + k``, ``k`` uniform in ``1 … q-1``, with probability ``(1 - rest) min(1, e^Δ)`` (Metropolis et
+    al., J. Chem. Phys. 21, 1087, 1953); over-relaxation ``x_i → r_i - x_i`` with probability
+    ``min(1, e^Δ)`` (Creutz, Phys. Rev. D 36, 515, 1987). One program per walker and tile of sites.
 
     ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, 1 | axes, 1 | sites)``;
     ``bond`` float64 ``(q, q)``; ``site`` float64 ``(1 | walkers, q, 1 | sites)``; ``beta`` float64
@@ -202,6 +206,8 @@ def sweep_kernel(
     FLOAT: tl.constexpr = tl.float64 if OP == "overrelaxation" else tl.float32
     beta = tl.load(p_beta + i_walker * s_beta).to(FLOAT)
     walker = tl.load(p_walkers + i_walker)
+    # Exact: the probability to rest is a power of two of at most 23 places.
+    keep = tl.full((), 1.0 - rest, tl.float32)
     # Four sites share a counter of random numbers.
     o_group = i_tile * (BLOCK // 4) + tl.arange(0, BLOCK // 4)
     o_site = i_tile * BLOCK + tl.arange(0, BLOCK)
@@ -235,8 +241,8 @@ def sweep_kernel(
                 b_old = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
                 if OP == "metropolis":
                     b_new, m_moves = propose(
-                        found, b_old, b_shift, b_uniform, beta, p_bond, p_site, s_site_state,
-                        o_field, m_colour, q,
+                        found, b_old, b_shift, b_uniform, beta, keep, p_bond, p_site,
+                        s_site_state, o_field, m_colour, q,
                         NDIM, BINARY, UNIFORM,
                     )  # fmt: skip
                 else:
@@ -305,11 +311,11 @@ def _sweep(op: str, given: Sweeps) -> Tensor:
     )  # fmt: skip
     if tiles == 1:
         sweeps = (given.first_sweep, given.sweeps)
-        launch(variant, programs, *model, 0, given.num_colours, *sweeps, given.seed)
+        launch(variant, programs, *model, 0, given.num_colours, *sweeps, given.seed, given.rest)
         return after
     # Tiles read one another, so a colour ends before the next begins.
     for sweep, colour in itertools.product(given.numbers(), range(given.num_colours)):
-        launch(variant, programs, *model, colour, colour + 1, sweep, 1, given.seed)
+        launch(variant, programs, *model, colour, colour + 1, sweep, 1, given.seed, given.rest)
     return after
 
 

@@ -50,6 +50,8 @@ class _Colour(NamedTuple):
     beta: Tensor
     words: tuple[Tensor, Tensor]
     """Random words of both draws, in the shape of the configurations."""
+    rest: float
+    """Probability that Metropolis leaves a site as it is."""
 
 
 class _Expected(NamedTuple):
@@ -80,7 +82,7 @@ def _propose(colour: _Colour) -> _Expected:
     new = (old + 1 + shift) % q
     change = (colour.fields.gather(1, new) - colour.fields.gather(1, old)).squeeze(1)
     beta = colour.beta.view(-1, *[1] * (x.ndim - 1))
-    accepted = reference.metropolis_acceptance(beta * change)
+    accepted = (1.0 - colour.rest) * reference.metropolis_acceptance(beta * change)
     uniform = uniform32(colour.words[1])
     proposed = new.squeeze(1).to(x.dtype)
     near = (accepted - uniform).abs() <= ROUNDING
@@ -104,6 +106,8 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
     names = ("coupling", "bond_table", "site_table", "periodic")
     tables = reference.Tables(*(given[name] for name in names))
     x = given["configurations"]
+    # Metropolis' argument; the other sweeps have none.
+    rest = given.get("rest", 0.0)
     for sweep in range(given["sweeps"]):
         y = function(**given | {"configurations": x, "first_sweep": sweep, "sweeps": 1})
         first, second = (
@@ -113,7 +117,7 @@ def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: 
         words = (first.view(x.shape), second.view(x.shape))
         for number in range(given["num_colours"]):
             fields = reference.local_fields(x, tables, torch.float64)
-            expected = update(_Colour(x, y, fields, given["beta"], words))
+            expected = update(_Colour(x, y, fields, given["beta"], words, rest))
             # Other sites still have the state that their own colour's update is to see.
             here = given["colours"] == number
             wrong = here & (expected.values != y) & ~expected.tied

@@ -160,7 +160,7 @@ def _variants(case: Case, device: torch.device, compiled: bool) -> dict[str, Cal
     twin = getattr(reference, case.op)
     public = getattr(kernels, case.op)
     variants: dict[str, Callable[..., Any]] = {}
-    has_kernels = not kernels.backend(device).startswith("torch twins")
+    has_kernels = not kernels.backend(device).startswith("plain torch")
     if has_kernels and public is not twin:
         variants["kernel"] = public
     elif case.op in BLOCKED:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from ..files import claimed, make_folder
 from ..kernels.checks import as_seed
+from ..progress import track
 from ..provenance import provenance
 from .agreement import Disagreement
 from .cases import OPS, cases, make_case
@@ -80,7 +80,7 @@ def run(
         output: CSV table to add the rows to, after every case; None for none.
         commit: What to record where the code is no git checkout.
         budget: Seconds to time each variant for; at most 0.05 with ``smoke``.
-        progress: Whether to show a progress bar on a terminal.
+        progress: Whether to show a progress bar on a terminal, elsewhere a line every half minute.
 
     Raises:
         ValueError: If an op is unknown, the seed bad, the device missing, or the output's folder
@@ -101,16 +101,12 @@ def run(
         compiled = False
         report.notes.append("no C++ compiler was found, so the compiled twins are left out")
     limits = ceilings(place, compiled, budget)
-    # None shows the bar on a terminal alone.
-    hidden: bool | None = True
-    if progress:
-        hidden = None
-    bar = tqdm(total=len(todo), unit="case", leave=False, disable=hidden)
+    shown = track(len(todo), "measuring", "case", progress, leave=False)
     # Rows are added to what the table holds, which no other process may change meanwhile.
-    with bar, torch.no_grad(), claimed(output):
+    with shown, torch.no_grad(), claimed(output):
         _add(report, limits.rows(), output)
         for chosen in todo:
-            bar.set_description(f"{chosen.op} {chosen.model}".strip())
+            shown.describe(f"{chosen.op} {chosen.model}".strip())
             try:
                 case = make_case(*chosen, seed, place)
                 rows, notes = measure(case, place, limits, compiled, budget)
@@ -125,7 +121,7 @@ def run(
             # The next case may need what this one has left.
             if place.type == "cuda":
                 torch.cuda.empty_cache()
-            bar.update()
+            shown.update()
     return report
 
 

@@ -7,12 +7,15 @@ from typing import Any
 import tyro
 
 from ..files import claimed
+from ..provenance import __version__, provenance
+from .arguments import prepared
 from .commands.bench import Bench
 from .commands.chain import Chain
 from .commands.demo import Demo
 from .commands.info import Info, Measure
 from .commands.plot import Plot
 from .commands.sample import Sample
+from .commands.scan import Scan
 from .commands.train import Train
 from .interrupts import Interrupted, Unfinished, raising, reason, sentence
 from .options import check_folders
@@ -25,14 +28,12 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "sample": Sample,
     "chain": Chain,
+    "scan": Scan,
     "measure": Measure,
     "plot": Plot,
     "info": Info,
     "bench": Bench,
 }
-
-FORMER = {("chain", "--kernel"): "--move"}
-"""Command and option that have another name now."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,11 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if arguments is None:
         arguments = sys.argv[1:]
+    if list(arguments) == ["--version"]:
+        print(f"leaps-triton {_version()}")
+        return
+    try:
+        words = prepared(arguments)
+    except ValueError as error:
+        sys.exit(f"leaps-triton: {error}")
     chosen = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="leaps-triton",
         description="Samples and free energies of lattice models, with exact weights.",
-        args=_renamed(arguments),
+        args=words,
         # Flags are off unless given, so a --no- twin of each would only lengthen the help.
         config=(tyro.conf.FlagCreatePairsOff,),
     )
@@ -76,16 +84,9 @@ def _run(chosen: Any) -> None:
         chosen.run()
 
 
-def _renamed(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with options by their present names; a former one is warned of."""
-    command = next(iter(arguments), "")
-    found = []
-    for argument in arguments:
-        # An option and its value may be one word, as in --name=value.
-        name, equals, value = argument.partition("=")
-        present = FORMER.get((command, name))
-        if present is not None:
-            print(f"leaps-triton: {name} is now {present}", file=sys.stderr)
-            argument = f"{present}{equals}{value}"
-        found.append(argument)
-    return found
+def _version() -> str:
+    """Return the version, with the commit where the library runs from a checkout."""
+    commit = provenance()["commit"]
+    if commit == "unknown":
+        return __version__
+    return f"{__version__} (commit {commit})"

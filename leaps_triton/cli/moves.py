@@ -21,7 +21,8 @@ def alone() -> list[str]:
 MOVES = (
     f"What moves the walkers: {choices(alone())}. Several are made one after another; "
     "parallel-tempering has those after it move its replicas. Settings follow a colon, as in "
-    "heat-bath:sweeps=2,backward=true or parallel-tempering:fractions=0.25/0.5/1."
+    "heat-bath:sweeps=2,backward=true or parallel-tempering:betas=0.1/0.2/0.44, inverse "
+    "temperatures that end at the model's own."
 )
 """Help of an option that takes moves."""
 
@@ -49,6 +50,10 @@ def as_move(words: Sequence[str]) -> Any:
         known = choose("move", name, alone())
         maker = registry.find("move", known)
         given = _settings(known, maker, text)
+        if known == "ParallelTempering" and not given.keys() & {"betas", "fractions"}:
+            raise ValueError(
+                f"{spelled(known)} needs its betas, as in {spelled(known)}:betas=0.1/0.2/0.44"
+            )
         if known == "ParallelTempering" and position + 1 < len(words):
             # The moves after it are those of its replicas.
             made.append(maker(move=as_move(words[position + 1 :]), **given))
@@ -78,9 +83,7 @@ def _settings(name: str, maker: Any, text: str) -> dict[str, Any]:
             )
         found[setting] = _value(value)
     for setting in required - found.keys():
-        raise ValueError(
-            f"{spelled(name)} needs its {setting}, as in {spelled(name)}:{setting}=0.25/0.5/1"
-        )
+        raise ValueError(f"{spelled(name)} needs its {setting}, as in {spelled(name)}:{setting}=…")
     return found
 
 

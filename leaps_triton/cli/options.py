@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
+from torch import Tensor
 
 import leaps_triton as lt
 
 from .. import registry
 from ..files import check_free, make_folder, write_text
+from ..kernels.checks import nearest
 
 __all__ = [
     "ModelOptions",
@@ -58,7 +60,8 @@ def choose(kind: str, word: str, names: list[str]) -> str:
     for name in names:
         if word in (name, spelled(name)):
             return name
-    raise ValueError(f"there is no {kind} {word!r}; choose from {choices(names)}")
+    near = nearest(word, [spelled(name) for name in names])
+    raise ValueError(f"there is no {kind} {word!r}; choose from {choices(names)}{near}")
 
 
 def makeable() -> list[str]:
@@ -74,6 +77,10 @@ def makeable() -> list[str]:
     return found
 
 
+_DRAWN = {"coupling": "coupling", "disorder": "disorder", "disorder_seed": "seed"}
+"""Options that say what the couplings are without a file, and arguments of the model by them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """A lattice model."""
@@ -86,8 +93,15 @@ class ModelOptions:
     """Inverse temperature."""
     q: int | None = None
     """Number of states of potts and clock."""
-    coupling: float | None = None
-    """Coupling of ising, potts and clock; 1 by default."""
+    coupling: tuple[float, ...] = ()
+    """Coupling of ising, potts and clock: one number, or one per direction; 1 by default."""
+    couplings: Path | None = None
+    """File of a coupling per bond: lines `i j J`, a max-cut file, or a NumPy array."""
+    first_site: Literal[0, 1] | None = None
+    """Number of the first site in lines `i j J` of that file; by default 1 in max-cut files, else
+    0."""
+    coupling_scale: float | None = None
+    """What the couplings of that file are multiplied by; 1 by default."""
     disorder: Literal["pm1", "gaussian"] | None = None
     """Law of the couplings of edwards-anderson; pm1 by default."""
     disorder_seed: int | None = None
@@ -102,14 +116,14 @@ class ModelOptions:
         maker = registry.find("model", choose("model", self.model, makeable()))
         takes = set(inspect.signature(maker).parameters)
         if "disorder" in takes:
-            # Its couplings are drawn, by a seed of their own.
+            # Its couplings are drawn, by a seed of their own, or come from a file.
             takes.discard("coupling")
             takes.add("disorder_seed")
         given: dict[str, Any] = {}
         for name in ("q", "coupling", "disorder", "disorder_seed"):
             value = getattr(self, name)
             # Not given: the default of the model counts.
-            if value is None:
+            if value in (None, ()):
                 continue
             if name not in takes:
                 raise ValueError(
@@ -122,11 +136,41 @@ class ModelOptions:
         if "disorder_seed" in given:
             # The model calls it seed, but --seed is of the random numbers of the run.
             given["seed"] = given.pop("disorder_seed")
+        if len(self.coupling) == 1:
+            given["coupling"] = self.coupling[0]
+        file = self._couplings(given)
+        if file is not None:
+            given["coupling"] = file
         if self.field:
             given["field"] = self._field("q" in takes)
         periodic = not self.open_boundaries
         model: lt.PairModel = maker(self.shape, beta=self.beta, periodic=periodic, **given)
         return model
+
+    def _couplings(self, given: dict[str, Any]) -> Tensor | None:
+        """Return the couplings of the file, if one was given.
+
+        Args:
+            given: arguments of the model so far.
+
+        Raises:
+            ValueError: another option says what the couplings are, or there is no file for one.
+        """
+        if self.couplings is None:
+            for name in ("first_site", "coupling_scale"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{option(name)} is of the file of --couplings; give it too")
+            return None
+        for name, argument in _DRAWN.items():
+            if argument in given:
+                raise ValueError(
+                    f"{option(name)} and --couplings both say what J is; leave one out"
+                )
+        scale = 1.0
+        if self.coupling_scale is not None:
+            scale = self.coupling_scale
+        periodic = not self.open_boundaries
+        return lt.read_couplings(self.couplings, self.shape, periodic, self.first_site, scale)
 
     def _field(self, per_state: bool) -> Any:
         """Return the field: one number, or one per state."""
@@ -188,7 +232,9 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     # On a CPU the times depend on the number of threads.
-    return f"{device.type} ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    plural = "s" if threads > 1 else ""
+    return f"{device.type} ({threads} thread{plural})"
 
 
 def announce(model: object, device: torch.device) -> str:

@@ -7,9 +7,11 @@
 - Replicas of parallel tempering: :func:`stepping_stones` for log Z, :func:`exchange_rates`;
   :func:`mbar` too.
 - Pairs of walkers: :func:`overlap_distribution`.
+- Trust: :func:`find_beginning` for where chains may begin, :func:`pareto_k` for the tail of
+  weights, and the warnings.
 """
 
-from .autocorrelation import ChainEstimate, ShortChainWarning, chain_estimate
+from .autocorrelation import ChainEstimate, chain_estimate
 from .base import Result
 from .free_energies import entropy, free_energy
 from .histograms import mbar, mbar_error
@@ -17,6 +19,9 @@ from .jackknife import Estimate, weighted_estimate
 from .overlaps import OverlapDistribution, overlap_distribution
 from .reweighting import Reweighted, multi_reweight, reweight
 from .tempering import exchange_rates, stepping_stones
+from .trust.beginning import Beginning, find_beginning
+from .trust.cautions import CautionWarning, DriftWarning, LowEssWarning, ShortChainWarning
+from .trust.tails import pareto_k, pareto_threshold
 from .weights import (
     RESAMPLING,
     ancestors,
@@ -30,8 +35,12 @@ from .weights import (
 
 __all__ = [
     "RESAMPLING",
+    "Beginning",
+    "CautionWarning",
     "ChainEstimate",
+    "DriftWarning",
     "Estimate",
+    "LowEssWarning",
     "OverlapDistribution",
     "Result",
     "Reweighted",
@@ -42,6 +51,7 @@ __all__ = [
     "effective_sample_size",
     "entropy",
     "exchange_rates",
+    "find_beginning",
     "free_energy",
     "leave_one_out_sums",
     "log_mean_exp",
@@ -51,6 +61,8 @@ __all__ = [
     "multi_reweight",
     "normalised",
     "overlap_distribution",
+    "pareto_k",
+    "pareto_threshold",
     "reweight",
     "stepping_stones",
     "weighted_estimate",

@@ -1,17 +1,17 @@
 """Error bars from Markov chains: the Γ-method with its automatic window."""
 
 import math
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType
 
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_number, expect, is_real, shown
-from .jackknife import Estimate
+from ..kernels.checks import as_integer, as_number, expect, is_real
+from .jackknife import Estimate, shown_means
+from .trust.cautions import Doubt, DriftWarning, ShortChainWarning, caution
+from .trust.drift import MOST_SIGMA, drift
+from .trust.gamma import autocovariance, linearised, window_of
 
 __all__ = ["ChainEstimate", "ShortChainWarning", "chain_estimate", "examine"]
 
@@ -21,14 +21,6 @@ _ENOUGH = 50.0
 
 _LEAST_Q = 1e-3
 """Probability below which the means of chains differ by more than chance."""
-
-
-class ShortChainWarning(UserWarning):
-    """Says that chains are too short for their error bar, which may be too small.
-
-    They are shorter than 50 autocorrelation times; or their means differ by more than the error
-    allows, which of chains that are long enough one estimate in a thousand does by chance.
-    """
 
 
 @dataclass(frozen=True)
@@ -50,6 +42,10 @@ class ChainEstimate:
             if the error is right; evenly distributed in [0, 1] where it is. Near 0 where chains do
             not leave their part of the law, too slowly for ``ρ(t)`` to show it. NaN for one chain,
             and where nothing varies.
+        drift: how many of its errors the mean of the last half of the draws lies above that of the
+            first tenth; beyond ±3.5 there is a :class:`~leaps_triton.DriftWarning`. NaN where there
+            are fewer than 20 draws per walker, and where nothing varies.
+        reason: why ``value``, ``error`` or ``tau`` is NaN; empty where none is.
 
     Example:
         >>> estimate = chain_estimate(torch.arange(400.0).sin().view(4, 100))
@@ -66,6 +62,8 @@ class ChainEstimate:
     draws: int
     autocorrelation: Tensor = field(repr=False)
     replica_q: float = math.nan
+    drift: float = math.nan
+    reason: str = ""
 
     @property
     def effective_draws(self) -> float:
@@ -82,7 +80,14 @@ class ChainEstimate:
         return {"tau": self.tau, "tau_error": self.tau_error, "window": self.window}
 
     def __str__(self) -> str:
-        return str(Estimate(self.value, self.error))
+        return str(Estimate(self.value, self.error, self._why_no_error))
+
+    @property
+    def _why_no_error(self) -> str:
+        """Return the reason, where value or error is NaN; τ is not shown."""
+        if math.isnan(self.value) or math.isnan(self.error):
+            return self.reason
+        return ""
 
 
 def chain_estimate(
@@ -124,6 +129,8 @@ def chain_estimate(
     Warns:
         ShortChainWarning: a walker has fewer than 50 τ draws, or no window was found; or
             ``replica_q`` is below 1e-3.
+        DriftWarning: the first tenth and the last half of the draws differ by more than 3.5 of
+            their errors.
 
     References:
         U. Wolff, *Monte Carlo errors with less errors*, arXiv:hep-lat/0306017, eqs. 31-52, with the
@@ -136,9 +143,8 @@ def chain_estimate(
         >>> abs(estimate.pull(0.5)) < 3, abs(estimate.tau - 0.5) < 3 * estimate.tau_error
         (True, True)
     """
-    estimate, reasons = examine(values, function, window_factor, together, least_window)
-    for reason in reasons:
-        _warn(reason)
+    estimate, doubts = examine(values, function, window_factor, together, least_window)
+    caution(doubts)
     return estimate
 
 
@@ -148,7 +154,7 @@ def examine(
     window_factor: float = 1.5,
     together: int = 1,
     least_window: int = 0,
-) -> tuple[ChainEstimate, list[str]]:
+) -> tuple[ChainEstimate, list[Doubt]]:
     """Return what :func:`chain_estimate` does, and what it would warn of in place of warnings.
 
     Args:
@@ -176,30 +182,50 @@ def examine(
     per_walker = values.shape[1]
     n = chains * per_walker
     mean = values.mean((0, 1))
-    value, gradient = _linearised(function, mean)
+    value, gradient = linearised(function, mean)
     projected = (values - mean) * gradient
     # Walkers that belong together count as one chain, by their mean.
     fluctuation = projected.view(chains, together, per_walker, -1).sum(3).mean(1)
-    gamma = _autocovariance(fluctuation)
+    gamma = autocovariance(fluctuation)
     # What sums of values of this size lose by rounding is no fluctuation.
     largest = float((values.abs().amax((0, 1)) * gradient.abs()).sum())
     rounding = 4 * torch.finfo(torch.float64).eps * largest
     # Not ≤, so that NaN ends here too.
     if not float(gamma[0]) > rounding**2:
-        return _still(float(value), gamma, n), []
-    found, window = _window(gamma / gamma[0], n, factor)
+        return _still(values, float(value), mean, gamma, n), []
+    found, window = window_of(gamma / gamma[0], n, factor)
     # Γ(t) is known for t below half the draws, and the window ends there.
     window = min(max(window, least_window), len(gamma) - 1)
     estimate = _with_error(float(value), gamma, window, fluctuation)
     return estimate, _doubts(estimate, found, chains, per_walker)
 
 
-def _still(value: float, gamma: Tensor, n: int) -> ChainEstimate:
-    """Return the estimate of what does not vary, which has no autocorrelation time."""
+def _still(values: Tensor, value: float, mean: Tensor, gamma: Tensor, n: int) -> ChainEstimate:
+    """Return the estimate of what does not vary, or is not finite, and has no τ therefore.
+
+    Args:
+        values: float64 ``(walkers, draws)`` or ``(walkers, draws, k)``.
+        value: of the mean, or function of means.
+        mean: ``()`` or ``(k,)``.
+        gamma: ``Γ(t)``.
+        n: number of draws in all chains together.
+    """
     error = 0.0
+    reason = "all draws are alike, so that there is no autocorrelation time"
     if not bool(gamma[0].isfinite()):
         error = math.nan
-    return ChainEstimate(value, error, error, math.nan, math.nan, 0, n, gamma[:1])
+        reason = _why_not_finite(values, mean)
+    return ChainEstimate(value, error, error, math.nan, math.nan, 0, n, gamma[:1], reason=reason)
+
+
+def _why_not_finite(values: Tensor, mean: Tensor) -> str:
+    """Return why a function of means has no finite value or gradient."""
+    bad = ~values.isfinite()
+    if values.ndim == 3:
+        bad = bad.any(2)
+    if bool(bad.any()):
+        return f"{int(bad.sum())} of {bad.numel()} draws are NaN or infinite"
+    return f"the function of means has no finite value and slope at {shown_means(mean)}"
 
 
 def _with_error(value: float, gamma: Tensor, window: int, fluctuation: Tensor) -> ChainEstimate:
@@ -230,6 +256,7 @@ def _with_error(value: float, gamma: Tensor, window: int, fluctuation: Tensor) -
         draws=n,
         autocorrelation=rho[: window + 1].clone(),
         replica_q=_replica_q(fluctuation.mean(1), error),
+        drift=drift(fluctuation, error),
     )
 
 
@@ -249,8 +276,8 @@ def _check(values: Tensor, function: Callable[[Tensor], Tensor] | None) -> None:
         )
 
 
-def _doubts(estimate: ChainEstimate, found: bool, chains: int, per_walker: int) -> list[str]:
-    """Return why the error bar may be too small; nothing if there is no sign of it.
+def _doubts(estimate: ChainEstimate, found: bool, chains: int, per_walker: int) -> list[Doubt]:
+    """Return why value or error bar may be wrong; nothing if there is no sign of it.
 
     Args:
         estimate: with its error bar.
@@ -271,23 +298,16 @@ def _doubts(estimate: ChainEstimate, found: bool, chains: int, per_walker: int) 
             f"shows: the error bar may be too small; run longer chains, or take a move that mixes "
             f"faster"
         )
-    return reasons
-
-
-def _warn(message: str) -> None:
-    """Give a ShortChainWarning at the line that called the library."""
-    package = __name__.partition(".")[0]
-    frame = sys._getframe()
-    level = 1
-    while frame.f_back is not None and _package(frame) == package:
-        frame = frame.f_back
-        level += 1
-    warnings.warn(message, ShortChainWarning, stacklevel=level)
-
-
-def _package(frame: FrameType) -> str:
-    """Return the top package of the code that a frame runs."""
-    return str(frame.f_globals.get("__name__")).partition(".")[0]
+    doubts = [Doubt(ShortChainWarning, reason) for reason in reasons]
+    # NaN is not above the limit either.
+    if abs(estimate.drift) > MOST_SIGMA:
+        reason = (
+            f"the last half of the draws lies {estimate.drift:+.1f} errors from their first tenth: "
+            f"the chains had not forgotten their start, and the value may be wrong; give a longer "
+            f"burn_in, or burn_in='auto'"
+        )
+        doubts.append(Doubt(DriftWarning, reason))
+    return doubts
 
 
 def _replica_q(means: Tensor, error: float) -> float:
@@ -302,53 +322,3 @@ def _replica_q(means: Tensor, error: float) -> float:
     # P(χ² or more) is the upper incomplete gamma function of half of both.
     half = torch.tensor([0.5 * freedom, 0.5 * chi_squared], dtype=torch.float64)
     return float(torch.special.gammaincc(half[0], half[1]))
-
-
-def _linearised(function: Callable[[Tensor], Tensor] | None, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``F`` at the means, and its gradient there."""
-    if function is None:
-        return mean, torch.ones_like(mean)
-    # An error is linear in small fluctuations: those along the gradient count.
-    with torch.enable_grad():
-        point = mean.clone().requires_grad_()
-        value = function(point)
-        if not isinstance(value, Tensor) or value.ndim != 0:
-            raise ValueError(
-                f"function must map means (..., k) to (...), got {shown(value)} for one set of "
-                f"means"
-            )
-        if not value.requires_grad:
-            raise ValueError(
-                "function must be one that autograd can differentiate, got a value without a "
-                "gradient"
-            )
-        (gradient,) = torch.autograd.grad(value, point)
-    return value.detach(), gradient
-
-
-def _autocovariance(fluctuation: Tensor) -> Tensor:
-    """Return ``Γ(t)`` for ``t < draws/2``, over all walkers."""
-    walkers, draws = fluctuation.shape
-    # Zeros of the same length keep the end of a chain from meeting its beginning.
-    size = 2 ** math.ceil(math.log2(2 * draws))
-    power = torch.fft.rfft(fluctuation, size).abs().square().sum(0)
-    longest = max(2, draws // 2)
-    t = torch.arange(longest, dtype=torch.float64, device=fluctuation.device)
-    # A chain has draws - t pairs at distance t: their number, not n, makes the mean.
-    pairs = walkers * (draws - t)
-    return (torch.fft.irfft(power, size)[:longest] / pairs).cpu()
-
-
-def _window(rho: Tensor, n: int, factor: float) -> tuple[bool, int]:
-    """Return whether the condition of the window is met, and where first, or the last of all."""
-    excess = rho[1:].cumsum(0)
-    # The decay time of an exponential with this τ_int; the least number where there is none.
-    # log[(2 τ_int + 1) / (2 τ_int - 1)] is log(1 + 1/excess) for τ_int = ½ + excess.
-    positive = factor / torch.log1p(1.0 / excess.clamp(min=1e-300))
-    decay = torch.where(excess > 0, positive, 1e-300)
-    t = torch.arange(1, len(rho), dtype=torch.float64)
-    # Where the slope of systematic and statistical error together changes its sign.
-    met = (torch.exp(-t / decay) - decay / torch.sqrt(t * n) < 0).nonzero()
-    if len(met):
-        return True, int(met[0]) + 1
-    return False, len(rho) - 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from torch import Tensor
 
 from ..kernels.checks import expect
+from .trust.cautions import Doubt
 
 __all__ = ["Function", "Measurable", "Result"]
 
@@ -79,9 +80,38 @@ class Result(ABC):
         return not self.shortage
 
     @property
+    def by_beta(self) -> tuple["Result", ...]:
+        """Return a result for each inverse temperature that was measured, in rising order.
+
+        It is empty where there is none but the model's own.
+        """
+        return ()
+
+    @property
     def diagnostics(self) -> dict[str, float]:
         """Return what else a table of results shows; of weighted walkers log Z, ESS and more."""
         return {}
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return what is to be said of numbers in a table, such as why one is NaN; by name."""
+        return {}
+
+    @property
+    def doubts(self) -> list[Doubt]:
+        """Return why all estimates alike may be wrong; of weighted walkers that few carry them."""
+        return []
+
+    def examined(
+        self, observable: Measurable | str, function: Function | None = None
+    ) -> tuple[Any, list[Doubt]]:
+        """Return what :meth:`estimate` does, and its own doubts in place of warnings.
+
+        Args:
+            observable: the same as in :meth:`estimate`.
+            function: the same as in :meth:`estimate`.
+        """
+        return self.estimate(observable, function), []
 
     @abstractmethod
     def estimate(self, observable: Measurable | str, function: Function | None = None) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import expect
-from .jackknife import Estimate
+from .jackknife import ALL_THE_WEIGHT, Estimate, one_block
 from .weights import block_sums, leave_one_out_sums, log_mean_exp, normalised
 
 __all__ = [
@@ -44,6 +44,9 @@ class WeightedWalkers(Protocol):
     def correlated(self) -> int:
         """How many consecutive walkers are correlated with one another."""
 
+    def warn_once(self) -> bool:
+        """Warn of weights that few walkers carry, if nothing did so before."""
+
 
 def free_energy(ensemble: WeightedWalkers) -> Estimate:
     """Return the free energy per site, ``-log Z / (β N)``, with its jackknife error.
@@ -53,6 +56,9 @@ def free_energy(ensemble: WeightedWalkers) -> Estimate:
 
     Raises:
         ValueError: β = 0, where it is infinite; use ``log_z``.
+
+    Warns:
+        LowEssWarning: few walkers carry the weight; once per ensemble.
 
     Example:
         >>> import leaps_triton as lt
@@ -80,6 +86,9 @@ def entropy(ensemble: WeightedWalkers) -> Estimate:
 
     Raises:
         ValueError: a file with neither.
+
+    Warns:
+        LowEssWarning: few walkers carry the weight; once per ensemble.
 
     Example:
         >>> import leaps_triton as lt
@@ -113,7 +122,8 @@ def _of_log_z(ensemble: WeightedWalkers, beta: float, factor: float) -> Estimate
     sites = math.prod(ensemble.model.shape)
     blocks = len(block_sums(share, block))
     if blocks == 1:
-        return Estimate(factor * float(value) / sites, float("nan"))
+        return Estimate(factor * float(value) / sites, float("nan"), one_block(len(a)))
+    ensemble.warn_once()
     sums = block_sums(torch.stack([share, share * energies], dim=1), block)
     weight, weighted_energy = leave_one_out_sums(sums).T
     # The mean weight of the walkers that are left, of which there may be fewer in the last block.
@@ -122,7 +132,10 @@ def _of_log_z(ensemble: WeightedWalkers, beta: float, factor: float) -> Estimate
     left_out = torch.log(weight / kept) + beta * weighted_energy / weight
     error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
     scale = factor / sites
-    return Estimate(scale * float(value), abs(scale) * float(error))
+    reason = ""
+    if not bool(error.isfinite()):
+        reason = ALL_THE_WEIGHT
+    return Estimate(scale * float(value), abs(scale) * float(error), reason)
 
 
 def _energies(ensemble: WeightedWalkers) -> Tensor:

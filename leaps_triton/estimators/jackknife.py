@@ -9,19 +9,41 @@ from torch import Tensor
 from ..kernels.checks import expect, shown
 from .weights import block_sums, leave_one_out_sums, normalised
 
-__all__ = ["Estimate", "weighted_estimate"]
+__all__ = ["Estimate", "shown_means", "weighted_estimate"]
 
 
-class Estimate(NamedTuple):
-    """A value and its one-sigma error.
+ALL_THE_WEIGHT = "one walker, or one block of correlated ones, has all the weight"
+"""Why there may be no error."""
+
+
+class _Pair(NamedTuple):
+    """A value and its error."""
+
+    value: float
+    error: float
+
+
+class Estimate(_Pair):
+    """A value and its one-sigma error; as a tuple ``(value, error)``.
+
+    Attributes:
+        value: the mean, or function of means.
+        error: its one-sigma error.
+        reason: why one of them is NaN; empty where none is.
 
     Example:
         >>> print(Estimate(-1.49167, 0.0021))
         -1.4917 ± 0.0021
     """
 
-    value: float
-    error: float
+    # A pair made from a tuple alone has none.
+    reason: str = ""
+
+    def __new__(cls, value: float, error: float, reason: str = "") -> "Estimate":
+        """Return the pair, and remember why one of them is NaN."""
+        made = super().__new__(cls, value, error)
+        made.reason = reason
+        return made
 
     def pull(self, exact: float) -> float:
         """Return the distance from ``exact`` in units of the error; NaN without an error."""
@@ -36,6 +58,8 @@ class Estimate(NamedTuple):
         return {}
 
     def __str__(self) -> str:
+        if self.reason:
+            return f"{self.value:.6g} ± {self.error:.2g} ({self.reason})"
         if not 0.0 < self.error < float("inf"):
             return f"{self.value:.6g} ± {self.error:.2g}"
         # Two significant digits of the error fix the digits of both.
@@ -92,7 +116,64 @@ def weighted_estimate(
         )
     # Estimates without one block differ by 1 / (blocks - 1) of what whole samples would.
     error = torch.sqrt((blocks - 1) * left_out.var(correction=0))
-    return Estimate(float(mean), float(error))
+    reason = ""
+    if not bool(mean.isfinite()) or not bool(error.isfinite()):
+        reason = _why_not_finite(values, share, block, weighted.sum(0), left_out)
+    return Estimate(float(mean), float(error), reason)
+
+
+def _why_not_finite(
+    values: Tensor, share: Tensor, block: int, means: Tensor, left_out: Tensor
+) -> str:
+    """Return why a weighted mean, or its error, is not finite.
+
+    Args:
+        values: ``(walkers,)`` or ``(walkers, k)``.
+        share: of the weight, the same shape or ``(walkers, 1)``.
+        block: the same as in :func:`weighted_estimate`.
+        means: weighted means of the values, ``()`` or ``(k,)``.
+        left_out: the estimate without each block, ``(blocks,)``.
+    """
+    bad = ~values.isfinite()
+    if values.ndim == 2:
+        bad = bad.any(1)
+    if bool(bad.any()):
+        return f"the observable is NaN or infinite for {int(bad.sum())} of {len(bad)} walkers"
+    if len(left_out) == 1:
+        return one_block(len(values))
+    if not bool((leave_one_out_sums(block_sums(share, block)) > 0).all()):
+        return ALL_THE_WEIGHT
+    undefined = int((~left_out.isfinite()).sum())
+    return (
+        f"the function of means has no finite value at {shown_means(means)}, or at those without "
+        f"one walker or block ({undefined} of {len(left_out)})"
+    )
+
+
+def one_block(walkers: int) -> str:
+    """Return why there is no error where all walkers are relatives.
+
+    Args:
+        walkers: their number.
+    """
+    return (
+        f"the {walkers} walkers are one block of correlated ones, which tells nothing of its own "
+        f"spread; draw more blocks"
+    )
+
+
+def shown_means(means: Tensor) -> str:
+    """Return means in a few words, for a message.
+
+    Example:
+        >>> shown_means(torch.tensor([1.5, -0.25]))
+        'means (1.5, -0.25)'
+    """
+    numbers = means.flatten().tolist()
+    texts = [f"{number:.4g}" for number in numbers[:4]]
+    if len(numbers) > 4:
+        texts.append("…")
+    return f"means ({', '.join(texts)})"
 
 
 def _check(

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,7 +27,7 @@ def stepping_stones(
     Args:
         energies: ``H`` without β and not per site, ``(walkers, draws, K)``:
             ``chain.values["replica_energies"]``.
-        betas: inverse temperatures, at least two, increasing.
+        betas: inverse temperatures, at least two, increasing: ``chain.betas``.
         together: the same as in :func:`~leaps_triton.estimators.chain_estimate`:
             ``chain.together``.
 
@@ -44,13 +45,11 @@ def stepping_stones(
     Example:
         >>> import leaps_triton as lt
         >>> model = lt.EdwardsAnderson((4, 4), beta=1.0, seed=1)
-        >>> fractions = [0.0, 0.25, 0.5, 0.75, 1.0]
-        >>> move = lt.ParallelTempering(fractions)
+        >>> move = lt.ParallelTempering(betas=[0.0, 0.25, 0.5, 0.75, 1.0])
         >>> measured = ["replica_energies"]
         >>> chain = lt.run_chain(model, move, 16, 500, observables=measured, device="cpu")
-        >>> betas = [f * model.beta for f in fractions]
         >>> energies = chain.values["replica_energies"]
-        >>> found = lt.estimators.stepping_stones(energies, betas, chain.together)
+        >>> found = lt.estimators.stepping_stones(energies, chain.betas, chain.together)
         >>> abs(found.pull(lt.exact.log_z(model) - 16 * math.log(2))) < 3
         True
     """
@@ -102,7 +101,8 @@ def _betas(energies: Tensor, betas: Sequence[float] | Tensor) -> Tensor:
     expect(fits, "energies", wanted, energies)
     count = energies.shape[2]
     numbers: list[float] = []
-    if isinstance(betas, Sequence | Tensor) and getattr(betas, "ndim", 1) == 1:
+    listed = isinstance(betas, Sequence | Tensor | np.ndarray)
+    if listed and getattr(betas, "ndim", 1) == 1:
         for beta in betas:
             numbers.append(as_number("betas", beta, "finite numbers", math.isfinite))
     rising = all(a < b for a, b in itertools.pairwise(numbers))

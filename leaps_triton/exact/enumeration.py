@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_number, expect, shown
+from ..kernels.checks import as_integer, as_number, check_arguments, expect, shown
 from ..lattices.hypercubic import Lattice
 from ..models.base import EnergyModel, Observable, Target
 from ..models.energy_only import complete
@@ -56,6 +56,7 @@ class Enumeration(NamedTuple):
         """
         wanted = "a function of configurations and model"
         expect(callable(observable), "observable", wanted, observable)
+        check_arguments("an observable", observable, "configurations", "model")
         chunks = zip(
             self.configurations.split(_CHUNK),
             self.log_probabilities.split(_CHUNK),

@@ -3,13 +3,12 @@
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from numbers import Integral
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, expect
+from ..kernels.checks import as_integer, as_tensor, expect, is_single
 from ..paths.base import Path
 from .rates import Reversible
 from .states import State, returned, some
@@ -20,15 +19,13 @@ __all__ = ["Boundary", "Integrator", "as_times"]
 
 def as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
     """Return the grid, float64 ``(intervals + 1,)``, from a number of intervals or its times."""
-    single = isinstance(intervals, Tensor) and intervals.ndim == 0
-    if single or isinstance(intervals, Integral):
+    # A float is no number of intervals, and no list of times either.
+    if is_single(intervals):
         count = as_integer(name, intervals, 1)
         return torch.linspace(0.0, 1.0, count + 1, dtype=torch.float64)
     times = torch.zeros(1)
     try:
-        # To torch a complex number would be a time as well.
-        if not torch.as_tensor(intervals).is_complex():
-            times = torch.as_tensor(intervals, dtype=torch.float64).detach().cpu()
+        times = as_tensor(intervals, torch.float64).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
         times = torch.zeros(1)
     accepted = times.ndim == 1 and len(times) > 1
@@ -63,6 +60,19 @@ class Boundary:
 
     def advance(self, interval: int) -> None:
         """Hear now and then which interval the last walker is in."""
+
+
+class Way(NamedTuple):
+    """What one run of a block has from its beginning to its end."""
+
+    path: Path
+    answers: AnyTransport
+    """The transport"""
+    seed: int
+    backward: bool = False
+    """Whether from ``t = 1`` to ``t = 0``"""
+    end: int | None = None
+    """First global index of walkers that only fill the block; None for none"""
 
 
 class Integrator(ABC):
@@ -117,8 +127,19 @@ class Integrator(ABC):
         """Advance walkers with time remaining, by less than it or all of it; leave others alone."""
 
     @abstractmethod
-    def check(self, state: Any, info: Any) -> None:
-        """Raise a RuntimeError naming walker, t and rate if the step led to what is not finite."""
+    def check(self, state: Any, info: Any, path: Path | None = None) -> None:
+        """Raise a RuntimeError naming walker, t and rate if the step led to what is not finite.
+
+        Args:
+            state: the walkers after the step.
+            info: what the step did.
+            path: the annealing path, so that the error can say whether β is the reason.
+        """
+
+    def broken(self, state: Any, info: Any) -> Tensor:
+        """Return which walkers :meth:`check` refuses, bool ``(walkers,)``."""
+        bad: Tensor = ~state.log_weights.isfinite()
+        return bad
 
     @property
     def intervals(self) -> int:
@@ -203,6 +224,7 @@ class Integrator(ABC):
         seed: int,
         boundary: Boundary | None = None,
         backward: bool = False,
+        end: int | None = None,
     ) -> Any:
         """Take a block of walkers through all intervals, from :meth:`init` to the other end.
 
@@ -215,6 +237,8 @@ class Integrator(ABC):
             seed: in [0, 2³²).
             boundary: what happens where walkers enter an interval; None for nothing.
             backward: whether they go from ``t = 1`` to ``t = 0`` by the reversed process.
+            end: walkers of this global index and later ones only fill the block: what goes wrong
+                with them stops them, with weight 0, and is no error. None for none.
 
         Raises:
             RuntimeError: a rate that is not finite, or a walker with too many events.
@@ -222,10 +246,11 @@ class Integrator(ABC):
         if boundary is None:
             boundary = Boundary()
         answers = self._follow(transport, len(state.walkers))
+        way = Way(path, answers, seed, backward, end)
         # Resampling compares weights of one density, and a move has one time for all: walkers wait.
         if backward or boundary.acts or self.waits(path, transport):
-            return self._run_together(state, path, answers, seed, boundary, backward)
-        return self._run_apart(state, path, answers, seed, boundary)
+            return self._run_together(state, way, boundary)
+        return self._run_apart(state, way, boundary)
 
     def run_interval(
         self,
@@ -241,7 +266,7 @@ class Integrator(ABC):
             RuntimeError: a rate that is not finite, or a walker with too many events.
         """
         answers = self._follow(transport, len(state.walkers))
-        return self._to_the_end(state, path, answers, seed, backward)
+        return self._to_the_end(state, Way(path, answers, seed, backward))
 
     def _follow(self, transport: Transport | None, walkers: int) -> AnyTransport:
         """Return the answers of a transport that remembers the walkers, if that is of use."""
@@ -251,14 +276,12 @@ class Integrator(ABC):
             return answers.follow(walkers)
         return answers
 
-    def _run_apart(
-        self, state: Any, path: Path, answers: AnyTransport, seed: int, boundary: Boundary
-    ) -> Any:
+    def _run_apart(self, state: Any, way: Way, boundary: Boundary) -> Any:
         """Let every walker enter its next interval at once, as nothing acts at the boundaries."""
         patience = self.looks(state.walkers.device)
         # Walkers are in different intervals here, so nothing tells how many steps it takes.
         for count in itertools.count():
-            state, entered = self.enter(state, path)
+            state, entered = self.enter(state, way.path)
             boundary.record(state, entered)
             boundary.observe(state, entered)
             look = count % patience == 0
@@ -267,62 +290,45 @@ class Integrator(ABC):
                 boundary.advance(slowest)
                 if slowest == self.intervals:
                     break
-            state = self._advance(state, path, answers, seed, look)
+            state = self._advance(state, way, look)
         return state
 
-    def _run_together(
-        self,
-        state: Any,
-        path: Path,
-        answers: AnyTransport,
-        seed: int,
-        boundary: Boundary,
-        backward: bool,
-    ) -> Any:
+    def _run_together(self, state: Any, way: Way, boundary: Boundary) -> Any:
         """Let walkers wait for one another at the boundaries, where something acts on them."""
+        backward = way.backward
         intervals = range(self.intervals)
         for interval in reversed(intervals) if backward else intervals:
-            state, entered = self.enter(state, path, backward)
+            state, entered = self.enter(state, way.path, backward)
             boundary.record(state, entered)
             # Moves keep ρ_{τ_n}, the law of the walkers only after the density increment.
             if not backward:
                 state = boundary.act(state, interval)
             boundary.observe(state, entered)
             boundary.advance(interval)
-            state = self._to_the_end(state, path, answers, seed, backward)
+            state = self._to_the_end(state, way)
             # Reversed in time, what came before an interval comes after it.
             if backward:
                 state = boundary.act(state, interval)
         # One density increment more: from the last frozen time on the way to the end of the path.
-        state, entered = self.enter(state, path, backward)
+        state, entered = self.enter(state, way.path, backward)
         boundary.record(state, entered)
         boundary.observe(state, entered)
         boundary.advance(self.intervals)
         return state
 
-    def _to_the_end(
-        self, state: Any, path: Path, answers: AnyTransport, seed: int, backward: bool
-    ) -> Any:
+    def _to_the_end(self, state: Any, way: Way) -> Any:
         """Take all walkers to the end of their interval, step by step."""
-        if answers.given is None and self.reversible is None:
+        if way.answers.given is None and self.reversible is None:
             # Nothing moves within intervals.
             return state._replace(remaining=torch.zeros_like(state.remaining))
         # Steps of walkers that have come to the end leave them alone, so a late look does no harm.
         patience = self.looks(state.walkers.device)
         while bool((state.remaining != 0).any()):
             for count in range(patience):
-                state = self._advance(state, path, answers, seed, count == 0, backward)
+                state = self._advance(state, way, count == 0)
         return state
 
-    def _advance(
-        self,
-        state: Any,
-        path: Path,
-        answers: AnyTransport,
-        seed: int,
-        look: bool,
-        backward: bool = False,
-    ) -> Any:
+    def _advance(self, state: Any, way: Way, look: bool) -> Any:
         """Make one step, checked if ``look``.
 
         Where each step is looked at, only walkers with time remaining are handed to it.
@@ -334,10 +340,29 @@ class Integrator(ABC):
             if not bool(active.all()):
                 rows = active.nonzero().squeeze(1)
                 part = some(state, rows)
-        transport = answers.at(slice(None) if rows is None else rows)
-        part, info = self.step(part, path, transport, seed, backward)
+        transport = way.answers.at(slice(None) if rows is None else rows)
+        part, info = self.step(part, way.path, transport, way.seed, way.backward)
         if look:
-            self.check(part, info)
+            part = self._checked(part, info, way)
         if rows is None:
             return part
         return returned(state, rows, part)
+
+    def _checked(self, state: Any, info: Any, way: Way) -> Any:
+        """Return the walkers, :meth:`check` passed; those that only fill the block are stopped."""
+        if way.end is None:
+            self.check(state, info, way.path)
+            return state
+        spare = state.walkers >= way.end
+        stopped = spare & self.broken(state, info)
+        # Nothing is the matter with them as far as the check can see.
+        nought = torch.zeros_like(state.events)
+        asked = state._replace(
+            log_weights=torch.where(spare, 0.0, state.log_weights),
+            events=torch.where(spare, nought, state.events),
+        )
+        self.check(asked, info, way.path)
+        return state._replace(
+            log_weights=torch.where(stopped, -torch.inf, state.log_weights),
+            remaining=torch.where(stopped, 0.0, state.remaining),
+        )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import LocalJumpSteps
+from ..kernels.proposals.reference import in_rates
 from ..models.energy_only import as_given
 from ..models.pair import is_pair_model
 from ..paths.base import Path
@@ -112,14 +113,14 @@ def class_rates(
     output = transport.table(conditions, path.model.lattice.sites, first, last)
     log_ratios = class_log_ratios(path, transport, tau).to(device, dtype)
     out = torch.relu(output)
-    # Where G >= 0 the in-rate is 0 even if e^Δ overflows.
-    inward = torch.where(output < 0, -output * torch.exp(log_ratios), 0.0)
+    # Some classes have no site: what overflows there is of no account to the walkers.
+    inward = in_rates(output, log_ratios)
     # The process reversed in ρ_τ leaves by the in-rates; κ is the same both ways.
-    rates = inward.double() if backward else out.double()
+    rates = inward if backward else out.double()
     # By detailed balance reversible rates add nothing to κ.
     if reversible is not None:
-        rates = rates + reversible.rates(log_ratios.view(1, 1, -1)).view(-1)
-    return ClassRates(rates, (out - inward).double(), first)
+        rates = rates + reversible.wide(log_ratios.view(1, 1, -1)).view(-1)
+    return ClassRates(rates, out.double() - inward, first)
 
 
 def steps(

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,8 +57,11 @@ def as_domain(domain: int | Sequence[int] | None) -> int | tuple[int, ...] | Non
     """
     if domain is None:
         return None
-    several = isinstance(domain, list | tuple)
-    given = domain if isinstance(domain, list | tuple) else [domain]
+    several = isinstance(domain, list | tuple | np.ndarray | Tensor)
+    several = several and getattr(domain, "ndim", 1) == 1
+    given: list[object] = [domain]
+    if several:
+        given = list(domain)  # type: ignore[arg-type]
     try:
         lengths = tuple(as_integer("domain", length, 1) for length in given)
     except ValueError:

@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..kernels.checks import as_integer, as_number, expect
+from ..kernels.checks import as_bool, as_integer, as_number
 from ..paths.base import Path
 from ..registry import register
 from . import class_tables as tables
-from .base import Integrator, as_times
+from .base import Integrator, Way, as_times
 from .domains import Domains, advance, as_domain, count, divide, reach_of
+from .overflow import reason_of_events, reason_of_rates
 from .rates import Rates, Reversible, evaluate, examine
 from .states import JumpState, State
-from .transport import AnyTransport, Transport
+from .transport import Transport
 
 __all__ = [
     "Jump",
@@ -116,7 +117,8 @@ class Jump(Integrator):
         if max_events is not None:
             self.max_events = as_integer("max_events", max_events, 1)
         self.domain = as_domain(domain)
-        expect(tables is None or isinstance(tables, bool), "tables", "None or a bool", tables)
+        if tables is not None:
+            tables = as_bool("tables", tables, "None or a bool")
         if tables and domain is not None:
             raise ValueError(
                 f"tables must be None or False with domains, got tables=True and domain={domain}"
@@ -270,61 +272,75 @@ class Jump(Integrator):
         )
         return advanced, JumpInfo(after.move, after.rates)
 
-    def _to_the_end(
-        self,
-        state: JumpState,
-        path: Path,
-        answers: AnyTransport,
-        seed: int,
-        backward: bool,
-    ) -> JumpState:
+    def _to_the_end(self, state: JumpState, way: Way) -> JumpState:
         """Take all walkers to the end of their interval, on tables of the rates where there are."""
-        if not self.tabulated(path, answers.given):
-            return cast(JumpState, super()._to_the_end(state, path, answers, seed, backward))
+        answers = way.answers
+        if not self.tabulated(way.path, answers.given):
+            return cast(JumpState, super()._to_the_end(state, way))
         assert answers.tables is not None
         # With tables walkers wait for one another, so that one interval is that of all.
         tau = float(self.frozen[int(state.interval[0])])
         while bool((state.remaining != 0).any()):
-            after = tables.steps(path, answers.tables, tau, state, seed, self.added, backward)
+            after = tables.steps(
+                way.path, answers.tables, tau, state, way.seed, self.added, way.backward
+            )
             state = state._replace(
                 configurations=after.configurations,
                 log_weights=after.log_weights,
                 remaining=after.remaining,
                 events=after.events,
             )
-            self._check(state, after.exit_rate, after.corrector, shifts=1)
+            info = _info_of_tables(state, after)
+            state = self._checked(state, info, way)
         return state
 
-    def check(self, state: JumpState, info: JumpInfo) -> None:
+    def broken(self, state: JumpState, info: JumpInfo) -> Tensor:
+        """Return which walkers :meth:`check` refuses, bool ``(walkers,)``."""
+        # A rate that is not finite turns A into NaN, so the weights tell of the rates.
+        shifts = info.rates.rates.shape[1]
+        return super().broken(state, info) | (state.events > self._limit(state, shifts))
+
+    def check(self, state: JumpState, info: JumpInfo, path: Path | None = None) -> None:
         """Raise a RuntimeError that names walker, t and rate after a step that went wrong.
+
+        Args:
+            state: the walkers after the step.
+            info: what the step did.
+            path: the annealing path, so that the error can say whether β is the reason.
 
         Raises:
             RuntimeError: a rate that was not finite, or a walker with too many events.
         """
-        rates = info.rates
-        self._check(state, rates.exit_rate, rates.corrector, rates.rates.shape[1])
-
-    def _check(self, state: JumpState, exit_rate: Tensor, corrector: Tensor, shifts: int) -> None:
-        # A rate that is not finite turns A into NaN, so the weights tell of the rates.
-        bad = ~state.log_weights.isfinite()
-        sites = state.configurations[0].numel()
-        domains = max(1, state.clocks.shape[1])
-        # Each evaluation uses a number of the 32-bit event counter for every domain of a class.
-        counters = 2**32 // domains - 1
-        limit = min(self._most_events(sites, domains, shifts), counters)
-        many = state.events > limit
+        wrong = self.broken(state, info)
         # One look, since each makes a GPU wait.
-        if not bool((bad | many).any()):
+        if not bool(wrong.any()):
             return
+        bad = ~state.log_weights.isfinite()
         if bool(bad.any()):
-            self._refuse_rates(state, exit_rate, corrector, int(bad.nonzero()[0]))
-        row = int(many.nonzero()[0])
-        remedy = "take larger domains" if limit == counters else "raise Jump(max_events=)"
+            self._refuse_rates(state, info.rates, path, int(bad.nonzero()[0]))
+        row = int(wrong.nonzero()[0])
+        shifts = info.rates.rates.shape[1]
+        limit = self._limit(state, shifts)
+        remedy = "raise Jump(max_events=)"
+        if limit == self._counters(state):
+            remedy = "take larger domains"
+        reason = reason_of_events(path, self._time(state, row))
         raise RuntimeError(
             f"{self._where(state, row)} has needed more than max_events = {limit} evaluations, "
-            f"exit rate {float(exit_rate[row]):g}; its rates are too large for this lattice "
-            f"(train longer), or {remedy}"
+            f"exit rate {float(info.rates.exit_rate[row]):g}; its rates are too large for this "
+            f"lattice (train longer), or {remedy}{reason}"
         )
+
+    def _counters(self, state: JumpState) -> int:
+        """Return how many evaluations have random numbers."""
+        # Each uses a number of the 32-bit event counter for every domain of a class.
+        return 2**32 // max(1, state.clocks.shape[1]) - 1
+
+    def _limit(self, state: JumpState, shifts: int) -> int:
+        """Return how many evaluations a walker may need."""
+        sites = state.configurations[0].numel()
+        domains = max(1, state.clocks.shape[1])
+        return min(self._most_events(sites, domains, shifts), self._counters(state))
 
     def _most_events(self, sites: int, domains: int, shifts: int) -> int:
         """Return how many evaluations a walker may need, by default enough for any sane rates."""
@@ -337,17 +353,28 @@ class Jump(Integrator):
             limit += int(2.0 * self.scale * shifts * sites)
         return limit
 
-    def _where(self, state: JumpState, row: int) -> str:
+    def _time(self, state: JumpState, row: int) -> float:
         interval = min(int(state.interval[row]), self.intervals - 1)
-        return f"walker {int(state.walkers[row])} at t = {float(self.frozen[interval]):.6g}"
+        return float(self.frozen[interval])
+
+    def _where(self, state: JumpState, row: int) -> str:
+        return f"walker {int(state.walkers[row])} at t = {self._time(state, row):.6g}"
 
     def _refuse_rates(
-        self, state: JumpState, exit_rate: Tensor, corrector: Tensor, row: int
+        self, state: JumpState, rates: Rates, path: Path | None, row: int
     ) -> NoReturn:
-        rate = float(exit_rate[row])
-        kappa = float(corrector[row])
+        rate = float(rates.exit_rate[row])
+        kappa = float(rates.corrector[row])
+        x = state.configurations[row : row + 1]
+        reason = reason_of_rates(path, x, self._time(state, row), (rate, kappa))
         raise RuntimeError(
             f"{self._where(state, row)}: exit rate {rate:g} and corrector {kappa:g} must be "
-            f"finite; the network's output there is too large or not a number (train longer, or "
-            f"with a smaller learning_rate)"
+            f"finite; {reason}"
         )
+
+
+def _info_of_tables(state: JumpState, after: kernels.LocalJumpSteps) -> JumpInfo:
+    """Return what steps on tables tell, as a step tells it: no rates of single moves."""
+    nothing = after.exit_rate.new_zeros(len(after.exit_rate), 1, 0)
+    rates = Rates(nothing, after.exit_rate, after.corrector, after.exit_rate)
+    return JumpInfo(torch.full_like(state.walkers, -1), rates)

@@ -20,6 +20,7 @@ __all__ = [
     "as_reversible",
     "evaluate",
     "examine",
+    "in_float64",
     "in_rates",
     "rates_of",
 ]
@@ -50,6 +51,12 @@ class Reversible:
     def rates(self, log_ratios: Tensor) -> Tensor:
         """Return ``r_m``, of the shape of ``log_ratios`` ``Δ``, ``(walkers, q-1, *shape)``."""
         return kernels.proposal_rates(None, log_ratios, self.kind, self.scale).rates
+
+    def wide(self, log_ratios: Tensor) -> Tensor:
+        """Return :meth:`rates` in float64, what overflows float32 computed again."""
+        narrow = self.rates(log_ratios).double()
+        wide = self.rates(log_ratios.double())
+        return torch.where(narrow.isinf(), wide, narrow)
 
 
 class Evaluation(NamedTuple):
@@ -112,6 +119,14 @@ def examine(
     return Evaluation(output, log_ratios, energy)
 
 
+def in_float64(evaluation: Evaluation) -> Evaluation:
+    """Return an evaluation in float64."""
+    output, log_ratios, energy = evaluation
+    if output is not None:
+        output = output.double()
+    return Evaluation(output, log_ratios.double(), energy)
+
+
 def rates_of(
     evaluation: Evaluation,
     reversible: Reversible | str | None = None,
@@ -119,8 +134,27 @@ def rates_of(
     backward: bool = False,
 ) -> Rates:
     """Return the rates of :func:`evaluate` from what :func:`examine` found."""
-    output, log_ratios, energy = evaluation
     added = as_reversible(reversible, scale)
+    rates = _rates_of(evaluation, added, backward)
+    # Only e^Δ and its root are unbounded. What overflows float32 may be a number in float64.
+    unbounded = backward or (added is not None and added.kind == "square_root")
+    if not unbounded or rates.rates.dtype == torch.float64:
+        return rates
+    over = rates.rates.isinf()
+    # A look makes a GPU wait: there both are computed at all times.
+    if over.device.type == "cpu" and not bool(over.any()):
+        return rates
+    wide = _rates_of(in_float64(evaluation), added, backward)
+    # All other rates, and sums of them, keep their bits.
+    return rates._replace(
+        rates=torch.where(over, wide.rates, rates.rates.double()),
+        exit_rate=torch.where(rates.exit_rate.isinf(), wide.exit_rate, rates.exit_rate),
+    )
+
+
+def _rates_of(evaluation: Evaluation, added: Reversible | None, backward: bool) -> Rates:
+    """Return rates in the precision of the network, ``κ`` but for overflow as well."""
+    output, log_ratios, energy = evaluation
     if added is None:
         rates, exit_rate, corrector = kernels.proposal_rates(output, log_ratios)
     else:

@@ -136,7 +136,7 @@ class LeapState(NamedTuple):
         )
 
 
-def some(state: Any, rows: Tensor) -> Any:
+def some(state: Any, rows: Tensor | slice) -> Any:
     """Return the walkers at ``rows`` of a block, by their place in it."""
     return type(state)(*(column[rows] for column in state))
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..kernels.checks import as_number, expect, is_real
+from ..kernels.checks import as_number, as_tensor, expect, is_real, is_single
 from ..paths.base import Path
 from ..registry import register
 from .base import Integrator, as_times
+from .overflow import CLOSED, NETWORK, beta_is_the_reason, log_way
 from .rates import Reversible, as_reversible, evaluate, examine, rates_of
 from .states import LeapState
 from .transport import Transport
@@ -268,6 +269,7 @@ class TauLeap(Integrator):
         ahead = rates_of(found, self.added, backward=backward)
         back = rates_of(found, self.added, backward=not backward)
         log_back = kernels.tau_leap_log_probability(y, x, back.rates, h)
+        log_back = log_way(log_back, found, self.added, (y, x), h, backward=not backward)
         # Both densities at one time: what changes with time is added on entering.
         density = path.beta(leap.tau).to(h.device) * (state.energy - ahead.energy)
         gain = density + log_back - log_there
@@ -295,29 +297,27 @@ class TauLeap(Integrator):
         reversed_rate = exit_rate - state.corrector
         return after, LeapInfo((x != y).flatten(1).sum(1), exit_rate, reversed_rate)
 
-    def check(self, state: LeapState, info: LeapInfo) -> None:
+    def check(self, state: LeapState, info: LeapInfo, path: Path | None = None) -> None:
         """Raise a RuntimeError naming walker, t and rates if a log-weight is not finite."""
-        bad = ~state.log_weights.isfinite()
+        bad = self.broken(state, info)
         if not bool(bad.any()):
             return
         row = int(bad.nonzero()[0])
         interval = int(state.interval[row].clamp(0, self.intervals - 1))
         rate = float(info.exit_rate[row])
         rate_back = float(info.reversed_rate[row])
-        where = (
-            f"walker {int(state.walkers[row])} in the step from t = "
-            f"{float(self.frozen[interval]):.6g}: exit rate {rate:g} and reversed exit"
-        )
+        where = f"walker {int(state.walkers[row])} in the step from t = "
+        where += f"{float(self.frozen[interval]):.6g}"
+        verdict = "must be finite"
+        reason = NETWORK
         if math.isfinite(rate) and math.isfinite(rate_back):
-            weight = float(state.log_weights[row])
-            raise RuntimeError(
-                f"{where} rate {rate_back:g} leave log-weight {weight}; its way back has "
-                f"probability 0 to rounding (raise TauLeap(floor=), or take a network in float64)"
-            )
-        raise RuntimeError(
-            f"{where} rate {rate_back:g} must be finite; the network's output there is too large "
-            f"or not a number (train longer, or with a smaller learning_rate)"
-        )
+            verdict = f"leave log-weight {float(state.log_weights[row])}"
+            reason = CLOSED
+        x = state.evaluated[row : row + 1]
+        t = float(state.evaluated_at[row])
+        reason = beta_is_the_reason(path, x, t, (rate, rate_back)) or reason
+        rates = f"exit rate {rate:g} and reversed exit rate {rate_back:g}"
+        raise RuntimeError(f"{where}: {rates} {verdict}; {reason}")
 
 
 def _weighed(state: LeapState, leap: _Leap, gain: Tensor) -> LeapState:
@@ -330,9 +330,9 @@ def _weighed(state: LeapState, leap: _Leap, gain: Tensor) -> LeapState:
 
 def _as_time(name: str, given: Tensor | float, device: torch.device) -> Tensor:
     """Return a time as float64 ``(1 | walkers,)``."""
-    number = isinstance(given, int | float) and not isinstance(given, bool)
-    expect(number or is_real(given), name, "a number, or float64 (1 | walkers,)", given)
-    return torch.as_tensor(given, dtype=torch.float64, device=device).view(-1)
+    accepted = is_single(given) or is_real(given)
+    expect(accepted, name, "a number, or float64 (1 | walkers,)", given)
+    return as_tensor(given, torch.float64).to(device).reshape(-1)
 
 
 def leap_increment(
@@ -386,10 +386,14 @@ def leap_increment(
         raise ValueError(f"after must have shape {wanted}, got {tuple(after.shape)}")
     added = as_reversible(reversible, floor)
     # Rates of the way forth at x, and of the way back at y.
-    there = rates_of(examine(path, transport, configurations, earlier), added)
-    back = rates_of(examine(path, transport, after, later), added, backward=True)
+    begun = examine(path, transport, configurations, earlier)
+    ended = examine(path, transport, after, later)
+    there = rates_of(begun, added)
+    back = rates_of(ended, added, backward=True)
     # Each density at its own time: no boundary adds here what changes with t.
     density = path.beta(earlier) * there.energy - path.beta(later) * back.energy
     log_back = kernels.tau_leap_log_probability(after, configurations, back.rates, duration)
     log_there = kernels.tau_leap_log_probability(configurations, after, there.rates, duration)
+    log_back = log_way(log_back, ended, added, (after, configurations), duration, backward=True)
+    log_there = log_way(log_there, begun, added, (configurations, after), duration, backward=False)
     return density + log_back - log_there

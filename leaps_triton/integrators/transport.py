@@ -77,6 +77,16 @@ class AnyTransport:
                 return parameter.dtype
         return torch.float32
 
+    def accept(self, model: Any) -> None:
+        """Raise a ValueError if the transport says that it is for other models than this one.
+
+        Args:
+            model: that of the path; a transport says so by a method ``check_model``.
+        """
+        check = getattr(self.given, "check_model", None)
+        if check is not None:
+            check(model)
+
     def follow(self, walkers: int) -> Self:
         """Return the answers for one block of walkers, remembered if the transport offers that."""
         offered = getattr(self.given, "follow", None)

@@ -3,26 +3,28 @@
 A file holds ``observables/<name>`` of ``(walkers, draws)`` or ``(walkers, draws, k)``, of half as
 many rows for overlaps, ``configurations (walkers, draws, *shape)`` if asked for, model and move as
 the bytes of a checkpoint with all settings, and a SHA-256 of every finished part of ``every``
-draws. ``state/<field>`` holds the state of the move after the last two parts in turn, so that
-whatever moment a process stops at, one of them belongs to the last finished part.
+draws. Where a chain of ``burn_in="auto"`` begins, draw and index of the observable, stands in the
+attribute ``beginning`` once all draws are there. ``state/<field>`` holds the state of the move
+after the last two parts in turn, so that whatever moment a process stops at, one of them belongs to
+the last finished part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..files import claimed
-from ..kernels.checks import as_integer, expect
-from ..mcmc.base import Move
+from ..kernels.checks import as_bool, as_integer
+from ..mcmc.base import Move, warn_confined
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
-from ..observables.base import OBSERVABLES
+from ..observables.base import OBSERVABLES, is_of_replicas
 from ..provenance import provenance
 from ..renamed import renamed
 from .hdf5 import (
@@ -42,7 +44,7 @@ from .hdf5 import (
 )
 from .packing import SCHEMA, Contents, as_file, replacing
 from .parts import describe_model, describe_move, rebuild_model, rebuild_move
-from .results import ChainRun
+from .results import ChainRun, lay_out_beginning, record_beginning, recorded_beginning
 
 if TYPE_CHECKING:
     import h5py
@@ -59,7 +61,7 @@ def run_chain(
     file: str | Path,
     thin: int = 1,
     seed: int = 0,
-    burn_in: int | None = None,
+    burn_in: int | Literal["auto"] | None = None,
     observables: Sequence[str] = OBSERVABLES,
     start: Tensor | None = None,
     device: torch.device | str | None = None,
@@ -79,7 +81,8 @@ def run_chain(
         thin: steps from one draw to the next.
         seed: in [0, 2³²).
         burn_in: steps before, not measured; None for a tenth of ``sweeps``, or for what the file to
-            go on with had.
+            go on with had. With ``"auto"`` the file holds all steps, and where the chain begins is
+            found from them whenever they are complete or read, anew for a file that grows.
         observables: names in :mod:`leaps_triton.observables`.
         start: configurations ``(walkers, *shape)``; None for independent uniform ones.
         device: None for CUDA where there is a CUDA device, else the CPU.
@@ -88,13 +91,16 @@ def run_chain(
         every: draws from one write to the next; a crash loses no more.
         resume: go on with ``file`` if it exists, after its last write; with more ``sweeps`` than it
             was begun with, it grows. The result is that of an undisturbed run, bit for bit.
-        progress: show a progress bar on a terminal.
+        progress: show a progress bar on a terminal, elsewhere a line every half minute.
 
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
             another run.
         BusyError: If another process is writing the file; it names the process.
         OSError: If the disk is full or the folder missing; draws that were written stay good.
+
+    Warns:
+        NotErgodicWarning: a move that does not claim to reach every configuration.
 
     Example:
         >>> import tempfile, leaps_triton as lt
@@ -117,9 +123,9 @@ def run_chain(
     file = as_file(file)
     check_observables(observables, chains=True)
     every = as_integer("every", every, 1)
-    flags = {"configurations": configurations, "resume": resume, "progress": progress}
-    for name, value in flags.items():
-        expect(isinstance(value, bool), name, "a bool", value)
+    configurations = as_bool("configurations", configurations)
+    resume = as_bool("resume", resume)
+    progress = as_bool("progress", progress)
     # From here on no other process writes the file, or changes it between two looks.
     with claimed(file):
         old = _contents(file, resume)
@@ -134,9 +140,12 @@ def run_chain(
             _begin(file, march, described)
         else:
             _go_on(file, march, old, described)
+        warn_confined(move)
         _fill(file, march, described.manifest["chain"], progress)
         with opened(file) as source:
-            return read_chain(source, contents(source, file.name), file.name)
+            run = read_chain(source, contents(source, file.name), file.name)
+        record_beginning(file, run)
+        return run
 
 
 def _contents(file: Path, resume: bool) -> Contents | None:
@@ -219,9 +228,9 @@ def _go_on(file: Path, march: March, old: Contents, new: Contents) -> None:
 
 def _fill(file: Path, march: March, settings: dict[str, Any], progress: bool) -> None:
     """Draw the parts that are missing into a file."""
-    with march.bar(progress) as bar:
+    with march.track(progress) as shown:
         while march.drawn < march.draws:
-            part, places = _draw(march, settings, bar.update)
+            part, places = _draw(march, settings, shown.update)
             # Draws alone: the state is overwritten later, and has digests of its own.
             data = (places[name][1] for name in _columns(settings))
             write(file, places, part, digest(data))
@@ -278,7 +287,10 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
     values: dict[str, Tensor] = {}
     for observable in settings["observables"]:
         values[observable] = torch.from_numpy(data[f"observables/{observable}"])
-    return ChainRun(**march.results(values, kept), manifest=found.manifest)
+    known = None
+    if march.drawn == march.draws:
+        known = recorded_beginning(source, settings["observables"])
+    return ChainRun(**march.results(values, kept, known), manifest=found.manifest)
 
 
 def _check_parts(
@@ -318,11 +330,15 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
     every = settings["every"]
     with edited(file, new=True) as (out, _):
         begin(out, found)
+        lay_out_beginning(out, settings["burn_in"])
         for name in settings["observables"]:
             rows, *shape = march.measure(name).shape
             # A chunk is a part, so that a write touches no draws but its own.
             chunks = (rows, min(every, draws), *shape)
             allocate(out, f"observables/{name}", (rows, draws, *shape), "f8", chunks)
+            # The temperatures of the third axis, for readers without this library.
+            if is_of_replicas(march.measured[name]):
+                out[f"observables/{name}"].attrs["betas"] = march.betas
         if settings["configurations"]:
             sites = march.model.shape
             whole = (settings["walkers"], draws, *sites)

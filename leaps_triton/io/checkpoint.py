@@ -14,7 +14,7 @@ from ..kernels.checks import as_device, expect
 from ..provenance import provenance
 from ..registry import UnknownNameError
 from ..samplers.sampler import Sampler
-from .packing import SCHEMA, Contents, as_file, differences, pack, replacing, unpack
+from .packing import SCHEMA, Contents, as_file, differences, is_hdf5, pack, replacing, unpack
 from .parts import (
     describe_integrator,
     describe_model,
@@ -175,7 +175,20 @@ def save(sampler: Sampler, file: str | Path) -> None:
 def read(file: str | Path) -> Contents:
     """Return manifest and tensors of a file; errors are those of :func:`load`."""
     file = as_file(file)
-    return unpack(file.read_bytes(), file.name)
+    data = file.read_bytes()
+    if is_hdf5(data):
+        raise ValueError(
+            f"{file.name} is an HDF5 file, so a run, and no checkpoint of a sampler; lt.io.read, "
+            f"`leaps-triton measure` and `leaps-triton plot` read it"
+        )
+    # torch.save writes zip archives.
+    if data.startswith(b"PK"):
+        raise ValueError(
+            f"{file.name} is no leaps_triton checkpoint, but an archive such as torch.save "
+            f"writes; a network of the LEAPS paper is read by lt.load_published_leaps and "
+            f"`leaps-triton sample --published`"
+        )
+    return unpack(data, file.name)
 
 
 def load(file: str | Path, device: torch.device | str | None = None) -> Sampler:

@@ -1,12 +1,13 @@
-"""Runs for other programs: NumPy archives, ArviZ and pyerrors."""
+"""Runs for other programs: NumPy archives, pandas, xarray, ArviZ and pyerrors."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import json
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..estimators.base import Function, Result
+from ..estimators.base import Function, Measurable, Result
+from ..estimators.jackknife import Estimate
+from ..exact.known import known
 from ..files import replacing
-from ..kernels.checks import expect
+from ..kernels.checks import expect, nearest
 from ..mcmc.chain import Chain
-from ..observables.base import function_of, is_of_pairs
+from ..observables.base import OBSERVABLES, entered, function_of, is_of_pairs, title_of
+from ..provenance import __version__
 from ..samplers.weighted import Weighted
 from .packing import as_file
 from .results import Stored
 
-__all__ = ["to_arviz", "to_npz", "to_pyerrors"]
+__all__ = ["to_arviz", "to_frame", "to_npz", "to_pyerrors", "to_xarray"]
 
 
 def to_npz(run: Result, file: str | Path) -> None:
@@ -104,20 +108,135 @@ def to_arviz(chain: Chain) -> Any:
             f"to_pyerrors"
         )
     arviz = _optional("arviz_base", "arviz")
-    attributes = {
-        "beta": float(chain.model.beta),
-        "thin": chain.thin,
-        "seed": chain.seed,
-        "model": repr(chain.model),
-        "together": chain.together,
-    }
-    if isinstance(chain, Stored):
-        attributes["manifest"] = json.dumps(chain.manifest)
+    attributes = _attributes(chain)
     groups: dict[str, dict[str, Any]] = {"posterior": {}}
     for name, value in chain.values.items():
         group = "pairs" if is_of_pairs(chain.measured[name]) else "posterior"
         groups.setdefault(group, {})[name] = value.cpu().numpy()
     return arviz.from_dict(groups, attrs={"/": attributes})
+
+
+def to_frame(run: Result, observables: Sequence[Measurable | str] | None = None) -> Any:
+    """Return estimates of a run as a pandas ``DataFrame``, one row per observable.
+
+    Columns are ``value``, ``error``, ``tau`` and ``tau_error`` in draws, ``exact`` where it is
+    known and takes seconds, and ``pull``, the distance from it in errors; NaN where there is none.
+    Of weighted walkers the first row is ``log_z``. ``attrs`` holds model, β, seed and version.
+
+    Args:
+        run: what :func:`leaps_triton.io.read`, :func:`leaps_triton.run_chain` or
+            :meth:`leaps_triton.Sampler.sample` returned.
+        observables: functions and names; None for all that were measured, or where nothing was for
+            those of the printed table.
+
+    Raises:
+        ValueError: If an observable cannot be estimated from the run.
+        ImportError: If ``pandas`` is missing.
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> chain = lt.run_chain(
+        ...     lt.Ising((4, 4), beta=0.3), lt.HeatBath(), walkers=8, sweeps=500, device="cpu"
+        ... )
+        >>> bool(abs(to_frame(chain).loc["energy", "pull"]) < 4)
+        True
+    """
+    expect(isinstance(run, Result), "run", "a run or a chain", run)
+    pandas = _optional("pandas", "pandas")
+    if observables is None:
+        observables = run.names or OBSERVABLES
+    exact = known(run.model)
+    rows = {}
+    if run.weighted:
+        found = run.diagnostics
+        rows["log_z"] = (Estimate(found["log_z"], found["log_z_error"]), exact.get("log_z"))
+    for observable in observables:
+        name = observable if isinstance(observable, str) else title_of(observable)
+        reference = None
+        # Another function may have the name of one of the library.
+        if observable in (name, entered().get(name)):
+            reference = exact.get(name)
+        rows[name] = (run.estimate(observable), reference)
+    table = {name: _row(estimate, reference) for name, (estimate, reference) in rows.items()}
+    frame = pandas.DataFrame.from_dict(table, orient="index", dtype=float)
+    frame.index.name = "name"
+    frame.attrs.update(_attributes(run))
+    return frame
+
+
+def _row(estimate: Any, reference: float | None) -> dict[str, float]:
+    """Return an estimate as a row of numbers, NaN for those that there are not."""
+    row = {"value": estimate.value, "error": estimate.error, "tau": math.nan, "tau_error": math.nan}
+    for name in ("tau", "tau_error"):
+        row[name] = estimate.details.get(name, math.nan)
+    row["exact"] = math.nan
+    row["pull"] = math.nan
+    if reference is not None:
+        row["exact"] = reference
+        row["pull"] = estimate.pull(reference)
+    return row
+
+
+def to_xarray(run: Result) -> Any:
+    """Return values and configurations of a run as an xarray ``Dataset`` with named dimensions.
+
+    Observables are ``(walker, draw)`` of chains and ``(walker,)`` of weighted walkers, overlaps
+    ``(pair, draw)``; moments have an axis of their own, ``<observable>_component``.
+    ``configurations`` end in the axes of the lattice, ``site_0``, ``site_1`` and so on, and
+    weighted walkers have ``log_weights``. Attributes are model, β, seed and version, and the
+    manifest of a file as JSON; all are such as netCDF keeps.
+
+    Args:
+        run: what :func:`leaps_triton.io.read`, :func:`leaps_triton.run_chain` or
+            :meth:`leaps_triton.Sampler.sample` returned.
+
+    Raises:
+        ValueError: If an observable has a name that the data set has for something else.
+        ImportError: If ``xarray`` is missing.
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> chain = lt.run_chain(
+        ...     lt.Ising((4, 4), beta=0.3), lt.HeatBath(), walkers=2, sweeps=10, device="cpu"
+        ... )
+        >>> dict(to_xarray(chain)["energy"].sizes)
+        {'walker': 2, 'draw': 10}
+    """
+    expect(isinstance(run, Result), "run", "a run or a chain", run)
+    xarray = _optional("xarray", "xarray")
+    wanted = "by names other than configurations, log_weights, walker, pair and draw"
+    for name in ("configurations", "log_weights", "walker", "pair", "draw"):
+        expect(name not in run.values, "observables", wanted, name)
+    draws = [] if run.weighted else ["draw"]
+    variables: dict[str, Any] = {}
+    for name, value in run.values.items():
+        rows = "pair" if is_of_pairs(run.measured[name]) else "walker"
+        dimensions = [rows, *draws]
+        if value.ndim > len(dimensions):
+            dimensions.append(f"{name}_component")
+        variables[name] = (dimensions, value.cpu().numpy())
+    if isinstance(run, Weighted):
+        variables["log_weights"] = (["walker"], run.log_weights.cpu().numpy())
+    if run.drawn is not None:
+        sites = [f"site_{axis}" for axis in range(len(run.model.shape))]
+        variables["configurations"] = (["walker", *draws, *sites], run.drawn.cpu().numpy())
+    return xarray.Dataset(variables, attrs=_attributes(run))
+
+
+def _attributes(run: Any) -> dict[str, Any]:
+    """Return what goes with the data of a run: strings and numbers."""
+    found = {
+        "model": repr(run.model),
+        "beta": float(run.model.beta),
+        "seed": run.seed,
+        "version": f"leaps_triton {__version__}",
+    }
+    if not run.weighted:
+        found["thin"] = run.thin
+        found["together"] = run.together
+    if isinstance(run, Stored):
+        found["manifest"] = json.dumps(run.manifest)
+    return found
 
 
 def to_pyerrors(run: Result, name: str, function: Function | None = None) -> Any:
@@ -155,7 +274,10 @@ def to_pyerrors(run: Result, name: str, function: Function | None = None) -> Any
     wanted = "None or a function of means"
     expect(function is None or callable(function), "function", wanted, function)
     if name not in run.values:
-        raise ValueError(f"observable must be one of {', '.join(run.values)}, got {name!r}")
+        raise ValueError(
+            f"observable must be one of {', '.join(run.values)}, got {name!r}"
+            f"{nearest(name, run.values)}"
+        )
     values = run.values[name].double().cpu()
     if function is None:
         function = function_of(run.measured[name])

@@ -22,8 +22,9 @@ import torch
 
 from .. import observables as _observables
 from ..files import BusyError, holder, named
-from ..kernels.checks import expect
-from .packing import Contents, differences, pack, unpack
+from ..kernels.checks import nearest, shown
+from .packing import Contents, differences, is_checkpoint, pack, unpack
+from .parts import completed
 
 if TYPE_CHECKING:
     import h5py
@@ -66,12 +67,16 @@ def check_observables(names: Sequence[str], chains: bool = False) -> None:
     """
     measurable = list(_observables.MEASURABLE)
     if chains:
-        measurable += _observables.OF_CHAINS
+        measurable += _observables.OF_CHAINS + _observables.AT_BETAS
     # A single string would be read as its letters.
     is_list = isinstance(names, Sequence) and not isinstance(names, str)
     for name in names if is_list else [names]:
         known = is_list and isinstance(name, str) and name in measurable
-        expect(known, "observables", "names in leaps_triton.observables such as ['energy']", name)
+        if not known:
+            raise ValueError(
+                f"observables must be names in leaps_triton.observables such as ['energy'], got "
+                f"{shown(name)}{nearest(name, measurable)}"
+            )
 
 
 def numpy_kind(dtype: torch.dtype) -> str:
@@ -152,6 +157,7 @@ def opened(file: Path) -> Iterator[h5py.File]:
     import h5py
 
     # Only h5py's own errors mean a bad file; that it is missing or forbidden is found here.
+    _refuse_checkpoint(file)
     with _Stream(file, "rb") as stream:
         try:
             with h5py.File(stream, "r") as source:
@@ -228,6 +234,17 @@ def reading(file: Path, make: Callable[[h5py.File], Made]) -> Made:
     raise BusyError(f"{file.name} is being written by {writer}; try again")
 
 
+def _refuse_checkpoint(file: Path) -> None:
+    """Raise a ValueError that says what reads a file, if it is a checkpoint and no run."""
+    with file.open("rb") as stream:
+        start = stream.read(16)
+    if is_checkpoint(start):
+        raise ValueError(
+            f"{file.name} is a checkpoint (safetensors), so a sampler, and no run in HDF5; "
+            f"lt.load and `leaps-triton info` read it, `leaps-triton sample` draws walkers with it"
+        )
+
+
 def begin(file: h5py.File, described: Contents) -> None:
     """Write into a new file what its run is one of."""
     # Once more as plain text, for readers without this library.
@@ -264,7 +281,8 @@ def contents(file: h5py.File, name: str) -> Contents:
 
 def expect_same(old: Contents, new: Contents, name: str) -> None:
     """Raise a ValueError that tells how the settings of a run differ from those in its file."""
-    found = differences(old, new)
+    # What an earlier version did not know had a meaning all the same.
+    found = differences(completed(old), new)
     if found:
         raise ValueError(
             f"{name} was made with other settings: {'; '.join(found)}; use the same, or another"

@@ -19,7 +19,17 @@ from torch import Tensor
 from ..files import replacing
 from ..kernels.checks import expect
 
-__all__ = ["SCHEMA", "Contents", "as_file", "differences", "pack", "replacing", "unpack"]
+__all__ = [
+    "SCHEMA",
+    "Contents",
+    "as_file",
+    "differences",
+    "is_checkpoint",
+    "is_hdf5",
+    "pack",
+    "replacing",
+    "unpack",
+]
 
 
 SCHEMA = 1
@@ -29,6 +39,9 @@ _KEY = "leaps_triton"
 
 _NO_DIGEST = "0" * 64
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How a file of a run begins."""
+
 
 class Contents(NamedTuple):
     """What a file says."""
@@ -37,6 +50,17 @@ class Contents(NamedTuple):
     """Plain JSON"""
     tensors: dict[str, Tensor]
     """By name, ``model.coupling`` or ``network.first.weight``"""
+
+
+def is_hdf5(start: bytes) -> bool:
+    """Return whether these are the first bytes of an HDF5 file, as a run is one."""
+    return start.startswith(_HDF5)
+
+
+def is_checkpoint(start: bytes) -> bool:
+    """Return whether these are the first bytes of a safetensors file, as a sampler is one."""
+    # The length of the header in eight bytes, then the header, a dictionary in JSON.
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 2**40
 
 
 def pack(contents: Contents) -> bytes:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .. import registry
 from ..integrators.base import Integrator
 from ..kernels.checks import shown
-from ..mcmc.base import Move, as_move
+from ..mcmc.base import Move, as_move, warn_confined
 from ..mcmc.compose import Compose
 from ..models.energy_only import as_given
 from ..models.pair import PairModel
@@ -23,6 +23,7 @@ from ..paths.starts import Uniform
 from .packing import Contents
 
 __all__ = [
+    "completed",
     "describe_integrator",
     "describe_model",
     "describe_move",
@@ -76,7 +77,13 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     maker = registry.find("model", data["class"])
     if "settings" in data:
         return maker(**data["settings"])
-    coupling = tensors["model.coupling"]
+    coupling: float | Tensor = tensors["model.coupling"]
+    if coupling.numel() == 1:
+        # One coupling for all bonds is a number to the constructor.
+        coupling = coupling.item()
+    elif coupling[0].numel() == 1:
+        # One per direction, which it takes as (ndim,).
+        coupling = coupling.flatten()
     site_table = tensors["model.site_table"]
     # One row for all sites, which the constructor takes as (q,).
     if site_table.numel() == data["q"]:
@@ -86,8 +93,7 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         data["beta"],
         tensors["model.bond_table"],
         site_table,
-        # One coupling for all bonds is a number to the constructor.
-        coupling.item() if coupling.numel() == 1 else coupling,
+        coupling,
         data["periodic"],
         tensors["model.spins"],
     )
@@ -98,7 +104,9 @@ _IN_FILES = {"move": "kernel", "moves": "kernels", "reversible": "rates"}
 
 
 def describe_move(move: Move) -> dict[str, Any]:
-    """Return a move as data: its class and fields, the first and those that differ from a default.
+    """Return a move as data: its class, its first field, and what differs from a default.
+
+    A field that files did not have at first (:func:`~leaps_triton.mcmc.since`) is always told.
 
     Args:
         move: one of the library, or of a registered class with settings.
@@ -114,8 +122,10 @@ def describe_move(move: Move) -> dict[str, Any]:
     found: dict[str, Any] = {"class": name}
     for number, field in enumerate(fields(own)):
         value = getattr(own, field.name)
-        # Defaults are left out, so that a field added later changes no file of before.
-        if number == 0 or field.default is MISSING or value != field.default:
+        # Defaults are left out, so that a field added later changes no file of before. One whose
+        # absence means another value than the default is always there.
+        always = number == 0 or field.default is MISSING or "before" in field.metadata
+        if always or value != field.default:
             found[_IN_FILES.get(field.name, field.name)] = _describe_value(value)
     return found
 
@@ -129,8 +139,40 @@ def _describe_value(value: Any) -> Any:
     return value
 
 
+def completed(contents: Contents) -> Contents:
+    """Return contents whose moves have the fields that files of earlier versions lack."""
+    manifest = dict(contents.manifest)
+    # Chains keep their move under its former name, samplers under their argument's.
+    for key in manifest.keys() & {"kernel", "mcmc"}:
+        manifest[key] = _completed_move(manifest[key])
+    return contents._replace(manifest=manifest)
+
+
+def _completed_move(value: Any) -> Any:
+    """Return a move's data, or a field's, with what each move within lacks."""
+    if isinstance(value, list):
+        return [_completed_move(part) for part in value]
+    if not isinstance(value, dict) or "settings" in value:
+        return value
+    maker = registry.things("move").get(value.get("class"))
+    own = {key: _completed_move(part) for key, part in value.items()}
+    return {**own, **_before(maker, value)}
+
+
+def _before(maker: Any, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that are missing in data of a move, and what their absence means."""
+    if not is_dataclass(maker):
+        return {}
+    later = [field for field in fields(maker) if "before" in field.metadata]
+    return {field.name: field.metadata["before"] for field in later if field.name not in data}
+
+
 def rebuild_move(data: dict[str, Any]) -> Any:
-    """Return the move of :func:`describe_move`'s data."""
+    """Return the move of :func:`describe_move`'s data.
+
+    Warns:
+        NotErgodicWarning: a move of an earlier version without a field that makes it ergodic.
+    """
     maker = registry.find("move", data["class"])
     if "settings" in data:
         return maker(**data["settings"])
@@ -142,7 +184,13 @@ def rebuild_move(data: dict[str, Any]) -> Any:
     # Compose takes its moves one by one, not as a field.
     if maker is Compose:
         return Compose(*settings["moves"])
-    return maker(**settings)
+    missing = _before(maker, data)
+    move = maker(**settings, **missing)
+    if missing:
+        names = ", ".join(missing)
+        about = f"a file of an earlier version has no {names} of {data['class']}, goes on as before"
+        warn_confined(move, f"{about}, and")
+    return move
 
 
 def _rebuild_value(value: Any) -> Any:

@@ -1,18 +1,41 @@
 """What a file of a run holds, as a result of a simulation like those in memory."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..estimators.trust.beginning import Beginning
 from ..mcmc.chain import Chain
 from ..models.base import Model
+from ..samplers.along import Recorded, Stage, stages
 from ..samplers.sampler import Sampler
 from ..samplers.weighted import Weighted
+from .hdf5 import edited, opened
 
-__all__ = ["ChainRun", "Moving", "Run", "Stored", "walk"]
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = [
+    "ChainRun",
+    "Moving",
+    "Run",
+    "Stored",
+    "lay_out_beginning",
+    "record_beginning",
+    "recorded_beginning",
+    "walk",
+]
+
+
+_UNKNOWN = -1
+"""Stands for a draw, or an observable, that is not known."""
 
 
 class Moving(NamedTuple):
@@ -65,6 +88,7 @@ class Run(Weighted, Stored):
         observables: name → values ``(walkers,)`` or ``(walkers, k)``.
         configurations: ``(walkers, *shape)``, or None if they were not stored.
         evaluations: the same as in :class:`~leaps_triton.WeightedEnsemble`.
+        recorded: what was measured along the path; None for nothing.
     """
 
     manifest: dict[str, Any]
@@ -73,11 +97,22 @@ class Run(Weighted, Stored):
     observables: dict[str, Tensor]
     configurations: Tensor | None
     evaluations: float
+    recorded: Recorded | None = None
+
+    @property
+    def by_beta(self) -> tuple[Stage, ...]:
+        """Return log Z and observables at each β that the walkers were measured at on their way."""
+        return stages(self.recorded, self)
 
     @property
     def model(self) -> Model:
         """Return the target."""
         return self.sampler.path.model
+
+    @property
+    def seed(self) -> int:
+        """Return the seed of the walkers."""
+        return int(self.manifest["run"]["seed"])
 
     @property
     def complete(self) -> bool:
@@ -126,13 +161,13 @@ class ChainRun(Chain, Stored):
     @property
     def complete(self) -> bool:
         """Return whether all draws that were asked for are there."""
-        return self.sweeps == int(self.manifest["chain"]["sweeps"])
+        return self.recorded * self.thin == int(self.manifest["chain"]["sweeps"])
 
     @property
     def progress(self) -> str:
         """Return how much of what was asked for is there, in words."""
         asked = self.manifest["chain"]["sweeps"] // self.thin
-        return f"chain, {self.draws} of {asked} draws of {self.walkers} walkers"
+        return f"chain, {self.recorded} of {asked} draws of {self.walkers} walkers"
 
     def on_the_way(self, walkers: int, frames: int) -> Moving | None:
         """Return draws of the first walkers; None if their configurations were not stored."""
@@ -182,3 +217,56 @@ def walk(sampler: Sampler, seed: int, walkers: int, most: int) -> tuple[list[flo
     chosen = list(range(0, count, stride))
     times = sampler.integrator.times.tolist()
     return [times[index] for index in chosen], frames[chosen]
+
+
+def lay_out_beginning(file: h5py.File, burn_in: Any) -> None:
+    """Make room for where the chain begins, if that is to be found.
+
+    Args:
+        file: a new one.
+        burn_in: of the run, a number or ``"auto"``.
+    """
+    if burn_in == "auto":
+        file.attrs["beginning"] = np.full(2, _UNKNOWN, dtype=np.int64)
+
+
+def record_beginning(file: Path, run: ChainRun) -> None:
+    """Write where a complete chain begins, if that was found and does not stand there yet.
+
+    Args:
+        file: of the run.
+        run: what the file holds.
+    """
+    if run.beginning is None or not run.complete:
+        return
+    names = list(run.values)
+    index = _UNKNOWN
+    if run.beginning.observable:
+        index = names.index(run.beginning.observable)
+    wanted = np.array([run.beginning.draw, index], dtype=np.int64)
+    with opened(file) as source:
+        if np.array_equal(source.attrs["beginning"], wanted):
+            return
+    with edited(file) as (out, sync):
+        # In place, so that a file has the same bytes however often it was stopped.
+        out.attrs.modify("beginning", wanted)
+        out.flush()
+        sync()
+
+
+def recorded_beginning(file: h5py.File, observables: list[str]) -> Beginning | None:
+    """Return where the chain of an open file begins; None if that does not stand there.
+
+    Args:
+        file: of a chain.
+        observables: names of those that were measured.
+    """
+    if "beginning" not in file.attrs:
+        return None
+    draw, index = (int(number) for number in file.attrs["beginning"])
+    if draw == _UNKNOWN:
+        return None
+    name = ""
+    if index != _UNKNOWN:
+        name = observables[index]
+    return Beginning(draw, name)

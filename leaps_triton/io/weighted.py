@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from ..files import claimed
-from ..kernels.checks import as_integer, as_seed, expect
+from ..kernels.checks import as_bool, as_integer, as_seed, expect
 from ..observables.base import OBSERVABLES, entered
 from ..observables.shared import share
-from ..samplers.sampler import Sampler
+from ..progress import Progress, track
+from ..samplers.along import Along, Recorded, Stops
+from ..samplers.sampler import Advance, Sampler
 from .chains import read_chain
 from .checkpoint import describe, rebuild
 from .hdf5 import (
@@ -51,6 +52,7 @@ def sample(
     configurations: bool = False,
     resume: bool = False,
     progress: bool = False,
+    along: Along = False,
 ) -> Run:
     """Draw independent weighted walkers into a file, those of :meth:`leaps_triton.Sampler.sample`.
 
@@ -63,7 +65,9 @@ def sample(
         configurations: store them too, N bytes per walker where a site is one byte.
         resume: go on with ``file`` if it exists, at its next whole block; the result is that of an
             undisturbed run.
-        progress: show a progress bar on a terminal.
+        progress: show a progress bar on a terminal, elsewhere a line every half minute.
+        along: measure the walkers on their way too, the same as in
+            :meth:`leaps_triton.Sampler.sample`: ``run.by_beta`` has log Z and observables there.
 
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
@@ -84,8 +88,8 @@ def sample(
     expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
     file = as_file(file)
     walkers = as_integer("walkers", walkers, 1, 2**31)
-    expect(isinstance(configurations, bool), "configurations", "a bool", configurations)
-    expect(isinstance(resume, bool), "resume", "a bool", resume)
+    configurations = as_bool("configurations", configurations)
+    resume = as_bool("resume", resume)
     if sampler.resample_below > 0.0:
         raise ValueError(
             "a file keeps independent walkers, and resampled ones are not; use Sampler.sample, or "
@@ -100,6 +104,10 @@ def sample(
         # Devices of one type agree bit for bit; others agree only in law.
         "device": sampler.device.type,
     }
+    if along is not False:
+        stops = Stops.on(sampler.path, sampler.integrator, along, observables)
+        # Files without it are as they always were.
+        settings["along"] = {"betas": list(stops.betas), "densities": list(stops.densities)}
     with claimed(file):
         done = _begin(sampler, settings, file, resume)
         _fill(sampler, settings, file, done, progress)
@@ -132,22 +140,16 @@ def _fill(
     """Draw the blocks that are missing into a file."""
     walkers = settings["walkers"]
     blocks = -(-walkers // sampler.block)
-    with tqdm(
-        total=walkers,
-        initial=min(walkers, done * sampler.block),
-        desc="sampling",
-        unit="walker",
-        # None shows the bar on a terminal only.
-        disable=None if progress else True,
-    ) as bar:
+    before = min(walkers, done * sampler.block)
+    with track(walkers, "sampling", "walker", progress, before) as shown:
         for block in range(done, blocks):
             rows = _rows(sampler, settings, block)
-            places = _draw(sampler, settings, block, rows)
+            places = _draw(sampler, settings, block, rows, _heard(shown, rows, sampler))
             data = [places[name][1] for name in _columns(settings)]
             # The bytes that the file holds, so that reading gives the same digest.
             evaluations = np.float64(places["evaluations"][1]).tobytes()
             write(file, places, block, digest(data, evaluations))
-            bar.update(rows.stop - rows.start)
+            shown.reach(rows.stop)
 
 
 def _rows(sampler: Sampler, settings: dict[str, Any], block: int) -> slice:
@@ -156,17 +158,44 @@ def _rows(sampler: Sampler, settings: dict[str, Any], block: int) -> slice:
     return slice(first, min(settings["walkers"], first + sampler.block))
 
 
-def _draw(sampler: Sampler, settings: dict[str, Any], block: int, rows: slice) -> Places:
+def _heard(shown: Progress, rows: slice, sampler: Sampler) -> Advance:
+    """Return what tells how far a block has come, in walkers of the whole run."""
+    intervals = sampler.integrator.intervals + 1
+    count = rows.stop - rows.start
+
+    def advance(done: int) -> None:
+        # A block may take minutes: its share of walkers counts before they are all there.
+        shown.reach(rows.start + count * done // intervals)
+
+    return advance
+
+
+def _draw(
+    sampler: Sampler, settings: dict[str, Any], block: int, rows: slice, heard: Advance
+) -> Places:
     """Return what is to be stored of a block: dataset → its place there, and the values."""
     count = rows.stop - rows.start
     # The number of a block fixes its random numbers, so a resumed run draws the same.
-    ensemble = sampler.sample(count, settings["seed"], first_block=block)
+    along = settings.get("along", {"betas": False})["betas"]
+    ensemble = sampler.sample(
+        count,
+        settings["seed"],
+        first_block=block,
+        advance=heard,
+        along=along,
+        observables=settings["observables"],
+    )
     x = ensemble.configurations
     columns = {"log_weights": ensemble.log_weights, "configurations": x}
     # What several observables need of the configurations is found once.
     model = share(x, ensemble.model)
     for name in settings["observables"]:
         columns[f"observables/{name}"] = entered()[name](x, model)
+    recorded = ensemble.recorded
+    if recorded is not None:
+        columns["along/log_weights"] = recorded.log_weights
+        for name, value in recorded.values.items():
+            columns[f"along/observables/{name}"] = value
     places: dict[str, tuple[Any, Any]] = {}
     for name in _columns(settings):
         places[name] = (rows, columns[name].cpu().numpy())
@@ -215,6 +244,9 @@ def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
     if done:
         # The last block may be a short one.
         counts[-1] = walkers - (done - 1) * sampler.block
+    recorded = None
+    if "along" in settings:
+        recorded = _recorded(settings, data)
     return Run(
         manifest=found.manifest,
         sampler=sampler,
@@ -223,7 +255,17 @@ def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
         configurations=data.get("configurations"),
         # Evaluations are per walker, so blocks count by walkers; without any, no division by 0.
         evaluations=float((per_block * counts).sum() / max(walkers, 1)),
+        recorded=recorded,
     )
+
+
+def _recorded(settings: dict[str, Any], data: dict[str, torch.Tensor]) -> Recorded:
+    """Return what a file holds of the walkers on their way."""
+    along = settings["along"]
+    values = {name: data[f"along/observables/{name}"] for name in settings["observables"]}
+    betas = torch.tensor(along["betas"], dtype=torch.float64)
+    densities = torch.tensor(along["densities"])
+    return Recorded(betas, densities, data["along/log_weights"], values)
 
 
 def _columns(settings: dict[str, Any]) -> list[str]:
@@ -233,6 +275,10 @@ def _columns(settings: dict[str, Any]) -> list[str]:
         names.append(f"observables/{name}")
     if settings["configurations"]:
         names.append("configurations")
+    if "along" in settings:
+        names.append("along/log_weights")
+        for name in settings["observables"]:
+            names.append(f"along/observables/{name}")
     return names
 
 
@@ -250,7 +296,13 @@ def _lay_out(file: h5py.File, sampler: Sampler, described: Contents) -> None:
     for name in settings["observables"]:
         shapes[f"observables/{name}"] = tuple(entered()[name](one, model).shape[1:])
     for name in _columns(settings):
-        allocate(file, name, (walkers, *shapes[name]), kinds.get(name, "f8"))
+        shape = shapes.get(name.removeprefix("along/"), ())
+        # On the way there is one more axis, that of the inverse temperatures.
+        if name.startswith("along/"):
+            shape = (len(settings["along"]["betas"]), *shape)
+        allocate(file, name, (walkers, *shape), kinds.get(name, "f8"))
+        if name.startswith("along/"):
+            file[name].attrs["betas"] = settings["along"]["betas"]
     allocate(file, "evaluations", (blocks,), "f8")
     allocate(file, "digests", (blocks, 32), "u1")
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, expect, shown
+from ..kernels.checks import as_bool, as_integer, as_periodic, expect, shown
 
 __all__ = ["Lattice"]
 
@@ -107,7 +107,9 @@ def _as_shape(shape: object) -> tuple[int, ...]:
         ValueError: these are no such lengths.
     """
     axes: Iterable[object] = (shape,)
-    if isinstance(shape, Iterable) and not isinstance(shape, str | bytes):
+    listed = isinstance(shape, Iterable) and not isinstance(shape, str | bytes)
+    # One number is a chain, also as an array or tensor without axes, which cannot be iterated.
+    if listed and getattr(shape, "ndim", 1) > 0:
         axes = shape
     try:
         lengths = tuple(as_integer("shape", n, -(2**63)) for n in axes)
@@ -131,13 +133,12 @@ def _as_boundaries(periodic: Any, lengths: tuple[int, ...]) -> tuple[bool, ...]:
     Raises:
         ValueError: these are no such boundaries, or a site would be its own neighbour.
     """
-    boundaries = (periodic,) * len(lengths)
-    if isinstance(periodic, Sequence):
-        boundaries = tuple(periodic)
-    fits = len(boundaries) == len(lengths)
-    fits = fits and all(isinstance(p, bool) for p in boundaries)
     wanted = f"a bool or {len(lengths)} bools, one a direction"
-    expect(fits, "periodic", wanted, periodic)
+    if isinstance(periodic, Sequence) or getattr(periodic, "ndim", 0) > 0:
+        boundaries = as_periodic(periodic, wanted)
+    else:
+        boundaries = (as_bool("periodic", periodic, wanted),) * len(lengths)
+    expect(len(boundaries) == len(lengths), "periodic", wanted, periodic)
     for axis, (length, wraps) in enumerate(zip(lengths, boundaries, strict=True)):
         if wraps and length == 1:
             raise ValueError(

@@ -5,12 +5,15 @@ from .base import (
     BaseMove,
     Kernel,
     Move,
+    NotErgodicWarning,
     SweepInfo,
     SweepState,
     as_move,
     begin,
     changed,
     pair_model,
+    since,
+    warn_confined,
 )
 from .chain import Chain
 from .clusters import ClusterInfo, SwendsenWang, Wolff
@@ -37,6 +40,7 @@ __all__ = [
     "March",
     "Metropolis",
     "Move",
+    "NotErgodicWarning",
     "Overrelaxation",
     "ParallelTempering",
     "SweepInfo",
@@ -50,4 +54,6 @@ __all__ = [
     "changed",
     "pair_model",
     "run_chain",
+    "since",
+    "warn_confined",
 ]

@@ -1,7 +1,9 @@
 """What a move of a Markov chain is: it leaves ``ρ_t`` invariant at fixed ``t``."""
 
+import sys
+import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -16,13 +18,20 @@ __all__ = [
     "BaseMove",
     "Kernel",
     "Move",
+    "NotErgodicWarning",
     "SweepInfo",
     "SweepState",
     "as_move",
     "begin",
     "changed",
     "pair_model",
+    "since",
+    "warn_confined",
 ]
+
+
+class NotErgodicWarning(UserWarning):
+    """Says that a chain may never reach some configurations, so that its means leave them out."""
 
 
 class Move(Protocol):
@@ -30,7 +39,8 @@ class Move(Protocol):
 
     The state has at least ``configurations``, ``walkers`` and ``sweep``, the same as
     :class:`SweepState`. A move of a user's own needs these two methods; it may also have what
-    :class:`BaseMove` answers: ``reversed()``, ``unweighted`` and ``together``.
+    :class:`BaseMove` answers: ``reversed()``, ``unweighted``, ``together``, ``ergodic`` and
+    ``ladder()``.
     """
 
     def init(self, configurations: Tensor, walkers: Tensor) -> Any:
@@ -92,6 +102,24 @@ class BaseMove(ABC):
         return ""
 
     @property
+    def confined(self) -> str:
+        """Return why some configurations may never be reached, and the mend; empty if all are."""
+        return ""
+
+    @property
+    def ergodic(self) -> bool:
+        """Return whether the move claims to be ergodic, whatever couplings, fields and β ≥ 0 are.
+
+        That is: every configuration is reached from every other, and each stays what it is in a
+        step with some probability. So all are reached in every even number of steps too; and what
+        is composed of such a move and any others that leave ``ρ`` invariant is ergodic as well. For
+        let ``C`` be closed under the composition. The other moves take no set into one of less
+        probability, so the ergodic one leads from ``C`` to nothing more than ``C`` (which it
+        contains, as all may stay), and ``C`` is everything.
+        """
+        return not self.confined
+
+    @property
     def irreversible(self) -> str:
         """Return why there is no ``reversed()``; empty if there is."""
         return ""
@@ -100,6 +128,10 @@ class BaseMove(ABC):
     def own(self) -> Any:
         """Return the move as the user gave it, which is the move itself."""
         return self
+
+    def ladder(self, beta: float) -> tuple[float, ...]:
+        """Return the inverse temperatures of replicas of a model at ``beta``: that alone."""
+        return (beta,)
 
     def reversed(self) -> Any:
         """Return the move reversed in time, ``ρ(y) P(y → x) / ρ(x)``, which is the move itself."""
@@ -137,6 +169,14 @@ class UserMove(BaseMove):
         return str(getattr(self.given, "unweighted", ""))
 
     @property
+    def confined(self) -> str:
+        """Return that the move's own answer is not to be ergodic; empty if it has none."""
+        if getattr(self.given, "ergodic", True):
+            return ""
+        name = type(self.given).__name__
+        return f"{name} says that it is not ergodic; take Compose(HeatBath(), {name}(...))"
+
+    @property
     def irreversible(self) -> str:
         """Return why there is no ``reversed()``; empty if there is."""
         if hasattr(self.given, "reversed"):
@@ -147,6 +187,12 @@ class UserMove(BaseMove):
     def own(self) -> Any:
         """Return the move as the user gave it."""
         return self.given
+
+    def ladder(self, beta: float) -> tuple[float, ...]:
+        """Return the move's own answer, else ``beta`` alone."""
+        if not hasattr(self.given, "ladder"):
+            return (beta,)
+        return tuple(self.given.ladder(beta))
 
     def reversed(self) -> "UserMove":
         """Return the move reversed in time.
@@ -187,6 +233,39 @@ def as_move(name: str, move: object) -> BaseMove:
     accepted = methods and not isinstance(move, type) and not hasattr(move, "enter")
     expect(accepted, name, "a move such as HeatBath(sweeps=1)", move)
     return UserMove(move)
+
+
+def since(default: Any, before: Any) -> Any:
+    """Return a field that a move did not have in files of earlier versions.
+
+    Files always hold it, be it the default or not, so that the default may change.
+
+    Args:
+        default: of a new move.
+        before: what a file without it means.
+    """
+    return field(default=default, metadata={"before": before})
+
+
+def warn_confined(move: object, about: str = "the chain") -> None:
+    """Give a NotErgodicWarning if a move does not claim to be ergodic, at the user's own line.
+
+    Args:
+        move: one of the library or of a user's own.
+        about: what the message says it of.
+    """
+    reason = as_move("move", move).confined
+    if not reason:
+        return
+    package = __name__.partition(".")[0]
+    frame = sys._getframe()
+    level = 1
+    # Up to the first line that is not the library's, however deep this is called.
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == package:
+        frame = frame.f_back
+        level += 1
+    message = f"{about} may never reach some configurations: {reason}"
+    warnings.warn(message, NotErgodicWarning, stacklevel=level)
 
 
 def begin(move: Any, configurations: Tensor, walkers: Tensor, user: object) -> SweepState:

@@ -2,20 +2,34 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from ..estimators.autocorrelation import ChainEstimate, chain_estimate, examine
+from ..estimators.autocorrelation import ChainEstimate, examine
 from ..estimators.base import Function, Result
+from ..estimators.histograms import mbar, mbar_error
+from ..estimators.jackknife import Estimate
+from ..estimators.tempering import exchange_rates
+from ..estimators.trust.beginning import Beginning, find_beginning
+from ..estimators.trust.cautions import Doubt, caution
+from ..kernels.checks import nearest
 from ..models.base import Model
-from ..observables.base import function_of, is_of_pairs, is_of_replicas, title_of
+from ..observables.base import (
+    check_function,
+    entered,
+    function_of,
+    is_of_pairs,
+    is_of_replicas,
+    title_of,
+)
 from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
+from ..observables.replicas import SUFFIX, model_at
 from ..renamed import warn_renamed
-from .base import Move, as_move
+from .base import Move, SweepState, as_move
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "begun"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,9 +47,12 @@ class Chain(Result):
         kept: configurations of every draw ``(walkers, draws, *shape)`` on the CPU, or None if they
             were not kept.
         sweeps: steps of the move after the burn-in.
-        burn_in: steps before.
+        burn_in: steps before; with ``burn_in="auto"`` those before the chain was found to begin.
         thin: steps from one measurement to the next.
         seed: of the random numbers.
+        beginning: where ``burn_in="auto"`` had the chain begin: the draws before, and the name of
+            the observable that needed so many; None where the burn-in was given.
+        early: name → what was measured before, like ``values``; empty where the burn-in was given.
     """
 
     weighted = False
@@ -50,6 +67,8 @@ class Chain(Result):
     burn_in: int
     thin: int
     seed: int
+    beginning: Beginning | None = field(default=None, kw_only=True)
+    early: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
 
     @property
     def configurations(self) -> Tensor:
@@ -72,6 +91,13 @@ class Chain(Result):
     def draws(self) -> int:
         """Return the number of measurements per walker."""
         return self.sweeps // self.thin
+
+    @property
+    def recorded(self) -> int:
+        """Return the number of measurements per walker, with those before the beginning."""
+        if self.beginning is None:
+            return self.draws
+        return self.beginning.draw + self.draws
 
     @property
     def drawn(self) -> Tensor | None:
@@ -100,6 +126,85 @@ class Chain(Result):
         return together_of(self.measured[name], self.together)
 
     @property
+    def betas(self) -> tuple[float, ...]:
+        """Return the inverse temperatures of the replicas, rising to the model's own.
+
+        That alone where the move has no replicas.
+        """
+        return as_move("move", self.move).ladder(self.model.beta)
+
+    @property
+    def by_beta(self) -> tuple["Chain", ...]:
+        """Return a chain for each of ``betas``, of what was measured at all of them.
+
+        It is empty where no observable such as ``energy_at_betas`` was measured.
+        """
+        values = {}
+        for name, value in self.values.items():
+            if name.endswith(SUFFIX):
+                values[name.removesuffix(SUFFIX)] = value
+        if not values:
+            return ()
+        known = entered()
+        found = []
+        for place, beta in enumerate(self.betas):
+            # The index of a replica is its own, the same as in the move.
+            index = self.state.walkers * len(self.betas) + place
+            replicas = self.state.replicas[:, place]
+            one = Chain(
+                model=model_at(self.model, beta),
+                move=self.move.move,  # type: ignore[attr-defined]
+                values={name: value[:, :, place] for name, value in values.items()},
+                measured={name: known[name] for name in values},
+                state=SweepState(replicas, index, self.state.sweep),
+                kept=None,
+                sweeps=self.sweeps,
+                burn_in=self.burn_in,
+                thin=self.thin,
+                seed=self.seed,
+            )
+            found.append(one)
+        return tuple(found)
+
+    def exchange_rates(self) -> list[ChainEstimate]:
+        """Return how often replicas at neighbouring ``betas`` are exchanged where they are tried.
+
+        Returns:
+            One estimate for each of the K - 1 neighbours.
+
+        Raises:
+            ValueError: energies of the replicas were not measured.
+        """
+        return exchange_rates(self._energies(), self.betas, self.together)
+
+    def log_z_ratios(self) -> list[Estimate]:
+        """Return ``log Z(β_k) - log Z(β_1)`` at all ``betas``, from the draws of all.
+
+        By :func:`~leaps_triton.estimators.mbar`, with its jackknife over blocks of draws.
+
+        Raises:
+            ValueError: energies of the replicas were not measured.
+            RuntimeError: energies of neighbours do not overlap.
+        """
+        energies = self._energies().unbind(2)
+        values = mbar(energies, self.betas)
+        errors = mbar_error(energies, self.betas, together=self.together)
+        pairs = zip(values.tolist(), errors.tolist(), strict=True)
+        return [Estimate(value, error) for value, error in pairs]
+
+    def _energies(self) -> Tensor:
+        """Return ``H`` of all replicas, float64 ``(walkers, draws, K)``."""
+        if "replica_energies" in self.values:
+            return self.values["replica_energies"]
+        per_site = f"energy{SUFFIX}"
+        if per_site in self.values:
+            return self.values[per_site] * math.prod(self.model.shape)
+        raise ValueError(
+            f"energies of replicas were not measured, only {', '.join(self.values)}; run "
+            f"ParallelTempering with observables=['replica_energies']"
+        )
+
+    @property
     def has_errors(self) -> bool:
         """Return whether there are enough draws for an error bar at all."""
         # As few as the Γ-method takes: with fewer it raises an error.
@@ -111,10 +216,17 @@ class Chain(Result):
         if not self.has_errors:
             return f"{self.draws} draws per walker are too few for error bars; run longer chains"
         for name in self.names:
-            _, reasons = self._examine(name)
-            if reasons:
-                return f"{name}: {reasons[0]}"
+            _, doubts = self.examined(name)
+            if doubts:
+                return f"{name}: {doubts[0]}"
         return ""
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return where the chain was found to begin, if it was."""
+        if self.beginning is None:
+            return {}
+        return {"beginning": self.beginning.words(self.recorded)}
 
     def summary(self) -> dict[str, str]:
         """Return the move, how many walkers and draws, and the longest autocorrelation time."""
@@ -123,20 +235,16 @@ class Chain(Result):
             "walkers": str(self.walkers),
             "draws": str(self.draws),
         }
+        found.update(self.notes)
         if not self.has_errors:
             return found
-        times = {name: self._examine(name)[0].tau for name in self.names}
+        times = {name: self.examined(name)[0].tau for name in self.names}
         # τ is NaN where nothing varies, and NaN has no place in an order.
         known = {name: tau for name, tau in times.items() if not math.isnan(tau)}
         if known:
             slowest = max(known, key=lambda name: known[name])
             found["tau"] = f"{known[slowest]:.3g} ({slowest})"
         return found
-
-    def _examine(self, name: str) -> tuple[ChainEstimate, list[str]]:
-        """Return an estimate without warnings, and what they would say."""
-        function = self.functions.get(name)
-        return examine(self.values[name], function, together=self.together_of(name))
 
     def estimate(
         self, observable: Measurable | str, function: Function | None = None
@@ -158,6 +266,23 @@ class Chain(Result):
 
         Warns:
             ShortChainWarning: fewer than 50 autocorrelation times per walker.
+            DriftWarning: the early and the late draws differ by more than their errors allow.
+        """
+        found, doubts = self.examined(observable, function)
+        caution(doubts)
+        return found
+
+    def examined(
+        self, observable: Measurable | str, function: Function | None = None
+    ) -> tuple[ChainEstimate, list[Doubt]]:
+        """Return what :meth:`estimate` does, and its doubts in place of warnings.
+
+        Args:
+            observable: the same as in :meth:`estimate`.
+            function: the same as in :meth:`estimate`.
+
+        Raises:
+            ValueError: the same as in :meth:`estimate`.
         """
         name = self.name_of(observable)
         if name is not None:
@@ -168,7 +293,7 @@ class Chain(Result):
             values = self._measure_kept(measured)
         if function is None:
             function = function_of(measured)
-        return chain_estimate(values, function, together=together_of(measured, self.together))
+        return examine(values, function, together=together_of(measured, self.together))
 
     def _measurable(self, observable: Measurable | str) -> Measurable:
         """Return the observable, if it can be measured of the configurations that were kept."""
@@ -177,13 +302,15 @@ class Chain(Result):
         else:
             name = title_of(observable)
             if self.kept is not None and not is_of_replicas(observable):
+                check_function(observable)
                 return observable
         known = f"only {', '.join(self.measured) or 'nothing'}"
         if name in self.measured:
             known = "but another function of that name; ask for that by its name"
+        others = [other for other in self.measured if other != name]
         raise ValueError(
             f"{name} was not measured, {known}; give it to run_chain as one of observables=, or "
-            f"keep_configurations=True"
+            f"keep_configurations=True{nearest(name, others)}"
         )
 
     def _measure_kept(self, observable: Measurable) -> Tensor:
@@ -201,3 +328,32 @@ class Chain(Result):
         rows = rows_of(observable, self.walkers)
         check_value(name, flat, rows * self.draws)
         return flat.double().view(rows, self.draws, *flat.shape[1:])
+
+
+def begun(
+    fields: Mapping[str, Any], measured: Mapping[str, Measurable], beginning: Beginning | None
+) -> dict[str, Any]:
+    """Return the fields of a chain that change where its first draws are left out.
+
+    Args:
+        fields: of a :class:`Chain` of all draws, by name.
+        measured: name → observable.
+        beginning: where the chain is known to begin; None to find it.
+    """
+    values = fields["values"]
+    kept = fields["kept"]
+    if beginning is None:
+        functions = {name: function_of(observable) for name, observable in measured.items()}
+        beginning = find_beginning(values, functions)
+    first = beginning.draw
+    if kept is not None:
+        kept = kept[:, first:]
+    steps = first * fields["thin"]
+    return {
+        "beginning": beginning,
+        "early": {name: value[:, :first] for name, value in values.items()},
+        "values": {name: value[:, first:] for name, value in values.items()},
+        "kept": kept,
+        "burn_in": fields["burn_in"] + steps,
+        "sweeps": fields["sweeps"] - steps,
+    }

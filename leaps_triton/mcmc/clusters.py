@@ -16,15 +16,18 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import Stream
-from ..kernels.checks import as_integer
+from ..kernels.checks import as_integer, as_rest
 from ..kernels.philox import site_words
 from ..models.base import Model
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
 from ..registry import register
-from .base import BaseMove, SweepState, changed, pair_model
+from .base import BaseMove, SweepState, changed, pair_model, since
 
 __all__ = ["ClusterInfo", "SwendsenWang", "Wolff"]
+
+REST = 2.0**-6
+"""Wolff's probability to leave a cluster as it is; experiments/physics/metropolis_rest.py."""
 
 
 class ClusterInfo(NamedTuple):
@@ -286,18 +289,25 @@ class Wolff(BaseMove):
     """Gives the cluster of one random site another state, again and again.
 
     A site and a new state for it are drawn; the exchange that takes it there (see the module) is
-    made in the whole cluster of the site with probability ``min(1, exp(β Σ_i [h_i(R x_i) -
-    h_i(x_i)]))``: always, without a field. Couplings of any sign, Ising, Potts and clock models; a
-    model whose bond table has no such symmetry is refused.
+    made in the whole cluster of the site with probability ``(1 - ε) min(1, exp(β Σ_i [h_i(R x_i) -
+    h_i(x_i)]))``. Couplings of any sign, Ising, Potts and clock models; a model whose bond table
+    has no such symmetry is refused.
+
+    ``ε`` is ``rest``. Without it, and where no bonds join (at β = 0, or J = 0), every update flips
+    one spin, and the parity of spins up is fixed at every step.
 
     All bonds of the lattice are drawn, so that an update costs as much as one of
     :class:`SwendsenWang`, and changes less: take that one unless single clusters are wanted.
 
     Args:
         clusters: updates per step, at least 1; each counts as a sweep in ``state.sweep``.
+        rest: ``ε``, the probability that an update leaves the cluster as it is, 0 or a power of two
+            from 2⁻²³ to 1/2. Files always hold it; one of an earlier version, which has none, means
+            0.
 
     Raises:
-        ValueError: fewer than one cluster; at the first step, a model without the symmetry.
+        ValueError: fewer than one cluster, a rest that is no such power; at the first step, a model
+            without the symmetry.
 
     References:
         Wolff, *Collective Monte Carlo updating for spin systems*, Phys. Rev. Lett. 62, 361 (1989).
@@ -308,14 +318,26 @@ class Wolff(BaseMove):
         >>> move, walkers = lt.Wolff(), torch.arange(20)
         >>> state = move.init(torch.ones(20, 16, 16, dtype=torch.int8), walkers)
         >>> state, info = move.step(state, path, t=1.0, seed=0)
-        >>> torch.equal(info.changed, info.size)
+        >>> bool((info.changed <= info.size).all())
         True
     """
 
     clusters: int = 1
+    rest: float = since(REST, before=0.0)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "clusters", as_integer("clusters", self.clusters, 1))
+        object.__setattr__(self, "rest", as_rest("rest", self.rest))
+
+    @property
+    def confined(self) -> str:
+        """Return why it is not ergodic without a rest; empty with one."""
+        if self.rest:
+            return ""
+        return (
+            "Wolff with rest=0 flips one spin a step where no bonds join, at β = 0 or J = 0, so "
+            f"that their parity is fixed; take rest={REST}"
+        )
 
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
@@ -353,13 +375,13 @@ class Wolff(BaseMove):
         new = _exchange(model, old, first, second)
         labels = _labels(model, old, new, beta, walkers, sweep, seed)
         members = labels == labels.gather(1, site)
-        # Without a field the cluster always moves.
-        moves = members
+        # Without a field all but the rest is accepted, and 1 - ε is exact.
+        acceptance = torch.full_like(beta, 1.0 - self.rest)
         if model.site_table.any():
             gain = _field(model, new, beta) - _field(model, old, beta)
             # R is its own inverse and proposed as often from there: the fields alone decide.
             log_ratio = (gain * members).sum(1)
-            acceptance = kernels.reference.metropolis_acceptance(log_ratio)
-            accepted = kernels.uniform32(words[3], torch.float64) < acceptance
-            moves = members & accepted.unsqueeze(1)
+            acceptance = acceptance * kernels.reference.metropolis_acceptance(log_ratio)
+        accepted = kernels.uniform32(words[3], torch.float64) < acceptance
+        moves = members & accepted.unsqueeze(1)
         return torch.where(moves.view_as(x), new, old).to(x.dtype), members

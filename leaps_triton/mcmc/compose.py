@@ -73,6 +73,14 @@ class Compose(BaseMove):
         return "".join(reasons[:1])
 
     @property
+    def confined(self) -> str:
+        """Return the reason of the first move; empty if any of the moves is ergodic."""
+        reasons = [part.confined for part in self._parts]
+        if all(reasons):
+            return reasons[0]
+        return ""
+
+    @property
     def irreversible(self) -> str:
         """Return the reason of the first move that has one; empty if none has."""
         reasons = [part.irreversible for part in self._parts if part.irreversible]

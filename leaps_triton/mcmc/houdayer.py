@@ -79,6 +79,14 @@ class Houdayer(BaseMove):
             "it exchanges clusters between walkers, which then no longer have weights of their own"
         )
 
+    @property
+    def confined(self) -> str:
+        """Return why it is not ergodic."""
+        return (
+            "Houdayer exchanges the states of a pair of walkers and makes no new ones; take "
+            "Compose(HeatBath(), Houdayer())"
+        )
+
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[SweepState, SweepInfo]:

@@ -3,21 +3,23 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from ..kernels.checks import as_device, as_integer, as_seed, expect
+from ..estimators.trust.beginning import Beginning
+from ..kernels.checks import as_bool, as_device, as_integer, as_seed, states_hint
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
+from ..observables.replicas import SUFFIX, Ladder
 from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
+from ..progress import Progress, track
 from ..renamed import renamed
-from .base import Move, as_move
-from .chain import Chain
+from .base import Move, as_move, warn_confined
+from .chain import Chain, begun
 
 __all__ = ["OBSERVABLES", "ChainSettings", "March", "run_chain"]
 
@@ -31,18 +33,19 @@ class ChainSettings:
         sweeps: steps of the move after the burn-in.
         thin: steps from one measurement to the next.
         seed: in [0, 2³²).
-        burn_in: steps before, not measured; None for a tenth of ``sweeps``.
+        burn_in: steps before, not measured; None for a tenth of ``sweeps``; ``"auto"`` for none,
+            and a beginning that is found afterwards.
     """
 
     walkers: int
     sweeps: int
     thin: int = 1
     seed: int = 0
-    burn_in: int | None = None
+    burn_in: int | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         sweeps = as_integer("sweeps", self.sweeps, 1)
-        checked = {
+        checked: dict[str, Any] = {
             "walkers": as_integer("walkers", self.walkers, 1),
             "sweeps": sweeps,
             "thin": as_integer("thin", self.thin, 1),
@@ -55,10 +58,17 @@ class ChainSettings:
             )
         # Rounded up, so that the shortest run has a step of burn-in too.
         checked["burn_in"] = math.ceil(sweeps / 10)
-        if self.burn_in is not None:
+        if self.automatic:
+            checked["burn_in"] = "auto"
+        elif self.burn_in is not None:
             checked["burn_in"] = as_integer("burn_in", self.burn_in, 0)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def automatic(self) -> bool:
+        """Return whether the beginning is to be found from the draws."""
+        return isinstance(self.burn_in, str) and self.burn_in == "auto"
 
     @property
     def draws(self) -> int:
@@ -75,7 +85,7 @@ def run_chain(
     sweeps: int,
     thin: int = 1,
     seed: int = 0,
-    burn_in: int | None = None,
+    burn_in: int | Literal["auto"] | None = None,
     observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
     start: Tensor | None = None,
     device: torch.device | str | None = None,
@@ -95,20 +105,27 @@ def run_chain(
         thin: steps from one measurement to the next; the first comes after ``thin`` of them.
         seed: in [0, 2³²). Runs that are to be independent need different seeds: equal ones share
             their random numbers, at another β or size too.
-        burn_in: steps before, not measured; None for a tenth of ``sweeps``. The chains cannot tell
-            whether it was enough: compare halves, or starts.
+        burn_in: steps before, not measured; None for a tenth of ``sweeps``. With ``"auto"`` all
+            steps are measured, and the chain begins where most effective draws are left, at the
+            latest such place of all observables
+            (:func:`~leaps_triton.estimators.find_beginning`): ``beginning`` tells where, and
+            ``burn_in`` of the result is the number of steps before it. A chain that began too early
+            gives a :class:`~leaps_triton.DriftWarning` when it is asked for an estimate.
         observables: functions, names in :mod:`leaps_triton.observables`, or a mapping from names of
             your own. Observables of pairs, such as ``"overlap"``, compare walkers 0 and 1, 2 and
             3, and so on; of :class:`~leaps_triton.ParallelTempering` there is
-            ``"replica_energies"``.
+            ``"replica_energies"``, and any at all temperatures, such as ``"energy_at_betas"``.
         start: configurations ``(walkers, *shape)``; None for independent uniform ones.
         device: None for CUDA where there is a CUDA device, else the CPU.
-        progress: show a progress bar on a terminal.
+        progress: show a progress bar on a terminal, elsewhere a line every half minute.
         keep_configurations: keep the configurations of every draw too, on the host: N bytes per
             draw and walker, copied each time.
 
     Raises:
         ValueError: a bad argument.
+
+    Warns:
+        NotErgodicWarning: a move that does not claim to reach every configuration.
 
     Example:
         >>> import leaps_triton as lt
@@ -118,13 +135,13 @@ def run_chain(
         >>> abs(energy.pull(lt.exact.ising_energy((8, 8), beta=0.3))) < 3, energy.draws
         (True, 8000)
     """
-    expect(isinstance(progress, bool), "progress", "a bool", progress)
-    keep = keep_configurations
-    expect(isinstance(keep, bool), "keep_configurations", "a bool", keep)
+    progress = as_bool("progress", progress)
+    keep = as_bool("keep_configurations", keep_configurations)
     settings = ChainSettings(walkers, sweeps, thin, seed, burn_in)
     march = March(model, move, settings, observables, start, device)
-    with march.bar(progress) as bar:
-        values, kept = march.draw(march.draws, keep, bar.update)
+    warn_confined(move)
+    with march.track(progress) as shown:
+        values, kept = march.draw(march.draws, keep, shown.update)
     return march.chain(values, kept)
 
 
@@ -143,6 +160,7 @@ class March:
         state: of the move; whoever sets it and ``drawn`` to the values of an earlier march goes on
             with that one.
         drawn: draws so far.
+        betas: inverse temperatures of the replicas, the last the model's; that alone without.
 
     Raises:
         ValueError: a bad argument.
@@ -158,11 +176,13 @@ class March:
         device: torch.device | str | None = None,
     ) -> None:
         self.settings = settings
-        self.measured = named(observables)
         self.move = move
         _check_together(move, settings.walkers)
         self.path = _path(model, start)
         self.model = self.path.model
+        # Before any work: the temperatures of a ladder may not be those of the model.
+        self.betas = as_move("move", move).ladder(self.model.beta)
+        self.measured = self._named(observables)
         self.device = as_device(device)
         walker_index = torch.arange(settings.walkers, device=self.device)
         configurations = _start(self.path, start, walker_index, settings.seed)
@@ -192,15 +212,21 @@ class March:
     @property
     def burn_in(self) -> int:
         """Return the number of steps before the first draw's own."""
-        assert self.settings.burn_in is not None
-        return self.settings.burn_in
+        burn_in = self.settings.burn_in
+        # To find the beginning takes all draws from the first step on.
+        if burn_in is None or isinstance(burn_in, str):
+            return 0
+        return burn_in
 
-    def bar(self, progress: bool) -> "tqdm[Any]":
-        """Return a progress bar of all steps, on a terminal."""
+    def track(self, shown: bool) -> Progress:
+        """Return what tells of the progress of all steps, if it is to be shown."""
         total = self.burn_in + self.draws * self.settings.thin
-        # None: tqdm looks whether there is a terminal.
-        disable = None if progress else True
-        return tqdm(total=total, initial=self.steps, desc="chains", unit="step", disable=disable)
+        return track(total, "chains", "step", shown, self.steps, words=self._drawn_by)
+
+    def _drawn_by(self, steps: int) -> str:
+        """Return how many draws have been made after a number of steps."""
+        made = max(0, steps - self.burn_in) // self.settings.thin
+        return f"{made} of {self.draws} draws"
 
     @torch.no_grad()
     def draw(
@@ -262,7 +288,8 @@ class March:
                     f"the observable {name} changed the configurations, which are the chain's own; "
                     f"copy them"
                 )
-            check_value(name, value, rows_of(observable, self.walkers))
+            axes = 3 if is_of_replicas(observable) else 2
+            check_value(name, value, rows_of(observable, self.walkers), axes)
             found[name] = value
         return found
 
@@ -274,9 +301,20 @@ class March:
         """Return what was drawn, as a :class:`Chain`."""
         return Chain(**self.results(values, kept))
 
-    def results(self, values: Mapping[str, Tensor], kept: Tensor | None) -> dict[str, Any]:
-        """Return the fields of a :class:`Chain` by name."""
-        return {
+    def results(
+        self,
+        values: Mapping[str, Tensor],
+        kept: Tensor | None,
+        beginning: Beginning | None = None,
+    ) -> dict[str, Any]:
+        """Return the fields of a :class:`Chain` by name.
+
+        Args:
+            values: of all draws.
+            kept: configurations of all draws.
+            beginning: where the chain is known to begin; None to find it if it is to be found.
+        """
+        found = {
             "model": self.model,
             "move": self.move,
             "values": values,
@@ -288,6 +326,25 @@ class March:
             "thin": self.settings.thin,
             "seed": self.settings.seed,
         }
+        if self.settings.automatic:
+            found.update(begun(found, self.measured, beginning))
+        return found
+
+    def _named(
+        self, observables: Sequence[Measurable | str] | Mapping[str, Measurable]
+    ) -> dict[str, Measurable]:
+        """Return the observables by name, those at all temperatures too if there are several."""
+        lifted = []
+        if isinstance(observables, Sequence):
+            lifted = [each for each in observables if str(each).endswith(SUFFIX)]
+        if not lifted:
+            return named(observables)
+        if len(self.betas) == 1:
+            raise ValueError(
+                f"observable {lifted[0]} takes replicas at several temperatures; run "
+                f"ParallelTempering(betas=…), got {type(self.move).__name__}"
+            )
+        return named(observables, Ladder(self.model, self.betas))
 
     def _check(self, name: str, observable: Measurable) -> None:
         """Raise a ValueError if these walkers have not what an observable looks at."""
@@ -341,7 +398,10 @@ def _start(path: AnnealingPath, start: Tensor | None, walker_index: Tensor, seed
         got: object = type(start).__name__
         if isinstance(start, Tensor):
             got = (start.dtype, tuple(start.shape))
-        raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}")
+        hint = ""
+        if not model.dtype.is_floating_point:
+            hint = states_hint(start, model.q)
+        raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}{hint}")
     # A model checks the values of its configurations.
     model.energy(start)
     return start.to(walker_index.device)

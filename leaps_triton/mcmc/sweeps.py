@@ -5,13 +5,16 @@ from typing import Self
 
 from torch import Tensor
 
-from ..kernels.checks import as_integer, expect
+from ..kernels.checks import as_bool, as_integer, as_rest
 from ..models.base import Model, SweepPlan
 from ..paths.annealing import AnnealingPath
 from ..registry import register
-from .base import BaseMove, SweepInfo, SweepState, changed, pair_model
+from .base import BaseMove, SweepInfo, SweepState, changed, pair_model, since
 
 __all__ = ["HeatBath", "Metropolis", "Overrelaxation"]
+
+REST = 2.0**-3
+"""Metropolis' probability to leave a site as it is; experiments/physics/metropolis_rest.py."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Sweeps(BaseMove):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sweeps", as_integer("sweeps", self.sweeps, 1))
-        expect(isinstance(self.backward, bool), "backward", "a bool", self.backward)
+        object.__setattr__(self, "backward", as_bool("backward", self.backward))
 
     def reversed(self) -> Self:
         """Return the move reversed in time: classes are reversible, so their order is reversed."""
@@ -90,17 +93,21 @@ class HeatBath(Sweeps):
 @register("move")
 @dataclass(frozen=True)
 class Metropolis(Sweeps):
-    """Proposes another value to every site, and accepts it with probability ``min(1, e^Δ)``.
+    """Proposes another value to every site, accepted with probability ``(1 - ε) min(1, e^Δ)``.
 
-    At q = 2 and small β nearly every proposal is accepted, so that a sweep flips all spins and the
-    next flips them back: the law is right, but walkers mix better by :class:`HeatBath`.
+    ``ε`` is ``rest``, the probability that a site is left as it is, whatever is proposed. Without
+    it, sweeps in a fixed order are not ergodic at q = 2: every proposal of equal energy is
+    accepted, so that sites without bonds (or all, at β = 0) flip in every sweep, and on small
+    lattices walkers run around closed orbits. The law is invariant for any ``ε``.
 
     Args:
         sweeps: sweeps per step, at least 1.
         backward: take the colour classes in the opposite order.
+        rest: ``ε``, 0 or a power of two from 2⁻²³ to 1/2. Files always hold it; one of an earlier
+            version, which has none, means 0.
 
     Raises:
-        ValueError: fewer than one sweep.
+        ValueError: fewer than one sweep, or a rest that is no such power.
 
     References:
         Metropolis, Rosenbluth, Rosenbluth, Teller, Teller, *Equation of state calculations by fast
@@ -116,8 +123,24 @@ class Metropolis(Sweeps):
         2
     """
 
+    rest: float = since(REST, before=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "rest", as_rest("rest", self.rest))
+
+    @property
+    def confined(self) -> str:
+        """Return why it is not ergodic without a rest; empty with one."""
+        if self.rest:
+            return ""
+        return (
+            "Metropolis with rest=0 accepts every proposal of equal energy, which at q = 2 runs "
+            f"around closed orbits; take rest={REST}"
+        )
+
     def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
-        return model.metropolis(x, beta, plan)
+        return model.metropolis(x, beta, plan._replace(rest=self.rest))
 
 
 @register("move")
@@ -155,6 +178,14 @@ class Overrelaxation(Sweeps):
         >>> state.sweep
         4
     """
+
+    @property
+    def confined(self) -> str:
+        """Return why it is not ergodic."""
+        return (
+            "Overrelaxation reflects states at nearly equal energy; take Compose(HeatBath(), "
+            "Overrelaxation())"
+        )
 
     def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         pairs = pair_model(model, self)

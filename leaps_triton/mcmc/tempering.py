@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import Stream
-from ..kernels.checks import as_number
+from ..kernels.checks import as_number, expect
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
@@ -19,6 +19,10 @@ from .base import BaseMove, Move, SweepState, as_move, begin
 from .sweeps import HeatBath
 
 __all__ = ["ParallelTempering", "TemperingInfo", "TemperingState"]
+
+
+_ROUNDING = 1e-9
+"""By how much, relatively, the last of ``betas`` may miss the model's own β."""
 
 
 class TemperingState(NamedTuple):
@@ -66,22 +70,25 @@ class TemperingInfo(NamedTuple):
 class ParallelTempering(BaseMove):
     """Moves replicas at several temperatures, which neighbours exchange (replica exchange).
 
-    Replica ``k`` of a walker is at the time ``f_k t`` of the path, on the default path at the
-    inverse temperature ``f_k β``. In a step ``move`` moves all replicas, then neighbours ``(k, k
-    + 1)`` are exchanged with probability ``min(1, exp[(β_{k+1} - β_k)(H(x_{k+1}) - H(x_k))])``,
-    even and odd ``k`` in turn. ``state.configurations`` are those at ``f = 1``. The product of the
-    laws is invariant, so the replicas have no weights, and a
-    :class:`~leaps_triton.samplers.sampler.Sampler` refuses it.
+    The temperatures are told by ``betas``, or by ``fractions`` of the model's own β. Replica ``k``
+    of a walker is at the inverse temperature ``β_k``, the last at the target's. In a step ``move``
+    moves all replicas, then neighbours ``(k, k + 1)`` are exchanged with probability ``min(1,
+    exp[(β_{k+1} - β_k)(H(x_{k+1}) - H(x_k))])``, even and odd ``k`` in turn.
+    ``state.configurations`` are those at the last. The product of the laws is invariant, so the
+    replicas have no weights, and a :class:`~leaps_triton.samplers.sampler.Sampler` refuses it.
 
     Args:
-        fractions: increasing, from at least 0 to 1, at least two; ``[b / model.beta for b in
-            betas]`` for given ``β``.
+        fractions: of the model's β, increasing, from at least 0 to 1, at least two: ``β_k = f_k
+            β``. At the time ``t`` of a path they are fractions of ``t``.
         move: moves the replicas; any with a :class:`~leaps_triton.mcmc.SweepState`.
             :class:`~leaps_triton.Houdayer` pairs walkers at the same temperature.
+        betas: instead of fractions, the inverse temperatures themselves, increasing, at least two;
+            the last is that of the model, or a step raises an error.
+        exchange: whether neighbours are exchanged; without, the replicas are independent chains.
 
     Raises:
-        ValueError: fractions that do not increase to 1; at ``init``, a move with a state of its
-            own kind.
+        ValueError: fractions that do not increase to 1, or inverse temperatures that do not
+            increase; both, or neither of them; at ``init``, a move with a state of its own kind.
 
     References:
         Hukushima, Nemoto, *Exchange Monte Carlo method and application to spin glass simulations*,
@@ -90,7 +97,8 @@ class ParallelTempering(BaseMove):
     Example:
         >>> import torch, leaps_triton as lt
         >>> path = lt.AnnealingPath(lt.EdwardsAnderson((6, 6), beta=1.5, seed=1))
-        >>> move, walkers = lt.ParallelTempering([0.2, 0.4, 0.6, 0.8, 1.0]), torch.arange(10)
+        >>> move = lt.ParallelTempering(betas=[0.3, 0.6, 0.9, 1.2, 1.5])
+        >>> walkers = torch.arange(10)
         >>> state = move.init(path.start.sample(walkers, seed=0), walkers)
         >>> for _ in range(20):
         ...     state, info = move.step(state, path, t=1.0, seed=0)
@@ -98,24 +106,71 @@ class ParallelTempering(BaseMove):
         (torch.Size([10, 5, 6, 6]), True)
     """
 
-    fractions: Sequence[float]
+    fractions: Sequence[float] | None = None
     move: Move = field(default_factory=HeatBath)
+    betas: Sequence[float] | None = None
+    exchange: bool = True
 
     def __post_init__(self) -> None:
-        wanted = "numbers"
-        try:
-            fractions = tuple(
-                as_number("fractions", f, wanted, math.isfinite) for f in self.fractions
-            )
-        except (TypeError, ValueError):
-            fractions = ()
-        rising = all(a < b for a, b in itertools.pairwise(fractions))
-        if len(fractions) < 2 or not rising or fractions[0] < 0.0 or fractions[-1] != 1.0:
+        if self.betas is None:
+            self._check_fractions()
+        else:
+            self._check_betas()
+        as_move("move", self.move)
+        expect(isinstance(self.exchange, bool), "exchange", "a bool", self.exchange)
+
+    def _check_fractions(self) -> None:
+        """Keep the fractions as a tuple; a ValueError unless they increase to 1."""
+        fractions = _increasing(self.fractions)
+        if len(fractions) < 2 or fractions[-1] != 1.0:
+            mend = ""
+            if self.fractions is None:
+                mend = "; or give betas=, the inverse temperatures themselves"
             raise ValueError(
-                f"fractions must increase from at least 0 to 1, two or more, got {self.fractions!r}"
+                f"fractions must increase from at least 0 to 1, two or more, got "
+                f"{self.fractions!r}{mend}"
             )
         object.__setattr__(self, "fractions", fractions)
-        as_move("move", self.move)
+
+    def _check_betas(self) -> None:
+        """Keep the inverse temperatures as a tuple; a ValueError unless they increase."""
+        if self.fractions is not None:
+            raise ValueError(
+                f"give either betas or fractions of the model's beta, got both: {self.betas!r} "
+                f"and {self.fractions!r}"
+            )
+        betas = _increasing(self.betas)
+        if len(betas) < 2:
+            raise ValueError(
+                f"betas must increase from at least 0 to the model's own, two or more, got "
+                f"{self.betas!r}"
+            )
+        object.__setattr__(self, "betas", betas)
+
+    @property
+    def temperatures(self) -> int:
+        """Return the number of temperatures, so of replicas per walker."""
+        chosen = self.betas or self.fractions
+        assert chosen is not None
+        return len(chosen)
+
+    def ladder(self, beta: float) -> tuple[float, ...]:
+        """Return the inverse temperatures of the replicas of a model at ``beta``.
+
+        Raises:
+            ValueError: ``betas`` that do not end there.
+        """
+        if self.betas is None:
+            assert self.fractions is not None
+            return tuple(fraction * beta for fraction in self.fractions)
+        # Who divides by temperatures or spaces betas evenly may miss the last by rounding.
+        if not math.isclose(self.betas[-1], beta, rel_tol=_ROUNDING):
+            raise ValueError(
+                f"betas of ParallelTempering must end at the model's own beta = {beta:.12g}, got "
+                f"{list(self.betas)}; end them there, or give the model beta="
+                f"{self.betas[-1]:.12g}"
+            )
+        return (*self.betas[:-1], beta)
 
     @property
     def kernel(self) -> Move:
@@ -127,6 +182,11 @@ class ParallelTempering(BaseMove):
     def unweighted(self) -> str:
         """Return why weighted walkers cannot be moved by it."""
         return "the replicas of a walker are exchanged among temperatures and have no weights"
+
+    @property
+    def confined(self) -> str:
+        """Return the reason of the move of the replicas; empty if it is ergodic."""
+        return as_move("move", self.move).confined
 
     @property
     def irreversible(self) -> str:
@@ -149,7 +209,7 @@ class ParallelTempering(BaseMove):
     def init(self, configurations: Tensor, walkers: Tensor) -> TemperingState:
         """Return the state of chains whose replicas all start from the walker's configuration."""
         begin(self.move, configurations, walkers, self)
-        count = len(self.fractions)
+        count = self.temperatures
         replicas = configurations.unsqueeze(1).repeat_interleave(count, dim=1)
         rising = torch.zeros(len(walkers), count, dtype=torch.bool, device=walkers.device)
         rising[:, 0] = True
@@ -174,9 +234,11 @@ class ParallelTempering(BaseMove):
             t: time of the target, a number or float64 ``(1 | walkers,)``.
             seed: in [0, 2³²).
         """
-        count = len(self.fractions)
-        times = self._times(state, t)
+        count = self.temperatures
+        times = self._times(state, path, t)
         moved, info = self.move.step(self._in_line(state), path, times.flatten(), seed)
+        if not self.exchange:
+            return self._alone(state, moved, info)
         order, tried, accepted = self._exchange(path, moved.configurations, times, state, seed)
         rows = torch.arange(len(order), device=order.device).unsqueeze(1)
         replicas = moved.configurations.unflatten(0, (count, -1)).transpose(0, 1)
@@ -198,20 +260,43 @@ class ParallelTempering(BaseMove):
         )
         return after, TemperingInfo(tried, accepted, info)
 
-    def _times(self, state: TemperingState, t: Tensor | float) -> Tensor:
+    def _alone(
+        self, state: TemperingState, moved: SweepState, info: Any
+    ) -> tuple[TemperingState, TemperingInfo]:
+        """Return what a step is without exchanges: the replicas where the move has left them."""
+        replicas = moved.configurations.unflatten(0, (self.temperatures, -1)).transpose(0, 1)
+        after = state._replace(
+            # A copy: who writes into the walkers must not write into a replica.
+            configurations=replicas[:, -1].clone(),
+            sweep=moved.sweep,
+            replicas=replicas.contiguous(),
+        )
+        shape = (len(state.walkers), self.temperatures - 1)
+        none = torch.zeros(shape, dtype=torch.bool, device=state.walkers.device)
+        return after, TemperingInfo(none[0], none, info)
+
+    def _times(self, state: TemperingState, path: AnnealingPath, t: Tensor | float) -> Tensor:
         """Return the times of all replicas on the path, float64 ``(K, walkers)``."""
         device = state.walkers.device
-        fractions = torch.tensor(self.fractions, dtype=torch.float64, device=device)
         target = torch.as_tensor(t, dtype=torch.float64, device=device).reshape(-1)
-        times = fractions.unsqueeze(1) * target
-        return times.expand(len(fractions), len(state.walkers))
+        if self.betas is None:
+            fractions = torch.tensor(self.fractions, dtype=torch.float64, device=device)
+            times = fractions.unsqueeze(1) * target
+        else:
+            # Walkers of one ladder are at one target.
+            for beta in path.beta(t).unique().tolist():
+                self.ladder(beta)
+            inner = path.time_of(self.betas[:-1]).to(device).unsqueeze(1)
+            # The last time is that of the target itself, which betas may miss by rounding.
+            times = torch.cat([inner.expand(-1, len(target)), target.unsqueeze(0)])
+        return times.expand(self.temperatures, len(state.walkers))
 
     def _in_line(self, state: TemperingState) -> SweepState:
         """Return the replicas as walkers of their own: time after time, walker after walker.
 
         So moves that pair consecutive walkers pair them at one time.
         """
-        count = len(self.fractions)
+        count = self.temperatures
         target = state.configurations.unsqueeze(1)
         replicas = torch.cat([state.replicas[:, :-1], target], dim=1).transpose(0, 1)
         place = torch.arange(count, device=state.walkers.device).unsqueeze(1)
@@ -234,7 +319,7 @@ class ParallelTempering(BaseMove):
         Returns:
             ``(walkers, K)``; which exchanges were tried; which were made.
         """
-        count = len(self.fractions)
+        count = self.temperatures
         place = torch.arange(count, device=x.device)
         lower = place[:-1]
         # Even and odd neighbours in turn.
@@ -259,3 +344,15 @@ class ParallelTempering(BaseMove):
         up = torch.nn.functional.pad(accepted, (0, 1)).long()
         # The last place is padded with 0, so that the roll brings nothing round to the first.
         return place + up - up.roll(1, 1), tried, accepted
+
+
+def _increasing(numbers: Any) -> tuple[float, ...]:
+    """Return numbers that increase from at least 0; none if they do not, or are no numbers."""
+    try:
+        found = tuple(as_number("numbers", x, "numbers", math.isfinite) for x in numbers)
+    except (TypeError, ValueError):
+        return ()
+    rising = all(a < b for a, b in itertools.pairwise(found))
+    if not rising or any(x < 0.0 for x in found):
+        return ()
+    return found

@@ -43,6 +43,8 @@ class SweepPlan(NamedTuple):
     """In [0, 2³²)"""
     backward: bool = False
     """Whether the sites come in reverse order"""
+    rest: float = 0.0
+    """Probability that Metropolis leaves a site as it is: 0 or a power of two, 1/2 at most"""
 
 
 class Conditions(NamedTuple):
@@ -162,6 +164,8 @@ class DiscreteModel(Protocol):
         plan: SweepPlan,
     ) -> Tensor:
         """Return configurations after the Metropolis sweeps of ``plan``.
+
+        A proposal is accepted with probability ``(1 - plan.rest) min(1, e^Δ)``.
 
         Args:
             configurations: ``(walkers, *shape)``.

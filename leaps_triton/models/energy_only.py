@@ -52,6 +52,19 @@ class CompletedTarget:
         """Lengths of one configuration."""
         return self.lattice.shape
 
+    def at(self, beta: float) -> Any:
+        """Return the same target at another inverse temperature, by its own ``at`` if it has one.
+
+        Args:
+            beta: the inverse temperature.
+        """
+        if hasattr(self.model, "at"):
+            return complete(self.model.at(beta))
+        # Energies are without β, so that the user's model serves at any.
+        found = type(self)(self.model)
+        found.beta = as_beta(beta)
+        return found
+
     def check(self, configurations: Tensor) -> None:
         """Raise a ValueError unless these are finite configurations of the target."""
         check_shape(configurations, self.dtype, self.shape)

@@ -1,22 +1,87 @@
 """Checks of what models are made from, and of their configurations."""
 
+import functools
+import inspect
 import math
-from numbers import Real
+from collections.abc import Callable
+from numbers import Integral
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_number, expect, shown
+from ..kernels.checks import (
+    as_integer,
+    as_number,
+    as_tensor,
+    is_single,
+    shown,
+    states_hint,
+)
 
 __all__ = [
     "as_beta",
+    "as_coupling",
     "as_numbers",
     "as_spins",
     "as_states",
     "as_table",
     "check_shape",
     "check_states",
+    "named",
 ]
+
+Made = TypeVar("Made")
+Parameters = ParamSpec("Parameters")
+
+
+_NAMES = {
+    "T": "beta={beta}, the inverse temperature 1/T",
+    "temperature": "beta={beta}, the inverse temperature 1/T",
+    "L": "shape={shape}, one length a direction",
+    "length": "shape={shape}, one length a direction",
+    "size": "shape={shape}, one length a direction",
+    "lattice": "shape={shape}, one length a direction",
+    "J": "coupling={value}",
+    "h": "field={value}",
+}
+"""What other programs call the arguments of models → what they are called here."""
+
+
+def named(
+    constructor: Callable[Concatenate[Made, Parameters], None],
+) -> Callable[Concatenate[Made, Parameters], None]:
+    """Explain names of arguments that a model does not have; a decorator of its constructor."""
+
+    @functools.wraps(constructor)
+    def construct(self: Made, *args: Parameters.args, **given: Parameters.kwargs) -> None:
+        takes = inspect.signature(constructor).parameters
+        for name, value in given.items():
+            if name not in _NAMES or name in takes:
+                continue
+            mend = _mend(name, value)
+            if "field" not in takes:
+                mend = mend.replace("field=", "site_table=")
+            raise TypeError(f"{type(self).__name__} has no {name}=; give {mend}")
+        constructor(self, *args, **given)
+
+    return construct
+
+
+def _mend(name: str, value: object) -> str:
+    """Return the argument that is meant by a name and its value."""
+    values = {"value": shown(value), "beta": "1/T", "shape": "(L, L)"}
+    number = math.nan
+    if is_single(value):
+        number = float(value)
+    if number > 0.0:
+        values["beta"] = f"{1.0 / number:.6g}"
+    # A single length is that of a square more often than that of a chain.
+    if isinstance(value, Integral):
+        values["shape"] = f"({value}, {value})"
+    elif isinstance(value, tuple | list):
+        values["shape"] = shown(tuple(value))
+    return _NAMES[name].format(**values)
 
 
 def as_beta(beta: object) -> float:
@@ -50,10 +115,7 @@ def as_table(
         ValueError: ``value`` is not of numbers, not of this shape, or not finite.
     """
     try:
-        given = torch.as_tensor(value)
-        # A complex tensor would lose its imaginary part with no more than a warning.
-        expect(not given.is_complex(), name, "real", value)
-        table = torch.as_tensor(value, dtype=torch.float64)
+        table = as_tensor(value, torch.float64)
         # A copy, so that the tables stay when the tensor that was given changes.
         table = table.detach().cpu().clone()
     except (TypeError, ValueError, RuntimeError, OverflowError):
@@ -96,6 +158,33 @@ def as_numbers(
     return torch.tensor(number, dtype=torch.float64)
 
 
+def as_coupling(value: object, lengths: tuple[int, ...]) -> Tensor:
+    """Return couplings as float64 ``(1 | ndim, *lengths)``, lattice axes of size 1 where uniform.
+
+    Args:
+        value: a number, one number per direction, or one per direction and site.
+        lengths: those of the lattice.
+
+    Raises:
+        ValueError: ``value`` is none of these, or not finite.
+    """
+    ndim = len(lengths)
+    # Lattice axes of size 1 stand for what is the same at all sites.
+    uniform = (1,) * ndim
+    meaning = "directions by lattice, or one a direction"
+    # One per direction is told by its shape: all else is to be a number or the whole table.
+    if _shape_of(value) == (ndim,):
+        bonds = as_table("coupling", value, (ndim,), meaning)
+    else:
+        bonds = as_numbers("coupling", value, (ndim, *lengths), meaning)
+    if bonds.ndim == ndim + 1:
+        return bonds
+    # One number for all directions, also where each is told the same.
+    if bool((bonds == bonds.flatten()[0]).all()):
+        return bonds.flatten()[:1].view(1, *uniform)
+    return bonds.view(ndim, *uniform)
+
+
 def as_spins(spins: object, q: int) -> Tensor:
     """Return one vector per state, float64 ``(q, n)``.
 
@@ -109,10 +198,7 @@ def as_spins(spins: object, q: int) -> Tensor:
     if spins is None:
         return _simplex(q)
     # The number of components is free, so the shape is read off what was given.
-    try:
-        shape = tuple(torch.as_tensor(spins).shape)
-    except (TypeError, ValueError, RuntimeError):
-        shape = ()
+    shape = _shape_of(spins)
     if len(shape) != 2 or shape[0] != q:
         raise ValueError(f"spins must have shape ({q}, n), one vector a state, got {shown(spins)}")
     return as_table("spins", spins, shape, "one vector a state")
@@ -148,20 +234,34 @@ def check_states(
     q: int,
 ) -> None:
     """Raise a ValueError unless ``configurations`` has values ``0 … q-1`` too."""
-    check_shape(configurations, dtype, shape)
+    try:
+        check_shape(configurations, dtype, shape)
+    except ValueError as error:
+        # Spins ±1 come as numbers of any type: converted as they are, they would still be spins.
+        raise ValueError(f"{error}{states_hint(configurations, q)}") from None
     # An empty tensor has neither a minimum nor a maximum.
     if configurations.numel() == 0:
         return
     low = int(configurations.min())
     high = int(configurations.max())
     if low < 0 or high >= q:
-        raise ValueError(f"configurations must have values 0 to {q - 1}, got {low} to {high}")
+        raise ValueError(
+            f"configurations must have values 0 to {q - 1}, got {low} to {high}"
+            f"{states_hint(configurations, q)}"
+        )
+
+
+def _shape_of(value: object) -> tuple[int, ...]:
+    """Return the shape of what was given; that of a number where it is no numbers at all."""
+    try:
+        return tuple(as_tensor(value).shape)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return ()
 
 
 def _is_number(value: object) -> bool:
-    if isinstance(value, Tensor):
-        return value.ndim == 0
-    return isinstance(value, Real)
+    # A bool or complex number is none, but is told so as one.
+    return is_single(value) or isinstance(value, bool | complex) or getattr(value, "ndim", 1) == 0
 
 
 def _simplex(q: int) -> Tensor:

@@ -20,7 +20,7 @@ from ..lattices.hypercubic import Lattice
 from ..registry import register
 from . import single_site
 from .base import SweepPlan
-from .inputs import as_beta, as_numbers, as_spins, as_table, check_states
+from .inputs import as_beta, as_coupling, as_spins, as_table, check_states, named
 
 __all__ = ["PairModel", "Tables", "is_pair_model"]
 
@@ -56,8 +56,9 @@ class PairModel:
         beta: inverse temperature, in units of 1/energy.
         bond_table: ``φ``, ``(q, q)``.
         site_table: ``h``, ``(q,)`` for all sites or ``(q, *shape)``; None for no field.
-        coupling: ``J``, a number, or ``(ndim, *shape)`` with entry ``[d, i]`` the bond from site
-            ``i`` in positive direction ``d`` (entries that leave an open boundary are ignored).
+        coupling: ``J``, a number, one per direction ``(ndim,)``, or ``(ndim, *shape)`` with entry
+            ``[d, i]`` the bond from site ``i`` in positive direction ``d`` (entries that leave an
+            open boundary are ignored).
         periodic: one bool, or one per direction.
         spins: vector of every state, ``(q, n)``, whose lattice mean is the magnetisation; None for
             ±1 (q = 2) or the unit vectors of a simplex (q > 2).
@@ -96,13 +97,14 @@ class PairModel:
         if "energy" in cls.overrides and not cls.overrides & {"reach", *_FROM_ENERGY}:
             cls.reach = None
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,
         beta: float,
         bond_table: Tensor | Sequence[Sequence[float]],
         site_table: Tensor | Sequence[float] | None = None,
-        coupling: float | Tensor = 1.0,
+        coupling: float | Sequence[float] | Tensor = 1.0,
         periodic: bool | Sequence[bool] = True,
         spins: Tensor | None = None,
     ) -> None:
@@ -113,11 +115,7 @@ class PairModel:
         lengths = self.lattice.shape
         # Lattice axes of size 1 stand for what is the same at all sites.
         uniform = (1,) * self.lattice.ndim
-        directions = (self.lattice.ndim, *lengths)
-        bonds = as_numbers("coupling", coupling, directions, "directions by lattice")
-        if bonds.ndim == 0:
-            bonds = bonds.view(1, *uniform)
-        self.coupling = bonds
+        self.coupling = as_coupling(coupling, lengths)
         if site_table is None:
             site_table = torch.zeros(self.q)
         meaning = "states by lattice, or one a state"
@@ -135,7 +133,7 @@ class PairModel:
         beta: float,
         bond_table: Tensor | Sequence[Sequence[float]],
         site_table: Tensor | Sequence[float] | None = None,
-        coupling: float | Tensor = 1.0,
+        coupling: float | Sequence[float] | Tensor = 1.0,
         periodic: bool | Sequence[bool] = True,
         spins: Tensor | None = None,
     ) -> Self:
@@ -165,6 +163,9 @@ class PairModel:
         coupling: float | Tensor = self.coupling
         if self.coupling.numel() == 1:
             coupling = self.coupling.item()
+        elif self.coupling[0].numel() == 1:
+            # One per direction.
+            coupling = self.coupling.flatten()
         tables = (self.bond_table, site_table, coupling)
         return self.from_tables(self.shape, beta, *tables, self.lattice.periodic, self.spins)
 
@@ -316,7 +317,8 @@ class PairModel:
 
     def metropolis(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after Metropolis sweeps; arguments as in :meth:`heat_bath`."""
-        return self._sweep(kernels.metropolis_sweeps, configurations, beta, plan)
+        op = partial(kernels.metropolis_sweeps, rest=plan.rest)
+        return self._sweep(op, configurations, beta, plan)
 
     def overrelaxation(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after over-relaxation sweeps, for states on a circle.

@@ -149,7 +149,8 @@ def metropolis_sweeps(
             before = energy(flat.view_as(configurations))
             after = energy(moved.view_as(configurations))
             log_ratio = beta * (before - after)
-            accepted = uniform[:, site] < reference.metropolis_acceptance(log_ratio)
+            acceptance = (1.0 - plan.rest) * reference.metropolis_acceptance(log_ratio)
+            accepted = uniform[:, site] < acceptance
             flat = torch.where(accepted.unsqueeze(1), moved, flat)
     return flat.view_as(configurations)
 

@@ -10,7 +10,7 @@ from ..kernels import Stream, philox, uniform64
 from ..kernels.checks import as_seed
 from ..lattices.hypercubic import Lattice
 from ..registry import register
-from .inputs import as_numbers, as_states
+from .inputs import as_numbers, as_states, named
 from .pair import PairModel
 
 __all__ = ["Clock", "EdwardsAnderson", "Ising", "Potts"]
@@ -23,7 +23,7 @@ class Ising(PairModel):
     Args:
         shape: lattice lengths, one to four directions.
         beta: inverse temperature, in units of 1/energy.
-        coupling: ``J``, a number or ``(ndim, *shape)``.
+        coupling: ``J``: a number, one per direction, or ``(ndim, *shape)``.
         field: ``h``, a number or ``(*shape)``.
         periodic: one bool, or one per direction.
 
@@ -34,11 +34,12 @@ class Ising(PairModel):
 
     _field_name = "field"
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,
         beta: float,
-        coupling: float | Tensor = 1.0,
+        coupling: float | Sequence[float] | Tensor = 1.0,
         field: float | Tensor = 0.0,
         periodic: bool | Sequence[bool] = True,
     ) -> None:
@@ -64,7 +65,7 @@ class EdwardsAnderson(Ising):
         beta: inverse temperature, in units of 1/energy.
         disorder: ``"pm1"`` (±1 with equal probability) or ``"gaussian"`` (mean 0, variance 1).
         seed: of the disorder, in [0, 2³²).
-        coupling: ``(ndim, *shape)``; given, it is used and nothing is drawn.
+        coupling: ``J``, the same as in :class:`Ising`; given, it is used and nothing is drawn.
         field: ``h``, a number or ``(*shape)``.
         periodic: one bool, or one per direction.
 
@@ -73,13 +74,14 @@ class EdwardsAnderson(Ising):
         tensor([1.], dtype=torch.float64)
     """
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,
         beta: float,
         disorder: str = "pm1",
         seed: int = 0,
-        coupling: Tensor | None = None,
+        coupling: float | Sequence[float] | Tensor | None = None,
         field: float | Tensor = 0.0,
         periodic: bool | Sequence[bool] = True,
     ) -> None:
@@ -97,7 +99,7 @@ class Potts(PairModel):
         shape: lattice lengths, one to four directions.
         q: number of states, 2 to 127.
         beta: inverse temperature, in units of 1/energy.
-        coupling: ``J``, a number or ``(ndim, *shape)``.
+        coupling: ``J``: a number, one per direction, or ``(ndim, *shape)``.
         field: ``h``, None, ``(q,)`` or ``(q, *shape)``.
         periodic: one bool, or one per direction.
 
@@ -108,12 +110,13 @@ class Potts(PairModel):
 
     _field_name = "field"
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,
         q: int,
         beta: float,
-        coupling: float | Tensor = 1.0,
+        coupling: float | Sequence[float] | Tensor = 1.0,
         field: Tensor | Sequence[float] | None = None,
         periodic: bool | Sequence[bool] = True,
     ) -> None:
@@ -132,7 +135,7 @@ class Clock(PairModel):
         shape: lattice lengths, one to four directions.
         q: number of states, 2 to 127.
         beta: inverse temperature, in units of 1/energy.
-        coupling: ``J``, a number or ``(ndim, *shape)``.
+        coupling: ``J``: a number, one per direction, or ``(ndim, *shape)``.
         field: ``h``, None, ``(q,)`` or ``(q, *shape)``.
         periodic: one bool, or one per direction.
 
@@ -143,12 +146,13 @@ class Clock(PairModel):
 
     _field_name = "field"
 
+    @named
     def __init__(
         self,
         shape: Sequence[int] | int,
         q: int,
         beta: float,
-        coupling: float | Tensor = 1.0,
+        coupling: float | Sequence[float] | Tensor = 1.0,
         field: Tensor | Sequence[float] | None = None,
         periodic: bool | Sequence[bool] = True,
     ) -> None:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..kernels.checks import as_integer, expect
+from ..kernels.checks import as_bool, as_integer, expect, states_hint
 from ..kernels.hollow_network.reference import site_field, state_counts
 from ..lattices.hypercubic import Lattice
 from ..models.base import Conditions, EnergyModel
@@ -231,8 +231,28 @@ class Equivariant(nn.Module):
         """
         if len(shape) != self.ndim:
             raise ValueError(
-                f"this network is for {self.ndim}-dimensional lattices, got shape {tuple(shape)}"
+                f"this network is for {self.ndim}-dimensional lattices, got shape {tuple(shape)}; "
+                f"make one for it by {type(self).__name__}(model)"
             )
+
+    def check_model(self, model: EnergyModel) -> None:
+        """Refuse a model that the network is not for.
+
+        Raises:
+            ValueError: If it has another number of states, or a lattice that :meth:`check_shape`
+                refuses.
+        """
+        if model.q != self.q:
+            raise self._of_another(f"{model!r} has q = {model.q}")
+        self.check_shape(model.lattice.shape)
+
+    def _of_another(self, found: str) -> ValueError:
+        """Return the error of a model with another number of states."""
+        name = type(self).__name__
+        return ValueError(
+            f"this {name} was made for a model of q = {self.q} states per site, and {found}; make "
+            f"one for it by {name}(model)"
+        )
 
     def time_input(self, conditions: Conditions, dtype: torch.dtype) -> Tensor:
         """Return ``t`` and ``β_t``, ``(1 | walkers, 2)``."""
@@ -297,14 +317,20 @@ class Equivariant(nn.Module):
         least, greatest = configurations.aminmax()
         low = int(least)
         high = int(greatest)
-        accepted = 0 <= low <= high < self.q
-        expect(accepted, "configurations", f"of values 0 to {self.q - 1}", [low, high])
+        if low < 0 or high >= self.q:
+            raise ValueError(
+                f"configurations must be of values 0 to {self.q - 1}, got {low} to {high}"
+                f"{states_hint(configurations, self.q)}"
+            )
 
     def _check_conditions(self, configurations: Tensor, conditions: Conditions) -> None:
         names = Conditions._fields
         given: dict[str, Any] = {name: getattr(conditions, name, None) for name in names}
         tensors = all(isinstance(value, Tensor) for value in given.values())
         expect(tensors, "conditions", "those of a path at a time", conditions)
+        field = given["field"]
+        if field.ndim > 1 and field.shape[1] != self.q:
+            raise self._of_another(f"the conditions are of one of q = {field.shape[1]}")
         # Each size is 1 where walkers, directions, states or sites share a value.
         walkers = (1, len(configurations))
         lattice = [(1, length) for length in configurations.shape[1:]]
@@ -330,7 +356,7 @@ class StateReadout(Equivariant):
         self, model: EnergyModel, channels: int, local_field: bool, **settings: Any
     ) -> None:
         as_integer("channels", channels, 1)
-        expect(isinstance(local_field, bool), "local_field", "a bool", local_field)
+        local_field = as_bool("local_field", local_field)
         super().__init__(model, channels=channels, local_field=local_field, **settings)
         self.readout = nn.Parameter(torch.empty(self.q, channels))
         self.skip: nn.Parameter | None = None

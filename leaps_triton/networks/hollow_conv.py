@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import kernels
-from ..kernels.checks import as_integer, as_seed, expect
+from ..kernels.checks import as_bool, as_integer, as_seed, expect
 from ..models.base import Conditions, EnergyModel
 from ..registry import register
 from .base import Equivariant, as_channels, check_kernel, initialise, time_network
@@ -88,8 +88,8 @@ class HollowConv(Equivariant):
         width = as_integer("width", width, 1)
         modes = as_integer("modes", modes, 0)
         seed = as_seed(seed)
-        expect(isinstance(global_features, bool), "global_features", "a bool", global_features)
-        expect(isinstance(incremental, bool), "incremental", "a bool", incremental)
+        global_features = as_bool("global_features", global_features)
+        incremental = as_bool("incremental", incremental)
         precision = kernels.as_precision("hollow_values", precision)
         super().__init__(
             model,

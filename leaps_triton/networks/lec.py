@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import kernels
-from ..kernels.checks import as_integer, as_seed, expect
+from ..kernels.checks import as_bool, as_integer, as_seed, expect
 from ..kernels.hollow_network.reference import convolve, embed, exact_convolutions, pad
 from ..models.base import Conditions, EnergyModel
 from ..registry import register
@@ -125,13 +126,14 @@ class LEC(StateReadout):
         precision: str = "float32",
         seed: int = 0,
     ) -> None:
-        several = isinstance(kernel_sizes, Sequence) and len(kernel_sizes) > 0
+        several = isinstance(kernel_sizes, Sequence | np.ndarray)
+        several = several and getattr(kernel_sizes, "ndim", 1) == 1 and len(kernel_sizes) > 0
         expect(several, "kernel_sizes", "odd and positive, at least one", kernel_sizes)
         sizes = [as_integer("kernel_sizes", size, 1) for size in kernel_sizes]
         odd = all(size % 2 for size in sizes)
         expect(odd, "kernel_sizes", "odd and positive, at least one", sizes)
         precision = kernels.as_precision("hollow_conv", precision)
-        expect(isinstance(zero_edges, bool), "zero_edges", "a bool", zero_edges)
+        zero_edges = as_bool("zero_edges", zero_edges)
         channels = as_integer("channels", channels, 1)
         width = as_integer("width", width, 1)
         seed = as_seed(seed)

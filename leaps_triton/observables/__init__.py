@@ -9,7 +9,9 @@ the model's (their values are looked at on a CPU alone). The magnetisation is th
 ``model.spins``: ±1 for q = 2, unit vectors otherwise. Those that look along a direction take it as
 ``direction=``, 0 unless told; :func:`along` makes an observable of another one. Overlaps compare
 two replicas: they take two sets of configurations, and a chain measures them of its walkers two by
-two; :func:`replica_energies` it measures of parallel tempering.
+two; :func:`replica_energies` it measures of parallel tempering. A chain of parallel tempering also
+measures every observable of configurations at all its inverse temperatures, by a name such as
+``energy_at_betas``.
 """
 
 from . import pairs, spins
@@ -22,6 +24,7 @@ from .base import (
     of_pairs,
 )
 from .pairs import *  # noqa: F403
+from .replicas import SUFFIX
 from .spins import *  # noqa: F403
 
 __all__ = ["OBSERVABLES", "of_means", "of_pairs"]
@@ -36,3 +39,6 @@ OF_CHAINS = [
 
 MEASURABLE = [name for name in entered() if name not in OF_CHAINS]
 """Names of the functions of configurations and model."""
+
+AT_BETAS = [name + SUFFIX for name in MEASURABLE]
+"""Names of the same at all temperatures, which chains of parallel tempering alone measure."""

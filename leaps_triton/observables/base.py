@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ..kernels.checks import expect
+from ..kernels.checks import check_arguments, expect, shown, states_hint
 from ..lattices.hypercubic import Lattice
 from ..models.base import Model, Observable
 from .shared import Measured, found
@@ -122,6 +122,19 @@ def is_of_replicas(observable: Callable[..., Tensor]) -> bool:
     return getattr(observable, "replicas", False) is True
 
 
+def check_function(observable: Callable[..., Tensor]) -> None:
+    """Raise a ValueError unless an observable takes the arguments that it is called with.
+
+    Raises:
+        ValueError: it takes fewer or more than configurations (of two walkers, where it is marked
+            so) and model.
+    """
+    arguments = ["configurations", "model"]
+    if is_of_pairs(observable):
+        arguments = ["first", "second", "model"]
+    check_arguments("an observable", observable, *arguments)
+
+
 def title_of(observable: Callable[..., Tensor]) -> str:
     """Return what an observable calls itself."""
     return str(getattr(observable, "__name__", type(observable).__name__))
@@ -149,11 +162,19 @@ def _check(configurations: object, model: object) -> None:
     expect(fits, "configurations", f"a tensor of shape (walkers, {shape})", configurations)
     assert isinstance(configurations, Tensor)
     kind = getattr(model, "dtype", torch.int8)
-    expect(configurations.dtype == kind, "configurations", f"a tensor of {kind}", configurations)
+    if configurations.dtype != kind:
+        raise ValueError(
+            f"configurations must be a tensor of {kind}, got {shown(configurations)}"
+            f"{states_hint(configurations, getattr(model, 'q', 0))}"
+        )
     # Values are read on a CPU alone: a GPU would have to wait.
     on_cpu = configurations.device.type == "cpu"
     if on_cpu and configurations.numel() and not kind.is_floating_point:
         q = getattr(model, "q", 0)
         low = int(configurations.min())
         high = int(configurations.max())
-        expect(low >= 0 and high < q, "configurations", f"of values 0 to {q - 1}", (low, high))
+        if low < 0 or high >= q:
+            raise ValueError(
+                f"configurations must be of values 0 to {q - 1}, got {low} to {high}"
+                f"{states_hint(configurations, q)}"
+            )

@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from ..kernels.checks import expect, shown
-from .base import entered, is_of_pairs, is_of_replicas, title_of
+from ..kernels.checks import expect, nearest, shown
+from .base import check_function, entered, is_of_pairs, is_of_replicas, title_of
+from .replicas import Ladder, at_betas
 
 __all__ = ["Measurable", "check_pairs", "check_value", "measure", "named", "rows_of", "together_of"]
 
@@ -18,11 +19,14 @@ Measurable: TypeAlias = Callable[..., Tensor]
 
 def named(
     observables: Sequence[Measurable | str] | Mapping[str, Measurable],
+    ladder: Ladder | None = None,
 ) -> dict[str, Measurable]:
     """Return observables by name.
 
     Args:
         observables: functions and names of the library's, or a mapping from names to functions.
+        ladder: the temperatures of a chain with replicas, where ``energy_at_betas`` and the like
+            are names too.
 
     Raises:
         ValueError: something else, an unknown name, a function without a name, a name twice.
@@ -34,6 +38,8 @@ def named(
     if isinstance(observables, Mapping):
         by_hand = all(isinstance(n, str) and callable(f) for n, f in observables.items())
         expect(by_hand, "observables", "a mapping from names to functions", observables)
+        for function in observables.values():
+            check_function(function)
         return dict(observables)
     found: dict[str, Measurable] = {}
     for given in observables:
@@ -47,12 +53,16 @@ def named(
             raise ValueError(
                 f"two observables are called {name}; give a mapping from names to observables"
             )
-        found[name] = _known(given)
+        found[name] = _known(given, ladder)
     return found
 
 
-def _known(given: Measurable | str) -> Measurable:
+def _known(given: Measurable | str, ladder: Ladder | None) -> Measurable:
     """Return the function, or the library's observable of that name."""
+    if ladder is not None:
+        lifted = at_betas(given, ladder)
+        if lifted is not None:
+            return lifted
     library = entered()
     known = callable(given)
     if isinstance(given, str):
@@ -60,9 +70,13 @@ def _known(given: Measurable | str) -> Measurable:
     single = [n for n, f in library.items() if not is_of_pairs(f) and not is_of_replicas(f)]
     others = [n for n in library if n not in single]
     wanted = f"one of {', '.join(single + others)}, or a function"
-    expect(known, "observable", wanted, given)
+    if not known:
+        raise ValueError(
+            f"observable must be {wanted}, got {shown(given)}{nearest(given, library)}"
+        )
     if isinstance(given, str):
         return library[given]
+    check_function(given)
     return given
 
 
@@ -115,14 +129,20 @@ def check_pairs(name: str, walkers: int) -> None:
         )
 
 
-def check_value(name: str, value: Tensor, rows: int) -> None:
+def check_value(name: str, value: Tensor, rows: int, axes: int = 2) -> None:
     """Raise a ValueError unless an observable returned what it must.
+
+    Args:
+        name: of the observable.
+        value: what it returned.
+        rows: how many rows there must be.
+        axes: how many axes there may be; one more at several temperatures.
 
     Raises:
         ValueError: no real numbers of shape ``(rows,)`` or ``(rows, k)``.
     """
     real = isinstance(value, Tensor) and not value.is_complex()
-    if not real or value.ndim not in (1, 2) or len(value) != rows:
+    if not real or value.ndim not in (1, 2, 3)[:axes] or len(value) != rows:
         raise ValueError(
             f"the observable {name} must return ({rows},) or ({rows}, k), got {shown(value)}"
         )

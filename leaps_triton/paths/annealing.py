@@ -1,14 +1,14 @@
 """Annealing paths from a start that can be sampled exactly to the target."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..kernels import LocalEnergy
-from ..kernels.checks import as_number, expect, is_real, shown
+from ..kernels.checks import as_number, check_arguments, expect, is_real, shown
 from ..models.base import Conditions, EnergyModel, SweepPlan, Target
 from ..models.energy_only import complete
 from ..registry import name_of, register
@@ -16,6 +16,10 @@ from .base import Start
 from .starts import Uniform
 
 __all__ = ["AnnealingPath"]
+
+
+_ROUNDING = 1e-9
+"""By how much, relative to the model's β, a β may miss the ends of the path."""
 
 
 @register("schedule", name="linear")
@@ -64,6 +68,7 @@ class AnnealingPath:
         if schedule is not None:
             wanted = "None or a function of times"
             expect(callable(schedule), "schedule", wanted, schedule)
+            check_arguments("a schedule", schedule, "t")
             self.schedule = schedule
         self._check_ends(start)
 
@@ -124,6 +129,53 @@ class AnnealingPath:
     def beta_rate(self, t: Tensor | float) -> Tensor:
         """Return ``dβ_t/dt``, float64 ``(1 | walkers,)``."""
         return self._slope(_as_times(t)) * self.model.beta
+
+    def time_of(self, beta: Sequence[float] | Tensor | float) -> Tensor:
+        """Return times at which the path is at inverse temperatures, ``β_t = beta``.
+
+        Args:
+            beta: a number or several, from ``β_0`` to the model's own.
+
+        Returns:
+            float64 ``(n,)``, on the CPU.
+
+        Raises:
+            ValueError: a β that is not on the path, or a path that stays at β = 0.
+
+        Example:
+            >>> from leaps_triton import Ising
+            >>> path = AnnealingPath(Ising((4, 4), beta=0.4), schedule=lambda t: t**2)
+            >>> path.time_of([0.1, 0.4])
+            tensor([0.5000, 1.0000], dtype=torch.float64)
+        """
+        wanted = torch.as_tensor(beta, dtype=torch.float64).reshape(-1).cpu()
+        ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        first = float(self._fraction(ends)[0])
+        # At a model of β = 0 all times are at the same temperature, and 0 / 0 is none of them.
+        share = wanted / self.model.beta
+        low = min(first, 1.0) - _ROUNDING
+        high = max(first, 1.0) + _ROUNDING
+        if not bool(((share >= low) & (share <= high)).all()):
+            raise ValueError(
+                f"the path leads from beta = {first * self.model.beta:g} to {self.model.beta:g}, "
+                f"and passes no other; got {wanted.tolist()}"
+            )
+        # The default is its own inverse.
+        if self.schedule is _linear:
+            return share.clamp(0.0, 1.0)
+        return self._invert(share, rises=first < 1.0)
+
+    def _invert(self, share: Tensor, rises: bool) -> Tensor:
+        """Return times at which the schedule has these values, by bisection."""
+        before = torch.zeros_like(share)
+        after = torch.ones_like(share)
+        # Each halving gains a digit of the 53 that a float64 has.
+        for _ in range(60):
+            middle = (before + after) / 2
+            early = (self._fraction(middle) < share) == rises
+            before = torch.where(early, middle, before)
+            after = torch.where(early, after, middle)
+        return after
 
     def conditions(self, t: Tensor | float) -> Conditions:
         """Return what a network is told at time ``t``.

@@ -1,7 +1,7 @@
 """Figures of runs at several temperatures ``T = 1/β``, with exact curves where they are known."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..estimators.base import Result
+from ..estimators.jackknife import Estimate
 from ..models.pair import is_pair_model
 from ..models.spins import Ising
 from ..observables.base import entered
@@ -33,12 +34,18 @@ _POINTS = 41
 """Temperatures of an exact curve."""
 
 
-def against_temperature(runs: Sequence[Result], names: Iterable[str] = tuple(LABELS)) -> Figure:
+def against_temperature(
+    runs: Sequence[Result],
+    names: Iterable[str] = tuple(LABELS),
+    log_z: Mapping[float, Estimate] | None = None,
+) -> Figure:
     """Draw observables against temperature with exact curves where known, and pulls below each.
 
     Args:
         runs: at temperatures of their own; one colour for each model and lattice.
         names: observables that all runs can estimate.
+        log_z: of one model at the β of every run, drawn per site in a cell of its own; relative to
+            the smallest β if it is 0 there. None for no such cell.
 
     Returns:
         The figure; save it with ``savefig``.
@@ -51,19 +58,24 @@ def against_temperature(runs: Sequence[Result], names: Iterable[str] = tuple(LAB
         raise ValueError(
             "give at least one run and one observable, and none at beta = 0, where T is infinite"
         )
-    figure, cells = _grid(len(names))
+    figure, cells = _grid(len(names) + (log_z is not None))
     for colour, (group, members) in enumerate(_groups(runs).items()):
         temperatures, curves = _curves(members)
         references = [known(run.model) for run in members]
-        for name, (above, below) in zip(names, cells, strict=True):
+        for name, (above, below) in zip(names, cells, strict=False):
             if name in curves:
                 curve = curves[name]
                 above.plot(temperatures, curve, color=f"C{colour}", linewidth=1.0, zorder=1)
             estimates = _values(above, members, name, colour, group, name in curves)
             exact = [reference.get(name) for reference in references]
             _pulls(below, members, estimates, exact, colour)
-    for name, (above, below) in zip(names, cells, strict=True):
-        above.set_ylabel(_AXES.get(name, label(name)))
+        if log_z is not None:
+            _log_z(cells[-1], members, log_z, colour, group)
+    axes = [_AXES.get(name, label(name)) for name in names]
+    if log_z is not None:
+        axes.append(_log_z_label(log_z))
+    for text, (above, below) in zip(axes, cells, strict=True):
+        above.set_ylabel(text)
         above.tick_params(labelbottom=False)
         _finish_pulls(below, above)
     _share_temperatures([above for above, _ in cells])
@@ -75,6 +87,50 @@ def against_temperature(runs: Sequence[Result], names: Iterable[str] = tuple(LAB
         text = f"full lines: exact; {text}; pull = (value − exact) / σ"
     figure.supxlabel(text, fontsize=8)
     return figure
+
+
+def _log_z(
+    cell: tuple[Axes, Axes],
+    runs: Sequence[Result],
+    log_z: Mapping[float, Estimate],
+    colour: int,
+    group: str,
+) -> None:
+    """Draw log Z per site of runs of one model, with its exact curve and pulls."""
+    above, below = cell
+    sites = math.prod(runs[0].model.shape)
+    # Relative values count from the smallest β, where they are 0.
+    first = min(log_z)
+    start = 0.0
+    reference = known(runs[0].model.at(first)).get("log_z")
+    if log_z[first].value == 0.0 and reference is not None:
+        start = reference
+    temperatures, curves = _curves(runs)
+    if "log_z" in curves:
+        curve = [(value - start) / sites for value in curves["log_z"]]
+        above.plot(temperatures, curve, color=f"C{colour}", linewidth=1.0, zorder=1)
+    estimates = []
+    exact: list[float | None] = []
+    for run in runs:
+        found = log_z[run.model.beta]
+        estimates.append(Estimate(found.value / sites, found.error / sites))
+        value = known(run.model).get("log_z")
+        # At the first β a relative value is 0 by definition, and has no pull.
+        known_here = value is not None and found.error > 0.0
+        exact.append((value - start) / sites if known_here else None)
+    values = [estimate.value for estimate in estimates]
+    errors = [estimate.error for estimate in estimates]
+    style = "none" if "log_z" in curves else ":"
+    bars(above, _temperatures(runs), values, errors, colour, group, style)
+    _pulls(below, runs, estimates, exact, colour)
+
+
+def _log_z_label(log_z: Mapping[float, Estimate]) -> str:
+    """Return the label of the axis of log Z per site."""
+    first = min(log_z)
+    if log_z[first].value == 0.0:
+        return f"[log Z(β) − log Z({first:.4g})] / site"
+    return "log Z / site"
 
 
 def _grid(count: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:

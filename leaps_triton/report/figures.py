@@ -1,8 +1,10 @@
 """All figures that some results allow, by name."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +13,11 @@ from ..estimators.base import Result
 from . import physics_plots, plotting
 from .summary import LABELS, title
 
-__all__ = ["NEEDS", "draw", "of_largest"]
+if TYPE_CHECKING:
+    from ..samplers.scans import Scan
+    from ..training import TrainingHistory
+
+__all__ = ["NEEDS", "draw", "of_largest", "scan", "training"]
 
 
 NEEDS = {
@@ -43,6 +49,27 @@ def draw(name: str, runs: Runs) -> Figure | None:
     if _DRAWN[name](figure.subplots(), runs):
         return figure
     return None
+
+
+def scan(found: Scan) -> Figure:
+    """Return observables and log Z of a scan against temperature, with exact curves where known.
+
+    Args:
+        found: the scan; β = 0, where T is infinite, is left out.
+
+    Raises:
+        ValueError: a scan of too few walkers or draws for error bars.
+    """
+    if not found.has_errors:
+        raise ValueError("the scan has too few walkers or draws for error bars; go on with it")
+    runs = [run for run in found.runs if run.model.beta > 0.0]
+    # In the order of the tables, then those that a user has added.
+    names = [name for name in LABELS if name in found.names]
+    names += [name for name in found.names if name not in LABELS]
+    log_z = dict(zip(found.betas, found.log_z, strict=True))
+    if any(math.isnan(each.value) for each in log_z.values()):
+        return physics_plots.against_temperature(runs, names)
+    return physics_plots.against_temperature(runs, names, log_z)
 
 
 def _able(runs: Runs, name: str) -> dict[str, Result]:
@@ -159,3 +186,20 @@ def of_largest(runs: Runs) -> tuple[dict[str, Result], str]:
             found[f"{key}, T = {temperature:.4g}"] = run
     models = dict.fromkeys(title(run.model) for run in found.values())
     return found, "; ".join(models)
+
+
+def training(histories: Mapping[str, TrainingHistory]) -> Figure | None:
+    """Return the curves of trainings side by side; None if there are none.
+
+    Args:
+        histories: label → history, of at least one step.
+    """
+    if not histories:
+        return None
+    count = len(histories)
+    figure = Figure(figsize=(7.0 * count, 4.8), layout="constrained")
+    panels = figure.subplots(1, count, squeeze=False)
+    for axes, (label, history) in zip(panels[0], histories.items(), strict=True):
+        plotting.training_curve(axes, history)
+        axes.set_title(label, fontsize=9)
+    return figure

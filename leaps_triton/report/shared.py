@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from ..estimators.autocorrelation import ShortChainWarning
 from ..estimators.base import Function, Measurable, Result
+from ..estimators.trust.cautions import CautionWarning
 
 __all__ = ["FEW", "bars", "marker", "quiet", "quietly"]
 
@@ -23,14 +23,14 @@ _MARKERS = "os^Dv<>P*X"
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Leave out warnings of short chains, which are said where the table is made."""
+    """Leave out warnings of doubtful numbers, which are said where the table is made."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ShortChainWarning)
+        warnings.simplefilter("ignore", CautionWarning)
         yield
 
 
 def quietly(run: Result, observable: Measurable, function: Function | None = None) -> Any:
-    """Return an estimate of a run without a warning that a chain is short."""
+    """Return an estimate of a run without a warning that it may be wrong."""
     with quiet():
         return run.estimate(observable, function)
 

@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from .. import exact
 from ..estimators.base import Result
 from ..estimators.jackknife import Estimate
-from ..observables.base import entered, function_of
+from ..estimators.trust.cautions import caution, joined
+from ..exact.known import known
+from ..models.energy_only import as_given
+from ..observables.base import entered
 
 __all__ = ["LABELS", "known", "label", "measure", "render", "title"]
 
@@ -22,11 +24,8 @@ LABELS = {
 """Observables of the tables, and what they are called there."""
 
 
-_FEW = 2**16
-"""Configurations that can be enumerated in seconds."""
-
-_UPDATES = 2**28
-"""Updates of the transfer matrix that take seconds."""
+_NOTED = {"ess": "ESS", "pareto_k": "Pareto k", "beginning": "the chain begins"}
+"""What notes are about."""
 
 
 def label(name: str) -> str:
@@ -42,50 +41,14 @@ def title(model: Any) -> str:
         >>> title(Potts((6, 8), q=3, beta=1.0))
         'Potts q = 3, 6 × 8'
     """
-    name = type(model).__name__.replace("EdwardsAnderson", "Edwards–Anderson")
+    # Not the name of what completes a user's energy.
+    kind = type(as_given(model)).__name__
+    name = kind.replace("EdwardsAnderson", "Edwards–Anderson")
     states = ""
     if name in ("Potts", "Clock", "PairModel"):
         states = f" q = {model.q}"
     lengths = " × ".join(str(length) for length in model.shape)
     return f"{name}{states}, {lengths}"
-
-
-def known(model: Any) -> dict[str, float]:
-    """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
-
-    All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the
-    closed form of the Ising torus or by the transfer matrix with up to 2**28 updates.
-
-    Example:
-        >>> from leaps_triton import Ising
-        >>> sorted(known(Ising((16, 16), beta=0.4)))
-        ['energy', 'log_z', 'specific_heat']
-    """
-    # Continuous spins have no finite list of configurations.
-    if model.dtype.is_floating_point:
-        return {}
-    if model.q ** math.prod(model.shape) <= _FEW:
-        return _enumerated(model)
-    functions = {"log_z": exact.log_z, "energy": exact.energy, "specific_heat": exact.specific_heat}
-    try:
-        return {name: function(model, updates=_UPDATES) for name, function in functions.items()}
-    # The exact functions refuse what they cannot do, or not within so many updates.
-    except ValueError:
-        return {}
-
-
-def _enumerated(model: Any) -> dict[str, float]:
-    """Return the exact values of a model of few configurations."""
-    law = exact.enumerate_model(model)
-    found = {"log_z": law.log_z}
-    for name in LABELS:
-        observable = entered()[name]
-        means = law.mean(observable, model)
-        function = function_of(observable)
-        if function is not None:
-            means = function(means)
-        found[name] = float(means)
-    return found
 
 
 def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]:
@@ -99,15 +62,22 @@ def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]
     Returns:
         ``observables``: name → ``value``, ``error``, ``exact``, ``pull``, and of chains ``tau``,
         ``tau_error`` and ``window`` in draws. Of weighted walkers also ``ess``,
-        ``log_weight_variance``, ``log_z``, ``log_z_error``, ``log_z_exact`` and ``evaluations``.
+        ``log_weight_variance``, ``pareto_k`` and its threshold, ``log_z``, ``log_z_error``,
+        ``log_z_exact`` and ``evaluations``. ``reason`` of an observable says why a number is NaN,
+        ``notes`` the same of the others, and where a chain was found to begin; ``cautions`` lists
+        what is warned of.
 
     Warns:
-        ShortChainWarning: If a walker has fewer than 50 autocorrelation times.
+        ShortChainWarning: a walker has fewer than 50 autocorrelation times; once for all names.
+        DriftWarning: the early and the late draws differ; once for all names.
+        LowEssWarning: few walkers carry the weight.
     """
     references = known(run.model)
     rows = {}
+    doubts = []
     for name in names:
-        estimate = run.estimate(entered().get(name, name))
+        estimate, found_here = run.examined(entered().get(name, name))
+        doubts.extend((name, doubt) for doubt in found_here)
         rows[name] = _row(estimate, references.get(name))
         if not run.weighted:
             row = {"tau": estimate.tau, "tau_error": estimate.tau_error, "window": estimate.window}
@@ -115,7 +85,11 @@ def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]
     found: dict[str, Any] = dict(run.diagnostics)
     if "log_z" in found:
         found["log_z_exact"] = references.get("log_z")
+    found["notes"] = run.notes
     found["observables"] = rows
+    said = [*run.doubts, *joined(doubts)]
+    found["cautions"] = [doubt.reason for doubt in said]
+    caution(said)
     return found
 
 
@@ -124,14 +98,18 @@ def _row(estimate: Estimate, reference: float | None) -> dict[str, Any]:
     pull = None
     if reference is not None:
         pull = estimate.pull(reference)
-    return {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
+    row = {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
+    if estimate.reason:
+        row["reason"] = estimate.reason
+    return row
 
 
 def render(result: dict[str, Any]) -> str:
     """Return the table of what :func:`measure` returns."""
     rows = [(label(name), row) for name, row in result["observables"].items()]
     if "log_z" in result:
-        log_z = Estimate(result["log_z"], result["log_z_error"])
+        reason = result.get("notes", {}).get("log_z", "")
+        log_z = Estimate(result["log_z"], result["log_z_error"], reason)
         rows.insert(0, ("log Z", _row(log_z, result["log_z_exact"])))
     chains = any("tau" in row for _, row in rows)
     width = max([17, *(len(name) + 1 for name, _ in rows)])
@@ -147,11 +125,40 @@ def render(result: dict[str, Any]) -> str:
         lines.append(f"{'ESS':{width}}{result['ess']:22.4f}")
         lines.append(f"{'Var[A]':{width}}{result['log_weight_variance']:22.4f}")
         lines.append(f"{'evaluations':{width}}{result['evaluations']:22.1f}")
+        lines.append(_tail(result, width))
+    remarks = _remarks(result, rows)
+    if remarks:
+        lines.append("")
+        lines.extend(remarks)
     return "\n".join([*lines, ""])
+
+
+def _tail(result: dict[str, Any], width: int) -> str:
+    """Return the line of the tail of the weights, with what it is to be below."""
+    k = result["pareto_k"]
+    if math.isnan(k):
+        return f"{'Pareto k':{width}}{'unknown':>22}"
+    line = f"{'Pareto k':{width}}{k:22.2f}"
+    limit = result["pareto_threshold"]
+    if k > limit:
+        return f"{line}  above {limit:.2f}: the tail of the weights is too heavy for error bars"
+    return f"{line}  (trusted up to {limit:.2f})"
+
+
+def _remarks(result: dict[str, Any], rows: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Return the lines below a table: why numbers are NaN, and what else is to be known."""
+    lines = [f"{name}: {row['reason']}" for name, row in rows if "reason" in row]
+    for name, text in result.get("notes", {}).items():
+        # That of log Z is the reason in its row.
+        if name != "log_z":
+            lines.append(f"{_NOTED.get(name, label(name))}: {text}")
+    lines.extend(f"caution: {text}" for text in result.get("cautions", []))
+    return lines
 
 
 def _line(name: str, row: dict[str, Any], width: int) -> str:
     """Return a line of the table."""
+    # The reason of a NaN stands below the table.
     value = Estimate(row["value"], row["error"])
     line = f"{name:{width}}{value!s:>22}"
     if row["exact"] is None:

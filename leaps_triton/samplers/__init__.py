@@ -3,7 +3,8 @@
 from .ensemble import WeightedEnsemble
 from .reverse import ReverseEnsemble, reverse_ess
 from .sampler import Advance, BlockRun, Observe, Sampler
-from .schedules import constant_ess, equal_steps, thermodynamic_length
+from .scans import Scan, scan
+from .schedules import constant_ess, equal_steps, thermodynamic_length, through
 
 __all__ = [
     "Advance",
@@ -11,9 +12,12 @@ __all__ = [
     "Observe",
     "ReverseEnsemble",
     "Sampler",
+    "Scan",
     "WeightedEnsemble",
     "constant_ess",
     "equal_steps",
     "reverse_ess",
+    "scan",
     "thermodynamic_length",
+    "through",
 ]

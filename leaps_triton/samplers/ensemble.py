@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..models.base import Model
+from .along import Recorded, Stage, stages
 from .weighted import Weighted
 
 __all__ = ["WeightedEnsemble"]
@@ -31,6 +32,7 @@ class WeightedEnsemble(Weighted):
             each; a sweep counts as one.
         seed: of the random numbers.
         block: walkers that were computed together.
+        recorded: what was measured along the path; None for nothing.
     """
 
     model: Model
@@ -43,6 +45,16 @@ class WeightedEnsemble(Weighted):
     evaluations: float
     seed: int
     block: int
+    recorded: Recorded | None = None
+
+    @property
+    def by_beta(self) -> tuple[Stage, ...]:
+        """Return log Z and observables at each β that the walkers were measured at on their way.
+
+        Weights are exact at each. All come from the same walkers, so that their errors are
+        correlated. It is empty unless the sampler was told to measure ``along`` the path.
+        """
+        return stages(self.recorded, self, self.resamplings, self.block)
 
     @property
     def correlated(self) -> int:

@@ -10,6 +10,7 @@ from ..estimators.weights import effective_sample_size
 from ..integrators.base import Boundary
 from ..integrators.states import State
 from ..mcmc.base import BaseMove
+from .along import Recorder, Stops
 
 if TYPE_CHECKING:
     from .sampler import Sampler
@@ -80,11 +81,13 @@ class Passage(Boundary):
         seed: in [0, 2³²).
         observe: as in :meth:`~leaps_triton.Sampler.run_block`.
         advance: as in :meth:`~leaps_triton.Sampler.run_block`.
+        stops: where walkers are measured on their way; None for nowhere.
 
     Attributes:
         moves: the chains of the sampler's moves.
         trace: as in :class:`~leaps_triton.samplers.BlockRun`.
         resampled: as in :class:`~leaps_triton.samplers.BlockRun`.
+        recorder: holds what was measured on the way; None for nothing.
     """
 
     def __init__(
@@ -94,10 +97,17 @@ class Passage(Boundary):
         seed: int,
         observe: Observe | None = None,
         advance: Advance | None = None,
+        stops: Stops | None = None,
     ) -> None:
         self.sampler = sampler
         self.seed = seed
         self.acts = sampler.move is not None or sampler.resample_below > 0.0
+        self.recorder: Recorder | None = None
+        if stops is not None:
+            self.recorder = Recorder(stops, len(state.walkers), sampler.device)
+            # All walkers are measured at one density, so they wait for one another.
+            self.acts = True
+            self.recorder.see(state, 0)
         self.moves = Moves.begin(sampler.move, state)
         self._frozen = sampler.integrator.frozen.tolist()
         self._observe = observe
@@ -115,6 +125,9 @@ class Passage(Boundary):
         before = self.trace.gather(1, column).squeeze(1)
         value = torch.where(entered, state.log_weights, before)
         self.trace.scatter_(1, column, value.unsqueeze(1))
+        if self.recorder is not None:
+            # The density of t = 0 comes first. The walkers are all in one interval.
+            self.recorder.see(state, int(state.interval[0]) + 1)
 
     def act(self, state: Any, interval: int) -> Any:
         """Resample the walkers if their ESS is low, then make the moves."""

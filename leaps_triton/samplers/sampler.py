@@ -1,26 +1,36 @@
 """The assembly: walkers follow the path, moved by transport and moves, and are weighed exactly."""
 
+import logging
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .. import kernels
 from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
 from ..integrators.jump import Jump
-from ..integrators.states import State
-from ..integrators.transport import Transport
+from ..integrators.states import State, some
+from ..integrators.transport import Transport, as_transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
+from ..observables.base import OBSERVABLES
 from ..paths.base import Path
+from ..progress import Progress, track
+from .along import Along, Recorded, Stops
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 
 __all__ = ["Advance", "BlockRun", "Observe", "Sampler"]
+
+
+_LOG = logging.getLogger("leaps_triton")
+
+_WASTE = 2
+"""Walkers of a block for each one asked for, beyond which the cost is told."""
 
 
 class BlockRun(NamedTuple):
@@ -35,6 +45,8 @@ class BlockRun(NamedTuple):
     ``(walkers, N + 1)``"""
     resampled: Tensor
     """Whether the block was resampled there, bool ``(N + 1,)``"""
+    recorded: Recorded | None = None
+    """What was measured on the way; None for nothing"""
 
 
 class _Kept(NamedTuple):
@@ -48,11 +60,15 @@ class _Kept(NamedTuple):
     log_sum_of_squares: Tensor
     """``log Σ e^{2A}`` there"""
     resampled: Tensor
+    recorded: Recorded | None
 
     @classmethod
     def of(cls, run: BlockRun, walkers: int) -> "_Kept":
         """Return what is kept of the first walkers, at most all of them."""
         trace = run.trace[:walkers]
+        recorded = run.recorded
+        if recorded is not None:
+            recorded = recorded.first(walkers)
         return cls(
             run.state.configurations[:walkers],
             run.state.log_weights[:walkers],
@@ -60,6 +76,7 @@ class _Kept(NamedTuple):
             torch.logsumexp(trace, dim=0),
             torch.logsumexp(2.0 * trace, dim=0),
             run.resampled,
+            recorded,
         )
 
 
@@ -86,15 +103,16 @@ class Sampler:
             :func:`~leaps_triton.estimators.weights.ancestors`.
         block: walkers computed together, the unit of memory; None for ``2¹⁸ / N``, at least 64 and
             at most 1024. It follows from the lattice alone, so that results do not depend on how
-            the work is divided. A larger one is faster on a GPU.
+            the work is divided. A larger one is faster on a GPU. Blocks are computed whole: where
+            that is more than twice the walkers asked for, the logger ``leaps_triton`` says so once.
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved
             there.
 
     Raises:
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a move that
-            cannot act on weighted walkers, a block below 1, a threshold outside [0, 1], an unknown
-            resampling scheme, domains that do not fit lattice and transport, ``Jump(tables=True)``
-            where there can be no tables.
+            cannot act on weighted walkers, a network of another model, a block below 1, a threshold
+            outside [0, 1], an unknown resampling scheme, domains that do not fit lattice and
+            transport, ``Jump(tables=True)`` where there can be no tables.
 
     References:
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411
@@ -154,6 +172,9 @@ class Sampler:
         self.resampling = resampling
         self.block = _default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
+        # That few walkers cost a whole block is said once.
+        self._told = False
+        as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
         if isinstance(transport, nn.Module):
@@ -167,22 +188,47 @@ class Sampler:
         """
         known = isinstance(integrator, Integrator)
         expect(known, "integrator", "a Jump or a TauLeap", integrator)
+        return self._like(integrator, self.block)
+
+    def with_block(self, block: int) -> Self:
+        """Return the same sampler with other blocks; the transport is shared.
+
+        Without resampling its walkers are the same but for the rounding of batches.
+
+        Args:
+            block: walkers per block.
+        """
+        return self._like(self.integrator, block)
+
+    def _like(self, integrator: Integrator, block: int) -> Self:
+        """Return a sampler that has all else of this one."""
         return type(self)(
             self.path,
             self.transport,
             integrator=integrator,
             mcmc=self.mcmc,
             resample_below=self.resample_below,
-            block=self.block,
+            block=block,
             device=self.device,
             resampling=self.resampling,
         )
 
     @torch.no_grad()
     def sample(
-        self, walkers: int, seed: int = 0, first_block: int = 0, progress: bool = False
+        self,
+        walkers: int,
+        seed: int = 0,
+        first_block: int = 0,
+        progress: bool = False,
+        advance: Advance | None = None,
+        along: Along = False,
+        observables: Sequence[str] = OBSERVABLES,
     ) -> WeightedEnsemble:
         """Return weighted walkers, independent but for resampling within blocks.
+
+        On their way the walkers pass every β of the path, and are weighed exactly at each frozen
+        time, at the start and at the end: with ``along``, ``ensemble.by_beta`` has log Z and
+        observables there too. The walkers then wait for one another at the boundaries of intervals.
 
         Args:
             walkers: their number; computed in whole blocks, of the last of which the first walkers
@@ -190,10 +236,17 @@ class Sampler:
             seed: in [0, 2³²); the same seed gives the same walkers, however the blocks are divided
                 over calls, and at another β or size correlated ones.
             first_block: index of the first block, for work that is divided over calls or processes.
-            progress: show a progress bar on a terminal.
+            progress: show a progress bar on a terminal, elsewhere a line every half minute.
+            advance: called now and then with the number of intervals that are done, of all blocks;
+                a block has as many as the integrator and one more.
+            along: True to measure at every β at which walkers are weighed, or the inverse
+                temperatures that are wanted, such as :func:`~leaps_triton.schedules.through` makes
+                times for.
+            observables: what is measured along the path, names in
+                :mod:`leaps_triton.observables`.
 
         Raises:
-            ValueError: a bad argument.
+            ValueError: a bad argument; a β at which walkers are not weighed.
             RuntimeError: a rate that is not finite, or a walker with too many events; it names
                 walker, t and rate.
         """
@@ -202,25 +255,46 @@ class Sampler:
         # Indices of walkers are those of the random numbers.
         last = (2**31 - walkers) // self.block
         first_block = as_integer("first_block", first_block, 0, last)
+        stops = None
+        if along is not False:
+            stops = Stops.on(self.path, self.integrator, along, observables)
         blocks = math.ceil(walkers / self.block)
+        if first_block == 0:
+            self._tell_cost(walkers, blocks)
         steps = self.integrator.intervals + 1
         done: list[_Kept] = []
-        hidden = None if progress else True
-        total = blocks * steps
-        with tqdm(total=total, desc="sampling", unit="interval", disable=hidden) as bar:
+        with track(blocks * steps, "sampling", "interval", progress) as shown:
             for index in range(blocks):
                 first = (first_block + index) * self.block
                 indices = torch.arange(first, first + self.block)
-                advance = _shown(bar, index * steps)
-                run = self.run_block(indices, seed, advance=advance)
+                heard = _heard(shown, index * steps, advance)
+                wanted = min(self.block, walkers - index * self.block)
+                run = self.run_block(indices, seed, advance=heard, wanted=wanted, stops=stops)
                 # The last block is run whole: the number kept must not change its walkers.
                 done.append(_Kept.of(run, walkers - index * self.block))
         return self._ensemble(done, seed)
+
+    def _tell_cost(self, walkers: int, blocks: int) -> None:
+        """Log once that few walkers cost as much as whole blocks of them."""
+        computed = blocks * self.block
+        if self._told or computed <= _WASTE * walkers:
+            return
+        self._told = True
+        _LOG.warning(
+            "%d walkers take the time of %d, since blocks of %d are computed whole; ask for "
+            "%d, or make the sampler with block=%d",
+            walkers,
+            computed,
+            self.block,
+            computed,
+            walkers,
+        )
 
     def _ensemble(self, blocks: list[_Kept], seed: int) -> WeightedEnsemble:
         """Return the walkers of all blocks as one result."""
         log_weights = torch.cat([block.log_weights for block in blocks])
         evaluations = torch.cat([block.evaluations for block in blocks])
+        parts = [block.recorded for block in blocks if block.recorded is not None]
         return WeightedEnsemble(
             model=self.path.model,
             configurations=torch.cat([block.configurations for block in blocks]),
@@ -232,6 +306,7 @@ class Sampler:
             evaluations=float(evaluations.mean()),
             seed=seed,
             block=self.block,
+            recorded=Recorded.join(parts) if parts else None,
         )
 
     def run_block(
@@ -240,6 +315,8 @@ class Sampler:
         seed: int,
         observe: Observe | None = None,
         advance: Advance | None = None,
+        wanted: int | None = None,
+        stops: Stops | None = None,
     ) -> BlockRun:
         """Take the walkers of the given global indices, one block, from start to end.
 
@@ -250,17 +327,30 @@ class Sampler:
             observe: called with the state and a bool ``(walkers,)`` whenever walkers have entered
                 an interval (or have finished), and after the resampling and the sweeps there.
             advance: called now and then with the interval that the last walker is in.
+            wanted: how many of the walkers, from the first, are asked for; None for all. Without
+                resampling the others only fill the block: what goes wrong with them stops them,
+                with weight 0. With it every walker of a block counts.
+            stops: where the walkers are measured on their way; None for nowhere.
         """
         known = isinstance(walkers, Tensor) and walkers.dtype == torch.int64
         known = known and walkers.ndim == 1 and len(walkers) > 0
         expect(known, "walkers", "at least one index, int64 (walkers,)", walkers)
         walkers = walkers.to(self.device)
         seed = as_seed(seed)
+        end = None
+        if wanted is not None:
+            wanted = as_integer("wanted", wanted, 1, len(walkers))
+            if wanted < len(walkers) and self.resample_below == 0.0:
+                end = int(walkers[wanted])
         state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
-        passage = Passage(self, state, seed, observe, advance)
-        state = self.integrator.run(state, self.path, self.transport, seed, passage)
-        self.check_weights(state, 1.0)
-        return BlockRun(state, passage.moves.sweeps, passage.trace, passage.resampled)
+        passage = Passage(self, state, seed, observe, advance, stops)
+        state = self.integrator.run(state, self.path, self.transport, seed, passage, end=end)
+        self.check_weights(some(state, slice(0, wanted)), 1.0)
+        recorded = None
+        if passage.recorder is not None:
+            recorded = passage.recorder.recorded
+        sweeps = passage.moves.sweeps
+        return BlockRun(state, sweeps, passage.trace, passage.resampled, recorded)
 
     def resample(self, state: Any, boundary: int, seed: int) -> Any:
         """Return the block drawn anew in proportion to its weights.
@@ -325,10 +415,13 @@ def _ess_trace(blocks: list[_Kept], walkers: int) -> Tensor:
     return (torch.exp(log_ess) / walkers).clamp(1.0 / walkers, 1.0)
 
 
-def _shown(bar: tqdm, base: int) -> Advance:
-    """Return what shows on a bar, at ``base``, how far a block has come."""
+def _heard(shown: Progress, base: int, also: Advance | None) -> Advance:
+    """Return what tells how far a block has come that begins after ``base`` intervals."""
 
     def advance(interval: int) -> None:
-        bar.update(base + interval + 1 - bar.n)
+        done = base + interval + 1
+        shown.reach(done)
+        if also is not None:
+            also(done)
 
     return advance

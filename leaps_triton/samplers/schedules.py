@@ -1,10 +1,11 @@
 """Times for a sampler's intervals, chosen by pilot walkers.
 
 Between them the ESS falls by equal factors, or the thermodynamic length grows by equal steps. Any
-increasing times from 0 to 1 leave the weights exact; good ones make them even. Both functions
+increasing times from 0 to 1 leave the weights exact; good ones make them even. These functions
 return times for :class:`~leaps_triton.Jump` and :class:`~leaps_triton.TauLeap`, which AIS, SMC and
 learned samplers take alike. Pilot walkers of one seed choose them; take another seed to sample, so
-that the estimates stay independent of the choice.
+that the estimates stay independent of the choice. :func:`through` needs no pilot: with its times a
+run is measured at given inverse temperatures on the way.
 """
 
 from typing import Any, NamedTuple
@@ -15,10 +16,11 @@ from torch import Tensor
 from ..estimators.weights import effective_sample_size, normalised
 from ..integrators.states import State
 from ..kernels.checks import as_integer, as_number, as_seed, expect, shown
+from .along import through
 from .passage import Moves
 from .sampler import Sampler
 
-__all__ = ["constant_ess", "equal_steps", "thermodynamic_length"]
+__all__ = ["constant_ess", "equal_steps", "thermodynamic_length", "through"]
 
 
 _BISECTIONS = 20

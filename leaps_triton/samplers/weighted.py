@@ -1,20 +1,27 @@
 """What weighted walkers say, whether they are in memory or from a file."""
 
+import math
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
 from ..estimators.base import Measurable, Result
-from ..estimators.jackknife import Estimate, weighted_estimate
+from ..estimators.jackknife import ALL_THE_WEIGHT, Estimate, weighted_estimate
+from ..estimators.trust.cautions import Doubt, caution
+from ..estimators.trust.tails import (
+    independent,
+    pareto_k,
+    pareto_threshold,
+    weight_doubts,
+    why_no_k,
+)
 from ..estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
-from ..kernels.checks import expect
-from ..observables.base import entered, function_of, is_of_pairs
+from ..kernels.checks import expect, nearest
+from ..observables.base import check_function, entered, function_of, is_of_pairs
 
 __all__ = ["Weighted"]
-
-_ENOUGH = 2.0
-"""Effective walkers below which an error bar says nothing."""
 
 
 class Weighted(Result):
@@ -84,8 +91,56 @@ class Weighted(Result):
         """Return the jackknife error of ``log_z`` over walkers, or over correlated blocks.
 
         It is NaN where there is one block.
+
+        Warns:
+            LowEssWarning: few walkers carry the weight; once per ensemble.
         """
+        self.warn_once()
+        return self._log_z_error
+
+    @property
+    def _log_z_error(self) -> float:
+        """Return the error without a warning, for tables that give one of their own."""
         return float(log_mean_exp_error(self.log_weights, self.correlated))
+
+    def warn_once(self) -> bool:
+        """Give the warnings of :attr:`doubts`, once per ensemble; return whether there are any."""
+        return self._warned
+
+    @cached_property
+    def _warned(self) -> bool:
+        # A cached property is found once, and so warns once however many estimates there are.
+        doubts = self.doubts
+        caution(doubts)
+        return len(doubts) > 0
+
+    @property
+    def doubts(self) -> list[Doubt]:
+        """Return why error bars may be too small: few walkers carry the weight.
+
+        Fewer than 20 walkers are effective though there are twice as many, or one carries more than
+        a tenth of the weight and more than three times its even share. After a resampling blocks of
+        walkers are counted in place of walkers, by the sum of their weights: within a block they
+        are relatives.
+        """
+        if not self.has_errors:
+            return []
+        return weight_doubts(self.log_weights, self.correlated)
+
+    @property
+    def pareto_k(self) -> float:
+        """Return the shape of the tail of the weights, to be below ``pareto_threshold``.
+
+        It is that of a generalised Pareto law (:func:`~leaps_triton.estimators.pareto_k`), after a
+        resampling of the sums of blocks, which alone are independent. NaN where there are fewer
+        than 25 of them, or the largest weights are alike.
+        """
+        return pareto_k(independent(self.log_weights, self.correlated))
+
+    @property
+    def pareto_threshold(self) -> float:
+        """Return the ``pareto_k`` up to which so many independent walkers, or blocks, do."""
+        return pareto_threshold(len(independent(self.log_weights, self.correlated)))
 
     @property
     def ess(self) -> float:
@@ -111,9 +166,8 @@ class Weighted(Result):
         """Return why error bars cannot be trusted; empty if they can."""
         if not self.has_errors:
             return "one walker, or one block of correlated ones, has no error bar; draw more"
-        effective = self.ess * len(self.log_weights)
-        if effective < _ENOUGH:
-            return f"of all walkers {effective:.2g} are effective; draw more, or move them better"
+        for doubt in self.doubts:
+            return doubt.reason
         return ""
 
     @property
@@ -122,16 +176,33 @@ class Weighted(Result):
         return {
             "ess": self.ess,
             "log_weight_variance": self.log_weight_variance,
+            "pareto_k": self.pareto_k,
+            "pareto_threshold": self.pareto_threshold,
             "log_z": self.log_z,
-            "log_z_error": self.log_z_error,
+            "log_z_error": self._log_z_error,
             "evaluations": self.evaluations,
         }
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return what numbers of a table mean after a resampling, and why some are NaN."""
+        found = {}
+        if self.correlated > 1:
+            found["ess"] = "of the weights since the last resampling"
+        missing = why_no_k(self.log_weights, self.correlated)
+        if missing:
+            found["pareto_k"] = missing
+        if not self.has_errors:
+            found["log_z"] = self.shortage
+        elif math.isinf(self._log_z_error):
+            found["log_z"] = ALL_THE_WEIGHT
+        return found
 
     def summary(self) -> dict[str, str]:
         """Return what a person wants to see first."""
         found = {"walkers": str(len(self.log_weights))}
         if len(self.log_weights) > 1:
-            found["log_z"] = str(Estimate(self.log_z, self.log_z_error))
+            found["log_z"] = str(Estimate(self.log_z, self._log_z_error))
             found["ess"] = f"{self.ess:.3g}"
         return found
 
@@ -153,6 +224,25 @@ class Weighted(Result):
             ValueError: If the observable was not measured and there are no configurations, if it is
                 one of pairs of walkers, or as in
                 :func:`~leaps_triton.estimators.weighted_estimate`.
+
+        Warns:
+            LowEssWarning: few walkers carry the weight; once per ensemble.
+        """
+        found, _ = self.examined(observable, function)
+        self.warn_once()
+        return found
+
+    def examined(
+        self, observable: Measurable | str, function: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Estimate, list[Doubt]]:
+        """Return what :meth:`estimate` does, without a warning; :attr:`doubts` are of all alike.
+
+        Args:
+            observable: the same as in :meth:`estimate`.
+            function: the same as in :meth:`estimate`.
+
+        Raises:
+            ValueError: the same as in :meth:`estimate`.
         """
         name = self.name_of(observable)
         if name is None:
@@ -163,7 +253,7 @@ class Weighted(Result):
             values = self.values[name]
         if function is None:
             function = function_of(of_one)
-        return weighted_estimate(values, self.log_weights, function, self.correlated)
+        return weighted_estimate(values, self.log_weights, function, self.correlated), []
 
     def _measurable(self, observable: Measurable | str) -> Measurable:
         """Return an observable that can be measured of the configurations."""
@@ -172,11 +262,19 @@ class Weighted(Result):
             needed = ""
             if not isinstance(observable, str):
                 needed = ", since no configurations are stored"
-            raise ValueError(f"observable must be one of {known}{needed}, got {observable!r}")
+            raise ValueError(
+                f"observable must be one of {known}{needed}, got {observable!r}"
+                f"{nearest(observable, self.values)}"
+            )
         if isinstance(observable, str):
             library = entered()
-            expect(observable in library, "observable", f"one of {', '.join(library)}", observable)
+            if observable not in library:
+                raise ValueError(
+                    f"observable must be one of {', '.join(library)}, got {observable!r}"
+                    f"{nearest(observable, library)}"
+                )
             observable = library[observable]
         wanted = "of single walkers, since those of a pair have weights of their own"
         expect(not is_of_pairs(observable), "observable", wanted, observable)
+        check_function(observable)
         return observable

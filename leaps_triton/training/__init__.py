@@ -1,7 +1,7 @@
 """Training of the transport of a sampler."""
 
 from .config import BASELINES, TrainingConfig
-from .history import TrainingDiverged, TrainingHistory
+from .history import Leg, TrainingDiverged, TrainingHistory
 from .losses import (
     LOSSES,
     FreeEnergy,
@@ -12,12 +12,14 @@ from .losses import (
     residual,
     squared_residual,
 )
+from .state import read_history
 from .trainer import Trainer
 
 __all__ = [
     "BASELINES",
     "LOSSES",
     "FreeEnergy",
+    "Leg",
     "Trainer",
     "TrainingConfig",
     "TrainingDiverged",
@@ -26,6 +28,7 @@ __all__ = [
     "log_variance",
     "mean_square",
     "physics_informed",
+    "read_history",
     "residual",
     "squared_residual",
 ]

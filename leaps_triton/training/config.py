@@ -18,11 +18,12 @@ class TrainingConfig:
     """Holds the settings of a :class:`~leaps_triton.Trainer`, checked when it is made.
 
     Attributes:
-        steps: optimiser steps in total.
+        steps: optimiser steps in total. A training that has been made, or begun, can be given other
+            ones: :meth:`~leaps_triton.Trainer.extend` says what becomes of the learning rate.
         times: times per batch, stratified over [0, 1].
         walkers: configurations at each time.
-        learning_rate: of Adam (β₁ = 0.9, β₂ = 0.99) at its peak; it rises over ``warmup`` steps and
-            falls to 0 as a cosine.
+        learning_rate: of Adam (β₁ = 0.9, β₂ = 0.99) at its peak; in every leg of a training it
+            rises over ``warmup`` steps and falls to 0 as a cosine.
         warmup: steps.
         clip: largest norm of the gradient.
         buffer: configurations kept for each interval of the sampler.
@@ -32,7 +33,10 @@ class TrainingConfig:
         sweeps: heat-bath sweeps that refresh the configurations, at every boundary of a rollout and
             at every use.
         evaluate_every: steps between evaluations with exact weights on fresh seeds; 0 for none.
+            What is trained does not depend on them.
         evaluation_walkers: of each evaluation.
+        evaluation_block: walkers per block of an evaluation; 0 for the sampler's own blocks, of
+            which a whole one is computed for few walkers too.
         loss: ``"physics_informed"``, at single times; or, on exact steps of tau-leaping from the
             buffer on, ``"squared_residual"`` of each step or ``"log_variance"`` of their sum. See
             :mod:`~leaps_triton.training.losses`.
@@ -42,14 +46,14 @@ class TrainingConfig:
         baseline: what residuals are measured from: ``"batch_mean"``, their mean at each time, or
             ``"learned"``, the derivative of a :class:`~leaps_triton.training.losses.FreeEnergy`
             that is trained along.
-        huber_steps: first steps that take Huber's loss in place of the square, so that single
-            walkers with large residuals count less; 0 for none.
+        huber_steps: first steps of every leg that take Huber's loss in place of the square, so that
+            single walkers with large residuals count less; 0 for none.
         huber_delta: standard deviations from which on it is linear.
         ema: decay per step of an exponential moving average of the parameters, in [0, 1), reached
             from ``(1 + step) / (10 + step)``; 0 for none. With it the sampler's transport holds the
             average.
-        divergence: training stops if the mean loss of 20 steps exceeds its lowest value by this
-            factor.
+        divergence: training stops if the mean loss of 20 steps exceeds its lowest value in this leg
+            by this factor.
         seed: of everything random in training.
     """
 
@@ -65,6 +69,7 @@ class TrainingConfig:
     sweeps: int = 1
     evaluate_every: int = 0
     evaluation_walkers: int = 1024
+    evaluation_block: int = 0
     loss: str = "physics_informed"
     leaps: int = 50
     segment: int = 4
@@ -111,6 +116,7 @@ _LEAST = {
     "evaluate_every": 0,
     # Errors need two walkers.
     "evaluation_walkers": 2,
+    "evaluation_block": 0,
     "huber_steps": 0,
     "leaps": 1,
     "segment": 1,

@@ -19,6 +19,7 @@ class Use(IntEnum):
     ROWS = 1
     ROLLOUT_SEED = 2
     EVALUATION_SEED = 3
+    REPORT_SEED = 4
 
 
 class Draws(NamedTuple):

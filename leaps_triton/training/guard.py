@@ -27,7 +27,7 @@ class Guard:
 
     Attributes:
         good: the last parameters from before any sign of divergence.
-        lowest: the lowest mean loss of 20 steps; infinite before there are so many.
+        lowest: the lowest mean loss of 20 steps of a leg; infinite before there are so many.
     """
 
     def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
@@ -42,15 +42,17 @@ class Guard:
             network: what is trained.
             loss: of the step that is about to be taken.
             norm: of its gradient.
-            history: of all steps before.
+            history: of all steps before, with the leg that the step is of.
 
         Raises:
             TrainingDiverged: the loss or its gradient is not finite, or the mean loss has grown
                 beyond ``divergence`` times its lowest value.
         """
         step = len(history.loss)
+        # Losses of an earlier leg were those of another learning rate.
+        first = max(history.legs[-1].first, step - _WINDOW + 1)
         # The step to be taken is the last of the window.
-        recent = [*history.loss[-(_WINDOW - 1) :], loss]
+        recent = [*history.loss[first:], loss]
         mean = sum(recent) / len(recent)
         # Asked for by itself: a comparison with NaN is false, and would let it pass.
         finite = math.isfinite(loss) and math.isfinite(norm)

@@ -1,15 +1,37 @@
 """What a training run leaves behind."""
 
 from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
-__all__ = ["TrainingDiverged", "TrainingHistory"]
+__all__ = ["Leg", "TrainingDiverged", "TrainingHistory"]
+
+
+class Leg(NamedTuple):
+    """A part of a training in which the learning rate rises and falls once."""
+
+    first: int
+    """Steps before it"""
+    steps: int
+    """Steps that it is planned to have; the next leg may begin sooner"""
+    learning_rate: float
+    """At its peak"""
+
+    @property
+    def last(self) -> int:
+        """Return the number of steps in all at its planned end."""
+        return self.first + self.steps
 
 
 @dataclass
 class TrainingHistory:
     """Records what happened in training.
 
-    Lists named ``evaluation_*`` have one entry per evaluation, the others one per step.
+    Lists named ``evaluation_*`` have one entry per evaluation, the others one per step, but for
+    ``legs``.
+
+    Attributes:
+        legs: one per schedule of the learning rate, the first from step 0 on. Training that is
+            extended begins another.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -20,8 +42,9 @@ class TrainingHistory:
     evaluation_log_weight_variance: list[float] = field(default_factory=list)
     evaluation_log_z: list[float] = field(default_factory=list)
     evaluation_log_z_error: list[float] = field(default_factory=list)
+    legs: list[Leg] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, list[float]]:
+    def as_dict(self) -> dict[str, list[Any]]:
         """Return plain lists, ready for JSON."""
         return asdict(self)
 

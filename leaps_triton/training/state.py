@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..io.checkpoint import Contents, as_file, describe, differences, read, write
+from ..io.parts import completed
 from ..kernels.checks import as_integer
 from .config import TrainingConfig
-from .history import TrainingHistory
+from .history import Leg, TrainingHistory
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-__all__ = ["resume", "save"]
+__all__ = ["read_history", "resume", "save"]
 
 _MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 """What Adam keeps per parameter."""
+
+_FREE = ("steps", "evaluate_every", "evaluation_walkers", "evaluation_block")
+"""Settings that may differ from the file's: no step that was made depends on them."""
 
 Moments = dict[int, dict[str, Tensor]]
 
@@ -65,21 +69,33 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
+class _Stored(NamedTuple):
+    """What a file says of its training."""
+
+    config: dict[str, Any]
+    """Settings, of which steps and learning rate are those of the last leg"""
+    step: int
+    """Steps that are done"""
+    history: dict[str, Any]
+    """Lists by name"""
+
+    @property
+    def leg(self) -> Leg:
+        """Return the last leg."""
+        leg: Leg = self.history["legs"][-1]
+        return leg
+
+
 def resume(trainer: Trainer, file: str | Path) -> None:
     """Take up training where :func:`save` left it; see :meth:`Trainer.resume`."""
     name = as_file(file).name
     contents = read(file)
-    training = contents.manifest.get("training")
-    if training is None:
-        raise ValueError(
-            f"{name} holds a sampler without the state of its training; give a file of Trainer.save"
-        )
-    step = _check_settings(trainer, contents, training, name)
+    stored = _stored(contents, name)
+    _check_settings(trainer, contents, stored, name)
     tensors = contents.tensors
     moments = _moments(tensors)
-    history = {key: value.tolist() for key, value in _part(tensors, "history.").items()}
     # All is checked before anything is loaded: a file that is refused changes nothing.
-    damage = _damage(trainer, tensors, moments, history)
+    damage = _damage(trainer, tensors, moments, stored.history)
     if damage:
         raise ValueError(
             f"{name} does not describe the state of this training: {damage}; use another file"
@@ -92,24 +108,104 @@ def resume(trainer: Trainer, file: str | Path) -> None:
     trainer.guard.good = {key: value.to(device) for key, value in good.items()}
     trainer.guard.lowest = float(tensors["lowest"])
     trainer.buffer.configurations = tensors["buffer"].to(device)
-    # Steps are integers, but went through float64 with all other lists.
-    history["evaluation_step"] = [int(number) for number in history["evaluation_step"]]
-    trainer.history = TrainingHistory(**history)
-    trainer.step = step
+    trainer.history = _as_history(stored.history)
+    trainer.step = stored.step
+    trainer.extend(trainer.config.steps, trainer.config.learning_rate)
 
 
-def _check_settings(trainer: Trainer, contents: Contents, training: Any, name: str) -> int:
-    """Return the step that the file was written at.
+def read_history(file: str | Path) -> TrainingHistory:
+    """Return what has happened in the training that a checkpoint is of.
+
+    Args:
+        file: of :meth:`leaps_triton.Trainer.save`.
 
     Raises:
-        ValueError: another sampler or other settings, each of which it names.
+        ValueError: a file that :func:`leaps_triton.load` refuses, or one without training.
+        OSError: a file that cannot be read.
+
+    Example:
+        >>> import tempfile, leaps_triton as lt
+        >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.3))
+        >>> network = lt.HollowConv(path.model, kernel_size=3, channels=4, width=8, modes=0)
+        >>> sampler = lt.Sampler(path, network, integrator=lt.Jump(5), device="cpu")
+        >>> config = lt.TrainingConfig(steps=2, walkers=8, buffer=16, rollout=16)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     history = lt.Trainer(sampler, config).run(checkpoint=f"{folder}/ising.safetensors")
+        ...     lt.training.read_history(f"{folder}/ising.safetensors") == history
+        True
     """
-    mine = _settings(describe(trainer.sampler), asdict(trainer.config))
+    name = as_file(file).name
+    stored = _stored(read(file), name)
+    if not _is_history(stored.history):
+        raise ValueError(f"{name} does not describe a training: its history is not one")
+    return _as_history(stored.history)
+
+
+def _stored(contents: Contents, name: str) -> _Stored:
+    """Return what a file says of its training; a ValueError if it says nothing of one."""
+    training = contents.manifest.get("training")
+    if training is None:
+        raise ValueError(
+            f"{name} holds a sampler without the state of its training; give a file of Trainer.save"
+        )
+    lists = _part(contents.tensors, "history.")
     try:
         # Settings that a file does not know had their defaults.
         config = {**asdict(TrainingConfig()), **training["config"]}
         step = as_integer("step", training["step"], 0)
-        found = differences(_settings(contents, config), mine)
+        legs = _legs(lists.pop("legs", None), config, step)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ValueError(
+            f"{name} does not describe a training ({type(error).__name__}: {error})"
+        ) from None
+    history = {key: value.tolist() for key, value in lists.items()}
+    return _Stored(config, step, {**history, "legs": legs})
+
+
+def _legs(stored: Tensor | None, config: dict[str, Any], step: int) -> list[Leg]:
+    """Return the legs of a training; of a file without any, the one that it had."""
+    if stored is None:
+        plan = TrainingConfig(steps=config["steps"], learning_rate=config["learning_rate"])
+        return [Leg(0, plan.steps, plan.learning_rate)]
+    # Steps are integers, but went through float64 with all other lists.
+    legs = [Leg(int(first), int(steps), rate) for first, steps, rate in stored.tolist()]
+    firsts = [leg.first for leg in legs]
+    # Each leg but the last has made a step, and the first began with the training.
+    known = firsts[:1] == [0] and firsts == sorted(set(firsts)) and firsts[-1] <= step
+    if not known or any(leg.steps < 1 for leg in legs):
+        raise ValueError(f"legs {legs} of {step} steps")
+    return legs
+
+
+def _is_history(lists: dict[str, Any]) -> bool:
+    """Return whether these are the lists of a history."""
+    known = lists.keys() == TrainingHistory().as_dict().keys()
+    return known and all(isinstance(values, list) for values in lists.values())
+
+
+def _as_history(lists: dict[str, Any]) -> TrainingHistory:
+    """Return the history of its lists."""
+    evaluation_step = [int(number) for number in lists["evaluation_step"]]
+    return TrainingHistory(**{**lists, "evaluation_step": evaluation_step})
+
+
+def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name: str) -> None:
+    """Check that a file is of this trainer's training.
+
+    Raises:
+        ValueError: another sampler or other settings, each of which it names, or fewer steps than
+            are done.
+    """
+    asked = asdict(trainer.config)
+    free = list(_FREE)
+    if asked["steps"] not in (stored.step, stored.leg.last):
+        # A new leg may have a learning rate of its own.
+        free.append("learning_rate")
+    config = {**stored.config, **{key: asked[key] for key in free}}
+    mine = _settings(describe(trainer.sampler), asked)
+    try:
+        # What an earlier version did not know had a meaning all the same.
+        found = differences(_settings(completed(contents), config), mine)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{name} does not describe a training ({type(error).__name__}: {error})"
@@ -119,7 +215,11 @@ def _check_settings(trainer: Trainer, contents: Contents, training: Any, name: s
             f"{name} was made with other settings: {'; '.join(found)}; use the same, or another "
             f"file"
         )
-    return step
+    if asked["steps"] < stored.step:
+        raise ValueError(
+            f"{name} is at step {stored.step} already, got steps={asked['steps']}; give at least "
+            f"{stored.step}, or another file"
+        )
 
 
 def _settings(contents: Contents, config: object) -> Contents:
@@ -156,8 +256,7 @@ def _damage(
     damaged = _damaged_moments(trainer, moments)
     if damaged:
         return damaged
-    lists = all(isinstance(values, list) for values in history.values())
-    if history.keys() != TrainingHistory().as_dict().keys() or not lists:
+    if not _is_history(history):
         return "its history is not one"
     try:
         # A value that is no state would index tables out of their bounds.

@@ -3,23 +3,25 @@
 import copy
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..files import claimed
 from ..io.checkpoint import as_file
 from ..kernels.checks import as_integer, expect
 from ..networks import exact_convolutions
+from ..progress import track
+from ..samplers.ensemble import WeightedEnsemble
 from ..samplers.sampler import Sampler
 from . import state
 from .buffer import ReplayBuffer
 from .config import TrainingConfig
 from .draws import Draws, Use
 from .guard import Guard
-from .history import TrainingHistory
+from .history import Leg, TrainingHistory
 from .losses import FreeEnergy, log_variance, physics_informed, squared_residual
 from .trajectories import leap_of, leap_trajectories, segments
 
@@ -48,6 +50,7 @@ class Trainer:
         config: the settings; None for those of ``TrainingConfig()``.
 
     Attributes:
+        config: the settings; steps and learning rate are those of the last leg.
         network: what the optimiser moves: the sampler's transport, or with ``ema`` the copy of it.
         average: with ``ema`` the sampler's transport, the moving average; else None.
         free_energy: ``F_t``, with a learned baseline; else None.
@@ -93,7 +96,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(trained, lr=config.learning_rate, betas=_MOMENTUM)
         self.buffer = ReplayBuffer(sampler, config)
         self.guard = Guard(self.network, config)
-        self.history = TrainingHistory()
+        self.history = TrainingHistory(legs=[Leg(0, config.steps, config.learning_rate)])
         self.step = 0
         self._stopping = False
         self._file: Path | None = None
@@ -108,22 +111,24 @@ class Trainer:
         """Train up to ``steps`` in total; called again, it goes on from there.
 
         Args:
-            steps: in total; None for all of the configuration's.
-            progress: show a progress bar on a terminal.
+            steps: in total; None for all of the configuration's. For more than these, training is
+                extended as by :meth:`extend`.
+            progress: show a progress bar on a terminal, elsewhere a line every half minute.
             checkpoint: file for :meth:`save`, written at the beginning, at every multiple of
                 ``every``, and at the end.
             every: steps between two checkpoints.
 
         Raises:
-            ValueError: more steps than the configuration's; a checkpoint that exists and is not of
-                this training.
+            ValueError: a checkpoint that exists and is not of this training.
             BusyError: a checkpoint that another process is writing; it names the process.
             OSError: a checkpoint that cannot be written; the one before is as it was.
             TrainingDiverged: the loss is not finite or has exploded; it names the step and the
                 setting to change, and parameters are the last good ones.
         """
         every = as_integer("every", every, 1)
-        last = self._last_step(steps)
+        last = self.config.steps
+        if steps is not None:
+            last = as_integer("steps", steps, 0)
         self._stopping = False
         file = None
         if checkpoint is not None:
@@ -140,33 +145,78 @@ class Trainer:
             known = self._file == checkpoint.resolve()
             if checkpoint.exists() and not known:
                 raise ValueError(f"{checkpoint} exists; resume it first, or choose another file")
+        if last > self.config.steps:
+            self.extend(last)
+        if checkpoint is not None:
             # Before any work: a file that cannot be written is found out now.
             self._save(checkpoint)
-        # None shows the bar on a terminal only.
-        hidden = None if progress else True
-        with tqdm(
-            total=last, initial=self.step, desc="training", unit="step", disable=hidden
-        ) as bar:
+        with track(last, "training", "step", progress, self.step) as shown:
             while self.step < last and not self._stopping:
                 loss = self._advance()
-                bar.update()
-                # update() draws the bar at its own pace.
-                bar.set_postfix(loss=f"{loss:.3g}", refresh=False)
+                shown.note(loss=f"{loss:.3g}", **self._last_ess())
+                shown.update()
                 pause = self.step % every == 0 or self.step == last or self._stopping
                 if checkpoint is not None and pause:
                     self._save(checkpoint)
         return self.history
 
-    def _last_step(self, steps: int | None) -> int:
-        if steps is None:
-            return self.config.steps
-        last = as_integer("steps", steps, 0)
-        if last > self.config.steps:
+    def _last_ess(self) -> dict[str, str]:
+        """Return what the last evaluation found, ready to be shown; nothing before any."""
+        if not self.history.evaluation_ess:
+            return {}
+        return {"ESS": f"{self.history.evaluation_ess[-1]:.3g}"}
+
+    def extend(self, steps: int, learning_rate: float | None = None) -> None:
+        """Plan another number of steps in total, for the next :meth:`run`.
+
+        The learning rate came down to 0, or was on its way there, at the end that was planned
+        before. So a new leg begins at the step where training stands, be it at that end or before:
+        warm-up, fall, Huber's steps and the watch over divergence begin anew, with as many steps as
+        are left. Parameters, moments, the moving average, the buffer and the count of all random
+        numbers go on. The same number of steps and the same rate as before begin no leg, and a leg
+        of which no step was made leaves no trace.
+
+        Args:
+            steps: in total.
+            learning_rate: at the peak of the leg; None for that of the last one.
+
+        Raises:
+            ValueError: fewer steps than are done, or a bad learning rate.
+
+        Example:
+            >>> import leaps_triton as lt
+            >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.3))
+            >>> network = lt.HollowConv(path.model, kernel_size=3, channels=4, width=8, modes=0)
+            >>> sampler = lt.Sampler(path, network, integrator=lt.Jump(5), device="cpu")
+            >>> config = lt.TrainingConfig(steps=4, times=5, walkers=8, buffer=16, rollout=16)
+            >>> trainer = lt.Trainer(sampler, config)
+            >>> first = trainer.run()
+            >>> trainer.extend(10, learning_rate=5e-3)
+            >>> [leg.first for leg in trainer.run().legs]
+            [0, 4]
+        """
+        legs = self.history.legs
+        if learning_rate is None:
+            learning_rate = legs[-1].learning_rate
+        # Checked there: the number of steps and the learning rate.
+        planned = replace(self.config, steps=steps, learning_rate=learning_rate)
+        if planned.steps < self.step:
             raise ValueError(
-                f"steps must be at most the {self.config.steps} of the configuration, which set "
-                f"the decay of the learning rate, got {last}; give TrainingConfig(steps=)"
+                f"steps must be at least the {self.step} that are done, got {planned.steps}"
             )
-        return last
+        left = planned.steps - self.step
+        if left == 0:
+            # The leg stays as it was planned, for whoever takes it up again.
+            self.config = replace(self.config, steps=planned.steps)
+            return
+        self.config = planned
+        rate = planned.learning_rate
+        if legs[-1].last == planned.steps and legs[-1].learning_rate == rate:
+            return
+        if legs[-1].first == self.step:
+            legs.pop()
+        legs.append(Leg(self.step, left, rate))
+        self.guard = Guard(self.network, planned)
 
     def stop(self) -> None:
         """Let :meth:`run` return after the step it is in, with its checkpoint written.
@@ -175,6 +225,17 @@ class Trainer:
         """
         # A flag, and no more: this may run within a signal handler.
         self._stopping = True
+
+    def fresh_walkers(self, walkers: int) -> WeightedEnsemble:
+        """Return weighted walkers of the sampler as it is now, for a report of how good it is.
+
+        Their seed is of the training's own and its step, and no other random number of the training
+        or of its evaluations is of it. The weights are exact.
+
+        Args:
+            walkers: their number.
+        """
+        return self._weighed(walkers, self._draws().own_seed(Use.REPORT_SEED))
 
     def save(self, file: str | Path) -> None:
         """Store the sampler and all that :meth:`run` goes on from.
@@ -200,15 +261,18 @@ class Trainer:
     def resume(self, file: str | Path) -> None:
         """Take up training where :meth:`save` left it.
 
-        On a CPU, with the same versions, it goes on bit for bit.
+        On a CPU, with the same versions, it goes on bit for bit. With other steps in the
+        configuration than in the file, training is extended as by :meth:`extend`, at the learning
+        rate of the configuration.
 
         Args:
             file: of a trainer with the same sampler, but for the network's parameters, and the same
-                configuration.
+                configuration, but for its steps and evaluations.
 
         Raises:
-            ValueError: a file that :func:`leaps_triton.load` refuses, one without training, or one
-                with other settings, each of which it names.
+            ValueError: a file that :func:`leaps_triton.load` refuses, one without training, one
+                with other settings, each of which it names, or one with more steps done than the
+                configuration has.
 
         Example:
             >>> import tempfile, leaps_triton as lt
@@ -265,17 +329,18 @@ class Trainer:
 
     def _learning_rate(self) -> float:
         """A linear rise over the warm-up times a cosine that falls to 0."""
-        config = self.config
-        # From step + 1 on: at 0 the first step would move nothing.
-        rise = min(1.0, (self.step + 1) / max(1, config.warmup))
-        fall = 0.5 * (1.0 + math.cos(math.pi * self.step / config.steps))
-        return config.learning_rate * rise * fall
+        leg = self.history.legs[-1]
+        done = self.step - leg.first
+        # From 1 on: at 0 the first step would move nothing.
+        rise = min(1.0, (done + 1) / max(1, self.config.warmup))
+        fall = 0.5 * (1.0 + math.cos(math.pi * done / leg.steps))
+        return leg.learning_rate * rise * fall
 
     def _loss(self, x: Tensor, t: Tensor) -> Tensor:
         path = self.sampler.path
         config = self.config
         huber = None
-        if self.step < config.huber_steps:
+        if self.step - self.history.legs[-1].first < config.huber_steps:
             huber = config.huber_delta
         if config.loss == "physics_informed":
             baseline = None
@@ -321,7 +386,7 @@ class Trainer:
     def _evaluate(self) -> None:
         """Exact weights of fresh walkers, into the history."""
         seed = self._draws().own_seed(Use.EVALUATION_SEED)
-        ensemble = self.sampler.sample(self.config.evaluation_walkers, seed=seed)
+        ensemble = self._weighed(self.config.evaluation_walkers, seed)
         history = self.history
         history.evaluation_step.append(self.step)
         history.evaluation_ess.append(ensemble.ess)
@@ -335,3 +400,10 @@ class Trainer:
             ensemble.log_z,
             ensemble.log_z_error,
         )
+
+    def _weighed(self, walkers: int, seed: int) -> WeightedEnsemble:
+        """Return walkers of the sampler as it is, in the blocks of evaluations."""
+        sampler = self.sampler
+        if self.config.evaluation_block:
+            sampler = sampler.with_block(self.config.evaluation_block)
+        return sampler.sample(walkers, seed=seed)

@@ -12,7 +12,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,8 +27,11 @@ from ..samplers.sampler import Sampler
 __all__ = ["load_published_leaps", "published_network"]
 
 
-_PREFIX = "net."
-"""What stands before the name of each weight in a file."""
+_PREFIXES = ("net.network.", "net.")
+"""What stands before the name of each weight in a file; the longer is tried first."""
+
+_FIELDS = ("mu", "mu_0", "mu_1", "B", "B_0", "B_1")
+"""Settings of a file that must be 0: chemical potential and field."""
 
 _LAYER = {
     "A": "weight",
@@ -175,32 +178,96 @@ def _read(file: Path) -> Any:
 
 def _weights_of(data: Any) -> dict[str, Tensor]:
     """Return the weights of the network in what a file holds, under their original names."""
-    weights: dict[str, Tensor] = {}
-    for name, value in data["state_dict"].items():
-        if name.startswith(_PREFIX):
-            weights[name.removeprefix(_PREFIX)] = value
-    return weights
+    given = data["state_dict"]
+    for prefix in _PREFIXES:
+        weights: dict[str, Tensor] = {}
+        for name, value in given.items():
+            if name.startswith(prefix):
+                weights[name.removeprefix(prefix)] = value
+        if weights:
+            return weights
+    return {}
 
 
-def _model_of(config: Any, potts: bool) -> PairModel:
-    """Return the model that a file's ``config`` describes."""
+def _number(config: Any, name: str, default: float | None = None) -> float:
+    """Return a setting of a file, a finite number."""
+    if default is None:
+        value = getattr(config, name)
+    else:
+        # Files of the first layout do not speak of couplings and fields.
+        value = getattr(config, name, default)
+    return as_number(name, value, "finite", math.isfinite)
+
+
+class _Path(NamedTuple):
+    """What a file says of its path; each goes from its first to its last value as ``t`` does."""
+
+    beta_0: float
+    beta_1: float
+    j_0: float
+    j_1: float
+    other: dict[str, Any]
+    """All other settings that have a say, by name"""
+
+    @classmethod
+    def of(cls, config: Any) -> "_Path":
+        """Return the path of a file's ``config``."""
+        other: dict[str, Any] = {"path": getattr(config, "path", "linear")}
+        for name in _FIELDS:
+            other[name] = _number(config, name, 0.0)
+        return cls(
+            _number(config, "beta_0"),
+            _number(config, "beta_1"),
+            _number(config, "J_0", 1.0),
+            _number(config, "J_1", 1.0),
+            other,
+        )
+
+    def obstacle(self) -> str:
+        """Return why this is no path with ``β_t J_t`` linear from 0; empty if it is."""
+        if self.other["path"] != "linear":
+            return f"has path = {self.other['path']!r}; only 'linear' is known"
+        for name in _FIELDS:
+            if self.other[name] != 0.0:
+                return f"has {name} = {self.other[name]:g}; only models without a field are known"
+        # One of the two stays as it is, else their product is no line.
+        if self.j_0 == self.j_1:
+            if self.beta_0 != 0.0:
+                return (
+                    f"starts at beta_0 = {self.beta_0}; only paths from independent sites are known"
+                )
+            return ""
+        if self.beta_0 != self.beta_1:
+            return (
+                f"has J_0 = {self.j_0:g}, J_1 = {self.j_1:g} and beta_0 = {self.beta_0:g}, "
+                f"beta_1 = {self.beta_1:g}; only paths on which one of the two changes are known"
+            )
+        if self.j_0 != 0.0:
+            return f"starts at J_0 = {self.j_0:g}; only paths from independent sites are known"
+        return ""
+
+
+def _model_of(config: Any, path: _Path, potts: bool) -> PairModel:
+    """Return the model that a file's ``config`` describes, that of the end of its path."""
     length = as_integer("L", config.L, 2)
-    beta = as_number("beta_1", config.beta_1, "finite", math.isfinite)
-    if not potts:
-        return Ising((length, length), beta)
-    states = as_integer("n_cat", config.n_cat, 2)
+    shape = (length, length)
+    states = 2
+    if potts:
+        states = as_integer("n_cat", config.n_cat, 2)
     if states == 2:
-        return Ising((length, length), beta)
-    return Potts((length, length), states, beta)
+        return Ising(shape, path.beta_1, coupling=path.j_1)
+    return Potts(shape, states, path.beta_1, coupling=path.j_1)
 
 
 def load_published_leaps(file: str | Path, device: torch.device | str | None = None) -> Sampler:
     """Return a sampler with a network that was published with the paper, from its ``.ckpt`` file.
 
     These are Lightning checkpoints of the Ising and of the Potts model on ``L × L`` periodic
-    lattices: the weights are in ``state_dict`` behind ``net.``, the model in
-    ``hyper_parameters["config"]``. The path is the paper's, ``β_t = tβ`` from independent sites,
-    the integrator :class:`~leaps_triton.Jump` with exact weights. The files are pickles; tensors,
+    lattices: the weights are in ``state_dict`` behind ``net.`` or ``net.network.``, the model in
+    ``hyper_parameters["config"]``. The path is the paper's, from independent sites, with ``β_t J_t
+    = t β J``: in the files ``J`` grows from ``J_0 = 0`` at ``beta_0 = beta_1``, or β from ``beta_0
+    = 0`` at ``J_0 = J_1``, which is the same density at every ``t``; here ``β_t = tβ``. The
+    integrator is :class:`~leaps_triton.Jump` with exact weights. The files are pickles; tensors,
     plain data and an ``argparse.Namespace`` are read from them, and a file that asks for anything
     else is refused before that is run.
 
@@ -209,7 +276,8 @@ def load_published_leaps(file: str | Path, device: torch.device | str | None = N
         device: the same as in :class:`~leaps_triton.Sampler`.
 
     Raises:
-        ValueError: If it is another file.
+        ValueError: If it is another file, or one of another path, with a field or a chemical
+            potential: by the name of the setting.
         OSError: If there is no such file, or it cannot be read.
 
     References:
@@ -222,18 +290,17 @@ def load_published_leaps(file: str | Path, device: torch.device | str | None = N
     try:
         weights = _weights_of(data)
         config = data["hyper_parameters"]["config"]
-        first = as_number("beta_0", config.beta_0, "finite", math.isfinite)
-        model = _model_of(config, potts=_EMBEDDING in weights)
+        path = _Path.of(config)
+        model = _model_of(config, path, potts=_EMBEDDING in weights)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{file.name} is no published LEAPS checkpoint: it has no state_dict and config of one "
             f"({type(error).__name__}: {error})"
         ) from None
-    # The uniform start is the density at β = 0 alone.
-    if first != 0.0:
-        raise ValueError(
-            f"{file.name} starts at beta_0 = {first}; only paths from independent sites are known"
-        )
+    # The uniform start is the density where β J = 0, and β_t = tβ alone is a path of the library.
+    obstacle = path.obstacle()
+    if obstacle:
+        raise ValueError(f"{file.name} {obstacle}")
     try:
         network = published_network(weights, model)
     except ValueError as error:

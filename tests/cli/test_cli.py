@@ -216,7 +216,11 @@ def test_bench_prints_a_table_and_saves_its_files(
         ([*CHAIN, "--move", "wolff:size=2"], "wolff has no setting 'size=2'; give clusters as in"),
         ([*CHAIN, "--move", "wolff:clusters"], "wolff has no setting 'clusters'; give clusters"),
         ([*CHAIN, "--move", "wolff:clusters=no"], "clusters must be an integer of at least 1"),
-        ([*CHAIN, "--move", "parallel-tempering"], "parallel-tempering needs its fractions"),
+        ([*CHAIN, "--move", "parallel-tempering"], "parallel-tempering needs its betas"),
+        (
+            [*CHAIN, "--move", "parallel-tempering:betas=0.1/0.2"],
+            "betas of ParallelTempering must end at the model's own beta = 0.4407, got [0.1, 0.2]",
+        ),
         ([*CHAIN, "--move", "compose"], "there is no move 'compose'"),
         ([*TRAIN, "--network", "resnet"], "there is no network 'resnet'; choose from "),
         ([*CHAIN, "--device", "toaster"], "device must be one that works here"),
@@ -435,9 +439,10 @@ def test_an_existing_file_is_kept_and_other_settings_are_named(tmp_path: Path) -
     with pytest.raises(SystemExit, match="exists; go on with it by --resume"):
         train(file, "--shape", "3", "3")
     with pytest.raises(
-        SystemExit, match=r"model.beta 0.4407 \(now 0.5\); training.steps 6 \(now 9\); use the same"
+        SystemExit,
+        match=r"model.beta 0.4407 \(now 0.5\); training.ema 0.0 \(now 0.5\); use the same",
     ):
-        train(file, "--shape", "3", "3", "--beta", "0.5", "--steps", "9", "--resume")
+        train(file, "--shape", "3", "3", "--beta", "0.5", "--ema", "0.5", "--resume")
     before = file.read_bytes()
     train(file, "--shape", "3", "3", "--resume")
     assert file.read_bytes() == before
@@ -581,6 +586,12 @@ TEMPERING = lt.ParallelTempering([0.25, 0.5, 1.0], lt.Compose(lt.HeatBath(), lt.
             lt.KineticMonteCarlo(0.5, "metropolis"),
         ),
         (["parallel-tempering:fractions=0.5/1"], lt.ParallelTempering([0.5, 1.0])),
+        (
+            ["parallel-tempering:betas=0.1/0.2/0.44", "heat-bath", "houdayer"],
+            lt.ParallelTempering(
+                betas=[0.1, 0.2, 0.44], move=lt.Compose(lt.HeatBath(), lt.Houdayer())
+            ),
+        ),
         (["parallel-tempering:fractions=0.25/0.5/1", "heat-bath", "houdayer"], TEMPERING),
     ],
 )

@@ -124,9 +124,8 @@ def test_errors_of_anticorrelated_chains_are_those_of_independent_ones() -> None
     assert estimate.error == pytest.approx(float(x.std()) / math.sqrt(80000), rel=1e-3)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:the means of 2 chains"
-)  # of 1600 estimates some are such by chance
+# Of 1600 estimates some are such by chance.
+@pytest.mark.filterwarnings("ignore:the means of 2 chains", "ignore:the last half of the draws")
 @pytest.mark.parametrize("memory", [0.0, 0.7])
 def test_error_bars_cover_what_they_should(memory: float) -> None:
     """400 runs, of a mean and of a function of means.

@@ -20,9 +20,9 @@ PACKAGE = "leaps_triton"
 
 # From left to right: a folder imports only folders that stand before it.
 ORDER = (
-    "registry", "renamed", "provenance", "files", "kernels", "lattices", "models", "paths",
-    "integrators", "networks", "estimators", "observables", "exact", "mcmc", "samplers", "io",
-    "zoo", "report", "training", "bench", "cli",
+    "registry", "renamed", "provenance", "progress", "files", "kernels", "lattices",
+    "models", "paths", "integrators", "networks", "estimators", "observables", "exact", "mcmc",
+    "samplers", "io", "zoo", "report", "training", "bench", "cli",
 )  # fmt: skip
 
 FOLDERS: dict[str, set[str]] = {
@@ -33,10 +33,11 @@ FOLDERS: dict[str, set[str]] = {
     "networks": {"registry", "kernels", "lattices", "models"},
     "estimators": {"kernels"},
     "observables": {"kernels", "lattices", "models"},
-    "exact": {"kernels", "lattices", "models"},
+    "exact": {"kernels", "lattices", "models", "observables"},
     "mcmc": {
         "registry",
         "renamed",
+        "progress",
         "kernels",
         "models",
         "paths",
@@ -44,12 +45,8 @@ FOLDERS: dict[str, set[str]] = {
         "estimators",
         "observables",
     },
-    "samplers": {"kernels", "models", "paths", "integrators", "estimators", "observables", "mcmc"},
-    "io": {
-        "registry",
-        "renamed",
-        "provenance",
-        "files",
+    "samplers": {
+        "progress",
         "kernels",
         "models",
         "paths",
@@ -57,11 +54,27 @@ FOLDERS: dict[str, set[str]] = {
         "estimators",
         "observables",
         "mcmc",
+    },
+    "io": {
+        "registry",
+        "renamed",
+        "provenance",
+        "progress",
+        "files",
+        "kernels",
+        "models",
+        "paths",
+        "integrators",
+        "estimators",
+        "observables",
+        "exact",
+        "mcmc",
         "samplers",
     },
     "zoo": {"kernels", "models", "paths", "networks", "samplers"},
     "report": {"files", "models", "estimators", "observables", "exact"},
     "training": {
+        "progress",
         "files",
         "kernels",
         "models",
@@ -72,19 +85,16 @@ FOLDERS: dict[str, set[str]] = {
         "samplers",
         "io",
     },
-    "bench": {"provenance", "files", "kernels", "models"},
+    "bench": {"provenance", "progress", "files", "kernels", "models"},
     "cli": {"registry", "provenance", "files", "kernels", "io", "report", "bench", "__init__"},
 }
 
 # Packages of others, beside torch and numpy. Figures, files and progress bars are imported late.
 PACKAGES: dict[str, set[str]] = {
+    "progress": {"tqdm"},
     "kernels": {"triton"},
-    "mcmc": {"tqdm"},
-    "samplers": {"tqdm"},
-    "io": {"h5py", "safetensors", "tqdm"},
+    "io": {"h5py", "safetensors"},
     "report": {"matplotlib"},
-    "training": {"tqdm"},
-    "bench": {"tqdm"},
     "cli": {"tyro"},
 }
 
@@ -183,7 +193,10 @@ def test_a_folder_imports_only_what_stands_before_it(folder: str) -> None:
     assert FOLDERS.get(folder, set()) <= before
 
 
-@pytest.mark.parametrize("folder", ["kernels", "registry", "renamed", "provenance", "files"])
+FOUNDATIONS = ("registry", "renamed", "provenance", "progress", "files")
+
+
+@pytest.mark.parametrize("folder", ["kernels", *FOUNDATIONS])
 def test_the_foundations_import_nothing_of_the_library(folder: str) -> None:
     assert FOLDERS.get(folder, set()) == set()
 
@@ -271,9 +284,7 @@ def test_modules_of_the_public_face_are_there_without_a_warning(name: str) -> No
     assert getattr(leaps_triton, name).__name__.startswith("leaps_triton.")
 
 
-@pytest.mark.parametrize(
-    "folder", sorted(FILES.keys() - FACES - {"registry", "renamed", "provenance", "files"})
-)
+@pytest.mark.parametrize("folder", sorted(FILES.keys() - FACES - set(FOUNDATIONS)))
 def test_a_folder_holds_two_to_ten_files(folder: str) -> None:
     by_folder: dict[Path, int] = {}
     for file in FILES[folder]:

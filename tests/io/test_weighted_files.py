@@ -38,6 +38,7 @@ def read(file: Path) -> io.Run:
     return run
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.LowEssWarning")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_file_holds_what_a_sample_in_memory_does(name: str, tmp_path: Path) -> None:
     model = MODELS[name]

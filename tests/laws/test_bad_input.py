@@ -31,6 +31,7 @@ from bad_values import (
     NO_NAMES,
     NO_OBJECTS,
     NO_PERIODIC,
+    NO_RESTS,
     NO_SEEDS,
     NO_SHAPES,
     NO_TENSORS,
@@ -228,7 +229,9 @@ ENTRIES: dict[str, Entry] = {
         lt.HeatBath, {"sweeps": 1, "backward": False}, {"sweeps": below(1), "backward": NO_BOOLS}
     ),
     "Metropolis": Entry(
-        lt.Metropolis, {"sweeps": 1, "backward": False}, {"sweeps": below(1), "backward": NO_BOOLS}
+        lt.Metropolis,
+        {"sweeps": 1, "backward": False, "rest": 0.25},
+        {"sweeps": below(1), "backward": NO_BOOLS, "rest": NO_RESTS},
     ),
     "Sampler": Entry(
         lt.Sampler,
@@ -295,7 +298,10 @@ ENTRIES: dict[str, Entry] = {
                 for name in ("steps", "times", "buffer", "rollout_every", "rollout", "sweeps")
             },
             **{name: below(2) for name in ("walkers", "evaluation_walkers")},
-            **{name: below(0) for name in ("warmup", "evaluate_every", "huber_steps")},
+            **{
+                name: below(0)
+                for name in ("warmup", "evaluate_every", "evaluation_block", "huber_steps")
+            },
             "leaps": below(1) | among(3),
             "segment": below(1) | among(51),
             "loss": NO_NAMES,
@@ -718,8 +724,11 @@ ENTRIES |= {
     ),
     **{
         f"kernels.{name}": Entry(getattr(kernels, name), SWEEP, NO_SWEEP, FITS)
-        for name in ("heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps")
+        for name in ("heat_bath_sweeps", "overrelaxation_sweeps")
     },
+    "kernels.metropolis_sweeps": Entry(
+        kernels.metropolis_sweeps, SWEEP | {"rest": 0.25}, NO_SWEEP | {"rest": NO_RESTS}, FITS
+    ),
 }
 
 

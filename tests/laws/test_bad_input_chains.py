@@ -27,6 +27,7 @@ from bad_values import (
     NO_MODELS,
     NO_NAMES,
     NO_OBJECTS,
+    NO_RESTS,
     NO_SEEDS,
     NO_TENSORS,
     PATH,
@@ -361,7 +362,9 @@ ENTRIES: dict[str, Entry] = {
         )
     },
     "SwendsenWang": Entry(lt.SwendsenWang, {"sweeps": 1}, {"sweeps": below(1)}),
-    "Wolff": Entry(lt.Wolff, {"clusters": 1}, {"clusters": below(1)}),
+    "Wolff": Entry(
+        lt.Wolff, {"clusters": 1, "rest": 0.25}, {"clusters": below(1), "rest": NO_RESTS}
+    ),
     "Houdayer": Entry(lt.Houdayer, {"clusters": 1}, {"clusters": below(1)}),
     "Overrelaxation": Entry(
         lt.Overrelaxation,
@@ -395,6 +398,15 @@ ENTRIES: dict[str, Entry] = {
             ),
             "move": NO_MOVES,
         },
+    ),
+    "ParallelTempering of betas": Entry(
+        lambda betas, exchange: lt.ParallelTempering(betas=betas, exchange=exchange),
+        {"betas": [0.2, 0.4], "exchange": True},
+        {
+            "betas": among([0.4], [0.4, 0.2], [-0.1, 0.4], [0.2, 0.2], [NAN, 1.0], "01", 0.4, []),
+            "exchange": NO_BOOLS,
+        },
+        {"betas": "betas|fractions"},
     ),
     "Compose": Entry(
         lambda move: lt.Compose(lt.HeatBath(), move),

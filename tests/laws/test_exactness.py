@@ -26,6 +26,7 @@ from leaps_triton.integrators.jump import JumpInfo, JumpState
 from leaps_triton.integrators.rates import evaluate
 from leaps_triton.kernels.proposals import reference as proposed
 from leaps_triton.mcmc import SweepInfo, SweepState
+from leaps_triton.samplers.along import Recorder
 
 MODELS = small_models()
 Log = list[tuple[str, Any]]
@@ -37,7 +38,7 @@ class RecordedJump(lt.Jump):
     It writes down what it was asked to do.
     """
 
-    def __init__(self, intervals: int, log: Log, **options: Any) -> None:
+    def __init__(self, intervals: Any, log: Log, **options: Any) -> None:
         super().__init__(intervals, **options)
         self.log = log
 
@@ -282,3 +283,46 @@ def test_a_flipped_increment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         lt.AnnealingPath, "log_increment", lambda self, x, a, b: -right(self, x, a, b)
     )
     assert defect(path, network, jump, log)[0] > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["network", "network and heat bath", "heat bath"])
+def test_weights_are_exact_wherever_walkers_are_measured(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weighted law at each stop is that of the β it is said to be at, without noise."""
+    path = lt.AnnealingPath(MODELS["pm1 3x3"])
+    network = random_network(path.model) if "network" in kind else None
+    move = None
+    log: Log = []
+    if "heat bath" in kind:
+        move = RecordedHeatBath()
+        object.__setattr__(move, "log", log)
+    betas = [share * path.model.beta for share in (0.0, 0.2, 0.5, 0.55, 1.0)]
+    times = lt.schedules.through(path, betas, intervals=3)
+    jump = RecordedJump(times, log)
+    see = Recorder.see
+
+    def recorded_see(recorder: Recorder, state: Any, density: int) -> None:
+        log.append(("measure", float(path.beta(jump.densities[density]))))
+        see(recorder, state, density)
+
+    monkeypatch.setattr(Recorder, "see", recorded_see)
+    sampler = lt.Sampler(path, network, jump, move, block=2, device="cpu")
+    found = sampler.sample(2, seed=0, along=betas)
+    assert [stage.model.beta for stage in found.by_beta] == betas
+    # Between two measurements the walkers go on, and nothing is left out.
+    x = states(path.model)
+    measure = torch.full((len(x),), 1.0 / len(x), dtype=torch.float64)
+    energies = path.model.energy(x)
+    seen = []
+    done: Log = []
+    for act, value in log:
+        if act != "measure":
+            done.append((act, value))
+            continue
+        measure = compose(operators(path, network, jump, done), measure)
+        done = []
+        assert (measure * len(x) - torch.exp(-value * energies)).abs().max() < 1e-9
+        seen.append(value)
+    assert len(seen) == jump.intervals + 2
+    assert all(min(abs(value - beta) for value in seen) < 1e-12 for beta in betas)

@@ -153,7 +153,7 @@ def swendsen_wang_matrix(model: Any, t: float) -> Tensor:
     return torch.stack(matrices).mean(0)
 
 
-def wolff_matrix(model: Any, t: float) -> Tensor:
+def wolff_matrix(model: Any, t: float, rest: float = lt.Wolff.rest) -> Tensor:
     n, sites = model.q**model.lattice.sites, model.lattice.sites
     matrix = torch.zeros(n, n, dtype=FLOAT64)
     for a, b in itertools.product(range(model.q), repeat=2):
@@ -168,6 +168,7 @@ def wolff_matrix(model: Any, t: float) -> Tensor:
                 accept = (given.weight(moved, cluster) / given.weight(given.x, cluster)).clamp(
                     max=1.0
                 )
+                accept = (1.0 - rest) * accept
                 share = torch.where(from_a, p, 0.0) / (sites * (model.q - 1))
                 matrix.index_put_(
                     (torch.arange(n), index_of(y, model.q)), share * accept, accumulate=True
@@ -315,7 +316,8 @@ def test_clusters_join_what_must_be_joined() -> None:
     path = lt.AnnealingPath(lt.Ising((4, 5), beta=50.0))
     state, info = lt.SwendsenWang().step(lt.SwendsenWang().init(up, walkers), path, 1.0, seed=1)
     assert bool((info.size == 1.0).all()) and set(info.changed.tolist()) == {0.0, 1.0}
-    state, info = lt.Wolff().step(lt.Wolff().init(up, walkers), path, 1.0, seed=1)
+    restless = lt.Wolff(rest=0.0)
+    state, info = restless.step(restless.init(up, walkers), path, 1.0, seed=1)
     assert bool((info.changed == 1.0).all()) and bool((state.configurations == 0).all())
     path = lt.AnnealingPath(lt.Ising((4, 5), beta=50.0, field=3.0))
     for kernel in (lt.SwendsenWang(), lt.Wolff()):

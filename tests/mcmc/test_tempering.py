@@ -203,6 +203,94 @@ def test_fractions_that_are_refused(fractions: Any) -> None:
         lt.ParallelTempering(fractions)
 
 
+LADDER = [0.0, 0.3, 0.7, 1.2]
+
+
+def test_betas_and_fractions_are_one_ladder() -> None:
+    """The same chain, bit for bit, whichever of both tells its temperatures."""
+    names = ["energy", "replica_energies"]
+    chains = []
+    for move in (
+        lt.ParallelTempering(betas=LADDER),
+        lt.ParallelTempering([beta / 1.2 for beta in LADDER]),
+    ):
+        chain = lt.run_chain(RING, move, 8, 20, observables=names, device="cpu")
+        assert chain.betas == pytest.approx(LADDER, abs=1e-15)
+        chains.append(chain)
+    for name in names:
+        assert torch.equal(chains[0].values[name], chains[1].values[name])
+    assert lt.run_chain(RING, lt.HeatBath(), 2, 5, device="cpu").betas == (1.2,)
+
+
+def test_betas_hold_on_a_path_of_any_schedule() -> None:
+    """β_t = t² β: betas are inverse temperatures there too, and fractions are times."""
+    path, walkers = lt.AnnealingPath(RING, schedule=lambda t: t**2), torch.arange(20)
+    start = path.start.sample(walkers, seed=1)
+    after = []
+    for move in (
+        lt.ParallelTempering(betas=LADDER[1:]),
+        lt.ParallelTempering([(beta / 1.2) ** 0.5 for beta in LADDER[1:]]),
+    ):
+        after.append(move.step(move.init(start, walkers), path, 1.0, seed=2)[0])
+    assert torch.equal(after[0].replicas, after[1].replicas)
+
+
+def test_without_exchanges_replicas_are_chains_of_their_own() -> None:
+    """Each is moved by the same random numbers as alone, and none is exchanged."""
+    alone = lt.ParallelTempering(betas=LADDER, exchange=False)
+    path, walkers = lt.AnnealingPath(RING), torch.arange(6)
+    state = alone.init(path.start.sample(walkers, seed=1), walkers)
+    after, info = alone.step(state, path, 1.0, seed=2)
+    assert not info.tried.any() and not info.accepted.any() and after.exchanges == 0
+    for place, beta in enumerate(LADDER):
+        heat_bath = lt.HeatBath()
+        one = heat_bath.init(state.replicas[:, place], walkers * len(LADDER) + place)
+        expected, _ = heat_bath.step(one, path, beta / 1.2, seed=2)
+        assert torch.equal(after.replicas[:, place], expected.configurations)
+
+
+def test_a_chain_says_what_its_ladder_says() -> None:
+    """Observables, exchange rates and log Z at every β, none of them divided by hand."""
+    names = ["replica_energies", "energy_at_betas", "specific_heat_at_betas", "magnetization"]
+    model = lt.EdwardsAnderson((3, 3), beta=1.2, seed=1)
+    chain = lt.run_chain(
+        model, lt.ParallelTempering(betas=LADDER), 32, 200, observables=names, seed=3, device="cpu"
+    )
+    # Totals and energies per site are the same draws.
+    energies = chain.values["replica_energies"]
+    assert torch.allclose(chain.values["energy_at_betas"] * 9, energies, atol=1e-12)
+    assert chain.values["specific_heat_at_betas"].shape == (32, 200, 4, 2)
+    # Twelve pulls of 10 degrees of freedom; beyond 4.2σ one in 3000 such tests would lie.
+    pulls = []
+    first = exact.log_z(model.at(0.0))
+    ratios = chain.log_z_ratios()
+    for one, ratio, beta in zip(chain.by_beta, ratios, LADDER, strict=True):
+        assert one.model.beta == beta and one.names == ["energy", "specific_heat"]
+        pulls.append(ratio.pull(exact.log_z(one.model) - first))
+        if beta:
+            pulls.append(one.estimate("energy").pull(exact.energy(one.model)))
+            pulls.append(one.estimate("specific_heat").pull(exact.specific_heat(one.model)))
+    found = [abs(pull) for pull in pulls if not math.isnan(pull)]
+    assert len(found) == 9 and max(found) < 4.2
+    rates = chain.exchange_rates()
+    assert len(rates) == 3 and all(0.0 < rate.value < 1.0 for rate in rates)
+
+
+def test_betas_that_are_refused() -> None:
+    with pytest.raises(ValueError, match="betas must increase from at least 0"):
+        lt.ParallelTempering(betas=[0.3, 0.1])
+    with pytest.raises(ValueError, match="give either betas or fractions"):
+        lt.ParallelTempering([0.5, 1.0], betas=[0.1, 0.2])
+    with pytest.raises(ValueError, match=r"must end at the model's own beta = 1.2, got \[0.1, 0.2"):
+        lt.run_chain(RING, lt.ParallelTempering(betas=[0.1, 0.2]), 2, 5, device="cpu")
+    with pytest.raises(ValueError, match="observable energy_at_betas takes replicas at several"):
+        lt.run_chain(RING, lt.HeatBath(), 2, 5, observables=["energy_at_betas"], device="cpu")
+    half = lt.ParallelTempering([0.5, 1.0])
+    chain = lt.run_chain(RING, half, 2, 5, observables=["energy"], device="cpu")
+    with pytest.raises(ValueError, match="energies of replicas were not measured, only energy"):
+        chain.exchange_rates()
+
+
 def test_where_it_is_refused() -> None:
     path = lt.AnnealingPath(RING)
     kernel = lt.ParallelTempering([0.5, 1.0])

@@ -111,8 +111,8 @@ EYE = [[1.0, 0.0], [0.0, 1.0]]
         ),
         (
             Potts,
-            {"q": 3, "coupling": [1.0, 1.0]},
-            r"coupling must have shape \(2, 4, 3\).*got \(2,\)",
+            {"q": 3, "coupling": [1.0, 1.0, 1.0]},
+            r"coupling must have shape \(2, 4, 3\).*got \(3,\)",
         ),
         (
             EdwardsAnderson,
@@ -189,7 +189,8 @@ def test_a_state_is_taken_or_refused_by_its_range(value: int, site: int) -> None
 @given(shape=st.lists(st.integers(1, 3), max_size=4))
 def test_a_coupling_is_taken_or_refused_by_its_shape(shape: list[int]) -> None:
     coupling = torch.ones(shape)
-    if shape in ([], [2, 3, 2]):
+    # A number, one per direction, one per direction and site.
+    if shape in ([], [2], [2, 3, 2]):
         assert (
             Ising((3, 2), 0.4, coupling).energy(torch.ones(1, 3, 2, dtype=torch.int8)).item()
             == -12.0

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -22,7 +23,19 @@ import leaps_triton as lt
 from leaps_triton.kernels import reference
 from leaps_triton.zoo.published import published_network
 
-GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "leaps_ising_L15_beta0.4407.safetensors"
+SHARED = Path(__file__).parents[3] / "shared" / "golden"
+GOLDEN = SHARED / "leaps_ising_L15_beta0.4407.safetensors"
+PUBLISHED = SHARED / "leaps_ising_final.ckpt"
+
+CONVENTIONS: dict[str, dict[str, Any]] = {
+    "no couplings": {},
+    "beta": {"beta_0": 0.0, "beta_1": 0.3, "J_0": 1.0, "J_1": 1.0, "mu_0": 0.0, "B_1": 0.0},
+    "J": {
+        "beta_0": 0.3, "beta_1": 0.3, "J_0": 0.0, "J_1": 1.0, "path": "linear", "mu_0": 0.0,
+        "mu_1": 0.0, "B_0": 0.0, "B_1": 0.0, "prefix": "net.network.",
+    },
+}  # fmt: skip
+"""Ways in which a file says ``β_t J_t = 0.3 t``; the published files say it by the last."""
 
 
 def weights_of(
@@ -56,7 +69,9 @@ def weights_of(
     return made
 
 
-def lightning(weights: dict[str, Tensor], q: int, length: int, **changes: Any) -> dict[str, Any]:
+def lightning(
+    weights: dict[str, Tensor], q: int, length: int, prefix: str = "net.", **changes: Any
+) -> dict[str, Any]:
     """A checkpoint of the documented layout, with what else a training run keeps."""
     config: dict[str, Any] = {
         "target": "potts" if q > 2 else "ising",
@@ -70,7 +85,7 @@ def lightning(weights: dict[str, Tensor], q: int, length: int, **changes: Any) -
         **({"n_cat": q} if q > 2 else {}),
         **changes,
     }
-    state = OrderedDict((f"net.{name}", value) for name, value in weights.items())
+    state = OrderedDict((f"{prefix}{name}", value) for name, value in weights.items())
     state["F_t_net.mlp.0.weight"] = torch.zeros(3, 1)
     return {
         "epoch": 7, "global_step": 100, "pytorch-lightning_version": "2.5.0", "state_dict": state,
@@ -110,17 +125,21 @@ def formula(weights: dict[str, Tensor], x: Tensor, t: Tensor, q: int) -> Tensor:
     return values.gather(1, (state + shifts) % q) - values.gather(1, state)
 
 
+@pytest.mark.parametrize("convention", list(CONVENTIONS))
 @pytest.mark.parametrize("q", [2, 3])
-def test_a_file_of_the_documented_layout_is_the_published_formula(q: int, tmp_path: Path) -> None:
+def test_a_file_of_the_documented_layout_is_the_published_formula(
+    q: int, convention: str, tmp_path: Path
+) -> None:
     """Synthetic files; the layout of the Potts file is known from its description alone."""
     file = tmp_path / "final.ckpt"
     weights = weights_of(q)
-    torch.save(lightning(weights, q, 5), file)
+    torch.save(lightning(weights, q, 5, **CONVENTIONS[convention]), file)
     sampler: Any = lt.load_published_leaps(file, device="cpu")
     model = sampler.path.model
     assert type(model) is (lt.Ising if q == 2 else lt.Potts)
     assert (model.lattice.shape, model.q, model.beta) == ((5, 5), q, 0.3)
     assert sampler.integrator.intervals == 25 and sampler.transport.skip is None
+    assert sampler.path.beta(0.25).item() * float(model.coupling) == pytest.approx(0.25 * 0.3)
     x = sampler.path.start.sample(torch.arange(6), 1)
     t = torch.linspace(0.0, 1.0, 6)
     output = sampler.transport(x, sampler.path.conditions(t)).detach()
@@ -133,8 +152,45 @@ def test_a_file_of_the_documented_layout_is_the_published_formula(q: int, tmp_pa
     assert torch.equal(output[:, 0, 0, 3], -back[:, q - 2, 0, 3])
 
 
-def test_a_published_sampler_has_exact_weights_and_can_be_kept(tmp_path: Path) -> None:
-    torch.save(lightning(weights_of(2), 2, 3, beta_1=0.2), tmp_path / "ising_final.ckpt")
+def test_the_path_may_end_at_another_coupling(tmp_path: Path) -> None:
+    """``β_t J_t`` has one meaning, however the file divides it, and the energy that of ``J_1``."""
+    file = tmp_path / "final.ckpt"
+    torch.save(lightning(weights_of(2), 2, 5, beta_0=0.1, beta_1=0.1, J_0=0.0, J_1=3.0), file)
+    model = lt.load_published_leaps(file, device="cpu").path.model
+    assert (model.beta, float(model.coupling)) == (0.1, 3.0)
+    up = torch.ones(1, 5, 5, dtype=torch.int8)
+    assert float(model.energy(up)) == -150.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"beta_0": 0.1}, "starts at beta_0 = 0.1"),
+        ({"beta_0": 0.3, "J_0": 0.5, "J_1": 1.0}, "starts at J_0 = 0.5"),
+        ({"J_0": 0.0, "J_1": 1.0}, "has J_0 = 0, J_1 = 1 and beta_0 = 0, beta_1 = 0.3"),
+        ({"mu_1": 0.2}, "has mu_1 = 0.2"),
+        ({"mu": -0.5}, "has mu = -0.5"),
+        ({"B_0": 1.5}, "has B_0 = 1.5"),
+        ({"path": "cosine"}, "has path = 'cosine'"),
+    ],
+)
+@pytest.mark.parametrize("q", [2, 3])
+def test_another_path_is_refused_by_the_name_of_the_setting(
+    q: int, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    torch.save(lightning(weights_of(q), q, 5, **changes), tmp_path / "x.ckpt")
+    with pytest.raises(ValueError, match=f"^x.ckpt {re.escape(message)}"):
+        lt.load_published_leaps(tmp_path / "x.ckpt")
+
+
+@pytest.mark.parametrize("convention", list(CONVENTIONS))
+def test_a_published_sampler_has_exact_weights_and_can_be_kept(
+    convention: str, tmp_path: Path
+) -> None:
+    changes = {**CONVENTIONS[convention], "beta_1": 0.2}
+    if convention == "J":
+        changes["beta_0"] = 0.2
+    torch.save(lightning(weights_of(2), 2, 3, **changes), tmp_path / "ising_final.ckpt")
     sampler = lt.load_published_leaps(tmp_path / "ising_final.ckpt", device="cpu")
     lt.save(sampler, tmp_path / "kept.safetensors")
     again = lt.load(tmp_path / "kept.safetensors", device="cpu")
@@ -152,7 +208,8 @@ def test_the_command_samples_a_published_file(
     from leaps_triton import cli
 
     file = tmp_path / "ising_final.ckpt"
-    torch.save(lightning(weights_of(2), 2, 3, beta_1=0.2), file)
+    changes = {**CONVENTIONS["J"], "beta_0": 0.2, "beta_1": 0.2}
+    torch.save(lightning(weights_of(2), 2, 3, **changes), file)
     options = ["--output", str(tmp_path / "r.h5"), "--walkers", "50", "--device", "cpu"]
     cli.main(["sample", "--published", str(file), *options])
     assert "Ising(shape=(3, 3), q=2, beta=0.2" in capsys.readouterr().out
@@ -162,7 +219,8 @@ def test_the_command_samples_a_published_file(
 
 def test_the_experiment_runs_on_such_a_file(tmp_path: Path) -> None:
     pytest.importorskip("tyro")
-    torch.save(lightning(weights_of(2), 2, 5), tmp_path / "ising_final.ckpt")
+    made = lightning(weights_of(2), 2, 5, **CONVENTIONS["J"])
+    torch.save(made, tmp_path / "ising_final.ckpt")
     script = Path(__file__).parents[2] / "experiments" / "physics" / "published_leaps.py"
     command = [sys.executable, str(script), "ising_final.ckpt", "--smoke", "--results", "results"]
     environment = {**os.environ, "PYTHONPATH": str(script.parents[2])}
@@ -187,9 +245,10 @@ def test_the_experiment_runs_on_such_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    not GOLDEN.exists(), reason="the published Ising weights are not part of this repository"
+    not (GOLDEN.exists() and PUBLISHED.exists()),
+    reason="the published Ising weights are not part of this repository",
 )
-@pytest.mark.parametrize("source", ["weights", "lightning file"])
+@pytest.mark.parametrize("source", ["weights", "lightning file", "published file"])
 def test_the_published_network_gives_its_published_values(source: str, tmp_path: Path) -> None:
     golden = load_file(GOLDEN)
     weights = {
@@ -201,8 +260,13 @@ def test_the_published_network_gives_its_published_values(source: str, tmp_path:
     if source == "weights":
         network = published_network(weights, lt.Ising((15, 15), beta=0.4407))
     else:
-        torch.save(lightning(weights, 2, 15, beta_1=0.4407), tmp_path / "ising_final.ckpt")
-        network = lt.load_published_leaps(tmp_path / "ising_final.ckpt", device="cpu").transport
+        file = PUBLISHED
+        if source == "lightning file":
+            file = tmp_path / "ising_final.ckpt"
+            torch.save(lightning(weights, 2, 15, beta_1=0.4407), file)
+        sampler = lt.load_published_leaps(file, device="cpu")
+        network = sampler.transport
+        assert repr(sampler.path.model) == repr(lt.Ising((15, 15), beta=0.4407))
     path = lt.AnnealingPath(lt.Ising((15, 15), beta=0.4407))
     x = ((golden["golden.spins"] + 1) // 2).to(torch.int8)
     output = network(x, path.conditions(golden["golden.t"])).detach().squeeze(1)

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -44,8 +44,9 @@ class Chain(ModelOptions):
     """Steps of the move after the burn-in."""
     thin: int = 10
     """Steps from one draw to the next."""
-    burn_in: int | None = None
-    """Steps before, not measured; by default a tenth of the sweeps."""
+    burn_in: int | Literal["auto"] | None = None
+    """Steps before, not measured; by default a tenth of the sweeps. auto: all steps are measured,
+    and the chain begins where most effective draws are left."""
     observables: tuple[str, ...] = lt.io.OBSERVABLES
     """Names in lt.observables, such as correlation."""
     configurations: bool = False

@@ -1,5 +1,6 @@
 """``leaps-triton info`` and ``leaps-triton measure``: what a file holds, and what it says."""
 
+import textwrap
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,18 @@ import tyro
 import leaps_triton as lt
 
 from ...io import checkpoint
+from ...io.packing import is_hdf5
 from ...provenance import provenance
-from ...report import summary
+from ...report import scans, summary
 from ..options import check_folders, write
 
 __all__ = ["Info", "Measure", "measured"]
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-"""How a file of a run begins."""
+_CALLED = {"kernel": "move", "chain": "run", "mcmc": "moves", "provenance": "made by"}
+"""Entry of a manifest → what a person calls it."""
+
+_WIDTH = 100
+"""Columns of a line at most."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,10 @@ class Info:
 
     def run(self) -> None:
         """Read the file as a whole, and print its manifest."""
+        check_folders(self.json)
         # By its first bytes: the name may have any ending.
         with self.file.open("rb") as stream:
-            is_run = stream.read(len(_HDF5)) == _HDF5
+            is_run = is_hdf5(stream.read(16))
         if is_run:
             run = lt.io.read(self.file)
             ending = "complete" if run.complete else "incomplete: --resume goes on"
@@ -46,9 +52,17 @@ class Info:
             # On the CPU: a file from a GPU can be read where there is none.
             model = checkpoint.rebuild(contents, self.file.name, "cpu").path.model
             kind = _kind(manifest)
-        print(f"{self.file.name}: {kind}; {model}")
+        print(f"{self.file.name}: {kind}")
+        print(_line("model", repr(model)))
         for name, part in manifest.items():
-            print(f"{name + ':':12} {_words(part)}")
+            # The model stands above, and the version of the format is of no use to a person.
+            if name in ("model", "schema"):
+                continue
+            text = _words(part)
+            if name == "resampling" and not part["below"]:
+                text = "none"
+            print(_line(_CALLED.get(name, name), text))
+        print(_line("next", _next(self.file.name, is_run)))
         write(self.json, {"kind": kind, **manifest})
 
 
@@ -60,11 +74,57 @@ def _kind(manifest: dict[str, Any]) -> str:
     return f"training, step {training['step']} of {training['config']['steps']}"
 
 
+def _line(name: str, text: str) -> str:
+    """Return an entry as a line, or as several with a margin."""
+    margin = " " * 13
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=f"  {name:11}",
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def _words(part: Any) -> str:
-    """Return an entry of a manifest in one line."""
+    """Return an entry of a manifest in words; what is not set is left out.
+
+    Example:
+        >>> _words({"class": "Jump", "intervals": 10, "scale": None, "of": {"seeds": [1, 2]}})
+        'Jump, intervals 10, seeds 1 2'
+        >>> _words({"below": 0.0, "exact": True}), _words(None)
+        ('below 0, exact yes', 'none')
+    """
     if isinstance(part, dict):
-        return ", ".join(f"{name} {value}" for name, value in part.items())
+        words = []
+        for name, value in part.items():
+            if value is None:
+                continue
+            text = _words(value)
+            # The name of a class and entries of entries speak for themselves.
+            if name != "class" and not isinstance(value, dict):
+                text = f"{name} {text}"
+            words.append(text)
+        return ", ".join(words)
+    if isinstance(part, list):
+        return " ".join(_words(value) for value in part)
+    if part is True:
+        return "yes"
+    if part is False:
+        return "no"
+    if isinstance(part, float):
+        return f"{part:g}"
+    if part is None:
+        return "none"
     return str(part)
+
+
+def _next(name: str, is_run: bool) -> str:
+    """Return the commands that go on with a file."""
+    if is_run:
+        return f"leaps-triton measure {name}; leaps-triton plot {name}"
+    return f"leaps-triton sample {name} --output walkers.h5"
 
 
 @dataclass(frozen=True)
@@ -97,19 +157,33 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
         file: its file.
 
     Returns:
-        The table, as :func:`leaps_triton.report.measure` makes it.
+        The table, as :func:`leaps_triton.report.measure` makes it, or of several temperatures as
+        :func:`leaps_triton.report.scans.measure` does.
     """
     if not run.has_errors:
         raise ValueError(
             f"{file.name} has too few walkers or draws for error bars; go on with it by --resume "
             f"first"
         )
+    if run.by_beta:
+        return _measured_scan(lt.Scan(run))
     with warnings.catch_warnings(record=True) as caught:
         # Python shows a warning once per place; each table needs its own.
         warnings.simplefilter("always")
+        # What doubts a table itself has, it says in lines of its own.
+        warnings.simplefilter("ignore", lt.estimators.CautionWarning)
         table = summary.measure(run, run.names)
     print(summary.render(table))
     # Several observables may warn alike: once is enough, in the order of the table.
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"caution: {message}")
+    return table
+
+
+def _measured_scan(found: lt.Scan) -> dict[str, Any]:
+    """Print the table of several temperatures, and what is to be said of its errors."""
+    table = scans.measure(found)
+    print(scans.render(table))
+    for caution in table["cautions"]:
+        print(f"caution: {caution}")
     return table

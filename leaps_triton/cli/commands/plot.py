@@ -17,6 +17,8 @@ __all__ = ["Plot"]
 
 _ANNEALING = "annealing"
 
+_TRAINING = "training"
+
 # Two rows of three.
 _GIF_WALKERS = 6
 
@@ -26,7 +28,7 @@ _GIF_FRAMES = 60
 
 @dataclass(frozen=True)
 class Plot:
-    """Draw figures of files of walkers and chains, all that their data allow.
+    """Draw figures of files of walkers, chains and trainings, all that their data allow.
 
     Observables against temperature and Binder crossings take several files.
 
@@ -38,7 +40,7 @@ class Plot:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="FILE...", help_behavior_hint="(required)"),
     ]
-    """HDF5 files of `leaps-triton sample` or `leaps-triton chain`."""
+    """Files of `leaps-triton sample`, `chain` or `scan` (HDF5), or `train` (.safetensors)."""
     output: Path = Path()
     """Folder for the figures."""
     only: tuple[
@@ -51,6 +53,7 @@ class Plot:
             "binder",
             "snapshots",
             "annealing",
+            "training",
         ],
         ...,
     ] = ()
@@ -66,11 +69,19 @@ class Plot:
         from ...report.figures import NEEDS
 
         needs = {**NEEDS, _ANNEALING: "it takes weighted walkers, or a chain with --configurations"}
+        needs[_TRAINING] = "it takes a checkpoint of leaps-triton train"
         self._check()
-        runs = self._read()
+        trained = [file for file in self.files if _is_checkpoint(file)]
+        histories = {file.stem: _history(file) for file in trained}
+        runs = self._read([file for file in self.files if file not in trained])
+        # A run may have the name of the checkpoint that it was sampled from.
+        if len(histories) + len(runs) < len(self.files):
+            raise ValueError(
+                "two files have the same name, and labels would be the same; rename one"
+            )
         figures = {}
         for name in self.only or needs:
-            saved = _draw(name, runs, self.output, self.dpi)
+            saved = _draw(name, runs, histories, self.output, self.dpi)
             if saved is not None:
                 figures[name] = saved.name
                 print(f"{name}: {saved}")
@@ -90,13 +101,9 @@ class Plot:
         if self.dpi < 20:
             raise ValueError(f"dpi must be at least 20, got {self.dpi}")
 
-    def _read(self) -> dict[str, Any]:
-        """Return the runs of the files, by names that tell them apart."""
-        runs: dict[str, Any] = {file.stem: lt.io.read(file) for file in self.files}
-        if len(runs) < len(self.files):
-            raise ValueError(
-                "two files have the same name, and labels would be the same; rename one"
-            )
+    def _read(self, files: list[Path]) -> dict[str, Any]:
+        """Return the runs of files, by names that tell them apart."""
+        runs: dict[str, Any] = {file.stem: lt.io.read(file) for file in files}
         for name, run in runs.items():
             if not run.has_errors:
                 raise ValueError(
@@ -106,19 +113,68 @@ class Plot:
         return runs
 
 
-def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | None:
-    """Save one figure, from the runs that have the data for it; None if there are none."""
-    if name == _ANNEALING:
-        return _annealing(runs, folder)
+def _is_checkpoint(file: Path) -> bool:
+    """Return whether a file begins as safetensors do: its header's length, then the header."""
+    with file.open("rb") as stream:
+        return stream.read(9)[8:] == b"{"
+
+
+def _history(file: Path) -> lt.TrainingHistory:
+    """Return the history of a checkpoint's training."""
+    history = lt.training.read_history(file)
+    if not history.loss:
+        raise ValueError(f"{file.name} has made no step of training yet, so there is no curve")
+    return history
+
+
+def _draw(
+    name: str,
+    runs: dict[str, Any],
+    histories: dict[str, lt.TrainingHistory],
+    folder: Path,
+    dpi: int,
+) -> Path | None:
+    """Save one figure, from the files that have the data for it; None if there are none."""
     from ...report import figures
 
-    figure = figures.draw(name, runs)
+    if name == _TRAINING:
+        figure = figures.training(histories)
+    elif not runs:
+        return None
+    elif name == _ANNEALING:
+        return _annealing(runs, folder)
+    elif name == "observables" and _is_one_scan(runs):
+        # One scan alone: log Z belongs to it.
+        figure = figures.scan(lt.Scan(next(iter(runs.values()))))
+    else:
+        figure = figures.draw(name, _apart(name, runs))
     if figure is None:
         return None
     file = folder / f"{name}.png"
     with replacing(file) as part:
         figure.savefig(part, dpi=dpi)
     return file
+
+
+def _is_one_scan(runs: dict[str, Any]) -> bool:
+    """Return whether there is one file, of several temperatures."""
+    first = next(iter(runs.values()))
+    return len(runs) == 1 and bool(first.by_beta)
+
+
+def _apart(name: str, runs: dict[str, Any]) -> dict[str, Any]:
+    """Return runs with a scan's temperatures one by one, in figures that compare temperatures."""
+    if name not in ("observables", "binder", "autocorrelation", "correlation"):
+        return runs
+    found = {}
+    for key, run in runs.items():
+        if not run.by_beta:
+            found[key] = run
+        for each in run.by_beta:
+            # No figure has a place for an infinite temperature.
+            if each.model.beta > 0.0:
+                found[f"{key}, β = {each.model.beta:.4g}"] = each
+    return found
 
 
 def _annealing(runs: dict[str, Any], folder: Path) -> Path | None:

@@ -11,9 +11,9 @@ import leaps_triton as lt
 
 from ...kernels.checks import as_device
 from ...provenance import provenance
-from ...report import summary
 from ..interrupts import going_on
 from ..options import announce, check_folders, config, write
+from .info import measured
 
 __all__ = ["Sample"]
 
@@ -74,8 +74,7 @@ class Sample:
                 resume=self.resume,
                 progress=True,
             )
-        table = summary.measure(run)
-        print(summary.render(table))
+        table = measured(run, self.output)
         print(f"walkers: {self.output}")
         seconds = time.perf_counter() - begin
         about = {"seconds": seconds, "config": config(self), "versions": provenance()}

@@ -77,6 +77,18 @@ def test_tiles_of_a_large_lattice(
     assert len(launched) == 2 * 3
 
 
+@pytest.mark.parametrize("rest", [0.5, 2.0**-3, 2.0**-23])
+@pytest.mark.parametrize(("q", "tables"), [(2, "uniform"), (2, "own"), (3, "own")])
+def test_sites_rest_as_in_the_twin(q: int, tables: str, rest: float) -> None:
+    """Where all energies are equal too: there the rest alone decides."""
+    given = sweep(model((5, 4), (True, False), q, 3, tables), 2) | {"rest": rest}
+    compare("metropolis", given)
+    flat = given | {"beta": torch.zeros(1, dtype=torch.float64)}
+    compare("metropolis", flat)
+    if rest > 0.1:
+        assert not torch.equal(run("metropolis", flat), run("metropolis", flat | {"rest": 0.0}))
+
+
 @ops
 @pytest.mark.parametrize("shape", [(16, 16), (32, 40)])
 def test_many_sweeps_are_sweeps_one_after_another(shape: tuple[int, ...], op: str) -> None:

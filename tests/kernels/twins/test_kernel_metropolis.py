@@ -13,6 +13,8 @@ import leaps_triton as lt
 from helpers import ENERGY_ONLY, index_of, metropolis_matrix, sigma_threshold, small_models, states
 from leaps_triton import exact, kernels
 from leaps_triton.kernels import Stream
+from leaps_triton.models import single_site
+from leaps_triton.models.base import SweepPlan
 
 FLOAT64 = torch.float64
 MODELS = small_models() | {
@@ -40,16 +42,20 @@ def inputs(model: Any, walkers: int, beta: Tensor | None = None) -> dict[str, An
     }
 
 
+RESTS = [0.0, 0.5, 2.0**-3]
+
+
+@pytest.mark.parametrize("rest", RESTS)
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_sweeps_leave_the_model_invariant_and_reverse(model: Any) -> None:
+def test_sweeps_leave_the_model_invariant_and_reverse(model: Any, rest: float) -> None:
     """``ρ P = ρ`` and ``ρ(x) P(x, y) = ρ(y) P'(y, x)`` with ``P'`` backward.
 
     Site updates are reversible.
     """
     path = lt.AnnealingPath(model)
     rho = exact.enumerate_model(model, beta=0.7 * model.beta).log_probabilities.exp()
-    sweep = metropolis_matrix(path, 0.7)
-    back = metropolis_matrix(path, 0.7, backward=True)
+    sweep = metropolis_matrix(path, 0.7, rest=rest)
+    back = metropolis_matrix(path, 0.7, backward=True, rest=rest)
     assert (rho @ sweep - rho).abs().max() < 1e-12
     assert (sweep.sum(1) - 1.0).abs().max() < 1e-12 and sweep.min() >= 0
     flow = rho.unsqueeze(1)
@@ -59,7 +65,9 @@ def test_sweeps_leave_the_model_invariant_and_reverse(model: Any) -> None:
     assert (other @ sweep - other).abs().max() > 1e-4
 
 
-def loop_sweep(model: Any, x: Tensor, beta: float, walker: int, sweep: int, seed: int) -> Tensor:
+def loop_sweep(
+    model: Any, x: Tensor, beta: float, walker: int, sweep: int, seed: int, rest: float
+) -> Tensor:
     """One walker's sweep, site by site, from two energies each."""
     x = x.clone()
     colours = model.lattice.colours().flatten()
@@ -72,24 +80,44 @@ def loop_sweep(model: Any, x: Tensor, beta: float, walker: int, sweep: int, seed
             y = x.clone()
             y.view(-1)[site] = (int(x.view(-1)[site]) + 1 + (first * (model.q - 1) >> 32)) % model.q
             ratio = torch.exp(-beta * (model.energy(y.unsqueeze(0)) - model.energy(x.unsqueeze(0))))
-            if ((second >> 9) + 0.5) / 2.0**23 < float(ratio):
+            if ((second >> 9) + 0.5) / 2.0**23 < (1.0 - rest) * min(1.0, float(ratio)):
                 x = y
     return x
 
 
+@pytest.mark.parametrize("rest", RESTS)
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_equals_a_plain_loop(model: Any) -> None:
+def test_equals_a_plain_loop(model: Any, rest: float) -> None:
     """With each walker's own β, negative ones too; inputs are left alone."""
     beta = torch.linspace(-0.6, 1.4, 12, dtype=FLOAT64)
     given = inputs(model, 12, beta)
     before = given["configurations"].clone()
-    after = kernels.metropolis_sweeps(**given | {"sweeps": 2})
+    after = kernels.metropolis_sweeps(**given | {"sweeps": 2, "rest": rest})
     assert after.dtype == torch.int8 and torch.equal(given["configurations"], before)
     for row, x in enumerate(before):
         for sweep in (3, 4):
-            x = loop_sweep(model, x, float(beta[row]), 50 + row, sweep, 17)
+            x = loop_sweep(model, x, float(beta[row]), 50 + row, sweep, 17, rest)
         assert torch.equal(after[row], x)
     assert not torch.equal(after, before)
+    # Without the argument nothing rests, as before there was one.
+    if not rest:
+        assert torch.equal(kernels.metropolis_sweeps(**given | {"sweeps": 2}), after)
+
+
+@pytest.mark.parametrize("rest", [0.0, 0.25, 2.0**-23])
+def test_every_proposal_but_the_rest_is_accepted_where_energies_are_equal(rest: float) -> None:
+    """And models with nothing but an energy draw the same sites to rest."""
+    n = 5000
+    model = lt.Ising((2, 3), beta=0.0)
+    x = torch.zeros(n, 2, 3, dtype=torch.int8)
+    plan = SweepPlan(torch.arange(n), 0, 1, 3, rest=rest)
+    beta = torch.zeros(1, dtype=FLOAT64)
+    after = model.metropolis(x, beta, plan)
+    # A normal number is beyond 3.9 with probability 1e-4; rarer rests than 1 in 30000 are not seen.
+    error = (rest * (1.0 - rest) / after.numel()) ** 0.5
+    assert abs(float((after == 0).double().mean()) - rest) <= 3.9 * error
+    slow = single_site.metropolis_sweeps(model.energy, x, 2, beta, plan)
+    assert torch.equal(slow, after)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +200,10 @@ def test_a_sampler_takes_it() -> None:
         ({"colours": torch.zeros(3, 2)}, r"colours must have shape \(2, 3\), got \(3, 2\)"),
         ({"walkers": torch.arange(3)}, r"walkers must have shape \(4,\) on cpu, got \(3,\) on cpu"),
         ({"beta": torch.ones(1)}, "beta must be float64, got torch.float32"),
+        ({"rest": 0.3}, "rest must be 0 or a power of two from 2⁻²³ to 1/2, got 0.3"),
+        ({"rest": 2.0**-24}, "rest must be 0 or a power of two"),
+        ({"rest": 1.0}, "rest must be 0 or a power of two"),
+        ({"rest": -0.5}, "rest must be 0 or a power of two"),
     ],
 )
 def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -182,3 +214,6 @@ def test_inputs_that_are_refused(changes: dict[str, Any], message: str) -> None:
 def test_sweeps_that_are_refused() -> None:
     with pytest.raises(ValueError, match="sweeps must be an integer of at least 1, got 0"):
         lt.Metropolis(sweeps=0)
+    for rest in (0.3, 1, -0.5, True, "half", float("nan")):
+        with pytest.raises(ValueError, match="rest must be 0 or a power of two"):
+            lt.Metropolis(rest=rest)  # type: ignore[arg-type]

@@ -200,14 +200,14 @@ def test_ops_are_seen_by_torch_compile() -> None:
 
 
 def test_backend_says_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kernels.backend(torch.device("cpu")) == "torch twins on cpu"
-    assert kernels.backend(torch.device("meta")) == "torch twins on meta"
+    assert kernels.backend(torch.device("cpu")) == "plain torch on cpu"
+    assert kernels.backend(torch.device("meta")) == "plain torch on meta"
     monkeypatch.setattr(registration, "MISSING", None)
     assert kernels.backend(torch.device("cuda")) == "Triton kernels on cuda"
     monkeypatch.setattr(registration, "MISSING", "no module")
     assert (
         kernels.backend(torch.device("cuda"))
-        == "torch twins on cuda, since Triton cannot be imported: no module"
+        == "plain torch on cuda, since Triton cannot be imported: no module"
     )
 
 

@@ -1,0 +1,194 @@
+"""What leaves the range of numbers at a large ``β`` or coupling, and what an error says of it.
+
+``e^Δ`` overflows float32 beyond ``Δ = 88`` and float64 beyond 709. What a float64 or a logarithm
+can hold is computed so; of the rest an error says that ``β`` is the reason.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..paths.base import Path
+from .rates import Evaluation, Reversible, in_float64
+
+__all__ = [
+    "CLOSED", "NETWORK", "beta_is_the_reason", "log_way", "reason_of_events", "reason_of_rates",
+]  # fmt: skip
+
+
+NETWORK = (
+    "the network's output there is too large or not a number (train longer, or with a smaller "
+    "learning_rate)"
+)
+"""Why a rate is not finite, where β is not the reason."""
+
+CLOSED = (
+    "its way back has probability 0 to rounding (raise TauLeap(floor=), or take a network in "
+    "float64)"
+)
+"""Why a step has weight 0 though its rates are finite, where β is not the reason."""
+
+
+_LARGEST = math.log(torch.finfo(torch.float64).max)
+"""The largest exponent of a float64, about 709."""
+
+_UNUSUAL = 10.0
+"""An inverse temperature or a coupling from which on it is worth a word."""
+
+
+def log_way(
+    given: Tensor,
+    found: Evaluation,
+    added: Reversible | None,
+    moved: tuple[Tensor, Tensor],
+    duration: Tensor,
+    backward: bool,
+) -> Tensor:
+    """Return the log-probability of a step, computed again from logarithms where it is not finite.
+
+    A rate ``[-G]_+ e^Δ + floor g(e^Δ)`` may be too large or too small for a number while its
+    logarithm is not.
+
+    Args:
+        given: ``log F`` from the rates themselves, float64 ``(walkers,)``.
+        found: the evaluation where the step begins.
+        added: rates of the floor; None for none.
+        moved: configurations where the step begins, and where it ends.
+        duration: ``h``, float64 ``(walkers,)``.
+        backward: whether the rates are those of the reversed process.
+    """
+    # Few walkers at most, so that all others keep their bits.
+    rows = (~given.isfinite()).nonzero().squeeze(1)
+    if not len(rows):
+        return given
+    output = None
+    if found.output is not None:
+        output = found.output[rows]
+    part = in_float64(Evaluation(output, found.log_ratios[rows], found.energy[rows]))
+    log_rates = _log_rates(part, added, backward).flatten(2)
+    before = moved[0][rows].flatten(1).long()
+    after = moved[1][rows].flatten(1).long()
+    again = _log_probability(log_rates, before, after, duration[rows])
+    return given.index_copy(0, rows, again)
+
+
+def _log_rates(found: Evaluation, added: Reversible | None, backward: bool) -> Tensor:
+    """Return logarithms of the rates, float64 ``(walkers, q-1, *shape)``; -inf where there is none.
+
+    Arguments are as in :func:`log_way`.
+    """
+    log_ratios = found.log_ratios
+    total = torch.full_like(log_ratios, -torch.inf)
+    if found.output is not None:
+        if backward:
+            total = torch.log(torch.relu(-found.output)) + log_ratios
+        else:
+            total = torch.log(torch.relu(found.output))
+    if added is None:
+        return total
+    floors = {
+        "barker": F.logsigmoid,
+        "square_root": _half,
+        "metropolis": _at_most_nought,
+    }
+    floor = math.log(added.scale) + floors[added.kind](log_ratios)
+    return torch.logaddexp(total, floor)
+
+
+def _half(log_ratios: Tensor) -> Tensor:
+    return 0.5 * log_ratios
+
+
+def _at_most_nought(log_ratios: Tensor) -> Tensor:
+    return log_ratios.clamp(max=0.0)
+
+
+def _log_probability(log_rates: Tensor, before: Tensor, after: Tensor, duration: Tensor) -> Tensor:
+    """Return ``log F(y|x)`` of :func:`~leaps_triton.kernels.tau_leap_log_probability`.
+
+    Args:
+        log_rates: ``log λ``, float64 ``(walkers, q-1, sites)``.
+        before: ``x``, int64 ``(walkers, sites)``.
+        after: ``y``, int64 ``(walkers, sites)``.
+        duration: ``h``, float64 ``(walkers,)``.
+    """
+    total = torch.logsumexp(log_rates, dim=1)
+    log_hazard = torch.log(duration).unsqueeze(1) + total
+    hazard = torch.exp(log_hazard)
+    # log(1 - e^{-a}) is log a to first order, where a itself may be too small for a number.
+    leaves = torch.where(log_hazard < -40.0, log_hazard, torch.log(-torch.expm1(-hazard)))
+    shift = (after - before) % (log_rates.shape[1] + 1)
+    # Shift k is row k - 1; where a site stays, any row, to no effect.
+    rate = log_rates.gather(1, (shift.clamp(min=1) - 1).unsqueeze(1)).squeeze(1)
+    # Without any rate the difference of two infinities would be NaN.
+    log_move = torch.where(rate == -torch.inf, -torch.inf, leaves + rate - total)
+    return torch.where(shift == 0, -hazard, log_move).sum(1)
+
+
+def _greatest(path: Path, configuration: Tensor, t: float) -> float:
+    """Return the largest ``Δ`` of all moves of one configuration ``(1, *shape)``."""
+    time = torch.full((1,), t, dtype=torch.float64, device=configuration.device)
+    log_ratios = path.local_energy(configuration, time, torch.float64).log_ratios
+    return float(log_ratios.max())
+
+
+def _strength(path: Path, t: float) -> str:
+    """Return inverse temperature and largest coupling in words."""
+    beta = float(path.beta(t))
+    return f"beta_t = {beta:g} and couplings up to {_coupling(path.model):g}"
+
+
+def _coupling(model: Any) -> float:
+    """Return the largest coupling or field of a model, in size."""
+    return max(float(model.coupling.abs().max()), float(model.site_table.abs().max()))
+
+
+def beta_is_the_reason(
+    path: Path | None, configuration: Tensor, t: float, values: tuple[float, ...]
+) -> str:
+    """Return what to do where β makes a rate or a weight infinite; empty where it does not.
+
+    Args:
+        path: the annealing path; None where it is not known, and nothing can be said.
+        configuration: the walker, ``(1, *shape)``.
+        t: time of the rates.
+        values: rates and corrector. NaN is never the work of β.
+    """
+    if path is None or any(math.isnan(value) for value in values):
+        return ""
+    greatest = _greatest(path, configuration, t)
+    # The network's own factor, and the number of moves, shift the limit by a little.
+    if greatest < _LARGEST - 30.0:
+        return ""
+    return (
+        f"the inverse temperature, or the coupling, is the reason: at {_strength(path, t)} a move "
+        f"from there changes log rho by {greatest:.4g}, and e^{greatest:.4g} is beyond float64, "
+        f"whose limit is e^{math.floor(_LARGEST)}; let moves act between more intervals "
+        f"(mcmc=HeatBath(), intervals=), take reversible='metropolis', or a smaller beta"
+    )
+
+
+def reason_of_rates(
+    path: Path | None, configuration: Tensor, t: float, values: tuple[float, ...]
+) -> str:
+    """Return why a rate is not finite: β, else the network.
+
+    Arguments are as in :func:`beta_is_the_reason`.
+    """
+    return beta_is_the_reason(path, configuration, t, values) or NETWORK
+
+
+def reason_of_events(path: Path | None, t: float) -> str:
+    """Return what makes rates large, where inverse temperature or coupling do; else nothing."""
+    if path is None:
+        return ""
+    largest = max(abs(float(path.beta(1.0))), _coupling(path.model))
+    if largest < _UNUSUAL:
+        return ""
+    return (
+        f"; they grow with what the network reads, {_strength(path, t)}: give couplings in units "
+        f"of their size and beta in its inverse"
+    )

@@ -1,0 +1,393 @@
+"""Scans: observables and log Z at several inverse temperatures, by chains or annealed walkers."""
+
+import itertools
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+
+from ..estimators.base import Measurable, Result
+from ..estimators.histograms import mbar, mbar_error
+from ..estimators.jackknife import Estimate
+from ..integrators.jump import Jump
+from ..kernels.checks import as_number, expect
+from ..mcmc.base import Move
+from ..mcmc.march import run_chain
+from ..mcmc.sweeps import HeatBath
+from ..mcmc.tempering import ParallelTempering
+from ..models.base import EnergyModel, Target
+from ..models.energy_only import complete
+from ..observables.base import OBSERVABLES
+from ..observables.replicas import SUFFIX, model_at
+from ..paths.annealing import AnnealingPath
+from .along import through
+from .sampler import Sampler
+
+__all__ = ["METHODS", "Plan", "Scan", "scan"]
+
+
+METHODS = ("chains", "tempering", "annealing")
+"""How the temperatures of a scan are sampled."""
+
+_CHAINS = {"walkers": 64, "sweeps": 1000, "thin": 1, "burn_in": None}
+"""What chains and tempering take unless told."""
+
+_ANNEALING = {"walkers": 4096, "intervals": 100}
+"""What annealing takes unless told."""
+
+_MOST = 4096
+"""Draws of every temperature that the multi-histogram equations are solved for."""
+
+
+@dataclass(frozen=True, repr=False)
+class Scan:
+    """A model at several inverse temperatures: a result for each, and log Z.
+
+    Attributes:
+        result: what the scan was made by: chains with replicas at all temperatures, or weighted
+            walkers that were measured along the path; in memory or from a file.
+
+    Raises:
+        ValueError: a result of a single temperature.
+    """
+
+    result: Result
+
+    def __post_init__(self) -> None:
+        if not self.result.by_beta:
+            raise ValueError(
+                "a scan takes a result of several temperatures, such as leaps_triton.scan makes, "
+                "got one of a single temperature"
+            )
+
+    @property
+    def method(self) -> str:
+        """Return how the temperatures were sampled, one of ``METHODS``."""
+        if self.result.weighted:
+            return "annealing"
+        chain: Any = self.result
+        return "tempering" if chain.move.exchange else "chains"
+
+    @cached_property
+    def runs(self) -> tuple[Result, ...]:
+        """Return the result at each inverse temperature, in rising order."""
+        return self.result.by_beta
+
+    @property
+    def betas(self) -> tuple[float, ...]:
+        """Return the inverse temperatures, in rising order."""
+        return tuple(float(run.model.beta) for run in self.runs)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the observables that were measured."""
+        return self.runs[0].names
+
+    @property
+    def absolute(self) -> bool:
+        """Return whether ``log_z`` is absolute; else it counts from the smallest β."""
+        discrete = not self.result.model.dtype.is_floating_point
+        return self.result.weighted or (discrete and self.betas[0] == 0.0)
+
+    @property
+    def log_z(self) -> tuple[Estimate, ...]:
+        """Return log Z at each inverse temperature.
+
+        From weights it is absolute. From chains it is by the multi-histogram equations
+        (:func:`~leaps_triton.estimators.mbar`) and counts from the smallest β, unless that is 0,
+        where ``log Z = N log q``. All values share their draws, so they are off together. They are
+        NaN where energies of neighbouring temperatures do not overlap; see ``cautions``.
+        """
+        return self._log_z[0]
+
+    @cached_property
+    def _log_z(self) -> tuple[tuple[Estimate, ...], str]:
+        """Return log Z, and why there is none."""
+        if self.result.weighted:
+            return tuple(_weighted_log_z(run) for run in self.runs), ""
+        first = 0.0
+        if self.absolute:
+            model = self.result.model
+            first = math.prod(model.shape) * math.log(model.q)
+        chain: Any = self.result
+        energies = []
+        for run in self.runs:
+            energy = run.values["energy"] * math.prod(run.model.shape)
+            # Neighbouring draws say nearly the same, and the equations take every one's energy.
+            stride = -(-energy.numel() // _MOST)
+            energies.append(energy[:, ::stride])
+        try:
+            values = mbar(energies, self.betas)
+            errors = mbar_error(energies, self.betas, together=chain.together)
+        except (RuntimeError, ValueError) as error:
+            unknown = Estimate(math.nan, math.nan)
+            return (unknown,) * len(self.runs), str(error)
+        pairs = zip(values.tolist(), errors.tolist(), strict=True)
+        return tuple(Estimate(first + value, error) for value, error in pairs), ""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Return why error bars cannot be trusted, a sentence for each temperature that has one."""
+        found = []
+        for run in self.runs:
+            if run.shortage:
+                found.append(f"beta = {run.model.beta:.6g}: {run.shortage}")
+        if self._log_z[1]:
+            found.append(f"no log Z: {self._log_z[1]}")
+        return tuple(found)
+
+    @property
+    def has_errors(self) -> bool:
+        """Return whether there are enough walkers or draws for an error bar at all."""
+        return all(run.has_errors for run in self.runs)
+
+    def estimate(self, observable: Measurable | str) -> list[Any]:
+        """Return an observable at each inverse temperature, with its error.
+
+        Args:
+            observable: one that was measured, or its name.
+
+        Warns:
+            Warning: once for all temperatures, what the estimate of one has warned of.
+        """
+        found, said = self._quietly(observable)
+        _say(said)
+        return found
+
+    def _quietly(self, observable: Measurable | str) -> tuple[list[Any], list[tuple[float, Any]]]:
+        """Return an observable at each β, and of which β there were warnings."""
+        found = []
+        said = []
+        for run in self.runs:
+            with warnings.catch_warnings(record=True) as caught:
+                # Python shows a warning once per place, and each temperature has its own.
+                warnings.simplefilter("always")
+                found.append(run.estimate(observable))
+            said += [(run.model.beta, warning) for warning in caught]
+        return found, said
+
+    def table(self) -> dict[str, list[float]]:
+        """Return all that was found as columns of equal length.
+
+        They are ``beta``, ``log_z``, ``log_z_error``, and ``<name>`` and ``<name>_error`` of every
+        observable; of annealed walkers also ``ess``.
+
+        Warns:
+            Warning: the same as in :meth:`estimate`.
+        """
+        columns: dict[str, list[float]] = {"beta": list(self.betas)}
+        columns["log_z"] = [each.value for each in self.log_z]
+        columns["log_z_error"] = [each.error for each in self.log_z]
+        said = []
+        for name in self.names:
+            estimates, warned = self._quietly(name)
+            said += warned
+            columns[name] = [each.value for each in estimates]
+            columns[f"{name}_error"] = [each.error for each in estimates]
+        if self.result.weighted:
+            columns["ess"] = [run.diagnostics["ess"] for run in self.runs]
+        _say(said)
+        return columns
+
+    def __repr__(self) -> str:
+        """Show the model, the temperatures and the method."""
+        ends = f"{self.betas[0]:.6g} to {self.betas[-1]:.6g}"
+        about = f"{self.method}, {len(self.betas)} betas from {ends}"
+        return f"Scan({self.result.model!r}, {about})"
+
+
+def _say(said: Sequence[tuple[float, Any]]) -> None:
+    """Warn once of all that estimates have warned of: the first, and where there were others."""
+    if not said:
+        return
+    betas = ", ".join(f"{beta:.6g}" for beta in dict.fromkeys(beta for beta, _ in said))
+    _, first = said[0]
+    # At the line that called the scan.
+    warnings.warn(f"at beta = {betas}: {first.message}", first.category, stacklevel=3)
+
+
+def _weighted_log_z(run: Any) -> Estimate:
+    """Return log Z of weighted walkers; at the start of the path it is known."""
+    if not bool(run.log_weights.any()):
+        return Estimate(run.log_z_start, 0.0)
+    return Estimate(run.log_z, run.log_z_error)
+
+
+class Plan(NamedTuple):
+    """A scan that is ready to run: a sampler with stops, or a chain with replicas."""
+
+    sampler: Sampler | None
+    """Anneals the walkers; None for chains"""
+    options: dict[str, Any]
+    """Arguments of :meth:`leaps_triton.Sampler.sample`, or of :func:`leaps_triton.run_chain`"""
+
+    @classmethod
+    def of(
+        cls,
+        model: Target | EnergyModel,
+        betas: Sequence[float],
+        method: str,
+        move: Move | None,
+        sampler: Sampler | None,
+        observables: Sequence[str],
+        seed: int,
+        device: torch.device | str | None,
+        **options: int | None,
+    ) -> "Plan":
+        """Return the plan of a scan; the arguments are those of :func:`scan`."""
+        if method not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        rising = _as_betas(betas)
+        target = model_at(complete(model), rising[-1])
+        names = _with_energy(observables)
+        chosen = _chosen(method, options)
+        if method != "annealing":
+            expect(sampler is None, "sampler", "None but with method='annealing'", sampler)
+            inner = HeatBath() if move is None else move
+            replicas = ParallelTempering(betas=rising, move=inner, exchange=method == "tempering")
+            measured = [name + SUFFIX for name in names]
+            chains = {"model": target, "move": replicas, "observables": measured}
+            return cls(None, {**chains, **chosen, "seed": seed, "device": device})
+        intervals = chosen.pop("intervals")
+        if sampler is None:
+            path = AnnealingPath(target)
+            jump = Jump(through(path, rising, intervals))
+            inner = HeatBath() if move is None else move
+            sampler = Sampler(path, None, jump, inner, device=device)
+        else:
+            sampler = _through(sampler, rising, intervals, move)
+        walk = {"along": rising, "observables": names, "seed": seed}
+        return cls(sampler, {**walk, **chosen})
+
+
+def _as_betas(betas: object) -> list[float]:
+    """Return inverse temperatures in rising order; a ValueError unless they are distinct."""
+    wanted = "two inverse temperatures or more, no two alike, none below 0"
+    expect(isinstance(betas, Sequence | torch.Tensor), "betas", wanted, betas)
+    assert isinstance(betas, Sequence | torch.Tensor)
+    rising = sorted(as_number("betas", beta, "finite numbers", math.isfinite) for beta in betas)
+    distinct = all(a < b for a, b in itertools.pairwise(rising))
+    fits = len(rising) > 1 and distinct and rising[0] >= 0.0
+    expect(fits, "betas", wanted, betas)
+    return rising
+
+
+def _with_energy(observables: Sequence[str]) -> list[str]:
+    """Return names of observables with the energy, which log Z is found from."""
+    listed = isinstance(observables, Sequence) and not isinstance(observables, str)
+    wanted = "names in leaps_triton.observables such as ['energy']"
+    for name in observables if listed else [observables]:
+        expect(listed and isinstance(name, str), "observables", wanted, name)
+    return list(dict.fromkeys(["energy", *observables]))
+
+
+def _chosen(method: str, options: dict[str, int | None]) -> dict[str, Any]:
+    """Return the options of a method, its own defaults where none is given."""
+    defaults = _ANNEALING if method == "annealing" else _CHAINS
+    for name, value in options.items():
+        if value is not None and name not in defaults:
+            raise ValueError(
+                f"{name} is no option of method={method!r}, which takes {', '.join(defaults)}; "
+                f"leave it out"
+            )
+    found: dict[str, Any] = dict(defaults)
+    for name in defaults:
+        if options[name] is not None:
+            found[name] = options[name]
+    return found
+
+
+def _through(
+    sampler: Sampler, betas: Sequence[float], intervals: int, move: Move | None
+) -> Sampler:
+    """Return a sampler of a user's own with times at which its walkers have these β."""
+    expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
+    expect(move is None, "move", "None beside a sampler, which has its own", move)
+    own = float(sampler.path.model.beta)
+    if not math.isclose(betas[-1], own, rel_tol=1e-9):
+        raise ValueError(
+            f"betas must end at the sampler's own beta = {own:g}, where its path ends, got "
+            f"{betas[-1]:g}"
+        )
+    times = through(sampler.path, betas, intervals)
+    return sampler.with_integrator(sampler.integrator.with_times(times))
+
+
+def scan(
+    model: Target | EnergyModel,
+    betas: Sequence[float],
+    method: str = "chains",
+    move: Move | None = None,
+    walkers: int | None = None,
+    sweeps: int | None = None,
+    thin: int | None = None,
+    burn_in: int | None = None,
+    intervals: int | None = None,
+    sampler: Sampler | None = None,
+    observables: Sequence[str] = OBSERVABLES,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+) -> Scan:
+    """Return a model at several inverse temperatures: observables and log Z with errors at each.
+
+    - ``"chains"``: independent Markov chains at every β, all moved together. log Z is by the
+      multi-histogram equations, so that energies of neighbours must overlap.
+    - ``"tempering"``: chains that neighbours exchange (parallel tempering), for rugged landscapes.
+      log Z likewise.
+    - ``"annealing"``: weighted walkers that pass every β on their way from β = 0, by classical
+      moves or a trained sampler. log Z is absolute, from the weights.
+
+    :func:`leaps_triton.io.scan` writes it into a file, and goes on with it.
+
+    Args:
+        model: any; its own β is not looked at.
+        betas: inverse temperatures, at least two, in any order.
+        method: how they are sampled.
+        move: moves the walkers, of chains and on the way of annealing; None for
+            :class:`~leaps_triton.HeatBath`.
+        walkers: chains at every β, 64 unless told; or annealed walkers, 4096.
+        sweeps: steps of the move after the burn-in, 1000 unless told.
+        thin: steps from one draw to the next, 1 unless told.
+        burn_in: steps before, not measured; None for a tenth of ``sweeps``.
+        intervals: of annealing, 100 unless told; there are a few more, so that every β is hit.
+        sampler: anneals the walkers, in the place of classical moves; its path ends at the largest
+            β, and its times are made anew.
+        observables: names in :mod:`leaps_triton.observables`; the energy is always among them.
+        seed: in [0, 2³²).
+        device: None for CUDA where there is a CUDA device, else the CPU.
+        progress: show a progress bar on a terminal.
+
+    Raises:
+        ValueError: a bad argument, or one that the method does not take.
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> model = lt.Ising((4, 4), beta=0.4)
+        >>> found = lt.scan(model, [0.0, 0.2, 0.4], sweeps=200, device="cpu")
+        >>> log_z = found.log_z[-1]
+        >>> abs(log_z.pull(lt.exact.log_z(model))) < 4, found.names[0]
+        (True, 'energy')
+    """
+    plan = Plan.of(
+        model,
+        betas,
+        method,
+        move,
+        sampler,
+        observables,
+        seed,
+        device,
+        walkers=walkers,
+        sweeps=sweeps,
+        thin=thin,
+        burn_in=burn_in,
+        intervals=intervals,
+    )
+    if plan.sampler is not None:
+        return Scan(plan.sampler.sample(**plan.options, progress=progress))
+    return Scan(run_chain(**plan.options, progress=progress))

@@ -1,0 +1,147 @@
+"""``leaps-triton train``: what it says at its end, longer training, and the training's figure."""
+
+import json
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import leaps_triton as lt
+from leaps_triton import cli
+from leaps_triton.provenance import provenance
+
+TINY = ["--shape", "3", "3", "--intervals", "3", "--channels", "2", "--width", "4", "--modes", "0"]
+
+
+def train(file: Path, *arguments: str) -> None:
+    cli.main(["train", "--checkpoint", str(file), "--device", "cpu", *TINY, *arguments])
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkpoint of four steps, with an evaluation at its end."""
+    file = tmp_path_factory.mktemp("trained") / "c.safetensors"
+    train(file, "--steps", "4", "--learning-rate", "0.01")
+    return file
+
+
+def copy(file: Path, folder: Path) -> Path:
+    target = folder / file.name
+    target.write_bytes(file.read_bytes())
+    return target
+
+
+def test_the_end_tells_ess_log_z_and_what_to_type_next(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = copy(trained, tmp_path)
+    table = tmp_path / "t.json"
+    train(file, "--steps", "4", "--resume", "--json", str(table))
+    told = lines(capsys)
+    report = re.search(
+        r"^ESS (.*), log Z (.*) ± (.*) \(exact (.*), (.*)σ\): exact weights of 512 fresh walkers, "
+        r"seed (\d+)$",
+        "\n".join(told),
+        re.MULTILINE,
+    )
+    assert report is not None
+    # What it says is what anyone gets by that seed.
+    walkers = lt.load(file, "cpu").sample(512, seed=int(report[6]))
+    stored = json.loads(table.read_text())["fresh_walkers"]
+    assert (stored["walkers"], stored["seed"]) == (512, walkers.seed)
+    assert float(report[1]) == pytest.approx(walkers.ess, abs=1e-3)
+    assert stored["log_z"] == pytest.approx(walkers.log_z, abs=1e-5)
+    assert float(report[4]) == pytest.approx(lt.exact.log_z(walkers.model), abs=1e-5)
+    # A false alarm once in 10⁶ seeds.
+    assert abs(float(report[5])) < 5
+    following = told[-2].removeprefix("next: ")
+    assert following == f"leaps-triton sample {file} --output {tmp_path / 'c.h5'}"
+    cli.main([*shlex.split(following)[1:], "--walkers", "64"])
+    assert (tmp_path / "c.h5").exists()
+    capsys.readouterr()
+    # The file of walkers is of the sampler as it was: another name is proposed.
+    train(file, "--steps", "4", "--resume")
+    assert lines(capsys)[-1].endswith(f"--output {tmp_path / 'c-4.h5'}")
+
+
+def test_steps_extend_a_finished_training_at_its_learning_rate(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = copy(trained, tmp_path)
+    train(file, "--steps", "6", "--resume")
+    assert "going on at step 4, in a new leg to step 6 with learning rate 0.01" in lines(capsys)
+    train(file, "--steps", "7", "--resume", "--learning-rate", "0.005")
+    history = lt.training.read_history(file)
+    assert history.legs == [(0, 4, 0.01), (4, 2, 0.01), (6, 1, 0.005)]
+    # By default there are evaluations: one at the end of every leg at least.
+    assert history.evaluation_step == [4, 6, 7]
+    with pytest.raises(SystemExit, match=r"c.safetensors is at step 7 already, got steps=5"):
+        train(file, "--steps", "5", "--resume", "--learning-rate", "0.005")
+
+
+def test_evaluations_may_change_when_training_goes_on(trained: Path, tmp_path: Path) -> None:
+    file = copy(trained, tmp_path)
+    train(file, "--steps", "5", "--resume", "--evaluate-every", "0")
+    assert lt.training.read_history(file).evaluation_step == [4]
+
+
+def test_a_low_ess_says_how_to_train_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("leaps_triton.cli.commands.train._LOW", 1.1)
+    train(tmp_path / "c.safetensors", "--steps", "1", "--evaluate-every", "0")
+    assert "the ESS is low; train longer by --resume --steps 2" in lines(capsys)
+
+
+def test_plot_draws_the_training_of_checkpoints(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = copy(trained, tmp_path).rename(tmp_path / "other.safetensors")
+    cli.main(["plot", str(trained), str(other), "--output", str(tmp_path), "--dpi", "30"])
+    assert lines(capsys) == [f"training: {tmp_path / 'training.png'}"]
+    assert (tmp_path / "training.png").stat().st_size > 1000
+
+
+def test_plot_draws_a_checkpoint_beside_its_walkers(trained: Path, tmp_path: Path) -> None:
+    walkers = tmp_path / "c.h5"
+    cli.main(["sample", str(trained), "--output", str(walkers), "--walkers", "64"])
+    figures = ["--only", "training", "weights", "--dpi", "30"]
+    cli.main(["plot", str(trained), str(walkers), *figures, "--output", str(tmp_path)])
+    assert {file.name for file in tmp_path.glob("*.png")} == {"training.png", "weights.png"}
+    with pytest.raises(SystemExit, match="it takes a checkpoint of leaps-triton train"):
+        cli.main(["plot", str(walkers), "--only", "training", "--output", str(tmp_path)])
+
+
+def test_plot_says_that_a_checkpoint_has_no_training(trained: Path, tmp_path: Path) -> None:
+    file = tmp_path / "bare.safetensors"
+    lt.save(lt.load(trained, "cpu"), file)
+    with pytest.raises(SystemExit, match=r"bare.safetensors holds a sampler without the state of"):
+        cli.main(["plot", str(file), "--output", str(tmp_path)])
+    sampler = lt.load(trained, "cpu")
+    lt.Trainer(sampler, lt.TrainingConfig(buffer=4, rollout=4)).save(file)
+    with pytest.raises(SystemExit, match=r"bare.safetensors has made no step of training yet"):
+        cli.main(["plot", str(file), "--output", str(tmp_path)])
+
+
+@pytest.mark.parametrize("commit", ["unknown", "0123abcd"])
+def test_version(
+    commit: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about: dict[str, Any] = {**provenance(), "commit": commit}
+    # By its name in the table of modules: the package has a function of that name.
+    module = sys.modules["leaps_triton.cli.main"]
+    monkeypatch.setattr(module, "provenance", lambda: about)
+    ending = {"unknown": ""}.get(commit, f" (commit {commit})")
+    cli.main(["--version"])
+    monkeypatch.setattr(sys, "argv", ["leaps-triton", "--version"])
+    # As by `python -m leaps_triton`.
+    runpy.run_module("leaps_triton", run_name="__main__")
+    assert lines(capsys) == [f"leaps-triton {lt.__version__}{ending}"] * 2
