@@ -41,18 +41,9 @@ CHAIN = [
 ]
 SAMPLE = ["--walkers", "300", "--device", "cpu"]
 TRAIN = [
-    "--shape",
-    "3",
-    "3",
-    "--network",
-    "local-rates",
-    "--steps",
-    "6",
-    "--intervals",
-    "2",
-    "--device",
-    "cpu",
-]
+    "--shape", "3", "3", "--beta", "0.1", "--network", "local-rates", "--steps", "6",
+    "--intervals", "2", "--device", "cpu",
+]  # fmt: skip
 
 Command = Callable[[Path], list[str]]
 
@@ -131,6 +122,21 @@ def test_a_signal_ends_in_the_command_that_goes_on(
     assert program == "leaps-triton"
     cli.main(again)
     assert file.read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_a_scan_that_a_signal_ended_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new" / "scan.h5"
+    beta = CHAIN.index("--beta")
+    options = [*CHAIN[:beta], *CHAIN[beta + 2 :], "--beta", "0.2:0.3:2"]
+    command = ["scan", "--output", str(file), *options]
+    stopping(chain_io, monkeypatch, lambda _: signal.raise_signal(signal.SIGINT))
+    status, said = ended(command, capsys)
+    again = shlex.join(["leaps-triton", *command, "--resume"])
+    assert status == 130
+    assert said.endswith(f"{file} holds what is done, and this goes on with it: {again}")
+    assert lt.io.read(file).progress.startswith("chain, 20 of 50")
 
 
 @pytest.mark.parametrize("name", ["chain", "sample"])
@@ -218,7 +224,7 @@ def test_training_on_a_full_disk_keeps_its_last_checkpoint(
     # Another file's trouble is not that of the checkpoint.
     with pytest.raises(SystemExit, match=r"other\.safetensors: File too large$"):
         cli.main(command)
-    assert lt.load(file, "cpu").path.model.beta == 0.4407
+    assert lt.load(file, "cpu").path.model.beta == 0.1
     assert os.listdir(tmp_path) == ["c.safetensors"]
 
 
