@@ -22,6 +22,7 @@ import tyro
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.files import write_text
 from leaps_triton.provenance import device_name, provenance
 
 
@@ -150,7 +151,7 @@ def main(settings: MetropolisRest) -> None:
     }
     print(json.dumps(result["costs"]))
     settings.json.parent.mkdir(parents=True, exist_ok=True)
-    settings.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_text(settings.json, json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ __all__ = ["Interrupted", "Unfinished", "going_on", "raising", "reason", "senten
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
-_NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+_NAMES: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -115,8 +115,9 @@ def _handling(handler: Handler) -> Iterator[None]:
     # Python lets the main thread alone handle signals.
     if threading.current_thread() is threading.main_thread():
         for number in _NUMBERS:
-            # Who has them ignored, as nohup and shells in the background do, means it.
-            if signal.getsignal(number) != signal.SIG_IGN:
+            # Who has them ignored, as nohup and shells in the background do, means it; None is a
+            # handler that Python did not set and could not put back.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, once)
     try:
         yield

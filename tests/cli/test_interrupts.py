@@ -13,12 +13,13 @@ import pytest
 import leaps_triton as lt
 import second_process
 from leaps_triton.io import chains as chain_io
-from leaps_triton.io import hdf5
+from leaps_triton.io import checkpoint, hdf5
 from leaps_triton.io import weighted as weighted_io
 
 pytest.importorskip("tyro")
 
 from leaps_triton import cli
+from leaps_triton.cli.commands import bench
 from leaps_triton.cli.interrupts import Interrupted, Unfinished, going_on, raising
 
 CHAIN = [
@@ -40,18 +41,9 @@ CHAIN = [
 ]
 SAMPLE = ["--walkers", "300", "--device", "cpu"]
 TRAIN = [
-    "--shape",
-    "3",
-    "3",
-    "--network",
-    "local-rates",
-    "--steps",
-    "6",
-    "--intervals",
-    "2",
-    "--device",
-    "cpu",
-]
+    "--shape", "3", "3", "--beta", "0.1", "--network", "local-rates", "--steps", "6",
+    "--intervals", "2", "--device", "cpu",
+]  # fmt: skip
 
 Command = Callable[[Path], list[str]]
 
@@ -132,6 +124,21 @@ def test_a_signal_ends_in_the_command_that_goes_on(
     assert file.read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
+def test_a_scan_that_a_signal_ended_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new" / "scan.h5"
+    beta = CHAIN.index("--beta")
+    options = [*CHAIN[:beta], *CHAIN[beta + 2 :], "--beta", "0.2:0.3:2"]
+    command = ["scan", "--output", str(file), *options]
+    stopping(chain_io, monkeypatch, lambda _: signal.raise_signal(signal.SIGINT))
+    status, said = ended(command, capsys)
+    again = shlex.join(["leaps-triton", *command, "--resume"])
+    assert status == 130
+    assert said.endswith(f"{file} holds what is done, and this goes on with it: {again}")
+    assert lt.io.read(file).progress.startswith("chain, 20 of 50")
+
+
 @pytest.mark.parametrize("name", ["chain", "sample"])
 @pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
 def test_a_full_disk_ends_in_the_command_that_goes_on(
@@ -163,6 +170,43 @@ def test_a_full_disk_ends_in_the_command_that_goes_on(
     assert file.read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
+def test_training_that_a_signal_ended_goes_on_to_the_same_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = tmp_path / "whole.safetensors"
+    file = tmp_path / "c.safetensors"
+    cli.main(["train", "--checkpoint", str(whole), *TRAIN])
+    advance = lt.Trainer._advance
+
+    def step(trainer: lt.Trainer) -> float:
+        if trainer.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return advance(trainer)
+
+    monkeypatch.setattr(lt.Trainer, "_advance", step)
+    status, said = ended(["train", "--checkpoint", str(file), *TRAIN], capsys)
+    assert status == 130
+    assert checkpoint.read(file).manifest["training"]["step"] == 4
+    monkeypatch.undo()
+    cli.main(shlex.split(said.partition("goes on with it: leaps-triton ")[2]))
+    assert checkpoint.differences(checkpoint.read(whole), checkpoint.read(file)) == []
+    assert sorted(os.listdir(tmp_path)) == ["c.safetensors", "whole.safetensors"]
+
+
+def test_benchmarks_that_a_signal_ended_say_where_their_rows_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(*arguments: Any, **_: Any) -> None:
+        arguments[-1].write_text("rows")
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(bench, "run", measured)
+    file = tmp_path / "new" / "kernels.csv"
+    status, said = ended(["bench", "--output", str(file)], capsys)
+    kept = f"leaps-triton: stopped by SIGTERM; {file} holds what is done"
+    assert (status, said) == (143, kept)
+
+
 def test_training_on_a_full_disk_keeps_its_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,7 +224,7 @@ def test_training_on_a_full_disk_keeps_its_last_checkpoint(
     # Another file's trouble is not that of the checkpoint.
     with pytest.raises(SystemExit, match=r"other\.safetensors: File too large$"):
         cli.main(command)
-    assert lt.load(file, "cpu").path.model.beta == 0.4407
+    assert lt.load(file, "cpu").path.model.beta == 0.1
     assert os.listdir(tmp_path) == ["c.safetensors"]
 
 

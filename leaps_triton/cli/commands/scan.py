@@ -11,8 +11,10 @@ import tyro
 
 import leaps_triton as lt
 
+from ...files import replacing
 from ...kernels.checks import as_device
 from ...provenance import provenance
+from ..interrupts import going_on
 from ..moves import MOVES, as_move
 from ..options import ModelOptions, announce, check_folders, config, write
 from .info import measured
@@ -81,25 +83,27 @@ class Scan(ModelOptions):
             model = self._model(betas)
         announce(model, place)
         begin = time.perf_counter()
-        found = lt.io.scan(
-            model,
-            betas,
-            self.output,
-            self.method,
-            observables=self.observables,
-            seed=self.seed,
-            device=place,
-            every=self.every,
-            resume=self.resume,
-            progress=True,
-            **options,
-        )
+        with going_on(self.output):
+            found = lt.io.scan(
+                model,
+                betas,
+                self.output,
+                self.method,
+                observables=self.observables,
+                seed=self.seed,
+                device=place,
+                every=self.every,
+                resume=self.resume,
+                progress=True,
+                **options,
+            )
         table = measured(found.result, self.output)
         print(f"scan: {self.output}")
         # Here, not above: other commands start without matplotlib.
         from ...report import figures
 
-        figures.scan(found).savefig(drawn, dpi=120)
+        with replacing(drawn) as part:
+            figures.scan(found).savefig(part, dpi=120)
         print(f"figure: {drawn}")
         seconds = time.perf_counter() - begin
         about = {"seconds": seconds, "config": config(self), "versions": provenance()}
