@@ -921,7 +921,7 @@ OPTIONS: list[tuple[list[str], str, list[str]]] = [
     (TRAIN, "--shape", ["x", "0", "-4", "1", "2.5", "nan", ""]),
     *((TRAIN, f"--{name}", NO_REAL) for name in ("beta", "field")),
     (TRAIN, "--coupling", [value for value in NO_REAL if value != "None"]),
-    (TRAIN, "--learning-rate", [*NO_REAL, "0", "-1"]),
+    (TRAIN, "--learning-rate", [*(value for value in NO_REAL if value != "None"), "0", "-1"]),
     (TRAIN, "--ema", [*NO_REAL, "1", "-0.5"]),
     *(
         (TRAIN, f"--{name}", ["x", "", "3"])

@@ -28,7 +28,7 @@ _GIF_FRAMES = 60
 
 @dataclass(frozen=True)
 class Plot:
-    """Draw figures of files of walkers, chains and trainings, all that their data allow.
+    """Draw figures of walkers, chains and trainings, all that their files allow.
 
     Observables against temperature and Binder crossings take several files.
 

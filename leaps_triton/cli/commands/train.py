@@ -71,7 +71,7 @@ class Train(ModelOptions):
 
     With --resume and the same other options a stopped run goes on, to --steps.
 
-    With other --steps too: then the learning rate rises and falls once more, from where it stands.
+    With other --steps the learning rate rises and falls once more, from there on.
     """
 
     checkpoint: Path
