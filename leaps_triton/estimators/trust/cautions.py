@@ -49,7 +49,7 @@ class LowEssWarning(CautionWarning):
     """Says that few weighted walkers, or draws, carry an estimate, whose error bar flatters.
 
     Fewer than 20 are effective though there are twice as many; or one carries more than a tenth
-    of all weight, and more than three times its even share.
+    of all weight, and more than five times its even share.
     """
 
 

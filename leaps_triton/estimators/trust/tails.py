@@ -24,7 +24,7 @@ _EFFECTIVE = 20.0
 _LARGEST = 0.1
 """Share of the weight that one walker may carry."""
 
-_UNEVEN = 3.0
+_UNEVEN = 5.0
 """Times its even share that a walker may carry, where there are few."""
 
 _LEAST_TAIL = 5
