@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..kernels.checks import as_number, expect, is_real
 from .autocorrelation import ChainEstimate, chain_estimate, examine
-from .trust.cautions import caution, joined
+from .trust.cautions import Doubt, caution, joined
 from .trust.tails import draw_doubts
 from .weights import effective_sample_size
 
@@ -114,7 +114,7 @@ def exchange_rates(
     # The clamp comes before the exponential: min(1, e^x) without overflow.
     accepted = (steps * gains).clamp(max=0.0).exp()
     rates = []
-    doubts = []
+    doubts: list[tuple[str, Doubt]] = []
     for place, column in enumerate(accepted.unbind(2)):
         rate, found = examine(column, together=together)
         rates.append(rate)

@@ -7,7 +7,7 @@ from typing import Any
 from .. import exact
 from ..estimators.base import Result
 from ..estimators.jackknife import Estimate
-from ..estimators.trust.cautions import caution, joined
+from ..estimators.trust.cautions import Doubt, caution, joined
 from ..observables.base import entered, function_of
 
 __all__ = ["LABELS", "known", "label", "measure", "render", "title"]
@@ -116,7 +116,7 @@ def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]
     """
     references = known(run.model)
     rows = {}
-    doubts = []
+    doubts: list[tuple[str, Doubt]] = []
     for name in names:
         estimate, found_here = run.examined(entered().get(name, name))
         doubts.extend((name, doubt) for doubt in found_here)
@@ -140,7 +140,12 @@ def _row(estimate: Estimate, reference: float | None) -> dict[str, Any]:
     pull = None
     if reference is not None:
         pull = estimate.pull(reference)
-    row = {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
+    row: dict[str, Any] = {
+        "value": estimate.value,
+        "error": estimate.error,
+        "exact": reference,
+        "pull": pull,
+    }
     if estimate.reason:
         row["reason"] = estimate.reason
     return row
