@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect, is_real
-from .autocorrelation import chain_estimate
+from .autocorrelation import examine
 from .jackknife import Estimate, weighted_estimate
+from .trust.cautions import caution, joined
 
 __all__ = ["OverlapDistribution", "overlap_distribution"]
 
@@ -47,7 +48,8 @@ def overlap_distribution(
             :func:`~leaps_triton.estimators.chain_estimate`.
 
     Warns:
-        ShortChainWarning: the same as in :func:`~leaps_triton.estimators.chain_estimate`.
+        ShortChainWarning, DriftWarning: the same as in
+            :func:`~leaps_triton.estimators.chain_estimate`; once for all bins.
 
     Example:
         >>> import leaps_triton as lt
@@ -80,8 +82,7 @@ def overlap_distribution(
     index = (torch.bucketize(q, edges, right=True) - 1).clamp(0, len(widths) - 1)
     inside = [(index == row).double() / width for row, width in enumerate(widths.tolist())]
     if q.ndim == 2:
-        window = chain_estimate(q, together=together).window
-        columns = [_of_chains(values, together, window) for values in inside]
+        columns = _of_chains(q, inside, together)
     else:
         a = torch.zeros(len(q), dtype=torch.float64)
         if log_weights is not None:
@@ -91,9 +92,23 @@ def overlap_distribution(
     return OverlapDistribution((edges[1:] + edges[:-1]) / 2.0, density, error)
 
 
-def _of_chains(values: Tensor, together: int, window: int) -> Estimate:
-    found = chain_estimate(values, together=together, least_window=window)
-    return Estimate(found.value, found.error)
+def _of_chains(overlaps: Tensor, inside: list[Tensor], together: int) -> list[Estimate]:
+    """Return the density of every bin, and warn once for all of them.
+
+    Args:
+        overlaps: ``(pairs, draws)``.
+        inside: of every bin: 1 over its width where an overlap is inside, else 0.
+        together: how many consecutive pairs are correlated.
+    """
+    whole, found = examine(overlaps, together=together)
+    doubts = [("the overlap", doubt) for doubt in found]
+    columns = []
+    for place, values in enumerate(inside):
+        one, found = examine(values, together=together, least_window=whole.window)
+        doubts.extend((f"bin {place}", doubt) for doubt in found)
+        columns.append(Estimate(one.value, one.error))
+    caution(joined(doubts))
+    return columns
 
 
 def _edges(bins: int | Tensor) -> Tensor:

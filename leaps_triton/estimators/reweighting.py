@@ -11,9 +11,15 @@ from ..kernels.checks import as_number, expect, is_real
 from .autocorrelation import ChainEstimate, chain_estimate
 from .histograms import FINITE, are_real, blocks_of, counted, in_line, log_mixture, pooled, solve
 from .jackknife import Estimate, weighted_estimate
+from .trust.cautions import caution
+from .trust.tails import draw_doubts
 from .weights import effective_sample_size
 
 __all__ = ["Reweighted", "multi_reweight", "reweight"]
+
+
+_NEARER = "simulate nearer to that inverse temperature"
+"""What mends a step too far."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +31,20 @@ class Reweighted:
         error: its one-sigma error.
         ess: effective sample size of the weights alone as a fraction of the draws, in (0, 1]. Where
             it is small, it and the error flatter.
+        reason: why value or error is NaN; empty where none is.
     """
 
     value: float
     error: float
     ess: float
+    reason: str = ""
 
     def pull(self, exact: float) -> float:
         """Return the distance from ``exact`` in units of the error."""
         return Estimate(self.value, self.error).pull(exact)
 
     def __str__(self) -> str:
-        return str(Estimate(self.value, self.error))
+        return str(Estimate(self.value, self.error, self.reason))
 
 
 def reweight(
@@ -65,7 +73,8 @@ def reweight(
             :func:`chain_estimate`.
 
     Warns:
-        ShortChainWarning: the same as in :func:`chain_estimate`.
+        ShortChainWarning, DriftWarning: the same as in :func:`chain_estimate`.
+        LowEssWarning: few draws are as likely at ``beta_to`` as they would have to be.
 
     References:
         Ferrenberg, Swendsen, *New Monte Carlo technique for studying phase transitions*, Phys. Rev.
@@ -87,9 +96,11 @@ def reweight(
     ess = float(effective_sample_size(log_weights.flatten()))
     if energies.ndim == 1:
         found = weighted_estimate(values, log_weights, function, together)
-        return Reweighted(found.value, found.error, ess)
+        caution(draw_doubts(log_weights, 0.5 * together, _NEARER))
+        return Reweighted(found.value, found.error, ess, found.reason)
     estimate = _of_chains(values, log_weights, function, together)
-    return Reweighted(estimate.value, estimate.error, ess)
+    caution(draw_doubts(log_weights, estimate.tau * together, _NEARER))
+    return Reweighted(estimate.value, estimate.error, ess, estimate.reason)
 
 
 def _of_chains(
@@ -169,6 +180,9 @@ def multi_reweight(
         ValueError: shapes that do not fit; the same as in :func:`mbar`.
         RuntimeError: the same as in :func:`mbar`.
 
+    Warns:
+        LowEssWarning: few draws are as likely at ``beta_to`` as they would have to be.
+
     Example:
         >>> import leaps_triton as lt
         >>> models = [lt.Ising((4, 4), beta) for beta in (0.2, 0.3)]
@@ -206,7 +220,11 @@ def multi_reweight(
     count = int(block.max()) + 1
     left_out = torch.stack([evaluate(block != b, log_z)[0] for b in range(count)])
     error = math.sqrt(float((count - 1) * left_out.var(correction=0)))
-    return Reweighted(float(value), error, float(effective_sample_size(log_weights)))
+    caution(draw_doubts(log_weights, 0.5 * together, _NEARER))
+    reason = ""
+    if not math.isfinite(float(value)) or not math.isfinite(error):
+        reason = f"the function of means is not finite for all of the {count} blocks left out"
+    return Reweighted(float(value), error, float(effective_sample_size(log_weights)), reason)
 
 
 def _values_in_line(energies: Sequence[Tensor], values: Sequence[Tensor], together: int) -> Tensor:

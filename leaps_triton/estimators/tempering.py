@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_number, expect, is_real
-from .autocorrelation import ChainEstimate, chain_estimate
+from .autocorrelation import ChainEstimate, chain_estimate, examine
+from .trust.cautions import Doubt, caution, joined
+from .trust.tails import draw_doubts
+from .weights import effective_sample_size
 
 __all__ = ["exchange_rates", "stepping_stones"]
 
@@ -36,7 +39,9 @@ def stepping_stones(
             :func:`~leaps_triton.estimators.chain_estimate`.
 
     Warns:
-        ShortChainWarning: the same as in :func:`~leaps_triton.estimators.chain_estimate`.
+        ShortChainWarning, DriftWarning: the same as in
+            :func:`~leaps_triton.estimators.chain_estimate`.
+        LowEssWarning: energies of two neighbours hardly overlap; of the worst two.
 
     References:
         Xie, Lewis, Fan, Kuo, Chen, *Improving marginal likelihood estimation for Bayesian
@@ -62,7 +67,24 @@ def stepping_stones(
     def log_ratio(means: Tensor) -> Tensor:
         return means.log().sum() + shift
 
-    return chain_estimate((powers - top).exp(), log_ratio, together=together)
+    found = chain_estimate((powers - top).exp(), log_ratio, together=together)
+    _check_steps(powers, betas, found.tau * together)
+    return found
+
+
+def _check_steps(powers: Tensor, betas: Sequence[float] | Tensor, tau: float) -> None:
+    """Warn of the one step between neighbours that the fewest draws carry, if they are few.
+
+    Args:
+        powers: logarithms of the means' terms, float64 ``(walkers, draws, K - 1)``.
+        betas: inverse temperatures.
+        tau: autocorrelation time in draws.
+    """
+    columns = powers.flatten(0, 1)
+    worst = int(effective_sample_size(columns.T).argmin())
+    step = f"from beta = {float(betas[worst]):.4g} to {float(betas[worst + 1]):.4g}"
+    for doubt in draw_doubts(columns[:, worst], tau, "set temperatures between them"):
+        caution([doubt._replace(reason=f"{step}: {doubt.reason}")])
 
 
 def exchange_rates(
@@ -84,13 +106,20 @@ def exchange_rates(
         ValueError: the same as in :func:`stepping_stones`.
 
     Warns:
-        ShortChainWarning: the same as in :func:`stepping_stones`.
+        ShortChainWarning, DriftWarning: the same as in :func:`stepping_stones`; once for all.
     """
     steps = _betas(energies, betas).diff()
     gains = energies.double().cpu().diff(dim=2)
     # The clamp comes before the exponential: min(1, e^x) without overflow.
     accepted = (steps * gains).clamp(max=0.0).exp()
-    return [chain_estimate(column, together=together) for column in accepted.unbind(2)]
+    rates = []
+    doubts: list[tuple[str, Doubt]] = []
+    for place, column in enumerate(accepted.unbind(2)):
+        rate, found = examine(column, together=together)
+        rates.append(rate)
+        doubts.extend((f"exchange {place} with {place + 1}", doubt) for doubt in found)
+    caution(joined(doubts))
+    return rates
 
 
 def _betas(energies: Tensor, betas: Sequence[float] | Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..estimators.base import Result
 from ..estimators.jackknife import Estimate
-from ..estimators.trust.cautions import caution, joined
+from ..estimators.trust.cautions import Doubt, caution, joined
 from ..exact.known import known
 from ..models.energy_only import as_given
 from ..observables.base import entered
@@ -74,7 +74,7 @@ def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]
     """
     references = known(run.model)
     rows = {}
-    doubts = []
+    doubts: list[tuple[str, Doubt]] = []
     for name in names:
         estimate, found_here = run.examined(entered().get(name, name))
         doubts.extend((name, doubt) for doubt in found_here)
@@ -98,7 +98,12 @@ def _row(estimate: Estimate, reference: float | None) -> dict[str, Any]:
     pull = None
     if reference is not None:
         pull = estimate.pull(reference)
-    row = {"value": estimate.value, "error": estimate.error, "exact": reference, "pull": pull}
+    row: dict[str, Any] = {
+        "value": estimate.value,
+        "error": estimate.error,
+        "exact": reference,
+        "pull": pull,
+    }
     if estimate.reason:
         row["reason"] = estimate.reason
     return row

@@ -119,7 +119,7 @@ class Weighted(Result):
         """Return why error bars may be too small: few walkers carry the weight.
 
         Fewer than 20 walkers are effective though there are twice as many, or one carries more than
-        a tenth of the weight and more than three times its even share. After a resampling blocks of
+        a tenth of the weight and more than five times its even share. After a resampling blocks of
         walkers are counted in place of walkers, by the sum of their weights: within a block they
         are relatives.
         """

@@ -392,13 +392,15 @@ class Trainer:
         history.evaluation_ess.append(ensemble.ess)
         history.evaluation_log_weight_variance.append(ensemble.log_weight_variance)
         history.evaluation_log_z.append(ensemble.log_z)
-        history.evaluation_log_z_error.append(ensemble.log_z_error)
+        # Early in training few walkers count, which is no news: without a warning.
+        log_z_error = ensemble.diagnostics["log_z_error"]
+        history.evaluation_log_z_error.append(log_z_error)
         _log.info(
             "step %d: ESS %.3f, log Z %.4f ± %.4f",
             self.step,
             ensemble.ess,
             ensemble.log_z,
-            ensemble.log_z_error,
+            log_z_error,
         )
 
     def _weighed(self, walkers: int, seed: int) -> WeightedEnsemble:

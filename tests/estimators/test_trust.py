@@ -174,7 +174,7 @@ def test_what_has_no_tail_says_why() -> None:
     ("weights", "block", "said"),
     [
         ([1.0] * 8, 1, ""),
-        ([1.0] * 10 + [4.0], 1, "one walker carries 29% of the weight"),
+        ([1.0] * 10 + [9.0], 1, "one walker carries 47% of the weight"),
         ([1.0] * 100 + [12.0], 1, "one walker carries 11% of the weight"),
         ([1.0] * 100 + [10.0], 1, ""),
         ([1.0] * 15 + [0.0] * 25, 1, "of 40 walkers 15 are effective"),

@@ -23,7 +23,7 @@ from leaps_triton.estimators import Estimate
 from leaps_triton.mcmc.chain import Chain
 
 # One estimate in a thousand warns of its chains by chance, and here are thousands.
-pytestmark = pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::leaps_triton.estimators.CautionWarning")
 
 Runs = Sequence[lt.WeightedEnsemble | Chain]
 

@@ -48,7 +48,8 @@ def test_a_chain_finds_its_beginning_and_says_so() -> None:
     for name in NAMES:
         assert torch.equal(chain.early[name], whole.values[name][:, :first])
         assert torch.equal(chain.values[name], whole.values[name][:, first:])
-    assert whole.kept is not None and torch.equal(chain.kept, whole.kept[:, first:])
+    assert whole.kept is not None and chain.kept is not None
+    assert torch.equal(chain.kept, whole.kept[:, first:])
     assert f"beginning=after {first} of 100 draws ({found.observable})" in repr(chain)
     assert whole.beginning is None and whole.early == {} and "beginning" not in repr(whole)
     with warnings.catch_warnings():

@@ -14,7 +14,7 @@ from leaps_triton import physics_plots
 from leaps_triton.estimators.autocorrelation import chain_estimate
 from leaps_triton.report import summary as table
 
-pytestmark = pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::leaps_triton.estimators.CautionWarning")
 
 
 def chain(shape: tuple[int, ...] = (4, 4), temperature: float = 2.5, **options: Any) -> lt.Chain:

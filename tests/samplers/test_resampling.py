@@ -226,6 +226,7 @@ def test_record_along_the_path(kind: str) -> None:
     assert ensemble.correlated == 64
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.LowEssWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_threshold_that_is_never_reached_changes_nothing(kind: str) -> None:
     never, rare = (

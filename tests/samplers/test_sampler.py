@@ -149,6 +149,7 @@ def test_a_start_of_ones_own() -> None:
     assert ensemble.ess > 0.3
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.LowEssWarning")
 def test_a_model_that_knows_only_its_energy() -> None:
     """The jump process is that of the full model.
 
@@ -199,6 +200,7 @@ def test_too_many_events_are_reported_not_cut() -> None:
         sampler.sample(4, seed=0)
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.LowEssWarning")
 def test_estimate_uses_the_observables_function_or_the_given_one() -> None:
     ensemble = make("ais").sample(200, seed=0)
     chi = ensemble.estimate(lt.observables.susceptibility)
@@ -303,6 +305,7 @@ def test_a_bad_rate_is_reported_by_a_late_look(monkeypatch: pytest.MonkeyPatch) 
         sampler.sample(4, seed=0)
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.LowEssWarning")
 def test_an_observable_reads_what_only_the_users_model_has() -> None:
     class Plain:
         lattice, q, beta, scale = MODEL.lattice, 2, MODEL.beta, 3.0

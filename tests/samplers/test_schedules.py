@@ -126,6 +126,7 @@ def test_the_ladder_has_the_ess_asked_for() -> None:
         assert loss[-1] < 1.1 * (1.0 - ess)
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.LowEssWarning")
 @pytest.mark.parametrize("kind", ["ais", "smc", "learned"])
 @pytest.mark.parametrize("how", ["ess", "length"])
 def test_every_sampler_takes_the_times(kind: str, how: str) -> None:

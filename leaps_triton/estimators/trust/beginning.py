@@ -68,10 +68,11 @@ def find_beginning(
         ``detect_equilibration``.
 
     Example:
-        >>> import torch
-        >>> t = torch.arange(400.0).double()
-        >>> relaxing = 5.0 * (-t / 10.0).exp() + (17.0 * t).sin()
-        >>> 20 <= find_beginning({"energy": relaxing.view(1, -1)}).draw <= 80
+        >>> import torch, leaps_triton as lt
+        >>> t = torch.arange(400)
+        >>> noise = lt.kernels.uniform64(*lt.kernels.philox(0, 0, 0, t, 0, 0)[:2])
+        >>> relaxing = 5.0 * (-t.double() / 10.0).exp() + noise
+        >>> 10 <= find_beginning({"energy": relaxing.view(1, -1)}).draw <= 80
         True
     """
     known = functions or {}

@@ -49,7 +49,7 @@ class LowEssWarning(CautionWarning):
     """Says that few weighted walkers, or draws, carry an estimate, whose error bar flatters.
 
     Fewer than 20 are effective though there are twice as many; or one carries more than a tenth
-    of all weight, and more than three times its even share.
+    of all weight, and more than five times its even share.
     """
 
 
@@ -71,10 +71,11 @@ def caution(doubts: Iterable[Doubt]) -> None:
     Args:
         doubts: what to warn of.
     """
-    package = __name__.partition(".")[0]
+    # What is found once per object is called through functools.
+    inside = (__name__.partition(".")[0], "functools")
     frame = sys._getframe()
     level = 1
-    while frame.f_back is not None and _package(frame) == package:
+    while frame.f_back is not None and _package(frame) in inside:
         frame = frame.f_back
         level += 1
     for doubt in doubts:
@@ -101,12 +102,17 @@ def joined(found: Sequence[tuple[str, Doubt]]) -> list[Doubt]:
     for name, doubt in found:
         by_kind.setdefault(doubt.kind, []).append((name, doubt))
     said = []
+    # Tables of many rows would say little by a list of all of them.
+    most = 4
     for kind, several in by_kind.items():
         first, doubt = several[0]
         # An observable may have two doubts of one kind, and is named once.
         others = list(dict.fromkeys(name for name, _ in several if name != first))
         text = f"{first}: {doubt.reason}"
+        listed = ", ".join(others[:most])
+        if len(others) > most:
+            listed = f"{listed} and {len(others) - most} more"
         if others:
-            text = f"{text} ({', '.join(others)} too)"
+            text = f"{text} ({listed} too)"
         said.append(Doubt(kind, text))
     return said

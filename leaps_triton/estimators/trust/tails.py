@@ -8,7 +8,14 @@ from torch import Tensor
 from ..weights import block_sums, effective_sample_size, normalised
 from .cautions import Doubt, LowEssWarning
 
-__all__ = ["independent", "pareto_k", "pareto_threshold", "weight_doubts", "why_no_k"]
+__all__ = [
+    "draw_doubts",
+    "independent",
+    "pareto_k",
+    "pareto_threshold",
+    "weight_doubts",
+    "why_no_k",
+]
 
 
 _EFFECTIVE = 20.0
@@ -17,7 +24,7 @@ _EFFECTIVE = 20.0
 _LARGEST = 0.1
 """Share of the weight that one walker may carry."""
 
-_UNEVEN = 3.0
+_UNEVEN = 5.0
 """Times its even share that a walker may carry, where there are few."""
 
 _LEAST_TAIL = 5
@@ -118,29 +125,55 @@ def weight_doubts(log_weights: Tensor, correlated: int = 1) -> list[Doubt]:
         correlated: how many consecutive walkers are correlated; blocks of them are then counted,
             by the sum of their weights.
     """
+    units = independent(log_weights, correlated)
+    count = len(units)
+    effective = count * float(effective_sample_size(units))
     what = "walkers"
     one = "one walker"
     if correlated > 1:
         what = "independent blocks"
         one = "one block"
-    units = independent(log_weights, correlated)
-    count = len(units)
-    effective = count * float(effective_sample_size(units))
-    largest = float(normalised(units).max())
+    mend = "move the walkers better (more intervals, sweeps or training), or draw many more"
+    return _doubts(effective, count, float(normalised(units).max()), (what, one, mend))
+
+
+def draw_doubts(log_weights: Tensor, tau: float, mend: str) -> list[Doubt]:
+    """Return why draws of one law may say little of another; nothing if there is no sign of it.
+
+    Args:
+        log_weights: of all draws, of any shape.
+        tau: autocorrelation time in draws, ½ where they are independent; NaN counts as that.
+        mend: what to do about it.
+    """
+    weights = log_weights.flatten().double()
+    count = len(weights) / max(1.0, 2.0 * tau)
+    effective = count * float(effective_sample_size(weights))
+    largest = float(normalised(weights).max())
+    return _doubts(effective, round(count), largest, ("independent draws", "one draw", mend))
+
+
+def _doubts(
+    effective: float, count: int, largest: float, words: tuple[str, str, str]
+) -> list[Doubt]:
+    """Return one doubt, or none.
+
+    Args:
+        effective: number of units that count.
+        count: number of all.
+        largest: share of the weight that one carries.
+        words: what the units are called, what one of them is, and what mends it.
+    """
+    what, one, mend = words
     few = effective < _EFFECTIVE and effective < 0.5 * count
-    heavy = largest > max(_LARGEST, _UNEVEN / count)
-    if not few and not heavy:
-        return []
+    heavy = largest > max(_LARGEST, _UNEVEN / max(count, 1))
     reasons = []
     if few:
         reasons.append(f"of {count} {what} {effective:.2g} are effective")
     if heavy:
         reasons.append(f"{one} carries {largest:.0%} of the weight")
-    reason = (
-        f"{' and '.join(reasons)}: values and error bars flatter; move the walkers better (more "
-        f"intervals, sweeps or training), or draw many more"
-    )
-    return [Doubt(LowEssWarning, reason)]
+    if not reasons:
+        return []
+    return [Doubt(LowEssWarning, f"{' and '.join(reasons)}: values and error bars flatter; {mend}")]
 
 
 def _tail(log_weights: Tensor) -> Tensor:
