@@ -9,7 +9,7 @@ from ..estimators.base import Result
 from ..estimators.jackknife import Estimate
 from ..observables.base import entered, function_of
 
-__all__ = ["LABELS", "known", "label", "measure", "render", "title"]
+__all__ = ["LABELS", "UPDATES", "known", "label", "measure", "render", "title"]
 
 
 LABELS = {
@@ -25,7 +25,7 @@ LABELS = {
 _FEW = 2**16
 """Configurations that can be enumerated in seconds."""
 
-_UPDATES = 2**28
+UPDATES = 2**28
 """Updates of the transfer matrix that take seconds."""
 
 
@@ -50,7 +50,7 @@ def title(model: Any) -> str:
     return f"{name}{states}, {lengths}"
 
 
-def known(model: Any, updates: int = _UPDATES) -> dict[str, float]:
+def known(model: Any, updates: int = UPDATES) -> dict[str, float]:
     """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
 
     All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the
