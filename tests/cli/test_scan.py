@@ -55,7 +55,7 @@ def test_a_scan_is_one_file_one_table_and_one_figure(
     table = printed.partition("\n\n")[2].partition("caution")[0].partition("scan:")[0]
     assert table.strip() in again
     cli.main(["info", str(file)])
-    assert "complete" in capsys.readouterr().out
+    assert "walkers at 3 temperatures, complete" in capsys.readouterr().out
     if method == "chains":
         cli.main([*words, "--resume"])
         assert table.strip() in capsys.readouterr().out
