@@ -58,6 +58,7 @@ GALLERY = [
     "training",
     "learned_or_annealed",
     "log_z",
+    "along_the_path",
     "own_energy",
     "own_couplings",
     "own_observable",

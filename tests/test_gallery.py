@@ -14,6 +14,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 EXAMPLES = sorted((DOCS / "gallery").glob("*.py"))
 
 SMALL: dict[str, dict[str, Any]] = {
+    "along_the_path": {"SIZE": 3, "WALKERS": 500, "CHAINS": 16, "SWEEPS": 150},
     "arviz_export": {"SIZE": 4, "SWEEPS": 400},
     "autocorrelation_times": {"SIZES": [3, 4], "WALKERS": 8, "SLOW": 800, "FAST": 150},
     "ising_3d": {"SIZES": [2, 3], "WALKERS": 32, "SWEEPS": 120},

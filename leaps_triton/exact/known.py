@@ -8,20 +8,20 @@ from ..observables.base import OBSERVABLES, entered, function_of
 from .enumeration import enumerate_model
 from .routes import energy, log_z, specific_heat
 
-__all__ = ["known"]
+__all__ = ["UPDATES", "known"]
 
 
 _FEW = 2**16
 """Configurations that can be enumerated in seconds."""
 
-_UPDATES = 2**28
+UPDATES = 2**28
 """Updates of the transfer matrix that take seconds."""
 
 
 def known(
     model: Any,
     names: Iterable[str] = OBSERVABLES,
-    updates: int = _UPDATES,
+    updates: int = UPDATES,
 ) -> dict[str, float]:
     """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
 

@@ -122,7 +122,10 @@ class Run(Weighted, Stored):
     @property
     def progress(self) -> str:
         """Return how much of what was asked for is there, in words."""
-        return f"{len(self.log_weights)} of {self.manifest['run']['walkers']} walkers"
+        count = f"{len(self.log_weights)} of {self.manifest['run']['walkers']} walkers"
+        if self.recorded is None:
+            return count
+        return f"{count} at {len(self.recorded.betas)} temperatures"
 
     @property
     def log_z_start(self) -> float:
@@ -167,7 +170,10 @@ class ChainRun(Chain, Stored):
     def progress(self) -> str:
         """Return how much of what was asked for is there, in words."""
         asked = self.manifest["chain"]["sweeps"] // self.thin
-        return f"chain, {self.recorded} of {asked} draws of {self.walkers} walkers"
+        count = f"chain, {self.recorded} of {asked} draws of {self.walkers} walkers"
+        if not self.by_beta:
+            return count
+        return f"{count} at {len(self.betas)} temperatures"
 
     def on_the_way(self, walkers: int, frames: int) -> Moving | None:
         """Return draws of the first walkers; None if their configurations were not stored."""

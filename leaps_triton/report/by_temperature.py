@@ -14,7 +14,7 @@ from ..models.pair import is_pair_model
 from ..models.spins import Ising
 from ..observables.base import entered
 from .shared import FEW, bars, marker, quietly
-from .summary import LABELS, known, label, title
+from .summary import LABELS, UPDATES, known, label, title
 
 __all__ = ["against_temperature", "binder_crossing"]
 
@@ -58,10 +58,16 @@ def against_temperature(
         raise ValueError(
             "give at least one run and one observable, and none at beta = 0, where T is infinite"
         )
-    figure, cells = _grid(len(names) + (log_z is not None))
+    updates = UPDATES
+    count = len(names)
+    if log_z is not None:
+        # A scan has many temperatures, and all together shall take seconds.
+        updates = UPDATES // len(runs)
+        count += 1
+    figure, cells = _grid(count)
     for colour, (group, members) in enumerate(_groups(runs).items()):
         temperatures, curves = _curves(members)
-        references = [known(run.model) for run in members]
+        references = [known(run.model, updates) for run in members]
         for name, (above, below) in zip(names, cells, strict=False):
             if name in curves:
                 curve = curves[name]
@@ -70,7 +76,8 @@ def against_temperature(
             exact = [reference.get(name) for reference in references]
             _pulls(below, members, estimates, exact, colour)
         if log_z is not None:
-            _log_z(cells[-1], members, log_z, colour, group)
+            exact = [reference.get("log_z") for reference in references]
+            _log_z(cells[-1], members, log_z, exact, colour, group)
     axes = [_AXES.get(name, label(name)) for name in names]
     if log_z is not None:
         axes.append(_log_z_label(log_z))
@@ -93,31 +100,32 @@ def _log_z(
     cell: tuple[Axes, Axes],
     runs: Sequence[Result],
     log_z: Mapping[float, Estimate],
+    references: Sequence[float | None],
     colour: int,
     group: str,
 ) -> None:
     """Draw log Z per site of runs of one model, with its exact curve and pulls."""
     above, below = cell
     sites = math.prod(runs[0].model.shape)
-    # Relative values count from the smallest β, where they are 0.
-    first = min(log_z)
+    # Relative values count from the smallest β, the last of the runs, where they are 0.
     start = 0.0
-    reference = known(runs[0].model.at(first)).get("log_z")
-    if log_z[first].value == 0.0 and reference is not None:
-        start = reference
+    relative = log_z[min(log_z)].value == 0.0
+    if relative and references[-1] is not None:
+        start = references[-1]
     temperatures, curves = _curves(runs)
     if "log_z" in curves:
         curve = [(value - start) / sites for value in curves["log_z"]]
         above.plot(temperatures, curve, color=f"C{colour}", linewidth=1.0, zorder=1)
     estimates = []
     exact: list[float | None] = []
-    for run in runs:
+    for run, reference in zip(runs, references, strict=True):
         found = log_z[run.model.beta]
         estimates.append(Estimate(found.value / sites, found.error / sites))
-        value = known(run.model).get("log_z")
-        # At the first β a relative value is 0 by definition, and has no pull.
-        known_here = value is not None and found.error > 0.0
-        exact.append((value - start) / sites if known_here else None)
+        # Where a relative value is 0 by definition, it has no error and no pull.
+        if reference is None or not found.error > 0.0:
+            exact.append(None)
+        else:
+            exact.append((reference - start) / sites)
     values = [estimate.value for estimate in estimates]
     errors = [estimate.error for estimate in estimates]
     style = "none" if "log_z" in curves else ":"

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..estimators.jackknife import Estimate
-from .summary import known, label
+from ..exact.known import UPDATES, known
+from .summary import label
 
 if TYPE_CHECKING:
     from ..samplers.scans import Scan
 
 __all__ = ["brief", "measure", "render"]
 
-
-_UPDATES = 2**28
-"""Updates of the transfer matrix for all temperatures together, which take seconds."""
 
 _HEADS = {
     "log_z": "log Z",
@@ -47,7 +45,8 @@ def measure(scan: Scan) -> dict[str, Any]:
         for name in scan.names:
             estimates[name] = scan.estimate(name)
         cautions = list(scan.cautions)
-    updates = _UPDATES // len(scan.runs)
+    # All temperatures together shall take seconds.
+    updates = UPDATES // len(scan.runs)
     references = [known(run.model, updates=updates) for run in scan.runs]
     columns = {}
     for name, found in estimates.items():

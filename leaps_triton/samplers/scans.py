@@ -313,7 +313,10 @@ def _through(
             f"betas must end at the sampler's own beta = {own:g}, where its path ends, got "
             f"{betas[-1]:g}"
         )
-    times = through(sampler.path, betas, intervals)
+    path = sampler.path
+    expect(isinstance(path, AnnealingPath), "sampler", "one along an AnnealingPath", path)
+    assert isinstance(path, AnnealingPath)
+    times = through(path, betas, intervals)
     return sampler.with_integrator(sampler.integrator.with_times(times))
 
 

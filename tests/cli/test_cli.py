@@ -69,7 +69,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["train"], ["sample"], ["chain"], ["measure"], ["plot"], ["info"], ["bench"]],
+    [
+        [],
+        ["demo"],
+        ["train"],
+        ["sample"],
+        ["chain"],
+        ["scan"],
+        ["measure"],
+        ["plot"],
+        ["info"],
+        ["bench"],
+    ],
 )
 def test_help_reads_at_80_columns(command: list[str]) -> None:
     result = run(*command, "--help")
@@ -79,6 +90,7 @@ def test_help_reads_at_80_columns(command: list[str]) -> None:
         "train": "goes on, to --steps",
         "sample": "HDF5",
         "chain": "with more --sweeps it grows",
+        "scan": "one HDF5 file, one table, one figure",
         "measure": "autocorrelation times",
         "plot": "Binder crossings take several files",
         "info": "checkpoint",

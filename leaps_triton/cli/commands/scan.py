@@ -22,6 +22,10 @@ from .info import measured
 __all__ = ["Scan", "as_betas"]
 
 
+Betas = Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIRST:LAST:COUNT | B B ...")]
+"""Inverse temperatures as words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scan(ModelOptions):
     """Scan several inverse temperatures: one HDF5 file, one table, one figure.
@@ -33,9 +37,7 @@ class Scan(ModelOptions):
 
     output: Path
     """HDF5 file for the observables at every temperature."""
-    beta: Annotated[  # type: ignore[assignment]
-        tuple[str, ...], tyro.conf.arg(metavar="FIRST:LAST:COUNT | B B ...")
-    ] = ("0.38:0.50:13",)
+    beta: Betas = ("0.38:0.50:13",)  # type: ignore[assignment]
     """Inverse temperatures: first, last and how many, or one by one."""
     method: Literal["chains", "tempering", "annealing"] = "chains"
     """chains for each, tempering with exchanges, or annealed walkers that pass all."""
