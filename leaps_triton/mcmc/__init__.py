@@ -4,6 +4,7 @@ from ..observables.base import OBSERVABLES
 from .base import (
     BaseMove,
     Kernel,
+    Lowest,
     Move,
     SweepInfo,
     SweepState,
@@ -34,6 +35,7 @@ __all__ = [
     "Kernel",
     "KineticInfo",
     "KineticMonteCarlo",
+    "Lowest",
     "March",
     "Metropolis",
     "Move",

@@ -13,7 +13,7 @@ from ..models.base import Model
 from ..observables.base import function_of, is_of_pairs, is_of_replicas, title_of
 from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
 from ..renamed import warn_renamed
-from .base import Move, as_move
+from .base import Lowest, Move, as_move
 
 __all__ = ["Chain"]
 
@@ -36,6 +36,7 @@ class Chain(Result):
         burn_in: steps before.
         thin: steps from one measurement to the next.
         seed: of the random numbers.
+        lowest: lowest energy of each walker, and where; None if a file does not tell.
     """
 
     weighted = False
@@ -50,6 +51,25 @@ class Chain(Result):
     burn_in: int
     thin: int
     seed: int
+    lowest: Lowest | None
+
+    @property
+    def lowest_energy(self) -> float | None:
+        """Return the lowest ``H`` that any walker has had; None if none was looked for.
+
+        Parallel tempering looks at all its replicas after every step, burn-in included; other moves
+        at every draw.
+        """
+        if self.lowest is None or not bool(self.lowest.energies.isfinite().any()):
+            return None
+        return float(self.lowest.energies.min())
+
+    @property
+    def lowest_configuration(self) -> Tensor | None:
+        """Return the configuration ``(*shape)`` of :attr:`lowest_energy`, on the CPU."""
+        if self.lowest is None or self.lowest_energy is None:
+            return None
+        return self.lowest.configurations[self.lowest.energies.argmin()]
 
     @property
     def configurations(self) -> Tensor:

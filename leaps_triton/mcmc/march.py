@@ -16,7 +16,7 @@ from ..observables.measuring import Measurable, check_pairs, check_value, measur
 from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
 from ..renamed import renamed
-from .base import Move, as_move
+from .base import Lowest, Move, as_move
 from .chain import Chain
 
 __all__ = ["OBSERVABLES", "ChainSettings", "March", "run_chain"]
@@ -142,6 +142,7 @@ class March:
         state: of the move; whoever sets it and ``drawn`` to the values of an earlier march goes on
             with that one.
         drawn: draws so far.
+        lowest: lowest energy of each walker so far, and where; None to look for none.
 
     Raises:
         ValueError: a bad argument.
@@ -167,6 +168,8 @@ class March:
         configurations = _start(self.path, start, walker_index, settings.seed)
         self.state: Any = move.init(configurations, walker_index)
         self.drawn = 0
+        unseen = torch.full((self.walkers,), math.inf, dtype=torch.float64, device=self.device)
+        self.lowest: Lowest | None = Lowest(unseen, configurations)
         self._shared: Any = None
         for name, observable in self.measured.items():
             self._check(name, observable)
@@ -243,7 +246,10 @@ class March:
             steps += self.burn_in
         for _ in range(steps):
             # The path ends at t = 1, where the law is that of the model at its own β.
-            self.state, _ = self.move.step(self.state, self.path, 1.0, self.settings.seed)
+            self.state, info = self.move.step(self.state, self.path, 1.0, self.settings.seed)
+            found = as_move("move", self.move).lowest(self.state, info)
+            if found is not None and self.lowest is not None:
+                self.lowest = self.lowest.and_of(*found)
             if update is not None:
                 update()
 
@@ -263,6 +269,10 @@ class March:
                 )
             check_value(name, value, rows_of(observable, self.walkers))
             found[name] = value
+        if self.lowest is not None:
+            # Where energies are measured anyway, they are not found twice.
+            energies = self._shared.energy(configurations)
+            self.lowest = self.lowest.and_of(energies, configurations)
         return found
 
     def measure(self, name: str) -> Tensor:
@@ -275,6 +285,9 @@ class March:
 
     def results(self, values: Mapping[str, Tensor], kept: Tensor | None) -> dict[str, Any]:
         """Return the fields of a :class:`Chain` by name."""
+        lowest = self.lowest
+        if lowest is not None:
+            lowest = Lowest(lowest.energies.cpu(), lowest.configurations.cpu())
         return {
             "model": self.model,
             "move": self.move,
@@ -286,6 +299,7 @@ class March:
             "burn_in": self.burn_in,
             "thin": self.settings.thin,
             "seed": self.settings.seed,
+            "lowest": lowest,
         }
 
     def _check(self, name: str, observable: Measurable) -> None:
