@@ -4,7 +4,8 @@ A file holds ``observables/<name>`` of ``(walkers, draws)`` or ``(walkers, draws
 many rows for overlaps, ``configurations (walkers, draws, *shape)`` if asked for, model and move as
 the bytes of a checkpoint with all settings, and a SHA-256 of every finished part of ``every``
 draws. ``state/<field>`` holds the state of the move after the last two parts in turn, so that
-whatever moment a process stops at, one of them belongs to the last finished part.
+whatever moment a process stops at, one of them belongs to the last finished part; and
+``lowest/<field>`` the lowest energy of each walker so far, and where, likewise.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def run_chain(
     names = list(observables)
     asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
     march = March(model, move, asked, names, start, device)
-    described = _describe(march, start, configurations, every)
+    described = _describe(march, march.start, configurations, every)
     settings = described.manifest["chain"]
     if old is None:
         _begin(file, march, described)

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..kernels.checks import as_bool, as_device, as_integer, as_seed
+from ..kernels.checks import as_bool, as_device, as_integer, as_seed, as_tensor
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
@@ -142,6 +143,7 @@ class March:
         state: of the move; whoever sets it and ``drawn`` to the values of an earlier march goes on
             with that one.
         drawn: draws so far.
+        start: what was given, as a tensor.
         lowest: lowest energy of each walker so far, and where; None to look for none.
 
     Raises:
@@ -161,6 +163,9 @@ class March:
         self.measured = named(observables)
         self.move = move
         _check_together(move, settings.walkers)
+        if isinstance(start, np.ndarray):
+            start = as_tensor(start)
+        self.start = start
         self.path = _path(model, start)
         self.model = self.path.model
         self.device = as_device(device)
@@ -357,4 +362,5 @@ def _start(path: AnnealingPath, start: Tensor | None, walker_index: Tensor, seed
         raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}")
     # A model checks the values of its configurations.
     model.energy(start)
-    return start.to(walker_index.device)
+    # Walkers that were expanded from one would share its memory.
+    return start.to(walker_index.device).contiguous()

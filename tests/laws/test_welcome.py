@@ -5,7 +5,6 @@ that of the plain form.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,14 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from bad_values import MODEL, PATH, Entry, X
+from bad_values import MODEL, Entry, X
 
 ENTRIES: dict[str, Entry] = {**test_bad_input_chains.ENTRIES, **test_bad_input.ENTRIES}
-SLOW = ("trainer", "Trainer", "io.", "save", "TrainingConfig", "constant_ess")
-"""Beginnings of entries whose arguments other tests give in other forms, or that write files."""
+SLOW = (
+    "trainer", "Trainer", "io.", "save", "TrainingConfig", "constant_ess", "mbar_error",
+    "multi_reweight", "thermodynamic", "networks.", "run_chain",
+)  # fmt: skip
+"""Beginnings of entries that take long, or whose arguments are given in other forms below."""
 
 
 def strided(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -44,7 +46,8 @@ def forms(value: Any) -> Iterator[tuple[str, Any]]:
         yield from (("np.bool_", np.bool_(value)), ("array", np.array(value)))
         yield "tensor", torch.tensor(value)
     elif isinstance(value, int):
-        yield from (("np.int64", np.int64(value)), ("array", np.array(value)))
+        # Numbers of NumPy and torch are given by the tests of bad values.
+        yield "array", np.array(value)
     elif isinstance(value, float):
         yield from (("np.float64", np.float64(value)), ("array", np.array(value)))
         yield "tensor", torch.tensor(value, dtype=torch.float64)
@@ -101,3 +104,85 @@ def test_an_argument_is_taken_in_other_forms(name: str, argument: str) -> None:
     plain = entry.call(**entry.valid)
     for form, value in forms(entry.valid[argument]):
         assert same(entry.call(**{**entry.valid, argument: value}), plain), form
+
+
+ARRAY = np.arange(12.0).reshape(2, 2, 3)
+READ_ONLY = ARRAY.copy()
+READ_ONLY.flags.writeable = False
+ARRAYS = {
+    "flipped": ARRAY[:, ::-1, ::-1],
+    "transposed": np.ascontiguousarray(ARRAY.transpose(2, 1, 0)).transpose(2, 1, 0),
+    "of the other byte order": ARRAY.astype(ARRAY.dtype.newbyteorder()),
+    "read-only": READ_ONLY,
+    "of float32": ARRAY.astype(np.float32),
+    "of integers": ARRAY.astype(np.int64),
+    "a list of arrays": list(ARRAY),
+}
+
+
+@pytest.mark.parametrize("form", ARRAYS)
+def test_tables_of_a_model_may_be_arrays(form: str, tmp_path: Path) -> None:
+    array = ARRAYS[form]
+    plain = torch.tensor(np.array(array).tolist(), dtype=torch.float64)
+    model = lt.Ising((2, 3), np.float64(0.4), coupling=array, field=array[0])
+    assert torch.equal(model.coupling, plain)
+    assert torch.equal(model.site_table[1], plain[0])
+    # A file takes numbers in the order of their axes.
+    ais = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(2), lt.HeatBath(), device="cpu")
+    lt.save(ais, tmp_path / "s.safetensors")
+    assert torch.equal(lt.load(tmp_path / "s.safetensors").path.model.coupling, plain)
+
+
+def test_tables_may_be_tensors_of_any_strides(tmp_path: Path) -> None:
+    table = torch.arange(12.0, dtype=torch.float64).view(3, 2, 2).transpose(0, 2)
+    model = lt.Ising((2, 3), 0.4, coupling=table)
+    lt.save(
+        lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(2), lt.HeatBath(), device="cpu"),
+        tmp_path / "s.safetensors",
+    )
+    assert torch.equal(lt.load(tmp_path / "s.safetensors").path.model.coupling, table)
+
+
+MOVES = [
+    lt.HeatBath(backward=np.bool_(True)), lt.Metropolis(), lt.SwendsenWang(), lt.Wolff(),
+    lt.KineticMonteCarlo(), lt.ParallelTempering(np.array([1.0, 0.5])[::-1]),
+    lt.Compose(lt.HeatBath(), lt.Houdayer()),
+]  # fmt: skip
+FLIPPED = X.numpy()[::-1, ::-1]
+STARTS: dict[str, tuple[Any, Tensor]] = {
+    "transposed": (X.transpose(1, 2).contiguous().transpose(1, 2), X),
+    "expanded": (X[:1].expand(4, -1, -1), X[:1].repeat(4, 1, 1)),
+    "a flipped array": (FLIPPED, X.flip(0, 1)),
+}
+
+
+@pytest.mark.parametrize("move", MOVES, ids=lambda move: type(move).__name__)
+def test_chains_start_from_any_strides(move: Any, tmp_path: Path) -> None:
+    def ends(start: Any, **options: Any) -> Tensor:
+        run: Callable[..., lt.Chain] = lt.io.run_chain if options else lt.run_chain
+        given = {"observables": ["energy"], "burn_in": 0, "device": "cpu", "seed": 1}
+        return run(MODEL, move, 4, 3, start=start, **given, **options).configurations
+
+    for name, (start, plain) in STARTS.items():
+        assert torch.equal(ends(start), ends(plain)), name
+    # What was given is left as it was.
+    assert np.array_equal(FLIPPED, X.flip(0, 1).numpy())
+    file = tmp_path / "chain.h5"
+    assert torch.equal(ends(STARTS["transposed"][0], file=file), ends(X))
+
+
+@pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
+def test_edges_and_times_may_be_arrays() -> None:
+    overlaps = torch.linspace(-1, 1, 40, dtype=torch.float64).sin().view(2, 20)
+    edges = torch.tensor([-1.0, 0.5, 1.0], dtype=torch.float64)
+    plain = lt.estimators.overlap_distribution(overlaps, edges)
+    wide = torch.stack([edges, edges], dim=1)[:, 0]
+    for given in (wide, edges.numpy()[::-1][::-1]):
+        assert torch.equal(
+            lt.estimators.overlap_distribution(overlaps, given).density, plain.density
+        )
+    times = np.array([1.0, 0.3, 0.0])[::-1]
+    assert lt.Jump(times).times.tolist() == [0.0, 0.3, 1.0]
+    assert lt.Jump(np.array(3)).intervals == 3
+    assert lt.LEC(MODEL, channels=2, kernel_sizes=np.array([3])).settings["kernel_sizes"] == [3]
+    assert lt.Jump(2, domain=np.array([1, 3])).domain == (1, 3)
