@@ -237,7 +237,7 @@ def as_tensor(value: object, dtype: torch.dtype | None = None) -> Tensor:
         dtype: Type of the result; None for the type of what was given.
 
     Raises:
-        ValueError: If these are no real numbers; also a TypeError or RuntimeError of torch.
+        ValueError: If these are no real numbers.
 
     Example:
         >>> as_tensor(np.arange(3)[::-1])
@@ -250,11 +250,15 @@ def as_tensor(value: object, dtype: torch.dtype | None = None) -> Tensor:
         # and warns of an array that must not be written to.
         native = value.dtype.newbyteorder("=")
         value = np.array(value, dtype=native, order="C")
-    # A complex number would lose its imaginary part with no more than a warning.
-    if torch.as_tensor(value).is_complex():
-        raise ValueError(f"numbers must be real, got {shown(value)}")
-    # From what was given: without a dtype a list would have been rounded to float32.
-    return torch.as_tensor(value, dtype=dtype)
+    try:
+        found = torch.as_tensor(value)
+        # A complex number would lose its imaginary part with no more than a warning.
+        if not found.is_complex():
+            # From what was given: without a dtype a list would have been rounded to float32.
+            return torch.as_tensor(value, dtype=dtype)
+    except (TypeError, RuntimeError, OverflowError):
+        found = None
+    raise ValueError(f"numbers must be real, got {shown(value)}")
 
 
 def is_real(value: object) -> bool:

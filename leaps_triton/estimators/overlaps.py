@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, expect, is_real
+from ..kernels.checks import as_integer, as_tensor, expect, is_real
 from .autocorrelation import examine
 from .jackknife import Estimate, weighted_estimate
 from .trust.cautions import caution, joined
@@ -113,10 +114,13 @@ def _of_chains(overlaps: Tensor, inside: list[Tensor], together: int) -> list[Es
 
 def _edges(bins: int | Tensor) -> Tensor:
     """Return the edges of the bins, float64 ``(bins + 1,)``."""
+    if isinstance(bins, np.ndarray) and bins.ndim > 0:
+        bins = as_tensor(bins)
     if not isinstance(bins, Tensor) or bins.ndim == 0:
         count = as_integer("bins", bins, 1)
         return torch.linspace(-1.0, 1.0, count + 1, dtype=torch.float64)
     listed = is_real(bins) and bins.ndim == 1 and len(bins) > 1
     fits = listed and bool((bins.diff() > 0).all())
     expect(fits, "bins", "a number of bins, or their increasing edges", bins)
-    return bins.double().cpu()
+    # Torch warns of edges of other strides.
+    return bins.double().cpu().contiguous()

@@ -6,7 +6,8 @@ the bytes of a checkpoint with all settings, and a SHA-256 of every finished par
 draws. Where a chain of ``burn_in="auto"`` begins, draw and index of the observable, stands in the
 attribute ``beginning`` once all draws are there. ``state/<field>`` holds the state of the move
 after the last two parts in turn, so that whatever moment a process stops at, one of them belongs to
-the last finished part.
+the last finished part; and ``lowest/<field>`` the lowest energy of each walker so far, and where,
+likewise.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from ..files import claimed
 from ..kernels.checks import as_bool, as_integer
-from ..mcmc.base import Move, warn_confined
+from ..mcmc.base import Lowest, Move, warn_confined
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_replicas
@@ -31,6 +32,7 @@ from .hdf5 import (
     Array,
     Places,
     allocate,
+    allocate_slots,
     begin,
     check_observables,
     contents,
@@ -38,8 +40,10 @@ from .hdf5 import (
     edited,
     expect_same,
     finished,
+    in_slot,
     numpy_kind,
     opened,
+    read_slot,
     write,
 )
 from .packing import SCHEMA, Contents, as_file, replacing
@@ -135,7 +139,7 @@ def run_chain(
         names = list(observables)
         asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
         march = March(model, move, asked, names, start, device)
-        described = _describe(march, start, configurations, every)
+        described = _describe(march, march.start, configurations, every)
         if old is None:
             _begin(file, march, described)
         else:
@@ -253,10 +257,9 @@ def _draw(
         places["configurations"] = (columns, kept.numpy())
     # The states after the last two parts take turns, so that one of them is always whole.
     slot = part % 2
-    state = _fields(march.state)
-    for name, field in state.items():
-        places[f"state/{name}"] = (slot, field)
-    places["state_digests"] = (slot, digest(state.values()))
+    places |= in_slot("state", slot, _fields(march.state))
+    if march.lowest is not None:
+        places |= in_slot("lowest", slot, _fields(march.lowest))
     return part, places
 
 
@@ -345,10 +348,9 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
             kind = numpy_kind(march.model.dtype)
             # One draw in a chunk: a whole part could exceed the 4 GiB that HDF5 allows one.
             allocate(out, "configurations", whole, kind, (settings["walkers"], 1, *sites))
-        for name, value in _fields(march.state).items():
-            # Two slots, filled in turn: a write that stops half-way spoils only one.
-            allocate(out, f"state/{name}", (2, *value.shape), value.dtype)
-        allocate(out, "state_digests", (2, 32), "u1")
+        allocate_slots(out, "state", _fields(march.state))
+        if march.lowest is not None:
+            allocate_slots(out, "lowest", _fields(march.lowest))
         # Rounded up: the last part may be a short one.
         allocate(out, "digests", (-(-draws // every), 32), "u1")
 
@@ -370,23 +372,29 @@ def _copy(old: Path, new: Path, settings: dict[str, Any], most: int) -> None:
                 place = np.s_[:, part * every : (part + 1) * every]
                 out[name][place] = source[name][place]
         # Both slots: where the last part is left out, the state before it is needed.
-        for name in (*(f"state/{key}" for key in source["state"]), "state_digests"):
-            out[name][:] = source[name][:]
+        for group in ("state", "lowest"):
+            # A file of an earlier version has no lowest energies.
+            if group in source:
+                for name in (*(f"{group}/{key}" for key in source[group]), f"{group}_digests"):
+                    out[name][:] = source[name][:]
         out["digests"][:whole] = source["digests"][:whole]
 
 
 def _restore(source: h5py.File, march: March, name: str, settings: dict[str, Any]) -> None:
     """Bring a march to the state after the last finished part, if there is one."""
     parts = finished(source)
+    # A file of an earlier version has no place for lowest energies, and they are left out.
+    if "lowest" not in source:
+        march.lowest = None
     if not parts:
         return
     slot = (parts - 1) % 2
+    # The digest is nought where an earlier version wrote the parts so far.
+    if march.lowest is not None and source["lowest_digests"][slot].any():
+        lowest = read_slot(source, "lowest", slot, march.lowest._fields, name)
+        march.lowest = Lowest(*(torch.from_numpy(v).to(march.device) for v in lowest.values()))
     fields = march.state._asdict()
-    state = {key: np.asarray(source[f"state/{key}"][slot]) for key in fields}
-    if not np.array_equal(source["state_digests"][slot], digest(state.values())):
-        raise ValueError(
-            f"{name} is damaged: the state of its walkers does not match its SHA-256; run it again"
-        )
+    state = read_slot(source, "state", slot, fields, name)
     restored: dict[str, Any] = {}
     for key in fields:
         value = state[key]

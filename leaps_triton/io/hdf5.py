@@ -33,6 +33,7 @@ __all__ = [
     "Array",
     "Places",
     "allocate",
+    "allocate_slots",
     "begin",
     "check_observables",
     "contents",
@@ -40,8 +41,10 @@ __all__ = [
     "edited",
     "expect_same",
     "finished",
+    "in_slot",
     "numpy_kind",
     "opened",
+    "read_slot",
     "reading",
     "write",
 ]
@@ -269,6 +272,48 @@ def allocate(
     if chunks is not None:
         early.set_chunk(chunks)
     file.create_dataset(name, shape, kind, dcpl=early)
+
+
+def allocate_slots(file: h5py.File, name: str, fields: Mapping[str, Array]) -> None:
+    """Make two slots for each field of what is overwritten again and again, and for their digests.
+
+    They are filled in turn: a write that stops half-way spoils only one.
+    """
+    for key, value in fields.items():
+        allocate(file, f"{name}/{key}", (2, *value.shape), value.dtype)
+    allocate(file, f"{name}_digests", (2, 32), "u1")
+
+
+def in_slot(name: str, slot: int, fields: Mapping[str, Array]) -> dict[str, tuple[Any, Any]]:
+    """Return what is to be written into a slot of :func:`allocate_slots`, and where."""
+    places: dict[str, tuple[Any, Any]] = {}
+    for key, value in fields.items():
+        places[f"{name}/{key}"] = (slot, value)
+    places[f"{name}_digests"] = (slot, digest(fields.values()))
+    return places
+
+
+def read_slot(
+    file: h5py.File, name: str, slot: int, keys: Iterable[str], of: str
+) -> dict[str, Array]:
+    """Return the fields in a slot of :func:`allocate_slots`.
+
+    Args:
+        file: an open file.
+        name: of the fields.
+        slot: 0 or 1.
+        keys: names of the fields.
+        of: what errors call the file.
+
+    Raises:
+        ValueError: If they do not match their digest.
+    """
+    fields = {key: np.asarray(file[f"{name}/{key}"][slot]) for key in keys}
+    if not np.array_equal(file[f"{name}_digests"][slot], digest(fields.values())):
+        raise ValueError(
+            f"{of} is damaged: the {name} of its walkers does not match its SHA-256; run it again"
+        )
+    return fields
 
 
 def contents(file: h5py.File, name: str) -> Contents:

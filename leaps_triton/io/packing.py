@@ -67,7 +67,9 @@ def pack(contents: Contents) -> bytes:
     """Return contents as the bytes of a safetensors file."""
     # The first entry, so that the first such noughts in the file are the digest's own.
     manifest = json.dumps({"sha256": _NO_DIGEST, **contents.manifest})
-    data = _save_tensors(contents.tensors, {_KEY: manifest})
+    # A file holds numbers in the order of the axes, whatever their strides are here.
+    tensors = {name: tensor.contiguous() for name, tensor in contents.tensors.items()}
+    data = _save_tensors(tensors, {_KEY: manifest})
     # The digest is of the bytes with noughts in its place.
     digest = hashlib.sha256(data).hexdigest()
     return data.replace(_NO_DIGEST.encode(), digest.encode(), 1)

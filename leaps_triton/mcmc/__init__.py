@@ -4,6 +4,7 @@ from ..observables.base import OBSERVABLES
 from .base import (
     BaseMove,
     Kernel,
+    Lowest,
     Move,
     NotErgodicWarning,
     SweepInfo,
@@ -37,6 +38,7 @@ __all__ = [
     "Kernel",
     "KineticInfo",
     "KineticMonteCarlo",
+    "Lowest",
     "March",
     "Metropolis",
     "Move",

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
@@ -17,6 +18,7 @@ from ..paths.annealing import AnnealingPath
 __all__ = [
     "BaseMove",
     "Kernel",
+    "Lowest",
     "Move",
     "NotErgodicWarning",
     "SweepInfo",
@@ -88,6 +90,30 @@ class SweepInfo(NamedTuple):
     """Fraction of sites whose value changed, float32 ``(walkers,)``"""
 
 
+class Lowest(NamedTuple):
+    """The lowest energy that each walker has had, and where."""
+
+    energies: Tensor
+    """``H`` without β, float64 ``(walkers,)``; infinite before any was seen"""
+    configurations: Tensor
+    """``(walkers, *shape)``"""
+
+    def and_of(self, energies: Tensor, configurations: Tensor) -> "Lowest":
+        """Return the lower of each walker's own and of another energy; the earlier of two equal.
+
+        Args:
+            energies: ``H``, float64 ``(walkers,)``.
+            configurations: theirs, ``(walkers, *shape)``.
+        """
+        # NaN is lower than nothing.
+        lower = energies < self.energies
+        by_site = lower.view(-1, *[1] * (configurations.ndim - 1))
+        return Lowest(
+            torch.where(lower, energies, self.energies),
+            torch.where(by_site, configurations, self.configurations),
+        )
+
+
 class BaseMove(ABC):
     """The base of the library's moves: each walker for itself, reversible, with a SweepState."""
 
@@ -140,6 +166,15 @@ class BaseMove(ABC):
     def init(self, configurations: Tensor, walkers: Tensor) -> Any:
         """Return the state of chains that start from ``configurations``."""
         return SweepState(configurations, walkers, 0)
+
+    def lowest(self, state: Any, info: Any) -> Lowest | None:
+        """Return the lowest energies that a step came by; None if it looked at none.
+
+        Args:
+            state: after the step.
+            info: what it did.
+        """
+        return None
 
     @abstractmethod
     def step(

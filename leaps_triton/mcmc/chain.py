@@ -27,7 +27,7 @@ from ..observables.base import (
 from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
 from ..observables.replicas import SUFFIX, model_at
 from ..renamed import warn_renamed
-from .base import Move, SweepState, as_move
+from .base import Lowest, Move, SweepState, as_move
 
 __all__ = ["Chain", "begun"]
 
@@ -53,6 +53,7 @@ class Chain(Result):
         beginning: where ``burn_in="auto"`` had the chain begin: the draws before, and the name of
             the observable that needed so many; None where the burn-in was given.
         early: name → what was measured before, like ``values``; empty where the burn-in was given.
+        lowest: lowest energy of each walker, and where; None if a file does not tell.
     """
 
     weighted = False
@@ -69,6 +70,25 @@ class Chain(Result):
     seed: int
     beginning: Beginning | None = field(default=None, kw_only=True)
     early: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
+    lowest: Lowest | None = field(default=None, kw_only=True)
+
+    @property
+    def lowest_energy(self) -> float | None:
+        """Return the lowest ``H`` that any walker has had; None if none was looked for.
+
+        Parallel tempering looks at all its replicas after every step, burn-in included; other moves
+        at every draw.
+        """
+        if self.lowest is None or not bool(self.lowest.energies.isfinite().any()):
+            return None
+        return float(self.lowest.energies.min())
+
+    @property
+    def lowest_configuration(self) -> Tensor | None:
+        """Return the configuration ``(*shape)`` of :attr:`lowest_energy`, on the CPU."""
+        if self.lowest is None or self.lowest_energy is None:
+            return None
+        return self.lowest.configurations[self.lowest.energies.argmin()]
 
     @property
     def configurations(self) -> Tensor:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..estimators.trust.beginning import Beginning
-from ..kernels.checks import as_bool, as_device, as_integer, as_seed, states_hint
+from ..kernels.checks import as_bool, as_device, as_integer, as_seed, as_tensor, states_hint
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
@@ -18,7 +19,7 @@ from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
 from ..progress import Progress, track
 from ..renamed import renamed
-from .base import Move, as_move, warn_confined
+from .base import Lowest, Move, as_move, warn_confined
 from .chain import Chain, begun
 
 __all__ = ["OBSERVABLES", "ChainSettings", "March", "run_chain"]
@@ -161,6 +162,8 @@ class March:
             with that one.
         drawn: draws so far.
         betas: inverse temperatures of the replicas, the last the model's; that alone without.
+        start: what was given, as a tensor.
+        lowest: lowest energy of each walker so far, and where; None to look for none.
 
     Raises:
         ValueError: a bad argument.
@@ -178,6 +181,9 @@ class March:
         self.settings = settings
         self.move = move
         _check_together(move, settings.walkers)
+        if isinstance(start, np.ndarray):
+            start = as_tensor(start)
+        self.start = start
         self.path = _path(model, start)
         self.model = self.path.model
         # Before any work: the temperatures of a ladder may not be those of the model.
@@ -188,6 +194,8 @@ class March:
         configurations = _start(self.path, start, walker_index, settings.seed)
         self.state: Any = move.init(configurations, walker_index)
         self.drawn = 0
+        unseen = torch.full((self.walkers,), math.inf, dtype=torch.float64, device=self.device)
+        self.lowest: Lowest | None = Lowest(unseen, configurations)
         self._shared: Any = None
         for name, observable in self.measured.items():
             self._check(name, observable)
@@ -270,7 +278,10 @@ class March:
             steps += self.burn_in
         for _ in range(steps):
             # The path ends at t = 1, where the law is that of the model at its own β.
-            self.state, _ = self.move.step(self.state, self.path, 1.0, self.settings.seed)
+            self.state, info = self.move.step(self.state, self.path, 1.0, self.settings.seed)
+            found = as_move("move", self.move).lowest(self.state, info)
+            if found is not None and self.lowest is not None:
+                self.lowest = self.lowest.and_of(*found)
             if update is not None:
                 update()
 
@@ -291,6 +302,10 @@ class March:
             axes = 3 if is_of_replicas(observable) else 2
             check_value(name, value, rows_of(observable, self.walkers), axes)
             found[name] = value
+        if self.lowest is not None:
+            # Where energies are measured anyway, they are not found twice.
+            energies = self._shared.energy(configurations)
+            self.lowest = self.lowest.and_of(energies, configurations)
         return found
 
     def measure(self, name: str) -> Tensor:
@@ -314,6 +329,9 @@ class March:
             kept: configurations of all draws.
             beginning: where the chain is known to begin; None to find it if it is to be found.
         """
+        lowest = self.lowest
+        if lowest is not None:
+            lowest = Lowest(lowest.energies.cpu(), lowest.configurations.cpu())
         found = {
             "model": self.model,
             "move": self.move,
@@ -325,6 +343,7 @@ class March:
             "burn_in": self.burn_in,
             "thin": self.settings.thin,
             "seed": self.settings.seed,
+            "lowest": lowest,
         }
         if self.settings.automatic:
             found.update(begun(found, self.measured, beginning))
@@ -404,4 +423,5 @@ def _start(path: AnnealingPath, start: Tensor | None, walker_index: Tensor, seed
         raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}{hint}")
     # A model checks the values of its configurations.
     model.energy(start)
-    return start.to(walker_index.device)
+    # Walkers that were expanded from one would share its memory.
+    return start.to(walker_index.device).contiguous()

@@ -15,7 +15,7 @@ from ..kernels.checks import as_number, expect
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
-from .base import BaseMove, Move, SweepState, as_move, begin
+from .base import BaseMove, Lowest, Move, SweepState, as_move, begin
 from .sweeps import HeatBath
 
 __all__ = ["ParallelTempering", "TemperingInfo", "TemperingState"]
@@ -56,6 +56,8 @@ class TemperingInfo(NamedTuple):
     """Whether it was made, bool ``(walkers, K - 1)``"""
     move: Any
     """Info of the move, of ``K walkers`` replicas: time after time, walker after walker"""
+    energies: Tensor
+    """``H`` of the replicas after the exchanges, float64 ``(walkers, K)``"""
 
     @property
     def kernel(self) -> Any:
@@ -237,9 +239,11 @@ class ParallelTempering(BaseMove):
         count = self.temperatures
         times = self._times(state, path, t)
         moved, info = self.move.step(self._in_line(state), path, times.flatten(), seed)
+        # Energies decide on the exchanges, and are what the lowest one is looked for in.
+        energies = path.model.energy(moved.configurations, check=False)
         if not self.exchange:
-            return self._alone(state, moved, info)
-        order, tried, accepted = self._exchange(path, moved.configurations, times, state, seed)
+            return self._alone(state, moved, info, energies)
+        order, tried, accepted = self._exchange(path, energies, times, state, seed)
         rows = torch.arange(len(order), device=order.device).unsqueeze(1)
         replicas = moved.configurations.unflatten(0, (count, -1)).transpose(0, 1)
         replicas = replicas[rows, order]
@@ -258,10 +262,22 @@ class ParallelTempering(BaseMove):
             rising=rising,
             arrivals=arrivals,
         )
-        return after, TemperingInfo(tried, accepted, info)
+        energies = energies.unflatten(0, (count, -1)).T.gather(1, order)
+        return after, TemperingInfo(tried, accepted, info, energies)
+
+    def lowest(self, state: TemperingState, info: TemperingInfo) -> Lowest:
+        """Return the lowest energy among all replicas of each walker, and where.
+
+        Args:
+            state: after the step.
+            info: what it did.
+        """
+        energies, place = info.energies.min(dim=1)
+        rows = torch.arange(len(place), device=place.device)
+        return Lowest(energies, state.replicas[rows, place])
 
     def _alone(
-        self, state: TemperingState, moved: SweepState, info: Any
+        self, state: TemperingState, moved: SweepState, info: Any, energies: Tensor
     ) -> tuple[TemperingState, TemperingInfo]:
         """Return what a step is without exchanges: the replicas where the move has left them."""
         replicas = moved.configurations.unflatten(0, (self.temperatures, -1)).transpose(0, 1)
@@ -273,7 +289,8 @@ class ParallelTempering(BaseMove):
         )
         shape = (len(state.walkers), self.temperatures - 1)
         none = torch.zeros(shape, dtype=torch.bool, device=state.walkers.device)
-        return after, TemperingInfo(none[0], none, info)
+        energies = energies.unflatten(0, (self.temperatures, -1)).T
+        return after, TemperingInfo(none[0], none, info, energies)
 
     def _times(self, state: TemperingState, path: AnnealingPath, t: Tensor | float) -> Tensor:
         """Return the times of all replicas on the path, float64 ``(K, walkers)``."""
@@ -305,13 +322,13 @@ class ParallelTempering(BaseMove):
         return SweepState(replicas.flatten(0, 1), indices.flatten(), state.sweep)
 
     def _exchange(
-        self, path: AnnealingPath, x: Tensor, times: Tensor, state: TemperingState, seed: int
+        self, path: AnnealingPath, energies: Tensor, times: Tensor, state: TemperingState, seed: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return which replica comes to each time, and what was exchanged.
 
         Args:
             path: the annealing path.
-            x: configurations of all replicas, time after time, walker after walker.
+            energies: ``H`` of all replicas, time after time, walker after walker.
             times: their times, float64 ``(K, walkers)``.
             state: walkers before the step.
             seed: in [0, 2³²).
@@ -320,7 +337,8 @@ class ParallelTempering(BaseMove):
             ``(walkers, K)``; which exchanges were tried; which were made.
         """
         count = self.temperatures
-        place = torch.arange(count, device=x.device)
+        device = energies.device
+        place = torch.arange(count, device=device)
         lower = place[:-1]
         # Even and odd neighbours in turn.
         tried = lower % 2 == state.exchanges % 2
@@ -329,11 +347,11 @@ class ParallelTempering(BaseMove):
         partner[first] = first + 1
         partner[first + 1] = first
         # log of what each replica would gain at its partner's time.
-        increment = path.log_increment(x, times.flatten(), times[partner].flatten())
+        increment = path.increment_of(energies, times.flatten(), times[partner].flatten())
         increment = increment.unflatten(0, (count, -1)).T
         # The lower place is the site word, the round of exchanges the event word.
         walkers = state.walkers.unsqueeze(1)
-        words = kernels.philox(seed, Stream.EXCHANGE, lower, state.exchanges, 0, walkers, x.device)
+        words = kernels.philox(seed, Stream.EXCHANGE, lower, state.exchanges, 0, walkers, device)
         # The gain of both partners decides.
         log_ratio = increment[:, :-1] + increment[:, 1:]
         # Two words: a number of one is at least 2⁻²⁴, so that rarer exchanges would never be made.

@@ -116,8 +116,9 @@ def as_table(
     """
     try:
         table = as_tensor(value, torch.float64)
-        # A copy, so that the tables stay when the tensor that was given changes.
-        table = table.detach().cpu().clone()
+        # A copy, so that the tables stay when the tensor that was given changes; in the order of
+        # its axes, as files store it.
+        table = table.detach().cpu().clone(memory_format=torch.contiguous_format)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise ValueError(
             f"{name} must be numbers of shape {shape} ({meaning}), got {shown(value)}"

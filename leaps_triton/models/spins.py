@@ -156,7 +156,8 @@ class Clock(PairModel):
         field: Tensor | Sequence[float] | None = None,
         periodic: bool | Sequence[bool] = True,
     ) -> None:
-        states = torch.arange(as_states(q), dtype=torch.float64)
+        q = as_states(q)
+        states = torch.arange(q, dtype=torch.float64)
         angle = 2.0 * math.pi * states / q
         # The scalar product of the vectors of two states, cos(2π (x_i - x_j) / q).
         bond_table = torch.cos(angle.unsqueeze(1) - angle)

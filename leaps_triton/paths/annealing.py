@@ -212,10 +212,20 @@ class AnnealingPath:
         Returns:
             float64 ``(walkers,)``.
         """
+        energy = self.model.energy(configurations, check=False)
+        return self.increment_of(energy, t_from, t_to)
+
+    def increment_of(self, energy: Tensor, t_from: Tensor | float, t_to: Tensor | float) -> Tensor:
+        """Return ``log ρ̃_{t_to}(x) - log ρ̃_{t_from}(x)`` from ``H(x)``, float64 ``(walkers,)``.
+
+        Args:
+            energy: ``H(x)``, ``(walkers,)``.
+            t_from: a number, or ``(1 | walkers,)``.
+            t_to: likewise.
+        """
         # The difference of β first: that of two log-densities would lose digits.
         change = self.beta(t_to) - self.beta(t_from)
-        energy = self.model.energy(configurations, check=False)
-        return -change.to(configurations.device) * energy
+        return -change.to(energy.device) * energy
 
     def log_density(self, configurations: Tensor, t: Tensor | float) -> Tensor:
         """Return ``log ρ̃_t(x)``, float64 ``(walkers,)``."""

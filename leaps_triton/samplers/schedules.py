@@ -89,7 +89,8 @@ def _check_speed(times: Tensor, speed: Tensor) -> None:
 def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Return the function through ``(x, y)``, linear between them; ``x`` does not decrease."""
     # The first point has no left neighbour, and rounding may lead beyond the last.
-    right = torch.searchsorted(x, at).clamp(1, len(x) - 1)
+    # Torch warns of points of other strides.
+    right = torch.searchsorted(x.contiguous(), at.contiguous()).clamp(1, len(x) - 1)
     width = x[right] - x[right - 1]
     # Where the speed is 0 the length stands still, and any time there will do.
     share = torch.where(width > 0, (at - x[right - 1]) / width, 0.0)

@@ -87,7 +87,14 @@ class Chain(ModelOptions):
                 resume=self.resume,
                 progress=True,
             )
-        table = measured(run, self.output)
+        table = {**measured(run, self.output), "lowest_energy": run.lowest_energy}
+        if run.lowest is not None and run.lowest_energy is not None:
+            there = int((run.lowest.energies == run.lowest_energy).sum())
+            print(
+                f"lowest energy {run.lowest_energy:.10g}, "
+                f"{run.lowest_energy / run.model.lattice.sites:.6g} per site, "
+                f"in {there} of {run.walkers} walkers"
+            )
         print(f"chain: {self.output}")
         seconds = time.perf_counter() - begin
         about = {"seconds": seconds, "config": config(self), "versions": provenance()}
