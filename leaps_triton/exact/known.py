@@ -18,14 +18,17 @@ _UPDATES = 2**28
 """Updates of the transfer matrix that take seconds."""
 
 
-def known(model: Any, names: Iterable[str] = OBSERVABLES) -> dict[str, float]:
+def known(
+    model: Any, updates: int = _UPDATES, names: Iterable[str] = OBSERVABLES
+) -> dict[str, float]:
     """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
 
     All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the
-    closed form of the Ising torus or by the transfer matrix with up to 2**28 updates.
+    closed form of the Ising torus or by the transfer matrix with up to 2**28 updates unless told.
 
     Args:
         model: the target.
+        updates: of the transfer matrix at most.
         names: those of the observables that enumeration is to give.
 
     Example:
@@ -40,7 +43,7 @@ def known(model: Any, names: Iterable[str] = OBSERVABLES) -> dict[str, float]:
         return _enumerated(model, names)
     functions = {"log_z": log_z, "energy": energy, "specific_heat": specific_heat}
     try:
-        return {name: function(model, updates=_UPDATES) for name, function in functions.items()}
+        return {name: function(model, updates=updates) for name, function in functions.items()}
     # The exact functions refuse what they cannot do, or not within so many updates.
     except ValueError:
         return {}

@@ -11,7 +11,7 @@ import leaps_triton as lt
 from ...kernels.checks import as_device
 from ...provenance import provenance
 from ...report import summary
-from ..options import announce, check_folders, config, device_name, kernel_size, write
+from ..options import announce, check_figure, check_folders, config, device_name, kernel_size, write
 
 __all__ = ["Demo"]
 
@@ -42,7 +42,7 @@ class Demo:
     device: str | None = None
     """"cpu" or "cuda"; CUDA by default where there is a CUDA device."""
     figure: Path = Path("leaps-triton-demo.png")
-    """Where to save the figure."""
+    """Where to save the figure: .png, .pdf or .svg."""
     json: Path | None = None
     """Where to save the results as JSON."""
 
@@ -50,6 +50,7 @@ class Demo:
         """Train, sample, print, and save."""
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
+        check_figure(self.figure)
         check_folders(self.figure, self.json)
         sampler = self._sampler()
         backend = announce(sampler.path.model, sampler.device)

@@ -10,7 +10,7 @@ import leaps_triton as lt
 
 from ...provenance import provenance
 from ...report import summary
-from ..options import check_folders, write
+from ..options import FIGURES, check_folders, write
 
 __all__ = ["Plot"]
 
@@ -39,7 +39,11 @@ class Plot:
     ]
     """HDF5 files of `leaps-triton sample` or `leaps-triton chain`."""
     output: Path = Path()
-    """Folder for the figures."""
+    """Folder for the figures; or a file, .png, .pdf or .svg, whose name begins those of several."""
+    format: Literal["png", "pdf", "svg"] | None = None
+    """How figures in a folder are written; png by default."""
+    separate: bool = False
+    """One panel a file."""
     only: tuple[
         Literal[
             "observables",
@@ -62,20 +66,33 @@ class Plot:
     def run(self) -> None:
         """Read, draw, and save."""
         # Here, not above: other commands start without matplotlib.
-        from ...report.figures import NEEDS
+        from ...report.figures import NEEDS, idle
+        from ...report.figures import panels as panels_of
 
         needs = {**NEEDS, _ANNEALING: "it takes weighted walkers, or a chain with --configurations"}
         self._check()
         runs = self._read()
         figures = {}
         for name in self.only or needs:
-            saved = _draw(name, runs, self.output, self.dpi)
-            if saved is not None:
-                figures[name] = saved.name
-                print(f"{name}: {saved}")
-            # A figure asked for by name must be there; of all, those without data are left out.
-            elif self.only:
-                raise ValueError(f"these files have no data for the figure {name}: {needs[name]}")
+            # A figure asked for by name is drawn even if it shows little.
+            if not self.only and idle(name, runs):
+                print(f"{name}: left out, {idle(name, runs)}")
+                continue
+            panels = [name]
+            if self.separate:
+                panels = panels_of(name, runs)
+            for panel in panels:
+                saved = _draw(panel, runs, self._file(panel), self.dpi)
+                if saved is not None:
+                    figures[panel] = saved.name
+                    print(f"{panel}: {saved}")
+                # Asked for by name it must be there; of all, those without data are left out.
+                elif self.only:
+                    raise ValueError(
+                        f"these files have no data for the figure {name}: {needs[name]}"
+                    )
+                else:
+                    print(f"{name}: left out, {needs[name]}")
         # Without folders, which tell of the machine.
         names = [file.name for file in self.files]
         write(self.json, {"figures": figures, "files": names, "versions": provenance()})
@@ -85,12 +102,31 @@ class Plot:
         if not self.files:
             raise ValueError("give at least one HDF5 file to plot")
         check_folders(self.json)
-        if not self.output.is_dir():
+        if self._is_file():
+            check_folders(self.output)
+            if self.format is not None:
+                raise ValueError(
+                    f"give --format for a folder alone, and not for the file {self.output.name}"
+                )
+        elif not self.output.is_dir():
             raise ValueError(
                 f"there is no folder {self.output} for the figures; make it, or choose another"
             )
         if self.dpi < 20:
             raise ValueError(f"dpi must be at least 20, got {self.dpi}")
+
+    def _is_file(self) -> bool:
+        """Return whether the output is the name of a file, and no folder."""
+        return self.output.suffix.lower() in FIGURES and not self.output.is_dir()
+
+    def _file(self, name: str) -> Path:
+        """Return the file of a figure."""
+        if not self._is_file():
+            return self.output / f"{name}.{self.format or 'png'}"
+        # The one figure that was asked for has the name that was given.
+        if len(self.only) == 1 and not self.separate:
+            return self.output
+        return self.output.with_name(f"{self.output.stem}-{name}{self.output.suffix}")
 
     def _read(self) -> dict[str, Any]:
         """Return the runs of the files, by names that tell them apart."""
@@ -108,26 +144,25 @@ class Plot:
         return runs
 
 
-def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | None:
+def _draw(name: str, runs: dict[str, Any], file: Path, dpi: int) -> Path | None:
     """Save one figure, from the runs that have the data for it; None if there are none."""
     if name == _ANNEALING:
-        return _annealing(runs, folder)
+        # A film has one kind of file.
+        return _annealing(runs, file.with_suffix(".gif"))
     from ...report import figures
 
     figure = figures.draw(name, runs)
     if figure is None:
         return None
-    file = folder / f"{name}.png"
-    figure.savefig(file, dpi=dpi)
+    figure.savefig(file, dpi=dpi, format=file.suffix[1:].lower())
     return file
 
 
-def _annealing(runs: dict[str, Any], folder: Path) -> Path | None:
+def _annealing(runs: dict[str, Any], file: Path) -> Path | None:
     """Save a film of the first run that knows the way of its walkers; None if there is none."""
     for run in runs.values():
         moving = run.on_the_way(_GIF_WALKERS, _GIF_FRAMES)
         if moving is not None:
-            file = folder / f"{_ANNEALING}.gif"
             about = summary.title(run.model)
             titles = [f"{about}, {caption}" for caption in moving.captions]
             lt.physics_plots.animation(moving.frames, titles, file, run.model.q)
