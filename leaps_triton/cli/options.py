@@ -19,8 +19,10 @@ from ..files import check_free, make_folder, write_text
 from ..kernels.checks import nearest
 
 __all__ = [
+    "FIGURES",
     "ModelOptions",
     "announce",
+    "check_figure",
     "check_folders",
     "choices",
     "choose",
@@ -31,6 +33,10 @@ __all__ = [
     "spelled",
     "write",
 ]
+
+
+FIGURES = (".png", ".pdf", ".svg")
+"""Endings of files of figures, which say how these are written."""
 
 
 def spelled(name: str) -> str:
@@ -208,6 +214,14 @@ def check_folders(*files: Path | None) -> None:
         if file.is_dir():
             raise ValueError(f"{file} is a folder; give the name of a file")
         check_free(file)
+
+
+def check_figure(file: Path | None) -> None:
+    """Raise a ValueError unless the name of a figure says how it is to be written."""
+    if file is not None and file.suffix.lower() not in FIGURES:
+        raise ValueError(
+            f"a figure must end in {', '.join(FIGURES[:-1])} or {FIGURES[-1]}, got {file.name}"
+        )
 
 
 def config(command: Any) -> dict[str, Any]:

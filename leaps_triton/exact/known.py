@@ -26,7 +26,7 @@ def known(
     """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
 
     All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the
-    closed form of the Ising torus or by the transfer matrix with up to 2**28 updates.
+    closed form of the Ising torus or by the transfer matrix with up to 2**28 updates unless told.
 
     Args:
         model: the target.

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 
 from ..estimators.base import Result
 from ..estimators.jackknife import Estimate
+from ..exact.known import UPDATES, known
 from ..models.pair import is_pair_model
 from ..models.spins import Ising
 from ..observables.base import entered
-from .shared import FEW, bars, marker, quietly
-from .summary import LABELS, UPDATES, known, label, title
+from .shared import FEW, bars, headline, marker, quietly, shortened, wrapped
+from .summary import LABELS, label, title
 
 __all__ = ["against_temperature", "binder_crossing"]
 
@@ -67,7 +68,7 @@ def against_temperature(
     figure, cells = _grid(count)
     for colour, (group, members) in enumerate(_groups(runs).items()):
         temperatures, curves = _curves(members)
-        references = [known(run.model, updates) for run in members]
+        references = [known(run.model, updates=updates) for run in members]
         for name, (above, below) in zip(names, cells, strict=False):
             if name in curves:
                 curve = curves[name]
@@ -78,7 +79,7 @@ def against_temperature(
         if log_z is not None:
             exact = [reference.get("log_z") for reference in references]
             _log_z(cells[-1], members, log_z, exact, colour, group)
-    axes = [_AXES.get(name, label(name)) for name in names]
+    axes = [_AXES.get(name, wrapped(label(name), 2.6, 10.0)) for name in names]
     if log_z is not None:
         axes.append(_log_z_label(log_z))
     for text, (above, below) in zip(axes, cells, strict=True):
@@ -92,7 +93,7 @@ def against_temperature(
     text = "dotted: to guide the eye; bars: one σ"
     if pulled:
         text = f"full lines: exact; {text}; pull = (value − exact) / σ"
-    figure.supxlabel(text, fontsize=8)
+    figure.supxlabel(wrapped(text, 0.95 * figure.get_figwidth(), 8.0), fontsize=8)
     return figure
 
 
@@ -146,6 +147,9 @@ def _grid(count: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
     columns = min(3, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(4.4 * columns, 4.2 * rows), layout="constrained")
+    engine: Any = figure.get_layout_engine()
+    # In inches: labels of an axis stand clear of the next panel.
+    engine.set(w_pad=0.1)
     # The cells of one column share the width of their labels.
     ratios = [3.0, 1.0] * rows
     grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=ratios)
@@ -175,7 +179,7 @@ def _values(
     errors = [estimate.error for estimate in estimates]
     # A dotted line guides the eye where there is no exact curve.
     style = "none" if exact else ":"
-    bars(axes, _temperatures(runs), values, errors, colour, group, style)
+    bars(axes, _temperatures(runs), values, errors, colour, shortened(group), style)
     return estimates
 
 
@@ -249,7 +253,7 @@ def binder_crossing(axes: Axes, runs: Sequence[Result]) -> None:
         critical = 2.0 / math.log1p(math.sqrt(2.0)) * coupling
         name = "$T_c$ of the infinite lattice"
         axes.axvline(critical, color="grey", linestyle="--", linewidth=1.0, label=name)
-    axes.set_title("lines without exact values guide the eye; bars: one σ", fontsize=9)
+    headline(axes, "full lines: exact; dotted: to guide the eye; bars: one σ")
     axes.set_xlabel(_TEMPERATURE)
     axes.set_ylabel("Binder cumulant  U = 1 − ⟨m⁴⟩ / 3⟨m²⟩²")
     axes.legend(fontsize=8)

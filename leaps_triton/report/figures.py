@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 
 from ..estimators.base import Result
 from . import physics_plots, plotting
+from .shared import headline, quietly
 from .summary import LABELS, title
 
 if TYPE_CHECKING:
     from ..samplers.scans import Scan
     from ..training import TrainingHistory
 
-__all__ = ["NEEDS", "draw", "of_largest", "scan", "training"]
+__all__ = ["NEEDS", "draw", "idle", "of_largest", "panels", "scan", "training"]
 
 
 NEEDS = {
@@ -40,11 +41,11 @@ def draw(name: str, runs: Runs) -> Figure | None:
     """Return a figure from the runs that have the data for it; None if there are none.
 
     Args:
-        name: one of :data:`NEEDS`.
+        name: one of :data:`NEEDS`, or of :func:`panels`.
         runs: label → result.
     """
-    if name == "observables":
-        return _observables(runs)
+    if name.startswith("observables"):
+        return _observables(runs, name.partition("-")[2])
     figure = Figure(figsize=(7.0, 4.8), layout="constrained")
     if _DRAWN[name](figure.subplots(), runs):
         return figure
@@ -72,6 +73,52 @@ def scan(found: Scan) -> Figure:
     return physics_plots.against_temperature(runs, names, log_z)
 
 
+def panels(name: str, runs: Runs) -> list[str]:
+    """Return names under which :func:`draw` draws the panels of a figure, each as one of its own.
+
+    Args:
+        name: one of :data:`NEEDS`.
+        runs: label → result.
+
+    Returns:
+        ``observables-energy`` and so on; the name itself for a figure of one panel.
+    """
+    if name != "observables":
+        return [name]
+    return [f"{name}-{each}" for each in _shared(runs)] or [name]
+
+
+def idle(name: str, runs: Runs) -> str:
+    """Return why a figure would show nothing, though there are data for it; empty if it shows some.
+
+    Args:
+        name: one of :data:`NEEDS`.
+        runs: label → result.
+    """
+    found = list(runs.values())
+    betas = {run.model.beta for run in found}
+    if name in ("observables", "binder") and len(betas) == 1:
+        beta = min(betas)
+        return f"all files are of one temperature, β = {beta:.4g}; leaps-triton measure has a table"
+    if name == "weights":
+        variances = [run.diagnostics["log_weight_variance"] for run in found if run.weighted]
+        if variances and max(variances) == 0.0:
+            return "all walkers have the same weight"
+    if name == "autocorrelation":
+        return _still([run for run in found if not run.weighted and run.names])
+    return ""
+
+
+def _still(chains: list[Result]) -> str:
+    """Return why the autocorrelations of the first chain show nothing; empty if they show some."""
+    for chain in chains[:1]:
+        # A quantity that does not vary has no autocorrelation time.
+        times = [quietly(chain, name).tau for name in _slow(chain)]
+        if all(math.isnan(time) for time in times):
+            return "nothing varies in the chain"
+    return ""
+
+
 def _able(runs: Runs, name: str) -> dict[str, Result]:
     """Return the runs that can estimate an observable."""
     found = {}
@@ -82,12 +129,20 @@ def _able(runs: Runs, name: str) -> dict[str, Result]:
     return found
 
 
-def _observables(runs: Runs) -> Figure | None:
-    """Draw observables against temperature, if all runs share some."""
+def _shared(runs: Runs) -> list[str]:
+    """Return names of the tables' observables that all runs can estimate."""
     shared = []
     for name in LABELS:
         if all(run.drawn is not None or name in run.names for run in runs.values()):
             shared.append(name)
+    return shared
+
+
+def _observables(runs: Runs, one: str = "") -> Figure | None:
+    """Draw observables against temperature, all that the runs share or one of them."""
+    shared = _shared(runs)
+    if one:
+        shared = [name for name in shared if name == one]
     if not shared or any(run.model.beta == 0 for run in runs.values()):
         return None
     return physics_plots.against_temperature(list(runs.values()), shared)
@@ -99,7 +154,7 @@ def _correlation(axes: Axes, runs: Runs) -> bool:
     if able:
         drawn, models = of_largest(able)
         physics_plots.correlation(axes, drawn)
-        axes.set_title(f"{models}; bars: one σ", fontsize=9)
+        headline(axes, f"{models}; bars: one σ")
     return bool(able)
 
 
@@ -108,13 +163,18 @@ def _autocorrelation(axes: Axes, runs: Runs) -> bool:
     for run in runs.values():
         if run.weighted or not run.names:
             continue
-        names = [name for name in ("energy", "abs_magnetization") if name in run.values]
         chain: Any = run
-        physics_plots.autocorrelation(axes, chain, names or run.names[:1])
+        physics_plots.autocorrelation(axes, chain, _slow(run))
         about = f"{title(run.model)}, β = {run.model.beta:.4g}"
-        axes.set_title(f"{about}; dashed: window W of τ", fontsize=9)
+        headline(axes, f"{about}; dashed: window W of τ")
         return True
     return False
+
+
+def _slow(run: Result) -> list[str]:
+    """Return the observables of a chain whose autocorrelations are drawn."""
+    names = [name for name in ("energy", "abs_magnetization") if name in run.names]
+    return names or run.names[:1]
 
 
 def _weights(axes: Axes, runs: Runs) -> bool:
@@ -136,7 +196,7 @@ def _overlaps(axes: Axes, runs: Runs) -> bool:
     if able:
         drawn, models = of_largest(able)
         physics_plots.overlap_distribution(axes, drawn)
-        axes.set_title(f"{models}; pairs of walkers; bars: one σ", fontsize=9)
+        headline(axes, f"{models}; pairs of walkers; bars: one σ")
     return bool(able)
 
 

@@ -16,7 +16,7 @@ import torch
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from torch import Tensor
 
 from .. import exact
@@ -28,7 +28,7 @@ from ..observables.pairs import overlap
 from ..observables.spins import correlation as _correlation
 from .by_temperature import against_temperature, binder_crossing
 from .plotting import mosaic
-from .shared import FEW, bars, quiet, quietly
+from .shared import FEW, bars, headline, quiet, quietly, shortened, wrapped
 from .summary import label
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
         errors = [estimate.error for estimate in estimates]
         # Two errors below: less is hardly told from 0.
         lows += [value - 2.0 * error for value, error in zip(values, errors, strict=True)]
-        bars(axes, distances, values, errors, colour, name, ":")
+        bars(axes, distances, values, errors, colour, shortened(name), ":")
         if run.model.q ** math.prod(run.model.shape) <= FEW:
             reference = exact.enumerate_model(run.model).mean(_correlation, run.model)
             axes.plot(distances, reference.tolist(), "_", color="black", markersize=14, zorder=3)
@@ -79,12 +79,23 @@ def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
     # Where values fall towards 0 but stay above it by their errors, a decay is best seen by powers.
     if 0.0 < low < 0.2:
         axes.set_yscale("log")
+        _plain_numbers(axes)
     elif low <= 0.0:
         axes.axhline(0.0, color="grey", linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("distance  r  [lattice spacings]")
     axes.set_ylabel("correlation  C(r) = ⟨s(0) s(r)⟩")
     axes.legend(fontsize=8)
+
+
+def _plain_numbers(axes: Axes) -> None:
+    """Write 0.2 for 2 × 10⁻¹ along a logarithmic axis that spans less than a power of ten."""
+    low, high = axes.get_ylim()
+    if high > 10.0 * low:
+        return
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(plain)
 
 
 def _distances(model: Any) -> list[int]:
@@ -122,7 +133,7 @@ def autocorrelation(
     steps = "step" if chain.thin == 1 else "steps"
     axes.set_xlabel(f"separation  t  [draws of {chain.thin} {steps}]")
     axes.set_ylabel("autocorrelation  ρ(t)")
-    axes.set_title("dashed: window W of the sum for τ", fontsize=9)
+    headline(axes, "dashed: window W of the sum for τ")
     axes.legend(fontsize=8)
 
 
@@ -138,7 +149,7 @@ def _draw_autocorrelation(axes: Axes, chain: Chain, name: str, colour: str) -> N
     t = torch.arange(len(rho))
     error = _autocorrelation_error(rho, estimate.window, estimate.draws)
     tau = f"τ = {estimate.tau:.3g} ± {estimate.tau_error:.1g}"
-    text = f"{label(name)}: {tau}, W = {estimate.window}"
+    text = f"{shortened(label(name))}: {tau}, W = {estimate.window}"
     axes.plot(t.numpy(), rho.numpy(), "o-", color=colour, markersize=3, linewidth=1.0, label=text)
     low = (rho - error).numpy()
     high = (rho + error).numpy()
@@ -191,10 +202,13 @@ def overlap_distribution(axes: Axes, runs: Mapping[str, Any]) -> None:
         with quiet():
             law = _distribution(overlaps, edges * (2.0 / sites) - 1.0, log_weights)
         density = law.density.tolist()
-        bars(axes, law.centres.tolist(), density, law.error.tolist(), colour, name, "-")
+        shown = shortened(name)
+        bars(axes, law.centres.tolist(), density, law.error.tolist(), colour, shown, "-")
     axes.set_xlim(-1.08, 1.08)
     # Densities have peaks anywhere, so the legend has room of its own above them.
-    columns = min(3, len(runs))
+    longest = max(len(shortened(name)) for name in runs)
+    # A line of the legend has room for about 100 characters.
+    columns = max(1, min(3, len(runs), 100 // longest))
     rows = -(-len(runs) // columns)
     axes.set_ylim(0.0, axes.get_ylim()[1] * (1.06 + 0.06 * rows))
     axes.set_xlabel("overlap  q = Σ s s′ / N")
@@ -261,11 +275,14 @@ def animation(
     colours: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": states - 1}
     image = axes.imshow(pictures[0], interpolation="nearest", **colours)
     axes.set_axis_off()
-    text = axes.set_title(titles[0], fontsize=9)
+    lines = [wrapped(title, 0.95 * size, 9.0) for title in titles]
+    # The layout is that of the first frame, so it must have the room that the longest title takes.
+    most = max(line.count("\n") for line in lines)
+    text = axes.set_title(lines[0] + "\n" * (most - lines[0].count("\n")), fontsize=9)
 
     def draw(index: int) -> list[Any]:
         image.set_data(pictures[index])
-        text.set_text(titles[index])
+        text.set_text(lines[index])
         return [image, text]
 
     writer = PillowWriter(fps=round(fps))

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..estimators.weights import log_mean_exp
+from .shared import headline, shortened, wrapped
 from .summary import title
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ __all__ = [
 
 _LEFT = 0.002
 """Share of the walkers of least weight that a histogram leaves out."""
+
+_LOSS = (
+    "physics-informed loss: Var[ξ], mean over t, ξ the residual of the\n"
+    "continuity equation; at 0 all weights are equal"
+)
+"""What the loss of a training is, unless another was chosen."""
 
 _SMOOTH = 60
 """Points of the smooth curve of losses."""
@@ -73,7 +80,7 @@ def snapshots(axes: Axes, ensemble: Any, rows: int = 3, columns: int = 5) -> Non
     axes.set_axis_off()
     about = f"{title(model)}, β = {model.beta:.4g}"
     key = f"dark: x = {low:.3g}, bright: x = {high:.3g}"
-    axes.set_title(f"{count} {kind}: {about}; {key}", fontsize=9)
+    headline(axes, f"{count} {kind}: {about}; {key}")
 
 
 def _range(model: Any, canvas: Tensor) -> tuple[float, float]:
@@ -141,21 +148,26 @@ def weight_histogram(axes: Axes, ensembles: Mapping[str, WeightedEnsemble | Run]
     # A long tail of walkers without weight would squeeze all others.
     low = min(float(torch.quantile(a, _LEFT)) for a in centred.values())
     high = max(float(a.max()) for a in centred.values())
+    fewest = min(len(a) for a in centred.values())
+    # By the rule of Rice, so that the bars of few walkers are no comb.
+    bins = min(60, max(10, round(2.0 * fewest ** (1.0 / 3.0))))
     for label, a in centred.items():
         axes.hist(
             a[a >= low].numpy(),
-            bins=60,
+            bins=bins,
             range=(low, high),
             density=True,
             histtype="step",
             linewidth=1.5,
-            label=label,
+            label=f"{shortened(label)}: ESS {ensembles[label].ess:.2g}",
         )
-    axes.axvline(0.0, color="grey", linewidth=0.8)
+    axes.axvline(0.0, color="grey", linewidth=0.8, label="mean weight")
     axes.set_xlabel("log-weight  A − log⟨exp A⟩")
     axes.set_ylabel("density of walkers")
-    axes.set_title("weights (left tail cut at 0.2 %)", fontsize=9)
-    axes.legend(fontsize=8, loc="upper left")
+    models = dict.fromkeys(title(ensemble.model) for ensemble in ensembles.values())
+    text = "ESS: effective sample size / walkers; left tail cut at 0.2 %"
+    headline(axes, f"weights: {'; '.join(models)}; {text}")
+    axes.legend(fontsize=8)
 
 
 def ess_along_path(axes: Axes, ensembles: Mapping[str, WeightedEnsemble]) -> None:
@@ -167,11 +179,11 @@ def ess_along_path(axes: Axes, ensembles: Mapping[str, WeightedEnsemble]) -> Non
     """
     for label, ensemble in ensembles.items():
         trace = ensemble.ess_trace.cpu()
-        axes.plot(ensemble.times.numpy(), trace.numpy(), marker=".", label=label)
+        axes.plot(ensemble.times.numpy(), trace.numpy(), marker=".", label=shortened(label))
     axes.set_xlabel("time t along the path")
     axes.set_ylabel("effective sample size / walkers")
     axes.set_ylim(0.0, 1.05)
-    axes.set_title("effective sample size along the path", fontsize=9)
+    headline(axes, "effective sample size along the path")
     axes.legend(fontsize=8, loc="lower left")
 
 
@@ -188,16 +200,21 @@ def training_curve(axes: Axes, history: TrainingHistory) -> None:
     whole = len(loss) // window * window
     smooth = loss[:whole].view(-1, window).mean(1)
     middle = (torch.arange(len(smooth)) + 0.5) * window
-    axes.semilogy(loss.numpy(), color="C0", alpha=0.25, linewidth=0.7)
-    axes.semilogy(middle.numpy(), smooth.numpy(), color="C0", label="loss")
-    axes.set_xlabel("training step")
-    axes.set_ylabel("Var[ξ], mean over t", color="C0")
-    axes.set_title("training", fontsize=9)
+    pale: dict[str, Any] = {"color": "C0", "alpha": 0.25, "linewidth": 0.7}
+    axes.semilogy(loss.numpy(), label="loss of a step", **pale)
+    axes.semilogy(middle.numpy(), smooth.numpy(), color="C0", label=f"mean of {window} steps")
+    axes.set_xlabel(f"training step\n{_LOSS}", fontsize=9)
+    axes.set_ylabel("loss", color="C0")
+    headline(axes, "training")
+    handles, labels = axes.get_legend_handles_labels()
     if history.evaluation_step:
         right = axes.twinx()
-        right.plot(history.evaluation_step, history.evaluation_ess, "o-", color="C1")
+        (curve,) = right.plot(history.evaluation_step, history.evaluation_ess, "o-", color="C1")
         right.set_ylabel("effective sample size / walkers", color="C1")
         right.set_ylim(0.0, 1.05)
+        handles.append(curve)
+        labels.append("ESS of fresh walkers, by exact weights")
+    axes.legend(handles, labels, fontsize=8, loc="lower left")
 
 
 def overview(
@@ -220,5 +237,5 @@ def overview(
     ess_along_path(lower_left, ensembles)
     training_curve(lower_right, history)
     if title:
-        figure.suptitle(title)
+        figure.suptitle(wrapped(title, 0.95 * figure.get_figwidth(), 12.0))
     return figure

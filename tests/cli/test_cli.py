@@ -714,11 +714,7 @@ def test_plot_draws_what_the_files_allow(
     few = ["plot", str(tmp_path / "w.h5"), "--output", str(tmp_path / "few"), "--dpi", "40"]
     cli.main(few)
     # The walkers on their way are those of the run itself, drawn again from its seed.
-    assert {file.name for file in (tmp_path / "few").iterdir()} == {
-        "observables.png",
-        "weights.png",
-        "annealing.gif",
-    }
+    assert {file.name for file in (tmp_path / "few").iterdir()} == {"weights.png", "annealing.gif"}
     for name in ("binder", "autocorrelation", "overlaps", "snapshots", "correlation"):
         with pytest.raises(SystemExit, match=f"no data for the figure {name}: it takes"):
             cli.main([*few, "--only", name])

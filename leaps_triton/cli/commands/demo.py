@@ -13,7 +13,7 @@ from ...files import claimed, replacing
 from ...kernels.checks import as_device
 from ...provenance import provenance
 from ...report import summary
-from ..options import announce, check_folders, config, device_name, kernel_size, write
+from ..options import announce, check_figure, check_folders, config, device_name, kernel_size, write
 
 __all__ = ["Demo"]
 
@@ -44,7 +44,7 @@ class Demo:
     device: str | None = None
     """"cpu" or "cuda"; CUDA by default where there is a CUDA device."""
     figure: Path = Path("leaps-triton-demo.png")
-    """Where to save the figure."""
+    """Where to save the figure: .png, .pdf or .svg."""
     json: Path | None = None
     """Where to save the results as JSON."""
 
@@ -52,6 +52,7 @@ class Demo:
         """Train, sample, print, and save."""
         if self.walkers < 2:
             raise ValueError(f"walkers must be at least 2, for error bars, got {self.walkers}")
+        check_figure(self.figure)
         check_folders(self.figure, self.json)
         with claimed(self.figure):
             self._run()

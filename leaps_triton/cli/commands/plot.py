@@ -9,9 +9,10 @@ import tyro
 import leaps_triton as lt
 
 from ...files import make_folder, replacing
+from ...io.packing import is_checkpoint
 from ...provenance import provenance
 from ...report import summary
-from ..options import check_folders, write
+from ..options import FIGURES, check_folders, write
 
 __all__ = ["Plot"]
 
@@ -42,7 +43,11 @@ class Plot:
     ]
     """Files of `leaps-triton sample`, `chain` or `scan` (HDF5), or `train` (.safetensors)."""
     output: Path = Path()
-    """Folder for the figures."""
+    """Folder for the figures; or a file, .png, .pdf or .svg, whose name begins those of several."""
+    format: Literal["png", "pdf", "svg"] | None = None
+    """How figures in a folder are written; png by default."""
+    separate: bool = False
+    """One panel a file."""
     only: tuple[
         Literal[
             "observables",
@@ -66,7 +71,8 @@ class Plot:
     def run(self) -> None:
         """Read, draw, and save."""
         # Here, not above: other commands start without matplotlib.
-        from ...report.figures import NEEDS
+        from ...report.figures import NEEDS, idle
+        from ...report.figures import panels as panels_of
 
         needs = {**NEEDS, _ANNEALING: "it takes weighted walkers, or a chain with --configurations"}
         needs[_TRAINING] = "it takes a checkpoint of leaps-triton train"
@@ -80,14 +86,33 @@ class Plot:
                 "two files have the same name, and labels would be the same; rename one"
             )
         figures = {}
-        for name in self.only or needs:
-            saved = _draw(name, runs, histories, self.output, self.dpi)
-            if saved is not None:
-                figures[name] = saved.name
-                print(f"{name}: {saved}")
-            # A figure asked for by name must be there; of all, those without data are left out.
-            elif self.only:
-                raise ValueError(f"these files have no data for the figure {name}: {needs[name]}")
+        # Files of one kind alone have nothing to do with the figures of the other.
+        usual = list(needs)
+        if not runs:
+            usual = [_TRAINING]
+        elif not histories:
+            usual.remove(_TRAINING)
+        for name in self.only or usual:
+            # A figure asked for by name is drawn even if it shows little.
+            why = idle(name, _apart(name, runs))
+            if not self.only and why:
+                print(f"{name}: left out, {why}")
+                continue
+            panels = [name]
+            if self.separate:
+                panels = panels_of(name, _apart(name, runs))
+            for panel in panels:
+                saved = _draw(panel, runs, histories, self._file(panel), self.dpi)
+                if saved is not None:
+                    figures[panel] = saved.name
+                    print(f"{panel}: {saved}")
+                # Asked for by name it must be there; of all, those without data are left out.
+                elif self.only:
+                    raise ValueError(
+                        f"these files have no data for the figure {name}: {needs[name]}"
+                    )
+                else:
+                    print(f"{name}: left out, {needs[name]}")
         # Without folders, which tell of the machine.
         names = [file.name for file in self.files]
         write(self.json, {"figures": figures, "files": names, "versions": provenance()})
@@ -97,9 +122,29 @@ class Plot:
         if not self.files:
             raise ValueError("give at least one HDF5 file to plot")
         check_folders(self.json)
-        make_folder(self.output, "save the figures")
+        if self._is_file():
+            check_folders(self.output)
+            if self.format is not None:
+                raise ValueError(
+                    f"give --format for a folder alone, and not for the file {self.output.name}"
+                )
+        else:
+            make_folder(self.output, "save the figures")
         if self.dpi < 20:
             raise ValueError(f"dpi must be at least 20, got {self.dpi}")
+
+    def _is_file(self) -> bool:
+        """Return whether the output is the name of a file, and no folder."""
+        return self.output.suffix.lower() in FIGURES and not self.output.is_dir()
+
+    def _file(self, name: str) -> Path:
+        """Return the file of a figure."""
+        if not self._is_file():
+            return self.output / f"{name}.{self.format or 'png'}"
+        # The one figure that was asked for has the name that was given.
+        if len(self.only) == 1 and not self.separate:
+            return self.output
+        return self.output.with_name(f"{self.output.stem}-{name}{self.output.suffix}")
 
     def _read(self, files: list[Path]) -> dict[str, Any]:
         """Return the runs of files, by names that tell them apart."""
@@ -114,9 +159,9 @@ class Plot:
 
 
 def _is_checkpoint(file: Path) -> bool:
-    """Return whether a file begins as safetensors do: its header's length, then the header."""
+    """Return whether a file begins as checkpoints do."""
     with file.open("rb") as stream:
-        return stream.read(9)[8:] == b"{"
+        return is_checkpoint(stream.read(16))
 
 
 def _history(file: Path) -> lt.TrainingHistory:
@@ -131,7 +176,7 @@ def _draw(
     name: str,
     runs: dict[str, Any],
     histories: dict[str, lt.TrainingHistory],
-    folder: Path,
+    file: Path,
     dpi: int,
 ) -> Path | None:
     """Save one figure, from the files that have the data for it; None if there are none."""
@@ -142,7 +187,7 @@ def _draw(
     elif not runs:
         return None
     elif name == _ANNEALING:
-        return _annealing(runs, folder)
+        return _annealing(runs, file.with_suffix(".gif"))
     elif name == "observables" and _is_one_scan(runs):
         # One scan alone: log Z belongs to it.
         figure = figures.scan(lt.Scan(next(iter(runs.values()))))
@@ -150,9 +195,9 @@ def _draw(
         figure = figures.draw(name, _apart(name, runs))
     if figure is None:
         return None
-    file = folder / f"{name}.png"
     with replacing(file) as part:
-        figure.savefig(part, dpi=dpi)
+        # The ending of the part is not that of the figure.
+        figure.savefig(part, dpi=dpi, format=file.suffix[1:].lower())
     return file
 
 
@@ -177,12 +222,11 @@ def _apart(name: str, runs: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _annealing(runs: dict[str, Any], folder: Path) -> Path | None:
+def _annealing(runs: dict[str, Any], file: Path) -> Path | None:
     """Save a film of the first run that knows the way of its walkers; None if there is none."""
     for run in runs.values():
         moving = run.on_the_way(_GIF_WALKERS, _GIF_FRAMES)
         if moving is not None:
-            file = folder / f"{_ANNEALING}.gif"
             about = summary.title(run.model)
             titles = [f"{about}, {caption}" for caption in moving.captions]
             lt.physics_plots.animation(moving.frames, titles, file, run.model.q)
