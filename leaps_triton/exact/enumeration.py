@@ -70,7 +70,11 @@ class Enumeration(NamedTuple):
                     f"an observable must return ({len(x)},) or ({len(x)}, k) for {len(x)} walkers, "
                     f"got {shown(values)}"
                 )
-            term = torch.tensordot(log_p.exp(), values.to(torch.float64), dims=1)
+            values = values.to(torch.float64)
+            # A forbidden configuration counts nothing, also where its energy is infinite.
+            forbidden = log_p.isneginf().view(-1, *[1] * (values.ndim - 1))
+            values = values.masked_fill(forbidden, 0.0)
+            term = torch.tensordot(log_p.exp(), values, dims=1)
             terms.append(term)
         return torch.stack(terms).sum(0)
 

@@ -29,7 +29,8 @@ def energies(model: Any, configurations: Tensor) -> Tensor:
         configurations: ``(walkers, *shape)``.
 
     Raises:
-        ValueError: the model's energy has another shape than one number per walker.
+        ValueError: the model's energy has another shape than one number per walker, or is NaN or
+            minus infinity. Plus infinity forbids a configuration.
     """
     energy = model.energy(configurations)
     expected = (len(configurations),)
@@ -40,6 +41,15 @@ def energies(model: Any, configurations: Tensor) -> Tensor:
         raise ValueError(
             f"energy(configurations) of {type(model).__name__} must have shape "
             f"{expected}, got {got}"
+        )
+    # Moves would take NaN for a forbidden configuration, and say nothing.
+    bad = energy.isnan() | energy.isneginf()
+    if bool(bad.any()):
+        row = int(bad.nonzero()[0])
+        raise ValueError(
+            f"energy(configurations) of {type(model).__name__} is {float(energy[row])} for "
+            f"{int(bad.sum())} of {len(configurations)} configurations, the first of them number "
+            f"{row}; give finite numbers, or infinity for a forbidden configuration"
         )
     # Weights add up small differences of energies, which need float64.
     return energy.to(torch.float64)

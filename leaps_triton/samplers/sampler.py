@@ -378,10 +378,15 @@ class Sampler:
             return
         row = int(bad.nonzero()[0])
         weight = float(state.log_weights[row])
+        mend = "check the model's energy, and that the transport is a function of its arguments"
+        if weight == -math.inf:
+            mend = (
+                "an infinite energy forbids the configuration where the walker starts, which "
+                "weighted walkers must not; give a large finite energy, or a start that avoids it"
+            )
         raise RuntimeError(
             f"walker {int(state.walkers[row])} at t = {t:g} has log-weight {weight}, though its "
-            f"last rates were finite; check the model's energy, and that the transport is a "
-            f"function of its arguments"
+            f"last rates were finite; {mend}"
         )
 
     def run_interval(self, state: Any, seed: int, backward: bool = False) -> Any:
