@@ -27,6 +27,7 @@ import tyro
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.files import write_text
 from leaps_triton.kernels import Stream, philox
 from leaps_triton.provenance import provenance
 
@@ -169,7 +170,8 @@ def main(settings: GroundStates) -> None:
         "config": config,
         "versions": provenance(torch.device(chosen.device)),
     }
-    (chosen.results / "ground_states.json").write_text(json.dumps(result, indent=1) + "\n")
+    text = json.dumps(result, indent=1) + "\n"
+    write_text(chosen.results / "ground_states.json", text)
     if not found["passed"]:
         sys.exit(1)
 
