@@ -10,7 +10,7 @@ from torch import Tensor
 from ..estimators.autocorrelation import ChainEstimate, examine
 from ..estimators.base import Function, Result
 from ..estimators.trust.beginning import Beginning, find_beginning
-from ..estimators.trust.cautions import Doubt, caution
+from ..estimators.trust.cautions import Doubt, ShortChainWarning, caution
 from ..models.base import Model
 from ..observables.base import function_of, is_of_pairs, is_of_replicas, title_of
 from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
@@ -124,6 +124,8 @@ class Chain(Result):
         """Return why error bars cannot be trusted; empty if they can."""
         if not self.has_errors:
             return f"{self.draws} draws per walker are too few for error bars; run longer chains"
+        for doubt in self.doubts:
+            return doubt.reason
         for name in self.names:
             _, doubts = self.examined(name)
             if doubts:
@@ -136,6 +138,14 @@ class Chain(Result):
         if self.beginning is None:
             return {}
         return {"beginning": self.beginning.words(self.recorded)}
+
+    @property
+    def doubts(self) -> list[Doubt]:
+        """Return why the move cannot have mixed the chains, such as replicas never exchanged."""
+        obstacle = as_move("move", self.move).obstacle(self.state)
+        if not obstacle:
+            return []
+        return [Doubt(ShortChainWarning, obstacle)]
 
     def summary(self) -> dict[str, str]:
         """Return the move, how many walkers and draws, and the longest autocorrelation time."""
