@@ -136,14 +136,14 @@ def _finish_run(file: Path, settings: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "walkers": [str(len(before.log_weights)), str(len(run.log_weights))],
         "log_weights": _numbers(run.log_weights),
-        "log_z": [run.log_z.hex(), run.log_z_error.hex()],
+        "log_z": [run.log_z.hex(), run.diagnostics["log_z_error"].hex()],
         "evaluations": [run.evaluations.hex()],
     }
     if run.configurations is not None:
         found["configurations"] = _states(run.configurations)
     for name in settings["observables"]:
         values = run.observables[name]
-        estimate = run.estimate(name, _one_number(name, values))
+        estimate, _ = run.examined(name, _one_number(name, values))
         total = float(values.sum())
         found[name] = [total.hex(), estimate.value.hex(), estimate.error.hex()]
     return found
@@ -179,7 +179,7 @@ def _finish_chain(file: Path, settings: dict[str, Any]) -> dict[str, Any]:
     for name in settings["observables"]:
         values = chain.values[name]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", lt.ShortChainWarning)
+            warnings.simplefilter("ignore", lt.estimators.CautionWarning)
             estimate = chain.estimate(name, _one_number(name, values[:, 0]))
         total = float(values.sum())
         found[name] = [total.hex(), estimate.value.hex(), estimate.error.hex()]

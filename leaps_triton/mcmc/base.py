@@ -150,6 +150,14 @@ class BaseMove(ABC):
         """Return why there is no ``reversed()``; empty if there is."""
         return ""
 
+    def obstacle(self, state: Any) -> str:
+        """Return why chains in this state cannot have mixed; empty if there is no sign of it.
+
+        Args:
+            state: of the move after the last draw.
+        """
+        return ""
+
     @property
     def own(self) -> Any:
         """Return the move as the user gave it, which is the move itself."""

@@ -13,7 +13,7 @@ from ..estimators.histograms import mbar, mbar_error
 from ..estimators.jackknife import Estimate
 from ..estimators.tempering import exchange_rates
 from ..estimators.trust.beginning import Beginning, find_beginning
-from ..estimators.trust.cautions import Doubt, caution
+from ..estimators.trust.cautions import Doubt, ShortChainWarning, caution
 from ..kernels.checks import nearest
 from ..models.base import Model
 from ..observables.base import (
@@ -235,6 +235,8 @@ class Chain(Result):
         """Return why error bars cannot be trusted; empty if they can."""
         if not self.has_errors:
             return f"{self.draws} draws per walker are too few for error bars; run longer chains"
+        for doubt in self.doubts:
+            return doubt.reason
         for name in self.names:
             _, doubts = self.examined(name)
             if doubts:
@@ -247,6 +249,14 @@ class Chain(Result):
         if self.beginning is None:
             return {}
         return {"beginning": self.beginning.words(self.recorded)}
+
+    @property
+    def doubts(self) -> list[Doubt]:
+        """Return why the move cannot have mixed the chains, such as replicas never exchanged."""
+        obstacle = as_move("move", self.move).obstacle(self.state)
+        if not obstacle:
+            return []
+        return [Doubt(ShortChainWarning, obstacle)]
 
     def summary(self) -> dict[str, str]:
         """Return the move, how many walkers and draws, and the longest autocorrelation time."""

@@ -200,6 +200,20 @@ class ParallelTempering(BaseMove):
         """Return as many consecutive walkers as the move of the replicas correlates."""
         return as_move("move", self.move).together
 
+    def obstacle(self, state: TemperingState) -> str:
+        """Return that no replica has come from the first fraction to the target, if none has.
+
+        Args:
+            state: of the move after the last draw.
+        """
+        if bool(state.arrivals.any()):
+            return ""
+        return (
+            f"in {state.exchanges} rounds of exchanges no replica came from fraction "
+            f"{self.fractions[0]:g} to the target: the chains know nothing of it; take fractions "
+            f"that lie closer together, or run longer"
+        )
+
     def reversed(self) -> BaseMove:
         """Raise a ValueError: the exchanges would have to come first.
 

@@ -644,6 +644,19 @@ def test_the_former_name_of_move_is_accepted_with_a_warning(
     assert lt.io.read(file).move == lt.Wolff()  # type: ignore[union-attr]
 
 
+def test_a_chain_may_find_its_own_beginning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.h5"
+    cli.main(["chain", "--output", str(file), *WALK, "--burn-in", "auto"])
+    run = lt.io.read(file)
+    assert isinstance(run, lt.io.ChainRun) and run.beginning is not None and run.recorded == 200
+    said = f"the chain begins: {run.beginning.words(200)}"
+    assert said in capsys.readouterr().out
+    cli.main(["measure", str(file)])
+    assert said in capsys.readouterr().out
+
+
 def test_measure_of_weighted_walkers_and_of_short_chains(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -652,16 +665,15 @@ def test_measure_of_weighted_walkers_and_of_short_chains(
     run = lt.io.sample(sampler, 100, tmp_path / "w.h5", observables=["energy", "correlation"])
     cli.main(["measure", str(tmp_path / "w.h5"), "--json", str(tmp_path / "w.json")])
     printed = capsys.readouterr().out
-    for word in ("log Z", "energy / site", "ESS", "100 of 100 walkers"):
+    for word in ("log Z", "energy / site", "ESS", "Pareto k", "100 of 100 walkers"):
         assert word in printed
     result = json.loads((tmp_path / "w.json").read_text())
     assert result["log_z"] == run.log_z and set(result["observables"]) == {"energy"}
     lt.io.run_chain(lt.Ising((3, 3), 0.3), lt.HeatBath(), 2, 20, tmp_path / "c.h5", device="cpu")
     cli.main(["measure", str(tmp_path / "c.h5")])
-    assert (
-        "caution: 20 draws a walker are fewer than 50 autocorrelation times"
-        in capsys.readouterr().out
-    )
+    printed = capsys.readouterr().out
+    assert "caution: energy: 20 draws a walker are fewer than 50 autocorrelation times" in printed
+    assert printed.count("caution: ") <= 3
     with h5py.File(tmp_path / "c.h5", "r+") as out:
         out["digests"][:] = 0
     for command in (

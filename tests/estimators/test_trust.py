@@ -254,3 +254,19 @@ def test_one_doubt_of_each_kind_speaks_for_a_table() -> None:
         "energy: not relaxed (binder, m too)",
     ]
     assert joined([]) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: pareto_k([1.0]), r"log_weights must be a tensor of real numbers \(walkers,\)"),  # type: ignore[arg-type]
+        (lambda: pareto_k(torch.zeros(2, 3)), "log_weights must be a tensor of real numbers"),
+        (lambda: pareto_k(torch.full((30,), math.nan)), "log_weights must be finite"),
+        (lambda: pareto_threshold(2.5), "walkers must be an integer of at least 0"),  # type: ignore[arg-type]
+        (lambda: find_beginning(torch.zeros(3, 4)), "values must be a mapping"),  # type: ignore[arg-type]
+        (lambda: find_beginning({"m": torch.zeros(4)}), "m must be real numbers of shape"),
+    ],
+)
+def test_input_that_is_refused(call: Callable[[], Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        call()

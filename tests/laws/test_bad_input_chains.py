@@ -61,7 +61,7 @@ def quiet(call: Callable[..., Any]) -> Callable[..., Any]:
 
     def called(**given: Any) -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", lt.ShortChainWarning)
+            warnings.simplefilter("ignore", lt.estimators.CautionWarning)
             return call(**given)
 
     return called

@@ -114,3 +114,21 @@ def test_a_file_keeps_the_beginning_that_stands_there(
     with h5py.File(file, "r+") as out:
         out.attrs.modify("beginning", [-1, -1])
     assert lt.io.read(file).beginning == written.beginning  # type: ignore[union-attr]
+
+
+def test_replicas_that_never_come_from_the_hottest_are_said_in_the_table() -> None:
+    cold = lt.EdwardsAnderson((6, 6), beta=3.0, seed=1)
+    names = ["energy"]
+    stuck = lt.run_chain(
+        cold, lt.ParallelTempering([0.01, 1.0]), 4, 60, observables=names, device="cpu"
+    )
+    assert int(stuck.state.arrivals.sum()) == 0 and "no replica came from" in stuck.shortage
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", lt.estimators.CautionWarning)
+        text = summary.render(summary.measure(stuck, names))
+    assert "caution: in 66 rounds of exchanges no replica came from fraction 0.01" in text
+    fractions = [0.2, 0.4, 0.6, 0.8, 1.0]
+    moved = lt.run_chain(
+        GLASS, lt.ParallelTempering(fractions), 8, 60, observables=names, device="cpu"
+    )
+    assert moved.doubts == [] and int(moved.state.arrivals.sum()) > 0

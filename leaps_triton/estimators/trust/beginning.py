@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ...kernels.checks import expect, is_real
 from .gamma import linearised, spread_of
 
 __all__ = ["Beginning", "find_beginning"]
@@ -62,6 +63,9 @@ def find_beginning(
     Returns:
         Draw and observable. At most three quarters of the draws are left out.
 
+    Raises:
+        ValueError: no mapping, or values of another shape.
+
     References:
         J. D. Chodera, *A simple method for automated equilibration detection in molecular
         simulations*, J. Chem. Theory Comput. 12, 1799 (2016), the method of pymbar's
@@ -75,9 +79,12 @@ def find_beginning(
         >>> 10 <= find_beginning({"energy": relaxing.view(1, -1)}).draw <= 80
         True
     """
+    expect(isinstance(values, Mapping), "values", "a mapping from names to tensors", values)
     known = functions or {}
     latest = Beginning(0, "")
     for name, value in values.items():
+        fits = is_real(value) and value.ndim in (2, 3)
+        expect(fits, name, "real numbers of shape (rows, draws) or (rows, draws, k)", value)
         for series in _series(value.detach().double(), known.get(name)):
             draw = _best(series)
             if draw > latest.draw:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from ...kernels.checks import as_integer, expect, is_real
 from ..weights import block_sums, effective_sample_size, normalised
 from .cautions import Doubt, LowEssWarning
 
@@ -50,6 +51,9 @@ def pareto_k(log_weights: Tensor) -> float:
     Returns:
         ``k̂``; NaN where there are fewer than 5 weights in the tail, or all of them are alike.
 
+    Raises:
+        ValueError: something else than such a tensor, or NaN in it.
+
     References:
         Vehtari, Simpson, Gelman, Yao, Gabry, *Pareto smoothed importance sampling*,
         arXiv:1507.02646, with its prior for short tails; Zhang, Stephens, *A new and efficient
@@ -60,6 +64,11 @@ def pareto_k(log_weights: Tensor) -> float:
         >>> round(pareto_k(-0.4 * u.log()), 1)
         0.4
     """
+    fits = is_real(log_weights) and log_weights.ndim == 1
+    expect(fits, "log_weights", "a tensor of real numbers (walkers,)", log_weights)
+    # NaN is not below infinity either.
+    finite = bool((log_weights < math.inf).all())
+    expect(finite, "log_weights", "finite, or minus infinity for a weight of 0", log_weights)
     tail = _tail(log_weights)
     if len(tail) < _LEAST_TAIL:
         return math.nan
@@ -72,7 +81,10 @@ def pareto_threshold(walkers: int) -> float:
     It is ``min(1 - 1/log10 n, 0.7)``.
 
     Args:
-        walkers: their number, at least 1.
+        walkers: their number.
+
+    Raises:
+        ValueError: no integer of at least 0.
 
     References:
         Vehtari et al., arXiv:1507.02646, section 3.2.4.
@@ -81,6 +93,8 @@ def pareto_threshold(walkers: int) -> float:
         >>> round(pareto_threshold(100), 2), pareto_threshold(100000)
         (0.5, 0.7)
     """
+    walkers = as_integer("walkers", walkers, 0)
+    # The formula is for more than ten, and gives 0 there.
     if walkers <= 10:
         return 0.0
     return min(1.0 - 1.0 / math.log10(walkers), 0.7)
