@@ -116,9 +116,9 @@ NO_SHAPES = THINGS.filter(lambda value: value != [1, 2]) | among(
 NO_PERIODIC = WORDS | among(
     None, 0, 1, 1.0, NAN, (True,), (True, 1), (1, 0), "ab", (True,) * 3, torch.tensor([True])
 )
-NO_COUPLINGS = THINGS | among(
-    True, NAN, INF, "1", [1.0], torch.ones(3), torch.ones(2, 3), torch.ones(3, 2, 3),
-    [1.0, NAN], (1.0, 2.0, 3.0), torch.ones(2, 1), np.ones((3, 2))[::-1],
+NO_COUPLINGS = THINGS.filter(lambda value: value != [1, 2]) | among(
+    True, NAN, INF, "1", [1.0], torch.ones(4), torch.ones(2, 3), torch.ones(3, 2, 3),
+    [1.0, NAN], (1.0, 2.0, 3.0, 4.0), torch.ones(2, 1), np.ones((3, 2))[::-1],
     torch.full((2, 2, 3), NAN),
     torch.ones(2, 2, 3) * 1j, [[1.0], [1.0, 2.0]], torch.ones(1, 2, 2, 3),
 )  # fmt: skip

@@ -43,6 +43,16 @@ def on_device(given: dict[str, Any]) -> dict[str, Any]:
     return {name: v.to(DEVICE) if isinstance(v, Tensor) else v for name, v in given.items()}
 
 
+def restrided(given: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments, no tensor of which is contiguous."""
+    found = dict(given)
+    for name, value in given.items():
+        if isinstance(value, Tensor) and value.numel() > 1:
+            found[name] = torch.stack([value, value], dim=value.ndim)[..., 0]
+            assert not found[name].is_contiguous()
+    return found
+
+
 def assert_as_near(kernel: Tensor, same: Tensor, oracle: Tensor) -> None:
     """Check that the kernel is at most twice as far from the float64 oracle as torch.
 

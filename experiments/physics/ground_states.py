@@ -1,7 +1,7 @@
 """Look for the ground state of a spin glass: couplings of a file, or planted ones.
 
     python experiments/physics/ground_states.py --smoke
-    python experiments/physics/ground_states.py --file t2g10_5555 --shape 10 10 --published 6049461
+    python experiments/physics/ground_states.py --file glass.txt --shape 10 10 --published 12345
 
 Parallel tempering, in two dimensions with Houdayer's move, keeps the lowest energy of all its
 replicas. Of a max-cut file of weights w = -J the largest cut is C = (W - E) / 2 with W the sum of

@@ -32,7 +32,8 @@ def model(
         q: States of a site.
         walkers: Number of walkers.
         tables: "own" (a full table per walker), "shared" (one for all walkers), "uniform" (one
-            value for all sites), "partial" (the same along the first direction).
+            value for all sites), "directions" (one coupling for all sites of each direction),
+            "partial" (the same along the first direction).
         seed: Of all of them.
     """
     leading = 1
@@ -42,6 +43,8 @@ def model(
         leading = walkers
     if tables == "uniform":
         axes = 1
+        lengths = (1,) * len(shape)
+    if tables == "directions":
         lengths = (1,) * len(shape)
     if tables == "partial":
         lengths = (1, *shape[1:])

@@ -42,7 +42,7 @@ def test_the_planted_state_is_found() -> None:
     coupling, energy = planted(8)
     model = lt.EdwardsAnderson((8, 8), 2.0, coupling=coupling)
     move = lt.ParallelTempering([0.1, 0.2, 0.35, 0.6, 1.0], TEMPERING.move)
-    chain = run(move, model, walkers=8, sweeps=120)
+    chain = run(move, model, walkers=8, sweeps=80)
     assert chain.lowest_energy == energy
     assert chain.lowest_configuration is not None
     assert model.energy(chain.lowest_configuration.unsqueeze(0)).item() == energy
@@ -52,7 +52,7 @@ def test_the_lowest_is_the_exact_one_of_a_small_glass() -> None:
     states = lt.exact.enumerate_configurations((4, 3), 2)
     exact = float(GLASS.energy(states).min())
     for move in (TEMPERING, lt.HeatBath()):
-        assert run(move, sweeps=200).lowest_energy == pytest.approx(exact, abs=1e-12)
+        assert run(move, sweeps=50).lowest_energy == pytest.approx(exact, abs=1e-12)
 
 
 def test_other_moves_look_at_every_draw() -> None:

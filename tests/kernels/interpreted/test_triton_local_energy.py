@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernel_tools import SHAPES, assert_as_near, on_device, recorded, require_kernels, silent
+from kernel_tools import (
+    SHAPES,
+    assert_as_near,
+    on_device,
+    recorded,
+    require_kernels,
+    restrided,
+    silent,
+)
 from leaps_triton.kernels import reference
 from leaps_triton.kernels.energies.cases import model
 
@@ -101,4 +109,11 @@ def test_no_walkers() -> None:
     given = model((3, 5), (True, True), 3, 0)
     energy, log_ratios = kernel.local_energy(**on_device(given), dtype=torch.float32)
     assert energy.shape == (0,) and log_ratios.shape == (0, 2, 3, 5)
+    compare_sums(given)
+
+
+@pytest.mark.parametrize(("q", "tables"), [(3, "own"), (2, "directions")])
+def test_strides_and_couplings_of_directions(q: int, tables: str) -> None:
+    given = restrided(model((3, 4), (True, False), q, 2, tables, seed=3))
+    compare(given, torch.float64)
     compare_sums(given)

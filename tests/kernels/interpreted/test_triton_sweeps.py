@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernel_tools import SHAPES, on_device, recorded, require_kernels, silent
+from kernel_tools import SHAPES, on_device, recorded, require_kernels, restrided, silent
 from leaps_triton.kernels import reference
 from leaps_triton.kernels.energies.cases import model
 from leaps_triton.kernels.site_sweeps.cases import sweep
@@ -141,3 +141,10 @@ def test_no_sweep_and_no_walkers(op: str) -> None:
     assert torch.equal(run(op, given), given["configurations"])
     given = sweep(model((5, 3), (True, False), 2, 0), 2)
     assert run(op, given).shape == (0, 5, 3)
+
+
+@ops
+def test_strides_and_couplings_of_directions(op: str) -> None:
+    for q, tables in ((3, "own"), (2, "directions")):
+        given = sweep(model((4, 3), (True, False), q, 2, tables, seed=3), 1)
+        compare(op, restrided(given))
