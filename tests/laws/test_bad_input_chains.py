@@ -469,10 +469,11 @@ ENTRIES: dict[str, Entry] = {
     ),
     "Sampler.run_block": Entry(
         lambda **given: sampler().run_block(**given),
-        {"walkers": torch.arange(3), "seed": 0},
+        {"walkers": torch.arange(3), "seed": 0, "wanted": 2},
         {
             "walkers": NO_TENSORS | among(torch.arange(0), torch.ones(3), torch.tensor(1)),
             "seed": NO_SEEDS,
+            "wanted": below(1).filter(lambda value: value is not None) | among(4),
         },
     ),
     "Sampler.with_integrator": Entry(

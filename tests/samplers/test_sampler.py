@@ -101,8 +101,8 @@ def test_every_evaluation_of_a_walker_is_of_that_walker(monkeypatch: pytest.Monk
     sampler = make("jump and heat bath")
     lean = sampler.sample(16, seed=5)
 
-    def whole(self: Any, state: Any, path: Any, answers: Any, seed: int, *rest: Any) -> Any:
-        return self.step(state, path, answers.given, seed)[0]
+    def whole(self: Any, state: Any, way: Any, look: bool) -> Any:
+        return self.step(state, way.path, way.answers.given, way.seed)[0]
 
     monkeypatch.setattr(lt.Jump, "_advance", whole)
     full = sampler.sample(16, seed=5)
