@@ -112,19 +112,23 @@ def _draw(name: str, runs: dict[str, Any], folder: Path, dpi: int) -> Path | Non
     """Save one figure, from the runs that have the data for it; None if there are none."""
     if name == _ANNEALING:
         return _annealing(runs, folder)
-    from ...report import figures
-
-    first = next(iter(runs.values()))
-    if name == "observables" and len(runs) == 1 and first.by_beta:
-        # One scan alone: log Z belongs to it.
-        figure = figures.scan(lt.Scan(first))
-    else:
-        figure = figures.draw(name, _apart(name, runs))
+    figure = _figure(name, runs)
     if figure is None:
         return None
     file = folder / f"{name}.png"
     figure.savefig(file, dpi=dpi)
     return file
+
+
+def _figure(name: str, runs: dict[str, Any]) -> Any:
+    """Return a figure of the runs; None if none has the data for it."""
+    from ...report import figures
+
+    first = next(iter(runs.values()))
+    if name == "observables" and len(runs) == 1 and first.by_beta:
+        # One scan alone: log Z belongs to it.
+        return figures.scan(lt.Scan(first))
+    return figures.draw(name, _apart(name, runs))
 
 
 def _apart(name: str, runs: dict[str, Any]) -> dict[str, Any]:
