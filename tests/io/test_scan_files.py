@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import leaps_triton as lt
-from leaps_triton.io import chains, weighted
+from leaps_triton.io import chains, hdf5, weighted
 
 MODEL = lt.EdwardsAnderson((3, 3), beta=0.5, seed=1)
 BETAS = [0.1 * number for number in range(7)]
@@ -32,14 +32,13 @@ def stop_after(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a scan write so many parts, and then fail."""
     left = parts
 
-    def written(*args: Any) -> None:
+    def written(*args: Any, **options: Any) -> None:
         nonlocal left
         if left == 0:
             raise Stopped
         left -= 1
-        write(*args)
+        hdf5.write(*args, **options)
 
-    write = chains.write
     monkeypatch.setattr(chains, "write", written)
     monkeypatch.setattr(weighted, "write", written)
 
@@ -77,7 +76,7 @@ def test_a_stopped_scan_goes_on_to_the_same_numbers(
 
 
 def test_readers_without_the_library_find_the_temperatures(tmp_path: Path) -> None:
-    options = {"device": "cpu", "observables": ["energy", "specific_heat"]}
+    options: dict[str, Any] = {"device": "cpu", "observables": ["energy", "specific_heat"]}
     lt.io.scan(MODEL, BETAS, tmp_path / "c.h5", walkers=2, sweeps=6, **options)
     lt.io.scan(MODEL, BETAS, tmp_path / "a.h5", "annealing", walkers=5, intervals=3, **options)
     with h5py.File(tmp_path / "c.h5") as file:

@@ -60,7 +60,7 @@ def sampler_of(kind: str, model: Any) -> lt.Sampler:
     """Return a sampler of four intervals; the network is not trained."""
     path = lt.AnnealingPath(model)
     network = None
-    move = lt.HeatBath()
+    move: Any = lt.HeatBath()
     integrator: Any = lt.Jump(4)
     options: dict[str, Any] = {"device": "cpu", "block": 1000}
     if kind in ("network", "network and heat bath", "leap"):

@@ -51,7 +51,7 @@ def test_every_method_agrees_with_enumeration(method: str) -> None:
 
 
 def test_chains_without_beta_0_count_from_the_first() -> None:
-    options = {"walkers": 32, "sweeps": 300, "observables": ["energy"], "seed": 1}
+    options: dict[str, Any] = {"walkers": 32, "sweeps": 300, "observables": ["energy"], "seed": 1}
     found = lt.scan(MODEL, [0.2, 0.35, 0.5], device="cpu", **options)
     assert not found.absolute and found.log_z[0] == lt.Estimate(0.0, 0.0)
     for beta, log_z in list(zip(found.betas, found.log_z, strict=True))[1:]:
