@@ -6,6 +6,7 @@ from typing import Any
 
 import tyro
 
+from ..kernels.checks import nearest
 from .arguments import prepared
 from .commands.bench import Bench
 from .commands.chain import Chain
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         arguments = sys.argv[1:]
     try:
+        _check_command(arguments)
         words = prepared(arguments)
     except ValueError as error:
         sys.exit(f"leaps-triton: {error}")
@@ -58,3 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"leaps-triton: {' '.join(reason.split())}")
     except KeyboardInterrupt:
         sys.exit("leaps-triton: interrupted")
+
+
+def _check_command(arguments: Sequence[str]) -> None:
+    """Raise a ValueError for a first word that is no command; the parser would show all options."""
+    command = next(iter(arguments), "-")
+    if not command.startswith("-") and command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise ValueError(
+            f"there is no command {command!r}; choose from {known}{nearest(command, COMMANDS)}"
+        )
