@@ -73,6 +73,8 @@ def prepared(arguments: Sequence[str]) -> list[str]:
             argument = f"{present}{equals}{value}"
         if option == "--shape":
             found.extend(_lengths(argument))
+        elif option == "--observables" and argument != option:
+            found.extend(argument.split(","))
         else:
             found.append(argument)
     return found

@@ -7,6 +7,7 @@ from typing import Any
 import tyro
 
 from ..files import claimed
+from ..kernels.checks import nearest
 from ..provenance import __version__, provenance
 from .arguments import prepared
 from .commands.bench import Bench
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"leaps-triton {_version()}")
         return
     try:
+        _check_command(arguments)
         words = prepared(arguments)
     except ValueError as error:
         sys.exit(f"leaps-triton: {error}")
@@ -90,3 +92,13 @@ def _version() -> str:
     if commit == "unknown":
         return __version__
     return f"{__version__} (commit {commit})"
+
+
+def _check_command(arguments: Sequence[str]) -> None:
+    """Raise a ValueError for a first word that is no command; the parser would show all options."""
+    command = next(iter(arguments), "-")
+    if not command.startswith("-") and command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise ValueError(
+            f"there is no command {command!r}; choose from {known}{nearest(command, COMMANDS)}"
+        )

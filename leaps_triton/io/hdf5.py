@@ -78,7 +78,7 @@ def check_observables(names: Sequence[str], chains: bool = False) -> None:
         if not known:
             raise ValueError(
                 f"observables must be names in leaps_triton.observables such as ['energy'], got "
-                f"{shown(name)}{nearest(name, measurable)}"
+                f"{shown(name)}{nearest(name, measurable)}; there are {', '.join(measurable)}"
             )
 
 

@@ -25,6 +25,7 @@ CHAIN = ["chain", "--output", "never.h5"]
         (["--shape", "8", "x", "4"], ["--shape", "8", "4"]),
         (["--shape", "8", "4", "--field", "-0.2"], ["--shape", "8", "4", "--field", "-0.2"]),
         (["--output", "8x8"], ["--output", "8x8"]),
+        (["--observables", "energy,binder"], ["--observables", "energy", "binder"]),
     ],
 )
 def test_lengths_are_taken_in_one_word(words: list[str], lengths: list[str]) -> None:
@@ -47,6 +48,9 @@ def test_lengths_are_taken_in_one_word(words: list[str], lengths: list[str]) -> 
         ([*CHAIN, "--observables", "enrgy"], "got 'enrgy'; did you mean 'energy'?"),
         ([*CHAIN, "--model", "isng"], "there is no model 'isng'; choose from clock, "),
         ([*CHAIN, "--move", "heatbath"], "did you mean 'heat-bath'?"),
+        ([*CHAIN, "--observables", "xyz"], "got 'xyz'; there are abs_magnetization, binder, "),
+        (["chian", "--output", "x.h5"], "there is no command 'chian'; choose from demo, train, "),
+        (["chian", "--output", "x.h5"], "did you mean 'chain'?"),
         (["info", "missing.h5"], "missing.h5: No such file or directory"),
         (["info", __file__, "--json", "/nowhere/at/all/i.json"], "there is no folder"),
     ],
