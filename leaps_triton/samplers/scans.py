@@ -15,7 +15,7 @@ from ..estimators.histograms import mbar, mbar_error
 from ..estimators.jackknife import Estimate
 from ..integrators.jump import Jump
 from ..kernels.checks import as_number, expect
-from ..mcmc.base import Move
+from ..mcmc.base import Move, as_move
 from ..mcmc.march import run_chain
 from ..mcmc.sweeps import HeatBath
 from ..mcmc.tempering import ParallelTempering
@@ -70,7 +70,9 @@ class Scan:
         if self.result.weighted:
             return "annealing"
         chain: Any = self.result
-        return "tempering" if chain.move.exchange else "chains"
+        if as_move("move", chain.move).exchange:
+            return "tempering"
+        return "chains"
 
     @cached_property
     def runs(self) -> tuple[Result, ...]:
