@@ -163,6 +163,16 @@ class BaseMove(ABC):
         """Return the move as the user gave it, which is the move itself."""
         return self
 
+    @property
+    def each(self) -> Any:
+        """Return what moves each replica, as the user gave it: the move itself."""
+        return self.own
+
+    @property
+    def exchange(self) -> bool:
+        """Return whether replicas at several temperatures are exchanged."""
+        return False
+
     def ladder(self, beta: float) -> tuple[float, ...]:
         """Return the inverse temperatures of replicas of a model at ``beta``: that alone."""
         return (beta,)

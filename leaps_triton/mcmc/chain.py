@@ -173,7 +173,7 @@ class Chain(Result):
             replicas = self.state.replicas[:, place]
             one = Chain(
                 model=model_at(self.model, beta),
-                move=self.move.move,  # type: ignore[attr-defined]
+                move=as_move("move", self.move).each,
                 values={name: value[:, :, place] for name, value in values.items()},
                 measured={name: known[name] for name in values},
                 state=SweepState(replicas, index, self.state.sweep),

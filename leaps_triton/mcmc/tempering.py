@@ -111,6 +111,7 @@ class ParallelTempering(BaseMove):
     fractions: Sequence[float] | None = None
     move: Move = field(default_factory=HeatBath)
     betas: Sequence[float] | None = None
+    # The base has a property of this name, and other moves have nothing to be told.
     exchange: bool = True
 
     def __post_init__(self) -> None:
@@ -148,6 +149,11 @@ class ParallelTempering(BaseMove):
                 f"{self.betas!r}"
             )
         object.__setattr__(self, "betas", betas)
+
+    @property
+    def each(self) -> Move:
+        """Return the move of the replicas."""
+        return self.move
 
     @property
     def temperatures(self) -> int:

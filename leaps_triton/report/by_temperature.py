@@ -78,7 +78,8 @@ def against_temperature(
             _pulls(below, members, estimates, exact, colour)
         if log_z is not None:
             exact = [reference.get("log_z") for reference in references]
-            _log_z(cells[-1], members, log_z, exact, colour, group)
+            line = (temperatures, curves.get("log_z"))
+            _log_z(cells[-1], members, log_z, exact, line, colour, group)
     axes = [_AXES.get(name, wrapped(label(name), 2.6, 10.0)) for name in names]
     if log_z is not None:
         axes.append(_log_z_label(log_z))
@@ -102,6 +103,7 @@ def _log_z(
     runs: Sequence[Result],
     log_z: Mapping[float, Estimate],
     references: Sequence[float | None],
+    line: tuple[list[float], list[float] | None],
     colour: int,
     group: str,
 ) -> None:
@@ -113,9 +115,9 @@ def _log_z(
     relative = log_z[min(log_z)].value == 0.0
     if relative and references[-1] is not None:
         start = references[-1]
-    temperatures, curves = _curves(runs)
-    if "log_z" in curves:
-        curve = [(value - start) / sites for value in curves["log_z"]]
+    temperatures, curve = line
+    if curve is not None:
+        curve = [(value - start) / sites for value in curve]
         above.plot(temperatures, curve, color=f"C{colour}", linewidth=1.0, zorder=1)
     estimates = []
     exact: list[float | None] = []
@@ -129,7 +131,7 @@ def _log_z(
             exact.append((reference - start) / sites)
     values = [estimate.value for estimate in estimates]
     errors = [estimate.error for estimate in estimates]
-    style = "none" if "log_z" in curves else ":"
+    style = ":" if curve is None else "none"
     bars(above, _temperatures(runs), values, errors, colour, group, style)
     _pulls(below, runs, estimates, exact, colour)
 

@@ -15,7 +15,7 @@ from ..estimators.histograms import mbar, mbar_error
 from ..estimators.jackknife import Estimate
 from ..integrators.jump import Jump
 from ..kernels.checks import as_number, expect
-from ..mcmc.base import Move
+from ..mcmc.base import Move, as_move
 from ..mcmc.march import run_chain
 from ..mcmc.sweeps import HeatBath
 from ..mcmc.tempering import ParallelTempering
@@ -70,7 +70,9 @@ class Scan:
         if self.result.weighted:
             return "annealing"
         chain: Any = self.result
-        return "tempering" if chain.move.exchange else "chains"
+        if as_move("move", chain.move).exchange:
+            return "tempering"
+        return "chains"
 
     @cached_property
     def runs(self) -> tuple[Result, ...]:
@@ -214,7 +216,9 @@ def _weighted_log_z(run: Any) -> Estimate:
     """Return log Z of weighted walkers; at the start of the path it is known."""
     if not bool(run.log_weights.any()):
         return Estimate(run.log_z_start, 0.0)
-    return Estimate(run.log_z, run.log_z_error)
+    # Without the warning of few effective walkers, which is among the cautions of each run.
+    known = run.diagnostics
+    return Estimate(known["log_z"], known["log_z_error"])
 
 
 class Plan(NamedTuple):

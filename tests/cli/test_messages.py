@@ -52,7 +52,7 @@ def test_lengths_are_taken_in_one_word(words: list[str], lengths: list[str]) -> 
         (["chian", "--output", "x.h5"], "there is no command 'chian'; choose from demo, train, "),
         (["chian", "--output", "x.h5"], "did you mean 'chain'?"),
         (["info", "missing.h5"], "missing.h5: No such file or directory"),
-        (["info", __file__, "--json", "/nowhere/at/all/i.json"], "there is no folder"),
+        (["info", __file__, "--json", f"{__file__}/at/i.json"], "cannot be made"),
     ],
 )
 def test_what_other_programs_call_it_is_understood(
@@ -77,9 +77,10 @@ def test_a_file_of_another_kind_is_told_by_what_reads_it(tmp_path: Path) -> None
             cli.main(command)
     with pytest.raises(ValueError, match=r"r\.h5 is an HDF5 file, so a run, .* lt\.io\.read"):
         lt.load(run)
-    for name in ("measure", "plot"):
-        with pytest.raises(SystemExit, match=r"s\.safetensors is a checkpoint .*`leaps-triton sa"):
-            cli.main([name, str(checkpoint)])
+    with pytest.raises(SystemExit, match=r"s\.safetensors is a checkpoint .*`leaps-triton sa"):
+        cli.main(["measure", str(checkpoint)])
+    with pytest.raises(SystemExit, match=r"s\.safetensors holds a sampler without the state of its"):
+        cli.main(["plot", str(checkpoint)])
     with pytest.raises(ValueError, match=r"s\.safetensors is a checkpoint .* lt\.load"):
         lt.io.read(checkpoint)
     with pytest.raises(ValueError, match=r"p\.ckpt is no leaps_triton .* lt\.load_published_leaps"):

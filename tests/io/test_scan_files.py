@@ -10,17 +10,17 @@ import pytest
 import leaps_triton as lt
 from leaps_triton.io import chains, hdf5, weighted
 
-MODEL = lt.EdwardsAnderson((3, 3), beta=0.5, seed=1)
-BETAS = [0.1 * number for number in range(7)]
+MODEL = lt.EdwardsAnderson((3, 2), beta=0.5, seed=1)
+BETAS = [0.0, 0.1, 0.3, 0.5]
 OPTIONS: dict[str, dict[str, Any]] = {
-    "chains": {"walkers": 4, "sweeps": 40, "every": 10, "seed": 1},
+    "chains": {"walkers": 4, "sweeps": 30, "every": 10, "seed": 1},
     "tempering": {
         "walkers": 4,
-        "sweeps": 40,
+        "sweeps": 30,
         "every": 10,
         "move": lt.Compose(lt.HeatBath(), lt.Houdayer()),
     },
-    "annealing": {"walkers": 2500, "intervals": 8},
+    "annealing": {"walkers": 2500, "intervals": 4},
 }
 
 
@@ -81,13 +81,13 @@ def test_readers_without_the_library_find_the_temperatures(tmp_path: Path) -> No
     lt.io.scan(MODEL, BETAS, tmp_path / "a.h5", "annealing", walkers=5, intervals=3, **options)
     with h5py.File(tmp_path / "c.h5") as file:
         energies = file["observables/energy_at_betas"]
-        assert energies.shape == (2, 6, 7)
+        assert energies.shape == (2, 6, 4)
         np.testing.assert_allclose(energies.attrs["betas"], BETAS)
-        assert file["observables/specific_heat_at_betas"].shape == (2, 6, 7, 2)
+        assert file["observables/specific_heat_at_betas"].shape == (2, 6, 4, 2)
     with h5py.File(tmp_path / "a.h5") as file:
         for name, shape in (("log_weights", ()), ("observables/specific_heat", (2,))):
             dataset = file[f"along/{name}"]
-            assert dataset.shape == (5, 7, *shape)
+            assert dataset.shape == (5, 4, *shape)
             np.testing.assert_allclose(dataset.attrs["betas"], BETAS)
 
 

@@ -15,8 +15,8 @@ from leaps_triton.samplers.scans import METHODS
 MODEL = lt.Ising((3, 3), beta=0.1, field=0.1)
 BETAS = [0.2, 0.0, 0.35, 0.5]
 SIZE: dict[str, dict[str, Any]] = {
-    "chains": {"walkers": 24, "sweeps": 150},
-    "tempering": {"walkers": 24, "sweeps": 150},
+    "chains": {"walkers": 16, "sweeps": 120},
+    "tempering": {"walkers": 16, "sweeps": 120},
     "annealing": {"walkers": 2000, "intervals": 20},
 }
 MOST_SIGMA = 4.4
@@ -51,7 +51,7 @@ def test_every_method_agrees_with_enumeration(method: str) -> None:
 
 
 def test_chains_without_beta_0_count_from_the_first() -> None:
-    options: dict[str, Any] = {"walkers": 32, "sweeps": 300, "observables": ["energy"], "seed": 1}
+    options: dict[str, Any] = {"walkers": 16, "sweeps": 150, "observables": ["energy"], "seed": 1}
     found = lt.scan(MODEL, [0.2, 0.35, 0.5], device="cpu", **options)
     assert not found.absolute and found.log_z[0] == lt.Estimate(0.0, 0.0)
     for beta, log_z in list(zip(found.betas, found.log_z, strict=True))[1:]:
@@ -61,7 +61,9 @@ def test_chains_without_beta_0_count_from_the_first() -> None:
 
 def test_short_chains_are_warned_of_once_and_by_temperature() -> None:
     model = lt.Ising((6, 6), beta=1.0)
-    found = lt.scan(model, [0.3, 0.44], walkers=4, sweeps=60, seed=1, device="cpu")
+    found = lt.scan(
+        model, [0.3, 0.44], walkers=4, sweeps=60, seed=1, observables=["energy"], device="cpu"
+    )
     with pytest.warns(lt.ShortChainWarning, match=r"at beta = 0.3, 0.44: 60 draws") as caught:
         found.table()
     assert len(caught) == 1

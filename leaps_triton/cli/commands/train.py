@@ -3,6 +3,7 @@
 import inspect
 import shlex
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -194,7 +195,10 @@ class Train(ModelOptions):
         """Print how good the sampler is by fresh walkers, and what to type next."""
         walkers = min(_REPORTED, trainer.sampler.block)
         ensemble = trainer.fresh_walkers(walkers)
-        table = summary.measure(ensemble, ())
+        with warnings.catch_warnings():
+            # The same is said below, in lines of their own.
+            warnings.simplefilter("ignore", lt.estimators.CautionWarning)
+            table = summary.measure(ensemble, ())
         log_z = lt.Estimate(table["log_z"], table["log_z_error"])
         exact = ""
         if table["log_z_exact"] is not None:
@@ -204,6 +208,8 @@ class Train(ModelOptions):
             f"ESS {ensemble.ess:.3f}, log Z {log_z}{exact}: exact weights of {walkers} fresh "
             f"walkers, seed {ensemble.seed}"
         )
+        for caution in table["cautions"]:
+            print(f"caution: {caution}")
         if ensemble.ess < _LOW:
             print(f"the ESS is low; train longer by --resume --steps {2 * self.steps}")
         output = self.checkpoint.with_suffix(".h5")
