@@ -27,7 +27,7 @@ from .base import BaseMove, SweepState, changed, pair_model, since
 __all__ = ["ClusterInfo", "SwendsenWang", "Wolff"]
 
 REST = 2.0**-5
-"""Wolff's probability to leave a cluster as it is; experiments/physics/metropolis_rest.py."""
+"""Wolff's probability to leave a cluster as it is; experiments/benchmarks/metropolis_rest.py."""
 
 
 class ClusterInfo(NamedTuple):

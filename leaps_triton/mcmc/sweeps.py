@@ -14,7 +14,7 @@ from .base import BaseMove, SweepInfo, SweepState, changed, pair_model, since
 __all__ = ["HeatBath", "Metropolis", "Overrelaxation"]
 
 REST = 2.0**-3
-"""Metropolis' probability to leave a site as it is; experiments/physics/metropolis_rest.py."""
+"""Metropolis' probability to leave a site as it is; experiments/benchmarks/metropolis_rest.py."""
 
 
 @dataclass(frozen=True)

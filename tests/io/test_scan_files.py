@@ -101,6 +101,7 @@ def test_chains_of_a_scan_grow(tmp_path: Path) -> None:
             np.testing.assert_array_equal(values, other.values[name])
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.LowEssWarning")
 def test_weighted_walkers_in_a_file_are_measured_along_the_path(tmp_path: Path) -> None:
     path = lt.AnnealingPath(MODEL)
     sampler = lt.Sampler(path, None, lt.Jump(4), lt.HeatBath(), device="cpu", block=16)

@@ -1,7 +1,7 @@
 """Measure how often Metropolis and Wolff should rest: autocorrelation times at several rests.
 
-    python experiments/physics/metropolis_rest.py            # about five minutes on one core
-    python experiments/physics/metropolis_rest.py --smoke    # a few seconds
+    python experiments/benchmarks/metropolis_rest.py            # about five minutes on one core
+    python experiments/benchmarks/metropolis_rest.py --smoke    # a few seconds
 
 A move that rests with probability ε does less, but its sweeps no longer undo one another. Measured
 are autocorrelation times of energy, |m| and the parity of spins up on the Ising model, in sweeps
