@@ -160,7 +160,8 @@ def draw_doubts(log_weights: Tensor, tau: float, mend: str) -> list[Doubt]:
         mend: what to do about it.
     """
     weights = log_weights.flatten().double()
-    count = len(weights) / max(1.0, 2.0 * tau)
+    # A number of torch's or NumPy's may come, and NaN leaves 1.
+    count = len(weights) / max(1.0, 2.0 * float(tau))
     effective = count * float(effective_sample_size(weights))
     largest = float(normalised(weights).max())
     return _doubts(effective, round(count), largest, ("independent draws", "one draw", mend))
