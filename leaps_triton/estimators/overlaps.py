@@ -1,6 +1,6 @@
 """The law of the overlap, with error bars."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,10 @@ class OverlapDistribution(NamedTuple):
 
 
 def overlap_distribution(
-    overlaps: Tensor, bins: int | Tensor = 41, log_weights: Tensor | None = None, together: int = 1
+    overlaps: Tensor,
+    bins: "int | Tensor | np.ndarray[Any, Any]" = 41,
+    log_weights: Tensor | None = None,
+    together: int = 1,
 ) -> OverlapDistribution:
     """Return ``P(q)`` from overlaps of pairs of walkers: the share of each bin, and its error.
 
@@ -112,7 +115,7 @@ def _of_chains(overlaps: Tensor, inside: list[Tensor], together: int) -> list[Es
     return columns
 
 
-def _edges(bins: int | Tensor) -> Tensor:
+def _edges(bins: "int | Tensor | np.ndarray[Any, Any]") -> Tensor:
     """Return the edges of the bins, float64 ``(bins + 1,)``."""
     if isinstance(bins, np.ndarray) and bins.ndim > 0:
         bins = as_tensor(bins)

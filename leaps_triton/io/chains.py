@@ -67,7 +67,7 @@ def run_chain(
     seed: int = 0,
     burn_in: int | Literal["auto"] | None = None,
     observables: Sequence[str] = OBSERVABLES,
-    start: Tensor | None = None,
+    start: Tensor | Array | None = None,
     device: torch.device | str | None = None,
     configurations: bool = False,
     every: int = 100,

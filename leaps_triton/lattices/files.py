@@ -87,10 +87,10 @@ def read_couplings(
         OSError: there is no such file, or it is forbidden.
 
     Example:
-        >>> import tempfile, leaps_triton as lt
+        >>> import pathlib, tempfile, leaps_triton as lt
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = f"{folder}/chain.txt"
-        ...     _ = open(file, "w").write("0 1 0.5 # a bond\n1 2 -1.5\n")
+        ...     file = pathlib.Path(folder) / "chain.txt"
+        ...     _ = file.write_text("0 1 0.5 # a bond\n1 2 -1.5\n")
         ...     lt.read_couplings(file, 3, periodic=False)
         tensor([[ 0.5000, -1.5000,  0.0000]], dtype=torch.float64)
     """

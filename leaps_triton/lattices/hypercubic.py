@@ -107,9 +107,9 @@ def _as_shape(shape: object) -> tuple[int, ...]:
         ValueError: these are no such lengths.
     """
     axes: Iterable[object] = (shape,)
-    listed = isinstance(shape, Iterable) and not isinstance(shape, str | bytes)
     # One number is a chain, also as an array or tensor without axes, which cannot be iterated.
-    if listed and getattr(shape, "ndim", 1) > 0:
+    alone = isinstance(shape, str | bytes) or getattr(shape, "ndim", 1) == 0
+    if isinstance(shape, Iterable) and not alone:
         axes = shape
     try:
         lengths = tuple(as_integer("shape", n, -(2**63)) for n in axes)

@@ -88,7 +88,7 @@ def run_chain(
     seed: int = 0,
     burn_in: int | Literal["auto"] | None = None,
     observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
-    start: Tensor | None = None,
+    start: "Tensor | np.ndarray[Any, Any] | None" = None,
     device: torch.device | str | None = None,
     progress: bool = False,
     keep_configurations: bool = False,
@@ -116,7 +116,8 @@ def run_chain(
             your own. Observables of pairs, such as ``"overlap"``, compare walkers 0 and 1, 2 and
             3, and so on; of :class:`~leaps_triton.ParallelTempering` there is
             ``"replica_energies"``, and any at all temperatures, such as ``"energy_at_betas"``.
-        start: configurations ``(walkers, *shape)``; None for independent uniform ones.
+        start: configurations ``(walkers, *shape)``, a tensor or an array; None for independent
+            uniform ones.
         device: None for CUDA where there is a CUDA device, else the CPU.
         progress: show a progress bar on a terminal, elsewhere a line every half minute.
         keep_configurations: keep the configurations of every draw too, on the host: N bytes per
@@ -175,7 +176,7 @@ class March:
         move: Move,
         settings: ChainSettings,
         observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
-        start: Tensor | None = None,
+        start: "Tensor | np.ndarray[Any, Any] | None" = None,
         device: torch.device | str | None = None,
     ) -> None:
         self.settings = settings
