@@ -87,6 +87,16 @@ def test_a_trained_sampler_is_scanned(tmp_path: Path, capsys: pytest.CaptureFixt
     assert lt.io.read_scan(tmp_path / "s.h5").betas == (0.4, 0.8)
 
 
+def test_a_chain_with_both_has_both_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["chain", "--output", str(tmp_path / "c.h5"), *SMALL, "--beta", "0.4", "--walkers", "4"]
+    words += ["--sweeps", "40", "--thin", "1", "--observables", "abs_magnetization"]
+    cli.main([*words, "energy_at_betas", "--move", "parallel-tempering:betas=0.1/0.4"])
+    printed = capsys.readouterr().out
+    assert "Δ log Z" in printed and "value ± error" in printed
+
+
 @pytest.mark.parametrize(
     ("words", "betas"),
     [

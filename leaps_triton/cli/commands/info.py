@@ -165,8 +165,12 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
             f"{file.name} has too few walkers or draws for error bars; go on with it by --resume "
             f"first"
         )
+    by_beta = {}
     if run.by_beta:
-        return _measured_scan(lt.Scan(run))
+        by_beta = _measured_scan(lt.Scan(run))
+        # The last temperature is that of the run; chains may have measured more there.
+        if run.weighted or not run.names:
+            return by_beta
     with warnings.catch_warnings(record=True) as caught:
         # Python shows a warning once per place; each table needs its own.
         warnings.simplefilter("always")
@@ -177,6 +181,8 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
     # Several observables may warn alike: once is enough, in the order of the table.
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"caution: {message}")
+    if by_beta:
+        table["by_beta"] = by_beta
     return table
 
 
