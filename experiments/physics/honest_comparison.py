@@ -140,7 +140,7 @@ def of_chains(
         name: chain_estimate(torch.stack(v, 1).cpu()) for name, v in values.items()
     }
     if isinstance(kernel, lt.ParallelTempering):
-        gained = stepping_stones(torch.stack(ladder, 1), [model.beta * f for f in kernel.fractions])
+        gained = stepping_stones(torch.stack(ladder, 1), kernel.ladder(model.beta))
         found["log Z"] = replace(gained, value=gained.value + path.start.log_z)
     draws = len(values["energy"])
     found["about"] = {

@@ -77,13 +77,14 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     maker = registry.find("model", data["class"])
     if "settings" in data:
         return maker(**data["settings"])
-    coupling: float | Tensor = tensors["model.coupling"]
-    if coupling.numel() == 1:
+    stored = tensors["model.coupling"]
+    coupling: float | Tensor = stored
+    if stored.numel() == 1:
         # One coupling for all bonds is a number to the constructor.
-        coupling = coupling.item()
-    elif coupling[0].numel() == 1:
+        coupling = stored.item()
+    elif stored[0].numel() == 1:
         # One per direction, which it takes as (ndim,).
-        coupling = coupling.flatten()
+        coupling = stored.flatten()
     site_table = tensors["model.site_table"]
     # One row for all sites, which the constructor takes as (q,).
     if site_table.numel() == data["q"]:

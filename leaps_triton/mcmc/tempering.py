@@ -214,10 +214,17 @@ class ParallelTempering(BaseMove):
         """
         if bool(state.arrivals.any()):
             return ""
+        if self.betas is not None:
+            hottest = f"beta {self.betas[0]:g}"
+            words = "betas"
+        else:
+            assert self.fractions is not None
+            hottest = f"fraction {self.fractions[0]:g}"
+            words = "fractions"
         return (
-            f"in {state.exchanges} rounds of exchanges no replica came from fraction "
-            f"{self.fractions[0]:g} to the target: the chains know nothing of it; take fractions "
-            f"that lie closer together, or run longer"
+            f"in {state.exchanges} rounds of exchanges no replica came from {hottest} to the "
+            f"target: the chains know nothing of it; take {words} that lie closer together, or "
+            f"run longer"
         )
 
     def reversed(self) -> BaseMove:

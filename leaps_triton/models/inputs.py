@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable
 from numbers import Integral
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -48,9 +48,10 @@ _NAMES = {
 """What other programs call the arguments of models → what they are called here."""
 
 
-def named(
-    constructor: Callable[Concatenate[Made, Parameters], None],
-) -> Callable[Concatenate[Made, Parameters], None]:
+Constructor: TypeAlias = Callable[Concatenate[Made, Parameters], None]
+
+
+def named(constructor: Constructor[Made, Parameters]) -> Constructor[Made, Parameters]:
     """Explain names of arguments that a model does not have; a decorator of its constructor."""
 
     @functools.wraps(constructor)
@@ -65,10 +66,11 @@ def named(
             raise TypeError(f"{type(self).__name__} has no {name}=; give {mend}")
         constructor(self, *args, **given)
 
-    return construct
+    # A wrapped function is called as the function itself is.
+    return cast(Constructor[Made, Parameters], construct)
 
 
-def _mend(name: str, value: object) -> str:
+def _mend(name: str, value: Any) -> str:
     """Return the argument that is meant by a name and its value."""
     values = {"value": shown(value), "beta": "1/T", "shape": "(L, L)"}
     number = math.nan

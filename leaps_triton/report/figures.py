@@ -173,7 +173,8 @@ def _autocorrelation(axes: Axes, runs: Runs) -> bool:
 
 def _slow(run: Result) -> list[str]:
     """Return the observables of a chain whose autocorrelations are drawn."""
-    names = [name for name in ("energy", "abs_magnetization") if name in run.names]
+    slow = ["energy", "abs_magnetization"]
+    names = [name for name in slow if name in run.names]
     return names or run.names[:1]
 
 

@@ -49,7 +49,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def quietly(run: Result, observable: Measurable, function: Function | None = None) -> Any:
+def quietly(run: Result, observable: Measurable | str, function: Function | None = None) -> Any:
     """Return an estimate of a run without a warning that it may be wrong."""
     with quiet():
         return run.estimate(observable, function)

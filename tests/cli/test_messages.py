@@ -79,9 +79,7 @@ def test_a_file_of_another_kind_is_told_by_what_reads_it(tmp_path: Path) -> None
         lt.load(run)
     with pytest.raises(SystemExit, match=r"s\.safetensors is a checkpoint .*`leaps-triton sa"):
         cli.main(["measure", str(checkpoint)])
-    with pytest.raises(
-        SystemExit, match=r"s\.safetensors holds a sampler without the state"
-    ):
+    with pytest.raises(SystemExit, match=r"s\.safetensors holds a sampler without the state"):
         cli.main(["plot", str(checkpoint)])
     with pytest.raises(ValueError, match=r"s\.safetensors is a checkpoint .* lt\.load"):
         lt.io.read(checkpoint)

@@ -307,13 +307,13 @@ def tempered(move: lt.ParallelTempering, model: Any, exchanges: int) -> tuple[Ro
     """Return what makes a step of all replicas at once, and the number of their states."""
     path = lt.AnnealingPath(model)
     x = states(model)
-    replicas = len(move.fractions) * move.together
+    replicas = move.temperatures * move.together
     powers = len(x) ** torch.arange(replicas)
 
     def after(rows: Tensor, seed: int) -> Tensor:
         digits = rows.unsqueeze(1) // powers % len(x)
         walkers = torch.arange(len(rows) * move.together)
-        given = x[digits].view(len(walkers), len(move.fractions), *model.shape)
+        given = x[digits].view(len(walkers), move.temperatures, *model.shape)
         begun: TemperingState = move.init(given[:, -1], walkers)
         state = begun._replace(replicas=given, exchanges=exchanges)
         moved = move.step(state, path, 1.0, seed)[0].replicas

@@ -109,7 +109,7 @@ def test_an_argument_is_taken_in_other_forms(name: str, argument: str) -> None:
 ARRAY = np.arange(12.0).reshape(2, 2, 3)
 READ_ONLY = ARRAY.copy()
 READ_ONLY.flags.writeable = False
-ARRAYS = {
+ARRAYS: dict[str, Any] = {
     "flipped": ARRAY[:, ::-1, ::-1],
     "transposed": np.ascontiguousarray(ARRAY.transpose(2, 1, 0)).transpose(2, 1, 0),
     "of the other byte order": ARRAY.astype(ARRAY.dtype.newbyteorder()),
@@ -143,9 +143,11 @@ def test_tables_may_be_tensors_of_any_strides(tmp_path: Path) -> None:
     assert torch.equal(lt.load(tmp_path / "s.safetensors").path.model.coupling, table)
 
 
+TRUE: Any = np.bool_(True)
+FRACTIONS: Any = np.array([1.0, 0.5])[::-1]
 MOVES = [
-    lt.HeatBath(backward=np.bool_(True)), lt.Metropolis(), lt.SwendsenWang(), lt.Wolff(),
-    lt.KineticMonteCarlo(), lt.ParallelTempering(np.array([1.0, 0.5])[::-1]),
+    lt.HeatBath(backward=TRUE), lt.Metropolis(), lt.SwendsenWang(), lt.Wolff(),
+    lt.KineticMonteCarlo(), lt.ParallelTempering(FRACTIONS),
     lt.Compose(lt.HeatBath(), lt.Houdayer()),
 ]  # fmt: skip
 FLIPPED = X.numpy()[::-1, ::-1]
@@ -177,12 +179,16 @@ def test_edges_and_times_may_be_arrays() -> None:
     edges = torch.tensor([-1.0, 0.5, 1.0], dtype=torch.float64)
     plain = lt.estimators.overlap_distribution(overlaps, edges)
     wide = torch.stack([edges, edges], dim=1)[:, 0]
-    for given in (wide, edges.numpy()[::-1][::-1]):
+    forms: tuple[Any, ...] = (wide, edges.numpy()[::-1][::-1])
+    for given in forms:
         assert torch.equal(
             lt.estimators.overlap_distribution(overlaps, given).density, plain.density
         )
-    times = np.array([1.0, 0.3, 0.0])[::-1]
+    times: Any = np.array([1.0, 0.3, 0.0])[::-1]
+    three: Any = np.array(3)
+    sizes: Any = np.array([3])
+    domain: Any = np.array([1, 3])
     assert lt.Jump(times).times.tolist() == [0.0, 0.3, 1.0]
-    assert lt.Jump(np.array(3)).intervals == 3
-    assert lt.LEC(MODEL, channels=2, kernel_sizes=np.array([3])).settings["kernel_sizes"] == [3]
-    assert lt.Jump(2, domain=np.array([1, 3])).domain == (1, 3)
+    assert lt.Jump(three).intervals == 3
+    assert lt.LEC(MODEL, channels=2, kernel_sizes=sizes).settings["kernel_sizes"] == [3]
+    assert lt.Jump(2, domain=domain).domain == (1, 3)

@@ -104,7 +104,8 @@ def test_files_hold_it_and_go_on(tmp_path: Path) -> None:
     whole = filed("whole.h5", 20)
     filed("halves.h5", 10)
     halves = filed("halves.h5", 20, resume=True)
-    for found in (whole, halves, lt.io.read(tmp_path / "halves.h5")):
+    again: Any = lt.io.read(tmp_path / "halves.h5")
+    for found in (whole, halves, again):
         assert found.lowest_energy == memory.lowest_energy
         for one, other in zip(found.lowest, memory.lowest, strict=True):  # type: ignore[arg-type]
             assert torch.equal(one, other)
@@ -116,5 +117,5 @@ def test_files_hold_it_and_go_on(tmp_path: Path) -> None:
 
 def test_a_file_of_an_earlier_version_does_not_tell(tmp_path: Path) -> None:
     file = Path(shutil.copy(FILES / "chain-tempering-alone.h5", tmp_path))
-    old = lt.io.read(file)
+    old: Any = lt.io.read(file)
     assert old.lowest is None and old.lowest_energy is None and old.lowest_configuration is None

@@ -68,12 +68,13 @@ def test_networks_are_told_the_coupling_of_each_direction(network: Any) -> None:
         options["kernel_sizes"] = (3,)
     made = network(short, **options)
     x = lt.AnnealingPath(short).start.sample(torch.arange(3), seed=1)
-    rates = [made(x, lt.AnnealingPath(model).conditions(0.5)) for model in (short, whole)]
-    assert torch.allclose(*rates, atol=1e-6)
+    first, second = (made(x, lt.AnnealingPath(each).conditions(0.5)) for each in (short, whole))
+    assert torch.allclose(first, second, atol=1e-6)
 
 
 def test_it_is_told_and_stays(tmp_path: Any) -> None:
-    model = lt.Ising((4, 6), 0.3, coupling=np.array([0.5, 1.0])[::-1])
+    coupling: Any = np.array([0.5, 1.0])[::-1]
+    model = lt.Ising((4, 6), 0.3, coupling=coupling)
     assert "coupling=[1, 0.5]" in repr(model)
     assert model.coupling.shape == (2, 1, 1)
     assert torch.equal(model.at(0.7).coupling, model.coupling)

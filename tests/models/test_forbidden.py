@@ -1,6 +1,7 @@
 """Energies that forbid configurations, and energies that are no numbers."""
 
 import math
+from typing import Any
 
 import pytest
 from torch import Tensor
@@ -38,7 +39,7 @@ def test_exact_values_leave_forbidden_configurations_out() -> None:
 
 
 @pytest.mark.parametrize("move", [lt.HeatBath(), lt.Metropolis()])
-def test_chains_keep_out_of_forbidden_configurations(move: object) -> None:
+def test_chains_keep_out_of_forbidden_configurations(move: Any) -> None:
     chain = lt.run_chain(Exclusion(), move, walkers=64, sweeps=300, seed=3, device="cpu")
     estimate = chain.estimate("energy")
     assert math.isfinite(estimate.error)
@@ -48,7 +49,7 @@ def test_chains_keep_out_of_forbidden_configurations(move: object) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf])
 @pytest.mark.parametrize("move", [lt.HeatBath(), lt.Metropolis(), lt.KineticMonteCarlo(0.5)])
-def test_an_energy_that_is_no_number_is_refused(value: float, move: object) -> None:
+def test_an_energy_that_is_no_number_is_refused(value: float, move: Any) -> None:
     message = f"energy.configurations. of Exclusion is {value} for .* infinity for a forbidden"
     with pytest.raises(ValueError, match=message):
         lt.run_chain(Exclusion(value), move, walkers=64, sweeps=10, seed=3, device="cpu")
