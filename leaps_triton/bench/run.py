@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from ..kernels.checks import as_seed
+from ..kernels.checks import as_device, as_seed
 from ..provenance import provenance
 from .agreement import Disagreement
 from .cases import OPS, cases, make_case
@@ -24,18 +24,6 @@ from .report import Report, present
 from .timing import Row, write_rows
 
 __all__ = ["main", "main_of", "options", "run"]
-
-
-def _place(device: torch.device | str | None) -> torch.device:
-    """Return the device, by default CUDA where there is a CUDA device."""
-    if not device:
-        device = "cpu"
-        if torch.cuda.is_available():
-            device = "cuda"
-    place = torch.device(device)
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("there is no CUDA device here; choose device cpu")
-    return place
 
 
 def _begin(place: torch.device, commit: str | None) -> Report:
@@ -83,7 +71,7 @@ def run(
     Raises:
         ValueError: If an op is unknown, the seed bad, the device missing or the output's folder.
     """
-    place = _place(device)
+    place = as_device(device)
     if output is not None and not output.parent.is_dir():
         raise ValueError(
             f"there is no folder {output.parent} to save {output.name} in; "
@@ -163,7 +151,7 @@ def main_of(
     parser = options(description)
     chosen = parser.parse_args(arguments)
     try:
-        place = _place(chosen.device)
+        place = as_device(chosen.device)
         report = _begin(place, chosen.commit)
         for rows, notes in measured(place, chosen.smoke, as_seed(chosen.seed)):
             report.notes += notes
