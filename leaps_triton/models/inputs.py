@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -23,8 +23,7 @@ __all__ = [
     "named",
 ]
 
-Made = TypeVar("Made")
-Parameters = ParamSpec("Parameters")
+Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
 
 _NAMES = {
@@ -40,13 +39,11 @@ _NAMES = {
 """What other programs call the arguments of models → what they are called here."""
 
 
-def named(
-    constructor: Callable[Concatenate[Made, Parameters], None],
-) -> Callable[Concatenate[Made, Parameters], None]:
+def named(constructor: Constructor) -> Constructor:
     """Explain names of arguments that a model does not have; a decorator of its constructor."""
 
     @functools.wraps(constructor)
-    def construct(self: Made, *args: Parameters.args, **given: Parameters.kwargs) -> None:
+    def construct(self: Any, *args: Any, **given: Any) -> None:
         takes = inspect.signature(constructor).parameters
         for name, value in given.items():
             if name not in _NAMES or name in takes:
@@ -57,7 +54,8 @@ def named(
             raise TypeError(f"{type(self).__name__} has no {name}=; give {mend}")
         constructor(self, *args, **given)
 
-    return construct
+    # Its arguments are those of the constructor, for whoever checks types.
+    return cast(Constructor, construct)
 
 
 def _mend(name: str, value: object) -> str:

@@ -86,7 +86,7 @@ def _still(chains: list[Result]) -> str:
     """Return why the autocorrelations of the first chain show nothing; empty if they show some."""
     for chain in chains[:1]:
         # A quantity that does not vary has no autocorrelation time.
-        times = [quietly(chain, name).tau for name in _slow(chain)]
+        times = [quietly(chain, chain.measured[name]).tau for name in _slow(chain)]
         if all(math.isnan(time) for time in times):
             return "nothing varies in the chain"
     return ""
@@ -146,7 +146,7 @@ def _autocorrelation(axes: Axes, runs: Runs) -> bool:
 
 def _slow(run: Result) -> list[str]:
     """Return the observables of a chain whose autocorrelations are drawn."""
-    names = [name for name in ("energy", "abs_magnetization") if name in run.names]
+    names: list[str] = [name for name in ("energy", "abs_magnetization") if name in run.names]
     return names or run.names[:1]
 
 
