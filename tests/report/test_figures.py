@@ -147,7 +147,7 @@ def test_the_training_panel_defines_its_symbols() -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == [
         "loss of a step",
-        "mean of 1 steps",
+        "mean of 1 step",
         "ESS of fresh walkers, by exact weights",
     ]
     assert "Var[ξ]" in axes.get_xlabel() and "residual" in axes.get_xlabel()
