@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..kernels.checks import nearest
 from ..kernels.inputs.case import Case, Model, Size
 from ..kernels.inputs.families import OF_MODELS, WITHOUT_MODEL
 from ..models import EdwardsAnderson, Ising, PairModel, Potts
@@ -124,7 +125,8 @@ def cases(ops: Sequence[str], device: torch.device, smoke: bool = False) -> list
     """
     unknown = [op for op in ops if op not in OPS]
     if unknown:
-        raise ValueError(f"there is no op {unknown[0]!r}; choose from {', '.join(OPS)}")
+        near = nearest(unknown[0], OPS)
+        raise ValueError(f"there is no op {unknown[0]!r}; choose from {', '.join(OPS)}{near}")
     sizes = _sizes(device, smoke)
     convolutions: list[tuple[tuple[int, ...], int]] = [((15, 15), 50)]
     if smoke:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ..files import claimed, make_folder
-from ..kernels.checks import as_seed
+from ..kernels.checks import as_device, as_seed
 from ..progress import track
 from ..provenance import provenance
 from .agreement import Disagreement
@@ -26,18 +26,6 @@ from .report import Report, present
 from .timing import Row, write_rows
 
 __all__ = ["main", "main_of", "options", "run"]
-
-
-def _place(device: torch.device | str | None) -> torch.device:
-    """Return the device, by default CUDA where there is a CUDA device."""
-    if not device:
-        device = "cpu"
-        if torch.cuda.is_available():
-            device = "cuda"
-    place = torch.device(device)
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("there is no CUDA device here; choose device cpu")
-    return place
 
 
 def _begin(place: torch.device, commit: str | None) -> Report:
@@ -87,7 +75,7 @@ def run(
             cannot be made.
         BusyError: If another process adds rows to the output.
     """
-    place = _place(device)
+    place = as_device(device)
     if output is not None:
         make_folder(output.parent, f"save {output.name}")
     as_seed(seed)
@@ -162,7 +150,7 @@ def main_of(
     parser = options(description)
     chosen = parser.parse_args(arguments)
     try:
-        place = _place(chosen.device)
+        place = as_device(chosen.device)
         report = _begin(place, chosen.commit)
         with claimed(chosen.output, chosen.json):
             for rows, notes in measured(place, chosen.smoke, as_seed(chosen.seed)):

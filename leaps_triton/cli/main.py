@@ -98,7 +98,8 @@ def _check_command(arguments: Sequence[str]) -> None:
     """Raise a ValueError for a first word that is no command; the parser would show all options."""
     command = next(iter(arguments), "-")
     if not command.startswith("-") and command not in COMMANDS:
-        known = ", ".join(COMMANDS)
+        near = nearest(command, COMMANDS)
         raise ValueError(
-            f"there is no command {command!r}; choose from {known}{nearest(command, COMMANDS)}"
+            f"there is no command {command!r}; choose from {', '.join(COMMANDS)}{near}; --help "
+            f"tells of each"
         )

@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
+from typing import Any, Concatenate, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -31,8 +31,7 @@ __all__ = [
     "named",
 ]
 
-Made = TypeVar("Made")
-Parameters = ParamSpec("Parameters")
+Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
 
 _NAMES = {
@@ -55,7 +54,7 @@ def named(constructor: Constructor[Made, Parameters]) -> Constructor[Made, Param
     """Explain names of arguments that a model does not have; a decorator of its constructor."""
 
     @functools.wraps(constructor)
-    def construct(self: Made, *args: Parameters.args, **given: Parameters.kwargs) -> None:
+    def construct(self: Any, *args: Any, **given: Any) -> None:
         takes = inspect.signature(constructor).parameters
         for name, value in given.items():
             if name not in _NAMES or name in takes:

@@ -113,7 +113,7 @@ def _still(chains: list[Result]) -> str:
     """Return why the autocorrelations of the first chain show nothing; empty if they show some."""
     for chain in chains[:1]:
         # A quantity that does not vary has no autocorrelation time.
-        times = [quietly(chain, name).tau for name in _slow(chain)]
+        times = [quietly(chain, chain.measured[name]).tau for name in _slow(chain)]
         if all(math.isnan(time) for time in times):
             return "nothing varies in the chain"
     return ""

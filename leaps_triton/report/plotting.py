@@ -202,7 +202,8 @@ def training_curve(axes: Axes, history: TrainingHistory) -> None:
     middle = (torch.arange(len(smooth)) + 0.5) * window
     pale: dict[str, Any] = {"color": "C0", "alpha": 0.25, "linewidth": 0.7}
     axes.semilogy(loss.numpy(), label="loss of a step", **pale)
-    axes.semilogy(middle.numpy(), smooth.numpy(), color="C0", label=f"mean of {window} steps")
+    steps = "step" if window == 1 else "steps"
+    axes.semilogy(middle.numpy(), smooth.numpy(), color="C0", label=f"mean of {window} {steps}")
     axes.set_xlabel(f"training step\n{_LOSS}", fontsize=9)
     axes.set_ylabel("loss", color="C0")
     headline(axes, "training")

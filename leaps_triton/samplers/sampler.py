@@ -32,6 +32,9 @@ _LOG = logging.getLogger("leaps_triton")
 _WASTE = 2
 """Walkers of a block for each one asked for, beyond which the cost is told."""
 
+_TOLD: set[tuple[int, int]] = set()
+"""Walkers and block whose cost was told already."""
+
 
 class BlockRun(NamedTuple):
     """What :meth:`Sampler.run_block` returns."""
@@ -172,8 +175,6 @@ class Sampler:
         self.resampling = resampling
         self.block = _default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
-        # That few walkers cost a whole block is said once.
-        self._told = False
         as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
@@ -277,9 +278,9 @@ class Sampler:
     def _tell_cost(self, walkers: int, blocks: int) -> None:
         """Log once that few walkers cost as much as whole blocks of them."""
         computed = blocks * self.block
-        if self._told or computed <= _WASTE * walkers:
+        if (walkers, self.block) in _TOLD or computed <= _WASTE * walkers:
             return
-        self._told = True
+        _TOLD.add((walkers, self.block))
         _LOG.warning(
             "%d walkers take the time of %d, since blocks of %d are computed whole; ask for "
             "%d, or make the sampler with block=%d",

@@ -9,6 +9,7 @@ import leaps_triton as lt
 pytest.importorskip("tyro")
 
 from leaps_triton import cli
+from leaps_triton.report import by_temperature
 
 STARTS = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
 
@@ -35,7 +36,11 @@ def test_a_figure_is_of_the_kind_that_its_name_says(
     assert (tmp_path / "snapshots.svg").read_bytes().startswith(STARTS[".svg"])
 
 
-def test_panels_are_files_of_their_own(files: list[str], tmp_path: Path) -> None:
+def test_panels_are_files_of_their_own(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Exact curves of few points, which take less time.
+    monkeypatch.setattr(by_temperature, "_POINTS", 3)
     where = ["--output", str(tmp_path / "all.pdf"), "--dpi", "40"]
     cli.main(["plot", *files, "--only", "observables", "snapshots", "--separate", *where])
     names = {f"all-observables-{name}.pdf" for name in lt.io.OBSERVABLES}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import leaps_triton as lt
-from leaps_triton.report import figures, physics_plots
+from leaps_triton.report import by_temperature, figures, physics_plots
 from leaps_triton.report.shared import shortened, wrapped
 
 pytestmark = pytest.mark.filterwarnings("ignore::leaps_triton.ShortChainWarning")
@@ -21,6 +21,12 @@ LONG = "a_measurement_of_a_lattice_with_a_name_that_goes_on_and_on_for_as_long_a
 
 class AModelWithANameThatIsTooLongForTheTitleOfAnyFigureThatIsDrawnHereOrElsewhere(lt.Ising):
     """A model of a user's own."""
+
+
+@pytest.fixture(autouse=True)
+def few_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exact curves of few points, which take less time and look no less at the labels."""
+    monkeypatch.setattr(by_temperature, "_POINTS", 3)
 
 
 def chain(beta: float, length: int = 2, kind: Any = lt.Ising) -> lt.Chain:
@@ -141,7 +147,7 @@ def test_the_training_panel_defines_its_symbols() -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == [
         "loss of a step",
-        "mean of 1 steps",
+        "mean of 1 step",
         "ESS of fresh walkers, by exact weights",
     ]
     assert "Var[ξ]" in axes.get_xlabel() and "residual" in axes.get_xlabel()
