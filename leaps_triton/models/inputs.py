@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, Concatenate, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -47,10 +47,7 @@ _NAMES = {
 """What other programs call the arguments of models → what they are called here."""
 
 
-Constructor: TypeAlias = Callable[Concatenate[Made, Parameters], None]
-
-
-def named(constructor: Constructor[Made, Parameters]) -> Constructor[Made, Parameters]:
+def named(constructor: Constructor) -> Constructor:
     """Explain names of arguments that a model does not have; a decorator of its constructor."""
 
     @functools.wraps(constructor)
@@ -65,8 +62,8 @@ def named(constructor: Constructor[Made, Parameters]) -> Constructor[Made, Param
             raise TypeError(f"{type(self).__name__} has no {name}=; give {mend}")
         constructor(self, *args, **given)
 
-    # A wrapped function is called as the function itself is.
-    return cast(Constructor[Made, Parameters], construct)
+    # Its arguments are those of the constructor, for whoever checks types.
+    return cast(Constructor, construct)
 
 
 def _mend(name: str, value: Any) -> str:
