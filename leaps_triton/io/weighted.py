@@ -63,8 +63,8 @@ def sample(
         seed: in [0, 2³²).
         observables: names in :mod:`leaps_triton.observables`.
         configurations: store them too, N bytes per walker where a site is one byte.
-        resume: go on with ``file`` if it exists, at its next whole block; the result is that of an
-            undisturbed run.
+        resume: go on with ``file`` if it exists, at its next whole block; with more ``walkers`` it
+            grows. The result is that of an undisturbed run.
         progress: show a progress bar on a terminal, elsewhere a line every half minute.
         along: measure the walkers on their way too, the same as in
             :meth:`leaps_triton.Sampler.sample`: ``run.by_beta`` has log Z and observables there.
@@ -126,12 +126,38 @@ def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool)
         raise ValueError(
             f"{file.name} exists; go on with it by resume (--resume), or choose another file"
         )
-    with opened(file) as old:
-        before = contents(old, file.name)
-        if "run" not in before.manifest:
-            raise ValueError(f"{file.name} holds a chain, no weighted walkers; choose another file")
-        expect_same(before, described, file.name)
-        return finished(old)
+    with opened(file) as source:
+        old = contents(source, file.name)
+    if "run" not in old.manifest:
+        raise ValueError(f"{file.name} holds a chain, no weighted walkers; choose another file")
+    fewer = old.manifest["run"]["walkers"]
+    grows = fewer < settings["walkers"]
+    same = dict(settings)
+    if grows:
+        # More walkers are the one difference that is allowed.
+        same["walkers"] = fewer
+    expect_same(old, Contents({**manifest, "run": same}, tensors), file.name)
+    if grows:
+        # The file keeps what it was first made with.
+        longer = {**old.manifest, "run": settings}
+        with replacing(file) as part:
+            with edited(part, new=True) as (out, _):
+                _lay_out(out, sampler, Contents(longer, tensors))
+            # A shorter last block is drawn again as a whole.
+            _copy(file, part, sampler, settings, fewer // sampler.block)
+    with opened(file) as source:
+        return finished(source)
+
+
+def _copy(old: Path, new: Path, sampler: Sampler, settings: dict[str, Any], most: int) -> None:
+    """Copy the first blocks, at most ``most``, of a shorter file into a longer one."""
+    with opened(old) as source, edited(new) as (out, _):
+        whole = min(finished(source), most)
+        walkers = whole * sampler.block
+        for name in _columns(settings):
+            out[name][:walkers] = source[name][:walkers]
+        for name in ("evaluations", "digests"):
+            out[name][:whole] = source[name][:whole]
 
 
 def _fill(

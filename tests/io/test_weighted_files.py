@@ -131,17 +131,30 @@ def test_a_block_without_its_digest_is_drawn_again(tmp_path: Path) -> None:
     assert torch.equal(io.sample(ais(), 150, file, resume=True).log_weights, whole.log_weights)
 
 
+@pytest.mark.parametrize("before", [30, 100, 150, 230])
+def test_a_finished_run_grows_to_the_same_file(before: int, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.h5"
+    grown = tmp_path / "grown.h5"
+    io.sample(ais(), 230, whole, seed=1, configurations=True)
+    io.sample(ais(), before, grown, seed=1, configurations=True)
+    run = io.sample(ais(), 230, grown, seed=1, configurations=True, resume=True)
+    assert len(run.log_weights) == 230
+    assert grown.read_bytes() == whole.read_bytes()
+    with pytest.raises(ValueError, match=r"run\.walkers 230 \(now 200\)"):
+        io.sample(ais(), 200, grown, seed=1, configurations=True, resume=True)
+
+
 def test_a_file_of_another_run_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "r.h5"
     io.sample(ais(), 100, file)
     with pytest.raises(ValueError, match=r"r.h5 exists; go on with it by resume"):
         io.sample(ais(), 100, file)
     message = (
-        r"model.beta 0.3 \(now 0.4\); run.walkers 100 \(now 120\); run.seed 0 \(now 1\); "
+        r"model.beta 0.3 \(now 0.4\); run.walkers 100 \(now 80\); run.seed 0 \(now 1\); "
         r"use the same"
     )
     with pytest.raises(ValueError, match=message):
-        io.sample(ais(lt.Ising((3, 4), beta=0.4, field=0.2)), 120, file, seed=1, resume=True)
+        io.sample(ais(lt.Ising((3, 4), beta=0.4, field=0.2)), 80, file, seed=1, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ class Sample:
     """Draw weighted walkers into an HDF5 file, and print physics with errors.
 
     With --resume and the same other options a stopped run goes on.
+
+    A finished run goes on too: with more --walkers it grows.
     """
 
     output: Path
