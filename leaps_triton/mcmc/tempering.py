@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import Stream
-from ..kernels.checks import as_number, expect
+from ..kernels.checks import as_bool, as_number
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
@@ -120,7 +120,7 @@ class ParallelTempering(BaseMove):
         else:
             self._check_betas()
         as_move("move", self.move)
-        expect(isinstance(self.exchange, bool), "exchange", "a bool", self.exchange)
+        object.__setattr__(self, "exchange", as_bool("exchange", self.exchange))
 
     def _check_fractions(self) -> None:
         """Keep the fractions as a tuple; a ValueError unless they increase to 1."""

@@ -108,7 +108,7 @@ def resume(trainer: Trainer, file: str | Path) -> None:
     trainer.guard.good = {key: value.to(device) for key, value in good.items()}
     trainer.guard.lowest = float(tensors["lowest"])
     trainer.buffer.configurations = tensors["buffer"].to(device)
-    trainer.history = _as_history(stored.history)
+    trainer.history = TrainingHistory(**stored.history)
     trainer.step = stored.step
     trainer.extend(trainer.config.steps, trainer.config.learning_rate)
 
@@ -138,7 +138,7 @@ def read_history(file: str | Path) -> TrainingHistory:
     stored = _stored(read(file), name)
     if not _is_history(stored.history):
         raise ValueError(f"{name} does not describe a training: its history is not one")
-    return _as_history(stored.history)
+    return TrainingHistory(**stored.history)
 
 
 def _stored(contents: Contents, name: str) -> _Stored:
@@ -154,12 +154,23 @@ def _stored(contents: Contents, name: str) -> _Stored:
         config = {**asdict(TrainingConfig()), **training["config"]}
         step = as_integer("step", training["step"], 0)
         legs = _legs(lists.pop("legs", None), config, step)
+        history = {key: _listed(key, value) for key, value in lists.items()}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{name} does not describe a training ({type(error).__name__}: {error})"
         ) from None
-    history = {key: value.tolist() for key, value in lists.items()}
     return _Stored(config, step, {**history, "legs": legs})
+
+
+def _listed(name: str, stored: Tensor) -> list[Any]:
+    """Return a list of a history; a ValueError if it is none."""
+    if stored.ndim != 1:
+        raise ValueError(f"history.{name} of shape {tuple(stored.shape)}")
+    values: list[Any] = stored.tolist()
+    if name == "evaluation_step":
+        # Steps are integers, but went through float64 with all other lists.
+        return [int(number) for number in values]
+    return values
 
 
 def _legs(stored: Tensor | None, config: dict[str, Any], step: int) -> list[Leg]:
@@ -179,14 +190,7 @@ def _legs(stored: Tensor | None, config: dict[str, Any], step: int) -> list[Leg]
 
 def _is_history(lists: dict[str, Any]) -> bool:
     """Return whether these are the lists of a history."""
-    known = lists.keys() == TrainingHistory().as_dict().keys()
-    return known and all(isinstance(values, list) for values in lists.values())
-
-
-def _as_history(lists: dict[str, Any]) -> TrainingHistory:
-    """Return the history of its lists."""
-    evaluation_step = [int(number) for number in lists["evaluation_step"]]
-    return TrainingHistory(**{**lists, "evaluation_step": evaluation_step})
+    return lists.keys() == TrainingHistory().as_dict().keys()
 
 
 def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("tyro")
+
 import leaps_triton as lt
 from leaps_triton import cli
 from leaps_triton.provenance import provenance

@@ -55,16 +55,14 @@ def test_a_sequence_of_times_is_the_grid(times: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "intervals", [0, -3, [], [0.0], [1.0], [0.1, 1.0], [0.0, 0.9], [0.0, 0.5, 0.5, 1.0]]
+    "intervals", [0, -3, 2.5, [], [0.0], [1.0], [0.1, 1.0], [0.0, 0.9], [0.0, 0.5, 0.5, 1.0]]
 )
 def test_intervals_that_are_refused(intervals: Any) -> None:
     with pytest.raises(ValueError, match=r"intervals must be .* got " + re.escape(str(intervals))):
         lt.Jump(intervals)
 
 
-@pytest.mark.parametrize(
-    "intervals", [[0.0, math.nan, 1.0], [0.0, 0.7, 0.3, 1.0], [[0.0, 1.0]], 2.5]
-)
+@pytest.mark.parametrize("intervals", [[0.0, math.nan, 1.0], [0.0, 0.7, 0.3, 1.0], [[0.0, 1.0]]])
 def test_other_times_that_are_refused(intervals: Any) -> None:
     with pytest.raises(
         ValueError, match="intervals must be a number, or increasing times from 0 to 1"

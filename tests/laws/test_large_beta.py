@@ -417,6 +417,7 @@ def test_large_couplings_are_named_where_rates_are_too_large() -> None:
         sampler.sample(8, seed=0)
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.LowEssWarning")
 def test_estimators_know_the_product_of_beta_and_coupling_alone() -> None:
     """Reweighting, multi-histograms, stepping stones, weights: at β = 1e-5 those of β = 1."""
     fractions = [0.0, 0.2, 0.5, 1.0]

@@ -183,6 +183,7 @@ def test_another_path_is_refused_by_the_name_of_the_setting(
         lt.load_published_leaps(tmp_path / "x.ckpt")
 
 
+@pytest.mark.filterwarnings("ignore::leaps_triton.LowEssWarning")
 @pytest.mark.parametrize("convention", list(CONVENTIONS))
 def test_a_published_sampler_has_exact_weights_and_can_be_kept(
     convention: str, tmp_path: Path
