@@ -211,7 +211,10 @@ def _still(values: Tensor, value: float, mean: Tensor, gamma: Tensor, n: int) ->
         n: number of draws in all chains together.
     """
     error = 0.0
-    reason = "all draws are alike, so that there is no autocorrelation time"
+    reason = (
+        "all draws are alike: there is no autocorrelation time, and an error of 0 says only that "
+        "nothing rarer was seen"
+    )
     if not bool(gamma[0].isfinite()):
         error = math.nan
         reason = _why_not_finite(values, mean)

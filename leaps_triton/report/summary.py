@@ -152,7 +152,11 @@ def _tail(result: dict[str, Any], width: int) -> str:
 
 def _remarks(result: dict[str, Any], rows: list[tuple[str, dict[str, Any]]]) -> list[str]:
     """Return the lines below a table: why numbers are NaN, and what else is to be known."""
-    lines = [f"{name}: {row['reason']}" for name, row in rows if "reason" in row]
+    alike: dict[str, list[str]] = {}
+    for name, row in rows:
+        if "reason" in row:
+            alike.setdefault(row["reason"], []).append(name)
+    lines = [f"{', '.join(names)}: {reason}" for reason, names in alike.items()]
     for name, text in result.get("notes", {}).items():
         # That of log Z is the reason in its row.
         if name != "log_z":
@@ -170,7 +174,11 @@ def _line(name: str, row: dict[str, Any], width: int) -> str:
         # As wide as the exact value and its pull.
         line += " " * 20
     else:
-        line += f"{row['exact']:12.5f}{row['pull']:+7.1f}σ"
+        pull = f"{row['pull']:+.1f}σ"
+        if math.isnan(row["pull"]):
+            # Without an error there is no distance in units of it.
+            pull = ""
+        line += f"{row['exact']:12.5f}{pull:>8}"
     if "tau" in row and not math.isnan(row["tau"]):
         tau = Estimate(row["tau"], row["tau_error"])
         line += f"{tau!s:>16}"
