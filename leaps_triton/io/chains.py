@@ -67,7 +67,7 @@ def run_chain(
     seed: int = 0,
     burn_in: int | Literal["auto"] | None = None,
     observables: Sequence[str] = OBSERVABLES,
-    start: Tensor | Array | None = None,
+    start: Tensor | np.ndarray[Any, Any] | None = None,
     device: torch.device | str | None = None,
     configurations: bool = False,
     every: int = 100,
@@ -88,7 +88,8 @@ def run_chain(
             go on with had. With ``"auto"`` the file holds all steps, and where the chain begins is
             found from them whenever they are complete or read, anew for a file that grows.
         observables: names in :mod:`leaps_triton.observables`.
-        start: configurations ``(walkers, *shape)``; None for independent uniform ones.
+        start: configurations ``(walkers, *shape)``, a tensor or an array; None for independent
+            uniform ones.
         device: None for CUDA where there is a CUDA device, else the CPU.
         configurations: store those of every draw too, N bytes per draw and walker where a site is
             one byte.
