@@ -47,7 +47,7 @@ for scan, shift in [(annealed, -0.002), (chains, 0.002)]:
     pairs = zip(scan.log_z[1:], exact["log Z"][1:], strict=True)
     pulls += [each.pull(known) for each, known in pairs]
 axes[0].set_ylabel("log Z − exact")
-axes[0].legend()
+axes[0].legend(loc="upper left")
 axes[1].plot(curve, exact["specific heat per site  [$k_B$]"], color="grey", zorder=0)
 axes[1].set_ylabel("specific heat per site  [$k_B$]")
 axes[2].plot(betas, [run.ess for run in annealed.runs], "o-", markersize=4)
