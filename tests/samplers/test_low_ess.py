@@ -85,7 +85,8 @@ def test_after_a_resampling_blocks_are_counted() -> None:
     assert "ESS: of the weights since the last resampling" in text
     assert "Pareto k: it takes 25 independent blocks, and there are 1" in text
     assert "log Z: one walker, or one block of correlated ones, has no error bar" in text
-    assert "energy / site: the 64 walkers are one block of correlated ones" in text
+    # Observables for one and the same reason share a line.
+    assert "energy / site, |m|, susceptibility, specific heat, Binder cumulant: the 64 wal" in text
     assert "one block" in lt.estimators.free_energy(one).reason
     many = ensemble(64 * 30, resample_below=0.9, block=64)
     sums = torch.stack([part.exp().sum() for part in many.log_weights.split(64)])
@@ -103,7 +104,8 @@ def test_one_walker_of_all_weight_says_so() -> None:
     assert "has all the weight" in lt.estimators.entropy(alone).reason
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", lt.LowEssWarning)
-        assert "log Z: one walker, or one block" in summary.render(summary.measure(alone))
+        text = summary.render(summary.measure(alone))
+    assert "log Z, energy / site, |m|, susceptibility, specific heat, Binder cumulant: one" in text
 
 
 def test_chains_of_a_table_share_their_cautions() -> None:
