@@ -204,12 +204,16 @@ def check_folders(*files: Path | None) -> None:
         files: what a command is to write; None is left out.
 
     Raises:
-        ValueError: If a folder cannot be made, or a name is that of a folder.
+        ValueError: If a folder cannot be made, a name is that of a folder, or two are the same.
         BusyError: If another process is writing a file.
     """
-    for file in files:
-        if file is None:
-            continue
+    asked = [file for file in files if file is not None]
+    places = [file.resolve() for file in asked]
+    for file, place in zip(asked, places, strict=True):
+        # The second would be written over the first.
+        if places.count(place) > 1:
+            raise ValueError(f"two results would go into {file}; give each a file of its own")
+    for file in asked:
         make_folder(file.parent, f"save {file.name}")
         if file.is_dir():
             raise ValueError(f"{file} is a folder; give the name of a file")

@@ -330,7 +330,8 @@ def expect_same(old: Contents, new: Contents, name: str) -> None:
     found = differences(completed(old), new)
     if found:
         raise ValueError(
-            f"{name} was made with other settings: {'; '.join(found)}; use the same, or another"
+            f"{name} was made with other settings: {'; '.join(found)}; use the same, or another "
+            f"file"
         )
 
 

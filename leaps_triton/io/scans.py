@@ -66,9 +66,9 @@ def scan(
         device: None for CUDA where there is a CUDA device, else the CPU.
         every: draws of chains from one write to the next; a crash loses no more. Annealed walkers
             are written block by block.
-        resume: go on with ``file`` if it exists; chains with more ``sweeps`` grow. The result is
-            that of an undisturbed scan, bit for bit.
-        progress: show a progress bar on a terminal.
+        resume: go on with ``file`` if it exists; with more ``sweeps``, or annealed ``walkers``, it
+            grows. The result is that of an undisturbed scan, bit for bit.
+        progress: show a progress bar on a terminal, elsewhere a line every half minute.
 
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of

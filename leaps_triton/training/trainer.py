@@ -100,6 +100,7 @@ class Trainer:
         self.step = 0
         self._stopping = False
         self._file: Path | None = None
+        self._written: tuple[int, ...] = ()
 
     def run(
         self,
@@ -145,6 +146,11 @@ class Trainer:
             known = self._file == checkpoint.resolve()
             if checkpoint.exists() and not known:
                 raise ValueError(f"{checkpoint} exists; resume it first, or choose another file")
+            if checkpoint.exists() and _mark(checkpoint) != self._written:
+                raise ValueError(
+                    f"{checkpoint} was written by another trainer since this one had it; resume it "
+                    f"again, or choose another file"
+                )
         if last > self.config.steps:
             self.extend(last)
         if checkpoint is not None:
@@ -257,6 +263,7 @@ class Trainer:
         """Store all in a file that is this trainer's to write."""
         state.save(self, file)
         self._file = file.resolve()
+        self._written = _mark(file)
 
     def resume(self, file: str | Path) -> None:
         """Take up training where :meth:`save` left it.
@@ -287,8 +294,11 @@ class Trainer:
             >>> trainer.step
             5
         """
+        # Before it is read: what is written meanwhile is not what was read.
+        mark = _mark(as_file(file))
         state.resume(self, file)
         self._file = as_file(file).resolve()
+        self._written = mark
 
     def _draws(self) -> Draws:
         return Draws(self.config.seed, self.step)
@@ -409,3 +419,11 @@ class Trainer:
         if self.config.evaluation_block:
             sampler = sampler.with_block(self.config.evaluation_block)
         return sampler.sample(walkers, seed=seed)
+
+
+def _mark(file: Path) -> tuple[int, ...]:
+    """Return what tells whether a file has been written anew; empty if there is none."""
+    if not file.exists():
+        return ()
+    status = file.stat()
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

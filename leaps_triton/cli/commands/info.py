@@ -149,6 +149,16 @@ class Measure:
         write(self.json, {**measured(run, self.file), **about})
 
 
+def more(run: Any) -> str:
+    """Return how a run of too few walkers or draws gets more, for the end of an error."""
+    if not run.complete:
+        return "go on with it by --resume first"
+    longer = "--sweeps"
+    if run.weighted:
+        longer = "--walkers"
+    return f"it is complete: go on with it by --resume and more {longer}"
+
+
 def measured(run: Any, file: Path) -> dict[str, Any]:
     """Print the table of a run; what is to be said of its errors comes in lines of its own.
 
@@ -161,10 +171,7 @@ def measured(run: Any, file: Path) -> dict[str, Any]:
         :func:`leaps_triton.report.scans.measure` does.
     """
     if not run.has_errors:
-        raise ValueError(
-            f"{file.name} has too few walkers or draws for error bars; go on with it by --resume "
-            f"first"
-        )
+        raise ValueError(f"{file.name} has too few walkers or draws for error bars; {more(run)}")
     by_beta = {}
     if run.by_beta:
         by_beta = _measured_scan(lt.Scan(run))

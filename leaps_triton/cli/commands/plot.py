@@ -12,7 +12,8 @@ from ...files import make_folder, replacing
 from ...io.packing import is_checkpoint
 from ...provenance import provenance
 from ...report import summary
-from ..options import FIGURES, check_folders, write
+from ..options import FIGURES, check_figure, check_folders, write
+from .info import more
 
 __all__ = ["Plot"]
 
@@ -129,6 +130,9 @@ class Plot:
                     f"give --format for a folder alone, and not for the file {self.output.name}"
                 )
         else:
+            # A name with an ending is more likely that of a file than of a folder to be made.
+            if self.output.suffix and not self.output.is_dir():
+                check_figure(self.output)
             make_folder(self.output, "save the figures")
         if self.dpi < 20:
             raise ValueError(f"dpi must be at least 20, got {self.dpi}")
@@ -151,10 +155,7 @@ class Plot:
         runs: dict[str, Any] = {file.stem: lt.io.read(file) for file in files}
         for name, run in runs.items():
             if not run.has_errors:
-                raise ValueError(
-                    f"{name} has too few walkers or draws for error bars; go on with it by "
-                    f"--resume first"
-                )
+                raise ValueError(f"{name} has too few walkers or draws for error bars; {more(run)}")
         return runs
 
 

@@ -16,7 +16,15 @@ from ...kernels.checks import as_device
 from ...provenance import provenance
 from ..interrupts import going_on
 from ..moves import MOVES, as_move
-from ..options import ModelOptions, announce, check_folders, config, write
+from ..options import (
+    ModelOptions,
+    announce,
+    check_figure,
+    check_folders,
+    config,
+    option,
+    write,
+)
 from .info import measured
 
 __all__ = ["Scan", "as_betas"]
@@ -32,7 +40,7 @@ class Scan(ModelOptions):
 
     With --resume and the same other options a stopped scan goes on.
 
-    A scan by chains or tempering goes on too: with more --sweeps it grows.
+    A finished scan goes on too: with more --sweeps it grows, annealed with more --walkers.
     """
 
     output: Path
@@ -74,10 +82,12 @@ class Scan(ModelOptions):
         """Run, print, draw and save."""
         drawn = self.figure or self.output.with_suffix(".png")
         check_folders(self.output, drawn, self.json)
+        check_figure(drawn)
         place = as_device(self.device)
         betas = as_betas(self.beta)
         options = self._options()
         if self.sampler is not None:
+            self._expect_no_model()
             options["sampler"] = lt.load(self.sampler, place)
             model = options["sampler"].path.model
         else:
@@ -123,6 +133,17 @@ class Scan(ModelOptions):
             if self.thin is None:
                 found["thin"] = min(10, found["sweeps"])
         return found
+
+    def _expect_no_model(self) -> None:
+        """Raise a ValueError for options that a sampler brings itself."""
+        described = {each.name for each in dataclasses.fields(ModelOptions)} - {"beta"}
+        for each in dataclasses.fields(self):
+            told = each.name in described or each.name == "move"
+            if told and getattr(self, each.name) != each.default:
+                raise ValueError(
+                    f"{option(each.name)} is no option beside --sampler, whose file has a model "
+                    f"and moves of its own; leave it out"
+                )
 
     def _model(self, betas: list[float]) -> lt.PairModel:
         """Return the model that the options describe, at its lowest temperature."""
