@@ -1,6 +1,7 @@
 """Results of commands that would hide one another, and options that would be left unread."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_a_complete_run_of_too_few_draws_says_what_to_type(tmp_path: Path) -> No
 def test_steps_of_another_trainer_are_not_thrown_away(tmp_path: Path) -> None:
     file = tmp_path / "c.safetensors"
     model = lt.Ising((3, 3), 0.3)
-    options = {"steps": 4, "times": 2, "walkers": 8, "buffer": 16, "rollout": 16}
+    options: dict[str, Any] = {"steps": 4, "times": 2, "walkers": 8, "buffer": 16, "rollout": 16}
 
     def trainer() -> lt.Trainer:
         network = lt.HollowConv(model, kernel_size=3, channels=2, width=4, modes=0)
