@@ -10,7 +10,7 @@ something of each.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -37,7 +37,7 @@ def scan(
     walkers: int | None = None,
     sweeps: int | None = None,
     thin: int | None = None,
-    burn_in: int | None = None,
+    burn_in: int | Literal["auto"] | None = None,
     intervals: int | None = None,
     sampler: Sampler | None = None,
     observables: Sequence[str] = OBSERVABLES,

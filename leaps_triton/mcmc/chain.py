@@ -18,14 +18,13 @@ from ..kernels.checks import nearest
 from ..models.base import Model
 from ..observables.base import (
     check_function,
-    entered,
     function_of,
     is_of_pairs,
     is_of_replicas,
     title_of,
 )
 from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
-from ..observables.replicas import SUFFIX, model_at
+from ..observables.replicas import SUFFIX, inner_of, model_at
 from ..renamed import warn_renamed
 from .base import Lowest, Move, SweepState, as_move
 
@@ -160,12 +159,14 @@ class Chain(Result):
         It is empty where no observable such as ``energy_at_betas`` was measured.
         """
         values = {}
+        known = {}
         for name, value in self.values.items():
-            if name.endswith(SUFFIX):
-                values[name.removesuffix(SUFFIX)] = value
+            inner = inner_of(self.measured[name])
+            if inner is not None:
+                values[title_of(inner)] = value
+                known[title_of(inner)] = inner
         if not values:
             return ()
-        known = entered()
         found = []
         for place, beta in enumerate(self.betas):
             # The index of a replica is its own, the same as in the move.
@@ -175,7 +176,7 @@ class Chain(Result):
                 model=model_at(self.model, beta),
                 move=as_move("move", self.move).each,
                 values={name: value[:, :, place] for name, value in values.items()},
-                measured={name: known[name] for name in values},
+                measured=known,
                 state=SweepState(replicas, index, self.state.sweep),
                 kept=None,
                 sweeps=self.sweeps,
@@ -360,6 +361,27 @@ class Chain(Result):
         return flat.double().view(rows, self.draws, *flat.shape[1:])
 
 
+def _found(values: Mapping[str, Tensor], measured: Mapping[str, Measurable]) -> Beginning:
+    """Return where a chain may begin, by all that was measured, at each temperature apart."""
+    series = {}
+    functions = {}
+    owners = {}
+    for name, value in values.items():
+        observable = measured[name]
+        inner = inner_of(observable)
+        parts = [value]
+        if inner is not None:
+            parts = list(value.unbind(2))
+            observable = inner
+        for place, part in enumerate(parts):
+            key = f"{name} {place}"
+            series[key] = part
+            functions[key] = function_of(observable)
+            owners[key] = name
+    found = find_beginning(series, functions)
+    return found._replace(observable=owners.get(found.observable, ""))
+
+
 def begun(
     fields: Mapping[str, Any], measured: Mapping[str, Measurable], beginning: Beginning | None
 ) -> dict[str, Any]:
@@ -373,8 +395,7 @@ def begun(
     values = fields["values"]
     kept = fields["kept"]
     if beginning is None:
-        functions = {name: function_of(observable) for name, observable in measured.items()}
-        beginning = find_beginning(values, functions)
+        beginning = _found(values, measured)
     first = beginning.draw
     if kept is not None:
         kept = kept[:, first:]

@@ -212,7 +212,8 @@ class ParallelTempering(BaseMove):
         Args:
             state: of the move after the last draw.
         """
-        if bool(state.arrivals.any()):
+        # Replicas that are never exchanged are chains of their own.
+        if not self.exchange or bool(state.arrivals.any()):
             return ""
         if self.betas is not None:
             hottest = f"beta {self.betas[0]:g}"

@@ -10,7 +10,7 @@ from ..kernels.checks import expect
 from .base import entered, is_of_pairs, is_of_replicas, title_of
 from .shared import share
 
-__all__ = ["SUFFIX", "AtBetas", "Ladder", "at_betas", "model_at", "of_single_walkers"]
+__all__ = ["SUFFIX", "AtBetas", "Ladder", "at_betas", "inner_of", "model_at", "of_single_walkers"]
 
 
 SUFFIX = "_at_betas"
@@ -85,6 +85,13 @@ class AtBetas:
         """Return the observable of all replicas, ``(walkers, K)`` or ``(walkers, K, k)``."""
         each = [self.observable(x, at_beta) for x, at_beta in self.ladder.look(replicas)]
         return torch.stack(each, dim=1)
+
+
+def inner_of(observable: Callable[..., Tensor]) -> Callable[..., Tensor] | None:
+    """Return the observable that is measured at all inverse temperatures; None for any other."""
+    if isinstance(observable, AtBetas):
+        return observable.observable
+    return None
 
 
 def of_single_walkers() -> dict[str, Callable[..., Tensor]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -124,8 +125,8 @@ def _measured(observables: Sequence[str]) -> dict[str, Callable[..., Tensor]]:
 def _as_betas(betas: object) -> list[float]:
     """Return inverse temperatures, rising, checked."""
     wanted = "inverse temperatures that increase, or True for all that the walkers pass"
-    expect(isinstance(betas, Sequence | Tensor), "along", wanted, betas)
-    assert isinstance(betas, Sequence | Tensor)
+    expect(isinstance(betas, Sequence | Tensor | np.ndarray), "along", wanted, betas)
+    assert isinstance(betas, Sequence | Tensor | np.ndarray)
     found = [as_number("along", beta, "finite numbers", math.isfinite) for beta in betas]
     rising = all(a < b for a, b in itertools.pairwise(found))
     expect(bool(found) and rising, "along", wanted, betas)
@@ -278,7 +279,8 @@ def through(path: AnnealingPath, betas: Sequence[float], intervals: int) -> Tens
     """
     expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
     intervals = as_integer("intervals", intervals, 1)
-    stops = path.time_of(_as_betas(betas))
+    # Where β falls along the path, its times come in the order opposite to that of β.
+    stops = path.time_of(_as_betas(betas)).sort().values
     # The ends of the path are weighed at in any case.
     inner = stops[(stops > _ROUNDING) & (stops < 1.0 - _ROUNDING)].tolist()
     step = 1.0 / intervals

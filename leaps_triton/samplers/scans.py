@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 
 from ..estimators.base import Measurable, Result
@@ -135,6 +136,9 @@ class Scan:
     def cautions(self) -> tuple[str, ...]:
         """Return why error bars cannot be trusted, a sentence for each temperature that has one."""
         found = []
+        # Those of weighted walkers are the last temperature's, which has a sentence below.
+        if not self.result.weighted:
+            found = [doubt.reason for doubt in self.result.doubts]
         for run in self.runs:
             if run.shortage:
                 found.append(f"beta = {run.model.beta:.6g}: {run.shortage}")
@@ -271,8 +275,9 @@ class Plan(NamedTuple):
 def _as_betas(betas: object) -> list[float]:
     """Return inverse temperatures in rising order; a ValueError unless they are distinct."""
     wanted = "two inverse temperatures or more, no two alike, none below 0"
-    expect(isinstance(betas, Sequence | torch.Tensor), "betas", wanted, betas)
-    assert isinstance(betas, Sequence | torch.Tensor)
+    listed = isinstance(betas, Sequence | torch.Tensor | np.ndarray)
+    expect(listed, "betas", wanted, betas)
+    assert isinstance(betas, Sequence | torch.Tensor | np.ndarray)
     rising = sorted(as_number("betas", beta, "finite numbers", math.isfinite) for beta in betas)
     distinct = all(a < b for a, b in itertools.pairwise(rising))
     fits = len(rising) > 1 and distinct and rising[0] >= 0.0
@@ -332,7 +337,7 @@ def scan(
     walkers: int | None = None,
     sweeps: int | None = None,
     thin: int | None = None,
-    burn_in: int | None = None,
+    burn_in: int | Literal["auto"] | None = None,
     intervals: int | None = None,
     sampler: Sampler | None = None,
     observables: Sequence[str] = OBSERVABLES,
@@ -360,7 +365,8 @@ def scan(
         walkers: chains at every β, 64 unless told; or annealed walkers, 4096.
         sweeps: steps of the move after the burn-in, 1000 unless told.
         thin: steps from one draw to the next, 1 unless told.
-        burn_in: steps before, not measured; None for a tenth of ``sweeps``.
+        burn_in: steps before, not measured; None for a tenth of ``sweeps``, "auto" to find where
+            the chains may begin, the same as in :func:`leaps_triton.run_chain`.
         intervals: of annealing, 100 unless told; there are a few more, so that every β is hit.
         sampler: anneals the walkers, in the place of classical moves; its path ends at the largest
             β, and its times are made anew.

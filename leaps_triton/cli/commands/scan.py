@@ -59,7 +59,7 @@ class Scan(ModelOptions):
     """Of chains and tempering: steps after the burn-in (10000)."""
     thin: int | None = None
     """Of chains and tempering: steps from one draw to the next (10)."""
-    burn_in: int | None = None
+    burn_in: int | Literal["auto"] | None = None
     """Of chains and tempering: steps before, not measured; by default a tenth of the sweeps."""
     intervals: int | None = None
     """Of annealing: intervals of the path (100), and a few more to hit every temperature."""
