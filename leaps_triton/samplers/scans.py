@@ -244,7 +244,7 @@ class Plan(NamedTuple):
         observables: Sequence[str],
         seed: int,
         device: torch.device | str | None,
-        **options: int | None,
+        **options: int | str | None,
     ) -> "Plan":
         """Return the plan of a scan; the arguments are those of :func:`scan`."""
         if method not in METHODS:
@@ -294,7 +294,7 @@ def _with_energy(observables: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(["energy", *observables]))
 
 
-def _chosen(method: str, options: dict[str, int | None]) -> dict[str, Any]:
+def _chosen(method: str, options: dict[str, int | str | None]) -> dict[str, Any]:
     """Return the options of a method, its own defaults where none is given."""
     defaults = _ANNEALING if method == "annealing" else _CHAINS
     for name, value in options.items():
