@@ -40,7 +40,7 @@ class Scan(ModelOptions):
 
     With --resume and the same other options a stopped scan goes on.
 
-    A finished scan goes on too: with more --sweeps it grows, annealed with more --walkers.
+    A finished scan goes on too: with more --sweeps, or --walkers if annealed.
     """
 
     output: Path
