@@ -1,7 +1,5 @@
 """What a move of a Markov chain is: it leaves ``ρ_t`` invariant at fixed ``t``."""
 
-import sys
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -9,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ..estimators.trust.cautions import warn_at_call
 from ..kernels.checks import as_integer, expect
 from ..models.base import Model
 from ..models.energy_only import as_given
@@ -310,15 +309,8 @@ def warn_confined(move: object, about: str = "the chain") -> None:
     reason = as_move("move", move).confined
     if not reason:
         return
-    package = __name__.partition(".")[0]
-    frame = sys._getframe()
-    level = 1
-    # Up to the first line that is not the library's, however deep this is called.
-    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == package:
-        frame = frame.f_back
-        level += 1
     message = f"{about} may never reach some configurations: {reason}"
-    warnings.warn(message, NotErgodicWarning, stacklevel=level)
+    warn_at_call(message, NotErgodicWarning)
 
 
 def begin(move: Any, configurations: Tensor, walkers: Tensor, user: object) -> SweepState:

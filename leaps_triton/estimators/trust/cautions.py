@@ -14,6 +14,7 @@ __all__ = [
     "ShortChainWarning",
     "caution",
     "joined",
+    "warn_at_call",
 ]
 
 
@@ -71,6 +72,17 @@ def caution(doubts: Iterable[Doubt]) -> None:
     Args:
         doubts: what to warn of.
     """
+    for doubt in doubts:
+        warn_at_call(doubt.reason, doubt.kind)
+
+
+def warn_at_call(message: str, kind: type[Warning]) -> None:
+    """Give a warning at the line that called the library, however deep this is called.
+
+    Args:
+        message: what it says.
+        kind: its class.
+    """
     # What is found once per object is called through functools.
     inside = (__name__.partition(".")[0], "functools")
     frame = sys._getframe()
@@ -78,8 +90,7 @@ def caution(doubts: Iterable[Doubt]) -> None:
     while frame.f_back is not None and _package(frame) in inside:
         frame = frame.f_back
         level += 1
-    for doubt in doubts:
-        warnings.warn(doubt.reason, doubt.kind, stacklevel=level)
+    warnings.warn(message, kind, stacklevel=level)
 
 
 def _package(frame: FrameType) -> str:
