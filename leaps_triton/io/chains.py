@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import claimed
+from ..files import claimed, replacing
 from ..kernels.checks import as_bool, as_integer
 from ..mcmc.base import Lowest, Move, warn_confined
 from ..mcmc.march import ChainSettings, March
@@ -46,7 +46,7 @@ from .hdf5 import (
     read_slot,
     write,
 )
-from .packing import SCHEMA, Contents, as_file, replacing
+from .packing import SCHEMA, Contents, as_file
 from .parts import describe_model, describe_move, rebuild_model, rebuild_move
 from .results import ChainRun, lay_out_beginning, record_beginning, recorded_beginning
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from ..files import claimed
+from ..files import claimed, replacing
 from ..kernels.checks import as_device, expect
 from ..provenance import provenance
 from ..registry import UnknownNameError
 from ..samplers.sampler import Sampler
-from .packing import SCHEMA, Contents, as_file, differences, is_hdf5, pack, replacing, unpack
+from .packing import SCHEMA, Contents, as_file, differences, is_hdf5, pack, unpack
 from .parts import (
     describe_integrator,
     describe_model,

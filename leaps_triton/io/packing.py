@@ -16,7 +16,6 @@ from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
 from torch import Tensor
 
-from ..files import replacing
 from ..kernels.checks import expect
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "is_checkpoint",
     "is_hdf5",
     "pack",
-    "replacing",
     "unpack",
 ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..files import claimed
+from ..files import claimed, replacing
 from ..kernels.checks import as_bool, as_integer, as_seed, expect
 from ..observables.base import OBSERVABLES, entered
 from ..observables.shared import share
@@ -34,7 +34,7 @@ from .hdf5 import (
     reading,
     write,
 )
-from .packing import Contents, as_file, replacing
+from .packing import Contents, as_file
 from .results import ChainRun, Run
 
 if TYPE_CHECKING:
