@@ -18,7 +18,7 @@ from ..checks import (
     expect,
 )
 from ..registration import Launchers, put_on_cuda, taking
-from . import reference
+from . import cpu, reference
 from .reference import Values
 
 __all__ = ["hollow_values", "hollow_values_gradient_op", "hollow_values_op"]
@@ -154,11 +154,20 @@ def hollow_values(
         raise ValueError(
             "hollow_values has no gradient with respect to coupling and field; detach them"
         )
+    if configurations.device.type == "cpu" and not _differentiated(given):
+        return cpu.hollow_values(given)
     if configurations.device.type != "cuda":
         # Autograd keeps the twin's activations; the gradient of the op would compute them again.
         return reference.hollow_values(given)
     values: Tensor = hollow_values_op(*given)
     return values
+
+
+def _differentiated(given: Values) -> bool:
+    """Return whether autograd follows the call."""
+    if not torch.is_grad_enabled():
+        return False
+    return any(tensor.requires_grad for tensor in given.parameters)
 
 
 def _check(given: Values) -> None:
