@@ -1,298 +1,247 @@
-"""The network of :mod:`.reference` on a CPU, without gradients: less memory to walk through.
+"""CPU loops of ``hollow_values``, and the network around them, without gradients.
 
-What is read of configurations comes from compiled loops, and matrix products add to what is there
-instead of to a copy of it, in pieces whose activations stay in a core's cache. The numbers are the
-twin's bit for bit. Anything else, float64 among it, goes to the twin.
+What is read of configurations comes from loops over sites, and matrix products and convolutions are
+those of :mod:`.reference`, without the copies that autograd needs. Sums of couplings are in the
+order of the twin, and all other sums of the loops are of integers, so that the results are the
+twin's bit for bit. Values of configurations are compared, and are never places in memory.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from . import cpu_loops, reference
-from .reference import Values, centre_mask, convolve, site_field, waves
+from ..native.compiling import compiled
+from . import reference, tables
+from .reference import convolve, site_field
 
 __all__ = ["hollow_values"]
 
-SITES = 2048
-"""Sites of the walkers of one piece."""
 LANES = 16
-"""Matrix products of whole numbers of these are the same row by row, however many rows."""
+"""Matrix products of whole numbers of these are the same walker by walker as for all at once."""
+NOUGHT = np.float32(0.0)
 
 
-class _Loops(NamedTuple):
-    """The compiled loops."""
+@compiled
+def embed(states, source, q, out):
+    """Write the embedded configurations, with the sites beyond the edges.
 
-    embed: Callable[..., None]
-    add_counts: Callable[..., None]
-    add_features: Callable[..., None]
-    add_values: Callable[..., None]
-
-
-@lru_cache(maxsize=1)
-def _loops() -> _Loops | None:
-    """Return the compiled loops; None where there is no compiler."""
-    try:
-        import numba
-    except ImportError:
-        return None
-    return _Loops(
-        numba.njit(cpu_loops.embed),
-        numba.njit(cpu_loops.add_counts),
-        numba.njit(cpu_loops.add_features),
-        numba.njit(cpu_loops.add_values),
-    )
-
-
-class _Lattice(NamedTuple):
-    """Where sites find one another, as the loops take it."""
-
-    source: Any
-    """Site that a padded site repeats, -1 beyond an open edge, int32 ``(padded sites,)``"""
-    padded: tuple[int, ...]
-    """Lengths of the padded lattice"""
-    ahead: Any
-    """Neighbour in positive direction, -1 off an edge, int32 ``(ndim, sites)``"""
-    behind: Any
-    """Likewise in negative direction"""
+    Args:
+        states: int8 ``(walkers, sites)``.
+        source: site that a padded site repeats, -1 for none, int32 ``(padded sites,)``.
+        q: states of a site.
+        out: float32 ``(walkers, padded sites, embedded)``.
+    """
+    for walker in range(len(states)):
+        for place in range(len(source)):
+            site = source[place]
+            # Some site stands in for none, and what is read there is dropped.
+            inside = site >= 0
+            state = states[walker, max(site, 0)]
+            if q == 2:
+                spin = np.float32(2 * state - 1)
+                out[walker, place, 0] = spin if inside else NOUGHT
+            else:
+                for channel in range(q):
+                    out[walker, place, channel] = np.float32(inside and state == channel)
 
 
-@lru_cache(maxsize=16)
-def _lattice(shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int) -> _Lattice:
-    """Return the tables of a lattice and a kernel."""
-    radius = kernel_size // 2
-    index = torch.arange(math.prod(shape), dtype=torch.int32).view(shape)
-    source = index
-    ahead: list[Tensor] = []
-    behind: list[Tensor] = []
-    for axis, (length, wraps) in enumerate(zip(shape, periodic, strict=True)):
-        source = _taken(source, axis, torch.arange(-radius, length + radius), length, wraps)
-        ahead.append(_taken(index, axis, torch.arange(1, length + 1), length, wraps))
-        behind.append(_taken(index, axis, torch.arange(-1, length - 1), length, wraps))
-    return _Lattice(
-        source=source.flatten().numpy(),
-        padded=tuple(source.shape),
-        ahead=torch.stack(ahead).flatten(1).numpy(),
-        behind=torch.stack(behind).flatten(1).numpy(),
-    )
+@compiled
+def add_counts(states, ahead, behind, coupling, out):
+    """Write ``Σ_j J_ij [x_j = a]``, direction by direction the neighbour ahead, then the one behind.
+
+    Args:
+        states: int8 ``(walkers, sites)``.
+        ahead: neighbour in positive direction of each axis, -1 off an edge, int32 ``(ndim,
+            sites)``.
+        behind: the same in negative direction.
+        coupling: ``J`` of the bond ahead, float32 ``(1 | walkers, 1 | ndim, 1 | sites)``.
+        out: float32 ``(walkers, q, sites)``.
+    """
+    rows, axes, places = coupling.shape
+    # What all walkers, directions or sites share is found at 0.
+    by_walker = int(rows > 1)
+    by_axis = int(axes > 1)
+    by_site = int(places > 1)
+    for walker in range(len(states)):
+        state = states[walker]
+        for value in range(out.shape[1]):
+            total = out[walker, value]
+            total[:] = NOUGHT
+            for axis in range(len(ahead)):
+                bond = coupling[walker * by_walker, axis * by_axis]
+                for site in range(len(total)):
+                    to = ahead[axis, site]
+                    here = to >= 0 and state[max(to, 0)] == value
+                    total[site] += bond[site * by_site] * np.float32(here)
+                for site in range(len(total)):
+                    # A bond is that of the site at its lower end.
+                    origin = max(behind[axis, site], 0)
+                    here = behind[axis, site] >= 0 and state[origin] == value
+                    total[site] += bond[origin * by_site] * np.float32(here)
 
 
-def _taken(index: Tensor, axis: int, places: Tensor, length: int, wraps: bool) -> Tensor:
-    """Return the sites at some places along an axis, -1 off an edge."""
-    taken = index.index_select(axis, places % length)
-    if wraps:
-        return taken
-    outside = (places < 0) | (places >= length)
-    outside = outside.view(-1, *[1] * (index.ndim - axis - 1))
-    return torch.where(outside, -1, taken)
+@compiled
+def add_features(states, counts, waves, square, norm, means, field, out):
+    """Write local field, sums over the lattice without the site itself, and external field.
+
+    Args:
+        states: int8 ``(walkers, sites)``.
+        counts: what :func:`add_counts` writes.
+        waves: cosines, then sines, as integers, int64 ``(2, modes, sites)``.
+        square: the sum of their squares, float64 ``(modes, sites)``.
+        norm: what sums of waves are divided by.
+        means: whether the mean of each channel is a feature.
+        field: external field, float32 ``(1 | walkers, embedded, 1 | sites)``.
+        out: float32 ``(walkers, features, sites)``.
+    """
+    q = counts.shape[1]
+    rows, embedded, places = field.shape
+    by_walker = int(rows > 1)
+    by_site = int(places > 1)
+    modes = waves.shape[1]
+    sites = states.shape[1]
+    channel = np.zeros(sites, dtype=np.int64)
+    for walker in range(len(states)):
+        state = states[walker]
+        for index in range(embedded):
+            # One channel of ±1 for two states, else one of 0 and 1 for each state.
+            if q == 2:
+                for site in range(sites):
+                    out[walker, 0, site] = counts[walker, 1, site] - counts[walker, 0, site]
+                    channel[site] = 2 * state[site] - 1
+            else:
+                for site in range(sites):
+                    out[walker, index, site] = counts[walker, index, site]
+                    channel[site] = np.int64(state[site] == index)
+            begin = embedded
+            if means:
+                total = np.float32(channel.sum())
+                mean = out[walker, begin + index]
+                for site in range(sites):
+                    mean[site] = (total - np.float32(channel[site])) / np.float32(sites)
+                begin += embedded
+            for mode in range(modes):
+                cos = waves[0, mode]
+                sin = waves[1, mode]
+                cos_sum = 0
+                sin_sum = 0
+                for site in range(sites):
+                    cos_sum += channel[site] * cos[site]
+                    sin_sum += channel[site] * sin[site]
+                # Integers below 2**52: float64 holds each product of them and each sum.
+                of_cos = np.float64(cos_sum)
+                of_sin = np.float64(sin_sum)
+                even = out[walker, begin + index * modes + mode]
+                odd = out[walker, begin + (embedded + index) * modes + mode]
+                for site in range(sites):
+                    c = np.float64(cos[site])
+                    s = np.float64(sin[site])
+                    own = np.float64(channel[site]) * square[mode, site]
+                    even[site] = np.float32((of_cos * c + of_sin * s - own) / norm)
+                    odd[site] = np.float32((of_sin * c - of_cos * s) / norm)
+            begin += 2 * embedded * modes
+            for site in range(sites):
+                out[walker, begin + index, site] = field[walker * by_walker, index, site * by_site]
 
 
-class _Sums(NamedTuple):
-    """Waves as the loops take them."""
+@compiled
+def add_values(read, counts, skip, out):
+    """Write ``f_a(i)``, the readout and a multiple of the local field.
 
-    waves: Any
-    """Cosines, then sines, int64 ``(2, modes, sites)``"""
-    square: Any
-    """The sum of their squares, float64 ``(modes, sites)``"""
-    norm: float
-
-
-@lru_cache(maxsize=16)
-def _sums(shape: tuple[int, ...], modes: int) -> _Sums:
-    """Return the waves of a lattice."""
-    tables = waves(shape, modes, torch.device("cpu"))
-    square = tables.cos**2 + tables.sin**2
-    both = torch.stack([tables.cos, tables.sin]).long()
-    return _Sums(both.numpy(), square.numpy(), tables.norm)
+    Args:
+        read: float32 ``(walkers, sites, q)``.
+        counts: what :func:`add_counts` writes.
+        skip: of the local field, float32.
+        out: float32 ``(walkers, q, sites)``.
+    """
+    for walker in range(len(read)):
+        for value in range(out.shape[1]):
+            for site in range(out.shape[2]):
+                local = skip * counts[walker, value, site]
+                out[walker, value, site] = read[walker, site, value] + local
 
 
-class _Network(NamedTuple):
-    """A network's parameters and the physics, as all pieces take them."""
-
-    given: Values
-    lattice: _Lattice
-    sums: _Sums
-    conv: Tensor
-    """Without its centre tap"""
-    of_conv: Tensor
-    """First layer of the convolution, ``(channels, width)``"""
-    of_features: Tensor
-    """First layer of the other features, ``(features, width)``"""
-    time: Tensor
-    """First layer of the time, ``(1 | walkers, 1, width)``"""
-    coupling: Tensor
-    """``(1 | walkers, ndim, sites)``"""
-    field: Tensor
-    """``(1 | walkers, embedded, sites)``"""
-    apart: bool
-    """Whether walkers may be computed apart, to the same bits"""
+def hollow_values(given):
+    """Return what :func:`leaps_triton.kernels.hollow_values` defines; no gradient follows it."""
+    if given.conv.dtype != torch.float32:
+        return reference.hollow_values(given)
+    with torch.no_grad():
+        return _hollow_values(given)
 
 
-def _prepare(given: Values) -> _Network:
-    """Return what all pieces share."""
-    shape = tuple(given.configurations.shape[1:])
-    ndim = len(shape)
+def _hollow_values(given):
+    walkers, *shape = given.configurations.shape
+    sites = math.prod(shape)
+    states = given.configurations.reshape(walkers, sites).contiguous().numpy()
+    counts = given.conv.new_empty(walkers, given.q, sites)
+    lattice = tables.sources(tuple(shape), tuple(given.periodic), given.conv.shape[2])
+    coupling = given.coupling.flatten(2).contiguous().numpy()
+    add_counts(states, lattice.ahead, lattice.behind, coupling, counts.numpy())
+    layer = _first_layer(given, states, counts, lattice)
+    hidden = F.linear(F.silu(layer, inplace=True), given.hidden_weight, given.hidden_bias)
+    read = F.linear(F.silu(hidden, inplace=True), given.readout_weight, given.readout_bias)
+    values = torch.empty_like(counts)
+    by_walker = read.view(walkers, sites, given.q).numpy()
+    add_values(by_walker, counts.numpy(), np.float32(given.skip.item()), values.numpy())
+    return values.view(walkers, given.q, *shape)
+
+
+def _first_layer(given, states, counts, lattice):
+    """Return the first layer before its nonlinearity, ``(walkers · sites, width)``."""
+    walkers, sites = states.shape
     channels = len(given.conv)
     times = given.time.shape[1]
-    features = given.first.shape[1] - channels - times
-    of_conv, of_features, of_time = given.first.T.split((channels, features, times))
-    coupling = given.coupling.expand(-1, ndim, *shape)
-    field = site_field(given.field)
-    return _Network(
-        given=given,
-        lattice=_lattice(shape, tuple(given.periodic), given.conv.shape[2]),
-        sums=_sums(shape, given.modes),
-        conv=given.conv * centre_mask(given.conv),
-        of_conv=of_conv,
-        of_features=of_features,
-        time=(given.time @ of_time).unsqueeze(1),
-        coupling=coupling.flatten(2).contiguous(),
-        field=field.expand(-1, -1, *shape).flatten(2).contiguous(),
-        apart=_apart(len(given.first), math.prod(shape)),
-    )
-
-
-def _apart(width: int, sites: int) -> bool:
-    """Return whether matrix products of some walkers are those of all, bit for bit.
-
-    Intel's library sums all rows in the same way, but for few rows or odd widths.
-    """
-    whole = width % LANES == 0 and sites >= LANES
-    return whole and torch.backends.mkl.is_available()
-
-
-class _Piece(NamedTuple):
-    """Room for the activations of some walkers, the same for all pieces of a call."""
-
-    padded: Tensor
-    """Embedded configurations, ``(walkers, padded sites, embedded)``"""
-    counts: Tensor
-    """``(walkers, q, sites)``"""
-    features: Tensor
-    """``(walkers, features, sites)``"""
-    layer: Tensor
-    """``(walkers, sites, width)``"""
-    hidden: Tensor
-    """``(walkers · sites, width)``"""
-    read: Tensor
-    """``(walkers · sites, q)``"""
-
-    @classmethod
-    def of(cls, network: _Network, walkers: int) -> "_Piece":
-        """Return room for so many walkers."""
-        given = network.given
-        sites = given.configurations.shape[1:].numel()
-        new = given.conv.new_empty
-        width = len(given.first)
-        return cls(
-            padded=new(walkers, len(network.lattice.source), given.conv.shape[1]),
-            counts=new(walkers, given.q, sites),
-            features=new(walkers, len(network.of_features), sites),
-            layer=new(walkers, sites, width),
-            hidden=new(walkers * sites, width),
-            read=new(walkers * sites, given.q),
-        )
-
-
-def _row(values: Tensor, rows: slice) -> Tensor:
-    """Return the rows of some walkers, or the one that all share."""
-    if len(values) == 1:
-        return values
-    return values[rows]
-
-
-def _read(network: _Network, states: Any, rows: slice, piece: _Piece, loops: _Loops) -> None:
-    """Write what some walkers' configurations, int8 ``(walkers, sites)``, tell the network."""
-    given = network.given
-    lattice = network.lattice
-    sums = network.sums
-    coupling = _row(network.coupling, rows)
-    field = _row(network.field, rows)
-    counts = piece.counts.numpy()
-    loops.embed(states, lattice.source, given.q, piece.padded.numpy())
-    loops.add_counts(
-        states, lattice.ahead, lattice.behind, coupling.numpy(), len(coupling) > 1, counts
-    )
-    loops.add_features(
-        states, counts, sums.waves, sums.square, sums.norm, given.magnetization, field.numpy(),
-        len(field) > 1, piece.features.numpy(),
-    )  # fmt: skip
-
-
-def _as_images(padded: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Return ``(walkers, padded sites, embedded)`` as the twin hands it to the convolution.
-
-    Other strides of the same numbers would let torch sum in another order.
-    """
-    walkers, _, embedded = padded.shape
-    if embedded == 1:
-        return padded.view(walkers, 1, *lengths)
-    images = padded.view(walkers, *lengths, embedded).movedim(-1, 1)
-    # In two dimensions the twin has channels last as well.
-    if len(lengths) == 2:
-        return images
-    return images.contiguous()
-
-
-def _first_layer(network: _Network, piece: _Piece, rows: slice) -> Tensor:
-    """Return the first layer before its nonlinearity, ``(walkers · sites, width)``."""
-    walkers = len(piece.counts)
-    images = _as_images(piece.padded, network.lattice.padded)
-    around = convolve(images, network.conv).flatten(2).transpose(1, 2)
-    features = piece.features.transpose(1, 2)
-    of_features = network.of_features.expand(walkers, -1, -1)
-    layer = piece.layer
-    torch.baddbmm(_row(network.time, rows), features, of_features, out=layer)
+    count = given.first.shape[1] - channels - times
+    of_conv, of_features, of_time = given.first.T.split((channels, count, times))
+    time = (given.time @ of_time).unsqueeze(1)
+    features = _features(given, states, counts, count)
+    layer = torch.baddbmm(time, features.transpose(1, 2), of_features.expand(walkers, -1, -1))
     flat = layer.flatten(0, 1)
-    if around.is_contiguous() or not network.apart:
-        return flat.addmm_(around.flatten(0, 1), network.of_conv)
+    around = _convolved(given, states, lattice)
+    if around.is_contiguous() or not _apart(len(given.first), sites):
+        return flat.addmm_(around.flatten(0, 1), of_conv)
     # Each walker's channels as they lie, so that none is copied.
-    layer.baddbmm_(around, network.of_conv.expand(walkers, -1, -1))
+    layer.baddbmm_(around, of_conv.expand(walkers, -1, -1))
     return flat
 
 
-def _pieces(walkers: int, sites: int) -> list[slice]:
-    """Return equal pieces of at least :data:`SITES` sites, or one."""
-    count = max(1, walkers * sites // SITES)
-    bounds = [walkers * piece // count for piece in range(count + 1)]
-    return [slice(*pair) for pair in zip(bounds, bounds[1:], strict=False) if pair[0] < pair[1]]
+def _features(given, states, counts, count):
+    """Return all features but the convolution and the time, ``(walkers, count, sites)``."""
+    walkers, sites = states.shape
+    shape = tuple(given.configurations.shape[1:])
+    sums = tables.integer_waves(shape, given.modes)
+    field = site_field(given.field).flatten(2).contiguous()
+    features = counts.new_empty(walkers, count, sites)
+    add_features(
+        states, counts.numpy(), sums.waves, sums.square, sums.norm, given.magnetization,
+        field.numpy(), features.numpy(),
+    )  # fmt: skip
+    return features
 
 
-def hollow_values(given: Values) -> Tensor:
-    """Return what :func:`leaps_triton.kernels.hollow_values` defines, without gradients."""
-    loops = _loops()
-    if loops is None or given.conv.dtype != torch.float32:
-        return reference.hollow_values(given)
-    with torch.no_grad():
-        return _hollow_values(given, loops)
+def _convolved(given, states, lattice):
+    """Return the hollow convolution, ``(walkers, sites, channels)``."""
+    embedded = given.conv.shape[1]
+    walkers = len(states)
+    padded = given.conv.new_empty(walkers, len(lattice.source), embedded)
+    embed(states, lattice.source, given.q, padded.numpy())
+    # The strides are those of the twin's: with others torch sums in another order.
+    if embedded == 1:
+        images = padded.view(walkers, 1, *lattice.lengths)
+    else:
+        images = padded.view(walkers, *lattice.lengths, embedded).movedim(-1, 1)
+        # In two dimensions the twin has channels last as well.
+        if len(lattice.lengths) != 2:
+            images = images.contiguous()
+    mask = tables.hollow(tuple(given.conv.shape[2:]))
+    return convolve(images, given.conv * mask).flatten(2).transpose(1, 2)
 
 
-def _hollow_values(given: Values, loops: _Loops) -> Tensor:
-    network = _prepare(given)
-    walkers, *shape = given.configurations.shape
-    sites = math.prod(shape)
-    states = given.configurations.reshape(walkers, sites).numpy()
-    skip = given.skip.numpy()[()]
-    values = given.conv.new_empty(walkers, given.q, sites)
-    out = values.numpy()
-    pieces = [slice(0, walkers)]
-    if network.apart:
-        pieces = _pieces(walkers, sites)
-    room: _Piece | None = None
-    for rows in pieces:
-        count = rows.stop - rows.start
-        if room is None or len(room.counts) != count:
-            room = _Piece.of(network, count)
-        _read(network, states[rows], rows, room, loops)
-        layer = F.silu(_first_layer(network, room, rows), inplace=True)
-        torch.addmm(given.hidden_bias, layer, given.hidden_weight.T, out=room.hidden)
-        hidden = F.silu(room.hidden, inplace=True)
-        torch.addmm(given.readout_bias, hidden, given.readout_weight.T, out=room.read)
-        by_walker = room.read.view(count, sites, given.q)
-        loops.add_values(by_walker.numpy(), room.counts.numpy(), skip, out[rows])
-    return values.view(walkers, given.q, *shape)
+def _apart(width, sites):
+    """Return whether products of each walker apart are those of all at once, bit for bit.
+
+    Intel's library sums all rows in the same order, but where rows are few or of an odd width.
+    """
+    return width % LANES == 0 and sites >= LANES and torch.backends.mkl.is_available()

@@ -17,8 +17,8 @@ from ..checks import (
     check_shape,
     expect,
 )
-from ..registration import Launchers, put_on_cuda, taking
-from . import cpu, reference
+from ..registration import Launchers, on_cpu, put_on_cuda, taking
+from . import reference
 from .reference import Values
 
 __all__ = ["hollow_values", "hollow_values_gradient_op", "hollow_values_op"]
@@ -38,8 +38,12 @@ GRADIENT_SCHEMA = (
 )
 
 
+_without_gradients = on_cpu(reference.hollow_values, __package__)
+
+
 def _run(*arguments: Any) -> Tensor:
-    return reference.hollow_values(Values(*arguments)).contiguous()
+    made: Tensor = _without_gradients(Values(*arguments))
+    return made.contiguous()
 
 
 def _fake(*arguments: Any) -> Tensor:
@@ -154,11 +158,12 @@ def hollow_values(
         raise ValueError(
             "hollow_values has no gradient with respect to coupling and field; detach them"
         )
-    if configurations.device.type == "cpu" and not _differentiated(given):
-        return cpu.hollow_values(given)
     if configurations.device.type != "cuda":
         # Autograd keeps the twin's activations; the gradient of the op would compute them again.
-        return reference.hollow_values(given)
+        if _differentiated(given):
+            return reference.hollow_values(given)
+        made: Tensor = _without_gradients(given)
+        return made
     values: Tensor = hollow_values_op(*given)
     return values
 
