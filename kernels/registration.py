@@ -72,16 +72,20 @@ def on_cpu(twin: Callable[..., Any], package: str) -> Callable[..., Any]:
     """Return what runs an op where no kernel is registered: a CPU its CPU kernel, others the twin.
 
     Args:
-        twin: Takes the op's arguments as one record, whose first entry is a tensor of the device.
+        twin: Its first argument, or the first entry of a record that is its only one, is a tensor
+            of the device.
         package: That of the family, whose ``cpu.py`` has a function of the twin's name; it hands
             on to the twin what it has no loop for.
     """
 
     @functools.wraps(twin)
-    def run(given: Any) -> Any:
-        if given[0].device.type == "cpu" and _cpu_kernels()[0]:
-            return getattr(_loops(package), twin.__name__)(given)
-        return twin(given)
+    def run(*arguments: Any) -> Any:
+        tensor = arguments[0]
+        if not isinstance(tensor, torch.Tensor):
+            tensor = tensor[0]
+        if tensor.device.type == "cpu" and _cpu_kernels()[0]:
+            return getattr(_loops(package), twin.__name__)(*arguments)
+        return twin(*arguments)
 
     return run
 
