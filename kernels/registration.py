@@ -93,11 +93,20 @@ def on_cpu(twin: Callable[..., Any], package: str) -> Callable[..., Any]:
 @functools.cache
 def _loops(package: str) -> ModuleType:
     """Return ``cpu.py`` of a family, else ``reference.py`` where numba cannot be imported."""
-    try:
+    if _imports_numba():
         return importlib.import_module(".cpu", package)
+    return importlib.import_module(".reference", package)
+
+
+@functools.cache
+def _imports_numba() -> bool:
+    """Import numba, and say why if it cannot be."""
+    try:
+        importlib.import_module("numba")
     except ImportError as error:
         logger.warning("CPUs run plain torch, since numba cannot be imported: %s", error)
-        return importlib.import_module(".reference", package)
+        return False
+    return True
 
 
 def taking(record: Callable[..., Any], function: Callable[[Any], Any]) -> Callable[..., Any]:
