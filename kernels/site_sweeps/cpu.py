@@ -1,82 +1,112 @@
-"""Heat-bath sweeps of Ising models with integer couplings, from a table of thresholds.
+"""Sweeps on a CPU, bit for bit those of :mod:`.reference`."""
 
-The field of a site is then one of few integers, ``n = Σ_j J_ij s_j``, that int8 holds, and so there
-are few thresholds: the sweeps of :mod:`.reference`, bit for bit, without a softmax at every site.
-It is what a CPU runs, and any device without a kernel; every other model goes to the twin.
-"""
+import functools
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..energies.reference import bonds_along
-from ..philox import uniform32
-from .reference import Sweeps, heat_bath_probabilities
-from .reference import heat_bath_sweeps as twin
+from ..native.threads import over_walkers
+from .cpu_sites import Draws, Order, Terms, by_colour, reflect_sites, sweep_sites
+from .reference import Sweeps, waves
 
-__all__ = ["heat_bath_sweeps", "reach"]
+__all__ = ["heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
 
-SPINS = [[1.0, -1.0], [-1.0, 1.0]]
-"""The bond table ``s_a s_b``."""
-LARGEST = 127
-"""The largest field that int8 holds."""
-ROW = 64
-"""Widths of table rows are multiples of this."""
+NONE = -1
+"""Number of a neighbour that is not there, and of the colour of sites that have none."""
 
 
-def reach(given: Sweeps) -> int:
-    """Return the largest ``|n|``; -1 where the thresholds have no table."""
-    table = given.site_table
-    if given.bond_table.tolist() != SPINS or table[0].numel() > 2 or len(table) > 1:
-        return -1
-    coupling = given.coupling
-    if not bool((coupling == coupling.round()).all()):
-        return -1
-    # The largest over all walkers and sites, in each direction.
-    largest = coupling.abs().transpose(0, 1).flatten(1).amax(1)
-    # A site has two bonds in each direction.
-    bonds = 2 * largest.sum()
-    if len(largest) == 1:
-        bonds = bonds * len(given.periodic)
-    if float(bonds) > LARGEST:
-        return -1
-    return int(bonds)
+@functools.lru_cache(maxsize=16)
+def _neighbours(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> Any:
+    """Return the neighbours of all sites, int32 ``(sites, 2 ndim)``."""
+    index = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
+    columns = []
+    for axis, wraps in enumerate(periodic):
+        ahead = np.roll(index, -1, axis)
+        behind = np.roll(index, 1, axis)
+        if not wraps:
+            # What comes round the edge is no neighbour.
+            np.moveaxis(ahead, axis, 0)[-1] = NONE
+            np.moveaxis(behind, axis, 0)[0] = NONE
+        columns += [ahead.reshape(-1), behind.reshape(-1)]
+    return np.stack(columns, axis=1)
 
 
-def _thresholds(given: Sweeps, largest: int, width: int) -> Tensor:
-    """Return the probability of spin down by β and field ``-largest …``, flat rows of ``width``."""
-    n = torch.arange(-largest, width - largest, dtype=torch.float32, device=given.beta.device)
-    fields = torch.stack([-n, n]).unsqueeze(0) + given.site_table.float().view(1, 2, 1)
-    return heat_bath_probabilities(fields, given.beta)[:, 0].flatten()
+def _flat(table: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return a table with one axis for all sites, of length 1 where they are alike."""
+    leading = table.shape[:2]
+    if table.shape[2:].numel() > 1:
+        table = table.expand(*leading, *shape)
+    return table.reshape(*leading, -1)
+
+
+def _terms(given: Sweeps, dtype: torch.dtype) -> Terms:
+    shape = tuple(given.configurations.shape[1:])
+    coupling = _flat(given.coupling, shape).to(dtype)
+    site_table = _flat(given.site_table, shape).to(dtype).transpose(1, 2)
+    bond_table = given.bond_table.to(dtype)
+    return Terms(
+        _neighbours(shape, tuple(given.periodic)),
+        coupling.contiguous().numpy(),
+        bond_table.T.contiguous().numpy(),
+        bond_table.contiguous().numpy(),
+        site_table.contiguous().numpy(),
+        given.beta.to(dtype).contiguous().numpy(),
+    )
+
+
+def _order(given: Sweeps) -> Order:
+    # Colours of no class stay so in int8.
+    colours = given.colours.clamp(NONE, given.num_colours).to(torch.int8).reshape(-1)
+    sites = np.empty(given.sites, np.int32)
+    order = Order(sites, np.empty(given.num_colours + 1, np.int64))
+    by_colour(colours.contiguous().numpy(), order)
+    return order
+
+
+def _draws(given: Sweeps) -> Draws:
+    walkers = given.walkers.contiguous().numpy()
+    return Draws(walkers, given.first_sweep, given.sweeps, given.seed)
+
+
+def _sweep(given: Sweeps, keep: float) -> Tensor:
+    """Make heat-bath sweeps if ``keep`` is 0, else Metropolis sweeps."""
+    after = given.configurations
+    x = after.view(len(after), -1).numpy()
+    order = _order(given)
+    terms = _terms(given, torch.float32)
+    draws = _draws(given)
+    kept = np.float32(keep)
+
+    def work(begin: int, end: int) -> None:
+        sweep_sites(x, begin, end, order, terms, draws, kept)
+
+    over_walkers(work, len(x), given.sites * given.sweeps)
+    return after
 
 
 def heat_bath_sweeps(given: Sweeps) -> Tensor:
-    """Make heat-bath sweeps by the table, or by the twin where there is none."""
-    largest = reach(given)
-    if largest < 0:
-        return twin(given)
-    ndim = len(given.periodic)
-    # The end of a short row would be rounded otherwise than the middle of a long one.
-    width = -(-(2 * largest + 1) // ROW) * ROW
-    thresholds = _thresholds(given, largest, width)
-    rows = torch.arange(len(given.beta), dtype=torch.int32, device=given.beta.device)
-    # Place of the field 0 of each walker.
-    rows = (rows * width + largest).view(-1, *[1] * ndim)
-    bonds = [
-        bonds_along(given.coupling, axis, given.configurations, given.periodic).to(torch.int8)
-        for axis in range(ndim)
-    ]
-    classes = [given.colours == colour for colour in range(given.num_colours)]
-    spins = 2 * given.configurations - 1
-    for sweep in given.numbers():
-        uniform = uniform32(given.words(sweep))
-        for own in classes:
-            total = torch.zeros_like(spins)
-            for axis, bond in enumerate(bonds):
-                total += bond * spins.roll(-1, axis + 1)
-                total += (bond * spins).roll(1, axis + 1)
-            threshold = thresholds.index_select(0, (total + rows).flatten()).view(spins.shape)
-            # The number of thresholds at or below u, 0 or 1, as a spin of -1 or 1.
-            drawn = 2 * (threshold <= uniform).to(torch.int8) - 1
-            spins = torch.where(own, drawn, spins)
-    # Spins of ±1 become states 0 and 1 again.
-    return ((spins + 1) >> 1).to(given.configurations.dtype)
+    """Make heat-bath sweeps of the configurations, in place."""
+    return _sweep(given, 0.0)
+
+
+def metropolis_sweeps(given: Sweeps) -> Tensor:
+    """Make Metropolis sweeps of the configurations, in place."""
+    return _sweep(given, 1.0 - given.rest)
+
+
+def overrelaxation_sweeps(given: Sweeps) -> Tensor:
+    """Make over-relaxation sweeps of the configurations, in place."""
+    after = given.configurations
+    x = after.view(len(after), -1).numpy()
+    order = _order(given)
+    terms = _terms(given, torch.float64)
+    draws = _draws(given)
+    axes = waves(given.q, after.device).numpy()
+
+    def work(begin: int, end: int) -> None:
+        reflect_sites(x, begin, end, order, terms, draws, axes)
+
+    over_walkers(work, len(x), given.sites * given.sweeps)
+    return after
