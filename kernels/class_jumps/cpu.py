@@ -22,17 +22,17 @@ GROUP = 64
 """Walkers whose classes are made at once, a byte each."""
 EIGHTS = GROUP // 8
 """Words of 8 bytes for them."""
-SEGMENT = 256
-"""Sites of a segment, at least."""
+WHOLE = 4096
+"""Sites of a lattice, at most, that is one segment: it is searched sooner than it is counted."""
+SEGMENT = 512
+"""Sites of a segment of larger ones, at least."""
 
 NONE = np.uint64(0)
 ONE = np.uint64(1)
-SIX = np.uint64(6)
 SEVEN = np.uint64(7)
 EIGHT = np.uint64(8)
 SIXTEEN = np.uint64(16)
 THIRTY_TWO = np.uint64(32)
-LAST = np.uint64(63)
 UPPERMOST = np.uint64(56)
 EACH = np.uint64(0x0101010101010101)
 """A one in every byte."""
@@ -45,10 +45,10 @@ HALVES = np.uint64(0x00000000FFFFFFFF)
 
 
 class Walkers(NamedTuple):
-    """Walkers of a call, of which all but the last are changed in place."""
+    """Walkers of a call; all but their numbers are changed in place."""
 
-    configurations: NDArray[np.int8]
-    """``(walkers, sites)``."""
+    x: NDArray[np.int8]
+    """Configurations, ``(walkers, sites)``."""
     log_weights: NDArray[np.float64]
     remaining: NDArray[np.float64]
     events: NDArray[np.int64]
@@ -69,19 +69,23 @@ class Tables(NamedTuple):
     first_row: int
     seed: int
     steps: int
+    length: int
+    """Sites of a segment."""
 
 
 class Members(NamedTuple):
     """How many sites of a walker every class has, and where."""
 
     classes: NDArray[np.uint8]
-    """That of every site, of each walker of a group, ``(walkers, sites)``, a multiple of 8."""
+    """That of every site, for each walker of a group, ``(walkers, sites)``, a multiple of 8."""
+    words: NDArray[np.uint64]
+    """The same memory, 8 sites a word."""
     counts: NDArray[np.int32]
     """Sites of every class."""
     parts: NDArray[np.int32]
     """Those of each segment, ``(classes, segments)``, where there are several."""
     occupied: NDArray[np.uint64]
-    """A bit for every class that has a site."""
+    """A bit for every class, set if it has a site."""
 
 
 class Scratch(NamedTuple):
@@ -89,30 +93,30 @@ class Scratch(NamedTuple):
 
     masks: NDArray[np.uint8]
     """All bits of a byte for a site in state 1, ``(sites, GROUP)``."""
+    spins: NDArray[np.uint64]
+    """The same memory, 8 walkers a word."""
     tile: NDArray[np.uint64]
     """Classes of 8 sites, ``(8, EIGHTS)``."""
-    words: NDArray[np.uint64]
+    random: NDArray[np.uint64]
     """Random words, ``(4, BATCH)``."""
-    clock: NDArray[np.float64]
-    """``-log u`` of the holding times of a batch of events."""
-    choice: NDArray[np.float64]
-    """Uniform numbers that choose class and site."""
-    chosen: NDArray[np.int64]
+    drawn: NDArray[np.float64]
+    """For each event of a batch ``-log u`` of its holding time, and a uniform number that chooses
+    class and site, ``(2, BATCH)``."""
+    kinds: NDArray[np.int64]
     """Classes that have a site, in increasing order."""
     ends: NDArray[np.float64]
     """Cumulative rates of these."""
 
 
 @inlined
-def draw(scratch, seed, event, walker, count):
+def draw(random, drawn, seed, event, walker, count):
     """Draw the random numbers of events ``event, event + 1, …`` of a walker.
 
     As in :func:`..native.words.fill` the rounds stand inside the loop, whose lanes are events.
     """
-    words = scratch.words
+    start = np.uint64(event)
     d0 = np.uint64(walker) & WORD
     key = np.uint64(seed) & WORD
-    start = np.uint64(event)
     for number in range(count):
         a = NONE
         b = (start + np.uint64(number)) & WORD
@@ -129,116 +133,106 @@ def draw(scratch, seed, event, walker, count):
             d = first
             low += FIRST_STEP
             high += SECOND_STEP
-        words[0, number] = a & WORD
-        words[1, number] = b & WORD
-        words[2, number] = c & WORD
-        words[3, number] = d & WORD
+        random[0, number] = a & WORD
+        random[1, number] = b & WORD
+        random[2, number] = c & WORD
+        random[3, number] = d & WORD
     for number in range(count):
         # -log u is a unit exponential; over R it becomes the holding time.
-        scratch.clock[number] = -logarithm(uniform64(words[0, number], words[1, number]))
-        scratch.choice[number] = uniform64(words[2, number], words[3, number])
+        drawn[0, number] = -logarithm(uniform64(random[0, number], random[1, number]))
+        drawn[1, number] = uniform64(random[2, number], random[3, number])
 
 
 @inlined
-def swap(one, other, shift, mask):
-    """Exchange the upper parts of the one with the lower parts of the other."""
-    moved = ((one >> shift) ^ other) & mask
-    return one ^ (moved << shift), other ^ moved
+def exchange(tile, one, other, shift, mask):
+    """Exchange the upper parts of one row's words with the lower parts of another's."""
+    for eight in range(EIGHTS):
+        moved = ((tile[one, eight] >> shift) ^ tile[other, eight]) & mask
+        tile[one, eight] ^= moved << shift
+        tile[other, eight] ^= moved
 
 
 @inlined
 def transpose(tile, words, place):
     """Write a tile of 8 sites by 64 walkers into the walkers' rows."""
+    for row in range(0, 8, 2):
+        exchange(tile, row, row + 1, EIGHT, BYTES)
+    for row in range(4):
+        low = row + 2 * (row // 2)
+        exchange(tile, low, low + 2, SIXTEEN, PAIRS)
+    for row in range(4):
+        exchange(tile, row, row + 4, THIRTY_TWO, HALVES)
     for eight in range(EIGHTS):
-        a, b = swap(tile[0, eight], tile[1, eight], EIGHT, BYTES)
-        c, d = swap(tile[2, eight], tile[3, eight], EIGHT, BYTES)
-        e, f = swap(tile[4, eight], tile[5, eight], EIGHT, BYTES)
-        g, h = swap(tile[6, eight], tile[7, eight], EIGHT, BYTES)
-        a, c = swap(a, c, SIXTEEN, PAIRS)
-        b, d = swap(b, d, SIXTEEN, PAIRS)
-        e, g = swap(e, g, SIXTEEN, PAIRS)
-        f, h = swap(f, h, SIXTEEN, PAIRS)
-        a, e = swap(a, e, THIRTY_TWO, HALVES)
-        b, f = swap(b, f, THIRTY_TWO, HALVES)
-        c, g = swap(c, g, THIRTY_TWO, HALVES)
-        d, h = swap(d, h, THIRTY_TWO, HALVES)
-        row = 8 * eight
-        words[row, place] = a
-        words[row + 1, place] = b
-        words[row + 2, place] = c
-        words[row + 3, place] = d
-        words[row + 4, place] = e
-        words[row + 5, place] = f
-        words[row + 6, place] = g
-        words[row + 7, place] = h
+        for row in range(8):
+            words[8 * eight + row, place] = tile[row, eight]
 
 
 @inlined
-def make_classes(x, tables, classes, scratch):
-    """Write the class of every site of at most ``GROUP`` walkers, ``Σ_l strides_l x_l``.
+def make_classes(spins, tile, words, neighbours, strides):
+    """Write the class of every site of ``GROUP`` walkers, ``Σ_l strides_l x_l``.
 
     Bytes of all walkers are added at once, 8 a word: classes are numbers below 256, so that no sum
     carries into the next byte.
     """
-    masks = scratch.masks
-    tile = scratch.tile
-    sites = x.shape[1]
-    for walker in range(x.shape[0]):
-        for site in range(sites):
-            masks[site, walker] = np.uint8(-x[walker, site])
-    spins = masks.view(np.uint64)
-    words = classes.view(np.uint64)
+    sites = len(neighbours)
     for place in range(words.shape[1]):
         for number in range(8):
             # Beyond the last site stands the last one again, which nobody asks for.
             site = min(8 * place + number, sites - 1)
-            tile[number] = NONE
-            for lane in range(len(tables.strides)):
-                stride = EACH * np.uint64(tables.strides[lane])
-                other = tables.neighbours[site, lane]
+            for eight in range(EIGHTS):
+                tile[number, eight] = NONE
+            for lane in range(len(strides)):
+                stride = EACH * np.uint64(strides[lane])
+                other = neighbours[site, lane]
                 for eight in range(EIGHTS):
                     tile[number, eight] += spins[other, eight] & stride
         transpose(tile, words, place)
 
 
 @inlined
-def count_sites(classes, sites, length, members):
+def count_sites(classes, w, sites, length, counts, parts):
     """Count the sites of every class, in all and by segment."""
-    counts = members.counts
-    parts = members.parts
-    counts[:] = 0
-    several = parts.shape[1] > 1
-    if several:
-        parts[:] = 0
-        for site in range(sites):
-            parts[classes[site], site // length] += 1
-        for kind in range(len(counts)):
-            for segment in range(parts.shape[1]):
-                counts[kind] += parts[kind, segment]
-    else:
-        for site in range(sites):
-            counts[classes[site]] += 1
-    members.occupied[:] = NONE
+    segments = parts.shape[1]
     for kind in range(len(counts)):
-        if counts[kind] > 0:
-            members.occupied[kind >> 6] |= ONE << np.uint64(kind & 63)
+        counts[kind] = 0
+    if segments == 1:
+        for site in range(sites):
+            counts[classes[w, site]] += 1
+        return
+    for kind in range(len(counts)):
+        for segment in range(segments):
+            parts[kind, segment] = 0
+    for site in range(sites):
+        parts[classes[w, site], site // length] += 1
+    for kind in range(len(counts)):
+        for segment in range(segments):
+            counts[kind] += parts[kind, segment]
 
 
 @inlined
-def find(words, members, length, chosen, rank):
-    """Return the site that is number ``rank``, from 0, of class ``chosen``."""
+def mark(counts, occupied):
+    """Set the bits of the classes that have a site."""
+    for word in range(len(occupied)):
+        bits = NONE
+        for kind in range(64 * word, min(64 * word + 64, len(counts))):
+            bits |= np.uint64(counts[kind] > 0) << np.uint64(kind & 63)
+        occupied[word] = bits
+
+
+@inlined
+def find(words, w, parts, length, kind, rank):
+    """Return the site that is number ``rank``, from 0, of class ``kind``."""
     place = 0
-    parts = members.parts
     if parts.shape[1] > 1:
         segment = 0
-        while parts[chosen, segment] <= rank:
-            rank -= parts[chosen, segment]
+        while parts[kind, segment] <= rank:
+            rank -= parts[kind, segment]
             segment += 1
         place = segment * (length // 8)
-    pattern = EACH * np.uint64(chosen)
+    pattern = EACH * np.uint64(kind)
     while True:
-        # The highest bit of each byte that is 0 in the difference, so that the class is this one.
-        apart = words[place] ^ pattern
+        # Bytes of 0 are those of this class; in them the highest bit is set in what follows.
+        apart = words[w, place] ^ pattern
         same = ~(((apart & LOWER) + LOWER) | apart | LOWER)
         number = np.int64(((same >> SEVEN) * EACH) >> UPPERMOST)
         if number > rank:
@@ -252,160 +246,170 @@ def find(words, members, length, chosen, rank):
 
 
 @inlined
-def flip(classes, members, length, tables, site, sign):
+def flip(classes, w, counts, parts, occupied, length, neighbours, strides, site, sign):
     """Move a site that is flipped, and its neighbours, to their new classes."""
-    counts = members.counts
-    parts = members.parts
     several = parts.shape[1] > 1
-    for lane in range(len(tables.strides)):
-        other = tables.neighbours[site, lane]
-        before = np.int64(classes[other])
-        after = before + sign * tables.strides[lane]
-        classes[other] = np.uint8(after)
+    for lane in range(len(strides)):
+        other = neighbours[site, lane]
+        before = np.int64(classes[w, other])
+        after = before + sign * strides[lane]
+        classes[w, other] = np.uint8(after)
         counts[before] -= 1
         counts[after] += 1
         if several:
-            segment = other // length
-            parts[before, segment] -= 1
-            parts[after, segment] += 1
+            parts[before, other // length] -= 1
+            parts[after, other // length] += 1
         if counts[before] == 0:
-            members.occupied[before >> 6] &= ~(ONE << np.uint64(before & 63))
-        members.occupied[after >> 6] |= ONE << np.uint64(after & 63)
+            occupied[before >> 6] &= ~(ONE << np.uint64(before & 63))
+        occupied[after >> 6] |= ONE << np.uint64(after & 63)
 
 
 @inlined
-def add_up(members, rates, corrector, scratch):
+def add_up(counts, occupied, rates, corrector, row, kinds, ends):
     """Return ``R``, ``κ`` and the number of classes that have a site.
 
     Classes without one add nothing, even where an entry overflows. Sums run through the classes in
-    order, those of the twin.
+    order, as the twin's do.
     """
     total = 0.0
     kappa = 0.0
     number = 0
-    for word in range(len(members.occupied)):
-        left = members.occupied[word]
+    for word in range(len(occupied)):
+        left = occupied[word]
         while left != NONE:
             kind = (word << 6) + trailing_zeros(left)
             left &= left - ONE
-            count = float(members.counts[kind])
-            total += count * rates[kind]
-            kappa += count * corrector[kind]
-            scratch.chosen[number] = kind
-            scratch.ends[number] = total
+            count = float(counts[kind])
+            total += count * rates[row, kind]
+            kappa += count * corrector[row, kind]
+            kinds[number] = kind
+            ends[number] = total
             number += 1
     return total, kappa, number
 
 
 @inlined
-def choose(members, rates, scratch, number, threshold):
-    """Return the class, and which of its sites, in which a number below ``R`` falls."""
-    total = scratch.ends[number - 1]
+def choose(counts, rates, row, kinds, ends, number, threshold):
+    """Return the class in which a part of ``R`` falls, and which of its sites."""
+    total = ends[number - 1]
     found = 0
-    # The first sum above the threshold; rounding may leave none: the last class with a rate.
-    while scratch.ends[found] <= threshold and scratch.ends[found] < total:
+    # The first sum above the threshold; rounding may leave none: then the last class with a rate.
+    while ends[found] <= threshold and ends[found] < total:
         found += 1
-    kind = scratch.chosen[found]
-    count = float(members.counts[kind])
-    rate = rates[kind]
+    kind = kinds[found]
+    count = float(counts[kind])
+    rate = rates[row, kind]
     # What is left of the threshold within the class.
-    passed = threshold - scratch.ends[found] + count * rate
-    rank = passed / rate
+    passed = threshold - ends[found] + count * rate
     # Rounding may put the quotient a hair outside of the class.
-    if rank < 0.0:
-        rank = 0.0
-    if rank > count - 1.0:
-        rank = count - 1.0
+    rank = min(max(passed / rate, 0.0), count - 1.0)
     return kind, np.int64(rank)
 
 
 @inlined
-def walk(w, classes, walkers, tables, members, length, scratch):
-    """Make the events of one walker, at most ``steps``."""
-    x = walkers.configurations
-    words = classes.view(np.uint64)
-    remaining = walkers.remaining[w]
-    log_weight = walkers.log_weights[w]
-    event = walkers.events[w]
-    row = -tables.first_row
+def walk(w, own, walkers, tables, members, scratch):
+    """Make the events of walker ``w``, number ``own`` of its group, at most ``steps``."""
+    x, log_weights, left, events, exit_rate, corrector, index = walkers
+    rates, correctors, neighbours, strides, first_row, seed, steps, length = tables
+    classes, words, counts, parts, occupied = members
+    _, _, _, random, drawn, kinds, ends = scratch
+    remaining = left[w]
+    row = -first_row
     for site in range(x.shape[1]):
         row += x[w, site]
-    exit_rate = 0.0
+    total = 0.0
     kappa = 0.0
-    taken = 0
-    drawn = 0
-    here = 0
-    goes = True
-    while goes and taken < tables.steps:
-        if here == drawn:
-            # Many walkers have few events: a short batch comes first.
-            drawn = FIRST_BATCH if taken == 0 else BATCH
-            draw(scratch, tables.seed, event, walkers.walkers[w], drawn)
+    # Many walkers have few events: a short batch of random numbers comes first.
+    batch = FIRST_BATCH
+    here = batch
+    for step in range(steps):
+        if here == batch:
+            if step > 0:
+                batch = BATCH
+            draw(random, drawn, seed, events[w], index[w], batch)
             here = 0
-        rates = tables.rates[row]
-        exit_rate, kappa, number = add_up(members, rates, tables.corrector[row], scratch)
-        event += 1
-        taken += 1
+        total, kappa, number = add_up(counts, occupied, rates, correctors, row, kinds, ends)
+        events[w] += 1
         # A rate that is not finite stops its walker, whose weight turns NaN.
-        if not (np.isfinite(exit_rate) and np.isfinite(kappa)):
-            log_weight = np.nan
+        if not (np.isfinite(total) and np.isfinite(kappa)):
+            log_weights[w] = np.nan
             break
         # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
-        holding = scratch.clock[here] / exit_rate
-        goes = holding < remaining
-        elapsed = holding if goes else remaining
-        log_weight += elapsed * kappa
-        remaining -= elapsed
-        if goes:
-            threshold = scratch.choice[here] * exit_rate
-            kind, rank = choose(members, rates, scratch, number, threshold)
-            site = find(words, members, length, kind, rank)
-            sign = 1 - 2 * np.int64(x[w, site])
-            x[w, site] += sign
-            row += sign
-            flip(classes, members, length, tables, site, sign)
+        holding = drawn[0, here] / total
+        if not holding < remaining:
+            log_weights[w] += remaining * kappa
+            remaining = 0.0
+            break
+        log_weights[w] += holding * kappa
+        remaining -= holding
+        threshold = drawn[1, here] * total
+        kind, rank = choose(counts, rates, row, kinds, ends, number, threshold)
+        site = find(words, own, parts, length, kind, rank)
+        sign = 1 - 2 * np.int64(x[w, site])
+        x[w, site] += sign
+        row += sign
+        flip(classes, own, counts, parts, occupied, length, neighbours, strides, site, sign)
         here += 1
-    walkers.remaining[w] = remaining
-    walkers.log_weights[w] = log_weight
-    walkers.events[w] = event
-    walkers.exit_rate[w] = exit_rate
-    walkers.corrector[w] = kappa
+    left[w] = remaining
+    exit_rate[w] = total
+    corrector[w] = kappa
 
 
 @compiled
-def run(first, end, walkers, tables, members, length, scratch):
+def run(first, end, walkers, tables, members, scratch):
     """Make the events of walkers ``first … end - 1``, group by group."""
-    sites = walkers.configurations.shape[1]
+    x, log_weights, remaining = walkers[:3]
+    sites = x.shape[1]
     for start in range(first, end, GROUP):
         stop = min(end, start + GROUP)
-        x = walkers.configurations[start:stop]
-        make_classes(x, tables, members.classes, scratch)
         for w in range(start, stop):
-            if walkers.remaining[w] != 0.0 and not np.isnan(walkers.log_weights[w]):
-                classes = members.classes[w - start]
-                count_sites(classes, sites, length, members)
-                walk(w, classes, walkers, tables, members, length, scratch)
+            for site in range(sites):
+                scratch.masks[site, w - start] = np.uint8(-x[w, site])
+        make_classes(scratch.spins, scratch.tile, members.words, tables.neighbours, tables.strides)
+        for w in range(start, stop):
+            if remaining[w] != 0.0 and not np.isnan(log_weights[w]):
+                own = w - start
+                count_sites(
+                    members.classes, own, sites, tables.length, members.counts, members.parts
+                )
+                mark(members.counts, members.occupied)
+                walk(w, own, walkers, tables, members, scratch)
 
 
 def _scratch(sites: int) -> Scratch:
+    masks = np.empty((sites, GROUP), np.uint8)
     return Scratch(
-        masks=np.empty((sites, GROUP), np.uint8),
+        masks=masks,
+        spins=masks.view(np.uint64),
         tile=np.empty((8, EIGHTS), np.uint64),
-        words=np.empty((4, BATCH), np.uint64),
-        clock=np.empty(BATCH),
-        choice=np.empty(BATCH),
-        chosen=np.empty(MOST_CLASSES, np.int64),
+        random=np.empty((4, BATCH), np.uint64),
+        drawn=np.empty((2, BATCH)),
+        kinds=np.empty(MOST_CLASSES, np.int64),
         ends=np.empty(MOST_CLASSES),
     )
 
 
-def _members(sites: int, classes: int, length: int) -> Members:
+def _members(sites: int, tables: Tables) -> Members:
+    num_classes = tables.rates.shape[1]
+    # Rounded up: 8 sites a word, 64 classes a word, and a last segment that may be short.
+    classes = np.empty((GROUP, -(-sites // 8) * 8), np.uint8)
     return Members(
-        classes=np.empty((GROUP, 8 * -(-sites // 8)), np.uint8),
-        counts=np.empty(classes, np.int32),
-        parts=np.empty((classes, -(-sites // length)), np.int32),
-        occupied=np.empty(-(-classes // 64), np.uint64),
+        classes=classes,
+        words=classes.view(np.uint64),
+        counts=np.empty(num_classes, np.int32),
+        parts=np.empty((num_classes, -(-sites // tables.length)), np.int32),
+        occupied=np.empty(-(-num_classes // 64), np.uint64),
     )
+
+
+def _tables(given: Events, sites: int) -> Tables:
+    length = WHOLE
+    if sites > WHOLE:
+        # About √N sites a segment, so that a search takes as many steps.
+        length = max(SEGMENT, 1 << (sites.bit_length() // 2))
+    columns = (given.rates, given.corrector, given.neighbours, given.strides)
+    arrays = (column.contiguous().numpy() for column in columns)
+    return Tables(*arrays, given.first_row, given.seed, given.steps, length)
 
 
 def local_jump_steps(given: Events) -> LocalJumpSteps:
@@ -419,27 +423,14 @@ def local_jump_steps(given: Events) -> LocalJumpSteps:
         exit_rate=torch.zeros_like(given.log_weights),
         corrector=torch.zeros_like(given.log_weights),
     )
-    walkers = Walkers(x.numpy(), *(column.numpy() for column in after[1:]), numpy_of(given.walkers))
-    tables = Tables(
-        numpy_of(given.rates),
-        numpy_of(given.corrector),
-        numpy_of(given.neighbours),
-        numpy_of(given.strides),
-        given.first_row,
-        given.seed,
-        given.steps,
-    )
+    index = given.walkers.contiguous().numpy()
+    walkers = Walkers(x.numpy(), *(column.numpy() for column in after[1:]), index)
     sites = x.shape[1]
-    classes = tables.rates.shape[1]
-    # About √N sites a segment, so that a search takes as many steps.
-    length = max(SEGMENT, 8 << (sites.bit_length() // 2 - 3)) if sites > 64 else SEGMENT
+    tables = _tables(given, sites)
 
     def work(first: int, end: int) -> None:
-        run(first, end, walkers, tables, _members(sites, classes, length), length, _scratch(sites))
+        run(first, end, walkers, tables, _members(sites, tables), _scratch(sites))
 
+    # Each site is visited to make its class, to count it, and in searches.
     over_walkers(work, len(x), 4 * sites)
     return after
-
-
-def numpy_of(tensor: Tensor) -> NDArray[Any]:
-    return tensor.contiguous().numpy()
