@@ -185,7 +185,7 @@ def _event(
     # A class without a site adds nothing, even where its entry overflows: 0 times infinity is NaN.
     empty = counts == 0.0
     corrector = given.corrector.index_select(0, row).masked_fill_(empty, 0.0)
-    # Sums run through the classes in order, as on every device without a kernel of Triton.
+    # Like the rates one class after the other: the order of CPU kernels too.
     kappa = corrector.mul_(counts).cumsum(1)[:, -1]
     weights = given.rates.index_select(0, row).masked_fill_(empty, 0.0).mul_(counts)
     cumulative = weights.cumsum(1)
@@ -209,6 +209,8 @@ def _event(
     threshold = (running.choice[:, step] * total).unsqueeze(1)
     last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())
     chosen = torch.searchsorted(cumulative, threshold, right=True).minimum(last)
+    # Sums that are not finite leave none either; their walkers do not jump.
+    chosen = chosen.clamp(max=given.rates.shape[1] - 1)
     # What is left of the threshold within the class.
     passed = threshold - cumulative.gather(1, chosen) + weights.gather(1, chosen)
     go = jumps.nonzero().squeeze(1)
