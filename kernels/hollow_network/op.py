@@ -17,7 +17,7 @@ from ..checks import (
     check_shape,
     expect,
 )
-from ..registration import Launchers, put_on_cuda, taking
+from ..registration import Launchers, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import Values
 
@@ -38,8 +38,12 @@ GRADIENT_SCHEMA = (
 )
 
 
+_without_gradients = on_cpu(reference.hollow_values, __package__)
+
+
 def _run(*arguments: Any) -> Tensor:
-    return reference.hollow_values(Values(*arguments)).contiguous()
+    made: Tensor = _without_gradients(Values(*arguments))
+    return made.contiguous()
 
 
 def _fake(*arguments: Any) -> Tensor:
@@ -156,9 +160,19 @@ def hollow_values(
         )
     if configurations.device.type != "cuda":
         # Autograd keeps the twin's activations; the gradient of the op would compute them again.
-        return reference.hollow_values(given)
+        if _differentiated(given):
+            return reference.hollow_values(given)
+        made: Tensor = _without_gradients(given)
+        return made
     values: Tensor = hollow_values_op(*given)
     return values
+
+
+def _differentiated(given: Values) -> bool:
+    """Return whether autograd follows the call."""
+    if not torch.is_grad_enabled():
+        return False
+    return any(tensor.requires_grad for tensor in given.parameters)
 
 
 def _check(given: Values) -> None:
