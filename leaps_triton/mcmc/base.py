@@ -167,6 +167,15 @@ class BaseMove(ABC):
         """Return what moves each replica, as the user gave it: the move itself."""
         return self.own
 
+    def settled(self, model: Any, before: Any = None) -> Any:
+        """Return the move with all that its user did not name, as the user gave it.
+
+        Args:
+            model: the target, from which a default follows.
+            before: the move of a run that goes on, which keeps what it had; None for a new run.
+        """
+        return self.own
+
     @property
     def exchange(self) -> bool:
         """Return whether replicas at several temperatures are exchanged."""
