@@ -1,17 +1,27 @@
-"""Registration of the ops as ``torch.ops.leaps_triton``: kernels on CUDA devices, twins elsewhere.
+"""Registration of the ops as ``torch.ops.leaps_triton``: kernels where there are, twins elsewhere.
 
-Each family's ``op.py`` registers its ops with torch and hands its launchers to :func:`put_on_cuda`.
+Each family's ``op.py`` registers its ops with torch, gets what a CPU runs from :func:`on_cpu`, and
+hands its launchers for CUDA devices to :func:`put_on_cuda`.
 """
 
 import functools
 import importlib
+import importlib.util
+import logging
+import os
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import torch
 from torch.library import CustomOpDef
 
-__all__ = ["MISSING", "Launchers", "backend", "put_on_cuda", "taking"]
+__all__ = ["MISSING", "Launchers", "backend", "on_cpu", "put_on_cuda", "taking"]
+
+logger = logging.getLogger("leaps_triton")
+
+CPU = "LEAPS_TRITON_CPU"
+"""Environment variable that chooses what a CPU runs: ``numba`` (also if not set) or ``twin``."""
 
 Launchers: TypeAlias = Sequence[tuple[CustomOpDef, Callable[..., Any]]]
 """Registered ops, each with what runs it on a CUDA device."""
@@ -29,13 +39,61 @@ MISSING = _why_missing()
 """Why there are no kernels; None if there are."""
 
 
+@functools.cache
+def _cpu_kernels() -> tuple[bool, str]:
+    """Return whether a CPU runs kernels, and in words what it runs; read once."""
+    chosen = os.environ.get(CPU, "") or "numba"
+    if chosen not in ("numba", "twin"):
+        raise ValueError(f"{CPU} must be numba or twin, got {chosen!r}")
+    if chosen == "twin":
+        return False, f"plain torch on cpu, since {CPU}=twin"
+    # Looked for, not imported: that takes a while, and is done when an op first runs.
+    if importlib.util.find_spec("numba") is None:
+        return False, "plain torch on cpu, since numba cannot be found"
+    return True, "numba kernels on cpu"
+
+
 def backend(device: torch.device) -> str:
-    """Say in words what runs the ops on ``device``."""
+    """Say in words what runs the ops on ``device``.
+
+    Raises:
+        ValueError: If the environment variable ``LEAPS_TRITON_CPU`` is neither numba nor twin.
+    """
+    if device.type == "cpu":
+        return _cpu_kernels()[1]
     if device.type != "cuda":
         return f"plain torch on {device.type}"
     if MISSING is not None:
         return f"plain torch on {device.type}, since Triton cannot be imported: {MISSING}"
     return f"Triton kernels on {device.type}"
+
+
+def on_cpu(twin: Callable[..., Any], package: str) -> Callable[..., Any]:
+    """Return what runs an op where no kernel is registered: a CPU its CPU kernel, others the twin.
+
+    Args:
+        twin: Takes the op's arguments as one record, whose first entry is a tensor of the device.
+        package: That of the family, whose ``cpu.py`` has a function of the twin's name; it hands
+            on to the twin what it has no loop for.
+    """
+
+    @functools.wraps(twin)
+    def run(given: Any) -> Any:
+        if given[0].device.type == "cpu" and _cpu_kernels()[0]:
+            return getattr(_loops(package), twin.__name__)(given)
+        return twin(given)
+
+    return run
+
+
+@functools.cache
+def _loops(package: str) -> ModuleType:
+    """Return ``cpu.py`` of a family, else ``reference.py`` where numba cannot be imported."""
+    try:
+        return importlib.import_module(".cpu", package)
+    except ImportError as error:
+        logger.warning("CPUs run plain torch, since numba cannot be imported: %s", error)
+        return importlib.import_module(".reference", package)
 
 
 def taking(record: Callable[..., Any], function: Callable[[Any], Any]) -> Callable[..., Any]:

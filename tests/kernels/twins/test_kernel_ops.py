@@ -200,7 +200,7 @@ def test_ops_are_seen_by_torch_compile() -> None:
 
 
 def test_backend_says_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kernels.backend(torch.device("cpu")) == "plain torch on cpu"
+    assert kernels.backend(torch.device("cpu")) == "numba kernels on cpu"
     assert kernels.backend(torch.device("meta")) == "plain torch on meta"
     monkeypatch.setattr(registration, "MISSING", None)
     assert kernels.backend(torch.device("cuda")) == "Triton kernels on cuda"

@@ -1,0 +1,85 @@
+"""Exponential and logarithm of the CPU kernels: those of :mod:`.reference`, bit for bit."""
+
+import numpy as np
+
+from ..native.bits import bits_of, float32_of, float64_of
+from ..native.compiling import inlined
+from . import reference
+from .reference import ROOT_HALF, UPPER_LOG_TWO_64
+
+__all__ = ["exponential", "logarithm", "uniform32", "uniform64"]
+
+# Constants in float32: a float64 among them would make the whole expression float64.
+E0, E1, E2, E3, E4, E5 = (np.float32(number) for number in reference.EXPONENTIAL)
+PER_LOG_TWO = np.float32(reference.PER_LOG_TWO)
+UPPER_LOG_TWO = np.float32(reference.UPPER_LOG_TWO)
+LOWER_LOG_TWO = np.float32(reference.LOWER_LOG_TWO)
+LEAST = np.float32(reference.LEAST)
+LARGEST = np.float32(reference.LARGEST)
+ONE = np.float32(1.0)
+HALF = np.float32(0.5)
+BIAS = np.int32(127)
+FRACTION = np.int32(23)
+NINE = np.uint32(9)
+TWENTY = np.uint64(20)
+TWELVE = np.uint64(12)
+STEP32 = np.float32(2.0**-23)
+STEP64 = 2.0**-52
+
+L0, L1, L2, L3, L4, L5, L6 = reference.LOGARITHM
+LOWER_LOG_TWO_64 = reference.LOWER_LOG_TWO_64
+
+
+@inlined
+def exponential(x):
+    """Return ``e^x`` of a float32."""
+    # A comparison with NaN is false, so that NaN stays.
+    if x < LEAST:
+        x = LEAST
+    if x > LARGEST:
+        x = LARGEST
+    n = np.floor(x * PER_LOG_TWO + HALF)
+    r = x - n * UPPER_LOG_TWO
+    r = r - n * LOWER_LOG_TWO
+    power = r * E0 + E1
+    power = power * r + E2
+    power = power * r + E3
+    power = power * r + E4
+    power = power * r + E5
+    power = power * (r * r) + r
+    power = power + ONE
+    exponent = np.int32(n)
+    half = exponent >> np.int32(1)
+    first = float32_of(np.int32((half + BIAS) << FRACTION))
+    second = float32_of(np.int32((exponent - half + BIAS) << FRACTION))
+    return power * first * second
+
+
+@inlined
+def logarithm(x):
+    """Return ``log x`` of a normal positive float64."""
+    bits = bits_of(x)
+    exponent = (bits - ROOT_HALF) >> 52
+    f = float64_of(bits - (exponent << 52)) - 1.0
+    s = f / (f + 2.0)
+    z = s * s
+    w = z * z
+    odd = w * (L1 + w * (L3 + w * L5))
+    even = z * (L0 + w * (L2 + w * (L4 + w * L6)))
+    series = odd + even
+    square = 0.5 * f * f
+    e = float(exponent)
+    return e * UPPER_LOG_TWO_64 - ((square - (s * (square + series) + e * LOWER_LOG_TWO_64)) - f)
+
+
+@inlined
+def uniform32(word):
+    """Return what :func:`leaps_triton.kernels.uniform32` makes of a uint32, float32."""
+    return (np.float32(np.int32(word >> NINE)) + HALF) * STEP32
+
+
+@inlined
+def uniform64(high, low):
+    """Return what :func:`leaps_triton.kernels.uniform64` makes of two words in uint64."""
+    bits = (high << TWENTY) | (low >> TWELVE)
+    return (float(np.int64(bits)) + 0.5) * STEP64

@@ -1,0 +1,94 @@
+"""Exponential and logarithm of the twins.
+
+Libraries differ in the last bit of both, and torch's own depend on where in a tensor a number
+stands. These are polynomials of products and sums, each rounded once, so that every device and
+every compiler that fuses none of them gives the same bits; :mod:`.cpu` is the form of the CPU
+kernels.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["exponential", "logarithm"]
+
+# Cephes, expf: coefficients of (e^r - 1 - r) / r², the highest power first.
+EXPONENTIAL = (
+    1.9875691500e-4,
+    1.3981999507e-3,
+    8.3334519073e-3,
+    4.1665795894e-2,
+    1.6666665459e-1,
+    5.0000001201e-1,
+)
+PER_LOG_TWO = 1.44269504088896341
+# log 2 in two parts. The upper one has few bits, so that its product with an integer is exact.
+UPPER_LOG_TWO = 0.693359375
+LOWER_LOG_TWO = -2.12194440e-4
+# Beyond these the result is 0 or infinite, and powers of two would leave the range of float32.
+LEAST = -105.0
+LARGEST = 89.0
+
+# FreeBSD's msun, e_log.c: coefficients of the series in s², s = f / (2 + f).
+LOGARITHM = (
+    6.666666666666735130e-01,
+    3.999999999940941908e-01,
+    2.857142874366239149e-01,
+    2.222219843214978396e-01,
+    1.818357216161805012e-01,
+    1.531383769920937332e-01,
+    1.479819860511658591e-01,
+)
+UPPER_LOG_TWO_64 = 6.93147180369123816490e-01
+LOWER_LOG_TWO_64 = 1.90821492927058770002e-10
+ROOT_HALF = 0x3FE6A09E00000000
+"""Bits of about √½, from where on a number counts as ``2^e m`` with ``m`` near 1."""
+
+
+def exponential(x: Tensor) -> Tensor:
+    """Return ``e^x``, float32, to two units in the last place; NaN stays NaN.
+
+    ``x = n log 2 + r`` with ``|r|`` at most half of ``log 2``, and a polynomial of ``r``.
+
+    References:
+        Cody, Waite, *Software manual for the elementary functions* (1980); Moshier, Cephes, expf.
+    """
+    x = x.clamp(LEAST, LARGEST)
+    n = torch.floor(x * PER_LOG_TWO + 0.5)
+    r = x - n * UPPER_LOG_TWO
+    r = r - n * LOWER_LOG_TWO
+    power = r * EXPONENTIAL[0] + EXPONENTIAL[1]
+    for coefficient in EXPONENTIAL[2:]:
+        power = power * r + coefficient
+    power = power * (r * r) + r
+    power = power + 1.0
+    # Two factors, since 2^n alone leaves the range of float32 before e^x does.
+    exponent = n.to(torch.int32)
+    half = exponent >> 1
+    # A power of two from its bits: the exponent, biased by 127, above 23 bits of fraction.
+    first = ((half + 127) << 23).view(torch.float32)
+    second = ((exponent - half + 127) << 23).view(torch.float32)
+    return power * first * second
+
+
+def logarithm(x: Tensor) -> Tensor:
+    """Return ``log x``, float64, of normal positive numbers, to two units in the last place.
+
+    ``x = 2^e (1 + f)`` with ``1 + f`` between ``√½`` and ``√2``, and a series in ``f / (2 + f)``.
+
+    References:
+        FreeBSD's msun, e_log.c.
+    """
+    bits = x.contiguous().view(torch.int64)
+    exponent = (bits - ROOT_HALF) >> 52
+    # The exponent taken out of the bits leaves 1 + f, and the difference is exact.
+    f = (bits - (exponent << 52)).view(torch.float64) - 1.0
+    s = f / (f + 2.0)
+    z = s * s
+    w = z * z
+    c = LOGARITHM
+    odd = w * (c[1] + w * (c[3] + w * c[5]))
+    even = z * (c[0] + w * (c[2] + w * (c[4] + w * c[6])))
+    series = odd + even
+    square = 0.5 * f * f
+    e = exponent.double()
+    return e * UPPER_LOG_TWO_64 - ((square - (s * (square + series) + e * LOWER_LOG_TWO_64)) - f)

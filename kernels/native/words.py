@@ -1,0 +1,73 @@
+"""Random words for CPU kernels, those of :func:`leaps_triton.kernels.philox`."""
+
+import numpy as np
+
+from ..philox import MULTIPLIERS, ROUNDS, WEYL
+from .compiling import compiled, inlined
+
+__all__ = ["fill", "four"]
+
+FIRST = np.uint64(MULTIPLIERS[0])
+SECOND = np.uint64(MULTIPLIERS[1])
+FIRST_STEP = np.uint64(WEYL[0])
+SECOND_STEP = np.uint64(WEYL[1])
+WORD = np.uint64(0xFFFFFFFF)
+HALF = np.uint64(32)
+
+
+@compiled
+def fill(pairs, seed, stream, event, draw, walker):
+    """Write the words of sites 0, 1, …, each pair of them as one uint64, the first one below.
+
+    Word ``i % 4`` of counter ``(i // 4, event, draw, walker)`` belongs to site ``i``: ``pairs`` is
+    uint64 ``(2 · groups,)``, and its view as uint32 has one word per site.
+
+    The ten rounds stand inside the loop, which the compiler then makes one of vectors; as a
+    function of its own they would be ten times slower. Words are kept in uint64, whose lanes
+    multiply 32 bits by 32 in full.
+    """
+    b0 = np.uint64(event) & WORD
+    c0 = np.uint64(draw) & WORD
+    d0 = np.uint64(walker) & WORD
+    key0 = np.uint64(seed) & WORD
+    key1 = np.uint64(stream) & WORD
+    for group in range(pairs.shape[0] // 2):
+        a = np.uint64(group)
+        b = b0
+        c = c0
+        d = d0
+        low = key0
+        high = key1
+        for _ in range(ROUNDS):
+            # Upper halves of keys and words carry over, and are cut off before each product.
+            first = (a & WORD) * FIRST
+            second = (c & WORD) * SECOND
+            a = (second >> HALF) ^ b ^ low
+            b = second
+            c = (first >> HALF) ^ d ^ high
+            d = first
+            low += FIRST_STEP
+            high += SECOND_STEP
+        pairs[2 * group] = (a & WORD) | (b << HALF)
+        pairs[2 * group + 1] = (c & WORD) | (d << HALF)
+
+
+@inlined
+def four(seed, stream, site, event, draw, walker):
+    """Return the four words of one counter, as uint64 below 2³²."""
+    a = np.uint64(site) & WORD
+    b = np.uint64(event) & WORD
+    c = np.uint64(draw) & WORD
+    d = np.uint64(walker) & WORD
+    low = np.uint64(seed) & WORD
+    high = np.uint64(stream) & WORD
+    for _ in range(ROUNDS):
+        first = a * FIRST
+        second = c * SECOND
+        a = ((second >> HALF) ^ b ^ low) & WORD
+        b = second & WORD
+        c = ((first >> HALF) ^ d ^ high) & WORD
+        d = first & WORD
+        low = (low + FIRST_STEP) & WORD
+        high = (high + SECOND_STEP) & WORD
+    return a, b, c, d
