@@ -145,6 +145,15 @@ class BaseMove(ABC):
         return not self.confined
 
     @property
+    def rowwise(self) -> bool:
+        """Return whether a walker's step is the same to the last bit, whoever is moved beside it.
+
+        So it is where decisions are comparisons of random words with thresholds of the walker's
+        own. Matrix products and the like may round otherwise in another batch.
+        """
+        return False
+
+    @property
     def irreversible(self) -> str:
         """Return why there is no ``reversed()``; empty if there is."""
         return ""
@@ -223,6 +232,11 @@ class UserMove(BaseMove):
     def together(self) -> int:
         """Return the move's own answer, else 1."""
         return as_integer("move.together", getattr(self.given, "together", 1), 1)
+
+    @property
+    def rowwise(self) -> bool:
+        """Return the move's own answer, else False."""
+        return bool(getattr(self.given, "rowwise", False))
 
     @property
     def unweighted(self) -> str:

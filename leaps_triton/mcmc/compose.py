@@ -90,6 +90,11 @@ class Compose(BaseMove):
         return ""
 
     @property
+    def rowwise(self) -> bool:
+        """Return whether all of the moves are."""
+        return all(part.rowwise for part in self._parts)
+
+    @property
     def irreversible(self) -> str:
         """Return the reason of the first move that has one; empty if none has."""
         reasons = [part.irreversible for part in self._parts if part.irreversible]
