@@ -72,16 +72,20 @@ def on_cpu(twin: Callable[..., Any], package: str) -> Callable[..., Any]:
     """Return what runs an op where no kernel is registered: a CPU its CPU kernel, others the twin.
 
     Args:
-        twin: Takes the op's arguments as one record, whose first entry is a tensor of the device.
+        twin: Its first argument, or the first entry of a record that is its only one, is a tensor
+            of the device.
         package: That of the family, whose ``cpu.py`` has a function of the twin's name; it hands
             on to the twin what it has no loop for.
     """
 
     @functools.wraps(twin)
-    def run(given: Any) -> Any:
-        if given[0].device.type == "cpu" and _cpu_kernels()[0]:
-            return getattr(_loops(package), twin.__name__)(given)
-        return twin(given)
+    def run(*arguments: Any) -> Any:
+        tensor = arguments[0]
+        if not isinstance(tensor, torch.Tensor):
+            tensor = tensor[0]
+        if tensor.device.type == "cpu" and _cpu_kernels()[0]:
+            return getattr(_loops(package), twin.__name__)(*arguments)
+        return twin(*arguments)
 
     return run
 
@@ -89,11 +93,20 @@ def on_cpu(twin: Callable[..., Any], package: str) -> Callable[..., Any]:
 @functools.cache
 def _loops(package: str) -> ModuleType:
     """Return ``cpu.py`` of a family, else ``reference.py`` where numba cannot be imported."""
-    try:
+    if _imports_numba():
         return importlib.import_module(".cpu", package)
+    return importlib.import_module(".reference", package)
+
+
+@functools.cache
+def _imports_numba() -> bool:
+    """Import numba, and say why if it cannot be."""
+    try:
+        importlib.import_module("numba")
     except ImportError as error:
         logger.warning("CPUs run plain torch, since numba cannot be imported: %s", error)
-        return importlib.import_module(".reference", package)
+        return False
+    return True
 
 
 def taking(record: Callable[..., Any], function: Callable[[Any], Any]) -> Callable[..., Any]:

@@ -7,11 +7,14 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import check_floating, check_model, check_tensor
-from ..registration import Launchers, put_on_cuda
+from ..registration import Launchers, on_cpu, put_on_cuda
 from . import reference
 from .reference import LocalEnergy, Sums
 
 __all__ = ["energy", "energy_op", "local_energy", "local_energy_op"]
+
+_energy = on_cpu(reference.energy, __package__)
+_local_energy = on_cpu(reference.local_energy, __package__)
 
 
 def energy(
@@ -92,7 +95,7 @@ def energy_op(
     periodic: Sequence[bool],
 ) -> tuple[Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.energy`."""
-    energies, counts = reference.energy(configurations, coupling, bond_table, site_table, periodic)
+    energies, counts = _energy(configurations, coupling, bond_table, site_table, periodic)
     return energies, counts
 
 
@@ -121,7 +124,7 @@ def local_energy_op(
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.local_energy`."""
-    energies, log_ratios = reference.local_energy(
+    energies, log_ratios = _local_energy(
         configurations, coupling, bond_table, site_table, beta, periodic, dtype
     )
     return energies, log_ratios.contiguous()
