@@ -14,7 +14,7 @@ from ..checks import (
     check_walkers,
     expect,
 )
-from ..registration import Launchers, put_on_cuda, taking
+from ..registration import Launchers, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import MOST_CLASSES, MOST_LANES, Events, LocalJumpSteps
 
@@ -123,8 +123,11 @@ def _check(given: Events) -> None:
                 )
 
 
+_on_cpu = on_cpu(reference.local_jump_steps, __package__)
+
+
 def _run(*arguments: Any) -> tuple[Tensor, ...]:
-    return tuple(reference.local_jump_steps(Events(*arguments)))
+    return tuple(_on_cpu(Events(*arguments)))
 
 
 def _fake(*arguments: Any) -> tuple[Tensor, ...]:
