@@ -17,7 +17,7 @@ from ..checks import (
     check_shape,
     expect,
 )
-from ..registration import Launchers, on_cpu, put_on_cuda, taking
+from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import Values
 
@@ -164,7 +164,7 @@ def hollow_values(
             return reference.hollow_values(given)
         made: Tensor = _without_gradients(given)
         return made
-    values: Tensor = hollow_values_op(*given)
+    values: Tensor = call(hollow_values_op, *given)
     return values
 
 
