@@ -5,6 +5,9 @@ The sites of either colour lie in an array of their own, place ``k`` of which is
 distances in the other array, as a matrix has few diagonals: its weights, bytes, sum the integer
 ``n = Σ_j J_ij s_j`` modulo 256 and so tell the local field. A site's word is compared with the
 thresholds of all fields beforehand, and how many lie below it, its rank, decides with ``n``.
+
+Arrays are padded to whole vectors, and states have a margin of one vector at either end, so that
+loops over them leave no rest.
 """
 
 from typing import Any, NamedTuple
@@ -27,23 +30,27 @@ ZERO = np.float32(0.0)
 NONE = np.uint32(0)
 MOST = 40
 """Diagonals of one colour, at most."""
+VECTOR = 128
+"""Bytes of two vectors, at most: what a loop does at once."""
+GROUPS = 8
+"""Counters of random words that are computed at once."""
 
 
 class Diagonals(NamedTuple):
     """Holds which sites are neighbours, for colours 0 and 1."""
 
     swapped: Any
-    """255 where the second site of a pair has colour 0, uint8 ``(places,)``."""
+    """255 where the second site of a pair has colour 0, uint8 ``(padded,)``."""
     base: Any
-    """Value of ``n`` where all neighbours are in state 0, uint8 ``(2, places)``."""
+    """Value of ``n`` where all neighbours are in state 0, uint8 ``(2, padded)``."""
     shifts: Any
     """Distances, int64 ``(2, MOST)``."""
     firsts: Any
-    """First place of each diagonal, int64 ``(2, MOST)``."""
+    """First place of each diagonal, a multiple of VECTOR, int64 ``(2, MOST)``."""
     ends: Any
     """End of each diagonal, int64 ``(2, MOST)``."""
     weights: Any
-    """What a neighbour in state 1 adds to ``n``, uint8 ``(2, MOST, places)``."""
+    """What a neighbour in state 1 adds to ``n``, uint8 ``(2, MOST, padded)``."""
     counts: Any
     """Number of diagonals, int64 ``(2,)``."""
 
@@ -83,8 +90,8 @@ def diagonals(found, colours, neighbours, integers, largest, step):
             if d == counts[colour]:
                 counts[colour] += 1
                 shifts[colour, d] = shift
-                firsts[colour, d] = k
-            ends[colour, d] = k + 1
+                firsts[colour, d] = k // VECTOR * VECTOR
+            ends[colour, d] = (k // VECTOR + 1) * VECTOR
             weights[colour, d, k] += np.uint8(2 * bond // step)
         base[colour, k] = np.uint8(total // step)
         if colour == 0 and site & 1:
@@ -116,8 +123,10 @@ def join(pairs, swapped, first, second):
 @inlined
 def spread(states):
     """Make 0 and 1 to 0 and 255."""
-    for k in range(len(states)):
-        states[k] = np.uint8(0) - (states[k] & np.uint8(1))
+    for colour in range(2):
+        own = states[colour]
+        for k in range(len(own)):
+            own[k] = np.uint8(0) - (own[k] & np.uint8(1))
 
 
 @inlined
@@ -155,7 +164,9 @@ def rank(ranks, words, thresholds, times, number, start):
 
     Beyond their number thresholds are never reached.
     """
-    ranks[:] = np.uint8(start)
+    first = np.uint8(start)
+    for i in range(len(ranks)):
+        ranks[i] = first
     done = 0
     while done < number:
         t = thresholds[done : done + 5]
@@ -170,15 +181,17 @@ def rank(ranks, words, thresholds, times, number, start):
 
 @inlined
 def add_neighbours(fields, others, base, shifts, firsts, ends, weights, count):
-    """Write ``n`` of all places of a colour."""
-    fields[:] = base
+    """Write ``n`` of all places of a colour; ``others`` has margins."""
+    for k in range(len(fields)):
+        fields[k] = base[k]
     for d in range(count):
         first = firsts[d]
         end = ends[d]
         into = fields[first:end]
-        there = others[first + shifts[d] : end + shifts[d]]
+        shift = VECTOR + shifts[d]
+        there = others[first + shift : end + shift]
         weight = weights[d, first:end]
-        for k in range(end - first):
+        for k in range(len(into)):
             into[k] = np.uint8(into[k] + (there[k] & weight[k]))
 
 
@@ -224,30 +237,16 @@ def doubtful(sites, low, high):
 
 
 @inlined
-def rank_sites(state, ranks, high, sites, known, words, levels):
-    """Write the ranks of all sites by the lower bounds; return how many sites are in doubt by now.
-
-    ``known`` of them were so before.
-    """
-    thresholds, times, numbers, starts, flags = levels
-    rank(ranks, words, thresholds[state, 0], times[state, 0], numbers[state, 0], starts[state, 0])
-    if flags[2]:
-        rank(high, words, thresholds[state, 1], times[state, 1], numbers[state, 1], starts[state, 1])
-        known += doubtful(sites[known:], ranks, high)
-    return known
-
-
-@inlined
 def decide(colour, decided, sites, known, both, swapped, model, field, beta, keep, words):
     """Write the new states of the sites in doubt that have this colour, before others change."""
     for j in range(known):
         site = sites[j]
         k = site >> 1
         if (site & 1) ^ (swapped[k] & 1) == colour:
-            state = both[colour, k] & 1
-            decided[j] = exact(
-                site, both[1 - colour], model, field, beta, keep, state, words[site]
-            )
+            others = both[1 - colour, VECTOR:]
+            state = both[colour, VECTOR + k] & 1
+            word = words[site]
+            decided[j] = exact(site, others, model, field, beta, keep, state, word)
 
 
 @inlined
@@ -256,7 +255,42 @@ def correct(colour, decided, sites, known, both, swapped):
     for j in range(known):
         k = sites[j] >> 1
         if (sites[j] & 1) ^ (swapped[k] & 1) == colour:
-            both[colour, k] = ONES * decided[j]
+            both[colour, VECTOR + k] = ONES * decided[j]
+
+
+@inlined
+def new_levels():
+    """Return room for thresholds."""
+    return Levels(
+        np.empty((2, 2, SIZE), np.uint32),
+        np.empty((2, 2, SIZE), np.uint32),
+        np.empty((2, 2), np.int64),
+        np.empty((2, 2), np.int64),
+        np.empty(3, np.int64),
+    )
+
+
+@inlined
+def rank_sites(ranked, ranks, sites, places, words, levels, swapped):
+    """Write the ranks of the sites of either colour; return how many sites are in doubt.
+
+    ``ranked`` uint8 ``(2, 2, padded)``, first those for sites in state 1; ``ranks`` room for lower
+    and upper bounds.
+    """
+    thresholds, times, numbers, starts, flags = levels
+    known = 0
+    for down in range(1 + flags[1]):
+        up = 1 - down
+        for side in range(1 + flags[2]):
+            number = numbers[up, side]
+            start = starts[up, side]
+            rank(ranks[side], words, thresholds[up, side], times[up, side], number, start)
+        if flags[2]:
+            # Those beyond the last are none.
+            low = ranks[0, : 2 * places]
+            known += doubtful(sites[known:], low, ranks[1, : 2 * places])
+        split(ranks[0].view(np.uint16), swapped, ranked[down, 0], ranked[down, 1])
+    return known
 
 
 @compiled
@@ -269,56 +303,47 @@ def sweep(x, begin, end, found, patterns, model, site_table, betas, draws, keep)
     """
     swapped, base, shifts, firsts, ends, weights, counts = found
     walkers, first_sweep, sweeps, seed = draws
-    places = len(swapped)
-    both = np.empty((2, places), np.uint8)
-    fields = np.empty(places, np.uint8)
-    ranks = np.empty(2 * places, np.uint8)
-    high = np.empty(2 * places, np.uint8)
-    ups = np.empty((2, places), np.uint8)
-    downs = np.empty((2, places), np.uint8)
+    places = x.shape[1]
+    padded = len(swapped)
+    both = np.zeros((2, padded + 2 * VECTOR), np.uint8)
+    fields = np.empty(padded, np.uint8)
+    ranks = np.empty((2, 2 * padded), np.uint8)
+    ranked = np.empty((2, 2, padded), np.uint8)
     sites = np.empty(4 * places, np.int32)
     decided = np.empty(4 * places, np.uint8)
     # Four sites share a counter, whose words are two pairs.
-    pairs = np.empty((places + 1) // 2 * 2, np.uint64)
-    words = pairs.view(np.uint32)[: 2 * places]
-    levels = Levels(
-        np.empty((2, 2, SIZE), np.uint32),
-        np.empty((2, 2, SIZE), np.uint32),
-        np.empty((2, 2), np.int64),
-        np.empty((2, 2), np.int64),
-        np.empty(3, np.int64),
-    )
+    groups = (places + 2 * GROUPS - 1) // (2 * GROUPS) * GROUPS
+    pairs = np.zeros(padded, np.uint64)
+    words = pairs.view(np.uint32)
+    levels = new_levels()
     top = np.uint8(2 * patterns.largest // patterns.step)
     draw = 0 if keep == ZERO else 1
+    first = both[0, VECTOR : VECTOR + padded]
+    second = both[1, VECTOR : VECTOR + padded]
     for w in range(begin, end):
         field = site_table[min(w, len(site_table) - 1)]
         beta = betas[min(w, len(betas) - 1)]
         if w == begin or len(site_table) > 1 or len(betas) > 1:
             levels_of(levels, patterns, field, beta, keep)
         flipped = UPPER if levels.flags[0] else np.uint8(0)
-        split(x[w], swapped, both[0], both[1])
-        spread(both[0])
-        spread(both[1])
+        split(x[w], swapped, first, second)
+        spread(both)
         for number in range(first_sweep, first_sweep + sweeps):
-            fill(pairs, seed, SWEEP, number, draw, walkers[w])
-            known = rank_sites(1, ranks, high, sites, 0, words, levels)
-            split(ranks.view(np.uint16), swapped, ups[0], ups[1])
-            if levels.flags[1]:
-                known = rank_sites(0, ranks, high, sites, known, words, levels)
-                split(ranks.view(np.uint16), swapped, downs[0], downs[1])
+            fill(pairs[: 2 * groups], seed, SWEEP, number, draw, walkers[w])
+            known = rank_sites(ranked, ranks, sites, places, words, levels, swapped)
             for c in range(2):
                 add_neighbours(
                     fields, both[1 - c], base[c], shifts[c], firsts[c], ends[c], weights[c],
                     counts[c],
                 )  # fmt: skip
-                decide(
-                    c, decided, sites, known, both, swapped, model, field, beta, keep, words
-                )
+                if known:
+                    decide(c, decided, sites, known, both, swapped, model, field, beta, keep, words)
+                states = both[c, VECTOR : VECTOR + padded]
                 if draw == 0:
-                    redraw(both[c], fields, ups[c], flipped, top)
-                elif levels.flags[1]:
-                    move(both[c], fields, downs[c], ups[c], flipped, top)
+                    redraw(states, fields, ranked[0, c], flipped, top)
                 else:
-                    move(both[c], fields, ups[c], ups[c], flipped, top)
-                correct(c, decided, sites, known, both, swapped)
-        join(x[w], swapped, both[0], both[1])
+                    downs = ranked[levels.flags[1], c]
+                    move(states, fields, downs, ranked[0, c], flipped, top)
+                if known:
+                    correct(c, decided, sites, known, both, swapped)
+        join(x[w], swapped, first, second)

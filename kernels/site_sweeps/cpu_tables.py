@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .cpu_bytes import MOST, Diagonals, diagonals
+from .cpu_bytes import MOST, VECTOR, Diagonals, diagonals
 from .cpu_sites import Draws, Order, Terms, by_colour, in_order
 from .cpu_thresholds import Patterns
 from .reference import Sweeps
@@ -181,13 +181,14 @@ def _made(given: Sweeps) -> Plan | None:
 
 
 def _diagonals(places: int) -> Diagonals:
+    padded = -(-places // VECTOR) * VECTOR
     return Diagonals(
-        np.zeros(places, np.uint8),
-        np.empty((2, places), np.uint8),
+        np.zeros(padded, np.uint8),
+        np.zeros((2, padded), np.uint8),
         np.zeros((2, MOST), np.int64),
         np.zeros((2, MOST), np.int64),
         np.zeros((2, MOST), np.int64),
-        np.zeros((2, MOST, places), np.uint8),
+        np.zeros((2, MOST, padded), np.uint8),
         np.zeros(2, np.int64),
     )
 
