@@ -41,11 +41,14 @@ def _sweep_bytes(given: Sweeps, plan: Plan, keep: np.float32) -> Tensor:
     site_table = given.site_table.flatten(1).float().contiguous().numpy()
     beta = given.beta.float().contiguous().numpy()
     draws = draws_of(given)
+    copies = plan.copies
+    # Walkers with thresholds of their own are swept one by one.
+    if len(beta) > 1 or len(site_table) > 1:
+        copies = 1
+    model = (copies, plan.diagonals, plan.patterns, plan.model, site_table, beta)
 
     def work(begin: int, end: int) -> None:
-        cpu_bytes.sweep(
-            x, begin, end, plan.diagonals, plan.patterns, plan.model, site_table, beta, draws, keep
-        )
+        cpu_bytes.sweep(x, begin, end, *model, draws, keep)
 
     over_walkers(work, len(x), given.sites * given.sweeps)
     return after
