@@ -81,9 +81,7 @@ def jump_step_op(
     seed: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.jump_step`."""
-    given = Event(
-        configurations, log_weights, remaining, rates, corrector, walkers, events, seed
-    )
+    given = Event(configurations, log_weights, remaining, rates, corrector, walkers, events, seed)
     after, weights, left, move = _on_cpu(given)
     return after, weights, left, move
 
