@@ -1,11 +1,10 @@
 """Loops of ``local_jump_steps`` on a CPU: the twin's results, to the last bit."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..functions.cpu import logarithm, uniform64
 from ..native.bits import trailing_zeros

@@ -52,7 +52,7 @@ class Scratch(NamedTuple):
     random: NDArray[np.uint64]
     """Random words, ``(4, GROUP)``."""
     drawn: NDArray[np.float64]
-    """``-log u`` of the holding time, and a uniform number that chooses the move, ``(2, GROUP)``."""
+    """``-log u`` of the holding time, and a uniform number that chooses a move, ``(2, GROUP)``."""
     ends: NDArray[np.float64]
     """Sums of rates at the end of each segment, ``(ROWS, segments)``."""
 
