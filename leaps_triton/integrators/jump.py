@@ -303,9 +303,7 @@ class Jump(Integrator):
             part = some(state, rows)
         answers = way.answers.tables
         assert answers is not None
-        after = tables.steps(
-            way.path, answers, tau, part, way.seed, self.added, way.backward, most
-        )
+        after = tables.steps(way.path, answers, tau, part, way.seed, self.added, way.backward, most)
         part = part._replace(
             configurations=after.configurations,
             log_weights=after.log_weights,
