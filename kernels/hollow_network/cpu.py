@@ -7,20 +7,29 @@ twin's bit for bit. Values of configurations are compared, and are never places 
 """
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ..native.compiling import compiled
-from . import reference, tables
-from .reference import convolve, site_field
+from . import narrow, reference, tables
+from .reference import Values, convolve, site_field
 
-__all__ = ["hollow_values"]
+__all__ = ["hollow_values", "narrow_values"]
 
 LANES = 16
-"""Matrix products of whole numbers of these are the same walker by walker as for all at once."""
+"""Matrix products of whole numbers of these are the same for some rows as for all."""
+PIECE = 2**17
+"""Activations of the walkers computed together: they stay in a core's cache."""
 NOUGHT = np.float32(0.0)
+PLUS = np.int16(0x3F80)
+"""Bits of 1 in bfloat16."""
+MINUS = np.int16(0x3F80 - 2**15)
+"""Bits of -1 in bfloat16."""
+ABSENT = np.int16(0)
 
 
 @compiled
@@ -49,7 +58,7 @@ def embed(states, source, q, out):
 
 @compiled
 def add_counts(states, ahead, behind, coupling, out):
-    """Write ``Σ_j J_ij [x_j = a]``, direction by direction the neighbour ahead, then the one behind.
+    """Write ``Σ_j J_ij [x_j = a]``: in each direction the neighbour ahead, then the one behind.
 
     Args:
         states: int8 ``(walkers, sites)``.
@@ -163,70 +172,195 @@ def add_values(read, counts, skip, out):
                 out[walker, value, site] = read[walker, site, value] + local
 
 
-def hollow_values(given):
+@compiled
+def write_taps(states, source, cuts, starts, runs, q, out):
+    """Write what each tap of a hollow kernel sees, as bits of bfloat16.
+
+    Args:
+        states: int8 ``(walkers, sites)``.
+        source: site that a padded site repeats, -1 for none, int32 ``(padded sites,)``.
+        cuts: room for the padded lattice as each place of the kernel along the last axis sees it,
+            int16 ``(K, rows, length)``.
+        starts: where each tap but the centre begins in these, int32 ``(taps,)``.
+        runs: where the runs of neighbouring sites begin after that, int32 ``(runs,)``.
+        q: states of a site.
+        out: int16 ``(embedded · taps, walkers, sites)``.
+    """
+    kernel, rows, length = cuts.shape
+    row_length = length + kernel - 1
+    count = len(starts)
+    long = states.shape[1] // len(runs)
+    flat = cuts.ravel()
+    padded = np.zeros(len(source), dtype=np.int16)
+    other = MINUS if q == 2 else ABSENT
+    for walker in range(len(states)):
+        for channel in range(len(out) // max(count, 1)):
+            wanted = 1 if q == 2 else channel
+            # Products in place of branches, which no processor could foresee.
+            for place in range(len(source)):
+                found = np.int16(states[walker, max(source[place], 0)] == wanted)
+                value = other + found * (PLUS - other)
+                padded[place] = value * np.int16(source[place] >= 0)
+            for tap in range(kernel):
+                for row in range(rows):
+                    begin = row * row_length + tap
+                    line = padded[begin : begin + length]
+                    for place in range(length):
+                        cuts[tap, row, place] = line[place]
+            for tap in range(count):
+                seen = out[channel * count + tap, walker]
+                for run in range(len(runs)):
+                    begin = starts[tap] + runs[run]
+                    # Of slices the compiler knows that no index is negative.
+                    line = flat[begin : begin + long]
+                    part = seen[run * long : (run + 1) * long]
+                    for place in range(long):
+                        part[place] = line[place]
+
+
+@compiled
+def write_features(features, time, out):
+    """Write features and time, rounded to bfloat16, as bits.
+
+    Args:
+        features: the bits of float32, uint32 ``(walkers, features, sites)``.
+        time: the bits of bfloat16, int16 ``(walkers, times)``.
+        out: int16 ``(features + times, walkers, sites)``.
+    """
+    walkers, count, sites = features.shape
+    for row in range(count):
+        for walker in range(walkers):
+            for site in range(sites):
+                bits = features[walker, row, site]
+                # To the nearest, and of two as near to the even one.
+                odd = (bits >> np.uint32(16)) & np.uint32(1)
+                rounded = (bits + np.uint32(0x7FFF) + odd) >> np.uint32(16)
+                out[row, walker, site] = np.int16(rounded)
+    for row in range(time.shape[1]):
+        for walker in range(walkers):
+            value = time[walker, row]
+            for site in range(sites):
+                out[count + row, walker, site] = value
+
+
+class _Seen(NamedTuple):
+    """What the loops find in configurations."""
+
+    lattice: tables.Sources
+    states: Any
+    """Int8 ``(walkers, sites)``"""
+    counts: Tensor
+    """``(walkers, q, sites)``"""
+    features: Tensor
+    """All but convolution and time, ``(walkers, features, sites)``"""
+
+
+def hollow_values(given: Values) -> Tensor:
     """Return what :func:`leaps_triton.kernels.hollow_values` defines; no gradient follows it."""
     if given.conv.dtype != torch.float32:
         return reference.hollow_values(given)
     with torch.no_grad():
-        return _hollow_values(given)
+        seen = _see(given)
+        return _made(given, seen, _read(given, seen))
 
 
-def _hollow_values(given):
+def narrow_values(given: Values) -> Tensor:
+    """Return what :func:`.narrow.narrow_values` does."""
+    with torch.no_grad():
+        seen = _see(given)
+        return _made(given, seen, _read_narrow(given, seen))
+
+
+def _see(given: Values) -> _Seen:
+    """Run the loops over configurations."""
     walkers, *shape = given.configurations.shape
     sites = math.prod(shape)
-    states = given.configurations.reshape(walkers, sites).contiguous().numpy()
-    counts = given.conv.new_empty(walkers, given.q, sites)
     lattice = tables.sources(tuple(shape), tuple(given.periodic), given.conv.shape[2])
-    coupling = given.coupling.flatten(2).contiguous().numpy()
-    add_counts(states, lattice.ahead, lattice.behind, coupling, counts.numpy())
-    layer = _first_layer(given, states, counts, lattice)
-    hidden = F.linear(F.silu(layer, inplace=True), given.hidden_weight, given.hidden_bias)
-    read = F.linear(F.silu(hidden, inplace=True), given.readout_weight, given.readout_bias)
-    values = torch.empty_like(counts)
-    by_walker = read.view(walkers, sites, given.q).numpy()
-    add_values(by_walker, counts.numpy(), np.float32(given.skip.item()), values.numpy())
-    return values.view(walkers, given.q, *shape)
-
-
-def _first_layer(given, states, counts, lattice):
-    """Return the first layer before its nonlinearity, ``(walkers · sites, width)``."""
-    walkers, sites = states.shape
-    channels = len(given.conv)
-    times = given.time.shape[1]
-    count = given.first.shape[1] - channels - times
-    of_conv, of_features, of_time = given.first.T.split((channels, count, times))
-    time = (given.time @ of_time).unsqueeze(1)
-    features = _features(given, states, counts, count)
-    layer = torch.baddbmm(time, features.transpose(1, 2), of_features.expand(walkers, -1, -1))
-    flat = layer.flatten(0, 1)
-    around = _convolved(given, states, lattice)
-    if around.is_contiguous() or not _apart(len(given.first), sites):
-        return flat.addmm_(around.flatten(0, 1), of_conv)
-    # Each walker's channels as they lie, so that none is copied.
-    layer.baddbmm_(around, of_conv.expand(walkers, -1, -1))
-    return flat
-
-
-def _features(given, states, counts, count):
-    """Return all features but the convolution and the time, ``(walkers, count, sites)``."""
-    walkers, sites = states.shape
-    shape = tuple(given.configurations.shape[1:])
-    sums = tables.integer_waves(shape, given.modes)
+    states = given.configurations.reshape(walkers, sites).contiguous().numpy()
+    coupling = given.coupling.flatten(2).contiguous()
+    counts = given.conv.new_empty(walkers, given.q, sites)
+    add_counts(states, lattice.ahead, lattice.behind, coupling.numpy(), counts.numpy())
+    sums = tables.integer_waves(tuple(shape), given.modes)
     field = site_field(given.field).flatten(2).contiguous()
+    count = given.first.shape[1] - len(given.conv) - given.time.shape[1]
     features = counts.new_empty(walkers, count, sites)
     add_features(
         states, counts.numpy(), sums.waves, sums.square, sums.norm, given.magnetization,
         field.numpy(), features.numpy(),
     )  # fmt: skip
-    return features
+    return _Seen(lattice, states, counts, features)
 
 
-def _convolved(given, states, lattice):
+def _made(given: Values, seen: _Seen, read: Tensor) -> Tensor:
+    """Return the values from the readout, ``(walkers · sites, q)``."""
+    values = torch.empty_like(seen.counts)
+    walkers, q, sites = values.shape
+    by_walker = read.view(walkers, sites, q)
+    add_values(
+        by_walker.numpy(), seen.counts.numpy(), np.float32(given.skip.item()), values.numpy()
+    )
+    return values.view(walkers, q, *given.configurations.shape[1:])
+
+
+def _apart(width: int, sites: int) -> bool:
+    """Return whether products of some walkers are those of all, bit for bit.
+
+    Intel's library sums all rows in the same order, but for those left over of odd numbers.
+    """
+    whole = width % LANES == 0 and sites % LANES == 0
+    return whole and torch.backends.mkl.is_available()
+
+
+def _step(walkers: int, sites: int, width: int) -> int:
+    """Return how many walkers to compute together, so that pieces are of nearly the same size."""
+    if not _apart(width, sites):
+        return max(1, walkers)
+    pieces = max(1, walkers * sites * width // PIECE)
+    return max(1, -(-walkers // pieces))
+
+
+def _read(given: Values, seen: _Seen) -> Tensor:
+    """Return the readout, ``(walkers · sites, q)``."""
+    walkers, count, sites = seen.features.shape
+    width = len(given.first)
+    parts = (len(given.conv), count, given.time.shape[1])
+    of_conv, of_features, of_time = given.first.T.split(parts)
+    time = (given.time @ of_time).unsqueeze(1).expand(walkers, -1, -1)
+    features = seen.features.transpose(1, 2)
+    around = _convolved(given, seen)
+    # Each walker's channels as they lie, so that none is copied; where that would change the order
+    # of sums, or where they lie in order, one product for all walkers.
+    each = _apart(width, sites) and not around.is_contiguous()
+    step = _step(walkers, sites, width)
+    first = given.conv.new_empty(step, sites, width)
+    second = given.conv.new_empty(step * sites, width)
+    read = given.conv.new_empty(walkers * sites, given.q)
+    for begin in range(0, walkers, step):
+        rows = slice(begin, min(begin + step, walkers))
+        own = rows.stop - begin
+        layer = first[:own]
+        flat = layer.flatten(0, 1)
+        torch.baddbmm(time[rows], features[rows], of_features.expand(own, -1, -1), out=layer)
+        if each:
+            layer.baddbmm_(around[rows], of_conv.expand(own, -1, -1))
+        else:
+            flat.addmm_(around[rows].flatten(0, 1), of_conv)
+        F.silu(flat, inplace=True)
+        hidden = second[: len(flat)]
+        torch.addmm(given.hidden_bias, flat, given.hidden_weight.T, out=hidden)
+        F.silu(hidden, inplace=True)
+        out = read[begin * sites : rows.stop * sites]
+        torch.addmm(given.readout_bias, hidden, given.readout_weight.T, out=out)
+    return read
+
+
+def _convolved(given: Values, seen: _Seen) -> Tensor:
     """Return the hollow convolution, ``(walkers, sites, channels)``."""
+    lattice = seen.lattice
+    walkers = len(seen.states)
     embedded = given.conv.shape[1]
-    walkers = len(states)
     padded = given.conv.new_empty(walkers, len(lattice.source), embedded)
-    embed(states, lattice.source, given.q, padded.numpy())
+    embed(seen.states, lattice.source, given.q, padded.numpy())
     # The strides are those of the twin's: with others torch sums in another order.
     if embedded == 1:
         images = padded.view(walkers, 1, *lattice.lengths)
@@ -239,9 +373,28 @@ def _convolved(given, states, lattice):
     return convolve(images, given.conv * mask).flatten(2).transpose(1, 2)
 
 
-def _apart(width, sites):
-    """Return whether products of each walker apart are those of all at once, bit for bit.
-
-    Intel's library sums all rows in the same order, but where rows are few or of an odd width.
-    """
-    return width % LANES == 0 and sites >= LANES and torch.backends.mkl.is_available()
+def _read_narrow(given: Values, seen: _Seen) -> Tensor:
+    """Return the readout with products of bfloat16, ``(walkers · sites, q)``."""
+    walkers, _, sites = seen.features.shape
+    lattice = seen.lattice
+    weights = narrow.narrow(given)
+    inputs, width = weights.first.shape
+    taps = given.conv.shape[1] * len(lattice.starts)
+    bits = seen.features.numpy().view(np.uint32)
+    time = weights.time.view(torch.int16).expand(walkers, -1).contiguous().numpy()
+    cuts = np.empty(lattice.cuts, dtype=np.int16)
+    read = given.conv.new_empty(walkers * sites, given.q)
+    # Half the bytes of float32.
+    step = _step(walkers, sites, width // 2)
+    for begin in range(0, walkers, step):
+        rows = slice(begin, min(begin + step, walkers))
+        found = torch.empty(inputs, rows.stop - begin, sites, dtype=torch.int16)
+        write_taps(
+            seen.states[rows], lattice.source, cuts, lattice.starts, lattice.runs, given.q,
+            found[:taps].numpy(),
+        )  # fmt: skip
+        write_features(bits[rows], time[rows], found[taps:].numpy())
+        by_input = found.view(torch.bfloat16).flatten(1)
+        out = read[begin * sites : rows.stop * sites]
+        out.copy_(narrow.read_out(given, weights, by_input))
+    return read

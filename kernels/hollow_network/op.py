@@ -18,7 +18,7 @@ from ..checks import (
     expect,
 )
 from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
-from . import reference
+from . import narrow, reference
 from .reference import Values
 
 __all__ = ["hollow_values", "hollow_values_gradient_op", "hollow_values_op"]
@@ -38,12 +38,22 @@ GRADIENT_SCHEMA = (
 )
 
 
-_without_gradients = on_cpu(reference.hollow_values, __package__)
+_full = on_cpu(reference.hollow_values, __package__)
+_narrow = on_cpu(narrow.narrow_values, __package__)
+
+
+def _evaluated(given: Values) -> Tensor:
+    """Return the values without a kernel for CUDA devices, and without gradients."""
+    values: Tensor
+    if given.precision == "bfloat16" and given.conv.dtype == torch.float32:
+        values = _narrow(given)
+    else:
+        values = _full(given)
+    return values
 
 
 def _run(*arguments: Any) -> Tensor:
-    made: Tensor = _without_gradients(Values(*arguments))
-    return made.contiguous()
+    return _evaluated(Values(*arguments)).contiguous()
 
 
 def _fake(*arguments: Any) -> Tensor:
@@ -162,9 +172,12 @@ def hollow_values(
         # Autograd keeps the twin's activations; the gradient of the op would compute them again.
         if _differentiated(given):
             return reference.hollow_values(given)
-        made: Tensor = _without_gradients(given)
-        return made
-    values: Tensor = call(hollow_values_op, *given)
+        return _evaluated(given)
+    if precision == "bfloat16":
+        raise ValueError(
+            "precision bfloat16 of hollow_values is for CPUs; on a GPU take float32, tf32x3 or tf32"
+        )
+    values: Tensor = hollow_values_op(*given)
     return values
 
 

@@ -256,6 +256,13 @@ class Sources(NamedTuple):
     """Neighbour in positive direction of each axis, -1 off an edge, int32 ``(ndim, sites)``"""
     behind: Any
     """The same in negative direction"""
+    cuts: tuple[int, int, int]
+    """Places of the kernel along the last axis, rows of the padded lattice and their length as
+    each of these places sees them"""
+    starts: Any
+    """Where each tap but the centre begins in cuts of this shape, int32 ``(K**ndim - 1,)``"""
+    runs: Any
+    """Where runs of neighbouring sites begin after that, int32 ``(runs,)``"""
 
 
 @lru_cache(maxsize=64)
@@ -271,11 +278,29 @@ def sources(shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int
         source = _taken(source, axis, torch.arange(-radius, length + radius), wraps)
         ahead.append(_taken(index, axis, torch.arange(1, length + 1), wraps))
         behind.append(_taken(index, axis, torch.arange(-1, length - 1), wraps))
+    # Along the last axis each place of the kernel has a cut of its own, so that sites that are
+    # neighbours along the last two axes are neighbours in it, whatever the tap.
+    cuts = torch.Size((kernel_size, *source.shape[:-1], shape[-1]))
+    places = torch.arange(cuts.numel(), dtype=torch.int32).view(cuts)
+    corner = places[..., 0].movedim(0, -1)
+    for axis in range(len(shape) - 1):
+        corner = corner.narrow(axis, 0, kernel_size)
+    starts = corner.flatten()
+    centre = len(starts) // 2
+    runs = places[0]
+    for axis in range(len(shape) - 1):
+        runs = runs.narrow(axis, 0, shape[axis])
+    # One number for each run: its first site.
+    while runs.ndim > max(0, len(shape) - 2):
+        runs = runs[..., 0]
     return Sources(
         source=source.flatten().numpy(),
         lengths=tuple(source.shape),
         ahead=torch.stack(ahead).flatten(1).numpy(),
         behind=torch.stack(behind).flatten(1).numpy(),
+        cuts=(kernel_size, source.shape[:-1].numel(), shape[-1]),
+        starts=torch.cat([starts[:centre], starts[centre + 1 :]]).numpy(),
+        runs=runs.flatten().contiguous().numpy(),
     )
 
 

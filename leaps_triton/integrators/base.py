@@ -3,6 +3,7 @@
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -161,6 +162,13 @@ class Integrator(ABC):
         """Whether one step moves one site at most, so that a transport may follow it."""
         return False
 
+    @cached_property
+    def _grid(self) -> tuple[Tensor, Tensor]:
+        """Times of the densities, and the lengths of the intervals."""
+        # One entry more, for the walkers that finish at either end: no time left.
+        nought = torch.zeros(1, dtype=torch.float64)
+        return self.densities, torch.cat([self.times.diff(), nought])
+
     def with_times(self, times: Sequence[float] | Tensor) -> Self:
         """Return the same integrator on other times."""
         return type(self)(as_times(times, "times"), **self.settings)  # type: ignore[call-arg]
@@ -213,10 +221,8 @@ class Integrator(ABC):
         """Return walkers of which some enter the next interval, or finish."""
         device = state.walkers.device
         # Densities begin with that of t = 0, so interval n has entry n + 1.
-        densities = self.densities.to(device)
-        # One entry more, for the walkers that finish at either end: no time left.
-        nought = torch.zeros(1, dtype=torch.float64)
-        lengths = torch.cat([self.times.diff(), nought]).to(device)
+        densities = self._grid[0].to(device)
+        lengths = self._grid[1].to(device)
         if backward:
             interval = state.interval - entering.long()
             # Earlier in t, not on the way: A grows by what the path gains that is run forward.
