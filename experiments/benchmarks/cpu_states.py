@@ -6,10 +6,11 @@
 
 Each state is a process of its own, and all take turns at each case: ``numba``, CPU kernels with the
 widest vectors of the machine; ``AVX2``, the same without wider ones, where the machine has them;
-``two threads``; ``twin``, plain torch (``LEAPS_TRITON_CPU=twin``); ``before``, an earlier checkout.
-Where mcising is installed its Metropolis, and clusters, take turns too. Times are of the processor,
-of two threads those of the clock on the wall. Cases are updates of sites (Wolff: clusters), weighted
-walkers of annealing, and events of the jump process, a second; medians of several stretches.
+``two threads``; ``twin``, plain torch (``LEAPS_TRITON_CPU=twin``); ``before``, an earlier
+checkout. Where mcising is installed its Metropolis, and clusters, take turns too. Times are of the
+processor, of two threads those of the clock on the wall. Cases are updates of sites (Wolff:
+clusters), weighted walkers of annealing, and events of the jump process, a second; medians of
+several stretches.
 """
 
 import importlib.util
