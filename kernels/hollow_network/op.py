@@ -17,7 +17,7 @@ from ..checks import (
     check_shape,
     expect,
 )
-from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
+from ..registration import Launchers, on_cpu, put_on_cuda, taking
 from . import narrow, reference
 from .reference import Values
 
