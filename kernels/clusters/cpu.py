@@ -5,7 +5,7 @@ no copy here.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..labels.cpu import lengths_of
 from ..native.threads import over_walkers
 from .cpu_bonds import BY_BOND, BY_EQUALITY, BY_STATES, CHUNK, Plan, Space, Tables
-from .cpu_swendsen_wang import find_labels, swendsen_wang
+from .cpu_swendsen_wang import swendsen_wang
 from .cpu_wolff import wolff
 from .reference import Clusters, ClusterSweeps, changed, mean_size, recoloured, recolours
 
@@ -28,17 +28,38 @@ def swendsen_wang_sweeps(given: Clusters) -> ClusterSweeps:
     plan = _plan(given, tables, recolour)
     if recolour and len(tables.site_table):
         return _recolour(given, tables, plan)
-    return _run(swendsen_wang, given, tables, plan)
+    squares = torch.empty(len(given.configurations), dtype=torch.float64)
+    none = np.empty((0, 0), np.int64)
+
+    def loop(made: _Made, space: Space, rows: slice) -> None:
+        swendsen_wang(
+            made.before[rows], made.walkers[rows], tables, plan, space, rows.start, none,
+            made.after[rows], squares.numpy()[rows], made.changed[rows],
+        )  # fmt: skip
+
+    after, moved = _run(loop, given, tables, plan)
+    return ClusterSweeps(after, mean_size(given, squares), moved)
 
 
 def wolff_sweeps(given: Clusters) -> ClusterSweeps:
     """Exchange two states in the cluster of a random site, or not, sweep after sweep."""
-    tables = _tables(given)
+    tables = _of_four_axes(_tables(given))
     plan = _plan(given, tables, recolour=False)
-    # Limits by equality are for all bonds at once; here a table does as well.
-    if plan.kind == BY_EQUALITY:
-        plan = plan._replace(kind=_by_coupling(tables))
-    return _run(wolff, given, _of_four_axes(tables), plan)
+    # Limits by equality are for all bonds at once; one by one, a table does as well.
+    plan = plan._replace(kind=_by_coupling(tables))
+    couplings = None
+    if plan.kind == BY_BOND:
+        couplings = tables.coupling
+    size = torch.empty(len(given.configurations), dtype=torch.float32)
+
+    def loop(made: _Made, space: Space, rows: slice) -> None:
+        wolff(
+            made.before[rows], made.walkers[rows], tables, plan, space, rows.start, couplings,
+            made.after[rows], size.numpy()[rows], made.changed[rows],
+        )  # fmt: skip
+
+    after, moved = _run(loop, given, tables, plan)
+    return ClusterSweeps(after, size, moved)
 
 
 def _of_sites(table: Tensor, shape: list[int]) -> Tensor:
@@ -125,9 +146,10 @@ def _space(given: Clusters, tables: Tables, plan: Plan) -> Space:
         other=np.empty(given.q, np.uint8),
         bonds=np.empty(bonds, np.uint8),
         shifted=np.zeros(sites, np.uint8),
-        links=np.empty(sites + 1, np.uint32),
+        links=np.empty(sites, np.uint32),
         counts=np.empty(2 * sites, np.uint32),
         gains=np.empty(gains, np.float64),
+        members=np.empty(sites + 1, np.uint32),
         drawn=np.zeros(chunks, np.int64),
         progress=np.zeros(2, np.int64),
     )
@@ -138,50 +160,57 @@ def _states(x: Tensor) -> np.ndarray:
     return x.view(len(x), x.shape[1:].numel()).numpy().view(np.uint8)
 
 
-def _run(loop: Callable[..., Any], given: Clusters, tables: Tables, plan: Plan) -> ClusterSweeps:
-    """Return what a loop makes of all walkers."""
+class _Made(NamedTuple):
+    """What a loop reads and writes, a row per walker."""
+
+    before: np.ndarray
+    """Uint8 ``(walkers, sites)``."""
+    walkers: np.ndarray
+    """Int64: global indices."""
+    after: np.ndarray
+    """Uint8 ``(walkers, sites)``."""
+    changed: np.ndarray
+    """Float32: fraction of sites whose value changed."""
+
+
+def _run(
+    loop: Callable[[_Made, Space, slice], None], given: Clusters, tables: Tables, plan: Plan
+) -> tuple[Tensor, Tensor]:
+    """Return what a loop makes of all walkers: configurations, and how much changed."""
     x = given.configurations.contiguous()
     after = torch.empty_like(x)
-    size = torch.empty(len(x), dtype=torch.float32)
     moved = torch.empty(len(x), dtype=torch.float32)
-    before = _states(x)
-    found = _states(after)
-    walkers = given.walkers.contiguous().numpy()
-    sizes = size.numpy()
-    changes = moved.numpy()
+    made = _Made(
+        before=_states(x),
+        walkers=given.walkers.contiguous().numpy(),
+        after=_states(after),
+        changed=moved.numpy(),
+    )
 
     def work(first: int, end: int) -> None:
-        rows = slice(first, end)
-        space = _space(given, tables, plan)
-        loop(
-            before[rows], walkers[rows], tables, plan, space, first, found[rows], sizes[rows],
-            changes[rows],
-        )  # fmt: skip
+        loop(made, _space(given, tables, plan), slice(first, end))
 
-    over_walkers(work, len(x), given.sweeps * given.sites)
-    return ClusterSweeps(after, size, moved)
+    over_walkers(work, len(x), plan.sweeps * given.sites)
+    return after, moved
 
 
 def _recolour(given: Clusters, tables: Tables, plan: Plan) -> ClusterSweeps:
     """Return walkers whose clusters are given states by their fields."""
-    x = given.configurations.contiguous()
-    walkers = given.walkers.contiguous().numpy()
-    labels = torch.empty(len(x), given.sites, dtype=torch.int64)
+    x = given.configurations
     squares = torch.zeros(len(x), dtype=torch.float64)
-    found = labels.numpy()
-    sums = squares.numpy()
+    one = torch.empty_like(squares)
+    labels = torch.empty(len(x), given.sites, dtype=torch.int64)
     for sweep in given.numbers():
-        states = _states(x)
+        alone = plan._replace(first_sweep=sweep, sweeps=1)
 
-        def work(first: int, end: int, sweep: int = sweep, states: np.ndarray = states) -> None:
-            rows = slice(first, end)
-            space = _space(given, tables, plan)
-            find_labels(
-                states[rows], walkers[rows], tables, plan, space, first, sweep, found[rows],
-                sums[rows],
+        def loop(made: _Made, space: Space, rows: slice, alone: Plan = alone) -> None:
+            swendsen_wang(
+                made.before[rows], made.walkers[rows], tables, alone, space, rows.start,
+                labels.numpy()[rows], made.after[rows], one.numpy()[rows], made.changed[rows],
             )  # fmt: skip
 
-        over_walkers(work, len(x), given.sites)
+        _run(loop, given._replace(configurations=x), tables, alone)
+        squares += one
         x = recoloured(given, x, labels, sweep, has_field=True)
     moved = changed(given.configurations, x)
     return ClusterSweeps(x, mean_size(given, squares), moved)

@@ -85,13 +85,15 @@ class Space(NamedTuple):
     bonds: np.ndarray
     """Uint8 ``(axes * sites,)``: whether a bond joins; Wolff's loop needs their number alone."""
     shifted: np.ndarray
-    """Uint8 ``(sites,)``: states of the neighbours along one axis, or members of a cluster."""
+    """Uint8 ``(sites,)``: states of neighbours along one axis, or marks of members."""
     links: np.ndarray
-    """Uint32 ``(sites + 1,)``: links of trees, or a list of the members of a cluster."""
+    """Uint32 ``(sites,)``: links of trees."""
     counts: np.ndarray
     """Uint32 ``(2 * sites,)``: sites of each cluster."""
     gains: np.ndarray
     """Float64 ``(sites,)``: sums of fields; none where there is no field."""
+    members: np.ndarray
+    """Uint32 ``(sites + 1,)``: sites of one cluster, and room for one more."""
     drawn: np.ndarray
     """Int64 ``(chunks,)``: number of the update for which a chunk was drawn."""
     progress: np.ndarray

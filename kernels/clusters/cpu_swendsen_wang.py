@@ -11,7 +11,7 @@ from .cpu_bonds import (
     limit_of,
 )  # fmt: skip
 
-__all__ = ["find_labels", "swendsen_wang"]
+__all__ = ["swendsen_wang"]
 
 EQUAL = np.int32(0)
 UNEQUAL = np.int32(-1)
@@ -106,57 +106,6 @@ def count(links, counts):
     return squares
 
 
-@compiled
-def find_clusters(x, row, index, sweep, anew, tables, plan, space):
-    """Write links of all sites to the roots of their clusters; return the sum of squared sizes.
-
-    ``row`` is the walker's in tables that have one for each, ``index`` its global one. Where
-    ``anew``, another exchange ``R`` is drawn; of two states there is but one.
-    """
-    sites = x.shape[0]
-    axes = tables.lengths.shape[0]
-    q = space.other.shape[0]
-    scale = np.float32(tables.beta[row])
-    couplings = tables.coupling[row % tables.coupling.shape[0]]
-    if anew:
-        _, shift_word, first_word, _ = four(plan.seed, CLUSTER, 0, sweep, 2, index)
-        first = integer(first_word, q)
-        # Two different states, uniform among all pairs.
-        second = (first + 1 + integer(shift_word, q - 1)) % q
-        exchange(
-            tables.bond_table, plan.reflection, plan.recolour, first, second, space.other,
-            space.energies,
-        )  # fmt: skip
-    fill(space.words[: (axes * sites + 3) // 4 * 2], plan.seed, CLUSTER, sweep, 0, index)
-    words = space.words.view(np.uint32)
-    each = q * q
-    if plan.kind == BY_EQUALITY:
-        each = sites
-    stride = np.int64(1)
-    for axis in range(axes - 1, -1, -1):
-        low = axis * sites
-        high = low + sites
-        block = stride * tables.lengths[axis]
-        coupling = couplings[axis]
-        limits = space.limits[axis * each : (axis + 1) * each]
-        if anew and plan.kind == BY_EQUALITY:
-            by_equality(scale, coupling, space.energies, limits)
-        elif anew and plan.kind == BY_STATES:
-            by_states(scale, coupling, space.energies, limits)
-        shift(x, stride, block, space.shifted)
-        bonds = space.bonds[low:high]
-        draw_bonds(
-            plan.kind, x, space.shifted, words[low:high], limits, scale, coupling, space.energies,
-            q, bonds,
-        )  # fmt: skip
-        if not tables.periodic[axis]:
-            open_edge(stride, block, bonds)
-        stride = block
-    links = space.links[:sites]
-    connect(space.bonds, tables.lengths, links)
-    return count(links, space.counts)
-
-
 @inlined
 def recolour(x, links, words, q):
     """Give every cluster a state by the word of its root."""
@@ -198,46 +147,92 @@ def weigh(x, links, beta, table, other, gains, words):
 
 
 @compiled
-def swendsen_wang(before, walkers, tables, plan, space, first_row, x, size, changed):
-    """Update some walkers: ``x`` uint8 ``(walkers, sites)``, the fractions float32 ``(walkers,)``.
+def swendsen_wang(before, walkers, tables, plan, space, first_row, labels, x, size, changed):
+    """Update some walkers, or find the labels of their clusters.
 
-    ``first_row`` is the row of the first of them in tables that have one for each.
+    It is one function beyond 50 lines, since numba compiles what it calls once more with it.
+
+    Args:
+        before: Uint8 ``(walkers, sites)``.
+        walkers: Their global indices, int64.
+        tables: The model.
+        plan: What is done.
+        space: Memory.
+        first_row: Row of the first walker in tables that have one for each.
+        labels: Int64 ``(walkers, sites)``, written where it is not empty; then states stay.
+        x: Uint8 ``(walkers, sites)``, written.
+        size: Float64 ``(walkers,)``: the sums of squared sizes of clusters, written.
+        changed: Float32 ``(walkers,)``, written.
     """
+    kind = plan.kind
+    lengths = tables.lengths
+    axes = lengths.shape[0]
     sites = x.shape[1]
-    q = space.other.shape[0]
-    links = space.links[:sites]
-    words = space.words.view(np.uint32)
+    energies = space.energies
+    shifted = space.shifted
+    links = space.links
+    other = space.other
+    pairs = space.words
+    words = pairs.view(np.uint32)
+    q = other.shape[0]
+    each = q * q
+    if kind == BY_EQUALITY:
+        each = sites
     for i in range(x.shape[0]):
         row = first_row + i
+        index = walkers[i]
+        scale = np.float32(tables.beta[row])
+        couplings = tables.coupling[row % tables.coupling.shape[0]]
         here = x[i]
         for site in range(sites):
             here[site] = before[i, site]
         squares = 0.0
         for sweep in range(plan.first_sweep, plan.first_sweep + plan.sweeps):
+            # Of two states there is but one exchange, and limits stay.
             anew = sweep == plan.first_sweep or not (q == 2 or plan.recolour)
-            squares += float(
-                find_clusters(here, row, walkers[i], sweep, anew, tables, plan, space)
-            )
+            if anew:
+                _, shift_word, first_word, _ = four(plan.seed, CLUSTER, 0, sweep, 2, index)
+                first = integer(first_word, q)
+                # Two different states, uniform among all pairs.
+                second = (first + 1 + integer(shift_word, q - 1)) % q
+                exchange(
+                    tables.bond_table, plan.reflection, plan.recolour, first, second, other,
+                    energies,
+                )  # fmt: skip
+            fill(pairs[: (axes * sites + 3) // 4 * 2], plan.seed, CLUSTER, sweep, 0, index)
+            stride = np.int64(1)
+            for axis in range(axes - 1, -1, -1):
+                low = axis * sites
+                block = stride * lengths[axis]
+                coupling = couplings[axis]
+                limits = space.limits[axis * each : axis * each + each]
+                if anew and kind == BY_EQUALITY:
+                    by_equality(scale, coupling, energies, limits)
+                elif anew and kind == BY_STATES:
+                    by_states(scale, coupling, energies, limits)
+                shift(here, stride, block, shifted)
+                bonds = space.bonds[low : low + sites]
+                draw_bonds(
+                    kind, here, shifted, words[low : low + sites], limits, scale, coupling,
+                    energies, q, bonds,
+                )  # fmt: skip
+                if not tables.periodic[axis]:
+                    open_edge(stride, block, bonds)
+                stride = block
+            connect(space.bonds, lengths, links)
+            squares += float(count(links, space.counts))
+            if labels.shape[0] > 0:
+                for site in range(sites):
+                    labels[i, site] = links[site]
+                continue
             # Words of bonds are no longer needed.
-            fill(space.words[: (sites + 3) // 4 * 2], plan.seed, CLUSTER, sweep, 1, walkers[i])
+            fill(pairs[: (sites + 3) // 4 * 2], plan.seed, CLUSTER, sweep, 1, index)
             if plan.recolour:
                 recolour(here, links, words, q)
             else:
                 if space.gains.shape[0] > 0:
                     table = tables.site_table[row % tables.site_table.shape[0]]
-                    weigh(here, links, tables.beta[row], table, space.other, space.gains, words)
-                flip(here, links, words, space.other)
-        size[i] = squares / float(sites * sites) / plan.sweeps
+                    weigh(here, links, tables.beta[row], table, other, space.gains, words)
+                flip(here, links, words, other)
+        size[i] = squares
         changed[i] = difference(before[i], here)
-
-
-@compiled
-def find_labels(x, walkers, tables, plan, space, first_row, sweep, labels, squares):
-    """Write the labels of some walkers, int64, and the sums of squared sizes, float64."""
-    sites = x.shape[1]
-    for i in range(x.shape[0]):
-        squares[i] += float(
-            find_clusters(x[i], first_row + i, walkers[i], sweep, True, tables, plan, space)
-        )
-        for site in range(sites):
-            labels[i, site] = space.links[site]

@@ -76,7 +76,7 @@ def grow(x, q, tables, limits, scale, coupling, energies, words, space, update):
     sites = np.uint64(x.shape[0])
     states = np.uint64(q)
     marks = space.shifted
-    members = space.links
+    members = space.members
     done = np.uint64(space.progress[0])
     number = np.uint64(space.progress[1])
     while done < number:
@@ -140,8 +140,23 @@ def log_ratio(x, marks, beta, table, other):
 
 
 @compiled
-def wolff(before, walkers, tables, plan, space, first_row, x, size, changed):
-    """Update some walkers; arguments are those of Swendsen and Wang's loop, and four axes."""
+def wolff(before, walkers, tables, plan, space, first_row, couplings, x, size, changed):
+    """Update some walkers.
+
+    It is one function beyond 50 lines, since numba compiles what it calls once more with it.
+
+    Args:
+        before: Uint8 ``(walkers, sites)``.
+        walkers: Their global indices, int64.
+        tables: The model, with four axes.
+        plan: What is done.
+        space: Memory.
+        first_row: Row of the first walker in tables that have one for each.
+        couplings: None where all bonds of an axis are alike, else those of the tables.
+        x: Uint8 ``(walkers, sites)``, written.
+        size: Float32 ``(walkers,)``: mean fraction of the sites in the cluster, written.
+        changed: Float32 ``(walkers,)``, written.
+    """
     sites = x.shape[1]
     q = space.other.shape[0]
     words = space.words.view(np.uint32)
@@ -171,21 +186,21 @@ def wolff(before, walkers, tables, plan, space, first_row, x, size, changed):
                     for axis in range(4):
                         limits = space.limits[axis * q * q : (axis + 1) * q * q]
                         by_states(scale, coupling[axis], space.energies, limits)
-            space.links[0] = start
+            space.members[0] = start
             space.shifted[start] = 1
             space.progress[0] = 0
             space.progress[1] = 1
             chunk = 0
             while chunk >= 0:
-                if plan.kind == BY_STATES:
+                if couplings is None:
                     chunk = grow(
                         here, q, tables, space.limits, scale, None, space.energies, words, space,
                         update,
                     )  # fmt: skip
                 else:
                     chunk = grow(
-                        here, q, tables, space.limits, scale, coupling, space.energies, words,
-                        space, update,
+                        here, q, tables, space.limits, scale, couplings[row % couplings.shape[0]],
+                        space.energies, words, space, update,
                     )  # fmt: skip
                 if chunk >= 0:
                     draw_chunk(space.words, chunk, plan.seed, sweep, index)
@@ -199,7 +214,7 @@ def wolff(before, walkers, tables, plan, space, first_row, x, size, changed):
                 ratio = log_ratio(here, space.shifted, tables.beta[row], table, space.other)
                 moves = logarithm(uniform / (1.0 - plan.rest)) < ratio
             for k in range(number):
-                site = np.int64(space.links[k])
+                site = np.int64(space.members[k])
                 space.shifted[site] = 0
                 if moves:
                     here[site] = space.other[here[site]]
