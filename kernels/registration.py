@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import torch
 from torch.library import CustomOpDef
 
-__all__ = ["MISSING", "Launchers", "backend", "on_cpu", "put_on_cuda", "taking"]
+__all__ = ["MISSING", "Launchers", "backend", "call", "on_cpu", "put_on_cuda", "taking"]
 
 logger = logging.getLogger("leaps_triton")
 
@@ -72,16 +72,20 @@ def on_cpu(twin: Callable[..., Any], package: str) -> Callable[..., Any]:
     """Return what runs an op where no kernel is registered: a CPU its CPU kernel, others the twin.
 
     Args:
-        twin: Takes the op's arguments as one record, whose first entry is a tensor of the device.
+        twin: Its first argument, or the first entry of a record that is its only one, is a tensor
+            of the device.
         package: That of the family, whose ``cpu.py`` has a function of the twin's name; it hands
             on to the twin what it has no loop for.
     """
 
     @functools.wraps(twin)
-    def run(given: Any) -> Any:
-        if given[0].device.type == "cpu" and _cpu_kernels()[0]:
-            return getattr(_loops(package), twin.__name__)(given)
-        return twin(given)
+    def run(*arguments: Any) -> Any:
+        tensor = arguments[0]
+        if not isinstance(tensor, torch.Tensor):
+            tensor = tensor[0]
+        if tensor.device.type == "cpu" and _cpu_kernels()[0]:
+            return getattr(_loops(package), twin.__name__)(*arguments)
+        return twin(*arguments)
 
     return run
 
@@ -89,11 +93,20 @@ def on_cpu(twin: Callable[..., Any], package: str) -> Callable[..., Any]:
 @functools.cache
 def _loops(package: str) -> ModuleType:
     """Return ``cpu.py`` of a family, else ``reference.py`` where numba cannot be imported."""
-    try:
+    if _imports_numba():
         return importlib.import_module(".cpu", package)
+    return importlib.import_module(".reference", package)
+
+
+@functools.cache
+def _imports_numba() -> bool:
+    """Import numba, and say why if it cannot be."""
+    try:
+        importlib.import_module("numba")
     except ImportError as error:
         logger.warning("CPUs run plain torch, since numba cannot be imported: %s", error)
-        return importlib.import_module(".reference", package)
+        return False
+    return True
 
 
 def taking(record: Callable[..., Any], function: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -104,6 +117,40 @@ def taking(record: Callable[..., Any], function: Callable[[Any], Any]) -> Callab
         return function(record(*arguments, **named))
 
     return call
+
+
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+"""Types of tensors that hold their numbers themselves."""
+
+
+def call(op: CustomOpDef, *arguments: Any) -> Any:
+    """Call an op; on a CPU, where nobody looks on, without torch's dispatcher.
+
+    The dispatcher of an op that is written in Python takes 30 µs, as long as the work on a small
+    lattice.
+    """
+    if _alone() and all(map(_is_plain, arguments)):
+        return op._init_fn(*arguments)
+    return op(*arguments)
+
+
+def _alone() -> bool:
+    """Return whether nothing traces, transforms or counts the ops that are called."""
+    # This first: a compiler follows no further.
+    if torch.compiler.is_compiling():
+        return False
+    if torch._C._len_torch_dispatch_stack():
+        return False
+    return torch._C._functorch.peek_interpreter_stack() is None
+
+
+def _is_plain(argument: Any) -> bool:
+    """Return whether an argument is no tensor, or one on a CPU that no gradient goes through."""
+    if not isinstance(argument, torch.Tensor):
+        return True
+    if type(argument) not in PLAIN or not argument.is_cpu:
+        return False
+    return not (argument.requires_grad and torch.is_grad_enabled())
 
 
 def put_on_cuda(launchers: Callable[[], Launchers]) -> None:

@@ -39,7 +39,7 @@ from .lattices.hypercubic import Lattice
 from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
 from .mcmc.clusters import SwendsenWang, Wolff
-from .mcmc.compose import Compose
+from .mcmc.compose import Compose, default_move
 from .mcmc.houdayer import Houdayer
 from .mcmc.kinetic import KineticMonteCarlo
 from .mcmc.march import run_chain
@@ -106,6 +106,7 @@ __all__ = [
     "WeightedEnsemble",
     "Wolff",
     "__version__",
+    "default_move",
     "estimators",
     "exact",
     "export",

@@ -1,6 +1,7 @@
 """What a result was made with: device, versions, commit."""
 
 import functools
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["__version__", "device_name", "provenance"]
+__all__ = ["__version__", "device_name", "provenance", "vectors"]
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,19 @@ def device_name(device: torch.device) -> str:
     threads = torch.get_num_threads()
     plural = "s" if threads > 1 else ""
     return f"{_processor()}, {threads} thread{plural}"
+
+
+def vectors() -> str:
+    """Return the widest vector instructions that loops on this CPU are compiled for.
+
+    Those of the machine, unless numba is told of fewer by ``NUMBA_CPU_FEATURES``.
+    """
+    told = os.environ.get("NUMBA_CPU_FEATURES", "")
+    machine = {"AVX512": "AVX-512", "DEFAULT": "no AVX2"}
+    found = torch.backends.cpu.get_cpu_capability()
+    if found == "AVX512" and told and "+avx512f" not in told.split(","):
+        found = "AVX2"
+    return machine.get(found, found)
 
 
 def _processor() -> str:

@@ -3,23 +3,24 @@
 This library runs beside mcising and peapods.
 
     pip install mcising==1.1.0 peapods==0.2.0    # needed by this script alone
-    python experiments/physics/classical_updates.py            # about three minutes on one core
+    python experiments/physics/classical_updates.py            # about two minutes on one core
     python experiments/physics/classical_updates.py --smoke    # under a minute
 
 Without the two packages it measures the library alone. An update is one site that is redrawn,
-tried, or given the coin of its cluster, so a sweep is as many as the lattice has sites; medians of
-several timed stretches, taken in turns. Independent samples of m² are sweeps / (2 τ), τ in sweeps
-by the Γ-method from the series of each implementation, begun in equilibrium. That of cluster
-updates is measured on the lattice itself, that of local ones, which would take too long, on a
-smaller lattice, and scaled with ``L^2.1667``.
+tried, or given the coin of its cluster, so a sweep is as many as the lattice has sites, and one of
+Wolff as many as its cluster has; medians of several timed stretches, taken in turns. Independent
+samples of m² are sweeps / (2 τ), τ in sweeps by the Γ-method from the series of each
+implementation, begun in equilibrium. That of cluster updates is measured on the lattice itself,
+that of local ones, which would take too long, on a smaller lattice, and scaled with ``L^2.1667``.
 
-mcising has no heat bath, so its Metropolis stands beside the others'. The cluster updates of
-peapods follow a sweep of heat bath each: both are counted. peapods measures energy and
-magnetisation after each sweep and cannot be asked not to, nor be seeded. Each of the two moves one
-chain a call on one thread, this library the walkers of the table together, as it is meant to be
-used, and one walker for comparison. Calls before the timed ones warm up; times are of the
-processor. The mean energy of each series is compared with Kaufman's: who misses by four errors is
-in no verdict.
+mcising has no heat bath, so its Metropolis stands beside the others'. Metropolis is the library's
+own, which rests now and then, and so is the default move: sweeps, then an update of clusters. The
+cluster updates of peapods follow a sweep of heat bath each: both are counted. peapods measures
+energy and magnetisation after each sweep and cannot be asked not to, nor be seeded. Each of the two
+moves one chain a call on one thread, this library the walkers of the table together, as it is meant
+to be used, one walker for comparison, and the walkers on two threads. Calls before the timed ones
+warm up; times are of the processor, of two threads those of the clock on the wall. The mean energy
+of each series is compared with Kaufman's: who misses by four errors is in no verdict.
 
 References:
     Nightingale, Blöte, *Dynamic exponent of the two-dimensional Ising model and Monte Carlo
@@ -35,21 +36,20 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 import tyro
-from reports.updates import draw, table, verdicts
+from reports.updates import draw, ratios, table, verdicts
 from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton.estimators import ShortChainWarning, chain_estimate
 from leaps_triton.files import write_text
-from leaps_triton.provenance import device_name, provenance
+from leaps_triton.provenance import device_name, provenance, vectors
 
 BETA = 0.44068679350977147
 EXPONENT = 2.1667
@@ -60,7 +60,7 @@ PACKAGES = ("mcising", "peapods")
 class ClassicalUpdates:
     """Time local and cluster updates beside those of other packages."""
 
-    lengths: tuple[int, ...] = (64, 128)
+    lengths: tuple[int, ...] = (64, 128, 256)
     """Lattices, square and periodic, at the critical point."""
     small: int = 32
     """The lattice on which autocorrelation times of local updates are measured."""
@@ -68,9 +68,9 @@ class ClassicalUpdates:
     """Of all chains of this library together; the other packages have one chain each."""
     repeats: int = 5
     """Timed stretches, whose median counts."""
-    seconds: float = 0.6
+    seconds: float = 0.2
     """Of each stretch."""
-    series: float = 6.0
+    series: float = 2.5
     """Seconds of each series for an autocorrelation time."""
     packages: tuple[str, ...] = PACKAGES
     """Packages beside this library, where they are installed."""
@@ -92,40 +92,55 @@ class Chains(Protocol):
         ...
 
     def measure(self) -> Tensor:
-        """Energy a site and m² of every walker, float64 ``(walkers, 2)``."""
+        """Return energy a site and m² of every walker, float64 ``(walkers, 2)``."""
         ...
 
 
 def measured(configurations: Tensor, model: Any) -> Tensor:
-    return torch.stack(
-        [
-            lt.observables.energy(configurations, model),
-            lt.observables.magnetization_squared(configurations, model),
-        ],
-        1,
-    )
+    energy = lt.observables.energy(configurations, model)
+    squared = lt.observables.magnetization_squared(configurations, model)
+    return torch.stack([energy, squared], 1)
 
 
 def equilibrated(length: int, walkers: int, seed: int) -> Tensor:
-    """Configurations after 100 cluster updates, int8 0 and 1."""
-    path, indices = lt.AnnealingPath(lt.Ising((length, length), BETA)), torch.arange(walkers)
-    kernel = lt.SwendsenWang(sweeps=100)
-    state, _ = kernel.step(
-        kernel.init(path.start.sample(indices, seed), indices), path, 1.0, seed + 1
-    )
+    """Return configurations after 100 cluster updates, int8 0 and 1."""
+    path = lt.AnnealingPath(lt.Ising((length, length), BETA))
+    indices = torch.arange(walkers)
+    move = lt.SwendsenWang(sweeps=100)
+    state = move.init(path.start.sample(indices, seed), indices)
+    state, _ = move.step(state, path, 1.0, seed + 1)
     return state.configurations
+
+
+def default(sweeps: int) -> Any:
+    """Return so many steps of the default move as one."""
+    once = lt.default_move(lt.Ising((4, 4), BETA))
+    return lt.Compose(*([once] * sweeps))
+
+
+MOVES: dict[str, Callable[[int], Any]] = {
+    "heat bath": lt.HeatBath,
+    "Metropolis": lt.Metropolis,
+    "Swendsen-Wang": lt.SwendsenWang,
+    "Wolff": lt.Wolff,
+    "default": default,
+}
+"""Moves of this library by the number of their sweeps."""
 
 
 class Library:
     """Chains of this library."""
 
-    def __init__(self, kernel: Callable[..., Any], length: int, walkers: int, seed: int) -> None:
-        self.kernel, self.walkers, self.seed = kernel, walkers, seed
+    def __init__(self, move: Callable[[int], Any], length: int, walkers: int, seed: int) -> None:
+        self.move = move
+        self.walkers = walkers
+        self.seed = seed
         self.path = lt.AnnealingPath(lt.Ising((length, length), BETA))
-        self.state = kernel().init(equilibrated(length, walkers, seed), torch.arange(walkers))
+        start = equilibrated(length, walkers, seed)
+        self.state = move(1).init(start, torch.arange(walkers))
 
     def sweep(self, sweeps: int) -> None:
-        self.state, _ = self.kernel(sweeps=sweeps).step(self.state, self.path, 1.0, self.seed)
+        self.state, _ = self.move(sweeps).step(self.state, self.path, 1.0, self.seed)
 
     def measure(self) -> Tensor:
         return measured(self.state.configurations, self.path.model)
@@ -148,9 +163,9 @@ class Mcising:
 
     def measure(self) -> Tensor:
         # Each bond is counted once, as here.
-        return torch.tensor(
-            [[self.simulation.energy(), self.simulation.magnetization() ** 2]], dtype=torch.float64
-        )
+        energy = self.simulation.energy()
+        squared = self.simulation.magnetization() ** 2
+        return torch.tensor([[energy, squared]], dtype=torch.float64)
 
 
 class Peapods:
@@ -161,22 +176,18 @@ class Peapods:
 
     walkers = 1
 
-    def __init__(self, clusters: bool, mode: str, length: int) -> None:
+    def __init__(self, mode: str, clusters: str, length: int) -> None:
         numpy: Any = importlib.import_module("numpy")
         made = importlib.import_module("peapods").Ising(
             (length, length), temperatures=numpy.array([1.0 / BETA])
         )
-        self.model, self.lattice = made, lt.Ising((length, length), BETA)
-        made.sample(
-            200,
-            "gibbs",
-            cluster_update_interval=1,
-            cluster_mode="sw",
-            warmup_ratio=0.0,
-            sequential=True,
-        )
-        self.options = {"sweep_mode": mode, "warmup_ratio": 0.0, "sequential": True}
-        self.options |= {"cluster_update_interval": 1, "cluster_mode": "sw"} if clusters else {}
+        self.model = made
+        self.lattice = lt.Ising((length, length), BETA)
+        plain: dict[str, Any] = {"warmup_ratio": 0.0, "sequential": True}
+        made.sample(200, "gibbs", cluster_update_interval=1, cluster_mode="sw", **plain)
+        self.options = {"sweep_mode": mode, **plain}
+        if clusters:
+            self.options |= {"cluster_update_interval": 1, "cluster_mode": clusters}
 
     def sweep(self, sweeps: int) -> None:
         self.model.sample(sweeps, **self.options)
@@ -192,83 +203,108 @@ class Case:
 
     package: str
     algorithm: str
-    local: bool
-    per_sweep: int
-    """Updates of each site in what the package calls a sweep."""
     make: Callable[[int, int], Chains]
     """Of length and walkers."""
+    sweeps: int = 1
+    """Sweeps of local updates in what the package calls a sweep."""
+    clusters: str = ""
+    """``"all"`` or ``"one"`` in what the package calls a sweep; empty for none"""
+
+    @property
+    def own(self) -> bool:
+        """Whether it is one of this library's."""
+        return self.package == "leaps_triton"
+
+    def updates(self, squared: float) -> float:
+        """Return updates of each site in what the package calls a sweep.
+
+        Args:
+            squared: mean of m², which is that of the share of the lattice in Wolff's clusters.
+        """
+        return self.sweeps + {"": 0.0, "all": 1.0, "one": squared}[self.clusters]
 
 
 def cases(settings: ClassicalUpdates, packages: list[str]) -> list[Case]:
-    def ours(kernel: Callable[..., Any]) -> Callable[[int, int], Chains]:
-        return lambda length, walkers: Library(kernel, length, walkers, settings.seed)
+    seed = settings.seed
+
+    def own(name: str) -> Callable[[int, int], Chains]:
+        return lambda length, walkers: Library(MOVES[name], length, walkers, seed)
+
+    def mcising(name: str) -> Callable[[int, int], Chains]:
+        return lambda length, _: Mcising(name, length, seed)
+
+    def peapods(mode: str, clusters: str = "") -> Callable[[int, int], Chains]:
+        return lambda length, _: Peapods(mode, clusters, length)
 
     found = [
-        Case("leaps_triton", "heat bath", True, 1, ours(lt.HeatBath)),
-        # As the other programs', it never rests.
-        Case("leaps_triton", "Metropolis", True, 1, ours(partial(lt.Metropolis, rest=0.0))),
-        Case("leaps_triton", "Swendsen-Wang", False, 1, ours(lt.SwendsenWang)),
+        Case("leaps_triton", "heat bath", own("heat bath")),
+        Case("leaps_triton", "Metropolis", own("Metropolis")),
+        Case("leaps_triton", "Swendsen-Wang", own("Swendsen-Wang"), 0, "all"),
+        Case("leaps_triton", "Wolff", own("Wolff"), 0, "one"),
+        Case("leaps_triton", "default", own("default"), 4, "all"),
     ]
     if "mcising" in packages:
         found += [
-            Case(
-                "mcising",
-                "Metropolis",
-                True,
-                1,
-                lambda n, _: Mcising("metropolis", n, settings.seed),
-            ),
-            Case(
-                "mcising",
-                "Swendsen-Wang",
-                False,
-                1,
-                lambda n, _: Mcising("swendsen_wang", n, settings.seed),
-            ),
+            Case("mcising", "Metropolis", mcising("metropolis")),
+            Case("mcising", "Swendsen-Wang", mcising("swendsen_wang"), 0, "all"),
+            Case("mcising", "Wolff", mcising("wolff"), 0, "one"),
         ]
     if "peapods" in packages:
         found += [
-            Case("peapods", "heat bath", True, 1, lambda n, _: Peapods(False, "gibbs", n)),
-            Case("peapods", "Metropolis", True, 1, lambda n, _: Peapods(False, "metropolis", n)),
-            Case(
-                "peapods",
-                "heat bath + Swendsen-Wang",
-                False,
-                2,
-                lambda n, _: Peapods(True, "gibbs", n),
-            ),
+            Case("peapods", "heat bath", peapods("gibbs")),
+            Case("peapods", "Metropolis", peapods("metropolis")),
+            Case("peapods", "heat bath + Swendsen-Wang", peapods("gibbs", "sw"), 1, "all"),
+            Case("peapods", "heat bath + Wolff", peapods("gibbs", "wolff"), 1, "one"),
         ]
     return found
 
 
-def stretch(chains: Chains, seconds: float) -> float:
-    """Sweeps of all walkers together a second."""
-    sweeps, begin = 1, time.process_time()
+def stretch(chains: Chains, seconds: float, clock: Callable[[], float]) -> float:
+    """Return sweeps of all walkers together a second."""
+    # What is compiled at the first call is no part of it.
+    chains.sweep(1)
+    sweeps = 1
+    begin = clock()
     chains.sweep(sweeps)
+    spent = clock() - begin
     # Stretches in one call each: none pays for calls.
-    while (spent := time.process_time() - begin) < seconds / 20:
+    while spent < seconds / 20:
         sweeps *= 2
-        begin = time.process_time()
+        begin = clock()
         chains.sweep(sweeps)
+        spent = clock() - begin
     count = max(1, round(sweeps * seconds / spent))
-    begin = time.process_time()
+    begin = clock()
     chains.sweep(count)
-    return chains.walkers * count / (time.process_time() - begin)
+    return chains.walkers * count / (clock() - begin)
+
+
+def on_two_threads(chains: Chains, seconds: float) -> float:
+    """Return sweeps of all walkers together a second of two threads."""
+    torch.set_num_threads(2)
+    try:
+        return stretch(chains, seconds, time.perf_counter)
+    finally:
+        torch.set_num_threads(1)
 
 
 def series(chains: Chains, thin: int, seconds: float, length: int) -> dict[str, float]:
-    """τ of m² in sweeps, and how far the mean energy is from the exact one."""
-    begin, values = time.process_time(), list[Tensor]()
+    """Return τ of m² in sweeps, and how far the mean energy is from the exact one."""
+    begin = time.process_time()
+    values = list[Tensor]()
     while time.process_time() - begin < seconds or len(values) < 8:
         chains.sweep(thin)
         values.append(chains.measure())
     both = torch.stack(values, 1)
-    energy, squared = chain_estimate(both[..., 0]), chain_estimate(both[..., 1])
+    energy = chain_estimate(both[..., 0])
+    squared = chain_estimate(both[..., 1])
+    exact = lt.exact.ising_energy((length, length), BETA)
     return {
         "tau": squared.tau * thin,
         "tau_error": squared.tau_error * thin,
         "sweeps": thin * squared.draws,
-        "energy_pull": energy.pull(lt.exact.ising_energy((length, length), BETA)),
+        "squared": squared.value,
+        "energy_pull": energy.pull(exact),
     }
 
 
@@ -276,55 +312,87 @@ def installed(wanted: tuple[str, ...]) -> list[str]:
     return [name for name in wanted if importlib.util.find_spec(name) is not None]
 
 
+@dataclass(frozen=True)
+class Speeds:
+    """Sweeps a second of one implementation, a number for each stretch."""
+
+    chains: Chains
+    one: Chains | None
+    together: list[float]
+    alone: list[float]
+    threads: list[float]
+
+
+def timed(known: list[Case], length: int, settings: ClassicalUpdates) -> list[Speeds]:
+    """Return the speeds of all implementations, in turns."""
+    walkers = max(1, settings.sites // length**2)
+    found = []
+    for case in known:
+        one = case.make(length, 1) if case.own else None
+        found.append(Speeds(case.make(length, walkers), one, [], [], []))
+    for _ in range(settings.repeats):
+        for each in found:
+            each.together.append(stretch(each.chains, settings.seconds, time.process_time))
+            if each.one is not None:
+                each.alone.append(stretch(each.one, settings.seconds / 2, time.process_time))
+                each.threads.append(on_two_threads(each.chains, settings.seconds / 2))
+    return found
+
+
+def row(
+    case: Case, length: int, speeds: Speeds, found: dict[str, float], small: int
+) -> dict[str, Any]:
+    """Return one implementation on one lattice."""
+    scale = 1.0
+    source = "this lattice"
+    if not case.clusters:
+        scale = (length / small) ** EXPONENT
+        source = f"{small} × {small}, scaled"
+    tau = max(0.5, found["tau"] * scale)
+    sites = case.updates(found["squared"]) * length**2 / 1e6
+    updates = [speed * sites for speed in speeds.together]
+    sweeps = statistics.median(speeds.together)
+    made: dict[str, Any] = {
+        "length": length,
+        "algorithm": case.algorithm,
+        "package": case.package,
+        "clusters": bool(case.clusters),
+        "walkers": speeds.chains.walkers,
+        "million_updates_per_second": round(statistics.median(updates), 2),
+        "slowest_and_fastest": [round(min(updates), 2), round(max(updates), 2)],
+        "one_walker": None,
+        "two_threads": None,
+        "tau_in_sweeps": round(tau, 2),
+        "tau_relative_error": round(found["tau_error"] / found["tau"], 3),
+        "tau_from": source,
+        "tau_series_sweeps": found["sweeps"],
+        "energy_pull": round(found["energy_pull"], 2),
+        "independent_samples_per_second": float(f"{sweeps / (2.0 * tau):.4g}"),
+    }
+    if speeds.alone:
+        made["one_walker"] = round(statistics.median(speeds.alone) * sites, 2)
+        made["two_threads"] = round(statistics.median(speeds.threads) * sites, 2)
+    return made
+
+
 def measure(settings: ClassicalUpdates, packages: list[str]) -> list[dict[str, Any]]:
-    """A row for each implementation and lattice."""
+    """Return a row for each implementation and lattice."""
     rows = []
     known = cases(settings, packages)
-    small: dict[int, dict[str, float]] = {}
-    for index, case in enumerate(known):
-        if case.local:
+    # Series of local updates, on the small lattice.
+    local: dict[str, dict[str, float]] = {}
+    for case in known:
+        if not case.clusters:
             chains = case.make(settings.small, max(1, settings.sites // settings.small**2))
-            small[index] = series(chains, 20, settings.series, settings.small)
+            name = f"{case.package} {case.algorithm}"
+            local[name] = series(chains, 20, settings.series, settings.small)
     for length in settings.lengths:
-        walkers = max(1, settings.sites // length**2)
-        every = [case.make(length, walkers) for case in known]
-        single = [
-            case.make(length, 1) if case.package == "leaps_triton" else None for case in known
-        ]
-        speeds: list[list[float]] = [[] for _ in known]
-        alone: list[list[float]] = [[] for _ in known]
-        for _ in range(settings.repeats):
-            for index, chains in enumerate(every):
-                speeds[index].append(stretch(chains, settings.seconds))
-                one = single[index]
-                if one is not None:
-                    alone[index].append(stretch(one, settings.seconds / 2))
-        for index, case in enumerate(known):
-            found = small[index] if case.local else series(every[index], 1, settings.series, length)
-            scale = (length / settings.small) ** EXPONENT if case.local else 1.0
-            tau, sweeps = max(0.5, found["tau"] * scale), statistics.median(speeds[index])
-            updates = [speed * case.per_sweep * length**2 / 1e6 for speed in speeds[index]]
-            rows.append(
-                {
-                    "length": length,
-                    "algorithm": case.algorithm,
-                    "package": case.package,
-                    "walkers": every[index].walkers,
-                    "million_updates_per_second": round(statistics.median(updates), 2),
-                    "slowest_and_fastest": [round(min(updates), 2), round(max(updates), 2)],
-                    "one_walker": round(statistics.median(alone[index]) * length**2 / 1e6, 2)
-                    if alone[index]
-                    else None,
-                    "tau_in_sweeps": round(tau, 2),
-                    "tau_relative_error": round(found["tau_error"] / found["tau"], 3),
-                    "tau_from": f"{settings.small} × {settings.small}, scaled"
-                    if case.local
-                    else "this lattice",
-                    "tau_series_sweeps": found["sweeps"],
-                    "energy_pull": round(found["energy_pull"], 2),
-                    "independent_samples_per_second": float(f"{sweeps / (2.0 * tau):.4g}"),
-                }
-            )
+        for case, speeds in zip(known, timed(known, length, settings), strict=True):
+            name = f"{case.package} {case.algorithm}"
+            found = local.get(name)
+            if found is None:
+                found = series(speeds.chains, 1, settings.series, length)
+            rows.append(row(case, length, speeds, found, settings.small))
     return rows
 
 
@@ -336,19 +404,12 @@ def main(settings: ClassicalUpdates) -> None:
     warnings.simplefilter("ignore", ShortChainWarning)
     # Its Binder cumulant of a stretch that is too short to have one.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="peapods")
-    begin, versions, chosen = time.process_time(), provenance(), settings
+    begin = time.process_time()
+    versions = provenance()
+    chosen = settings
     if settings.smoke:
-        chosen = ClassicalUpdates(
-            (8, 16),
-            8,
-            2**10,
-            2,
-            0.05,
-            0.2,
-            settings.packages,
-            settings.seed,
-            True,
-            settings.results,
+        chosen = replace(
+            settings, lengths=(8, 16), small=8, sites=2**10, repeats=2, seconds=0.03, series=0.2
         )
     packages = installed(chosen.packages)
     for name in chosen.packages:
@@ -357,10 +418,12 @@ def main(settings: ClassicalUpdates) -> None:
     rows = measure(chosen, packages)
     result = {
         "rows": rows,
+        "ratios": ratios(rows),
         "verdicts": verdicts(rows),
         "beta": BETA,
         "seconds": round(time.process_time() - begin, 1),
-        "device": device_name(torch.device("cpu")),
+        "device": f"{device_name(torch.device('cpu'))}, {vectors()}",
+        "ops": lt.kernels.backend(torch.device("cpu")),
         "config": {**asdict(chosen), "results": chosen.results.name},
         "versions": {**versions, **{name: metadata.version(name) for name in packages}},
     }

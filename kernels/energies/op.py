@@ -7,11 +7,14 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import check_floating, check_model, check_tensor
-from ..registration import Launchers, put_on_cuda
+from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
 from .reference import LocalEnergy, Sums
 
 __all__ = ["energy", "energy_op", "local_energy", "local_energy_op"]
+
+_energy = on_cpu(reference.energy, __package__)
+_local_energy = on_cpu(reference.local_energy, __package__)
 
 
 def energy(
@@ -41,7 +44,7 @@ def energy(
         ValueError: If a shape, dtype or device does not fit the configurations.
     """
     periodic = check_model(configurations, coupling, bond_table, site_table, None, periodic)
-    return Sums(*energy_op(configurations, coupling, bond_table, site_table, periodic))
+    return Sums(*call(energy_op, configurations, coupling, bond_table, site_table, periodic))
 
 
 def local_energy(
@@ -79,7 +82,9 @@ def local_energy(
     periodic = check_model(configurations, coupling, bond_table, site_table, beta, periodic)
     check_floating("dtype of the log-ratios", dtype)
     return LocalEnergy(
-        *local_energy_op(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
+        *call(
+            local_energy_op, configurations, coupling, bond_table, site_table, beta, periodic, dtype
+        )
     )
 
 
@@ -92,7 +97,7 @@ def energy_op(
     periodic: Sequence[bool],
 ) -> tuple[Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.energy`."""
-    energies, counts = reference.energy(configurations, coupling, bond_table, site_table, periodic)
+    energies, counts = _energy(configurations, coupling, bond_table, site_table, periodic)
     return energies, counts
 
 
@@ -121,7 +126,7 @@ def local_energy_op(
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.local_energy`."""
-    energies, log_ratios = reference.local_energy(
+    energies, log_ratios = _local_energy(
         configurations, coupling, bond_table, site_table, beta, periodic, dtype
     )
     return energies, log_ratios.contiguous()

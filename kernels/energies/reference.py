@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "LocalEnergy", "Sums", "Tables", "bonds_along", "energy", "local_energy", "local_fields",
-    "state_counts",
+    "LANES", "LocalEnergy", "Sums", "Tables", "bonds_along", "energy", "in_order", "local_energy",
+    "local_fields", "state_counts", "sum_of_sites",
 ]  # fmt: skip
+
+LANES = 16
+"""Sums that run beside one another over the sites, so that vectors may hold them."""
 
 
 class Sums(NamedTuple):
@@ -69,25 +72,33 @@ def local_fields(
     """Return ``W_a(i) = Σ_j J_ij φ(a, x_j) + h_i(a)``, ``(walkers, q, *shape)``.
 
     It is minus the energy of site ``i`` in state ``a``. It does not read ``x_i``, so one evaluation
-    serves every move of the site.
+    serves every move of the site. Terms come in one order, the field first, then direction by
+    direction the neighbour ahead and the one behind, and each is rounded once, so that every device
+    may find the same bits.
     """
     bond_table = tables.bond_table.to(dtype)
     coupling = tables.coupling.to(dtype)
     q = bond_table.shape[0]
-    ndim = len(tables.periodic)
-    states = torch.arange(q, dtype=configurations.dtype, device=configurations.device)
-    one_hot = (configurations.unsqueeze(1) == states.view(q, *[1] * ndim)).to(dtype)
-    forward = torch.zeros_like(one_hot)
-    backward = torch.zeros_like(one_hot)
-    for axis in range(ndim):
+    walkers, *shape = configurations.shape
+    site_table = tables.site_table.to(dtype)
+    fields = site_table.expand(walkers, q, *shape).clone(memory_format=torch.contiguous_format)
+    # Of a bond the site comes first in the table forward and second backward, for a table that
+    # need not be symmetric.
+    ahead = bond_table
+    behind = bond_table.T.contiguous()
+    for axis in range(len(tables.periodic)):
         bonds = bonds_along(coupling, axis, configurations, tables.periodic).unsqueeze(1)
-        # A bond belongs to its lower end: from there it comes back with the roll.
-        forward += bonds * one_hot.roll(-1, axis + 2)
-        backward += (bonds * one_hot).roll(1, axis + 2)
-    # One product for both ends of a bond, whose table need not be symmetric.
-    table = torch.cat([bond_table, bond_table.T], dim=1)
-    fields = torch.einsum("ab,wb...->wa...", table, torch.cat([forward, backward], dim=1))
-    return fields + tables.site_table.to(dtype)
+        fields += bonds * _looked_up(ahead, configurations.roll(-1, axis + 1))
+        # A bond belongs to its lower end, whose neighbour ahead finds it behind.
+        bonds = bonds.roll(1, axis + 2)
+        fields += bonds * _looked_up(behind, configurations.roll(1, axis + 1))
+    return fields
+
+
+def _looked_up(table: Tensor, states: Tensor) -> Tensor:
+    """Return ``table[a, x_i]``, ``(walkers, q, *shape)``."""
+    columns = table.index_select(1, states.flatten().int())
+    return columns.view(len(table), *states.shape).transpose(0, 1)
 
 
 def state_counts(configurations: Tensor, q: int) -> Tensor:
@@ -106,24 +117,64 @@ def energy(
     site_table: Tensor,
     periodic: Sequence[bool],
 ) -> Sums:
-    """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)`` and the state counts."""
+    """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)`` and the state counts.
+
+    The field comes first, then direction after direction. What is the same at all sites is counted
+    and not summed; other sums have the order of :func:`sum_of_sites`.
+    """
     q = bond_table.shape[0]
     counts = state_counts(configurations, q)
+    total = _field_energy(configurations, counts, site_table)
+    uniform = coupling.shape[2:].numel() == 1
+    for axis in range(len(periodic)):
+        # Both states of a bond as one number below q², first that of the site from which it leads
+        # in positive direction.
+        kinds = torch.add(configurations.roll(-1, axis + 1).int(), configurations, alpha=q)
+        if uniform:
+            strength = coupling.select(1, min(axis, coupling.shape[1] - 1)).flatten()
+            total = total + strength * _counted(kinds, bond_table, axis, periodic[axis])
+        else:
+            values = bond_table.flatten().index_select(0, kinds.flatten()).view(kinds.shape)
+            values.mul_(bonds_along(coupling, axis, configurations, periodic))
+            total = total + sum_of_sites(values.flatten(1))
+    return Sums(-total, counts)
+
+
+def _field_energy(configurations: Tensor, counts: Tensor, site_table: Tensor) -> Tensor:
+    """Return ``Σ_i h_i(x_i)``, float64 ``(walkers,)``."""
     # Where all sites have one field the counts suffice.
     if site_table.shape[2:].numel() == 1:
-        total = (counts * site_table.flatten(1)).sum(1)
-    else:
-        table = site_table.expand(len(counts), q, *configurations.shape[1:])
-        total = table.gather(1, configurations.long().unsqueeze(1)).flatten(1).sum(1)
-    state = configurations.to(torch.int32)
-    # Each bond once, with the site from which it leads in positive direction.
-    for axis in range(len(periodic)):
-        # Both states of a bond as one number below q².
-        pairs = torch.add(configurations.roll(-1, axis + 1), state, alpha=q)
-        values = bond_table.flatten().index_select(0, pairs.flatten()).view(pairs.shape)
-        values.mul_(bonds_along(coupling, axis, configurations, periodic))
-        total = total + values.flatten(1).sum(1)
-    return Sums(-total, counts)
+        return in_order(counts * site_table.flatten(1))
+    table = site_table.expand(*counts.shape, *configurations.shape[1:])
+    values = table.gather(1, configurations.long().unsqueeze(1))
+    return sum_of_sites(values.flatten(1))
+
+
+def _counted(kinds: Tensor, bond_table: Tensor, axis: int, wraps: bool) -> Tensor:
+    """Return ``Σ φ(x_i, x_j)`` of the bonds in a direction, ``(walkers,)``, from their numbers."""
+    if not wraps:
+        # The last site of an open line has no bond in positive direction.
+        kinds = kinds.narrow(axis + 1, 0, kinds.shape[axis + 1] - 1)
+    flat = kinds.flatten(1).long()
+    numbers = torch.zeros(len(flat), bond_table.numel(), dtype=torch.float64, device=flat.device)
+    ones = torch.ones((), dtype=torch.float64, device=flat.device).expand(flat.shape)
+    numbers.scatter_add_(1, flat, ones)
+    return in_order(numbers * bond_table.flatten())
+
+
+def in_order(values: Tensor) -> Tensor:
+    """Return sums of rows, one term after the other, ``(rows, n)`` → ``(rows,)``."""
+    return values.cumsum(1)[:, -1]
+
+
+def sum_of_sites(values: Tensor) -> Tensor:
+    """Return sums over the sites in a fixed order, float64 ``(walkers, sites)`` → ``(walkers,)``.
+
+    Site ``i`` adds to sum ``i % LANES``, and these are added in their order.
+    """
+    missing = -values.shape[1] % LANES
+    lanes = torch.nn.functional.pad(values, (0, missing)).unflatten(1, (-1, LANES))
+    return in_order(lanes.cumsum(1)[:, -1])
 
 
 def local_energy(

@@ -10,7 +10,11 @@ import leaps_triton as lt
 from .. import registry
 from .options import choices, choose, spelled
 
-__all__ = ["MOVES", "as_move"]
+__all__ = ["AUTO", "MOVES", "as_move"]
+
+
+AUTO = "auto"
+"""The word for the move that follows from the model."""
 
 
 def alone() -> list[str]:
@@ -19,7 +23,8 @@ def alone() -> list[str]:
 
 
 MOVES = (
-    f"What moves the walkers: {choices(alone())}. Several are made one after another; "
+    f"What moves the walkers: {AUTO}, which follows from the model, or is that of a file to go "
+    f"on with; or {choices(alone())}. Several are made one after another; "
     "parallel-tempering has those after it move its replicas. Settings follow a colon, as in "
     "heat-bath:sweeps=2,backward=true or parallel-tempering:betas=0.1/0.2/0.44, inverse "
     "temperatures that end at the model's own."
@@ -35,6 +40,9 @@ def as_move(words: Sequence[str]) -> Any:
             spells them. Values are numbers, ``true``, ``false``, ``none`` or words; a list is
             joined by slashes.
 
+    Returns:
+        The move; None for the default of the model, which is ``auto``.
+
     Raises:
         ValueError: If there is no such move or setting, or a value is refused.
 
@@ -44,6 +52,10 @@ def as_move(words: Sequence[str]) -> Any:
     """
     if not words:
         raise ValueError("give at least one --move")
+    if AUTO in words:
+        if len(words) > 1:
+            raise ValueError(f"{AUTO} is a move of its own; give it alone, or leave it out")
+        return None
     made = []
     for position, word in enumerate(words):
         name, _, text = word.partition(":")

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from ..files import claimed, replacing
 from ..kernels.checks import as_bool, as_integer
-from ..mcmc.base import Lowest, Move, warn_confined
+from ..mcmc.base import Lowest, Move, as_move, warn_confined
+from ..mcmc.compose import settled
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_replicas
@@ -59,10 +60,10 @@ __all__ = ["read_chain", "run_chain"]
 @renamed(kernel="move")
 def run_chain(
     model: EnergyModel,
-    move: Move,
-    walkers: int,
-    sweeps: int,
-    file: str | Path,
+    move: Move | None = None,
+    walkers: int = 64,
+    sweeps: int = 1000,
+    file: str | Path | None = None,
     thin: int = 1,
     seed: int = 0,
     burn_in: int | Literal["auto"] | None = None,
@@ -78,10 +79,11 @@ def run_chain(
 
     Args:
         model: one of the library, or of a registered class.
-        move: one of the library, or of a registered class.
+        move: one of the library, or of a registered class. None for that of the file to go on
+            with, or :func:`~leaps_triton.default_move` of the model; so with the move of replicas.
         walkers: number of chains.
         sweeps: steps of the move after the burn-in.
-        file: HDF5.
+        file: HDF5; it must be given.
         thin: steps from one draw to the next.
         seed: in [0, 2³²).
         burn_in: steps before, not measured; None for a tenth of ``sweeps``, or for what the file to
@@ -137,6 +139,8 @@ def run_chain(
         # The default, a tenth of the sweeps, would change where the chain grows.
         if old is not None and burn_in is None:
             burn_in = old.manifest["chain"]["burn_in"]
+        if old is not None:
+            move = _as_before(move, old)
         names = list(observables)
         asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
         march = March(model, move, asked, names, start, device)
@@ -145,12 +149,19 @@ def run_chain(
             _begin(file, march, described)
         else:
             _go_on(file, march, old, described)
-        warn_confined(move)
+        warn_confined(march.move)
         _fill(file, march, described.manifest["chain"], progress)
         with opened(file) as source:
             run = read_chain(source, contents(source, file.name), file.name)
         record_beginning(file, run)
         return run
+
+
+def _as_before(move: Move | None, old: Contents) -> Move:
+    """Return a move with what its user did not name as a file keeps it, be the default another."""
+    if move is not None and as_move("move", move).each is not None:
+        return move
+    return settled(move, None, rebuild_move(old.manifest["kernel"]))
 
 
 def _contents(file: Path, resume: bool) -> Contents | None:

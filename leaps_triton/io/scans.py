@@ -22,7 +22,9 @@ from ..observables.base import OBSERVABLES
 from ..samplers.sampler import Sampler
 from ..samplers.scans import Plan, Scan
 from .chains import run_chain
+from .hdf5 import contents, opened
 from .packing import as_file
+from .parts import rebuild_move
 from .weighted import read, sample
 
 __all__ = ["read_scan", "scan"]
@@ -54,7 +56,8 @@ def scan(
         betas: inverse temperatures, at least two, in any order.
         file: HDF5.
         method: ``"chains"``, ``"tempering"`` or ``"annealing"``.
-        move: the same as in :func:`leaps_triton.scan`, as all that follow but those named here.
+        move: the same as in :func:`leaps_triton.scan`, as all that follow but those named here;
+            None for that of the file to go on with, if there is one.
         walkers: chains at every β, or annealed walkers.
         sweeps: steps of the move after the burn-in.
         thin: steps from one draw to the next.
@@ -85,6 +88,8 @@ def scan(
         True
     """
     every = as_integer("every", every, 1)
+    if method == "annealing" and move is None and sampler is None and resume:
+        move = _move_of(as_file(file))
     plan = Plan.of(
         model,
         betas,
@@ -105,6 +110,19 @@ def scan(
     if plan.sampler is not None:
         return Scan(sample(plan.sampler, **plan.options, **there))
     return Scan(run_chain(**plan.options, **there, every=every))
+
+
+def _move_of(file: Path) -> Move | None:
+    """Return the move of annealed walkers that a file goes on with; None if there is none."""
+    if not file.exists():
+        return None
+    with opened(file) as source:
+        manifest = contents(source, file.name).manifest
+    # A file of chains is refused later, with what it is.
+    if manifest.get("mcmc") is None:
+        return None
+    found: Move = rebuild_move(manifest["mcmc"])
+    return found
 
 
 def _check_beta(plan: Plan) -> None:

@@ -18,7 +18,7 @@ from .base import (
 )
 from .chain import Chain
 from .clusters import ClusterInfo, SwendsenWang, Wolff
-from .compose import Compose, ComposeInfo
+from .compose import Compose, ComposeInfo, default_move, settled
 from .houdayer import Houdayer
 from .kinetic import KineticInfo, KineticMonteCarlo
 from .march import ChainSettings, March, run_chain
@@ -54,8 +54,10 @@ __all__ = [
     "as_move",
     "begin",
     "changed",
+    "default_move",
     "pair_model",
     "run_chain",
+    "settled",
     "since",
     "warn_confined",
 ]

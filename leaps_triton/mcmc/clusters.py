@@ -191,6 +191,11 @@ class SwendsenWang(BaseMove):
     def __post_init__(self) -> None:
         object.__setattr__(self, "sweeps", as_integer("sweeps", self.sweeps, 1))
 
+    @property
+    def rowwise(self) -> bool:
+        """Return True: walkers share no number."""
+        return True
+
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[SweepState, ClusterInfo]:
@@ -328,6 +333,11 @@ class Wolff(BaseMove):
     def __post_init__(self) -> None:
         object.__setattr__(self, "clusters", as_integer("clusters", self.clusters, 1))
         object.__setattr__(self, "rest", as_rest("rest", self.rest))
+
+    @property
+    def rowwise(self) -> bool:
+        """Return True: walkers share no number."""
+        return True
 
     @property
     def confined(self) -> str:

@@ -1,17 +1,26 @@
-"""Several moves one after another, as one."""
+"""Several moves one after another, as one; and the move of chains whose user names none."""
 
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
+from ..models.energy_only import as_given, complete
+from ..models.pair import PairModel, is_pair_model
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import warn_renamed
 from .base import BaseMove, Move, SweepState, as_move, begin, changed
+from .clusters import SwendsenWang, inside
+from .sweeps import HeatBath, Metropolis
 
-__all__ = ["Compose", "ComposeInfo"]
+__all__ = ["Compose", "ComposeInfo", "default_move", "settled"]
+
+
+_SWEEPS = 4
+"""Sweeps of Metropolis before each update of all clusters, which costs more than they do."""
 
 
 class ComposeInfo(NamedTuple):
@@ -81,6 +90,11 @@ class Compose(BaseMove):
         return ""
 
     @property
+    def rowwise(self) -> bool:
+        """Return whether all of the moves are."""
+        return all(part.rowwise for part in self._parts)
+
+    @property
     def irreversible(self) -> str:
         """Return the reason of the first move that has one; empty if none has."""
         reasons = [part.irreversible for part in self._parts if part.irreversible]
@@ -121,3 +135,96 @@ class Compose(BaseMove):
             infos.append(info)
         # From beginning to end: a site that one move changes and another restores does not count.
         return state, ComposeInfo(changed(before, state.configurations), tuple(infos))
+
+
+def default_move(model: Any) -> BaseMove:
+    """Return the move of chains whose user names none: it follows from the model alone.
+
+    Sweeps are of :class:`Metropolis` at q = 2, which forgets up to twice as fast as
+    :class:`HeatBath` at the same cost, and of :class:`HeatBath` for more states, where it is the
+    other way round, or where a model brings sweeps of its own.
+
+    Without field and frustration, that is for ferromagnets, and at q = 2 for antiferromagnets on
+    two sublattices, four sweeps are followed by an update of :class:`SwendsenWang`. Its clusters
+    are what orders, so that neither critical slowing down nor the walls between domains at low
+    temperature hold it up; the sweeps forget what is small, and cost less than the clusters.
+
+    All are ergodic at every β. Figures: ``experiments/benchmarks/default_moves.py``. Chains record
+    their move, and a file that is gone on with keeps its own, should the default change.
+
+    Args:
+        model: any :class:`~leaps_triton.models.EnergyModel`.
+
+    Raises:
+        ValueError: a model of floating-point configurations, which needs a move of the user's own.
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> lt.default_move(lt.Ising((8, 8), beta=0.44))
+        Compose(moves=(Metropolis(sweeps=4, backward=False, rest=0.125), SwendsenWang(sweeps=1)))
+        >>> lt.default_move(lt.EdwardsAnderson((8, 8), beta=1.0, seed=0))
+        Metropolis(sweeps=1, backward=False, rest=0.125)
+    """
+    found = complete(model)
+    if found.dtype.is_floating_point:
+        raise ValueError(
+            f"configurations of {type(as_given(found)).__name__} are {found.dtype}, and no move of "
+            f"the library moves these; give a move of your own"
+        )
+    if is_pair_model(found):
+        if _orders(found):
+            return Compose(_local(found.q, _SWEEPS), SwendsenWang())
+        return _local(found.q)
+    # Sweeps of a user's own need not rest as the library's Metropolis does.
+    if as_given(found) is found:
+        return HeatBath()
+    return _local(found.q)
+
+
+def _local(q: int, sweeps: int = 1) -> BaseMove:
+    """Return the sweeps that forget fastest with ``q`` states per site."""
+    if q == 2:
+        return Metropolis(sweeps)
+    return HeatBath(sweeps)
+
+
+def settled(move: Move | None, model: Any, before: Move | None = None) -> Any:
+    """Return a move with all that its user did not name.
+
+    Args:
+        move: what the user named; None for nothing.
+        model: the target, from which a default follows; it may be None beside ``before``.
+        before: the move of a run that goes on, which keeps what it had; None for a new run.
+    """
+    if move is not None:
+        return as_move("move", move).settled(model, before)
+    if before is not None:
+        return before
+    return default_move(model)
+
+
+def _orders(model: PairModel) -> bool:
+    """Return whether clusters can be exchanged, no field acts, and all bonds agree with an order.
+
+    The order is that of equal states; at q = 2 also that of opposite ones on two sublattices.
+    """
+    if not model.symmetry or bool(model.site_table.any()):
+        return False
+    # What an energy gains where neighbours are equal, whichever the other state is.
+    contrast = model.bond_table[0, 0] - model.bond_table[0, 1:]
+    gains = _bonds(model).unsqueeze(1) * contrast
+    if bool((gains >= 0.0).all()):
+        return True
+    return model.q == 2 and model.lattice.num_colours == 2 and bool((gains <= 0.0).all())
+
+
+def _bonds(model: PairModel) -> Tensor:
+    """Return the coupling of every bond, or of every direction where all its bonds are alike."""
+    coupling = model.coupling
+    if coupling[0].numel() == 1:
+        return coupling.flatten()
+    parts = []
+    for axis, own in enumerate(coupling):
+        # What is said of bonds that leave an open boundary is not looked at.
+        parts.append(own[inside(model, axis, own.device).expand_as(own)])
+    return torch.cat(parts)

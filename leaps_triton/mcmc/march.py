@@ -21,6 +21,7 @@ from ..progress import Progress, track
 from ..renamed import renamed
 from .base import Lowest, Move, as_move, warn_confined
 from .chain import Chain, begun
+from .compose import settled
 
 __all__ = ["OBSERVABLES", "ChainSettings", "March", "run_chain"]
 
@@ -81,9 +82,9 @@ class ChainSettings:
 @renamed(kernel="move")
 def run_chain(
     model: EnergyModel,
-    move: Move,
-    walkers: int,
-    sweeps: int,
+    move: Move | None = None,
+    walkers: int = 64,
+    sweeps: int = 1000,
     thin: int = 1,
     seed: int = 0,
     burn_in: int | Literal["auto"] | None = None,
@@ -100,7 +101,8 @@ def run_chain(
 
     Args:
         model: any :class:`~leaps_triton.models.EnergyModel`.
-        move: an invariant move such as :class:`~leaps_triton.HeatBath`.
+        move: an invariant move such as :class:`~leaps_triton.HeatBath`; None for
+            :func:`~leaps_triton.default_move` of the model.
         walkers: number of chains; even with :class:`~leaps_triton.Houdayer`.
         sweeps: steps of the move after the burn-in; each may be several sweeps.
         thin: steps from one measurement to the next; the first comes after ``thin`` of them.
@@ -141,7 +143,7 @@ def run_chain(
     keep = as_bool("keep_configurations", keep_configurations)
     settings = ChainSettings(walkers, sweeps, thin, seed, burn_in)
     march = March(model, move, settings, observables, start, device)
-    warn_confined(move)
+    warn_confined(march.move)
     with march.track(progress) as shown:
         values, kept = march.draw(march.draws, keep, shown.update)
     return march.chain(values, kept)
@@ -152,13 +154,14 @@ class March:
 
     Args:
         model: the target.
-        move: moves the walkers.
+        move: moves the walkers; None for the default of the model.
         settings: how many chains run for how long.
         observables: the same as in :func:`run_chain`.
         start: configurations ``(walkers, *shape)``; None for independent uniform ones.
         device: None for CUDA where there is a CUDA device, else the CPU.
 
     Attributes:
+        move: moves the walkers, settled.
         state: of the move; whoever sets it and ``drawn`` to the values of an earlier march goes on
             with that one.
         drawn: draws so far.
@@ -173,20 +176,21 @@ class March:
     def __init__(
         self,
         model: EnergyModel,
-        move: Move,
+        move: Move | None,
         settings: ChainSettings,
         observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
         start: "Tensor | np.ndarray[Any, Any] | None" = None,
         device: torch.device | str | None = None,
     ) -> None:
         self.settings = settings
-        self.move = move
-        _check_together(move, settings.walkers)
         if isinstance(start, np.ndarray):
             start = as_tensor(start)
         self.start = start
         self.path = _path(model, start)
         self.model = self.path.model
+        move = settled(move, self.model)
+        self.move = move
+        _check_together(move, settings.walkers)
         # Before any work: the temperatures of a ladder may not be those of the model.
         self.betas = as_move("move", move).ladder(self.model.beta)
         self.measured = self._named(observables)

@@ -33,6 +33,11 @@ class Sweeps(BaseMove):
         object.__setattr__(self, "sweeps", as_integer("sweeps", self.sweeps, 1))
         object.__setattr__(self, "backward", as_bool("backward", self.backward))
 
+    @property
+    def rowwise(self) -> bool:
+        """Return True: walkers share no number."""
+        return True
+
     def reversed(self) -> Self:
         """Return the move reversed in time: classes are reversible, so their order is reversed."""
         return replace(self, backward=not self.backward)

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
 from .base import BaseMove, Lowest, Move, SweepState, as_move, begin
-from .sweeps import HeatBath
+from .compose import default_move
 
 __all__ = ["ParallelTempering", "TemperingInfo", "TemperingState"]
 
@@ -82,7 +82,8 @@ class ParallelTempering(BaseMove):
     Args:
         fractions: of the model's β, increasing, from at least 0 to 1, at least two: ``β_k = f_k
             β``. At the time ``t`` of a path they are fractions of ``t``.
-        move: moves the replicas; any with a :class:`~leaps_triton.mcmc.SweepState`.
+        move: moves the replicas; any with a :class:`~leaps_triton.mcmc.SweepState`. None for
+            :func:`~leaps_triton.default_move` of the model, which results and files then tell.
             :class:`~leaps_triton.Houdayer` pairs walkers at the same temperature.
         betas: instead of fractions, the inverse temperatures themselves, increasing, at least two;
             the last is that of the model, or a step raises an error.
@@ -109,7 +110,7 @@ class ParallelTempering(BaseMove):
     """
 
     fractions: Sequence[float] | None = None
-    move: Move = field(default_factory=HeatBath)
+    move: Move | None = None
     betas: Sequence[float] | None = None
     # The base has a property of this name, and other moves have nothing to be told.
     exchange: bool = True
@@ -119,7 +120,8 @@ class ParallelTempering(BaseMove):
             self._check_fractions()
         else:
             self._check_betas()
-        as_move("move", self.move)
+        if self.move is not None:
+            as_move("move", self.move)
         object.__setattr__(self, "exchange", as_bool("exchange", self.exchange))
 
     def _check_fractions(self) -> None:
@@ -151,9 +153,22 @@ class ParallelTempering(BaseMove):
         object.__setattr__(self, "betas", betas)
 
     @property
-    def each(self) -> Move:
-        """Return the move of the replicas."""
+    def each(self) -> Move | None:
+        """Return the move of the replicas; None before it is settled."""
         return self.move
+
+    def settled(self, model: Any, before: Any = None) -> "ParallelTempering":
+        """Return the same exchanges with a move of the replicas, if none was named.
+
+        Args:
+            model: the target.
+            before: the move of a run that goes on; None for a new run.
+        """
+        if self.move is not None:
+            return self
+        if before is not None:
+            return replace(self, move=as_move("move", before).each)
+        return replace(self, move=default_move(model))
 
     @property
     def temperatures(self) -> int:
@@ -181,7 +196,7 @@ class ParallelTempering(BaseMove):
         return (*self.betas[:-1], beta)
 
     @property
-    def kernel(self) -> Move:
+    def kernel(self) -> Move | None:
         """Return the move of the replicas, by its former name."""
         warn_renamed("ParallelTempering.kernel", "ParallelTempering.move")
         return self.move
@@ -194,6 +209,9 @@ class ParallelTempering(BaseMove):
     @property
     def confined(self) -> str:
         """Return the reason of the move of the replicas; empty if it is ergodic."""
+        # A default is ergodic, and moves each walker for itself.
+        if self.move is None:
+            return ""
         return as_move("move", self.move).confined
 
     @property
@@ -204,6 +222,8 @@ class ParallelTempering(BaseMove):
     @property
     def together(self) -> int:
         """Return as many consecutive walkers as the move of the replicas correlates."""
+        if self.move is None:
+            return 1
         return as_move("move", self.move).together
 
     def obstacle(self, state: TemperingState) -> str:
@@ -238,7 +258,8 @@ class ParallelTempering(BaseMove):
 
     def init(self, configurations: Tensor, walkers: Tensor) -> TemperingState:
         """Return the state of chains whose replicas all start from the walker's configuration."""
-        begin(self.move, configurations, walkers, self)
+        if self.move is not None:
+            begin(self.move, configurations, walkers, self)
         count = self.temperatures
         replicas = configurations.unsqueeze(1).repeat_interleave(count, dim=1)
         rising = torch.zeros(len(walkers), count, dtype=torch.bool, device=walkers.device)
@@ -266,7 +287,9 @@ class ParallelTempering(BaseMove):
         """
         count = self.temperatures
         times = self._times(state, path, t)
-        moved, info = self.move.step(self._in_line(state), path, times.flatten(), seed)
+        move = self.settled(path.model).move
+        assert move is not None
+        moved, info = move.step(self._in_line(state), path, times.flatten(), seed)
         # Energies decide on the exchanges, and are what the lowest one is looked for in.
         energies = path.model.energy(moved.configurations, check=False)
         if not self.exchange:

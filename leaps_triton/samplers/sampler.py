@@ -1,9 +1,8 @@
 """The assembly: walkers follow the path, moved by transport and moves, and are weighed exactly."""
 
-import logging
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,70 +16,18 @@ from ..integrators.transport import Transport, as_transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
+from ..models.pair import is_pair_model
 from ..observables.base import OBSERVABLES
+from ..paths.annealing import AnnealingPath
 from ..paths.base import Path
-from ..progress import Progress, track
+from ..paths.starts import Uniform
+from ..progress import track
 from .along import Along, Recorded, Stops
+from .blocks import BlockRun, Kept, default_block, enough, ess_trace, heard_by, tell_cost
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 
 __all__ = ["Advance", "BlockRun", "Observe", "Sampler"]
-
-
-_LOG = logging.getLogger("leaps_triton")
-
-_WASTE = 2
-"""Walkers of a block for each one asked for, beyond which the cost is told."""
-
-_TOLD: set[tuple[int, int]] = set()
-"""Walkers and block whose cost was told already."""
-
-
-class BlockRun(NamedTuple):
-    """What :meth:`Sampler.run_block` returns."""
-
-    state: Any
-    """The walkers at ``t = 1``, a :class:`~leaps_triton.integrators.State`"""
-    sweeps: int
-    """Sweeps each has had"""
-    trace: Tensor
-    """``A`` of each walker on reaching ``τ_0, …, τ_{N-1}, 1``, before resampling; float64
-    ``(walkers, N + 1)``"""
-    resampled: Tensor
-    """Whether the block was resampled there, bool ``(N + 1,)``"""
-    recorded: Recorded | None = None
-    """What was measured on the way; None for nothing"""
-
-
-class _Kept(NamedTuple):
-    """What is kept of a block's run, of its first walkers; the rest is large."""
-
-    configurations: Tensor
-    log_weights: Tensor
-    evaluations: Tensor
-    log_sum: Tensor
-    """``log Σ e^A`` at each time of the trace, float64 ``(N + 1,)``"""
-    log_sum_of_squares: Tensor
-    """``log Σ e^{2A}`` there"""
-    resampled: Tensor
-    recorded: Recorded | None
-
-    @classmethod
-    def of(cls, run: BlockRun, walkers: int) -> "_Kept":
-        """Return what is kept of the first walkers, at most all of them."""
-        trace = run.trace[:walkers]
-        recorded = run.recorded
-        if recorded is not None:
-            recorded = recorded.first(walkers)
-        return cls(
-            run.state.configurations[:walkers],
-            run.state.log_weights[:walkers],
-            run.state.events[:walkers].double() + run.sweeps,
-            torch.logsumexp(trace, dim=0),
-            torch.logsumexp(2.0 * trace, dim=0),
-            run.resampled,
-            recorded,
-        )
 
 
 class Sampler:
@@ -106,8 +53,9 @@ class Sampler:
             :func:`~leaps_triton.estimators.weights.ancestors`.
         block: walkers computed together, the unit of memory; None for ``2¹⁸ / N``, at least 64 and
             at most 1024. It follows from the lattice alone, so that results do not depend on how
-            the work is divided. A larger one is faster on a GPU. Blocks are computed whole: where
-            that is more than twice the walkers asked for, the logger ``leaps_triton`` says so once.
+            the work is divided. A larger one is faster on a GPU. With a transport, reversible
+            rates or resampling blocks are computed whole, and where that is more than twice the
+            walkers asked for, the logger ``leaps_triton`` says so once; see :attr:`rowwise`.
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved
             there.
 
@@ -173,7 +121,7 @@ class Sampler:
         self.mcmc = mcmc
         self.move = move
         self.resampling = resampling
-        self.block = _default_block(path) if block is None else as_integer("block", block, 1)
+        self.block = default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
         as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
@@ -214,6 +162,23 @@ class Sampler:
             resampling=self.resampling,
         )
 
+    @property
+    def rowwise(self) -> bool:
+        """Return whether a walker is the same to the last bit, whoever is computed beside it.
+
+        Then a short last block is not filled. It is so for classical annealing: no transport, no
+        reversible rates, no resampling, a model of pairs from a uniform start, and a move that says
+        so. A network may round otherwise in another batch, so that its blocks are computed whole.
+        """
+        alone = self.transport is None and self.integrator.reversible is None
+        if not alone or self.resample_below > 0.0 or self.move is None:
+            return False
+        path = self.path
+        # What users bring may look at the whole batch.
+        if not isinstance(path, AnnealingPath) or not isinstance(path.start, Uniform):
+            return False
+        return self.move.rowwise and is_pair_model(path.model)
+
     @torch.no_grad()
     def sample(
         self,
@@ -232,7 +197,7 @@ class Sampler:
         observables there too. The walkers then wait for one another at the boundaries of intervals.
 
         Args:
-            walkers: their number; computed in whole blocks, of the last of which the first walkers
+            walkers: their number; computed block by block, of the last of which the first walkers
                 are kept: these do not depend on how many were asked for, with resampling too.
             seed: in [0, 2³²); the same seed gives the same walkers, however the blocks are divided
                 over calls, and at another β or size correlated ones.
@@ -260,38 +225,26 @@ class Sampler:
         if along is not False:
             stops = Stops.on(self.path, self.integrator, along, observables)
         blocks = math.ceil(walkers / self.block)
-        if first_block == 0:
-            self._tell_cost(walkers, blocks)
+        # Where nothing is filled, few walkers cost little.
+        if first_block == 0 and not self.rowwise:
+            tell_cost(walkers, self.block)
         steps = self.integrator.intervals + 1
-        done: list[_Kept] = []
+        done: list[Kept] = []
         with track(blocks * steps, "sampling", "interval", progress) as shown:
             for index in range(blocks):
                 first = (first_block + index) * self.block
-                indices = torch.arange(first, first + self.block)
-                heard = _heard(shown, index * steps, advance)
+                heard = heard_by(shown, index * steps, advance)
                 wanted = min(self.block, walkers - index * self.block)
+                # The number kept must not change the walkers, so that some may only fill a block.
+                computed = self.block
+                if self.rowwise:
+                    computed = enough(wanted, self.block, self.path)
+                indices = torch.arange(first, first + computed)
                 run = self.run_block(indices, seed, advance=heard, wanted=wanted, stops=stops)
-                # The last block is run whole: the number kept must not change its walkers.
-                done.append(_Kept.of(run, walkers - index * self.block))
+                done.append(Kept.of(run, wanted))
         return self._ensemble(done, seed)
 
-    def _tell_cost(self, walkers: int, blocks: int) -> None:
-        """Log once that few walkers cost as much as whole blocks of them."""
-        computed = blocks * self.block
-        if (walkers, self.block) in _TOLD or computed <= _WASTE * walkers:
-            return
-        _TOLD.add((walkers, self.block))
-        _LOG.warning(
-            "%d walkers take the time of %d, since blocks of %d are computed whole; ask for "
-            "%d, or make the sampler with block=%d",
-            walkers,
-            computed,
-            self.block,
-            computed,
-            walkers,
-        )
-
-    def _ensemble(self, blocks: list[_Kept], seed: int) -> WeightedEnsemble:
+    def _ensemble(self, blocks: list[Kept], seed: int) -> WeightedEnsemble:
         """Return the walkers of all blocks as one result."""
         log_weights = torch.cat([block.log_weights for block in blocks])
         evaluations = torch.cat([block.evaluations for block in blocks])
@@ -302,7 +255,7 @@ class Sampler:
             log_weights=log_weights,
             log_z_start=self.path.start.log_z,
             times=self.integrator.densities[1:],
-            ess_trace=_ess_trace(blocks, len(log_weights)),
+            ess_trace=ess_trace(blocks, len(log_weights)),
             resamplings=torch.stack([block.resampled for block in blocks]).sum(0),
             evaluations=float(evaluations.mean()),
             seed=seed,
@@ -402,32 +355,3 @@ def _check_weighted(move: BaseMove | None) -> None:
         raise ValueError(
             f"{name} cannot be the mcmc kernel of a sampler: {move.unweighted}; run it alone"
         )
-
-
-def _default_block(path: Path) -> int:
-    """Return the block for a lattice: it follows from its size alone."""
-    sites = math.prod(path.model.shape)
-    # Memory for about 2¹⁸ sites, within bounds on the number of walkers.
-    return min(1024, max(64, 2**18 // sites))
-
-
-def _ess_trace(blocks: list[_Kept], walkers: int) -> Tensor:
-    """Return the ESS of all walkers at each time that a trace records, float64 ``(N + 1,)``."""
-    sums = torch.stack([block.log_sum for block in blocks])
-    squares = torch.stack([block.log_sum_of_squares for block in blocks])
-    # (Σ e^A)² / Σ e^{2A}, in logarithms, since e^A would overflow.
-    log_ess = 2.0 * torch.logsumexp(sums, dim=0) - torch.logsumexp(squares, dim=0)
-    # Rounding may leave the bounds that the ESS has by Cauchy and Schwarz.
-    return (torch.exp(log_ess) / walkers).clamp(1.0 / walkers, 1.0)
-
-
-def _heard(shown: Progress, base: int, also: Advance | None) -> Advance:
-    """Return what tells how far a block has come that begins after ``base`` intervals."""
-
-    def advance(interval: int) -> None:
-        done = base + interval + 1
-        shown.reach(done)
-        if also is not None:
-            also(done)
-
-    return advance

@@ -17,8 +17,8 @@ from ..estimators.jackknife import Estimate
 from ..integrators.jump import Jump
 from ..kernels.checks import as_number, expect
 from ..mcmc.base import Move, as_move
+from ..mcmc.compose import default_move
 from ..mcmc.march import run_chain
-from ..mcmc.sweeps import HeatBath
 from ..mcmc.tempering import ParallelTempering
 from ..models.base import EnergyModel, Target
 from ..models.energy_only import complete
@@ -255,8 +255,8 @@ class Plan(NamedTuple):
         chosen = _chosen(method, options)
         if method != "annealing":
             expect(sampler is None, "sampler", "None but with method='annealing'", sampler)
-            inner = HeatBath() if move is None else move
-            replicas = ParallelTempering(betas=rising, move=inner, exchange=method == "tempering")
+            # Whoever runs the chains settles a move that was not named: a file keeps its own.
+            replicas = ParallelTempering(betas=rising, move=move, exchange=method == "tempering")
             measured = [name + SUFFIX for name in names]
             chains = {"model": target, "move": replicas, "observables": measured}
             return cls(None, {**chains, **chosen, "seed": seed, "device": device})
@@ -264,8 +264,9 @@ class Plan(NamedTuple):
         if sampler is None:
             path = AnnealingPath(target)
             jump = Jump(through(path, rising, intervals))
-            inner = HeatBath() if move is None else move
-            sampler = Sampler(path, None, jump, inner, device=device)
+            if move is None:
+                move = default_move(target)
+            sampler = Sampler(path, None, jump, move, device=device)
         else:
             sampler = _through(sampler, rising, intervals, move)
         walk = {"along": rising, "observables": names, "seed": seed}
@@ -361,7 +362,7 @@ def scan(
         betas: inverse temperatures, at least two, in any order.
         method: how they are sampled.
         move: moves the walkers, of chains and on the way of annealing; None for
-            :class:`~leaps_triton.HeatBath`.
+            :func:`~leaps_triton.default_move` of the model.
         walkers: chains at every β, 64 unless told; or annealed walkers, 4096.
         sweeps: steps of the move after the burn-in, 1000 unless told.
         thin: steps from one draw to the next, 1 unless told.

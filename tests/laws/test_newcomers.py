@@ -10,7 +10,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from leaps_triton.report import title
-from leaps_triton.samplers import sampler
+from leaps_triton.samplers import blocks
 
 ISING = lt.Ising((4, 4), beta=0.4)
 POTTS = lt.Potts((4, 4), q=3, beta=0.4)
@@ -189,17 +189,20 @@ def test_few_walkers_that_cost_a_block_are_told_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Other tests may have been told already.
-    monkeypatch.setattr(sampler, "_TOLD", set())
-    ais = lt.Sampler(PATH, None, lt.Jump(2), lt.HeatBath(), device="cpu")
+    monkeypatch.setattr(blocks, "_TOLD", set())
+    jump = lt.Jump(2, reversible="barker")
+    own = lt.Sampler(PATH, None, jump, device="cpu")
     with caplog.at_level(logging.WARNING, "leaps_triton"):
-        ais.sample(16)
-        ais.sample(16)
-        lt.Sampler(PATH, None, lt.Jump(3), lt.HeatBath(), device="cpu").sample(16)
+        own.sample(16)
+        own.sample(16)
+        lt.Sampler(PATH, None, jump, lt.HeatBath(), device="cpu").sample(16)
         # Half of a block is no waste to speak of, nor is what comes after the first block.
-        lt.Sampler(PATH, None, lt.Jump(2), lt.HeatBath(), block=32, device="cpu").sample(16)
-        lt.Sampler(PATH, None, lt.Jump(2), lt.HeatBath(), block=32, device="cpu").sample(36)
-        again = lt.Sampler(PATH, None, lt.Jump(2), lt.HeatBath(), block=32, device="cpu")
+        lt.Sampler(PATH, None, jump, block=32, device="cpu").sample(16)
+        lt.Sampler(PATH, None, jump, block=32, device="cpu").sample(36)
+        again = lt.Sampler(PATH, None, jump, block=32, device="cpu")
         again.sample(4, first_block=1)
+        # Classical annealing computes what is asked for.
+        lt.Sampler(PATH, None, lt.Jump(2), lt.HeatBath(), block=512, device="cpu").sample(16)
     assert [record.getMessage() for record in caplog.records] == [
         "16 walkers take the time of 1024, since blocks of 1024 are computed whole; ask for 1024, "
         "or make the sampler with block=16"

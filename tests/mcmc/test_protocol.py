@@ -177,7 +177,7 @@ FORMER: dict[str, tuple[Callable[[], Any], str]] = {
         "kernel= is now move=",
     ),
     "ParallelTempering.kernel": (
-        lambda: lt.ParallelTempering([0.5, 1.0]).kernel,
+        lambda: lt.ParallelTempering([0.5, 1.0], lt.HeatBath()).kernel,
         "ParallelTempering.kernel is now ParallelTempering.move",
     ),
     "KineticMonteCarlo(rates=)": (

@@ -54,7 +54,7 @@ def test_a_step_is_the_kernel_and_an_exchange(model: Any, t: float) -> None:
     assert (flow - flow.T).abs().max() < 1e-15
     moves = torch.kron(*(heat_bath_matrix(path, time) for time in times))
     assert (product @ moves @ exchange - product).abs().max() < 1e-14
-    kernel = lt.ParallelTempering([0.4, 1.0])
+    kernel = lt.ParallelTempering([0.4, 1.0], lt.HeatBath())
     start = torch.stack([x[1], x[len(x) - 2]])
     state = kernel.init(start[1].expand(n, *x.shape[1:]), torch.arange(n))
     state = state._replace(replicas=start.expand(n, *start.shape))
@@ -121,7 +121,7 @@ def test_replicas_find_the_target_from_the_hot_end() -> None:
 def test_exchanges_alternate_and_are_counted() -> None:
     """At β = 0 all are made: replicas march through the times, one step a round."""
     path, walkers = lt.AnnealingPath(lt.Ising(4, beta=0.0)), torch.arange(3)
-    kernel = lt.ParallelTempering([0.1, 0.2, 0.5, 1.0])
+    kernel = lt.ParallelTempering([0.1, 0.2, 0.5, 1.0], lt.HeatBath())
     state = kernel.init(path.start.sample(walkers, seed=1), walkers)
     assert (
         state.replicas.shape == (3, 4, 4)
@@ -237,7 +237,7 @@ def test_betas_hold_on_a_path_of_any_schedule() -> None:
 
 def test_without_exchanges_replicas_are_chains_of_their_own() -> None:
     """Each is moved by the same random numbers as alone, and none is exchanged."""
-    alone = lt.ParallelTempering(betas=LADDER, exchange=False)
+    alone = lt.ParallelTempering(betas=LADDER, move=lt.HeatBath(), exchange=False)
     path, walkers = lt.AnnealingPath(RING), torch.arange(6)
     state = alone.init(path.start.sample(walkers, seed=1), walkers)
     after, info = alone.step(state, path, 1.0, seed=2)

@@ -61,9 +61,8 @@ def test_chains_without_beta_0_count_from_the_first() -> None:
 
 def test_short_chains_are_warned_of_once_and_by_temperature() -> None:
     model = lt.Ising((6, 6), beta=1.0)
-    found = lt.scan(
-        model, [0.3, 0.44], walkers=4, sweeps=60, seed=1, observables=["energy"], device="cpu"
-    )
+    options: dict[str, Any] = {"walkers": 4, "sweeps": 60, "seed": 1, "device": "cpu"}
+    found = lt.scan(model, [0.3, 0.44], move=lt.HeatBath(), observables=["energy"], **options)
     with pytest.warns(lt.ShortChainWarning, match=r"at beta = 0.3, 0.44: 60 draws") as caught:
         found.table()
     assert len(caught) == 1

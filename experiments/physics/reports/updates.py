@@ -36,6 +36,39 @@ def compared(mine: list[dict[str, Any]], others: list[dict[str, Any]], key: str)
     return f"{WORDS[key]} a second: {name_of(best)} {outcome}"
 
 
+def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return by how much each move of the library is ahead of its like in each other package.
+
+    Local moves stand beside the fastest local one of a package, cluster moves beside those of the
+    same name, the default beside all; below 1 the other is ahead.
+    """
+    found = []
+    for mine in rows:
+        if mine["package"] != LIBRARY:
+            continue
+        for package in sorted({row["package"] for row in rows} - {LIBRARY}):
+            others = [row for row in rows if alike(mine, row) and row["package"] == package]
+            if not others:
+                continue
+            made = {"length": mine["length"], "move": mine["algorithm"], "package": package}
+            for key in (UPDATES, SAMPLES):
+                best = max(row[key] for row in others)
+                made[WORDS[key].split()[-1]] = float(f"{mine[key] / best:.3g}")
+            found.append(made)
+    return found
+
+
+def alike(mine: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether a move of another package is compared with one of the library."""
+    if mine["length"] != other["length"]:
+        return False
+    if mine["algorithm"] == "default":
+        return True
+    if mine["clusters"] != other["clusters"]:
+        return False
+    return not mine["clusters"] or mine["algorithm"] in other["algorithm"]
+
+
 def verdicts(rows: list[dict[str, Any]]) -> list[str]:
     """Say in words where the library is slower, and where faster, than the best of the others.
 
@@ -46,7 +79,7 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
         size = f"{length} × {length}"
         here = [row for row in rows if row["length"] == length]
         for kind, cluster in (("local", False), ("cluster", True)):
-            of_kind = [row for row in here if ("Swendsen" in row["algorithm"]) == cluster]
+            of_kind = [row for row in here if row["clusters"] == cluster]
             mine = [row for row in of_kind if row["package"] == LIBRARY]
             others = []
             for row in of_kind:
@@ -59,20 +92,22 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
                     others.append(row)
             if others:
                 for key in WORDS:
-                    said.append(f"{size}, {kind} updates, {compared(mine, others, key)}")
+                    # Updates of the default are of two kinds.
+                    like = [row for row in mine if key == SAMPLES or row["algorithm"] != "default"]
+                    said.append(f"{size}, {kind} updates, {compared(like, others, key)}")
     return said
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return one line per implementation and lattice."""
     lines = [
-        f"{'':7}{'':14}{'':26}{'M updates/s':>12}{'one walker':>12}"
+        f"{'':7}{'':14}{'':26}{'M updates/s':>12}{'one walker':>12}{'2 threads':>11}"
         f"{'tau':>9}{'samples/s':>11}{'energy pull':>13}"
     ]
     for row in rows:
-        one = f"{'':12}"
+        one = f"{'':23}"
         if row["one_walker"] is not None:
-            one = f"{row['one_walker']:12.1f}"
+            one = f"{row['one_walker']:12.1f}{row['two_threads']:11.1f}"
         lines.append(
             f"{row['length']:<7}{row['package']:14}{row['algorithm']:26}{row[UPDATES]:12.1f}{one}"
             f"{row['tau_in_sweeps']:9.4g}{row[SAMPLES]:11.4g}{row['energy_pull']:+13.1f}"

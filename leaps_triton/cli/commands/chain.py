@@ -12,7 +12,7 @@ import leaps_triton as lt
 from ...kernels.checks import as_device
 from ...provenance import provenance
 from ..interrupts import going_on
-from ..moves import MOVES, as_move
+from ..moves import AUTO, MOVES, as_move
 from ..options import (
     ModelOptions,
     announce,
@@ -36,7 +36,7 @@ class Chain(ModelOptions):
 
     output: Path
     """HDF5 file for the observables of every draw."""
-    move: Annotated[tuple[str, ...], tyro.conf.arg(help=MOVES)] = ("heat-bath",)
+    move: Annotated[tuple[str, ...], tyro.conf.arg(help=MOVES)] = (AUTO,)
     """What moves the walkers."""
     walkers: int = 64
     """Independent chains."""

@@ -15,7 +15,7 @@ from ...files import replacing
 from ...kernels.checks import as_device
 from ...provenance import provenance
 from ..interrupts import going_on
-from ..moves import MOVES, as_move
+from ..moves import AUTO, MOVES, as_move
 from ..options import (
     ModelOptions,
     announce,
@@ -49,7 +49,7 @@ class Scan(ModelOptions):
     """Inverse temperatures: first, last and how many, or one by one."""
     method: Literal["chains", "tempering", "annealing"] = "chains"
     """chains for each, tempering with exchanges, or annealed walkers that pass all."""
-    move: Annotated[tuple[str, ...], tyro.conf.arg(help=MOVES)] = ("heat-bath",)
+    move: Annotated[tuple[str, ...], tyro.conf.arg(help=MOVES)] = (AUTO,)
     """What moves the walkers."""
     sampler: Path | None = None
     """Of annealing: a file of `leaps-triton train`; its model is scanned, to its own β."""

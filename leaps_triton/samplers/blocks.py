@@ -1,0 +1,136 @@
+"""Blocks of walkers: how large, what few walkers cost, and what is kept of a block's run."""
+
+import logging
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..paths.base import Path
+from ..progress import Progress
+from .along import Recorded
+from .passage import Advance
+
+__all__ = ["BlockRun", "Kept", "default_block", "enough", "ess_trace", "heard_by", "tell_cost"]
+
+
+_LOG = logging.getLogger("leaps_triton")
+
+_ALIKE = 2**10
+"""Sites of which whole multiples are computed: the ends of shorter arrays may round otherwise."""
+
+_LEAST = 64
+"""Walkers whose sites are whole enough on any lattice."""
+
+_WASTE = 2
+"""Walkers of a block for each one asked for, beyond which the cost is told."""
+
+_TOLD: set[tuple[int, int]] = set()
+"""Walkers and block whose cost was told already."""
+
+
+class BlockRun(NamedTuple):
+    """What :meth:`Sampler.run_block` returns."""
+
+    state: Any
+    """The walkers at ``t = 1``, a :class:`~leaps_triton.integrators.State`"""
+    sweeps: int
+    """Sweeps each has had"""
+    trace: Tensor
+    """``A`` of each walker on reaching ``τ_0, …, τ_{N-1}, 1``, before resampling; float64
+    ``(walkers, N + 1)``"""
+    resampled: Tensor
+    """Whether the block was resampled there, bool ``(N + 1,)``"""
+    recorded: Recorded | None = None
+    """What was measured on the way; None for nothing"""
+
+
+class Kept(NamedTuple):
+    """What is kept of a block's run, of its first walkers; the rest is large."""
+
+    configurations: Tensor
+    log_weights: Tensor
+    evaluations: Tensor
+    log_sum: Tensor
+    """``log Σ e^A`` at each time of the trace, float64 ``(N + 1,)``"""
+    log_sum_of_squares: Tensor
+    """``log Σ e^{2A}`` there"""
+    resampled: Tensor
+    recorded: Recorded | None
+
+    @classmethod
+    def of(cls, run: BlockRun, walkers: int) -> "Kept":
+        """Return what is kept of the first walkers, at most all of them."""
+        trace = run.trace[:walkers]
+        recorded = run.recorded
+        if recorded is not None:
+            recorded = recorded.first(walkers)
+        return cls(
+            run.state.configurations[:walkers],
+            run.state.log_weights[:walkers],
+            run.state.events[:walkers].double() + run.sweeps,
+            torch.logsumexp(trace, dim=0),
+            torch.logsumexp(2.0 * trace, dim=0),
+            run.resampled,
+            recorded,
+        )
+
+
+def default_block(path: Path) -> int:
+    """Return the block for a lattice: it follows from its size alone."""
+    sites = math.prod(path.model.shape)
+    # Memory for about 2¹⁸ sites, within bounds on the number of walkers.
+    return min(1024, max(64, 2**18 // sites))
+
+
+def enough(walkers: int, block: int, path: Path) -> int:
+    """Return how many walkers of a block are computed where so many are asked for.
+
+    Of a sampler that is :attr:`~leaps_triton.Sampler.rowwise`; others compute all.
+    """
+    sites = math.prod(path.model.shape)
+    # Vector instructions leave a rest at the end of an array, which may round otherwise.
+    step = min(_LEAST, _ALIKE // math.gcd(_ALIKE, sites))
+    # A single row may be summed by several threads, in another order.
+    fits = max(2, step * math.ceil(walkers / step))
+    return min(block, fits)
+
+
+def tell_cost(walkers: int, block: int) -> None:
+    """Log once that few walkers cost as much as whole blocks of them."""
+    computed = block * math.ceil(walkers / block)
+    if (walkers, block) in _TOLD or computed <= _WASTE * walkers:
+        return
+    _TOLD.add((walkers, block))
+    _LOG.warning(
+        "%d walkers take the time of %d, since blocks of %d are computed whole; ask for "
+        "%d, or make the sampler with block=%d",
+        walkers,
+        computed,
+        block,
+        computed,
+        walkers,
+    )
+
+
+def ess_trace(blocks: list[Kept], walkers: int) -> Tensor:
+    """Return the ESS of all walkers at each time that a trace records, float64 ``(N + 1,)``."""
+    sums = torch.stack([block.log_sum for block in blocks])
+    squares = torch.stack([block.log_sum_of_squares for block in blocks])
+    # (Σ e^A)² / Σ e^{2A}, in logarithms, since e^A would overflow.
+    log_ess = 2.0 * torch.logsumexp(sums, dim=0) - torch.logsumexp(squares, dim=0)
+    # Rounding may leave the bounds that the ESS has by Cauchy and Schwarz.
+    return (torch.exp(log_ess) / walkers).clamp(1.0 / walkers, 1.0)
+
+
+def heard_by(shown: Progress, base: int, also: Advance | None) -> Advance:
+    """Return what tells how far a block has come that begins after ``base`` intervals."""
+
+    def advance(interval: int) -> None:
+        done = base + interval + 1
+        shown.reach(done)
+        if also is not None:
+            also(done)
+
+    return advance

@@ -1,0 +1,59 @@
+"""The word `auto` for a move, and files that go on where no move is named."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import leaps_triton as lt
+from going_on import FILES, manifest_of
+from leaps_triton.cli.main import main
+from leaps_triton.cli.moves import as_move
+
+CLOCK = ["--model", "clock", "--q", "5", "--shape", "5", "--open-boundaries", "--beta", "1"]
+ISING = ["--shape", "3", "3", "--beta", "0.4", "--field", "0.3"]
+LADDER = "parallel-tempering:fractions=0.4/1"
+OLDER = {
+    "chain-heat-bath.h5": (ISING, [], ["heat-bath:sweeps=2"]),
+    "chain-tempering-alone.h5": (CLOCK, ["--move", LADDER], [LADDER, "heat-bath"]),
+}
+"""Files of an earlier version: their model, what is told of their move, and all of it."""
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_the_command_goes_on_with_a_file_of_an_earlier_version(name: str, tmp_path: Path) -> None:
+    """Its default was the heat bath, also of replicas; the file tells."""
+    model, told, whole = OLDER[name]
+    known = manifest_of(FILES / name)["chain"]
+    words = [*model, "--device", "cpu", "--configurations", "--sweeps", "120", "--resume"]
+    for key in ("walkers", "thin", "seed", "every"):
+        words += [f"--{key}", str(known[key])]
+    words += ["--observables", *known["observables"]]
+    found = []
+    for move in (told, ["--move", *whole]):
+        file = str(shutil.copy(FILES / name, tmp_path))
+        main(["chain", "--output", file, *words, *move])
+        run = lt.io.read(file)
+        assert isinstance(run, lt.io.ChainRun)
+        assert run.move == as_move(whole) and run.draws == 60
+        found.append(run.values["energy"])
+    assert torch.equal(*found)
+    # Whoever names another move is told so.
+    with pytest.raises(SystemExit, match=r"other settings: kernel|one of ParallelTempering"):
+        main(["chain", "--output", file, *words, "--move", "wolff"])
+
+
+def test_the_command_takes_the_default(tmp_path: Path) -> None:
+    file = tmp_path / "new.h5"
+    size = ["--shape", "4", "4", "--walkers", "4", "--sweeps", "100", "--device", "cpu"]
+    main(["chain", "--output", str(file), *size])
+    found = lt.io.read(file)
+    assert isinstance(found, lt.io.ChainRun)
+    assert found.move == lt.default_move(lt.Ising((4, 4), 0.4407))
+
+
+def test_auto_is_given_alone() -> None:
+    assert as_move(["auto"]) is None
+    with pytest.raises(ValueError, match="auto is a move of its own; give it alone"):
+        as_move(["auto", "houdayer"])
