@@ -20,7 +20,7 @@ __all__ = [
 
 PRECISIONS = {
     "hollow_conv": ("float32", "tf32", "bfloat16"),
-    "hollow_values": ("float32", "tf32x3", "tf32"),
+    "hollow_values": ("float32", "tf32x3", "tf32", "bfloat16"),
 }
 """Precisions of the factors of an op's matrix products, its default first; sums are in float32."""
 

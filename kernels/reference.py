@@ -25,7 +25,8 @@ from .energies.reference import (
 )
 from .hollow_network import reference as hollow_network
 from .hollow_network.reference import Values
-from .jumps.reference import JumpStep, jump_step
+from .jumps import reference as jumps
+from .jumps.reference import Event, JumpStep
 from .labels.reference import cluster_labels
 from .leaps.reference import (
     TauLeapStep,
@@ -83,6 +84,7 @@ __all__ = [
 heat_bath_sweeps = taking(Sweeps, site_sweeps.heat_bath_sweeps)
 metropolis_sweeps = taking(Sweeps, site_sweeps.metropolis_sweeps)
 overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)
+jump_step = taking(Event, jumps.jump_step)
 local_jump_steps = taking(Events, class_jumps.local_jump_steps)
 hollow_conv = taking(Convolution, convolutions.hollow_conv)
 

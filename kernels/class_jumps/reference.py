@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..functions.reference import logarithm
 from ..philox import Stream, philox, uniform64
 
 __all__ = [
@@ -170,7 +171,7 @@ def _drawn(given: Events, events: Tensor, rows: Tensor, batch: int) -> _Running:
     walker = given.walkers[rows].unsqueeze(1)
     words = philox(given.seed, Stream.JUMP, 0, event, 0, walker, rows.device)
     # -log u is a unit exponential; over R it becomes the holding time.
-    clock = -torch.log(uniform64(words[0], words[1]))
+    clock = -logarithm(uniform64(words[0], words[1]))
     return _Running(rows, clock, uniform64(words[2], words[3]))
 
 
@@ -184,7 +185,8 @@ def _event(
     # A class without a site adds nothing, even where its entry overflows: 0 times infinity is NaN.
     empty = counts == 0.0
     corrector = given.corrector.index_select(0, row).masked_fill_(empty, 0.0)
-    kappa = torch.linalg.vecdot(counts, corrector)
+    # Like the rates one class after the other: the order of CPU kernels too.
+    kappa = corrector.mul_(counts).cumsum(1)[:, -1]
     weights = given.rates.index_select(0, row).masked_fill_(empty, 0.0).mul_(counts)
     cumulative = weights.cumsum(1)
     total = cumulative[:, -1]
@@ -202,9 +204,12 @@ def _event(
     after.remaining[rows] = torch.where(finite, left - elapsed, left)
     after.events[rows] += 1
 
-    # The first class whose cumulative rate exceeds u R; rounding may leave none.
+    # The first class whose cumulative rate exceeds u R; rounding may leave none: then it is the
+    # last class with a rate.
     threshold = (running.choice[:, step] * total).unsqueeze(1)
-    chosen = torch.searchsorted(cumulative, threshold, right=True)
+    last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())
+    chosen = torch.searchsorted(cumulative, threshold, right=True).minimum(last)
+    # Sums that are not finite leave none either; their walkers do not jump.
     chosen = chosen.clamp(max=given.rates.shape[1] - 1)
     # What is left of the threshold within the class.
     passed = threshold - cumulative.gather(1, chosen) + weights.gather(1, chosen)
@@ -214,8 +219,8 @@ def _event(
     chosen = chosen.squeeze(1)[go]
     passed = passed.squeeze(1)[go]
     # Rounding may put the quotient a hair outside of the class.
-    rank = (passed / given.rates[row, chosen]).long().clamp(min=0)
-    rank = rank.minimum(members.counts[running.rows, chosen].long() - 1)
+    rank = (passed / given.rates[row, chosen]).clamp(min=0.0)
+    rank = rank.minimum(members.counts[running.rows, chosen] - 1.0).long()
     members.flip(running.rows, members.find(running.rows, chosen, rank))
     return running
 

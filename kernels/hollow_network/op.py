@@ -17,8 +17,8 @@ from ..checks import (
     check_shape,
     expect,
 )
-from ..registration import Launchers, put_on_cuda, taking
-from . import reference
+from ..registration import Launchers, on_cpu, put_on_cuda, taking
+from . import narrow, reference
 from .reference import Values
 
 __all__ = ["hollow_values", "hollow_values_gradient_op", "hollow_values_op"]
@@ -38,8 +38,22 @@ GRADIENT_SCHEMA = (
 )
 
 
+_full = on_cpu(reference.hollow_values, __package__)
+_narrow = on_cpu(narrow.narrow_values, __package__)
+
+
+def _evaluated(given: Values) -> Tensor:
+    """Return the values without a kernel for CUDA devices, and without gradients."""
+    values: Tensor
+    if given.precision == "bfloat16" and given.conv.dtype == torch.float32:
+        values = _narrow(given)
+    else:
+        values = _full(given)
+    return values
+
+
 def _run(*arguments: Any) -> Tensor:
-    return reference.hollow_values(Values(*arguments)).contiguous()
+    return _evaluated(Values(*arguments)).contiguous()
 
 
 def _fake(*arguments: Any) -> Tensor:
@@ -156,9 +170,22 @@ def hollow_values(
         )
     if configurations.device.type != "cuda":
         # Autograd keeps the twin's activations; the gradient of the op would compute them again.
-        return reference.hollow_values(given)
+        if _differentiated(given):
+            return reference.hollow_values(given)
+        return _evaluated(given)
+    if precision == "bfloat16":
+        raise ValueError(
+            "precision bfloat16 of hollow_values is for CPUs; on a GPU take float32, tf32x3 or tf32"
+        )
     values: Tensor = hollow_values_op(*given)
     return values
+
+
+def _differentiated(given: Values) -> bool:
+    """Return whether autograd follows the call."""
+    if not torch.is_grad_enabled():
+        return False
+    return any(tensor.requires_grad for tensor in given.parameters)
 
 
 def _check(given: Values) -> None:

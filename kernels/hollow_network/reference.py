@@ -19,8 +19,8 @@ from ..energies.reference import Tables, local_fields
 
 __all__ = [
     "Gradients", "Values", "Waves", "centre_mask", "convolve", "convolved", "embed",
-    "exact_convolutions", "hollow_values", "hollow_values_gradient", "lowest_modes", "pad",
-    "site_field", "state_counts", "waves",
+    "exact_convolutions", "features_of", "hollow_values", "hollow_values_gradient",
+    "lowest_modes", "pad", "site_field", "state_counts", "waves",
 ]  # fmt: skip
 
 
@@ -253,7 +253,8 @@ class _Inputs(NamedTuple):
     """``Σ_j J_ij [x_j = a]``, ``(walkers, q, sites)``"""
 
 
-def _inputs(given: Values) -> _Inputs:
+def features_of(given: Values) -> tuple[Tensor, Tensor]:
+    """Return the features but for convolution and time, and the counts, as in :class:`_Inputs`."""
     walkers, *shape = given.configurations.shape
     embedded = embed(given.configurations, given.q, given.conv.dtype)
     counts = state_counts(
@@ -264,7 +265,12 @@ def _inputs(given: Values) -> _Inputs:
         local = counts[:, 1:] - counts[:, :1]
     sums = _global_features(embedded.flatten(2), tuple(shape), given.magnetization, given.modes)
     constant = site_field(given.field).expand(walkers, -1, *shape).flatten(2)
-    features = torch.cat([local, *sums, constant], dim=1)
+    return torch.cat([local, *sums, constant], dim=1), counts
+
+
+def _inputs(given: Values) -> _Inputs:
+    embedded = embed(given.configurations, given.q, given.conv.dtype)
+    features, counts = features_of(given)
     return _Inputs(convolved(embedded, given.conv, given.periodic), features, counts)
 
 

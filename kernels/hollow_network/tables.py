@@ -9,22 +9,27 @@ whose weights are 0.
 import itertools
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .reference import waves
+from .reference import centre_mask, waves
 
 __all__ = [
     "TILE",
     "Columns",
     "Geometry",
+    "IntegerWaves",
+    "Sources",
     "Sums",
     "columns",
     "fill",
     "geometry",
+    "hollow",
+    "integer_waves",
     "pack",
+    "sources",
     "sums",
     "unpack",
 ]
@@ -238,3 +243,98 @@ def unpack(
         ]
     )
     return to_conv.view_as(conv).to(conv.dtype), to_first.T.to(first.dtype)
+
+
+class Sources(NamedTuple):
+    """Where the sites of a lattice find one another, as arrays of the loops of a CPU."""
+
+    source: Any
+    """Site that a padded site repeats, -1 beyond an open edge, int32 ``(padded sites,)``"""
+    lengths: tuple[int, ...]
+    """Lengths of the padded lattice"""
+    ahead: Any
+    """Neighbour in positive direction of each axis, -1 off an edge, int32 ``(ndim, sites)``"""
+    behind: Any
+    """The same in negative direction"""
+    cuts: tuple[int, int, int]
+    """Places of the kernel along the last axis, rows of the padded lattice and their length as
+    each of these places sees them"""
+    starts: Any
+    """Where each tap but the centre begins in cuts of this shape, int32 ``(K**ndim - 1,)``"""
+    runs: Any
+    """Where runs of neighbouring sites begin after that, int32 ``(runs,)``"""
+
+
+@lru_cache(maxsize=64)
+def sources(shape: tuple[int, ...], periodic: tuple[bool, ...], kernel_size: int) -> Sources:
+    """Return the tables of a lattice, padded by the radius of a kernel."""
+    radius = kernel_size // 2
+    index = torch.arange(math.prod(shape), dtype=torch.int32).view(shape)
+    source = index
+    ahead: list[Tensor] = []
+    behind: list[Tensor] = []
+    for axis, wraps in enumerate(periodic):
+        length = shape[axis]
+        source = _taken(source, axis, torch.arange(-radius, length + radius), wraps)
+        ahead.append(_taken(index, axis, torch.arange(1, length + 1), wraps))
+        behind.append(_taken(index, axis, torch.arange(-1, length - 1), wraps))
+    # Along the last axis each place of the kernel has a cut of its own, so that sites that are
+    # neighbours along the last two axes are neighbours in it, whatever the tap.
+    cuts = torch.Size((kernel_size, *source.shape[:-1], shape[-1]))
+    places = torch.arange(cuts.numel(), dtype=torch.int32).view(cuts)
+    corner = places[..., 0].movedim(0, -1)
+    for axis in range(len(shape) - 1):
+        corner = corner.narrow(axis, 0, kernel_size)
+    starts = corner.flatten()
+    centre = len(starts) // 2
+    runs = places[0]
+    for axis in range(len(shape) - 1):
+        runs = runs.narrow(axis, 0, shape[axis])
+    # One number for each run: its first site.
+    while runs.ndim > max(0, len(shape) - 2):
+        runs = runs[..., 0]
+    return Sources(
+        source=source.flatten().numpy(),
+        lengths=tuple(source.shape),
+        ahead=torch.stack(ahead).flatten(1).numpy(),
+        behind=torch.stack(behind).flatten(1).numpy(),
+        cuts=(kernel_size, source.shape[:-1].numel(), shape[-1]),
+        starts=torch.cat([starts[:centre], starts[centre + 1 :]]).numpy(),
+        runs=runs.flatten().contiguous().numpy(),
+    )
+
+
+def _taken(index: Tensor, axis: int, places: Tensor, wraps: bool) -> Tensor:
+    """Return the sites at some places along an axis, -1 off an edge."""
+    length = index.shape[axis]
+    taken = index.index_select(axis, places % length)
+    if wraps:
+        return taken
+    outside = (places < 0) | (places >= length)
+    outside = outside.view(-1, *[1] * (index.ndim - axis - 1))
+    return torch.where(outside, -1, taken)
+
+
+class IntegerWaves(NamedTuple):
+    """The waves of :func:`.reference.waves`, as arrays of the loops of a CPU."""
+
+    waves: Any
+    """Cosines, then sines, int64 ``(2, modes, sites)``"""
+    square: Any
+    """The sum of their squares, float64 ``(modes, sites)``"""
+    norm: float
+
+
+@lru_cache(maxsize=64)
+def integer_waves(shape: tuple[int, ...], modes: int) -> IntegerWaves:
+    """Return the waves of a lattice."""
+    made = waves(shape, modes, torch.device("cpu"))
+    both = torch.stack([made.cos, made.sin]).long()
+    square = made.cos**2 + made.sin**2
+    return IntegerWaves(both.numpy(), square.numpy(), made.norm)
+
+
+@lru_cache(maxsize=64)
+def hollow(lengths: tuple[int, ...]) -> Tensor:
+    """Return 1 at every tap of a kernel of these lengths but its centre, 0 there; float32."""
+    return centre_mask(torch.empty(1, 1, *lengths))

@@ -5,9 +5,9 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import as_seed, check_rates, check_walkers
-from ..registration import Launchers, put_on_cuda
+from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
-from .reference import JumpStep
+from .reference import Event, JumpStep
 
 __all__ = ["jump_step", "jump_step_op"]
 
@@ -60,10 +60,21 @@ def jump_step(
     )
     check_walkers(count, device, torch.int64, walkers=walkers, events=events)
     return JumpStep(
-        *jump_step_op(
-            configurations, log_weights, remaining, rates, corrector, walkers, events, seed
+        *call(
+            jump_step_op,
+            configurations,
+            log_weights,
+            remaining,
+            rates,
+            corrector,
+            walkers,
+            events,
+            seed,
         )
     )
+
+
+_on_cpu = on_cpu(reference.jump_step, __package__)
 
 
 @custom_op("leaps_triton::jump_step", mutates_args=())
@@ -78,9 +89,8 @@ def jump_step_op(
     seed: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.jump_step`."""
-    after, weights, left, move = reference.jump_step(
-        configurations, log_weights, remaining, rates, corrector, walkers, events, seed
-    )
+    given = Event(configurations, log_weights, remaining, rates, corrector, walkers, events, seed)
+    after, weights, left, move = _on_cpu(given)
     return after, weights, left, move
 
 

@@ -5,9 +5,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..functions.reference import logarithm
 from ..philox import Stream, philox, uniform64
 
-__all__ = ["JumpStep", "jump_step"]
+__all__ = ["Event", "JumpStep", "jump_step"]
+
+
+class Event(NamedTuple):
+    """Arguments of the op."""
+
+    configurations: Tensor
+    log_weights: Tensor
+    remaining: Tensor
+    rates: Tensor
+    corrector: Tensor
+    walkers: Tensor
+    events: Tensor
+    seed: int
 
 
 class JumpStep(NamedTuple):
@@ -26,27 +40,19 @@ class JumpStep(NamedTuple):
     """
 
 
-def jump_step(
-    configurations: Tensor,
-    log_weights: Tensor,
-    remaining: Tensor,
-    rates: Tensor,
-    corrector: Tensor,
-    walkers: Tensor,
-    events: Tensor,
-    seed: int,
-) -> JumpStep:
+def jump_step(given: Event) -> JumpStep:
     """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move if there is time.
 
     The move ``m`` is drawn with probability ``rates_m / R``.
     """
+    configurations, log_weights, remaining, rates, corrector, walkers, events, seed = given
     words = philox(seed, Stream.JUMP, 0, events, 0, walkers, configurations.device)
     # Float64 whatever the rates are: the sums decide which move is made.
     cumulative = rates.flatten(1).to(torch.float64).cumsum(1)
     exit_rate = cumulative[:, -1]
     finite = exit_rate.isfinite() & corrector.isfinite()
     # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
-    holding = -torch.log(uniform64(words[0], words[1])) / exit_rate
+    holding = -logarithm(uniform64(words[0], words[1])) / exit_rate
     jumps = (holding < remaining) & finite
     elapsed = torch.where(jumps, holding, remaining)
     threshold = uniform64(words[2], words[3]) * exit_rate

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import check_tensor
-from ..registration import Launchers, put_on_cuda
+from ..registration import Launchers, call, put_on_cuda
 from . import reference
 
 __all__ = ["cluster_labels", "cluster_labels_op"]
@@ -44,7 +44,7 @@ def cluster_labels(bonds: Tensor) -> Tensor:
             "bonds must be (walkers, axes, *shape) with 1 to 4 lattice axes, "
             f"got {tuple(bonds.shape)}"
         )
-    return cluster_labels_op(bonds)
+    return call(cluster_labels_op, bonds)
 
 
 @custom_op("leaps_triton::cluster_labels", mutates_args=())

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 
 from ..checks import as_integer, as_rest, as_seed, check_model, check_tensor, check_walkers, expect
-from ..registration import Launchers, put_on_cuda, taking
-from . import cpu, reference
+from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
+from . import reference
 from .reference import Sweeps
 
 __all__ = [
@@ -209,15 +209,19 @@ def _checked(op: CustomOpDef, given: Sweeps) -> Tensor:
     integers = colours.dtype in (torch.int8, torch.int32, torch.int64)
     expect(integers, "colours", "a tensor of integers", colours)
     as_integer("num_colours", given.num_colours, 1, 127)
-    after: Tensor = op(*given)
+    after: Tensor = call(op, *given)
     return after
 
 
 def _register(name: str, twin: Callable[[Sweeps], Tensor]) -> CustomOpDef:
+    sweep = on_cpu(twin, __package__)
+
     def run(*arguments: Any) -> Tensor:
         given = Sweeps(*arguments)
         # The result of an op may not be its input, as it would be after no sweep at all.
-        return twin(given._replace(configurations=given.configurations.clone()))
+        after = given.configurations.clone(memory_format=torch.contiguous_format)
+        result: Tensor = sweep(given._replace(configurations=after))
+        return result
 
     def fake(configurations: Tensor, *others: Any) -> Tensor:
         return configurations.new_empty(configurations.shape)
@@ -227,7 +231,7 @@ def _register(name: str, twin: Callable[[Sweeps], Tensor]) -> CustomOpDef:
     return op
 
 
-heat_bath_sweeps_op = _register("heat_bath_sweeps", cpu.heat_bath_sweeps)
+heat_bath_sweeps_op = _register("heat_bath_sweeps", reference.heat_bath_sweeps)
 metropolis_sweeps_op = _register("metropolis_sweeps", reference.metropolis_sweeps)
 overrelaxation_sweeps_op = _register("overrelaxation_sweeps", reference.overrelaxation_sweeps)
 

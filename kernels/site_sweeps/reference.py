@@ -1,18 +1,19 @@
 """The twins of ``heat_bath_sweeps``, ``metropolis_sweeps`` and ``overrelaxation_sweeps``."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..energies.reference import Tables, local_fields
+from ..functions.reference import exponential
 from ..philox import Stream, site_words, uniform32
 
 __all__ = [
     "Sweeps", "heat_bath_probabilities", "heat_bath_sweeps", "metropolis_acceptance",
-    "metropolis_sweeps", "overrelaxation_sweeps",
+    "metropolis_sweeps", "overrelaxation_sweeps", "waves",
 ]  # fmt: skip
 
 SAME_LENGTH = 1e-9
@@ -68,10 +69,23 @@ class Sweeps(NamedTuple):
 def heat_bath_probabilities(fields: Tensor, beta: Tensor) -> Tensor:
     """Return ``p_a ∝ exp(β W_a)``, ``(walkers, q, *shape)``.
 
-    The law of one site given all others.
+    The law of one site given all others. States are summed in their order, one by one.
     """
     per_walker = beta.to(fields.dtype).view(-1, *[1] * (fields.ndim - 1))
-    return torch.softmax(per_walker * fields, dim=1)
+    exponents = per_walker * fields
+    # The largest exponent is taken off first, so that no exponential overflows.
+    weights = _exponential(exponents - exponents.amax(1, keepdim=True))
+    total = weights[:, 0]
+    for state in range(1, weights.shape[1]):
+        total = total + weights[:, state]
+    return weights / total.unsqueeze(1)
+
+
+def _exponential(x: Tensor) -> Tensor:
+    """Return ``e^x``: of float32 the one that all devices share, of float64 that of torch."""
+    if x.dtype == torch.float32:
+        return exponential(x)
+    return torch.exp(x)
 
 
 def heat_bath_sweeps(given: Sweeps) -> Tensor:
@@ -79,19 +93,28 @@ def heat_bath_sweeps(given: Sweeps) -> Tensor:
     x = given.configurations
     for sweep in given.numbers():
         # One word per site and sweep: each site belongs to one colour.
-        uniform = uniform32(given.words(sweep)).unsqueeze(1)
+        uniform = uniform32(given.words(sweep))
         for colour in range(given.num_colours):
             probabilities = heat_bath_probabilities(given.fields(x), given.beta)
-            # The last state needs no threshold, so rounding cannot lead out of range.
-            thresholds = probabilities.cumsum(1)[:, :-1]
-            drawn = (thresholds <= uniform).sum(1, dtype=x.dtype)
+            drawn = _drawn(probabilities, uniform).to(x.dtype)
             x = torch.where(given.colours == colour, drawn, x)
     return x
 
 
+def _drawn(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """Return the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below ``u``."""
+    drawn = torch.zeros_like(uniform, dtype=torch.int32)
+    threshold = torch.zeros_like(uniform)
+    # The last state needs no threshold, so rounding cannot lead out of range.
+    for state in range(probabilities.shape[1] - 1):
+        threshold = threshold + probabilities[:, state]
+        drawn = drawn + (threshold <= uniform).int()
+    return drawn
+
+
 def metropolis_acceptance(log_ratios: Tensor) -> Tensor:
     """Return ``min(1, e^Δ)``."""
-    return torch.exp(log_ratios.clamp(max=0.0))
+    return _exponential(log_ratios.clamp(max=0.0))
 
 
 def _moved(
@@ -104,7 +127,9 @@ def _moved(
     there = fields.gather(1, proposed.unsqueeze(1))
     here = fields.gather(1, x.long().unsqueeze(1))
     beta = given.beta.to(fields.dtype).view(-1, *[1] * (x.ndim - 1))
-    acceptance = metropolis_acceptance(beta * (there - here).squeeze(1))
+    # Numbers of 24 bits are compared with float32, also where fields are float64.
+    log_ratios = (beta * (there - here).squeeze(1)).float()
+    acceptance = metropolis_acceptance(log_ratios)
     # 1 - ε is exact, and 1 where no site rests: that product changes no bit.
     accepted = uniform < (1.0 - given.rest) * acceptance
     moves = (given.colours == colour) & accepted
@@ -127,22 +152,30 @@ def metropolis_sweeps(given: Sweeps) -> Tensor:
     return x
 
 
-def _reflections(given: Sweeps) -> Callable[[Tensor], Tensor]:
-    """Return what finds ``r_i`` of every site from the local fields."""
-    q = given.q
-    number = torch.arange(q, device=given.configurations.device)
-    angle = number.double() * (math.pi / q)
+def waves(q: int, device: torch.device) -> Tensor:
+    """Return cosines and sines of states, then those of axes, float64 ``(4, q)``."""
+    axes = torch.arange(q, dtype=torch.float64, device=device) * (math.pi / q)
     # States lie at twice the angles of the axes.
-    states = torch.stack([(2 * angle).cos(), (2 * angle).sin()])
-    axes = torch.stack([angle.cos(), angle.sin()])
-    number = number.view(-1, *[1] * len(given.periodic))
+    states = 2 * axes
+    return torch.stack([states.cos(), states.sin(), axes.cos(), axes.sin()])
 
-    def nearest(fields: Tensor) -> Tensor:
-        # Projections of the local field on the axes, whose ends are alike.
-        lengths = torch.einsum("nr,na,wa...->wr...", axes, states, fields).abs()
-        near = lengths >= lengths.amax(1, keepdim=True) - SAME_LENGTH
-        return torch.where(near, number, q).amin(1)
 
+def _nearest(fields: Tensor, cosines_and_sines: Tensor) -> Tensor:
+    """Return ``r_i`` of every site from its local fields, ``(walkers, *shape)``."""
+    q = fields.shape[1]
+    state_cosines, state_sines, axis_cosines, axis_sines = cosines_and_sines.tolist()
+    along = fields[:, 0] * state_cosines[0]
+    across = fields[:, 0] * state_sines[0]
+    for state in range(1, q):
+        along = along + fields[:, state] * state_cosines[state]
+        across = across + fields[:, state] * state_sines[state]
+    # Projections of the local field on the axes, whose ends are alike.
+    lengths = [(along * axis_cosines[r] + across * axis_sines[r]).abs() for r in range(q)]
+    least = torch.stack(lengths).amax(0) - SAME_LENGTH
+    nearest = torch.zeros_like(along, dtype=torch.int64)
+    # Downwards, so that the least of equally near axes is the last to be noted.
+    for r in reversed(range(q)):
+        nearest = torch.where(lengths[r] >= least, r, nearest)
     return nearest
 
 
@@ -154,12 +187,12 @@ def overrelaxation_sweeps(given: Sweeps) -> Tensor:
     does not choose.
     """
     x = given.configurations
-    nearest = _reflections(given)
+    cosines_and_sines = waves(given.q, x.device)
     for sweep in given.numbers():
         uniform = uniform32(given.words(sweep, draw=1))
         for colour in range(given.num_colours):
             fields = given.fields(x, torch.float64)
             # A reflection is its own inverse, as the nearest axis does not depend on x_i.
-            proposed = (nearest(fields) - x.long()) % given.q
+            proposed = (_nearest(fields, cosines_and_sines) - x.long()) % given.q
             x = _moved(given, x, fields, proposed, uniform, colour)
     return x

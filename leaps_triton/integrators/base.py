@@ -3,6 +3,7 @@
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -161,6 +162,13 @@ class Integrator(ABC):
         """Whether one step moves one site at most, so that a transport may follow it."""
         return False
 
+    @cached_property
+    def _grid(self) -> tuple[Tensor, Tensor]:
+        """Times of the densities, and the lengths of the intervals."""
+        # One entry more, for the walkers that finish at either end: no time left.
+        nought = torch.zeros(1, dtype=torch.float64)
+        return self.densities, torch.cat([self.times.diff(), nought])
+
     def with_times(self, times: Sequence[float] | Tensor) -> Self:
         """Return the same integrator on other times."""
         return type(self)(as_times(times, "times"), **self.settings)  # type: ignore[call-arg]
@@ -188,20 +196,39 @@ class Integrator(ABC):
             The walkers, and which of them did, bool ``(walkers,)``.
         """
         device = state.walkers.device
-        # Densities begin with that of t = 0, so interval n has entry n + 1.
-        densities = self.densities.to(device)
-        # One entry more, for the walkers that finish at either end: no time left.
-        nought = torch.zeros(1, dtype=torch.float64)
-        lengths = torch.cat([self.times.diff(), nought]).to(device)
         # 0 is exact here: the last step of an interval takes away all the time that was left.
         if backward:
             entering = (state.remaining == 0) & (state.interval >= 0)
+        else:
+            entering = (state.remaining == 0) & (state.interval < self.intervals)
+        # On a GPU a look at which walkers enter would wait for it.
+        if self.looks(device) > 1:
+            return self._entered(state, entering, path, backward), entering
+        rows = entering.nonzero().squeeze(1)
+        if len(rows) == len(entering):
+            return self._entered(state, entering, path, backward), entering
+        # Densities are wanted of these walkers alone, which are few where each goes its own way.
+        if len(rows):
+            part = self._entered(some(state, rows), entering[rows], path, backward)
+            state = state._replace(
+                log_weights=state.log_weights.index_copy(0, rows, part.log_weights),
+                interval=state.interval.index_copy(0, rows, part.interval),
+                remaining=state.remaining.index_copy(0, rows, part.remaining),
+            )
+        return state, entering
+
+    def _entered(self, state: Any, entering: Tensor, path: Path, backward: bool) -> Any:
+        """Return walkers of which some enter the next interval, or finish."""
+        device = state.walkers.device
+        # Densities begin with that of t = 0, so interval n has entry n + 1.
+        densities = self._grid[0].to(device)
+        lengths = self._grid[1].to(device)
+        if backward:
             interval = state.interval - entering.long()
             # Earlier in t, not on the way: A grows by what the path gains that is run forward.
             earlier = interval
             later = state.interval
         else:
-            entering = (state.remaining == 0) & (state.interval < self.intervals)
             interval = state.interval + entering.long()
             earlier = state.interval
             later = interval
@@ -209,12 +236,11 @@ class Integrator(ABC):
         increment = path.log_increment(
             state.configurations, densities[earlier + 1], densities[later + 1]
         )
-        entered = state._replace(
+        return state._replace(
             log_weights=state.log_weights + increment,
             interval=interval,
             remaining=torch.where(entering, lengths[interval], state.remaining),
         )
-        return entered, entering
 
     def run(
         self,

@@ -26,6 +26,8 @@ __all__ = ["ClassRates", "Tabulated", "class_rates", "obstacle", "steps"]
 
 STEPS = 128
 """Events of one call. The magnetisations that they may reach are the rows of its table."""
+FEW = 16
+"""Events of the first call of an interval on a CPU, where rows cost more than calls."""
 
 
 class ClassRates(NamedTuple):
@@ -131,18 +133,18 @@ def steps(
     seed: int,
     reversible: Reversible | None = None,
     backward: bool = False,
+    most: int | None = None,
 ) -> LocalJumpSteps:
-    """Take every walker up to ``STEPS`` events on, at time ``tau``.
+    """Take every walker up to ``most`` events on, at time ``tau``; by default :data:`STEPS`.
 
     Arguments are as in :func:`class_rates`; ``state`` holds the walkers.
     """
     lattice = path.model.lattice
     x = state.configurations
-    ones = x.flatten(1).sum(1, dtype=torch.int64)
-    # An event changes the magnetisation by one, so these rows are all that a call can read.
-    first = max(0, int(ones.min()) - STEPS)
-    last = min(lattice.sites, int(ones.max()) + STEPS)
-    table = class_rates(path, transport, tau, (first, last), x.device, reversible, backward)
+    if most is None:
+        most = STEPS
+    rows = _reached(x, most)
+    table = class_rates(path, transport, tau, rows, x.device, reversible, backward)
     # A flip moves the site and its shells to other classes: this says whose, and by how much.
     neighbours, strides = transport.neighbours(lattice.shape, x.device)
     return kernels.local_jump_steps(
@@ -155,7 +157,27 @@ def steps(
         table.corrector,
         neighbours,
         strides,
-        first,
+        table.first,
         seed,
-        STEPS,
+        most,
     )
+
+
+def _reached(configurations: Tensor, most: int) -> tuple[int, int]:
+    """Return the first and last magnetisation that so many events may reach."""
+    flat = configurations.flatten(1)
+    sites = flat.shape[1]
+    # A small lattice has all of its rows, which are the same whatever walkers there are.
+    if sites <= STEPS:
+        return 0, sites
+    ones = flat.sum(1, dtype=torch.int64)
+    # An event changes the magnetisation by one.
+    first = max(0, int(ones.min()) - most)
+    last = min(sites, int(ones.max()) + most)
+    # An odd number of rows: products of matrices may round those of an even number otherwise.
+    if (last - first) % 2 == 1:
+        if last < sites:
+            last += 1
+        elif first > 0:
+            first -= 1
+    return first, last

@@ -16,7 +16,7 @@ from .base import Integrator, Way, as_times
 from .domains import Domains, advance, as_domain, count, divide, reach_of
 from .overflow import reason_of_events, reason_of_rates
 from .rates import Rates, Reversible, evaluate, examine
-from .states import JumpState, State
+from .states import JumpState, State, returned, some
 from .transport import Transport
 
 __all__ = [
@@ -277,22 +277,43 @@ class Jump(Integrator):
         answers = way.answers
         if not self.tabulated(way.path, answers.given):
             return cast(JumpState, super()._to_the_end(state, way))
-        assert answers.tables is not None
         # With tables walkers wait for one another, so that one interval is that of all.
         tau = float(self.frozen[int(state.interval[0])])
-        while bool((state.remaining != 0).any()):
-            after = tables.steps(
-                way.path, answers.tables, tau, state, way.seed, self.added, way.backward
-            )
-            state = state._replace(
-                configurations=after.configurations,
-                log_weights=after.log_weights,
-                remaining=after.remaining,
-                events=after.events,
-            )
-            info = _info_of_tables(state, after)
-            state = self._checked(state, info, way)
+        most = tables.STEPS
+        if self.looks(state.walkers.device) == 1:
+            most = min(most, tables.FEW)
+        waiting = state.remaining != 0
+        while bool(waiting.any()):
+            state = self._steps_on_tables(state, waiting, way, tau, most)
+            waiting = state.remaining != 0
+            most = tables.STEPS
         return state
+
+    def _steps_on_tables(
+        self, state: JumpState, waiting: Tensor, way: Way, tau: float, most: int
+    ) -> JumpState:
+        """Take walkers with time left at most so many events on, checked.
+
+        Where each step is looked at, only these walkers are handed on.
+        """
+        part = state
+        rows: Tensor | None = None
+        if self.looks(state.walkers.device) == 1 and not bool(waiting.all()):
+            rows = waiting.nonzero().squeeze(1)
+            part = some(state, rows)
+        answers = way.answers.tables
+        assert answers is not None
+        after = tables.steps(way.path, answers, tau, part, way.seed, self.added, way.backward, most)
+        part = part._replace(
+            configurations=after.configurations,
+            log_weights=after.log_weights,
+            remaining=after.remaining,
+            events=after.events,
+        )
+        part = self._checked(part, _info_of_tables(part, after), way)
+        if rows is None:
+            return part
+        return returned(state, rows, part)
 
     def broken(self, state: JumpState, info: JumpInfo) -> Tensor:
         """Return which walkers :meth:`check` refuses, bool ``(walkers,)``."""

@@ -284,6 +284,10 @@ class Equivariant(nn.Module):
     def _network(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``G`` of all walkers at once, from :meth:`values`."""
         values = self.values(configurations, conditions)
+        if self.q == 2:
+            # The one other state: the difference of both, in the sign of the state now.
+            rise = values[:, 1:] - values[:, :1]
+            return rise * (1 - 2 * configurations.unsqueeze(1))
         state = configurations.long().unsqueeze(1)
         shifts = torch.arange(1, self.q, device=state.device)
         shifts = shifts.view(1, -1, *[1] * self.ndim)

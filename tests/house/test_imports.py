@@ -89,10 +89,11 @@ FOLDERS: dict[str, set[str]] = {
     "cli": {"registry", "provenance", "files", "kernels", "io", "report", "bench", "__init__"},
 }
 
-# Packages of others, beside torch and numpy. Figures, files and progress bars are imported late.
+# Packages of others, beside torch and numpy. Figures, files, progress bars and numba are imported
+# late.
 PACKAGES: dict[str, set[str]] = {
     "progress": {"tqdm"},
-    "kernels": {"triton"},
+    "kernels": {"llvmlite", "numba", "triton"},
     "io": {"h5py", "safetensors"},
     "report": {"matplotlib"},
     "cli": {"tyro"},
@@ -236,7 +237,7 @@ def test_imports_for_type_checkers_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "missing", ["h5py", "matplotlib", "triton", "tyro", "h5py matplotlib triton tyro"]
+    "missing", ["h5py", "matplotlib", "triton", "tyro", "h5py matplotlib numba triton tyro"]
 )
 def test_library_imports_without_what_only_a_part_of_it_needs(missing: str) -> None:
     block = f"import sys; sys.modules.update(dict.fromkeys({missing.split()!r}))"

@@ -193,8 +193,8 @@ def test_a_kernel_that_reaches_around_is_refused() -> None:
         ({"channels": 0}, "channels must be an integer of at least 1, got 0"),
         ({"modes": -1}, "modes must be an integer of at least 0, got -1"),
         (
-            {"precision": "bfloat16"},
-            "precision must be one of float32, tf32x3, tf32, got 'bfloat16'",
+            {"precision": "float16"},
+            "precision must be one of float32, tf32x3, tf32, bfloat16, got 'float16'",
         ),
     ],
 )

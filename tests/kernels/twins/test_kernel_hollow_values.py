@@ -286,8 +286,8 @@ GIVEN = network((4, 3), (True, False), 3, 2)
             "no gradient with respect to coupling and field",
         ),
         (
-            {"precision": "bfloat16"},
-            "precision must be one of float32, tf32x3, tf32, got 'bfloat16'",
+            {"precision": "float16"},
+            "precision must be one of float32, tf32x3, tf32, bfloat16, got 'float16'",
         ),
         (
             {"conv": torch.zeros(5, 3, 9, 9)},

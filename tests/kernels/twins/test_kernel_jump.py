@@ -206,9 +206,9 @@ def test_extreme_random_numbers_choose_moves_that_have_a_rate(
     one = torch.ones(1, dtype=FLOAT64)
     index = torch.zeros(1, dtype=torch.int64)
     x = torch.zeros(1, 7, dtype=torch.int8)
-    after = kernels.jump_step(
-        x, one, 100 * one / scale, move_rates.view(1, 1, 7), 0 * one, index, index, 0
-    )
+    rates = move_rates.view(1, 1, 7)
+    given = reference.Event(x, one, 100 * one / scale, rates, 0 * one, index, index, 0)
+    after = reference.jump_step(given)
     assert after.move.item() == (5 if word else 2)
     assert 0 < after.remaining.item() <= 100 / scale
 
@@ -237,7 +237,7 @@ def test_a_threshold_above_all_sums_means_the_last_move_with_a_rate() -> None:
             "uniform64",
             lambda high, low: torch.linspace(1.0 - 2.0**-53, 1.0, n, dtype=FLOAT64),
         )
-        after = reference.jump_step(*given)
+        after = reference.jump_step(reference.Event(*given))
     assert (after.move == 4).all() and (after.configurations.sum(1) == 1).all()
 
 

@@ -1,0 +1,369 @@
+"""Sweeps of models of two states with few local fields: loops over bytes that numba compiles.
+
+The sites of either colour lie in an array of their own, place ``k`` of which is a site of the pair
+``2k, 2k + 1``; 0 and 255 are the states. Of colour ``c`` the neighbours of place ``k`` are at few
+distances in the other array, as a matrix has few diagonals: its weights, bytes, sum the integer
+``n = Σ_j J_ij s_j`` modulo 256 and so tell the local field. A site's word is compared with the
+thresholds of all fields beforehand, and how many lie below it, its rank, decides with ``n``.
+
+Arrays are padded to whole vectors, and states have a margin at either end, so that loops over them
+leave no rest. Walkers of a small lattice lie side by side in one array, as if they were a large one.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..native.compiling import compiled, inlined
+from ..native.words import fill
+from .cpu_sites import SWEEP
+from .cpu_thresholds import SIZE, Levels, exact, levels_of
+
+__all__ = ["Diagonals", "diagonals", "sweep"]
+
+UPPER = np.uint8(127)
+ONES = np.uint8(255)
+SEVEN = np.int8(7)
+EIGHT = np.uint16(8)
+LOW = np.uint16(255)
+ZERO = np.float32(0.0)
+NONE = np.uint32(0)
+MOST = 40
+"""Diagonals of one colour, at most."""
+VECTOR = 128
+"""Bytes of two vectors, at most: what a loop does at once."""
+GROUPS = 8
+"""Counters of random words that are computed at once."""
+
+
+class Diagonals(NamedTuple):
+    """Holds which sites are neighbours, for colours 0 and 1."""
+
+    swapped: Any
+    """255 where the second site of a pair has colour 0, uint8 ``(padded,)``."""
+    base: Any
+    """Value of ``n`` where all neighbours are in state 0, uint8 ``(2, padded)``."""
+    shifts: Any
+    """Distances, int64 ``(2, MOST)``."""
+    firsts: Any
+    """First place of each diagonal, a multiple of VECTOR, int64 ``(2, MOST)``."""
+    ends: Any
+    """End of each diagonal, int64 ``(2, MOST)``."""
+    weights: Any
+    """What a neighbour in state 1 adds to ``n``, uint8 ``(2, MOST, padded)``."""
+    counts: Any
+    """Number of diagonals, int64 ``(2,)``."""
+    margin: int
+    """Places at either end of the states, as many as a diagonal reaches beyond."""
+
+
+@compiled
+def diagonals(found, colours, neighbours, integers, largest, step):
+    """Write the diagonals; return whether there are so few, and all neighbours differ in colour.
+
+    ``colours`` int8 ``(sites,)``; ``neighbours`` int32 ``(2 ndim, sites)``; ``integers`` int64
+    ``(1 | axes, 1 | sites)``, ``J`` as whole numbers; ``n`` is counted from ``-largest`` on in
+    steps of ``step``.
+    """
+    swapped, base, shifts, firsts, ends, weights, counts, _ = found
+    last = len(integers) - 1
+    own = integers.shape[1] > 1
+    for site in range(len(colours)):
+        colour = colours[site]
+        k = site >> 1
+        total = largest
+        for slot in range(len(neighbours)):
+            there = neighbours[slot, site]
+            if there < 0:
+                continue
+            if colours[there] == colour:
+                return False
+            end = there if slot & 1 else site
+            bond = integers[min(slot >> 1, last), end if own else 0]
+            total -= bond
+            if bond == 0:
+                continue
+            shift = np.int64(there >> 1) - k
+            d = 0
+            while d < counts[colour] and shifts[colour, d] != shift:
+                d += 1
+            if d == MOST:
+                return False
+            if d == counts[colour]:
+                counts[colour] += 1
+                shifts[colour, d] = shift
+                firsts[colour, d] = k // VECTOR * VECTOR
+            ends[colour, d] = (k // VECTOR + 1) * VECTOR
+            weights[colour, d, k] += np.uint8(2 * bond // step)
+        base[colour, k] = np.uint8(total // step)
+        if colour == 0 and site & 1:
+            swapped[k] = ONES
+    return True
+
+
+@inlined
+def split(pairs, swapped, first, second):
+    """Write bytes of colours 0 and 1 from pairs of sites, uint16 with the first site below."""
+    for k in range(len(pairs)):
+        even = pairs[k] & LOW
+        odd = pairs[k] >> EIGHT
+        change = (even ^ odd) & np.uint16(swapped[k])
+        first[k] = np.uint8(even ^ change)
+        second[k] = np.uint8(odd ^ change)
+
+
+@inlined
+def join(pairs, swapped, first, second):
+    """Write pairs of sites from states of colours 0 and 1."""
+    for k in range(len(pairs)):
+        change = (first[k] ^ second[k]) & swapped[k]
+        even = np.uint16(first[k] ^ change) & np.uint16(1)
+        odd = np.uint16(second[k] ^ change) & np.uint16(1)
+        pairs[k] = even | (odd << EIGHT)
+
+
+@inlined
+def spread(states):
+    """Make 0 and 1 to 0 and 255."""
+    for colour in range(2):
+        own = states[colour]
+        for k in range(len(own)):
+            own[k] = np.uint8(0) - (own[k] & np.uint8(1))
+
+
+@inlined
+def rank_three(ranks, words, a, b, c, times_a, times_b, times_c):
+    """Add how often three thresholds lie at or below each word."""
+    for i in range(len(ranks)):
+        word = words[i]
+        more = times_a if word >= a else NONE
+        more += times_b if word >= b else NONE
+        more += times_c if word >= c else NONE
+        ranks[i] = np.uint8(ranks[i] + more)
+
+
+@inlined
+def rank_five(ranks, words, a, b, c, d, e, times):
+    """Add how often five thresholds lie at or below each word."""
+    times_a = times[0]
+    times_b = times[1]
+    times_c = times[2]
+    times_d = times[3]
+    times_e = times[4]
+    for i in range(len(ranks)):
+        word = words[i]
+        more = times_a if word >= a else NONE
+        more += times_b if word >= b else NONE
+        more += times_c if word >= c else NONE
+        more += times_d if word >= d else NONE
+        more += times_e if word >= e else NONE
+        ranks[i] = np.uint8(ranks[i] + more)
+
+
+@inlined
+def rank(ranks, words, thresholds, times, number, start):
+    """Write how many thresholds lie at or below each word, counted from ``start``.
+
+    Beyond their number thresholds are never reached.
+    """
+    first = np.uint8(start)
+    for i in range(len(ranks)):
+        ranks[i] = first
+    done = 0
+    while done < number:
+        t = thresholds[done : done + 5]
+        n = times[done : done + 5]
+        if number - done <= 3:
+            rank_three(ranks, words, t[0], t[1], t[2], n[0], n[1], n[2])
+            done += 3
+        else:
+            rank_five(ranks, words, t[0], t[1], t[2], t[3], t[4], n)
+            done += 5
+
+
+@inlined
+def add_neighbours(fields, others, base, shifts, firsts, ends, weights, count, margin):
+    """Write ``n`` of the places of a colour; ``others`` has margins."""
+    used = len(fields)
+    for k in range(len(fields)):
+        fields[k] = base[k]
+    for d in range(count):
+        first = firsts[d]
+        end = min(ends[d], used)
+        into = fields[first:end]
+        shift = margin + shifts[d]
+        there = others[first + shift : end + shift]
+        weight = weights[d, first:end]
+        for k in range(len(into)):
+            into[k] = np.uint8(into[k] + (there[k] & weight[k]))
+
+
+@inlined
+def redraw(states, fields, ranks, flipped, top):
+    """Redraw all places of a colour: state 1 where ``n`` and the rank reach ``top``."""
+    lift = np.uint8(UPPER - top) & np.uint8(~flipped)
+    for k in range(len(states)):
+        value = np.uint8((fields[k] ^ flipped) + lift + ranks[k])
+        # The highest bit becomes all bits.
+        states[k] = np.uint8(np.int8(value) >> SEVEN)
+
+
+@inlined
+def move(states, fields, down, up, flipped, top):
+    """Flip all places of a colour but those where rank and aligned ``n`` reach ``top``.
+
+    ``down`` and ``up`` are the ranks for a site in state 0 and 1.
+    """
+    lift = np.uint8(UPPER - top)
+    for k in range(len(states)):
+        state = states[k]
+        turn = ((state ^ ONES) & UPPER) ^ flipped
+        level = down[k] ^ ((down[k] ^ up[k]) & state)
+        value = np.uint8((fields[k] ^ turn) + (lift & ~turn) + level)
+        stays = np.uint8(np.int8(value) >> SEVEN)
+        states[k] = state ^ stays ^ ONES
+
+
+@inlined
+def doubtful(sites, low, high):
+    """Write the sites whose words lie between the bounds of a threshold; return their number."""
+    differ = np.uint8(0)
+    for i in range(len(low)):
+        differ |= low[i] ^ high[i]
+    number = 0
+    if differ:
+        for i in range(len(low)):
+            if low[i] != high[i]:
+                sites[number] = i
+                number += 1
+    return number
+
+
+@inlined
+def decide(colour, decided, sites, known, both, found, model, field, beta, keep, words):
+    """Write the new states of the sites in doubt that have this colour, before others change."""
+    own = model[0].shape[1]
+    for j in range(known):
+        site = sites[j]
+        k = site >> 1
+        if (site & 1) ^ (found.swapped[k] & 1) == colour:
+            # Sites of walkers further on come after those of the first.
+            before = site // own * own
+            others = both[1 - colour, found.margin + (before >> 1) :]
+            state = both[colour, found.margin + k] & 1
+            word = words[site]
+            decided[j] = exact(site - before, others, model, field, beta, keep, state, word)
+
+
+@inlined
+def correct(colour, decided, sites, known, both, found):
+    """Put the sites in doubt that have this colour into their new states."""
+    for j in range(known):
+        k = sites[j] >> 1
+        if (sites[j] & 1) ^ (found.swapped[k] & 1) == colour:
+            both[colour, found.margin + k] = ONES * decided[j]
+
+
+@inlined
+def new_levels():
+    """Return room for thresholds."""
+    return Levels(
+        np.empty((2, 2, SIZE), np.uint32),
+        np.empty((2, 2, SIZE), np.uint32),
+        np.empty((2, 2), np.int64),
+        np.empty((2, 2), np.int64),
+        np.empty(3, np.int64),
+    )
+
+
+@inlined
+def rank_sites(ranked, ranks, sites, filled, used, words, levels, swapped):
+    """Write the ranks of the sites of either colour; return how many sites are in doubt.
+
+    ``ranked`` uint8 ``(2, 2, padded)``, first those for sites in state 1; ``ranks`` room for lower
+    and upper bounds.
+    """
+    thresholds, times, numbers, starts, flags = levels
+    known = 0
+    for down in range(1 + flags[1]):
+        up = 1 - down
+        for side in range(1 + flags[2]):
+            number = numbers[up, side]
+            start = starts[up, side]
+            into = ranks[side, : 2 * used]
+            rank(into, words, thresholds[up, side], times[up, side], number, start)
+        if flags[2]:
+            # Those beyond the last are none.
+            low = ranks[0, : 2 * filled]
+            known += doubtful(sites[known:], low, ranks[1, : 2 * filled])
+        both = ranks[0, : 2 * used].view(np.uint16)
+        split(both, swapped, ranked[down, 0], ranked[down, 1])
+    return known
+
+
+@inlined
+def update(c, both, used, found, ranked, levels, fields, draw, top):
+    """Update the sites of colour ``c`` by their neighbours and ranks."""
+    _, base, shifts, firsts, ends, weights, counts, margin = found
+    add_neighbours(
+        fields[:used], both[1 - c], base[c], shifts[c], firsts[c], ends[c], weights[c], counts[c],
+        margin,
+    )  # fmt: skip
+    states = both[c, margin : margin + used]
+    flipped = UPPER if levels.flags[0] else np.uint8(0)
+    if draw == 0:
+        redraw(states, fields, ranked[0, c], flipped, top)
+    else:
+        move(states, fields, ranked[levels.flags[1], c], ranked[0, c], flipped, top)
+
+
+@compiled
+def sweep(x, begin, end, copies, found, patterns, model, site_table, betas, draws, keep):
+    """Sweep walkers ``begin … end - 1``: heat bath if ``keep`` is 0, else Metropolis.
+
+    ``x`` uint16 ``(walkers, places)``, pairs of sites; ``keep`` is the probability that a site does
+    not rest; ``model`` is what :func:`exact` reads; ``site_table`` float32 ``(1 | walkers, 2)`` and
+    ``betas`` float32 ``(1 | walkers,)``. So many ``copies`` of the lattice, each for a walker, are
+    in ``found``; 1 uses the first alone, as it must where walkers differ in β or field.
+    """
+    swapped = found.swapped
+    margin = found.margin
+    walkers, first_sweep, sweeps, seed = draws
+    places = x.shape[1]
+    padded = len(swapped)
+    both = np.zeros((2, padded + 2 * margin), np.uint8)
+    fields = np.empty(padded, np.uint8)
+    ranks = np.empty((2, 2 * padded), np.uint8)
+    ranked = np.empty((2, 2, padded), np.uint8)
+    sites = np.empty(4 * padded, np.int32)
+    decided = np.empty(4 * padded, np.uint8)
+    # Four sites share a counter, whose words are two pairs; what is too many is written over.
+    groups = (places + 2 * GROUPS - 1) // (2 * GROUPS) * GROUPS
+    pairs = np.zeros(padded + 2 * groups, np.uint64)
+    words = pairs.view(np.uint32)
+    levels = new_levels()
+    top = np.uint8(2 * patterns.largest // patterns.step)
+    draw = 0 if keep == ZERO else 1
+    for w in range(begin, end, copies):
+        last = min(w + copies, end)
+        filled = (last - w) * places
+        used = (filled + VECTOR - 1) // VECTOR * VECTOR
+        field = site_table[min(w, len(site_table) - 1)]
+        beta = betas[min(w, len(betas) - 1)]
+        if w == begin or len(site_table) > 1 or len(betas) > 1:
+            levels_of(levels, patterns, field, beta, keep)
+        own = x[w:last].reshape(filled)
+        split(own, swapped, both[0, margin:], both[1, margin:])
+        spread(both)
+        for number in range(first_sweep, first_sweep + sweeps):
+            for other in range(w, last):
+                first = (other - w) * places
+                fill(pairs[first : first + 2 * groups], seed, SWEEP, number, draw, walkers[other])
+            known = rank_sites(ranked, ranks, sites, filled, used, words, levels, swapped)
+            for c in range(2):
+                if known:
+                    decide(c, decided, sites, known, both, found, model, field, beta, keep, words)
+                update(c, both, used, found, ranked, levels, fields, draw, top)
+                if known:
+                    correct(c, decided, sites, known, both, found)
+        join(own, swapped, both[0, margin:], both[1, margin:])

@@ -1,0 +1,295 @@
+"""Sweeps of any model: loops that numba compiles, over blocks of sites of one colour.
+
+Local fields, exponentials and sums are those of :mod:`.reference`, term by term. Each loop over the
+sites of a block does one thing, so that the compiler makes it one of vectors.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..functions.cpu import exponential, uniform32
+from ..native.compiling import compiled, inlined
+from ..native.words import fill
+from ..philox import Stream
+from .reference import SAME_LENGTH
+
+__all__ = ["BLOCK", "Draws", "Order", "Terms", "by_colour", "in_order", "reflect", "sweep"]
+
+SWEEP = np.uint64(Stream.SWEEP)
+HALF = np.uint64(32)
+ONE = np.uint64(1)
+ZERO = np.float32(0.0)
+BLOCK = 128
+"""Sites of a block, whose fields stay near the processor."""
+
+
+class Order(NamedTuple):
+    """Holds the sites colour by colour."""
+
+    sites: Any
+    """Flat indices, int32 ``(sites,)``; those of no colour are left out."""
+    ends: Any
+    """Colour ``c`` is ``sites[ends[c] : ends[c + 1]]``, int64 ``(num_colours + 1,)``."""
+    near: Any
+    """Neighbours in the order of the sites: in each direction the one ahead, then the one behind,
+    the site itself for none; int32 ``(2 ndim, sites)``."""
+
+
+class Terms(NamedTuple):
+    """Holds the tables of a model, in the order of the sites and the type of its fields.
+
+    Their first axis is 1 or the walkers.
+    """
+
+    bonds: Any
+    """``J`` of each neighbour, 0 for none, ``(1 | walkers, 2 ndim, sites)``."""
+    ahead: Any
+    """``φ(a, b)`` in row ``a``, ``(q, q)``."""
+    behind: Any
+    """``φ(b, a)`` in row ``a``, ``(q, q)``."""
+    site_table: Any
+    """``h``, ``(1 | walkers, q, 1 | sites)``."""
+    beta: Any
+    """``β``, ``(1 | walkers,)``."""
+
+
+class Draws(NamedTuple):
+    """Holds what chooses the random words."""
+
+    walkers: Any
+    """Global index of each walker, int64 ``(walkers,)``."""
+    first_sweep: int
+    sweeps: int
+    seed: int
+
+
+@compiled
+def by_colour(colours, sites, ends):
+    """Write the sites of colour after colour, and where each of them ends.
+
+    ``colours`` int8 ``(sites,)``; the others as in :class:`Order`.
+    """
+    ends[:] = 0
+    last = len(ends) - 1
+    for colour in colours:
+        if 0 <= colour < last:
+            ends[colour + 1] += 1
+    for colour in range(last):
+        ends[colour + 1] += ends[colour]
+    place = ends.copy()
+    for site in range(len(colours)):
+        colour = colours[site]
+        if 0 <= colour < last:
+            sites[place[colour]] = site
+            place[colour] += 1
+
+
+@compiled
+def in_order(sites, neighbours, coupling, near, bonds):
+    """Write neighbours and their bonds in the order of the sites.
+
+    ``neighbours`` int32 ``(2 ndim, sites)``, -1 for none; ``coupling`` ``(1 | walkers, 1 | axes,
+    1 | sites)`` of the type of the bonds.
+    """
+    last = coupling.shape[1] - 1
+    own = coupling.shape[2] > 1
+    for slot in range(len(near)):
+        axis = min(slot >> 1, last)
+        for place in range(near.shape[1]):
+            site = sites[place]
+            there = neighbours[slot, site]
+            near[slot, place] = there if there >= 0 else site
+            # A bond belongs to its lower end.
+            end = there if slot & 1 else site
+            for w in range(len(bonds)):
+                if there < 0:
+                    bonds[w, slot, place] = 0.0
+                else:
+                    bonds[w, slot, place] = coupling[w, axis, end if own else 0]
+
+
+@inlined
+def local_fields(fields, states, x, near, bonds, tables, site_table, first, count):
+    """Write ``W_a(i)`` of a block of sites: the field, then the neighbours one by one."""
+    q = len(fields)
+    for a in range(q):
+        if site_table.shape[1] > 1:
+            for k in range(count):
+                fields[a, k] = site_table[a, first + k]
+        else:
+            fields[a, :count] = site_table[a, 0]
+    for slot in range(len(near)):
+        table = tables[slot & 1]
+        for k in range(count):
+            states[k] = x[near[slot, first + k]]
+        for a in range(q):
+            if q == 2:
+                # A choice of two needs no look-up.
+                down = table[a, 0]
+                up = table[a, 1]
+                for k in range(count):
+                    chosen = up if states[k] else down
+                    fields[a, k] += bonds[slot, first + k] * chosen
+            else:
+                for k in range(count):
+                    fields[a, k] += bonds[slot, first + k] * table[a, states[k]]
+
+
+@inlined
+def redraw(x, sites, fields, states, top, total, words, beta, first, count):
+    """Redraw a block of sites; fields become weights."""
+    q = len(fields)
+    for k in range(count):
+        top[k] = fields[0, k] * beta
+        total[k] = ZERO
+        states[k] = 0
+    for a in range(q):
+        for k in range(count):
+            fields[a, k] *= beta
+            top[k] = max(top[k], fields[a, k])
+    for a in range(q):
+        for k in range(count):
+            fields[a, k] = exponential(fields[a, k] - top[k])
+            # The first sum is exact.
+            total[k] += fields[a, k]
+    for k in range(count):
+        top[k] = ZERO
+    # The last state needs no threshold, so rounding cannot lead out of range.
+    for a in range(q - 1):
+        for k in range(count):
+            top[k] += fields[a, k] / total[k]
+            uniform = uniform32(words[sites[first + k]])
+            states[k] += top[k] <= uniform
+    for k in range(count):
+        x[sites[first + k]] = states[k]
+
+
+@inlined
+def acceptance(log_ratio):
+    """Return ``min(1, e^Δ)``."""
+    return exponential(min(log_ratio, ZERO))
+
+
+@inlined
+def move(x, sites, fields, states, top, total, words, proposals, beta, keep, first, count):
+    """Try to move a block of sites."""
+    q = len(fields)
+    for k in range(count):
+        site = sites[first + k]
+        # The upper half of a product is uniform in 0 … q-2.
+        shift = np.uint64(0)
+        if q > 2:
+            shift = np.uint64(proposals[site]) * np.uint64(q - 1) >> HALF
+        here = np.int64(x[site])
+        there = here + 1 + np.int64(shift)
+        if there >= q:
+            there -= q
+        states[k] = there
+        top[k] = beta * (fields[there, k] - fields[here, k])
+        total[k] = uniform32(words[site])
+    for k in range(count):
+        top[k] = keep * acceptance(top[k])
+    for k in range(count):
+        if total[k] < top[k]:
+            x[sites[first + k]] = states[k]
+
+
+@compiled
+def sweep(x, begin, end, order, terms, draws, keep):
+    """Sweep walkers ``begin … end - 1``: heat bath if ``keep`` is 0, else Metropolis.
+
+    ``x`` int8 ``(walkers, sites)``; ``keep`` is the probability that a site does not rest.
+    """
+    sites, ends, near = order
+    all_bonds, ahead, behind, site_tables, betas = terms
+    walkers, first_sweep, sweeps, seed = draws
+    tables = (ahead, behind)
+    q = len(ahead)
+    fields = np.empty((q, BLOCK), np.float32)
+    states = np.empty(BLOCK, np.int32)
+    top = np.empty(BLOCK, np.float32)
+    total = np.empty(BLOCK, np.float32)
+    # Four sites share a counter, whose words are two pairs.
+    pairs = np.empty((x.shape[1] + 3) // 4 * 2, np.uint64)
+    others = np.empty(len(pairs), np.uint64)
+    words = pairs.view(np.uint32)
+    proposals = others.view(np.uint32)
+    for w in range(begin, end):
+        bonds = all_bonds[min(w, len(all_bonds) - 1)]
+        table = site_tables[min(w, len(site_tables) - 1)]
+        beta = betas[min(w, len(betas) - 1)]
+        for number in range(first_sweep, first_sweep + sweeps):
+            if keep == ZERO:
+                fill(pairs, seed, SWEEP, number, 0, walkers[w])
+            else:
+                fill(pairs, seed, SWEEP, number, 1, walkers[w])
+            if keep > ZERO and q > 2:
+                fill(others, seed, SWEEP, number, 0, walkers[w])
+            for colour in range(len(ends) - 1):
+                for first in range(ends[colour], ends[colour + 1], BLOCK):
+                    count = min(BLOCK, ends[colour + 1] - first)
+                    local_fields(
+                        fields, states, x[w], near, bonds, tables, table, first, count
+                    )
+                    if keep == ZERO:
+                        redraw(x[w], sites, fields, states, top, total, words, beta, first, count)
+                    else:
+                        move(
+                            x[w], sites, fields, states, top, total, words, proposals, beta, keep,
+                            first, count,
+                        )  # fmt: skip
+
+
+@inlined
+def nearest_axis(fields, k, waves):
+    """Return the least ``r`` of the axes nearest to the local field."""
+    q = len(fields)
+    along = fields[0, k] * waves[0, 0]
+    across = fields[0, k] * waves[1, 0]
+    for a in range(1, q):
+        along += fields[a, k] * waves[0, a]
+        across += fields[a, k] * waves[1, a]
+    largest = 0.0
+    for r in range(q):
+        largest = max(largest, abs(along * waves[2, r] + across * waves[3, r]))
+    for r in range(q):
+        # Lengths that differ by less count as equal: rounding does not choose.
+        if abs(along * waves[2, r] + across * waves[3, r]) >= largest - SAME_LENGTH:
+            return r
+    return 0
+
+
+@compiled
+def reflect(x, begin, end, order, terms, draws, waves):
+    """Make over-relaxation sweeps of walkers ``begin … end - 1``; fields are float64."""
+    sites, ends, near = order
+    all_bonds, ahead, behind, site_tables, betas = terms
+    walkers, first_sweep, sweeps, seed = draws
+    tables = (ahead, behind)
+    q = len(ahead)
+    fields = np.empty((q, BLOCK), np.float64)
+    states = np.empty(BLOCK, np.int32)
+    pairs = np.empty((x.shape[1] + 3) // 4 * 2, np.uint64)
+    words = pairs.view(np.uint32)
+    for w in range(begin, end):
+        bonds = all_bonds[min(w, len(all_bonds) - 1)]
+        table = site_tables[min(w, len(site_tables) - 1)]
+        beta = betas[min(w, len(betas) - 1)]
+        for number in range(first_sweep, first_sweep + sweeps):
+            fill(pairs, seed, SWEEP, number, 1, walkers[w])
+            for colour in range(len(ends) - 1):
+                for first in range(ends[colour], ends[colour + 1], BLOCK):
+                    count = min(BLOCK, ends[colour + 1] - first)
+                    local_fields(
+                        fields, states, x[w], near, bonds, tables, table, first, count
+                    )
+                    for k in range(count):
+                        site = sites[first + k]
+                        here = np.int64(x[w, site])
+                        there = nearest_axis(fields, k, waves) - here
+                        if there < 0:
+                            there += q
+                        log_ratio = np.float32(beta * (fields[there, k] - fields[here, k]))
+                        if uniform32(words[site]) < acceptance(log_ratio):
+                            x[w, site] = there
