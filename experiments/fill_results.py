@@ -76,7 +76,6 @@ def updates_cell(row: dict[str, Any]) -> str:
     cell += f"({shown(row['independent_samples_per_second'])})"
     if row["one_walker"] is not None:
         cell += f", one walker {shown(row['one_walker'])}"
-        cell += f", two threads {shown(row['two_threads'])}"
     return cell
 
 
