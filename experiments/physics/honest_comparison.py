@@ -1,12 +1,12 @@
-"""Compare learned samplers with five classical ones at equal time.
+"""Compare learned samplers with six classical ones at equal time.
 
 Measured are independent samples a second, and where the learned samplers lose.
 
-    python experiments/physics/honest_comparison.py            # about six minutes on one core
+    python experiments/physics/honest_comparison.py            # about three minutes on one core
     python experiments/physics/honest_comparison.py --smoke    # under a minute
 
 Every method has the same time on each model, burn-in included, and weighted walkers as much more as
-eight blocks take. LEAPS is the jump process with a HollowConv; with LocalRates too where there is
+eight blocks take. Of chains there are those of the default move too. LEAPS is the jump process with a HollowConv; with LocalRates too where there is
 one coupling. A pilot chooses the intervals of AIS and of each network by ``exp(-Var[A])`` walkers a
 second; SMC takes those of AIS; pilots are charged to nobody. Independent samples are ``var /
 error²``, with the variance of the model: for chains the error is that of the Γ-method, so they are
@@ -47,7 +47,7 @@ from leaps_triton.estimators import (
 )
 from leaps_triton.estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 from leaps_triton.files import write_text
-from leaps_triton.provenance import device_name, provenance
+from leaps_triton.provenance import device_name, provenance, vectors
 
 QUANTITIES = {"energy": lt.observables.energy, "m²": lt.observables.magnetization_squared}
 
@@ -64,9 +64,9 @@ class HonestComparison:
     """Length of an Edwards-Anderson lattice of couplings ±1; 0 for none."""
     glass_beta: float = 1.0
     """Its inverse temperature."""
-    seconds: float = 6.0
+    seconds: float = 3.0
     """Of every method on every model."""
-    training: tuple[float, ...] = (15.0, 30.0, 15.0)
+    training: tuple[float, ...] = (8.0, 16.0, 8.0)
     """Seconds of training of each network, about, for each of the models in turn."""
     sites: int = 2**14
     """Sites that are computed together: walkers of a block, or chains, times those of the
@@ -265,6 +265,8 @@ def methods(
     yield "SMC", lambda: of_weights(resampled, settings), {"chosen": chosen}
     yield "Swendsen-Wang", lambda: of_chains(path, lt.SwendsenWang(), block, settings), {}
     yield "heat bath", lambda: of_chains(path, lt.HeatBath(), block, settings), {}
+    default = lt.default_move(path.model)
+    yield "default", lambda: of_chains(path, default, block, settings), {"move": repr(default)}
     replicas = max(2, block // settings.ladder)
     tempering = lt.ParallelTempering(ladder)
     yield (
@@ -370,13 +372,16 @@ def main(settings: HonestComparison) -> None:
         compared(name, model, training, chosen)
         for (name, model), training in zip(models.items(), chosen.training, strict=True)
     ]
+    device = device_name(torch.device(chosen.device))
+    if chosen.device == "cpu":
+        device += f", {vectors()}"
     result = {
         "cases": cases,
         "where_the_learned_samplers_lose": [
             v for case in cases for v in case["verdicts"] if "loses" in v
         ],
         "seconds": round(clock(), 1),
-        "device": device_name(torch.device(chosen.device)),
+        "device": device,
         "config": {**asdict(chosen), "results": chosen.results.name},
         "versions": versions,
     }

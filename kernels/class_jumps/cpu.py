@@ -1,17 +1,16 @@
 """Loops of ``local_jump_steps`` on a CPU: the twin's results, to the last bit."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..functions.cpu import logarithm, uniform64
 from ..native.bits import trailing_zeros
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
-from ..native.words import FIRST, FIRST_STEP, HALF, ROUNDS, SECOND, SECOND_STEP, WORD
+from ..native.words import of_events
 from ..philox import Stream
 from .reference import BATCH, FIRST_BATCH, MOST_CLASSES, Events, LocalJumpSteps
 
@@ -81,11 +80,24 @@ class Members(NamedTuple):
     words: NDArray[np.uint64]
     """The same memory, 8 sites a word."""
     counts: NDArray[np.int32]
-    """Sites of every class."""
+    """Sites of every class, and noughts up to a multiple of 64."""
     parts: NDArray[np.int32]
     """Those of each segment, ``(classes, segments)``, where there are several."""
     occupied: NDArray[np.uint64]
     """A bit for every class, set if it has a site."""
+
+
+class Draws(NamedTuple):
+    """Random numbers of a batch of events."""
+
+    events: NDArray[np.int64]
+    walkers: NDArray[np.int64]
+    words: NDArray[np.uint64]
+    """``(4, BATCH)``."""
+    clock: NDArray[np.float64]
+    """``-log u`` of the holding times."""
+    choice: NDArray[np.float64]
+    """Uniform numbers that choose class and site."""
 
 
 class Scratch(NamedTuple):
@@ -97,11 +109,6 @@ class Scratch(NamedTuple):
     """The same memory, 8 walkers a word."""
     tile: NDArray[np.uint64]
     """Classes of 8 sites, ``(8, EIGHTS)``."""
-    random: NDArray[np.uint64]
-    """Random words, ``(4, BATCH)``."""
-    drawn: NDArray[np.float64]
-    """For each event of a batch ``-log u`` of its holding time, and a uniform number that chooses
-    class and site, ``(2, BATCH)``."""
     kinds: NDArray[np.int64]
     """Classes that have a site, in increasing order."""
     ends: NDArray[np.float64]
@@ -109,38 +116,17 @@ class Scratch(NamedTuple):
 
 
 @inlined
-def draw(random, drawn, seed, event, walker, count):
-    """Draw the random numbers of events ``event, event + 1, …`` of a walker.
-
-    As in :func:`..native.words.fill` the rounds stand inside the loop, whose lanes are events.
-    """
-    start = np.uint64(event)
-    d0 = np.uint64(walker) & WORD
-    key = np.uint64(seed) & WORD
+def draw(draws, seed, event, walker, count):
+    """Draw the random numbers of events ``event, event + 1, …`` of a walker."""
+    events, walkers, words, clock, choice = draws
     for number in range(count):
-        a = NONE
-        b = (start + np.uint64(number)) & WORD
-        c = NONE
-        d = d0
-        low = key
-        high = STREAM
-        for _ in range(ROUNDS):
-            first = (a & WORD) * FIRST
-            second = (c & WORD) * SECOND
-            a = (second >> HALF) ^ b ^ low
-            b = second
-            c = (first >> HALF) ^ d ^ high
-            d = first
-            low += FIRST_STEP
-            high += SECOND_STEP
-        random[0, number] = a & WORD
-        random[1, number] = b & WORD
-        random[2, number] = c & WORD
-        random[3, number] = d & WORD
+        events[number] = event + number
+        walkers[number] = walker
+    of_events(words, seed, STREAM, events[:count], walkers)
     for number in range(count):
         # -log u is a unit exponential; over R it becomes the holding time.
-        drawn[0, number] = -logarithm(uniform64(random[0, number], random[1, number]))
-        drawn[1, number] = uniform64(random[2, number], random[3, number])
+        clock[number] = -logarithm(uniform64(words[0, number], words[1, number]))
+        choice[number] = uniform64(words[2, number], words[3, number])
 
 
 @inlined
@@ -179,13 +165,27 @@ def make_classes(spins, tile, words, neighbours, strides):
         for number in range(8):
             # Beyond the last site stands the last one again, which nobody asks for.
             site = min(8 * place + number, sites - 1)
-            for eight in range(EIGHTS):
-                tile[number, eight] = NONE
+            # Eight sums of their own, which stay in registers.
+            a = b = c = d = e = f = g = h = NONE
             for lane in range(len(strides)):
                 stride = EACH * np.uint64(strides[lane])
                 other = neighbours[site, lane]
-                for eight in range(EIGHTS):
-                    tile[number, eight] += spins[other, eight] & stride
+                a += spins[other, 0] & stride
+                b += spins[other, 1] & stride
+                c += spins[other, 2] & stride
+                d += spins[other, 3] & stride
+                e += spins[other, 4] & stride
+                f += spins[other, 5] & stride
+                g += spins[other, 6] & stride
+                h += spins[other, 7] & stride
+            tile[number, 0] = a
+            tile[number, 1] = b
+            tile[number, 2] = c
+            tile[number, 3] = d
+            tile[number, 4] = e
+            tile[number, 5] = f
+            tile[number, 6] = g
+            tile[number, 7] = h
         transpose(tile, words, place)
 
 
@@ -199,12 +199,12 @@ def count_sites(classes, w, sites, length, counts, parts):
         for site in range(sites):
             counts[classes[w, site]] += 1
         return
-    for kind in range(len(counts)):
+    for kind in range(len(parts)):
         for segment in range(segments):
             parts[kind, segment] = 0
     for site in range(sites):
         parts[classes[w, site], site // length] += 1
-    for kind in range(len(counts)):
+    for kind in range(len(parts)):
         for segment in range(segments):
             counts[kind] += parts[kind, segment]
 
@@ -214,8 +214,8 @@ def mark(counts, occupied):
     """Set the bits of the classes that have a site."""
     for word in range(len(occupied)):
         bits = NONE
-        for kind in range(64 * word, min(64 * word + 64, len(counts))):
-            bits |= np.uint64(counts[kind] > 0) << np.uint64(kind & 63)
+        for place in range(64):
+            bits |= np.uint64(counts[64 * word + place] != 0) << np.uint64(place)
         occupied[word] = bits
 
 
@@ -307,12 +307,13 @@ def choose(counts, rates, row, kinds, ends, number, threshold):
 
 
 @inlined
-def walk(w, own, walkers, tables, members, scratch):
+def walk(w, own, walkers, tables, members, draws, scratch):
     """Make the events of walker ``w``, number ``own`` of its group, at most ``steps``."""
     x, log_weights, left, events, exit_rate, corrector, index = walkers
     rates, correctors, neighbours, strides, first_row, seed, steps, length = tables
     classes, words, counts, parts, occupied = members
-    _, _, _, random, drawn, kinds, ends = scratch
+    kinds = scratch.kinds
+    ends = scratch.ends
     remaining = left[w]
     row = -first_row
     for site in range(x.shape[1]):
@@ -326,7 +327,7 @@ def walk(w, own, walkers, tables, members, scratch):
         if here == batch:
             if step > 0:
                 batch = BATCH
-            draw(random, drawn, seed, events[w], index[w], batch)
+            draw(draws, seed, events[w], index[w], batch)
             here = 0
         total, kappa, number = add_up(counts, occupied, rates, correctors, row, kinds, ends)
         events[w] += 1
@@ -335,14 +336,14 @@ def walk(w, own, walkers, tables, members, scratch):
             log_weights[w] = np.nan
             break
         # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
-        holding = drawn[0, here] / total
+        holding = draws.clock[here] / total
         if not holding < remaining:
             log_weights[w] += remaining * kappa
             remaining = 0.0
             break
         log_weights[w] += holding * kappa
         remaining -= holding
-        threshold = drawn[1, here] * total
+        threshold = draws.choice[here] * total
         kind, rank = choose(counts, rates, row, kinds, ends, number, threshold)
         site = find(words, own, parts, length, kind, rank)
         sign = 1 - 2 * np.int64(x[w, site])
@@ -356,7 +357,7 @@ def walk(w, own, walkers, tables, members, scratch):
 
 
 @compiled
-def run(first, end, walkers, tables, members, scratch):
+def run(first, end, walkers, tables, members, draws, scratch):
     """Make the events of walkers ``first … end - 1``, group by group."""
     x, log_weights, remaining = walkers[:3]
     sites = x.shape[1]
@@ -373,7 +374,7 @@ def run(first, end, walkers, tables, members, scratch):
                     members.classes, own, sites, tables.length, members.counts, members.parts
                 )
                 mark(members.counts, members.occupied)
-                walk(w, own, walkers, tables, members, scratch)
+                walk(w, own, walkers, tables, members, draws, scratch)
 
 
 def _scratch(sites: int) -> Scratch:
@@ -382,10 +383,18 @@ def _scratch(sites: int) -> Scratch:
         masks=masks,
         spins=masks.view(np.uint64),
         tile=np.empty((8, EIGHTS), np.uint64),
-        random=np.empty((4, BATCH), np.uint64),
-        drawn=np.empty((2, BATCH)),
         kinds=np.empty(MOST_CLASSES, np.int64),
         ends=np.empty(MOST_CLASSES),
+    )
+
+
+def _draws() -> Draws:
+    return Draws(
+        events=np.empty(BATCH, np.int64),
+        walkers=np.empty(BATCH, np.int64),
+        words=np.empty((4, BATCH), np.uint64),
+        clock=np.empty(BATCH),
+        choice=np.empty(BATCH),
     )
 
 
@@ -393,12 +402,13 @@ def _members(sites: int, tables: Tables) -> Members:
     num_classes = tables.rates.shape[1]
     # Rounded up: 8 sites a word, 64 classes a word, and a last segment that may be short.
     classes = np.empty((GROUP, -(-sites // 8) * 8), np.uint8)
+    occupied = np.empty(-(-num_classes // 64), np.uint64)
     return Members(
         classes=classes,
         words=classes.view(np.uint64),
-        counts=np.empty(num_classes, np.int32),
+        counts=np.empty(64 * len(occupied), np.int32),
         parts=np.empty((num_classes, -(-sites // tables.length)), np.int32),
-        occupied=np.empty(-(-num_classes // 64), np.uint64),
+        occupied=occupied,
     )
 
 
@@ -408,8 +418,8 @@ def _tables(given: Events, sites: int) -> Tables:
         # About √N sites a segment, so that a search takes as many steps.
         length = max(SEGMENT, 1 << (sites.bit_length() // 2))
     columns = (given.rates, given.corrector, given.neighbours, given.strides)
-    arrays = (column.contiguous().numpy() for column in columns)
-    return Tables(*arrays, given.first_row, given.seed, given.steps, length)
+    arrays = [column.contiguous().numpy() for column in columns]
+    return Tables._make((*arrays, given.first_row, given.seed, given.steps, length))
 
 
 def local_jump_steps(given: Events) -> LocalJumpSteps:
@@ -424,12 +434,13 @@ def local_jump_steps(given: Events) -> LocalJumpSteps:
         corrector=torch.zeros_like(given.log_weights),
     )
     index = given.walkers.contiguous().numpy()
-    walkers = Walkers(x.numpy(), *(column.numpy() for column in after[1:]), index)
+    walkers = Walkers._make((x.numpy(), *(column.numpy() for column in after[1:]), index))
     sites = x.shape[1]
     tables = _tables(given, sites)
 
     def work(first: int, end: int) -> None:
-        run(first, end, walkers, tables, _members(sites, tables), _scratch(sites))
+        members = _members(sites, tables)
+        run(first, end, walkers, tables, members, _draws(), _scratch(sites))
 
     # Each site is visited to make its class, to count it, and in searches.
     over_walkers(work, len(x), 4 * sites)

@@ -14,7 +14,7 @@ from ..checks import (
     check_walkers,
     expect,
 )
-from ..registration import Launchers, on_cpu, put_on_cuda, taking
+from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import MOST_CLASSES, MOST_LANES, Events, LocalJumpSteps
 
@@ -86,7 +86,7 @@ def local_jump_steps(
         as_integer("first_row", first_row, 0), as_seed(seed), as_integer("steps", steps, 1),
     )  # fmt: skip
     _check(given)
-    return LocalJumpSteps(*local_jump_steps_op(*given))
+    return LocalJumpSteps(*call(local_jump_steps_op, *given))
 
 
 def _check(given: Events) -> None:

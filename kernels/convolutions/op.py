@@ -15,7 +15,7 @@ from ..checks import (
     check_shape,
     check_tensor,
 )
-from ..registration import Launchers, put_on_cuda, taking
+from ..registration import Launchers, call, put_on_cuda, taking
 from . import cpu
 from .reference import Convolution, gradient_of
 
@@ -92,7 +92,7 @@ def hollow_conv(
     _check(given)
     # Numbers of numpy are integers too.
     given = given._replace(kernel_size=as_integer("kernel_size", kernel_size, 1))
-    output: Tensor = hollow_conv_op(*given)
+    output: Tensor = call(hollow_conv_op, *given)
     return output
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import check_floating, check_model, check_tensor
-from ..registration import Launchers, on_cpu, put_on_cuda
+from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
 from .reference import LocalEnergy, Sums
 
@@ -44,7 +44,7 @@ def energy(
         ValueError: If a shape, dtype or device does not fit the configurations.
     """
     periodic = check_model(configurations, coupling, bond_table, site_table, None, periodic)
-    return Sums(*energy_op(configurations, coupling, bond_table, site_table, periodic))
+    return Sums(*call(energy_op, configurations, coupling, bond_table, site_table, periodic))
 
 
 def local_energy(
@@ -82,7 +82,9 @@ def local_energy(
     periodic = check_model(configurations, coupling, bond_table, site_table, beta, periodic)
     check_floating("dtype of the log-ratios", dtype)
     return LocalEnergy(
-        *local_energy_op(configurations, coupling, bond_table, site_table, beta, periodic, dtype)
+        *call(
+            local_energy_op, configurations, coupling, bond_table, site_table, beta, periodic, dtype
+        )
     )
 
 

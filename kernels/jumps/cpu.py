@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 from ..functions.cpu import logarithm, uniform64
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
-from ..native.words import FIRST, FIRST_STEP, HALF, ROUNDS, SECOND, SECOND_STEP, WORD
+from ..native.words import of_events
 from ..philox import Stream
 from .reference import Event, JumpStep
 
 __all__ = ["jump_step"]
 
 STREAM = np.uint64(Stream.JUMP)
-NONE = np.uint64(0)
 GROUP = 64
 """Walkers whose random numbers are drawn at once."""
 ROWS = 4
@@ -52,41 +51,19 @@ class Scratch(NamedTuple):
     random: NDArray[np.uint64]
     """Random words, ``(4, GROUP)``."""
     drawn: NDArray[np.float64]
-    """``-log u`` of the holding time, and a uniform number that chooses the move, ``(2, GROUP)``."""
+    """``-log u`` of the holding time, and a uniform number that chooses a move, ``(2, GROUP)``."""
     ends: NDArray[np.float64]
     """Sums of rates at the end of each segment, ``(ROWS, segments)``."""
 
 
 @inlined
-def draw(random, drawn, seed, events, walkers, first, end):
-    """Draw the random numbers of walkers ``first … end - 1``.
-
-    As in :func:`..native.words.fill` the rounds stand inside the loop, whose lanes are walkers.
-    """
-    key = np.uint64(seed) & WORD
-    for w in range(first, end):
-        a = NONE
-        b = np.uint64(events[w]) & WORD
-        c = NONE
-        d = np.uint64(walkers[w]) & WORD
-        low = key
-        high = STREAM
-        for _ in range(ROUNDS):
-            one = (a & WORD) * FIRST
-            other = (c & WORD) * SECOND
-            a = (other >> HALF) ^ b ^ low
-            b = other
-            c = (one >> HALF) ^ d ^ high
-            d = one
-            low += FIRST_STEP
-            high += SECOND_STEP
-        random[0, w - first] = a & WORD
-        random[1, w - first] = b & WORD
-        random[2, w - first] = c & WORD
-        random[3, w - first] = d & WORD
-    for i in range(end - first):
-        drawn[0, i] = -logarithm(uniform64(random[0, i], random[1, i]))
-        drawn[1, i] = uniform64(random[2, i], random[3, i])
+def draw(random, drawn, seed, events, walkers):
+    """Draw the random numbers of one event of each walker."""
+    of_events(random, seed, STREAM, events, walkers)
+    for number in range(len(events)):
+        # -log u is a unit exponential; over R it becomes the holding time.
+        drawn[0, number] = -logarithm(uniform64(random[0, number], random[1, number]))
+        drawn[1, number] = uniform64(random[2, number], random[3, number])
 
 
 @inlined
@@ -145,7 +122,8 @@ def run(first, end, rates, given, after, scratch):
         here = (w - first) % GROUP
         row = (w - first) % ROWS
         if here == 0:
-            draw(random, drawn, seed, events, walkers, w, min(w + GROUP, end))
+            last = min(w + GROUP, end)
+            draw(random, drawn, seed, events[w:last], walkers[w:last])
         if row == 0:
             add_up(rates, w, end, ends)
         total = ends[row, -1]
@@ -182,7 +160,7 @@ def jump_step(given: Event) -> JumpStep:
     )
     made = After(x.flatten(1).numpy(), *(column.numpy() for column in after[1:]))
     columns = (given.log_weights, given.remaining, given.corrector, given.walkers, given.events)
-    before = Given(*(column.contiguous().numpy() for column in columns), given.seed)
+    before = Given._make((*(column.contiguous().numpy() for column in columns), given.seed))
     rates = given.rates.detach().flatten(1).contiguous().numpy()
     moves = rates.shape[1]
 

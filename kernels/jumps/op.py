@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import as_seed, check_rates, check_walkers
-from ..registration import Launchers, on_cpu, put_on_cuda
+from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
 from .reference import Event, JumpStep
 
@@ -60,8 +60,16 @@ def jump_step(
     )
     check_walkers(count, device, torch.int64, walkers=walkers, events=events)
     return JumpStep(
-        *jump_step_op(
-            configurations, log_weights, remaining, rates, corrector, walkers, events, seed
+        *call(
+            jump_step_op,
+            configurations,
+            log_weights,
+            remaining,
+            rates,
+            corrector,
+            walkers,
+            events,
+            seed,
         )
     )
 
@@ -81,9 +89,7 @@ def jump_step_op(
     seed: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.jump_step`."""
-    given = Event(
-        configurations, log_weights, remaining, rates, corrector, walkers, events, seed
-    )
+    given = Event(configurations, log_weights, remaining, rates, corrector, walkers, events, seed)
     after, weights, left, move = _on_cpu(given)
     return after, weights, left, move
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import as_seed, check_configurations, check_rates, check_walkers
-from ..registration import Launchers, put_on_cuda
+from ..registration import Launchers, call, put_on_cuda
 from . import reference
 from .reference import TauLeapStep
 
@@ -59,7 +59,9 @@ def tau_leap_step(
         len(configurations), configurations.device, torch.int64, walkers=walkers, events=events
     )
     seed = as_seed(seed)
-    return TauLeapStep(*tau_leap_step_op(configurations, rates, duration, walkers, events, seed))
+    return TauLeapStep(
+        *call(tau_leap_step_op, configurations, rates, duration, walkers, events, seed)
+    )
 
 
 def tau_leap_log_probability(
@@ -90,7 +92,7 @@ def tau_leap_log_probability(
             f"got {tuple(after.shape)} on {after.device}"
         )
     check_walkers(len(configurations), configurations.device, torch.float64, duration=duration)
-    return tau_leap_log_probability_op(configurations, after, rates, duration)
+    return call(tau_leap_log_probability_op, configurations, after, rates, duration)
 
 
 @custom_op("leaps_triton::tau_leap_step", mutates_args=())

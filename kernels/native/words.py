@@ -5,7 +5,7 @@ import numpy as np
 from ..philox import MULTIPLIERS, ROUNDS, WEYL
 from .compiling import compiled, inlined
 
-__all__ = ["fill", "four"]
+__all__ = ["fill", "four", "of_events"]
 
 FIRST = np.uint64(MULTIPLIERS[0])
 SECOND = np.uint64(MULTIPLIERS[1])
@@ -50,6 +50,36 @@ def fill(pairs, seed, stream, event, draw, walker):
             high += SECOND_STEP
         pairs[2 * group] = (a & WORD) | (b << HALF)
         pairs[2 * group + 1] = (c & WORD) | (d << HALF)
+
+
+@inlined
+def of_events(words, seed, stream, events, walkers):
+    """Write the four words of many counters ``(0, event, 0, walker)``, uint64 ``(4, counters)``.
+
+    The rounds stand inside the loop as in :func:`fill`. Lanes are events of walkers.
+    """
+    key0 = np.uint64(seed) & WORD
+    key1 = np.uint64(stream) & WORD
+    for lane in range(len(events)):
+        a = np.uint64(0)
+        b = np.uint64(events[lane]) & WORD
+        c = np.uint64(0)
+        d = np.uint64(walkers[lane]) & WORD
+        low = key0
+        high = key1
+        for _ in range(ROUNDS):
+            first = (a & WORD) * FIRST
+            second = (c & WORD) * SECOND
+            a = (second >> HALF) ^ b ^ low
+            b = second
+            c = (first >> HALF) ^ d ^ high
+            d = first
+            low += FIRST_STEP
+            high += SECOND_STEP
+        words[0, lane] = a & WORD
+        words[1, lane] = b & WORD
+        words[2, lane] = c & WORD
+        words[3, lane] = d & WORD
 
 
 @inlined

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import as_number, check_floating, check_tensor, expect
-from ..registration import Launchers, put_on_cuda
+from ..registration import Launchers, call, put_on_cuda
 from . import reference
 from .reference import ProposalRates
 
@@ -59,7 +59,7 @@ def proposal_rates(
         network_output = network_output.to(dtype)
     check_floating("dtype of network_output and log_ratios", dtype)
     return ProposalRates(
-        *proposal_rates_op(network_output, log_ratios.to(dtype), reversible, scale)
+        *call(proposal_rates_op, network_output, log_ratios.to(dtype), reversible, scale)
     )
 
 

@@ -37,10 +37,10 @@ def in_rates(network_output: Tensor, log_ratios: Tensor) -> Tensor:
     # The exponential of a number that is not used might overflow.
     power = torch.where(network_output < 0, log_ratios, 0.0)
     strength = torch.relu(-network_output)
-    found = strength * torch.exp(power)
-    over = found.detach().isinf()
+    all_narrow = strength * torch.exp(power)
+    over = all_narrow.detach().isinf()
     if not bool(over.any()):
-        return found.double()
+        return all_narrow.double()
     # Each part sees no number that overflows it, so that no gradient is 0 times infinity.
     narrow = strength * torch.exp(torch.where(over, 0.0, power))
     wide = strength.double() * torch.exp(torch.where(over, power, 0.0).double())

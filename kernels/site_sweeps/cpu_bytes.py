@@ -5,6 +5,9 @@ The sites of either colour lie in an array of their own, place ``k`` of which is
 distances in the other array, as a matrix has few diagonals: its weights, bytes, sum the integer
 ``n = Σ_j J_ij s_j`` modulo 256 and so tell the local field. A site's word is compared with the
 thresholds of all fields beforehand, and how many lie below it, its rank, decides with ``n``.
+
+Arrays are padded to whole vectors, and states have a margin at either end, so that loops over them
+leave no rest. Walkers of a small lattice lie side by side in one array, as if they were a large one.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +17,7 @@ import numpy as np
 from ..native.compiling import compiled, inlined
 from ..native.words import fill
 from .cpu_sites import SWEEP
-from .cpu_thresholds import SIZE, Levels, exact, levels_of
+from .cpu_thresholds import exact
 
 __all__ = ["Diagonals", "diagonals", "sweep"]
 
@@ -27,25 +30,31 @@ ZERO = np.float32(0.0)
 NONE = np.uint32(0)
 MOST = 40
 """Diagonals of one colour, at most."""
+VECTOR = 128
+"""Bytes of two vectors, at most: what a loop does at once."""
+GROUPS = 8
+"""Counters of random words that are computed at once."""
 
 
 class Diagonals(NamedTuple):
     """Holds which sites are neighbours, for colours 0 and 1."""
 
     swapped: Any
-    """255 where the second site of a pair has colour 0, uint8 ``(places,)``."""
+    """255 where the second site of a pair has colour 0, uint8 ``(padded,)``."""
     base: Any
-    """Value of ``n`` where all neighbours are in state 0, uint8 ``(2, places)``."""
+    """Value of ``n`` where all neighbours are in state 0, uint8 ``(2, padded)``."""
     shifts: Any
     """Distances, int64 ``(2, MOST)``."""
     firsts: Any
-    """First place of each diagonal, int64 ``(2, MOST)``."""
+    """First place of each diagonal, a multiple of VECTOR, int64 ``(2, MOST)``."""
     ends: Any
     """End of each diagonal, int64 ``(2, MOST)``."""
     weights: Any
-    """What a neighbour in state 1 adds to ``n``, uint8 ``(2, MOST, places)``."""
+    """What a neighbour in state 1 adds to ``n``, uint8 ``(2, MOST, padded)``."""
     counts: Any
     """Number of diagonals, int64 ``(2,)``."""
+    margin: int
+    """Places at either end of the states, as many as a diagonal reaches beyond."""
 
 
 @compiled
@@ -56,7 +65,7 @@ def diagonals(found, colours, neighbours, integers, largest, step):
     ``(1 | axes, 1 | sites)``, ``J`` as whole numbers; ``n`` is counted from ``-largest`` on in
     steps of ``step``.
     """
-    swapped, base, shifts, firsts, ends, weights, counts = found
+    swapped, base, shifts, firsts, ends, weights, counts, _ = found
     last = len(integers) - 1
     own = integers.shape[1] > 1
     for site in range(len(colours)):
@@ -83,8 +92,8 @@ def diagonals(found, colours, neighbours, integers, largest, step):
             if d == counts[colour]:
                 counts[colour] += 1
                 shifts[colour, d] = shift
-                firsts[colour, d] = k
-            ends[colour, d] = k + 1
+                firsts[colour, d] = k // VECTOR * VECTOR
+            ends[colour, d] = (k // VECTOR + 1) * VECTOR
             weights[colour, d, k] += np.uint8(2 * bond // step)
         base[colour, k] = np.uint8(total // step)
         if colour == 0 and site & 1:
@@ -121,64 +130,61 @@ def spread(states):
 
 
 @inlined
-def rank_three(ranks, words, a, b, c, times_a, times_b, times_c):
-    """Add how often three thresholds lie at or below each word."""
-    for i in range(len(ranks)):
-        word = words[i]
-        more = times_a if word >= a else NONE
-        more += times_b if word >= b else NONE
-        more += times_c if word >= c else NONE
-        ranks[i] = np.uint8(ranks[i] + more)
-
-
-@inlined
-def rank_five(ranks, words, a, b, c, d, e, times):
-    """Add how often five thresholds lie at or below each word."""
-    times_a = times[0]
-    times_b = times[1]
-    times_c = times[2]
-    times_d = times[3]
-    times_e = times[4]
-    for i in range(len(ranks)):
-        word = words[i]
-        more = times_a if word >= a else NONE
-        more += times_b if word >= b else NONE
-        more += times_c if word >= c else NONE
-        more += times_d if word >= d else NONE
-        more += times_e if word >= e else NONE
-        ranks[i] = np.uint8(ranks[i] + more)
-
-
-@inlined
 def rank(ranks, words, thresholds, times, number, start):
     """Write how many thresholds lie at or below each word, counted from ``start``.
 
-    Beyond their number thresholds are never reached.
+    Beyond their number thresholds come no times.
     """
-    ranks[:] = np.uint8(start)
+    first = np.uint8(start)
+    for i in range(len(ranks)):
+        ranks[i] = first
     done = 0
+    # As many as registers can hold are compared with a word at once.
     while done < number:
-        t = thresholds[done : done + 5]
-        n = times[done : done + 5]
+        a = thresholds[done]
+        b = thresholds[done + 1]
+        c = thresholds[done + 2]
+        times_a = times[done]
+        times_b = times[done + 1]
+        times_c = times[done + 2]
         if number - done <= 3:
-            rank_three(ranks, words, t[0], t[1], t[2], n[0], n[1], n[2])
             done += 3
+            for i in range(len(ranks)):
+                word = words[i]
+                more = times_a if word >= a else NONE
+                more += times_b if word >= b else NONE
+                more += times_c if word >= c else NONE
+                ranks[i] = np.uint8(ranks[i] + more)
         else:
-            rank_five(ranks, words, t[0], t[1], t[2], t[3], t[4], n)
+            d = thresholds[done + 3]
+            e = thresholds[done + 4]
+            times_d = times[done + 3]
+            times_e = times[done + 4]
             done += 5
+            for i in range(len(ranks)):
+                word = words[i]
+                more = times_a if word >= a else NONE
+                more += times_b if word >= b else NONE
+                more += times_c if word >= c else NONE
+                more += times_d if word >= d else NONE
+                more += times_e if word >= e else NONE
+                ranks[i] = np.uint8(ranks[i] + more)
 
 
 @inlined
-def add_neighbours(fields, others, base, shifts, firsts, ends, weights, count):
-    """Write ``n`` of all places of a colour."""
-    fields[:] = base
+def add_neighbours(fields, others, base, shifts, firsts, ends, weights, count, margin):
+    """Write ``n`` of the places of a colour; ``others`` has margins."""
+    used = len(fields)
+    for k in range(len(fields)):
+        fields[k] = base[k]
     for d in range(count):
         first = firsts[d]
-        end = ends[d]
+        end = min(ends[d], used)
         into = fields[first:end]
-        there = others[first + shifts[d] : end + shifts[d]]
+        shift = margin + shifts[d]
+        there = others[first + shift : end + shift]
         weight = weights[d, first:end]
-        for k in range(end - first):
+        for k in range(len(into)):
             into[k] = np.uint8(into[k] + (there[k] & weight[k]))
 
 
@@ -224,101 +230,99 @@ def doubtful(sites, low, high):
 
 
 @inlined
-def rank_sites(state, ranks, high, sites, known, words, levels):
-    """Write the ranks of all sites by the lower bounds; return how many sites are in doubt by now.
-
-    ``known`` of them were so before.
-    """
-    thresholds, times, numbers, starts, flags = levels
-    rank(ranks, words, thresholds[state, 0], times[state, 0], numbers[state, 0], starts[state, 0])
-    if flags[2]:
-        rank(high, words, thresholds[state, 1], times[state, 1], numbers[state, 1], starts[state, 1])
-        known += doubtful(sites[known:], ranks, high)
-    return known
-
-
-@inlined
-def decide(colour, decided, sites, known, both, swapped, model, field, beta, keep, words):
-    """Write the new states of the sites in doubt that have this colour, before others change."""
-    for j in range(known):
+def decide(c, decided, sites, both, found, model, field, beta, keep, words):
+    """Write the new states of the sites in doubt that have colour ``c``; -1 for all others."""
+    own = model[0].shape[1]
+    for j in range(len(sites)):
         site = sites[j]
         k = site >> 1
-        if (site & 1) ^ (swapped[k] & 1) == colour:
-            state = both[colour, k] & 1
+        decided[j] = -1
+        if (site & 1) ^ (found.swapped[k] & 1) == c:
+            # Sites of walkers further on come after those of the first.
+            walker = site // own * own
+            before = found.margin + (walker >> 1)
+            state = both[c, found.margin + k] & 1
             decided[j] = exact(
-                site, both[1 - colour], model, field, beta, keep, state, words[site]
+                site - walker, both[1 - c], before, model, field, beta, keep, state, words[site]
             )
 
 
 @inlined
-def correct(colour, decided, sites, known, both, swapped):
-    """Put the sites in doubt that have this colour into their new states."""
-    for j in range(known):
-        k = sites[j] >> 1
-        if (sites[j] & 1) ^ (swapped[k] & 1) == colour:
-            both[colour, k] = ONES * decided[j]
+def correct(states, decided, sites):
+    """Put the sites in doubt into their new states."""
+    for j in range(len(sites)):
+        if decided[j] >= 0:
+            states[sites[j] >> 1] = ONES * np.uint8(decided[j])
 
 
 @compiled
-def sweep(x, begin, end, found, patterns, model, site_table, betas, draws, keep):
+def sweep(x, begin, end, places, copies, found, levels, top, model, site_table, betas, draws, keep):
     """Sweep walkers ``begin … end - 1``: heat bath if ``keep`` is 0, else Metropolis.
 
-    ``x`` uint16 ``(walkers, places)``, pairs of sites; ``keep`` is the probability that a site does
-    not rest; ``model`` is what :func:`exact` reads; ``site_table`` float32 ``(1 | walkers, 2)`` and
-    ``betas`` float32 ``(1 | walkers,)``.
+    ``x`` uint16 ``(walkers · places,)``, pairs of sites; ``keep`` is the probability that a site
+    does not rest; ``top`` the largest ``n``; ``model`` what :func:`exact` reads; ``site_table``
+    float32 ``(1 | walkers, 2)`` and ``betas`` float32 ``(1 | walkers,)``. So many ``copies`` of the
+    lattice, each for a walker, are in ``found``; 1 uses the first alone, as it must where walkers
+    differ in β or field.
     """
-    swapped, base, shifts, firsts, ends, weights, counts = found
+    swapped, base, shifts, firsts, ends, weights, counts, margin = found
     walkers, first_sweep, sweeps, seed = draws
-    places = len(swapped)
-    both = np.empty((2, places), np.uint8)
-    fields = np.empty(places, np.uint8)
-    ranks = np.empty(2 * places, np.uint8)
-    high = np.empty(2 * places, np.uint8)
-    ups = np.empty((2, places), np.uint8)
-    downs = np.empty((2, places), np.uint8)
-    sites = np.empty(4 * places, np.int32)
-    decided = np.empty(4 * places, np.uint8)
-    # Four sites share a counter, whose words are two pairs.
-    pairs = np.empty((places + 1) // 2 * 2, np.uint64)
-    words = pairs.view(np.uint32)[: 2 * places]
-    levels = Levels(
-        np.empty((2, 2, SIZE), np.uint32),
-        np.empty((2, 2, SIZE), np.uint32),
-        np.empty((2, 2), np.int64),
-        np.empty((2, 2), np.int64),
-        np.empty(3, np.int64),
-    )
-    top = np.uint8(2 * patterns.largest // patterns.step)
+    padded = len(swapped)
+    both = np.zeros((2, padded + 2 * margin), np.uint8)
+    fields = np.empty(padded, np.uint8)
+    low = np.empty(2 * padded, np.uint8)
+    high = np.empty(2 * padded, np.uint8)
+    ranked = np.empty((2, 2, padded), np.uint8)
+    sites = np.empty(4 * padded, np.int32)
+    decided = np.empty(4 * padded, np.int8)
+    # Four sites share a counter, whose words are two pairs; what is too many is written over.
+    groups = (places + 2 * GROUPS - 1) // (2 * GROUPS) * GROUPS
+    pairs = np.zeros(padded + 2 * groups, np.uint64)
+    words = pairs.view(np.uint32)
+    pairs_of_ranks = low.view(np.uint16)
     draw = 0 if keep == ZERO else 1
-    for w in range(begin, end):
-        field = site_table[min(w, len(site_table) - 1)]
-        beta = betas[min(w, len(betas) - 1)]
-        if w == begin or len(site_table) > 1 or len(betas) > 1:
-            levels_of(levels, patterns, field, beta, keep)
-        flipped = UPPER if levels.flags[0] else np.uint8(0)
-        split(x[w], swapped, both[0], both[1])
+    for w in range(begin, end, copies):
+        last = min(w + copies, end)
+        filled = (last - w) * places
+        used = (filled + VECTOR - 1) // VECTOR * VECTOR
+        table = min(w, len(levels.flags) - 1)
+        differ = levels.flags[table, 1]
+        flipped = UPPER if levels.flags[table, 0] else np.uint8(0)
+        own = x[w * places : last * places]
+        split(own, swapped, both[0, margin:], both[1, margin:])
         spread(both[0])
         spread(both[1])
         for number in range(first_sweep, first_sweep + sweeps):
-            fill(pairs, seed, SWEEP, number, draw, walkers[w])
-            known = rank_sites(1, ranks, high, sites, 0, words, levels)
-            split(ranks.view(np.uint16), swapped, ups[0], ups[1])
-            if levels.flags[1]:
-                known = rank_sites(0, ranks, high, sites, known, words, levels)
-                split(ranks.view(np.uint16), swapped, downs[0], downs[1])
+            for other in range(w, last):
+                first = (other - w) * places
+                fill(pairs[first : first + 2 * groups], seed, SWEEP, number, draw, walkers[other])
+            known = 0
+            for down in range(1 + differ):
+                for side in range(1 + levels.flags[table, 2]):
+                    into = high if side else low
+                    rank(
+                        into[: 2 * used], words, levels.thresholds[table, 1 - down, side],
+                        levels.times[table, 1 - down, side],
+                        levels.numbers[table, 1 - down, side],
+                        levels.starts[table, 1 - down, side],
+                    )  # fmt: skip
+                    if side:
+                        known += doubtful(sites[known:], low[: 2 * filled], high)
+                split(pairs_of_ranks[:used], swapped, ranked[down, 0], ranked[down, 1])
             for c in range(2):
+                if known:
+                    field = site_table[min(w, len(site_table) - 1)]
+                    beta = betas[min(w, len(betas) - 1)]
+                    decide(c, decided, sites[:known], both, found, model, field, beta, keep, words)
                 add_neighbours(
-                    fields, both[1 - c], base[c], shifts[c], firsts[c], ends[c], weights[c],
-                    counts[c],
+                    fields[:used], both[1 - c], base[c], shifts[c], firsts[c], ends[c], weights[c],
+                    counts[c], margin,
                 )  # fmt: skip
-                decide(
-                    c, decided, sites, known, both, swapped, model, field, beta, keep, words
-                )
+                states = both[c, margin : margin + used]
                 if draw == 0:
-                    redraw(both[c], fields, ups[c], flipped, top)
-                elif levels.flags[1]:
-                    move(both[c], fields, downs[c], ups[c], flipped, top)
+                    redraw(states, fields, ranked[0, c], flipped, top)
                 else:
-                    move(both[c], fields, ups[c], ups[c], flipped, top)
-                correct(c, decided, sites, known, both, swapped)
-        join(x[w], swapped, both[0], both[1])
+                    move(states, fields, ranked[differ, c], ranked[0, c], flipped, top)
+                if known:
+                    correct(states, decided, sites[:known])
+        join(own, swapped, both[0, margin:], both[1, margin:])

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .cpu_bytes import MOST, Diagonals, diagonals
+from .cpu_bytes import MOST, VECTOR, Diagonals, diagonals
 from .cpu_sites import Draws, Order, Terms, by_colour, in_order
-from .cpu_thresholds import Patterns
+from .cpu_thresholds import SPARE, Levels, Patterns
 from .reference import Sweeps
 
 __all__ = ["Plan", "draws_of", "ordered", "plan_of"]
@@ -21,6 +21,8 @@ LARGEST = 127
 """The largest number of local fields less one."""
 TOLERANCE = 1e-9
 """Couplings are whole multiples of the least of them to this."""
+PLACES = 1024
+"""Places of the walkers of a small lattice that are swept at once."""
 KEPT = 8
 """How many plans are kept."""
 KEPT_SITES = 2**20
@@ -92,6 +94,8 @@ class Plan(NamedTuple):
     """Holds what the loops over bytes need of a model, and what it was made from."""
 
     diagonals: Diagonals
+    copies: int
+    """Walkers that lie side by side."""
     patterns: Patterns
     model: tuple[Any, ...]
     """Neighbours, couplings and bond tables in float32."""
@@ -101,6 +105,22 @@ class Plan(NamedTuple):
     periodic: tuple[bool, ...]
     sources: tuple[Tensor, Tensor, Tensor]
     """Copies of coupling, bond table and colours."""
+
+    @property
+    def top(self) -> np.uint8:
+        """The largest ``n``, counted from 0."""
+        return np.uint8(2 * self.patterns.largest // self.patterns.step)
+
+    def levels(self, tables: int) -> Levels:
+        """Return room for the thresholds of so many tables."""
+        size = (tables, 2, 2, int(self.top) + 1 + SPARE)
+        return Levels(
+            np.empty(size, np.uint32),
+            np.empty(size, np.uint32),
+            np.empty(size[:3], np.int64),
+            np.empty(size[:3], np.int64),
+            np.empty((tables, 3), np.int64),
+        )
 
     def fits(self, given: Sweeps) -> bool:
         """Return whether it was made from the same."""
@@ -165,8 +185,8 @@ def _made(given: Sweeps) -> Plan | None:
     found = _diagonals(given.sites // 2)
     if not diagonals(found, colours, neighbours, integers, largest, step):
         return None
-    number = int(found.counts.max())
-    found = found._replace(weights=np.ascontiguousarray(found.weights[:, :number]))
+    copies = max(1, PLACES // (given.sites // 2))
+    found = _repeated(found, given.sites // 2, copies)
     bond_table = given.bond_table.float()
     model = (
         neighbours,
@@ -177,18 +197,48 @@ def _made(given: Sweeps) -> Plan | None:
     patterns = _patterns(model, integers, largest, step)
     cost = math.prod(int(count) ** 2 for count in patterns.counts)
     sources = (given.coupling.clone(), given.bond_table.clone(), given.colours.clone())
-    return Plan(found, patterns, model, cost, shape, periodic, sources)
+    return Plan(found, copies, patterns, model, cost, shape, periodic, sources)
 
 
 def _diagonals(places: int) -> Diagonals:
+    padded = _padded(places)
     return Diagonals(
-        np.zeros(places, np.uint8),
-        np.empty((2, places), np.uint8),
+        np.zeros(padded, np.uint8),
+        np.zeros((2, padded), np.uint8),
         np.zeros((2, MOST), np.int64),
         np.zeros((2, MOST), np.int64),
         np.zeros((2, MOST), np.int64),
-        np.zeros((2, MOST, places), np.uint8),
+        np.zeros((2, MOST, padded), np.uint8),
         np.zeros(2, np.int64),
+        VECTOR,
+    )
+
+
+def _padded(places: int) -> int:
+    return -(-places // VECTOR) * VECTOR
+
+
+def _repeated(found: Diagonals, places: int, copies: int) -> Diagonals:
+    """Return the diagonals of several lattices side by side, and no more than there are."""
+    number = int(found.counts.max())
+    found = found._replace(weights=np.ascontiguousarray(found.weights[:, :number]))
+    if copies == 1:
+        return found
+    padded = _padded(places * copies)
+
+    def tiled(rows: Any) -> Any:
+        wide = np.zeros((*rows.shape[:-1], padded), np.uint8)
+        wide[..., : places * copies] = np.tile(rows[..., :places], copies)
+        return wide
+
+    return found._replace(
+        swapped=tiled(found.swapped),
+        base=tiled(found.base),
+        firsts=np.zeros_like(found.firsts),
+        ends=np.full_like(found.ends, padded),
+        weights=tiled(found.weights),
+        # All diagonals go from end to end, so that they reach out by their whole length.
+        margin=_padded(places),
     )
 
 

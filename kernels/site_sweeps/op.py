@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 
 from ..checks import as_integer, as_rest, as_seed, check_model, check_tensor, check_walkers, expect
-from ..registration import Launchers, on_cpu, put_on_cuda, taking
+from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import Sweeps
 
@@ -209,7 +209,7 @@ def _checked(op: CustomOpDef, given: Sweeps) -> Tensor:
     integers = colours.dtype in (torch.int8, torch.int32, torch.int64)
     expect(integers, "colours", "a tensor of integers", colours)
     as_integer("num_colours", given.num_colours, 1, 127)
-    after: Tensor = op(*given)
+    after: Tensor = call(op, *given)
     return after
 
 

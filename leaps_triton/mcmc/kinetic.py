@@ -21,7 +21,7 @@ __all__ = ["KineticInfo", "KineticMonteCarlo"]
 
 # A look makes a GPU wait; without one, walkers whose time is over are evaluated for nothing.
 _LOOK_EVERY = 8
-"""Events between two looks at which walkers have time left."""
+"""Events between two looks at which walkers have time left, on a GPU; a CPU looks after each."""
 
 
 class KineticInfo(NamedTuple):
@@ -136,26 +136,31 @@ class KineticMonteCarlo(BaseMove):
         left = torch.full((len(x),), self.time, dtype=torch.float64, device=x.device)
         events = torch.zeros_like(walkers)
         rows = torch.arange(len(x), device=x.device)
+        part = Jumping(x, left, walkers, events, times)
         # Walkers whose time is over are left out of what follows.
         while len(rows):
-            part = Jumping(x[rows], left[rows], walkers[rows], events[rows], times[rows])
             part, weights, exit_rate = self._jump(part, path, own_seed)
-            x[rows] = part.configurations
-            left[rows] = part.remaining
-            events[rows] = part.events
             self._check(part, path, weights, exit_rate)
-            rows = rows[part.remaining != 0]
+            goes_on = part.remaining != 0
+            if not bool(goes_on.all()):
+                x[rows] = part.configurations
+                events[rows] = part.events
+                rows = rows[goes_on]
+                part = Jumping(*(column[goes_on] for column in part))
         after = SweepState(x, walkers, state.sweep + 1)
         return after, KineticInfo(changed(state.configurations, x), events)
 
     def _jump(
         self, part: Jumping, path: AnnealingPath, seed: int
     ) -> tuple[Jumping, Tensor, Tensor]:
-        """Return walkers after a few events, their weights (NaN where it failed) and exit rates."""
+        """Return walkers after events, their weights (NaN where it failed) and exit rates."""
         # Weights that start from 0 are those of a process that is reversible at all times: they
         # stay 0, and only tell where a rate was not finite.
         weights = torch.zeros_like(part.remaining)
-        for _ in range(_LOOK_EVERY):
+        count = _LOOK_EVERY
+        if weights.device.type == "cpu":
+            count = 1
+        for _ in range(count):
             rates = evaluate(path, None, part.configurations, part.times, self.reversible)
             made = kernels.jump_step(
                 part.configurations,

@@ -39,14 +39,14 @@ def test_samplers_at_equal_time(tmp_path: Path) -> None:
     quantities = {"energy", "m²", "log Z"}
     for case in result["cases"]:
         rates = {row["method"]: row["independent_samples_per_second"] for row in case["rows"]}
-        classical = ["AIS", "SMC", "Swendsen-Wang", "heat bath", "tempering"]
+        classical = ["AIS", "SMC", "Swendsen-Wang", "heat bath", "default", "tempering"]
         networks = ["LEAPS, HollowConv", "LEAPS, LocalRates"][
             : 2 if "Ising" in case["model"] else 1
         ]
         assert list(rates) == networks + classical
         for method, found in rates.items():
             assert set(found) == quantities - (
-                {"log Z"} if method in ("Swendsen-Wang", "heat bath") else set()
+                {"log Z"} if method in ("Swendsen-Wang", "heat bath", "default") else set()
             )
             assert all(rate > 0.0 for rate in found.values())
         for learned in case["rows"][: len(networks)]:
@@ -72,7 +72,8 @@ def test_samplers_at_equal_time(tmp_path: Path) -> None:
 
 def test_classical_updates_run_without_other_packages(tmp_path: Path) -> None:
     rows = run("classical_updates", tmp_path, "--packages", "no_such_package")["rows"]
-    assert {row["algorithm"] for row in rows} == {"heat bath", "Metropolis", "Swendsen-Wang"}
+    names = {"heat bath", "Metropolis", "Swendsen-Wang", "Wolff", "default"}
+    assert {row["algorithm"] for row in rows} == names
     for row in rows:
         assert row["independent_samples_per_second"] > 0.0 and row["tau_in_sweeps"] >= 0.5
         slowest, fastest = row["slowest_and_fastest"]

@@ -10,8 +10,8 @@ from leaps_triton.files import replacing
 
 KEY = "independent_samples_per_second"
 LEARNED = ("LEAPS, HollowConv", "LEAPS, LocalRates")
-METHODS = (*LEARNED, "AIS", "SMC", "Swendsen-Wang", "heat bath", "tempering")
-COLOURS = ("red", "pink", "orange", "olive", "blue", "cyan", "purple")
+METHODS = (*LEARNED, "AIS", "SMC", "Swendsen-Wang", "heat bath", "default", "tempering")
+COLOURS = ("red", "pink", "orange", "olive", "blue", "cyan", "green", "purple")
 """Of the methods."""
 QUANTITIES = ("energy", "m²", "log Z")
 

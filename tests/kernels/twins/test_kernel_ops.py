@@ -277,3 +277,13 @@ def test_inputs_that_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         op(**given | changes)
+
+
+def test_gradients_go_through_ops_that_need_none_otherwise() -> None:
+    output = torch.full((1, 1, 4, 4), 0.5, requires_grad=True)
+    log_ratios = torch.zeros(1, 1, 4, 4)
+    kernels.proposal_rates(output, log_ratios).exit_rate.sum().backward()
+    assert output.grad is not None
+    assert float(output.grad.sum()) == 16.0
+    with torch.no_grad():
+        assert kernels.proposal_rates(output, log_ratios).exit_rate.item() == 8.0
