@@ -68,7 +68,7 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
     if device.type == "cpu":
         for length, walkers in [(8, 32)] if smoke else [(8, 256), (16, 32), (16, 128)]:
             for size in NETWORKS:
-                yield sampling(size, length, walkers, 1 if smoke else 5, seed), []
+                yield sampling(size, length, walkers, 1 if smoke else 3, seed), []
 
 
 def precisions_of(kernel: str, device: torch.device) -> tuple[str, ...]:
@@ -206,8 +206,9 @@ def case(
                     f"by {distance:.3g} of the largest number; no times are reported"
                 )
     if device.type == "cpu":
+        rounds = 7 if precisions and budget >= 1.0 else 3
         calls = [_on_twin(call), *[_in_precision(call, network, p) for p in precisions]]
-        seconds = taking_turns(calls, 3 if budget < 1.0 else 15)
+        seconds = taking_turns(calls, rounds)
         row("twin", "cpu_seconds", seconds[0])
         for variant, value in zip(("kernel", "bfloat16"), seconds[1:], strict=False):
             row(variant, "cpu_seconds", value, seconds[0])
