@@ -315,7 +315,8 @@ def _tables(given: Events, sites: int) -> Tables:
         # About √N sites a segment, so that a search takes as many steps.
         length = max(SEGMENT, 1 << (sites.bit_length() // 2))
     columns = (given.rates, given.corrector, given.neighbours, given.strides)
-    arrays = [column.contiguous().numpy() for column in columns]
+    # Of a transport whose parameters require gradients, which there are none of here.
+    arrays = [column.detach().contiguous().numpy() for column in columns]
     return Tables._make((*arrays, given.first_row, given.seed, given.steps, length))
 
 
@@ -324,8 +325,8 @@ def local_jump_steps(given: Events) -> LocalJumpSteps:
     x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
     after = LocalJumpSteps(
         configurations=x.view_as(given.configurations),
-        log_weights=given.log_weights.clone(),
-        remaining=given.remaining.clone(),
+        log_weights=given.log_weights.detach().clone(),
+        remaining=given.remaining.detach().clone(),
         events=given.events.clone(),
         exit_rate=torch.zeros_like(given.log_weights),
         corrector=torch.zeros_like(given.log_weights),
