@@ -7,7 +7,7 @@ distances in the other array, as a matrix has few diagonals: its weights, bytes,
 thresholds of all fields beforehand, and how many lie below it, its rank, decides with ``n``.
 
 Arrays are padded to whole vectors, and states have a margin at either end, so that loops over them
-leave no rest. Walkers of a small lattice lie side by side in one array, as if they were a large one.
+leave no rest. Walkers of a small lattice lie side by side, as if they were a large one.
 """
 
 from typing import Any, NamedTuple
