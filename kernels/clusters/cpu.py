@@ -4,6 +4,7 @@ Clusters of Potts models in a field alone are given their states by the twin: it
 no copy here.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -33,8 +34,8 @@ def swendsen_wang_sweeps(given: Clusters) -> ClusterSweeps:
 
     def loop(made: _Made, space: Space, rows: slice) -> None:
         swendsen_wang(
-            made.before[rows], made.walkers[rows], tables, plan, space, rows.start, none,
-            made.after[rows], squares.numpy()[rows], made.changed[rows],
+            made.before[rows], made.walkers[rows], tuple(tables), tuple(plan), tuple(space),
+            rows.start, none, made.after[rows], squares.numpy()[rows], made.changed[rows],
         )  # fmt: skip
 
     after, moved = _run(loop, given, tables, plan)
@@ -54,38 +55,43 @@ def wolff_sweeps(given: Clusters) -> ClusterSweeps:
 
     def loop(made: _Made, space: Space, rows: slice) -> None:
         wolff(
-            made.before[rows], made.walkers[rows], tables, plan, space, rows.start, couplings,
-            made.after[rows], size.numpy()[rows], made.changed[rows],
+            made.before[rows], made.walkers[rows], tuple(tables), tuple(plan), tuple(space),
+            rows.start, couplings, made.after[rows], size.numpy()[rows], made.changed[rows],
         )  # fmt: skip
 
     after, moved = _run(loop, given, tables, plan)
     return ClusterSweeps(after, size, moved)
 
 
-def _of_sites(table: Tensor, shape: list[int]) -> Tensor:
-    """Return a table ``(…, …, 1 | sites)`` of one whose lattice axes may have length 1."""
-    rows = table.shape[0]
-    if table[0, 0].numel() > 1:
-        table = table.expand(-1, -1, *shape)
-    return table.reshape(rows, table.shape[1], -1)
+def _of_sites(table: Tensor, axes: int, shape: torch.Size, dtype: type) -> np.ndarray:
+    """Return a table ``(…, axes, 1 | sites)`` of one whose lattice axes may have length 1.
+
+    One row serves all axes where they share it.
+    """
+    given = table.numpy()
+    rows = given.shape[0]
+    lattice = given.shape[2:]
+    if given[:1, :1].size > 1:
+        lattice = tuple(shape)
+    wide = np.broadcast_to(given, (rows, axes, *lattice)).reshape(rows, axes, math.prod(lattice))
+    # A copy: what is broadcast is read-only, which would be another type to numba.
+    return np.array(wide, dtype, order="C")
 
 
 def _tables(given: Clusters) -> Tables:
     """Return the model as the loops take it."""
-    walkers, *shape = given.configurations.shape
-    coupling = _of_sites(given.coupling.float(), shape)
-    # One row serves all directions where they share their couplings.
-    coupling = coupling.expand(-1, len(shape), -1)
-    site_table = _of_sites(given.site_table, shape)
+    shape = given.configurations.shape[1:]
+    site_table = given.site_table
     if not given.has_field:
         site_table = site_table[:0]
+    walkers = len(given.configurations)
     return Tables(
-        lengths_of(shape),
-        np.array(given.periodic, np.bool_),
-        given.beta.expand(walkers).contiguous().numpy(),
-        coupling.contiguous().numpy(),
-        given.bond_table.float().contiguous().numpy(),
-        site_table.contiguous().numpy(),
+        lengths=lengths_of(list(shape)),
+        periodic=np.array(given.periodic, np.bool_),
+        beta=np.array(np.broadcast_to(given.beta.numpy(), walkers)),
+        coupling=_of_sites(given.coupling, len(shape), shape, np.float32),
+        bond_table=np.array(given.bond_table.numpy(), np.float32, order="C"),
+        site_table=_of_sites(site_table, given.q, shape, np.float64),
     )
 
 
@@ -205,8 +211,9 @@ def _recolour(given: Clusters, tables: Tables, plan: Plan) -> ClusterSweeps:
 
         def loop(made: _Made, space: Space, rows: slice, alone: Plan = alone) -> None:
             swendsen_wang(
-                made.before[rows], made.walkers[rows], tables, alone, space, rows.start,
-                labels.numpy()[rows], made.after[rows], one.numpy()[rows], made.changed[rows],
+                made.before[rows], made.walkers[rows], tuple(tables), tuple(alone), tuple(space),
+                rows.start, labels.numpy()[rows], made.after[rows], one.numpy()[rows],
+                made.changed[rows],
             )  # fmt: skip
 
         _run(loop, given._replace(configurations=x), tables, alone)
