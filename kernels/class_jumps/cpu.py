@@ -80,7 +80,7 @@ class Members(NamedTuple):
     words: NDArray[np.uint64]
     """The same memory, 8 sites a word."""
     counts: NDArray[np.int32]
-    """Sites of every class."""
+    """Sites of every class, and noughts up to a multiple of 64."""
     parts: NDArray[np.int32]
     """Those of each segment, ``(classes, segments)``, where there are several."""
     occupied: NDArray[np.uint64]
@@ -165,13 +165,27 @@ def make_classes(spins, tile, words, neighbours, strides):
         for number in range(8):
             # Beyond the last site stands the last one again, which nobody asks for.
             site = min(8 * place + number, sites - 1)
-            for eight in range(EIGHTS):
-                tile[number, eight] = NONE
+            # Eight sums of their own, which stay in registers.
+            a = b = c = d = e = f = g = h = NONE
             for lane in range(len(strides)):
                 stride = EACH * np.uint64(strides[lane])
                 other = neighbours[site, lane]
-                for eight in range(EIGHTS):
-                    tile[number, eight] += spins[other, eight] & stride
+                a += spins[other, 0] & stride
+                b += spins[other, 1] & stride
+                c += spins[other, 2] & stride
+                d += spins[other, 3] & stride
+                e += spins[other, 4] & stride
+                f += spins[other, 5] & stride
+                g += spins[other, 6] & stride
+                h += spins[other, 7] & stride
+            tile[number, 0] = a
+            tile[number, 1] = b
+            tile[number, 2] = c
+            tile[number, 3] = d
+            tile[number, 4] = e
+            tile[number, 5] = f
+            tile[number, 6] = g
+            tile[number, 7] = h
         transpose(tile, words, place)
 
 
@@ -185,12 +199,12 @@ def count_sites(classes, w, sites, length, counts, parts):
         for site in range(sites):
             counts[classes[w, site]] += 1
         return
-    for kind in range(len(counts)):
+    for kind in range(len(parts)):
         for segment in range(segments):
             parts[kind, segment] = 0
     for site in range(sites):
         parts[classes[w, site], site // length] += 1
-    for kind in range(len(counts)):
+    for kind in range(len(parts)):
         for segment in range(segments):
             counts[kind] += parts[kind, segment]
 
@@ -200,8 +214,8 @@ def mark(counts, occupied):
     """Set the bits of the classes that have a site."""
     for word in range(len(occupied)):
         bits = NONE
-        for kind in range(64 * word, min(64 * word + 64, len(counts))):
-            bits |= np.uint64(counts[kind] > 0) << np.uint64(kind & 63)
+        for place in range(64):
+            bits |= np.uint64(counts[64 * word + place] != 0) << np.uint64(place)
         occupied[word] = bits
 
 
@@ -388,12 +402,13 @@ def _members(sites: int, tables: Tables) -> Members:
     num_classes = tables.rates.shape[1]
     # Rounded up: 8 sites a word, 64 classes a word, and a last segment that may be short.
     classes = np.empty((GROUP, -(-sites // 8) * 8), np.uint8)
+    occupied = np.empty(-(-num_classes // 64), np.uint64)
     return Members(
         classes=classes,
         words=classes.view(np.uint64),
-        counts=np.empty(num_classes, np.int32),
+        counts=np.empty(64 * len(occupied), np.int32),
         parts=np.empty((num_classes, -(-sites // tables.length)), np.int32),
-        occupied=np.empty(-(-num_classes // 64), np.uint64),
+        occupied=occupied,
     )
 
 

@@ -112,39 +112,56 @@ def log_ratios_of(x, bonds, tables, site_table, beta, lengths, strides, first, e
 
 
 @inlined
-def count_kinds(x, ahead, counts, numbers, length, stride, wraps):
+def count_ups(x, up, numbers, length, stride, wraps):
+    """Count bonds of one direction of a model of two states, as :func:`count_kinds` does.
+
+    ``up`` is the number of sites in state 1; how many bonds have it at both ends tells the rest.
+    """
+    sites = x.shape[0]
+    line = length * stride
+    within = line - stride
+    both = 0
+    ahead = x[stride:]
+    for i in range(sites - stride):
+        both += x[i] & ahead[i]
+    # These lead from one line into the next.
+    for first in range(line, sites, line):
+        for i in range(first, first + stride):
+            both -= x[i - stride] & x[i]
+    here = up
+    there = up
+    bonds = sites
+    if wraps:
+        for first in range(0, sites, line):
+            for i in range(first, first + stride):
+                both += x[i + within] & x[i]
+    else:
+        # Ends of lines have no bond ahead, and their beginnings none behind.
+        for first in range(0, sites, line):
+            for i in range(first, first + stride):
+                here -= x[i + within]
+                there -= x[i]
+        bonds = sites - sites // length
+    numbers[3] = both
+    numbers[2] = here - both
+    numbers[1] = there - both
+    numbers[0] = bonds - here - there + both
+
+
+@inlined
+def count_kinds(x, ahead, q, numbers, length, stride, wraps):
     """Count bonds of one direction by the states at their ends, ``q x_i + x_j``."""
     sites = x.shape[0]
     line = length * stride
-    q = counts.shape[0]
     numbers[:] = 0
-    if q == 2:
-        # Three sums of bytes tell all four numbers.
-        both = 0
-        for i in range(sites):
-            both += x[i] & ahead[i]
-        here = counts[1]
-        there = counts[1]
-        bonds = sites
-        if not wraps:
-            # Bonds around the edge do not count.
-            for edge in range(line - stride, sites, line):
-                for i in range(edge, edge + stride):
-                    both -= x[i] & ahead[i]
-                    here -= x[i]
-                    there -= ahead[i]
-            bonds = sites - sites // length
-        numbers[3] = both
-        numbers[2] = here - both
-        numbers[1] = there - both
-        numbers[0] = bonds - here - there + both
-    else:
-        for i in range(sites):
-            numbers[q * np.int64(x[i]) + ahead[i]] += 1
-        if not wraps:
-            for edge in range(line - stride, sites, line):
-                for i in range(edge, edge + stride):
-                    numbers[q * np.int64(x[i]) + ahead[i]] -= 1
+    look_ahead(x, ahead, length, stride)
+    for i in range(sites):
+        numbers[q * np.int64(x[i]) + ahead[i]] += 1
+    if not wraps:
+        # Bonds around the edge do not count.
+        for edge in range(line - stride, sites, line):
+            for i in range(edge, edge + stride):
+                numbers[q * np.int64(x[i]) + ahead[i]] -= 1
 
 
 @inlined
@@ -229,18 +246,20 @@ def energies_of(
             total = sum_of_sites(values, lanes)
         own = bonds[min(walker, bonds.shape[0] - 1)]
         for axis in range(lengths.shape[0]):
-            look_ahead(states, ahead, lengths[axis], strides[axis])
-            if own.shape[1] == 1:
-                wraps = periodic[axis]
-                count_kinds(
-                    states, ahead, counts[walker], numbers, lengths[axis], strides[axis], wraps
-                )
-                along = 0.0
-                for kind in range(q * q):
-                    along += numbers[kind] * kinds[kind]
-                total += own[axis, 0] * along
-            else:
+            length = lengths[axis]
+            stride = strides[axis]
+            if own.shape[1] > 1:
+                look_ahead(states, ahead, length, stride)
                 total += sum_of_bonds(states, ahead, bond_table, own[axis], values, lanes)
+                continue
+            if q == 2:
+                count_ups(states, counts[walker, 1], numbers, length, stride, periodic[axis])
+            else:
+                count_kinds(states, ahead, q, numbers, length, stride, periodic[axis])
+            along = 0.0
+            for kind in range(q * q):
+                along += numbers[kind] * kinds[kind]
+            total += own[axis, 0] * along
         energies[walker] = -total
 
 

@@ -5,8 +5,11 @@ import torch
 from torch import Tensor
 
 from ..native.threads import over_walkers
-from . import cpu_bytes, cpu_sites
+from .cpu_bytes import sweep as sweep_bytes
+from .cpu_sites import reflect
+from .cpu_sites import sweep as sweep_sites
 from .cpu_tables import Plan, draws_of, ordered, plan_of
+from .cpu_thresholds import levels_of
 from .reference import Sweeps, waves
 
 __all__ = ["heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
@@ -37,20 +40,24 @@ def _sweep(given: Sweeps, keep: float) -> Tensor:
 
 def _sweep_bytes(given: Sweeps, plan: Plan, keep: np.float32) -> Tensor:
     after = given.configurations
-    x = after.view(len(after), -1).numpy().view(np.uint16)
+    # Two sites are read as one number.
+    x = after.view(-1).numpy().view(np.uint16)
     site_table = given.site_table.flatten(1).float().contiguous().numpy()
     beta = given.beta.float().contiguous().numpy()
     draws = draws_of(given)
+    tables = max(len(beta), len(site_table))
+    levels = plan.levels(tables)
+    levels_of(levels, plan.patterns, site_table, beta, keep)
     copies = plan.copies
     # Walkers with thresholds of their own are swept one by one.
-    if len(beta) > 1 or len(site_table) > 1:
+    if tables > 1:
         copies = 1
-    model = (copies, plan.diagonals, plan.patterns, plan.model, site_table, beta)
+    model = (copies, plan.diagonals, levels, plan.top, plan.model, site_table, beta)
 
     def work(begin: int, end: int) -> None:
-        cpu_bytes.sweep(x, begin, end, *model, draws, keep)
+        sweep_bytes(x, begin, end, given.sites // 2, *model, draws, keep)
 
-    over_walkers(work, len(x), given.sites * given.sweeps)
+    over_walkers(work, len(after), given.sites * given.sweeps)
     return after
 
 
@@ -61,7 +68,7 @@ def _sweep_sites(given: Sweeps, keep: np.float32) -> Tensor:
     draws = draws_of(given)
 
     def work(begin: int, end: int) -> None:
-        cpu_sites.sweep(x, begin, end, order, terms, draws, keep)
+        sweep_sites(x, begin, end, order, terms, draws, keep)
 
     over_walkers(work, len(x), given.sites * given.sweeps)
     return after
@@ -76,7 +83,7 @@ def overrelaxation_sweeps(given: Sweeps) -> Tensor:
     axes = waves(given.q, after.device).numpy()
 
     def work(begin: int, end: int) -> None:
-        cpu_sites.reflect(x, begin, end, order, terms, draws, axes)
+        reflect(x, begin, end, order, terms, draws, axes)
 
     over_walkers(work, len(x), given.sites * given.sweeps)
     return after

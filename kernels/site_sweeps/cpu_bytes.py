@@ -17,7 +17,7 @@ import numpy as np
 from ..native.compiling import compiled, inlined
 from ..native.words import fill
 from .cpu_sites import SWEEP
-from .cpu_thresholds import SIZE, Levels, exact, levels_of
+from .cpu_thresholds import exact
 
 __all__ = ["Diagonals", "diagonals", "sweep"]
 
@@ -125,60 +125,50 @@ def join(pairs, swapped, first, second):
 @inlined
 def spread(states):
     """Make 0 and 1 to 0 and 255."""
-    for colour in range(2):
-        own = states[colour]
-        for k in range(len(own)):
-            own[k] = np.uint8(0) - (own[k] & np.uint8(1))
-
-
-@inlined
-def rank_three(ranks, words, a, b, c, times_a, times_b, times_c):
-    """Add how often three thresholds lie at or below each word."""
-    for i in range(len(ranks)):
-        word = words[i]
-        more = times_a if word >= a else NONE
-        more += times_b if word >= b else NONE
-        more += times_c if word >= c else NONE
-        ranks[i] = np.uint8(ranks[i] + more)
-
-
-@inlined
-def rank_five(ranks, words, a, b, c, d, e, times):
-    """Add how often five thresholds lie at or below each word."""
-    times_a = times[0]
-    times_b = times[1]
-    times_c = times[2]
-    times_d = times[3]
-    times_e = times[4]
-    for i in range(len(ranks)):
-        word = words[i]
-        more = times_a if word >= a else NONE
-        more += times_b if word >= b else NONE
-        more += times_c if word >= c else NONE
-        more += times_d if word >= d else NONE
-        more += times_e if word >= e else NONE
-        ranks[i] = np.uint8(ranks[i] + more)
+    for k in range(len(states)):
+        states[k] = np.uint8(0) - (states[k] & np.uint8(1))
 
 
 @inlined
 def rank(ranks, words, thresholds, times, number, start):
     """Write how many thresholds lie at or below each word, counted from ``start``.
 
-    Beyond their number thresholds are never reached.
+    Beyond their number thresholds come no times.
     """
     first = np.uint8(start)
     for i in range(len(ranks)):
         ranks[i] = first
     done = 0
+    # As many as registers can hold are compared with a word at once.
     while done < number:
-        t = thresholds[done : done + 5]
-        n = times[done : done + 5]
+        a = thresholds[done]
+        b = thresholds[done + 1]
+        c = thresholds[done + 2]
+        times_a = times[done]
+        times_b = times[done + 1]
+        times_c = times[done + 2]
         if number - done <= 3:
-            rank_three(ranks, words, t[0], t[1], t[2], n[0], n[1], n[2])
             done += 3
+            for i in range(len(ranks)):
+                word = words[i]
+                more = times_a if word >= a else NONE
+                more += times_b if word >= b else NONE
+                more += times_c if word >= c else NONE
+                ranks[i] = np.uint8(ranks[i] + more)
         else:
-            rank_five(ranks, words, t[0], t[1], t[2], t[3], t[4], n)
+            d = thresholds[done + 3]
+            e = thresholds[done + 4]
+            times_d = times[done + 3]
+            times_e = times[done + 4]
             done += 5
+            for i in range(len(ranks)):
+                word = words[i]
+                more = times_a if word >= a else NONE
+                more += times_b if word >= b else NONE
+                more += times_c if word >= c else NONE
+                more += times_d if word >= d else NONE
+                more += times_e if word >= e else NONE
+                ranks[i] = np.uint8(ranks[i] + more)
 
 
 @inlined
@@ -240,130 +230,99 @@ def doubtful(sites, low, high):
 
 
 @inlined
-def decide(colour, decided, sites, known, both, found, model, field, beta, keep, words):
-    """Write the new states of the sites in doubt that have this colour, before others change."""
+def decide(c, decided, sites, both, found, model, field, beta, keep, words):
+    """Write the new states of the sites in doubt that have colour ``c``; -1 for all others."""
     own = model[0].shape[1]
-    for j in range(known):
+    for j in range(len(sites)):
         site = sites[j]
         k = site >> 1
-        if (site & 1) ^ (found.swapped[k] & 1) == colour:
+        decided[j] = -1
+        if (site & 1) ^ (found.swapped[k] & 1) == c:
             # Sites of walkers further on come after those of the first.
-            before = site // own * own
-            others = both[1 - colour, found.margin + (before >> 1) :]
-            state = both[colour, found.margin + k] & 1
-            word = words[site]
-            decided[j] = exact(site - before, others, model, field, beta, keep, state, word)
+            walker = site // own * own
+            before = found.margin + (walker >> 1)
+            state = both[c, found.margin + k] & 1
+            decided[j] = exact(
+                site - walker, both[1 - c], before, model, field, beta, keep, state, words[site]
+            )
 
 
 @inlined
-def correct(colour, decided, sites, known, both, found):
-    """Put the sites in doubt that have this colour into their new states."""
-    for j in range(known):
-        k = sites[j] >> 1
-        if (sites[j] & 1) ^ (found.swapped[k] & 1) == colour:
-            both[colour, found.margin + k] = ONES * decided[j]
-
-
-@inlined
-def new_levels():
-    """Return room for thresholds."""
-    return Levels(
-        np.empty((2, 2, SIZE), np.uint32),
-        np.empty((2, 2, SIZE), np.uint32),
-        np.empty((2, 2), np.int64),
-        np.empty((2, 2), np.int64),
-        np.empty(3, np.int64),
-    )
-
-
-@inlined
-def rank_sites(ranked, ranks, sites, filled, used, words, levels, swapped):
-    """Write the ranks of the sites of either colour; return how many sites are in doubt.
-
-    ``ranked`` uint8 ``(2, 2, padded)``, first those for sites in state 1; ``ranks`` room for lower
-    and upper bounds.
-    """
-    thresholds, times, numbers, starts, flags = levels
-    known = 0
-    for down in range(1 + flags[1]):
-        up = 1 - down
-        for side in range(1 + flags[2]):
-            number = numbers[up, side]
-            start = starts[up, side]
-            into = ranks[side, : 2 * used]
-            rank(into, words, thresholds[up, side], times[up, side], number, start)
-        if flags[2]:
-            # Those beyond the last are none.
-            low = ranks[0, : 2 * filled]
-            known += doubtful(sites[known:], low, ranks[1, : 2 * filled])
-        both = ranks[0, : 2 * used].view(np.uint16)
-        split(both, swapped, ranked[down, 0], ranked[down, 1])
-    return known
-
-
-@inlined
-def update(c, both, used, found, ranked, levels, fields, draw, top):
-    """Update the sites of colour ``c`` by their neighbours and ranks."""
-    _, base, shifts, firsts, ends, weights, counts, margin = found
-    add_neighbours(
-        fields[:used], both[1 - c], base[c], shifts[c], firsts[c], ends[c], weights[c], counts[c],
-        margin,
-    )  # fmt: skip
-    states = both[c, margin : margin + used]
-    flipped = UPPER if levels.flags[0] else np.uint8(0)
-    if draw == 0:
-        redraw(states, fields, ranked[0, c], flipped, top)
-    else:
-        move(states, fields, ranked[levels.flags[1], c], ranked[0, c], flipped, top)
+def correct(states, decided, sites):
+    """Put the sites in doubt into their new states."""
+    for j in range(len(sites)):
+        if decided[j] >= 0:
+            states[sites[j] >> 1] = ONES * np.uint8(decided[j])
 
 
 @compiled
-def sweep(x, begin, end, copies, found, patterns, model, site_table, betas, draws, keep):
+def sweep(x, begin, end, places, copies, found, levels, top, model, site_table, betas, draws, keep):
     """Sweep walkers ``begin … end - 1``: heat bath if ``keep`` is 0, else Metropolis.
 
-    ``x`` uint16 ``(walkers, places)``, pairs of sites; ``keep`` is the probability that a site does
-    not rest; ``model`` is what :func:`exact` reads; ``site_table`` float32 ``(1 | walkers, 2)`` and
-    ``betas`` float32 ``(1 | walkers,)``. So many ``copies`` of the lattice, each for a walker, are
-    in ``found``; 1 uses the first alone, as it must where walkers differ in β or field.
+    ``x`` uint16 ``(walkers · places,)``, pairs of sites; ``keep`` is the probability that a site
+    does not rest; ``top`` the largest ``n``; ``model`` what :func:`exact` reads; ``site_table``
+    float32 ``(1 | walkers, 2)`` and ``betas`` float32 ``(1 | walkers,)``. So many ``copies`` of the
+    lattice, each for a walker, are in ``found``; 1 uses the first alone, as it must where walkers
+    differ in β or field.
     """
-    swapped = found.swapped
-    margin = found.margin
+    swapped, base, shifts, firsts, ends, weights, counts, margin = found
     walkers, first_sweep, sweeps, seed = draws
-    places = x.shape[1]
     padded = len(swapped)
     both = np.zeros((2, padded + 2 * margin), np.uint8)
     fields = np.empty(padded, np.uint8)
-    ranks = np.empty((2, 2 * padded), np.uint8)
+    low = np.empty(2 * padded, np.uint8)
+    high = np.empty(2 * padded, np.uint8)
     ranked = np.empty((2, 2, padded), np.uint8)
     sites = np.empty(4 * padded, np.int32)
-    decided = np.empty(4 * padded, np.uint8)
+    decided = np.empty(4 * padded, np.int8)
     # Four sites share a counter, whose words are two pairs; what is too many is written over.
     groups = (places + 2 * GROUPS - 1) // (2 * GROUPS) * GROUPS
     pairs = np.zeros(padded + 2 * groups, np.uint64)
     words = pairs.view(np.uint32)
-    levels = new_levels()
-    top = np.uint8(2 * patterns.largest // patterns.step)
+    pairs_of_ranks = low.view(np.uint16)
     draw = 0 if keep == ZERO else 1
     for w in range(begin, end, copies):
         last = min(w + copies, end)
         filled = (last - w) * places
         used = (filled + VECTOR - 1) // VECTOR * VECTOR
-        field = site_table[min(w, len(site_table) - 1)]
-        beta = betas[min(w, len(betas) - 1)]
-        if w == begin or len(site_table) > 1 or len(betas) > 1:
-            levels_of(levels, patterns, field, beta, keep)
-        own = x[w:last].reshape(filled)
+        table = min(w, len(levels.flags) - 1)
+        differ = levels.flags[table, 1]
+        flipped = UPPER if levels.flags[table, 0] else np.uint8(0)
+        own = x[w * places : last * places]
         split(own, swapped, both[0, margin:], both[1, margin:])
-        spread(both)
+        spread(both[0])
+        spread(both[1])
         for number in range(first_sweep, first_sweep + sweeps):
             for other in range(w, last):
                 first = (other - w) * places
                 fill(pairs[first : first + 2 * groups], seed, SWEEP, number, draw, walkers[other])
-            known = rank_sites(ranked, ranks, sites, filled, used, words, levels, swapped)
+            known = 0
+            for down in range(1 + differ):
+                for side in range(1 + levels.flags[table, 2]):
+                    into = high if side else low
+                    rank(
+                        into[: 2 * used], words, levels.thresholds[table, 1 - down, side],
+                        levels.times[table, 1 - down, side],
+                        levels.numbers[table, 1 - down, side],
+                        levels.starts[table, 1 - down, side],
+                    )  # fmt: skip
+                    if side:
+                        known += doubtful(sites[known:], low[: 2 * filled], high)
+                split(pairs_of_ranks[:used], swapped, ranked[down, 0], ranked[down, 1])
             for c in range(2):
                 if known:
-                    decide(c, decided, sites, known, both, found, model, field, beta, keep, words)
-                update(c, both, used, found, ranked, levels, fields, draw, top)
+                    field = site_table[min(w, len(site_table) - 1)]
+                    beta = betas[min(w, len(betas) - 1)]
+                    decide(c, decided, sites[:known], both, found, model, field, beta, keep, words)
+                add_neighbours(
+                    fields[:used], both[1 - c], base[c], shifts[c], firsts[c], ends[c], weights[c],
+                    counts[c], margin,
+                )  # fmt: skip
+                states = both[c, margin : margin + used]
+                if draw == 0:
+                    redraw(states, fields, ranked[0, c], flipped, top)
+                else:
+                    move(states, fields, ranked[differ, c], ranked[0, c], flipped, top)
                 if known:
-                    correct(c, decided, sites, known, both, found)
+                    correct(states, decided, sites[:known])
         join(own, swapped, both[0, margin:], both[1, margin:])

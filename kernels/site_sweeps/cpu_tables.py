@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .cpu_bytes import MOST, VECTOR, Diagonals, diagonals
 from .cpu_sites import Draws, Order, Terms, by_colour, in_order
-from .cpu_thresholds import Patterns
+from .cpu_thresholds import SPARE, Levels, Patterns
 from .reference import Sweeps
 
 __all__ = ["Plan", "draws_of", "ordered", "plan_of"]
@@ -105,6 +105,22 @@ class Plan(NamedTuple):
     periodic: tuple[bool, ...]
     sources: tuple[Tensor, Tensor, Tensor]
     """Copies of coupling, bond table and colours."""
+
+    @property
+    def top(self) -> np.uint8:
+        """The largest ``n``, counted from 0."""
+        return np.uint8(2 * self.patterns.largest // self.patterns.step)
+
+    def levels(self, tables: int) -> Levels:
+        """Return room for the thresholds of so many tables."""
+        size = (tables, 2, 2, int(self.top) + 1 + SPARE)
+        return Levels(
+            np.empty(size, np.uint32),
+            np.empty(size, np.uint32),
+            np.empty(size[:3], np.int64),
+            np.empty(size[:3], np.int64),
+            np.empty((tables, 3), np.int64),
+        )
 
     def fits(self, given: Sweeps) -> bool:
         """Return whether it was made from the same."""

@@ -13,15 +13,15 @@ import numpy as np
 from ..functions.cpu import exponential
 from ..native.compiling import compiled, inlined
 
-__all__ = ["SIZE", "Levels", "Patterns", "exact", "levels_of"]
+__all__ = ["SPARE", "Levels", "Patterns", "exact", "levels_of"]
 
 ZERO = np.float32(0.0)
 ALL = 2**23
 """Numbers below this are drawn."""
 SHIFT = np.uint32(9)
 """The lower bits of a word that are not used."""
-SIZE = 136
-"""Length of a list of thresholds: 128 values of ``n``, and what is read beyond them."""
+SPARE = 8
+"""Thresholds that are read beyond the last, and never reached."""
 NEVER = np.uint32(0xFFFFFFFF)
 LOW = 0
 HIGH = 1
@@ -46,19 +46,20 @@ class Patterns(NamedTuple):
 class Levels(NamedTuple):
     """Holds thresholds in growing order of ``n``, or of aligned ``n``, for sites in states 0 and 1.
 
-    For each state there are lower and upper bounds; the heat bath uses those of state 1.
+    First come the tables, one or one per walker; then the two states, of which the heat bath uses
+    1; then lower and upper bounds.
     """
 
     thresholds: Any
-    """As words, uint32 ``(2, 2, SIZE)``."""
+    """As words, uint32 ``(tables, 2, 2, values + SPARE)``."""
     times: Any
-    """How many values of ``n`` share each of them, uint32 ``(2, 2, SIZE)``."""
+    """How many values of ``n`` share each of them, uint32 of the same shape."""
     numbers: Any
-    """How many there are, int64 ``(2, 2)``."""
+    """How many there are, int64 ``(tables, 2, 2)``."""
     starts: Any
-    """How many values of ``n`` have the threshold 0, int64 ``(2, 2)``."""
+    """How many values of ``n`` have the threshold 0, int64 ``(tables, 2, 2)``."""
     flags: Any
-    """Whether ``n`` counts the other way, states differ, bounds differ; int64 ``(3,)``."""
+    """Whether ``n`` counts the other way, states differ, bounds differ; int64 ``(tables, 3)``."""
 
 
 @inlined
@@ -86,29 +87,31 @@ def threshold(down, up, beta, keep, state):
 
 
 @inlined
-def bounds(bound, patterns, field, beta, keep, digits):
+def bounds(bound, patterns, down_field, up_field, beta, keep):
     """Write the least and the greatest threshold of every ``n``, int64 ``(2, 2, values)``."""
     terms, integers, counts, largest, step = patterns
-    bound[:, LOW] = ALL + 1
-    bound[:, HIGH] = -1
-    digits[:] = 0
-    last = len(digits) - 1
+    for k in range(bound.shape[2]):
+        for state in range(2):
+            bound[state, LOW, k] = ALL + 1
+            bound[state, HIGH, k] = -1
+    last = 2 * len(counts) - 1
+    digits = np.zeros(last + 1, np.int64)
     while digits[last] < counts[last >> 1]:
-        down = field[0]
-        up = field[1]
+        down = down_field
+        up = up_field
         n = largest
-        for slot in range(len(digits)):
+        for slot in range(last + 1):
             option = digits[slot]
             down += terms[slot >> 1, slot & 1, option, 0]
             up += terms[slot >> 1, slot & 1, option, 1]
             n += integers[slot >> 1, option]
         # Sums that no site has are left out.
         if 0 <= n <= 2 * largest and n % step == 0:
+            k = n // step
             for state in range(2):
                 found = threshold(down, up, beta, keep, state)
-                own = bound[state, :, n // step]
-                own[LOW] = min(own[LOW], found)
-                own[HIGH] = max(own[HIGH], found)
+                bound[state, LOW, k] = min(bound[state, LOW, k], found)
+                bound[state, HIGH, k] = max(bound[state, HIGH, k], found)
         digits[0] += 1
         for slot in range(last):
             if digits[slot] == counts[slot >> 1]:
@@ -118,96 +121,102 @@ def bounds(bound, patterns, field, beta, keep, digits):
 
 @inlined
 def turned(bound):
-    """Return whether thresholds grow with ``n``."""
+    """Return whether thresholds of state 1 grow with ``n``."""
     first = -1
     end = -1
-    for k in range(bound.shape[1]):
-        if bound[HIGH, k] >= 0:
+    for k in range(bound.shape[2]):
+        if bound[1, HIGH, k] >= 0:
             if first < 0:
                 first = k
             end = k
-    return bound[LOW, first] < bound[LOW, end]
+    return bound[1, LOW, first] < bound[1, LOW, end]
 
 
 @inlined
-def descend(bound, backward):
-    """Widen bounds until they fall with ``n``, if need be after its order is turned."""
-    values = bound.shape[1]
-    if backward:
-        for k in range(values // 2):
-            for side in range(2):
-                other = bound[side, values - 1 - k]
-                bound[side, values - 1 - k] = bound[side, k]
-                bound[side, k] = other
-    greatest = 0
-    for k in range(values - 1, -1, -1):
-        greatest = max(greatest, bound[HIGH, k])
-        if bound[HIGH, k] >= 0:
-            bound[HIGH, k] = greatest
-    least = ALL
-    high = ALL
-    for k in range(values):
-        # What no site has is like what comes before.
-        if bound[HIGH, k] >= 0:
-            least = min(least, bound[LOW, k])
-            high = bound[HIGH, k]
-        bound[LOW, k] = least
-        bound[HIGH, k] = high
+def descend(falling, bound, backward):
+    """Widen bounds until they fall with ``n``, if need be after its order is turned.
+
+    A site in state 0 is aligned with neighbours in state 0, so that its order is the other.
+    """
+    last = bound.shape[2] - 1
+    for state in range(2):
+        turn = backward == (state == 1)
+        greatest = 0
+        for j in range(last, -1, -1):
+            k = last - j if turn else j
+            if bound[state, HIGH, k] >= 0:
+                greatest = max(greatest, bound[state, HIGH, k])
+                bound[state, HIGH, k] = greatest
+        least = ALL
+        high = ALL
+        for j in range(last + 1):
+            k = last - j if turn else j
+            # What no site has is like what comes before.
+            if bound[state, HIGH, k] >= 0:
+                least = min(least, bound[state, LOW, k])
+                high = bound[state, HIGH, k]
+            falling[state, LOW, j] = least
+            falling[state, HIGH, j] = high
 
 
 @inlined
-def listed(bound, thresholds, times):
-    """Write different thresholds and how often each comes; return their number, and that of 0."""
-    number = 0
-    start = 0
-    thresholds[:] = NEVER
-    times[:] = 0
-    for k in range(len(bound)):
-        if bound[k] <= 0:
-            start += 1
-        elif bound[k] < ALL:
-            word = np.uint32(bound[k]) << SHIFT
-            if number == 0 or thresholds[number - 1] != word:
-                thresholds[number] = word
-                number += 1
-            times[number - 1] += 1
-    return number, start
+def listed(levels, table, falling):
+    """Write different thresholds and how often each comes."""
+    thresholds, times, numbers, starts, _ = levels
+    for state in range(2):
+        for side in range(2):
+            number = 0
+            start = 0
+            for k in range(thresholds.shape[3]):
+                thresholds[table, state, side, k] = NEVER
+                times[table, state, side, k] = 0
+            for k in range(falling.shape[2]):
+                value = falling[state, side, k]
+                if value <= 0:
+                    start += 1
+                elif value < ALL:
+                    word = np.uint32(value) << SHIFT
+                    if number == 0 or thresholds[table, state, side, number - 1] != word:
+                        thresholds[table, state, side, number] = word
+                        number += 1
+                    times[table, state, side, number - 1] += 1
+            numbers[table, state, side] = number
+            starts[table, state, side] = start
 
 
 @compiled
-def levels_of(levels, patterns, field, beta, keep):
-    """Write the thresholds of one β and field, float32 ``(2,)``."""
+def levels_of(levels, patterns, site_table, betas, keep):
+    """Write the thresholds of β and field, float32 ``(1 | tables,)`` and ``(1 | tables, 2)``."""
     values = 2 * patterns.largest // patterns.step + 1
     bound = np.empty((2, 2, values), np.int64)
-    digits = np.empty(2 * len(patterns.counts), np.int64)
-    bounds(bound, patterns, field, beta, keep, digits)
-    backward = turned(bound[1])
-    descend(bound[1], backward)
-    # A site in state 0 is aligned with neighbours in state 0.
-    descend(bound[0], not backward)
-    for state in range(2):
-        for side in range(2):
-            number, start = listed(
-                bound[state, side], levels.thresholds[state, side], levels.times[state, side]
-            )
-            levels.numbers[state, side] = number
-            levels.starts[state, side] = start
-    levels.flags[0] = int(backward)
-    levels.flags[1] = 0
-    levels.flags[2] = 0
-    for k in range(values):
-        for side in range(2):
-            # The heat bath asks for no state.
-            if keep > ZERO and bound[0, side, k] != bound[1, side, k]:
-                levels.flags[1] = 1
-        for state in range(2):
-            if bound[state, LOW, k] != bound[state, HIGH, k]:
-                levels.flags[2] = 1
+    falling = np.empty((2, 2, values), np.int64)
+    flags = levels.flags
+    for table in range(len(flags)):
+        row = min(table, len(site_table) - 1)
+        beta = betas[min(table, len(betas) - 1)]
+        bounds(bound, patterns, site_table[row, 0], site_table[row, 1], beta, keep)
+        backward = turned(bound)
+        descend(falling, bound, backward)
+        listed(levels, table, falling)
+        flags[table, 0] = int(backward)
+        flags[table, 1] = 0
+        flags[table, 2] = 0
+        for k in range(values):
+            for side in range(2):
+                # The heat bath asks for no state.
+                if keep > ZERO and falling[0, side, k] != falling[1, side, k]:
+                    flags[table, 1] = 1
+            for state in range(2):
+                if falling[state, LOW, k] != falling[state, HIGH, k]:
+                    flags[table, 2] = 1
 
 
 @inlined
-def exact(site, others, model, field, beta, keep, state, word):
-    """Return the new state of a site, 0 or 1, from its neighbours themselves."""
+def exact(site, others, before, model, field, beta, keep, state, word):
+    """Return the new state of a site, 0 or 1, from its neighbours themselves.
+
+    ``before`` places of ``others`` come before those of its walker.
+    """
     neighbours, coupling, ahead, behind = model
     down = field[0]
     up = field[1]
@@ -220,7 +229,7 @@ def exact(site, others, model, field, beta, keep, state, word):
         if coupling.shape[1] == 1:
             end = 0
         bond = coupling[min(slot >> 1, len(coupling) - 1), end]
-        other = others[there >> 1] & 1
+        other = others[before + (there >> 1)] & 1
         if slot & 1:
             down += bond * behind[0, other]
             up += bond * behind[1, other]

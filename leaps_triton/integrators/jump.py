@@ -281,13 +281,21 @@ class Jump(Integrator):
         tau = float(self.frozen[int(state.interval[0])])
         most = tables.STEPS
         if self.looks(state.walkers.device) == 1:
-            most = min(most, tables.FEW)
+            most = min(most, self._expected(state, way.backward))
         waiting = state.remaining != 0
         while bool(waiting.any()):
             state = self._steps_on_tables(state, waiting, way, tau, most)
             waiting = state.remaining != 0
             most = tables.STEPS
         return state
+
+    def _expected(self, state: JumpState, backward: bool) -> int:
+        """Return events that few walkers exceed in an interval, by those before it."""
+        passed = int(state.interval[0])
+        if backward:
+            passed = self.intervals - 1 - passed
+        mean = int(state.events.max()) // max(1, passed)
+        return tables.FEW + 2 * mean
 
     def _steps_on_tables(
         self, state: JumpState, waiting: Tensor, way: Way, tau: float, most: int
