@@ -46,9 +46,9 @@ from .site_sweeps.reference import Sweeps, heat_bath_probabilities, metropolis_a
 __all__ = [
     "MOST_CLASSES",
     "MOST_LANES",
+    "ClusterSweeps",
     "JumpStep",
     "LocalEnergy",
-    "ClusterSweeps",
     "LocalJumpSteps",
     "ProposalRates",
     "Sums",

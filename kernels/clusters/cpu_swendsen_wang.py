@@ -7,7 +7,16 @@ from ..labels.cpu import connect
 from ..native.compiling import compiled, inlined
 from ..native.words import fill, four
 from .cpu_bonds import (
-    BY_EQUALITY, BY_STATES, CLUSTER, NINE, STEP, by_states, difference, exchange, gain_at, integer,
+    BY_EQUALITY,
+    BY_STATES,
+    CLUSTER,
+    NINE,
+    STEP,
+    by_states,
+    difference,
+    exchange,
+    gain_at,
+    integer,
     limit_of,
 )  # fmt: skip
 

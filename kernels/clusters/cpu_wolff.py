@@ -11,7 +11,17 @@ from ..native.compiling import compiled, inlined
 from ..native.words import FIRST, FIRST_STEP, HALF, SECOND, SECOND_STEP, WORD, four
 from ..philox import ROUNDS
 from .cpu_bonds import (
-    BY_STATES, CHUNK, CLUSTER, NEVER, NINE, STEP, by_states, difference, exchange, gain_at, integer,
+    BY_STATES,
+    CHUNK,
+    CLUSTER,
+    NEVER,
+    NINE,
+    STEP,
+    by_states,
+    difference,
+    exchange,
+    gain_at,
+    integer,
     limit_of,
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 
 from ..checks import as_bool, as_integer, as_rest, as_seed, check_model, check_tensor, check_walkers
-from ..registration import Launchers, on_cpu, put_on_cuda, taking
+from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import Clusters, ClusterSweeps
 
@@ -148,7 +148,7 @@ def _checked(op: CustomOpDef, given: Clusters) -> ClusterSweeps:
         sweeps=as_integer("sweeps", given.sweeps, 1),
         seed=as_seed(given.seed),
     )
-    return ClusterSweeps(*op(*given))
+    return ClusterSweeps(*call(op, *given))
 
 
 def _register(twin: Callable[[Clusters], ClusterSweeps]) -> CustomOpDef:
