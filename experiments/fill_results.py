@@ -295,7 +295,8 @@ def filled(text: str) -> str:
         if begin in text:
             pattern = re.escape(begin) + ".*?" + re.escape(end)
             new = f"{begin}\n{make()}\n{end}"
-            text = re.sub(pattern, lambda _, new=new: new, text, flags=re.DOTALL)
+            # Backslashes of the new text would mean something to the pattern.
+            text = re.sub(pattern, new.replace("\\", r"\\"), text, flags=re.DOTALL)
     return text
 
 

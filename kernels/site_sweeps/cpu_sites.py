@@ -229,9 +229,7 @@ def sweep(x, begin, end, order, terms, draws, keep):
             for colour in range(len(ends) - 1):
                 for first in range(ends[colour], ends[colour + 1], BLOCK):
                     count = min(BLOCK, ends[colour + 1] - first)
-                    local_fields(
-                        fields, states, x[w], near, bonds, tables, table, first, count
-                    )
+                    local_fields(fields, states, x[w], near, bonds, tables, table, first, count)
                     if keep == ZERO:
                         redraw(x[w], sites, fields, states, top, total, words, beta, first, count)
                     else:
@@ -281,9 +279,7 @@ def reflect(x, begin, end, order, terms, draws, waves):
             for colour in range(len(ends) - 1):
                 for first in range(ends[colour], ends[colour + 1], BLOCK):
                     count = min(BLOCK, ends[colour + 1] - first)
-                    local_fields(
-                        fields, states, x[w], near, bonds, tables, table, first, count
-                    )
+                    local_fields(fields, states, x[w], near, bonds, tables, table, first, count)
                     for k in range(count):
                         site = sites[first + k]
                         here = np.int64(x[w, site])
