@@ -9,8 +9,9 @@ device.
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,7 +82,7 @@ def precisions_of(kernel: str, device: torch.device) -> tuple[str, ...]:
     return OF_A_CPU if kernel == "hollow_values" else ()
 
 
-def taking_turns(calls: list[Callable[[], object]], rounds: int) -> list[float]:
+def taking_turns(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
     """Return the median seconds of the processor of each call."""
     seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
@@ -92,7 +93,7 @@ def taking_turns(calls: list[Callable[[], object]], rounds: int) -> list[float]:
     return [statistics.median(own) for own in seconds]
 
 
-NETWORKS: dict[str, dict[str, int]] = {
+NETWORKS: dict[str, dict[str, Any]] = {
     "ising": {},
     "ising-small": {"kernel_size": 5, "channels": 8, "width": 16, "modes": 2},
 }
@@ -116,7 +117,7 @@ def sampling(name: str, length: int, walkers: int, rounds: int, seed: int) -> li
     # In the first run kernels are compiled; all runs of a variant have as many evaluations.
     evaluations = [walkers * call() for call in calls]
     seconds = taking_turns(calls, rounds)
-    each = [time / count for time, count in zip(seconds, evaluations, strict=True)]
+    each = [total / count for total, count in zip(seconds, evaluations, strict=True)]
     shape = f"{length}x{length}"
     metric = "cpu_seconds"
     rows = [Row("sampling", "twin", name, shape, walkers, metric, each[0])]
@@ -208,10 +209,10 @@ def case(
     if device.type == "cpu":
         rounds = 7 if precisions and budget >= 1.0 else 3
         calls = [_on_twin(call), *[_in_precision(call, network, p) for p in precisions]]
-        seconds = taking_turns(calls, rounds)
-        row("twin", "cpu_seconds", seconds[0])
-        for variant, value in zip(("kernel", "bfloat16"), seconds[1:], strict=False):
-            row(variant, "cpu_seconds", value, seconds[0])
+        medians = taking_turns(calls, rounds)
+        row("twin", "cpu_seconds", medians[0])
+        for variant, median in zip(("kernel", "bfloat16"), medians[1:], strict=False):
+            row(variant, "cpu_seconds", median, medians[0])
         return rows, notes
     with on_twin():
         twin = timed(call, device, budget).p50

@@ -150,9 +150,9 @@ def hollow_values(
             and what both hidden layers give to 8 binary digits; sums within a product, the readout
             and the local field stay in float32. Values then differ from those of float32 by 0.1 %
             of the largest in an untrained network, and by up to 1 % in random ones of order one.
-            Antisymmetry holds bit for bit as ever, so that weights of walkers stay exact. It is for CPUs with instructions for it (AVX-512 BF16, AMX): on others torch
-            does the same, several times as slowly. With gradients, and in float64, products are of
-            full precision.
+            Antisymmetry holds bit for bit as ever, so that weights of walkers stay exact. It is for
+            CPUs with instructions for it (AVX-512 BF16, AMX): on others torch does the same,
+            several times as slowly. With gradients, and in float64, products are of full precision.
 
     Returns:
         Values ``(walkers, q, *shape)``.
