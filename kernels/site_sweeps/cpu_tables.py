@@ -113,12 +113,13 @@ class Plan(NamedTuple):
 
     def levels(self, tables: int) -> Levels:
         """Return room for the thresholds of so many tables."""
-        size = (tables, 2, 2, int(self.top) + 1 + SPARE)
+        rows = 4 * tables
+        size = (rows, int(self.top) + 1 + SPARE)
         return Levels(
             np.empty(size, np.uint32),
             np.empty(size, np.uint32),
-            np.empty(size[:3], np.int64),
-            np.empty(size[:3], np.int64),
+            np.empty(rows, np.int64),
+            np.empty(rows, np.int64),
             np.empty((tables, 3), np.int64),
         )
 
