@@ -76,7 +76,6 @@ def updates_cell(row: dict[str, Any]) -> str:
     cell += f"({shown(row['independent_samples_per_second'])})"
     if row["one_walker"] is not None:
         cell += f", one walker {shown(row['one_walker'])}"
-        cell += f", two threads {shown(row['two_threads'])}"
     return cell
 
 
@@ -296,7 +295,8 @@ def filled(text: str) -> str:
         if begin in text:
             pattern = re.escape(begin) + ".*?" + re.escape(end)
             new = f"{begin}\n{make()}\n{end}"
-            text = re.sub(pattern, lambda _, new=new: new, text, flags=re.DOTALL)
+            # Backslashes of the new text would mean something to the pattern.
+            text = re.sub(pattern, new.replace("\\", r"\\"), text, flags=re.DOTALL)
     return text
 
 

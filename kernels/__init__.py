@@ -20,6 +20,8 @@ from . import reference
 from .checks import PRECISIONS, as_precision
 from .class_jumps.op import local_jump_steps
 from .class_jumps.reference import MOST_CLASSES, MOST_LANES, LocalJumpSteps
+from .clusters.op import swendsen_wang_sweeps, wolff_sweeps
+from .clusters.reference import ClusterSweeps
 from .convolutions.op import hollow_conv, hollow_conv_gradient
 from .energies.op import energy, local_energy
 from .energies.reference import LocalEnergy, Sums
@@ -40,6 +42,7 @@ __all__ = [
     "MOST_LANES",
     "PRECISIONS",
     "REVERSIBLE",
+    "ClusterSweeps",
     "JumpStep",
     "LocalEnergy",
     "LocalJumpSteps",
@@ -64,9 +67,11 @@ __all__ = [
     "proposal_rates",
     "proposal_rates_gradient",
     "reference",
+    "swendsen_wang_sweeps",
     "tau_leap_log_probability",
     "tau_leap_log_probability_gradient",
     "tau_leap_step",
     "uniform32",
     "uniform64",
+    "wolff_sweeps",
 ]

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from .class_jumps import reference as class_jumps
 from .class_jumps.reference import MOST_CLASSES, MOST_LANES, Events, LocalJumpSteps, site_classes
+from .clusters import reference as clusters
+from .clusters.reference import Clusters, ClusterSweeps
 from .convolutions import reference as convolutions
 from .convolutions.reference import Convolution, gradient_of, rounded, tap_index
 from .energies.reference import (
@@ -27,7 +29,8 @@ from .hollow_network import reference as hollow_network
 from .hollow_network.reference import Values
 from .jumps import reference as jumps
 from .jumps.reference import Event, JumpStep
-from .labels.reference import cluster_labels
+from .labels import reference as labels
+from .labels.reference import Bonds
 from .leaps.reference import (
     TauLeapStep,
     tau_leap_log_probability,
@@ -43,6 +46,7 @@ from .site_sweeps.reference import Sweeps, heat_bath_probabilities, metropolis_a
 __all__ = [
     "MOST_CLASSES",
     "MOST_LANES",
+    "ClusterSweeps",
     "JumpStep",
     "LocalEnergy",
     "LocalJumpSteps",
@@ -73,16 +77,21 @@ __all__ = [
     "site_classes",
     "site_words",
     "state_counts",
+    "swendsen_wang_sweeps",
     "tap_index",
     "tau_leap_log_probability",
     "tau_leap_log_probability_gradient",
     "tau_leap_step",
     "uniform32",
     "uniform64",
+    "wolff_sweeps",
 ]
 
 heat_bath_sweeps = taking(Sweeps, site_sweeps.heat_bath_sweeps)
 metropolis_sweeps = taking(Sweeps, site_sweeps.metropolis_sweeps)
+cluster_labels = taking(Bonds, labels.cluster_labels)
+swendsen_wang_sweeps = taking(Clusters, clusters.swendsen_wang_sweeps)
+wolff_sweeps = taking(Clusters, clusters.wolff_sweeps)
 overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)
 jump_step = taking(Event, jumps.jump_step)
 local_jump_steps = taking(Events, class_jumps.local_jump_steps)

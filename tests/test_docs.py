@@ -161,7 +161,7 @@ def test_the_page_compares_classical_updates() -> None:
     for row in result("classical_updates")["rows"]:
         name = f"{row['package']}, {row['algorithm'].replace('-Wang', chr(0x2013) + 'Wang')}"
         (cells,) = [cells for key, cells in table.items() if f"{key}, ".startswith(f"{name}, ")]
-        cell = cells[0 if row["length"] == 64 else 1]
+        cell = cells[(64, 128, 256).index(row["length"])]
         expected = [row["million_updates_per_second"], row["independent_samples_per_second"]]
         if row["one_walker"] is not None:
             expected.append(row["one_walker"])

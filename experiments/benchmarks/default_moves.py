@@ -224,16 +224,17 @@ def main(settings: DefaultMoves) -> None:
         rows += rows_of(name, model, chosen)
         for row in rows[-len(moves_for(model)) :]:
             print(json.dumps(row, ensure_ascii=False), flush=True)
+    quench = quenched(chosen)
     result = {
         "rows": rows,
-        "quench": quenched(chosen),
+        "quench": quench,
         "seconds": round(time.process_time() - begin, 1),
         "device": device_name(torch.device("cpu")),
         "ops": lt.kernels.backend(torch.device("cpu")),
         "config": {**asdict(chosen), "json": settings.json.name},
         "versions": provenance(),
     }
-    for row in result["quench"]:
+    for row in quench:
         print(json.dumps(row, ensure_ascii=False))
     settings.json.parent.mkdir(parents=True, exist_ok=True)
     write_text(settings.json, json.dumps(result, indent=2, ensure_ascii=False) + "\n")

@@ -18,9 +18,9 @@ own, which rests now and then, and so is the default move: sweeps, then an updat
 cluster updates of peapods follow a sweep of heat bath each: both are counted. peapods measures
 energy and magnetisation after each sweep and cannot be asked not to, nor be seeded. Each of the two
 moves one chain a call on one thread, this library the walkers of the table together, as it is meant
-to be used, one walker for comparison, and the walkers on two threads. Calls before the timed ones
-warm up; times are of the processor, of two threads those of the clock on the wall. The mean energy
-of each series is compared with Kaufman's: who misses by four errors is in no verdict.
+to be used, and one walker for comparison. Calls before the timed ones warm up; times are of the
+processor. The mean energy of each series is compared with Kaufman's: who misses by four errors is
+in no verdict. Two threads, and other vectors, are in experiments/benchmarks/cpu_states.py.
 
 References:
     Nightingale, Blöte, *Dynamic exponent of the two-dimensional Ising model and Monte Carlo
@@ -259,33 +259,25 @@ def cases(settings: ClassicalUpdates, packages: list[str]) -> list[Case]:
     return found
 
 
-def stretch(chains: Chains, seconds: float, clock: Callable[[], float]) -> float:
+def stretch(chains: Chains, seconds: float) -> float:
     """Return sweeps of all walkers together a second."""
     # What is compiled at the first call is no part of it.
     chains.sweep(1)
     sweeps = 1
-    begin = clock()
-    chains.sweep(sweeps)
-    spent = clock() - begin
+    spent = swept(chains, sweeps)
     # Stretches in one call each: none pays for calls.
-    while spent < seconds / 20:
+    while spent < seconds / 10:
         sweeps *= 2
-        begin = clock()
-        chains.sweep(sweeps)
-        spent = clock() - begin
+        spent = swept(chains, sweeps)
     count = max(1, round(sweeps * seconds / spent))
-    begin = clock()
-    chains.sweep(count)
-    return chains.walkers * count / (clock() - begin)
+    return chains.walkers * count / swept(chains, count)
 
 
-def on_two_threads(chains: Chains, seconds: float) -> float:
-    """Return sweeps of all walkers together a second of two threads."""
-    torch.set_num_threads(2)
-    try:
-        return stretch(chains, seconds, time.perf_counter)
-    finally:
-        torch.set_num_threads(1)
+def swept(chains: Chains, sweeps: int) -> float:
+    """Return the processor's seconds of some sweeps."""
+    begin = time.process_time()
+    chains.sweep(sweeps)
+    return time.process_time() - begin
 
 
 def series(chains: Chains, thin: int, seconds: float, length: int) -> dict[str, float]:
@@ -320,7 +312,6 @@ class Speeds:
     one: Chains | None
     together: list[float]
     alone: list[float]
-    threads: list[float]
 
 
 def timed(known: list[Case], length: int, settings: ClassicalUpdates) -> list[Speeds]:
@@ -329,13 +320,12 @@ def timed(known: list[Case], length: int, settings: ClassicalUpdates) -> list[Sp
     found = []
     for case in known:
         one = case.make(length, 1) if case.own else None
-        found.append(Speeds(case.make(length, walkers), one, [], [], []))
+        found.append(Speeds(case.make(length, walkers), one, [], []))
     for _ in range(settings.repeats):
         for each in found:
-            each.together.append(stretch(each.chains, settings.seconds, time.process_time))
+            each.together.append(stretch(each.chains, settings.seconds))
             if each.one is not None:
-                each.alone.append(stretch(each.one, settings.seconds / 2, time.process_time))
-                each.threads.append(on_two_threads(each.chains, settings.seconds / 2))
+                each.alone.append(stretch(each.one, settings.seconds / 2))
     return found
 
 
@@ -361,7 +351,6 @@ def row(
         "million_updates_per_second": round(statistics.median(updates), 2),
         "slowest_and_fastest": [round(min(updates), 2), round(max(updates), 2)],
         "one_walker": None,
-        "two_threads": None,
         "tau_in_sweeps": round(tau, 2),
         "tau_relative_error": round(found["tau_error"] / found["tau"], 3),
         "tau_from": source,
@@ -371,7 +360,6 @@ def row(
     }
     if speeds.alone:
         made["one_walker"] = round(statistics.median(speeds.alone) * sites, 2)
-        made["two_threads"] = round(statistics.median(speeds.threads) * sites, 2)
     return made
 
 

@@ -5,11 +5,12 @@ Measured are independent samples a second, and where the learned samplers lose.
     python experiments/physics/honest_comparison.py            # about three minutes on one core
     python experiments/physics/honest_comparison.py --smoke    # under a minute
 
-Every method has the same time on each model, burn-in included, and weighted walkers as much more as
-eight blocks take. Of chains there are those of the default move too. LEAPS is the jump process with a HollowConv; with LocalRates too where there is
-one coupling. A pilot chooses the intervals of AIS and of each network by ``exp(-Var[A])`` walkers a
-second; SMC takes those of AIS; pilots are charged to nobody. Independent samples are ``var /
-error²``, with the variance of the model: for chains the error is that of the Γ-method, so they are
+Every method has the same time on each model, burn-in included, and weighted walkers as much more
+as eight blocks take. Chains of the default move are among them. LEAPS is the jump process with a
+HollowConv; with LocalRates too where there is one coupling. A pilot chooses the intervals of AIS
+and of each network by ``exp(-Var[A])`` walkers a second; SMC takes those of AIS; pilots are charged
+to nobody. Independent samples are ``var / error²``, with the variance of the model: for chains the
+error is that of the Γ-method, so they are
 ``draws / (2 τ)``; for weighted walkers it is that of the jackknife. Where a value lies more than
 three errors from the known one, its distance counts as its error: chains that are stuck and weights
 that few walkers carry claim errors that are too small. For log Z stands ``1 / error²``: annealing

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from ..class_jumps import cases as class_jumps
+from ..clusters import cases as clusters
 from ..convolutions import cases as convolutions
 from ..energies import cases as energies
 from ..hollow_network import cases as hollow_network
@@ -17,7 +18,9 @@ from .case import Call
 
 __all__ = ["OF_MODELS", "WITHOUT_MODEL", "small", "watched"]
 
-OF_MODELS: tuple[ModuleType, ...] = (energies, proposals, jumps, leaps, site_sweeps, labels)
+OF_MODELS: tuple[ModuleType, ...] = (
+    energies, proposals, jumps, leaps, site_sweeps, labels, clusters,
+)  # fmt: skip
 """Families whose cases are measured on a model."""
 WITHOUT_MODEL: tuple[ModuleType, ...] = (words, class_jumps, convolutions)
 """Families whose cases are measured on none."""

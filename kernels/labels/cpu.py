@@ -14,21 +14,23 @@ from torch import Tensor
 
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
+from .reference import Bonds
 
-__all__ = ["cluster_labels", "connect", "find", "lengths_of"]
+__all__ = ["cluster_labels", "connect", "lengths_of"]
 
 
-def cluster_labels(bonds: Tensor) -> Tensor:
+def cluster_labels(given: Bonds) -> Tensor:
     """Return the least site of every site's cluster."""
+    bonds = given.bonds
     walkers, ndim, *shape = bonds.shape
     sites = bonds.shape[2:].numel()
-    given = bonds.contiguous().view(torch.uint8).view(walkers, ndim * sites).numpy()
+    joined = bonds.contiguous().view(torch.uint8).view(walkers, ndim * sites).numpy()
     labels = torch.empty(walkers, sites, dtype=torch.int64)
     found = labels.numpy()
     lengths = lengths_of(shape)
 
     def work(first: int, end: int) -> None:
-        label(given[first:end], lengths, found[first:end])
+        label(joined[first:end], lengths, found[first:end])
 
     if sites:
         over_walkers(work, walkers, sites)

@@ -5,8 +5,9 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import check_tensor
-from ..registration import Launchers, call, put_on_cuda
+from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
+from .reference import Bonds
 
 __all__ = ["cluster_labels", "cluster_labels_op"]
 
@@ -47,10 +48,14 @@ def cluster_labels(bonds: Tensor) -> Tensor:
     return call(cluster_labels_op, bonds)
 
 
+_run = on_cpu(reference.cluster_labels, __package__)
+
+
 @custom_op("leaps_triton::cluster_labels", mutates_args=())
 def cluster_labels_op(bonds: Tensor) -> Tensor:
     """See :func:`leaps_triton.kernels.cluster_labels`."""
-    return reference.cluster_labels(bonds)
+    labels: Tensor = _run(Bonds(bonds))
+    return labels
 
 
 @cluster_labels_op.register_fake

@@ -1,16 +1,25 @@
 """The twin of ``cluster_labels``."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-__all__ = ["cluster_labels"]
+__all__ = ["Bonds", "cluster_labels"]
 
 
-def cluster_labels(bonds: Tensor) -> Tensor:
+class Bonds(NamedTuple):
+    """Argument of the op."""
+
+    bonds: Tensor
+
+
+def cluster_labels(given: Bonds) -> Tensor:
     """Return the least site of every site's cluster.
 
     Labels fall across bonds and along labels until none falls any more.
     """
+    bonds = given.bonds
     walkers, ndim, *shape = bonds.shape
     sites = bonds.shape[2:].numel()
     # Half the memory traffic of int64; a label beyond a wall is below twice the sites.

@@ -278,10 +278,12 @@ class Jump(Integrator):
         if not self.tabulated(way.path, answers.given):
             return cast(JumpState, super()._to_the_end(state, way))
         # With tables walkers wait for one another, so that one interval is that of all.
-        tau = float(self.frozen[int(state.interval[0])])
+        interval = int(state.interval[0])
+        tau = float(self.frozen[interval])
         most = tables.STEPS
         if self.looks(state.walkers.device) == 1:
-            most = min(most, tables.FEW)
+            passed = self.intervals - 1 - interval if way.backward else interval
+            most = tables.first_steps(state, passed)
         waiting = state.remaining != 0
         while bool(waiting.any()):
             state = self._steps_on_tables(state, waiting, way, tau, most)
@@ -292,10 +294,7 @@ class Jump(Integrator):
     def _steps_on_tables(
         self, state: JumpState, waiting: Tensor, way: Way, tau: float, most: int
     ) -> JumpState:
-        """Take walkers with time left at most so many events on, checked.
-
-        Where each step is looked at, only these walkers are handed on.
-        """
+        """Take walkers with time left at most so many events on, checked; on a CPU these alone."""
         part = state
         rows: Tensor | None = None
         if self.looks(state.walkers.device) == 1 and not bool(waiting.all()):

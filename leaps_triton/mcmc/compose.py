@@ -13,7 +13,7 @@ from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import warn_renamed
 from .base import BaseMove, Move, SweepState, as_move, begin, changed
-from .clusters import SwendsenWang, inside
+from .clusters import SwendsenWang
 from .sweeps import HeatBath, Metropolis
 
 __all__ = ["Compose", "ComposeInfo", "default_move", "settled"]
@@ -226,5 +226,7 @@ def _bonds(model: PairModel) -> Tensor:
     parts = []
     for axis, own in enumerate(coupling):
         # What is said of bonds that leave an open boundary is not looked at.
-        parts.append(own[inside(model, axis, own.device).expand_as(own)])
+        if not model.lattice.periodic[axis]:
+            own = own.narrow(axis, 0, own.shape[axis] - 1)
+        parts.append(own.flatten())
     return torch.cat(parts)

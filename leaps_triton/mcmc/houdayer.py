@@ -12,7 +12,6 @@ from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from .base import BaseMove, SweepInfo, SweepState, changed, pair_model
-from .clusters import inside
 
 __all__ = ["Houdayer"]
 
@@ -140,13 +139,12 @@ class Houdayer(BaseMove):
             bool ``(pairs, *shape)``.
         """
         # A bond with J = 0 has no energy to preserve, so that clusters may end there.
-        coupling = model.tables(differ.device).coupling[0] != 0
+        coupling = model.tables(differ.device).coupling
         joined = []
         for axis in range(model.lattice.ndim):
             both = differ & differ.roll(-1, axis + 1)
-            # A uniform coupling has one axis for all directions.
-            bonds = coupling[min(axis, len(coupling) - 1)] & inside(model, axis, differ.device)
-            joined.append(both & bonds)
+            bonds = kernels.reference.bonds_along(coupling, axis, differ, model.lattice.periodic)
+            joined.append(both & (bonds != 0))
         labels = kernels.cluster_labels(torch.stack(joined, dim=1)).flatten(1)
         words = kernels.philox(seed, Stream.CLUSTER, 0, sweep, 2, pairs, differ.device)
         # Differing sites are numbered 1, 2, … in their order, so that one of them can be drawn.

@@ -83,7 +83,7 @@ def test_classical_annealing_computes_what_is_asked_for(computed: list[int]) -> 
     ],
 )
 def test_how_many_are_computed(shape: tuple[int, ...], walkers: int, expected: int) -> None:
-    """Whole multiples of 1024 sites, or of 64 walkers; never a single one, nor more than a block."""
+    """Multiples of 1024 sites, or of 64 walkers; never a single one, nor more than a block."""
     path = lt.AnnealingPath(lt.Ising(shape, 0.4))
     assert enough(walkers, 100, path) == expected
     assert enough(1, 1, path) == 1

@@ -101,13 +101,13 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
 def table(rows: list[dict[str, Any]]) -> str:
     """Return one line per implementation and lattice."""
     lines = [
-        f"{'':7}{'':14}{'':26}{'M updates/s':>12}{'one walker':>12}{'2 threads':>11}"
+        f"{'':7}{'':14}{'':26}{'M updates/s':>12}{'one walker':>12}"
         f"{'tau':>9}{'samples/s':>11}{'energy pull':>13}"
     ]
     for row in rows:
-        one = f"{'':23}"
+        one = f"{'':12}"
         if row["one_walker"] is not None:
-            one = f"{row['one_walker']:12.1f}{row['two_threads']:11.1f}"
+            one = f"{row['one_walker']:12.1f}"
         lines.append(
             f"{row['length']:<7}{row['package']:14}{row['algorithm']:26}{row[UPDATES]:12.1f}{one}"
             f"{row['tau_in_sweeps']:9.4g}{row[SAMPLES]:11.4g}{row['energy_pull']:+13.1f}"

@@ -1,0 +1,1 @@
+"""Cluster updates of pair models: Swendsen and Wang's, and Wolff's."""
