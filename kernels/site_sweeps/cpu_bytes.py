@@ -265,13 +265,12 @@ def rank_all(ranked, low, high, sites, filled, words, levels, table, swapped):
     differ = levels.flags[table, 1]
     known = 0
     for down in range(1 + differ):
-        up = 1 - down
         for side in range(1 + levels.flags[table, 2]):
+            row = 4 * table + 2 * (1 - down) + side
             into = high if side else low
-            thresholds = levels.thresholds[table, up, side]
-            times = levels.times[table, up, side]
-            number = levels.numbers[table, up, side]
-            rank(into, words, thresholds, times, number, levels.starts[table, up, side])
+            number = levels.numbers[row]
+            start = levels.starts[row]
+            rank(into, words, levels.thresholds[row], levels.times[row], number, start)
             if side:
                 known += doubtful(sites[known:], low[:filled], high)
         split(low.view(np.uint16), swapped, ranked[down, 0], ranked[down, 1])

@@ -94,7 +94,7 @@ PER_WALKER = [0.44, -0.5, 2.0, 0.0, 1e4, -1e4, 0.1]
 @pytest.mark.parametrize("made", FEW, ids=str)
 def test_models_with_few_local_fields(made: Any) -> None:
     """They go through loops over bytes; with each walker's own β, and with one for all."""
-    for beta, walkers, sweeps in ((0.44, 5, 2), (PER_WALKER, 7, 40)):
+    for beta, walkers, sweeps in ((0.44, 5, 2), (PER_WALKER, 7, 12)):
         given = arguments(made, walkers, beta, sweeps)
         assert cpu_tables.plan_of(Sweeps(**given)) is not None
         back = given | {"colours": 1 - given["colours"]}
