@@ -108,7 +108,7 @@ def count(links, counts):
         # Neighbours are of one cluster often, and then count in two places side by side.
         counts[root + root + odd] += np.uint32(1)
         odd ^= np.uint32(1)
-    squares = 0
+    squares = np.int64(0)
     for site in range(sites):
         number = np.int64(counts[2 * site]) + np.int64(counts[2 * site + 1])
         squares += number * number

@@ -228,9 +228,9 @@ def wolff(before, walkers, tables, plan, space, first_row, couplings, x, size, c
                 ratio = log_ratio(here, marks, betas[row], table, other)
                 moves = logarithm(uniform / (1.0 - rest)) < ratio
             for k in range(number):
-                site = np.int64(members[k])
-                marks[site] = 0
+                member = np.int64(members[k])
+                marks[member] = 0
                 if moves:
-                    here[site] = other[here[site]]
+                    here[member] = other[here[member]]
         size[i] = sizes / np.float32(sweeps)
         changed[i] = difference(before[i], here)
