@@ -94,7 +94,7 @@ def test_the_device_is_told_in_plain_words(capsys: pytest.CaptureFixture[str]) -
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        assert announce("model", torch.device("cpu")) == "plain torch on cpu"
+        assert announce("model", torch.device("cpu")) == "numba kernels on cpu"
     finally:
         torch.set_num_threads(before)
-    assert "device cpu (1 thread); plain torch on cpu" in capsys.readouterr().out
+    assert "device cpu (1 thread); numba kernels on cpu" in capsys.readouterr().out
