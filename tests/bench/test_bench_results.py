@@ -277,11 +277,15 @@ def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Pat
     found = {(row.kernel, row.variant, row.model, row.metric) for row in read_rows(table)}
     expected = {
         "hollow_values": {
-            (kernel, "twin", model, metric)
-            for kernel in ("hollow_values", "hollow_values_gradient")
-            for model in chosen.MODELS
-            for metric in ("cpu_seconds", "Gop_per_s")
-        },
+            (kernel, variant, model, "cpu_seconds")
+            for kernel, models in (
+                ("hollow_values", tuple(chosen.MODELS)),
+                ("sampling", ("ising", "ising-small")),
+            )
+            for variant in ("twin", "kernel", "bfloat16")
+            for model in models
+        }
+        | {("hollow_values_gradient", "twin", model, "cpu_seconds") for model in chosen.MODELS},
         "incremental": {
             ("HollowConv", variant, model, metric)
             for variant in ("full", "incremental")
