@@ -1,13 +1,17 @@
-"""Benchmark of HollowConv on its kernels and on its twin: evaluations, and their gradients.
+"""Benchmark of HollowConv on its kernels and on its twin: evaluations, gradients, whole runs.
 
-Kernel and twin are compared before anything is timed. On a CPU there is the twin alone, in the
-pieces that the network works in, and times are those of the processor; take one thread
-(``OMP_NUM_THREADS=1``). The baseline is the twin on the same device.
+Kernel and twin are compared before anything is timed. On a CPU the kernel evaluates, in float32 and
+in bfloat16, gradients are those of the twin, and ``sampling`` is a whole run of the jump process:
+seconds of each of its evaluations. Times on a CPU are those of the processor, variants take turns,
+and the median counts; take one thread (``OMP_NUM_THREADS=1``). The baseline is the twin on the same
+device.
 """
 
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,8 +26,10 @@ from leaps_triton.kernels import reference
 
 KERNELS = ("hollow_values", "hollow_values_gradient")
 """Evaluation; evaluation and gradients of all parameters."""
-TOLERANCE = {"float32": 2e-5, "tf32x3": 1e-4, "tf32": 2e-2}
+TOLERANCE = {"float32": 2e-5, "tf32x3": 1e-4, "tf32": 2e-2, "bfloat16": 2e-2}
 """Largest difference in units of the largest value."""
+OF_A_CPU = ("float32", "bfloat16")
+"""Precisions that a CPU has kernels for."""
 
 
 @contextmanager
@@ -60,6 +66,99 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
         for length, walkers in sizes:
             for name, make in MODELS.items():
                 yield case(kernel, name, make((length, length)), walkers, device, budget, seed)
+    if device.type == "cpu":
+        for length, walkers in [(8, 32)] if smoke else [(8, 256), (16, 32), (16, 128)]:
+            for size in NETWORKS:
+                yield sampling(size, length, walkers, 1 if smoke else 3, seed), []
+
+
+def precisions_of(kernel: str, device: torch.device) -> tuple[str, ...]:
+    """Return the precisions of the kernels that a device has."""
+    if kernels.backend(device).startswith("plain torch"):
+        return ()
+    if device.type == "cuda":
+        return tuple(p for p in kernels.PRECISIONS["hollow_values"] if p != "bfloat16")
+    # Gradients on a CPU are those of the twin.
+    return OF_A_CPU if kernel == "hollow_values" else ()
+
+
+def taking_turns(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Return the median seconds of the processor of each call."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, own in zip(calls, seconds, strict=True):
+            begin = time.process_time()
+            call()
+            own.append(time.process_time() - begin)
+    return [statistics.median(own) for own in seconds]
+
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "ising": {},
+    "ising-small": {"kernel_size": 5, "channels": 8, "width": 16, "modes": 2},
+}
+"""The default network, and a small one, that of ``experiments/physics/honest_comparison.py``."""
+RATES = {"ising": 40.0, "ising-small": 20.0}
+"""Readout weights times this give about half as many events as sites, as a trained network does."""
+
+
+def sampling(name: str, length: int, walkers: int, rounds: int, seed: int) -> list[Row]:
+    """Return seconds of an evaluation in a whole run, all that happens around it included."""
+    model = lt.Ising((length, length), beta=0.4407)
+    path = lt.AnnealingPath(model)
+    calls: list[Callable[[], float]] = []
+    for precision in ("twin", *precisions_of("hollow_values", torch.device("cpu"))):
+        own = "float32" if precision == "twin" else precision
+        network = lt.HollowConv(model, **NETWORKS[name], precision=own)
+        with torch.no_grad():
+            network.readout.weight.mul_(RATES[name])
+        sampler = lt.Sampler(path, network, lt.Jump(25), block=walkers, device="cpu")
+        calls.append(_run_of(sampler, precision == "twin", seed))
+    # In the first run kernels are compiled; all runs of a variant have as many evaluations.
+    evaluations = [walkers * call() for call in calls]
+    seconds = taking_turns(calls, rounds)
+    each = [total / count for total, count in zip(seconds, evaluations, strict=True)]
+    shape = f"{length}x{length}"
+    metric = "cpu_seconds"
+    rows = [Row("sampling", "twin", name, shape, walkers, metric, each[0])]
+    for variant, value in zip(("kernel", "bfloat16"), each[1:], strict=False):
+        speedup = each[0] / value
+        rows.append(Row("sampling", variant, name, shape, walkers, metric, value, "twin", speedup))
+    return rows
+
+
+def _on_twin(call: Callable[[], object]) -> Callable[[], object]:
+    """Return the same call on the twin."""
+
+    def run() -> object:
+        with on_twin():
+            return call()
+
+    return run
+
+
+def _in_precision(
+    call: Callable[[], object], network: lt.HollowConv, precision: str
+) -> Callable[[], object]:
+    """Return the same call in another precision."""
+
+    def run() -> object:
+        network.precision = precision
+        return call()
+
+    return run
+
+
+def _run_of(sampler: lt.Sampler, twin: bool, seed: int) -> Callable[[], float]:
+    """Return a run of one block, which tells its evaluations per walker."""
+
+    def run() -> float:
+        if not twin:
+            return sampler.sample(sampler.block, seed=seed).evaluations
+        with on_twin():
+            return sampler.sample(sampler.block, seed=seed).evaluations
+
+    return run
 
 
 def case(
@@ -97,8 +196,7 @@ def case(
     call, passes = (evaluate, 1) if kernel == "hollow_values" else (train, 3)
     with on_twin():
         expected = call()
-    has_kernels = not kernels.backend(device).startswith("plain torch")
-    precisions = kernels.PRECISIONS["hollow_values"] if has_kernels else ()
+    precisions = precisions_of(kernel, device)
     for precision in precisions:
         network.precision = precision
         for found, value in zip(call(), expected, strict=True):
@@ -108,10 +206,17 @@ def case(
                     f"{kernel} {name} {shape}: {precision} differs from the twin "
                     f"by {distance:.3g} of the largest number; no times are reported"
                 )
-    metric = "cpu_seconds" if device.type == "cpu" else "seconds"
+    if device.type == "cpu":
+        rounds = 7 if precisions and budget >= 1.0 else 3
+        calls = [_on_twin(call), *[_in_precision(call, network, p) for p in precisions]]
+        medians = taking_turns(calls, rounds)
+        row("twin", "cpu_seconds", medians[0])
+        for variant, median in zip(("kernel", "bfloat16"), medians[1:], strict=False):
+            row(variant, "cpu_seconds", median, medians[0])
+        return rows, notes
     with on_twin():
-        twin = timed(call, device, budget, clock=time.process_time).p50
-    row("twin", metric, twin)
+        twin = timed(call, device, budget).p50
+    row("twin", "seconds", twin)
     row("twin", "Gop_per_s", passes * work / twin * 1e-9)
     for precision in precisions:
         network.precision = precision

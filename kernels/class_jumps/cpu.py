@@ -12,35 +12,22 @@ from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
 from ..native.words import of_events
 from ..philox import Stream
+from .cpu_classes import EACH, EIGHTS, GROUP, NONE, count_sites, make_classes, mark
 from .reference import BATCH, FIRST_BATCH, MOST_CLASSES, Events, LocalJumpSteps
 
 __all__ = ["local_jump_steps"]
 
 STREAM = np.uint64(Stream.JUMP)
-GROUP = 64
-"""Walkers whose classes are made at once, a byte each."""
-EIGHTS = GROUP // 8
-"""Words of 8 bytes for them."""
 WHOLE = 4096
 """Sites of a lattice, at most, that is one segment: it is searched sooner than it is counted."""
 SEGMENT = 512
 """Sites of a segment of larger ones, at least."""
 
-NONE = np.uint64(0)
 ONE = np.uint64(1)
 SEVEN = np.uint64(7)
-EIGHT = np.uint64(8)
-SIXTEEN = np.uint64(16)
-THIRTY_TWO = np.uint64(32)
 UPPERMOST = np.uint64(56)
-EACH = np.uint64(0x0101010101010101)
-"""A one in every byte."""
 LOWER = np.uint64(0x7F7F7F7F7F7F7F7F)
 """All bits but the highest in every byte."""
-# Every second byte, pair of bytes, and half.
-BYTES = np.uint64(0x00FF00FF00FF00FF)
-PAIRS = np.uint64(0x0000FFFF0000FFFF)
-HALVES = np.uint64(0x00000000FFFFFFFF)
 
 
 class Walkers(NamedTuple):
@@ -127,96 +114,6 @@ def draw(draws, seed, event, walker, count):
         # -log u is a unit exponential; over R it becomes the holding time.
         clock[number] = -logarithm(uniform64(words[0, number], words[1, number]))
         choice[number] = uniform64(words[2, number], words[3, number])
-
-
-@inlined
-def exchange(tile, one, other, shift, mask):
-    """Exchange the upper parts of one row's words with the lower parts of another's."""
-    for eight in range(EIGHTS):
-        moved = ((tile[one, eight] >> shift) ^ tile[other, eight]) & mask
-        tile[one, eight] ^= moved << shift
-        tile[other, eight] ^= moved
-
-
-@inlined
-def transpose(tile, words, place):
-    """Write a tile of 8 sites by 64 walkers into the walkers' rows."""
-    for row in range(0, 8, 2):
-        exchange(tile, row, row + 1, EIGHT, BYTES)
-    for row in range(4):
-        low = row + 2 * (row // 2)
-        exchange(tile, low, low + 2, SIXTEEN, PAIRS)
-    for row in range(4):
-        exchange(tile, row, row + 4, THIRTY_TWO, HALVES)
-    for eight in range(EIGHTS):
-        for row in range(8):
-            words[8 * eight + row, place] = tile[row, eight]
-
-
-@inlined
-def make_classes(spins, tile, words, neighbours, strides):
-    """Write the class of every site of ``GROUP`` walkers, ``Σ_l strides_l x_l``.
-
-    Bytes of all walkers are added at once, 8 a word: classes are numbers below 256, so that no sum
-    carries into the next byte.
-    """
-    sites = len(neighbours)
-    for place in range(words.shape[1]):
-        for number in range(8):
-            # Beyond the last site stands the last one again, which nobody asks for.
-            site = min(8 * place + number, sites - 1)
-            # Eight sums of their own, which stay in registers.
-            a = b = c = d = e = f = g = h = NONE
-            for lane in range(len(strides)):
-                stride = EACH * np.uint64(strides[lane])
-                other = neighbours[site, lane]
-                a += spins[other, 0] & stride
-                b += spins[other, 1] & stride
-                c += spins[other, 2] & stride
-                d += spins[other, 3] & stride
-                e += spins[other, 4] & stride
-                f += spins[other, 5] & stride
-                g += spins[other, 6] & stride
-                h += spins[other, 7] & stride
-            tile[number, 0] = a
-            tile[number, 1] = b
-            tile[number, 2] = c
-            tile[number, 3] = d
-            tile[number, 4] = e
-            tile[number, 5] = f
-            tile[number, 6] = g
-            tile[number, 7] = h
-        transpose(tile, words, place)
-
-
-@inlined
-def count_sites(classes, w, sites, length, counts, parts):
-    """Count the sites of every class, in all and by segment."""
-    segments = parts.shape[1]
-    for kind in range(len(counts)):
-        counts[kind] = 0
-    if segments == 1:
-        for site in range(sites):
-            counts[classes[w, site]] += 1
-        return
-    for kind in range(len(parts)):
-        for segment in range(segments):
-            parts[kind, segment] = 0
-    for site in range(sites):
-        parts[classes[w, site], site // length] += 1
-    for kind in range(len(parts)):
-        for segment in range(segments):
-            counts[kind] += parts[kind, segment]
-
-
-@inlined
-def mark(counts, occupied):
-    """Set the bits of the classes that have a site."""
-    for word in range(len(occupied)):
-        bits = NONE
-        for place in range(64):
-            bits |= np.uint64(counts[64 * word + place] != 0) << np.uint64(place)
-        occupied[word] = bits
 
 
 @inlined
@@ -418,7 +315,8 @@ def _tables(given: Events, sites: int) -> Tables:
         # About √N sites a segment, so that a search takes as many steps.
         length = max(SEGMENT, 1 << (sites.bit_length() // 2))
     columns = (given.rates, given.corrector, given.neighbours, given.strides)
-    arrays = [column.contiguous().numpy() for column in columns]
+    # Of a transport whose parameters require gradients, which there are none of here.
+    arrays = [column.detach().contiguous().numpy() for column in columns]
     return Tables._make((*arrays, given.first_row, given.seed, given.steps, length))
 
 
@@ -427,8 +325,8 @@ def local_jump_steps(given: Events) -> LocalJumpSteps:
     x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
     after = LocalJumpSteps(
         configurations=x.view_as(given.configurations),
-        log_weights=given.log_weights.clone(),
-        remaining=given.remaining.clone(),
+        log_weights=given.log_weights.detach().clone(),
+        remaining=given.remaining.detach().clone(),
         events=given.events.clone(),
         exit_rate=torch.zeros_like(given.log_weights),
         corrector=torch.zeros_like(given.log_weights),

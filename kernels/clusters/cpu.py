@@ -4,6 +4,7 @@ Clusters of Potts models in a field alone are given their states by the twin: it
 no copy here.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,7 +26,10 @@ def swendsen_wang_sweeps(given: Clusters) -> ClusterSweeps:
     """Give all clusters of joined sites new states at once, sweep after sweep."""
     recolour = recolours(given)
     tables = _tables(given)
-    plan = _plan(given, tables, recolour)
+    kind = _by_coupling(tables)
+    if (recolour or given.q == 2) and _knows_equality_alone(tables.bond_table):
+        kind = BY_EQUALITY
+    plan = _plan(given, kind, recolour)
     if recolour and len(tables.site_table):
         return _recolour(given, tables, plan)
     squares = torch.empty(len(given.configurations), dtype=torch.float64)
@@ -33,8 +37,8 @@ def swendsen_wang_sweeps(given: Clusters) -> ClusterSweeps:
 
     def loop(made: _Made, space: Space, rows: slice) -> None:
         swendsen_wang(
-            made.before[rows], made.walkers[rows], tables, plan, space, rows.start, none,
-            made.after[rows], squares.numpy()[rows], made.changed[rows],
+            made.before[rows], made.walkers[rows], tuple(tables), tuple(plan), tuple(space),
+            rows.start, none, made.after[rows], squares.numpy()[rows], made.changed[rows],
         )  # fmt: skip
 
     after, moved = _run(loop, given, tables, plan)
@@ -44,9 +48,8 @@ def swendsen_wang_sweeps(given: Clusters) -> ClusterSweeps:
 def wolff_sweeps(given: Clusters) -> ClusterSweeps:
     """Exchange two states in the cluster of a random site, or not, sweep after sweep."""
     tables = _of_four_axes(_tables(given))
-    plan = _plan(given, tables, recolour=False)
     # Limits by equality are for all bonds at once; one by one, a table does as well.
-    plan = plan._replace(kind=_by_coupling(tables))
+    plan = _plan(given, _by_coupling(tables), recolour=False)
     couplings = None
     if plan.kind == BY_BOND:
         couplings = tables.coupling
@@ -54,38 +57,45 @@ def wolff_sweeps(given: Clusters) -> ClusterSweeps:
 
     def loop(made: _Made, space: Space, rows: slice) -> None:
         wolff(
-            made.before[rows], made.walkers[rows], tables, plan, space, rows.start, couplings,
-            made.after[rows], size.numpy()[rows], made.changed[rows],
+            made.before[rows], made.walkers[rows], tuple(tables), tuple(plan), tuple(space),
+            rows.start, couplings, made.after[rows], size.numpy()[rows], made.changed[rows],
         )  # fmt: skip
 
     after, moved = _run(loop, given, tables, plan)
     return ClusterSweeps(after, size, moved)
 
 
-def _of_sites(table: Tensor, shape: list[int]) -> Tensor:
-    """Return a table ``(…, …, 1 | sites)`` of one whose lattice axes may have length 1."""
-    rows = table.shape[0]
-    if table[0, 0].numel() > 1:
-        table = table.expand(-1, -1, *shape)
-    return table.reshape(rows, table.shape[1], -1)
+def _of_sites(table: Tensor, axes: int, shape: torch.Size, dtype: type) -> np.ndarray:
+    """Return a table ``(…, axes, 1 | sites)`` of one whose lattice axes may have length 1.
+
+    One row serves all axes where they share it.
+    """
+    given = table.numpy()
+    lattice = given.shape[2:]
+    if given[:1, :1].size > 1:
+        lattice = tuple(shape)
+    # A copy: what is broadcast is read-only, which would be another type to numba.
+    wide = np.empty((len(given), axes, *lattice), dtype)
+    wide[...] = given
+    return wide.reshape(len(given), axes, math.prod(lattice))
 
 
 def _tables(given: Clusters) -> Tables:
     """Return the model as the loops take it."""
-    walkers, *shape = given.configurations.shape
-    coupling = _of_sites(given.coupling.float(), shape)
-    # One row serves all directions where they share their couplings.
-    coupling = coupling.expand(-1, len(shape), -1)
-    site_table = _of_sites(given.site_table, shape)
+    x = given.configurations
+    shape = x.shape[1:]
+    site_table = given.site_table
     if not given.has_field:
         site_table = site_table[:0]
+    beta = np.empty(len(x), np.float64)
+    beta[...] = given.beta.numpy()
     return Tables(
-        lengths_of(shape),
-        np.array(given.periodic, np.bool_),
-        given.beta.expand(walkers).contiguous().numpy(),
-        coupling.contiguous().numpy(),
-        given.bond_table.float().contiguous().numpy(),
-        site_table.contiguous().numpy(),
+        lengths=lengths_of(list(shape)),
+        periodic=np.array(given.periodic, np.bool_),
+        beta=beta,
+        coupling=_of_sites(given.coupling, len(shape), shape, np.float32),
+        bond_table=np.array(given.bond_table.numpy(), np.float32, order="C"),
+        site_table=_of_sites(site_table, given.q, shape, np.float64),
     )
 
 
@@ -108,14 +118,14 @@ def _by_coupling(tables: Tables) -> int:
     return BY_BOND
 
 
-def _plan(given: Clusters, tables: Tables, recolour: bool) -> Plan:
-    kind = _by_coupling(tables)
-    table = tables.bond_table
-    equal = np.eye(given.q, dtype=np.bool_)
-    # Two values, on the diagonal and off it: rounding has left no third.
-    two = bool((table == np.where(equal, table[0, 0], table[0, 1])).all())
-    if two and (recolour or given.q == 2):
-        kind = BY_EQUALITY
+def _knows_equality_alone(table: np.ndarray) -> bool:
+    """Return whether a table has two values, on its diagonal and off it; rounding left no third."""
+    equal = np.eye(len(table), dtype=np.bool_)
+    return bool((table == np.where(equal, table[0, 0], table[0, 1])).all())
+
+
+def _plan(given: Clusters, kind: int, recolour: bool) -> Plan:
+    """Return what the loops are to do."""
     return Plan(
         kind=kind,
         reflection=bool(given.reflection),
@@ -205,8 +215,9 @@ def _recolour(given: Clusters, tables: Tables, plan: Plan) -> ClusterSweeps:
 
         def loop(made: _Made, space: Space, rows: slice, alone: Plan = alone) -> None:
             swendsen_wang(
-                made.before[rows], made.walkers[rows], tables, alone, space, rows.start,
-                labels.numpy()[rows], made.after[rows], one.numpy()[rows], made.changed[rows],
+                made.before[rows], made.walkers[rows], tuple(tables), tuple(alone), tuple(space),
+                rows.start, labels.numpy()[rows], made.after[rows], one.numpy()[rows],
+                made.changed[rows],
             )  # fmt: skip
 
         _run(loop, given._replace(configurations=x), tables, alone)

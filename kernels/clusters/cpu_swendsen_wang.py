@@ -108,7 +108,7 @@ def count(links, counts):
         # Neighbours are of one cluster often, and then count in two places side by side.
         counts[root + root + odd] += np.uint32(1)
         odd ^= np.uint32(1)
-    squares = 0
+    squares = np.int64(0)
     for site in range(sites):
         number = np.int64(counts[2 * site]) + np.int64(counts[2 * site + 1])
         squares += number * number
@@ -164,24 +164,20 @@ def swendsen_wang(before, walkers, tables, plan, space, first_row, labels, x, si
     Args:
         before: Uint8 ``(walkers, sites)``.
         walkers: Their global indices, int64.
-        tables: The model.
-        plan: What is done.
-        space: Memory.
+        tables: The entries of :class:`.cpu_bonds.Tables`.
+        plan: Those of :class:`.cpu_bonds.Plan`.
+        space: Those of :class:`.cpu_bonds.Space`.
         first_row: Row of the first walker in tables that have one for each.
         labels: Int64 ``(walkers, sites)``, written where it is not empty; then states stay.
         x: Uint8 ``(walkers, sites)``, written.
         size: Float64 ``(walkers,)``: the sums of squared sizes of clusters, written.
         changed: Float32 ``(walkers,)``, written.
     """
-    kind = plan.kind
-    lengths = tables.lengths
+    lengths, periodic, betas, all_couplings, bond_table, site_table = tables
+    kind, reflection, recolours, _, first_sweep, sweeps, seed = plan
+    pairs, all_limits, energies, other, all_bonds, shifted, links, counts, gains, _, _, _ = space
     axes = lengths.shape[0]
     sites = x.shape[1]
-    energies = space.energies
-    shifted = space.shifted
-    links = space.links
-    other = space.other
-    pairs = space.words
     words = pairs.view(np.uint32)
     q = other.shape[0]
     each = q * q
@@ -190,58 +186,58 @@ def swendsen_wang(before, walkers, tables, plan, space, first_row, labels, x, si
     for i in range(x.shape[0]):
         row = first_row + i
         index = walkers[i]
-        scale = np.float32(tables.beta[row])
-        couplings = tables.coupling[row % tables.coupling.shape[0]]
+        scale = np.float32(betas[row])
+        couplings = all_couplings[row % all_couplings.shape[0]]
         here = x[i]
         for site in range(sites):
             here[site] = before[i, site]
         squares = 0.0
-        for sweep in range(plan.first_sweep, plan.first_sweep + plan.sweeps):
+        for sweep in range(first_sweep, first_sweep + sweeps):
             # Of two states there is but one exchange, and limits stay.
-            anew = sweep == plan.first_sweep or not (q == 2 or plan.recolour)
+            anew = sweep == first_sweep or not (q == 2 or recolours)
             if anew:
-                _, shift_word, first_word, _ = four(plan.seed, CLUSTER, 0, sweep, 2, index)
+                _, shift_word, first_word, _ = four(seed, CLUSTER, 0, sweep, 2, index)
                 first = integer(first_word, q)
                 # Two different states, uniform among all pairs.
                 second = (first + 1 + integer(shift_word, q - 1)) % q
                 exchange(
-                    tables.bond_table, plan.reflection, plan.recolour, first, second, other,
+                    bond_table, reflection, recolours, first, second, other,
                     energies,
                 )  # fmt: skip
-            fill(pairs[: (axes * sites + 3) // 4 * 2], plan.seed, CLUSTER, sweep, 0, index)
+            fill(pairs[: (axes * sites + 3) // 4 * 2], seed, CLUSTER, sweep, 0, index)
             stride = np.int64(1)
             for axis in range(axes - 1, -1, -1):
                 low = axis * sites
                 block = stride * lengths[axis]
                 coupling = couplings[axis]
-                limits = space.limits[axis * each : axis * each + each]
+                limits = all_limits[axis * each : axis * each + each]
                 if anew and kind == BY_EQUALITY:
                     by_equality(scale, coupling, energies, limits)
                 elif anew and kind == BY_STATES:
                     by_states(scale, coupling, energies, limits)
                 shift(here, stride, block, shifted)
-                bonds = space.bonds[low : low + sites]
+                bonds = all_bonds[low : low + sites]
                 draw_bonds(
                     kind, here, shifted, words[low : low + sites], limits, scale, coupling,
                     energies, q, bonds,
                 )  # fmt: skip
-                if not tables.periodic[axis]:
+                if not periodic[axis]:
                     open_edge(stride, block, bonds)
                 stride = block
-            connect(space.bonds, lengths, links)
-            squares += float(count(links, space.counts))
+            connect(all_bonds, lengths, links)
+            squares += float(count(links, counts))
             if labels.shape[0] > 0:
                 for site in range(sites):
                     labels[i, site] = links[site]
                 continue
             # Words of bonds are no longer needed.
-            fill(pairs[: (sites + 3) // 4 * 2], plan.seed, CLUSTER, sweep, 1, index)
-            if plan.recolour:
+            fill(pairs[: (sites + 3) // 4 * 2], seed, CLUSTER, sweep, 1, index)
+            if recolours:
                 recolour(here, links, words, q)
             else:
-                if space.gains.shape[0] > 0:
-                    table = tables.site_table[row % tables.site_table.shape[0]]
-                    weigh(here, links, tables.beta[row], table, other, space.gains, words)
+                if gains.shape[0] > 0:
+                    table = site_table[row % site_table.shape[0]]
+                    weigh(here, links, betas[row], table, other, gains, words)
                 flip(here, links, words, other)
         size[i] = squares
         changed[i] = difference(before[i], here)

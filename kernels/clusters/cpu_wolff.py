@@ -77,7 +77,10 @@ def reach(there, word, limit, marks, members, number):
 
 
 @compiled
-def grow(x, q, tables, limits, scale, coupling, energies, words, space, update):
+def grow(
+    x, q, lengths, periodic, limits, scale, coupling, energies, words, bonds, marks, members, drawn,
+    progress, update,
+):  # fmt: skip
     """Go on with a cluster, neighbour by neighbour, until words are needed that are not drawn.
 
     Returns:
@@ -85,18 +88,16 @@ def grow(x, q, tables, limits, scale, coupling, energies, words, space, update):
     """
     sites = np.uint64(x.shape[0])
     states = np.uint64(q)
-    marks = space.shifted
-    members = space.members
-    done = np.uint64(space.progress[0])
-    number = np.uint64(space.progress[1])
+    done = np.uint64(progress[0])
+    number = np.uint64(progress[1])
     while done < number:
         site = np.uint64(members[done])
         state = np.uint64(x[site])
         stride = ONE
-        first_bond = np.uint64(space.bonds.shape[0])
+        first_bond = np.uint64(bonds)
         # Always four axes, so that the loop is unrolled.
         for axis in range(3, -1, -1):
-            length = np.uint64(tables.lengths[axis])
+            length = np.uint64(lengths[axis])
             first_bond -= sites
             # A site that is its own neighbour joins nothing, and short shapes begin with such axes.
             if length == ONE:
@@ -110,13 +111,13 @@ def grow(x, q, tables, limits, scale, coupling, energies, words, space, update):
             if edge:
                 there -= block
             bond = first_bond + site
-            if space.drawn[bond // ROW] != update:
-                space.progress[0] = done
-                space.progress[1] = number
+            if drawn[bond // ROW] != update:
+                progress[0] = done
+                progress[1] = number
                 return np.int64(bond // ROW)
             pair = state * states + np.uint64(x[there])
             limit = limit_at(pair, axis, site, limits, scale, coupling, energies)
-            if edge and not tables.periodic[axis]:
+            if edge and not periodic[axis]:
                 limit = NEVER
             number = reach(there, words[bond], limit, marks, members, number)
             edge = place < stride
@@ -124,18 +125,18 @@ def grow(x, q, tables, limits, scale, coupling, energies, words, space, update):
             if edge:
                 there += block
             bond = first_bond + there
-            if space.drawn[bond // ROW] != update:
-                space.progress[0] = done
-                space.progress[1] = number
+            if drawn[bond // ROW] != update:
+                progress[0] = done
+                progress[1] = number
                 return np.int64(bond // ROW)
             pair = np.uint64(x[there]) * states + state
             limit = limit_at(pair, axis, there, limits, scale, coupling, energies)
-            if edge and not tables.periodic[axis]:
+            if edge and not periodic[axis]:
                 limit = NEVER
             number = reach(there, words[bond], limit, marks, members, number)
             stride = block
         done += ONE
-    space.progress[1] = number
+    progress[1] = number
     return -1
 
 
@@ -158,75 +159,78 @@ def wolff(before, walkers, tables, plan, space, first_row, couplings, x, size, c
     Args:
         before: Uint8 ``(walkers, sites)``.
         walkers: Their global indices, int64.
-        tables: The model, with four axes.
-        plan: What is done.
-        space: Memory.
+        tables: The entries of :class:`.cpu_bonds.Tables`, for four axes.
+        plan: Those of :class:`.cpu_bonds.Plan`.
+        space: Those of :class:`.cpu_bonds.Space`.
         first_row: Row of the first walker in tables that have one for each.
-        couplings: None where all bonds of an axis are alike, else those of the tables.
+        couplings: None where all bonds of an axis are alike, else anything that is not None.
         x: Uint8 ``(walkers, sites)``, written.
         size: Float32 ``(walkers,)``: mean fraction of the sites in the cluster, written.
         changed: Float32 ``(walkers,)``, written.
     """
+    lengths, periodic, betas, all_couplings, bond_table, site_table = tables
+    kind, reflection, recolours, rest, first_sweep, sweeps, seed = plan
+    pairs, limits, energies, other, bonds, marks, _, _, _, members, drawn, progress = space
     sites = x.shape[1]
-    q = space.other.shape[0]
-    words = space.words.view(np.uint32)
+    q = other.shape[0]
+    words = pairs.view(np.uint32)
     update = 0
     for i in range(x.shape[0]):
         row = first_row + i
         index = walkers[i]
-        scale = np.float32(tables.beta[row])
-        coupling = tables.coupling[row % tables.coupling.shape[0]]
+        scale = np.float32(betas[row])
+        coupling = all_couplings[row % all_couplings.shape[0]]
         here = x[i]
         for site in range(sites):
             here[site] = before[i, site]
         sizes = np.float32(0.0)
-        for sweep in range(plan.first_sweep, plan.first_sweep + plan.sweeps):
+        for sweep in range(first_sweep, first_sweep + sweeps):
             update += 1
-            site_word, shift_word, _, last_word = four(plan.seed, CLUSTER, 0, sweep, 2, index)
+            site_word, shift_word, _, last_word = four(seed, CLUSTER, 0, sweep, 2, index)
             start = integer(site_word, sites)
             first = np.int64(here[start])
             # A shift by 1 … q - 1, so that the new state is never the old one.
             second = (first + 1 + integer(shift_word, q - 1)) % q
-            if sweep == plan.first_sweep or q > 2:
+            if sweep == first_sweep or q > 2:
                 exchange(
-                    tables.bond_table, plan.reflection, plan.recolour, first, second, space.other,
-                    space.energies,
+                    bond_table, reflection, recolours, first, second, other,
+                    energies,
                 )  # fmt: skip
-                if plan.kind == BY_STATES:
+                if kind == BY_STATES:
                     for axis in range(4):
-                        limits = space.limits[axis * q * q : (axis + 1) * q * q]
-                        by_states(scale, coupling[axis], space.energies, limits)
-            space.members[0] = start
-            space.shifted[start] = 1
-            space.progress[0] = 0
-            space.progress[1] = 1
+                        row_of_limits = limits[axis * q * q : (axis + 1) * q * q]
+                        by_states(scale, coupling[axis], energies, row_of_limits)
+            members[0] = start
+            marks[start] = 1
+            progress[0] = 0
+            progress[1] = 1
             chunk = 0
             while chunk >= 0:
                 if couplings is None:
                     chunk = grow(
-                        here, q, tables, space.limits, scale, None, space.energies, words, space,
-                        update,
+                        here, q, lengths, periodic, limits, scale, None, energies, words,
+                        bonds.shape[0], marks, members, drawn, progress, update,
                     )  # fmt: skip
                 else:
                     chunk = grow(
-                        here, q, tables, space.limits, scale, couplings[row % couplings.shape[0]],
-                        space.energies, words, space, update,
+                        here, q, lengths, periodic, limits, scale, coupling, energies, words,
+                        bonds.shape[0], marks, members, drawn, progress, update,
                     )  # fmt: skip
                 if chunk >= 0:
-                    draw_chunk(space.words, chunk, plan.seed, sweep, index)
-                    space.drawn[chunk] = update
-            number = space.progress[1]
+                    draw_chunk(pairs, chunk, seed, sweep, index)
+                    drawn[chunk] = update
+            number = progress[1]
             sizes += np.float32(number) / np.float32(sites)
             uniform = (float(last_word >> np.uint64(9)) + 0.5) * STEP
-            moves = uniform < 1.0 - plan.rest
-            if moves and tables.site_table.shape[0] > 0:
-                table = tables.site_table[row % tables.site_table.shape[0]]
-                ratio = log_ratio(here, space.shifted, tables.beta[row], table, space.other)
-                moves = logarithm(uniform / (1.0 - plan.rest)) < ratio
+            moves = uniform < 1.0 - rest
+            if moves and site_table.shape[0] > 0:
+                table = site_table[row % site_table.shape[0]]
+                ratio = log_ratio(here, marks, betas[row], table, other)
+                moves = logarithm(uniform / (1.0 - rest)) < ratio
             for k in range(number):
-                site = np.int64(space.members[k])
-                space.shifted[site] = 0
+                member = np.int64(members[k])
+                marks[member] = 0
                 if moves:
-                    here[site] = space.other[here[site]]
-        size[i] = sizes / np.float32(plan.sweeps)
+                    here[member] = other[here[member]]
+        size[i] = sizes / np.float32(sweeps)
         changed[i] = difference(before[i], here)

@@ -160,7 +160,9 @@ def jump_step(given: Event) -> JumpStep:
     )
     made = After(x.flatten(1).numpy(), *(column.numpy() for column in after[1:]))
     columns = (given.log_weights, given.remaining, given.corrector, given.walkers, given.events)
-    before = Given._make((*(column.contiguous().numpy() for column in columns), given.seed))
+    # Of a transport whose parameters require gradients, which there are none of here.
+    arrays = [column.detach().contiguous().numpy() for column in columns]
+    before = Given._make((*arrays, given.seed))
     rates = given.rates.detach().flatten(1).contiguous().numpy()
     moves = rates.shape[1]
 

@@ -57,15 +57,18 @@ def proposal_rates(
 
     The reversible part ``g(u) = u g(1/u)`` adds nothing to ``κ`` (detailed balance).
     """
-    rates = torch.zeros_like(log_ratios)
     corrector = torch.zeros(len(log_ratios), dtype=torch.float64, device=log_ratios.device)
-    if network_output is not None:
-        rates = torch.relu(network_output)
-        # Terms in the precision of the rates where they can be, their sum in float64.
-        terms = rates.double() - in_rates(network_output, log_ratios)
-        corrector = terms.flatten(1).sum(1)
     if reversible is not None:
-        rates = rates + scale * REVERSIBLE_RATES[reversible](log_ratios)
+        rates = scale * REVERSIBLE_RATES[reversible](log_ratios)
+    if network_output is not None:
+        out = torch.relu(network_output)
+        # Terms in the precision of the rates where they can be, their sum in float64.
+        terms = out.double() - in_rates(network_output, log_ratios)
+        corrector = terms.flatten(1).sum(1)
+        if reversible is None:
+            rates = out
+        else:
+            rates = out + rates
     return ProposalRates(rates, rates.flatten(1).sum(1, dtype=torch.float64), corrector)
 
 

@@ -27,7 +27,7 @@ def metropolis_sweeps(given: Sweeps) -> Tensor:
 
 def _sweep(given: Sweeps, keep: float) -> Tensor:
     """Make heat-bath sweeps if ``keep`` is 0, else Metropolis sweeps."""
-    if not given.sweeps or not len(given.configurations):
+    if not given.sweeps or not given.configurations.numel():
         return given.configurations
     plan = plan_of(given)
     if plan is not None:
@@ -77,6 +77,8 @@ def _sweep_sites(given: Sweeps, keep: np.float32) -> Tensor:
 def overrelaxation_sweeps(given: Sweeps) -> Tensor:
     """Make over-relaxation sweeps of the configurations, in place."""
     after = given.configurations
+    if not given.sweeps or not after.numel():
+        return after
     x = after.view(len(after), -1).numpy()
     order, terms = ordered(given, torch.float64)
     draws = draws_of(given)

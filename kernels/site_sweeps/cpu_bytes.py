@@ -7,7 +7,7 @@ distances in the other array, as a matrix has few diagonals: its weights, bytes,
 thresholds of all fields beforehand, and how many lie below it, its rank, decides with ``n``.
 
 Arrays are padded to whole vectors, and states have a margin at either end, so that loops over them
-leave no rest. Walkers of a small lattice lie side by side in one array, as if they were a large one.
+leave no rest. Walkers of a small lattice lie side by side, as if they were a large one.
 """
 
 from typing import Any, NamedTuple
@@ -255,6 +255,28 @@ def correct(states, decided, sites):
             states[sites[j] >> 1] = ONES * np.uint8(decided[j])
 
 
+@inlined
+def rank_all(ranked, low, high, sites, filled, words, levels, table, swapped):
+    """Write the ranks of all sites; return how many sites are in doubt.
+
+    ``ranked`` uint8 ``(2, 2, padded)``, those for sites in state 1 first, then colour by colour;
+    ``low`` and ``high`` are room for ranks by lower and upper bounds.
+    """
+    differ = levels.flags[table, 1]
+    known = 0
+    for down in range(1 + differ):
+        for side in range(1 + levels.flags[table, 2]):
+            row = 4 * table + 2 * (1 - down) + side
+            into = high if side else low
+            number = levels.numbers[row]
+            start = levels.starts[row]
+            rank(into, words, levels.thresholds[row], levels.times[row], number, start)
+            if side:
+                known += doubtful(sites[known:], low[:filled], high)
+        split(low.view(np.uint16), swapped, ranked[down, 0], ranked[down, 1])
+    return known
+
+
 @compiled
 def sweep(x, begin, end, places, copies, found, levels, top, model, site_table, betas, draws, keep):
     """Sweep walkers ``begin … end - 1``: heat bath if ``keep`` is 0, else Metropolis.
@@ -266,49 +288,35 @@ def sweep(x, begin, end, places, copies, found, levels, top, model, site_table, 
     differ in β or field.
     """
     swapped, base, shifts, firsts, ends, weights, counts, margin = found
-    walkers, first_sweep, sweeps, seed = draws
     padded = len(swapped)
     both = np.zeros((2, padded + 2 * margin), np.uint8)
-    fields = np.empty(padded, np.uint8)
     low = np.empty(2 * padded, np.uint8)
     high = np.empty(2 * padded, np.uint8)
     ranked = np.empty((2, 2, padded), np.uint8)
+    fields = np.empty(padded, np.uint8)
     sites = np.empty(4 * padded, np.int32)
     decided = np.empty(4 * padded, np.int8)
     # Four sites share a counter, whose words are two pairs; what is too many is written over.
-    groups = (places + 2 * GROUPS - 1) // (2 * GROUPS) * GROUPS
-    pairs = np.zeros(padded + 2 * groups, np.uint64)
+    half = (places + 2 * GROUPS - 1) // (2 * GROUPS) * 2 * GROUPS
+    pairs = np.zeros(padded + half, np.uint64)
     words = pairs.view(np.uint32)
-    pairs_of_ranks = low.view(np.uint16)
     draw = 0 if keep == ZERO else 1
     for w in range(begin, end, copies):
-        last = min(w + copies, end)
-        filled = (last - w) * places
-        used = (filled + VECTOR - 1) // VECTOR * VECTOR
+        own = x[w * places : min(w + copies, end) * places]
+        used = (len(own) + VECTOR - 1) // VECTOR * VECTOR
         table = min(w, len(levels.flags) - 1)
-        differ = levels.flags[table, 1]
         flipped = UPPER if levels.flags[table, 0] else np.uint8(0)
-        own = x[w * places : last * places]
         split(own, swapped, both[0, margin:], both[1, margin:])
         spread(both[0])
         spread(both[1])
-        for number in range(first_sweep, first_sweep + sweeps):
-            for other in range(w, last):
-                first = (other - w) * places
-                fill(pairs[first : first + 2 * groups], seed, SWEEP, number, draw, walkers[other])
-            known = 0
-            for down in range(1 + differ):
-                for side in range(1 + levels.flags[table, 2]):
-                    into = high if side else low
-                    rank(
-                        into[: 2 * used], words, levels.thresholds[table, 1 - down, side],
-                        levels.times[table, 1 - down, side],
-                        levels.numbers[table, 1 - down, side],
-                        levels.starts[table, 1 - down, side],
-                    )  # fmt: skip
-                    if side:
-                        known += doubtful(sites[known:], low[: 2 * filled], high)
-                split(pairs_of_ranks[:used], swapped, ranked[down, 0], ranked[down, 1])
+        for number in range(draws.first_sweep, draws.first_sweep + draws.sweeps):
+            for first in range(0, len(own), places):
+                walker = draws.walkers[w + first // places]
+                fill(pairs[first : first + half], draws.seed, SWEEP, number, draw, walker)
+            known = rank_all(
+                ranked, low[: 2 * used], high[: 2 * used], sites, 2 * len(own), words, levels,
+                table, swapped,
+            )  # fmt: skip
             for c in range(2):
                 if known:
                     field = site_table[min(w, len(site_table) - 1)]
@@ -322,7 +330,8 @@ def sweep(x, begin, end, places, copies, found, levels, top, model, site_table, 
                 if draw == 0:
                     redraw(states, fields, ranked[0, c], flipped, top)
                 else:
-                    move(states, fields, ranked[differ, c], ranked[0, c], flipped, top)
+                    downs = ranked[levels.flags[table, 1], c]
+                    move(states, fields, downs, ranked[0, c], flipped, top)
                 if known:
                     correct(states, decided, sites[:known])
         join(own, swapped, both[0, margin:], both[1, margin:])

@@ -28,12 +28,12 @@ class Order(NamedTuple):
     """Holds the sites colour by colour."""
 
     sites: Any
-    """Flat indices, int32 ``(sites,)``; those of no colour are left out."""
+    """Flat indices, uint32 ``(sites,)``; those of no colour are left out."""
     ends: Any
     """Colour ``c`` is ``sites[ends[c] : ends[c + 1]]``, int64 ``(num_colours + 1,)``."""
     near: Any
     """Neighbours in the order of the sites: in each direction the one ahead, then the one behind,
-    the site itself for none; int32 ``(2 ndim, sites)``."""
+    the site itself for none; uint32 ``(2 ndim, sites)``."""
 
 
 class Terms(NamedTuple):
@@ -97,9 +97,9 @@ def in_order(sites, neighbours, coupling, near, bonds):
     for slot in range(len(near)):
         axis = min(slot >> 1, last)
         for place in range(near.shape[1]):
-            site = sites[place]
-            there = neighbours[slot, site]
-            near[slot, place] = there if there >= 0 else site
+            site = np.int64(sites[place])
+            there = np.int64(neighbours[slot, site])
+            near[slot, place] = site if there < 0 else there
             # A bond belongs to its lower end.
             end = there if slot & 1 else site
             for w in range(len(bonds)):
@@ -110,59 +110,74 @@ def in_order(sites, neighbours, coupling, near, bonds):
 
 
 @inlined
-def local_fields(fields, states, x, near, bonds, tables, site_table, first, count):
+def local_fields(fields, states, x, near, bonds, tables, site_table, first, end):
     """Write ``W_a(i)`` of a block of sites: the field, then the neighbours one by one."""
     q = len(fields)
+    count = end - first
     for a in range(q):
+        field = fields[a]
         if site_table.shape[1] > 1:
+            own = site_table[a, first:end]
             for k in range(count):
-                fields[a, k] = site_table[a, first + k]
+                field[k] = own[k]
         else:
-            fields[a, :count] = site_table[a, 0]
+            for k in range(count):
+                field[k] = site_table[a, 0]
     for slot in range(len(near)):
         table = tables[slot & 1]
+        there = near[slot, first:end]
+        bond = bonds[slot, first:end]
         for k in range(count):
-            states[k] = x[near[slot, first + k]]
+            states[k] = x[there[k]]
         for a in range(q):
+            field = fields[a]
+            row = table[a]
             if q == 2:
                 # A choice of two needs no look-up.
-                down = table[a, 0]
-                up = table[a, 1]
+                down = row[0]
+                up = row[1]
                 for k in range(count):
                     chosen = up if states[k] else down
-                    fields[a, k] += bonds[slot, first + k] * chosen
+                    field[k] += bond[k] * chosen
             else:
                 for k in range(count):
-                    fields[a, k] += bonds[slot, first + k] * table[a, states[k]]
+                    field[k] += bond[k] * row[states[k]]
 
 
 @inlined
-def redraw(x, sites, fields, states, top, total, words, beta, first, count):
+def redraw(x, sites, fields, states, top, total, words, beta):
     """Redraw a block of sites; fields become weights."""
     q = len(fields)
+    count = len(sites)
     for k in range(count):
         top[k] = fields[0, k] * beta
         total[k] = ZERO
         states[k] = 0
     for a in range(q):
+        field = fields[a]
         for k in range(count):
-            fields[a, k] *= beta
-            top[k] = max(top[k], fields[a, k])
+            field[k] *= beta
+            top[k] = max(top[k], field[k])
     for a in range(q):
+        field = fields[a]
         for k in range(count):
-            fields[a, k] = exponential(fields[a, k] - top[k])
+            field[k] = exponential(field[k] - top[k])
             # The first sum is exact.
-            total[k] += fields[a, k]
+            total[k] += field[k]
+    uniform = fields[q - 1]
     for k in range(count):
         top[k] = ZERO
-    # The last state needs no threshold, so rounding cannot lead out of range.
+        # The weight of the last state is no longer needed: it needs no threshold, so that rounding
+        # cannot lead out of range.
+        uniform[k] = uniform32(words[sites[k]])
     for a in range(q - 1):
+        field = fields[a]
         for k in range(count):
-            top[k] += fields[a, k] / total[k]
-            uniform = uniform32(words[sites[first + k]])
-            states[k] += top[k] <= uniform
+            top[k] += field[k] / total[k]
+            if top[k] <= uniform[k]:
+                states[k] += 1
     for k in range(count):
-        x[sites[first + k]] = states[k]
+        x[sites[k]] = states[k]
 
 
 @inlined
@@ -172,11 +187,12 @@ def acceptance(log_ratio):
 
 
 @inlined
-def move(x, sites, fields, states, top, total, words, proposals, beta, keep, first, count):
+def move(x, sites, fields, states, top, total, words, proposals, beta, keep):
     """Try to move a block of sites."""
     q = len(fields)
+    count = len(sites)
     for k in range(count):
-        site = sites[first + k]
+        site = sites[k]
         # The upper half of a product is uniform in 0 … q-2.
         shift = np.uint64(0)
         if q > 2:
@@ -191,13 +207,14 @@ def move(x, sites, fields, states, top, total, words, proposals, beta, keep, fir
     for k in range(count):
         top[k] = keep * acceptance(top[k])
     for k in range(count):
-        if total[k] < top[k]:
-            x[sites[first + k]] = states[k]
+        site = sites[k]
+        # Without a branch, which nobody could foresee.
+        x[site] = states[k] if total[k] < top[k] else x[site]
 
 
 @compiled
-def sweep(x, begin, end, order, terms, draws, keep):
-    """Sweep walkers ``begin … end - 1``: heat bath if ``keep`` is 0, else Metropolis.
+def sweep(x, begin, stop, order, terms, draws, keep):
+    """Sweep walkers ``begin … stop - 1``: heat bath if ``keep`` is 0, else Metropolis.
 
     ``x`` int8 ``(walkers, sites)``; ``keep`` is the probability that a site does not rest.
     """
@@ -207,7 +224,7 @@ def sweep(x, begin, end, order, terms, draws, keep):
     tables = (ahead, behind)
     q = len(ahead)
     fields = np.empty((q, BLOCK), np.float32)
-    states = np.empty(BLOCK, np.int32)
+    states = np.empty(BLOCK, np.uint32)
     top = np.empty(BLOCK, np.float32)
     total = np.empty(BLOCK, np.float32)
     # Four sites share a counter, whose words are two pairs.
@@ -215,7 +232,7 @@ def sweep(x, begin, end, order, terms, draws, keep):
     others = np.empty(len(pairs), np.uint64)
     words = pairs.view(np.uint32)
     proposals = others.view(np.uint32)
-    for w in range(begin, end):
+    for w in range(begin, stop):
         bonds = all_bonds[min(w, len(all_bonds) - 1)]
         table = site_tables[min(w, len(site_tables) - 1)]
         beta = betas[min(w, len(betas) - 1)]
@@ -228,17 +245,13 @@ def sweep(x, begin, end, order, terms, draws, keep):
                 fill(others, seed, SWEEP, number, 0, walkers[w])
             for colour in range(len(ends) - 1):
                 for first in range(ends[colour], ends[colour + 1], BLOCK):
-                    count = min(BLOCK, ends[colour + 1] - first)
-                    local_fields(
-                        fields, states, x[w], near, bonds, tables, table, first, count
-                    )
+                    end = min(first + BLOCK, ends[colour + 1])
+                    own = sites[first:end]
+                    local_fields(fields, states, x[w], near, bonds, tables, table, first, end)
                     if keep == ZERO:
-                        redraw(x[w], sites, fields, states, top, total, words, beta, first, count)
+                        redraw(x[w], own, fields, states, top, total, words, beta)
                     else:
-                        move(
-                            x[w], sites, fields, states, top, total, words, proposals, beta, keep,
-                            first, count,
-                        )  # fmt: skip
+                        move(x[w], own, fields, states, top, total, words, proposals, beta, keep)
 
 
 @inlined
@@ -261,18 +274,18 @@ def nearest_axis(fields, k, waves):
 
 
 @compiled
-def reflect(x, begin, end, order, terms, draws, waves):
-    """Make over-relaxation sweeps of walkers ``begin … end - 1``; fields are float64."""
+def reflect(x, begin, stop, order, terms, draws, waves):
+    """Make over-relaxation sweeps of walkers ``begin … stop - 1``; fields are float64."""
     sites, ends, near = order
     all_bonds, ahead, behind, site_tables, betas = terms
     walkers, first_sweep, sweeps, seed = draws
     tables = (ahead, behind)
     q = len(ahead)
     fields = np.empty((q, BLOCK), np.float64)
-    states = np.empty(BLOCK, np.int32)
+    states = np.empty(BLOCK, np.uint32)
     pairs = np.empty((x.shape[1] + 3) // 4 * 2, np.uint64)
     words = pairs.view(np.uint32)
-    for w in range(begin, end):
+    for w in range(begin, stop):
         bonds = all_bonds[min(w, len(all_bonds) - 1)]
         table = site_tables[min(w, len(site_tables) - 1)]
         beta = betas[min(w, len(betas) - 1)]
@@ -280,11 +293,9 @@ def reflect(x, begin, end, order, terms, draws, waves):
             fill(pairs, seed, SWEEP, number, 1, walkers[w])
             for colour in range(len(ends) - 1):
                 for first in range(ends[colour], ends[colour + 1], BLOCK):
-                    count = min(BLOCK, ends[colour + 1] - first)
-                    local_fields(
-                        fields, states, x[w], near, bonds, tables, table, first, count
-                    )
-                    for k in range(count):
+                    end = min(first + BLOCK, ends[colour + 1])
+                    local_fields(fields, states, x[w], near, bonds, tables, table, first, end)
+                    for k in range(end - first):
                         site = sites[first + k]
                         here = np.int64(x[w, site])
                         there = nearest_axis(fields, k, waves) - here

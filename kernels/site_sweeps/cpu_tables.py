@@ -68,17 +68,17 @@ def _colours(given: Sweeps) -> Any:
 def ordered(given: Sweeps, dtype: torch.dtype) -> tuple[Order, Terms]:
     """Return the sites by their colours, and the model's tables in their order."""
     shape = tuple(given.configurations.shape[1:])
-    sites = np.empty(given.sites, np.int32)
+    sites = np.empty(given.sites, np.uint32)
     ends = np.empty(given.num_colours + 1, np.int64)
     by_colour(_colours(given), sites, ends)
     sites = sites[: ends[-1]]
     coupling = flat(given.coupling, shape).to(dtype).contiguous().numpy()
-    near = np.empty((2 * len(shape), len(sites)), np.int32)
+    near = np.empty((2 * len(shape), len(sites)), np.uint32)
     bonds = np.empty((len(coupling), *near.shape), coupling.dtype)
     in_order(sites, neighbours_of(shape, tuple(given.periodic)), coupling, near, bonds)
     site_table = flat(given.site_table, shape).to(dtype)
     if site_table.shape[2] > 1:
-        site_table = site_table[:, :, torch.from_numpy(sites)]
+        site_table = site_table[:, :, torch.from_numpy(sites.astype(np.int64))]
     bond_table = given.bond_table.to(dtype)
     terms = Terms(
         bonds,
@@ -113,12 +113,13 @@ class Plan(NamedTuple):
 
     def levels(self, tables: int) -> Levels:
         """Return room for the thresholds of so many tables."""
-        size = (tables, 2, 2, int(self.top) + 1 + SPARE)
+        rows = 4 * tables
+        size = (rows, int(self.top) + 1 + SPARE)
         return Levels(
             np.empty(size, np.uint32),
             np.empty(size, np.uint32),
-            np.empty(size[:3], np.int64),
-            np.empty(size[:3], np.int64),
+            np.empty(rows, np.int64),
+            np.empty(rows, np.int64),
             np.empty((tables, 3), np.int64),
         )
 

@@ -46,18 +46,18 @@ class Patterns(NamedTuple):
 class Levels(NamedTuple):
     """Holds thresholds in growing order of ``n``, or of aligned ``n``, for sites in states 0 and 1.
 
-    First come the tables, one or one per walker; then the two states, of which the heat bath uses
-    1; then lower and upper bounds.
+    Row ``4 table + 2 state + side`` belongs to a table, one or one per walker, to a state, of which
+    the heat bath uses 1, and to lower bounds, side 0, or upper ones.
     """
 
     thresholds: Any
-    """As words, uint32 ``(tables, 2, 2, values + SPARE)``."""
+    """As words, uint32 ``(rows, values + SPARE)``."""
     times: Any
     """How many values of ``n`` share each of them, uint32 of the same shape."""
     numbers: Any
-    """How many there are, int64 ``(tables, 2, 2)``."""
+    """How many there are, int64 ``(rows,)``."""
     starts: Any
-    """How many values of ``n`` have the threshold 0, int64 ``(tables, 2, 2)``."""
+    """How many values of ``n`` have the threshold 0, int64 ``(rows,)``."""
     flags: Any
     """Whether ``n`` counts the other way, states differ, bounds differ; int64 ``(tables, 3)``."""
 
@@ -88,12 +88,12 @@ def threshold(down, up, beta, keep, state):
 
 @inlined
 def bounds(bound, patterns, down_field, up_field, beta, keep):
-    """Write the least and the greatest threshold of every ``n``, int64 ``(2, 2, values)``."""
+    """Write the least and the greatest threshold of every ``n``, int64 ``(4, values)``."""
     terms, integers, counts, largest, step = patterns
-    for k in range(bound.shape[2]):
+    for k in range(bound.shape[1]):
         for state in range(2):
-            bound[state, LOW, k] = ALL + 1
-            bound[state, HIGH, k] = -1
+            bound[2 * state + LOW, k] = ALL + 1
+            bound[2 * state + HIGH, k] = -1
     last = 2 * len(counts) - 1
     digits = np.zeros(last + 1, np.int64)
     while digits[last] < counts[last >> 1]:
@@ -110,8 +110,8 @@ def bounds(bound, patterns, down_field, up_field, beta, keep):
             k = n // step
             for state in range(2):
                 found = threshold(down, up, beta, keep, state)
-                bound[state, LOW, k] = min(bound[state, LOW, k], found)
-                bound[state, HIGH, k] = max(bound[state, HIGH, k], found)
+                bound[2 * state + LOW, k] = min(bound[2 * state + LOW, k], found)
+                bound[2 * state + HIGH, k] = max(bound[2 * state + HIGH, k], found)
         digits[0] += 1
         for slot in range(last):
             if digits[slot] == counts[slot >> 1]:
@@ -124,12 +124,12 @@ def turned(bound):
     """Return whether thresholds of state 1 grow with ``n``."""
     first = -1
     end = -1
-    for k in range(bound.shape[2]):
-        if bound[1, HIGH, k] >= 0:
+    for k in range(bound.shape[1]):
+        if bound[2 + HIGH, k] >= 0:
             if first < 0:
                 first = k
             end = k
-    return bound[1, LOW, first] < bound[1, LOW, end]
+    return bound[2 + LOW, first] < bound[2 + LOW, end]
 
 
 @inlined
@@ -138,58 +138,59 @@ def descend(falling, bound, backward):
 
     A site in state 0 is aligned with neighbours in state 0, so that its order is the other.
     """
-    last = bound.shape[2] - 1
+    last = bound.shape[1] - 1
     for state in range(2):
         turn = backward == (state == 1)
         greatest = 0
         for j in range(last, -1, -1):
             k = last - j if turn else j
-            if bound[state, HIGH, k] >= 0:
-                greatest = max(greatest, bound[state, HIGH, k])
-                bound[state, HIGH, k] = greatest
+            if bound[2 * state + HIGH, k] >= 0:
+                greatest = max(greatest, bound[2 * state + HIGH, k])
+                bound[2 * state + HIGH, k] = greatest
         least = ALL
         high = ALL
         for j in range(last + 1):
             k = last - j if turn else j
             # What no site has is like what comes before.
-            if bound[state, HIGH, k] >= 0:
-                least = min(least, bound[state, LOW, k])
-                high = bound[state, HIGH, k]
-            falling[state, LOW, j] = least
-            falling[state, HIGH, j] = high
+            if bound[2 * state + HIGH, k] >= 0:
+                least = min(least, bound[2 * state + LOW, k])
+                high = bound[2 * state + HIGH, k]
+            falling[2 * state + LOW, j] = least
+            falling[2 * state + HIGH, j] = high
 
 
 @inlined
 def listed(levels, table, falling):
     """Write different thresholds and how often each comes."""
     thresholds, times, numbers, starts, _ = levels
-    for state in range(2):
-        for side in range(2):
-            number = 0
-            start = 0
-            for k in range(thresholds.shape[3]):
-                thresholds[table, state, side, k] = NEVER
-                times[table, state, side, k] = 0
-            for k in range(falling.shape[2]):
-                value = falling[state, side, k]
-                if value <= 0:
-                    start += 1
-                elif value < ALL:
-                    word = np.uint32(value) << SHIFT
-                    if number == 0 or thresholds[table, state, side, number - 1] != word:
-                        thresholds[table, state, side, number] = word
-                        number += 1
-                    times[table, state, side, number - 1] += 1
-            numbers[table, state, side] = number
-            starts[table, state, side] = start
+    for own in range(4):
+        row = 4 * table + own
+        number = 0
+        start = 0
+        last = 0
+        for k in range(thresholds.shape[1]):
+            thresholds[row, k] = NEVER
+            times[row, k] = 0
+        for k in range(falling.shape[1]):
+            value = falling[own, k]
+            if value <= 0:
+                start += 1
+            elif value < ALL:
+                if value != last:
+                    thresholds[row, number] = np.uint32(value) << SHIFT
+                    number += 1
+                last = value
+                times[row, number - 1] += 1
+        numbers[row] = number
+        starts[row] = start
 
 
 @compiled
 def levels_of(levels, patterns, site_table, betas, keep):
     """Write the thresholds of β and field, float32 ``(1 | tables,)`` and ``(1 | tables, 2)``."""
     values = 2 * patterns.largest // patterns.step + 1
-    bound = np.empty((2, 2, values), np.int64)
-    falling = np.empty((2, 2, values), np.int64)
+    bound = np.empty((4, values), np.int64)
+    falling = np.empty((4, values), np.int64)
     flags = levels.flags
     for table in range(len(flags)):
         row = min(table, len(site_table) - 1)
@@ -204,10 +205,10 @@ def levels_of(levels, patterns, site_table, betas, keep):
         for k in range(values):
             for side in range(2):
                 # The heat bath asks for no state.
-                if keep > ZERO and falling[0, side, k] != falling[1, side, k]:
+                if keep > ZERO and falling[side, k] != falling[2 + side, k]:
                     flags[table, 1] = 1
             for state in range(2):
-                if falling[state, LOW, k] != falling[state, HIGH, k]:
+                if falling[2 * state + LOW, k] != falling[2 * state + HIGH, k]:
                     flags[table, 2] = 1
 
 

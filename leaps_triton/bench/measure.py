@@ -22,8 +22,14 @@ __all__ = ["Ceilings", "ceilings", "has_compiler", "measure"]
 
 # Compiling takes seconds a case, so one model stands for all.
 COMPILED_MODELS = ("", "ising")
-# Twins that are no single graph: two go on until nothing changes, one differentiates another.
-NOT_COMPILED = ("cluster_labels", "hollow_conv_gradient", "local_jump_steps")
+# Twins that are no single graph: four go on until nothing changes, one differentiates another.
+NOT_COMPILED = (
+    "cluster_labels",
+    "hollow_conv_gradient",
+    "local_jump_steps",
+    "swendsen_wang_sweeps",
+    "wolff_sweeps",
+)
 
 
 def has_compiler() -> bool:

@@ -27,7 +27,7 @@ __all__ = ["ClassRates", "Tabulated", "class_rates", "obstacle", "steps"]
 STEPS = 128
 """Events of one call. The magnetisations that they may reach are the rows of its table."""
 FEW = 16
-"""Events of the first call of an interval on a CPU, where rows cost more than calls."""
+"""Events of the first call on a CPU, where rows cost more than calls."""
 
 
 class ClassRates(NamedTuple):
@@ -123,6 +123,17 @@ def class_rates(
     if reversible is not None:
         rates = rates + reversible.wide(log_ratios.view(1, 1, -1)).view(-1)
     return ClassRates(rates, out.double() - inward, first)
+
+
+def first_steps(state: State, passed: int) -> int:
+    """Return events of an interval that few walkers exceed, going by those before it.
+
+    Args:
+        state: the walkers at its beginning.
+        passed: number of intervals that they have passed.
+    """
+    mean = int(state.events.max()) // max(1, passed)
+    return min(STEPS, FEW + 2 * mean)
 
 
 def steps(

@@ -278,10 +278,12 @@ class Jump(Integrator):
         if not self.tabulated(way.path, answers.given):
             return cast(JumpState, super()._to_the_end(state, way))
         # With tables walkers wait for one another, so that one interval is that of all.
-        tau = float(self.frozen[int(state.interval[0])])
+        interval = int(state.interval[0])
+        tau = float(self.frozen[interval])
         most = tables.STEPS
         if self.looks(state.walkers.device) == 1:
-            most = min(most, self._expected(state, way.backward))
+            passed = self.intervals - 1 - interval if way.backward else interval
+            most = tables.first_steps(state, passed)
         waiting = state.remaining != 0
         while bool(waiting.any()):
             state = self._steps_on_tables(state, waiting, way, tau, most)
@@ -289,21 +291,10 @@ class Jump(Integrator):
             most = tables.STEPS
         return state
 
-    def _expected(self, state: JumpState, backward: bool) -> int:
-        """Return events that few walkers exceed in an interval, by those before it."""
-        passed = int(state.interval[0])
-        if backward:
-            passed = self.intervals - 1 - passed
-        mean = int(state.events.max()) // max(1, passed)
-        return tables.FEW + 2 * mean
-
     def _steps_on_tables(
         self, state: JumpState, waiting: Tensor, way: Way, tau: float, most: int
     ) -> JumpState:
-        """Take walkers with time left at most so many events on, checked.
-
-        Where each step is looked at, only these walkers are handed on.
-        """
+        """Take walkers with time left at most so many events on, checked; on a CPU these alone."""
         part = state
         rows: Tensor | None = None
         if self.looks(state.walkers.device) == 1 and not bool(waiting.all()):

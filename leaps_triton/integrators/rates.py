@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import kernels
 from ..kernels.checks import as_number
 from ..paths.base import Path
-from .transport import Transport, as_transport
+from .transport import Transport, precision_of
 
 __all__ = [
     "Evaluation",
@@ -111,7 +111,7 @@ def examine(
 ) -> Evaluation:
     """Evaluate the network once, and all ``Δ`` once; arguments as in :func:`evaluate`."""
     # Δ comes in the precision of the network, which is that of the rates.
-    precision = as_transport(transport).precision
+    precision = precision_of(transport)
     output = None
     if transport is not None:
         output = transport(configurations, path.conditions(t.to(precision)))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..models.base import Conditions
 
-__all__ = ["AnyTransport", "Memory", "Tabulated", "Transport", "as_transport"]
+__all__ = ["AnyTransport", "Memory", "Tabulated", "Transport", "as_transport", "precision_of"]
 
 
 Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
@@ -48,6 +48,16 @@ class Tabulated(Protocol):
         ...
 
 
+def precision_of(given: Transport | None) -> torch.dtype:
+    """Return :attr:`AnyTransport.precision` of a transport as it was given, at every event."""
+    if given is None:
+        return torch.float64
+    if isinstance(given, nn.Module):
+        for parameter in given.parameters():
+            return parameter.dtype
+    return torch.float32
+
+
 @dataclass(frozen=True)
 class AnyTransport:
     """The answers of a transport to all that integrators ask; :func:`as_transport` makes them.
@@ -70,12 +80,7 @@ class AnyTransport:
     @property
     def precision(self) -> torch.dtype:
         """Floating-point type of the parameters; float32 without any, float64 for no transport."""
-        if self.given is None:
-            return torch.float64
-        if isinstance(self.given, nn.Module):
-            for parameter in self.given.parameters():
-                return parameter.dtype
-        return torch.float32
+        return precision_of(self.given)
 
     def accept(self, model: Any) -> None:
         """Raise a ValueError if the transport says that it is for other models than this one.

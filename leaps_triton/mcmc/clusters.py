@@ -1,11 +1,11 @@
 """Cluster moves of Swendsen and Wang, and of Wolff.
 
 Both embed Ising variables, by the ops of :mod:`leaps_triton.kernels.clusters`. An exchange ``R`` of
-two states with ``φ(Ra, Rb) = φ(a, b)`` is drawn; a bond joins its sites with probability ``1 - exp(-[β J (φ(x_i, x_j) - φ(R x_i, x_j))]_+)``;
-then the weights of ``x`` and of ``x`` with ``R`` applied to a whole cluster differ by the field in
-that cluster alone, whatever the signs of the couplings (Wolff 1989; Wang, Swendsen, Kotecký 1989;
-Niedermayer 1988). For Ising ``R`` is the flip, for Potts it exchanges two states, for clock models
-it is a reflection.
+two states with ``φ(Ra, Rb) = φ(a, b)`` is drawn; a bond joins its sites with probability
+``1 - exp(-[β J (φ(x_i, x_j) - φ(R x_i, x_j))]_+)``; then the weights of ``x`` and of ``x`` with
+``R`` applied to a whole cluster differ by the field in that cluster alone, whatever the signs of
+the couplings (Wolff 1989; Wang, Swendsen, Kotecký 1989; Niedermayer 1988). For Ising ``R`` is the
+flip, for Potts it exchanges two states, for clock models it is a reflection.
 """
 
 from collections.abc import Callable
@@ -159,9 +159,9 @@ class Wolff(BaseMove):
     ``ε`` is ``rest``. Without it, and where no bonds join (at β = 0, or J = 0), every update flips
     one spin, and the parity of spins up is fixed at every step.
 
-    On a CPU only bonds near the cluster are drawn. On a GPU all are, so that an update costs as much
-    as one of :class:`SwendsenWang`, and changes less: take that one there unless single clusters
-    are wanted.
+    On a CPU the bonds near the cluster alone are drawn. On a GPU all are, so that an update costs
+    as much as one of :class:`SwendsenWang`, and changes less: take that one there, unless single
+    clusters are wanted.
 
     Args:
         clusters: updates per step, at least 1; each counts as a sweep in ``state.sweep``.

@@ -42,8 +42,11 @@ class HollowConv(Equivariant):
         global_features: False for neither magnetisation nor waves: then ``G`` reads no site farther
             away than the radius, as :class:`~leaps_triton.integrators.jump.Jump` needs for domains.
         seed: seed of the initial parameters.
-        precision: precision of matrix products on CUDA devices, ``"float32"``, ``"tf32x3"`` or
-            ``"tf32"``, the same as in :func:`~leaps_triton.kernels.hollow_values`.
+        precision: precision of matrix products, the same as in
+            :func:`~leaps_triton.kernels.hollow_values`: on CUDA devices ``"float32"``,
+            ``"tf32x3"`` or ``"tf32"``; on a CPU ``"float32"``, or ``"bfloat16"`` for evaluations
+            without gradients (see there for what it costs in accuracy, and for which CPUs it is).
+            Training is in float32 on a CPU, and so are evaluations with ``incremental``.
         incremental: whether :class:`~leaps_triton.integrators.jump.Jump` without domains keeps each
             walker's features between two events and brings them up to date after a move; see
             :class:`~leaps_triton.networks.incremental.Follower`.

@@ -26,11 +26,11 @@ class Follower(nn.Module):
     drift; the rest agrees with the full evaluation to rounding, as does local equivariance.
 
     Measured on one thread of a CPU (``experiments/benchmarks/bench_incremental.py``, K = 7, width
-    64), an evaluation after one move is 1.2 times as fast as a full one at 8 × 8, 1.6 at 16 × 16,
-    1.8 at 32 × 32 and 1.9 at 64 × 64; without sums over the lattice 1.4, 4.4, 11 and 16 times. A
-    whole run of 25 intervals gains less, since each interval begins with a full evaluation: 0.84
-    times at 8 × 8, where it does not pay, 1.0 at 16 × 16 and 1.4 at 32 × 32; without sums 0.89, 1.2
-    and 2.1.
+    64), an evaluation after one move is 0.92 times as fast as a full one at 8 × 8 and 1.2 at 16 ×
+    16, 32 × 32 and 64 × 64; without sums over the lattice 1.2, 3.7, 9.1 and 14 times. A whole run
+    of 25 intervals gains less, since each interval begins with a full evaluation: 0.75 times at 8 ×
+    8 and 0.80 at 16 × 16, where it does not pay, and 1.0 at 32 × 32; without sums 0.77, 1.04 and
+    2.2.
 
     Memory: ``4 N (width + 2 q)`` bytes per walker of ``N`` sites.
 

@@ -7,7 +7,6 @@ changes the classes of the site and of its shells, whatever the lattice: on that
 :mod:`leaps_triton.integrators.class_tables` runs the jump process.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -30,13 +29,6 @@ from .base import (
 )
 
 __all__ = ["LocalRates", "Shells"]
-
-
-@functools.cache
-def _counts(sizes: tuple[int, ...]) -> Tensor:
-    """Return all ways to choose a number from 0 to each size, int64 ``(ways, sizes)``."""
-    choices = [torch.arange(size + 1) for size in sizes]
-    return torch.cartesian_prod(*choices).view(-1, len(sizes))
 
 
 class Shells(NamedTuple):
@@ -72,7 +64,8 @@ class Shells(NamedTuple):
         Returns:
             int64 ``(surroundings, S)``.
         """
-        return _counts(tuple(self.sizes))
+        choices = [torch.arange(size + 1) for size in self.sizes]
+        return torch.cartesian_prod(*choices).view(self.surroundings, -1)
 
     def strides(self) -> list[int]:
         """Return what one site of each shell adds to the class.

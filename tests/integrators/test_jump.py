@@ -337,3 +337,26 @@ def test_info_names_the_move_made() -> None:
     rows = changed.any(1).nonzero().squeeze(1)
     assert torch.equal(changed.long().argmax(1)[rows], info.move[rows])
     assert len(rows) > 100
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("integrator", [lt.Jump(4), lt.TauLeap(4)], ids=["jump", "leap"])
+def test_walkers_enter_as_all_of_them_would(integrator: Any, backward: bool) -> None:
+    model = lt.EdwardsAnderson((4, 4), beta=0.7, disorder="gaussian", seed=2)
+    path = lt.AnnealingPath(model)
+    walkers = torch.arange(12)
+    x = path.start.sample(walkers, seed=4)
+    state = integrator.init(x, walkers, backward)
+    state, _ = integrator.enter(state, path, backward)
+    # In all places of the way, some with time left.
+    state = state._replace(
+        interval=(walkers % 6 - 1).clamp(-1, 4),
+        remaining=torch.where(walkers % 3 == 0, 0.1, 0.0).double(),
+    )
+    found, entered = integrator.enter(state, path, backward)
+    assert 0 < int(entered.sum()) < len(walkers)
+    expected = integrator._entered(state, entered, path, backward)
+    assert torch.equal(found.log_weights, expected.log_weights)
+    assert torch.equal(found.interval, expected.interval)
+    assert torch.equal(found.remaining, expected.remaining)
+    assert torch.equal(found.configurations, x)

@@ -599,6 +599,11 @@ NO_SWEEP = {
     "sweeps": below(0),
     "seed": NO_SEEDS,
 }
+CLUSTERED = SWEEP | {"reflection": False}
+NO_CLUSTERED = NO_SWEEP | {"reflection": NO_BOOLS, "sweeps": below(1)}
+for name in ("colours", "num_colours"):
+    del CLUSTERED[name]
+    del NO_CLUSTERED[name]
 # One that says of any two tables which of them does not fit.
 FITS = dict.fromkeys(TABLES, "bond_table|site_table|coupling|configurations|periodic|beta")
 
@@ -726,6 +731,12 @@ ENTRIES |= {
         f"kernels.{name}": Entry(getattr(kernels, name), SWEEP, NO_SWEEP, FITS)
         for name in ("heat_bath_sweeps", "overrelaxation_sweeps")
     },
+    "kernels.swendsen_wang_sweeps": Entry(
+        kernels.swendsen_wang_sweeps, CLUSTERED, NO_CLUSTERED, FITS
+    ),
+    "kernels.wolff_sweeps": Entry(
+        kernels.wolff_sweeps, CLUSTERED | {"rest": 0.25}, NO_CLUSTERED | {"rest": NO_RESTS}, FITS
+    ),
     "kernels.metropolis_sweeps": Entry(
         kernels.metropolis_sweeps, SWEEP | {"rest": 0.25}, NO_SWEEP | {"rest": NO_RESTS}, FITS
     ),

@@ -20,6 +20,7 @@ from torch import Tensor
 import leaps_triton as lt
 from helpers import index_of, states
 from leaps_triton import registry
+from leaps_triton.kernels import registration
 from leaps_triton.kernels.site_sweeps.reference import Sweeps
 from leaps_triton.mcmc import TemperingState, as_move
 
@@ -174,6 +175,8 @@ def swept(move: Any, model: Any, monkeypatch: pytest.MonkeyPatch) -> Tensor:
         return table[self.walkers, draw].view(self.configurations.shape)
 
     with monkeypatch.context() as patched:
+        # The twins alone take the words that they are given.
+        patched.setattr(registration, "_cpu_kernels", lambda: (False, "twins"))
         patched.setattr(Sweeps, "words", chosen)
         return seen(stepping(move, model), count, draws, rounds=1)
 

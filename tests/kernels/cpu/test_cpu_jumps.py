@@ -147,6 +147,17 @@ def test_one_event_is_that_of_the_twin(
     assert same(kernels.jump_step(**bad), reference.jump_step(**bad))
 
 
+def test_gradients_that_are_asked_for_elsewhere_change_nothing() -> None:
+    """Rates of a network outside of ``no_grad``."""
+    given = jump((3, 5), 3, 20)
+    many = classes((5, 6), 20)
+    for name in ("rates", "corrector", "log_weights"):
+        wanted = given | {name: given[name].clone().requires_grad_()}
+        assert same(kernels.jump_step(**wanted), kernels.jump_step(**given))
+        wanted = many | {name: many[name].clone().requires_grad_()}
+        assert same(kernels.local_jump_steps(**wanted), kernels.local_jump_steps(**many))
+
+
 def test_a_million_events_are_those_of_the_twin() -> None:
     """Of both ops, as many walkers' first events; log-weights too, which add up logarithms."""
     given = jump((4,), 2, 2**19)

@@ -14,8 +14,6 @@ import leaps_triton as lt
 from helpers import heat_bath_matrix, index_of, sigma_threshold, small_models, states
 from leaps_triton import exact, kernels
 from leaps_triton.kernels import Stream, reference
-from leaps_triton.kernels.site_sweeps import cpu
-from leaps_triton.kernels.site_sweeps.reference import Sweeps
 
 FLOAT64 = torch.float64
 FIELD = torch.tensor([[0.3, 0.0, -0.2], [0.7, -0.4, 0.1], [0.0, 0.5, -0.6]])
@@ -241,33 +239,6 @@ def test_results_do_not_depend_on_the_other_walkers(model: Any) -> None:
     for rows in (order, order[:17], *torch.arange(walkers).split(1)):
         own = {name: given[name][rows] for name in ("configurations", "beta", "walkers")}
         assert torch.equal(kernels.heat_bath_sweeps(**given | own), together[rows])
-
-
-@pytest.mark.parametrize("per_walker", [False, True])
-@pytest.mark.parametrize(
-    ("model", "reach"),
-    [
-        (lt.Ising((7, 9), beta=0.4, field=0.3), 4),
-        (lt.Ising((6, 9), beta=0.3, coupling=-2.0, periodic=(True, False)), 8),
-        (lt.Ising((3, 4, 5), beta=0.2), 6),
-        (lt.EdwardsAnderson((8, 6), beta=0.9, disorder="pm1", seed=1), 4),
-        (lt.Ising((7, 9), beta=0.4, coupling=0.3), -1),
-        (lt.Ising((7, 9), beta=0.4, coupling=32.0), -1),
-        (lt.Ising((3, 3), beta=0.4, field=FIELD), -1),
-        (lt.Potts((5, 6), q=3, beta=0.9), -1),
-    ],
-    ids=str,
-)
-def test_thresholds_from_a_table_are_those_of_the_twin(
-    model: Any, reach: int, per_walker: bool
-) -> None:
-    """Bit for bit, where couplings are integers; other models go to the twin."""
-    walkers = 16
-    given = inputs(model, walkers, 2.0 * uniform(walkers, seed=6) - 0.8 if per_walker else None) | {
-        "sweeps": 100
-    }
-    assert cpu.reach(Sweeps(**given)) == reach
-    assert torch.equal(cpu.heat_bath_sweeps(Sweeps(**given)), reference.heat_bath_sweeps(**given))
 
 
 @pytest.mark.parametrize("name", ["seed", "walkers", "first_sweep"])
