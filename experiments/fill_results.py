@@ -10,6 +10,7 @@ them is replaced. No number there is written by hand.
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,13 @@ def span(values: Iterable[float]) -> str:
     if first == last:
         return first
     return f"{first} to {last}"
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Return text in lines as long as those of the pages."""
+    return textwrap.fill(
+        text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -106,9 +114,11 @@ COMPARED = (
     ("heat bath", "updates"),
     ("Swendsen-Wang", "samples"),
     ("Wolff", "samples"),
-    ("default", "samples"),
 )
 """What the verdict tells: a move, and what is counted."""
+
+COUNTED = {"updates": "updates", "samples": "independent samples"}
+"""What is counted, in words."""
 
 
 def outcomes(package: str) -> tuple[list[str], list[str]]:
@@ -119,9 +129,7 @@ def outcomes(package: str) -> tuple[list[str], list[str]]:
         found = ratios_of(move, package, what)
         if not found:
             continue
-        words = f"{what} of {titled(move)}"
-        if move == "default":
-            words = f"{what} of the default move"
+        words = f"{COUNTED[what]} by {titled(move)}"
         if min(found) >= 1.0:
             ahead.append(f"{words} ({span(found)} times as many)")
         else:
@@ -142,7 +150,7 @@ def classical_verdict() -> str:
         if behind:
             said.append(f"it is behind in {', '.join(behind)}")
         if said:
-            lines.append(f"- **Beside {package}** {'; '.join(said)}.")
+            lines.append(wrapped(f"- **Beside {package}** {'; '.join(said)}.", "  "))
     return "\n".join([lines[0], "", *lines[1:]])
 
 
@@ -150,12 +158,14 @@ def readme_verdict() -> str:
     """Return what somebody with an Ising model on a CPU should take."""
     ahead, behind = outcomes("mcising")
     device = result("classical_updates")["device"]
-    lines = [f"**Chains of the Ising model on a CPU**, beside {MCISING} ({device}):"]
+    text = f"**For chains of the Ising model on a CPU**, beside {MCISING} ({device}), the library is"
     if ahead:
-        lines.append(f"ahead in {', '.join(ahead)}.")
+        text += f" ahead in {', '.join(ahead)}."
+    if ahead and behind:
+        text += " It is"
     if behind:
-        lines.append(f"Behind in {', '.join(behind)}: take mcising for these.")
-    return "\n".join(lines)
+        text += f" behind in {', '.join(behind)}: take mcising for these."
+    return wrapped(text)
 
 
 def states_table() -> str:

@@ -92,6 +92,7 @@ def moves_for(model: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"heat bath": lt.HeatBath(), "Metropolis": lt.Metropolis()}
     if not orders(model):
         return found
+    found["Wolff"] = lt.Wolff()
     found["Swendsen-Wang"] = lt.SwendsenWang()
     local: Any = lt.Metropolis if model.q == 2 else lt.HeatBath
     for sweeps in (1, 4, 8):
@@ -123,7 +124,7 @@ def times(
         names.append("overlap")
         burn_in = settings.burn_in
     steps = settings.sweeps
-    if "Swendsen" in repr(move):
+    if "Swendsen" in repr(move) or "Wolff" in repr(move):
         steps = settings.updates
     chain = lt.run_chain(
         model, move, settings.walkers, steps, seed=settings.seed, burn_in=burn_in,
