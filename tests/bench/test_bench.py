@@ -257,7 +257,7 @@ def test_a_compiled_twin_that_differs_is_left_out_with_a_note(
     rows, notes = measure.measure(
         case("jump_step", "ising"), CPU, LIMITS, compiled=True, budget=0.0
     )
-    assert {row.variant for row in rows} == {"twin"}
+    assert {row.variant for row in rows} == {"kernel", "twin"}
     assert len(notes) == 1
     assert "compiled and twin differ in 1 of" in notes[0]
 
@@ -266,7 +266,7 @@ def test_a_compiled_twin_that_differs_is_left_out_with_a_note(
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_compiled_twin_gives_the_same() -> None:
     rows, notes = measure.measure(case("energy", "ising"), CPU, LIMITS, compiled=True, budget=0.0)
-    assert {row.variant for row in rows} == {"compiled", "twin"}
+    assert {row.variant for row in rows} == {"compiled", "kernel", "twin"}
     assert notes == []
 
 
@@ -283,7 +283,7 @@ def test_a_twin_that_is_no_single_graph_is_not_compiled() -> None:
     rows, notes = measure.measure(
         case("cluster_labels", "ising"), CPU, LIMITS, compiled=True, budget=0.0
     )
-    assert {row.variant for row in rows} == {"twin"} and notes == []
+    assert {row.variant for row in rows} == {"kernel", "twin"} and notes == []
 
 
 def test_bytes_are_those_of_inputs_and_results() -> None:

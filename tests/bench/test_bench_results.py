@@ -300,7 +300,8 @@ def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Pat
         },
         "local_rates": {
             ("LocalRates", "twin", "ising", metric) for metric in ("cpu_seconds_run", "evaluations")
-        },
+        }
+        | {("LocalRates", "kernel", "ising", "cpu_seconds_run")},
         "measuring": {
             (f"draw after {thin}", variant, model, metric)
             for thin in (1, 10)
