@@ -158,7 +158,9 @@ def readme_verdict() -> str:
     """Return what somebody with an Ising model on a CPU should take."""
     ahead, behind = outcomes("mcising")
     device = result("classical_updates")["device"]
-    text = f"**For chains of the Ising model on a CPU**, beside {MCISING} ({device}), the library is"
+    text = (
+        f"**For chains of the Ising model on a CPU**, beside {MCISING} ({device}), the library is"
+    )
     if ahead:
         text += f" ahead in {', '.join(ahead)}."
     if ahead and behind:
