@@ -131,7 +131,7 @@ def outcomes(package: str) -> tuple[list[str], list[str]]:
             continue
         words = f"{COUNTED[what]} by {titled(move)}"
         if min(found) >= 1.0:
-            ahead.append(f"{words} ({span(found)} times as many)")
+            ahead.append(f"{words} ({span(found)} ×)")
         else:
             lost = [1.0 / ratio for ratio in found if ratio < 1.0]
             behind.append(f"{words} (the other has up to {shown(max(lost))} times as many)")
