@@ -131,7 +131,7 @@ def outcomes(package: str) -> tuple[list[str], list[str]]:
             continue
         words = f"{COUNTED[what]} by {titled(move)}"
         if min(found) >= 1.0:
-            ahead.append(f"{words} ({span(found)} times as many)")
+            ahead.append(f"{words} ({span(found)} ×)")
         else:
             lost = [1.0 / ratio for ratio in found if ratio < 1.0]
             behind.append(f"{words} (the other has up to {shown(max(lost))} times as many)")
@@ -158,7 +158,9 @@ def readme_verdict() -> str:
     """Return what somebody with an Ising model on a CPU should take."""
     ahead, behind = outcomes("mcising")
     device = result("classical_updates")["device"]
-    text = f"**For chains of the Ising model on a CPU**, beside {MCISING} ({device}), the library is"
+    text = (
+        f"**For chains of the Ising model on a CPU**, beside {MCISING} ({device}), the library is"
+    )
     if ahead:
         text += f" ahead in {', '.join(ahead)}."
     if ahead and behind:
