@@ -195,11 +195,14 @@ def _checked(op: CustomOpDef, given: Sweeps) -> Tensor:
     periodic = check_model(
         x, given.coupling, given.bond_table, given.site_table, given.beta, given.periodic
     )
-    given = given._replace(periodic=periodic)
     check_walkers(len(x), x.device, torch.int64, walkers=given.walkers)
-    as_integer("sweeps", given.sweeps, 0)
-    as_integer("first_sweep", given.first_sweep, 0)
-    as_seed(given.seed)
+    given = given._replace(
+        periodic=periodic,
+        sweeps=as_integer("sweeps", given.sweeps, 0),
+        first_sweep=as_integer("first_sweep", given.first_sweep, 0),
+        seed=as_seed(given.seed),
+        num_colours=as_integer("num_colours", given.num_colours, 1, 127),
+    )
     colours = given.colours
     check_tensor("colours", colours)
     if colours.shape != x.shape[1:]:
@@ -208,7 +211,6 @@ def _checked(op: CustomOpDef, given: Sweeps) -> Tensor:
         )
     integers = colours.dtype in (torch.int8, torch.int32, torch.int64)
     expect(integers, "colours", "a tensor of integers", colours)
-    as_integer("num_colours", given.num_colours, 1, 127)
     after: Tensor = call(op, *given)
     return after
 

@@ -107,7 +107,7 @@ CHAIN = {
 }
 NO_CHAIN = {
     "model": NO_MODELS,
-    "move": NO_MOVES,
+    "move": some(NO_MOVES),
     "walkers": below(1),
     "sweeps": below(1),
     "thin": below(1) | among(6),
@@ -396,7 +396,7 @@ ENTRIES: dict[str, Entry] = {
                 [0.5, None],
                 torch.eye(2),
             ),
-            "move": NO_MOVES,
+            "move": some(NO_MOVES),
         },
     ),
     "ParallelTempering of betas": Entry(
