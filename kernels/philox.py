@@ -15,6 +15,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from .registration import runs_loops
+
 __all__ = ["Stream", "philox", "site_words", "uniform32", "uniform64"]
 
 Words: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -146,6 +148,11 @@ def site_words(
 
     Word ``i % 4`` of counter ``(i // 4, event, draw, walker)``.
     """
+    if runs_loops(walkers):
+        # Imported late, as numba is.
+        from .native import words as loops
+
+        return loops.site_words(seed, stream, event, walkers, sites, draw)
     # One counter gives four words, so that four sites share one; the last may have words left over.
     group = torch.arange((sites + 3) // 4, device=walkers.device)
     words = philox(seed, stream, group, event, draw, walkers.unsqueeze(1), walkers.device)

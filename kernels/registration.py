@@ -16,7 +16,9 @@ from typing import Any, TypeAlias
 import torch
 from torch.library import CustomOpDef
 
-__all__ = ["MISSING", "Launchers", "backend", "call", "on_cpu", "put_on_cuda", "taking"]
+__all__ = [
+    "MISSING", "Launchers", "backend", "call", "on_cpu", "put_on_cuda", "runs_loops", "taking",
+]  # fmt: skip
 
 logger = logging.getLogger("leaps_triton")
 
@@ -88,6 +90,13 @@ def on_cpu(twin: Callable[..., Any], package: str) -> Callable[..., Any]:
         return twin(*arguments)
 
     return run
+
+
+def runs_loops(tensor: torch.Tensor) -> bool:
+    """Return whether numbers of this tensor are for CPU kernels, and nothing traces them."""
+    if torch.compiler.is_compiling() or type(tensor) is not torch.Tensor or not tensor.is_cpu:
+        return False
+    return _cpu_kernels()[0] and _imports_numba()
 
 
 @functools.cache

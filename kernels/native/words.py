@@ -1,11 +1,14 @@
 """Random words for CPU kernels, those of :func:`leaps_triton.kernels.philox`."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..philox import MULTIPLIERS, ROUNDS, WEYL
 from .compiling import compiled, inlined
+from .threads import over_walkers
 
-__all__ = ["fill", "four", "of_events"]
+__all__ = ["fill", "four", "of_events", "site_words"]
 
 FIRST = np.uint64(MULTIPLIERS[0])
 SECOND = np.uint64(MULTIPLIERS[1])
@@ -101,3 +104,32 @@ def four(seed, stream, site, event, draw, walker):
         low = (low + FIRST_STEP) & WORD
         high = (high + SECOND_STEP) & WORD
     return a, b, c, d
+
+
+@compiled
+def write_words(out, seed, stream, event, draw, walkers, first, end):
+    """Write the words of all sites of walkers ``first … end - 1``, int64 ``(walkers, sites)``."""
+    sites = out.shape[1]
+    pairs = np.empty((sites + 3) // 4 * 2, np.uint64)
+    words = pairs.view(np.uint32)
+    for walker in range(first, end):
+        fill(pairs, seed, stream, event, draw, walkers[walker])
+        row = out[walker]
+        for site in range(sites):
+            row[site] = np.int64(words[site])
+
+
+def site_words(
+    seed: int, stream: int, event: int, walkers: Tensor, sites: int, draw: int
+) -> Tensor:
+    """Return what :func:`leaps_triton.kernels.philox.site_words` does."""
+    out = torch.empty(len(walkers), sites, dtype=torch.int64)
+    numbers = (int(seed), int(stream), int(event), int(draw))
+    index = walkers.contiguous().numpy()
+    rows = out.numpy()
+
+    def work(first: int, end: int) -> None:
+        write_words(rows, *numbers, index, first, end)
+
+    over_walkers(work, len(walkers), sites)
+    return out

@@ -234,7 +234,9 @@ class Integrator(ABC):
             later = interval
         # Where no walker moves on, both times are the same and the increment is 0.
         increment = path.log_increment(
-            state.configurations, densities[earlier + 1], densities[later + 1]
+            state.configurations,
+            densities.index_select(0, earlier + 1),
+            densities.index_select(0, later + 1),
         )
         return state._replace(
             log_weights=state.log_weights + increment,

@@ -211,6 +211,22 @@ class BaseMove(ABC):
         """
         return None
 
+    def advance(
+        self, state: Any, path: AnnealingPath, t: Tensor | float, seed: int
+    ) -> tuple[Any, Lowest | None]:
+        """Return the state after a step, and the lowest energies that it came by.
+
+        It is for those who do not ask what else the step did, which takes time to find.
+
+        Args:
+            state: of ``init``, or of the step before.
+            path: the annealing path.
+            t: time on the path, a number or float64 ``(1 | walkers,)``.
+            seed: in [0, 2³²).
+        """
+        after, info = self.step(state, path, t, seed)
+        return after, self.lowest(after, info)
+
     @abstractmethod
     def step(
         self, state: Any, path: AnnealingPath, t: Tensor | float, seed: int

@@ -12,7 +12,7 @@ from ..models.pair import PairModel, is_pair_model
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import warn_renamed
-from .base import BaseMove, Move, SweepState, as_move, begin, changed
+from .base import BaseMove, Lowest, Move, SweepState, as_move, begin, changed
 from .clusters import SwendsenWang
 from .sweeps import HeatBath, Metropolis
 
@@ -135,6 +135,14 @@ class Compose(BaseMove):
             infos.append(info)
         # From beginning to end: a site that one move changes and another restores does not count.
         return state, ComposeInfo(changed(before, state.configurations), tuple(infos))
+
+    def advance(
+        self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
+    ) -> tuple[SweepState, Lowest | None]:
+        """Return the walkers after one step of each move, as :meth:`step` does, and None."""
+        for part in self._parts:
+            state, _ = part.advance(state, path, t, seed)
+        return state, None
 
 
 def default_move(model: Any) -> BaseMove:

@@ -283,8 +283,8 @@ class March:
             steps += self.burn_in
         for _ in range(steps):
             # The path ends at t = 1, where the law is that of the model at its own β.
-            self.state, info = self.move.step(self.state, self.path, 1.0, self.settings.seed)
-            found = as_move("move", self.move).lowest(self.state, info)
+            move = as_move("move", self.move)
+            self.state, found = move.advance(self.state, self.path, 1.0, self.settings.seed)
             if found is not None and self.lowest is not None:
                 self.lowest = self.lowest.and_of(*found)
             if update is not None:

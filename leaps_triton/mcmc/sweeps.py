@@ -9,7 +9,7 @@ from ..kernels.checks import as_bool, as_integer, as_rest
 from ..models.base import Model, SweepPlan
 from ..paths.annealing import AnnealingPath
 from ..registry import register
-from .base import BaseMove, SweepInfo, SweepState, changed, pair_model, since
+from .base import BaseMove, Lowest, SweepInfo, SweepState, changed, pair_model, since
 
 __all__ = ["HeatBath", "Metropolis", "Overrelaxation"]
 
@@ -53,13 +53,28 @@ class Sweeps(BaseMove):
             t: time on the path, a number or float64 ``(1 | walkers,)``.
             seed: in [0, 2³²).
         """
+        after = self._swept(state, path, t, seed)
+        return after, SweepInfo(changed(state.configurations, after.configurations))
+
+    def advance(
+        self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
+    ) -> tuple[SweepState, Lowest | None]:
+        """Return the walkers after ``sweeps`` sweeps, as :meth:`step` does, and None."""
+        # A user's own class may step in another way.
+        if type(self).step is not Sweeps.step:
+            return super().advance(state, path, t, seed)
+        return self._swept(state, path, t, seed), None
+
+    def _swept(
+        self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
+    ) -> SweepState:
+        """Return the walkers after ``sweeps`` sweeps."""
         before = state.configurations
         beta = path.beta(t).to(before.device)
         # Counted on from the state: the sweep is the event word, and no step may repeat one.
         plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed, self.backward)
         x = self._sweep(path.model, before, beta, plan)
-        after = SweepState(x, state.walkers, state.sweep + self.sweeps)
-        return after, SweepInfo(changed(before, x))
+        return SweepState(x, state.walkers, state.sweep + self.sweeps)
 
     def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after the sweeps of ``plan``."""

@@ -58,7 +58,7 @@ class Moves(NamedTuple):
             return self, state
         # Transport and resampling may have moved the walkers since the last step of the chain.
         chain = self.chain._replace(configurations=state.configurations)
-        chain, _ = self.move.step(chain, path, tau, seed)
+        chain, _ = self.move.advance(chain, path, tau, seed)
         moved = state._replace(configurations=chain.configurations)
         return self._replace(chain=chain), moved
 
@@ -120,14 +120,22 @@ class Passage(Boundary):
 
     def record(self, state: State, entered: Tensor) -> None:
         """Write ``A`` of the walkers that have just entered an interval into the trace."""
+        if self.acts:
+            # Walkers that wait for one another are all in one interval.
+            self.trace[:, int(state.interval[0])] = state.log_weights
+        else:
+            self._record_apart(state, entered)
+        if self.recorder is not None:
+            # The density of t = 0 comes first.
+            self.recorder.see(state, int(state.interval[0]) + 1)
+
+    def _record_apart(self, state: State, entered: Tensor) -> None:
+        """Write ``A`` of walkers that are each in an interval of their own into the trace."""
         # Walkers that have not moved on keep what stands in their column.
         column = state.interval.clamp(min=0).unsqueeze(1)
         before = self.trace.gather(1, column).squeeze(1)
         value = torch.where(entered, state.log_weights, before)
         self.trace.scatter_(1, column, value.unsqueeze(1))
-        if self.recorder is not None:
-            # The density of t = 0 comes first. The walkers are all in one interval.
-            self.recorder.see(state, int(state.interval[0]) + 1)
 
     def act(self, state: Any, interval: int) -> Any:
         """Resample the walkers if their ESS is low, then make the moves."""

@@ -209,3 +209,27 @@ def test_a_keyword_is_given_under_one_name() -> None:
     assert call(new=2) == 2
     with pytest.raises(TypeError, match="give new= alone: old= is its former name"):
         call(old=1, new=2)  # type: ignore[call-arg]
+
+
+class Frozen(lt.HeatBath):
+    """A user's own sweeps, which move nothing."""
+
+    def step(self, state: Any, path: Any, t: Any, seed: int) -> tuple[Any, Any]:
+        return state, None
+
+
+@pytest.mark.parametrize(
+    "move",
+    [lt.HeatBath(2), lt.Metropolis(), lt.Compose(lt.HeatBath(), lt.Wolff()), Plain(), Frozen()],
+    ids=["heat bath", "Metropolis", "composed", "own", "own sweeps"],
+)
+def test_advancing_is_stepping_without_a_word_on_it(move: Any) -> None:
+    path = lt.AnnealingPath(MODEL)
+    given = as_move("move", move)
+    walkers = torch.arange(4)
+    state = given.init(path.start.sample(walkers, seed=0), walkers)
+    stepped, _ = given.step(state, path, 1.0, 3)
+    advanced, lowest = given.advance(state, path, 1.0, 3)
+    assert torch.equal(advanced.configurations, stepped.configurations)
+    assert advanced.sweep == stepped.sweep
+    assert lowest is None

@@ -42,11 +42,17 @@ def words_of(site, out):
 
 
 def test_words_of_sites_are_those_of_philox() -> None:
-    for groups in (1, 2, 3, 17, 64):
-        pairs = np.empty(2 * groups, np.uint64)
+    walkers = torch.tensor([2**33 + 5, 0, 7])
+    for sites in (1, 3, 4, 5, 18, 64, 130):
+        number = torch.arange(sites)
+        made = philox(2**32 - 3, 2, number // 4, 2**31 + 1, 1, walkers.unsqueeze(1))
+        expected = torch.stack(made).gather(0, (number % 4).expand(1, 3, sites))[0]
+        found = words.site_words(2**32 - 3, 2, 2**31 + 1, walkers, sites, 1)
+        assert torch.equal(found, expected)
+        assert torch.equal(found, site_words(2**32 - 3, 2, 2**31 + 1, walkers, sites, 1))
+        pairs = np.empty((sites + 3) // 4 * 2, np.uint64)
         words.fill(pairs, 2**32 - 3, 2, 2**31 + 1, 1, 2**33 + 5)
-        expected = site_words(2**32 - 3, 2, 2**31 + 1, torch.tensor([2**33 + 5]), 4 * groups, 1)
-        assert pairs.view(np.uint32).tolist() == expected[0].tolist()
+        assert pairs.view(np.uint32)[:sites].tolist() == expected[0].tolist()
 
 
 def test_four_words_are_those_of_philox() -> None:
