@@ -115,7 +115,7 @@ def test_demo_prints_a_table_and_saves_its_files(
         "Binder",
         "ESS",
         "AIS",
-        "torch",
+        "numba kernels",
     ):
         assert word in printed
     assert figure.read_bytes().startswith(b"\x89PNG")

@@ -8,6 +8,9 @@ import torch
 
 import leaps_triton as lt
 from going_on import FILES, manifest_of
+
+pytest.importorskip("tyro")
+
 from leaps_triton.cli.main import main
 from leaps_triton.cli.moves import as_move
 

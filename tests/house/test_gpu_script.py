@@ -138,7 +138,7 @@ def test_all_tests_can_be_collected_where_packages_are_missing(stripped: dict[st
     skipped = re.findall(
         r"^SKIPPED \[\d+\] .*could not import '(\w+)'", result.stdout, re.MULTILINE
     )
-    assert set(skipped) == {"tyro", "pyerrors", "arviz_base"}
+    assert set(skipped) == {"tyro", "pyerrors", "arviz_base", "numba"}
 
 
 def test_a_package_that_tests_do_without_is_one_that_make_test_installs() -> None:

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+pytest.importorskip("numba")
+
 from leaps_triton.kernels.energies import cpu, reference
 from leaps_triton.kernels.energies.cases import model, without_beta
 

@@ -8,7 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+
+pytest.importorskip("numba")
 
 from leaps_triton.kernels.functions import cpu, reference
 from leaps_triton.kernels.native import compiling, words

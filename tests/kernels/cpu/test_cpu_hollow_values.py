@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import torch
 
+pytest.importorskip("numba")
+
 import leaps_triton as lt
 from leaps_triton import kernels
 from leaps_triton.kernels.hollow_network import cpu, narrow, reference

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+pytest.importorskip("numba")
+
 import leaps_triton as lt
 from leaps_triton import kernels
 from leaps_triton.integrators import class_tables as tables
