@@ -6,18 +6,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..functions.cpu import logarithm, uniform64
+from ..jumps.cpu import draw
 from ..native.bits import trailing_zeros
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
-from ..native.words import of_events
-from ..philox import Stream
 from .cpu_classes import EACH, EIGHTS, GROUP, NONE, count_sites, make_classes, mark
 from .reference import BATCH, FIRST_BATCH, MOST_CLASSES, Events, LocalJumpSteps
 
 __all__ = ["local_jump_steps"]
 
-STREAM = np.uint64(Stream.JUMP)
 WHOLE = 4096
 """Sites of a lattice, at most, that is one segment: it is searched sooner than it is counted."""
 SEGMENT = 512
@@ -103,17 +100,13 @@ class Scratch(NamedTuple):
 
 
 @inlined
-def draw(draws, seed, event, walker, count):
+def draw_batch(draws, seed, event, walker, count):
     """Draw the random numbers of events ``event, event + 1, …`` of a walker."""
     events, walkers, words, clock, choice = draws
     for number in range(count):
         events[number] = event + number
         walkers[number] = walker
-    of_events(words, seed, STREAM, events[:count], walkers)
-    for number in range(count):
-        # -log u is a unit exponential; over R it becomes the holding time.
-        clock[number] = -logarithm(uniform64(words[0, number], words[1, number]))
-        choice[number] = uniform64(words[2, number], words[3, number])
+    draw(words, clock, choice, seed, events[:count], walkers)
 
 
 @inlined
@@ -224,7 +217,7 @@ def walk(w, own, walkers, tables, members, draws, scratch):
         if here == batch:
             if step > 0:
                 batch = BATCH
-            draw(draws, seed, events[w], index[w], batch)
+            draw_batch(draws, seed, events[w], index[w], batch)
             here = 0
         total, kappa, number = add_up(counts, occupied, rates, correctors, row, kinds, ends)
         events[w] += 1

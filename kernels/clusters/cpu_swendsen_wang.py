@@ -204,7 +204,7 @@ def swendsen_wang(before, walkers, tables, plan, space, first_row, labels, x, si
                     bond_table, reflection, recolours, first, second, other,
                     energies,
                 )  # fmt: skip
-            fill(pairs[: (axes * sites + 3) // 4 * 2], seed, CLUSTER, sweep, 0, index)
+            fill(pairs[: (axes * sites + 3) // 4 * 2], 0, seed, CLUSTER, sweep, 0, index)
             stride = np.int64(1)
             for axis in range(axes - 1, -1, -1):
                 low = axis * sites
@@ -231,7 +231,7 @@ def swendsen_wang(before, walkers, tables, plan, space, first_row, labels, x, si
                     labels[i, site] = links[site]
                 continue
             # Words of bonds are no longer needed.
-            fill(pairs[: (sites + 3) // 4 * 2], seed, CLUSTER, sweep, 1, index)
+            fill(pairs[: (sites + 3) // 4 * 2], 0, seed, CLUSTER, sweep, 1, index)
             if recolours:
                 recolour(here, links, words, q)
             else:

@@ -8,8 +8,7 @@ import numpy as np
 
 from ..functions.cpu import logarithm
 from ..native.compiling import compiled, inlined
-from ..native.words import FIRST, FIRST_STEP, HALF, SECOND, SECOND_STEP, WORD, four
-from ..philox import ROUNDS
+from ..native.words import fill, four
 from .cpu_bonds import (
     BY_STATES,
     CHUNK,
@@ -32,29 +31,11 @@ ONE = np.uint64(1)
 ROW = np.uint64(CHUNK)
 
 
-@compiled
+@inlined
 def draw_chunk(words, chunk, seed, sweep, index):
-    """Write the words of a chunk of bonds, which are those of :func:`..native.words.fill`."""
-    first_group = chunk * GROUPS
-    pairs = words[2 * first_group : 2 * (first_group + GROUPS)]
-    for group in range(GROUPS):
-        a = np.uint64(first_group + group)
-        b = np.uint64(sweep) & WORD
-        c = np.uint64(0)
-        d = np.uint64(index) & WORD
-        low = np.uint64(seed) & WORD
-        high = np.uint64(CLUSTER)
-        for _ in range(ROUNDS):
-            first = (a & WORD) * FIRST
-            second = (c & WORD) * SECOND
-            a = (second >> HALF) ^ b ^ low
-            b = second
-            c = (first >> HALF) ^ d ^ high
-            d = first
-            low += FIRST_STEP
-            high += SECOND_STEP
-        pairs[2 * group] = (a & WORD) | (b << HALF)
-        pairs[2 * group + 1] = (c & WORD) | (d << HALF)
+    """Write the words of a chunk of bonds."""
+    first = chunk * GROUPS
+    fill(words[2 * first : 2 * (first + GROUPS)], first, seed, CLUSTER, sweep, 0, index)
 
 
 @inlined

@@ -83,7 +83,9 @@ class Clusters(NamedTuple):
 
 def changed(before: Tensor, after: Tensor) -> Tensor:
     """Return the fraction of sites whose value differs, float32 ``(walkers,)``."""
-    return (before != after).flatten(1).float().mean(1)
+    # Sums of bytes into int32 are several times as fast as those of float32.
+    differ = (before != after).view(torch.int8).flatten(1)
+    return differ.sum(1, dtype=torch.int32).float() / differ.shape[1]
 
 
 def _exchanged(given: Clusters, x: Tensor, first: Tensor, second: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from ..native.words import of_events
 from ..philox import Stream
 from .reference import Event, JumpStep
 
-__all__ = ["jump_step"]
+__all__ = ["draw", "jump_step"]
 
 STREAM = np.uint64(Stream.JUMP)
 GROUP = 64
@@ -57,13 +57,13 @@ class Scratch(NamedTuple):
 
 
 @inlined
-def draw(random, drawn, seed, events, walkers):
-    """Draw the random numbers of one event of each walker."""
+def draw(random, clock, choice, seed, events, walkers):
+    """Draw what decides on events: ``-log u`` of the holding time, and which move it is."""
     of_events(random, seed, STREAM, events, walkers)
     for number in range(len(events)):
         # -log u is a unit exponential; over R it becomes the holding time.
-        drawn[0, number] = -logarithm(uniform64(random[0, number], random[1, number]))
-        drawn[1, number] = uniform64(random[2, number], random[3, number])
+        clock[number] = -logarithm(uniform64(random[0, number], random[1, number]))
+        choice[number] = uniform64(random[2, number], random[3, number])
 
 
 @inlined
@@ -123,7 +123,7 @@ def run(first, end, rates, given, after, scratch):
         row = (w - first) % ROWS
         if here == 0:
             last = min(w + GROUP, end)
-            draw(random, drawn, seed, events[w:last], walkers[w:last])
+            draw(random, drawn[0], drawn[1], seed, events[w:last], walkers[w:last])
         if row == 0:
             add_up(rates, w, end, ends)
         total = ends[row, -1]

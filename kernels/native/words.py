@@ -19,8 +19,8 @@ HALF = np.uint64(32)
 
 
 @compiled
-def fill(pairs, seed, stream, event, draw, walker):
-    """Write the words of sites 0, 1, …, each pair of them as one uint64, the first one below.
+def fill(pairs, first_group, seed, stream, event, draw, walker):
+    """Write the words of sites from ``4 first_group`` on, two to a uint64, the first one below.
 
     Word ``i % 4`` of counter ``(i // 4, event, draw, walker)`` belongs to site ``i``: ``pairs`` is
     uint64 ``(2 · groups,)``, and its view as uint32 has one word per site.
@@ -35,7 +35,7 @@ def fill(pairs, seed, stream, event, draw, walker):
     key0 = np.uint64(seed) & WORD
     key1 = np.uint64(stream) & WORD
     for group in range(pairs.shape[0] // 2):
-        a = np.uint64(group)
+        a = np.uint64(first_group + group)
         b = b0
         c = c0
         d = d0
@@ -113,7 +113,7 @@ def write_words(out, seed, stream, event, draw, walkers, first, end):
     pairs = np.empty((sites + 3) // 4 * 2, np.uint64)
     words = pairs.view(np.uint32)
     for walker in range(first, end):
-        fill(pairs, seed, stream, event, draw, walkers[walker])
+        fill(pairs, 0, seed, stream, event, draw, walkers[walker])
         row = out[walker]
         for site in range(sites):
             row[site] = np.int64(words[site])

@@ -312,7 +312,7 @@ def sweep(x, begin, end, places, copies, found, levels, top, model, site_table, 
         for number in range(draws.first_sweep, draws.first_sweep + draws.sweeps):
             for first in range(0, len(own), places):
                 walker = draws.walkers[w + first // places]
-                fill(pairs[first : first + half], draws.seed, SWEEP, number, draw, walker)
+                fill(pairs[first : first + half], 0, draws.seed, SWEEP, number, draw, walker)
             known = rank_all(
                 ranked, low[: 2 * used], high[: 2 * used], sites, 2 * len(own), words, levels,
                 table, swapped,

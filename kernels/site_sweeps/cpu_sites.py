@@ -238,11 +238,11 @@ def sweep(x, begin, stop, order, terms, draws, keep):
         beta = betas[min(w, len(betas) - 1)]
         for number in range(first_sweep, first_sweep + sweeps):
             if keep == ZERO:
-                fill(pairs, seed, SWEEP, number, 0, walkers[w])
+                fill(pairs, 0, seed, SWEEP, number, 0, walkers[w])
             else:
-                fill(pairs, seed, SWEEP, number, 1, walkers[w])
+                fill(pairs, 0, seed, SWEEP, number, 1, walkers[w])
             if keep > ZERO and q > 2:
-                fill(others, seed, SWEEP, number, 0, walkers[w])
+                fill(others, 0, seed, SWEEP, number, 0, walkers[w])
             for colour in range(len(ends) - 1):
                 for first in range(ends[colour], ends[colour + 1], BLOCK):
                     end = min(first + BLOCK, ends[colour + 1])
@@ -290,7 +290,7 @@ def reflect(x, begin, stop, order, terms, draws, waves):
         table = site_tables[min(w, len(site_tables) - 1)]
         beta = betas[min(w, len(betas) - 1)]
         for number in range(first_sweep, first_sweep + sweeps):
-            fill(pairs, seed, SWEEP, number, 1, walkers[w])
+            fill(pairs, 0, seed, SWEEP, number, 1, walkers[w])
             for colour in range(len(ends) - 1):
                 for first in range(ends[colour], ends[colour + 1], BLOCK):
                     end = min(first + BLOCK, ends[colour + 1])

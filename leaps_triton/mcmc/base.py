@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..estimators.trust.cautions import warn_at_call
 from ..kernels.checks import as_integer, expect
+from ..kernels.clusters.reference import changed
 from ..models.base import Model
 from ..models.energy_only import as_given
 from ..models.pair import PairModel, is_pair_model
@@ -366,13 +367,6 @@ def begin(move: Any, configurations: Tensor, walkers: Tensor, user: object) -> S
             f"its own; put {within} into it"
         )
     return state
-
-
-def changed(before: Tensor, after: Tensor) -> Tensor:
-    """Return the fraction of sites whose value differs, float32 ``(walkers,)``."""
-    # Sums of bytes into int32 are several times as fast as those of float32.
-    differ = (before != after).view(torch.int8).flatten(1)
-    return differ.sum(1, dtype=torch.int32).float() / differ.shape[1]
 
 
 def pair_model(model: Model, move: object) -> PairModel:

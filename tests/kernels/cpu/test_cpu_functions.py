@@ -54,8 +54,12 @@ def test_words_of_sites_are_those_of_philox() -> None:
         assert torch.equal(found, expected)
         assert torch.equal(found, site_words(2**32 - 3, 2, 2**31 + 1, walkers, sites, 1))
         pairs = np.empty((sites + 3) // 4 * 2, np.uint64)
-        words.fill(pairs, 2**32 - 3, 2, 2**31 + 1, 1, 2**33 + 5)
+        words.fill(pairs, 0, 2**32 - 3, 2, 2**31 + 1, 1, 2**33 + 5)
         assert pairs.view(np.uint32)[:sites].tolist() == expected[0].tolist()
+        # From any group on.
+        later = np.empty_like(pairs)
+        words.fill(later, -1, 2**32 - 3, 2, 2**31 + 1, 1, 2**33 + 5)
+        assert later[2:].tolist() == pairs[:-2].tolist()
 
 
 def test_four_words_are_those_of_philox() -> None:
@@ -125,7 +129,7 @@ PROGRAM = """
 import numpy as np
 from leaps_triton.kernels.native import words
 pairs = np.empty(4, np.uint64)
-words.fill(pairs, 1, 2, 3, 0, 5)
+words.fill(pairs, 0, 1, 2, 3, 0, 5)
 print(pairs.view(np.uint32).tolist(), words.fill.stats.cache_hits)
 """
 
