@@ -39,12 +39,26 @@ def philox(seed, STREAM: tl.constexpr, site, event, draw, walker):
     Philox4x32-10 of scalars or blocks: key ``(seed, STREAM)``, counter ``(site, event, draw,
     walker)``. Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC11 (2011).
     """
-    # The key's lower word is the seed, its upper one the stream.
-    key = seed.to(tl.uint64) | (tl.full((), STREAM, tl.uint64) << 32)
-    # Triton takes the counter's words one by one; each argument's lower 32 bits count.
-    return tl.philox(
-        key, site.to(tl.uint32), event.to(tl.uint32), draw.to(tl.uint32), walker.to(tl.uint32)
-    )
+    # Each argument's lower 32 bits count. The sum brings the four to one shape.
+    nought = (site * 0 + event * 0 + draw * 0 + walker * 0).to(tl.uint32)
+    word0 = nought + site.to(tl.uint32)
+    word1 = nought + event.to(tl.uint32)
+    word2 = nought + draw.to(tl.uint32)
+    word3 = nought + walker.to(tl.uint32)
+    key0 = seed.to(tl.uint32)
+    key1 = tl.full((), STREAM, tl.uint32)
+    for _ in tl.static_range(10):
+        # A product of 64 bits is one instruction, and its halves are two registers.
+        first = word0.to(tl.uint64) * 0xD2511F53
+        second = word2.to(tl.uint64) * 0xCD9E8D57
+        word0 = (second >> 32).to(tl.uint32) ^ word1 ^ key0
+        word1 = second.to(tl.uint32)
+        word2 = (first >> 32).to(tl.uint32) ^ word3 ^ key1
+        word3 = first.to(tl.uint32)
+        # A Weyl sequence gives every round a key of its own.
+        key0 += 0x9E3779B9
+        key1 += 0xBB67AE85
+    return word0, word1, word2, word3
 
 
 @triton.jit
