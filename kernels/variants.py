@@ -7,6 +7,9 @@ unrolled), whether ``q`` is 2 (no table look-ups) and whether the model is the s
 (scalars instead of loads), the block size, the floating-point type, and the terms of the rates. All
 else is an argument at run time, ``q``, lengths, boundaries and colours too, and nothing is
 specialised on its value, so that no input causes a compilation that the tables do not list.
+
+Tensors begin at a multiple of 16 bytes, as torch allocates them, so that several numbers are loaded
+at once. A view may begin elsewhere: it runs the same kernel, compiled without that knowledge.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .device import unaligned
+
 __all__ = [
-    "KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded", "periodic_bits",
-    "recorded",
-    "site_stride",
+    "ALIGNMENT", "KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded",
+    "periodic_bits", "recorded", "site_stride",
 ]  # fmt: skip
 
 TYPES = {
@@ -39,6 +43,10 @@ KINDS = {
     "general": {"BINARY": False, "UNIFORM": False},
 }
 """Kinds of model: two states with one coupling and field for all sites, two states, any."""
+
+
+ALIGNMENT = 16
+"""Bytes: most that a thread loads at once, and what Triton knows of a tensor's address."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,12 @@ class Variant:
             chosen["num_stages"] = self.stages
         return chosen
 
+    def kernel_for(self, aligned: bool) -> Any:
+        """Return the kernel for tensors that all begin at a multiple of 16 bytes, or for any."""
+        if aligned:
+            return self.kernel
+        return unaligned(self.kernel)
+
 
 _WATCHED: list[list[Variant]] = []
 
@@ -121,8 +135,9 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
         current: AbstractContextManager[Any] = torch.cuda.device(device)
     else:
         current = nullcontext()
+    kernel = variant.kernel_for(all(t.data_ptr() % ALIGNMENT == 0 for t in tensors))
     with current:
-        variant.kernel[programs,](*arguments, **variant.constants, **variant.options)
+        kernel[programs,](*arguments, **variant.constants, **variant.options)
 
 
 def block_size(count: int, sizes: Sequence[int]) -> int:
