@@ -71,8 +71,13 @@ def prewarm(
     # One thread a process: a process that dies is known by the one variant it was given.
     count = min(processes, len(variants))
     with ThreadPoolExecutor(max(1, count)) as threads:
-        for done in [threads.submit(work.run) for _ in range(count)]:
-            done.result()
+        try:
+            for done in [threads.submit(work.run) for _ in range(count)]:
+                done.result()
+        finally:
+            # Whoever interrupts waits for what has begun, not for all that was asked for.
+            while not waiting.empty():
+                waiting.get_nowait()
     return {name: found[name] for name in variants}
 
 
@@ -115,6 +120,7 @@ class _Work:
                     result = pool.submit(_compile, order, self.target).result()
                 except BrokenProcessPool:
                     result = "the process that compiled it died"
+                    pool.shutdown()
                     pool = _process()
                 self.note(name, result)
         finally:

@@ -20,7 +20,7 @@ from ..variants import Variant
 from .compiling import compile_variant, tool_output
 from .machine_code import FENCE, opcodes
 
-__all__ = ["OTHER_TARGETS", "TARGET", "Resources", "measure", "others", "variants"]
+__all__ = ["OTHER_TARGETS", "TARGET", "Resources", "cases", "measure", "others", "variants"]
 
 TARGET = "sm_90"
 """Every variant is compiled for this one."""
@@ -72,6 +72,17 @@ def others() -> dict[str, Variant]:
         for name, variant in variants().items()
     }
     return {name: variants()[name] for name in last.values()}
+
+
+def cases() -> list[tuple[str, str]]:
+    """Return every variant and target that are measured, by name, in the order of the table."""
+    chosen = others()
+    found = []
+    for name in variants():
+        found.append((name, TARGET))
+        if name in chosen:
+            found += [(name, target) for target in OTHER_TARGETS]
+    return found
 
 
 def measure(variant: Variant, target: str = TARGET) -> Resources:
