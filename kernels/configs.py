@@ -50,7 +50,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(8, {"BLOCK": 512}),
     ),
     ("site_sweeps", "metropolis", "binary uniform"): (
-        Config(4, {"BLOCK": 256}, registers=80),
+        Config(4, {"BLOCK": 256}, registers=96),
         Config(16, {"BLOCK": 1024}),
     ),
     ("site_sweeps", "metropolis", "binary"): (
@@ -58,7 +58,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(16, {"BLOCK": 1024}),
     ),
     ("site_sweeps", "metropolis", "general"): (
-        Config(8, {"BLOCK": 256}, registers=80),
+        Config(8, {"BLOCK": 256}, registers=96),
         Config(16, {"BLOCK": 512}),
     ),
     ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}, registers=168),),
@@ -67,7 +67,11 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ),
     ("convolutions", "activations"): (Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}),),
     ("convolutions", "parameters"): (
-        Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"CHUNKS": 16}, stages=1, registers=255),
+        Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"CHUNKS": 16}, stages=1),
+    ),
+    # Products of this precision are made of single multiplications, and keep more at hand.
+    ("convolutions", "parameters", "float32"): (
+        Config(16, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"CHUNKS": 16}, stages=1),
     ),
     ("convolutions", "source"): (Config(8, {"SITES": 16, "TAPS": 32, "INPUTS": 32}),),
     ("hollow_network", "prepare"): (Config(4, {"BLOCK": 256}),),
