@@ -32,7 +32,11 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("jumps",): (Config(1, {"BLOCK": 256}), Config(8, {"BLOCK": 2048})),
     ("class_jumps",): (Config(4, {"BLOCK": 512, "EVENTS": 128}),),
     ("leaps",): (Config(4, {"BLOCK": 256}, {"CHUNK": 4096}),),
-    ("labels",): (Config(4, {"BLOCK": 256}), Config(16, {"BLOCK": 1024})),
+    ("labels",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),
+    # One warp a program where loops end with the last site of a block: it waits for no other.
+    ("labels", "runs"): (Config(4, {"BLOCK": 1024}),),
+    ("labels", "join"): (Config(1, {"BLOCK": 128}),),
+    ("labels", "roots"): (Config(1, {"BLOCK": 128}),),
     # One or two sites a thread. A proposal of several states needs more registers: one site then.
     ("site_sweeps", "heat_bath", "binary uniform"): (
         Config(4, {"BLOCK": 256}),
