@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["BITS", "Layout", "Rows", "Walkers", "in_rows", "join", "of_walkers", "split"]
+__all__ = ["BITS", "Layout", "Rows", "Walkers", "in_rows", "join", "of_walkers", "pair_partners", "split"]
 
 BITS = 32
 """Spins of a word."""
@@ -175,3 +175,26 @@ def in_rows(bits: Tensor) -> Tensor:
     """Return bits ``(…, C)`` as words ``(…, C / 32)``."""
     place = torch.arange(BITS, device=bits.device)
     return (bits.unflatten(-1, (-1, BITS)).long() << place).sum(-1)
+
+
+def pair_partners(four: Tensor, rows: bool) -> Tensor:
+    """Return bits of sites behind and ahead as those in the pair of a site and beside it, in words.
+
+    Args:
+        four: Bits above, below, behind and ahead, ``(4, 2, L, C)``.
+        rows: Whether words hold columns.
+
+    Returns:
+        Words above, below, in the pair and beside it, ``(4, 2, L, columns)``.
+    """
+    above, below, behind, ahead = four
+    colour = torch.arange(2).view(2, 1, 1)
+    row = torch.arange(four.shape[-2]).view(1, -1, 1)
+    # The second site of a pair has the first one behind.
+    second = (row + colour & 1).bool()
+    within = torch.where(second, behind, ahead)
+    beside = torch.where(second, ahead, behind)
+    ordered = torch.stack([above, below, within, beside])
+    if rows:
+        return in_rows(ordered)
+    return ordered.long() * WORD

@@ -38,7 +38,7 @@ from ..philox import Stream, philox
 from .layouts import Layout, Rows, of_walkers, split
 
 __all__ = [
-    "LOW", "SHARED", "STATES", "PackedSweeps", "heat_bath_thresholds", "metropolis_thresholds",
+    "LOW", "SHARED", "STATES", "PackedSweeps", "heat_bath_thresholds", "metropolis_thresholds", "negative_bonds",
     "packed_heat_bath_sweeps", "packed_metropolis_sweeps",
 ]  # fmt: skip
 
@@ -140,7 +140,7 @@ def _swept(given: PackedSweeps, thresholds: Tensor, rule: Rule) -> Tensor:
     bits = thresholds.unsqueeze(-1) >> place & 1
     # Bit i of threshold t, for every spin of a word: (rows, thresholds, 32, 1).
     masks = layout.of_walkers(bits.expand(len(x), -1, -1)).unsqueeze(-1)
-    negative = layout.of_sites(_negative(given))
+    negative = layout.of_sites(negative_bonds(given.negative.expand(2, *x.shape[1:])))
     # Words of a colour, by their numbers.
     site = torch.arange(words[0, 0].numel(), device=x.device)
     colours = (0, 1)
@@ -191,13 +191,12 @@ def _below(drawn: Sequence[Tensor], masks: Tensor, lower: Sequence[Tensor] | Non
     return found
 
 
-def _negative(given: PackedSweeps) -> Tensor:
+def negative_bonds(negative: Tensor) -> Tensor:
     """Return which bonds of a site are negative: above, below, behind, ahead; by colour.
 
     Bool ``(4, 2, L, C)``.
     """
-    lengths = given.configurations.shape[1:]
-    down, ahead = given.negative.expand(2, *lengths)
+    down, ahead = negative
     # A bond belongs to its lower end.
     four = torch.stack([down.roll(1, 0), down, ahead.roll(1, 1), ahead])
     return split(four)
