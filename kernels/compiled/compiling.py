@@ -74,10 +74,11 @@ def compile_variant(variant: Variant, target: str, aligned: bool = True) -> Any:
     # Triton's own launcher makes the key of its cache from these calls, so that it finds here what
     # is compiled; a signature made by hand differs from version to version.
     binder = create_function_from_signature(kernel.signature, kernel.params, backend)
-    given = {**variant.constants, **variant.options}
+    chosen = variant.options_on(amd=wanted.backend == "hip")
+    given = {**variant.constants, **chosen}
     bound, specialization, _ = binder(*_arguments(variant, aligned), **given)
     options, signature, constants, attributes = kernel._pack_args(
-        backend, given, bound, specialization, variant.options
+        backend, given, bound, specialization, chosen
     )
     source = ASTSource(kernel, signature, constants, attributes)
     return triton.compile(source, target=wanted, options=options.__dict__)

@@ -10,14 +10,14 @@ from triton import knobs
 from ..variants import Variant
 from .compiling import compile_variant, tool_output
 
-__all__ = ["FENCES", "Loop", "instructions", "listing", "loop_instructions", "loops", "opcodes"]
+__all__ = ["FENCE", "Loop", "instructions", "listing", "loop_instructions", "loops", "opcodes"]
 
 WORD = 16
 """Bytes of an instruction, sm_70 and later."""
 NOP = 0x918
 """The opcode that fills up the last cache line."""
-FENCES = (0x992, 0x9AB)
-"""Opcodes of ``MEMBAR`` and ``ERRBAR``."""
+FENCE = 0x9AB
+"""The opcode of ``ERRBAR``, which follows each ``MEMBAR`` of the whole device and no other."""
 LABEL = re.compile(r"^(\.L_\w+):", re.MULTILINE)
 INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9_.]+)")
 """An address, perhaps a predicate, then the name."""

@@ -146,6 +146,7 @@ class _Order:
         constants: By name.
         warps: Of a program.
         stages: Of a loop.
+        registers: Of a thread.
     """
 
     module: str
@@ -154,6 +155,7 @@ class _Order:
     constants: dict[str, Any]
     warps: int
     stages: int | None
+    registers: int | None
 
     @classmethod
     def of(cls, variant: Variant) -> "_Order":
@@ -166,12 +168,15 @@ class _Order:
             constants=dict(variant.constants),
             warps=variant.warps,
             stages=variant.stages,
+            registers=variant.registers,
         )
 
     def variant(self) -> Variant:
         """Return the variant."""
         kernel = getattr(importlib.import_module(self.module), self.name)
-        return Variant(kernel, self.pointers, self.constants, self.warps, self.stages)
+        return Variant(
+            kernel, self.pointers, self.constants, self.warps, self.stages, self.registers
+        )
 
 
 def _compile(order: _Order, target: str) -> Found:

@@ -18,7 +18,7 @@ from ..proposals.triton import VARIANTS as RATES
 from ..site_sweeps.triton import VARIANTS as SWEEPS
 from ..variants import Variant
 from .compiling import compile_variant, tool_output
-from .machine_code import FENCES, opcodes
+from .machine_code import FENCE, opcodes
 
 __all__ = ["OTHER_TARGETS", "TARGET", "Resources", "measure", "others", "variants"]
 
@@ -92,10 +92,9 @@ def measure(variant: Variant, target: str = TARGET) -> Resources:
     # What does not fit the registers lies on the stack or in local memory.
     spills = int(found["STACK"]) + int(found["LOCAL"])
     codes = opcodes(compiled.asm["cubin"])
-    fences = sum(codes[code] for code in FENCES)
     # Shared memory is asked for at the launch, so that the binary does not tell.
     shared = compiled.metadata.shared
-    return Resources(int(found["REG"]), spills, shared, codes.total(), fences)
+    return Resources(int(found["REG"]), spills, shared, codes.total(), codes[FENCE])
 
 
 def _of_amd(text: str) -> Resources:
