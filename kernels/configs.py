@@ -62,6 +62,13 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(8, {"BLOCK": 256}),
         Config(16, {"BLOCK": 512}),
     ),
+    # Groups of eight sites; tiles of large lattices make some sweeps before others need theirs.
+    ("site_sweeps", "bytes"): (
+        Config(1, {"BLOCK": 32}),
+        Config(4, {"BLOCK": 128}),
+        Config(8, {"BLOCK": 512}),
+        Config(16, {"BLOCK": 2048}, {"SWEEPS": 2}),
+    ),
     ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}),),
     ("convolutions", "forward"): (
         Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"GROUP": 4}),
