@@ -66,9 +66,10 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("site_sweeps", "bytes"): (
         Config(1, {"BLOCK": 32}),
         Config(4, {"BLOCK": 128}),
-        Config(8, {"BLOCK": 512}),
-        Config(16, {"BLOCK": 2048}, {"SWEEPS": 2}),
+        Config(16, {"BLOCK": 512}),
+        Config(16, {"BLOCK": 1024}, {"SWEEPS": 2}),
     ),
+    ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}),),
     ("convolutions", "forward"): (
         Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"GROUP": 4}),

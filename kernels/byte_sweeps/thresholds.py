@@ -1,4 +1,4 @@
-"""Device functions that make thresholds: whole numbers, the same as those of the twin.
+"""Kernel that makes thresholds: whole numbers, the same as those of the twin.
 
 Products and sums are rounded one by one, as in :mod:`..site_sweeps.reference` and
 :mod:`..functions.reference`, so that every bit is theirs; kernels are compiled without fusion.
@@ -7,7 +7,9 @@ Products and sums are rounded one by one, as in :mod:`..site_sweeps.reference` a
 import triton
 import triton.language as tl
 
-__all__ = ["fields_of", "numbers_below", "twin_exponential"]
+from ..device import kernel
+
+__all__ = ["threshold_kernel"]
 
 
 @triton.jit
@@ -38,28 +40,28 @@ def twin_exponential(x):
 
 
 @triton.jit
-def fields_of(o_near, p_coupling, p_bond, p_site, s_axis, s_state, NDIM: tl.constexpr):
+def fields_of(o_near, p_coupling, p_bond, p_site, s_axis, s_state, m_number, NDIM: tl.constexpr):
     """Return ``W_0`` and ``W_1`` of a site with these neighbours, float32 ``[numbers]``.
 
     Bit ``2 d`` of ``near`` is the state of the neighbour ahead in direction ``d``, bit ``2 d + 1``
-    of that behind. Terms come in the order of :func:`..energies.reference.local_fields`. One
-    coupling serves all sites of a direction, and one field all sites.
+    of that behind. ``coupling`` and ``site`` are blocks of pointers. Terms come in the order of
+    :func:`..energies.reference.local_fields`.
     """
     b00 = tl.load(p_bond).to(tl.float32)
     b01 = tl.load(p_bond + 1).to(tl.float32)
     b10 = tl.load(p_bond + 2).to(tl.float32)
     b11 = tl.load(p_bond + 3).to(tl.float32)
-    down = tl.zeros_like(o_near).to(tl.float32) + tl.load(p_site).to(tl.float32)
-    up = tl.zeros_like(o_near).to(tl.float32) + tl.load(p_site + s_state).to(tl.float32)
+    down = tl.load(p_site, mask=m_number, other=0.0).to(tl.float32)
+    up = tl.load(p_site + s_state, mask=m_number, other=0.0).to(tl.float32)
     for axis in tl.static_range(NDIM):
-        coupling = tl.load(p_coupling + axis * s_axis).to(tl.float32)
-        m_ahead = (o_near >> (2 * axis)) & 1 != 0
-        m_behind = (o_near >> (2 * axis + 1)) & 1 != 0
+        b_coupling = tl.load(p_coupling + axis * s_axis, mask=m_number, other=0.0).to(tl.float32)
+        m_ahead = ((o_near >> (2 * axis)) & 1) != 0
+        m_behind = ((o_near >> (2 * axis + 1)) & 1) != 0
         # The site comes first in the table forward and second backward.
-        down += coupling * tl.where(m_ahead, b01, b00)
-        up += coupling * tl.where(m_ahead, b11, b10)
-        down += coupling * tl.where(m_behind, b10, b00)
-        up += coupling * tl.where(m_behind, b11, b01)
+        down += b_coupling * tl.where(m_ahead, b01, b00)
+        up += b_coupling * tl.where(m_ahead, b11, b10)
+        down += b_coupling * tl.where(m_behind, b10, b00)
+        up += b_coupling * tl.where(m_behind, b11, b01)
     return down, up
 
 
@@ -87,3 +89,36 @@ def numbers_below(down, up, own, beta, keep, OP: tl.constexpr):
         probability = tl.where(probability == probability, probability, 0.0)
     # Exact in float32: below 2²³ its numbers are multiples of 1/2 or of less.
     return tl.ceil(probability * 8388608.0 - 0.5).to(tl.int32)
+
+
+@kernel
+def threshold_kernel(
+    p_thresholds, p_coupling, p_bond, p_site, p_beta,
+    count: tl.int32, s_coupling_walker: tl.int32, s_coupling_axis: tl.int32,
+    s_site_walker: tl.int32, s_site_state: tl.int32, s_beta: tl.int32, rest: tl.float64,
+    OP: tl.constexpr, NDIM: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Write minus the threshold of every number that the states around a site make.
+
+    ``p = e^{β W_0} / (e^{β W_0} + e^{β W_1})`` of the heat bath (Creutz, Phys. Rev. D 21, 2308,
+    1980), ``(1 - rest) min(1, e^Δ)`` of Metropolis (Metropolis et al., J. Chem. Phys. 21, 1087,
+    1953), float32.
+
+    ``thresholds`` int32 ``(tables, 2^(2 NDIM + OP))``, ``count`` in all, the site's own state the
+    highest bit; ``coupling`` float64 ``(1 | tables, 1 | NDIM)``; ``bond`` float64 ``(2, 2)``;
+    ``site`` float64 ``(1 | tables, 2)``; ``beta`` float64 ``(1 | tables,)``. One program per block
+    of thresholds.
+    """
+    o_number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    m_number = o_number < count
+    i_table = (o_number >> (2 * NDIM + OP)).to(tl.int64)
+    down, up = fields_of(
+        o_number, p_coupling + i_table * s_coupling_walker, p_bond,
+        p_site + i_table * s_site_walker, s_coupling_axis, s_site_state, m_number, NDIM,
+    )  # fmt: skip
+    beta = tl.load(p_beta + i_table * s_beta, mask=m_number, other=0.0).to(tl.float32)
+    # Exact: the probability to rest is a power of two of at most 23 places.
+    keep = tl.full((), 1.0 - rest, tl.float32)
+    b_own = (o_number >> (2 * NDIM)) & 1
+    b_below = numbers_below(down, up, b_own, beta, keep, OP)
+    tl.store(p_thresholds + o_number, -b_below, mask=m_number)

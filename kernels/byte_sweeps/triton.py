@@ -14,12 +14,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..configs import configs
-from ..device import kernel, neighbours, philox
+from ..configs import config, configs
+from ..device import kernel, philox
 from ..philox import Stream
 from ..site_sweeps.reference import Sweeps
 from ..variants import Variant, block_size, kind_of, launch, padded, site_stride
-from .thresholds import fields_of, numbers_below
+from .thresholds import threshold_kernel
 
 __all__ = ["VARIANTS", "fits", "sweep"]
 
@@ -58,51 +58,86 @@ def scattered(b_states):
 
 
 @triton.jit
-def surroundings(
-    p_states, b_states, o_group, m_group, n0, n1, n2, n3, NDIM: tl.constexpr
-):  # fmt: skip
+def ways_of(o_group, n1, n2, n3, NDIM: tl.constexpr):
+    """Return the groups ahead and behind in each direction, int32 ``[groups]``, and the column.
+
+    As in :func:`..device.neighbours`, all directions wrap; coordinates are made once.
+    """
+    # Divisions of unsigned numbers are the shorter ones.
+    o_rest = (o_group.to(tl.uint32) // n3.to(tl.uint32)).to(tl.int32)
+    o_column = o_group - o_rest * n3
+    stride = n3
+    # The last direction of groups comes first here.
+    ways = (
+        o_group + tl.where(o_column == n3 - 1, 1 - n3, 1),
+        o_group - tl.where(o_column == 0, 1 - n3, 1),
+    )
+    for axis in tl.static_range(1, NDIM):
+        length = n2
+        if axis == 2:
+            length = n1
+        if axis == NDIM - 1:
+            o_place = o_rest
+        else:
+            o_above = (o_rest.to(tl.uint32) // length.to(tl.uint32)).to(tl.int32)
+            o_place = o_rest - o_above * length
+            o_rest = o_above
+        jump = stride - stride * length
+        ways = (  # type: ignore[assignment]
+            o_group + tl.where(o_place == length - 1, jump, stride),
+            o_group - tl.where(o_place == 0, jump, stride),
+        ) + ways  # noqa: RUF005
+        stride = stride * length
+    return ways, o_column
+
+
+@triton.jit
+def surroundings(p_states, b_states, ways, m_group, NDIM: tl.constexpr):
     """Return the states of all neighbours as bits of the places of their sites, uint32 ``[groups]``.
 
     A place has four bits: those of two directions in the first word, ahead and behind of each, and
     of a third one in the second word.
     """
-    wraps = tl.full((), 15, tl.int32)
     b_near = tl.zeros_like(b_states)
     b_more = tl.zeros_like(b_states)
-    for axis in tl.static_range(4 - NDIM, 4):
-        o_forward, o_backward, _, _ = neighbours(o_group, axis, NDIM, n0, n1, n2, n3, wraps)
-        b_ahead = tl.load(p_states + o_forward, mask=m_group, other=0).to(tl.uint32, bitcast=True)
-        b_behind = tl.load(p_states + o_backward, mask=m_group, other=0).to(tl.uint32, bitcast=True)
-        if axis == 3:
+    for axis in tl.static_range(NDIM):
+        b_ahead = tl.load(p_states + ways[2 * axis], mask=m_group, other=0)
+        b_behind = tl.load(p_states + ways[2 * axis + 1], mask=m_group, other=0)
+        b_ahead = b_ahead.to(tl.uint32, bitcast=True)
+        b_behind = b_behind.to(tl.uint32, bitcast=True)
+        if axis == NDIM - 1:
             # Along the row sites move by one place, and one comes from the next word.
             b_ahead = (b_states >> 4) | (b_ahead << 28)
             b_behind = (b_states << 4) | (b_behind >> 28)
-        place = 2 * (axis - (4 - NDIM))
-        if place < 4:
-            b_near += (b_ahead << place) + (b_behind << (place + 1))
+        if axis < 2:
+            b_near += (b_ahead << (2 * axis)) + (b_behind << (2 * axis + 1))
         else:
-            b_more += (b_ahead << (place - 4)) + (b_behind << (place - 3))
+            b_more += b_ahead + (b_behind << 1)
     return b_near, b_more
+
+
+@triton.jit
+def wrapped(o_place, length):
+    """Return places of a ring, for places less than once around it away."""
+    o_place = tl.where(o_place < 0, o_place + length, o_place)
+    return tl.where(o_place >= length, o_place - length, o_place)
 
 
 @kernel
 def byte_sweep_kernel(
-    p_before, p_after, p_states, p_thresholds,
-    p_coupling, p_bond, p_site, p_beta, p_colours, p_walkers,
+    p_before, p_after, p_states, p_thresholds, p_colours, p_walkers,
     tiles: tl.int32, across: tl.int32, rows: tl.int32, columns: tl.int32,
     n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32,
-    halo_rows: tl.int32, halo_columns: tl.int32,
-    s_coupling_walker: tl.int32, s_coupling_axis: tl.int32,
-    s_site_walker: tl.int32, s_site_state: tl.int32, s_beta: tl.int32,
-    first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64, rest: tl.float64,
+    halo_rows: tl.int32, halo_columns: tl.int32, s_thresholds: tl.int32,
+    first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64,
     STREAM: tl.constexpr, OP: tl.constexpr, NDIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Update all sites of a colour at once, colour after colour and sweep after sweep.
 
-    OP 0 is the heat bath and 1 Metropolis, with the formulas and sources of
-    :func:`..site_sweeps.triton.sweep_kernel`, for a model of two states with one coupling and field
-    for all sites. A number ``m`` of 23 bits is compared with thresholds as whole as itself, so that
-    sites are the twin's to the last bit.
+    OP 0 is the heat bath, 1 Metropolis; :func:`.thresholds.threshold_kernel` has the formulas. A
+    number of 23 bits is compared with a threshold as whole as itself, so that all sites are the
+    twin's to the last bit. It is one function beyond 50 lines since a word stays in its thread from
+    the first sweep to the last.
 
     One program per walker and tile. A lattice of one tile is swept as often as asked for. Tiles of
     a larger one have a halo: what lies beyond a tile is not there, so that with every colour sites
@@ -110,55 +145,38 @@ def byte_sweep_kernel(
     written by other tiles. Programs read and write different arrays, and none waits for another.
 
     ``before`` and ``after`` int64 ``(walkers, rows * columns)``, eight bytes each; ``states`` int32
-    ``(programs, n0 n1 n2 n3)`` and ``thresholds`` int32 ``(programs, 2^(2 NDIM + OP))``, room to
-    work in; ``coupling`` float64 ``(1 | walkers, 1 | NDIM)``; ``bond`` float64 ``(2, 2)``; ``site``
-    float64 ``(1 | walkers, 2)``; ``beta`` float64 ``(1 | walkers,)``; ``colours`` int8 ``(sites,)``,
-    0 and 1 in turns along all directions; ``walkers`` int64 ``(walkers,)``. A tile has ``(n0, n1,
-    n2, n3)`` groups of eight sites, and tiles other than the lattice two directions.
+    ``(programs, n0 n1 n2 n3)``, room to work in; ``thresholds`` int32 ``(1 | walkers, 2^(2 NDIM +
+    OP))``; ``colours`` int8 ``(sites,)``, 0 and 1 in turns along all directions; ``walkers`` int64
+    ``(walkers,)``. A tile has ``(n0, n1, n2, n3)`` groups of eight sites; where it is not the
+    lattice, that has two directions.
     """
-    i_program = tl.program_id(0).to(tl.int64)
-    i_walker = i_program // tiles
-    i_tile = tl.program_id(0) % tiles
-    NUMBERS: tl.constexpr = 1 << (2 * NDIM + OP)
-    # Thresholds first: each program makes its own, as β, coupling and field may be a walker's.
-    o_number = tl.arange(0, NUMBERS)
-    down, up = fields_of(
-        o_number, p_coupling + i_walker * s_coupling_walker, p_bond,
-        p_site + i_walker * s_site_walker, s_coupling_axis, s_site_state, NDIM,
-    )  # fmt: skip
-    beta = tl.load(p_beta + i_walker * s_beta).to(tl.float32)
-    # Exact: the probability to rest is a power of two of at most 23 places.
-    keep = tl.full((), 1.0 - rest, tl.float32)
-    b_below = numbers_below(down, up, o_number >> (2 * NDIM), beta, keep, OP)
-    p_thresholds += i_program * NUMBERS
-    # Negative, so that the sum with a number tells by its sign which is the larger.
-    tl.store(p_thresholds + o_number, -b_below)
-
+    i_program = tl.program_id(0)
+    i_tile = i_program % tiles
+    i_walker = (i_program // tiles).to(tl.int64)
+    p_states += i_program.to(tl.int64) * (n0 * n1 * n2 * n3)
+    p_thresholds += i_walker * s_thresholds
+    p_before += i_walker * rows * columns
+    p_after += i_walker * rows * columns
     o_group = tl.arange(0, BLOCK)
     m_group = o_group < n0 * n1 * n2 * n3
+    ways, o_column = ways_of(o_group, n1, n2, n3, NDIM)
     o_row = (o_group.to(tl.uint32) // n3.to(tl.uint32)).to(tl.int32)
-    o_column = o_group - o_row * n3
     # The place in the lattice, for a tile at its edge from the other side.
     inner_rows = n0 * n1 * n2 - 2 * halo_rows
     inner_columns = n3 - 2 * halo_columns
     o_row_there = (i_tile // across) * inner_rows + o_row - halo_rows
     o_column_there = (i_tile % across) * inner_columns + o_column - halo_columns
-    # A multiple of the length is added, so that no remainder is negative.
-    o_place = ((o_row_there + rows * halo_rows) % rows) * columns
-    o_place += (o_column_there + columns * halo_columns) % columns
+    o_place = wrapped(o_row_there, rows) * columns + wrapped(o_column_there, columns)
     walker = tl.load(p_walkers + i_walker)
-    p_states += i_program * (n0 * n1 * n2 * n3)
-    lattice = i_walker * rows * columns
-    b_states = gathered(tl.load(p_before + lattice + o_place, mask=m_group, other=0))
+    b_states = gathered(tl.load(p_before + o_place, mask=m_group, other=0))
     tl.store(p_states + o_group, b_states.to(tl.int32, bitcast=True), mask=m_group)
     # The colour of the first site of each group, and of every second one.
     b_first = tl.load(p_colours + 8 * o_place.to(tl.int64), mask=m_group, other=0).to(tl.uint32)
-    # States and thresholds are read in other threads.
+    # States are read in other threads.
     tl.debug_barrier()
 
     # Metropolis accepts by the second draw; the first would choose among several states.
-    DRAW: tl.constexpr = OP
-    draw = tl.full((), DRAW, tl.uint32)
+    draw = tl.full((), OP, tl.uint32)
     for i_sweep in range(sweeps):
         event = first_sweep + i_sweep
         words = philox(seed, STREAM, 2 * o_place, event, draw, walker)
@@ -167,15 +185,10 @@ def byte_sweep_kernel(
             # Sites of this colour are those of even places or those of odd ones.
             b_odd = b_first ^ colour
             b_shift = 4 * b_odd
-            b_near, b_more = surroundings(
-                p_states, b_states, o_group, m_group, n0, n1, n2, n3, NDIM
-            )
+            b_near, b_more = surroundings(p_states, b_states, ways, m_group, NDIM)
             if OP == 1:
                 # The site's own state comes after those of its neighbours.
-                if NDIM == 1:
-                    b_near += b_states << 2
-                else:
-                    b_more += b_states << (2 * NDIM - 4)
+                b_more += b_states << (2 * NDIM - 4)
             # Every second place has eight bits now.
             b_near = (b_near >> b_shift) & 0x0F0F0F0F
             if 2 * NDIM + OP > 4:
@@ -192,9 +205,8 @@ def byte_sweep_kernel(
                 b_sign = ((b_word >> 9) + b_threshold.to(tl.uint32, bitcast=True)) >> 31
                 b_turns |= b_sign << (8 * i)
             if OP == 0:
-                # State 0 below the threshold.
+                # State 0 below the threshold; the other places stay.
                 b_drawn = (b_turns ^ 0x01010101) << b_shift
-                # The other places stay.
                 b_states = (b_states & (tl.full((), 0x10101010, tl.uint32) >> b_shift)) | b_drawn
             else:
                 b_states ^= b_turns << b_shift
@@ -207,7 +219,7 @@ def byte_sweep_kernel(
     m_inner = m_group & (o_row >= halo_rows) & (o_row < halo_rows + inner_rows)
     m_inner &= (o_column >= halo_columns) & (o_column < halo_columns + inner_columns)
     m_inner &= (o_row_there < rows) & (o_column_there < columns)
-    tl.store(p_after + lattice + o_place, scattered(b_states), mask=m_inner)
+    tl.store(p_after + o_place, scattered(b_states), mask=m_inner)
 
 
 def _variant(op: str, ndim: int, block: int) -> Variant:
@@ -218,15 +230,22 @@ def _variant(op: str, ndim: int, block: int) -> Variant:
         "NDIM": ndim,
         **made.constants,
     }
-    arrays = (torch.int64, torch.int64, torch.int32, torch.int32)
-    model = (*(torch.float64,) * 4, torch.int8, torch.int64)
-    return Variant(byte_sweep_kernel, arrays + model, constants, warps=made.warps)
+    arrays = (torch.int64, torch.int64, torch.int32, torch.int32, torch.int8, torch.int64)
+    return Variant(byte_sweep_kernel, arrays, constants, warps=made.warps)
 
 
-VARIANTS: dict[tuple[str | int, ...], Variant] = {
-    (op, ndim, "bytes", block): _variant(op, ndim, block)
-    for op, ndim, block in itertools.product(OPS, (2, 3), BLOCKS)
-}
+def _thresholds(op: str, ndim: int) -> Variant:
+    made = config("site_sweeps", "thresholds")
+    constants = {"OP": OPS[op], "NDIM": ndim, **made.constants}
+    arrays = (torch.int32, *(torch.float64,) * 4)
+    return Variant(threshold_kernel, arrays, constants, warps=made.warps)
+
+
+KEYS = tuple(itertools.product(OPS, (2, 3)))
+"""Ops and numbers of directions."""
+THRESHOLDS = {(op, ndim, "thresholds"): _thresholds(op, ndim) for op, ndim in KEYS}
+SWEEPS = {(op, ndim, "bytes", block): _variant(op, ndim, block) for op, ndim in KEYS for block in BLOCKS}
+VARIANTS: dict[tuple[str | int, ...], Variant] = {**THRESHOLDS, **SWEEPS}
 
 
 def fits(op: str, given: Sweeps) -> bool:
@@ -299,6 +318,24 @@ def _words(configurations: Tensor) -> Tensor:
     return given.view(torch.int64)
 
 
+def thresholds(op: str, given: Sweeps) -> Tensor:
+    """Return minus the thresholds, int32 ``(1 | walkers, numbers)``."""
+    shape = given.configurations.shape[1:]
+    coupling, coupling_strides = site_stride(given.coupling, shape)
+    site_table, site_strides = site_stride(given.site_table, shape)
+    tables = max(len(coupling), len(site_table), len(given.beta))
+    numbers = 1 << (2 * len(shape) + OPS[op])
+    found = torch.empty(tables, numbers, dtype=torch.int32, device=coupling.device)
+    variant = THRESHOLDS[op, len(shape), "thresholds"]
+    programs = triton.cdiv(found.numel(), variant.constants["BLOCK"])
+    launch(
+        variant, programs, found, coupling, given.bond_table.contiguous(), site_table,
+        given.beta.contiguous(), found.numel(), *coupling_strides[:2], *site_strides[:2],
+        int(len(given.beta) > 1), given.rest,
+    )  # fmt: skip
+    return found
+
+
 def sweep(op: str, given: Sweeps) -> Tensor:
     """Make the sweeps: on a lattice of one tile at once, else some at a time."""
     if not given.sweeps or not given.configurations.numel():
@@ -306,37 +343,33 @@ def sweep(op: str, given: Sweeps) -> Tensor:
     shape = tuple(given.configurations.shape[1:])
     block = block_size(given.sites // GROUP, BLOCKS)
     at_once = given.sweeps
-    if given.sites // GROUP > block:
+    if given.sites > GROUP * block:
         at_once = min(at_once, CONFIGS[block].launch["SWEEPS"])
     tiles = tiling(shape, block, at_once)
-    columns = shape[-1] // GROUP
-    rows = given.sites // shape[-1]
-    coupling, coupling_strides = site_stride(given.coupling, shape)
-    site_table, site_strides = site_stride(given.site_table, shape)
-    variant = VARIANTS[op, len(shape), "bytes", block]
+    variant = SWEEPS[op, len(shape), "bytes", block]
+    tables = thresholds(op, given)
+    s_tables = 0
+    if len(tables) > 1:
+        s_tables = tables.shape[1]
     before = _words(given.configurations)
     programs = len(before) * tiles.tiles
     room = torch.Size(tiles.shape).numel()
-    numbers = 1 << (2 * len(shape) + OPS[op])
     states = torch.empty(programs, room, dtype=torch.int32, device=before.device)
-    thresholds = torch.empty(programs, numbers, dtype=torch.int32, device=before.device)
-    model = (
-        coupling, given.bond_table.contiguous(), site_table, given.beta.contiguous(),
-        given.colours.to(torch.int8).contiguous(), given.walkers.contiguous(),
-        tiles.tiles, tiles.across, rows, columns, *tiles.shape, *tiles.halo,
-        *coupling_strides[:2], *site_strides[:2], int(len(given.beta) > 1),
+    lattice = (given.sites // shape[-1], shape[-1] // GROUP)
+    fixed = (
+        states, tables, given.colours.to(torch.int8).contiguous(), given.walkers.contiguous(),
+        tiles.tiles, tiles.across, *lattice, *tiles.shape, *tiles.halo, s_tables,
     )  # fmt: skip
+    # Tiles read what their neighbours write: two arrays take turns, and what is given stays.
     after = torch.empty_like(before)
-    # Two arrays take turns, since tiles read what their neighbours write; what is given stays.
-    other = None
+    room_for_next = after
+    if at_once < given.sweeps:
+        room_for_next = torch.empty_like(before)
     for done in range(0, given.sweeps, at_once):
         count = min(at_once, given.sweeps - done)
-        numbers_of_sweeps = (given.first_sweep + done, count)
-        launch(
-            variant, programs, before, after, states, thresholds, *model,
-            *numbers_of_sweeps, given.seed, given.rest,
-        )  # fmt: skip
-        if other is None:
-            other = torch.empty_like(after) if done + count < given.sweeps else after
-        before, after, other = after, other, after
+        first = given.first_sweep + done
+        launch(variant, programs, before, after, *fixed, first, count, given.seed)
+        before = after
+        after = room_for_next
+        room_for_next = before
     return before.view(torch.int8)
