@@ -64,6 +64,14 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(8, {"BLOCK": 256}),
         Config(16, {"BLOCK": 512}),
     ),
+    # Groups of eight sites; tiles of large lattices make some sweeps before others need theirs.
+    ("site_sweeps", "bytes"): (
+        Config(1, {"BLOCK": 32}),
+        Config(4, {"BLOCK": 128}),
+        Config(16, {"BLOCK": 512}),
+        Config(16, {"BLOCK": 1024}, {"SWEEPS": 2}),
+    ),
+    ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}),),
     ("convolutions", "forward"): (
         Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"GROUP": 4}),
