@@ -31,6 +31,7 @@ from .jumps.reference import JumpStep
 from .labels.op import cluster_labels
 from .leaps.op import tau_leap_log_probability, tau_leap_log_probability_gradient, tau_leap_step
 from .leaps.reference import TauLeapStep
+from .packed_sweeps.op import packed_heat_bath_sweeps, packed_metropolis_sweeps
 from .philox import Stream, philox, uniform32, uniform64
 from .proposals.op import REVERSIBLE, proposal_rates, proposal_rates_gradient
 from .proposals.reference import ProposalRates
@@ -63,6 +64,8 @@ __all__ = [
     "local_jump_steps",
     "metropolis_sweeps",
     "overrelaxation_sweeps",
+    "packed_heat_bath_sweeps",
+    "packed_metropolis_sweeps",
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",

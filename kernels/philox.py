@@ -65,6 +65,11 @@ class Stream(IntEnum):
                  |              |               |      |              | next one
         KINETIC  | 0            | step          | 0    | 0            | 0: seed of the step's JUMP
                  |              |               |      |              | numbers
+        PACKED   | half site o  | 2 sweep + c   | 0 … 3| walker // 32 | bits 16 … 31 of a decision
+                 |              |               |      |              | of colour c
+                 | o % 128      | 2 sweep       | 4 … 7| walker // 32 | bits 0 … 15, shared
+        PACKED_… | word of a    | the same      | 0 … 7| walker       | the same, of 32 columns
+        ROWS     | half         |               |      |              |
     """
 
     START = 0
@@ -78,6 +83,8 @@ class Stream(IntEnum):
     CLUSTER = 16
     EXCHANGE = 17
     KINETIC = 18
+    PACKED = 19
+    PACKED_ROWS = 20
 
 
 def philox(
