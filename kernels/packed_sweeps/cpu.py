@@ -57,7 +57,7 @@ def _swept(given: PackedSweeps, metropolis: bool) -> Tensor:
 
         over_walkers(work, len(walkers), cost // EACH)
         return after
-    groups, lanes = _lanes(given.walkers)
+    groups, lanes = _lanes(given.walkers.contiguous().numpy().tobytes())
     x = before.flatten(1).numpy().view(np.uint8)
     y = after.flatten(1).numpy().view(np.uint8)
 
@@ -68,11 +68,16 @@ def _swept(given: PackedSweeps, metropolis: bool) -> Tensor:
     return after
 
 
-def _lanes(walkers: Tensor) -> tuple[Any, Any]:
-    """Return the groups, and the walkers in the lanes of each, -1 for none."""
-    found = of_walkers(walkers)
+@functools.lru_cache(maxsize=16)
+def _lanes(walkers: bytes) -> tuple[Any, Any]:
+    """Return the groups, and the walkers in the lanes of each, -1 for none.
+
+    They are kept from call to call: to find them takes as long as a sweep of a small lattice.
+    """
+    index = torch.frombuffer(bytearray(walkers), dtype=torch.int64)
+    found = of_walkers(index)
     lanes = np.full((len(found.groups), BITS), -1)
-    lanes[found.row.numpy(), found.lane.numpy()] = np.arange(len(walkers))
+    lanes[found.row.numpy(), found.lane.numpy()] = np.arange(len(index))
     return found.groups.numpy(), lanes
 
 

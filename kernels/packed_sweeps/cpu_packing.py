@@ -15,6 +15,8 @@ CHUNK = 4096
 OCTET = 8
 OCTETS = 4
 ONE = np.uint8(1)
+NO_BITS = np.uint8(0)
+NONE = np.uint32(0)
 # Every second byte of eight, then what is left of them in pairs, and in fours.
 BYTES = np.uint64(0x0001000100010001)
 PAIRS = np.uint64(0x0000000300000003)
@@ -50,9 +52,11 @@ def pack_walkers(halves, x, lanes, length, width):
     for top in range(0, length, step):
         rows = min(step, length - top)
         sites = rows * width
-        flat[:] = 0
+        for k in range(sites):
+            flat[k] = NONE
         for part in range(OCTETS):
-            octet[:] = 0
+            for k in range(sites):
+                octet[k] = NO_BITS
             for bit in range(OCTET):
                 lane = lanes[OCTET * part + bit]
                 if lane >= 0:

@@ -123,7 +123,9 @@ def further(below, drawn, masks, count):
 @inlined
 def lower(room, count, masks, draws, sweep):
     """Write what the shared lower bits of a sweep say; ``masks`` uint32 ``(thresholds, 32)``."""
-    room.low[:] = NONE
+    for t in range(len(masks)):
+        for k in range(count):
+            room.low[t, k] = NONE
     for draw in range(4):
         fill(room.drawn, 0, count, draws, 2 * sweep, 4 + draw)
         for t in range(len(masks)):
@@ -267,7 +269,8 @@ def update(
     for first in range(begin, end, BLOCK):
         count = min(BLOCK, end - first)
         for t in range(len(masks)):
-            room.below[t, :count] = room.low[t, :count]
+            for k in range(count):
+                room.below[t, k] = room.low[t, k]
         for draw in range(4):
             fill(room.drawn, first, count, draws, event, draw)
             for t in range(len(masks)):
@@ -283,5 +286,8 @@ def update(
 @inlined
 def surround(half, columns):
     """Repeat the last row before the first one, and the first one after the last."""
-    half[:columns] = half[len(half) - 2 * columns : len(half) - columns]
-    half[len(half) - columns :] = half[columns : 2 * columns]
+    end = len(half) - columns
+    # Loops: a slice that is assigned takes seconds to compile.
+    for k in range(columns):
+        half[k] = half[end - columns + k]
+        half[end + k] = half[columns + k]

@@ -115,7 +115,8 @@ def second_of(words, columns):
     """Return all bits where a site of colour 0 is the second one of its pair: in odd rows."""
     found = np.zeros(words, np.uint32)
     for start in range(columns, words, 2 * columns):
-        found[start : start + columns] = ALL
+        for k in range(start, start + columns):
+            found[k] = ALL
     return found
 
 
@@ -150,12 +151,11 @@ def sweep_walkers(y, x, begin, end, groups, lanes, lengths, bonds, model, number
     halves = np.zeros((2, words + 2 * columns), np.uint32)
     found = np.zeros(2 * STATES, np.int64)
     count = count_of(model)
-    masks = np.zeros((count, BITS), np.uint32)
     room = room_of(count)
     second = second_of(words, columns)
     one = len(model.beta) == 1
     for g in range(begin, end):
-        masks[:] = NONE
+        masks = np.zeros((count, BITS), np.uint32)
         inverted = NONE
         for lane in range(BITS):
             walker = lanes[g, lane]
@@ -164,7 +164,7 @@ def sweep_walkers(y, x, begin, end, groups, lanes, lengths, bonds, model, number
                 continue
             own = ALL if one else np.uint32(np.uint32(1) << np.uint32(lane))
             if thresholds_of(found, model, model.beta[0 if one else walker]):
-                inverted |= own
+                inverted = np.uint32(inverted | own)
             masks_of(masks, found, own)
         pack_walkers(halves, x, lanes[g], length, width)
         draws = Draws(numbers.seed, numbers.stream, groups[g])
@@ -194,11 +194,10 @@ def sweep_rows(y, x, begin, end, walkers, lengths, bonds, model, numbers):
     halves = np.zeros((2, words + 2 * columns), np.uint32)
     found = np.zeros(2 * STATES, np.int64)
     count = count_of(model)
-    masks = np.zeros((count, BITS), np.uint32)
     room = room_of(count)
     second = second_of(words, columns)
     for w in range(begin, end):
-        masks[:] = NONE
+        masks = np.zeros((count, BITS), np.uint32)
         beta = model.beta[min(w, len(model.beta) - 1)]
         inverted = ALL if thresholds_of(found, model, beta) else NONE
         masks_of(masks, found, ALL)

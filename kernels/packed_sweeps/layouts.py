@@ -125,9 +125,19 @@ def of_walkers(walkers: Tensor) -> Walkers:
 
     Args:
         walkers: Int64 ``(walkers,)``, in any order, no two alike.
+
+    Raises:
+        ValueError: If two are alike, on a CPU.
     """
     groups, row = torch.unique(walkers // BITS, return_inverse=True)
-    return Walkers(groups, row, walkers % BITS)
+    found = Walkers(groups, row, walkers % BITS)
+    # Other devices do not wait for an answer.
+    if walkers.device.type == "cpu" and len(walkers.unique()) < len(walkers):
+        raise ValueError(
+            f"walkers must be different numbers, got {len(walkers.unique())} different ones among "
+            f"{len(walkers)}; take heat_bath_sweeps or metropolis_sweeps, or rows=True"
+        )
+    return found
 
 
 class Rows(NamedTuple):
