@@ -35,7 +35,11 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("class_jumps",): (Config(4, {"BLOCK": 512, "EVENTS": 128}),),
     ("leaps",): (Config(4, {"BLOCK": 256}, {"CHUNK": 4096}),),
     ("leaps", "step", "float64"): (Config(4, {"BLOCK": 256}, registers=96),),
-    ("labels",): (Config(4, {"BLOCK": 256}), Config(16, {"BLOCK": 1024})),
+    ("labels",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),
+    # One warp a program where loops end with the last site of a block: it waits for no other.
+    ("labels", "runs"): (Config(4, {"BLOCK": 1024}),),
+    ("labels", "join"): (Config(1, {"BLOCK": 128}),),
+    ("labels", "roots"): (Config(1, {"BLOCK": 128}),),
     # One or two sites a thread. A proposal of several states needs more registers: one site then.
     ("site_sweeps", "heat_bath", "binary uniform"): (
         Config(4, {"BLOCK": 256}),
@@ -62,6 +66,14 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(16, {"BLOCK": 512}),
     ),
     ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}, registers=168),),
+    # Groups of eight sites; tiles of large lattices make some sweeps before others need theirs.
+    ("site_sweeps", "bytes"): (
+        Config(1, {"BLOCK": 32}),
+        Config(4, {"BLOCK": 128}),
+        Config(16, {"BLOCK": 512}),
+        Config(16, {"BLOCK": 1024}, {"SWEEPS": 2}),
+    ),
+    ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("convolutions", "forward"): (
         Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"GROUP": 4}),
     ),

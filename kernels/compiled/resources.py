@@ -9,6 +9,7 @@ from ..class_jumps.triton import VARIANTS as LOCAL_JUMP
 from ..convolutions.triton import VARIANTS as HOLLOW_CONV
 from ..convolutions.triton_gradient import VARIANTS as HOLLOW_CONV_GRADIENT
 from ..energies.triton import VARIANTS as LOCAL_ENERGY
+from ..energies.triton_entering import VARIANTS as ENTERING
 from ..hollow_network.triton import VARIANTS as HOLLOW_VALUES
 from ..hollow_network.triton_gradient import VARIANTS as HOLLOW_VALUES_GRADIENT
 from ..jumps.triton import VARIANTS as JUMP
@@ -46,7 +47,7 @@ class Resources(NamedTuple):
 def variants() -> dict[str, Variant]:
     """Return every variant that a launcher can choose, by name."""
     tables: dict[str, dict[Any, Variant]] = {
-        "local_energy": LOCAL_ENERGY,
+        "local_energy": LOCAL_ENERGY | ENTERING,
         "rates": RATES,
         "jump": JUMP,
         "local_jump": LOCAL_JUMP,
