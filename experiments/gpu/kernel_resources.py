@@ -39,7 +39,7 @@ def read(file: Path = FILE) -> list[Row]:
         return list(csv.DictReader(table))
 
 
-def measured(keys: Iterable[Key], processes: int) -> list[Row]:
+def measured(keys: Iterable[Key], processes: int | None) -> list[Row]:
     """Compile variants and return their rows.
 
     Raises:
@@ -66,7 +66,7 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
-def table(missing: bool, processes: int) -> list[Row]:
+def table(missing: bool, processes: int | None) -> list[Row]:
     """Return the rows of the table, measured where they have to be."""
     keys = resources.cases()
     here = triton.__version__

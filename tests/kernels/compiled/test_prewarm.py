@@ -22,7 +22,6 @@ pytestmark = pytest.mark.skipif(
 
 NAMES = (
     "jump 256 float32",
-    "rates forward True None float32",
     "sweeps heat_bath 1 binary uniform 256",
     "local_jump",
 )
