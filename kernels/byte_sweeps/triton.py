@@ -7,7 +7,6 @@ words serve the sites of both colours.
 """
 
 import itertools
-from typing import NamedTuple
 
 import torch
 import triton
@@ -18,8 +17,9 @@ from ..configs import config, configs
 from ..device import kernel, philox
 from ..philox import Stream
 from ..site_sweeps.reference import Sweeps
-from ..variants import Variant, block_size, kind_of, launch, padded, site_stride
+from ..variants import Variant, block_size, kind_of, launch, site_stride
 from .thresholds import threshold_kernel
+from .tiling import GROUP, tiling
 
 __all__ = ["VARIANTS", "fits", "sweep"]
 
@@ -28,8 +28,6 @@ OPS = {"heat_bath": 0, "metropolis": 1}
 CONFIGS = {made.constants["BLOCK"]: made for made in configs("site_sweeps", "bytes")}
 """Configurations by the groups of eight sites of one program."""
 BLOCKS = tuple(CONFIGS)
-GROUP = 8
-"""Sites of one word of four bits each."""
 
 
 @triton.jit
@@ -63,7 +61,6 @@ def ways_of(o_group, n1, n2, n3, NDIM: tl.constexpr):
 
     As in :func:`..device.neighbours`, all directions wrap; coordinates are made once.
     """
-    # Divisions of unsigned numbers are the shorter ones.
     o_rest = (o_group.to(tl.uint32) // n3.to(tl.uint32)).to(tl.int32)
     o_column = o_group - o_rest * n3
     stride = n3
@@ -83,17 +80,17 @@ def ways_of(o_group, n1, n2, n3, NDIM: tl.constexpr):
             o_place = o_rest - o_above * length
             o_rest = o_above
         jump = stride - stride * length
-        ways = (  # type: ignore[assignment]
+        ways = (  # type: ignore[assignment]  # noqa: RUF005
             o_group + tl.where(o_place == length - 1, jump, stride),
             o_group - tl.where(o_place == 0, jump, stride),
-        ) + ways  # noqa: RUF005
+        ) + ways
         stride = stride * length
     return ways, o_column
 
 
 @triton.jit
 def surroundings(p_states, b_states, ways, m_group, NDIM: tl.constexpr):
-    """Return the states of all neighbours as bits of the places of their sites, uint32 ``[groups]``.
+    """Return the states of all neighbours as bits in the places of sites, uint32 ``[groups]``.
 
     A place has four bits: those of two directions in the first word, ahead and behind of each, and
     of a third one in the second word.
@@ -150,9 +147,13 @@ def byte_sweep_kernel(
     ``(walkers,)``. A tile has ``(n0, n1, n2, n3)`` groups of eight sites; where it is not the
     lattice, that has two directions.
     """
-    i_program = tl.program_id(0)
-    i_tile = i_program % tiles
-    i_walker = (i_program // tiles).to(tl.int64)
+    # Divisions of unsigned numbers are the shorter ones.
+    i_program = tl.program_id(0).to(tl.uint32)
+    i_walker = i_program // tiles.to(tl.uint32)
+    i_tile = i_program - i_walker * tiles.to(tl.uint32)
+    i_down = (i_tile // across.to(tl.uint32)).to(tl.int32)
+    i_right = i_tile.to(tl.int32) - i_down * across
+    i_walker = i_walker.to(tl.int64)
     p_states += i_program.to(tl.int64) * (n0 * n1 * n2 * n3)
     p_thresholds += i_walker * s_thresholds
     p_before += i_walker * rows * columns
@@ -164,8 +165,8 @@ def byte_sweep_kernel(
     # The place in the lattice, for a tile at its edge from the other side.
     inner_rows = n0 * n1 * n2 - 2 * halo_rows
     inner_columns = n3 - 2 * halo_columns
-    o_row_there = (i_tile // across) * inner_rows + o_row - halo_rows
-    o_column_there = (i_tile % across) * inner_columns + o_column - halo_columns
+    o_row_there = i_down * inner_rows + o_row - halo_rows
+    o_column_there = i_right * inner_columns + o_column - halo_columns
     o_place = wrapped(o_row_there, rows) * columns + wrapped(o_column_there, columns)
     walker = tl.load(p_walkers + i_walker)
     b_states = gathered(tl.load(p_before + o_place, mask=m_group, other=0))
@@ -244,7 +245,9 @@ def _thresholds(op: str, ndim: int) -> Variant:
 KEYS = tuple(itertools.product(OPS, (2, 3)))
 """Ops and numbers of directions."""
 THRESHOLDS = {(op, ndim, "thresholds"): _thresholds(op, ndim) for op, ndim in KEYS}
-SWEEPS = {(op, ndim, "bytes", block): _variant(op, ndim, block) for op, ndim in KEYS for block in BLOCKS}
+SWEEPS = {
+    (op, ndim, "bytes", block): _variant(op, ndim, block) for op, ndim in KEYS for block in BLOCKS
+}
 VARIANTS: dict[tuple[str | int, ...], Variant] = {**THRESHOLDS, **SWEEPS}
 
 
@@ -264,49 +267,6 @@ def fits(op: str, given: Sweeps) -> bool:
         return False
     # Tiles have two directions.
     return len(shape) == 2 or given.sites <= GROUP * BLOCKS[-1]
-
-
-class Tiling(NamedTuple):
-    """Holds how a lattice is cut into tiles, in groups of eight sites."""
-
-    shape: tuple[int, int, int, int]
-    """Lengths of a tile, the first of them 1."""
-    halo: tuple[int, int]
-    """Rows and columns at each side of a tile that belong to others."""
-    across: int
-    """Tiles side by side."""
-    tiles: int
-    """Tiles in all."""
-
-
-def tiling(shape: tuple[int, ...], block: int, sweeps: int) -> Tiling:
-    """Return the tiling with the fewest tiles of at most ``block`` groups for so many sweeps."""
-    lengths = (*shape[:-1], shape[-1] // GROUP)
-    if torch.Size(lengths).numel() <= block:
-        return Tiling(padded(lengths), (0, 0), 1, 1)
-    rows, columns = lengths
-    found = []
-    width = 1
-    while width <= block:
-        length = min(columns, width)
-        height = min(rows, block // length)
-        # Where a tile has whole rows or columns, nothing goes wrong at their ends. Sites go wrong
-        # one by one with every colour; a column has eight.
-        halo_rows = 0
-        if height < rows:
-            halo_rows = 2 * sweeps
-        halo_columns = 0
-        if length < columns:
-            halo_columns = triton.cdiv(2 * sweeps, GROUP)
-        inner_rows = height - 2 * halo_rows
-        inner_columns = length - 2 * halo_columns
-        if inner_rows > 0 and inner_columns > 0:
-            across = triton.cdiv(columns, inner_columns)
-            tiles = across * triton.cdiv(rows, inner_rows)
-            halo = (halo_rows, halo_columns)
-            found.append(Tiling((1, 1, height, length), halo, across, tiles))
-        width *= 2
-    return min(found, key=lambda made: made.tiles)
 
 
 def _words(configurations: Tensor) -> Tensor:
