@@ -138,12 +138,16 @@ def thresholds_kernel(
         # The number -1 has all bits.
         b_lane = tl.where(lanes == 0, -1, 1 << b_lane)
         b_lane = tl.where(m_walker, b_lane, 0)
-        p_row = p_masks + i_row.to(tl.int64) * (32 * (CHAINS + 1))
+        p_row = p_masks + i_row * tl.full((), 32 * (CHAINS + 1), tl.int64)
         for chain in range(CHAINS):
-            b_probability = probability(chain, b_beta, strength, tilt, rest, MOVE, FIELD)
+            # A number of the interpreter's is no tensor.
+            number = tl.zeros([], tl.int32) + chain
+            b_probability = probability(number, b_beta, strength, tilt, rest, MOVE, FIELD)
             # Between 0 and 2³² a sum with 2⁵² has no binary places: the nearest integer is left.
             b_rounded = (b_probability * 4294967296.0 + 4503599627370496.0) - 4503599627370496.0
-            b_threshold = tl.where(b_rounded > 4294967295.0, 4294967295.0, b_rounded).to(tl.int64)
+            b_threshold = b_rounded.to(tl.int64)
+            # Of 2³² itself, which has no bit among the 32, one is taken off.
+            b_threshold -= b_threshold >> 32
             b_set = (b_threshold[:, None] >> o_bit[None, :].to(tl.int64)) & 1
             # Lanes are distinct, so that a sum carries nothing.
             b_mask = tl.sum(b_set.to(tl.int32) * b_lane[:, None], 0)

@@ -56,7 +56,7 @@ def pack_walkers_kernel(
             w3 |= ((four >> 24) & 1) << lane
         a0, b0 = swapped(w0, w1, 2 * o_quarter, factor, shift)
         a1, b1 = swapped(w2, w3, 2 * o_quarter + 1, factor, shift)
-        p_row = p_words + i_row.to(tl.int64) * (4 * quarters)
+        p_row = p_words + i_row * (4 * quarters).to(tl.int64)
         o_pair = 2 * o_quarter[:, None] + tl.arange(0, 2)[None, :]
         tl.store(p_row + o_pair, tl.join(a0, a1), mask=m_quarter[:, None])
         p_row += 2 * quarters
@@ -76,7 +76,7 @@ def unpack_walkers_kernel(
     for i_row in range(tl.program_id(0) // tiles, tl.load(p_rows), programs):
         first = tl.load(p_rows + 1 + i_row)
         last = tl.load(p_rows + 2 + i_row)
-        p_row = p_words + i_row.to(tl.int64) * (4 * quarters)
+        p_row = p_words + i_row * (4 * quarters).to(tl.int64)
         o_pair = 2 * o_quarter[:, None] + tl.arange(0, 2)[None, :]
         a0, a1 = tl.split(tl.load(p_row + o_pair, mask=m_quarter[:, None], other=0))
         p_row += 2 * quarters
