@@ -1,7 +1,7 @@
 """What integrators ask of a transport beyond its call, and answers for one that offers no more."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import torch
@@ -68,6 +68,8 @@ class AnyTransport:
         reach: largest distance, in any direction, between a site and those that ``G`` reads there;
             what else stands under that name where it does not say.
         tables: the transport itself if its rates are a table; None if they are not.
+        declared_steady: whether it says that it looks at no number, does the same work at every
+            call, and keeps nothing in between.
         memory: what remembers the block of walkers; None for nothing.
     """
 
@@ -75,12 +77,25 @@ class AnyTransport:
     name: str
     reach: Any = None
     tables: Tabulated | None = None
+    declared_steady: bool = False
     memory: Memory | None = None
 
     @property
     def precision(self) -> torch.dtype:
         """Floating-point type of the parameters; float32 without any, float64 for no transport."""
         return precision_of(self.given)
+
+    @property
+    def steady(self) -> bool:
+        """Return whether calls can be recorded once and launched again and again."""
+        return self.declared_steady and self.memory is None
+
+    def places(self) -> tuple[int, ...]:
+        """Return where all weights lie, which a recording goes by."""
+        if not isinstance(self.given, nn.Module):
+            return ()
+        module = self.given
+        return tuple(each.data_ptr() for each in (*module.parameters(), *module.buffers()))
 
     def accept(self, model: Any) -> None:
         """Raise a ValueError if the transport says that it is for other models than this one.
@@ -100,7 +115,7 @@ class AnyTransport:
         memory = offered(walkers)
         if not isinstance(memory, Memory):
             return self
-        return type(self)(self.given, self.name, self.reach, self.tables, memory)
+        return replace(self, memory=memory)
 
     def at(self, rows: Tensor | slice) -> Transport | None:
         """Return what a step calls for some walkers of the block, by their place in it."""
@@ -118,4 +133,7 @@ def as_transport(given: Transport | None) -> AnyTransport:
     offered: Any = given
     tables = offered if isinstance(offered, Tabulated) else None
     name = type(given).__name__
-    return AnyTransport(given, name, getattr(offered, "reach", None), tables)
+    reach = getattr(offered, "reach", None)
+    # None, which makes no rates at all, is as steady as can be.
+    steady = given is None or getattr(offered, "steady", False) is True
+    return AnyTransport(given, name, reach, tables, steady)
