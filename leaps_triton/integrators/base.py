@@ -214,6 +214,7 @@ class Integrator(ABC):
         boundary: Boundary | None = None,
         backward: bool = False,
         end: int | None = None,
+        block: int | None = None,
     ) -> Any:
         """Take a block of walkers through all intervals, from :meth:`init` to the other end.
 
@@ -228,13 +229,15 @@ class Integrator(ABC):
             backward: whether they go from ``t = 1`` to ``t = 0`` by the reversed process.
             end: walkers of this global index and later ones only fill the block: what goes wrong
                 with them stops them, with weight 0, and is no error. None for none.
+            block: walkers that the transport evaluates together, where the state holds several
+                blocks; None for all.
 
         Raises:
             RuntimeError: a rate that is not finite, or a walker with too many events.
         """
         if boundary is None:
             boundary = _Nobody()
-        answers = self._follow(transport, len(state.walkers))
+        answers = self._follow(transport, len(state.walkers), block)
         way = Way(path, answers, seed, rollouts(), backward, end)
         # No weight changes on the way.
         with packed_once():
@@ -262,9 +265,13 @@ class Integrator(ABC):
         answers = self._follow(transport, len(state.walkers))
         return self._to_the_end(state, Way(path, answers, seed, rollouts(), backward))
 
-    def _follow(self, transport: Transport | None, walkers: int) -> AnyTransport:
+    def _follow(
+        self, transport: Transport | None, walkers: int, block: int | None = None
+    ) -> AnyTransport:
         """Return the answers of a transport that remembers the walkers, if that is of use."""
         answers = as_transport(transport)
+        if block is not None:
+            return answers.ride(walkers, block, follow=self.single)
         # One move between two evaluations is all that there is to follow.
         if self.single:
             return answers.follow(walkers)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from ..estimators.weights import effective_sample_size
+from ..estimators.weights import effective_sample_size, unchecked_size
 from ..integrators.base import Boundary
 from ..integrators.states import State, write_trace
 from ..mcmc.base import BaseMove
@@ -139,17 +139,31 @@ class Passage(Boundary):
 
     def act(self, state: Any, interval: int) -> Any:
         """Resample the walkers if their ESS is low, then make the moves."""
-        sampler = self.sampler
-        tau = self._frozen[interval]
-        if sampler.resample_below > 0.0:
-            # Before the ESS, whose error would name neither walker nor time.
-            sampler.check_weights(state, tau)
-            ess = float(effective_sample_size(state.log_weights))
-            if ess < sampler.resample_below:
-                state = sampler.resample(state, interval, self.seed)
-                self.resampled[interval] = True
+        if self.sampler.resample_below > 0.0:
+            state = self.weighed(state, interval)
         # After the resampling, so that moves part the copies of one walker.
-        self.moves, state = self.moves.step(state, sampler.path, tau, self.seed)
+        return self.moved(state, interval)
+
+    def low(self, state: State) -> Tensor:
+        """Return whether :meth:`weighed` has to look at the walkers, a bool without axes."""
+        # Weights that are not finite have no ESS, which is not above the threshold either.
+        return ~(unchecked_size(state.log_weights) >= self.sampler.resample_below)
+
+    def weighed(self, state: Any, interval: int) -> Any:
+        """Return the walkers, resampled if their ESS is low."""
+        sampler = self.sampler
+        # Before the ESS, whose error would name neither walker nor time.
+        sampler.check_weights(state, self._frozen[interval])
+        ess = float(effective_sample_size(state.log_weights))
+        if ess < sampler.resample_below:
+            state = sampler.resample(state, interval, self.seed)
+            self.resampled[interval] = True
+        return state
+
+    def moved(self, state: Any, interval: int) -> Any:
+        """Return the walkers after the moves."""
+        tau = self._frozen[interval]
+        self.moves, state = self.moves.step(state, self.sampler.path, tau, self.seed)
         return state
 
     def observe(self, state: State, entered: Tensor) -> None:

@@ -67,8 +67,8 @@ class Way(NamedTuple):
     def key(self, *more: Any) -> Any:
         """Return all that a recording of events depends on but the walkers."""
         transport = self.answers
-        own = (id(self.path), id(transport.given), transport.places(), self.seed, self.backward)
-        return (*own, *more)
+        own = (id(self.path), id(transport.given), transport.places(), transport.block)
+        return (*own, self.seed, self.backward, *more)
 
 
 def in_one_kernel(path: Path) -> bool:

@@ -48,7 +48,9 @@ def _found(integrator: Looking, state: Any, way: Way, events: int, columns: int 
     device = state.walkers.device
     key = way.key(id(integrator), type(state), shapes, device, events, columns)
     if key not in way.recordings:
-        way.recordings[key] = Rollout(integrator, state, way, events, columns)
+        # None holds itself, or its memory on the device would stay when it is no longer wanted.
+        own = way._replace(recordings={})
+        way.recordings[key] = Rollout(integrator, state, own, events, columns)
     return way.recordings[key]
 
 

@@ -88,7 +88,7 @@ class Rollout:
         # Whether something went wrong, and where the last walker stands.
         self._flags = torch.zeros(2, dtype=torch.int64, device=device)
         self._info: Any = None
-        self.run = Recording(self._run, device)
+        self._recording = Recording(device)
 
     def load(self, state: Any) -> None:
         """Take walkers over."""
@@ -100,6 +100,10 @@ class Rollout:
     def taken(self) -> Any:
         """Return the walkers, in tensors that no later event writes into."""
         return type(self.state)(*(column.clone() for column in self.state))
+
+    def run(self) -> None:
+        """Make the events."""
+        self._recording(self._run)
 
     def begin_trace(self, entered: Tensor) -> None:
         """Begin the trace with walkers that have been loaded, some of which have just entered."""
@@ -126,7 +130,7 @@ class Rollout:
         """Make the events; nothing here may look at a number of the device."""
         stepping = self._stepping
         way = self._way
-        transport = way.answers.given
+        transport = way.answers.at(slice(None))
         state = self.state
         info = None
         for _ in range(self._events):
