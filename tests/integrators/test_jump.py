@@ -16,9 +16,9 @@ from torch import Tensor
 import leaps_triton as lt
 from helpers import index_of, random_network, sigma_threshold, small_models, states
 from leaps_triton import exact, kernels
-from leaps_triton.integrators.rollouts.boundaries import enter_all, entered
 from leaps_triton.integrators.jump import JumpInfo, JumpState
 from leaps_triton.integrators.rates import evaluate
+from leaps_triton.integrators.rollouts.boundaries import enter_all, entered
 
 FLOAT64 = torch.float64
 MODEL = small_models()["ising 2x3 field"]
