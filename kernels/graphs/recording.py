@@ -40,17 +40,13 @@ class Recording:
     way a call has done once what the function does.
 
     Args:
-        function: It takes nothing, returns nothing, and looks at no number of the device. All that
-            it leaves is in tensors that it found, written in place. It is recorded with the tensors
-            that it finds: they must stay where they are.
         device: Where it runs.
 
     Attributes:
         reason: Why each call runs it; empty where it is, or will be, recorded.
     """
 
-    def __init__(self, function: Callable[[], None], device: torch.device) -> None:
-        self._function = function
+    def __init__(self, device: torch.device) -> None:
         self._device = device
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = False
@@ -60,40 +56,37 @@ class Recording:
         elif not graphs_wanted():
             self.reason = f"{GRAPHS}=0"
 
-    def __call__(self) -> None:
-        """Do once what the function does."""
+    def __call__(self, function: Callable[[], None]) -> None:
+        """Do once what the function does.
+
+        Args:
+            function: The same at each call. It takes nothing, returns nothing, and looks at no
+                number of the device. All that it leaves is in tensors that it found, written in
+                place. It is recorded with the tensors that it finds: they must stay where they are.
+        """
         if self.reason:
-            self._function()
+            function()
             return
         with torch.cuda.device(self._device):
             if not self._warm:
-                self._run_aside()
+                _run_aside(function)
                 self._warm = True
                 return
             if self._graph is None:
-                self._record()
+                self._record(function)
             if self._graph is None:
-                self._function()
+                function()
             else:
                 self._graph.replay()
 
-    def _run_aside(self) -> None:
-        """Run the function on another stream, as recording does."""
-        current = torch.cuda.current_stream()
-        aside = torch.cuda.Stream()
-        aside.wait_stream(current)
-        with torch.cuda.stream(aside):
-            self._function()
-        current.wait_stream(aside)
-
-    def _record(self) -> None:
+    def _record(self, function: Callable[[], None]) -> None:
         """Record the function, which does nothing yet; note why where that fails."""
         stream = torch.cuda.current_stream()
         graph = torch.cuda.CUDAGraph()
         try:
             # Other threads may go on with what they do on the device.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                self._function()
+                function()
         except RuntimeError as error:
             # A recording that was broken off leaves its own stream the current one.
             torch.cuda.set_stream(stream)
@@ -106,3 +99,13 @@ class Recording:
             )
             return
         self._graph = graph
+
+
+def _run_aside(function: Callable[[], None]) -> None:
+    """Run a function on another stream, as recording does."""
+    current = torch.cuda.current_stream()
+    aside = torch.cuda.Stream()
+    aside.wait_stream(current)
+    with torch.cuda.stream(aside):
+        function()
+    current.wait_stream(aside)

@@ -19,12 +19,7 @@ from .rates import Rates, Reversible, evaluate, examine
 from .states import JumpState, State, returned, some
 from .transport import Transport
 
-__all__ = [
-    "Jump",
-    "JumpInfo",
-    "JumpState",
-    "State",
-]
+__all__ = ["Jump", "JumpInfo", "JumpState", "State"]
 
 
 class JumpInfo(NamedTuple):
@@ -97,6 +92,8 @@ class Jump(Integrator):
         >>> Jump(intervals=4).frozen
         tensor([0.1250, 0.3750, 0.6250, 0.8750], dtype=torch.float64)
     """
+
+    recordable = True
 
     def __init__(
         self,
@@ -311,7 +308,7 @@ class Jump(Integrator):
             remaining=after.remaining,
             events=after.events,
         )
-        part = self._checked(part, _info_of_tables(part, after), way)
+        part = self.checked(part, _info_of_tables(part, after), way)
         if rows is None:
             return part
         return returned(state, rows, part)

@@ -17,7 +17,7 @@ from ..registry import register
 from .base import Integrator, Way, as_times
 from .overflow import CLOSED, NETWORK, beta_is_the_reason, log_way
 from .rates import Reversible, as_reversible, evaluate, examine, rates_of
-from .states import LeapState
+from .states import Leap, LeapState
 from .transport import Transport
 
 __all__ = ["LeapInfo", "LeapState", "TauLeap", "leap_increment"]
@@ -42,21 +42,6 @@ _FLOOR = 0.3
 
 # With √u the weights cancel to leading order in h where two neighbours move at once.
 _REVERSIBLE = "square_root"
-
-
-class _Leap(NamedTuple):
-    """One step of all walkers, before it is made."""
-
-    active: Tensor
-    """Which walkers make it, bool ``(walkers,)``"""
-    tau: Tensor
-    """Frozen time of their interval, float64 ``(walkers,)``"""
-    here: Tensor
-    """Time at which the step begins, in the direction of travel"""
-    there: Tensor
-    """Time at which it ends; ``here`` for walkers that make none"""
-    duration: Tensor
-    """``h``; 0 for walkers that make none"""
 
 
 @register("integrator")
@@ -241,7 +226,7 @@ class TauLeap(Integrator):
             return self._advance(state, way, True)
         return super()._to_the_end(state, way)
 
-    def _leap(self, state: LeapState, backward: bool) -> _Leap:
+    def _leap(self, state: LeapState, backward: bool) -> Leap:
         active = state.remaining != 0
         interval = state.interval.clamp(0, self.intervals - 1)
         times = self.grid(interval.device).times
@@ -250,7 +235,7 @@ class TauLeap(Integrator):
         here = ends if backward else begins
         there = begins if backward else ends
         # With h = 0 a walker stays with probability 1, both ways.
-        return _Leap(
+        return Leap(
             active,
             begins,
             here,
@@ -261,7 +246,7 @@ class TauLeap(Integrator):
     def _exact(
         self,
         state: LeapState,
-        leap: _Leap,
+        leap: Leap,
         path: Path,
         transport: Transport | None,
         seed: int,
@@ -289,7 +274,7 @@ class TauLeap(Integrator):
         return after, LeapInfo((x != y).flatten(1).sum(1), exit_rate, back.exit_rate)
 
     def _euler(
-        self, state: LeapState, leap: _Leap, path: Path, seed: int
+        self, state: LeapState, leap: Leap, path: Path, seed: int
     ) -> tuple[LeapState, LeapInfo]:
         """Make a step that is weighed as in the paper, by what ``A`` gains where it begins."""
         x = state.configurations
@@ -328,7 +313,7 @@ class TauLeap(Integrator):
         raise RuntimeError(f"{where}: {rates} {verdict}; {reason}")
 
 
-def _weighed(state: LeapState, leap: _Leap, gain: Tensor) -> LeapState:
+def _weighed(state: LeapState, leap: Leap, gain: Tensor) -> LeapState:
     """Return the state at the end of the step, with what it gained added to ``A``."""
     return state._replace(
         log_weights=torch.where(leap.active, state.log_weights + gain, state.log_weights),

@@ -209,7 +209,14 @@ class Equivariant(nn.Module):
         model: gives ``q``, the number of dimensions and the boundaries; couplings, field and β come
             with each call.
         settings: the other arguments of the network, as plain data that a file can keep.
+
+    Attributes:
+        steady: whether a call looks at no number of a GPU, does the same work whatever the numbers,
+            and keeps nothing for the next: then events are recorded in CUDA graphs. False for a
+            subclass that does.
     """
+
+    steady: bool = True
 
     def __init__(self, model: EnergyModel, **settings: Any) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from .. import kernels
 from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
 from ..integrators.jump import Jump
+from ..integrators.rollouts.rollout import kept_rollouts
 from ..integrators.states import State, some
 from ..integrators.transport import Transport, as_transport
 from ..kernels import Stream
@@ -26,6 +27,8 @@ from .along import Along, Recorded, Stops
 from .blocks import BlockRun, Kept, default_block, enough, ess_trace, heard_by, tell_cost
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
+from .riding.riders import run_riding
+from .riding.rule import blocks_at_once
 
 __all__ = ["Advance", "BlockRun", "Observe", "Sampler"]
 
@@ -59,6 +62,10 @@ class Sampler:
             walkers asked for, the logger ``leaps_triton`` says so once; see :attr:`rowwise`.
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved
             there.
+
+    Attributes:
+        riding: how many blocks are computed in the same launches; None for what suits the device.
+            Results do not depend on it.
 
     Raises:
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a move that
@@ -128,6 +135,7 @@ class Sampler:
         self.move = move
         self.resampling = resampling
         self.device = as_device(device)
+        self.riding: int | None = None
         as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
@@ -167,7 +175,7 @@ class Sampler:
 
     def _like(self, integrator: Integrator, block: int, mcmc: Move | None) -> Self:
         """Return a sampler that has all else of this one."""
-        return type(self)(
+        other = type(self)(
             self.path,
             self.transport,
             integrator=integrator,
@@ -177,6 +185,8 @@ class Sampler:
             device=self.device,
             resampling=self.resampling,
         )
+        other.riding = self.riding
+        return other
 
     @property
     def rowwise(self) -> bool:
@@ -241,24 +251,47 @@ class Sampler:
         if along is not False:
             stops = Stops.on(self.path, self.integrator, along, observables)
         blocks = math.ceil(walkers / self.block)
+        at_once = blocks_at_once(self)
         # Where nothing is filled, few walkers cost little.
         if first_block == 0 and not self.rowwise:
             tell_cost(walkers, self.block)
         steps = self.integrator.intervals + 1
         done: list[Kept] = []
-        with track(blocks * steps, "sampling", "interval", progress) as shown:
-            for index in range(blocks):
-                first = (first_block + index) * self.block
-                heard = heard_by(shown, index * steps, advance)
-                wanted = min(self.block, walkers - index * self.block)
-                # The number kept must not change the walkers, so that some may only fill a block.
-                computed = self.block
-                if self.rowwise:
-                    computed = enough(wanted, self.block, self.path)
-                indices = torch.arange(first, first + computed)
-                run = self.run_block(indices, seed, advance=heard, wanted=wanted, stops=stops)
-                done.append(Kept.of(run, wanted))
+        with track(blocks * steps, "sampling", "interval", progress) as shown, kept_rollouts():
+            for index in range(0, blocks, at_once):
+                count = min(at_once, blocks - index)
+                heard = heard_by(shown, index * steps, advance, count)
+                # Of these blocks; only the last of all may be asked for in part.
+                wanted = min(count * self.block, walkers - index * self.block)
+                indices = self._blocks(first_block + index, wanted)
+                done += self._kept(indices, seed, heard, wanted, stops)
         return self._ensemble(done, seed)
+
+    def _blocks(self, first: int, wanted: int) -> list[Tensor]:
+        """Return the walkers of blocks of which so many are asked for, by their global indices."""
+        blocks: list[Tensor] = []
+        for begin in range(0, wanted, self.block):
+            # The number kept must not change the walkers, so that some may only fill a block.
+            computed = self.block
+            if self.rowwise:
+                computed = enough(min(self.block, wanted - begin), self.block, self.path)
+            start = first * self.block + begin
+            blocks.append(torch.arange(start, start + computed))
+        return blocks
+
+    def _kept(
+        self, blocks: list[Tensor], seed: int, heard: Advance, wanted: int, stops: Stops | None
+    ) -> list[Kept]:
+        """Return what is kept of some blocks; several ride in the same launches."""
+        if len(blocks) == 1:
+            run = self.run_block(blocks[0], seed, advance=heard, wanted=wanted, stops=stops)
+            return [Kept.of(run, wanted)]
+        sent = [walkers.to(self.device) for walkers in blocks]
+        runs = run_riding(self, sent, wanted, seed, heard, stops)
+        kept: list[Kept] = []
+        for number, run in enumerate(runs):
+            kept.append(Kept.of(run, min(self.block, wanted - number * self.block)))
+        return kept
 
     def _ensemble(self, blocks: list[Kept], seed: int) -> WeightedEnsemble:
         """Return the walkers of all blocks as one result."""
