@@ -23,6 +23,8 @@ class Config(NamedTuple):
     """Sizes that it is given at each launch, or that its launcher goes by."""
     stages: int | None = None
     """Blocks that a loop loads ahead; None for the compiler's own number."""
+    registers: int | None = None
+    """Most per thread, where the compiler's own choice spills some; None for that choice."""
 
 
 CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {

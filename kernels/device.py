@@ -5,7 +5,9 @@ boundaries as bits: bit ``AXIS`` of ``periodic`` is set where direction ``AXIS``
 a constant of the kernel, so that absent directions cost nothing.
 """
 
+import functools
 import inspect
+from typing import Any
 
 import triton
 import triton.language as tl
@@ -17,19 +19,30 @@ __all__ = [
     "neighbours",
     "pair_field",
     "philox",
+    "unaligned",
     "uniform32",
     "uniform64",
 ]
 
 
 def kernel(function):
-    """Return ``function`` under :func:`triton.jit`, specialised on no value.
+    """Return ``function`` under :func:`triton.jit`, specialised on no number's value.
 
-    A kernel's variants are its constants and dtypes alone.
+    A kernel's variants are its constants and dtypes alone. Its tensors, which have no annotation,
+    begin at a multiple of 16 bytes; :func:`unaligned` makes the form for others.
     """
-    annotations = inspect.signature(function).parameters.items()
-    varying = [name for name, parameter in annotations if parameter.annotation is not tl.constexpr]
-    return triton.jit(function, do_not_specialize=varying)
+    parameters = inspect.signature(function).parameters.items()
+    absent = (inspect.Parameter.empty, tl.constexpr)
+    numbers = [name for name, parameter in parameters if parameter.annotation not in absent]
+    return triton.jit(function, do_not_specialize=numbers)
+
+
+@functools.cache
+def unaligned(made: Any) -> Any:
+    """Return a kernel that takes tensors wherever they begin."""
+    parameters = inspect.signature(made.fn).parameters.items()
+    varying = [name for name, parameter in parameters if parameter.annotation is not tl.constexpr]
+    return triton.jit(made.fn, do_not_specialize=varying)
 
 
 @triton.jit

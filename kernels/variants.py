@@ -7,20 +7,26 @@ unrolled), whether ``q`` is 2 (no table look-ups) and whether the model is the s
 (scalars instead of loads), the block size, the floating-point type, and the terms of the rates. All
 else is an argument at run time, ``q``, lengths, boundaries and colours too, and nothing is
 specialised on its value, so that no input causes a compilation that the tables do not list.
+
+Tensors begin at a multiple of 16 bytes, as torch allocates them, so that several numbers are loaded
+at once. A view may begin elsewhere: it runs the same kernel, compiled without that knowledge.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import triton.language as tl
 from torch import Tensor
 
+from .device import unaligned
+
 __all__ = [
-    "KINDS", "TYPES", "Variant", "block_size", "kind_of", "launch", "padded", "periodic_bits",
-    "recorded",
-    "site_stride",
+    "ALIGNMENT", "KINDS", "TYPES", "Variant", "block_size", "check_places", "kind_of", "launch",
+    "padded", "periodic_bits", "recorded", "site_stride",
 ]  # fmt: skip
 
 TYPES = {
@@ -33,12 +39,24 @@ TYPES = {
 }
 """Triton's name of a pointer to each dtype."""
 
+NUMBERS = {tl.int32: "i32", tl.int64: "i64", tl.float32: "fp32", tl.float64: "fp64"}
+"""Triton's name of a number of each type."""
+
 KINDS = {
     "binary uniform": {"BINARY": True, "UNIFORM": True},
     "binary": {"BINARY": True, "UNIFORM": False},
     "general": {"BINARY": False, "UNIFORM": False},
 }
 """Kinds of model: two states with one coupling and field for all sites, two states, any."""
+
+
+ALIGNMENT = 16
+"""Bytes: most that a thread loads at once, and what Triton knows of a tensor's address."""
+
+MOST = 2**31 - 2**16
+"""Most that a kernel counts to in 32 bits; a last block reaches beyond what there is."""
+MOST_PROGRAMS = 2**31 - 1
+"""Most programs of one launch, on any device."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,7 @@ class Variant:
         constants: Values of its constants, by name.
         warps: Groups of threads of a program.
         stages: Blocks that a loop loads ahead; None for the compiler's own number.
+        registers: Most per thread; None for the compiler's own choice.
         signature: Triton's type of every argument, by name.
     """
 
@@ -59,31 +78,48 @@ class Variant:
     constants: Mapping[str, Any]
     warps: int
     stages: int | None = None
+    registers: int | None = None
     signature: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Find the type of every argument of the kernel."""
         pointers = iter(self.pointers)
         types = {}
-        for parameter in getattr(self.kernel, "params", ()):
+        for name, parameter in inspect.signature(self.kernel.fn).parameters.items():
             # Pointers alone have no annotation; they come in the order of their dtypes.
-            if parameter.is_constexpr:
-                types[parameter.name] = "constexpr"
-            elif parameter.annotation_type:
-                types[parameter.name] = parameter.annotation_type
+            if parameter.annotation is tl.constexpr:
+                types[name] = "constexpr"
+            elif parameter.annotation is inspect.Parameter.empty:
+                types[name] = TYPES[next(pointers)]
             else:
-                types[parameter.name] = TYPES[next(pointers)]
+                types[name] = NUMBERS[parameter.annotation]
         # The class is frozen, and this field follows from the others.
         object.__setattr__(self, "signature", types)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of the compiler."""
+        """Options of the compiler for NVIDIA's devices."""
         # Products and sums are not fused, so that every device rounds alike.
         chosen: dict[str, Any] = {"num_warps": self.warps, "enable_fp_fusion": False}
         if self.stages is not None:
             chosen["num_stages"] = self.stages
+        if self.registers is not None:
+            chosen["maxnreg"] = self.registers
         return chosen
+
+    def options_on(self, amd: bool) -> dict[str, Any]:
+        """Return options of the compiler for devices of AMD, or of NVIDIA."""
+        chosen = self.options
+        if amd:
+            # That compiler has no such option.
+            chosen.pop("maxnreg", None)
+        return chosen
+
+    def kernel_for(self, aligned: bool) -> Any:
+        """Return the kernel for tensors that all begin at a multiple of 16 bytes, or for any."""
+        if aligned:
+            return self.kernel
+        return unaligned(self.kernel)
 
 
 _WATCHED: list[list[Variant]] = []
@@ -109,6 +145,38 @@ def recorded(dry: bool = False) -> Iterator[list[Variant]]:
             _DRY.pop()
 
 
+def check_places(**counts: int) -> None:
+    """Refuse more than kernels count to in 32 bits.
+
+    Args:
+        counts: How many of something there are, by the words to say it with.
+
+    Raises:
+        ValueError: If one of them is above the limit.
+    """
+    for name, count in counts.items():
+        if count > MOST:
+            words = name.replace("_", " ")
+            raise ValueError(
+                f"kernels count in 32 bits: {words} must be at most {MOST}, got {count}; "
+                "use a smaller lattice, fewer states or fewer channels"
+            )
+
+
+def _check_sizes(variant: Variant, tensors: Sequence[Tensor], numbers: Sequence[Any]) -> None:
+    """Refuse a launch whose places in memory do not fit 32 bits."""
+    names = list(variant.signature)
+    # Seeds and other numbers of 64 bits may be larger.
+    if any(number > MOST for number in numbers):
+        for name, number in zip(names[len(tensors) :], numbers, strict=False):
+            if variant.signature[name] == "i32":
+                check_places(**{name: number})
+    for name, tensor in zip(names, tensors, strict=False):
+        # The first index, mostly of walkers, is multiplied in 64 bits.
+        if tensor.numel() > MOST:
+            check_places(**{f"numbers_of_one_row_of_{name}": tensor[0].numel()})
+
+
 def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) -> None:
     """Run so many programs of a variant on the device of its first argument.
 
@@ -116,6 +184,9 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
         variant: What is compiled, or was.
         programs: How many programs; none for 0.
         arguments: Those of the kernel but for its constants, tensors first and contiguous.
+
+    Raises:
+        ValueError: If there are more programs, or more places in memory, than 32 bits number.
     """
     tensors = [a for a in arguments if isinstance(a, Tensor)]
     assert tuple(t.dtype for t in tensors) == variant.pointers, [t.dtype for t in tensors]
@@ -123,6 +194,11 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
     device = tensors[0].device
     if programs == 0:
         return
+    if programs > MOST_PROGRAMS:
+        raise ValueError(
+            f"a launch has at most {MOST_PROGRAMS} programs, got {programs}; use fewer walkers"
+        )
+    _check_sizes(variant, tensors, arguments[len(tensors) :])
     for seen in _WATCHED:
         seen.append(variant)
     if _DRY:
@@ -132,8 +208,10 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
         current: AbstractContextManager[Any] = torch.cuda.device(device)
     else:
         current = nullcontext()
+    kernel = variant.kernel_for(all(t.data_ptr() % ALIGNMENT == 0 for t in tensors))
+    options = variant.options_on(amd=torch.version.hip is not None)
     with current:
-        variant.kernel[programs,](*arguments, **variant.constants, **variant.options)
+        kernel[programs,](*arguments, **variant.constants, **options)
 
 
 def block_size(count: int, sizes: Sequence[int]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import triton
 
-from leaps_triton.kernels import resources
+from leaps_triton.kernels.compiled import resources
 
 FILE = Path(__file__).parents[1] / "results" / "kernel_resources.csv"
 COLUMNS = ("kernel", "target", "warps", "registers", "spills", "shared", "triton")

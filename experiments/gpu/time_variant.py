@@ -19,7 +19,9 @@ from leaps_triton import kernels
 from leaps_triton.bench.agreement import check
 from leaps_triton.bench.cases import MODELS, OPS, make_case
 from leaps_triton.bench.timing import replayed, timed
-from leaps_triton.kernels import resources, variants
+from leaps_triton.kernels import variants
+from leaps_triton.kernels.compiled import resources
+from leaps_triton.kernels.compiled.machine_code import instructions
 
 FAMILY_OF = {
     "energy": "local_energy",
@@ -48,24 +50,24 @@ def names_of(op: str) -> list[str]:
     return [name for name in resources.variants() if name.startswith(FAMILY_OF[op])]
 
 
-def by_opcode(instructions: Counter[str]) -> Counter[str]:
+def by_opcode(counts: Counter[str]) -> Counter[str]:
     """Add up the instructions of one opcode, whatever their modifiers."""
     total: Counter[str] = Counter()
-    for name, count in instructions.items():
+    for name, count in counts.items():
         total[name.partition(".")[0]] += count
     return total
 
 
-def show(instructions: Counter[str]) -> None:
+def show(counts: Counter[str]) -> None:
     """Print the counts, most frequent first, then the memory's with their modifiers."""
-    opcodes = by_opcode(instructions)
+    opcodes = by_opcode(counts)
     # What fills up the last cache line does nothing.
     opcodes.pop("NOP", None)
     print(f"{opcodes.total()} instructions")
     for name, count in opcodes.most_common():
         print(f"  {name:10} {count:6}")
     print("memory")
-    for name, count in sorted(instructions.items()):
+    for name, count in sorted(counts.items()):
         if name.startswith(MEMORY):
             print(f"  {name:24} {count:6}")
 
@@ -118,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     used = resources.measure(variant, chosen.target)
     print(f"{chosen.variant} for {chosen.target}, {variant.warps} warps")
     print(f"{used.registers} registers, {used.spills} bytes spilled, {used.shared} bytes shared")
-    show(resources.instructions(variant, chosen.target))
+    show(instructions(variant, chosen.target))
     time_of(chosen, chosen.variant)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from ..configs import config
 from ..device import kernel, philox, uniform64
 from ..philox import Stream
-from ..variants import Variant, launch
+from ..variants import Variant, check_places, launch
 from .reference import MOST_CLASSES, MOST_LANES, Events, site_classes
 
 __all__ = ["VARIANTS", "local_jump_steps"]
@@ -136,8 +136,9 @@ def local_jump_steps_kernel(
             tl.store(p_x + site, ((1 + sign) // 2).to(tl.int8))
             tl.store(p_classes + o_affected, b_after.to(tl.int16), mask=m_lane)
             # Several neighbours may leave or enter one class, so counts are changed atomically.
-            tl.atomic_add(p_counts + b_before, -1, mask=m_lane)
-            tl.atomic_add(p_counts + b_after, 1, mask=m_lane)
+            # They are this program's alone, and its barriers order them: no fence is needed.
+            tl.atomic_add(p_counts + b_before, -1, mask=m_lane, sem="relaxed", scope="cta")
+            tl.atomic_add(p_counts + b_after, 1, mask=m_lane, sem="relaxed", scope="cta")
             # The tables have one row for each number of sites in state 1.
             row += sign
             tl.debug_barrier()
@@ -177,6 +178,7 @@ def local_jump_steps(given: Events) -> tuple[Tensor, Tensor, Tensor, Tensor, Ten
     count = len(given.configurations)
     sites = given.configurations.shape[1:].numel()
     classes = given.rates.shape[1]
+    check_places(entries_of_the_table_of_rates=given.rates.numel())
     x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
     noughts = torch.zeros_like(given.log_weights)
     floats = torch.stack([given.log_weights, given.remaining, noughts, noughts])

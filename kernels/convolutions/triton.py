@@ -19,7 +19,7 @@ from triton import knobs
 
 from ..configs import Config, config
 from ..device import kernel
-from ..variants import Variant, launch
+from ..variants import Variant, check_places, launch
 from . import cpu
 from .reference import Convolution
 
@@ -209,6 +209,7 @@ def hollow_conv(given: Convolution) -> Tensor:
     if given.source.dtype == torch.float64:
         return cpu.hollow_conv(given)
     channels, taps, inputs = given.weight.shape
+    check_places(weights=given.weight.numel())
     walkers = len(given.source)
     sites = given.sites
     output = given.source.new_empty(walkers, channels, *given.shape)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..configs import config
 from ..device import kernel
-from ..variants import Variant, launch
+from ..variants import Variant, check_places, launch
 from . import cpu
 from .reference import Convolution, Gradients
 from .triton import (
@@ -310,6 +310,7 @@ def _to_parameters(made: _Shared) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     chunk = max(1, triton.cdiv(walkers, CHUNKS))
     chunks = triton.cdiv(walkers, chunk)
     to_weight = weight.new_empty(chunks, channels, taps, inputs)
+    check_places(parts_of_the_gradient_of_weights=to_weight.numel())
     to_bias = weight.new_empty(chunks, channels, taps)
     to_time = weight.new_empty(walkers, channels, taps)
     blocks = triton.cdiv(taps, sizes["TAPS"]) * triton.cdiv(inputs, sizes["INPUTS"])

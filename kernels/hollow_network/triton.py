@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..configs import Config, config
 from ..device import kernel
-from ..variants import Variant, block_size, launch, site_stride
+from ..variants import Variant, block_size, check_places, launch, site_stride
 from . import reference
 from .reference import Values
 from .tables import TILE, Columns, columns, geometry, pack, sums, widened
@@ -268,6 +268,7 @@ def prepare(
     places = geometry(shape, tuple(whole.periodic), whole.conv.shape[2], device)
     made = sums(shape, embedded, whole.magnetization, whole.modes, device)
     count = len(made.channel)
+    check_places(entries_of_the_tables_of_waves=made.tables.numel(), bonds=places.backward.numel())
     key = (q == 2, given.first.shape[1], whole.precision)
     coupling, coupling_strides = site_stride(coupling, shape)
     constant, field_strides = site_stride(reference.site_field(field), shape)

@@ -53,7 +53,7 @@ def test_what_the_sanitizer_watches_reaches_every_op_and_kernel(
 ) -> None:
     """Launchers on the CPU that note what they would launch."""
     pytest.importorskip("triton")
-    from leaps_triton.kernels import resources
+    from leaps_triton.kernels.compiled import resources
 
     launched: list[Any] = []
     for name, module in list(sys.modules.items()):
