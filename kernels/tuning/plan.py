@@ -6,7 +6,7 @@ from typing import Any
 
 from torch._library.custom_ops import OPDEFS
 
-from .. import resources
+from ..compiled import resources
 from ..inputs.case import Call
 from ..variants import Variant, recorded
 

@@ -20,13 +20,17 @@ TURNS = 512
 
 def wanted() -> dict[str, Any]:
     """Return the variants that the steps of all calls launch, by name."""
-    from leaps_triton.kernels import resources
+    from leaps_triton.kernels import throughput
+    from leaps_triton.kernels.compiled import resources
     from leaps_triton.kernels.inputs.families import watched
+    from leaps_triton.kernels.tuning.ceilings import VARIANTS
     from leaps_triton.kernels.tuning.plan import planned
 
     from .speed import functions
 
     found = planned(watched(), functions())
+    ceilings = {"philox": throughput.VARIANT, **VARIANTS}
+    found |= {f"ceiling {name}": variant for name, variant in ceilings.items()}
     # Networks of the default width are called through modules, which no plan sees.
     for name, variant in resources.variants().items():
         words = name.split()
@@ -40,16 +44,12 @@ def wanted() -> dict[str, Any]:
 
 def prewarm(settings: argparse.Namespace) -> None:
     """Compile in many processes what the steps launch, so that none of them waits for it."""
-    try:
-        from leaps_triton.kernels.compiled.prewarm import prewarm as compile_all
-    except ImportError:
-        print(f"{len(wanted())} variants planned, no pool")
-        return
+    from leaps_triton.kernels.compiled.prewarm import prewarm as compile_all
 
     results = Results(settings, settings.step)
     chosen = wanted()
     number = len(chosen)
-    processes = min(PROCESSES, os.cpu_count() or 1)
+    processes = min(PROCESSES, len(os.sched_getaffinity(0)))
     target = None
     if settings.smoke:
         # One shows that the pool works; the planning is rehearsed as a whole.
@@ -58,7 +58,7 @@ def prewarm(settings: argparse.Namespace) -> None:
         processes = 1
         target = "sm_90"
     begin = time.monotonic()
-    made = compile_all(chosen, target, processes)
+    made = compile_all(chosen, target, processes, print)
     seconds = time.monotonic() - begin
     for name, found in made.items():
         if isinstance(found, str):
