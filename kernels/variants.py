@@ -123,17 +123,26 @@ class Variant:
 
 
 _WATCHED: list[list[Variant]] = []
+_DRY: list[bool] = []
 
 
 @contextmanager
-def recorded() -> Iterator[list[Variant]]:
-    """Note every variant that is launched while the context lasts."""
+def recorded(dry: bool = False) -> Iterator[list[Variant]]:
+    """Note every variant that is launched while the context lasts.
+
+    Args:
+        dry: Whether to note it only, and launch nothing: results are memory as it was found.
+    """
     seen: list[Variant] = []
     _WATCHED.append(seen)
+    if dry:
+        _DRY.append(True)
     try:
         yield seen
     finally:
         _WATCHED.pop()
+        if dry:
+            _DRY.pop()
 
 
 def check_places(**counts: int) -> None:
@@ -192,6 +201,8 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
     _check_sizes(variant, tensors, arguments[len(tensors) :])
     for seen in _WATCHED:
         seen.append(variant)
+    if _DRY:
+        return
     # Triton launches on the current device, which need not be that of the tensors.
     if device.type == "cuda":
         current: AbstractContextManager[Any] = torch.cuda.device(device)

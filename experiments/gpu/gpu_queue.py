@@ -1,55 +1,26 @@
-"""What gpu.py runs, most valuable first, in three parts that fit a few minutes each."""
+"""What gpu.py runs: three calls of stated lengths, and what takes longer than these."""
 
 import importlib.util
-import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gpu_run import Step
-from gpu_steps import JOBS, ROOT, SMOKE_JOBS
+from gpu_run import Step, python
+from steps.common import ROOT
+from steps.training import JOBS, SMOKE_JOBS
 
-BENCHMARKS = ROOT / "experiments" / "benchmarks"
 STEPS_SCRIPT = ROOT / "experiments" / "gpu" / "gpu_steps.py"
-FIRST_OPS = (
-    "heat_bath_sweeps",
-    "jump_step",
-    "local_jump_steps",
-    "cluster_labels",
-    "local_energy",
-    "proposal_rates",
-    "tau_leap_step",
-)
-"""Ops that are measured first; the others of the library follow."""
-OPS_PER_PROCESS = 4
-"""Starting a process takes seconds, and an illegal access costs all the ops after it."""
-WHOLE = ("hollow_values", "local_rates", "lec", "incremental", "measuring")
-"""Scripts that measure more than one op, most valuable first."""
-TOOLS = {
-    "memcheck": "addresses out of bounds",
-    "racecheck": "races of threads in shared memory",
+SECONDS = {"A": 170.0, "B": 240.0, "C": 240.0, "more": 540.0}
+"""How long each part takes at most, if it is run alone."""
+TWIN = {"LEAPS_TRITON_CPU": "twin"}
+"""Makes a CPU run the definition of each op, not its own kernel."""
+CALLS = ("A", "B", "C")
+"""Parts that are run if no other is asked for."""
+ABOUT = {
+    "A": "is it right, and what can the device do",
+    "B": "how fast is it",
+    "C": "what failed in A and B once more, then training",
+    "more": "all tests, races, every move against exact values",
 }
-MINUTES = {"checks": 170 / 60, "speed": 4.0, "physics": 4.0}
-"""Time for each part, if it is run alone."""
-
-
-def python(*arguments: str) -> list[str]:
-    """Return a command of the running python."""
-    return [sys.executable, *arguments]
-
-
-def op_names() -> list[str]:
-    """Return every op that the library measures, most valuable first."""
-    from leaps_triton.bench.cases import OPS
-
-    first = [name for name in FIRST_OPS if name in OPS]
-    return first + [name for name in OPS if name not in first]
-
-
-def benchmark_command(ops: list[str], output: Path, options: list[str]) -> list[str]:
-    """Return the command that measures ops by name into ``kernels.csv`` and a JSON file each."""
-    return python(str(STEPS_SCRIPT), "bench", *options, "--output", str(output), "--ops", *ops)
 
 
 class Queue:
@@ -62,26 +33,64 @@ class Queue:
         if commit:
             self.options += ["--commit", commit]
 
-    def call(
-        self, name: str, about: str, *arguments: str, limit: float = 90.0, **settings: Any
-    ) -> Step:
+    def call(self, name: str, about: str, limit: float, *arguments: str, **settings: Any) -> Step:
         """Return a step of gpu_steps.py."""
-        options = [*self.options, "--output", str(self.output), *arguments]
-        command = python(str(STEPS_SCRIPT), name, *options)
-        settings = {"needs": 5.0 if self.smoke else 15.0, **settings}
+        options = [*self.options, "--output", str(self.output), "--seconds", "{seconds}"]
+        command = python(str(STEPS_SCRIPT), name, *options, *arguments)
+        if self.smoke:
+            # Another process may have the cores of a rehearsal.
+            limit = max(limit, 120.0)
+        settings = {"needs": 5.0 if self.smoke else 12.0, "partial": True, **settings}
         return Step(name, about, command, limit=limit, **settings)
 
-    def tests(self) -> dict[str, Step]:
+    def checks(self) -> list[Step]:
+        """Return part A: whether it is right, and what the device can do."""
+        about = "compile what the steps launch, in many processes"
+        first = self.call("prewarm", about, 50.0, partial=False, environment=TWIN)
+        about = "every op as its twin on the CPU, and 30 times the same bits"
+        ops = self.call("ops", about, 60.0, environment=TWIN)
+        ceilings = self.call("ceilings", "bytes, words, instructions, launches", 30.0)
+        memcheck = self.call("memcheck", "our kernels, watched for bad addresses", 90.0)
+        return [first, ops, ceilings, memcheck]
+
+    def again(self, name: str) -> Step:
+        """Return the compilation of what is missing, as on a machine that is new."""
+        skip = "rehearsed by prewarm" if self.smoke else ""
+        return self.call(name, "compile what is missing on this machine", 50.0, skip=skip)
+
+    def speed(self) -> list[Step]:
+        """Return part B: how fast it is."""
+        return [
+            self.again("prewarm-b"),
+            self.call("sweeps", "byte and packed sweeps of 2^20, 2^24, 2^28 spins", 45.0),
+            self.call("graphs", "every op in a CUDA graph on three sizes", 70.0),
+            self.call("rollouts", "Jump with HollowConv, blocks of 1024 and 4096", 60.0),
+            self.call("lec", "fused convolution of LEC against the eager one", 35.0),
+            self.call("ncu", "what bounds sweeps, network and clusters", 60.0),
+            self.call("energies", "16 x 16 and 32 x 32 against Kaufman", 90.0, needs=25.0),
+        ]
+
+    def training(self) -> list[Step]:
+        """Return a step per sampler."""
+        steps = []
+        for name, job in (SMOKE_JOBS if self.smoke else JOBS).items():
+            size = f"{job.length} x {job.length} sites, {job.q} states"
+            about = f"a sampler of {size}, trained and sampled"
+            needs = 5.0 if self.smoke else 40.0
+            steps.append(self.call(f"train-{name}", about, 150.0, needs=needs))
+        return steps
+
+    def tests(self) -> list[Step]:
         """Return the tests on real kernels, and all others."""
         command = python("-m", "pytest", "-q", "-p", "no:cacheprovider")
         if self.smoke:
             name = "tests/estimators/test_weights.py"
-            return {"tests": Step("tests", "a few tests", [*command, name], 10.0, 60.0)}
+            return [Step("tests", "a few tests", [*command, name], 10.0, 120.0)]
         if importlib.util.find_spec("xdist"):
             command += ["-n", "auto", "--maxprocesses", "8", "--dist", "worksteal"]
         # Without TRITON_INTERPRET the tests of the interpreter run the real kernels.
         about = "real kernels against their twins"
-        kernels = Step("tests-kernels", about, [*command, "tests/kernels/interpreted"], 20.0, 90.0)
+        kernels = [*command, "tests/kernels/interpreted"]
         # What compiles or builds says nothing about the device; what rehearses this script would
         # rehearse it within itself.
         others = (
@@ -92,61 +101,32 @@ class Queue:
         left_out = [f"--ignore={name}" for name in (*others, "tests/house/test_gpu_script.py")]
         # Examples of modules that need a missing package are skipped, as its tests are.
         left_out.append("--doctest-ignore-import-errors")
-        rest = Step("tests", "all other tests", [*command, *left_out], 20.0, 180.0)
-        return {"tests-kernels": kernels, "tests": rest}
+        return [
+            Step("tests-kernels", about, kernels, 20.0, 180.0),
+            Step("tests", "all other tests", [*command, *left_out], 20.0, 240.0),
+        ]
 
-    def op_benchmarks(self) -> Iterator[Step]:
-        """Yield steps of a few ops each, kernel and twin."""
-        names = op_names()
-        size = len(names) if self.smoke else OPS_PER_PROCESS
-        for first in range(0, len(names), size):
-            chosen = names[first : first + size]
-            step = f"bench-ops-{1 + first // size}"
-            command = benchmark_command(chosen, self.output, self.options)
-            limit = 25.0 * len(chosen)
-            yield Step(step, ", ".join(chosen), command, 10.0, limit, partial=True)
+    def more(self, published: Path | None) -> list[Step]:
+        """Return what takes longer than a first look.
 
-    def whole_benchmarks(self) -> Iterator[Step]:
-        """Yield a step per script that measures more than one op."""
-        for name in WHOLE:
-            script = BENCHMARKS / f"bench_{name}.py"
-            text = script.read_text(encoding="utf-8")
-            about = text.partition("Benchmark of ")[2].partition(":")[0].replace("``", "")
-            files = ["--output", str(self.output / "kernels.csv")]
-            files += ["--json", str(self.output / f"bench-{name}.json"), "--no-compiled"]
-            command = python(str(script), *self.options, *files)
-            yield Step(f"bench-{name}", about, command, 10.0, 60.0, partial=True)
-
-    def sanitizer(self) -> Iterator[Step]:
-        """Yield every op under each tool of compute-sanitizer."""
-        call = self.call("ops", "every op on small inputs", limit=60.0)
-        if self.smoke:
-            yield call
-            return
-        found = shutil.which("compute-sanitizer")
-        skip = "" if found else "compute-sanitizer was not found"
-        # One allocation per tensor: what is beyond the tensor is beyond an allocation too.
-        environment = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
-        for tool, finds in TOOLS.items():
-            options = ["--tool", tool, "--error-exitcode", "9", "--print-limit", "10"]
-            command = [found or "compute-sanitizer", *options, *call.command]
-            about = f"{call.about}, watched for {finds}"
-            yield Step(tool, about, command, 20.0, 90.0, environment=environment, skip=skip)
-
-    def training(self) -> Iterator[Step]:
-        """Yield a step per sampler."""
-        jobs = SMOKE_JOBS if self.smoke else JOBS
-        for name, job in jobs.items():
-            size = f"{job.length} x {job.length} sites, {job.q} states"
-            yield self.call(
-                f"train-{name}",
-                f"a sampler of {size}, trained and sampled",
-                "--seconds",
-                "{seconds}",
-                limit=60.0 if self.smoke else 150.0,
-                partial=True,
-                needs=5.0 if self.smoke else 40.0,
-            )
+        Args:
+            published: Network of the LEAPS paper, if there is one.
+        """
+        about = "our kernels, watched for races in shared memory"
+        skip = "rehearsed by memcheck" if self.smoke else ""
+        race = self.call("racecheck", about, 120.0, skip=skip)
+        demo = self.call("demo", "the demo on the device, equal to the CPU", 90.0, partial=False)
+        file = ["--file", str(published.resolve())] if published else []
+        skip = "" if published else "no file was given by --published"
+        about = "bias of a published network's Euler weights"
+        euler = self.call("published", about, 240.0, *file, skip=skip)
+        about = "every move of chains up to 64 x 64 against exact values"
+        gates = self.call("gates", about, 240.0)
+        about = "Swendsen-Wang up to 64 x 64 against exact values"
+        skip = "rehearsed by the tests of experiments" if self.smoke else ""
+        thermodynamics = self.call("thermodynamics", about, 240.0, skip=skip)
+        kernels, *rest = self.tests()
+        return [kernels, race, demo, *rest, gates, thermodynamics, euler]
 
 
 def parts(
@@ -161,19 +141,9 @@ def parts(
         published: Network of the LEAPS paper, if there is one.
     """
     queue = Queue(smoke, output, commit)
-    tests = queue.tests()
-    rest = tests.pop("tests")
-    demo = queue.call("demo", "the demo on the device, equal to the CPU")
-    file = ["--file", str(published.resolve())] if published else []
-    skip = "" if published else "no file was given by --published"
-    about = "bias of a published network's Euler weights"
-    euler = queue.call("published", about, *file, limit=240.0, skip=skip)
-    about = "every move of chains up to 64 x 64 against exact values"
-    gates = queue.call("gates", about, limit=240.0)
-    about = "Swendsen-Wang up to 64 x 64 against exact values"
-    thermodynamics = queue.call("thermodynamics", about, limit=240.0)
     return {
-        "checks": [*tests.values(), *queue.sanitizer(), demo, rest],
-        "speed": [*queue.op_benchmarks(), *queue.whole_benchmarks()],
-        "physics": [*queue.training(), gates, thermodynamics, euler],
+        "A": queue.checks(),
+        "B": queue.speed(),
+        "C": [queue.again("prewarm-c"), *queue.training()],
+        "more": queue.more(published),
     }

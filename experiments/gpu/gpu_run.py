@@ -1,33 +1,27 @@
-"""How gpu.py runs its steps: each in time, and with its results kept after it.
+"""How gpu.py runs its steps: each a process of its own, in time, with what it prints in a log."""
 
-Steps write into a folder of their own. After each of them four files of the output folder are
-replaced, each as a whole: ``summary.json``, ``summary.txt``, ``kernels.csv``, ``results.tar.gz``.
-"""
-
-import csv
-import json
-import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpu_steps import ROOT
+from steps.common import ROOT
 
 LOG_BYTES = 500_000
 SPARE_SECONDS = 5.0
 """For writing the results after the last step."""
-WRITTEN = ("summary.json", "summary.txt", "kernels.csv", "results.tar.gz")
-"""All files of the output folder."""
+
+
+def python(*arguments: str) -> list[str]:
+    """Return a command of the running python."""
+    return [sys.executable, *arguments]
 
 
 @dataclass(frozen=True)
@@ -57,12 +51,23 @@ class Step:
 
 @dataclass
 class Outcome:
-    """What became of a step: passed, failed, stopped or skipped."""
+    """What became of a step.
+
+    Attributes:
+        name: That of the step.
+        status: ``passed``, ``failed``, ``stopped`` by its limit, or ``skipped``.
+        seconds: How long it ran.
+        reason: Its last line, or why it did not pass.
+        clocks: What the device's clocks, power and temperature were meanwhile.
+        made_with: Device, versions and commit.
+    """
 
     name: str
     status: str
     seconds: float = 0.0
     reason: str = ""
+    clocks: dict[str, float] = field(default_factory=dict)
+    made_with: dict[str, Any] = field(default_factory=dict)
 
 
 def clean(text: str, work: Path) -> str:
@@ -157,10 +162,10 @@ def run_step(step: Step, work: Path, seconds: float) -> Outcome:
 
 
 def carry_out(
-    steps: list[Step], work: Path, minutes: float, record: Callable[[list[Outcome]], None]
+    steps: list[Step], work: Path, seconds: float, record: Callable[[Outcome], None]
 ) -> list[Outcome]:
     """Run the steps in turn while there is time, and record every outcome at once."""
-    deadline = time.monotonic() + 60.0 * minutes
+    deadline = time.monotonic() + seconds
     outcomes: list[Outcome] = []
     for step in steps:
         left = deadline - time.monotonic() - SPARE_SECONDS
@@ -177,7 +182,7 @@ def carry_out(
             f"{outcome.name} {outcome.status} in {outcome.seconds:.1f} s: {outcome.reason}",
             flush=True,
         )
-        record(outcomes)
+        record(outcome)
     return outcomes
 
 
@@ -187,79 +192,3 @@ def is_failure(outcome: Outcome, steps: list[Step]) -> bool:
     if outcome.status == "stopped":
         return outcome.name not in partial
     return outcome.status == "failed"
-
-
-def fastest(file: Path) -> list[str]:
-    """Return one line per kernel and model, of its largest case."""
-    if not file.exists():
-        return []
-    with file.open(newline="", encoding="utf-8") as lines:
-        table = [row for row in csv.DictReader(lines) if row["variant"] == "kernel"]
-    columns = ("kernel", "model", "shape", "walkers")
-    rows = {(*(row[name] for name in columns), row["metric"]): row for row in table}
-    sizes: dict[tuple[str, str], int] = {}
-    largest: dict[tuple[str, str], dict[str, str]] = {}
-    for row in table:
-        size = int(row["walkers"]) * math.prod(map(int, row["shape"].split("x")))
-        name = (row["kernel"], row["model"])
-        if row["metric"] == "GB_per_s" and size >= sizes.get(name, 0):
-            sizes[name] = size
-            largest[name] = row
-    lines_out = []
-    for row in largest.values():
-        seconds = rows[(*(row[name] for name in columns), "seconds")]
-        speedup = f"{float(seconds['ratio']):.3g}x" if seconds["ratio"] else ""
-        share = float(row["ratio"] or 0.0)
-        lines_out.append(
-            f"{row['kernel']:17}{row['model']:7}{row['shape']:>6} {row['walkers']:>8}"
-            f"{float(seconds['value']) * 1e3:9.4g} ms{speedup:>7} of twin{share:5.0%} of copy"
-        )
-    return lines_out
-
-
-def summary(outcomes: list[Outcome], work: Path) -> str:
-    """Return the table of steps, and that of kernels."""
-    width = max([28, *(len(outcome.name) + 1 for outcome in outcomes)])
-    lines = [f"{'step':{width}}{'status':9}{'seconds':>8}"]
-    for outcome in outcomes:
-        reason = outcome.reason
-        if outcome.name.startswith("bench") and outcome.status == "passed":
-            reason = ""
-        line = f"{outcome.name:{width}}{outcome.status:9}{outcome.seconds:8.1f}  {reason}"
-        lines.append(line[:160].rstrip())
-    try:
-        lines += ["", *fastest(work / "kernels.csv")]
-    except (ValueError, KeyError) as error:
-        lines.append(f"kernels.csv cannot be read: {type(error).__name__} {error}")
-    return "\n".join(lines)
-
-
-def replace_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside the one it replaces, which is whole until then and afterwards."""
-    temporary = file.with_name("unfinished")
-    write(temporary)
-    os.replace(temporary, file)
-
-
-def archive(work: Path, file: Path) -> None:
-    """Write all that the steps have written into one archive."""
-    with tarfile.open(file, "w:gz") as packed:
-        for item in sorted(work.rglob("*")):
-            if item.is_file():
-                packed.add(item, Path("results") / item.relative_to(work))
-
-
-def publish(
-    about: dict[str, Any], minutes: float, outcomes: list[Outcome], work: Path, output: Path
-) -> None:
-    """Replace the files of the output folder by those of what has been done so far."""
-    steps = [asdict(outcome) for outcome in outcomes]
-    found = {"provenance": about, "minutes": minutes, "steps": steps}
-    text = json.dumps(found, indent=2) + "\n"
-    replace_file(output / "summary.json", lambda file: file.write_text(text, encoding="utf-8"))
-    table = summary(outcomes, work) + "\n"
-    replace_file(output / "summary.txt", lambda file: file.write_text(table, encoding="utf-8"))
-    if (work / "kernels.csv").exists():
-        rows = work / "kernels.csv"
-        replace_file(output / "kernels.csv", lambda file: shutil.copyfile(rows, file))
-    replace_file(output / "results.tar.gz", lambda file: archive(work, file))

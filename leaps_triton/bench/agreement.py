@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from ..kernels.inputs.case import Case
 from ..kernels.inputs.random import blocks
 from ..kernels.philox import site_words
 
-__all__ = ["Disagreement", "check"]
+__all__ = ["ROUNDED", "Disagreement", "check", "check_some", "is_rounding", "poisoned"]
 
 ROUNDING = 2.0**-20
 """Sweeps may differ at a site whose random number is as near to a threshold."""
@@ -94,7 +94,7 @@ ROUNDED = {"heat_bath_sweeps": _redraw, "metropolis_sweeps": _propose}
 """Sweeps that compare in float32; reflections are found and accepted in float64."""
 
 
-def _is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: Tensor) -> bool:
+def is_rounding(case: Case, function: Callable[..., Any], rows: slice, result: Tensor) -> bool:
     """Say whether sweeps differ from their twin only where a random number is near a threshold.
 
     Among 10⁹ random numbers some fall between two roundings of a threshold. The twin follows sweep
@@ -181,6 +181,14 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
     """
     with poisoned():
         results = case.run(function)
+    _compare(case, variant, function, results)
+    return results
+
+
+def _compare(
+    case: Case, variant: str, function: Callable[..., Any], results: tuple[Tensor, ...]
+) -> None:
+    """Raise a Disagreement if results of ``function`` are not the twin's."""
     twin = getattr(reference, case.op)
     counts = [0] * len(results)
     largest = [0.0] * len(results)
@@ -198,7 +206,7 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
         for index, (result, value) in enumerate(zip(results, expected, strict=True)):
             found = _difference(result[rows], value, case.tolerance)
             excusable = found.count > 0 and case.op in ROUNDED
-            if excusable and _is_rounding(case, function, rows, result[rows]):
+            if excusable and is_rounding(case, function, rows, result[rows]):
                 continue
             counts[index] += found.count
             largest[index] = max(largest[index], found.largest)
@@ -209,4 +217,52 @@ def check(case: Case, variant: str, function: Callable[..., Any]) -> tuple[Tenso
                 f"numbers of result {index}, by {largest[index]:.3g} at most; "
                 "its times are not reported"
             )
+
+
+def check_some(
+    case: Case, variant: str, function: Callable[..., Any], walkers: int
+) -> tuple[Tensor, ...]:
+    """Return all results of ``function``, once they agree with the twin on the first walkers.
+
+    The twin runs on the CPU, so that no time of the device goes into it, and no other device can
+    make the same mistake.
+
+    Args:
+        case: The inputs.
+        variant: Name of the function, for the message.
+        function: Called as the op is.
+        walkers: How many are compared.
+
+    Raises:
+        Disagreement: If they do not; it names the case and the largest difference.
+    """
+    with poisoned():
+        results = case.run(function)
+    cpu = torch.device("cpu")
+    rows = slice(None)
+    count = case.walkers
+    if case.by_walker:
+        count = min(walkers, case.walkers)
+        rows = slice(0, count)
+    given = _moved(case.of(rows), cpu)
+    few = replace(case, size=case.size._replace(walkers=count, device=cpu), arguments=given)
+
+    def run(**arguments: Any) -> Any:
+        made = function(**_moved(arguments, case.size.device))
+        if isinstance(made, Tensor):
+            return made.cpu()
+        return tuple(part.cpu() for part in made)
+
+    _compare(few, variant, run, tuple(result[rows].cpu() for result in results))
     return results
+
+
+def _moved(arguments: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Return arguments with all tensors on a device, and it in place of another."""
+    found = dict(arguments)
+    for name, value in arguments.items():
+        if isinstance(value, Tensor):
+            found[name] = value.to(device)
+        elif isinstance(value, torch.device):
+            found[name] = device
+    return found

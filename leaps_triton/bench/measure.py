@@ -18,7 +18,7 @@ from .agreement import Disagreement, check
 from .cases import BLOCKED, make_case
 from .timing import Quantiles, Row, replayed, timed
 
-__all__ = ["Ceilings", "ceilings", "has_compiler", "measure"]
+__all__ = ["Ceilings", "ceilings", "copy_rate", "has_compiler", "measure"]
 
 # Compiling takes seconds a case, so one model stands for all.
 COMPILED_MODELS = ("", "ising")
@@ -79,13 +79,13 @@ def ceilings(device: torch.device, compiled: bool = True, budget: float = 0.5) -
         compiled: Whether the twin is compiled on a CPU.
         budget: Seconds to spend on each of the two.
     """
-    copy = _copy_rate(device, budget)
+    copy = copy_rate(device, budget)
     if device.type == "cuda":
         return Ceilings(copy, _kernel_words(device, budget))
     return Ceilings(copy, _twin_words(device, compiled, budget))
 
 
-def _copy_rate(device: torch.device, budget: float) -> float:
+def copy_rate(device: torch.device, budget: float) -> float:
     """Return the GB/s of a copy that no cache holds."""
     size = 2**28
     if device.type == "cuda":

@@ -1,6 +1,5 @@
-"""The script gpu.py without a GPU: a rehearsal, steps that fail, hang or do not fit, its plan."""
+"""The script gpu.py without a GPU: a rehearsal, what fails, hangs or is stopped, its plan."""
 
-import csv
 import importlib
 import importlib.util
 import json
@@ -18,9 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from leaps_triton.bench import run as benchmark
 from leaps_triton.bench.cases import OPS
-from leaps_triton.bench.timing import Row, read_rows, write_rows
+from leaps_triton.bench.timing import read_rows
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "experiments" / "gpu" / "gpu.py"
@@ -29,7 +27,9 @@ sys.path.insert(0, str(SCRIPT.parent))
 gpu: Any = importlib.import_module("gpu")
 gpu_queue: Any = importlib.import_module("gpu_queue")
 gpu_run: Any = importlib.import_module("gpu_run")
+gpu_results: Any = importlib.import_module("gpu_results")
 gpu_steps: Any = importlib.import_module("gpu_steps")
+speed: Any = importlib.import_module("steps.speed")
 
 MISSING = ("tyro", "pyerrors", "arviz", "arviz_base", "xarray", "numba", "ruff", "mypy")
 """Packages that a machine with a GPU may lack; torch itself needs mpmath."""
@@ -70,8 +70,8 @@ def block(text: str, name: str = "step", **settings: Any) -> Any:
     return gpu_run.Step(name, "", command, **{"needs": 0.0, "limit": 20.0, **settings})
 
 
-def outcomes(steps: list[Any], folder: Path, minutes: float = 1.0) -> list[Any]:
-    found: list[Any] = gpu_run.carry_out(steps, folder, minutes, lambda outcomes: None)
+def outcomes(steps: list[Any], folder: Path, seconds: float = 60.0) -> list[Any]:
+    found: list[Any] = gpu_run.carry_out(steps, folder, seconds, lambda outcome: None)
     return found
 
 
@@ -80,42 +80,109 @@ def plan(smoke: bool, folder: Path = Path(), **settings: Any) -> list[Any]:
     return [step for steps in found.values() for step in steps]
 
 
+SKIPPED = {
+    "published": "no file was given by --published",
+    "prewarm-b": "rehearsed by prewarm",
+    "prewarm-c": "rehearsed by prewarm",
+    "racecheck": "rehearsed by memcheck",
+    "thermodynamics": "rehearsed by the tests of experiments",
+}
+"""Steps that a rehearsal leaves out, and why."""
+
+
 def test_a_rehearsal_where_packages_are_missing(tmp_path: Path, stripped: dict[str, str]) -> None:
     output = tmp_path / "results"
-    result = run(str(SCRIPT), "--smoke", "--output", str(output), env=stripped)
+    command = (str(SCRIPT), "--smoke", "--output", str(output), "--part", *gpu_queue.SECONDS)
+    result = run(*command, env=stripped)
     assert result.returncode == 0, result.stdout + result.stderr
     summary = json.loads((output / "summary.json").read_text())
     steps = {step["name"]: step for step in summary["steps"]}
     assert list(steps) == [step.name for step in plan(True)]
     for name, step in steps.items():
-        if name == "published":
-            assert step["reason"] == "no file was given by --published"
+        if name in SKIPPED:
+            assert (step["status"], step["reason"]) == ("skipped", SKIPPED[name])
         else:
             assert step["status"] == "passed", step
         assert name in (output / "summary.txt").read_text()
+        assert step["made_with"] == summary["provenance"]
     # A test run, and not only its exit status.
     assert re.match(r"[1-9]\d* passed", steps["tests"]["reason"])
-    keys = {"device", "leaps_triton", "torch", "triton", "python", "commit"}
+    keys = {"device", "leaps_triton", "torch", "triton", "python", "commit", "sources"}
     assert set(summary["provenance"]) == keys
-    measured = {row.kernel for row in read_rows(output / "kernels.csv")}
-    assert {*OPS, "copy", "philox", "lec_layer", "hollow_values"} <= measured
+    rows = read_rows(output / "kernels.csv")
+    measured = {row.kernel for row in rows}
+    assert {*speed.op_names(), "copy", "philox", "lec_layer", "rollout"} <= measured
+    assert {row.device for row in rows} == {summary["provenance"]["device"]}
     # Few files, and none that names this machine.
-    assert sorted(file.name for file in output.iterdir()) == sorted(gpu_run.WRITTEN)
+    assert sorted(file.name for file in output.iterdir()) == sorted(gpu_results.WRITTEN)
     with tarfile.open(output / "results.tar.gz") as archive:
         archive.extractall(tmp_path / "archive", filter="data")
     files = [file for file in tmp_path.joinpath("archive").rglob("*") if file.is_file()]
-    assert {f"{name}.log" for name in steps if name != "published"} <= {f.name for f in files}
+    assert {f"{name}.log" for name in steps if name not in SKIPPED} <= {f.name for f in files}
     for file in [*files, *output.iterdir()]:
         text = file.read_text(errors="replace")
         for folder in (ROOT, tmp_path, sys.prefix, Path.home()):
             assert str(folder) not in text, file
     results = tmp_path / "archive" / "results"
+    looked_at(results)
+
+
+def looked_at(results: Path) -> None:
+    """Check what the steps of a rehearsal have written."""
     trained = json.loads((results / "train-ising-4.json").read_text())
     assert trained["steps"] == trained["evaluation_step"][-1] == 20
     assert abs(trained["log_z"] - trained["log_z_exact"]) < 6 * trained["log_z_error"]
     assert 0 < trained["ess"] <= 1
     demo = json.loads((results / "demo.json").read_text())
     assert (demo["same_configurations"], demo["log_weights_differ_by"]) == (1.0, 0.0)
+    ops = json.loads((results / "ops.json").read_text())["calls_and_failures"]
+    assert set(OPS) - {"philox"} <= set(ops)
+    assert all(calls > 0 and failures == 0 for calls, failures in ops.values())
+
+
+def test_it_goes_on_with_what_has_not_passed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what has not passed in A or B too, if part C is asked for."""
+    about = {"device": "H100", "torch": "2", "triton": "3", "sources": "abc"}
+    first = gpu_results.Book(about, tmp_path, tmp_path)
+    for name, status in (("prewarm", "passed"), ("ops", "failed"), ("ceilings", "passed")):
+        (tmp_path / f"{name}.log").write_text(status)
+        first.record(gpu_run.Outcome(name, status))
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def left(part: str, **changed: str) -> list[str]:
+        book = gpu_results.Book(about | changed, work, tmp_path)
+        book.take([tmp_path])
+        chosen = gpu.options().parse_args(["--part", part])
+        return [step.name for step in gpu.planned(chosen, tmp_path, book)]
+
+    assert left("A") == ["ops", "memcheck"]
+    assert "ceilings has passed before" in capsys.readouterr().out
+    assert (work / "ceilings.log").read_text() == "passed"
+    # What another code, or another device, has passed is done again.
+    assert left("A", sources="def") == ["prewarm", "ops", "ceilings", "memcheck"]
+    assert left("A", device="H200") == ["prewarm", "ops", "ceilings", "memcheck"]
+    # But not by C, which mends what failed; B has not begun.
+    training = [step.name for step in gpu_queue.parts(False, tmp_path, "")["C"]]
+    assert left("C", sources="def") == ["ops", "memcheck", *training]
+    assert left("B")[0] == "prewarm-b"
+
+
+def test_earlier_results_that_cannot_be_read_cost_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "summary.json").write_text('{"steps": [{"name": "a", "status": "passed"}]}')
+    (tmp_path / "results.tar.gz").write_bytes(b"no archive")
+    book = gpu_results.Book({}, tmp_path, tmp_path)
+    book.take([tmp_path, tmp_path / "missing"])
+    assert list(book.outcomes) == ["a"]
+    assert "results.tar.gz cannot be read" in capsys.readouterr().out
+    (tmp_path / "summary.json").write_text('{"steps": [{"na')
+    book = gpu_results.Book({}, tmp_path, tmp_path)
+    book.take([tmp_path])
+    assert not book.outcomes and "summary.json cannot be read" in capsys.readouterr().out
 
 
 def test_all_tests_can_be_collected_where_packages_are_missing(stripped: dict[str, str]) -> None:
@@ -196,13 +263,15 @@ def test_a_step_that_does_not_fit_is_skipped_with_its_reason(tmp_path: Path) -> 
 
 
 def test_results_are_whole_after_every_step(tmp_path: Path) -> None:
-    work, output = tmp_path / "work", tmp_path / "output"
+    work = tmp_path / "work"
+    output = tmp_path / "output"
     work.mkdir()
     output.mkdir()
+    book = gpu_results.Book({"device": "none"}, work, output)
     recorded: list[list[str]] = []
 
-    def record(found: list[Any]) -> None:
-        gpu_run.publish({"device": "none"}, 1.0, found, work, output)
+    def record(outcome: Any) -> None:
+        book.record(outcome)
         with tarfile.open(output / "results.tar.gz") as archive:
             logs = sorted(archive.getnames())
         names = [
@@ -211,8 +280,30 @@ def test_results_are_whole_after_every_step(tmp_path: Path) -> None:
         assert logs == [f"results/{name}.log" for name in names]
         recorded.append(names)
 
-    gpu_run.carry_out([block("", name) for name in ("a", "b")], work, 1.0, record)
+    gpu_run.carry_out([block("", name) for name in ("a", "b")], work, 60.0, record)
     assert recorded == [["a"], ["a", "b"]]
+
+
+def test_a_killed_run_leaves_what_its_step_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any chance to write at the end: results are replaced while a step runs."""
+    monkeypatch.setattr(gpu_results, "EVERY", 0.05)
+    work = tmp_path / "work"
+    output = tmp_path / "output"
+    work.mkdir()
+    output.mkdir()
+    book = gpu_results.Book({"device": "none"}, work, output)
+    book.start()
+    (work / "a.log").write_text("half a step")
+    for _ in range(200):
+        time.sleep(0.05)
+        with tarfile.open(output / "results.tar.gz") as archive:
+            if archive.getnames() == ["results/a.log"]:
+                break
+    else:
+        pytest.fail("the results were not replaced")
+    book.stop()
 
 
 def test_a_step_knows_its_time_and_sees_this_tree(tmp_path: Path) -> None:
@@ -234,6 +325,7 @@ def test_a_terminated_run_ends_its_step_and_keeps_what_it_has(tmp_path: Path) ->
         "time.sleep(600)\n"
     )
     command = [sys.executable, str(SCRIPT), "--smoke", "--output", str(output), "--only", "tests"]
+    command += ["--part", "more"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     for _ in range(1200):
@@ -252,35 +344,34 @@ def test_a_terminated_run_ends_its_step_and_keeps_what_it_has(tmp_path: Path) ->
 
 
 def test_the_plan_on_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_queue.shutil, "which", lambda name: None)
     monkeypatch.setattr(gpu_queue.importlib.util, "find_spec", lambda name: None)
     parts = gpu_queue.parts(False, tmp_path, "abc")
-    assert list(parts) == list(gpu_queue.MINUTES) == ["checks", "speed", "physics"]
+    assert list(parts) == list(gpu_queue.SECONDS) == ["A", "B", "C", "more"]
     firsts = [steps[0].name for steps in parts.values()]
-    assert firsts == ["tests-kernels", "bench-ops-1", "train-ising-8"]
+    assert firsts == ["prewarm", "prewarm-b", "prewarm-c", "tests-kernels"]
     steps = [step for part in parts.values() for step in part]
     for step in steps:
         # Neither xdist nor tyro.
         assert "-n" not in step.command
         assert "tyro" not in " ".join(step.command)
         assert "tests/kernels/compiled" not in step.command
-        absent = step.skip == "compute-sanitizer was not found"
-        assert absent == (step.name in gpu_queue.TOOLS)
         assert (step.skip == "no file was given by --published") == (step.name == "published")
     names = [step.name for step in steps]
-    assert {f"train-{name}" for name in gpu_steps.JOBS} <= set(names)
+    assert {f"train-{name}" for name in gpu_queue.JOBS} <= set(names)
     assert len(set(names)) == len(names)
+    # One command takes ten minutes at most, and all three calls fit fifteen with two starts.
+    assert sum(gpu_queue.SECONDS[part] for part in gpu_queue.CALLS) <= 660
+    assert max(gpu_queue.SECONDS.values()) <= 570
 
 
-def test_every_op_has_a_benchmark_in_the_queue() -> None:
-    measured = {name for step in plan(False) for name in step.about.split(", ")}
+def test_every_op_is_timed_and_checked() -> None:
+    timed = {*speed.op_names(), *speed.LAYERS}
     for name in torch._C._dispatch_get_all_op_names():
         library, _, op = name.partition("::")
-        # HollowConv's ops have a script that measures the whole network.
+        # HollowConv's ops are timed as a network.
         if library == "leaps_triton" and not op.startswith("hollow_values"):
-            assert op in measured, op
-    scripts = {file.stem.removeprefix("bench_") for file in gpu_queue.BENCHMARKS.glob("bench_*.py")}
-    assert scripts <= {*OPS, *gpu_queue.WHOLE}
+            assert op in timed, op
+    assert set(speed.FIRST_OPS) <= set(speed.op_names())
 
 
 @pytest.mark.parametrize("smoke", [False, True])
@@ -295,12 +386,11 @@ def test_every_command_of_the_queue_is_understood(smoke: bool, tmp_path: Path) -
             continue
         script, *arguments = command
         assert Path(script).is_file()
-        parser = benchmark.options("")
-        if script.endswith("gpu_steps.py"):
-            parser = gpu_steps.options()
-        chosen = parser.parse_args(arguments)
+        chosen = gpu_steps.options().parse_args(arguments)
+        assert chosen.step == step.name
         device = "cpu" if smoke else "cuda"
         assert (chosen.device, chosen.smoke, chosen.commit) == (device, smoke, "abc")
+        assert chosen.seconds == 60.0
         if step.name == "published":
             assert chosen.file == (tmp_path / "ising_final.ckpt").resolve()
 
@@ -315,33 +405,11 @@ def test_help_lists_the_queue_in_its_order() -> None:
 
 def test_experiments_run_without_tyro(stripped: dict[str, str]) -> None:
     program = (
-        "import sys, gpu_steps\n"
+        "import sys\nfrom steps.common import experiment\n"
         "for name in ('ising_thermodynamics', 'kernel_gates', 'published_leaps'):\n"
-        "    assert gpu_steps.experiment(name).main\n"
+        "    assert experiment(name).main\n"
         "assert not hasattr(sys.modules['tyro'], 'cli')"
     )
     folders = [stripped["PYTHONPATH"], str(ROOT), str(SCRIPT.parent)]
     result = run("-c", program, env={**stripped, "PYTHONPATH": os.pathsep.join(folders)})
     assert result.returncode == 0, result.stderr
-
-
-def test_the_summary_shows_each_kernel_at_its_largest(tmp_path: Path) -> None:
-    rows = []
-    for walkers, value in ((65536, 0.8), (1024, 0.3)):
-        key = ("heat_bath_sweeps", "kernel", "potts3", "64x64", walkers)
-        rows.append(Row(*key, "seconds", 0.0123, "twin", 123.4))
-        rows.append(Row(*key, "GB_per_s", 2000.0, "copy", value))
-    write_rows(tmp_path / "kernels.csv", rows)
-    text = gpu_run.summary([gpu_run.Outcome("tests", "failed", 1.0, "3 failed")], tmp_path)
-    assert "tests                       failed        1.0  3 failed" in text
-    (line,) = [line for line in text.splitlines() if line.startswith("heat_bath")]
-    assert "65536" in line
-    assert "80% of copy" in line
-    assert len(line) <= 80
-
-
-def test_a_table_that_cannot_be_read_costs_no_summary(tmp_path: Path) -> None:
-    with (tmp_path / "kernels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["variant"], ["kernel"]])
-    text = gpu_run.summary([], tmp_path)
-    assert "kernels.csv cannot be read" in text

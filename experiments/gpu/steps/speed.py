@@ -1,0 +1,221 @@
+"""Steps of the second call that time ops: sweeps of many spins, and every op in a CUDA graph."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from .common import Results
+
+FIRST_OPS = (
+    "heat_bath_sweeps",
+    "local_energy",
+    "proposal_rates",
+    "local_jump_steps",
+    "jump_step",
+    "cluster_labels",
+    "metropolis_sweeps",
+    "tau_leap_step",
+)
+"""Ops that are measured first; the others follow."""
+SIZES = (((64, 64), 4096), ((16, 16), 4096), ((256, 256), 64))
+"""Lattices and walkers of every op."""
+SMOKE_SIZES = (((16, 16), 64),)
+SPINS = (2**20, 2**24, 2**28)
+"""Spins of the sweeps: a small run, the size of the target, one that fills the device."""
+SMOKE_SPINS = (2**12,)
+LATTICE = (64, 64)
+"""Lattice of the sweeps, with as many walkers as the spins allow."""
+CHECKED = 64
+"""Walkers that are compared with the twin: whole groups where 32 walkers share a word."""
+BUDGET = 0.15
+"""Seconds to time each case for."""
+WITHOUT_GRAPH = ("swendsen_wang_sweeps", "wolff_sweeps")
+"""Ops whose loops ask the device whether they are done."""
+LAYERS = ("hollow_conv", "hollow_conv_gradient")
+"""Ops that have a size of their own, and a step."""
+
+
+def op_names() -> list[str]:
+    """Return every op of the queue, most valuable first."""
+    from leaps_triton.bench.cases import OPS
+
+    first = [name for name in FIRST_OPS if name in OPS]
+    others = [name for name in OPS if name not in first and name not in LAYERS]
+    # The ceilings have a step of their own.
+    others.remove("philox")
+    return first + others
+
+
+def sweep_names() -> list[str]:
+    """Return the ops of sweeps that are timed on many spins, packed ones first."""
+    from leaps_triton.bench.cases import OPS
+
+    packed = [name for name in OPS if "packed" in name]
+    return [*packed, "heat_bath_sweeps", "metropolis_sweeps"]
+
+
+def model_of(op: str) -> str:
+    """Return the model that an op is timed on."""
+    # Two states have no reflections.
+    if op == "overrelaxation_sweeps":
+        return "potts3"
+    return "ising"
+
+
+def functions() -> Iterator[Callable[[], object]]:
+    """Yield small calls that launch what the steps of this file launch, for :func:`planned`."""
+    import torch
+
+    from leaps_triton import kernels
+    from leaps_triton.bench.cases import make_case
+
+    for op in op_names():
+        if op in WITHOUT_GRAPH:
+            continue
+        for shape, _ in SIZES:
+            case = make_case(op, model_of(op), shape, 2, 0, torch.device("cpu"))
+            yield partial(case.run, getattr(kernels, op))
+
+
+def rows_of(case: Any, seconds: float, moved: int, copy: float, variant: str) -> list[Any]:
+    """Return the rows of a case: seconds, bandwidth, flips, sites.
+
+    Args:
+        case: What was timed.
+        seconds: Of a call.
+        moved: Bytes of inputs and results.
+        copy: GB/s of a large copy, 0 if it is not known.
+        variant: How it was timed.
+    """
+    from leaps_triton.bench.timing import Row
+
+    about = (case.op, variant, case.model, case.lattice, case.walkers)
+    # Per nanosecond, which is the unit of GB/s too.
+    bandwidth = moved / seconds * 1e-9
+    rows = [Row(*about, "seconds", seconds)]
+    rows.append(Row(*about, "sites_per_ns", case.walkers * case.size.sites / seconds * 1e-9))
+    if copy:
+        rows.append(Row(*about, "GB_per_s", bandwidth, "copy", bandwidth / copy))
+    if case.flips:
+        rows.append(Row(*about, "flips_per_ns", case.flips / seconds * 1e-9))
+    return rows
+
+
+def measured(case: Any, budget: float) -> tuple[str, float, int]:
+    """Compare an op with its twin, and time it.
+
+    Returns:
+        How it was timed, ``graph`` or ``eager``; seconds of a call; bytes of inputs and results.
+    """
+    import torch
+
+    from leaps_triton import kernels
+    from leaps_triton.bench.agreement import check_some
+    from leaps_triton.bench.timing import replayed, timed
+
+    function = getattr(kernels, case.op)
+    device = case.size.device
+    results = check_some(case, "kernel", function, CHECKED)
+    moved = case.bytes_moved(results)
+    # Their memory is needed by the calls that are timed.
+    del results
+
+    def call() -> object:
+        return case.run(function)
+
+    if device.type == "cuda" and case.op not in WITHOUT_GRAPH:
+        try:
+            return "graph", replayed(call, device, budget).p50, moved
+        except RuntimeError as error:
+            torch.cuda.synchronize(device)
+            print(f"no CUDA graph of {case.label}: {str(error).splitlines()[0]}", flush=True)
+    return "eager", timed(call, device, budget).p50, moved
+
+
+def copy_rate(device: Any) -> float:
+    """Return the GB/s of a large copy, measured in this process; 0 on a CPU."""
+    from leaps_triton.bench.measure import copy_rate as rate
+
+    if device.type != "cuda":
+        return 0.0
+    return rate(device, 0.2)
+
+
+def _timed(results: Results, chosen: Any, copy: float, device: Any, budget: float) -> None:
+    """Time one op on one size, and add its rows."""
+    import torch
+
+    from leaps_triton.bench.cases import make_case
+
+    op, shape, walkers = chosen
+    lengths = "x".join(map(str, shape))
+    with torch.no_grad(), results.case(f"{op} {lengths} {walkers} walkers"):
+        case = make_case(op, model_of(op), shape, walkers, 0, device)
+        how, seconds, moved = measured(case, budget)
+        rows = rows_of(case, seconds, moved, copy, how)
+        results.add(*rows)
+        print(", ".join(f"{row.metric} {row.value:.4g}" for row in rows), flush=True)
+    # The next case may need what this one has left.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def graphs(settings: argparse.Namespace) -> None:
+    """Time every op in a CUDA graph on three sizes, after comparing some walkers with the twin."""
+    import torch
+
+    results = Results(settings, settings.step)
+    device = torch.device(settings.device)
+    copy = copy_rate(device)
+    sizes = SMOKE_SIZES if settings.smoke else SIZES
+    budget = 0.01 if settings.smoke else BUDGET
+    names = op_names()
+    for op in names:
+        for shape, walkers in sizes:
+            _timed(results, (op, shape, walkers), copy, device, budget)
+    results.end(f"{len(names)} ops on {len(sizes)} sizes")
+
+
+def sweeps(settings: argparse.Namespace) -> None:
+    """Time byte and packed sweeps on 2²⁰, 2²⁴ and 2²⁸ spins."""
+    import torch
+
+    results = Results(settings, settings.step)
+    device = torch.device(settings.device)
+    copy = copy_rate(device)
+    spins = SMOKE_SPINS if settings.smoke else SPINS
+    budget = 0.01 if settings.smoke else BUDGET
+    names = sweep_names()
+    sites = LATTICE[0] * LATTICE[1]
+    shape = LATTICE
+    if settings.smoke:
+        shape = (16, 16)
+        sites = 256
+    for op in names:
+        for number in spins:
+            walkers = number // sites
+            _timed(results, (op, shape, walkers), copy, device, budget)
+    flips = [row for row in results.rows if row.metric == "flips_per_ns"]
+    best = [f"{row.kernel} {row.value:.4g}" for row in flips if row.walkers * sites == spins[-1]]
+    missing = ""
+    if not any("packed" in name for name in names):
+        missing = "; packed sweeps are not in this version"
+    results.end(f"flips/ns: {', '.join(best)}{missing}")
+
+
+def layer(settings: argparse.Namespace) -> None:
+    """Time the fused convolution of LEC against the eager one, forward and backward."""
+    import torch
+
+    from .common import experiment
+
+    results = Results(settings, settings.step)
+    device = torch.device(settings.device)
+    with results.case("lec"):
+        for rows, notes in experiment("bench_lec").measured(device, settings.smoke, 0):
+            results.add(*rows)
+            for note in notes:
+                print(f"note: {note}", flush=True)
+    ratios = [f"{row.kernel} {row.ratio:.3g} x eager" for row in results.rows if row.ratio]
+    results.end(", ".join(ratios) or "nothing to compare")
