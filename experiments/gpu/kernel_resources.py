@@ -7,9 +7,8 @@ those that are not there; those of other versions stay as long as their variant 
     python experiments/gpu/kernel_resources.py
     python experiments/gpu/kernel_resources.py --missing --processes 2
 
-Spills are bytes per thread (NVIDIA) or registers per thread (AMD); shared memory is bytes per
-program; instructions are those of the machine code, fences those of them that wait for the memory
-of the whole device.
+Spills are bytes per thread that went to memory; shared memory is bytes per program; instructions
+are those of the machine code, fences those of them that wait for the memory of the whole device.
 """
 
 import argparse

@@ -103,7 +103,9 @@ def _union_variants() -> dict[tuple[str | int, ...], Variant]:
     }
     for ndim in (1, 2, 3, 4):
         constants = {"NDIM": ndim, **join.constants}
-        found["join", ndim] = Variant(join_kernel, bonds, constants, warps=join.warps)
+        found["join", ndim] = Variant(
+            join_kernel, bonds, constants, warps=join.warps, registers=join.registers
+        )
     return found
 
 
