@@ -1,5 +1,6 @@
 """How a lattice is cut into tiles, in groups of eight sites of a row."""
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ class Tiling(NamedTuple):
     """Sweeps of one launch."""
 
 
+@functools.lru_cache(maxsize=64)
 def tiling(shape: tuple[int, ...], block: int, sweeps: int, most: int) -> Tiling:
     """Return the tiling for which so many sweeps cost least.
 

@@ -159,28 +159,34 @@ def byte_sweep_kernel(
     lengths = (n1, n2, n3)
     halo = (halo1, halo2, halo3)
     tiles = (tiles1, tiles2, tiles3)
-    # The place in the lattice, for a tile at its edge from the other side.
-    o_place = tl.zeros([BLOCK], tl.int32)
-    stride = tl.full((), 1, tl.int32)
-    # The halo belongs to other tiles, and the last ones reach beyond the lattice.
+    # The place in the lattice: that in the tile, if there is one.
+    o_place = o_group
+    groups = tl.full((), 1, tl.int32)
     m_inner = m_group
-    for axis in tl.static_range(2, 2 - NDIM, -1):
-        # Tiles are counted as sites are, the last direction first; walkers come after all.
-        i_above = i_rest // tiles[axis].to(tl.uint32)
-        i_tile = (i_rest - i_above * tiles[axis].to(tl.uint32)).to(tl.int32)
-        i_rest = i_above
-        inner = lengths[axis] - 2 * halo[axis]
-        o_own = places[axis - (3 - NDIM)]
-        o_there = i_tile * inner + o_own - halo[axis]
-        o_place += wrapped(o_there, lattice[axis]) * stride
-        stride = stride * lattice[axis]
-        m_inner &= (o_own >= halo[axis]) & (o_own < lengths[axis] - halo[axis])
-        m_inner &= o_there < lattice[axis]
+    for axis in tl.static_range(3 - NDIM, 3):
+        groups = groups * lattice[axis]
+    if tiles1 * tiles2 * tiles3 > 1:
+        o_place = tl.zeros([BLOCK], tl.int32)
+        stride = tl.full((), 1, tl.int32)
+        for axis in tl.static_range(2, 2 - NDIM, -1):
+            # Tiles are counted as sites are, the last direction first; walkers come after all.
+            i_above = i_rest // tiles[axis].to(tl.uint32)
+            i_tile = (i_rest - i_above * tiles[axis].to(tl.uint32)).to(tl.int32)
+            i_rest = i_above
+            inner = lengths[axis] - 2 * halo[axis]
+            o_own = places[axis - (3 - NDIM)]
+            # A tile at an edge of the lattice goes on at the other side.
+            o_there = i_tile * inner + o_own - halo[axis]
+            o_place += wrapped(o_there, lattice[axis]) * stride
+            stride = stride * lattice[axis]
+            # The halo belongs to other tiles, and the last ones reach beyond the lattice.
+            m_inner &= (o_own >= halo[axis]) & (o_own < lengths[axis] - halo[axis])
+            m_inner &= o_there < lattice[axis]
     i_walker = i_rest.to(tl.int64)
     p_states += i_program.to(tl.int64) * (n1 * n2 * n3)
     p_thresholds += i_walker * s_thresholds
-    p_before += i_walker * stride
-    p_after += i_walker * stride
+    p_before += i_walker * groups
+    p_after += i_walker * groups
     walker = tl.load(p_walkers + i_walker)
     b_states = gathered(tl.load(p_before + o_place, mask=m_group, other=0))
     tl.store(p_states + o_group, b_states.to(tl.int32, bitcast=True), mask=m_group)
