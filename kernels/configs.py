@@ -110,7 +110,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(1, {"BLOCK": 32}),
         Config(4, {"BLOCK": 128}),
         Config(16, {"BLOCK": 512}),
-        Config(16, {"BLOCK": 1024}, {"SWEEPS": 2}),
+        Config(16, {"BLOCK": 1024}, {"SWEEPS": 4}),
     ),
     ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("packed_sweeps", "rows"): (Config(8, {"BLOCK": 4096}),),
