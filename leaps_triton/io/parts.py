@@ -5,6 +5,7 @@ settings. To read one, its name is looked up in that registry alone: nothing is 
 nothing called, by a name in a file.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from .. import registry
 from ..integrators.base import Integrator
 from ..kernels.checks import shown
-from ..mcmc.base import Move, as_move, warn_confined
+from ..mcmc.base import Move, NotErgodicWarning, as_move, warn_confined
 from ..mcmc.compose import Compose
 from ..models.energy_only import as_given
 from ..models.pair import PairModel
@@ -29,6 +30,7 @@ __all__ = [
     "describe_move",
     "describe_network",
     "describe_path",
+    "move_before",
     "rebuild_integrator",
     "rebuild_model",
     "rebuild_move",
@@ -199,6 +201,18 @@ def rebuild_move(data: dict[str, Any]) -> Any:
         about = f"a file of an earlier version has no {names} of {data['class']}, goes on as before"
         warn_confined(move, f"{about}, and")
     return move
+
+
+def move_before(data: dict[str, Any]) -> Any:
+    """Return the move of a run that goes on, without a word: what it leaves open is taken from it.
+
+    Args:
+        data: of :func:`describe_move`.
+    """
+    with warnings.catch_warnings():
+        # What is said of the file's move need not hold for one that is named anew.
+        warnings.simplefilter("ignore", NotErgodicWarning)
+        return rebuild_move(data)
 
 
 def _rebuild_value(value: Any) -> Any:
