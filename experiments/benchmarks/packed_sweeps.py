@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,21 +89,22 @@ def measured(settings: PackedSweeps, length: int, walkers: int, sweeps: int) -> 
         plan = SweepPlan(index, 0, sweeps, 0, packed=layout)
         resting = plan._replace(rest=REST)
         name = layout or "bytes"
-        runs[f"heat_bath {name}"] = lambda plan=plan: model.heat_bath(x, beta, plan)
-        runs[f"metropolis {name}"] = lambda plan=resting: model.metropolis(x, beta, plan)
+        runs[f"heat_bath {name}"] = partial(model.heat_bath, x, beta, plan)
+        runs[f"metropolis {name}"] = partial(model.metropolis, x, beta, resting)
+    other = mcising(length)
+    # As many spins as the others visit.
+    if other is not None:
+        runs["mcising"] = partial(other.sweep, sweeps * walkers, temperature=1.0 / CRITICAL)
     found = rates(runs, x.numel() * sweeps, settings.repeats)
     return {"length": length, "walkers": walkers, "sweeps": sweeps, "spins_per_ns": found}
 
 
-def mcising_rate(length: int, repeats: int) -> float | None:
-    """Return spins per nanosecond of mcising's Metropolis; None where it is missing."""
+def mcising(length: int) -> Any:
+    """Return a chain of mcising's; None where it is missing."""
     if importlib.util.find_spec("mcising") is None:
         return None
     core = importlib.import_module("mcising._core")
-    chain = core.IsingSimulation(length, 1, CRITICAL, 0.0)
-    sweeps = max(1, 2**22 // length**2)
-    found = rates({"mcising": lambda: chain.run(sweeps)}, sweeps * length**2, repeats)
-    return found["mcising"]
+    return core.IsingSimulation(length, 1.0, 0.0, 0.0, 0.0, 0, "metropolis", "square")
 
 
 def main(settings: PackedSweeps) -> None:
