@@ -14,6 +14,7 @@ from ..hollow_network.triton_gradient import VARIANTS as HOLLOW_VALUES_GRADIENT
 from ..jumps.triton import VARIANTS as JUMP
 from ..labels.triton import VARIANTS as CLUSTERS
 from ..leaps.triton import VARIANTS as TAU_LEAP
+from ..packed_sweeps.triton import VARIANTS as PACKED_SWEEPS
 from ..proposals.triton import VARIANTS as RATES
 from ..site_sweeps.triton import VARIANTS as SWEEPS
 from ..variants import Variant
@@ -51,6 +52,7 @@ def variants() -> dict[str, Variant]:
         "jump": JUMP,
         "local_jump": LOCAL_JUMP,
         "sweeps": SWEEPS,
+        "packed_sweeps": PACKED_SWEEPS,
         "hollow_conv": HOLLOW_CONV | HOLLOW_CONV_GRADIENT,
         "hollow_values": HOLLOW_VALUES | HOLLOW_VALUES_GRADIENT,
         "tau_leap": TAU_LEAP,
@@ -65,7 +67,7 @@ def variants() -> dict[str, Variant]:
 
 def others() -> dict[str, Variant]:
     """Return the last variant of each kernel, and of each op that a kernel serves."""
-    ops = ("OP", "LOG_RATIOS")
+    ops = ("OP", "MOVE", "LOG_RATIOS")
     # A later variant of the same kernel and op takes the place of an earlier one.
     last = {
         (variant.kernel.fn.__name__, *map(variant.constants.get, ops)): name
