@@ -255,9 +255,7 @@ def move(own, room, count, inverted):
 
 
 @compiled
-def update(
-    halves, c, begin, end, bonds, second, masks, metropolis, inverted, draws, sweep, room
-):
+def update(halves, c, begin, end, bonds, second, masks, metropolis, inverted, draws, sweep, room):
     """Update words ``begin … end - 1`` of colour ``c``; ``begin`` is a multiple of the block.
 
     ``halves`` uint32 ``(2, words + 2 columns)``; ``masks`` uint32 ``(thresholds, 32)``, the bits of

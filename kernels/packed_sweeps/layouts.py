@@ -9,7 +9,17 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["BITS", "Layout", "Rows", "Walkers", "in_rows", "join", "of_walkers", "pair_partners", "split"]
+__all__ = [
+    "BITS",
+    "Layout",
+    "Rows",
+    "Walkers",
+    "in_rows",
+    "join",
+    "of_walkers",
+    "pair_partners",
+    "split",
+]
 
 BITS = 32
 """Spins of a word."""

@@ -38,8 +38,8 @@ from ..philox import Stream, philox
 from .layouts import Layout, Rows, of_walkers, split
 
 __all__ = [
-    "LOW", "SHARED", "STATES", "PackedSweeps", "heat_bath_thresholds", "metropolis_thresholds", "negative_bonds",
-    "packed_heat_bath_sweeps", "packed_metropolis_sweeps",
+    "LOW", "SHARED", "STATES", "PackedSweeps", "heat_bath_thresholds", "metropolis_thresholds",
+    "negative_bonds", "packed_heat_bath_sweeps", "packed_metropolis_sweeps",
 ]  # fmt: skip
 
 SHARED = 128

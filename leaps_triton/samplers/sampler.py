@@ -46,8 +46,9 @@ class Sampler:
         integrator: :class:`~leaps_triton.Jump` or :class:`~leaps_triton.TauLeap`; None for
             ``Jump(intervals=25)``.
         mcmc: move made at the start of every interval, where it leaves the weights exact; None for
-            none. One that moves several configurations jointly (parallel tempering, Houdayer) has
-            no weight for each, and is refused.
+            none. What it leaves to the library follows from model and block, and is kept. One that
+            moves several configurations jointly (parallel tempering, Houdayer) has no weight for
+            each, and is refused.
         resample_below: ESS, as a fraction of the block, below which it is resampled; 0 for never.
         resampling: ``"systematic"``, ``"stratified"`` or ``"residual"``; see
             :func:`~leaps_triton.estimators.weights.ancestors`.
@@ -102,6 +103,11 @@ class Sampler:
         expect(known, "integrator", "an integrator such as Jump(intervals=25)", integrator)
         move = None if mcmc is None else as_move("mcmc", mcmc)
         _check_weighted(move)
+        self.block = default_block(path) if block is None else as_integer("block", block, 1)
+        self._named = move
+        if move is not None:
+            mcmc = move.settled(path.model, None, self.block)
+            move = as_move("mcmc", mcmc)
         integrator = Jump() if integrator is None else integrator
         if transport is None and mcmc is None and integrator.reversible is None:
             raise ValueError(
@@ -121,7 +127,6 @@ class Sampler:
         self.mcmc = mcmc
         self.move = move
         self.resampling = resampling
-        self.block = default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
         as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
@@ -137,7 +142,7 @@ class Sampler:
         """
         known = isinstance(integrator, Integrator)
         expect(known, "integrator", "a Jump or a TauLeap", integrator)
-        return self._like(integrator, self.block)
+        return self._like(integrator, self.block, self.mcmc)
 
     def with_block(self, block: int) -> Self:
         """Return the same sampler with other blocks; the transport is shared.
@@ -147,15 +152,26 @@ class Sampler:
         Args:
             block: walkers per block.
         """
-        return self._like(self.integrator, block)
+        return self._like(self.integrator, block, self.mcmc)
 
-    def _like(self, integrator: Integrator, block: int) -> Self:
+    def going_on(self, before: Move | None) -> Self:
+        """Return the same sampler with what its user did not name of the move as it was before.
+
+        Args:
+            before: the move of a run that goes on; None if it had none.
+        """
+        if self._named is None or before is None:
+            return self
+        move = self._named.settled(self.path.model, before, self.block)
+        return self._like(self.integrator, self.block, move)
+
+    def _like(self, integrator: Integrator, block: int, mcmc: Move | None) -> Self:
         """Return a sampler that has all else of this one."""
         return type(self)(
             self.path,
             self.transport,
             integrator=integrator,
-            mcmc=self.mcmc,
+            mcmc=mcmc,
             resample_below=self.resample_below,
             block=block,
             device=self.device,
