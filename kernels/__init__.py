@@ -23,6 +23,7 @@ from .class_jumps.reference import MOST_CLASSES, MOST_LANES, LocalJumpSteps
 from .clusters.op import swendsen_wang_sweeps, wolff_sweeps
 from .clusters.reference import ClusterSweeps
 from .convolutions.op import hollow_conv, hollow_conv_gradient
+from .energies.entering import Entered, enter_intervals
 from .energies.op import energy, local_energy
 from .energies.reference import LocalEnergy, Sums
 from .hollow_network.op import hollow_values
@@ -44,6 +45,7 @@ __all__ = [
     "PRECISIONS",
     "REVERSIBLE",
     "ClusterSweeps",
+    "Entered",
     "JumpStep",
     "LocalEnergy",
     "LocalJumpSteps",
@@ -55,6 +57,7 @@ __all__ = [
     "backend",
     "cluster_labels",
     "energy",
+    "enter_intervals",
     "heat_bath_sweeps",
     "hollow_conv",
     "hollow_conv_gradient",

@@ -73,7 +73,12 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("jumps",): (Config(1, {"BLOCK": 256}), Config(8, {"BLOCK": 2048})),
     ("class_jumps",): (Config(4, {"BLOCK": 512, "EVENTS": 128}),),
     ("leaps",): (Config(4, {"BLOCK": 256}, {"CHUNK": 4096}),),
-    ("labels",): (Config(4, {"BLOCK": 256}), Config(16, {"BLOCK": 1024})),
+    ("leaps", "step", "float64"): (Config(4, {"BLOCK": 256}, registers=96),),
+    ("labels",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),
+    # One warp a program where loops end with the last site of a block: it waits for no other.
+    ("labels", "runs"): (Config(4, {"BLOCK": 1024}),),
+    ("labels", "join"): (Config(1, {"BLOCK": 128}),),
+    ("labels", "roots"): (Config(1, {"BLOCK": 128}),),
     # One or two sites a thread. A proposal of several states needs more registers: one site then.
     ("site_sweeps", "heat_bath", "binary uniform"): (
         Config(4, {"BLOCK": 256}),
@@ -88,7 +93,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(8, {"BLOCK": 512}),
     ),
     ("site_sweeps", "metropolis", "binary uniform"): (
-        Config(4, {"BLOCK": 256}),
+        Config(4, {"BLOCK": 256}, registers=96),
         Config(16, {"BLOCK": 1024}),
     ),
     ("site_sweeps", "metropolis", "binary"): (
@@ -96,10 +101,18 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(16, {"BLOCK": 1024}),
     ),
     ("site_sweeps", "metropolis", "general"): (
-        Config(8, {"BLOCK": 256}),
+        Config(8, {"BLOCK": 256}, registers=96),
         Config(16, {"BLOCK": 512}),
     ),
-    ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}),),
+    ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}, registers=168),),
+    # Groups of eight sites; tiles of large lattices make some sweeps before others need theirs.
+    ("site_sweeps", "bytes"): (
+        Config(1, {"BLOCK": 32}),
+        Config(4, {"BLOCK": 128}),
+        Config(16, {"BLOCK": 512}),
+        Config(16, {"BLOCK": 1024}, {"SWEEPS": 2}),
+    ),
+    ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("packed_sweeps", "rows"): (Config(8, {"BLOCK": 4096}),),
     ("packed_sweeps", "thresholds"): (Config(4, {}),),
     ("packed_sweeps", "signs", "walkers"): (Config(4, {"BLOCK": 256}),),
@@ -113,7 +126,11 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ),
     ("convolutions", "activations"): (Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}),),
     ("convolutions", "parameters"): (
-        Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"CHUNKS": 16}),
+        Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"CHUNKS": 16}, stages=1),
+    ),
+    # Products of this precision are made of single multiplications, and keep more at hand.
+    ("convolutions", "parameters", "float32"): (
+        Config(16, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"CHUNKS": 16}, stages=1),
     ),
     ("convolutions", "source"): (Config(8, {"SITES": 16, "TAPS": 32, "INPUTS": 32}),),
     ("hollow_network", "prepare"): (Config(4, {"BLOCK": 256}),),
@@ -123,22 +140,49 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("hollow_network", "forward", 32): (Config(8, {"ROWS": 64}, stages=1),),
     ("hollow_network", "forward", 64): (Config(8, {"ROWS": 64}, stages=1),),
     ("hollow_network", "forward", 128): (Config(8, {"ROWS": 32}, stages=1),),
+    ("hollow_network", "forward", 16, "float32"): (
+        Config(8, {"ROWS": 64}, stages=1, registers=96),
+    ),
+    ("hollow_network", "forward", 64, "float32"): (
+        Config(8, {"ROWS": 64}, stages=1, registers=168),
+    ),
     # Going back, a program keeps more activations.
     ("hollow_network", "backward", 16): (Config(8, {"ROWS": 64}, stages=1),),
     ("hollow_network", "backward", 32): (Config(8, {"ROWS": 64}, stages=1),),
     ("hollow_network", "backward", 64): (Config(8, {"ROWS": 32}, stages=1),),
     ("hollow_network", "backward", 128): (Config(8, {"ROWS": 16}, stages=1),),
+    ("hollow_network", "backward", 64, "tf32"): (Config(8, {"ROWS": 32}, stages=1, registers=144),),
     ("hollow_network", "weights"): (Config(4, {"ROWS": 32}, {"SPLIT": 4096}, stages=1),),
+    ("hollow_network", "weights", "tf32x3"): (
+        Config(4, {"ROWS": 32}, {"SPLIT": 4096}, stages=1, registers=128),
+    ),
 }
-"""Configurations by family, kernel, and what else its compilation depends on."""
+"""Configurations by family, kernel, and what else its compilation depends on.
+
+A longer key goes before a shorter one that it begins with. Where a number of registers is given,
+the compiler's own choice, which is for many programs at a time, spills some in one of the versions
+of Triton that are looked at.
+"""
 
 
 def configs(*key: str | int) -> tuple[Config, ...]:
-    """Return all configurations of a kernel, for small lattices first."""
-    return CONFIGS[key]
+    """Return all configurations of a kernel, for small lattices first.
+
+    Raises:
+        KeyError: If there are none.
+    """
+    # What the whole key has none for is like all others that share its beginning.
+    for length in range(len(key), 0, -1):
+        if key[:length] in CONFIGS:
+            return CONFIGS[key[:length]]
+    raise KeyError(key)
 
 
 def config(*key: str | int) -> Config:
-    """Return the configuration of a kernel that has one."""
-    (only,) = CONFIGS[key]
+    """Return the configuration of a kernel that has one.
+
+    Raises:
+        KeyError: If there is none.
+    """
+    (only,) = configs(*key)
     return only

@@ -170,11 +170,18 @@ def network_variant(
         "TILE": TILE,
         **made.constants,
     }
-    return Variant(function, pointers, given, warps=made.warps, stages=made.stages)
+    return Variant(
+        function,
+        pointers,
+        given,
+        warps=made.warps,
+        stages=made.stages,
+        registers=made.registers,
+    )
 
 
 def _forward(key: tuple[bool, int, str]) -> Variant:
-    made = config("hollow_network", "forward", key[1])
+    made = config("hollow_network", "forward", *key[1:])
     return network_variant(hollow_values_kernel, (*INPUTS, torch.float32), key, made)
 
 

@@ -55,7 +55,7 @@ def _variant(op: str, kind: str, block: int) -> Variant:
         **made.constants,
     }
     pointers = (torch.int32,) * 4
-    return Variant(sweep_kernel, pointers, constants, warps=made.warps)
+    return Variant(sweep_kernel, pointers, constants, made.warps, registers=made.registers)
 
 
 def _thresholds(op: str, field: int) -> Variant:

@@ -266,7 +266,7 @@ def _variant(op: str, ndim: int, kind: str, block: int) -> Variant:
         **made.constants,
     }
     pointers = (torch.int8, *(torch.float64,) * 4, torch.int8, torch.int64)
-    return Variant(sweep_kernel, pointers, constants, warps=made.warps)
+    return Variant(sweep_kernel, pointers, constants, warps=made.warps, registers=made.registers)
 
 
 VARIANTS = {

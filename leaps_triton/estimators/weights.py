@@ -177,7 +177,8 @@ def ancestors(log_weights: Tensor, uniform: Tensor, scheme: str = "systematic") 
     n = len(log_weights)
     uniform = uniform.double()
     inside = bool(((uniform > 0.0) & (uniform <= 1.0)).all())
-    expect(inside, "uniform", "in (0, 1]", uniform.tolist()[:3])
+    if not inside:
+        expect(False, "uniform", "in (0, 1]", uniform[:3].tolist())
     slots = torch.arange(n, device=share.device)
     if scheme == "systematic":
         return _invert(share, (slots + uniform[:1]) / n)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..kernels.checks import as_integer, as_tensor, expect, is_single
 from ..paths.base import Path
 from .rates import Reversible
-from .states import State, returned, some
+from .states import Grid, State, returned, some
 from .transport import AnyTransport, Transport, as_transport
 
 __all__ = ["Boundary", "Integrator", "as_times"]
@@ -163,11 +163,19 @@ class Integrator(ABC):
         return False
 
     @cached_property
-    def _grid(self) -> tuple[Tensor, Tensor]:
-        """Times of the densities, and the lengths of the intervals."""
-        # One entry more, for the walkers that finish at either end: no time left.
-        nought = torch.zeros(1, dtype=torch.float64)
-        return self.densities, torch.cat([self.times.diff(), nought])
+    def _grids(self) -> dict[torch.device, Grid]:
+        """The times on every device that asked for them."""
+        return {}
+
+    def grid(self, device: torch.device) -> Grid:
+        """Return the times on a device, sent there once."""
+        if device not in self._grids:
+            # One entry more, for the walkers that finish at either end: no time left.
+            nought = torch.zeros(1, dtype=torch.float64)
+            lengths = torch.cat([self.times.diff(), nought])
+            times = (self.times, self.frozen, self.densities, lengths)
+            self._grids[device] = Grid(*(each.to(device) for each in times))
+        return self._grids[device]
 
     def with_times(self, times: Sequence[float] | Tensor) -> Self:
         """Return the same integrator on other times."""
@@ -182,6 +190,13 @@ class Integrator(ABC):
     def waits(self, path: Path, transport: Transport | None) -> bool:
         """Return whether the walkers of a block wait for one another at every boundary."""
         return False
+
+    def picks(self, device: torch.device) -> bool:
+        """Return whether a step is handed only the walkers with time remaining: on a CPU.
+
+        A GPU would have to be waited for to say which they are.
+        """
+        return device.type == "cpu"
 
     def looks(self, device: torch.device) -> int:
         """Return the number of steps between two looks at the walkers, 1 on a CPU."""
@@ -202,7 +217,7 @@ class Integrator(ABC):
         else:
             entering = (state.remaining == 0) & (state.interval < self.intervals)
         # On a GPU a look at which walkers enter would wait for it.
-        if self.looks(device) > 1:
+        if not self.picks(device):
             return self._entered(state, entering, path, backward), entering
         rows = entering.nonzero().squeeze(1)
         if len(rows) == len(entering):
@@ -221,8 +236,8 @@ class Integrator(ABC):
         """Return walkers of which some enter the next interval, or finish."""
         device = state.walkers.device
         # Densities begin with that of t = 0, so interval n has entry n + 1.
-        densities = self._grid[0].to(device)
-        lengths = self._grid[1].to(device)
+        densities = self.grid(device).densities
+        lengths = self.grid(device).lengths
         if backward:
             interval = state.interval - entering.long()
             # Earlier in t, not on the way: A grows by what the path gains that is run forward.
@@ -357,13 +372,10 @@ class Integrator(ABC):
         return state
 
     def _advance(self, state: Any, way: Way, look: bool) -> Any:
-        """Make one step, checked if ``look``.
-
-        Where each step is looked at, only walkers with time remaining are handed to it.
-        """
+        """Make one step, checked if ``look``."""
         rows: Tensor | None = None
         part = state
-        if self.looks(state.walkers.device) == 1:
+        if self.picks(state.walkers.device):
             active = state.remaining != 0
             if not bool(active.all()):
                 rows = active.nonzero().squeeze(1)

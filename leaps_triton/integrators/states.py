@@ -6,7 +6,20 @@ from torch import Tensor
 
 from .rates import Rates
 
-__all__ = ["JumpState", "LeapState", "State", "returned", "some"]
+__all__ = ["Grid", "JumpState", "LeapState", "State", "returned", "some"]
+
+
+class Grid(NamedTuple):
+    """The times of an integrator on one device, float64."""
+
+    times: Tensor
+    """``0 = t_0 < … < t_N = 1``, ``(N + 1,)``"""
+    frozen: Tensor
+    """``τ_0 … τ_{N-1}``, ``(N,)``"""
+    densities: Tensor
+    """``0, τ_0, …, τ_{N-1}, 1``, ``(N + 2,)``"""
+    lengths: Tensor
+    """Of the intervals, and 0 for the walkers that finish at either end, ``(N + 1,)``"""
 
 
 class State(Protocol):

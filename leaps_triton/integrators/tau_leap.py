@@ -14,7 +14,7 @@ from .. import kernels
 from ..kernels.checks import as_number, as_tensor, expect, is_real, is_single
 from ..paths.base import Path
 from ..registry import register
-from .base import Integrator, as_times
+from .base import Integrator, Way, as_times
 from .overflow import CLOSED, NETWORK, beta_is_the_reason, log_way
 from .rates import Reversible, as_reversible, evaluate, examine, rates_of
 from .states import LeapState
@@ -233,10 +233,18 @@ class TauLeap(Integrator):
             return self._exact(state, leap, path, transport, seed, backward)
         return self._euler(state, leap, path, seed)
 
+    def _to_the_end(self, state: Any, way: Way) -> Any:
+        """Take all walkers to the end of their interval, which is one step."""
+        moves = way.answers.given is not None or self.reversible is not None
+        # No look at who has time left, since a step leaves others alone.
+        if moves and not self.picks(state.walkers.device):
+            return self._advance(state, way, True)
+        return super()._to_the_end(state, way)
+
     def _leap(self, state: LeapState, backward: bool) -> _Leap:
         active = state.remaining != 0
         interval = state.interval.clamp(0, self.intervals - 1)
-        times = self.times.to(interval.device)
+        times = self.grid(interval.device).times
         begins = times[interval]
         ends = times[interval + 1]
         here = ends if backward else begins
@@ -271,7 +279,7 @@ class TauLeap(Integrator):
         log_back = kernels.tau_leap_log_probability(y, x, back.rates, h)
         log_back = log_way(log_back, found, self.added, (y, x), h, backward=not backward)
         # Both densities at one time: what changes with time is added on entering.
-        density = path.beta(leap.tau).to(h.device) * (state.energy - ahead.energy)
+        density = path.beta(leap.tau) * (state.energy - ahead.energy)
         gain = density + log_back - log_there
         # A is that of the path run forward, where F and B have each other's place.
         if backward:

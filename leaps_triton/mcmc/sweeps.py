@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from ..kernels.checks import as_bool, as_integer, as_rest, expect
@@ -12,10 +13,24 @@ from ..paths.annealing import AnnealingPath
 from ..registry import register
 from .base import BaseMove, Lowest, SweepInfo, SweepState, changed, pair_model, since
 
-__all__ = ["HeatBath", "Metropolis", "Overrelaxation"]
+__all__ = ["HeatBath", "Metropolis", "Overrelaxation", "beta_at"]
 
 REST = 2.0**-3
 """Metropolis' probability to leave a site as it is; experiments/benchmarks/metropolis_rest.py."""
+
+
+def beta_at(path: AnnealingPath, t: Tensor | float, device: torch.device) -> Tensor:
+    """Return ``β_t`` on a device, float64 ``(1 | walkers,)``.
+
+    Args:
+        path: the annealing path.
+        t: time on the path, a number or float64 ``(1 | walkers,)``.
+        device: where the walkers are.
+    """
+    # A number that is sent to a GPU makes both wait: the device writes it itself.
+    if isinstance(t, float | int) and device.type != "cpu":
+        t = torch.full((1,), t, dtype=torch.float64, device=device)
+    return path.beta(t).to(device)
 
 
 @dataclass(frozen=True)
@@ -99,7 +114,7 @@ class Sweeps(BaseMove):
     ) -> SweepState:
         """Return the walkers after ``sweeps`` sweeps."""
         before = state.configurations
-        beta = path.beta(t).to(before.device)
+        beta = beta_at(path, t, before.device)
         # Counted on from the state: the sweep is the event word, and no step may repeat one.
         plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed, self.backward)
         x = self._sweep(path.model, before, beta, plan)

@@ -7,7 +7,7 @@ the LEAPS paper, ``(ω_{x_i+k} - ω_{x_i})ᵀ h_i``, is ``f_a = ω_aᵀ h_i``.
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -138,8 +138,10 @@ def _waves(length: int, wraps: bool) -> Tensor:
     return torch.stack(lines, 1)
 
 
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def positions(
-    shape: Sequence[int], periodic: Sequence[bool], dtype: torch.dtype, device: torch.device
+    shape: tuple[int, ...], periodic: tuple[bool, ...], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Return the waves of each direction at every site: whole where periodic, half where open.
 

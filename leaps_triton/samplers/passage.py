@@ -117,17 +117,19 @@ class Passage(Boundary):
         shape = (len(state.walkers), reached)
         self.trace = torch.zeros(shape, dtype=torch.float64, device=sampler.device)
         self.resampled = torch.zeros(reached, dtype=torch.bool)
+        self._reached = 0
 
     def record(self, state: State, entered: Tensor) -> None:
         """Write ``A`` of the walkers that have just entered an interval into the trace."""
-        if self.acts:
-            # Walkers that wait for one another are all in one interval.
-            self.trace[:, int(state.interval[0])] = state.log_weights
-        else:
+        if not self.acts:
             self._record_apart(state, entered)
+            return
+        # Walkers that wait for one another are all in one interval, and in one after the other.
+        self.trace[:, self._reached] = state.log_weights
+        self._reached += 1
         if self.recorder is not None:
             # The density of t = 0 comes first.
-            self.recorder.see(state, int(state.interval[0]) + 1)
+            self.recorder.see(state, self._reached)
 
     def _record_apart(self, state: State, entered: Tensor) -> None:
         """Write ``A`` of walkers that are each in an interval of their own into the trace."""
