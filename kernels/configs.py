@@ -114,7 +114,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ),
     ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("packed_sweeps", "rows"): (Config(8, {"BLOCK": 4096}),),
-    ("packed_sweeps", "thresholds"): (Config(1, {}),),
+    ("packed_sweeps", "thresholds"): (Config(4, {}),),
     ("packed_sweeps", "signs", "walkers"): (Config(4, {"BLOCK": 256}),),
     ("packed_sweeps", "signs", "columns"): (Config(4, {"BLOCK": 32}),),
     # One int32 of four sites a thread, and as many walkers in flight as a word has lanes.
