@@ -174,7 +174,7 @@ def examined(op: Any, given: dict[str, Any], device: Any, repeats: int) -> str:
         device: Where it is examined.
         repeats: How often it runs on the same inputs.
     """
-    from leaps_triton.bench.agreement import poisoned
+    from leaps_triton.kernels.inputs.poison import poisoned
 
     expected = _as_tuple(op(**given))
     moved = on_device(given, device)
