@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from ...bench.tuning import run
+from ...kernels.registration import MISSING
 from ..options import check_folders
 
 __all__ = ["Tune"]
@@ -41,6 +41,11 @@ class Tune:
     def run(self) -> None:
         """Tune, and say what came of each kernel."""
         check_folders(self.json)
+        if MISSING is not None:
+            raise ValueError(f"there is nothing to tune: Triton cannot be imported: {MISSING}")
+        # All other commands do without Triton.
+        from ...bench.tuning import run
+
         run(
             self.ops,
             self.shape,
