@@ -23,6 +23,7 @@ from .class_jumps.reference import MOST_CLASSES, MOST_LANES, LocalJumpSteps
 from .clusters.op import swendsen_wang_sweeps, wolff_sweeps
 from .clusters.reference import ClusterSweeps
 from .convolutions.op import hollow_conv, hollow_conv_gradient
+from .energies.entering import Entered, enter_intervals
 from .energies.op import energy, local_energy
 from .energies.reference import LocalEnergy, Sums
 from .hollow_network.op import hollow_values
@@ -31,6 +32,7 @@ from .jumps.reference import JumpStep
 from .labels.op import cluster_labels
 from .leaps.op import tau_leap_log_probability, tau_leap_log_probability_gradient, tau_leap_step
 from .leaps.reference import TauLeapStep
+from .packed_sweeps.op import packed_heat_bath_sweeps, packed_metropolis_sweeps
 from .philox import Stream, philox, uniform32, uniform64
 from .proposals.op import REVERSIBLE, proposal_rates, proposal_rates_gradient
 from .proposals.reference import ProposalRates
@@ -43,6 +45,7 @@ __all__ = [
     "PRECISIONS",
     "REVERSIBLE",
     "ClusterSweeps",
+    "Entered",
     "JumpStep",
     "LocalEnergy",
     "LocalJumpSteps",
@@ -54,6 +57,7 @@ __all__ = [
     "backend",
     "cluster_labels",
     "energy",
+    "enter_intervals",
     "heat_bath_sweeps",
     "hollow_conv",
     "hollow_conv_gradient",
@@ -63,6 +67,8 @@ __all__ = [
     "local_jump_steps",
     "metropolis_sweeps",
     "overrelaxation_sweeps",
+    "packed_heat_bath_sweeps",
+    "packed_metropolis_sweeps",
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",

@@ -27,6 +27,45 @@ class Config(NamedTuple):
     """Most per thread, where the compiler's own choice spills some; None for that choice."""
 
 
+WHOLE = {"WHOLE": 8192, "ROWS": 132, "PROGRAMS": 1056}
+"""Lattices of more words of a colour, in fewer rows, are cut in tiles for so many programs."""
+MANY = {"ROWS": 512}
+"""So many rows keep a device busy with small programs."""
+PACKED = {
+    # Words of a thread, as one load: four, or where thresholds fill the registers two. Where rows
+    # of words are odd or lattices small one word; where rows are few as many threads as fit.
+    ("packed_sweeps", "heat_bath", "plain"): (
+        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
+        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}),
+        Config(16, {"QUAD": 4, "BLOCK": 2048, "HELD": 1}, MANY),
+    ),
+    ("packed_sweeps", "heat_bath", "signs"): (
+        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
+        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}),
+        Config(16, {"QUAD": 4, "BLOCK": 2048, "HELD": 1}, MANY),
+    ),
+    ("packed_sweeps", "heat_bath", "field"): (
+        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 0}, WHOLE),
+        Config(4, {"QUAD": 2, "BLOCK": 256, "HELD": 0}),
+        Config(8, {"QUAD": 2, "BLOCK": 512, "HELD": 0}, MANY),
+    ),
+    ("packed_sweeps", "metropolis", "plain"): (
+        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
+        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}),
+        Config(8, {"QUAD": 4, "BLOCK": 1024, "HELD": 1}, MANY),
+    ),
+    ("packed_sweeps", "metropolis", "signs"): (
+        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
+        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}),
+        Config(8, {"QUAD": 4, "BLOCK": 1024, "HELD": 1}, MANY),
+    ),
+    ("packed_sweeps", "metropolis", "field"): (
+        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 0}, WHOLE),
+        Config(4, {"QUAD": 2, "BLOCK": 256, "HELD": 0}),
+        Config(8, {"QUAD": 2, "BLOCK": 512, "HELD": 0}, MANY),
+    ),
+}
+"""Configurations of packed sweeps, by move and kind of model."""
 CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     # Two sites a thread, so that four directions with tables fit the registers.
     ("energies",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
@@ -34,7 +73,12 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("jumps",): (Config(1, {"BLOCK": 256}), Config(8, {"BLOCK": 2048})),
     ("class_jumps",): (Config(4, {"BLOCK": 512, "EVENTS": 128}),),
     ("leaps",): (Config(4, {"BLOCK": 256}, {"CHUNK": 4096}),),
-    ("labels",): (Config(4, {"BLOCK": 256}), Config(16, {"BLOCK": 1024})),
+    ("leaps", "step", "float64"): (Config(4, {"BLOCK": 256}, registers=96),),
+    ("labels",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),
+    # One warp a program where loops end with the last site of a block: it waits for no other.
+    ("labels", "runs"): (Config(4, {"BLOCK": 1024}),),
+    ("labels", "join"): (Config(1, {"BLOCK": 128}),),
+    ("labels", "roots"): (Config(1, {"BLOCK": 128}),),
     # One or two sites a thread. A proposal of several states needs more registers: one site then.
     ("site_sweeps", "heat_bath", "binary uniform"): (
         Config(4, {"BLOCK": 256}),
@@ -49,7 +93,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(8, {"BLOCK": 512}),
     ),
     ("site_sweeps", "metropolis", "binary uniform"): (
-        Config(4, {"BLOCK": 256}),
+        Config(4, {"BLOCK": 256}, registers=96),
         Config(16, {"BLOCK": 1024}),
     ),
     ("site_sweeps", "metropolis", "binary"): (
@@ -57,16 +101,36 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(16, {"BLOCK": 1024}),
     ),
     ("site_sweeps", "metropolis", "general"): (
-        Config(8, {"BLOCK": 256}),
+        Config(8, {"BLOCK": 256}, registers=96),
         Config(16, {"BLOCK": 512}),
     ),
-    ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}),),
+    ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}, registers=168),),
+    # Groups of eight sites; tiles of large lattices make some sweeps before others need theirs.
+    ("site_sweeps", "bytes"): (
+        Config(1, {"BLOCK": 32}),
+        Config(4, {"BLOCK": 128}),
+        Config(16, {"BLOCK": 512}),
+        Config(16, {"BLOCK": 1024}, {"SWEEPS": 2}),
+    ),
+    ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
+    ("packed_sweeps", "rows"): (Config(8, {"BLOCK": 4096}),),
+    ("packed_sweeps", "thresholds"): (Config(1, {}),),
+    ("packed_sweeps", "signs", "walkers"): (Config(4, {"BLOCK": 256}),),
+    ("packed_sweeps", "signs", "columns"): (Config(4, {"BLOCK": 32}),),
+    # One int32 of four sites a thread, and as many walkers in flight as a word has lanes.
+    ("packed_sweeps", "pack", "walkers"): (Config(4, {"BLOCK": 128}),),
+    ("packed_sweeps", "pack", "columns"): (Config(4, {"BLOCK": 64}),),
+    **PACKED,
     ("convolutions", "forward"): (
         Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"GROUP": 4}),
     ),
     ("convolutions", "activations"): (Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}),),
     ("convolutions", "parameters"): (
-        Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"CHUNKS": 16}),
+        Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"CHUNKS": 16}, stages=1),
+    ),
+    # Products of this precision are made of single multiplications, and keep more at hand.
+    ("convolutions", "parameters", "float32"): (
+        Config(16, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"CHUNKS": 16}, stages=1),
     ),
     ("convolutions", "source"): (Config(8, {"SITES": 16, "TAPS": 32, "INPUTS": 32}),),
     ("hollow_network", "prepare"): (Config(4, {"BLOCK": 256}),),
@@ -76,24 +140,51 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("hollow_network", "forward", 32): (Config(8, {"ROWS": 64}, stages=1),),
     ("hollow_network", "forward", 64): (Config(8, {"ROWS": 64}, stages=1),),
     ("hollow_network", "forward", 128): (Config(8, {"ROWS": 32}, stages=1),),
+    ("hollow_network", "forward", 16, "float32"): (
+        Config(8, {"ROWS": 64}, stages=1, registers=96),
+    ),
+    ("hollow_network", "forward", 64, "float32"): (
+        Config(8, {"ROWS": 64}, stages=1, registers=168),
+    ),
     # Going back, a program keeps more activations.
     ("hollow_network", "backward", 16): (Config(8, {"ROWS": 64}, stages=1),),
     ("hollow_network", "backward", 32): (Config(8, {"ROWS": 64}, stages=1),),
     ("hollow_network", "backward", 64): (Config(8, {"ROWS": 32}, stages=1),),
     ("hollow_network", "backward", 128): (Config(8, {"ROWS": 16}, stages=1),),
+    ("hollow_network", "backward", 64, "tf32"): (Config(8, {"ROWS": 32}, stages=1, registers=144),),
     ("hollow_network", "weights"): (Config(4, {"ROWS": 32}, {"SPLIT": 4096}, stages=1),),
+    ("hollow_network", "weights", "tf32x3"): (
+        Config(4, {"ROWS": 32}, {"SPLIT": 4096}, stages=1, registers=128),
+    ),
 }
-"""Configurations by family, kernel, and what else its compilation depends on."""
+"""Configurations by family, kernel, and what else its compilation depends on.
+
+A longer key goes before a shorter one that it begins with. Where a number of registers is given,
+the compiler's own choice, which is for many programs at a time, spills some in one of the versions
+of Triton that are looked at.
+"""
 
 
 def configs(*key: str | int) -> tuple[Config, ...]:
-    """Return all configurations of a kernel, for small lattices first."""
-    return CONFIGS[key]
+    """Return all configurations of a kernel, for small lattices first.
+
+    Raises:
+        KeyError: If there are none.
+    """
+    # What the whole key has none for is like all others that share its beginning.
+    for length in range(len(key), 0, -1):
+        if key[:length] in CONFIGS:
+            return CONFIGS[key[:length]]
+    raise KeyError(key)
 
 
 def config(*key: str | int) -> Config:
-    """Return the configuration of a kernel that has one."""
-    (only,) = CONFIGS[key]
+    """Return the configuration of a kernel that has one.
+
+    Raises:
+        KeyError: If there is none.
+    """
+    (only,) = configs(*key)
     return only
 
 FREE: dict[str, tuple[str, ...]] = {

@@ -19,6 +19,7 @@ __all__ = [
     "neighbours",
     "pair_field",
     "philox",
+    "philox_rounds",
     "unaligned",
     "uniform32",
     "uniform64",
@@ -58,8 +59,13 @@ def philox(seed, STREAM: tl.constexpr, site, event, draw, walker):
     word1 = nought + event.to(tl.uint32)
     word2 = nought + draw.to(tl.uint32)
     word3 = nought + walker.to(tl.uint32)
-    key0 = seed.to(tl.uint32)
     key1 = tl.full((), STREAM, tl.uint32)
+    return philox_rounds(seed.to(tl.uint32), key1, word0, word1, word2, word3)
+
+
+@triton.jit
+def philox_rounds(key0, key1, word0, word1, word2, word3):
+    """Return the words of Philox4x32-10 of two words of key and four of counter, uint32."""
     for _ in tl.static_range(10):
         # A product of 64 bits is one instruction, and its halves are two registers.
         first = word0.to(tl.uint64) * 0xD2511F53

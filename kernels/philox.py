@@ -65,6 +65,11 @@ class Stream(IntEnum):
                  |              |               |      |              | next one
         KINETIC  | 0            | step          | 0    | 0            | 0: seed of the step's JUMP
                  |              |               |      |              | numbers
+        PACKED   | half site o  | 2 sweep + c   | 0 … 3| walker // 32 | bits 16 … 31 of a decision
+                 |              |               |      |              | of colour c
+                 | o % 128      | 2 sweep       | 4 … 7| walker // 32 | bits 0 … 15, shared
+        PACKED_… | word of a    | the same      | 0 … 7| walker       | the same, of 32 columns
+        ROWS     | half         |               |      |              |
     """
 
     START = 0
@@ -78,6 +83,8 @@ class Stream(IntEnum):
     CLUSTER = 16
     EXCHANGE = 17
     KINETIC = 18
+    PACKED = 19
+    PACKED_ROWS = 20
 
 
 def philox(
@@ -103,11 +110,7 @@ def philox(
     Returns:
         Four words in [0, 2³²) as int64; the lower 32 bits of each argument count.
     """
-    counter = [
-        # A counter word is the lower 32 bits, in int64 since torch computes little in uint32.
-        torch.as_tensor(c, dtype=torch.int64, device=device) & WORD
-        for c in (site, event, draw, walker)
-    ]
+    counter = [_lower(c, device) for c in (site, event, draw, walker)]
     key = [int(seed) & WORD, int(stream) & WORD]
     for _ in range(ROUNDS):
         # Products wrap modulo 2**64, so the masked arithmetic shift is the exact upper half.
@@ -122,8 +125,24 @@ def philox(
         ]
         # A Weyl sequence gives every round a key of its own.
         key = [(k + w) & WORD for k, w in zip(key, WEYL, strict=True)]
-    c0, c1, c2, c3 = torch.broadcast_tensors(*counter)
+    words = [_on_device(c, device) for c in counter]
+    c0, c1, c2, c3 = torch.broadcast_tensors(*words)
     return c0, c1, c2, c3
+
+
+def _lower(counter: Tensor | int, device: torch.device | None) -> Tensor | int:
+    """Return the lower 32 bits, in int64 since torch computes little in uint32."""
+    if isinstance(counter, Tensor):
+        return counter.to(device=device, dtype=torch.int64) & WORD
+    # A number of Python stays on the host: sent to a GPU, it would make both wait.
+    return int(counter) & WORD
+
+
+def _on_device(word: Tensor | int, device: torch.device | None) -> Tensor:
+    """Return a word as a tensor; one of the host is written by the device, not sent to it."""
+    if isinstance(word, Tensor):
+        return word
+    return torch.full((), word, dtype=torch.int64, device=device)
 
 
 def uniform32(word: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -37,6 +37,8 @@ from .leaps.reference import (
     tau_leap_log_probability_gradient,
     tau_leap_step,
 )
+from .packed_sweeps import reference as packed_sweeps
+from .packed_sweeps.reference import PackedSweeps
 from .philox import philox, site_words, uniform32, uniform64
 from .proposals.reference import ProposalRates, proposal_rates, proposal_rates_gradient
 from .registration import taking
@@ -70,6 +72,8 @@ __all__ = [
     "metropolis_acceptance",
     "metropolis_sweeps",
     "overrelaxation_sweeps",
+    "packed_heat_bath_sweeps",
+    "packed_metropolis_sweeps",
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",
@@ -93,6 +97,8 @@ cluster_labels = taking(Bonds, labels.cluster_labels)
 swendsen_wang_sweeps = taking(Clusters, clusters.swendsen_wang_sweeps)
 wolff_sweeps = taking(Clusters, clusters.wolff_sweeps)
 overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)
+packed_heat_bath_sweeps = taking(PackedSweeps, packed_sweeps.packed_heat_bath_sweeps)
+packed_metropolis_sweeps = taking(PackedSweeps, packed_sweeps.packed_metropolis_sweeps)
 jump_step = taking(Event, jumps.jump_step)
 local_jump_steps = taking(Events, class_jumps.local_jump_steps)
 hollow_conv = taking(Convolution, convolutions.hollow_conv)

@@ -1,51 +1,97 @@
 """Compile every kernel variant without a GPU and write what it uses.
 
-The table is experiments/results/kernel_resources.csv.
+The table is experiments/results/kernel_resources.csv. It has the rows of every version of Triton
+that it was written with: those of the version at hand are written anew, or with ``--missing`` only
+those that are not there; those of other versions stay as long as their variant does.
 
     python experiments/gpu/kernel_resources.py
+    python experiments/gpu/kernel_resources.py --missing --processes 2
 
 Spills are bytes per thread (NVIDIA) or registers per thread (AMD); shared memory is bytes per
-program.
+program; instructions are those of the machine code, fences those of them that wait for the memory
+of the whole device.
 """
 
+import argparse
 import csv
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 import triton
 
 from leaps_triton.kernels.compiled import resources
+from leaps_triton.kernels.compiled.prewarm import prewarm
 
 FILE = Path(__file__).parents[1] / "results" / "kernel_resources.csv"
-COLUMNS = ("kernel", "target", "warps", "registers", "spills", "shared", "triton")
+COLUMNS = ("kernel", "target", "warps", *resources.Resources._fields, "triton")
+
+Row: TypeAlias = dict[str, str]
+Key: TypeAlias = tuple[str, str]
+"""Names of a variant and of a target."""
 
 
-def rows() -> list[tuple[object, ...]]:
-    """One row a variant and target, in the order of the tables."""
-    table: list[tuple[object, ...]] = []
-    for name, variant in resources.variants().items():
-        targets = (
-            resources.TARGET,
-            *(resources.OTHER_TARGETS if name in resources.others() else ()),
-        )
-        for target in targets:
-            table.append(
-                (
-                    name,
-                    target,
-                    variant.warps,
-                    *resources.measure(variant, target),
-                    triton.__version__,
-                )
-            )
-    return table
+def read(file: Path = FILE) -> list[Row]:
+    """Return the rows of the table, none if it is not there."""
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as table:
+        return list(csv.DictReader(table))
+
+
+def measured(keys: Iterable[Key], processes: int | None) -> list[Row]:
+    """Compile variants and return their rows.
+
+    Raises:
+        RuntimeError: If one of them cannot be compiled.
+    """
+    chosen = list(keys)
+    table = resources.variants()
+    for target in (resources.TARGET, *resources.OTHER_TARGETS):
+        wanted = {name: table[name] for name, other in chosen if other == target}
+        found = prewarm(wanted, target, processes, progress=print)
+        for name, result in found.items():
+            if isinstance(result, str):
+                raise RuntimeError(f"{name} cannot be compiled for {target}: {result}")
+    rows = []
+    for name, target in chosen:
+        used = resources.measure(table[name], target)._asdict()
+        values = {"kernel": name, "target": target, "warps": table[name].warps, **used}
+        rows.append({column: str(value) for column, value in values.items()})
+    return [{**row, "triton": triton.__version__} for row in rows]
+
+
+def number(version: str) -> tuple[int, ...]:
+    """Return a version as numbers, to put versions in order."""
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+
+
+def table(missing: bool, processes: int | None) -> list[Row]:
+    """Return the rows of the table, measured where they have to be."""
+    keys = resources.cases()
+    here = triton.__version__
+    # Rows of variants that are no more go, those of other columns are measured anew.
+    known = [row for row in read() if (row["kernel"], row["target"]) in keys]
+    known = [row for row in known if set(row) == set(COLUMNS)]
+    if not missing:
+        known = [row for row in known if row["triton"] != here]
+    present = {(row["kernel"], row["target"]) for row in known if row["triton"] == here}
+    known += measured((key for key in keys if key not in present), processes)
+    place = {key: i for i, key in enumerate(keys)}
+    return sorted(known, key=lambda r: (number(r["triton"]), place[r["kernel"], r["target"]]))
 
 
 def main() -> None:
     """Write the table."""
+    parser = argparse.ArgumentParser(description="Writes what every kernel variant uses.")
+    parser.add_argument("--missing", action="store_true", help="measure only what has no row yet")
+    parser.add_argument("--processes", type=int, default=None, help="that compile at a time")
+    chosen = parser.parse_args()
+    rows = table(chosen.missing, chosen.processes)
     with FILE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows())
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -65,8 +65,13 @@ def site_classes(configurations: Tensor, neighbours: Tensor, strides: Tensor) ->
     rows = configurations.T.contiguous()
     # At most 256 classes: int16 holds their numbers.
     total = torch.zeros(rows.shape, dtype=torch.int16, device=rows.device)
-    for lane, stride in enumerate(strides.tolist()):
-        total.add_(rows.index_select(0, neighbours[:, lane]), alpha=stride)
+    if rows.device.type == "cpu":
+        for lane, stride in enumerate(strides.tolist()):
+            total.add_(rows.index_select(0, neighbours[:, lane]), alpha=stride)
+    else:
+        # A GPU keeps the strides: the host would have to wait for them.
+        for lane, stride in enumerate(strides.to(torch.int16)):
+            total.addcmul_(rows.index_select(0, neighbours[:, lane]).short(), stride)
     return total.T.to(torch.int64, memory_format=torch.contiguous_format)
 
 

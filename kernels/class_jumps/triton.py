@@ -186,7 +186,10 @@ def local_jump_steps(given: Events) -> tuple[Tensor, Tensor, Tensor, Tensor, Ten
     of_site = site_classes(x, given.neighbours, given.strides)
     # One number per walker and class, so that one count serves all.
     cells = of_site + torch.arange(count, device=x.device).unsqueeze(1) * classes
-    counts = torch.bincount(cells.flatten(), minlength=count * classes).to(torch.int32)
+    # Not bincount, which makes the host wait for the largest cell.
+    counts = torch.zeros(count * classes, dtype=torch.int32, device=x.device)
+    ones = torch.ones((), dtype=torch.int32, device=x.device).expand(cells.numel())
+    counts.scatter_add_(0, cells.flatten(), ones)
     tables = (given.rates, given.corrector, given.neighbours, given.strides)
     tensors = (x, floats, integers, *(table.contiguous() for table in tables))
     of_site = of_site.to(torch.int16)

@@ -1,5 +1,6 @@
 """Compilation of a variant without the device, to the very binary that a launch looks up."""
 
+import importlib
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from triton.runtime.jit import create_function_from_signature
 
 from ..variants import ALIGNMENT, Variant
 
-__all__ = ["compile_variant", "gpu_target", "target_of", "tool_output"]
+__all__ = ["build_launcher", "compile_variant", "gpu_target", "target_of", "tool_output"]
 
 
 class _Pointer:
@@ -82,6 +83,19 @@ def compile_variant(variant: Variant, target: str, aligned: bool = True) -> Any:
     )
     source = ASTSource(kernel, signature, constants, attributes)
     return triton.compile(source, target=wanted, options=options.__dict__)
+
+
+def build_launcher(compiled: Any) -> None:
+    """Compile what hands a kernel's arguments to NVIDIA's driver, or take it from Triton's cache.
+
+    Triton below 3.7 makes a module in C of each signature when it is first launched; later versions
+    have one for all. It is linked to the driver's library, which must be there.
+    """
+    if compiled.metadata.target.backend != "cuda":
+        return
+    driver = importlib.import_module("triton.backends.nvidia.driver")
+    if hasattr(driver, "make_launcher"):
+        driver.CudaLauncher(compiled.src, compiled.metadata)
 
 
 def _arguments(variant: Variant, aligned: bool) -> list[Any]:

@@ -40,8 +40,13 @@ class Loop(NamedTuple):
         return self.instructions.total()
 
 
-def listing(variant: Variant, target: str) -> str:
+def listing(variant: Variant, target: str, aligned: bool = True) -> str:
     """Compile a variant for ``sm_…`` and disassemble its machine code.
+
+    Args:
+        variant: What is compiled.
+        target: The machine code's name.
+        aligned: Whether all tensors begin at a multiple of 16 bytes.
 
     Raises:
         ValueError: If the target is not NVIDIA's.
@@ -49,7 +54,7 @@ def listing(variant: Variant, target: str) -> str:
     """
     if not target.startswith("sm_"):
         raise ValueError(f"target must be one of NVIDIA's, such as sm_90, got {target!r}")
-    compiled = compile_variant(variant, target)
+    compiled = compile_variant(variant, target, aligned)
     text = tool_output(compiled.asm["cubin"], knobs.nvidia.nvdisasm.path, "-c")
     if INSTRUCTION.search(text) is None:
         raise RuntimeError(f"nvdisasm printed no instruction but {text[:200]!r}")

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ..variants import Variant
-from .compiling import compile_variant, target_of
+from .compiling import build_launcher, compile_variant, target_of
 
 __all__ = ["prewarm"]
 
@@ -36,6 +36,7 @@ def prewarm(
 ) -> dict[str, float | str]:
     """Compile variants into Triton's cache, so that launches find them there.
 
+    Where there is a CUDA device, so are the modules that launch them, if this Triton has any.
     Processes are started anew, so that a script that calls this at its top level needs the guard
     ``if __name__ == "__main__":``. They inherit the environment, ``TRITON_CACHE_DIR`` too, and
     touch no device. A compiler that crashes costs its own variant alone.
@@ -67,12 +68,17 @@ def prewarm(
     for name in variants:
         waiting.put(name)
     found: dict[str, Found] = {}
-    work = _Work(variants, target, waiting, found, progress)
+    work = _Work(variants, target, torch.cuda.is_available(), waiting, found, progress)
     # One thread a process: a process that dies is known by the one variant it was given.
     count = min(processes, len(variants))
     with ThreadPoolExecutor(max(1, count)) as threads:
-        for done in [threads.submit(work.run) for _ in range(count)]:
-            done.result()
+        try:
+            for done in [threads.submit(work.run) for _ in range(count)]:
+                done.result()
+        finally:
+            # Whoever interrupts waits for what has begun, not for all that was asked for.
+            while not waiting.empty():
+                waiting.get_nowait()
     return {name: found[name] for name in variants}
 
 
@@ -90,6 +96,7 @@ class _Work:
     Attributes:
         variants: By name.
         target: The machine code's name.
+        launches: Whether what launches them is compiled too.
         waiting: Names that no thread has taken yet.
         found: What came of each.
         progress: Called with a line for each variant.
@@ -97,6 +104,7 @@ class _Work:
 
     variants: Mapping[str, Variant]
     target: str
+    launches: bool
     waiting: "SimpleQueue[str]"
     found: dict[str, Found]
     progress: Callable[[str], None]
@@ -112,9 +120,11 @@ class _Work:
                     return
                 order = _Order.of(self.variants[name])
                 try:
-                    result = pool.submit(_compile, order, self.target).result()
+                    given = (order, self.target, self.launches)
+                    result = pool.submit(_compile, *given).result()
                 except BrokenProcessPool:
                     result = "the process that compiled it died"
+                    pool.shutdown()
                     pool = _process()
                 self.note(name, result)
         finally:
@@ -179,12 +189,14 @@ class _Order:
         )
 
 
-def _compile(order: _Order, target: str) -> Found:
+def _compile(order: _Order, target: str, launches: bool) -> Found:
     """Compile a variant; runs in a process of its own."""
     start = time.perf_counter()
     # What goes wrong in a compiler is of no one kind, and is told instead of the time.
     try:
-        compile_variant(order.variant(), target)
+        compiled = compile_variant(order.variant(), target)
+        if launches:
+            build_launcher(compiled)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return time.perf_counter() - start

@@ -9,6 +9,7 @@ from ..class_jumps.triton import VARIANTS as LOCAL_JUMP
 from ..convolutions.triton import VARIANTS as HOLLOW_CONV
 from ..convolutions.triton_gradient import VARIANTS as HOLLOW_CONV_GRADIENT
 from ..energies.triton import VARIANTS as LOCAL_ENERGY
+from ..energies.triton_entering import VARIANTS as ENTERING
 from ..hollow_network.triton import VARIANTS as HOLLOW_VALUES
 from ..hollow_network.triton_gradient import VARIANTS as HOLLOW_VALUES_GRADIENT
 from ..jumps.triton import VARIANTS as JUMP
@@ -20,7 +21,7 @@ from ..variants import Variant
 from .compiling import compile_variant, tool_output
 from .machine_code import FENCE, opcodes
 
-__all__ = ["OTHER_TARGETS", "TARGET", "Resources", "measure", "others", "variants"]
+__all__ = ["OTHER_TARGETS", "TARGET", "Resources", "cases", "measure", "others", "variants"]
 
 TARGET = "sm_90"
 """Every variant is compiled for this one."""
@@ -46,7 +47,7 @@ class Resources(NamedTuple):
 def variants() -> dict[str, Variant]:
     """Return every variant that a launcher can choose, by name."""
     tables: dict[str, dict[Any, Variant]] = {
-        "local_energy": LOCAL_ENERGY,
+        "local_energy": LOCAL_ENERGY | ENTERING,
         "rates": RATES,
         "jump": JUMP,
         "local_jump": LOCAL_JUMP,
@@ -72,6 +73,17 @@ def others() -> dict[str, Variant]:
         for name, variant in variants().items()
     }
     return {name: variants()[name] for name in last.values()}
+
+
+def cases() -> list[tuple[str, str]]:
+    """Return every variant and target that are measured, by name, in the order of the table."""
+    chosen = others()
+    found = []
+    for name in variants():
+        found.append((name, TARGET))
+        if name in chosen:
+            found += [(name, target) for target in OTHER_TARGETS]
+    return found
 
 
 def measure(variant: Variant, target: str = TARGET) -> Resources:

@@ -156,7 +156,14 @@ def variant_of(
     """Return a variant, its pointers given as letters: f for float32, i for int32."""
     types = tuple({"f": torch.float32, "i": torch.int32}[letter] for letter in pointers)
     sizes = {**made.constants, "PRECISION": PRECISIONS[precision]}
-    return Variant(function, types, {**constants, **sizes}, warps=made.warps)
+    return Variant(
+        function,
+        types,
+        {**constants, **sizes},
+        warps=made.warps,
+        stages=made.stages,
+        registers=made.registers,
+    )
 
 
 VARIANTS = {

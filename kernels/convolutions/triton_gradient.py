@@ -251,7 +251,10 @@ def _variants(precision: str) -> dict[tuple[str, ...], Variant]:
         activations_gradient_kernel, "fffffiif", precision, CONFIGS["activations"]
     )
     parameters = variant_of(
-        parameters_gradient_kernel, "fffffiifff", precision, CONFIGS["parameters"]
+        parameters_gradient_kernel,
+        "fffffiifff",
+        precision,
+        config("convolutions", "parameters", precision),
     )
     one, each = (
         variant_of(source_gradient_kernel, "ffffffiif", precision, CONFIGS["source"], ONE=one)

@@ -7,9 +7,10 @@ import torch
 
 from ..inputs.case import Call, Case, Model, Size
 from ..inputs.random import integers, normal, states
+from .entering import enter_intervals_op
 from .op import energy_op, local_energy_op
 
-__all__ = ["KINDS", "OPS", "measured", "model", "small", "watched", "without_beta"]
+__all__ = ["KINDS", "OPS", "entering", "measured", "model", "small", "watched", "without_beta"]
 
 OPS = ("energy", "local_energy")
 KINDS = ((2, "uniform"), (2, "own"), (3, "own"))
@@ -63,6 +64,26 @@ def without_beta(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name != "beta"}
 
 
+def entering(given: dict[str, Any], backward: bool = False, intervals: int = 4) -> dict[str, Any]:
+    """Return arguments of ``enter_intervals`` for the model and walkers of ``local_energy``.
+
+    Walkers are in all intervals and before and after them; some have time left.
+    """
+    walkers = len(given["configurations"])
+    tables = {name: given[name] for name in ("coupling", "bond_table", "site_table", "periodic")}
+    place = torch.arange(walkers)
+    return {
+        "configurations": given["configurations"],
+        "log_weights": normal(walkers, seed=7),
+        "interval": place % (intervals + 2) - 1,
+        "remaining": torch.where(place % 3 == 2, 0.25, 0.0).double(),
+        "betas": normal(intervals + 2, seed=8),
+        "lengths": torch.cat([torch.arange(1, intervals + 1) / 8.0, torch.zeros(1)]).double(),
+        **tables,
+        "backward": backward,
+    }
+
+
 def measured(op: str, size: Size, model: Model) -> Case:
     """Return the case of an op on random configurations."""
     x = states(size, model.q)
@@ -85,6 +106,7 @@ def small() -> dict[str, Call]:
     return {
         "energy": (energy_op, without_beta(given)),
         "local_energy": (local_energy_op, given | {"dtype": torch.float32}),
+        "enter_intervals": (enter_intervals_op, entering(given)),
     }
 
 
@@ -93,5 +115,6 @@ def watched(shape: tuple[int, ...], periodic: tuple[bool, ...], walkers: int) ->
     for q, tables in KINDS:
         given = model(shape, periodic, q, walkers, tables)
         yield energy_op, without_beta(given)
+        yield enter_intervals_op, entering(given)
         for dtype in (torch.float32, torch.float64):
             yield local_energy_op, given | {"dtype": dtype}

@@ -7,7 +7,7 @@ from ..native.compiling import inlined
 from . import reference
 from .reference import ROOT_HALF, UPPER_LOG_TWO_64
 
-__all__ = ["exponential", "logarithm", "uniform32", "uniform64"]
+__all__ = ["exponential", "exponential64", "logarithm", "uniform32", "uniform64"]
 
 # Constants in float32: a float64 among them would make the whole expression float64.
 E0, E1, E2, E3, E4, E5 = (np.float32(number) for number in reference.EXPONENTIAL)
@@ -25,6 +25,11 @@ TWENTY = np.uint64(20)
 TWELVE = np.uint64(12)
 STEP32 = np.float32(2.0**-23)
 STEP64 = 2.0**-52
+
+PER_LOG_TWO_64 = reference.PER_LOG_TWO
+LEAST_64 = reference.LEAST_64
+LARGEST_64 = reference.LARGEST_64
+EXPONENTIAL_64 = reference.EXPONENTIAL_64
 
 L0, L1, L2, L3, L4, L5, L6 = reference.LOGARITHM
 LOWER_LOG_TWO_64 = reference.LOWER_LOG_TWO_64
@@ -52,6 +57,28 @@ def exponential(x):
     half = exponent >> np.int32(1)
     first = float32_of(np.int32((half + BIAS) << FRACTION))
     second = float32_of(np.int32((exponent - half + BIAS) << FRACTION))
+    return power * first * second
+
+
+@inlined
+def exponential64(x):
+    """Return ``e^x`` of a float64."""
+    if x < LEAST_64:
+        x = LEAST_64
+    if x > LARGEST_64:
+        x = LARGEST_64
+    n = np.floor(x * PER_LOG_TWO_64 + 0.5)
+    r = x - n * UPPER_LOG_TWO_64
+    r = r - n * LOWER_LOG_TWO_64
+    power = EXPONENTIAL_64[0]
+    for coefficient in EXPONENTIAL_64[1:]:
+        power = power * r + coefficient
+    power = power * (r * r) + r
+    power = power + 1.0
+    exponent = np.int64(n)
+    half = exponent >> 1
+    first = float64_of((half + 1023) << 52)
+    second = float64_of((exponent - half + 1023) << 52)
     return power * first * second
 
 

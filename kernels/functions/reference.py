@@ -6,10 +6,12 @@ every compiler that fuses none of them gives the same bits; :mod:`.cpu` is the f
 kernels.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
-__all__ = ["exponential", "logarithm"]
+__all__ = ["exponential", "exponential64", "logarithm"]
 
 # Cephes, expf: coefficients of (e^r - 1 - r) / r², the highest power first.
 EXPONENTIAL = (
@@ -27,6 +29,11 @@ LOWER_LOG_TWO = -2.12194440e-4
 # Beyond these the result is 0 or infinite, and powers of two would leave the range of float32.
 LEAST = -105.0
 LARGEST = 89.0
+# Beyond these a float64 is 0 or infinite.
+LEAST_64 = -750.0
+LARGEST_64 = 711.0
+# Taylor's coefficients of (e^r - 1 - r) / r², the highest power first: 1/14! … 1/2!.
+EXPONENTIAL_64 = tuple(1.0 / math.factorial(power) for power in range(14, 1, -1))
 
 # FreeBSD's msun, e_log.c: coefficients of the series in s², s = f / (2 + f).
 LOGARITHM = (
@@ -67,6 +74,30 @@ def exponential(x: Tensor) -> Tensor:
     # A power of two from its bits: the exponent, biased by 127, above 23 bits of fraction.
     first = ((half + 127) << 23).view(torch.float32)
     second = ((exponent - half + 127) << 23).view(torch.float32)
+    return power * first * second
+
+
+def exponential64(x: Tensor) -> Tensor:
+    """Return ``e^x``, float64, to two units in the last place; NaN stays NaN.
+
+    ``x = n log 2 + r`` with ``|r|`` at most half of ``log 2``, and a series in ``r``, whose next
+    term is below 2⁻⁵⁹.
+    """
+    x = x.clamp(LEAST_64, LARGEST_64)
+    n = torch.floor(x * PER_LOG_TWO + 0.5)
+    r = x - n * UPPER_LOG_TWO_64
+    r = r - n * LOWER_LOG_TWO_64
+    power = r * EXPONENTIAL_64[0] + EXPONENTIAL_64[1]
+    for coefficient in EXPONENTIAL_64[2:]:
+        power = power * r + coefficient
+    power = power * (r * r) + r
+    power = power + 1.0
+    # Two factors, since 2^n alone leaves the range of float64 before e^x does.
+    exponent = n.to(torch.int64)
+    half = exponent >> 1
+    # A power of two from its bits: the exponent, biased by 1023, above 52 bits of fraction.
+    first = ((half + 1023) << 52).view(torch.float64)
+    second = ((exponent - half + 1023) << 52).view(torch.float64)
     return power * first * second
 
 

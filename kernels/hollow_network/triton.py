@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..configs import Config, config
 from ..device import kernel
+from ..graphs.packing import packed
 from ..tuning.cache import tuned
 from ..variants import Variant, block_size, check_places, launch, site_stride
 from . import reference
@@ -171,11 +173,18 @@ def network_variant(
         "TILE": TILE,
         **made.constants,
     }
-    return Variant(function, pointers, given, warps=made.warps, stages=made.stages)
+    return Variant(
+        function,
+        pointers,
+        given,
+        warps=made.warps,
+        stages=made.stages,
+        registers=made.registers,
+    )
 
 
 def _forward(key: tuple[bool, int, str]) -> Variant:
-    made = config("hollow_network", "forward", key[1])
+    made = config("hollow_network", "forward", *key[1:])
     return network_variant(hollow_values_kernel, (*INPUTS, torch.float32), key, made)
 
 
@@ -228,19 +237,27 @@ class Network(NamedTuple):
 
 
 def network(given: Values) -> Network:
+    """Return the parameters packed for the kernels; within a run they are packed once."""
+    # All but the time, which no packing reads; of that the number of features.
+    weights = given.parameters[1:]
+    settings = (given.magnetization, given.modes, given.time.shape[1])
+    return packed(partial(_network, given), weights, "hollow_values", *settings)
+
+
+def _network(given: Values) -> Network:
     """Pack the parameters for the kernels."""
     kernel_size = given.conv.shape[2]
     ndim = given.conv.ndim - 2
     embedded = given.conv.shape[1]
     width = block_size(len(given.hidden_bias), WIDTHS)
     sizes = columns(kernel_size, ndim, embedded, given.magnetization, given.modes)
-    packed, of_time = pack(given.conv, given.first, sizes, given.time.shape[1], width)
+    first, of_time = pack(given.conv, given.first, sizes, given.time.shape[1], width)
     # What is filled up is 0 before and after each layer: silu(0) = 0 adds nothing.
     missing = width - len(given.hidden_bias)
     square = torch.nn.functional.pad(given.hidden_weight.T, (0, 0, 0, missing))
     return Network(
         sizes=sizes,
-        first=packed,
+        first=first,
         of_time=of_time,
         hidden=widened(square, width),
         hidden_bias=widened(given.hidden_bias.unsqueeze(0), width).squeeze(0),
@@ -327,11 +344,11 @@ def hollow_values(given: Values) -> Tensor:
     """
     if not is_compiled(given.conv, given.hidden_bias):
         return reference.hollow_values(given).contiguous()
-    packed = network(given)
+    weights = network(given)
     walkers, *shape = given.configurations.shape
     values = given.conv.new_empty(walkers, given.q, *shape)
     for part, own in pieces(PIECE, given):
-        made = prepare(own, packed, given)
+        made = prepare(own, weights, given)
         variant = FORWARD[made.key]
         programs = triton.cdiv(made.numbers[0], variant.constants["ROWS"])
         # Another number of rows makes another number of programs.

@@ -191,13 +191,13 @@ def hollow_weights_kernel(
 
 def _backward(key: tuple[bool, int, str]) -> Variant:
     pointers = (*INPUTS, *(torch.float32,) * 6, torch.float64)
-    made = config("hollow_network", "backward", key[1])
+    made = config("hollow_network", "backward", *key[1:])
     return network_variant(hollow_backward_kernel, pointers, key, made)
 
 
 def _weights(key: tuple[bool, int, str]) -> Variant:
     pointers = (*INPUTS[:12], *(torch.float32,) * 2)
-    made = config("hollow_network", "weights")
+    made = config("hollow_network", "weights", key[2])
     return network_variant(hollow_weights_kernel, pointers, key, made)
 
 

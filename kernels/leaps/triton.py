@@ -209,8 +209,14 @@ _SIZES = dict(CONFIG.constants)
 
 def _step(dtype: torch.dtype) -> Variant:
     pointers = (_STATE, dtype, _DOUBLE, _INTEGER, _INTEGER, _STATE, _DOUBLE)
+    made = config("leaps", "step", str(dtype).removeprefix("torch."))
+    constants = {"STREAM": int(Stream.LEAP), **made.constants}
     return Variant(
-        tau_leap_step_kernel, pointers, {"STREAM": int(Stream.LEAP), **_SIZES}, warps=CONFIG.warps
+        tau_leap_step_kernel,
+        pointers,
+        constants,
+        warps=made.warps,
+        registers=made.registers,
     )
 
 

@@ -39,7 +39,8 @@ def in_rates(network_output: Tensor, log_ratios: Tensor) -> Tensor:
     strength = torch.relu(-network_output)
     all_narrow = strength * torch.exp(power)
     over = all_narrow.detach().isinf()
-    if not bool(over.any()):
+    # A look makes a GPU wait: there both are computed at all times.
+    if over.device.type == "cpu" and not bool(over.any()):
         return all_narrow.double()
     # Each part sees no number that overflows it, so that no gradient is 0 times infinity.
     narrow = strength * torch.exp(torch.where(over, 0.0, power))

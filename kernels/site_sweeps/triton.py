@@ -1,15 +1,15 @@
 """Kernel of the ops ``heat_bath_sweeps``, ``metropolis_sweeps`` and ``overrelaxation_sweeps``."""
 
 import itertools
-import math
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..byte_sweeps import triton as byte_sweeps
 from ..configs import configs
-from ..device import flip_field, kernel, pair_field, philox, state_field, uniform32
+from ..device import bond, kernel, neighbours, pair_field, philox, state_field, uniform32
 from ..philox import Stream
 from ..variants import (
     KINDS,
@@ -21,7 +21,7 @@ from ..variants import (
     periodic_bits,
     site_stride,
 )
-from .reference import Sweeps
+from .reference import Sweeps, waves
 
 __all__ = ["VARIANTS", "heat_bath_sweeps", "metropolis_sweeps", "overrelaxation_sweeps"]
 
@@ -35,7 +35,8 @@ CONFIGS = {
 """Configurations by the sites of one program.
 
 A lattice that fits the largest is swept in one launch, a larger one tile by tile, with one launch
-per colour. Both give the same configurations.
+per colour. Both give the same configurations. What :func:`..byte_sweeps.triton.fits` is for goes
+there.
 """
 
 
@@ -49,81 +50,134 @@ def site_words(seed, STREAM: tl.constexpr, o_group, event, draw, walker, BLOCK: 
 
 
 @triton.jit
+def around(
+    p_coupling, s_axis, s_site, o_site, m_site, n0, n1, n2, n3, periodic,
+    NDIM: tl.constexpr, UNIFORM: tl.constexpr,
+):  # fmt: skip
+    """Return what stays in all sweeps: for every direction both neighbours and both bonds.
+
+    A tuple of four blocks ``[sites]`` per direction: the site ahead and behind, int32, ``J`` ahead
+    and behind, float32. Where there is no neighbour, it is site 0 and the bond is 0.
+    """
+    found = ()
+    for axis in tl.static_range(4 - NDIM, 4):
+        o_ahead, o_behind, m_ahead, m_behind = neighbours(
+            o_site, axis, NDIM, n0, n1, n2, n3, periodic
+        )
+        m_ahead &= m_site
+        m_behind &= m_site
+        ahead = bond(p_coupling, s_axis, s_site, o_site, m_ahead, axis, NDIM, UNIFORM)
+        behind = bond(p_coupling, s_axis, s_site, o_behind, m_behind, axis, NDIM, UNIFORM)
+        # Triton adds tuples and does not unpack them.
+        found = found + (  # type: ignore[assignment]  # noqa: RUF005
+            tl.where(m_ahead, o_ahead, 0),
+            tl.where(m_behind, o_behind, 0),
+            tl.where(m_ahead, ahead.to(tl.float32), 0.0),
+            tl.where(m_behind, behind.to(tl.float32), 0.0),
+        )
+    return found
+
+
+@triton.jit
+def differences(p_bond):
+    """Return what a neighbour in state 1 and in state 0 adds to ``W_1 - W_0``, ahead and behind."""
+    b00 = tl.load(p_bond)
+    b01 = tl.load(p_bond + 1)
+    b10 = tl.load(p_bond + 2)
+    b11 = tl.load(p_bond + 3)
+    # Differences of float64 numbers, rounded once.
+    ahead = ((b11 - b01).to(tl.float32), (b10 - b00).to(tl.float32))
+    behind = ((b11 - b10).to(tl.float32), (b01 - b00).to(tl.float32))
+    return ahead + behind
+
+
+@triton.jit
+def flip_field(p_x, b_field, near, change, NDIM: tl.constexpr):
+    """Return ``W_1(i) - W_0(i)``, float32 ``[sites]``.
+
+    ``field`` is that of the site alone, ``near`` from :func:`around`, ``change`` from
+    :func:`differences`.
+    """
+    for axis in tl.static_range(NDIM):
+        # Every site has a state to read: masks would cost a register each.
+        m_ahead = tl.load(p_x + near[4 * axis]) != 0
+        m_behind = tl.load(p_x + near[4 * axis + 1]) != 0
+        # The neighbour's state chooses between two differences.
+        b_field += near[4 * axis + 2] * tl.where(m_ahead, change[0], change[1])
+        b_field += near[4 * axis + 3] * tl.where(m_behind, change[2], change[3])
+    return b_field
+
+
+@triton.jit
+def redraw_of_two(b_flip, b_uniform):
+    """Draw the heat bath's new state, 0 or 1, from ``β (W_1 - W_0)``, int32 ``[sites]``."""
+    # The larger of the two weights is 1, so that no exponential overflows.
+    b_weight = tl.exp(-tl.abs(b_flip))
+    # p_0 <= u, times 1 + e^{-|β (W_1 - W_0)|}
+    return (tl.where(b_flip > 0, b_weight, 1.0) <= b_uniform * (1.0 + b_weight)).to(tl.int32)
+
+
+@triton.jit
 def redraw(
     found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
-    NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr, BLOCK: tl.constexpr,
+    NDIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Draw the heat bath's new state of each site, int32 ``[sites]``.
 
     It is the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below the site's uniform
     number; ``p_a ∝ exp(β W_a)`` in float32.
     """
-    if BINARY:
-        b_flip = beta * flip_field(
-            found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
+    # The largest exponent is taken off first, so that no exponential overflows. Fields are made
+    # three times over: q is no constant, and a block has no room for q fields.
+    b_top = tl.full([BLOCK], float("-inf"), tl.float32)
+    for a in range(q):
+        b_state = tl.zeros([BLOCK], tl.int32) + a
+        b_field = state_field(
+            b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
         )
-        # p_0 <= u, times 1 + e^{-|β (W_1 - W_0)|}
-        # The larger of the two weights is 1, so that no exponential overflows.
-        b_weight = tl.exp(-tl.abs(b_flip))
-        b_new = (tl.where(b_flip > 0, b_weight, 1.0) <= b_uniform * (1.0 + b_weight)).to(tl.int32)
-    else:
-        # The largest exponent is taken off first, so that no exponential overflows. Fields are made
-        # three times over: q is no constant, and a block has no room for q fields.
-        b_top = tl.full([BLOCK], float("-inf"), tl.float32)
-        for a in range(q):
-            b_state = tl.zeros([BLOCK], tl.int32) + a
-            b_field = state_field(
-                b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
-            )
-            b_top = tl.maximum(b_top, beta * b_field)
-        b_total = tl.zeros([BLOCK], tl.float32)
-        for a in range(q):
-            b_state = tl.zeros([BLOCK], tl.int32) + a
-            b_field = state_field(
-                b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
-            )
-            b_total += tl.exp(beta * b_field - b_top)
-        b_new = tl.zeros([BLOCK], tl.int32)
-        b_below = tl.zeros([BLOCK], tl.float32)
-        # The last state needs no threshold, so that rounding cannot lead out of range.
-        for a in range(q - 1):
-            b_state = tl.zeros([BLOCK], tl.int32) + a
-            b_field = state_field(
-                b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
-            )
-            b_below += tl.exp(beta * b_field - b_top)
-            # Weights are not normalised: the threshold takes their sum instead.
-            b_new += (b_below <= b_uniform * b_total).to(tl.int32)
+        b_top = tl.maximum(b_top, beta * b_field)
+    b_total = tl.zeros([BLOCK], tl.float32)
+    for a in range(q):
+        b_state = tl.zeros([BLOCK], tl.int32) + a
+        b_field = state_field(
+            b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+        )
+        b_total += tl.exp(beta * b_field - b_top)
+    b_new = tl.zeros([BLOCK], tl.int32)
+    b_below = tl.zeros([BLOCK], tl.float32)
+    # The last state needs no threshold, so that rounding cannot lead out of range.
+    for a in range(q - 1):
+        b_state = tl.zeros([BLOCK], tl.int32) + a
+        b_field = state_field(
+            b_state, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+        )
+        b_below += tl.exp(beta * b_field - b_top)
+        # Weights are not normalised: the threshold takes their sum instead.
+        b_new += (b_below <= b_uniform * b_total).to(tl.int32)
     return b_new
 
 
 @triton.jit
-def propose(
-    found, b_old, b_shift, b_uniform, beta, keep, p_bond, p_site, s_site_state, o_field, m_colour,
-    q, NDIM: tl.constexpr, BINARY: tl.constexpr, UNIFORM: tl.constexpr,
-):  # fmt: skip
-    """Return Metropolis' proposal, the old state plus a shift, and whether it is accepted.
-
-    That is where ``u < keep · min(1, e^Δ)``, ``keep`` the complement of the probability to rest.
-    """
-    if BINARY:
-        b_flip = flip_field(
-            found, p_bond, p_site, s_site_state, o_field, m_colour, NDIM, UNIFORM, tl.float32
-        )
-        b_proposed = 1 - b_old
-        b_ratio = beta * tl.where(b_old == 0, b_flip, -b_flip)
-    else:
-        b_proposed = (b_old + b_shift) % q
-        after = state_field(
-            b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
-        )
-        before = state_field(
-            b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
-        )
-        b_ratio = beta * (after - before)
+def accepted(b_ratio, b_uniform, keep):
+    """Return where ``u < keep · min(1, e^Δ)``, ``keep`` the complement of the rest."""
     # A ratio above 1 needs no exponential, which might overflow.
-    b_acceptance = tl.where(b_ratio >= 0, 1.0, tl.exp(b_ratio))
-    return b_proposed, b_uniform < keep * b_acceptance
+    return b_uniform < keep * tl.where(b_ratio >= 0, 1.0, tl.exp(b_ratio))
+
+
+@triton.jit
+def propose(
+    found, b_old, b_shift, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
+    NDIM: tl.constexpr,
+):  # fmt: skip
+    """Return Metropolis' proposal, the old state plus a shift, and ``Δ``."""
+    b_proposed = (b_old + b_shift) % q
+    after = state_field(
+        b_proposed, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+    )
+    before = state_field(
+        b_old, found, p_bond, p_site, s_site_state, o_field, m_colour, q, NDIM, tl.float32
+    )
+    return b_proposed, beta * (after - before)
 
 
 @triton.jit
@@ -216,6 +270,15 @@ def sweep_kernel(
     # Sites beyond the last have a colour that is never drawn.
     b_colours = tl.load(p_colours + o_site, mask=m_site, other=-1).to(tl.int32)
     b_shift = tl.full([BLOCK], 1, tl.int32)
+    if BINARY:
+        # Neighbours, bonds and fields are read once, before all sweeps.
+        near = around(
+            p_coupling, s_coupling_axis, s_coupling_site, o_site, m_site, n0, n1, n2, n3, periodic,
+            NDIM, UNIFORM,
+        )  # fmt: skip
+        change = differences(p_bond)
+        b_alone = tl.load(p_site + s_site_state + o_field, mask=m_site, other=0.0)
+        b_alone = (b_alone - tl.load(p_site + o_field, mask=m_site, other=0.0)).to(tl.float32)
     for i_sweep in range(sweeps):
         event = first_sweep + i_sweep
         if OP == "metropolis" and not BINARY:
@@ -227,24 +290,34 @@ def sweep_kernel(
         b_uniform = uniform32(site_words(seed, STREAM, o_group, event, DRAW, walker, BLOCK))
         for colour in range(first_colour, last_colour):
             m_colour = m_site & (b_colours == colour)
-            found = pair_field(
-                p_x, o_site, m_colour, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2,
-                n3, periodic,
-                NDIM, UNIFORM, FLOAT,
-            )  # fmt: skip
-            if OP == "heat_bath":
-                b_new = redraw(
-                    found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour, q,
-                    NDIM, BINARY, UNIFORM, BLOCK,
+            if BINARY:
+                b_flip = beta * flip_field(p_x, b_alone, near, change, NDIM)
+            else:
+                found = pair_field(
+                    p_x, o_site, m_colour, p_coupling, s_coupling_axis, s_coupling_site, n0, n1,
+                    n2, n3, periodic,
+                    NDIM, UNIFORM, FLOAT,
                 )  # fmt: skip
+            if OP == "heat_bath":
+                if BINARY:
+                    b_new = redraw_of_two(b_flip, b_uniform)
+                else:
+                    b_new = redraw(
+                        found, b_uniform, beta, p_bond, p_site, s_site_state, o_field, m_colour,
+                        q, NDIM, BLOCK,
+                    )  # fmt: skip
             else:
                 b_old = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
                 if OP == "metropolis":
-                    b_new, m_moves = propose(
-                        found, b_old, b_shift, b_uniform, beta, keep, p_bond, p_site,
-                        s_site_state, o_field, m_colour, q,
-                        NDIM, BINARY, UNIFORM,
-                    )  # fmt: skip
+                    if BINARY:
+                        b_new = 1 - b_old
+                        b_ratio = tl.where(b_old == 0, b_flip, -b_flip)
+                    else:
+                        b_new, b_ratio = propose(
+                            found, b_old, b_shift, beta, p_bond, p_site, s_site_state, o_field,
+                            m_colour, q, NDIM,
+                        )  # fmt: skip
+                    m_moves = accepted(b_ratio, b_uniform, keep)
                 else:
                     b_new, m_moves = reflect(
                         found, b_old, b_uniform, beta, p_bond, p_site, s_site_state, o_field,
@@ -266,38 +339,31 @@ def _variant(op: str, ndim: int, kind: str, block: int) -> Variant:
         **made.constants,
     }
     pointers = (torch.int8, *(torch.float64,) * 4, torch.int8, torch.int64)
-    return Variant(sweep_kernel, pointers, constants, warps=made.warps)
+    return Variant(sweep_kernel, pointers, constants, warps=made.warps, registers=made.registers)
 
 
-VARIANTS = {
+SITES = {
     (op, ndim, kind, block): _variant(op, ndim, kind, block)
     for op, kinds in KINDS_OF.items()
     for ndim, kind in itertools.product((1, 2, 3, 4), kinds)
     for block in CONFIGS[op, kind]
 }
-
-
-def _with_waves(bond_table: Tensor) -> Tensor:
-    """Return the bond table, and below it the cosines and sines of states and axes."""
-    q = len(bond_table)
-    number = torch.arange(q, dtype=torch.float64, device=bond_table.device)
-    angles = number * (math.pi / q)
-    # States lie at twice the angles of the axes.
-    states = 2 * angles
-    waves = torch.stack([states.cos(), states.sin(), angles.cos(), angles.sin()])
-    return torch.cat([bond_table, waves])
+"""Variants of the kernel of this module."""
+VARIANTS = {**SITES, **byte_sweeps.VARIANTS}
 
 
 def _sweep(op: str, given: Sweeps) -> Tensor:
     """Run the kernel, on a lattice of one tile once, else for every colour of every sweep."""
+    if byte_sweeps.fits(op, given):
+        return byte_sweeps.sweep(op, given)
     shape = given.configurations.shape[1:]
     kind = kind_of(given.q, given.coupling, given.site_table)
     table = given.bond_table.contiguous()
     if op == "overrelaxation":
         kind = "general"
-        table = _with_waves(given.bond_table)
+        table = torch.cat([given.bond_table, waves(given.q, given.bond_table.device)])
     block = block_size(given.sites, tuple(CONFIGS[op, kind]))
-    variant = VARIANTS[op, len(shape), kind, block]
+    variant = SITES[op, len(shape), kind, block]
     coupling, coupling_strides = site_stride(given.coupling, shape)
     site_table, site_strides = site_stride(given.site_table, shape)
     after = given.configurations.clone(memory_format=torch.contiguous_format)

@@ -16,6 +16,7 @@ __all__ = [
     "log_mean_exp",
     "log_mean_exp_error",
     "normalised",
+    "unchecked_size",
 ]
 
 
@@ -131,7 +132,16 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
         >>> effective_sample_size(torch.zeros(10))
         tensor(1., dtype=torch.float64)
     """
-    share = normalised(log_weights)
+    return _size_of(normalised(log_weights))
+
+
+def unchecked_size(log_weights: Tensor) -> Tensor:
+    """Return :func:`effective_sample_size` without a look at the weights; NaN where it refuses."""
+    return _size_of(torch.softmax(log_weights.double(), dim=-1))
+
+
+def _size_of(share: Tensor) -> Tensor:
+    """Return the effective sample size of shares whose sum is 1."""
     n = share.shape[-1]
     # The bounds are those of the exact value; rounding may pass them by one part in 10¹⁵.
     return (1.0 / (n * (share**2).sum(-1))).clamp(1.0 / n, 1.0)
@@ -177,7 +187,8 @@ def ancestors(log_weights: Tensor, uniform: Tensor, scheme: str = "systematic") 
     n = len(log_weights)
     uniform = uniform.double()
     inside = bool(((uniform > 0.0) & (uniform <= 1.0)).all())
-    expect(inside, "uniform", "in (0, 1]", uniform.tolist()[:3])
+    if not inside:
+        expect(False, "uniform", "in (0, 1]", uniform[:3].tolist())
     slots = torch.arange(n, device=share.device)
     if scheme == "systematic":
         return _invert(share, (slots + uniform[:1]) / n)

@@ -4,18 +4,22 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, as_tensor, expect, is_single
+from ..kernels.graphs.packing import packed_once
 from ..paths.base import Path
 from .rates import Reversible
-from .states import State, returned, some
+from .rollouts.boundaries import Boundary, Way, enter_all, entered
+from .rollouts.loops import is_recorded, run_apart, run_to_the_end
+from .rollouts.rollout import rollouts
+from .states import Grid, returned, some
 from .transport import AnyTransport, Transport, as_transport
 
-__all__ = ["Boundary", "Integrator", "as_times"]
+__all__ = ["Boundary", "Integrator", "Way", "as_times"]
 
 
 def as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
@@ -37,43 +41,10 @@ def as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
     return times
 
 
-class Boundary:
-    """What happens to a block of walkers where they enter an interval, and who looks on.
+class _Nobody(Boundary):
+    """Nobody looks on."""
 
-    The base does nothing. Methods are called in the order in which they stand here; backward,
-    :meth:`act` comes when the walkers have come through the interval.
-
-    Attributes:
-        acts: whether :meth:`act` does anything, so that walkers must wait for one another.
-    """
-
-    acts: bool = False
-
-    def record(self, state: State, entered: Tensor) -> None:
-        """See walkers just after the density increment; ``entered`` bool ``(walkers,)``."""
-
-    def act(self, state: Any, interval: int) -> Any:
-        """Return what resampling and moves at the frozen time of an interval make of walkers."""
-        return state
-
-    def observe(self, state: State, entered: Tensor) -> None:
-        """See walkers that have entered an interval, or finished, after all that acts there."""
-
-    def advance(self, interval: int) -> None:
-        """Hear now and then which interval the last walker is in."""
-
-
-class Way(NamedTuple):
-    """What one run of a block has from its beginning to its end."""
-
-    path: Path
-    answers: AnyTransport
-    """The transport"""
-    seed: int
-    backward: bool = False
-    """Whether from ``t = 1`` to ``t = 0``"""
-    end: int | None = None
-    """First global index of walkers that only fill the block; None for none"""
+    watches = False
 
 
 class Integrator(ABC):
@@ -89,12 +60,14 @@ class Integrator(ABC):
             for none.
         exact: whether the weights are, so that they hold for reversed paths too.
         patience: steps between two looks at the walkers on a GPU, which each look makes wait.
+        recordable: whether :meth:`step` looks at no number, so that steps can be recorded.
     """
 
     times: Tensor
     reversible: str | None
     exact: bool = True
     patience: int = 16
+    recordable: bool = False
 
     @property
     @abstractmethod
@@ -163,11 +136,19 @@ class Integrator(ABC):
         return False
 
     @cached_property
-    def _grid(self) -> tuple[Tensor, Tensor]:
-        """Times of the densities, and the lengths of the intervals."""
-        # One entry more, for the walkers that finish at either end: no time left.
-        nought = torch.zeros(1, dtype=torch.float64)
-        return self.densities, torch.cat([self.times.diff(), nought])
+    def _grids(self) -> dict[torch.device, Grid]:
+        """The times on every device that asked for them."""
+        return {}
+
+    def grid(self, device: torch.device) -> Grid:
+        """Return the times on a device, sent there once."""
+        if device not in self._grids:
+            # One entry more, for the walkers that finish at either end: no time left.
+            nought = torch.zeros(1, dtype=torch.float64)
+            lengths = torch.cat([self.times.diff(), nought])
+            times = (self.times, self.frozen, self.densities, lengths)
+            self._grids[device] = Grid(*(each.to(device) for each in times))
+        return self._grids[device]
 
     def with_times(self, times: Sequence[float] | Tensor) -> Self:
         """Return the same integrator on other times."""
@@ -183,6 +164,13 @@ class Integrator(ABC):
         """Return whether the walkers of a block wait for one another at every boundary."""
         return False
 
+    def picks(self, device: torch.device) -> bool:
+        """Return whether a step is handed only the walkers with time remaining: on a CPU.
+
+        A GPU would have to be waited for to say which they are.
+        """
+        return device.type == "cpu"
+
     def looks(self, device: torch.device) -> int:
         """Return the number of steps between two looks at the walkers, 1 on a CPU."""
         if device.type == "cpu":
@@ -196,53 +184,26 @@ class Integrator(ABC):
             The walkers, and which of them did, bool ``(walkers,)``.
         """
         device = state.walkers.device
+        # A GPU has one kernel for it, and a look at which walkers enter would wait for it.
+        if not self.picks(device):
+            return enter_all(self.grid(device), state, path, backward)
         # 0 is exact here: the last step of an interval takes away all the time that was left.
         if backward:
             entering = (state.remaining == 0) & (state.interval >= 0)
         else:
             entering = (state.remaining == 0) & (state.interval < self.intervals)
-        # On a GPU a look at which walkers enter would wait for it.
-        if self.looks(device) > 1:
-            return self._entered(state, entering, path, backward), entering
         rows = entering.nonzero().squeeze(1)
         if len(rows) == len(entering):
-            return self._entered(state, entering, path, backward), entering
+            return entered(self.grid(device), state, entering, path, backward), entering
         # Densities are wanted of these walkers alone, which are few where each goes its own way.
         if len(rows):
-            part = self._entered(some(state, rows), entering[rows], path, backward)
+            part = entered(self.grid(device), some(state, rows), entering[rows], path, backward)
             state = state._replace(
                 log_weights=state.log_weights.index_copy(0, rows, part.log_weights),
                 interval=state.interval.index_copy(0, rows, part.interval),
                 remaining=state.remaining.index_copy(0, rows, part.remaining),
             )
         return state, entering
-
-    def _entered(self, state: Any, entering: Tensor, path: Path, backward: bool) -> Any:
-        """Return walkers of which some enter the next interval, or finish."""
-        device = state.walkers.device
-        # Densities begin with that of t = 0, so interval n has entry n + 1.
-        densities = self._grid[0].to(device)
-        lengths = self._grid[1].to(device)
-        if backward:
-            interval = state.interval - entering.long()
-            # Earlier in t, not on the way: A grows by what the path gains that is run forward.
-            earlier = interval
-            later = state.interval
-        else:
-            interval = state.interval + entering.long()
-            earlier = state.interval
-            later = interval
-        # Where no walker moves on, both times are the same and the increment is 0.
-        increment = path.log_increment(
-            state.configurations,
-            densities.index_select(0, earlier + 1),
-            densities.index_select(0, later + 1),
-        )
-        return state._replace(
-            log_weights=state.log_weights + increment,
-            interval=interval,
-            remaining=torch.where(entering, lengths[interval], state.remaining),
-        )
 
     def run(
         self,
@@ -253,6 +214,7 @@ class Integrator(ABC):
         boundary: Boundary | None = None,
         backward: bool = False,
         end: int | None = None,
+        block: int | None = None,
     ) -> Any:
         """Take a block of walkers through all intervals, from :meth:`init` to the other end.
 
@@ -267,18 +229,25 @@ class Integrator(ABC):
             backward: whether they go from ``t = 1`` to ``t = 0`` by the reversed process.
             end: walkers of this global index and later ones only fill the block: what goes wrong
                 with them stops them, with weight 0, and is no error. None for none.
+            block: walkers that the transport evaluates together, where the state holds several
+                blocks; None for all.
 
         Raises:
             RuntimeError: a rate that is not finite, or a walker with too many events.
         """
         if boundary is None:
-            boundary = Boundary()
-        answers = self._follow(transport, len(state.walkers))
-        way = Way(path, answers, seed, backward, end)
-        # Resampling compares weights of one density, and a move has one time for all: walkers wait.
-        if backward or boundary.acts or self.waits(path, transport):
-            return self._run_together(state, way, boundary)
-        return self._run_apart(state, way, boundary)
+            boundary = _Nobody()
+        answers = self._follow(transport, len(state.walkers), block)
+        way = Way(path, answers, seed, rollouts(), backward, end)
+        # No weight changes on the way.
+        with packed_once():
+            # Resampling compares weights of one density, and a move has one time for all: walkers
+            # wait.
+            if backward or boundary.acts or self.waits(path, transport):
+                return self._run_together(state, way, boundary)
+            if not boundary.watches and is_recorded(self, state, way):
+                return run_apart(self, state, way, boundary)
+            return self._run_apart(state, way, boundary)
 
     def run_interval(
         self,
@@ -294,11 +263,15 @@ class Integrator(ABC):
             RuntimeError: a rate that is not finite, or a walker with too many events.
         """
         answers = self._follow(transport, len(state.walkers))
-        return self._to_the_end(state, Way(path, answers, seed, backward))
+        return self._to_the_end(state, Way(path, answers, seed, rollouts(), backward))
 
-    def _follow(self, transport: Transport | None, walkers: int) -> AnyTransport:
+    def _follow(
+        self, transport: Transport | None, walkers: int, block: int | None = None
+    ) -> AnyTransport:
         """Return the answers of a transport that remembers the walkers, if that is of use."""
         answers = as_transport(transport)
+        if block is not None:
+            return answers.ride(walkers, block, follow=self.single)
         # One move between two evaluations is all that there is to follow.
         if self.single:
             return answers.follow(walkers)
@@ -349,6 +322,8 @@ class Integrator(ABC):
         if way.answers.given is None and self.reversible is None:
             # Nothing moves within intervals.
             return state._replace(remaining=torch.zeros_like(state.remaining))
+        if is_recorded(self, state, way):
+            return run_to_the_end(self, state, way)
         # Steps of walkers that have come to the end leave them alone, so a late look does no harm.
         patience = self.looks(state.walkers.device)
         while bool((state.remaining != 0).any()):
@@ -357,13 +332,10 @@ class Integrator(ABC):
         return state
 
     def _advance(self, state: Any, way: Way, look: bool) -> Any:
-        """Make one step, checked if ``look``.
-
-        Where each step is looked at, only walkers with time remaining are handed to it.
-        """
+        """Make one step, checked if ``look``."""
         rows: Tensor | None = None
         part = state
-        if self.looks(state.walkers.device) == 1:
+        if self.picks(state.walkers.device):
             active = state.remaining != 0
             if not bool(active.all()):
                 rows = active.nonzero().squeeze(1)
@@ -371,12 +343,12 @@ class Integrator(ABC):
         transport = way.answers.at(slice(None) if rows is None else rows)
         part, info = self.step(part, way.path, transport, way.seed, way.backward)
         if look:
-            part = self._checked(part, info, way)
+            part = self.checked(part, info, way)
         if rows is None:
             return part
         return returned(state, rows, part)
 
-    def _checked(self, state: Any, info: Any, way: Way) -> Any:
+    def checked(self, state: Any, info: Any, way: Way) -> Any:
         """Return the walkers, :meth:`check` passed; those that only fill the block are stopped."""
         if way.end is None:
             self.check(state, info, way.path)

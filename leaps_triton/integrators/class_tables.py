@@ -6,6 +6,7 @@ and weights, are those of the transport's evaluation; only the random numbers ar
 way.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -69,19 +70,30 @@ def obstacle(path: Path, transport: Transport) -> str:
     return ""
 
 
-def class_log_ratios(path: Path, transport: Tabulated, tau: float) -> Tensor:
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _nearest_ones(shells: Any, device: torch.device) -> Tensor:
+    """Return how many nearest neighbours are in state 1, for each class of one state."""
+    ones: Tensor = shells.counts()[:, 0].double()
+    return ones.to(device)
+
+
+def class_log_ratios(path: Path, transport: Tabulated, tau: float, device: torch.device) -> Tensor:
     """Return ``Δ`` of the flip of a site of each class, float64 ``(classes,)``."""
     model: Any = path.model
-    bond = model.bond_table
-    field = model.site_table.flatten()
+    tables = model.tables(device)
+    bond = tables.bond_table
+    field = tables.site_table.flatten()
     # Of the 2·ndim nearest neighbours so many are in state 1.
-    ones = transport.shells.counts()[:, 0].double()
+    ones = _nearest_ones(transport.shells, device)
     zeros = 2 * model.lattice.ndim - ones
     to_one = bond[1, 1] - bond[0, 1]
     to_zero = bond[1, 0] - bond[0, 0]
-    bonds = model.coupling.flatten() * (ones * to_one + zeros * to_zero)
+    bonds = tables.coupling.flatten() * (ones * to_one + zeros * to_zero)
+    # Written by the device: a number that is sent to a GPU makes both wait.
+    time = torch.full((1,), tau, dtype=torch.float64, device=device)
     # Δ = -β ΔH, and tables hold -H: the sign of bonds and field is that of Δ.
-    change = path.beta(tau) * (bonds + field[1] - field[0])
+    change = path.beta(time) * (bonds + field[1] - field[0])
     # First the classes of a site in state 0, then those of one in state 1, which flips back.
     return torch.cat([change, -change])
 
@@ -113,7 +125,7 @@ def class_rates(
     dtype = as_transport(cast(Transport, transport)).precision
     conditions = path.conditions(torch.full((1,), tau, dtype=dtype, device=device))
     output = transport.table(conditions, path.model.lattice.sites, first, last)
-    log_ratios = class_log_ratios(path, transport, tau).to(device, dtype)
+    log_ratios = class_log_ratios(path, transport, tau, device).to(dtype)
     out = torch.relu(output)
     # Some classes have no site: what overflows there is of no account to the walkers.
     inward = in_rates(output, log_ratios)
@@ -182,9 +194,11 @@ def _reached(configurations: Tensor, most: int) -> tuple[int, int]:
     if sites <= STEPS:
         return 0, sites
     ones = flat.sum(1, dtype=torch.int64)
+    # Both in one look, since each makes a GPU wait.
+    least, greatest = torch.stack(ones.aminmax()).tolist()
     # An event changes the magnetisation by one.
-    first = max(0, int(ones.min()) - most)
-    last = min(sites, int(ones.max()) + most)
+    first = max(0, least - most)
+    last = min(sites, greatest + most)
     # An odd number of rows: products of matrices may round those of an even number otherwise.
     if (last - first) % 2 == 1:
         if last < sites:

@@ -19,12 +19,7 @@ from .rates import Rates, Reversible, evaluate, examine
 from .states import JumpState, State, returned, some
 from .transport import Transport
 
-__all__ = [
-    "Jump",
-    "JumpInfo",
-    "JumpState",
-    "State",
-]
+__all__ = ["Jump", "JumpInfo", "JumpState", "State"]
 
 
 class JumpInfo(NamedTuple):
@@ -97,6 +92,8 @@ class Jump(Integrator):
         >>> Jump(intervals=4).frozen
         tensor([0.1250, 0.3750, 0.6250, 0.8750], dtype=torch.float64)
     """
+
+    recordable = True
 
     def __init__(
         self,
@@ -221,7 +218,7 @@ class Jump(Integrator):
         """
         # Walkers that have finished are evaluated at the nearest frozen time, to no effect.
         interval = state.interval.clamp(0, self.intervals - 1)
-        tau = self.frozen.to(interval.device)[interval]
+        tau = self.grid(interval.device).frozen[interval]
         domains = self.domains(path, transport, interval.device)
         if domains is not None:
             return self._step_domains(domains, state, path, transport, tau, seed, backward)
@@ -278,16 +275,18 @@ class Jump(Integrator):
         if not self.tabulated(way.path, answers.given):
             return cast(JumpState, super()._to_the_end(state, way))
         # With tables walkers wait for one another, so that one interval is that of all.
-        interval = int(state.interval[0])
+        waiting = state.remaining != 0
+        # Both in one look, since each makes a GPU wait.
+        interval, goes_on = torch.stack([state.interval[0], waiting.any()]).tolist()
         tau = float(self.frozen[interval])
         most = tables.STEPS
-        if self.looks(state.walkers.device) == 1:
+        if self.picks(state.walkers.device):
             passed = self.intervals - 1 - interval if way.backward else interval
             most = tables.first_steps(state, passed)
-        waiting = state.remaining != 0
-        while bool(waiting.any()):
+        while goes_on:
             state = self._steps_on_tables(state, waiting, way, tau, most)
             waiting = state.remaining != 0
+            goes_on = bool(waiting.any())
             most = tables.STEPS
         return state
 
@@ -297,7 +296,7 @@ class Jump(Integrator):
         """Take walkers with time left at most so many events on, checked; on a CPU these alone."""
         part = state
         rows: Tensor | None = None
-        if self.looks(state.walkers.device) == 1 and not bool(waiting.all()):
+        if self.picks(state.walkers.device) and not bool(waiting.all()):
             rows = waiting.nonzero().squeeze(1)
             part = some(state, rows)
         answers = way.answers.tables
@@ -309,7 +308,7 @@ class Jump(Integrator):
             remaining=after.remaining,
             events=after.events,
         )
-        part = self._checked(part, _info_of_tables(part, after), way)
+        part = self.checked(part, _info_of_tables(part, after), way)
         if rows is None:
             return part
         return returned(state, rows, part)

@@ -60,19 +60,34 @@ def log_way(
         duration: ``h``, float64 ``(walkers,)``.
         backward: whether the rates are those of the reversed process.
     """
+    finite = given.isfinite()
+    # A look makes a GPU wait: there all walkers are computed again, and few are taken.
+    if given.device.type != "cpu":
+        return torch.where(finite, given, _again(found, added, moved, duration, backward))
     # Few walkers at most, so that all others keep their bits.
-    rows = (~given.isfinite()).nonzero().squeeze(1)
+    rows = (~finite).nonzero().squeeze(1)
     if not len(rows):
         return given
     output = None
     if found.output is not None:
         output = found.output[rows]
-    part = in_float64(Evaluation(output, found.log_ratios[rows], found.energy[rows]))
-    log_rates = _log_rates(part, added, backward).flatten(2)
-    before = moved[0][rows].flatten(1).long()
-    after = moved[1][rows].flatten(1).long()
-    again = _log_probability(log_rates, before, after, duration[rows])
-    return given.index_copy(0, rows, again)
+    part = Evaluation(output, found.log_ratios[rows], found.energy[rows])
+    ends = (moved[0][rows], moved[1][rows])
+    return given.index_copy(0, rows, _again(part, added, ends, duration[rows], backward))
+
+
+def _again(
+    found: Evaluation,
+    added: Reversible | None,
+    moved: tuple[Tensor, Tensor],
+    duration: Tensor,
+    backward: bool,
+) -> Tensor:
+    """Return the log-probability of steps from logarithms; arguments as in :func:`log_way`."""
+    log_rates = _log_rates(in_float64(found), added, backward).flatten(2)
+    before = moved[0].flatten(1).long()
+    after = moved[1].flatten(1).long()
+    return _log_probability(log_rates, before, after, duration)
 
 
 def _log_rates(found: Evaluation, added: Reversible | None, backward: bool) -> Tensor:

@@ -2,11 +2,25 @@
 
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from .rates import Rates
 
-__all__ = ["JumpState", "LeapState", "State", "returned", "some"]
+__all__ = ["Grid", "JumpState", "Leap", "LeapState", "State", "returned", "some", "write_trace"]
+
+
+class Grid(NamedTuple):
+    """The times of an integrator on one device, float64."""
+
+    times: Tensor
+    """``0 = t_0 < … < t_N = 1``, ``(N + 1,)``"""
+    frozen: Tensor
+    """``τ_0 … τ_{N-1}``, ``(N,)``"""
+    densities: Tensor
+    """``0, τ_0, …, τ_{N-1}, 1``, ``(N + 2,)``"""
+    lengths: Tensor
+    """Of the intervals, and 0 for the walkers that finish at either end, ``(N + 1,)``"""
 
 
 class State(Protocol):
@@ -136,6 +150,21 @@ class LeapState(NamedTuple):
         )
 
 
+class Leap(NamedTuple):
+    """One step of all walkers, before it is made."""
+
+    active: Tensor
+    """Which walkers make it, bool ``(walkers,)``"""
+    tau: Tensor
+    """Frozen time of their interval, float64 ``(walkers,)``"""
+    here: Tensor
+    """Time at which the step begins, in the direction of travel"""
+    there: Tensor
+    """Time at which it ends; ``here`` for walkers that make none"""
+    duration: Tensor
+    """``h``; 0 for walkers that make none"""
+
+
 def some(state: Any, rows: Tensor | slice) -> Any:
     """Return the walkers at ``rows`` of a block, by their place in it."""
     return type(state)(*(column[rows] for column in state))
@@ -145,3 +174,20 @@ def returned(state: Any, rows: Tensor, part: Any) -> Any:
     """Return the block with what has become of the walkers at ``rows``."""
     columns = zip(state, part, strict=True)
     return type(state)(*(old.index_copy(0, rows, new) for old, new in columns))
+
+
+def write_trace(trace: Tensor, state: Any, entered: Tensor) -> None:
+    """Write ``A`` of walkers that have just entered an interval into its column, in place.
+
+    Args:
+        trace: float64 ``(walkers, intervals + 1)``; without columns for no trace.
+        state: the walkers.
+        entered: which of them did, bool ``(walkers,)``.
+    """
+    if not trace.shape[1]:
+        return
+    # Walkers that have not moved on keep what stands in their column.
+    column = state.interval.clamp(min=0).unsqueeze(1)
+    before = trace.gather(1, column).squeeze(1)
+    value = torch.where(entered, state.log_weights, before)
+    trace.scatter_(1, column, value.unsqueeze(1))

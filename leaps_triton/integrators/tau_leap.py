@@ -14,10 +14,10 @@ from .. import kernels
 from ..kernels.checks import as_number, as_tensor, expect, is_real, is_single
 from ..paths.base import Path
 from ..registry import register
-from .base import Integrator, as_times
+from .base import Integrator, Way, as_times
 from .overflow import CLOSED, NETWORK, beta_is_the_reason, log_way
 from .rates import Reversible, as_reversible, evaluate, examine, rates_of
-from .states import LeapState
+from .states import Leap, LeapState
 from .transport import Transport
 
 __all__ = ["LeapInfo", "LeapState", "TauLeap", "leap_increment"]
@@ -42,21 +42,6 @@ _FLOOR = 0.3
 
 # With √u the weights cancel to leading order in h where two neighbours move at once.
 _REVERSIBLE = "square_root"
-
-
-class _Leap(NamedTuple):
-    """One step of all walkers, before it is made."""
-
-    active: Tensor
-    """Which walkers make it, bool ``(walkers,)``"""
-    tau: Tensor
-    """Frozen time of their interval, float64 ``(walkers,)``"""
-    here: Tensor
-    """Time at which the step begins, in the direction of travel"""
-    there: Tensor
-    """Time at which it ends; ``here`` for walkers that make none"""
-    duration: Tensor
-    """``h``; 0 for walkers that make none"""
 
 
 @register("integrator")
@@ -233,16 +218,24 @@ class TauLeap(Integrator):
             return self._exact(state, leap, path, transport, seed, backward)
         return self._euler(state, leap, path, seed)
 
-    def _leap(self, state: LeapState, backward: bool) -> _Leap:
+    def _to_the_end(self, state: Any, way: Way) -> Any:
+        """Take all walkers to the end of their interval, which is one step."""
+        moves = way.answers.given is not None or self.reversible is not None
+        # No look at who has time left, since a step leaves others alone.
+        if moves and not self.picks(state.walkers.device):
+            return self._advance(state, way, True)
+        return super()._to_the_end(state, way)
+
+    def _leap(self, state: LeapState, backward: bool) -> Leap:
         active = state.remaining != 0
         interval = state.interval.clamp(0, self.intervals - 1)
-        times = self.times.to(interval.device)
+        times = self.grid(interval.device).times
         begins = times[interval]
         ends = times[interval + 1]
         here = ends if backward else begins
         there = begins if backward else ends
         # With h = 0 a walker stays with probability 1, both ways.
-        return _Leap(
+        return Leap(
             active,
             begins,
             here,
@@ -253,7 +246,7 @@ class TauLeap(Integrator):
     def _exact(
         self,
         state: LeapState,
-        leap: _Leap,
+        leap: Leap,
         path: Path,
         transport: Transport | None,
         seed: int,
@@ -271,7 +264,7 @@ class TauLeap(Integrator):
         log_back = kernels.tau_leap_log_probability(y, x, back.rates, h)
         log_back = log_way(log_back, found, self.added, (y, x), h, backward=not backward)
         # Both densities at one time: what changes with time is added on entering.
-        density = path.beta(leap.tau).to(h.device) * (state.energy - ahead.energy)
+        density = path.beta(leap.tau) * (state.energy - ahead.energy)
         gain = density + log_back - log_there
         # A is that of the path run forward, where F and B have each other's place.
         if backward:
@@ -281,7 +274,7 @@ class TauLeap(Integrator):
         return after, LeapInfo((x != y).flatten(1).sum(1), exit_rate, back.exit_rate)
 
     def _euler(
-        self, state: LeapState, leap: _Leap, path: Path, seed: int
+        self, state: LeapState, leap: Leap, path: Path, seed: int
     ) -> tuple[LeapState, LeapInfo]:
         """Make a step that is weighed as in the paper, by what ``A`` gains where it begins."""
         x = state.configurations
@@ -320,7 +313,7 @@ class TauLeap(Integrator):
         raise RuntimeError(f"{where}: {rates} {verdict}; {reason}")
 
 
-def _weighed(state: LeapState, leap: _Leap, gain: Tensor) -> LeapState:
+def _weighed(state: LeapState, leap: Leap, gain: Tensor) -> LeapState:
     """Return the state at the end of the step, with what it gained added to ``A``."""
     return state._replace(
         log_weights=torch.where(leap.active, state.log_weights + gain, state.log_weights),

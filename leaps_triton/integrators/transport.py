@@ -1,8 +1,8 @@
 """What integrators ask of a transport beyond its call, and answers for one that offers no more."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -68,19 +68,36 @@ class AnyTransport:
         reach: largest distance, in any direction, between a site and those that ``G`` reads there;
             what else stands under that name where it does not say.
         tables: the transport itself if its rates are a table; None if they are not.
+        declared_steady: whether it says that it looks at no number, does the same work at every
+            call, and keeps nothing in between.
         memory: what remembers the block of walkers; None for nothing.
+        block: walkers that are evaluated together; 0 for all.
     """
 
     given: Transport | None
     name: str
     reach: Any = None
     tables: Tabulated | None = None
+    declared_steady: bool = False
     memory: Memory | None = None
+    block: int = 0
 
     @property
     def precision(self) -> torch.dtype:
         """Floating-point type of the parameters; float32 without any, float64 for no transport."""
         return precision_of(self.given)
+
+    @property
+    def steady(self) -> bool:
+        """Return whether calls can be recorded once and launched again and again."""
+        return self.declared_steady and self.memory is None
+
+    def places(self) -> tuple[int, ...]:
+        """Return where all weights lie, which a recording goes by."""
+        if not isinstance(self.given, nn.Module):
+            return ()
+        module = self.given
+        return tuple(each.data_ptr() for each in (*module.parameters(), *module.buffers()))
 
     def accept(self, model: Any) -> None:
         """Raise a ValueError if the transport says that it is for other models than this one.
@@ -100,13 +117,106 @@ class AnyTransport:
         memory = offered(walkers)
         if not isinstance(memory, Memory):
             return self
-        return type(self)(self.given, self.name, self.reach, self.tables, memory)
+        return replace(self, memory=memory)
+
+    def ride(self, walkers: int, block: int, follow: bool) -> "AnyTransport":
+        """Return the answers for several blocks of walkers, each evaluated by itself.
+
+        So a walker has the rates that it would have if its block were alone: a network may round
+        otherwise in a larger batch.
+
+        Args:
+            walkers: their number in all blocks, whole ones.
+            block: walkers per block.
+            follow: whether each block is remembered, if the transport offers that.
+        """
+        if self.given is None or walkers == block:
+            return self.follow(walkers) if follow else self
+        parts: list[AnyTransport] = []
+        for _ in range(walkers // block):
+            parts.append(self.follow(block) if follow else self)
+        kept = {each.name: getattr(self, each.name) for each in fields(self)}
+        return _Riding(**(kept | {"block": block}), parts=tuple(parts))
 
     def at(self, rows: Tensor | slice) -> Transport | None:
         """Return what a step calls for some walkers of the block, by their place in it."""
         if self.memory is None:
             return self.given
         return self.memory.at(rows)
+
+
+@dataclass(frozen=True)
+class _Riding(AnyTransport):
+    """The answers for several blocks.
+
+    Attributes:
+        parts: the answers for each block.
+    """
+
+    parts: tuple[AnyTransport, ...] = ()
+
+    @property
+    def steady(self) -> bool:
+        """Return whether calls can be recorded once and launched again and again."""
+        return all(part.steady for part in self.parts)
+
+    def at(self, rows: Tensor | slice) -> Transport | None:
+        """Return what a step calls for some walkers, by their place among those of all blocks."""
+        calls: list[_Call] = []
+        if isinstance(rows, slice):
+            for number, part in enumerate(self.parts):
+                here = slice(number * self.block, (number + 1) * self.block)
+                calls.append(_Call(here, part.at(slice(None))))
+            return _BlockByBlock(self.given, calls)
+        edges = torch.arange(len(self.parts) + 1, device=rows.device) * self.block
+        # Rows come in their order, so that those of a block are side by side.
+        begins = torch.searchsorted(rows, edges).tolist()
+        for number, part in enumerate(self.parts):
+            here = slice(begins[number], begins[number + 1])
+            own: Tensor | slice = rows[here] - number * self.block
+            # A block of which all go on is called as it is alone.
+            if here.stop - here.start == self.block:
+                own = slice(None)
+            if here.stop > here.start:
+                calls.append(_Call(here, part.at(own)))
+        return _BlockByBlock(self.given, calls)
+
+
+class _Call(NamedTuple):
+    """An evaluation of one block."""
+
+    rows: slice
+    """Its walkers among those of all blocks"""
+    transport: Any
+
+
+class _BlockByBlock(nn.Module):
+    """A transport that evaluates the walkers of each block by themselves.
+
+    Args:
+        given: the transport as it was given.
+        calls: one evaluation for each block.
+    """
+
+    def __init__(self, given: Any, calls: Sequence[_Call]) -> None:
+        super().__init__()
+        # A module among its attributes tells its precision.
+        self.given = given
+        self.calls = calls
+        self.reach = getattr(given, "reach", None)
+
+    def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
+        """Return ``G`` of all walkers."""
+        pieces: list[Tensor] = []
+        for rows, transport in self.calls:
+            own: list[Tensor] = []
+            for value in conditions:
+                # What all walkers share has one row.
+                if len(value) > 1:
+                    value = value[rows]
+                own.append(value)
+            pieces.append(transport(configurations[rows], Conditions(*own)))
+        return torch.cat(pieces)
 
 
 def as_transport(given: Transport | None) -> AnyTransport:
@@ -118,4 +228,7 @@ def as_transport(given: Transport | None) -> AnyTransport:
     offered: Any = given
     tables = offered if isinstance(offered, Tabulated) else None
     name = type(given).__name__
-    return AnyTransport(given, name, getattr(offered, "reach", None), tables)
+    reach = getattr(offered, "reach", None)
+    # None, which makes no rates at all, is as steady as can be.
+    steady = given is None or getattr(offered, "steady", False) is True
+    return AnyTransport(given, name, reach, tables, steady)

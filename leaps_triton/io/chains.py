@@ -12,6 +12,7 @@ likewise.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from ..files import claimed, replacing
 from ..kernels.checks import as_bool, as_integer
-from ..mcmc.base import Lowest, Move, as_move, warn_confined
+from ..mcmc.base import Lowest, Move, NotErgodicWarning, as_move, warn_confined
 from ..mcmc.compose import settled
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
@@ -159,9 +160,14 @@ def run_chain(
 
 def _as_before(move: Move | None, old: Contents) -> Move:
     """Return a move with what its user did not name as a file keeps it, be the default another."""
-    if move is not None and as_move("move", move).each is not None:
-        return move
-    return settled(move, None, rebuild_move(old.manifest["kernel"]))
+    found = old.manifest["kernel"]
+    if move is None or as_move("move", move).each is None:
+        return settled(move, None, rebuild_move(found))
+    with warnings.catch_warnings():
+        # It says of the file's move what need not hold for the one that was named.
+        warnings.simplefilter("ignore", NotErgodicWarning)
+        before = rebuild_move(found)
+    return settled(move, None, before)
 
 
 def _contents(file: Path, resume: bool) -> Contents | None:

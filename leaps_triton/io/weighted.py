@@ -35,6 +35,7 @@ from .hdf5 import (
     write,
 )
 from .packing import Contents, as_file
+from .parts import rebuild_move
 from .results import ChainRun, Run
 
 if TYPE_CHECKING:
@@ -109,10 +110,21 @@ def sample(
         # Files without it are as they always were.
         settings["along"] = {"betas": list(stops.betas), "densities": list(stops.densities)}
     with claimed(file):
+        if resume and file.exists():
+            sampler = _as_before(sampler, file)
         done = _begin(sampler, settings, file, resume)
         _fill(sampler, settings, file, done, progress)
         with opened(file) as source:
             return _read_run(source, contents(source, file.name), file.name)
+
+
+def _as_before(sampler: Sampler, file: Path) -> Sampler:
+    """Return a sampler with what its user did not name of the move as a file keeps it."""
+    with opened(file) as source:
+        found = contents(source, file.name).manifest.get("mcmc")
+    if not found:
+        return sampler
+    return sampler.going_on(rebuild_move(found))
 
 
 def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool) -> int:

@@ -177,12 +177,13 @@ class BaseMove(ABC):
         """Return what moves each replica, as the user gave it: the move itself."""
         return self.own
 
-    def settled(self, model: Any, before: Any = None) -> Any:
+    def settled(self, model: Any, before: Any = None, walkers: int | None = None) -> Any:
         """Return the move with all that its user did not name, as the user gave it.
 
         Args:
             model: the target, from which a default follows.
             before: the move of a run that goes on, which keeps what it had; None for a new run.
+            walkers: of a block, or of all chains; None where neither is known.
         """
         return self.own
 

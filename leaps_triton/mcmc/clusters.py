@@ -22,6 +22,7 @@ from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from .base import BaseMove, SweepState, pair_model, since
+from .sweeps import beta_at
 
 __all__ = ["ClusterInfo", "SwendsenWang", "Wolff"]
 
@@ -71,7 +72,7 @@ def _step(
         tables.coupling,
         tables.bond_table,
         tables.site_table,
-        beta.to(state.walkers.device),
+        beta,
         model.lattice.periodic,
         model.symmetry == "reflection",
         state.walkers,
@@ -143,7 +144,8 @@ class SwendsenWang(BaseMove):
         """
         model = _symmetric(path.model, self)
         op = kernels.swendsen_wang_sweeps
-        return _step(op, model, state, path.beta(t), self.sweeps, seed)
+        beta = beta_at(path, t, state.walkers.device)
+        return _step(op, model, state, beta, self.sweeps, seed)
 
 
 @register("move")
@@ -221,4 +223,5 @@ class Wolff(BaseMove):
         """
         model = _symmetric(path.model, self)
         op = kernels.wolff_sweeps
-        return _step(op, model, state, path.beta(t), self.clusters, seed, rest=self.rest)
+        beta = beta_at(path, t, state.walkers.device)
+        return _step(op, model, state, beta, self.clusters, seed, rest=self.rest)

@@ -106,6 +106,20 @@ class Compose(BaseMove):
         # A group of the whole must hold whole groups of every move.
         return math.lcm(*(part.together for part in self._parts))
 
+    def settled(self, model: Any, before: Any = None, walkers: int | None = None) -> "Compose":
+        """Return the same moves, each with all that its user did not name.
+
+        Args:
+            model: the target.
+            before: the move of a run that goes on; None for a new run.
+            walkers: of a block, or of all chains; None where neither is known.
+        """
+        earlier: tuple[Any, ...] = (None,) * len(self.moves)
+        if isinstance(before, Compose) and len(before.moves) == len(self.moves):
+            earlier = before.moves
+        pairs = zip(self._parts, earlier, strict=True)
+        return Compose(*(part.settled(model, old, walkers) for part, old in pairs))
+
     def reversed(self) -> "Compose":
         """Return the moves reversed in time, in the opposite order."""
         # With respect to one invariant law, (P Q)* = Q* P*.
@@ -196,19 +210,22 @@ def _local(q: int, sweeps: int = 1) -> BaseMove:
     return HeatBath(sweeps)
 
 
-def settled(move: Move | None, model: Any, before: Move | None = None) -> Any:
+def settled(
+    move: Move | None, model: Any, before: Move | None = None, walkers: int | None = None
+) -> Any:
     """Return a move with all that its user did not name.
 
     Args:
         move: what the user named; None for nothing.
         model: the target, from which a default follows; it may be None beside ``before``.
         before: the move of a run that goes on, which keeps what it had; None for a new run.
+        walkers: of a block, or of all chains; None where neither is known.
     """
     if move is not None:
-        return as_move("move", move).settled(model, before)
+        return as_move("move", move).settled(model, before, walkers)
     if before is not None:
         return before
-    return default_move(model)
+    return default_move(model).settled(model, None, walkers)
 
 
 def _orders(model: PairModel) -> bool:

@@ -188,7 +188,7 @@ class March:
         self.start = start
         self.path = _path(model, start)
         self.model = self.path.model
-        move = settled(move, self.model)
+        move = settled(move, self.model, None, settings.walkers)
         self.move = move
         _check_together(move, settings.walkers)
         # Before any work: the temperatures of a ladder may not be those of the model.

@@ -1,20 +1,36 @@
 """Sweeps of single-site updates: heat bath, Metropolis, over-relaxation."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
+import torch
 from torch import Tensor
 
-from ..kernels.checks import as_bool, as_integer, as_rest
+from ..kernels.checks import as_bool, as_integer, as_rest, expect
 from ..models.base import Model, SweepPlan
+from ..models.packed import COLUMNS, LAYOUTS, layout_of, obstacle
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from .base import BaseMove, Lowest, SweepInfo, SweepState, changed, pair_model, since
 
-__all__ = ["HeatBath", "Metropolis", "Overrelaxation"]
+__all__ = ["HeatBath", "Metropolis", "Overrelaxation", "beta_at"]
 
 REST = 2.0**-3
 """Metropolis' probability to leave a site as it is; experiments/benchmarks/metropolis_rest.py."""
+
+
+def beta_at(path: AnnealingPath, t: Tensor | float, device: torch.device) -> Tensor:
+    """Return ``β_t`` on a device, float64 ``(1 | walkers,)``.
+
+    Args:
+        path: the annealing path.
+        t: time on the path, a number or float64 ``(1 | walkers,)``.
+        device: where the walkers are.
+    """
+    # A number that is sent to a GPU makes both wait: the device writes it itself.
+    if isinstance(t, float | int) and device.type != "cpu":
+        t = torch.full((1,), t, dtype=torch.float64, device=device)
+    return path.beta(t).to(device)
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,34 @@ class Sweeps(BaseMove):
     def rowwise(self) -> bool:
         """Return True: walkers share no number."""
         return True
+
+    @property
+    def packed_as(self) -> bool | str | None:
+        """Return what was asked for of words of 32 spins; False where a move has none."""
+        return False
+
+    def settled(self, model: Any, before: Any = None, walkers: int | None = None) -> Any:
+        """Return the move with its choice of words or bytes, as the user gave all else.
+
+        Args:
+            model: the target; None leaves the choice open where there is none before.
+            before: the move of a run that goes on, which keeps what it had; None for a new run.
+            walkers: of a block, or of all chains; None where neither is known.
+
+        Raises:
+            ValueError: words were asked for where there can be none.
+        """
+        asked = self.packed_as
+        if type(before) is type(self) and asked is None:
+            return replace(self, packed=before.packed_as)  # type: ignore[call-arg]
+        unknown = asked is None and walkers is None
+        if asked is False or model is None or unknown:
+            return self
+        if asked is None:
+            found: Any = layout_of(model, walkers) or False
+        else:
+            found = _layout(asked, model, walkers)
+        return replace(self, packed=found)  # type: ignore[call-arg]
 
     def reversed(self) -> Self:
         """Return the move reversed in time: classes are reversible, so their order is reversed."""
@@ -70,15 +114,50 @@ class Sweeps(BaseMove):
     ) -> SweepState:
         """Return the walkers after ``sweeps`` sweeps."""
         before = state.configurations
-        beta = path.beta(t).to(before.device)
+        beta = beta_at(path, t, before.device)
         # Counted on from the state: the sweep is the event word, and no step may repeat one.
         plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed, self.backward)
         x = self._sweep(path.model, before, beta, plan)
         return SweepState(x, state.walkers, state.sweep + self.sweeps)
 
+    def _packing(self, model: Model) -> str:
+        """Return the layout of words in a step; empty for bytes.
+
+        A move that was not settled knows no block: it takes bytes unless told otherwise.
+        """
+        asked = self.packed_as
+        if not asked:
+            return ""
+        if asked in LAYOUTS:
+            return str(asked)
+        return _layout(asked, model, None)
+
     def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after the sweeps of ``plan``."""
         raise NotImplementedError
+
+
+def _as_packed(packed: object) -> bool | str | None:
+    """Return a choice of words or bytes, if it is one."""
+    wanted = f"None, True, False or one of {', '.join(LAYOUTS)}"
+    known = packed is None or isinstance(packed, bool) or packed in LAYOUTS
+    expect(known, "packed", wanted, packed)
+    return packed  # type: ignore[return-value]
+
+
+def _layout(asked: bool | str, model: Any, walkers: int | None) -> str:
+    """Return what words hold where they were asked for; a ValueError where there can be none."""
+    reason = obstacle(model)
+    if not reason and asked == "rows" and model.shape[1] % COLUMNS:
+        reason = f"rows of {model.shape[1]} sites are no whole words, which take multiples of 64"
+    if reason:
+        raise ValueError(
+            f"packed={asked!r} sweeps 32 spins at once, and cannot: {reason}; take packed=None or "
+            f"packed=False"
+        )
+    if isinstance(asked, str):
+        return asked
+    return layout_of(model, walkers, asked=True)
 
 
 @register("move")
@@ -89,9 +168,15 @@ class HeatBath(Sweeps):
     Args:
         sweeps: sweeps per step, at least 1.
         backward: take the colour classes in the opposite order.
+        packed: whether 32 spins are swept at once, as bits of a word, with random numbers of their
+            own: for two states on periodic square lattices of even lengths, with bonds that differ
+            in sign alone and one field. None for the choice of
+            :func:`~leaps_triton.models.packed.layout_of`, by the model and the walkers of a block
+            or of all chains, which results and files then tell: ``"walkers"``, ``"rows"`` or False.
+            A move that is stepped by hand takes False. A file of an earlier version means False.
 
     Raises:
-        ValueError: fewer than one sweep.
+        ValueError: fewer than one sweep; ``packed`` where it cannot be.
 
     References:
         Creutz, *Monte Carlo study of quantized SU(2) gauge theory*, Phys. Rev. D 21, 2308 (1980).
@@ -106,8 +191,19 @@ class HeatBath(Sweeps):
         2
     """
 
+    packed: bool | str | None = since(None, before=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "packed", _as_packed(self.packed))
+
+    @property
+    def packed_as(self) -> bool | str | None:
+        """Return ``packed``."""
+        return self.packed
+
     def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
-        return model.heat_bath(x, beta, plan)
+        return model.heat_bath(x, beta, plan._replace(packed=self._packing(model)))
 
 
 @register("move")
@@ -125,9 +221,11 @@ class Metropolis(Sweeps):
         backward: take the colour classes in the opposite order.
         rest: ``ε``, 0 or a power of two from 2⁻²³ to 1/2. Files always hold it; one of an earlier
             version, which has none, means 0.
+        packed: whether 32 spins are swept at once, the same as in :class:`HeatBath`.
 
     Raises:
-        ValueError: fewer than one sweep, or a rest that is no such power.
+        ValueError: fewer than one sweep, or a rest that is no such power; ``packed`` where it
+            cannot be.
 
     References:
         Metropolis, Rosenbluth, Rosenbluth, Teller, Teller, *Equation of state calculations by fast
@@ -144,10 +242,17 @@ class Metropolis(Sweeps):
     """
 
     rest: float = since(REST, before=0.0)
+    packed: bool | str | None = since(None, before=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "rest", as_rest("rest", self.rest))
+        object.__setattr__(self, "packed", _as_packed(self.packed))
+
+    @property
+    def packed_as(self) -> bool | str | None:
+        """Return ``packed``."""
+        return self.packed
 
     @property
     def confined(self) -> str:
@@ -160,7 +265,8 @@ class Metropolis(Sweeps):
         )
 
     def _sweep(self, model: Model, x: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
-        return model.metropolis(x, beta, plan._replace(rest=self.rest))
+        plan = plan._replace(rest=self.rest, packed=self._packing(model))
+        return model.metropolis(x, beta, plan)
 
 
 @register("move")

@@ -16,7 +16,7 @@ from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
 from .base import BaseMove, Lowest, Move, SweepState, as_move, begin
-from .compose import default_move
+from .compose import default_move, settled
 
 __all__ = ["ParallelTempering", "TemperingInfo", "TemperingState"]
 
@@ -157,18 +157,24 @@ class ParallelTempering(BaseMove):
         """Return the move of the replicas; None before it is settled."""
         return self.move
 
-    def settled(self, model: Any, before: Any = None) -> "ParallelTempering":
-        """Return the same exchanges with a move of the replicas, if none was named.
+    def settled(
+        self, model: Any, before: Any = None, walkers: int | None = None
+    ) -> "ParallelTempering":
+        """Return the same exchanges with a move of the replicas that has all it needs.
 
         Args:
             model: the target.
             before: the move of a run that goes on; None for a new run.
+            walkers: of a block, or of all chains; None where neither is known.
         """
-        if self.move is not None:
-            return self
+        earlier = None
         if before is not None:
-            return replace(self, move=as_move("move", before).each)
-        return replace(self, move=default_move(model))
+            earlier = as_move("move", before).each
+        # All replicas are moved at once.
+        replicas = None
+        if walkers is not None:
+            replicas = walkers * self.temperatures
+        return replace(self, move=settled(self.move, model, earlier, replicas))
 
     @property
     def temperatures(self) -> int:
@@ -287,8 +293,9 @@ class ParallelTempering(BaseMove):
         """
         count = self.temperatures
         times = self._times(state, path, t)
-        move = self.settled(path.model).move
-        assert move is not None
+        move = self.move
+        if move is None:
+            move = default_move(path.model)
         moved, info = move.step(self._in_line(state), path, times.flatten(), seed)
         # Energies decide on the exchanges, and are what the lowest one is looked for in.
         energies = path.model.energy(moved.configurations, check=False)

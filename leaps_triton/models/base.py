@@ -45,6 +45,8 @@ class SweepPlan(NamedTuple):
     """Whether the sites come in reverse order"""
     rest: float = 0.0
     """Probability that Metropolis leaves a site as it is: 0 or a power of two, 1/2 at most"""
+    packed: str = ""
+    """What words of 32 spins hold, ``"walkers"`` or ``"rows"``; empty for a byte a spin"""
 
 
 class Conditions(NamedTuple):

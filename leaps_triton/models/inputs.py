@@ -3,6 +3,7 @@
 import functools
 import inspect
 import math
+import zlib
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any, TypeVar, cast
@@ -21,6 +22,7 @@ from ..kernels.checks import (
 
 __all__ = [
     "as_beta",
+    "as_bond_table",
     "as_coupling",
     "as_numbers",
     "as_spins",
@@ -28,6 +30,7 @@ __all__ = [
     "as_table",
     "check_shape",
     "check_states",
+    "in_short",
     "named",
 ]
 
@@ -272,3 +275,27 @@ def _simplex(q: int) -> Tensor:
     corners = torch.eye(q, dtype=torch.float64) - 1 / q
     # The corners e_i - 1/q have the squared length 1 - 1/q.
     return corners * math.sqrt(q / (q - 1))
+
+
+def in_short(values: Tensor) -> str:
+    """Return up to six numbers; of more the range, and a checksum that tells disorders apart."""
+    flat = values.flatten().tolist()
+    if len(flat) == 1:
+        return f"{flat[0]:g}"
+    if len(flat) <= 6:
+        listed = ", ".join(f"{value:g}" for value in flat)
+        return f"[{listed}]"
+    checksum = zlib.crc32(values.numpy().tobytes())
+    return f"<{min(flat):g} to {max(flat):g}, {checksum:08x}>"
+
+
+def as_bond_table(bond_table: Any) -> Tensor:
+    """Return ``φ`` as float64 ``(q, q)``; a ValueError if it is no such table."""
+    try:
+        q = len(bond_table)
+    except TypeError:
+        raise ValueError(f"bond_table must be a (q, q) table, got {shown(bond_table)}") from None
+    # int8 ends at 127, and a single state leaves no move.
+    if not 2 <= q <= 127:
+        raise ValueError(f"the number of states q must be 2 to 127, got a bond_table of {q} rows")
+    return as_table("bond_table", bond_table, (q, q), "states by states")

@@ -5,7 +5,6 @@ A configuration is int8 ``(walkers, *shape)`` with values ``0 … q-1``; a local
 ``x_i`` to ``(x_i + k) mod q``.
 """
 
-import zlib
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeGuard
@@ -20,7 +19,17 @@ from ..lattices.hypercubic import Lattice
 from ..registry import register
 from . import single_site
 from .base import SweepPlan
-from .inputs import as_beta, as_coupling, as_spins, as_table, check_states, named
+from .inputs import (
+    as_beta,
+    as_bond_table,
+    as_coupling,
+    as_spins,
+    as_table,
+    check_states,
+    in_short,
+    named,
+)
+from .packed import Packed, packed_heat_bath, packed_metropolis
 
 __all__ = ["PairModel", "Tables", "is_pair_model"]
 
@@ -110,7 +119,7 @@ class PairModel:
     ) -> None:
         self.lattice = Lattice(shape, periodic)
         self.beta = as_beta(beta)
-        self.bond_table = _as_bond_table(bond_table)
+        self.bond_table = as_bond_table(bond_table)
         self.q = len(self.bond_table)
         lengths = self.lattice.shape
         # Lattice axes of size 1 stand for what is the same at all sites.
@@ -179,9 +188,9 @@ class PairModel:
         ]
         # A coupling of 1 and no field go without saying.
         if bool((self.coupling != 1.0).any()):
-            parts.append(f"coupling={_in_short(self.coupling)}")
+            parts.append(f"coupling={in_short(self.coupling)}")
         if bool(self.site_table.any()):
-            parts.append(f"{self._field_name}={_in_short(self._field())}")
+            parts.append(f"{self._field_name}={in_short(self._field())}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _field(self) -> Tensor:
@@ -226,6 +235,11 @@ class PairModel:
         if torch.allclose(table, by_difference, rtol=0.0, atol=tolerance):
             return "reflection"
         return ""
+
+    @cached_property
+    def packed(self) -> Packed:
+        """What sweeps of 32 spins a word need of the model, or why there are none."""
+        return Packed.of(self)
 
     def check(self, configurations: Tensor) -> None:
         """Raise a ValueError unless these are int8 ``(walkers, *shape)``, ``0 … q-1``."""
@@ -313,10 +327,14 @@ class PairModel:
             beta: inverse temperature, float64 ``(1 | walkers,)``.
             plan: the sweeps; backward, the colour classes come in reverse order.
         """
+        if plan.packed:
+            return packed_heat_bath(self, configurations, beta, plan)
         return self._sweep(kernels.heat_bath_sweeps, configurations, beta, plan)
 
     def metropolis(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after Metropolis sweeps; arguments as in :meth:`heat_bath`."""
+        if plan.packed:
+            return packed_metropolis(self, configurations, beta, plan)
         op = partial(kernels.metropolis_sweeps, rest=plan.rest)
         return self._sweep(op, configurations, beta, plan)
 
@@ -376,26 +394,3 @@ class PairModel:
 def is_pair_model(model: object) -> TypeGuard[PairModel]:
     """Return whether the energy of ``model`` is that of its bond and site tables."""
     return isinstance(model, PairModel) and "energy" not in model.overrides
-
-
-def _as_bond_table(bond_table: Any) -> Tensor:
-    try:
-        q = len(bond_table)
-    except TypeError:
-        raise ValueError(f"bond_table must be a (q, q) table, got {shown(bond_table)}") from None
-    # int8 ends at 127, and a single state leaves no move.
-    if not 2 <= q <= 127:
-        raise ValueError(f"the number of states q must be 2 to 127, got a bond_table of {q} rows")
-    return as_table("bond_table", bond_table, (q, q), "states by states")
-
-
-def _in_short(values: Tensor) -> str:
-    """Return up to six numbers; of more the range, and a checksum that tells disorders apart."""
-    flat = values.flatten().tolist()
-    if len(flat) == 1:
-        return f"{flat[0]:g}"
-    if len(flat) <= 6:
-        listed = ", ".join(f"{value:g}" for value in flat)
-        return f"[{listed}]"
-    checksum = zlib.crc32(values.numpy().tobytes())
-    return f"<{min(flat):g} to {max(flat):g}, {checksum:08x}>"

@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -82,8 +83,11 @@ def _features_of_displacements(circles: Sequence[int]) -> Tensor:
     return torch.stack([*turns, *bounded, torch.log1p(squared)], 1)
 
 
+# Few, since the rows of all pairs are large.
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
 def _displacements(
-    shape: Sequence[int], periodic: Sequence[bool], device: torch.device
+    shape: tuple[int, ...], periodic: tuple[bool, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Return the features of every displacement, and that of each pair of sites.
 
@@ -199,7 +203,7 @@ class LEA(StateReadout):
 
     def _mask(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
         """Return what displacements add to the logits, ``(1, heads, sites, sites + 1)``."""
-        features, row = _displacements(shape, self.periodic, device)
+        features, row = _displacements(tuple(shape), self.periodic, device)
         added = self.displacement(features.to(dtype)).T[:, row]
         itself = torch.eye(math.prod(shape), dtype=torch.bool, device=device)
         # The weight of the site itself becomes exactly 0.
@@ -320,7 +324,7 @@ class LETransformer(StateReadout):
 
     def features(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``h``, ``(walkers, sites, channels)``."""
-        shape = configurations.shape[1:]
+        shape = tuple(configurations.shape[1:])
         dtype = self.readout.dtype
         physics = site_inputs(conditions, shape, self.q, self.periodic, dtype)
         physics = physics.flatten(2).transpose(1, 2)

@@ -7,7 +7,7 @@ the LEAPS paper, ``(ω_{x_i+k} - ω_{x_i})ᵀ h_i``, is ``f_a = ω_aᵀ h_i``.
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -138,8 +138,10 @@ def _waves(length: int, wraps: bool) -> Tensor:
     return torch.stack(lines, 1)
 
 
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def positions(
-    shape: Sequence[int], periodic: Sequence[bool], dtype: torch.dtype, device: torch.device
+    shape: tuple[int, ...], periodic: tuple[bool, ...], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Return the waves of each direction at every site: whole where periodic, half where open.
 
@@ -207,7 +209,14 @@ class Equivariant(nn.Module):
         model: gives ``q``, the number of dimensions and the boundaries; couplings, field and β come
             with each call.
         settings: the other arguments of the network, as plain data that a file can keep.
+
+    Attributes:
+        steady: whether a call looks at no number of a GPU, does the same work whatever the numbers,
+            and keeps nothing for the next: then events are recorded in CUDA graphs. False for a
+            subclass that does.
     """
+
+    steady: bool = True
 
     def __init__(self, model: EnergyModel, **settings: Any) -> None:
         super().__init__()

@@ -7,10 +7,8 @@ changes the classes of the site and of its shells, whatever the lattice: on that
 :mod:`leaps_triton.integrators.class_tables` runs the jump process.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,81 +25,9 @@ from .base import (
     initialise,
     local_field,
 )
+from .shells import Shells, counted
 
 __all__ = ["LocalRates", "Shells"]
-
-
-class Shells(NamedTuple):
-    """The neighbours of a site by distance, nearest first: 1, √2 and 2 in two dimensions."""
-
-    offsets: tuple[tuple[tuple[int, ...], ...], ...]
-    """Vectors to the sites of each shell"""
-
-    @classmethod
-    def nearest(cls, ndim: int, count: int) -> "Shells":
-        """Return the first ``count`` shells of the infinite lattice."""
-        by_distance: dict[int, list[tuple[int, ...]]] = {}
-        for offset in itertools.product(range(-count, count + 1), repeat=ndim):
-            squared = sum(n * n for n in offset)
-            by_distance.setdefault(squared, []).append(offset)
-        # The shell of distance 0 is the site itself.
-        distances = sorted(by_distance)[1 : count + 1]
-        return cls(tuple(tuple(by_distance[distance]) for distance in distances))
-
-    @property
-    def sizes(self) -> list[int]:
-        """``z_1, …, z_S``, the number of sites of each shell."""
-        return [len(shell) for shell in self.offsets]
-
-    @property
-    def surroundings(self) -> int:
-        """The number of classes of one state, ``(z_1 + 1) … (z_S + 1)``."""
-        return math.prod(size + 1 for size in self.sizes)
-
-    def counts(self) -> Tensor:
-        """Return how many sites of each shell are in state 1, for every class of one state.
-
-        Returns:
-            int64 ``(surroundings, S)``.
-        """
-        choices = [torch.arange(size + 1) for size in self.sizes]
-        return torch.cartesian_prod(*choices).view(self.surroundings, -1)
-
-    def strides(self) -> list[int]:
-        """Return what one site of each shell adds to the class.
-
-        The site itself adds ``surroundings``.
-        """
-        strides: list[int] = []
-        for shell in range(len(self.sizes)):
-            later = self.sizes[shell + 1 :]
-            strides.append(math.prod(size + 1 for size in later))
-        return strides
-
-    def distinct(self, shape: Sequence[int]) -> bool:
-        """Return whether all these sites and their centre differ on a torus of this shape."""
-        places: set[tuple[int, ...]] = set()
-        for shell in self.offsets:
-            for offset in shell:
-                place = tuple(n % length for n, length in zip(offset, shape, strict=True))
-                places.add(place)
-        centre = (0,) * len(shape)
-        return len(places) == sum(self.sizes) and centre not in places
-
-    def neighbours(self, shape: Sequence[int]) -> Tensor:
-        """Return the flat index of every site of a torus, and those of its shells.
-
-        Returns:
-            int64 ``(sites, 1 + z_1 + … + z_S)``.
-        """
-        index = torch.arange(math.prod(shape)).view(*shape)
-        axes = tuple(range(len(shape)))
-        columns = [index]
-        for shell in self.offsets:
-            for offset in shell:
-                back = tuple(-n for n in offset)
-                columns.append(index.roll(back, axes))
-        return torch.stack([column.flatten() for column in columns], dim=1)
 
 
 def _sites_across(axis: int, step: int, wraps: bool, values: Tensor) -> Tensor:
@@ -278,8 +204,7 @@ class LocalRates(Equivariant):
         Returns:
             ``(times, surroundings, width)``; and ``(surroundings,)``.
         """
-        ones = self.shells.counts().to(time)
-        sizes = torch.tensor(self.shells.sizes).to(time)
+        ones, sizes = counted(self.shells, time.dtype, time.device)
         spins = 2.0 * ones - sizes
         local = conditions.coupling.to(time).view(1) * spins[:, 0]
         field = field_input(conditions, self.skip.dtype).view(1, 1).expand(len(spins), 1)
@@ -315,8 +240,8 @@ class LocalRates(Equivariant):
             ``(walkers, 2, surroundings)``, by the last bit of the number of other sites in state 1.
         """
         time = self.time_input(conditions, self.skip.dtype)
-        if len(time) > 1:
-            # Many walkers have the same time.
+        # Many walkers have the same time; a GPU would have to be waited for to say how many.
+        if len(time) > 1 and time.device.type == "cpu":
             unique, row = torch.unique(time, dim=0, return_inverse=True)
             hidden, local = self._surroundings(conditions, unique)
             hidden = hidden[row]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,15 @@ _ROUNDING = 1e-9
 @register("schedule", name="linear")
 def _linear(t: Tensor) -> Tensor:
     return t
+
+
+class _Told(NamedTuple):
+    """What networks are told of a model at all times, on one device."""
+
+    own: tuple[Tensor, Tensor]
+    """Of which coupling and site table of the model"""
+    coupling: Tensor
+    field: Tensor
 
 
 class AnnealingPath:
@@ -64,6 +73,7 @@ class AnnealingPath:
     ) -> None:
         self.model: Any = complete(model)
         self.start = _as_start(start, self.model)
+        self._told: dict[tuple[torch.device, torch.dtype], _Told] = {}
         self.schedule: Callable[[Tensor], Tensor] = _linear
         if schedule is not None:
             wanted = "None or a function of times"
@@ -192,9 +202,20 @@ class AnnealingPath:
         # The time is rounded first: β is that of the time that the network is told.
         times = _as_times(t).to(dtype)
         beta = self.beta(times).to(times)
-        coupling = self.model.coupling.unsqueeze(0).to(times)
-        field = self.model.site_table.unsqueeze(0).to(times)
-        return Conditions(times, beta, coupling, field)
+        told = self._tell(times.device, dtype)
+        return Conditions(times, beta, told.coupling, told.field)
+
+    def _tell(self, device: torch.device, dtype: torch.dtype) -> "_Told":
+        """Return couplings and field on a device, sent there once."""
+        own = (self.model.coupling, self.model.site_table)
+        told = self._told.get((device, dtype))
+        if told is None or told.own[0] is not own[0] or told.own[1] is not own[1]:
+            # Tensors made in inference mode would serve no training afterwards.
+            with torch.inference_mode(False):
+                sent = [table.unsqueeze(0).to(device, dtype) for table in own]
+            told = _Told(own, *sent)
+            self._told[device, dtype] = told
+        return told
 
     def log_increment(
         self,

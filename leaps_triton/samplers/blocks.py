@@ -124,11 +124,11 @@ def ess_trace(blocks: list[Kept], walkers: int) -> Tensor:
     return (torch.exp(log_ess) / walkers).clamp(1.0 / walkers, 1.0)
 
 
-def heard_by(shown: Progress, base: int, also: Advance | None) -> Advance:
-    """Return what tells how far a block has come that begins after ``base`` intervals."""
+def heard_by(shown: Progress, base: int, also: Advance | None, blocks: int = 1) -> Advance:
+    """Return what tells how far blocks have come that begin after ``base`` intervals of all."""
 
     def advance(interval: int) -> None:
-        done = base + interval + 1
+        done = base + blocks * (interval + 1)
         shown.reach(done)
         if also is not None:
             also(done)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from ..estimators.weights import effective_sample_size
+from ..estimators.weights import effective_sample_size, unchecked_size
 from ..integrators.base import Boundary
-from ..integrators.states import State
+from ..integrators.states import State, write_trace
 from ..mcmc.base import BaseMove
 from .along import Recorder, Stops
 
@@ -117,39 +117,53 @@ class Passage(Boundary):
         shape = (len(state.walkers), reached)
         self.trace = torch.zeros(shape, dtype=torch.float64, device=sampler.device)
         self.resampled = torch.zeros(reached, dtype=torch.bool)
+        self._reached = 0
+        self.watches = observe is not None
+        self.columns = reached
 
     def record(self, state: State, entered: Tensor) -> None:
         """Write ``A`` of the walkers that have just entered an interval into the trace."""
-        if self.acts:
-            # Walkers that wait for one another are all in one interval.
-            self.trace[:, int(state.interval[0])] = state.log_weights
-        else:
-            self._record_apart(state, entered)
+        if not self.acts:
+            write_trace(self.trace, state, entered)
+            return
+        # Walkers that wait for one another are all in one interval, and in one after the other.
+        self.trace[:, self._reached] = state.log_weights
+        self._reached += 1
         if self.recorder is not None:
             # The density of t = 0 comes first.
-            self.recorder.see(state, int(state.interval[0]) + 1)
+            self.recorder.see(state, self._reached)
 
-    def _record_apart(self, state: State, entered: Tensor) -> None:
-        """Write ``A`` of walkers that are each in an interval of their own into the trace."""
-        # Walkers that have not moved on keep what stands in their column.
-        column = state.interval.clamp(min=0).unsqueeze(1)
-        before = self.trace.gather(1, column).squeeze(1)
-        value = torch.where(entered, state.log_weights, before)
-        self.trace.scatter_(1, column, value.unsqueeze(1))
+    def keep(self, trace: Tensor) -> None:
+        """Take over what the walkers had on entering."""
+        self.trace = trace
 
     def act(self, state: Any, interval: int) -> Any:
         """Resample the walkers if their ESS is low, then make the moves."""
-        sampler = self.sampler
-        tau = self._frozen[interval]
-        if sampler.resample_below > 0.0:
-            # Before the ESS, whose error would name neither walker nor time.
-            sampler.check_weights(state, tau)
-            ess = float(effective_sample_size(state.log_weights))
-            if ess < sampler.resample_below:
-                state = sampler.resample(state, interval, self.seed)
-                self.resampled[interval] = True
+        if self.sampler.resample_below > 0.0:
+            state = self.weighed(state, interval)
         # After the resampling, so that moves part the copies of one walker.
-        self.moves, state = self.moves.step(state, sampler.path, tau, self.seed)
+        return self.moved(state, interval)
+
+    def low(self, state: State) -> Tensor:
+        """Return whether :meth:`weighed` has to look at the walkers, a bool without axes."""
+        # Weights that are not finite have no ESS, which is not above the threshold either.
+        return ~(unchecked_size(state.log_weights) >= self.sampler.resample_below)
+
+    def weighed(self, state: Any, interval: int) -> Any:
+        """Return the walkers, resampled if their ESS is low."""
+        sampler = self.sampler
+        # Before the ESS, whose error would name neither walker nor time.
+        sampler.check_weights(state, self._frozen[interval])
+        ess = float(effective_sample_size(state.log_weights))
+        if ess < sampler.resample_below:
+            state = sampler.resample(state, interval, self.seed)
+            self.resampled[interval] = True
+        return state
+
+    def moved(self, state: Any, interval: int) -> Any:
+        """Return the walkers after the moves."""
+        tau = self._frozen[interval]
+        self.moves, state = self.moves.step(state, self.sampler.path, tau, self.seed)
         return state
 
     def observe(self, state: State, entered: Tensor) -> None:
@@ -173,6 +187,7 @@ class WayBack(Boundary):
     """
 
     acts = True
+    watches = False
 
     def __init__(self, sampler: "Sampler", state: State, seed: int) -> None:
         move = sampler.move

@@ -11,6 +11,7 @@ from .. import kernels
 from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
 from ..integrators.jump import Jump
+from ..integrators.rollouts.rollout import kept_rollouts
 from ..integrators.states import State, some
 from ..integrators.transport import Transport, as_transport
 from ..kernels import Stream
@@ -26,6 +27,8 @@ from .along import Along, Recorded, Stops
 from .blocks import BlockRun, Kept, default_block, enough, ess_trace, heard_by, tell_cost
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
+from .riding.riders import run_riding
+from .riding.rule import blocks_at_once
 
 __all__ = ["Advance", "BlockRun", "Observe", "Sampler"]
 
@@ -46,8 +49,9 @@ class Sampler:
         integrator: :class:`~leaps_triton.Jump` or :class:`~leaps_triton.TauLeap`; None for
             ``Jump(intervals=25)``.
         mcmc: move made at the start of every interval, where it leaves the weights exact; None for
-            none. One that moves several configurations jointly (parallel tempering, Houdayer) has
-            no weight for each, and is refused.
+            none. What it leaves to the library follows from model and block, and is kept. One that
+            moves several configurations jointly (parallel tempering, Houdayer) has no weight for
+            each, and is refused.
         resample_below: ESS, as a fraction of the block, below which it is resampled; 0 for never.
         resampling: ``"systematic"``, ``"stratified"`` or ``"residual"``; see
             :func:`~leaps_triton.estimators.weights.ancestors`.
@@ -58,6 +62,10 @@ class Sampler:
             walkers asked for, the logger ``leaps_triton`` says so once; see :attr:`rowwise`.
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved
             there.
+
+    Attributes:
+        riding: how many blocks are computed in the same launches; None for what suits the device.
+            Results do not depend on it.
 
     Raises:
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a move that
@@ -102,6 +110,11 @@ class Sampler:
         expect(known, "integrator", "an integrator such as Jump(intervals=25)", integrator)
         move = None if mcmc is None else as_move("mcmc", mcmc)
         _check_weighted(move)
+        self.block = default_block(path) if block is None else as_integer("block", block, 1)
+        self._named = move
+        if move is not None:
+            mcmc = move.settled(path.model, None, self.block)
+            move = as_move("mcmc", mcmc)
         integrator = Jump() if integrator is None else integrator
         if transport is None and mcmc is None and integrator.reversible is None:
             raise ValueError(
@@ -121,8 +134,8 @@ class Sampler:
         self.mcmc = mcmc
         self.move = move
         self.resampling = resampling
-        self.block = default_block(path) if block is None else as_integer("block", block, 1)
         self.device = as_device(device)
+        self.riding: int | None = None
         as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
@@ -137,7 +150,7 @@ class Sampler:
         """
         known = isinstance(integrator, Integrator)
         expect(known, "integrator", "a Jump or a TauLeap", integrator)
-        return self._like(integrator, self.block)
+        return self._like(integrator, self.block, self.mcmc)
 
     def with_block(self, block: int) -> Self:
         """Return the same sampler with other blocks; the transport is shared.
@@ -147,20 +160,33 @@ class Sampler:
         Args:
             block: walkers per block.
         """
-        return self._like(self.integrator, block)
+        return self._like(self.integrator, block, self.mcmc)
 
-    def _like(self, integrator: Integrator, block: int) -> Self:
+    def going_on(self, before: Move | None) -> Self:
+        """Return the same sampler with what its user did not name of the move as it was before.
+
+        Args:
+            before: the move of a run that goes on; None if it had none.
+        """
+        if self._named is None or before is None:
+            return self
+        move = self._named.settled(self.path.model, before, self.block)
+        return self._like(self.integrator, self.block, move)
+
+    def _like(self, integrator: Integrator, block: int, mcmc: Move | None) -> Self:
         """Return a sampler that has all else of this one."""
-        return type(self)(
+        other = type(self)(
             self.path,
             self.transport,
             integrator=integrator,
-            mcmc=self.mcmc,
+            mcmc=mcmc,
             resample_below=self.resample_below,
             block=block,
             device=self.device,
             resampling=self.resampling,
         )
+        other.riding = self.riding
+        return other
 
     @property
     def rowwise(self) -> bool:
@@ -225,24 +251,47 @@ class Sampler:
         if along is not False:
             stops = Stops.on(self.path, self.integrator, along, observables)
         blocks = math.ceil(walkers / self.block)
+        at_once = blocks_at_once(self)
         # Where nothing is filled, few walkers cost little.
         if first_block == 0 and not self.rowwise:
             tell_cost(walkers, self.block)
         steps = self.integrator.intervals + 1
         done: list[Kept] = []
-        with track(blocks * steps, "sampling", "interval", progress) as shown:
-            for index in range(blocks):
-                first = (first_block + index) * self.block
-                heard = heard_by(shown, index * steps, advance)
-                wanted = min(self.block, walkers - index * self.block)
-                # The number kept must not change the walkers, so that some may only fill a block.
-                computed = self.block
-                if self.rowwise:
-                    computed = enough(wanted, self.block, self.path)
-                indices = torch.arange(first, first + computed)
-                run = self.run_block(indices, seed, advance=heard, wanted=wanted, stops=stops)
-                done.append(Kept.of(run, wanted))
+        with track(blocks * steps, "sampling", "interval", progress) as shown, kept_rollouts():
+            for index in range(0, blocks, at_once):
+                count = min(at_once, blocks - index)
+                heard = heard_by(shown, index * steps, advance, count)
+                # Of these blocks; only the last of all may be asked for in part.
+                wanted = min(count * self.block, walkers - index * self.block)
+                indices = self._blocks(first_block + index, wanted)
+                done += self._kept(indices, seed, heard, wanted, stops)
         return self._ensemble(done, seed)
+
+    def _blocks(self, first: int, wanted: int) -> list[Tensor]:
+        """Return the walkers of blocks of which so many are asked for, by their global indices."""
+        blocks: list[Tensor] = []
+        for begin in range(0, wanted, self.block):
+            # The number kept must not change the walkers, so that some may only fill a block.
+            computed = self.block
+            if self.rowwise:
+                computed = enough(min(self.block, wanted - begin), self.block, self.path)
+            start = first * self.block + begin
+            blocks.append(torch.arange(start, start + computed))
+        return blocks
+
+    def _kept(
+        self, blocks: list[Tensor], seed: int, heard: Advance, wanted: int, stops: Stops | None
+    ) -> list[Kept]:
+        """Return what is kept of some blocks; several ride in the same launches."""
+        if len(blocks) == 1:
+            run = self.run_block(blocks[0], seed, advance=heard, wanted=wanted, stops=stops)
+            return [Kept.of(run, wanted)]
+        sent = [walkers.to(self.device) for walkers in blocks]
+        runs = run_riding(self, sent, wanted, seed, heard, stops)
+        kept: list[Kept] = []
+        for number, run in enumerate(runs):
+            kept.append(Kept.of(run, min(self.block, wanted - number * self.block)))
+        return kept
 
     def _ensemble(self, blocks: list[Kept], seed: int) -> WeightedEnsemble:
         """Return the walkers of all blocks as one result."""

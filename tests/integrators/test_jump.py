@@ -18,6 +18,7 @@ from helpers import index_of, random_network, sigma_threshold, small_models, sta
 from leaps_triton import exact, kernels
 from leaps_triton.integrators.jump import JumpInfo, JumpState
 from leaps_triton.integrators.rates import evaluate
+from leaps_triton.integrators.rollouts.boundaries import enter_all, entered
 
 FLOAT64 = torch.float64
 MODEL = small_models()["ising 2x3 field"]
@@ -353,9 +354,15 @@ def test_walkers_enter_as_all_of_them_would(integrator: Any, backward: bool) -> 
         interval=(walkers % 6 - 1).clamp(-1, 4),
         remaining=torch.where(walkers % 3 == 0, 0.1, 0.0).double(),
     )
-    found, entered = integrator.enter(state, path, backward)
-    assert 0 < int(entered.sum()) < len(walkers)
-    expected = integrator._entered(state, entered, path, backward)
+    found, entering = integrator.enter(state, path, backward)
+    assert 0 < int(entering.sum()) < len(walkers)
+    grid = integrator.grid(x.device)
+    expected = entered(grid, state, entering, path, backward)
+    for_gpu, also = enter_all(grid, state, path, backward)
+    assert torch.equal(also, entering)
+    assert torch.equal(for_gpu.log_weights, expected.log_weights)
+    assert torch.equal(for_gpu.interval, expected.interval)
+    assert torch.equal(for_gpu.remaining, expected.remaining)
     assert torch.equal(found.log_weights, expected.log_weights)
     assert torch.equal(found.interval, expected.interval)
     assert torch.equal(found.remaining, expected.remaining)

@@ -623,6 +623,27 @@ ENTRIES |= {
         },
         FITS,
     ),
+    "kernels.enter_intervals": Entry(
+        kernels.enter_intervals,
+        {
+            **{name: value for name, value in TABLES.items() if name != "beta"},
+            "log_weights": A,
+            "interval": WALKERS * 0,
+            "remaining": A,
+            "betas": torch.zeros(4, dtype=torch.float64),
+            "lengths": torch.ones(3, dtype=torch.float64),
+            "backward": False,
+        },
+        {
+            **{name: value for name, value in NO_TABLES_OF_OPS.items() if name != "beta"},
+            **dict.fromkeys(("log_weights", "remaining"), NO_COLUMN),
+            "interval": NO_COUNTS,
+            "betas": NO_TENSORS | among(torch.zeros(3).double(), torch.zeros(4)),
+            "lengths": NO_TENSORS | among(torch.zeros(()).double(), torch.ones(3)),
+            "backward": NO_BOOLS,
+        },
+        FITS | {"lengths": "lengths|betas"},
+    ),
     "kernels.proposal_rates": Entry(
         kernels.proposal_rates,
         {"network_output": RATES, "log_ratios": RATES, "reversible": "barker", "scale": 1.0},

@@ -342,6 +342,7 @@ def test_a_bad_weight_is_reported_before_it_is_resampled_away(
         return output
 
     monkeypatch.setattr(lt.Jump, "looks", lambda self, device: 2)
+    monkeypatch.setattr(lt.Jump, "picks", lambda self, device: False)
     sampler = lt.Sampler(PATH, broken, lt.Jump(5), resample_below=0.5, block=4, device="cpu")
     with pytest.raises(RuntimeError, match=r"log-weight nan|exit rate inf"):
         sampler.sample(4, seed=0)

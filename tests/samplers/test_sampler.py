@@ -282,6 +282,7 @@ def test_looking_seldom_changes_nothing(kind: str, monkeypatch: pytest.MonkeyPat
     """
     often = make(kind).sample(32, seed=2)
     monkeypatch.setattr(lt.Jump, "looks", lambda self, device: 7)
+    monkeypatch.setattr(lt.Jump, "picks", lambda self, device: False)
     seldom = make(kind).sample(32, seed=2)
     assert torch.equal(seldom.configurations, often.configurations)
     torch.testing.assert_close(seldom.log_weights, often.log_weights, rtol=0, atol=1e-4)
@@ -300,6 +301,7 @@ def test_a_bad_rate_is_reported_by_a_late_look(monkeypatch: pytest.MonkeyPatch) 
         return output
 
     monkeypatch.setattr(lt.Jump, "looks", lambda self, device: 7)
+    monkeypatch.setattr(lt.Jump, "picks", lambda self, device: False)
     sampler = lt.Sampler(PATH, broken, lt.Jump(5), block=4, device="cpu")
     with pytest.raises(RuntimeError, match="walker 0 at t = 1 has log-weight nan"):
         sampler.sample(4, seed=0)

@@ -29,6 +29,13 @@ def counting_kernel(p_total, rounds: tl.int32, SCOPE: tl.constexpr):
             tl.atomic_add(p_total + j, j, scope=SCOPE)
 
 
+@kernel
+def copy_kernel(p_from, p_to, BLOCK: tl.constexpr):
+    """Copy a block."""
+    o_place = tl.arange(0, BLOCK)
+    tl.store(p_to + o_place, tl.load(p_from + o_place))
+
+
 def counting(scope: str) -> Variant:
     return Variant(counting_kernel, (torch.int32,), {"SCOPE": scope}, warps=1)
 
@@ -49,6 +56,15 @@ def test_instructions_are_those_that_a_disassembler_prints() -> None:
     assert counted.total() == printed.total() - printed["NOP"]
     assert counted[machine_code.FENCE] == printed["ERRBAR"]
     assert resources.measure(variant, "sm_90").instructions == counted.total()
+
+
+@pytest.mark.parametrize(("aligned", "load"), [(True, "LDG.E.128"), (False, "LDG.E")])
+def test_a_thread_loads_16_bytes_at_once_where_a_tensor_begins_at_16(
+    aligned: bool, load: str
+) -> None:
+    variant = Variant(copy_kernel, (torch.float32,) * 2, {"BLOCK": 128}, warps=1)
+    found = machine_code.INSTRUCTION.findall(machine_code.listing(variant, "sm_90", aligned))
+    assert {name for name in found if name.startswith("LDG")} == {load}
 
 
 def test_a_loop_is_what_lies_before_a_branch_back() -> None:

@@ -27,15 +27,28 @@ def compare(given: Tensor) -> None:
     assert found.dtype == torch.int64 and torch.equal(found, reference.cluster_labels(given))
 
 
-@pytest.mark.parametrize("key", list(kernel.VARIANTS))
-def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", list(kernel.SINGLE))
+def test_every_variant_of_one_program(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ndim, block = key
     shape, _ = SHAPES[ndim]
     if block > 256:
         shape = (*shape[:-1], 2 + 256 // torch.Size(shape[:-1]).numel())
     with recorded(kernel, monkeypatch) as run:
         compare(bonds(shape, 2, 0.5))
-    assert run == [kernel.VARIANTS[key]]
+    assert run == [kernel.SINGLE[key]]
+
+
+def large(ndim: int) -> tuple[int, ...]:
+    """Odd lengths, with more sites than one program holds."""
+    return {1: (1031,), 2: (33, 35), 3: (9, 11, 13), 4: (5, 7, 6, 5)}[ndim]
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3, 4])
+def test_every_variant_of_many_programs(ndim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    share = {1: 0.99, 2: 0.5, 3: 0.25, 4: 0.16}[ndim]
+    with recorded(kernel, monkeypatch) as run:
+        compare(bonds(large(ndim), 1 + ndim % 2, share))
+    assert run == [kernel.UNION["runs",], kernel.UNION["join", ndim], kernel.UNION["roots",]]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 1.0])
@@ -47,15 +60,37 @@ def test_shapes(shape: tuple[int, ...], share: float) -> None:
         compare(bonds(shape, walkers, share, seed=walkers))
 
 
-def test_a_lattice_of_several_tiles() -> None:
-    compare(bonds((33, 35), 2, 0.5))
+@pytest.mark.parametrize(
+    ("shape", "share"),
+    [((2, 1025), 0.5), ((1025, 2), 0.9), ((33, 32), 0.0), ((33, 32), 1.0), ((3, 2, 200), 0.5)],
+)
+def test_shapes_of_many_programs(shape: tuple[int, ...], share: float) -> None:
+    compare(bonds(shape, 1, share, seed=5))
 
 
-def test_a_winding_path_is_one_cluster() -> None:
-    given = torch.zeros(1, 2, 32, 40, dtype=torch.bool)
-    given[:, 1, :, :39] = True
-    given[:, 0, 0:31:2, 39] = given[:, 0, 1:31:2, 0] = True
+def test_open_edges() -> None:
+    given = bonds((40, 33), 1, 0.8)
+    given[:, 0, -1] = False
+    given[:, 1, :, -1] = False
+    compare(given)
+
+
+def winding(rows: int, columns: int) -> Tensor:
+    """Bonds of a path through all rows, forth and back."""
+    given = torch.zeros(1, 2, rows, columns, dtype=torch.bool)
+    given[:, 1, :, : columns - 1] = True
+    given[:, 0, 0 : rows - 1 : 2, columns - 1] = True
+    given[:, 0, 1 : rows - 1 : 2, 0] = True
+    return given
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (41, 33)])
+def test_a_winding_path_is_one_cluster(shape: tuple[int, int]) -> None:
+    given = winding(*shape)
     assert (kernel.cluster_labels(given.to(DEVICE)) == 0).all()
+    # Backwards too, so that links have the longest way to go.
+    compare(given.flip(2).roll(-1, 2))
+    assert (kernel.cluster_labels(given.transpose(2, 3).flip(1).to(DEVICE)) == 0).all()
 
 
 def test_bonds_that_are_not_contiguous() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 import leaps_triton as lt
 from kernel_tools import DEVICE, SHAPES, on_device, recorded, require_kernels, silent
 from leaps_triton.kernels import reference as face
+from leaps_triton.kernels.graphs.packing import packed_once
 from leaps_triton.kernels.hollow_network.cases import double, moved, network
 from leaps_triton.kernels.hollow_network.reference import Values
 from leaps_triton.kernels.inputs.random import normal
@@ -224,3 +225,32 @@ def test_no_walkers() -> None:
     gradients = gradient_of(values, **given, precision="float32")
     assert all(not bool(gradient.any()) for gradient in gradients)
     assert gradients[1].shape == given["conv"].shape
+
+
+def test_weights_are_packed_once_while_they_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = on_device(network((4, 5), (True, True), 2, 3, 3))
+    packs = 0
+    pack = kernel.pack
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal packs
+        packs += 1
+        return pack(*arguments)
+
+    monkeypatch.setattr(kernel, "pack", counted)
+    first = values_of(**given)
+    assert packs == 1
+    with packed_once():
+        for _ in range(3):
+            assert torch.equal(values_of(**given), first)
+        assert packs == 2
+        # A write into a weight is seen, as is a weight in another place.
+        given["first"].mul_(2.0)
+        changed = values_of(**given)
+        assert packs == 3 and not torch.equal(changed, first)
+        moved_weights = given | {"conv": given["conv"].clone()}
+        assert torch.equal(values_of(**moved_weights), changed) and packs == 4
+        with packed_once():
+            assert torch.equal(values_of(**given), changed) and packs == 5
+        assert torch.equal(values_of(**given), changed) and packs == 5
+    assert torch.equal(values_of(**given), changed) and packs == 6

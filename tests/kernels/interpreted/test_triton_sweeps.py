@@ -37,7 +37,7 @@ def compare(op: str, given: dict[str, Any]) -> None:
     )
 
 
-@pytest.mark.parametrize("key", list(kernel.VARIANTS))
+@pytest.mark.parametrize("key", list(kernel.SITES))
 def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     op, ndim, kind, block = key
     shape, periodic = SHAPES[ndim]
@@ -48,7 +48,7 @@ def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with recorded(kernel, monkeypatch) as launched:
         compare(op, sweep(given, 2))
-    assert launched == [kernel.VARIANTS[key]]
+    assert launched == [kernel.SITES[key]]
 
 
 @ops

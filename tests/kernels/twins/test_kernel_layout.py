@@ -15,8 +15,8 @@ from leaps_triton.networks.local_rates import Shells
 
 MODULES = [found.name for found in pkgutil.walk_packages(kernels.__path__, f"{kernels.__name__}.")]
 FAMILIES = [name.split(".")[-2] for name in MODULES if name.endswith(".op")]
-TWINS = {"clusters"}
-"""Families whose twins CUDA devices run, with kernels of other families in them."""
+TWINS = {"clusters", "packed_sweeps"}
+"""Families whose twins CUDA devices run."""
 
 
 def registered() -> set[str]:

@@ -1,0 +1,111 @@
+"""Functions recorded in CUDA graphs: launched again and again as one, without the host.
+
+A rollout of small kernels spends most of its time in Python and in the driver: about 30 launches an
+event at some microseconds each. A graph holds the launches of several events, and starts them all
+by one call.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+
+import torch
+
+__all__ = ["GRAPHS", "Recording", "graphs_wanted"]
+
+logger = logging.getLogger("leaps_triton")
+
+GRAPHS = "LEAPS_TRITON_GRAPHS"
+"""Environment variable that says whether CUDA graphs are used: 1 (also if not set) or 0."""
+
+
+def graphs_wanted() -> bool:
+    """Return whether functions are to be recorded in CUDA graphs.
+
+    Raises:
+        ValueError: If the environment variable ``LEAPS_TRITON_GRAPHS`` is neither 0 nor 1.
+    """
+    chosen = os.environ.get(GRAPHS, "") or "1"
+    if chosen not in ("0", "1"):
+        raise ValueError(f"{GRAPHS} must be 0 or 1, got {chosen!r}")
+    return chosen == "1"
+
+
+class Recording:
+    """A function that reads and writes the same tensors whenever it is called.
+
+    On a CUDA device the first call runs it, on a stream of its own, which compiles its kernels and
+    makes its tables; the second records it in a CUDA graph and launches that, and so do all later
+    ones. Elsewhere, without CUDA graphs, and where it cannot be recorded, each call runs it. Either
+    way a call has done once what the function does.
+
+    Args:
+        device: Where it runs.
+
+    Attributes:
+        reason: Why each call runs it; empty where it is, or will be, recorded.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._warm = False
+        self.reason = ""
+        if device.type != "cuda":
+            self.reason = f"there are no CUDA graphs on {device.type}"
+        elif not graphs_wanted():
+            self.reason = f"{GRAPHS}=0"
+
+    def __call__(self, function: Callable[[], None]) -> None:
+        """Do once what the function does.
+
+        Args:
+            function: The same at each call. It takes nothing, returns nothing, and looks at no
+                number of the device. All that it leaves is in tensors that it found, written in
+                place. It is recorded with the tensors that it finds: they must stay where they are.
+        """
+        if self.reason:
+            function()
+            return
+        with torch.cuda.device(self._device):
+            if not self._warm:
+                _run_aside(function)
+                self._warm = True
+                return
+            if self._graph is None:
+                self._record(function)
+            if self._graph is None:
+                function()
+            else:
+                self._graph.replay()
+
+    def _record(self, function: Callable[[], None]) -> None:
+        """Record the function, which does nothing yet; note why where that fails."""
+        stream = torch.cuda.current_stream()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # Other threads may go on with what they do on the device.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                function()
+        except RuntimeError as error:
+            # A recording that was broken off leaves its own stream the current one.
+            torch.cuda.set_stream(stream)
+            self.reason = str(error).partition("\n")[0]
+            logger.warning(
+                "events are launched one by one, since they cannot be recorded in a CUDA graph: "
+                "%s; set %s=0 to say nothing of it",
+                self.reason,
+                GRAPHS,
+            )
+            return
+        self._graph = graph
+
+
+def _run_aside(function: Callable[[], None]) -> None:
+    """Run a function on another stream, as recording does."""
+    current = torch.cuda.current_stream()
+    aside = torch.cuda.Stream()
+    aside.wait_stream(current)
+    with torch.cuda.stream(aside):
+        function()
+    current.wait_stream(aside)

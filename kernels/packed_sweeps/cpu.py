@@ -1,0 +1,115 @@
+"""Packed sweeps on a CPU, bit for bit those of :mod:`.reference`."""
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..native.threads import over_walkers
+from .cpu_sweeps import Bonds
+from .cpu_walkers import Model, Numbers, sweep_rows, sweep_walkers
+from .layouts import BITS, of_walkers, pair_partners
+from .reference import PackedSweeps, negative_bonds
+
+__all__ = ["packed_heat_bath_sweeps", "packed_metropolis_sweeps"]
+
+KEPT = 2**20
+"""Signs of bonds, at most, whose words are kept for the next call."""
+EACH = 8
+"""Walkers of a group that cost about as much as one that is swept in bytes."""
+
+
+def packed_heat_bath_sweeps(given: PackedSweeps) -> Tensor:
+    """Make heat-bath sweeps."""
+    return _swept(given, False)
+
+
+def packed_metropolis_sweeps(given: PackedSweeps) -> Tensor:
+    """Make Metropolis sweeps."""
+    return _swept(given, True)
+
+
+def _swept(given: PackedSweeps, metropolis: bool) -> Tensor:
+    before = given.configurations.contiguous()
+    after = torch.empty_like(before)
+    model = Model(
+        fields=np.array(given.fields(1)),
+        opposed=np.array(given.fields(-1)),
+        tilted=given.tilt != 0.0,
+        beta=given.beta.contiguous().numpy(),
+        metropolis=metropolis,
+        keep=1.0 - given.rest,
+    )
+    order = (1, 0) if given.backward else (0, 1)
+    numbers = Numbers(given.first_sweep, given.sweeps, given.seed, int(given.stream), *order)
+    bonds = _bonds(given)
+    lengths = (before.shape[1], before.shape[2])
+    cost = before[0].numel() * given.sweeps
+    if given.rows:
+        old = before.view(-1).numpy().view(np.uint64)
+        new = after.view(-1).numpy().view(np.uint64)
+        walkers = given.walkers.contiguous().numpy()
+
+        def work(begin: int, end: int) -> None:
+            sweep_rows(new, old, begin, end, walkers, lengths, bonds, model, numbers)
+
+        over_walkers(work, len(walkers), cost // EACH)
+        return after
+    groups, lanes = _lanes(given.walkers.contiguous().numpy().tobytes())
+    x = before.flatten(1).numpy().view(np.uint8)
+    y = after.flatten(1).numpy().view(np.uint8)
+
+    def work_together(begin: int, end: int) -> None:
+        sweep_walkers(y, x, begin, end, groups, lanes, lengths, bonds, model, numbers)
+
+    over_walkers(work_together, len(groups), cost * BITS // EACH)
+    return after
+
+
+@functools.lru_cache(maxsize=16)
+def _lanes(walkers: bytes) -> tuple[Any, Any]:
+    """Return the groups, and the walkers in the lanes of each, -1 for none.
+
+    They are kept from call to call: to find them takes as long as a sweep of a small lattice.
+    """
+    index = torch.frombuffer(bytearray(walkers), dtype=torch.int64)
+    found = of_walkers(index)
+    lanes = np.full((len(found.groups), BITS), -1)
+    lanes[found.row.numpy(), found.lane.numpy()] = np.arange(len(index))
+    return found.groups.numpy(), lanes
+
+
+def _bonds(given: PackedSweeps) -> Bonds:
+    """Return how words hang together."""
+    length, width = given.configurations.shape[1:]
+    columns = width // 2
+    if given.rows:
+        columns //= BITS
+    flipped = np.uint32(0)
+    if given.negative.numel() == 1:
+        # One sign of all bonds is that of four neighbours.
+        negative = np.empty((2, 4, 0), np.uint32)
+        if bool(given.negative):
+            flipped = np.uint32(0xFFFFFFFF)
+    else:
+        signs = given.negative.contiguous()
+        if signs.numel() <= KEPT:
+            negative = _signs(signs.numpy().tobytes(), length, width, given.rows)
+        else:
+            negative = _words_of(signs, given.rows)
+    return Bonds(columns, given.rows, negative, flipped)
+
+
+@functools.lru_cache(maxsize=16)
+def _signs(signs: bytes, length: int, width: int, rows: bool) -> Any:
+    """Return the words of signs, kept from call to call."""
+    found = torch.frombuffer(bytearray(signs), dtype=torch.bool)
+    return _words_of(found.view(2, length, width), rows)
+
+
+def _words_of(signs: Tensor, rows: bool) -> Any:
+    """Return signs above, below, in the pair, and beside it, uint32 ``(2, 4, words)``."""
+    words = pair_partners(negative_bonds(signs), rows)
+    return np.ascontiguousarray(words.transpose(0, 1).flatten(2).numpy(), np.uint32)

@@ -1,0 +1,1 @@
+"""Several blocks in one launch, each still a unit of its own."""
