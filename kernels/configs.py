@@ -193,7 +193,6 @@ FREE: dict[str, tuple[str, ...]] = {
     "jumps": ("BLOCK",),
     "class_jumps": ("BLOCK",),
     "leaps": ("BLOCK",),
-    "labels": ("BLOCK",),
     "hollow_network": ("BLOCK", "ROWS"),
 }
 """By family, sizes that a tuner may choose: its launchers go by no other number of programs, or ask

@@ -9,6 +9,7 @@ from torch._library.custom_ops import OPDEFS
 from ..compiled import resources
 from ..inputs.case import Call
 from ..variants import Variant, recorded
+from .cache import key_of
 
 __all__ = ["launcher_of", "named", "planned"]
 
@@ -16,11 +17,13 @@ __all__ = ["launcher_of", "named", "planned"]
 def named(launched: Iterable[Variant]) -> dict[str, Variant]:
     """Return variants by their names in the table of all, each once.
 
-    One that a tuner chose is in no table, and is left out.
+    One that is in no table is named by all that it is compiled for.
     """
     names = {id(variant): name for name, variant in resources.variants().items()}
-    known = [variant for variant in launched if id(variant) in names]
-    return {names[id(variant)]: variant for variant in known}
+    found = {}
+    for variant in launched:
+        found[names.get(id(variant)) or key_of(variant)] = variant
+    return found
 
 
 def launcher_of(op: Any) -> Callable[..., Any] | None:

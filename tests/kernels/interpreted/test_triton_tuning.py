@@ -64,23 +64,22 @@ class Clock:
 
 
 def test_the_fastest_that_keeps_every_bit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Labels are integers, whatever the order they are found in."""
-    clock = Clock({"2 warps, BLOCK 128": 0.5, "8 warps, BLOCK 256": 0.7}, monkeypatch)
-    (found,) = tuner.tune(workload("cluster_labels"), clock)
+    clock = Clock({"2 warps, BLOCK 128": 0.5, "2 warps, BLOCK 256": 0.7}, monkeypatch)
+    (found,) = tuner.tune(workload("jump_step"), clock)
     assert found.is_better and tuning.words_of(found.best) == "2 warps, BLOCK 128"
     assert (found.committed_seconds, found.seconds, found.programs) == (1.0, 0.5, "few")
     assert {trial.reason for _, trial in found.others} == {""}
     entry = found.entry("a device")
     assert (entry.warps, entry.constants) == (2, {"BLOCK": 128})
-    assert "2.00 times as fast as 4 warps, BLOCK 256" in tuning.line("cluster_labels", found)
+    assert "2.00 times as fast as 1 warps, BLOCK 256" in tuning.line("jump_step", found)
 
 
 def test_what_is_within_the_noise_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock({"2 warps, BLOCK 128": 0.98}, monkeypatch)
-    (found,) = tuner.tune(workload("cluster_labels"), clock)
+    (found,) = tuner.tune(workload("jump_step"), clock)
     assert not found.is_better and found.seconds == 1.0
     known = {(cache.key_of(found.variant), "few")}
-    assert tuner.tune(workload("cluster_labels"), clock, known) == []
+    assert tuner.tune(workload("jump_step"), clock, known) == []
 
 
 def test_a_configuration_that_changes_a_bit_is_never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +99,7 @@ def broken(variant: Any) -> Any:
 def test_what_cannot_be_compiled_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock({}, monkeypatch)
     monkeypatch.setattr(tuner, "around", of_three_sites)
-    (found,) = tuner.tune(workload("cluster_labels"), clock)
+    (found,) = tuner.tune(workload("jump_step"), clock)
     ((_, trial),) = found.others
     assert trial.seconds is None and "power of" in trial.reason
 
@@ -178,13 +177,13 @@ def test_what_is_found_is_on_disk_at_once(tmp_path: Path, monkeypatch: pytest.Mo
     place = tmp_path / "tuning.json"
     place.write_text("{")
     made = tuning.Tuner("D", clock, place, said.append)
-    made.take(workload("cluster_labels"))
+    made.take(workload("jump_step"))
     (kept,) = json.loads(place.read_text())["entries"]
     assert (kept["device"], kept["warps"], kept["constants"]) == ("D", 2, {"BLOCK": 128})
     assert "made anew" in said[0] and "keep every bit" in said[1]
     # What is no longer best is taken away.
     clock.seconds = {}
-    tuning.Tuner("D", clock, place, said.append).take(workload("cluster_labels"))
+    tuning.Tuner("D", clock, place, said.append).take(workload("jump_step"))
     assert json.loads(place.read_text())["entries"] == []
 
 
@@ -210,8 +209,8 @@ def test_without_a_device_there_is_nothing_to_tune(capsys: pytest.CaptureFixture
         tuning.main([])
     with pytest.raises(SystemExit, match=r"there is no op 'energies'; .*'energy'"):
         tuning.main(["energies"])
-    tuning.main(["--dry-run", "cluster_labels"])
-    assert "to try: 8 warps, BLOCK 1024; 8 warps, BLOCK 512" in capsys.readouterr().out
+    tuning.main(["--dry-run", "jump_step"])
+    assert "8 warps, BLOCK 2048; to try: 4 warps, BLOCK 2048; 16 warps" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", list(VARIANTS))
