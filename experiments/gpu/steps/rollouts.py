@@ -63,7 +63,7 @@ def traced(settings: argparse.Namespace, results: Results, block: int) -> None:
     order = "self_cpu_time_total"
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
-        order = "self_cuda_time_total"
+        order = "self_device_time_total"
     with profile(activities=activities) as found:
         run(sampler, walkers, device)
     averages = found.key_averages()
