@@ -77,7 +77,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("labels",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),
     # One warp a program where loops end with the last site of a block: it waits for no other.
     ("labels", "runs"): (Config(4, {"BLOCK": 1024}),),
-    ("labels", "join"): (Config(1, {"BLOCK": 128}),),
+    ("labels", "join"): (Config(1, {"BLOCK": 128}, registers=96),),
     ("labels", "roots"): (Config(1, {"BLOCK": 128}),),
     # One or two sites a thread. A proposal of several states needs more registers: one site then.
     ("site_sweeps", "heat_bath", "binary uniform"): (
@@ -110,7 +110,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(1, {"BLOCK": 32}),
         Config(4, {"BLOCK": 128}),
         Config(16, {"BLOCK": 512}),
-        Config(16, {"BLOCK": 1024}, {"SWEEPS": 2}),
+        Config(16, {"BLOCK": 1024}, {"SWEEPS": 4}),
     ),
     ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("packed_sweeps", "rows"): (Config(8, {"BLOCK": 4096}),),

@@ -1,15 +1,15 @@
 """Compile every kernel variant without a GPU and write what it uses.
 
 The table is experiments/results/kernel_resources.csv. It has the rows of every version of Triton
-that it was written with: those of the version at hand are written anew, or with ``--missing`` only
-those that are not there; those of other versions stay as long as their variant does.
+that it was written with: those of the version at hand are written anew, or some of them, and those
+that are not there; those of other versions stay as long as their variant does.
 
     python experiments/gpu/kernel_resources.py
     python experiments/gpu/kernel_resources.py --missing --processes 2
+    python experiments/gpu/kernel_resources.py --only 'sweeps heat_bath' clusters
 
-Spills are bytes per thread (NVIDIA) or registers per thread (AMD); shared memory is bytes per
-program; instructions are those of the machine code, fences those of them that wait for the memory
-of the whole device.
+Spills are bytes per thread that went to memory; shared memory is bytes per program; instructions
+are those of the machine code, fences those of them that wait for the memory of the whole device.
 """
 
 import argparse
@@ -66,15 +66,14 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
-def table(missing: bool, processes: int | None) -> list[Row]:
-    """Return the rows of the table, measured where they have to be."""
+def table(anew: tuple[str, ...], processes: int | None) -> list[Row]:
+    """Return the rows of the table; those whose names begin as ``anew`` says are measured anew."""
     keys = resources.cases()
     here = triton.__version__
     # Rows of variants that are no more go, those of other columns are measured anew.
     known = [row for row in read() if (row["kernel"], row["target"]) in keys]
     known = [row for row in known if set(row) == set(COLUMNS)]
-    if not missing:
-        known = [row for row in known if row["triton"] != here]
+    known = [row for row in known if row["triton"] != here or not row["kernel"].startswith(anew)]
     present = {(row["kernel"], row["target"]) for row in known if row["triton"] == here}
     known += measured((key for key in keys if key not in present), processes)
     place = {key: i for i, key in enumerate(keys)}
@@ -84,10 +83,15 @@ def table(missing: bool, processes: int | None) -> list[Row]:
 def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description="Writes what every kernel variant uses.")
-    parser.add_argument("--missing", action="store_true", help="measure only what has no row yet")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--missing", action="store_true", help="measure only what has no row yet")
+    which.add_argument("--only", nargs="+", default=[""], help="and variants that begin so")
     parser.add_argument("--processes", type=int, default=None, help="that compile at a time")
     chosen = parser.parse_args()
-    rows = table(chosen.missing, chosen.processes)
+    anew = tuple(chosen.only)
+    if chosen.missing:
+        anew = ()
+    rows = table(anew, chosen.processes)
     with FILE.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -15,6 +15,7 @@ from ..hollow_network.triton_gradient import VARIANTS as HOLLOW_VALUES_GRADIENT
 from ..jumps.triton import VARIANTS as JUMP
 from ..labels.triton import VARIANTS as CLUSTERS
 from ..leaps.triton import VARIANTS as TAU_LEAP
+from ..packed_sweeps.triton import VARIANTS as PACKED_SWEEPS
 from ..proposals.triton import VARIANTS as RATES
 from ..site_sweeps.triton import VARIANTS as SWEEPS
 from ..variants import Variant
@@ -35,7 +36,7 @@ class Resources(NamedTuple):
     registers: int
     """Vector registers per thread."""
     spills: int
-    """Bytes (NVIDIA) or registers (AMD) per thread that did not fit and went to memory"""
+    """Bytes per thread that did not fit the registers and went to memory."""
     shared: int
     """Bytes of shared memory per program."""
     instructions: int
@@ -52,6 +53,7 @@ def variants() -> dict[str, Variant]:
         "jump": JUMP,
         "local_jump": LOCAL_JUMP,
         "sweeps": SWEEPS,
+        "packed_sweeps": PACKED_SWEEPS,
         "hollow_conv": HOLLOW_CONV | HOLLOW_CONV_GRADIENT,
         "hollow_values": HOLLOW_VALUES | HOLLOW_VALUES_GRADIENT,
         "tau_leap": TAU_LEAP,
@@ -112,8 +114,8 @@ def measure(variant: Variant, target: str = TARGET) -> Resources:
 def _of_amd(text: str) -> Resources:
     """Read the resources from the text of AMD's machine code."""
     found = dict(re.findall(r"\.(\w+):\s+(\d+)", text))
-    # Scalar registers are spilled too.
-    spills = int(found["vgpr_spill_count"]) + int(found["sgpr_spill_count"])
+    # Scalar registers that do not fit lie in vector registers, which are counted.
+    spills = int(found["private_segment_fixed_size"])
     shared = int(found["group_segment_fixed_size"])
     # Instructions have an underscore in their name; directives of the assembler begin with a dot.
     codes = re.findall(r"^\s+([a-z][a-z0-9]*_\w+)", text, re.MULTILINE)

@@ -103,13 +103,17 @@ def _union_variants() -> dict[tuple[str | int, ...], Variant]:
     }
     for ndim in (1, 2, 3, 4):
         constants = {"NDIM": ndim, **join.constants}
-        found["join", ndim] = Variant(join_kernel, bonds, constants, warps=join.warps)
+        found["join", ndim] = Variant(
+            join_kernel, bonds, constants, warps=join.warps, registers=join.registers
+        )
     return found
 
 
 UNION = _union_variants()
-SINGLE = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), BLOCKS)}
-VARIANTS: dict[tuple[str | int, ...], Variant] = {**SINGLE, **UNION}
+SINGLE: dict[tuple[str | int, ...], Variant] = {
+    key: _variant(*key) for key in itertools.product((1, 2, 3, 4), BLOCKS)
+}
+VARIANTS = {**SINGLE, **UNION}
 
 
 def cluster_labels(bonds: Tensor) -> Tensor:
