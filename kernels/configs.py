@@ -186,3 +186,14 @@ def config(*key: str | int) -> Config:
     """
     (only,) = configs(*key)
     return only
+
+FREE: dict[str, tuple[str, ...]] = {
+    "energies": ("BLOCK",),
+    "proposals": ("BLOCK",),
+    "jumps": ("BLOCK",),
+    "class_jumps": ("BLOCK",),
+    "leaps": ("BLOCK",),
+    "hollow_network": ("BLOCK", "ROWS"),
+}
+"""By family, sizes that a tuner may choose: its launchers go by no other number of programs, or ask
+:func:`.tuning.cache.tuned` first. Warps and stages may be chosen of every kernel."""
