@@ -187,6 +187,7 @@ def config(*key: str | int) -> Config:
     (only,) = configs(*key)
     return only
 
+
 FREE: dict[str, tuple[str, ...]] = {
     "energies": ("BLOCK",),
     "proposals": ("BLOCK",),
