@@ -110,11 +110,11 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(1, {"BLOCK": 32}),
         Config(4, {"BLOCK": 128}),
         Config(16, {"BLOCK": 512}),
-        Config(16, {"BLOCK": 1024}, {"SWEEPS": 2}),
+        Config(16, {"BLOCK": 1024}, {"SWEEPS": 4}),
     ),
     ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("packed_sweeps", "rows"): (Config(8, {"BLOCK": 4096}),),
-    ("packed_sweeps", "thresholds"): (Config(1, {}),),
+    ("packed_sweeps", "thresholds"): (Config(4, {}),),
     ("packed_sweeps", "signs", "walkers"): (Config(4, {"BLOCK": 256}),),
     ("packed_sweeps", "signs", "columns"): (Config(4, {"BLOCK": 32}),),
     # One int32 of four sites a thread, and as many walkers in flight as a word has lanes.
@@ -186,3 +186,15 @@ def config(*key: str | int) -> Config:
     """
     (only,) = configs(*key)
     return only
+
+
+FREE: dict[str, tuple[str, ...]] = {
+    "energies": ("BLOCK",),
+    "proposals": ("BLOCK",),
+    "jumps": ("BLOCK",),
+    "class_jumps": ("BLOCK",),
+    "leaps": ("BLOCK",),
+    "hollow_network": ("BLOCK", "ROWS"),
+}
+"""By family, sizes that a tuner may choose: its launchers go by no other number of programs, or ask
+:func:`.tuning.cache.tuned` first. Warps and stages may be chosen of every kernel."""

@@ -23,6 +23,7 @@ import triton.language as tl
 from torch import Tensor
 
 from .device import unaligned
+from .tuning.cache import tuned
 
 __all__ = [
     "ALIGNMENT", "KINDS", "TYPES", "Variant", "block_size", "check_places", "kind_of", "launch",
@@ -122,18 +123,31 @@ class Variant:
         return unaligned(self.kernel)
 
 
-_WATCHED: list[list[Variant]] = []
+class Launched(list[Variant]):
+    """Variants in the order of their launches, those of the tables.
+
+    Attributes:
+        programs: How many programs each was launched with.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        super().__init__()
+        self.programs: list[int] = []
+
+
+_WATCHED: list[Launched] = []
 _DRY: list[bool] = []
 
 
 @contextmanager
-def recorded(dry: bool = False) -> Iterator[list[Variant]]:
+def recorded(dry: bool = False) -> Iterator[Launched]:
     """Note every variant that is launched while the context lasts.
 
     Args:
         dry: Whether to note it only, and launch nothing: results are memory as it was found.
     """
-    seen: list[Variant] = []
+    seen = Launched()
     _WATCHED.append(seen)
     if dry:
         _DRY.append(True)
@@ -201,8 +215,10 @@ def launch(variant: Variant, programs: int, *arguments: Tensor | int | float) ->
     _check_sizes(variant, tensors, arguments[len(tensors) :])
     for seen in _WATCHED:
         seen.append(variant)
+        seen.programs.append(programs)
     if _DRY:
         return
+    variant = tuned(variant, programs, device)
     # Triton launches on the current device, which need not be that of the tensors.
     if device.type == "cuda":
         current: AbstractContextManager[Any] = torch.cuda.device(device)

@@ -52,7 +52,10 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--fresh", action="store_true", help="go on with no earlier results")
     parser.add_argument(
-        "--only", nargs="+", metavar="STEP", help="steps whose names begin so, also if they have passed"
+        "--only",
+        nargs="+",
+        metavar="STEP",
+        help="steps whose names begin so, also if they have passed",
     )
     parser.add_argument("--published", type=Path, metavar="FILE", help="a network of the paper")
     parser.add_argument("--commit", default="", help="to record where there is no git checkout")

@@ -1,10 +1,10 @@
 """How a lattice is cut into tiles, in groups of eight sites of a row."""
 
+import functools
+import itertools
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
-
-import torch
-
-from ..variants import padded
 
 __all__ = ["GROUP", "Tiling", "tiling"]
 
@@ -13,43 +13,68 @@ GROUP = 8
 
 
 class Tiling(NamedTuple):
-    """Holds how a lattice is cut into tiles, in groups of eight sites."""
+    """Holds how a lattice is cut into tiles, by direction, in groups of eight sites."""
 
-    shape: tuple[int, int, int, int]
-    """Lengths of a tile, the first of them 1."""
-    halo: tuple[int, int]
-    """Rows and columns at each side of a tile that belong to others."""
-    across: int
-    """Tiles side by side."""
-    tiles: int
-    """Tiles in all."""
+    lattice: tuple[int, ...]
+    """Lengths of the lattice."""
+    shape: tuple[int, ...]
+    """Lengths of a tile."""
+    halo: tuple[int, ...]
+    """Groups at either end of a tile that belong to others."""
+    tiles: tuple[int, ...]
+    """Numbers of tiles."""
+    sweeps: int
+    """Sweeps of one launch."""
 
 
-def tiling(shape: tuple[int, ...], block: int, sweeps: int) -> Tiling:
-    """Return the tiling with the fewest tiles of at most ``block`` groups for so many sweeps."""
-    lengths = (*shape[:-1], shape[-1] // GROUP)
-    if torch.Size(lengths).numel() <= block:
-        return Tiling(padded(lengths), (0, 0), 1, 1)
-    rows, columns = lengths
-    found = []
-    width = 1
-    while width <= block:
-        length = min(columns, width)
-        height = min(rows, block // length)
-        # Where a tile has whole rows or columns, nothing goes wrong at their ends. Sites go wrong
-        # one by one with every colour; a column has eight.
-        halo_rows = 0
-        if height < rows:
-            halo_rows = 2 * sweeps
-        halo_columns = 0
-        if length < columns:
-            halo_columns = -(-2 * sweeps // GROUP)
-        inner_rows = height - 2 * halo_rows
-        inner_columns = length - 2 * halo_columns
-        if inner_rows > 0 and inner_columns > 0:
-            across = -(-columns // inner_columns)
-            tiles = across * -(-rows // inner_rows)
-            halo = (halo_rows, halo_columns)
-            found.append(Tiling((1, 1, height, length), halo, across, tiles))
-        width *= 2
-    return min(found, key=lambda made: made.tiles)
+@functools.lru_cache(maxsize=64)
+def tiling(shape: tuple[int, ...], block: int, sweeps: int, most: int) -> Tiling:
+    """Return the tiling for which so many sweeps cost least.
+
+    Args:
+        shape: Shape of the lattice, the last length a multiple of :data:`GROUP`.
+        block: Groups of a tile, at most.
+        sweeps: Sweeps in all.
+        most: Sweeps of one launch, at most, where there are several tiles.
+    """
+    lattice = (*shape[:-1], shape[-1] // GROUP)
+    none = (0,) * len(lattice)
+    if math.prod(lattice) <= block:
+        return Tiling(lattice, lattice, none, (1,) * len(lattice), sweeps)
+    found: list[Tiling] = []
+    for at_once in range(1, min(sweeps, most) + 1):
+        found += _tilings(lattice, block, at_once)
+    return min(found, key=lambda made: _cost(made, sweeps))
+
+
+def _cost(made: Tiling, sweeps: int) -> int:
+    """Return what sweeps cost, in tiles that are swept once."""
+    launches = -(-sweeps // made.sweeps)
+    # To find its place and to read and write a tile takes about as long as one sweep of it.
+    return math.prod(made.tiles) * (launches + sweeps)
+
+
+def _tilings(lattice: tuple[int, ...], block: int, sweeps: int) -> Iterator[Tiling]:
+    """Yield tilings of all forms."""
+    powers = [2**k for k in range(block.bit_length())]
+    for others in itertools.product(powers, repeat=len(lattice) - 1):
+        if math.prod(others) > block:
+            continue
+        form = (block // math.prod(others), *others)
+        shape = tuple(map(min, form, lattice))
+        # Sites go wrong one by one with every colour, from where a tile ends within the lattice;
+        # the last direction has eight in a group.
+        wrong = [2 * sweeps] * len(lattice)
+        wrong[-1] = -(-2 * sweeps // GROUP)
+        halo = []
+        tiles = []
+        for length, whole, lost in zip(shape, lattice, wrong, strict=True):
+            edge = lost
+            if length == whole:
+                edge = 0
+            inner = max(length - 2 * edge, 0)
+            halo.append(edge)
+            tiles.append(-(-whole // max(inner, 1)) * min(inner, 1))
+        # A halo may leave nothing of a tile.
+        if all(tiles):
+            yield Tiling(lattice, shape, tuple(halo), tuple(tiles), sweeps)

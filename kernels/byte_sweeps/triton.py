@@ -7,6 +7,7 @@ words serve the sites of both colours.
 """
 
 import itertools
+import math
 
 import torch
 import triton
@@ -57,35 +58,35 @@ def scattered(b_states):
 
 @triton.jit
 def ways_of(o_group, n1, n2, n3, NDIM: tl.constexpr):
-    """Return the groups ahead and behind in each direction, int32 ``[groups]``, and the column.
+    """Return the groups ahead and behind, and the places, in each direction, int32 ``[groups]``.
 
     As in :func:`..device.neighbours`, all directions wrap; coordinates are made once.
     """
-    o_rest = (o_group.to(tl.uint32) // n3.to(tl.uint32)).to(tl.int32)
-    o_column = o_group - o_rest * n3
-    stride = n3
-    # The last direction of groups comes first here.
-    ways = (
-        o_group + tl.where(o_column == n3 - 1, 1 - n3, 1),
-        o_group - tl.where(o_column == 0, 1 - n3, 1),
-    )
-    for axis in tl.static_range(1, NDIM):
-        length = n2
+    ways = ()
+    places = ()
+    o_rest = o_group
+    stride = tl.full((), 1, tl.int32)
+    # From the last direction to the first.
+    for axis in tl.static_range(NDIM):
+        length = n3
+        if axis == 1:
+            length = n2
         if axis == 2:
             length = n1
-        if axis == NDIM - 1:
-            o_place = o_rest
-        else:
+        o_place = o_rest
+        if axis < NDIM - 1:
+            # Divisions of unsigned numbers are the shorter ones.
             o_above = (o_rest.to(tl.uint32) // length.to(tl.uint32)).to(tl.int32)
             o_place = o_rest - o_above * length
             o_rest = o_above
         jump = stride - stride * length
-        ways = (  # type: ignore[assignment]  # noqa: RUF005
-            o_group + tl.where(o_place == length - 1, jump, stride),
-            o_group - tl.where(o_place == 0, jump, stride),
-        ) + ways
+        ahead = o_group + tl.where(o_place == length - 1, jump, stride)
+        behind = o_group - tl.where(o_place == 0, jump, stride)
+        # Triton adds tuples and does not unpack them.
+        ways = (ahead, behind) + ways  # type: ignore[assignment]  # noqa: RUF005
+        places = (o_place,) + places  # type: ignore[assignment]  # noqa: RUF005
         stride = stride * length
-    return ways, o_column
+    return ways, places
 
 
 @triton.jit
@@ -123,9 +124,10 @@ def wrapped(o_place, length):
 @kernel
 def byte_sweep_kernel(
     p_before, p_after, p_states, p_thresholds, p_colours, p_walkers,
-    tiles: tl.int32, across: tl.int32, rows: tl.int32, columns: tl.int32,
-    n0: tl.int32, n1: tl.int32, n2: tl.int32, n3: tl.int32,
-    halo_rows: tl.int32, halo_columns: tl.int32, s_thresholds: tl.int32,
+    lattice1: tl.int32, lattice2: tl.int32, lattice3: tl.int32,
+    n1: tl.int32, n2: tl.int32, n3: tl.int32,
+    halo1: tl.int32, halo2: tl.int32, halo3: tl.int32,
+    tiles1: tl.int32, tiles2: tl.int32, tiles3: tl.int32, s_thresholds: tl.int32,
     first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64,
     STREAM: tl.constexpr, OP: tl.constexpr, NDIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -138,36 +140,53 @@ def byte_sweep_kernel(
 
     One program per walker and tile. A lattice of one tile is swept as often as asked for. Tiles of
     a larger one have a halo: what lies beyond a tile is not there, so that with every colour sites
-    at its edges go wrong, one row or column further in; so many rows, and columns of eight, are
-    written by other tiles. Programs read and write different arrays, and none waits for another.
+    at its edges go wrong, one place further in; so many places, and groups of eight, are written by
+    other tiles. Programs read and write different arrays, and none waits for another.
 
-    ``before`` and ``after`` int64 ``(walkers, rows * columns)``, eight bytes each; ``states`` int32
-    ``(programs, n0 n1 n2 n3)``, room to work in; ``thresholds`` int32 ``(1 | walkers, 2^(2 NDIM +
-    OP))``; ``colours`` int8 ``(sites,)``, 0 and 1 in turns along all directions; ``walkers`` int64
-    ``(walkers,)``. A tile has ``(n0, n1, n2, n3)`` groups of eight sites; where it is not the
-    lattice, that has two directions.
+    ``before`` and ``after`` int64 ``(walkers, groups)``, eight bytes each; ``states`` int32
+    ``(programs, n1 n2 n3)``, room to work in; ``thresholds`` int32 ``(1 | walkers,
+    2^(2 NDIM + OP))``; ``colours`` int8 ``(sites,)``, 0 and 1 in turns along all directions;
+    ``walkers`` int64 ``(walkers,)``. A lattice has ``(lattice1, lattice2, lattice3)`` groups of
+    eight sites and ``(tiles1, tiles2, tiles3)`` tiles of ``(n1, n2, n3)`` groups; the first of each
+    is 1 if there are two directions.
     """
-    # Divisions of unsigned numbers are the shorter ones.
     i_program = tl.program_id(0).to(tl.uint32)
-    i_walker = i_program // tiles.to(tl.uint32)
-    i_tile = i_program - i_walker * tiles.to(tl.uint32)
-    i_down = (i_tile // across.to(tl.uint32)).to(tl.int32)
-    i_right = i_tile.to(tl.int32) - i_down * across
-    i_walker = i_walker.to(tl.int64)
-    p_states += i_program.to(tl.int64) * (n0 * n1 * n2 * n3)
-    p_thresholds += i_walker * s_thresholds
-    p_before += i_walker * rows * columns
-    p_after += i_walker * rows * columns
+    i_rest = i_program
     o_group = tl.arange(0, BLOCK)
-    m_group = o_group < n0 * n1 * n2 * n3
-    ways, o_column = ways_of(o_group, n1, n2, n3, NDIM)
-    o_row = (o_group.to(tl.uint32) // n3.to(tl.uint32)).to(tl.int32)
-    # The place in the lattice, for a tile at its edge from the other side.
-    inner_rows = n0 * n1 * n2 - 2 * halo_rows
-    inner_columns = n3 - 2 * halo_columns
-    o_row_there = i_down * inner_rows + o_row - halo_rows
-    o_column_there = i_right * inner_columns + o_column - halo_columns
-    o_place = wrapped(o_row_there, rows) * columns + wrapped(o_column_there, columns)
+    m_group = o_group < n1 * n2 * n3
+    ways, places = ways_of(o_group, n1, n2, n3, NDIM)
+    lattice = (lattice1, lattice2, lattice3)
+    lengths = (n1, n2, n3)
+    halo = (halo1, halo2, halo3)
+    tiles = (tiles1, tiles2, tiles3)
+    # The place in the lattice: that in the tile, if there is one.
+    o_place = o_group
+    groups = tl.full((), 1, tl.int32)
+    m_inner = m_group
+    for axis in tl.static_range(3 - NDIM, 3):
+        groups = groups * lattice[axis]
+    if tiles1 * tiles2 * tiles3 > 1:
+        o_place = tl.zeros([BLOCK], tl.int32)
+        stride = tl.full((), 1, tl.int32)
+        for axis in tl.static_range(2, 2 - NDIM, -1):
+            # Tiles are counted as sites are, the last direction first; walkers come after all.
+            i_above = i_rest // tiles[axis].to(tl.uint32)
+            i_tile = (i_rest - i_above * tiles[axis].to(tl.uint32)).to(tl.int32)
+            i_rest = i_above
+            inner = lengths[axis] - 2 * halo[axis]
+            o_own = places[axis - (3 - NDIM)]
+            # A tile at an edge of the lattice goes on at the other side.
+            o_there = i_tile * inner + o_own - halo[axis]
+            o_place += wrapped(o_there, lattice[axis]) * stride
+            stride = stride * lattice[axis]
+            # The halo belongs to other tiles, and the last ones reach beyond the lattice.
+            m_inner &= (o_own >= halo[axis]) & (o_own < lengths[axis] - halo[axis])
+            m_inner &= o_there < lattice[axis]
+    i_walker = i_rest.to(tl.int64)
+    p_states += i_program.to(tl.int64) * (n1 * n2 * n3)
+    p_thresholds += i_walker * s_thresholds
+    p_before += i_walker * groups
+    p_after += i_walker * groups
     walker = tl.load(p_walkers + i_walker)
     b_states = gathered(tl.load(p_before + o_place, mask=m_group, other=0))
     tl.store(p_states + o_group, b_states.to(tl.int32, bitcast=True), mask=m_group)
@@ -216,10 +235,6 @@ def byte_sweep_kernel(
             # thread reads in the midst of this one are sites of the other colour: they stay.
             tl.debug_barrier()
 
-    # The halo belongs to other tiles, and the last ones reach beyond the lattice.
-    m_inner = m_group & (o_row >= halo_rows) & (o_row < halo_rows + inner_rows)
-    m_inner &= (o_column >= halo_columns) & (o_column < halo_columns + inner_columns)
-    m_inner &= (o_row_there < rows) & (o_column_there < columns)
     tl.store(p_after + o_place, scattered(b_states), mask=m_inner)
 
 
@@ -244,11 +259,13 @@ def _thresholds(op: str, ndim: int) -> Variant:
 
 KEYS = tuple(itertools.product(OPS, (2, 3)))
 """Ops and numbers of directions."""
-THRESHOLDS = {(op, ndim, "thresholds"): _thresholds(op, ndim) for op, ndim in KEYS}
-SWEEPS = {
+THRESHOLDS: dict[tuple[str | int, ...], Variant] = {
+    (op, ndim, "thresholds"): _thresholds(op, ndim) for op, ndim in KEYS
+}
+SWEEPS: dict[tuple[str | int, ...], Variant] = {
     (op, ndim, "bytes", block): _variant(op, ndim, block) for op, ndim in KEYS for block in BLOCKS
 }
-VARIANTS: dict[tuple[str | int, ...], Variant] = {**THRESHOLDS, **SWEEPS}
+VARIANTS = {**THRESHOLDS, **SWEEPS}
 
 
 def fits(op: str, given: Sweeps) -> bool:
@@ -263,10 +280,8 @@ def fits(op: str, given: Sweeps) -> bool:
         return False
     if kind_of(given.q, given.coupling, given.site_table) != "binary uniform":
         return False
-    if not all(given.periodic) or any(length % 2 for length in shape) or shape[-1] % GROUP:
-        return False
-    # Tiles have two directions.
-    return len(shape) == 2 or given.sites <= GROUP * BLOCKS[-1]
+    even = not any(length % 2 for length in shape)
+    return all(given.periodic) and even and shape[-1] % GROUP == 0
 
 
 def _words(configurations: Tensor) -> Tensor:
@@ -302,31 +317,31 @@ def sweep(op: str, given: Sweeps) -> Tensor:
         return given.configurations.clone(memory_format=torch.contiguous_format)
     shape = tuple(given.configurations.shape[1:])
     block = block_size(given.sites // GROUP, BLOCKS)
-    at_once = given.sweeps
-    if given.sites > GROUP * block:
-        at_once = min(at_once, CONFIGS[block].launch["SWEEPS"])
-    tiles = tiling(shape, block, at_once)
+    tiles = tiling(shape, block, given.sweeps, CONFIGS[BLOCKS[-1]].launch["SWEEPS"])
     variant = SWEEPS[op, len(shape), "bytes", block]
     tables = thresholds(op, given)
     s_tables = 0
     if len(tables) > 1:
         s_tables = tables.shape[1]
     before = _words(given.configurations)
-    programs = len(before) * tiles.tiles
-    room = torch.Size(tiles.shape).numel()
+    programs = len(before) * math.prod(tiles.tiles)
+    room = math.prod(tiles.shape)
     states = torch.empty(programs, room, dtype=torch.int32, device=before.device)
-    lattice = (given.sites // shape[-1], shape[-1] // GROUP)
+    numbers = []
+    for lengths, absent in zip(tiles[:4], (1, 1, 0, 1), strict=True):
+        # Two directions are three, the first without a length or halo.
+        numbers += [absent] * (3 - len(shape)) + list(lengths)
     fixed = (
         states, tables, given.colours.to(torch.int8).contiguous(), given.walkers.contiguous(),
-        tiles.tiles, tiles.across, *lattice, *tiles.shape, *tiles.halo, s_tables,
+        *numbers, s_tables,
     )  # fmt: skip
     # Tiles read what their neighbours write: two arrays take turns, and what is given stays.
     after = torch.empty_like(before)
     room_for_next = after
-    if at_once < given.sweeps:
+    if tiles.sweeps < given.sweeps:
         room_for_next = torch.empty_like(before)
-    for done in range(0, given.sweeps, at_once):
-        count = min(at_once, given.sweeps - done)
+    for done in range(0, given.sweeps, tiles.sweeps):
+        count = min(tiles.sweeps, given.sweeps - done)
         first = given.first_sweep + done
         launch(variant, programs, before, after, *fixed, first, count, given.seed)
         before = after

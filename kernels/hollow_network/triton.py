@@ -13,6 +13,7 @@ from torch import Tensor
 from ..configs import Config, config
 from ..device import kernel
 from ..graphs.packing import packed
+from ..tuning.cache import tuned
 from ..variants import Variant, block_size, check_places, launch, site_stride
 from . import reference
 from .reference import Values
@@ -349,6 +350,9 @@ def hollow_values(given: Values) -> Tensor:
     for part, own in pieces(PIECE, given):
         made = prepare(own, weights, given)
         variant = FORWARD[made.key]
+        programs = triton.cdiv(made.numbers[0], variant.constants["ROWS"])
+        # Another number of rows makes another number of programs.
+        variant = tuned(variant, programs, values.device)
         programs = triton.cdiv(made.numbers[0], variant.constants["ROWS"])
         launch(variant, programs, *made.tensors, values[part], *made.numbers)
     return values

@@ -110,8 +110,10 @@ def _union_variants() -> dict[tuple[str | int, ...], Variant]:
 
 
 UNION = _union_variants()
-SINGLE = {key: _variant(*key) for key in itertools.product((1, 2, 3, 4), BLOCKS)}
-VARIANTS: dict[tuple[str | int, ...], Variant] = {**SINGLE, **UNION}
+SINGLE: dict[tuple[str | int, ...], Variant] = {
+    key: _variant(*key) for key in itertools.product((1, 2, 3, 4), BLOCKS)
+}
+VARIANTS = {**SINGLE, **UNION}
 
 
 def cluster_labels(bonds: Tensor) -> Tensor:

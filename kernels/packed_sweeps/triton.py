@@ -54,8 +54,8 @@ def _variant(op: str, kind: str, block: int) -> Variant:
         "SHARED": SHARED,
         **made.constants,
     }
-    pointers = (*(torch.int32,) * 4, torch.int64)
-    return Variant(sweep_kernel, pointers, constants, warps=made.warps)
+    pointers = (torch.int32,) * 4
+    return Variant(sweep_kernel, pointers, constants, made.warps, registers=made.registers)
 
 
 def _thresholds(op: str, field: int) -> Variant:
@@ -242,13 +242,9 @@ def _swept(op: str, given: PackedSweeps) -> Tensor:
     variant = VARIANTS[op, kind, made.constants["BLOCK"]]
     quad = made.constants["QUAD"]
     width = words.columns // quad
-    # A shift by a whole word, or by one column of it.
-    turns = (32, 0)
-    if given.rows:
-        turns = (1, 31)
     model = (
-        spins, masks, signs, words.table, words.walkers, words.half // quad, width,
-        *reciprocal(width), words.lanes, *turns, tiles,
+        spins, masks, signs, words.table, words.half // quad, width,
+        *reciprocal(width), words.lanes, tiles,
     )  # fmt: skip
     random = (given.seed, int(given.stream))
     programs = words.programs * tiles

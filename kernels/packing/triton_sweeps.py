@@ -41,6 +41,22 @@ def load_masks(p_masks, FIRST: tl.constexpr, COUNT: tl.constexpr, CHAINS: tl.con
 
 
 @triton.jit
+def load_four(p_masks, FIRST: tl.constexpr, CHAINS: tl.constexpr):
+    """Load four bits of all thresholds, two at once; where nothing else hides the loads."""
+    p_pairs = p_masks.to(tl.pointer_type(tl.int64))
+    found = ()
+    for i in tl.static_range(2):
+        upper = ()
+        for chain in tl.static_range(CHAINS):
+            # The halves of a number of 64 bits are registers of their own.
+            pair = tl.load(p_pairs + chain * 16 + FIRST // 2 + i)
+            found = found + (pair.to(tl.int32),)  # noqa: RUF005
+            upper = upper + ((pair >> 32).to(tl.int32),)  # noqa: RUF005
+        found = found + upper
+    return found
+
+
+@triton.jit
 def compared(word, own, bits, lower, FIRST: tl.constexpr, CHAINS: tl.constexpr, OWN: tl.constexpr):
     """Compare four bits more of a number with each threshold: where it is below.
 
@@ -189,7 +205,7 @@ def decided(n0, n1, n2, n3, own, flip, top, below, MOVE: tl.constexpr, FIELD: tl
 
 @triton.jit
 def surrounding(
-    p_other, p_signs, o_quad, m_quad, colour, quads, width, factor, shift, ahead, behind,
+    p_other, p_signs, o_quad, m_quad, colour, quads, width, factor, shift, lanes,
     SIGNS: tl.constexpr, QUAD: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """Load the neighbours above, below, in the pair of a site and beside it: QUAD blocks each.
@@ -211,7 +227,10 @@ def surrounding(
     b_pair = load_quads(p_other, o_quad, m_quad, QUAD, ROWS)
     found = load_quads(p_other, o_above, m_quad, QUAD, ROWS)
     found = found + load_quads(p_other, o_below, m_quad, QUAD, ROWS)
-    turn = tl.where(m_ahead, ahead, behind)
+    # A column is a word, where a word has lanes of walkers, or else a bit.
+    turn = tl.where(m_ahead, 32, 0)
+    if lanes == 0:
+        turn = tl.where(m_ahead, 1, 31)
     found = found + b_pair + beside(b_pair, b_edge, m_ahead, turn, QUAD)
     if SIGNS:
         turned = ()
@@ -249,7 +268,7 @@ def compare_all(
         if HELD:
             below = compared(word, own, held, below, 4 * d, COMPARED, OWN)
         else:
-            bits = load_masks(p_masks, 16 + 4 * d, 4, CHAINS)
+            bits = load_four(p_masks, 16 + 4 * d, CHAINS)
             below = compared(word, own, bits, below, 0, COMPARED, OWN)
         top = word[3]
     return below, top
@@ -257,10 +276,10 @@ def compare_all(
 
 @kernel
 def sweep_kernel(
-    p_x, p_masks, p_signs, p_rows, p_walkers,
+    p_x, p_masks, p_signs, p_rows,
     quads: tl.int32, width: tl.int32, factor: tl.int64, shift: tl.int32, lanes: tl.int32,
-    ahead: tl.int32, behind: tl.int32, tiles: tl.int32, first_step: tl.int32, last_step: tl.int32,
-    backward: tl.int32, first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64, stream: tl.int32,
+    tiles: tl.int32, first_step: tl.int32, last_step: tl.int32, backward: tl.int32,
+    first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64, stream: tl.int32,
     MOVE: tl.constexpr, FIELD: tl.constexpr, SIGNS: tl.constexpr, CHAINS: tl.constexpr,
     SHARED: tl.constexpr, QUAD: tl.constexpr, BLOCK: tl.constexpr, HELD: tl.constexpr,
 ):  # fmt: skip
@@ -273,18 +292,18 @@ def sweep_kernel(
     1986). One program per row of words and tile; it goes on to other rows and blocks of quads.
 
     ``x`` int32 ``(rows, 2, QUAD quads)``; ``masks`` int32 ``(rows, CHAINS + 1, 32)``; ``signs``
-    int32 ``(2, 4, QUAD quads)``; ``rows`` int32 ``(walkers + 2,)``; ``walkers`` int64
-    ``(walkers,)``. Thresholds of the upper 16 bits are HELD in registers, or loaded each time.
+    int32 ``(2, 4, QUAD quads)``; ``rows`` int32, whose first entry is their number. Thresholds of
+    the upper 16 bits are HELD in registers, or loaded each time.
     """
     ROWS: tl.constexpr = BLOCK // QUAD
     half = QUAD * quads
     i_tile = tl.program_id(0) % tiles
     programs = tl.num_programs(0) // tiles
     for i_row in range(tl.program_id(0) // tiles, tl.load(p_rows), programs):
-        walker = tl.load(p_walkers + tl.load(p_rows + 1 + i_row)) >> lanes
         p_row = p_x + i_row * (2 * half).to(tl.int64)
         p_bits = p_masks + i_row * tl.full((), 32 * (CHAINS + 1), tl.int64)
         flip = tl.load(p_bits + CHAINS * 32)
+        walker = tl.load(p_bits + CHAINS * 32 + 1)
         held = ()
         if HELD:
             held = load_masks(p_bits, 16, 16, CHAINS)
@@ -302,7 +321,7 @@ def sweep_kernel(
                     m_quad = o_quad < quads
                     around = surrounding(
                         p_other, p_colour, o_quad, m_quad, colour, quads, width, factor, shift,
-                        ahead, behind, SIGNS, QUAD, ROWS,
+                        lanes, SIGNS, QUAD, ROWS,
                     )  # fmt: skip
                     b_own = around
                     if MOVE == 1:

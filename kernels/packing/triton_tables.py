@@ -125,7 +125,8 @@ def thresholds_kernel(
     threshold ``t`` of the walker in lane ``l``; with ``lanes = 0`` a row is one walker, whose bits
     stand in all lanes. Entry ``[r, CHAINS, 0]`` has the lanes in which neighbours count as turned
     over: all if the one bond of a uniform model is negative, and for Metropolis without field
-    those of ``β a < 0``. ``beta`` float64 ``(1 | walkers,)``, ``negative`` int8, read if
+    those of ``β a < 0``; entry ``[r, CHAINS, 1]`` has what random words count as the
+    walker. ``beta`` float64 ``(1 | walkers,)``, ``negative`` int8, read if
     ``uniform``.
     """
     o_bit = tl.arange(0, 32)
@@ -157,6 +158,8 @@ def thresholds_kernel(
         if MOVE == 1 and not FIELD:
             b_flip ^= (b_beta * strength < 0.0).to(tl.int32)
         tl.store(p_row + 32 * CHAINS, tl.sum(b_flip * b_lane, 0))
+        # Its lower 32 bits count.
+        tl.store(p_row + 32 * CHAINS + 1, (tl.load(p_walkers + first) >> lanes).to(tl.int32))
 
 
 @kernel

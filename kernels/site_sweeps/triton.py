@@ -342,7 +342,7 @@ def _variant(op: str, ndim: int, kind: str, block: int) -> Variant:
     return Variant(sweep_kernel, pointers, constants, warps=made.warps, registers=made.registers)
 
 
-SITES = {
+SITES: dict[tuple[str | int, ...], Variant] = {
     (op, ndim, kind, block): _variant(op, ndim, kind, block)
     for op, kinds in KINDS_OF.items()
     for ndim, kind in itertools.product((1, 2, 3, 4), kinds)

@@ -9,17 +9,24 @@ from torch._library.custom_ops import OPDEFS
 from ..compiled import resources
 from ..inputs.case import Call
 from ..variants import Variant, recorded
+from .cache import key_of
 
-__all__ = ["named", "planned"]
+__all__ = ["launcher_of", "named", "planned"]
 
 
 def named(launched: Iterable[Variant]) -> dict[str, Variant]:
-    """Return variants by their names in the table of all, each once."""
+    """Return variants by their names in the table of all, each once.
+
+    One that is in no table is named by all that it is compiled for.
+    """
     names = {id(variant): name for name, variant in resources.variants().items()}
-    return {names[id(variant)]: variant for variant in launched}
+    found = {}
+    for variant in launched:
+        found[names.get(id(variant)) or key_of(variant)] = variant
+    return found
 
 
-def _launcher(op: Any) -> Callable[..., Any] | None:
+def launcher_of(op: Any) -> Callable[..., Any] | None:
     """Return what runs an op on a CUDA device; None for the twin."""
     # Torch offers no public way from an op to what is registered for a device.
     launcher: Callable[..., Any] | None = op._backend_fns.get("cuda")
@@ -31,7 +38,7 @@ def _on_launchers() -> Iterator[None]:
     """Let ops that are called on a CPU run their launchers for CUDA devices."""
     before = {}
     for name, op in list(OPDEFS.items()):
-        launcher = _launcher(op)
+        launcher = launcher_of(op)
         if name.startswith("leaps_triton::") and launcher is not None:
             before[op] = op._init_fn
             op._init_fn = launcher
@@ -56,7 +63,7 @@ def planned(
     """
     with recorded(dry=True) as seen:
         for op, given in calls:
-            launcher = _launcher(op)
+            launcher = launcher_of(op)
             if launcher is not None:
                 launcher(**given)
         with _on_launchers():

@@ -1,8 +1,6 @@
 """Comparison of results with the twin before a time is taken, so that nothing wrong is timed."""
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,10 +9,11 @@ from torch import Tensor
 
 from ..kernels import Stream, reference, uniform32
 from ..kernels.inputs.case import Case
+from ..kernels.inputs.poison import poisoned
 from ..kernels.inputs.random import blocks
 from ..kernels.philox import site_words
 
-__all__ = ["ROUNDED", "Disagreement", "check", "check_some", "is_rounding", "poisoned"]
+__all__ = ["ROUNDED", "Disagreement", "check", "check_some", "is_rounding"]
 
 ROUNDING = 2.0**-20
 """Sweeps may differ at a site whose random number is as near to a threshold."""
@@ -22,20 +21,6 @@ ROUNDING = 2.0**-20
 
 class Disagreement(RuntimeError):
     """A variant of an op gave another result than its twin."""
-
-
-@contextmanager
-def poisoned() -> Iterator[None]:
-    """Fill new memory with NaN or the largest integer, so that a result left unwritten is seen."""
-    before = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 class _Colour(NamedTuple):

@@ -18,6 +18,7 @@ from .commands.plot import Plot
 from .commands.sample import Sample
 from .commands.scan import Scan
 from .commands.train import Train
+from .commands.tune import Tune
 from .interrupts import Interrupted, Unfinished, raising, reason, sentence
 from .options import check_folders
 
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "plot": Plot,
     "info": Info,
     "bench": Bench,
+    "tune": Tune,
 }
 
 

@@ -49,22 +49,16 @@ class Chain(NamedTuple):
 
 
 def moves(sweeps: int) -> dict[str, Any]:
-    """Return the heat baths of this version, by the kind of kernel, packed first.
+    """Return the heat baths, by the kind of kernel, packed first.
 
     Args:
         sweeps: Of one step.
     """
-    from dataclasses import fields
-
     import leaps_triton as lt
 
-    # A version without packed sweeps has bytes alone.
-    if "packed" not in {field.name for field in fields(lt.HeatBath)}:
-        return {"byte": lt.HeatBath(sweeps=sweeps)}
-    made: Any = lt.HeatBath
     return {
-        "packed": made(sweeps=sweeps, packed=True),
-        "byte": made(sweeps=sweeps, packed=False),
+        "packed": lt.HeatBath(sweeps=sweeps, packed="walkers"),
+        "byte": lt.HeatBath(sweeps=sweeps, packed=False),
     }
 
 

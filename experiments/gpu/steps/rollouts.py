@@ -1,8 +1,9 @@
 """The step that times rollouts of the jump process with a network: events per second."""
 
 import argparse
+import os
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from .common import CRITICAL, Results
 
@@ -10,6 +11,8 @@ LENGTH = 16
 WALKERS = 4096
 BLOCKS = (1024, 4096)
 INTERVALS = 25
+GRAPHS = "LEAPS_TRITON_GRAPHS"
+"""Environment variable that says whether CUDA graphs are used."""
 READOUT = 40.0
 """Readout weights times this give about half as many events as sites, as a trained network does."""
 PROFILED = 2
@@ -60,7 +63,7 @@ def traced(settings: argparse.Namespace, results: Results, block: int) -> None:
     order = "self_cpu_time_total"
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
-        order = "self_cuda_time_total"
+        order = "self_device_time_total"
     with profile(activities=activities) as found:
         run(sampler, walkers, device)
     averages = found.key_averages()
@@ -79,35 +82,69 @@ def traced(settings: argparse.Namespace, results: Results, block: int) -> None:
     results.detail(calls_that_copy_or_wait=copies)
 
 
+class Case(NamedTuple):
+    """One way to run the same walkers."""
+
+    name: str
+    block: int
+    graphs: str = "1"
+    """Whether events are recorded in CUDA graphs, as the environment variable has it"""
+    riding: int | None = None
+    """Blocks of one launch; None for what suits the device"""
+    precision: str = "float32"
+
+
+def cases(blocks: tuple[int, int]) -> list[Case]:
+    """Return the ways that are timed, most valuable first."""
+    small, large = blocks
+    return [
+        Case(f"block {large}", large),
+        Case(f"block {small}", small),
+        Case(f"block {large} without graphs", large, graphs="0"),
+        Case(f"block {small} one by one", small, riding=1),
+        Case(f"block {large} in tf32x3", large, precision="tf32x3"),
+    ]
+
+
 def rollouts(settings: argparse.Namespace) -> None:
     """Time `Jump` with HollowConv on 16 x 16 sites, 4096 walkers, in blocks of 1024 and 4096."""
+    results = Results(settings, settings.step)
+    blocks = (8, 16) if settings.smoke else BLOCKS
+    todo = cases(blocks)
+    if settings.smoke:
+        # The others differ on a device alone.
+        todo = todo[:2]
+    told = []
+    for case in todo:
+        with results.case(f"rollouts, {case.name}"):
+            best = _timed(settings, results, case)
+            told.append(f"{best * 1e-6:.3g} M events/s, {case.name}")
+            print(told[-1], flush=True)
+    os.environ[GRAPHS] = "1"
+    with results.case("trace"):
+        traced(settings, results, blocks[-1])
+    results.end("; ".join(told))
+
+
+def _timed(settings: argparse.Namespace, results: Results, case: Case) -> float:
+    """Time one way, add its rows, and return its events per second."""
     import torch
 
     from leaps_triton.bench.timing import Row
 
-    results = Results(settings, settings.step)
     device = torch.device(settings.device)
-    walkers = 64 if settings.smoke else WALKERS
-    blocks = (32, 64) if settings.smoke else BLOCKS
-    intervals = 3 if settings.smoke else INTERVALS
-    times = 1 if settings.smoke else 3
-    told = []
-    for block in blocks:
-        with results.case(f"rollouts in blocks of {block}"):
-            sampler = sampler_of(settings, block, intervals)
-            lattice = "x".join(map(str, sampler.path.model.lattice.shape))
-            # The first run compiles, and makes graphs.
-            run(sampler, walkers, device)
-            rates = []
-            for _ in range(times):
-                events, seconds = run(sampler, walkers, device)
-                rates.append(events / seconds)
-            best = max(rates)
-            about = ("rollout", f"block {block}", "ising", lattice, walkers)
-            row = Row(*about, "events_per_s", best)
-            results.add(row, Row(*about, "events", events))
-            told.append(f"{best * 1e-6:.3g} M events/s in blocks of {block}")
-            print(told[-1], flush=True)
-    with results.case("trace"):
-        traced(settings, results, blocks[-1])
-    results.end(", ".join(told))
+    walkers = 16 if settings.smoke else WALKERS
+    os.environ[GRAPHS] = case.graphs
+    sampler = sampler_of(settings, case.block, 3 if settings.smoke else INTERVALS)
+    sampler.riding = case.riding
+    sampler.transport.precision = case.precision
+    # The first run compiles, and makes graphs.
+    run(sampler, walkers, device)
+    rates = []
+    for _ in range(1 if settings.smoke else 3):
+        events, seconds = run(sampler, walkers, device)
+        rates.append(events / seconds)
+    lattice = "x".join(map(str, sampler.path.model.lattice.shape))
+    about = ("rollout", case.name, "ising", lattice, walkers)
+    results.add(Row(*about, "events_per_s", max(rates)), Row(*about, "events", events))
+    return max(rates)

@@ -2,8 +2,9 @@
 
 import argparse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from .common import Results
 
@@ -20,12 +21,18 @@ FIRST_OPS = (
 """Ops that are measured first; the others follow."""
 SIZES = (((64, 64), 4096), ((16, 16), 4096), ((256, 256), 64))
 """Lattices and walkers of every op."""
-SMOKE_SIZES = (((16, 16), 64),)
+SMOKE_SIZES = (((8, 8), 32),)
 SPINS = (2**20, 2**24, 2**28)
 """Spins of the sweeps: a small run, the size of the target, one that fills the device."""
 SMOKE_SPINS = (2**12,)
 LATTICE = (64, 64)
 """Lattice of the sweeps, with as many walkers as the spins allow."""
+WHOLE = ((1024, 1024), (4096, 4096), (16384, 16384))
+"""One large lattice of as many spins, for words that hold columns of its rows."""
+ALONE = {"cluster_labels": (((1024, 1024), 1),)}
+"""More sizes of some ops: one large lattice, which many programs must share."""
+CHECKED_SITES = 2**22
+"""Sites of the largest inputs that are compared with the twin, which takes seconds on a CPU."""
 CHECKED = 64
 """Walkers that are compared with the twin: whole groups where 32 walkers share a word."""
 BUDGET = 0.15
@@ -73,8 +80,10 @@ def functions() -> Iterator[Callable[[], object]]:
     for op in op_names():
         if op in WITHOUT_GRAPH:
             continue
-        for shape, _ in SIZES:
-            case = make_case(op, model_of(op), shape, 2, 0, torch.device("cpu"))
+        for shape, walkers in SIZES:
+            # Which kernel packed sweeps take follows from the walkers too.
+            count = walkers if "packed" in op else 2
+            case = make_case(op, model_of(op), shape, min(count, 64), 0, torch.device("cpu"))
             yield partial(case.run, getattr(kernels, op))
 
 
@@ -116,7 +125,10 @@ def measured(case: Any, budget: float) -> tuple[str, float, int]:
 
     function = getattr(kernels, case.op)
     device = case.size.device
-    results = check_some(case, "kernel", function, CHECKED)
+    if case.size.sites <= CHECKED_SITES:
+        results = check_some(case, "kernel", function, CHECKED)
+    else:
+        results = case.run(function)
     moved = case.bytes_moved(results)
     # Their memory is needed by the calls that are timed.
     del results
@@ -142,20 +154,32 @@ def copy_rate(device: Any) -> float:
     return rate(device, 0.2)
 
 
-def _timed(results: Results, chosen: Any, copy: float, device: Any, budget: float) -> None:
+class Size(NamedTuple):
+    """An op on one size."""
+
+    op: str
+    shape: tuple[int, ...]
+    walkers: int
+    rows: bool = False
+    """Whether words hold columns of rows"""
+
+
+def _timed(results: Results, chosen: Size, copy: float, device: Any, budget: float) -> None:
     """Time one op on one size, and add its rows."""
     import torch
 
     from leaps_triton.bench.cases import make_case
 
-    op, shape, walkers = chosen
+    op, shape, walkers, rows = chosen
     lengths = "x".join(map(str, shape))
     with torch.no_grad(), results.case(f"{op} {lengths} {walkers} walkers"):
         case = make_case(op, model_of(op), shape, walkers, 0, device)
+        if rows:
+            case = replace(case, arguments=case.arguments | {"rows": True})
         how, seconds, moved = measured(case, budget)
-        rows = rows_of(case, seconds, moved, copy, how)
-        results.add(*rows)
-        print(", ".join(f"{row.metric} {row.value:.4g}" for row in rows), flush=True)
+        found = rows_of(case, seconds, moved, copy, how)
+        results.add(*found)
+        print(", ".join(f"{row.metric} {row.value:.4g}" for row in found), flush=True)
     # The next case may need what this one has left.
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -173,35 +197,43 @@ def graphs(settings: argparse.Namespace) -> None:
     names = op_names()
     for op in names:
         for shape, walkers in sizes:
-            _timed(results, (op, shape, walkers), copy, device, budget)
+            _timed(results, Size(op, shape, walkers), copy, device, budget)
+    for op, more in ALONE.items():
+        for shape, walkers in more if not settings.smoke else ():
+            _timed(results, Size(op, shape, walkers), copy, device, budget)
     results.end(f"{len(names)} ops on {len(sizes)} sizes")
 
 
+def sweep_sizes(smoke: bool) -> list[Size]:
+    """Return what is timed of sweeps, most valuable first."""
+    shape = (16, 16) if smoke else LATTICE
+    sites = shape[0] * shape[1]
+    found = []
+    for op in sweep_names():
+        for number in SMOKE_SPINS if smoke else SPINS:
+            found.append(Size(op, shape, number // sites))
+    whole = ((4, 64),) if smoke else WHOLE
+    for op in sweep_names():
+        if "packed" in op:
+            found += [Size(op, lengths, 1, rows=True) for lengths in whole]
+    return found
+
+
 def sweeps(settings: argparse.Namespace) -> None:
-    """Time byte and packed sweeps on 2²⁰, 2²⁴ and 2²⁸ spins."""
+    """Time byte and packed sweeps on 2²⁰, 2²⁴ and 2²⁸ spins, of many walkers and of one."""
     import torch
 
     results = Results(settings, settings.step)
     device = torch.device(settings.device)
     copy = copy_rate(device)
-    spins = SMOKE_SPINS if settings.smoke else SPINS
     budget = 0.01 if settings.smoke else BUDGET
-    names = sweep_names()
-    sites = LATTICE[0] * LATTICE[1]
-    shape = LATTICE
-    if settings.smoke:
-        shape = (16, 16)
-        sites = 256
-    for op in names:
-        for number in spins:
-            walkers = number // sites
-            _timed(results, (op, shape, walkers), copy, device, budget)
+    for size in sweep_sizes(settings.smoke):
+        _timed(results, size, copy, device, budget)
     flips = [row for row in results.rows if row.metric == "flips_per_ns"]
-    best = [f"{row.kernel} {row.value:.4g}" for row in flips if row.walkers * sites == spins[-1]]
-    missing = ""
-    if not any("packed" in name for name in names):
-        missing = "; packed sweeps are not in this version"
-    results.end(f"flips/ns: {', '.join(best)}{missing}")
+    best: dict[str, float] = {}
+    for row in flips:
+        best[row.kernel] = max(row.value, best.get(row.kernel, 0.0))
+    results.end("flips/ns: " + ", ".join(f"{name} {most:.4g}" for name, most in best.items()))
 
 
 def layer(settings: argparse.Namespace) -> None:

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gpu_run import clean
+
 from .common import ROOT, Results
 from .speed import sweep_names
 
@@ -19,7 +21,7 @@ SCRIPT = ROOT / "experiments" / "gpu" / "gpu_steps.py"
 EVERY = 3
 """Of the calls on small inputs, one in so many is watched: a tool makes each many times slower."""
 SECTIONS = ("SpeedOfLight", "WarpStateStats")
-PROFILED = ("sweep", "packed", "hollow_values", "cluster", "label")
+PROFILED = ("sweep", "packed", "hollow_values", "cluster", "runs_", "join_", "roots_")
 """Parts of the names of the kernels that ncu looks at."""
 METRICS = {
     "Compute (SM) Throughput": "compute_percent",
@@ -42,7 +44,10 @@ def command(settings: argparse.Namespace, step: str, *options: str) -> list[str]
 
 
 def followed(words: list[str], file: Path, **variables: str) -> int:
-    """Run a command, write what it prints into a file line by line, and return its status."""
+    """Run a command, write what it prints into a file line by line, and return its status.
+
+    Folders of this machine are left out of it.
+    """
     process = subprocess.Popen(
         words,
         env=os.environ | variables,
@@ -53,7 +58,8 @@ def followed(words: list[str], file: Path, **variables: str) -> int:
     )
     assert process.stdout is not None
     with file.open("w", encoding="utf-8") as kept:
-        for line in process.stdout:
+        for printed in process.stdout:
+            line = clean(printed, file.parent)
             kept.write(line)
             kept.flush()
             if line.startswith(("=====", "==PROF==", "==ERROR==")) or "rror" in line:
