@@ -69,6 +69,8 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(16, {"BLOCK": 512}),
         Config(16, {"BLOCK": 1024}, {"SWEEPS": 4}),
     ),
+    ("site_sweeps", "colours"): (Config(4, {"BLOCK": 128}),),
+    ("site_sweeps", "words"): (Config(4, {"BLOCK": 512}),),
     ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("site_sweeps", "overrelaxation", "general"): (Config(8, {"BLOCK": 256}),),
     ("convolutions", "forward"): (

@@ -20,6 +20,7 @@ from ..site_sweeps.reference import Sweeps
 from ..variants import Variant, block_size, kind_of, launch, site_stride
 from .thresholds import threshold_kernel
 from .tiling import GROUP, tiling
+from .triton_colours import bytes_kernel, colour_kernel, words_kernel
 from .words import gathered, scattered, updated, ways_of, words_of
 
 __all__ = ["VARIANTS", "fits", "sweep"]
@@ -145,6 +146,13 @@ def _thresholds(op: str, ndim: int) -> Variant:
     return Variant(threshold_kernel, arrays, constants, warps=made.warps)
 
 
+def _colour(op: str) -> Variant:
+    made = config("site_sweeps", "colours")
+    constants = {"STREAM": int(Stream.SWEEP), "OP": OPS[op], "NDIM": 3, **made.constants}
+    arrays = (torch.int32, torch.int32, torch.int8, torch.int64)
+    return Variant(colour_kernel, arrays, constants, warps=made.warps)
+
+
 KEYS = tuple(itertools.product(OPS, (2, 3)))
 """Ops and numbers of directions."""
 THRESHOLDS: dict[tuple[str | int, ...], Variant] = {
@@ -153,7 +161,17 @@ THRESHOLDS: dict[tuple[str | int, ...], Variant] = {
 SWEEPS: dict[tuple[str | int, ...], Variant] = {
     (op, ndim, "bytes", block): _variant(op, ndim, block) for op, ndim in KEYS for block in BLOCKS
 }
-VARIANTS = {**THRESHOLDS, **SWEEPS}
+COLOURS: dict[tuple[str | int, ...], Variant] = {(op, 3, "colours"): _colour(op) for op in OPS}
+WORDS = config("site_sweeps", "words")
+CHANGES: dict[tuple[str | int, ...], Variant] = {
+    ("words",): Variant(
+        words_kernel, (torch.int64, torch.int32), WORDS.constants, warps=WORDS.warps
+    ),
+    ("bytes",): Variant(
+        bytes_kernel, (torch.int32, torch.int64), WORDS.constants, warps=WORDS.warps
+    ),
+}
+VARIANTS = {**THRESHOLDS, **SWEEPS, **COLOURS, **CHANGES}
 
 
 def fits(op: str, given: Sweeps) -> bool:
@@ -200,18 +218,29 @@ def thresholds(op: str, given: Sweeps) -> Tensor:
 
 
 def sweep(op: str, given: Sweeps) -> Tensor:
-    """Make the sweeps: on a lattice of one tile at once, else some at a time."""
+    """Make the sweeps: those of a lattice of one tile at once, of a larger one some at a time."""
     if not given.sweeps or not given.configurations.numel():
         return given.configurations.clone(memory_format=torch.contiguous_format)
-    shape = tuple(given.configurations.shape[1:])
-    block = block_size(given.sites // GROUP, BLOCKS)
-    tiles = tiling(shape, block, given.sweeps, CONFIGS[BLOCKS[-1]].launch["SWEEPS"])
-    variant = SWEEPS[op, len(shape), "bytes", block]
     tables = thresholds(op, given)
     s_tables = 0
     if len(tables) > 1:
         s_tables = tables.shape[1]
+    colours = given.colours.to(torch.int8).contiguous()
+    fixed = (tables, colours, given.walkers.contiguous())
     before = _words(given.configurations)
+    # Tiles of three directions are halo for the most part.
+    if before[0].numel() > BLOCKS[-1] and before.ndim == 4:
+        return _by_colours(op, given, before, fixed, s_tables)
+    return _by_tiles(op, given, before, fixed, s_tables)
+
+
+def _by_tiles(
+    op: str, given: Sweeps, before: Tensor, fixed: tuple[Tensor, ...], s_tables: int
+) -> Tensor:
+    shape = tuple(given.configurations.shape[1:])
+    block = block_size(given.sites // GROUP, BLOCKS)
+    tiles = tiling(shape, block, given.sweeps, CONFIGS[BLOCKS[-1]].launch["SWEEPS"])
+    variant = SWEEPS[op, len(shape), "bytes", block]
     programs = len(before) * math.prod(tiles.tiles)
     room = math.prod(tiles.shape)
     states = torch.empty(programs, room, dtype=torch.int32, device=before.device)
@@ -219,10 +248,6 @@ def sweep(op: str, given: Sweeps) -> Tensor:
     for lengths, absent in zip(tiles[:4], (1, 1, 0, 1), strict=True):
         # Two directions are three, the first without a length or halo.
         numbers += [absent] * (3 - len(shape)) + list(lengths)
-    fixed = (
-        states, tables, given.colours.to(torch.int8).contiguous(), given.walkers.contiguous(),
-        *numbers, s_tables,
-    )  # fmt: skip
     # Tiles read what their neighbours write: two arrays take turns, and what is given stays.
     after = torch.empty_like(before)
     room_for_next = after
@@ -231,8 +256,28 @@ def sweep(op: str, given: Sweeps) -> Tensor:
     for done in range(0, given.sweeps, tiles.sweeps):
         count = min(tiles.sweeps, given.sweeps - done)
         first = given.first_sweep + done
-        launch(variant, programs, before, after, *fixed, first, count, given.seed)
+        arrays = (before, after, states, *fixed)
+        launch(variant, programs, *arrays, *numbers, s_tables, first, count, given.seed)
         before = after
         after = room_for_next
         room_for_next = before
     return before.view(torch.int8)
+
+
+def _by_colours(
+    op: str, given: Sweeps, before: Tensor, fixed: tuple[Tensor, ...], s_tables: int
+) -> Tensor:
+    walkers, *lengths = before.shape
+    groups = math.prod(lengths)
+    states = torch.empty_like(before, dtype=torch.int32)
+    after = torch.empty_like(before)
+    all_blocks = triton.cdiv(before.numel(), WORDS.constants["BLOCK"])
+    launch(CHANGES["words",], all_blocks, before, states, before.numel())
+    variant = COLOURS[op, 3, "colours"]
+    blocks = triton.cdiv(groups, variant.constants["BLOCK"])
+    sizes = (groups, blocks, *lengths, s_tables)
+    # Programs read one another's sites, so a colour ends before the next begins.
+    for event, colour in itertools.product(given.numbers(), range(2)):
+        launch(variant, walkers * blocks, states, *fixed, *sizes, colour, event, given.seed)
+    launch(CHANGES["bytes",], all_blocks, states, after, before.numel())
+    return after.view(torch.int8)
