@@ -112,6 +112,8 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(16, {"BLOCK": 512}),
         Config(16, {"BLOCK": 1024}, {"SWEEPS": 4}),
     ),
+    ("site_sweeps", "colours"): (Config(4, {"BLOCK": 128}),),
+    ("site_sweeps", "words"): (Config(4, {"BLOCK": 512}),),
     ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("packed_sweeps", "rows"): (Config(8, {"BLOCK": 4096}),),
     ("packed_sweeps", "thresholds"): (Config(4, {}),),
