@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..native.threads import over_walkers
 from .cpu_sweeps import Bonds
-from .cpu_walkers import Model, Numbers, sweep_rows, sweep_walkers
+from .cpu_walkers import Model, Numbers, sweep_rows
 from .layouts import BITS, of_walkers, pair_partners
 from .reference import PackedSweeps, negative_bonds
 
@@ -46,25 +46,20 @@ def _swept(given: PackedSweeps, metropolis: bool) -> Tensor:
     numbers = Numbers(given.first_sweep, given.sweeps, given.seed, int(given.stream), *order)
     bonds = _bonds(given)
     lengths = (before.shape[1], before.shape[2])
-    cost = before[0].numel() * given.sweeps
-    if given.rows:
-        old = before.view(-1).numpy().view(np.uint64)
-        new = after.view(-1).numpy().view(np.uint64)
-        walkers = given.walkers.contiguous().numpy()
-
-        def work(begin: int, end: int) -> None:
-            sweep_rows(new, old, begin, end, walkers, lengths, bonds, model, numbers)
-
-        over_walkers(work, len(walkers), cost // EACH)
-        return after
-    groups, lanes = _lanes(given.walkers.contiguous().numpy().tobytes())
     x = before.flatten(1).numpy().view(np.uint8)
     y = after.flatten(1).numpy().view(np.uint8)
+    cost = before[0].numel() * given.sweeps // EACH
+    if given.rows:
+        owners = given.walkers.contiguous().numpy()
+        lanes = np.arange(len(owners)).reshape(-1, 1)
+    else:
+        owners, lanes = _lanes(given.walkers.contiguous().numpy().tobytes())
+        cost *= BITS
 
-    def work_together(begin: int, end: int) -> None:
-        sweep_walkers(y, x, begin, end, groups, lanes, lengths, bonds, model, numbers)
+    def work(begin: int, end: int) -> None:
+        sweep_rows(y, x, begin, end, owners, lanes, lengths, bonds, model, numbers)
 
-    over_walkers(work_together, len(groups), cost * BITS // EACH)
+    over_walkers(work, len(owners), cost)
     return after
 
 

@@ -10,7 +10,7 @@ from .cpu_packing import pack_rows, pack_walkers, unpack_rows, unpack_walkers
 from .cpu_sweeps import BLOCK, Draws, Room, lower, surround, update
 from .reference import STATES
 
-__all__ = ["Model", "Numbers", "sweep_rows", "sweep_walkers"]
+__all__ = ["Model", "Numbers", "sweep_rows"]
 
 BITS = 32
 ALL = np.uint32(0xFFFFFFFF)
@@ -121,29 +121,21 @@ def second_of(words, columns):
 
 
 @inlined
-def sweeps_of(halves, bonds, second, masks, model, inverted, draws, numbers, room):
-    """Sweep the words of a group, or of a walker."""
-    columns = bonds.columns
-    words = halves.shape[1] - 2 * columns
-    for c in range(2):
-        surround(halves[c], columns)
-    for sweep in range(numbers.first_sweep, numbers.first_sweep + numbers.sweeps):
-        lower(room, min(words, BLOCK), masks, draws, sweep)
-        for turn in range(2):
-            c = numbers.other if turn else numbers.colour
-            update(
-                halves, c, 0, words, bonds, second, masks, model.metropolis, inverted, draws,
-                sweep, room,
-            )  # fmt: skip
-            surround(halves[c], columns)
+def first_of(lanes):
+    """Return the first lane that has a walker."""
+    for lane in range(len(lanes)):
+        if lanes[lane] >= 0:
+            return lane
+    return 0
 
 
 @compiled
-def sweep_walkers(y, x, begin, end, groups, lanes, lengths, bonds, model, numbers):
-    """Write groups ``begin … end - 1`` of walkers after their sweeps.
+def sweep_rows(y, x, begin, end, owners, lanes, lengths, bonds, model, numbers):
+    """Write the walkers of rows of words ``begin … end - 1`` after their sweeps.
 
-    ``x`` and ``y`` uint8 ``(walkers, sites)``; ``groups`` int64 ``(groups,)``; ``lanes`` int64
-    ``(groups, 32)``, the walker of each lane, -1 for none.
+    ``x`` and ``y`` uint8 ``(walkers, sites)``; ``owners`` int64 ``(rows,)``, the groups or walkers
+    that random numbers are drawn by; ``lanes`` int64 ``(rows, 32 | 1)``, the walker of each lane,
+    -1 for none. All stands in one function: each that calls another is compiled with it.
     """
     length, width = lengths
     columns = bonds.columns
@@ -154,54 +146,36 @@ def sweep_walkers(y, x, begin, end, groups, lanes, lengths, bonds, model, number
     room = room_of(count)
     second = second_of(words, columns)
     one = len(model.beta) == 1
-    for g in range(begin, end):
+    for row in range(begin, end):
         masks = np.zeros((count, BITS), np.uint32)
         inverted = NONE
-        for lane in range(BITS):
-            walker = lanes[g, lane]
+        for lane in range(lanes.shape[1]):
+            walker = lanes[row, lane]
             # One β serves all lanes at once.
-            if walker < 0 or (one and lane != first_of(lanes[g])):
+            if walker < 0 or (one and lane != first_of(lanes[row])):
                 continue
-            own = ALL if one else np.uint32(np.uint32(1) << np.uint32(lane))
+            all_lanes = one or bonds.along
+            own = ALL if all_lanes else np.uint32(np.uint32(1) << np.uint32(lane))
             if thresholds_of(found, model, model.beta[0 if one else walker]):
                 inverted = np.uint32(inverted | own)
             masks_of(masks, found, own)
-        pack_walkers(halves, x, lanes[g], length, width)
-        draws = Draws(numbers.seed, numbers.stream, groups[g])
-        sweeps_of(halves, bonds, second, masks, model, inverted, draws, numbers, room)
-        unpack_walkers(y, halves, lanes[g], length, width)
-
-
-@inlined
-def first_of(lanes):
-    """Return the first lane that has a walker."""
-    for lane in range(len(lanes)):
-        if lanes[lane] >= 0:
-            return lane
-    return 0
-
-
-@compiled
-def sweep_rows(y, x, begin, end, walkers, lengths, bonds, model, numbers):
-    """Write walkers ``begin … end - 1`` after their sweeps, with columns in words.
-
-    ``x`` and ``y`` uint64 ``(walkers · sites / 8,)``, eight sites each.
-    """
-    length, width = lengths
-    columns = bonds.columns
-    words = length * columns
-    eighths = length * width // 8
-    halves = np.zeros((2, words + 2 * columns), np.uint32)
-    found = np.zeros(2 * STATES, np.int64)
-    count = count_of(model)
-    room = room_of(count)
-    second = second_of(words, columns)
-    for w in range(begin, end):
-        masks = np.zeros((count, BITS), np.uint32)
-        beta = model.beta[min(w, len(model.beta) - 1)]
-        inverted = ALL if thresholds_of(found, model, beta) else NONE
-        masks_of(masks, found, ALL)
-        pack_rows(halves, x[w * eighths : (w + 1) * eighths], 0, length, width)
-        draws = Draws(numbers.seed, numbers.stream, walkers[w])
-        sweeps_of(halves, bonds, second, masks, model, inverted, draws, numbers, room)
-        unpack_rows(y[w * eighths : (w + 1) * eighths], halves, 0, length, width)
+        if bonds.along:
+            pack_rows(halves, x[lanes[row, 0]].view(np.uint64), 0, length, width)
+        else:
+            pack_walkers(halves, x, lanes[row], length, width)
+        draws = Draws(numbers.seed, numbers.stream, owners[row])
+        surround(halves[0], columns)
+        surround(halves[1], columns)
+        for sweep in range(numbers.first_sweep, numbers.first_sweep + numbers.sweeps):
+            lower(room, min(words, BLOCK), masks, draws, sweep)
+            for turn in range(2):
+                c = numbers.other if turn else numbers.colour
+                update(
+                    halves, c, 0, words, bonds, second, masks, model.metropolis, inverted, draws,
+                    sweep, room,
+                )  # fmt: skip
+                surround(halves[c], columns)
+        if bonds.along:
+            unpack_rows(y[lanes[row, 0]].view(np.uint64), halves, 0, length, width)
+        else:
+            unpack_walkers(y, halves, lanes[row], length, width)

@@ -48,7 +48,7 @@ def as_move(words: Sequence[str]) -> Any:
 
     Example:
         >>> as_move(["heat-bath:sweeps=2"])
-        HeatBath(sweeps=2, backward=False)
+        HeatBath(sweeps=2, backward=False, packed=None)
     """
     if not words:
         raise ValueError("give at least one --move")

@@ -12,7 +12,6 @@ likewise.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from ..files import claimed, replacing
 from ..kernels.checks import as_bool, as_integer
-from ..mcmc.base import Lowest, Move, NotErgodicWarning, as_move, warn_confined
+from ..mcmc.base import Lowest, Move, as_move, warn_confined
 from ..mcmc.compose import settled
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
@@ -49,7 +48,7 @@ from .hdf5 import (
     write,
 )
 from .packing import SCHEMA, Contents, as_file
-from .parts import describe_model, describe_move, rebuild_model, rebuild_move
+from .parts import describe_model, describe_move, move_before, rebuild_model, rebuild_move
 from .results import ChainRun, lay_out_beginning, record_beginning, recorded_beginning
 
 if TYPE_CHECKING:
@@ -163,11 +162,7 @@ def _as_before(move: Move | None, old: Contents) -> Move:
     found = old.manifest["kernel"]
     if move is None or as_move("move", move).each is None:
         return settled(move, None, rebuild_move(found))
-    with warnings.catch_warnings():
-        # It says of the file's move what need not hold for the one that was named.
-        warnings.simplefilter("ignore", NotErgodicWarning)
-        before = rebuild_move(found)
-    return settled(move, None, before)
+    return settled(move, None, move_before(found))
 
 
 def _contents(file: Path, resume: bool) -> Contents | None:

@@ -21,6 +21,7 @@ from .parts import (
     describe_move,
     describe_network,
     describe_path,
+    move_before,
     rebuild_integrator,
     rebuild_model,
     rebuild_move,
@@ -135,6 +136,19 @@ def _assemble(contents: Contents, device: torch.device) -> Sampler:
         block=manifest["block"],
         device=device,
     )
+
+
+def as_before(sampler: Sampler, contents: Contents) -> Sampler:
+    """Return a sampler with what its user did not name of the move as a file keeps it.
+
+    Args:
+        sampler: one that goes on with the file.
+        contents: of the file.
+    """
+    found = contents.manifest.get("mcmc")
+    if not found:
+        return sampler
+    return sampler.going_on(move_before(found))
 
 
 def write(file: str | Path, contents: Contents) -> None:

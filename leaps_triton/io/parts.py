@@ -5,6 +5,7 @@ settings. To read one, its name is looked up in that registry alone: nothing is 
 nothing called, by a name in a file.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from .. import registry
 from ..integrators.base import Integrator
 from ..kernels.checks import shown
-from ..mcmc.base import Move, as_move, warn_confined
+from ..mcmc.base import Move, NotErgodicWarning, as_move, warn_confined
 from ..mcmc.compose import Compose
 from ..models.energy_only import as_given
 from ..models.pair import PairModel
@@ -29,6 +30,7 @@ __all__ = [
     "describe_move",
     "describe_network",
     "describe_path",
+    "move_before",
     "rebuild_integrator",
     "rebuild_model",
     "rebuild_move",
@@ -125,8 +127,9 @@ def describe_move(move: Move) -> dict[str, Any]:
         value = getattr(own, field.name)
         # Defaults are left out, so that a field added later changes no file of before. One whose
         # absence means another value than the default is always there.
-        always = number == 0 or field.default is MISSING or "before" in field.metadata
-        if always or value != field.default:
+        always = number == 0 or field.default is MISSING or field.metadata.get("always", False)
+        usual = field.metadata.get("before", field.default)
+        if always or value != usual:
             found[_IN_FILES.get(field.name, field.name)] = _describe_value(value)
     return found
 
@@ -157,14 +160,20 @@ def _completed_move(value: Any) -> Any:
         return value
     maker = registry.things("move").get(str(value.get("class")))
     own = {key: _completed_move(part) for key, part in value.items()}
-    return {**own, **_before(maker, value)}
+    return {**own, **_before(maker, value, True)}
 
 
-def _before(maker: Any, data: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields that are missing in data of a move, and what their absence means."""
+def _before(maker: Any, data: dict[str, Any], always: bool) -> dict[str, Any]:
+    """Return the fields that are missing in data of a move, and what their absence means.
+
+    Args:
+        maker: class of the move.
+        data: the move.
+        always: which fields, those that files always hold or those they need not hold.
+    """
     if not is_dataclass(maker):
         return {}
-    later = [field for field in fields(maker) if "before" in field.metadata]
+    later = [field for field in fields(maker) if field.metadata.get("always") is always]
     return {field.name: field.metadata["before"] for field in later if field.name not in data}
 
 
@@ -185,13 +194,25 @@ def rebuild_move(data: dict[str, Any]) -> Any:
     # Compose takes its moves one by one, not as a field.
     if maker is Compose:
         return Compose(*settings["moves"])
-    missing = _before(maker, data)
-    move = maker(**settings, **missing)
+    missing = _before(maker, data, True)
+    move = maker(**settings, **missing, **_before(maker, data, False))
     if missing:
         names = ", ".join(missing)
         about = f"a file of an earlier version has no {names} of {data['class']}, goes on as before"
         warn_confined(move, f"{about}, and")
     return move
+
+
+def move_before(data: dict[str, Any]) -> Any:
+    """Return the move of a run that goes on, without a word: what it leaves open is taken from it.
+
+    Args:
+        data: of :func:`describe_move`.
+    """
+    with warnings.catch_warnings():
+        # What is said of the file's move need not hold for one that is named anew.
+        warnings.simplefilter("ignore", NotErgodicWarning)
+        return rebuild_move(data)
 
 
 def _rebuild_value(value: Any) -> Any:

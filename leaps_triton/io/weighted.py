@@ -17,7 +17,7 @@ from ..progress import Progress, track
 from ..samplers.along import Along, Recorded, Stops
 from ..samplers.sampler import Advance, Sampler
 from .chains import read_chain
-from .checkpoint import describe, rebuild
+from .checkpoint import as_before, describe, rebuild
 from .hdf5 import (
     Array,
     Places,
@@ -35,7 +35,6 @@ from .hdf5 import (
     write,
 )
 from .packing import Contents, as_file
-from .parts import rebuild_move
 from .results import ChainRun, Run
 
 if TYPE_CHECKING:
@@ -111,20 +110,12 @@ def sample(
         settings["along"] = {"betas": list(stops.betas), "densities": list(stops.densities)}
     with claimed(file):
         if resume and file.exists():
-            sampler = _as_before(sampler, file)
+            with opened(file) as source:
+                sampler = as_before(sampler, contents(source, file.name))
         done = _begin(sampler, settings, file, resume)
         _fill(sampler, settings, file, done, progress)
         with opened(file) as source:
             return _read_run(source, contents(source, file.name), file.name)
-
-
-def _as_before(sampler: Sampler, file: Path) -> Sampler:
-    """Return a sampler with what its user did not name of the move as a file keeps it."""
-    with opened(file) as source:
-        found = contents(source, file.name).manifest.get("mcmc")
-    if not found:
-        return sampler
-    return sampler.going_on(rebuild_move(found))
 
 
 def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool) -> int:

@@ -328,16 +328,18 @@ def as_move(name: str, move: object) -> BaseMove:
     return UserMove(move)
 
 
-def since(default: Any, before: Any) -> Any:
+def since(default: Any, before: Any, always: bool = True) -> Any:
     """Return a field that a move did not have in files of earlier versions.
 
-    Files always hold it, be it the default or not, so that the default may change.
+    Files hold it, be it the default or not, so that the default may change.
 
     Args:
         default: of a new move.
         before: what a file without it means.
+        always: whether files hold that value too; without, those of a move that does as before say
+            what they always said.
     """
-    return field(default=default, metadata={"before": before})
+    return field(default=default, metadata={"before": before, "always": always})
 
 
 def warn_confined(move: object, about: str = "the chain") -> None:

@@ -191,7 +191,7 @@ class HeatBath(Sweeps):
         2
     """
 
-    packed: bool | str | None = since(None, before=False)
+    packed: bool | str | None = since(None, before=False, always=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -242,7 +242,7 @@ class Metropolis(Sweeps):
     """
 
     rest: float = since(REST, before=0.0)
-    packed: bool | str | None = since(None, before=False)
+    packed: bool | str | None = since(None, before=False, always=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

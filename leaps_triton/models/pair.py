@@ -14,7 +14,6 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import LocalEnergy, Sums
-from ..kernels.checks import shown
 from ..lattices.hypercubic import Lattice
 from ..registry import register
 from . import single_site

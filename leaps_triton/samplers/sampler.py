@@ -103,11 +103,6 @@ class Sampler:
         expect(known, "integrator", "an integrator such as Jump(intervals=25)", integrator)
         move = None if mcmc is None else as_move("mcmc", mcmc)
         _check_weighted(move)
-        self.block = default_block(path) if block is None else as_integer("block", block, 1)
-        self._named = move
-        if move is not None:
-            mcmc = move.settled(path.model, None, self.block)
-            move = as_move("mcmc", mcmc)
         integrator = Jump() if integrator is None else integrator
         if transport is None and mcmc is None and integrator.reversible is None:
             raise ValueError(
@@ -124,9 +119,15 @@ class Sampler:
         self.path = path
         self.transport = transport
         self.integrator = integrator
+        self.resampling = resampling
+        self.block = default_block(path) if block is None else as_integer("block", block, 1)
+        self._named = move
+        # Two blocks of one run, or two processes, never differ in how they are swept.
+        if move is not None:
+            mcmc = move.settled(path.model, None, self.block)
+            move = as_move("mcmc", mcmc)
         self.mcmc = mcmc
         self.move = move
-        self.resampling = resampling
         self.device = as_device(device)
         as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..io.checkpoint import Contents, as_file, describe, differences, read, write
+from ..io.checkpoint import Contents, as_before, as_file, describe, differences, read, write
 from ..io.parts import completed
 from ..kernels.checks import as_integer
 from .config import TrainingConfig
@@ -206,8 +206,10 @@ def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name:
         # A new leg may have a learning rate of its own.
         free.append("learning_rate")
     config = {**stored.config, **{key: asked[key] for key in free}}
-    mine = _settings(describe(trainer.sampler), asked)
     try:
+        # What its user did not name of the sampler's move is that of the file.
+        sampler = as_before(trainer.sampler, contents)
+        mine = _settings(describe(sampler), asked)
         # What an earlier version did not know had a meaning all the same.
         found = differences(_settings(completed(contents), config), mine)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -224,6 +226,7 @@ def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name:
             f"{name} is at step {stored.step} already, got steps={asked['steps']}; give at least "
             f"{stored.step}, or another file"
         )
+    trainer.sampler = sampler
 
 
 def _settings(contents: Contents, config: object) -> Contents:

@@ -66,7 +66,7 @@ def test_a_file_holds_what_a_chain_in_memory_does(name: str, tmp_path: Path) -> 
         56,
         3,
     )
-    assert found.move == KERNELS[name] and list(found.values) == NAMES
+    assert found.move == memory.move and list(found.values) == NAMES
     for each in NAMES:
         assert torch.equal(found.values[each], memory.values[each])
     assert found.kept is not None and memory.kept is not None

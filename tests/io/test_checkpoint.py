@@ -529,8 +529,9 @@ MOVES: dict[str, Any] = {
 @pytest.mark.parametrize("mcmc", MOVES.values(), ids=MOVES)
 def test_every_move_returns(mcmc: Any, tmp_path: Path) -> None:
     path = lt.AnnealingPath(lt.Clock((2, 3), q=4, beta=0.5))
-    lt.save(lt.Sampler(path, None, lt.Jump(2), mcmc, device="cpu"), tmp_path / "s.safetensors")
-    assert lt.load(tmp_path / "s.safetensors", device="cpu").mcmc == mcmc
+    sampler = lt.Sampler(path, None, lt.Jump(2), mcmc, device="cpu")
+    lt.save(sampler, tmp_path / "s.safetensors")
+    assert lt.load(tmp_path / "s.safetensors", device="cpu").mcmc == sampler.mcmc
 
 
 def test_a_move_is_stored_as_before() -> None:
@@ -542,7 +543,7 @@ def test_a_move_is_stored_as_before() -> None:
 
 def test_the_rest_of_a_move_is_always_stored() -> None:
     """The default too, which may change; without it a file means 0, and says so when it is read."""
-    metropolis = parts.describe_move(lt.Metropolis())
+    metropolis = parts.describe_move(lt.Metropolis(packed=False))
     assert metropolis == {"class": "Metropolis", "sweeps": 1, "rest": 0.125}
     wolff = parts.describe_move(lt.Wolff(2, rest=0.0))
     assert wolff == {"class": "Wolff", "clusters": 2, "rest": 0.0}
@@ -559,7 +560,8 @@ def test_a_move_without_its_rest_is_one_of_an_earlier_version() -> None:
     with pytest.warns(lt.NotErgodicWarning, match=message) as said:
         move = parts.rebuild_move(old)
     assert len(said) == 1 and "take rest=0.125" in str(said[0].message)
-    assert move == lt.ParallelTempering([0.5, 1.0], lt.Metropolis(2, backward=True, rest=0.0))
+    inner = lt.Metropolis(2, backward=True, rest=0.0, packed=False)
+    assert move == lt.ParallelTempering([0.5, 1.0], inner)
     # As one description it is that of the move which goes on with it.
     model = {"class": "Ising"}
     for key in ("kernel", "mcmc"):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.mcmc import settled
 from leaps_triton.models.base import SweepPlan
 
 LOCAL = lt.Metropolis()
@@ -87,7 +88,7 @@ def test_the_model_alone_decides(name: str) -> None:
     assert found.ergodic
     # It takes the model, and is told by the chain.
     chain = lt.run_chain(model, walkers=2, sweeps=2, device="cpu")
-    assert chain.move == expected
+    assert chain.move == settled(expected, chain.model, None, 2)
 
 
 def test_without_states_there_is_no_default() -> None:
@@ -118,7 +119,7 @@ def test_replicas_are_moved_by_the_default() -> None:
     assert unnamed.ergodic and unnamed.together == 1
     one = lt.run_chain(glass, unnamed, 8, 20, seed=3, device="cpu")
     two = lt.run_chain(glass, named, 8, 20, seed=3, device="cpu")
-    assert one.move == two.move == named
+    assert one.move == two.move == settled(named, glass, None, 8)
     assert torch.equal(one.values["energy"], two.values["energy"])
     path, walkers = lt.AnnealingPath(glass), torch.arange(4)
     begun = path.start.sample(walkers, seed=0)
@@ -155,7 +156,7 @@ def test_a_file_keeps_its_move_where_none_is_named(tmp_path: Path, older: Any) -
     options: dict[str, Any] = {"burn_in": 2, "seed": 3, "device": "cpu"}
     lt.io.run_chain(model, older, 4, 10, file, **options)
     longer = lt.io.run_chain(model, unnamed, 4, 20, file, resume=True, **options)
-    assert longer.move == older
+    assert longer.move == settled(older, model, None, 4)
     assert torch.equal(longer.values["energy"], whole.values["energy"])
     # Whoever names a move asks for that one.
     with pytest.raises(ValueError, match="made with other settings"):
@@ -177,9 +178,9 @@ def test_a_file_of_a_scan_keeps_its_move(tmp_path: Path, method: str) -> None:
     found = lt.io.scan(model, [0.2, 0.4], **{**less, **more}, resume=True, **options)
     result: Any = found.result
     if method == "annealing":
-        assert result.sampler.mcmc == lt.HeatBath()
+        assert result.sampler.mcmc == lt.HeatBath(packed="walkers")
     else:
-        assert result.move.move == lt.HeatBath()
+        assert result.move.move == lt.HeatBath(packed="walkers")
 
 
 def test_a_file_must_be_named() -> None:
