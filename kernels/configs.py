@@ -41,7 +41,7 @@ PACKED = {
     ),
     ("packed_sweeps", "heat_bath", "signs"): (
         Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
-        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}),
+        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}, registers=128),
         Config(16, {"QUAD": 4, "BLOCK": 2048, "HELD": 1}, MANY),
     ),
     ("packed_sweeps", "heat_bath", "field"): (
@@ -116,7 +116,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("site_sweeps", "words"): (Config(4, {"BLOCK": 512}),),
     ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("packed_sweeps", "rows"): (Config(8, {"BLOCK": 4096}),),
-    ("packed_sweeps", "thresholds"): (Config(4, {}),),
+    ("packed_sweeps", "thresholds"): (Config(4, {}, registers=128),),
     ("packed_sweeps", "signs", "walkers"): (Config(4, {"BLOCK": 256}),),
     ("packed_sweeps", "signs", "columns"): (Config(4, {"BLOCK": 32}),),
     # One int32 of four sites a thread, and as many walkers in flight as a word has lanes.

@@ -61,7 +61,8 @@ def _variant(op: str, kind: str, block: int) -> Variant:
 def _thresholds(op: str, field: int) -> Variant:
     constants = {"MOVE": MOVES[op], "FIELD": field, "CHAINS": CHAINS[op, field]}
     pointers = (torch.float64, torch.int32, torch.int8, torch.int32, torch.int64)
-    return Variant(thresholds_kernel, pointers, constants, config(FAMILY, "thresholds").warps)
+    made = config(FAMILY, "thresholds")
+    return Variant(thresholds_kernel, pointers, constants, made.warps, registers=made.registers)
 
 
 def _around(
@@ -69,7 +70,8 @@ def _around(
 ) -> Variant:
     """Return a variant of one of the kernels that come before or after a sweep."""
     made = config(FAMILY, *key)
-    return Variant(function, pointers, {**constants, **made.constants}, made.warps)
+    constants = {**constants, **made.constants}
+    return Variant(function, pointers, constants, made.warps, registers=made.registers)
 
 
 WITH_WALKERS = (torch.int32, torch.int32, torch.int32, torch.int64)

@@ -5,6 +5,10 @@ holds a block of quads as a tuple of QUAD blocks, one a word. Words, bits and th
 numbered as in :mod:`..packed_sweeps.reference`.
 """
 
+# Triton adds tuples, and does not unpack them; their types change as they grow.
+# ruff: noqa: RUF005
+# mypy: disable-error-code="assignment"
+
 import triton
 import triton.language as tl
 
@@ -36,7 +40,7 @@ def load_masks(p_masks, FIRST: tl.constexpr, COUNT: tl.constexpr, CHAINS: tl.con
     found = ()
     for i in tl.static_range(COUNT):
         for chain in tl.static_range(CHAINS):
-            found = found + (tl.load(p_masks + chain * 32 + FIRST + i),)  # noqa: RUF005
+            found = found + (tl.load(p_masks + chain * 32 + FIRST + i),)
     return found
 
 
@@ -50,8 +54,8 @@ def load_four(p_masks, FIRST: tl.constexpr, CHAINS: tl.constexpr):
         for chain in tl.static_range(CHAINS):
             # The halves of a number of 64 bits are registers of their own.
             pair = tl.load(p_pairs + chain * 16 + FIRST // 2 + i)
-            found = found + (pair.to(tl.int32),)  # noqa: RUF005
-            upper = upper + ((pair >> 32).to(tl.int32),)  # noqa: RUF005
+            found = found + (pair.to(tl.int32),)
+            upper = upper + ((pair >> 32).to(tl.int32),)
         found = found + upper
     return found
 
@@ -73,7 +77,7 @@ def compared(word, own, bits, lower, FIRST: tl.constexpr, CHAINS: tl.constexpr, 
                 bit = bits[(FIRST + i) * CHAINS + chain]
             # Where the bits differ the threshold's decides, else the bits before.
             less = (~word[i] & bit) | (~(word[i] ^ bit) & lower[chain])
-            after = after + (less,)  # noqa: RUF005
+            after = after + (less,)
         lower = after
     return lower
 
@@ -84,7 +88,7 @@ def compare_lower(p_masks, seed, stream, event, walker, SHARED: tl.constexpr, CH
     o_word = tl.arange(0, SHARED)
     found = ()
     for _ in tl.static_range(CHAINS):
-        found = found + (o_word * 0,)  # noqa: RUF005
+        found = found + (o_word * 0,)
     for d in tl.static_range(4):
         draw = tl.full((), 4 + d, tl.uint32)
         word = random_words(seed, stream, o_word, event, draw, walker)
@@ -116,7 +120,7 @@ def spread(found, SHARED: tl.constexpr, QUAD: tl.constexpr, ROWS: tl.constexpr):
         parts = parted(tl.reshape(found[chain], [LINES, QUAD]), QUAD, LINES)
         for part in tl.static_range(QUAD):
             again = tl.broadcast_to(parts[part][None, :], [ROWS // LINES, LINES])
-            blocks = blocks + (tl.reshape(again, [ROWS]),)  # noqa: RUF005
+            blocks = blocks + (tl.reshape(again, [ROWS]),)
     return blocks
 
 
@@ -159,7 +163,7 @@ def beside(b, b_edge, m_ahead, turn, QUAD: tl.constexpr):
         lower = tl.where(m_ahead, b[part], b_behind).to(tl.uint32, bitcast=True)
         both = (upper.to(tl.uint64) << 32) | lower.to(tl.uint64)
         shifted = (both >> turn.to(tl.uint64)).to(tl.uint32)
-        found = found + (shifted.to(tl.int32, bitcast=True),)  # noqa: RUF005
+        found = found + (shifted.to(tl.int32, bitcast=True),)
     return found
 
 
@@ -238,7 +242,7 @@ def surrounding(
             p_direction = p_signs + i * QUAD * quads
             signs = load_quads(p_direction, o_quad, m_quad, QUAD, ROWS)
             for part in tl.static_range(QUAD):
-                turned = turned + (found[i * QUAD + part] ^ signs[part],)  # noqa: RUF005
+                turned = turned + (found[i * QUAD + part] ^ signs[part],)
         found = turned
     return found
 
@@ -258,9 +262,9 @@ def compare_all(
     for chain in tl.static_range(COMPARED):
         if OWN:
             one = lower[(chain + COMPARED) * QUAD + part]
-            below = below + ((own & one) | (~own & lower[chain * QUAD + part]),)  # noqa: RUF005
+            below = below + ((own & one) | (~own & lower[chain * QUAD + part]),)
         else:
-            below = below + (lower[chain * QUAD + part],)  # noqa: RUF005
+            below = below + (lower[chain * QUAD + part],)
     top = own
     for d in tl.static_range(4):
         draw = tl.full((), d, tl.uint32)
@@ -272,6 +276,36 @@ def compare_all(
             below = compared(word, own, bits, below, 0, COMPARED, OWN)
         top = word[3]
     return below, top
+
+
+@triton.jit
+def update_block(
+    p_own, p_other, p_signs, p_masks, o_quad, colour, quads, width, factor, shift, lanes,
+    held, lower, flip, walker, event, seed, stream,
+    MOVE: tl.constexpr, FIELD: tl.constexpr, SIGNS: tl.constexpr, CHAINS: tl.constexpr,
+    QUAD: tl.constexpr, ROWS: tl.constexpr, HELD: tl.constexpr,
+):  # fmt: skip
+    """Redraw, or move, the sites of a block of quads of one colour."""
+    m_quad = o_quad < quads
+    around = surrounding(
+        p_other, p_signs, o_quad, m_quad, colour, quads, width, factor, shift, lanes,
+        SIGNS, QUAD, ROWS,
+    )  # fmt: skip
+    b_own = around
+    if MOVE == 1:
+        b_own = load_quads(p_own, o_quad, m_quad, QUAD, ROWS)
+    b_new = ()
+    for part in tl.static_range(QUAD):
+        below, top = compare_all(
+            b_own[part], held, p_masks, lower, seed, stream, QUAD * o_quad + part, event,
+            walker, part, CHAINS, QUAD, HELD,
+        )  # fmt: skip
+        new = decided(
+            around[part], around[QUAD + part], around[2 * QUAD + part], around[3 * QUAD + part],
+            b_own[part], flip, top, below, MOVE, FIELD,
+        )  # fmt: skip
+        b_new = b_new + (new,)
+    store_quads(p_own, b_new, o_quad, m_quad, QUAD, ROWS)
 
 
 @kernel
@@ -317,26 +351,11 @@ def sweep_kernel(
                 p_other = p_row + (1 - colour) * half
                 p_colour = p_signs + 4 * colour.to(tl.int64) * half
                 for o_first in range(i_tile * ROWS, quads, tiles * ROWS):
-                    o_quad = o_first + tl.arange(0, ROWS)
-                    m_quad = o_quad < quads
-                    around = surrounding(
-                        p_other, p_colour, o_quad, m_quad, colour, quads, width, factor, shift,
-                        lanes, SIGNS, QUAD, ROWS,
+                    update_block(
+                        p_own, p_other, p_colour, p_bits, o_first + tl.arange(0, ROWS),
+                        colour, quads, width, factor, shift, lanes, held, lower, flip, walker,
+                        event + colour, seed, stream,
+                        MOVE, FIELD, SIGNS, CHAINS, QUAD, ROWS, HELD,
                     )  # fmt: skip
-                    b_own = around
-                    if MOVE == 1:
-                        b_own = load_quads(p_own, o_quad, m_quad, QUAD, ROWS)
-                    b_new = ()
-                    for part in tl.static_range(QUAD):
-                        below, top = compare_all(
-                            b_own[part], held, p_bits, lower, seed, stream, QUAD * o_quad + part,
-                            event + colour, walker, part, CHAINS, QUAD, HELD,
-                        )  # fmt: skip
-                        new = decided(
-                            around[part], around[QUAD + part], around[2 * QUAD + part],
-                            around[3 * QUAD + part], b_own[part], flip, top, below, MOVE, FIELD,
-                        )  # fmt: skip
-                        b_new = b_new + (new,)  # noqa: RUF005
-                    store_quads(p_own, b_new, o_quad, m_quad, QUAD, ROWS)
                 # The next colour reads, in other threads, what this one has written.
                 tl.debug_barrier()

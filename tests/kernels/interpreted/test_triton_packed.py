@@ -62,11 +62,14 @@ def test_a_lattice_smaller_than_a_block(
     op: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two partial groups, a β per walker of either sign, and each move with what it knows."""
-    given = arguments(
-        (4, 6), 30, 3, sweeps=1, signs=kind == "signs", tilt=0.3 if kind == "field" else 0.0,
-        backward=kind == "signs",
-    )  # fmt: skip
-    if op == "metropolis" and kind != "signs":
+    signs = kind == "signs"
+    given = arguments((4, 6), 30, 3, sweeps=1, signs=signs, backward=signs)
+    if kind == "field":
+        given["tilt"] = 0.3
+    if kind == "plain":
+        # Three groups, and programs for two.
+        given["walkers"] = torch.tensor([31, 32, 64])
+    if op == "metropolis" and not signs:
         given["rest"] = 2.0**-3
     with recorded(kernel, monkeypatch) as launched:
         compare(op, given)
@@ -79,8 +82,10 @@ def test_a_lattice_smaller_than_a_block(
 def test_several_words_of_a_thread(op: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line of twelve words of a colour is three quads, or six pairs."""
     choose(monkeypatch, 1)
-    tilt = 0.3 if kind == "field" else 0.0
-    compare(op, arguments((2, 24), 30, 2, sweeps=1, signs=True, tilt=tilt))
+    given = arguments((2, 24), 30, 2, sweeps=1, signs=True)
+    if kind == "field":
+        given["tilt"] = 0.3
+    compare(op, given)
 
 
 def test_lines_of_blocks_and_several_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +137,9 @@ def test_words_are_those_of_the_layout(rows: bool) -> None:
     given = packed((4, 64), len(walkers), signs=True, rows=rows) | {"walkers": walkers}
     given = on_device(given)
     words = kernel._words(PackedSweeps(**given))
-    starts = list(range(7)) if rows else [0, 2, 4, 5]
+    starts = [0, 2, 4, 5]
+    if rows:
+        starts = list(range(7))
     assert words.table[: len(starts) + 2].tolist() == [len(starts), *starts, 7]
     spins = words.empty(2, words.half)
     kernel._convert("pack", kernel._by_four(given["configurations"]), spins, words)
