@@ -1,4 +1,4 @@
-"""Recordings: one call, one time what the function does, with CUDA graphs that stand in for real."""
+"""Recordings: a call does once what the function does, with graphs that stand in for CUDA's."""
 
 import contextlib
 import logging
