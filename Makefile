@@ -35,7 +35,7 @@ check: $(INSTALLED) ## formatting, lint and types
 docs: $(DOCS_INSTALLED) ## build the documentation, with all of its examples, into docs/_build/html
 	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --nitpicky -b html docs docs/_build/html
 
-gpu: ## tests, benchmarks, physics and training on a CUDA device, with $(PYTHON) as it is (options: GPU_ARGS='--help')
+gpu: ## checks, speed and training on a CUDA device, in three calls, with $(PYTHON) as it is (options: GPU_ARGS='--help')
 	PYTHONUNBUFFERED=1 $(PYTHON) experiments/gpu/gpu.py $(GPU_ARGS)
 
 clean: ## remove caches, builds and the demo's files (the environment .venv stays)

@@ -45,8 +45,10 @@ class Goal:
         """Return in words what the number must be."""
         if self.least is not None:
             return f"≥ {self.least:g}"
-        if self.most is not None:
+        if self.most is not None and self.most > 0:
             return f"≤ {self.most:g}"
+        if self.most is not None:
+            return "0"
         return "–"
 
     def verdict(self, value: float) -> str:

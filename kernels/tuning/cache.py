@@ -79,7 +79,8 @@ def key_of(variant: "Variant") -> str:
     kernel = variant.kernel.fn
     constants = ", ".join(f"{name}={value}" for name, value in sorted(variant.constants.items()))
     types = " ".join(str(dtype).removeprefix("torch.") for dtype in variant.pointers)
-    return f"{kernel.__name__}({types}; {constants}; {variant.warps}, {variant.stages})"
+    family = kernel.__module__.split(".")[-2]
+    return f"{family}.{kernel.__name__}({types}; {constants}; {variant.warps}, {variant.stages})"
 
 
 def class_of(programs: int) -> str:
