@@ -31,7 +31,7 @@ WHOLE = {"WHOLE": 8192, "ROWS": 132, "PROGRAMS": 1056}
 """Lattices of more words of a colour, in fewer rows, are cut in tiles for so many programs."""
 MANY = {"ROWS": 512}
 """So many rows keep a device busy with small programs."""
-PACKED = {
+PACKED: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     # Words of a thread, as one load: four, or where thresholds fill the registers two. Where rows
     # of words are odd or lattices small one word; where rows are few as many threads as fit.
     ("packed_sweeps", "heat_bath", "plain"): (

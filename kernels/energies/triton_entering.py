@@ -111,8 +111,9 @@ def enter_intervals(given: Entering) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return weights, after, left, enters
     coupling, coupling_strides = site_stride(given.coupling, shape)
     site_table, site_strides = site_stride(given.site_table, shape)
-    inputs = (given.configurations, given.log_weights, given.remaining, given.interval)
-    inputs += (given.betas, given.lengths, coupling, given.bond_table, site_table)
+    walking = (given.configurations, given.log_weights, given.remaining, given.interval)
+    fixed = (given.betas, given.lengths, coupling, given.bond_table, site_table)
+    inputs = (*walking, *fixed)
     weights = torch.empty_like(given.log_weights)
     left = torch.empty_like(given.remaining)
     after = torch.empty_like(given.interval)

@@ -81,7 +81,8 @@ def test_words_and_bytes_have_one_law(name: str, move: Any) -> None:
     found = []
     for layout in layouts:
         chain = lt.run_chain(model, move(packed=layout), 512, 20, burn_in=20, device="cpu")
-        assert chain.move.packed == layout
+        settled: Any = chain.move
+        assert settled.packed == layout
         means = chain.values["energy"].mean(1)
         found.append((float(means.mean()), float(means.var() / len(means))))
     for mean, variance in found[1:]:

@@ -34,9 +34,14 @@ def decisions(given: PackedSweeps, row: int, colour: int, sweep: int) -> Tensor:
     length, width = given.configurations.shape[1:]
     columns = width // 2
     r, column = torch.meshgrid(torch.arange(length), torch.arange(columns), indexing="ij")
-    site, lane, number, stream = r * columns + column, walker % 32, walker // 32, Stream.PACKED
+    site = r * columns + column
+    lane = torch.tensor(walker % 32)
+    number = walker // 32
+    stream = Stream.PACKED
     if given.rows:
-        site, lane, number = r * (columns // 32) + column // 32, column % 32, walker
+        site = r * (columns // 32) + column // 32
+        lane = column % 32
+        number = walker
         stream = Stream.PACKED_ROWS
     found = torch.zeros(length, columns, dtype=torch.int64)
     for i in range(32):
