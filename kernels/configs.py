@@ -82,7 +82,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     # One or two sites a thread. A proposal of several states needs more registers: one site then.
     ("site_sweeps", "heat_bath", "binary uniform"): (
         Config(4, {"BLOCK": 256}),
-        Config(16, {"BLOCK": 1024}),
+        Config(16, {"BLOCK": 1024}, registers=128),
     ),
     ("site_sweeps", "heat_bath", "binary"): (
         Config(4, {"BLOCK": 256}),
