@@ -80,7 +80,8 @@ def test_words_and_bytes_have_one_law(name: str, move: Any) -> None:
         layouts.append("rows")
     found = []
     for layout in layouts:
-        chain = lt.run_chain(model, move(packed=layout), 512, 20, burn_in=20, device="cpu")
+        made = move(packed=layout)
+        chain: Any = lt.run_chain(model, made, 512, 20, burn_in=20, device="cpu")
         assert chain.move.packed == layout
         means = chain.values["energy"].mean(1)
         found.append((float(means.mean()), float(means.var() / len(means))))
