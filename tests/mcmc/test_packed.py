@@ -98,6 +98,8 @@ def test_the_rule() -> None:
         ((64, 64), 63, "rows"),
         ((64, 66), 63, ""),
         ((256, 256), 1024, "rows"),
+        ((128, 128), 64, "rows"),
+        ((126, 128), 64, "walkers"),
         ((250, 250), 1024, "walkers"),
     ):
         assert layout_of(lt.Ising(shape, 0.4), walkers) == expected
