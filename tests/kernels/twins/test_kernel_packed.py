@@ -35,7 +35,7 @@ def decisions(given: PackedSweeps, row: int, colour: int, sweep: int) -> Tensor:
     columns = width // 2
     r, column = torch.meshgrid(torch.arange(length), torch.arange(columns), indexing="ij")
     site = r * columns + column
-    lane = torch.tensor(walker % 32)
+    lane: Any = walker % 32
     number = walker // 32
     stream = Stream.PACKED
     if given.rows:
@@ -80,7 +80,8 @@ def loop(given: PackedSweeps, metropolis: bool) -> Tensor:
         numbers = decisions(given, row, colour, sweep).tolist()
         for r, column in sites:
             place = 2 * column + (r + colour) % 2
-            up, left = (r - 1) % length, (place - 1) % width
+            up = (r - 1) % length
+            left = (place - 1) % width
             n = int(x[row, up, place] ^ negative[0, up, place])
             n += int(x[row, (r + 1) % length, place] ^ negative[0, r, place])
             n += int(x[row, r, left] ^ negative[1, r, left])
