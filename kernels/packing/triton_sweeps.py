@@ -195,10 +195,10 @@ def decided(n0, n1, n2, n3, own, flip, top, below, MOVE: tl.constexpr, FIELD: tl
         odd = (twos & ~below[3]) | (~twos & below[1])
         after = (ones & odd) | (~ones & even)
     elif FIELD == 0:
-        # Up to two neighbours that favour the state have one threshold.
+        # Up to two neighbours that favour the state hinder no move.
         three = ones & twos
-        few = (three & below[1]) | (~three & below[0])
-        after = own ^ ((fours & below[2]) | (~fours & few))
+        few = (three & below[0]) | (~three & below[2])
+        after = own ^ ((fours & below[1]) | (~fours & few))
     else:
         nought = (fours & below[4]) | (~fours & below[0])
         even = (twos & below[2]) | (~twos & nought)
@@ -250,11 +250,12 @@ def surrounding(
 @triton.jit
 def compare_all(
     own, held, p_masks, lower, seed, stream, o_word, event, walker, part,
-    CHAINS: tl.constexpr, QUAD: tl.constexpr, HELD: tl.constexpr,
+    RESTS: tl.constexpr, CHAINS: tl.constexpr, QUAD: tl.constexpr, HELD: tl.constexpr,
 ):  # fmt: skip
     """Return where a number is below each threshold, and its highest bit.
 
-    ``lower`` holds what the lower half says, QUAD blocks for each threshold.
+    ``lower`` holds what the lower half says, QUAD blocks for each threshold. With RESTS there is
+    one threshold more, of which four bits are 0 or 1 and all below are 0.
     """
     OWN: tl.constexpr = CHAINS == 10
     COMPARED: tl.constexpr = 5 if OWN else CHAINS
@@ -274,6 +275,11 @@ def compare_all(
         else:
             bits = load_four(p_masks, 16 + 4 * d, CHAINS)
             below = compared(word, own, bits, below, 0, COMPARED, OWN)
+        if RESTS and d == 3:
+            KEPT: tl.constexpr = 16 * CHAINS if HELD else 0
+            moves = (~word[0] & held[KEPT]) | (~word[1] & held[KEPT + 1])
+            moves |= (~word[2] & held[KEPT + 2]) | (~word[3] & held[KEPT + 3])
+            below = below + (moves,)
         top = word[3]
     return below, top
 
@@ -298,7 +304,7 @@ def update_block(
     for part in tl.static_range(QUAD):
         below, top = compare_all(
             b_own[part], held, p_masks, lower, seed, stream, QUAD * o_quad + part, event,
-            walker, part, CHAINS, QUAD, HELD,
+            walker, part, MOVE == 1 and FIELD == 0, CHAINS, QUAD, HELD,
         )  # fmt: skip
         new = decided(
             around[part], around[QUAD + part], around[2 * QUAD + part], around[3 * QUAD + part],
@@ -341,6 +347,8 @@ def sweep_kernel(
         held = ()
         if HELD:
             held = load_masks(p_bits, 16, 16, CHAINS)
+        if MOVE == 1 and FIELD == 0:
+            held = held + load_masks(p_bits + CHAINS * 32, 28, 4, 1)
         for i_sweep in range(sweeps):
             event = 2 * (first_sweep + i_sweep)
             low = compare_lower(p_bits, seed, stream, event, walker, SHARED, CHAINS)

@@ -70,11 +70,20 @@ def test_a_lattice_smaller_than_a_block(
     if kind == "plain":
         # Three groups, and programs for two.
         given["walkers"] = torch.tensor([31, 32, 64])
-    if op == "metropolis" and not signs:
+    if op == "metropolis":
         given["rest"] = 2.0**-3
     with recorded(kernel, monkeypatch) as launched:
         compare(op, given)
     assert kernel.VARIANTS[op, kind, 128] in launched
+
+
+@pytest.mark.parametrize("rest", [0.0, 2.0**-20])
+def test_a_rest_that_four_bits_do_not_decide(rest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thresholds by state serve it."""
+    given = arguments((2, 4), 40, 1, sweeps=1, rest=rest)
+    with recorded(kernel, monkeypatch) as launched:
+        compare("metropolis", given)
+    assert kernel.VARIANTS["metropolis", "field", 128] in launched
 
 
 @pytest.mark.parametrize(
@@ -113,7 +122,10 @@ def test_columns_of_one_walker_in_a_word(
     op: str, place: int, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choose(monkeypatch, place)
-    compare(op, arguments(shape, 77, 1, sweeps=1, signs=True, rows=True))
+    given = arguments(shape, 77, 1, sweeps=1, signs=True, rows=True)
+    if op == "metropolis":
+        given["rest"] = 0.5
+    compare(op, given)
 
 
 def test_strides_and_places_in_memory() -> None:
@@ -194,7 +206,7 @@ def test_every_variant_is_launched_by_some_call(monkeypatch: pytest.MonkeyPatch)
         for shape in ((2, 64), (64, 64), (128, 256)):
             if rows:
                 shape = (shape[0], 32 * shape[1])
-            given = arguments((2, 2), 0, 1, sweeps=1, signs=False, rows=rows)
+            given = arguments((2, 2), 0, 1, sweeps=1, rows=rows, rest=2.0**-4)
             given["configurations"] = torch.zeros(1, *shape, dtype=torch.int8)
             if kind == "signs":
                 given["negative"] = torch.zeros(1, dtype=torch.bool).expand(2, *shape)
