@@ -123,8 +123,12 @@ def test_graphs_can_be_switched_off(make: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_other_devices_run_at_each_call() -> None:
     count = torch.zeros(())
     recording = Recording(count.device)
+
+    def add() -> None:
+        count.add_(1.0)
+
     for _ in range(3):
-        recording(lambda: count.add_(1.0) and None)
+        recording(add)
     assert count == 3.0 and recording.reason == "there are no CUDA graphs on cpu"
 
 
