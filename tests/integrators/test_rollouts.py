@@ -103,8 +103,9 @@ def test_recorded_events_are_those_of_a_loop(
     if not backward:
         assert torch.equal(*traces)
     # On a CPU fewer walkers are evaluated at once, which may round otherwise.
-    each = lt.Jump(2, reversible, scale=0.5)
-    plain = each.run(each.init(x, index, backward), path, network, 7, None, backward)
+    picking = lt.Jump(2, reversible, scale=0.5)
+    begin = picking.init(x, index, backward)
+    plain = picking.run(begin, path, network, 7, None, backward)
     assert torch.equal(plain.configurations, ends[0].configurations)
     assert torch.equal(plain.events, ends[0].events)
     torch.testing.assert_close(plain.log_weights, ends[0].log_weights, rtol=1e-5, atol=1e-5)
@@ -159,8 +160,8 @@ def test_blocks_share_a_recording_and_another_seed_has_its_own() -> None:
     looping = Looping(3)
     with kept_rollouts():
         for seed, shift in ((1, 0), (1, 100), (2, 0), (1, 0)):
-            with torch.no_grad():
-                network.readout.weight.mul_(1.5)
+            for weight in network.parameters():
+                weight.mul_(1.1)
             begin = jump.init(x, index + shift)
             same(jump.run(begin, path, network, seed), looping.run(begin, path, network, seed))
 

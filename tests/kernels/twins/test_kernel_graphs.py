@@ -124,11 +124,11 @@ def test_other_devices_run_at_each_call() -> None:
     count = torch.zeros(())
     recording = Recording(count.device)
 
-    def step() -> None:
+    def add() -> None:
         count.add_(1.0)
 
     for _ in range(3):
-        recording(step)
+        recording(add)
     assert count == 3.0 and recording.reason == "there are no CUDA graphs on cpu"
 
 
