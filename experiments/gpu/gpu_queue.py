@@ -106,6 +106,15 @@ class Queue:
             Step("tests", "all other tests", [*command, *left_out], 20.0, 240.0),
         ]
 
+    def tuning(self) -> Step:
+        """Return the choice of configurations, into the folder of results alone."""
+        command = python("-m", "leaps_triton.bench.tuning", "--seconds", "{seconds}")
+        command += ["--output", str(self.output / "tuning.json")]
+        if self.smoke:
+            command += ["--dry-run", "heat_bath_sweeps"]
+        about = "configurations that are faster, with every bit the same"
+        return Step("tune", about, command, 20.0, 240.0, partial=True)
+
     def more(self, published: Path | None) -> list[Step]:
         """Return what takes longer than a first look.
 
@@ -126,7 +135,7 @@ class Queue:
         skip = "rehearsed by the tests of experiments" if self.smoke else ""
         thermodynamics = self.call("thermodynamics", about, 240.0, skip=skip)
         kernels, *rest = self.tests()
-        return [kernels, race, demo, *rest, gates, thermodynamics, euler]
+        return [kernels, race, demo, self.tuning(), *rest, gates, thermodynamics, euler]
 
 
 def parts(

@@ -34,7 +34,9 @@ ALONE = {"cluster_labels": (((1024, 1024), 1),)}
 CHECKED_SITES = 2**22
 """Sites of the largest inputs that are compared with the twin, which takes seconds on a CPU."""
 CHECKED = 64
-"""Walkers that are compared with the twin: whole groups where 32 walkers share a word."""
+"""Most walkers that are compared with the twin."""
+CHECKED_TOGETHER = 2**14
+"""Most sites of these walkers, if there is more than one: a twin on a CPU takes its time."""
 BUDGET = 0.15
 """Seconds to time each case for."""
 WITHOUT_GRAPH = ("swendsen_wang_sweeps", "wolff_sweeps")
@@ -126,7 +128,8 @@ def measured(case: Any, budget: float) -> tuple[str, float, int]:
     function = getattr(kernels, case.op)
     device = case.size.device
     if case.size.sites <= CHECKED_SITES:
-        results = check_some(case, "kernel", function, CHECKED)
+        walkers = min(CHECKED, max(1, CHECKED_TOGETHER // case.size.sites))
+        results = check_some(case, "kernel", function, walkers)
     else:
         results = case.run(function)
     moved = case.bytes_moved(results)
@@ -195,8 +198,8 @@ def graphs(settings: argparse.Namespace) -> None:
     sizes = SMOKE_SIZES if settings.smoke else SIZES
     budget = 0.01 if settings.smoke else BUDGET
     names = op_names()
-    for op in names:
-        for shape, walkers in sizes:
+    for shape, walkers in sizes:
+        for op in names:
             _timed(results, Size(op, shape, walkers), copy, device, budget)
     for op, more in ALONE.items():
         for shape, walkers in more if not settings.smoke else ():

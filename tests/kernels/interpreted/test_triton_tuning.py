@@ -17,7 +17,6 @@ require_kernels()
 from leaps_triton.bench import tuning  # noqa: E402
 from leaps_triton.kernels.energies import triton as energies  # noqa: E402
 from leaps_triton.kernels.tuning import cache, candidates, tuner  # noqa: E402
-from leaps_triton.kernels.tuning.candidates import words_of  # noqa: E402
 from leaps_triton.kernels.tuning.ceilings import VARIANTS, integer_words  # noqa: E402
 from leaps_triton.kernels.tuning.workloads import workloads  # noqa: E402
 
@@ -61,13 +60,13 @@ class Clock:
 
     def __call__(self, run: tuner.Run) -> float:
         run()
-        return self.seconds.get(words_of(self.launched[-1]), 1.0)
+        return self.seconds.get(candidates.words_of(self.launched[-1]), 1.0)
 
 
 def test_the_fastest_that_keeps_every_bit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock({"2 warps, BLOCK 128": 0.5, "2 warps, BLOCK 256": 0.7}, monkeypatch)
     (found,) = tuner.tune(workload("jump_step"), clock)
-    assert found.is_better and words_of(found.best) == "2 warps, BLOCK 128"
+    assert found.is_better and candidates.words_of(found.best) == "2 warps, BLOCK 128"
     assert (found.committed_seconds, found.seconds, found.programs) == (1.0, 0.5, "few")
     assert {trial.reason for _, trial in found.others} == {""}
     entry = found.entry("a device")
@@ -193,7 +192,7 @@ def test_the_rows_of_a_network_may_be_chosen(monkeypatch: pytest.MonkeyPatch) ->
     one = replace(workload("hollow_values"), checks=())
     monkeypatch.setattr(tuner, "around", lambda variant: rows_of(variant, 32))
     found = tuner.tune(one, clock)
-    best = {words_of(item.best) for item in found if item.is_better}
+    best = {candidates.words_of(item.best) for item in found if item.is_better}
     assert best == {"8 warps, 1 stages, ROWS 32"}
 
 
