@@ -71,24 +71,26 @@ def moved(given: PackedSweeps, row: int, metropolis: bool, state: int, n: int, u
 
 def loop(given: PackedSweeps, metropolis: bool) -> Tensor:
     """Sweeps site by site."""
-    x = given.configurations.clone()
-    length, width = x.shape[1:]
-    negative = given.negative.expand(2, length, width).int()
+    length, width = given.configurations.shape[1:]
+    # Lists, whose entries are found sooner than those of tensors.
+    found = given.configurations.tolist()
+    down, ahead = given.negative.expand(2, length, width).int().tolist()
     order = (1, 0) if given.backward else (0, 1)
     sites = list(itertools.product(range(length), range(width // 2)))
-    for row, sweep, colour in itertools.product(range(len(x)), given.numbers(), order):
+    for row, sweep, colour in itertools.product(range(len(found)), given.numbers(), order):
+        x = found[row]
         numbers = decisions(given, row, colour, sweep).tolist()
         for r, column in sites:
             place = 2 * column + (r + colour) % 2
             up = (r - 1) % length
             left = (place - 1) % width
-            n = int(x[row, up, place] ^ negative[0, up, place])
-            n += int(x[row, (r + 1) % length, place] ^ negative[0, r, place])
-            n += int(x[row, r, left] ^ negative[1, r, left])
-            n += int(x[row, r, (place + 1) % width] ^ negative[1, r, place])
+            n = x[up][place] ^ down[up][place]
+            n += x[(r + 1) % length][place] ^ down[r][place]
+            n += x[r][left] ^ ahead[r][left]
+            n += x[r][(place + 1) % width] ^ ahead[r][place]
             u = numbers[r][column]
-            x[row, r, place] = moved(given, row, metropolis, int(x[row, r, place]), n, u)
-    return x
+            x[r][place] = moved(given, row, metropolis, x[r][place], n, u)
+    return torch.tensor(found, dtype=torch.int8)
 
 
 @pytest.mark.parametrize("metropolis", [False, True])
