@@ -44,12 +44,15 @@ def decisions(given: PackedSweeps, row: int, colour: int, sweep: int) -> Tensor:
         number = walker
         stream = Stream.PACKED_ROWS
     found = torch.zeros(length, columns, dtype=torch.int64)
-    for i in range(32):
-        where = (site % 128, 2 * sweep, 4 + i // 4)
-        if i >= 16:
-            where = (site, 2 * sweep + colour, (i - 16) // 4)
-        word = kernels.philox(given.seed, stream, *where, number)[i % 4]
-        found |= (word >> lane & 1) << i
+    for draw in range(8):
+        # Four draws of each site for the upper half of the bits, then four that are shared.
+        where = (site, 2 * sweep + colour, draw)
+        first = 16 + 4 * draw
+        if draw >= 4:
+            where = (site % 128, 2 * sweep, draw)
+            first = 4 * (draw - 4)
+        for i, word in enumerate(kernels.philox(given.seed, stream, *where, number)):
+            found |= (word >> lane & 1) << first + i
     return found
 
 
