@@ -185,10 +185,10 @@ class HeatBath(Sweeps):
         backward: take the colour classes in the opposite order.
         packed: whether 32 spins are swept at once, as bits of a word, with random numbers of their
             own: for two states on periodic square lattices of even lengths, with bonds that differ
-            in sign alone and one field. None for the choice of
-            :func:`~leaps_triton.models.packed.layout_of`, by the model and the walkers of a block
-            or of all chains, which results and files then tell: ``"walkers"``, ``"rows"`` or False.
-            A move that is stepped by hand takes False. A file of an earlier version means False.
+            in sign alone and one field. None for the library's choice, by the model and the walkers
+            of a block or of all chains, which results and files then tell: ``"walkers"``,
+            ``"rows"`` (what a word holds) or False. True has words wherever they can be. A move
+            that is stepped by hand takes False. A file of an earlier version means False.
 
     Raises:
         ValueError: fewer than one sweep; ``packed`` where it cannot be.

@@ -604,6 +604,8 @@ TEMPERING = lt.ParallelTempering([0.25, 0.5, 1.0], lt.Compose(lt.HeatBath(), lt.
         (["wolff:clusters=5"], lt.Wolff(5)),
         (["heat-bath", "houdayer"], lt.Compose(lt.HeatBath(), lt.Houdayer())),
         (["swendsen-wang"], lt.SwendsenWang()),
+        (["heat-bath:packed=rows"], lt.HeatBath(packed="rows")),
+        (["metropolis:packed=false"], lt.Metropolis(packed=False)),
         (
             ["kinetic-monte-carlo:time=0.5,reversible=metropolis,max_events=none"],
             lt.KineticMonteCarlo(0.5, "metropolis"),

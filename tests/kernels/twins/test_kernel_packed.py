@@ -44,12 +44,15 @@ def decisions(given: PackedSweeps, row: int, colour: int, sweep: int) -> Tensor:
         number = walker
         stream = Stream.PACKED_ROWS
     found = torch.zeros(length, columns, dtype=torch.int64)
-    for i in range(32):
-        where = (site % 128, 2 * sweep, 4 + i // 4)
-        if i >= 16:
-            where = (site, 2 * sweep + colour, (i - 16) // 4)
-        word = kernels.philox(given.seed, stream, *where, number)[i % 4]
-        found |= (word >> lane & 1) << i
+    for draw in range(8):
+        # Four draws of each site for the upper half of the bits, then four that are shared.
+        where = (site, 2 * sweep + colour, draw)
+        first = 16 + 4 * draw
+        if draw >= 4:
+            where = (site % 128, 2 * sweep, draw)
+            first = 4 * (draw - 4)
+        for i, word in enumerate(kernels.philox(given.seed, stream, *where, number)):
+            found |= (word >> lane & 1) << first + i
     return found
 
 
@@ -71,24 +74,26 @@ def moved(given: PackedSweeps, row: int, metropolis: bool, state: int, n: int, u
 
 def loop(given: PackedSweeps, metropolis: bool) -> Tensor:
     """Sweeps site by site."""
-    x = given.configurations.clone()
-    length, width = x.shape[1:]
-    negative = given.negative.expand(2, length, width).int()
+    length, width = given.configurations.shape[1:]
+    # Lists, whose entries are found sooner than those of tensors.
+    found = given.configurations.tolist()
+    down, ahead = given.negative.expand(2, length, width).int().tolist()
     order = (1, 0) if given.backward else (0, 1)
     sites = list(itertools.product(range(length), range(width // 2)))
-    for row, sweep, colour in itertools.product(range(len(x)), given.numbers(), order):
+    for row, sweep, colour in itertools.product(range(len(found)), given.numbers(), order):
+        x = found[row]
         numbers = decisions(given, row, colour, sweep).tolist()
         for r, column in sites:
             place = 2 * column + (r + colour) % 2
             up = (r - 1) % length
             left = (place - 1) % width
-            n = int(x[row, up, place] ^ negative[0, up, place])
-            n += int(x[row, (r + 1) % length, place] ^ negative[0, r, place])
-            n += int(x[row, r, left] ^ negative[1, r, left])
-            n += int(x[row, r, (place + 1) % width] ^ negative[1, r, place])
+            n = x[up][place] ^ down[up][place]
+            n += x[(r + 1) % length][place] ^ down[r][place]
+            n += x[r][left] ^ ahead[r][left]
+            n += x[r][(place + 1) % width] ^ ahead[r][place]
             u = numbers[r][column]
-            x[row, r, place] = moved(given, row, metropolis, int(x[row, r, place]), n, u)
-    return x
+            x[r][place] = moved(given, row, metropolis, x[r][place], n, u)
+    return torch.tensor(found, dtype=torch.int8)
 
 
 @pytest.mark.parametrize("metropolis", [False, True])
