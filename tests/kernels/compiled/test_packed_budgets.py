@@ -37,11 +37,13 @@ WIDTHS = {1: "E", 2: "E.64", 4: "E.128"}
 """How an access to so many words is named."""
 
 
-def inner_loop(text: str) -> Counter[str]:
-    """Return the instructions of the loop over blocks: the innermost one that stores."""
-    found = [loop.instructions for loop in loops(text) if loop.innermost]
-    (stores,) = (each for each in found if any(name.startswith("STG") for name in each))
-    return stores
+def storing_loops(text: str) -> list[Counter[str]]:
+    """Return the instructions of the loops that store, the innermost one first.
+
+    They go over blocks of a colour, over colours, sweeps and rows.
+    """
+    found = [loop.instructions for loop in reversed(loops(text))]
+    return [each for each in found if any(name.startswith("STG") for name in each)]
 
 
 @pytest.mark.parametrize(("op", "kind", "block"), list(MEASURED))
@@ -52,7 +54,10 @@ def test_a_block_keeps_within_its_budget(op: str, kind: str, block: int) -> None
     # What does not fit the registers would be stored and loaded locally; fences wait for a device.
     every = Counter(INSTRUCTION.findall(text))
     assert not [name for name in every if name.startswith(("LDL", "STL", "MEMBAR"))]
-    inner = inner_loop(text)
+    inner, colours, *_ = storing_loops(text)
+    # All threads wait between colours, and nowhere else.
+    waits = {name: count for name, count in colours.items() if name.startswith("BAR")}
+    assert sum(waits.values()) == 1 and not waits.keys() & inner.keys()
     # A warp has 32 threads, and a word 32 spins.
     words = block / (32 * variant.warps)
     spent = inner.total() / words
