@@ -36,8 +36,9 @@ JUMPS = {
     "domains": lt.Jump(4, domain=4),
 }
 # Domains take a network that does not read the whole lattice.
-PAIRS = [(name, kind) for name in NETWORKS for kind in ("plain", "reversible")]
-PAIRS.append(("LEC", "domains"))
+CASES = [(2, name, "reversible") for name in NETWORKS]
+CASES += [(2, "HollowConv", "plain"), (2, "LEC", "domains")]
+CASES += [(3, name, "plain") for name in ("HollowConv", "LEC", "LocalRates")]
 
 
 def starts(count: int) -> tuple[Tensor, Tensor]:
@@ -46,8 +47,7 @@ def starts(count: int) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("backward", [False, True])
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
-@pytest.mark.parametrize("q", MODELS)
+@pytest.mark.parametrize(("q", "name", "kind"), CASES)
 @torch.no_grad()
 def test_an_event_sends_nothing_to_the_device_and_fetches_nothing(
     q: int, name: str, kind: str, backward: bool

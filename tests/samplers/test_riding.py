@@ -46,7 +46,6 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "hollow": (ISING, hollow, {}),
     "followed": (ISING, lambda model: hollow(model, True), {}),
     "lec": (POTTS, lec, {}),
-    "transformer": (ISING, lambda model: loud(lt.LETransformer(model, 8, 2, 1, 8)), {}),
     "resampled": (ISING, hollow, {"resample_below": 0.8}),
     "moved": (POTTS, lec, {"mcmc": lt.HeatBath(), "resample_below": 0.95}),
     "clusters": (ISING, hollow, {"mcmc": lt.Wolff()}),
@@ -76,7 +75,7 @@ def assert_same(found: Any, expected: Any) -> None:
 def test_results_do_not_depend_on_how_many_blocks_ride_together(name: str, kind: Any) -> None:
     alone = sampler(name, kind(2), 1).sample(WALKERS, seed=4)
     assert alone.log_weights.std() > 0.0
-    for riding in (2, 3, 4):
+    for riding in (2, 4):
         assert_same(sampler(name, kind(2), riding).sample(WALKERS, seed=4), alone)
     if name == "resampled":
         # Some blocks are resampled at a boundary, and others are not.
@@ -117,11 +116,17 @@ def test_the_rule() -> None:
     local = lt.Sampler(lt.AnnealingPath(model), lt.LocalRates(model), lt.Jump(3), device="cpu")
     assert local.integrator.waits(local.path, local.transport)
     leaping = made.with_integrator(lt.TauLeap(3))
+    # On a CPU reversible rates of an array's last numbers may round otherwise.
+    added = made.with_integrator(lt.Jump(3, "barker"))
     # Torch adds up what domains gain, and what several programs find of one large lattice.
     near = lt.Sampler(lt.AnnealingPath(model), lec(model), lt.Jump(2, domain=4), device="cpu")
     large = lt.Sampler(
-        lt.AnnealingPath(lt.Ising((129, 128), beta=0.4)), None, lt.Jump(3, "barker"), device="cpu"
+        lt.AnnealingPath(lt.Ising((129, 128), beta=0.4)),
+        None,
+        lt.Jump(3),
+        lt.HeatBath(),
+        device="cpu",
     )
-    for alone in (local, leaping, near, large):
+    for alone in (added, local, leaping, near, large):
         alone.riding = 7
         assert blocks_at_once(alone) == 1

@@ -1,11 +1,13 @@
 """What happens where walkers enter an interval."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...kernels import enter_intervals
+from ...kernels.graphs.packing import packed
 from ...models.pair import is_pair_model
 from ...paths.annealing import AnnealingPath
 from ...paths.base import Path
@@ -99,12 +101,14 @@ def enter_all(grid: Grid, state: Any, path: Path, backward: bool) -> tuple[Any, 
             entering &= state.interval < len(grid.frozen)
         return entered(grid, state, entering, path, backward), entering
     tables = path.model.tables(state.walkers.device)
+    # The same at every event of a run.
+    betas = packed(partial(path.beta, grid.densities), [grid.densities], "betas", id(path))
     made = enter_intervals(
         state.configurations,
         state.log_weights,
         state.interval,
         state.remaining,
-        path.beta(grid.densities),
+        betas,
         grid.lengths,
         tables.coupling,
         tables.bond_table,

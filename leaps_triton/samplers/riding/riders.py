@@ -103,7 +103,7 @@ class Riders(Boundary):
     def keep(self, trace: Tensor) -> None:
         """Give each block its part of the trace."""
         for number, passage in enumerate(self.passages):
-            passage.keep(trace[self.rows(number)])
+            passage.keep(trace[self.rows(number)].clone())
 
     def run_of(self, state: Any, number: int) -> BlockRun:
         """Return what became of one block."""
