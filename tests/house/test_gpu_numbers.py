@@ -127,3 +127,18 @@ def test_a_table_that_cannot_be_read_costs_no_summary(tmp_path: Path) -> None:
         csv.writer(file).writerows([["kernel", "metric", "value"], ["ops", "failures", "many"]])
     text = gpu_results.Book({}, tmp_path, tmp_path).table()
     assert "a table of numbers cannot be read" in text
+
+
+def test_earlier_results_that_cannot_be_read_cost_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "summary.json").write_text('{"steps": [{"name": "a", "status": "passed"}]}')
+    (tmp_path / "results.tar.gz").write_bytes(b"no archive")
+    book = gpu_results.Book({}, tmp_path, tmp_path)
+    book.take([tmp_path, tmp_path / "missing"])
+    assert list(book.outcomes) == ["a"]
+    assert "results.tar.gz cannot be read" in capsys.readouterr().out
+    (tmp_path / "summary.json").write_text('{"steps": [{"na')
+    book = gpu_results.Book({}, tmp_path, tmp_path)
+    book.take([tmp_path])
+    assert not book.outcomes and "summary.json cannot be read" in capsys.readouterr().out
