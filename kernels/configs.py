@@ -31,41 +31,22 @@ WHOLE = {"WHOLE": 8192, "ROWS": 132, "PROGRAMS": 1056}
 """Lattices of more words of a colour, in fewer rows, are cut in tiles for so many programs."""
 MANY = {"ROWS": 512}
 """So many rows keep a device busy with small programs."""
-PACKED = {
-    # Words of a thread, as one load: four, or where thresholds fill the registers two. Where rows
-    # of words are odd or lattices small one word; where rows are few as many threads as fit.
-    ("packed_sweeps", "heat_bath", "plain"): (
-        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
-        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}),
-        Config(16, {"QUAD": 4, "BLOCK": 2048, "HELD": 1}, MANY),
-    ),
-    ("packed_sweeps", "heat_bath", "signs"): (
-        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
-        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}),
-        Config(16, {"QUAD": 4, "BLOCK": 2048, "HELD": 1}, MANY),
-    ),
-    ("packed_sweeps", "heat_bath", "field"): (
-        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 0}, WHOLE),
-        Config(4, {"QUAD": 2, "BLOCK": 256, "HELD": 0}),
-        Config(8, {"QUAD": 2, "BLOCK": 512, "HELD": 0}, MANY),
-    ),
-    ("packed_sweeps", "metropolis", "plain"): (
-        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
-        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}),
-        Config(8, {"QUAD": 4, "BLOCK": 1024, "HELD": 1}, MANY),
-    ),
-    ("packed_sweeps", "metropolis", "signs"): (
-        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
-        Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}),
-        Config(8, {"QUAD": 4, "BLOCK": 1024, "HELD": 1}, MANY),
-    ),
-    ("packed_sweeps", "metropolis", "field"): (
-        Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 0}, WHOLE),
-        Config(4, {"QUAD": 2, "BLOCK": 256, "HELD": 0}),
-        Config(8, {"QUAD": 2, "BLOCK": 512, "HELD": 0}, MANY),
-    ),
-}
-"""Configurations of packed sweeps, by move and kind of model."""
+QUADS = (
+    Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 1}, WHOLE),
+    Config(4, {"QUAD": 4, "BLOCK": 512, "HELD": 1}, registers=128),
+    Config(16, {"QUAD": 4, "BLOCK": 2048, "HELD": 1}, MANY),
+)
+"""Configurations of packed sweeps, whose threads have four words as one load.
+
+Where lines of words are odd, or lattices small, a thread has one word; where there are few rows of
+words a program has as many threads as fit.
+"""
+PAIRS = (
+    Config(4, {"QUAD": 1, "BLOCK": 128, "HELD": 0}, WHOLE),
+    Config(4, {"QUAD": 2, "BLOCK": 256, "HELD": 0}),
+    Config(8, {"QUAD": 2, "BLOCK": 512, "HELD": 0}, MANY),
+)
+"""Those where thresholds are too many for registers, with two words a thread."""
 CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     # Two sites a thread, so that four directions with tables fit the registers.
     ("energies",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
@@ -82,7 +63,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     # One or two sites a thread. A proposal of several states needs more registers: one site then.
     ("site_sweeps", "heat_bath", "binary uniform"): (
         Config(4, {"BLOCK": 256}),
-        Config(16, {"BLOCK": 1024}),
+        Config(16, {"BLOCK": 1024}, registers=128),
     ),
     ("site_sweeps", "heat_bath", "binary"): (
         Config(4, {"BLOCK": 256}),
@@ -112,15 +93,22 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(16, {"BLOCK": 512}),
         Config(16, {"BLOCK": 1024}, {"SWEEPS": 4}),
     ),
+    ("site_sweeps", "colours"): (Config(4, {"BLOCK": 128}),),
+    ("site_sweeps", "words"): (Config(4, {"BLOCK": 512}),),
     ("site_sweeps", "thresholds"): (Config(1, {"BLOCK": 32}),),
     ("packed_sweeps", "rows"): (Config(8, {"BLOCK": 4096}),),
-    ("packed_sweeps", "thresholds"): (Config(1, {}),),
+    ("packed_sweeps", "thresholds"): (Config(4, {}, registers=128),),
     ("packed_sweeps", "signs", "walkers"): (Config(4, {"BLOCK": 256}),),
     ("packed_sweeps", "signs", "columns"): (Config(4, {"BLOCK": 32}),),
     # One int32 of four sites a thread, and as many walkers in flight as a word has lanes.
     ("packed_sweeps", "pack", "walkers"): (Config(4, {"BLOCK": 128}),),
     ("packed_sweeps", "pack", "columns"): (Config(4, {"BLOCK": 64}),),
-    **PACKED,
+    ("packed_sweeps", "heat_bath", "plain"): QUADS,
+    ("packed_sweeps", "heat_bath", "signs"): QUADS,
+    ("packed_sweeps", "heat_bath", "field"): PAIRS,
+    ("packed_sweeps", "metropolis", "plain"): QUADS,
+    ("packed_sweeps", "metropolis", "signs"): QUADS,
+    ("packed_sweeps", "metropolis", "field"): PAIRS,
     ("convolutions", "forward"): (
         Config(8, {"SITES": 64, "TAPS": 32, "INPUTS": 32}, {"GROUP": 4}),
     ),
@@ -186,6 +174,7 @@ def config(*key: str | int) -> Config:
     """
     (only,) = configs(*key)
     return only
+
 
 FREE: dict[str, tuple[str, ...]] = {
     "energies": ("BLOCK",),

@@ -10,6 +10,7 @@ that are not there; those of other versions stay as long as their variant does.
 
 Spills are bytes per thread that went to memory; shared memory is bytes per program; instructions
 are those of the machine code, fences those of them that wait for the memory of the whole device.
+The source is a hash of all that the machine code follows from.
 """
 
 import argparse
@@ -21,10 +22,11 @@ from typing import TypeAlias
 import triton
 
 from leaps_triton.kernels.compiled import resources
+from leaps_triton.kernels.compiled.compiling import fingerprint
 from leaps_triton.kernels.compiled.prewarm import prewarm
 
 FILE = Path(__file__).parents[1] / "results" / "kernel_resources.csv"
-COLUMNS = ("kernel", "target", "warps", *resources.Resources._fields, "triton")
+COLUMNS = ("kernel", "target", "warps", *resources.Resources._fields, "triton", "source")
 
 Row: TypeAlias = dict[str, str]
 Key: TypeAlias = tuple[str, str]
@@ -57,8 +59,10 @@ def measured(keys: Iterable[Key], processes: int | None) -> list[Row]:
     for name, target in chosen:
         used = resources.measure(table[name], target)._asdict()
         values = {"kernel": name, "target": target, "warps": table[name].warps, **used}
-        rows.append({column: str(value) for column, value in values.items()})
-    return [{**row, "triton": triton.__version__} for row in rows]
+        row = {column: str(value) for column, value in values.items()}
+        source = fingerprint(table[name], target)
+        rows.append({**row, "triton": triton.__version__, "source": source})
+    return rows
 
 
 def number(version: str) -> tuple[int, ...]:

@@ -1,9 +1,8 @@
 """Kernel of heat-bath and Metropolis sweeps of two states on even periodic lattices.
 
-Bytes are read and written, and between them eight sites of a row lie in one word, four bits each.
-So a thread has eight sites, shifted words bring all their neighbours to the same places, and the
-states of a site's neighbours side by side are the number of its threshold. Two counters of random
-words serve the sites of both colours.
+Bytes are read and written; in between words hold eight sites each, see :mod:`.words`. A lattice, or
+a tile of it, is swept by one program; large ones of three directions go colour by colour, see
+:mod:`.triton_colours`.
 """
 
 import itertools
@@ -15,12 +14,14 @@ import triton.language as tl
 from torch import Tensor
 
 from ..configs import config, configs
-from ..device import kernel, philox
+from ..device import kernel
 from ..philox import Stream
 from ..site_sweeps.reference import Sweeps
 from ..variants import Variant, block_size, kind_of, launch, site_stride
 from .thresholds import threshold_kernel
 from .tiling import GROUP, tiling
+from .triton_colours import bytes_kernel, colour_kernel, words_kernel
+from .words import gathered, scattered, updated, ways_of, words_of
 
 __all__ = ["VARIANTS", "fits", "sweep"]
 
@@ -29,89 +30,6 @@ OPS = {"heat_bath": 0, "metropolis": 1}
 CONFIGS = {made.constants["BLOCK"]: made for made in configs("site_sweeps", "bytes")}
 """Configurations by the groups of eight sites of one program."""
 BLOCKS = tuple(CONFIGS)
-
-
-@triton.jit
-def gathered(b_bytes):
-    """Return words of eight states, four bits each, from numbers of eight bytes, uint32."""
-    b_low = b_bytes.to(tl.uint32)
-    b_high = (b_bytes >> 32).to(tl.uint32)
-    # Each byte of an odd place joins the one before, then each pair the pair before.
-    b_low = (b_low | (b_low >> 4)) & 0x00110011
-    b_high = (b_high | (b_high >> 4)) & 0x00110011
-    b_low = (b_low | (b_low >> 8)) & 0x1111
-    b_high = (b_high | (b_high >> 8)) & 0x1111
-    return b_low | (b_high << 16)
-
-
-@triton.jit
-def scattered(b_states):
-    """Return numbers of eight bytes from words of eight states: the inverse of ``gathered``."""
-    b_low = b_states & 0xFFFF
-    b_high = b_states >> 16
-    b_low = (b_low | (b_low << 8)) & 0x00110011
-    b_high = (b_high | (b_high << 8)) & 0x00110011
-    b_low = (b_low | (b_low << 4)) & 0x01010101
-    b_high = (b_high | (b_high << 4)) & 0x01010101
-    return b_low.to(tl.int64) | (b_high.to(tl.int64) << 32)
-
-
-@triton.jit
-def ways_of(o_group, n1, n2, n3, NDIM: tl.constexpr):
-    """Return the groups ahead and behind, and the places, in each direction, int32 ``[groups]``.
-
-    As in :func:`..device.neighbours`, all directions wrap; coordinates are made once.
-    """
-    ways = ()
-    places = ()
-    o_rest = o_group
-    stride = tl.full((), 1, tl.int32)
-    # From the last direction to the first.
-    for axis in tl.static_range(NDIM):
-        length = n3
-        if axis == 1:
-            length = n2
-        if axis == 2:
-            length = n1
-        o_place = o_rest
-        if axis < NDIM - 1:
-            # Divisions of unsigned numbers are the shorter ones.
-            o_above = (o_rest.to(tl.uint32) // length.to(tl.uint32)).to(tl.int32)
-            o_place = o_rest - o_above * length
-            o_rest = o_above
-        jump = stride - stride * length
-        ahead = o_group + tl.where(o_place == length - 1, jump, stride)
-        behind = o_group - tl.where(o_place == 0, jump, stride)
-        # Triton adds tuples and does not unpack them.
-        ways = (ahead, behind) + ways  # type: ignore[assignment]  # noqa: RUF005
-        places = (o_place,) + places  # type: ignore[assignment]  # noqa: RUF005
-        stride = stride * length
-    return ways, places
-
-
-@triton.jit
-def surroundings(p_states, b_states, ways, m_group, NDIM: tl.constexpr):
-    """Return the states of all neighbours as bits in the places of sites, uint32 ``[groups]``.
-
-    A place has four bits: those of two directions in the first word, ahead and behind of each, and
-    of a third one in the second word.
-    """
-    b_near = tl.zeros_like(b_states)
-    b_more = tl.zeros_like(b_states)
-    for axis in tl.static_range(NDIM):
-        b_ahead = tl.load(p_states + ways[2 * axis], mask=m_group, other=0)
-        b_behind = tl.load(p_states + ways[2 * axis + 1], mask=m_group, other=0)
-        b_ahead = b_ahead.to(tl.uint32, bitcast=True)
-        b_behind = b_behind.to(tl.uint32, bitcast=True)
-        if axis == NDIM - 1:
-            # Along the row sites move by one place, and one comes from the next word.
-            b_ahead = (b_states >> 4) | (b_ahead << 28)
-            b_behind = (b_states << 4) | (b_behind >> 28)
-        if axis < 2:
-            b_near += (b_ahead << (2 * axis)) + (b_behind << (2 * axis + 1))
-        else:
-            b_more += b_ahead + (b_behind << 1)
-    return b_near, b_more
 
 
 @triton.jit
@@ -195,44 +113,15 @@ def byte_sweep_kernel(
     # States are read in other threads.
     tl.debug_barrier()
 
-    # Metropolis accepts by the second draw; the first would choose among several states.
-    draw = tl.full((), OP, tl.uint32)
     for i_sweep in range(sweeps):
-        event = first_sweep + i_sweep
-        words = philox(seed, STREAM, 2 * o_place, event, draw, walker)
-        words_beyond = philox(seed, STREAM, 2 * o_place + 1, event, draw, walker)
+        words = words_of(seed, STREAM, OP, o_place, first_sweep + i_sweep, walker)
         for colour in tl.static_range(2):
-            # Sites of this colour are those of even places or those of odd ones.
             b_odd = b_first ^ colour
-            b_shift = 4 * b_odd
-            b_near, b_more = surroundings(p_states, b_states, ways, m_group, NDIM)
-            if OP == 1:
-                # The site's own state comes after those of its neighbours.
-                b_more += b_states << (2 * NDIM - 4)
-            # Every second place has eight bits now.
-            b_near = (b_near >> b_shift) & 0x0F0F0F0F
-            if 2 * NDIM + OP > 4:
-                b_near |= ((b_more >> b_shift) & 0x0F0F0F0F) << 4
-            b_turns = tl.zeros_like(b_states)
-            for i in tl.static_range(4):
-                b_number = ((b_near >> (8 * i)) & 0xFF).to(tl.int32)
-                b_threshold = tl.load(p_thresholds + b_number)
-                if i < 2:
-                    b_word = tl.where(b_odd != 0, words[2 * i + 1], words[2 * i])
-                else:
-                    b_word = tl.where(b_odd != 0, words_beyond[2 * i - 3], words_beyond[2 * i - 4])
-                # The sign is set where the upper 23 bits are below the threshold.
-                b_sign = ((b_word >> 9) + b_threshold.to(tl.uint32, bitcast=True)) >> 31
-                b_turns |= b_sign << (8 * i)
-            if OP == 0:
-                # State 0 below the threshold; the other places stay.
-                b_drawn = (b_turns ^ 0x01010101) << b_shift
-                b_states = (b_states & (tl.full((), 0x10101010, tl.uint32) >> b_shift)) | b_drawn
-            else:
-                b_states ^= b_turns << b_shift
+            b_states = updated(
+                p_states, p_thresholds, b_states, b_odd, words, ways, m_group, OP, NDIM
+            )
             tl.store(p_states + o_group, b_states.to(tl.int32, bitcast=True), mask=m_group)
-            # The next colour reads, in other threads, what this one has written. What another
-            # thread reads in the midst of this one are sites of the other colour: they stay.
+            # The next colour reads, in other threads, what this one has written.
             tl.debug_barrier()
 
     tl.store(p_after + o_place, scattered(b_states), mask=m_inner)
@@ -257,6 +146,13 @@ def _thresholds(op: str, ndim: int) -> Variant:
     return Variant(threshold_kernel, arrays, constants, warps=made.warps)
 
 
+def _colour(op: str) -> Variant:
+    made = config("site_sweeps", "colours")
+    constants = {"STREAM": int(Stream.SWEEP), "OP": OPS[op], "NDIM": 3, **made.constants}
+    arrays = (torch.int32, torch.int32, torch.int8, torch.int64)
+    return Variant(colour_kernel, arrays, constants, warps=made.warps)
+
+
 KEYS = tuple(itertools.product(OPS, (2, 3)))
 """Ops and numbers of directions."""
 THRESHOLDS: dict[tuple[str | int, ...], Variant] = {
@@ -265,7 +161,17 @@ THRESHOLDS: dict[tuple[str | int, ...], Variant] = {
 SWEEPS: dict[tuple[str | int, ...], Variant] = {
     (op, ndim, "bytes", block): _variant(op, ndim, block) for op, ndim in KEYS for block in BLOCKS
 }
-VARIANTS = {**THRESHOLDS, **SWEEPS}
+COLOURS: dict[tuple[str | int, ...], Variant] = {(op, 3, "colours"): _colour(op) for op in OPS}
+WORDS = config("site_sweeps", "words")
+CHANGES: dict[tuple[str | int, ...], Variant] = {
+    ("words",): Variant(
+        words_kernel, (torch.int64, torch.int32), WORDS.constants, warps=WORDS.warps
+    ),
+    ("bytes",): Variant(
+        bytes_kernel, (torch.int32, torch.int64), WORDS.constants, warps=WORDS.warps
+    ),
+}
+VARIANTS = {**THRESHOLDS, **SWEEPS, **COLOURS, **CHANGES}
 
 
 def fits(op: str, given: Sweeps) -> bool:
@@ -312,18 +218,29 @@ def thresholds(op: str, given: Sweeps) -> Tensor:
 
 
 def sweep(op: str, given: Sweeps) -> Tensor:
-    """Make the sweeps: on a lattice of one tile at once, else some at a time."""
+    """Make the sweeps: those of a lattice of one tile at once, of a larger one some at a time."""
     if not given.sweeps or not given.configurations.numel():
         return given.configurations.clone(memory_format=torch.contiguous_format)
-    shape = tuple(given.configurations.shape[1:])
-    block = block_size(given.sites // GROUP, BLOCKS)
-    tiles = tiling(shape, block, given.sweeps, CONFIGS[BLOCKS[-1]].launch["SWEEPS"])
-    variant = SWEEPS[op, len(shape), "bytes", block]
     tables = thresholds(op, given)
     s_tables = 0
     if len(tables) > 1:
         s_tables = tables.shape[1]
+    colours = given.colours.to(torch.int8).contiguous()
+    fixed = (tables, colours, given.walkers.contiguous())
     before = _words(given.configurations)
+    # Tiles of three directions are halo for the most part.
+    if before[0].numel() > BLOCKS[-1] and before.ndim == 4:
+        return _by_colours(op, given, before, fixed, s_tables)
+    return _by_tiles(op, given, before, fixed, s_tables)
+
+
+def _by_tiles(
+    op: str, given: Sweeps, before: Tensor, fixed: tuple[Tensor, ...], s_tables: int
+) -> Tensor:
+    shape = tuple(given.configurations.shape[1:])
+    block = block_size(given.sites // GROUP, BLOCKS)
+    tiles = tiling(shape, block, given.sweeps, CONFIGS[BLOCKS[-1]].launch["SWEEPS"])
+    variant = SWEEPS[op, len(shape), "bytes", block]
     programs = len(before) * math.prod(tiles.tiles)
     room = math.prod(tiles.shape)
     states = torch.empty(programs, room, dtype=torch.int32, device=before.device)
@@ -331,10 +248,6 @@ def sweep(op: str, given: Sweeps) -> Tensor:
     for lengths, absent in zip(tiles[:4], (1, 1, 0, 1), strict=True):
         # Two directions are three, the first without a length or halo.
         numbers += [absent] * (3 - len(shape)) + list(lengths)
-    fixed = (
-        states, tables, given.colours.to(torch.int8).contiguous(), given.walkers.contiguous(),
-        *numbers, s_tables,
-    )  # fmt: skip
     # Tiles read what their neighbours write: two arrays take turns, and what is given stays.
     after = torch.empty_like(before)
     room_for_next = after
@@ -343,8 +256,28 @@ def sweep(op: str, given: Sweeps) -> Tensor:
     for done in range(0, given.sweeps, tiles.sweeps):
         count = min(tiles.sweeps, given.sweeps - done)
         first = given.first_sweep + done
-        launch(variant, programs, before, after, *fixed, first, count, given.seed)
+        arrays = (before, after, states, *fixed)
+        launch(variant, programs, *arrays, *numbers, s_tables, first, count, given.seed)
         before = after
         after = room_for_next
         room_for_next = before
     return before.view(torch.int8)
+
+
+def _by_colours(
+    op: str, given: Sweeps, before: Tensor, fixed: tuple[Tensor, ...], s_tables: int
+) -> Tensor:
+    walkers, *lengths = before.shape
+    groups = math.prod(lengths)
+    states = torch.empty_like(before, dtype=torch.int32)
+    after = torch.empty_like(before)
+    all_blocks = triton.cdiv(before.numel(), WORDS.constants["BLOCK"])
+    launch(CHANGES["words",], all_blocks, before, states, before.numel())
+    variant = COLOURS[op, 3, "colours"]
+    blocks = triton.cdiv(groups, variant.constants["BLOCK"])
+    sizes = (groups, blocks, *lengths, s_tables)
+    # Programs read one another's sites, so a colour ends before the next begins.
+    for event, colour in itertools.product(given.numbers(), range(2)):
+        launch(variant, walkers * blocks, states, *fixed, *sizes, colour, event, given.seed)
+    launch(CHANGES["bytes",], all_blocks, states, after, before.numel())
+    return after.view(torch.int8)

@@ -1,10 +1,11 @@
 """Compilation of a variant without the device, to the very binary that a launch looks up."""
 
+import hashlib
 import importlib
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -15,7 +16,10 @@ from triton.runtime.jit import create_function_from_signature
 
 from ..variants import ALIGNMENT, Variant
 
-__all__ = ["build_launcher", "compile_variant", "gpu_target", "target_of", "tool_output"]
+__all__ = [
+    "Order", "build_launcher", "compile_variant", "fingerprint", "gpu_target", "order_of",
+    "target_of", "tool_output",
+]  # fmt: skip
 
 
 class _Pointer:
@@ -53,16 +57,24 @@ def target_of(device: torch.device) -> str:
     return f"sm_{found.major}{found.minor}"
 
 
-def compile_variant(variant: Variant, target: str, aligned: bool = True) -> Any:
-    """Compile a variant for ``sm_…`` or ``gfx…``, or take it from Triton's cache.
+class Order(NamedTuple):
+    """What Triton compiles."""
+
+    source: ASTSource
+    target: GPUTarget
+    options: dict[str, Any]
+    """All of the compiler's, by name."""
+    chosen: dict[str, Any]
+    """Those that the variant sets."""
+
+
+def order_of(variant: Variant, target: str, aligned: bool = True) -> Order:
+    """Return what is compiled of a variant for ``sm_…`` or ``gfx…``.
 
     Args:
         variant: What is compiled.
         target: The machine code's name.
         aligned: Whether all tensors begin at a multiple of 16 bytes.
-
-    Returns:
-        Triton's compiled kernel: its texts and binary by name are its ``asm``.
 
     Raises:
         RuntimeError: If Triton runs as interpreter.
@@ -82,7 +94,40 @@ def compile_variant(variant: Variant, target: str, aligned: bool = True) -> Any:
         backend, given, bound, specialization, chosen
     )
     source = ASTSource(kernel, signature, constants, attributes)
-    return triton.compile(source, target=wanted, options=options.__dict__)
+    return Order(source, wanted, dict(options.__dict__), chosen)
+
+
+def compile_variant(variant: Variant, target: str, aligned: bool = True) -> Any:
+    """Compile a variant for ``sm_…`` or ``gfx…``, or take it from Triton's cache.
+
+    Args:
+        variant: What is compiled.
+        target: The machine code's name.
+        aligned: Whether all tensors begin at a multiple of 16 bytes.
+
+    Returns:
+        Triton's compiled kernel: its texts and binary by name are its ``asm``.
+
+    Raises:
+        RuntimeError: If Triton runs as interpreter.
+    """
+    order = order_of(variant, target, aligned)
+    return triton.compile(order.source, target=order.target, options=order.options)
+
+
+def fingerprint(variant: Variant, target: str) -> str:
+    """Return 16 digits of a hash of all that the machine code follows from.
+
+    That is the kernel's lines, those of the functions it calls, types, constants, options, target
+    and version of Triton.
+
+    Raises:
+        RuntimeError: If Triton runs as interpreter.
+    """
+    order = order_of(variant, target)
+    chosen = sorted(order.chosen.items())
+    text = f"{triton.__version__} {target} {chosen} {order.source.hash()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def build_launcher(compiled: Any) -> None:

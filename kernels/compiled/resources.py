@@ -68,7 +68,7 @@ def variants() -> dict[str, Variant]:
 
 def others() -> dict[str, Variant]:
     """Return the last variant of each kernel, and of each op that a kernel serves."""
-    ops = ("OP", "LOG_RATIOS")
+    ops = ("OP", "MOVE", "LOG_RATIOS")
     # A later variant of the same kernel and op takes the place of an earlier one.
     last = {
         (variant.kernel.fn.__name__, *map(variant.constants.get, ops)): name

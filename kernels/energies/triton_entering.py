@@ -111,7 +111,7 @@ def enter_intervals(given: Entering) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return weights, after, left, enters
     coupling, coupling_strides = site_stride(given.coupling, shape)
     site_table, site_strides = site_stride(given.site_table, shape)
-    inputs = (given.configurations, given.log_weights, given.remaining, given.interval)
+    inputs = [given.configurations, given.log_weights, given.remaining, given.interval]
     inputs += (given.betas, given.lengths, coupling, given.bond_table, site_table)
     weights = torch.empty_like(given.log_weights)
     left = torch.empty_like(given.remaining)

@@ -98,12 +98,15 @@ def small() -> dict[str, Call]:
 
 
 def watched(shape: tuple[int, ...], periodic: tuple[bool, ...], walkers: int) -> Iterator[Call]:
-    """Yield calls that reach every kernel of the family, on the next lattice of even lengths."""
-    length, width = (n + n % 2 for n in shape)
+    """Yield calls that reach every kernel of the family, on the next lattice that has words."""
+    length, width = shape
+    length += length % 2
+    # A thread loads four words of a colour at once where a row has a multiple of eight sites.
+    width += -width % 8
     for tilt, signs in itertools.product((0.0, 0.3), (False, True)):
         for rows in (False, True):
             # Words hold columns of rows that are long enough.
-            lengths = (length, 64 * width if rows else width)
+            lengths = (length, 128 * width if rows else width)
             given = packed(lengths, walkers, 2, tilt, signs, rows=rows)
             yield packed_heat_bath_sweeps_op, given
             yield packed_metropolis_sweeps_op, given | {"rest": 2.0**-3}

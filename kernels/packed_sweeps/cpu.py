@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ..native.threads import over_walkers
-from .cpu_sweeps import Bonds
-from .cpu_walkers import Model, Numbers, sweep_rows
+from .cpu_packing import pack_rows, unpack_rows
+from .cpu_sweeps import BLOCK, Bonds, Draws
+from .cpu_walkers import Model, Numbers, sweep_rows, thresholds_of_walker, update_blocks
 from .layouts import BITS, of_walkers, pair_partners
 from .reference import PackedSweeps, negative_bonds
 
@@ -17,6 +18,8 @@ __all__ = ["packed_heat_bath_sweeps", "packed_metropolis_sweeps"]
 
 KEPT = 2**20
 """Signs of bonds, at most, whose words are kept for the next call."""
+PARTS = 2**20
+"""Sites from which on threads may share a walker."""
 EACH = 8
 """Walkers of a group that cost about as much as one that is swept in bytes."""
 
@@ -49,6 +52,10 @@ def _swept(given: PackedSweeps, metropolis: bool) -> Tensor:
     x = before.flatten(1).numpy().view(np.uint8)
     y = after.flatten(1).numpy().view(np.uint8)
     cost = before[0].numel() * given.sweeps // EACH
+    if given.rows and _are_parts_faster(given):
+        for walker in range(len(x)):
+            _sweep_in_parts(y, x, walker, given, bonds, model, numbers)
+        return after
     if given.rows:
         owners = given.walkers.contiguous().numpy()
         lanes = np.arange(len(owners)).reshape(-1, 1)
@@ -61,6 +68,51 @@ def _swept(given: PackedSweeps, metropolis: bool) -> Tensor:
 
     over_walkers(work, len(owners), cost)
     return after
+
+
+def _are_parts_faster(given: PackedSweeps) -> bool:
+    """Return whether walkers are so few and large that threads share each of them."""
+    threads = torch.get_num_threads()
+    return len(given.walkers) < threads and given.configurations[0].numel() >= PARTS
+
+
+def _sweep_in_parts(
+    y: Any, x: Any, walker: int, given: PackedSweeps, bonds: Bonds, model: Model, numbers: Numbers
+) -> None:
+    """Sweep one walker in parts of its lattice; threads wait for one another after a colour."""
+    length, width = given.configurations.shape[1:]
+    columns = bonds.columns
+    words = length * columns
+    halves = np.zeros((2, words + 2 * columns), np.uint32)
+    old = x[walker].view(np.uint64)
+    new = y[walker].view(np.uint64)
+    over_walkers(lambda first, end: pack_rows(halves, old, first, end, width), length, width)
+    beta = model.beta[min(walker, len(model.beta) - 1)]
+    masks, inverted = thresholds_of_walker(model, beta)
+    draws = Draws(numbers.seed, numbers.stream, int(given.walkers[walker]))
+    blocks = -(-words // BLOCK)
+    for half in halves:
+        _surround(half, columns)
+    # All bits in odd rows.
+    second = np.zeros((length, columns), np.uint32)
+    second[1::2] = 0xFFFFFFFF
+    how = (bonds, second.reshape(-1), masks, model.metropolis, inverted, draws)
+
+    def update(c: int, sweep: int, first: int, end: int) -> None:
+        update_blocks(halves, c, first, end, *how, sweep)
+
+    for sweep in given.numbers():
+        for c in (numbers.colour, numbers.other):
+            part = functools.partial(update, c, sweep)
+            over_walkers(part, blocks, BLOCK * BITS // EACH)
+            _surround(halves[c], columns)
+    over_walkers(lambda first, end: unpack_rows(new, halves, first, end, width), length, width)
+
+
+def _surround(half: Any, columns: int) -> None:
+    """Repeat the last row before the first one, and the first one after the last."""
+    half[:columns] = half[-2 * columns : -columns]
+    half[-columns:] = half[columns : 2 * columns]
 
 
 @functools.lru_cache(maxsize=16)

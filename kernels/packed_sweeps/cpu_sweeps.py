@@ -12,9 +12,9 @@ import numpy as np
 
 from ..native.compiling import compiled, inlined
 from ..philox import MULTIPLIERS, ROUNDS, WEYL
-from .reference import LOW, SHARED, STATES
+from .reference import LOW, SHARED
 
-__all__ = ["GENERAL", "Bonds", "Draws", "Room", "lower", "surround", "update"]
+__all__ = ["BLOCK", "Bonds", "Draws", "Room", "lower", "surround", "update"]
 
 BLOCK = SHARED
 FIRST = np.uint64(MULTIPLIERS[0])
@@ -27,8 +27,6 @@ ALL = np.uint32(0xFFFFFFFF)
 NONE = np.uint32(0)
 ONE = np.uint32(1)
 LAST = np.uint32(31)
-GENERAL = (STATES, 2 * STATES)
-"""Thresholds of the heat bath and of Metropolis with a tilt; without one they are 2 and 3."""
 
 
 class Bonds(NamedTuple):

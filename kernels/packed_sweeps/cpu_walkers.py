@@ -10,7 +10,7 @@ from .cpu_packing import pack_rows, pack_walkers, unpack_rows, unpack_walkers
 from .cpu_sweeps import BLOCK, Draws, Room, lower, surround, update
 from .reference import STATES
 
-__all__ = ["Model", "Numbers", "sweep_rows"]
+__all__ = ["Model", "Numbers", "sweep_rows", "thresholds_of_walker", "update_blocks"]
 
 BITS = 32
 ALL = np.uint32(0xFFFFFFFF)
@@ -179,3 +179,26 @@ def sweep_rows(y, x, begin, end, owners, lanes, lengths, bonds, model, numbers):
             unpack_rows(y[lanes[row, 0]].view(np.uint64), halves, 0, length, width)
         else:
             unpack_walkers(y, halves, lanes[row], length, width)
+
+
+@compiled
+def thresholds_of_walker(model, beta):
+    """Return the thresholds of a walker in all bits of words, and whether it is inverted."""
+    found = np.zeros(2 * STATES, np.int64)
+    masks = np.zeros((count_of(model), BITS), np.uint32)
+    inverted = ALL if thresholds_of(found, model, beta) else NONE
+    masks_of(masks, found, ALL)
+    return masks, inverted
+
+
+@compiled
+def update_blocks(halves, c, begin, end, bonds, second, masks, metropolis, inverted, draws, sweep):
+    """Update blocks ``begin … end - 1`` of colour ``c`` of one walker, one part of a lattice."""
+    words = len(second)
+    room = room_of(len(masks))
+    lower(room, min(words, BLOCK), masks, draws, sweep)
+    stop = min(end * BLOCK, words)
+    first = begin * BLOCK
+    update(
+        halves, c, first, stop, bonds, second, masks, metropolis, inverted, draws, sweep, room
+    )  # fmt: skip

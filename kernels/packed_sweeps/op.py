@@ -215,9 +215,11 @@ packed_metropolis_sweeps_op = _register(
 
 
 def _launchers() -> Launchers:
+    from . import triton
+
     return [
-        (packed_heat_bath_sweeps_op, taking(PackedSweeps, reference.packed_heat_bath_sweeps)),
-        (packed_metropolis_sweeps_op, taking(PackedSweeps, reference.packed_metropolis_sweeps)),
+        (packed_heat_bath_sweeps_op, taking(PackedSweeps, triton.packed_heat_bath_sweeps)),
+        (packed_metropolis_sweeps_op, taking(PackedSweeps, triton.packed_metropolis_sweeps)),
     ]
 
 

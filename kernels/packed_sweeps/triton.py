@@ -40,8 +40,10 @@ KINDS = {
     "field": {"FIELD": 1, "SIGNS": 1},
 }
 """Kinds of model: bonds of one sign without field, bonds of either, and both with a field."""
-CHAINS = {("heat_bath", 0): 2, ("heat_bath", 1): 5, ("metropolis", 0): 3, ("metropolis", 1): 10}
+CHAINS = {("heat_bath", 0): 2, ("heat_bath", 1): 5, ("metropolis", 0): 2, ("metropolis", 1): 10}
 """How many thresholds a move has, by whether there is a field."""
+RESTS = (2.0**-4, 0.5)
+"""Least and largest rest of Metropolis that the four highest bits of a number decide."""
 
 
 def _variant(op: str, kind: str, block: int) -> Variant:
@@ -54,14 +56,15 @@ def _variant(op: str, kind: str, block: int) -> Variant:
         "SHARED": SHARED,
         **made.constants,
     }
-    pointers = (*(torch.int32,) * 4, torch.int64)
-    return Variant(sweep_kernel, pointers, constants, warps=made.warps)
+    pointers = (torch.int32,) * 4
+    return Variant(sweep_kernel, pointers, constants, made.warps, registers=made.registers)
 
 
 def _thresholds(op: str, field: int) -> Variant:
     constants = {"MOVE": MOVES[op], "FIELD": field, "CHAINS": CHAINS[op, field]}
     pointers = (torch.float64, torch.int32, torch.int8, torch.int32, torch.int64)
-    return Variant(thresholds_kernel, pointers, constants, config(FAMILY, "thresholds").warps)
+    made = config(FAMILY, "thresholds")
+    return Variant(thresholds_kernel, pointers, constants, made.warps, registers=made.registers)
 
 
 def _around(
@@ -69,7 +72,8 @@ def _around(
 ) -> Variant:
     """Return a variant of one of the kernels that come before or after a sweep."""
     made = config(FAMILY, *key)
-    return Variant(function, pointers, {**constants, **made.constants}, made.warps)
+    constants = {**constants, **made.constants}
+    return Variant(function, pointers, constants, made.warps, registers=made.registers)
 
 
 WITH_WALKERS = (torch.int32, torch.int32, torch.int32, torch.int64)
@@ -223,16 +227,23 @@ def _chosen(op: str, kind: str, words: Words) -> tuple[Config, int]:
     return found, tiles
 
 
+def _kind(op: str, given: PackedSweeps) -> str:
+    """Return which of KINDS serves a call."""
+    rests = op == "heat_bath" or RESTS[0] <= given.rest <= RESTS[1]
+    # Thresholds by state serve any rest, at twice the cost.
+    if given.tilt != 0.0 or not rests:
+        return "field"
+    if given.negative.numel() > 1:
+        return "signs"
+    return "plain"
+
+
 def _swept(op: str, given: PackedSweeps) -> Tensor:
     """Pack, sweep and unpack: whole lattices in one launch, tiles with one launch per colour."""
     x = given.configurations.contiguous()
     if not given.sweeps or not x.numel():
         return x.clone()
-    kind = "plain"
-    if given.negative.numel() > 1:
-        kind = "signs"
-    if given.tilt != 0.0:
-        kind = "field"
+    kind = _kind(op, given)
     words = _words(given)
     masks = _masks(op, KINDS[kind]["FIELD"], words)
     signs = _signs(kind, words)
@@ -242,13 +253,9 @@ def _swept(op: str, given: PackedSweeps) -> Tensor:
     variant = VARIANTS[op, kind, made.constants["BLOCK"]]
     quad = made.constants["QUAD"]
     width = words.columns // quad
-    # A shift by a whole word, or by one column of it.
-    turns = (32, 0)
-    if given.rows:
-        turns = (1, 31)
     model = (
-        spins, masks, signs, words.table, words.walkers, words.half // quad, width,
-        *reciprocal(width), words.lanes, *turns, tiles,
+        spins, masks, signs, words.table, words.half // quad, width,
+        *reciprocal(width), words.lanes, tiles,
     )  # fmt: skip
     random = (given.seed, int(given.stream))
     programs = words.programs * tiles

@@ -5,6 +5,10 @@ holds a block of quads as a tuple of QUAD blocks, one a word. Words, bits and th
 numbered as in :mod:`..packed_sweeps.reference`.
 """
 
+# Triton adds tuples, and does not unpack them; their types change as they grow.
+# ruff: noqa: RUF005
+# mypy: disable-error-code="assignment"
+
 import triton
 import triton.language as tl
 
@@ -36,7 +40,23 @@ def load_masks(p_masks, FIRST: tl.constexpr, COUNT: tl.constexpr, CHAINS: tl.con
     found = ()
     for i in tl.static_range(COUNT):
         for chain in tl.static_range(CHAINS):
-            found = found + (tl.load(p_masks + chain * 32 + FIRST + i),)  # noqa: RUF005
+            found = found + (tl.load(p_masks + chain * 32 + FIRST + i),)
+    return found
+
+
+@triton.jit
+def load_four(p_masks, FIRST: tl.constexpr, CHAINS: tl.constexpr):
+    """Load four bits of all thresholds, two at once; where nothing else hides the loads."""
+    p_pairs = p_masks.to(tl.pointer_type(tl.int64))
+    found = ()
+    for i in tl.static_range(2):
+        upper = ()
+        for chain in tl.static_range(CHAINS):
+            # The halves of a number of 64 bits are registers of their own.
+            pair = tl.load(p_pairs + chain * 16 + FIRST // 2 + i)
+            found = found + (pair.to(tl.int32),)
+            upper = upper + ((pair >> 32).to(tl.int32),)
+        found = found + upper
     return found
 
 
@@ -57,7 +77,7 @@ def compared(word, own, bits, lower, FIRST: tl.constexpr, CHAINS: tl.constexpr, 
                 bit = bits[(FIRST + i) * CHAINS + chain]
             # Where the bits differ the threshold's decides, else the bits before.
             less = (~word[i] & bit) | (~(word[i] ^ bit) & lower[chain])
-            after = after + (less,)  # noqa: RUF005
+            after = after + (less,)
         lower = after
     return lower
 
@@ -68,7 +88,7 @@ def compare_lower(p_masks, seed, stream, event, walker, SHARED: tl.constexpr, CH
     o_word = tl.arange(0, SHARED)
     found = ()
     for _ in tl.static_range(CHAINS):
-        found = found + (o_word * 0,)  # noqa: RUF005
+        found = found + (o_word * 0,)
     for d in tl.static_range(4):
         draw = tl.full((), 4 + d, tl.uint32)
         word = random_words(seed, stream, o_word, event, draw, walker)
@@ -100,7 +120,7 @@ def spread(found, SHARED: tl.constexpr, QUAD: tl.constexpr, ROWS: tl.constexpr):
         parts = parted(tl.reshape(found[chain], [LINES, QUAD]), QUAD, LINES)
         for part in tl.static_range(QUAD):
             again = tl.broadcast_to(parts[part][None, :], [ROWS // LINES, LINES])
-            blocks = blocks + (tl.reshape(again, [ROWS]),)  # noqa: RUF005
+            blocks = blocks + (tl.reshape(again, [ROWS]),)
     return blocks
 
 
@@ -143,7 +163,7 @@ def beside(b, b_edge, m_ahead, turn, QUAD: tl.constexpr):
         lower = tl.where(m_ahead, b[part], b_behind).to(tl.uint32, bitcast=True)
         both = (upper.to(tl.uint64) << 32) | lower.to(tl.uint64)
         shifted = (both >> turn.to(tl.uint64)).to(tl.uint32)
-        found = found + (shifted.to(tl.int32, bitcast=True),)  # noqa: RUF005
+        found = found + (shifted.to(tl.int32, bitcast=True),)
     return found
 
 
@@ -175,10 +195,10 @@ def decided(n0, n1, n2, n3, own, flip, top, below, MOVE: tl.constexpr, FIELD: tl
         odd = (twos & ~below[3]) | (~twos & below[1])
         after = (ones & odd) | (~ones & even)
     elif FIELD == 0:
-        # Up to two neighbours that favour the state have one threshold.
+        # Up to two neighbours that favour the state hinder no move.
         three = ones & twos
-        few = (three & below[1]) | (~three & below[0])
-        after = own ^ ((fours & below[2]) | (~fours & few))
+        few = (three & below[0]) | (~three & below[2])
+        after = own ^ ((fours & below[1]) | (~fours & few))
     else:
         nought = (fours & below[4]) | (~fours & below[0])
         even = (twos & below[2]) | (~twos & nought)
@@ -189,7 +209,7 @@ def decided(n0, n1, n2, n3, own, flip, top, below, MOVE: tl.constexpr, FIELD: tl
 
 @triton.jit
 def surrounding(
-    p_other, p_signs, o_quad, m_quad, colour, quads, width, factor, shift, ahead, behind,
+    p_other, p_signs, o_quad, m_quad, colour, quads, width, factor, shift, lanes,
     SIGNS: tl.constexpr, QUAD: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """Load the neighbours above, below, in the pair of a site and beside it: QUAD blocks each.
@@ -211,7 +231,10 @@ def surrounding(
     b_pair = load_quads(p_other, o_quad, m_quad, QUAD, ROWS)
     found = load_quads(p_other, o_above, m_quad, QUAD, ROWS)
     found = found + load_quads(p_other, o_below, m_quad, QUAD, ROWS)
-    turn = tl.where(m_ahead, ahead, behind)
+    # A column is a word, where a word has lanes of walkers, or else a bit.
+    turn = tl.where(m_ahead, 32, 0)
+    if lanes == 0:
+        turn = tl.where(m_ahead, 1, 31)
     found = found + b_pair + beside(b_pair, b_edge, m_ahead, turn, QUAD)
     if SIGNS:
         turned = ()
@@ -219,7 +242,7 @@ def surrounding(
             p_direction = p_signs + i * QUAD * quads
             signs = load_quads(p_direction, o_quad, m_quad, QUAD, ROWS)
             for part in tl.static_range(QUAD):
-                turned = turned + (found[i * QUAD + part] ^ signs[part],)  # noqa: RUF005
+                turned = turned + (found[i * QUAD + part] ^ signs[part],)
         found = turned
     return found
 
@@ -227,11 +250,12 @@ def surrounding(
 @triton.jit
 def compare_all(
     own, held, p_masks, lower, seed, stream, o_word, event, walker, part,
-    CHAINS: tl.constexpr, QUAD: tl.constexpr, HELD: tl.constexpr,
+    RESTS: tl.constexpr, CHAINS: tl.constexpr, QUAD: tl.constexpr, HELD: tl.constexpr,
 ):  # fmt: skip
     """Return where a number is below each threshold, and its highest bit.
 
-    ``lower`` holds what the lower half says, QUAD blocks for each threshold.
+    ``lower`` holds what the lower half says, QUAD blocks for each threshold. With RESTS there is
+    one threshold more, of which four bits are 0 or 1 and all below are 0.
     """
     OWN: tl.constexpr = CHAINS == 10
     COMPARED: tl.constexpr = 5 if OWN else CHAINS
@@ -239,9 +263,9 @@ def compare_all(
     for chain in tl.static_range(COMPARED):
         if OWN:
             one = lower[(chain + COMPARED) * QUAD + part]
-            below = below + ((own & one) | (~own & lower[chain * QUAD + part]),)  # noqa: RUF005
+            below = below + ((own & one) | (~own & lower[chain * QUAD + part]),)
         else:
-            below = below + (lower[chain * QUAD + part],)  # noqa: RUF005
+            below = below + (lower[chain * QUAD + part],)
     top = own
     for d in tl.static_range(4):
         draw = tl.full((), d, tl.uint32)
@@ -249,18 +273,53 @@ def compare_all(
         if HELD:
             below = compared(word, own, held, below, 4 * d, COMPARED, OWN)
         else:
-            bits = load_masks(p_masks, 16 + 4 * d, 4, CHAINS)
+            bits = load_four(p_masks, 16 + 4 * d, CHAINS)
             below = compared(word, own, bits, below, 0, COMPARED, OWN)
+        if RESTS and d == 3:
+            KEPT: tl.constexpr = 16 * CHAINS if HELD else 0
+            moves = (~word[0] & held[KEPT]) | (~word[1] & held[KEPT + 1])
+            moves |= (~word[2] & held[KEPT + 2]) | (~word[3] & held[KEPT + 3])
+            below = below + (moves,)
         top = word[3]
     return below, top
 
 
+@triton.jit
+def update_block(
+    p_own, p_other, p_signs, p_masks, o_quad, colour, quads, width, factor, shift, lanes,
+    held, lower, flip, walker, event, seed, stream,
+    MOVE: tl.constexpr, FIELD: tl.constexpr, SIGNS: tl.constexpr, CHAINS: tl.constexpr,
+    QUAD: tl.constexpr, ROWS: tl.constexpr, HELD: tl.constexpr,
+):  # fmt: skip
+    """Redraw, or move, the sites of a block of quads of one colour."""
+    m_quad = o_quad < quads
+    around = surrounding(
+        p_other, p_signs, o_quad, m_quad, colour, quads, width, factor, shift, lanes,
+        SIGNS, QUAD, ROWS,
+    )  # fmt: skip
+    b_own = around
+    if MOVE == 1:
+        b_own = load_quads(p_own, o_quad, m_quad, QUAD, ROWS)
+    b_new = ()
+    for part in tl.static_range(QUAD):
+        below, top = compare_all(
+            b_own[part], held, p_masks, lower, seed, stream, QUAD * o_quad + part, event,
+            walker, part, MOVE == 1 and FIELD == 0, CHAINS, QUAD, HELD,
+        )  # fmt: skip
+        new = decided(
+            around[part], around[QUAD + part], around[2 * QUAD + part], around[3 * QUAD + part],
+            b_own[part], flip, top, below, MOVE, FIELD,
+        )  # fmt: skip
+        b_new = b_new + (new,)
+    store_quads(p_own, b_new, o_quad, m_quad, QUAD, ROWS)
+
+
 @kernel
 def sweep_kernel(
-    p_x, p_masks, p_signs, p_rows, p_walkers,
+    p_x, p_masks, p_signs, p_rows,
     quads: tl.int32, width: tl.int32, factor: tl.int64, shift: tl.int32, lanes: tl.int32,
-    ahead: tl.int32, behind: tl.int32, tiles: tl.int32, first_step: tl.int32, last_step: tl.int32,
-    backward: tl.int32, first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64, stream: tl.int32,
+    tiles: tl.int32, first_step: tl.int32, last_step: tl.int32, backward: tl.int32,
+    first_sweep: tl.int64, sweeps: tl.int32, seed: tl.int64, stream: tl.int32,
     MOVE: tl.constexpr, FIELD: tl.constexpr, SIGNS: tl.constexpr, CHAINS: tl.constexpr,
     SHARED: tl.constexpr, QUAD: tl.constexpr, BLOCK: tl.constexpr, HELD: tl.constexpr,
 ):  # fmt: skip
@@ -273,21 +332,23 @@ def sweep_kernel(
     1986). One program per row of words and tile; it goes on to other rows and blocks of quads.
 
     ``x`` int32 ``(rows, 2, QUAD quads)``; ``masks`` int32 ``(rows, CHAINS + 1, 32)``; ``signs``
-    int32 ``(2, 4, QUAD quads)``; ``rows`` int32 ``(walkers + 2,)``; ``walkers`` int64
-    ``(walkers,)``. Thresholds of the upper 16 bits are HELD in registers, or loaded each time.
+    int32 ``(2, 4, QUAD quads)``; ``rows`` int32, whose first entry is their number. Thresholds of
+    the upper 16 bits are HELD in registers, or loaded each time.
     """
     ROWS: tl.constexpr = BLOCK // QUAD
     half = QUAD * quads
     i_tile = tl.program_id(0) % tiles
     programs = tl.num_programs(0) // tiles
     for i_row in range(tl.program_id(0) // tiles, tl.load(p_rows), programs):
-        walker = tl.load(p_walkers + tl.load(p_rows + 1 + i_row)) >> lanes
         p_row = p_x + i_row * (2 * half).to(tl.int64)
         p_bits = p_masks + i_row * tl.full((), 32 * (CHAINS + 1), tl.int64)
         flip = tl.load(p_bits + CHAINS * 32)
+        walker = tl.load(p_bits + CHAINS * 32 + 1)
         held = ()
         if HELD:
             held = load_masks(p_bits, 16, 16, CHAINS)
+        if MOVE == 1 and FIELD == 0:
+            held = held + load_masks(p_bits + CHAINS * 32, 28, 4, 1)
         for i_sweep in range(sweeps):
             event = 2 * (first_sweep + i_sweep)
             low = compare_lower(p_bits, seed, stream, event, walker, SHARED, CHAINS)
@@ -298,26 +359,11 @@ def sweep_kernel(
                 p_other = p_row + (1 - colour) * half
                 p_colour = p_signs + 4 * colour.to(tl.int64) * half
                 for o_first in range(i_tile * ROWS, quads, tiles * ROWS):
-                    o_quad = o_first + tl.arange(0, ROWS)
-                    m_quad = o_quad < quads
-                    around = surrounding(
-                        p_other, p_colour, o_quad, m_quad, colour, quads, width, factor, shift,
-                        ahead, behind, SIGNS, QUAD, ROWS,
+                    update_block(
+                        p_own, p_other, p_colour, p_bits, o_first + tl.arange(0, ROWS),
+                        colour, quads, width, factor, shift, lanes, held, lower, flip, walker,
+                        event + colour, seed, stream,
+                        MOVE, FIELD, SIGNS, CHAINS, QUAD, ROWS, HELD,
                     )  # fmt: skip
-                    b_own = around
-                    if MOVE == 1:
-                        b_own = load_quads(p_own, o_quad, m_quad, QUAD, ROWS)
-                    b_new = ()
-                    for part in tl.static_range(QUAD):
-                        below, top = compare_all(
-                            b_own[part], held, p_bits, lower, seed, stream, QUAD * o_quad + part,
-                            event + colour, walker, part, CHAINS, QUAD, HELD,
-                        )  # fmt: skip
-                        new = decided(
-                            around[part], around[QUAD + part], around[2 * QUAD + part],
-                            around[3 * QUAD + part], b_own[part], flip, top, below, MOVE, FIELD,
-                        )  # fmt: skip
-                        b_new = b_new + (new,)  # noqa: RUF005
-                    store_quads(p_own, b_new, o_quad, m_quad, QUAD, ROWS)
                 # The next colour reads, in other threads, what this one has written.
                 tl.debug_barrier()

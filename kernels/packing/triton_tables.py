@@ -105,8 +105,9 @@ def probability(
             field = strength * (2 * favouring - 4).to(tl.float64) + side
             exponent = beta * -field
         else:
-            # Where β a < 0 those that do not favour the state are counted: the sign is flipped.
-            exponent = -tl.abs(beta * (strength * (2 * chain).to(tl.float64)))
+            # Three or four neighbours that favour the state. Where β a < 0 those that do not are
+            # counted: the sign is flipped.
+            exponent = -tl.abs(beta * (strength * (2 * chain + 2).to(tl.float64)))
         exponent = tl.where(exponent > 0.0, 0.0, exponent)
         found = (1.0 - rest) * exponential64(exponent)
     return found
@@ -123,10 +124,12 @@ def thresholds_kernel(
 
     ``masks`` int32 ``(rows, CHAINS + 1, 32)``: bit ``l`` of ``masks[r, t, i]`` is bit ``i`` of the
     threshold ``t`` of the walker in lane ``l``; with ``lanes = 0`` a row is one walker, whose bits
-    stand in all lanes. Entry ``[r, CHAINS, 0]`` has the lanes in which neighbours count as turned
-    over: all if the one bond of a uniform model is negative, and for Metropolis without field
-    those of ``β a < 0``. ``beta`` float64 ``(1 | walkers,)``, ``negative`` int8, read if
-    ``uniform``.
+    stand in all lanes. ``beta`` float64 ``(1 | walkers,)``; ``negative`` int8, read if ``uniform``.
+
+    ``masks[r, CHAINS]`` begins with the lanes in which neighbours count as turned over: all if the
+    one bond of a uniform model is negative, and for Metropolis without field those of ``β a < 0``.
+    Then comes what random words count as the walker. The last four are, for Metropolis without
+    field, those bits of ``T(1 - rest)``, which has no others.
     """
     o_bit = tl.arange(0, 32)
     for i_row in range(tl.program_id(0), tl.load(p_rows), tl.num_programs(0)):
@@ -157,6 +160,11 @@ def thresholds_kernel(
         if MOVE == 1 and not FIELD:
             b_flip ^= (b_beta * strength < 0.0).to(tl.int32)
         tl.store(p_row + 32 * CHAINS, tl.sum(b_flip * b_lane, 0))
+        b_keep = tl.zeros([32], tl.float64) + (1.0 - rest) * 4294967296.0
+        b_kept = b_keep.to(tl.int64) >> o_bit
+        tl.store(p_row + 32 * CHAINS + o_bit, -(b_kept & 1).to(tl.int32), mask=o_bit >= 28)
+        # Its lower 32 bits count.
+        tl.store(p_row + 32 * CHAINS + 1, (tl.load(p_walkers + first) >> lanes).to(tl.int32))
 
 
 @kernel

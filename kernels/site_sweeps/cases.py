@@ -99,9 +99,10 @@ def watched(shape: tuple[int, ...], periodic: tuple[bool, ...], walkers: int) ->
         # Two states have no reflections.
         if q > 2:
             yield overrelaxation_sweeps_op, given
-    # Even lattices with rows of whole words, for the kernel that has eight sites a word.
-    for rows in (shape[0] - shape[0] % 2, 2 * shape[0]):
-        lengths = (rows, *(8 * length for length in shape[1:]))
-        given = sweep(model(lengths, (True,) * len(shape), 2, walkers, "uniform"), 3)
+    # Even lattices with rows of whole words, for the kernels that have eight sites a word.
+    rows = tuple(8 * length for length in shape[1:])
+    doubled = (*(2 * length for length in shape), 16)
+    for lengths in ((shape[0] - shape[0] % 2, *rows), (2 * shape[0], *rows), doubled):
+        given = sweep(model(lengths, (True,) * len(lengths), 2, walkers, "uniform"), 3)
         yield heat_bath_sweeps_op, given
         yield metropolis_sweeps_op, given

@@ -74,7 +74,8 @@ def workloads(
     """
     small = [call for call in watched() if not ops or op_of(call) in ops]
     periodic = (True,) * len(shape)
-    for family in (*FAMILIES, _Networks):
+    families: list[Any] = [*FAMILIES, _Networks]
+    for family in families:
         for call in family.watched(shape, periodic, walkers):
             name = op_of(call)
             if ops and name not in ops:

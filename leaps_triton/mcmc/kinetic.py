@@ -15,6 +15,7 @@ from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
 from .base import BaseMove, SweepState, changed
+from .sweeps import times_on
 
 __all__ = ["KineticInfo", "KineticMonteCarlo"]
 
@@ -131,7 +132,7 @@ class KineticMonteCarlo(BaseMove):
         walkers = state.walkers
         # The step of the jump process counts events from 0, so every step has a seed of its own.
         own_seed = int(kernels.philox(seed, Stream.KINETIC, 0, state.sweep, 0, 0)[0])
-        times = torch.as_tensor(t, dtype=torch.float64, device=x.device).reshape(-1).expand(len(x))
+        times = times_on(t, x.device).expand(len(x))
         # Many short waiting times are taken off one by one: in float32 their errors would add up.
         left = torch.full((len(x),), self.time, dtype=torch.float64, device=x.device)
         events = torch.zeros_like(walkers)

@@ -1,6 +1,7 @@
 """Sweeps of single-site updates: heat bath, Metropolis, over-relaxation."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Self
 
 import torch
@@ -13,7 +14,7 @@ from ..paths.annealing import AnnealingPath
 from ..registry import register
 from .base import BaseMove, Lowest, SweepInfo, SweepState, changed, pair_model, since
 
-__all__ = ["HeatBath", "Metropolis", "Overrelaxation", "beta_at"]
+__all__ = ["HeatBath", "Metropolis", "Overrelaxation", "beta_at", "numbers_on", "times_on"]
 
 REST = 2.0**-3
 """Metropolis' probability to leave a site as it is; experiments/benchmarks/metropolis_rest.py."""
@@ -27,10 +28,24 @@ def beta_at(path: AnnealingPath, t: Tensor | float, device: torch.device) -> Ten
         t: time on the path, a number or float64 ``(1 | walkers,)``.
         device: where the walkers are.
     """
-    # A number that is sent to a GPU makes both wait: the device writes it itself.
     if isinstance(t, float | int) and device.type != "cpu":
-        t = torch.full((1,), t, dtype=torch.float64, device=device)
+        t = times_on(t, device)
     return path.beta(t).to(device)
+
+
+def times_on(t: Tensor | float, device: torch.device) -> Tensor:
+    """Return times on a device, float64 ``(1 | walkers,)``."""
+    # A number that is sent to a GPU makes both wait: the device writes it itself.
+    if isinstance(t, float | int):
+        return torch.full((1,), t, dtype=torch.float64, device=device)
+    return torch.as_tensor(t, dtype=torch.float64, device=device).reshape(-1)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def numbers_on(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return numbers on a device, sent there once, float64."""
+    return torch.tensor(numbers, dtype=torch.float64, device=device)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
 from .base import BaseMove, Lowest, Move, SweepState, as_move, begin
 from .compose import default_move, settled
+from .sweeps import numbers_on, times_on
 
 __all__ = ["ParallelTempering", "TemperingInfo", "TemperingState"]
 
@@ -353,15 +354,15 @@ class ParallelTempering(BaseMove):
     def _times(self, state: TemperingState, path: AnnealingPath, t: Tensor | float) -> Tensor:
         """Return the times of all replicas on the path, float64 ``(K, walkers)``."""
         device = state.walkers.device
-        target = torch.as_tensor(t, dtype=torch.float64, device=device).reshape(-1)
+        target = times_on(t, device)
         if self.betas is None:
-            fractions = torch.tensor(self.fractions, dtype=torch.float64, device=device)
-            times = fractions.unsqueeze(1) * target
+            assert self.fractions is not None
+            times = numbers_on(tuple(self.fractions), device).unsqueeze(1) * target
         else:
             # Walkers of one ladder are at one target.
             for beta in path.beta(t).unique().tolist():
                 self.ladder(beta)
-            inner = path.time_of(self.betas[:-1]).to(device).unsqueeze(1)
+            inner = numbers_on(tuple(path.time_of(self.betas[:-1]).tolist()), device).unsqueeze(1)
             # The last time is that of the target itself, which betas may miss by rounding.
             times = torch.cat([inner.expand(-1, len(target)), target.unsqueeze(0)])
         return times.expand(self.temperatures, len(state.walkers))

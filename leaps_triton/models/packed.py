@@ -25,7 +25,7 @@ LAYOUTS = ("walkers", "rows")
 
 LEAST = 64
 """Walkers from which on words hold walkers, unless the lattice is large."""
-LARGE = 2**16
+LARGE = 2**14
 """Sites from which on words hold columns of rows, whatever the number of walkers."""
 COLUMNS = 64
 """Sites of a row that make whole words, 32 of either colour."""
@@ -133,8 +133,9 @@ def layout_of(model: Any, walkers: int | None, asked: bool = False) -> str:
     # and unpacked counted; for one walker at 64², 256² and 1024² by 1.7, 3.4 and 10
     # (experiments/benchmarks/packed_sweeps.py). On a GPU they are expected to pay from about 2²¹
     # spins on, and to cost little below. Fewer walkers than two words leave lanes idle, and one
-    # program a group of walkers leaves a GPU idle on large lattices: there words hold columns,
-    # where rows have whole words of them.
+    # program a group of walkers leaves a GPU idle where lattices are large, so blocks small: there
+    # words hold columns, where rows have whole words of them. Shared bits, 128 words of them, then
+    # are a quarter of the work at 128² and half at 64², where words of walkers are faster.
     few = walkers is not None and walkers < LEAST
     if width % COLUMNS == 0 and (few or length * width >= LARGE):
         return "rows"

@@ -341,6 +341,7 @@ def test_every_op_and_model_is_measured() -> None:
         models = {
             op: {""} for op in ("philox", "local_jump_steps", "hollow_conv", "hollow_conv_gradient")
         }
+        models |= {f"packed_{move}_sweeps": {""} for move in ("heat_bath", "metropolis")}
         # Two states have no reflections.
         models["overrelaxation_sweeps"] = {"potts3"}
         assert {(op, model) for op, model, _, _ in found} == {

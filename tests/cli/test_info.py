@@ -23,7 +23,7 @@ def test_info_is_lines_of_words(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert lines[0] == "s.safetensors: sampler"
     assert lines[1] == f"  model      {model!r}"
     assert "  network    LocalRates, shells 2, width 8, seed 0" in lines
-    assert "  moves      HeatBath, sweeps 2" in lines
+    assert "  moves      HeatBath, sweeps 2, packed walkers" in lines
     assert "  resampling none" in lines
     assert "  next       leaps-triton sample s.safetensors --output walkers.h5" in lines
     text = "\n".join(lines[:-1])

@@ -53,7 +53,7 @@ def test_a_scan_is_one_file_one_table_and_one_figure(
     assert found.method == method and result["beta"] == list(found.betas)
     if method == "tempering":
         chain: Any = found.result
-        assert chain.move.move == lt.Compose(lt.HeatBath(), lt.Houdayer())
+        assert chain.move.move == lt.Compose(lt.HeatBath(packed=False), lt.Houdayer())
     # The same table from the file.
     cli.main(["measure", str(file)])
     again = capsys.readouterr().out

@@ -48,7 +48,7 @@ class Tracing(Boundary):
 ISING = lt.Ising((4, 4), beta=0.4, field=0.1)
 GLASS = lt.EdwardsAnderson((3, 4), beta=0.8, disorder="gaussian", seed=1, periodic=(False, True))
 POTTS = lt.Potts((3, 5), q=3, beta=0.6)
-SIZES = {"channels": 6, "width": 8}
+SIZES: dict[str, Any] = {"channels": 6, "width": 8}
 CASES: dict[str, tuple[Any, Any]] = {
     "hollow": (ISING, lambda model: lt.HollowConv(model, kernel_size=3, **SIZES)),
     "hollow glass": (GLASS, lambda model: lt.HollowConv(model, kernel_size=3, **SIZES)),
@@ -61,7 +61,7 @@ CASES: dict[str, tuple[Any, Any]] = {
 WALKERS = 8
 
 
-def start(name: str) -> tuple[lt.AnnealingPath, nn.Module | None, Tensor, Tensor]:
+def start(name: str) -> tuple[lt.AnnealingPath, Any, Tensor, Tensor]:
     model, made = CASES[name]
     path = lt.AnnealingPath(model, schedule=lambda t: t**2)
     network = made(model)
@@ -103,8 +103,9 @@ def test_recorded_events_are_those_of_a_loop(
     if not backward:
         assert torch.equal(*traces)
     # On a CPU fewer walkers are evaluated at once, which may round otherwise.
-    jump = lt.Jump(2, reversible, scale=0.5)
-    plain = jump.run(jump.init(x, index, backward), path, network, 7, None, backward)
+    picking = lt.Jump(2, reversible, scale=0.5)
+    begin = picking.init(x, index, backward)
+    plain = picking.run(begin, path, network, 7, None, backward)
     assert torch.equal(plain.configurations, ends[0].configurations)
     assert torch.equal(plain.events, ends[0].events)
     torch.testing.assert_close(plain.log_weights, ends[0].log_weights, rtol=1e-5, atol=1e-5)
@@ -159,8 +160,8 @@ def test_blocks_share_a_recording_and_another_seed_has_its_own() -> None:
     looping = Looping(3)
     with kept_rollouts():
         for seed, shift in ((1, 0), (1, 100), (2, 0), (1, 0)):
-            with torch.no_grad():
-                network.readout.weight.mul_(1.5)
+            for weight in network.parameters():
+                weight.mul_(1.1)
             begin = jump.init(x, index + shift)
             same(jump.run(begin, path, network, seed), looping.run(begin, path, network, seed))
 

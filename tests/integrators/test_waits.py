@@ -14,7 +14,7 @@ SHAPE = (8, 8)
 
 
 def network_of(name: str, model: Any) -> nn.Module:
-    sizes = {"channels": 8, "width": 8}
+    sizes: dict[str, Any] = {"channels": 8, "width": 8}
     if name == "HollowConv":
         return lt.HollowConv(model, kernel_size=3, **sizes)
     if name == "LEC":

@@ -80,7 +80,8 @@ def test_words_and_bytes_have_one_law(name: str, move: Any) -> None:
         layouts.append("rows")
     found = []
     for layout in layouts:
-        chain = lt.run_chain(model, move(packed=layout), 512, 20, burn_in=20, device="cpu")
+        made = move(packed=layout)
+        chain: Any = lt.run_chain(model, made, 512, 20, burn_in=20, device="cpu")
         assert chain.move.packed == layout
         means = chain.values["energy"].mean(1)
         found.append((float(means.mean()), float(means.var() / len(means))))
@@ -97,6 +98,8 @@ def test_the_rule() -> None:
         ((64, 64), 63, "rows"),
         ((64, 66), 63, ""),
         ((256, 256), 1024, "rows"),
+        ((128, 128), 64, "rows"),
+        ((126, 128), 64, "walkers"),
         ((250, 250), 1024, "walkers"),
     ):
         assert layout_of(lt.Ising(shape, 0.4), walkers) == expected

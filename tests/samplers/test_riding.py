@@ -34,7 +34,7 @@ def loud(network: Any) -> Any:
 
 
 def hollow(model: Any, incremental: bool = False) -> Any:
-    sizes = {"kernel_size": 3, "channels": 6, "width": 8}
+    sizes: dict[str, Any] = {"kernel_size": 3, "channels": 6, "width": 8}
     return loud(lt.HollowConv(model, incremental=incremental, **sizes))
 
 

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 __all__ = ["blocks_at_once"]
 
-_SITES = 2**22
+_SITES = 2**21
 """Sites of all blocks that ride together: some hundred bytes of memory each."""
-_MOST = 64
-"""Blocks that ride together; more bring nothing, since each is evaluated by itself."""
+_MOST = 8
+"""Blocks that ride together; recording more takes longer, since each is evaluated by itself."""
 _WHOLE = 2**14
 """Sites of the largest lattice of which one program of a kernel has all; torch adds up the sums of
 several programs, in an order that may depend on the number of walkers."""

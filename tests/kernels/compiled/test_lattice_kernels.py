@@ -7,9 +7,10 @@ import pytest
 
 triton = pytest.importorskip("triton")
 
-from leaps_triton.kernels import resources  # noqa: E402
 from leaps_triton.kernels.byte_sweeps.triton import SWEEPS  # noqa: E402
+from leaps_triton.kernels.compiled.machine_code import instructions  # noqa: E402
 from leaps_triton.kernels.labels.triton import SINGLE, UNION  # noqa: E402
+from leaps_triton.kernels.variants import Variant  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TRITON_INTERPRET") == "1",
@@ -24,7 +25,7 @@ def named(found: Counter[str], *beginnings: str) -> int:
 @pytest.mark.parametrize("op", ["heat_bath", "metropolis"])
 def test_sweeps_of_eight_sites_take_few_instructions(op: str) -> None:
     """One thread has eight sites: 453 to 462 instructions in all, 200 of them in a sweep."""
-    found = resources.instructions(SWEEPS[op, 2, "bytes", 32])
+    found = instructions(SWEEPS[op, 2, "bytes", 32])
     assert found.total() - named(found, "NOP") <= 510
     # A sweep has eight thresholds and eight neighbouring words, and no number of float64.
     assert named(found, "LDG") <= 19
@@ -35,7 +36,7 @@ def test_sweeps_of_eight_sites_take_few_instructions(op: str) -> None:
 @pytest.mark.parametrize(
     "variant", [SINGLE[2, 256], UNION["join", 2], UNION["roots",]], ids=["one", "join", "roots"]
 )
-def test_labels_fall_by_atomics_without_fences(variant: object) -> None:
-    found = resources.instructions(variant)  # type: ignore[arg-type]
+def test_labels_fall_by_atomics_without_fences(variant: Variant) -> None:
+    found = instructions(variant)
     assert named(found, "MEMBAR", "ERRBAR", "CCTL", "LDL", "STL") == 0
     assert named(found, "RED", "ATOM") > 0

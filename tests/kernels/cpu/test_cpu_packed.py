@@ -67,6 +67,24 @@ def test_threads_do_not_matter(rows: bool) -> None:
     assert torch.equal(*found)
 
 
+def test_threads_share_a_large_lattice() -> None:
+    """Where there are fewer walkers than threads."""
+    given = packed((1024, 2048), 1, 2, 0.3, signs=True, rows=True)
+    # The signs of that many bonds are not kept from call to call.
+    assert given["negative"].numel() > 2**20
+    threads = torch.get_num_threads()
+    found = []
+    for number in (1, 3):
+        torch.set_num_threads(number)
+        for op in (kernels.packed_heat_bath_sweeps, kernels.packed_metropolis_sweeps):
+            found.append(op(**given))
+    torch.set_num_threads(threads)
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[3])
+    # More than one part.
+    assert 1024 * 2048 // 64 // 128 > 128
+
+
 def test_memory_in_another_order() -> None:
     given = packed((6, 4), 40, signs=True)
     turned = given["configurations"].transpose(1, 2).contiguous().transpose(1, 2)

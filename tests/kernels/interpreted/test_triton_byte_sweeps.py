@@ -81,7 +81,7 @@ def test_tables_of_walkers_and_directions(op: str, shape: tuple[int, ...]) -> No
 @ops
 @pytest.mark.parametrize(
     ("shape", "sweeps"),
-    [((66, 128), 2), ((2, 8800), 1), ((1100, 8), 6), ((40, 320), 1), ((18, 16, 32), 2)],
+    [((66, 128), 2), ((2, 8800), 1), ((1100, 8), 6), ((40, 320), 1)],
 )
 def test_tiles(
     op: str, shape: tuple[int, ...], sweeps: int, monkeypatch: pytest.MonkeyPatch
@@ -95,9 +95,21 @@ def test_tiles(
     assert len(launched) == 1 + -(-sweeps // made.sweeps)
 
 
+@ops
+def test_large_lattices_of_three_directions(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A launch for a colour of a sweep, between those that make words and bytes."""
+    given = arguments((18, 16, 32), walkers=2)
+    given["beta"] = normal(2, seed=3)
+    with recorded(kernel, monkeypatch) as launched:
+        compare(op, given)
+    colour = kernel.COLOURS[op, 3, "colours"]
+    ends = [kernel.CHANGES["words",], kernel.CHANGES["bytes",]]
+    assert launched[1:] == [ends[0], *[colour] * 4, ends[1]]
+
+
 @pytest.mark.parametrize(
     ("shape", "block"),
-    [((64, 64), 256), ((2, 800), 32), ((300, 8), 128), ((90, 720), 1024), ((24, 22, 40), 1024)],
+    [((64, 64), 256), ((2, 800), 32), ((300, 8), 128), ((90, 720), 1024)],
 )
 @pytest.mark.parametrize("sweeps", [1, 2, 4])
 def test_every_group_belongs_to_one_tile(shape: tuple[int, ...], block: int, sweeps: int) -> None:

@@ -1,5 +1,7 @@
 """The kernel of cluster_labels against its twin: integers, so the same labels."""
 
+import random
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -95,3 +97,72 @@ def test_a_winding_path_is_one_cluster(shape: tuple[int, int]) -> None:
 
 def test_bonds_that_are_not_contiguous() -> None:
     compare(bonds((5, 4), 3, 0.5).transpose(2, 3))
+
+
+class Links:
+    """The links of :mod:`.triton_union` as programs see them: a read may give a former value."""
+
+    def __init__(self, sites: int, seed: int) -> None:
+        self.values = [[site] for site in range(sites)]
+        self.random = random.Random(seed)
+
+    def read(self, site: int) -> int:
+        former = self.values[site]
+        if self.random.random() < 0.3:
+            return self.random.choice(former)
+        return former[-1]
+
+    def lower(self, site: int, link: int) -> int:
+        """What an atomic minimum does and returns."""
+        old = self.values[site][-1]
+        if link < old:
+            self.values[site].append(link)
+        return old
+
+    def follow(self, site: int) -> Generator[None, None, int]:
+        """Make the steps of ``follow``; others may work after each of them. Returns the root."""
+        up = self.read(site)
+        while up != site:
+            yield
+            above = self.read(up)
+            yield
+            if above < up:
+                self.lower(site, above)
+            site = up
+            up = above
+        return site
+
+    def join(self, one: int, other: int) -> Generator[None, None, None]:
+        """Make the steps of ``join_kernel`` for one bond."""
+        one = yield from self.follow(one)
+        other = yield from self.follow(other)
+        while one != other:
+            yield
+            high = max(one, other)
+            low = min(one, other)
+            old = self.lower(high, low)
+            if old in (high, low):
+                return
+            one = old
+            other = low
+
+
+def test_joins_find_the_same_roots_in_any_order() -> None:
+    """The interpreter runs programs one by one: here the steps of many are mixed."""
+    for seed in range(300):
+        links = Links(30, seed)
+        choose = links.random.randrange
+        given = [(choose(30), choose(30)) for _ in range(choose(45))]
+        running = [links.join(*bond) for bond in given]
+        while running:
+            program = running[choose(len(running))]
+            if next(program, "done") == "done":
+                running.remove(program)
+        expected = list(range(30))
+        for _ in range(30):
+            for one, other in given:
+                expected[one] = expected[other] = min(expected[one], expected[other])
+        roots = [links.values[site][-1] for site in range(30)]
+        for _ in range(30):
+            roots = [roots[root] for root in roots]
+        assert roots == expected

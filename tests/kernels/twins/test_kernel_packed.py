@@ -34,9 +34,14 @@ def decisions(given: PackedSweeps, row: int, colour: int, sweep: int) -> Tensor:
     length, width = given.configurations.shape[1:]
     columns = width // 2
     r, column = torch.meshgrid(torch.arange(length), torch.arange(columns), indexing="ij")
-    site, lane, number, stream = r * columns + column, walker % 32, walker // 32, Stream.PACKED
+    site = r * columns + column
+    lane: Any = walker % 32
+    number = walker // 32
+    stream = Stream.PACKED
     if given.rows:
-        site, lane, number = r * (columns // 32) + column // 32, column % 32, walker
+        site = r * (columns // 32) + column // 32
+        lane = column % 32
+        number = walker
         stream = Stream.PACKED_ROWS
     found = torch.zeros(length, columns, dtype=torch.int64)
     for i in range(32):
@@ -75,7 +80,8 @@ def loop(given: PackedSweeps, metropolis: bool) -> Tensor:
         numbers = decisions(given, row, colour, sweep).tolist()
         for r, column in sites:
             place = 2 * column + (r + colour) % 2
-            up, left = (r - 1) % length, (place - 1) % width
+            up = (r - 1) % length
+            left = (place - 1) % width
             n = int(x[row, up, place] ^ negative[0, up, place])
             n += int(x[row, (r + 1) % length, place] ^ negative[0, r, place])
             n += int(x[row, r, left] ^ negative[1, r, left])
