@@ -46,7 +46,7 @@ class Queue:
     def checks(self) -> list[Step]:
         """Return part A: whether it is right, and what the device can do."""
         about = "compile what the steps launch, in many processes"
-        first = self.call("prewarm", about, 50.0, partial=False, environment=TWIN)
+        first = self.call("prewarm", about, 60.0, partial=False, environment=TWIN)
         about = "every op as its twin on the CPU, and 30 times the same bits"
         ops = self.call("ops", about, 60.0, environment=TWIN)
         ceilings = self.call("ceilings", "bytes, words, instructions, launches", 30.0)
@@ -56,7 +56,7 @@ class Queue:
     def again(self, name: str) -> Step:
         """Return the compilation of what is missing, as on a machine that is new."""
         skip = "rehearsed by prewarm" if self.smoke else ""
-        return self.call(name, "compile what is missing on this machine", 50.0, skip=skip)
+        return self.call(name, "compile what is missing on this machine", 60.0, skip=skip)
 
     def speed(self) -> list[Step]:
         """Return part B: how fast it is."""

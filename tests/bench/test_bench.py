@@ -348,3 +348,24 @@ def test_every_op_and_model_is_measured() -> None:
             (op, model) for op in chosen.OPS for model in models.get(op, chosen.MODELS)
         }
     assert {shape for _, _, shape, _ in found} == {(15, 15), (16, 16), (64, 64)}
+
+
+def test_some_walkers_are_compared_and_all_are_returned() -> None:
+    """The twin sees the first walkers alone, and what has nothing by walker as a whole."""
+    given = chosen.make_case("local_energy", "potts3", (4, 4), 9, 0, torch.device("cpu"))
+    energy, log_ratios = agreement.check_some(given, "kernel", kernels.local_energy, 2)
+    assert len(energy) == len(log_ratios) == 9
+
+    def wrong(row: int) -> Any:
+        def function(**arguments: Any) -> Any:
+            found = kernels.local_energy(**arguments)
+            found[0][row] += 1.0
+            return found
+
+        return function
+
+    agreement.check_some(given, "kernel", wrong(2), 2)
+    with pytest.raises(Disagreement, match="2 walkers: kernel and twin differ in 1 of 2"):
+        agreement.check_some(given, "kernel", wrong(1), 2)
+    layer = chosen.make_case("hollow_conv_gradient", "", (3, 3), 2, 0, torch.device("cpu"))
+    assert agreement.check_some(layer, "kernel", kernels.hollow_conv_gradient, 1)

@@ -170,21 +170,6 @@ def test_it_goes_on_with_what_has_not_passed(
     assert left("B")[0] == "prewarm-b"
 
 
-def test_earlier_results_that_cannot_be_read_cost_a_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "summary.json").write_text('{"steps": [{"name": "a", "status": "passed"}]}')
-    (tmp_path / "results.tar.gz").write_bytes(b"no archive")
-    book = gpu_results.Book({}, tmp_path, tmp_path)
-    book.take([tmp_path, tmp_path / "missing"])
-    assert list(book.outcomes) == ["a"]
-    assert "results.tar.gz cannot be read" in capsys.readouterr().out
-    (tmp_path / "summary.json").write_text('{"steps": [{"na')
-    book = gpu_results.Book({}, tmp_path, tmp_path)
-    book.take([tmp_path])
-    assert not book.outcomes and "summary.json cannot be read" in capsys.readouterr().out
-
-
 def test_all_tests_can_be_collected_where_packages_are_missing(stripped: dict[str, str]) -> None:
     (rest,) = [step for step in plan(False) if step.name == "tests"]
     options = [part for part in rest.command if part.startswith("--")]
