@@ -18,6 +18,8 @@ __all__ = ["packed_heat_bath_sweeps", "packed_metropolis_sweeps"]
 
 KEPT = 2**20
 """Signs of bonds, at most, whose words are kept for the next call."""
+FEW = 2**14
+"""Walkers whose lanes are kept for the next call."""
 PARTS = 2**20
 """Sites from which on threads may share a walker."""
 EACH = 8
@@ -60,7 +62,7 @@ def _swept(given: PackedSweeps, metropolis: bool) -> Tensor:
         owners = given.walkers.contiguous().numpy()
         lanes = np.arange(len(owners)).reshape(-1, 1)
     else:
-        owners, lanes = _lanes(given.walkers.contiguous().numpy().tobytes())
+        owners, lanes = _lanes(given.walkers)
         cost *= BITS
 
     def work(begin: int, end: int) -> None:
@@ -115,17 +117,24 @@ def _surround(half: Any, columns: int) -> None:
     half[-columns:] = half[columns : 2 * columns]
 
 
-@functools.lru_cache(maxsize=16)
-def _lanes(walkers: bytes) -> tuple[Any, Any]:
-    """Return the groups, and the walkers in the lanes of each, -1 for none.
+def _lanes(walkers: Tensor) -> tuple[Any, Any]:
+    """Return the groups, and the walkers in the lanes of each, -1 for none."""
+    if walkers.numel() > FEW:
+        return _lanes_of(walkers)
+    # To find them anew would take as long as a sweep of a small lattice.
+    return _lanes_kept(walkers.contiguous().numpy().tobytes())
 
-    They are kept from call to call: to find them takes as long as a sweep of a small lattice.
-    """
-    index = torch.frombuffer(bytearray(walkers), dtype=torch.int64)
-    found = of_walkers(index)
+
+def _lanes_of(walkers: Tensor) -> tuple[Any, Any]:
+    found = of_walkers(walkers)
     lanes = np.full((len(found.groups), BITS), -1)
-    lanes[found.row.numpy(), found.lane.numpy()] = np.arange(len(index))
+    lanes[found.row.numpy(), found.lane.numpy()] = np.arange(len(walkers))
     return found.groups.numpy(), lanes
+
+
+@functools.lru_cache(maxsize=16)
+def _lanes_kept(walkers: bytes) -> tuple[Any, Any]:
+    return _lanes_of(torch.frombuffer(bytearray(walkers), dtype=torch.int64))
 
 
 def _bonds(given: PackedSweeps) -> Bonds:
