@@ -29,6 +29,8 @@ LATTICE = (64, 64)
 """Lattice of the sweeps, with as many walkers as the spins allow."""
 WHOLE = ((1024, 1024), (4096, 4096), (16384, 16384))
 """One large lattice of as many spins, for words that hold columns of its rows."""
+MANY_SWEEPS = 64
+"""Sweeps of a call, so that what is packed before and unpacked after them takes little of it."""
 ALONE = {"cluster_labels": (((1024, 1024), 1),)}
 """More sizes of some ops: one large lattice, which many programs must share."""
 CHECKED_SITES = 2**22
@@ -165,6 +167,8 @@ class Size(NamedTuple):
     walkers: int
     rows: bool = False
     """Whether words hold columns of rows"""
+    sweeps: int = 0
+    """Of a call; 0 for those of the case"""
 
 
 def _timed(results: Results, chosen: Size, copy: float, device: Any, budget: float) -> None:
@@ -173,12 +177,15 @@ def _timed(results: Results, chosen: Size, copy: float, device: Any, budget: flo
 
     from leaps_triton.bench.cases import make_case
 
-    op, shape, walkers, rows = chosen
+    op, shape, walkers, rows, sweeps = chosen
     lengths = "x".join(map(str, shape))
     with torch.no_grad(), results.case(f"{op} {lengths} {walkers} walkers"):
         case = make_case(op, model_of(op), shape, walkers, 0, device)
         if rows:
             case = replace(case, arguments=case.arguments | {"rows": True})
+        if sweeps:
+            flips = case.flips // case.arguments["sweeps"] * sweeps
+            case = replace(case, arguments=case.arguments | {"sweeps": sweeps}, flips=flips)
         how, seconds, moved = measured(case, budget)
         found = rows_of(case, seconds, moved, copy, how)
         results.add(*found)
@@ -210,15 +217,16 @@ def graphs(settings: argparse.Namespace) -> None:
 def sweep_sizes(smoke: bool) -> list[Size]:
     """Return what is timed of sweeps, most valuable first."""
     shape = (16, 16) if smoke else LATTICE
+    count = 8 if smoke else MANY_SWEEPS
     sites = shape[0] * shape[1]
     found = []
     for op in sweep_names():
         for number in SMOKE_SPINS if smoke else SPINS:
-            found.append(Size(op, shape, number // sites))
+            found.append(Size(op, shape, number // sites, sweeps=count))
     whole = ((4, 64),) if smoke else WHOLE
     for op in sweep_names():
         if "packed" in op:
-            found += [Size(op, lengths, 1, rows=True) for lengths in whole]
+            found += [Size(op, lengths, 1, rows=True, sweeps=count) for lengths in whole]
     return found
 
 
