@@ -1,8 +1,9 @@
 """Compile every kernel variant without a GPU and write what it uses.
 
 The table is experiments/results/kernel_resources.csv. It has the rows of every version of Triton
-that it was written with: those of the version at hand are written anew, or some of them, and those
-that are not there; those of other versions stay as long as their variant does.
+that it was written with. Of the version at hand all are written anew, or some and what is missing:
+rows that are not there, or whose hash is another now. Those of other versions stay as long as their
+variant does.
 
     python experiments/gpu/kernel_resources.py
     python experiments/gpu/kernel_resources.py --missing --processes 2
@@ -70,6 +71,14 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
+def holds(row: Row, anew: tuple[str, ...]) -> bool:
+    """Return whether a row of the version at hand stays."""
+    if row["kernel"].startswith(anew):
+        return False
+    variant = resources.variants()[row["kernel"]]
+    return row["source"] == fingerprint(variant, row["target"])
+
+
 def table(anew: tuple[str, ...], processes: int | None) -> list[Row]:
     """Return the rows of the table; those whose names begin as ``anew`` says are measured anew."""
     keys = resources.cases()
@@ -77,7 +86,7 @@ def table(anew: tuple[str, ...], processes: int | None) -> list[Row]:
     # Rows of variants that are no more go, those of other columns are measured anew.
     known = [row for row in read() if (row["kernel"], row["target"]) in keys]
     known = [row for row in known if set(row) == set(COLUMNS)]
-    known = [row for row in known if row["triton"] != here or not row["kernel"].startswith(anew)]
+    known = [row for row in known if row["triton"] != here or holds(row, anew)]
     present = {(row["kernel"], row["target"]) for row in known if row["triton"] == here}
     known += measured((key for key in keys if key not in present), processes)
     place = {key: i for i, key in enumerate(keys)}
@@ -88,7 +97,9 @@ def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description="Writes what every kernel variant uses.")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--missing", action="store_true", help="measure only what has no row yet")
+    which.add_argument(
+        "--missing", action="store_true", help="measure only what has no row that holds"
+    )
     which.add_argument("--only", nargs="+", default=[""], help="and variants that begin so")
     parser.add_argument("--processes", type=int, default=None, help="that compile at a time")
     chosen = parser.parse_args()
