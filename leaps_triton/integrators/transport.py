@@ -1,7 +1,7 @@
 """What integrators ask of a transport beyond its call, and answers for one that offers no more."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 
 import torch
@@ -135,8 +135,15 @@ class AnyTransport:
         parts: list[AnyTransport] = []
         for _ in range(walkers // block):
             parts.append(self.follow(block) if follow else self)
-        kept = {each.name: getattr(self, each.name) for each in fields(self)}
-        return _Riding(**(kept | {"block": block}), parts=tuple(parts))
+        return _Riding(
+            self.given,
+            self.name,
+            self.reach,
+            self.tables,
+            self.declared_steady,
+            block=block,
+            parts=tuple(parts),
+        )
 
     def at(self, rows: Tensor | slice) -> Transport | None:
         """Return what a step calls for some walkers of the block, by their place in it."""
@@ -167,7 +174,7 @@ class _Riding(AnyTransport):
             for number, part in enumerate(self.parts):
                 here = slice(number * self.block, (number + 1) * self.block)
                 calls.append(_Call(here, part.at(slice(None))))
-            return _BlockByBlock(self.given, calls)
+            return _BlockByBlock(self.given, calls, self.reach)
         edges = torch.arange(len(self.parts) + 1, device=rows.device) * self.block
         # Rows come in their order, so that those of a block are side by side.
         begins = torch.searchsorted(rows, edges).tolist()
@@ -179,7 +186,7 @@ class _Riding(AnyTransport):
                 own = slice(None)
             if here.stop > here.start:
                 calls.append(_Call(here, part.at(own)))
-        return _BlockByBlock(self.given, calls)
+        return _BlockByBlock(self.given, calls, self.reach)
 
 
 class _Call(NamedTuple):
@@ -196,14 +203,15 @@ class _BlockByBlock(nn.Module):
     Args:
         given: the transport as it was given.
         calls: one evaluation for each block.
+        reach: that of the transport.
     """
 
-    def __init__(self, given: Any, calls: Sequence[_Call]) -> None:
+    def __init__(self, given: Any, calls: Sequence[_Call], reach: Any) -> None:
         super().__init__()
         # A module among its attributes tells its precision.
         self.given = given
         self.calls = calls
-        self.reach = getattr(given, "reach", None)
+        self.reach = reach
 
     def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``G`` of all walkers."""
