@@ -86,6 +86,7 @@ SKIPPED = {
     "prewarm-c": "rehearsed by prewarm",
     "racecheck": "rehearsed by memcheck",
     "thermodynamics": "rehearsed by the tests of experiments",
+    "tune": "rehearsed by the tests of the tuner",
 }
 """Steps that a rehearsal leaves out, and why."""
 

@@ -15,6 +15,8 @@ REPEATS = 30
 """Runs of each op on the same inputs, whose results must be equal to the last bit."""
 TOLERANCES = {"bfloat16": 3e-2, "tf32": 2e-2, "tf32x3": 1e-4, "float32": 2e-5, "float64": 1e-10}
 """Largest difference from the twin in units of the largest number, at least 1."""
+SMOKE_CALLS = 3
+"""Calls of each op in a rehearsal."""
 GRADIENTS = 10.0
 """Times that for gradients, which are sums over all walkers and sites."""
 PROCESSES = 16
@@ -239,6 +241,8 @@ def ops(settings: argparse.Namespace) -> None:
     for number, (op, given) in enumerate(watched()):
         name = op._qualname.partition("::")[2]
         counts = tally.setdefault(name, [0, 0])
+        if settings.smoke and counts[0] == SMOKE_CALLS:
+            continue
         counts[0] += 1
         with results.case(f"{name}, call {number}"):
             wrong = examined(op, given, place, repeats)
