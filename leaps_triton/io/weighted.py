@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..files import claimed, replacing
+from ..integrators.rollouts.rollout import kept_rollouts
 from ..kernels.checks import as_bool, as_integer, as_seed, expect
 from ..observables.base import OBSERVABLES, entered
 from ..observables.shared import share
@@ -170,7 +171,8 @@ def _fill(
     walkers = settings["walkers"]
     blocks = -(-walkers // sampler.block)
     before = min(walkers, done * sampler.block)
-    with track(walkers, "sampling", "walker", progress, before) as shown:
+    # All blocks share what is recorded of events on a GPU.
+    with track(walkers, "sampling", "walker", progress, before) as shown, kept_rollouts():
         for block in range(done, blocks):
             rows = _rows(sampler, settings, block)
             places = _draw(sampler, settings, block, rows, _heard(shown, rows, sampler))

@@ -157,8 +157,11 @@ _KEPT: ContextVar[Rollouts | None] = ContextVar("leaps_triton rollouts", default
 
 @contextmanager
 def kept_rollouts() -> Iterator[None]:
-    """Let runs within the context share their recordings: those of blocks of one sampler."""
-    token = _KEPT.set({})
+    """Let runs within the context share their recordings: those of blocks of one sampler.
+
+    A context within another shares those of the outer one.
+    """
+    token = _KEPT.set(rollouts())
     try:
         yield
     finally:
