@@ -51,7 +51,15 @@ class Queue:
         ops = self.call("ops", about, 60.0, environment=TWIN)
         ceilings = self.call("ceilings", "bytes, words, instructions, launches", 30.0)
         memcheck = self.call("memcheck", "our kernels, watched for bad addresses", 90.0)
-        return [first, ops, ceilings, memcheck]
+        return [first, ops, ceilings, self.recordings(), memcheck]
+
+    def recordings(self) -> Step:
+        """Return the tests of CUDA graphs and of blocks that ride together."""
+        command = python("-m", "pytest", "-q", "-p", "no:cacheprovider")
+        command.append("tests/integrators/test_on_cuda.py")
+        about = "CUDA graphs and riding blocks change no bit"
+        skip = "CUDA graphs need a device" if self.smoke else ""
+        return Step("recordings", about, command, 12.0, 40.0, skip=skip)
 
     def again(self, name: str) -> Step:
         """Return the compilation of what is missing, as on a machine that is new."""

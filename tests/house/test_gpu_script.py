@@ -85,6 +85,7 @@ SKIPPED = {
     "prewarm-b": "rehearsed by prewarm",
     "prewarm-c": "rehearsed by prewarm",
     "racecheck": "rehearsed by memcheck",
+    "recordings": "CUDA graphs need a device",
     "thermodynamics": "rehearsed by the tests of experiments",
     "tune": "rehearsed by the tests of the tuner",
 }
@@ -159,15 +160,16 @@ def test_it_goes_on_with_what_has_not_passed(
         chosen = gpu.options().parse_args(["--part", part])
         return [step.name for step in gpu.planned(chosen, tmp_path, book)]
 
-    assert left("A") == ["ops", "memcheck"]
+    assert left("A") == ["ops", "recordings", "memcheck"]
     assert "ceilings has passed before" in capsys.readouterr().out
     assert (work / "ceilings.log").read_text() == "passed"
     # What another code, or another device, has passed is done again.
-    assert left("A", sources="def") == ["prewarm", "ops", "ceilings", "memcheck"]
-    assert left("A", device="H200") == ["prewarm", "ops", "ceilings", "memcheck"]
+    everything = ["prewarm", "ops", "ceilings", "recordings", "memcheck"]
+    assert left("A", sources="def") == everything
+    assert left("A", device="H200") == everything
     # But not by C, which mends what failed; B has not begun.
     training = [step.name for step in gpu_queue.parts(False, tmp_path, "")["C"]]
-    assert left("C", sources="def") == ["ops", "memcheck", *training]
+    assert left("C", sources="def") == ["ops", "recordings", "memcheck", *training]
     assert left("B")[0] == "prewarm-b"
 
 
