@@ -140,7 +140,9 @@ class Library:
         self.state = move(1).init(start, torch.arange(walkers))
 
     def sweep(self, sweeps: int) -> None:
-        self.state, _ = self.move(sweeps).step(self.state, self.path, 1.0, self.seed)
+        # As in a chain of so many walkers: where it pays, words hold 32 spins.
+        move = self.move(sweeps).settled(self.path.model, None, self.walkers)
+        self.state, _ = move.step(self.state, self.path, 1.0, self.seed)
 
     def measure(self) -> Tensor:
         return measured(self.state.configurations, self.path.model)
