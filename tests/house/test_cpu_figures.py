@@ -91,3 +91,27 @@ def test_moves_are_compared_with_the_default() -> None:
     glass = moves.rows_of("glass", lt.EdwardsAnderson((4, 4), beta=0.5, seed=1), settings)
     assert [row["move"] for row in glass] == ["heat bath", "Metropolis"]
     assert "overlap" in glass[0]["tau"]
+
+
+def test_the_page_says_how_fast_words_are() -> None:
+    """Its table has the layouts that the rule chooses."""
+    from leaps_triton.models.packed import layout_of
+
+    file = ROOT / "experiments" / "results" / "packed_sweeps.json"
+    rates = {
+        (row["length"], row["walkers"], row["sweeps"]): row["spins_per_ns"]
+        for row in json.loads(file.read_text(encoding="utf-8"))["rows"]
+    }
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    _, _, after = text.partition("| lattice, walkers | words, 20 sweeps |")
+    table, _, _ = after.partition("\n\n")
+    lines = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert len(lines) == 7
+    for name, *cells in lines:
+        length, walkers = map(int, name.replace("²", "").split(", "))
+        layout = layout_of(lt.Ising((length, length), beta=0.4), walkers)
+        expected = []
+        for sweeps in (20, 1):
+            found = rates[length, walkers, sweeps]
+            expected += [found[f"heat_bath {layout}"], found["heat_bath bytes"]]
+        assert [float(cell) for cell in cells] == pytest.approx(expected, rel=0.005)
