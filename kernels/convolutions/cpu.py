@@ -41,9 +41,9 @@ class _Prepared(NamedTuple):
     def blocks(self) -> Iterator[tuple[slice, Sequence[Tensor]]]:
         """Yield walkers, and blocks of the taps for these."""
         count = len(self.places)
-        taps = torch.arange(count, device=self.places.device)
+        places = torch.arange(count, device=self.places.device)
         # The centre is left out: the result does not read the site's own state.
-        taps = taps[taps != count // 2]
+        taps = torch.cat([places[: count // 2], places[count // 2 + 1 :]])
         each = self.given.channels * self.given.sites
         # Few taps at a time, and as many walkers as a block then has room for.
         wide = max(1, min(TAPS, len(taps), BLOCK // each))

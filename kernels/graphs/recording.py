@@ -5,9 +5,12 @@ event at some microseconds each. A graph holds the launches of several events, a
 by one call.
 """
 
+import contextlib
+import functools
 import logging
 import os
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -69,7 +72,7 @@ class Recording:
             return
         with torch.cuda.device(self._device):
             if not self._warm:
-                _run_aside(function)
+                _run_aside(function, self._device)
                 self._warm = True
                 return
             if self._graph is None:
@@ -83,14 +86,20 @@ class Recording:
         """Record the function, which does nothing yet; note why where that fails."""
         stream = torch.cuda.current_stream()
         graph = torch.cuda.CUDAGraph()
+        # Its own number: a graph whose recording was broken off tells none.
+        pool = torch.cuda.graph_pool_handle()
+        aside = _aside(self._device)
         try:
             # Other threads may go on with what they do on the device.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(
+                graph, pool=pool, stream=aside, capture_error_mode="thread_local"
+            ):
                 function()
         except RuntimeError as error:
             # A recording that was broken off leaves its own stream the current one.
             torch.cuda.set_stream(stream)
-            self.reason = str(error).partition("\n")[0]
+            _give_up(pool)
+            self.reason = str(_first(error)).partition("\n")[0]
             logger.warning(
                 "events are launched one by one, since they cannot be recorded in a CUDA graph: "
                 "%s; set %s=0 to say nothing of it",
@@ -101,10 +110,32 @@ class Recording:
         self._graph = graph
 
 
-def _run_aside(function: Callable[[], None]) -> None:
+def _first(error: BaseException) -> BaseException:
+    """Return what went wrong first: the end of a broken recording raises once more."""
+    while isinstance(error.__context__, RuntimeError):
+        error = error.__context__
+    return error
+
+
+@functools.cache
+def _aside(device: torch.device) -> torch.cuda.Stream:
+    """Return a device's stream for first runs and recordings; libraries keep memory for each."""
+    return torch.cuda.Stream(device)
+
+
+def _give_up(pool: Any) -> None:
+    """Take the allocator out of a recording that was broken off, in which torch leaves it."""
+    device = torch.cuda.current_device()
+    # Both raise where the recording had not begun, or had ended in order: the graph then releases.
+    with contextlib.suppress(RuntimeError):
+        torch._C._cuda_endAllocateToPool(device, pool)
+        torch._C._cuda_releasePool(device, pool)
+
+
+def _run_aside(function: Callable[[], None], device: torch.device) -> None:
     """Run a function on another stream, as recording does."""
     current = torch.cuda.current_stream()
-    aside = torch.cuda.Stream()
+    aside = _aside(device)
     aside.wait_stream(current)
     with torch.cuda.stream(aside):
         function()

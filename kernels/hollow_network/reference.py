@@ -138,7 +138,8 @@ def waves(shape: tuple[int, ...], count: int, device: torch.device) -> Waves:
 def centre_mask(conv: Tensor) -> Tensor:
     """Return 1 at every tap of a kernel ``(channels, embedded, *taps)`` but its centre, 0 there."""
     mask = torch.ones(conv.shape[2:], dtype=conv.dtype, device=conv.device)
-    mask[tuple(n // 2 for n in mask.shape)] = 0.0
+    # Written by the device: a number that is assigned is sent to a GPU, and both wait.
+    mask[tuple(n // 2 for n in mask.shape)].zero_()
     return mask
 
 

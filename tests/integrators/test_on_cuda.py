@@ -82,3 +82,26 @@ def test_log_z_is_exact() -> None:
     expected = lt.exact.ising_log_z((8, 8), beta=0.4)
     # Five sigma: one false alarm in two million.
     assert abs(found.log_z - expected) < 5 * found.log_z_error
+
+
+def test_what_cannot_be_recorded_leaves_the_device_as_it_was() -> None:
+    """It comes last: what a broken recording leaves behind would break others."""
+    device = torch.device("cuda", torch.cuda.current_device())
+    count = torch.zeros(1, device=device)
+
+    def looking() -> None:
+        count.add_(1.0 + 0.0 * count.item())
+
+    def counting() -> None:
+        count.add_(1.0)
+
+    broken = Recording(device)
+    for _ in range(3):
+        broken(looking)
+    assert broken.reason != "" and count.item() == 3.0
+    torch.cuda.empty_cache()
+    assert torch.rand(1, device=device).item() < 1.0
+    whole = Recording(device)
+    for _ in range(3):
+        whole(counting)
+    assert whole.reason == "" and count.item() == 6.0

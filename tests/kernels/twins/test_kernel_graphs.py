@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from leaps_triton.kernels.graphs import recording
 from leaps_triton.kernels.graphs.packing import packed, packed_once
 from leaps_triton.kernels.graphs.recording import GRAPHS, Recording, graphs_wanted
 
@@ -26,6 +27,7 @@ class Machine:
         self.function: Callable[[], None] | None = None
         self.recording = False
         self.done: list[str] = []
+        self.given_up: list[str] = []
         self.stream = "main"
 
     def step(self) -> None:
@@ -40,12 +42,15 @@ class Machine:
         self.done.append("graph")
 
     @contextlib.contextmanager
-    def graph(self, graph: Any, capture_error_mode: str) -> Iterator[None]:
-        assert capture_error_mode == "thread_local"
+    def graph(self, graph: Any, pool: Any, stream: Any, capture_error_mode: str) -> Iterator[None]:
+        assert (pool, stream.device, capture_error_mode) == ("pool", CUDA, "thread_local")
         self.recording = True
         self.stream = "capture"
         try:
             yield
+        except RuntimeError:
+            # As in torch, the end raises once more where the recording was broken off.
+            raise RuntimeError("failed due to a previous error")  # noqa: B904
         finally:
             self.recording = False
         # As in torch, what was the stream before is not restored after an error.
@@ -64,6 +69,9 @@ class Machine:
 class Stream:
     """A stream that waits for others."""
 
+    def __init__(self, device: torch.device | None = None) -> None:
+        self.device = device
+
     def wait_stream(self, other: Any) -> None:
         pass
 
@@ -74,6 +82,9 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Machine]:
 
     def made(refuses: str = "") -> Machine:
         machine = Machine(refuses)
+        recording._aside.cache_clear()
+        monkeypatch.setattr(recording, "_give_up", machine.given_up.append)
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
         monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
         monkeypatch.setattr(torch.cuda, "current_stream", Stream)
         monkeypatch.setattr(torch.cuda, "Stream", Stream)
@@ -106,6 +117,7 @@ def test_what_cannot_be_recorded_runs_at_each_call_and_says_why(
     assert recording.reason == "operation not permitted when stream is capturing"
     assert len(caplog.records) == 1 and recording.reason in caplog.text
     assert "and more" not in caplog.text
+    assert machine.given_up == ["pool"]
 
 
 def test_graphs_can_be_switched_off(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
