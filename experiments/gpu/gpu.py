@@ -110,8 +110,6 @@ def run(chosen: argparse.Namespace, work: Path) -> int:
     if not steps and chosen.only:
         print("gpu: no step of these parts has a name that begins so; --help lists the steps")
         return 2
-    for step in steps:
-        book.forget(step.name)
     seconds = chosen.seconds
     if seconds is None:
         seconds = sum(SECONDS[part] for part in set(chosen.part))
@@ -120,7 +118,7 @@ def run(chosen: argparse.Namespace, work: Path) -> int:
             seconds = 1200.0
     book.start()
     try:
-        outcomes = carry_out(steps, work, seconds, book.record)
+        outcomes = carry_out(steps, work, seconds, book.record, book.forget)
     finally:
         # If this was terminated, what the step at work has written is kept too.
         book.stop()

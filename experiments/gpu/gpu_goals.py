@@ -80,6 +80,8 @@ def _flips(kernel: str, spins: int) -> dict[str, str]:
 
 PACKED = "packed_heat_bath_sweeps"
 LARGE = {"shape": "64x64", "walkers": "4096", "variant": "graph"}
+UNCACHED = {**LARGE, "walkers": "32768"}
+"""Inputs and results of ΔE that no cache of a device holds."""
 
 
 def _energies() -> list[Goal]:
@@ -141,9 +143,9 @@ GOALS = (
     Goal("byte heat bath, 2²⁸ spins", _flips("heat_bath_sweeps", 2**28), "flips/ns", "600–850",
          least=400),
     *_energies(),
-    Goal("ΔE, 64 × 64, of copy", _row("local_energy", "GB_per_s", **LARGE), "", "", least=0.8,
+    Goal("ΔE, 64 × 64, of copy", _row("local_energy", "GB_per_s", **UNCACHED), "", "", least=0.8,
          ratio=True),
-    Goal("ΔE, 64 × 64", _row("local_energy", "sites_per_ns", **LARGE), "sites/ns",
+    Goal("ΔE, 64 × 64", _row("local_energy", "sites_per_ns", **UNCACHED), "sites/ns",
          "120–150 before this version"),
     Goal("rates, 64 × 64, of copy", _row("proposal_rates", "GB_per_s", **LARGE), "", "",
          least=0.8, ratio=True),

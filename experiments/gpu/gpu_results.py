@@ -167,9 +167,10 @@ class Book:
 
     def forget(self, name: str) -> None:
         """Take away what an earlier run of a step has left."""
-        self.outcomes.pop(name, None)
-        for file in self.work.glob(f"{name}.*"):
-            file.unlink()
+        with self._lock:
+            self.outcomes.pop(name, None)
+            for file in self.work.glob(f"{name}.*"):
+                file.unlink()
 
     def record(self, outcome: Outcome) -> None:
         """Add the outcome of a step, and write everything."""

@@ -132,7 +132,7 @@ def run_step(step: Step, work: Path, seconds: float) -> Outcome:
             text=True,
             errors="replace",
             # A group of its own, so that all that it starts ends with it.
-            start_new_session=True,
+            process_group=0,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -162,9 +162,21 @@ def run_step(step: Step, work: Path, seconds: float) -> Outcome:
 
 
 def carry_out(
-    steps: list[Step], work: Path, seconds: float, record: Callable[[Outcome], None]
+    steps: list[Step],
+    work: Path,
+    seconds: float,
+    record: Callable[[Outcome], None],
+    forget: Callable[[str], None],
 ) -> list[Outcome]:
-    """Run the steps in turn while there is time, and record every outcome at once."""
+    """Run the steps in turn while there is time, and record every outcome at once.
+
+    Args:
+        steps: What to run, in this order.
+        work: Folder of their logs.
+        seconds: Time for all.
+        record: Takes each outcome.
+        forget: Takes away what an earlier run of a step has left, just before it runs again.
+    """
     deadline = time.monotonic() + seconds
     outcomes: list[Outcome] = []
     for step in steps:
@@ -176,6 +188,7 @@ def carry_out(
             outcome = Outcome(step.name, "skipped", 0.0, reason)
         else:
             print(f"{step.name} ...", flush=True)
+            forget(step.name)
             outcome = run_step(step, work, min(step.limit, left))
         outcomes.append(outcome)
         print(

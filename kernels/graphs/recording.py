@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["GRAPHS", "Recording", "graphs_wanted"]
+__all__ = ["GRAPHS", "Recording", "capture", "graphs_wanted"]
 
 logger = logging.getLogger("leaps_triton")
 
@@ -84,30 +84,44 @@ class Recording:
 
     def _record(self, function: Callable[[], None]) -> None:
         """Record the function, which does nothing yet; note why where that fails."""
-        stream = torch.cuda.current_stream()
-        graph = torch.cuda.CUDAGraph()
-        # Its own number: a graph whose recording was broken off tells none.
-        pool = torch.cuda.graph_pool_handle()
-        aside = _aside(self._device)
         try:
-            # Other threads may go on with what they do on the device.
-            with torch.cuda.graph(
-                graph, pool=pool, stream=aside, capture_error_mode="thread_local"
-            ):
-                function()
+            self._graph = capture(function, self._device)
         except RuntimeError as error:
-            # A recording that was broken off leaves its own stream the current one.
-            torch.cuda.set_stream(stream)
-            _give_up(pool)
-            self.reason = str(_first(error)).partition("\n")[0]
+            self.reason = str(error)
             logger.warning(
                 "events are launched one by one, since they cannot be recorded in a CUDA graph: "
                 "%s; set %s=0 to say nothing of it",
                 self.reason,
                 GRAPHS,
             )
-            return
-        self._graph = graph
+
+
+def capture(function: Callable[[], object], device: torch.device) -> torch.cuda.CUDAGraph:
+    """Return a CUDA graph of all that a function launches, and launch none of it.
+
+    Args:
+        function: It has run before, so that nothing is left to be compiled.
+        device: The current CUDA device.
+
+    Raises:
+        RuntimeError: If it cannot be recorded, with what went wrong first; torch records no more
+            then, and goes on where it was.
+    """
+    before = torch.cuda.current_stream()
+    graph = torch.cuda.CUDAGraph()
+    # Its own number: a graph whose recording was broken off tells none.
+    pool = torch.cuda.graph_pool_handle()
+    aside = _aside(device)
+    try:
+        # Other threads may go on with what they do on the device.
+        with torch.cuda.graph(graph, pool=pool, stream=aside, capture_error_mode="thread_local"):
+            function()
+    except RuntimeError as error:
+        # A recording that was broken off leaves its own stream the current one.
+        torch.cuda.set_stream(before)
+        _give_up(pool)
+        raise RuntimeError(str(_first(error)).partition("\n")[0]) from error
+    return graph
 
 
 def _first(error: BaseException) -> BaseException:

@@ -201,8 +201,8 @@ def _convert(step: str, source: Tensor, target: Tensor, words: Words) -> None:
 
 def _by_four(x: Tensor) -> Tensor:
     """Return contiguous configurations as int32, four sites each, ``(walkers, sites / 4)``."""
-    # Such a view must begin at a multiple of four.
-    if x.storage_offset() % 4:
+    # Such a view must begin at a multiple of four, within its storage and in memory.
+    if x.storage_offset() % 4 or x.data_ptr() % 4:
         x = x.clone()
     return x.view(len(x), -1).view(torch.int32)
 

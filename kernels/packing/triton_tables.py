@@ -44,7 +44,8 @@ def rows_kernel(
         m = o < walkers
         group = tl.load(p_walkers + o, mask=m, other=0) >> lanes
         before = tl.load(p_walkers + o - 1, mask=m & (o > 0), other=0) >> lanes
-        begins = m & ((o == 0) | (group != before))
+        # Without lanes each walker has a row, even beside one of the same index.
+        begins = m & ((o == 0) | (lanes == 0) | (group != before))
         number = count + tl.cumsum(begins.to(tl.int32), 0)
         # Numbered from 1: the first entry is the number of all.
         tl.store(p_rows + number, o, mask=begins)

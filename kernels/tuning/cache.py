@@ -69,7 +69,8 @@ def sources() -> str:
     """Return a hash of the Triton kernels and of the version that compiles them."""
     digest = hashlib.sha256(triton.__version__.encode())
     folder = Path(__file__).parent.parent
-    for source in sorted([*folder.glob("*/triton*.py"), folder / "device.py"]):
+    own = [folder / "device.py", *folder.glob("byte_sweeps/*.py")]
+    for source in sorted({*folder.glob("*/triton*.py"), *own}):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..files import replacing
+from ..kernels.graphs.recording import capture
 
 __all__ = ["Clock", "Quantiles", "Row", "read_rows", "replayed", "timed", "write_rows"]
 
@@ -195,11 +196,12 @@ def replayed(call: Callable[[], object], device: torch.device, budget: float = 0
         once = timed(call, device, budget=0.0).p50
         # About a millisecond of calls, against which the launch of the graph is short.
         count = max(1, min(100, int(1e-3 / once)))
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+
+        def calls() -> None:
             for _ in range(count):
                 call()
-        times = timed(graph.replay, device, budget)
+
+        times = timed(capture(calls, device).replay, device, budget)
     return Quantiles(times.p20 / count, times.p50 / count, times.p80 / count, times.repetitions)
 
 

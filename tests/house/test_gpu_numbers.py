@@ -88,7 +88,7 @@ def test_the_table_says_what_is_reached_and_what_is_not_yet_measured(tmp_path: P
     about = {"device": "NVIDIA H100"}
     rows = [
         Row("heat_bath_sweeps", "graph", "ising", "64x64", 4096, "flips_per_ns", 512.5),
-        Row("local_energy", "graph", "ising", "64x64", 4096, "GB_per_s", 900.0, "copy", 0.3),
+        Row("local_energy", "graph", "ising", "64x64", 32768, "GB_per_s", 900.0, "copy", 0.3),
     ]
     write_rows(tmp_path / "sweeps.csv", [row._replace(device="NVIDIA H100") for row in rows])
     (tmp_path / "out").mkdir()

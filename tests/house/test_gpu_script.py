@@ -71,7 +71,7 @@ def block(text: str, name: str = "step", **settings: Any) -> Any:
 
 
 def outcomes(steps: list[Any], folder: Path, seconds: float = 60.0) -> list[Any]:
-    found: list[Any] = gpu_run.carry_out(steps, folder, seconds, lambda outcome: None)
+    found: list[Any] = gpu_run.carry_out(steps, folder, seconds, lambda outcome: None, str)
     return found
 
 
@@ -268,7 +268,7 @@ def test_results_are_whole_after_every_step(tmp_path: Path) -> None:
         assert logs == [f"results/{name}.log" for name in names]
         recorded.append(names)
 
-    gpu_run.carry_out([block("", name) for name in ("a", "b")], work, 60.0, record)
+    gpu_run.carry_out([block("", name) for name in ("a", "b")], work, 60.0, record, str)
     assert recorded == [["a"], ["a", "b"]]
 
 

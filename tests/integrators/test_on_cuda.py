@@ -1,5 +1,6 @@
 """Runs on a CUDA device: recorded in graphs, launched one by one, and blocks that ride together."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,15 @@ import leaps_triton as lt
 from leaps_triton.kernels.graphs.recording import GRAPHS, Recording
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def as_users_have_it() -> Iterator[None]:
+    """Let torch make cumulative sums, which it refuses on CUDA where it is to be deterministic."""
+    torch.use_deterministic_algorithms(False)
+    yield
+    torch.use_deterministic_algorithms(True)
+
 
 ISING = lt.Ising((8, 8), beta=0.4)
 POTTS = lt.Potts((4, 6), q=3, beta=0.6)

@@ -80,7 +80,12 @@ def watched(settings: argparse.Namespace) -> None:
     if not settings.smoke:
         if found is None:
             sys.exit("compute-sanitizer was not found")
-        words = [found, "--tool", tool, "--error-exitcode", "9", "--print-limit", "20", *touch]
+        # Torch takes its time to start, and a tool that cannot attach in time may wait for ever.
+        options = ["--launch-timeout", "0", "--error-exitcode", "9", "--print-limit", "20"]
+        if tool == "memcheck":
+            # Libraries ask a driver for what it may lack; addresses alone are asked for here.
+            options += ["--report-api-errors", "no"]
+        words = [found, "--tool", tool, *options, *touch]
     # One allocation per tensor: what is beyond the tensor is beyond an allocation too.
     status = followed(words, file, PYTORCH_NO_CUDA_MEMORY_CACHING="1")
     text = file.read_text(encoding="utf-8")

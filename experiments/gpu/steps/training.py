@@ -135,9 +135,10 @@ def exact_log_z(model: Any) -> float | None:
 
 def train(name: str, settings: argparse.Namespace) -> None:
     """Train for about ``seconds`` and sample; ``train-<name>.json`` is kept up to date."""
+    # Imports take their time too.
+    begin = time.monotonic()
     import leaps_triton as lt
 
-    begin = time.monotonic()
     job = (JOBS | SMOKE_JOBS)[name]
     file = settings.output / f"train-{name}.json"
     step_seconds = seconds_per_step(job, settings.device)

@@ -145,8 +145,11 @@ def test_no_sweep_and_no_walkers(op: str) -> None:
 
 @pytest.mark.parametrize("rows", [False, True])
 def test_words_are_those_of_the_layout(rows: bool) -> None:
-    """Walkers in any order: a group that stands in two places is two rows of words."""
-    walkers = torch.tensor([64, 95, 31, 0, 2**40 + 5, 65, 66])
+    """Walkers in any order: a group that stands in two places is two rows of words.
+
+    Where words hold columns, two walkers of one index are two rows too.
+    """
+    walkers = torch.tensor([64, 95, 31, 0, 2**40 + 5, 65, 65 if rows else 66])
     given = packed((4, 64), len(walkers), signs=True, rows=rows) | {"walkers": walkers}
     given = on_device(given)
     words = kernel._words(PackedSweeps(**given))
