@@ -65,6 +65,7 @@ GALLERY = [
     "potts_first_order",
     "ising_3d",
     "autocorrelation_times",
+    "domain_growth",
     "reweighting",
     "resampling",
     "arviz_export",
