@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from torch import Tensor
 __all__ = [
     "PRECISIONS", "as_bool", "as_device", "as_integer", "as_number", "as_periodic", "as_precision",
     "as_rest", "as_seed", "as_tensor", "check_arguments", "check_axes", "check_configurations",
-    "check_floating", "check_lattice", "check_model", "check_rates", "check_shape", "check_tensor",
-    "check_walkers", "expect", "is_real", "is_single", "nearest", "shown", "states_hint",
+    "check_floating", "check_lattice", "check_model", "check_rates", "check_shape", "check_sweeps",
+    "check_tensor", "check_walkers", "expect", "is_real", "is_single", "nearest", "shown",
+    "states_hint",
 ]  # fmt: skip
 
 PRECISIONS = {
@@ -431,6 +433,22 @@ def check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tensor
             )
         if tensor.dtype != dtype:
             raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}")
+
+
+def check_sweeps(given: Any, least: int) -> Any:
+    """Return arguments of sweeps with whole numbers for which; refuse walkers that do not fit.
+
+    Args:
+        given: Record of an op with configurations, walkers, first_sweep, sweeps and seed.
+        least: Number of sweeps, at least.
+    """
+    x = given.configurations
+    check_walkers(len(x), x.device, torch.int64, walkers=given.walkers)
+    return given._replace(
+        first_sweep=as_integer("first_sweep", given.first_sweep, 0),
+        sweeps=as_integer("sweeps", given.sweeps, least),
+        seed=as_seed(given.seed),
+    )
 
 
 def check_rates(configurations: Tensor, rates: Tensor) -> None:

@@ -13,6 +13,8 @@ SECONDS = {"A": 170.0, "B": 240.0, "C": 240.0, "more": 540.0}
 """How long each part takes at most, if it is run alone."""
 TWIN = {"LEAPS_TRITON_CPU": "twin"}
 """Makes a CPU run the definition of each op, not its own kernel."""
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+"""Runs tests, which leave nothing behind."""
 CALLS = ("A", "B", "C")
 """Parts that are run if no other is asked for."""
 ABOUT = {
@@ -58,7 +60,7 @@ class Queue:
     def recordings(self) -> Step:
         """Return the tests of CUDA graphs and of blocks that ride together."""
         # What a package of the machine warns of is no fault of ours.
-        command = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default")
+        command = python(*PYTEST, "-W", "default")
         command.append("tests/integrators/test_on_cuda.py")
         about = "CUDA graphs and riding blocks change no bit"
         skip = "CUDA graphs need a device" if self.smoke else ""
@@ -95,7 +97,7 @@ class Queue:
 
     def tests(self) -> list[Step]:
         """Return the tests on real kernels, and all others."""
-        command = python("-m", "pytest", "-q", "-p", "no:cacheprovider")
+        command = python(*PYTEST)
         if self.smoke:
             name = "tests/estimators/test_weights.py"
             return [Step("tests", "a few tests", [*command, name], 10.0, 120.0)]

@@ -8,35 +8,9 @@ import triton
 import triton.language as tl
 
 from ..device import kernel
+from ..functions.triton import exponential
 
 __all__ = ["threshold_kernel"]
-
-
-@triton.jit
-def twin_exponential(x):
-    """Return ``e^x``, float32, of :func:`..functions.reference.exponential`, bit for bit."""
-    # Comparisons with NaN are false, so that NaN stays.
-    x = tl.where(x < -105.0, -105.0, x)
-    x = tl.where(x > 89.0, 89.0, x)
-    # The nearest integer to x / log 2, whose multiple of log 2 is taken off in two parts.
-    n = tl.floor(x * 1.44269504088896341 + 0.5)
-    r = x - n * 0.693359375
-    r = r - n * -2.12194440e-4
-    # Horner's rule, the highest power first; then 1 + r + r² p.
-    p = r * 1.9875691500e-4 + 1.3981999507e-3
-    p = p * r + 8.3334519073e-3
-    p = p * r + 4.1665795894e-2
-    p = p * r + 1.6666665459e-1
-    p = p * r + 5.0000001201e-1
-    p = p * (r * r) + r
-    p = p + 1.0
-    # Two factors, since 2^n alone leaves the range of float32 before e^x does.
-    exponent = n.to(tl.int32)
-    half = exponent >> 1
-    # A power of two from its bits: the exponent, biased by 127, above 23 bits of fraction.
-    first = ((half + 127) << 23).to(tl.float32, bitcast=True)
-    second = ((exponent - half + 127) << 23).to(tl.float32, bitcast=True)
-    return p * first * second
 
 
 @triton.jit
@@ -77,15 +51,15 @@ def numbers_below(down, up, own, beta, keep, OP: tl.constexpr):
         up = beta * up
         # The larger weight is 1, so that no exponential overflows.
         top = tl.maximum(down, up)
-        weight = twin_exponential(down - top)
+        weight = exponential(down - top)
         # The quotient of Triton's own division is not always the nearest number.
-        probability = tl.div_rn(weight, weight + twin_exponential(up - top))
+        probability = tl.div_rn(weight, weight + exponential(up - top))
         # What is no number draws state 0, as in the twin: all numbers lie below it.
         probability = tl.where(probability == probability, probability, 1.0)
     else:
         ratio = beta * tl.where(own != 0, down - up, up - down)
         # A ratio above 1 needs no exponential. NaN stays, and moves no site.
-        probability = keep * twin_exponential(tl.where(ratio > 0.0, 0.0, ratio))
+        probability = keep * exponential(tl.where(ratio > 0.0, 0.0, ratio))
         probability = tl.where(probability == probability, probability, 0.0)
     # Exact in float32: below 2²³ its numbers are multiples of 1/2 or of less.
     return tl.ceil(probability * 8388608.0 - 0.5).to(tl.int32)

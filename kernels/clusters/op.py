@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 
-from ..checks import as_bool, as_integer, as_rest, as_seed, check_model, check_tensor, check_walkers
+from ..checks import as_bool, as_rest, check_model, check_sweeps, check_tensor
 from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import Clusters, ClusterSweeps
@@ -140,13 +140,9 @@ def _checked(op: CustomOpDef, given: Clusters) -> ClusterSweeps:
     periodic = check_model(
         x, given.coupling, given.bond_table, given.site_table, given.beta, given.periodic
     )
-    check_walkers(len(x), x.device, torch.int64, walkers=given.walkers)
-    given = given._replace(
+    given = check_sweeps(given, least=1)._replace(
         periodic=periodic,
         reflection=as_bool("reflection", given.reflection),
-        first_sweep=as_integer("first_sweep", given.first_sweep, 0),
-        sweeps=as_integer("sweeps", given.sweeps, 1),
-        seed=as_seed(given.seed),
     )
     return ClusterSweeps(*call(op, *given))
 

@@ -22,6 +22,28 @@ BINS = 128
 """Of the histogram of states: a power of two, and more than there may be states."""
 
 
+@triton.jit
+def add_terms(
+    total, b_x, p_x, o_site, m_site, p_coupling, p_bond, p_site,
+    s_coupling_axis, s_coupling_site, s_site_state, o_field, q, n0, n1, n2, n3, periodic,
+    NDIM: tl.constexpr, UNIFORM: tl.constexpr,
+):  # fmt: skip
+    """Add the field and the bonds of each site to ``total``, float64 ``[sites]``.
+
+    Each bond counts once, with the site from which it leads in positive direction.
+    """
+    total += tl.load(p_site + b_x * s_site_state + o_field, mask=m_site, other=0.0)
+    for axis in tl.static_range(4 - NDIM, 4):
+        o_forward, _, m_forward, _ = neighbours(o_site, axis, NDIM, n0, n1, n2, n3, periodic)
+        m_forward &= m_site
+        b_forward = tl.load(p_x + o_forward, mask=m_forward, other=0).to(tl.int32)
+        b_bond = bond(
+            p_coupling, s_coupling_axis, s_coupling_site, o_site, m_forward, axis, NDIM, UNIFORM
+        )
+        total += b_bond * tl.load(p_bond + b_x * q + b_forward, mask=m_forward, other=0.0)
+    return total
+
+
 @kernel
 def local_energy_kernel(
     p_x, p_coupling, p_bond, p_site, p_beta, p_energy, p_counts, p_log_ratios,
@@ -68,16 +90,11 @@ def local_energy_kernel(
         m_site = o_site < sites
         b_x = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
         o_field = o_site * s_site_site
-        # Each bond counts once, with the site from which it leads in positive direction.
-        total += tl.load(p_site + b_x * s_site_state + o_field, mask=m_site, other=0.0)
-        for axis in tl.static_range(4 - NDIM, 4):
-            o_forward, _, m_forward, _ = neighbours(o_site, axis, NDIM, n0, n1, n2, n3, periodic)
-            m_forward &= m_site
-            b_forward = tl.load(p_x + o_forward, mask=m_forward, other=0).to(tl.int32)
-            b_bond = bond(
-                p_coupling, s_coupling_axis, s_coupling_site, o_site, m_forward, axis, NDIM, UNIFORM
-            )
-            total += b_bond * tl.load(p_bond + b_x * q + b_forward, mask=m_forward, other=0.0)
+        total = add_terms(
+            total, b_x, p_x, o_site, m_site, p_coupling, p_bond, p_site,
+            s_coupling_axis, s_coupling_site, s_site_state, o_field,
+            q, n0, n1, n2, n3, periodic, NDIM, UNIFORM,
+        )  # fmt: skip
         if LOG_RATIOS:
             found = pair_field(
                 p_x, o_site, m_site, p_coupling, s_coupling_axis, s_coupling_site, n0, n1, n2, n3,

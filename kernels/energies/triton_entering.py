@@ -7,11 +7,11 @@ import torch
 import triton.language as tl
 from torch import Tensor
 
-from ..device import bond, kernel, neighbours
+from ..device import kernel
 from ..variants import Variant, launch, padded, periodic_bits, site_stride
 from .entering import Entering, entered
 from .reference import Sums
-from .triton import CHUNK, CONFIG, energy
+from .triton import CHUNK, CONFIG, add_terms, energy
 
 __all__ = ["VARIANTS", "enter_intervals"]
 
@@ -61,17 +61,11 @@ def enter_intervals_kernel(
         o_site = o_start + tl.arange(0, BLOCK)
         m_site = o_site < sites
         b_x = tl.load(p_x + o_site, mask=m_site, other=0).to(tl.int32)
-        # Each bond counts once, with the site from which it leads in positive direction.
-        o_field = b_x * s_site_state + o_site * s_site_site
-        total += tl.load(p_site + o_field, mask=m_site, other=0.0)
-        for axis in tl.static_range(4 - NDIM, 4):
-            o_forward, _, m_forward, _ = neighbours(o_site, axis, NDIM, n0, n1, n2, n3, periodic)
-            m_forward &= m_site
-            b_forward = tl.load(p_x + o_forward, mask=m_forward, other=0).to(tl.int32)
-            b_bond = bond(
-                p_coupling, s_coupling_axis, s_coupling_site, o_site, m_forward, axis, NDIM, UNIFORM
-            )
-            total += b_bond * tl.load(p_bond + b_x * q + b_forward, mask=m_forward, other=0.0)
+        total = add_terms(
+            total, b_x, p_x, o_site, m_site, p_coupling, p_bond, p_site,
+            s_coupling_axis, s_coupling_site, s_site_state, o_site * s_site_site,
+            q, n0, n1, n2, n3, periodic, NDIM, UNIFORM,
+        )  # fmt: skip
     energy = -tl.sum(total)
     # The difference of β first: that of two log-densities would lose digits.
     change = tl.load(p_betas + later + 1) - tl.load(p_betas + earlier + 1)

@@ -8,7 +8,7 @@ from ..philox import MULTIPLIERS, ROUNDS, WEYL
 from .compiling import compiled, inlined
 from .threads import over_walkers
 
-__all__ = ["fill", "four", "of_events", "site_words"]
+__all__ = ["fill", "four", "of_events", "of_sites", "site_words"]
 
 FIRST = np.uint64(MULTIPLIERS[0])
 SECOND = np.uint64(MULTIPLIERS[1])
@@ -83,6 +83,40 @@ def of_events(words, seed, stream, events, walkers):
         words[1, lane] = b & WORD
         words[2, lane] = c & WORD
         words[3, lane] = d & WORD
+
+
+@compiled
+def of_sites(words, first, count, seed, stream, walker, event, draw):
+    """Write the four words of sites ``first … first + count - 1``, uint32 ``(4, count)`` or more.
+
+    They are those of counters ``(site, event, draw, walker)``; the rounds stand inside the loop as
+    in :func:`fill`.
+    """
+    b0 = np.uint64(event) & WORD
+    c0 = np.uint64(draw) & WORD
+    d0 = np.uint64(walker) & WORD
+    key0 = np.uint64(seed) & WORD
+    key1 = np.uint64(stream) & WORD
+    for k in range(count):
+        a = np.uint64(first + k)
+        b = b0
+        c = c0
+        d = d0
+        low = key0
+        high = key1
+        for _ in range(ROUNDS):
+            one = (a & WORD) * FIRST
+            two = (c & WORD) * SECOND
+            a = (two >> HALF) ^ b ^ low
+            b = two
+            c = (one >> HALF) ^ d ^ high
+            d = one
+            low += FIRST_STEP
+            high += SECOND_STEP
+        words[0, k] = np.uint32(a)
+        words[1, k] = np.uint32(b)
+        words[2, k] = np.uint32(c)
+        words[3, k] = np.uint32(d)
 
 
 @inlined

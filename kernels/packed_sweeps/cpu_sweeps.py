@@ -11,18 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..native.compiling import compiled, inlined
-from ..philox import MULTIPLIERS, ROUNDS, WEYL
+from ..native.words import of_sites
 from .reference import LOW, SHARED
 
 __all__ = ["BLOCK", "Bonds", "Draws", "Room", "lower", "surround", "update"]
 
 BLOCK = SHARED
-FIRST = np.uint64(MULTIPLIERS[0])
-SECOND = np.uint64(MULTIPLIERS[1])
-FIRST_STEP = np.uint64(WEYL[0])
-SECOND_STEP = np.uint64(WEYL[1])
-HALF = np.uint64(32)
-WORD = np.uint64(0xFFFFFFFF)
 ALL = np.uint32(0xFFFFFFFF)
 NONE = np.uint32(0)
 ONE = np.uint32(1)
@@ -64,38 +58,10 @@ class Room(NamedTuple):
     """Where the four neighbours favour state 1, uint32 ``(4, BLOCK)``."""
 
 
-@compiled
-def fill(drawn, first, count, draws, event, draw):
-    """Write the four random words of sites ``first … first + count - 1``.
-
-    The ten rounds stand inside the loop, in lanes of uint64, as in :func:`..native.words.fill`.
-    """
-    b0 = np.uint64(event) & WORD
-    c0 = np.uint64(draw)
-    d0 = np.uint64(draws.walker) & WORD
-    key0 = np.uint64(draws.seed) & WORD
-    key1 = np.uint64(draws.stream) & WORD
-    for k in range(count):
-        a = np.uint64(first + k)
-        b = b0
-        c = c0
-        d = d0
-        low = key0
-        high = key1
-        for _ in range(ROUNDS):
-            # Upper halves of keys and words carry over, and are cut off before each product.
-            one = (a & WORD) * FIRST
-            two = (c & WORD) * SECOND
-            a = (two >> HALF) ^ b ^ low
-            b = two
-            c = (one >> HALF) ^ d ^ high
-            d = one
-            low += FIRST_STEP
-            high += SECOND_STEP
-        drawn[0, k] = np.uint32(a)
-        drawn[1, k] = np.uint32(b)
-        drawn[2, k] = np.uint32(c)
-        drawn[3, k] = np.uint32(d)
+@inlined
+def draw_words(drawn, first, count, draws, event, draw):
+    """Write the four random words of some sites."""
+    of_sites(drawn, first, count, draws.seed, draws.stream, draws.walker, event, draw)
 
 
 @inlined
@@ -125,7 +91,7 @@ def lower(room, count, masks, draws, sweep):
         for k in range(count):
             room.low[t, k] = NONE
     for draw in range(4):
-        fill(room.drawn, 0, count, draws, 2 * sweep, 4 + draw)
+        draw_words(room.drawn, 0, count, draws, 2 * sweep, 4 + draw)
         for t in range(len(masks)):
             further(room.low[t], room.drawn, masks[t, 4 * draw :], count)
 
@@ -268,7 +234,7 @@ def update(halves, c, begin, end, bonds, second, masks, metropolis, inverted, dr
             for k in range(count):
                 room.below[t, k] = room.low[t, k]
         for draw in range(4):
-            fill(room.drawn, first, count, draws, event, draw)
+            draw_words(room.drawn, first, count, draws, event, draw)
             for t in range(len(masks)):
                 further(room.below[t], room.drawn, masks[t, LOW + 4 * draw :], count)
         neighbours(room.near, others, first, count, c, bonds, second)

@@ -142,9 +142,12 @@ def of_walkers(walkers: Tensor) -> Walkers:
     groups, row = torch.unique(walkers // BITS, return_inverse=True)
     found = Walkers(groups, row, walkers % BITS)
     # Other devices do not wait for an answer.
-    if walkers.device.type == "cpu" and len(walkers.unique()) < len(walkers):
+    if walkers.device.type != "cpu":
+        return found
+    different = len(walkers.unique())
+    if different < len(walkers):
         raise ValueError(
-            f"walkers must be different numbers, got {len(walkers.unique())} different ones among "
+            f"walkers must be different numbers, got {different} different ones among "
             f"{len(walkers)}; take heat_bath_sweeps or metropolis_sweeps, or rows=True"
         )
     return found

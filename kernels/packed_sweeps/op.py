@@ -10,14 +10,12 @@ from torch.library import CustomOpDef, custom_op
 
 from ..checks import (
     as_bool,
-    as_integer,
     as_number,
     as_rest,
-    as_seed,
     check_configurations,
     check_shape,
+    check_sweeps,
     check_tensor,
-    check_walkers,
     expect,
 )
 from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
@@ -158,13 +156,9 @@ def _checked(op: CustomOpDef, given: PackedSweeps) -> Tensor:
     for name, tensor in (("negative", negative), ("beta", given.beta)):
         if tensor.device != x.device:
             raise ValueError(f"{name} must be on {x.device}, got {tensor.device}")
-    check_walkers(len(x), x.device, torch.int64, walkers=given.walkers)
-    given = given._replace(
+    given = check_sweeps(given, least=0)._replace(
         strength=as_number("strength", given.strength, "a finite number", math.isfinite),
         tilt=as_number("tilt", given.tilt, "a finite number", math.isfinite),
-        sweeps=as_integer("sweeps", given.sweeps, 0),
-        first_sweep=as_integer("first_sweep", given.first_sweep, 0),
-        seed=as_seed(given.seed),
         backward=as_bool("backward", given.backward),
         rows=rows,
     )

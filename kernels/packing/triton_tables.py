@@ -4,6 +4,7 @@ import triton
 import triton.language as tl
 
 from ..device import kernel
+from ..functions.triton import exponential64
 
 __all__ = ["divided", "reciprocal", "rows_kernel", "signs_kernel", "thresholds_kernel"]
 
@@ -52,39 +53,6 @@ def rows_kernel(
         count += tl.sum(begins.to(tl.int32), 0)
     tl.store(p_rows, count)
     tl.store(p_rows + 1 + count, walkers)
-
-
-@triton.jit
-def exponential64(x):
-    """Return ``e^x``, float64, as :func:`..functions.reference.exponential64` does."""
-    # Beyond these the result is 0 or infinite, and powers of two would leave their range.
-    x = tl.where(x < -750.0, -750.0, x)
-    x = tl.where(x > 711.0, 711.0, x)
-    # Cody and Waite: the upper part of log 2 has few bits, so that its product is exact.
-    n = tl.floor(x * 1.44269504088896341 + 0.5)
-    r = x - n * 6.93147180369123816490e-01
-    r = r - n * 1.90821492927058770002e-10
-    # Taylor's series of (e^r - 1 - r) / r², the highest power first: 1/14! to 1/2!.
-    power = r * 1.1470745597729725e-11 + 1.6059043836821613e-10
-    power = power * r + 2.08767569878681e-09
-    power = power * r + 2.505210838544172e-08
-    power = power * r + 2.755731922398589e-07
-    power = power * r + 2.7557319223985893e-06
-    power = power * r + 2.48015873015873e-05
-    power = power * r + 0.0001984126984126984
-    power = power * r + 0.001388888888888889
-    power = power * r + 0.008333333333333333
-    power = power * r + 0.041666666666666664
-    power = power * r + 0.16666666666666666
-    power = power * r + 0.5
-    power = power * (r * r) + r
-    power = power + 1.0
-    # Two factors, since 2^n alone leaves the range of float64 before e^x does.
-    exponent = n.to(tl.int64)
-    half = exponent >> 1
-    first = ((half + 1023) << 52).to(tl.float64, bitcast=True)
-    second = ((exponent - half + 1023) << 52).to(tl.float64, bitcast=True)
-    return power * first * second
 
 
 @triton.jit

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 
-from ..checks import as_integer, as_rest, as_seed, check_model, check_tensor, check_walkers, expect
+from ..checks import as_integer, as_rest, check_model, check_sweeps, check_tensor, expect
 from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import Sweeps
@@ -195,12 +195,8 @@ def _checked(op: CustomOpDef, given: Sweeps) -> Tensor:
     periodic = check_model(
         x, given.coupling, given.bond_table, given.site_table, given.beta, given.periodic
     )
-    check_walkers(len(x), x.device, torch.int64, walkers=given.walkers)
-    given = given._replace(
+    given = check_sweeps(given, least=0)._replace(
         periodic=periodic,
-        sweeps=as_integer("sweeps", given.sweeps, 0),
-        first_sweep=as_integer("first_sweep", given.first_sweep, 0),
-        seed=as_seed(given.seed),
         num_colours=as_integer("num_colours", given.num_colours, 1, 127),
     )
     colours = given.colours

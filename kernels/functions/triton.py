@@ -1,0 +1,70 @@
+"""The functions of :mod:`.reference` for Triton kernels: the same operations, and so the same bits.
+
+Kernels are compiled without fusion of products and sums. Where the bits of a twin are not asked
+for, :func:`..device.exponential` fuses them and is quicker.
+"""
+
+import triton
+import triton.language as tl
+
+__all__ = ["exponential", "exponential64"]
+
+
+@triton.jit
+def exponential(x):
+    """Return ``e^x``, float32, of :func:`.reference.exponential`, bit for bit."""
+    # Comparisons with NaN are false, so that NaN stays.
+    x = tl.where(x < -105.0, -105.0, x)
+    x = tl.where(x > 89.0, 89.0, x)
+    # The nearest integer to x / log 2, whose multiple of log 2 is taken off in two parts.
+    n = tl.floor(x * 1.44269504088896341 + 0.5)
+    r = x - n * 0.693359375
+    r = r - n * -2.12194440e-4
+    # Horner's rule, the highest power first; then 1 + r + r² p.
+    p = r * 1.9875691500e-4 + 1.3981999507e-3
+    p = p * r + 8.3334519073e-3
+    p = p * r + 4.1665795894e-2
+    p = p * r + 1.6666665459e-1
+    p = p * r + 5.0000001201e-1
+    p = p * (r * r) + r
+    p = p + 1.0
+    # Two factors, since 2^n alone leaves the range of float32 before e^x does.
+    exponent = n.to(tl.int32)
+    half = exponent >> 1
+    # A power of two from its bits: the exponent, biased by 127, above 23 bits of fraction.
+    first = ((half + 127) << 23).to(tl.float32, bitcast=True)
+    second = ((exponent - half + 127) << 23).to(tl.float32, bitcast=True)
+    return p * first * second
+
+
+@triton.jit
+def exponential64(x):
+    """Return ``e^x``, float64, as :func:`.reference.exponential64` does."""
+    # Beyond these the result is 0 or infinite, and powers of two would leave their range.
+    x = tl.where(x < -750.0, -750.0, x)
+    x = tl.where(x > 711.0, 711.0, x)
+    # Cody and Waite: the upper part of log 2 has few bits, so that its product is exact.
+    n = tl.floor(x * 1.44269504088896341 + 0.5)
+    r = x - n * 6.93147180369123816490e-01
+    r = r - n * 1.90821492927058770002e-10
+    # Taylor's series of (e^r - 1 - r) / r², the highest power first: 1/14! to 1/2!.
+    power = r * 1.1470745597729725e-11 + 1.6059043836821613e-10
+    power = power * r + 2.08767569878681e-09
+    power = power * r + 2.505210838544172e-08
+    power = power * r + 2.755731922398589e-07
+    power = power * r + 2.7557319223985893e-06
+    power = power * r + 2.48015873015873e-05
+    power = power * r + 0.0001984126984126984
+    power = power * r + 0.001388888888888889
+    power = power * r + 0.008333333333333333
+    power = power * r + 0.041666666666666664
+    power = power * r + 0.16666666666666666
+    power = power * r + 0.5
+    power = power * (r * r) + r
+    power = power + 1.0
+    # Two factors, since 2^n alone leaves the range of float64 before e^x does.
+    exponent = n.to(tl.int64)
+    half = exponent >> 1
+    first = ((half + 1023) << 52).to(tl.float64, bitcast=True)
+    second = ((exponent - half + 1023) << 52).to(tl.float64, bitcast=True)
+    return power * first * second
