@@ -156,11 +156,11 @@ def _rates_of(evaluation: Evaluation, added: Reversible | None, backward: bool) 
     """Return rates in the precision of the network, ``κ`` but for overflow as well."""
     output, log_ratios, energy = evaluation
     if added is None:
-        rates, exit_rate, corrector = kernels.proposal_rates(output, log_ratios)
+        made = kernels.proposal_rates(output, log_ratios)
     else:
-        rates, exit_rate, corrector = kernels.proposal_rates(
-            output, log_ratios, added.kind, added.scale
-        )
+        made = kernels.proposal_rates(output, log_ratios, added.kind, added.scale)
+    rates = made.rates
+    exit_rate = made.exit_rate
     if backward and output is not None:
         # Where G >= 0 the way back is closed, even if e^Δ overflows.
         bounded = torch.where(output < 0, log_ratios, 0.0)
@@ -171,7 +171,7 @@ def _rates_of(evaluation: Evaluation, added: Reversible | None, backward: bool) 
             rates = rates + added.rates(log_ratios)
         # In float64 as forward: a sum over the lattice would lose digits in float32.
         exit_rate = rates.flatten(1).sum(1, dtype=torch.float64)
-    return Rates(rates, exit_rate, corrector, energy)
+    return Rates(rates, exit_rate, made.corrector, energy)
 
 
 def evaluate(
