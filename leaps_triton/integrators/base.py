@@ -138,7 +138,7 @@ class Integrator(ABC):
 
     @property
     def densities(self) -> Tensor:
-        """Return ``0``, the boundary times and ``1``: those of the weights, float64 ``(N + 2,)``."""
+        """Return ``0``, the boundary times and ``1``, float64 ``(N + 2,)``: those of weights."""
         return torch.cat([self.times[:1], self.boundary_times, self.times[-1:]])
 
     @property

@@ -205,9 +205,7 @@ def class_rates(
     if piece is None:
         return ClassRates(rates, corrector, first)
     speed = float(piece.speed)
-    running = RunningClasses(
-        inward, physics.levels, physics.level, speed, float(piece.offset)
-    )
+    running = RunningClasses(inward, physics.levels, physics.level, speed, float(piece.offset))
     # What the density gains while a walker holds is linear in time, like κ.
     return ClassRates(rates, corrector - speed * physics.energy, first, running)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NoReturn, Self, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from . import class_tables as tables
 from .base import Integrator, Way, as_times
 from .domains import Domains, as_domain, count, divide, reach_of, step_domains
 from .overflow import refuse_events, refuse_rates
-from .rates import Rates, Reversible, evaluate, examine
+from .rates import Reversible, evaluate, examine
 from .running import events as running
 from .running.pieces import Pieces, pieces
 from .running.pieces import obstacle as running_obstacle

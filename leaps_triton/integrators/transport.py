@@ -20,8 +20,8 @@ Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
 """``G = transport(configurations, conditions)``, locally equivariant; usually an ``nn.Module``.
 
 An attribute ``gauge = "heat_bath"`` says that it returns ``D`` in the place of ``G``, whose rates
-are ``[D_k]_+ p_k`` with the probabilities ``p`` of a heat bath; an attribute ``clock = "beta"`` that
-what it returns is a rate per unit of ``β``, and not of ``t``."""
+are ``[D_k]_+ p_k`` with the probabilities ``p`` of a heat bath; an attribute ``clock = "beta"``
+that what it returns is a rate per unit of ``β``, and not of ``t``."""
 
 CLOCKS = ("t", "beta")
 """What the rates of a transport may be per unit of."""

@@ -12,8 +12,8 @@ from ...kernels import Stream
 from ...kernels.functions.reference import logarithm
 from ..rates import Evaluation, Rates, Reversible, rates_of
 from ..states import JumpInfo, JumpState
-from .pieces import Pieces
 from .forward import hold
+from .pieces import Pieces
 
 __all__ = ["clocks", "step_back"]
 
