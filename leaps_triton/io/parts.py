@@ -5,6 +5,7 @@ settings. To read one, its name is looked up in that registry alone: nothing is 
 nothing called, by a name in a file.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from .. import registry
 from ..integrators.base import Integrator
+from ..integrators.jump import Jump
 from ..kernels.checks import shown
 from ..mcmc.base import Move, NotErgodicWarning, as_move, warn_confined
 from ..mcmc.compose import Compose
@@ -144,12 +146,30 @@ def _describe_value(value: Any) -> Any:
 
 
 def completed(contents: Contents) -> Contents:
-    """Return contents whose moves have the fields that files of earlier versions lack."""
+    """Return contents with the settings that files of earlier versions lack, as they were then.
+
+    They are fields of moves, the gauge of networks and the weights of the jump process.
+    """
     manifest = dict(contents.manifest)
     # Chains keep their move under its former name, samplers under their argument's.
     for key in manifest.keys() & {"kernel", "mcmc"}:
         manifest[key] = _completed_move(manifest[key])
+    integrator = manifest.get("integrator")
+    if integrator and registry.things("integrator").get(str(integrator.get("class"))) is Jump:
+        manifest["integrator"] = {"weights": "frozen", **integrator}
+    network = manifest.get("network")
+    if network and _takes_gauge(network):
+        settings = {"gauge": "plain", **network.get("settings", {})}
+        manifest["network"] = {**network, "settings": settings}
     return contents._replace(manifest=manifest)
+
+
+def _takes_gauge(network: dict[str, Any]) -> bool:
+    """Return whether a network's class has a gauge among its arguments."""
+    maker = registry.things("network").get(str(network.get("class")))
+    if maker is None:
+        return False
+    return "gauge" in inspect.signature(maker).parameters
 
 
 def _completed_move(value: Any) -> Any:

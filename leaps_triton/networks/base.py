@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..kernels.checks import as_bool, as_integer, expect, states_hint
 from ..kernels.hollow_network.reference import site_field, state_counts
+from ..kernels.proposals.op import GAUGES
 from ..lattices.hypercubic import Lattice
 from ..models.base import Conditions, EnergyModel
 from .linear_response.standing import Standing, conditions_of
@@ -204,9 +205,10 @@ class Equivariant(Standing):
         steady: whether a call looks at no number of a GPU, does the same work whatever the numbers,
             and keeps nothing for the next: then events are recorded in CUDA graphs. False for a
             subclass that does.
-        gauge: ``"plain"`` if the network's output is ``G``, ``"heat_bath"`` if it is ``D``.
-        clock: ``"t"`` if its output is a rate per unit of time, ``"beta"`` if it is one per unit of
-            β.
+        gauge: ``"plain"`` where a call returns ``G``; ``"heat_bath"`` where it returns ``D``, with
+            rates ``[D_k]_+ p_k`` by the probabilities ``p`` of a heat bath. A setting of this name
+            sets it.
+        clock: ``"t"`` where these are rates per unit of ``t``, ``"beta"`` per unit of ``β_t``.
     """
 
     steady: bool = True
@@ -219,6 +221,10 @@ class Equivariant(Standing):
         complete = isinstance(lattice, Lattice) and hasattr(model, "q")
         expect(complete, "model", "a model with lattice and q", model)
         self.settings = settings
+        if "gauge" in settings:
+            gauge = settings["gauge"]
+            expect(gauge in GAUGES, "gauge", f"one of {', '.join(GAUGES)}", gauge)
+            self.gauge = gauge
         self.q = model.q
         self.ndim = model.lattice.ndim
         self.periodic = model.lattice.periodic
@@ -259,7 +265,7 @@ class Equivariant(Standing):
         return torch.stack([conditions.t, conditions.beta], dim=1).to(dtype)
 
     def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return ``G``, ``(walkers, q-1, *shape)``.
+        """Return ``G``, or ``D`` of the heat-bath gauge, ``(walkers, q-1, *shape)``.
 
         Args:
             configurations: integers ``(walkers, *shape)``.

@@ -50,6 +50,9 @@ class HollowConv(Equivariant):
         incremental: whether :class:`~leaps_triton.integrators.jump.Jump` without domains keeps each
             walker's features between two events and brings them up to date after a move; see
             :class:`~leaps_triton.networks.incremental.Follower`.
+        gauge: ``"heat_bath"`` for ``D`` in the place of ``G``, with rates ``[D_k]_+ p_k`` by the
+            probabilities ``p`` of a heat bath, or ``"plain"``; see
+            :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
@@ -84,6 +87,7 @@ class HollowConv(Equivariant):
         global_features: bool = True,
         precision: str = "float32",
         incremental: bool = False,
+        gauge: str = "heat_bath",
     ) -> None:
         kernel_size = as_integer("kernel_size", kernel_size, 0)
         expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
@@ -104,6 +108,7 @@ class HollowConv(Equivariant):
             global_features=global_features,
             precision=precision,
             incremental=incremental,
+            gauge=gauge,
         )
         self.precision = precision
         self.incremental = incremental
