@@ -265,8 +265,7 @@ def describe_network(network: object) -> Contents:
 
 def rebuild_network(data: dict[str, Any], tensors: dict[str, Tensor], model: object) -> nn.Module:
     """Return the network of :func:`describe_network`'s data."""
-    maker = registry.find("network", data["class"])
-    network: nn.Module = maker(model, **data["settings"])
+    network = _empty_network(data, model)
     prefix = "network."
     state = {
         name.removeprefix(prefix): value
@@ -280,6 +279,20 @@ def rebuild_network(data: dict[str, Any], tensors: dict[str, Tensor], model: obj
             break
     network.load_state_dict(state)
     return network
+
+
+def _empty_network(data: dict[str, Any], model: object) -> nn.Module:
+    """Return a network with its initial parameters, standing on what it stood on."""
+    maker = registry.find("network", data["class"])
+    settings = dict(data["settings"])
+    # A user's own network may have settings of these names.
+    if not callable(getattr(maker, "stand_on", None)) or "response" not in settings:
+        network: nn.Module = maker(model, **settings)
+        return network
+    response = _empty_network(settings.pop("response"), model)
+    gate = settings.pop("gate")
+    standing: nn.Module = maker(model, **settings).stand_on(response, gate)
+    return standing
 
 
 def describe_integrator(integrator: Integrator) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..kernels.hollow_network.reference import site_field, state_counts
 from ..kernels.proposals.op import GAUGES
 from ..lattices.hypercubic import Lattice
 from ..models.base import Conditions, EnergyModel
+from .linear_response.standing import Standing, conditions_of
 
 __all__ = [
     "Equivariant",
@@ -190,18 +191,7 @@ def _check_sizes(name: str, tensor: Tensor, sizes: Sequence[tuple[int, ...]]) ->
         raise ValueError(f"{name} of the conditions must have shape ({wanted}), got {shape}")
 
 
-def _conditions_of(rows: slice, conditions: Conditions) -> Conditions:
-    """Return the conditions of some walkers; what all walkers share has one row."""
-    shared = (conditions.t, conditions.beta, conditions.coupling, conditions.field)
-    own: list[Tensor] = []
-    for value in shared:
-        if len(value) > 1:
-            value = value[rows]
-        own.append(value)
-    return Conditions(*own)
-
-
-class Equivariant(nn.Module):
+class Equivariant(Standing):
     """A locally equivariant network made from values that do not read the site's own state.
 
     A subclass defines :meth:`values`.
@@ -238,10 +228,6 @@ class Equivariant(nn.Module):
         self.q = model.q
         self.ndim = model.lattice.ndim
         self.periodic = model.lattice.periodic
-
-    def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return ``f_a(i)``, ``(walkers, q, *shape)``, which must not read ``x_i``."""
-        raise NotImplementedError
 
     def check_shape(self, shape: Sequence[int]) -> None:
         """Refuse a lattice that the network is not for.
@@ -302,8 +288,8 @@ class Equivariant(nn.Module):
         return self._in_pieces(configurations, conditions)
 
     def _network(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return ``G`` of all walkers at once, from :meth:`values`."""
-        values = self.values(configurations, conditions)
+        """Return ``G`` of all walkers at once, from the values."""
+        values = self.all_values(configurations, conditions)
         if self.q == 2:
             # The one other state: the difference of both, in the sign of the state now.
             rise = values[:, 1:] - values[:, :1]
@@ -325,7 +311,7 @@ class Equivariant(nn.Module):
         pieces: list[Tensor] = []
         for start in range(0, len(configurations), walkers):
             rows = slice(start, start + walkers)
-            part = _conditions_of(rows, conditions)
+            part = conditions_of(rows, conditions)
             pieces.append(self._network(configurations[rows], part))
         return torch.cat(pieces)
 

@@ -143,7 +143,7 @@ class HollowConv(Equivariant):
     @property
     def reach(self) -> int | None:
         """The largest distance, in any direction, of a site that ``G`` reads; None for all."""
-        if self.global_features:
+        if self.global_features or self.response is not None:
             return None
         # Neighbours are read whatever the kernel: the local field has them.
         return max(1, self.kernel_size // 2)
@@ -169,9 +169,9 @@ class HollowConv(Equivariant):
             walkers: their number in the block.
 
         Returns:
-            None where the network itself evaluates them.
+            None where the network itself evaluates them, as it does where it stands on a response.
         """
-        if not self.incremental:
+        if not self.incremental or self.response is not None:
             return None
         return Follower(self, walkers)
 

@@ -144,6 +144,8 @@ class LocalRates(Equivariant):
             coupling: that of its conditions.
             field: that of its conditions.
         """
+        if self.response is not None:
+            return False
         uniform = coupling.numel() == 1 and field.numel() == self.q
         return self.q == 2 and all(self.periodic) and uniform and self.shells.distinct(shape)
 
