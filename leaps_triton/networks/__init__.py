@@ -28,6 +28,7 @@ from .incremental import Follower
 from .lec import LEC
 from .lem import LEM
 from .local_rates import LocalRates, Shells
+from .symmetric import SymmetricConv
 
 __all__ = [
     "LEA",
@@ -42,6 +43,7 @@ __all__ = [
     "LocalRates",
     "Shells",
     "StateReadout",
+    "SymmetricConv",
     "as_channels",
     "check_kernel",
     "exact_convolutions",
