@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ..integrators.rollouts.rollout import kept_rollouts
 from ..kernels.checks import as_bool, as_integer, as_seed, expect
 from ..observables.base import OBSERVABLES, entered
 from ..observables.shared import share
+from ..parallel import ALONE, Ranks
 from ..progress import Progress, track
 from ..samplers.along import Along, Recorded, Stops
 from ..samplers.sampler import Advance, Sampler
@@ -54,6 +56,7 @@ def sample(
     progress: bool = False,
     along: Along = False,
     blocks: Sequence[int] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Draw weighted walkers into a file, those of :meth:`leaps_triton.Sampler.sample`.
 
@@ -73,6 +76,9 @@ def sample(
             :meth:`leaps_triton.Sampler.sample`: ``run.by_beta`` has log Z and observables there.
         blocks: ``(first, end)`` to draw these blocks of the run alone, as in a slice, for processes
             that know nothing of one another: :func:`merge` makes one file of theirs. None for all.
+        ranks: the processes that share the work, each of which makes this call. The first writes
+            the file, the same to the last bit for any number of them; what it gives the others
+            holds no walkers.
 
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
@@ -80,6 +86,7 @@ def sample(
         BusyError: If another process is writing the file; it names the process.
         OSError: If the disk is full or the folder missing; blocks that were written stay good.
         RuntimeError: If a rate is not finite or a walker has too many events.
+        LostRankError: If one of the other processes has ended.
 
     Example:
         >>> import tempfile, leaps_triton as lt
@@ -111,14 +118,37 @@ def sample(
     chosen = as_blocks(blocks, walkers, sampler.block)
     if chosen is not None:
         settings["blocks"] = chosen
-    with claimed(file):
-        if resume and file.exists():
-            with opened(file) as source:
-                sampler = as_before(sampler, contents(source, file.name))
-        done = _begin(sampler, settings, file, resume)
-        _fill(sampler, settings, file, done, progress)
+    mine = None
+    if ranks.first:
+        mine = file
+    with claimed(mine):
+        before = ranks.from_first(partial(_before, file, resume))
+        if before is not None:
+            sampler = as_before(sampler, before)
+        done = ranks.from_first(partial(_begin, sampler, settings, file, resume))
+        _fill(sampler, settings, file, done, progress and ranks.first, ranks)
+        if not ranks.first:
+            return _nothing(sampler, settings)
         with opened(file) as source:
             return _read_run(source, contents(source, file.name), file.name)
+
+
+def _before(file: Path, resume: bool) -> Contents | None:
+    """Return what the file to go on with says; None if there is none."""
+    if not resume or not file.exists():
+        return None
+    with opened(file) as source:
+        found = contents(source, file.name)
+    # What its move is, not its parameters, which all processes have.
+    return found._replace(tensors={})
+
+
+def _nothing(sampler: Sampler, settings: dict[str, Any]) -> Run:
+    """Return what a process has of a run that the first one writes."""
+    empty = torch.empty(0, dtype=torch.float64)
+    observables = {name: empty for name in settings["observables"]}
+    manifest = {**describe(sampler).manifest, "run": settings}
+    return Run(manifest, sampler, empty, observables, None, 0.0)
 
 
 def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool) -> int:
@@ -168,19 +198,31 @@ def _copy(old: Path, new: Path, sampler: Sampler, settings: dict[str, Any], most
 
 
 def _fill(
-    sampler: Sampler, settings: dict[str, Any], file: Path, done: int, progress: bool
+    sampler: Sampler,
+    settings: dict[str, Any],
+    file: Path,
+    done: int,
+    progress: bool,
+    ranks: Ranks,
 ) -> None:
-    """Draw the blocks that are missing into a file."""
+    """Draw the blocks that are missing into a file; each process draws one in turn."""
     portion = portion_of(settings, sampler.block)
     walkers = portion.walkers
     before = min(walkers, done * sampler.block)
     # All blocks share what is recorded of events on a GPU.
     with track(walkers, "sampling", "walker", progress, before) as shown, kept_rollouts():
-        for block in range(done, portion.blocks):
-            rows = rows_of(sampler, settings, block)
-            places = _draw(sampler, settings, block, rows, _heard(shown, rows, sampler))
-            _store(file, sampler, settings, block, places)
-            shown.reach(rows.stop)
+        for first in range(done, portion.blocks, ranks.world):
+            block = first + ranks.rank
+            mine = None
+            # In the last round there may be fewer blocks than processes.
+            if block < portion.blocks:
+                rows = rows_of(sampler, settings, block)
+                mine = _draw(sampler, settings, block, rows, _heard(shown, rows, sampler))
+            # By rank, so in the order of blocks.
+            for number, places in enumerate(ranks.to_first(mine)):
+                if places is not None:
+                    _store(file, sampler, settings, first + number, places)
+                    shown.reach(rows_of(sampler, settings, first + number).stop)
 
 
 
