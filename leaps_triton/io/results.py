@@ -17,8 +17,8 @@ from ..models.base import Model
 from ..samplers.along import Recorded, Stage, stages
 from ..samplers.sampler import Sampler
 from ..samplers.weighted import Weighted
-from .runs.portions import Portion, portion_of
 from .hdf5 import edited, opened
+from .runs.portions import Portion, portion_of
 
 if TYPE_CHECKING:
     import h5py

@@ -146,7 +146,7 @@ def _before(file: Path, resume: bool) -> Contents | None:
 def _nothing(sampler: Sampler, settings: dict[str, Any]) -> Run:
     """Return what a process has of a run that the first one writes."""
     empty = torch.empty(0, dtype=torch.float64)
-    observables = {name: empty for name in settings["observables"]}
+    observables = dict.fromkeys(settings["observables"], empty)
     manifest = {**describe(sampler).manifest, "run": settings}
     return Run(manifest, sampler, empty, observables, None, 0.0)
 
@@ -223,7 +223,6 @@ def _fill(
                 if places is not None:
                     _store(file, sampler, settings, first + number, places)
                     shown.reach(rows_of(sampler, settings, first + number).stop)
-
 
 
 def _store(
@@ -377,7 +376,6 @@ def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
     )
 
 
-
 def _recorded(settings: dict[str, Any], data: dict[str, torch.Tensor]) -> Recorded:
     """Return what a file holds of the walkers on their way."""
     along = settings["along"]
@@ -385,5 +383,3 @@ def _recorded(settings: dict[str, Any], data: dict[str, torch.Tensor]) -> Record
     betas = torch.tensor(along["betas"], dtype=torch.float64)
     densities = torch.tensor(along["densities"])
     return Recorded(betas, densities, data["along/log_weights"], values)
-
-

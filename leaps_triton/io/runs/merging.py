@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -112,7 +112,7 @@ def _check_blocks(parts: Sequence[_Part]) -> None:
     Args:
         parts: in the order of their first blocks.
     """
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in itertools.pairwise(parts):
         if after.portion.first < before.portion.end:
             end = min(before.portion.end, after.portion.end)
             twice = f"{after.portion.first}:{end}"
@@ -145,16 +145,13 @@ def _write(parts: Sequence[_Part], target: Path) -> None:
     sampler = rebuild(described, first.file.name, "cpu")
     with edited(target, new=True) as (out, _):
         lay_out(out, sampler, described)
-    with ExitStack() as stack:
-        out, _ = stack.enter_context(edited(target))
+    with edited(target) as (out, _):
         for part in parts:
             with opened(part.file) as source:
                 _copy(source, out, part, sampler, part.portion.first - begin)
 
 
-def _copy(
-    source: h5py.File, out: h5py.File, part: _Part, sampler: Sampler, behind: int
-) -> None:
+def _copy(source: h5py.File, out: h5py.File, part: _Part, sampler: Sampler, behind: int) -> None:
     """Copy the finished blocks of a file into the merged one, behind so many others."""
     offset = behind * part.block
     for block in range(part.done):

@@ -52,9 +52,7 @@ def as_blocks(blocks: object, walkers: int, block: int) -> list[int] | None:
     total = -(-walkers // block)
     pair = isinstance(blocks, Sequence) and not isinstance(blocks, str) and len(blocks) == 2
     if not pair:
-        raise ValueError(
-            f"blocks must be a pair (first, end) such as (0, 4), got {shown(blocks)}"
-        )
+        raise ValueError(f"blocks must be a pair (first, end) such as (0, 4), got {shown(blocks)}")
     first = as_integer("blocks", blocks[0], 0)  # type: ignore[index]
     end = as_integer("blocks", blocks[1], 0)  # type: ignore[index]
     if first >= min(end, total):
