@@ -5,7 +5,7 @@ the few ways in which they speak to one another. A process by itself is :data:`A
 of these cost nothing. Nothing else in the library asks :mod:`torch.distributed`.
 """
 
-from .group import together, world_size
+from .group import Group, together, world_size
 from .ranks import ALONE, LostRankError, Ranks
 
-__all__ = ["ALONE", "LostRankError", "Ranks", "together", "world_size"]
+__all__ = ["ALONE", "Group", "LostRankError", "Ranks", "together", "world_size"]
