@@ -27,6 +27,8 @@ from .hollow_conv import HollowConv
 from .incremental import Follower
 from .lec import LEC
 from .lem import LEM
+from .linear_response.network import LinearResponse
+from .linear_response.rings import Rings
 from .local_rates import LocalRates, Shells
 
 __all__ = [
@@ -39,7 +41,9 @@ __all__ = [
     "Follower",
     "HollowConv",
     "LETransformer",
+    "LinearResponse",
     "LocalRates",
+    "Rings",
     "Shells",
     "StateReadout",
     "as_channels",

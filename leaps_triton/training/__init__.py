@@ -1,6 +1,8 @@
 """Training of the transport of a sampler."""
 
+from .buffer import Batch
 from .config import BASELINES, TrainingConfig
+from .equilibrium import EQUILIBRIA, equilibrate, linear_response
 from .history import Leg, TrainingDiverged, TrainingHistory
 from .losses import (
     LOSSES,
@@ -17,14 +19,18 @@ from .trainer import Trainer
 
 __all__ = [
     "BASELINES",
+    "EQUILIBRIA",
     "LOSSES",
+    "Batch",
     "FreeEnergy",
     "Leg",
     "Trainer",
     "TrainingConfig",
     "TrainingDiverged",
     "TrainingHistory",
+    "equilibrate",
     "increments",
+    "linear_response",
     "log_variance",
     "mean_square",
     "physics_informed",

@@ -83,6 +83,7 @@ FOLDERS: dict[str, set[str]] = {
         "paths",
         "integrators",
         "networks",
+        "exact",
         "mcmc",
         "samplers",
         "io",

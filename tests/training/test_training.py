@@ -11,9 +11,9 @@ import leaps_triton as lt
 from helpers import random_network, small_models, states
 from leaps_triton import exact, objectives
 from leaps_triton.integrators.tau_leap import leap_increment
-from leaps_triton.training.draws import Draws, Use
-from leaps_triton.training.guard import snapshot
-from leaps_triton.training.trajectories import leap_trajectories
+from leaps_triton.training.data.draws import Draws, Use
+from leaps_triton.training.data.trajectories import leap_trajectories
+from leaps_triton.training.optimizers.guard import snapshot
 
 MODEL = lt.Ising((4, 4), beta=0.4)
 
