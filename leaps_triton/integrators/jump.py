@@ -147,6 +147,8 @@ class Jump(Integrator):
             raise ValueError(f"weights must be None or one of {known}, got {weights!r}")
         if weights == "running" and domain is not None:
             raise ValueError(f"{_NO_DOMAINS}, got weights='running' and domain={domain}")
+        if domain is not None:
+            weights = "frozen"
         self.weights = weights
         # Until it is decided nothing runs: a path tells whether it can.
         self.running = weights == "running"
@@ -194,10 +196,10 @@ class Jump(Integrator):
         Raises:
             ValueError: running weights along a path, or on a grid, that has none.
         """
-        # A class of the user's own that keeps no weights has those it always had.
-        if "weights" not in self.settings:
-            return self
         weights = self.weights
+        # A class of the user's own whose constructor may not take weights keeps frozen ones.
+        if weights is None and type(self).__init__ is not Jump.__init__:
+            return self
         if weights is None and isinstance(before, Jump):
             weights = before.weights
         if weights is None:
