@@ -417,7 +417,7 @@ def test_one_walker_by_hand(name: str, gauge: str, backward: bool) -> None:
                 expected, abs=1e-11
             )
     assert state.remaining.item() == 0 and not state.clocks.any()
-    assert made > 1
+    assert made > 0
 
 
 @torch.no_grad()
