@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..jumps.cpu import draw
+from ..jumps.cpu_hold import growth
 from ..native.bits import trailing_zeros
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
-from . import reference
 from .cpu_classes import EACH, EIGHTS, GROUP, NONE, count_sites, make_classes, mark
 from .reference import BATCH, FIRST_BATCH, MOST_CLASSES, Events, LocalJumpSteps
 
@@ -57,6 +57,17 @@ class Tables(NamedTuple):
     """Sites of a segment."""
 
 
+class Density(NamedTuple):
+    """A running density; one without levels where the density is frozen."""
+
+    in_rates: NDArray[np.float64]
+    """``(rows, classes)``."""
+    levels: NDArray[np.float64]
+    level: NDArray[np.int64]
+    speed: float
+    offset: float
+
+
 class Members(NamedTuple):
     """How many sites of a walker every class has, and where."""
 
@@ -98,6 +109,8 @@ class Scratch(NamedTuple):
     """Classes that have a site, in increasing order."""
     ends: NDArray[np.float64]
     """Cumulative rates of these."""
+    excesses: NDArray[np.float64]
+    """What a running density adds for each of its levels."""
 
 
 @inlined
@@ -198,7 +211,35 @@ def choose(counts, rates, row, kinds, ends, number, threshold):
 
 
 @inlined
-def walk(w, own, walkers, tables, members, draws, scratch):
+def hold_correction(density, counts, row, kinds, number, remaining, elapsed, excesses):
+    """Return ``Σ_c n_c w_c (I_{level(c)} - s)`` of a hold, class after class, as the twin does."""
+    in_rates, levels, level, speed, offset = density
+    # β - β* at the beginning of the hold, and its change until the end.
+    begin = offset - speed * remaining
+    change = speed * elapsed
+    greatest = 0.0
+    for place in range(len(levels)):
+        slope = levels[place]
+        excess = growth(begin * slope, change * slope, elapsed) - elapsed
+        excesses[place] = excess
+        greatest += abs(excess)
+    total = 0.0
+    if np.isfinite(greatest):
+        # A weight of 0 adds 0, so that none need be told apart, which would take longer.
+        for found in range(number):
+            kind = kinds[found]
+            total += float(counts[kind]) * in_rates[row, kind] * excesses[level[kind]]
+        return total
+    for found in range(number):
+        kind = kinds[found]
+        weight = float(counts[kind]) * in_rates[row, kind]
+        if weight != 0.0:
+            total += weight * excesses[level[kind]]
+    return total
+
+
+@inlined
+def walk(w, own, walkers, tables, density, members, draws, scratch):
     """Make the events of walker ``w``, number ``own`` of its group, at most ``steps``."""
     x, log_weights, left, events, exit_rate, corrector, index = walkers
     rates, correctors, neighbours, strides, first_row, seed, steps, length = tables
@@ -228,11 +269,22 @@ def walk(w, own, walkers, tables, members, draws, scratch):
             break
         # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
         holding = draws.clock[here] / total
+        elapsed = holding
         if not holding < remaining:
-            log_weights[w] += remaining * kappa
+            elapsed = remaining
+        gain = elapsed * kappa
+        if len(density.levels) > 0:
+            correction = hold_correction(
+                density, counts, row, kinds, number, remaining, elapsed, scratch.excesses
+            )
+            gain -= correction
+            if not np.isfinite(correction):
+                log_weights[w] = np.nan
+                break
+        log_weights[w] += gain
+        if not holding < remaining:
             remaining = 0.0
             break
-        log_weights[w] += holding * kappa
         remaining -= holding
         threshold = draws.choice[here] * total
         kind, rank = choose(counts, rates, row, kinds, ends, number, threshold)
@@ -248,7 +300,7 @@ def walk(w, own, walkers, tables, members, draws, scratch):
 
 
 @compiled
-def run(first, end, walkers, tables, members, draws, scratch):
+def run(first, end, walkers, tables, density, members, draws, scratch):
     """Make the events of walkers ``first … end - 1``, group by group."""
     x, log_weights, remaining = walkers[:3]
     sites = x.shape[1]
@@ -265,10 +317,10 @@ def run(first, end, walkers, tables, members, draws, scratch):
                     members.classes, own, sites, tables.length, members.counts, members.parts
                 )
                 mark(members.counts, members.occupied)
-                walk(w, own, walkers, tables, members, draws, scratch)
+                walk(w, own, walkers, tables, density, members, draws, scratch)
 
 
-def _scratch(sites: int) -> Scratch:
+def _scratch(sites: int, levels: int) -> Scratch:
     masks = np.empty((sites, GROUP), np.uint8)
     return Scratch(
         masks=masks,
@@ -276,6 +328,7 @@ def _scratch(sites: int) -> Scratch:
         tile=np.empty((8, EIGHTS), np.uint64),
         kinds=np.empty(MOST_CLASSES, np.int64),
         ends=np.empty(MOST_CLASSES),
+        excesses=np.empty(levels),
     )
 
 
@@ -314,10 +367,16 @@ def _tables(given: Events, sites: int) -> Tables:
     return Tables._make((*arrays, given.first_row, given.seed, given.steps, length))
 
 
+def _density(given: Events, tables: Tables) -> Density:
+    if given.running is None:
+        return Density(tables.rates, np.empty(0), tables.strides, 0.0, 0.0)
+    in_rates, levels, level, speed, offset = given.running
+    arrays = [column.detach().contiguous().numpy() for column in (in_rates, levels, level)]
+    return Density._make((*arrays, speed, offset))
+
+
 def local_jump_steps(given: Events) -> LocalJumpSteps:
     """Make events of every walker, at most ``steps``."""
-    if given.running is not None:
-        return reference.local_jump_steps(given)
     x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
     after = LocalJumpSteps(
         configurations=x.view_as(given.configurations),
@@ -331,10 +390,13 @@ def local_jump_steps(given: Events) -> LocalJumpSteps:
     walkers = Walkers._make((x.numpy(), *(column.numpy() for column in after[1:]), index))
     sites = x.shape[1]
     tables = _tables(given, sites)
+    density = _density(given, tables)
+    levels = len(density.levels)
 
     def work(first: int, end: int) -> None:
         members = _members(sites, tables)
-        run(first, end, walkers, tables, members, _draws(), _scratch(sites))
+        scratch = _scratch(sites, levels)
+        run(first, end, walkers, tables, density, members, _draws(), scratch)
 
     # Each site is visited to make its class, to count it, and in searches.
     over_walkers(work, len(x), 4 * sites)

@@ -1,5 +1,6 @@
 """The op ``local_jump_steps``."""
 
+import math
 from typing import Any
 
 import torch
@@ -167,14 +168,9 @@ def _checked(running: RunningClasses, given: Events) -> RunningClasses:
         raise ValueError(
             f"levels must be (levels,) with 1 to {MOST_LEVELS} of them, got {tuple(levels.shape)}"
         )
-    # Whatever is not finite turns weights to NaN, as rates that are not finite do.
-    speed = as_number("speed", running.speed, "a number", _any_number)
-    offset = as_number("offset", running.offset, "a number", _any_number)
+    speed = as_number("speed", running.speed, "a finite number", math.isfinite)
+    offset = as_number("offset", running.offset, "a finite number", math.isfinite)
     return running._replace(speed=speed, offset=offset)
-
-
-def _any_number(_: float) -> bool:
-    return True
 
 
 _on_cpu = on_cpu(reference.local_jump_steps, __package__)

@@ -1,4 +1,4 @@
-"""Exponential and logarithm of the CPU kernels: those of :mod:`.reference`, bit for bit."""
+"""Exponentials and logarithm of the CPU kernels: those of :mod:`.reference`, bit for bit."""
 
 import numpy as np
 
@@ -7,7 +7,9 @@ from ..native.compiling import inlined
 from . import reference
 from .reference import ROOT_HALF, UPPER_LOG_TWO_64
 
-__all__ = ["exponential", "exponential64", "logarithm", "uniform32", "uniform64"]
+__all__ = [
+    "exponential", "exponential64", "logarithm", "mean_exponential64", "uniform32", "uniform64",
+]  # fmt: skip
 
 # Constants in float32: a float64 among them would make the whole expression float64.
 E0, E1, E2, E3, E4, E5 = (np.float32(number) for number in reference.EXPONENTIAL)
@@ -30,6 +32,7 @@ PER_LOG_TWO_64 = reference.PER_LOG_TWO
 LEAST_64 = reference.LEAST_64
 LARGEST_64 = reference.LARGEST_64
 EXPONENTIAL_64 = reference.EXPONENTIAL_64
+SERIES_64 = reference.SERIES_64
 
 L0, L1, L2, L3, L4, L5, L6 = reference.LOGARITHM
 LOWER_LOG_TWO_64 = reference.LOWER_LOG_TWO_64
@@ -80,6 +83,17 @@ def exponential64(x):
     first = float64_of((half + 1023) << 52)
     second = float64_of((exponent - half + 1023) << 52)
     return power * first * second
+
+
+@inlined
+def mean_exponential64(z):
+    """Return ``(e^z - 1) / z`` of a float64 that is not above 0."""
+    if z < SERIES_64:
+        return (exponential64(z) - 1.0) / z
+    series = EXPONENTIAL_64[0]
+    for coefficient in EXPONENTIAL_64[1:]:
+        series = series * z + coefficient
+    return series * z + 1.0
 
 
 @inlined

@@ -1,6 +1,6 @@
-"""Exponential and logarithm of the twins.
+"""Exponentials and logarithm of the twins.
 
-Libraries differ in the last bit of both, and torch's own depend on where in a tensor a number
+Libraries differ in the last bit of these, and torch's own depend on where in a tensor a number
 stands. These are polynomials of products and sums, each rounded once, so that every device and
 every compiler that fuses none of them gives the same bits; :mod:`.cpu` is the form of the CPU
 kernels.
