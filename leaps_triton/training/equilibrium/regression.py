@@ -14,7 +14,7 @@ __all__ = ["Basis", "Regressed", "features_of", "regress"]
 _CHUNK_SITES = 2**16
 """Sites whose features are found at once."""
 
-_RIDGES = (1.0, 1e2, 1e4)
+_RIDGES = (1.0, 1e2, 1e4, 1e5)
 """Multiples of the least ridge, of which the best for walkers left out is taken."""
 
 
