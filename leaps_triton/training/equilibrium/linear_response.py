@@ -56,8 +56,9 @@ def linear_response(
             *shape)`` and times ``(times,)``. Some hundred walkers or more; with fewer than four per
             ring, the far rings are united. Numbers of nodes are joined by straight lines in β, so
             let times be close where the model changes fast.
-        ridge: the least ridge, relative to the variance of a feature. At each time it is raised, by
-            up to 10⁵, where walkers that are left out of the fit are then fitted better.
+        ridge: the least ridge, relative to the variance of a feature; it draws to the numbers of
+            the time before. At each time it is raised, by up to 10⁵, where walkers that are left
+            out of the fit are then fitted better.
         full: whether the kernel is a matrix; None for couplings that vary over the lattice.
 
     Returns:
@@ -94,10 +95,13 @@ def linear_response(
         kernels.append(_kernel_at_zero(model, basis))
         constants.append(_constants_at_zero(model, basis))
         variances.append((0.0, 0.0))
+    prior: Tensor | None = None
     for own, time, beta in zip(configurations, t, betas, strict=True):
         features, energies = features_of(model, basis, own, beta.view(1))
-        found = regress(features, energies, ridge)
-        weights = found.weights.cpu()
+        found = regress(features, energies, ridge, prior)
+        # The kernel changes slowly: what the samples do not tell is as it was before.
+        prior = found.weights
+        weights = prior.cpu()
         kernels.append(_kernel_of(weights, basis))
         constants.append(_constants_of(weights, basis))
         # ∂_t log ρ̃ = -β'H: per unit of time, as the loss of training.
