@@ -1,6 +1,5 @@
 """A convolution with the symmetries of its model, conditioned on the inverse temperature."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -13,25 +12,13 @@ from ...models.pair import PairModel
 from ...registry import register
 from ..base import Equivariant
 from .geometry import Orbits, orbits
-from .growth import copy_layers, move_skip, tap_columns
-from .inputs import Inputs, Sight, count_inputs, look, mixed, taps_of
-from .layers import (
-    TIMES,
-    Layer,
-    LayerInputs,
-    block_weights,
-    blocks,
-    raised_taps,
-    time_basis,
-)
-from .settings import alike, as_beta, as_widths, has_field
+from .growth import copy_layers, first_columns, move_skip
+from .inputs import Inputs, Sight, look, mixed
+from .layers import TIMES, Stack, time_basis
+from .settings import alike, as_beta, as_widths, has_field, varies
 from .sums import orbit_sums
 
 __all__ = ["SymmetricConv"]
-
-
-PIECE_SITES = 2048
-"""Sites of the walkers whose layers a CPU makes at once: they stay in a core's cache."""
 
 
 @register("network")
@@ -51,6 +38,11 @@ class SymmetricConv(Equivariant):
     with weights that are functions of ``u``; multiples of the local field and, with ``rings``, a
     kernel ``Σ_j K_u(i, j) φ_a(x_j)`` that has one weight per orbit of displacements, are added.
 
+    Where couplings of such two states vary from bond to bond, there are walks of couplings in the
+    place of taps, annuli and orbits, ``Σ_j (J ⋯ J)_ij s_j`` over walks of 2, 3, … steps: then
+    ``s_i → ε_i s_i`` and ``J_ij → ε_i ε_j J_ij`` together change nothing, and one network serves
+    every instance. Their matrices are dense, for lattices up to a few thousand sites.
+
     Sums over the lattice are sums of integers, rounded to these where an FFT makes them, so local
     equivariance holds bit for bit. Its output is a rate per unit of β, and reads β_t but not
     ``t``: a network serves every schedule, and every β up to its own.
@@ -58,7 +50,8 @@ class SymmetricConv(Equivariant):
     Args:
         model: a pair model; couplings, field and β_t come with each call.
         kernel_size: ``K``, odd, at most 63. Taps that wrap around a small lattice onto the site
-            are masked.
+            are masked. With couplings that vary, walks have up to ``(K + 1) / 2`` steps, at least
+            2.
         widths: values of each layer.
         rings: whether to learn a kernel over all displacements; the network is then for lattices of
             the model's shape, and :meth:`for_model` moves it to another.
@@ -92,8 +85,6 @@ class SymmetricConv(Equivariant):
     clock = "beta"
     """What the output is a rate per unit of."""
     table: Tensor
-    # A list of modules forgets what they are.
-    layers: Any
 
     def __init__(
         self,
@@ -146,7 +137,8 @@ class SymmetricConv(Equivariant):
         self.beta: float = self.settings["beta"]
         self._read(model, fields)
         self._make_layers()
-        self._initialise(seed)
+        self.stack.initialise(seed)
+        nn.init.zeros_(self.skip.weight)
 
     def _read(self, model: PairModel, fields: bool) -> None:
         """Keep what the inputs need of the model."""
@@ -159,60 +151,35 @@ class SymmetricConv(Equivariant):
         if self.q == 2 and model.symmetry == "permutation":
             strength = 0.5 * float(table[0, 0] - table[0, 1])
             self.channels = 1
-        self.sight = Sight(self.kernel_size, self.window, fields, self.periodic, strength)
+        steps = 0
+        if varies(model):
+            steps = max(2, (self.kernel_size + 1) // 2)
+        self.sight = Sight(self.kernel_size, self.window, fields, self.periodic, strength, steps)
         # It is the model's, which a file holds beside the network.
         self.register_buffer("table", table.float(), persistent=False)
 
     def _make_layers(self) -> None:
-        """Make all parameters, in the order in which files hold them and seeds draw them."""
-        inputs, even = count_inputs(self.sight)
-        mixes = self.channels > 1
-        layers: list[Layer] = []
-        for number, width in enumerate(self.widths):
-            layers.append(Layer(inputs, even, width, mixes, mixes and number > 0))
-            inputs = width
-        self.layers = nn.ModuleList(layers)
-        self.readout = nn.Linear(TIMES, inputs, bias=False)
+        """Make all parameters, in the order in which files hold them."""
+        self.stack = Stack(self.sight, self.channels, self.widths)
         # Multiples of the local field and of the field come before the kernel.
         outputs = 1
         if self.sight.fields:
             outputs += 1
         self.direct = outputs
-        if self.rings:
+        if self.rings and self.sight.steps:
+            outputs += self.sight.steps - 1
+        elif self.rings:
             outputs += len(self.orbits(torch.device("cpu")).sizes)
         self.skip = nn.Linear(TIMES, outputs, bias=False)
-
-    @torch.no_grad()
-    def _initialise(self, seed: int) -> None:
-        """Draw parameters such that layers begin near the linear part of their tangent."""
-        generator = torch.Generator().manual_seed(seed)
-
-        def draw(layer: nn.Linear | None, scale: float) -> None:
-            if layer is not None:
-                weight = layer.weight
-                deviation = scale / math.sqrt(weight.shape[1])
-                weight.copy_(deviation * torch.randn(weight.shape, generator=generator))
-
-        first = 0.75
-        if self.channels > 1:
-            # Charges are less than 1 there.
-            first = 1.5
-        for layer in self.layers:
-            draw(layer.odd, first)
-            draw(layer.even, 0.2)
-            draw(layer.time, 0.12)
-            draw(layer.shift, 0.3)
-            draw(layer.average, 0.5)
-            first = 1.0
-        # Small rates to begin with, on top of what the network may stand on.
-        inputs = self.readout.weight.shape[0]
-        draw(self.readout, 0.12 / math.sqrt(inputs))
-        self.skip.weight.zero_()
 
     @property
     def reach(self) -> int | None:
         """The largest distance, in any direction, of a site that ``D`` reads; None for all."""
-        if self.rings or self.window is None:
+        if self.window is None:
+            return None
+        if self.sight.steps:
+            return max(self.sight.steps, self.window // 2 + 1)
+        if self.rings:
             return None
         # Neighbours of neighbours are read whatever the kernel; the energy around a site has bonds
         # that lead out of the window.
@@ -225,7 +192,7 @@ class SymmetricConv(Equivariant):
             ValueError: If the lattice is one of these.
         """
         super().check_shape(shape)
-        if self.rings and tuple(shape) != self.shape:
+        if self.rings and not self.sight.steps and tuple(shape) != self.shape:
             raise ValueError(
                 f"this SymmetricConv has a kernel over the lattice of shape {self.shape}, got "
                 f"shape {tuple(shape)}; move it by network.for_model(model)"
@@ -280,9 +247,9 @@ class SymmetricConv(Equivariant):
         least = as_integer("kernel_size", kernel_size, self.kernel_size)
         changed = {"kernel_size": least, "widths": sizes, "seed": seed}
         larger = self._another(self.model, **changed)
-        before = self.layers[0].odd.weight.shape[1]
-        columns = tap_columns(self.kernel_size, larger.kernel_size, self.ndim, before)
-        copy_layers(larger, self, columns)
+        before = self.stack.layers[0].odd.weight.shape[1]
+        columns = first_columns(self.sight, larger.sight, before)
+        copy_layers(larger.stack, self.stack, columns)
         move_skip(larger, self)
         return larger
 
@@ -306,8 +273,8 @@ class SymmetricConv(Equivariant):
             raise self._of_another(f"{model!r} has q = {model.q}")
         Equivariant.check_shape(self, model.lattice.shape)
         moved = self._another(model, **changes)
-        inputs = self.layers[0].odd.weight.shape[1]
-        copy_layers(moved, self, torch.arange(inputs))
+        inputs = self.stack.layers[0].odd.weight.shape[1]
+        copy_layers(moved.stack, self.stack, torch.arange(inputs))
         move_skip(moved, self)
         return moved
 
@@ -332,9 +299,9 @@ class SymmetricConv(Equivariant):
         if torch.is_grad_enabled():
             # Gradients by walker are told from the rows of every layer.
             time = time.expand(walkers, -1)
-            read = self._learned(inputs, time)
+            read = self.stack(inputs, time)
         else:
-            read = self._in_blocks(inputs, time)
+            read = self.stack.in_blocks(inputs, time)
         read = read.view(walkers, self.channels, *shape)
         made = read + self._skipped(inputs, time, shape)
         if self.channels > 1:
@@ -342,57 +309,6 @@ class SymmetricConv(Equivariant):
         # The field that turns the spin, halved between both states.
         half = 0.5 * made
         return torch.cat([-half, half], 1)
-
-    def _learned(self, inputs: Inputs, time: Tensor) -> Tensor:
-        """Return what the layers make of the inputs, ``(walkers, places)``."""
-        odd = torch.cat([taps_of(inputs.charges, self.sight), inputs.others], 2)
-        raised = self.layers[0].odd(odd)
-        return self._from_first(raised, LayerInputs(inputs.even, time))
-
-    def _from_first(self, raised: Tensor, given: LayerInputs) -> Tensor:
-        """Return the readout, ``(walkers, places)``, from the first layer's products."""
-        hidden = self.layers[0](raised, given)
-        for layer in self.layers[1:]:
-            if self.channels > 1:
-                mean = hidden.unflatten(1, (self.channels, -1)).mean(1)
-                given = given._replace(mean=mean)
-            hidden = layer(layer.odd(hidden), given)
-        weights = self.readout(given.time).unsqueeze(2)
-        return torch.bmm(hidden, weights.expand(len(hidden), -1, -1)).squeeze(2)
-
-    def _in_blocks(self, inputs: Inputs, time: Tensor) -> Tensor:
-        """Return the same as :meth:`_learned`, without gradients.
-
-        On a CPU that is done by pieces that stay in a core's cache.
-        """
-        shape = inputs.charges.shape[2:]
-        device = inputs.charges.device
-        walkers = len(inputs.charges)
-        table = blocks(tuple(shape), device)
-        others = self._ordered(inputs.others, table.order)
-        even = self._ordered(inputs.even, table.order)
-        first = self.layers[0].odd.weight
-        taps = first.shape[1] - others.shape[2]
-        weights = block_weights(first, table.sides, shape, self.sight)
-        of_others = first[:, taps:].T
-        step = walkers
-        if device.type == "cpu":
-            step = max(1, PIECE_SITES // others.shape[1])
-        made: list[Tensor] = []
-        for start in range(0, walkers, step):
-            rows = slice(start, start + step)
-            raised = raised_taps(inputs.charges[rows], weights, table.sides, self.sight)
-            raised.flatten(0, 1).addmm_(others[rows].flatten(0, 1), of_others)
-            own = time
-            if len(time) > 1:
-                own = time[rows]
-            made.append(self._from_first(raised, LayerInputs(even[rows], own)))
-        return self._ordered(torch.cat(made).unsqueeze(2), table.back)
-
-    def _ordered(self, values: Tensor, order: Tensor) -> Tensor:
-        """Return values ``(walkers, places, n)`` with the sites of each channel in an order."""
-        by_channel = values.unflatten(1, (self.channels, -1))
-        return by_channel.index_select(2, order).flatten(1, 2)
 
     def _skipped(self, inputs: Inputs, time: Tensor, shape: Sequence[int]) -> Tensor:
         """Return what is added to the readout, ``(walkers, channels, *shape)``."""
@@ -403,6 +319,9 @@ class SymmetricConv(Equivariant):
             made = made + weights[:, 1:2].view(spread) * inputs.field
         if not self.rings:
             return made
+        if inputs.walks is not None:
+            of_walks = weights[:, self.direct :].view(spread) * inputs.walks
+            return made + of_walks.sum(1, keepdim=True)
         table = self.orbits(weights.device)
         sums = orbit_sums(weights[:, self.direct :], inputs.transform, table, shape, self.periodic)
         mixing: Tensor | None = None

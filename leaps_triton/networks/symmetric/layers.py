@@ -8,25 +8,30 @@ import itertools
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .geometry import taps_read
-from .inputs import Sight, around
+from .inputs import Inputs, Sight, around, count_inputs, taps_of
 
 __all__ = [
     "TIMES",
     "Blocks",
     "Layer",
     "LayerInputs",
+    "Stack",
     "block_weights",
     "blocks",
     "raised_taps",
     "time_basis",
 ]
+
+
+PIECE_SITES = 2048
+"""Sites of the walkers whose layers a CPU makes at once: they stay in a core's cache."""
 
 TIMES = 6
 """Number of functions of the time."""
@@ -206,3 +211,116 @@ def raised_taps(charges: Tensor, weights: Tensor, sides: Sequence[int], sight: S
     made = F.linear(inputs, weights)
     width = len(weights) // math.prod(sides)
     return made.view(len(charges), -1, width)
+
+
+class Stack(nn.Module):
+    """All layers, and a readout whose weights are functions of the time.
+
+    Args:
+        sight: what is read.
+        channels: 1 where a sign exchanges two states, else a channel per state.
+        widths: values of each layer.
+    """
+
+    def __init__(self, sight: Sight, channels: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.sight = sight
+        self.channels = channels
+        inputs, even = count_inputs(sight)
+        mixes = channels > 1
+        layers: list[Layer] = []
+        for number, width in enumerate(widths):
+            layers.append(Layer(inputs, even, width, mixes, mixes and number > 0))
+            inputs = width
+        # A list of modules forgets what they are.
+        self.layers: Any = nn.ModuleList(layers)
+        self.readout = nn.Linear(TIMES, inputs, bias=False)
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draw parameters such that layers begin near the linear part of their tangent."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(layer: nn.Linear | None, scale: float) -> None:
+            if layer is not None:
+                weight = layer.weight
+                deviation = scale / math.sqrt(weight.shape[1])
+                weight.copy_(deviation * torch.randn(weight.shape, generator=generator))
+
+        first = 0.75
+        if self.channels > 1:
+            # Charges are less than 1 there.
+            first = 1.5
+        for layer in self.layers:
+            draw(layer.odd, first)
+            draw(layer.even, 0.2)
+            draw(layer.time, 0.12)
+            draw(layer.shift, 0.3)
+            draw(layer.average, 0.5)
+            first = 1.0
+        # Small rates to begin with, on top of what the network may stand on.
+        inputs = self.readout.weight.shape[0]
+        draw(self.readout, 0.12 / math.sqrt(inputs))
+
+    def forward(self, inputs: Inputs, time: Tensor) -> Tensor:
+        """Return what the layers make of the inputs, ``(walkers, places)``.
+
+        Args:
+            inputs: those of every place.
+            time: functions of the time, ``(1 | walkers, 6)``.
+        """
+        odd = inputs.others
+        if self.sight.taps:
+            odd = torch.cat([taps_of(inputs.charges, self.sight), odd], 2)
+        raised = self.layers[0].odd(odd)
+        return self._from_first(raised, LayerInputs(inputs.even, time))
+
+    def _from_first(self, raised: Tensor, given: LayerInputs) -> Tensor:
+        """Return the readout, ``(walkers, places)``, from the first layer's products."""
+        hidden = self.layers[0](raised, given)
+        for layer in self.layers[1:]:
+            if self.channels > 1:
+                mean = hidden.unflatten(1, (self.channels, -1)).mean(1)
+                given = given._replace(mean=mean)
+            hidden = layer(layer.odd(hidden), given)
+        weights = self.readout(given.time).unsqueeze(2)
+        return torch.bmm(hidden, weights.expand(len(hidden), -1, -1)).squeeze(2)
+
+    def in_blocks(self, inputs: Inputs, time: Tensor) -> Tensor:
+        """Return the same as :meth:`forward`, without gradients.
+
+        On a CPU that is done by pieces that stay in a core's cache.
+        """
+        shape = inputs.charges.shape[2:]
+        device = inputs.charges.device
+        walkers = len(inputs.charges)
+        table = blocks(tuple(shape), device)
+        others = self._ordered(inputs.others, table.order)
+        even = self._ordered(inputs.even, table.order)
+        first = self.layers[0].odd.weight
+        taps = self.sight.taps
+        of_others = first[:, taps:].T
+        weights: Tensor | None = None
+        if taps:
+            weights = block_weights(first, table.sides, shape, self.sight)
+        step = walkers
+        if device.type == "cpu":
+            step = max(1, PIECE_SITES // others.shape[1])
+        made: list[Tensor] = []
+        for start in range(0, walkers, step):
+            rows = slice(start, start + step)
+            if weights is not None:
+                raised = raised_taps(inputs.charges[rows], weights, table.sides, self.sight)
+                raised.flatten(0, 1).addmm_(others[rows].flatten(0, 1), of_others)
+            else:
+                raised = others[rows] @ of_others
+            own = time
+            if len(time) > 1:
+                own = time[rows]
+            made.append(self._from_first(raised, LayerInputs(even[rows], own)))
+        return self._ordered(torch.cat(made).unsqueeze(2), table.back)
+
+    def _ordered(self, values: Tensor, order: Tensor) -> Tensor:
+        """Return values ``(walkers, places, n)`` with the sites of each channel in an order."""
+        by_channel = values.unflatten(1, (self.channels, -1))
+        return by_channel.index_select(2, order).flatten(1, 2)
