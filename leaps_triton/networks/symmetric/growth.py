@@ -104,7 +104,7 @@ def move_skip(to: Grown, given: Grown) -> None:
         before = given.orbits(cpu)
         after = to.orbits(cpu)
         kernel = weights[given.direct :]
-        same = torch.equal(before.index, after.index)
+        same = torch.equal(before.numbers, after.numbers)
         if not same:
             kernel = _moved_kernel(kernel, given, to)
         made = torch.cat([made, kernel])
@@ -129,12 +129,12 @@ def _moved_kernel(weights: Tensor, given: Grown, to: Grown) -> Tensor:
     after = to.orbits(cpu)
     found = weights.new_zeros(len(after.sizes), weights.shape[1])
     for offset in _displacements(given.shape, given.periodic):
-        here = _place(offset, before.index.shape, given)
-        there = _place(offset, after.index.shape, to)
+        here = _place(offset, before.numbers.shape, given)
+        there = _place(offset, after.numbers.shape, to)
         if here is None or there is None:
             continue
-        orbit = int(before.index[here]) - 1
-        target = int(after.index[there]) - 1
+        orbit = int(before.numbers[here]) - 1
+        target = int(after.numbers[there]) - 1
         # The centre has no weight.
         if orbit >= 0 and target >= 0:
             found[target] += _ends(offset, given) * weights[orbit]

@@ -25,16 +25,18 @@ from .neighbours import (
 )
 from .sums import annulus_sums, spectrum, window_sum
 
-__all__ = ["Inputs", "Sight", "count_inputs", "look"]
+__all__ = ["Inputs", "Sight", "around", "count_inputs", "look", "mixed", "taps_of"]
 
 
 class Inputs(NamedTuple):
-    """What a network reads at every site, ``(walkers, channels · sites, …)`` where not said."""
+    """What a network reads at every site; a place stands for a channel and a site."""
 
-    odd: Tensor
-    """Inputs that change with the charges, last"""
+    charges: Tensor
+    """What the taps read, ``(walkers, channels, *shape)``"""
+    others: Tensor
+    """All other inputs that change with the charges, ``(walkers, places, inputs)``"""
     even: Tensor
-    """Inputs that multiply, last"""
+    """Inputs that multiply, ``(walkers, places, inputs)``"""
     local: Tensor
     """Half the field of the neighbours, ``(walkers, channels, *shape)``"""
     field: Tensor
@@ -66,8 +68,8 @@ class Sight:
 class Surroundings(NamedTuple):
     """What both kinds of inputs have in common."""
 
-    taps: Tensor
-    """``(walkers, channels, *shape, taps)``"""
+    charges: Tensor
+    """``(walkers, channels, *shape)``"""
     annuli: Tensor
     """``(walkers, channels, *shape, annuli)``"""
     mean: Tensor
@@ -121,28 +123,33 @@ def _of_spins(
     seen = _surroundings(spins, spins, None, sight)
     local = bonds.local()
     total = local + bonds.field
-    # Products of spins beyond a neighbour, each with the signs of a spin in the place of the site.
-    squares = neighbour_sum(bonds, lambda others, coupling: coupling * spins * others * others)
-    cubes = neighbour_sum(bonds, lambda others, coupling: coupling * others * others * others)
-    aligned = neighbour_sum(bonds, lambda others, _: spins * others)
+
+    def beyond(others: Tensor, coupling: Tensor) -> list[Tensor]:
+        """Return products that have the signs of a spin in the place of the site."""
+        squared = others * others
+        bent = coupling * squared
+        return [bent * spins, bent * others, spins * others]
+
+    squares, cubes, aligned = neighbour_sum(bonds, beyond)
     mean = 3.0 * seen.mean
+    squared = total * total
     odd = [
         mean,
         total / around,
-        total**3 / around**2,
+        total * squared / around**2,
         squares / (2.0 * around),
         cubes / (2.0 * around**2),
     ]
     even = [
-        total**2 / around**2,
+        squared / around**2,
         _energy(bonds, sight, shape) - 0.2 * around,
-        mean**2,
+        mean * mean,
         aligned / (around * (around - 1.0)),
     ]
     if sight.fields:
         field = bonds.field.expand_as(total)
         odd.append(field)
-        even += [field**2, field * mean]
+        even += [field * field, field * mean]
     return _joined(seen, odd, even, local, bonds.field)
 
 
@@ -161,20 +168,25 @@ def _of_states(
     seen = _surroundings(charges, marks, mixing, sight)
     local = bonds.local()
     total = (local + bonds.field) * (2.0 / around)
-    beyond = neighbour_sum(bonds, lambda others, coupling: coupling * others)
-    aligned = neighbour_sum(bonds, lambda others, _: charges * others)
+
+    def further(others: Tensor, coupling: Tensor) -> list[Tensor]:
+        """Return what the neighbours feel, and whether they are as they feel."""
+        return [coupling * others, charges * others]
+
+    beyond, aligned = neighbour_sum(bonds, further)
     mean = 3.0 * seen.mean
     pairs = around * (around - 1.0)
-    odd = [mean, total**2 - 0.5, 0.5 * total**3, total]
+    squared = total * total
+    odd = [mean, squared - 0.5, 0.5 * squared * total, total]
     energy = _energy(bonds, sight, shape) - 0.25 * around
     even = [
         torch.full_like(total, 0.3),
         total,
-        total**2 - 0.5,
+        squared - 0.5,
         mean,
-        (mean**2).sum(1, keepdim=True).expand_as(total),
+        (mean * mean).sum(1, keepdim=True).expand_as(total),
         energy.expand_as(total),
-        (total**2).mean(1, keepdim=True).expand_as(total) - 0.4,
+        squared.mean(1, keepdim=True).expand_as(total) - 0.4,
         aligned / pairs,
         beyond / pairs,
     ]
@@ -198,11 +210,11 @@ def _joined(
     field: Tensor,
 ) -> Inputs:
     """Return all inputs side by side."""
-    others = torch.stack(list(odd), -1)
-    joined = torch.cat([seen.taps, seen.annuli, others], -1)
+    others = torch.cat([seen.annuli, torch.stack(list(odd), -1)], -1)
     multiplying = torch.stack(list(even), -1)
     return Inputs(
-        odd=joined.flatten(1, -2),
+        charges=seen.charges,
+        others=others.flatten(1, -2),
         even=multiplying.flatten(1, -2),
         local=local,
         field=field,
@@ -213,7 +225,7 @@ def _joined(
 def _surroundings(
     charges: Tensor, marks: Tensor, mixing: Tensor | None, sight: Sight
 ) -> Surroundings:
-    """Return taps, annuli and means.
+    """Return annuli and means.
 
     Args:
         charges: ``(walkers, channels, *shape)``.
@@ -233,7 +245,7 @@ def _surroundings(
     others = window_sum(wide, sight.periodic, sight.window) - wide
     sites = window_sites(shape, sight.window)
     mean = mixed(others / sites, mixing, dtype)
-    return Surroundings(_taps(charges, sight), rings, mean, transform)
+    return Surroundings(charges, rings, mean, transform)
 
 
 def mixed(sums: Tensor, mixing: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -245,19 +257,28 @@ def mixed(sums: Tensor, mixing: Tensor | None, dtype: torch.dtype) -> Tensor:
     return torch.matmul(mixing, flat).view(len(own), -1, *own.shape[2:])
 
 
-def _taps(charges: Tensor, sight: Sight) -> Tensor:
-    """Return the charges around each site, ``(walkers, channels, *shape, taps)``."""
-    shape = tuple(charges.shape[2:])
-    kernel_size = sight.kernel_size
+def around(charges: Tensor, sight: Sight) -> Tensor:
+    """Return the charges with as many more at each edge as the taps read.
+
+    Returns:
+        ``(walkers, channels, *(length + kernel_size - 1))``.
+    """
     padded = charges
     for axis, wraps in enumerate(sight.periodic):
-        padded = _padded(padded, axis + 2, kernel_size // 2, wraps)
+        padded = _padded(padded, axis + 2, sight.kernel_size // 2, wraps)
+    return padded
+
+
+def taps_of(charges: Tensor, sight: Sight) -> Tensor:
+    """Return the charges around each site, ``(walkers, channels · sites, taps)``."""
+    shape = tuple(charges.shape[2:])
+    windows = around(charges, sight)
     for axis in range(len(shape)):
-        padded = padded.unfold(axis + 2, kernel_size, 1)
-    around = padded.flatten(2 + len(shape))
-    centre = around.shape[-1] // 2
-    taps = torch.cat([around[..., :centre], around[..., centre + 1 :]], -1)
-    reads = taps_read(shape, sight.periodic, kernel_size, charges.device)
+        windows = windows.unfold(axis + 2, sight.kernel_size, 1)
+    flat = windows.flatten(2 + len(shape)).flatten(1, -2)
+    centre = flat.shape[-1] // 2
+    taps = torch.cat([flat[..., :centre], flat[..., centre + 1 :]], -1)
+    reads = taps_read(shape, sight.periodic, sight.kernel_size, charges.device)
     if reads is not None:
         # A small lattice wraps some taps onto the site, which is not to be read.
         taps = torch.where(reads, taps, torch.zeros_like(taps))

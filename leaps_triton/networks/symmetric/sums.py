@@ -107,12 +107,12 @@ class _OrbitSums(torch.autograd.Function):
         own = spectrum(gradients[0], ctx.periodic)
         # Correlations of gradients and marks at each displacement, all channels together.
         product = (own * transform.conj()).sum(1)
-        box = table.index.shape
+        box = table.numbers.shape
         axes = tuple(range(1, product.ndim))
         by_displacement = torch.fft.irfftn(product, s=box, dim=axes).flatten(1)
         orbit_count = len(table.sizes)
         by_orbit = by_displacement.new_zeros(len(product), 1 + orbit_count)
-        by_orbit.index_add_(1, table.index.flatten(), by_displacement)
+        by_orbit.index_add_(1, table.numbers.flatten(), by_displacement)
         to_weights = by_orbit[:, 1:]
         if len(weights) == 1:
             to_weights = to_weights.sum(0, keepdim=True)
@@ -123,8 +123,8 @@ def _on_box(weights: Tensor, table: Orbits) -> Tensor:
     """Return the weight of each displacement, 0 at the centre, ``(rows, *box)``."""
     centre = weights.new_zeros(len(weights), 1)
     padded = torch.cat([centre, weights], dim=1)
-    kernel = padded.index_select(1, table.index.flatten())
-    return kernel.view(-1, *table.index.shape)
+    kernel = padded.index_select(1, table.numbers.flatten())
+    return kernel.view(-1, *table.numbers.shape)
 
 
 def orbit_sums(
