@@ -19,7 +19,7 @@ walkers,)``, ``periodic`` one bool per axis.
 from . import reference
 from .checks import PRECISIONS, as_precision
 from .class_jumps.op import local_jump_steps
-from .class_jumps.reference import MOST_CLASSES, MOST_LANES, LocalJumpSteps
+from .class_jumps.reference import MOST_CLASSES, MOST_LANES, LocalJumpSteps, RunningClasses
 from .clusters.op import swendsen_wang_sweeps, wolff_sweeps
 from .clusters.reference import ClusterSweeps
 from .convolutions.op import hollow_conv, hollow_conv_gradient
@@ -28,18 +28,19 @@ from .energies.op import energy, local_energy
 from .energies.reference import LocalEnergy, Sums
 from .hollow_network.op import hollow_values
 from .jumps.op import jump_step
-from .jumps.reference import JumpStep
+from .jumps.reference import JumpStep, Running, hold_correction
 from .labels.op import cluster_labels
 from .leaps.op import tau_leap_log_probability, tau_leap_log_probability_gradient, tau_leap_step
 from .leaps.reference import TauLeapStep
 from .packed_sweeps.op import packed_heat_bath_sweeps, packed_metropolis_sweeps
 from .philox import Stream, philox, uniform32, uniform64
-from .proposals.op import REVERSIBLE, proposal_rates, proposal_rates_gradient
+from .proposals.op import GAUGES, REVERSIBLE, proposal_rates, proposal_rates_gradient
 from .proposals.reference import ProposalRates
 from .registration import backend
 from .site_sweeps.op import heat_bath_sweeps, metropolis_sweeps, overrelaxation_sweeps
 
 __all__ = [
+    "GAUGES",
     "MOST_CLASSES",
     "MOST_LANES",
     "PRECISIONS",
@@ -50,6 +51,8 @@ __all__ = [
     "LocalEnergy",
     "LocalJumpSteps",
     "ProposalRates",
+    "Running",
+    "RunningClasses",
     "Stream",
     "Sums",
     "TauLeapStep",
@@ -59,6 +62,7 @@ __all__ = [
     "energy",
     "enter_intervals",
     "heat_bath_sweeps",
+    "hold_correction",
     "hollow_conv",
     "hollow_conv_gradient",
     "hollow_values",

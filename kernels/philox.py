@@ -70,6 +70,8 @@ class Stream(IntEnum):
                  | o % 128      | 2 sweep       | 4 … 7| walker // 32 | bits 0 … 15, shared
         PACKED_… | word of a    | the same      | 0 … 7| walker       | the same, of 32 columns
         ROWS     | half         |               |      |              |
+        BACKWARD | move         | event         | 0    | walker       | 0, 1: clock of a move that
+                 |              |               |      |              | is made backwards in time
     """
 
     START = 0
@@ -85,6 +87,7 @@ class Stream(IntEnum):
     KINETIC = 18
     PACKED = 19
     PACKED_ROWS = 20
+    BACKWARD = 21
 
 
 def philox(

@@ -58,7 +58,7 @@ from .paths.annealing import AnnealingPath
 from .provenance import __version__
 from .registry import register
 from .samplers import ReverseEnsemble, Sampler, Scan, WeightedEnsemble, reverse_ess, scan, schedules
-from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory
+from .training import Trainer, TrainingConfig, TrainingDiverged, TrainingHistory, linear_response
 from .training import losses as objectives
 from .zoo import load_published_leaps
 
@@ -114,6 +114,7 @@ __all__ = [
     "export",
     "io",
     "kernels",
+    "linear_response",
     "load",
     "load_published_leaps",
     "networks",

@@ -10,6 +10,7 @@ from ..jumps.cpu import draw
 from ..native.bits import trailing_zeros
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
+from . import reference
 from .cpu_classes import EACH, EIGHTS, GROUP, NONE, count_sites, make_classes, mark
 from .reference import BATCH, FIRST_BATCH, MOST_CLASSES, Events, LocalJumpSteps
 
@@ -315,6 +316,8 @@ def _tables(given: Events, sites: int) -> Tables:
 
 def local_jump_steps(given: Events) -> LocalJumpSteps:
     """Make events of every walker, at most ``steps``."""
+    if given.running is not None:
+        return reference.local_jump_steps(given)
     x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
     after = LocalJumpSteps(
         configurations=x.view_as(given.configurations),

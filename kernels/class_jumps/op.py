@@ -8,6 +8,7 @@ from torch.library import custom_op
 
 from ..checks import (
     as_integer,
+    as_number,
     as_seed,
     check_configurations,
     check_tensor,
@@ -16,16 +17,26 @@ from ..checks import (
 )
 from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
 from . import reference
-from .reference import MOST_CLASSES, MOST_LANES, Events, LocalJumpSteps
+from .reference import (
+    MOST_CLASSES,
+    MOST_LANES,
+    MOST_LEVELS,
+    Events,
+    LocalJumpSteps,
+    RunningClasses,
+)  # fmt: skip
 
 __all__ = ["local_jump_steps", "local_jump_steps_op"]
 
 SCHEMA = (
     "(Tensor configurations, Tensor log_weights, Tensor remaining, Tensor walkers, Tensor events, "
     "Tensor rates, Tensor corrector, Tensor neighbours, Tensor strides, SymInt first_row, "
-    "SymInt seed, SymInt steps) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "SymInt seed, SymInt steps, Tensor? in_rates=None, Tensor? levels=None, Tensor? level=None, "
+    "float speed=0.0, float offset=0.0) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
-"""Arguments in the order of :class:`.reference.Events`."""
+"""Arguments in the order of :class:`.reference.Events`, those of its running density at the end."""
+PLAIN = Events._fields[:-1]
+"""Names of the arguments before these."""
 
 
 def local_jump_steps(
@@ -41,6 +52,7 @@ def local_jump_steps(
     first_row: int,
     seed: int,
     steps: int,
+    running: RunningClasses | None = None,
 ) -> LocalJumpSteps:
     """Make many events of the jump process of a model with two states whose rates are a table.
 
@@ -50,6 +62,10 @@ def local_jump_steps(
     probability ``n_c rates[K, c] / R``, and each of its sites with the same. Every walker advances
     by ``steps`` events or to the boundary of its interval. An event costs the classes, the
     neighbours of one site, and a search of the site among those of its class.
+
+    With ``running`` the density moves on within an interval, as that of :func:`jump_step`: a hold
+    of duration ``s`` adds ``A += s κ - Σ_c n_c w_c (I_{level(c)} - s)``. The caller takes the
+    change of the energy into ``corrector``, per site of a class.
 
     Args:
         configurations: Values 0 and 1, ``(walkers, *shape)``.
@@ -67,6 +83,9 @@ def local_jump_steps(
         first_row: ``K`` of the first row of the tables.
         seed: In [0, 2³²).
         steps: Most events per walker, at least 1.
+        running: Rates of the reversed process float64 ``(rows, classes)``, levels float64
+            ``(levels,)`` and the level of each class int64 ``(classes,)``, which is not checked,
+            speed and offset; None if the density is frozen too.
 
     Returns:
         LocalJumpSteps(configurations, log_weights, remaining, events, exit_rate, corrector), the
@@ -86,7 +105,10 @@ def local_jump_steps(
         as_integer("first_row", first_row, 0), as_seed(seed), as_integer("steps", steps, 1),
     )  # fmt: skip
     _check(given)
-    return LocalJumpSteps(*call(local_jump_steps_op, *given))
+    density: tuple[Any, ...] = ()
+    if running is not None:
+        density = _checked(running, given)
+    return LocalJumpSteps(*call(local_jump_steps_op, *given[: len(PLAIN)], *density))
 
 
 def _check(given: Events) -> None:
@@ -123,15 +145,58 @@ def _check(given: Events) -> None:
                 )
 
 
+def _checked(running: RunningClasses, given: Events) -> RunningClasses:
+    """Return a density with Python's numbers, refuse one that does not fit the tables."""
+    classes = given.rates.shape[1]
+    wanted = {
+        "in_rates": (running.in_rates, tuple(given.rates.shape), torch.float64),
+        "levels": (running.levels, None, torch.float64),
+        "level": (running.level, (classes,), torch.int64),
+    }
+    device = given.configurations.device
+    for name, (tensor, shape, dtype) in wanted.items():
+        check_tensor(name, tensor)
+        if tensor.dtype != dtype or tensor.device != device:
+            raise ValueError(
+                f"{name} must be {dtype} on {device}, got {tensor.dtype} on {tensor.device}"
+            )
+        if shape is not None and tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {tuple(tensor.shape)}")
+    levels = running.levels
+    if levels.ndim != 1 or not 1 <= len(levels) <= MOST_LEVELS:
+        raise ValueError(
+            f"levels must be (levels,) with 1 to {MOST_LEVELS} of them, got {tuple(levels.shape)}"
+        )
+    # Whatever is not finite turns weights to NaN, as rates that are not finite do.
+    speed = as_number("speed", running.speed, "a number", _any_number)
+    offset = as_number("offset", running.offset, "a number", _any_number)
+    return running._replace(speed=speed, offset=offset)
+
+
+def _any_number(_: float) -> bool:
+    return True
+
+
 _on_cpu = on_cpu(reference.local_jump_steps, __package__)
 
 
+def _events(*arguments: Any, **named: Any) -> Events:
+    """Return the record of the op's arguments, with a density where its rates are given."""
+    names = (*PLAIN, *RunningClasses._fields)
+    found = dict(zip(names, arguments, strict=False)) | named
+    plain = [found[name] for name in PLAIN]
+    if found.get("in_rates") is None:
+        return Events(*plain)
+    density = RunningClasses(*(found[name] for name in RunningClasses._fields))
+    return Events(*plain, density)
+
+
 def _run(*arguments: Any) -> tuple[Tensor, ...]:
-    return tuple(_on_cpu(Events(*arguments)))
+    return tuple(_on_cpu(_events(*arguments)))
 
 
 def _fake(*arguments: Any) -> tuple[Tensor, ...]:
-    given = Events(*arguments)
+    given = _events(*arguments)
     numbers = given.log_weights
     return (
         given.configurations.new_empty(given.configurations.shape),
@@ -152,7 +217,7 @@ local_jump_steps_op.register_fake(_fake)
 def _launchers() -> Launchers:
     from . import triton
 
-    return [(local_jump_steps_op, taking(Events, triton.local_jump_steps))]
+    return [(local_jump_steps_op, taking(_events, triton.local_jump_steps))]
 
 
 put_on_cuda(_launchers)

@@ -6,20 +6,43 @@ import torch
 from torch import Tensor
 
 from ..functions.reference import logarithm
+from ..jumps.reference import growth
 from ..philox import Stream, philox, uniform64
 
 __all__ = [
-    "MOST_CLASSES", "MOST_LANES", "Events", "LocalJumpSteps", "local_jump_steps", "site_classes",
+    "MOST_CLASSES", "MOST_LANES", "MOST_LEVELS", "Events", "LocalJumpSteps", "RunningClasses",
+    "local_jump_steps", "site_classes",
 ]  # fmt: skip
 
 MOST_CLASSES = 256
 """Classes that the rates may have, all of which a program of the kernel treats at once."""
 MOST_LANES = 32
 """Neighbours that a site may have, itself included."""
+MOST_LEVELS = 64
+"""Slopes that classes may have with a running density."""
 FIRST_BATCH = 4
 """Events whose random numbers are made at first at once, since many walkers have few."""
 BATCH = 16
 """Events whose random numbers are made at once afterwards."""
+
+
+class RunningClasses(NamedTuple):
+    """What a running density adds to the holds of :func:`local_jump_steps`.
+
+    The density is ``ρ_β`` with ``β`` linear in time within an interval; rates are frozen at
+    ``β*``.
+    """
+
+    in_rates: Tensor
+    """``w``, rates of the reversed process of one site of each class, as the rates."""
+    levels: Tensor
+    """The few values of ``d = Δ`` per unit of ``β``, float64 ``(levels,)``."""
+    level: Tensor
+    """Which of them is that of a class, int64 ``(classes,)``."""
+    speed: float
+    """``β'``, change of ``β`` per unit of time."""
+    offset: float
+    """``β - β*`` at the end of the interval."""
 
 
 class Events(NamedTuple):
@@ -37,6 +60,7 @@ class Events(NamedTuple):
     first_row: int
     seed: int
     steps: int
+    running: RunningClasses | None = None
 
 
 class LocalJumpSteps(NamedTuple):
@@ -204,7 +228,13 @@ def _event(
     holding = running.clock[:, step] / total
     jumps = (holding < left) & finite
     elapsed = torch.where(jumps, holding, left)
-    gained = after.log_weights[rows] + elapsed * kappa
+    gain = elapsed * kappa
+    if given.running is not None:
+        correction = _correction(given.running, row, counts, left, elapsed)
+        gain = gain - correction
+        finite = finite & correction.isfinite()
+        jumps = jumps & finite
+    gained = after.log_weights[rows] + gain
     after.log_weights[rows] = torch.where(finite, gained, torch.nan)
     after.remaining[rows] = torch.where(finite, left - elapsed, left)
     after.events[rows] += 1
@@ -230,10 +260,27 @@ def _event(
     return running
 
 
+def _correction(
+    running: RunningClasses, row: Tensor, counts: Tensor, remaining: Tensor, elapsed: Tensor
+) -> Tensor:
+    """Return ``Σ_c n_c w_c (I_{level(c)} - s)`` of holds that begin with ``remaining`` left."""
+    # β - β* at the beginning of the hold, and its change until the end.
+    begin = (running.offset - running.speed * remaining).unsqueeze(1)
+    change = (running.speed * elapsed).unsqueeze(1)
+    duration = elapsed.unsqueeze(1)
+    excess = growth(begin * running.levels, change * running.levels, duration) - duration
+    weights = counts * running.in_rates.index_select(0, row)
+    terms = weights * excess.index_select(1, running.level)
+    # Nothing comes in by a class without a site, or without a rate, even where the rest overflows.
+    nothing = (counts == 0.0) | (weights == 0.0)
+    return terms.masked_fill_(nothing, 0.0).cumsum(1)[:, -1]
+
+
 def local_jump_steps(given: Events) -> LocalJumpSteps:
     """Make events of every walker, at most ``steps``.
 
     ``R = Σ_c n_c P_c(K)``, ``κ = Σ_c n_c κ_c(K)``, a class by ``n_c P_c / R``, any of its sites.
+    With a running density, a hold takes ``Σ_c n_c w_c (I_{level(c)} - s)`` off ``A`` as well.
     """
     x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
     members = _Members(x, given.neighbours, given.strides, given.rates.shape[1])

@@ -8,6 +8,7 @@ from ..configs import config
 from ..device import kernel, philox, uniform64
 from ..philox import Stream
 from ..variants import Variant, check_places, launch
+from . import reference
 from .reference import MOST_CLASSES, MOST_LANES, Events, site_classes
 
 __all__ = ["VARIANTS", "local_jump_steps"]
@@ -175,6 +176,8 @@ VARIANTS = {(): _variant()}
 
 def local_jump_steps(given: Events) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Launch the kernel of :func:`leaps_triton.kernels.local_jump_steps`, piece by piece."""
+    if given.running is not None:
+        return tuple(reference.local_jump_steps(given))
     count = len(given.configurations)
     sites = given.configurations.shape[1:].numel()
     classes = given.rates.shape[1]

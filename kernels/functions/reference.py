@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["exponential", "exponential64", "logarithm"]
+__all__ = ["exponential", "exponential64", "logarithm", "mean_exponential64"]
 
 # Cephes, expf: coefficients of (e^r - 1 - r) / r², the highest power first.
 EXPONENTIAL = (
@@ -34,6 +34,8 @@ LEAST_64 = -750.0
 LARGEST_64 = 711.0
 # Taylor's coefficients of (e^r - 1 - r) / r², the highest power first: 1/14! … 1/2!.
 EXPONENTIAL_64 = tuple(1.0 / math.factorial(power) for power in range(14, 1, -1))
+SERIES_64 = -0.375
+"""From here to 0 the series above gives ``(e^z - 1) / z`` without a difference."""
 
 # FreeBSD's msun, e_log.c: coefficients of the series in s², s = f / (2 + f).
 LOGARITHM = (
@@ -99,6 +101,20 @@ def exponential64(x: Tensor) -> Tensor:
     first = ((half + 1023) << 52).view(torch.float64)
     second = ((exponent - half + 1023) << 52).view(torch.float64)
     return power * first * second
+
+
+def mean_exponential64(z: Tensor) -> Tensor:
+    """Return ``φ₁(z) = (e^z - 1) / z``, the mean of ``e^{zu}`` over ``0 < u < 1``, for ``z ≤ 0``.
+
+    It is float64, to four units in the last place, 1 at ``z = 0``; NaN stays NaN.
+    """
+    # Near 0 the difference would cancel: there it is the series of the exponential itself.
+    small = z.clamp(min=SERIES_64)
+    series = small * EXPONENTIAL_64[0] + EXPONENTIAL_64[1]
+    for coefficient in EXPONENTIAL_64[2:]:
+        series = series * small + coefficient
+    series = series * small + 1.0
+    return torch.where(z < SERIES_64, (exponential64(z) - 1.0) / z, series)
 
 
 def logarithm(x: Tensor) -> Tensor:

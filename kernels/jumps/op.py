@@ -4,10 +4,18 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from ..checks import as_seed, check_rates, check_walkers
+from ..checks import (
+    as_seed,
+    check_floating,
+    check_rates,
+    check_shape,
+    check_tensor,
+    check_walkers,
+    expect,
+)  # fmt: skip
 from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
-from .reference import Event, JumpStep
+from .reference import Event, JumpStep, Running
 
 __all__ = ["jump_step", "jump_step_op"]
 
@@ -21,6 +29,7 @@ def jump_step(
     walkers: Tensor,
     events: Tensor,
     seed: int,
+    running: Running | None = None,
 ) -> JumpStep:
     """Make one event of the jump process for every walker at once.
 
@@ -29,6 +38,11 @@ def jump_step(
     stands at the boundary of its interval, ``remaining`` is 0 and ``T`` is discarded. A walker with
     ``remaining`` 0 is left as it is, whatever its rates. Any other whose exit rate or corrector is
     not finite stays where it is and its ``A`` turns NaN, so that the caller can report it.
+
+    With ``running`` the rates are those of a frozen ``β*`` while the density moves on, ``β`` being
+    linear in time: a hold then adds ``A += s κ - Σ_m w_m (I_m - s)`` with
+    ``I_m = ∫_0^s exp(d_m (offset - speed (remaining - u))) du``. The caller takes the change of the
+    energy into ``corrector``: ``κ - speed H(x)``. Random numbers, moves and times stay the same.
 
     Args:
         configurations: Int8 ``(walkers, *shape)``.
@@ -39,6 +53,8 @@ def jump_step(
         walkers: Global index of each walker, int64 ``(walkers,)``.
         events: Event count of each, int64 ``(walkers,)``; each (walker, event) is used once.
         seed: In [0, 2³²).
+        running: Rates of the reversed process and slopes ``(walkers, q-1, *shape)``, both float32
+            or float64, speed and offset float64 ``(walkers,)``; None if the density is frozen too.
 
     Returns:
         JumpStep(configurations, log_weights, remaining, move int64 ``(walkers,)``, -1 for none).
@@ -59,6 +75,12 @@ def jump_step(
         corrector=corrector,
     )
     check_walkers(count, device, torch.int64, walkers=walkers, events=events)
+    density: tuple[Tensor, ...] = ()
+    if running is not None:
+        running = _checked(running, rates)
+        # Kernels take all moves in one type: float32 in float64 is the same number.
+        rates = rates.to(running.in_rates.dtype)
+        density = running
     return JumpStep(
         *call(
             jump_step_op,
@@ -70,8 +92,24 @@ def jump_step(
             walkers,
             events,
             seed,
+            *density,
         )
     )
+
+
+def _checked(running: Running, rates: Tensor) -> Running:
+    """Return a density whose rates and slopes have one type, refuse one that does not fit."""
+    dtype = rates.dtype
+    for name, tensor in (("in_rates", running.in_rates), ("slopes", running.slopes)):
+        check_tensor(name, tensor)
+        check_shape(name, tensor, [{length} for length in rates.shape])
+        check_floating(name, tensor.dtype)
+        expect(tensor.device == rates.device, name, f"on {rates.device}", tensor.device)
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    numbers = {"speed": running.speed, "offset": running.offset}
+    check_walkers(len(rates), rates.device, torch.float64, **numbers)
+    in_rates = running.in_rates.to(dtype)
+    return running._replace(in_rates=in_rates, slopes=running.slopes.to(dtype))
 
 
 _on_cpu = on_cpu(reference.jump_step, __package__)
@@ -87,9 +125,19 @@ def jump_step_op(
     walkers: Tensor,
     events: Tensor,
     seed: int,
+    in_rates: Tensor | None = None,
+    slopes: Tensor | None = None,
+    speed: Tensor | None = None,
+    offset: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See :func:`leaps_triton.kernels.jump_step`."""
-    given = Event(configurations, log_weights, remaining, rates, corrector, walkers, events, seed)
+    """See :func:`leaps_triton.kernels.jump_step`; the last four are those of ``running``."""
+    running = None
+    if in_rates is not None:
+        assert slopes is not None and speed is not None and offset is not None
+        running = Running(in_rates, slopes, speed, offset)
+    given = Event(
+        configurations, log_weights, remaining, rates, corrector, walkers, events, seed, running
+    )
     after, weights, left, move = _on_cpu(given)
     return after, weights, left, move
 
@@ -104,6 +152,10 @@ def _(
     walkers: Tensor,
     events: Tensor,
     seed: int,
+    in_rates: Tensor | None = None,
+    slopes: Tensor | None = None,
+    speed: Tensor | None = None,
+    offset: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     after = configurations.new_empty(configurations.shape)
     return (

@@ -10,6 +10,7 @@ from ..configs import configs
 from ..device import kernel, philox, uniform64
 from ..philox import Stream
 from ..variants import Variant, block_size, launch
+from . import reference
 
 __all__ = ["VARIANTS", "jump_step"]
 
@@ -127,8 +128,29 @@ def jump_step(
     walkers: Tensor,
     events: Tensor,
     seed: int,
+    in_rates: Tensor | None = None,
+    slopes: Tensor | None = None,
+    speed: Tensor | None = None,
+    offset: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Launch the kernel of :func:`leaps_triton.kernels.jump_step`."""
+    if in_rates is not None:
+        running = reference.Running(in_rates, slopes, speed, offset)
+        return tuple(
+            reference.jump_step(
+                reference.Event(
+                    configurations,
+                    log_weights,
+                    remaining,
+                    rates,
+                    corrector,
+                    walkers,
+                    events,
+                    seed,
+                    running,
+                )
+            )
+        )
     given = [
         t.contiguous()
         for t in (configurations, log_weights, remaining, rates, corrector, walkers, events)

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..configs import config
 from ..device import exponential, kernel
 from ..variants import Variant, launch
+from . import reference
 
 __all__ = ["VARIANTS", "proposal_rates", "proposal_rates_gradient"]
 
@@ -170,9 +171,18 @@ VARIANTS = {("forward", *key): v for key, v in FORWARD.items()} | {
 
 
 def proposal_rates(
-    network_output: Tensor | None, log_ratios: Tensor, reversible: str | None, scale: float
-) -> tuple[Tensor, Tensor, Tensor]:
+    network_output: Tensor | None,
+    log_ratios: Tensor,
+    reversible: str | None,
+    scale: float,
+    gauge: str = "plain",
+    inward: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Launch the kernel of :func:`leaps_triton.kernels.proposal_rates`."""
+    if gauge != "plain" or inward:
+        return tuple(
+            reference.proposal_rates(network_output, log_ratios, reversible, scale, gauge, inward)
+        )
     log_ratios = log_ratios.contiguous()
     # A pointer that the variant does not read must point somewhere.
     network = log_ratios
@@ -198,9 +208,10 @@ def proposal_rates(
         chunks,
         float(scale),
     )
+    back = rates.new_empty(0)
     if chunks == 1:
-        return rates, exit_rate.squeeze(1), corrector.squeeze(1)
-    return rates, exit_rate.sum(1), corrector.sum(1)
+        return rates, exit_rate.squeeze(1), corrector.squeeze(1), back
+    return rates, exit_rate.sum(1), corrector.sum(1), back
 
 
 def proposal_rates_gradient(
@@ -209,8 +220,14 @@ def proposal_rates_gradient(
     to_rates: Tensor | None,
     to_exit_rate: Tensor,
     to_corrector: Tensor,
+    gauge: str = "plain",
+    to_in_rates: Tensor | None = None,
 ) -> Tensor:
     """Launch the kernel of the gradient of :func:`proposal_rates`."""
+    if gauge != "plain" or to_in_rates is not None:
+        return reference.proposal_rates_gradient(
+            network_output, log_ratios, to_rates, to_exit_rate, to_corrector, gauge, to_in_rates
+        )
     network = network_output.contiguous()
     log_ratios = log_ratios.contiguous()
     gradient = torch.empty_like(network)

@@ -53,6 +53,8 @@ class Integrator(ABC):
     Interval ``n`` has a frozen time ``τ_n``. On entering it ``A`` grows by ``log ρ̃_{τ_n}(x) - log
     ρ̃_{τ_{n-1}}(x)``, ``τ_{-1} = 0`` and ``τ_N = 1``; within it :meth:`step` keeps the weighted law
     ``ρ_{τ_n}``. So moves that leave ``ρ_{τ_n}`` invariant, and resampling, may act between the two.
+    Where the density is ``running``, entering adds nothing, and the weighted law at the boundary is
+    that of ``t_n``.
 
     Attributes:
         times: ``0 = t_0 < … < t_N = 1``, float64 ``(N + 1,)``.
@@ -61,6 +63,8 @@ class Integrator(ABC):
         exact: whether the weights are, so that they hold for reversed paths too.
         patience: steps between two looks at the walkers on a GPU, which each look makes wait.
         recordable: whether :meth:`step` looks at no number, so that steps can be recorded.
+        running: whether the density of the weights goes on within an interval, from that of its
+            beginning to that of its end.
     """
 
     times: Tensor
@@ -68,6 +72,7 @@ class Integrator(ABC):
     exact: bool = True
     patience: int = 16
     recordable: bool = False
+    running: bool = False
 
     @property
     @abstractmethod
@@ -121,9 +126,20 @@ class Integrator(ABC):
         return len(self.times) - 1
 
     @property
+    def boundary_times(self) -> Tensor:
+        """Return the time of the density that walkers are weighed for on entering an interval.
+
+        Moves and resampling act there: at ``τ_n``, or at ``t_n`` where the density is running;
+        float64 ``(N,)``.
+        """
+        if self.running:
+            return self.times[:-1]
+        return self.frozen
+
+    @property
     def densities(self) -> Tensor:
-        """Times ``0, τ_0, …, τ_{N-1}, 1`` of the weights' densities, float64 ``(N + 2,)``."""
-        return torch.cat([self.times[:1], self.frozen, self.times[-1:]])
+        """Return ``0``, the boundary times and ``1``, float64 ``(N + 2,)``: those of weights."""
+        return torch.cat([self.times[:1], self.boundary_times, self.times[-1:]])
 
     @property
     def added(self) -> Reversible | None:
@@ -153,6 +169,19 @@ class Integrator(ABC):
     def with_times(self, times: Sequence[float] | Tensor) -> Self:
         """Return the same integrator on other times."""
         return type(self)(as_times(times, "times"), **self.settings)  # type: ignore[call-arg]
+
+    def settled(self, path: Path, transport: Transport | None, before: object = None) -> Self:
+        """Return the same integrator with what it leaves to the library decided.
+
+        Args:
+            path: the annealing path.
+            transport: None for the reversible rates alone.
+            before: that of a run that goes on, which keeps what was decided then; None for none.
+
+        Raises:
+            ValueError: what is asked for cannot be had with this path and transport.
+        """
+        return self
 
     # Most integrators have no conditions, so this is no abstract method.
     def accept(  # noqa: B027

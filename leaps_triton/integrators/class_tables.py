@@ -13,16 +13,17 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..kernels import LocalJumpSteps
+from ..kernels import LocalJumpSteps, RunningClasses
 from ..kernels.proposals.reference import in_rates
 from ..models.energy_only import as_given
 from ..models.pair import is_pair_model
 from ..paths.base import Path
-from .rates import Reversible
-from .states import State
+from .rates import Rates, Reversible, per_time
+from .running.pieces import Pieces
+from .states import JumpInfo, State
 from .transport import Tabulated, Transport, as_transport
 
-__all__ = ["ClassRates", "Tabulated", "class_rates", "obstacle", "steps"]
+__all__ = ["ClassRates", "Tabulated", "class_rates", "info_of", "obstacle", "steps"]
 
 
 STEPS = 128
@@ -37,8 +38,38 @@ class ClassRates(NamedTuple):
     rates: Tensor
     """Out-rate of a site of each class, float64 ``(rows, classes)``"""
     corrector: Tensor
-    """What such a site adds to ``κ``, float64 ``(rows, classes)``"""
+    """What such a site adds to ``κ``, float64 ``(rows, classes)``; with a running density, to
+    ``κ - β' H``"""
     first: int
+    running: RunningClasses | None = None
+    """What a running density takes off the holds; None where the density is frozen"""
+
+
+class Setting(NamedTuple):
+    """Where on the path an interval is."""
+
+    tau: float
+    """The frozen time, which the network is told"""
+    beta: Tensor
+    """``β`` of all ``Δ``, float64 ``(1,)``, on the device of the tables"""
+    piece: Pieces | None = None
+    """Of the interval, one row; None where the density is frozen"""
+
+    @classmethod
+    def at(cls, path: Path, tau: float, device: torch.device) -> "Setting":
+        """Return that of a frozen density at one time."""
+        # Written by the device: a number that is sent to a GPU makes both wait.
+        time = torch.full((1,), tau, dtype=torch.float64, device=device)
+        return cls(tau, path.beta(time))
+
+    @classmethod
+    def on(cls, piece: Pieces, tau: float, device: torch.device) -> "Setting":
+        """Return that of a running density in one interval, whose piece is on the CPU."""
+        # The device writes these numbers too.
+        columns: list[Tensor] = []
+        for column in piece:
+            columns.append(torch.full((1,), float(column), dtype=torch.float64, device=device))
+        return cls(tau, columns[0], Pieces(*columns))
 
 
 def obstacle(path: Path, transport: Transport) -> str:
@@ -78,24 +109,47 @@ def _nearest_ones(shells: Any, device: torch.device) -> Tensor:
     return ones.to(device)
 
 
-def class_log_ratios(path: Path, transport: Tabulated, tau: float, device: torch.device) -> Tensor:
-    """Return ``Δ`` of the flip of a site of each class, float64 ``(classes,)``."""
+class _Physics(NamedTuple):
+    """What the model says of a site of each class, float64 ``(classes,)``."""
+
+    levels: Tensor
+    """The few values that ``Δ`` per unit of ``β`` takes, ``(levels,)``"""
+    level: Tensor
+    """Which of them a class has, int64"""
+    energy: Tensor
+    """``H`` of the site, with half of each of its bonds"""
+
+
+def _physics(path: Path, transport: Tabulated, device: torch.device) -> _Physics:
+    """Return energies of the classes, and what a flip changes them by."""
     model: Any = path.model
     tables = model.tables(device)
     bond = tables.bond_table
     field = tables.site_table.flatten()
+    coupling = tables.coupling.flatten()
+    neighbours = 2 * model.lattice.ndim
     # Of the 2·ndim nearest neighbours so many are in state 1.
-    ones = _nearest_ones(transport.shells, device)
-    zeros = 2 * model.lattice.ndim - ones
+    ones = torch.arange(neighbours + 1, dtype=torch.float64, device=device)
+    zeros = neighbours - ones
     to_one = bond[1, 1] - bond[0, 1]
     to_zero = bond[1, 0] - bond[0, 0]
-    bonds = tables.coupling.flatten() * (ones * to_one + zeros * to_zero)
-    # Written by the device: a number that is sent to a GPU makes both wait.
-    time = torch.full((1,), tau, dtype=torch.float64, device=device)
-    # Δ = -β ΔH, and tables hold -H: the sign of bonds and field is that of Δ.
-    change = path.beta(time) * (bonds + field[1] - field[0])
+    bonds = coupling * (ones * to_one + zeros * to_zero)
+    # Tables hold -H: the sign of bonds and field is that of Δ.
+    rise = bonds + field[1] - field[0]
+    # A bond is that of two sites.
+    low = -coupling * (ones * bond[0, 1] + zeros * bond[0, 0]) / 2 - field[0]
+    high = -coupling * (ones * bond[1, 1] + zeros * bond[1, 0]) / 2 - field[1]
+    own = _nearest_ones(transport.shells, device).long()
     # First the classes of a site in state 0, then those of one in state 1, which flips back.
-    return torch.cat([change, -change])
+    level = torch.cat([own, own + neighbours + 1])
+    energy = torch.cat([low, high])[level]
+    return _Physics(torch.cat([rise, -rise]), level, energy)
+
+
+def class_log_ratios(path: Path, transport: Tabulated, tau: float, device: torch.device) -> Tensor:
+    """Return ``Δ`` of the flip of a site of each class, float64 ``(classes,)``."""
+    physics = _physics(path, transport, device)
+    return Setting.at(path, tau, device).beta * physics.levels[physics.level]
 
 
 def class_rates(
@@ -106,6 +160,7 @@ def class_rates(
     device: torch.device,
     reversible: Reversible | None = None,
     backward: bool = False,
+    piece: Pieces | None = None,
 ) -> ClassRates:
     """Return rates and corrector of every class at one time.
 
@@ -119,22 +174,55 @@ def class_rates(
         device: where the tables are wanted.
         reversible: rates that are added; None for none.
         backward: whether the process is the reversed one.
+        piece: of the interval, one row on the CPU, where the density is running; then forward.
     """
+    setting = Setting.at(path, tau, device)
+    if piece is not None:
+        setting = Setting.on(piece, tau, device)
     first, last = magnetisations
+    answers = as_transport(cast(Transport, transport))
     # The precision of the network, so that the table holds the rates of an evaluation.
-    dtype = as_transport(cast(Transport, transport)).precision
-    conditions = path.conditions(torch.full((1,), tau, dtype=dtype, device=device))
-    output = transport.table(conditions, path.model.lattice.sites, first, last)
-    log_ratios = class_log_ratios(path, transport, tau, device).to(dtype)
-    out = torch.relu(output)
-    # Some classes have no site: what overflows there is of no account to the walkers.
-    inward = in_rates(output, log_ratios)
+    dtype = answers.precision
+    physics = _physics(path, transport, device)
+    log_ratios = (setting.beta * physics.levels[physics.level]).to(dtype)
+    output = _output(path, transport, setting, (first, last), dtype)
+    if answers.gauge == "heat_bath":
+        # Of two states the heat bath takes the other one by a logistic function of Δ.
+        output = output * torch.sigmoid(log_ratios)
+        inward = torch.relu(-output).double()
+    else:
+        # Some classes have no site: what overflows there is of no account to the walkers.
+        inward = in_rates(output, log_ratios)
+    out = torch.relu(output).double()
+    corrector = out - inward
     # The process reversed in ρ_τ leaves by the in-rates; κ is the same both ways.
-    rates = inward if backward else out.double()
+    rates = inward if backward else out
     # By detailed balance reversible rates add nothing to κ.
     if reversible is not None:
-        rates = rates + reversible.wide(log_ratios.view(1, 1, -1)).view(-1)
-    return ClassRates(rates, out.double() - inward, first)
+        added = reversible.wide(log_ratios.view(1, 1, -1)).view(-1)
+        rates = rates + added
+        inward = inward + added
+    if piece is None:
+        return ClassRates(rates, corrector, first)
+    speed = float(piece.speed)
+    running = RunningClasses(inward, physics.levels, physics.level, speed, float(piece.offset))
+    # What the density gains while a walker holds is linear in time, like κ.
+    return ClassRates(rates, corrector - speed * physics.energy, first, running)
+
+
+def _output(
+    path: Path,
+    transport: Tabulated,
+    setting: Setting,
+    magnetisations: tuple[int, int],
+    dtype: torch.dtype,
+) -> Tensor:
+    """Return what the network returns for every class, per unit of ``t``, ``(rows, classes)``."""
+    device = setting.beta.device
+    conditions = path.conditions(torch.full((1,), setting.tau, dtype=dtype, device=device))
+    output = transport.table(conditions, path.model.lattice.sites, *magnetisations)
+    time = torch.full((1,), setting.tau, dtype=torch.float64, device=device)
+    return per_time(output, path, cast(Transport, transport), time, setting.piece)
 
 
 def first_steps(state: State, passed: int) -> int:
@@ -157,6 +245,7 @@ def steps(
     reversible: Reversible | None = None,
     backward: bool = False,
     most: int | None = None,
+    piece: Pieces | None = None,
 ) -> LocalJumpSteps:
     """Take every walker up to ``most`` events on, at time ``tau``; by default :data:`STEPS`.
 
@@ -167,7 +256,7 @@ def steps(
     if most is None:
         most = STEPS
     rows = _reached(x, most)
-    table = class_rates(path, transport, tau, rows, x.device, reversible, backward)
+    table = class_rates(path, transport, tau, rows, x.device, reversible, backward, piece)
     # A flip moves the site and its shells to other classes: this says whose, and by how much.
     neighbours, strides = transport.neighbours(lattice.shape, x.device)
     return kernels.local_jump_steps(
@@ -183,7 +272,15 @@ def steps(
         table.first,
         seed,
         most,
+        table.running,
     )
+
+
+def info_of(state: State, after: LocalJumpSteps) -> JumpInfo:
+    """Return what steps on tables tell, as a step tells it: no rates of single moves."""
+    nothing = after.exit_rate.new_zeros(len(after.exit_rate), 1, 0)
+    rates = Rates(nothing, after.exit_rate, after.corrector, after.exit_rate)
+    return JumpInfo(torch.full_like(state.walkers, -1), rates)
 
 
 def _reached(configurations: Tensor, most: int) -> tuple[int, int]:

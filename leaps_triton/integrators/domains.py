@@ -18,10 +18,12 @@ from ..lattices.hypercubic import Lattice
 from ..models.energy_only import as_given
 from ..paths.base import Path
 from .rates import Evaluation, Rates, Reversible, rates_of
-from .states import State
+from .states import JumpInfo, JumpState, State
 from .transport import Transport, as_transport
 
-__all__ = ["DomainStep", "Domains", "advance", "as_domain", "count", "divide", "reach_of"]
+__all__ = [
+    "DomainStep", "Domains", "advance", "as_domain", "count", "divide", "reach_of", "step_domains",
+]  # fmt: skip
 
 
 class Domains(NamedTuple):
@@ -202,7 +204,8 @@ def _part(evaluation: Evaluation, sites: Tensor, domains: int) -> Evaluation:
     output = None
     if evaluation.output is not None:
         output = _of(evaluation.output, sites, domains)
-    return Evaluation(output, _of(evaluation.log_ratios, sites, domains), evaluation.energy)
+    log_ratios = _of(evaluation.log_ratios, sites, domains)
+    return evaluation._replace(output=output, log_ratios=log_ratios)
 
 
 def advance(
@@ -264,6 +267,34 @@ def advance(
             found.energy,
         ),
     )
+
+
+def step_domains(
+    domains: Domains,
+    evaluation: Evaluation,
+    state: JumpState,
+    seed: int,
+    reversible: Reversible | None = None,
+    backward: bool = False,
+) -> tuple[JumpState, JumpInfo]:
+    """Advance every domain of each walker's class, as :func:`advance` does, and their clocks.
+
+    Arguments are as in :func:`advance`.
+    """
+    # At the beginning of an interval every clock is wound up.
+    begins = (state.clocks == 0).all(1, keepdim=True)
+    clocks = torch.where(begins, state.remaining.unsqueeze(1), state.clocks)
+    after = advance(domains, evaluation, state, clocks, seed, reversible, backward)
+    # The interval is over for a walker when all of its domains are through.
+    through = (after.clocks == 0).all(1)
+    advanced = state._replace(
+        configurations=after.configurations,
+        log_weights=state.log_weights + after.gain,
+        remaining=torch.where(through, 0.0, state.remaining),
+        events=state.events + (state.remaining != 0),
+        clocks=after.clocks,
+    )
+    return advanced, JumpInfo(after.move, after.rates)
 
 
 def _moves(move: Tensor, sites: Tensor, lattice_sites: int) -> Tensor:

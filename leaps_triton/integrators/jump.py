@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -13,39 +13,54 @@ from ..paths.base import Path
 from ..registry import register
 from . import class_tables as tables
 from .base import Integrator, Way, as_times
-from .domains import Domains, advance, as_domain, count, divide, reach_of
-from .overflow import reason_of_events, reason_of_rates
-from .rates import Rates, Reversible, evaluate, examine
-from .states import JumpState, State, returned, some
-from .transport import Transport
+from .domains import Domains, as_domain, count, divide, reach_of, step_domains
+from .overflow import refuse_events, refuse_rates
+from .rates import Reversible, evaluate, examine
+from .running import events as running
+from .running.pieces import Pieces, pieces
+from .running.pieces import obstacle as running_obstacle
+from .states import JumpInfo, JumpState, State, returned, some
+from .transport import Transport, clock_of
 
 __all__ = ["Jump", "JumpInfo", "JumpState", "State"]
 
 
-class JumpInfo(NamedTuple):
-    """What one step did."""
+WEIGHTS = ("running", "frozen")
+"""Names of the weights of :class:`Jump`."""
 
-    move: Tensor
-    """Move made, int64 ``(walkers,)``, as in :class:`~leaps_triton.kernels.JumpStep`; -1 for none.
-    With domains one for each that could move, ``(walkers, domains of a class)``"""
-    rates: Rates
-    """Of the walkers that were evaluated; with domains, of the sites that could move"""
+_NO_DOMAINS = (
+    "with domains weights are frozen, since a running density gains nothing there: leave out "
+    "weights or domain"
+)
 
 
 @register("integrator")
 class Jump(Integrator):
     """The jump process with rates frozen in each interval: its dynamics and weights are exact.
 
-    The grid ``0 = t_0 < … < t_N = 1`` has one frozen time ``τ_n`` per interval, its midpoint. On
-    entering interval ``n``, ``A += log ρ̃_{τ_n}(x) - log ρ̃_{τ_{n-1}}(x)`` with ``τ_{-1} = 0``;
-    then the chain with rates ``[G(x, τ_n)]_+`` runs for ``t_{n+1} - t_n`` while ``A`` grows by
-    ``κ_{τ_n}(x)`` per unit of time; after the last interval ``A += log ρ̃_1(x) - log
-    ρ̃_{τ_{N-1}}(x)``. Then ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, for every
-    network, trained or not, and every grid.
+    The grid ``0 = t_0 < … < t_N = 1`` has one frozen time ``τ_n`` per interval, its midpoint, at
+    which the chain with rates ``[G(x, τ_n)]_+`` runs for ``h_n = t_{n+1} - t_n``. With either
+    weights ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, for every network, trained or
+    not, and every grid.
+
+    *Frozen weights* are those of a density that waits at ``τ_n``. On entering interval ``n``,
+    ``A += log ρ̃_{τ_n}(x) - log ρ̃_{τ_{n-1}}(x)`` with ``τ_{-1} = 0``; within it ``A`` grows by
+    ``κ_{τ_n}(x)`` per unit of time; after the last ``A += log ρ̃_1(x) - log ρ̃_{τ_{N-1}}(x)``.
+    Sweeps and resampling act at ``τ_n``.
+
+    *Running weights* are those of a density that goes on, with ``β`` linear in time between
+    ``β(t_n)`` and ``β(t_{n+1})``. Rates are frozen at ``β*``, the middle of the two, and the
+    network's output is multiplied by ``(β(t_{n+1}) - β(t_n)) / (h_n β'(τ_n))``. Entering an
+    interval and jumping add nothing; a hold at ``x`` from ``u`` to ``u + s`` adds
+    ``-H(x) (β_{u+s} - β_u) + s R(x) - Σ_m w_m ∫_u^{u+s} e^{-(β_v - β*) δH_m} dv``, with ``w_m`` the
+    rates of the process reversed in ``ρ_{β*}``, and ``δH_m`` the change of energy by a move. At
+    every time the weighted law is that of the path: sweeps and resampling act at ``t_n``. With an
+    exact network the loss of ESS falls as ``N^{-4}``, and not as ``N^{-2}``.
 
     Reversible rates ``r_m(x) = scale · g(e^{Δ_m})`` with ``g(u) = u g(1/u)`` leave ``ρ_{τ_n}``
-    invariant, so they may be added to the out-rates and add nothing to ``κ``. Without a transport
-    they alone move the walkers: annealed importance sampling by rejection-free kinetic Monte Carlo.
+    invariant, so they may be added to the out-rates and add nothing to ``κ``; to ``R`` and ``w`` of
+    running weights they are added. Without a transport they alone move the walkers: annealed
+    importance sampling by rejection-free kinetic Monte Carlo.
 
     With ``domain`` the lattice is cut into blocks of that edge length. Within an interval the sites
     of one class of blocks move at a time, class after class and each for the full ``t_{n+1} -
@@ -78,10 +93,15 @@ class Jump(Integrator):
             any direction between a site and those that ``G`` reads there.
         tables: None for tables where transport and model allow, False for none, True for an error
             where they do not. There are none with domains.
+        weights: ``"running"`` or ``"frozen"``; None for running weights along an
+            :class:`~leaps_triton.AnnealingPath` where a transport or reversible rates move the
+            walkers, and for frozen ones with domains, along any other path, and where nothing moves
+            within intervals. A :class:`~leaps_triton.Sampler` decides, and its file keeps it.
 
     Raises:
         ValueError: no interval, times that do not increase from 0 to 1, unknown reversible rates, a
-            scale out of range, a domain that is no length, ``tables=True`` with a domain.
+            scale out of range, a domain that is no length, ``tables=True`` with a domain, unknown
+            weights, running ones with a domain.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for the continuous-time
@@ -103,6 +123,7 @@ class Jump(Integrator):
         max_events: int | None = None,
         domain: int | Sequence[int] | None = None,
         tables: bool | None = None,
+        weights: str | None = None,
     ) -> None:
         self.times = as_times(intervals, "intervals")
         if reversible is not None and reversible not in kernels.REVERSIBLE:
@@ -121,6 +142,14 @@ class Jump(Integrator):
                 f"tables must be None or False with domains, got tables=True and domain={domain}"
             )
         self.tables = tables
+        if weights is not None and weights not in WEIGHTS:
+            known = ", ".join(WEIGHTS)
+            raise ValueError(f"weights must be None or one of {known}, got {weights!r}")
+        if weights == "running" and domain is not None:
+            raise ValueError(f"{_NO_DOMAINS}, got weights='running' and domain={domain}")
+        self.weights = weights
+        # Until it is decided nothing runs: a path tells whether it can.
+        self.running = weights == "running"
 
     @property
     def frozen(self) -> Tensor:
@@ -138,6 +167,7 @@ class Jump(Integrator):
             "max_events": self.max_events,
             "domain": domain,
             "tables": self.tables,
+            "weights": self.weights,
         }
 
     @property
@@ -152,13 +182,51 @@ class Jump(Integrator):
         """Whether one step moves one site at most: unless there are domains."""
         return self.domain is None
 
+    def settled(self, path: Path, transport: Transport | None, before: object = None) -> Self:
+        """Return the same integrator with its weights decided, running or frozen.
+
+        Args:
+            path: the annealing path.
+            transport: None for the reversible rates alone.
+            before: that of a run that goes on, whose weights are kept where none are named; None
+                for none.
+
+        Raises:
+            ValueError: running weights along a path, or on a grid, that has none.
+        """
+        # A class of the user's own that keeps no weights has those it always had.
+        if "weights" not in self.settings:
+            return self
+        weights = self.weights
+        if weights is None and isinstance(before, Jump):
+            weights = before.weights
+        if weights is None:
+            moves = transport is not None or self.reversible is not None
+            weights = "frozen"
+            if moves and not self._obstacle(path, transport):
+                weights = "running"
+        elif weights == "running":
+            reason = self._obstacle(path, transport)
+            if reason:
+                raise ValueError(f"Jump(weights='running') cannot run here: {reason}")
+        if weights == self.weights:
+            return self
+        return type(self)(self.times, **{**self.settings, "weights": weights})
+
+    def _obstacle(self, path: Path, transport: Transport | None) -> str:
+        """Return why weights cannot be those of a running density; empty if they can."""
+        if self.domain is not None:
+            return _NO_DOMAINS
+        grid = self.grid(torch.device("cpu"))
+        return running_obstacle(path, grid, clock_of(transport))
+
     def accept(self, path: Path, transport: Transport | None, device: torch.device) -> None:
         """Raise a ValueError unless domains, or ``tables=True``, suit lattice and transport."""
         self.domains(path, transport, device)
         self.tabulated(path, transport)
 
     def waits(self, path: Path, transport: Transport | None) -> bool:
-        """Return whether the intervals run on tables, which hold at one frozen time."""
+        """Return whether the intervals run on tables, which hold in one interval."""
         return self.tabulated(path, transport)
 
     def domains(
@@ -216,12 +284,16 @@ class Jump(Integrator):
         a transport there must be reversible rates. A walker whose rates are not finite stays where
         it is, and its ``A`` turns NaN; :meth:`check` reports it.
         """
+        grid = self.grid(state.walkers.device)
+        if self.running:
+            return running.advance(grid, state, path, transport, seed, self.added, backward)
         # Walkers that have finished are evaluated at the nearest frozen time, to no effect.
         interval = state.interval.clamp(0, self.intervals - 1)
-        tau = self.grid(interval.device).frozen[interval]
+        tau = grid.frozen[interval]
         domains = self.domains(path, transport, interval.device)
         if domains is not None:
-            return self._step_domains(domains, state, path, transport, tau, seed, backward)
+            found = examine(path, transport, state.configurations, tau)
+            return step_domains(domains, found, state, seed, self.added, backward)
         rates = evaluate(path, transport, state.configurations, tau, self.added, backward=backward)
         after = kernels.jump_step(
             state.configurations,
@@ -242,56 +314,43 @@ class Jump(Integrator):
         )
         return advanced, JumpInfo(after.move, rates)
 
-    def _step_domains(
-        self,
-        domains: Domains,
-        state: JumpState,
-        path: Path,
-        transport: Transport | None,
-        tau: Tensor,
-        seed: int,
-        backward: bool,
-    ) -> tuple[JumpState, JumpInfo]:
-        """Advance every domain of the class that is up, as :meth:`step` does walkers."""
-        # At the beginning of an interval every clock is wound up.
-        begins = (state.clocks == 0).all(1, keepdim=True)
-        clocks = torch.where(begins, state.remaining.unsqueeze(1), state.clocks)
-        evaluation = examine(path, transport, state.configurations, tau)
-        after = advance(domains, evaluation, state, clocks, seed, self.added, backward)
-        # The interval is over for a walker when all of its domains are through.
-        through = (after.clocks == 0).all(1)
-        advanced = state._replace(
-            configurations=after.configurations,
-            log_weights=state.log_weights + after.gain,
-            remaining=torch.where(through, 0.0, state.remaining),
-            events=state.events + (state.remaining != 0),
-            clocks=after.clocks,
-        )
-        return advanced, JumpInfo(after.move, after.rates)
+    def enter(self, state: JumpState, path: Path, backward: bool = False) -> tuple[Any, Tensor]:
+        """Let every walker at the end of its interval enter the next, or finish.
+
+        Returns:
+            The walkers, and which of them did, bool ``(walkers,)``.
+        """
+        if not self.running:
+            return super().enter(state, path, backward)
+        return running.moved_on(self.grid(state.walkers.device), state, backward)
 
     def _to_the_end(self, state: JumpState, way: Way) -> JumpState:
         """Take all walkers to the end of their interval, on tables of the rates where there are."""
-        answers = way.answers
-        if not self.tabulated(way.path, answers.given):
+        given = way.answers.given
+        if self.running and given is None and self.reversible is None:
+            grid = self.grid(state.walkers.device)
+            return cast(JumpState, running.held(state, way.path, grid.times))
+        # Backward in a running density every move has a clock, and no class.
+        timed = self.running and way.backward
+        if timed or not self.tabulated(way.path, given):
             return cast(JumpState, super()._to_the_end(state, way))
         # With tables walkers wait for one another, so that one interval is that of all.
         waiting = state.remaining != 0
         # Both in one look, since each makes a GPU wait.
         interval, goes_on = torch.stack([state.interval[0], waiting.any()]).tolist()
-        tau = float(self.frozen[interval])
         most = tables.STEPS
         if self.picks(state.walkers.device):
             passed = self.intervals - 1 - interval if way.backward else interval
             most = tables.first_steps(state, passed)
         while goes_on:
-            state = self._steps_on_tables(state, waiting, way, tau, most)
+            state = self._steps_on_tables(state, waiting, way, interval, most)
             waiting = state.remaining != 0
             goes_on = bool(waiting.any())
             most = tables.STEPS
         return state
 
     def _steps_on_tables(
-        self, state: JumpState, waiting: Tensor, way: Way, tau: float, most: int
+        self, state: JumpState, waiting: Tensor, way: Way, interval: int, most: int
     ) -> JumpState:
         """Take walkers with time left at most so many events on, checked; on a CPU these alone."""
         part = state
@@ -301,14 +360,22 @@ class Jump(Integrator):
             part = some(state, rows)
         answers = way.answers.tables
         assert answers is not None
-        after = tables.steps(way.path, answers, tau, part, way.seed, self.added, way.backward, most)
+        tau = float(self.frozen[interval])
+        piece: Pieces | None = None
+        if self.running:
+            # From the CPU, where their numbers can be read without a wait.
+            every = pieces(way.path, self.grid(torch.device("cpu")), way.answers.clock)
+            piece = every.of(torch.tensor([interval]))
+        after = tables.steps(
+            way.path, answers, tau, part, way.seed, self.added, way.backward, most, piece
+        )
         part = part._replace(
             configurations=after.configurations,
             log_weights=after.log_weights,
             remaining=after.remaining,
             events=after.events,
         )
-        part = self.checked(part, _info_of_tables(part, after), way)
+        part = self.checked(part, tables.info_of(part, after), way)
         if rows is None:
             return part
         return returned(state, rows, part)
@@ -336,19 +403,17 @@ class Jump(Integrator):
             return
         bad = ~state.log_weights.isfinite()
         if bool(bad.any()):
-            self._refuse_rates(state, info.rates, path, int(bad.nonzero()[0]))
+            row = int(bad.nonzero()[0])
+            x = state.configurations[row : row + 1]
+            refuse_rates(self._where(state, row), info.rates, row, path, x, self._time(state, row))
         row = int(wrong.nonzero()[0])
-        shifts = info.rates.rates.shape[1]
-        limit = self._limit(state, shifts)
+        limit = self._limit(state, info.rates.rates.shape[1])
         remedy = "raise Jump(max_events=)"
         if limit == self._counters(state):
             remedy = "take larger domains"
-        reason = reason_of_events(path, self._time(state, row))
-        raise RuntimeError(
-            f"{self._where(state, row)} has needed more than max_events = {limit} evaluations, "
-            f"exit rate {float(info.rates.exit_rate[row]):g}; its rates are too large for this "
-            f"lattice (train longer), or {remedy}{reason}"
-        )
+        time = self._time(state, row)
+        rate = float(info.rates.exit_rate[row])
+        refuse_events(self._where(state, row), limit, rate, remedy, path, time)
 
     def _counters(self, state: JumpState) -> int:
         """Return how many evaluations have random numbers."""
@@ -378,22 +443,3 @@ class Jump(Integrator):
 
     def _where(self, state: JumpState, row: int) -> str:
         return f"walker {int(state.walkers[row])} at t = {self._time(state, row):.6g}"
-
-    def _refuse_rates(
-        self, state: JumpState, rates: Rates, path: Path | None, row: int
-    ) -> NoReturn:
-        rate = float(rates.exit_rate[row])
-        kappa = float(rates.corrector[row])
-        x = state.configurations[row : row + 1]
-        reason = reason_of_rates(path, x, self._time(state, row), (rate, kappa))
-        raise RuntimeError(
-            f"{self._where(state, row)}: exit rate {rate:g} and corrector {kappa:g} must be "
-            f"finite; {reason}"
-        )
-
-
-def _info_of_tables(state: JumpState, after: kernels.LocalJumpSteps) -> JumpInfo:
-    """Return what steps on tables tell, as a step tells it: no rates of single moves."""
-    nothing = after.exit_rate.new_zeros(len(after.exit_rate), 1, 0)
-    rates = Rates(nothing, after.exit_rate, after.corrector, after.exit_rate)
-    return JumpInfo(torch.full_like(state.walkers, -1), rates)

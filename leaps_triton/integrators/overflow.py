@@ -5,17 +5,18 @@ can hold is computed so; of the rest an error says that ``β`` is the reason.
 """
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..paths.base import Path
-from .rates import Evaluation, Reversible, in_float64
+from .rates import Evaluation, Rates, Reversible, in_float64
 
 __all__ = [
     "CLOSED", "NETWORK", "beta_is_the_reason", "log_way", "reason_of_events", "reason_of_rates",
+    "refuse_events", "refuse_rates",
 ]  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def log_way(
     output = None
     if found.output is not None:
         output = found.output[rows]
-    part = Evaluation(output, found.log_ratios[rows], found.energy[rows])
+    part = Evaluation(output, found.log_ratios[rows], found.energy[rows], found.gauge)
     ends = (moved[0][rows], moved[1][rows])
     return given.index_copy(0, rows, _again(part, added, ends, duration[rows], backward))
 
@@ -99,9 +100,13 @@ def _log_rates(found: Evaluation, added: Reversible | None, backward: bool) -> T
     total = torch.full_like(log_ratios, -torch.inf)
     if found.output is not None:
         if backward:
-            total = torch.log(torch.relu(-found.output)) + log_ratios
+            total = torch.log(torch.relu(-found.output))
         else:
             total = torch.log(torch.relu(found.output))
+        if found.gauge == "heat_bath":
+            total = total + _log_heat_bath(log_ratios)
+        elif backward:
+            total = total + log_ratios
     if added is None:
         return total
     floors = {
@@ -111,6 +116,12 @@ def _log_rates(found: Evaluation, added: Reversible | None, backward: bool) -> T
     }
     floor = math.log(added.scale) + floors[added.kind](log_ratios)
     return torch.logaddexp(total, floor)
+
+
+def _log_heat_bath(log_ratios: Tensor) -> Tensor:
+    """Return ``log p`` of each move, the probability of a heat bath of its site to make it."""
+    stays = torch.zeros_like(log_ratios[:, :1])
+    return torch.log_softmax(torch.cat([stays, log_ratios], dim=1), dim=1)[:, 1:]
 
 
 def _half(log_ratios: Tensor) -> Tensor:
@@ -206,4 +217,51 @@ def reason_of_events(path: Path | None, t: float) -> str:
     return (
         f"; they grow with what the network reads, {_strength(path, t)}: give couplings in units "
         f"of their size and beta in its inverse"
+    )
+
+
+def refuse_rates(
+    where: str, rates: Rates, row: int, path: Path | None, configuration: Tensor, t: float
+) -> NoReturn:
+    """Raise the error of a walker whose rates are not finite.
+
+    Args:
+        where: the walker and its time, in words.
+        rates: of all walkers.
+        row: which walker it is.
+        path: the annealing path; None where it is not known.
+        configuration: the walker's, ``(1, *shape)``.
+        t: time of the rates.
+
+    Raises:
+        RuntimeError: always.
+    """
+    rate = float(rates.exit_rate[row])
+    kappa = float(rates.corrector[row])
+    reason = reason_of_rates(path, configuration, t, (rate, kappa))
+    raise RuntimeError(
+        f"{where}: exit rate {rate:g} and corrector {kappa:g} must be finite; {reason}"
+    )
+
+
+def refuse_events(
+    where: str, limit: int, rate: float, remedy: str, path: Path | None, t: float
+) -> NoReturn:
+    """Raise the error of a walker that has needed too many evaluations.
+
+    Args:
+        where: the walker and its time, in words.
+        limit: how many it may need.
+        rate: its exit rate.
+        remedy: what helps beside training.
+        path: the annealing path; None where it is not known.
+        t: time of the rates.
+
+    Raises:
+        RuntimeError: always.
+    """
+    reason = reason_of_events(path, t)
+    raise RuntimeError(
+        f"{where} has needed more than max_events = {limit} evaluations, exit rate {rate:g}; its "
+        f"rates are too large for this lattice (train longer), or {remedy}{reason}"
     )

@@ -10,7 +10,8 @@ from torch import Tensor
 from .. import kernels
 from ..kernels.checks import as_number
 from ..paths.base import Path
-from .transport import Transport, precision_of
+from .running.pieces import Pieces
+from .transport import Transport, clock_of, gauge_of, precision_of
 
 __all__ = [
     "Evaluation",
@@ -22,6 +23,7 @@ __all__ = [
     "examine",
     "in_float64",
     "in_rates",
+    "per_time",
     "rates_of",
 ]
 
@@ -63,24 +65,32 @@ class Evaluation(NamedTuple):
     """The network and the physics at ``(x, t)``: all that rates follow from, forward or back."""
 
     output: Tensor | None
-    """``G``, ``(walkers, q-1, *shape)``; None without a transport."""
+    """``G`` or ``D``, per unit of ``t``, ``(walkers, q-1, *shape)``; None without a transport."""
     log_ratios: Tensor
     """``Δ``, ``(walkers, q-1, *shape)``."""
     energy: Tensor
     """``H(x)``, float64 ``(walkers,)``."""
+    gauge: str = "plain"
+    """What ``output`` is, as :attr:`~leaps_triton.integrators.AnyTransport.gauge` says."""
+    slopes: Tensor | None = None
+    """``Δ`` per unit of ``β``, as ``log_ratios``; None where the density is frozen too."""
 
 
 class Rates(NamedTuple):
     """All that one evaluation at ``x`` yields."""
 
     rates: Tensor
-    """Out-rates ``[G_m]_+``, with the reversible ``r_m`` if any, ``(walkers, q-1, *shape)``."""
+    """Out-rates ``[G_m]_+`` (heat bath: ``[D_m]_+ p_m``), with the reversible ``r_m`` if any,
+    ``(walkers, q-1, *shape)``."""
     exit_rate: Tensor
     """``R``, their sum, float64 ``(walkers,)``."""
     corrector: Tensor
-    """``κ = Σ_m [G_m]_+ - Σ_m [-G_m]_+ e^{Δ_m}``, float64 ``(walkers,)``."""
+    """``κ = Σ_m [G_m]_+ - Σ_m [-G_m]_+ e^{Δ_m}`` (heat bath: ``Σ_m p_m D_m``), float64
+    ``(walkers,)``."""
     energy: Tensor
     """``H(x)``, float64 ``(walkers,)``."""
+    in_rates: Tensor | None = None
+    """Rates of the process reversed in ``ρ_t``, as ``rates``; None where they were not wanted."""
 
 
 def as_reversible(given: Reversible | str | None, scale: float = 1.0) -> Reversible | None:
@@ -107,24 +117,67 @@ def in_rates(network_output: Tensor) -> Tensor:
 
 
 def examine(
-    path: Path, transport: Transport | None, configurations: Tensor, t: Tensor
+    path: Path,
+    transport: Transport | None,
+    configurations: Tensor,
+    t: Tensor,
+    piece: Pieces | None = None,
 ) -> Evaluation:
-    """Evaluate the network once, and all ``Δ`` once; arguments as in :func:`evaluate`."""
+    """Evaluate the network once, and all ``Δ`` once; arguments as in :func:`evaluate`.
+
+    Args:
+        path: the annealing path.
+        transport: None for reversible rates alone.
+        configurations: ``(walkers, *shape)``.
+        t: what the network is told.
+        piece: of the interval each walker is in, where the density runs: then ``Δ`` is at its
+            ``β*``. None for ``Δ`` at ``t``.
+    """
     # Δ comes in the precision of the network, which is that of the rates.
     precision = precision_of(transport)
     output = None
     if transport is not None:
         output = transport(configurations, path.conditions(t.to(precision)))
-    energy, log_ratios = path.local_energy(configurations, t, precision)
-    return Evaluation(output, log_ratios, energy)
+        output = per_time(output, path, transport, t, piece)
+    gauge = gauge_of(transport)
+    if piece is None:
+        energy, log_ratios = path.local_energy(configurations, t, precision)
+        return Evaluation(output, log_ratios, energy, gauge)
+    # Δ is linear in β, so that its slope is Δ at β = 1.
+    one = torch.ones(1, dtype=torch.float64, device=configurations.device)
+    energy, slopes = path.model.local_energy(configurations, one, precision)
+    log_ratios = _per_move(piece.beta, slopes) * slopes
+    return Evaluation(output, log_ratios, energy, gauge, slopes)
+
+
+def _per_move(values: Tensor, like: Tensor) -> Tensor:
+    """Return a number per walker in the type of all moves, such that it multiplies them."""
+    return values.to(like.dtype).view(-1, *[1] * (like.ndim - 1))
+
+
+def per_time(
+    output: Tensor, path: Path, transport: Transport, t: Tensor, piece: Pieces | None
+) -> Tensor:
+    """Return the output of a network per unit of ``t``; arguments as in :func:`examine`."""
+    if piece is not None:
+        return _per_move(piece.factor, output) * output
+    if clock_of(transport) == "t":
+        return output
+    # The derivative of log ρ̃ is that of β times -H, so that an energy of -1 gives its rate.
+    rate = path.time_derivative(-torch.ones_like(t, dtype=torch.float64), t)
+    return _per_move(rate, output) * output
 
 
 def in_float64(evaluation: Evaluation) -> Evaluation:
     """Return an evaluation in float64."""
-    output, log_ratios, energy = evaluation
+    output = evaluation.output
     if output is not None:
         output = output.double()
-    return Evaluation(output, log_ratios.double(), energy)
+    slopes = evaluation.slopes
+    if slopes is not None:
+        slopes = slopes.double()
+    log_ratios = evaluation.log_ratios.double()
+    return evaluation._replace(output=output, log_ratios=log_ratios, slopes=slopes)
 
 
 def rates_of(
@@ -132,46 +185,64 @@ def rates_of(
     reversible: Reversible | str | None = None,
     scale: float = 1.0,
     backward: bool = False,
+    inward: bool = False,
 ) -> Rates:
-    """Return the rates of :func:`evaluate` from what :func:`examine` found."""
+    """Return the rates of :func:`evaluate` from what :func:`examine` found.
+
+    Args:
+        evaluation: the network and the physics.
+        reversible: rates that are added, or the name of their ``g``; None for none.
+        scale: of reversible rates that are given by name.
+        backward: whether the rates are to be those of the reversed process.
+        inward: whether these are wanted beside the rates.
+    """
     added = as_reversible(reversible, scale)
-    rates = _rates_of(evaluation, added, backward)
+    rates = _rates_of(evaluation, added, backward, inward)
     # Only e^Δ and its root are unbounded. What overflows float32 may be a number in float64.
-    unbounded = backward or (added is not None and added.kind == "square_root")
+    unbounded = added is not None and added.kind == "square_root"
+    if evaluation.output is not None and evaluation.gauge == "plain":
+        unbounded = unbounded or backward or inward
     if not unbounded or rates.rates.dtype == torch.float64:
         return rates
     over = rates.rates.isinf()
+    beyond = over
+    if rates.in_rates is not None:
+        beyond = over | rates.in_rates.isinf()
     # A look makes a GPU wait: there both are computed at all times.
-    if over.device.type == "cpu" and not bool(over.any()):
+    if over.device.type == "cpu" and not bool(beyond.any()):
         return rates
-    wide = _rates_of(in_float64(evaluation), added, backward)
+    wide = _rates_of(in_float64(evaluation), added, backward, inward)
+    back = rates.in_rates
+    if back is not None and wide.in_rates is not None:
+        back = torch.where(back.isinf(), wide.in_rates, back.double())
     # All other rates, and sums of them, keep their bits.
     return rates._replace(
         rates=torch.where(over, wide.rates, rates.rates.double()),
         exit_rate=torch.where(rates.exit_rate.isinf(), wide.exit_rate, rates.exit_rate),
+        in_rates=back,
     )
 
 
-def _rates_of(evaluation: Evaluation, added: Reversible | None, backward: bool) -> Rates:
+def _rates_of(
+    evaluation: Evaluation, added: Reversible | None, backward: bool, inward: bool
+) -> Rates:
     """Return rates in the precision of the network, ``κ`` but for overflow as well."""
-    output, log_ratios, energy = evaluation
-    if added is None:
-        rates, exit_rate, corrector = kernels.proposal_rates(output, log_ratios)
-    else:
-        rates, exit_rate, corrector = kernels.proposal_rates(
-            output, log_ratios, added.kind, added.scale
-        )
-    if backward and output is not None:
-        # Where G >= 0 the way back is closed, even if e^Δ overflows.
-        bounded = torch.where(output < 0, log_ratios, 0.0)
-        # The process reversed in ρ_t: ρ(x^m) Q(x^m → x) / ρ(x).
-        rates = in_rates(output) * torch.exp(bounded)
-        # Reversible rates are their own reversal in ρ_t.
-        if added is not None:
-            rates = rates + added.rates(log_ratios)
-        # In float64 as forward: a sum over the lattice would lose digits in float32.
-        exit_rate = rates.flatten(1).sum(1, dtype=torch.float64)
-    return Rates(rates, exit_rate, corrector, energy)
+    kind = None
+    scale = 1.0
+    if added is not None:
+        kind = added.kind
+        scale = added.scale
+    made = kernels.proposal_rates(
+        evaluation.output, evaluation.log_ratios, kind, scale, evaluation.gauge, backward or inward
+    )
+    back = None
+    if inward:
+        back = made.in_rates
+    if not backward:
+        return Rates(made.rates, made.exit_rate, made.corrector, evaluation.energy, back)
+    # In float64 as forward: a sum over the lattice would lose digits in float32.
+    exit_rate = made.in_rates.flatten(1).sum(1, dtype=torch.float64)
+    return Rates(made.in_rates, exit_rate, made.corrector, evaluation.energy, back)
 
 
 def evaluate(
@@ -187,7 +258,9 @@ def evaluate(
 
     It takes one evaluation of the network and one of all ``Δ``. Backward, the rates are those of
     the process reversed with respect to ``ρ_t``, ``[-G_m]_+ e^{Δ_m}`` and the same reversible ones;
-    ``κ`` is the same.
+    ``κ`` is the same. A transport of the heat-bath gauge returns ``D``: its rates are ``[D_m]_+
+    p_m`` and ``[-D_m]_+ p_m``, with ``p_m`` the probability of the move in a heat bath of its site,
+    and ``κ = Σ_m p_m D_m``. One of clock ``"beta"`` is multiplied by ``dβ_t/dt``.
 
     Args:
         path: the annealing path.

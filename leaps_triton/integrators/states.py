@@ -7,7 +7,10 @@ from torch import Tensor
 
 from .rates import Rates
 
-__all__ = ["Grid", "JumpState", "Leap", "LeapState", "State", "returned", "some", "write_trace"]
+__all__ = [
+    "Grid", "JumpInfo", "JumpState", "Leap", "LeapState", "State", "returned", "some",
+    "write_trace",
+]  # fmt: skip
 
 
 class Grid(NamedTuple):
@@ -18,7 +21,7 @@ class Grid(NamedTuple):
     frozen: Tensor
     """``τ_0 … τ_{N-1}``, ``(N,)``"""
     densities: Tensor
-    """``0, τ_0, …, τ_{N-1}, 1``, ``(N + 2,)``"""
+    """``0, τ_0, …, τ_{N-1}, 1``, or ``0, t_0, …, t_{N-1}, 1``, ``(N + 2,)``"""
     lengths: Tensor
     """Of the intervals, and 0 for the walkers that finish at either end, ``(N + 1,)``"""
 
@@ -91,6 +94,16 @@ class JumpState(NamedTuple):
         """
         # No weights, which resampling makes even; no clocks, which are all 0 between two intervals.
         return self._replace(configurations=self.configurations[ancestors])
+
+
+class JumpInfo(NamedTuple):
+    """What one step did."""
+
+    move: Tensor
+    """Move made, int64 ``(walkers,)``, as in :class:`~leaps_triton.kernels.JumpStep`; -1 for none.
+    With domains one for each that could move, ``(walkers, domains of a class)``"""
+    rates: Rates
+    """Of the walkers that were evaluated; with domains, of the sites that could move"""
 
 
 class LeapState(NamedTuple):

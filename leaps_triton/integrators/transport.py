@@ -7,13 +7,24 @@ from typing import Any, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from ..kernels.proposals.op import GAUGES
 from ..models.base import Conditions
 
-__all__ = ["AnyTransport", "Memory", "Tabulated", "Transport", "as_transport", "precision_of"]
+__all__ = [
+    "AnyTransport", "Memory", "Tabulated", "Transport", "as_transport", "clock_of", "gauge_of",
+    "precision_of",
+]  # fmt: skip
 
 
 Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
-"""``G = transport(configurations, conditions)``, locally equivariant; usually an ``nn.Module``."""
+"""``G = transport(configurations, conditions)``, locally equivariant; usually an ``nn.Module``.
+
+An attribute ``gauge = "heat_bath"`` says that it returns ``D`` in the place of ``G``, whose rates
+are ``[D_k]_+ p_k`` with the probabilities ``p`` of a heat bath; an attribute ``clock = "beta"``
+that what it returns is a rate per unit of ``β``, and not of ``t``."""
+
+CLOCKS = ("t", "beta")
+"""What the rates of a transport may be per unit of."""
 
 
 @runtime_checkable
@@ -58,6 +69,18 @@ def precision_of(given: Transport | None) -> torch.dtype:
     return torch.float32
 
 
+def gauge_of(given: Transport | None) -> str:
+    """Return :attr:`AnyTransport.gauge` of a transport as it was given, at every event."""
+    gauge: str = getattr(given, "gauge", "plain")
+    return gauge
+
+
+def clock_of(given: Transport | None) -> str:
+    """Return :attr:`AnyTransport.clock` of a transport as it was given, at every event."""
+    clock: str = getattr(given, "clock", "t")
+    return clock
+
+
 @dataclass(frozen=True)
 class AnyTransport:
     """The answers of a transport to all that integrators ask; :func:`as_transport` makes them.
@@ -83,6 +106,16 @@ class AnyTransport:
     block: int = 0
 
     @property
+    def gauge(self) -> str:
+        """Return what it returns: ``"plain"`` for ``G``, ``"heat_bath"`` for ``D``."""
+        return gauge_of(self.given)
+
+    @property
+    def clock(self) -> str:
+        """Return what its rates are per unit of: ``"t"``, or ``"beta"`` for ``β_t``."""
+        return clock_of(self.given)
+
+    @property
     def precision(self) -> torch.dtype:
         """Floating-point type of the parameters; float32 without any, float64 for no transport."""
         return precision_of(self.given)
@@ -104,7 +137,12 @@ class AnyTransport:
 
         Args:
             model: that of the path; a transport says so by a method ``check_model``.
+
+        Raises:
+            ValueError: it is, or its gauge or its clock is unknown.
         """
+        _check_word(self.name, "gauge", self.gauge, GAUGES)
+        _check_word(self.name, "clock", self.clock, CLOCKS)
         check = getattr(self.given, "check_model", None)
         if check is not None:
             check(model)
@@ -150,6 +188,13 @@ class AnyTransport:
         if self.memory is None:
             return self.given
         return self.memory.at(rows)
+
+
+def _check_word(name: str, attribute: str, given: object, known: Sequence[str]) -> None:
+    """Raise a ValueError unless what a transport says of itself is known."""
+    if given not in known:
+        words = " or ".join(repr(word) for word in known)
+        raise ValueError(f"the {attribute} of {name} must be {words}, got {given!r}")
 
 
 @dataclass(frozen=True)
@@ -210,6 +255,8 @@ class _BlockByBlock(nn.Module):
         super().__init__()
         # A module among its attributes tells its precision.
         self.given = given
+        self.gauge = gauge_of(given)
+        self.clock = clock_of(given)
         self.calls = calls
         self.reach = reach
 

@@ -16,6 +16,7 @@ from ..registry import UnknownNameError
 from ..samplers.sampler import Sampler
 from .packing import SCHEMA, Contents, as_file, differences, is_hdf5, pack, unpack
 from .parts import (
+    completed,
     describe_integrator,
     describe_model,
     describe_move,
@@ -119,9 +120,10 @@ def _assemble(contents: Contents, device: torch.device) -> Sampler:
     model = rebuild_model(manifest["model"], tensors)
     path = rebuild_path(manifest["path"], model)
     network = None
+    later = completed(contents).manifest
     if manifest["network"] is not None:
-        network = rebuild_network(manifest["network"], tensors, path.model)
-    integrator = rebuild_integrator(manifest["integrator"], tensors["integrator.times"])
+        network = rebuild_network(later["network"], tensors, path.model)
+    integrator = rebuild_integrator(later["integrator"], tensors["integrator.times"])
     mcmc = None
     if manifest["mcmc"]:
         mcmc = rebuild_move(manifest["mcmc"])
@@ -139,16 +141,20 @@ def _assemble(contents: Contents, device: torch.device) -> Sampler:
 
 
 def as_before(sampler: Sampler, contents: Contents) -> Sampler:
-    """Return a sampler with what its user did not name of the move as a file keeps it.
+    """Return a sampler with what its user did not name of move and integrator as a file keeps it.
 
     Args:
         sampler: one that goes on with the file.
         contents: of the file.
     """
-    found = contents.manifest.get("mcmc")
-    if not found:
+    manifest = completed(contents).manifest
+    if "integrator" not in manifest:
         return sampler
-    return sampler.going_on(move_before(found))
+    move = None
+    if manifest.get("mcmc"):
+        move = move_before(contents.manifest["mcmc"])
+    before = rebuild_integrator(manifest["integrator"], contents.tensors["integrator.times"])
+    return sampler.going_on(move, before)
 
 
 def write(file: str | Path, contents: Contents) -> None:

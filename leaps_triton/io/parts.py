@@ -5,6 +5,7 @@ settings. To read one, its name is looked up in that registry alone: nothing is 
 nothing called, by a name in a file.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from .. import registry
 from ..integrators.base import Integrator
+from ..integrators.jump import Jump
 from ..kernels.checks import shown
 from ..mcmc.base import Move, NotErgodicWarning, as_move, warn_confined
 from ..mcmc.compose import Compose
@@ -144,12 +146,30 @@ def _describe_value(value: Any) -> Any:
 
 
 def completed(contents: Contents) -> Contents:
-    """Return contents whose moves have the fields that files of earlier versions lack."""
+    """Return contents with the settings that files of earlier versions lack, as they were then.
+
+    They are fields of moves, the gauge of networks and the weights of the jump process.
+    """
     manifest = dict(contents.manifest)
     # Chains keep their move under its former name, samplers under their argument's.
     for key in manifest.keys() & {"kernel", "mcmc"}:
         manifest[key] = _completed_move(manifest[key])
+    integrator = manifest.get("integrator")
+    if integrator and registry.things("integrator").get(str(integrator.get("class"))) is Jump:
+        manifest["integrator"] = {"weights": "frozen", **integrator}
+    network = manifest.get("network")
+    if network and _takes_gauge(network):
+        settings = {"gauge": "plain", **network.get("settings", {})}
+        manifest["network"] = {**network, "settings": settings}
     return contents._replace(manifest=manifest)
+
+
+def _takes_gauge(network: dict[str, Any]) -> bool:
+    """Return whether a network's class has a gauge among its arguments."""
+    maker = registry.things("network").get(str(network.get("class")))
+    if maker is None:
+        return False
+    return "gauge" in inspect.signature(maker).parameters
 
 
 def _completed_move(value: Any) -> Any:
@@ -245,8 +265,7 @@ def describe_network(network: object) -> Contents:
 
 def rebuild_network(data: dict[str, Any], tensors: dict[str, Tensor], model: object) -> nn.Module:
     """Return the network of :func:`describe_network`'s data."""
-    maker = registry.find("network", data["class"])
-    network: nn.Module = maker(model, **data["settings"])
+    network = _empty_network(data, model)
     prefix = "network."
     state = {
         name.removeprefix(prefix): value
@@ -260,6 +279,20 @@ def rebuild_network(data: dict[str, Any], tensors: dict[str, Tensor], model: obj
             break
     network.load_state_dict(state)
     return network
+
+
+def _empty_network(data: dict[str, Any], model: object) -> nn.Module:
+    """Return a network with its initial parameters, standing on what it stood on."""
+    maker = registry.find("network", data["class"])
+    settings = dict(data["settings"])
+    # A user's own network may have settings of these names.
+    if not callable(getattr(maker, "stand_on", None)) or "response" not in settings:
+        network: nn.Module = maker(model, **settings)
+        return network
+    response = _empty_network(settings.pop("response"), model)
+    gate = settings.pop("gate")
+    standing: nn.Module = maker(model, **settings).stand_on(response, gate)
+    return standing
 
 
 def describe_integrator(integrator: Integrator) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from .hollow_conv import HollowConv
 from .incremental import Follower
 from .lec import LEC
 from .lem import LEM
+from .linear_response.network import LinearResponse
+from .linear_response.rings import Rings
 from .local_rates import LocalRates, Shells
 from .symmetric import SymmetricConv
 
@@ -40,7 +42,9 @@ __all__ = [
     "Follower",
     "HollowConv",
     "LETransformer",
+    "LinearResponse",
     "LocalRates",
+    "Rings",
     "Shells",
     "StateReadout",
     "SymmetricConv",

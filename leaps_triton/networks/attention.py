@@ -128,6 +128,9 @@ class LEA(StateReadout):
         local_field: whether to add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at
             0.2.
         seed: seed of the initial parameters.
+        gauge: ``"heat_bath"`` for ``D`` in the place of ``G``, with rates ``[D_k]_+ p_k`` by the
+            probabilities ``p`` of a heat bath, or ``"plain"``; see
+            :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
@@ -156,13 +159,16 @@ class LEA(StateReadout):
         width: int = 64,
         local_field: bool = True,
         seed: int = 0,
+        gauge: str = "heat_bath",
     ) -> None:
         channels = as_integer("channels", channels, 1)
         heads = as_integer("heads", heads, 1)
         _check_heads(channels, heads)
         width = as_integer("width", width, 1)
         seed = as_seed(seed)
-        super().__init__(model, channels, local_field, heads=heads, width=width, seed=seed)
+        super().__init__(
+            model, channels, local_field, heads=heads, width=width, seed=seed, gauge=gauge
+        )
         self.heads = heads
         embedded = as_channels(self.q)
         self.site = nn.Linear(2 * self.ndim + embedded, channels)
@@ -261,6 +267,9 @@ class LETransformer(StateReadout):
         local_field: whether to add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at
             0.2.
         seed: seed of the initial parameters.
+        gauge: ``"heat_bath"`` for ``D`` in the place of ``G``, with rates ``[D_k]_+ p_k`` by the
+            probabilities ``p`` of a heat bath, or ``"plain"``; see
+            :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
@@ -291,6 +300,7 @@ class LETransformer(StateReadout):
         width: int = 64,
         local_field: bool = True,
         seed: int = 0,
+        gauge: str = "heat_bath",
     ) -> None:
         channels = as_integer("channels", channels, 1)
         heads = as_integer("heads", heads, 1)
@@ -299,7 +309,14 @@ class LETransformer(StateReadout):
         width = as_integer("width", width, 1)
         seed = as_seed(seed)
         super().__init__(
-            model, channels, local_field, heads=heads, layers=layers, width=width, seed=seed
+            model,
+            channels,
+            local_field,
+            heads=heads,
+            layers=layers,
+            width=width,
+            seed=seed,
+            gauge=gauge,
         )
         self.heads = heads
         embedded = as_channels(self.q)

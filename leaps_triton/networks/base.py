@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from ..kernels.checks import as_bool, as_integer, expect, states_hint
 from ..kernels.hollow_network.reference import site_field, state_counts
+from ..kernels.proposals.op import GAUGES
 from ..lattices.hypercubic import Lattice
 from ..models.base import Conditions, EnergyModel
+from .linear_response.standing import Standing, conditions_of
 
 __all__ = [
     "Equivariant",
@@ -189,18 +191,7 @@ def _check_sizes(name: str, tensor: Tensor, sizes: Sequence[tuple[int, ...]]) ->
         raise ValueError(f"{name} of the conditions must have shape ({wanted}), got {shape}")
 
 
-def _conditions_of(rows: slice, conditions: Conditions) -> Conditions:
-    """Return the conditions of some walkers; what all walkers share has one row."""
-    shared = (conditions.t, conditions.beta, conditions.coupling, conditions.field)
-    own: list[Tensor] = []
-    for value in shared:
-        if len(value) > 1:
-            value = value[rows]
-        own.append(value)
-    return Conditions(*own)
-
-
-class Equivariant(nn.Module):
+class Equivariant(Standing):
     """A locally equivariant network made from values that do not read the site's own state.
 
     A subclass defines :meth:`values`.
@@ -214,9 +205,15 @@ class Equivariant(nn.Module):
         steady: whether a call looks at no number of a GPU, does the same work whatever the numbers,
             and keeps nothing for the next: then events are recorded in CUDA graphs. False for a
             subclass that does.
+        gauge: ``"plain"`` where a call returns ``G``; ``"heat_bath"`` where it returns ``D``, with
+            rates ``[D_k]_+ p_k`` by the probabilities ``p`` of a heat bath. A setting of this name
+            sets it.
+        clock: ``"t"`` where these are rates per unit of ``t``, ``"beta"`` per unit of ``β_t``.
     """
 
     steady: bool = True
+    gauge: str = "plain"
+    clock: str = "t"
 
     def __init__(self, model: EnergyModel, **settings: Any) -> None:
         super().__init__()
@@ -224,13 +221,13 @@ class Equivariant(nn.Module):
         complete = isinstance(lattice, Lattice) and hasattr(model, "q")
         expect(complete, "model", "a model with lattice and q", model)
         self.settings = settings
+        if "gauge" in settings:
+            gauge = settings["gauge"]
+            expect(gauge in GAUGES, "gauge", f"one of {', '.join(GAUGES)}", gauge)
+            self.gauge = gauge
         self.q = model.q
         self.ndim = model.lattice.ndim
         self.periodic = model.lattice.periodic
-
-    def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return ``f_a(i)``, ``(walkers, q, *shape)``, which must not read ``x_i``."""
-        raise NotImplementedError
 
     def check_shape(self, shape: Sequence[int]) -> None:
         """Refuse a lattice that the network is not for.
@@ -268,7 +265,7 @@ class Equivariant(nn.Module):
         return torch.stack([conditions.t, conditions.beta], dim=1).to(dtype)
 
     def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return ``G``, ``(walkers, q-1, *shape)``.
+        """Return ``G``, or ``D`` of the heat-bath gauge, ``(walkers, q-1, *shape)``.
 
         Args:
             configurations: integers ``(walkers, *shape)``.
@@ -291,8 +288,8 @@ class Equivariant(nn.Module):
         return self._in_pieces(configurations, conditions)
 
     def _network(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return ``G`` of all walkers at once, from :meth:`values`."""
-        values = self.values(configurations, conditions)
+        """Return ``G`` of all walkers at once, from the values."""
+        values = self.all_values(configurations, conditions)
         if self.q == 2:
             # The one other state: the difference of both, in the sign of the state now.
             rise = values[:, 1:] - values[:, :1]
@@ -314,7 +311,7 @@ class Equivariant(nn.Module):
         pieces: list[Tensor] = []
         for start in range(0, len(configurations), walkers):
             rows = slice(start, start + walkers)
-            part = _conditions_of(rows, conditions)
+            part = conditions_of(rows, conditions)
             pieces.append(self._network(configurations[rows], part))
         return torch.cat(pieces)
 

@@ -21,6 +21,8 @@ class Followed(Protocol):
     """What is read of a :class:`~leaps_triton.networks.HollowConv`."""
 
     q: int
+    gauge: str
+    clock: str
     periodic: tuple[bool, ...]
     modes: int
     global_features: bool

@@ -50,6 +50,9 @@ class HollowConv(Equivariant):
         incremental: whether :class:`~leaps_triton.integrators.jump.Jump` without domains keeps each
             walker's features between two events and brings them up to date after a move; see
             :class:`~leaps_triton.networks.incremental.Follower`.
+        gauge: ``"heat_bath"`` for ``D`` in the place of ``G``, with rates ``[D_k]_+ p_k`` by the
+            probabilities ``p`` of a heat bath, or ``"plain"``; see
+            :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
@@ -84,6 +87,7 @@ class HollowConv(Equivariant):
         global_features: bool = True,
         precision: str = "float32",
         incremental: bool = False,
+        gauge: str = "heat_bath",
     ) -> None:
         kernel_size = as_integer("kernel_size", kernel_size, 0)
         expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
@@ -104,6 +108,7 @@ class HollowConv(Equivariant):
             global_features=global_features,
             precision=precision,
             incremental=incremental,
+            gauge=gauge,
         )
         self.precision = precision
         self.incremental = incremental
@@ -138,7 +143,7 @@ class HollowConv(Equivariant):
     @property
     def reach(self) -> int | None:
         """The largest distance, in any direction, of a site that ``G`` reads; None for all."""
-        if self.global_features:
+        if self.global_features or self.response is not None:
             return None
         # Neighbours are read whatever the kernel: the local field has them.
         return max(1, self.kernel_size // 2)
@@ -164,9 +169,9 @@ class HollowConv(Equivariant):
             walkers: their number in the block.
 
         Returns:
-            None where the network itself evaluates them.
+            None where the network itself evaluates them, as it does where it stands on a response.
         """
-        if not self.incremental:
+        if not self.incremental or self.response is not None:
             return None
         return Follower(self, walkers)
 

@@ -52,6 +52,9 @@ class Follower(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
+        # Integrators ask what they call, and not the network behind it.
+        self.gauge = cast(Followed, network).gauge
+        self.clock = cast(Followed, network).clock
         self.walkers = walkers
         self.rows = rows
         if block is None:

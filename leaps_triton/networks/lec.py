@@ -95,6 +95,9 @@ class LEC(StateReadout):
         precision: precision of the factors in the layers' matrix products, ``"float32"``,
             ``"tf32"`` or ``"bfloat16"``.
         seed: seed of the initial parameters.
+        gauge: ``"heat_bath"`` for ``D`` in the place of ``G``, with rates ``[D_k]_+ p_k`` by the
+            probabilities ``p`` of a heat bath, or ``"plain"``; see
+            :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
@@ -125,6 +128,7 @@ class LEC(StateReadout):
         zero_edges: bool = False,
         precision: str = "float32",
         seed: int = 0,
+        gauge: str = "heat_bath",
     ) -> None:
         several = isinstance(kernel_sizes, Sequence | np.ndarray)
         several = several and getattr(kernel_sizes, "ndim", 1) == 1 and len(kernel_sizes) > 0
@@ -146,6 +150,7 @@ class LEC(StateReadout):
             kernel_sizes=sizes,
             zero_edges=zero_edges,
             precision=precision,
+            gauge=gauge,
         )
         self.precision = precision
         self.kernel_sizes = tuple(sizes)

@@ -32,6 +32,9 @@ class LEM(StateReadout):
         local_field: whether to add a learned multiple of ``Σ_j J_ij [x_j = a]``, which starts at
             0.2.
         seed: seed of the initial parameters.
+        gauge: ``"heat_bath"`` for ``D`` in the place of ``G``, with rates ``[D_k]_+ p_k`` by the
+            probabilities ``p`` of a heat bath, or ``"plain"``; see
+            :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
@@ -58,11 +61,12 @@ class LEM(StateReadout):
         width: int = 32,
         local_field: bool = True,
         seed: int = 0,
+        gauge: str = "heat_bath",
     ) -> None:
         channels = as_integer("channels", channels, 1)
         width = as_integer("width", width, 1)
         seed = as_seed(seed)
-        super().__init__(model, channels, local_field, width=width, seed=seed)
+        super().__init__(model, channels, local_field, width=width, seed=seed, gauge=gauge)
         self.shape = model.lattice.shape
         sites = model.lattice.sites
         embedded = as_channels(self.q)

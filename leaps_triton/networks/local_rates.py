@@ -76,6 +76,9 @@ class LocalRates(Equivariant):
             to four dimensions, with at most 250 classes.
         width: hidden width of both networks.
         seed: seed of the initial parameters.
+        gauge: ``"heat_bath"`` for ``D`` in the place of ``G``, with rates ``[D_k]_+ p_k`` by the
+            probabilities ``p`` of a heat bath, or ``"plain"``; see
+            :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
         ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
@@ -102,13 +105,18 @@ class LocalRates(Equivariant):
     """
 
     def __init__(
-        self, model: EnergyModel, shells: int | None = None, width: int = 64, seed: int = 0
+        self,
+        model: EnergyModel,
+        shells: int | None = None,
+        width: int = 64,
+        seed: int = 0,
+        gauge: str = "heat_bath",
     ) -> None:
         if shells is not None:
             shells = as_integer("shells", shells, 1)
         width = as_integer("width", width, 1)
         seed = as_seed(seed)
-        super().__init__(model, shells=shells, width=width, seed=seed)
+        super().__init__(model, shells=shells, width=width, seed=seed, gauge=gauge)
         if shells is None:
             shells = min(3, 5 - self.ndim)
         self.settings["shells"] = shells
@@ -136,6 +144,8 @@ class LocalRates(Equivariant):
             coupling: that of its conditions.
             field: that of its conditions.
         """
+        if self.response is not None:
+            return False
         uniform = coupling.numel() == 1 and field.numel() == self.q
         return self.q == 2 and all(self.periodic) and uniform and self.shells.distinct(shape)
 

@@ -1,8 +1,9 @@
 """What walkers say on their way along the path: log Z and observables at every β they pass.
 
 Walkers that enter interval ``n`` are weighed for the density at its frozen time ``τ_n`` (just after
-the increment of ``A``, before resampling and moves), and those at the end for that of ``t = 1``. So
-each of these times has its own exact weights, and one run of the sampler tells of all of them.
+the increment of ``A``, before resampling and moves), or with running weights for that at ``t_n``,
+and those at the end for that of ``t = 1``. So each of these times has its own exact weights, and
+one run of the sampler tells of all of them.
 """
 
 import itertools
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from ..integrators.base import Integrator
 from ..integrators.states import State
-from ..kernels.checks import as_integer, as_number, expect
+from ..kernels.checks import as_bool, as_integer, as_number, expect
 from ..models.base import Model
 from ..observables.replicas import model_at, of_single_walkers
 from ..observables.shared import share
@@ -40,7 +41,8 @@ class Recorded(NamedTuple):
     betas: Tensor
     """Inverse temperatures in the order of the path, float64 ``(K,)``"""
     densities: Tensor
-    """Place of each among the densities ``0, τ_0, …, τ_{N-1}, 1``, int64 ``(K,)``"""
+    """Place of each among the densities of the integrator, ``0, τ_0, …, τ_{N-1}, 1`` or ``0, t_0,
+    …, t_{N-1}, 1``, int64 ``(K,)``"""
     log_weights: Tensor
     """``A`` of the walkers there, float64 ``(walkers, K)``"""
     values: Mapping[str, Tensor]
@@ -85,7 +87,7 @@ class Stops:
 
         Args:
             path: an annealing path.
-            integrator: whose frozen times, with the ends of the path, can be stops.
+            integrator: whose boundary times, with the ends of the path, can be stops.
             along: True for all of these, or inverse temperatures among theirs.
             observables: names in :mod:`leaps_triton.observables`.
 
@@ -140,7 +142,8 @@ def _nearest(beta: float, weighed: Sequence[float], target: float) -> int:
     if distances[place] > _ROUNDING * abs(target):
         raise ValueError(
             f"walkers are not weighed at beta = {beta:g}, the nearest is {weighed[place]:g}; give "
-            f"the integrator times of leaps_triton.schedules.through(path, betas, intervals)"
+            f"the integrator times of leaps_triton.schedules.through(path, betas, intervals), with "
+            f"edges=True for running weights and for TauLeap"
         )
     return place
 
@@ -166,7 +169,7 @@ class Recorder:
 
         Args:
             state: all walkers of the block.
-            density: its place among ``0, τ_0, …, τ_{N-1}, 1``.
+            density: its place among the densities of the integrator.
         """
         column = self._columns.get(density)
         if column is None:
@@ -253,16 +256,20 @@ def stages(
     return tuple(sorted(found, key=lambda stage: stage.model.beta))
 
 
-def through(path: AnnealingPath, betas: Sequence[float], intervals: int) -> Tensor:
-    """Return times for :class:`~leaps_triton.Jump` with walkers weighed at given β.
+def through(
+    path: AnnealingPath, betas: Sequence[float], intervals: int, edges: bool = False
+) -> Tensor:
+    """Return times for an integrator with walkers weighed at given β.
 
-    Each β is that of the middle of an interval, where the rates are frozen, or of an end of the
-    path; the way between them is divided evenly.
+    Each β is that of the middle of an interval, where frozen weights stand, or of an end of the
+    path; the way between them is divided evenly. With ``edges`` it is that of a time between two
+    intervals, where running weights stand, and those of :class:`~leaps_triton.TauLeap`.
 
     Args:
         path: the annealing path.
         betas: inverse temperatures that increase, from that of the start to the model's own.
         intervals: how many there would be without these β; there are a few more.
+        edges: whether each β is to be between two intervals.
 
     Returns:
         float64 ``(n + 1,)``, from 0 to 1.
@@ -279,6 +286,7 @@ def through(path: AnnealingPath, betas: Sequence[float], intervals: int) -> Tens
     """
     expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
     intervals = as_integer("intervals", intervals, 1)
+    edges = as_bool("edges", edges)
     # Where β falls along the path, its times come in the order opposite to that of β.
     stops = path.time_of(_as_betas(betas)).sort().values
     # The ends of the path are weighed at in any case.
@@ -286,6 +294,10 @@ def through(path: AnnealingPath, betas: Sequence[float], intervals: int) -> Tens
     step = 1.0 / intervals
     corners = [0.0, *inner, 1.0]
     times = [0.0]
+    if edges:
+        for corner in corners[1:]:
+            times = _divided(times, corner, step)
+        return torch.tensor(times, dtype=torch.float64)
     for before, middle, after in zip(corners, inner, corners[2:], strict=False):
         # Half an interval, so short that those of neighbours do not overlap. At the ends of the
         # path there is no neighbour, but some way must be left.

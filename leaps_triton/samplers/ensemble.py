@@ -25,7 +25,8 @@ class WeightedEnsemble(Weighted):
         configurations: ``(walkers, *shape)``.
         log_weights: ``A``, float64 ``(walkers,)``; ``log Z = log_z_start + log mean e^A``.
         log_z_start: ``log Z_0``.
-        times: densities the walkers were weighed for on the way, ``τ_0, …, τ_{N-1}, 1``.
+        times: densities the walkers were weighed for on the way, ``τ_0, …, τ_{N-1}, 1``, or ``t_0,
+            …, t_{N-1}, 1`` with running weights.
         ess_trace: ESS at each of them, before any resampling there, float64.
         resamplings: number of blocks that were resampled at each of them, int64.
         evaluations: all-move ``Δ`` evaluations per walker, on average, with one of the network
@@ -33,6 +34,8 @@ class WeightedEnsemble(Weighted):
         seed: of the random numbers.
         block: walkers that were computed together.
         recorded: what was measured along the path; None for nothing.
+        variance_trace: ``Var[A]`` at each of ``times``, before any resampling there, float64; None
+            where it was not traced.
     """
 
     model: Model
@@ -46,6 +49,7 @@ class WeightedEnsemble(Weighted):
     seed: int
     block: int
     recorded: Recorded | None = None
+    variance_trace: Tensor | None = None
 
     @property
     def by_beta(self) -> tuple[Stage, ...]:

@@ -109,10 +109,10 @@ class Passage(Boundary):
             self.acts = True
             self.recorder.see(state, 0)
         self.moves = Moves.begin(sampler.move, state)
-        self._frozen = sampler.integrator.frozen.tolist()
+        self._boundaries = sampler.integrator.boundary_times.tolist()
         self._observe = observe
         self._advance = advance
-        # The frozen times, and t = 1.
+        # The times at the boundaries, and t = 1.
         reached = sampler.integrator.intervals + 1
         shape = (len(state.walkers), reached)
         self.trace = torch.zeros(shape, dtype=torch.float64, device=sampler.device)
@@ -153,7 +153,7 @@ class Passage(Boundary):
         """Return the walkers, resampled if their ESS is low."""
         sampler = self.sampler
         # Before the ESS, whose error would name neither walker nor time.
-        sampler.check_weights(state, self._frozen[interval])
+        sampler.check_weights(state, self._boundaries[interval])
         ess = float(effective_sample_size(state.log_weights))
         if ess < sampler.resample_below:
             state = sampler.resample(state, interval, self.seed)
@@ -162,7 +162,7 @@ class Passage(Boundary):
 
     def moved(self, state: Any, interval: int) -> Any:
         """Return the walkers after the moves."""
-        tau = self._frozen[interval]
+        tau = self._boundaries[interval]
         self.moves, state = self.moves.step(state, self.sampler.path, tau, self.seed)
         return state
 
@@ -196,10 +196,10 @@ class WayBack(Boundary):
         self.path = sampler.path
         self.seed = seed
         self.moves = Moves.begin(move, state)
-        self._frozen = sampler.integrator.frozen.tolist()
+        self._boundaries = sampler.integrator.boundary_times.tolist()
 
     def act(self, state: Any, interval: int) -> Any:
         """Make the reversed move, after the interval that it came before."""
-        tau = self._frozen[interval]
+        tau = self._boundaries[interval]
         self.moves, state = self.moves.step(state, self.path, tau, self.seed)
         return state

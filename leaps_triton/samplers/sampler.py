@@ -24,7 +24,16 @@ from ..paths.base import Path
 from ..paths.starts import Uniform
 from ..progress import track
 from .along import Along, Recorded, Stops
-from .blocks import BlockRun, Kept, default_block, enough, ess_trace, heard_by, tell_cost
+from .blocks import (
+    BlockRun,
+    Kept,
+    default_block,
+    enough,
+    ess_trace,
+    heard_by,
+    tell_cost,
+    variance_trace,
+)
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 from .riding.riders import run_riding
@@ -47,7 +56,8 @@ class Sampler:
         transport: a locally equivariant network, or None for classical annealed importance sampling
             by the moves of ``mcmc`` or the integrator's reversible rates.
         integrator: :class:`~leaps_triton.Jump` or :class:`~leaps_triton.TauLeap`; None for
-            ``Jump(intervals=25)``.
+            ``Jump(intervals=25)``. What it leaves to the library, as running or frozen weights,
+            follows from path and transport, and is kept.
         mcmc: move made at the start of every interval, where it leaves the weights exact; None for
             none. What it leaves to the library follows from model and block, and is kept. One that
             moves several configurations jointly (parallel tempering, Houdayer) has no weight for
@@ -71,7 +81,8 @@ class Sampler:
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a move that
             cannot act on weighted walkers, a network of another model, a block below 1, a threshold
             outside [0, 1], an unknown resampling scheme, domains that do not fit lattice and
-            transport, ``Jump(tables=True)`` where there can be no tables.
+            transport, ``Jump(tables=True)`` where there can be no tables, or
+            ``Jump(weights="running")`` along a path or on times that do not allow them.
 
     References:
         Del Moral, Doucet, Jasra, *Sequential Monte Carlo samplers*, J. R. Statist. Soc. B 68, 411
@@ -125,6 +136,10 @@ class Sampler:
             raise ValueError(f"resampling must be one of {known_schemes}, got {resampling!r}")
         self.path = path
         self.transport = transport
+        as_transport(transport).accept(path.model)
+        self._asked = integrator
+        # Two blocks of one run, or two processes, never differ in how they are weighed.
+        integrator = integrator.settled(path, transport)
         self.integrator = integrator
         self.resampling = resampling
         self.block = default_block(path) if block is None else as_integer("block", block, 1)
@@ -137,7 +152,6 @@ class Sampler:
         self.move = move
         self.device = as_device(device)
         self.riding: int | None = None
-        as_transport(transport).accept(path.model)
         integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
         if isinstance(transport, nn.Module):
@@ -163,16 +177,20 @@ class Sampler:
         """
         return self._like(self.integrator, block, self.mcmc)
 
-    def going_on(self, before: Move | None) -> Self:
-        """Return the same sampler with what its user did not name of the move as it was before.
+    def going_on(self, before: Move | None, integrator: Integrator | None = None) -> Self:
+        """Return the same sampler with what its user did not name as it was before.
 
         Args:
             before: the move of a run that goes on; None if it had none.
+            integrator: that of the run; None for what this sampler has.
         """
-        if self._named is None or before is None:
-            return self
-        move = self._named.settled(self.path.model, before, self.block)
-        return self._like(self.integrator, self.block, move)
+        settled = self.integrator
+        if integrator is not None:
+            settled = self._asked.settled(self.path, self.transport, integrator)
+        move: Move | None = self.mcmc
+        if self._named is not None and before is not None:
+            move = self._named.settled(self.path.model, before, self.block)
+        return self._like(settled, self.block, move)
 
     def _like(self, integrator: Integrator, block: int, mcmc: Move | None) -> Self:
         """Return a sampler that has all else of this one."""
@@ -220,8 +238,9 @@ class Sampler:
         """Return weighted walkers, independent but for resampling within blocks.
 
         On their way the walkers pass every β of the path, and are weighed exactly at each frozen
-        time, at the start and at the end: with ``along``, ``ensemble.by_beta`` has log Z and
-        observables there too. The walkers then wait for one another at the boundaries of intervals.
+        time (at each grid time with running weights), at the start and at the end: with ``along``,
+        ``ensemble.by_beta`` has log Z and observables there too. The walkers then wait for one
+        another at the boundaries of intervals.
 
         Args:
             walkers: their number; computed block by block, of the last of which the first walkers
@@ -306,6 +325,7 @@ class Sampler:
             log_z_start=self.path.start.log_z,
             times=self.integrator.densities[1:],
             ess_trace=ess_trace(blocks, len(log_weights)),
+            variance_trace=variance_trace(blocks),
             resamplings=torch.stack([block.resampled for block in blocks]).sum(0),
             evaluations=float(evaluations.mean()),
             seed=seed,

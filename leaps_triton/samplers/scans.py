@@ -326,8 +326,11 @@ def _through(
     path = sampler.path
     expect(isinstance(path, AnnealingPath), "sampler", "one along an AnnealingPath", path)
     assert isinstance(path, AnnealingPath)
-    times = through(path, betas, intervals)
-    return sampler.with_integrator(sampler.integrator.with_times(times))
+    integrator = sampler.integrator
+    # Where walkers are weighed between two intervals, and not in the middle of one.
+    edges = torch.equal(integrator.boundary_times, integrator.times[:-1])
+    times = through(path, betas, intervals, edges)
+    return sampler.with_integrator(integrator.with_times(times))
 
 
 def scan(

@@ -105,8 +105,8 @@ def thermodynamic_length(
 
     The length is ``∫ √Var_{ρ_t}(H) |dβ_t/dt| dt``. For small steps, equal lengths make the
     variances of the density increments equal. ``Var(H)`` is measured at the sampler's own frozen
-    times and at both ends, from weighted pilot walkers, so its grid should be fine enough to follow
-    it.
+    times (grid times with running weights) and at both ends, from weighted pilot walkers, so its
+    grid should be fine enough to follow it.
 
     Args:
         sampler: any; its walkers, one block, are the pilot.
@@ -155,7 +155,7 @@ def thermodynamic_length(
     # The derivative of log ρ̃ is that of β times the energy, so an energy of 1 gives its rate.
     rate = path.time_derivative(torch.ones_like(densities), densities).abs()
     speed = variance.sqrt() * rate
-    # Chains frozen at the left end of an interval visit time 0 twice.
+    # Walkers that are weighed at the left end of an interval visit time 0 twice.
     distinct = densities.diff(prepend=densities.new_tensor([-1.0])) > 0
     return equal_steps(densities[distinct], speed[distinct], intervals)
 
@@ -292,14 +292,14 @@ def _levelled(sampler: Sampler, times: Tensor, index: Tensor, seed: int) -> Tens
         device=sampler.device,
         resampling=sampler.resampling,
     )
-    # Weights are even after each τ_n, so the ESS at the next is what was lost in between. Those
-    # at τ_0 and t = 1 are not from one frozen time to the next.
+    # Weights are even after each boundary, so the ESS at the next is what was lost in between.
+    # Those at the first one and at t = 1 are not from one boundary to the next.
     ess = effective_sample_size(resampling.run_block(index, seed).trace.T).cpu()[1:-1]
-    frozen = integrator.frozen
+    weighed = integrator.boundary_times
     # The clamp takes away what rounding may leave above an ESS of 1.
-    speed = (-torch.log(ess)).clamp(min=0.0).sqrt() / frozen.diff()
-    # A loss between two frozen times stands for the speed halfway.
-    middles = (frozen[1:] + frozen[:-1]) / 2
+    speed = (-torch.log(ess)).clamp(min=0.0).sqrt() / weighed.diff()
+    # A loss between two boundaries stands for the speed halfway.
+    middles = (weighed[1:] + weighed[:-1]) / 2
     at = torch.cat([times[:1], middles, times[-1:]])
     # Both ends are left to their neighbours.
     speed = torch.cat([speed[:1], speed, speed[-1:]])
@@ -322,8 +322,8 @@ def _through(sampler: Sampler, pilot: _Pilot, start: float, end: float, seed: in
     integrator = sampler.integrator.with_times([0.0, *inner, 1.0])
     # The interval wanted is the first, or the second after one from 0 to its beginning.
     interval = 0 if start == 0.0 else 1
-    tau = float(integrator.frozen[interval])
-    # Pilot walkers are even at the start, so A begins with this increment.
+    tau = float(integrator.boundary_times[interval])
+    # Pilot walkers are even at the start, so A begins with this increment, of 0 where weights run.
     state = pilot.state
     state = state._replace(
         log_weights=sampler.path.log_increment(state.configurations, start, tau),
@@ -332,7 +332,9 @@ def _through(sampler: Sampler, pilot: _Pilot, start: float, end: float, seed: in
     )
     moves, state = pilot.moves.step(state, sampler.path, tau, seed)
     state = integrator.run_interval(state, sampler.path, sampler.transport, seed)
-    last = sampler.path.log_increment(state.configurations, tau, end)
-    state = state._replace(log_weights=state.log_weights + last)
+    # Running weights have come to the end by themselves.
+    if not integrator.running:
+        last = sampler.path.log_increment(state.configurations, tau, end)
+        state = state._replace(log_weights=state.log_weights + last)
     sampler.check_weights(state, end)
     return _Pilot(state, moves)

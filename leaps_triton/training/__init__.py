@@ -1,6 +1,8 @@
 """Training of the transport of a sampler."""
 
 from .config import BASELINES, TrainingConfig
+from .data.buffer import Batch
+from .equilibrium import EQUILIBRIA, equilibrate, fit_response, linear_response, transfer
 from .history import Leg, TrainingDiverged, TrainingHistory
 from .losses import (
     LOSSES,
@@ -17,18 +19,24 @@ from .trainer import Trainer
 
 __all__ = [
     "BASELINES",
+    "EQUILIBRIA",
     "LOSSES",
+    "Batch",
     "FreeEnergy",
     "Leg",
     "Trainer",
     "TrainingConfig",
     "TrainingDiverged",
     "TrainingHistory",
+    "equilibrate",
+    "fit_response",
     "increments",
+    "linear_response",
     "log_variance",
     "mean_square",
     "physics_informed",
     "read_history",
     "residual",
     "squared_residual",
+    "transfer",
 ]

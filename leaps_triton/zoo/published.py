@@ -155,7 +155,16 @@ def _network_like(state: Mapping[str, Tensor], depth: int, model: PairModel) -> 
     if depth:
         width = len(state["layers.0.time.0.bias"])
     # W_0 of published networks sees 0 beyond the edges, though the lattice is periodic.
-    return LEC(model, sizes, channels=len(first), width=width, local_field=False, zero_edges=True)
+    return LEC(
+        model,
+        sizes,
+        channels=len(first),
+        width=width,
+        local_field=False,
+        zero_edges=True,
+        # They were trained for rates [G]_+.
+        gauge="plain",
+    )
 
 
 def _read(file: Path) -> Any:

@@ -81,6 +81,7 @@ FOLDERS: dict[str, set[str]] = {
         "paths",
         "integrators",
         "networks",
+        "exact",
         "mcmc",
         "samplers",
         "io",

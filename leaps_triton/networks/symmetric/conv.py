@@ -20,6 +20,9 @@ from .sums import orbit_sums
 
 __all__ = ["SymmetricConv"]
 
+_STANDING = ("response", "gate")
+"""Settings that say what a network stands on."""
+
 
 @register("network")
 class SymmetricConv(Equivariant):
@@ -251,13 +254,16 @@ class SymmetricConv(Equivariant):
         columns = first_columns(self.sight, larger.sight, before)
         copy_layers(larger.stack, self.stack, columns)
         move_skip(larger, self)
+        if self.response is not None:
+            larger.stand_on(self.response, self.gate)
         return larger
 
     def for_model(self, model: EnergyModel, **changes: Any) -> Self:
         """Return a network with the same parameters for another lattice.
 
         A kernel over all displacements is carried over: a displacement half way round one lattice
-        stands for two of a larger one, which share its weight.
+        stands for two of a larger one, which share its weight. A linear response is not: it is of
+        one model, and :func:`leaps_triton.training.transfer` fits another.
 
         Args:
             model: of the same states and dimension.
@@ -280,7 +286,9 @@ class SymmetricConv(Equivariant):
 
     def _another(self, model: EnergyModel, **changes: Any) -> Self:
         """Return a network of other settings, where and in the precision in which this one is."""
-        made = type(self)(model, **{**self.settings, **changes})
+        # What the network stands on is no argument of its constructor.
+        own = {key: value for key, value in self.settings.items() if key not in _STANDING}
+        made = type(self)(model, **{**own, **changes})
         weight = self.skip.weight
         return made.to(weight.device, weight.dtype)
 

@@ -48,7 +48,7 @@ class Riders(Boundary):
         self.moves: Moves | None = None
         if sampler.move is None or sampler.move.rowwise:
             self.moves = Moves.begin(sampler.move, state)
-        self._frozen = sampler.integrator.frozen.tolist()
+        self._boundaries = sampler.integrator.boundary_times.tolist()
         self._advance = advance
 
     def rows(self, number: int) -> slice:
@@ -74,7 +74,7 @@ class Riders(Boundary):
         if self.sampler.resample_below > 0.0:
             state = self._resampled(state, interval)
         if self.moves is not None:
-            tau = self._frozen[interval]
+            tau = self._boundaries[interval]
             self.moves, state = self.moves.step(state, self.sampler.path, tau, self.seed)
             return state
         parts: list[Any] = []

@@ -219,9 +219,10 @@ def test_walkers_do_not_see_each_other(name: str | None) -> None:
     """
     output = normal(7, 2, 5, 3, seed=11).float()
     log_ratios = normal(7, 2, 5, 3, seed=12).float()
-    together = kernels.proposal_rates(output, log_ratios, name)
+    together = kernels.proposal_rates(output, log_ratios, name, inward=True)
     for row in range(7):
-        alone = kernels.proposal_rates(output[row : row + 1], log_ratios[row : row + 1], name)
+        own_row = slice(row, row + 1)
+        alone = kernels.proposal_rates(output[own_row], log_ratios[own_row], name, inward=True)
         for own, all_of_them in zip(alone, together, strict=True):
             torch.testing.assert_close(own[0], all_of_them[row], rtol=4 * 2.0**-24, atol=0)
 

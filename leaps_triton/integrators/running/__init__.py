@@ -1,0 +1,1 @@
+"""Weights of a density that runs on within the intervals, while the rates are frozen."""
