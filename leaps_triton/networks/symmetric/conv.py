@@ -1,25 +1,27 @@
 """A convolution with the symmetries of its model, conditioned on the inverse temperature."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...kernels.checks import as_bool, as_integer, as_number, as_seed, expect
+from ...kernels.checks import as_bool, as_integer, as_seed, expect
 from ...models.base import Conditions, EnergyModel
 from ...models.pair import PairModel
 from ...registry import register
 from ..base import Equivariant
 from .geometry import Orbits, orbits
-from .growth import copy_layers, move_skip, tap_columns
-from .inputs import Inputs, Sight, count_inputs, look, mixed
-from .layers import TIMES, Layer, time_basis
+from .growth import copy_layers, first_columns, move_skip
+from .inputs import Inputs, Sight, look, mixed
+from .layers import TIMES, Stack, time_basis
+from .settings import alike, as_beta, as_widths, has_field, varies
 from .sums import orbit_sums
 
 __all__ = ["SymmetricConv"]
+
+_STANDING = ("response", "gate")
+"""Settings that say what a network stands on."""
 
 
 @register("network")
@@ -39,6 +41,11 @@ class SymmetricConv(Equivariant):
     with weights that are functions of ``u``; multiples of the local field and, with ``rings``, a
     kernel ``Σ_j K_u(i, j) φ_a(x_j)`` that has one weight per orbit of displacements, are added.
 
+    Where couplings of such two states vary from bond to bond, there are walks of couplings in the
+    place of taps, annuli and orbits, ``Σ_j (J ⋯ J)_ij s_j`` over walks of 2, 3, … steps: then
+    ``s_i → ε_i s_i`` and ``J_ij → ε_i ε_j J_ij`` together change nothing, and one network serves
+    every instance. Their matrices are dense, for lattices up to a few thousand sites.
+
     Sums over the lattice are sums of integers, rounded to these where an FFT makes them, so local
     equivariance holds bit for bit. Its output is a rate per unit of β, and reads β_t but not
     ``t``: a network serves every schedule, and every β up to its own.
@@ -46,7 +53,8 @@ class SymmetricConv(Equivariant):
     Args:
         model: a pair model; couplings, field and β_t come with each call.
         kernel_size: ``K``, odd, at most 63. Taps that wrap around a small lattice onto the site
-            are masked.
+            are masked. With couplings that vary, walks have up to ``(K + 1) / 2`` steps, at least
+            2.
         widths: values of each layer.
         rings: whether to learn a kernel over all displacements; the network is then for lattices of
             the model's shape, and :meth:`for_model` moves it to another.
@@ -80,8 +88,6 @@ class SymmetricConv(Equivariant):
     clock = "beta"
     """What the output is a rate per unit of."""
     table: Tensor
-    # A list of modules forgets what they are.
-    layers: Any
 
     def __init__(
         self,
@@ -105,14 +111,14 @@ class SymmetricConv(Equivariant):
         assert isinstance(model, PairModel)
         kernel_size = as_integer("kernel_size", kernel_size, 1, 63)
         expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
-        layer_widths = _as_widths(widths)
+        layer_widths = as_widths(widths)
         rings = as_bool("rings", rings)
         if window is not None:
             window = as_integer("window", window, 3)
             expect(window % 2 == 1, "window", "None, or odd and at least 3", window)
         seed = as_seed(seed)
         if fields is None:
-            fields = _has_field(model)
+            fields = has_field(model)
         fields = as_bool("fields", fields)
         expect(gauge in ("heat_bath", "plain"), "gauge", "'heat_bath' or 'plain'", gauge)
         super().__init__(
@@ -122,7 +128,7 @@ class SymmetricConv(Equivariant):
             rings=rings,
             window=window,
             seed=seed,
-            beta=_as_beta(beta, model),
+            beta=as_beta(beta, model),
             fields=fields,
             gauge=gauge,
         )
@@ -134,73 +140,49 @@ class SymmetricConv(Equivariant):
         self.beta: float = self.settings["beta"]
         self._read(model, fields)
         self._make_layers()
-        self._initialise(seed)
+        self.stack.initialise(seed)
+        nn.init.zeros_(self.skip.weight)
 
     def _read(self, model: PairModel, fields: bool) -> None:
         """Keep what the inputs need of the model."""
         self.model = model
         table = model.bond_table
         self.shape = model.lattice.shape
-        self.alike = _alike(model)
+        self.alike = alike(model)
         strength: float | None = None
         self.channels = self.q
         if self.q == 2 and model.symmetry == "permutation":
             strength = 0.5 * float(table[0, 0] - table[0, 1])
             self.channels = 1
-        self.sight = Sight(self.kernel_size, self.window, fields, self.periodic, strength)
+        steps = 0
+        if varies(model):
+            steps = max(2, (self.kernel_size + 1) // 2)
+        self.sight = Sight(self.kernel_size, self.window, fields, self.periodic, strength, steps)
         # It is the model's, which a file holds beside the network.
         self.register_buffer("table", table.float(), persistent=False)
 
     def _make_layers(self) -> None:
-        """Make all parameters, in the order in which files hold them and seeds draw them."""
-        inputs, even = count_inputs(self.sight)
-        mixes = self.channels > 1
-        layers: list[Layer] = []
-        for number, width in enumerate(self.widths):
-            layers.append(Layer(inputs, even, width, mixes, mixes and number > 0))
-            inputs = width
-        self.layers = nn.ModuleList(layers)
-        self.readout = nn.Linear(TIMES, inputs, bias=False)
+        """Make all parameters, in the order in which files hold them."""
+        self.stack = Stack(self.sight, self.channels, self.widths)
         # Multiples of the local field and of the field come before the kernel.
         outputs = 1
         if self.sight.fields:
             outputs += 1
         self.direct = outputs
-        if self.rings:
+        if self.rings and self.sight.steps:
+            outputs += self.sight.steps - 1
+        elif self.rings:
             outputs += len(self.orbits(torch.device("cpu")).sizes)
         self.skip = nn.Linear(TIMES, outputs, bias=False)
-
-    @torch.no_grad()
-    def _initialise(self, seed: int) -> None:
-        """Draw parameters such that layers begin near the linear part of their tangent."""
-        generator = torch.Generator().manual_seed(seed)
-
-        def draw(layer: nn.Linear | None, scale: float) -> None:
-            if layer is not None:
-                weight = layer.weight
-                deviation = scale / math.sqrt(weight.shape[1])
-                weight.copy_(deviation * torch.randn(weight.shape, generator=generator))
-
-        first = 0.75
-        if self.channels > 1:
-            # Charges are less than 1 there.
-            first = 1.5
-        for layer in self.layers:
-            draw(layer.odd, first)
-            draw(layer.even, 0.2)
-            draw(layer.time, 0.12)
-            draw(layer.shift, 0.3)
-            draw(layer.average, 0.5)
-            first = 1.0
-        # Small rates to begin with, on top of what the network may stand on.
-        inputs = self.readout.weight.shape[0]
-        draw(self.readout, 0.12 / math.sqrt(inputs))
-        self.skip.weight.zero_()
 
     @property
     def reach(self) -> int | None:
         """The largest distance, in any direction, of a site that ``D`` reads; None for all."""
-        if self.rings or self.window is None:
+        if self.window is None:
+            return None
+        if self.sight.steps:
+            return max(self.sight.steps, self.window // 2 + 1)
+        if self.rings:
             return None
         # Neighbours of neighbours are read whatever the kernel; the energy around a site has bonds
         # that lead out of the window.
@@ -213,7 +195,7 @@ class SymmetricConv(Equivariant):
             ValueError: If the lattice is one of these.
         """
         super().check_shape(shape)
-        if self.rings and tuple(shape) != self.shape:
+        if self.rings and not self.sight.steps and tuple(shape) != self.shape:
             raise ValueError(
                 f"this SymmetricConv has a kernel over the lattice of shape {self.shape}, got "
                 f"shape {tuple(shape)}; move it by network.for_model(model)"
@@ -260,7 +242,7 @@ class SymmetricConv(Equivariant):
             widths = self.widths
         if seed is None:
             seed = self.settings["seed"] + 1
-        sizes = _as_widths(widths)
+        sizes = as_widths(widths)
         fits = len(sizes) == len(self.widths)
         if fits:
             fits = all(new >= old for new, old in zip(sizes, self.widths, strict=True))
@@ -268,17 +250,20 @@ class SymmetricConv(Equivariant):
         least = as_integer("kernel_size", kernel_size, self.kernel_size)
         changed = {"kernel_size": least, "widths": sizes, "seed": seed}
         larger = self._another(self.model, **changed)
-        before = self.layers[0].odd.weight.shape[1]
-        columns = tap_columns(self.kernel_size, larger.kernel_size, self.ndim, before)
-        copy_layers(larger, self, columns)
+        before = self.stack.layers[0].odd.weight.shape[1]
+        columns = first_columns(self.sight, larger.sight, before)
+        copy_layers(larger.stack, self.stack, columns)
         move_skip(larger, self)
+        if self.response is not None:
+            larger.stand_on(self.response, self.gate)
         return larger
 
     def for_model(self, model: EnergyModel, **changes: Any) -> Self:
         """Return a network with the same parameters for another lattice.
 
         A kernel over all displacements is carried over: a displacement half way round one lattice
-        stands for two of a larger one, which share its weight.
+        stands for two of a larger one, which share its weight. A linear response is not: it is of
+        one model, and :func:`leaps_triton.training.transfer` fits another.
 
         Args:
             model: of the same states and dimension.
@@ -294,14 +279,16 @@ class SymmetricConv(Equivariant):
             raise self._of_another(f"{model!r} has q = {model.q}")
         Equivariant.check_shape(self, model.lattice.shape)
         moved = self._another(model, **changes)
-        inputs = self.layers[0].odd.weight.shape[1]
-        copy_layers(moved, self, torch.arange(inputs))
+        inputs = self.stack.layers[0].odd.weight.shape[1]
+        copy_layers(moved.stack, self.stack, torch.arange(inputs))
         move_skip(moved, self)
         return moved
 
     def _another(self, model: EnergyModel, **changes: Any) -> Self:
         """Return a network of other settings, where and in the precision in which this one is."""
-        made = type(self)(model, **{**self.settings, **changes})
+        # What the network stands on is no argument of its constructor.
+        own = {key: value for key, value in self.settings.items() if key not in _STANDING}
+        made = type(self)(model, **{**own, **changes})
         weight = self.skip.weight
         return made.to(weight.device, weight.dtype)
 
@@ -320,11 +307,10 @@ class SymmetricConv(Equivariant):
         if torch.is_grad_enabled():
             # Gradients by walker are told from the rows of every layer.
             time = time.expand(walkers, -1)
-        hidden = inputs.odd
-        for layer in self.layers:
-            hidden = layer(hidden, inputs.even, time, self.channels)
-        weights = self.readout(time).unsqueeze(2).expand(walkers, -1, 1)
-        read = torch.bmm(hidden, weights).view(walkers, self.channels, *shape)
+            read = self.stack(inputs, time)
+        else:
+            read = self.stack.in_blocks(inputs, time)
+        read = read.view(walkers, self.channels, *shape)
         made = read + self._skipped(inputs, time, shape)
         if self.channels > 1:
             return made
@@ -341,6 +327,9 @@ class SymmetricConv(Equivariant):
             made = made + weights[:, 1:2].view(spread) * inputs.field
         if not self.rings:
             return made
+        if inputs.walks is not None:
+            of_walks = weights[:, self.direct :].view(spread) * inputs.walks
+            return made + of_walks.sum(1, keepdim=True)
         table = self.orbits(weights.device)
         sums = orbit_sums(weights[:, self.direct :], inputs.transform, table, shape, self.periodic)
         mixing: Tensor | None = None
@@ -348,37 +337,3 @@ class SymmetricConv(Equivariant):
             charges = self.table.to(sums.dtype)
             mixing = charges - charges.mean(0, keepdim=True)
         return made + mixed(sums, mixing, sums.dtype)
-
-
-def _as_widths(widths: Any) -> list[int]:
-    """Return the widths of layers, at least one."""
-    several = isinstance(widths, list | tuple | np.ndarray)
-    several = several and np.ndim(widths) == 1 and len(widths) > 0
-    expect(several, "widths", "one width or more, such as (64, 32)", widths)
-    return [as_integer("widths", width, 1) for width in widths]
-
-
-def _as_beta(beta: Any, model: PairModel) -> float:
-    """Return the inverse temperature at which ``u = 1``."""
-    if beta is not None:
-        return as_number("beta", beta, "positive and finite", lambda x: 0.0 < x < math.inf)
-    if model.beta == 0.0:
-        return 1.0
-    return abs(model.beta)
-
-
-def _has_field(model: PairModel) -> bool:
-    """Return whether the model favours a state somewhere."""
-    table = model.site_table
-    return bool((table != table[:1]).any())
-
-
-def _alike(model: PairModel) -> tuple[int, ...]:
-    """Return a label for each direction; those of one label can be exchanged."""
-    kinds: list[tuple[int, bool, float]] = []
-    for axis, length in enumerate(model.lattice.shape):
-        coupling = 0.0
-        if model.coupling.numel() == model.lattice.ndim and model.lattice.ndim > 1:
-            coupling = float(model.coupling[axis].flatten()[0])
-        kinds.append((length, model.lattice.periodic[axis], coupling))
-    return tuple(kinds.index(kind) for kind in kinds)

@@ -36,7 +36,7 @@ class Orbits(NamedTuple):
     """A displacement of each orbit, nearest first, without the centre, int64 ``(orbits, ndim)``"""
     sizes: Tensor
     """Displacements of each orbit, float64 ``(orbits,)``"""
-    index: Tensor
+    numbers: Tensor
     """1 + orbit of each displacement of the box, 0 for the centre, int64 ``(*box)``"""
 
 
@@ -103,7 +103,7 @@ def orbits(
     return Orbits(
         keys=found[1:, 1:].to(device),
         sizes=sizes[1:].double().to(device),
-        index=index.view(box).to(device),
+        numbers=index.view(box).to(device),
     )
 
 

@@ -2,7 +2,9 @@
 
 All of it is made from charges: ``s = ±1`` where a sign exchanges the two states, else one per state
 ``a``, ``φ_a(x_j) = φ(a, x_j) - mean over a``. Inputs change with the charges; even inputs multiply
-what is made of them.
+what is made of them. Where couplings of two such states vary from bond to bond, taps and annuli
+give way to walks of couplings: then ``s_i → ε_i s_i, J_ij → ε_i ε_j J_ij`` changes nothing but the
+sign ``ε_i`` of what is made at a site.
 """
 
 from collections.abc import Sequence
@@ -23,24 +25,28 @@ from .neighbours import (
     looked_up,
     neighbour_sum,
 )
-from .sums import annulus_sums, spectrum, window_sum
+from .sums import annulus_sums, spectrum, walks_of, window_sum
 
-__all__ = ["Inputs", "Sight", "count_inputs", "look"]
+__all__ = ["Inputs", "Sight", "around", "count_inputs", "look", "mixed", "taps_of"]
 
 
 class Inputs(NamedTuple):
-    """What a network reads at every site, ``(walkers, channels · sites, …)`` where not said."""
+    """What a network reads at every site; a place stands for a channel and a site."""
 
-    odd: Tensor
-    """Inputs that change with the charges, last"""
+    charges: Tensor
+    """What the taps read, ``(walkers, channels, *shape)``"""
+    others: Tensor
+    """All other inputs that change with the charges, ``(walkers, places, inputs)``"""
     even: Tensor
-    """Inputs that multiply, last"""
+    """Inputs that multiply, ``(walkers, places, inputs)``"""
     local: Tensor
     """Half the field of the neighbours, ``(walkers, channels, *shape)``"""
     field: Tensor
     """Field of the site, ``(1 | walkers, channels, *shape or 1s)``"""
     transform: Tensor
-    """Fourier transform of the marks, as :func:`~.sums.spectrum` has it"""
+    """Fourier transform of the marks, as :func:`~.sums.spectrum` has it; empty with walks"""
+    walks: Tensor | None = None
+    """Spins at the ends of walks of 2, 3, … steps, ``(walkers, walks, *shape)``"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Sight:
         periodic: boundary of each direction.
         strength: ``φ`` of equal states less the mean, where a sign exchanges both states; None
             for a channel per state.
+        steps: the longest walks of couplings, at least 2; 0 for taps and annuli.
     """
 
     kernel_size: int
@@ -61,13 +68,21 @@ class Sight:
     fields: bool
     periodic: tuple[bool, ...]
     strength: float | None
+    steps: int = 0
+
+    @property
+    def taps(self) -> int:
+        """Number of taps."""
+        if self.steps:
+            return 0
+        return len(offsets_of(self.kernel_size, len(self.periodic)))
 
 
 class Surroundings(NamedTuple):
     """What both kinds of inputs have in common."""
 
-    taps: Tensor
-    """``(walkers, channels, *shape, taps)``"""
+    charges: Tensor
+    """``(walkers, channels, *shape)``"""
     annuli: Tensor
     """``(walkers, channels, *shape, annuli)``"""
     mean: Tensor
@@ -77,13 +92,16 @@ class Surroundings(NamedTuple):
 
 def count_inputs(sight: Sight) -> tuple[int, int]:
     """Return the numbers of odd and of even inputs."""
-    taps = len(offsets_of(sight.kernel_size, len(sight.periodic)))
-    if sight.strength is None:
-        odd = taps + len(ANNULI) + 4
+    if sight.steps:
+        odd = sight.steps + 3
+        even = 4
+        fields = 1
+    elif sight.strength is None:
+        odd = sight.taps + len(ANNULI) + 4
         even = 9
         fields = 1
     else:
-        odd = taps + len(ANNULI) + 5
+        odd = sight.taps + len(ANNULI) + 5
         even = 4
         fields = 2
     if sight.fields:
@@ -101,49 +119,103 @@ def look(configurations: Tensor, conditions: Conditions, sight: Sight, table: Te
         sight: what is read.
         table: ``φ``, ``(q, q)``, in the type of the inputs.
     """
+    if sight.steps:
+        return _of_glass(configurations, conditions, sight, table.dtype)
     if sight.strength is None:
         return _of_states(configurations, conditions, sight, table)
-    return _of_spins(configurations, conditions, sight, sight.strength, table.dtype)
+    return _of_spins(configurations, conditions, sight, table.dtype)
 
 
-def _of_spins(
-    configurations: Tensor,
-    conditions: Conditions,
-    sight: Sight,
-    strength: float,
-    dtype: torch.dtype,
-) -> Inputs:
-    """Return the inputs of two states that a sign exchanges."""
-    shape = configurations.shape[1:]
+class Products(NamedTuple):
+    """What two states that a sign exchanges have of their bonds."""
+
+    odd: list[Tensor]
+    even: list[Tensor]
+    local: Tensor
+    field: Tensor
+
+
+def _products(spins: Tensor, conditions: Conditions, sight: Sight) -> Products:
+    """Return local fields and their powers, and products of neighbours and theirs.
+
+    Args:
+        spins: ``(walkers, 1, *shape)``.
+        conditions: couplings and field.
+        sight: what is read.
+    """
+    shape = spins.shape[2:]
     around = float(2 * len(shape))
-    spins = embed(configurations, 2, dtype)
-    bonds = bonds_of_spins(spins, conditions.coupling, conditions.field, strength, sight.periodic)
-    seen = _surroundings(spins, spins, None, sight)
+    assert sight.strength is not None
+    bonds = bonds_of_spins(
+        spins, conditions.coupling, conditions.field, sight.strength, sight.periodic
+    )
     local = bonds.local()
     total = local + bonds.field
-    # Products of spins beyond a neighbour, each with the signs of a spin in the place of the site.
-    squares = neighbour_sum(bonds, lambda others, coupling: coupling * spins * others * others)
-    cubes = neighbour_sum(bonds, lambda others, coupling: coupling * others * others * others)
-    aligned = neighbour_sum(bonds, lambda others, _: spins * others)
-    mean = 3.0 * seen.mean
+
+    def beyond(others: Tensor, coupling: Tensor) -> list[Tensor]:
+        """Return products that have the signs of a spin in the place of the site."""
+        bent = coupling * others * others
+        return [bent * spins, bent * others, spins * others]
+
+    squares, cubes, aligned = neighbour_sum(bonds, beyond)
+    squared = total * total
     odd = [
-        mean,
         total / around,
-        total**3 / around**2,
+        total * squared / around**2,
         squares / (2.0 * around),
         cubes / (2.0 * around**2),
     ]
     even = [
-        total**2 / around**2,
+        squared / around**2,
         _energy(bonds, sight, shape) - 0.2 * around,
-        mean**2,
         aligned / (around * (around - 1.0)),
     ]
     if sight.fields:
         field = bonds.field.expand_as(total)
         odd.append(field)
-        even += [field**2, field * mean]
-    return _joined(seen, odd, even, local, bonds.field)
+        even.append(field * field)
+    return Products(odd, even, local, bonds.field)
+
+
+def _of_spins(
+    configurations: Tensor, conditions: Conditions, sight: Sight, dtype: torch.dtype
+) -> Inputs:
+    """Return the inputs of two states that a sign exchanges."""
+    spins = embed(configurations, 2, dtype)
+    seen = _surroundings(spins, spins, None, sight)
+    made = _products(spins, conditions, sight)
+    mean = 3.0 * seen.mean
+    even = [*made.even, mean * mean]
+    if sight.fields:
+        even.append(mean * made.field)
+    return _joined(seen, [mean, *made.odd], even, made.local, made.field)
+
+
+def _of_glass(
+    configurations: Tensor, conditions: Conditions, sight: Sight, dtype: torch.dtype
+) -> Inputs:
+    """Return the inputs of two states that a sign exchanges, with couplings for every bond."""
+    shape = configurations.shape[1:]
+    spins = embed(configurations, 2, dtype)
+    assert sight.strength is not None
+    coupling = conditions.coupling.to(dtype) * sight.strength
+    walks, loops = walks_of(coupling, tuple(shape), sight.periodic, sight.steps)
+    # A weight of 0 adds nothing in any bit, so that the site is left out of its own walks.
+    ends = torch.matmul(spins.flatten(1).unsqueeze(1), walks.flatten(2))
+    ends = ends.view(len(spins), sight.steps - 1, *shape)
+    made = _products(spins, conditions, sight)
+    closed = loops.view(-1, 1, *shape).expand_as(spins)
+    others = torch.stack([*ends.unsqueeze(1).unbind(2), *made.odd], -1)
+    even = torch.stack([*made.even, closed], -1)
+    return Inputs(
+        charges=spins,
+        others=others.flatten(1, -2),
+        even=even.flatten(1, -2),
+        local=made.local,
+        field=made.field,
+        transform=ends.new_zeros(0),
+        walks=ends,
+    )
 
 
 def _of_states(
@@ -161,20 +233,25 @@ def _of_states(
     seen = _surroundings(charges, marks, mixing, sight)
     local = bonds.local()
     total = (local + bonds.field) * (2.0 / around)
-    beyond = neighbour_sum(bonds, lambda others, coupling: coupling * others)
-    aligned = neighbour_sum(bonds, lambda others, _: charges * others)
+
+    def further(others: Tensor, coupling: Tensor) -> list[Tensor]:
+        """Return what the neighbours feel, and whether they are as they feel."""
+        return [coupling * others, charges * others]
+
+    beyond, aligned = neighbour_sum(bonds, further)
     mean = 3.0 * seen.mean
     pairs = around * (around - 1.0)
-    odd = [mean, total**2 - 0.5, 0.5 * total**3, total]
+    squared = total * total
+    odd = [mean, squared - 0.5, 0.5 * squared * total, total]
     energy = _energy(bonds, sight, shape) - 0.25 * around
     even = [
         torch.full_like(total, 0.3),
         total,
-        total**2 - 0.5,
+        squared - 0.5,
         mean,
-        (mean**2).sum(1, keepdim=True).expand_as(total),
+        (mean * mean).sum(1, keepdim=True).expand_as(total),
         energy.expand_as(total),
-        (total**2).mean(1, keepdim=True).expand_as(total) - 0.4,
+        squared.mean(1, keepdim=True).expand_as(total) - 0.4,
         aligned / pairs,
         beyond / pairs,
     ]
@@ -198,11 +275,11 @@ def _joined(
     field: Tensor,
 ) -> Inputs:
     """Return all inputs side by side."""
-    others = torch.stack(list(odd), -1)
-    joined = torch.cat([seen.taps, seen.annuli, others], -1)
+    others = torch.cat([seen.annuli, torch.stack(list(odd), -1)], -1)
     multiplying = torch.stack(list(even), -1)
     return Inputs(
-        odd=joined.flatten(1, -2),
+        charges=seen.charges,
+        others=others.flatten(1, -2),
         even=multiplying.flatten(1, -2),
         local=local,
         field=field,
@@ -213,7 +290,7 @@ def _joined(
 def _surroundings(
     charges: Tensor, marks: Tensor, mixing: Tensor | None, sight: Sight
 ) -> Surroundings:
-    """Return taps, annuli and means.
+    """Return annuli and means.
 
     Args:
         charges: ``(walkers, channels, *shape)``.
@@ -233,7 +310,7 @@ def _surroundings(
     others = window_sum(wide, sight.periodic, sight.window) - wide
     sites = window_sites(shape, sight.window)
     mean = mixed(others / sites, mixing, dtype)
-    return Surroundings(_taps(charges, sight), rings, mean, transform)
+    return Surroundings(charges, rings, mean, transform)
 
 
 def mixed(sums: Tensor, mixing: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -245,19 +322,28 @@ def mixed(sums: Tensor, mixing: Tensor | None, dtype: torch.dtype) -> Tensor:
     return torch.matmul(mixing, flat).view(len(own), -1, *own.shape[2:])
 
 
-def _taps(charges: Tensor, sight: Sight) -> Tensor:
-    """Return the charges around each site, ``(walkers, channels, *shape, taps)``."""
-    shape = tuple(charges.shape[2:])
-    kernel_size = sight.kernel_size
+def around(charges: Tensor, sight: Sight) -> Tensor:
+    """Return the charges with as many more at each edge as the taps read.
+
+    Returns:
+        ``(walkers, channels, *(length + kernel_size - 1))``.
+    """
     padded = charges
     for axis, wraps in enumerate(sight.periodic):
-        padded = _padded(padded, axis + 2, kernel_size // 2, wraps)
+        padded = _padded(padded, axis + 2, sight.kernel_size // 2, wraps)
+    return padded
+
+
+def taps_of(charges: Tensor, sight: Sight) -> Tensor:
+    """Return the charges around each site, ``(walkers, channels · sites, taps)``."""
+    shape = tuple(charges.shape[2:])
+    windows = around(charges, sight)
     for axis in range(len(shape)):
-        padded = padded.unfold(axis + 2, kernel_size, 1)
-    around = padded.flatten(2 + len(shape))
-    centre = around.shape[-1] // 2
-    taps = torch.cat([around[..., :centre], around[..., centre + 1 :]], -1)
-    reads = taps_read(shape, sight.periodic, kernel_size, charges.device)
+        windows = windows.unfold(axis + 2, sight.kernel_size, 1)
+    flat = windows.flatten(2 + len(shape)).flatten(1, -2)
+    centre = flat.shape[-1] // 2
+    taps = torch.cat([flat[..., :centre], flat[..., centre + 1 :]], -1)
+    reads = taps_read(shape, sight.periodic, sight.kernel_size, charges.device)
     if reads is not None:
         # A small lattice wraps some taps onto the site, which is not to be read.
         taps = torch.where(reads, taps, torch.zeros_like(taps))

@@ -138,7 +138,7 @@ def looked_up(table: Tensor, configurations: Tensor) -> Tensor:
     return columns.view(len(table), *configurations.shape).transpose(0, 1)
 
 
-def neighbour_sum(bonds: Bonds, pair: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def neighbour_sum(bonds: Bonds, pair: Callable[[Tensor, Tensor], list[Tensor]]) -> list[Tensor]:
     """Return sums over the neighbours ``j`` of each site ``i`` of what they make without ``i``.
 
     Args:
@@ -147,9 +147,9 @@ def neighbour_sum(bonds: Bonds, pair: Callable[[Tensor, Tensor], Tensor]) -> Ten
             of the coupling of ``i`` and ``j``, both at the places of the neighbours.
 
     Returns:
-        What ``pair`` returns, summed.
+        What ``pair`` returns, each summed.
     """
-    total: Tensor | None = None
+    totals: list[Tensor] = []
     for axis, wraps in enumerate(bonds.periodic):
         place = axis + 2
         rest = bonds.but_for(axis)
@@ -163,19 +163,23 @@ def neighbour_sum(bonds: Bonds, pair: Callable[[Tensor, Tensor], Tensor]) -> Ten
             behind = rest + bonds.backward[axis]
         # A neighbour ahead is asked for what lies beyond it, through the bond behind it.
         before = coupling.roll(1, place)
-        from_ahead = pair(ahead, before).roll(-1, place)
-        from_behind = pair(behind, coupling).roll(1, place)
-        if not wraps:
-            # Nothing comes round an open edge.
-            from_ahead = from_ahead * _edge(from_ahead, place, last=True)
-            from_behind = from_behind * _edge(from_behind, place, last=False)
-        both = from_ahead + from_behind
-        if total is None:
-            total = both
-        else:
-            total = total + both
-    assert total is not None
-    return total
+        from_ahead = pair(ahead, before)
+        from_behind = pair(behind, coupling)
+        for index, (one, other) in enumerate(zip(from_ahead, from_behind, strict=True)):
+            both = _moved(one, -1, place, wraps) + _moved(other, 1, place, wraps)
+            if axis == 0:
+                totals.append(both)
+            else:
+                totals[index] = totals[index] + both
+    return totals
+
+
+def _moved(values: Tensor, step: int, axis: int, wraps: bool) -> Tensor:
+    """Return values moved along an axis by one place, 0 where nothing comes round an open edge."""
+    moved = values.roll(step, axis)
+    if wraps:
+        return moved
+    return moved * _edge(moved, axis, last=step < 0)
 
 
 def _edge(like: Tensor, axis: int, last: bool) -> Tensor:
