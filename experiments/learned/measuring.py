@@ -4,7 +4,7 @@ Times on a CPU are those that one thread spent computing, whatever else the mach
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -171,7 +171,12 @@ def _histogram(values: Tensor, weights: Tensor, edges: Tensor) -> list[float]:
 
 
 def rivals(
-    path: lt.AnnealingPath, known: Known, seconds: float, block: int, seed: int
+    path: lt.AnnealingPath,
+    known: Known,
+    seconds: float,
+    block: int,
+    seed: int,
+    intervals: Sequence[int] = INTERVALS,
 ) -> list[dict[str, Any]]:
     """Return rows of AIS and SMC at their best: a pilot chooses intervals and move of each.
 
@@ -181,10 +186,11 @@ def rivals(
         seconds: of each.
         block: walkers of a block.
         seed: of everything random.
+        intervals: among which the pilots choose.
     """
     rows: list[dict[str, Any]] = []
     for name, below in (("AIS", 0.0), ("SMC", 0.5)):
-        made = list(_annealers(path, below, block))
+        made = list(_annealers(path, below, block, intervals))
         rates = {key: _pilot(sampler, seconds / 10, seed + 1) for key, sampler in made}
         best = max(rates, key=lambda key: rates[key])
         sampler = dict(made)[best]
@@ -196,16 +202,16 @@ def rivals(
 
 
 def _annealers(
-    path: lt.AnnealingPath, below: float, block: int
+    path: lt.AnnealingPath, below: float, block: int, intervals: Sequence[int]
 ) -> Iterable[tuple[str, lt.Sampler]]:
     """Yield samplers without a network, by what tells them apart."""
     moves: dict[str, Callable[[], Any]] = {"heat bath": lt.HeatBath, "Metropolis": lt.Metropolis}
-    for intervals in INTERVALS:
+    for count in intervals:
         for name, move in moves.items():
             sampler = lt.Sampler(
-                path, None, lt.Jump(intervals), move(), below, block=block, device="cpu"
+                path, None, lt.Jump(count), move(), below, block=block, device="cpu"
             )
-            yield f"{intervals} intervals, {name}", sampler
+            yield f"{count} intervals, {name}", sampler
 
 
 def _pilot(sampler: lt.Sampler, seconds: float, seed: int) -> float:
