@@ -51,6 +51,8 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     # Two sites a thread, so that four directions with tables fit the registers.
     ("energies",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
     ("proposals",): (Config(4, {"BLOCK": 1024}, {"CHUNK": 16384}),),
+    ("proposals", "inward", "float32"): (Config(4, {"BLOCK": 1024}, registers=112),),
+    ("proposals", "inward", "float64"): (Config(4, {"BLOCK": 1024}, registers=168),),
     # Half as many sites a thread: probabilities in float64 keep more at hand.
     ("proposals", "heat_bath", "float32"): (Config(4, {"BLOCK": 512}, registers=96),),
     ("proposals", "heat_bath", "float64"): (Config(4, {"BLOCK": 512}, registers=128),),

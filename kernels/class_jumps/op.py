@@ -148,6 +148,8 @@ def _check(given: Events) -> None:
 
 def _checked(running: RunningClasses, given: Events) -> RunningClasses:
     """Return a density with Python's numbers, refuse one that does not fit the tables."""
+    wanted_type = "a kernels.RunningClasses or None"
+    expect(isinstance(running, RunningClasses), "running", wanted_type, running)
     classes = given.rates.shape[1]
     wanted = {
         "in_rates": (running.in_rates, tuple(given.rates.shape), torch.float64),

@@ -70,16 +70,14 @@ def proposal_rates_kernel(
             b_network = tl.load(p_network + o_move, mask=m_move, other=0.0)
             # Written so that NaN stays NaN; where G >= 0 the in-rate is 0 even if e^Δ overflows.
             b_rates = tl.where(b_network <= 0, 0.0, b_network)
-            b_back = -b_network * exponential(b_log_ratios)
-            b_in_rates = tl.where(b_network < 0, b_back, 0.0)
-            b_back = tl.where(b_network >= 0, 0.0, b_back)
+            b_in_rates = tl.where(b_network < 0, -b_network * exponential(b_log_ratios), 0.0)
             b_terms = (b_rates - b_in_rates).to(tl.float64)
             if b_network.dtype == tl.float32:
                 # What overflows float32 is computed again in float64.
                 b_wide = b_network.to(tl.float64) * wide_exponential(b_log_ratios)
                 b_terms = tl.where(b_in_rates == float("inf"), b_wide, b_terms)
-                # There the product may be a float32 again.
-                b_back = tl.where(b_back == float("inf"), (-b_wide).to(DTYPE), b_back)
+                # Times a small output it may be a float32 again.
+                b_in_rates = tl.where(b_in_rates == float("inf"), -b_wide.to(DTYPE), b_in_rates)
             corrector += b_terms
         if REVERSIBLE:
             b_reversible = reversible_rate(b_log_ratios, REVERSIBLE).to(tl.float64) * scale
@@ -89,6 +87,8 @@ def proposal_rates_kernel(
         exit_rate += b_rates.to(tl.float64)
         tl.store(p_rates + o_move, b_rates, mask=m_move)
         if INWARD:
+            # NaN of the output, for which no comparison is true, is that of the rates.
+            b_back = tl.where(b_network != b_network, b_network, b_in_rates)
             if REVERSIBLE:
                 b_back += b_added
             tl.store(p_in_rates + o_move, b_back, mask=m_move)
@@ -146,8 +146,14 @@ def proposal_rates_gradient_kernel(
 def _forward(network: bool, reversible: str | None, dtype: torch.dtype, inward: bool) -> Variant:
     terms = {"NETWORK": network, "REVERSIBLE": REVERSIBLE[reversible], "INWARD": inward}
     pointers = (*(dtype,) * 4, *(torch.float64,) * 2)
-    constants = terms | CONFIG.constants
-    return Variant(proposal_rates_kernel, pointers, constants, warps=CONFIG.warps)
+    chosen = CONFIG
+    if inward:
+        # The way back keeps more at hand.
+        chosen = config("proposals", "inward", str(dtype).removeprefix("torch."))
+    constants = terms | chosen.constants
+    return Variant(
+        proposal_rates_kernel, pointers, constants, warps=chosen.warps, registers=chosen.registers
+    )
 
 
 def _gradient(rates: bool, dtype: torch.dtype, inward: bool) -> Variant:
