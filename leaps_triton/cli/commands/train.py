@@ -236,6 +236,10 @@ class Train(ModelOptions):
                     f"choose another network"
                 )
             given[name] = value
+        if "gauge" in takes and self.checkpoint.exists():
+            # A training that goes on keeps the gauge that it began with.
+            before = lt.load(self.checkpoint, device="cpu").transport
+            given["gauge"] = lt.integrators.gauge_of(before)
         largest = kernel_size(model)
         if "kernel_size" in takes:
             given.setdefault("kernel_size", largest)
