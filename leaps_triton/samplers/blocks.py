@@ -12,7 +12,16 @@ from ..progress import Progress
 from .along import Recorded
 from .passage import Advance
 
-__all__ = ["BlockRun", "Kept", "default_block", "enough", "ess_trace", "heard_by", "tell_cost"]
+__all__ = [
+    "BlockRun",
+    "Kept",
+    "default_block",
+    "enough",
+    "ess_trace",
+    "heard_by",
+    "tell_cost",
+    "variance_trace",
+]
 
 
 _LOG = logging.getLogger("leaps_triton")
@@ -56,6 +65,10 @@ class Kept(NamedTuple):
     """``log Σ e^A`` at each time of the trace, float64 ``(N + 1,)``"""
     log_sum_of_squares: Tensor
     """``log Σ e^{2A}`` there"""
+    mean: Tensor
+    """Mean of ``A`` there"""
+    deviations: Tensor
+    """Sum of squared deviations from it"""
     resampled: Tensor
     recorded: Recorded | None
 
@@ -72,6 +85,8 @@ class Kept(NamedTuple):
             run.state.events[:walkers].double() + run.sweeps,
             torch.logsumexp(trace, dim=0),
             torch.logsumexp(2.0 * trace, dim=0),
+            trace.mean(0),
+            (trace - trace.mean(0)).square().sum(0),
             run.resampled,
             recorded,
         )
@@ -122,6 +137,22 @@ def ess_trace(blocks: list[Kept], walkers: int) -> Tensor:
     log_ess = 2.0 * torch.logsumexp(sums, dim=0) - torch.logsumexp(squares, dim=0)
     # Rounding may leave the bounds that the ESS has by Cauchy and Schwarz.
     return (torch.exp(log_ess) / walkers).clamp(1.0 / walkers, 1.0)
+
+
+def variance_trace(blocks: list[Kept]) -> Tensor:
+    """Return ``Var[A]`` of all walkers at each time that a trace records, float64 ``(N + 1,)``.
+
+    Walkers of one run alone have a variance of 0.
+    """
+    counts = torch.tensor([float(len(block.log_weights)) for block in blocks], dtype=torch.float64)
+    walkers = float(counts.sum())
+    means = torch.stack([block.mean for block in blocks])
+    inside = torch.stack([block.deviations for block in blocks]).sum(0)
+    counts = counts.to(means.device).unsqueeze(1)
+    centre = (counts * means).sum(0) / walkers
+    # What blocks differ by, besides what walkers of a block differ by.
+    between = (counts * (means - centre).square()).sum(0)
+    return (inside + between) / max(1.0, walkers - 1.0)
 
 
 def heard_by(shown: Progress, base: int, also: Advance | None, blocks: int = 1) -> Advance:

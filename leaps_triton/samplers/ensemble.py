@@ -34,6 +34,8 @@ class WeightedEnsemble(Weighted):
         seed: of the random numbers.
         block: walkers that were computed together.
         recorded: what was measured along the path; None for nothing.
+        variance_trace: ``Var[A]`` at each of ``times``, before any resampling there, float64; None
+            where it was not traced.
     """
 
     model: Model
@@ -47,6 +49,7 @@ class WeightedEnsemble(Weighted):
     seed: int
     block: int
     recorded: Recorded | None = None
+    variance_trace: Tensor | None = None
 
     @property
     def by_beta(self) -> tuple[Stage, ...]:

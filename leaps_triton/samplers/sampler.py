@@ -24,7 +24,16 @@ from ..paths.base import Path
 from ..paths.starts import Uniform
 from ..progress import track
 from .along import Along, Recorded, Stops
-from .blocks import BlockRun, Kept, default_block, enough, ess_trace, heard_by, tell_cost
+from .blocks import (
+    BlockRun,
+    Kept,
+    default_block,
+    enough,
+    ess_trace,
+    heard_by,
+    tell_cost,
+    variance_trace,
+)
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 from .riding.riders import run_riding
@@ -316,6 +325,7 @@ class Sampler:
             log_z_start=self.path.start.log_z,
             times=self.integrator.densities[1:],
             ess_trace=ess_trace(blocks, len(log_weights)),
+            variance_trace=variance_trace(blocks),
             resamplings=torch.stack([block.resampled for block in blocks]).sum(0),
             evaluations=float(evaluations.mean()),
             seed=seed,

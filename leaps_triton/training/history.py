@@ -1,5 +1,6 @@
 """What a training run leaves behind."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,15 +22,37 @@ class Leg(NamedTuple):
         """Return the number of steps in all at its planned end."""
         return self.first + self.steps
 
+    def rate(self, step: int, warmup: int) -> float:
+        """Return the learning rate of a step: a linear rise times a cosine that falls to 0.
+
+        Args:
+            step: steps before this one, of the whole training.
+            warmup: steps of the rise.
+        """
+        done = step - self.first
+        # From 1 on: at 0 the first step would move nothing.
+        rise = min(1.0, (done + 1) / max(1, warmup))
+        fall = 0.5 * (1.0 + math.cos(math.pi * done / self.steps))
+        return self.learning_rate * rise * fall
+
 
 @dataclass
 class TrainingHistory:
     """Records what happened in training.
 
-    Lists named ``evaluation_*`` have one entry per evaluation, the others one per step, but for
-    ``legs``.
+    Lists named ``evaluation_*`` have one entry per evaluation by fresh walkers, those named
+    ``held_out_*`` one per evaluation on held-out samples, but for ``held_out_t``; ``legs``,
+    ``log_z_exact`` and ``trace_t`` are what is said below, and the others have one entry per step.
 
     Attributes:
+        log_z_exact: the exact log Z alone, since an evaluation found it; nothing where it is not
+            known.
+        evaluation_variance_trace: ``Var[A]`` on reaching each of ``trace_t``, per evaluation.
+        trace_t: times at which walkers are weighed.
+        held_out_variance: ``v(t) = Var[ξ_t]`` at each of ``held_out_t``, per evaluation.
+        held_out_integral: ``∫ v dt``.
+        held_out_corrector: mean of κ there, which vanishes on samples of ``ρ_t``.
+        held_out_corrector_error: its standard error.
         legs: one per schedule of the learning rate, the first from step 0 on. Training that is
             extended begins another.
     """
@@ -42,7 +65,29 @@ class TrainingHistory:
     evaluation_log_weight_variance: list[float] = field(default_factory=list)
     evaluation_log_z: list[float] = field(default_factory=list)
     evaluation_log_z_error: list[float] = field(default_factory=list)
+    log_z_exact: list[float] = field(default_factory=list)
+    evaluation_variance_trace: list[list[float]] = field(default_factory=list)
+    trace_t: list[float] = field(default_factory=list)
+    held_out_step: list[int] = field(default_factory=list)
+    held_out_t: list[float] = field(default_factory=list)
+    held_out_variance: list[list[float]] = field(default_factory=list)
+    held_out_integral: list[float] = field(default_factory=list)
+    held_out_corrector: list[list[float]] = field(default_factory=list)
+    held_out_corrector_error: list[list[float]] = field(default_factory=list)
     legs: list[Leg] = field(default_factory=list)
+
+    @property
+    def evaluation_log_z_pull(self) -> list[float]:
+        """Return the error of log Z in standard errors, per evaluation; nothing if not known."""
+        if not self.log_z_exact:
+            return []
+        pulls: list[float] = []
+        pairs = zip(self.evaluation_log_z, self.evaluation_log_z_error, strict=True)
+        for value, error in pairs:
+            difference = value - self.log_z_exact[0]
+            # A single block that was resampled has no error.
+            pulls.append(difference / error if error > 0.0 else math.nan)
+        return pulls
 
     def as_dict(self) -> dict[str, list[Any]]:
         """Return plain lists, ready for JSON."""

@@ -144,6 +144,7 @@ def physics_informed(
     t: Tensor,
     baseline: Tensor | None = None,
     huber: float | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Return ``E (ξ_t(x) - c_t)²``, the mean over times.
 
@@ -159,6 +160,7 @@ def physics_informed(
             batch mean at each time, with the factor ``walkers / (walkers - 1)`` that makes the
             variance unbiased.
         huber: see :func:`mean_square`.
+        weights: what ``ξ_t`` and ``c_t`` are multiplied by at each time, ``(times,)``; None for 1.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for ``c_t`` from a learned
@@ -168,7 +170,12 @@ def physics_informed(
     times, walkers = configurations.shape[:2]
     per_walker = t.repeat_interleave(walkers)
     xi = residual(path, transport, configurations.flatten(0, 1), per_walker)
-    return _spread(xi.view(times, walkers), baseline, huber)
+    values = xi.view(times, walkers)
+    if weights is not None:
+        values = values * weights.unsqueeze(1)
+        if baseline is not None:
+            baseline = baseline * weights
+    return _spread(values, baseline, huber)
 
 
 def _spread(values: Tensor, baseline: Tensor | None, huber: float | None) -> Tensor:

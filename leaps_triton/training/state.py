@@ -18,15 +18,65 @@ from .history import Leg, TrainingHistory
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-__all__ = ["read_history", "resume", "save"]
-
-_MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
-"""What Adam keeps per parameter."""
+__all__ = ["LATER", "OwnFile", "mark", "read_history", "resume", "save"]
 
 _FREE = ("steps", "evaluate_every", "evaluation_walkers", "evaluation_block")
 """Settings that may differ from the file's: no step that was made depends on them."""
 
-Moments = dict[int, dict[str, Tensor]]
+_SCALED = ("evaluate_every",)
+"""Settings among these that steps depend on where held-out evaluations scale the residuals."""
+
+_INTEGERS = ("evaluation_step", "held_out_step")
+"""Lists of a history that hold steps."""
+
+_ROWS = (
+    "evaluation_variance_trace",
+    "held_out_variance",
+    "held_out_corrector",
+    "held_out_corrector_error",
+)
+"""Lists of a history that hold lists."""
+
+LATER = ("log_z_exact", "trace_t", "held_out_step", "held_out_t", "held_out_integral", *_ROWS)
+"""Lists of a history that files of earlier versions do not have."""
+
+
+class OwnFile:
+    """Remembers which file a trainer wrote or resumed last: that is its own to replace."""
+
+    def __init__(self) -> None:
+        self._file: Path | None = None
+        self._written: tuple[int, ...] = ()
+
+    def note(self, file: Path, written: tuple[int, ...]) -> None:
+        """Remember a file, and the :func:`mark` that it had."""
+        self._file = file.resolve()
+        self._written = written
+
+    def check(self, file: Path) -> None:
+        """Refuse to write over a file that is not this trainer's.
+
+        Raises:
+            ValueError: a file that exists and was neither written nor resumed, or one that another
+                trainer has written since.
+        """
+        if not file.exists():
+            return
+        if self._file != file.resolve():
+            raise ValueError(f"{file} exists; resume it first, or choose another file")
+        if mark(file) != self._written:
+            raise ValueError(
+                f"{file} was written by another trainer since this one had it; resume it again, or "
+                f"choose another file"
+            )
+
+
+def mark(file: Path) -> tuple[int, ...]:
+    """Return what tells whether a file has been written anew; empty if there is none."""
+    if not file.exists():
+        return ()
+    status = file.stat()
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def save(trainer: Trainer, file: str | Path) -> None:
@@ -34,10 +84,11 @@ def save(trainer: Trainer, file: str | Path) -> None:
     manifest, tensors = describe(trainer.sampler)
     manifest["training"] = {"config": asdict(trainer.config), "step": trainer.step}
     state = _fixed_state(trainer)
-    for index, moments in trainer.optimizer.state_dict()["state"].items():
-        for name, value in moments.items():
-            state[f"optimizer.{index}.{name}"] = value
+    state |= _prefixed("optimizer", trainer.optimizer.state())
     for name, values in trainer.history.as_dict().items():
+        # As files always were, where nothing of these was found.
+        if name in LATER and not values:
+            continue
         # float64 holds Python's numbers exactly.
         state[f"history.{name}"] = torch.tensor(values, dtype=torch.float64)
     on_host = {name: value.detach().cpu() for name, value in state.items()}
@@ -93,17 +144,16 @@ def resume(trainer: Trainer, file: str | Path) -> None:
     stored = _stored(contents, name)
     _check_settings(trainer, contents, stored, name)
     tensors = contents.tensors
-    moments = _moments(tensors)
     # All is checked before anything is loaded: a file that is refused changes nothing.
-    damage = _damage(trainer, tensors, moments, stored.history)
+    damage = _damage(trainer, tensors, stored.history)
     if damage:
         raise ValueError(
             f"{name} does not describe the state of this training: {damage}; use another file"
         )
     _load_parameters(trainer, tensors)
-    # Settings of Adam are this trainer's; only the moments come from the file.
-    trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": moments})
     device = trainer.sampler.device
+    optimizer = _part(tensors, "optimizer.")
+    trainer.optimizer.load({key: value.to(device) for key, value in optimizer.items()})
     good = _part(tensors, "good.")
     trainer.guard.good = {key: value.to(device) for key, value in good.items()}
     trainer.guard.lowest = float(tensors["lowest"])
@@ -154,7 +204,8 @@ def _stored(contents: Contents, name: str) -> _Stored:
         config = {**asdict(TrainingConfig()), **training["config"]}
         step = as_integer("step", training["step"], 0)
         legs = _legs(lists.pop("legs", None), config, step)
-        history = {key: _listed(key, value) for key, value in lists.items()}
+        known = {key: _listed(key, value) for key, value in lists.items()}
+        history = _completed(known)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{name} does not describe a training ({type(error).__name__}: {error})"
@@ -164,13 +215,25 @@ def _stored(contents: Contents, name: str) -> _Stored:
 
 def _listed(name: str, stored: Tensor) -> list[Any]:
     """Return a list of a history; a ValueError if it is none."""
-    if stored.ndim != 1:
+    axes = 1
+    # Without any entry there are no lists in it.
+    if name in _ROWS and len(stored):
+        axes = 2
+    if stored.ndim != axes:
         raise ValueError(f"history.{name} of shape {tuple(stored.shape)}")
     values: list[Any] = stored.tolist()
-    if name == "evaluation_step":
+    if name in _INTEGERS:
         # Steps are integers, but went through float64 with all other lists.
         return [int(number) for number in values]
     return values
+
+
+def _completed(lists: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the lists of a history with those that an earlier version did not have."""
+    found = dict(lists)
+    for name in LATER:
+        found.setdefault(name, [])
+    return found
 
 
 def _legs(stored: Tensor | None, config: dict[str, Any], step: int) -> list[Leg]:
@@ -202,6 +265,8 @@ def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name:
     """
     asked = asdict(trainer.config)
     free = list(_FREE)
+    if trainer.config.row_power:
+        free = [name for name in free if name not in _SCALED]
     if asked["steps"] not in (stored.step, stored.leg.last):
         # A new leg may have a learning rate of its own.
         free.append("learning_rate")
@@ -239,28 +304,14 @@ def _settings(contents: Contents, config: object) -> Contents:
     return Contents({**contents.manifest, "training": config}, fixed)
 
 
-def _moments(tensors: dict[str, Tensor]) -> Moments:
-    """Return Adam's state per parameter; what has no number comes under -1."""
-    moments: Moments = {}
-    for key, value in _part(tensors, "optimizer.").items():
-        index, _, what = key.partition(".")
-        number = -1
-        if index.isdecimal():
-            number = int(index)
-        moments.setdefault(number, {})[what] = value
-    return moments
-
-
-def _damage(
-    trainer: Trainer, tensors: dict[str, Tensor], moments: Moments, history: dict[str, Any]
-) -> str:
+def _damage(trainer: Trainer, tensors: dict[str, Tensor], history: dict[str, Any]) -> str:
     """Return what of a file's state cannot be this trainer's; empty if all can."""
     mine = describe(trainer.sampler).tensors | _fixed_state(trainer)
     for name, value in mine.items():
         other = tensors.get(name)
         if other is None or other.shape != value.shape or other.dtype != value.dtype:
             return f"{name} is missing or has another shape"
-    damaged = _damaged_moments(trainer, moments)
+    damaged = trainer.optimizer.damage(_part(tensors, "optimizer."))
     if damaged:
         return damaged
     if not _is_history(history):
@@ -270,25 +321,6 @@ def _damage(
         trainer.sampler.path.model.check(tensors["buffer"].flatten(0, 1))
     except ValueError:
         return f"buffer has values outside 0 to {trainer.sampler.path.model.q - 1}"
-    return ""
-
-
-def _damaged_moments(trainer: Trainer, moments: Moments) -> str:
-    """Return which of Adam's moments do not fit the parameters; empty if all do."""
-    if not moments:
-        # Before the first step there are none.
-        return ""
-    groups = trainer.optimizer.param_groups
-    parameters = [parameter for group in groups for parameter in group["params"]]
-    for index in sorted(moments.keys() | set(range(len(parameters)))):
-        each = moments.get(index, {})
-        shape = None
-        if 0 <= index < len(parameters):
-            shape = parameters[index].shape
-        fits = each.keys() == _MOMENTS
-        fits = fits and all(each[name].shape == shape for name in _MOMENTS - {"step"})
-        if not fits:
-            return f"optimizer.{index} is missing or has another shape"
     return ""
 
 

@@ -1,45 +1,48 @@
 """Training a transport in place."""
 
 import copy
-import logging
 import math
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from ..files import claimed
 from ..io.checkpoint import as_file
 from ..kernels.checks import as_integer, expect
-from ..networks import exact_convolutions
 from ..progress import track
 from ..samplers.ensemble import WeightedEnsemble
 from ..samplers.sampler import Sampler
 from . import state
-from .buffer import ReplayBuffer
 from .config import TrainingConfig
-from .draws import Draws, Use
-from .guard import Guard
+from .data.buffer import Batch, Buffer, ReplayBuffer
+from .data.draws import Draws, Use
+from .data.equilibrated import EquilibriumBuffer, annealing_path
+from .data.times import latest_time
+from .evaluation.board import Board
+from .evaluation.held_out import HeldOut, row_weights
+from .evaluation.records import enter_judgement, enter_walkers, exact_log_z, live
 from .history import Leg, TrainingHistory
-from .losses import FreeEnergy, log_variance, physics_informed, squared_residual
-from .trajectories import leap_of, leap_trajectories, segments
+from .losses import FreeEnergy
+from .optimizers.average import follow
+from .optimizers.guard import Guard
+from .optimizers.steps import Request, make_step
 
 __all__ = ["Trainer"]
 
-_log = logging.getLogger("leaps_triton")
-
-_MOMENTUM = (0.9, 0.99)
-"""β₁ and β₂ of Adam."""
+_BOARD = 20
+"""Steps between two writes to TensorBoard."""
 
 
 class Trainer:
     """Trains ``sampler.transport`` in place on a loss of :mod:`leaps_triton.training.losses`.
 
-    The data are configurations of a :class:`~leaps_triton.training.buffer.ReplayBuffer`, with one
-    part for each interval of the sampler's integrator: rollouts of the sampler with sweeps at the
-    boundaries fill it (the first with sweeps only), and sweeps at every use refresh it. All
-    randomness comes from the configuration's seed, so a run can be repeated.
+    The data are configurations of a :class:`~leaps_triton.training.data.buffer.ReplayBuffer`, with
+    one part for each interval of the sampler's integrator: rollouts of the sampler with sweeps at
+    the boundaries fill it (the first with sweeps only), and sweeps at every use refresh it. With
+    another ``refresh`` than ``"rollout"`` they are samples of ``ρ_t``, of an
+    :class:`~leaps_triton.training.data.equilibrated.EquilibriumBuffer`. All randomness comes from
+    the configuration's seed, so a run can be repeated.
 
     With ``ema`` a copy of the transport is trained, and the transport itself is the moving average
     of the copy's parameters: at every step, so in evaluations, in files, and whenever :meth:`run`
@@ -87,20 +90,21 @@ class Trainer:
         if config.ema:
             self.average = transport
             self.network = copy.deepcopy(transport)
-        trained = list(self.network.parameters())
         self.free_energy: FreeEnergy | None = None
         if config.baseline == "learned":
             sites = math.prod(sampler.path.model.shape)
             self.free_energy = FreeEnergy(sites, seed=config.seed).to(sampler.device)
-            trained += self.free_energy.parameters()
-        self.optimizer = torch.optim.Adam(trained, lr=config.learning_rate, betas=_MOMENTUM)
-        self.buffer = ReplayBuffer(sampler, config)
+        self.optimizer = make_step(sampler, self.network, self.free_energy, config)
+        self.buffer: Buffer = _make_buffer(sampler, config)
+        self.held_out: HeldOut | None = None
+        if config.held_out:
+            self.held_out = HeldOut(annealing_path(sampler), config, sampler.device)
         self.guard = Guard(self.network, config)
         self.history = TrainingHistory(legs=[Leg(0, config.steps, config.learning_rate)])
         self.step = 0
         self._stopping = False
-        self._file: Path | None = None
-        self._written: tuple[int, ...] = ()
+        self._own = state.OwnFile()
+        self._looked_up = False
 
     def run(
         self,
@@ -108,18 +112,22 @@ class Trainer:
         progress: bool = False,
         checkpoint: str | Path | None = None,
         every: int = 100,
+        tensorboard: str | Path | None = None,
     ) -> TrainingHistory:
         """Train up to ``steps`` in total; called again, it goes on from there.
 
         Args:
             steps: in total; None for all of the configuration's. For more than these, training is
                 extended as by :meth:`extend`.
-            progress: show a progress bar on a terminal, elsewhere a line every half minute.
+            progress: show a progress bar on a terminal, elsewhere a line every half minute, with
+                the loss and what the last evaluation found.
             checkpoint: file for :meth:`save`, written at the beginning, at every multiple of
                 ``every``, and at the end.
             every: steps between two checkpoints.
+            tensorboard: folder for curves that TensorBoard shows as they grow; None for none.
 
         Raises:
+            ImportError: ``tensorboard`` where TensorBoard is not installed.
             ValueError: a checkpoint that exists and is not of this training.
             BusyError: a checkpoint that another process is writing; it names the process.
             OSError: a checkpoint that cannot be written; the one before is as it was.
@@ -135,42 +143,47 @@ class Trainer:
         if checkpoint is not None:
             file = as_file(checkpoint)
         with claimed(file):
-            return self._run(last, progress, file, every)
+            self._begin(last, file)
+            board = None
+            if tensorboard is not None:
+                board = Board(tensorboard, self.history)
+            try:
+                return self._run(last, progress, file, every, board)
+            finally:
+                if board is not None:
+                    board.write(self.history)
+                    board.close()
 
-    def _run(
-        self, last: int, progress: bool, checkpoint: Path | None, every: int
-    ) -> TrainingHistory:
-        """Train up to step ``last``, while no other process writes the checkpoint."""
+    def _begin(self, last: int, checkpoint: Path | None) -> None:
+        """Check that the checkpoint is this trainer's, and write it before any step."""
         if checkpoint is not None:
-            # A file that this trainer wrote or resumed is its own to replace.
-            known = self._file == checkpoint.resolve()
-            if checkpoint.exists() and not known:
-                raise ValueError(f"{checkpoint} exists; resume it first, or choose another file")
-            if checkpoint.exists() and _mark(checkpoint) != self._written:
-                raise ValueError(
-                    f"{checkpoint} was written by another trainer since this one had it; resume it "
-                    f"again, or choose another file"
-                )
+            self._own.check(checkpoint)
         if last > self.config.steps:
             self.extend(last)
         if checkpoint is not None:
             # Before any work: a file that cannot be written is found out now.
             self._save(checkpoint)
+
+    def _run(
+        self,
+        last: int,
+        progress: bool,
+        checkpoint: Path | None,
+        every: int,
+        board: Board | None,
+    ) -> TrainingHistory:
+        """Train up to step ``last``, while no other process writes the checkpoint."""
         with track(last, "training", "step", progress, self.step) as shown:
             while self.step < last and not self._stopping:
                 loss = self._advance()
-                shown.note(loss=f"{loss:.3g}", **self._last_ess())
+                shown.note(loss=f"{loss:.3g}", **live(self.history))
                 shown.update()
+                if board is not None and self.step % _BOARD == 0:
+                    board.write(self.history)
                 pause = self.step % every == 0 or self.step == last or self._stopping
                 if checkpoint is not None and pause:
                     self._save(checkpoint)
         return self.history
-
-    def _last_ess(self) -> dict[str, str]:
-        """Return what the last evaluation found, ready to be shown; nothing before any."""
-        if not self.history.evaluation_ess:
-            return {}
-        return {"ESS": f"{self.history.evaluation_ess[-1]:.3g}"}
 
     def extend(self, steps: int, learning_rate: float | None = None) -> None:
         """Plan another number of steps in total, for the next :meth:`run`.
@@ -262,8 +275,7 @@ class Trainer:
     def _save(self, file: Path) -> None:
         """Store all in a file that is this trainer's to write."""
         state.save(self, file)
-        self._file = file.resolve()
-        self._written = _mark(file)
+        self._own.note(file, state.mark(file))
 
     def resume(self, file: str | Path) -> None:
         """Take up training where :meth:`save` left it.
@@ -295,18 +307,19 @@ class Trainer:
             5
         """
         # Before it is read: what is written meanwhile is not what was read.
-        mark = _mark(as_file(file))
+        mark = state.mark(as_file(file))
         state.resume(self, file)
-        self._file = as_file(file).resolve()
-        self._written = mark
+        self._own.note(as_file(file), mark)
 
     def _draws(self) -> Draws:
         return Draws(self.config.seed, self.step)
 
     def _advance(self) -> float:
         """One step with all that is due before and after it; returns its loss."""
-        if self.step % self.config.rollout_every == 0:
-            self.buffer.roll_out(self.network, self._draws())
+        self.buffer.prepare(self.network, self._draws())
+        if self.step == 0:
+            # What there was before any step; the scale of rows needs it too.
+            self._judge()
         loss = self._train()
         between = self.config.evaluate_every
         if between and (self.step % between == 0 or self.step == self.config.steps):
@@ -315,59 +328,33 @@ class Trainer:
 
     def _train(self) -> float:
         """One step of the optimiser; returns its loss."""
-        batch = self.buffer.batch(self._draws())
-        rate = self._learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with exact_convolutions():
-            loss = self._loss(batch.configurations, batch.t)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-        # Of the transport alone: a free energy that is trained along is not clipped.
-        clipped = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
-        # Read on the host: the guard decides before the step is taken.
-        value = loss.item()
-        norm = float(clipped)
-        self._check(value, norm)
-        self.optimizer.step()
-        self._follow()
-        self.history.loss.append(value)
-        self.history.gradient_norm.append(norm)
+        leg = self.history.legs[-1]
+        rate = leg.rate(self.step, self.config.warmup)
+        planned = self.history.legs[0].steps
+        latest = latest_time(self.config, self.step, planned)
+        batch = self.buffer.batch(self._draws(), latest)
+        huber = None
+        if self.step - leg.first < self.config.huber_steps:
+            huber = self.config.huber_delta
+        request = Request(batch, self._draws(), huber, self._weights(batch))
+        proposed = self.optimizer.propose(request)
+        self._check(proposed.loss, proposed.norm)
+        self.optimizer.take(rate)
+        if self.average is not None:
+            follow(self.average, self.network, self.step, self.config.ema)
+        self.history.loss.append(proposed.loss)
+        self.history.gradient_norm.append(proposed.norm)
         self.history.learning_rate.append(rate)
         self.step += 1
-        return value
+        return proposed.loss
 
-    def _learning_rate(self) -> float:
-        """A linear rise over the warm-up times a cosine that falls to 0."""
-        leg = self.history.legs[-1]
-        done = self.step - leg.first
-        # From 1 on: at 0 the first step would move nothing.
-        rise = min(1.0, (done + 1) / max(1, self.config.warmup))
-        fall = 0.5 * (1.0 + math.cos(math.pi * done / leg.steps))
-        return leg.learning_rate * rise * fall
-
-    def _loss(self, x: Tensor, t: Tensor) -> Tensor:
-        path = self.sampler.path
-        config = self.config
-        huber = None
-        if self.step - self.history.legs[-1].first < config.huber_steps:
-            huber = config.huber_delta
-        if config.loss == "physics_informed":
-            baseline = None
-            if self.free_energy is not None:
-                baseline = self.free_energy.rate(t)
-            return physics_informed(path, self.network, x, t, baseline, huber)
-        leap = leap_of(self.sampler.integrator)
-        grid = segments(config, t)
-        made = leap_trajectories(path, self.network, x, grid, leap, self._draws())
-        free_energy = None
-        if self.free_energy is not None:
-            free_energy = self.free_energy(grid)
-        reversible = (leap.floor, leap.reversible)
-        given = (path, self.network, made.configurations, grid, free_energy, huber, *reversible)
-        if config.loss == "log_variance":
-            return log_variance(*given)
-        return squared_residual(*given)
+    def _weights(self, batch: Batch) -> Tensor | None:
+        """Return what residuals at each time are multiplied by; None for 1."""
+        power = self.config.row_power
+        if not power:
+            return None
+        history = self.history
+        return row_weights(batch.t, history.held_out_t, history.held_out_variance[-1], power)
 
     def _check(self, loss: float, norm: float) -> None:
         """Stop before a bad step is taken, with the last good parameters in place."""
@@ -379,39 +366,25 @@ class Trainer:
                 self.average.load_state_dict(self.guard.good)
             raise
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Let the average take its part of the step; the network's buffers are copied."""
-        if self.average is None:
+    def _judge(self) -> None:
+        """Residuals of held-out samples into the history, where there are any."""
+        if self.held_out is None:
             return
-        # Early on the average would otherwise be one of the initial parameters.
-        decay = min(self.config.ema, (1.0 + self.step) / (10.0 + self.step))
-        trained = self.network.parameters()
-        for parameter, new in zip(self.average.parameters(), trained, strict=True):
-            parameter.lerp_(new, 1.0 - decay)
-        for buffer, value in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            # Buffers may be counters or indices, which have no mean.
-            buffer.copy_(value)
+        network = self.network
+        if self.average is not None:
+            network = self.average
+        enter_judgement(self.history, self.step, self.held_out.judge(network))
 
     def _evaluate(self) -> None:
-        """Exact weights of fresh walkers, into the history."""
+        """Exact weights of fresh walkers, and residuals of held-out samples, into the history."""
+        self._judge()
+        # At the first evaluation: the exact value may take seconds.
+        if not self._looked_up:
+            self.history.log_z_exact = exact_log_z(self.sampler.path)
+            self._looked_up = True
         seed = self._draws().own_seed(Use.EVALUATION_SEED)
         ensemble = self._weighed(self.config.evaluation_walkers, seed)
-        history = self.history
-        history.evaluation_step.append(self.step)
-        history.evaluation_ess.append(ensemble.ess)
-        history.evaluation_log_weight_variance.append(ensemble.log_weight_variance)
-        history.evaluation_log_z.append(ensemble.log_z)
-        # Early in training few walkers count, which is no news: without a warning.
-        log_z_error = ensemble.diagnostics["log_z_error"]
-        history.evaluation_log_z_error.append(log_z_error)
-        _log.info(
-            "step %d: ESS %.3f, log Z %.4f ± %.4f",
-            self.step,
-            ensemble.ess,
-            ensemble.log_z,
-            log_z_error,
-        )
+        enter_walkers(self.history, self.step, ensemble)
 
     def _weighed(self, walkers: int, seed: int) -> WeightedEnsemble:
         """Return walkers of the sampler as it is, in the blocks of evaluations."""
@@ -421,9 +394,8 @@ class Trainer:
         return sampler.sample(walkers, seed=seed)
 
 
-def _mark(file: Path) -> tuple[int, ...]:
-    """Return what tells whether a file has been written anew; empty if there is none."""
-    if not file.exists():
-        return ()
-    status = file.stat()
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+def _make_buffer(sampler: Sampler, config: TrainingConfig) -> Buffer:
+    """Return what training takes its configurations from."""
+    if config.refresh == "rollout":
+        return ReplayBuffer(sampler, config)
+    return EquilibriumBuffer(annealing_path(sampler), config, sampler.device)

@@ -10,7 +10,7 @@ import leaps_triton as lt
 from going_on import FILES
 from leaps_triton.io import checkpoint
 from leaps_triton.training import Leg, read_history
-from leaps_triton.training.draws import Draws, Use
+from leaps_triton.training.data.draws import Draws, Use
 
 MODEL = lt.Ising((4, 4), beta=0.4)
 
@@ -130,10 +130,10 @@ def test_huber_counts_the_steps_of_a_leg(monkeypatch: pytest.MonkeyPatch) -> Non
     original = lt.objectives.physics_informed
 
     def watched(*given: Any) -> Any:
-        seen.append(given[-1] is not None)
+        seen.append(given[5] is not None)
         return original(*given)
 
-    monkeypatch.setattr("leaps_triton.training.trainer.physics_informed", watched)
+    monkeypatch.setattr("leaps_triton.training.optimizers.steps.physics_informed", watched)
     trainer = make(4, huber_steps=2)
     trainer.run()
     trainer.run(7)

@@ -1,22 +1,23 @@
 """Configurations to train on: a replay buffer filled by rollouts and refreshed by sweeps."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..integrators.base import Integrator
-from ..integrators.states import State
-from ..integrators.transport import Transport
-from ..kernels import uniform64
-from ..mcmc.base import BaseMove, SweepInfo, SweepState, changed
-from ..models.base import SweepPlan
-from ..paths.base import Path
-from ..samplers.sampler import Sampler
-from .config import TrainingConfig
+from ...integrators.base import Integrator
+from ...integrators.states import State
+from ...integrators.transport import Transport
+from ...mcmc.base import BaseMove, SweepInfo, SweepState, changed
+from ...models.base import SweepPlan
+from ...paths.base import Path
+from ...samplers.sampler import Sampler
+from ..config import TrainingConfig
 from .draws import Draws, Use
+from .times import training_times
 
-__all__ = ["Batch", "Refresh", "ReplayBuffer"]
+__all__ = ["Batch", "Buffer", "Refresh", "ReplayBuffer", "drawn_rows"]
 
 # Sweeps of the first rollout, which no transport helps, in units of the configuration's.
 _FIRST_SWEEPS = 5
@@ -33,6 +34,36 @@ class Batch:
 
     configurations: Tensor
     t: Tensor
+
+
+class Buffer(Protocol):
+    """What training takes its configurations from.
+
+    Attributes:
+        configurations: ``(intervals or bins, rows, *shape)``, all that it goes on from.
+    """
+
+    configurations: Tensor
+
+    def prepare(self, transport: Transport, draws: Draws) -> None:
+        """Do what is due before a step: fill all before the first, renew a part at others.
+
+        Args:
+            transport: what is being trained.
+            draws: of the step.
+        """
+        ...
+
+    def batch(self, draws: Draws, latest: float) -> Batch:
+        """Return configurations at stratified times up to ``latest``, refreshed and kept so."""
+        ...
+
+
+def drawn_rows(config: TrainingConfig, draws: Draws) -> Tensor:
+    """Return which rows of a buffer a step takes, int64 ``(times, walkers)``."""
+    word = draws.words(Use.ROWS, config.times * config.walkers)[0]
+    # floor(rows · word / 2³²): every row with the same probability.
+    return (word * config.buffer >> 32).view(config.times, config.walkers)
 
 
 @dataclass(frozen=True)
@@ -85,6 +116,11 @@ class ReplayBuffer:
         """Where the configurations are."""
         return self.configurations.device
 
+    def prepare(self, transport: Transport, draws: Draws) -> None:
+        """Roll out where that is due."""
+        if draws.step % self._config.rollout_every == 0:
+            self.roll_out(transport, draws)
+
     @torch.no_grad()
     def roll_out(self, transport: Transport, draws: Draws) -> None:
         """Replace a part by walkers of ``transport``, or all by sweeps alone before any training.
@@ -122,15 +158,13 @@ class ReplayBuffer:
             device=self.device,
         )
 
-    def batch(self, draws: Draws) -> Batch:
+    def batch(self, draws: Draws, latest: float = 1.0) -> Batch:
         """Return configurations at stratified times, after sweeps that the buffer keeps."""
         config = self._config
-        t = self._times(draws)
+        t = training_times(config, draws, latest)
         # With inner boundaries alone the result is an interval, from 0 on.
         interval = torch.bucketize(t, self._integrator.times[1:-1])
-        word = draws.words(Use.ROWS, config.times * config.walkers)[0]
-        # floor(rows · word / 2³²): every row with the same probability.
-        rows = (word * config.buffer >> 32).view(config.times, config.walkers)
+        rows = drawn_rows(config, draws)
         where = (interval.unsqueeze(1).to(self.device), rows.to(self.device))
         taken = self.configurations[where].flatten(0, 1)
         walker_index = torch.arange(rows.numel(), device=self.device)
@@ -143,14 +177,3 @@ class ReplayBuffer:
         # Where a row was drawn twice, either of its successors may stay.
         self.configurations[where] = swept
         return Batch(swept, t.to(self.device))
-
-    def _times(self, draws: Draws) -> Tensor:
-        """Return a uniform time in each of ``times`` equal strata, float64 ``(times,)``."""
-        config = self._config
-        words = draws.words(Use.TIMES, config.times)
-        stratum = torch.arange(config.times, dtype=torch.float64)
-        last = 1.0
-        if config.loss != "physics_informed":
-            # Segments end by 1; whole paths begin at 0, where sweeps draw from the start itself.
-            last = 1.0 - config.segment / config.leaps
-        return last * (stratum + uniform64(words[0], words[1])) / config.times

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..integrators.base import Integrator
-from ..integrators.rates import Transport, evaluate
-from ..integrators.tau_leap import TauLeap
-from ..kernels import tau_leap_step
-from ..paths.base import Path
-from .config import TrainingConfig
+from ...integrators.base import Integrator
+from ...integrators.rates import Transport, evaluate
+from ...integrators.tau_leap import TauLeap
+from ...kernels import tau_leap_step
+from ...paths.base import Path
+from ..config import TrainingConfig
 from .draws import Draws
 
 __all__ = ["Trajectories", "leap_of", "leap_trajectories", "segments"]

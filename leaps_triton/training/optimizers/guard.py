@@ -4,8 +4,8 @@ import math
 
 from torch import Tensor, nn
 
-from .config import TrainingConfig
-from .history import TrainingDiverged, TrainingHistory
+from ..config import TrainingConfig
+from ..history import TrainingDiverged, TrainingHistory
 
 __all__ = ["Guard", "snapshot"]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..kernels import Stream, philox
+from ...kernels import Stream, philox
 
 __all__ = ["Draws", "Use"]
 
@@ -20,6 +20,9 @@ class Use(IntEnum):
     ROLLOUT_SEED = 2
     EVALUATION_SEED = 3
     REPORT_SEED = 4
+    EQUILIBRIUM_SEED = 5
+    HELD_OUT_SEED = 6
+    EXCHANGES = 7
 
 
 class Draws(NamedTuple):

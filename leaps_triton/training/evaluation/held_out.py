@@ -1,0 +1,130 @@
+"""What training is judged by: the spread of residuals on samples of ``ρ_t`` never trained on."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...integrators.rates import Transport, evaluate
+from ...paths.annealing import AnnealingPath
+from ..config import TrainingConfig
+from ..data.buffer import Batch
+from ..data.draws import Draws, Use
+from ..data.times import held_out_times, middles
+from ..equilibrium import equilibrate
+
+__all__ = ["HeldOut", "Judgement", "row_weights"]
+
+_LEAST = 1e-3
+"""Variances below this share of the largest count as such a share of it."""
+
+
+class Judgement(NamedTuple):
+    """What held-out samples say of a transport, one entry per time."""
+
+    t: list[float]
+    variance: list[float]
+    """``v(t) = Var[ξ_t]`` over ``ρ_t``"""
+    corrector: list[float]
+    """Mean of κ over ``ρ_t``, which vanishes for every transport if the samples are of ``ρ_t``"""
+    corrector_error: list[float]
+    """Standard error of that mean"""
+
+    @property
+    def integral(self) -> float:
+        """Return ``∫ v dt`` by the trapezoidal rule."""
+        t = torch.tensor(self.t, dtype=torch.float64)
+        return float(torch.trapezoid(torch.tensor(self.variance, dtype=torch.float64), t))
+
+    @property
+    def pull(self) -> float:
+        """Return the mean of κ in standard errors, where that is largest."""
+        pulls = [0.0]
+        for mean, error in zip(self.corrector, self.corrector_error, strict=True):
+            # Without rates κ is 0 at every sample.
+            if error > 0.0:
+                pulls.append(abs(mean) / error)
+        return max(pulls)
+
+
+class HeldOut:
+    """Samples of ``ρ_t`` at several times, which nothing is trained on.
+
+    They follow from the training's seed alone, and are made where they are first used: a file need
+    not hold them.
+
+    Args:
+        path: the annealing path.
+        config: the settings: samples at each time, and how they are made.
+        device: where they are.
+    """
+
+    def __init__(self, path: AnnealingPath, config: TrainingConfig, device: torch.device) -> None:
+        self._path = path
+        self._config = config
+        self._device = device
+        self._made: Batch | None = None
+
+    @torch.no_grad()
+    def judge(self, transport: Transport) -> Judgement:
+        """Return what the samples say of a transport."""
+        samples = self._samples()
+        times = samples.t.tolist()
+        variances: list[float] = []
+        means: list[float] = []
+        errors: list[float] = []
+        for t, x in zip(samples.t, samples.configurations, strict=True):
+            here = t.expand(len(x))
+            found = evaluate(self._path, transport, x, here)
+            xi = self._path.time_derivative(found.energy, here) + found.corrector
+            variances.append(float(xi.var()))
+            means.append(float(found.corrector.mean()))
+            errors.append(float(found.corrector.std()) / len(x) ** 0.5)
+        return Judgement(times, variances, means, errors)
+
+    def _samples(self) -> Batch:
+        """Return the samples, made by a seed that no other part of training has."""
+        if self._made is None:
+            config = self._config
+            seed = Draws(config.seed, 0).own_seed(Use.HELD_OUT_SEED)
+            t = held_out_times()
+            # At t = 0 the start itself is sampled.
+            walkers = torch.arange(config.held_out)
+            first = self._path.start.sample(walkers, seed).to(self._device)
+            rest = self._equilibrium(t[1:], seed)
+            configurations = torch.cat([first.unsqueeze(0), rest])
+            self._made = Batch(configurations, t.to(self._device))
+        return self._made
+
+    def _equilibrium(self, t: Tensor, seed: int) -> Tensor:
+        """Return samples at increasing times, ``(times, walkers, *shape)``."""
+        config = self._config
+        steps = t
+        if config.refresh != "exact":
+            # Chains that follow the path need small steps of t.
+            steps = torch.cat([middles(config.bins), t]).unique()
+        made = equilibrate(
+            self._path, steps, config.held_out, config.refresh, seed, device=self._device
+        )
+        return made.configurations[torch.searchsorted(steps, t)]
+
+
+def row_weights(t: Tensor, times: list[float], variance: list[float], power: float) -> Tensor:
+    """Return what residuals at times are multiplied by, ``(v(t) / v(1))^(-power/2)``, float64.
+
+    Args:
+        t: times, float64 ``(times,)``.
+        times: those at which v is known, increasing.
+        variance: v there; between them its logarithm is interpolated.
+        power: 0 for 1 everywhere.
+    """
+    knots = torch.tensor(times, dtype=torch.float64, device=t.device)
+    values = torch.tensor(variance, dtype=torch.float64, device=t.device)
+    # Where nothing is left to train a weight would be infinite.
+    floor = float(values.max()) * _LEAST
+    logs = values.clamp(min=max(floor, torch.finfo(torch.float64).tiny)).log()
+    right = torch.searchsorted(knots, t).clamp(1, len(knots) - 1)
+    left = right - 1
+    share = ((t - knots[left]) / (knots[right] - knots[left])).clamp(0.0, 1.0)
+    interpolated = logs[left] + share * (logs[right] - logs[left])
+    return torch.exp(-0.5 * power * (interpolated - logs[-1]))
