@@ -1,7 +1,7 @@
 """Networks that stand on a response: what they compute themselves is added to it."""
 
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,10 @@ from ...kernels.checks import expect, is_real
 from ...models.base import Conditions
 from ...registry import name_of
 
-__all__ = ["Standing", "conditions_of"]
+__all__ = ["Made", "Standing", "conditions_of"]
+
+Made: TypeAlias = Callable[[Tensor, Conditions], Tensor]
+"""What makes values ``f_a(i)`` of configurations under conditions."""
 
 
 def conditions_of(rows: slice, conditions: Conditions) -> Conditions:
@@ -100,21 +103,32 @@ class Standing(nn.Module):
         self.settings = {**self.settings, "response": described, "gate": kept}
         return self
 
-    def all_values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return the network's values, with those that it stands on."""
+    def all_values(
+        self, configurations: Tensor, conditions: Conditions, made: Made | None = None
+    ) -> Tensor:
+        """Return the network's values, with those that it stands on.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            conditions: those of the call.
+            made: what makes the network's own values in the place of :meth:`values`.
+        """
+        own: Tensor
+        if made is None:
+            made = self.values
         if self.response is None:
-            return self.values(configurations, conditions)
+            return made(configurations, conditions)
         self.response.check_shape(configurations.shape[1:])
         base: Tensor = self.response.values(configurations, conditions)
         if self.gate is None:
-            own = self.values(configurations, conditions)
+            own = made(configurations, conditions)
             return base.to(own.dtype) + own
         share = self._opened(conditions.beta)
         # On a GPU a look at the numbers would wait for it; gradients are wanted even if all are 0.
         looks = share.device.type == "cpu" and not torch.is_grad_enabled()
         if looks and not bool(share.any()):
             return base
-        own = self.values(configurations, conditions)
+        own = made(configurations, conditions)
         share = share.to(own.dtype).view(-1, *[1] * (own.ndim - 1))
         return base.to(own.dtype) + share * own
 
