@@ -102,9 +102,12 @@ class Follower(nn.Module):
             rows = torch.arange(self.walkers, device=configurations.device)[rows]
         memory = self.block.memory(configurations)
 
-        def made(x: Tensor, told: Conditions) -> Tensor:
-            """Return the network's own values."""
-            return memory.values(rows, x, told)
+        def made(x: Tensor, told: Conditions, some: Tensor | None) -> Tensor:
+            """Return the network's own values of some of the walkers."""
+            own = rows
+            if some is not None:
+                own = rows[some]
+            return memory.values(own, x, told)
 
         values = network.all_values(configurations, conditions, made)
         differences: Tensor = network.differences(values, configurations)

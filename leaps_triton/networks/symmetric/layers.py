@@ -114,11 +114,11 @@ class Layer(nn.Module):
             if self.shift is not None:
                 product = product + self.shift(inputs.even)
             return 2.0 * torch.sigmoid(2.0 * product) - 1.0
-        product = raised.mul_(_added(time, inputs.even, self.even))
+        # tanh z = 2 σ(2 z) - 1, on a CPU several times as fast; 2 z comes of doubled factors.
+        product = raised.mul_(_doubled(time, inputs.even, self.even))
         if self.shift is not None:
-            product.baddbmm_(inputs.even, _for_each(self.shift, inputs.even))
-        # On a CPU that is several times as fast as a hyperbolic tangent.
-        return product.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
+            product.baddbmm_(inputs.even, _for_each(self.shift, inputs.even), alpha=2.0)
+        return product.sigmoid_().mul_(2.0).sub_(1.0)
 
 
 def _for_each(layer: nn.Linear, values: Tensor) -> Tensor:
@@ -126,9 +126,9 @@ def _for_each(layer: nn.Linear, values: Tensor) -> Tensor:
     return layer.weight.T.expand(len(values), -1, -1)
 
 
-def _added(constant: Tensor, values: Tensor, layer: nn.Linear) -> Tensor:
-    """Return a layer's values plus what all places of a walker share, in one pass."""
-    return torch.baddbmm(constant, values, _for_each(layer, values))
+def _doubled(constant: Tensor, values: Tensor, layer: nn.Linear) -> Tensor:
+    """Return twice a layer's values and what all places of a walker share, in one pass."""
+    return torch.baddbmm(constant, values, _for_each(layer, values), beta=2.0, alpha=2.0)
 
 
 class Blocks(NamedTuple):
