@@ -57,6 +57,7 @@ GALLERY = [
     "temperature_scan",
     "training",
     "learned_or_annealed",
+    "linear_response",
     "log_z",
     "along_the_path",
     "own_energy",

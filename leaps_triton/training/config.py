@@ -148,7 +148,9 @@ class TrainingConfig:
         for name, value in checked.items():
             # Plain numbers, as a file keeps them.
             object.__setattr__(self, name, value)
-        if self.rollout > self.buffer:
+        # Other buffers are renewed by chains alone.
+        renewed = self.refresh in ("rollout", "exact")
+        if renewed and self.rollout > self.buffer:
             raise ValueError(
                 f"rollout must be at most the buffer of {self.buffer}, got {self.rollout}"
             )

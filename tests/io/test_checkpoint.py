@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save as save_tensors
 
 import leaps_triton as lt
-from helpers import awake, random_network
+from helpers import SMALL, awake, random_network
 from leaps_triton.io import checkpoint, parts
 from leaps_triton.io.packing import Contents
-from leaps_triton.networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]
 MODELS: dict[str, Any] = {
@@ -52,7 +51,7 @@ def networks(model: Any) -> dict[str, Any]:
         "none": None,
         "float32": lt.HollowConv(model, kernel_size=3, channels=4, width=8, modes=1, seed=5),
         "float64": random_network(model),
-        **{kind: awake(kind, model) for kind in NETWORKS if kind != "HollowConv"},
+        **{kind: awake(kind, model) for kind in SMALL if kind != "HollowConv"},
     }
 
 

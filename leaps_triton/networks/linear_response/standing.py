@@ -77,7 +77,6 @@ class Standing(nn.Module):
             >>> model = lt.Ising((4, 4), beta=0.3)
             >>> response = lt.networks.LinearResponse(model)
             >>> network = lt.LEM(model, channels=2, width=4)
-            >>> network.gauge = "heat_bath"
             >>> network.stand_on(response).clock
             'beta'
         """

@@ -103,7 +103,8 @@ def transfer(
         >>> lt.training.transfer(network, path).shape
         (6, 6)
     """
-    movable = isinstance(network, Standing) and callable(getattr(network, "for_model", None))
+    given: Any = network
+    movable = isinstance(given, Standing) and callable(getattr(given, "for_model", None))
     expect(movable, "network", "one with for_model, such as a SymmetricConv", network)
     moved: Moved = network.for_model(path.model, **changes)
     if network.response is not None:
