@@ -354,6 +354,54 @@ def test_orbits_of_directions_that_differ_are_told_apart() -> None:
     assert len(oblong.skip.weight) == 1 + 3 * 4 - 1
 
 
+@pytest.mark.parametrize("window", [None, 3], ids=["lattice", "window"])
+@pytest.mark.parametrize("name", ["ising 2d odd", "ising tiny", "potts 2d", "ising 2d open"])
+def test_a_follower_gives_the_values_of_the_network(name: str, window: int | None) -> None:
+    """Moves of one site, of none and of many, other times, and some walkers at a call."""
+    model, _ = CASES[name]
+    network = network_of(model, 3, window=window).eval()
+    path = lt.AnnealingPath(model)
+    follower = network.follow(4)
+    assert follower is not None
+    assert (follower.gauge, follower.clock) == (network.gauge, network.clock)
+    generator = torch.Generator().manual_seed(3)
+    x = start(model, 4)
+    times = torch.tensor([0.2, 0.4, 0.6, 0.8])
+    for step in range(12):
+        rows = torch.arange(4)
+        if step % 3 == 2:
+            rows = torch.tensor([0, 2, 3])
+        if step == 6:
+            times = times + 0.1
+        conditions = path.conditions(times[rows])
+        with torch.no_grad():
+            made = follower.at(rows)(x[rows], conditions)
+            expected = network(x[rows], conditions)
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+        moved = x.flatten(1).clone()
+        site = torch.randint(0, model.lattice.sites, (4,), generator=generator)
+        walkers = torch.arange(4)
+        moved[walkers, site] = (moved[walkers, site] + 1) % model.q
+        # One walker rests, and sometimes another moves twice.
+        moved[1] = x.flatten(1)[1]
+        if step % 4 == 3:
+            moved[2, 0] = (moved[2, 0] + 1) % model.q
+        x = moved.view_as(x)
+
+
+def test_a_follower_in_a_jump_process_on_a_linear_response() -> None:
+    """The same walkers as without one, but for rounding."""
+    model = lt.Ising((6, 6), beta=0.4)
+    path = lt.AnnealingPath(model)
+    logs: list[Tensor] = []
+    for incremental in (False, True):
+        network = lt.SymmetricConv(model, 3, (8, 4), window=3, incremental=incremental)
+        network.stand_on(lt.networks.LinearResponse(model))
+        sampler = lt.Sampler(path, network, lt.Jump(4), block=16, device="cpu")
+        logs.append(sampler.sample(16, seed=1).log_weights)
+    torch.testing.assert_close(logs[1], logs[0], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["ising 2d", "potts 2d", "gaussian 3d"])
 def test_saved_and_loaded_it_gives_the_same_bits(name: str, tmp_path: Path) -> None:
     model, kernel_size = CASES[name]

@@ -11,6 +11,7 @@ from ...models.base import Conditions, EnergyModel
 from ...models.pair import PairModel
 from ...registry import register
 from ..base import Equivariant
+from .follower import Follower
 from .geometry import Orbits, orbits
 from .growth import copy_layers, first_columns, move_skip
 from .inputs import Inputs, Sight, look, mixed
@@ -63,6 +64,9 @@ class SymmetricConv(Equivariant):
         seed: seed of the initial parameters.
         beta: ``β`` at which ``u = 1``; None for that of the model.
         fields: whether fields are inputs of their own; None for whether the model has one.
+        incremental: whether :class:`~leaps_triton.Jump` without domains keeps what the taps make
+            for each walker and brings it up to date after a move, on a CPU; see
+            :class:`~leaps_triton.networks.symmetric.follower.Follower`.
         gauge: ``"heat_bath"`` or ``"plain"``: what the output stands for.
 
     Call:
@@ -99,6 +103,7 @@ class SymmetricConv(Equivariant):
         seed: int = 0,
         beta: float | None = None,
         fields: bool | None = None,
+        incremental: bool = True,
         gauge: str = "heat_bath",
     ) -> None:
         has_table = isinstance(model, PairModel)
@@ -120,6 +125,7 @@ class SymmetricConv(Equivariant):
         if fields is None:
             fields = has_field(model)
         fields = as_bool("fields", fields)
+        incremental = as_bool("incremental", incremental)
         expect(gauge in ("heat_bath", "plain"), "gauge", "'heat_bath' or 'plain'", gauge)
         super().__init__(
             model,
@@ -130,9 +136,11 @@ class SymmetricConv(Equivariant):
             seed=seed,
             beta=as_beta(beta, model),
             fields=fields,
+            incremental=incremental,
             gauge=gauge,
         )
         self.gauge = gauge
+        self.incremental = incremental
         self.kernel_size = kernel_size
         self.widths = tuple(layer_widths)
         self.rings = rings
@@ -178,15 +186,21 @@ class SymmetricConv(Equivariant):
     @property
     def reach(self) -> int | None:
         """The largest distance, in any direction, of a site that ``D`` reads; None for all."""
-        if self.window is None:
+        if self.rings and not self.sight.steps:
             return None
-        if self.sight.steps:
-            return max(self.sight.steps, self.window // 2 + 1)
-        if self.rings:
+        return self.local_reach
+
+    @property
+    def local_reach(self) -> int | None:
+        """The reach of the layers, without the kernel over all displacements."""
+        if self.window is None:
             return None
         # Neighbours of neighbours are read whatever the kernel; the energy around a site has bonds
         # that lead out of the window.
-        return max(2, self.kernel_size // 2, self.window // 2 + 1)
+        least = max(2, self.window // 2 + 1)
+        if self.sight.steps:
+            return max(least, self.sight.steps)
+        return max(least, self.kernel_size // 2)
 
     def check_shape(self, shape: Sequence[int]) -> None:
         """Refuse another dimension, and with ``rings`` another shape.
@@ -297,21 +311,48 @@ class SymmetricConv(Equivariant):
         progress = conditions.beta.abs() / self.beta
         return time_basis(progress.to(self.skip.weight.dtype))
 
+    def look(self, configurations: Tensor, conditions: Conditions) -> Inputs:
+        """Return what the network reads at every place."""
+        table = self.table.to(self.skip.weight.dtype)
+        return look(configurations, conditions, self.sight, table)
+
+    def follow(self, walkers: int) -> Follower | None:
+        """Return what evaluates a block of walkers along its path, with ``incremental``.
+
+        Args:
+            walkers: their number in the block.
+
+        Returns:
+            None where the network itself evaluates them: on a GPU, where events are recorded, and
+            without taps.
+        """
+        on_cpu = self.skip.weight.device.type == "cpu"
+        if not self.incremental or not on_cpu or not self.sight.taps:
+            return None
+        return Follower(self, walkers)
+
     def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``f_a(i)``, ``(walkers, q, *shape)``."""
-        walkers, *shape = configurations.shape
-        dtype = self.skip.weight.dtype
-        table = self.table.to(dtype)
-        inputs = look(configurations, conditions, self.sight, table)
+        inputs = self.look(configurations, conditions)
         time = self.embed_time(conditions)
         if torch.is_grad_enabled():
             # Gradients by walker are told from the rows of every layer.
-            time = time.expand(walkers, -1)
+            time = time.expand(len(configurations), -1)
             read = self.stack(inputs, time)
         else:
             read = self.stack.in_blocks(inputs, time)
-        read = read.view(walkers, self.channels, *shape)
-        made = read + self._skipped(inputs, time, shape)
+        return self.finished(read, inputs, time)
+
+    def finished(self, read: Tensor, inputs: Inputs, time: Tensor) -> Tensor:
+        """Return the values, ``(walkers, q, *shape)``, from the readout of the layers.
+
+        Args:
+            read: ``(walkers, places)``.
+            inputs: those of every place.
+            time: functions of the time, ``(1 | walkers, 6)``.
+        """
+        shape = inputs.local.shape[2:]
+        made = read.view_as(inputs.local) + self._skipped(inputs, time, shape)
         if self.channels > 1:
             return made
         # The field that turns the spin, halved between both states.

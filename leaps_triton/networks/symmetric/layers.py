@@ -6,7 +6,7 @@ block, and a product with the weights of all its sites makes their values side b
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -25,8 +25,10 @@ __all__ = [
     "Stack",
     "block_weights",
     "blocks",
+    "pieces",
     "raised_taps",
     "time_basis",
+    "time_of",
 ]
 
 
@@ -112,11 +114,11 @@ class Layer(nn.Module):
             if self.shift is not None:
                 product = product + self.shift(inputs.even)
             return 2.0 * torch.sigmoid(2.0 * product) - 1.0
-        product = raised.mul_(_added(time, inputs.even, self.even))
+        # tanh z = 2 σ(2 z) - 1, on a CPU several times as fast; 2 z comes of doubled factors.
+        product = raised.mul_(_doubled(time, inputs.even, self.even))
         if self.shift is not None:
-            product.baddbmm_(inputs.even, _for_each(self.shift, inputs.even))
-        # On a CPU that is several times as fast as a hyperbolic tangent.
-        return product.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
+            product.baddbmm_(inputs.even, _for_each(self.shift, inputs.even), alpha=2.0)
+        return product.sigmoid_().mul_(2.0).sub_(1.0)
 
 
 def _for_each(layer: nn.Linear, values: Tensor) -> Tensor:
@@ -124,9 +126,9 @@ def _for_each(layer: nn.Linear, values: Tensor) -> Tensor:
     return layer.weight.T.expand(len(values), -1, -1)
 
 
-def _added(constant: Tensor, values: Tensor, layer: nn.Linear) -> Tensor:
-    """Return a layer's values plus what all places of a walker share, in one pass."""
-    return torch.baddbmm(constant, values, _for_each(layer, values))
+def _doubled(constant: Tensor, values: Tensor, layer: nn.Linear) -> Tensor:
+    """Return twice a layer's values and what all places of a walker share, in one pass."""
+    return torch.baddbmm(constant, values, _for_each(layer, values), beta=2.0, alpha=2.0)
 
 
 class Blocks(NamedTuple):
@@ -158,13 +160,11 @@ def blocks(shape: tuple[int, ...], device: torch.device) -> Blocks:
     return Blocks(tuple(sides), order.to(device), order.argsort().to(device))
 
 
-def block_weights(
-    weight: Tensor, sides: Sequence[int], shape: Sequence[int], sight: Sight
-) -> Tensor:
+def block_weights(taps: Tensor, sides: Sequence[int], shape: Sequence[int], sight: Sight) -> Tensor:
     """Return the weights of the taps for the window that all sites of a block share.
 
     Args:
-        weight: those of the first layer, ``(width, inputs)``, taps before all other inputs.
+        taps: weights of the taps, ``(width, taps)``.
         sides: sites a side of a block.
         shape: lengths of the lattice.
         sight: size and boundaries of the kernel.
@@ -173,12 +173,10 @@ def block_weights(
         ``(sites of a block · width, window)``; 0 for what a site does not read, itself above all.
     """
     size = sight.kernel_size
-    count = size ** len(shape) - 1
-    taps = weight[:, :count]
-    reads = taps_read(tuple(shape), sight.periodic, size, weight.device)
+    reads = taps_read(tuple(shape), sight.periodic, size, taps.device)
     if reads is not None:
         taps = torch.where(reads, taps, torch.zeros_like(taps))
-    half = count // 2
+    half = taps.shape[1] // 2
     centre = taps.new_zeros(len(taps), 1)
     kernel = torch.cat([taps[:, :half], centre, taps[:, half:]], 1)
     kernel = kernel.view(-1, *[size] * len(shape))
@@ -286,41 +284,93 @@ class Stack(nn.Module):
         weights = self.readout(given.time).unsqueeze(2)
         return torch.bmm(hidden, weights.expand(len(hidden), -1, -1)).squeeze(2)
 
+    @property
+    def taps(self) -> Tensor:
+        """Weights of the taps, ``(width, taps)``, as evaluations without gradients have them.
+
+        Those of charges ±1 lie on a grid so coarse that every sum of them is exact: what the taps
+        make does then not depend on the order in which it was summed.
+        """
+        weights = self.layers[0].odd.weight[:, : self.sight.taps]
+        if self.channels == 1:
+            return _on_grid(weights)
+        return weights
+
     def in_blocks(self, inputs: Inputs, time: Tensor) -> Tensor:
         """Return the same as :meth:`forward`, without gradients.
 
         On a CPU that is done by pieces that stay in a core's cache.
         """
         shape = inputs.charges.shape[2:]
-        device = inputs.charges.device
-        walkers = len(inputs.charges)
-        table = blocks(tuple(shape), device)
+        table = blocks(tuple(shape), inputs.charges.device)
         others = self._ordered(inputs.others, table.order)
         even = self._ordered(inputs.even, table.order)
-        first = self.layers[0].odd.weight
-        taps = self.sight.taps
-        of_others = first[:, taps:].T
         weights: Tensor | None = None
-        if taps:
-            weights = block_weights(first, table.sides, shape, self.sight)
-        step = walkers
-        if device.type == "cpu":
-            step = max(1, PIECE_SITES // others.shape[1])
+        if self.sight.taps:
+            weights = block_weights(self.taps, table.sides, shape, self.sight)
         made: list[Tensor] = []
-        for start in range(0, walkers, step):
-            rows = slice(start, start + step)
+        for rows in pieces(others):
+            raised: Tensor | None = None
             if weights is not None:
                 raised = raised_taps(inputs.charges[rows], weights, table.sides, self.sight)
-                raised.flatten(0, 1).addmm_(others[rows].flatten(0, 1), of_others)
-            else:
-                raised = others[rows] @ of_others
-            own = time
-            if len(time) > 1:
-                own = time[rows]
-            made.append(self._from_first(raised, LayerInputs(even[rows], own)))
+            made.append(self.from_taps(raised, others[rows], even[rows], time_of(rows, time)))
         return self._ordered(torch.cat(made).unsqueeze(2), table.back)
+
+    def raised(self, charges: Tensor) -> Tensor:
+        """Return what the taps make at every place, ``(walkers, places, width)``."""
+        shape = charges.shape[2:]
+        table = blocks(tuple(shape), charges.device)
+        weights = block_weights(self.taps, table.sides, shape, self.sight)
+        return self._ordered(raised_taps(charges, weights, table.sides, self.sight), table.back)
+
+    def from_taps(
+        self, raised: Tensor | None, others: Tensor, even: Tensor, time: Tensor
+    ) -> Tensor:
+        """Return what the layers make, ``(walkers, places)``, from what the taps have made.
+
+        Args:
+            raised: of the taps, ``(walkers, places, width)``; None without taps.
+            others: all other inputs, ``(walkers, places, inputs)``.
+            even: even inputs, likewise.
+            time: functions of the time, ``(1 | walkers, 6)``.
+        """
+        weights = self.layers[0].odd.weight[:, self.sight.taps :].T
+        if raised is None:
+            product = others @ weights
+        else:
+            product = torch.baddbmm(raised, others, weights.expand(len(others), -1, -1))
+        return self._from_first(product, LayerInputs(even, time))
 
     def _ordered(self, values: Tensor, order: Tensor) -> Tensor:
         """Return values ``(walkers, places, n)`` with the sites of each channel in an order."""
         by_channel = values.unflatten(1, (self.channels, -1))
         return by_channel.index_select(2, order).flatten(1, 2)
+
+
+def pieces(like: Tensor) -> Iterator[slice]:
+    """Yield the walkers of ``(walkers, places, …)`` by pieces; all at once on a GPU."""
+    walkers = len(like)
+    step = max(1, walkers)
+    if like.device.type == "cpu":
+        step = max(1, PIECE_SITES // like.shape[1])
+    for start in range(0, walkers, step):
+        yield slice(start, start + step)
+
+
+def time_of(rows: slice | Tensor, time: Tensor) -> Tensor:
+    """Return the rows of some walkers; what all walkers share has one row."""
+    if len(time) > 1:
+        return time[rows]
+    return time
+
+
+def _on_grid(weights: Tensor) -> Tensor:
+    """Return weights rounded such that sums of them, with any signs, are exact."""
+    # Two bits less than numbers have: one for the sign of rounding, one to spare.
+    bits = 22
+    if weights.dtype == torch.float64:
+        bits = 51
+    bound = weights.abs().sum(1, keepdim=True)
+    exponent = torch.frexp(bound).exponent
+    scale = torch.ldexp(torch.ones_like(bound), bits - exponent)
+    return (weights * scale).round() / scale
