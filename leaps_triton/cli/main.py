@@ -120,8 +120,7 @@ def _check_command(arguments: Sequence[str], ranks: Ranks) -> None:
     command = next(iter(arguments), "-")
     if ranks.world > 1 and command in COMMANDS and command not in SHARED:
         raise ValueError(
-            f"{command} runs in one process, got {ranks.world}; torchrun is for "
-            f"{', '.join(SHARED)}"
+            f"{command} runs in one process, got {ranks.world}; torchrun is for {', '.join(SHARED)}"
         )
     if not command.startswith("-") and command not in COMMANDS:
         near = nearest(command, COMMANDS)

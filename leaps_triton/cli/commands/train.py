@@ -14,6 +14,7 @@ import leaps_triton as lt
 
 from ... import registry
 from ...kernels.checks import as_device
+from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ...report import summary
 from ..interrupts import going_on, stopped
@@ -73,6 +74,8 @@ class Train(ModelOptions):
     With --resume and the same other options a stopped run goes on, to --steps.
 
     With other --steps the learning rate rises and falls once more, from there on.
+
+    Many processes: torchrun --nproc-per-node=N -m leaps_triton train ...
     """
 
     checkpoint: Path
@@ -114,6 +117,8 @@ class Train(ModelOptions):
     none."""
     evaluate_every: int = 500
     """Steps between evaluations with exact weights, about 4 % of the time; 0 for none."""
+    shares: int | None = None
+    """Parts of a batch, summed in order; by default as many as processes, which must divide it."""
     every: int = 100
     """Steps between writes of the checkpoint."""
     resume: bool = False
@@ -125,15 +130,20 @@ class Train(ModelOptions):
     json: Path | None = None
     """Where to save the training history as JSON."""
 
-    def run(self) -> None:
-        """Train, and write checkpoints."""
-        check_folders(self.checkpoint, self.json)
+    def run(self, ranks: Ranks = ALONE) -> None:
+        """Train, and write checkpoints.
+
+        Args:
+            ranks: the processes that share every batch.
+        """
+        if ranks.first:
+            check_folders(self.checkpoint, self.json)
         if self.checkpoint.exists() and not self.resume:
             raise ValueError(
                 f"{self.checkpoint} exists; go on with it by --resume, or choose another file"
             )
-        sampler = self._sampler()
-        trainer = lt.Trainer(sampler, self._settings(sampler))
+        sampler = self._sampler(ranks)
+        trainer = lt.Trainer(sampler, self._settings(sampler, ranks), ranks)
         if self.checkpoint.exists():
             trainer.resume(self.checkpoint)
         announce(trainer.sampler.path.model, trainer.sampler.device)
@@ -142,6 +152,10 @@ class Train(ModelOptions):
         begin = time.perf_counter()
         with going_on(self.checkpoint, trainer.stop) as received:
             history = trainer.run(progress=True, checkpoint=self.checkpoint, every=self.every)
+        if not ranks.first:
+            if received:
+                raise stopped(received[0], self.checkpoint)
+            return
         seconds = time.perf_counter() - begin
         loss = ""
         if history.loss:
@@ -155,7 +169,7 @@ class Train(ModelOptions):
         if received:
             raise stopped(received[0], self.checkpoint)
 
-    def _sampler(self) -> lt.Sampler:
+    def _sampler(self, ranks: Ranks) -> lt.Sampler:
         """Return the sampler to train."""
         model = self.make()
         network = self._network(model)
@@ -164,10 +178,12 @@ class Train(ModelOptions):
         mcmc = lt.HeatBath(self.sweeps) if self.sweeps else None
         path = lt.AnnealingPath(model)
         jump = lt.Jump(self.intervals)
-        return lt.Sampler(path, network, jump, mcmc, device=as_device(self.device))
+        return lt.Sampler(path, network, jump, mcmc, device=ranks.placed(as_device(self.device)))
 
-    def _settings(self, sampler: lt.Sampler) -> lt.TrainingConfig:
+    def _settings(self, sampler: lt.Sampler, ranks: Ranks) -> lt.TrainingConfig:
         """Return the settings of training."""
+        # One part a process, unless told otherwise.
+        shares = self.shares or ranks.world
         # Large lattices have small blocks, since their walkers take long.
         walkers = min(_EVALUATED, sampler.block)
         return lt.TrainingConfig(
@@ -181,6 +197,7 @@ class Train(ModelOptions):
             evaluation_walkers=walkers,
             evaluation_block=walkers,
             seed=self.seed,
+            shares=shares,
         )
 
     def _learning_rate(self) -> float:
