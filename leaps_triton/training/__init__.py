@@ -1,6 +1,6 @@
 """Training of the transport of a sampler."""
 
-from .buffer import Batch
+from .data.buffer import Batch
 from .config import BASELINES, TrainingConfig
 from .equilibrium import EQUILIBRIA, equilibrate, linear_response
 from .history import Leg, TrainingDiverged, TrainingHistory

@@ -16,7 +16,7 @@ from ...models.pair import is_pair_model
 from ...networks.linear_response.network import LinearResponse, bond_table_of
 from ...networks.linear_response.rings import Rings
 from ...paths.annealing import AnnealingPath
-from ..buffer import Batch
+from ..data.buffer import Batch
 from .regression import Basis, features_of, regress
 
 __all__ = ["linear_response"]

@@ -26,7 +26,7 @@ from ...mcmc.tempering import ParallelTempering
 from ...models.pair import is_pair_model
 from ...paths.annealing import AnnealingPath
 from ...progress import Progress, track
-from ..buffer import Batch
+from ..data.buffer import Batch
 
 __all__ = ["EQUILIBRIA", "equilibrate"]
 
