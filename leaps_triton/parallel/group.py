@@ -133,17 +133,19 @@ class Group(Ranks):
             raise self._lost(error) from None
 
     def fail(self, why: str) -> bool:
-        """Tell the others why this process ends; return whether its user needs to hear it from it.
+        """Tell the others why this process ends; see :meth:`Ranks.fail`.
 
-        The first process always speaks; another does unless the first says the same.
-
-        Args:
-            why: in words.
+        The first process always speaks. Another does unless the first says the same, or has said
+        already what ended both.
         """
         fail(self.store, self.rank, why)
         if self.first:
             return True
-        return first_said(self.store, wait=1.0) != why
+        said = first_said(self.store, wait=1.0)
+        assert self.watch is not None
+        if self.watch.lost:
+            return said == ""
+        return said != why
 
 
 @contextmanager

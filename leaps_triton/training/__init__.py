@@ -1,7 +1,7 @@
 """Training of the transport of a sampler."""
 
-from .data.buffer import Batch
 from .config import BASELINES, TrainingConfig
+from .data.buffer import Batch
 from .equilibrium import EQUILIBRIA, equilibrate, linear_response
 from .history import Leg, TrainingDiverged, TrainingHistory
 from .losses import (

@@ -157,7 +157,10 @@ class Trainer:
             if tensorboard is not None and self.ranks.first:
                 board = Board(tensorboard, self.history)
             try:
-                return self._run(last, progress and self.ranks.first, file, every, board)
+                history = self._run(last, progress and self.ranks.first, file, every, board)
+                # Who ends sooner must not end the others before the file is written.
+                self.ranks.meet()
+                return history
             finally:
                 if board is not None:
                     board.write(self.history)
@@ -183,7 +186,7 @@ class Trainer:
     ) -> TrainingHistory:
         """Train up to step ``last``, while no other process writes the checkpoint."""
         with track(last, "training", "step", progress, self.step) as shown:
-            stopping = self.ranks.any(self._stopping)
+            stopping = self.ranks.largest(self._stopping)
             while self.step < last and not stopping:
                 loss = self._advance()
                 shown.note(loss=f"{loss:.3g}", **live(self.history))
@@ -191,7 +194,7 @@ class Trainer:
                 if board is not None and self.step % _BOARD == 0:
                     board.write(self.history)
                 # All stop after the same step.
-                stopping = self.ranks.any(self._stopping)
+                stopping = self.ranks.largest(self._stopping)
                 pause = self.step % every == 0 or self.step == last or stopping
                 if checkpoint is not None and pause:
                     self._save(checkpoint)

@@ -152,9 +152,11 @@ class Train(ModelOptions):
         begin = time.perf_counter()
         with going_on(self.checkpoint, trainer.stop) as received:
             history = trainer.run(progress=True, checkpoint=self.checkpoint, every=self.every)
+        # A signal to one process has stopped all.
+        received = ranks.largest(*received)
         if not ranks.first:
             if received:
-                raise stopped(received[0], self.checkpoint)
+                raise stopped(received, self.checkpoint)
             return
         seconds = time.perf_counter() - begin
         loss = ""
@@ -167,7 +169,7 @@ class Train(ModelOptions):
             result["fresh_walkers"] = self._report(trainer)
         write(self.json, {**result, "config": config(self), "versions": provenance()})
         if received:
-            raise stopped(received[0], self.checkpoint)
+            raise stopped(received, self.checkpoint)
 
     def _sampler(self, ranks: Ranks) -> lt.Sampler:
         """Return the sampler to train."""
