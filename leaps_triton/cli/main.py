@@ -9,7 +9,7 @@ import tyro
 
 from ..files import claimed
 from ..kernels.checks import nearest
-from ..parallel import LostRankError, Ranks, together
+from ..parallel import Ranks, together
 from ..provenance import __version__, provenance
 from .arguments import prepared
 from .commands.bench import Bench
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with together() as ranks:
             _main(arguments, ranks)
-    # The others are lost where nothing is done yet, or nothing any more.
-    except LostRankError as error:
-        sys.exit(f"leaps-triton: {error}")
+    # What ends a command ends the process; here processes have not come together, or apart.
+    except (ValueError, RuntimeError) as error:
+        sys.exit(f"leaps-triton: {reason(error)}")
 
 
 def _main(arguments: Sequence[str], ranks: Ranks) -> None:

@@ -30,6 +30,10 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 """Addresses of processes that are all on one machine."""
 
 
+_NEEDED = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What ``torchrun`` says besides the number of processes."""
+
+
 def world_size() -> int:
     """Return how many processes ``torchrun`` has started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
@@ -156,7 +160,8 @@ def together() -> Iterator[Ranks]:
     it is :data:`ALONE`.
 
     Raises:
-        ValueError: If a machine has fewer CUDA devices than processes.
+        ValueError: If a machine has fewer CUDA devices than processes, or not all is known that
+            ``torchrun`` says.
         LostRankError: If another process has ended, or shows no sign of life for half a minute, or
             as many seconds as ``LEAPS_TRITON_PATIENCE`` says.
     """
@@ -183,6 +188,12 @@ def together() -> Iterator[Ranks]:
 
 def _joined() -> Group:
     """Return the group, once all processes are there."""
+    missing = [name for name in _NEEDED if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f"WORLD_SIZE is {world_size()}, but {', '.join(missing)} not set; start processes by "
+            f"torchrun, or unset WORLD_SIZE"
+        )
     rank = int(os.environ["RANK"])
     world = world_size()
     address = os.environ["MASTER_ADDR"]

@@ -274,7 +274,8 @@ class Trainer:
     def save(self, file: str | Path) -> None:
         """Store the sampler and all that :meth:`run` goes on from.
 
-        :func:`leaps_triton.load` reads the sampler. A file of that name is replaced.
+        :func:`leaps_triton.load` reads the sampler. A file of that name is replaced. The first of
+        several processes writes it.
 
         Args:
             file: where to store them.
@@ -284,6 +285,8 @@ class Trainer:
             BusyError: a file that another process is writing.
             OSError: a file that cannot be written; it is as it was.
         """
+        if not self.ranks.first:
+            return
         with claimed(as_file(file)):
             self._save(as_file(file))
 
