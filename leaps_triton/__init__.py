@@ -53,6 +53,7 @@ from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
 from .networks.lem import LEM
 from .networks.local_rates import LocalRates
+from .networks.symmetric.conv import SymmetricConv
 from .paths.annealing import AnnealingPath
 from .provenance import __version__
 from .registry import register
@@ -98,6 +99,7 @@ __all__ = [
     "Scan",
     "ShortChainWarning",
     "SwendsenWang",
+    "SymmetricConv",
     "TauLeap",
     "Trainer",
     "TrainingConfig",

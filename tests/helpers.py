@@ -73,6 +73,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "LEC": {"kernel_sizes": (3, 3), "channels": 4, "width": 8},
     "LETransformer": {"channels": 4, "heads": 2, "layers": 2, "width": 8},
     "LocalRates": {"width": 8},
+    "SymmetricConv": {"kernel_size": 3, "widths": (8, 4)},
 }
 """Arguments of a small network of each class."""
 

@@ -30,6 +30,7 @@ from .lem import LEM
 from .linear_response.network import LinearResponse
 from .linear_response.rings import Rings
 from .local_rates import LocalRates, Shells
+from .symmetric import SymmetricConv
 
 __all__ = [
     "LEA",
@@ -46,6 +47,7 @@ __all__ = [
     "Rings",
     "Shells",
     "StateReadout",
+    "SymmetricConv",
     "as_channels",
     "check_kernel",
     "exact_convolutions",

@@ -252,15 +252,42 @@ def of_largest(runs: Runs) -> tuple[dict[str, Result], str]:
 def training(histories: Mapping[str, TrainingHistory]) -> Figure | None:
     """Return the curves of trainings side by side; None if there are none.
 
+    Below the loss stand what evaluations found, in as many rows as any of them has: the spread of
+    the residual on held-out samples, the variance of log-weights along the path, and the error of
+    log Z.
+
     Args:
         histories: label → history, of at least one step.
     """
     if not histories:
         return None
     count = len(histories)
-    figure = Figure(figsize=(7.0 * count, 4.8), layout="constrained")
-    panels = figure.subplots(1, count, squeeze=False)
-    for axes, (label, history) in zip(panels[0], histories.items(), strict=True):
-        plotting.training_curve(axes, history)
+    rows: list[Callable[[Axes, TrainingHistory], None]] = [plotting.training_curve]
+    for draw in _EVALUATED:
+        if any(_has(draw, history) for history in histories.values()):
+            rows.append(draw)
+    size = (7.0 * count, 4.8 + 3.4 * (len(rows) - 1))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(rows), count, squeeze=False)
+    for row, draw in zip(panels, rows, strict=True):
+        for axes, history in zip(row, histories.values(), strict=True):
+            if _has(draw, history):
+                draw(axes, history)
+            else:
+                axes.set_axis_off()
+    for axes, label in zip(panels[0], histories, strict=True):
         axes.set_title(label, fontsize=9)
     return figure
+
+
+def _has(draw: Callable[..., None], history: TrainingHistory) -> bool:
+    """Return whether a history has what a panel draws; the loss every one has."""
+    return draw not in _EVALUATED or bool(getattr(history, _EVALUATED[draw]))
+
+
+_EVALUATED: dict[Callable[..., None], str] = {
+    plotting.residual_spread: "held_out_step",
+    plotting.variance_along_path: "evaluation_variance_trace",
+    plotting.log_z_pulls: "evaluation_log_z_pull",
+}
+"""Panels of evaluations, and the list of a history that is not empty if it has what they draw."""

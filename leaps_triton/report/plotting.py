@@ -5,7 +5,7 @@ Figures of physics, from runs at one or several temperatures, are in :mod:`.phys
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ess_along_path",
+    "log_z_pulls",
     "mosaic",
     "overview",
+    "residual_spread",
     "snapshots",
     "training_curve",
+    "variance_along_path",
     "weight_histogram",
 ]
 
@@ -40,6 +43,12 @@ _LOSS = (
     "continuity equation; at 0 all weights are equal"
 )
 """What the loss of a training is, unless another was chosen."""
+
+_CURVES = 5
+"""Evaluations that are drawn in one panel at most."""
+
+_LINEAR = 1e-3
+"""Variances below which an axis is linear, since they may vanish."""
 
 _SMOOTH = 60
 """Points of the smooth curve of losses."""
@@ -216,6 +225,67 @@ def training_curve(axes: Axes, history: TrainingHistory) -> None:
         handles.append(curve)
         labels.append("ESS of fresh walkers, by exact weights")
     axes.legend(handles, labels, fontsize=8, loc="lower left")
+
+
+def _some(steps: Sequence[int]) -> list[int]:
+    """Return which of many evaluations a panel has room for: the first, the last, some between."""
+    last = len(steps) - 1
+    if last < _CURVES:
+        return list(range(len(steps)))
+    return [round(last * part / (_CURVES - 1)) for part in range(_CURVES)]
+
+
+def residual_spread(axes: Axes, history: TrainingHistory) -> None:
+    """Draw ``v(t) = Var[ξ_t]`` on held-out samples of ``ρ_t``, a curve per evaluation of some.
+
+    Args:
+        axes: where.
+        history: of a training with held-out samples.
+    """
+    for index in _some(history.held_out_step):
+        step = history.held_out_step[index]
+        name = f"step {step}: ∫ v dt = {history.held_out_integral[index]:.3g}"
+        axes.plot(history.held_out_t, history.held_out_variance[index], marker=".", label=name)
+    axes.set_yscale("symlog", linthresh=_LINEAR)
+    axes.set_xlabel("time t along the path")
+    axes.set_ylabel("v = Var[ξ] over ρ_t")
+    headline(axes, "spread of the residual on held-out samples; at 0 all weights are equal")
+    axes.legend(fontsize=8, loc="upper left")
+
+
+def variance_along_path(axes: Axes, history: TrainingHistory) -> None:
+    """Draw ``Var[A]`` of fresh walkers along the path, a curve for each of some evaluations.
+
+    Args:
+        axes: where.
+        history: of a training with evaluations.
+    """
+    traces = history.evaluation_variance_trace
+    # Evaluations of earlier versions have no trace.
+    steps = history.evaluation_step[len(history.evaluation_step) - len(traces) :]
+    for index in _some(steps):
+        axes.plot(history.trace_t, traces[index], marker=".", label=f"step {steps[index]}")
+    axes.set_yscale("symlog", linthresh=_LINEAR)
+    axes.set_xlabel("time t along the path")
+    axes.set_ylabel("Var[A]")
+    headline(axes, "where the variance of the log-weights arises")
+    axes.legend(fontsize=8, loc="upper left")
+
+
+def log_z_pulls(axes: Axes, history: TrainingHistory) -> None:
+    """Draw the error of log Z in standard errors, at every evaluation.
+
+    Args:
+        axes: where.
+        history: of a training whose exact log Z is known.
+    """
+    axes.axhspan(-1.0, 1.0, color="grey", alpha=0.2, label="one standard error")
+    axes.axhline(0.0, color="grey", linewidth=0.8)
+    axes.plot(history.evaluation_step, history.evaluation_log_z_pull, "o-", color="C2")
+    axes.set_xlabel("training step")
+    axes.set_ylabel("(log Z − exact) / error")
+    headline(axes, "log Z of fresh walkers, by exact weights")
+    axes.legend(fontsize=8, loc="upper left")
 
 
 def overview(

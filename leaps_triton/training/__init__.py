@@ -2,7 +2,7 @@
 
 from .config import BASELINES, TrainingConfig
 from .data.buffer import Batch
-from .equilibrium import EQUILIBRIA, equilibrate, linear_response
+from .equilibrium import EQUILIBRIA, equilibrate, fit_response, linear_response, transfer
 from .history import Leg, TrainingDiverged, TrainingHistory
 from .losses import (
     LOSSES,
@@ -29,6 +29,7 @@ __all__ = [
     "TrainingDiverged",
     "TrainingHistory",
     "equilibrate",
+    "fit_response",
     "increments",
     "linear_response",
     "log_variance",
@@ -37,4 +38,5 @@ __all__ = [
     "read_history",
     "residual",
     "squared_residual",
+    "transfer",
 ]

@@ -152,7 +152,9 @@ class TrainingConfig:
         for name, value in checked.items():
             # Plain numbers, as a file keeps them.
             object.__setattr__(self, name, value)
-        if self.rollout > self.buffer:
+        # Other buffers are renewed by chains alone.
+        renewed = self.refresh in ("rollout", "exact")
+        if renewed and self.rollout > self.buffer:
             raise ValueError(
                 f"rollout must be at most the buffer of {self.buffer}, got {self.rollout}"
             )
@@ -161,8 +163,10 @@ class TrainingConfig:
                 f"segment must be at most the {self.leaps} leaps of a path, got {self.segment}"
             )
         if self.times % self.shares:
+            fit = [str(each) for each in range(1, self.times + 1) if not self.times % each]
             raise ValueError(
-                f"shares must divide the {self.times} times of a batch, got {self.shares}"
+                f"shares must divide the {self.times} times of a batch, so be one of "
+                f"{', '.join(fit)}, got {self.shares}"
             )
         _check_name("loss", self.loss, LOSSES)
         _check_name("baseline", self.baseline, BASELINES)

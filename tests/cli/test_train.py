@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 pytest.importorskip("tyro")
 
 import leaps_triton as lt
 from leaps_triton import cli
+from leaps_triton.cli.recipes import default_refresh
+from leaps_triton.io import checkpoint
 from leaps_triton.provenance import provenance
 
 TINY = ["--shape", "3", "3", "--intervals", "3", "--channels", "2", "--width", "4", "--modes", "0"]
@@ -101,6 +104,43 @@ def test_a_low_ess_says_how_to_train_longer(
     monkeypatch.setattr("leaps_triton.cli.commands.train._LOW", 1.1)
     train(tmp_path / "c.safetensors", "--steps", "1", "--evaluate-every", "0")
     assert "the ESS is low; train longer by --resume --steps 2" in lines(capsys)
+
+
+def test_spring_on_a_linear_response_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.safetensors"
+    words = ["train", "--checkpoint", str(file), "--device", "cpu", "--shape", "4", "4"]
+    words += ["--network", "symmetric-conv", "--kernel-size", "3", "--widths", "5", "4"]
+    words += ["--optimizer", "spring", "--intervals", "3", "--held-out", "32"]
+    cli.main([*words, "--steps", "3"])
+    assert "step 3 of 3" in capsys.readouterr().out
+    history = lt.training.read_history(file)
+    assert history.legs[0].learning_rate == 0.15
+    assert history.held_out_step == [0, 3]
+    network: Any = lt.load(file, "cpu").transport
+    assert network.gate == (0.3, 0.45)
+    # Optimiser and response are those of the file, without a word.
+    words.remove("--optimizer")
+    words.remove("spring")
+    cli.main([*words, "--steps", "4", "--resume"])
+    assert "going on at step 3" in capsys.readouterr().out
+    again: Any = lt.load(file, "cpu").transport
+    assert torch.equal(again.response.kernels, network.response.kernels)
+    stored = checkpoint.read(file).manifest["training"]["config"]
+    assert (stored["optimizer"], stored["refresh"]) == ("spring", "swendsen_wang")
+    assert (stored["first_time"], stored["time_power"], stored["ema"]) == (0.3, 0.4, 0.98)
+    cli.main(["plot", str(file), "--output", str(tmp_path), "--dpi", "30"])
+    assert (tmp_path / "training.png").stat().st_size > 1000
+
+
+def test_data_follow_from_the_model() -> None:
+    ferromagnet = lt.Ising((4, 4), beta=0.4)
+    glass = lt.EdwardsAnderson((4, 4), beta=0.4)
+    large = lt.EdwardsAnderson((12, 12), beta=0.4)
+    found = [default_refresh(model, "spring") for model in (ferromagnet, glass, large)]
+    assert found == ["swendsen_wang", "exact", "tempering"]
+    assert default_refresh(ferromagnet, "adam") == "rollout"
 
 
 def test_plot_draws_the_training_of_checkpoints(

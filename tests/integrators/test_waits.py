@@ -25,10 +25,12 @@ def network_of(name: str, model: Any) -> nn.Module:
         return lt.LEA(model, heads=2, **sizes)
     if name == "LETransformer":
         return lt.LETransformer(model, heads=2, layers=1, **sizes)
+    if name == "SymmetricConv":
+        return lt.SymmetricConv(model, kernel_size=3, widths=(8, 4))
     return lt.LocalRates(model, width=8)
 
 
-NETWORKS = ("HollowConv", "LEC", "LEM", "LEA", "LETransformer", "LocalRates")
+NETWORKS = ("HollowConv", "LEC", "LEM", "LEA", "LETransformer", "LocalRates", "SymmetricConv")
 MODELS = {2: lt.Ising(SHAPE, beta=0.4), 3: lt.Potts(SHAPE, q=3, beta=0.5)}
 JUMPS = {
     "plain": lt.Jump(4, tables=False),
@@ -38,7 +40,7 @@ JUMPS = {
 # Domains take a network that does not read the whole lattice.
 CASES = [(2, name, "reversible") for name in NETWORKS]
 CASES += [(2, "HollowConv", "plain"), (2, "LEC", "domains")]
-CASES += [(3, name, "plain") for name in ("HollowConv", "LEC", "LocalRates")]
+CASES += [(3, name, "plain") for name in ("HollowConv", "LEC", "LocalRates", "SymmetricConv")]
 
 
 def starts(count: int) -> tuple[Tensor, Tensor]:

@@ -168,6 +168,33 @@ NO_NETWORK = {
 }
 HEADS, NO_HEADS = {**NETWORK, "heads": 1}, {**NO_NETWORK, "heads": below(1) | among(3)}
 NETWORKS: dict[str, tuple[type, dict[str, Any], dict[str, Bad]]] = {
+    "SymmetricConv": (
+        lt.SymmetricConv,
+        {
+            "model": MODEL,
+            "kernel_size": 3,
+            "widths": (2, 2),
+            "rings": True,
+            "window": 3,
+            "seed": 0,
+            "beta": 0.4,
+            "fields": True,
+            "gauge": "heat_bath",
+        },
+        {
+            "model": NO_OBJECTS,
+            "kernel_size": below(1) | among(2, 4, 99, 10**9 + 1),
+            "widths": among(
+                None, "a", b"3", 3, True, (), (0,), (-1,), (True,), (1.5,), (3, "3"), "3"
+            ),
+            "rings": NO_BOOLS,
+            "window": below(3).filter(lambda value: value is not None) | among(4),
+            "seed": NO_SEEDS,
+            "beta": some(numbers(0.0, -1.0, INF)),
+            "fields": some(NO_BOOLS),
+            "gauge": NO_NAMES,
+        },
+    ),
     "LEM": (lt.LEM, NETWORK, NO_NETWORK),
     "LEA": (lt.LEA, HEADS, NO_HEADS),
     "LETransformer": (lt.LETransformer, {**HEADS, "layers": 1}, {**NO_HEADS, "layers": below(1)}),

@@ -228,6 +228,7 @@ NETWORKS: dict[str, Callable[[Any], Any]] = {
     "LocalRates": lambda model: lt.LocalRates(model, shells=1, width=8),
     "HollowConv": lambda model: lt.HollowConv(model, 3, channels=4, width=8, global_features=False),
     "LEC": lambda model: lt.LEC(model, (3,), channels=4),
+    "SymmetricConv": lambda model: lt.SymmetricConv(model, 3, widths=(8, 4)),
     "LEM": lambda model: lt.LEM(model),
     "LEA": lambda model: lt.LEA(model),
     "LETransformer": lambda model: lt.LETransformer(model, channels=8, layers=1),

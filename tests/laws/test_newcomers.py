@@ -28,6 +28,7 @@ NETWORKS: list[Maker] = [
     lt.LEA,
     lt.LETransformer,
     lt.LocalRates,
+    lambda model: lt.SymmetricConv(model, kernel_size=3),
 ]
 
 

@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 import leaps_triton as lt
+from leaps_triton.report import figures
 
 
 def ensemble(model: lt.PairModel) -> lt.WeightedEnsemble:
@@ -43,6 +44,44 @@ def test_training_curve_draws_loss_and_evaluations() -> None:
     assert torch.as_tensor(axes.lines[0].get_xydata())[:, 1].tolist() == HISTORY.loss
     right = axes.figure.axes[1]
     assert torch.as_tensor(right.lines[0].get_xydata())[:, 1].tolist() == HISTORY.evaluation_ess
+
+
+def evaluated() -> lt.TrainingHistory:
+    """Return a history of seven evaluations, of the last two of which there is a trace."""
+    steps = list(range(0, 70, 10))
+    return lt.TrainingHistory(
+        loss=[1.0] * 60,
+        evaluation_step=steps[1:],
+        evaluation_ess=[0.5] * 6,
+        evaluation_log_z=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        evaluation_log_z_error=[1.0] * 6,
+        log_z_exact=[4.0],
+        trace_t=[0.5, 1.0],
+        evaluation_variance_trace=[[0.2, 0.4], [0.1, 0.2]],
+        held_out_step=steps,
+        held_out_t=[0.0, 0.5, 1.0],
+        held_out_variance=[[0.0, 1.0, float(7 - index)] for index in range(7)],
+        held_out_integral=[float(7 - index) for index in range(7)],
+    )
+
+
+def test_the_figure_of_a_training_has_what_evaluations_found(tmp_path: Path) -> None:
+    history = evaluated()
+    figure = figures.training({"new": history, "old": HISTORY})
+    assert figure is not None
+    figure.savefig(tmp_path / "training.png")
+    # Four rows of two, of which an old training has the first alone, and an axis on the right each.
+    assert len(figure.axes) == 10
+    assert sum(axes.axison for axes in figure.axes) == 7
+    spread, along, pulls = [figure.axes[index] for index in (2, 4, 6)]
+    # The first and the last of seven are among five.
+    labels = [line.get_label() for line in spread.lines]
+    assert labels[0] == "step 0: ∫ v dt = 7"
+    assert labels[-1] == "step 60: ∫ v dt = 1"
+    assert len(labels) == 5
+    assert [line.get_label() for line in along.lines] == ["step 50", "step 60"]
+    drawn = torch.as_tensor(pulls.lines[1].get_xydata())
+    assert drawn[:, 1].tolist() == [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize("shape", [(12,), (4, 5), (3, 4, 5), (3, 3, 3, 4)])

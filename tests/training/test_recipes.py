@@ -181,7 +181,7 @@ def test_times_fall_into_bins() -> None:
     assert bin_of(torch.tensor([0.0, 0.24, 0.25, 1.0]), 4).tolist() == [0, 0, 1, 3]
     assert bin_of(middles(5), 5).tolist() == [0, 1, 2, 3, 4]
     times = held_out_times()
-    assert (times[0], times[-1]) == (0.0, 1.0)
+    assert (float(times[0]), float(times[-1])) == (0.0, 1.0)
 
 
 def exact_energy(model: lt.PairModel, t: float) -> float:
@@ -202,10 +202,10 @@ def test_buffers_stay_in_equilibrium(refresh: str) -> None:
     config = lt.TrainingConfig(
         times=4,
         walkers=64,
-        buffer=512,
-        bins=32,
+        buffer=128,
+        bins=12,
         refresh=refresh,
-        rollout=64,
+        rollout=16,
         rollout_every=20,
         time_power=0.5,
     )
@@ -221,8 +221,8 @@ def test_buffers_stay_in_equilibrium(refresh: str) -> None:
         energies.append(float(found) - expected)
     late = torch.tensor(energies[20:], dtype=torch.float64)
     spread = float(model.energy(buffer.configurations[-1]).std())
-    # 40 uses of 64 rows of 512 or so: not more than 512 of them are independent.
-    assert abs(float(late.mean())) < 5.0 * spread / math.sqrt(512)
+    # 40 uses of 64 rows out of 128 in each bin: some hundred of them are independent.
+    assert abs(float(late.mean())) < 5.0 * spread / math.sqrt(128)
 
 
 def test_held_out_samples_judge_a_network() -> None:

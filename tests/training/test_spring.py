@@ -121,15 +121,19 @@ def networks() -> dict[str, nn.Module]:
         "local": lt.LocalRates(small, shells=1, width=5),
         "local by class": lt.LocalRates(large, shells=1, width=5),
         "mlp": lt.LEM(small, channels=3),
+        "symmetric": lt.SymmetricConv(small, kernel_size=3, widths=(5, 4)),
+        "symmetric potts": lt.SymmetricConv(potts, kernel_size=3, widths=(5, 4)),
     }
 
 
 @pytest.mark.parametrize("name", list(networks()))
 def test_per_sample_gradients_are_those_of_a_loop(name: str) -> None:
     network = networks()[name].double()
-    model = {"hollow potts": lt.Potts((3, 4), q=3, beta=0.7)}.get(name, lt.Ising((4, 4), 0.4))
+    model: lt.PairModel = lt.Ising((4, 4), beta=0.4)
     if name == "local by class":
         model = lt.Ising((6, 6), beta=0.4)
+    if name.endswith("potts"):
+        model = lt.Potts((3, 4), q=3, beta=0.7)
     path = lt.AnnealingPath(model)
     x = path.start.sample(torch.arange(5), seed=1)
     t = torch.tensor([0.2, 0.4, 0.5, 0.9, 1.0], dtype=torch.float64)
@@ -142,6 +146,21 @@ def test_per_sample_gradients_are_those_of_a_loop(name: str) -> None:
     assert wanted.abs().max() > 0.01
     torch.testing.assert_close(found.jacobian, wanted, atol=1e-12, rtol=1e-12)
     assert torch.equal(found.values, values().detach())
+
+
+@pytest.mark.parametrize("name", ["symmetric", "symmetric potts"])
+def test_layers_of_the_symmetric_network_are_all_read_by_hooks(name: str) -> None:
+    """None of its parameters takes a backward pass per sample."""
+    network = networks()[name].double()
+    model: lt.PairModel = lt.Ising((4, 4), beta=0.4)
+    if name.endswith("potts"):
+        model = lt.Potts((3, 4), q=3, beta=0.7)
+    path = lt.AnnealingPath(model)
+    x = path.start.sample(torch.arange(5), seed=1)
+    t = torch.tensor([0.2, 0.4, 0.5, 0.9, 1.0], dtype=torch.float64)
+    gradients = SampleGradients(network)
+    gradients(lambda: residual(path, network, x, t))
+    assert len(gradients._exact) == len(list(network.parameters()))
 
 
 class _Awkward(nn.Module):

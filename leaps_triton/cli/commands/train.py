@@ -29,12 +29,9 @@ from ..options import (
     option,
     write,
 )
+from ..recipes import RecipeOptions, Stored
 
 __all__ = ["Train"]
-
-
-_LEARNING_RATE = 2e-2
-"""Peak learning rate of a new training."""
 
 _EVALUATED = 128
 """Walkers of an evaluation on the way. Every 500 steps they added 3.3 % to the time of training an
@@ -54,21 +51,27 @@ _OPTIONS = (
     "layers",
     "shells",
     "width",
+    "widths",
+    "window",
     "modes",
 )
 """Options that are arguments of some networks."""
 
 
+_FITTED = ("LinearResponse",)
+"""Networks that are fitted, not trained."""
+
+
 def _names() -> list[str]:
-    """Return the names of all networks."""
-    return registry.names("network")
+    """Return the names of all networks that can be trained."""
+    return [name for name in registry.names("network") if name not in _FITTED]
 
 
 _NETWORKS = f"Locally equivariant network: {choices(_names())}."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(ModelOptions):
+class Train(RecipeOptions, ModelOptions):
     """Train a sampler of a lattice model, for `leaps-triton sample`.
 
     With --resume and the same other options a stopped run goes on, to --steps.
@@ -87,7 +90,7 @@ class Train(ModelOptions):
     network: Annotated[str, tyro.conf.arg(help=_NETWORKS)] = "hollow-conv"
     """Locally equivariant network."""
     kernel_size: int | None = None
-    """Size of the convolution of hollow-conv, odd; by default 7, or what fits."""
+    """Size of the convolution of hollow-conv or symmetric-conv, odd; by default 7, or what fits."""
     kernel_sizes: tuple[int, ...] = ()
     """Sizes of the convolutions of lec, odd; by default 3, 5 and 7, or what fits of these."""
     channels: int | None = None
@@ -100,21 +103,24 @@ class Train(ModelOptions):
     """Shells of neighbours that local-rates reads; by default 3 on a chain or a plane."""
     width: int | None = None
     """Hidden width of the network; by default the network's own."""
+    widths: tuple[int, ...] = ()
+    """Hidden widths of the layers of symmetric-conv; 64 and 32 by default."""
+    window: int | None = None
+    """Sites a side of what symmetric-conv takes means over, odd; by default the whole lattice. A
+    network with a window can be moved to larger lattices."""
     modes: int | None = None
     """Wave vectors that hollow-conv reads; 4 by default."""
     steps: int = 1500
     """Training steps in total."""
     learning_rate: float | None = None
-    """Peak learning rate; by default 0.02, or that of the checkpoint that goes on."""
+    """Peak learning rate; by default 0.02 with adam and 0.15 with spring, or that of the checkpoint
+    that goes on."""
     loss: Literal["physics_informed", "log_variance", "squared_residual"] = "physics_informed"
     """Loss; the last two are of exact weights of tau-leaping."""
     baseline: Literal["batch_mean", "learned"] = "batch_mean"
     """What residuals are measured from: their mean at each time, or a free energy learned along."""
     huber_steps: int = 0
     """First steps that take Huber's loss, in which outliers count less."""
-    ema: float = 0.0
-    """Decay a step of the parameters' moving average, which the sampler gets, such as 0.999; 0 for
-    none."""
     evaluate_every: int = 500
     """Steps between evaluations with exact weights, about 4 % of the time; 0 for none."""
     shares: int | None = None
@@ -142,8 +148,9 @@ class Train(ModelOptions):
             raise ValueError(
                 f"{self.checkpoint} exists; go on with it by --resume, or choose another file"
             )
-        sampler = self._sampler(ranks)
-        trainer = lt.Trainer(sampler, self._settings(sampler, ranks), ranks)
+        stored = Stored(self.checkpoint)
+        sampler = self._sampler(stored, ranks)
+        trainer = lt.Trainer(sampler, self._settings(sampler, stored, ranks), ranks)
         if self.checkpoint.exists():
             trainer.resume(self.checkpoint)
         announce(trainer.sampler.path.model, trainer.sampler.device)
@@ -151,7 +158,12 @@ class Train(ModelOptions):
             print(f"going on at step {trainer.step}{_new_leg(trainer)}")
         begin = time.perf_counter()
         with going_on(self.checkpoint, trainer.stop) as received:
-            history = trainer.run(progress=True, checkpoint=self.checkpoint, every=self.every)
+            history = trainer.run(
+                progress=True,
+                checkpoint=self.checkpoint,
+                every=self.every,
+                tensorboard=self.tensorboard,
+            )
         # A signal to one process has stopped all.
         received = ranks.largest(*received)
         if not ranks.first:
@@ -171,30 +183,34 @@ class Train(ModelOptions):
         if received:
             raise stopped(received, self.checkpoint)
 
-    def _sampler(self, ranks: Ranks) -> lt.Sampler:
+    def _sampler(self, stored: Stored, ranks: Ranks) -> lt.Sampler:
         """Return the sampler to train."""
         model = self.make()
-        network = self._network(model)
+        network = self._network(model, stored)
+        device = ranks.placed(as_device(self.device))
+        self.stand(network, model, stored, seed=self.seed, device=device)
         if self.sweeps < 0:
             raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
         mcmc = lt.HeatBath(self.sweeps) if self.sweeps else None
         path = lt.AnnealingPath(model)
         jump = lt.Jump(self.intervals)
-        return lt.Sampler(path, network, jump, mcmc, device=ranks.placed(as_device(self.device)))
+        return lt.Sampler(path, network, jump, mcmc, device=device)
 
-    def _settings(self, sampler: lt.Sampler, ranks: Ranks) -> lt.TrainingConfig:
+    def _settings(self, sampler: lt.Sampler, stored: Stored, ranks: Ranks) -> lt.TrainingConfig:
         """Return the settings of training."""
+        optimizer = self.optimizer_of(stored)
         # One part a process, unless told otherwise.
-        shares = self.shares or ranks.world
+        shares = self.shares or stored.config.get("shares", ranks.world)
         # Large lattices have small blocks, since their walkers take long.
         walkers = min(_EVALUATED, sampler.block)
-        return lt.TrainingConfig(
+        return self.recipe(
+            sampler,
+            optimizer,
             steps=self.steps,
-            learning_rate=self._learning_rate(),
+            learning_rate=self._learning_rate(optimizer),
             loss=self.loss,
             baseline=self.baseline,
             huber_steps=self.huber_steps,
-            ema=self.ema,
             evaluate_every=self.evaluate_every,
             evaluation_walkers=walkers,
             evaluation_block=walkers,
@@ -202,13 +218,13 @@ class Train(ModelOptions):
             shares=shares,
         )
 
-    def _learning_rate(self) -> float:
+    def _learning_rate(self, optimizer: str) -> float:
         """Return the peak learning rate, by default that of the training that goes on."""
         if self.learning_rate is not None:
             return self.learning_rate
         if self.checkpoint.exists():
             return lt.training.read_history(self.checkpoint).legs[-1].learning_rate
-        return _LEARNING_RATE
+        return self.learning_rate_of(optimizer)
 
     def _report(self, trainer: lt.Trainer) -> dict[str, Any]:
         """Print how good the sampler is by fresh walkers, and what to type next."""
@@ -239,7 +255,7 @@ class Train(ModelOptions):
         print(f"next: {shlex.join(words)}")
         return {"walkers": walkers, "seed": ensemble.seed, **table}
 
-    def _network(self, model: lt.PairModel) -> Any:
+    def _network(self, model: lt.PairModel, stored: Stored) -> Any:
         """Return the network that the options describe."""
         maker = registry.find("network", choose("network", self.network, _names()))
         takes = inspect.signature(maker).parameters
@@ -255,6 +271,9 @@ class Train(ModelOptions):
                     f"choose another network"
                 )
             given[name] = value
+        if "gauge" in takes and stored.network:
+            # A network of an earlier version goes on as it was.
+            given["gauge"] = stored.network["settings"].get("gauge", "plain")
         largest = kernel_size(model)
         if "kernel_size" in takes:
             given.setdefault("kernel_size", largest)

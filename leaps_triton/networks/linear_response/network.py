@@ -120,7 +120,7 @@ class LinearResponse(Equivariant):
     def _make_buffers(self, model: EnergyModel, nodes: int, constants: str) -> None:
         """Make all tensors, empty, in the order in which files hold them."""
         sites = math.prod(self.shape)
-        kernel = (self.rings.count,)
+        kernel: tuple[int, ...] = (self.rings.count,)
         if self.full:
             kernel = (sites, sites)
         constant: tuple[int, ...] = (0,)
@@ -138,9 +138,11 @@ class LinearResponse(Equivariant):
         self.register_buffer("kernels", torch.zeros(nodes, *kernel))
         self.register_buffer("constants", torch.zeros(constant))
         self.register_buffer("variances", torch.zeros(nodes, 2))
-        # The model has these two, and files need not.
-        self.register_buffer("table", bond_table_of(model), persistent=False)
-        self.register_buffer("sizes", self.rings.sizes, persistent=False)
+        # The model has these two, and files need not. In float32 they are the same again when a
+        # network has been moved to another precision.
+        table = bond_table_of(model).float()
+        self.register_buffer("table", table, persistent=False)
+        self.register_buffer("sizes", self.rings.sizes.float(), persistent=False)
 
     @property
     def reach(self) -> None:
@@ -245,9 +247,7 @@ class LinearResponse(Equivariant):
             elif channels.device.type == "cpu":
                 sums = self._by_node(channels, node)
             else:
-                # A look at the nodes would wait for the GPU: all of them, and each walker's own.
-                found = torch.einsum("wbj,nji->nwbi", channels, self.kernels)
-                sums = found[node, torch.arange(len(node), device=node.device)]
+                sums = self._of_all_nodes(channels, node)
             total = total + weight * sums.double()
         return total
 
@@ -258,6 +258,14 @@ class LinearResponse(Equivariant):
             rows = node == number
             sums[rows] = channels[rows] @ self.kernels[number]
         return sums
+
+    def _of_all_nodes(self, channels: Tensor, node: Tensor) -> Tensor:
+        """Return the same as :meth:`_by_node` without a look at the nodes, which waits for a GPU.
+
+        All walkers are multiplied by all kernels.
+        """
+        found = torch.einsum("wbj,nji->nwbi", channels, self.kernels)
+        return found[node, torch.arange(len(node), device=node.device)]
 
     @torch.no_grad()
     def fill(

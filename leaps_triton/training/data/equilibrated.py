@@ -82,8 +82,9 @@ class EquilibriumBuffer:
         config = self._config
         seed = draws.own_seed(Use.EQUILIBRIUM_SEED)
         times = middles(config.bins)
-        made = equilibrate(self._path, times, walkers, config.refresh, seed)
-        return made.configurations.to(self._device)
+        device = self._device
+        made = equilibrate(self._path, times, walkers, config.refresh, seed, device=device)
+        return made.configurations
 
     @torch.no_grad()
     def batch(self, draws: Draws, latest: float = 1.0) -> Batch:

@@ -2,5 +2,6 @@
 
 from .linear_response import linear_response
 from .samples import EQUILIBRIA, equilibrate
+from .transfer import fit_response, transfer
 
-__all__ = ["EQUILIBRIA", "equilibrate", "linear_response"]
+__all__ = ["EQUILIBRIA", "equilibrate", "fit_response", "linear_response", "transfer"]

@@ -56,7 +56,7 @@ def features_of(
         float64 ``(walkers, features)`` and ``(walkers,)``.
     """
     device = configurations.device
-    table = basis.response.table.to(device)
+    table = basis.response.table.double().to(device)
     constants = basis.constants.flatten(1).to(device)
     rows = max(1, _CHUNK_SITES // configurations[0].numel())
     features: list[Tensor] = []

@@ -141,7 +141,9 @@ def _is_positive(number: float) -> bool:
 
 def _as_times(t: Any) -> Tensor:
     """Return increasing times, float64 ``(times,)``, else raise a ValueError."""
-    times = torch.as_tensor(t)
+    times = t
+    if not isinstance(t, Tensor):
+        times = torch.tensor(t, dtype=torch.float64)
     fits = is_real(times) and times.ndim == 1 and len(times) > 0
     if fits:
         times = times.detach().double().cpu()

@@ -91,7 +91,7 @@ class HeldOut:
             # At t = 0 the start itself is sampled.
             walkers = torch.arange(config.held_out)
             first = self._path.start.sample(walkers, seed).to(self._device)
-            rest = self._equilibrium(t[1:], seed).to(self._device)
+            rest = self._equilibrium(t[1:], seed)
             configurations = torch.cat([first.unsqueeze(0), rest])
             self._made = Batch(configurations, t.to(self._device))
         return self._made
@@ -99,12 +99,13 @@ class HeldOut:
     def _equilibrium(self, t: Tensor, seed: int) -> Tensor:
         """Return samples at increasing times, ``(times, walkers, *shape)``."""
         config = self._config
-        path = self._path
-        if config.refresh == "exact":
-            return equilibrate(path, t, config.held_out, config.refresh, seed).configurations
-        # Chains that follow the path need small steps of t.
-        steps = torch.cat([middles(config.bins), t]).unique()
-        made = equilibrate(path, steps, config.held_out, config.refresh, seed)
+        steps = t
+        if config.refresh != "exact":
+            # Chains that follow the path need small steps of t.
+            steps = torch.cat([middles(config.bins), t]).unique()
+        made = equilibrate(
+            self._path, steps, config.held_out, config.refresh, seed, device=self._device
+        )
         return made.configurations[torch.searchsorted(steps, t)]
 
 

@@ -1,0 +1,178 @@
+"""Options of training that follow from one another: the optimiser, its data, the response."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import leaps_triton as lt
+
+from ..io import checkpoint
+
+__all__ = ["RecipeOptions", "Stored", "default_refresh", "is_ferromagnet"]
+
+_RATES = {"adam": 2e-2, "spring": 0.15}
+"""Peak learning rate of a new training."""
+
+_HELD_OUT = 256
+"""Held-out samples at each time, where there can be any."""
+
+_EXACT = 10
+"""Shortest side of an Ising lattice up to which exact samples take seconds."""
+
+_OF_CONFIG = (
+    "refresh",
+    "ema",
+    "time_power",
+    "first_time",
+    "momentum",
+    "damping",
+    "norm_cap",
+    "row_power",
+    "held_out",
+    "curriculum",
+)
+"""Options that are settings of training, None for those of the recipe."""
+
+
+class Stored:
+    """What a checkpoint that goes on says of what its user may leave out.
+
+    Args:
+        file: the checkpoint; None, or one that is not there, for a new training.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self.network: dict[str, Any] = {}
+        self.config: dict[str, Any] = {}
+        if file is not None and file.exists():
+            manifest = checkpoint.read(file).manifest
+            self.network = manifest.get("network") or {}
+            training = manifest.get("training") or {}
+            self.config = training.get("config") or {}
+
+    def response(self) -> Any:
+        """Return the linear response that the network stands on; None for none."""
+        if self._file is None or "response" not in self.network.get("settings", {}):
+            return None
+        transport: Any = lt.load(self._file, "cpu").transport
+        return transport.response
+
+
+def is_ferromagnet(model: lt.PairModel) -> bool:
+    """Return whether clusters of satisfied bonds move well: no bond is frustrated by another."""
+    return bool(model.symmetry) and bool((model.coupling >= 0).all())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """How a network is trained."""
+
+    optimizer: Literal["adam", "spring"] | None = None
+    """adam, or spring: Gauss-Newton steps in the space of samples."""
+    refresh: Literal["rollout", "swendsen_wang", "heat_bath", "tempering", "exact"] | None = None
+    """Where configurations come from; by default rollouts with adam, and with spring samples of
+    equilibrium: swendsen_wang for ferromagnets, exact or tempering for others."""
+    response: Literal["auto", "yes", "no"] = "auto"
+    """Whether the network stands on a linear response that is fitted first; by default
+    symmetric-conv does."""
+    gate: tuple[float, float] = (0.3, 0.45)
+    """Where on the path a network on a response begins to act, and where it is all there."""
+    ema: float | None = None
+    """Decay a step of the parameters' moving average, which the sampler gets, such as 0.999; 0 for
+    none. By default 0.98 with spring, 0 with adam."""
+    time_power: float | None = None
+    """Training times are u^power, u uniform; by default 0.4 with spring, 1 with adam."""
+    first_time: float | None = None
+    """The earliest time trained; by default where the gate begins to open, or 0."""
+    momentum: float | None = None
+    """Of spring; 0.9 by default."""
+    damping: float | None = None
+    """Of spring, in units of the mean diagonal; 0.01 by default."""
+    norm_cap: float | None = None
+    """Of spring: the largest square of the length of a step; none by default."""
+    row_power: float | None = None
+    """Residuals at t are scaled by their variance there to minus half this power; 0 by default."""
+    held_out: int | None = None
+    """Held-out samples at each time, which tell the variance of residuals; 256 by default, none
+    with rollouts."""
+    curriculum: float | None = None
+    """Share of the steps in which the largest time trained rises from 0.5 to 1; 0 by default."""
+    tensorboard: Path | None = None
+    """Folder for curves that TensorBoard shows."""
+
+    def optimizer_of(self, stored: Stored) -> str:
+        """Return the optimiser: the one that was named, or that of the file."""
+        if self.optimizer is not None:
+            return self.optimizer
+        named: str = stored.config.get("optimizer", "adam")
+        return named
+
+    def learning_rate_of(self, optimizer: str) -> float:
+        """Return the peak learning rate of a new training."""
+        return _RATES[optimizer]
+
+    def recipe(self, sampler: lt.Sampler, optimizer: str, **settings: Any) -> lt.TrainingConfig:
+        """Return the settings of training.
+
+        Args:
+            sampler: what is trained.
+            optimizer: of :meth:`optimizer_of`.
+            settings: all that do not follow from these options.
+        """
+        given = dict(settings)
+        for name in _OF_CONFIG:
+            value = getattr(self, name)
+            # Not given: the default of the recipe counts.
+            if value is not None:
+                given[name] = value
+        given.setdefault("refresh", default_refresh(sampler.path.model, optimizer))
+        if given["refresh"] == "rollout":
+            given.setdefault("held_out", 0)
+        else:
+            given.setdefault("held_out", _HELD_OUT)
+        transport: Any = sampler.transport
+        if transport.response is not None and transport.gate is not None:
+            # Nothing is learned where the gate is closed.
+            given.setdefault("first_time", transport.gate[0])
+        if optimizer == "spring":
+            return lt.TrainingConfig.spring(**given)
+        return lt.TrainingConfig(**given)
+
+    def stand(self, network: Any, model: lt.PairModel, stored: Stored, **fit: Any) -> None:
+        """Put a network on a linear response, where it is to stand on one.
+
+        Args:
+            network: what is to be trained.
+            model: its model.
+            stored: the file that goes on, which has the response already.
+            fit: seed and device of the samples that a new one is fitted to.
+        """
+        asked = self.response
+        if asked == "auto":
+            asked = "no"
+            if isinstance(network, lt.SymmetricConv):
+                asked = "yes"
+            if stored.network:
+                asked = "yes" if "response" in stored.network["settings"] else "no"
+        if asked == "no":
+            return
+        response = stored.response()
+        if response is None:
+            refresh = default_refresh(model, "spring")
+            if self.refresh not in (None, "rollout"):
+                refresh = str(self.refresh)
+            path = lt.AnnealingPath(model)
+            response = lt.training.fit_response(path, refresh, progress=True, **fit)
+        network.stand_on(response, self.gate)
+
+
+def default_refresh(model: lt.PairModel, optimizer: str) -> str:
+    """Return where configurations come from, for an optimiser and a model."""
+    if optimizer != "spring":
+        return "rollout"
+    if is_ferromagnet(model):
+        return "swendsen_wang"
+    if model.q == 2 and min(model.lattice.shape) <= _EXACT:
+        return "exact"
+    return "tempering"

@@ -1,0 +1,420 @@
+"""A convolution with the symmetries of its model, conditioned on the inverse temperature."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from ...kernels.checks import as_bool, as_integer, as_seed, expect
+from ...models.base import Conditions, EnergyModel
+from ...models.pair import PairModel
+from ...registry import register
+from ..base import Equivariant
+from .geometry import Orbits, orbits
+from .growth import copy_layers, move_skip, tap_columns
+from .inputs import Inputs, Sight, count_inputs, look, mixed, taps_of
+from .layers import (
+    TIMES,
+    Layer,
+    LayerInputs,
+    block_weights,
+    blocks,
+    raised_taps,
+    time_basis,
+)
+from .settings import alike, as_beta, as_widths, has_field
+from .sums import orbit_sums
+
+__all__ = ["SymmetricConv"]
+
+_STANDING = ("response", "gate")
+"""Settings that say what a network stands on."""
+
+
+PIECE_SITES = 2048
+"""Sites of the walkers whose layers a CPU makes at once: they stay in a core's cache."""
+
+
+@register("network")
+class SymmetricConv(Equivariant):
+    """A hollow convolution that has the symmetries of its model by construction.
+
+    Where a sign exchanges the two states (Ising models, ±J and Gaussian glasses), ``f_1(i) -
+    f_0(i)`` is odd under ``s → -s``, jointly with the fields. Else ``f_a(i)`` is one function of
+    the charges ``φ_a(x_j) = φ(a, x_j)`` for every state ``a``, mixed by the mean over states: it
+    goes along with every permutation of states that leaves the bond table as it is.
+
+    Inputs of site ``i``, none of which reads ``x_i``: charges in a ``K × … × K`` window without its
+    centre; their sums over annuli; their mean over the other sites; the local field
+    ``Σ_j J_ij φ_a(x_j) + h_i(a)`` and its powers; products of neighbours and their neighbours.
+    Layers are ``tanh(W z ∘ (1 + V e + T b(u)))``, with even inputs ``e`` (powers of local field and
+    mean, the energy around the site) and functions ``b`` of ``u = β_t / β``. The last layer is read
+    with weights that are functions of ``u``; multiples of the local field and, with ``rings``, a
+    kernel ``Σ_j K_u(i, j) φ_a(x_j)`` that has one weight per orbit of displacements, are added.
+
+    Sums over the lattice are sums of integers, rounded to these where an FFT makes them, so local
+    equivariance holds bit for bit. Its output is a rate per unit of β, and reads β_t but not
+    ``t``: a network serves every schedule, and every β up to its own.
+
+    Args:
+        model: a pair model; couplings, field and β_t come with each call.
+        kernel_size: ``K``, odd, at most 63. Taps that wrap around a small lattice onto the site
+            are masked.
+        widths: values of each layer.
+        rings: whether to learn a kernel over all displacements; the network is then for lattices of
+            the model's shape, and :meth:`for_model` moves it to another.
+        window: sites a side of the window for annuli, mean and energy, odd and at least 3; None for
+            the whole lattice. A network with a window can be moved to larger lattices.
+        seed: seed of the initial parameters.
+        beta: ``β`` at which ``u = 1``; None for that of the model.
+        fields: whether fields are inputs of their own; None for whether the model has one.
+        gauge: ``"heat_bath"`` or ``"plain"``: what the output stands for.
+
+    Call:
+        ``network(configurations, conditions)`` → ``D`` ``(walkers, q-1, *shape)`` in the precision
+        of the parameters.
+
+    Raises:
+        ValueError: If the model has no bond table, or a size is none.
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> model = lt.Ising((6, 6), beta=0.4)
+        >>> path = lt.AnnealingPath(model)
+        >>> network = lt.SymmetricConv(model, kernel_size=3, widths=(8, 4))
+        >>> x = path.start.sample(torch.arange(2), seed=0)
+        >>> network(x, path.conditions(0.5)).shape
+        torch.Size([2, 1, 6, 6])
+        >>> larger = network.for_model(lt.Ising((8, 8), beta=0.4))
+        >>> larger.grow(kernel_size=5, widths=(16, 8)).kernel_size
+        5
+    """
+
+    clock = "beta"
+    """What the output is a rate per unit of."""
+    table: Tensor
+    # A list of modules forgets what they are.
+    layers: Any
+
+    def __init__(
+        self,
+        model: EnergyModel,
+        kernel_size: int = 7,
+        widths: Sequence[int] = (64, 32),
+        rings: bool = True,
+        window: int | None = None,
+        seed: int = 0,
+        beta: float | None = None,
+        fields: bool | None = None,
+        gauge: str = "heat_bath",
+    ) -> None:
+        has_table = isinstance(model, PairModel)
+        expect(
+            has_table,
+            "model",
+            "a pair model, which has a bond_table; others can use HollowConv",
+            model,
+        )
+        assert isinstance(model, PairModel)
+        kernel_size = as_integer("kernel_size", kernel_size, 1, 63)
+        expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
+        layer_widths = as_widths(widths)
+        rings = as_bool("rings", rings)
+        if window is not None:
+            window = as_integer("window", window, 3)
+            expect(window % 2 == 1, "window", "None, or odd and at least 3", window)
+        seed = as_seed(seed)
+        if fields is None:
+            fields = has_field(model)
+        fields = as_bool("fields", fields)
+        expect(gauge in ("heat_bath", "plain"), "gauge", "'heat_bath' or 'plain'", gauge)
+        super().__init__(
+            model,
+            kernel_size=kernel_size,
+            widths=layer_widths,
+            rings=rings,
+            window=window,
+            seed=seed,
+            beta=as_beta(beta, model),
+            fields=fields,
+            gauge=gauge,
+        )
+        self.gauge = gauge
+        self.kernel_size = kernel_size
+        self.widths = tuple(layer_widths)
+        self.rings = rings
+        self.window = window
+        self.beta: float = self.settings["beta"]
+        self._read(model, fields)
+        self._make_layers()
+        self._initialise(seed)
+
+    def _read(self, model: PairModel, fields: bool) -> None:
+        """Keep what the inputs need of the model."""
+        self.model = model
+        table = model.bond_table
+        self.shape = model.lattice.shape
+        self.alike = alike(model)
+        strength: float | None = None
+        self.channels = self.q
+        if self.q == 2 and model.symmetry == "permutation":
+            strength = 0.5 * float(table[0, 0] - table[0, 1])
+            self.channels = 1
+        self.sight = Sight(self.kernel_size, self.window, fields, self.periodic, strength)
+        # It is the model's, which a file holds beside the network.
+        self.register_buffer("table", table.float(), persistent=False)
+
+    def _make_layers(self) -> None:
+        """Make all parameters, in the order in which files hold them and seeds draw them."""
+        inputs, even = count_inputs(self.sight)
+        mixes = self.channels > 1
+        layers: list[Layer] = []
+        for number, width in enumerate(self.widths):
+            layers.append(Layer(inputs, even, width, mixes, mixes and number > 0))
+            inputs = width
+        self.layers = nn.ModuleList(layers)
+        self.readout = nn.Linear(TIMES, inputs, bias=False)
+        # Multiples of the local field and of the field come before the kernel.
+        outputs = 1
+        if self.sight.fields:
+            outputs += 1
+        self.direct = outputs
+        if self.rings:
+            outputs += len(self.orbits(torch.device("cpu")).sizes)
+        self.skip = nn.Linear(TIMES, outputs, bias=False)
+
+    @torch.no_grad()
+    def _initialise(self, seed: int) -> None:
+        """Draw parameters such that layers begin near the linear part of their tangent."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(layer: nn.Linear | None, scale: float) -> None:
+            if layer is not None:
+                weight = layer.weight
+                deviation = scale / math.sqrt(weight.shape[1])
+                weight.copy_(deviation * torch.randn(weight.shape, generator=generator))
+
+        first = 0.75
+        if self.channels > 1:
+            # Charges are less than 1 there.
+            first = 1.5
+        for layer in self.layers:
+            draw(layer.odd, first)
+            draw(layer.even, 0.2)
+            draw(layer.time, 0.12)
+            draw(layer.shift, 0.3)
+            draw(layer.average, 0.5)
+            first = 1.0
+        # Small rates to begin with, on top of what the network may stand on.
+        inputs = self.readout.weight.shape[0]
+        draw(self.readout, 0.12 / math.sqrt(inputs))
+        self.skip.weight.zero_()
+
+    @property
+    def reach(self) -> int | None:
+        """The largest distance, in any direction, of a site that ``D`` reads; None for all."""
+        if self.rings or self.window is None:
+            return None
+        # Neighbours of neighbours are read whatever the kernel; the energy around a site has bonds
+        # that lead out of the window.
+        return max(2, self.kernel_size // 2, self.window // 2 + 1)
+
+    def check_shape(self, shape: Sequence[int]) -> None:
+        """Refuse another dimension, and with ``rings`` another shape.
+
+        Raises:
+            ValueError: If the lattice is one of these.
+        """
+        super().check_shape(shape)
+        if self.rings and tuple(shape) != self.shape:
+            raise ValueError(
+                f"this SymmetricConv has a kernel over the lattice of shape {self.shape}, got "
+                f"shape {tuple(shape)}; move it by network.for_model(model)"
+            )
+
+    def check_model(self, model: EnergyModel) -> None:
+        """Refuse a model with another bond table too.
+
+        Raises:
+            ValueError: If it has one, or the lattice is refused.
+        """
+        super().check_model(model)
+        table = getattr(model, "bond_table", None)
+        same = table is not None and torch.equal(table.float().cpu(), self.table.float().cpu())
+        if not same:
+            raise ValueError(
+                f"this SymmetricConv was made for another bond_table than that of {model!r}; make "
+                f"one for it by SymmetricConv(model)"
+            )
+
+    def orbits(self, device: torch.device) -> Orbits:
+        """Return the orbits of the kernel."""
+        return orbits(self.shape, self.periodic, self.alike, device)
+
+    def grow(
+        self,
+        kernel_size: int | None = None,
+        widths: Sequence[int] | None = None,
+        seed: int | None = None,
+    ) -> Self:
+        """Return a larger network with the same values, whose new parameters can learn.
+
+        Args:
+            kernel_size: that of the larger one; None for the same.
+            widths: as many as there are, none of them smaller; None for the same.
+            seed: seed of the new parameters; None for one more than that of this network.
+
+        Raises:
+            ValueError: If a size is smaller, or there are more or fewer layers.
+        """
+        if kernel_size is None:
+            kernel_size = self.kernel_size
+        if widths is None:
+            widths = self.widths
+        if seed is None:
+            seed = self.settings["seed"] + 1
+        sizes = as_widths(widths)
+        fits = len(sizes) == len(self.widths)
+        if fits:
+            fits = all(new >= old for new, old in zip(sizes, self.widths, strict=True))
+        expect(fits, "widths", f"{len(self.widths)} widths of at least {self.widths}", sizes)
+        least = as_integer("kernel_size", kernel_size, self.kernel_size)
+        changed = {"kernel_size": least, "widths": sizes, "seed": seed}
+        larger = self._another(self.model, **changed)
+        before = self.layers[0].odd.weight.shape[1]
+        columns = tap_columns(self.kernel_size, larger.kernel_size, self.ndim, before)
+        copy_layers(larger, self, columns)
+        move_skip(larger, self)
+        if self.response is not None:
+            larger.stand_on(self.response, self.gate)
+        return larger
+
+    def for_model(self, model: EnergyModel, **changes: Any) -> Self:
+        """Return a network with the same parameters for another lattice.
+
+        A kernel over all displacements is carried over: a displacement half way round one lattice
+        stands for two of a larger one, which share its weight. A linear response is not: it is of
+        one model, and :func:`leaps_triton.training.transfer` fits another.
+
+        Args:
+            model: of the same states and dimension.
+            changes: settings that may change: ``window``, ``beta``, ``gauge``.
+
+        Raises:
+            ValueError: If the model has other states or dimensions, or another setting is named.
+        """
+        may = ("window", "beta", "gauge")
+        unknown = [name for name in changes if name not in may]
+        expect(not unknown, "settings of for_model", f"among {', '.join(may)}", unknown)
+        if model.q != self.q:
+            raise self._of_another(f"{model!r} has q = {model.q}")
+        Equivariant.check_shape(self, model.lattice.shape)
+        moved = self._another(model, **changes)
+        inputs = self.layers[0].odd.weight.shape[1]
+        copy_layers(moved, self, torch.arange(inputs))
+        move_skip(moved, self)
+        return moved
+
+    def _another(self, model: EnergyModel, **changes: Any) -> Self:
+        """Return a network of other settings, where and in the precision in which this one is."""
+        # What the network stands on is no argument of its constructor.
+        own = {key: value for key, value in self.settings.items() if key not in _STANDING}
+        made = type(self)(model, **{**own, **changes})
+        weight = self.skip.weight
+        return made.to(weight.device, weight.dtype)
+
+    def embed_time(self, conditions: Conditions) -> Tensor:
+        """Return the functions of ``β_t``, ``(1 | walkers, 6)``."""
+        progress = conditions.beta.abs() / self.beta
+        return time_basis(progress.to(self.skip.weight.dtype))
+
+    def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
+        """Return ``f_a(i)``, ``(walkers, q, *shape)``."""
+        walkers, *shape = configurations.shape
+        dtype = self.skip.weight.dtype
+        table = self.table.to(dtype)
+        inputs = look(configurations, conditions, self.sight, table)
+        time = self.embed_time(conditions)
+        if torch.is_grad_enabled():
+            # Gradients by walker are told from the rows of every layer.
+            time = time.expand(walkers, -1)
+            read = self._learned(inputs, time)
+        else:
+            read = self._in_blocks(inputs, time)
+        read = read.view(walkers, self.channels, *shape)
+        made = read + self._skipped(inputs, time, shape)
+        if self.channels > 1:
+            return made
+        # The field that turns the spin, halved between both states.
+        half = 0.5 * made
+        return torch.cat([-half, half], 1)
+
+    def _learned(self, inputs: Inputs, time: Tensor) -> Tensor:
+        """Return what the layers make of the inputs, ``(walkers, places)``."""
+        odd = torch.cat([taps_of(inputs.charges, self.sight), inputs.others], 2)
+        raised = self.layers[0].odd(odd)
+        return self._from_first(raised, LayerInputs(inputs.even, time))
+
+    def _from_first(self, raised: Tensor, given: LayerInputs) -> Tensor:
+        """Return the readout, ``(walkers, places)``, from the first layer's products."""
+        hidden = self.layers[0](raised, given)
+        for layer in self.layers[1:]:
+            if self.channels > 1:
+                mean = hidden.unflatten(1, (self.channels, -1)).mean(1)
+                given = given._replace(mean=mean)
+            hidden = layer(layer.odd(hidden), given)
+        weights = self.readout(given.time).unsqueeze(2)
+        return torch.bmm(hidden, weights.expand(len(hidden), -1, -1)).squeeze(2)
+
+    def _in_blocks(self, inputs: Inputs, time: Tensor) -> Tensor:
+        """Return the same as :meth:`_learned`, without gradients.
+
+        On a CPU that is done by pieces that stay in a core's cache.
+        """
+        shape = inputs.charges.shape[2:]
+        device = inputs.charges.device
+        walkers = len(inputs.charges)
+        table = blocks(tuple(shape), device)
+        others = self._ordered(inputs.others, table.order)
+        even = self._ordered(inputs.even, table.order)
+        first = self.layers[0].odd.weight
+        taps = first.shape[1] - others.shape[2]
+        weights = block_weights(first, table.sides, shape, self.sight)
+        of_others = first[:, taps:].T
+        step = walkers
+        if device.type == "cpu":
+            step = max(1, PIECE_SITES // others.shape[1])
+        made: list[Tensor] = []
+        for start in range(0, walkers, step):
+            rows = slice(start, start + step)
+            raised = raised_taps(inputs.charges[rows], weights, table.sides, self.sight)
+            raised.flatten(0, 1).addmm_(others[rows].flatten(0, 1), of_others)
+            own = time
+            if len(time) > 1:
+                own = time[rows]
+            made.append(self._from_first(raised, LayerInputs(even[rows], own)))
+        return self._ordered(torch.cat(made).unsqueeze(2), table.back)
+
+    def _ordered(self, values: Tensor, order: Tensor) -> Tensor:
+        """Return values ``(walkers, places, n)`` with the sites of each channel in an order."""
+        by_channel = values.unflatten(1, (self.channels, -1))
+        return by_channel.index_select(2, order).flatten(1, 2)
+
+    def _skipped(self, inputs: Inputs, time: Tensor, shape: Sequence[int]) -> Tensor:
+        """Return what is added to the readout, ``(walkers, channels, *shape)``."""
+        weights = self.skip(time)
+        spread = (len(weights), -1, *[1] * len(shape))
+        made = weights[:, :1].view(spread) * inputs.local
+        if self.sight.fields:
+            made = made + weights[:, 1:2].view(spread) * inputs.field
+        if not self.rings:
+            return made
+        table = self.orbits(weights.device)
+        sums = orbit_sums(weights[:, self.direct :], inputs.transform, table, shape, self.periodic)
+        mixing: Tensor | None = None
+        if self.channels > 1:
+            charges = self.table.to(sums.dtype)
+            mixing = charges - charges.mean(0, keepdim=True)
+        return made + mixed(sums, mixing, sums.dtype)

@@ -1,0 +1,294 @@
+"""What a symmetric network reads of the surroundings of each site, itself left out in every bit.
+
+All of it is made from charges: ``s = ±1`` where a sign exchanges the two states, else one per state
+``a``, ``φ_a(x_j) = φ(a, x_j) - mean over a``. Inputs change with the charges; even inputs multiply
+what is made of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...kernels.hollow_network.reference import embed, pad
+from ...models.base import Conditions
+from .geometry import ANNULI, annuli, offsets_of, taps_read, window_sites
+from .neighbours import (
+    Bonds,
+    bonds_of_spins,
+    bonds_of_states,
+    energy_about,
+    looked_up,
+    neighbour_sum,
+)
+from .sums import annulus_sums, spectrum, window_sum
+
+__all__ = ["Inputs", "Sight", "around", "count_inputs", "look", "mixed", "taps_of"]
+
+
+class Inputs(NamedTuple):
+    """What a network reads at every site; a place stands for a channel and a site."""
+
+    charges: Tensor
+    """What the taps read, ``(walkers, channels, *shape)``"""
+    others: Tensor
+    """All other inputs that change with the charges, ``(walkers, places, inputs)``"""
+    even: Tensor
+    """Inputs that multiply, ``(walkers, places, inputs)``"""
+    local: Tensor
+    """Half the field of the neighbours, ``(walkers, channels, *shape)``"""
+    field: Tensor
+    """Field of the site, ``(1 | walkers, channels, *shape or 1s)``"""
+    transform: Tensor
+    """Fourier transform of the marks, as :func:`~.sums.spectrum` has it"""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How far a network looks, and at what.
+
+    Attributes:
+        kernel_size: sites a side of the taps.
+        window: sites a side of sums; None for the whole lattice.
+        fields: whether fields are read.
+        periodic: boundary of each direction.
+        strength: ``φ`` of equal states less the mean, where a sign exchanges both states; None
+            for a channel per state.
+    """
+
+    kernel_size: int
+    window: int | None
+    fields: bool
+    periodic: tuple[bool, ...]
+    strength: float | None
+
+
+class Surroundings(NamedTuple):
+    """What both kinds of inputs have in common."""
+
+    charges: Tensor
+    """``(walkers, channels, *shape)``"""
+    annuli: Tensor
+    """``(walkers, channels, *shape, annuli)``"""
+    mean: Tensor
+    """Mean charge of the other sites, ``(walkers, channels, *shape)``"""
+    transform: Tensor
+
+
+def count_inputs(sight: Sight) -> tuple[int, int]:
+    """Return the numbers of odd and of even inputs."""
+    taps = len(offsets_of(sight.kernel_size, len(sight.periodic)))
+    if sight.strength is None:
+        odd = taps + len(ANNULI) + 4
+        even = 9
+        fields = 1
+    else:
+        odd = taps + len(ANNULI) + 5
+        even = 4
+        fields = 2
+    if sight.fields:
+        odd += 1
+        even += fields
+    return odd, even
+
+
+def look(configurations: Tensor, conditions: Conditions, sight: Sight, table: Tensor) -> Inputs:
+    """Return the inputs at every site.
+
+    Args:
+        configurations: ``(walkers, *shape)``.
+        conditions: couplings and field.
+        sight: what is read.
+        table: ``φ``, ``(q, q)``, in the type of the inputs.
+    """
+    if sight.strength is None:
+        return _of_states(configurations, conditions, sight, table)
+    return _of_spins(configurations, conditions, sight, sight.strength, table.dtype)
+
+
+def _of_spins(
+    configurations: Tensor,
+    conditions: Conditions,
+    sight: Sight,
+    strength: float,
+    dtype: torch.dtype,
+) -> Inputs:
+    """Return the inputs of two states that a sign exchanges."""
+    shape = configurations.shape[1:]
+    around = float(2 * len(shape))
+    spins = embed(configurations, 2, dtype)
+    bonds = bonds_of_spins(spins, conditions.coupling, conditions.field, strength, sight.periodic)
+    seen = _surroundings(spins, spins, None, sight)
+    local = bonds.local()
+    total = local + bonds.field
+
+    def beyond(others: Tensor, coupling: Tensor) -> list[Tensor]:
+        """Return products that have the signs of a spin in the place of the site."""
+        squared = others * others
+        bent = coupling * squared
+        return [bent * spins, bent * others, spins * others]
+
+    squares, cubes, aligned = neighbour_sum(bonds, beyond)
+    mean = 3.0 * seen.mean
+    squared = total * total
+    odd = [
+        mean,
+        total / around,
+        total * squared / around**2,
+        squares / (2.0 * around),
+        cubes / (2.0 * around**2),
+    ]
+    even = [
+        squared / around**2,
+        _energy(bonds, sight, shape) - 0.2 * around,
+        mean * mean,
+        aligned / (around * (around - 1.0)),
+    ]
+    if sight.fields:
+        field = bonds.field.expand_as(total)
+        odd.append(field)
+        even += [field * field, field * mean]
+    return _joined(seen, odd, even, local, bonds.field)
+
+
+def _of_states(
+    configurations: Tensor, conditions: Conditions, sight: Sight, table: Tensor
+) -> Inputs:
+    """Return the inputs of every state: the same functions of the charges that belong to it."""
+    shape = configurations.shape[1:]
+    around = float(2 * len(shape))
+    marks = embed(configurations, len(table), table.dtype)
+    mixing = table - table.mean(0, keepdim=True)
+    charges = looked_up(mixing, configurations)
+    bonds = bonds_of_states(
+        configurations, table, conditions.coupling, conditions.field, sight.periodic
+    )
+    seen = _surroundings(charges, marks, mixing, sight)
+    local = bonds.local()
+    total = (local + bonds.field) * (2.0 / around)
+
+    def further(others: Tensor, coupling: Tensor) -> list[Tensor]:
+        """Return what the neighbours feel, and whether they are as they feel."""
+        return [coupling * others, charges * others]
+
+    beyond, aligned = neighbour_sum(bonds, further)
+    mean = 3.0 * seen.mean
+    pairs = around * (around - 1.0)
+    squared = total * total
+    odd = [mean, squared - 0.5, 0.5 * squared * total, total]
+    energy = _energy(bonds, sight, shape) - 0.25 * around
+    even = [
+        torch.full_like(total, 0.3),
+        total,
+        squared - 0.5,
+        mean,
+        (mean * mean).sum(1, keepdim=True).expand_as(total),
+        energy.expand_as(total),
+        squared.mean(1, keepdim=True).expand_as(total) - 0.4,
+        aligned / pairs,
+        beyond / pairs,
+    ]
+    if sight.fields:
+        field = bonds.field.expand_as(total)
+        odd.append(field)
+        even.append(field)
+    return _joined(seen, odd, even, 0.5 * local, bonds.field)
+
+
+def _energy(bonds: Bonds, sight: Sight, shape: Sequence[int]) -> Tensor:
+    """Return minus the energy per site around each site."""
+    return energy_about(bonds, sight.window, window_sites(shape, sight.window))
+
+
+def _joined(
+    seen: Surroundings,
+    odd: Sequence[Tensor],
+    even: Sequence[Tensor],
+    local: Tensor,
+    field: Tensor,
+) -> Inputs:
+    """Return all inputs side by side."""
+    others = torch.cat([seen.annuli, torch.stack(list(odd), -1)], -1)
+    multiplying = torch.stack(list(even), -1)
+    return Inputs(
+        charges=seen.charges,
+        others=others.flatten(1, -2),
+        even=multiplying.flatten(1, -2),
+        local=local,
+        field=field,
+        transform=seen.transform,
+    )
+
+
+def _surroundings(
+    charges: Tensor, marks: Tensor, mixing: Tensor | None, sight: Sight
+) -> Surroundings:
+    """Return annuli and means.
+
+    Args:
+        charges: ``(walkers, channels, *shape)``.
+        marks: integers that make the charges.
+        mixing: charges of each mark, ``(channels, marks)``; None where marks are the charges.
+        sight: what is read.
+    """
+    shape = tuple(charges.shape[2:])
+    device = charges.device
+    dtype = charges.dtype
+    transform = spectrum(marks, sight.periodic)
+    kernels = annuli(shape, sight.periodic, sight.window, device)
+    sums = annulus_sums(transform, kernels, shape, sight.periodic)
+    rings = mixed(sums, mixing, dtype).movedim(2, -1) / kernels.norms.to(dtype)
+    wide = marks.double()
+    # Counts of integers, exact, so that what is left has forgotten the site.
+    others = window_sum(wide, sight.periodic, sight.window) - wide
+    sites = window_sites(shape, sight.window)
+    mean = mixed(others / sites, mixing, dtype)
+    return Surroundings(charges, rings, mean, transform)
+
+
+def mixed(sums: Tensor, mixing: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Return sums of charges from sums of marks, ``(walkers, channels, …)``."""
+    own = sums.to(dtype)
+    if mixing is None:
+        return own
+    flat = own.flatten(2)
+    return torch.matmul(mixing, flat).view(len(own), -1, *own.shape[2:])
+
+
+def around(charges: Tensor, sight: Sight) -> Tensor:
+    """Return the charges with as many more at each edge as the taps read.
+
+    Returns:
+        ``(walkers, channels, *(length + kernel_size - 1))``.
+    """
+    padded = charges
+    for axis, wraps in enumerate(sight.periodic):
+        padded = _padded(padded, axis + 2, sight.kernel_size // 2, wraps)
+    return padded
+
+
+def taps_of(charges: Tensor, sight: Sight) -> Tensor:
+    """Return the charges around each site, ``(walkers, channels · sites, taps)``."""
+    shape = tuple(charges.shape[2:])
+    windows = around(charges, sight)
+    for axis in range(len(shape)):
+        windows = windows.unfold(axis + 2, sight.kernel_size, 1)
+    flat = windows.flatten(2 + len(shape)).flatten(1, -2)
+    centre = flat.shape[-1] // 2
+    taps = torch.cat([flat[..., :centre], flat[..., centre + 1 :]], -1)
+    reads = taps_read(shape, sight.periodic, sight.kernel_size, charges.device)
+    if reads is not None:
+        # A small lattice wraps some taps onto the site, which is not to be read.
+        taps = torch.where(reads, taps, torch.zeros_like(taps))
+    return taps
+
+
+def _padded(values: Tensor, axis: int, radius: int, wraps: bool) -> Tensor:
+    """Return values with ``radius`` places more at both ends, around the lattice if it wraps."""
+    length = values.shape[axis]
+    if not wraps or radius <= length:
+        return pad(values, axis, radius, wraps)
+    places = torch.arange(-radius, length + radius, device=values.device) % length
+    return values.index_select(axis, places)
