@@ -9,7 +9,7 @@ import tyro
 
 from ..files import claimed
 from ..kernels.checks import nearest
-from ..parallel import LostRankError, Ranks
+from ..parallel import Ranks, together
 from ..provenance import __version__, provenance
 from .arguments import prepared
 from .commands.bench import Bench
@@ -23,7 +23,7 @@ from .commands.train import Train
 from .commands.tune import Tune
 from .interrupts import Interrupted, Unfinished, raising, reason, sentence
 from .options import check_folders
-from .processes import SHARED, as_one, prefix
+from .processes import SHARED, end, end_saying, quiet
 
 __all__ = ["main"]
 
@@ -55,43 +55,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"leaps-triton {_version()}")
         return
     try:
-        as_one(_main, arguments)
-    except LostRankError as error:
-        sys.exit(f"leaps-triton: {error}")
+        with together() as ranks:
+            _main(arguments, ranks)
+    # What ends a command ends the process; here processes have not come together, or apart.
+    except (ValueError, RuntimeError) as error:
+        sys.exit(f"leaps-triton: {reason(error)}")
 
 
 def _main(arguments: Sequence[str], ranks: Ranks) -> None:
-    """Run the command line in one process."""
-    name = prefix(ranks)
+    """Run the command line in one process, which may be one of several."""
     try:
         _check_command(arguments, ranks)
         words = prepared(arguments)
     except ValueError as error:
-        sys.exit(f"{name}: {error}")
-    chosen = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="leaps-triton",
-        description="Samples and free energies of lattice models, with exact weights.",
-        args=words,
-        # Flags are off unless given, so a --no- twin of each would only lengthen the help.
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+        end_saying(ranks, str(error))
+    with quiet(ranks):
+        chosen = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="leaps-triton",
+            description="Samples and free energies of lattice models, with exact weights.",
+            args=words,
+            # Flags are off unless given, so a --no- twin of each would only lengthen the help.
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
     try:
-        with raising():
+        with raising(), quiet(ranks):
             _run(chosen, ranks)
     except Unfinished as error:
-        print(f"{name}: {sentence(error, arguments)}", file=sys.stderr)
-        sys.exit(error.status)
+        end(ranks, sentence(error, arguments), error.status)
     # Only what a user can mend; other errors are defects, and show their traceback.
     except (ValueError, RuntimeError, OSError) as error:
         # A text as status goes to stderr, and the process ends with 1.
-        sys.exit(f"{name}: {reason(error)}")
+        end_saying(ranks, reason(error))
     except Interrupted as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        sys.exit(error.status)
+        end(ranks, str(error), error.status)
     except KeyboardInterrupt:
-        print(f"{name}: {Interrupted()}", file=sys.stderr)
-        sys.exit(Interrupted().status)
+        end(ranks, str(Interrupted()), Interrupted().status)
 
 
 def _run(chosen: Any, ranks: Ranks) -> None:
@@ -120,8 +119,7 @@ def _check_command(arguments: Sequence[str], ranks: Ranks) -> None:
     command = next(iter(arguments), "-")
     if ranks.world > 1 and command in COMMANDS and command not in SHARED:
         raise ValueError(
-            f"{command} runs in one process, got {ranks.world}; torchrun is for "
-            f"{', '.join(SHARED)}"
+            f"{command} runs in one process, got {ranks.world}; torchrun is for {', '.join(SHARED)}"
         )
     if not command.startswith("-") and command not in COMMANDS:
         near = nearest(command, COMMANDS)

@@ -2,75 +2,59 @@
 
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import NoReturn
 
-from ..parallel import ALONE, Group, Ranks, together, world_size
+from ..parallel import Ranks
 
-__all__ = ["NAME", "SHARED", "as_one", "prefix"]
-
-NAME = "leaps-triton"
+__all__ = ["SHARED", "end", "end_saying", "quiet"]
 
 SHARED = ("train", "sample", "chain")
 """Commands that several processes can run together."""
 
-Main = Callable[[Sequence[str], Ranks], None]
-
-
-def prefix(ranks: Ranks) -> str:
-    """Return what errors of a process begin with."""
-    if ranks.world == 1:
-        return NAME
-    return f"{NAME} ({ranks.name})"
-
-
-def as_one(main: Main, arguments: Sequence[str]) -> None:
-    """Run a command in this process, by itself or together with those that torchrun has started.
-
-    Args:
-        main: takes the arguments, and its place among the processes.
-        arguments: those of the command line.
-
-    Raises:
-        ValueError: If several processes are to run a command that is for one.
-    """
-    if world_size() == 1:
-        main(arguments, ALONE)
-        return
-    with together() as ranks:
-        assert isinstance(ranks, Group)
-        _run(main, arguments, ranks)
-
-
-def _run(main: Main, arguments: Sequence[str], ranks: Group) -> None:
-    """Run a command in one of several processes."""
-    said = io.StringIO()
-    try:
-        with _quiet(ranks, said):
-            main(arguments, ranks)
-    except SystemExit as ended:
-        if ended.code in (None, 0):
-            return
-        why = str(ended.code)
-        if isinstance(ended.code, int):
-            # What a command says before it ends with a number.
-            why = said.getvalue().strip().rpartition("\n")[2]
-        speaks = ranks.fail(why.removeprefix(f"{prefix(ranks)}: "))
-        if ranks.first:
-            raise
-        if speaks and why:
-            print(why, file=sys.stderr)
-        status = 1
-        if isinstance(ended.code, int):
-            status = ended.code
-        sys.exit(status)
-
 
 @contextmanager
-def _quiet(ranks: Ranks, said: io.StringIO) -> Iterator[None]:
-    """Let the first process alone print; what another says to stderr is kept in ``said``."""
+def quiet(ranks: Ranks) -> Iterator[None]:
+    """Let the first process alone print.
+
+    Args:
+        ranks: the processes.
+    """
     if ranks.first:
         yield
         return
-    with redirect_stdout(io.StringIO()), redirect_stderr(said):
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         yield
+
+
+def end(ranks: Ranks, text: str, status: int) -> NoReturn:
+    """End the process with a number, after a sentence on stderr.
+
+    Args:
+        ranks: the processes; one of several is silent where another has said the same.
+        text: the sentence.
+        status: what the process ends with.
+    """
+    if ranks.fail(text):
+        print(f"{_name(ranks)}: {text}", file=sys.stderr)
+    sys.exit(status)
+
+
+def end_saying(ranks: Ranks, text: str) -> NoReturn:
+    """End the process with a sentence, which goes to stderr, and status 1.
+
+    Args:
+        ranks: the same as in :func:`end`.
+        text: the sentence.
+    """
+    if ranks.fail(text):
+        sys.exit(f"{_name(ranks)}: {text}")
+    sys.exit(1)
+
+
+def _name(ranks: Ranks) -> str:
+    """Return what sentences begin with."""
+    if ranks.world == 1:
+        return "leaps-triton"
+    return f"leaps-triton ({ranks.name})"

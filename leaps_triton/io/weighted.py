@@ -138,9 +138,7 @@ def _before(file: Path, resume: bool) -> Contents | None:
     if not resume or not file.exists():
         return None
     with opened(file) as source:
-        found = contents(source, file.name)
-    # What its move is, not its parameters, which all processes have.
-    return found._replace(tensors={})
+        return contents(source, file.name)
 
 
 def _nothing(sampler: Sampler, settings: dict[str, Any]) -> Run:

@@ -6,6 +6,16 @@ of these cost nothing. Nothing else in the library asks :mod:`torch.distributed`
 """
 
 from .group import Group, together, world_size
+from .parts import combined, gathered
 from .ranks import ALONE, LostRankError, Ranks
 
-__all__ = ["ALONE", "Group", "LostRankError", "Ranks", "together", "world_size"]
+__all__ = [
+    "ALONE",
+    "Group",
+    "LostRankError",
+    "Ranks",
+    "combined",
+    "gathered",
+    "together",
+    "world_size",
+]

@@ -30,6 +30,10 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 """Addresses of processes that are all on one machine."""
 
 
+_NEEDED = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What ``torchrun`` says besides the number of processes."""
+
+
 def world_size() -> int:
     """Return how many processes ``torchrun`` has started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
@@ -133,17 +137,19 @@ class Group(Ranks):
             raise self._lost(error) from None
 
     def fail(self, why: str) -> bool:
-        """Tell the others why this process ends; return whether its user needs to hear it from it.
+        """Tell the others why this process ends; see :meth:`Ranks.fail`.
 
-        The first process always speaks; another does unless the first says the same.
-
-        Args:
-            why: in words.
+        The first process always speaks. Another does unless the first says the same, or has said
+        already what ended both.
         """
         fail(self.store, self.rank, why)
         if self.first:
             return True
-        return first_said(self.store, wait=1.0) != why
+        said = first_said(self.store, wait=1.0)
+        assert self.watch is not None
+        if self.watch.lost:
+            return said == ""
+        return said != why
 
 
 @contextmanager
@@ -154,7 +160,8 @@ def together() -> Iterator[Ranks]:
     it is :data:`ALONE`.
 
     Raises:
-        ValueError: If a machine has fewer CUDA devices than processes.
+        ValueError: If a machine has fewer CUDA devices than processes, or not all is known that
+            ``torchrun`` says.
         LostRankError: If another process has ended, or shows no sign of life for half a minute, or
             as many seconds as ``LEAPS_TRITON_PATIENCE`` says.
     """
@@ -181,6 +188,12 @@ def together() -> Iterator[Ranks]:
 
 def _joined() -> Group:
     """Return the group, once all processes are there."""
+    missing = [name for name in _NEEDED if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f"WORLD_SIZE is {world_size()}, but {', '.join(missing)} not set; start processes by "
+            f"torchrun, or unset WORLD_SIZE"
+        )
     rank = int(os.environ["RANK"])
     world = world_size()
     address = os.environ["MASTER_ADDR"]

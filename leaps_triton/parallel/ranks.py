@@ -96,13 +96,24 @@ class Ranks:
         """
         return mine.unsqueeze(0)
 
-    def any(self, mine: bool) -> bool:
-        """Return whether any process says so.
+    def largest(self, *mine: int) -> int:
+        """Return the largest number that any process has; 0 where none has any.
+
+        Args:
+            mine: numbers of this process, above 0; none for none.
 
         Raises:
             LostRankError: the same as in :meth:`meet`.
         """
-        return bool(self.everywhere(torch.tensor([mine], dtype=torch.uint8)).any())
+        return int(self.everywhere(torch.tensor([max(mine, default=0)])).max())
+
+    def fail(self, why: str) -> bool:
+        """Tell the others why this process ends; return whether its user is to be told by it.
+
+        Args:
+            why: in words.
+        """
+        return True
 
 
 ALONE = Ranks()

@@ -78,6 +78,7 @@ FOLDERS: dict[str, set[str]] = {
     "training": {
         "progress",
         "files",
+        "parallel",
         "kernels",
         "models",
         "paths",
@@ -89,7 +90,17 @@ FOLDERS: dict[str, set[str]] = {
         "io",
     },
     "bench": {"provenance", "progress", "files", "kernels", "models"},
-    "cli": {"registry", "provenance", "files", "kernels", "io", "report", "bench", "__init__"},
+    "cli": {
+        "registry",
+        "provenance",
+        "files",
+        "parallel",
+        "kernels",
+        "io",
+        "report",
+        "bench",
+        "__init__",
+    },
 }
 
 # Packages of others, beside torch and numpy. Figures, files, progress bars and numba are imported

@@ -601,12 +601,3 @@ def test_moves_that_are_not_registered_are_refused(tmp_path: Path) -> None:
         ):
             lt.save(lt.Sampler(path, None, mcmc=kernel, device="cpu"), tmp_path / "s.safetensors")
     assert os.listdir(tmp_path) == []
-
-
-def test_resampled_walkers_are_not_kept_as_independent(tmp_path: Path) -> None:
-    sampler = lt.Sampler(
-        lt.AnnealingPath(MODELS["ising"]), None, lt.Jump(2), lt.HeatBath(), resample_below=0.5
-    )
-    with pytest.raises(ValueError, match="a file keeps independent walkers"):
-        lt.io.sample(sampler, 10, tmp_path / "run.h5")
-    assert not (tmp_path / "run.h5").exists()
