@@ -1,7 +1,7 @@
 """Samplers that come with the library, trained, with how they were made and how good they are.
 
-The files lie beside this one, each with an entry in ``index.json`` that ``make zoo`` writes: recipe,
-seed, seconds, device, and what fresh walkers said.
+The files lie beside this one, each with an entry in ``index.json`` that ``make zoo`` writes:
+recipe, seed, seconds, device, and what fresh walkers said.
 """
 
 import json

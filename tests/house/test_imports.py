@@ -73,7 +73,7 @@ FOLDERS: dict[str, set[str]] = {
         "mcmc",
         "samplers",
     },
-    "zoo": {"kernels", "models", "paths", "networks", "samplers"},
+    "zoo": {"kernels", "models", "paths", "networks", "samplers", "io"},
     "report": {"files", "models", "estimators", "observables", "exact"},
     "training": {
         "progress",

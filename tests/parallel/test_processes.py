@@ -37,9 +37,13 @@ CHAINS: dict[str, Any] = {
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "adam": {
-        "loss": "log_variance", "leaps": 4, "segment": 2, "baseline": "learned", "ema": 0.9,
+        "loss": "log_variance",
+        "leaps": 4,
+        "segment": 2,
+        "baseline": "learned",
+        "ema": 0.9,
         "huber_steps": 2,
-    },  # fmt: skip
+    },
     "spring": {"optimizer": "spring"},
 }
 
