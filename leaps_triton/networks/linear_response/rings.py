@@ -50,7 +50,9 @@ class Rings:
         padded: list[int] = []
         lines: list[Tensor] = []
         for length, wraps in zip(shape, periodic, strict=True):
-            places = length if wraps else 2 * length
+            places = length
+            if not wraps:
+                places = 2 * length
             padded.append(places)
             ahead = torch.arange(places)
             # The shorter way round, or the way back past the padding.
