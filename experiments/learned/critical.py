@@ -4,6 +4,7 @@
     python experiments/learned/critical.py --length 16         # about an hour on one core
     python experiments/learned/critical.py --length 32 --beginning ising-16.safetensors
     python experiments/learned/critical.py --model potts --length 16
+    python experiments/learned/critical.py --model glass
     python experiments/learned/critical.py --smoke             # under a minute
 
 For each training seed: the curve of the training, then fresh walkers at several numbers of
@@ -33,8 +34,9 @@ from leaps_triton.estimators.trust.cautions import CautionWarning
 from leaps_triton.files import write_text
 from leaps_triton.provenance import device_name, provenance, vectors
 
-BETAS = {"ising": 0.4407, "potts": 1.005}
-"""Near the transition of the infinite lattice, the value of published comparisons."""
+BETAS = {"ising": 0.4407, "potts": 1.005, "glass": 1.0}
+"""Near the transition of the infinite lattice, the value of published comparisons; of the glass,
+where its relaxation has become slow."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,13 @@ class Critical:
     """Train, measure, compare, draw."""
 
     model: str = "ising"
-    """ising, or potts with three states."""
+    """ising, potts with three states, or glass, an Edwards-Anderson instance of couplings ±1."""
     length: int = 8
     """Of the square lattice, periodic."""
     beta: float | None = None
     """Inverse temperature; critical by default."""
+    instance: int = 0
+    """Seed of the couplings of a glass."""
     seeds: tuple[int, ...] = (0, 1)
     """Of training."""
     intervals: tuple[int, ...] = (8, 12, 25, 50)
@@ -83,6 +87,8 @@ def model_of(settings: Critical) -> Any:
     shape = (settings.length, settings.length)
     if settings.model == "potts":
         return lt.Potts(shape, q=3, beta=beta)
+    if settings.model == "glass":
+        return lt.EdwardsAnderson(shape, beta=beta, disorder="pm1", seed=settings.instance)
     return lt.Ising(shape, beta)
 
 
@@ -90,6 +96,8 @@ def recipe_of(settings: Critical) -> recipes.Recipe:
     """Return how networks of the model are trained."""
     if settings.smoke:
         return recipes.SMOKE
+    if settings.model == "glass":
+        return recipes.GLASS
     if settings.model == "potts":
         return recipes.POTTS
     lengths = sorted(recipes.ISING)
@@ -151,8 +159,8 @@ def main(settings: Critical) -> None:
     chosen = settings
     if settings.smoke:
         chosen = Critical(
-            settings.model, 4, settings.beta, (0,), (4, 8), 64, 64, 0.2, 32, 64, (5, 10),
-            settings.beginning, settings.save, settings.seed, True, settings.results,
+            settings.model, 4, settings.beta, settings.instance, (0,), (4, 8), 64, 64, 0.2, 32, 64,
+            (5, 10), settings.beginning, settings.save, settings.seed, True, settings.results,
         )  # fmt: skip
     model = model_of(chosen)
     path = lt.AnnealingPath(model)
@@ -161,6 +169,8 @@ def main(settings: Critical) -> None:
     classical = measuring.rivals(
         path, known, chosen.seconds, chosen.classical_block, chosen.seed + 5, chosen.annealings
     )
+    if chosen.model == "glass":
+        classical.append(measuring.tempered(path, known, chosen.seconds, chosen.seed + 6))
     for network in networks:
         network["break_even_seconds"] = {
             rival["method"]: break_even(network, rival) for rival in classical

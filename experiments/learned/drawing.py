@@ -67,7 +67,7 @@ def draw_rates(axes: Axes, result: dict[str, Any]) -> None:
         axes.plot(x, [row[key] for row in rows], "o", color=colour(number))
         for row in rows:
             axes.annotate(str(row["intervals"]), (row["ess"], row[key]), fontsize=7)
-    for marker, rival in zip("sv", result["rivals"], strict=True):
+    for marker, rival in zip("sv", result["rivals"], strict=False):
         label = f"{rival['method']}, {rival['chosen']}"
         axes.plot(rival["ess"], rival[key], marker, color="black", label=label)
     axes.set_yscale("log")

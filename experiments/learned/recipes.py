@@ -15,7 +15,7 @@ from leaps_triton.bench.timing import Clock
 from leaps_triton.training import fit_response, transfer
 
 GATE = (0.3, 0.45)
-"""Below the first share of β the network is the linear response alone."""
+"""Of critical models: below the first share of β the network is the linear response alone."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Recipe:
     """How samples of equilibrium are made and kept fresh."""
     window: int | None = None
     """Sites across the window of means over the lattice; None for all of it."""
+    gate: tuple[float, float] = GATE
+    """Shares of the last β between which the network joins the linear response."""
     time_power: float = 0.4
     """Times of a batch are ``u`` to this power: small powers are late."""
     buffer: int = 512
@@ -80,7 +82,7 @@ def config_of(recipe: Recipe, stage: Stage, seed: int) -> lt.TrainingConfig:
         damping=stage.damping,
         row_power=stage.row_power,
         time_power=recipe.time_power,
-        first_time=GATE[0],
+        first_time=recipe.gate[0],
         refresh=recipe.refresh,
         buffer=recipe.buffer,
         rollout=min(256, recipe.buffer),
@@ -113,7 +115,7 @@ def begun(model: Any, recipe: Recipe, seed: int) -> Any:
         seed=seed + 1000,
         device="cpu",
     )
-    return network.stand_on(response, GATE)
+    return network.stand_on(response, recipe.gate)
 
 
 def grown(network: Any, stage: Stage) -> Any:
@@ -233,6 +235,26 @@ ISING: dict[int, Recipe] = {
     32: Recipe((Stage(11, (96, 64), 500, 0.1, 12, 3e-2, 0.375),), window=15, buffer=256),
 }
 """Critical Ising models by length."""
+
+CONDITIONED = Recipe(
+    (Stage(7, (64, 32), 700), Stage(11, (96, 64), 500, 0.1)),
+    window=11,
+    gate=(0.2, 0.32),
+    # The residual is largest at the transition, three quarters of the way.
+    time_power=0.8,
+)
+"""Ising models from the disordered to the ordered phase, by one network."""
+
+GLASS = Recipe(
+    (Stage(9, (64, 32), 600, 0.1),),
+    refresh="exact",
+    gate=(0.1, 0.25),
+    time_power=0.8,
+    buffer=1024,
+    response_walkers=4000,
+    response_times=32,
+)
+"""An Edwards-Anderson instance so small that exact samples are drawn at every β."""
 
 POTTS = Recipe((Stage(7, (64, 32), 700), Stage(9, (96, 48), 300, 0.1)))
 """The Potts model of three states near its transition."""
