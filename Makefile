@@ -2,6 +2,7 @@ PYTHON ?= python3
 DEMO_ARGS ?=
 GPU_ARGS ?=
 PYTEST_ARGS ?=
+ZOO_ARGS ?=
 
 VENV := .venv
 INSTALLED := $(VENV)/.installed
@@ -10,7 +11,7 @@ DOCS_INSTALLED := $(VENV)/.docs
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs gpu clean
+.PHONY: help demo test check docs gpu zoo clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -37,6 +38,9 @@ docs: $(DOCS_INSTALLED) ## build the documentation, with all of its examples, in
 
 gpu: ## checks, speed and training on a CUDA device, in three calls, with $(PYTHON) as it is (options: GPU_ARGS='--help')
 	PYTHONUNBUFFERED=1 $(PYTHON) experiments/gpu/gpu.py $(GPU_ARGS)
+
+zoo: $(INSTALLED) ## train the samplers that come with the library anew, hours on one core (options: ZOO_ARGS='--help')
+	$(VENV)/bin/python experiments/learned/zoo.py $(ZOO_ARGS)
 
 clean: ## remove caches, builds and the demo's files (the environment .venv stays)
 	rm -rf docs/_build docs/examples

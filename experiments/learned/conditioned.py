@@ -89,7 +89,7 @@ def of_seed(seed: int, settings: Conditioned) -> dict[str, Any]:
     made = recipes.trained(model, recipe, seed, settings.intervals, progress=not settings.smoke)
     if settings.save is not None:
         file = settings.save / f"ising-{settings.length}-beta-seed{seed}.safetensors"
-        recipes.kept(made.sampler, file)
+        recipes.kept(made, file)
     network: Any = made.sampler.transport
     rows = rows_of(network, settings.length, settings)
     for length in settings.lengths:

@@ -116,7 +116,7 @@ def learned(model: Any, seed: int, known: measuring.Known, settings: Critical) -
     )
     name = f"{settings.model}-{settings.length}-seed{seed}"
     if settings.save is not None:
-        recipes.kept(made.sampler, settings.save / f"{name}.safetensors")
+        recipes.kept(made, settings.save / f"{name}.safetensors")
     rows: list[dict[str, Any]] = []
     for intervals in settings.intervals:
         sampler = made.sampler.with_integrator(lt.Jump(intervals)).with_block(settings.block)

@@ -5,6 +5,7 @@ equilibrium, at times that are dense where its residual is large, and then grown
 with the same function goes on where the smaller one has stalled.
 """
 
+import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import leaps_triton as lt
 from leaps_triton.bench.timing import Clock
+from leaps_triton.files import write_text
 from leaps_triton.training import fit_response, transfer
 
 GATE = (0.3, 0.45)
@@ -215,10 +217,12 @@ def _told(point: dict[str, Any]) -> str:
     )
 
 
-def kept(trained_sampler: lt.Sampler, file: Path) -> None:
-    """Store a sampler, so that other scripts begin with its network."""
+def kept(made: Trained, file: Path) -> None:
+    """Store a sampler and what its training cost, so that other scripts need not train it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lt.save(trained_sampler, file)
+    lt.save(made.sampler, file)
+    text = json.dumps(made.about, indent=2) + "\n"
+    write_text(file.with_suffix(".json"), text)
 
 
 SMOKE = Recipe(

@@ -257,10 +257,10 @@ def test_bench_prints_a_table_and_saves_its_files(
         (["plot", __file__], "test_cli.py is no HDF5 file of leaps_triton"),
         (["plot", __file__, "--output", f"{__file__}/f"], "test_cli.py/f to save the figures in"),
         (["plot", __file__, "--dpi", "2"], "dpi must be at least 20"),
-        (["sample", "--output", "never.h5"], "give either a CHECKPOINT or --published"),
+        (["sample", "--output", "never.h5"], "give one of CHECKPOINT, --published"),
         (
             ["sample", __file__, "--published", __file__, "--output", "never.h5"],
-            "give either a CHECKPOINT or",
+            "give one of CHECKPOINT",
         ),
         (
             ["sample", "--published", __file__, "--output", "never.h5"],

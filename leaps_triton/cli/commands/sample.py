@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 
 import leaps_triton as lt
@@ -38,6 +39,12 @@ class Sample:
     """File of `leaps-triton train`, or of lt.save."""
     published: Path | None = None
     """Instead of it, a network of the LEAPS paper: ising_final.ckpt or potts_final.ckpt."""
+    zoo: str | None = None
+    """Instead of it, a trained sampler that comes with the library, such as ising-16."""
+    beta: float | None = None
+    """With --zoo, another inverse temperature than that of the training."""
+    shape: tuple[int, ...] | None = None
+    """With --zoo, another lattice than that of the training, such as 12 12."""
     walkers: int = 4096
     """Walkers to sample."""
     blocks: str | None = None
@@ -64,16 +71,8 @@ class Sample:
         # Before long work: a folder that is missing is found out now.
         if ranks.first:
             check_folders(self.output, self.json)
-        if (self.checkpoint is None) == (self.published is None):
-            raise ValueError(
-                "give either a CHECKPOINT or --published with a file of the LEAPS paper"
-            )
         blocks = _blocks(self.blocks)
-        place = ranks.placed(as_device(self.device))
-        if self.checkpoint is not None:
-            sampler = lt.load(self.checkpoint, place)
-        elif self.published is not None:
-            sampler = lt.load_published_leaps(self.published, place)
+        sampler = self._sampler(ranks.placed(as_device(self.device)))
         announce(sampler.path.model, sampler.device)
         # Reading the sampler is no part of the time told.
         begin = time.perf_counter()
@@ -96,6 +95,28 @@ class Sample:
         seconds = time.perf_counter() - begin
         about = {"seconds": seconds, "config": config(self), "versions": provenance()}
         write(self.json, {**table, **about})
+
+    def _sampler(self, device: torch.device) -> lt.Sampler:
+        """Return the sampler that is named.
+
+        Raises:
+            ValueError: none or several are named.
+        """
+        places = (self.checkpoint, self.published, self.zoo)
+        named = [place for place in places if place is not None]
+        if len(named) != 1:
+            raise ValueError(
+                "give one of CHECKPOINT, --published with a file of the LEAPS paper, and --zoo "
+                "with the name of a trained sampler"
+            )
+        if self.zoo is not None:
+            return lt.zoo.load(self.zoo, device, self.beta, self.shape)
+        if self.beta is not None or self.shape is not None:
+            raise ValueError("--beta and --shape go with --zoo alone")
+        if self.published is not None:
+            return lt.load_published_leaps(self.published, device)
+        assert self.checkpoint is not None
+        return lt.load(self.checkpoint, device)
 
 
 @dataclass(frozen=True)

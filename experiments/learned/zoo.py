@@ -1,0 +1,180 @@
+"""Train the samplers of the zoo anew, into the library's folder, with what is said of them.
+
+    python experiments/learned/zoo.py                    # all, hours on one core: `make zoo`
+    python experiments/learned/zoo.py --names ising-8    # about a minute
+
+Each entry of the index holds the recipe, the seed, seconds and device of its training, and what
+fresh walkers said.
+"""
+
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import measuring
+import recipes
+import torch
+import tyro
+
+import leaps_triton as lt
+from leaps_triton.estimators.trust.cautions import CautionWarning
+from leaps_triton.files import write_text
+from leaps_triton.provenance import device_name, provenance, vectors
+from leaps_triton.zoo import index
+
+FOLDER = Path(index.__file__).parent
+MOST_BYTES = 10**6
+"""Of a file of the zoo."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A sampler of the zoo."""
+
+    about: str
+    """What it is, in words."""
+    model: Callable[[], Any]
+    """Makes the model."""
+    recipe: recipes.Recipe
+    """How it is trained."""
+    intervals: int
+    """Of the jump process."""
+    walkers: int = 2048
+    """That say how good it is."""
+    block: int = 256
+    """Walkers of a block."""
+    beginning: str | None = None
+    """The entry of a smaller lattice that its training begins with."""
+
+
+ENTRIES: dict[str, Entry] = {
+    "ising-8": Entry(
+        "the critical Ising model, 8 x 8",
+        lambda: lt.Ising((8, 8), 0.4407),
+        recipes.ISING[8],
+        12,
+    ),
+    "ising-16": Entry(
+        "the critical Ising model, 16 x 16",
+        lambda: lt.Ising((16, 16), 0.4407),
+        recipes.ISING[16],
+        12,
+    ),
+    "ising-32": Entry(
+        "the critical Ising model, 32 x 32",
+        lambda: lt.Ising((32, 32), 0.4407),
+        recipes.ISING[32],
+        16,
+        512,
+        64,
+        "ising-16",
+    ),
+    "potts3-16": Entry(
+        "the Potts model of three states near its transition, 16 x 16",
+        lambda: lt.Potts((16, 16), q=3, beta=1.005),
+        recipes.POTTS,
+        16,
+        1024,
+    ),
+    "ising-16-beta": Entry(
+        "Ising models of every β up to 0.6, and of other lengths, by one network",
+        lambda: lt.Ising((16, 16), 0.6),
+        recipes.CONDITIONED,
+        16,
+        512,
+    ),
+    "ea-8": Entry(
+        "an Edwards-Anderson instance of couplings ±1 (seed 0), 8 x 8, β = 1",
+        lambda: lt.EdwardsAnderson((8, 8), beta=1.0, disorder="pm1", seed=0),
+        recipes.GLASS,
+        25,
+        2048,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """Train samplers of the zoo."""
+
+    names: tuple[str, ...] = tuple(ENTRIES)
+    """Which of them."""
+    seed: int = 0
+    """Of training."""
+    folder: Path = FOLDER
+    """Where files and index are written."""
+    trained: Path | None = None
+    """A folder of samplers that were trained by the same recipes, NAME.safetensors with
+    NAME.json beside: they are weighed and entered, not trained."""
+    walkers: int | None = None
+    """That say how good it is; None for those of each entry."""
+
+
+def described(name: str, entry: Entry, settings: Zoo) -> dict[str, Any]:
+    """Train or read a sampler, write it, and return what the index says of it."""
+    beginning = None
+    if entry.beginning is not None:
+        file = settings.folder / f"{entry.beginning}.safetensors"
+        beginning = lt.load(file, "cpu").transport
+    model = entry.model()
+    if settings.trained is None:
+        made = recipes.trained(model, entry.recipe, settings.seed, entry.intervals, beginning)
+        sampler = made.sampler
+        training = made.about
+    else:
+        sampler = lt.load(settings.trained / f"{name}.safetensors", "cpu")
+        about = (settings.trained / f"{name}.json").read_text(encoding="utf-8")
+        training = json.loads(about)
+    sampler = sampler.with_integrator(lt.Jump(entry.intervals)).with_block(entry.block)
+    file = settings.folder / f"{name}.safetensors"
+    lt.save(sampler, file)
+    size = file.stat().st_size
+    if size > MOST_BYTES:
+        raise RuntimeError(f"{file.name} has {size} bytes, more than {MOST_BYTES}")
+    known = measuring.Known(_log_z(model), torch.zeros(0), "")
+    run = measuring.drawn(sampler, settings.seed + 17, settings.walkers or entry.walkers)
+    row = {"method": name, **measuring.numbers(sampler, run, known)}
+    print(measuring.one_line(row), flush=True)
+    return {
+        "file": file.name,
+        "about": entry.about,
+        "model": repr(model),
+        **training,
+        "fresh_walkers": row,
+        "device": f"{device_name(torch.device('cpu'))}, {vectors()}, one thread",
+        "versions": provenance(),
+    }
+
+
+def _log_z(model: Any) -> float | None:
+    """Return the exact log Z; None where it is not known."""
+    try:
+        return lt.exact.log_z(model)
+    except ValueError:
+        # Neither a closed form nor a transfer matrix that fits into memory.
+        return None
+
+
+def main(settings: Zoo) -> None:
+    """Train, weigh, and enter."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", CautionWarning)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    table = settings.folder / "index.json"
+    entries: dict[str, Any] = {}
+    if table.exists():
+        entries = json.loads(table.read_text(encoding="utf-8"))
+    for name in settings.names:
+        print(f"{name}: {ENTRIES[name].about}", flush=True)
+        entries[name] = described(name, ENTRIES[name], settings)
+        # After each, so that nothing trained is lost.
+        ordered = {key: entries[key] for key in ENTRIES if key in entries}
+        text = json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
+        write_text(table, text)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Zoo, description=__doc__))
