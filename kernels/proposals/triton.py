@@ -150,7 +150,7 @@ def _forward(network: bool, reversible: str | None, dtype: torch.dtype, inward: 
     if inward:
         # The way back keeps more at hand.
         chosen = config("proposals", "inward", str(dtype).removeprefix("torch."))
-    constants = terms | chosen.constants
+    constants = {**terms, **chosen.constants}
     return Variant(
         proposal_rates_kernel, pointers, constants, warps=chosen.warps, registers=chosen.registers
     )
