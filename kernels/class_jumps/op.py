@@ -186,7 +186,7 @@ def _events(*arguments: Any, **named: Any) -> Events:
     if found.get("in_rates") is None:
         return Events(*plain)
     density = RunningClasses(*(found[name] for name in RunningClasses._fields))
-    return Events(*plain, density)
+    return Events(*plain)._replace(running=density)
 
 
 def _run(*arguments: Any) -> tuple[Tensor, ...]:

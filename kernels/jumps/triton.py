@@ -165,12 +165,9 @@ def _variant(block: int, dtype: torch.dtype, running: bool) -> Variant:
     )
 
 
-PLAIN = {
-    key: _variant(*key, running=False)
-    for key in itertools.product(BLOCKS, (torch.float32, torch.float64))
-}
-RUNNING = {(*key, "running"): _variant(*key, running=True) for key in PLAIN}
-VARIANTS: dict[tuple[object, ...], Variant] = {**PLAIN, **RUNNING}
+KEYS = tuple(itertools.product(BLOCKS, (torch.float32, torch.float64)))
+VARIANTS: dict[tuple[object, ...], Variant] = {key: _variant(*key, running=False) for key in KEYS}
+VARIANTS |= {(*key, "running"): _variant(*key, running=True) for key in KEYS}
 
 
 def jump_step(

@@ -150,7 +150,7 @@ def _forward(network: bool, reversible: str | None, dtype: torch.dtype, inward: 
     if inward:
         # The way back keeps more at hand.
         chosen = config("proposals", "inward", str(dtype).removeprefix("torch."))
-    constants = terms | chosen.constants
+    constants = {**terms, **chosen.constants}
     return Variant(
         proposal_rates_kernel, pointers, constants, warps=chosen.warps, registers=chosen.registers
     )
@@ -202,13 +202,15 @@ def proposal_rates(
     log_ratios = log_ratios.contiguous()
     # A pointer that the variant does not read must point somewhere.
     network = log_ratios
-    kind: object = network_output is not None
+    given = network_output is not None
+    by_site = given and gauge == "heat_bath"
+    kind: bool | str = given
     if network_output is not None:
         network = network_output.contiguous()
-        if gauge == "heat_bath":
-            kind = _heat_bath_kind(log_ratios)
+    if by_site:
+        kind = _heat_bath_kind(log_ratios)
     walkers = len(log_ratios)
-    sizes, chunks = _sizes(log_ratios, kind)
+    sizes, chunks = _sizes(log_ratios, by_site)
     rates = torch.empty_like(log_ratios)
     back = rates
     both_ways = inward and network_output is not None
@@ -236,10 +238,14 @@ def _heat_bath_kind(log_ratios: Tensor) -> str:
     return "heat_bath general"
 
 
-def _sizes(log_ratios: Tensor, kind: object) -> tuple[tuple[int, ...], int]:
-    """Return the sizes that a kernel is given, and how many programs a walker has."""
-    if isinstance(kind, str) and kind != "plain":
-        # A program has all moves of its sites.
+def _sizes(log_ratios: Tensor, by_site: bool) -> tuple[tuple[int, ...], int]:
+    """Return the sizes that a kernel is given, and how many programs a walker has.
+
+    Args:
+        log_ratios: ``(walkers, q-1, *shape)``.
+        by_site: Whether a program has all moves of its sites, instead of any.
+    """
+    if by_site:
         sites = log_ratios.shape[2:].numel()
         chunks = triton.cdiv(sites, CHUNK)
         return (sites, log_ratios.shape[1], CHUNK, chunks), chunks
@@ -264,7 +270,7 @@ def proposal_rates_gradient(
     kind = "plain"
     if gauge == "heat_bath":
         kind = _heat_bath_kind(log_ratios)
-    sizes, chunks = _sizes(log_ratios, kind)
+    sizes, chunks = _sizes(log_ratios, gauge == "heat_bath")
     variant = GRADIENT[kind, to_rates is not None, network.dtype, to_in_rates is not None]
     # A pointer that the variant does not read must point somewhere.
     upstream = network
