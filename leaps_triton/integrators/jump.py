@@ -17,6 +17,7 @@ from .domains import Domains, as_domain, count, divide, reach_of, step_domains
 from .overflow import refuse_events, refuse_rates
 from .rates import Reversible, evaluate, examine
 from .running import events as running
+from .running.pieces import leaps_far
 from .running.pieces import obstacle as running_obstacle
 from .states import JumpInfo, JumpState, State
 from .transport import Transport, clock_of
@@ -89,8 +90,10 @@ class Jump(Integrator):
             where they do not. There are none with domains.
         weights: ``"running"`` or ``"frozen"``; None for running weights along an
             :class:`~leaps_triton.AnnealingPath` where a transport or reversible rates move the
-            walkers, and for frozen ones with domains, along any other path, and where nothing moves
-            within intervals. A :class:`~leaps_triton.Sampler` decides, and its file keeps it.
+            walkers, and for frozen ones with domains, along any other path, where nothing moves
+            within intervals, and where ``β`` changes so much in one that a rate could change by
+            ``e^10`` within half of it. A :class:`~leaps_triton.Sampler` decides, and its file keeps
+            it.
 
     Raises:
         ValueError: no interval, times that do not increase from 0 to 1, unknown reversible rates, a
@@ -202,7 +205,8 @@ class Jump(Integrator):
         if weights is None:
             moves = transport is not None or self.reversible is not None
             weights = "frozen"
-            if moves and not self._obstacle(path, transport):
+            grid = self.grid(torch.device("cpu"))
+            if moves and not self._obstacle(path, transport) and not leaps_far(path, grid):
                 weights = "running"
         elif weights == "running":
             reason = self._obstacle(path, transport)

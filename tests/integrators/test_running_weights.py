@@ -51,6 +51,13 @@ def test_weights_are_frozen_with_domains_and_along_other_paths() -> None:
     assert weights_of(PATH, near, lt.Jump(3, domain=2)) == "frozen"
     assert weights_of(Twisted(MODEL), near, lt.Jump(3)) == "frozen"
     assert weights_of(PATH, near, Alone(3)) is None
+    # Where a rate might change by e^10 within half an interval, weights run if they are told to.
+    cold = lt.AnnealingPath(MODEL.at(2.0))
+    assert weights_of(cold, near, lt.Jump(1)) == "running"
+    colder = lt.AnnealingPath(MODEL.at(4.0))
+    assert weights_of(colder, near, lt.Jump(1)) == "frozen"
+    assert weights_of(colder, near, lt.Jump(1, weights="running")) == "running"
+    assert weights_of(colder, near, lt.Jump(2)) == "running"
     with pytest.raises(ValueError, match=r"with domains weights are frozen.*domain=2"):
         lt.Jump(3, domain=2, weights="running")
     message = r"cannot run here: the path must be an AnnealingPath.*got Twisted"

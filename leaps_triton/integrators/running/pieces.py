@@ -7,10 +7,14 @@ import torch
 from torch import Tensor
 
 from ...kernels.graphs.packing import packed
+from ...models.pair import is_pair_model
 from ...paths.annealing import AnnealingPath
 from ...paths.base import Path
 
-__all__ = ["Pieces", "obstacle", "pieces"]
+__all__ = ["Pieces", "leaps_far", "obstacle", "pieces"]
+
+FARTHEST = 10.0
+"""Exponent by which in-rates may change within half an interval, for weights to run unasked."""
 
 
 class Pieces(NamedTuple):
@@ -92,3 +96,27 @@ def obstacle(path: Path, grid: Times, clock: str) -> str:
         f"of beta there, {ends[0]:.6g} to {ends[1]:.6g}, over dβ/dt = 0 in the middle, t = "
         f"{float(grid.frozen[n]):.6g}; take other times, or a schedule that does not stand still"
     )
+
+
+def leaps_far(path: Path, grid: Times) -> bool:
+    """Return whether ``β`` changes so much in an interval that running weights would be ragged.
+
+    Within half an interval the rates of the reversed process change by ``e^{(β - β*) δH}``. Where
+    that is huge, a walker that holds has next to no weight: frozen weights are safer there.
+
+    Args:
+        path: an annealing path, of its own class.
+        grid: the times.
+    """
+    model = path.model
+    # Of a model that tells its energy alone nothing is known.
+    if not is_pair_model(model):
+        return False
+    bonds = model.bond_table
+    # What a move may change by one bond, and by the field.
+    bond = float((bonds.max(0).values - bonds.min(0).values).max())
+    field = float((model.site_table.max(0).values - model.site_table.min(0).values).max())
+    largest = 2 * model.lattice.ndim * float(model.coupling.abs().max()) * bond + field
+    change = float(path.beta(grid.times).diff().abs().max())
+    # Infinite energies make it NaN.
+    return not change / 2 * largest <= FARTHEST
