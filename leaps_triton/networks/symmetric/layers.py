@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 
-PIECE_SITES = 2048
-"""Sites of the walkers whose layers a CPU makes at once: they stay in a core's cache."""
+PIECE = 2**18
+"""Values of the first layer that a CPU makes at once: they stay in a core's cache."""
 
 TIMES = 6
 """Number of functions of the time."""
@@ -233,6 +233,7 @@ class Stack(nn.Module):
         # A list of modules forgets what they are.
         self.layers: Any = nn.ModuleList(layers)
         self.readout = nn.Linear(TIMES, inputs, bias=False)
+        self.width = widths[0]
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
@@ -309,7 +310,7 @@ class Stack(nn.Module):
         if self.sight.taps:
             weights = block_weights(self.taps, table.sides, shape, self.sight)
         made: list[Tensor] = []
-        for rows in pieces(others):
+        for rows in pieces(others, self.width):
             raised: Tensor | None = None
             if weights is not None:
                 raised = raised_taps(inputs.charges[rows], weights, table.sides, self.sight)
@@ -347,12 +348,17 @@ class Stack(nn.Module):
         return by_channel.index_select(2, order).flatten(1, 2)
 
 
-def pieces(like: Tensor) -> Iterator[slice]:
-    """Yield the walkers of ``(walkers, places, …)`` by pieces; all at once on a GPU."""
+def pieces(like: Tensor, width: int) -> Iterator[slice]:
+    """Yield the walkers of ``(walkers, places, …)`` by pieces; all at once on a GPU.
+
+    Args:
+        like: on the device in question.
+        width: values that are made at every place.
+    """
     walkers = len(like)
     step = max(1, walkers)
     if like.device.type == "cpu":
-        step = max(1, PIECE_SITES // like.shape[1])
+        step = max(1, PIECE // (like.shape[1] * width))
     for start in range(0, walkers, step):
         yield slice(start, start + step)
 
