@@ -13,10 +13,18 @@ from ...registry import register
 from ..base import Equivariant
 from .follower import Follower
 from .geometry import Orbits, orbits
-from .growth import copy_layers, first_columns, move_skip
 from .inputs import Inputs, Sight, look, mixed
 from .layers import TIMES, Stack, time_basis
-from .settings import alike, as_beta, as_widths, has_field, varies
+from .settings import (
+    alike,
+    as_beta,
+    as_widths,
+    copy_layers,
+    first_columns,
+    has_field,
+    move_skip,
+    varies,
+)
 from .sums import orbit_sums
 
 __all__ = ["SymmetricConv"]

@@ -150,6 +150,7 @@ class Memory:
         self.sites = like[0].numel()
         self.channels = network.channels
         taps = network.stack.taps
+        self.width = len(taps)
         self.weights = taps.T.contiguous()
         self.readers = readers(shape, tuple(network.periodic), network.kernel_size, device)
         # One site more takes what would leave the lattice at an open edge.
@@ -204,7 +205,7 @@ class Memory:
 
     def _refresh(self, rows: Tensor, charges: Tensor) -> None:
         """Compute what the taps make of some walkers anew."""
-        for part in pieces(charges.flatten(2).transpose(1, 2)):
+        for part in pieces(charges.flatten(1), self.width):
             made = self.network.stack.raised(charges[part])
             self.raised[rows[part], :, : self.sites] = made.unflatten(1, (self.channels, -1))
 
@@ -223,7 +224,7 @@ class Memory:
     def _evaluate(self, rows: Tensor, inputs: Inputs, time: Tensor) -> Tensor:
         """Return the readout at all places, ``(walkers, places)``."""
         made: list[Tensor] = []
-        for part in pieces(inputs.others):
+        for part in pieces(inputs.others, self.width):
             raised = self.raised[rows[part], :, : self.sites].flatten(1, 2)
             read = self.network.stack.from_taps(
                 raised, inputs.others[part], inputs.even[part], time_of(part, time)
@@ -258,7 +259,7 @@ class Memory:
         even = even.unflatten(0, shape)
         raised = raised.unflatten(0, shape)
         own = time_of(some, time)
-        for part in pieces(others):
+        for part in pieces(others, self.width):
             read = self.network.stack.from_taps(
                 raised[part], others[part], even[part], time_of(part, own)
             )
