@@ -58,6 +58,7 @@ GALLERY = [
     "training",
     "equilibrium_training",
     "learned_or_annealed",
+    "linear_response",
     "log_z",
     "along_the_path",
     "own_energy",

@@ -30,20 +30,26 @@ def small_models() -> dict[str, Any]:
     }
 
 
-def random_network(model: Any, seed: int = 1, scale: float = 3.0) -> lt.HollowConv:
+def random_network(
+    model: Any, seed: int = 1, scale: float = 3.0, gauge: str = "heat_bath"
+) -> lt.HollowConv:
     """An untrained network in float64, with rates of order one."""
-    network = lt.HollowConv(model, kernel_size=3, channels=4, width=8, modes=1, seed=seed).double()
+    network = lt.HollowConv(
+        model, kernel_size=3, channels=4, width=8, modes=1, seed=seed, gauge=gauge
+    ).double()
     with torch.no_grad():
         network.readout.weight.mul_(10.0 * scale)
     return network
 
 
-def random_local_rates(model: Any, seed: int = 1, scale: float = 1.0) -> lt.LocalRates:
+def random_local_rates(
+    model: Any, seed: int = 1, scale: float = 1.0, gauge: str = "heat_bath"
+) -> lt.LocalRates:
     """Return an untrained LocalRates in float64 with rates of order one.
 
     Its parameters are all far from zero.
     """
-    network = lt.LocalRates(model, width=16, seed=seed).double()
+    network = lt.LocalRates(model, width=16, seed=seed, gauge=gauge).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -55,11 +61,21 @@ def random_local_rates(model: Any, seed: int = 1, scale: float = 1.0) -> lt.Loca
 
 
 def local_network(
-    model: Any, seed: int = 1, scale: float = 3.0, kernel_size: int = 3
+    model: Any,
+    seed: int = 1,
+    scale: float = 3.0,
+    kernel_size: int = 3,
+    gauge: str = "heat_bath",
 ) -> lt.HollowConv:
     """An untrained network in float64 that reads its neighbours only, with rates of order one."""
     network = lt.HollowConv(
-        model, kernel_size=kernel_size, channels=4, width=8, seed=seed, global_features=False
+        model,
+        kernel_size=kernel_size,
+        channels=4,
+        width=8,
+        seed=seed,
+        global_features=False,
+        gauge=gauge,
     ).double()
     with torch.no_grad():
         network.readout.weight.mul_(10.0 * scale)
@@ -86,6 +102,15 @@ def awake(kind: str, model: Any, **options: Any) -> Any:
         for parameter in network.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return network
+
+
+def all_rates(found: Any) -> tuple[Tensor, Tensor]:
+    """Return the rates of all moves out, and those of the reversed process, by their formulas."""
+    if found.gauge == "plain":
+        return torch.relu(found.output), torch.relu(-found.output) * found.log_ratios.exp()
+    stays = torch.zeros_like(found.log_ratios[:, :1])
+    chance = torch.softmax(torch.cat([stays, found.log_ratios], 1), 1)[:, 1:]
+    return torch.relu(found.output) * chance, torch.relu(-found.output) * chance
 
 
 def states(model: Any) -> Tensor:

@@ -31,6 +31,8 @@ EXPECTED: dict[str, dict[str, Any]] = json.loads(
 )["files"]
 EXACT = {"configurations", "kept", "buffer", "steps", "walkers", "draws"}
 """Names of what consists of integers."""
+NEWER = {"LinearResponse", "SymmetricConv"}
+"""Classes that came after these files were made."""
 
 
 def nameable() -> set[str]:
@@ -51,6 +53,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
 
 def warning_of(name: str) -> AbstractContextManager[Any]:
     """Expect the warning of a file whose moves are older than their rest, else none."""
@@ -105,7 +108,7 @@ def named(manifest: Any) -> set[str]:
 
 def test_every_class_that_a_file_can_name_has_a_file() -> None:
     found = set().union(*(named(manifest_of(FILES / name)) for name in EXPECTED))
-    assert nameable() - found == set()
+    assert nameable() - found == NEWER
 
 
 def test_every_file_has_its_numbers() -> None:

@@ -22,6 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "equilibrium_training": {"SIZE": 4, "STEPS": 12, "WALKERS": 500, "SAMPLES": 128},
     "ising_3d": {"SIZES": [2, 3], "WALKERS": 32, "SWEEPS": 120},
     "learned_or_annealed": {"SIZE": 4, "STEPS": 50, "WALKERS": 500, "INTERVALS": 10},
+    "linear_response": {"SIZE": 4, "SAMPLES": 100, "WALKERS": 512},
     "log_z": {"SHAPE": (3, 3), "WALKERS": 500, "CHAINS": 8, "SWEEPS": 300},
     "own_couplings": {"SIZE": 4, "WALKERS": 16, "SWEEPS": 400},
     "own_energy": {"SHAPE": (3, 3), "WALKERS": 32, "SWEEPS": 150},

@@ -11,12 +11,14 @@ from torch import Tensor
 from ..inputs.case import PHILOX_OPERATIONS, Call, Case, Size
 from ..inputs.random import noise, normal, states
 from .op import local_jump_steps_op
+from .reference import RunningClasses
 
 __all__ = [
     "EVENTS",
     "OPS",
     "Surroundings",
     "classes",
+    "density",
     "measured",
     "small",
     "surroundings",
@@ -102,6 +104,15 @@ def classes(
     }
 
 
+def density(rates: Tensor) -> RunningClasses:
+    """Return a running density for a table of rates; half of its own are 0."""
+    classes = rates.shape[1]
+    levels = torch.tensor([-4.0, -2.0, 0.0, 2.0, 4.0], dtype=torch.float64)
+    in_rates = torch.relu(normal(*rates.shape, seed=4)) * rates.mean()
+    level = torch.arange(classes) * 7 % len(levels)
+    return RunningClasses(in_rates, levels, level, 0.04, 0.1)
+
+
 def measured(op: str, size: Size) -> Case:
     """Return the case of :data:`EVENTS` events, with fewer shells on a small lattice."""
     shells = _shells(len(size.shape))
@@ -141,10 +152,17 @@ def measured(op: str, size: Size) -> Case:
 
 
 def small() -> dict[str, Call]:
-    """Return a small call, for torch's own checks."""
-    return {"local_jump_steps": (local_jump_steps_op, classes((5, 6), 4))}
+    """Return small calls, for torch's own checks."""
+    given = classes((5, 6), 4)
+    running = density(given["rates"])._asdict()
+    return {
+        "local_jump_steps": (local_jump_steps_op, given),
+        "local_jump_steps with a running density": (local_jump_steps_op, given | running),
+    }
 
 
 def watched(shape: tuple[int, ...], periodic: tuple[bool, ...], walkers: int) -> Iterator[Call]:
     """Yield calls that reach every kernel of the family."""
-    yield local_jump_steps_op, classes(shape, walkers)
+    given = classes(shape, walkers)
+    yield local_jump_steps_op, given
+    yield local_jump_steps_op, given | density(given["rates"])._asdict()

@@ -10,8 +10,8 @@ from ..jumps.cpu import draw
 from ..native.bits import trailing_zeros
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
-from . import reference
 from .cpu_classes import EACH, EIGHTS, GROUP, NONE, count_sites, make_classes, mark
+from .cpu_hold import density_of, hold_correction
 from .reference import BATCH, FIRST_BATCH, MOST_CLASSES, Events, LocalJumpSteps
 
 __all__ = ["local_jump_steps"]
@@ -98,6 +98,8 @@ class Scratch(NamedTuple):
     """Classes that have a site, in increasing order."""
     ends: NDArray[np.float64]
     """Cumulative rates of these."""
+    excesses: NDArray[np.float64]
+    """What a running density adds for each of its levels."""
 
 
 @inlined
@@ -198,7 +200,7 @@ def choose(counts, rates, row, kinds, ends, number, threshold):
 
 
 @inlined
-def walk(w, own, walkers, tables, members, draws, scratch):
+def walk(w, own, walkers, tables, density, members, draws, scratch):
     """Make the events of walker ``w``, number ``own`` of its group, at most ``steps``."""
     x, log_weights, left, events, exit_rate, corrector, index = walkers
     rates, correctors, neighbours, strides, first_row, seed, steps, length = tables
@@ -228,11 +230,22 @@ def walk(w, own, walkers, tables, members, draws, scratch):
             break
         # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
         holding = draws.clock[here] / total
+        elapsed = holding
         if not holding < remaining:
-            log_weights[w] += remaining * kappa
+            elapsed = remaining
+        gain = elapsed * kappa
+        if len(density.levels) > 0:
+            correction = hold_correction(
+                density, counts, row, kinds, number, remaining, elapsed, scratch.excesses
+            )
+            gain -= correction
+            if not np.isfinite(correction):
+                log_weights[w] = np.nan
+                break
+        log_weights[w] += gain
+        if not holding < remaining:
             remaining = 0.0
             break
-        log_weights[w] += holding * kappa
         remaining -= holding
         threshold = draws.choice[here] * total
         kind, rank = choose(counts, rates, row, kinds, ends, number, threshold)
@@ -248,7 +261,7 @@ def walk(w, own, walkers, tables, members, draws, scratch):
 
 
 @compiled
-def run(first, end, walkers, tables, members, draws, scratch):
+def run(first, end, walkers, tables, density, members, draws, scratch):
     """Make the events of walkers ``first … end - 1``, group by group."""
     x, log_weights, remaining = walkers[:3]
     sites = x.shape[1]
@@ -265,10 +278,10 @@ def run(first, end, walkers, tables, members, draws, scratch):
                     members.classes, own, sites, tables.length, members.counts, members.parts
                 )
                 mark(members.counts, members.occupied)
-                walk(w, own, walkers, tables, members, draws, scratch)
+                walk(w, own, walkers, tables, density, members, draws, scratch)
 
 
-def _scratch(sites: int) -> Scratch:
+def _scratch(sites: int, levels: int) -> Scratch:
     masks = np.empty((sites, GROUP), np.uint8)
     return Scratch(
         masks=masks,
@@ -276,6 +289,7 @@ def _scratch(sites: int) -> Scratch:
         tile=np.empty((8, EIGHTS), np.uint64),
         kinds=np.empty(MOST_CLASSES, np.int64),
         ends=np.empty(MOST_CLASSES),
+        excesses=np.empty(levels),
     )
 
 
@@ -316,8 +330,6 @@ def _tables(given: Events, sites: int) -> Tables:
 
 def local_jump_steps(given: Events) -> LocalJumpSteps:
     """Make events of every walker, at most ``steps``."""
-    if given.running is not None:
-        return reference.local_jump_steps(given)
     x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
     after = LocalJumpSteps(
         configurations=x.view_as(given.configurations),
@@ -331,10 +343,13 @@ def local_jump_steps(given: Events) -> LocalJumpSteps:
     walkers = Walkers._make((x.numpy(), *(column.numpy() for column in after[1:]), index))
     sites = x.shape[1]
     tables = _tables(given, sites)
+    density = density_of(given.running, tables.rates, tables.strides)
+    levels = len(density.levels)
 
     def work(first: int, end: int) -> None:
         members = _members(sites, tables)
-        run(first, end, walkers, tables, members, _draws(), _scratch(sites))
+        scratch = _scratch(sites, levels)
+        run(first, end, walkers, tables, density, members, _draws(), scratch)
 
     # Each site is visited to make its class, to count it, and in searches.
     over_walkers(work, len(x), 4 * sites)

@@ -1,5 +1,6 @@
 """The op ``local_jump_steps``."""
 
+import math
 from typing import Any
 
 import torch
@@ -147,6 +148,8 @@ def _check(given: Events) -> None:
 
 def _checked(running: RunningClasses, given: Events) -> RunningClasses:
     """Return a density with Python's numbers, refuse one that does not fit the tables."""
+    wanted_type = "a kernels.RunningClasses or None"
+    expect(isinstance(running, RunningClasses), "running", wanted_type, running)
     classes = given.rates.shape[1]
     wanted = {
         "in_rates": (running.in_rates, tuple(given.rates.shape), torch.float64),
@@ -167,14 +170,9 @@ def _checked(running: RunningClasses, given: Events) -> RunningClasses:
         raise ValueError(
             f"levels must be (levels,) with 1 to {MOST_LEVELS} of them, got {tuple(levels.shape)}"
         )
-    # Whatever is not finite turns weights to NaN, as rates that are not finite do.
-    speed = as_number("speed", running.speed, "a number", _any_number)
-    offset = as_number("offset", running.offset, "a number", _any_number)
+    speed = as_number("speed", running.speed, "a finite number", math.isfinite)
+    offset = as_number("offset", running.offset, "a finite number", math.isfinite)
     return running._replace(speed=speed, offset=offset)
-
-
-def _any_number(_: float) -> bool:
-    return True
 
 
 _on_cpu = on_cpu(reference.local_jump_steps, __package__)

@@ -1,4 +1,4 @@
-"""Exponential and logarithm of the CPU kernels: those of :mod:`.reference`, bit for bit."""
+"""Exponentials and logarithm of the CPU kernels: those of :mod:`.reference`, bit for bit."""
 
 import numpy as np
 
@@ -7,7 +7,9 @@ from ..native.compiling import inlined
 from . import reference
 from .reference import ROOT_HALF, UPPER_LOG_TWO_64
 
-__all__ = ["exponential", "exponential64", "logarithm", "uniform32", "uniform64"]
+__all__ = [
+    "exponential", "exponential64", "logarithm", "mean_exponential64", "uniform32", "uniform64",
+]  # fmt: skip
 
 # Constants in float32: a float64 among them would make the whole expression float64.
 E0, E1, E2, E3, E4, E5 = (np.float32(number) for number in reference.EXPONENTIAL)
@@ -30,6 +32,7 @@ PER_LOG_TWO_64 = reference.PER_LOG_TWO
 LEAST_64 = reference.LEAST_64
 LARGEST_64 = reference.LARGEST_64
 EXPONENTIAL_64 = reference.EXPONENTIAL_64
+SERIES_64 = reference.SERIES_64
 
 L0, L1, L2, L3, L4, L5, L6 = reference.LOGARITHM
 LOWER_LOG_TWO_64 = reference.LOWER_LOG_TWO_64
@@ -61,6 +64,15 @@ def exponential(x):
 
 
 @inlined
+def series64(r):
+    """Return Taylor's series of ``(e^r - 1 - r) / r²``."""
+    series = EXPONENTIAL_64[0]
+    for coefficient in EXPONENTIAL_64[1:]:
+        series = series * r + coefficient
+    return series
+
+
+@inlined
 def exponential64(x):
     """Return ``e^x`` of a float64."""
     if x < LEAST_64:
@@ -70,16 +82,21 @@ def exponential64(x):
     n = np.floor(x * PER_LOG_TWO_64 + 0.5)
     r = x - n * UPPER_LOG_TWO_64
     r = r - n * LOWER_LOG_TWO_64
-    power = EXPONENTIAL_64[0]
-    for coefficient in EXPONENTIAL_64[1:]:
-        power = power * r + coefficient
-    power = power * (r * r) + r
+    power = series64(r) * (r * r) + r
     power = power + 1.0
     exponent = np.int64(n)
     half = exponent >> 1
     first = float64_of((half + 1023) << 52)
     second = float64_of((exponent - half + 1023) << 52)
     return power * first * second
+
+
+@inlined
+def mean_exponential64(z):
+    """Return ``(e^z - 1) / z`` of a float64 that is not above 0."""
+    if z < SERIES_64:
+        return (exponential64(z) - 1.0) / z
+    return series64(z) * z + 1.0
 
 
 @inlined

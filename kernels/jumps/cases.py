@@ -8,8 +8,9 @@ import torch
 from ..inputs.case import PHILOX_OPERATIONS, Call, Case, Model, Size
 from ..inputs.random import integers, noise, normal, states
 from .op import jump_step_op
+from .reference import Running
 
-__all__ = ["OPS", "jump", "measured", "small", "watched"]
+__all__ = ["OPS", "density", "jump", "measured", "small", "watched"]
 
 OPS = ("jump_step",)
 
@@ -26,6 +27,17 @@ def jump(shape: tuple[int, ...], q: int, count: int) -> dict[str, Any]:
         "events": torch.arange(count) + 5,
         "seed": 11,
     }
+
+
+def density(shape: tuple[int, ...], q: int, count: int) -> Running:
+    """Return a running density for :func:`jump`; its slopes are even, half of its rates are 0."""
+    moves = (count, q - 1, *shape)
+    return Running(
+        in_rates=torch.relu(normal(*moves, seed=5)),
+        slopes=2.0 * normal(*moves, seed=6).round(),
+        speed=normal(count, seed=7),
+        offset=0.2 * normal(count, seed=8),
+    )
 
 
 def measured(op: str, size: Size, model: Model) -> Case:
@@ -51,12 +63,21 @@ def measured(op: str, size: Size, model: Model) -> Case:
 
 
 def small() -> dict[str, Call]:
-    """Return a small call, for torch's own checks."""
-    return {"jump_step": (jump_step_op, jump((3, 5), 3, 4))}
+    """Return small calls, for torch's own checks."""
+    given = jump((3, 5), 3, 4)
+    running = density((3, 5), 3, 4)._asdict()
+    return {
+        "jump_step": (jump_step_op, given),
+        "jump_step with a running density": (jump_step_op, given | running),
+    }
 
 
 def watched(shape: tuple[int, ...], periodic: tuple[bool, ...], walkers: int) -> Iterator[Call]:
     """Yield calls that reach every kernel of the family."""
     given = jump(shape, 3, walkers)
+    running = density(shape, 3, walkers)
     for dtype in (torch.float32, torch.float64):
-        yield jump_step_op, given | {"rates": given["rates"].to(dtype)}
+        plain = given | {"rates": given["rates"].to(dtype)}
+        yield jump_step_op, plain
+        moves = {"in_rates": running.in_rates.to(dtype), "slopes": running.slopes.to(dtype)}
+        yield jump_step_op, plain | running._asdict() | moves

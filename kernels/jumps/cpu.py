@@ -1,17 +1,18 @@
 """Loops of ``jump_step`` on a CPU: the twin's results, to the last bit."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..functions.cpu import logarithm, uniform64
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
 from ..native.words import of_events
 from ..philox import Stream
-from . import reference
+from .cpu_hold import SLOTS, Density, hold_correction
 from .reference import Event, JumpStep
 
 __all__ = ["draw", "jump_step"]
@@ -55,6 +56,8 @@ class Scratch(NamedTuple):
     """``-log u`` of the holding time, and a uniform number that chooses a move, ``(2, GROUP)``."""
     ends: NDArray[np.float64]
     """Sums of rates at the end of each segment, ``(ROWS, segments)``."""
+    kept: NDArray[np.float64]
+    """Slopes of a running density that were met, ``(2, SLOTS)``, and their integrals."""
 
 
 @inlined
@@ -113,10 +116,11 @@ def choose(rates, w, ends, row, threshold):
 
 
 @compiled
-def run(first, end, rates, given, after, scratch):
+def run(first, end, rates, density, given, after, scratch):
     """Make an event of walkers ``first … end - 1``."""
     log_weights, remaining, corrector, walkers, events, seed = given
-    random, drawn, ends = scratch
+    random, drawn, ends, kept = scratch
+    runs = len(density.speed) > 0
     sites = after.x.shape[1]
     states = rates.shape[1] // sites + 1
     for w in range(first, end):
@@ -133,27 +137,38 @@ def run(first, end, rates, given, after, scratch):
         # R = 0 gives T = inf: the walker holds to the boundary, and its κ counts.
         holding = drawn[0, here] / total
         finite = np.isfinite(total) and np.isfinite(kappa)
-        after.move[w] = -1
+        jumps = finite and holding < left
         elapsed = left
-        if finite and holding < left:
+        if jumps:
             elapsed = holding
+        gain = elapsed * kappa
+        if runs and finite and left != 0.0:
+            correction = hold_correction(density, w, left, elapsed, kept[0], kept[1])
+            gain = gain - correction
+            finite = np.isfinite(correction)
+        after.move[w] = -1
+        if jumps and finite:
             move = choose(rates, w, ends, row, drawn[1, here] * total)
             after.move[w] = move
             # Moves are numbered shift by shift, from a shift of 1.
             site = move % sites
             after.x[w, site] = (after.x[w, site] + move // sites + 1) % states
         # A walker without time left is left alone, whatever its rates.
-        gain = 0.0
-        if left != 0.0:
-            gain = elapsed * kappa if finite else np.nan
+        if left == 0.0:
+            gain = 0.0
+        elif not finite:
+            gain = np.nan
         after.log_weights[w] = log_weights[w] + gain
         after.remaining[w] = left - elapsed if finite else left
 
 
+def _flat(numbers: Tensor) -> Any:
+    """Return numbers of all moves as an array ``(walkers, moves)``."""
+    return numbers.detach().flatten(1).contiguous().numpy()
+
+
 def jump_step(given: Event) -> JumpStep:
     """Make one event of every walker."""
-    if given.running is not None:
-        return reference.jump_step(given)
     x = given.configurations.clone(memory_format=torch.contiguous_format)
     after = JumpStep(
         configurations=x,
@@ -166,7 +181,12 @@ def jump_step(given: Event) -> JumpStep:
     # Of a transport whose parameters require gradients, which there are none of here.
     arrays = [column.detach().contiguous().numpy() for column in columns]
     before = Given._make((*arrays, given.seed))
-    rates = given.rates.detach().flatten(1).contiguous().numpy()
+    rates = _flat(given.rates)
+    density = Density(rates[:0], rates[:0], arrays[0][:0], arrays[0][:0])
+    if given.running is not None:
+        in_rates, slopes, speed, offset = given.running
+        numbers = [column.detach().contiguous().numpy() for column in (speed, offset)]
+        density = Density(_flat(in_rates), _flat(slopes), *numbers)
     moves = rates.shape[1]
 
     def work(first: int, end: int) -> None:
@@ -174,8 +194,9 @@ def jump_step(given: Event) -> JumpStep:
             random=np.empty((4, GROUP), np.uint64),
             drawn=np.empty((2, GROUP)),
             ends=np.empty((ROWS, -(-moves // SEGMENT))),
+            kept=np.empty((2, SLOTS)),
         )
-        run(first, end, rates, before, made, scratch)
+        run(first, end, rates, density, before, made, scratch)
 
     over_walkers(work, len(x), moves)
     return after

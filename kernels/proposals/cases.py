@@ -1,5 +1,6 @@
 """Inputs of ``proposal_rates`` and its gradient."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from ..inputs.case import Call, Case, Model, Size
 from ..inputs.random import noise, normal
-from .op import REVERSIBLE, proposal_rates_gradient, proposal_rates_op
+from .op import GAUGES, REVERSIBLE, proposal_rates_gradient, proposal_rates_op
 
 __all__ = ["OPS", "measured", "outputs", "small", "watched"]
 
@@ -60,20 +61,25 @@ def small() -> dict[str, Call]:
         "to_exit_rate": normal(SMALL[0], seed=4),
         "to_corrector": normal(SMALL[0], seed=5),
     }
+    heat_bath = {"gauge": "heat_bath", "to_in_rates": normal(*SMALL, seed=6)}
     return {
         "reversible rates": (proposal_rates_op, forward),
+        "rates both ways": (proposal_rates_op, forward | {"inward": True}),
         "gradient": (proposal_rates_gradient, gradient),
+        "gradient of a heat bath": (proposal_rates_gradient, gradient | heat_bath),
     }
 
 
 def watched(shape: tuple[int, ...], periodic: tuple[bool, ...], walkers: int) -> Iterator[Call]:
     """Yield calls that reach every kernel of the family."""
-    for dtype in (torch.float32, torch.float64):
-        output = normal(walkers, 2, *shape, seed=1).to(dtype)
-        log_ratios = normal(walkers, 2, *shape, seed=2).to(dtype)
+    for q, dtype in itertools.product((2, 3), (torch.float32, torch.float64)):
+        output = normal(walkers, q - 1, *shape, seed=1).to(dtype)
+        log_ratios = normal(walkers, q - 1, *shape, seed=2).to(dtype)
         both = {"network_output": output, "log_ratios": log_ratios}
-        for reversible in (None, *REVERSIBLE):
-            terms = {"reversible": reversible, "scale": 0.5}
+        for reversible, gauge, inward in itertools.product(
+            (None, *REVERSIBLE), GAUGES, (False, True)
+        ):
+            terms = {"reversible": reversible, "scale": 0.5, "gauge": gauge, "inward": inward}
             yield proposal_rates_op, both | terms
             if reversible is not None:
                 yield proposal_rates_op, both | terms | {"network_output": None}
@@ -81,5 +87,8 @@ def watched(shape: tuple[int, ...], periodic: tuple[bool, ...], walkers: int) ->
             "to_exit_rate": normal(walkers, seed=4),
             "to_corrector": normal(walkers, seed=5),
         }
-        for to_rates in (output, None):
-            yield proposal_rates_gradient, {**both, "to_rates": to_rates, **to_sums}
+        for to_rates, to_in_rates, gauge in itertools.product(
+            (output, None), (output, None), GAUGES
+        ):
+            upstream = {"to_rates": to_rates, "to_in_rates": to_in_rates, "gauge": gauge}
+            yield proposal_rates_gradient, both | upstream | to_sums

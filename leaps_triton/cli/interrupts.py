@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..files import BusyError
+from ..parallel import LostRankError
 
 __all__ = ["Interrupted", "Unfinished", "going_on", "raising", "reason", "sentence", "stopped"]
 
@@ -155,7 +156,7 @@ def going_on(
         first one at its end.
 
     Raises:
-        Unfinished: If a signal ended the work, or the disk.
+        Unfinished: If a signal ended the work, or the disk, or the loss of another process.
     """
     received: list[int] = []
 
@@ -175,6 +176,10 @@ def going_on(
         if isinstance(error, Interrupted):
             number = error.number
         raise stopped(number, file, resumes) from None
+    except LostRankError as error:
+        if file is None:
+            raise
+        raise Unfinished(reason(error), file, 1, resumes) from None
     except BusyError:
         # Another process has the file, and goes on with it already.
         raise

@@ -1,5 +1,6 @@
 """The ``leaps-triton`` command."""
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import tyro
 
 from ..files import claimed
 from ..kernels.checks import nearest
+from ..parallel import Ranks, together
 from ..provenance import __version__, provenance
 from .arguments import prepared
 from .commands.bench import Bench
@@ -15,12 +17,13 @@ from .commands.chain import Chain
 from .commands.demo import Demo
 from .commands.info import Info, Measure
 from .commands.plot import Plot
-from .commands.sample import Sample
+from .commands.sample import Merge, Sample
 from .commands.scan import Scan
 from .commands.train import Train
 from .commands.tune import Tune
 from .interrupts import Interrupted, Unfinished, raising, reason, sentence
 from .options import check_folders
+from .processes import SHARED, end, end_saying, quiet
 
 __all__ = ["main"]
 
@@ -31,6 +34,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sample": Sample,
     "chain": Chain,
     "scan": Scan,
+    "merge": Merge,
     "measure": Measure,
     "plot": Plot,
     "info": Info,
@@ -51,41 +55,55 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"leaps-triton {_version()}")
         return
     try:
-        _check_command(arguments)
+        with together() as ranks:
+            _main(arguments, ranks)
+    # What ends a command ends the process; here processes have not come together, or apart.
+    except (ValueError, RuntimeError) as error:
+        sys.exit(f"leaps-triton: {reason(error)}")
+
+
+def _main(arguments: Sequence[str], ranks: Ranks) -> None:
+    """Run the command line in one process, which may be one of several."""
+    try:
+        _check_command(arguments, ranks)
         words = prepared(arguments)
     except ValueError as error:
-        sys.exit(f"leaps-triton: {error}")
-    chosen = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="leaps-triton",
-        description="Samples and free energies of lattice models, with exact weights.",
-        args=words,
-        # Flags are off unless given, so a --no- twin of each would only lengthen the help.
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+        end_saying(ranks, str(error))
+    with quiet(ranks):
+        chosen = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="leaps-triton",
+            description="Samples and free energies of lattice models, with exact weights.",
+            args=words,
+            # Flags are off unless given, so a --no- twin of each would only lengthen the help.
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
     try:
-        with raising():
-            _run(chosen)
+        with raising(), quiet(ranks):
+            _run(chosen, ranks)
     except Unfinished as error:
-        print(f"leaps-triton: {sentence(error, arguments)}", file=sys.stderr)
-        sys.exit(error.status)
+        end(ranks, sentence(error, arguments), error.status)
     # Only what a user can mend; other errors are defects, and show their traceback.
     except (ValueError, RuntimeError, OSError) as error:
         # A text as status goes to stderr, and the process ends with 1.
-        sys.exit(f"leaps-triton: {reason(error)}")
+        end_saying(ranks, reason(error))
     except Interrupted as error:
-        print(f"leaps-triton: {error}", file=sys.stderr)
-        sys.exit(error.status)
+        end(ranks, str(error), error.status)
     except KeyboardInterrupt:
-        print(f"leaps-triton: {Interrupted()}", file=sys.stderr)
-        sys.exit(Interrupted().status)
+        end(ranks, str(Interrupted()), Interrupted().status)
 
 
-def _run(chosen: Any) -> None:
+def _run(chosen: Any, ranks: Ranks) -> None:
     """Run a command; no other process writes its results meanwhile."""
+    if not ranks.first:
+        # The first process alone has results.
+        chosen = dataclasses.replace(chosen, json=None)
     check_folders(chosen.json)
     with claimed(chosen.json):
-        chosen.run()
+        if ranks.world == 1:
+            chosen.run()
+        else:
+            chosen.run(ranks)
 
 
 def _version() -> str:
@@ -96,9 +114,13 @@ def _version() -> str:
     return f"{__version__} (commit {commit})"
 
 
-def _check_command(arguments: Sequence[str]) -> None:
+def _check_command(arguments: Sequence[str], ranks: Ranks) -> None:
     """Raise a ValueError for a first word that is no command; the parser would show all options."""
     command = next(iter(arguments), "-")
+    if ranks.world > 1 and command in COMMANDS and command not in SHARED:
+        raise ValueError(
+            f"{command} runs in one process, got {ranks.world}; torchrun is for {', '.join(SHARED)}"
+        )
     if not command.startswith("-") and command not in COMMANDS:
         near = nearest(command, COMMANDS)
         raise ValueError(

@@ -16,7 +16,15 @@ from .rates import (
 )
 from .states import JumpState, LeapState, State
 from .tau_leap import LeapInfo, TauLeap, leap_increment
-from .transport import AnyTransport, Memory, Tabulated, Transport, as_transport
+from .transport import (
+    AnyTransport,
+    Memory,
+    Tabulated,
+    Transport,
+    as_transport,
+    clock_of,
+    gauge_of,
+)
 
 __all__ = [
     "AnyTransport",
@@ -44,10 +52,12 @@ __all__ = [
     "as_times",
     "as_transport",
     "class_rates",
+    "clock_of",
     "count",
     "divide",
     "evaluate",
     "examine",
+    "gauge_of",
     "in_rates",
     "leap_increment",
     "obstacle",

@@ -7,7 +7,7 @@ way.
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -19,11 +19,12 @@ from ..models.energy_only import as_given
 from ..models.pair import is_pair_model
 from ..paths.base import Path
 from .rates import Rates, Reversible, per_time
-from .running.pieces import Pieces
-from .states import JumpInfo, State
+from .rollouts.boundaries import Way
+from .running.pieces import Pieces, pieces
+from .states import Grid, JumpInfo, State, returned, some
 from .transport import Tabulated, Transport, as_transport
 
-__all__ = ["ClassRates", "Tabulated", "class_rates", "info_of", "obstacle", "steps"]
+__all__ = ["ClassRates", "Tabulated", "class_rates", "obstacle", "steps", "to_the_end"]
 
 
 STEPS = 128
@@ -276,7 +277,93 @@ def steps(
     )
 
 
-def info_of(state: State, after: LocalJumpSteps) -> JumpInfo:
+class OnTables(Protocol):
+    """What of :class:`~leaps_triton.Jump` the intervals on tables ask."""
+
+    running: bool
+
+    @property
+    def frozen(self) -> Tensor:
+        """Frozen times."""
+
+    @property
+    def intervals(self) -> int:
+        """Number of intervals."""
+
+    @property
+    def added(self) -> Reversible | None:
+        """Reversible rates."""
+
+    def grid(self, device: torch.device) -> Grid:
+        """Return the times on a device."""
+
+    def picks(self, device: torch.device) -> bool:
+        """Return whether a step is handed only the walkers with time remaining."""
+
+    def checked(self, state: Any, info: Any, way: Any) -> Any:
+        """Return the walkers, checked."""
+
+
+def to_the_end(jump: OnTables, state: Any, way: Way) -> Any:
+    """Take all walkers of a block to the end of their interval, a few calls of the op.
+
+    Args:
+        jump: the integrator.
+        state: the walkers; they wait for one another, so that one interval is that of all.
+        way: the run.
+    """
+    waiting = state.remaining != 0
+    # Both in one look, since each makes a GPU wait.
+    interval, goes_on = torch.stack([state.interval[0], waiting.any()]).tolist()
+    tau = float(jump.frozen[interval])
+    most = STEPS
+    if jump.picks(state.walkers.device):
+        passed = jump.intervals - 1 - interval if way.backward else interval
+        most = first_steps(state, passed)
+    piece: Pieces | None = None
+    if jump.running:
+        # From the CPU, where their numbers can be read without a wait.
+        every = pieces(way.path, jump.grid(torch.device("cpu")), way.answers.clock)
+        piece = every.of(torch.tensor([interval]))
+    while goes_on:
+        state = _some_steps(jump, state, waiting, way, tau, most, piece)
+        waiting = state.remaining != 0
+        goes_on = bool(waiting.any())
+        most = STEPS
+    return state
+
+
+def _some_steps(
+    jump: OnTables,
+    state: Any,
+    waiting: Tensor,
+    way: Way,
+    tau: float,
+    most: int,
+    piece: Pieces | None,
+) -> Any:
+    """Take walkers with time left at most so many events on, checked; on a CPU these alone."""
+    part = state
+    rows: Tensor | None = None
+    if jump.picks(state.walkers.device) and not bool(waiting.all()):
+        rows = waiting.nonzero().squeeze(1)
+        part = some(state, rows)
+    tabulated = way.answers.tables
+    assert tabulated is not None
+    after = steps(way.path, tabulated, tau, part, way.seed, jump.added, way.backward, most, piece)
+    part = part._replace(
+        configurations=after.configurations,
+        log_weights=after.log_weights,
+        remaining=after.remaining,
+        events=after.events,
+    )
+    part = jump.checked(part, _info_of(part, after), way)
+    if rows is None:
+        return part
+    return returned(state, rows, part)
+
+
+def _info_of(state: State, after: LocalJumpSteps) -> JumpInfo:
     """Return what steps on tables tell, as a step tells it: no rates of single moves."""
     nothing = after.exit_rate.new_zeros(len(after.exit_rate), 1, 0)
     rates = Rates(nothing, after.exit_rate, after.corrector, after.exit_rate)

@@ -17,9 +17,8 @@ from .domains import Domains, as_domain, count, divide, reach_of, step_domains
 from .overflow import refuse_events, refuse_rates
 from .rates import Reversible, evaluate, examine
 from .running import events as running
-from .running.pieces import Pieces, pieces
 from .running.pieces import obstacle as running_obstacle
-from .states import JumpInfo, JumpState, State, returned, some
+from .states import JumpInfo, JumpState, State
 from .transport import Transport, clock_of
 
 __all__ = ["Jump", "JumpInfo", "JumpState", "State"]
@@ -27,11 +26,6 @@ __all__ = ["Jump", "JumpInfo", "JumpState", "State"]
 
 WEIGHTS = ("running", "frozen")
 """Names of the weights of :class:`Jump`."""
-
-_NO_DOMAINS = (
-    "with domains weights are frozen, since a running density gains nothing there: leave out "
-    "weights or domain"
-)
 
 
 @register("integrator")
@@ -146,7 +140,12 @@ class Jump(Integrator):
             known = ", ".join(WEIGHTS)
             raise ValueError(f"weights must be None or one of {known}, got {weights!r}")
         if weights == "running" and domain is not None:
-            raise ValueError(f"{_NO_DOMAINS}, got weights='running' and domain={domain}")
+            raise ValueError(
+                f"with domains weights are frozen, since a running density gains nothing there; "
+                f"leave out weights or domain, got weights='running' and domain={domain}"
+            )
+        if domain is not None:
+            weights = "frozen"
         self.weights = weights
         # Until it is decided nothing runs: a path tells whether it can.
         self.running = weights == "running"
@@ -194,10 +193,10 @@ class Jump(Integrator):
         Raises:
             ValueError: running weights along a path, or on a grid, that has none.
         """
-        # A class of the user's own that keeps no weights has those it always had.
-        if "weights" not in self.settings:
-            return self
         weights = self.weights
+        # A class of the user's own whose constructor may not take weights keeps frozen ones.
+        if weights is None and type(self).__init__ is not Jump.__init__:
+            return self
         if weights is None and isinstance(before, Jump):
             weights = before.weights
         if weights is None:
@@ -215,8 +214,6 @@ class Jump(Integrator):
 
     def _obstacle(self, path: Path, transport: Transport | None) -> str:
         """Return why weights cannot be those of a running density; empty if they can."""
-        if self.domain is not None:
-            return _NO_DOMAINS
         grid = self.grid(torch.device("cpu"))
         return running_obstacle(path, grid, clock_of(transport))
 
@@ -334,51 +331,7 @@ class Jump(Integrator):
         timed = self.running and way.backward
         if timed or not self.tabulated(way.path, given):
             return cast(JumpState, super()._to_the_end(state, way))
-        # With tables walkers wait for one another, so that one interval is that of all.
-        waiting = state.remaining != 0
-        # Both in one look, since each makes a GPU wait.
-        interval, goes_on = torch.stack([state.interval[0], waiting.any()]).tolist()
-        most = tables.STEPS
-        if self.picks(state.walkers.device):
-            passed = self.intervals - 1 - interval if way.backward else interval
-            most = tables.first_steps(state, passed)
-        while goes_on:
-            state = self._steps_on_tables(state, waiting, way, interval, most)
-            waiting = state.remaining != 0
-            goes_on = bool(waiting.any())
-            most = tables.STEPS
-        return state
-
-    def _steps_on_tables(
-        self, state: JumpState, waiting: Tensor, way: Way, interval: int, most: int
-    ) -> JumpState:
-        """Take walkers with time left at most so many events on, checked; on a CPU these alone."""
-        part = state
-        rows: Tensor | None = None
-        if self.picks(state.walkers.device) and not bool(waiting.all()):
-            rows = waiting.nonzero().squeeze(1)
-            part = some(state, rows)
-        answers = way.answers.tables
-        assert answers is not None
-        tau = float(self.frozen[interval])
-        piece: Pieces | None = None
-        if self.running:
-            # From the CPU, where their numbers can be read without a wait.
-            every = pieces(way.path, self.grid(torch.device("cpu")), way.answers.clock)
-            piece = every.of(torch.tensor([interval]))
-        after = tables.steps(
-            way.path, answers, tau, part, way.seed, self.added, way.backward, most, piece
-        )
-        part = part._replace(
-            configurations=after.configurations,
-            log_weights=after.log_weights,
-            remaining=after.remaining,
-            events=after.events,
-        )
-        part = self.checked(part, tables.info_of(part, after), way)
-        if rows is None:
-            return part
-        return returned(state, rows, part)
+        return cast(JumpState, tables.to_the_end(self, state, way))
 
     def broken(self, state: JumpState, info: JumpInfo) -> Tensor:
         """Return which walkers :meth:`check` refuses, bool ``(walkers,)``."""

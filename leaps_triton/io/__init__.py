@@ -15,13 +15,14 @@ from ..files import BusyError
 from .chains import run_chain
 from .results import ChainRun, Run
 from .scans import read_scan, scan
-from .weighted import OBSERVABLES, read, sample
+from .weighted import OBSERVABLES, merge, read, sample
 
 __all__ = [
     "OBSERVABLES",
     "BusyError",
     "ChainRun",
     "Run",
+    "merge",
     "read",
     "read_scan",
     "run_chain",

@@ -12,7 +12,8 @@ likewise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..estimators.trust.beginning import Beginning
 from ..files import claimed, replacing
 from ..kernels.checks import as_bool, as_integer
 from ..mcmc.base import Lowest, Move, as_move, warn_confined
@@ -27,11 +29,11 @@ from ..mcmc.compose import settled
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel
 from ..observables.base import OBSERVABLES, is_of_replicas
+from ..parallel import ALONE, Ranks
 from ..provenance import provenance
 from ..renamed import renamed
 from .hdf5 import (
     Array,
-    Places,
     allocate,
     allocate_slots,
     begin,
@@ -41,7 +43,6 @@ from .hdf5 import (
     edited,
     expect_same,
     finished,
-    in_slot,
     numpy_kind,
     opened,
     read_slot,
@@ -50,11 +51,15 @@ from .hdf5 import (
 from .packing import SCHEMA, Contents, as_file
 from .parts import describe_model, describe_move, move_before, rebuild_model, rebuild_move
 from .results import ChainRun, lay_out_beginning, record_beginning, recorded_beginning
+from .runs.marching import Stand, draw, fields_of, joined, places_of, share_out
 
 if TYPE_CHECKING:
     import h5py
 
 __all__ = ["read_chain", "run_chain"]
+
+_NONE = Beginning(0, "")
+"""Where a process without draws has its chains begin."""
 
 
 @renamed(kernel="move")
@@ -74,6 +79,7 @@ def run_chain(
     every: int = 100,
     resume: bool = False,
     progress: bool = False,
+    ranks: Ranks = ALONE,
 ) -> ChainRun:
     """Run Markov chains into a file, those of :func:`leaps_triton.run_chain`.
 
@@ -99,12 +105,16 @@ def run_chain(
         resume: go on with ``file`` if it exists, after its last write; with more ``sweeps`` than it
             was begun with, it grows. The result is that of an undisturbed run, bit for bit.
         progress: show a progress bar on a terminal, elsewhere a line every half minute.
+        ranks: the processes that share the walkers, each of which makes this call. The first writes
+            the file, on a CPU the same to the last bit for any number of them; what it gives the
+            others holds no draws.
 
     Raises:
-        ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
-            another run.
+        ValueError: If an argument is bad, if the file exists without ``resume``, if it is one of
+            another run, or if there are too few walkers for the processes.
         BusyError: If another process is writing the file; it names the process.
         OSError: If the disk is full or the folder missing; draws that were written stay good.
+        LostRankError: If one of the other processes has ended.
 
     Warns:
         NotErgodicWarning: a move that does not claim to reach every configuration.
@@ -134,8 +144,11 @@ def run_chain(
     resume = as_bool("resume", resume)
     progress = as_bool("progress", progress)
     # From here on no other process writes the file, or changes it between two looks.
-    with claimed(file):
-        old = _contents(file, resume)
+    mine = None
+    if ranks.first:
+        mine = file
+    with claimed(mine):
+        old = ranks.from_first(partial(_contents, file, resume))
         # The default, a tenth of the sweeps, would change where the chain grows.
         if old is not None and burn_in is None:
             burn_in = old.manifest["chain"]["burn_in"]
@@ -145,12 +158,14 @@ def run_chain(
         asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
         march = March(model, move, asked, names, start, device)
         described = _describe(march, march.start, configurations, every)
-        if old is None:
-            _begin(file, march, described)
-        else:
-            _go_on(file, march, old, described)
+        shares = march.shares(ranks.world)
+        stand = ranks.from_first(partial(_stood, file, march, old, described))
+        if ranks.world > 1:
+            share_out(march, stand, shares[ranks.rank])
         warn_confined(march.move)
-        _fill(file, march, described.manifest["chain"], progress)
+        _fill(file, march, described.manifest["chain"], progress and ranks.first, ranks)
+        if not ranks.first:
+            return ChainRun(**march.results({}, None, _NONE), manifest=described.manifest)
         with opened(file) as source:
             run = read_chain(source, contents(source, file.name), file.name)
         record_beginning(file, run)
@@ -212,6 +227,15 @@ def _describe(march: March, start: Tensor | None, keep: bool, every: int) -> Con
     return Contents(manifest, tensors)
 
 
+def _stood(file: Path, march: March, old: Contents | None, new: Contents) -> Stand | None:
+    """Lay out a file, or bring a march to where it stands; return where, None for a new one."""
+    if old is None:
+        _begin(file, march, new)
+        return None
+    _go_on(file, march, old, new)
+    return Stand.of(march)
+
+
 def _begin(file: Path, march: March, described: Contents) -> None:
     """Lay out a new file."""
     # A move may refuse the model at its first step: better before there is a file.
@@ -243,37 +267,18 @@ def _go_on(file: Path, march: March, old: Contents, new: Contents) -> None:
         _restore(source, march, file.name, settings)
 
 
-def _fill(file: Path, march: March, settings: dict[str, Any], progress: bool) -> None:
-    """Draw the parts that are missing into a file."""
+def _fill(file: Path, march: March, settings: dict[str, Any], progress: bool, ranks: Ranks) -> None:
+    """Draw the parts that are missing into a file; each process draws of its own walkers."""
     with march.track(progress) as shown:
         while march.drawn < march.draws:
-            part, places = _draw(march, settings, shown.update)
+            first = march.drawn
+            drawn = ranks.to_first(draw(march, settings, shown.update))
+            if not ranks.first:
+                continue
+            part, places = places_of(joined(drawn), settings, first, march.drawn)
             # Draws alone: the state is overwritten later, and has digests of its own.
             data = (places[name][1] for name in _columns(settings))
             write(file, places, part, digest(data))
-
-
-def _draw(
-    march: March, settings: dict[str, Any], update: Callable[[], object]
-) -> tuple[int, Places]:
-    """Return the next part and what is to be stored of it: dataset → place and values."""
-    first = march.drawn
-    every = settings["every"]
-    part = first // every
-    count = min(every, march.draws - first)
-    values, kept = march.draw(count, settings["configurations"], update)
-    columns = np.s_[:, first : first + count]
-    places: dict[str, tuple[Any, Any]] = {}
-    for name, value in values.items():
-        places[f"observables/{name}"] = (columns, value.numpy())
-    if kept is not None:
-        places["configurations"] = (columns, kept.numpy())
-    # The states after the last two parts take turns, so that one of them is always whole.
-    slot = part % 2
-    places |= in_slot("state", slot, _fields(march.state))
-    if march.lowest is not None:
-        places |= in_slot("lowest", slot, _fields(march.lowest))
-    return part, places
 
 
 def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
@@ -331,14 +336,6 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     return names
 
 
-def _fields(state: Any) -> dict[str, Array]:
-    """Return the state of any move, a NamedTuple of tensors and numbers, as arrays."""
-    return {
-        name: torch.as_tensor(value).cpu().contiguous().numpy()
-        for name, value in state._asdict().items()
-    }
-
-
 def _lay_out(file: Path, march: March, found: Contents) -> None:
     """Write all datasets with their final sizes and places, still empty."""
     settings = found.manifest["chain"]
@@ -361,9 +358,9 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
             kind = numpy_kind(march.model.dtype)
             # One draw in a chunk: a whole part could exceed the 4 GiB that HDF5 allows one.
             allocate(out, "configurations", whole, kind, (settings["walkers"], 1, *sites))
-        allocate_slots(out, "state", _fields(march.state))
+        allocate_slots(out, "state", fields_of(march.state))
         if march.lowest is not None:
-            allocate_slots(out, "lowest", _fields(march.lowest))
+            allocate_slots(out, "lowest", fields_of(march.lowest))
         # Rounded up: the last part may be a short one.
         allocate(out, "digests", (-(-draws // every), 32), "u1")
 

@@ -18,6 +18,7 @@ from ..samplers.along import Recorded, Stage, stages
 from ..samplers.sampler import Sampler
 from ..samplers.weighted import Weighted
 from .hdf5 import edited, opened
+from .runs.portions import Portion, portion_of
 
 if TYPE_CHECKING:
     import h5py
@@ -89,6 +90,8 @@ class Run(Weighted, Stored):
         configurations: ``(walkers, *shape)``, or None if they were not stored.
         evaluations: the same as in :class:`~leaps_triton.WeightedEnsemble`.
         recorded: what was measured along the path; None for nothing.
+        resamplings: number of blocks that were resampled at each density but that of ``t = 0``,
+            int64; None for a sampler that never does.
     """
 
     manifest: dict[str, Any]
@@ -98,11 +101,17 @@ class Run(Weighted, Stored):
     configurations: Tensor | None
     evaluations: float
     recorded: Recorded | None = None
+    resamplings: Tensor | None = None
 
     @property
     def by_beta(self) -> tuple[Stage, ...]:
         """Return log Z and observables at each β that the walkers were measured at on their way."""
-        return stages(self.recorded, self)
+        return stages(self.recorded, self, self.resamplings, self.sampler.block)
+
+    @property
+    def portion(self) -> Portion:
+        """Return which blocks of the run the file is of."""
+        return portion_of(self.manifest["run"], self.sampler.block)
 
     @property
     def model(self) -> Model:
@@ -117,12 +126,15 @@ class Run(Weighted, Stored):
     @property
     def complete(self) -> bool:
         """Return whether all walkers that were asked for are there."""
-        return len(self.log_weights) == int(self.manifest["run"]["walkers"])
+        return len(self.log_weights) == self.portion.walkers
 
     @property
     def progress(self) -> str:
         """Return how much of what was asked for is there, in words."""
-        count = f"{len(self.log_weights)} of {self.manifest['run']['walkers']} walkers"
+        portion = self.portion
+        count = f"{len(self.log_weights)} of {portion.walkers} walkers"
+        if not portion.is_all:
+            count = f"{count} (blocks {portion.name} of {portion.of})"
         if self.recorded is None:
             return count
         return f"{count} at {len(self.recorded.betas)} temperatures"
@@ -134,7 +146,9 @@ class Run(Weighted, Stored):
 
     @property
     def correlated(self) -> int:
-        """Return how many consecutive walkers are correlated: 1, a file has independent ones."""
+        """Return how many consecutive walkers are correlated: 1, or after a resampling a block."""
+        if self.resamplings is not None and bool(self.resamplings.any()):
+            return self.sampler.block
         return 1
 
     @property
@@ -145,7 +159,8 @@ class Run(Weighted, Stored):
     def on_the_way(self, walkers: int, frames: int) -> Moving | None:
         """Return the first walkers on their way along the path, drawn again from their seed."""
         sampler = self.sampler
-        times, pictures = walk(sampler, self.manifest["run"]["seed"], walkers, frames)
+        first = self.portion.first * sampler.block
+        times, pictures = walk(sampler, self.seed, walkers, frames, first)
         captions = [f"t = {t:.2f}, β = {float(sampler.path.beta(t)):.3f}" for t in times]
         return Moving(captions, pictures)
 
@@ -191,7 +206,9 @@ class ChainRun(Chain, Stored):
         return Moving(captions, self.kept[:walkers, ::stride].transpose(0, 1))
 
 
-def walk(sampler: Sampler, seed: int, walkers: int, most: int) -> tuple[list[float], Tensor]:
+def walk(
+    sampler: Sampler, seed: int, walkers: int, most: int, first: int = 0
+) -> tuple[list[float], Tensor]:
     """Return walkers on entering every interval of a sampler and at the end.
 
     Args:
@@ -199,11 +216,12 @@ def walk(sampler: Sampler, seed: int, walkers: int, most: int) -> tuple[list[flo
         seed: theirs.
         walkers: their number.
         most: frames at most; some are left out where there are more intervals.
+        first: global index of the first of them.
 
     Returns:
         Times, and configurations ``(frames, walkers, *shape)``.
     """
-    indices = torch.arange(walkers)
+    indices = torch.arange(first, first + walkers)
     count = sampler.integrator.intervals + 1
     start = sampler.path.start.sample(indices, seed)
     # On the host, where frames gather from whatever device the sampler has.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,34 +15,34 @@ from ..integrators.rollouts.rollout import kept_rollouts
 from ..kernels.checks import as_bool, as_integer, as_seed, expect
 from ..observables.base import OBSERVABLES, entered
 from ..observables.shared import share
+from ..parallel import ALONE, Ranks
 from ..progress import Progress, track
 from ..samplers.along import Along, Recorded, Stops
 from ..samplers.sampler import Advance, Sampler
 from .chains import read_chain
 from .checkpoint import as_before, describe, rebuild
 from .hdf5 import (
-    Array,
     Places,
-    allocate,
-    begin,
     check_observables,
     contents,
     digest,
     edited,
     expect_same,
     finished,
-    numpy_kind,
     opened,
     reading,
     write,
 )
 from .packing import Contents, as_file
 from .results import ChainRun, Run
+from .runs.layout import check_block, columns_of, lay_out, per_block, rows_of
+from .runs.merging import joined
+from .runs.portions import as_blocks, portion_of
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["OBSERVABLES", "read", "sample"]
+__all__ = ["OBSERVABLES", "merge", "read", "sample"]
 
 
 def sample(
@@ -54,8 +55,12 @@ def sample(
     resume: bool = False,
     progress: bool = False,
     along: Along = False,
+    blocks: Sequence[int] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Run:
-    """Draw independent weighted walkers into a file, those of :meth:`leaps_triton.Sampler.sample`.
+    """Draw weighted walkers into a file, those of :meth:`leaps_triton.Sampler.sample`.
+
+    After a resampling the walkers of a block are relatives, and errors are those of blocks.
 
     Args:
         sampler: one that :func:`leaps_triton.save` can store.
@@ -69,6 +74,11 @@ def sample(
         progress: show a progress bar on a terminal, elsewhere a line every half minute.
         along: measure the walkers on their way too, the same as in
             :meth:`leaps_triton.Sampler.sample`: ``run.by_beta`` has log Z and observables there.
+        blocks: ``(first, end)`` to draw these blocks of the run alone, as in a slice, for processes
+            that know nothing of one another: :func:`merge` makes one file of theirs. None for all.
+        ranks: the processes that share the work, each of which makes this call. The first writes
+            the file, the same to the last bit for any number of them; what it gives the others
+            holds no walkers.
 
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
@@ -76,6 +86,7 @@ def sample(
         BusyError: If another process is writing the file; it names the process.
         OSError: If the disk is full or the folder missing; blocks that were written stay good.
         RuntimeError: If a rate is not finite or a walker has too many events.
+        LostRankError: If one of the other processes has ended.
 
     Example:
         >>> import tempfile, leaps_triton as lt
@@ -91,11 +102,6 @@ def sample(
     walkers = as_integer("walkers", walkers, 1, 2**31)
     configurations = as_bool("configurations", configurations)
     resume = as_bool("resume", resume)
-    if sampler.resample_below > 0.0:
-        raise ValueError(
-            "a file keeps independent walkers, and resampled ones are not; use Sampler.sample, or "
-            "resample_below=0"
-        )
     check_observables(observables)
     settings = {
         "walkers": walkers,
@@ -109,14 +115,38 @@ def sample(
         stops = Stops.on(sampler.path, sampler.integrator, along, observables)
         # Files without it are as they always were.
         settings["along"] = {"betas": list(stops.betas), "densities": list(stops.densities)}
-    with claimed(file):
-        if resume and file.exists():
-            with opened(file) as source:
-                sampler = as_before(sampler, contents(source, file.name))
-        done = _begin(sampler, settings, file, resume)
-        _fill(sampler, settings, file, done, progress)
+    chosen = as_blocks(blocks, walkers, sampler.block)
+    if chosen is not None:
+        settings["blocks"] = chosen
+    mine = None
+    if ranks.first:
+        mine = file
+    with claimed(mine):
+        before = ranks.from_first(partial(_before, file, resume))
+        if before is not None:
+            sampler = as_before(sampler, before)
+        done = ranks.from_first(partial(_begin, sampler, settings, file, resume))
+        _fill(sampler, settings, file, done, progress and ranks.first, ranks)
+        if not ranks.first:
+            return _nothing(sampler, settings)
         with opened(file) as source:
             return _read_run(source, contents(source, file.name), file.name)
+
+
+def _before(file: Path, resume: bool) -> Contents | None:
+    """Return what the file to go on with says; None if there is none."""
+    if not resume or not file.exists():
+        return None
+    with opened(file) as source:
+        return contents(source, file.name)
+
+
+def _nothing(sampler: Sampler, settings: dict[str, Any]) -> Run:
+    """Return what a process has of a run that the first one writes."""
+    empty = torch.empty(0, dtype=torch.float64)
+    observables = dict.fromkeys(settings["observables"], empty)
+    manifest = {**describe(sampler).manifest, "run": settings}
+    return Run(manifest, sampler, empty, observables, None, 0.0)
 
 
 def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool) -> int:
@@ -125,7 +155,7 @@ def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool)
     described = Contents({**manifest, "run": settings}, tensors)
     if not file.exists():
         with replacing(file) as part, edited(part, new=True) as (out, _):
-            _lay_out(out, sampler, described)
+            lay_out(out, sampler, described)
     elif not resume:
         raise ValueError(
             f"{file.name} exists; go on with it by resume (--resume), or choose another file"
@@ -135,7 +165,8 @@ def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool)
     if "run" not in old.manifest:
         raise ValueError(f"{file.name} holds a chain, no weighted walkers; choose another file")
     fewer = old.manifest["run"]["walkers"]
-    grows = fewer < settings["walkers"]
+    # Of blocks of a run another file holds the rest.
+    grows = fewer < settings["walkers"] and "blocks" not in settings
     same = dict(settings)
     if grows:
         # More walkers are the one difference that is allowed.
@@ -146,7 +177,7 @@ def _begin(sampler: Sampler, settings: dict[str, Any], file: Path, resume: bool)
         longer = {**old.manifest, "run": settings}
         with replacing(file) as part:
             with edited(part, new=True) as (out, _):
-                _lay_out(out, sampler, Contents(longer, tensors))
+                lay_out(out, sampler, Contents(longer, tensors))
             # A shorter last block is drawn again as a whole.
             _copy(file, part, sampler, settings, fewer // sampler.block)
     with opened(file) as source:
@@ -158,35 +189,48 @@ def _copy(old: Path, new: Path, sampler: Sampler, settings: dict[str, Any], most
     with opened(old) as source, edited(new) as (out, _):
         whole = min(finished(source), most)
         walkers = whole * sampler.block
-        for name in _columns(settings):
+        for name in columns_of(settings):
             out[name][:walkers] = source[name][:walkers]
-        for name in ("evaluations", "digests"):
+        for name in (*per_block(sampler), "digests"):
             out[name][:whole] = source[name][:whole]
 
 
 def _fill(
-    sampler: Sampler, settings: dict[str, Any], file: Path, done: int, progress: bool
+    sampler: Sampler,
+    settings: dict[str, Any],
+    file: Path,
+    done: int,
+    progress: bool,
+    ranks: Ranks,
 ) -> None:
-    """Draw the blocks that are missing into a file."""
-    walkers = settings["walkers"]
-    blocks = -(-walkers // sampler.block)
+    """Draw the blocks that are missing into a file; each process draws one in turn."""
+    portion = portion_of(settings, sampler.block)
+    walkers = portion.walkers
     before = min(walkers, done * sampler.block)
     # All blocks share what is recorded of events on a GPU.
     with track(walkers, "sampling", "walker", progress, before) as shown, kept_rollouts():
-        for block in range(done, blocks):
-            rows = _rows(sampler, settings, block)
-            places = _draw(sampler, settings, block, rows, _heard(shown, rows, sampler))
-            data = [places[name][1] for name in _columns(settings)]
-            # The bytes that the file holds, so that reading gives the same digest.
-            evaluations = np.float64(places["evaluations"][1]).tobytes()
-            write(file, places, block, digest(data, evaluations))
-            shown.reach(rows.stop)
+        for first in range(done, portion.blocks, ranks.world):
+            block = first + ranks.rank
+            mine = None
+            # In the last round there may be fewer blocks than processes.
+            if block < portion.blocks:
+                rows = rows_of(sampler, settings, block)
+                mine = _draw(sampler, settings, block, rows, _heard(shown, rows, sampler))
+            # By rank, so in the order of blocks.
+            for number, places in enumerate(ranks.to_first(mine)):
+                if places is not None:
+                    _store(file, sampler, settings, first + number, places)
+                    shown.reach(rows_of(sampler, settings, first + number).stop)
 
 
-def _rows(sampler: Sampler, settings: dict[str, Any], block: int) -> slice:
-    """Return the walkers of a block, the last of which may be a short one."""
-    first = block * sampler.block
-    return slice(first, min(settings["walkers"], first + sampler.block))
+def _store(
+    file: Path, sampler: Sampler, settings: dict[str, Any], block: int, places: Places
+) -> None:
+    """Write a block into a file that has been laid out."""
+    data = [places[name][1] for name in columns_of(settings)]
+    # The bytes that the file holds, so that reading gives the same digest.
+    start = b"".join(places[name][1].tobytes() for name in per_block(sampler))
+    write(file, places, block, digest(data, start))
 
 
 def _heard(shown: Progress, rows: slice, sampler: Sampler) -> Advance:
@@ -211,7 +255,7 @@ def _draw(
     ensemble = sampler.sample(
         count,
         settings["seed"],
-        first_block=block,
+        first_block=portion_of(settings, sampler.block).first + block,
         advance=heard,
         along=along,
         observables=settings["observables"],
@@ -228,10 +272,50 @@ def _draw(
         for name, value in recorded.values.items():
             columns[f"along/observables/{name}"] = value
     places: dict[str, tuple[Any, Any]] = {}
-    for name in _columns(settings):
+    for name in columns_of(settings):
         places[name] = (rows, columns[name].cpu().numpy())
-    places["evaluations"] = (block, ensemble.evaluations)
+    of_block = {
+        "evaluations": np.float64(ensemble.evaluations),
+        "resampled": ensemble.resamplings.numpy(force=True).astype(np.uint8),
+    }
+    for name in per_block(sampler):
+        places[name] = (block, of_block[name])
     return places
+
+
+def merge(parts: Sequence[str | Path], file: str | Path) -> Run:
+    """Make one file of files that hold blocks of one run, and return what it holds.
+
+    With all blocks it is the file of the whole run, to the last bit: ``log Z``, errors, blocks of
+    resampling, observables along the path. Blocks missing at either end are no fault, and the file
+    then holds blocks of the run itself.
+
+    Args:
+        parts: files of :func:`sample` with ``blocks``, in any order, or of this function.
+        file: HDF5, a new one.
+
+    Raises:
+        ValueError: If files are of other settings or versions, each of which it names, if blocks
+            are there twice or are missing between others, or if a file is damaged.
+        OSError: If a file cannot be read or written.
+
+    Example:
+        >>> import tempfile, leaps_triton as lt
+        >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.3))
+        >>> ais = lt.Sampler(path, None, lt.Jump(10), lt.HeatBath(), block=64, device="cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     files = [f"{folder}/{part}.h5" for part in range(2)]
+        ...     for part, each in enumerate(files):
+        ...         run = lt.io.sample(ais, 256, each, blocks=(2 * part, 2 * part + 2))
+        ...     run = lt.io.merge(files, f"{folder}/run.h5")
+        >>> run.log_z == ais.sample(256).log_z
+        True
+    """
+    file = as_file(file)
+    joined(parts, file)
+    found = read(file)
+    assert isinstance(found, Run)
+    return found
 
 
 def read(file: str | Path) -> Run | ChainRun:
@@ -262,14 +346,10 @@ def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
     sampler = rebuild(found, name, "cpu")
     settings = found.manifest["run"]
     done = finished(source)
-    walkers = min(settings["walkers"], done * sampler.block)
+    walkers = min(portion_of(settings, sampler.block).walkers, done * sampler.block)
     for block in range(done):
-        rows = _rows(sampler, settings, block)
-        if not np.array_equal(source["digests"][block], _digest(source, settings, block, rows)):
-            raise ValueError(
-                f"{name} is damaged: block {block} does not match its SHA-256; sample it again"
-            )
-    data = {column: torch.from_numpy(source[column][:walkers]) for column in _columns(settings)}
+        check_block(source, sampler, settings, block, name)
+    data = {column: torch.from_numpy(source[column][:walkers]) for column in columns_of(settings)}
     per_block = torch.from_numpy(source["evaluations"][:done])
     counts = torch.full_like(per_block, sampler.block)
     if done:
@@ -278,6 +358,9 @@ def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
     recorded = None
     if "along" in settings:
         recorded = _recorded(settings, data)
+    resamplings = None
+    if "resampled" in source:
+        resamplings = torch.from_numpy(source["resampled"][:done]).long().sum(0)
     return Run(
         manifest=found.manifest,
         sampler=sampler,
@@ -287,6 +370,7 @@ def _read_run(source: h5py.File, found: Contents, name: str) -> Run:
         # Evaluations are per walker, so blocks count by walkers; without any, no division by 0.
         evaluations=float((per_block * counts).sum() / max(walkers, 1)),
         recorded=recorded,
+        resamplings=resamplings,
     )
 
 
@@ -297,48 +381,3 @@ def _recorded(settings: dict[str, Any], data: dict[str, torch.Tensor]) -> Record
     betas = torch.tensor(along["betas"], dtype=torch.float64)
     densities = torch.tensor(along["densities"])
     return Recorded(betas, densities, data["along/log_weights"], values)
-
-
-def _columns(settings: dict[str, Any]) -> list[str]:
-    """Return the names of the datasets with one row per walker."""
-    names = ["log_weights"]
-    for name in settings["observables"]:
-        names.append(f"observables/{name}")
-    if settings["configurations"]:
-        names.append("configurations")
-    if "along" in settings:
-        names.append("along/log_weights")
-        for name in settings["observables"]:
-            names.append(f"along/observables/{name}")
-    return names
-
-
-def _lay_out(file: h5py.File, sampler: Sampler, described: Contents) -> None:
-    """Write all datasets with their final sizes and places, still empty."""
-    settings = described.manifest["run"]
-    model = sampler.path.model
-    walkers = settings["walkers"]
-    blocks = -(-walkers // sampler.block)
-    begin(file, described)
-    # What an observable looks like, one walker tells.
-    one = sampler.path.start.sample(torch.arange(1), seed=0)
-    shapes = {"log_weights": (), "configurations": model.shape}
-    kinds = {"configurations": numpy_kind(model.dtype)}
-    for name in settings["observables"]:
-        shapes[f"observables/{name}"] = tuple(entered()[name](one, model).shape[1:])
-    for name in _columns(settings):
-        shape = shapes.get(name.removeprefix("along/"), ())
-        # On the way there is one more axis, that of the inverse temperatures.
-        if name.startswith("along/"):
-            shape = (len(settings["along"]["betas"]), *shape)
-        allocate(file, name, (walkers, *shape), kinds.get(name, "f8"))
-        if name.startswith("along/"):
-            file[name].attrs["betas"] = settings["along"]["betas"]
-    allocate(file, "evaluations", (blocks,), "f8")
-    allocate(file, "digests", (blocks, 32), "u1")
-
-
-def _digest(file: h5py.File, settings: dict[str, Any], block: int, rows: slice) -> Array:
-    """Return the digest of a block as the file holds it."""
-    data = (file[name][rows] for name in _columns(settings))
-    return digest(data, file["evaluations"][block].tobytes())

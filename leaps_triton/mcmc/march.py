@@ -1,5 +1,6 @@
 """Markov chain Monte Carlo alone: walkers at the model's β, measured as they move."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,19 @@ from .chain import Chain, begun
 from .compose import settled
 
 __all__ = ["OBSERVABLES", "ChainSettings", "March", "run_chain"]
+
+
+_ALIKE = 2**10
+"""Sites of which whole multiples are computed alike, whatever stands behind them in an array."""
+
+_ROWS = 8
+"""Numbers, one a walker, of which whole multiples are."""
+
+_MOST = 64
+"""Walkers whose sites are whole enough on any lattice."""
+
+_PAIR = 2
+"""Walkers that observables of pairs compare."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +182,7 @@ class March:
         betas: inverse temperatures of the replicas, the last the model's; that alone without.
         start: what was given, as a tensor.
         lowest: lowest energy of each walker so far, and where; None to look for none.
+        walkers: their number, of all or of those that :meth:`keep` has kept.
 
     Raises:
         ValueError: a bad argument.
@@ -196,6 +211,7 @@ class March:
         self.measured = self._named(observables)
         self.device = as_device(device)
         walker_index = torch.arange(settings.walkers, device=self.device)
+        self.walkers = settings.walkers
         configurations = _start(self.path, start, walker_index, settings.seed)
         self.state: Any = move.init(configurations, walker_index)
         self.drawn = 0
@@ -204,11 +220,6 @@ class March:
         self._shared: Any = None
         for name, observable in self.measured.items():
             self._check(name, observable)
-
-    @property
-    def walkers(self) -> int:
-        """Return the number of walkers."""
-        return self.settings.walkers
 
     @property
     def draws(self) -> int:
@@ -230,6 +241,51 @@ class March:
         if burn_in is None or isinstance(burn_in, str):
             return 0
         return burn_in
+
+    @property
+    def alike(self) -> int:
+        """Return of how many walkers whole multiples go the same way to the last bit, anywhere.
+
+        Vector instructions leave a rest at the end of an array, which may round otherwise; walkers
+        that are moved or measured together stay so.
+        """
+        sites = math.prod(self.model.shape)
+        step = max(_ROWS, _ALIKE // math.gcd(_ALIKE, sites))
+        together = as_move("move", self.move).together
+        return math.lcm(min(step, _MOST), _PAIR, together)
+
+    def shares(self, count: int) -> list[range]:
+        """Return the walkers of each of so many processes, dealt out evenly.
+
+        Raises:
+            ValueError: fewer walkers than the processes can be given.
+        """
+        if count == 1:
+            return [range(self.walkers)]
+        # The last of all has the rest too.
+        groups = self.walkers // self.alike
+        if groups < count:
+            raise ValueError(
+                f"walkers must be at least {count * self.alike} for {count} processes, which take "
+                f"multiples of {self.alike}, got {self.walkers}; give more, or start fewer "
+                f"processes"
+            )
+        ends = [number * groups // count * self.alike for number in range(count)]
+        ends.append(self.walkers)
+        return [range(first, end) for first, end in itertools.pairwise(ends)]
+
+    def keep(self, rows: range) -> None:
+        """Go on with some of the walkers alone.
+
+        Args:
+            rows: which, as :meth:`shares` deals them out.
+        """
+        chosen = slice(rows.start, rows.stop)
+        self.state = _rows_of(self.state, chosen)
+        if self.lowest is not None:
+            self.lowest = _rows_of(self.lowest, chosen)
+        self.walkers = len(rows)
+        self._shared = None
 
     def track(self, shown: bool) -> Progress:
         """Return what tells of the progress of all steps, if it is to be shown."""
@@ -379,6 +435,17 @@ class March:
                 f"observable {name} is one of ParallelTempering, got {type(self.move).__name__}; "
                 f"leave it out"
             )
+
+
+def _rows_of(state: Any, rows: slice) -> Any:
+    """Return some walkers of a NamedTuple; what is no tensor is one for all."""
+    kept = []
+    for value in state:
+        if isinstance(value, Tensor):
+            # In memory of their own, where they begin as those of a chain alone do.
+            value = value[rows].clone()
+        kept.append(value)
+    return type(state)(*kept)
 
 
 def _check_together(move: object, walkers: int) -> None:

@@ -290,6 +290,10 @@ class Equivariant(Standing):
     def _network(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``G`` of all walkers at once, from the values."""
         values = self.all_values(configurations, conditions)
+        return self.differences(values, configurations)
+
+    def differences(self, values: Tensor, configurations: Tensor) -> Tensor:
+        """Return ``f_{x_i + k}(i) - f_{x_i}(i)``, ``(walkers, q-1, *shape)``."""
         if self.q == 2:
             # The one other state: the difference of both, in the sign of the state now.
             rise = values[:, 1:] - values[:, :1]

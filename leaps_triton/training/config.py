@@ -87,6 +87,9 @@ class TrainingConfig:
             evaluation; 0 for none. Rollouts have none.
         curriculum: share of the steps over which the largest time trained rises to 1; 0 for none.
         curriculum_start: where it rises from, in (0, 1].
+        shares: parts of a batch, of as many times each, whose gradients are computed apart and
+            summed in order. Processes take whole parts, so that results depend on this number, and
+            not on that of processes, which divides it.
     """
 
     steps: int = 2000
@@ -123,6 +126,7 @@ class TrainingConfig:
     held_out: int = 0
     curriculum: float = 0.0
     curriculum_start: float = 0.5
+    shares: int = 1
 
     @classmethod
     def spring(cls, **settings: Any) -> Self:
@@ -157,6 +161,12 @@ class TrainingConfig:
         if self.segment > self.leaps:
             raise ValueError(
                 f"segment must be at most the {self.leaps} leaps of a path, got {self.segment}"
+            )
+        if self.times % self.shares:
+            fit = [str(each) for each in range(1, self.times + 1) if not self.times % each]
+            raise ValueError(
+                f"shares must divide the {self.times} times of a batch, so be one of "
+                f"{', '.join(fit)}, got {self.shares}"
             )
         _check_name("loss", self.loss, LOSSES)
         _check_name("baseline", self.baseline, BASELINES)
@@ -217,6 +227,7 @@ _LEAST = {
     "segment": 1,
     "bins": 1,
     "held_out": 0,
+    "shares": 1,
 }
 """The least value of each setting that is an integer."""
 

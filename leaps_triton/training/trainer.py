@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..files import claimed
 from ..io.checkpoint import as_file
 from ..kernels.checks import as_integer, expect
+from ..parallel import ALONE, Ranks
 from ..progress import track
 from ..samplers.ensemble import WeightedEnsemble
 from ..samplers.sampler import Sampler
@@ -51,6 +52,8 @@ class Trainer:
     Args:
         sampler: its transport must be an ``nn.Module``.
         config: the settings; None for those of ``TrainingConfig()``.
+        ranks: the processes that share every batch, each with a trainer of its own; all end with
+            the same network, and the first writes files.
 
     Attributes:
         config: the settings; steps and learning rate are those of the last leg.
@@ -61,7 +64,7 @@ class Trainer:
         step: their number.
 
     Raises:
-        ValueError: a transport that cannot be trained.
+        ValueError: a transport that cannot be trained, shares that do not go round.
 
     Example:
         >>> import leaps_triton as lt
@@ -73,7 +76,9 @@ class Trainer:
         10
     """
 
-    def __init__(self, sampler: Sampler, config: TrainingConfig | None = None) -> None:
+    def __init__(
+        self, sampler: Sampler, config: TrainingConfig | None = None, ranks: Ranks = ALONE
+    ) -> None:
         expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
         if config is None:
             config = TrainingConfig()
@@ -94,7 +99,8 @@ class Trainer:
         if config.baseline == "learned":
             sites = math.prod(sampler.path.model.shape)
             self.free_energy = FreeEnergy(sites, seed=config.seed).to(sampler.device)
-        self.optimizer = make_step(sampler, self.network, self.free_energy, config)
+        self.optimizer = make_step(sampler, self.network, self.free_energy, config, ranks)
+        self.ranks = ranks
         self.buffer: Buffer = _make_buffer(sampler, config)
         self.held_out: HeldOut | None = None
         if config.held_out:
@@ -140,15 +146,21 @@ class Trainer:
             last = as_integer("steps", steps, 0)
         self._stopping = False
         file = None
-        if checkpoint is not None:
+        # The first of several processes writes for all.
+        if checkpoint is not None and self.ranks.first:
             file = as_file(checkpoint)
+        # All have read the file that the first one is about to write.
+        self.ranks.meet()
         with claimed(file):
             self._begin(last, file)
             board = None
-            if tensorboard is not None:
+            if tensorboard is not None and self.ranks.first:
                 board = Board(tensorboard, self.history)
             try:
-                return self._run(last, progress, file, every, board)
+                history = self._run(last, progress and self.ranks.first, file, every, board)
+                # Who ends sooner must not end the others before the file is written.
+                self.ranks.meet()
+                return history
             finally:
                 if board is not None:
                     board.write(self.history)
@@ -174,13 +186,16 @@ class Trainer:
     ) -> TrainingHistory:
         """Train up to step ``last``, while no other process writes the checkpoint."""
         with track(last, "training", "step", progress, self.step) as shown:
-            while self.step < last and not self._stopping:
+            stopping = self.ranks.largest(self._stopping)
+            while self.step < last and not stopping:
                 loss = self._advance()
                 shown.note(loss=f"{loss:.3g}", **live(self.history))
                 shown.update()
                 if board is not None and self.step % _BOARD == 0:
                     board.write(self.history)
-                pause = self.step % every == 0 or self.step == last or self._stopping
+                # All stop after the same step.
+                stopping = self.ranks.largest(self._stopping)
+                pause = self.step % every == 0 or self.step == last or stopping
                 if checkpoint is not None and pause:
                     self._save(checkpoint)
         return self.history
@@ -259,7 +274,8 @@ class Trainer:
     def save(self, file: str | Path) -> None:
         """Store the sampler and all that :meth:`run` goes on from.
 
-        :func:`leaps_triton.load` reads the sampler. A file of that name is replaced.
+        :func:`leaps_triton.load` reads the sampler. A file of that name is replaced. The first of
+        several processes writes it.
 
         Args:
             file: where to store them.
@@ -269,6 +285,8 @@ class Trainer:
             BusyError: a file that another process is writing.
             OSError: a file that cannot be written; it is as it was.
         """
+        if not self.ranks.first:
+            return
         with claimed(as_file(file)):
             self._save(as_file(file))
 

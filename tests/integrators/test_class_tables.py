@@ -18,7 +18,15 @@ from helpers import generator, index_of, random_local_rates, sigma_threshold, st
 from leaps_triton import exact, kernels
 from leaps_triton.integrators import class_tables as tables
 from leaps_triton.integrators.jump import JumpState
-from leaps_triton.integrators.rates import Reversible, as_reversible, evaluate
+from leaps_triton.integrators.rates import (
+    Reversible,
+    as_reversible,
+    evaluate,
+    examine,
+    rates_of,
+)
+from leaps_triton.integrators.running.pieces import pieces
+from running_operators import through
 
 FLOAT64 = torch.float64
 MODELS: dict[str, Any] = {
@@ -129,7 +137,8 @@ def interval_pulls(wrong: float = 0.0, power: float = 1.0, **options: Any) -> Te
 
     They are from ``e^{h (L + power κ)}``.
     """
-    path, jump = lt.AnnealingPath(RING), lt.Jump([0.0, 0.4, 1.0], tables=True, **options)
+    times = [0.0, 0.4, 1.0]
+    path, jump = lt.AnnealingPath(RING), lt.Jump(times, tables=True, weights="frozen", **options)
     network = random_local_rates(RING)
     index = torch.arange(WALKERS)
     x = states(RING)[37].expand(WALKERS, 7).contiguous()
@@ -168,6 +177,58 @@ def interval_pulls(wrong: float = 0.0, power: float = 1.0, **options: Any) -> Te
 def test_an_interval_has_the_law_of_the_operator(power: float, options: dict[str, Any]) -> None:
     values = interval_pulls(power=power, **options)
     assert values.abs().max() < sigma_threshold(len(values))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("gauge", ["plain", "heat_bath"])
+def test_holds_of_a_running_density_are_those_of_an_evaluation(gauge: str) -> None:
+    """What an event on tables adds to A, from the evaluation of all moves."""
+    path = lt.AnnealingPath(lt.Ising((5, 6), beta=0.6, field=-0.3), schedule=lambda t: t**2)
+    network = random_local_rates(path.model, gauge=gauge)
+    jump = lt.Jump([0.0, 0.3, 1.0], "barker", 0.4, weights="running")
+    index = torch.arange(300)
+    x = path.start.sample(index, seed=2)
+    left = torch.linspace(0.01, 0.7, 300, dtype=FLOAT64)
+    state = jump.init(x, index)._replace(interval=torch.ones_like(index), remaining=left)
+    cpu = torch.device("cpu")
+    grid = jump.grid(cpu)
+    piece = pieces(path, grid, "t").of(torch.tensor([1]))
+    after = tables.steps(path, network, 0.65, state, 4, jump.added, most=1, piece=piece)
+    assert 100 < int((after.configurations != x).sum()) < 300
+    found = examine(path, network, x, grid.frozen[1:], piece)
+    rates = rates_of(found, jump.added, inward=True)
+    torch.testing.assert_close(after.exit_rate, rates.exit_rate, rtol=1e-12, atol=1e-12)
+    elapsed = left - after.remaining
+    assert rates.in_rates is not None and found.slopes is not None
+    running = kernels.Running(
+        rates.in_rates, found.slopes, piece.speed.expand(300), piece.offset.expand(300)
+    )
+    corrector = rates.corrector - piece.speed * rates.energy
+    expected = elapsed * corrector - kernels.hold_correction(running, left, elapsed)
+    torch.testing.assert_close(after.log_weights, expected, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("gauge", ["plain", "heat_bath"])
+def test_an_interval_of_a_running_density_has_the_law_of_the_operator(gauge: str) -> None:
+    """``E[e^A 1(X = y)]`` of one interval on tables, against the operator, in sigma."""
+    path, count = lt.AnnealingPath(RING), 10000
+    network = random_local_rates(path.model, gauge=gauge)
+    jump = lt.Jump([0.0, 0.4, 1.0], tables=True, weights="running")
+    index = torch.arange(count)
+    x = states(path.model)[37].expand(count, 7).contiguous()
+    state = jump.init(x, index)._replace(interval=torch.zeros_like(index))
+    state = jump.run_interval(jump.enter(state, path)[0], path, network, seed=9)
+    whole = torch.eye(128, dtype=FLOAT64)[37]
+    expected = through(path, network, jump, 1, whole)
+    ends = torch.nn.functional.one_hot(index_of(state.configurations, 2), 128)
+    found = ends * state.log_weights.exp().unsqueeze(1)
+    often = ends.sum(0) > 30
+    pulls = ((found.mean(0) - expected) / found.std(0) * count**0.5)[often]
+    total = state.log_weights.exp()
+    pulls = torch.cat([pulls, ((total.mean() - expected.sum()) / total.std()).view(1) * count**0.5])
+    assert len(pulls) > 20
+    assert pulls.abs().max() < sigma_threshold(len(pulls))
 
 
 def test_a_wrong_weight_is_seen() -> None:

@@ -1,9 +1,10 @@
 """From network output to rates: what one evaluation yields."""
 
+import pytest
 import torch
 
 import leaps_triton as lt
-from helpers import move_targets, random_network, small_models, states
+from helpers import all_rates, move_targets, random_network, small_models, states
 from leaps_triton import rates
 
 
@@ -30,9 +31,10 @@ def test_in_rates_of_one_evaluation_are_out_rates_of_the_neighbours() -> None:
         assert float(back.sum()) > 0
 
 
-def test_evaluate_puts_the_parts_together() -> None:
+@pytest.mark.parametrize("gauge", ["plain", "heat_bath"])
+def test_evaluate_puts_the_parts_together(gauge: str) -> None:
     model = lt.Ising((4, 5), beta=0.5, field=0.2)
-    path, network = lt.AnnealingPath(model), random_network(model)
+    path, network = lt.AnnealingPath(model), random_network(model, gauge=gauge)
     x, t = (
         path.start.sample(torch.arange(6), seed=0),
         torch.linspace(0.1, 0.9, 6, dtype=torch.float64),
@@ -41,9 +43,10 @@ def test_evaluate_puts_the_parts_together() -> None:
         made = rates.evaluate(path, network, x, t)
         output = network(x, path.conditions(t))
     energy, log_ratios = path.local_energy(x, t, torch.float64)
-    assert torch.equal(made.rates, torch.relu(output))
+    out, inward = all_rates(rates.Evaluation(output, log_ratios, energy, gauge))
+    torch.testing.assert_close(made.rates, out, rtol=1e-15, atol=0)
     assert torch.equal(made.energy, energy)
-    kappa = (torch.relu(output) - torch.relu(-output) * log_ratios.exp()).flatten(1).sum(1)
+    kappa = (out - inward).flatten(1).sum(1)
     torch.testing.assert_close(made.corrector, kappa, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(made.exit_rate, made.rates.flatten(1).sum(1), rtol=1e-12, atol=1e-12)
 

@@ -154,6 +154,7 @@ class Counting(torch.nn.Module):
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
         self.network, self.calls = network, 0
+        self.gauge = network.gauge
 
     def forward(self, *given: Any) -> Any:
         self.calls += 1

@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save as save_tensors
 
 import leaps_triton as lt
-from helpers import awake, random_network
+from helpers import SMALL, awake, random_network
 from leaps_triton.io import checkpoint, parts
 from leaps_triton.io.packing import Contents
-from leaps_triton.networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]
 MODELS: dict[str, Any] = {
@@ -52,7 +51,7 @@ def networks(model: Any) -> dict[str, Any]:
         "none": None,
         "float32": lt.HollowConv(model, kernel_size=3, channels=4, width=8, modes=1, seed=5),
         "float64": random_network(model),
-        **{kind: awake(kind, model) for kind in NETWORKS if kind != "HollowConv"},
+        **{kind: awake(kind, model) for kind in SMALL if kind != "HollowConv"},
     }
 
 
@@ -602,12 +601,3 @@ def test_moves_that_are_not_registered_are_refused(tmp_path: Path) -> None:
         ):
             lt.save(lt.Sampler(path, None, mcmc=kernel, device="cpu"), tmp_path / "s.safetensors")
     assert os.listdir(tmp_path) == []
-
-
-def test_resampled_walkers_are_not_kept_as_independent(tmp_path: Path) -> None:
-    sampler = lt.Sampler(
-        lt.AnnealingPath(MODELS["ising"]), None, lt.Jump(2), lt.HeatBath(), resample_below=0.5
-    )
-    with pytest.raises(ValueError, match="a file keeps independent walkers"):
-        lt.io.sample(sampler, 10, tmp_path / "run.h5")
-    assert not (tmp_path / "run.h5").exists()

@@ -179,6 +179,7 @@ NETWORKS: dict[str, tuple[type, dict[str, Any], dict[str, Bad]]] = {
             "seed": 0,
             "beta": 0.4,
             "fields": True,
+            "incremental": False,
             "gauge": "heat_bath",
         },
         {
@@ -192,6 +193,7 @@ NETWORKS: dict[str, tuple[type, dict[str, Any], dict[str, Bad]]] = {
             "seed": NO_SEEDS,
             "beta": some(numbers(0.0, -1.0, INF)),
             "fields": some(NO_BOOLS),
+            "incremental": NO_BOOLS,
             "gauge": NO_NAMES,
         },
     ),

@@ -1,5 +1,6 @@
 """SymmetricConv: hollow bit for bit, symmetries, growth, other sizes, files, refusals."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.networks.symmetric.sums import walks_of
 from tests.helpers import awake
 
 TABLE = [[0.3, 0.7, -0.2], [-0.4, 0.1, 0.9], [0.25, 0.0, 0.33]]
@@ -109,6 +111,58 @@ def test_a_sign_of_all_spins_and_fields_changes_nothing(name: str) -> None:
     turned_over = conditions._replace(field=conditions.field.flip(1))
     x = start(model, 3)
     torch.testing.assert_close(network(1 - x, turned_over), network(x, conditions))
+
+
+@pytest.mark.parametrize("name", ["pm1 2d", "gaussian 3d"])
+def test_a_sign_of_each_spin_and_its_couplings_changes_signs_only(name: str) -> None:
+    """s_i → ε_i s_i, J_ij → ε_i ε_j J_ij: the same glass under other names."""
+    model, _ = CASES[name]
+    network = network_of(model, 7)
+    conditions = lt.AnnealingPath(model).conditions(0.6)
+    shape = model.lattice.shape
+    generator = torch.Generator().manual_seed(4)
+    signs = 1 - 2 * torch.randint(0, 2, shape, generator=generator)
+    coupling = conditions.coupling.clone()
+    for axis in range(len(shape)):
+        coupling[:, axis] *= signs * signs.roll(-1, axis)
+    x = start(model, 3)
+    renamed = torch.where(signs > 0, x, 1 - x)
+    made = network.values(renamed, conditions._replace(coupling=coupling))
+    values = network.values(x, conditions)
+    expected = torch.where(signs > 0, values, values.flip(1))
+    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_walks_are_those_of_the_couplings() -> None:
+    """Walks without immediate return, counted one by one, on an open lattice with couplings ±1."""
+    model = lt.EdwardsAnderson((4, 5), beta=0.8, periodic=False, seed=2)
+    lattice = model.lattice
+    couplings = torch.zeros(20, 20)
+    for axis, ahead in enumerate(lattice.neighbours()[::2]):
+        for site, to in enumerate(ahead.tolist()):
+            if to >= 0:
+                couplings[site, to] = couplings[to, site] = model.coupling[axis].flatten()[site]
+    walks, loops = walks_of(model.coupling.float().unsqueeze(0), (4, 5), lattice.periodic, 3)
+    scale = math.sqrt(3.0)
+    two = couplings @ couplings / scale**2
+    expected = two - torch.diag(two.diagonal())
+    torch.testing.assert_close(walks[0, :, 0], expected, rtol=1e-5, atol=1e-6)
+    three = (two - 4.0 / 3.0 * torch.eye(20)) @ couplings / scale - couplings / scale
+    torch.testing.assert_close(walks[0, :, 1], three - torch.diag(three.diagonal()))
+    assert loops.shape == (1, 20)
+
+
+def test_a_grown_glass_network_walks_farther_with_the_same_values() -> None:
+    model, _ = CASES["pm1 2d"]
+    network = network_of(model, 3)
+    larger = network.grow(kernel_size=7)
+    assert len(larger.skip.weight) == len(network.skip.weight) + 2
+    x = start(model, 3)
+    conditions = lt.AnnealingPath(model).conditions(0.6)
+    torch.testing.assert_close(larger(x, conditions), network(x, conditions), rtol=1e-4, atol=1e-4)
+    elsewhere = network.for_model(lt.EdwardsAnderson((4, 8), beta=0.8, seed=3))
+    there = lt.AnnealingPath(elsewhere.model)
+    assert elsewhere(start(elsewhere.model, 2), there.conditions(0.5)).shape == (2, 1, 4, 8)
 
 
 @pytest.mark.parametrize("permutation", [(1, 2, 0), (0, 2, 1)])
@@ -245,10 +299,12 @@ def test_a_grown_network_has_the_same_values(name: str) -> None:
         )
     # What is new can learn: it reads all there is, and a step of the readout is felt.
     larger(x, path.conditions(0.9)).square().sum().backward()
-    assert bool((larger.readout.weight.grad[4:] != 0.0).any())
+    gradient = larger.stack.readout.weight.grad
+    assert gradient is not None
+    assert bool((gradient[4:] != 0.0).any())
     again = network.grow(kernel_size=5, widths=(12, 7))
     other = network.grow(kernel_size=5, widths=(12, 7), seed=99)
-    first = "layers.0.odd.weight"
+    first = "stack.layers.0.odd.weight"
     assert torch.equal(again.state_dict()[first], larger.state_dict()[first])
     assert not torch.equal(other.state_dict()[first], larger.state_dict()[first])
 
@@ -272,7 +328,7 @@ def test_a_kernel_over_displacements_moves_to_another_size(length: int) -> None:
     large = lt.Ising((2 * length, 2 * length), beta=0.4)
     network = network_of(small, 3, window=3)
     with torch.no_grad():
-        for layer in network.layers:
+        for layer in network.stack.layers:
             layer.odd.weight.zero_()
     moved = network.for_model(large)
     assert moved.shape == (2 * length, 2 * length)
@@ -298,6 +354,54 @@ def test_orbits_of_directions_that_differ_are_told_apart() -> None:
     assert len(oblong.skip.weight) == 1 + 3 * 4 - 1
 
 
+@pytest.mark.parametrize("window", [None, 3], ids=["lattice", "window"])
+@pytest.mark.parametrize("name", ["ising 2d odd", "ising tiny", "potts 2d", "ising 2d open"])
+def test_a_follower_gives_the_values_of_the_network(name: str, window: int | None) -> None:
+    """Moves of one site, of none and of many, other times, and some walkers at a call."""
+    model, _ = CASES[name]
+    network = network_of(model, 3, window=window).eval()
+    path = lt.AnnealingPath(model)
+    follower = network.follow(4)
+    assert follower is not None
+    assert (follower.gauge, follower.clock) == (network.gauge, network.clock)
+    generator = torch.Generator().manual_seed(3)
+    x = start(model, 4)
+    times = torch.tensor([0.2, 0.4, 0.6, 0.8])
+    for step in range(12):
+        rows = torch.arange(4)
+        if step % 3 == 2:
+            rows = torch.tensor([0, 2, 3])
+        if step == 6:
+            times = times + 0.1
+        conditions = path.conditions(times[rows])
+        with torch.no_grad():
+            made = follower.at(rows)(x[rows], conditions)
+            expected = network(x[rows], conditions)
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+        moved = x.flatten(1).clone()
+        site = torch.randint(0, model.lattice.sites, (4,), generator=generator)
+        walkers = torch.arange(4)
+        moved[walkers, site] = (moved[walkers, site] + 1) % model.q
+        # One walker rests, and sometimes another moves twice.
+        moved[1] = x.flatten(1)[1]
+        if step % 4 == 3:
+            moved[2, 0] = (moved[2, 0] + 1) % model.q
+        x = moved.view_as(x)
+
+
+def test_a_follower_in_a_jump_process_on_a_linear_response() -> None:
+    """The same walkers as without one, but for rounding."""
+    model = lt.Ising((6, 6), beta=0.4)
+    path = lt.AnnealingPath(model)
+    logs: list[Tensor] = []
+    for incremental in (False, True):
+        network = lt.SymmetricConv(model, 3, (8, 4), window=3, incremental=incremental)
+        network.stand_on(lt.networks.LinearResponse(model))
+        sampler = lt.Sampler(path, network, lt.Jump(4), block=16, device="cpu")
+        logs.append(sampler.sample(16, seed=1).log_weights)
+    torch.testing.assert_close(logs[1], logs[0], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["ising 2d", "potts 2d", "gaussian 3d"])
 def test_saved_and_loaded_it_gives_the_same_bits(name: str, tmp_path: Path) -> None:
     model, kernel_size = CASES[name]
@@ -305,7 +409,7 @@ def test_saved_and_loaded_it_gives_the_same_bits(name: str, tmp_path: Path) -> N
     sampler = lt.Sampler(lt.AnnealingPath(model), network, lt.Jump(3), device="cpu")
     file = tmp_path / "network.safetensors"
     lt.save(sampler, file)
-    again = lt.load(file).transport
+    again: Any = lt.load(file).transport
     assert again.settings == network.settings
     conditions = lt.AnnealingPath(model).conditions(0.4)
     x = start(model, 2)
@@ -323,7 +427,7 @@ def test_initial_rates_are_small_and_seeded() -> None:
     rates = one(x, lt.AnnealingPath(model).conditions(0.5)).detach().abs().mean()
     assert 0.0 < float(rates) < 0.5
     assert all(torch.equal(two.state_dict()[name], own) for name, own in one.state_dict().items())
-    assert not torch.equal(other.readout.weight, one.readout.weight)
+    assert not torch.equal(other.stack.readout.weight, one.stack.readout.weight)
 
 
 @pytest.mark.parametrize(

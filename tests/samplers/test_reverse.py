@@ -99,7 +99,8 @@ def operators(sampler: lt.Sampler, log: Log, power: float) -> list[Tensor]:
 def make(name: str, learned: bool, sweeps: bool, reversible: str | None = None) -> lt.Sampler:
     path = lt.AnnealingPath(MODELS[name], schedule=lambda t: t**1.5)
     network = random_network(path.model) if learned else None
-    jump = RecordedJump([0.0, 0.2, 0.3, 0.75, 1.0], reversible=reversible, scale=1.7)
+    times = [0.0, 0.2, 0.3, 0.75, 1.0]
+    jump = RecordedJump(times, reversible=reversible, scale=1.7, weights="frozen")
     return lt.Sampler(path, network, jump, lt.HeatBath() if sweeps else None, block=2, device="cpu")
 
 

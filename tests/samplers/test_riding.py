@@ -35,18 +35,19 @@ def loud(network: Any) -> Any:
 
 def hollow(model: Any, incremental: bool = False) -> Any:
     sizes: dict[str, Any] = {"kernel_size": 3, "channels": 6, "width": 8}
-    return loud(lt.HollowConv(model, incremental=incremental, **sizes))
+    # On a CPU the probabilities of a heat bath may round otherwise at the end of an array.
+    return loud(lt.HollowConv(model, incremental=incremental, gauge="plain", **sizes))
 
 
 def lec(model: Any) -> Any:
-    return loud(lt.LEC(model, kernel_sizes=(3, 3), channels=6, width=8))
+    return loud(lt.LEC(model, kernel_sizes=(3, 3), channels=6, width=8, gauge="plain"))
 
 
 CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "hollow": (ISING, hollow, {}),
     "followed": (ISING, lambda model: hollow(model, True), {}),
     "lec": (POTTS, lec, {}),
-    "resampled": (ISING, hollow, {"resample_below": 0.8}),
+    "resampled": (ISING, hollow, {"resample_below": 0.5}),
     "moved": (POTTS, lec, {"mcmc": lt.HeatBath(), "resample_below": 0.95}),
     "clusters": (ISING, hollow, {"mcmc": lt.Wolff()}),
     "annealed": (ISING, lambda model: None, {"mcmc": lt.HeatBath(), "resample_below": 0.9}),
@@ -73,10 +74,10 @@ def assert_same(found: Any, expected: Any) -> None:
     ("name", "kind"), [*((name, lt.Jump) for name in CASES), ("lec", Recorded), ("moved", Recorded)]
 )
 def test_results_do_not_depend_on_how_many_blocks_ride_together(name: str, kind: Any) -> None:
-    alone = sampler(name, kind(2), 1).sample(WALKERS, seed=4)
+    alone = sampler(name, kind(3), 1).sample(WALKERS, seed=4)
     assert alone.log_weights.std() > 0.0
     for riding in (2, 4):
-        assert_same(sampler(name, kind(2), riding).sample(WALKERS, seed=4), alone)
+        assert_same(sampler(name, kind(3), riding).sample(WALKERS, seed=4), alone)
     if name == "resampled":
         # Some blocks are resampled at a boundary, and others are not.
         counts = alone.resamplings
@@ -127,6 +128,7 @@ def test_the_rule() -> None:
         lt.HeatBath(),
         device="cpu",
     )
-    for alone in (added, local, leaping, near, large):
+    bath = lt.Sampler(made.path, lt.LEM(made.path.model), lt.Jump(3), device="cpu")
+    for alone in (added, local, leaping, near, large, bath):
         alone.riding = 7
         assert blocks_at_once(alone) == 1

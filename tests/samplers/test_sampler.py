@@ -68,13 +68,13 @@ def test_block_size_changes_nothing_but_rounding(kind: str) -> None:
 def test_record_along_the_path(kind: str) -> None:
     sampler = make(kind, intervals=6)
     ensemble = sampler.sample(walkers=40, seed=0)
-    frozen = sampler.integrator.frozen
-    assert torch.equal(ensemble.times, torch.cat([frozen, torch.ones(1, dtype=torch.float64)]))
+    weighed = sampler.integrator.boundary_times
+    assert torch.equal(ensemble.times, torch.cat([weighed, torch.ones(1, dtype=torch.float64)]))
     assert ensemble.ess_trace.shape == (7,)
     assert float(ensemble.ess_trace[-1]) == pytest.approx(ensemble.ess, abs=1e-12)
-    # The first increment is from β = 0 to β at τ_0, of configurations of the start.
+    # The first increment is from β = 0 to β at the first boundary, of configurations of the start.
     x = PATH.start.sample(torch.arange(40), 0)
-    first = effective_sample_size(PATH.log_increment(x, 0.0, float(frozen[0])))
+    first = effective_sample_size(PATH.log_increment(x, 0.0, float(weighed[0])))
     assert float(ensemble.ess_trace[0]) == pytest.approx(float(first), abs=1e-12)
     assert ((ensemble.ess_trace > 0) & (ensemble.ess_trace <= 1)).all()
 

@@ -111,6 +111,10 @@ def test_each_walker_is_left_out_in_turn() -> None:
         fitted = torch.linalg.lstsq(design[rest], target[rest].unsqueeze(1)).solution
         squares.append(float(target[walker] - design[walker] @ fitted.squeeze(1)) ** 2)
     assert found.after == pytest.approx(sum(squares) / 30, rel=1e-3)
+    # A strong ridge draws to the weights that are expected.
+    prior = torch.tensor([1.0, -2.0, 0.5, 0.0]).double()
+    drawn = regress(features, target, 1e6, prior)
+    assert torch.allclose(drawn.weights, prior, atol=1e-4) and drawn.before == found.before
     # A column that never varies is no obstacle, nor two that are the same.
     more = torch.cat([features, features[:, :1], torch.ones(30, 1).double()], 1)
     assert regress(more, target, 1e-9).after == pytest.approx(found.after, rel=1e-3)

@@ -38,7 +38,7 @@ def test_a_moved_network_stands_on_a_response_of_its_own() -> None:
     rise = own[:, 1:] - own[:, :1]
     x = path.start.sample(torch.arange(3), seed=0).unsqueeze(1)
     torch.testing.assert_close(output(moved, LARGE, 0.15), (rise * (1 - 2 * x)).float())
-    for name in ("layers.0.odd.weight", "readout.weight"):
+    for name in ("stack.layers.0.odd.weight", "stack.readout.weight"):
         assert torch.equal(moved.get_parameter(name), network.get_parameter(name))
 
 

@@ -10,6 +10,7 @@ import tyro
 import leaps_triton as lt
 
 from ...kernels.checks import as_device
+from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ..interrupts import going_on
 from ..moves import AUTO, MOVES, as_move
@@ -32,6 +33,8 @@ class Chain(ModelOptions):
     With --resume and the same other options a stopped run goes on.
 
     A finished run goes on too: with more --sweeps it grows.
+
+    Many processes: torchrun --nproc-per-node=N -m leaps_triton chain ...
     """
 
     output: Path
@@ -62,10 +65,15 @@ class Chain(ModelOptions):
     json: Path | None = None
     """Where to save the table as JSON."""
 
-    def run(self) -> None:
-        """Run, print, and save."""
-        check_folders(self.output, self.json)
-        place = as_device(self.device)
+    def run(self, ranks: Ranks = ALONE) -> None:
+        """Run, print, and save.
+
+        Args:
+            ranks: the processes that share the walkers.
+        """
+        if ranks.first:
+            check_folders(self.output, self.json)
+        place = ranks.placed(as_device(self.device))
         move = as_move(self.move)
         model = self.make()
         announce(model, place)
@@ -86,7 +94,10 @@ class Chain(ModelOptions):
                 every=self.every,
                 resume=self.resume,
                 progress=True,
+                ranks=ranks,
             )
+        if not ranks.first:
+            return
         table = {**measured(run, self.output), "lowest_energy": run.lowest_energy}
         if run.lowest is not None and run.lowest_energy is not None:
             there = int((run.lowest.energies == run.lowest_energy).sum())

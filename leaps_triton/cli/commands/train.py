@@ -14,6 +14,7 @@ import leaps_triton as lt
 
 from ... import registry
 from ...kernels.checks import as_device
+from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ...report import summary
 from ..interrupts import going_on, stopped
@@ -79,6 +80,8 @@ class Train(RecipeOptions, ModelOptions):
     With --resume and the same other options a stopped run goes on, to --steps.
 
     With other --steps the learning rate rises and falls once more, from there on.
+
+    Many processes: torchrun --nproc-per-node=N -m leaps_triton train ...
     """
 
     checkpoint: Path
@@ -124,6 +127,8 @@ class Train(RecipeOptions, ModelOptions):
     evaluate_every: int | None = None
     """Steps between evaluations with exact weights; 0 for none. By default 100 with spring, 500
     with adam, about 4 % of the time."""
+    shares: int | None = None
+    """Parts of a batch, summed in order; by default as many as processes, which must divide it."""
     every: int = 100
     """Steps between writes of the checkpoint."""
     resume: bool = False
@@ -135,16 +140,21 @@ class Train(RecipeOptions, ModelOptions):
     json: Path | None = None
     """Where to save the training history as JSON."""
 
-    def run(self) -> None:
-        """Train, and write checkpoints."""
-        check_folders(self.checkpoint, self.json)
+    def run(self, ranks: Ranks = ALONE) -> None:
+        """Train, and write checkpoints.
+
+        Args:
+            ranks: the processes that share every batch.
+        """
+        if ranks.first:
+            check_folders(self.checkpoint, self.json)
         if self.checkpoint.exists() and not self.resume:
             raise ValueError(
                 f"{self.checkpoint} exists; go on with it by --resume, or choose another file"
             )
         stored = Stored(self.checkpoint)
-        sampler = self._sampler(stored)
-        trainer = lt.Trainer(sampler, self._settings(sampler, stored))
+        sampler = self._sampler(stored, ranks)
+        trainer = lt.Trainer(sampler, self._settings(sampler, stored, ranks), ranks)
         if self.checkpoint.exists():
             trainer.resume(self.checkpoint)
         announce(trainer.sampler.path.model, trainer.sampler.device)
@@ -158,6 +168,12 @@ class Train(RecipeOptions, ModelOptions):
                 every=self.every,
                 tensorboard=self.tensorboard,
             )
+        # A signal to one process has stopped all.
+        received = ranks.largest(*received)
+        if not ranks.first:
+            if received:
+                raise stopped(received, self.checkpoint)
+            return
         seconds = time.perf_counter() - begin
         loss = ""
         if history.loss:
@@ -170,13 +186,13 @@ class Train(RecipeOptions, ModelOptions):
             result["fresh_walkers"] = self._report(trainer)
         write(self.json, {**result, "config": config(self), "versions": provenance()})
         if received:
-            raise stopped(received[0], self.checkpoint)
+            raise stopped(received, self.checkpoint)
 
-    def _sampler(self, stored: Stored) -> lt.Sampler:
+    def _sampler(self, stored: Stored, ranks: Ranks) -> lt.Sampler:
         """Return the sampler to train."""
         model = self.make()
         network = self._network(model, stored)
-        device = as_device(self.device)
+        device = ranks.placed(as_device(self.device))
         self.stand(network, model, stored, seed=self.seed, device=device)
         if self.sweeps < 0:
             raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
@@ -188,7 +204,7 @@ class Train(RecipeOptions, ModelOptions):
         jump = lt.Jump(intervals)
         return lt.Sampler(path, network, jump, mcmc, device=device)
 
-    def _settings(self, sampler: lt.Sampler, stored: Stored) -> lt.TrainingConfig:
+    def _settings(self, sampler: lt.Sampler, stored: Stored, ranks: Ranks) -> lt.TrainingConfig:
         """Return the settings of training."""
         optimizer = self.optimizer_of(stored, sampler)
         recipe = RECIPES[optimizer]
@@ -198,6 +214,8 @@ class Train(RecipeOptions, ModelOptions):
         evaluate_every = self.evaluate_every
         if evaluate_every is None:
             evaluate_every = recipe.evaluate_every
+        # One part a process, unless told otherwise.
+        shares = self.shares or stored.config.get("shares", ranks.world)
         # Large lattices have small blocks, since their walkers take long.
         walkers = min(_EVALUATED, sampler.block)
         return self.recipe(
@@ -212,6 +230,7 @@ class Train(RecipeOptions, ModelOptions):
             evaluation_walkers=walkers,
             evaluation_block=walkers,
             seed=self.seed,
+            shares=shares,
         )
 
     def _learning_rate(self, default: float) -> float:

@@ -12,7 +12,7 @@ from ...models.base import Conditions, EnergyModel
 from ...models.pair import is_pair_model
 from ...registry import register
 from ..base import Equivariant
-from .rings import Rings, alike
+from .rings import Rings, alike, placed
 
 __all__ = ["CONSTANTS", "LinearResponse"]
 
@@ -133,15 +133,17 @@ class LinearResponse(Equivariant):
         self.constants: Tensor
         self.variances: Tensor
         self.table: Tensor
+        self.index: Tensor
         self.sizes: Tensor
         self.register_buffer("betas", torch.zeros(nodes))
         self.register_buffer("kernels", torch.zeros(nodes, *kernel))
         self.register_buffer("constants", torch.zeros(constant))
         self.register_buffer("variances", torch.zeros(nodes, 2))
-        # The model has these two, and files need not. In float32 they are the same again when a
+        # The model has these, and files need not. In float32 they are the same again when a
         # network has been moved to another precision.
         table = bond_table_of(model).float()
         self.register_buffer("table", table, persistent=False)
+        self.register_buffer("index", self.rings.index, persistent=False)
         self.register_buffer("sizes", self.rings.sizes.float(), persistent=False)
 
     @property
@@ -152,8 +154,9 @@ class LinearResponse(Equivariant):
     @property
     def last_beta(self) -> Tensor:
         """The inverse temperature farthest from 0, without dimension."""
-        ends = self.betas[:: max(1, len(self.betas) - 1)]
-        return ends[ends.abs().argmax()]
+        first = self.betas[0]
+        last = self.betas[-1]
+        return torch.where(first.abs() > last.abs(), first, last)
 
     @property
     def fit(self) -> Tensor:
@@ -222,7 +225,7 @@ class LinearResponse(Equivariant):
         mantissa, _ = torch.frexp(total)
         # 2^-exponent of the row sum, exactly: scaling by it rounds nothing.
         scale = 2.0**_BITS * (mantissa / total)
-        whole = self.rings.place((kernel * scale).round())
+        whole = placed((kernel * scale).round(), self.index)
         axes = tuple(range(-self.ndim, 0))
         padded = self.rings.padded
         # The kernel is the same in both directions, so its transform is real.

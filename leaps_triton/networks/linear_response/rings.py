@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Rings", "alike"]
+__all__ = ["Rings", "alike", "placed"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class Rings:
         padded: list[int] = []
         lines: list[Tensor] = []
         for length, wraps in zip(shape, periodic, strict=True):
-            places = length if wraps else 2 * length
+            places = length
+            if not wraps:
+                places = 2 * length
             padded.append(places)
             ahead = torch.arange(places)
             # The shorter way round, or the way back past the padding.
@@ -70,16 +72,6 @@ class Rings:
         """Number of rings."""
         return len(self.sizes)
 
-    def place(self, kernel: Tensor) -> Tensor:
-        """Return the value of every displacement, ``(rows, *padded)``.
-
-        Args:
-            kernel: the value of every ring, ``(rows, rings)``.
-        """
-        # A column of zeros for ring 0, so that no site reads itself.
-        table = torch.nn.functional.pad(kernel, (1, 0))
-        return table[:, self.index.to(kernel.device)]
-
     def sums(self, by_displacement: Tensor) -> Tensor:
         """Return sums over the displacements of each ring, ``(rows, rings)``.
 
@@ -90,6 +82,18 @@ class Rings:
         total = by_displacement.new_zeros(rows, self.count + 1)
         index = self.index.flatten().to(by_displacement.device)
         return total.index_add_(1, index, by_displacement.flatten(1))[:, 1:]
+
+
+def placed(kernel: Tensor, index: Tensor) -> Tensor:
+    """Return the value of every displacement, ``(rows, *padded)``.
+
+    Args:
+        kernel: the value of every ring, ``(rows, rings)``.
+        index: that of :class:`Rings`, on the kernel's device.
+    """
+    # A column of zeros for ring 0, so that no site reads itself.
+    table = torch.nn.functional.pad(kernel, (1, 0))
+    return table[:, index]
 
 
 def alike(shape: Sequence[int], periodic: Sequence[bool], coupling: Tensor) -> list[int]:

@@ -1,7 +1,7 @@
 """Networks that stand on a response: what they compute themselves is added to it."""
 
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,14 @@ from ...kernels.checks import expect, is_real
 from ...models.base import Conditions
 from ...registry import name_of
 
-__all__ = ["Standing", "conditions_of"]
+__all__ = ["Made", "Standing", "conditions_of"]
+
+Made: TypeAlias = Callable[[Tensor, Conditions, Tensor | None], Tensor]
+"""What makes values ``f_a(i)`` of configurations under conditions: those of some walkers of a call,
+by their place in it, or None for all."""
 
 
-def conditions_of(rows: slice, conditions: Conditions) -> Conditions:
+def conditions_of(rows: slice | Tensor, conditions: Conditions) -> Conditions:
     """Return the conditions of some walkers; what all walkers share has one row."""
     shared = (conditions.t, conditions.beta, conditions.coupling, conditions.field)
     own: list[Tensor] = []
@@ -73,7 +77,6 @@ class Standing(nn.Module):
             >>> model = lt.Ising((4, 4), beta=0.3)
             >>> response = lt.networks.LinearResponse(model)
             >>> network = lt.LEM(model, channels=2, width=4)
-            >>> network.gauge = "heat_bath"
             >>> network.stand_on(response).clock
             'beta'
         """
@@ -100,23 +103,46 @@ class Standing(nn.Module):
         self.settings = {**self.settings, "response": described, "gate": kept}
         return self
 
-    def all_values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return the network's values, with those that it stands on."""
+    def all_values(
+        self, configurations: Tensor, conditions: Conditions, made: Made | None = None
+    ) -> Tensor:
+        """Return the network's values, with those that it stands on.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            conditions: those of the call.
+            made: what makes the network's own values in the place of :meth:`values`.
+        """
+        if made is None:
+            made = self._made
         if self.response is None:
-            return self.values(configurations, conditions)
+            return made(configurations, conditions, None)
         self.response.check_shape(configurations.shape[1:])
         base: Tensor = self.response.values(configurations, conditions)
         if self.gate is None:
-            own = self.values(configurations, conditions)
+            own = made(configurations, conditions, None)
             return base.to(own.dtype) + own
         share = self._opened(conditions.beta)
+        rows: Tensor | None = None
         # On a GPU a look at the numbers would wait for it; gradients are wanted even if all are 0.
-        looks = share.device.type == "cpu" and not torch.is_grad_enabled()
-        if looks and not bool(share.any()):
-            return base
-        own = self.values(configurations, conditions)
-        share = share.to(own.dtype).view(-1, *[1] * (own.ndim - 1))
-        return base.to(own.dtype) + share * own
+        if share.device.type == "cpu" and not torch.is_grad_enabled():
+            opened = share.nonzero().squeeze(1)
+            if not len(opened):
+                return base
+            # Walkers before the gate are left out: what they would add is 0.
+            if len(opened) < len(share):
+                rows = opened
+        if rows is None:
+            own = made(configurations, conditions, None)
+            share = share.to(own.dtype).view(-1, *[1] * (own.ndim - 1))
+            return base.to(own.dtype) + share * own
+        own = made(configurations[rows], conditions_of(rows, conditions), rows)
+        share = share[rows].to(own.dtype).view(-1, *[1] * (own.ndim - 1))
+        return base.to(own.dtype).index_add(0, rows, share * own)
+
+    def _made(self, configurations: Tensor, conditions: Conditions, rows: Tensor | None) -> Tensor:
+        """Return :meth:`values`, which are the same whichever walkers of a call they are of."""
+        return self.values(configurations, conditions)
 
     def _opened(self, beta: Tensor) -> Tensor:
         """Return how far the gate is open, 0 … 1, ``(1 | walkers,)``."""

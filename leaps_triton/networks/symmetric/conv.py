@@ -1,6 +1,5 @@
 """A convolution with the symmetries of its model, conditioned on the inverse temperature."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -12,29 +11,18 @@ from ...models.base import Conditions, EnergyModel
 from ...models.pair import PairModel
 from ...registry import register
 from ..base import Equivariant
+from .follower import Follower
 from .geometry import Orbits, orbits
-from .growth import copy_layers, move_skip, tap_columns
-from .inputs import Inputs, Sight, count_inputs, look, mixed, taps_of
-from .layers import (
-    TIMES,
-    Layer,
-    LayerInputs,
-    block_weights,
-    blocks,
-    raised_taps,
-    time_basis,
-)
-from .settings import alike, as_beta, as_widths, has_field
+from .growth import copy_layers, first_columns, move_skip
+from .inputs import Inputs, Sight, look, mixed
+from .layers import TIMES, Stack, time_basis
+from .settings import alike, as_beta, as_widths, has_field, varies
 from .sums import orbit_sums
 
 __all__ = ["SymmetricConv"]
 
 _STANDING = ("response", "gate")
 """Settings that say what a network stands on."""
-
-
-PIECE_SITES = 2048
-"""Sites of the walkers whose layers a CPU makes at once: they stay in a core's cache."""
 
 
 @register("network")
@@ -54,6 +42,11 @@ class SymmetricConv(Equivariant):
     with weights that are functions of ``u``; multiples of the local field and, with ``rings``, a
     kernel ``Σ_j K_u(i, j) φ_a(x_j)`` that has one weight per orbit of displacements, are added.
 
+    Where couplings of such two states vary from bond to bond, there are walks of couplings in the
+    place of taps, annuli and orbits, ``Σ_j (J ⋯ J)_ij s_j`` over walks of 2, 3, … steps: then
+    ``s_i → ε_i s_i`` and ``J_ij → ε_i ε_j J_ij`` together change nothing, and one network serves
+    every instance. Their matrices are dense, for lattices up to a few thousand sites.
+
     Sums over the lattice are sums of integers, rounded to these where an FFT makes them, so local
     equivariance holds bit for bit. Its output is a rate per unit of β, and reads β_t but not
     ``t``: a network serves every schedule, and every β up to its own.
@@ -61,7 +54,8 @@ class SymmetricConv(Equivariant):
     Args:
         model: a pair model; couplings, field and β_t come with each call.
         kernel_size: ``K``, odd, at most 63. Taps that wrap around a small lattice onto the site
-            are masked.
+            are masked. With couplings that vary, walks have up to ``(K + 1) / 2`` steps, at least
+            2.
         widths: values of each layer.
         rings: whether to learn a kernel over all displacements; the network is then for lattices of
             the model's shape, and :meth:`for_model` moves it to another.
@@ -70,6 +64,9 @@ class SymmetricConv(Equivariant):
         seed: seed of the initial parameters.
         beta: ``β`` at which ``u = 1``; None for that of the model.
         fields: whether fields are inputs of their own; None for whether the model has one.
+        incremental: whether :class:`~leaps_triton.Jump` without domains keeps what the taps make
+            for each walker and brings it up to date after a move, on a CPU; see
+            :class:`~leaps_triton.networks.symmetric.follower.Follower`.
         gauge: ``"heat_bath"`` or ``"plain"``: what the output stands for.
 
     Call:
@@ -95,8 +92,6 @@ class SymmetricConv(Equivariant):
     clock = "beta"
     """What the output is a rate per unit of."""
     table: Tensor
-    # A list of modules forgets what they are.
-    layers: Any
 
     def __init__(
         self,
@@ -108,6 +103,7 @@ class SymmetricConv(Equivariant):
         seed: int = 0,
         beta: float | None = None,
         fields: bool | None = None,
+        incremental: bool = True,
         gauge: str = "heat_bath",
     ) -> None:
         has_table = isinstance(model, PairModel)
@@ -129,6 +125,7 @@ class SymmetricConv(Equivariant):
         if fields is None:
             fields = has_field(model)
         fields = as_bool("fields", fields)
+        incremental = as_bool("incremental", incremental)
         expect(gauge in ("heat_bath", "plain"), "gauge", "'heat_bath' or 'plain'", gauge)
         super().__init__(
             model,
@@ -139,9 +136,11 @@ class SymmetricConv(Equivariant):
             seed=seed,
             beta=as_beta(beta, model),
             fields=fields,
+            incremental=incremental,
             gauge=gauge,
         )
         self.gauge = gauge
+        self.incremental = incremental
         self.kernel_size = kernel_size
         self.widths = tuple(layer_widths)
         self.rings = rings
@@ -149,7 +148,8 @@ class SymmetricConv(Equivariant):
         self.beta: float = self.settings["beta"]
         self._read(model, fields)
         self._make_layers()
-        self._initialise(seed)
+        self.stack.initialise(seed)
+        nn.init.zeros_(self.skip.weight)
 
     def _read(self, model: PairModel, fields: bool) -> None:
         """Keep what the inputs need of the model."""
@@ -162,64 +162,45 @@ class SymmetricConv(Equivariant):
         if self.q == 2 and model.symmetry == "permutation":
             strength = 0.5 * float(table[0, 0] - table[0, 1])
             self.channels = 1
-        self.sight = Sight(self.kernel_size, self.window, fields, self.periodic, strength)
+        steps = 0
+        if varies(model):
+            steps = max(2, (self.kernel_size + 1) // 2)
+        self.sight = Sight(self.kernel_size, self.window, fields, self.periodic, strength, steps)
         # It is the model's, which a file holds beside the network.
         self.register_buffer("table", table.float(), persistent=False)
 
     def _make_layers(self) -> None:
-        """Make all parameters, in the order in which files hold them and seeds draw them."""
-        inputs, even = count_inputs(self.sight)
-        mixes = self.channels > 1
-        layers: list[Layer] = []
-        for number, width in enumerate(self.widths):
-            layers.append(Layer(inputs, even, width, mixes, mixes and number > 0))
-            inputs = width
-        self.layers = nn.ModuleList(layers)
-        self.readout = nn.Linear(TIMES, inputs, bias=False)
+        """Make all parameters, in the order in which files hold them."""
+        self.stack = Stack(self.sight, self.channels, self.widths)
         # Multiples of the local field and of the field come before the kernel.
         outputs = 1
         if self.sight.fields:
             outputs += 1
         self.direct = outputs
-        if self.rings:
+        if self.rings and self.sight.steps:
+            outputs += self.sight.steps - 1
+        elif self.rings:
             outputs += len(self.orbits(torch.device("cpu")).sizes)
         self.skip = nn.Linear(TIMES, outputs, bias=False)
-
-    @torch.no_grad()
-    def _initialise(self, seed: int) -> None:
-        """Draw parameters such that layers begin near the linear part of their tangent."""
-        generator = torch.Generator().manual_seed(seed)
-
-        def draw(layer: nn.Linear | None, scale: float) -> None:
-            if layer is not None:
-                weight = layer.weight
-                deviation = scale / math.sqrt(weight.shape[1])
-                weight.copy_(deviation * torch.randn(weight.shape, generator=generator))
-
-        first = 0.75
-        if self.channels > 1:
-            # Charges are less than 1 there.
-            first = 1.5
-        for layer in self.layers:
-            draw(layer.odd, first)
-            draw(layer.even, 0.2)
-            draw(layer.time, 0.12)
-            draw(layer.shift, 0.3)
-            draw(layer.average, 0.5)
-            first = 1.0
-        # Small rates to begin with, on top of what the network may stand on.
-        inputs = self.readout.weight.shape[0]
-        draw(self.readout, 0.12 / math.sqrt(inputs))
-        self.skip.weight.zero_()
 
     @property
     def reach(self) -> int | None:
         """The largest distance, in any direction, of a site that ``D`` reads; None for all."""
-        if self.rings or self.window is None:
+        if self.rings and not self.sight.steps:
+            return None
+        return self.local_reach
+
+    @property
+    def local_reach(self) -> int | None:
+        """The reach of the layers, without the kernel over all displacements."""
+        if self.window is None:
             return None
         # Neighbours of neighbours are read whatever the kernel; the energy around a site has bonds
         # that lead out of the window.
-        return max(2, self.kernel_size // 2, self.window // 2 + 1)
+        least = max(2, self.window // 2 + 1)
+        if self.sight.steps:
+            return max(least, self.sight.steps)
+        return max(least, self.kernel_size // 2)
 
     def check_shape(self, shape: Sequence[int]) -> None:
         """Refuse another dimension, and with ``rings`` another shape.
@@ -228,7 +209,7 @@ class SymmetricConv(Equivariant):
             ValueError: If the lattice is one of these.
         """
         super().check_shape(shape)
-        if self.rings and tuple(shape) != self.shape:
+        if self.rings and not self.sight.steps and tuple(shape) != self.shape:
             raise ValueError(
                 f"this SymmetricConv has a kernel over the lattice of shape {self.shape}, got "
                 f"shape {tuple(shape)}; move it by network.for_model(model)"
@@ -283,9 +264,9 @@ class SymmetricConv(Equivariant):
         least = as_integer("kernel_size", kernel_size, self.kernel_size)
         changed = {"kernel_size": least, "widths": sizes, "seed": seed}
         larger = self._another(self.model, **changed)
-        before = self.layers[0].odd.weight.shape[1]
-        columns = tap_columns(self.kernel_size, larger.kernel_size, self.ndim, before)
-        copy_layers(larger, self, columns)
+        before = self.stack.layers[0].odd.weight.shape[1]
+        columns = first_columns(self.sight, larger.sight, before)
+        copy_layers(larger.stack, self.stack, columns)
         move_skip(larger, self)
         if self.response is not None:
             larger.stand_on(self.response, self.gate)
@@ -312,8 +293,8 @@ class SymmetricConv(Equivariant):
             raise self._of_another(f"{model!r} has q = {model.q}")
         Equivariant.check_shape(self, model.lattice.shape)
         moved = self._another(model, **changes)
-        inputs = self.layers[0].odd.weight.shape[1]
-        copy_layers(moved, self, torch.arange(inputs))
+        inputs = self.stack.layers[0].odd.weight.shape[1]
+        copy_layers(moved.stack, self.stack, torch.arange(inputs))
         move_skip(moved, self)
         return moved
 
@@ -330,77 +311,53 @@ class SymmetricConv(Equivariant):
         progress = conditions.beta.abs() / self.beta
         return time_basis(progress.to(self.skip.weight.dtype))
 
+    def look(self, configurations: Tensor, conditions: Conditions) -> Inputs:
+        """Return what the network reads at every place."""
+        table = self.table.to(self.skip.weight.dtype)
+        return look(configurations, conditions, self.sight, table)
+
+    def follow(self, walkers: int) -> Follower | None:
+        """Return what evaluates a block of walkers along its path, with ``incremental``.
+
+        Args:
+            walkers: their number in the block.
+
+        Returns:
+            None where the network itself evaluates them: on a GPU, where events are recorded, and
+            without taps.
+        """
+        on_cpu = self.skip.weight.device.type == "cpu"
+        if not self.incremental or not on_cpu or not self.sight.taps:
+            return None
+        return Follower(self, walkers)
+
     def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``f_a(i)``, ``(walkers, q, *shape)``."""
-        walkers, *shape = configurations.shape
-        dtype = self.skip.weight.dtype
-        table = self.table.to(dtype)
-        inputs = look(configurations, conditions, self.sight, table)
+        inputs = self.look(configurations, conditions)
         time = self.embed_time(conditions)
         if torch.is_grad_enabled():
             # Gradients by walker are told from the rows of every layer.
-            time = time.expand(walkers, -1)
-            read = self._learned(inputs, time)
+            time = time.expand(len(configurations), -1)
+            read = self.stack(inputs, time)
         else:
-            read = self._in_blocks(inputs, time)
-        read = read.view(walkers, self.channels, *shape)
-        made = read + self._skipped(inputs, time, shape)
+            read = self.stack.in_blocks(inputs, time)
+        return self.finished(read, inputs, time)
+
+    def finished(self, read: Tensor, inputs: Inputs, time: Tensor) -> Tensor:
+        """Return the values, ``(walkers, q, *shape)``, from the readout of the layers.
+
+        Args:
+            read: ``(walkers, places)``.
+            inputs: those of every place.
+            time: functions of the time, ``(1 | walkers, 6)``.
+        """
+        shape = inputs.local.shape[2:]
+        made = read.view_as(inputs.local) + self._skipped(inputs, time, shape)
         if self.channels > 1:
             return made
         # The field that turns the spin, halved between both states.
         half = 0.5 * made
         return torch.cat([-half, half], 1)
-
-    def _learned(self, inputs: Inputs, time: Tensor) -> Tensor:
-        """Return what the layers make of the inputs, ``(walkers, places)``."""
-        odd = torch.cat([taps_of(inputs.charges, self.sight), inputs.others], 2)
-        raised = self.layers[0].odd(odd)
-        return self._from_first(raised, LayerInputs(inputs.even, time))
-
-    def _from_first(self, raised: Tensor, given: LayerInputs) -> Tensor:
-        """Return the readout, ``(walkers, places)``, from the first layer's products."""
-        hidden = self.layers[0](raised, given)
-        for layer in self.layers[1:]:
-            if self.channels > 1:
-                mean = hidden.unflatten(1, (self.channels, -1)).mean(1)
-                given = given._replace(mean=mean)
-            hidden = layer(layer.odd(hidden), given)
-        weights = self.readout(given.time).unsqueeze(2)
-        return torch.bmm(hidden, weights.expand(len(hidden), -1, -1)).squeeze(2)
-
-    def _in_blocks(self, inputs: Inputs, time: Tensor) -> Tensor:
-        """Return the same as :meth:`_learned`, without gradients.
-
-        On a CPU that is done by pieces that stay in a core's cache.
-        """
-        shape = inputs.charges.shape[2:]
-        device = inputs.charges.device
-        walkers = len(inputs.charges)
-        table = blocks(tuple(shape), device)
-        others = self._ordered(inputs.others, table.order)
-        even = self._ordered(inputs.even, table.order)
-        first = self.layers[0].odd.weight
-        taps = first.shape[1] - others.shape[2]
-        weights = block_weights(first, table.sides, shape, self.sight)
-        of_others = first[:, taps:].T
-        step = walkers
-        if device.type == "cpu":
-            step = max(1, PIECE_SITES // others.shape[1])
-        made: list[Tensor] = []
-        for start in range(0, walkers, step):
-            rows = slice(start, start + step)
-            raised = raised_taps(inputs.charges[rows], weights, table.sides, self.sight)
-            raised.flatten(0, 1).addmm_(others[rows].flatten(0, 1), of_others)
-            own = time
-            if len(time) > 1:
-                own = time[rows]
-            made.append(self._from_first(raised, LayerInputs(even[rows], own)))
-        return self._ordered(torch.cat(made).unsqueeze(2), table.back)
-
-    def _ordered(self, values: Tensor, order: Tensor) -> Tensor:
-        """Return values ``(walkers, places, n)`` with the sites of each channel in an order."""
-        by_channel = values.unflatten(1, (self.channels, -1))
-        return by_channel.index_select(2, order).flatten(1, 2)
 
     def _skipped(self, inputs: Inputs, time: Tensor, shape: Sequence[int]) -> Tensor:
         """Return what is added to the readout, ``(walkers, channels, *shape)``."""
@@ -411,6 +368,9 @@ class SymmetricConv(Equivariant):
             made = made + weights[:, 1:2].view(spread) * inputs.field
         if not self.rings:
             return made
+        if inputs.walks is not None:
+            of_walks = weights[:, self.direct :].view(spread) * inputs.walks
+            return made + of_walks.sum(1, keepdim=True)
         table = self.orbits(weights.device)
         sums = orbit_sums(weights[:, self.direct :], inputs.transform, table, shape, self.periodic)
         mixing: Tensor | None = None

@@ -19,8 +19,10 @@ __all__ = [
     "annuli",
     "band",
     "box_of",
+    "nearby",
     "offsets_of",
     "orbits",
+    "readers",
     "taps_read",
     "window_sites",
 ]
@@ -190,3 +192,78 @@ def taps_read(
     if all(reads):
         return None
     return torch.tensor(reads, device=device)
+
+
+def _steps(places: Tensor, step: int, length: int, wraps: bool) -> tuple[Tensor, Tensor]:
+    """Return places moved along a line, and which of them are still on it."""
+    moved = places + step
+    if wraps:
+        return moved % length, torch.ones_like(moved, dtype=torch.bool)
+    return moved.clamp(0, length - 1), (moved >= 0) & (moved < length)
+
+
+def _moved_sites(
+    shape: tuple[int, ...], periodic: tuple[bool, ...], offset: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """Return the site at a displacement from every site, and whether there is one."""
+    lines: list[Tensor] = []
+    inside = torch.ones(shape, dtype=torch.bool)
+    for axis, (step, length, wraps) in enumerate(zip(offset, shape, periodic, strict=True)):
+        moved, there = _steps(torch.arange(length), step, length, wraps)
+        lines.append(moved)
+        later = len(shape) - axis - 1
+        inside = inside & there.view(-1, *[1] * later)
+    number = torch.zeros(shape, dtype=torch.int64)
+    for length, index in zip(shape, torch.meshgrid(*lines, indexing="ij"), strict=True):
+        number = number * length + index
+    return number.flatten(), inside.flatten()
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def readers(
+    shape: tuple[int, ...],
+    periodic: tuple[bool, ...],
+    kernel_size: int,
+    device: torch.device,
+) -> Tensor:
+    """Return who reads each site through each tap; the number of sites stands for nobody.
+
+    Returns:
+        int64 ``(sites, taps)``.
+    """
+    columns: list[Tensor] = []
+    for offset in offsets_of(kernel_size, len(shape)):
+        back = tuple(-step for step in offset)
+        sites, inside = _moved_sites(shape, periodic, back)
+        # A tap that wraps onto the site itself reads nothing.
+        own = sites == torch.arange(len(sites))
+        columns.append(torch.where(inside & ~own, sites, len(sites)))
+    return torch.stack(columns, 1).to(device)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def nearby(
+    shape: tuple[int, ...],
+    periodic: tuple[bool, ...],
+    reach: int,
+    device: torch.device,
+) -> Tensor:
+    """Return the sites within a reach of each site; itself again beyond an open edge.
+
+    Returns:
+        int64 ``(sites, places)``.
+    """
+    spans: list[range] = []
+    for length, wraps in zip(shape, periodic, strict=True):
+        far = min(reach, length - 1)
+        if wraps and 2 * reach + 1 >= length:
+            spans.append(range(length))
+        else:
+            spans.append(range(-far, far + 1))
+    columns: list[Tensor] = []
+    for offset in itertools.product(*spans):
+        sites, inside = _moved_sites(shape, periodic, offset)
+        columns.append(torch.where(inside, sites, torch.arange(len(sites))))
+    return torch.stack(columns, 1).to(device)

@@ -5,14 +5,16 @@ Both leave the function as it is: what is new is not read by what was there.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .geometry import Orbits, offsets_of
+from .inputs import Sight
+from .layers import Stack
 
-__all__ = ["copy_layers", "move_skip", "tap_columns"]
+__all__ = ["copy_layers", "first_columns", "move_skip"]
 
 
 class Grown(Protocol):
@@ -21,9 +23,8 @@ class Grown(Protocol):
     shape: tuple[int, ...]
     periodic: tuple[bool, ...]
     rings: bool
+    sight: Sight
     direct: int
-    layers: Any
-    readout: nn.Linear
     skip: nn.Linear
 
     def orbits(self, device: torch.device) -> Orbits:
@@ -31,24 +32,29 @@ class Grown(Protocol):
         ...
 
 
-def tap_columns(before: int, after: int, ndim: int, inputs: int) -> Tensor:
+def first_columns(before: Sight, after: Sight, inputs: int) -> Tensor:
     """Return the place of each input of a network in those of one with a larger kernel.
 
     Args:
-        before: kernel size of the network.
-        after: kernel size of the larger one.
-        ndim: number of dimensions.
+        before: what the network reads.
+        after: what the larger one reads.
         inputs: number of inputs of the network.
 
     Returns:
         int64 ``(inputs,)``.
     """
-    place: dict[tuple[int, ...], int] = {}
-    for number, offset in enumerate(offsets_of(after, ndim)):
-        place[offset] = number
-    taps = [place[offset] for offset in offsets_of(before, ndim)]
-    # All other inputs come after the taps, in one order.
-    others = range(len(place), len(place) + inputs - len(taps))
+    ndim = len(before.periodic)
+    if before.steps:
+        taps = list(range(before.steps - 1))
+        count = after.steps - 1
+    else:
+        place: dict[tuple[int, ...], int] = {}
+        for number, offset in enumerate(offsets_of(after.kernel_size, ndim)):
+            place[offset] = number
+        taps = [place[offset] for offset in offsets_of(before.kernel_size, ndim)]
+        count = len(place)
+    # All other inputs come after these, in one order.
+    others = range(count, count + inputs - len(taps))
     return torch.tensor([*taps, *others])
 
 
@@ -62,12 +68,12 @@ def _copy(to: nn.Linear | None, given: nn.Linear | None, columns: Tensor) -> Non
 
 
 @torch.no_grad()
-def copy_layers(to: Grown, given: Grown, first: Tensor) -> None:
+def copy_layers(to: Stack, given: Stack, first: Tensor) -> None:
     """Put the layers and the readout of a network into another that is as large or larger.
 
     Args:
-        to: the other network.
-        given: the network.
+        to: those of the other network.
+        given: those of the network.
         first: the place of each input of the first layer.
     """
     columns = first
@@ -100,7 +106,12 @@ def move_skip(to: Grown, given: Grown) -> None:
     cpu = torch.device("cpu")
     weights = given.skip.weight.cpu()
     made = weights[: given.direct]
-    if given.rings:
+    if given.rings and given.sight.steps:
+        # Longer walks come after those that there were.
+        longer = torch.zeros_like(to.skip.weight, device=cpu)
+        longer[: len(weights)] = weights
+        made = longer
+    elif given.rings:
         before = given.orbits(cpu)
         after = to.orbits(cpu)
         kernel = weights[given.direct :]

@@ -2,7 +2,9 @@
 
 All of it is made from charges: ``s = ±1`` where a sign exchanges the two states, else one per state
 ``a``, ``φ_a(x_j) = φ(a, x_j) - mean over a``. Inputs change with the charges; even inputs multiply
-what is made of them.
+what is made of them. Where couplings of two such states vary from bond to bond, taps and annuli
+give way to walks of couplings: then ``s_i → ε_i s_i, J_ij → ε_i ε_j J_ij`` changes nothing but the
+sign ``ε_i`` of what is made at a site.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ from .neighbours import (
     looked_up,
     neighbour_sum,
 )
-from .sums import annulus_sums, spectrum, window_sum
+from .sums import annulus_sums, spectrum, walks_of, window_sum
 
 __all__ = ["Inputs", "Sight", "around", "count_inputs", "look", "mixed", "taps_of"]
 
@@ -42,7 +44,9 @@ class Inputs(NamedTuple):
     field: Tensor
     """Field of the site, ``(1 | walkers, channels, *shape or 1s)``"""
     transform: Tensor
-    """Fourier transform of the marks, as :func:`~.sums.spectrum` has it"""
+    """Fourier transform of the marks, as :func:`~.sums.spectrum` has it; empty with walks"""
+    walks: Tensor | None = None
+    """Spins at the ends of walks of 2, 3, … steps, ``(walkers, walks, *shape)``"""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Sight:
         periodic: boundary of each direction.
         strength: ``φ`` of equal states less the mean, where a sign exchanges both states; None
             for a channel per state.
+        steps: the longest walks of couplings, at least 2; 0 for taps and annuli.
     """
 
     kernel_size: int
@@ -63,6 +68,14 @@ class Sight:
     fields: bool
     periodic: tuple[bool, ...]
     strength: float | None
+    steps: int = 0
+
+    @property
+    def taps(self) -> int:
+        """Number of taps."""
+        if self.steps:
+            return 0
+        return len(offsets_of(self.kernel_size, len(self.periodic)))
 
 
 class Surroundings(NamedTuple):
@@ -79,13 +92,16 @@ class Surroundings(NamedTuple):
 
 def count_inputs(sight: Sight) -> tuple[int, int]:
     """Return the numbers of odd and of even inputs."""
-    taps = len(offsets_of(sight.kernel_size, len(sight.periodic)))
-    if sight.strength is None:
-        odd = taps + len(ANNULI) + 4
+    if sight.steps:
+        odd = sight.steps + 3
+        even = 4
+        fields = 1
+    elif sight.strength is None:
+        odd = sight.taps + len(ANNULI) + 4
         even = 9
         fields = 1
     else:
-        odd = taps + len(ANNULI) + 5
+        odd = sight.taps + len(ANNULI) + 5
         even = 4
         fields = 2
     if sight.fields:
@@ -103,38 +119,47 @@ def look(configurations: Tensor, conditions: Conditions, sight: Sight, table: Te
         sight: what is read.
         table: ``φ``, ``(q, q)``, in the type of the inputs.
     """
+    if sight.steps:
+        return _of_glass(configurations, conditions, sight, table.dtype)
     if sight.strength is None:
         return _of_states(configurations, conditions, sight, table)
-    return _of_spins(configurations, conditions, sight, sight.strength, table.dtype)
+    return _of_spins(configurations, conditions, sight, table.dtype)
 
 
-def _of_spins(
-    configurations: Tensor,
-    conditions: Conditions,
-    sight: Sight,
-    strength: float,
-    dtype: torch.dtype,
-) -> Inputs:
-    """Return the inputs of two states that a sign exchanges."""
-    shape = configurations.shape[1:]
+class Products(NamedTuple):
+    """What two states that a sign exchanges have of their bonds."""
+
+    odd: list[Tensor]
+    even: list[Tensor]
+    local: Tensor
+    field: Tensor
+
+
+def _products(spins: Tensor, conditions: Conditions, sight: Sight) -> Products:
+    """Return local fields and their powers, and products of neighbours and theirs.
+
+    Args:
+        spins: ``(walkers, 1, *shape)``.
+        conditions: couplings and field.
+        sight: what is read.
+    """
+    shape = spins.shape[2:]
     around = float(2 * len(shape))
-    spins = embed(configurations, 2, dtype)
-    bonds = bonds_of_spins(spins, conditions.coupling, conditions.field, strength, sight.periodic)
-    seen = _surroundings(spins, spins, None, sight)
+    assert sight.strength is not None
+    bonds = bonds_of_spins(
+        spins, conditions.coupling, conditions.field, sight.strength, sight.periodic
+    )
     local = bonds.local()
     total = local + bonds.field
 
     def beyond(others: Tensor, coupling: Tensor) -> list[Tensor]:
         """Return products that have the signs of a spin in the place of the site."""
-        squared = others * others
-        bent = coupling * squared
+        bent = coupling * others * others
         return [bent * spins, bent * others, spins * others]
 
     squares, cubes, aligned = neighbour_sum(bonds, beyond)
-    mean = 3.0 * seen.mean
     squared = total * total
     odd = [
-        mean,
         total / around,
         total * squared / around**2,
         squares / (2.0 * around),
@@ -143,14 +168,54 @@ def _of_spins(
     even = [
         squared / around**2,
         _energy(bonds, sight, shape) - 0.2 * around,
-        mean * mean,
         aligned / (around * (around - 1.0)),
     ]
     if sight.fields:
         field = bonds.field.expand_as(total)
         odd.append(field)
-        even += [field * field, field * mean]
-    return _joined(seen, odd, even, local, bonds.field)
+        even.append(field * field)
+    return Products(odd, even, local, bonds.field)
+
+
+def _of_spins(
+    configurations: Tensor, conditions: Conditions, sight: Sight, dtype: torch.dtype
+) -> Inputs:
+    """Return the inputs of two states that a sign exchanges."""
+    spins = embed(configurations, 2, dtype)
+    seen = _surroundings(spins, spins, None, sight)
+    made = _products(spins, conditions, sight)
+    mean = 3.0 * seen.mean
+    even = [*made.even, mean * mean]
+    if sight.fields:
+        even.append(mean * made.field)
+    return _joined(seen, [mean, *made.odd], even, made.local, made.field)
+
+
+def _of_glass(
+    configurations: Tensor, conditions: Conditions, sight: Sight, dtype: torch.dtype
+) -> Inputs:
+    """Return the inputs of two states that a sign exchanges, with couplings for every bond."""
+    shape = configurations.shape[1:]
+    spins = embed(configurations, 2, dtype)
+    assert sight.strength is not None
+    coupling = conditions.coupling.to(dtype) * sight.strength
+    walks, loops = walks_of(coupling, tuple(shape), sight.periodic, sight.steps)
+    # A weight of 0 adds nothing in any bit, so that the site is left out of its own walks.
+    ends = torch.matmul(spins.flatten(1).unsqueeze(1), walks.flatten(2))
+    ends = ends.view(len(spins), sight.steps - 1, *shape)
+    made = _products(spins, conditions, sight)
+    closed = loops.view(-1, 1, *shape).expand_as(spins)
+    others = torch.stack([*ends.unsqueeze(1).unbind(2), *made.odd], -1)
+    even = torch.stack([*made.even, closed], -1)
+    return Inputs(
+        charges=spins,
+        others=others.flatten(1, -2),
+        even=even.flatten(1, -2),
+        local=made.local,
+        field=made.field,
+        transform=ends.new_zeros(0),
+        walks=ends,
+    )
 
 
 def _of_states(

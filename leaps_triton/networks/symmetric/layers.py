@@ -6,27 +6,34 @@ block, and a product with the weights of all its sites makes their values side b
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .geometry import taps_read
-from .inputs import Sight, around
+from .inputs import Inputs, Sight, around, count_inputs, taps_of
 
 __all__ = [
     "TIMES",
     "Blocks",
     "Layer",
     "LayerInputs",
+    "Stack",
     "block_weights",
     "blocks",
+    "pieces",
     "raised_taps",
     "time_basis",
+    "time_of",
 ]
+
+
+PIECE_SITES = 2048
+"""Sites of the walkers whose layers a CPU makes at once: they stay in a core's cache."""
 
 TIMES = 6
 """Number of functions of the time."""
@@ -107,11 +114,11 @@ class Layer(nn.Module):
             if self.shift is not None:
                 product = product + self.shift(inputs.even)
             return 2.0 * torch.sigmoid(2.0 * product) - 1.0
-        product = raised.mul_(_added(time, inputs.even, self.even))
+        # tanh z = 2 σ(2 z) - 1, on a CPU several times as fast; 2 z comes of doubled factors.
+        product = raised.mul_(_doubled(time, inputs.even, self.even))
         if self.shift is not None:
-            product.baddbmm_(inputs.even, _for_each(self.shift, inputs.even))
-        # On a CPU that is several times as fast as a hyperbolic tangent.
-        return product.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
+            product.baddbmm_(inputs.even, _for_each(self.shift, inputs.even), alpha=2.0)
+        return product.sigmoid_().mul_(2.0).sub_(1.0)
 
 
 def _for_each(layer: nn.Linear, values: Tensor) -> Tensor:
@@ -119,9 +126,9 @@ def _for_each(layer: nn.Linear, values: Tensor) -> Tensor:
     return layer.weight.T.expand(len(values), -1, -1)
 
 
-def _added(constant: Tensor, values: Tensor, layer: nn.Linear) -> Tensor:
-    """Return a layer's values plus what all places of a walker share, in one pass."""
-    return torch.baddbmm(constant, values, _for_each(layer, values))
+def _doubled(constant: Tensor, values: Tensor, layer: nn.Linear) -> Tensor:
+    """Return twice a layer's values and what all places of a walker share, in one pass."""
+    return torch.baddbmm(constant, values, _for_each(layer, values), beta=2.0, alpha=2.0)
 
 
 class Blocks(NamedTuple):
@@ -153,13 +160,11 @@ def blocks(shape: tuple[int, ...], device: torch.device) -> Blocks:
     return Blocks(tuple(sides), order.to(device), order.argsort().to(device))
 
 
-def block_weights(
-    weight: Tensor, sides: Sequence[int], shape: Sequence[int], sight: Sight
-) -> Tensor:
+def block_weights(taps: Tensor, sides: Sequence[int], shape: Sequence[int], sight: Sight) -> Tensor:
     """Return the weights of the taps for the window that all sites of a block share.
 
     Args:
-        weight: those of the first layer, ``(width, inputs)``, taps before all other inputs.
+        taps: weights of the taps, ``(width, taps)``.
         sides: sites a side of a block.
         shape: lengths of the lattice.
         sight: size and boundaries of the kernel.
@@ -168,12 +173,10 @@ def block_weights(
         ``(sites of a block · width, window)``; 0 for what a site does not read, itself above all.
     """
     size = sight.kernel_size
-    count = size ** len(shape) - 1
-    taps = weight[:, :count]
-    reads = taps_read(tuple(shape), sight.periodic, size, weight.device)
+    reads = taps_read(tuple(shape), sight.periodic, size, taps.device)
     if reads is not None:
         taps = torch.where(reads, taps, torch.zeros_like(taps))
-    half = count // 2
+    half = taps.shape[1] // 2
     centre = taps.new_zeros(len(taps), 1)
     kernel = torch.cat([taps[:, :half], centre, taps[:, half:]], 1)
     kernel = kernel.view(-1, *[size] * len(shape))
@@ -206,3 +209,168 @@ def raised_taps(charges: Tensor, weights: Tensor, sides: Sequence[int], sight: S
     made = F.linear(inputs, weights)
     width = len(weights) // math.prod(sides)
     return made.view(len(charges), -1, width)
+
+
+class Stack(nn.Module):
+    """All layers, and a readout whose weights are functions of the time.
+
+    Args:
+        sight: what is read.
+        channels: 1 where a sign exchanges two states, else a channel per state.
+        widths: values of each layer.
+    """
+
+    def __init__(self, sight: Sight, channels: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.sight = sight
+        self.channels = channels
+        inputs, even = count_inputs(sight)
+        mixes = channels > 1
+        layers: list[Layer] = []
+        for number, width in enumerate(widths):
+            layers.append(Layer(inputs, even, width, mixes, mixes and number > 0))
+            inputs = width
+        # A list of modules forgets what they are.
+        self.layers: Any = nn.ModuleList(layers)
+        self.readout = nn.Linear(TIMES, inputs, bias=False)
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draw parameters such that layers begin near the linear part of their tangent."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(layer: nn.Linear | None, scale: float) -> None:
+            if layer is not None:
+                weight = layer.weight
+                deviation = scale / math.sqrt(weight.shape[1])
+                weight.copy_(deviation * torch.randn(weight.shape, generator=generator))
+
+        first = 0.75
+        if self.channels > 1:
+            # Charges are less than 1 there.
+            first = 1.5
+        for layer in self.layers:
+            draw(layer.odd, first)
+            draw(layer.even, 0.2)
+            draw(layer.time, 0.12)
+            draw(layer.shift, 0.3)
+            draw(layer.average, 0.5)
+            first = 1.0
+        # Small rates to begin with, on top of what the network may stand on.
+        inputs = self.readout.weight.shape[0]
+        draw(self.readout, 0.12 / math.sqrt(inputs))
+
+    def forward(self, inputs: Inputs, time: Tensor) -> Tensor:
+        """Return what the layers make of the inputs, ``(walkers, places)``.
+
+        Args:
+            inputs: those of every place.
+            time: functions of the time, ``(1 | walkers, 6)``.
+        """
+        odd = inputs.others
+        if self.sight.taps:
+            odd = torch.cat([taps_of(inputs.charges, self.sight), odd], 2)
+        raised = self.layers[0].odd(odd)
+        return self._from_first(raised, LayerInputs(inputs.even, time))
+
+    def _from_first(self, raised: Tensor, given: LayerInputs) -> Tensor:
+        """Return the readout, ``(walkers, places)``, from the first layer's products."""
+        hidden = self.layers[0](raised, given)
+        for layer in self.layers[1:]:
+            if self.channels > 1:
+                mean = hidden.unflatten(1, (self.channels, -1)).mean(1)
+                given = given._replace(mean=mean)
+            hidden = layer(layer.odd(hidden), given)
+        weights = self.readout(given.time).unsqueeze(2)
+        return torch.bmm(hidden, weights.expand(len(hidden), -1, -1)).squeeze(2)
+
+    @property
+    def taps(self) -> Tensor:
+        """Weights of the taps, ``(width, taps)``, as evaluations without gradients have them.
+
+        Those of charges ±1 lie on a grid so coarse that every sum of them is exact: what the taps
+        make does then not depend on the order in which it was summed.
+        """
+        weights = self.layers[0].odd.weight[:, : self.sight.taps]
+        if self.channels == 1:
+            return _on_grid(weights)
+        return weights
+
+    def in_blocks(self, inputs: Inputs, time: Tensor) -> Tensor:
+        """Return the same as :meth:`forward`, without gradients.
+
+        On a CPU that is done by pieces that stay in a core's cache.
+        """
+        shape = inputs.charges.shape[2:]
+        table = blocks(tuple(shape), inputs.charges.device)
+        others = self._ordered(inputs.others, table.order)
+        even = self._ordered(inputs.even, table.order)
+        weights: Tensor | None = None
+        if self.sight.taps:
+            weights = block_weights(self.taps, table.sides, shape, self.sight)
+        made: list[Tensor] = []
+        for rows in pieces(others):
+            raised: Tensor | None = None
+            if weights is not None:
+                raised = raised_taps(inputs.charges[rows], weights, table.sides, self.sight)
+            made.append(self.from_taps(raised, others[rows], even[rows], time_of(rows, time)))
+        return self._ordered(torch.cat(made).unsqueeze(2), table.back)
+
+    def raised(self, charges: Tensor) -> Tensor:
+        """Return what the taps make at every place, ``(walkers, places, width)``."""
+        shape = charges.shape[2:]
+        table = blocks(tuple(shape), charges.device)
+        weights = block_weights(self.taps, table.sides, shape, self.sight)
+        return self._ordered(raised_taps(charges, weights, table.sides, self.sight), table.back)
+
+    def from_taps(
+        self, raised: Tensor | None, others: Tensor, even: Tensor, time: Tensor
+    ) -> Tensor:
+        """Return what the layers make, ``(walkers, places)``, from what the taps have made.
+
+        Args:
+            raised: of the taps, ``(walkers, places, width)``; None without taps.
+            others: all other inputs, ``(walkers, places, inputs)``.
+            even: even inputs, likewise.
+            time: functions of the time, ``(1 | walkers, 6)``.
+        """
+        weights = self.layers[0].odd.weight[:, self.sight.taps :].T
+        if raised is None:
+            product = others @ weights
+        else:
+            product = torch.baddbmm(raised, others, weights.expand(len(others), -1, -1))
+        return self._from_first(product, LayerInputs(even, time))
+
+    def _ordered(self, values: Tensor, order: Tensor) -> Tensor:
+        """Return values ``(walkers, places, n)`` with the sites of each channel in an order."""
+        by_channel = values.unflatten(1, (self.channels, -1))
+        return by_channel.index_select(2, order).flatten(1, 2)
+
+
+def pieces(like: Tensor) -> Iterator[slice]:
+    """Yield the walkers of ``(walkers, places, …)`` by pieces; all at once on a GPU."""
+    walkers = len(like)
+    step = max(1, walkers)
+    if like.device.type == "cpu":
+        step = max(1, PIECE_SITES // like.shape[1])
+    for start in range(0, walkers, step):
+        yield slice(start, start + step)
+
+
+def time_of(rows: slice | Tensor, time: Tensor) -> Tensor:
+    """Return the rows of some walkers; what all walkers share has one row."""
+    if len(time) > 1:
+        return time[rows]
+    return time
+
+
+def _on_grid(weights: Tensor) -> Tensor:
+    """Return weights rounded such that sums of them, with any signs, are exact."""
+    # Two bits less than numbers have: one for the sign of rounding, one to spare.
+    bits = 22
+    if weights.dtype == torch.float64:
+        bits = 51
+    bound = weights.abs().sum(1, keepdim=True)
+    exponent = torch.frexp(bound).exponent
+    scale = torch.ldexp(torch.ones_like(bound), bits - exponent)
+    return (weights * scale).round() / scale

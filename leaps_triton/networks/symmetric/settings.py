@@ -8,7 +8,7 @@ import numpy as np
 from ...kernels.checks import as_integer, as_number, expect
 from ...models.pair import PairModel
 
-__all__ = ["alike", "as_beta", "as_widths", "has_field"]
+__all__ = ["alike", "as_beta", "as_widths", "has_field", "varies"]
 
 
 def as_widths(widths: Any) -> list[int]:
@@ -43,3 +43,9 @@ def alike(model: PairModel) -> tuple[int, ...]:
             coupling = float(model.coupling[axis].flatten()[0])
         kinds.append((length, model.lattice.periodic[axis], coupling))
     return tuple(kinds.index(kind) for kind in kinds)
+
+
+def varies(model: PairModel) -> bool:
+    """Return whether couplings of two states that a sign exchanges vary from bond to bond."""
+    by_site = model.coupling[0].numel() > 1
+    return by_site and model.q == 2 and model.symmetry == "permutation"

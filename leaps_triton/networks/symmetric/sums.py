@@ -4,15 +4,17 @@ What is summed are integers, and so are the kernels: an FFT in float64 is rounde
 that it stands for, and then reads no site to which the kernel gives the weight 0.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...lattices.hypercubic import Lattice
 from .geometry import Annuli, Orbits, band, box_of
 
-__all__ = ["annulus_sums", "orbit_sums", "spectrum", "window_sum"]
+__all__ = ["annulus_sums", "orbit_sums", "spectrum", "walks_of", "window_sum"]
 
 _BITS = 36
 """Bits of an orbit sum: few enough that the FFT of float64 is off by less than half of the last."""
@@ -149,3 +151,60 @@ def orbit_sums(
     """
     made: Tensor = _OrbitSums.apply(weights, transform, table, tuple(shape), tuple(periodic))
     return made
+
+
+def walks_of(
+    coupling: Tensor, shape: tuple[int, ...], periodic: tuple[bool, ...], steps: int
+) -> tuple[Tensor, Tensor]:
+    """Return products of couplings along walks that do not turn back, by their ends.
+
+    ``W_{n+1} = W_n K - W_{n-1}`` with ``K = J / √(z - 1)``, ``W_0 = z / (z - 1)``, ``W_1 = K``:
+    with couplings ±1 on a lattice of ``z`` neighbours these are walks without immediate return, and
+    near to these else. Walks that end where they began are taken out.
+
+    Args:
+        coupling: ``J``, ``(rows, 1 | ndim, *shape or 1s)``.
+        shape: lengths of the lattice.
+        periodic: boundary of each direction.
+        steps: those of the longest walks, at least 2.
+
+    Returns:
+        Walks of 2 … steps, ``(rows, sites, steps - 1, sites)``, from the first site to the last;
+        and closed walks of 4 steps by site, ``(rows, sites)``.
+    """
+    neighbours = 2 * len(shape)
+    sites = math.prod(shape)
+    hop = _hops(coupling, shape, periodic) / math.sqrt(max(1, neighbours - 1))
+    identity = torch.eye(sites, dtype=coupling.dtype, device=coupling.device)
+    before = identity.expand_as(hop) * (neighbours / max(1, neighbours - 1))
+    walk = hop
+    found: list[Tensor] = []
+    loops = hop.new_zeros(len(hop), sites)
+    others = 1.0 - identity
+    for step in range(2, max(4, steps) + 1):
+        after = walk @ hop - before
+        before = walk
+        walk = after
+        if step <= steps:
+            found.append(walk * others)
+        if step == 4:
+            loops = walk.diagonal(dim1=1, dim2=2)
+    return torch.stack(found, 2), loops
+
+
+def _hops(coupling: Tensor, shape: tuple[int, ...], periodic: tuple[bool, ...]) -> Tensor:
+    """Return the couplings between all sites, ``(rows, sites, sites)``."""
+    rows = len(coupling)
+    sites = math.prod(shape)
+    bonds = coupling.expand(rows, len(shape), *shape).flatten(2)
+    towards = Lattice(shape, periodic).neighbours()[::2].to(coupling.device)
+    here = torch.arange(sites, device=coupling.device)
+    matrix = coupling.new_zeros(rows, sites * sites)
+    for axis, ahead in enumerate(towards):
+        # What leads off an open edge adds a coupling of 0 to the site itself.
+        inside = ahead >= 0
+        to = torch.where(inside, ahead, here)
+        strength = bonds[:, axis] * inside.to(coupling.dtype)
+        matrix.index_add_(1, here * sites + to, strength)
+        matrix.index_add_(1, to * sites + here, strength)
+    return matrix.view(rows, sites, sites)

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ...integrators.rollouts.boundaries import in_one_kernel
+from ...integrators.transport import gauge_of
 
 if TYPE_CHECKING:
     from ..sampler import Sampler
@@ -46,8 +47,10 @@ def _can_ride(sampler: "Sampler") -> bool:
     # Leaps evaluate all walkers where one has been moved; torch adds up what domains gain.
     if not integrator.recordable or not integrator.single:
         return False
-    # Functions of torch on a CPU may round the last few numbers of an array otherwise.
-    if sampler.device.type == "cpu" and integrator.reversible is not None:
+    # Functions of torch on a CPU, such as the logistic one, may round the last few numbers of an
+    # array otherwise.
+    rounded = integrator.reversible is not None or gauge_of(sampler.transport) == "heat_bath"
+    if sampler.device.type == "cpu" and rounded:
         return False
     # Tables of rates have rows for the magnetisations of all walkers.
     if integrator.waits(sampler.path, sampler.transport):

@@ -55,6 +55,7 @@ def leap_trajectories(
     grid: Tensor,
     leap: TauLeap,
     draws: Draws,
+    first: int = 0,
 ) -> Trajectories:
     """Return where the current rates take walkers.
 
@@ -65,9 +66,11 @@ def leap_trajectories(
         grid: float64 ``(times, steps + 1)``.
         leap: gives the reversible rates that are added.
         draws: of the training step.
+        first: number of the first walker in its batch, of which these may be a part.
     """
     times, walkers = configurations.shape[:2]
-    walker_index = torch.arange(times * walkers, device=configurations.device)
+    last = first + times * walkers
+    walker_index = torch.arange(first, last, device=configurations.device)
     steps = grid.shape[1] - 1
     x = configurations.flatten(0, 1)
     points = [configurations]

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...kernels.checks import as_number, expect, is_real
 from ...models.pair import is_pair_model
 from ...networks.linear_response.network import LinearResponse, bond_table_of
-from ...networks.linear_response.rings import Rings
+from ...networks.linear_response.rings import Rings, placed
 from ...paths.annealing import AnnealingPath
 from ..data.buffer import Batch
 from .regression import Basis, features_of, regress
@@ -22,8 +22,11 @@ from .regression import Basis, features_of, regress
 __all__ = ["linear_response"]
 
 
-_WALKERS_PER_NUMBER = 4
-"""Walkers per number of a kernel, at least: beyond, far rings are united, or far pairs left out."""
+_WALKERS_PER_RING = 4
+"""Walkers per ring, at least: beyond, far rings are united."""
+
+_PAIRS_PER_WALKER = 0.4
+"""Pairs of a full kernel per walker, at most: beyond, far pairs are left out."""
 
 _NEAR = 2
 """Distance up to which the field of other sites is a regressor."""
@@ -40,20 +43,22 @@ def linear_response(
     At each time of the samples, numbers ``K_ij`` are found by least squares for which
     ``-H(x) + Σ_{i,k} p_k(i) D_k(i)`` varies least over the samples, with ``D_k(i) = f_{x_i+k}(i) -
     f_{x_i}(i)`` and ``f_a(i) = Σ_j K_ij φ(a, x_j)``; ``p`` is the heat bath at that time. On a
-    lattice with uniform couplings, ``K_ij`` is a number per ring of displacements; with couplings
-    that vary it is a symmetric matrix, one number per pair, of pairs within the graph distance that
-    a fourth as many pairs as walkers allow. Fields add constants of state and site. At ``β = 0``,
-    where such a path begins, the kernel is known: half the coupling of the bond.
+    lattice with uniform couplings, ``K_ij`` is a number per ring of displacements. With couplings
+    that vary it is a symmetric matrix, a number per pair, up to the graph distance within which
+    there are 0.4 pairs per walker. Fields add constants of state and site. At ``β = 0``, where such
+    a path begins, the kernel is known: half the coupling of the bond.
 
     Args:
         path: the annealing path.
         samples: equilibrium samples at increasing times, as of
             :func:`~leaps_triton.training.equilibrate`: a
             :class:`~leaps_triton.training.Batch`, or its configurations ``(times, walkers,
-            *shape)`` and times ``(times,)``. Some hundred walkers or more, at least four per ring;
-            for other lattices than very small ones it takes about a second per 16 times.
-        ridge: the least ridge, relative to the variance of a feature. At each time it is raised by
-            100 or 10 000 where walkers that are left out of the fit are then fitted better.
+            *shape)`` and times ``(times,)``. Some hundred walkers or more; with fewer than four per
+            ring, the far rings are united. Numbers of nodes are joined by straight lines in β, so
+            let times be close where the model changes fast.
+        ridge: the least ridge, relative to the variance of a feature; it draws to the numbers of
+            the time before. At each time it is raised, by up to 10⁵, where walkers that are left
+            out of the fit are then fitted better.
         full: whether the kernel is a matrix; None for couplings that vary over the lattice.
 
     Returns:
@@ -90,23 +95,27 @@ def linear_response(
         kernels.append(_kernel_at_zero(model, basis))
         constants.append(_constants_at_zero(model, basis))
         variances.append((0.0, 0.0))
+    prior: Tensor | None = None
     for own, time, beta in zip(configurations, t, betas, strict=True):
         features, energies = features_of(model, basis, own, beta.view(1))
-        found = regress(features, energies, ridge)
-        kernels.append(_kernel_of(found.weights, basis))
-        constants.append(_constants_of(found.weights, basis))
+        found = regress(features, energies, ridge, prior)
+        # The kernel changes slowly: what the samples do not tell is as it was before.
+        prior = found.weights
+        weights = prior.cpu()
+        kernels.append(_kernel_of(weights, basis))
+        constants.append(_constants_of(weights, basis))
         # ∂_t log ρ̃ = -β'H: per unit of time, as the loss of training.
         speed = float(path.beta_rate(time)) ** 2
         variances.append((speed * found.before, speed * found.after))
     # Nodes increase in β, also where the path leads to negative ones.
-    every = torch.cat([start.to(betas), betas])
+    every = torch.cat([start, betas])
     order = every.argsort()
     constant = basis.response.constants
     if constant.numel():
         constant = torch.stack(constants)[order]
     response = basis.response.to(configurations.device)
     return response.fill(
-        every[order], torch.stack(kernels)[order], constant, torch.tensor(variances)[order.cpu()]
+        every[order], torch.stack(kernels)[order], constant, torch.tensor(variances)[order]
     )
 
 
@@ -161,7 +170,7 @@ def _start(path: AnnealingPath, betas: Tensor) -> Tensor:
 
 def _basis_of(model: Any, walkers: int, nodes: int, full: bool) -> Basis:
     """Return the numbers to find, as many as the walkers can tell."""
-    most = max(8, walkers // _WALKERS_PER_NUMBER)
+    most = max(8, walkers // _WALKERS_PER_RING)
     site_table = model.site_table
     kind = ""
     symmetric = is_pair_model(model) and model.symmetry != ""
@@ -172,7 +181,7 @@ def _basis_of(model: Any, walkers: int, nodes: int, full: bool) -> Basis:
     pairs = torch.zeros(0, 2, dtype=torch.int64)
     rings: int | None = most
     if full:
-        pairs = _pairs_within(model, most)
+        pairs = _pairs_within(model, int(_PAIRS_PER_WALKER * walkers))
         rings = None
     response = LinearResponse(model, nodes, full, None, rings, kind)
     if not full and response.rings.count < most:
@@ -234,7 +243,7 @@ def _ring_sums_of(table: Tensor, rings: Rings) -> list[Tensor]:
     for ring in range(min(_NEAR * len(rings.shape), rings.count)):
         one = torch.zeros(1, rings.count, dtype=torch.float64)
         one[0, ring] = 1.0
-        response = torch.fft.rfftn(rings.place(one), dim=axes)
+        response = torch.fft.rfftn(placed(one, rings.index), dim=axes)
         sums = torch.fft.irfftn(spectrum * response, s=rings.padded, dim=axes)
         found.append(sums[inner])
     return found
@@ -248,7 +257,7 @@ def _kernel_of(weights: Tensor, basis: Basis) -> Tensor:
         return own
     sites = basis.response.kernels.shape[1]
     kernel = own.new_zeros(sites, sites)
-    first, second = basis.pairs.to(own.device).T
+    first, second = basis.pairs.T
     kernel[first, second] = own
     kernel[second, first] = own
     return kernel
@@ -257,7 +266,7 @@ def _kernel_of(weights: Tensor, basis: Basis) -> Tensor:
 def _constants_of(weights: Tensor, basis: Basis) -> Tensor:
     """Return the constants at a node from the regression's weights, ``(q, *shape or 1s)``."""
     own = weights[basis.kernels :]
-    found = torch.einsum("m,m...->...", own, basis.constants.to(own.device))
+    found = torch.einsum("m,m...->...", own, basis.constants)
     return _short(found, basis)
 
 

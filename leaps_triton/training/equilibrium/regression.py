@@ -14,7 +14,7 @@ __all__ = ["Basis", "Regressed", "features_of", "regress"]
 _CHUNK_SITES = 2**16
 """Sites whose features are found at once."""
 
-_RIDGES = (1.0, 1e2, 1e4)
+_RIDGES = (1.0, 1e2, 1e4, 1e5)
 """Multiples of the least ridge, of which the best for walkers left out is taken."""
 
 
@@ -105,17 +105,22 @@ def _pair_features(drive: Tensor, channels: Tensor, pairs: Tensor) -> Tensor:
     return (ahead + back).sum(1)
 
 
-def regress(features: Tensor, target: Tensor, ridge: float) -> Regressed:
+def regress(
+    features: Tensor, target: Tensor, ridge: float, prior: Tensor | None = None
+) -> Regressed:
     """Return the combination of features that is most nearly the target, but for a constant.
 
     Args:
         features: float64 ``(walkers, features)``.
         target: float64 ``(walkers,)``.
         ridge: the least ridge, relative to the variance of a feature.
+        prior: weights that the ridge draws to, ``(features,)``; None for zeros.
     """
     walkers = len(target)
+    if prior is None:
+        prior = torch.zeros_like(features[0])
     centred = features - features.mean(0)
-    wanted = target - target.mean()
+    wanted = target - target.mean() - centred @ prior
     scale = centred.std(0)
     # A feature that never varies gets no weight.
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
@@ -134,6 +139,6 @@ def regress(features: Tensor, target: Tensor, ridge: float) -> Regressed:
         left = (wanted - centred @ weights) / (1.0 - influence).clamp(min=1e-12)
         after = float(left.square().mean())
         if best is None or after < best.after:
-            best = Regressed(weights / scale, float(wanted.var()), after)
+            best = Regressed(prior + weights / scale, float(target.var()), after)
     assert best is not None
     return best

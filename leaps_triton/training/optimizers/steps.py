@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...networks import exact_convolutions
+from ...parallel import ALONE, Ranks, combined, gathered
 from ...paths.base import Path
 from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
@@ -14,7 +15,7 @@ from ..data.buffer import Batch
 from ..data.draws import Draws
 from ..data.trajectories import leap_of, leap_trajectories, segments
 from ..losses import FreeEnergy, log_variance, physics_informed, residual, squared_residual
-from .sample_gradients import SampleGradients
+from .sample_gradients import PerSample, SampleGradients
 from .spring import Spring, centred
 
 __all__ = ["AdamStep", "Proposal", "Request", "SpringStep", "Step", "make_step"]
@@ -45,6 +46,21 @@ class Request(NamedTuple):
     """``δ`` of Huber's loss; None for the square"""
     weights: Tensor | None
     """What residuals at each time are multiplied by, ``(times,)``; None for 1"""
+    first: int = 0
+    """Number of the first walker, where the batch is a part of a larger one"""
+
+    def part(self, number: int, count: int) -> "Request":
+        """Return one of so many equal parts of the batch, each of some of its times."""
+        batch = self.batch
+        times, walkers = batch.configurations.shape[:2]
+        rows = times // count
+        chosen = slice(number * rows, (number + 1) * rows)
+        weights = self.weights
+        if weights is not None:
+            weights = weights[chosen]
+        some = Batch(batch.configurations[chosen], batch.t[chosen])
+        first = self.first + chosen.start * walkers
+        return self._replace(batch=some, weights=weights, first=first)
 
 
 class Step(Protocol):
@@ -72,12 +88,25 @@ class Step(Protocol):
 
 
 def make_step(
-    sampler: Sampler, network: nn.Module, free_energy: FreeEnergy | None, config: TrainingConfig
+    sampler: Sampler,
+    network: nn.Module,
+    free_energy: FreeEnergy | None,
+    config: TrainingConfig,
+    ranks: Ranks = ALONE,
 ) -> Step:
-    """Return what moves the parameters by the configuration's optimiser."""
+    """Return what moves the parameters by the configuration's optimiser.
+
+    Raises:
+        ValueError: a batch whose parts cannot be dealt out evenly among the processes.
+    """
+    if config.shares % ranks.world:
+        raise ValueError(
+            f"shares must be a multiple of the {ranks.world} processes, got {config.shares}; "
+            f"results depend on it, not on the number of processes"
+        )
     if config.optimizer == "spring":
-        return SpringStep(sampler.path, network, config)
-    return AdamStep(sampler, network, free_energy, config)
+        return SpringStep(sampler.path, network, config, ranks)
+    return AdamStep(sampler, network, free_energy, config, ranks)
 
 
 class AdamStep:
@@ -88,6 +117,7 @@ class AdamStep:
         network: what is trained.
         free_energy: trained along, where the baseline is learned; else None.
         config: the settings.
+        ranks: the processes that share the batch.
     """
 
     def __init__(
@@ -96,7 +126,9 @@ class AdamStep:
         network: nn.Module,
         free_energy: FreeEnergy | None,
         config: TrainingConfig,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self._ranks = ranks
         self._sampler = sampler
         self._network = network
         self._free_energy = free_energy
@@ -104,18 +136,27 @@ class AdamStep:
         trained = list(network.parameters())
         if free_energy is not None:
             trained += free_energy.parameters()
+        self._trained = trained
         self._adam = torch.optim.Adam(trained, lr=config.learning_rate, betas=_MOMENTUM)
 
     def propose(self, request: Request) -> Proposal:
         """Compute loss and gradient, clipped."""
         with exact_convolutions():
-            loss = self._loss(request)
             self._adam.zero_grad(set_to_none=True)
-            loss.backward()
+            loss = self._differentiated(request)
         # Of the transport alone: a free energy that is trained along is not clipped.
         norm = torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._config.clip)
         # Read on the host: the guard decides before the step is taken.
         return Proposal(loss.item(), float(norm))
+
+    def _differentiated(self, request: Request) -> Tensor:
+        """Return the loss, after its gradient has been given to all that is trained."""
+        shares = self._config.shares
+
+        def loss_of(part: int) -> Tensor:
+            return self._loss(request.part(part, shares))
+
+        return combined(loss_of, self._trained, shares, self._ranks)
 
     def take(self, rate: float) -> None:
         """Make a step of Adam."""
@@ -136,7 +177,8 @@ class AdamStep:
             return physics_informed(path, self._network, x, t, baseline, request.huber, weights)
         leap = leap_of(self._sampler.integrator)
         grid = segments(config, t)
-        made = leap_trajectories(path, self._network, x, grid, leap, request.draws)
+        given = (path, self._network, x, grid, leap, request.draws, request.first)
+        made = leap_trajectories(*given)
         free_energy = None
         if self._free_energy is not None:
             free_energy = self._free_energy(grid)
@@ -197,10 +239,15 @@ class SpringStep:
         path: the annealing path.
         network: what is trained.
         config: the settings.
+        ranks: the processes that share the batch.
     """
 
-    def __init__(self, path: Path, network: nn.Module, config: TrainingConfig) -> None:
+    def __init__(
+        self, path: Path, network: nn.Module, config: TrainingConfig, ranks: Ranks = ALONE
+    ) -> None:
         self._path = path
+        self._shares = config.shares
+        self._ranks = ranks
         self._network = network
         self._gradients = SampleGradients(network)
         self._spring = Spring(
@@ -214,14 +261,8 @@ class SpringStep:
     def propose(self, request: Request) -> Proposal:
         """Compute ``δ`` from residuals and their per-sample gradients."""
         times, walkers = request.batch.configurations.shape[:2]
-        x = request.batch.configurations.flatten(0, 1)
-        t = request.batch.t.repeat_interleave(walkers)
-
-        def values() -> Tensor:
-            return residual(self._path, self._network, x, t)
-
         with exact_convolutions():
-            found = self._gradients(values)
+            found = self._samples(request)
         r = centred(found.values, times)
         # The mean takes a degree of freedom, as in the loss of Adam.
         loss = float(r.square().mean()) * walkers / (walkers - 1)
@@ -233,6 +274,22 @@ class SpringStep:
             weights = request.weights.repeat_interleave(walkers)
         norm = self._spring.direct(centred(found.jacobian, times), r, weights)
         return Proposal(loss, norm)
+
+    def _samples(self, request: Request) -> PerSample:
+        """Return residuals of the batch and their gradients, of which each process makes some."""
+        mine: dict[int, Tensor] = {}
+
+        def jacobian_of(part: int) -> Tensor:
+            batch = request.part(part, self._shares).batch
+            x = batch.configurations.flatten(0, 1)
+            t = batch.t.repeat_interleave(batch.configurations.shape[1])
+            found = self._gradients(lambda: residual(self._path, self._network, x, t))
+            mine[part] = found.values
+            return found.jacobian
+
+        jacobian = gathered(jacobian_of, self._shares, self._ranks)
+        values = gathered(mine.__getitem__, self._shares, self._ranks)
+        return PerSample(values, jacobian)
 
     def take(self, rate: float) -> None:
         """Move the parameters along ``δ``."""

@@ -1,0 +1,158 @@
+"""One network for many temperatures and sizes of the Ising model.
+
+    python experiments/learned/conditioned.py            # about half an hour on one core
+    python experiments/learned/conditioned.py --smoke    # under a minute
+
+A network reads β_t and not t, and its output is a rate per unit of β: what it has learned on the
+way to the largest β holds on the way to every smaller one, and on any schedule. It is trained on
+one path, from β = 0 through the transition into the ordered phase, and weighs walkers at each of
+the temperatures of the table, without any training for them; then on smaller and larger lattices,
+where the linear response alone is fitted anew.
+"""
+
+import json
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import measuring
+import recipes
+import torch
+import tyro
+from matplotlib.figure import Figure
+
+import leaps_triton as lt
+from leaps_triton.estimators.trust.cautions import CautionWarning
+from leaps_triton.files import replacing, write_text
+from leaps_triton.provenance import device_name, provenance, vectors
+from leaps_triton.training import transfer
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """Train one network, and measure it at many temperatures and sizes."""
+
+    length: int = 16
+    """Of the lattice of the training."""
+    beta: float = 0.6
+    """The largest β, in the ordered phase."""
+    betas: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.4407, 0.5, 0.6)
+    """At which walkers are weighed."""
+    lengths: tuple[int, ...] = (12, 24)
+    """Other lattices."""
+    seeds: tuple[int, ...] = (0,)
+    """Of training."""
+    intervals: int = 16
+    """Of the jump process, to each β."""
+    walkers: int = 512
+    """At each β."""
+    block: int = 256
+    """Walkers of a block."""
+    seed: int = 7
+    """Of the walkers."""
+    save: Path | None = None
+    """Folder for the trained samplers."""
+    smoke: bool = False
+    """A small lattice, and a moment for everything."""
+    results: Path = Path("experiments/results")
+    """Folder for the table and the figure."""
+
+
+def rows_of(network: Any, length: int, settings: Conditioned) -> list[dict[str, Any]]:
+    """Return what fresh walkers say at every β of one lattice."""
+    rows: list[dict[str, Any]] = []
+    for beta in settings.betas:
+        model = lt.Ising((length, length), beta)
+        path = lt.AnnealingPath(model)
+        sampler = lt.Sampler(
+            path, network, lt.Jump(settings.intervals), block=settings.block, device="cpu"
+        )
+        nobody = torch.zeros(0, length, length, dtype=torch.int8)
+        known = measuring.Known(lt.exact.ising_log_z((length, length), beta=beta), nobody, "")
+        run = measuring.drawn(sampler, settings.seed, settings.walkers)
+        row = {
+            "method": f"{length} x {length}, β = {beta}",
+            "length": length,
+            "beta": beta,
+            **measuring.numbers(sampler, run, known),
+        }
+        print(measuring.one_line(row), flush=True)
+        rows.append(row)
+    return rows
+
+
+def of_seed(seed: int, settings: Conditioned) -> dict[str, Any]:
+    """Train one network, and return all that is measured of it."""
+    model = lt.Ising((settings.length, settings.length), settings.beta)
+    recipe = recipes.SMOKE if settings.smoke else recipes.CONDITIONED
+    made = recipes.trained(model, recipe, seed, settings.intervals, progress=not settings.smoke)
+    if settings.save is not None:
+        file = settings.save / f"ising-{settings.length}-beta-seed{seed}.safetensors"
+        recipes.kept(made.sampler, file)
+    network: Any = made.sampler.transport
+    rows = rows_of(network, settings.length, settings)
+    for length in settings.lengths:
+        other = lt.AnnealingPath(lt.Ising((length, length), settings.beta))
+        moved = transfer(
+            network,
+            other,
+            recipe.refresh,
+            recipe.response_walkers,
+            recipe.response_times,
+            seed=seed + 2000,
+        )
+        rows += rows_of(moved, length, settings)
+    return {**made.about, "curve": made.curve, "rows": rows}
+
+
+def draw(result: dict[str, Any], file: Path) -> None:
+    """Draw ESS and the pull of log Z by β, a line for each size."""
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    quality, pulls = figure.subplots(1, 2)
+    for network in result["networks"]:
+        lengths = sorted({row["length"] for row in network["rows"]})
+        for number, length in enumerate(lengths):
+            rows = [row for row in network["rows"] if row["length"] == length]
+            x = [row["beta"] for row in rows]
+            label = f"{length} × {length}, seed {network['seed']}"
+            colour = f"C{number}"
+            quality.plot(x, [row["ess"] for row in rows], "o-", color=colour, label=label)
+            pulls.plot(x, [row["log_z_pull"] for row in rows], "o", color=colour)
+    quality.set(xlabel="β", ylabel="ESS", ylim=(0.0, 1.02), title="one network")
+    quality.legend(frameon=False, fontsize=8)
+    for level in (-3, 3):
+        pulls.axhline(level, color="grey", linewidth=0.8)
+    pulls.set(xlabel="β", ylabel="(log Z - exact) / σ", title="log Z")
+    with replacing(file) as part:
+        figure.savefig(part, dpi=120)
+
+
+def main(settings: Conditioned) -> None:
+    """Train, measure, print, and save."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", CautionWarning)
+    chosen = settings
+    if settings.smoke:
+        chosen = Conditioned(
+            4, 0.6, (0.2, 0.5), (6,), (0,), 4, 64, 32, settings.seed, settings.save, True,
+            settings.results,
+        )  # fmt: skip
+    networks = [of_seed(seed, chosen) for seed in chosen.seeds]
+    config = {**asdict(chosen), "results": chosen.results.name}
+    if chosen.save is not None:
+        config["save"] = chosen.save.name
+    result = {
+        "networks": networks,
+        "device": f"{device_name(torch.device('cpu'))}, {vectors()}, one thread",
+        "config": config,
+        "versions": provenance(),
+    }
+    chosen.results.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    write_text(chosen.results / "conditioned.json", text)
+    draw(result, chosen.results / "conditioned.png")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Conditioned, description=__doc__))

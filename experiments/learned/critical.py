@@ -1,0 +1,214 @@
+"""Train networks on a model near its transition, and weigh them against annealing.
+
+    python experiments/learned/critical.py                     # critical Ising, 8 x 8
+    python experiments/learned/critical.py --length 16         # about an hour on one core
+    python experiments/learned/critical.py --length 32 --beginning ising-16.safetensors
+    python experiments/learned/critical.py --model potts --length 16
+    python experiments/learned/critical.py --model glass
+    python experiments/learned/critical.py --smoke             # under a minute
+
+For each training seed: the curve of the training, then fresh walkers at several numbers of
+intervals: ESS, Var[A] in all and per site, log Z in its errors from the exact value, evaluations
+and seconds. The ESS of paths that run backwards from samples of others stands beside: a sampler
+that lost a mode cannot pass it. AIS and SMC have a pilot each that chooses intervals and move, the
+library's fast sweeps, and the same seconds as the network; 1/σ² of log Z a second and effective
+walkers a second compare them, training apart, and ``break_even_seconds`` says from when on the
+network is ahead with its training counted; None for never.
+"""
+
+import json
+import math
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import measuring
+import recipes
+import torch
+import tyro
+from drawing import draw
+
+import leaps_triton as lt
+from leaps_triton.estimators.trust.cautions import CautionWarning
+from leaps_triton.files import write_text
+from leaps_triton.provenance import device_name, provenance, vectors
+
+BETAS = {"ising": 0.4407, "potts": 1.005, "glass": 1.0}
+"""Near the transition of the infinite lattice, the value of published comparisons; of the glass,
+where its relaxation has become slow."""
+
+
+@dataclass(frozen=True)
+class Critical:
+    """Train, measure, compare, draw."""
+
+    model: str = "ising"
+    """ising, potts with three states, or glass, an Edwards-Anderson instance of couplings ±1."""
+    length: int = 8
+    """Of the square lattice, periodic."""
+    beta: float | None = None
+    """Inverse temperature; critical by default."""
+    instance: int = 0
+    """Seed of the couplings of a glass."""
+    seeds: tuple[int, ...] = (0, 1)
+    """Of training."""
+    intervals: tuple[int, ...] = (8, 12, 25, 50)
+    """Of the jump process."""
+    walkers: int = 2048
+    """At each number of intervals."""
+    reverse: int = 1024
+    """Paths that run backwards."""
+    seconds: float = 30.0
+    """Of each classical rival."""
+    block: int = 256
+    """Walkers of a block of the network."""
+    classical_block: int = 1024
+    """Walkers of a block of the rivals, whose sweeps take 32 at once."""
+    annealings: tuple[int, ...] = measuring.INTERVALS
+    """Intervals of the rivals, among which a pilot chooses."""
+    beginning: Path | None = None
+    """A trained sampler of a smaller lattice, whose network is trained on."""
+    save: Path | None = None
+    """Folder for the trained samplers."""
+    seed: int = 7
+    """Of walkers, samples of others, and rivals."""
+    smoke: bool = False
+    """A small lattice, and a moment for everything."""
+    results: Path = Path("experiments/results")
+    """Folder for the table and the figure."""
+
+
+def model_of(settings: Critical) -> Any:
+    """Return the model."""
+    beta = settings.beta
+    if beta is None:
+        beta = BETAS[settings.model]
+    shape = (settings.length, settings.length)
+    if settings.model == "potts":
+        return lt.Potts(shape, q=3, beta=beta)
+    if settings.model == "glass":
+        return lt.EdwardsAnderson(shape, beta=beta, disorder="pm1", seed=settings.instance)
+    return lt.Ising(shape, beta)
+
+
+def recipe_of(settings: Critical) -> recipes.Recipe:
+    """Return how networks of the model are trained."""
+    if settings.smoke:
+        return recipes.SMOKE
+    if settings.model == "glass":
+        return recipes.GLASS
+    if settings.model == "potts":
+        return recipes.POTTS
+    lengths = sorted(recipes.ISING)
+    fitting = [length for length in lengths if length >= settings.length]
+    return recipes.ISING[fitting[0] if fitting else lengths[-1]]
+
+
+def learned(model: Any, seed: int, known: measuring.Known, settings: Critical) -> dict[str, Any]:
+    """Train one network, and return all that is measured of it."""
+    beginning = None
+    if settings.beginning is not None:
+        beginning = lt.load(settings.beginning, "cpu").transport
+    print(f"training, seed {seed}", flush=True)
+    made = recipes.trained(
+        model, recipe_of(settings), seed, beginning=beginning, progress=not settings.smoke
+    )
+    name = f"{settings.model}-{settings.length}-seed{seed}"
+    if settings.save is not None:
+        recipes.kept(made.sampler, settings.save / f"{name}.safetensors")
+    rows: list[dict[str, Any]] = []
+    for intervals in settings.intervals:
+        sampler = made.sampler.with_integrator(lt.Jump(intervals)).with_block(settings.block)
+        run = measuring.drawn(sampler, settings.seed, settings.walkers)
+        row = {"method": f"network, seed {seed}", **measuring.numbers(sampler, run, known)}
+        print(measuring.one_line(row), flush=True)
+        rows.append(row)
+    # The fewest intervals whose information a second is the best.
+    best = max(rows, key=lambda row: row["inverse_variance_of_log_z_per_second"])
+    sampler = made.sampler.with_integrator(lt.Jump(best["intervals"]))
+    sampler = sampler.with_block(settings.block)
+    run = measuring.drawn(sampler, settings.seed + 1, settings.walkers)
+    return {
+        **made.about,
+        "curve": made.curve,
+        "rows": rows,
+        "best_intervals": best["intervals"],
+        **measuring.reversed_numbers(sampler, known, settings.reverse, settings.seed + 2),
+        "trace_t": [round(t, 4) for t in sampler.integrator.densities[1:].tolist()],
+        "log_weight_variance_trace": measuring.variance_trace(sampler, settings.seed + 3),
+        "law": measuring.magnetisations(known, run, model),
+    }
+
+
+def break_even(network: dict[str, Any], rival: dict[str, Any]) -> float | None:
+    """Return the seconds of sampling after which training has paid for itself; None for never."""
+    rows = network["rows"]
+    own = max(row["inverse_variance_of_log_z_per_second"] for row in rows)
+    other = rival["inverse_variance_of_log_z_per_second"]
+    if own <= other:
+        return None
+    return round(network["train_seconds"] * other / (own - other), 1)
+
+
+def main(settings: Critical) -> None:
+    """Measure, print, and save."""
+    torch.set_num_threads(1)
+    # Few walkers carry the weight of rivals: the table says so.
+    warnings.simplefilter("ignore", CautionWarning)
+    chosen = settings
+    if settings.smoke:
+        chosen = Critical(
+            settings.model, 4, settings.beta, settings.instance, (0,), (4, 8), 64, 64, 0.2, 32, 64,
+            (5, 10), settings.beginning, settings.save, settings.seed, True, settings.results,
+        )  # fmt: skip
+    model = model_of(chosen)
+    path = lt.AnnealingPath(model)
+    known = measuring.known_of(path, 4 * chosen.reverse, chosen.seed + 4)
+    networks = [learned(model, seed, known, chosen) for seed in chosen.seeds]
+    classical = measuring.rivals(
+        path, known, chosen.seconds, chosen.classical_block, chosen.seed + 5, chosen.annealings
+    )
+    if chosen.model == "glass":
+        classical.append(measuring.tempered(path, known, chosen.seconds, chosen.seed + 6))
+    for network in networks:
+        network["break_even_seconds"] = {
+            rival["method"]: break_even(network, rival) for rival in classical
+        }
+        rates = [row["inverse_variance_of_log_z_per_second"] for row in network["rows"]]
+        network["times_the_rivals"] = {
+            rival["method"]: round(max(rates) / rival["inverse_variance_of_log_z_per_second"], 3)
+            for rival in classical
+        }
+    name = f"critical_{chosen.model}_{chosen.length}"
+    device = f"{device_name(torch.device('cpu'))}, {vectors()}, one thread"
+    config = {**asdict(chosen), "results": chosen.results.name}
+    for place in ("beginning", "save"):
+        if config[place] is not None:
+            config[place] = Path(config[place]).name
+    result = {
+        "model": repr(model),
+        "log_z_exact": known.log_z,
+        "samples_of_others": known.source,
+        "networks": networks,
+        "rivals": classical,
+        "device": device,
+        "config": config,
+        "versions": provenance(),
+    }
+    chosen.results.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    write_text(chosen.results / f"{name}.json", text)
+    draw(result, chosen.results / f"{name}.png")
+    for network in networks:
+        print(
+            f"seed {network['seed']}: reverse ESS {network['reverse_ess']}, "
+            f"times the rivals in 1/σ² a second {network['times_the_rivals']}, "
+            f"break-even {network['break_even_seconds']} s"
+        )
+    if not all(math.isfinite(row["log_z"]) for network in networks for row in network["rows"]):
+        raise RuntimeError("a log Z is not finite")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Critical, description=__doc__))

@@ -1,0 +1,89 @@
+"""The figure of a learned sampler: its training, its variance along the path, and its law."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from leaps_triton.files import replacing
+
+
+def colour(number: int) -> str:
+    """Return the colour of a training seed."""
+    return f"C{number}"
+
+
+def draw_curve(axes: Axes, networks: list[dict[str, Any]]) -> None:
+    """Draw the integral of v over t on held-out samples, by seconds of training."""
+    for number, network in enumerate(networks):
+        points = [point for point in network["curve"] if "integral" in point]
+        x = [point["seconds"] for point in points]
+        y = [point["integral"] for point in points]
+        axes.plot(x, y, "o-", color=colour(number), markersize=3, label=f"seed {network['seed']}")
+    axes.set_yscale("log")
+    axes.set(xlabel="training, s on one core", ylabel="∫ v dt, held out", title="training")
+    axes.legend(frameon=False)
+
+
+def draw_residual(axes: Axes, networks: list[dict[str, Any]]) -> None:
+    """Draw v(t) at the end of the training."""
+    for number, network in enumerate(networks):
+        point = network["curve"][-1]
+        if "variance" not in point:
+            continue
+        shown = [(t, v) for t, v in zip(point["t"], point["variance"], strict=True) if v > 1e-9]
+        x = [t for t, _ in shown]
+        axes.plot(x, [v for _, v in shown], "o-", color=colour(number), markersize=3)
+    axes.set_yscale("log")
+    axes.set(xlabel="t", ylabel="v(t) = Var[ξ]", title="residual on held-out samples")
+
+
+def draw_trace(axes: Axes, networks: list[dict[str, Any]]) -> None:
+    """Draw Var[A] as it grows along the path."""
+    for number, network in enumerate(networks):
+        t = network["trace_t"]
+        trace = network["log_weight_variance_trace"]
+        axes.plot(t, trace, "o-", color=colour(number), markersize=3)
+    axes.set(xlabel="t", ylabel="Var[A]", title="variance of log-weights on the way")
+
+
+def draw_law(axes: Axes, result: dict[str, Any]) -> None:
+    """Draw the law of the magnetisation by weighted walkers and by samples of others."""
+    law = result["networks"][0]["law"]
+    x = law["magnetisation"]
+    axes.step(x, law["samples"], where="mid", color="black", linewidth=0.9, label="others")
+    axes.plot(x, law["weighted"], "o", color=colour(0), markersize=3, label="weighted walkers")
+    axes.set(xlabel="magnetisation per site", ylabel="density", title=result["samples_of_others"])
+    axes.legend(frameon=False, fontsize=8)
+
+
+def draw_rates(axes: Axes, result: dict[str, Any]) -> None:
+    """Draw 1/σ² of log Z a second by ESS, of networks and rivals."""
+    key = "inverse_variance_of_log_z_per_second"
+    for number, network in enumerate(result["networks"]):
+        rows = network["rows"]
+        x = [row["ess"] for row in rows]
+        axes.plot(x, [row[key] for row in rows], "o", color=colour(number))
+        for row in rows:
+            axes.annotate(str(row["intervals"]), (row["ess"], row[key]), fontsize=7)
+    for marker, rival in zip("sv", result["rivals"], strict=False):
+        label = f"{rival['method']}, {rival['chosen']}"
+        axes.plot(rival["ess"], rival[key], marker, color="black", label=label)
+    axes.set_yscale("log")
+    axes.set(xlabel="ESS", ylabel="1/σ² of log Z a second", title="sampling, training apart")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def draw(result: dict[str, Any], file: Path) -> None:
+    """Draw all panels."""
+    figure = Figure(figsize=(18.0, 3.6), layout="constrained")
+    panels = figure.subplots(1, 5)
+    draw_curve(panels[0], result["networks"])
+    draw_residual(panels[1], result["networks"])
+    draw_trace(panels[2], result["networks"])
+    draw_law(panels[3], result)
+    draw_rates(panels[4], result)
+    figure.suptitle(f"{result['model']}; {result['device']}", fontsize=10)
+    with replacing(file) as part:
+        figure.savefig(part, dpi=110)

@@ -1,0 +1,260 @@
+"""How networks of the zoo and of the tables are trained: one recipe, with what differs by model.
+
+A network stands on a linear response that is fitted first. It is trained by SPRING on samples of
+equilibrium, at times that are dense where its residual is large, and then grown: a larger network
+with the same function goes on where the smaller one has stalled.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import leaps_triton as lt
+from leaps_triton.bench.timing import Clock
+from leaps_triton.training import fit_response, transfer
+
+GATE = (0.3, 0.45)
+"""Of critical models: below the first share of β the network is the linear response alone."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training of one size of the network."""
+
+    kernel_size: int = 7
+    """Sites across the window whose states are read one by one."""
+    widths: tuple[int, ...] = (64, 32)
+    """Of the layers."""
+    steps: int = 500
+    """Of the optimiser."""
+    learning_rate: float = 0.15
+    """At its peak."""
+    walkers: int = 16
+    """At each of 16 times of a batch."""
+    damping: float = 1e-2
+    """Relative to the mean diagonal."""
+    row_power: float = 0.0
+    """Rows of a batch are divided by this power of the root of v(t)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that makes a trained network."""
+
+    stages: tuple[Stage, ...]
+    """One after the other, each at least as large as the one before."""
+    refresh: str = "swendsen_wang"
+    """How samples of equilibrium are made and kept fresh."""
+    window: int | None = None
+    """Sites across the window of means over the lattice; None for all of it."""
+    gate: tuple[float, float] = GATE
+    """Shares of the last β between which the network joins the linear response."""
+    time_power: float = 0.4
+    """Times of a batch are ``u`` to this power: small powers are late."""
+    buffer: int = 512
+    """Samples at each of 64 times."""
+    response_walkers: int = 1024
+    """Samples that the linear response is fitted to, at each time."""
+    response_times: int = 64
+    """At which it is."""
+
+
+class Trained(NamedTuple):
+    """A trained sampler, and what it cost."""
+
+    sampler: lt.Sampler
+    about: dict[str, Any]
+    """Seconds, steps, parameters, seed and recipe, as plain data"""
+    curve: list[dict[str, Any]]
+    """What held-out samples said on the way: seconds, step, ``∫v dt`` and ``v`` by time"""
+
+
+def config_of(recipe: Recipe, stage: Stage, seed: int) -> lt.TrainingConfig:
+    """Return the settings of a stage."""
+    return lt.TrainingConfig(
+        optimizer="spring",
+        steps=stage.steps,
+        learning_rate=stage.learning_rate,
+        warmup=20,
+        times=16,
+        walkers=stage.walkers,
+        damping=stage.damping,
+        row_power=stage.row_power,
+        time_power=recipe.time_power,
+        first_time=recipe.gate[0],
+        refresh=recipe.refresh,
+        buffer=recipe.buffer,
+        rollout=min(256, recipe.buffer),
+        ema=0.98,
+        # The curve comes from held-out samples alone; walkers are weighed at the end.
+        evaluate_every=max(1, stage.steps // 4),
+        evaluation_walkers=2,
+        evaluation_block=2,
+        held_out=256,
+        seed=seed,
+    )
+
+
+def begun(model: Any, recipe: Recipe, seed: int) -> Any:
+    """Return a network for a model, that stands on a linear response of it."""
+    path = lt.AnnealingPath(model)
+    first = recipe.stages[0]
+    network = lt.SymmetricConv(
+        model,
+        kernel_size=first.kernel_size,
+        widths=first.widths,
+        window=recipe.window,
+        seed=seed,
+    )
+    response = fit_response(
+        path,
+        recipe.refresh,
+        recipe.response_walkers,
+        recipe.response_times,
+        seed=seed + 1000,
+        device="cpu",
+    )
+    return network.stand_on(response, recipe.gate)
+
+
+def grown(network: Any, stage: Stage) -> Any:
+    """Return a network as large as a stage asks, with the same function."""
+    same = network.kernel_size == stage.kernel_size and network.widths == stage.widths
+    if same:
+        return network
+    larger = network.grow(kernel_size=stage.kernel_size, widths=stage.widths)
+    if larger.response is None and network.response is not None:
+        larger.stand_on(network.response, network.gate)
+    return larger
+
+
+def trained(
+    model: Any,
+    recipe: Recipe,
+    seed: int,
+    intervals: int = 12,
+    beginning: Any = None,
+    progress: bool = True,
+) -> Trained:
+    """Train a network on a model.
+
+    Args:
+        model: the target.
+        recipe: how.
+        seed: of parameters and samples.
+        intervals: of the sampler that is returned.
+        beginning: a trained network of a smaller lattice to begin with; None for a new one.
+        progress: show how far it is.
+    """
+    clock = Clock("cpu")
+    path = lt.AnnealingPath(model)
+    if beginning is None:
+        network = begun(model, recipe, seed)
+    else:
+        network = transfer(
+            beginning,
+            path,
+            recipe.refresh,
+            recipe.response_walkers,
+            recipe.response_times,
+            seed=seed + 1000,
+            window=recipe.window,
+        )
+    curve: list[dict[str, Any]] = []
+    done = 0
+    for number, stage in enumerate(recipe.stages):
+        network = grown(network, stage)
+        sampler = lt.Sampler(path, network, lt.Jump(intervals), device="cpu")
+        trainer = lt.Trainer(sampler, config_of(recipe, stage, seed + 100 * number))
+        for quarter in range(1, 5):
+            history = trainer.run(max(1, stage.steps * quarter // 4), progress=progress)
+            curve.append(_point(history, clock(), done + trainer.step))
+        done += trainer.step
+        print(f"  stage {number + 1}: {_told(curve[-1])}", flush=True)
+    about = {
+        "train_seconds": round(clock(), 1),
+        "steps": done,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "seed": seed,
+        "recipe": asdict(recipe),
+        "transferred": beginning is not None,
+    }
+    return Trained(sampler, about, curve)
+
+
+def _point(history: lt.TrainingHistory, seconds: float, step: int) -> dict[str, Any]:
+    """Return what held-out samples said last."""
+    recent = history.loss[-50:]
+    point: dict[str, Any] = {
+        "seconds": round(seconds, 1),
+        "step": step,
+        "loss": float(f"{sum(recent) / len(recent):.4g}"),
+    }
+    if history.held_out_integral:
+        point["integral"] = float(f"{history.held_out_integral[-1]:.4g}")
+        point["t"] = [round(t, 4) for t in history.held_out_t]
+        point["variance"] = [float(f"{v:.4g}") for v in history.held_out_variance[-1]]
+        # The mean of κ over samples of equilibrium vanishes: the health of the data.
+        pulls: list[float] = []
+        means = history.held_out_corrector[-1]
+        errors = history.held_out_corrector_error[-1]
+        for mean, error in zip(means, errors, strict=True):
+            if error > 0.0:
+                pulls.append(mean / error)
+        point["largest_corrector_pull"] = round(max(map(abs, pulls), default=math.nan), 2)
+    return point
+
+
+def _told(point: dict[str, Any]) -> str:
+    """Return a point of the curve in words."""
+    integral = point.get("integral", math.nan)
+    return (
+        f"step {point['step']}, {point['seconds']:.0f} s, loss {point['loss']:.3g}, "
+        f"∫v dt {integral:.3g} on held-out samples"
+    )
+
+
+def kept(trained_sampler: lt.Sampler, file: Path) -> None:
+    """Store a sampler, so that other scripts begin with its network."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lt.save(trained_sampler, file)
+
+
+SMOKE = Recipe(
+    stages=(Stage(3, (8, 4), 8), Stage(3, (12, 8), 8)),
+    buffer=32,
+    response_walkers=256,
+    response_times=8,
+)
+"""A moment's training."""
+
+ISING: dict[int, Recipe] = {
+    8: Recipe((Stage(7, (64, 32), 400),)),
+    16: Recipe((Stage(7, (64, 32), 900), Stage(11, (96, 64), 900, 0.1))),
+    32: Recipe((Stage(11, (96, 64), 500, 0.1, 12, 3e-2, 0.375),), window=15, buffer=256),
+}
+"""Critical Ising models by length."""
+
+CONDITIONED = Recipe(
+    (Stage(7, (64, 32), 700), Stage(11, (96, 64), 500, 0.1)),
+    window=11,
+    gate=(0.2, 0.32),
+    # The residual is largest at the transition, three quarters of the way.
+    time_power=0.8,
+)
+"""Ising models from the disordered to the ordered phase, by one network."""
+
+GLASS = Recipe(
+    (Stage(9, (64, 32), 600, 0.1),),
+    refresh="exact",
+    gate=(0.1, 0.25),
+    time_power=0.8,
+    buffer=1024,
+    response_walkers=4000,
+    response_times=32,
+)
+"""An Edwards-Anderson instance so small that exact samples are drawn at every β."""
+
+POTTS = Recipe((Stage(7, (64, 32), 700), Stage(9, (96, 48), 300, 0.1)))
+"""The Potts model of three states near its transition."""

@@ -1,0 +1,1 @@
+"""What runs in files are made of: layout and blocks, files that are merged, and processes."""

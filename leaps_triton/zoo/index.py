@@ -1,0 +1,135 @@
+"""Samplers that come with the library, trained, with how they were made and how good they are.
+
+The files lie beside this one, each with an entry in ``index.json`` that ``make zoo`` writes:
+recipe, seed, seconds, device, and what fresh walkers said.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import torch
+
+from ..io.checkpoint import rebuild, unpack
+from ..kernels.checks import as_number, nearest
+from ..models.base import EnergyModel
+from ..paths.annealing import AnnealingPath
+from ..samplers.sampler import Sampler
+
+__all__ = ["about", "load", "names"]
+
+
+_INDEX = "index.json"
+
+
+@cache
+def _entries() -> dict[str, dict[str, Any]]:
+    """Return all entries, by name."""
+    file = resources.files(__package__) / _INDEX
+    entries: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    return entries
+
+
+def names() -> list[str]:
+    """Return the names of all samplers of the zoo.
+
+    Example:
+        >>> "ising-8" in names()
+        True
+    """
+    return sorted(_entries())
+
+
+def about(name: str) -> dict[str, Any]:
+    """Return how a sampler of the zoo was made, and how good it is.
+
+    Args:
+        name: one of :func:`names`.
+
+    Returns:
+        Plain data: model, recipe, seed, seconds of training, device, ESS, log Z and its error.
+
+    Raises:
+        ValueError: There is no sampler of that name; it tells which there are.
+    """
+    entries = _entries()
+    if name not in entries:
+        known = ", ".join(names())
+        raise ValueError(f"the zoo has {known}; got {name!r}{nearest(name, entries)}")
+    return entries[name]
+
+
+def load(
+    name: str,
+    device: torch.device | str | None = None,
+    beta: float | None = None,
+    shape: Sequence[int] | None = None,
+) -> Sampler:
+    """Return a trained sampler of the zoo, ready to draw weighted walkers.
+
+    Its weights are exact at any β and on any lattice, be they those of its training or not; how
+    many walkers they leave is what :func:`about` says of the former alone.
+
+    Args:
+        name: one of :func:`names`.
+        device: None for CUDA where there is a CUDA device, else the CPU.
+        beta: inverse temperature, for a network that serves several; None for that of its training.
+        shape: lengths of the lattice, for a network that serves several; None for those of its
+            training.
+
+    Raises:
+        ValueError: There is no sampler of that name, or its network is not for such a model.
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> sampler = lt.zoo.load("ising-8", device="cpu")
+        >>> sampler.path.model
+        Ising(shape=(8, 8), q=2, beta=0.4407, periodic=(True, True))
+    """
+    file = about(name)["file"]
+    data = (resources.files(__package__) / file).read_bytes()
+    sampler = rebuild(unpack(data, file), file, device)
+    if beta is None and shape is None:
+        return sampler
+    return _of_another(sampler, beta, shape)
+
+
+def _of_another(sampler: Sampler, beta: float | None, shape: Sequence[int] | None) -> Sampler:
+    """Return the sampler on the path to another model, with the same network and settings."""
+    path = AnnealingPath(_model(sampler.path.model, beta, shape))
+    return Sampler(
+        path,
+        sampler.transport,
+        integrator=sampler.integrator,
+        mcmc=sampler.mcmc,
+        resample_below=sampler.resample_below,
+        device=sampler.device,
+        resampling=sampler.resampling,
+    )
+
+
+def _model(own: Any, beta: float | None, shape: Sequence[int] | None) -> EnergyModel:
+    """Return a model that has all else of the given one."""
+    if beta is None:
+        beta = own.beta
+    beta = as_number("beta", beta, "a finite number", math.isfinite)
+    if shape is None:
+        shape = own.shape
+    coupling: Any = own.coupling
+    if coupling.numel() == 1:
+        # One coupling for all bonds is a number to the constructor.
+        coupling = coupling.item()
+    elif tuple(shape) != tuple(own.shape):
+        raise ValueError(
+            f"this sampler's couplings are those of shape {tuple(own.shape)}; got {tuple(shape)}"
+        )
+    field = own.site_table
+    if field.numel() == own.q:
+        field = field.flatten()
+    made: EnergyModel = type(own).from_tables(
+        shape, beta, own.bond_table, field, coupling, own.lattice.periodic, own.spins
+    )
+    return made
