@@ -56,6 +56,7 @@ napoleon_custom_sections = [("Call", "returns_style")]
 GALLERY = [
     "temperature_scan",
     "training",
+    "equilibrium_training",
     "learned_or_annealed",
     "linear_response",
     "log_z",
