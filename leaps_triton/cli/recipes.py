@@ -2,16 +2,36 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import leaps_triton as lt
 
 from ..io import checkpoint
 
-__all__ = ["RecipeOptions", "Stored", "default_refresh", "is_ferromagnet"]
+__all__ = [
+    "RECIPES",
+    "RecipeOptions",
+    "Stored",
+    "default_refresh",
+    "intervals_of",
+    "is_ferromagnet",
+    "network_of",
+]
 
-_RATES = {"adam": 2e-2, "spring": 0.15}
-"""Peak learning rate of a new training."""
+
+class Recipe(NamedTuple):
+    """What an optimiser takes where nothing else is said."""
+
+    steps: int
+    learning_rate: float
+    evaluate_every: int
+
+
+RECIPES = {"adam": Recipe(1500, 2e-2, 500), "spring": Recipe(400, 0.15, 100)}
+"""Optimiser → its recipe."""
+
+_INTERVALS = (16, 40)
+"""Intervals for a network of the symmetric kind on a response, and for another."""
 
 _HELD_OUT = 256
 """Held-out samples at each time, where there can be any."""
@@ -61,7 +81,27 @@ class Stored:
 
 def is_ferromagnet(model: lt.PairModel) -> bool:
     """Return whether clusters of satisfied bonds move well: no bond is frustrated by another."""
-    return bool(model.symmetry) and bool((model.coupling >= 0).all())
+    # At β = 0 there is nothing to train, and no response to fit.
+    aligned = model.beta > 0.0 and bool((model.coupling >= 0).all())
+    return bool(model.symmetry) and aligned
+
+
+def network_of(model: lt.PairModel, stored: Stored) -> str:
+    """Return the network where none is named: that of the file, or what suits the model."""
+    if stored.network:
+        named: str = stored.network["class"]
+        return named
+    if is_ferromagnet(model):
+        return "symmetric-conv"
+    return "hollow-conv"
+
+
+def intervals_of(network: Any) -> int:
+    """Return the intervals of the jump process where none are named."""
+    few, many = _INTERVALS
+    if isinstance(network, lt.SymmetricConv):
+        return few
+    return many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +109,8 @@ class RecipeOptions:
     """How a network is trained."""
 
     optimizer: Literal["adam", "spring"] | None = None
-    """adam, or spring: Gauss-Newton steps in the space of samples."""
+    """adam, or spring: Gauss-Newton steps in the space of samples; by default spring for
+    symmetric-conv and ferromagnets."""
     refresh: Literal["rollout", "swendsen_wang", "heat_bath", "tempering", "exact"] | None = None
     """Where configurations come from; by default rollouts with adam, and with spring samples of
     equilibrium: swendsen_wang for ferromagnets, exact or tempering for others."""
@@ -101,16 +142,23 @@ class RecipeOptions:
     tensorboard: Path | None = None
     """Folder for curves that TensorBoard shows."""
 
-    def optimizer_of(self, stored: Stored) -> str:
-        """Return the optimiser: the one that was named, or that of the file."""
+    def optimizer_of(self, stored: Stored, sampler: lt.Sampler) -> str:
+        """Return the optimiser: the one that was named, that of the file, or what suits best.
+
+        Args:
+            stored: the file that goes on.
+            sampler: what is trained.
+        """
         if self.optimizer is not None:
             return self.optimizer
-        named: str = stored.config.get("optimizer", "adam")
-        return named
-
-    def learning_rate_of(self, optimizer: str) -> float:
-        """Return the peak learning rate of a new training."""
-        return _RATES[optimizer]
+        if stored.config:
+            # Files of earlier versions do not say, and were trained by Adam.
+            named: str = stored.config.get("optimizer", "adam")
+            return named
+        symmetric = isinstance(sampler.transport, lt.SymmetricConv)
+        if symmetric and is_ferromagnet(sampler.path.model):
+            return "spring"
+        return "adam"
 
     def recipe(self, sampler: lt.Sampler, optimizer: str, **settings: Any) -> lt.TrainingConfig:
         """Return the settings of training.

@@ -20,6 +20,7 @@ from leaps_triton.io import checkpoint
 from leaps_triton.provenance import provenance
 
 TINY = ["--shape", "3", "3", "--intervals", "3", "--channels", "2", "--width", "4", "--modes", "0"]
+TINY += ["--network", "hollow-conv"]
 
 
 def train(file: Path, *arguments: str) -> None:
@@ -111,8 +112,8 @@ def test_spring_on_a_linear_response_goes_on(
 ) -> None:
     file = tmp_path / "c.safetensors"
     words = ["train", "--checkpoint", str(file), "--device", "cpu", "--shape", "4", "4"]
-    words += ["--network", "symmetric-conv", "--kernel-size", "3", "--widths", "5", "4"]
-    words += ["--optimizer", "spring", "--intervals", "3", "--held-out", "32"]
+    words += ["--kernel-size", "3", "--widths", "5", "4"]
+    words += ["--intervals", "3", "--held-out", "32"]
     cli.main([*words, "--steps", "3"])
     assert "step 3 of 3" in capsys.readouterr().out
     history = lt.training.read_history(file)
@@ -120,9 +121,7 @@ def test_spring_on_a_linear_response_goes_on(
     assert history.held_out_step == [0, 3]
     network: Any = lt.load(file, "cpu").transport
     assert network.gate == (0.3, 0.45)
-    # Optimiser and response are those of the file, without a word.
-    words.remove("--optimizer")
-    words.remove("spring")
+    # The response is that of the file.
     cli.main([*words, "--steps", "4", "--resume"])
     assert "going on at step 3" in capsys.readouterr().out
     again: Any = lt.load(file, "cpu").transport
@@ -132,6 +131,21 @@ def test_spring_on_a_linear_response_goes_on(
     assert (stored["first_time"], stored["time_power"], stored["ema"]) == (0.3, 0.4, 0.98)
     cli.main(["plot", str(file), "--output", str(tmp_path), "--dpi", "30"])
     assert (tmp_path / "training.png").stat().st_size > 1000
+
+
+def test_network_and_optimizer_follow_from_the_model_or_the_file(tmp_path: Path) -> None:
+    glass = ["--model", "edwards-anderson", "--shape", "3", "3", "--device", "cpu"]
+    file = tmp_path / "c.safetensors"
+    cli.main(["train", "--checkpoint", str(file), *glass, "--steps", "1", "--intervals", "2"])
+    assert isinstance(lt.load(file, "cpu").transport, lt.HollowConv)
+    assert checkpoint.read(file).manifest["training"]["config"]["optimizer"] == "adam"
+    other = tmp_path / "other.safetensors"
+    train(other, "--steps", "1")
+    words = [word for word in TINY if word not in ("--network", "hollow-conv")]
+    words += ["--steps", "2", "--resume", "--device", "cpu"]
+    # Without its name the network of the file counts.
+    cli.main(["train", "--checkpoint", str(other), *words])
+    assert len(lt.training.read_history(other).loss) == 2
 
 
 def test_data_follow_from_the_model() -> None:

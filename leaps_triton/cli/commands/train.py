@@ -29,7 +29,7 @@ from ..options import (
     option,
     write,
 )
-from ..recipes import RecipeOptions, Stored
+from ..recipes import RECIPES, RecipeOptions, Stored, intervals_of, network_of
 
 __all__ = ["Train"]
 
@@ -67,7 +67,10 @@ def _names() -> list[str]:
     return [name for name in registry.names("network") if name not in _FITTED]
 
 
-_NETWORKS = f"Locally equivariant network: {choices(_names())}."
+_NETWORKS = (
+    f"Locally equivariant network: {choices(_names())}; by default symmetric-conv for "
+    f"ferromagnets, else hollow-conv."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +86,11 @@ class Train(RecipeOptions, ModelOptions):
 
     checkpoint: Path
     """File to keep the sampler and the state of training in (.safetensors)."""
-    intervals: int = 40
-    """Intervals of the jump process."""
+    intervals: int | None = None
+    """Intervals of the jump process; by default 16 with symmetric-conv, else 40."""
     sweeps: int = 0
     """Heat-bath sweeps at the start of every interval of sampling."""
-    network: Annotated[str, tyro.conf.arg(help=_NETWORKS)] = "hollow-conv"
+    network: Annotated[str | None, tyro.conf.arg(help=_NETWORKS)] = None
     """Locally equivariant network."""
     kernel_size: int | None = None
     """Size of the convolution of hollow-conv or symmetric-conv, odd; by default 7, or what fits."""
@@ -110,8 +113,8 @@ class Train(RecipeOptions, ModelOptions):
     network with a window can be moved to larger lattices."""
     modes: int | None = None
     """Wave vectors that hollow-conv reads; 4 by default."""
-    steps: int = 1500
-    """Training steps in total."""
+    steps: int | None = None
+    """Training steps in total; by default 400 with spring, 1500 with adam."""
     learning_rate: float | None = None
     """Peak learning rate; by default 0.02 with adam and 0.15 with spring, or that of the checkpoint
     that goes on."""
@@ -121,8 +124,9 @@ class Train(RecipeOptions, ModelOptions):
     """What residuals are measured from: their mean at each time, or a free energy learned along."""
     huber_steps: int = 0
     """First steps that take Huber's loss, in which outliers count less."""
-    evaluate_every: int = 500
-    """Steps between evaluations with exact weights, about 4 % of the time; 0 for none."""
+    evaluate_every: int | None = None
+    """Steps between evaluations with exact weights; 0 for none. By default 100 with spring, 500
+    with adam, about 4 % of the time."""
     shares: int | None = None
     """Parts of a batch, summed in order; by default as many as processes, which must divide it."""
     every: int = 100
@@ -174,7 +178,8 @@ class Train(RecipeOptions, ModelOptions):
         loss = ""
         if history.loss:
             loss = f", loss {history.loss[-1]:.4g}"
-        print(f"step {trainer.step} of {self.steps}{loss}; checkpoint: {self.checkpoint}")
+        last = trainer.config.steps
+        print(f"step {trainer.step} of {last}{loss}; checkpoint: {self.checkpoint}")
         # Also after a signal: what was trained so far has a history.
         result = {"step": trainer.step, "seconds": seconds, "history": history.as_dict()}
         if not number:
@@ -193,12 +198,22 @@ class Train(RecipeOptions, ModelOptions):
             raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
         mcmc = lt.HeatBath(self.sweeps) if self.sweeps else None
         path = lt.AnnealingPath(model)
-        jump = lt.Jump(self.intervals)
+        intervals = self.intervals
+        if intervals is None:
+            intervals = intervals_of(network)
+        jump = lt.Jump(intervals)
         return lt.Sampler(path, network, jump, mcmc, device=device)
 
     def _settings(self, sampler: lt.Sampler, stored: Stored, ranks: Ranks) -> lt.TrainingConfig:
         """Return the settings of training."""
-        optimizer = self.optimizer_of(stored)
+        optimizer = self.optimizer_of(stored, sampler)
+        recipe = RECIPES[optimizer]
+        steps = self.steps
+        if steps is None:
+            steps = recipe.steps
+        evaluate_every = self.evaluate_every
+        if evaluate_every is None:
+            evaluate_every = recipe.evaluate_every
         # One part a process, unless told otherwise.
         shares = self.shares or stored.config.get("shares", ranks.world)
         # Large lattices have small blocks, since their walkers take long.
@@ -206,25 +221,25 @@ class Train(RecipeOptions, ModelOptions):
         return self.recipe(
             sampler,
             optimizer,
-            steps=self.steps,
-            learning_rate=self._learning_rate(optimizer),
+            steps=steps,
+            learning_rate=self._learning_rate(recipe.learning_rate),
             loss=self.loss,
             baseline=self.baseline,
             huber_steps=self.huber_steps,
-            evaluate_every=self.evaluate_every,
+            evaluate_every=evaluate_every,
             evaluation_walkers=walkers,
             evaluation_block=walkers,
             seed=self.seed,
             shares=shares,
         )
 
-    def _learning_rate(self, optimizer: str) -> float:
+    def _learning_rate(self, default: float) -> float:
         """Return the peak learning rate, by default that of the training that goes on."""
         if self.learning_rate is not None:
             return self.learning_rate
         if self.checkpoint.exists():
             return lt.training.read_history(self.checkpoint).legs[-1].learning_rate
-        return self.learning_rate_of(optimizer)
+        return default
 
     def _report(self, trainer: lt.Trainer) -> dict[str, Any]:
         """Print how good the sampler is by fresh walkers, and what to type next."""
@@ -246,7 +261,7 @@ class Train(RecipeOptions, ModelOptions):
         for caution in table["cautions"]:
             print(f"caution: {caution}")
         if ensemble.ess < _LOW:
-            print(f"the ESS is low; train longer by --resume --steps {2 * self.steps}")
+            print(f"the ESS is low; train longer by --resume --steps {2 * trainer.config.steps}")
         output = self.checkpoint.with_suffix(".h5")
         if output.exists():
             # Walkers of the same sampler before it was trained on.
@@ -257,7 +272,10 @@ class Train(RecipeOptions, ModelOptions):
 
     def _network(self, model: lt.PairModel, stored: Stored) -> Any:
         """Return the network that the options describe."""
-        maker = registry.find("network", choose("network", self.network, _names()))
+        word = self.network
+        if word is None:
+            word = network_of(model, stored)
+        maker = registry.find("network", choose("network", word, _names()))
         takes = inspect.signature(maker).parameters
         given = {}
         for name in _OPTIONS:
@@ -267,7 +285,7 @@ class Train(RecipeOptions, ModelOptions):
                 continue
             if name not in takes:
                 raise ValueError(
-                    f"{option(name)} is no option of --network {self.network}; leave it out, or "
+                    f"{option(name)} is no option of --network {word}; leave it out, or "
                     f"choose another network"
                 )
             given[name] = value

@@ -15,6 +15,10 @@ _COLUMNS = 4096
 """Columns of a Jacobian that are in float64 at once: all of them would take twice its memory."""
 
 
+_ROWS = 64
+"""Samples of a block of the Gram matrix: blocks above its diagonal are left out."""
+
+
 class SpringInfo(NamedTuple):
     """What a step did."""
 
@@ -70,7 +74,7 @@ def spring_direction(
     pieces = range(0, jacobian.shape[1], _COLUMNS)
     for first in pieces:
         part = jacobian[:, first : first + _COLUMNS].double()
-        gram.addmm_(part, part.T)
+        _add_lower(gram, part)
         moved.addmv_(part, previous[first : first + _COLUMNS])
     diagonal = gram.diagonal()
     # A Jacobian of zeros has no scale of its own, and its step is μδ' whatever λ is.
@@ -86,6 +90,13 @@ def spring_direction(
         part = jacobian[:, first : first + _COLUMNS].double()
         direction[first : first + _COLUMNS].addmv_(part.T, solved)
     return direction
+
+
+def _add_lower(gram: Tensor, part: Tensor) -> None:
+    """Add ``part partᵀ`` to a matrix of which the lower triangle alone is read."""
+    for row in range(0, len(part), _ROWS):
+        block = part[row : row + _ROWS]
+        gram[row:, row : row + _ROWS].addmm_(part[row:], block.T)
 
 
 class Spring:
