@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 __all__ = ["Ended", "free_ports", "run"]
 
-_SECONDS = 120.0
+_SECONDS = 60.0
 """Time for a phase, far more than any needs."""
 
 

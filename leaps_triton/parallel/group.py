@@ -1,5 +1,6 @@
 """Processes that ``torchrun`` has started, on :mod:`torch.distributed`."""
 
+import functools
 import os
 import socket
 import time
@@ -25,6 +26,9 @@ _PATIENCE = 30.0
 
 _LONGEST = timedelta(seconds=60)
 """What one exchange may take between processes that have met."""
+
+_COMING = timedelta(seconds=300)
+"""How long those that have come wait for the others."""
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 """Addresses of processes that are all on one machine."""
@@ -214,20 +218,53 @@ def _joined() -> Group:
         # Kernels are launched on the current device.
         torch.cuda.set_device(device)
         backend = "cpu:gloo,cuda:nccl"
-    dist.init_process_group(backend, rank=rank, world_size=world, timeout=_LONGEST)
+    store = _store(rank, world)
+    _await(store, world)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_LONGEST)
     # Connections of their own: one that waits would hold up signs of life.
-    watch = Watch(_store(), rank, world, _patience())
-    return Group(rank, world, device, _store(), watch)
+    watch = Watch(store.clone(), rank, world, _patience())
+    return Group(rank, world, device, store.clone(), watch)
 
 
-def _store() -> Any:
-    """Return a connection to the key-value store of all processes."""
-    address = os.environ["MASTER_ADDR"]
-    port = int(os.environ["MASTER_PORT"])
-    plain = dist.TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=_LONGEST)
-    # Whoever starts lost processes anew keeps the store.
+def _store(rank: int, world: int) -> Any:
+    """Return a connection to the key-value store of all processes, with new keys."""
+    # torchrun has one already; without it the first process is where it is.
+    hosts = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    plain = _connected(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), world, hosts)
+    # Who starts lost processes anew keeps the store, and one process may do several works.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return dist.PrefixStore(f"leaps_triton/{attempt}", plain)
+    name = f"leaps_triton/{attempt}"
+    use = plain.add(f"{name}/uses/{rank}", 1)
+    return dist.PrefixStore(f"{name}/{use}", plain)
+
+
+@functools.cache
+def _connected(address: str, port: int, world: int, hosts: bool) -> Any:
+    """Return a connection to the store of all processes, or the store itself, made once.
+
+    One that ended with a work could meet those who have begun the next one.
+    """
+    return dist.TCPStore(
+        address, port, world, hosts, _COMING, wait_for_workers=False, multi_tenant=True
+    )
+
+
+def _await(store: Any, world: int) -> None:
+    """Wait until all processes have come: they may start one after another.
+
+    Raises:
+        RuntimeError: If some have not.
+    """
+    came = store.add("came", 1)
+    last = time.monotonic() + _COMING.total_seconds()
+    while came < world:
+        if time.monotonic() > last:
+            raise RuntimeError(
+                f"{came} of {world} processes have come within {_COMING.total_seconds():g} s; "
+                f"start all of them"
+            )
+        time.sleep(0.02)
+        came = store.add("came", 0)
 
 
 def _leave(group: Group) -> None:

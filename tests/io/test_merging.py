@@ -11,6 +11,7 @@ import torch
 import leaps_triton as lt
 from helpers import random_network
 from leaps_triton import io
+from leaps_triton.io import hdf5
 from leaps_triton.io.runs import merging
 
 pytest.importorskip("tyro")
@@ -121,7 +122,7 @@ def test_what_cannot_be_merged_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     refuse("parts must be the names of one or more files")
     refuse("No such file", tmp_path / "none.h5", error=OSError)
     # Foreign runs, each by what is other about it.
-    foreign = {
+    foreign: dict[str, tuple[lt.Sampler, int, dict[str, Any]]] = {
         "seed": (ais(), 150, {"seed": 4}),
         "model.beta": (
             lt.Sampler(lt.AnnealingPath(lt.Ising((3, 4), beta=0.4, field=0.1)), None, lt.Jump(4),
@@ -137,13 +138,14 @@ def test_what_cannot_be_merged_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     }  # fmt: skip
     for number, (name, (sampler, walkers, more)) in enumerate(foreign.items()):
         file = tmp_path / f"foreign{number}.h5"
-        io.sample(sampler, walkers, file, **{"seed": 3, "blocks": (2, 3), **more})
+        asked: dict[str, Any] = {"seed": 3, "blocks": (2, 3), **more}
+        io.sample(sampler, walkers, file, **asked)
         refuse(rf"foreign{number}.h5 is of another run than 0-2.h5: .*{name}", parts[0], file)
     chain = tmp_path / "chain.h5"
     io.run_chain(MODEL, lt.HeatBath(), 4, 20, chain, device="cpu")
     refuse("chain.h5 holds a chain", parts[0], chain)
     # Versions that numbers may depend on; the commit is told, and may differ.
-    before = merging.contents
+    before = hdf5.contents
 
     def of_another(version: str) -> Callable[..., Any]:
         def contents(source: Any, name: str) -> Any:
@@ -165,7 +167,7 @@ def test_a_part_that_is_not_complete_leaves_a_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = in_parts(ais(), tmp_path, (0, 2), (2, 5))
-    finished = merging.finished
+    finished = hdf5.finished
     monkeypatch.setattr(merging, "finished", lambda source: finished(source) - 1)
     with pytest.raises(ValueError, match=r"0-2.h5 is not complete: blocks 1:2 are missing; go on"):
         io.merge(parts, tmp_path / "out.h5")

@@ -17,6 +17,7 @@ pytest.importorskip("tyro")
 
 from leaps_triton import cli
 from leaps_triton.io import weighted
+from leaps_triton.mcmc.march import ChainSettings, March
 from leaps_triton.parallel import ALONE, Ranks, combined, together
 
 CHAINS: dict[str, Any] = {
@@ -91,6 +92,8 @@ def work(folder: Path) -> None:
     """All that several processes can do together, into files."""
     with together() as ranks:
         speak(ranks)
+    # Again, as a script may, with keys and connections of their own.
+    with together() as ranks:
         sampler = smc()
         # Nine blocks: in the last round not every process has one.
         for walkers in (150, 270):
@@ -260,6 +263,30 @@ def test_a_process_alone_has_nobody_to_ask() -> None:
     there = Ranks(1, 2, torch.device("cuda", 1))
     assert there.placed(torch.device("cuda")) == torch.device("cuda", 1)
     assert there.placed(torch.device("cpu")) == torch.device("cpu")
+
+
+def test_what_torchrun_has_not_said_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(SystemExit, match="WORLD_SIZE is 2, but MASTER_ADDR, MASTER_PORT not set"):
+        cli.main(["demo"])
+
+
+def test_chains_are_shared_out_in_walkers_that_round_alike() -> None:
+    march = March(lt.Ising((8, 8), beta=0.4), lt.HeatBath(), ChainSettings(70, 10), device="cpu")
+    # Sixteen walkers of 64 sites are 1024 numbers; the last process has the rest.
+    assert march.shares(3) == [range(16), range(16, 32), range(32, 70)]
+    with pytest.raises(
+        ValueError, match=r"at least 80 for 5 processes, .* multiples of 16, got 70"
+    ):
+        march.shares(5)
+
+
+def test_shares_that_do_not_go_round_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"shares must divide the 6 times .* 1, 2, 3, 6, got 4"):
+        lt.TrainingConfig(times=6, shares=4)
+    with pytest.raises(ValueError, match="shares must be a multiple of the 4 processes, got 6"):
+        trained({}, Ranks(0, 4))
 
 
 def test_parts_of_a_batch_give_the_gradient_of_their_mean() -> None:
