@@ -115,23 +115,23 @@ def test_walkers_are_measured_at_the_grid_times(along: Any) -> None:
     betas = [0.1, 0.25, 0.4]
     times = lt.schedules.through(PATH, betas, intervals=4, edges=True)
     assert times.tolist() == pytest.approx([0.0, 0.25, 0.4375, 0.625, 0.8125, 1.0])
-    sampler = lt.Sampler(PATH, random_network(MODEL), lt.Jump(times), block=100, device="cpu")
-    found = sampler.sample(100, along=along, observables=["energy"]).by_beta
+    sampler = lt.Sampler(PATH, random_network(MODEL), lt.Jump(times), block=20, device="cpu")
+    found = sampler.sample(20, along=along, observables=["energy"]).by_beta
     expected = betas if isinstance(along, list) else PATH.beta(times).tolist()
     assert [stage.model.beta for stage in found] == pytest.approx(expected)
     middles = lt.Jump(lt.schedules.through(PATH, betas, intervals=4))
     with pytest.raises(ValueError, match="with edges=True for running weights"):
-        sampler.with_integrator(middles).sample(100, along=betas)
+        sampler.with_integrator(middles).sample(20, along=betas)
     # A scan takes the times that suit the sampler.
-    made = lt.scan(MODEL, betas, method="annealing", sampler=sampler, walkers=100)
+    made = lt.scan(MODEL, betas, method="annealing", sampler=sampler, walkers=20)
     assert list(made.betas) == pytest.approx(betas)
 
 
 def test_times_are_chosen_for_running_weights_too() -> None:
     sampler = lt.Sampler(PATH, random_network(MODEL, scale=1.0), lt.Jump(6), device="cpu")
     assert sampler.integrator.running
-    even = lt.schedules.thermodynamic_length(sampler, intervals=4, walkers=64)
-    ladder = lt.schedules.constant_ess(sampler, 0.7, walkers=64, rounds=1)
+    even = lt.schedules.thermodynamic_length(sampler, intervals=4, walkers=32)
+    ladder = lt.schedules.constant_ess(sampler, 0.6, walkers=32, rounds=1)
     for times in (even, ladder):
         assert times[0] == 0.0 and times[-1] == 1.0 and bool((times.diff() > 0).all())
 
