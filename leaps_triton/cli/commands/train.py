@@ -169,10 +169,10 @@ class Train(RecipeOptions, ModelOptions):
                 tensorboard=self.tensorboard,
             )
         # A signal to one process has stopped all.
-        received = ranks.largest(*received)
+        number = ranks.largest(*received)
         if not ranks.first:
-            if received:
-                raise stopped(received, self.checkpoint)
+            if number:
+                raise stopped(number, self.checkpoint)
             return
         seconds = time.perf_counter() - begin
         loss = ""
@@ -182,11 +182,11 @@ class Train(RecipeOptions, ModelOptions):
         print(f"step {trainer.step} of {last}{loss}; checkpoint: {self.checkpoint}")
         # Also after a signal: what was trained so far has a history.
         result = {"step": trainer.step, "seconds": seconds, "history": history.as_dict()}
-        if not received:
+        if not number:
             result["fresh_walkers"] = self._report(trainer)
         write(self.json, {**result, "config": config(self), "versions": provenance()})
-        if received:
-            raise stopped(received, self.checkpoint)
+        if number:
+            raise stopped(number, self.checkpoint)
 
     def _sampler(self, stored: Stored, ranks: Ranks) -> lt.Sampler:
         """Return the sampler to train."""
