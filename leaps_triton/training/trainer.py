@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..files import claimed
 from ..io.checkpoint import as_file
@@ -16,9 +16,9 @@ from ..samplers.ensemble import WeightedEnsemble
 from ..samplers.sampler import Sampler
 from . import state
 from .config import TrainingConfig
-from .data.buffer import Batch, Buffer, ReplayBuffer
+from .data.buffer import Buffer
 from .data.draws import Draws, Use
-from .data.equilibrated import EquilibriumBuffer, annealing_path
+from .data.equilibrated import annealing_path, make_buffer
 from .data.times import latest_time
 from .evaluation.board import Board
 from .evaluation.held_out import HeldOut, row_weights
@@ -101,7 +101,7 @@ class Trainer:
             self.free_energy = FreeEnergy(sites, seed=config.seed).to(sampler.device)
         self.optimizer = make_step(sampler, self.network, self.free_energy, config, ranks)
         self.ranks = ranks
-        self.buffer: Buffer = _make_buffer(sampler, config)
+        self.buffer: Buffer = make_buffer(sampler, config)
         self.held_out: HeldOut | None = None
         if config.held_out:
             self.held_out = HeldOut(annealing_path(sampler), config, sampler.device)
@@ -110,7 +110,6 @@ class Trainer:
         self.step = 0
         self._stopping = False
         self._own = state.OwnFile()
-        self._looked_up = False
 
     def run(
         self,
@@ -177,12 +176,7 @@ class Trainer:
             self._save(checkpoint)
 
     def _run(
-        self,
-        last: int,
-        progress: bool,
-        checkpoint: Path | None,
-        every: int,
-        board: Board | None,
+        self, last: int, progress: bool, checkpoint: Path | None, every: int, board: Board | None
     ) -> TrainingHistory:
         """Train up to step ``last``, while no other process writes the checkpoint."""
         with track(last, "training", "step", progress, self.step) as shown:
@@ -348,13 +342,13 @@ class Trainer:
         """One step of the optimiser; returns its loss."""
         leg = self.history.legs[-1]
         rate = leg.rate(self.step, self.config.warmup)
-        planned = self.history.legs[0].steps
-        latest = latest_time(self.config, self.step, planned)
+        latest = latest_time(self.config, self.step, self.history.legs[0].steps)
         batch = self.buffer.batch(self._draws(), latest)
         huber = None
         if self.step - leg.first < self.config.huber_steps:
             huber = self.config.huber_delta
-        request = Request(batch, self._draws(), huber, self._weights(batch))
+        weights = row_weights(batch.t, self.history, self.config.row_power)
+        request = Request(batch, self._draws(), huber, weights)
         proposed = self.optimizer.propose(request)
         self._check(proposed.loss, proposed.norm)
         self.optimizer.take(rate)
@@ -365,14 +359,6 @@ class Trainer:
         self.history.learning_rate.append(rate)
         self.step += 1
         return proposed.loss
-
-    def _weights(self, batch: Batch) -> Tensor | None:
-        """Return what residuals at each time are multiplied by; None for 1."""
-        power = self.config.row_power
-        if not power:
-            return None
-        history = self.history
-        return row_weights(batch.t, history.held_out_t, history.held_out_variance[-1], power)
 
     def _check(self, loss: float, norm: float) -> None:
         """Stop before a bad step is taken, with the last good parameters in place."""
@@ -396,10 +382,9 @@ class Trainer:
     def _evaluate(self) -> None:
         """Exact weights of fresh walkers, and residuals of held-out samples, into the history."""
         self._judge()
-        # At the first evaluation: the exact value may take seconds.
-        if not self._looked_up:
+        # Once: the exact value may take seconds.
+        if not self.history.log_z_exact:
             self.history.log_z_exact = exact_log_z(self.sampler.path)
-            self._looked_up = True
         seed = self._draws().own_seed(Use.EVALUATION_SEED)
         ensemble = self._weighed(self.config.evaluation_walkers, seed)
         enter_walkers(self.history, self.step, ensemble)
@@ -410,10 +395,3 @@ class Trainer:
         if self.config.evaluation_block:
             sampler = sampler.with_block(self.config.evaluation_block)
         return sampler.sample(walkers, seed=seed)
-
-
-def _make_buffer(sampler: Sampler, config: TrainingConfig) -> Buffer:
-    """Return what training takes its configurations from."""
-    if config.refresh == "rollout":
-        return ReplayBuffer(sampler, config)
-    return EquilibriumBuffer(annealing_path(sampler), config, sampler.device)

@@ -24,7 +24,7 @@ from leaps_triton.training.data.times import (
     middles,
     training_times,
 )
-from leaps_triton.training.evaluation import HeldOut, row_weights
+from leaps_triton.training.evaluation import HeldOut, scales
 
 MODEL = lt.Ising((3, 4), beta=0.4)
 
@@ -266,11 +266,11 @@ def test_data_out_of_equilibrium_are_told(
 
 def test_rows_are_scaled_by_the_spread_of_their_times() -> None:
     t = torch.tensor([0.0, 0.5, 0.75, 1.0], dtype=torch.float64)
-    found = row_weights(t, [0.0, 0.5, 1.0], [1.0, 4.0, 16.0], 1.0)
+    found = scales(t, [0.0, 0.5, 1.0], [1.0, 4.0, 16.0], 1.0)
     torch.testing.assert_close(found, torch.tensor([4.0, 2.0, 2.0**0.5, 1.0]).double())
-    assert torch.equal(row_weights(t, [0.0, 1.0], [1.0, 2.0], 0.0), torch.ones(4).double())
+    assert torch.equal(scales(t, [0.0, 1.0], [1.0, 2.0], 0.0), torch.ones(4).double())
     # A time at which nothing is left weighs no more than a thousandth of the largest.
-    least = row_weights(t[:1], [0.0, 1.0], [0.0, 1.0], 2.0)
+    least = scales(t[:1], [0.0, 1.0], [0.0, 1.0], 2.0)
     assert float(least) == pytest.approx(1000.0)
 
 

@@ -12,11 +12,11 @@ from ...paths.annealing import AnnealingPath
 from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
 from ..equilibrium import equilibrate
-from .buffer import Batch, drawn_rows
+from .buffer import Batch, Buffer, ReplayBuffer, drawn_rows
 from .draws import Draws, Use
 from .times import bin_of, middles, training_times
 
-__all__ = ["EquilibriumBuffer", "annealing_path"]
+__all__ = ["EquilibriumBuffer", "annealing_path", "make_buffer"]
 
 
 def annealing_path(sampler: Sampler) -> AnnealingPath:
@@ -145,3 +145,10 @@ class EquilibriumBuffer:
         by_site = accepted.view(*rows.shape, *[1] * (here.ndim - 2))
         self.configurations[bins, rows] = torch.where(by_site, there, here)
         self.configurations[next_bins, rows] = torch.where(by_site, here, there)
+
+
+def make_buffer(sampler: Sampler, config: TrainingConfig) -> Buffer:
+    """Return what training takes its configurations from."""
+    if config.refresh == "rollout":
+        return ReplayBuffer(sampler, config)
+    return EquilibriumBuffer(annealing_path(sampler), config, sampler.device)

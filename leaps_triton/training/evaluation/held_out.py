@@ -12,8 +12,9 @@ from ..data.buffer import Batch
 from ..data.draws import Draws, Use
 from ..data.times import held_out_times, middles
 from ..equilibrium import equilibrate
+from ..history import TrainingHistory
 
-__all__ = ["HeldOut", "Judgement", "row_weights"]
+__all__ = ["HeldOut", "Judgement", "row_weights", "scales"]
 
 _LEAST = 1e-3
 """Variances below this share of the largest count as such a share of it."""
@@ -109,8 +110,21 @@ class HeldOut:
         return made.configurations[torch.searchsorted(steps, t)]
 
 
-def row_weights(t: Tensor, times: list[float], variance: list[float], power: float) -> Tensor:
-    """Return what residuals at times are multiplied by, ``(v(t) / v(1))^(-power/2)``, float64.
+def row_weights(t: Tensor, history: TrainingHistory, power: float) -> Tensor | None:
+    """Return what residuals at times are multiplied by, by the last evaluation on held-out samples.
+
+    Args:
+        t: times, float64 ``(times,)``.
+        history: with such an evaluation.
+        power: of :func:`scales`; at 0 there are no weights, and the result is None.
+    """
+    if not power:
+        return None
+    return scales(t, history.held_out_t, history.held_out_variance[-1], power)
+
+
+def scales(t: Tensor, times: list[float], variance: list[float], power: float) -> Tensor:
+    """Return ``(v(t) / v(1))^(-power/2)``, float64 ``(times,)``.
 
     Args:
         t: times, float64 ``(times,)``.
