@@ -19,7 +19,7 @@ network is ahead with its training counted; None for never.
 import json
 import math
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,12 @@ class Critical:
     """Intervals of the rivals, among which a pilot chooses."""
     beginning: Path | None = None
     """A trained sampler of a smaller lattice, whose network is trained on."""
+    local_steps: int = 1500
+    """Steps of the training of local rates, of Ising models alone; 0 for none."""
     save: Path | None = None
     """Folder for the trained samplers."""
+    trained: Path | None = None
+    """Folder of samplers that were trained and saved before: they are measured alone."""
     seed: int = 7
     """Of walkers, samples of others, and rivals."""
     smoke: bool = False
@@ -105,35 +109,81 @@ def recipe_of(settings: Critical) -> recipes.Recipe:
     return recipes.ISING[fitting[0] if fitting else lengths[-1]]
 
 
-def learned(model: Any, seed: int, known: measuring.Known, settings: Critical) -> dict[str, Any]:
-    """Train one network, and return all that is measured of it."""
-    beginning = None
-    if settings.beginning is not None:
-        beginning = lt.load(settings.beginning, "cpu").transport
-    print(f"training, seed {seed}", flush=True)
-    made = recipes.trained(
-        model, recipe_of(settings), seed, beginning=beginning, progress=not settings.smoke
-    )
-    name = f"{settings.model}-{settings.length}-seed{seed}"
+def made_of(kind: str, model: Any, seed: int, settings: Critical) -> recipes.Trained:
+    """Return a trained network, or read one that was trained before."""
+    name = f"{settings.model}-{settings.length}-{kind}-seed{seed}.safetensors"
+    if settings.trained is not None:
+        return recipes.read(settings.trained / name)
+    print(f"training, {kind}, seed {seed}", flush=True)
+    if kind == "local":
+        steps = 8 if settings.smoke else settings.local_steps
+        made = recipes.of_local_rates(model, seed, steps, progress=not settings.smoke)
+    else:
+        beginning = None
+        if settings.beginning is not None:
+            beginning = lt.load(settings.beginning, "cpu").transport
+        recipe = recipe_of(settings)
+        progress = not settings.smoke
+        made = recipes.trained(model, recipe, seed, beginning=beginning, progress=progress)
     if settings.save is not None:
-        recipes.kept(made, settings.save / f"{name}.safetensors")
-    rows: list[dict[str, Any]] = []
+        recipes.kept(made, settings.save / name)
+    return made
+
+
+def variants(kind: str, settings: Critical) -> list[tuple[int, int, int]]:
+    """Return intervals, sweeps at each, and walkers of a block that a network is weighed with."""
+    found = [(intervals, 0, settings.block) for intervals in settings.intervals]
+    if kind != "local":
+        return found
+    # What local rates leave to be done sweeps do at little cost.
+    found = [(intervals, 0, settings.classical_block) for intervals in settings.intervals]
     for intervals in settings.intervals:
-        sampler = made.sampler.with_integrator(lt.Jump(intervals)).with_block(settings.block)
+        for sweeps in (4, 8, 16):
+            found.append((intervals, sweeps, settings.classical_block))
+    return found
+
+
+def sampler_of(made: recipes.Trained, variant: tuple[int, int, int]) -> lt.Sampler:
+    """Return the sampler of a network with other intervals, sweeps and blocks."""
+    intervals, sweeps, block = variant
+    given = made.sampler
+    mcmc = lt.HeatBath(sweeps) if sweeps else None
+    return lt.Sampler(
+        given.path, given.transport, lt.Jump(intervals), mcmc, block=block, device="cpu"
+    )
+
+
+def learned(
+    kind: str, model: Any, seed: int, known: measuring.Known, settings: Critical
+) -> dict[str, Any]:
+    """Train one network, and return all that is measured of it."""
+    made = made_of(kind, model, seed, settings)
+    rows: list[dict[str, Any]] = []
+    rates: dict[int, tuple[int, int, int]] = {}
+    for variant in variants(kind, settings):
+        sampler = sampler_of(made, variant)
+        if variant[1]:
+            # Compiles the move, which no measurement is to pay for.
+            sampler.sample(sampler.block, settings.seed)
         run = measuring.drawn(sampler, settings.seed, settings.walkers)
-        row = {"method": f"network, seed {seed}", **measuring.numbers(sampler, run, known)}
+        row = {"method": f"{kind}, seed {seed}, {variant[1]} sweeps", "sweeps": variant[1]}
+        row |= measuring.numbers(sampler, run, known)
         print(measuring.one_line(row), flush=True)
+        rates[len(rows)] = variant
         rows.append(row)
-    # The fewest intervals whose information a second is the best.
-    best = max(rows, key=lambda row: row["inverse_variance_of_log_z_per_second"])
-    sampler = made.sampler.with_integrator(lt.Jump(best["intervals"]))
-    sampler = sampler.with_block(settings.block)
-    run = measuring.drawn(sampler, settings.seed + 1, settings.walkers)
+    best = max(range(len(rows)), key=lambda n: rows[n]["inverse_variance_of_log_z_per_second"])
+    sampler = sampler_of(made, rates[best])
+    # Fresh walkers of the variant that was chosen by the others.
+    run = measuring.drawn(sampler, settings.seed + 1, settings.walkers, settings.seconds)
+    row = {"method": f"{kind}, seed {seed}, chosen", "sweeps": rates[best][1]}
+    row |= measuring.numbers(sampler, run, known)
+    print(measuring.one_line(row), flush=True)
     return {
+        "kind": kind,
         **made.about,
         "curve": made.curve,
         "rows": rows,
-        "best_intervals": best["intervals"],
+        "chosen": row,
         **measuring.reversed_numbers(sampler, known, settings.reverse, settings.seed + 2),
         "trace_t": [round(t, 4) for t in sampler.integrator.densities[1:].tolist()],
         "log_weight_variance_trace": measuring.variance_trace(sampler, settings.seed + 3),
@@ -143,8 +193,7 @@ def learned(model: Any, seed: int, known: measuring.Known, settings: Critical) -
 
 def break_even(network: dict[str, Any], rival: dict[str, Any]) -> float | None:
     """Return the seconds of sampling after which training has paid for itself; None for never."""
-    rows = network["rows"]
-    own = max(row["inverse_variance_of_log_z_per_second"] for row in rows)
+    own = network["chosen"]["inverse_variance_of_log_z_per_second"]
     other = rival["inverse_variance_of_log_z_per_second"]
     if own <= other:
         return None
@@ -158,14 +207,29 @@ def main(settings: Critical) -> None:
     warnings.simplefilter("ignore", CautionWarning)
     chosen = settings
     if settings.smoke:
-        chosen = Critical(
-            settings.model, 4, settings.beta, settings.instance, (0,), (4, 8), 64, 64, 0.2, 32, 64,
-            (5, 10), settings.beginning, settings.save, settings.seed, True, settings.results,
-        )  # fmt: skip
+        chosen = replace(
+            settings,
+            length=4,
+            seeds=(0,),
+            intervals=(4, 8),
+            walkers=64,
+            reverse=64,
+            seconds=0.2,
+            block=32,
+            classical_block=64,
+            annealings=(5, 10),
+            local_steps=8,
+        )
     model = model_of(chosen)
     path = lt.AnnealingPath(model)
     known = measuring.known_of(path, 4 * chosen.reverse, chosen.seed + 4)
-    networks = [learned(model, seed, known, chosen) for seed in chosen.seeds]
+    kinds = ["symmetric"]
+    if chosen.model == "ising" and chosen.local_steps:
+        kinds.append("local")
+    networks: list[dict[str, Any]] = []
+    for kind in kinds:
+        for seed in chosen.seeds:
+            networks.append(learned(kind, model, seed, known, chosen))
     classical = measuring.rivals(
         path, known, chosen.seconds, chosen.classical_block, chosen.seed + 5, chosen.annealings
     )
@@ -175,15 +239,15 @@ def main(settings: Critical) -> None:
         network["break_even_seconds"] = {
             rival["method"]: break_even(network, rival) for rival in classical
         }
-        rates = [row["inverse_variance_of_log_z_per_second"] for row in network["rows"]]
+        rate = network["chosen"]["inverse_variance_of_log_z_per_second"]
         network["times_the_rivals"] = {
-            rival["method"]: round(max(rates) / rival["inverse_variance_of_log_z_per_second"], 3)
+            rival["method"]: round(rate / rival["inverse_variance_of_log_z_per_second"], 3)
             for rival in classical
         }
     name = f"critical_{chosen.model}_{chosen.length}"
     device = f"{device_name(torch.device('cpu'))}, {vectors()}, one thread"
     config = {**asdict(chosen), "results": chosen.results.name}
-    for place in ("beginning", "save"):
+    for place in ("beginning", "save", "trained"):
         if config[place] is not None:
             config[place] = Path(config[place]).name
     result = {
@@ -202,7 +266,7 @@ def main(settings: Critical) -> None:
     draw(result, chosen.results / f"{name}.png")
     for network in networks:
         print(
-            f"seed {network['seed']}: reverse ESS {network['reverse_ess']}, "
+            f"{network['kind']}, seed {network['seed']}: reverse ESS {network['reverse_ess']}, "
             f"times the rivals in 1/σ² a second {network['times_the_rivals']}, "
             f"break-even {network['break_even_seconds']} s"
         )

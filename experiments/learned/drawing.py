@@ -14,13 +14,18 @@ def colour(number: int) -> str:
     return f"C{number}"
 
 
+def named(network: dict[str, Any]) -> str:
+    """Return what a network is called in legends."""
+    return f"{network['kind']}, seed {network['seed']}"
+
+
 def draw_curve(axes: Axes, networks: list[dict[str, Any]]) -> None:
     """Draw the integral of v over t on held-out samples, by seconds of training."""
     for number, network in enumerate(networks):
         points = [point for point in network["curve"] if "integral" in point]
         x = [point["seconds"] for point in points]
         y = [point["integral"] for point in points]
-        axes.plot(x, y, "o-", color=colour(number), markersize=3, label=f"seed {network['seed']}")
+        axes.plot(x, y, "o-", color=colour(number), markersize=3, label=named(network))
     axes.set_yscale("log")
     axes.set(xlabel="training, s on one core", ylabel="∫ v dt, held out", title="training")
     axes.legend(frameon=False)

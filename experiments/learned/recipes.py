@@ -221,8 +221,51 @@ def kept(made: Trained, file: Path) -> None:
     """Store a sampler and what its training cost, so that other scripts need not train it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lt.save(made.sampler, file)
-    text = json.dumps(made.about, indent=2) + "\n"
+    text = json.dumps({"about": made.about, "curve": made.curve}, indent=2) + "\n"
     write_text(file.with_suffix(".json"), text)
+
+
+def read(file: Path) -> Trained:
+    """Return what :func:`kept` stored."""
+    found = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    return Trained(lt.load(file, "cpu"), found["about"], found["curve"])
+
+
+def of_local_rates(model: Any, seed: int, steps: int, progress: bool = True) -> Trained:
+    """Train rates that read near neighbours and the magnetisation: their events cost next to none.
+
+    Without a response, since tables hold what a site's class and the magnetisation tell alone.
+    """
+    clock = Clock("cpu")
+    network = lt.LocalRates(model, seed=seed)
+    sampler = lt.Sampler(lt.AnnealingPath(model), network, lt.Jump(25), device="cpu")
+    config = lt.TrainingConfig(
+        steps=steps,
+        learning_rate=2e-2,
+        refresh="swendsen_wang",
+        buffer=min(512, 16 * steps),
+        rollout=1,
+        ema=0.99,
+        evaluate_every=max(1, steps // 4),
+        evaluation_walkers=2,
+        evaluation_block=2,
+        held_out=256,
+        seed=seed,
+    )
+    trainer = lt.Trainer(sampler, config)
+    curve: list[dict[str, Any]] = []
+    for quarter in range(1, 5):
+        history = trainer.run(max(1, steps * quarter // 4), progress=progress)
+        curve.append(_point(history, clock(), trainer.step))
+    print(f"  local rates: {_told(curve[-1])}", flush=True)
+    about = {
+        "train_seconds": round(clock(), 1),
+        "steps": steps,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "seed": seed,
+        "recipe": {"network": "LocalRates", "optimizer": "adam", "steps": steps},
+    }
+    return Trained(sampler, about, curve)
 
 
 SMOKE = Recipe(

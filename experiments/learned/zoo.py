@@ -122,13 +122,9 @@ def described(name: str, entry: Entry, settings: Zoo) -> dict[str, Any]:
     model = entry.model()
     if settings.trained is None:
         made = recipes.trained(model, entry.recipe, settings.seed, entry.intervals, beginning)
-        sampler = made.sampler
-        training = made.about
     else:
-        sampler = lt.load(settings.trained / f"{name}.safetensors", "cpu")
-        about = (settings.trained / f"{name}.json").read_text(encoding="utf-8")
-        training = json.loads(about)
-    sampler = sampler.with_integrator(lt.Jump(entry.intervals)).with_block(entry.block)
+        made = recipes.read(settings.trained / f"{name}.safetensors")
+    sampler = made.sampler.with_integrator(lt.Jump(entry.intervals)).with_block(entry.block)
     file = settings.folder / f"{name}.safetensors"
     lt.save(sampler, file)
     size = file.stat().st_size
@@ -142,7 +138,7 @@ def described(name: str, entry: Entry, settings: Zoo) -> dict[str, Any]:
         "file": file.name,
         "about": entry.about,
         "model": repr(model),
-        **training,
+        **made.about,
         "fresh_walkers": row,
         "device": f"{device_name(torch.device('cpu'))}, {vectors()}, one thread",
         "versions": provenance(),
