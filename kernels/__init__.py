@@ -27,8 +27,8 @@ from .energies.entering import Entered, enter_intervals
 from .energies.op import energy, local_energy
 from .energies.reference import LocalEnergy, Sums
 from .hollow_network.op import hollow_values
-from .jumps.op import jump_step
-from .jumps.reference import JumpStep, Running, hold_correction
+from .jumps.op import hold_correction, jump_step
+from .jumps.reference import JumpStep, Running
 from .labels.op import cluster_labels
 from .leaps.op import tau_leap_log_probability, tau_leap_log_probability_gradient, tau_leap_step
 from .leaps.reference import TauLeapStep

@@ -51,8 +51,18 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     # Two sites a thread, so that four directions with tables fit the registers.
     ("energies",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
     ("proposals",): (Config(4, {"BLOCK": 1024}, {"CHUNK": 16384}),),
+    ("proposals", "inward", "float32"): (Config(4, {"BLOCK": 1024}, registers=112),),
+    ("proposals", "inward", "float64"): (Config(4, {"BLOCK": 1024}, registers=168),),
+    # Half as many sites a thread: probabilities in float64 keep more at hand.
+    ("proposals", "heat_bath", "float32"): (Config(4, {"BLOCK": 512}, registers=96),),
+    ("proposals", "heat_bath", "float64"): (Config(4, {"BLOCK": 512}, registers=128),),
     ("jumps",): (Config(1, {"BLOCK": 256}), Config(8, {"BLOCK": 2048})),
+    ("jumps", "running"): (
+        Config(1, {"BLOCK": 256}),
+        Config(8, {"BLOCK": 2048}, registers=168),
+    ),
     ("class_jumps",): (Config(4, {"BLOCK": 512, "EVENTS": 128}),),
+    ("class_jumps", "running"): (Config(4, {"BLOCK": 512, "EVENTS": 128}, registers=168),),
     ("leaps",): (Config(4, {"BLOCK": 256}, {"CHUNK": 4096}),),
     ("leaps", "step", "float64"): (Config(4, {"BLOCK": 256}, registers=96),),
     ("labels",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),

@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 
 from ..jumps.cpu import draw
-from ..jumps.cpu_hold import growth
 from ..native.bits import trailing_zeros
 from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
 from .cpu_classes import EACH, EIGHTS, GROUP, NONE, count_sites, make_classes, mark
+from .cpu_hold import density_of, hold_correction
 from .reference import BATCH, FIRST_BATCH, MOST_CLASSES, Events, LocalJumpSteps
 
 __all__ = ["local_jump_steps"]
@@ -55,17 +55,6 @@ class Tables(NamedTuple):
     steps: int
     length: int
     """Sites of a segment."""
-
-
-class Density(NamedTuple):
-    """A running density; one without levels where the density is frozen."""
-
-    in_rates: NDArray[np.float64]
-    """``(rows, classes)``."""
-    levels: NDArray[np.float64]
-    level: NDArray[np.int64]
-    speed: float
-    offset: float
 
 
 class Members(NamedTuple):
@@ -211,34 +200,6 @@ def choose(counts, rates, row, kinds, ends, number, threshold):
 
 
 @inlined
-def hold_correction(density, counts, row, kinds, number, remaining, elapsed, excesses):
-    """Return ``Σ_c n_c w_c (I_{level(c)} - s)`` of a hold, class after class, as the twin does."""
-    in_rates, levels, level, speed, offset = density
-    # β - β* at the beginning of the hold, and its change until the end.
-    begin = offset - speed * remaining
-    change = speed * elapsed
-    greatest = 0.0
-    for place in range(len(levels)):
-        slope = levels[place]
-        excess = growth(begin * slope, change * slope, elapsed) - elapsed
-        excesses[place] = excess
-        greatest += abs(excess)
-    total = 0.0
-    if np.isfinite(greatest):
-        # A weight of 0 adds 0, so that none need be told apart, which would take longer.
-        for found in range(number):
-            kind = kinds[found]
-            total += float(counts[kind]) * in_rates[row, kind] * excesses[level[kind]]
-        return total
-    for found in range(number):
-        kind = kinds[found]
-        weight = float(counts[kind]) * in_rates[row, kind]
-        if weight != 0.0:
-            total += weight * excesses[level[kind]]
-    return total
-
-
-@inlined
 def walk(w, own, walkers, tables, density, members, draws, scratch):
     """Make the events of walker ``w``, number ``own`` of its group, at most ``steps``."""
     x, log_weights, left, events, exit_rate, corrector, index = walkers
@@ -367,14 +328,6 @@ def _tables(given: Events, sites: int) -> Tables:
     return Tables._make((*arrays, given.first_row, given.seed, given.steps, length))
 
 
-def _density(given: Events, tables: Tables) -> Density:
-    if given.running is None:
-        return Density(tables.rates, np.empty(0), tables.strides, 0.0, 0.0)
-    in_rates, levels, level, speed, offset = given.running
-    arrays = [column.detach().contiguous().numpy() for column in (in_rates, levels, level)]
-    return Density._make((*arrays, speed, offset))
-
-
 def local_jump_steps(given: Events) -> LocalJumpSteps:
     """Make events of every walker, at most ``steps``."""
     x = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
@@ -390,7 +343,7 @@ def local_jump_steps(given: Events) -> LocalJumpSteps:
     walkers = Walkers._make((x.numpy(), *(column.numpy() for column in after[1:]), index))
     sites = x.shape[1]
     tables = _tables(given, sites)
-    density = _density(given, tables)
+    density = density_of(given.running, tables.rates, tables.strides)
     levels = len(density.levels)
 
     def work(first: int, end: int) -> None:

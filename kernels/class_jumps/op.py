@@ -148,6 +148,8 @@ def _check(given: Events) -> None:
 
 def _checked(running: RunningClasses, given: Events) -> RunningClasses:
     """Return a density with Python's numbers, refuse one that does not fit the tables."""
+    wanted_type = "a kernels.RunningClasses or None"
+    expect(isinstance(running, RunningClasses), "running", wanted_type, running)
     classes = given.rates.shape[1]
     wanted = {
         "in_rates": (running.in_rates, tuple(given.rates.shape), torch.float64),
@@ -184,7 +186,7 @@ def _events(*arguments: Any, **named: Any) -> Events:
     if found.get("in_rates") is None:
         return Events(*plain)
     density = RunningClasses(*(found[name] for name in RunningClasses._fields))
-    return Events(*plain, density)
+    return Events(*plain)._replace(running=density)
 
 
 def _run(*arguments: Any) -> tuple[Tensor, ...]:

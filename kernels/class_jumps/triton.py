@@ -6,31 +6,34 @@ from torch import Tensor
 
 from ..configs import config
 from ..device import kernel, philox, uniform64
+from ..jumps.triton import growth
 from ..philox import Stream
 from ..variants import Variant, check_places, launch
-from . import reference
 from .reference import MOST_CLASSES, MOST_LANES, Events, site_classes
 
 __all__ = ["VARIANTS", "local_jump_steps"]
 
-CONFIG = config("class_jumps")
-EVENTS = CONFIG.constants["EVENTS"]
+CONFIGS = {False: config("class_jumps"), True: config("class_jumps", "running")}
+"""Configurations by whether the density runs on."""
+EVENTS = CONFIGS[False].constants["EVENTS"]
 """Most events of one launch."""
 
 
 @kernel
 def local_jump_steps_kernel(
-    p_x, p_floats, p_integers, p_rates, p_corrector, p_neighbours, p_strides, p_classes, p_counts,
+    p_x, p_floats, p_integers, p_rates, p_corrector, p_neighbours, p_strides,
+    p_in_rates, p_levels, p_level, p_classes, p_counts,
     sites: tl.int32, classes: tl.int32, lanes: tl.int32, first_row: tl.int32, steps: tl.int32,
-    seed: tl.int64,
-    STREAM: tl.constexpr, CLASSES: tl.constexpr, LANES: tl.constexpr, BLOCK: tl.constexpr,
-    EVENTS: tl.constexpr,
+    seed: tl.int64, speed: tl.float64, offset: tl.float64,
+    STREAM: tl.constexpr, RUNNING: tl.constexpr, CLASSES: tl.constexpr, LANES: tl.constexpr,
+    BLOCK: tl.constexpr, EVENTS: tl.constexpr,
 ):  # fmt: skip
     """Make up to ``steps`` events per walker, each of a class of sites and one of its sites.
 
     ``R = Σ_c n_c P_c(K)``, ``T ~ Exp(R)``, ``s = min(T, time left)``, ``A += s Σ_c n_c κ_c(K)``; a
-    class by ``n_c P_c / R``, each of its sites with the same probability. It is one function beyond
-    50 lines since a walker's state stays in registers from event to event.
+    class by ``n_c P_c / R``, each of its sites with the same probability. If RUNNING, the density
+    moves on within a hold, and ``A`` loses ``Σ_c n_c w_c (I_{level(c)} - s)`` as well. It is one
+    function beyond 50 lines since a walker's state stays in registers from event to event.
 
     One program per walker, in place. A flip moves its site and neighbours to other classes, in
     ``classes`` and ``counts``, which lie in global memory between barriers. A site is found by its
@@ -40,8 +43,9 @@ def local_jump_steps_kernel(
 
     ``x`` int8, ``classes`` int16 ``(walkers, sites)``; ``floats`` float64 ``(4, walkers)``: ``A``,
     time left, ``R``, ``κ``; ``integers`` int64 ``(3, walkers)``: walker, events, ``K``; ``rates``,
-    ``corrector`` float64 ``(rows, classes)``; ``neighbours`` int64 ``(sites, lanes)``; ``strides``
-    int64 ``(lanes,)``; ``counts`` int32 ``(walkers, classes)``.
+    ``corrector``, ``in_rates`` float64 ``(rows, classes)``; ``neighbours`` int64 ``(sites,
+    lanes)``; ``strides`` int64 ``(lanes,)``; ``levels`` float64 ``(levels,)``; ``level`` int64
+    ``(classes,)``; ``counts`` int32 ``(walkers, classes)``.
     """
     # 64 bits, since all walkers together may have more than 2³¹ sites.
     i_walker = tl.program_id(0).to(tl.int64)
@@ -68,6 +72,9 @@ def local_jump_steps_kernel(
     word0, word1, word2, word3 = philox(seed, STREAM, nought, first_event + o_event, nought, walker)
     b_clock = -tl.log(uniform64(word0, word1))
     b_choice = uniform64(word2, word3)
+    if RUNNING:
+        b_level = tl.load(p_level + o_class, mask=m_class, other=0)
+        b_slopes = tl.load(p_levels + b_level, mask=m_class, other=0.0)
     exit_rate = tl.load(p_floats + 2 * count)
     kappa = tl.load(p_floats + 3 * count)
     taken = tl.full((), 0, tl.int32)
@@ -91,7 +98,19 @@ def local_jump_steps_kernel(
         holding = tl.sum(tl.where(m_event, b_clock, 0.0)) / exit_rate
         jumps = (holding < remaining) & finite
         elapsed = tl.where(jumps, holding, remaining)
-        log_weight = tl.where(finite, log_weight + elapsed * kappa, float("nan"))
+        gain = elapsed * kappa
+        if RUNNING:
+            b_back = b_counts * tl.load(p_in_rates + o_row, mask=m_member, other=0.0)
+            # β - β* at the beginning of the hold, and its change until the end.
+            begin = offset - speed * remaining
+            change = speed * elapsed
+            b_excess = growth(begin * b_slopes, change * b_slopes, elapsed) - elapsed
+            # A rate of 0 adds nothing, even where the rest overflows.
+            correction = tl.sum(tl.where(b_back == 0.0, 0.0, b_back * b_excess))
+            gain -= correction
+            finite &= tl.abs(correction) < float("inf")
+            jumps &= finite
+        log_weight = tl.where(finite, log_weight + gain, float("nan"))
         remaining = tl.where(finite, remaining - elapsed, remaining)
         taken += 1
         goes = jumps & (taken < steps)
@@ -151,7 +170,7 @@ def local_jump_steps_kernel(
     tl.store(p_integers + 2 * count, (row + first_row).to(tl.int64))
 
 
-def _variant() -> Variant:
+def _variant(running: bool) -> Variant:
     double = torch.float64
     integer = torch.int64
     pointers = (
@@ -162,22 +181,28 @@ def _variant() -> Variant:
         double,
         integer,
         integer,
+        double,
+        double,
+        integer,
         torch.int16,
         torch.int32,
     )
-    sizes = {"CLASSES": MOST_CLASSES, "LANES": MOST_LANES, **CONFIG.constants}
+    chosen = CONFIGS[running]
+    sizes = {"CLASSES": MOST_CLASSES, "LANES": MOST_LANES, **chosen.constants}
+    constants = {"STREAM": int(Stream.JUMP), "RUNNING": running, **sizes}
     return Variant(
-        local_jump_steps_kernel, pointers, {"STREAM": int(Stream.JUMP), **sizes}, warps=CONFIG.warps
+        local_jump_steps_kernel, pointers, constants, warps=chosen.warps, registers=chosen.registers
     )
 
 
-VARIANTS = {(): _variant()}
+VARIANTS: dict[tuple[str, ...], Variant] = {
+    (): _variant(running=False),
+    ("running",): _variant(running=True),
+}
 
 
 def local_jump_steps(given: Events) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Launch the kernel of :func:`leaps_triton.kernels.local_jump_steps`, piece by piece."""
-    if given.running is not None:
-        return tuple(reference.local_jump_steps(given))
     count = len(given.configurations)
     sites = given.configurations.shape[1:].numel()
     classes = given.rates.shape[1]
@@ -193,13 +218,24 @@ def local_jump_steps(given: Events) -> tuple[Tensor, Tensor, Tensor, Tensor, Ten
     counts = torch.zeros(count * classes, dtype=torch.int32, device=x.device)
     ones = torch.ones((), dtype=torch.int32, device=x.device).expand(cells.numel())
     counts.scatter_add_(0, cells.flatten(), ones)
-    tables = (given.rates, given.corrector, given.neighbours, given.strides)
+    key: tuple[str, ...] = ()
+    # Pointers that a variant does not read must point somewhere.
+    density: tuple[Tensor, ...] = (given.rates, given.rates, given.strides)
+    numbers_of_density = (0.0, 0.0)
+    if given.running is not None:
+        key = ("running",)
+        density = given.running[:3]
+        numbers_of_density = given.running[3:]
+    tables = (given.rates, given.corrector, given.neighbours, given.strides, *density)
     tensors = (x, floats, integers, *(table.contiguous() for table in tables))
     of_site = of_site.to(torch.int16)
     numbers = (sites, classes, given.strides.numel(), given.first_row)
     for first in range(0, given.steps, EVENTS):
         steps = min(EVENTS, given.steps - first)
-        launch(VARIANTS[()], count, *tensors, of_site, counts, *numbers, steps, given.seed)
+        launch(
+            VARIANTS[key], count, *tensors, of_site, counts, *numbers, steps, given.seed,
+            *numbers_of_density,
+        )  # fmt: skip
     weights, left, exit_rate, kappa = (part.clone() for part in floats)
     after = x.view_as(given.configurations)
     return after, weights, left, integers[1].clone(), exit_rate, kappa

@@ -64,6 +64,15 @@ def exponential(x):
 
 
 @inlined
+def series64(r):
+    """Return Taylor's series of ``(e^r - 1 - r) / r²``."""
+    series = EXPONENTIAL_64[0]
+    for coefficient in EXPONENTIAL_64[1:]:
+        series = series * r + coefficient
+    return series
+
+
+@inlined
 def exponential64(x):
     """Return ``e^x`` of a float64."""
     if x < LEAST_64:
@@ -73,10 +82,7 @@ def exponential64(x):
     n = np.floor(x * PER_LOG_TWO_64 + 0.5)
     r = x - n * UPPER_LOG_TWO_64
     r = r - n * LOWER_LOG_TWO_64
-    power = EXPONENTIAL_64[0]
-    for coefficient in EXPONENTIAL_64[1:]:
-        power = power * r + coefficient
-    power = power * (r * r) + r
+    power = series64(r) * (r * r) + r
     power = power + 1.0
     exponent = np.int64(n)
     half = exponent >> 1
@@ -90,10 +96,7 @@ def mean_exponential64(z):
     """Return ``(e^z - 1) / z`` of a float64 that is not above 0."""
     if z < SERIES_64:
         return (exponential64(z) - 1.0) / z
-    series = EXPONENTIAL_64[0]
-    for coefficient in EXPONENTIAL_64[1:]:
-        series = series * z + coefficient
-    return series * z + 1.0
+    return series64(z) * z + 1.0
 
 
 @inlined

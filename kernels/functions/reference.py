@@ -79,6 +79,14 @@ def exponential(x: Tensor) -> Tensor:
     return power * first * second
 
 
+def _series64(r: Tensor) -> Tensor:
+    """Return Taylor's series of ``(e^r - 1 - r) / r²``."""
+    series = r * EXPONENTIAL_64[0] + EXPONENTIAL_64[1]
+    for coefficient in EXPONENTIAL_64[2:]:
+        series = series * r + coefficient
+    return series
+
+
 def exponential64(x: Tensor) -> Tensor:
     """Return ``e^x``, float64, to two units in the last place; NaN stays NaN.
 
@@ -89,10 +97,7 @@ def exponential64(x: Tensor) -> Tensor:
     n = torch.floor(x * PER_LOG_TWO + 0.5)
     r = x - n * UPPER_LOG_TWO_64
     r = r - n * LOWER_LOG_TWO_64
-    power = r * EXPONENTIAL_64[0] + EXPONENTIAL_64[1]
-    for coefficient in EXPONENTIAL_64[2:]:
-        power = power * r + coefficient
-    power = power * (r * r) + r
+    power = _series64(r) * (r * r) + r
     power = power + 1.0
     # Two factors, since 2^n alone leaves the range of float64 before e^x does.
     exponent = n.to(torch.int64)
@@ -110,11 +115,8 @@ def mean_exponential64(z: Tensor) -> Tensor:
     """
     # Near 0 the difference would cancel: there it is the series of the exponential itself.
     small = z.clamp(min=SERIES_64)
-    series = small * EXPONENTIAL_64[0] + EXPONENTIAL_64[1]
-    for coefficient in EXPONENTIAL_64[2:]:
-        series = series * small + coefficient
-    series = series * small + 1.0
-    return torch.where(z < SERIES_64, (exponential64(z) - 1.0) / z, series)
+    near = _series64(small) * small + 1.0
+    return torch.where(z < SERIES_64, (exponential64(z) - 1.0) / z, near)
 
 
 def logarithm(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ for, :func:`..device.exponential` fuses them and is quicker.
 import triton
 import triton.language as tl
 
-__all__ = ["exponential", "exponential64"]
+__all__ = ["exponential", "exponential64", "mean_exponential64"]
 
 
 @triton.jit
@@ -38,6 +38,24 @@ def exponential(x):
 
 
 @triton.jit
+def series64(r):
+    """Return Taylor's series of ``(e^r - 1 - r) / r²`` to ``r¹²``, float64."""
+    # The highest power first: 1/14! to 1/2!.
+    series = r * 1.1470745597729725e-11 + 1.6059043836821613e-10
+    series = series * r + 2.08767569878681e-09
+    series = series * r + 2.505210838544172e-08
+    series = series * r + 2.755731922398589e-07
+    series = series * r + 2.7557319223985893e-06
+    series = series * r + 2.48015873015873e-05
+    series = series * r + 0.0001984126984126984
+    series = series * r + 0.001388888888888889
+    series = series * r + 0.008333333333333333
+    series = series * r + 0.041666666666666664
+    series = series * r + 0.16666666666666666
+    return series * r + 0.5
+
+
+@triton.jit
 def exponential64(x):
     """Return ``e^x``, float64, as :func:`.reference.exponential64` does."""
     # Beyond these the result is 0 or infinite, and powers of two would leave their range.
@@ -47,20 +65,7 @@ def exponential64(x):
     n = tl.floor(x * 1.44269504088896341 + 0.5)
     r = x - n * 6.93147180369123816490e-01
     r = r - n * 1.90821492927058770002e-10
-    # Taylor's series of (e^r - 1 - r) / r², the highest power first: 1/14! to 1/2!.
-    power = r * 1.1470745597729725e-11 + 1.6059043836821613e-10
-    power = power * r + 2.08767569878681e-09
-    power = power * r + 2.505210838544172e-08
-    power = power * r + 2.755731922398589e-07
-    power = power * r + 2.7557319223985893e-06
-    power = power * r + 2.48015873015873e-05
-    power = power * r + 0.0001984126984126984
-    power = power * r + 0.001388888888888889
-    power = power * r + 0.008333333333333333
-    power = power * r + 0.041666666666666664
-    power = power * r + 0.16666666666666666
-    power = power * r + 0.5
-    power = power * (r * r) + r
+    power = series64(r) * (r * r) + r
     power = power + 1.0
     # Two factors, since 2^n alone leaves the range of float64 before e^x does.
     exponent = n.to(tl.int64)
@@ -68,3 +73,11 @@ def exponential64(x):
     first = ((half + 1023) << 52).to(tl.float64, bitcast=True)
     second = ((exponent - half + 1023) << 52).to(tl.float64, bitcast=True)
     return power * first * second
+
+
+@triton.jit
+def mean_exponential64(z):
+    """Return ``(e^z - 1) / z`` for ``z ≤ 0``, as :func:`.reference.mean_exponential64` does."""
+    # Near 0 the difference would cancel: there it is the series of the exponential itself.
+    near = series64(z) * z + 1.0
+    return tl.where(z < -0.375, (exponential64(z) - 1.0) / z, near)

@@ -17,7 +17,7 @@ from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
 from .reference import Event, JumpStep, Running
 
-__all__ = ["jump_step", "jump_step_op"]
+__all__ = ["hold_correction", "jump_step", "jump_step_op"]
 
 
 def jump_step(
@@ -99,6 +99,7 @@ def jump_step(
 
 def _checked(running: Running, rates: Tensor) -> Running:
     """Return a density whose rates and slopes have one type, refuse one that does not fit."""
+    expect(isinstance(running, Running), "running", "a kernels.Running or None", running)
     dtype = rates.dtype
     for name, tensor in (("in_rates", running.in_rates), ("slopes", running.slopes)):
         check_tensor(name, tensor)
@@ -110,6 +111,41 @@ def _checked(running: Running, rates: Tensor) -> Running:
     check_walkers(len(rates), rates.device, torch.float64, **numbers)
     in_rates = running.in_rates.to(dtype)
     return running._replace(in_rates=in_rates, slopes=running.slopes.to(dtype))
+
+
+def hold_correction(running: Running, remaining: Tensor, elapsed: Tensor) -> Tensor:
+    """Return what a running density takes off the log-weight of a hold of every walker.
+
+    It is ``Σ_m w_m (I_m - s)``, ``I_m = ∫_0^s exp(d_m (offset - speed (remaining - u))) du``; moves
+    whose ``w_m`` is 0 add nothing, even where the rest overflows. Plain torch on every device, with
+    the same operations as those of :func:`jump_step`.
+
+    Args:
+        running: The density, as in :func:`jump_step`.
+        remaining: Time left in the interval before the hold, float64 ``(walkers,)``.
+        elapsed: ``s``, the duration of the hold, float64 ``(walkers,)``.
+
+    Returns:
+        Float64 ``(walkers,)``.
+
+    Raises:
+        ValueError: If a shape, dtype or device does not fit the rates of the density.
+
+    Example:
+        >>> one = torch.ones(1, dtype=torch.float64)
+        >>> running = Running(torch.ones(1, 1, 4), torch.zeros(1, 1, 4), one, one)
+        >>> hold_correction(running, one, one)
+        tensor([0.], dtype=torch.float64)
+    """
+    expect(isinstance(running, Running), "running", "a kernels.Running", running)
+    check_tensor("in_rates", running.in_rates)
+    wanted = "of shape (walkers, q-1, *shape)"
+    expect(running.in_rates.ndim > 1, "in_rates", wanted, running.in_rates)
+    running = _checked(running, running.in_rates)
+    count = len(running.in_rates)
+    device = running.in_rates.device
+    check_walkers(count, device, torch.float64, remaining=remaining, elapsed=elapsed)
+    return reference.hold_correction(running, remaining, elapsed)
 
 
 _on_cpu = on_cpu(reference.jump_step, __package__)

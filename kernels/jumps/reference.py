@@ -77,17 +77,6 @@ def hold_correction(running: Running, remaining: Tensor, elapsed: Tensor) -> Ten
 
     It is ``Σ_m w_m (I_m - s)`` with ``I_m = ∫_0^s exp(d_m (offset - speed (remaining - u))) du``,
     float64 ``(walkers,)``. Moves whose ``w_m`` is 0 add nothing, even where the rest overflows.
-
-    Args:
-        running: The density, and the rates of the reversed process.
-        remaining: Time left in the interval before the hold, float64 ``(walkers,)``.
-        elapsed: ``s``, the duration of the hold, float64 ``(walkers,)``.
-
-    Example:
-        >>> slopes = torch.zeros(1, 1, 4)
-        >>> flat = Running(slopes + 1.0, slopes, torch.ones(1).double(), torch.ones(1).double())
-        >>> hold_correction(flat, torch.ones(1).double(), torch.ones(1).double())
-        tensor([0.], dtype=torch.float64)
     """
     weights = running.in_rates.flatten(1).to(torch.float64)
     slopes = running.slopes.flatten(1).to(torch.float64)

@@ -3,40 +3,75 @@
 import itertools
 
 import torch
+import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..configs import configs
+from ..configs import Config, configs
 from ..device import kernel, philox, uniform64
+from ..functions.triton import exponential64, mean_exponential64
 from ..philox import Stream
 from ..variants import Variant, block_size, launch
-from . import reference
 
-__all__ = ["VARIANTS", "jump_step"]
+__all__ = ["VARIANTS", "growth", "jump_step"]
 
-CONFIGS = {made.constants["BLOCK"]: made for made in configs("jumps")}
-"""Configurations by the moves that a program treats at once."""
-BLOCKS = tuple(CONFIGS)
+
+def _by_block(*key: str) -> dict[int, Config]:
+    return {made.constants["BLOCK"]: made for made in configs(*key)}
+
+
+CONFIGS = {False: _by_block("jumps"), True: _by_block("jumps", "running")}
+"""Configurations by whether the density runs on, and by the moves that a program treats at once."""
+BLOCKS = tuple(CONFIGS[False])
+
+
+@triton.jit
+def growth(exponent, change, elapsed):
+    """Return ``∫_0^s exp(E + c u / s) du = s e^{max(E, E + c)} φ₁(-|c|)``, float64."""
+    greatest = exponent + tl.where(change > 0.0, change, 0.0)
+    return elapsed * exponential64(greatest) * mean_exponential64(-tl.abs(change))
+
+
+@triton.jit
+def hold_correction(
+    p_in_rates, p_slopes, speed, offset, remaining, elapsed, moves, BLOCK: tl.constexpr
+):
+    """Return ``Σ_m w_m (I_m - s)`` of a hold of one walker, ``I_m`` by :func:`growth`."""
+    # β - β* at the beginning of the hold, and its change until the end.
+    begin = offset - speed * remaining
+    change = speed * elapsed
+    total = tl.full((), 0.0, tl.float64)
+    for o_start in range(0, moves, BLOCK):
+        o_move = o_start + tl.arange(0, BLOCK)
+        m_move = o_move < moves
+        b_weights = tl.load(p_in_rates + o_move, mask=m_move, other=0.0).to(tl.float64)
+        b_slopes = tl.load(p_slopes + o_move, mask=m_move, other=0.0).to(tl.float64)
+        b_excess = growth(begin * b_slopes, change * b_slopes, elapsed) - elapsed
+        # A rate of 0 adds nothing, even where the rest overflows.
+        total += tl.sum(tl.where(b_weights == 0.0, 0.0, b_weights * b_excess))
+    return total
 
 
 @kernel
 def jump_step_kernel(
-    p_x, p_log_weights, p_remaining, p_rates, p_corrector, p_walkers, p_events, p_x_after,
-    p_log_weights_after,
-    p_remaining_after, p_move,
+    p_x, p_log_weights, p_remaining, p_rates, p_corrector, p_walkers, p_events,
+    p_in_rates, p_slopes, p_speed, p_offset,
+    p_x_after, p_log_weights_after, p_remaining_after, p_move,
     sites: tl.int32, moves: tl.int32, seed: tl.int64,
-    STREAM: tl.constexpr, BLOCK: tl.constexpr,
+    STREAM: tl.constexpr, RUNNING: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Draw ``T ~ Exp(R)``, ``s = min(T, remaining)``, ``A += s κ``, and a move if there is time.
 
     The move is drawn from ``rates / R``. One program per walker; it is one function beyond 50 lines
-    since the search needs the sum of all rates, which the program alone has. It adds the rates
+    since the search needs the sum of all rates, which the program alone has. If RUNNING, the
+    density moves on within the hold, and :func:`hold_correction` is taken off ``A``. It adds rates
     block by block, finds the block in which ``u R`` falls, and the move in that block. Sums are
     float64, but in another order than those of the twin: the move differs from the twin's if ``u
     R`` is within rounding, ``1e-16 R``, of the edge between two moves. A move of rate 0 is never
     made.
 
-    ``x`` int8 ``(walkers, sites)``; ``rates`` ``(walkers, moves)``, ``moves = (q-1) sites``;
+    ``x`` int8 ``(walkers, sites)``; ``rates``, ``in_rates``, ``slopes`` ``(walkers, moves)``,
+    ``moves = (q-1) sites``;
     ``walkers``, ``events`` and ``move`` int64, all others float64, ``(walkers,)``.
     """
     # 64 bits, since all walkers together may have more than 2³¹ moves.
@@ -65,6 +100,18 @@ def jump_step_kernel(
     holding = -tl.log(uniform64(word0, word1)) / exit_rate
     jumps = (holding < remaining) & finite
     elapsed = tl.where(jumps, holding, remaining)
+    gain = elapsed * corrector
+    if RUNNING:
+        p_in_rates += i_walker * moves
+        p_slopes += i_walker * moves
+        speed = tl.load(p_speed + i_walker)
+        offset = tl.load(p_offset + i_walker)
+        correction = hold_correction(
+            p_in_rates, p_slopes, speed, offset, remaining, elapsed, moves, BLOCK
+        )
+        gain -= correction
+        finite &= tl.abs(correction) < float("inf")
+        jumps &= finite
 
     # The last block with a rate that begins at or below the threshold.
     threshold = uniform64(word2, word3) * exit_rate
@@ -99,24 +146,28 @@ def jump_step_kernel(
         b_x = tl.where(o_site == changed, after.to(tl.int8), b_x)
         tl.store(p_x_after + o_site, b_x, mask=m_site)
     # A walker without time left is left alone, whatever its rates.
-    gain = tl.where(remaining == 0.0, 0.0, tl.where(finite, elapsed * corrector, float("nan")))
+    gain = tl.where(remaining == 0.0, 0.0, tl.where(finite, gain, float("nan")))
     tl.store(p_log_weights_after + i_walker, tl.load(p_log_weights + i_walker) + gain)
     tl.store(p_remaining_after + i_walker, tl.where(finite, remaining - elapsed, remaining))
     tl.store(p_move + i_walker, tl.where(jumps, move, -1).to(tl.int64))
 
 
-def _variant(block: int, dtype: torch.dtype) -> Variant:
+def _variant(block: int, dtype: torch.dtype, running: bool) -> Variant:
     double = torch.float64
     integer = torch.int64
     inputs = (torch.int8, double, double, dtype, double, integer, integer)
-    constants = {"STREAM": int(Stream.JUMP), **CONFIGS[block].constants}
-    pointers = (*inputs, torch.int8, double, double, integer)
-    return Variant(jump_step_kernel, pointers, constants, warps=CONFIGS[block].warps)
+    density = (dtype, dtype, double, double)
+    chosen = CONFIGS[running][block]
+    constants = {"STREAM": int(Stream.JUMP), "RUNNING": running, **chosen.constants}
+    pointers = (*inputs, *density, torch.int8, double, double, integer)
+    return Variant(
+        jump_step_kernel, pointers, constants, warps=chosen.warps, registers=chosen.registers
+    )
 
 
-VARIANTS = {
-    key: _variant(*key) for key in itertools.product(BLOCKS, (torch.float32, torch.float64))
-}
+KEYS = tuple(itertools.product(BLOCKS, (torch.float32, torch.float64)))
+VARIANTS: dict[tuple[object, ...], Variant] = {key: _variant(*key, running=False) for key in KEYS}
+VARIANTS |= {(*key, "running"): _variant(*key, running=True) for key in KEYS}
 
 
 def jump_step(
@@ -134,32 +185,18 @@ def jump_step(
     offset: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Launch the kernel of :func:`leaps_triton.kernels.jump_step`."""
-    if in_rates is not None:
-        running = reference.Running(in_rates, slopes, speed, offset)
-        return tuple(
-            reference.jump_step(
-                reference.Event(
-                    configurations,
-                    log_weights,
-                    remaining,
-                    rates,
-                    corrector,
-                    walkers,
-                    events,
-                    seed,
-                    running,
-                )
-            )
-        )
-    given = [
-        t.contiguous()
-        for t in (configurations, log_weights, remaining, rates, corrector, walkers, events)
-    ]
-    after = [torch.empty_like(t) for t in (given[0], given[1], given[2], given[5])]
+    before = (configurations, log_weights, remaining, rates, corrector, walkers, events)
+    given = [t.contiguous() for t in before]
     count = len(configurations)
     sites = configurations.shape[1:].numel()
     moves = rates.shape[1:].numel()
-    launch(
-        VARIANTS[block_size(moves, BLOCKS), rates.dtype], count, *given, *after, sites, moves, seed
-    )
+    key: tuple[object, ...] = (block_size(moves, BLOCKS), rates.dtype)
+    # Pointers that a variant does not read must point somewhere.
+    density = [given[3], given[3], given[1], given[1]]
+    if in_rates is not None:
+        assert slopes is not None and speed is not None and offset is not None
+        density = [t.contiguous() for t in (in_rates, slopes, speed, offset)]
+        key = (*key, "running")
+    after = [torch.empty_like(t) for t in (given[0], given[1], given[2], given[5])]
+    launch(VARIANTS[key], count, *given, *density, *after, sites, moves, seed)
     return after[0], after[1], after[2], after[3]

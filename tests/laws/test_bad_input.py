@@ -604,6 +604,7 @@ NO_CLUSTERED = NO_SWEEP | {"reflection": NO_BOOLS, "sweeps": below(1)}
 for name in ("colours", "num_colours"):
     del CLUSTERED[name]
     del NO_CLUSTERED[name]
+RUNNING = kernels.Running(RATES, RATES, A, A)
 # One that says of any two tables which of them does not fit.
 FITS = dict.fromkeys(TABLES, "bond_table|site_table|coupling|configurations|periodic|beta")
 
@@ -646,14 +647,28 @@ ENTRIES |= {
     ),
     "kernels.proposal_rates": Entry(
         kernels.proposal_rates,
-        {"network_output": RATES, "log_ratios": RATES, "reversible": "barker", "scale": 1.0},
+        {
+            "network_output": RATES,
+            "log_ratios": RATES,
+            "reversible": "barker",
+            "scale": 1.0,
+            "gauge": "heat_bath",
+            "inward": True,
+        },
         {
             "network_output": NO_TENSORS.filter(lambda value: value is not None)
             | among(RATES[:3], RATES[0], RATES * 1j),
             "log_ratios": NO_TENSORS | among(RATES[:3], RATES[0], RATES[0, 0, 0], RATES * 1j),
             "reversible": NO_NAMES.filter(lambda value: value is not None),
             "scale": numbers(-1.0, INF),
+            "gauge": NO_NAMES,
+            "inward": NO_BOOLS,
         },
+    ),
+    "kernels.hold_correction": Entry(
+        kernels.hold_correction,
+        {"running": RUNNING, "remaining": A, "elapsed": A},
+        {"running": NO_OBJECTS, "remaining": NO_COLUMN, "elapsed": NO_COLUMN},
     ),
     "kernels.jump_step": Entry(
         kernels.jump_step,
@@ -665,6 +680,7 @@ ENTRIES |= {
             "rates": RATES,
             "corrector": A,
             "seed": 0,
+            "running": RUNNING,
         },
         {
             "configurations": tensors(X, X.double(), X.long()),
@@ -673,6 +689,7 @@ ENTRIES |= {
             **dict.fromkeys(("log_weights", "remaining", "corrector"), NO_COLUMN),
             **dict.fromkeys(COUNTS, NO_COUNTS),
             "seed": NO_SEEDS,
+            "running": NO_OBJECTS.filter(lambda value: value is not None),
         },
         {"configurations": "configurations|rates"},
     ),
@@ -705,7 +722,7 @@ ENTRIES |= {
                 "neighbours": SITES,
                 "strides": SITES[1],
             },
-            **{"first_row": 0, "seed": 0, "steps": 2},
+            **{"first_row": 0, "seed": 0, "steps": 2, "running": None},
         },
         {
             "configurations": tensors(X, X.double(), X.long(), X[0], X[:, :1], shapes=False),
@@ -720,6 +737,7 @@ ENTRIES |= {
             "first_row": below(0),
             "seed": NO_SEEDS,
             "steps": below(1),
+            "running": NO_OBJECTS.filter(lambda value: value is not None),
         },
         {"configurations": "configurations|log_weights|neighbours"},
     ),

@@ -103,8 +103,7 @@ def test_entries_that_are_not_finite(bad: float) -> None:
     levels[2] = bad
     in_rates = running.in_rates.clone()
     in_rates[10:14, ::5] = bad
-    for changes in ({"levels": levels}, {"in_rates": in_rates}):
-        chosen = running._replace(**changes)
+    for chosen in (running._replace(levels=levels), running._replace(in_rates=in_rates)):
         expected = reference.local_jump_steps(**given, running=chosen)
         assert same(kernels.local_jump_steps(**given, running=chosen), expected)
 

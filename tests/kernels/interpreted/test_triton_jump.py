@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kernel_tools import on_device, recorded, require_kernels, silent
-from leaps_triton.kernels import reference
+from leaps_triton.kernels import Running, reference
 from leaps_triton.kernels.inputs.random import normal
 
 require_kernels()
@@ -35,13 +35,30 @@ def walkers(
     }
 
 
+def density(given: dict[str, Any]) -> dict[str, Any]:
+    """A density of about the rates' size; half of its rates are 0, and no slope is another's."""
+    rates = given["rates"]
+    count = len(rates)
+    return {
+        "in_rates": rates.flip(0).contiguous(),
+        "slopes": 2.0 * normal(*rates.shape, seed=3).to(rates.dtype),
+        "speed": 1.0 / given["remaining"],
+        "offset": 0.5 * normal(count, seed=4),
+    }
+
+
 def compare(given: dict[str, Any]) -> tuple[Tensor, ...]:
     """Configurations and moves are equal, weights and times to rounding.
 
     The rounding is that of a sum and a logarithm in float64.
     """
     before = given["configurations"].clone()
-    expected = reference.jump_step(**given)
+    plain = dict(given)
+    parts = [plain.pop(name, None) for name in Running._fields]
+    running = None
+    if parts[0] is not None:
+        running = Running(*parts)
+    expected = reference.jump_step(**plain, running=running)
     found = tuple(t.cpu() for t in kernel.jump_step(**on_device(given)))
     assert torch.equal(given["configurations"], before)
     assert torch.equal(found[0], expected.configurations) and torch.equal(found[3], expected.move)
@@ -55,11 +72,13 @@ def compare(given: dict[str, Any]) -> tuple[Tensor, ...]:
 
 @pytest.mark.parametrize("key", list(kernel.VARIANTS))
 def test_every_variant(key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    block, dtype = key
+    block, dtype, *running = key
+    shape = (15, 7) if block == 256 else (31, 17)
+    given = walkers(shape, 3, 100 if block == 256 else 20, dtype)
+    if running:
+        given |= density(given)
     with recorded(kernel, monkeypatch) as run:
-        moves = compare(
-            walkers((15, 7) if block == 256 else (31, 17), 3, 100 if block == 256 else 20, dtype)
-        )[3]
+        moves = compare(given)[3]
     assert run == [kernel.VARIANTS[key]]
     assert 0.3 < (moves >= 0).double().mean() < 0.9
 
@@ -104,6 +123,22 @@ def test_walkers_at_the_boundary_without_rates_and_with_bad_rates() -> None:
     assert torch.equal(weights[[0, 7, 8]], given["log_weights"][[0, 7, 8]])
     assert torch.equal(after[still], given["configurations"][still])
     assert remaining[1] == 0 and remaining[2] == given["remaining"][2]
+
+
+def test_densities_that_overflow_and_stand_still() -> None:
+    given = walkers((5, 3), 3, 9)
+    given |= density(given)
+    given["slopes"][0] = 1e6
+    given["offset"][0] = 2.0
+    given["in_rates"][1] = 0.0
+    given["slopes"][1] = float("inf")
+    given["speed"][2] = 0.0
+    given["in_rates"][3, 0, 2, 2] = float("nan")
+    given["remaining"][4] = 0.0
+    given["slopes"][4] = float("nan")
+    given["offset"][5] = float("inf")
+    weights = compare(given)[1]
+    assert weights.isnan().nonzero().flatten().tolist() == [0, 3, 5]
 
 
 def test_moves_follow_the_rates() -> None:

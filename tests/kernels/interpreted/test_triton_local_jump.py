@@ -7,7 +7,7 @@ import torch
 
 from kernel_tools import on_device, recorded, require_kernels, silent
 from leaps_triton.kernels import LocalJumpSteps, reference
-from leaps_triton.kernels.class_jumps.cases import classes
+from leaps_triton.kernels.class_jumps.cases import classes, density
 from leaps_triton.kernels.class_jumps.reference import Events
 
 require_kernels()
@@ -41,7 +41,9 @@ def test_every_variant(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) 
     given = classes(shape, 5, steps=12, length=5.0)
     with recorded(kernel, monkeypatch) as run:
         made = compare(given).events - given["events"]
+        weights = compare(given | {"running": density(given["rates"])}).log_weights
     assert run == list(kernel.VARIANTS.values())
+    assert bool(weights.isfinite().all())
     assert int(made.max()) == 12 and float(made.double().mean()) > 5
 
 
@@ -83,6 +85,19 @@ def test_classes_without_a_site_add_nothing_though_they_are_infinite() -> None:
     after = compare(given)
     assert bool(empty.any()) and bool(after.log_weights.isfinite().all())
     assert bool((after.events == given["events"] + 1).all())
+
+
+def test_densities_that_overflow() -> None:
+    """By classes that nothing comes in by, and by all."""
+    given = classes((5, 6), 6, steps=4)
+    running = density(given["rates"])
+    level = torch.zeros_like(running.level)
+    level[::2] = 1
+    levels = torch.tensor([1e6, 2.0], dtype=torch.float64)
+    steep = running._replace(levels=levels, level=level, offset=300.0)
+    assert bool(compare(given | {"running": steep}).log_weights.isnan().all())
+    some = steep._replace(in_rates=steep.in_rates * (level == 1))
+    assert bool(compare(given | {"running": some}).log_weights.isfinite().all())
 
 
 def test_no_walkers() -> None:

@@ -40,10 +40,12 @@ def test_equals_a_plain_loop(shape: tuple[int, ...], dtype: torch.dtype) -> None
     probability = weights / (1.0 + weights.sum(1, keepdim=True))
     terms = output.double() * probability
     added = 0.7 * weights / (1.0 + weights)
-    tolerance = {"rtol": 8 * torch.finfo(dtype).eps, "atol": 8 * torch.finfo(dtype).eps}
-    torch.testing.assert_close(made.rates.double(), terms.clamp(min=0.0) + added, **tolerance)
-    torch.testing.assert_close(made.in_rates.double(), (-terms).clamp(min=0.0) + added, **tolerance)
-    torch.testing.assert_close(made.corrector, terms.flatten(1).sum(1), **tolerance)
+    eps = 8 * torch.finfo(dtype).eps
+    expected = terms.clamp(min=0.0) + added
+    torch.testing.assert_close(made.rates.double(), expected, rtol=eps, atol=eps)
+    expected = (-terms).clamp(min=0.0) + added
+    torch.testing.assert_close(made.in_rates.double(), expected, rtol=eps, atol=eps)
+    torch.testing.assert_close(made.corrector, terms.flatten(1).sum(1), rtol=eps, atol=eps)
     assert torch.equal(made.exit_rate, made.rates.double().flatten(1).sum(1))
 
 
