@@ -139,6 +139,7 @@ def test_the_manifest_says_what_it_was_made_with_and_nothing_of_the_machine(tmp_
         "global_features": True,
         "precision": "float32",
         "incremental": False,
+        "gauge": "heat_bath",
     }
     assert manifest["provenance"]["leaps_triton"] == lt.__version__
     text = json.dumps(manifest)
