@@ -1,12 +1,13 @@
-"""Benchmark of HollowConv(incremental=True): one evaluation after moves, and a whole run.
+"""Benchmark of networks with incremental=True: one evaluation after moves, and a whole run.
 
 Every walker makes one move before an evaluation.
 
 Full and incremental evaluations alternate in one process. On a CPU their times are those of the
 processor, so that what else the machine does counts little; take one thread
-(``OMP_NUM_THREADS=1``). ``ising`` has the magnetisation and four waves as features, all sites of
-whose pointwise network change with every move; ``ising-local`` has none, so that only the sites
-around a move do.
+(``OMP_NUM_THREADS=1``). ``ising`` is a HollowConv that has the magnetisation and four waves as
+features, all sites of whose pointwise network change with every move; ``ising-local`` has none, so
+that only the sites around a move do. ``symmetric`` is a SymmetricConv that reads the whole lattice,
+``symmetric-window`` one that reads 15 × 15 sites.
 """
 
 import statistics
@@ -24,9 +25,15 @@ from leaps_triton.bench.timing import Row
 
 BETA = 0.44068679
 INTERVALS = 25
-RATES = 40.0
+LARGE = {"kernel_size": 11, "widths": (96, 64)}
+NETWORKS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "ising": (lt.HollowConv, {}),
+    "ising-local": (lt.HollowConv, {"global_features": False}),
+    "symmetric": (lt.SymmetricConv, LARGE),
+    "symmetric-window": (lt.SymmetricConv, {**LARGE, "window": 15}),
+}
+RATES = {"HollowConv": 40.0, "SymmetricConv": 300.0}
 """Readout weights times this give about half as many events as sites, as a trained network does."""
-FEATURES: dict[str, dict[str, Any]] = {"ising": {}, "ising-local": {"global_features": False}}
 
 
 def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[list[Row], list[str]]]:
@@ -34,7 +41,7 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
     lengths = (8,) if smoke else (8, 16, 32, 64)
     for length in lengths:
         walkers = 16 if smoke else min(512, max(32, 2**17 // length**2))
-        for name in FEATURES:
+        for name in NETWORKS:
             rows = after_a_move(name, length, walkers, device, 5 if smoke else 21, seed)
             # Whole runs of larger lattices take minutes on a CPU.
             if length <= 32:
@@ -44,13 +51,17 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
             yield rows, []
 
 
-def network_of(name: str, length: int) -> tuple[lt.AnnealingPath, list[lt.HollowConv]]:
+def network_of(name: str, length: int) -> tuple[lt.AnnealingPath, list[Any]]:
     """A path, and the network without and with memory."""
     model = lt.Ising((length, length), beta=BETA)
-    networks = [lt.HollowConv(model, incremental=flag, **FEATURES[name]) for flag in (False, True)]
-    with torch.no_grad():
-        for network in networks:
-            network.readout.weight.mul_(RATES)
+    make, options = NETWORKS[name]
+    networks: list[Any] = []
+    for flag in (False, True):
+        network = make(model, incremental=flag, **options)
+        readout = network.readout if make is lt.HollowConv else network.stack.readout
+        with torch.no_grad():
+            readout.weight.mul_(RATES[make.__name__])
+        networks.append(network)
     return lt.AnnealingPath(model), networks
 
 
@@ -81,9 +92,10 @@ def pair(
     """Medians of both."""
     one, two = statistics.median(full), statistics.median(other)
     shape = f"{length}x{length}"
+    kind = NETWORKS[name][0].__name__
     return [
-        Row("HollowConv", "full", name, shape, walkers, metric, one),
-        Row("HollowConv", "incremental", name, shape, walkers, metric, two, "full", one / two),
+        Row(kind, "full", name, shape, walkers, metric, one),
+        Row(kind, "incremental", name, shape, walkers, metric, two, "full", one / two),
     ]
 
 
@@ -141,9 +153,10 @@ def whole_run(
             evaluations = sampler.sample(walkers, seed=seed).evaluations
             own.append(now(device) - begin)
     shape = f"{length}x{length}"
-    count = Row("HollowConv", "full", name, shape, walkers, "evaluations", evaluations)
+    kind = NETWORKS[name][0].__name__
+    count = Row(kind, "full", name, shape, walkers, "evaluations", evaluations)
     return [*pair(name, length, walkers, f"{metric_of(device)}_run", *times), count]
 
 
 if __name__ == "__main__":
-    main_of("Measures HollowConv with and without memory of the last event.", measured)
+    main_of("Measures networks with and without memory of the last event.", measured)

@@ -157,6 +157,7 @@ class SymmetricConv(Equivariant):
         self._read(model, fields)
         self._make_layers()
         self.stack.initialise(seed)
+        # What the network stands on has the linear part to begin with.
         nn.init.zeros_(self.skip.weight)
 
     def _read(self, model: PairModel, fields: bool) -> None:
@@ -316,6 +317,7 @@ class SymmetricConv(Equivariant):
 
     def embed_time(self, conditions: Conditions) -> Tensor:
         """Return the functions of ``β_t``, ``(1 | walkers, 6)``."""
+        # A path of negative β has its end at u = 1 too.
         progress = conditions.beta.abs() / self.beta
         return time_basis(progress.to(self.skip.weight.dtype))
 
@@ -369,6 +371,7 @@ class SymmetricConv(Equivariant):
 
     def _skipped(self, inputs: Inputs, time: Tensor, shape: Sequence[int]) -> Tensor:
         """Return what is added to the readout, ``(walkers, channels, *shape)``."""
+        # Local field, field, then the kernel over displacements or walks.
         weights = self.skip(time)
         spread = (len(weights), -1, *[1] * len(shape))
         made = weights[:, :1].view(spread) * inputs.local

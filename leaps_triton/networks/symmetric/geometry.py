@@ -206,6 +206,7 @@ def _moved_sites(
     shape: tuple[int, ...], periodic: tuple[bool, ...], offset: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
     """Return the site at a displacement from every site, and whether there is one."""
+    # A site is out if one of its coordinates is.
     lines: list[Tensor] = []
     inside = torch.ones(shape, dtype=torch.bool)
     for axis, (step, length, wraps) in enumerate(zip(offset, shape, periodic, strict=True)):
@@ -213,6 +214,7 @@ def _moved_sites(
         lines.append(moved)
         later = len(shape) - axis - 1
         inside = inside & there.view(-1, *[1] * later)
+    # Coordinates as digits of the flat index, the last direction fastest.
     number = torch.zeros(shape, dtype=torch.int64)
     for length, index in zip(shape, torch.meshgrid(*lines, indexing="ij"), strict=True):
         number = number * length + index

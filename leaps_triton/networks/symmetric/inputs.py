@@ -159,6 +159,7 @@ def _products(spins: Tensor, conditions: Conditions, sight: Sight) -> Products:
 
     squares, cubes, aligned = neighbour_sum(bonds, beyond)
     squared = total * total
+    # All inputs are of order one near the critical point.
     odd = [
         total / around,
         total * squared / around**2,
@@ -204,6 +205,7 @@ def _of_glass(
     ends = torch.matmul(spins.flatten(1).unsqueeze(1), walks.flatten(2))
     ends = ends.view(len(spins), sight.steps - 1, *shape)
     made = _products(spins, conditions, sight)
+    # Closed walks tell how frustrated the couplings around a site are.
     closed = loops.view(-1, 1, *shape).expand_as(spins)
     others = torch.stack([*ends.unsqueeze(1).unbind(2), *made.odd], -1)
     even = torch.stack([*made.even, closed], -1)
@@ -241,6 +243,7 @@ def _of_states(
     beyond, aligned = neighbour_sum(bonds, further)
     mean = 3.0 * seen.mean
     pairs = around * (around - 1.0)
+    # Powers of the local field, less what they are at random.
     squared = total * total
     odd = [mean, squared - 0.5, 0.5 * squared * total, total]
     energy = _energy(bonds, sight, shape) - 0.25 * around

@@ -231,6 +231,7 @@ class Stack(nn.Module):
                 mean = hidden.unflatten(1, (self.channels, -1)).mean(1)
                 given = given._replace(mean=mean)
             hidden = layer(layer.odd(hidden), given)
+        # One readout per walker: it depends on the time.
         weights = self.readout(given.time).unsqueeze(2)
         return torch.bmm(hidden, weights.expand(len(hidden), -1, -1)).squeeze(2)
 
