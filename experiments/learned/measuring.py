@@ -140,9 +140,8 @@ def reversed_numbers(sampler: lt.Sampler, known: Known, walkers: int, seed: int)
 
 def variance_trace(sampler: lt.Sampler, seed: int) -> list[float]:
     """Return Var[A] of a block at every time at which its walkers are weighed."""
-    block = torch.arange(sampler.block)
-    trace = sampler.run_block(block, seed).trace
-    return [float(f"{value:.4g}") for value in trace.var(0).tolist()]
+    trace = sampler.sample(sampler.block, seed).variance_trace
+    return [float(f"{value:.4g}") for value in trace.tolist()]
 
 
 def magnetisations(known: Known, run: Weighed, model: Any) -> dict[str, Any]:
