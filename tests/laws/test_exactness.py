@@ -116,9 +116,7 @@ def defect(path: lt.AnnealingPath, network: Any, jump: lt.Jump, log: Log) -> tup
 
 
 @pytest.mark.parametrize("sweeps", [False, True], ids=["jumps", "jumps and heat bath"])
-@pytest.mark.parametrize(
-    ("intervals", "gauge"), [(1, "heat_bath"), (4, "plain"), (4, "heat_bath")]
-)
+@pytest.mark.parametrize(("intervals", "gauge"), [(1, "heat_bath"), (4, "plain"), (4, "heat_bath")])
 @pytest.mark.parametrize("name", list(MODELS))
 def test_weights_are_exact_for_an_untrained_network(
     name: str, intervals: int, gauge: str, sweeps: bool
