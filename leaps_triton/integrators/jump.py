@@ -202,24 +202,18 @@ class Jump(Integrator):
             return self
         if weights is None and isinstance(before, Jump):
             weights = before.weights
+        grid = self.grid(torch.device("cpu"))
+        reason = running_obstacle(path, grid, clock_of(transport))
+        if weights == "running" and reason:
+            raise ValueError(f"Jump(weights='running') cannot run here: {reason}")
         if weights is None:
             moves = transport is not None or self.reversible is not None
             weights = "frozen"
-            grid = self.grid(torch.device("cpu"))
-            if moves and not self._obstacle(path, transport) and not leaps_far(path, grid):
+            if moves and not reason and not leaps_far(path, grid):
                 weights = "running"
-        elif weights == "running":
-            reason = self._obstacle(path, transport)
-            if reason:
-                raise ValueError(f"Jump(weights='running') cannot run here: {reason}")
         if weights == self.weights:
             return self
         return type(self)(self.times, **{**self.settings, "weights": weights})
-
-    def _obstacle(self, path: Path, transport: Transport | None) -> str:
-        """Return why weights cannot be those of a running density; empty if they can."""
-        grid = self.grid(torch.device("cpu"))
-        return running_obstacle(path, grid, clock_of(transport))
 
     def accept(self, path: Path, transport: Transport | None, device: torch.device) -> None:
         """Raise a ValueError unless domains, or ``tables=True``, suit lattice and transport."""
