@@ -141,6 +141,7 @@ def reversed_numbers(sampler: lt.Sampler, known: Known, walkers: int, seed: int)
 def variance_trace(sampler: lt.Sampler, seed: int) -> list[float]:
     """Return Var[A] of a block at every time at which its walkers are weighed."""
     trace = sampler.sample(sampler.block, seed).variance_trace
+    assert trace is not None
     return [float(f"{value:.4g}") for value in trace.tolist()]
 
 

@@ -278,7 +278,13 @@ SMOKE = Recipe(
 
 ISING: dict[int, Recipe] = {
     8: Recipe((Stage(7, (64, 32), 400),)),
-    16: Recipe((Stage(7, (64, 32), 900), Stage(11, (96, 64), 900, 0.1))),
+    16: Recipe(
+        (
+            Stage(7, (64, 32), 900),
+            Stage(11, (96, 64), 900, 0.1),
+            Stage(11, (96, 64), 400, 0.1, 32),
+        )
+    ),
     32: Recipe((Stage(11, (96, 64), 500, 0.1, 12, 3e-2, 0.375),), window=15, buffer=256),
 }
 """Critical Ising models by length."""

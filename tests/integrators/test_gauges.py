@@ -101,7 +101,8 @@ def test_the_corrector_is_linear_bounded_and_of_mean_zero_at_any_beta(name: str)
     t = torch.ones(1, dtype=FLOAT64)
     found = rates.examine(path, network, x, t)
     made = rates.rates_of(found, inward=True)
-    assert made.corrector.isfinite().all() and made.in_rates is not None
+    assert found.output is not None and made.in_rates is not None
+    assert made.corrector.isfinite().all()
     assert made.in_rates.isfinite().all()
     largest = found.output.abs().amax(1).flatten(1).sum(1).double()
     assert (made.corrector.abs() <= largest * (1.0 + 1e-6)).all()
@@ -111,6 +112,7 @@ def test_the_corrector_is_linear_bounded_and_of_mean_zero_at_any_beta(name: str)
     assert abs(mean) < 1e-12
     # The same from the rates in and out, in float64.
     both = rates.rates_of(wide, inward=True)
+    assert both.in_rates is not None
     total = (both.rates - both.in_rates).flatten(1).sum(1)
     torch.testing.assert_close(made.corrector, total, rtol=1e-4, atol=1e-4)
 

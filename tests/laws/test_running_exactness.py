@@ -238,7 +238,7 @@ def test_a_correction_that_is_dropped_is_seen(gauge: str, monkeypatch: pytest.Mo
 def test_reversible_rates_that_are_left_out_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of(WRONG.model, "heat_bath")
     log, jump = recorded(WRONG, network, 4, reversible="barker", scale=2.0)
-    right = forward.rates_of
+    right = rates_of
 
     def wrong(found: Any, added: Any, inward: bool) -> Any:
         without = right(found, None, inward=inward)
@@ -309,6 +309,7 @@ def test_a_curved_schedule_by_the_middle_of_each_hold_is_seen() -> None:
     energy = path.model.energy(x)
     ones = torch.ones(1, dtype=FLOAT64)
     slopes = path.model.local_energy(x, ones, FLOAT64).log_ratios.flatten(1)
+    assert rates.in_rates is not None
     into = rates.in_rates.flatten(1)
 
     def by_middle(u: float, v: float) -> Tensor:
@@ -389,7 +390,9 @@ def test_a_reversed_step_makes_moves_by_the_hazards_of_the_running_density() -> 
     one = torch.ones(1, dtype=FLOAT64)
     piece = Pieces(one * 0.1, one, one * 0.4, one * 0.1)
     found = examine(path, network, x[:1], jump.frozen[:1], piece)
-    into = rates_of(found, jump.added, inward=True).in_rates.flatten(1)
+    back = rates_of(found, jump.added, inward=True).in_rates
+    assert back is not None and found.slopes is not None
+    into = back.flatten(1)
     slopes = found.slopes.flatten(1)
     elapsed = 0.5 - after.remaining
     # From β - β* = 0.1 it falls by 0.4 per unit of time.

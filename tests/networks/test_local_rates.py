@@ -257,7 +257,7 @@ def test_same_seed_same_parameters() -> None:
 
 
 @pytest.mark.parametrize("options", [{"shells": 0}, {"width": 0}])
-def test_bad_settings_are_refused(options: dict[str, int]) -> None:
+def test_bad_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be an integer of at least 1"):
         lt.LocalRates(lt.Ising((8, 8), beta=0.4), **options)
 

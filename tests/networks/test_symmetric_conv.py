@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
+from helpers import awake
 from leaps_triton.networks.symmetric.sums import walks_of
-from tests.helpers import awake
 
 TABLE = [[0.3, 0.7, -0.2], [-0.4, 0.1, 0.9], [0.25, 0.0, 0.33]]
 
