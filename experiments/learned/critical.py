@@ -53,7 +53,7 @@ class Critical:
     """Seed of the couplings of a glass."""
     seeds: tuple[int, ...] = (0, 1)
     """Of training."""
-    intervals: tuple[int, ...] = (8, 12, 25, 50)
+    intervals: tuple[int, ...] = (8, 12, 16, 25)
     """Of the jump process."""
     walkers: int = 2048
     """At each number of intervals."""
@@ -149,7 +149,7 @@ def sampler_of(made: recipes.Trained, variant: tuple[int, int, int]) -> lt.Sampl
     given = made.sampler
     mcmc = lt.HeatBath(sweeps) if sweeps else None
     return lt.Sampler(
-        given.path, given.transport, lt.Jump(intervals), mcmc, block=block, device="cpu"
+        given.path, given.transport, recipes.late(intervals), mcmc, block=block, device="cpu"
     )
 
 

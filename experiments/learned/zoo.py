@@ -61,7 +61,7 @@ ENTRIES: dict[str, Entry] = {
         "the critical Ising model, 16 x 16",
         lambda: lt.Ising((16, 16), 0.4407),
         recipes.ISING[16],
-        12,
+        16,
     ),
     "ising-32": Entry(
         "the critical Ising model, 32 x 32",
@@ -124,7 +124,7 @@ def described(name: str, entry: Entry, settings: Zoo) -> dict[str, Any]:
         made = recipes.trained(model, entry.recipe, settings.seed, entry.intervals, beginning)
     else:
         made = recipes.read(settings.trained / f"{name}.safetensors")
-    sampler = made.sampler.with_integrator(lt.Jump(entry.intervals)).with_block(entry.block)
+    sampler = made.sampler.with_integrator(recipes.late(entry.intervals)).with_block(entry.block)
     file = settings.folder / f"{name}.safetensors"
     lt.save(sampler, file)
     size = file.stat().st_size

@@ -116,20 +116,21 @@ def _model(own: Any, beta: float | None, shape: Sequence[int] | None) -> EnergyM
     if beta is None:
         beta = own.beta
     beta = as_number("beta", beta, "a finite number", math.isfinite)
-    if shape is None:
-        shape = own.shape
-    coupling: Any = own.coupling
-    if coupling.numel() == 1:
-        # One coupling for all bonds is a number to the constructor.
-        coupling = coupling.item()
-    elif tuple(shape) != tuple(own.shape):
+    if shape is None or tuple(shape) == tuple(own.shape):
+        made: EnergyModel = own.at(beta)
+        return made
+    if own.coupling.numel() > 1 or own.site_table.numel() > own.q:
         raise ValueError(
-            f"this sampler's couplings are those of shape {tuple(own.shape)}; got {tuple(shape)}"
+            f"this sampler's couplings and field are those of shape {tuple(own.shape)}; got "
+            f"{tuple(shape)}"
         )
-    field = own.site_table
-    if field.numel() == own.q:
-        field = field.flatten()
-    made: EnergyModel = type(own).from_tables(
-        shape, beta, own.bond_table, field, coupling, own.lattice.periodic, own.spins
+    resized: EnergyModel = type(own).from_tables(
+        shape,
+        beta,
+        own.bond_table,
+        own.site_table.flatten(),
+        own.coupling.item(),
+        own.lattice.periodic,
+        own.spins,
     )
-    return made
+    return resized

@@ -64,5 +64,5 @@ def test_unknown_names_and_models_are_refused() -> None:
         lt.zoo.load("ising8")
     with pytest.raises(ValueError, match="beta must be a finite number"):
         lt.zoo.load("ising-8", beta=math.nan)
-    with pytest.raises(ValueError, match="couplings are those of shape"):
+    with pytest.raises(ValueError, match="couplings and field are those of shape"):
         lt.zoo.load("ea-8", device="cpu", shape=(10, 10))
