@@ -40,7 +40,7 @@ def test_samplers_at_equal_time(tmp_path: Path) -> None:
     for case in result["cases"]:
         rates = {row["method"]: row["independent_samples_per_second"] for row in case["rows"]}
         classical = ["AIS", "SMC", "Swendsen-Wang", "heat bath", "default", "tempering"]
-        networks = ["LEAPS, HollowConv", "LEAPS, LocalRates"][
+        networks = ["LEAPS, SymmetricConv", "LEAPS, LocalRates"][
             : 2 if "Ising" in case["model"] else 1
         ]
         assert list(rates) == networks + classical

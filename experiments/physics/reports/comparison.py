@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from leaps_triton.files import replacing
 
 KEY = "independent_samples_per_second"
-LEARNED = ("LEAPS, HollowConv", "LEAPS, LocalRates")
+LEARNED = ("LEAPS, SymmetricConv", "LEAPS, LocalRates")
 METHODS = (*LEARNED, "AIS", "SMC", "Swendsen-Wang", "heat bath", "default", "tempering")
 COLOURS = ("red", "pink", "orange", "olive", "blue", "cyan", "green", "purple")
 """Of the methods."""
