@@ -62,7 +62,7 @@ class Conditioned:
 def rows_of(network: Any, length: int, settings: Conditioned) -> list[dict[str, Any]]:
     """Return what fresh walkers say at every β of one lattice."""
     rows: list[dict[str, Any]] = []
-    for beta in settings.betas:
+    for number, beta in enumerate(settings.betas):
         model = lt.Ising((length, length), beta)
         path = lt.AnnealingPath(model)
         sampler = lt.Sampler(
@@ -70,7 +70,7 @@ def rows_of(network: Any, length: int, settings: Conditioned) -> list[dict[str, 
         )
         nobody = torch.zeros(0, length, length, dtype=torch.int8)
         known = measuring.Known(lt.exact.ising_log_z((length, length), beta=beta), nobody, "")
-        run = measuring.drawn(sampler, settings.seed, settings.walkers)
+        run = measuring.drawn(sampler, settings.seed + 100 * length + number, settings.walkers)
         row = {
             "method": f"{length} x {length}, β = {beta}",
             "length": length,

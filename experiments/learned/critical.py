@@ -159,23 +159,24 @@ def learned(
     """Train one network, and return all that is measured of it."""
     made = made_of(kind, model, seed, settings)
     rows: list[dict[str, Any]] = []
-    rates: dict[int, tuple[int, int, int]] = {}
-    for variant in variants(kind, settings):
+    tried = variants(kind, settings)
+    # Seeds of their own, so that the pulls of a table are independent.
+    walker_seed = settings.seed + 1000 * seed
+    for number, variant in enumerate(tried):
         sampler = sampler_of(made, variant)
         if variant[1]:
             # Compiles the move, which no measurement is to pay for.
-            sampler.sample(sampler.block, settings.seed)
-        run = measuring.drawn(sampler, settings.seed, settings.walkers)
+            sampler.sample(sampler.block, walker_seed)
+        run = measuring.drawn(sampler, walker_seed + number, settings.walkers)
         row = {"method": f"{kind}, seed {seed}, {variant[1]} sweeps", "sweeps": variant[1]}
         row |= measuring.numbers(sampler, run, known)
         print(measuring.one_line(row), flush=True)
-        rates[len(rows)] = variant
         rows.append(row)
     best = max(range(len(rows)), key=lambda n: rows[n]["inverse_variance_of_log_z_per_second"])
-    sampler = sampler_of(made, rates[best])
+    sampler = sampler_of(made, tried[best])
     # Fresh walkers of the variant that was chosen by the others.
-    run = measuring.drawn(sampler, settings.seed + 1, settings.walkers, settings.seconds)
-    row = {"method": f"{kind}, seed {seed}, chosen", "sweeps": rates[best][1]}
+    run = measuring.drawn(sampler, walker_seed + 100, settings.walkers, settings.seconds)
+    row = {"method": f"{kind}, seed {seed}, chosen", "sweeps": tried[best][1]}
     row |= measuring.numbers(sampler, run, known)
     print(measuring.one_line(row), flush=True)
     return {
@@ -184,9 +185,9 @@ def learned(
         "curve": made.curve,
         "rows": rows,
         "chosen": row,
-        **measuring.reversed_numbers(sampler, known, settings.reverse, settings.seed + 2),
+        **measuring.reversed_numbers(sampler, known, settings.reverse, walker_seed + 200),
         "trace_t": [round(t, 4) for t in sampler.integrator.densities[1:].tolist()],
-        "log_weight_variance_trace": measuring.variance_trace(sampler, settings.seed + 3),
+        "log_weight_variance_trace": measuring.variance_trace(sampler, walker_seed + 300),
         "law": measuring.magnetisations(known, run, model),
     }
 

@@ -50,17 +50,21 @@ class Weighed(NamedTuple):
 def known_of(path: lt.AnnealingPath, walkers: int, seed: int) -> Known:
     """Return exact log Z where there is one, and samples that owe nothing to a network."""
     model: Any = path.model
-    log_z = None
-    try:
-        log_z = exact.log_z(model)
-    except ValueError:
-        # Neither a closed form nor a transfer matrix that fits into memory.
-        log_z = None
+    log_z = exact_log_z(model)
     try:
         return Known(log_z, exact.sample(model, walkers, seed), "exact samples")
     except ValueError:
         samples = clustered(path, walkers, seed)
         return Known(log_z, samples, "Swendsen-Wang, 200 updates from an annealed start")
+
+
+def exact_log_z(model: Any) -> float | None:
+    """Return the exact log Z; None where it is not known."""
+    try:
+        return exact.log_z(model)
+    except ValueError:
+        # Neither a closed form nor a transfer matrix that fits into memory.
+        return None
 
 
 def clustered(path: lt.AnnealingPath, walkers: int, seed: int, updates: int = 200) -> Tensor:

@@ -137,10 +137,7 @@ def grown(network: Any, stage: Stage) -> Any:
     same = network.kernel_size == stage.kernel_size and network.widths == stage.widths
     if same:
         return network
-    larger = network.grow(kernel_size=stage.kernel_size, widths=stage.widths)
-    if larger.response is None and network.response is not None:
-        larger.stand_on(network.response, network.gate)
-    return larger
+    return network.grow(kernel_size=stage.kernel_size, widths=stage.widths)
 
 
 def trained(

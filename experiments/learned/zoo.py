@@ -130,7 +130,7 @@ def described(name: str, entry: Entry, settings: Zoo) -> dict[str, Any]:
     size = file.stat().st_size
     if size > MOST_BYTES:
         raise RuntimeError(f"{file.name} has {size} bytes, more than {MOST_BYTES}")
-    known = measuring.Known(_log_z(model), torch.zeros(0), "")
+    known = measuring.Known(measuring.exact_log_z(model), torch.zeros(0), "")
     run = measuring.drawn(sampler, settings.seed + 17, settings.walkers or entry.walkers)
     row = {"method": name, **measuring.numbers(sampler, run, known)}
     print(measuring.one_line(row), flush=True)
@@ -143,15 +143,6 @@ def described(name: str, entry: Entry, settings: Zoo) -> dict[str, Any]:
         "device": f"{device_name(torch.device('cpu'))}, {vectors()}, one thread",
         "versions": provenance(),
     }
-
-
-def _log_z(model: Any) -> float | None:
-    """Return the exact log Z; None where it is not known."""
-    try:
-        return lt.exact.log_z(model)
-    except ValueError:
-        # Neither a closed form nor a transfer matrix that fits into memory.
-        return None
 
 
 def main(settings: Zoo) -> None:

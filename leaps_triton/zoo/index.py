@@ -15,9 +15,9 @@ import torch
 
 from ..io.checkpoint import rebuild, unpack
 from ..kernels.checks import as_number, nearest
-from ..models.base import EnergyModel
 from ..paths.annealing import AnnealingPath
 from ..samplers.sampler import Sampler
+from ..training import transfer
 
 __all__ = ["about", "load", "names"]
 
@@ -76,9 +76,11 @@ def load(
     Args:
         name: one of :func:`names`.
         device: None for CUDA where there is a CUDA device, else the CPU.
-        beta: inverse temperature, for a network that serves several; None for that of its training.
-        shape: lengths of the lattice, for a network that serves several; None for those of its
-            training.
+        beta: inverse temperature; None for that of its training, which is the largest that the
+            network knows.
+        shape: lengths of another lattice; the linear response that the network stands on is then
+            fitted anew, to samples of that lattice, which takes seconds to minutes. None for those
+            of its training.
 
     Raises:
         ValueError: There is no sampler of that name, or its network is not for such a model.
@@ -100,31 +102,36 @@ def load(
 def _of_another(sampler: Sampler, beta: float | None, shape: Sequence[int] | None) -> Sampler:
     """Return the sampler on the path to another model, with the same network and settings."""
     path = AnnealingPath(_model(sampler.path.model, beta, shape))
+    network: Any = sampler.transport
+    if path.model.shape != sampler.path.model.shape:
+        # The response is of one lattice, and is fitted over all β that the network knows.
+        largest = AnnealingPath(path.model.at(sampler.path.model.beta))
+        network = transfer(network, largest)
     return Sampler(
         path,
-        sampler.transport,
+        network,
         integrator=sampler.integrator,
         mcmc=sampler.mcmc,
         resample_below=sampler.resample_below,
+        block=sampler.block,
         device=sampler.device,
         resampling=sampler.resampling,
     )
 
 
-def _model(own: Any, beta: float | None, shape: Sequence[int] | None) -> EnergyModel:
+def _model(own: Any, beta: float | None, shape: Sequence[int] | None) -> Any:
     """Return a model that has all else of the given one."""
     if beta is None:
         beta = own.beta
     beta = as_number("beta", beta, "a finite number", math.isfinite)
     if shape is None or tuple(shape) == tuple(own.shape):
-        made: EnergyModel = own.at(beta)
-        return made
+        return own.at(beta)
     if own.coupling.numel() > 1 or own.site_table.numel() > own.q:
         raise ValueError(
             f"this sampler's couplings and field are those of shape {tuple(own.shape)}; got "
             f"{tuple(shape)}"
         )
-    resized: EnergyModel = type(own).from_tables(
+    return type(own).from_tables(
         shape,
         beta,
         own.bond_table,
@@ -133,4 +140,3 @@ def _model(own: Any, beta: float | None, shape: Sequence[int] | None) -> EnergyM
         own.lattice.periodic,
         own.spins,
     )
-    return resized

@@ -23,7 +23,7 @@ ORDER = (
     "registry", "renamed", "provenance", "progress", "files", "parallel", "kernels",
     "lattices",
     "models", "paths", "integrators", "networks", "estimators", "observables", "exact", "mcmc",
-    "samplers", "io", "zoo", "report", "training", "bench", "cli",
+    "samplers", "io", "report", "training", "zoo", "bench", "cli",
 )  # fmt: skip
 
 FOLDERS: dict[str, set[str]] = {
@@ -73,7 +73,7 @@ FOLDERS: dict[str, set[str]] = {
         "mcmc",
         "samplers",
     },
-    "zoo": {"kernels", "models", "paths", "networks", "samplers", "io"},
+    "zoo": {"kernels", "models", "paths", "networks", "samplers", "io", "training"},
     "report": {"files", "models", "estimators", "observables", "exact"},
     "training": {
         "progress",

@@ -17,7 +17,7 @@ def test_an_entry_tells_how_it_was_made_and_how_good_it_is(name: str) -> None:
         assert about[key] not in ("", None, {}), key
     fresh = about["fresh_walkers"]
     assert 0.0 < fresh["ess"] <= 1.0
-    # One of the six in a thousand would fail by chance at three; the zoo was made once.
+    # One of six would fail by chance once in 360 such zoos.
     if "log_z_pull" in fresh:
         assert abs(fresh["log_z_pull"]) < 3.5
 
@@ -57,6 +57,13 @@ def test_another_temperature_and_lattice_by_one_network() -> None:
     exact = lt.exact.ising_log_z((16, 16), beta=0.3)
     # A false alarm of one in 16 000 at four standard errors, for one seed.
     assert abs(ensemble.log_z - exact) < 4.0 * ensemble.log_z_error + 1e-3
+
+
+def test_another_lattice_by_the_same_network() -> None:
+    sampler = lt.zoo.load("ising-8", device="cpu", shape=(6, 6), beta=0.3)
+    assert sampler.path.model.shape == (6, 6)
+    ensemble = sampler.with_block(64).sample(64, seed=0)
+    assert ensemble.ess > 0.9
 
 
 def test_unknown_names_and_models_are_refused() -> None:
