@@ -24,6 +24,10 @@ def script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Scripts import what lies beside them.
+    beside = str(ROOT / "experiments")
+    if beside not in sys.path:
+        sys.path.append(beside)
     # Dataclasses look for their module by its name.
     sys.modules[file.stem] = module
     spec.loader.exec_module(module)

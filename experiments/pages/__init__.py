@@ -1,0 +1,1 @@
+"""What pages of the documentation say of files of results."""

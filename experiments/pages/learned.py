@@ -1,0 +1,111 @@
+"""Tables of trained networks and of their classical rivals."""
+
+from typing import Any
+
+from pages.words import result, shown, table, wrapped
+
+CRITICAL = ("ising_8", "ising_16", "ising_32", "potts_16", "glass_8")
+"""Results of learned/critical.py, in the order of the page."""
+
+
+def critical_table() -> str:
+    """Return quality and cost of every trained network, and of its classical rivals."""
+    head = [
+        "model", "sampler", "training, s", "intervals", "ESS", "reverse ESS", "Var[A] per site",
+        "log Z, σ from exact", "1/σ² a second", "effective walkers a second",
+    ]  # fmt: skip
+    rows: list[list[str]] = []
+    for name in CRITICAL:
+        found = result(f"critical_{name}")
+        model = critical_name(name)
+        for network in found["networks"]:
+            rows.append([model, *network_cells(network)])
+        for rival in found["rivals"]:
+            rows.append([model, *rival_cells(rival)])
+    return table(head, rows)
+
+
+def critical_name(name: str) -> str:
+    """Return what a model is called in the table."""
+    kind, _, length = name.partition("_")
+    called = {"ising": "Ising", "potts": "Potts q = 3", "glass": "±J glass"}
+    return f"{called[kind]} {length} × {length}"
+
+
+def network_cells(network: dict[str, Any]) -> list[str]:
+    """Return the cells of a trained network, at the variant that was chosen."""
+    row = network["chosen"]
+    called = {"symmetric": "SymmetricConv", "local": "LocalRates"}[network["kind"]]
+    sweeps = f", {row['sweeps']} sweeps" if row["sweeps"] else ""
+    return [
+        f"{called}, seed {network['seed']}{sweeps}",
+        shown(network["train_seconds"]),
+        str(row["intervals"]),
+        f"{row['ess']:.3f}",
+        f"{network['reverse_ess']:.3f}",
+        f"{row['log_weight_variance_per_site']:.2g}",
+        pull_cell(row),
+        shown(row["inverse_variance_of_log_z_per_second"]),
+        shown(row["effective_walkers_per_second"]),
+    ]
+
+
+def rival_cells(row: dict[str, Any]) -> list[str]:
+    """Return the cells of a classical rival, at what its pilot chose."""
+    ess = f"{row['ess']:.3f}" if "ess" in row else ""
+    variance = ""
+    if "log_weight_variance_per_site" in row:
+        variance = f"{row['log_weight_variance_per_site']:.2g}"
+    return [
+        f"{row['method']}, {row['chosen'].partition(', ')[2]}",
+        "",
+        str(row["intervals"]),
+        ess,
+        "",
+        variance,
+        pull_cell(row),
+        shown(row["inverse_variance_of_log_z_per_second"]),
+        shown(row["effective_walkers_per_second"]),
+    ]
+
+
+def pull_cell(row: dict[str, Any]) -> str:
+    """Return the distance of log Z from the exact value in errors, or the value with its error."""
+    if "log_z_pull" in row:
+        return f"{row['log_z_pull']:+.1f}"
+    return f"{row['log_z']:.3f} ± {row['log_z_error']:.2g}"
+
+
+def critical_verdict() -> str:
+    """Return how each network stands to the better of its rivals."""
+    lines: list[str] = []
+    for name in CRITICAL:
+        for network in result(f"critical_{name}")["networks"]:
+            called = {"symmetric": "SymmetricConv", "local": "LocalRates"}[network["kind"]]
+            parts: list[str] = []
+            for rival, ratio in network["times_the_rivals"].items():
+                after = network["break_even_seconds"][rival]
+                part = f"{shown(ratio)} × {rival}"
+                if after is not None:
+                    part += f" (ahead with its training after {shown(after)} s)"
+                parts.append(part)
+            head = f"- {critical_name(name)}, {called}, seed {network['seed']}: "
+            lines.append(wrapped(head + "; ".join(parts) + ".", "  "))
+    return "\n".join(lines)
+
+
+def conditioned_table() -> str:
+    """Return ESS and log Z of one network at many temperatures and sizes."""
+    network = result("conditioned")["networks"][0]
+    lengths = list(dict.fromkeys(row["length"] for row in network["rows"]))
+    betas = list(dict.fromkeys(row["beta"] for row in network["rows"]))
+    found = {(row["length"], row["beta"]): row for row in network["rows"]}
+    head = ["lattice", *(f"β = {beta:g}" for beta in betas)]
+    rows: list[list[str]] = []
+    for length in lengths:
+        cells = [f"{length} × {length}"]
+        for beta in betas:
+            row = found[length, beta]
+            cells.append(f"{row['ess']:.3f} ({row['log_z_pull']:+.1f}σ)")
+        rows.append(cells)
+    return table(head, rows)
