@@ -218,7 +218,7 @@ def main(settings: Critical) -> None:
             seconds=0.2,
             block=32,
             classical_block=64,
-            annealings=(5, 10),
+            annealings=(5,),
             local_steps=8,
         )
     model = model_of(chosen)

@@ -114,3 +114,29 @@ def test_kernel_gates(tmp_path: Path) -> None:
     assert all(
         abs(row[f"{name}_pull"]) < 5.0 for row in rows for name in ("energy", "specific_heat")
     )
+
+
+@pytest.mark.parametrize("name", ["critical", "conditioned"])
+def test_learned_samplers(name: str, tmp_path: Path) -> None:
+    script = ROOT / "experiments" / "learned" / f"{name}.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--smoke", "--results", "results", "--save", "trained"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    files = list((tmp_path / "results").glob("*.json"))
+    assert len(files) == 1 and files[0].with_suffix(".png").exists()
+    text = files[0].read_text(encoding="utf-8")
+    assert str(tmp_path) not in text
+    for network in json.loads(text)["networks"]:
+        # One stage or two, four points each.
+        assert len(network["curve"]) in (4, 8)
+        for row in network["rows"]:
+            assert 0.0 < row["ess"] <= 1.0
+            # Of networks that were hardly trained, about twenty in all: errors are rough.
+            assert abs(row["log_z_pull"]) < 6.0
+    assert list((tmp_path / "trained").glob("*.safetensors"))
