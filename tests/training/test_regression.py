@@ -183,7 +183,7 @@ def test_samples_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match="ridge must be a positive number"):
         lt.linear_response(path, (x, torch.ones(1).double()), ridge=0.0)
     with pytest.raises(ValueError, match="path must be an AnnealingPath"):
-        lt.linear_response(model, (x, torch.ones(1).double()))  # type: ignore[arg-type]
+        lt.linear_response(model, (x, torch.ones(1).double()))
     still = lt.AnnealingPath(model.at(0.0))
     with pytest.raises(ValueError, match="the path stays at beta = 0"):
         lt.linear_response(still, (x, torch.ones(1).double()))
