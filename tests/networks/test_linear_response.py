@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.integrators.transport import as_transport
 from leaps_triton.networks import LinearResponse, Rings
 from leaps_triton.networks.linear_response.network import bond_table_of
+from leaps_triton.registry import find, names
 
 FIELD = torch.linspace(-1.0, 1.0, 12).view(3, 4)
 MODELS: dict[str, Any] = {
@@ -272,6 +274,33 @@ def test_no_table_and_no_follower_where_a_network_stands_on_something() -> None:
     assert conv.follow(4) is not None and conv.reach == 1
     conv.stand_on(filled(model))
     assert conv.follow(4) is None and conv.reach is None
+
+
+@pytest.mark.parametrize("name", sorted(names("network")))
+def test_no_network_that_stands_on_a_response_has_a_finite_reach(name: str) -> None:
+    model = lt.Ising((6, 6), beta=0.4)
+    sizes = {
+        "HollowConv": {"kernel_size": 3, "global_features": False},
+        "SymmetricConv": {"kernel_size": 3, "widths": (4,), "rings": False, "window": 3},
+    }
+    network = find("network", name)(model, **sizes.get(name, {}))
+    network.stand_on(filled(model))
+    assert getattr(network, "reach", None) is None and as_transport(network).reach is None
+    domains = lt.Jump(2, domain=2)
+    with pytest.raises(ValueError, match=r"reach is None.*stands on a response"):
+        lt.Sampler(lt.AnnealingPath(model), network, domains, device="cpu")
+
+
+def test_a_users_network_that_stands_on_a_response_reads_all() -> None:
+    class Near(lt.LEM):
+        """A network that says how far it reads by itself."""
+
+        reach = 1
+
+    near = Near(MODELS["ising 2d"], channels=2, width=4)
+    assert as_transport(near).reach == 1
+    near.stand_on(filled(MODELS["ising 2d"]))
+    assert as_transport(near).reach is None
 
 
 def test_what_does_not_fit_is_refused() -> None:

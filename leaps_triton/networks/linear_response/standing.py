@@ -47,6 +47,11 @@ class Standing(nn.Module):
         self.response = None
         self.gate = None
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether the whole lattice is read, whatever ``reach`` says: a response does so."""
+        return self.response is not None
+
     def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``f_a(i)``, ``(walkers, q, *shape)``, which must not read ``x_i``."""
         raise NotImplementedError
