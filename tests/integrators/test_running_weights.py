@@ -242,6 +242,22 @@ def test_a_run_goes_on_with_the_weights_it_began_with(tmp_path: Path) -> None:
     longer = lt.io.sample(sampler(None), 16, file, resume=True)
     whole = sampler("frozen").sample(16)
     assert torch.equal(longer.log_weights, whole.log_weights)
-    with pytest.raises(ValueError, match="weights"):
+    message = r"weights frozen \(now running; give Jump\(weights='frozen'\)\)"
+    with pytest.raises(ValueError, match=message):
         lt.io.sample(sampler("running"), 24, file, resume=True)
     assert json.dumps(longer.manifest["integrator"]["weights"]) == '"frozen"'
+
+
+def test_other_blocks_and_times_leave_the_weights_open(tmp_path: Path) -> None:
+    network = random_network(MODEL)
+
+    def sampler(times: Any, weights: str | None = None) -> lt.Sampler:
+        return lt.Sampler(PATH, network, lt.Jump(times, weights=weights), device="cpu")
+
+    file = tmp_path / "run.h5"
+    lt.io.sample(sampler(TIMES, "frozen").with_block(8), 8, file)
+    other = sampler(3).with_block(8)
+    other = other.with_integrator(other.integrator.with_times(TIMES))
+    assert other.integrator.settings["weights"] == "running"
+    longer = lt.io.sample(other, 16, file, resume=True)
+    assert longer.manifest["integrator"]["weights"] == "frozen"
