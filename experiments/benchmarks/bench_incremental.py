@@ -54,11 +54,16 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
 def network_of(name: str, length: int) -> tuple[lt.AnnealingPath, list[Any]]:
     """A path, and the network without and with memory."""
     model = lt.Ising((length, length), beta=BETA)
-    make, options = NETWORKS[name]
+    kind = NETWORKS[name]
+    make = kind[0]
+    options = kind[1]
     networks: list[Any] = []
     for flag in (False, True):
         network = make(model, incremental=flag, **options)
-        readout = network.readout if make is lt.HollowConv else network.stack.readout
+        if make is lt.HollowConv:
+            readout = network.readout
+        else:
+            readout = network.stack.readout
         with torch.no_grad():
             readout.weight.mul_(RATES[make.__name__])
         networks.append(network)
@@ -90,7 +95,8 @@ def pair(
     name: str, length: int, walkers: int, metric: str, full: list[float], other: list[float]
 ) -> list[Row]:
     """Medians of both."""
-    one, two = statistics.median(full), statistics.median(other)
+    one = statistics.median(full)
+    two = statistics.median(other)
     shape = f"{length}x{length}"
     kind = NETWORKS[name][0].__name__
     return [
@@ -105,7 +111,8 @@ def after_a_move(
 ) -> list[Row]:
     """Seconds of one evaluation of all walkers, each of which has moved once since the last."""
     path, (full, network) = network_of(name, length)
-    full, network = full.to(device), network.to(device)
+    full = full.to(device)
+    network = network.to(device)
     follower = network.follow(walkers)
     assert follower is not None
     indices = torch.arange(walkers, device=device)

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import leaps_triton as lt
 
 from ..io import checkpoint
+from .options import option
 
 __all__ = [
     "RECIPES",
@@ -36,6 +37,9 @@ _INTERVALS = (16, 40)
 _HELD_OUT = 256
 """Held-out samples at each time, where there can be any."""
 
+_GATE = (0.3, 0.45)
+"""Where on the path a network on a response begins to act, and where it is all there."""
+
 _EXACT = 10
 """Shortest side of an Ising lattice up to which exact samples take seconds."""
 
@@ -52,6 +56,9 @@ _OF_CONFIG = (
     "curriculum",
 )
 """Options that are settings of training, None for those of the recipe."""
+
+_OF_SPRING = ("momentum", "damping", "norm_cap")
+"""Those of them that have no effect with another optimiser."""
 
 
 class Stored:
@@ -71,9 +78,14 @@ class Stored:
             training = manifest.get("training") or {}
             self.config = training.get("config") or {}
 
+    @property
+    def stands(self) -> bool:
+        """Return whether the network stands on a linear response."""
+        return "response" in self.network.get("settings", {})
+
     def response(self) -> Any:
         """Return the linear response that the network stands on; None for none."""
-        if self._file is None or "response" not in self.network.get("settings", {}):
+        if self._file is None or not self.stands:
             return None
         transport: Any = lt.load(self._file, "cpu").transport
         return transport.response
@@ -110,20 +122,22 @@ class RecipeOptions:
 
     optimizer: Literal["adam", "spring"] | None = None
     """adam, or spring: Gauss-Newton steps in the space of samples; by default spring for
-    symmetric-conv and ferromagnets."""
+    symmetric-conv on ferromagnets, else adam."""
     refresh: Literal["rollout", "swendsen_wang", "heat_bath", "tempering", "exact"] | None = None
     """Where configurations come from; by default rollouts with adam, and with spring samples of
     equilibrium: swendsen_wang for ferromagnets, exact or tempering for others."""
     response: Literal["auto", "yes", "no"] = "auto"
     """Whether the network stands on a linear response that is fitted first; by default
-    symmetric-conv does."""
-    gate: tuple[float, float] = (0.3, 0.45)
-    """Where on the path a network on a response begins to act, and where it is all there."""
+    symmetric-conv does, and yes makes any network do so."""
+    gate: tuple[float, float] | None = None
+    """Shares of the last β between which a network on a response begins to act; by default 0.3 and
+    0.45."""
     ema: float | None = None
-    """Decay a step of the parameters' moving average, which the sampler gets, such as 0.999; 0 for
-    none. By default 0.98 with spring, 0 with adam."""
+    """Decay per step of the parameters' moving average, which the sampler gets, such as 0.999; 0
+    for none. By default 0.98 with spring, 0 with adam."""
     time_power: float | None = None
-    """Training times are u^power, u uniform; by default 0.4 with spring, 1 with adam."""
+    """Training times are first + (1 - first) u^power, u uniform; by default 0.4 with spring, 1 with
+    adam."""
     first_time: float | None = None
     """The earliest time trained; by default where the gate begins to open, or 0."""
     momentum: float | None = None
@@ -160,29 +174,40 @@ class RecipeOptions:
             return "spring"
         return "adam"
 
-    def recipe(self, sampler: lt.Sampler, optimizer: str, **settings: Any) -> lt.TrainingConfig:
+    def recipe(
+        self, sampler: lt.Sampler, optimizer: str, stored: Stored, **settings: Any
+    ) -> lt.TrainingConfig:
         """Return the settings of training.
 
         Args:
-            sampler: what is trained.
+            sampler: what is trained; its network need not stand on its response yet.
             optimizer: of :meth:`optimizer_of`.
+            stored: the file that goes on.
             settings: all that do not follow from these options.
+
+        Raises:
+            ValueError: If an option is of another optimiser, or of a network on a response.
         """
+        gate = self._gate_of(sampler.transport, stored)
         given = dict(settings)
         for name in _OF_CONFIG:
             value = getattr(self, name)
             # Not given: the default of the recipe counts.
-            if value is not None:
-                given[name] = value
+            if value is None:
+                continue
+            if name in _OF_SPRING and optimizer != "spring":
+                raise ValueError(
+                    f"{option(name)} is of --optimizer spring alone; leave it out, or choose it"
+                )
+            given[name] = value
         given.setdefault("refresh", default_refresh(sampler.path.model, optimizer))
         if given["refresh"] == "rollout":
             given.setdefault("held_out", 0)
         else:
             given.setdefault("held_out", _HELD_OUT)
-        transport: Any = sampler.transport
-        if transport.response is not None and transport.gate is not None:
+        if gate is not None:
             # Nothing is learned where the gate is closed.
-            given.setdefault("first_time", transport.gate[0])
+            given.setdefault("first_time", gate[0])
         if optimizer == "spring":
             return lt.TrainingConfig.spring(**given)
         return lt.TrainingConfig(**given)
@@ -196,14 +221,7 @@ class RecipeOptions:
             stored: the file that goes on, which has the response already.
             fit: seed and device of the samples that a new one is fitted to.
         """
-        asked = self.response
-        if asked == "auto":
-            asked = "no"
-            if isinstance(network, lt.SymmetricConv):
-                asked = "yes"
-            if stored.network:
-                asked = "yes" if "response" in stored.network["settings"] else "no"
-        if asked == "no":
+        if not self._stands(network, stored):
             return
         response = stored.response()
         if response is None:
@@ -212,7 +230,30 @@ class RecipeOptions:
                 refresh = str(self.refresh)
             path = lt.AnnealingPath(model)
             response = lt.training.fit_response(path, refresh, progress=True, **fit)
-        network.stand_on(response, self.gate)
+        network.stand_on(response, self._gate_of(network, stored))
+
+    def _stands(self, network: Any, stored: Stored) -> bool:
+        """Return whether the network is to stand on a linear response."""
+        if self.response != "auto":
+            return self.response == "yes"
+        if stored.network:
+            return stored.stands
+        return isinstance(network, lt.SymmetricConv)
+
+    def _gate_of(self, network: Any, stored: Stored) -> tuple[float, float] | None:
+        """Return the gate of the network on its response; None for none, or for no response."""
+        if not self._stands(network, stored):
+            if self.gate is not None:
+                raise ValueError(
+                    "--gate is of a network on a response alone; leave it out, or choose "
+                    "--response yes"
+                )
+            return None
+        if self.gate is not None:
+            return lt.networks.as_gate(self.gate)
+        if stored.stands:
+            return lt.networks.as_gate(stored.network["settings"]["gate"])
+        return _GATE
 
 
 def default_refresh(model: lt.PairModel, optimizer: str) -> str:

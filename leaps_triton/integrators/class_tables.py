@@ -80,6 +80,8 @@ def obstacle(path: Path, transport: Transport) -> str:
     tabulated = answers.tables
     if tabulated is None:
         return f"{answers.name} has no table of its rates"
+    if answers.standing:
+        return f"{answers.name} stands on a response, which no table holds"
     if not is_pair_model(model) or model.q != 2:
         name = type(as_given(model)).__name__
         return f"the model must be a PairModel of two states, got {name} with q = {model.q}"

@@ -34,9 +34,9 @@ class Jump(Integrator):
     """The jump process with rates frozen in each interval: its dynamics and weights are exact.
 
     The grid ``0 = t_0 < … < t_N = 1`` has one frozen time ``τ_n`` per interval, its midpoint, at
-    which the chain with rates ``[G(x, τ_n)]_+`` runs for ``h_n = t_{n+1} - t_n``. With either
-    weights ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, for every network, trained or
-    not, and every grid.
+    which the chain with rates ``[G(x, τ_n)]_+``, or ``[D]_+ p`` in the heat-bath gauge, runs for
+    ``h_n = t_{n+1} - t_n``. With either weights ``E[e^A] = Z_1 / Z_0`` and the weighted law is
+    ``ρ_1``, for every network, trained or not, and every grid.
 
     *Frozen weights* are those of a density that waits at ``τ_n``. On entering interval ``n``,
     ``A += log ρ̃_{τ_n}(x) - log ρ̃_{τ_{n-1}}(x)`` with ``τ_{-1} = 0``; within it ``A`` grows by

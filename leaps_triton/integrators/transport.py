@@ -95,6 +95,7 @@ class AnyTransport:
             call, and keeps nothing in between.
         memory: what remembers the block of walkers; None for nothing.
         block: walkers that are evaluated together; 0 for all.
+        standing: whether it stands on a linear response, whose values are no table.
     """
 
     given: Transport | None
@@ -104,6 +105,7 @@ class AnyTransport:
     declared_steady: bool = False
     memory: Memory | None = None
     block: int = 0
+    standing: bool = False
 
     @property
     def gauge(self) -> str:
@@ -289,4 +291,5 @@ def as_transport(given: Transport | None) -> AnyTransport:
         reach = None
     # None, which makes no rates at all, is as steady as can be.
     steady = given is None or getattr(offered, "steady", False) is True
-    return AnyTransport(given, name, reach, tables, steady)
+    standing = getattr(offered, "response", None) is not None
+    return AnyTransport(given, name, reach, tables, steady, standing=standing)

@@ -1,10 +1,13 @@
 """Locally equivariant networks.
 
 A network maps configurations ``(walkers, *shape)`` and
-:class:`~leaps_triton.models.base.Conditions` to ``G_k(i | x)``, ``(walkers, q-1, *shape)``, with
-*local equivariance* ``G_k(i | x) = -G_{q-k}(i | x^{(i,k)})``: then ``[G]_+`` are the rates out of
-``x`` and ``[-G]_+`` the rates of the reverse moves into it. It holds for ``G_k(i | x) = f_{x_i +
-k}(i) - f_{x_i}(i)`` whenever the features ``f(i)`` do not read ``x_i`` ("hollow").
+:class:`~leaps_triton.models.base.Conditions` to ``D_k(i | x)``, ``(walkers, q-1, *shape)``, with
+*local equivariance* ``D_k(i | x) = -D_{q-k}(i | x^{(i,k)})``: then ``[D_k]_+ p_k`` are the rates
+out of ``x``, with ``p`` the probabilities of a heat bath, and ``[-D_k]_+ p_k`` those of the
+reversed process. In the plain gauge it is ``G`` in the place of ``D``, with ``[G]_+`` the rates out
+of ``x`` and ``[-G]_+`` the rates of the reverse moves into it. Local equivariance holds for
+``D_k(i | x) = f_{x_i + k}(i) - f_{x_i}(i)`` whenever the features ``f(i)`` do not read ``x_i``
+("hollow").
 """
 
 from ..kernels.hollow_network.reference import exact_convolutions
@@ -29,6 +32,7 @@ from .lec import LEC
 from .lem import LEM
 from .linear_response.network import LinearResponse
 from .linear_response.rings import Rings
+from .linear_response.standing import as_gate
 from .local_rates import LocalRates, Shells
 from .symmetric import SymmetricConv
 
@@ -49,6 +53,7 @@ __all__ = [
     "StateReadout",
     "SymmetricConv",
     "as_channels",
+    "as_gate",
     "check_kernel",
     "exact_convolutions",
     "field_input",

@@ -133,8 +133,8 @@ class LEA(StateReadout):
             :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
-        ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
-        of the parameters.
+        ``network(configurations, conditions)`` → ``D`` (``G`` if plain) ``(walkers, q-1, *shape)``
+        in the precision of the parameters.
 
     Raises:
         ValueError: If a size is below 1, heads do not divide the channels, or configurations have
@@ -272,8 +272,8 @@ class LETransformer(StateReadout):
             :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
-        ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
-        of the parameters.
+        ``network(configurations, conditions)`` → ``D`` (``G`` if plain) ``(walkers, q-1, *shape)``
+        in the precision of the parameters.
 
     Raises:
         ValueError: If a size is below 1, heads do not divide the channels, or configurations have

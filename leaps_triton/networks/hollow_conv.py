@@ -55,8 +55,9 @@ class HollowConv(Equivariant):
             :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
-        ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
-        of the parameters, for any shape of the model's dimension that is larger than the radius.
+        ``network(configurations, conditions)`` → ``D`` (``G`` if plain) ``(walkers, q-1, *shape)``
+        in the precision of the parameters, for any shape of the model's dimension that is
+        larger than the radius.
 
     Raises:
         ValueError: If the kernel is even or too large, the precision is unknown, or configurations

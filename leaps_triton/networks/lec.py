@@ -100,8 +100,8 @@ class LEC(StateReadout):
             :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
-        ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
-        of the parameters.
+        ``network(configurations, conditions)`` → ``D`` (``G`` if plain) ``(walkers, q-1, *shape)``
+        in the precision of the parameters.
 
     Raises:
         ValueError: If a size is below 1, a kernel size is even or too large, the precision is

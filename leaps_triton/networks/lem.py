@@ -37,8 +37,8 @@ class LEM(StateReadout):
             :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
-        ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
-        of the parameters.
+        ``network(configurations, conditions)`` → ``D`` (``G`` if plain) ``(walkers, q-1, *shape)``
+        in the precision of the parameters.
 
     Raises:
         ValueError: If a size is below 1, or configurations have another shape.

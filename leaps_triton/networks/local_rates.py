@@ -81,8 +81,8 @@ class LocalRates(Equivariant):
             :func:`~leaps_triton.kernels.proposal_rates`.
 
     Call:
-        ``network(configurations, conditions)`` → ``G`` ``(walkers, q-1, *shape)`` in the precision
-        of the parameters, for any shape of the model's dimension.
+        ``network(configurations, conditions)`` → ``D`` (``G`` if plain) ``(walkers, q-1, *shape)``
+        in the precision of the parameters, for any shape of the model's dimension.
 
     Raises:
         ValueError: If there is no shell or no width, or configurations have another dimension.

@@ -24,6 +24,8 @@ REFRESHES = ("rollout", "swendsen_wang", "heat_bath", "tempering", "exact")
 class TrainingConfig:
     """Holds the settings of a :class:`~leaps_triton.Trainer`, checked when it is made.
 
+    Settings of another optimiser, or of another ``refresh``, have no effect.
+
     Attributes:
         steps: optimiser steps in total. A training that has been made, or begun, can be given other
             ones: :meth:`~leaps_triton.Trainer.extend` says what becomes of the learning rate.
@@ -130,7 +132,9 @@ class TrainingConfig:
 
     @classmethod
     def spring(cls, **settings: Any) -> Self:
-        """Return the settings that train best on exact samples of a ferromagnet.
+        """Return the settings that train best on samples of a ferromagnet, made by Swendsen–Wang.
+
+        Give ``first_time`` where a gate opens, and ``evaluate_every``: neither is set.
 
         Args:
             settings: those that differ from the recipe.
@@ -171,6 +175,12 @@ class TrainingConfig:
         _check_name("loss", self.loss, LOSSES)
         _check_name("baseline", self.baseline, BASELINES)
         _check_name("refresh", self.refresh, REFRESHES)
+        # With no time between the two, a batch has a gradient of 0.
+        if self.curriculum and self.first_time >= self.curriculum_start:
+            raise ValueError(
+                f"first_time must be below curriculum_start, {self.curriculum_start:g}, from where "
+                f"the largest time rises, got {self.first_time:g}"
+            )
         self._check_optimizer()
         self._check_held_out()
 
@@ -200,7 +210,12 @@ class TrainingConfig:
         if self.held_out and self.refresh == "rollout":
             raise ValueError(
                 "held_out needs samples of equilibrium, and rollouts give none; choose refresh "
-                "'swendsen_wang', 'heat_bath', 'tempering' or 'exact'"
+                "'swendsen_wang', 'heat_bath', 'tempering' or 'exact', or held_out=0"
+            )
+        if self.row_power and self.loss != "physics_informed":
+            raise ValueError(
+                f"row_power scales the residuals of loss 'physics_informed' alone; leave it out, "
+                f"or choose that loss, got {self.loss!r}"
             )
         if self.row_power and not self.held_out:
             raise ValueError(
@@ -283,7 +298,7 @@ _SPRING = {
     "refresh": "swendsen_wang",
     "held_out": 256,
 }
-"""Settings of the recipe: 16 × 16 at criticality by them reached an ESS of 0.97."""
+"""Settings of the recipe."""
 
 
 def _check_name(name: str, value: object, names: tuple[str, ...]) -> None:

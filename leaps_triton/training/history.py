@@ -85,8 +85,11 @@ class TrainingHistory:
         pairs = zip(self.evaluation_log_z, self.evaluation_log_z_error, strict=True)
         for value, error in pairs:
             difference = value - self.log_z_exact[0]
+            pull = math.nan
             # A single block that was resampled has no error.
-            pulls.append(difference / error if error > 0.0 else math.nan)
+            if error > 0.0:
+                pull = difference / error
+            pulls.append(pull)
         return pulls
 
     def as_dict(self) -> dict[str, list[Any]]:

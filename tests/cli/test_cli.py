@@ -108,6 +108,19 @@ def test_help_reads_at_80_columns(command: list[str]) -> None:
     assert max(map(len, shown)) <= 80
 
 
+def test_demo_takes_what_suits_its_model() -> None:
+    found: list[tuple[int, int]] = []
+    for beta in (0.3, -0.3):
+        model = lt.Ising((4, 4), beta)
+        network: Any = lt.HollowConv(model, kernel_size=3, channels=2, width=4)
+        if beta > 0.0:
+            network = lt.SymmetricConv(model, kernel_size=3, widths=(4, 2))
+        sampler = lt.Sampler(lt.AnnealingPath(model), network, device="cpu")
+        command = Demo(length=4, beta=beta)
+        found.append((command._settings(sampler).steps, command._intervals(network)))
+    assert found == [(400, 16), (1500, 40)]
+
+
 def test_demo_prints_a_table_and_saves_its_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,6 +148,33 @@ def test_network_and_optimizer_follow_from_the_model_or_the_file(tmp_path: Path)
     assert len(lt.training.read_history(other).loss) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--gate 0.5 0.4", "gate must be None or two increasing numbers"),
+        ("--gate 0.1 0.4 --response no", "--gate is of a network on a response alone"),
+        ("--gate 0.1 0.4 --network lem", "--gate is of a network on a response alone"),
+        ("--momentum 0.5 --optimizer adam", "--momentum is of --optimizer spring alone"),
+        ("--norm-cap 1 --optimizer adam", "--norm-cap is of --optimizer spring alone"),
+        ("--curriculum 0.3 --first-time 0.6", "first_time must be below curriculum_start, 0.5"),
+        ("--intervals 0", "intervals must be"),
+    ],
+)
+def test_wrong_options_are_told_before_the_response_is_fitted(
+    words: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fits: list[Any] = []
+    monkeypatch.setattr(lt.training, "fit_response", fits.append)
+    file = tmp_path / "c.safetensors"
+    with pytest.raises(SystemExit) as end:
+        cli.main(["train", "--checkpoint", str(file), "--device", "cpu", *words.split()])
+    assert message in str(end.value)
+    assert not fits and not file.exists()
+
+
 def test_data_follow_from_the_model() -> None:
     ferromagnet = lt.Ising((4, 4), beta=0.4)
     glass = lt.EdwardsAnderson((4, 4), beta=0.4)

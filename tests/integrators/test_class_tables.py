@@ -397,6 +397,10 @@ def test_a_transport_without_tables_is_refused_by_name() -> None:
     path = lt.AnnealingPath(lt.Ising((6, 6), beta=0.4))
     with pytest.raises(ValueError, match="HollowConv has no table of its rates"):
         lt.Sampler(path, lt.HollowConv(path.model), lt.Jump(3, tables=True), device="cpu")
+    standing = lt.LocalRates(path.model, width=4)
+    standing.stand_on(lt.networks.LinearResponse(path.model))
+    with pytest.raises(ValueError, match="LocalRates stands on a response, which no table holds"):
+        lt.Sampler(path, standing, lt.Jump(3, tables=True), device="cpu")
 
 
 def test_bad_rates_and_too_many_events_are_reported() -> None:

@@ -117,7 +117,11 @@ def test_what_cannot_be_merged_is_named(tmp_path: Path, monkeypatch: pytest.Monk
             io.merge(files, out)
         assert not out.exists()
 
-    refuse(r"0-2.h5 and 1-4.h5 both are of blocks 1:2; give one", parts[0], parts[3])
+    refuse(
+        r"0-2.h5 and 1-4.h5 both are of blocks 1:2; draw the missing blocks alone",
+        parts[0],
+        parts[3],
+    )
     refuse(r"blocks 2:3 are in none of the files; draw them by --blocks 2:3", parts[0], parts[2])
     refuse("parts must be the names of one or more files")
     refuse("No such file", tmp_path / "none.h5", error=OSError)

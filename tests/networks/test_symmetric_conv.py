@@ -480,3 +480,9 @@ def test_other_models_are_refused() -> None:
         network.for_model(lt.Ising((8, 8), beta=0.4), seed=3)
     with pytest.raises(ValueError, match="2-dimensional"):
         network.for_model(lt.Ising((8,), beta=0.4))
+    glass = lt.EdwardsAnderson((4, 4), beta=0.4, seed=1)
+    kinds = [(network, glass), (network_of(glass, 3), lt.Ising((4, 4), beta=0.4))]
+    kinds.append((network, lt.PairModel((4, 4), 0.4, [[1.0, 0.0], [0.0, 0.5]])))
+    for made, model in kinds:
+        with pytest.raises(ValueError, match="reads other inputs than one of"):
+            made.for_model(model)

@@ -310,6 +310,15 @@ def test_rows_are_scaled_by_the_spread_of_their_times() -> None:
         ({"row_power": 1.0}, "give held_out, such as 256"),
         ({"curriculum": 1.5}, r"curriculum must be a number in \[0, 1\]"),
         ({"curriculum_start": 0.0}, r"curriculum_start must be a number in \(0, 1\]"),
+        (
+            {"curriculum": 0.5, "first_time": 0.5},
+            "first_time must be below curriculum_start, 0.5, from where the largest time rises, "
+            "got 0.5",
+        ),
+        (
+            {"row_power": 1.0, "held_out": 9, "refresh": "exact", "loss": "log_variance"},
+            "row_power scales the residuals of loss 'physics_informed' alone",
+        ),
         ({"bins": 0}, "bins must be an integer of at least 1"),
     ],
 )

@@ -182,3 +182,17 @@ def test_samples_that_are_none_are_refused() -> None:
         lt.linear_response(path, (two, torch.tensor([0.5, 0.5]).double()))
     with pytest.raises(ValueError, match="ridge must be a positive number"):
         lt.linear_response(path, (x, torch.ones(1).double()), ridge=0.0)
+    with pytest.raises(ValueError, match="path must be an AnnealingPath"):
+        lt.linear_response(model, (x, torch.ones(1).double()))  # type: ignore[arg-type]
+    still = lt.AnnealingPath(model.at(0.0))
+    with pytest.raises(ValueError, match="the path stays at beta = 0"):
+        lt.linear_response(still, (x, torch.ones(1).double()))
+
+
+def test_a_response_that_explains_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.6))
+    generator = torch.Generator().manual_seed(0)
+    # Far from equilibrium, and too few to tell anything.
+    x = torch.randint(0, 2, (1, 3, 4, 4), generator=generator, dtype=torch.int8)
+    lt.linear_response(path, (x, torch.ones(1).double()))
+    assert "the response explains nothing at β = 0.6" in caplog.text

@@ -59,3 +59,10 @@ def test_a_network_that_cannot_be_moved_is_refused() -> None:
     network = lt.HollowConv(SMALL, kernel_size=3, channels=2, width=4, modes=0)
     with pytest.raises(ValueError, match="with for_model, such as a SymmetricConv"):
         lt.training.transfer(network, lt.AnnealingPath(LARGE))  # type: ignore[type-var]
+    symmetric = lt.SymmetricConv(SMALL, kernel_size=3, widths=(4, 2))
+    with pytest.raises(ValueError, match="path must be an AnnealingPath"):
+        lt.training.transfer(symmetric, LARGE)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="path must be an AnnealingPath"):
+        lt.training.fit_response(LARGE)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="the path stays at beta = 0"):
+        lt.training.fit_response(lt.AnnealingPath(LARGE.at(0.0)))

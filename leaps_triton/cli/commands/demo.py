@@ -14,7 +14,7 @@ from ...kernels.checks import as_device
 from ...provenance import provenance
 from ...report import summary
 from ..options import announce, check_figure, check_folders, config, device_name, kernel_size, write
-from ..recipes import RECIPES, RecipeOptions, Stored, is_ferromagnet
+from ..recipes import RECIPES, RecipeOptions, Stored, intervals_of, is_ferromagnet
 
 __all__ = ["Demo"]
 
@@ -34,10 +34,10 @@ class Demo:
     """Length of the square lattice."""
     beta: float = 0.4407
     """Inverse temperature, coupling 1."""
-    steps: int = 400
-    """Training steps."""
-    intervals: int = 16
-    """Intervals of the jump process."""
+    steps: int | None = None
+    """Training steps; by default 400, or 1500 of an antiferromagnet."""
+    intervals: int | None = None
+    """Intervals of the jump process; by default 16, or 40 of an antiferromagnet."""
     walkers: int = 4096
     """Walkers to sample."""
     seed: int = 0
@@ -67,7 +67,8 @@ class Demo:
         ensemble, sample_seconds = _timed(lambda: self._sample(sampler))
         # As many sweeps for each walker as the network had evaluations.
         sweeps = max(1, round(ensemble.evaluations))
-        jump, bath = lt.Jump(sweeps), lt.HeatBath(sweeps=1)
+        jump = lt.Jump(sweeps)
+        bath = lt.HeatBath(sweeps=1)
         classical = lt.Sampler(sampler.path, None, jump, bath, device=sampler.device)
         ais, ais_seconds = _timed(lambda: self._sample(classical))
         with warnings.catch_warnings():
@@ -83,7 +84,11 @@ class Demo:
             "ais_seconds": ais_seconds,
             "device": device_name(sampler.device),
             "backend": backend,
-            "config": config(self),
+            "config": {
+                **config(self),
+                "steps": trainer.config.steps,
+                "intervals": self._intervals(sampler.transport),
+            },
             "versions": provenance(),
         }
         print(f"{summary.render(result)}{_costs(result)}\n")
@@ -94,7 +99,6 @@ class Demo:
         """Return the sampler to train."""
         model = lt.Ising((self.length, self.length), self.beta)
         path = lt.AnnealingPath(model)
-        jump = lt.Jump(self.intervals)
         device = as_device(self.device)
         network: Any
         if is_ferromagnet(model):
@@ -103,19 +107,32 @@ class Demo:
             network.stand_on(response)
         else:
             network = lt.HollowConv(model, kernel_size=kernel_size(model), seed=self.seed)
+        jump = lt.Jump(self._intervals(network))
         return lt.Sampler(path, network, integrator=jump, device=device)
+
+    def _intervals(self, network: Any) -> int:
+        """Return the intervals of the jump process."""
+        if self.intervals is None:
+            return intervals_of(network)
+        return self.intervals
 
     def _settings(self, sampler: lt.Sampler) -> lt.TrainingConfig:
         """Return the settings of training."""
         options = RecipeOptions()
-        optimizer = options.optimizer_of(Stored(None), sampler)
+        new = Stored(None)
+        optimizer = options.optimizer_of(new, sampler)
+        recipe = RECIPES[optimizer]
+        steps = self.steps
+        if steps is None:
+            steps = recipe.steps
         return options.recipe(
             sampler,
             optimizer,
-            steps=self.steps,
-            learning_rate=RECIPES[optimizer].learning_rate,
+            new,
+            steps=steps,
+            learning_rate=recipe.learning_rate,
             # About five points make a curve of the ESS; with fewer than five steps, one at each.
-            evaluate_every=max(1, self.steps // 5),
+            evaluate_every=max(1, steps // 5),
             seed=self.seed,
         )
 

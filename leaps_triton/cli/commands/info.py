@@ -59,6 +59,8 @@ class Info:
             if name in ("model", "schema"):
                 continue
             text = _words(part)
+            if not text:
+                continue
             if name == "resampling" and not part["below"]:
                 text = "none"
             print(_line(_CALLED.get(name, name), text))
@@ -88,7 +90,7 @@ def _line(name: str, text: str) -> str:
 
 
 def _words(part: Any) -> str:
-    """Return an entry of a manifest in words; what is not set is left out.
+    """Return an entry of a manifest in words; what is not set, or empty, is left out.
 
     Example:
         >>> _words({"class": "Jump", "intervals": 10, "scale": None, "of": {"seeds": [1, 2]}})
@@ -99,9 +101,9 @@ def _words(part: Any) -> str:
     if isinstance(part, dict):
         words = []
         for name, value in part.items():
-            if value is None:
-                continue
             text = _words(value)
+            if value is None or not text:
+                continue
             # The name of a class and entries of entries speak for themselves.
             if name != "class" and not isinstance(value, dict):
                 text = f"{name} {text}"

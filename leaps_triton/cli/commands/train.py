@@ -193,15 +193,21 @@ class Train(RecipeOptions, ModelOptions):
         model = self.make()
         network = self._network(model, stored)
         device = ranks.placed(as_device(self.device))
-        self.stand(network, model, stored, seed=self.seed, device=device)
         if self.sweeps < 0:
             raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
-        mcmc = lt.HeatBath(self.sweeps) if self.sweeps else None
+        mcmc: lt.HeatBath | None = None
+        if self.sweeps:
+            mcmc = lt.HeatBath(self.sweeps)
         path = lt.AnnealingPath(model)
         intervals = self.intervals
         if intervals is None:
             intervals = intervals_of(network)
         jump = lt.Jump(intervals)
+        sampler = lt.Sampler(path, network, jump, mcmc, device=device)
+        # Wrong options are told before the fit of the response, which may take minutes.
+        self._settings(sampler, stored, ranks)
+        self.stand(network, model, stored, seed=self.seed, device=device)
+        # A network on a response may have other rates, by which a sampler settles its weights.
         return lt.Sampler(path, network, jump, mcmc, device=device)
 
     def _settings(self, sampler: lt.Sampler, stored: Stored, ranks: Ranks) -> lt.TrainingConfig:
@@ -221,6 +227,7 @@ class Train(RecipeOptions, ModelOptions):
         return self.recipe(
             sampler,
             optimizer,
+            stored,
             steps=steps,
             learning_rate=self._learning_rate(recipe.learning_rate),
             loss=self.loss,

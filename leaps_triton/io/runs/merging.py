@@ -116,8 +116,13 @@ def _check_blocks(parts: Sequence[_Part]) -> None:
         if after.portion.first < before.portion.end:
             end = min(before.portion.end, after.portion.end)
             twice = f"{after.portion.first}:{end}"
+            mend = "give one"
+            # Where one file holds all of the other, nothing is lost without that other.
+            inside = after.portion.end <= before.portion.end
+            if after.portion.first > before.portion.first and not inside:
+                mend = "draw the missing blocks alone and give these"
             raise ValueError(
-                f"{before.file.name} and {after.file.name} both are of blocks {twice}; give one"
+                f"{before.file.name} and {after.file.name} both are of blocks {twice}; {mend}"
             )
         if before.done < before.portion.blocks:
             missing = f"{before.end}:{before.portion.end}"

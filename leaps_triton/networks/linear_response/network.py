@@ -91,6 +91,7 @@ class LinearResponse(Equivariant):
 
     gauge = "heat_bath"
     clock = "beta"
+    bears = True
 
     def __init__(
         self,

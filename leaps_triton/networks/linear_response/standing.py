@@ -10,7 +10,7 @@ from ...kernels.checks import expect, is_real
 from ...models.base import Conditions
 from ...registry import name_of
 
-__all__ = ["Made", "Standing", "conditions_of"]
+__all__ = ["Made", "Standing", "as_gate", "conditions_of"]
 
 Made: TypeAlias = Callable[[Tensor, Conditions, Tensor | None], Tensor]
 """What makes values ``f_a(i)`` of configurations under conditions: those of some walkers of a call,
@@ -34,6 +34,7 @@ class Standing(nn.Module):
     Attributes:
         response: what it stands on; None for nothing.
         gate: between which ``β_t / β_last`` its own values come in; None for everywhere.
+        bears: whether others may stand on it.
     """
 
     response: Any
@@ -41,6 +42,7 @@ class Standing(nn.Module):
     clock: str
     gauge: str
     settings: dict[str, Any]
+    bears: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +87,7 @@ class Standing(nn.Module):
             >>> network.stand_on(response).clock
             'beta'
         """
-        fits = isinstance(response, Standing) and hasattr(response, "last_beta")
+        fits = isinstance(response, Standing) and response.bears
         expect(fits and response is not self, "response", "a LinearResponse", response)
         if response.q != self.q:
             raise ValueError(
@@ -97,7 +99,7 @@ class Standing(nn.Module):
                 f"the response is in the gauge {response.gauge!r}, and this network in "
                 f"{self.gauge!r}; make the network with gauge={response.gauge!r}"
             )
-        self.gate = _as_gate(gate)
+        self.gate = as_gate(gate)
         self.response = response
         self.clock = "beta"
         kept = None
@@ -159,8 +161,15 @@ class Standing(nn.Module):
         return way * way * (3.0 - 2.0 * way)
 
 
-def _as_gate(gate: object) -> tuple[float, float] | None:
-    """Return the two ends of a gate as numbers that rise, else raise a ValueError."""
+def as_gate(gate: object) -> tuple[float, float] | None:
+    """Return the two ends of a gate as numbers.
+
+    Args:
+        gate: None for no gate.
+
+    Raises:
+        ValueError: If they are no two numbers that rise.
+    """
     if gate is None:
         return None
     wanted = "None or two increasing numbers, where it begins to open and where it is open"

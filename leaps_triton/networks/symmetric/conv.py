@@ -52,8 +52,9 @@ class SymmetricConv(Equivariant):
 
     Where couplings of such two states vary from bond to bond, there are walks of couplings in the
     place of taps, annuli and orbits, ``Σ_j (J ⋯ J)_ij s_j`` over walks of 2, 3, … steps: then
-    ``s_i → ε_i s_i`` and ``J_ij → ε_i ε_j J_ij`` together change nothing, and one network serves
-    every instance. Their matrices are dense, for lattices up to a few thousand sites.
+    ``s_i → ε_i s_i`` and ``J_ij → ε_i ε_j J_ij`` together change nothing, and one network can be
+    evaluated on every instance, while a :class:`~leaps_triton.Trainer` trains on one, and a
+    response is of one instance. Their matrices are dense, for lattices up to a few thousand sites.
 
     Sums over the lattice are sums of integers, rounded to these where an FFT makes them, so local
     equivariance holds bit for bit. Its output is a rate per unit of β, and reads β_t but not
@@ -78,8 +79,8 @@ class SymmetricConv(Equivariant):
         gauge: ``"heat_bath"`` or ``"plain"``: what the output stands for.
 
     Call:
-        ``network(configurations, conditions)`` → ``D`` ``(walkers, q-1, *shape)`` in the precision
-        of the parameters.
+        ``network(configurations, conditions)`` → ``D`` (``G`` if plain) ``(walkers, q-1, *shape)``
+        in the precision of the parameters.
 
     Raises:
         ValueError: If the model has no bond table, or a size is none.
@@ -293,7 +294,8 @@ class SymmetricConv(Equivariant):
             changes: settings that may change: ``window``, ``beta``, ``gauge``.
 
         Raises:
-            ValueError: If the model has other states or dimensions, or another setting is named.
+            ValueError: If the model has other states or dimensions, or couplings of another kind,
+                or another setting is named.
         """
         may = ("window", "beta", "gauge")
         unknown = [name for name in changes if name not in may]
@@ -302,6 +304,12 @@ class SymmetricConv(Equivariant):
             raise self._of_another(f"{model!r} has q = {model.q}")
         Equivariant.check_shape(self, model.lattice.shape)
         moved = self._another(model, **changes)
+        # Walks take the place of taps, and a sign that of permutations: other weights.
+        if (moved.sight.steps, moved.channels) != (self.sight.steps, self.channels):
+            raise ValueError(
+                f"this SymmetricConv reads other inputs than one of {model!r} (couplings that "
+                f"vary, or another bond table); make one for it by SymmetricConv(model)"
+            )
         inputs = self.stack.layers[0].odd.weight.shape[1]
         copy_layers(moved.stack, self.stack, torch.arange(inputs))
         move_skip(moved, self)

@@ -5,6 +5,7 @@ in their own numbers, ``-H + κ`` is constant as nearly as least squares makes i
 """
 
 import itertools
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,10 @@ from ...paths.annealing import AnnealingPath
 from ..data.buffer import Batch
 from .regression import Basis, features_of, regress
 
-__all__ = ["linear_response"]
+__all__ = ["check_path", "linear_response"]
 
+
+_log = logging.getLogger("leaps_triton")
 
 _WALKERS_PER_RING = 4
 """Walkers per ring, at least: beyond, far rings are united."""
@@ -50,7 +53,7 @@ def linear_response(
 
     Args:
         path: the annealing path.
-        samples: equilibrium samples at increasing times, as of
+        samples: equilibrium samples at increasing times, the same as in
             :func:`~leaps_triton.training.equilibrate`: a
             :class:`~leaps_triton.training.Batch`, or its configurations ``(times, walkers,
             *shape)`` and times ``(times,)``. Some hundred walkers or more; with fewer than four per
@@ -66,7 +69,8 @@ def linear_response(
         how well it fits.
 
     Raises:
-        ValueError: If the samples are not as above, or the path does not lead through different β.
+        ValueError: If the samples are not as above, the path is no annealing path, or it does not
+            lead through different β.
 
     Example:
         >>> import leaps_triton as lt
@@ -79,6 +83,7 @@ def linear_response(
         True
     """
     ridge = as_number("ridge", ridge, "a positive number", _is_positive)
+    check_path(path)
     configurations, t = _taken(path, samples)
     betas = path.beta(t)
     _check_betas(betas)
@@ -107,6 +112,13 @@ def linear_response(
         # ∂_t log ρ̃ = -β'H: per unit of time, as the loss of training.
         speed = float(path.beta_rate(time)) ** 2
         variances.append((speed * found.before, speed * found.after))
+        # Energies that do not vary have nothing to be explained.
+        if float(beta) > 0.0 and 0.0 < found.before <= found.after:
+            _log.warning(
+                "the response explains nothing at β = %.4g; the samples may not be in equilibrium, "
+                "choose another refresh",
+                float(beta),
+            )
     # Nodes increase in β, also where the path leads to negative ones.
     every = torch.cat([start, betas])
     order = every.argsort()
@@ -117,6 +129,20 @@ def linear_response(
     return response.fill(
         every[order], torch.stack(kernels)[order], constant, torch.tensor(variances)[order]
     )
+
+
+def check_path(path: Any) -> None:
+    """Refuse what is no annealing path, and one that stays where there is no response.
+
+    Raises:
+        ValueError: If the path is one of these.
+    """
+    expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
+    if float(path.model.beta) == 0.0:
+        raise ValueError(
+            "the path stays at beta = 0, where there is no response to fit; take a model with "
+            "beta other than 0, or no response (--response no)"
+        )
 
 
 def _is_positive(number: float) -> bool:

@@ -8,7 +8,7 @@ from ...kernels.checks import as_integer, expect
 from ...networks.linear_response.network import LinearResponse
 from ...networks.linear_response.standing import Standing
 from ...paths.annealing import AnnealingPath
-from .linear_response import linear_response
+from .linear_response import check_path, linear_response
 from .samples import equilibrate
 
 __all__ = ["fit_response", "transfer"]
@@ -59,6 +59,8 @@ def fit_response(
         >>> network.stand_on(response).clock
         'beta'
     """
+    # Before the samples, which take long.
+    check_path(path)
     times = as_integer("times", times, 1)
     t = torch.arange(1, times + 1, dtype=torch.float64) / times
     samples = equilibrate(path, t, walkers, refresh, seed, progress, device=device)
@@ -106,6 +108,7 @@ def transfer(
     given: Any = network
     movable = isinstance(given, Standing) and callable(getattr(given, "for_model", None))
     expect(movable, "network", "one with for_model, such as a SymmetricConv", network)
+    expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
     moved: Moved = network.for_model(path.model, **changes)
     if network.response is not None:
         device = network.response.betas.device
