@@ -303,6 +303,31 @@ def test_a_users_network_that_stands_on_a_response_reads_all() -> None:
     assert as_transport(near).reach is None
 
 
+def test_a_closed_gate_keeps_the_precision_of_the_network() -> None:
+    model = MODELS["ising 2d"]
+    network = lt.LEM(model, channels=2, width=4).double().stand_on(filled(model))
+    with torch.no_grad():
+        for t in (0.01, 0.99):
+            assert (
+                network(start(model), lt.AnnealingPath(model).conditions(t)).dtype == torch.float64
+            )
+
+
+def test_a_node_without_variance_is_a_fitted_one() -> None:
+    response = filled(MODELS["ising 2d"])
+    response.variances[:2] = torch.tensor([[-1.0, -1.0], [0.0, 0.0]])
+    assert response.fit.tolist()[0] == [float(response.betas[1]), 0.0, 0.0]
+    assert len(response.fit) == NODES - 1
+
+
+def test_sums_over_rings_are_those_of_adding() -> None:
+    rings = Rings.of((4, 5), (True, False), (0, 1))
+    values = torch.randn(3, *rings.padded, dtype=torch.float64)
+    expected = torch.zeros(3, rings.count + 1, dtype=torch.float64)
+    expected.index_add_(1, rings.index.flatten(), values.flatten(1))
+    torch.testing.assert_close(rings.sums(values), expected[:, 1:])
+
+
 def test_what_does_not_fit_is_refused() -> None:
     model = MODELS["ising 2d"]
     network = lt.LEM(model, channels=2, width=4)
