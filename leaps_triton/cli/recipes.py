@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import leaps_triton as lt
 
 from ..io import checkpoint
+from ..parallel import ALONE, Ranks
 from .options import option
 
 __all__ = [
@@ -212,13 +213,21 @@ class RecipeOptions:
             return lt.TrainingConfig.spring(**given)
         return lt.TrainingConfig(**given)
 
-    def stand(self, network: Any, model: lt.PairModel, stored: Stored, **fit: Any) -> None:
+    def stand(
+        self,
+        network: Any,
+        model: lt.PairModel,
+        stored: Stored,
+        ranks: Ranks = ALONE,
+        **fit: Any,
+    ) -> None:
         """Put a network on a linear response, where it is to stand on one.
 
         Args:
             network: what is to be trained.
             model: its model.
             stored: the file that goes on, which has the response already.
+            ranks: the processes, of which the first fits for all.
             fit: seed and device of the samples that a new one is fitted to.
         """
         if not self._stands(network, stored):
@@ -229,7 +238,14 @@ class RecipeOptions:
             if self.refresh not in (None, "rollout"):
                 refresh = str(self.refresh)
             path = lt.AnnealingPath(model)
-            response = lt.training.fit_response(path, refresh, progress=True, **fit)
+
+            def fitted() -> Any:
+                made = lt.training.fit_response(path, refresh, progress=True, **fit)
+                # Another process has no use for this one's device.
+                return made.cpu()
+
+            # Processes that fitted by themselves might differ in the last bits.
+            response = ranks.from_first(fitted)
         network.stand_on(response, self._gate_of(network, stored))
 
     def _stands(self, network: Any, stored: Stored) -> bool:

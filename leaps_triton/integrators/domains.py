@@ -166,7 +166,8 @@ def reach_of(path: Path, transport: Transport | None) -> int:
     reach = _checked_reach(type(as_given(model)).__name__, model)
     if transport is None:
         return reach
-    return max(reach, _checked_reach(as_transport(transport).name, transport))
+    asked = as_transport(transport)
+    return max(reach, _checked_reach(asked.name, asked))
 
 
 def _checked_reach(name: str, part: object) -> int:
@@ -177,8 +178,8 @@ def _checked_reach(name: str, part: object) -> int:
     raise ValueError(
         f"Jump(domain=) moves domains that must not read one another, but {name}.reach is "
         f"{reach!r}; it must be the largest distance, in any direction, between a site and those "
-        f"read there, which a network with features of the whole lattice does not have: build "
-        f"HollowConv(global_features=False) or LEC"
+        f"read there, which a network with features of the whole lattice, or one that stands on a "
+        f"response, does not have: build HollowConv(global_features=False) or LEC"
     )
 
 

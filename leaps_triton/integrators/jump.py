@@ -20,7 +20,7 @@ from .running import events as running
 from .running.pieces import leaps_far
 from .running.pieces import obstacle as running_obstacle
 from .states import JumpInfo, JumpState, State
-from .transport import Transport, clock_of
+from .transport import Transport
 
 __all__ = ["Jump", "JumpInfo", "JumpState", "State"]
 
@@ -91,9 +91,11 @@ class Jump(Integrator):
         weights: ``"running"`` or ``"frozen"``; None for running weights along an
             :class:`~leaps_triton.AnnealingPath` where a transport or reversible rates move the
             walkers, and for frozen ones with domains, along any other path, where nothing moves
-            within intervals, and where ``β`` changes so much in one that a rate could change by
-            ``e^10`` within half of it. A :class:`~leaps_triton.Sampler` decides, and its file keeps
-            it.
+            within intervals, in a subclass with a step or entry of its own, and where weights could
+            be ragged: ``β`` changes so much in an interval that a rate could change by ``e^10``
+            within half of it, or may for all that a model of no known bonds says, or the network's
+            output would be multiplied by less than 0.1 or more than 10. A
+            :class:`~leaps_triton.Sampler` decides, and its file keeps it.
 
     Raises:
         ValueError: no interval, times that do not increase from 0 to 1, unknown reversible rates, a
@@ -200,16 +202,18 @@ class Jump(Integrator):
         # A class of the user's own whose constructor may not take weights keeps frozen ones.
         if weights is None and type(self).__init__ is not Jump.__init__:
             return self
-        if weights is None and isinstance(before, Jump):
+        # Steps of the user's own add what they know of: a density that waits.
+        own = type(self).step is not Jump.step or type(self).enter is not Jump.enter
+        if weights is None and not own and isinstance(before, Jump):
             weights = before.weights
         grid = self.grid(torch.device("cpu"))
-        reason = running_obstacle(path, grid, clock_of(transport))
+        moves = transport is not None or self.reversible is not None
+        reason = running_obstacle(path, grid, transport, moves)
         if weights == "running" and reason:
             raise ValueError(f"Jump(weights='running') cannot run here: {reason}")
         if weights is None:
-            moves = transport is not None or self.reversible is not None
             weights = "frozen"
-            if moves and not reason and not leaps_far(path, grid):
+            if moves and not own and not reason and not leaps_far(path, grid, transport):
                 weights = "running"
         if weights == self.weights:
             return self

@@ -286,6 +286,9 @@ def as_transport(given: Transport | None) -> AnyTransport:
     tables = offered if isinstance(offered, Tabulated) else None
     name = type(given).__name__
     reach = getattr(offered, "reach", None)
+    # What a network says of itself is not true any more where it stands on a response.
+    if getattr(offered, "reads_all", False) is True:
+        reach = None
     # None, which makes no rates at all, is as steady as can be.
     steady = given is None or getattr(offered, "steady", False) is True
     standing = getattr(offered, "response", None) is not None

@@ -132,7 +132,10 @@ def differences(old: Contents, new: Contents) -> list[str]:
     # No set: entries are told in the order of the file.
     for name in dict.fromkeys([*before, *after]):
         if before.get(name) != after.get(name):
-            found.append(f"{name} {before.get(name)} (now {after.get(name)})")
+            now = f"now {after.get(name)}"
+            if name == "integrator.weights":
+                now += f"; give Jump(weights={before.get(name)!r})"
+            found.append(f"{name} {before.get(name)} ({now})")
     for name in dict.fromkeys([*old.tensors, *new.tensors]):
         if not _equal(old.tensors.get(name), new.tensors.get(name)):
             found.append(f"{name} has other values")

@@ -144,7 +144,7 @@ class HollowConv(Equivariant):
     @property
     def reach(self) -> int | None:
         """The largest distance, in any direction, of a site that ``G`` reads; None for all."""
-        if self.global_features or self.response is not None:
+        if self.global_features or self.reads_all:
             return None
         # Neighbours are read whatever the kernel: the local field has them.
         return max(1, self.kernel_size // 2)

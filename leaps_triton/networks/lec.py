@@ -185,11 +185,13 @@ class LEC(StateReadout):
         self.register_buffer("mask", mask, persistent=False)
 
     @property
-    def reach(self) -> int:
-        """The largest distance, in any direction, of a site that ``G`` reads.
+    def reach(self) -> int | None:
+        """The largest distance, in any direction, of a site that ``G`` reads; None for all.
 
         No depth adds to it.
         """
+        if self.reads_all:
+            return None
         return max(1, *(size // 2 for size in self.kernel_sizes))
 
     def check_shape(self, shape: Sequence[int]) -> None:

@@ -165,7 +165,12 @@ class Sampler:
         """
         known = isinstance(integrator, Integrator)
         expect(known, "integrator", "a Jump or a TauLeap", integrator)
-        return self._like(integrator, self.block, self.mcmc)
+        other = self._like(integrator, self.block, self.mcmc)
+        same = type(integrator) is type(self.integrator)
+        if same and integrator.settings == self.integrator.settings:
+            # On other times it leaves open what this one did: a file may have it otherwise.
+            other._asked = self._asked.with_times(integrator.times)
+        return other
 
     def with_block(self, block: int) -> Self:
         """Return the same sampler with other blocks; the transport is shared.
@@ -175,7 +180,9 @@ class Sampler:
         Args:
             block: walkers per block.
         """
-        return self._like(self.integrator, block, self.mcmc)
+        other = self._like(self.integrator, block, self.mcmc)
+        other._asked = self._asked
+        return other
 
     def going_on(self, before: Move | None, integrator: Integrator | None = None) -> Self:
         """Return the same sampler with what its user did not name as it was before.
@@ -190,7 +197,9 @@ class Sampler:
         move: Move | None = self.mcmc
         if self._named is not None and before is not None:
             move = self._named.settled(self.path.model, before, self.block)
-        return self._like(settled, self.block, move)
+        other = self._like(settled, self.block, move)
+        other._asked = self._asked
+        return other
 
     def _like(self, integrator: Integrator, block: int, mcmc: Move | None) -> Self:
         """Return a sampler that has all else of this one."""

@@ -293,9 +293,13 @@ def _levelled(sampler: Sampler, times: Tensor, index: Tensor, seed: int) -> Tens
         resampling=sampler.resampling,
     )
     # Weights are even after each boundary, so the ESS at the next is what was lost in between.
-    # Those at the first one and at t = 1 are not from one boundary to the next.
-    ess = effective_sample_size(resampling.run_block(index, seed).trace.T).cpu()[1:-1]
-    weighed = integrator.boundary_times
+    # That at the first one is not from one boundary to the next.
+    ess = effective_sample_size(resampling.run_block(index, seed).trace.T).cpu()[1:]
+    weighed = torch.cat([integrator.boundary_times, times[-1:]])
+    if not integrator.running:
+        # From the last frozen time to t = 1 no walker moves.
+        ess = ess[:-1]
+        weighed = weighed[:-1]
     # The clamp takes away what rounding may leave above an ESS of 1.
     speed = (-torch.log(ess)).clamp(min=0.0).sqrt() / weighed.diff()
     # A loss between two boundaries stands for the speed halfway.

@@ -12,8 +12,11 @@ from torch import Tensor
 from ..io.checkpoint import Contents, as_before, as_file, describe, differences, read, write
 from ..io.parts import completed
 from ..kernels.checks import as_integer
+from ..samplers.sampler import Sampler
 from .config import TrainingConfig
+from .data.equilibrated import make_buffer
 from .history import Leg, TrainingHistory
+from .optimizers.steps import make_step
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -142,14 +145,15 @@ def resume(trainer: Trainer, file: str | Path) -> None:
     name = as_file(file).name
     contents = read(file)
     stored = _stored(contents, name)
-    _check_settings(trainer, contents, stored, name)
+    sampler = _check_settings(trainer, contents, stored, name)
     tensors = contents.tensors
     # All is checked before anything is loaded: a file that is refused changes nothing.
-    damage = _damage(trainer, tensors, stored.history)
+    damage = _damage(trainer, sampler, tensors, stored.history)
     if damage:
         raise ValueError(
             f"{name} does not describe the state of this training: {damage}; use another file"
         )
+    _take(trainer, sampler)
     _load_parameters(trainer, tensors)
     device = trainer.sampler.device
     optimizer = _part(tensors, "optimizer.")
@@ -256,8 +260,8 @@ def _is_history(lists: dict[str, Any]) -> bool:
     return lists.keys() == TrainingHistory().as_dict().keys()
 
 
-def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name: str) -> None:
-    """Check that a file is of this trainer's training.
+def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name: str) -> Sampler:
+    """Check that a file is of this trainer's training, and return the sampler to go on with.
 
     Raises:
         ValueError: another sampler or other settings, each of which it names, or fewer steps than
@@ -291,7 +295,16 @@ def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name:
             f"{name} is at step {stored.step} already, got steps={asked['steps']}; give at least "
             f"{stored.step}, or another file"
         )
+    return sampler
+
+
+def _take(trainer: Trainer, sampler: Sampler) -> None:
+    """Let a trainer go on with the sampler of a file; rollouts and steps are those of it too."""
+    config = trainer.config
     trainer.sampler = sampler
+    trainer.buffer = make_buffer(sampler, config)
+    given = (sampler, trainer.network, trainer.free_energy, config, trainer.ranks)
+    trainer.optimizer = make_step(*given)
 
 
 def _settings(contents: Contents, config: object) -> Contents:
@@ -304,9 +317,11 @@ def _settings(contents: Contents, config: object) -> Contents:
     return Contents({**contents.manifest, "training": config}, fixed)
 
 
-def _damage(trainer: Trainer, tensors: dict[str, Tensor], history: dict[str, Any]) -> str:
+def _damage(
+    trainer: Trainer, sampler: Sampler, tensors: dict[str, Tensor], history: dict[str, Any]
+) -> str:
     """Return what of a file's state cannot be this trainer's; empty if all can."""
-    mine = describe(trainer.sampler).tensors | _fixed_state(trainer)
+    mine = describe(sampler).tensors | _fixed_state(trainer)
     for name, value in mine.items():
         other = tensors.get(name)
         if other is None or other.shape != value.shape or other.dtype != value.dtype:

@@ -31,6 +31,32 @@ class Alone(lt.Jump):
         super().__init__(intervals)
 
 
+class OwnStep(lt.Jump):
+    """An integrator whose step is the user's own."""
+
+    def step(self, *given: Any, **named: Any) -> Any:
+        return super().step(*given, **named)
+
+
+class OwnEntry(lt.Jump):
+    """An integrator whose entry is the user's own."""
+
+    def enter(self, *given: Any, **named: Any) -> Any:
+        return super().enter(*given, **named)
+
+
+class TwoSpins:
+    """A model that tells its energy alone."""
+
+    lattice = lt.Lattice((2,))
+    q = 2
+    beta = 0.1
+
+    def energy(self, configurations: Tensor) -> Tensor:
+        spins = 2.0 * configurations.double() - 1.0
+        return -spins[:, 0] * spins[:, 1]
+
+
 def weights_of(path: Any, network: Any, jump: lt.Jump, mcmc: Any = None) -> Any:
     return lt.Sampler(path, network, jump, mcmc, device="cpu").integrator.settings["weights"]
 
@@ -65,6 +91,50 @@ def test_weights_are_frozen_with_domains_and_along_other_paths() -> None:
         lt.Sampler(Twisted(MODEL), near, lt.Jump(3, weights="running"), device="cpu")
     with pytest.raises(ValueError, match="weights must be None or one of running, frozen, got 4"):
         lt.Jump(3, weights=4)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [OwnStep, OwnEntry])
+def test_steps_of_the_users_own_keep_frozen_weights(kind: type[lt.Jump]) -> None:
+    network = random_network(MODEL)
+    assert weights_of(PATH, network, kind(3)) == "frozen"
+    assert weights_of(PATH, network, kind(3, weights="running")) == "running"
+    # A run that goes on decides nothing else.
+    before = lt.Jump(3, weights="running")
+    assert kind(3).settled(PATH, network, before).weights == "frozen"
+
+
+def test_weights_are_frozen_where_bonds_are_unknown() -> None:
+    path = lt.AnnealingPath(TwoSpins())
+    assert weights_of(path, None, lt.Jump(3, "barker")) == "frozen"
+    assert weights_of(path, None, lt.Jump(3, "barker", weights="running")) == "running"
+
+
+def test_rates_that_underflow_are_refused() -> None:
+    model = lt.Ising((2,), beta=60.0)
+    path = lt.AnnealingPath(model)
+    network = lt.LEC(model, channels=2, kernel_sizes=[3])
+    with pytest.raises(ValueError, match=r"change by e\^120, .*float32.*take more intervals"):
+        weights_of(path, network, lt.Jump(1, weights="running"))
+    assert weights_of(path, network, lt.Jump(2, weights="running")) == "running"
+    assert weights_of(path, network.double(), lt.Jump(1, weights="running")) == "running"
+
+
+def test_a_beta_that_nearly_stands_still_is_left_to_frozen_weights() -> None:
+    def standing(t: Tensor) -> Tensor:
+        return 4.0 * (t - 0.5) ** 3 + 0.5
+
+    def nearly(t: Tensor) -> Tensor:
+        return standing(t) + 1e-10 * torch.sin(2.0 * torch.pi * t)
+
+    network = random_network(MODEL)
+    path = lt.AnnealingPath(MODEL, schedule=nearly)
+    assert weights_of(path, network, lt.Jump(5)) == "frozen"
+    with pytest.raises(ValueError, match=r"over a small dβ/dt, which makes -?\d"):
+        weights_of(path, network, lt.Jump(5, weights="running"))
+    # Without an output there is nothing to be multiplied.
+    still = lt.AnnealingPath(MODEL, schedule=standing)
+    assert weights_of(still, network, lt.Jump(5)) == "frozen"
+    assert weights_of(still, None, lt.Jump(5, "barker")) == "running"
 
 
 def test_what_was_decided_goes_with_the_integrator() -> None:
@@ -172,6 +242,22 @@ def test_a_run_goes_on_with_the_weights_it_began_with(tmp_path: Path) -> None:
     longer = lt.io.sample(sampler(None), 16, file, resume=True)
     whole = sampler("frozen").sample(16)
     assert torch.equal(longer.log_weights, whole.log_weights)
-    with pytest.raises(ValueError, match="weights"):
+    message = r"weights frozen \(now running; give Jump\(weights='frozen'\)\)"
+    with pytest.raises(ValueError, match=message):
         lt.io.sample(sampler("running"), 24, file, resume=True)
     assert json.dumps(longer.manifest["integrator"]["weights"]) == '"frozen"'
+
+
+def test_other_blocks_and_times_leave_the_weights_open(tmp_path: Path) -> None:
+    network = random_network(MODEL)
+
+    def sampler(times: Any, weights: str | None = None) -> lt.Sampler:
+        return lt.Sampler(PATH, network, lt.Jump(times, weights=weights), device="cpu")
+
+    file = tmp_path / "run.h5"
+    lt.io.sample(sampler(TIMES, "frozen").with_block(8), 8, file)
+    other = sampler(3).with_block(8)
+    other = other.with_integrator(other.integrator.with_times(TIMES))
+    assert other.integrator.settings["weights"] == "running"
+    longer = lt.io.sample(other, 16, file, resume=True)
+    assert longer.manifest["integrator"]["weights"] == "frozen"

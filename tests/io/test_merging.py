@@ -175,6 +175,11 @@ def test_a_part_that_is_not_complete_leaves_a_gap(
     monkeypatch.setattr(merging, "finished", lambda source: finished(source) - 1)
     with pytest.raises(ValueError, match=r"0-2.h5 is not complete: blocks 1:2 are missing; go on"):
         io.merge(parts, tmp_path / "out.h5")
+    # So is a run that was to hold what the next file holds.
+    whole = in_parts(ais(), tmp_path, (0, 3))[0]
+    message = r"0-3.h5 is not complete: blocks 2:3.*2-5.h5 begins.*--resume.*--blocks 0:2"
+    with pytest.raises(ValueError, match=message):
+        io.merge([whole, parts[1]], tmp_path / "out.h5")
     # At the end it may be, and the file goes on to the whole run.
     monkeypatch.setattr(
         merging, "finished", lambda source: finished(source) - (len(source["digests"]) > 2)

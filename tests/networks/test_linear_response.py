@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.integrators.transport import as_transport
 from leaps_triton.networks import LinearResponse, Rings
 from leaps_triton.networks.linear_response.network import bond_table_of
+from leaps_triton.registry import find, names
 
 FIELD = torch.linspace(-1.0, 1.0, 12).view(3, 4)
 MODELS: dict[str, Any] = {
@@ -272,6 +274,58 @@ def test_no_table_and_no_follower_where_a_network_stands_on_something() -> None:
     assert conv.follow(4) is not None and conv.reach == 1
     conv.stand_on(filled(model))
     assert conv.follow(4) is None and conv.reach is None
+
+
+@pytest.mark.parametrize("name", sorted(names("network")))
+def test_no_network_that_stands_on_a_response_has_a_finite_reach(name: str) -> None:
+    model = lt.Ising((6, 6), beta=0.4)
+    sizes = {
+        "HollowConv": {"kernel_size": 3, "global_features": False},
+        "SymmetricConv": {"kernel_size": 3, "widths": (4,), "rings": False, "window": 3},
+    }
+    network = find("network", name)(model, **sizes.get(name, {}))
+    network.stand_on(filled(model))
+    assert getattr(network, "reach", None) is None and as_transport(network).reach is None
+    domains = lt.Jump(2, domain=2)
+    with pytest.raises(ValueError, match=r"reach is None.*stands on a response"):
+        lt.Sampler(lt.AnnealingPath(model), network, domains, device="cpu")
+
+
+def test_a_users_network_that_stands_on_a_response_reads_all() -> None:
+    class Near(lt.LEM):
+        """A network that says how far it reads by itself."""
+
+        reach = 1
+
+    near = Near(MODELS["ising 2d"], channels=2, width=4)
+    assert as_transport(near).reach == 1
+    near.stand_on(filled(MODELS["ising 2d"]))
+    assert as_transport(near).reach is None
+
+
+def test_a_closed_gate_keeps_the_precision_of_the_network() -> None:
+    model = MODELS["ising 2d"]
+    network = lt.LEM(model, channels=2, width=4).double().stand_on(filled(model))
+    with torch.no_grad():
+        for t in (0.01, 0.99):
+            assert (
+                network(start(model), lt.AnnealingPath(model).conditions(t)).dtype == torch.float64
+            )
+
+
+def test_a_node_without_variance_is_a_fitted_one() -> None:
+    response = filled(MODELS["ising 2d"])
+    response.variances[:2] = torch.tensor([[-1.0, -1.0], [0.0, 0.0]])
+    assert response.fit.tolist()[0] == [float(response.betas[1]), 0.0, 0.0]
+    assert len(response.fit) == NODES - 1
+
+
+def test_sums_over_rings_are_those_of_adding() -> None:
+    rings = Rings.of((4, 5), (True, False), (0, 1))
+    values = torch.randn(3, *rings.padded, dtype=torch.float64)
+    expected = torch.zeros(3, rings.count + 1, dtype=torch.float64)
+    expected.index_add_(1, rings.index.flatten(), values.flatten(1))
+    torch.testing.assert_close(rings.sums(values), expected[:, 1:])
 
 
 def test_what_does_not_fit_is_refused() -> None:

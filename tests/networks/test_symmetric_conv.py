@@ -10,6 +10,8 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import awake
+from leaps_triton.kernels.graphs.packing import packed_once
+from leaps_triton.networks.symmetric import inputs
 from leaps_triton.networks.symmetric.sums import walks_of
 
 TABLE = [[0.3, 0.7, -0.2], [-0.4, 0.1, 0.9], [0.25, 0.0, 0.33]]
@@ -150,6 +152,25 @@ def test_walks_are_those_of_the_couplings() -> None:
     three = (two - 4.0 / 3.0 * torch.eye(20)) @ couplings / scale - couplings / scale
     torch.testing.assert_close(walks[0, :, 1], three - torch.diag(three.diagonal()))
     assert loops.shape == (1, 20)
+
+
+def test_walks_are_made_once_while_couplings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = CASES["pm1 2d"]
+    network = network_of(model, 3)
+    path = lt.AnnealingPath(model)
+    x = start(model, 3)
+    made: list[int] = []
+
+    def counted(*given: Any) -> Any:
+        made.append(1)
+        return walks_of(*given)
+
+    monkeypatch.setattr(inputs, "walks_of", counted)
+    with torch.no_grad(), packed_once():
+        found = [network(x, path.conditions(t)) for t in (0.3, 0.6, 0.3)]
+    assert len(made) == 1 and torch.equal(found[0], found[2])
+    network(x, path.conditions(0.3))
+    assert len(made) == 2
 
 
 def test_a_grown_glass_network_walks_farther_with_the_same_values() -> None:

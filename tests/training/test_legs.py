@@ -15,10 +15,10 @@ from leaps_triton.training.data.draws import Draws, Use
 MODEL = lt.Ising((4, 4), beta=0.4)
 
 
-def make(steps: int = 6, **settings: Any) -> lt.Trainer:
+def make(steps: int = 6, weights: str | None = None, **settings: Any) -> lt.Trainer:
     path = lt.AnnealingPath(MODEL)
     network = lt.HollowConv(MODEL, kernel_size=3, channels=2, width=4, modes=0)
-    sampler = lt.Sampler(path, network, lt.Jump(4), device="cpu")
+    sampler = lt.Sampler(path, network, lt.Jump(4, weights=weights), device="cpu")
     small = {"times": 2, "walkers": 4, "buffer": 8, "rollout": 4, "rollout_every": 4, "warmup": 2}
     return lt.Trainer(sampler, lt.TrainingConfig(steps, **{**small, **settings}))
 
@@ -53,6 +53,18 @@ def test_extension_is_the_same_at_once_by_a_file_and_by_pieces(
     assert at_once.history.legs == [Leg(0, 6, 0.01), Leg(6, 7, 0.01)]
     assert same(at_once, by_pieces)
     assert read_history(file) == at_once.history
+
+
+def test_frozen_weights_of_a_file_are_those_of_rollouts_too(tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    at_once = make(9, "frozen")
+    at_once.run(3, checkpoint=file)
+    at_once.run()
+    unasked = make(9)
+    assert unasked.sampler.integrator.settings["weights"] == "running"
+    unasked.resume(file)
+    unasked.run()
+    assert same(at_once, unasked)
 
 
 def test_a_new_leg_rises_and_falls_as_the_first() -> None:

@@ -225,6 +225,23 @@ def test_buffers_stay_in_equilibrium(refresh: str) -> None:
     assert abs(float(late.mean())) < 5.0 * spread / math.sqrt(128)
 
 
+def test_exchanges_lose_no_configuration() -> None:
+    """One row is drawn in neighbouring bins, and twice in one."""
+    model = lt.Ising((4, 4), beta=0.4)
+    config = lt.TrainingConfig(refresh="tempering", times=3, walkers=3, buffer=2, bins=4)
+    buffer = EquilibriumBuffer(lt.AnnealingPath(model), config, torch.device("cpu"))
+    # A single spin up has the same energy everywhere, so that every exchange is accepted.
+    configurations = torch.eye(16, dtype=model.dtype)[:8].view(4, 2, 4, 4)
+    bins = torch.tensor([[0], [1], [2]])
+    rows = torch.tensor([[0, 0, 1]]).expand(3, 3)
+    t = torch.tensor([0.1, 0.4, 0.6], dtype=torch.float64)
+    expected = [[2, 3, 0, 1, 6, 7, 4, 5], [0, 1, 4, 5, 2, 3, 6, 7]]
+    for step, there in enumerate(expected):
+        buffer.configurations = configurations.clone()
+        buffer._exchange(bins, rows, t, Draws(seed=0, step=step))
+        assert buffer.configurations.flatten(2).argmax(2).flatten().tolist() == there
+
+
 def test_held_out_samples_judge_a_network() -> None:
     """On samples of ρ_t the mean of κ vanishes, and v is the variance by enumeration."""
     model = lt.Ising((3, 3), beta=0.5)

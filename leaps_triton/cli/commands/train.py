@@ -206,7 +206,7 @@ class Train(RecipeOptions, ModelOptions):
         sampler = lt.Sampler(path, network, jump, mcmc, device=device)
         # Wrong options are told before the fit of the response, which may take minutes.
         self._settings(sampler, stored, ranks)
-        self.stand(network, model, stored, seed=self.seed, device=device)
+        self.stand(network, model, stored, ranks, seed=self.seed, device=device)
         # A network on a response may have other rates, by which a sampler settles its weights.
         return lt.Sampler(path, network, jump, mcmc, device=device)
 

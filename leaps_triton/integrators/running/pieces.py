@@ -1,5 +1,6 @@
 """How ``β`` runs through the intervals: linear in each, between its values at the grid times."""
 
+import math
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -10,11 +11,21 @@ from ...kernels.graphs.packing import packed
 from ...models.pair import is_pair_model
 from ...paths.annealing import AnnealingPath
 from ...paths.base import Path
+from ..transport import Transport, clock_of, precision_of
 
 __all__ = ["Pieces", "leaps_far", "obstacle", "pieces"]
 
 FARTHEST = 10.0
 """Exponent by which in-rates may change within half an interval, for weights to run unasked."""
+
+LIMITS = {torch.float32: 80.0, torch.float64: 700.0}
+"""Exponent by which in-rates may change, by their precision: what underflows cannot grow again."""
+
+FACTORS = (0.1, 10.0)
+"""What the network's output may be multiplied by, for weights to run unasked."""
+
+LARGEST_FACTOR = 1e3
+"""What it may be multiplied by at all."""
 
 
 class Pieces(NamedTuple):
@@ -76,47 +87,91 @@ def _pieces(path: Path, times: Tensor, frozen: Tensor, clock: str) -> Pieces:
     return Pieces((ends[1:] + ends[:-1]) / 2, factor, speed, change / 2)
 
 
-def obstacle(path: Path, grid: Times, clock: str) -> str:
+def obstacle(path: Path, grid: Times, transport: Transport | None, moves: bool) -> str:
     """Return why weights along a path cannot be those of a running density; empty if they can.
 
-    Arguments are as in :func:`pieces`.
+    Args:
+        path: any path.
+        grid: the times.
+        transport: None for the reversible rates alone.
+        moves: whether there are rates at all.
     """
     # A subclass, or a path of the user's own, may have densities that are no -β H.
     if type(path) is not AnnealingPath:
         return f"the path must be an AnnealingPath, of -β_t H alone, got {type(path).__name__}"
-    factor = _pieces(path, grid.times, grid.frozen, clock).factor
-    bad = (~factor.isfinite()).nonzero().flatten()
-    if not len(bad):
-        return ""
-    n = int(bad[0])
+    factor = _factor(path, grid, transport)
+    # NaN is no number below the largest.
+    wrong = (~(factor.abs() <= LARGEST_FACTOR)).nonzero().flatten()
+    if len(wrong):
+        return _standstill(path, grid, int(wrong[0]), float(factor[wrong[0]]))
+    change = _largest_change(path, grid)
+    precision = precision_of(transport)
+    limit = LIMITS.get(precision, LIMITS[torch.float32])
+    # Infinite energies stay infinite, and their moves have rates of 0 at every β.
+    if moves and limit < change < math.inf:
+        return (
+            f"within half an interval rates of the reversed process may change by "
+            f"e^{change:.3g}, and those that are 0 in {precision} would be left out of the "
+            f"weights; take more intervals, weights='frozen', or a network in float64"
+        )
+    return ""
+
+
+def _standstill(path: Path, grid: Times, n: int, factor: float) -> str:
+    """Return what is wrong with an interval in whose middle ``β`` all but stands still."""
     begin, end = grid.times[n : n + 2].tolist()
     ends = path.beta(grid.times[n : n + 2]).tolist()
+    middle = float(grid.frozen[n])
+    slope = "dβ/dt = 0"
+    if math.isfinite(factor):
+        slope = f"a small dβ/dt, which makes {factor:.3g},"
     return (
         f"the network's output from t = {begin:.6g} to {end:.6g} would be multiplied by the change "
-        f"of beta there, {ends[0]:.6g} to {ends[1]:.6g}, over dβ/dt = 0 in the middle, t = "
-        f"{float(grid.frozen[n]):.6g}; take other times, or a schedule that does not stand still"
+        f"of beta there, {ends[0]:.6g} to {ends[1]:.6g}, over {slope} in the middle, t = "
+        f"{middle:.6g}; take other times, or a schedule that does not stand still"
     )
 
 
-def leaps_far(path: Path, grid: Times) -> bool:
-    """Return whether ``β`` changes so much in an interval that running weights would be ragged.
+def _factor(path: Path, grid: Times, transport: Transport | None) -> Tensor:
+    """Return what an output per unit of ``t`` is multiplied by; 1 where there is none such."""
+    if transport is None or clock_of(transport) != "t":
+        return torch.ones_like(grid.frozen)
+    return _pieces(path, grid.times, grid.frozen, "t").factor
+
+
+def leaps_far(path: Path, grid: Times, transport: Transport | None) -> bool:
+    """Return whether ``β`` changes such that running weights would be ragged, or may be.
 
     Within half an interval the rates of the reversed process change by ``e^{(β - β*) δH}``. Where
-    that is huge, a walker that holds has next to no weight: frozen weights are safer there.
+    that is huge, a walker that holds has next to no weight: frozen weights are safer there. So they
+    are where ``dβ/dt`` in the middle of an interval says little of the change within it.
 
     Args:
         path: an annealing path, of its own class.
         grid: the times.
+        transport: None for the reversible rates alone.
     """
-    model = path.model
+    factor = _factor(path, grid, transport).abs()
+    least, most = FACTORS
+    if not bool(((factor >= least) & (factor <= most)).all()):
+        return True
     # Of a model that tells its energy alone nothing is known.
+    if not is_pair_model(path.model):
+        return True
+    # Infinite energies make it NaN.
+    return not _largest_change(path, grid) <= FARTHEST
+
+
+def _largest_change(path: Path, grid: Times) -> float:
+    """Return the exponent by which a rate may change within half an interval; NaN if unknown."""
+    model = path.model
     if not is_pair_model(model):
-        return False
+        return math.nan
     bonds = model.bond_table
-    # What a move may change by one bond, and by the field.
-    bond = float((bonds.max(0).values - bonds.min(0).values).max())
+    # What a move may change by one bond, at either of its ends, and by the field.
+    by_first = float((bonds.max(0).values - bonds.min(0).values).max())
+    by_second = float((bonds.max(1).values - bonds.min(1).values).max())
+    bond = max(by_first, by_second)
     field = float((model.site_table.max(0).values - model.site_table.min(0).values).max())
     largest = 2 * model.lattice.ndim * float(model.coupling.abs().max()) * bond + field
-    change = float(path.beta(grid.times).diff().abs().max())
-    # Infinite energies make it NaN.
-    return not change / 2 * largest <= FARTHEST
+    return float(path.beta(grid.times).diff().abs().max()) / 2 * largest

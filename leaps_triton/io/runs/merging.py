@@ -113,6 +113,8 @@ def _check_blocks(parts: Sequence[_Part]) -> None:
         parts: in the order of their first blocks.
     """
     for before, after in itertools.pairwise(parts):
+        if before.end <= after.portion.first < before.portion.end:
+            raise _cut_short(before, after)
         if after.portion.first < before.portion.end:
             end = min(before.portion.end, after.portion.end)
             twice = f"{after.portion.first}:{end}"
@@ -136,6 +138,17 @@ def _check_blocks(parts: Sequence[_Part]) -> None:
                 f"blocks {missing} are in none of the files; draw them by --blocks {missing}, or "
                 f"merge the others apart"
             )
+
+
+def _cut_short(before: _Part, after: _Part) -> ValueError:
+    """Return the error of a file that was to hold the blocks of the next, but has none of them."""
+    missing = f"{before.end}:{before.portion.end}"
+    needed = f"{before.portion.first}:{after.portion.first}"
+    return ValueError(
+        f"{before.file.name} is not complete: blocks {missing} of it are missing, and "
+        f"{after.file.name} begins among them; go on with it by --resume, or draw the others by "
+        f"--blocks {needed}"
+    )
 
 
 def _write(parts: Sequence[_Part], target: Path) -> None:

@@ -139,7 +139,7 @@ class LinearResponse(Equivariant):
         self.register_buffer("betas", torch.zeros(nodes))
         self.register_buffer("kernels", torch.zeros(nodes, *kernel))
         self.register_buffer("constants", torch.zeros(constant))
-        self.register_buffer("variances", torch.zeros(nodes, 2))
+        self.register_buffer("variances", torch.full((nodes, 2), -1.0))
         # The model has these, and files need not. In float32 they are the same again when a
         # network has been moved to another precision.
         table = bond_table_of(model).float()
@@ -167,7 +167,8 @@ class LinearResponse(Equivariant):
         fit did not see (each was left out in turn).
         """
         rows = torch.cat([self.betas.unsqueeze(1), self.variances], 1).double()
-        return rows[self.variances[:, 0] > 0]
+        # A variance may be 0, where β stands still.
+        return rows[self.variances[:, 0] >= 0]
 
     def check_shape(self, shape: Sequence[int]) -> None:
         """Refuse another shape than the model's.
@@ -281,7 +282,7 @@ class LinearResponse(Equivariant):
             betas: ``(nodes,)``, increasing.
             kernels: see :class:`LinearResponse`.
             constants: likewise.
-            variances: before and after, ``(nodes, 2)``; zeros where nothing was fitted.
+            variances: before and after, ``(nodes, 2)``; negative where nothing was fitted.
 
         Returns:
             The network itself.

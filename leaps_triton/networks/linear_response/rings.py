@@ -78,10 +78,13 @@ class Rings:
         Args:
             by_displacement: ``(rows, *padded)``.
         """
-        rows = len(by_displacement)
-        total = by_displacement.new_zeros(rows, self.count + 1)
-        index = self.index.flatten().to(by_displacement.device)
-        return total.index_add_(1, index, by_displacement.flatten(1))[:, 1:]
+        # In the order of their rings, sums of a GPU are the same in every run; adding into places
+        # they would not be.
+        ring, order = self.index.flatten().sort(stable=True)
+        sizes = torch.bincount(ring, minlength=self.count + 1)
+        in_order = by_displacement.flatten(1).index_select(1, order.to(by_displacement.device))
+        lengths = sizes.to(by_displacement.device).expand(len(in_order), -1)
+        return torch.segment_reduce(in_order, "sum", lengths=lengths, axis=1)[:, 1:]
 
 
 def placed(kernel: Tensor, index: Tensor) -> Tensor:

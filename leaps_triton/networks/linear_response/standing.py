@@ -49,6 +49,11 @@ class Standing(nn.Module):
         self.response = None
         self.gate = None
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether the whole lattice is read, whatever ``reach`` says: a response does so."""
+        return self.response is not None
+
     def values(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``f_a(i)``, ``(walkers, q, *shape)``, which must not read ``x_i``."""
         raise NotImplementedError
@@ -130,7 +135,7 @@ class Standing(nn.Module):
         if share.device.type == "cpu" and not torch.is_grad_enabled():
             opened = share.nonzero().squeeze(1)
             if not len(opened):
-                return base
+                return base.to(self._precision(base))
             # Walkers before the gate are left out: what they would add is 0.
             if len(opened) < len(share):
                 rows = opened
@@ -141,6 +146,12 @@ class Standing(nn.Module):
         own = made(configurations[rows], conditions_of(rows, conditions), rows)
         share = share[rows].to(own.dtype).view(-1, *[1] * (own.ndim - 1))
         return base.to(own.dtype).index_add(0, rows, share * own)
+
+    def _precision(self, values: Tensor) -> torch.dtype:
+        """Return the type of the parameters; that of some values for a network without any."""
+        for parameter in self.parameters():
+            return parameter.dtype
+        return values.dtype
 
     def _made(self, configurations: Tensor, conditions: Conditions, rows: Tensor | None) -> Tensor:
         """Return :meth:`values`, which are the same whichever walkers of a call they are of."""

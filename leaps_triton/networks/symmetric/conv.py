@@ -196,7 +196,7 @@ class SymmetricConv(Equivariant):
     @property
     def reach(self) -> int | None:
         """The largest distance, in any direction, of a site that ``D`` reads; None for all."""
-        if self.rings and not self.sight.steps:
+        if self.reads_all or (self.rings and not self.sight.steps):
             return None
         return self.local_reach
 

@@ -9,11 +9,13 @@ sign ``ε_i`` of what is made at a site.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ...kernels.graphs.packing import packed
 from ...kernels.hollow_network.reference import embed, pad
 from ...models.base import Conditions
 from .geometry import ANNULI, annuli, offsets_of, taps_read, window_sites
@@ -192,15 +194,25 @@ def _of_spins(
     return _joined(seen, [mean, *made.odd], even, made.local, made.field)
 
 
+def _walks(
+    coupling: Tensor, dtype: torch.dtype, sight: Sight, shape: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """Return the walks of :func:`~leaps_triton.networks.symmetric.sums.walks_of`."""
+    assert sight.strength is not None
+    strengths = coupling.to(dtype) * sight.strength
+    return walks_of(strengths, shape, sight.periodic, sight.steps)
+
+
 def _of_glass(
     configurations: Tensor, conditions: Conditions, sight: Sight, dtype: torch.dtype
 ) -> Inputs:
     """Return the inputs of two states that a sign exchanges, with couplings for every bond."""
     shape = configurations.shape[1:]
     spins = embed(configurations, 2, dtype)
-    assert sight.strength is not None
-    coupling = conditions.coupling.to(dtype) * sight.strength
-    walks, loops = walks_of(coupling, tuple(shape), sight.periodic, sight.steps)
+    coupling = conditions.coupling
+    # Matrices of all pairs of sites, which no event changes.
+    make = partial(_walks, coupling, dtype, sight, tuple(shape))
+    walks, loops = packed(make, [coupling], "walks", dtype, sight, tuple(shape))
     # A weight of 0 adds nothing in any bit, so that the site is left out of its own walks.
     ends = torch.matmul(spins.flatten(1).unsqueeze(1), walks.flatten(2))
     ends = ends.view(len(spins), sight.steps - 1, *shape)

@@ -6,7 +6,8 @@ that it stands for, and then reads no site to which the kernel gives the weight 
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -197,14 +198,37 @@ def _hops(coupling: Tensor, shape: tuple[int, ...], periodic: tuple[bool, ...]) 
     rows = len(coupling)
     sites = math.prod(shape)
     bonds = coupling.expand(rows, len(shape), *shape).flatten(2)
-    towards = Lattice(shape, periodic).neighbours()[::2].to(coupling.device)
-    here = torch.arange(sites, device=coupling.device)
     matrix = coupling.new_zeros(rows, sites * sites)
-    for axis, ahead in enumerate(towards):
+    for axis, bond in enumerate(_bonds(shape, periodic, coupling.device)):
+        strength = bonds[:, axis] * bond.inside.to(coupling.dtype)
+        matrix.index_add_(1, bond.there, strength)
+        matrix.index_add_(1, bond.back, strength)
+    return matrix.view(rows, sites, sites)
+
+
+class _Bonds(NamedTuple):
+    """Where the bonds of one direction stand in a matrix of all pairs of sites; ``(sites,)``."""
+
+    there: Tensor
+    back: Tensor
+    inside: Tensor
+    """Whether the bond does not lead off an open edge"""
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _bonds(
+    shape: tuple[int, ...], periodic: tuple[bool, ...], device: torch.device
+) -> tuple[_Bonds, ...]:
+    """Return the bonds of each direction; made once, since sending them waits for a GPU."""
+    sites = math.prod(shape)
+    here = torch.arange(sites)
+    found: list[_Bonds] = []
+    for ahead in Lattice(shape, periodic).neighbours()[::2]:
         # What leads off an open edge adds a coupling of 0 to the site itself.
         inside = ahead >= 0
         to = torch.where(inside, ahead, here)
-        strength = bonds[:, axis] * inside.to(coupling.dtype)
-        matrix.index_add_(1, here * sites + to, strength)
-        matrix.index_add_(1, to * sites + here, strength)
-    return matrix.view(rows, sites, sites)
+        there = here * sites + to
+        back = to * sites + here
+        found.append(_Bonds(there.to(device), back.to(device), inside.to(device)))
+    return tuple(found)

@@ -118,7 +118,9 @@ class EquilibriumBuffer:
     def _exchange(self, bins: Tensor, rows: Tensor, t: Tensor, draws: Draws) -> None:
         """Exchange rows with the same rows of the next bin, by the rule of Metropolis.
 
-        So every row is a ladder of replicas, of which a step tries some neighbours.
+        So every row is a ladder of replicas, of which a step tries some neighbours: those above an
+        even bin at even steps, those above an odd one at odd steps, each once. So no replica is in
+        two exchanges of a step, which would lose one and double another.
 
         Args:
             bins: of each time, ``(times, 1)``.
@@ -129,6 +131,8 @@ class EquilibriumBuffer:
         config = self._config
         last = config.bins - 1
         next_bins = (bins + 1).clamp(max=last)
+        allowed = (bins < last) & (bins % 2 == draws.step % 2)
+        allowed = allowed & _first_of_each(bins * config.buffer + rows)
         here = self.configurations[bins, rows]
         there = self.configurations[next_bins, rows]
         model = self._path.model
@@ -141,10 +145,22 @@ class EquilibriumBuffer:
         gain = (beta - next_beta) * (energy - next_energy)
         words = draws.words(Use.EXCHANGES, rows.numel())
         uniform = uniform64(words[0], words[1]).to(self._device).view(rows.shape)
-        accepted = (uniform.log() < gain) & (bins < last)
-        by_site = accepted.view(*rows.shape, *[1] * (here.ndim - 2))
-        self.configurations[bins, rows] = torch.where(by_site, there, here)
-        self.configurations[next_bins, rows] = torch.where(by_site, here, there)
+        # What is not exchanged is not written: it may be another one's by now.
+        index, walker = (allowed & (uniform.log() < gain)).nonzero(as_tuple=True)
+        row = rows[index, walker]
+        own_bin = bins.expand_as(rows)[index, walker]
+        self.configurations[own_bin, row] = there[index, walker]
+        self.configurations[own_bin + 1, row] = here[index, walker]
+
+
+def _first_of_each(numbers: Tensor) -> Tensor:
+    """Return where a number stands for the first time, bool of the same shape."""
+    in_order, order = numbers.flatten().sort(stable=True)
+    new = torch.ones_like(in_order, dtype=torch.bool)
+    new[1:] = in_order[1:] != in_order[:-1]
+    found = torch.empty_like(new)
+    found[order] = new
+    return found.view_as(numbers)
 
 
 def make_buffer(sampler: Sampler, config: TrainingConfig) -> Buffer:

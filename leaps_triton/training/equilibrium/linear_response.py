@@ -99,7 +99,8 @@ def linear_response(
     for _ in start:
         kernels.append(_kernel_at_zero(model, basis))
         constants.append(_constants_at_zero(model, basis))
-        variances.append((0.0, 0.0))
+        # No variance: nothing is fitted here.
+        variances.append((-1.0, -1.0))
     prior: Tensor | None = None
     for own, time, beta in zip(configurations, t, betas, strict=True):
         features, energies = features_of(model, basis, own, beta.view(1))
