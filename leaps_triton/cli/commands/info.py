@@ -93,9 +93,9 @@ def _words(part: Any) -> str:
     """Return an entry of a manifest in words; what is not set, or empty, is left out.
 
     Example:
-        >>> _words({"class": "Jump", "intervals": 10, "scale": None, "of": {"seeds": [1, 2]}})
+        >>> _words({"class": "Jump", "intervals": 10, "kind": "", "of": {"seeds": [1, 2]}})
         'Jump, intervals 10, seeds 1 2'
-        >>> _words({"below": 0.0, "exact": True}), _words(None)
+        >>> _words({"below": 0.0, "exact": True, "to": None}), _words(None)
         ('below 0, exact yes', 'none')
     """
     if isinstance(part, dict):
