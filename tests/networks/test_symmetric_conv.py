@@ -460,7 +460,7 @@ def test_initial_rates_are_small_and_seeded() -> None:
         ({"window": 4}, "window must be None, or odd and at least 3, got 4"),
         ({"window": 1}, "window must be an integer of at least 3, got 1"),
         ({"beta": -1.0}, "beta must be positive and finite"),
-        ({"gauge": "coulomb"}, "gauge must be 'heat_bath' or 'plain', got 'coulomb'"),
+        ({"gauge": "coulomb"}, "gauge must be one of plain, heat_bath, got 'coulomb'"),
     ],
 )
 def test_bad_settings_are_refused(options: dict[str, Any], message: str) -> None:

@@ -135,7 +135,6 @@ class SymmetricConv(Equivariant):
             fields = has_field(model)
         fields = as_bool("fields", fields)
         incremental = as_bool("incremental", incremental)
-        expect(gauge in ("heat_bath", "plain"), "gauge", "'heat_bath' or 'plain'", gauge)
         super().__init__(
             model,
             kernel_size=kernel_size,
