@@ -167,7 +167,9 @@ class Sampler:
         expect(known, "integrator", "a Jump or a TauLeap", integrator)
         other = self._like(integrator, self.block, self.mcmc)
         same = type(integrator) is type(self.integrator)
-        if same and integrator.settings == self.integrator.settings:
+        same = same and integrator.settings == self.integrator.settings
+        left_open = self._asked.settings != self.integrator.settings
+        if same and left_open:
             # On other times it leaves open what this one did: a file may have it otherwise.
             other._asked = self._asked.with_times(integrator.times)
         return other

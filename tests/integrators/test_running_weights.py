@@ -261,3 +261,5 @@ def test_other_blocks_and_times_leave_the_weights_open(tmp_path: Path) -> None:
     assert other.integrator.settings["weights"] == "running"
     longer = lt.io.sample(other, 16, file, resume=True)
     assert longer.manifest["integrator"]["weights"] == "frozen"
+    alone = lt.Sampler(PATH, network, Alone(3), device="cpu")
+    assert alone.with_integrator(Alone(4)).integrator.intervals == 4
