@@ -279,7 +279,7 @@ def test_no_table_and_no_follower_where_a_network_stands_on_something() -> None:
 @pytest.mark.parametrize("name", sorted(names("network")))
 def test_no_network_that_stands_on_a_response_has_a_finite_reach(name: str) -> None:
     model = lt.Ising((6, 6), beta=0.4)
-    sizes = {
+    sizes: dict[str, dict[str, Any]] = {
         "HollowConv": {"kernel_size": 3, "global_features": False},
         "SymmetricConv": {"kernel_size": 3, "widths": (4,), "rings": False, "window": 3},
     }
