@@ -271,6 +271,12 @@ def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Pat
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     found = {(row.kernel, row.variant, row.model, row.metric) for row in read_rows(table)}
+    followed = [
+        ("HollowConv", "ising"),
+        ("HollowConv", "ising-local"),
+        ("SymmetricConv", "symmetric"),
+        ("SymmetricConv", "symmetric-window"),
+    ]
     expected = {
         "hollow_values": {
             (kernel, variant, model, "cpu_seconds")
@@ -283,12 +289,12 @@ def test_benchmarks_of_more_than_an_op_write_their_rows(name: str, tmp_path: Pat
         }
         | {("hollow_values_gradient", "twin", model, "cpu_seconds") for model in chosen.MODELS},
         "incremental": {
-            ("HollowConv", variant, model, metric)
+            (network, variant, model, metric)
+            for network, model in followed
             for variant in ("full", "incremental")
-            for model in ("ising", "ising-local")
             for metric in ("cpu_seconds", "cpu_seconds_run")
         }
-        | {("HollowConv", "full", model, "evaluations") for model in ("ising", "ising-local")},
+        | {(network, "full", model, "evaluations") for network, model in followed},
         "lec": {
             (layer, variant, "", "cpu_seconds")
             for layer in ("lec_layer", "lec_layer_gradient")
