@@ -957,9 +957,13 @@ def test_a_run_whose_checkpoint_is_junk_is_refused_or_the_same(
 TRAIN = ["train", "--checkpoint", "never.safetensors"]
 NO_WHOLE = ["x", "1.5", "nan", "inf", "", "-1", "1e3", "None", "True"]
 NO_REAL = ["x", "nan", "inf", "-inf", "1e999", "", "None", "True"]
+# None is the choice of the recipe.
+NO_CHOSEN = [value for value in NO_WHOLE if value != "None"]
 OPTIONS: list[tuple[list[str], str, list[str]]] = [
-    *((TRAIN, f"--{name}", [*NO_WHOLE, "0"]) for name in ("steps", "intervals", "every")),
-    *((TRAIN, f"--{name}", NO_WHOLE) for name in ("sweeps", "evaluate-every", "huber-steps")),
+    (TRAIN, "--every", [*NO_WHOLE, "0"]),
+    *((TRAIN, f"--{name}", [*NO_CHOSEN, "0"]) for name in ("steps", "intervals")),
+    *((TRAIN, f"--{name}", NO_WHOLE) for name in ("sweeps", "huber-steps")),
+    (TRAIN, "--evaluate-every", NO_CHOSEN),
     # None of these is the network's own choice.
     *(
         (TRAIN, f"--{name}", ["x", "1.5", "nan", "", "-1", "1e3", "0"])
@@ -972,13 +976,13 @@ OPTIONS: list[tuple[list[str], str, list[str]]] = [
     *((TRAIN, f"--{name}", NO_REAL) for name in ("beta", "field")),
     (TRAIN, "--coupling", [value for value in NO_REAL if value != "None"]),
     (TRAIN, "--learning-rate", [*(value for value in NO_REAL if value != "None"), "0", "-1"]),
-    (TRAIN, "--ema", [*NO_REAL, "1", "-0.5"]),
+    (TRAIN, "--ema", [*(value for value in NO_REAL if value != "None"), "1", "-0.5"]),
     *(
         (TRAIN, f"--{name}", ["x", "", "3"])
         for name in ("model", "loss", "baseline", "disorder", "device")
     ),
     *(
-        (["demo"], f"--{name}", [*NO_WHOLE, "0"])
+        (["demo"], f"--{name}", [*NO_CHOSEN, "0"])
         for name in ("length", "steps", "intervals", "walkers")
     ),
     (["demo"], "--beta", NO_REAL),
