@@ -1,8 +1,36 @@
 """Tables of trained networks and of their classical rivals."""
 
+import json
 from typing import Any
 
-from pages.words import result, shown, table, wrapped
+from pages.words import ROOT, result, shown, table, wrapped
+
+
+def zoo_table() -> str:
+    """Return what the index of the zoo says of its samplers."""
+    file = ROOT / "leaps_triton" / "zoo" / "index.json"
+    entries: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    head = [
+        "name", "training, s", "parameters", "intervals", "walkers", "ESS", "Var[A] per site",
+        "log Z, σ from exact",
+    ]  # fmt: skip
+    rows: list[list[str]] = []
+    for name, entry in entries.items():
+        fresh = entry["fresh_walkers"]
+        rows.append(
+            [
+                name,
+                shown(entry["train_seconds"]),
+                str(entry["parameters"]),
+                str(fresh["intervals"]),
+                str(fresh["walkers"]),
+                f"{fresh['ess']:.3f}",
+                f"{fresh['log_weight_variance_per_site']:.2g}",
+                pull_cell(fresh),
+            ]
+        )
+    return table(head, rows)
+
 
 CRITICAL = ("ising_8", "ising_16", "ising_32", "potts_16", "glass_8")
 """Results of learned/critical.py, in the order of the page."""
