@@ -94,13 +94,19 @@ SMALL: dict[str, dict[str, Any]] = {
 """Arguments of a small network of each class."""
 
 
+# Its rates are per unit of β, of which there is little on the way to a test's model.
+SPREAD = {"SymmetricConv": 0.6}
+"""How far the parameters of a network are moved, where it is not 0.3."""
+
+
 def awake(kind: str, model: Any, **options: Any) -> Any:
     """A network of a class of the library whose parameters are all far from zero."""
     network = NETWORKS[kind](model, **SMALL[kind] | {"seed": 3} | options)
     generator = torch.Generator().manual_seed(5)
+    spread = SPREAD.get(kind, 0.3)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+            parameter.add_(spread * torch.randn(parameter.shape, generator=generator))
     return network
 
 

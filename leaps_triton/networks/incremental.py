@@ -1,7 +1,7 @@
 """Values of a hollow convolution brought up to date after one move, instead of computed anew."""
 
 import math
-from typing import cast
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +12,72 @@ from ..models.base import Conditions
 from .base import CHUNK_SITES, keep_freed_memory
 from .first_layer import Followed, first_layer, readers
 
-__all__ = ["Follower"]
+__all__ = ["Follower", "Following"]
 
 
-class Follower(nn.Module):
+class Shared:
+    """What all followers of one block of walkers share.
+
+    Attributes:
+        memory: what is remembered of the walkers; None before the first call.
+    """
+
+    memory: Any = None
+
+
+class Following(nn.Module):
+    """The base of transports that remember each walker of a block between two events.
+
+    A subclass defines :meth:`remember` and ``forward``.
+
+    Args:
+        network: what is followed; its parameters must not change meanwhile.
+        walkers: their number in the block.
+        rows: the walkers of the block that a call evaluates, by their place in it; all by default.
+        block: what is remembered of the block, as another follower of it has it; None for nothing
+            yet.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        walkers: int,
+        rows: Tensor | slice = slice(None),
+        block: Shared | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        # Integrators ask what they call, and not the network behind it.
+        self.gauge = network.gauge
+        self.clock = network.clock
+        self.walkers = walkers
+        self.rows = rows
+        if block is None:
+            block = Shared()
+        self.block = block
+
+    def remember(self, configurations: Tensor) -> Any:
+        """Return an empty memory for the lattice, type and device of some configurations."""
+        raise NotImplementedError
+
+    def at(self, rows: Tensor | slice) -> Self:
+        """Return the follower of some walkers of the block, by their place in it."""
+        return type(self)(self.network, self.walkers, rows, self.block)
+
+    def memory(self, configurations: Tensor) -> Any:
+        """Return the memory; it is made for the lattice and the device of the first call."""
+        if self.block.memory is None:
+            self.block.memory = self.remember(configurations)
+        return self.block.memory
+
+    def places(self, configurations: Tensor) -> Tensor:
+        """Return which walkers of the block a call evaluates, int64, by their place in it."""
+        if isinstance(self.rows, slice):
+            return torch.arange(self.walkers, device=configurations.device)[self.rows]
+        return self.rows
+
+
+class Follower(Following):
     """A transport that remembers the features of each walker of a block between two events.
 
     A call compares configurations and times with those it has seen. A walker whose time has
@@ -43,27 +105,9 @@ class Follower(nn.Module):
             yet.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        walkers: int,
-        rows: Tensor | slice = slice(None),
-        block: "Block | None" = None,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        # Integrators ask what they call, and not the network behind it.
-        self.gauge = cast(Followed, network).gauge
-        self.clock = cast(Followed, network).clock
-        self.walkers = walkers
-        self.rows = rows
-        if block is None:
-            block = Block(cast(Followed, network), walkers)
-        self.block = block
-
-    def at(self, rows: Tensor | slice) -> "Follower":
-        """Return the follower of some walkers of the block, by their place in it."""
-        return Follower(self.network, self.walkers, rows, self.block)
+    def remember(self, configurations: Tensor) -> "Memory":
+        """Return an empty memory for the lattice, type and device of some configurations."""
+        return Memory(cast(Followed, self.network), self.walkers, configurations)
 
     @torch.no_grad()
     def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
@@ -73,10 +117,8 @@ class Follower(nn.Module):
             return full
         if configurations.device.type == "cpu":
             keep_freed_memory()
-        rows = self.rows
-        if isinstance(rows, slice):
-            rows = torch.arange(self.walkers, device=configurations.device)[rows]
-        values = self.block.memory(configurations).values(rows, configurations, conditions)
+        rows = self.places(configurations)
+        values = self.memory(configurations).values(rows, configurations, conditions)
         state = configurations.flatten(1).long().unsqueeze(2)
         q = values.shape[2]
         shifts = torch.arange(1, q, device=state.device)
@@ -84,26 +126,6 @@ class Follower(nn.Module):
         stayed = values.gather(2, state)
         rates = (moved - stayed).transpose(1, 2)
         return rates.reshape(len(rows), -1, *configurations.shape[1:])
-
-
-class Block:
-    """What all followers of one block of walkers share: a memory, from the first call on.
-
-    Args:
-        network: the network that is followed.
-        walkers: their number in the block.
-    """
-
-    def __init__(self, network: Followed, walkers: int) -> None:
-        self.network = network
-        self.walkers = walkers
-        self._memory: Memory | None = None
-
-    def memory(self, configurations: Tensor) -> "Memory":
-        """Return the memory; it is made for the lattice and the device of the first call."""
-        if self._memory is None:
-            self._memory = Memory(self.network, self.walkers, configurations)
-        return self._memory
 
 
 class Memory:

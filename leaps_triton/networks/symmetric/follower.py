@@ -3,9 +3,10 @@
 from typing import Any, Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...models.base import Conditions
+from ..incremental import Following
 from ..linear_response.standing import Made
 from .geometry import nearby, readers
 from .inputs import Inputs
@@ -48,7 +49,7 @@ class Followed(Protocol):
         ...
 
 
-class Follower(nn.Module):
+class Follower(Following):
     """A transport that remembers what the taps have made for each walker of a block.
 
     A call compares configurations with those it has seen. A walker that has made a single move has
@@ -76,36 +77,16 @@ class Follower(nn.Module):
             yet.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        walkers: int,
-        rows: Tensor | slice = slice(None),
-        block: "Block | None" = None,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        # Integrators ask what they call, and not the network behind it.
-        self.gauge = cast(Followed, network).gauge
-        self.clock = cast(Followed, network).clock
-        self.walkers = walkers
-        self.rows = rows
-        if block is None:
-            block = Block(cast(Followed, network), walkers)
-        self.block = block
-
-    def at(self, rows: Tensor | slice) -> "Follower":
-        """Return the follower of some walkers of the block, by their place in it."""
-        return Follower(self.network, self.walkers, rows, self.block)
+    def remember(self, configurations: Tensor) -> "Memory":
+        """Return an empty memory for the lattice, type and device of some configurations."""
+        return Memory(cast(Followed, self.network), self.walkers, configurations)
 
     @torch.no_grad()
     def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``D``, ``(walkers, q-1, *shape)``."""
         network: Any = self.network
-        rows = self.rows
-        if isinstance(rows, slice):
-            rows = torch.arange(self.walkers, device=configurations.device)[rows]
-        memory = self.block.memory(configurations)
+        rows = self.places(configurations)
+        memory = self.memory(configurations)
 
         def made(x: Tensor, told: Conditions, some: Tensor | None) -> Tensor:
             """Return the network's own values of some of the walkers."""
@@ -117,26 +98,6 @@ class Follower(nn.Module):
         values = network.all_values(configurations, conditions, made)
         differences: Tensor = network.differences(values, configurations)
         return differences
-
-
-class Block:
-    """What all followers of one block of walkers share: a memory, from the first call on.
-
-    Args:
-        network: the network that is followed.
-        walkers: their number in the block.
-    """
-
-    def __init__(self, network: Followed, walkers: int) -> None:
-        self.network = network
-        self.walkers = walkers
-        self._memory: Memory | None = None
-
-    def memory(self, configurations: Tensor) -> "Memory":
-        """Return the memory; it is made for the lattice of the first call."""
-        if self._memory is None:
-            self._memory = Memory(self.network, self.walkers, configurations)
-        return self._memory
 
 
 class Memory:

@@ -97,7 +97,8 @@ def record(request: pytest.FixtureRequest) -> Record:
     jump = lt.Jump(case.intervals)
     network: Any
     if case.transport == "network":
-        network = random_network(case.model)
+        # The plain gauge, in which κ is large where no rate leads out of a state.
+        network = random_network(case.model, gauge="plain")
     else:
         network = Potential(case.model, seed=2)
     x = states(case.model)[case.start].expand(WALKERS, *case.model.lattice.shape)
@@ -189,8 +190,7 @@ def test_a_corrector_lost_where_the_exit_rate_is_zero_is_seen(record: Record) ->
     stuck = (record.exit_rate == 0) & (record.elapsed > 0)
     wrong = (record.elapsed * record.corrector * ~stuck).sum(0)
     assert stuck.any(0).double().mean() > 0.02
-    # In the heat-bath gauge κ is bounded, and its loss shows less than other mistakes.
-    assert pulls(record, wrong).abs().max() > 1.2 * sigma_threshold(100)
+    assert pulls(record, wrong).abs().max() > 2 * sigma_threshold(100)
 
 
 def test_a_corrector_of_the_state_after_the_event_is_seen(record: Record) -> None:
