@@ -22,7 +22,7 @@ def test_info_is_lines_of_words(tmp_path: Path, capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "s.safetensors: sampler"
     assert lines[1] == f"  model      {model!r}"
-    assert "  network    LocalRates, shells 2, width 8, seed 0" in lines
+    assert "  network    LocalRates, shells 2, width 8, seed 0, gauge heat_bath" in lines
     assert "  moves      HeatBath, sweeps 2, packed walkers" in lines
     assert "  resampling none" in lines
     assert "  next       leaps-triton sample s.safetensors --output walkers.h5" in lines
