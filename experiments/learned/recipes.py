@@ -35,11 +35,13 @@ class Stage:
     learning_rate: float = 0.15
     """At its peak."""
     walkers: int = 16
-    """At each of 16 times of a batch."""
+    """At each time of a batch."""
     damping: float = 1e-2
     """Relative to the mean diagonal."""
     row_power: float = 0.0
     """Rows of a batch are divided by this power of the root of v(t)."""
+    times: int = 16
+    """Of a batch."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Recipe:
     """Shares of the last β between which the network joins the linear response."""
     time_power: float = 0.4
     """Times of a batch are ``u`` to this power: small powers are late."""
+    time_density: float = 0.0
+    """Three quarters of the times follow the measured v(t) to this power."""
+    held_out_times: int = 8
+    """At which v is measured."""
     buffer: int = 512
     """Samples at each of 64 times."""
     response_walkers: int = 1024
@@ -91,18 +97,20 @@ def config_of(recipe: Recipe, stage: Stage, seed: int) -> lt.TrainingConfig:
         steps=stage.steps,
         learning_rate=stage.learning_rate,
         warmup=20,
-        times=16,
+        times=stage.times,
         walkers=stage.walkers,
         damping=stage.damping,
         row_power=stage.row_power,
         time_power=recipe.time_power,
+        time_density=recipe.time_density,
+        held_out_times=recipe.held_out_times,
         first_time=recipe.gate[0],
         refresh=recipe.refresh,
         buffer=recipe.buffer,
         rollout=min(256, recipe.buffer),
         ema=0.98,
         # The curve comes from held-out samples alone; walkers are weighed at the end.
-        evaluate_every=max(1, stage.steps // 4),
+        evaluate_every=max(1, min(100, stage.steps // 4)),
         evaluation_walkers=2,
         evaluation_block=2,
         held_out=256,
@@ -299,11 +307,17 @@ ISING: dict[int, Recipe] = {
 """Critical Ising models by length."""
 
 CONDITIONED = Recipe(
-    (Stage(7, (64, 32), 700), Stage(11, (96, 64), 500, 0.1)),
-    window=11,
+    (
+        Stage(7, (64, 32), 900),
+        Stage(11, (96, 64), 900, 0.1),
+        Stage(11, (96, 64), 500, 0.1, 32),
+    ),
+    window=15,
     gate=(0.2, 0.32),
     # The residual is largest at the transition, three quarters of the way.
-    time_power=0.8,
+    time_power=1.0,
+    time_density=0.5,
+    held_out_times=24,
 )
 """Ising models from the disordered to the ordered phase, by one network."""
 

@@ -48,6 +48,7 @@ _OF_CONFIG = (
     "refresh",
     "ema",
     "time_power",
+    "time_density",
     "first_time",
     "momentum",
     "damping",
@@ -139,6 +140,9 @@ class RecipeOptions:
     time_power: float | None = None
     """Training times are first + (1 - first) u^power, u uniform; by default 0.4 with spring, 1 with
     adam."""
+    time_density: float | None = None
+    """Of the times, three quarters follow the variance measured on held-out samples to this power;
+    none by default. 0.5 where the transition lies within the path."""
     first_time: float | None = None
     """The earliest time trained; by default where the gate begins to open, or 0."""
     momentum: float | None = None

@@ -73,6 +73,9 @@ class TrainingConfig:
         time_power: training times are ``t = first_time + (1 - first_time) u^time_power``, with
             ``u`` stratified over [0, 1]. Below 1 they are dense at late times, where most of the
             residual is near a critical point: 0.4 there.
+        time_density: of the times, three quarters follow ``v(t)`` to this power, with v of the last
+            held-out evaluation, and the rest ``time_power``; 0 for all of them. For models whose
+            transition lies within the path, where no power of ``u`` is dense: 0.5 there.
         first_time: the earliest time trained; later than 0 where a gate holds the network at zero.
         row_power: residuals at ``t`` are scaled by ``v(t)^(-row_power/2)``, with v of the last
             held-out evaluation, so that late times do not rule all others; 0 for no scale.
@@ -87,6 +90,7 @@ class TrainingConfig:
         held_out: samples of ``ρ_t``, never trained on, at each of several times, on which
             ``v(t) = Var[ξ_t]`` and the mean of κ are measured before the first step and at every
             evaluation; 0 for none. Rollouts have none.
+        held_out_times: these times after 0, at ``√(k / held_out_times)``.
         curriculum: share of the steps over which the largest time trained rises to 1; 0 for none.
         curriculum_start: where it rises from, in (0, 1].
         shares: parts of a batch, of as many times each, whose gradients are computed apart and
@@ -121,11 +125,13 @@ class TrainingConfig:
     damping: float = 1e-2
     norm_cap: float = 0.0
     time_power: float = 1.0
+    time_density: float = 0.0
     first_time: float = 0.0
     row_power: float = 0.0
     refresh: str = "rollout"
     bins: int = 64
     held_out: int = 0
+    held_out_times: int = 8
     curriculum: float = 0.0
     curriculum_start: float = 0.5
     shares: int = 1
@@ -221,6 +227,15 @@ class TrainingConfig:
             raise ValueError(
                 "row_power scales by the variance on held-out samples; give held_out, such as 256"
             )
+        if self.time_density and not self.held_out:
+            raise ValueError(
+                "time_density follows the variance on held-out samples; give held_out, such as 256"
+            )
+        if self.time_density and self.loss != "physics_informed":
+            raise ValueError(
+                f"time_density is of single times, which loss 'physics_informed' alone looks at; "
+                f"leave it out, or choose that loss, got {self.loss!r}"
+            )
 
 
 _LEAST = {
@@ -242,6 +257,7 @@ _LEAST = {
     "segment": 1,
     "bins": 1,
     "held_out": 0,
+    "held_out_times": 1,
     "shares": 1,
 }
 """The least value of each setting that is an integer."""
@@ -282,6 +298,7 @@ _NUMBERS = {
     "damping": _POSITIVE,
     "norm_cap": _NOT_NEGATIVE,
     "time_power": _POSITIVE,
+    "time_density": _NOT_NEGATIVE,
     "first_time": ("a number in [0, 1)", _is_below_one),
     "row_power": _NOT_NEGATIVE,
     "curriculum": ("a number in [0, 1]", _is_share),

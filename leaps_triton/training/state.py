@@ -269,7 +269,7 @@ def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name:
     """
     asked = asdict(trainer.config)
     free = list(_FREE)
-    if trainer.config.row_power:
+    if trainer.config.row_power or trainer.config.time_density:
         free = [name for name in free if name not in _SCALED]
     if asked["steps"] not in (stored.step, stored.leg.last):
         # A new leg may have a learning rate of its own.

@@ -21,7 +21,7 @@ from .data.draws import Draws, Use
 from .data.equilibrated import annealing_path, make_buffer
 from .data.times import latest_time
 from .evaluation.board import Board
-from .evaluation.held_out import HeldOut, row_weights
+from .evaluation.held_out import HeldOut, row_weights, time_density
 from .evaluation.records import enter_judgement, enter_walkers, exact_log_z, live
 from .history import Leg, TrainingHistory
 from .losses import FreeEnergy
@@ -343,7 +343,8 @@ class Trainer:
         leg = self.history.legs[-1]
         rate = leg.rate(self.step, self.config.warmup)
         latest = latest_time(self.config, self.step, self.history.legs[0].steps)
-        batch = self.buffer.batch(self._draws(), latest)
+        density = time_density(self.history, self.config.time_density)
+        batch = self.buffer.batch(self._draws(), latest, density)
         huber = None
         if self.step - leg.first < self.config.huber_steps:
             huber = self.config.huber_delta

@@ -18,13 +18,14 @@ from leaps_triton.training import TrainingHistory, read_history
 from leaps_triton.training.data.draws import Draws
 from leaps_triton.training.data.equilibrated import EquilibriumBuffer
 from leaps_triton.training.data.times import (
+    TimeDensity,
     bin_of,
     held_out_times,
     latest_time,
     middles,
     training_times,
 )
-from leaps_triton.training.evaluation import HeldOut, scales
+from leaps_triton.training.evaluation import HeldOut, scales, time_density
 
 MODEL = lt.Ising((3, 4), beta=0.4)
 
@@ -170,6 +171,38 @@ def test_times_are_dense_where_the_power_puts_them() -> None:
     assert training_times(late, draws, 0.2).tolist() == [0.2] * 16
 
 
+def test_times_follow_what_was_measured() -> None:
+    config = lt.TrainingConfig(times=4000, time_power=0.5, first_time=0.2)
+    # Nothing below a half, and twice as much above three quarters as between.
+    knots = torch.tensor([0.0, 0.5, 0.500001, 0.75, 0.750001, 1.0], dtype=torch.float64)
+    weight = torch.tensor([0.0, 0.0, 3.0, 3.0, 6.0, 6.0], dtype=torch.float64)
+    t = training_times(config, Draws(0, 3), 1.0, TimeDensity(knots, weight))
+    assert (t.diff() > 0).all()
+    # A quarter follows the power: u = ((t - 0.2) / 0.8)². Strata leave errors of 1 / 4000.
+    for edge, measured in ((0.5, 0.0), (0.75, 1 / 3), (1.0, 1.0)):
+        expected = 0.25 * ((edge - 0.2) / 0.8) ** 2 + 0.75 * measured
+        assert float((t <= edge).double().mean()) == pytest.approx(expected, abs=3e-3)
+    # A density of nothing, and no time to spread over, leave the power.
+    nothing = TimeDensity(knots, 0.0 * weight)
+    plain = training_times(config, Draws(0, 3), 1.0)
+    torch.testing.assert_close(training_times(config, Draws(0, 3), 1.0, nothing), plain)
+    alone = training_times(config, Draws(0, 3), 0.1, TimeDensity(knots, weight))
+    assert set(alone.tolist()) == {0.1}
+
+
+def test_a_training_looks_where_residuals_are() -> None:
+    history = TrainingHistory(held_out_t=[0.0, 0.5, 1.0], held_out_variance=[[0.0, 4.0, 1.0]])
+    density = time_density(history, 0.5)
+    assert density is not None
+    assert density.at(torch.tensor([0.25, 0.5, 0.75, 1.0]).double()).tolist() == [
+        1.0,
+        2.0,
+        1.5,
+        1.0,
+    ]
+    assert time_density(history, 0.0) is None
+
+
 def test_the_curriculum_rises_to_one() -> None:
     config = lt.TrainingConfig(curriculum=0.5, curriculum_start=0.2)
     found = [latest_time(config, step, 100) for step in (0, 25, 50, 99)]
@@ -180,7 +213,8 @@ def test_the_curriculum_rises_to_one() -> None:
 def test_times_fall_into_bins() -> None:
     assert bin_of(torch.tensor([0.0, 0.24, 0.25, 1.0]), 4).tolist() == [0, 0, 1, 3]
     assert bin_of(middles(5), 5).tolist() == [0, 1, 2, 3, 4]
-    times = held_out_times()
+    times = held_out_times(8)
+    assert len(times) == 9
     assert (float(times[0]), float(times[-1])) == (0.0, 1.0)
 
 
@@ -303,6 +337,8 @@ def test_rows_are_scaled_by_the_spread_of_their_times() -> None:
         ({"damping": 0.0}, "damping must be a positive number"),
         ({"norm_cap": -1.0}, "norm_cap must be 0 or a positive number"),
         ({"time_power": 0.0}, "time_power must be a positive number"),
+        ({"time_density": 0.5}, "time_density follows the variance on held-out samples"),
+        ({"held_out_times": 0}, "held_out_times must be an integer of at least 1"),
         ({"first_time": 1.0}, r"first_time must be a number in \[0, 1\)"),
         ({"refresh": "wolff"}, "refresh must be one of rollout, swendsen_wang"),
         ({"held_out": 4}, "held_out needs samples of equilibrium, and rollouts give none"),

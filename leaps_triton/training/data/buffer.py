@@ -15,7 +15,7 @@ from ...paths.base import Path
 from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
 from .draws import Draws, Use
-from .times import training_times
+from .times import TimeDensity, training_times
 
 __all__ = ["Batch", "Buffer", "Refresh", "ReplayBuffer", "drawn_rows"]
 
@@ -54,7 +54,7 @@ class Buffer(Protocol):
         """
         ...
 
-    def batch(self, draws: Draws, latest: float) -> Batch:
+    def batch(self, draws: Draws, latest: float, density: TimeDensity | None) -> Batch:
         """Return configurations at stratified times up to ``latest``, refreshed and kept so."""
         ...
 
@@ -158,10 +158,10 @@ class ReplayBuffer:
             device=self.device,
         )
 
-    def batch(self, draws: Draws, latest: float = 1.0) -> Batch:
+    def batch(self, draws: Draws, latest: float = 1.0, density: TimeDensity | None = None) -> Batch:
         """Return configurations at stratified times, after sweeps that the buffer keeps."""
         config = self._config
-        t = training_times(config, draws, latest)
+        t = training_times(config, draws, latest, density)
         # With inner boundaries alone the result is an interval, from 0 on.
         interval = torch.bucketize(t, self._integrator.times[1:-1])
         rows = drawn_rows(config, draws)

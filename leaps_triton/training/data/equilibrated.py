@@ -14,7 +14,7 @@ from ..config import TrainingConfig
 from ..equilibrium import equilibrate
 from .buffer import Batch, Buffer, ReplayBuffer, drawn_rows
 from .draws import Draws, Use
-from .times import bin_of, middles, training_times
+from .times import TimeDensity, bin_of, middles, training_times
 
 __all__ = ["EquilibriumBuffer", "annealing_path", "make_buffer"]
 
@@ -87,10 +87,10 @@ class EquilibriumBuffer:
         return made.configurations
 
     @torch.no_grad()
-    def batch(self, draws: Draws, latest: float = 1.0) -> Batch:
+    def batch(self, draws: Draws, latest: float = 1.0, density: TimeDensity | None = None) -> Batch:
         """Return configurations at stratified times, after updates that the buffer keeps."""
         config = self._config
-        t = training_times(config, draws, latest)
+        t = training_times(config, draws, latest, density)
         bins = bin_of(t, config.bins).unsqueeze(1).to(self._device)
         rows = drawn_rows(config, draws).to(self._device)
         if config.refresh == "tempering":

@@ -10,11 +10,11 @@ from ...paths.annealing import AnnealingPath
 from ..config import TrainingConfig
 from ..data.buffer import Batch
 from ..data.draws import Draws, Use
-from ..data.times import held_out_times, middles
+from ..data.times import TimeDensity, held_out_times, middles
 from ..equilibrium import equilibrate
 from ..history import TrainingHistory
 
-__all__ = ["HeldOut", "Judgement", "row_weights", "scales"]
+__all__ = ["HeldOut", "Judgement", "row_weights", "scales", "time_density"]
 
 _LEAST = 1e-3
 """Variances below this share of the largest count as such a share of it."""
@@ -88,7 +88,7 @@ class HeldOut:
         if self._made is None:
             config = self._config
             seed = Draws(config.seed, 0).own_seed(Use.HELD_OUT_SEED)
-            t = held_out_times()
+            t = held_out_times(config.held_out_times)
             # At t = 0 the start itself is sampled.
             walkers = torch.arange(config.held_out)
             first = self._path.start.sample(walkers, seed).to(self._device)
@@ -108,6 +108,20 @@ class HeldOut:
             self._path, steps, config.held_out, config.refresh, seed, device=self._device
         )
         return made.configurations[torch.searchsorted(steps, t)]
+
+
+def time_density(history: TrainingHistory, power: float) -> TimeDensity | None:
+    """Return how densely a batch looks at times, by the last evaluation on held-out samples.
+
+    Args:
+        history: with such an evaluation.
+        power: of ``v(t)``; at 0 nothing measured counts, and the result is None.
+    """
+    if not power:
+        return None
+    t = torch.tensor(history.held_out_t, dtype=torch.float64)
+    variance = torch.tensor(history.held_out_variance[-1], dtype=torch.float64)
+    return TimeDensity(t, variance**power)
 
 
 def row_weights(t: Tensor, history: TrainingHistory, power: float) -> Tensor | None:
