@@ -114,6 +114,7 @@ class SymmetricConv(Equivariant):
         fields: bool | None = None,
         incremental: bool = True,
         gauge: str = "heat_bath",
+        whole: bool = False,
     ) -> None:
         has_table = isinstance(model, PairModel)
         expect(
@@ -130,6 +131,12 @@ class SymmetricConv(Equivariant):
         if window is not None:
             window = as_integer("window", window, 3)
             expect(window % 2 == 1, "window", "None, or odd and at least 3", window)
+        whole = as_bool("whole", whole)
+        if whole and (window is None or varies(model)):
+            raise ValueError(
+                "whole=True is read beside a window, of a model without couplings for every bond; "
+                "give window, or leave out whole"
+            )
         seed = as_seed(seed)
         if fields is None:
             fields = has_field(model)
@@ -146,6 +153,7 @@ class SymmetricConv(Equivariant):
             fields=fields,
             incremental=incremental,
             gauge=gauge,
+            whole=whole,
         )
         self.gauge = gauge
         self.incremental = incremental
@@ -153,6 +161,7 @@ class SymmetricConv(Equivariant):
         self.widths = tuple(layer_widths)
         self.rings = rings
         self.window = window
+        self.whole = whole
         self.beta: float = self.settings["beta"]
         self._read(model, fields)
         self._make_layers()
@@ -174,7 +183,9 @@ class SymmetricConv(Equivariant):
         steps = 0
         if varies(model):
             steps = max(2, (self.kernel_size + 1) // 2)
-        self.sight = Sight(self.kernel_size, self.window, fields, self.periodic, strength, steps)
+        self.sight = Sight(
+            self.kernel_size, self.window, fields, self.periodic, strength, steps, self.whole
+        )
         # It is the model's, which a file holds beside the network.
         self.register_buffer("table", table.float(), persistent=False)
 
@@ -202,7 +213,7 @@ class SymmetricConv(Equivariant):
     @property
     def local_reach(self) -> int | None:
         """The reach of the layers, without the kernel over all displacements."""
-        if self.window is None:
+        if self.window is None or self.whole:
             return None
         # Neighbours of neighbours are read whatever the kernel; the energy around a site has bonds
         # that lead out of the window.
@@ -248,6 +259,7 @@ class SymmetricConv(Equivariant):
         kernel_size: int | None = None,
         widths: Sequence[int] | None = None,
         seed: int | None = None,
+        whole: bool | None = None,
     ) -> Self:
         """Return a larger network with the same values, whose new parameters can learn.
 
@@ -255,9 +267,12 @@ class SymmetricConv(Equivariant):
             kernel_size: that of the larger one; None for the same.
             widths: as many as there are, none of them smaller; None for the same.
             seed: seed of the new parameters; None for one more than that of this network.
+            whole: whether the larger one reads the whole lattice beside its window; None for as
+                this one does.
 
         Raises:
-            ValueError: If a size is smaller, or there are more or fewer layers.
+            ValueError: If a size is smaller, or there are more or fewer layers, or ``whole`` is
+                given up, or has no window beside it.
         """
         if kernel_size is None:
             kernel_size = self.kernel_size
@@ -271,7 +286,11 @@ class SymmetricConv(Equivariant):
             fits = all(new >= old for new, old in zip(sizes, self.widths, strict=True))
         expect(fits, "widths", f"{len(self.widths)} widths of at least {self.widths}", sizes)
         least = as_integer("kernel_size", kernel_size, self.kernel_size)
-        changed = {"kernel_size": least, "widths": sizes, "seed": seed}
+        if whole is None:
+            whole = self.whole
+        whole = as_bool("whole", whole)
+        expect(whole or not self.whole, "whole", "True, as it is", whole)
+        changed = {"kernel_size": least, "widths": sizes, "seed": seed, "whole": whole}
         larger = self._another(self.model, **changed)
         before = self.stack.layers[0].odd.weight.shape[1]
         columns = first_columns(self.sight, larger.sight, before)
