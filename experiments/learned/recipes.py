@@ -56,6 +56,8 @@ class Recipe:
     """How samples of equilibrium are made and kept fresh."""
     window: int | None = None
     """Sites across the window of means over the lattice; None for all of it."""
+    focus: float | None = None
+    """β about which functions of the time are dense; None for the end of the path."""
     gate: tuple[float, float] = GATE
     """Shares of the last β between which the network joins the linear response."""
     time_power: float = 0.4
@@ -130,6 +132,7 @@ def begun(model: Any, recipe: Recipe, seed: int) -> Any:
         widths=first.widths,
         window=recipe.window,
         seed=seed,
+        focus=recipe.focus,
     )
     response = fit_response(
         path,
@@ -322,6 +325,7 @@ CONDITIONED = Recipe(
         Stage(11, (96, 64), 500, 0.1, 32),
     ),
     window=15,
+    focus=0.4407,
     gate=(0.2, 0.32),
     # The residual is largest at the transition, three quarters of the way.
     time_power=1.0,

@@ -14,10 +14,11 @@ from ..base import Equivariant
 from .follower import Follower
 from .geometry import Orbits, orbits
 from .inputs import Inputs, Sight, look, mixed
-from .layers import TIMES, Stack, time_basis
+from .layers import Stack, time_basis
 from .settings import (
     alike,
     as_beta,
+    as_focus,
     as_widths,
     copy_layers,
     first_columns,
@@ -115,6 +116,7 @@ class SymmetricConv(Equivariant):
         incremental: bool = True,
         gauge: str = "heat_bath",
         whole: bool = False,
+        focus: float | None = None,
     ) -> None:
         has_table = isinstance(model, PairModel)
         expect(
@@ -154,6 +156,7 @@ class SymmetricConv(Equivariant):
             incremental=incremental,
             gauge=gauge,
             whole=whole,
+            focus=as_focus(focus),
         )
         self.gauge = gauge
         self.incremental = incremental
@@ -163,6 +166,7 @@ class SymmetricConv(Equivariant):
         self.window = window
         self.whole = whole
         self.beta: float = self.settings["beta"]
+        self.focus: float | None = self.settings["focus"]
         self._read(model, fields)
         self._make_layers()
         self.stack.initialise(seed)
@@ -183,8 +187,18 @@ class SymmetricConv(Equivariant):
         steps = 0
         if varies(model):
             steps = max(2, (self.kernel_size + 1) // 2)
+        focus = self.focus
+        if focus is not None:
+            focus = focus / self.beta
         self.sight = Sight(
-            self.kernel_size, self.window, fields, self.periodic, strength, steps, self.whole
+            self.kernel_size,
+            self.window,
+            fields,
+            self.periodic,
+            strength,
+            steps,
+            self.whole,
+            focus,
         )
         # It is the model's, which a file holds beside the network.
         self.register_buffer("table", table.float(), persistent=False)
@@ -201,7 +215,7 @@ class SymmetricConv(Equivariant):
             outputs += self.sight.steps - 1
         elif self.rings:
             outputs += len(self.orbits(torch.device("cpu")).sizes)
-        self.skip = nn.Linear(TIMES, outputs, bias=False)
+        self.skip = nn.Linear(self.sight.times, outputs, bias=False)
 
     @property
     def reach(self) -> int | None:
@@ -342,10 +356,10 @@ class SymmetricConv(Equivariant):
         return made.to(weight.device, weight.dtype)
 
     def embed_time(self, conditions: Conditions) -> Tensor:
-        """Return the functions of ``β_t``, ``(1 | walkers, 6)``."""
+        """Return the functions of ``β_t``, ``(1 | walkers, times)``."""
         # A path of negative β has its end at u = 1 too.
         progress = conditions.beta.abs() / self.beta
-        return time_basis(progress.to(self.skip.weight.dtype))
+        return time_basis(progress.to(self.skip.weight.dtype), self.sight.focus)
 
     def look(self, configurations: Tensor, conditions: Conditions) -> Inputs:
         """Return what the network reads at every place."""
@@ -385,7 +399,7 @@ class SymmetricConv(Equivariant):
         Args:
             read: ``(walkers, places)``.
             inputs: those of every place.
-            time: functions of the time, ``(1 | walkers, 6)``.
+            time: functions of the time, ``(1 | walkers, times)``.
         """
         shape = inputs.local.shape[2:]
         made = read.view_as(inputs.local) + self._skipped(inputs, time, shape)

@@ -65,6 +65,7 @@ class Sight:
         steps: the longest walks of couplings, at least 2; 0 for taps and annuli.
         whole: whether the mean and the energy of the whole lattice are read beside those of the
             window.
+        focus: ``u`` about which functions of the time are dense; None for the end of the path.
     """
 
     kernel_size: int
@@ -74,6 +75,14 @@ class Sight:
     strength: float | None
     steps: int = 0
     whole: bool = False
+    focus: float | None = None
+
+    @property
+    def times(self) -> int:
+        """Number of functions of the time."""
+        if self.focus is None:
+            return 6
+        return 10
 
     @property
     def taps(self) -> int:
