@@ -42,6 +42,8 @@ class Stage:
     """Rows of a batch are divided by this power of the root of v(t)."""
     times: int = 16
     """Of a batch."""
+    whole: bool = False
+    """Whether mean and energy of the whole lattice are read beside those of the window."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Recipe:
     """How samples of equilibrium are made and kept fresh."""
     window: int | None = None
     """Sites across the window of means over the lattice; None for all of it."""
+    focus: float | None = None
+    """β about which functions of the time are dense; None for the end of the path."""
     gate: tuple[float, float] = GATE
     """Shares of the last β between which the network joins the linear response."""
     time_power: float = 0.4
@@ -128,6 +132,7 @@ def begun(model: Any, recipe: Recipe, seed: int) -> Any:
         widths=first.widths,
         window=recipe.window,
         seed=seed,
+        focus=recipe.focus,
     )
     response = fit_response(
         path,
@@ -143,9 +148,9 @@ def begun(model: Any, recipe: Recipe, seed: int) -> Any:
 def grown(network: Any, stage: Stage) -> Any:
     """Return a network as large as a stage asks, with the same function."""
     same = network.kernel_size == stage.kernel_size and network.widths == stage.widths
-    if same:
+    if same and network.whole == stage.whole:
         return network
-    return network.grow(kernel_size=stage.kernel_size, widths=stage.widths)
+    return network.grow(stage.kernel_size, stage.widths, whole=stage.whole)
 
 
 def trained(
@@ -302,7 +307,14 @@ ISING: dict[int, Recipe] = {
             Stage(11, (96, 64), 400, 0.1, 32),
         )
     ),
-    32: Recipe((Stage(11, (96, 64), 500, 0.1, 12, 3e-2, 0.375),), window=15, buffer=256),
+    32: Recipe(
+        (Stage(11, (96, 64), 1000, 0.1, 12, 3e-2, 0.375, whole=True),),
+        window=15,
+        time_power=1.0,
+        time_density=0.5,
+        held_out_times=24,
+        buffer=256,
+    ),
 }
 """Critical Ising models by length."""
 
@@ -313,6 +325,7 @@ CONDITIONED = Recipe(
         Stage(11, (96, 64), 500, 0.1, 32),
     ),
     window=15,
+    focus=0.4407,
     gate=(0.2, 0.32),
     # The residual is largest at the transition, three quarters of the way.
     time_power=1.0,
