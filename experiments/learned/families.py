@@ -27,9 +27,9 @@ class Fields:
     """Of the lattice."""
     beta: float = 0.4407
     """Inverse temperature."""
-    trained: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+    trained: tuple[float, ...] = (0.0, 0.02, 0.06, 0.12, 0.2, 0.35, 0.5)
     """Fields of the training."""
-    weighed: tuple[float, ...] = (0.0, 0.05, 0.1, 0.15, 0.25, 0.35, 0.45, 0.5, 0.6, 0.8, 1.0)
+    weighed: tuple[float, ...] = (0.0, 0.01, 0.04, 0.09, 0.15, 0.25, 0.35, 0.5, 0.6, 0.75, 1.0)
     """Fields in which walkers are weighed: those of the training, between them and beyond."""
     intervals: int = 12
     """Of the jump process."""
@@ -80,21 +80,21 @@ class Instances:
     """The largest inverse temperature."""
     disorder: str = "pm1"
     """Law of the couplings."""
-    members: int = 16
-    """Instances of the training, of seeds from 100 on."""
-    betas: tuple[float, ...] = (0.3, 0.5, 0.7, 0.85, 1.0)
+    members: int = 12
+    """Instances of the training, of the seed 0 and those from 101 on."""
+    betas: tuple[float, ...] = (0.5, 0.7, 1.0)
     """At which walkers are weighed."""
-    unseen: int = 6
-    """Instances that the network never saw, of seeds from 0 on; half as many of the training are
+    unseen: int = 4
+    """Instances that the network never saw, of seeds from 1 on; half as many of the training are
     weighed too."""
     intervals: int = 25
     """Of the jump process, to each β."""
-    sweeps: int = 4
+    sweeps: int = 32
     """Heat-bath sweeps at the end of each interval, of the sampler that has some."""
-    walkers: int = 2048
+    walkers: int = 1024
     """Of each instance at each β."""
-    pilots: tuple[int, ...] = (100, 400, 1600)
-    """Intervals of annealing, one heat-bath sweep in each, among which the first instance chooses
+    pilots: tuple[int, ...] = (50, 100, 200, 400, 800)
+    """Intervals of annealing, four heat-bath sweeps in each, among which the first instance chooses
     at each β."""
     recipe: recipes.Recipe = recipes.INSTANCES
     """How the network is trained."""
@@ -106,19 +106,23 @@ class Instances:
 
     def models(self) -> list[lt.EdwardsAnderson]:
         """Return the models of the training."""
-        return [self.model(100 + number, self.beta) for number in range(self.members)]
+        return [self.model(seed, self.beta) for seed in self._seeds()]
+
+    def _seeds(self) -> list[int]:
+        """Return the seeds of the instances of the training."""
+        return [0, *range(101, 100 + self.members)]
 
     def rows(self, network: Any, seed: int, block: int) -> Iterator[dict[str, Any]]:
         """Yield what fresh walkers say of instances of either kind, and annealing beside them.
 
         Annealing has the seconds that the network took for its walkers; its training is apart.
         """
-        known = [100 + number for number in range(min(self.members, self.unseen // 2))]
+        known = self._seeds()[: max(1, self.unseen // 2)]
         for beta in self.betas:
             best: int | None = None
-            for instance in [*range(self.unseen), *known]:
+            for instance in [*range(1, self.unseen + 1), *known]:
                 model = self.model(instance, beta)
-                about = {"beta": beta, "instance": instance, "trained": instance >= 100}
+                about = {"beta": beta, "instance": instance, "trained": instance in known}
                 own = seed + 1000 * instance
                 name = f"β = {beta}, instance {instance}"
                 alone = _sampler(model, network, self.intervals, block)
@@ -132,15 +136,15 @@ class Instances:
                 yield {**same, **about, "sampler": "AIS of the same sweeps"}
                 if best is None:
                     best = self._pilot(model, row["seconds"], own, block)
-                rival = _sampler(model, None, best, block, 1)
-                row = _row(rival, own, None, f"{name}, AIS", row["seconds"])
+                rival = _sampler(model, None, best, block, 4)
+                row = _row(rival, own, block, f"{name}, AIS", row["seconds"])
                 yield {**row, **about, "sampler": "AIS of equal seconds"}
 
     def _pilot(self, model: Any, seconds: float, seed: int, block: int) -> int:
         """Return the intervals with which annealing tells most of log Z a second."""
         found: dict[int, float] = {}
         for intervals in self.pilots:
-            sampler = _sampler(model, None, intervals, block, 1)
+            sampler = _sampler(model, None, intervals, block, 4)
             # Compiles what it runs, which no pilot is to pay for.
             sampler.sample(block, seed)
             run = measuring.drawn(sampler, seed + 1, block, seconds / 4)

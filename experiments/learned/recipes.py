@@ -363,7 +363,7 @@ GLASS = Recipe(
 """An Edwards-Anderson instance so small that exact samples are drawn at every β."""
 
 FIELDS = Recipe(
-    (Stage(7, (64, 32), 600),),
+    (Stage(7, (64, 32), 500),),
     refresh="exact",
     response=False,
     fields=True,
@@ -371,18 +371,19 @@ FIELDS = Recipe(
     time_density=0.5,
     held_out_times=16,
     held_out=64,
-    bins=32,
+    bins=24,
     buffer=256,
 )
 """Ising models in uniform fields, by one network."""
 
 INSTANCES = Recipe(
-    (Stage(9, (64, 32), 600), Stage(9, (64, 32), 300, 0.1, 32)),
+    (Stage(13, (96, 64), 500, 0.15, 24),),
     refresh="exact",
     response=False,
-    time_power=0.8,
+    time_power=1.0,
+    time_density=0.5,
     held_out=64,
-    bins=32,
+    bins=24,
     buffer=256,
 )
 """Edwards-Anderson instances of one size, by one network."""
