@@ -233,38 +233,6 @@ def test_a_grown_glass_network_walks_farther_with_the_same_values() -> None:
     assert elsewhere(start(elsewhere.model, 2), there.conditions(0.5)).shape == (2, 1, 4, 8)
 
 
-@pytest.mark.parametrize("name", ["pm1 2d", "gaussian 3d"])
-def test_what_is_felt_at_the_ends_of_walks_is_hollow(name: str) -> None:
-    """Bit for bit, and with the signs of the sites; other kinds of couplings have no walks."""
-    model, _ = CASES[name]
-    network = network_of(model, 7, felt=True)
-    conditions = lt.AnnealingPath(model).conditions(0.6)
-    x = start(model, 2)
-    output = network(x, conditions).detach().flatten(2)
-    plain = network_of(model, 7)
-    assert network.stack.layers[0].odd.in_features == plain.stack.layers[0].odd.in_features + 9
-    for site in range(0, model.lattice.sites, 7):
-        back = network(turned(x, site, 1, 2), conditions).flatten(2)
-        assert torch.equal(output[:, 0, site], -back[:, 0, site])
-    # A sign of one spin and its couplings turns its rate's role, and no other number.
-    site = (1, 2, 3)[: model.lattice.ndim]
-    coupling = conditions.coupling.clone()
-    for axis in range(model.lattice.ndim):
-        coupling[(0, axis, *site)] *= -1.0
-        behind = list(site)
-        behind[axis] -= 1
-        coupling[(0, axis, *behind)] *= -1.0
-    turn = x.clone()
-    turn[(slice(None), *site)] = 1 - turn[(slice(None), *site)]
-    moved = network(turn, conditions._replace(coupling=coupling)).flatten(2)
-    torch.testing.assert_close(moved, output, rtol=1e-4, atol=1e-5)
-    larger = network.grow(kernel_size=9, widths=[width + 4 for width in network.widths])
-    torch.testing.assert_close(larger(x, conditions).flatten(2), output, rtol=1e-4, atol=1e-4)
-    assert network_of(lt.Ising((6, 6), 0.4), 3, felt=True).sight.far == 0
-    with pytest.raises(ValueError, match="7 or more from the first where felt=True"):
-        network_of(model, 3, felt=True).grow(kernel_size=7)
-
-
 @pytest.mark.parametrize("permutation", [(1, 2, 0), (0, 2, 1)])
 def test_a_permutation_of_states_and_fields_goes_along(permutation: tuple[int, ...]) -> None:
     model = lt.Potts((5, 6), q=3, beta=0.9, field=[0.1, 0.0, -0.4])

@@ -78,8 +78,6 @@ class SymmetricConv(Equivariant):
             for each walker and brings it up to date after a move, on a CPU; see
             :class:`~leaps_triton.networks.symmetric.follower.Follower`.
         gauge: ``"heat_bath"`` or ``"plain"``: what the output stands for.
-        felt: whether, with couplings that vary, the ends of walks of up to four steps also tell
-            what the spins there feel: powers of their local fields.
 
     Call:
         ``network(configurations, conditions)`` → ``D`` (``G`` if plain) ``(walkers, q-1, *shape)``
@@ -119,7 +117,6 @@ class SymmetricConv(Equivariant):
         gauge: str = "heat_bath",
         whole: bool = False,
         focus: float | None = None,
-        felt: bool = False,
     ) -> None:
         has_table = isinstance(model, PairModel)
         expect(
@@ -160,7 +157,6 @@ class SymmetricConv(Equivariant):
             gauge=gauge,
             whole=whole,
             focus=as_focus(focus),
-            felt=as_bool("felt", felt),
         )
         self.gauge = gauge
         self.incremental = incremental
@@ -171,7 +167,6 @@ class SymmetricConv(Equivariant):
         self.whole = whole
         self.beta: float = self.settings["beta"]
         self.focus: float | None = self.settings["focus"]
-        self.felt: bool = self.settings["felt"]
         self._read(model, fields)
         self._make_layers()
         self.stack.initialise(seed)
@@ -204,7 +199,6 @@ class SymmetricConv(Equivariant):
             steps,
             self.whole,
             focus,
-            self.felt and steps > 0,
         )
         # It is the model's, which a file holds beside the network.
         self.register_buffer("table", table.float(), persistent=False)
@@ -239,11 +233,7 @@ class SymmetricConv(Equivariant):
         # that lead out of the window.
         least = max(2, self.window // 2 + 1)
         if self.sight.steps:
-            # What is felt at the end of a walk lies a step farther.
-            farthest = 1 + self.sight.far
-            if self.sight.felt:
-                farthest += 1
-            return max(least, self.sight.steps, farthest)
+            return max(least, self.sight.steps)
         return max(least, self.kernel_size // 2)
 
     def check_shape(self, shape: Sequence[int]) -> None:
@@ -317,8 +307,6 @@ class SymmetricConv(Equivariant):
         changed = {"kernel_size": least, "widths": sizes, "seed": seed, "whole": whole}
         larger = self._another(self.model, **changed)
         before = self.stack.layers[0].odd.weight.shape[1]
-        same = larger.sight.far == self.sight.far
-        expect(same, "kernel_size", "7 or more from the first where felt=True", self.kernel_size)
         columns = first_columns(self.sight, larger.sight, before)
         copy_layers(larger.stack, self.stack, columns)
         move_skip(larger, self)

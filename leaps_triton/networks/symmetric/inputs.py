@@ -27,13 +27,9 @@ from .neighbours import (
     looked_up,
     neighbour_sum,
 )
-from .sums import annulus_sums, felt_sums, spectrum, walks_of, window_sum
+from .sums import annulus_sums, spectrum, walks_of, window_sum
 
 __all__ = ["Inputs", "Sight", "around", "count_inputs", "look", "mixed", "taps_of"]
-
-
-FAR = 4
-"""Steps of the longest walks at whose ends it is read what spins feel."""
 
 
 class Inputs(NamedTuple):
@@ -70,7 +66,6 @@ class Sight:
         whole: whether the mean and the energy of the whole lattice are read beside those of the
             window.
         focus: ``u`` about which functions of the time are dense; None for the end of the path.
-        felt: whether what spins feel at the ends of walks is read beside the spins.
     """
 
     kernel_size: int
@@ -81,14 +76,6 @@ class Sight:
     steps: int = 0
     whole: bool = False
     focus: float | None = None
-    felt: bool = False
-
-    @property
-    def far(self) -> int:
-        """Number of lengths of walks at whose ends it is read what spins feel: 2, 3, … steps."""
-        if not self.felt:
-            return 0
-        return min(self.steps, FAR) - 1
 
     @property
     def times(self) -> int:
@@ -122,8 +109,8 @@ class Surroundings(NamedTuple):
 def count_inputs(sight: Sight) -> tuple[int, int]:
     """Return the numbers of odd and of even inputs."""
     if sight.steps:
-        odd = sight.steps + 3 + 3 * sight.far
-        even = 4 + sight.far
+        odd = sight.steps + 3
+        even = 4
         fields = 1
     elif sight.strength is None:
         odd = sight.taps + len(ANNULI) + 4
@@ -236,7 +223,7 @@ def _of_spins(
 def _walks(
     coupling: Tensor, dtype: torch.dtype, sight: Sight, shape: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Return the walks of :func:`~.sums.walks_of`."""
+    """Return the walks of :func:`~leaps_triton.networks.symmetric.sums.walks_of`."""
     assert sight.strength is not None
     strengths = coupling.to(dtype) * sight.strength
     return walks_of(strengths, shape, sight.periodic, sight.steps)
@@ -258,16 +245,8 @@ def _of_glass(
     made = _products(spins, conditions, sight)
     # Closed walks tell how frustrated the couplings around a site are.
     closed = loops.view(-1, 1, *shape).expand_as(spins)
-    odd = [*ends.unsqueeze(1).unbind(2), *made.odd]
-    multiplying = [*made.even, closed]
-    if sight.far:
-        # Last of all, so that a network with longer walks has them in the same places.
-        field = made.local + made.bonds.field
-        felt = felt_sums(spins, field, walks[:, :, : sight.far], sight.periodic)
-        odd += felt.odd
-        multiplying += felt.even
-    others = torch.stack(odd, -1)
-    even = torch.stack(multiplying, -1)
+    others = torch.stack([*ends.unsqueeze(1).unbind(2), *made.odd], -1)
+    even = torch.stack([*made.even, closed], -1)
     return Inputs(
         charges=spins,
         others=others.flatten(1, -2),

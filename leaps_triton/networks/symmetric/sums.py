@@ -15,7 +15,7 @@ from torch import Tensor
 from ...lattices.hypercubic import Lattice
 from .geometry import Annuli, Orbits, band, box_of
 
-__all__ = ["annulus_sums", "felt_sums", "orbit_sums", "spectrum", "walks_of", "window_sum"]
+__all__ = ["annulus_sums", "orbit_sums", "spectrum", "walks_of", "window_sum"]
 
 _BITS = 36
 """Bits of an orbit sum: few enough that the FFT of float64 is off by less than half of the last."""
@@ -204,59 +204,6 @@ def _hops(coupling: Tensor, shape: tuple[int, ...], periodic: tuple[bool, ...]) 
         matrix.index_add_(1, bond.there, strength)
         matrix.index_add_(1, bond.back, strength)
     return matrix.view(rows, sites, sites)
-
-
-class Felt(NamedTuple):
-    """What is felt at the ends of walks, ``(walkers, 1, *shape)`` each."""
-
-    odd: list[Tensor]
-    even: list[Tensor]
-
-
-def felt_sums(spins: Tensor, field: Tensor, walks: Tensor, periodic: tuple[bool, ...]) -> Felt:
-    """Return sums over the ends of walks of powers of the fields that spins feel there.
-
-    With couplings ±1 on a square lattice ``h³``, ``s h²`` and ``s h⁴`` are, beside ``s`` and ``h``
-    themselves, all odd functions of a spin and its field. Walks that end at the site or at one of
-    its neighbours are left out: the fields of these read it.
-
-    Args:
-        spins: ``(walkers, 1, *shape)``.
-        field: local fields, likewise.
-        walks: ``(rows, sites, lengths, sites)``, as :func:`walks_of` has them.
-        periodic: boundary of each direction.
-    """
-    shape = tuple(spins.shape[2:])
-    around = float(2 * len(shape))
-    apart = _apart(shape, periodic, walks.dtype, walks.device)
-    far = walks.transpose(1, 2) * apart
-    form = (len(spins), 1, far.shape[1], *shape)
-
-    def summed(values: Tensor, weights: Tensor) -> list[Tensor]:
-        # A weight of 0 adds nothing in any bit.
-        sums = torch.matmul(values.flatten(1).view(len(spins), 1, 1, -1), weights)
-        return list(sums.view(form).unbind(2))
-
-    # Of order one: a square of h is z at random.
-    squared = field * field / around - 1.0
-    odd = summed(field * (squared + 1.0) / around, far)
-    odd += summed(spins * squared, far)
-    odd += summed(spins * squared * squared, far)
-    return Felt(odd, summed(spins * field / around, far * far))
-
-
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)
-def _apart(
-    shape: tuple[int, ...], periodic: tuple[bool, ...], dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    """Return 1 for two sites that are neither the same nor neighbours, else 0, ``(sites, sites)``.
-
-    Made once, since sending it waits for a GPU.
-    """
-    joined = _hops(torch.ones(1, 1, *[1] * len(shape)), shape, periodic)[0]
-    near = joined + torch.eye(math.prod(shape))
-    return (near == 0).to(dtype).to(device)
 
 
 class _Bonds(NamedTuple):
