@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import tyro
-from pages.learned import conditioned_table, critical_table, critical_verdict, zoo_table
+from pages.learned import (
+    conditioned_table,
+    critical_table,
+    critical_verdict,
+    fields_table,
+    instances_table,
+    zoo_table,
+)
 from pages.words import ROOT, result, shown, span, table, wrapped
 
 from leaps_triton.files import write_text
@@ -255,6 +262,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "table of critical": critical_table,
     "verdict of critical": critical_verdict,
     "table of conditioned": conditioned_table,
+    "table of fields": fields_table,
+    "table of instances": instances_table,
     "table of the zoo": zoo_table,
 }
 """Mark → what makes its text."""

@@ -9,11 +9,12 @@ fresh walkers said.
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import families
 import measuring
 import recipes
 import torch
@@ -48,6 +49,12 @@ class Entry:
     """Walkers of a block."""
     beginning: str | None = None
     """The entry of a smaller lattice that its training begins with."""
+    power: float = 1.7
+    """How much shorter late intervals are: 1 for equal ones."""
+    sweeps: int = 0
+    """Heat-bath sweeps at the end of each interval."""
+    family: Callable[[], Sequence[Any]] = tuple
+    """Makes other models that it is trained on too."""
 
 
 ENTRIES: dict[str, Entry] = {
@@ -87,11 +94,14 @@ ENTRIES: dict[str, Entry] = {
         512,
     ),
     "ea-8": Entry(
-        "an Edwards-Anderson instance of couplings ±1 (seed 0), 8 x 8, β = 1",
-        lambda: lt.EdwardsAnderson((8, 8), beta=1.0, disorder="pm1", seed=0),
-        recipes.GLASS,
-        25,
+        "an Edwards-Anderson instance of couplings ±1 (seed 0), 8 x 8, β = 1, by a network for all",
+        lambda: families.Instances().models()[0],
+        recipes.INSTANCES,
+        50,
         2048,
+        power=1.0,
+        sweeps=64,
+        family=lambda: families.Instances().models()[1:],
     ),
 }
 
@@ -121,10 +131,25 @@ def described(name: str, entry: Entry, settings: Zoo) -> dict[str, Any]:
         beginning = lt.load(file, "cpu").transport
     model = entry.model()
     if settings.trained is None:
-        made = recipes.trained(model, entry.recipe, settings.seed, entry.intervals, beginning)
+        family = entry.family()
+        made = recipes.trained(
+            model, entry.recipe, settings.seed, entry.intervals, beginning, family=family
+        )
     else:
         made = recipes.read(settings.trained / f"{name}.safetensors")
-    sampler = made.sampler.with_integrator(recipes.late(entry.intervals)).with_block(entry.block)
+    move: lt.HeatBath | None = None
+    swept: dict[str, int] = {}
+    if entry.sweeps:
+        move = lt.HeatBath(entry.sweeps)
+        swept = {"sweeps": entry.sweeps}
+    sampler = lt.Sampler(
+        made.sampler.path,
+        made.sampler.transport,
+        recipes.late(entry.intervals, entry.power),
+        move,
+        block=entry.block,
+        device="cpu",
+    )
     file = settings.folder / f"{name}.safetensors"
     lt.save(sampler, file)
     size = file.stat().st_size
@@ -139,6 +164,7 @@ def described(name: str, entry: Entry, settings: Zoo) -> dict[str, Any]:
         "about": entry.about,
         "model": repr(model),
         **made.about,
+        **swept,
         "fresh_walkers": row,
         "device": f"{device_name(torch.device('cpu'))}, {vectors()}, one thread",
         "versions": provenance(),

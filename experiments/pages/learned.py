@@ -137,3 +137,48 @@ def conditioned_table() -> str:
             cells.append(f"{row['ess']:.3f} ({row['log_z_pull']:+.1f}σ)")
         rows.append(cells)
     return table(head, rows)
+
+
+def fields_table() -> str:
+    """Return ESS and log Z of one network in many fields."""
+    network = result("conditioned_fields")["networks"][0]
+    rows = network["rows"]
+    head = ["field", *(f"{row['field']:g}{'' if row['trained'] else '*'}" for row in rows)]
+    ess = ["ESS", *(f"{row['ess']:.3f}" for row in rows)]
+    pulls = ["log Z, σ from exact", *(f"{row['log_z_pull']:+.1f}" for row in rows)]
+    return table(head, [ess, pulls])
+
+
+def instances_table() -> str:
+    """Return what one network says of instances, and annealing beside it, each β apart."""
+    network = result("conditioned_instances")["networks"][0]
+    head = [
+        "β", "sampler", "ESS, trained", "ESS, unseen", "Var[A], unseen", "effective walkers/s",
+        "1/σ² of log Z a second", "log Z, largest σ from exact",
+    ]  # fmt: skip
+    cells: dict[tuple[float, str], list[dict[str, Any]]] = {}
+    for row in network["rows"]:
+        cells.setdefault((row["beta"], row["sampler"]), []).append(row)
+    rows: list[list[str]] = []
+    for (beta, sampler), every in cells.items():
+        unseen = [row for row in every if not row["trained"]]
+        trained = [row for row in every if row["trained"]]
+        largest = max((row["log_z_pull"] for row in every), key=abs)
+        rows.append(
+            [
+                f"{beta:g}",
+                sampler,
+                f"{_mean(trained, 'ess'):.3f}",
+                f"{_mean(unseen, 'ess'):.3f}",
+                f"{_mean(unseen, 'log_weight_variance'):.2g}",
+                f"{_mean(unseen, 'effective_walkers_per_second'):.0f}",
+                f"{_mean(unseen, 'inverse_variance_of_log_z_per_second'):.0f}",
+                f"{largest:+.1f}",
+            ]
+        )
+    return table(head, rows)
+
+
+def _mean(rows: list[dict[str, Any]], name: str) -> float:
+    """Return the mean of a number over instances."""
+    return float(sum(row[name] for row in rows) / len(rows))
