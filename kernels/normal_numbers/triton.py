@@ -74,7 +74,7 @@ def normals_kernel(
 
 
 VARIANTS = {
-    dtype: Variant(normals_kernel, (torch.int64, dtype), dict(CONFIG.constants), warps=CONFIG.warps)
+    (dtype,): Variant(normals_kernel, (torch.int64, dtype), dict(CONFIG.constants), warps=CONFIG.warps)
     for dtype in (torch.float32, torch.float64)
 }
 
@@ -93,7 +93,7 @@ def normals(
     out = walker_index.new_empty(walkers, sites, dtype=dtype)
     chunks = triton.cdiv(sites, 4 * BLOCK)
     launch(
-        VARIANTS[dtype], walkers * chunks, walker_index.contiguous(), out, seed, stream, event,
+        VARIANTS[dtype,], walkers * chunks, walker_index.contiguous(), out, seed, stream, event,
         draw, sites, chunks,
     )  # fmt: skip
     return out
