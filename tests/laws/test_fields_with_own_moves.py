@@ -101,7 +101,7 @@ def schwinger_dyson(configurations: Tensor, model: Any) -> Tensor:
 
 
 def test_a_chain_begins_with_the_free_field_and_samples_the_model() -> None:
-    settings = {"walkers": 64, "sweeps": 120, "seed": 1, "device": "cpu"}
+    settings = {"walkers": 64, "sweeps": 200, "seed": 1, "device": "cpu"}
     chain = lt.run_chain(MODEL, MOVE, observables={"identity": schwinger_dyson}, **settings)
     assert abs(chain.estimate("identity").pull(1.0)) < SIGMAS
     assert chain.state.configurations.dtype == torch.float32
