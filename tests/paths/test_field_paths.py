@@ -219,3 +219,22 @@ def test_moments_of_the_start_are_those_of_its_action() -> None:
     pull = (float(energy.mean()) - 18.0) / math.sqrt(18.0 / 4000)
     # Beyond 4 sigma by chance once in 16000 seeds.
     assert abs(pull) < 4.0
+
+
+def test_a_path_in_temperature_has_a_score_too() -> None:
+    class Given:
+        log_z = math.nan
+
+        def sample(self, walker_index: Tensor, seed: int) -> Tensor:
+            raise AssertionError
+
+    path = to_model(start=Given())
+    x = field_of(to_model())
+    density, score = path.log_density_and_score(x, TIMES)
+    torch.testing.assert_close(density, -TIMES * path.model.energy(x))
+    torch.testing.assert_close(score, TIMES.view(-1, 1, 1) * path.model.force(x))
+    assert torch.equal(path.score(x, TIMES), score)
+    assert torch.equal(path.log_density(x, TIMES), density)
+    # Networks are told β_t, and the couplings as they are.
+    assert torch.equal(path.conditions(TIMES).beta, TIMES)
+    assert torch.equal(path.conditions(TIMES).coupling[0], path.model.coupling)
