@@ -49,6 +49,7 @@ from .models.base import Conditions
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
+from .networks.drift import GaussianDrift, HollowDrift
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
 from .networks.lem import LEM
@@ -78,8 +79,10 @@ __all__ = [
     "DriftWarning",
     "EdwardsAnderson",
     "Estimate",
+    "GaussianDrift",
     "HeatBath",
     "HollowConv",
+    "HollowDrift",
     "Houdayer",
     "Ising",
     "Jump",
