@@ -49,7 +49,7 @@ from .models.base import Conditions
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
-from .networks.drift import GaussianDrift, HollowDrift
+from .networks.drift import GaussianDrift, GradientDrift, HollowDrift
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
 from .networks.lem import LEM
@@ -80,6 +80,7 @@ __all__ = [
     "EdwardsAnderson",
     "Estimate",
     "GaussianDrift",
+    "GradientDrift",
     "HeatBath",
     "HollowConv",
     "HollowDrift",
