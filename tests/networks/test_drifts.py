@@ -203,8 +203,7 @@ def test_a_drift_moves_to_another_lattice_with_its_parameters() -> None:
         assert torch.equal(large.state_dict()[name], value)
     # A field that repeats itself looks the same from everywhere.
     x = fields(2, (4, 4))
-    b, divergence = small(x, conditions(0.5))
-    f, _ = small.active(x, 0.5, 0)
+    b, _ = small(x, conditions(0.5))
     repeated = x.repeat(1, 2, 2)
     there, _ = large(repeated, conditions(0.5))
     torch.testing.assert_close(there, b.repeat(1, 2, 2), rtol=0.0, atol=1e-12)
