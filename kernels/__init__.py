@@ -33,6 +33,8 @@ from .labels.op import cluster_labels
 from .leaps.op import tau_leap_log_probability, tau_leap_log_probability_gradient, tau_leap_step
 from .leaps.reference import TauLeapStep
 from .packed_sweeps.op import packed_heat_bath_sweeps, packed_metropolis_sweeps
+from .parity_maps.op import parity_map
+from .parity_maps.reference import Moved
 from .philox import Stream, philox, uniform32, uniform64
 from .proposals.op import GAUGES, REVERSIBLE, proposal_rates, proposal_rates_gradient
 from .proposals.reference import ProposalRates
@@ -50,6 +52,7 @@ __all__ = [
     "JumpStep",
     "LocalEnergy",
     "LocalJumpSteps",
+    "Moved",
     "ProposalRates",
     "Running",
     "RunningClasses",
@@ -73,6 +76,7 @@ __all__ = [
     "overrelaxation_sweeps",
     "packed_heat_bath_sweeps",
     "packed_metropolis_sweeps",
+    "parity_map",
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",

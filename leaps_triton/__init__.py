@@ -30,6 +30,8 @@ from .estimators import (
     weights,
 )
 from .integrators import rates
+from .integrators.flows.map_step import MapStep
+from .integrators.flows.path_ratio import PathRatio
 from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
 from .io import export
@@ -91,11 +93,13 @@ __all__ = [
     "Lattice",
     "LocalRates",
     "LowEssWarning",
+    "MapStep",
     "Metropolis",
     "NotErgodicWarning",
     "Overrelaxation",
     "PairModel",
     "ParallelTempering",
+    "PathRatio",
     "Potts",
     "ReverseEnsemble",
     "Sampler",
