@@ -48,6 +48,7 @@ from .mcmc.march import run_chain
 from .mcmc.sweeps import HeatBath, Metropolis, Overrelaxation
 from .mcmc.tempering import ParallelTempering
 from .models.base import Conditions
+from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
@@ -58,6 +59,7 @@ from .networks.lem import LEM
 from .networks.local_rates import LocalRates
 from .networks.symmetric.conv import SymmetricConv
 from .paths.annealing import AnnealingPath
+from .paths.free_field import FreeField
 from .provenance import __version__
 from .registry import register
 from .samplers import ReverseEnsemble, Sampler, Scan, WeightedEnsemble, reverse_ess, scan, schedules
@@ -81,6 +83,7 @@ __all__ = [
     "DriftWarning",
     "EdwardsAnderson",
     "Estimate",
+    "FreeField",
     "GaussianDrift",
     "HeatBath",
     "HollowConv",
@@ -99,6 +102,7 @@ __all__ = [
     "Overrelaxation",
     "PairModel",
     "ParallelTempering",
+    "PhiFour",
     "PathRatio",
     "Potts",
     "ReverseEnsemble",
