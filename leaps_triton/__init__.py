@@ -30,6 +30,8 @@ from .estimators import (
     weights,
 )
 from .integrators import rates
+from .integrators.flows.map_step import MapStep
+from .integrators.flows.path_ratio import PathRatio
 from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
 from .io import export
@@ -95,12 +97,14 @@ __all__ = [
     "Lattice",
     "LocalRates",
     "LowEssWarning",
+    "MapStep",
     "Metropolis",
     "NotErgodicWarning",
     "Overrelaxation",
     "PairModel",
     "ParallelTempering",
     "PhiFour",
+    "PathRatio",
     "Potts",
     "ReverseEnsemble",
     "Sampler",

@@ -1,10 +1,12 @@
 """HollowDrift: a drift with exact divergence, and exact log-determinants of its maps."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ... import kernels
 from ...kernels.checks import as_bool, as_integer, as_seed, expect
 from ...models.base import Conditions
 from ...registry import register
@@ -286,6 +288,27 @@ class HollowDrift(Drift):
             values.append(f)
             slopes.append(slope)
         return torch.cat(values), torch.cat(slopes)
+
+    @torch.no_grad()
+    def push(self, configurations: Tensor, passes: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """Return fields after passes over the sublattices, ``φ_i ← φ_i + η f_i``, in one launch.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            passes: one after the other, each with a ``parity``, a time ``t``, the same for all, and
+                a ``step``.
+
+        Returns:
+            ``(walkers, *shape)``, and ``Σ log(1 + η ∂f_i/∂φ_i)``, float64 ``(walkers,)``.
+        """
+        sublattices = torch.stack([self.sublattice(parity) for parity in (0, 1)])
+        windows = torch.stack([self.windows(parity) for parity in (0, 1)])
+        weights = self.pointwise(passes[0].t)
+        parities = [each.parity for each in passes]
+        steps = [each.step for each in passes]
+        return kernels.parity_map(
+            configurations, sublattices, windows, *weights, parities, steps
+        )
 
     def steepest(self, t: Tensor | float) -> float:
         """Return a bound on ``|∂f_i/∂φ_i|``, see :meth:`Drift.steepest`."""
