@@ -1,6 +1,7 @@
 """A watch over training: it stops before a bad step is taken."""
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -71,6 +72,27 @@ class Guard:
         # Not at every step: it copies all parameters.
         if step % _EVERY == 0:
             self.good = snapshot(network)
+
+    def watch(
+        self, modules: Sequence[nn.Module], loss: float, norm: float, history: TrainingHistory
+    ) -> None:
+        """Let a step pass as :meth:`check` does, or give modules their last good parameters.
+
+        Args:
+            modules: what is trained, and what follows it.
+            loss: of the step that is about to be taken.
+            norm: of its gradient.
+            history: of all steps before.
+
+        Raises:
+            TrainingDiverged: the step is refused.
+        """
+        try:
+            self.check(modules[0], loss, norm, history)
+        except TrainingDiverged:
+            for module in modules:
+                module.load_state_dict(self.good)
+            raise
 
     def _refuse(self, what: str, step: int, history: TrainingHistory) -> None:
         config = self._config
