@@ -77,6 +77,9 @@ class Stream(IntEnum):
         MOMENTA  |              |               |      |              | numbers, the momenta
         FIELD_…  | 0            | sweep         | 0    | walker       | 0, 1: acceptance of a
         ACCEPT   |              |               |      |              | trajectory
+        FIELD_…  | site // 4    | step          | 0    | walker       | all: noise of a Gaussian
+        NOISE    |              |               |      |              | step, by Box and Muller
+                 |              | 0             | 1    | walker       | all: momenta at the start
     """
 
     START = 0
@@ -95,6 +98,7 @@ class Stream(IntEnum):
     BACKWARD = 21
     FIELD_MOMENTA = 22
     FIELD_ACCEPT = 23
+    FIELD_NOISE = 24
 
 
 def philox(

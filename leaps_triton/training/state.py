@@ -357,7 +357,7 @@ def _damage(
         # A value that is no state would index tables out of their bounds.
         trainer.sampler.path.model.check(tensors["buffer"].flatten(0, 1))
     except ValueError:
-        return f"buffer has values outside 0 to {trainer.sampler.path.model.q - 1}"
+        return f"buffer has values that are no states of {trainer.sampler.path.model!r}"
     return ""
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...integrators.rates import Transport, evaluate
+from ...integrators.rates import Transport
 from ...paths.annealing import AnnealingPath
 from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
@@ -17,6 +17,7 @@ from ..data.family import Family
 from ..data.times import TimeDensity, held_out_times, middles
 from ..equilibrium import equilibrate
 from ..history import TrainingHistory
+from ..residuals import residual_parts
 
 __all__ = [
     "HeldOut",
@@ -39,7 +40,8 @@ class Judgement(NamedTuple):
     variance: list[float]
     """``v(t) = Var[ξ_t]`` over ``ρ_t``"""
     corrector: list[float]
-    """Mean of κ over ``ρ_t``, which vanishes for every transport if the samples are of ``ρ_t``"""
+    """Mean of κ over ``ρ_t``, of a drift that of ``∇·b + b·∇ log ρ̃_t``, which vanishes for every
+    transport if the samples are of ``ρ_t``"""
     corrector_error: list[float]
     """Standard error of that mean"""
 
@@ -109,9 +111,8 @@ class HeldOut:
         errors: list[float] = []
         for t, x in zip(samples.t, samples.configurations, strict=True):
             here = t.expand(len(x))
-            found = evaluate(self._path, transport, x, here)
-            xi = self._path.time_derivative(found.energy, here) + found.corrector
-            variances.append(float(xi.var()))
+            found = residual_parts(self._path, transport, x, here)
+            variances.append(float(found.total.var()))
             means.append(float(found.corrector.mean()))
             errors.append(float(found.corrector.std()) / len(x) ** 0.5)
         return Judgement(times, variances, means, errors)

@@ -59,7 +59,11 @@ class Guard:
         finite = math.isfinite(loss) and math.isfinite(norm)
         if not finite:
             self._refuse(f"loss {loss}, gradient {norm}", step, history)
-        if mean > self._config.divergence * self.lowest:
+        limit = self._config.divergence * self.lowest
+        if self._config.loss == "action_matching":
+            # A loss that may be negative is measured from its lowest value, not from 0.
+            limit = self.lowest + self._config.divergence * max(abs(self.lowest), 1.0)
+        if mean > limit:
             times = mean / self.lowest
             self._refuse(f"mean loss {mean:.3g}, {times:.3g} times its lowest", step, history)
         # The mean of fewer steps may be low by chance.

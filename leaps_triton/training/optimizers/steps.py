@@ -14,7 +14,14 @@ from ..data.buffer import Batch
 from ..data.draws import Draws
 from ..data.family import Family
 from ..data.trajectories import leap_of, leap_trajectories, segments
-from ..losses import FreeEnergy, log_variance, physics_informed, residual, squared_residual
+from ..losses import (
+    FreeEnergy,
+    action_matching,
+    log_variance,
+    physics_informed,
+    residual,
+    squared_residual,
+)
 from .sample_gradients import PerSample, SampleGradients
 from .spring import Spring, centred
 
@@ -183,6 +190,8 @@ class AdamStep:
             weights = request.weights
             path = self._family.along(request.batch)
             return physics_informed(path, self._network, x, t, baseline, request.huber, weights)
+        if config.loss == "action_matching":
+            return action_matching(path, self._network, x, t)
         leap = leap_of(self._sampler.integrator)
         grid = segments(config, t)
         given = (path, self._network, x, grid, leap, request.draws, request.first)
