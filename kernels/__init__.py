@@ -13,7 +13,8 @@ index of each walker and its event count, which enter the random numbers; ``seed
 1 | axes, *shape)`` (entry ``[., d, i]``: the bond from site ``i`` in positive direction ``d``;
 every lattice axis may have size 1 where the coupling is uniform), ``bond_table`` ``φ`` float64
 ``(q, q)``, ``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 |
-walkers,)``, ``periodic`` one bool per axis.
+walkers,)``, ``periodic`` one bool per axis. Ops of real fields take float32 or float64 ``(walkers,
+*shape)`` on periodic lattices, and couplings float64 ``(1 | walkers,)``.
 """
 
 from . import reference
@@ -30,8 +31,11 @@ from .hollow_network.op import hollow_values
 from .jumps.op import hold_correction, jump_step
 from .jumps.reference import JumpStep, Running
 from .labels.op import cluster_labels
+from .lattice_fields.op import action_and_force, lattice_action, site_potential
+from .lattice_fields.reference import ActionForce
 from .leaps.op import tau_leap_log_probability, tau_leap_log_probability_gradient, tau_leap_step
 from .leaps.reference import TauLeapStep
+from .normal_numbers.op import normals
 from .packed_sweeps.op import packed_heat_bath_sweeps, packed_metropolis_sweeps
 from .philox import Stream, philox, uniform32, uniform64
 from .proposals.op import GAUGES, REVERSIBLE, proposal_rates, proposal_rates_gradient
@@ -45,6 +49,7 @@ __all__ = [
     "MOST_LANES",
     "PRECISIONS",
     "REVERSIBLE",
+    "ActionForce",
     "ClusterSweeps",
     "Entered",
     "JumpStep",
@@ -56,6 +61,7 @@ __all__ = [
     "Stream",
     "Sums",
     "TauLeapStep",
+    "action_and_force",
     "as_precision",
     "backend",
     "cluster_labels",
@@ -67,9 +73,11 @@ __all__ = [
     "hollow_conv_gradient",
     "hollow_values",
     "jump_step",
+    "lattice_action",
     "local_energy",
     "local_jump_steps",
     "metropolis_sweeps",
+    "normals",
     "overrelaxation_sweeps",
     "packed_heat_bath_sweeps",
     "packed_metropolis_sweeps",
@@ -77,6 +85,7 @@ __all__ = [
     "proposal_rates",
     "proposal_rates_gradient",
     "reference",
+    "site_potential",
     "swendsen_wang_sweeps",
     "tau_leap_log_probability",
     "tau_leap_log_probability_gradient",

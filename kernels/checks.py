@@ -15,7 +15,7 @@ from torch import Tensor
 __all__ = [
     "PRECISIONS", "as_bool", "as_device", "as_integer", "as_number", "as_periodic", "as_precision",
     "as_rest", "as_seed", "as_tensor", "check_arguments", "check_axes", "check_configurations",
-    "check_floating", "check_lattice", "check_model", "check_rates", "check_shape", "check_sweeps",
+    "check_fields", "check_floating", "check_lattice", "check_model", "check_rates", "check_shape", "check_sweeps",
     "check_tensor", "check_walkers", "expect", "is_real", "is_single", "nearest", "shown",
     "states_hint",
 ]  # fmt: skip
@@ -420,6 +420,25 @@ def check_model(
                 "move one of them"
             )
     return boundaries
+
+
+def check_fields(configurations: Tensor, **couplings: Tensor) -> None:
+    """Refuse what are no real fields ``(walkers, *shape)``, and couplings that do not fit them."""
+    check_tensor("configurations", configurations)
+    check_floating("configurations", configurations.dtype)
+    if not 2 <= configurations.ndim <= 5:
+        raise ValueError(
+            "configurations must be (walkers, *shape) with 1 to 4 lattice axes, got "
+            f"{tuple(configurations.shape)}"
+        )
+    for name, coupling in couplings.items():
+        check_tensor(name, coupling)
+        check_shape(name, coupling, [{1, len(configurations)}])
+        if coupling.dtype != torch.float64 or coupling.device != configurations.device:
+            raise ValueError(
+                f"{name} must be float64 on {configurations.device}, got {coupling.dtype} on "
+                f"{coupling.device}; convert it with .double() and .to()"
+            )
 
 
 def check_walkers(count: int, device: torch.device, dtype: torch.dtype, **tensors: Tensor) -> None:

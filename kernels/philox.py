@@ -36,7 +36,8 @@ class Stream(IntEnum):
         stream   | site         | event         | draw | walker       | words
         ---------|--------------|---------------|------|--------------|--------------------------
         START    | site // 4    | 0             | 0    | walker       | word ``site % 4``: start
-                 |              |               |      |              | value
+                 |              |               |      |              | value; two words make two
+                 |              |               |      |              | normal numbers
         JUMP     | 0            | event         | 0    | walker       | 0, 1: holding time; 2, 3:
                  |              |               |      |              | which move
                  |              | event · n + i |      |              | the same, of the i-th of n

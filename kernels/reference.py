@@ -7,6 +7,7 @@ Shapes, units and errors are documented once, at the public op; the formulas sta
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .class_jumps import reference as class_jumps
@@ -31,12 +32,20 @@ from .jumps import reference as jumps
 from .jumps.reference import Event, JumpStep
 from .labels import reference as labels
 from .labels.reference import Bonds
+from .lattice_fields.reference import (
+    ActionForce,
+    action_and_force,
+    lattice_action,
+    site_potential,
+)
 from .leaps.reference import (
     TauLeapStep,
     tau_leap_log_probability,
     tau_leap_log_probability_gradient,
     tau_leap_step,
 )
+from .normal_numbers import reference as normal_numbers
+from .normal_numbers.reference import Normals
 from .packed_sweeps import reference as packed_sweeps
 from .packed_sweeps.reference import PackedSweeps
 from .philox import philox, site_words, uniform32, uniform64
@@ -48,6 +57,7 @@ from .site_sweeps.reference import Sweeps, heat_bath_probabilities, metropolis_a
 __all__ = [
     "MOST_CLASSES",
     "MOST_LANES",
+    "ActionForce",
     "ClusterSweeps",
     "JumpStep",
     "LocalEnergy",
@@ -56,6 +66,7 @@ __all__ = [
     "Sums",
     "Tables",
     "TauLeapStep",
+    "action_and_force",
     "bonds_along",
     "cluster_labels",
     "energy",
@@ -66,11 +77,13 @@ __all__ = [
     "hollow_values",
     "hollow_values_gradient",
     "jump_step",
+    "lattice_action",
     "local_energy",
     "local_fields",
     "local_jump_steps",
     "metropolis_acceptance",
     "metropolis_sweeps",
+    "normals",
     "overrelaxation_sweeps",
     "packed_heat_bath_sweeps",
     "packed_metropolis_sweeps",
@@ -79,6 +92,7 @@ __all__ = [
     "proposal_rates_gradient",
     "rounded",
     "site_classes",
+    "site_potential",
     "site_words",
     "state_counts",
     "swendsen_wang_sweeps",
@@ -107,6 +121,20 @@ hollow_conv = taking(Convolution, convolutions.hollow_conv)
 def hollow_conv_gradient(*arguments: Any, **named: Any) -> convolutions.Gradients:
     """Return the gradients of :func:`hollow_conv` with respect to its six tensors."""
     return convolutions.hollow_conv_gradient(*gradient_of(*arguments, **named))
+
+
+def normals(
+    seed: int,
+    stream: int,
+    event: int,
+    draw: int,
+    walker_index: Tensor,
+    sites: int,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Return independent normal numbers, ``(walkers, sites)``."""
+    given = Normals(walker_index, seed, stream, event, draw, sites, dtype)
+    return normal_numbers.normals(given)
 
 
 hollow_values = taking(Values, hollow_network.hollow_values)

@@ -46,6 +46,7 @@ from .mcmc.march import run_chain
 from .mcmc.sweeps import HeatBath, Metropolis, Overrelaxation
 from .mcmc.tempering import ParallelTempering
 from .models.base import Conditions
+from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
@@ -55,6 +56,7 @@ from .networks.lem import LEM
 from .networks.local_rates import LocalRates
 from .networks.symmetric.conv import SymmetricConv
 from .paths.annealing import AnnealingPath
+from .paths.free_field import FreeField
 from .provenance import __version__
 from .registry import register
 from .samplers import ReverseEnsemble, Sampler, Scan, WeightedEnsemble, reverse_ess, scan, schedules
@@ -78,6 +80,7 @@ __all__ = [
     "DriftWarning",
     "EdwardsAnderson",
     "Estimate",
+    "FreeField",
     "HeatBath",
     "HollowConv",
     "Houdayer",
@@ -93,6 +96,7 @@ __all__ = [
     "Overrelaxation",
     "PairModel",
     "ParallelTempering",
+    "PhiFour",
     "Potts",
     "ReverseEnsemble",
     "Sampler",

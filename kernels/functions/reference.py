@@ -1,4 +1,4 @@
-"""Exponentials and logarithm of the twins.
+"""Exponentials, logarithm, sine and cosine of the twins.
 
 Libraries differ in the last bit of these, and torch's own depend on where in a tensor a number
 stands. These are polynomials of products and sums, each rounded once, so that every device and
@@ -11,7 +11,9 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["exponential", "exponential64", "logarithm", "mean_exponential64"]
+__all__ = [
+    "cosine", "exponential", "exponential64", "logarithm", "mean_exponential64", "sine",
+]  # fmt: skip
 
 # Cephes, expf: coefficients of (e^r - 1 - r) / r², the highest power first.
 EXPONENTIAL = (
@@ -46,6 +48,23 @@ LOGARITHM = (
     1.818357216161805012e-01,
     1.531383769920937332e-01,
     1.479819860511658591e-01,
+)
+# FreeBSD's msun, k_sin.c and k_cos.c: coefficients of x³, x⁵ … and of x⁴, x⁶ …
+SINE = (
+    -1.66666666666666324348e-01,
+    8.33333333332248946124e-03,
+    -1.98412698298579493134e-04,
+    2.75573137070700676789e-06,
+    -2.50507602534068634195e-08,
+    1.58969099521155010221e-10,
+)
+COSINE = (
+    4.16666666666666019037e-02,
+    -1.38888888888741095749e-03,
+    2.48015872894767294178e-05,
+    -2.75573143513906633035e-07,
+    2.08757232129817482790e-09,
+    -1.13596475577881948265e-11,
 )
 UPPER_LOG_TWO_64 = 6.93147180369123816490e-01
 LOWER_LOG_TWO_64 = 1.90821492927058770002e-10
@@ -141,3 +160,29 @@ def logarithm(x: Tensor) -> Tensor:
     square = 0.5 * f * f
     e = exponent.double()
     return e * UPPER_LOG_TWO_64 - ((square - (s * (square + series) + e * LOWER_LOG_TWO_64)) - f)
+
+
+def sine(x: Tensor) -> Tensor:
+    """Return ``sin x``, float64, for ``|x| ≤ π/4``, to two units in the last place.
+
+    References:
+        FreeBSD's msun, k_sin.c.
+    """
+    square = x * x
+    series = square * SINE[5] + SINE[4]
+    for coefficient in SINE[3::-1]:
+        series = series * square + coefficient
+    return x + x * (square * series)
+
+
+def cosine(x: Tensor) -> Tensor:
+    """Return ``cos x``, float64, for ``|x| ≤ π/4``, to two units in the last place.
+
+    References:
+        FreeBSD's msun, k_cos.c.
+    """
+    square = x * x
+    series = square * COSINE[5] + COSINE[4]
+    for coefficient in COSINE[3::-1]:
+        series = series * square + coefficient
+    return 1.0 - (0.5 * square - square * square * series)

@@ -12,6 +12,7 @@ from .base import (
     Target,
 )
 from .energy_only import as_given, complete
+from .fields import PhiFour
 from .pair import PairModel, Tables, is_pair_model
 from .spins import Clock, EdwardsAnderson, Ising, Potts
 
@@ -26,6 +27,7 @@ __all__ = [
     "Model",
     "Observable",
     "PairModel",
+    "PhiFour",
     "Potts",
     "SweepPlan",
     "Tables",

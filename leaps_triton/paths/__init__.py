@@ -2,10 +2,12 @@
 
 from .annealing import AnnealingPath
 from .base import Path, Start
+from .free_field import FreeField
 from .starts import Uniform
 
 __all__ = [
     "AnnealingPath",
+    "FreeField",
     "Path",
     "Start",
     "Uniform",

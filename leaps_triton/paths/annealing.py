@@ -13,7 +13,8 @@ from ..models.base import Conditions, EnergyModel, SweepPlan, Target
 from ..models.energy_only import complete
 from ..registry import name_of, register
 from .base import Start
-from .starts import Uniform
+from .bridges import bridge_between
+from .starts import as_start
 
 __all__ = ["AnnealingPath"]
 
@@ -39,24 +40,29 @@ class _Told(NamedTuple):
 class AnnealingPath:
     """``log ρ̃_t(x) = -β_t H(x)``, ``t`` from 0 to 1, unnormalised, with ``β_1`` the model's β.
 
-    Times ``t`` are numbers or tensors ``(1 | walkers,)``.
+    Times ``t`` are numbers or tensors ``(1 | walkers,)``. To a model of real fields the start may
+    have an energy ``U_0`` of its own, and is left behind in proportion as the schedule ``f`` rises:
+    ``log ρ̃_t(x) = -(1 - f(t)) U_0(x) - f(t) β H(x)``. From a :class:`~leaps_triton.FreeField` to a
+    :class:`~leaps_triton.PhiFour` this is a path in the couplings.
 
     Args:
         model: the target; any :class:`~leaps_triton.models.Target` or
             :class:`~leaps_triton.models.EnergyModel`.
-        start: None for the uniform distribution (then ``β_0`` must be 0), or an object with
-            ``log_z`` and ``sample(walkers, seed)`` that draws exactly from ``exp(-β_0 H)``.
+        start: None for the uniform distribution (then ``β_0`` must be 0), to a
+            :class:`~leaps_triton.PhiFour` for ``FreeField(1.0)``; or an object with ``log_z`` and
+            ``sample(walkers, seed)`` that draws exactly from ``exp(-β_0 H)``, or from
+            ``exp(-U_0)`` if it has ``energy(configurations)``, which is ``U_0``.
         schedule: ``f`` with ``β_t = f(t) β``, a function of float64 tensors that autograd can
             differentiate, ``f(1) = 1``; None for ``f(t) = t``.
 
     Attributes:
         model: the target, completed (:func:`~leaps_triton.models.complete`).
-        start: the start.
+        start: the start, on the model's lattice.
         schedule: ``f``.
 
     Raises:
         ValueError: the schedule does not end at 1, or does not begin at the start; a target of
-            floating-point configurations has no start.
+            floating-point configurations other than a PhiFour has no start.
 
     Example:
         >>> from leaps_triton import Ising
@@ -72,7 +78,8 @@ class AnnealingPath:
         schedule: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.model: Any = complete(model)
-        self.start = _as_start(start, self.model)
+        self.start = as_start(start, self.model)
+        self._bridge = bridge_between(self.start, self.model)
         self._told: dict[tuple[torch.device, torch.dtype], _Told] = {}
         self.schedule: Callable[[Tensor], Tensor] = _linear
         if schedule is not None:
@@ -93,9 +100,13 @@ class AnnealingPath:
                 f"schedule must be finite with schedule(1) = 1, got {first} at 0 and {last} at 1"
             )
         # No rounding here: ρ_0 is uniform, and log Z_0 = N log q, at β_0 = 0 alone.
-        if start is None and first != 0.0:
+        if start is None and not self._bridge.leaves_start and first != 0.0:
             raise ValueError(
                 f"the uniform start needs schedule(0) = 0, got {first}; change it, or give start="
+            )
+        if self._bridge.leaves_start and first != 0.0:
+            raise ValueError(
+                f"a start with an energy of its own needs schedule(0) = 0, got {first}; change it"
             )
         # autograd gives 0 where it cannot follow; somewhere on the way the schedule must rise.
         inside = torch.linspace(0.05, 0.95, 10, dtype=torch.float64)
@@ -194,16 +205,38 @@ class AnnealingPath:
             t: a number, or ``(1 | walkers,)``.
 
         Returns:
-            Tensors of ``t``'s precision (float32 for a number), on its device.
+            Tensors of ``t``'s precision (float32 for a number), on its device. Where couplings
+            change along the path, ``beta`` is 1 and ``coupling`` is :meth:`couplings`.
         """
         dtype = torch.float32
         if isinstance(t, Tensor) and t.is_floating_point():
             dtype = t.dtype
         # The time is rounded first: β is that of the time that the network is told.
         times = _as_times(t).to(dtype)
+        if self._bridge.has_couplings:
+            return self._field_conditions(times)
         beta = self.beta(times).to(times)
         told = self._tell(times.device, dtype)
         return Conditions(times, beta, told.coupling, told.field)
+
+    def _field_conditions(self, times: Tensor) -> Conditions:
+        """Return what a network is told where couplings change, and not β."""
+        coupling = self.couplings(times).to(times)
+        return Conditions(times, torch.ones_like(times), coupling, times.new_zeros(1, 1))
+
+    def couplings(self, t: Tensor | float) -> Tensor:
+        """Return the couplings at time ``t``, ``(m²_t, λ_t)`` of a :class:`~leaps_triton.PhiFour`.
+
+        Args:
+            t: a number, or ``(1 | walkers,)``.
+
+        Returns:
+            float64 ``(1 | walkers, 2)``, on the device of ``t``.
+
+        Raises:
+            ValueError: the path is none in couplings.
+        """
+        return self._bridge.couplings(self._fraction(_as_times(t)))
 
     def _tell(self, device: torch.device, dtype: torch.dtype) -> "_Told":
         """Return couplings and field on a device, sent there once."""
@@ -233,14 +266,26 @@ class AnnealingPath:
         Returns:
             float64 ``(walkers,)``.
         """
-        energy = self.model.energy(configurations, check=False)
-        return self.increment_of(energy, t_from, t_to)
+        return self.increment_of(self.excess(configurations), t_from, t_to)
 
-    def increment_of(self, energy: Tensor, t_from: Tensor | float, t_to: Tensor | float) -> Tensor:
-        """Return ``log ρ̃_{t_to}(x) - log ρ̃_{t_from}(x)`` from ``H(x)``, float64 ``(walkers,)``.
+    def excess(self, configurations: Tensor) -> Tensor:
+        """Return what the change of ``log ρ̃`` is proportional to; values are not checked.
 
         Args:
-            energy: ``H(x)``, ``(walkers,)``.
+            configurations: ``(walkers, *shape)``.
+
+        Returns:
+            ``H(x)``, or ``H(x) - U_0(x) / β`` where the start has an energy ``U_0``, float64
+            ``(walkers,)``.
+        """
+        return self._bridge.excess(configurations)
+
+    def increment_of(self, energy: Tensor, t_from: Tensor | float, t_to: Tensor | float) -> Tensor:
+        """Return ``log ρ̃_{t_to}(x) - log ρ̃_{t_from}(x)``, float64 ``(walkers,)``.
+
+        Args:
+            energy: :meth:`excess` of the configurations, which is ``H(x)`` unless the start has an
+                energy of its own, ``(walkers,)``.
             t_from: a number, or ``(1 | walkers,)``.
             t_to: likewise.
         """
@@ -250,14 +295,52 @@ class AnnealingPath:
 
     def log_density(self, configurations: Tensor, t: Tensor | float) -> Tensor:
         """Return ``log ρ̃_t(x)``, float64 ``(walkers,)``."""
-        energy = self.model.energy(configurations)
-        return -self.beta(t).to(energy.device) * energy
+        if not self._bridge.leaves_start:
+            energy = self.model.energy(configurations)
+            return -self.beta(t).to(energy.device) * energy
+        self.model.check(configurations)
+        return self._bridge.log_density(configurations, self._fraction_on(configurations, t))
+
+    def score(self, configurations: Tensor, t: Tensor | float) -> Tensor:
+        """Return ``∇ log ρ̃_t(x)``, like the configurations, of a model that has a force.
+
+        Args:
+            configurations: ``(walkers, *shape)``; values are not checked.
+            t: a number, or ``(1 | walkers,)``.
+
+        Raises:
+            ValueError: the model, or the start if it has an energy, has no ``force``.
+        """
+        return self._bridge.score(configurations, self._fraction_on(configurations, t))
+
+    def log_density_and_score(
+        self, configurations: Tensor, t: Tensor | float
+    ) -> tuple[Tensor, Tensor]:
+        """Return ``log ρ̃_t(x)`` and its gradient, from one pass where the model allows.
+
+        Args:
+            configurations: ``(walkers, *shape)``; values are not checked.
+            t: a number, or ``(1 | walkers,)``.
+
+        Returns:
+            float64 ``(walkers,)``, and ``(walkers, *shape)`` like the configurations.
+
+        Raises:
+            ValueError: the model, or the start if it has an energy, has no ``force``.
+        """
+        fraction = self._fraction_on(configurations, t)
+        return self._bridge.log_density_and_score(configurations, fraction)
+
+    def _fraction_on(self, configurations: Tensor, t: Tensor | float) -> Tensor:
+        """Return ``f(t)`` on the device of the configurations."""
+        return self._fraction(_as_times(t)).to(configurations.device)
 
     def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
         """Return ``∂_t log ρ̃_t(x) = -(dβ_t/dt) H(x)``, float64 ``(walkers,)``.
 
         Args:
-            energy: ``H(x)``, ``(walkers,)``.
+            energy: :meth:`excess` of the configurations, which is ``H(x)`` unless the start has an
+                energy of its own, ``(walkers,)``.
             t: a number, or ``(1 | walkers,)``.
         """
         return -self.beta_rate(t).to(energy.device) * energy
@@ -295,26 +378,6 @@ class AnnealingPath:
         beta = self.beta(t).to(configurations.device)
         swept: Tensor = self.model.heat_bath(configurations, beta, plan)
         return swept
-
-
-def _as_start(start: Start | None, model: Any) -> Start:
-    """Return the start, the uniform one for None.
-
-    Raises:
-        ValueError: this is no start, or the model has no uniform one.
-    """
-    if start is None:
-        if model.dtype.is_floating_point:
-            raise ValueError(
-                f"configurations of {model!r} are {model.dtype}, and have no uniform start; "
-                f"give start= an object with sample(walkers, seed) and log_z"
-            )
-        return Uniform(model.lattice, model.q)
-    if not hasattr(start, "sample") or not hasattr(start, "log_z"):
-        raise ValueError(
-            f"start must be None or have sample(walkers, seed) and log_z, got {shown(start)}"
-        )
-    return start
 
 
 def _as_times(t: Tensor | float) -> Tensor:

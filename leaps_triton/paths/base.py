@@ -12,7 +12,12 @@ __all__ = ["Path", "Start"]
 
 
 class Start(Protocol):
-    """A distribution ``ρ_0`` on the path that can be sampled exactly."""
+    """A distribution ``ρ_0`` on the path that can be sampled exactly.
+
+    To a model of real fields it may also have ``energy(configurations)``, ``U_0`` with ``ρ_0 ∝
+    exp(-U_0)``, float64 ``(walkers,)``, and ``force(configurations)``, ``-∂U_0/∂x``: the path then
+    leaves ``U_0`` behind as it comes to the model.
+    """
 
     log_z: float
 
@@ -51,7 +56,7 @@ class Path(Protocol):
         ...
 
     def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
-        """Return ``∂_t log ρ̃_t(x)`` from ``H(x)``, float64 ``(walkers,)``."""
+        """Return ``∂_t log ρ̃_t(x)`` from :meth:`AnnealingPath.excess`, float64 ``(walkers,)``."""
         ...
 
     def conditions(self, t: Tensor | float) -> Conditions:

@@ -1,16 +1,25 @@
 """Starts of paths: distributions that can be sampled exactly."""
 
+import functools
+import logging
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..kernels import Stream
+from ..kernels.checks import shown
 from ..kernels.philox import site_words
 from ..lattices.hypercubic import Lattice
+from ..models.fields import PhiFour
 from ..registry import register
+from .base import Start
+from .free_field import FreeField
 
-__all__ = ["Uniform"]
+__all__ = ["Uniform", "as_start"]
+
+logger = logging.getLogger("leaps_triton")
 
 
 @register("start", name="uniform")
@@ -43,3 +52,34 @@ class Uniform:
         # Words are int64, so that the product cannot overflow.
         values = (words * self.q >> 32).to(torch.int8)
         return values.view(-1, *self.lattice.shape)
+
+
+def as_start(start: Start | None, model: Any) -> Start:
+    """Return the start on the model's lattice; for None the uniform one, or the free field.
+
+    Raises:
+        ValueError: this is no start, or the model has no uniform one.
+    """
+    if start is None and isinstance(model, PhiFour):
+        _say_default()
+        start = FreeField()
+    if start is None:
+        if model.dtype.is_floating_point:
+            raise ValueError(
+                f"configurations of {model!r} are {model.dtype}, and have no uniform start; "
+                f"give start= an object with sample(walkers, seed) and log_z"
+            )
+        return Uniform(model.lattice, model.q)
+    if isinstance(start, FreeField):
+        return start.on(model)
+    if not hasattr(start, "sample") or not hasattr(start, "log_z"):
+        raise ValueError(
+            f"start must be None or have sample(walkers, seed) and log_z, got {shown(start)}"
+        )
+    return start
+
+
+@functools.cache
+def _say_default() -> None:
+    """Say once which start a path of fields has by itself."""
+    logger.info("paths to PhiFour start from FreeField(mass_squared=1.0); start= is another")

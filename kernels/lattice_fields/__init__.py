@@ -1,0 +1,1 @@
+"""Action and force of real fields on periodic lattices."""

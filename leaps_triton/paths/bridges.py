@@ -1,0 +1,221 @@
+"""How a path leads from its start to its model: the densities between, and their gradients.
+
+``f`` is the schedule at a time, float64 ``(1 | walkers,)``, 0 at the start and 1 at the model.
+"""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from .. import kernels
+from ..kernels.lattice_fields.reference import per_site
+from ..models.base import DifferentiableModel
+from ..models.fields import PhiFour, is_phi_four
+from .free_field import FreeField
+
+__all__ = ["Bridge", "bridge_between"]
+
+
+class Bridge(Protocol):
+    """The family of densities between a start and a model; values are not checked."""
+
+    leaves_start: bool
+    """Whether the start's own energy fades as the model's grows, so that ``f(0)`` must be 0"""
+    has_couplings: bool
+    """Whether all densities are those of one model with other couplings"""
+
+    def excess(self, configurations: Tensor) -> Tensor:
+        """Return ``-β⁻¹ ∂ log ρ̃ / ∂f``, float64 ``(walkers,)``."""
+        ...
+
+    def log_density(self, configurations: Tensor, fraction: Tensor) -> Tensor:
+        """Return ``log ρ̃``, float64 ``(walkers,)``."""
+        ...
+
+    def score(self, configurations: Tensor, fraction: Tensor) -> Tensor:
+        """Return ``∇ log ρ̃``, like the configurations."""
+        ...
+
+    def log_density_and_score(
+        self, configurations: Tensor, fraction: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return both, from one pass where there is one."""
+        ...
+
+    def couplings(self, fraction: Tensor) -> Tensor:
+        """Return the couplings of the model whose density this is, float64 ``(1 | walkers, n)``."""
+        ...
+
+
+class InTemperature:
+    """``log ρ̃ = -f β H``: the start is that at ``f(0)``, of whatever kind it is."""
+
+    leaves_start = False
+    has_couplings = False
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def excess(self, configurations: Tensor) -> Tensor:
+        """Return ``H(x)``."""
+        energy: Tensor = self._model.energy(configurations, check=False)
+        return energy
+
+    def log_density(self, configurations: Tensor, fraction: Tensor) -> Tensor:
+        """Return ``-f β H(x)``."""
+        return -(fraction * self._model.beta) * self.excess(configurations)
+
+    def score(self, configurations: Tensor, fraction: Tensor) -> Tensor:
+        """Return ``f β`` times the force."""
+        force = force_of(self._model, configurations)
+        return _times(fraction * self._model.beta, force)
+
+    def log_density_and_score(
+        self, configurations: Tensor, fraction: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return both."""
+        density = self.log_density(configurations, fraction)
+        return density, self.score(configurations, fraction)
+
+    def couplings(self, fraction: Tensor) -> Tensor:
+        """Raise a ValueError: only β changes."""
+        raise _without_couplings(self._model)
+
+
+class InProportion:
+    """``log ρ̃ = -(1 - f) U_0 - f β H``, ``U_0`` the energy of the start."""
+
+    leaves_start = True
+    has_couplings = False
+
+    def __init__(self, start: Any, model: Any) -> None:
+        self._start = start
+        self._model = model
+
+    def excess(self, configurations: Tensor) -> Tensor:
+        """Return ``H(x) - U_0(x) / β``."""
+        # A model at β = 0 has no temperature to count the start's energy in.
+        if self._model.beta == 0.0:
+            raise ValueError(
+                "a path from a start with an energy needs a model with beta other than 0, got 0"
+            )
+        start = self._start.energy(configurations)
+        energy: Tensor = self._model.energy(configurations, check=False)
+        return energy - start / self._model.beta
+
+    def log_density(self, configurations: Tensor, fraction: Tensor) -> Tensor:
+        """Return ``-(1 - f) U_0(x) - f β H(x)``."""
+        start = self._start.energy(configurations)
+        energy = self._model.energy(configurations, check=False)
+        return -((1.0 - fraction) * start) - fraction * self._model.beta * energy
+
+    def score(self, configurations: Tensor, fraction: Tensor) -> Tensor:
+        """Return the forces of both in the same proportion."""
+        start = force_of(self._start, configurations)
+        force = force_of(self._model, configurations)
+        share = fraction * self._model.beta
+        return _times(1.0 - fraction, start) + _times(share, force)
+
+    def log_density_and_score(
+        self, configurations: Tensor, fraction: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return both."""
+        density = self.log_density(configurations, fraction)
+        return density, self.score(configurations, fraction)
+
+    def couplings(self, fraction: Tensor) -> Tensor:
+        """Raise a ValueError: densities between are those of no model."""
+        raise _without_couplings(self._model)
+
+
+class InCouplings:
+    """From a free field to a φ⁴ model: each density is that of a φ⁴ model with other couplings.
+
+    ``m² = (1 - f) m_0² + f m_1²`` and ``λ = f λ_1``, and one pass serves where two energies would
+    take two.
+    """
+
+    leaves_start = True
+    has_couplings = True
+
+    def __init__(self, start: FreeField, model: PhiFour) -> None:
+        self._first = torch.tensor([start.mass_squared, 0.0], dtype=torch.float64)
+        self._last = model.coupling
+        self._change = self._last - self._first
+
+    def excess(self, configurations: Tensor) -> Tensor:
+        """Return ``S(φ) - U_0(φ)``, in which the bonds are the same and drop out."""
+        change = self._change.to(configurations.device)
+        return kernels.site_potential(configurations, change[:1], change[1:])
+
+    def log_density(self, configurations: Tensor, fraction: Tensor) -> Tensor:
+        """Return minus the action at the couplings of ``f``."""
+        return -kernels.lattice_action(configurations, *self._told(configurations, fraction))
+
+    def score(self, configurations: Tensor, fraction: Tensor) -> Tensor:
+        """Return the force at the couplings of ``f``."""
+        return self.log_density_and_score(configurations, fraction)[1]
+
+    def log_density_and_score(
+        self, configurations: Tensor, fraction: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return both from one pass."""
+        told = self._told(configurations, fraction)
+        action, force = kernels.action_and_force(configurations, *told)
+        return -action, force
+
+    def couplings(self, fraction: Tensor) -> Tensor:
+        """Return ``(m², λ)`` at ``f``."""
+        first = self._first.to(fraction.device)
+        last = self._last.to(fraction.device)
+        share = fraction.unsqueeze(1)
+        # In this form both ends are exact.
+        return (1.0 - share) * first + share * last
+
+    def _told(self, configurations: Tensor, fraction: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the couplings as ops take them, float64 ``(1 | walkers,)``."""
+        found = self.couplings(fraction).to(configurations.device)
+        mass_squared, quartic = found.unbind(1)
+        return mass_squared.contiguous(), quartic.contiguous()
+
+
+def bridge_between(start: Any, model: Any) -> Bridge:
+    """Return the densities between a start and a model.
+
+    A start of real fields may have ``energy``, and is then left behind in proportion.
+
+    Args:
+        start: of the path.
+        model: its target, completed.
+    """
+    if isinstance(start, FreeField) and is_phi_four(model):
+        return InCouplings(start, model)
+    if model.dtype.is_floating_point and hasattr(start, "energy"):
+        return InProportion(start, model)
+    return InTemperature(model)
+
+
+def force_of(thing: DifferentiableModel, configurations: Tensor) -> Tensor:
+    """Return the force of a model or start, which a user's may lack.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not hasattr(thing, "force"):
+        raise ValueError(
+            f"the gradient of the density needs force(configurations), -∂energy/∂x, of {thing!r}, "
+            f"which has none; add it"
+        )
+    return thing.force(configurations)
+
+
+def _times(share: Tensor, force: Tensor) -> Tensor:
+    """Return a number per walker times its force, in the force's type."""
+    return per_site(share.to(force.device), force.ndim - 1).to(force.dtype) * force
+
+
+def _without_couplings(model: Any) -> ValueError:
+    return ValueError(
+        f"couplings along the path are those of PhiFour from a FreeField, got a path to {model!r}"
+    )
