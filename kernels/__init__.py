@@ -37,6 +37,8 @@ from .leaps.op import tau_leap_log_probability, tau_leap_log_probability_gradien
 from .leaps.reference import TauLeapStep
 from .normal_numbers.op import normals
 from .packed_sweeps.op import packed_heat_bath_sweeps, packed_metropolis_sweeps
+from .parity_maps.op import parity_map
+from .parity_maps.reference import Moved
 from .philox import Stream, philox, uniform32, uniform64
 from .proposals.op import GAUGES, REVERSIBLE, proposal_rates, proposal_rates_gradient
 from .proposals.reference import ProposalRates
@@ -55,6 +57,7 @@ __all__ = [
     "JumpStep",
     "LocalEnergy",
     "LocalJumpSteps",
+    "Moved",
     "ProposalRates",
     "Running",
     "RunningClasses",
@@ -81,6 +84,7 @@ __all__ = [
     "overrelaxation_sweeps",
     "packed_heat_bath_sweeps",
     "packed_metropolis_sweeps",
+    "parity_map",
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",

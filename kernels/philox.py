@@ -73,6 +73,9 @@ class Stream(IntEnum):
         ROWS     | half         |               |      |              |
         BACKWARD | move         | event         | 0    | walker       | 0, 1: clock of a move that
                  |              |               |      |              | is made backwards in time
+        FIELD_…  | site // 4    | step          | 0    | walker       | all: noise of a Gaussian
+        NOISE    |              |               |      |              | step, by Box and Muller
+                 |              | 0             | 1    | walker       | all: momenta at the start
     """
 
     START = 0
@@ -89,6 +92,7 @@ class Stream(IntEnum):
     PACKED = 19
     PACKED_ROWS = 20
     BACKWARD = 21
+    FIELD_NOISE = 24
 
 
 def philox(

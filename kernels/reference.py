@@ -48,6 +48,8 @@ from .normal_numbers import reference as normal_numbers
 from .normal_numbers.reference import Normals
 from .packed_sweeps import reference as packed_sweeps
 from .packed_sweeps.reference import PackedSweeps
+from .parity_maps import reference as parity_maps
+from .parity_maps.reference import Passing
 from .philox import philox, site_words, uniform32, uniform64
 from .proposals.reference import ProposalRates, proposal_rates, proposal_rates_gradient
 from .registration import taking
@@ -87,6 +89,7 @@ __all__ = [
     "overrelaxation_sweeps",
     "packed_heat_bath_sweeps",
     "packed_metropolis_sweeps",
+    "parity_map",
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",
@@ -113,6 +116,7 @@ wolff_sweeps = taking(Clusters, clusters.wolff_sweeps)
 overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)
 packed_heat_bath_sweeps = taking(PackedSweeps, packed_sweeps.packed_heat_bath_sweeps)
 packed_metropolis_sweeps = taking(PackedSweeps, packed_sweeps.packed_metropolis_sweeps)
+parity_map = taking(Passing, parity_maps.parity_map)
 jump_step = taking(Event, jumps.jump_step)
 local_jump_steps = taking(Events, class_jumps.local_jump_steps)
 hollow_conv = taking(Convolution, convolutions.hollow_conv)

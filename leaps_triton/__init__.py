@@ -30,6 +30,8 @@ from .estimators import (
     weights,
 )
 from .integrators import rates
+from .integrators.flows.map_step import MapStep
+from .integrators.flows.path_ratio import PathRatio
 from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
 from .io import export
@@ -50,6 +52,7 @@ from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
+from .networks.drift import GaussianDrift, GradientDrift, HollowDrift
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
 from .networks.lem import LEM
@@ -81,8 +84,11 @@ __all__ = [
     "EdwardsAnderson",
     "Estimate",
     "FreeField",
+    "GaussianDrift",
+    "GradientDrift",
     "HeatBath",
     "HollowConv",
+    "HollowDrift",
     "Houdayer",
     "Ising",
     "Jump",
@@ -91,12 +97,14 @@ __all__ = [
     "Lattice",
     "LocalRates",
     "LowEssWarning",
+    "MapStep",
     "Metropolis",
     "NotErgodicWarning",
     "Overrelaxation",
     "PairModel",
     "ParallelTempering",
     "PhiFour",
+    "PathRatio",
     "Potts",
     "ReverseEnsemble",
     "Sampler",

@@ -16,6 +16,7 @@ from ..jumps.triton import VARIANTS as JUMP
 from ..labels.triton import VARIANTS as CLUSTERS
 from ..leaps.triton import VARIANTS as TAU_LEAP
 from ..packed_sweeps.triton import VARIANTS as PACKED_SWEEPS
+from ..parity_maps.triton import VARIANTS as PARITY_MAPS
 from ..proposals.triton import VARIANTS as RATES
 from ..site_sweeps.triton import VARIANTS as SWEEPS
 from ..variants import Variant
@@ -56,6 +57,7 @@ def variants() -> dict[str, Variant]:
         "packed_sweeps": PACKED_SWEEPS,
         "hollow_conv": HOLLOW_CONV | HOLLOW_CONV_GRADIENT,
         "hollow_values": HOLLOW_VALUES | HOLLOW_VALUES_GRADIENT,
+        "parity_maps": PARITY_MAPS,
         "tau_leap": TAU_LEAP,
         "clusters": CLUSTERS,
     }

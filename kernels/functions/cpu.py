@@ -8,7 +8,7 @@ from . import reference
 from .reference import ROOT_HALF, UPPER_LOG_TWO_64
 
 __all__ = [
-    "exponential", "exponential64", "logarithm", "mean_exponential64", "uniform32", "uniform64",
+    "exponential", "exponential64", "hyperbolic_tangent", "logarithm", "mean_exponential64", "uniform32", "uniform64",
 ]  # fmt: skip
 
 # Constants in float32: a float64 among them would make the whole expression float64.
@@ -33,6 +33,10 @@ LEAST_64 = reference.LEAST_64
 LARGEST_64 = reference.LARGEST_64
 EXPONENTIAL_64 = reference.EXPONENTIAL_64
 SERIES_64 = reference.SERIES_64
+
+FARTHEST = np.float32(reference.FARTHEST)
+T0, T1, T2, T3, T4, T5, T6 = (np.float32(number) for number in reference.TANGENT_ABOVE)
+U0, U1, U2, U3 = (np.float32(number) for number in reference.TANGENT_BELOW)
 
 L0, L1, L2, L3, L4, L5, L6 = reference.LOGARITHM
 LOWER_LOG_TWO_64 = reference.LOWER_LOG_TWO_64
@@ -114,6 +118,26 @@ def logarithm(x):
     square = 0.5 * f * f
     e = float(exponent)
     return e * UPPER_LOG_TWO_64 - ((square - (s * (square + series) + e * LOWER_LOG_TWO_64)) - f)
+
+
+@inlined
+def hyperbolic_tangent(x):
+    """Return ``tanh x`` of a float32."""
+    if x < -FARTHEST:
+        x = -FARTHEST
+    if x > FARTHEST:
+        x = FARTHEST
+    square = x * x
+    above = square * T0 + T1
+    above = above * square + T2
+    above = above * square + T3
+    above = above * square + T4
+    above = above * square + T5
+    above = above * square + T6
+    below = square * U0 + U1
+    below = below * square + U2
+    below = below * square + U3
+    return x * above / below
 
 
 @inlined

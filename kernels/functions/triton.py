@@ -7,7 +7,7 @@ for, :func:`..device.exponential` fuses them and is quicker.
 import triton
 import triton.language as tl
 
-__all__ = ["exponential", "exponential64", "mean_exponential64"]
+__all__ = ["exponential", "exponential64", "hyperbolic_tangent", "mean_exponential64"]
 
 
 @triton.jit
@@ -81,3 +81,22 @@ def mean_exponential64(z):
     # Near 0 the difference would cancel: there it is the series of the exponential itself.
     near = series64(z) * z + 1.0
     return tl.where(z < -0.375, (exponential64(z) - 1.0) / z, near)
+
+
+@triton.jit
+def hyperbolic_tangent(x):
+    """Return ``tanh x``, float32, of :func:`.reference.hyperbolic_tangent`, bit for bit."""
+    # Comparisons with NaN are false, so that NaN stays.
+    x = tl.where(x < -7.90531110763549805, -7.90531110763549805, x)
+    x = tl.where(x > 7.90531110763549805, 7.90531110763549805, x)
+    square = x * x
+    above = square * -2.76076847742355e-16 + 2.00018790482477e-13
+    above = above * square + -8.60467152213735e-11
+    above = above * square + 5.12229709037114e-08
+    above = above * square + 1.48572235717979e-05
+    above = above * square + 6.37261928875436e-04
+    above = above * square + 4.89352455891786e-03
+    below = square * 1.19825839466702e-06 + 1.18534705686654e-04
+    below = below * square + 2.26843463243900e-03
+    below = below * square + 4.89352518554385e-03
+    return x * above / below

@@ -3,6 +3,9 @@
 from .base import Boundary, Integrator, as_times
 from .class_tables import ClassRates, class_rates, obstacle, steps
 from .domains import Domains, DomainStep, advance, as_domain, count, divide, reach_of
+from .flows.map_step import MapStep
+from .flows.path_ratio import PathRatio
+from .flows.states import FlowInfo, FlowState, PathInfo, PathState
 from .jump import Jump, JumpInfo
 from .rates import (
     Evaluation,
@@ -19,11 +22,14 @@ from .tau_leap import LeapInfo, TauLeap, leap_increment
 from .transport import (
     AnyTransport,
     Memory,
+    ParityDrift,
+    PassingDrift,
     Tabulated,
     Transport,
     as_transport,
     clock_of,
     gauge_of,
+    kind_of,
 )
 
 __all__ = [
@@ -33,13 +39,21 @@ __all__ = [
     "DomainStep",
     "Domains",
     "Evaluation",
+    "FlowInfo",
+    "FlowState",
     "Integrator",
     "Jump",
     "JumpInfo",
     "JumpState",
     "LeapInfo",
     "LeapState",
+    "MapStep",
     "Memory",
+    "ParityDrift",
+    "PassingDrift",
+    "PathInfo",
+    "PathRatio",
+    "PathState",
     "Rates",
     "Reversible",
     "State",
@@ -59,6 +73,7 @@ __all__ = [
     "examine",
     "gauge_of",
     "in_rates",
+    "kind_of",
     "leap_increment",
     "obstacle",
     "rates_of",

@@ -65,10 +65,12 @@ class Integrator(ABC):
         recordable: whether :meth:`step` looks at no number, so that steps can be recorded.
         running: whether the density of the weights goes on within an interval, from that of its
             beginning to that of its end.
+        follows: kind of the transports that it takes, ``"rates"`` or ``"drift"``.
     """
 
     times: Tensor
     reversible: str | None
+    follows: str = "rates"
     exact: bool = True
     patience: int = 16
     recordable: bool = False
@@ -145,6 +147,11 @@ class Integrator(ABC):
     def added(self) -> Reversible | None:
         """The reversible rates themselves; None for none."""
         return None
+
+    @property
+    def moves_alone(self) -> bool:
+        """Return whether walkers move without a transport too."""
+        return self.reversible is not None
 
     @property
     def single(self) -> bool:
@@ -348,7 +355,7 @@ class Integrator(ABC):
 
     def _to_the_end(self, state: Any, way: Way) -> Any:
         """Take all walkers to the end of their interval, step by step."""
-        if way.answers.given is None and self.reversible is None:
+        if way.answers.given is None and not self.moves_alone:
             # Nothing moves within intervals.
             return state._replace(remaining=torch.zeros_like(state.remaining))
         if is_recorded(self, state, way):

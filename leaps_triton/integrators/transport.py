@@ -11,8 +11,8 @@ from ..kernels.proposals.op import GAUGES
 from ..models.base import Conditions
 
 __all__ = [
-    "AnyTransport", "Memory", "Tabulated", "Transport", "as_transport", "clock_of", "gauge_of",
-    "precision_of",
+    "AnyTransport", "Memory", "ParityDrift", "PassingDrift", "Tabulated", "Transport",
+    "as_transport", "clock_of", "gauge_of", "kind_of", "precision_of",
 ]  # fmt: skip
 
 
@@ -21,7 +21,12 @@ Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
 
 An attribute ``gauge = "heat_bath"`` says that it returns ``D`` in the place of ``G``, whose rates
 are ``[D_k]_+ p_k`` with the probabilities ``p`` of a heat bath; an attribute ``clock = "beta"``
-that what it returns is a rate per unit of ``β``, and not of ``t``."""
+that what it returns is a rate per unit of ``β``, and not of ``t``. An attribute ``kind = "drift"``
+says that it is no network of rates, and returns a drift ``b`` with its divergence, ``(walkers,
+*shape)`` and float64 ``(walkers,)``."""
+
+KINDS = ("rates", "drift")
+"""What a transport may be."""
 
 CLOCKS = ("t", "beta")
 """What the rates of a transport may be per unit of."""
@@ -59,6 +64,41 @@ class Tabulated(Protocol):
         ...
 
 
+@runtime_checkable
+class ParityDrift(Protocol):
+    """What a drift offers that half of the sites can follow at once, by maps of known determinant.
+
+    See :class:`~leaps_triton.HollowDrift`. ``maps`` says whether it does.
+    """
+
+    maps: bool
+
+    def modes(self, t: float) -> Tensor:
+        """Return the linear part ``K_t(k)`` of all modes, real and even, float64 ``(*shape)``."""
+        ...
+
+    def sublattice(self, parity: int) -> Tensor:
+        """Return flat indices of the even (0) or odd (1) sites, int64 ``(sites / 2,)``."""
+        ...
+
+    def active(self, configurations: Tensor, t: float, parity: int) -> tuple[Tensor, Tensor]:
+        """Return the rest ``f`` and ``∂f_i/∂φ_i`` at these sites, ``(walkers, sites / 2)``."""
+        ...
+
+    def steepest(self, t: float) -> float:
+        """Return a bound on ``|∂f_i/∂φ_i|`` of all configurations."""
+        ...
+
+
+@runtime_checkable
+class PassingDrift(Protocol):
+    """What such a drift offers that makes several passes over half of the sites in one launch."""
+
+    def push(self, configurations: Tensor, passes: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """Return configurations after the passes, and their log-determinant, float64."""
+        ...
+
+
 def precision_of(given: Transport | None) -> torch.dtype:
     """Return :attr:`AnyTransport.precision` of a transport as it was given, at every event."""
     if given is None:
@@ -81,6 +121,12 @@ def clock_of(given: Transport | None) -> str:
     return clock
 
 
+def kind_of(given: Transport | None) -> str:
+    """Return :attr:`AnyTransport.kind` of a transport as it was given."""
+    kind: str = getattr(given, "kind", "rates")
+    return kind
+
+
 @dataclass(frozen=True)
 class AnyTransport:
     """The answers of a transport to all that integrators ask; :func:`as_transport` makes them.
@@ -96,6 +142,8 @@ class AnyTransport:
         memory: what remembers the block of walkers; None for nothing.
         block: walkers that are evaluated together; 0 for all.
         standing: whether it stands on a linear response, whose values are no table.
+        parity: the transport itself if it is a drift that half of the sites can follow at once;
+            None if it is not.
     """
 
     given: Transport | None
@@ -106,6 +154,12 @@ class AnyTransport:
     memory: Memory | None = None
     block: int = 0
     standing: bool = False
+    parity: ParityDrift | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return what it is: ``"rates"``, or ``"drift"`` of floating-point configurations."""
+        return kind_of(self.given)
 
     @property
     def gauge(self) -> str:
@@ -141,8 +195,9 @@ class AnyTransport:
             model: that of the path; a transport says so by a method ``check_model``.
 
         Raises:
-            ValueError: it is, or its gauge or its clock is unknown.
+            ValueError: it is, or its kind, its gauge or its clock is unknown.
         """
+        _check_word(self.name, "kind", self.kind, KINDS)
         _check_word(self.name, "gauge", self.gauge, GAUGES)
         _check_word(self.name, "clock", self.clock, CLOCKS)
         check = getattr(self.given, "check_model", None)
@@ -292,4 +347,7 @@ def as_transport(given: Transport | None) -> AnyTransport:
     # None, which makes no rates at all, is as steady as can be.
     steady = given is None or getattr(offered, "steady", False) is True
     standing = getattr(offered, "response", None) is not None
-    return AnyTransport(given, name, reach, tables, steady, standing=standing)
+    parity = None
+    if isinstance(offered, ParityDrift) and offered.maps:
+        parity = offered
+    return AnyTransport(given, name, reach, tables, steady, standing=standing, parity=parity)

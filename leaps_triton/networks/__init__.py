@@ -1,4 +1,4 @@
-"""Locally equivariant networks.
+"""Locally equivariant networks, and drifts of fields.
 
 A network maps configurations ``(walkers, *shape)`` and
 :class:`~leaps_triton.models.base.Conditions` to ``D_k(i | x)``, ``(walkers, q-1, *shape)``, with
@@ -26,6 +26,7 @@ from .base import (
     site_inputs,
     time_network,
 )
+from .drift import Drift, ForeignDrift, GaussianDrift, GradientDrift, HollowDrift
 from .hollow_conv import HollowConv
 from .incremental import Follower
 from .lec import LEC
@@ -37,14 +38,20 @@ from .local_rates import LocalRates, Shells
 from .symmetric import SymmetricConv
 
 __all__ = [
+    "DRIFTS",
     "LEA",
     "LEC",
     "LEM",
     "NETWORKS",
     "Conditions",
+    "Drift",
     "Equivariant",
     "Follower",
+    "ForeignDrift",
+    "GaussianDrift",
+    "GradientDrift",
     "HollowConv",
+    "HollowDrift",
     "LETransformer",
     "LinearResponse",
     "LocalRates",
@@ -65,5 +72,14 @@ __all__ = [
 ]
 
 
-NETWORKS: dict[str, type[Equivariant]] = things("network")
-"""All networks of the library, by name; each is made by a model and its ``settings``."""
+_ALL = things("network")
+
+NETWORKS: dict[str, type[Equivariant]] = {
+    name: each for name, each in _ALL.items() if issubclass(each, Equivariant)
+}
+"""All networks of rates of the library, by name; each is made by a model and its ``settings``."""
+
+DRIFTS: dict[str, type[Drift]] = {
+    name: each for name, each in _ALL.items() if issubclass(each, Drift)
+}
+"""All drifts of the library, by name; likewise."""

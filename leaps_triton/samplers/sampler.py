@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from .. import kernels
 from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
+from ..integrators.flows.map_step import MapStep
 from ..integrators.jump import Jump
 from ..integrators.rollouts.rollout import kept_rollouts
 from ..integrators.states import State, some
-from ..integrators.transport import Transport, as_transport
+from ..integrators.transport import AnyTransport, Transport, as_transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
@@ -53,9 +54,11 @@ class Sampler:
 
     Args:
         path: the annealing path, or any other :class:`~leaps_triton.paths.Path`.
-        transport: a locally equivariant network, or None for classical annealed importance sampling
-            by the moves of ``mcmc`` or the integrator's reversible rates.
-        integrator: :class:`~leaps_triton.Jump` or :class:`~leaps_triton.TauLeap`; None for
+        transport: a locally equivariant network, a drift of fields, or None for classical annealed
+            importance sampling by the moves of ``mcmc`` or the integrator's reversible rates.
+        integrator: :class:`~leaps_triton.Jump` or :class:`~leaps_triton.TauLeap` for rates,
+            :class:`~leaps_triton.MapStep` or :class:`~leaps_triton.PathRatio` for drifts; None for
+            ``MapStep(intervals=50)`` with a drift or floating-point configurations, else
             ``Jump(intervals=25)``. What it leaves to the library, as running or frozen weights,
             follows from path and transport, and is kept.
         mcmc: move made at the start of every interval, where it leaves the weights exact; None for
@@ -78,7 +81,8 @@ class Sampler:
             Results do not depend on it.
 
     Raises:
-        ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a move that
+        ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a drift with an
+            integrator of rates or rates with one of drifts, a move that
             cannot act on weighted walkers, a network of another model, a block below 1, a threshold
             outside [0, 1], an unknown resampling scheme, domains that do not fit lattice and
             transport, ``Jump(tables=True)`` where there can be no tables, or
@@ -121,8 +125,10 @@ class Sampler:
         expect(known, "integrator", "an integrator such as Jump(intervals=25)", integrator)
         move = None if mcmc is None else as_move("mcmc", mcmc)
         _check_weighted(move)
-        integrator = Jump() if integrator is None else integrator
-        if transport is None and mcmc is None and integrator.reversible is None:
+        answers = as_transport(transport)
+        if integrator is None:
+            integrator = _default(path, answers)
+        if transport is None and mcmc is None and not integrator.moves_alone:
             raise ValueError(
                 "give a transport, an mcmc kernel, Jump(reversible=) or TauLeap(floor=); with none "
                 "of them the walkers would never move"
@@ -136,7 +142,8 @@ class Sampler:
             raise ValueError(f"resampling must be one of {known_schemes}, got {resampling!r}")
         self.path = path
         self.transport = transport
-        as_transport(transport).accept(path.model)
+        answers.accept(path.model)
+        _check_kind(answers, integrator)
         self._asked = integrator
         # Two blocks of one run, or two processes, never differ in how they are weighed.
         integrator = integrator.settled(path, transport)
@@ -226,7 +233,7 @@ class Sampler:
         reversible rates, no resampling, a model of pairs from a uniform start, and a move that says
         so. A network may round otherwise in another batch, so that its blocks are computed whole.
         """
-        alone = self.transport is None and self.integrator.reversible is None
+        alone = self.transport is None and not self.integrator.moves_alone
         if not alone or self.resample_below > 0.0 or self.move is None:
             return False
         path = self.path
@@ -427,6 +434,29 @@ class Sampler:
     def run_interval(self, state: Any, seed: int, backward: bool = False) -> Any:
         """Take every walker to the end of the interval it is in."""
         return self.integrator.run_interval(state, self.path, self.transport, seed, backward)
+
+
+def _default(path: Path, answers: AnyTransport) -> Integrator:
+    """Return the integrator of a sampler that is told none."""
+    if answers.kind == "drift" or path.model.dtype.is_floating_point:
+        return MapStep()
+    return Jump()
+
+
+def _check_kind(answers: AnyTransport, integrator: Integrator) -> None:
+    """Raise a ValueError for a drift with an integrator of rates, and the other way round."""
+    if answers.given is None or answers.kind == integrator.follows:
+        return
+    name = type(integrator).__name__
+    if answers.kind == "drift":
+        raise ValueError(
+            f"{answers.name} is a drift, which {name} cannot follow: it makes jumps at rates; take "
+            f"MapStep or PathRatio"
+        )
+    raise ValueError(
+        f"{answers.name} gives rates of jumps, and {name} follows a drift; take Jump or TauLeap, or "
+        f"a drift such as HollowDrift"
+    )
 
 
 def _check_weighted(move: BaseMove | None) -> None:
