@@ -363,7 +363,11 @@ class ParallelTempering(BaseMove):
         energies = path.model.energy(moved.configurations, check=False)
         if not self.exchange:
             return self._alone(state, moved, info, energies)
-        order, tried, accepted = self._exchange(path, energies, times, state, seed)
+        excess = energies
+        if path.leaves_start:
+            # What decides between neighbours is not the target's energy alone.
+            excess = path.excess(moved.configurations)
+        order, tried, accepted = self._exchange(path, excess, times, state, seed)
         rows = torch.arange(len(order), device=order.device).unsqueeze(1)
         replicas = moved.configurations.unflatten(0, (count, -1)).transpose(0, 1)
         replicas = replicas[rows, order]
@@ -445,13 +449,14 @@ class ParallelTempering(BaseMove):
         return SweepState(replicas.flatten(0, 1), indices.flatten(), state.sweep)
 
     def _exchange(
-        self, path: AnnealingPath, energies: Tensor, times: Tensor, state: TemperingState, seed: int
+        self, path: AnnealingPath, excess: Tensor, times: Tensor, state: TemperingState, seed: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return which replica comes to each time, and what was exchanged.
 
         Args:
             path: the annealing path.
-            energies: ``H`` of all replicas, time after time, walker after walker.
+            excess: the path's of all replicas, ``H`` unless its start has an energy, time after
+                time, walker after walker.
             times: their times, float64 ``(K, walkers)``.
             state: walkers before the step.
             seed: in [0, 2³²).
@@ -460,7 +465,7 @@ class ParallelTempering(BaseMove):
             ``(walkers, K)``; which exchanges were tried; which were made.
         """
         count = self.temperatures
-        device = energies.device
+        device = excess.device
         place = torch.arange(count, device=device)
         lower = place[:-1]
         # Even and odd neighbours in turn.
@@ -470,7 +475,7 @@ class ParallelTempering(BaseMove):
         partner[first] = first + 1
         partner[first + 1] = first
         # log of what each replica would gain at its partner's time.
-        increment = path.increment_of(energies, times.flatten(), times[partner].flatten())
+        increment = path.increment_of(excess, times.flatten(), times[partner].flatten())
         increment = increment.unflatten(0, (count, -1)).T
         # The lower place is the site word, the round of exchanges the event word.
         walkers = state.walkers.unsqueeze(1)

@@ -1,5 +1,6 @@
 """What a simulation says at another β, or another value of a coupling."""
 
+import math
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ def _one(to: dict[str, float]) -> tuple[str, float]:
             f"give one parameter to reweight to, such as beta=0.42 or quartic=5.2, got {given}"
         )
     name, value = next(iter(to.items()))
-    return name, as_number(name, value)
+    return name, as_number(name, value, "a finite number", math.isfinite)
 
 
 def _values(run: Result, observable: Measurable | str, model: Any, parameter: str = "") -> Tensor:

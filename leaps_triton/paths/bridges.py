@@ -3,6 +3,7 @@
 ``f`` is the schedule at a time, float64 ``(1 | walkers,)``, 0 at the start and 1 at the model.
 """
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -14,7 +15,7 @@ from ..models.base import DifferentiableModel
 from ..models.fields import PhiFour, is_phi_four
 from .free_field import FreeField
 
-__all__ = ["Bridge", "bridge_between"]
+__all__ = ["Bridge", "FirstRung", "bridge_between"]
 
 
 class Bridge(Protocol):
@@ -130,17 +131,17 @@ class InProportion:
 
 
 class InCouplings:
-    """From a free field to a φ⁴ model: each density is that of a φ⁴ model with other couplings.
+    """From couplings to others: each density is that of a φ⁴ model between the two.
 
-    ``m² = (1 - f) m_0² + f m_1²`` and ``λ = f λ_1``, and one pass serves where two energies would
-    take two.
+    ``m² = (1 - f) m_0² + f m_1²`` and likewise ``λ``, which is 0 in the free field; one pass serves
+    where two energies would take two.
     """
 
     leaves_start = True
     has_couplings = True
 
-    def __init__(self, start: FreeField, model: PhiFour) -> None:
-        self._first = torch.tensor([start.mass_squared, 0.0], dtype=torch.float64)
+    def __init__(self, first: Tensor, model: PhiFour) -> None:
+        self._first = first
         self._last = model.coupling
         self._change = self._last - self._first
 
@@ -180,6 +181,32 @@ class InCouplings:
         return mass_squared.contiguous(), quartic.contiguous()
 
 
+class FirstRung:
+    """A model at one end of a ladder, as the start of a path that nobody samples from.
+
+    Attributes:
+        model: the model.
+        log_z: not known.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.log_z = math.nan
+
+    def sample(self, walker_index: Tensor, seed: int) -> Tensor:
+        """Raise a ValueError: the law is known but for its samples."""
+        raise ValueError(f"there are no exact samples of {self.model!r}; start chains elsewhere")
+
+    def energy(self, configurations: Tensor) -> Tensor:
+        """Return the energy of the model, float64 ``(walkers,)``."""
+        found: Tensor = self.model.energy(configurations, check=False)
+        return found
+
+    def force(self, configurations: Tensor) -> Tensor:
+        """Return the force of the model, ``(walkers, *shape)``."""
+        return force_of(self.model, configurations)
+
+
 def bridge_between(start: Any, model: Any) -> Bridge:
     """Return the densities between a start and a model.
 
@@ -190,7 +217,10 @@ def bridge_between(start: Any, model: Any) -> Bridge:
         model: its target, completed.
     """
     if isinstance(start, FreeField) and is_phi_four(model):
-        return InCouplings(start, model)
+        free = torch.tensor([start.mass_squared, 0.0], dtype=torch.float64)
+        return InCouplings(free, model)
+    if isinstance(start, FirstRung) and is_phi_four(start.model) and is_phi_four(model):
+        return InCouplings(start.model.coupling, model)
     if model.dtype.is_floating_point and hasattr(start, "energy"):
         return InProportion(start, model)
     return InTemperature(model)
