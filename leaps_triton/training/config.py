@@ -47,7 +47,8 @@ class TrainingConfig:
         evaluation_block: walkers per block of an evaluation; 0 for the sampler's own blocks, of
             which a whole one is computed for few walkers too.
         loss: ``"physics_informed"``, at single times; or, on exact steps of tau-leaping from the
-            buffer on, ``"squared_residual"`` of each step or ``"log_variance"`` of their sum. See
+            buffer on, ``"squared_residual"`` of each step or ``"log_variance"`` of their sum. For
+            drifts the first, or of a potential ``"action_matching"``. See
             :mod:`~leaps_triton.training.losses`.
         leaps: steps of tau-leaping from 0 to 1, for the two.
         segment: how many of them a walker of the batch makes; ``leaps`` for whole paths. Such a
@@ -189,6 +190,7 @@ class TrainingConfig:
             )
         self._check_optimizer()
         self._check_held_out()
+        self._check_action()
 
     def _check_optimizer(self) -> None:
         """Refuse an optimiser that there is not, or one that cannot have these settings."""
@@ -209,6 +211,18 @@ class TrainingConfig:
                     f"must be {value!r}, got {given!r}; or take optimizer='adam'"
                 )
 
+    def _check_action(self) -> None:
+        """Refuse settings that action matching has no use for."""
+        if self.loss != "action_matching":
+            return
+        for name, value in {"baseline": "batch_mean", "huber_steps": 0}.items():
+            given = getattr(self, name)
+            if given != value:
+                raise ValueError(
+                    f"loss 'action_matching' has a covariance with the batch mean, so {name} must "
+                    f"be {value!r}, got {given!r}"
+                )
+
     def _check_held_out(self) -> None:
         """Refuse held-out samples that there cannot be, and scales that need them."""
         if self.held_out == 1:
@@ -216,7 +230,8 @@ class TrainingConfig:
         if self.held_out and self.refresh == "rollout":
             raise ValueError(
                 "held_out needs samples of equilibrium, and rollouts give none; choose refresh "
-                "'swendsen_wang', 'heat_bath', 'tempering' or 'exact', or held_out=0"
+                "'swendsen_wang', 'heat_bath', 'tempering' or 'exact', for fields 'hmc', or "
+                "held_out=0"
             )
         if self.row_power and self.loss != "physics_informed":
             raise ValueError(

@@ -11,7 +11,7 @@ import leaps_triton as lt
 pytest.importorskip("tyro")
 
 from leaps_triton import cli
-from leaps_triton.cli.commands.scan import as_values
+from leaps_triton.cli.commands.scan import as_betas
 from leaps_triton.report import scans
 
 SMALL = ["--shape", "2", "3", "--device", "cpu"]
@@ -107,13 +107,13 @@ def test_a_chain_with_both_has_both_tables(
     ],
 )
 def test_temperatures_as_words(words: tuple[str, ...], betas: list[float]) -> None:
-    assert as_values("--beta", words) == betas
+    assert as_betas(words) == betas
 
 
 @pytest.mark.parametrize("word", ["a", "0.1:0.2", "0.1:0.2:1", "0.1:0.2:x", "0.1:0.2:3:4", ":", ""])
 def test_words_that_are_no_temperatures(word: str) -> None:
     with pytest.raises(ValueError, match=r"--beta must be numbers, or FIRST:LAST:COUNT"):
-        as_values("--beta", (word,))
+        as_betas((word,))
 
 
 @pytest.mark.parametrize(

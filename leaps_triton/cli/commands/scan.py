@@ -29,7 +29,7 @@ from ..options import (
 )
 from .info import measured
 
-__all__ = ["Scan", "as_values"]
+__all__ = ["Scan", "as_betas"]
 
 
 Betas = Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIRST:LAST:COUNT | B B ...")]
@@ -167,7 +167,7 @@ class Scan(ModelOptions):
         """Return the name of what is scanned, as :func:`leaps_triton.scan` calls it, and values."""
         couplings = self._couplings_told()
         if self.sampler is not None or not is_field(self.model):
-            return "betas", as_values("--beta", self.beta)
+            return "betas", as_betas(self.beta)
         if self.beta != _BETAS:
             raise ValueError(
                 f"--model {self.model} has no --beta, its couplings hold it; scan one of these, as "
@@ -186,7 +186,7 @@ class Scan(ModelOptions):
         found = {}
         for name in _COUPLINGS:
             if getattr(self, name):
-                found[name] = as_values(option(name), getattr(self, name))
+                found[name] = as_betas(getattr(self, name), option(name))
         return found
 
     def _model(self, name: str, last: float) -> Any:
@@ -202,18 +202,18 @@ class Scan(ModelOptions):
         return ModelOptions(**given).make()
 
 
-def as_values(name: str, words: tuple[str, ...]) -> list[float]:
-    """Return the numbers that words of the command line describe.
+def as_betas(words: tuple[str, ...], name: str = "--beta") -> list[float]:
+    """Return the inverse temperatures, or other numbers, that words of the command line describe.
 
     Args:
-        name: of the option.
         words: numbers, or ``first:last:count`` for so many at equal steps, both ends among them.
+        name: of their option.
 
     Raises:
         ValueError: something else.
 
     Example:
-        >>> as_values("--beta", ("0.1:0.3:3", "0.5"))
+        >>> as_betas(("0.1:0.3:3", "0.5"))
         [0.1, 0.2, 0.3, 0.5]
     """
     found: list[float] = []
