@@ -16,7 +16,7 @@ from .reference import Moved, Passing
 
 __all__ = ["parity_map"]
 
-LANES = 16
+LANES = 8
 """Sites that are computed together, at least: whole vectors."""
 BLOCK = 96
 """Sites of a block, at most: their activations stay in the smallest cache."""

@@ -11,7 +11,7 @@ from ...paths.base import Path
 from ...registry import register
 from ..base import Integrator, as_times
 from ..transport import ParityDrift, Transport, as_transport
-from .evaluation import examine_drift, residual_of
+from .evaluation import density_change, examine_drift, residual_of
 from .maps import factors_of, pull, push, substeps_of
 from .states import FlowInfo, FlowState, rows_of_steps
 
@@ -196,7 +196,7 @@ class MapStep(Integrator):
         # Both densities at one time: what changes with time is added on entering.
         here = self.times[interval : interval + 1].to(x.device)
         if self.exact:
-            change = path.log_density(after, here) - path.log_density(before, here)
+            change = density_change(path, before, after, here)
             return _Moved(moved, change + determinant, determinant, count)
         there = self.times[interval + 1 : interval + 2].to(x.device)
         found = examine_drift(path, drift, before, here)
