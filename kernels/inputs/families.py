@@ -12,6 +12,7 @@ from ..jumps import cases as jumps
 from ..labels import cases as labels
 from ..leaps import cases as leaps
 from ..packed_sweeps import cases as packed_sweeps
+from ..parity_maps import cases as parity_maps
 from ..proposals import cases as proposals
 from ..site_sweeps import cases as site_sweeps
 from . import words
@@ -25,7 +26,7 @@ OF_MODELS: tuple[ModuleType, ...] = (
 """Families whose cases are measured on a model."""
 WITHOUT_MODEL: tuple[ModuleType, ...] = (words, class_jumps, convolutions, packed_sweeps)
 """Families whose cases are measured on none."""
-FAMILIES = (*OF_MODELS, class_jumps, convolutions, packed_sweeps, hollow_network)
+FAMILIES = (*OF_MODELS, class_jumps, convolutions, packed_sweeps, hollow_network, parity_maps)
 
 LATTICES = (((5, 6), (True, False)), ((16, 25), (True, True)), ((33, 35), (True, True)))
 """Lattices of less than a block of sites, of one of several warps, and of several blocks.
