@@ -19,6 +19,7 @@ __all__ = [
     "intervals_of",
     "is_ferromagnet",
     "network_of",
+    "recipe_of",
 ]
 
 
@@ -33,8 +34,14 @@ class Recipe(NamedTuple):
 RECIPES = {"adam": Recipe(1500, 2e-2, 500), "spring": Recipe(400, 0.15, 100)}
 """Optimiser → its recipe."""
 
+_OF_FIELDS = Recipe(3000, 5e-3, 500)
+"""The recipe of drifts, which are trained by Adam unless told."""
+
 _INTERVALS = (16, 40)
 """Intervals for a network of the symmetric kind on a response, and for another."""
+
+_MAPS = 20
+"""Intervals for a drift."""
 
 _HELD_OUT = 256
 """Held-out samples at each time, where there can be any."""
@@ -96,6 +103,9 @@ class Stored:
 
 def is_ferromagnet(model: lt.PairModel) -> bool:
     """Return whether clusters of satisfied bonds move well: no bond is frustrated by another."""
+    # Fields have clusters of their own, and no response.
+    if model.dtype.is_floating_point:
+        return False
     # At β = 0 there is nothing to train, and no response to fit.
     aligned = model.beta > 0.0 and bool((model.coupling >= 0).all())
     return bool(model.symmetry) and aligned
@@ -106,6 +116,8 @@ def network_of(model: lt.PairModel, stored: Stored) -> str:
     if stored.network:
         named: str = stored.network["class"]
         return named
+    if model.dtype.is_floating_point:
+        return "hollow-drift"
     if is_ferromagnet(model):
         return "symmetric-conv"
     return "hollow-conv"
@@ -113,6 +125,8 @@ def network_of(model: lt.PairModel, stored: Stored) -> str:
 
 def intervals_of(network: Any) -> int:
     """Return the intervals of the jump process where none are named."""
+    if as_transport(network).kind == "drift":
+        return _MAPS
     few, many = _INTERVALS
     if isinstance(network, lt.SymmetricConv):
         return few
@@ -280,8 +294,17 @@ class RecipeOptions(FamilyOptions):
         return _GATE
 
 
+def recipe_of(optimizer: str, model: Any) -> Recipe:
+    """Return what an optimiser takes where nothing else is said, for a model."""
+    if optimizer == "adam" and model.dtype.is_floating_point:
+        return _OF_FIELDS
+    return RECIPES[optimizer]
+
+
 def default_refresh(model: lt.PairModel, optimizer: str) -> str:
     """Return where configurations come from, for an optimiser and a model."""
+    if model.dtype.is_floating_point:
+        return "hmc"
     if optimizer != "spring":
         return "rollout"
     if is_ferromagnet(model):

@@ -1,7 +1,7 @@
 """The settings of a training run."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ..kernels.checks import as_integer, as_number, as_seed, expect
@@ -16,7 +16,7 @@ BASELINES = ("batch_mean", "learned")
 OPTIMIZERS = ("adam", "spring")
 """Names of what moves the parameters."""
 
-REFRESHES = ("rollout", "swendsen_wang", "heat_bath", "tempering", "exact")
+REFRESHES = ("rollout", "swendsen_wang", "heat_bath", "tempering", "exact", "hmc")
 """Names of where the configurations to train on come from."""
 
 
@@ -39,8 +39,8 @@ class TrainingConfig:
         rollout_every: steps between rollouts of the current sampler; each replaces ``rollout`` of
             the buffer.
         rollout: walkers per rollout.
-        sweeps: heat-bath sweeps, or cluster updates, that refresh the configurations, at every
-            boundary of a rollout and at every use.
+        sweeps: heat-bath sweeps, cluster updates or trajectories that refresh the configurations,
+            at every boundary of a rollout and at every use.
         evaluate_every: steps between evaluations with exact weights on fresh seeds; 0 for none.
             What is trained does not depend on them.
         evaluation_walkers: of each evaluation.
@@ -86,7 +86,9 @@ class TrainingConfig:
             at the very time that was drawn: ``"swendsen_wang"`` of all clusters, for ferromagnets;
             ``"heat_bath"``; ``"tempering"``, heat-bath sweeps after an exchange with the same row
             of the next bin, for glasses; ``"exact"``, heat-bath sweeps of exact samples, of which
-            ``rollout`` in each bin are drawn anew every ``rollout_every`` steps.
+            ``rollout`` in each bin are drawn anew every ``rollout_every`` steps; ``"hmc"``, for
+            real fields, trajectories of :class:`~leaps_triton.HMC`. For fields ``"rollout"`` means
+            ``"hmc"``.
         bins: of time, for all but rollouts.
         held_out: samples of ``ρ_t``, never trained on, at each of several times, on which
             ``v(t) = Var[ξ_t]`` and the mean of κ are measured before the first step and at every
@@ -152,6 +154,30 @@ class TrainingConfig:
             ('spring', 'swendsen_wang', 0.98)
         """
         return cls(**{**_SPRING, **settings})
+
+    @classmethod
+    def drift(cls, **settings: Any) -> Self:
+        """Return the settings that train drifts of fields best, on chains of hybrid Monte Carlo.
+
+        Args:
+            settings: those that differ from the recipe.
+
+        Example:
+            >>> config = TrainingConfig.drift(steps=1000)
+            >>> config.optimizer, config.refresh, config.damping
+            ('spring', 'hmc', 0.001)
+        """
+        return cls(**{**_DRIFT, **settings})
+
+    def fitted(self, model: Any) -> Self:
+        """Return the settings with what suits the model, where they leave it open.
+
+        Args:
+            model: what is trained for; fields have no rollouts, and are refreshed by ``"hmc"``.
+        """
+        if self.refresh == "rollout" and model.dtype.is_floating_point:
+            return replace(self, refresh="hmc")
+        return self
 
     def __post_init__(self) -> None:
         checked: dict[str, float] = {}
@@ -331,6 +357,21 @@ _SPRING = {
     "held_out": 256,
 }
 """Settings of the recipe."""
+
+_DRIFT = {
+    "optimizer": "spring",
+    "learning_rate": 0.1,
+    "warmup": 50,
+    "ema": 0.98,
+    "damping": 1e-3,
+    "times": 8,
+    "walkers": 32,
+    "buffer": 256,
+    "rollout": 256,
+    "refresh": "hmc",
+    "held_out": 256,
+}
+"""Settings of the recipe for drifts."""
 
 
 def _check_name(name: str, value: object, names: tuple[str, ...]) -> None:

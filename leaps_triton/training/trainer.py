@@ -49,8 +49,7 @@ class Trainer:
     the configuration's seed, so a run can be repeated.
 
     With ``ema`` a copy of the transport is trained, and the transport itself is the moving average
-    of the copy's parameters: at every step, so in evaluations, in files, and whenever :meth:`run`
-    has returned. A file holds both.
+    of the copy's parameters, in evaluations and files too; a file holds both.
 
     Args:
         sampler: its transport must be an ``nn.Module``.
@@ -96,6 +95,7 @@ class Trainer:
         if config is None:
             config = TrainingConfig()
         expect(isinstance(config, TrainingConfig), "config", "None or a TrainingConfig", config)
+        config = config.fitted(sampler.path.model)
         transport = sampler.transport
         if not isinstance(transport, nn.Module) or not list(transport.parameters()):
             raise ValueError(

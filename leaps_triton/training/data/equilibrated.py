@@ -7,11 +7,13 @@ from ...integrators.transport import Transport
 from ...kernels import uniform64
 from ...mcmc.base import SweepState
 from ...mcmc.clusters import SwendsenWang
+from ...mcmc.fields import HMC
 from ...models.base import SweepPlan
 from ...paths.annealing import AnnealingPath
 from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
 from ..equilibrium import equilibrate
+from ..equilibrium.trajectories import field_move
 from .buffer import Batch, Buffer, ReplayBuffer, drawn_rows
 from .draws import Draws, Use
 from .family import Family
@@ -63,6 +65,7 @@ class EquilibriumBuffer:
         self._path = path
         self._number = number
         self._config = config
+        self._move: HMC | None = None
         shape = (config.bins, config.buffer, *model.shape)
         self.configurations = torch.zeros(shape, dtype=model.dtype, device=device)
 
@@ -136,10 +139,14 @@ class EquilibriumBuffer:
         config = self._config
         # Updates are counted over all of training, so that no random number comes twice.
         first = draws.step * config.sweeps
+        state = SweepState(taken, walker_index, first)
+        if config.refresh == "hmc":
+            if self._move is None:
+                self._move = field_move(self._path.model, config.sweeps)
+            return self._move.advance(state, self._path, t, config.seed)[0].configurations
         if config.refresh != "swendsen_wang":
             plan = SweepPlan(walker_index, first, config.sweeps, config.seed)
             return self._path.refresh(taken, t, plan)
-        state = SweepState(taken, walker_index, first)
         after, _ = SwendsenWang(config.sweeps).step(state, self._path, t, config.seed)
         return after.configurations
 
