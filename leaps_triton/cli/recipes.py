@@ -34,8 +34,8 @@ class Recipe(NamedTuple):
 RECIPES = {"adam": Recipe(1500, 2e-2, 500), "spring": Recipe(400, 0.15, 100)}
 """Optimiser → its recipe."""
 
-_OF_FIELDS = Recipe(3000, 5e-3, 500)
-"""The recipe of drifts, which are trained by Adam unless told."""
+_OF_DRIFTS = {"adam": Recipe(3000, 5e-3, 500), "spring": Recipe(600, 0.1, 100)}
+"""Likewise for drifts of fields."""
 
 _INTERVALS = (16, 40)
 """Intervals for a network of the symmetric kind on a response, and for another."""
@@ -123,9 +123,14 @@ def network_of(model: lt.PairModel, stored: Stored) -> str:
     return "hollow-conv"
 
 
+def is_drift(network: Any) -> bool:
+    """Return whether a network is a drift of fields."""
+    return isinstance(network, lt.networks.Drift)
+
+
 def intervals_of(network: Any) -> int:
     """Return the intervals of the jump process where none are named."""
-    if as_transport(network).kind == "drift":
+    if is_drift(network):
         return _MAPS
     few, many = _INTERVALS
     if isinstance(network, lt.SymmetricConv):
@@ -139,10 +144,13 @@ class RecipeOptions(FamilyOptions):
 
     optimizer: Literal["adam", "spring"] | None = None
     """adam, or spring: Gauss-Newton steps in the space of samples; by default spring for
-    symmetric-conv on ferromagnets, else adam."""
-    refresh: Literal["rollout", "swendsen_wang", "heat_bath", "tempering", "exact"] | None = None
+    symmetric-conv on ferromagnets and for drifts, else adam."""
+    refresh: (
+        Literal["rollout", "swendsen_wang", "heat_bath", "tempering", "exact", "hmc"] | None
+    ) = None
     """Where configurations come from; by default rollouts with adam, and with spring samples of
-    equilibrium: swendsen_wang for ferromagnets, exact or tempering for others."""
+    equilibrium: swendsen_wang for ferromagnets, exact or tempering for others. Always hmc for
+    fields."""
     response: Literal["auto", "yes", "no"] = "auto"
     """Whether the network stands on a linear response that is fitted first; by default
     symmetric-conv does, and yes makes any network do so."""
@@ -189,6 +197,8 @@ class RecipeOptions(FamilyOptions):
             # Files of earlier versions do not say, and were trained by Adam.
             named: str = stored.config.get("optimizer", "adam")
             return named
+        if is_drift(sampler.transport):
+            return "spring"
         symmetric = isinstance(sampler.transport, lt.SymmetricConv)
         if symmetric and (self.several or is_ferromagnet(sampler.path.model)):
             return "spring"
@@ -228,6 +238,8 @@ class RecipeOptions(FamilyOptions):
         if gate is not None:
             # Nothing is learned where the gate is closed.
             given.setdefault("first_time", gate[0])
+        if optimizer == "spring" and is_drift(sampler.transport):
+            return lt.TrainingConfig.drift(**given)
         if optimizer == "spring":
             return lt.TrainingConfig.spring(**given)
         return lt.TrainingConfig(**given)
@@ -296,8 +308,8 @@ class RecipeOptions(FamilyOptions):
 
 def recipe_of(optimizer: str, model: Any) -> Recipe:
     """Return what an optimiser takes where nothing else is said, for a model."""
-    if optimizer == "adam" and model.dtype.is_floating_point:
-        return _OF_FIELDS
+    if model.dtype.is_floating_point:
+        return _OF_DRIFTS[optimizer]
     return RECIPES[optimizer]
 
 
