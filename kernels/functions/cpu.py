@@ -8,9 +8,8 @@ from . import reference
 from .reference import ROOT_HALF, UPPER_LOG_TWO_64
 
 __all__ = [
-    "exponential", "exponential64", "hyperbolic_tangent", "logarithm", "mean_exponential64", "uniform32", "uniform64",
-    "cosine", "exponential", "exponential64", "logarithm", "mean_exponential64", "sine",
-    "uniform32", "uniform64",
+    "cosine", "exponential", "exponential64", "hyperbolic_tangent", "logarithm",
+    "mean_exponential64", "sine", "uniform32", "uniform64",
 ]  # fmt: skip
 
 # Constants in float32: a float64 among them would make the whole expression float64.

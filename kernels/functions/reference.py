@@ -13,9 +13,7 @@ from torch import Tensor
 
 __all__ = [
     "cosine", "exponential", "exponential64", "hyperbolic_tangent", "logarithm",
-    "mean_exponential64", "sine",
-    "cosine", "exponential", "exponential64", "logarithm", "mean_exponential64", "sine",
-    "square_root",
+    "mean_exponential64", "sine", "square_root",
 ]  # fmt: skip
 
 # Cephes, expf: coefficients of (e^r - 1 - r) / r², the highest power first.
@@ -228,6 +226,8 @@ def hyperbolic_tangent(x: Tensor) -> Tensor:
     for coefficient in TANGENT_BELOW[2:]:
         below = below * square + coefficient
     return x * above / below
+
+
 def square_root(x: Tensor) -> Tensor:
     """Return ``√x``, float64, of normal positive numbers below 1e150, rounded to the nearest.
 

@@ -7,9 +7,9 @@ for, :func:`..device.exponential` fuses them and is quicker.
 import triton
 import triton.language as tl
 
-__all__ = ["exponential", "exponential64", "hyperbolic_tangent", "mean_exponential64"]
 __all__ = [
-    "cosine", "exponential", "exponential64", "logarithm", "mean_exponential64", "sine",
+    "cosine", "exponential", "exponential64", "hyperbolic_tangent", "logarithm",
+    "mean_exponential64", "sine",
 ]  # fmt: skip
 
 
@@ -103,6 +103,9 @@ def hyperbolic_tangent(x):
     below = below * square + 2.26843463243900e-03
     below = below * square + 4.89352518554385e-03
     return x * above / below
+
+
+@triton.jit
 def logarithm(x):
     """Return ``log x``, float64, of normal positive numbers, as :func:`.reference.logarithm`."""
     bits = x.to(tl.int64, bitcast=True)

@@ -14,6 +14,7 @@ from ..lattice_fields import cases as lattice_fields
 from ..leaps import cases as leaps
 from ..normal_numbers import cases as normal_numbers
 from ..packed_sweeps import cases as packed_sweeps
+from ..parity_maps import cases as parity_maps
 from ..proposals import cases as proposals
 from ..site_sweeps import cases as site_sweeps
 from . import words
@@ -31,7 +32,9 @@ WITHOUT_MODEL: tuple[ModuleType, ...] = (
     words, class_jumps, convolutions, packed_sweeps, *OF_FIELDS,
 )  # fmt: skip
 """Families whose cases are measured on none."""
-FAMILIES = (*OF_MODELS, class_jumps, convolutions, packed_sweeps, hollow_network, *OF_FIELDS)
+FAMILIES = (
+    *OF_MODELS, class_jumps, convolutions, packed_sweeps, hollow_network, parity_maps, *OF_FIELDS,
+)  # fmt: skip
 
 LATTICES = (((5, 6), (True, False)), ((16, 25), (True, True)), ((33, 35), (True, True)))
 """Lattices of less than a block of sites, of one of several warps, and of several blocks.

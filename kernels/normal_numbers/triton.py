@@ -74,7 +74,9 @@ def normals_kernel(
 
 
 VARIANTS = {
-    (dtype,): Variant(normals_kernel, (torch.int64, dtype), dict(CONFIG.constants), warps=CONFIG.warps)
+    (dtype,): Variant(
+        normals_kernel, (torch.int64, dtype), dict(CONFIG.constants), warps=CONFIG.warps
+    )
     for dtype in (torch.float32, torch.float64)
 }
 

@@ -119,7 +119,9 @@ def _check(given: Passing) -> None:
             raise ValueError(
                 f"{name} must be {dtype} on {x.device}, got {tensor.dtype} on {tensor.device}"
             )
-    expect(given.own.dtype in (torch.float32, torch.float64), "own", "float32 or float64", given.own)
+    expect(
+        given.own.dtype in (torch.float32, torch.float64), "own", "float32 or float64", given.own
+    )
     passes = len(given.parities) == len(given.steps) and set(given.parities) <= {0, 1}
     expect(passes, "parities", "0 or 1 for each step", given.parities)
     expect(all(map(math.isfinite, given.steps)), "steps", "finite numbers", given.steps)

@@ -25,7 +25,7 @@ __all__ = [
 
 
 OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
-"""Names of what runs measure unless told."""
+"""Names of what runs measure unless told; of a field they are ``FIELD_OBSERVABLES``."""
 
 Measurable = TypeVar("Measurable", bound=Callable[..., Tensor])
 

@@ -151,8 +151,11 @@ def _length(model: Model, direction: int) -> int:
 
 
 def spin_field(configurations: Tensor, model: Model) -> Tensor:
-    """Return ``spins[x_i]``, float64 ``(walkers, *shape, n)``."""
-    return measured_of(configurations, model).spins[configurations.long()]
+    """Return ``spins[x_i]``, float64 ``(walkers, *shape, n)``, of a field ``x_i`` with n = 1."""
+    measured = measured_of(configurations, model)
+    if measured.is_field:
+        return measured.field.view(*configurations.shape, 1)
+    return measured.spins[configurations.long()]
 
 
 @observable

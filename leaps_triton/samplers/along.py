@@ -20,6 +20,7 @@ from ..integrators.base import Integrator
 from ..integrators.states import State
 from ..kernels.checks import as_bool, as_integer, as_number, expect
 from ..models.base import Model
+from ..models.varied import couplings_of
 from ..observables.replicas import model_at, of_single_walkers
 from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
@@ -96,6 +97,10 @@ class Stops:
         """
         known = isinstance(path, AnnealingPath)
         expect(known, "path", "an AnnealingPath, to measure along it", path)
+        if couplings_of(path.model):
+            raise ValueError(
+                "walkers of a field pass couplings and no temperatures; leave out along="
+            )
         measured = _measured(observables)
         times = integrator.densities
         weighed = path.beta(times).tolist()

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from ...kernels.checks import as_number
 from ...paths.base import Path
+from ...paths.free_field import lattice_momenta
 from ...registry import register
 from ..base import Integrator, as_times
 from ..states import returned, some
 from ..transport import Transport
 from .gaussians import Metric
 from .map_step import WEIGHTS
-from .spectrum import lattice_momenta, mean_field_mass
+from .spectrum import mean_field_mass
 from .states import PathInfo, PathState, rows_of_steps
 from .steps import Draws, Leg, continuous, overdamped, underdamped
 
@@ -168,7 +169,7 @@ class PathRatio(Integrator):
         if self.preconditioner is None:
             return Metric(None)
         mass = 1.0 if self.mass_squared is None else self.mass_squared
-        return Metric(1.0 / (lattice_momenta(shape, device) + mass))
+        return Metric(1.0 / (lattice_momenta(tuple(shape)).to(device) + mass))
 
     def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> PathState:
         """Return walkers at ``t = 0`` with ``A = 0``, before the first step.

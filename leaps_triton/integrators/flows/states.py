@@ -100,7 +100,9 @@ class PathInfo(NamedTuple):
     """``log B`` of the way back, the same; 0 for walkers that made none"""
 
 
-def rows_of_steps(interval: Tensor, events: Tensor, active: Tensor) -> list[tuple[int, int, Tensor]]:
+def rows_of_steps(
+    interval: Tensor, events: Tensor, active: Tensor
+) -> list[tuple[int, int, Tensor]]:
     """Return the walkers that make the same step: of one interval, with one counter.
 
     Walkers of a block go together, so that there is one group in all runs of a sampler.
