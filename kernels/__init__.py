@@ -44,6 +44,8 @@ from .proposals.op import GAUGES, REVERSIBLE, proposal_rates, proposal_rates_gra
 from .proposals.reference import ProposalRates
 from .registration import backend
 from .site_sweeps.op import heat_bath_sweeps, metropolis_sweeps, overrelaxation_sweeps
+from .trajectories.op import quartic_trajectories
+from .trajectories.reference import FieldSweeps
 
 __all__ = [
     "GAUGES",
@@ -54,6 +56,7 @@ __all__ = [
     "ActionForce",
     "ClusterSweeps",
     "Entered",
+    "FieldSweeps",
     "JumpStep",
     "LocalEnergy",
     "LocalJumpSteps",
@@ -88,6 +91,7 @@ __all__ = [
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",
+    "quartic_trajectories",
     "reference",
     "site_potential",
     "swendsen_wang_sweeps",

@@ -73,6 +73,10 @@ class Stream(IntEnum):
         ROWS     | half         |               |      |              |
         BACKWARD | move         | event         | 0    | walker       | 0, 1: clock of a move that
                  |              |               |      |              | is made backwards in time
+        FIELD_…  | mode // 4    | sweep         | 0    | walker       | two words make two normal
+        MOMENTA  |              |               |      |              | numbers, the momenta
+        FIELD_…  | 0            | sweep         | 0    | walker       | 0, 1: acceptance of a
+        ACCEPT   |              |               |      |              | trajectory
         FIELD_…  | site // 4    | step          | 0    | walker       | all: noise of a Gaussian
         NOISE    |              |               |      |              | step, by Box and Muller
                  |              | 0             | 1    | walker       | all: momenta at the start
@@ -92,6 +96,8 @@ class Stream(IntEnum):
     PACKED = 19
     PACKED_ROWS = 20
     BACKWARD = 21
+    FIELD_MOMENTA = 22
+    FIELD_ACCEPT = 23
     FIELD_NOISE = 24
 
 

@@ -55,12 +55,15 @@ from .proposals.reference import ProposalRates, proposal_rates, proposal_rates_g
 from .registration import taking
 from .site_sweeps import reference as site_sweeps
 from .site_sweeps.reference import Sweeps, heat_bath_probabilities, metropolis_acceptance
+from .trajectories import reference as trajectories
+from .trajectories.reference import FieldSweeps, Trajectories
 
 __all__ = [
     "MOST_CLASSES",
     "MOST_LANES",
     "ActionForce",
     "ClusterSweeps",
+    "FieldSweeps",
     "JumpStep",
     "LocalEnergy",
     "LocalJumpSteps",
@@ -93,6 +96,7 @@ __all__ = [
     "philox",
     "proposal_rates",
     "proposal_rates_gradient",
+    "quartic_trajectories",
     "rounded",
     "site_classes",
     "site_potential",
@@ -116,6 +120,7 @@ wolff_sweeps = taking(Clusters, clusters.wolff_sweeps)
 overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)
 packed_heat_bath_sweeps = taking(PackedSweeps, packed_sweeps.packed_heat_bath_sweeps)
 packed_metropolis_sweeps = taking(PackedSweeps, packed_sweeps.packed_metropolis_sweeps)
+quartic_trajectories = taking(Trajectories, trajectories.quartic_trajectories)
 parity_map = taking(Passing, parity_maps.parity_map)
 jump_step = taking(Event, jumps.jump_step)
 local_jump_steps = taking(Events, class_jumps.local_jump_steps)

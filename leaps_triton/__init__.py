@@ -42,6 +42,7 @@ from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
 from .mcmc.clusters import SwendsenWang, Wolff
 from .mcmc.compose import Compose, default_move
+from .mcmc.fields import HMC, Langevin, SignCluster
 from .mcmc.houdayer import Houdayer
 from .mcmc.kinetic import KineticMonteCarlo
 from .mcmc.march import run_chain
@@ -71,6 +72,7 @@ from .zoo import load_published_leaps
 __path__.append(os.path.join(os.path.dirname(__file__), "former"))
 
 __all__ = [
+    "HMC",
     "LEA",
     "LEC",
     "LEM",
@@ -93,6 +95,7 @@ __all__ = [
     "Jump",
     "KineticMonteCarlo",
     "LETransformer",
+    "Langevin",
     "Lattice",
     "LocalRates",
     "LowEssWarning",
@@ -109,6 +112,7 @@ __all__ = [
     "Sampler",
     "Scan",
     "ShortChainWarning",
+    "SignCluster",
     "SwendsenWang",
     "SymmetricConv",
     "TauLeap",

@@ -19,6 +19,7 @@ from .base import (
 from .chain import Chain
 from .clusters import ClusterInfo, SwendsenWang, Wolff
 from .compose import Compose, ComposeInfo, default_move, settled
+from .fields import HMC, Langevin, SignCluster, TrajectoryInfo
 from .houdayer import Houdayer
 from .kinetic import KineticInfo, KineticMonteCarlo
 from .march import ChainSettings, March, run_chain
@@ -26,6 +27,7 @@ from .sweeps import HeatBath, Metropolis, Overrelaxation
 from .tempering import ParallelTempering, TemperingInfo, TemperingState
 
 __all__ = [
+    "HMC",
     "OBSERVABLES",
     "BaseMove",
     "Chain",
@@ -38,6 +40,7 @@ __all__ = [
     "Kernel",
     "KineticInfo",
     "KineticMonteCarlo",
+    "Langevin",
     "Lowest",
     "March",
     "Metropolis",
@@ -45,11 +48,13 @@ __all__ = [
     "NotErgodicWarning",
     "Overrelaxation",
     "ParallelTempering",
+    "SignCluster",
     "SweepInfo",
     "SweepState",
     "SwendsenWang",
     "TemperingInfo",
     "TemperingState",
+    "TrajectoryInfo",
     "Wolff",
     "as_move",
     "begin",

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..estimators.trust.beginning import Beginning
 from ..kernels.checks import as_bool, as_device, as_integer, as_seed, as_tensor, states_hint
 from ..models.base import EnergyModel
+from ..models.fields import is_phi_four
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
 from ..observables.replicas import SUFFIX, Ladder
@@ -473,8 +474,9 @@ def _path(model: EnergyModel, start: Tensor | None) -> AnnealingPath:
     """Return a path to the model; chains stay at its end, so that its start matters to none."""
     kind = getattr(model, "dtype", None)
     floating = isinstance(kind, torch.dtype) and kind.is_floating_point
-    # Floating-point numbers have no uniform law that a path could start from by itself.
-    if floating and start is not None:
+    # Floating-point numbers have no uniform law that a path could start from by itself, but fields
+    # have the free one, and with it the couplings that their moves ask for.
+    if floating and start is not None and not is_phi_four(model):
         return AnnealingPath(model, _Given(start))
     return AnnealingPath(model)
 

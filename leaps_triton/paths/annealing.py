@@ -224,6 +224,11 @@ class AnnealingPath:
         coupling = self.couplings(times).to(times)
         return Conditions(times, torch.ones_like(times), coupling, times.new_zeros(1, 1))
 
+    @property
+    def has_couplings(self) -> bool:
+        """Return whether all densities are those of one model with other :meth:`couplings`."""
+        return self._bridge.has_couplings
+
     def couplings(self, t: Tensor | float) -> Tensor:
         """Return the couplings at time ``t``, ``(m²_t, λ_t)`` of a :class:`~leaps_triton.PhiFour`.
 

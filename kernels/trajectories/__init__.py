@@ -1,0 +1,1 @@
+"""Trajectories of hybrid Monte Carlo for real fields on periodic lattices."""
