@@ -153,7 +153,8 @@ def test_path_ratios_of_one_site_are_exact_by_quadrature(covariance: Tensor | No
     for interval in range(3):
         begin, end = integrator.times[interval : interval + 2].split(1)
         leg = Leg(line, drift, metric, begin, end, 1.0 / 3.0, 0.15, 0.0, False)
-        b, _ = drift(x, line.conditions(begin))
+        # A function is told the time in float32.
+        b, _ = drift(x, line.conditions(begin.float()))
         mean = x + leg.length * (b + 0.15 * metric.spread(line.score(x, begin)))
         noise = metric.whitened(y - mean) / math.sqrt(leg.variance)
         after, info = overdamped(leg, state, Chosen(noise))  # type: ignore[arg-type]
