@@ -203,10 +203,10 @@ def test_reversed_paths_of_exact_samples(name: str) -> None:
 
 
 def test_a_map_is_found_back() -> None:
-    """Backwards from where it leads, with the same weight; by Newton's method and by contraction."""
+    """Backwards from where it leads, with the same weight; by Newton's method or contraction."""
     for scale in (0.3, 1.1):
         made = sampler(lt.MapStep(2), FixedDrift(scale=scale), block=64)
-        start, after, log_weights = ends(made, 64)
+        _, after, log_weights = ends(made, 64)
         back = lt.reverse_ess(made, after)
         torch.testing.assert_close(back.log_weights, log_weights, rtol=0.0, atol=1e-11)
 
@@ -394,7 +394,9 @@ def test_bad_arguments_are_named(make: Any, match: str) -> None:
         make()
 
 
-@pytest.mark.parametrize("made", [lt.MapStep(3, "continuous"), lt.PathRatio(3, weights="continuous")])
+@pytest.mark.parametrize(
+    "made", [lt.MapStep(3, "continuous"), lt.PathRatio(3, weights="continuous")]
+)
 def test_continuous_weights_hold_for_no_reversed_path(made: Any) -> None:
     back = sampler(made, FixedDrift(), block=8)
     x = path().start.sample(torch.arange(8), seed=0)

@@ -315,9 +315,7 @@ class HollowDrift(Drift):
         weights = self.pointwise(passes[0].t)
         parities = [each.parity for each in passes]
         steps = [each.step for each in passes]
-        return kernels.parity_map(
-            configurations, sublattices, windows, *weights, parities, steps
-        )
+        return kernels.parity_map(configurations, sublattices, windows, *weights, parities, steps)
 
     def steepest(self, t: Tensor | float) -> float:
         """Return a bound on ``|∂f_i/∂φ_i|``, see :meth:`Drift.steepest`."""
