@@ -161,8 +161,8 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(8, {"SITES": 128, "WALKERS": 16}, stages=1),
         Config(8, {"SITES": 256, "WALKERS": 16}, stages=1),
     ),
-    ("parity_maps", 16): (Config(4, {"ROWS": 64}, stages=1),),
-    ("parity_maps", 32): (Config(4, {"ROWS": 64}, stages=1),),
+    ("parity_maps", 16): (Config(4, {"ROWS": 32}, stages=1),),
+    ("parity_maps", 32): (Config(4, {"ROWS": 32}, stages=1),),
     ("parity_maps", 64): (Config(8, {"ROWS": 32}, stages=1),),
 }
 """Configurations by family, kernel, and what else its compilation depends on.

@@ -193,7 +193,7 @@ class Slowly:
 
 @torch.no_grad()
 def times(settings: PhiFourGates) -> dict[str, float]:
-    """Return milliseconds of the processor for a map and for hybrid Monte Carlo, medians in turns."""
+    """Return the processor's milliseconds for a map and for hybrid Monte Carlo, in turns."""
     model = lt.PhiFour((settings.length,) * 2, mass_squared=-4.0, quartic=5.276)
     line = lt.AnnealingPath(model)
     drift = lt.HollowDrift(model, seed=settings.seed)

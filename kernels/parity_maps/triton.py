@@ -35,8 +35,9 @@ def parity_map_kernel(
 
     ``fields`` float32 or float64 ``(walkers, sites)``; ``places`` int32 ``(2, half)``, ``windows``
     int32 ``(2, taps, half)``; ``own``, ``mean``, ``readout`` float32 ``(WIDTH,)``, ``taps``
-    ``(taps, WIDTH)`` and ``hidden`` ``(WIDTH, WIDTH)`` transposed, the number of taps a multiple of TILE;
-    ``parities`` int32 and ``steps`` float64 ``(passes,)``; ``determinants`` float64 ``(walkers,)``.
+    ``(taps, WIDTH)`` and ``hidden`` ``(WIDTH, WIDTH)`` transposed, the number of taps a multiple of
+    TILE; ``parities`` int32 and ``steps`` float64 ``(passes,)``; ``determinants`` float64
+    ``(walkers,)``.
     """
     i_walker = tl.program_id(0).to(tl.int64)
     p_fields += i_walker * sites
