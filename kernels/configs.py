@@ -65,6 +65,9 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("class_jumps", "running"): (Config(4, {"BLOCK": 512, "EVENTS": 128}, registers=168),),
     ("leaps",): (Config(4, {"BLOCK": 256}, {"CHUNK": 4096}),),
     ("leaps", "step", "float64"): (Config(4, {"BLOCK": 256}, registers=96),),
+    # Two sites a thread in float64, whose sums take two registers each.
+    ("lattice_fields",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
+    ("normal_numbers",): (Config(4, {"BLOCK": 128}),),
     ("labels",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),
     # One warp a program where loops end with the last site of a block: it waits for no other.
     ("labels", "runs"): (Config(4, {"BLOCK": 1024}),),
@@ -202,6 +205,7 @@ FREE: dict[str, tuple[str, ...]] = {
     "jumps": ("BLOCK",),
     "class_jumps": ("BLOCK",),
     "leaps": ("BLOCK",),
+    "lattice_fields": ("BLOCK",),
     "hollow_network": ("BLOCK", "ROWS"),
 }
 """By family, sizes that a tuner may choose: its launchers go by no other number of programs, or ask
