@@ -53,7 +53,7 @@ from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
-from .networks.drift import GaussianDrift, HollowDrift
+from .networks.drift import GaussianDrift, GradientDrift, HollowDrift
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
 from .networks.lem import LEM
@@ -87,6 +87,7 @@ __all__ = [
     "Estimate",
     "FreeField",
     "GaussianDrift",
+    "GradientDrift",
     "HeatBath",
     "HollowConv",
     "HollowDrift",

@@ -1,21 +1,28 @@
-"""One network for many temperatures and sizes of the Ising model.
+"""One network for many temperatures and sizes of the Ising model, many fields, many instances.
 
-    python experiments/learned/conditioned.py            # about half an hour on one core
-    python experiments/learned/conditioned.py --smoke    # under a minute
+    python experiments/learned/conditioned.py                      # about half an hour on one core
+    python experiments/learned/conditioned.py --what fields        # minutes
+    python experiments/learned/conditioned.py --what instances     # a quarter of an hour
+    python experiments/learned/conditioned.py --smoke              # under a minute
 
 A network reads β_t and not t, and its output is a rate per unit of β: what it has learned on the
 way to the largest β holds on the way to every smaller one, and on any schedule. It is trained on
 one path, from β = 0 through the transition into the ordered phase, and weighs walkers at each of
 the temperatures of the table, without any training for them; then on smaller and larger lattices,
 where the linear response alone is fitted anew.
+
+What else there may be one network for is told by :mod:`families`: uniform fields, and instances of
+an Edwards-Anderson glass. Such networks are trained on several models together, and weighed on
+others.
 """
 
 import json
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import families
 import measuring
 import recipes
 import torch
@@ -33,6 +40,8 @@ from leaps_triton.training import transfer
 class Conditioned:
     """Train one network, and measure it at many temperatures and sizes."""
 
+    what: Literal["beta", "fields", "instances"] = "beta"
+    """What there is one network for; all but block, seeds and folders is of ``beta`` alone."""
     length: int = 16
     """Of the lattice of the training."""
     beta: float = 0.6
@@ -106,8 +115,8 @@ def of_seed(seed: int, settings: Conditioned) -> dict[str, Any]:
     return {**made.about, "curve": made.curve, "rows": rows}
 
 
-def draw(result: dict[str, Any], file: Path) -> None:
-    """Draw ESS and the pull of log Z by β, a line for each size."""
+def drawn(result: dict[str, Any]) -> Figure:
+    """Return ESS and the pull of log Z by β, a line for each size."""
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     quality, pulls = figure.subplots(1, 2)
     for network in result["networks"]:
@@ -124,8 +133,29 @@ def draw(result: dict[str, Any], file: Path) -> None:
     for level in (-3, 3):
         pulls.axhline(level, color="grey", linewidth=0.8)
     pulls.set(xlabel="β", ylabel="(log Z - exact) / σ", title="log Z")
-    with replacing(file) as part:
-        figure.savefig(part, dpi=120)
+    return figure
+
+
+def of_family(part: families.Part, seed: int, settings: Conditioned) -> dict[str, Any]:
+    """Train one network on the models of a part, and return all that is measured of it."""
+    models = part.models()
+    made = recipes.trained(
+        models[0], part.recipe, seed, part.intervals, None, not settings.smoke, models[1:]
+    )
+    if settings.save is not None:
+        file = settings.save / f"{settings.what}-{part.length}-seed{seed}.safetensors"
+        recipes.kept(made, file)
+    rows = list(part.rows(made.sampler.transport, settings.seed, settings.block))
+    return {**made.about, "curve": made.curve, "rows": rows}
+
+
+def of_part(settings: Conditioned) -> tuple[dict[str, Any], Figure]:
+    """Return what is measured of networks for fields or instances, and its figure."""
+    part = families.part_of(settings.what, settings.smoke)
+    networks = [of_family(part, seed, settings) for seed in settings.seeds]
+    figure = Figure(figsize=(11.0, 3.6), layout="constrained")
+    part.draw(figure, networks)
+    return {"networks": networks, "part": asdict(part)}, figure
 
 
 def main(settings: Conditioned) -> None:
@@ -135,23 +165,30 @@ def main(settings: Conditioned) -> None:
     chosen = settings
     if settings.smoke:
         chosen = Conditioned(
-            4, 0.6, (0.2, 0.5), (6,), (0,), 4, 64, 32, settings.seed, settings.save, True,
-            settings.results,
+            settings.what, 4, 0.6, (0.2, 0.5), (6,), (0,), 4, 64, 32, settings.seed, settings.save,
+            True, settings.results,
         )  # fmt: skip
-    networks = [of_seed(seed, chosen) for seed in chosen.seeds]
+    if chosen.what == "beta":
+        measured: dict[str, Any] = {"networks": [of_seed(seed, chosen) for seed in chosen.seeds]}
+        figure = drawn(measured)
+        name = "conditioned"
+    else:
+        measured, figure = of_part(chosen)
+        name = f"conditioned_{chosen.what}"
     config = {**asdict(chosen), "results": chosen.results.name}
     if chosen.save is not None:
         config["save"] = chosen.save.name
     result = {
-        "networks": networks,
+        **measured,
         "device": f"{device_name(torch.device('cpu'))}, {vectors()}, one thread",
         "config": config,
         "versions": provenance(),
     }
     chosen.results.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
-    write_text(chosen.results / "conditioned.json", text)
-    draw(result, chosen.results / "conditioned.png")
+    write_text(chosen.results / f"{name}.json", text)
+    with replacing(chosen.results / f"{name}.png") as part:
+        figure.savefig(part, dpi=120)
 
 
 if __name__ == "__main__":

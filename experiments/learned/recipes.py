@@ -7,7 +7,8 @@ with the same function goes on where the smaller one has stalled.
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +43,8 @@ class Stage:
     """Rows of a batch are divided by this power of the root of v(t)."""
     times: int = 16
     """Of a batch."""
+    whole: bool = False
+    """Whether mean and energy of the whole lattice are read beside those of the window."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Recipe:
     """How samples of equilibrium are made and kept fresh."""
     window: int | None = None
     """Sites across the window of means over the lattice; None for all of it."""
+    focus: float | None = None
+    """β about which functions of the time are dense; None for the end of the path."""
     gate: tuple[float, float] = GATE
     """Shares of the last β between which the network joins the linear response."""
     time_power: float = 0.4
@@ -68,6 +73,14 @@ class Recipe:
     """Samples that the linear response is fitted to, at each time."""
     response_times: int = 64
     """At which it is."""
+    response: bool = True
+    """Whether there is one: it is of one model, so that a family is trained without."""
+    fields: bool | None = None
+    """Whether the network reads fields; None for whether the model has one."""
+    held_out: int = 256
+    """Held-out samples at each time, of each model."""
+    bins: int = 64
+    """Times at which samples are kept."""
 
 
 class Trained(NamedTuple):
@@ -104,7 +117,7 @@ def config_of(recipe: Recipe, stage: Stage, seed: int) -> lt.TrainingConfig:
         time_power=recipe.time_power,
         time_density=recipe.time_density,
         held_out_times=recipe.held_out_times,
-        first_time=recipe.gate[0],
+        first_time=recipe.gate[0] if recipe.response else 0.0,
         refresh=recipe.refresh,
         buffer=recipe.buffer,
         rollout=min(256, recipe.buffer),
@@ -113,13 +126,14 @@ def config_of(recipe: Recipe, stage: Stage, seed: int) -> lt.TrainingConfig:
         evaluate_every=max(1, min(100, stage.steps // 4)),
         evaluation_walkers=2,
         evaluation_block=2,
-        held_out=256,
+        held_out=recipe.held_out,
+        bins=recipe.bins,
         seed=seed,
     )
 
 
 def begun(model: Any, recipe: Recipe, seed: int) -> Any:
-    """Return a network for a model, that stands on a linear response of it."""
+    """Return a network for a model, that stands on a linear response of it if so wanted."""
     path = lt.AnnealingPath(model)
     first = recipe.stages[0]
     network = lt.SymmetricConv(
@@ -128,7 +142,11 @@ def begun(model: Any, recipe: Recipe, seed: int) -> Any:
         widths=first.widths,
         window=recipe.window,
         seed=seed,
+        focus=recipe.focus,
+        fields=recipe.fields,
     )
+    if not recipe.response:
+        return network
     response = fit_response(
         path,
         recipe.refresh,
@@ -143,9 +161,9 @@ def begun(model: Any, recipe: Recipe, seed: int) -> Any:
 def grown(network: Any, stage: Stage) -> Any:
     """Return a network as large as a stage asks, with the same function."""
     same = network.kernel_size == stage.kernel_size and network.widths == stage.widths
-    if same:
+    if same and network.whole == stage.whole:
         return network
-    return network.grow(kernel_size=stage.kernel_size, widths=stage.widths)
+    return network.grow(stage.kernel_size, stage.widths, whole=stage.whole)
 
 
 def trained(
@@ -155,8 +173,9 @@ def trained(
     intervals: int = 12,
     beginning: Any = None,
     progress: bool = True,
+    family: Sequence[Any] = (),
 ) -> Trained:
-    """Train a network on a model.
+    """Train a network on a model, or on several.
 
     Args:
         model: the target.
@@ -165,6 +184,7 @@ def trained(
         intervals: of the sampler that is returned.
         beginning: a trained network of a smaller lattice to begin with; None for a new one.
         progress: show how far it is.
+        family: other models that it is trained on too.
     """
     clock = Clock("cpu")
     path = lt.AnnealingPath(model)
@@ -185,7 +205,8 @@ def trained(
     for number, stage in enumerate(recipe.stages):
         network = grown(network, stage)
         sampler = lt.Sampler(path, network, late(intervals), device="cpu")
-        trainer = lt.Trainer(sampler, config_of(recipe, stage, seed + 100 * number))
+        config = config_of(recipe, stage, seed + 100 * number)
+        trainer = lt.Trainer(sampler, config, family=family)
         for quarter in range(1, 5):
             history = trainer.run(max(1, stage.steps * quarter // 4), progress=progress)
             curve.append(_point(history, clock(), done + trainer.step))
@@ -198,6 +219,7 @@ def trained(
         "seed": seed,
         "recipe": asdict(recipe),
         "transferred": beginning is not None,
+        "models": 1 + len(family),
     }
     return Trained(sampler, about, curve)
 
@@ -302,7 +324,14 @@ ISING: dict[int, Recipe] = {
             Stage(11, (96, 64), 400, 0.1, 32),
         )
     ),
-    32: Recipe((Stage(11, (96, 64), 500, 0.1, 12, 3e-2, 0.375),), window=15, buffer=256),
+    32: Recipe(
+        (Stage(11, (96, 64), 1000, 0.1, 12, 3e-2, 0.375, whole=True),),
+        window=15,
+        time_power=1.0,
+        time_density=0.5,
+        held_out_times=24,
+        buffer=256,
+    ),
 }
 """Critical Ising models by length."""
 
@@ -313,6 +342,7 @@ CONDITIONED = Recipe(
         Stage(11, (96, 64), 500, 0.1, 32),
     ),
     window=15,
+    focus=0.4407,
     gate=(0.2, 0.32),
     # The residual is largest at the transition, three quarters of the way.
     time_power=1.0,
@@ -331,6 +361,38 @@ GLASS = Recipe(
     response_times=32,
 )
 """An Edwards-Anderson instance so small that exact samples are drawn at every β."""
+
+FIELDS = Recipe(
+    (Stage(7, (64, 32), 600),),
+    refresh="exact",
+    response=False,
+    fields=True,
+    time_power=1.0,
+    time_density=0.5,
+    held_out_times=16,
+    held_out=64,
+    bins=32,
+    buffer=256,
+)
+"""Ising models in uniform fields, by one network."""
+
+INSTANCES = Recipe(
+    (Stage(9, (64, 32), 600), Stage(9, (64, 32), 300, 0.1, 32)),
+    refresh="exact",
+    response=False,
+    time_power=0.8,
+    held_out=64,
+    bins=32,
+    buffer=256,
+)
+"""Edwards-Anderson instances of one size, by one network."""
+
+SMOKE_FIELDS = replace(
+    FIELDS, stages=SMOKE.stages, bins=8, buffer=32, held_out=16, held_out_times=4
+)
+SMOKE_INSTANCES = replace(
+    INSTANCES, stages=SMOKE.stages, bins=8, buffer=32, held_out=16, held_out_times=4
+)
 
 POTTS = Recipe((Stage(7, (64, 32), 700), Stage(9, (96, 48), 300, 0.1)))
 """The Potts model of three states near its transition."""

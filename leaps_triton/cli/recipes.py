@@ -8,6 +8,7 @@ import leaps_triton as lt
 
 from ..io import checkpoint
 from ..parallel import ALONE, Ranks
+from .families import FamilyOptions
 from .options import option
 
 __all__ = [
@@ -119,8 +120,8 @@ def intervals_of(network: Any) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeOptions:
-    """How a network is trained."""
+class RecipeOptions(FamilyOptions):
+    """How a network is trained, and on what."""
 
     optimizer: Literal["adam", "spring"] | None = None
     """adam, or spring: Gauss-Newton steps in the space of samples; by default spring for
@@ -175,7 +176,7 @@ class RecipeOptions:
             named: str = stored.config.get("optimizer", "adam")
             return named
         symmetric = isinstance(sampler.transport, lt.SymmetricConv)
-        if symmetric and is_ferromagnet(sampler.path.model):
+        if symmetric and (self.several or is_ferromagnet(sampler.path.model)):
             return "spring"
         return "adam"
 
@@ -258,6 +259,9 @@ class RecipeOptions:
             return self.response == "yes"
         if stored.network:
             return stored.stands
+        if self.several:
+            # A response is of one model.
+            return False
         return isinstance(network, lt.SymmetricConv)
 
     def _gate_of(self, network: Any, stored: Stored) -> tuple[float, float] | None:

@@ -115,6 +115,9 @@ def precision_of(given: Transport | None) -> torch.dtype:
     if isinstance(given, nn.Module):
         for parameter in given.parameters():
             return parameter.dtype
+        # A drift without parameters is a formula, as exact as what it is told.
+        if kind_of(given) == "drift":
+            return torch.float64
     return torch.float32
 
 

@@ -26,7 +26,7 @@ from .base import (
     site_inputs,
     time_network,
 )
-from .drift import Drift, GaussianDrift, HollowDrift
+from .drift import Drift, ForeignDrift, GaussianDrift, GradientDrift, HollowDrift
 from .hollow_conv import HollowConv
 from .incremental import Follower
 from .lec import LEC
@@ -47,7 +47,9 @@ __all__ = [
     "Drift",
     "Equivariant",
     "Follower",
+    "ForeignDrift",
     "GaussianDrift",
+    "GradientDrift",
     "HollowConv",
     "HollowDrift",
     "LETransformer",

@@ -7,6 +7,7 @@ from .history import Leg, TrainingDiverged, TrainingHistory
 from .losses import (
     LOSSES,
     FreeEnergy,
+    action_matching,
     increments,
     log_variance,
     mean_square,
@@ -28,6 +29,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingDiverged",
     "TrainingHistory",
+    "action_matching",
     "equilibrate",
     "fit_response",
     "increments",

@@ -1,7 +1,7 @@
 """The settings of a training run."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ..kernels.checks import as_integer, as_number, as_seed, expect
@@ -16,7 +16,7 @@ BASELINES = ("batch_mean", "learned")
 OPTIMIZERS = ("adam", "spring")
 """Names of what moves the parameters."""
 
-REFRESHES = ("rollout", "swendsen_wang", "heat_bath", "tempering", "exact")
+REFRESHES = ("rollout", "swendsen_wang", "heat_bath", "tempering", "exact", "hmc")
 """Names of where the configurations to train on come from."""
 
 
@@ -39,15 +39,16 @@ class TrainingConfig:
         rollout_every: steps between rollouts of the current sampler; each replaces ``rollout`` of
             the buffer.
         rollout: walkers per rollout.
-        sweeps: heat-bath sweeps, or cluster updates, that refresh the configurations, at every
-            boundary of a rollout and at every use.
+        sweeps: heat-bath sweeps, cluster updates or trajectories that refresh the configurations,
+            at every boundary of a rollout and at every use.
         evaluate_every: steps between evaluations with exact weights on fresh seeds; 0 for none.
             What is trained does not depend on them.
         evaluation_walkers: of each evaluation.
         evaluation_block: walkers per block of an evaluation; 0 for the sampler's own blocks, of
             which a whole one is computed for few walkers too.
         loss: ``"physics_informed"``, at single times; or, on exact steps of tau-leaping from the
-            buffer on, ``"squared_residual"`` of each step or ``"log_variance"`` of their sum. See
+            buffer on, ``"squared_residual"`` of each step or ``"log_variance"`` of their sum. For
+            drifts the first, or of a potential ``"action_matching"``. See
             :mod:`~leaps_triton.training.losses`.
         leaps: steps of tau-leaping from 0 to 1, for the two.
         segment: how many of them a walker of the batch makes; ``leaps`` for whole paths. Such a
@@ -85,7 +86,9 @@ class TrainingConfig:
             at the very time that was drawn: ``"swendsen_wang"`` of all clusters, for ferromagnets;
             ``"heat_bath"``; ``"tempering"``, heat-bath sweeps after an exchange with the same row
             of the next bin, for glasses; ``"exact"``, heat-bath sweeps of exact samples, of which
-            ``rollout`` in each bin are drawn anew every ``rollout_every`` steps.
+            ``rollout`` in each bin are drawn anew every ``rollout_every`` steps; ``"hmc"``, for
+            real fields, trajectories of :class:`~leaps_triton.HMC`. For fields ``"rollout"`` means
+            ``"hmc"``.
         bins: of time, for all but rollouts.
         held_out: samples of ``ρ_t``, never trained on, at each of several times, on which
             ``v(t) = Var[ξ_t]`` and the mean of κ are measured before the first step and at every
@@ -152,6 +155,30 @@ class TrainingConfig:
         """
         return cls(**{**_SPRING, **settings})
 
+    @classmethod
+    def drift(cls, **settings: Any) -> Self:
+        """Return the settings that train drifts of fields best, on chains of hybrid Monte Carlo.
+
+        Args:
+            settings: those that differ from the recipe.
+
+        Example:
+            >>> config = TrainingConfig.drift(steps=1000)
+            >>> config.optimizer, config.refresh, config.damping
+            ('spring', 'hmc', 0.001)
+        """
+        return cls(**{**_DRIFT, **settings})
+
+    def fitted(self, model: Any) -> Self:
+        """Return the settings with what suits the model, where they leave it open.
+
+        Args:
+            model: what is trained for; fields have no rollouts, and are refreshed by ``"hmc"``.
+        """
+        if self.refresh == "rollout" and model.dtype.is_floating_point:
+            return replace(self, refresh="hmc")
+        return self
+
     def __post_init__(self) -> None:
         checked: dict[str, float] = {}
         for name, least in _LEAST.items():
@@ -189,6 +216,7 @@ class TrainingConfig:
             )
         self._check_optimizer()
         self._check_held_out()
+        self._check_action()
 
     def _check_optimizer(self) -> None:
         """Refuse an optimiser that there is not, or one that cannot have these settings."""
@@ -209,6 +237,18 @@ class TrainingConfig:
                     f"must be {value!r}, got {given!r}; or take optimizer='adam'"
                 )
 
+    def _check_action(self) -> None:
+        """Refuse settings that action matching has no use for."""
+        if self.loss != "action_matching":
+            return
+        for name, value in {"baseline": "batch_mean", "huber_steps": 0}.items():
+            given = getattr(self, name)
+            if given != value:
+                raise ValueError(
+                    f"loss 'action_matching' has a covariance with the batch mean, so {name} must "
+                    f"be {value!r}, got {given!r}"
+                )
+
     def _check_held_out(self) -> None:
         """Refuse held-out samples that there cannot be, and scales that need them."""
         if self.held_out == 1:
@@ -216,7 +256,8 @@ class TrainingConfig:
         if self.held_out and self.refresh == "rollout":
             raise ValueError(
                 "held_out needs samples of equilibrium, and rollouts give none; choose refresh "
-                "'swendsen_wang', 'heat_bath', 'tempering' or 'exact', or held_out=0"
+                "'swendsen_wang', 'heat_bath', 'tempering' or 'exact', for fields 'hmc', or "
+                "held_out=0"
             )
         if self.row_power and self.loss != "physics_informed":
             raise ValueError(
@@ -316,6 +357,21 @@ _SPRING = {
     "held_out": 256,
 }
 """Settings of the recipe."""
+
+_DRIFT = {
+    "optimizer": "spring",
+    "learning_rate": 0.1,
+    "warmup": 50,
+    "ema": 0.98,
+    "damping": 1e-3,
+    "times": 8,
+    "walkers": 32,
+    "buffer": 256,
+    "rollout": 256,
+    "refresh": "hmc",
+    "held_out": 256,
+}
+"""Settings of the recipe for drifts."""
 
 
 def _check_name(name: str, value: object, names: tuple[str, ...]) -> None:

@@ -53,6 +53,8 @@ class TrainingHistory:
         held_out_integral: ``∫ v dt``.
         held_out_corrector: mean of κ there, which vanishes on samples of ``ρ_t``.
         held_out_corrector_error: its standard error.
+        held_out_members: ``∫ v dt`` of each model of a family, the sampler's first, per evaluation;
+            nothing where one is trained alone. All else is then their mean.
         legs: one per schedule of the learning rate, the first from step 0 on. Training that is
             extended begins another.
     """
@@ -74,6 +76,7 @@ class TrainingHistory:
     held_out_integral: list[float] = field(default_factory=list)
     held_out_corrector: list[list[float]] = field(default_factory=list)
     held_out_corrector_error: list[list[float]] = field(default_factory=list)
+    held_out_members: list[list[float]] = field(default_factory=list)
     legs: list[Leg] = field(default_factory=list)
 
     @property

@@ -1,28 +1,33 @@
 """Training losses, each a function of a batch, and a free energy that is learned beside them."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .. import kernels
-from ..integrators.rates import Transport, evaluate, examine, rates_of
+from ..integrators.rates import Transport, examine, rates_of
+from ..integrators.transport import precision_of
 from ..kernels.checks import as_integer, as_number, as_seed, expect, is_real
 from ..paths.base import Path
+from .residuals import residual, residual_parts
 
 __all__ = [
     "LOSSES",
     "FreeEnergy",
+    "action_matching",
     "increments",
     "log_variance",
     "mean_square",
     "physics_informed",
     "residual",
+    "residual_parts",
     "squared_residual",
 ]
 
 
-LOSSES = ("physics_informed", "log_variance", "squared_residual")
+LOSSES = ("physics_informed", "log_variance", "squared_residual", "action_matching")
 """Names of the losses that a :class:`~leaps_triton.Trainer` offers."""
 
 
@@ -79,21 +84,6 @@ class FreeEnergy(nn.Module):
         # Each F_t depends on its own t alone: the gradient of the sum is every derivative.
         slope: Tensor = torch.func.grad(lambda s: self(s).sum())(t.double())
         return slope
-
-
-def residual(path: Path, transport: Transport, configurations: Tensor, t: Tensor) -> Tensor:
-    """Return ``ξ_t(x) = ∂_t log ρ̃_t(x) + κ_t(x)``, float64 ``(walkers,)``.
-
-    It is constant over ``x`` exactly when the weights are.
-
-    Args:
-        path: the annealing path.
-        transport: a locally equivariant network.
-        configurations: ``(walkers, *shape)``.
-        t: float64 ``(1 | walkers,)``.
-    """
-    rates = evaluate(path, transport, configurations, t)
-    return path.time_derivative(rates.energy, t) + rates.corrector
 
 
 def mean_square(deviations: Tensor, huber: float | None = None) -> Tensor:
@@ -176,6 +166,47 @@ def physics_informed(
         if baseline is not None:
             baseline = baseline * weights
     return _spread(values, baseline, huber)
+
+
+def action_matching(path: Path, transport: Any, configurations: Tensor, t: Tensor) -> Tensor:
+    """Return ``E[½ |∇ϕ_t|²] - Cov[ϕ_t, ∂_t log ρ̃_t]``, the mean over times.
+
+    Up to a constant it is half the squared distance of ``∇ϕ`` from the one gradient that carries
+    ``ρ_t`` along. By parts in ``t`` it is the action ``∫ E[½ |∇ϕ|² + ∂_t ϕ] dt + E_0[ϕ_0] -
+    E_1[ϕ_1]``, but needs neither the two ends nor ``∂_t ϕ``. It may be negative, and does not tell
+    how good the drift is; the residual does.
+
+    Args:
+        path: the annealing path.
+        transport: a drift with ``potential(configurations, conditions)``, such as
+            :class:`~leaps_triton.GradientDrift`.
+        configurations: ``(times, walkers, *shape)``, at least two walkers per time.
+        t: float64 ``(times,)``.
+
+    Raises:
+        ValueError: a transport without potential, or a single walker.
+
+    References:
+        Neklyudov, Brekelmans, Severo, Makhzani, *Action matching*, arXiv:2210.06662 (2022);
+        Albergo, Vanden-Eijnden, *NETS*, arXiv:2410.02711 (2024), for its place beside the residual.
+    """
+    potential = getattr(transport, "potential", None)
+    expect(callable(potential), "transport", "a drift with potential: a GradientDrift", transport)
+    times, walkers = configurations.shape[:2]
+    if walkers < 2:
+        raise ValueError(f"a covariance needs at least two walkers per time, got {walkers}")
+    x = configurations.flatten(0, 1)
+    per_walker = t.repeat_interleave(walkers)
+    conditions = path.conditions(per_walker.to(precision_of(transport)))
+    drift, _ = transport(x, conditions)
+    kinetic = 0.5 * drift.double().square().flatten(1).sum(1)
+    # Without gradient: it is a number of the physics alone.
+    excess = path.excess(x)
+    change = path.time_derivative(excess, per_walker).view(times, walkers)
+    centred = change - change.mean(1, keepdim=True)
+    values = transport.potential(x, conditions).view(times, walkers)
+    covariance = (values * centred).sum(1) / (walkers - 1)
+    return kinetic.mean() - covariance.mean()
 
 
 def _spread(values: Tensor, baseline: Tensor | None, huber: float | None) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..io.checkpoint import Contents, as_before, as_file, describe, differences, read, write
-from ..io.parts import completed
+from ..io.parts import completed, describe_model
 from ..kernels.checks import as_integer
 from ..samplers.sampler import Sampler
 from .config import TrainingConfig
@@ -37,6 +37,7 @@ _ROWS = (
     "held_out_variance",
     "held_out_corrector",
     "held_out_corrector_error",
+    "held_out_members",
 )
 """Lists of a history that hold lists."""
 
@@ -86,6 +87,11 @@ def save(trainer: Trainer, file: str | Path) -> None:
     """Store the sampler and all that training goes on from; see :meth:`Trainer.save`."""
     manifest, tensors = describe(trainer.sampler)
     manifest["training"] = {"config": asdict(trainer.config), "step": trainer.step}
+    others = _described(trainer)
+    if others.manifest:
+        # As files always were, where one model is trained.
+        manifest["family"] = others.manifest
+    tensors = tensors | others.tensors
     state = _fixed_state(trainer)
     state |= _prefixed("optimizer", trainer.optimizer.state())
     for name, values in trainer.history.as_dict().items():
@@ -96,6 +102,17 @@ def save(trainer: Trainer, file: str | Path) -> None:
         state[f"history.{name}"] = torch.tensor(values, dtype=torch.float64)
     on_host = {name: value.detach().cpu() for name, value in state.items()}
     write(file, Contents(manifest, tensors | on_host))
+
+
+def _described(trainer: Trainer) -> Contents:
+    """Return all but the first model of a family as data, by their numbers."""
+    manifest: dict[str, Any] = {}
+    tensors: dict[str, Tensor] = {}
+    for number, path in enumerate(trainer.family.others):
+        own = describe_model(path.model)
+        manifest[str(number)] = own.manifest
+        tensors |= _prefixed(f"family.{number}", own.tensors)
+    return Contents(manifest, tensors)
 
 
 def _fixed_state(trainer: Trainer) -> dict[str, Tensor]:
@@ -278,7 +295,11 @@ def _check_settings(trainer: Trainer, contents: Contents, stored: _Stored, name:
     try:
         # What its user did not name of the sampler's move is that of the file.
         sampler = as_before(trainer.sampler, contents)
-        mine = _settings(describe(sampler), asked)
+        own = describe(sampler)
+        others = _described(trainer)
+        if others.manifest:
+            own.manifest["family"] = others.manifest
+        mine = _settings(own._replace(tensors=own.tensors | others.tensors), asked)
         # What an earlier version did not know had a meaning all the same.
         found = differences(_settings(completed(contents), config), mine)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -302,8 +323,9 @@ def _take(trainer: Trainer, sampler: Sampler) -> None:
     """Let a trainer go on with the sampler of a file; rollouts and steps are those of it too."""
     config = trainer.config
     trainer.sampler = sampler
-    trainer.buffer = make_buffer(sampler, config)
-    given = (sampler, trainer.network, trainer.free_energy, config, trainer.ranks)
+    family = trainer.family
+    trainer.buffer = make_buffer(sampler, config, family)
+    given = (sampler, trainer.network, trainer.free_energy, config, trainer.ranks, family)
     trainer.optimizer = make_step(*given)
 
 
@@ -312,7 +334,7 @@ def _settings(contents: Contents, config: object) -> Contents:
     fixed = {
         name: value
         for name, value in contents.tensors.items()
-        if name.startswith(("model.", "integrator."))
+        if name.startswith(("model.", "integrator.", "family."))
     }
     return Contents({**contents.manifest, "training": config}, fixed)
 
@@ -335,7 +357,7 @@ def _damage(
         # A value that is no state would index tables out of their bounds.
         trainer.sampler.path.model.check(tensors["buffer"].flatten(0, 1))
     except ValueError:
-        return f"buffer has values outside 0 to {trainer.sampler.path.model.q - 1}"
+        return f"buffer has values that are no states of {trainer.sampler.path.model!r}"
     return ""
 
 

@@ -2,8 +2,10 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -18,10 +20,11 @@ from . import state
 from .config import TrainingConfig
 from .data.buffer import Buffer
 from .data.draws import Draws, Use
-from .data.equilibrated import annealing_path, make_buffer
+from .data.equilibrated import make_buffer
+from .data.family import Family
 from .data.times import latest_time
 from .evaluation.board import Board
-from .evaluation.held_out import HeldOut, row_weights, time_density
+from .evaluation.held_out import held_out_of, row_weights, time_density
 from .evaluation.records import enter_judgement, enter_walkers, exact_log_z, live
 from .history import Leg, TrainingHistory
 from .losses import FreeEnergy
@@ -46,17 +49,21 @@ class Trainer:
     the configuration's seed, so a run can be repeated.
 
     With ``ema`` a copy of the transport is trained, and the transport itself is the moving average
-    of the copy's parameters: at every step, so in evaluations, in files, and whenever :meth:`run`
-    has returned. A file holds both.
+    of the copy's parameters, in evaluations and files too; a file holds both.
 
     Args:
         sampler: its transport must be an ``nn.Module``.
         config: the settings; None for those of ``TrainingConfig()``.
         ranks: the processes that share every batch, each with a trainer of its own; all end with
             the same network, and the first writes files.
+        family: other models that the network is trained on beside the sampler's own, of its lattice
+            and states: other fields, other couplings. Each has samples and held-out samples of its
+            own; the times of a batch are dealt out among them all, residuals are less the mean of
+            their time and model. Weights stay exact for these, and for any other model.
 
     Attributes:
         config: the settings; steps and learning rate are those of the last leg.
+        family: the sampler's model and those beside it.
         network: what the optimiser moves: the sampler's transport, or with ``ema`` the copy of it.
         average: with ``ema`` the sampler's transport, the moving average; else None.
         free_energy: ``F_t``, with a learned baseline; else None.
@@ -64,7 +71,8 @@ class Trainer:
         step: their number.
 
     Raises:
-        ValueError: a transport that cannot be trained, shares that do not go round.
+        ValueError: a transport that cannot be trained, shares that do not go round, a family of
+            other lattices or states, or settings of a training of one model with a family.
 
     Example:
         >>> import leaps_triton as lt
@@ -77,12 +85,17 @@ class Trainer:
     """
 
     def __init__(
-        self, sampler: Sampler, config: TrainingConfig | None = None, ranks: Ranks = ALONE
+        self,
+        sampler: Sampler,
+        config: TrainingConfig | None = None,
+        ranks: Ranks = ALONE,
+        family: Sequence[Any] = (),
     ) -> None:
         expect(isinstance(sampler, Sampler), "sampler", "a Sampler", sampler)
         if config is None:
             config = TrainingConfig()
         expect(isinstance(config, TrainingConfig), "config", "None or a TrainingConfig", config)
+        config = config.fitted(sampler.path.model)
         transport = sampler.transport
         if not isinstance(transport, nn.Module) or not list(transport.parameters()):
             raise ValueError(
@@ -92,19 +105,21 @@ class Trainer:
         self.config = config
         self.average: nn.Module | None = None
         self.network: nn.Module = transport
+        self._modules = [transport]
         if config.ema:
             self.average = transport
             self.network = copy.deepcopy(transport)
+            self._modules = [self.network, transport]
         self.free_energy: FreeEnergy | None = None
         if config.baseline == "learned":
             sites = math.prod(sampler.path.model.shape)
             self.free_energy = FreeEnergy(sites, seed=config.seed).to(sampler.device)
-        self.optimizer = make_step(sampler, self.network, self.free_energy, config, ranks)
+        self.family = Family.of(sampler, family, config)
+        given = (sampler, self.network, self.free_energy, config, ranks, self.family)
+        self.optimizer = make_step(*given)
         self.ranks = ranks
-        self.buffer: Buffer = make_buffer(sampler, config)
-        self.held_out: HeldOut | None = None
-        if config.held_out:
-            self.held_out = HeldOut(annealing_path(sampler), config, sampler.device)
+        self.buffer: Buffer = make_buffer(sampler, config, self.family)
+        self.held_out = held_out_of(sampler, config, self.family)
         self.guard = Guard(self.network, config)
         self.history = TrainingHistory(legs=[Leg(0, config.steps, config.learning_rate)])
         self.step = 0
@@ -351,7 +366,7 @@ class Trainer:
         weights = row_weights(batch.t, self.history, self.config.row_power)
         request = Request(batch, self._draws(), huber, weights)
         proposed = self.optimizer.propose(request)
-        self._check(proposed.loss, proposed.norm)
+        self.guard.watch(self._modules, proposed.loss, proposed.norm, self.history)
         self.optimizer.take(rate)
         if self.average is not None:
             follow(self.average, self.network, self.step, self.config.ema)
@@ -361,24 +376,11 @@ class Trainer:
         self.step += 1
         return proposed.loss
 
-    def _check(self, loss: float, norm: float) -> None:
-        """Stop before a bad step is taken, with the last good parameters in place."""
-        try:
-            self.guard.check(self.network, loss, norm, self.history)
-        except RuntimeError:
-            self.network.load_state_dict(self.guard.good)
-            if self.average is not None:
-                self.average.load_state_dict(self.guard.good)
-            raise
-
     def _judge(self) -> None:
         """Residuals of held-out samples into the history, where there are any."""
-        if self.held_out is None:
-            return
-        network = self.network
-        if self.average is not None:
-            network = self.average
-        enter_judgement(self.history, self.step, self.held_out.judge(network))
+        if self.held_out:
+            judged = [each.judge(self._modules[-1]) for each in self.held_out]
+            enter_judgement(self.history, self.step, judged)
 
     def _evaluate(self) -> None:
         """Exact weights of fresh walkers, and residuals of held-out samples, into the history."""

@@ -175,6 +175,51 @@ def test_wrong_options_are_told_before_the_response_is_fitted(
     assert not fits and not file.exists()
 
 
+def test_several_models_are_trained_together(tmp_path: Path) -> None:
+    small = ["--kernel-size", "3", "--widths", "4", "--steps", "2", "--intervals", "2"]
+    small += ["--shape", "3", "3", "--device", "cpu", "--held-out", "4"]
+    glasses = ["--model", "edwards-anderson", "--instances", "2", "--disorder-seed", "5"]
+    file = tmp_path / "instances.safetensors"
+    words = ["train", "--checkpoint", str(file), *small, *glasses]
+    cli.main(words)
+    cli.main([*words, "--resume"])
+    stored = checkpoint.read(file)
+    assert list(stored.manifest["family"]) == ["0"]
+    other = lt.EdwardsAnderson((3, 3), beta=0.4407, seed=6)
+    assert torch.equal(stored.tensors["family.0.model.coupling"], other.coupling)
+    config = stored.manifest["training"]["config"]
+    assert (config["optimizer"], config["refresh"]) == ("spring", "exact")
+    assert len(lt.training.read_history(file).held_out_members[0]) == 2
+    sampler: Any = lt.load(file, "cpu")
+    assert sampler.transport.response is None
+    # A network that begins without a field reads others all the same.
+    file = tmp_path / "fields.safetensors"
+    cli.main(
+        ["train", "--checkpoint", str(file), *small, "--fields", "0:0.4:2", "--refresh", "exact"]
+    )
+    sampler = lt.load(file, "cpu")
+    assert sampler.transport.settings["fields"]
+    assert float(checkpoint.read(file).tensors["family.0.model.site_table"].max()) == 0.4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--instances 2", "--disorder-seed is no option of --model ising"),
+        ("--instances 0 --model edwards-anderson", "instances must be at least 1, got 0"),
+        ("--fields 0.1 0.2 --field 0.3", "--field and --fields both say what the field is"),
+        ("--fields a:b:c", "--fields must be numbers, or FIRST:LAST:COUNT"),
+        ("--fields 0 1 --refresh rollout", "a family is trained on samples of equilibrium"),
+    ],
+)
+def test_families_that_cannot_be_are_refused(words: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    with pytest.raises(SystemExit) as end:
+        cli.main(["train", "--checkpoint", str(file), "--device", "cpu", *words.split()])
+    assert message in str(end.value)
+    assert not file.exists()
+
+
 def test_data_follow_from_the_model() -> None:
     ferromagnet = lt.Ising((4, 4), beta=0.4)
     glass = lt.EdwardsAnderson((4, 4), beta=0.4)

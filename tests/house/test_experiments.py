@@ -116,11 +116,21 @@ def test_kernel_gates(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["critical", "conditioned"])
-def test_learned_samplers(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "critical",
+        "conditioned",
+        "conditioned --what fields",
+        "conditioned --what instances",
+    ],
+)
+def test_learned_samplers(words: str, tmp_path: Path) -> None:
+    name, *options = words.split()
     script = ROOT / "experiments" / "learned" / f"{name}.py"
+    options += ["--smoke", "--results", "results", "--save", "trained"]
     done = subprocess.run(
-        [sys.executable, str(script), "--smoke", "--results", "results", "--save", "trained"],
+        [sys.executable, str(script), *options],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,

@@ -12,6 +12,7 @@ import leaps_triton as lt
 from helpers import awake
 from leaps_triton.kernels.graphs.packing import packed_once
 from leaps_triton.networks.symmetric import inputs
+from leaps_triton.networks.symmetric.layers import time_basis
 from leaps_triton.networks.symmetric.sums import walks_of
 
 TABLE = [[0.3, 0.7, -0.2], [-0.4, 0.1, 0.9], [0.25, 0.0, 0.33]]
@@ -72,6 +73,52 @@ def test_local_equivariance_holds_bit_for_bit(name: str, sight: dict[str, Any]) 
         for shift in range(1, model.q):
             back = network(turned(x, site, shift, model.q), conditions).flatten(2)
             assert torch.equal(output[:, shift - 1, site], -back[:, model.q - shift - 1, site])
+
+
+@pytest.mark.parametrize("name", ["ising 2d odd", "ising tiny", "potts 2d", "ising 2d open"])
+def test_the_whole_lattice_is_read_beside_a_window(name: str) -> None:
+    """Still hollow, bit for bit; and the same values where a network has just grown by it."""
+    model, kernel_size = CASES[name]
+    network = network_of(model, kernel_size, window=3, rings=False, whole=True).double()
+    assert network.reach is None
+    conditions = lt.AnnealingPath(model).conditions(torch.tensor([0.6], dtype=torch.float64))
+    x = start(model, 2)
+    output = network(x, conditions).detach().flatten(2)
+    for site in range(0, model.lattice.sites, 3):
+        back = network(turned(x, site, 1, model.q), conditions).flatten(2)
+        assert torch.equal(output[:, 0, site], -back[:, model.q - 2, site])
+    narrow = network_of(model, kernel_size, window=3).double()
+    grown = narrow.grow(whole=True)
+    expected = narrow(x, conditions)
+    torch.testing.assert_close(grown(x, conditions), expected, rtol=1e-12, atol=1e-12)
+    # What is new can learn.
+    grown(x, conditions).square().sum().backward()
+    for layer in grown.stack.layers:
+        assert bool((layer.even.weight.grad[:, -2:] != 0.0).any())
+    assert bool((grown.stack.layers[0].odd.weight.grad[:, -1] != 0.0).any())
+    with pytest.raises(ValueError, match="whole must be True, as it is"):
+        grown.grow(whole=False)
+
+
+def test_functions_of_the_time_are_dense_about_a_focus() -> None:
+    """They tell two times apart by a hundredth that others do not, there and not far off."""
+    u = torch.tensor([0.70, 0.71, 0.20, 0.21], dtype=torch.float64)
+    plain = time_basis(u)
+    focused = time_basis(u, 0.7)
+    assert torch.equal(focused[:, :6], plain)
+    steps = focused[1::2] - focused[::2]
+    assert float(steps[0, 6:].abs().max()) > 4.0 * float(steps[0, :6].abs().max())
+    assert float(steps[1, 6:].abs().max()) < 1e-3
+    model = lt.Ising((4, 4), beta=0.6)
+    network = network_of(model, 3, focus=0.42)
+    assert network.sight.focus == pytest.approx(0.7)
+    x = start(model, 2)
+    conditions = lt.AnnealingPath(model).conditions(0.7)
+    larger = network.grow(kernel_size=5, widths=(12, 7))
+    torch.testing.assert_close(larger(x, conditions), network(x, conditions), rtol=1e-5, atol=1e-5)
+    # It is an inverse temperature, as beta is, and means the same for another model.
+    moved = network.for_model(lt.Ising((6, 6), beta=0.3))
+    assert (moved.focus, moved.beta) == (0.42, 0.6)
 
 
 def test_it_reads_every_other_site_and_within_its_reach_only() -> None:
@@ -375,12 +422,16 @@ def test_orbits_of_directions_that_differ_are_told_apart() -> None:
     assert len(oblong.skip.weight) == 1 + 3 * 4 - 1
 
 
-@pytest.mark.parametrize("window", [None, 3], ids=["lattice", "window"])
+@pytest.mark.parametrize(
+    "sight",
+    [{"window": None}, {"window": 3}, {"window": 3, "whole": True}],
+    ids=["lattice", "window", "both"],
+)
 @pytest.mark.parametrize("name", ["ising 2d odd", "ising tiny", "potts 2d", "ising 2d open"])
-def test_a_follower_gives_the_values_of_the_network(name: str, window: int | None) -> None:
+def test_a_follower_gives_the_values_of_the_network(name: str, sight: dict[str, Any]) -> None:
     """Moves of one site, of none and of many, other times, and some walkers at a call."""
     model, _ = CASES[name]
-    network = network_of(model, 3, window=window).eval()
+    network = network_of(model, 3, **sight).eval()
     path = lt.AnnealingPath(model)
     follower = network.follow(4)
     assert follower is not None
@@ -458,6 +509,8 @@ def test_initial_rates_are_small_and_seeded() -> None:
         ({"widths": ()}, "widths must be one width or more"),
         ({"widths": (8, 0)}, "widths must be an integer of at least 1, got 0"),
         ({"window": 4}, "window must be None, or odd and at least 3, got 4"),
+        ({"focus": 0.0}, "focus must be None, or positive and finite, got 0"),
+        ({"whole": True}, "whole=True is read beside a window"),
         ({"window": 1}, "window must be an integer of at least 3, got 1"),
         ({"beta": -1.0}, "beta must be positive and finite"),
         ({"gauge": "coulomb"}, "gauge must be one of plain, heat_bath, got 'coulomb'"),

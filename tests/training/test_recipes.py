@@ -302,12 +302,12 @@ def test_data_out_of_equilibrium_are_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     trainer = make(steps=1, refresh="heat_bath", held_out=64)
-    assert trainer.held_out is not None
-    samples = trainer.held_out._samples()
+    (held_out,) = trainer.held_out
+    samples = held_out._samples()
     # All spins up at every time.
     samples.configurations[1:] = 1
     samples.configurations[1:, :2, 0, 0] = 0
-    monkeypatch.setattr(trainer.held_out, "_made", samples)
+    monkeypatch.setattr(held_out, "_made", samples)
     with torch.no_grad():
         trainer.network.get_parameter("last.weight").mul_(10.0)
     with caplog.at_level(logging.WARNING, logger="leaps_triton"):

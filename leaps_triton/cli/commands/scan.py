@@ -151,11 +151,12 @@ class Scan(ModelOptions):
         return ModelOptions(**{**given, "beta": max(betas)}).make()
 
 
-def as_betas(words: tuple[str, ...]) -> list[float]:
-    """Return the inverse temperatures that words of the command line describe.
+def as_betas(words: tuple[str, ...], name: str = "--beta") -> list[float]:
+    """Return the inverse temperatures, or other numbers, that words of the command line describe.
 
     Args:
         words: numbers, or ``first:last:count`` for so many at equal steps, both ends among them.
+        name: of their option.
 
     Raises:
         ValueError: something else.
@@ -178,7 +179,7 @@ def as_betas(words: tuple[str, ...]) -> list[float]:
             continue
         if len(parts) != 3 or count < 2 or len(numbers) < 2:
             raise ValueError(
-                f"--beta must be numbers, or FIRST:LAST:COUNT with a count of at least 2, as in "
+                f"{name} must be numbers, or FIRST:LAST:COUNT with a count of at least 2, as in "
                 f"0.38:0.50:13, got {word!r}"
             )
         steps = torch.linspace(numbers[0], numbers[1], count, dtype=torch.float64)

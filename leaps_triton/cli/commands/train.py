@@ -19,7 +19,6 @@ from ...provenance import provenance
 from ...report import summary
 from ..interrupts import going_on, stopped
 from ..options import (
-    ModelOptions,
     announce,
     check_folders,
     choices,
@@ -69,12 +68,12 @@ def _names() -> list[str]:
 
 _NETWORKS = (
     f"Locally equivariant network: {choices(_names())}; by default symmetric-conv for "
-    f"ferromagnets, else hollow-conv."
+    f"ferromagnets and for several models together, else hollow-conv."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(RecipeOptions, ModelOptions):
+class Train(RecipeOptions):
     """Train a sampler of a lattice model, for `leaps-triton sample`.
 
     With --resume and the same other options a stopped run goes on, to --steps.
@@ -154,7 +153,8 @@ class Train(RecipeOptions, ModelOptions):
             )
         stored = Stored(self.checkpoint)
         sampler = self._sampler(stored, ranks)
-        trainer = lt.Trainer(sampler, self._settings(sampler, stored, ranks), ranks)
+        settings = self._settings(sampler, stored, ranks)
+        trainer = lt.Trainer(sampler, settings, ranks, self.family()[1:])
         if self.checkpoint.exists():
             trainer.resume(self.checkpoint)
         announce(trainer.sampler.path.model, trainer.sampler.device)
@@ -190,7 +190,7 @@ class Train(RecipeOptions, ModelOptions):
 
     def _sampler(self, stored: Stored, ranks: Ranks) -> lt.Sampler:
         """Return the sampler to train."""
-        model = self.make()
+        model = self.family()[0]
         network = self._network(model, stored)
         device = ranks.placed(as_device(self.device))
         if self.sweeps < 0:
@@ -280,6 +280,8 @@ class Train(RecipeOptions, ModelOptions):
     def _network(self, model: lt.PairModel, stored: Stored) -> Any:
         """Return the network that the options describe."""
         word = self.network
+        if word is None and self.several and not stored.network:
+            word = "symmetric-conv"
         if word is None:
             word = network_of(model, stored)
         maker = registry.find("network", choose("network", word, _names()))
@@ -296,6 +298,9 @@ class Train(RecipeOptions, ModelOptions):
                     f"choose another network"
                 )
             given[name] = value
+        if "fields" in takes and self.fields:
+            # The first of them may be 0.
+            given["fields"] = True
         if "gauge" in takes and stored.network:
             # A network of an earlier version goes on as it was.
             given["gauge"] = stored.network["settings"].get("gauge", "plain")

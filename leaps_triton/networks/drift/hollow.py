@@ -13,12 +13,10 @@ from ...registry import register
 from ..base import check_kernel, initialise
 from .base import Drift, as_time
 from .bounds import largest_slope
+from .gates import CHEBYSHEV, chebyshev
 from .geometry import Sites, filtered
 
 __all__ = ["HollowDrift", "Pointwise"]
-
-_CHEBYSHEV = 4
-"""Chebyshev polynomials of ``2t - 1`` that gates are made of, the constant among them."""
 
 _RADIAL_WIDTH = 16
 """Hidden width of the network of ``k̂²`` and ``t``."""
@@ -142,9 +140,9 @@ class HollowDrift(Drift):
         self.window = nn.Linear(taps, channels, bias=False)
         self.own = nn.Linear(1, width, bias=False)
         self.seen = nn.Linear(channels + 1, width, bias=False)
-        self.first_gate = nn.Linear(_CHEBYSHEV, width, bias=False)
+        self.first_gate = nn.Linear(CHEBYSHEV, width, bias=False)
         self.hidden = nn.Linear(width, width, bias=False)
-        self.second_gate = nn.Linear(_CHEBYSHEV, width, bias=False)
+        self.second_gate = nn.Linear(CHEBYSHEV, width, bias=False)
         self.readout = nn.Linear(width, 1, bias=False)
         self.radial = nn.Sequential(
             nn.Linear(3, _RADIAL_WIDTH), nn.Tanh(), nn.Linear(_RADIAL_WIDTH, 1)
@@ -191,7 +189,7 @@ class HollowDrift(Drift):
         seen = self.window(flat[:, sites.windows])
         means = self._means(flat)
         seen = torch.cat([seen, means.unsqueeze(2)], 2)
-        time = self._time(t)
+        time = chebyshev(t, self._dtype)
         # One row per time or walker, and the same for all sites.
         first_gate = 1.0 + self.first_gate(time).unsqueeze(1)
         second_gate = 1.0 + self.second_gate(time).unsqueeze(1)
@@ -219,14 +217,6 @@ class HollowDrift(Drift):
         means[:, sites[0]] = 2.0 * odd
         means[:, sites[1]] = 2.0 * even
         return means
-
-    def _time(self, t: Tensor) -> Tensor:
-        """Return Chebyshev polynomials of ``2t - 1``, ``(1 | walkers, 4)``."""
-        u = 2.0 * t - 1.0
-        polynomials = [torch.ones_like(u), u]
-        for _ in range(_CHEBYSHEV - 2):
-            polynomials.append(2.0 * u * polynomials[-1] - polynomials[-2])
-        return torch.stack(polynomials, 1).to(self._dtype)
 
     def _radial(self, t: Tensor) -> Tensor:
         """Return ``K_t`` of all different ``k̂²``, ``(1 | walkers, values)``."""
@@ -266,7 +256,8 @@ class HollowDrift(Drift):
         Args:
             t: one time.
         """
-        time = self._time(as_time(t).to(self.readout.weight.device))
+        when = as_time(t).to(self.readout.weight.device)
+        time = chebyshev(when, self._dtype)
         first_gate = 1.0 + self.first_gate(time)[0]
         second_gate = 1.0 + self.second_gate(time)[0]
         seen = self.seen.weight

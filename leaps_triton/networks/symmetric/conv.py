@@ -14,10 +14,11 @@ from ..base import Equivariant
 from .follower import Follower
 from .geometry import Orbits, orbits
 from .inputs import Inputs, Sight, look, mixed
-from .layers import TIMES, Stack, time_basis
+from .layers import Stack, time_basis
 from .settings import (
     alike,
     as_beta,
+    as_focus,
     as_widths,
     copy_layers,
     first_columns,
@@ -114,6 +115,8 @@ class SymmetricConv(Equivariant):
         fields: bool | None = None,
         incremental: bool = True,
         gauge: str = "heat_bath",
+        whole: bool = False,
+        focus: float | None = None,
     ) -> None:
         has_table = isinstance(model, PairModel)
         expect(
@@ -130,6 +133,12 @@ class SymmetricConv(Equivariant):
         if window is not None:
             window = as_integer("window", window, 3)
             expect(window % 2 == 1, "window", "None, or odd and at least 3", window)
+        whole = as_bool("whole", whole)
+        if whole and (window is None or varies(model)):
+            raise ValueError(
+                "whole=True is read beside a window, of a model without couplings for every bond; "
+                "give window, or leave out whole"
+            )
         seed = as_seed(seed)
         if fields is None:
             fields = has_field(model)
@@ -146,6 +155,8 @@ class SymmetricConv(Equivariant):
             fields=fields,
             incremental=incremental,
             gauge=gauge,
+            whole=whole,
+            focus=as_focus(focus),
         )
         self.gauge = gauge
         self.incremental = incremental
@@ -153,7 +164,9 @@ class SymmetricConv(Equivariant):
         self.widths = tuple(layer_widths)
         self.rings = rings
         self.window = window
+        self.whole = whole
         self.beta: float = self.settings["beta"]
+        self.focus: float | None = self.settings["focus"]
         self._read(model, fields)
         self._make_layers()
         self.stack.initialise(seed)
@@ -174,7 +187,19 @@ class SymmetricConv(Equivariant):
         steps = 0
         if varies(model):
             steps = max(2, (self.kernel_size + 1) // 2)
-        self.sight = Sight(self.kernel_size, self.window, fields, self.periodic, strength, steps)
+        focus = self.focus
+        if focus is not None:
+            focus = focus / self.beta
+        self.sight = Sight(
+            self.kernel_size,
+            self.window,
+            fields,
+            self.periodic,
+            strength,
+            steps,
+            self.whole,
+            focus,
+        )
         # It is the model's, which a file holds beside the network.
         self.register_buffer("table", table.float(), persistent=False)
 
@@ -190,7 +215,7 @@ class SymmetricConv(Equivariant):
             outputs += self.sight.steps - 1
         elif self.rings:
             outputs += len(self.orbits(torch.device("cpu")).sizes)
-        self.skip = nn.Linear(TIMES, outputs, bias=False)
+        self.skip = nn.Linear(self.sight.times, outputs, bias=False)
 
     @property
     def reach(self) -> int | None:
@@ -202,7 +227,7 @@ class SymmetricConv(Equivariant):
     @property
     def local_reach(self) -> int | None:
         """The reach of the layers, without the kernel over all displacements."""
-        if self.window is None:
+        if self.window is None or self.whole:
             return None
         # Neighbours of neighbours are read whatever the kernel; the energy around a site has bonds
         # that lead out of the window.
@@ -248,6 +273,7 @@ class SymmetricConv(Equivariant):
         kernel_size: int | None = None,
         widths: Sequence[int] | None = None,
         seed: int | None = None,
+        whole: bool | None = None,
     ) -> Self:
         """Return a larger network with the same values, whose new parameters can learn.
 
@@ -255,9 +281,12 @@ class SymmetricConv(Equivariant):
             kernel_size: that of the larger one; None for the same.
             widths: as many as there are, none of them smaller; None for the same.
             seed: seed of the new parameters; None for one more than that of this network.
+            whole: whether the larger one reads the whole lattice beside its window; None for as
+                this one does.
 
         Raises:
-            ValueError: If a size is smaller, or there are more or fewer layers.
+            ValueError: If a size is smaller, or there are more or fewer layers, or ``whole`` is
+                given up, or has no window beside it.
         """
         if kernel_size is None:
             kernel_size = self.kernel_size
@@ -271,7 +300,11 @@ class SymmetricConv(Equivariant):
             fits = all(new >= old for new, old in zip(sizes, self.widths, strict=True))
         expect(fits, "widths", f"{len(self.widths)} widths of at least {self.widths}", sizes)
         least = as_integer("kernel_size", kernel_size, self.kernel_size)
-        changed = {"kernel_size": least, "widths": sizes, "seed": seed}
+        if whole is None:
+            whole = self.whole
+        whole = as_bool("whole", whole)
+        expect(whole or not self.whole, "whole", "True, as it is", whole)
+        changed = {"kernel_size": least, "widths": sizes, "seed": seed, "whole": whole}
         larger = self._another(self.model, **changed)
         before = self.stack.layers[0].odd.weight.shape[1]
         columns = first_columns(self.sight, larger.sight, before)
@@ -323,10 +356,10 @@ class SymmetricConv(Equivariant):
         return made.to(weight.device, weight.dtype)
 
     def embed_time(self, conditions: Conditions) -> Tensor:
-        """Return the functions of ``β_t``, ``(1 | walkers, 6)``."""
+        """Return the functions of ``β_t``, ``(1 | walkers, times)``."""
         # A path of negative β has its end at u = 1 too.
         progress = conditions.beta.abs() / self.beta
-        return time_basis(progress.to(self.skip.weight.dtype))
+        return time_basis(progress.to(self.skip.weight.dtype), self.sight.focus)
 
     def look(self, configurations: Tensor, conditions: Conditions) -> Inputs:
         """Return what the network reads at every place."""
@@ -366,7 +399,7 @@ class SymmetricConv(Equivariant):
         Args:
             read: ``(walkers, places)``.
             inputs: those of every place.
-            time: functions of the time, ``(1 | walkers, 6)``.
+            time: functions of the time, ``(1 | walkers, times)``.
         """
         shape = inputs.local.shape[2:]
         made = read.view_as(inputs.local) + self._skipped(inputs, time, shape)

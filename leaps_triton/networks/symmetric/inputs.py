@@ -63,6 +63,9 @@ class Sight:
         strength: ``φ`` of equal states less the mean, where a sign exchanges both states; None
             for a channel per state.
         steps: the longest walks of couplings, at least 2; 0 for taps and annuli.
+        whole: whether the mean and the energy of the whole lattice are read beside those of the
+            window.
+        focus: ``u`` about which functions of the time are dense; None for the end of the path.
     """
 
     kernel_size: int
@@ -71,6 +74,15 @@ class Sight:
     periodic: tuple[bool, ...]
     strength: float | None
     steps: int = 0
+    whole: bool = False
+    focus: float | None = None
+
+    @property
+    def times(self) -> int:
+        """Number of functions of the time."""
+        if self.focus is None:
+            return 6
+        return 10
 
     @property
     def taps(self) -> int:
@@ -90,6 +102,8 @@ class Surroundings(NamedTuple):
     mean: Tensor
     """Mean charge of the other sites, ``(walkers, channels, *shape)``"""
     transform: Tensor
+    whole: Tensor | None
+    """That of the whole lattice, beside one of a window; None where it is not read"""
 
 
 def count_inputs(sight: Sight) -> tuple[int, int]:
@@ -109,6 +123,9 @@ def count_inputs(sight: Sight) -> tuple[int, int]:
     if sight.fields:
         odd += 1
         even += fields
+    if sight.whole:
+        odd += 1
+        even += 2
     return odd, even
 
 
@@ -133,8 +150,8 @@ class Products(NamedTuple):
 
     odd: list[Tensor]
     even: list[Tensor]
+    bonds: Bonds
     local: Tensor
-    field: Tensor
 
 
 def _products(spins: Tensor, conditions: Conditions, sight: Sight) -> Products:
@@ -170,14 +187,14 @@ def _products(spins: Tensor, conditions: Conditions, sight: Sight) -> Products:
     ]
     even = [
         squared / around**2,
-        _energy(bonds, sight, shape) - 0.2 * around,
+        _energy(bonds, sight.window, shape) - 0.2 * around,
         aligned / (around * (around - 1.0)),
     ]
     if sight.fields:
         field = bonds.field.expand_as(total)
         odd.append(field)
         even.append(field * field)
-    return Products(odd, even, local, bonds.field)
+    return Products(odd, even, bonds, local)
 
 
 def _of_spins(
@@ -187,11 +204,20 @@ def _of_spins(
     spins = embed(configurations, 2, dtype)
     seen = _surroundings(spins, spins, None, sight)
     made = _products(spins, conditions, sight)
+    field = made.bonds.field
     mean = 3.0 * seen.mean
+    odd = [mean, *made.odd]
     even = [*made.even, mean * mean]
     if sight.fields:
-        even.append(mean * made.field)
-    return _joined(seen, [mean, *made.odd], even, made.local, made.field)
+        even.append(mean * field)
+    if seen.whole is not None:
+        # Last of all, so that a network grows by them.
+        shape = spins.shape[2:]
+        mean = 3.0 * seen.whole
+        odd.append(mean)
+        around = float(2 * len(shape))
+        even += [mean * mean, _energy(made.bonds, None, shape) - 0.2 * around]
+    return _joined(seen, odd, even, made.local, field)
 
 
 def _walks(
@@ -226,7 +252,7 @@ def _of_glass(
         others=others.flatten(1, -2),
         even=even.flatten(1, -2),
         local=made.local,
-        field=made.field,
+        field=made.bonds.field,
         transform=ends.new_zeros(0),
         walks=ends,
     )
@@ -258,7 +284,7 @@ def _of_states(
     # Powers of the local field, less what they are at random.
     squared = total * total
     odd = [mean, squared - 0.5, 0.5 * squared * total, total]
-    energy = _energy(bonds, sight, shape) - 0.25 * around
+    energy = _energy(bonds, sight.window, shape) - 0.25 * around
     even = [
         torch.full_like(total, 0.3),
         total,
@@ -274,12 +300,18 @@ def _of_states(
         field = bonds.field.expand_as(total)
         odd.append(field)
         even.append(field)
+    if seen.whole is not None:
+        mean = 3.0 * seen.whole
+        odd.append(mean)
+        energy = _energy(bonds, None, shape) - 0.25 * around
+        squares = (mean * mean).sum(1, keepdim=True)
+        even += [squares.expand_as(total), energy.expand_as(total)]
     return _joined(seen, odd, even, 0.5 * local, bonds.field)
 
 
-def _energy(bonds: Bonds, sight: Sight, shape: Sequence[int]) -> Tensor:
+def _energy(bonds: Bonds, window: int | None, shape: Sequence[int]) -> Tensor:
     """Return minus the energy per site around each site."""
-    return energy_about(bonds, sight.window, window_sites(shape, sight.window))
+    return energy_about(bonds, window, window_sites(shape, window))
 
 
 def _joined(
@@ -321,11 +353,17 @@ def _surroundings(
     sums = annulus_sums(transform, kernels, shape, sight.periodic)
     rings = mixed(sums, mixing, dtype).movedim(2, -1) / kernels.norms.to(dtype)
     wide = marks.double()
-    # Counts of integers, exact, so that what is left has forgotten the site.
-    others = window_sum(wide, sight.periodic, sight.window) - wide
-    sites = window_sites(shape, sight.window)
-    mean = mixed(others / sites, mixing, dtype)
-    return Surroundings(charges, rings, mean, transform)
+
+    def mean_of(window: int | None) -> Tensor:
+        """Return the mean charge of the others in a window."""
+        # Counts of integers, exact, so that what is left has forgotten the site.
+        others = window_sum(wide, sight.periodic, window) - wide
+        return mixed(others / window_sites(shape, window), mixing, dtype)
+
+    whole: Tensor | None = None
+    if sight.whole:
+        whole = mean_of(None)
+    return Surroundings(charges, rings, mean_of(sight.window), transform, whole)
 
 
 def mixed(sums: Tensor, mixing: Tensor | None, dtype: torch.dtype) -> Tensor:

@@ -11,24 +11,28 @@ from torch.autograd.function import once_differentiable
 from .blocks import block_weights, blocks, raised_taps
 from .inputs import Inputs, Sight, count_inputs, taps_of
 
-__all__ = ["TIMES", "Layer", "LayerInputs", "Stack", "pieces", "time_basis", "time_of"]
+__all__ = ["Layer", "LayerInputs", "Stack", "pieces", "time_basis", "time_of"]
 
 
 PIECE = 2**18
 """Values of the first layer that a CPU makes at once: they stay in a core's cache."""
 
-TIMES = 6
-"""Number of functions of the time."""
+_WIDTHS = (0.04, 0.12)
+"""Of the rises and humps about a focus, narrow and wide, in units of ``u``.
+
+A lattice of 16 sites across rounds the Ising transition over a twentieth of β_c or so.
+"""
 
 
-def time_basis(progress: Tensor) -> Tensor:
+def time_basis(progress: Tensor, focus: float | None = None) -> Tensor:
     """Return functions of ``u = β_t / β_max``: Legendre polynomials 0 to 3, and two late rises.
 
     Args:
         progress: ``u``, ``(rows,)``.
+        focus: where two rises and two humps are added; None for nowhere.
 
     Returns:
-        ``(rows, 6)``.
+        ``(rows, 6)``, or ``(rows, 10)`` with a focus.
     """
     x = 2.0 * progress - 1.0
     columns = [
@@ -39,6 +43,10 @@ def time_basis(progress: Tensor) -> Tensor:
         torch.exp(-8.0 * (1.0 - progress)),
         torch.exp(-20.0 * (1.0 - progress)),
     ]
+    if focus is not None:
+        for width in _WIDTHS:
+            away = (progress - focus) / width
+            columns += [torch.tanh(away), torch.exp(-away * away)]
     return torch.stack(columns, 1)
 
 
@@ -94,7 +102,7 @@ class LayerInputs(NamedTuple):
     even: Tensor
     """Even inputs, ``(walkers, places, even)``"""
     time: Tensor
-    """Functions of the time, ``(1 | walkers, 6)``"""
+    """Functions of the time, ``(1 | walkers, times)``"""
     mean: Tensor | None = None
     """Mean of the values of the layer before over states, ``(walkers, sites, inputs)``"""
 
@@ -105,16 +113,19 @@ class Layer(nn.Module):
     Args:
         inputs: number of values that come in.
         even: number of even inputs.
+        times: number of functions of the time.
         width: number of values that go out.
         mixes: whether there is a channel per state, so that even inputs are added as well.
         averages: whether the mean over states comes in too.
     """
 
-    def __init__(self, inputs: int, even: int, width: int, mixes: bool, averages: bool) -> None:
+    def __init__(
+        self, inputs: int, even: int, times: int, width: int, mixes: bool, averages: bool
+    ) -> None:
         super().__init__()
         self.odd = nn.Linear(inputs, width, bias=False)
         self.even = nn.Linear(even, width, bias=False)
-        self.time = nn.Linear(TIMES, width, bias=False)
+        self.time = nn.Linear(times, width, bias=False)
         self.shift: nn.Linear | None = None
         if mixes:
             self.shift = nn.Linear(even, width, bias=False)
@@ -177,11 +188,12 @@ class Stack(nn.Module):
         mixes = channels > 1
         layers: list[Layer] = []
         for number, width in enumerate(widths):
-            layers.append(Layer(inputs, even, width, mixes, mixes and number > 0))
+            averages = mixes and number > 0
+            layers.append(Layer(inputs, even, sight.times, width, mixes, averages))
             inputs = width
         # A list of modules forgets what they are.
         self.layers: Any = nn.ModuleList(layers)
-        self.readout = nn.Linear(TIMES, inputs, bias=False)
+        self.readout = nn.Linear(sight.times, inputs, bias=False)
         self.width = widths[0]
 
     @torch.no_grad()
@@ -215,7 +227,7 @@ class Stack(nn.Module):
 
         Args:
             inputs: those of every place.
-            time: functions of the time, ``(1 | walkers, 6)``.
+            time: functions of the time, ``(1 | walkers, times)``.
         """
         odd = inputs.others
         if self.sight.taps:
@@ -283,7 +295,7 @@ class Stack(nn.Module):
             raised: of the taps, ``(walkers, places, width)``; None without taps.
             others: all other inputs, ``(walkers, places, inputs)``.
             even: even inputs, likewise.
-            time: functions of the time, ``(1 | walkers, 6)``.
+            time: functions of the time, ``(1 | walkers, times)``.
         """
         weights = self.layers[0].odd.weight[:, self.sight.taps :].T
         if raised is None:

@@ -22,6 +22,7 @@ from .layers import Stack
 __all__ = [
     "alike",
     "as_beta",
+    "as_focus",
     "as_widths",
     "copy_layers",
     "first_columns",
@@ -46,6 +47,14 @@ def as_beta(beta: Any, model: PairModel) -> float:
     if model.beta == 0.0:
         return 1.0
     return abs(model.beta)
+
+
+def as_focus(focus: Any) -> float | None:
+    """Return the inverse temperature near which rates change fastest; None for the last."""
+    if focus is None:
+        return None
+    wanted = "None, or positive and finite"
+    return as_number("focus", focus, wanted, lambda x: 0.0 < x < math.inf)
 
 
 def has_field(model: PairModel) -> bool:

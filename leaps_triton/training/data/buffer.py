@@ -30,10 +30,12 @@ class Batch:
     Attributes:
         configurations: ``(times, walkers, *shape)``.
         t: float64 ``(times,)``, increasing.
+        members: which model of a family each time is of, int64 ``(times,)``; None for one model.
     """
 
     configurations: Tensor
     t: Tensor
+    members: Tensor | None = None
 
 
 class Buffer(Protocol):

@@ -23,6 +23,7 @@ class Use(IntEnum):
     EQUILIBRIUM_SEED = 5
     HELD_OUT_SEED = 6
     EXCHANGES = 7
+    MEMBERS = 8
 
 
 class Draws(NamedTuple):
@@ -39,6 +40,11 @@ class Draws(NamedTuple):
         entries = torch.arange(count)
         return philox(self.seed, Stream.TRAIN, entries, self.step, int(use), 0)
 
-    def own_seed(self, use: Use) -> int:
-        """Return a seed for ``use`` at this step, in [0, 2³²)."""
-        return int(self.words(use, 1)[0])
+    def own_seed(self, use: Use, number: int = 0) -> int:
+        """Return a seed for ``use`` at this step, in [0, 2³²).
+
+        Args:
+            use: what it is for.
+            number: of several, such as one per model of a family.
+        """
+        return int(self.words(use, number + 1)[0][number])

@@ -27,10 +27,11 @@ from ...models.pair import is_pair_model
 from ...paths.annealing import AnnealingPath
 from ...progress import Progress, track
 from ..data.buffer import Batch
+from .trajectories import TRAJECTORIES, field_move
 
 __all__ = ["EQUILIBRIA", "equilibrate"]
 
-EQUILIBRIA = ("swendsen_wang", "heat_bath", "tempering", "exact")
+EQUILIBRIA = ("swendsen_wang", "heat_bath", "tempering", "exact", "hmc")
 """Ways to equilibrium samples."""
 
 _UPDATES = ((0.8, 2), (1.0, 3), (1.25, 5), (1.5, 8), (math.inf, 15))
@@ -78,6 +79,8 @@ def equilibrate(
       with :class:`~leaps_triton.ParallelTempering`, 300 steps. For glasses.
     - ``"exact"``: independent exact draws, with :func:`~leaps_triton.exact.sample`. For lattices up
       to about 12 wide, of any couplings.
+    - ``"hmc"``: for real fields, chains as with ``"swendsen_wang"``, of
+      :class:`~leaps_triton.HMC` with masses by mode; three trajectories per 1/64 of the path.
 
     All but the last are as good as their chains are long: compare the energies with those of twice
     the ``effort``. Walkers are independent of each other; one walker's configurations at successive
@@ -130,6 +133,8 @@ def equilibrate(
             found = _tempered(path, times, index, seed, told)
         elif refresh == "swendsen_wang":
             found = _annealed(path, times, index, seed, SwendsenWang(), effort, told)
+        elif refresh == "hmc":
+            found = _annealed(path, times, index, seed, field_move(path.model), effort, told)
         else:
             found = _annealed(path, times, index, seed, HeatBath(_SWEEPS), effort, told)
     return Batch(found, times.to(place))
@@ -164,11 +169,17 @@ def _as_index(walkers: Any) -> Tensor:
 
 def _updates(path: AnnealingPath, times: Tensor, effort: float) -> list[int]:
     """Return how many updates lead to each time."""
-    strengths = path.beta(times).abs() * _coupled(path.model)
+    strengths = torch.zeros_like(times)
+    # The couplings of fields are no bonds: their chains forget at one pace.
+    fields = path.model.dtype.is_floating_point
+    if not fields:
+        strengths = path.beta(times).abs() * _coupled(path.model)
     before = torch.cat([torch.zeros(1, dtype=torch.float64), times[:-1]])
     counts: list[int] = []
     for strength, gap in zip(strengths.tolist(), (times - before).tolist(), strict=True):
-        per_step = next(count for limit, count in _UPDATES if strength <= limit)
+        per_step = TRAJECTORIES
+        if not fields:
+            per_step = next(count for limit, count in _UPDATES if strength <= limit)
         # A chain forgets within its own time, however long the step in β was.
         steps = min(4.0, max(0.25, 64 * gap))
         counts.append(max(1, math.ceil(per_step * steps * effort)))

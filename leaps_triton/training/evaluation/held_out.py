@@ -1,20 +1,33 @@
 """What training is judged by: the spread of residuals on samples of ``ρ_t`` never trained on."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...integrators.rates import Transport, evaluate
+from ...integrators.rates import Transport
 from ...paths.annealing import AnnealingPath
+from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
 from ..data.buffer import Batch
 from ..data.draws import Draws, Use
+from ..data.equilibrated import annealing_path
+from ..data.family import Family
 from ..data.times import TimeDensity, held_out_times, middles
 from ..equilibrium import equilibrate
 from ..history import TrainingHistory
+from ..residuals import residual_parts
 
-__all__ = ["HeldOut", "Judgement", "row_weights", "scales", "time_density"]
+__all__ = [
+    "HeldOut",
+    "Judgement",
+    "averaged",
+    "held_out_of",
+    "row_weights",
+    "scales",
+    "time_density",
+]
 
 _LEAST = 1e-3
 """Variances below this share of the largest count as such a share of it."""
@@ -27,7 +40,8 @@ class Judgement(NamedTuple):
     variance: list[float]
     """``v(t) = Var[ξ_t]`` over ``ρ_t``"""
     corrector: list[float]
-    """Mean of κ over ``ρ_t``, which vanishes for every transport if the samples are of ``ρ_t``"""
+    """Mean of κ over ``ρ_t``, of a drift that of ``∇·b + b·∇ log ρ̃_t``, which vanishes for every
+    transport if the samples are of ``ρ_t``"""
     corrector_error: list[float]
     """Standard error of that mean"""
 
@@ -48,6 +62,19 @@ class Judgement(NamedTuple):
         return max(pulls)
 
 
+def averaged(judged: Sequence[Judgement]) -> Judgement:
+    """Return the mean of what held-out samples of several models say, all at the same times."""
+    if len(judged) == 1:
+        return judged[0]
+    count = len(judged)
+    rows = [torch.tensor([each.variance, each.corrector]).double() for each in judged]
+    errors = torch.tensor([each.corrector_error for each in judged]).double()
+    variance, corrector = (torch.stack(rows).sum(0) / count).tolist()
+    # Samples of different models are independent.
+    error = errors.square().sum(0).sqrt() / count
+    return Judgement(judged[0].t, variance, corrector, error.tolist())
+
+
 class HeldOut:
     """Samples of ``ρ_t`` at several times, which nothing is trained on.
 
@@ -58,10 +85,18 @@ class HeldOut:
         path: the annealing path.
         config: the settings: samples at each time, and how they are made.
         device: where they are.
+        number: of the model in a family: samples of each have random numbers of their own.
     """
 
-    def __init__(self, path: AnnealingPath, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        path: AnnealingPath,
+        config: TrainingConfig,
+        device: torch.device,
+        number: int = 0,
+    ) -> None:
         self._path = path
+        self._number = number
         self._config = config
         self._device = device
         self._made: Batch | None = None
@@ -76,9 +111,8 @@ class HeldOut:
         errors: list[float] = []
         for t, x in zip(samples.t, samples.configurations, strict=True):
             here = t.expand(len(x))
-            found = evaluate(self._path, transport, x, here)
-            xi = self._path.time_derivative(found.energy, here) + found.corrector
-            variances.append(float(xi.var()))
+            found = residual_parts(self._path, transport, x, here)
+            variances.append(float(found.total.var()))
             means.append(float(found.corrector.mean()))
             errors.append(float(found.corrector.std()) / len(x) ** 0.5)
         return Judgement(times, variances, means, errors)
@@ -87,7 +121,7 @@ class HeldOut:
         """Return the samples, made by a seed that no other part of training has."""
         if self._made is None:
             config = self._config
-            seed = Draws(config.seed, 0).own_seed(Use.HELD_OUT_SEED)
+            seed = Draws(config.seed, 0).own_seed(Use.HELD_OUT_SEED, self._number)
             t = held_out_times(config.held_out_times)
             # At t = 0 the start itself is sampled.
             walkers = torch.arange(config.held_out)
@@ -108,6 +142,22 @@ class HeldOut:
             self._path, steps, config.held_out, config.refresh, seed, device=self._device
         )
         return made.configurations[torch.searchsorted(steps, t)]
+
+
+def held_out_of(sampler: Sampler, config: TrainingConfig, family: Family) -> list[HeldOut]:
+    """Return the held-out samples of every model, the sampler's first; none where none are wanted.
+
+    Raises:
+        ValueError: another path than an AnnealingPath.
+    """
+    if not config.held_out:
+        return []
+    found = [HeldOut(annealing_path(sampler), config, sampler.device)]
+    for number, path in enumerate(family.others, 1):
+        # A family has no other paths.
+        assert isinstance(path, AnnealingPath)
+        found.append(HeldOut(path, config, sampler.device, number))
+    return found
 
 
 def time_density(history: TrainingHistory, power: float) -> TimeDensity | None:

@@ -1,12 +1,13 @@
 """What evaluations enter into a history, and what they log."""
 
 import logging
+from collections.abc import Sequence
 
 from ...exact.known import known
 from ...paths.base import Path
 from ...samplers.ensemble import WeightedEnsemble
 from ..history import TrainingHistory
-from .held_out import Judgement
+from .held_out import Judgement, averaged
 
 __all__ = ["enter_judgement", "enter_walkers", "exact_log_z", "live"]
 
@@ -47,28 +48,32 @@ def enter_walkers(history: TrainingHistory, step: int, ensemble: WeightedEnsembl
     )
 
 
-def enter_judgement(history: TrainingHistory, step: int, judged: Judgement) -> None:
+def enter_judgement(history: TrainingHistory, step: int, of_all: Sequence[Judgement]) -> None:
     """Enter what held-out samples say, and warn if they are none of ``ρ_t``.
 
     Args:
         history: what is added to.
         step: steps that were made.
-        judged: of the transport as it is.
+        of_all: of the transport as it is, on the samples of every model.
     """
+    judged = averaged(of_all)
     history.held_out_step.append(step)
     history.held_out_t = judged.t
     history.held_out_variance.append(judged.variance)
     history.held_out_integral.append(judged.integral)
     history.held_out_corrector.append(judged.corrector)
     history.held_out_corrector_error.append(judged.corrector_error)
+    if len(of_all) > 1:
+        history.held_out_members.append([each.integral for each in of_all])
     _log.info("step %d: ∫ Var[ξ_t] dt %.4g on held-out samples", step, judged.integral)
-    if judged.pull > _PULL:
+    pull = max(each.pull for each in of_all)
+    if pull > _PULL:
         _log.warning(
             "step %d: the mean of κ on held-out samples is %.1f standard errors from 0, where it "
             "vanishes for samples of ρ_t, whatever the network: they are not in equilibrium; "
             "choose another refresh, or more bins",
             step,
-            judged.pull,
+            pull,
         )
 
 

@@ -1,6 +1,7 @@
 """A watch over training: it stops before a bad step is taken."""
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -58,7 +59,11 @@ class Guard:
         finite = math.isfinite(loss) and math.isfinite(norm)
         if not finite:
             self._refuse(f"loss {loss}, gradient {norm}", step, history)
-        if mean > self._config.divergence * self.lowest:
+        limit = self._config.divergence * self.lowest
+        if self._config.loss == "action_matching":
+            # A loss that may be negative is measured from its lowest value, not from 0.
+            limit = self.lowest + self._config.divergence * max(abs(self.lowest), 1.0)
+        if mean > limit:
             times = mean / self.lowest
             self._refuse(f"mean loss {mean:.3g}, {times:.3g} times its lowest", step, history)
         # The mean of fewer steps may be low by chance.
@@ -67,6 +72,27 @@ class Guard:
         # Not at every step: it copies all parameters.
         if step % _EVERY == 0:
             self.good = snapshot(network)
+
+    def watch(
+        self, modules: Sequence[nn.Module], loss: float, norm: float, history: TrainingHistory
+    ) -> None:
+        """Let a step pass as :meth:`check` does, or give modules their last good parameters.
+
+        Args:
+            modules: what is trained, and what follows it.
+            loss: of the step that is about to be taken.
+            norm: of its gradient.
+            history: of all steps before.
+
+        Raises:
+            TrainingDiverged: the step is refused.
+        """
+        try:
+            self.check(modules[0], loss, norm, history)
+        except TrainingDiverged:
+            for module in modules:
+                module.load_state_dict(self.good)
+            raise
 
     def _refuse(self, what: str, step: int, history: TrainingHistory) -> None:
         config = self._config

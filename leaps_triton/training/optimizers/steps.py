@@ -8,13 +8,20 @@ from torch import Tensor, nn
 
 from ...networks import exact_convolutions
 from ...parallel import ALONE, Ranks, combined, gathered
-from ...paths.base import Path
 from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
 from ..data.buffer import Batch
 from ..data.draws import Draws
+from ..data.family import Family
 from ..data.trajectories import leap_of, leap_trajectories, segments
-from ..losses import FreeEnergy, log_variance, physics_informed, residual, squared_residual
+from ..losses import (
+    FreeEnergy,
+    action_matching,
+    log_variance,
+    physics_informed,
+    residual,
+    squared_residual,
+)
 from .sample_gradients import PerSample, SampleGradients
 from .spring import Spring, centred
 
@@ -58,7 +65,10 @@ class Request(NamedTuple):
         weights = self.weights
         if weights is not None:
             weights = weights[chosen]
-        some = Batch(batch.configurations[chosen], batch.t[chosen])
+        members = batch.members
+        if members is not None:
+            members = members[chosen]
+        some = Batch(batch.configurations[chosen], batch.t[chosen], members)
         first = self.first + chosen.start * walkers
         return self._replace(batch=some, weights=weights, first=first)
 
@@ -92,7 +102,8 @@ def make_step(
     network: nn.Module,
     free_energy: FreeEnergy | None,
     config: TrainingConfig,
-    ranks: Ranks = ALONE,
+    ranks: Ranks,
+    family: Family,
 ) -> Step:
     """Return what moves the parameters by the configuration's optimiser.
 
@@ -105,8 +116,8 @@ def make_step(
             f"results depend on it, not on the number of processes"
         )
     if config.optimizer == "spring":
-        return SpringStep(sampler.path, network, config, ranks)
-    return AdamStep(sampler, network, free_energy, config, ranks)
+        return SpringStep(family, network, config, ranks)
+    return AdamStep(sampler, network, free_energy, config, ranks, family)
 
 
 class AdamStep:
@@ -118,6 +129,7 @@ class AdamStep:
         free_energy: trained along, where the baseline is learned; else None.
         config: the settings.
         ranks: the processes that share the batch.
+        family: the models.
     """
 
     def __init__(
@@ -126,9 +138,11 @@ class AdamStep:
         network: nn.Module,
         free_energy: FreeEnergy | None,
         config: TrainingConfig,
-        ranks: Ranks = ALONE,
+        ranks: Ranks,
+        family: Family,
     ) -> None:
         self._ranks = ranks
+        self._family = family
         self._sampler = sampler
         self._network = network
         self._free_energy = free_energy
@@ -174,7 +188,10 @@ class AdamStep:
             if self._free_energy is not None:
                 baseline = self._free_energy.rate(t)
             weights = request.weights
+            path = self._family.along(request.batch)
             return physics_informed(path, self._network, x, t, baseline, request.huber, weights)
+        if config.loss == "action_matching":
+            return action_matching(path, self._network, x, t)
         leap = leap_of(self._sampler.integrator)
         grid = segments(config, t)
         given = (path, self._network, x, grid, leap, request.draws, request.first)
@@ -236,16 +253,16 @@ class SpringStep:
     """SPRING on the residuals of a batch, less their mean at each time.
 
     Args:
-        path: the annealing path.
+        family: the models.
         network: what is trained.
         config: the settings.
         ranks: the processes that share the batch.
     """
 
     def __init__(
-        self, path: Path, network: nn.Module, config: TrainingConfig, ranks: Ranks = ALONE
+        self, family: Family, network: nn.Module, config: TrainingConfig, ranks: Ranks = ALONE
     ) -> None:
-        self._path = path
+        self._family = family
         self._shares = config.shares
         self._ranks = ranks
         self._network = network
@@ -283,7 +300,8 @@ class SpringStep:
             batch = request.part(part, self._shares).batch
             x = batch.configurations.flatten(0, 1)
             t = batch.t.repeat_interleave(batch.configurations.shape[1])
-            found = self._gradients(lambda: residual(self._path, self._network, x, t))
+            path = self._family.along(batch)
+            found = self._gradients(lambda: residual(path, self._network, x, t))
             mine[part] = found.values
             return found.jacobian
 
