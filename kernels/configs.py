@@ -157,9 +157,6 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("hollow_network", "weights", "tf32x3"): (
         Config(4, {"ROWS": 32}, {"SPLIT": 4096}, stages=1, registers=128),
     ),
-    ("parity_maps", 16): (Config(4, {"ROWS": 64}, stages=1),),
-    ("parity_maps", 32): (Config(4, {"ROWS": 64}, stages=1),),
-    ("parity_maps", 64): (Config(8, {"ROWS": 32}, stages=1),),
     # Whole fields of 16 walkers, the least that a product of matrices takes.
     ("trajectories",): (
         Config(4, {"SITES": 16, "WALKERS": 16}, stages=1),
@@ -167,6 +164,9 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(8, {"SITES": 128, "WALKERS": 16}, stages=1),
         Config(8, {"SITES": 256, "WALKERS": 16}, stages=1),
     ),
+    ("parity_maps", 16): (Config(4, {"ROWS": 32}, stages=1),),
+    ("parity_maps", 32): (Config(4, {"ROWS": 32}, stages=1),),
+    ("parity_maps", 64): (Config(8, {"ROWS": 32}, stages=1),),
 }
 """Configurations by family, kernel, and what else its compilation depends on.
 

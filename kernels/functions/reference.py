@@ -69,6 +69,8 @@ COSINE = (
 )
 UPPER_LOG_TWO_64 = 6.93147180369123816490e-01
 LOWER_LOG_TWO_64 = 1.90821492927058770002e-10
+SPLITTER = 2.0**27 + 1.0
+"""Times this, and less the rest, a float64 keeps its upper 26 bits."""
 # Eigen's generic_fast_tanh_float: coefficients of x¹³ … x and of x⁶ … 1.
 TANGENT_ABOVE = (
     -2.76076847742355e-16,
@@ -87,8 +89,6 @@ TANGENT_BELOW = (
 )
 FARTHEST = 7.90531110763549805
 """From here on the hyperbolic tangent is 1 in float32."""
-SPLITTER = 2.0**27 + 1.0
-"""Times this, and less the rest, a float64 keeps its upper 26 bits."""
 ROOT_HALF = 0x3FE6A09E00000000
 """Bits of about √½, from where on a number counts as ``2^e m`` with ``m`` near 1."""
 
@@ -209,25 +209,6 @@ def cosine(x: Tensor) -> Tensor:
     return 1.0 - (0.5 * square - square * square * series)
 
 
-def hyperbolic_tangent(x: Tensor) -> Tensor:
-    """Return ``tanh x``, float32, to seven units in the last place; odd bit for bit.
-
-    A ratio of polynomials, so that loops have no branches; NaN stays NaN.
-
-    References:
-        Eigen, generic_fast_tanh_float.
-    """
-    x = x.clamp(-FARTHEST, FARTHEST)
-    square = x * x
-    above = square * TANGENT_ABOVE[0] + TANGENT_ABOVE[1]
-    for coefficient in TANGENT_ABOVE[2:]:
-        above = above * square + coefficient
-    below = square * TANGENT_BELOW[0] + TANGENT_BELOW[1]
-    for coefficient in TANGENT_BELOW[2:]:
-        below = below * square + coefficient
-    return x * above / below
-
-
 def square_root(x: Tensor) -> Tensor:
     """Return ``√x``, float64, of normal positive numbers below 1e150, rounded to the nearest.
 
@@ -246,3 +227,22 @@ def square_root(x: Tensor) -> Tensor:
     square = root * root
     missing = ((upper * upper - square) + 2.0 * upper * lower) + lower * lower
     return root + ((x - square) - missing) / (2.0 * root)
+
+
+def hyperbolic_tangent(x: Tensor) -> Tensor:
+    """Return ``tanh x``, float32, to seven units in the last place; odd bit for bit.
+
+    A ratio of polynomials, so that loops have no branches; NaN stays NaN.
+
+    References:
+        Eigen, generic_fast_tanh_float.
+    """
+    x = x.clamp(-FARTHEST, FARTHEST)
+    square = x * x
+    above = square * TANGENT_ABOVE[0] + TANGENT_ABOVE[1]
+    for coefficient in TANGENT_ABOVE[2:]:
+        above = above * square + coefficient
+    below = square * TANGENT_BELOW[0] + TANGENT_BELOW[1]
+    for coefficient in TANGENT_BELOW[2:]:
+        below = below * square + coefficient
+    return x * above / below

@@ -87,25 +87,6 @@ def mean_exponential64(z):
 
 
 @triton.jit
-def hyperbolic_tangent(x):
-    """Return ``tanh x``, float32, of :func:`.reference.hyperbolic_tangent`, bit for bit."""
-    # Comparisons with NaN are false, so that NaN stays.
-    x = tl.where(x < -7.90531110763549805, -7.90531110763549805, x)
-    x = tl.where(x > 7.90531110763549805, 7.90531110763549805, x)
-    square = x * x
-    above = square * -2.76076847742355e-16 + 2.00018790482477e-13
-    above = above * square + -8.60467152213735e-11
-    above = above * square + 5.12229709037114e-08
-    above = above * square + 1.48572235717979e-05
-    above = above * square + 6.37261928875436e-04
-    above = above * square + 4.89352455891786e-03
-    below = square * 1.19825839466702e-06 + 1.18534705686654e-04
-    below = below * square + 2.26843463243900e-03
-    below = below * square + 4.89352518554385e-03
-    return x * above / below
-
-
-@triton.jit
 def logarithm(x):
     """Return ``log x``, float64, of normal positive numbers, as :func:`.reference.logarithm`."""
     bits = x.to(tl.int64, bitcast=True)
@@ -149,3 +130,22 @@ def cosine(x):
     series = series * square + -1.38888888888741095749e-03
     series = series * square + 4.16666666666666019037e-02
     return 1.0 - (0.5 * square - square * square * series)
+
+
+@triton.jit
+def hyperbolic_tangent(x):
+    """Return ``tanh x``, float32, of :func:`.reference.hyperbolic_tangent`, bit for bit."""
+    # Comparisons with NaN are false, so that NaN stays.
+    x = tl.where(x < -7.90531110763549805, -7.90531110763549805, x)
+    x = tl.where(x > 7.90531110763549805, 7.90531110763549805, x)
+    square = x * x
+    above = square * -2.76076847742355e-16 + 2.00018790482477e-13
+    above = above * square + -8.60467152213735e-11
+    above = above * square + 5.12229709037114e-08
+    above = above * square + 1.48572235717979e-05
+    above = above * square + 6.37261928875436e-04
+    above = above * square + 4.89352455891786e-03
+    below = square * 1.19825839466702e-06 + 1.18534705686654e-04
+    below = below * square + 2.26843463243900e-03
+    below = below * square + 4.89352518554385e-03
+    return x * above / below

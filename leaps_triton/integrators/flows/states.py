@@ -95,7 +95,7 @@ class PathInfo(NamedTuple):
     """What one step of a path ratio did."""
 
     there: Tensor
-    """``log F`` of the way forth, without what the way back has in common, float64 ``(walkers,)``"""
+    """``log F`` of the way forth, but for what the way back shares, float64 ``(walkers,)``"""
     back: Tensor
     """``log B`` of the way back, the same; 0 for walkers that made none"""
 
