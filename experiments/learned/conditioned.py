@@ -62,6 +62,9 @@ class Conditioned:
     """Of the walkers."""
     save: Path | None = None
     """Folder for the trained samplers."""
+    trained: Path | None = None
+    """Folder of samplers for fields or instances that were saved before: they are weighed, and not
+    trained again."""
     smoke: bool = False
     """A small lattice, and a moment for everything."""
     results: Path = Path("experiments/results")
@@ -139,12 +142,15 @@ def drawn(result: dict[str, Any]) -> Figure:
 def of_family(part: families.Part, seed: int, settings: Conditioned) -> dict[str, Any]:
     """Train one network on the models of a part, and return all that is measured of it."""
     models = part.models()
-    made = recipes.trained(
-        models[0], part.recipe, seed, part.intervals, None, not settings.smoke, models[1:]
-    )
+    name = f"{settings.what}-{part.length}-seed{seed}.safetensors"
+    if settings.trained is not None:
+        made = recipes.read(settings.trained / name)
+    else:
+        made = recipes.trained(
+            models[0], part.recipe, seed, part.intervals, None, not settings.smoke, models[1:]
+        )
     if settings.save is not None:
-        file = settings.save / f"{settings.what}-{part.length}-seed{seed}.safetensors"
-        recipes.kept(made, file)
+        recipes.kept(made, settings.save / name)
     rows = list(part.rows(made.sampler.transport, settings.seed, settings.block))
     return {**made.about, "curve": made.curve, "rows": rows}
 
@@ -166,7 +172,7 @@ def main(settings: Conditioned) -> None:
     if settings.smoke:
         chosen = Conditioned(
             settings.what, 4, 0.6, (0.2, 0.5), (6,), (0,), 4, 64, 32, settings.seed, settings.save,
-            True, settings.results,
+            settings.trained, True, settings.results,
         )  # fmt: skip
     if chosen.what == "beta":
         measured: dict[str, Any] = {"networks": [of_seed(seed, chosen) for seed in chosen.seeds]}
@@ -176,8 +182,9 @@ def main(settings: Conditioned) -> None:
         measured, figure = of_part(chosen)
         name = f"conditioned_{chosen.what}"
     config = {**asdict(chosen), "results": chosen.results.name}
-    if chosen.save is not None:
-        config["save"] = chosen.save.name
+    for folder in ("save", "trained"):
+        if config[folder] is not None:
+            config[folder] = config[folder].name
     result = {
         **measured,
         "device": f"{device_name(torch.device('cpu'))}, {vectors()}, one thread",

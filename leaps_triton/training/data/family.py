@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...integrators.transport import as_transport
 from ...kernels import LocalEnergy
 from ...kernels.checks import expect
 from ...models.base import Conditions
@@ -192,7 +193,4 @@ def _check_member(name: str, model: Any, own: Any, transport: Any) -> None:
         )
     if model.q != own.q:
         raise ValueError(f"{name} must have q = {own.q} as the sampler's model, got {model!r}")
-    # A transport of a user need not have an opinion.
-    check = getattr(transport, "check_model", None)
-    if check is not None:
-        check(model)
+    as_transport(transport).accept(model)
