@@ -101,8 +101,10 @@ def schwinger_dyson(configurations: Tensor, model: Any) -> Tensor:
 
 
 def test_a_chain_begins_with_the_free_field_and_samples_the_model() -> None:
-    settings = {"walkers": 64, "sweeps": 200, "seed": 1, "device": "cpu"}
-    chain = lt.run_chain(MODEL, MOVE, observables={"identity": schwinger_dyson}, **settings)
+    measured = {"identity": schwinger_dyson}
+    chain = lt.run_chain(
+        MODEL, MOVE, walkers=64, sweeps=200, seed=1, observables=measured, device="cpu"
+    )
     assert abs(chain.estimate("identity").pull(1.0)) < SIGMAS
     assert chain.state.configurations.dtype == torch.float32
 
@@ -120,16 +122,16 @@ def test_annealing_finds_log_z_of_the_model() -> None:
 
 
 def test_times_of_equal_length_are_those_of_the_path_in_couplings() -> None:
-    annealed = sampler()
-    jump = lt.Jump(lt.schedules.thermodynamic_length(annealed, intervals=4, walkers=1024))
+    path = lt.AnnealingPath(MODEL)
+    jump = lt.Jump(lt.schedules.thermodynamic_length(sampler(), intervals=4, walkers=1024))
     # The length by quadrature: at each time the deviation of what the change is proportional to.
     points = torch.linspace(-2.2, 2.2, 18)
     x = torch.cartesian_prod(points, points, points, points).view(-1, 2, 2)
-    excess = annealed.path.excess(x)
+    excess = path.excess(x)
     times = torch.linspace(0.0, 1.0, 41, dtype=torch.float64)
     speed = []
     for t in times.tolist():
-        weight = torch.softmax(annealed.path.log_density(x, t), 0)
+        weight = torch.softmax(path.log_density(x, t), 0)
         speed.append(((weight * excess**2).sum() - (weight * excess).sum() ** 2).sqrt())
     length = torch.cumulative_trapezoid(torch.stack(speed), times)
     share = torch.cat([length.new_zeros(1), length]) / length[-1]
@@ -162,7 +164,7 @@ def test_samplers_and_runs_come_back_from_files(tmp_path: Path) -> None:
     assert torch.equal(found.configurations, expected.configurations)
     file = tmp_path / "w.h5"
     lt.io.sample(again, 100, file, seed=3, observables=["energy"], configurations=True)
-    run = lt.io.read(file)
+    run: Any = lt.io.read(file)
     assert run.log_z == expected.log_z
     assert torch.equal(run.configurations, expected.configurations)
 
@@ -175,6 +177,6 @@ def test_chains_go_on_from_files(tmp_path: Path) -> None:
     asked = {"file": file, "observables": observables, "resume": True, **settings}
     lt.io.run_chain(MODEL, MOVE, sweeps=6, **asked)
     lt.io.run_chain(MODEL, MOVE, sweeps=12, **asked)
-    run = lt.io.read(file)
+    run: Any = lt.io.read(file)
     assert run.model.settings == MODEL.settings
     assert torch.equal(torch.as_tensor(run.values["energy"]), whole.values["energy"])

@@ -123,15 +123,16 @@ def test_densities_between(schedule: Any, plain: bool) -> None:
         if schedule is not None:
             share = t**2
         expected = -(1.0 - share) * start - share * action
-        close = {"rtol": 1e-12, "atol": 1e-12}
-        torch.testing.assert_close(path.log_density(x, t), expected, **close)
+        torch.testing.assert_close(path.log_density(x, t), expected, rtol=1e-12, atol=1e-12)
         density, score = path.log_density_and_score(x, t)
-        torch.testing.assert_close(density, expected, **close)
-        torch.testing.assert_close(path.score(x, t), score, **close)
+        torch.testing.assert_close(density, expected, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(path.score(x, t), score, rtol=1e-12, atol=1e-12)
         wanted = (1.0 - share) * path.start.force(x) + share * path.model.force(x)
-        torch.testing.assert_close(score, wanted, **close)
+        torch.testing.assert_close(score, wanted, rtol=1e-12, atol=1e-12)
         gained = path.log_increment(x, t, 0.6)
-        torch.testing.assert_close(gained, path.log_density(x, 0.6) - expected, **close)
+        torch.testing.assert_close(
+            gained, path.log_density(x, 0.6) - expected, rtol=1e-12, atol=1e-12
+        )
     torch.testing.assert_close(path.excess(x), action - start, rtol=1e-12, atol=1e-12)
 
 
