@@ -20,6 +20,7 @@ from ..normal_numbers.triton import VARIANTS as NORMALS
 from ..packed_sweeps.triton import VARIANTS as PACKED_SWEEPS
 from ..proposals.triton import VARIANTS as RATES
 from ..site_sweeps.triton import VARIANTS as SWEEPS
+from ..trajectories.triton import VARIANTS as TRAJECTORIES
 from ..variants import Variant
 from .compiling import compile_variant, tool_output
 from .machine_code import FENCE, opcodes
@@ -62,6 +63,7 @@ def variants() -> dict[str, Variant]:
         "clusters": CLUSTERS,
         "lattice_fields": LATTICE_FIELDS,
         "normals": NORMALS,
+        "trajectories": TRAJECTORIES,
     }
     return {
         " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant

@@ -16,6 +16,7 @@ from ..normal_numbers import cases as normal_numbers
 from ..packed_sweeps import cases as packed_sweeps
 from ..proposals import cases as proposals
 from ..site_sweeps import cases as site_sweeps
+from ..trajectories import cases as trajectories
 from . import words
 from .case import Call
 
@@ -25,7 +26,7 @@ OF_MODELS: tuple[ModuleType, ...] = (
     energies, proposals, jumps, leaps, site_sweeps, labels, clusters,
 )  # fmt: skip
 """Families whose cases are measured on a model."""
-OF_FIELDS: tuple[ModuleType, ...] = (lattice_fields, normal_numbers)
+OF_FIELDS: tuple[ModuleType, ...] = (lattice_fields, normal_numbers, trajectories)
 """Families of real fields."""
 WITHOUT_MODEL: tuple[ModuleType, ...] = (
     words, class_jumps, convolutions, packed_sweeps, *OF_FIELDS,
