@@ -95,15 +95,15 @@ def test_files_keep_both(move: Any) -> None:
 
 
 def test_a_run_in_parts_is_the_run(tmp_path: Path) -> None:
-    def run(file: str, sweeps: int, move: Any) -> Any:
+    def run(file: str, sweeps: int, resume: bool = False) -> Any:
         return lt.io.run_chain(
-            MODEL, move, walkers=8, sweeps=sweeps, file=tmp_path / file, seed=3, burn_in=4,
-            every=10, device="cpu", observables=OBSERVABLES,
+            MODEL, lt.HMC(), walkers=8, sweeps=sweeps, file=tmp_path / file, seed=3, burn_in=4,
+            every=10, device="cpu", observables=OBSERVABLES, resume=resume,
         )  # fmt: skip
 
-    whole = run("whole.h5", 40, lt.HMC())
-    run("parts.h5", 20, lt.HMC())
-    parts = run("parts.h5", 40, lt.HMC())
+    whole = run("whole.h5", 40)
+    run("parts.h5", 20)
+    parts = run("parts.h5", 40, resume=True)
     assert parts.move == whole.move and parts.move.complete
     assert torch.equal(parts.configurations, whole.configurations)
     assert torch.equal(parts.values["energy"], whole.values["energy"])
