@@ -16,12 +16,14 @@ from .reference import Moved, Passing
 
 __all__ = ["parity_map"]
 
-LANES = 16
+LANES = 8
 """Sites that are computed together, at least: whole vectors."""
 BLOCK = 96
 """Sites of a block, at most: their activations stay in the smallest cache."""
 FACTORS = 8
 """Factors of a determinant in one logarithm: each is below 2, and far above 1e-30."""
+HUGE = 1e30
+"""So many of these have a product that is finite."""
 ONE = np.float32(1.0)
 NOUGHT = np.float32(0.0)
 
@@ -103,7 +105,7 @@ def pass_over(fields, begin, end, places, windows, weights, parities, steps, det
     """Make all passes of walkers ``begin … end - 1``, in place.
 
     Args:
-        fields: float32 or float64 ``(walkers, sites)``.
+        fields: float64 ``(walkers, sites)``.
         begin: first walker.
         end: the one after the last.
         places: flat indices of the sites of each sublattice, int64 ``(2, sites / 2)``.
@@ -133,6 +135,7 @@ def pass_over(fields, begin, end, places, windows, weights, parities, steps, det
     for walker in range(begin, end):
         field = fields[walker]
         total = 0.0
+        rises = True
         for i in range(len(narrow)):
             narrow[i] = np.float32(field[i])
         for number in range(len(parities)):
@@ -163,15 +166,14 @@ def pass_over(fields, begin, end, places, windows, weights, parities, steps, det
                     # Other sites of this sublattice do not read it.
                     narrow[place] = np.float32(field[place])
                     factor = 1.0 + step * slope[i - start]
-                    # A map that falls somewhere has no logarithm: a negative product might hide it.
-                    if not factor > 0.0:
-                        factor = np.nan
+                    # A map that falls somewhere has no logarithm, and two of them no sign.
+                    rises = rises and 0.0 < factor < HUGE
                     product *= factor
                     if (i - start) % FACTORS == FACTORS - 1:
                         total += logarithm(product)
                         product = 1.0
                 total += logarithm(product)
-        determinants[walker] = total
+        determinants[walker] = total if rises else np.nan
 
 
 def parity_map(given: Passing) -> Moved:
@@ -179,7 +181,8 @@ def parity_map(given: Passing) -> Moved:
     if given.own.dtype != torch.float32:
         return reference.parity_map(given)
     walkers = len(given.configurations)
-    after = given.configurations.flatten(1).clone(memory_format=torch.contiguous_format)
+    # In float64 whatever the type, so that there is one loop, and fields are rounded once.
+    after = given.configurations.flatten(1).to(torch.float64, copy=True).contiguous()
     determinants = torch.zeros(walkers, dtype=torch.float64)
     arrays = [_array(each) for each in given[3:8]]
     places = given.sublattices.contiguous().numpy()
@@ -190,13 +193,12 @@ def parity_map(given: Passing) -> Moved:
     logs = determinants.numpy()
 
     def work(begin: int, end: int) -> None:
-        pass_over(
-            fields, begin, end, places, windows, tuple(arrays), parities, steps, logs
-        )
+        pass_over(fields, begin, end, places, windows, tuple(arrays), parities, steps, logs)
 
     # A site of a pass costs some hundred times what one of a sweep of spins does.
     over_walkers(work, walkers, 100 * fields.shape[1] * len(steps))
-    return Moved(after.view_as(given.configurations), determinants)
+    moved = after.to(given.configurations.dtype).view_as(given.configurations)
+    return Moved(moved, determinants)
 
 
 def _array(weights: Tensor) -> np.ndarray:

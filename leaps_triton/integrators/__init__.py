@@ -21,6 +21,7 @@ from .states import JumpState, LeapState, State
 from .tau_leap import LeapInfo, TauLeap, leap_increment
 from .transport import (
     AnyTransport,
+    FlowingDrift,
     Memory,
     ParityDrift,
     PassingDrift,
@@ -41,6 +42,7 @@ __all__ = [
     "Evaluation",
     "FlowInfo",
     "FlowState",
+    "FlowingDrift",
     "Integrator",
     "Jump",
     "JumpInfo",

@@ -11,8 +11,8 @@ from ..kernels.proposals.op import GAUGES
 from ..models.base import Conditions
 
 __all__ = [
-    "AnyTransport", "Memory", "ParityDrift", "PassingDrift", "Tabulated", "Transport",
-    "as_transport", "clock_of", "gauge_of", "kind_of", "precision_of",
+    "AnyTransport", "FlowingDrift", "Memory", "ParityDrift", "PassingDrift", "Tabulated",
+    "Transport", "as_transport", "clock_of", "gauge_of", "kind_of", "precision_of",
 ]  # fmt: skip
 
 
@@ -99,6 +99,15 @@ class PassingDrift(Protocol):
         ...
 
 
+@runtime_checkable
+class FlowingDrift(Protocol):
+    """What such a drift offers whose linear part is integrated in time exactly."""
+
+    def flow(self, begin: float, end: float) -> Tensor:
+        """Return ``∫ K_t(k) dt`` of all modes from ``begin`` to ``end``, float64 ``(*shape)``."""
+        ...
+
+
 def precision_of(given: Transport | None) -> torch.dtype:
     """Return :attr:`AnyTransport.precision` of a transport as it was given, at every event."""
     if given is None:
@@ -147,6 +156,8 @@ class AnyTransport:
         standing: whether it stands on a linear response, whose values are no table.
         parity: the transport itself if it is a drift that half of the sites can follow at once;
             None if it is not.
+        passing: the same if it makes several passes in one launch; None if it does not.
+        flowing: the same if its linear part is integrated exactly; None if it is not.
     """
 
     given: Transport | None
@@ -158,6 +169,8 @@ class AnyTransport:
     block: int = 0
     standing: bool = False
     parity: ParityDrift | None = None
+    passing: PassingDrift | None = None
+    flowing: FlowingDrift | None = None
 
     @property
     def kind(self) -> str:
@@ -350,7 +363,12 @@ def as_transport(given: Transport | None) -> AnyTransport:
     # None, which makes no rates at all, is as steady as can be.
     steady = given is None or getattr(offered, "steady", False) is True
     standing = getattr(offered, "response", None) is not None
-    parity = None
+    answers = AnyTransport(given, name, reach, tables, steady, standing=standing)
     if isinstance(offered, ParityDrift) and offered.maps:
-        parity = offered
-    return AnyTransport(given, name, reach, tables, steady, standing=standing, parity=parity)
+        return replace(
+            answers,
+            parity=offered,
+            passing=offered if isinstance(offered, PassingDrift) else None,
+            flowing=offered if isinstance(offered, FlowingDrift) else None,
+        )
+    return answers

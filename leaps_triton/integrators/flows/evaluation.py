@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..transport import precision_of
 
-__all__ = ["DriftEvaluation", "drift_of", "examine_drift", "residual_of"]
+__all__ = ["DriftEvaluation", "density_change", "drift_of", "examine_drift", "residual_of"]
 
 
 class DriftEvaluation(NamedTuple):
@@ -38,9 +38,7 @@ def drift_of(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> tu
     return drift.to(configurations.dtype), divergence.double()
 
 
-def examine_drift(
-    path: Any, transport: Any, configurations: Tensor, t: Tensor
-) -> DriftEvaluation:
+def examine_drift(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> DriftEvaluation:
     """Evaluate drift and score once; arguments as in :func:`drift_of`."""
     drift, divergence = drift_of(path, transport, configurations, t)
     return DriftEvaluation(drift, divergence, path.score(configurations, t))
@@ -59,3 +57,23 @@ def residual_of(path: Any, found: DriftEvaluation, configurations: Tensor, t: Te
     change = path.time_derivative(path.excess(configurations), t)
     total: Tensor = change + found.divergence + along
     return total
+
+
+def density_change(path: Any, before: Tensor, after: Tensor, t: Tensor) -> Tensor:
+    """Return ``log ρ̃_t(after) - log ρ̃_t(before)``, float64 ``(walkers,)``; NaN if not finite.
+
+    Args:
+        path: the annealing path.
+        before: ``(walkers, *shape)``.
+        after: the same.
+        t: float64 ``(1,)``.
+    """
+    return _density(path, after, t) - _density(path, before, t)
+
+
+def _density(path: Any, configurations: Tensor, t: Tensor) -> Tensor:
+    """Return ``log ρ̃_t``; NaN, in place of an error, where walkers have gone too far."""
+    fine = configurations.flatten(1).isfinite().all(1)
+    by_site = fine.view(-1, *[1] * (configurations.ndim - 1))
+    density = path.log_density(torch.where(by_site, configurations, 0.0), t)
+    return torch.where(fine, density, torch.nan)

@@ -10,8 +10,8 @@ from ...kernels.checks import as_integer
 from ...paths.base import Path
 from ...registry import register
 from ..base import Integrator, as_times
-from ..transport import ParityDrift, Transport, as_transport
-from .evaluation import examine_drift, residual_of
+from ..transport import AnyTransport, Transport, as_transport
+from .evaluation import density_change, examine_drift, residual_of
 from .maps import factors_of, pull, push, substeps_of
 from .states import FlowInfo, FlowState, rows_of_steps
 
@@ -159,11 +159,10 @@ class MapStep(Integrator):
         determinants = torch.zeros_like(state.log_weights)
         made = torch.zeros_like(state.events)
         x = state.configurations
-        drift = as_transport(transport).parity
+        answers = as_transport(transport)
         if transport is not None:
-            assert drift is not None
             for interval, _, rows in rows_of_steps(state.interval, state.events, active):
-                moved = self._moved(x[rows], path, drift, interval, backward)
+                moved = self._moved(x[rows], path, answers, interval, backward)
                 x = x.index_copy(0, rows, moved.configurations)
                 gains = gains.index_copy(0, rows, moved.gain)
                 determinants = determinants.index_copy(0, rows, moved.log_determinant)
@@ -179,27 +178,28 @@ class MapStep(Integrator):
         return after, FlowInfo(determinants, made)
 
     def _moved(
-        self, x: Tensor, path: Path, drift: ParityDrift, interval: int, backward: bool
+        self, x: Tensor, path: Path, answers: AnyTransport, interval: int, backward: bool
     ) -> "_Moved":
         """Return walkers after the map of an interval, or before it."""
         begin, end = self.times[interval : interval + 2].tolist()
-        count = substeps_of(drift, begin, end, self.substeps)
-        factors = factors_of(drift, begin, end, count)
+        assert answers.parity is not None
+        count = substeps_of(answers.parity, begin, end, self.substeps)
+        factors = factors_of(answers, begin, end, count)
         if backward:
-            before, determinant = pull(drift, x, factors)
+            before, determinant = pull(answers, x, factors)
             after = x
             moved = before
         else:
-            after, determinant = push(drift, x, factors)
+            after, determinant = push(answers, x, factors)
             before = x
             moved = after
         # Both densities at one time: what changes with time is added on entering.
         here = self.times[interval : interval + 1].to(x.device)
         if self.exact:
-            change = path.log_density(after, here) - path.log_density(before, here)
+            change = density_change(path, before, after, here)
             return _Moved(moved, change + determinant, determinant, count)
         there = self.times[interval + 1 : interval + 2].to(x.device)
-        found = examine_drift(path, drift, before, here)
+        found = examine_drift(path, answers.given, before, here)
         # The paper's increment, less the change of density that is added on entering.
         gain = (end - begin) * residual_of(path, found, before, here)
         gain = gain - path.log_increment(after, here, there)

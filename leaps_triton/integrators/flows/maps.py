@@ -6,12 +6,12 @@ weights add up.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from ..transport import ParityDrift, PassingDrift
+from ..transport import AnyTransport, ParityDrift
 from .spectrum import filtered
 
 __all__ = ["Flow", "Pass", "Passes", "factors_of", "pull", "push", "substeps_of"]
@@ -63,13 +63,6 @@ class Pushed(NamedTuple):
     """Float64 ``(walkers,)``"""
 
 
-class _Passing(Protocol):
-    """What maps a pass, or back."""
-
-    def __call__(self, drift: ParityDrift, x: Tensor, each: Pass) -> Pushed:
-        """Return walkers after the pass, or before it, and the determinant of the way forth."""
-
-
 def substeps_of(drift: ParityDrift, begin: float, end: float, asked: int | None) -> int:
     """Return of how many maps a step is made, so that each pass is one to one.
 
@@ -111,49 +104,60 @@ def _middles(begin: float, end: float, count: int) -> list[float]:
     return [begin + (number + 0.5) * length for number in range(count)]
 
 
-def factors_of(drift: ParityDrift, begin: float, end: float, count: int) -> list[Factor]:
+def factors_of(answers: AnyTransport, begin: float, end: float, count: int) -> list[Factor]:
     """Return the map of a step, in the order of the way forth.
 
     Each of the ``count`` maps of duration ``h`` is half a flow, the even sites for ``h/2``, the odd
     ones for ``h``, the even ones for ``h/2``, half a flow; all at its middle. The half flows of two
-    neighbours are one.
+    neighbours are one. Where the drift integrates its linear part, half flows are exact.
 
     Args:
-        drift: what walkers follow.
+        answers: those of the drift.
         begin: time at which the step begins.
         end: time at which it ends.
         count: of how many maps it is made.
     """
+    drift = answers.parity
+    assert drift is not None
     length = (end - begin) / count
     made: list[Factor] = []
     before: Tensor | None = None
     for t in _middles(begin, end, count):
-        half = 0.5 * length * drift.modes(t).double()
-        flow = half
+        flow = _half_flow(answers, t - 0.5 * length, t, t)
         if before is not None:
-            flow = before + half
+            flow = before + flow
         made.append(Flow(flow))
         steepest = drift.steepest(t)
         even = Pass(0, t, 0.5 * length, steepest)
         odd = Pass(1, t, length, steepest)
         made.append(Passes((even, odd, even)))
-        before = half
+        before = _half_flow(answers, t, t + 0.5 * length, t)
     assert before is not None
     made.append(Flow(before))
     return made
 
 
-def push(drift: ParityDrift, configurations: Tensor, factors: Sequence[Factor]) -> Pushed:
+def _half_flow(answers: AnyTransport, begin: float, end: float, middle: float) -> Tensor:
+    """Return what multiplies the modes between two times, logarithms, float64 ``(*shape)``."""
+    if answers.flowing is not None:
+        return answers.flowing.flow(begin, end).double()
+    assert answers.parity is not None
+    return (end - begin) * answers.parity.modes(middle).double()
+
+
+def push(answers: AnyTransport, configurations: Tensor, factors: Sequence[Factor]) -> Pushed:
     """Return walkers after the map, and the logarithm of its determinant."""
+    drift = answers.parity
+    assert drift is not None
     x = configurations
     total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for factor in factors:
         if isinstance(factor, Flow):
             x = filtered(x, factor.exponents.exp())
             total = total + factor.exponents.sum()
-        elif isinstance(drift, PassingDrift):
+        elif answers.passing is not None:
             # All passes in one launch.
-            x, gain = drift.push(x, factor.each)
+            x, gain = answers.passing.push(x, factor.each)
             total = total + gain
         else:
             for each in factor.each:
@@ -162,8 +166,10 @@ def push(drift: ParityDrift, configurations: Tensor, factors: Sequence[Factor]) 
     return Pushed(x, total)
 
 
-def pull(drift: ParityDrift, configurations: Tensor, factors: Sequence[Factor]) -> Pushed:
+def pull(answers: AnyTransport, configurations: Tensor, factors: Sequence[Factor]) -> Pushed:
     """Return walkers before the map, and the logarithm of the determinant of the way forth."""
+    drift = answers.parity
+    assert drift is not None
     x = configurations
     total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for factor in reversed(factors):
@@ -207,13 +213,13 @@ def _inverted(drift: ParityDrift, y: Tensor, each: Pass, sites: Tensor) -> Tenso
     flat = y.flatten(1)
     end = flat[:, sites]
     guess = end
-    # No closer than the last digit, which may go to and fro.
-    scale = torch.finfo(end.dtype).eps * (1.0 + end.abs())
     for _ in range(ROUNDS):
         x = flat.index_copy(1, sites, guess).view_as(y)
         f, slope = drift.active(x, each.t, each.parity)
         miss = guess + each.step * f - end
-        if bool((miss.abs() <= 2.0 * scale).all()):
+        # No closer than the last digit of either, which may go to and fro.
+        digit = max(torch.finfo(end.dtype).eps, torch.finfo(f.dtype).eps)
+        if not bool((miss.abs() > 2.0 * digit * (1.0 + end.abs())).any()):
             return guess
         if each.step * each.steepest < NEWTON:
             miss = miss / (1.0 + each.step * slope)

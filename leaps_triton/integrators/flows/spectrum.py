@@ -1,12 +1,13 @@
 """Linear maps that are diagonal in Fourier space."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["filtered", "lattice_momenta", "mean_field_mass"]
+from ...paths.free_field import lattice_momenta
+
+__all__ = ["filtered", "mean_field_mass"]
 
 
 def filtered(configurations: Tensor, factors: Tensor) -> Tensor:
@@ -24,22 +25,6 @@ def filtered(configurations: Tensor, factors: Tensor) -> Tensor:
     return torch.fft.irfftn(modes * half, s=shape, dim=axes)
 
 
-def lattice_momenta(shape: Sequence[int], device: torch.device | None = None) -> Tensor:
-    """Return ``k̂² = Σ_μ 4 sin²(k_μ / 2)`` of all modes of a periodic lattice, float64 ``(*shape)``.
-
-    Args:
-        shape: lengths of the lattice.
-        device: None for the CPU.
-    """
-    total = torch.zeros(tuple(shape), dtype=torch.float64, device=device)
-    for axis, length in enumerate(shape):
-        place = torch.arange(length, dtype=torch.float64, device=device)
-        along = 4.0 * torch.sin(math.pi * place / length) ** 2
-        # Each direction is added along its own axis.
-        total = total + along.view(-1, *[1] * (len(shape) - axis - 1))
-    return total
-
-
 def mean_field_mass(shape: Sequence[int], mass_squared: float, quartic: float) -> float:
     """Return the mass that a free field needs to fluctuate as φ⁴ does, to lowest order.
 
@@ -54,7 +39,7 @@ def mean_field_mass(shape: Sequence[int], mass_squared: float, quartic: float) -
         >>> round(mean_field_mass((8, 8), -4.0, 6.008), 2)
         0.85
     """
-    momenta = lattice_momenta(shape)
+    momenta = lattice_momenta(tuple(shape))
     low = 0.0
     high = abs(mass_squared) + 6.0 * quartic + 1.0
     # The right-hand side falls as M² grows, so that there is one solution; halvings find it.

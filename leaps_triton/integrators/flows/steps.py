@@ -8,7 +8,13 @@ from torch import Tensor
 
 from ... import kernels
 from ...kernels import Stream
-from .evaluation import DriftEvaluation, drift_of, examine_drift, residual_of
+from .evaluation import (
+    DriftEvaluation,
+    density_change,
+    drift_of,
+    examine_drift,
+    residual_of,
+)
 from .gaussians import Metric
 from .states import PathInfo, PathState
 
@@ -68,8 +74,7 @@ class Leg(NamedTuple):
 
         Both at ``t``: what changes with time is added on entering the next interval.
         """
-        change: Tensor = self.path.log_density(after, self.begin)
-        change = change - self.path.log_density(before, self.begin)
+        change = density_change(self.path, before, after, self.begin)
         if self.backward:
             return -change
         return change
@@ -174,9 +179,7 @@ def underdamped(leg: Leg, state: PathState, draws: Draws) -> tuple[PathState, Pa
     there = -kinetic(pushed - kept * first - shift) / (width * width)
     back = -kinetic(first - kept * pushed + shift) / (width * width)
     gain = leg.density_change(x, y) + kinetic(first) - kinetic(after_leap) + back - there
-    after = state._replace(
-        configurations=y, log_weights=state.log_weights + gain, momenta=last
-    )
+    after = state._replace(configurations=y, log_weights=state.log_weights + gain, momenta=last)
     return after, PathInfo(there, back)
 
 

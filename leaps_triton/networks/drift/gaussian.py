@@ -119,6 +119,26 @@ class GaussianDrift(Drift):
         values = self._values(as_time(t))
         return self.waves(values.device).spread(values)[0]
 
+    def flow(self, begin: float, end: float) -> Tensor:
+        """Return ``∫ K_t(k) dt`` from one time to another, ``½ log(G_end / G_begin)``.
+
+        A map by ``e^{∫K dt}`` carries one Gaussian exactly to the other.
+
+        Args:
+            begin: one time.
+            end: the other.
+
+        Returns:
+            float64 ``(*shape)``.
+        """
+        device = self._waves.index.device
+        times = torch.tensor([begin, end], dtype=torch.float64, device=device)
+        found = self.masses(times).value
+        squares = self.waves(times.device).squares
+        stiffness = squares + found.unsqueeze(1)
+        values = -0.5 * (stiffness[1:] / stiffness[:1]).log()
+        return self.waves(times.device).spread(values)[0]
+
     def sublattice(self, parity: int) -> Tensor:
         """Return no sites: nothing is left to be moved one sublattice at a time."""
         return torch.zeros(0, dtype=torch.int64, device=self._waves.index.device)
