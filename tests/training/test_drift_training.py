@@ -18,6 +18,8 @@ SMALL: dict[str, Any] = {
     "bins": 16,
     "held_out": 64,
     "held_out_times": 4,
+    "evaluation_walkers": 128,
+    "evaluation_block": 128,
     "warmup": 5,
     "seed": 3,
 }

@@ -205,8 +205,8 @@ class PathRatio(Integrator):
             events=counts,
             momenta=momenta,
             evaluated=configurations,
-            # NaN differs from every time, so that the first step evaluates.
-            evaluated_at=zeros + torch.nan,
+            # No time of a path, so that the first step evaluates.
+            evaluated_at=zeros - 1.0,
             drift=nothing,
             score=nothing,
         )

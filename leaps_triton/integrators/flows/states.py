@@ -69,7 +69,7 @@ class PathState(NamedTuple):
     evaluated: Tensor
     """Configurations of the last evaluation, ``(walkers, *shape)``"""
     evaluated_at: Tensor
-    """Its time, float64 ``(walkers,)``; NaN before the first"""
+    """Its time, float64 ``(walkers,)``; -1 before the first"""
     drift: Tensor
     """Its ``b``, ``(walkers, *shape)``; ``(walkers, 0)`` before the first"""
     score: Tensor
