@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from ..checks import check_shape, expect
+from ..checks import as_integer, as_number, check_shape, expect
 from ..registration import Launchers, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import Moved, Passing
@@ -80,10 +80,15 @@ def parity_map(
     Raises:
         ValueError: If a shape, dtype or device does not fit.
     """
+    for name, listed in (("parities", parities), ("steps", steps)):
+        fits = isinstance(listed, Sequence) and not isinstance(listed, str)
+        expect(fits, name, "a number for each pass", listed)
+    passes = tuple(as_integer("parities", parity, 0, 1) for parity in parities)
+    lengths = tuple(as_number("steps", step, "finite", math.isfinite) for step in steps)
+    expect(len(passes) == len(lengths), "parities", f"{len(lengths)} of them", parities)
     given = Passing(
-        configurations, sublattices, windows, own, taps, mean, hidden, readout,
-        tuple(parities), tuple(steps),
-    )  # fmt: skip
+        configurations, sublattices, windows, own, taps, mean, hidden, readout, passes, lengths
+    )
     _check(given)
     return Moved(*parity_map_op(*given))
 
@@ -119,12 +124,20 @@ def _check(given: Passing) -> None:
             raise ValueError(
                 f"{name} must be {dtype} on {x.device}, got {tensor.dtype} on {tensor.device}"
             )
-    expect(
-        given.own.dtype in (torch.float32, torch.float64), "own", "float32 or float64", given.own
-    )
-    passes = len(given.parities) == len(given.steps) and set(given.parities) <= {0, 1}
-    expect(passes, "parities", "0 or 1 for each step", given.parities)
-    expect(all(map(math.isfinite, given.steps)), "steps", "finite numbers", given.steps)
+    known = given.own.dtype in (torch.float32, torch.float64)
+    expect(known, "own", "float32 or float64", given.own)
+    _check_places(given, 2 * half)
+
+
+def _check_places(given: Passing, sites: int) -> None:
+    """Raise a ValueError for indices of no site, on a CPU."""
+    # A GPU would have to be waited for.
+    if given.configurations.device.type != "cpu":
+        return
+    for name in ("sublattices", "windows"):
+        tensor = getattr(given, name)
+        inside = (tensor >= 0) & (tensor < sites)
+        expect(bool(inside.all()), name, f"indices of {sites} sites", tensor)
 
 
 def _launchers() -> Launchers:

@@ -117,6 +117,8 @@ def sample(
         stops = Stops.on(sampler.path, sampler.integrator, along, observables)
         # Files without it are as they always were.
         settings["along"] = {"betas": list(stops.betas), "densities": list(stops.densities)}
+        if stops.couplings is not None:
+            settings["along"]["couplings"] = stops.couplings.tolist()
     chosen = as_blocks(blocks, walkers, sampler.block)
     if chosen is not None:
         settings["blocks"] = chosen
@@ -382,4 +384,8 @@ def _recorded(settings: dict[str, Any], data: dict[str, torch.Tensor]) -> Record
     values = {name: data[f"along/observables/{name}"] for name in settings["observables"]}
     betas = torch.tensor(along["betas"], dtype=torch.float64)
     densities = torch.tensor(along["densities"])
-    return Recorded(betas, densities, data["along/log_weights"], values)
+    couplings = None
+    # Of paths in couplings alone.
+    if "couplings" in along:
+        couplings = torch.tensor(along["couplings"], dtype=torch.float64)
+    return Recorded(betas, densities, data["along/log_weights"], values, couplings)

@@ -48,6 +48,9 @@ class Recorded(NamedTuple):
     """``A`` of the walkers there, float64 ``(walkers, K)``"""
     values: Mapping[str, Tensor]
     """Name → observable there, float64 ``(walkers, K)`` or ``(walkers, K, k)``"""
+    couplings: Tensor | None = None
+    """Couplings there, float64 ``(K, n)``, of a path in couplings, whose ``betas`` are values of
+    its schedule; None for a path in β"""
 
     def first(self, walkers: int) -> "Recorded":
         """Return what the first walkers said."""
@@ -73,12 +76,14 @@ class Stops:
         densities: place of each among the densities of the integrator.
         models: the target at each.
         measured: name → observable of configurations and model.
+        couplings: those of each model, float64 ``(K, n)``, on a path in couplings; None on others.
     """
 
     betas: tuple[float, ...]
     densities: tuple[int, ...]
     models: tuple[Model, ...]
     measured: Mapping[str, Callable[..., Tensor]]
+    couplings: Tensor | None = None
 
     @classmethod
     def on(
@@ -89,7 +94,8 @@ class Stops:
         Args:
             path: an annealing path.
             integrator: whose boundary times, with the ends of the path, can be stops.
-            along: True for all of these, or inverse temperatures among theirs.
+            along: True for all of these, or inverse temperatures among theirs; on a path in
+                couplings values of its schedule, from 0 at the start to 1.
             observables: names in :mod:`leaps_triton.observables`.
 
         Raises:
@@ -112,8 +118,17 @@ class Stops:
         else:
             betas = _as_betas(along)
             places = [_nearest(beta, weighed, path.model.beta) for beta in betas]
+        if path.has_couplings:
+            couplings = path.couplings(times[places])
+            models = tuple(_coupled(path.model, row) for row in couplings)
+            return cls(tuple(betas), tuple(places), models, measured, couplings)
         models = tuple(model_at(path.model, beta) for beta in betas)
         return cls(tuple(betas), tuple(places), models, measured)
+
+
+def _coupled(model: Any, couplings: Tensor) -> Any:
+    """Return a model with other couplings, ``(n,)``, in the order of its own."""
+    return model.with_couplings(**dict(zip(model.couplings, couplings.tolist(), strict=True)))
 
 
 def _measured(observables: Sequence[str]) -> dict[str, Callable[..., Tensor]]:
@@ -196,7 +211,7 @@ class Recorder:
         """Return what was measured so far."""
         betas = torch.tensor(self._stops.betas, dtype=torch.float64)
         densities = torch.tensor(self._stops.densities)
-        return Recorded(betas, densities, self._log_weights, self._values)
+        return Recorded(betas, densities, self._log_weights, self._values, self._stops.couplings)
 
 
 @dataclass(frozen=True, repr=False)
@@ -248,8 +263,12 @@ def stages(
         before = max(int(recorded.densities[column]) - 1, 0)
         if resamplings is not None and bool(resamplings[:before].any()):
             correlated = block
+        if recorded.couplings is not None:
+            model = _coupled(run.model, recorded.couplings[column])
+        else:
+            model = model_at(run.model, beta)
         stage = Stage(
-            model=model_at(run.model, beta),
+            model=model,
             log_weights=recorded.log_weights[:, column],
             log_z_start=run.log_z_start,
             correlated=correlated,

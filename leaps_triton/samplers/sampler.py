@@ -258,7 +258,8 @@ class Sampler:
         On their way the walkers pass every β of the path, and are weighed exactly at each frozen
         time (at each grid time with running weights), at the start and at the end: with ``along``,
         ``ensemble.by_beta`` has log Z and observables there too. The walkers then wait for one
-        another at the boundaries of intervals.
+        another at the boundaries of intervals. On a path in couplings each stage is the model with
+        the couplings of that time, and values of the schedule stand in the place of β.
 
         Args:
             walkers: their number; computed block by block, of the last of which the first walkers

@@ -335,6 +335,31 @@ def test_a_run_is_filed_and_goes_on(tmp_path: Path) -> None:
     assert torch.equal(run.log_weights, whole.log_weights)
 
 
+def test_walkers_are_measured_along_the_couplings(tmp_path: Path) -> None:
+    """Each stage is a field of its own, with exact weights; in memory and from a file."""
+    drift = lt.GaussianDrift(path().model)
+    made = sampler(lt.MapStep(4), drift, block=2048)
+    ensemble = made.sample(2048, seed=5, along=True, observables=("energy",))
+    stages = ensemble.by_beta
+    couplings = [stage.model.couplings for stage in stages]
+    assert [each["mass_squared"] for each in couplings] == [1.0, 0.5, 0.0, -0.5, -1.0]
+    assert [each["quartic"] for each in couplings] == pytest.approx([0.0, 0.225, 0.45, 0.675, 0.9])
+    assert stages[0].log_z == pytest.approx(made.path.start.log_z)
+    assert stages[-1].log_z == ensemble.log_z
+    # Between, as a path of its own to there finds.
+    half = lt.AnnealingPath(stages[2].model, start=lt.FreeField(1.0))
+    alone = lt.Sampler(half, None, lt.PathRatio(8, 0.1), block=2048, device="cpu")
+    other = alone.sample(4096, seed=6)
+    error = math.hypot(other.log_z_error, stages[2].log_z_error)
+    assert abs(stages[2].log_z - other.log_z) < SIGMAS * error
+    file = tmp_path / "along.h5"
+    run = lt.io.sample(made, 2048, file, seed=5, observables=("energy",), along=[0.5, 1.0])
+    read: Any = lt.io.read(file)
+    for found in (run.by_beta, read.by_beta):
+        assert [stage.model.couplings for stage in found] == [couplings[2], couplings[4]]
+        assert found[0].log_z == stages[2].log_z
+
+
 def test_drifts_and_rates_have_integrators_of_their_own() -> None:
     for integrator in (lt.Jump(3), lt.TauLeap(3)):
         with pytest.raises(ValueError, match="take MapStep or PathRatio"):

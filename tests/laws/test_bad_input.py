@@ -59,6 +59,7 @@ from bad_values import (
 )
 from leaps_triton import kernels
 from leaps_triton.io import checkpoint
+from leaps_triton.kernels.parity_maps.cases import passing
 
 
 def trainer() -> lt.Trainer:
@@ -92,6 +93,9 @@ MEASURED = (
     "magnetization_squared", "potts_order", "specific_heat", "structure_factor", "susceptibility",
     "susceptibility_full",
 )  # fmt: skip
+
+PASSING = passing((4, 6), 2, width=5, reach=1)
+PASSED = PASSING["configurations"]
 
 ENTRIES: dict[str, Entry] = {
     "Lattice": Entry(
@@ -203,6 +207,34 @@ ENTRIES: dict[str, Entry] = {
             "weights": NO_NAMES,
             "floor": numbers(0.0, -1.0, INF).filter(lambda value: value is not None),
             "reversible": NO_NAMES,
+        },
+    ),
+    "MapStep": Entry(
+        lt.MapStep,
+        {"intervals": 3, "weights": "exact", "substeps": 2},
+        {
+            "intervals": NO_TIMES,
+            "weights": NO_NAMES,
+            "substeps": below(1).filter(lambda value: value is not None),
+        },
+    ),
+    "PathRatio": Entry(
+        lt.PathRatio,
+        {
+            "intervals": 3,
+            "diffusion": 0.3,
+            "momentum": 2.0,
+            "preconditioner": "fourier",
+            "weights": "exact",
+            "mass_squared": 1.0,
+        },
+        {
+            "intervals": NO_TIMES,
+            "diffusion": numbers(0.0, -1.0, INF),
+            "momentum": numbers(0.0, -1.0, INF).filter(lambda value: value is not None),
+            "preconditioner": NO_NAMES.filter(lambda value: value is not None),
+            "weights": NO_NAMES,
+            "mass_squared": numbers(0.0, -1.0, INF).filter(lambda value: value is not None),
         },
     ),
     "Jump": Entry(
@@ -740,6 +772,34 @@ ENTRIES |= {
             "running": NO_OBJECTS.filter(lambda value: value is not None),
         },
         {"configurations": "configurations|log_weights|neighbours"},
+    ),
+    "kernels.parity_map": Entry(
+        kernels.parity_map,
+        PASSING,
+        {
+            "configurations": NO_TENSORS
+            | among(PASSED.long(), PASSED.half(), PASSED[0, 0, 0], PASSED[:, :2]),
+            **{
+                name: tensors(PASSING[name], PASSING[name].double())
+                for name in ("taps", "mean", "hidden", "readout")
+            },
+            "own": NO_TENSORS | among(PASSING["own"].long(), PASSING["own"][:2]),
+            "sublattices": tensors(PASSING["sublattices"], PASSING["sublattices"].int()),
+            "windows": NO_TENSORS
+            | among(
+                PASSING["windows"].int(),
+                PASSING["windows"][:1],
+                PASSING["windows"] + 1,
+                PASSING["windows"] - 1,
+            ),
+            "parities": among(0, None, "01", [0, 2, 0], [0, 1], [0.5, 1, 0], [[0], 1, 0]),
+            "steps": among(0.1, None, "0.1", [0.1, NAN, 0.1], ["a", 0.1, 0.1], [0.1]),
+        },
+        {
+            "configurations": "configurations|sublattices|windows",
+            "own": "own|taps|mean",
+            "steps": "steps|parities",
+        },
     ),
     "kernels.tau_leap_step": Entry(
         kernels.tau_leap_step,
