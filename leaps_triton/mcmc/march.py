@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..estimators.trust.beginning import Beginning
 from ..kernels.checks import as_bool, as_device, as_integer, as_seed, as_tensor, states_hint
-from ..models.base import EnergyModel
+from ..models.base import EnergyModel, Target
 from ..models.fields import is_phi_four
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.fields import chosen_for
@@ -97,7 +97,7 @@ class ChainSettings:
 
 @renamed(kernel="move")
 def run_chain(
-    model: EnergyModel,
+    model: Target | EnergyModel,
     move: Move | None = None,
     walkers: int = 64,
     sweeps: int = 1000,
@@ -194,7 +194,7 @@ class March:
 
     def __init__(
         self,
-        model: EnergyModel,
+        model: Target | EnergyModel,
         move: Move | None,
         settings: ChainSettings,
         observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
@@ -473,7 +473,7 @@ class _Given:
         return self.configurations
 
 
-def _path(model: EnergyModel, start: Tensor | None) -> AnnealingPath:
+def _path(model: Target | EnergyModel, start: Tensor | None) -> AnnealingPath:
     """Return a path to the model; chains stay at its end, so that its start matters to none."""
     kind = getattr(model, "dtype", None)
     floating = isinstance(kind, torch.dtype) and kind.is_floating_point
