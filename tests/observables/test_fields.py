@@ -154,3 +154,15 @@ def test_walkers_are_reweighted_in_the_mass() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             ensemble.reweight("energy", **bad)
+
+
+def test_free_energy_and_exports_know_fields() -> None:
+    ensemble = weighted()
+    exact = lt.exact.free_field_log_z(FREE.shape, 0.5)
+    # All weights are 1, so that log Z is that of the start, here 0.
+    found = lt.estimators.free_energy(ensemble)
+    assert found.value == pytest.approx(-ensemble.log_z / 32.0, abs=1e-12)
+    assert known_of_field(FREE)["log_z"] == exact
+    pytest.importorskip("pandas")
+    frame = lt.io.export.to_frame(ensemble, ["energy", "schwinger_dyson"])
+    assert frame.loc["schwinger_dyson", "exact"] == 1.0
