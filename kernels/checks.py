@@ -15,9 +15,9 @@ from torch import Tensor
 __all__ = [
     "PRECISIONS", "as_bool", "as_device", "as_integer", "as_number", "as_periodic", "as_precision",
     "as_rest", "as_seed", "as_tensor", "check_arguments", "check_axes", "check_configurations",
-    "check_fields", "check_floating", "check_lattice", "check_model", "check_rates", "check_shape", "check_sweeps",
-    "check_tensor", "check_walkers", "expect", "is_real", "is_single", "nearest", "shown",
-    "states_hint",
+    "check_fields", "check_floating", "check_lattice", "check_model", "check_rates", "check_shape",
+    "check_sweeps", "check_tensor", "check_walkers", "expect", "is_real", "is_single", "nearest",
+    "shown", "states_hint",
 ]  # fmt: skip
 
 PRECISIONS = {

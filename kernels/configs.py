@@ -65,6 +65,9 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("class_jumps", "running"): (Config(4, {"BLOCK": 512, "EVENTS": 128}, registers=168),),
     ("leaps",): (Config(4, {"BLOCK": 256}, {"CHUNK": 4096}),),
     ("leaps", "step", "float64"): (Config(4, {"BLOCK": 256}, registers=96),),
+    # Two sites a thread in float64, whose sums take two registers each.
+    ("lattice_fields",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
+    ("normal_numbers",): (Config(4, {"BLOCK": 128}),),
     ("labels",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),
     # One warp a program where loops end with the last site of a block: it waits for no other.
     ("labels", "runs"): (Config(4, {"BLOCK": 1024}),),
@@ -154,9 +157,6 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("hollow_network", "weights", "tf32x3"): (
         Config(4, {"ROWS": 32}, {"SPLIT": 4096}, stages=1, registers=128),
     ),
-    ("parity_maps", 16): (Config(4, {"ROWS": 64}, stages=1),),
-    ("parity_maps", 32): (Config(4, {"ROWS": 64}, stages=1),),
-    ("parity_maps", 64): (Config(8, {"ROWS": 32}, stages=1),),
     # Whole fields of 16 walkers, the least that a product of matrices takes.
     ("trajectories",): (
         Config(4, {"SITES": 16, "WALKERS": 16}, stages=1),
@@ -164,6 +164,9 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
         Config(8, {"SITES": 128, "WALKERS": 16}, stages=1),
         Config(8, {"SITES": 256, "WALKERS": 16}, stages=1),
     ),
+    ("parity_maps", 16): (Config(4, {"ROWS": 32}, stages=1),),
+    ("parity_maps", 32): (Config(4, {"ROWS": 32}, stages=1),),
+    ("parity_maps", 64): (Config(8, {"ROWS": 32}, stages=1),),
 }
 """Configurations by family, kernel, and what else its compilation depends on.
 
@@ -202,6 +205,7 @@ FREE: dict[str, tuple[str, ...]] = {
     "jumps": ("BLOCK",),
     "class_jumps": ("BLOCK",),
     "leaps": ("BLOCK",),
+    "lattice_fields": ("BLOCK",),
     "hollow_network": ("BLOCK", "ROWS"),
 }
 """By family, sizes that a tuner may choose: its launchers go by no other number of programs, or ask

@@ -14,7 +14,9 @@ from ..hollow_network.triton import VARIANTS as HOLLOW_VALUES
 from ..hollow_network.triton_gradient import VARIANTS as HOLLOW_VALUES_GRADIENT
 from ..jumps.triton import VARIANTS as JUMP
 from ..labels.triton import VARIANTS as CLUSTERS
+from ..lattice_fields.triton import VARIANTS as LATTICE_FIELDS
 from ..leaps.triton import VARIANTS as TAU_LEAP
+from ..normal_numbers.triton import VARIANTS as NORMALS
 from ..packed_sweeps.triton import VARIANTS as PACKED_SWEEPS
 from ..parity_maps.triton import VARIANTS as PARITY_MAPS
 from ..proposals.triton import VARIANTS as RATES
@@ -60,6 +62,8 @@ def variants() -> dict[str, Variant]:
         "parity_maps": PARITY_MAPS,
         "tau_leap": TAU_LEAP,
         "clusters": CLUSTERS,
+        "lattice_fields": LATTICE_FIELDS,
+        "normals": NORMALS,
     }
     return {
         " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant

@@ -1,4 +1,4 @@
-"""Exponentials and logarithm of the CPU kernels: those of :mod:`.reference`, bit for bit."""
+"""Real functions of the CPU kernels: those of :mod:`.reference`, bit for bit."""
 
 import numpy as np
 
@@ -8,7 +8,8 @@ from . import reference
 from .reference import ROOT_HALF, UPPER_LOG_TWO_64
 
 __all__ = [
-    "exponential", "exponential64", "hyperbolic_tangent", "logarithm", "mean_exponential64", "uniform32", "uniform64",
+    "cosine", "exponential", "exponential64", "hyperbolic_tangent", "logarithm",
+    "mean_exponential64", "sine", "uniform32", "uniform64",
 ]  # fmt: skip
 
 # Constants in float32: a float64 among them would make the whole expression float64.
@@ -40,6 +41,9 @@ U0, U1, U2, U3 = (np.float32(number) for number in reference.TANGENT_BELOW)
 
 L0, L1, L2, L3, L4, L5, L6 = reference.LOGARITHM
 LOWER_LOG_TWO_64 = reference.LOWER_LOG_TWO_64
+
+S0, S1, S2, S3, S4, S5 = reference.SINE
+C0, C1, C2, C3, C4, C5 = reference.COSINE
 
 
 @inlined
@@ -151,3 +155,27 @@ def uniform64(high, low):
     """Return what :func:`leaps_triton.kernels.uniform64` makes of two words in uint64."""
     bits = (high << TWENTY) | (low >> TWELVE)
     return (float(np.int64(bits)) + 0.5) * STEP64
+
+
+@inlined
+def sine(x):
+    """Return ``sin x`` of a float64 that is not beyond π/4."""
+    square = x * x
+    series = square * S5 + S4
+    series = series * square + S3
+    series = series * square + S2
+    series = series * square + S1
+    series = series * square + S0
+    return x + x * (square * series)
+
+
+@inlined
+def cosine(x):
+    """Return ``cos x`` of a float64 that is not beyond π/4."""
+    square = x * x
+    series = square * C5 + C4
+    series = series * square + C3
+    series = series * square + C2
+    series = series * square + C1
+    series = series * square + C0
+    return 1.0 - (0.5 * square - square * square * series)

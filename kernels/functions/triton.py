@@ -7,7 +7,10 @@ for, :func:`..device.exponential` fuses them and is quicker.
 import triton
 import triton.language as tl
 
-__all__ = ["exponential", "exponential64", "hyperbolic_tangent", "mean_exponential64"]
+__all__ = [
+    "cosine", "exponential", "exponential64", "hyperbolic_tangent", "logarithm",
+    "mean_exponential64", "sine",
+]  # fmt: skip
 
 
 @triton.jit
@@ -81,6 +84,52 @@ def mean_exponential64(z):
     # Near 0 the difference would cancel: there it is the series of the exponential itself.
     near = series64(z) * z + 1.0
     return tl.where(z < -0.375, (exponential64(z) - 1.0) / z, near)
+
+
+@triton.jit
+def logarithm(x):
+    """Return ``log x``, float64, of normal positive numbers, as :func:`.reference.logarithm`."""
+    bits = x.to(tl.int64, bitcast=True)
+    # From about √½ on a number counts as 2^e m with m near 1.
+    exponent = (bits - 0x3FE6A09E00000000) >> 52
+    # The exponent taken out of the bits leaves 1 + f, and the difference is exact.
+    f = (bits - (exponent << 52)).to(tl.float64, bitcast=True) - 1.0
+    s = f / (f + 2.0)
+    z = s * s
+    w = z * z
+    odd = w * 1.531383769920937332e-01 + 2.222219843214978396e-01
+    odd = w * (3.999999999940941908e-01 + w * odd)
+    even = w * 1.479819860511658591e-01 + 1.818357216161805012e-01
+    even = z * (6.666666666666735130e-01 + w * (2.857142874366239149e-01 + w * even))
+    series = odd + even
+    square = 0.5 * f * f
+    e = exponent.to(tl.float64)
+    lower = s * (square + series) + e * 1.90821492927058770002e-10
+    return e * 6.93147180369123816490e-01 - ((square - lower) - f)
+
+
+@triton.jit
+def sine(x):
+    """Return ``sin x``, float64, for ``|x| ≤ π/4``, as :func:`.reference.sine` does."""
+    square = x * x
+    series = square * 1.58969099521155010221e-10 + -2.50507602534068634195e-08
+    series = series * square + 2.75573137070700676789e-06
+    series = series * square + -1.98412698298579493134e-04
+    series = series * square + 8.33333333332248946124e-03
+    series = series * square + -1.66666666666666324348e-01
+    return x + x * (square * series)
+
+
+@triton.jit
+def cosine(x):
+    """Return ``cos x``, float64, for ``|x| ≤ π/4``, as :func:`.reference.cosine` does."""
+    square = x * x
+    series = square * -1.13596475577881948265e-11 + 2.08757232129817482790e-09
+    series = series * square + -2.75573143513906633035e-07
+    series = series * square + 2.48015872894767294178e-05
+    series = series * square + -1.38888888888741095749e-03
+    series = series * square + 4.16666666666666019037e-02
+    return 1.0 - (0.5 * square - square * square * series)
 
 
 @triton.jit

@@ -10,7 +10,9 @@ from ..energies import cases as energies
 from ..hollow_network import cases as hollow_network
 from ..jumps import cases as jumps
 from ..labels import cases as labels
+from ..lattice_fields import cases as lattice_fields
 from ..leaps import cases as leaps
+from ..normal_numbers import cases as normal_numbers
 from ..packed_sweeps import cases as packed_sweeps
 from ..parity_maps import cases as parity_maps
 from ..proposals import cases as proposals
@@ -18,15 +20,21 @@ from ..site_sweeps import cases as site_sweeps
 from . import words
 from .case import Call
 
-__all__ = ["OF_MODELS", "WITHOUT_MODEL", "small", "watched"]
+__all__ = ["OF_FIELDS", "OF_MODELS", "WITHOUT_MODEL", "small", "watched"]
 
 OF_MODELS: tuple[ModuleType, ...] = (
     energies, proposals, jumps, leaps, site_sweeps, labels, clusters,
 )  # fmt: skip
 """Families whose cases are measured on a model."""
-WITHOUT_MODEL: tuple[ModuleType, ...] = (words, class_jumps, convolutions, packed_sweeps)
+OF_FIELDS: tuple[ModuleType, ...] = (lattice_fields, normal_numbers)
+"""Families of real fields."""
+WITHOUT_MODEL: tuple[ModuleType, ...] = (
+    words, class_jumps, convolutions, packed_sweeps, *OF_FIELDS,
+)  # fmt: skip
 """Families whose cases are measured on none."""
-FAMILIES = (*OF_MODELS, class_jumps, convolutions, packed_sweeps, hollow_network, parity_maps)
+FAMILIES = (
+    *OF_MODELS, class_jumps, convolutions, packed_sweeps, hollow_network, parity_maps, *OF_FIELDS,
+)  # fmt: skip
 
 LATTICES = (((5, 6), (True, False)), ((16, 25), (True, True)), ((33, 35), (True, True)))
 """Lattices of less than a block of sites, of one of several warps, and of several blocks.

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import check_fields
-from ..registration import call
+from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
 from .reference import ActionForce, per_site
 
@@ -83,8 +83,8 @@ def action_and_force(configurations: Tensor, mass_squared: Tensor, quartic: Tens
         quartic: ``λ``, float64 ``(1 | walkers,)``.
 
     Returns:
-        ``action``, float64 ``(walkers,)``, and ``force``, ``(walkers, *shape)``, computed in the
-        type of the configurations.
+        ``action``, float64 ``(walkers,)``, and ``force``, ``(walkers, *shape)``, in the type
+        of the configurations, computed in float64.
 
     Raises:
         ValueError: If shapes, types or devices do not fit.
@@ -98,16 +98,23 @@ def action_and_force(configurations: Tensor, mass_squared: Tensor, quartic: Tens
     return ActionForce(*call(action_and_force_op, configurations, mass_squared, quartic))
 
 
+_action = on_cpu(reference.lattice_action, __package__)
+_potential = on_cpu(reference.site_potential, __package__)
+_both = on_cpu(reference.action_and_force, __package__)
+
+
 @custom_op("leaps_triton::lattice_action", mutates_args=())
 def lattice_action_op(configurations: Tensor, mass_squared: Tensor, quartic: Tensor) -> Tensor:
     """See :func:`leaps_triton.kernels.lattice_action`."""
-    return reference.lattice_action(configurations, mass_squared, quartic)
+    found: Tensor = _action(configurations, mass_squared, quartic)
+    return found
 
 
 @custom_op("leaps_triton::site_potential", mutates_args=())
 def site_potential_op(configurations: Tensor, quadratic: Tensor, quartic: Tensor) -> Tensor:
     """See :func:`leaps_triton.kernels.site_potential`."""
-    return reference.site_potential(configurations, quadratic, quartic)
+    found: Tensor = _potential(configurations, quadratic, quartic)
+    return found
 
 
 @custom_op("leaps_triton::action_and_force", mutates_args=())
@@ -115,7 +122,7 @@ def action_and_force_op(
     configurations: Tensor, mass_squared: Tensor, quartic: Tensor
 ) -> tuple[Tensor, Tensor]:
     """See :func:`leaps_triton.kernels.action_and_force`."""
-    action, force = reference.action_and_force(configurations, mass_squared, quartic)
+    action, force = _both(configurations, mass_squared, quartic)
     return action, force
 
 
@@ -176,3 +183,16 @@ def _times(number: Tensor, field: Tensor) -> Tensor:
 lattice_action_op.register_autograd(_of_action, setup_context=_save)
 site_potential_op.register_autograd(_of_potential, setup_context=_save)
 action_and_force_op.register_autograd(_of_both, setup_context=_save)
+
+
+def _launchers() -> Launchers:
+    from . import triton
+
+    return [
+        (lattice_action_op, triton.lattice_action),
+        (site_potential_op, triton.site_potential),
+        (action_and_force_op, triton.action_and_force),
+    ]
+
+
+put_on_cuda(_launchers)

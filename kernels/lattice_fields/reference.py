@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..energies.reference import sum_of_sites
+
 __all__ = [
     "ActionForce",
     "action_and_force",
@@ -29,15 +31,7 @@ class ActionForce(NamedTuple):
 
 def lattice_action(configurations: Tensor, mass_squared: Tensor, quartic: Tensor) -> Tensor:
     """Return ``S(φ)``, float64 ``(walkers,)``."""
-    ndim = configurations.ndim - 1
-    field = configurations.double()
-    forward = torch.zeros_like(field)
-    for axis in range(1, ndim + 1):
-        forward = forward + field.roll(-1, axis)
-    square = field * field
-    diagonal = per_site(mass_squared, ndim) + 2.0 * ndim
-    terms = square * (diagonal + per_site(quartic, ndim) * square) - 2.0 * field * forward
-    return terms.flatten(1).sum(1)
+    return action_and_force(configurations, mass_squared, quartic).action
 
 
 def site_potential(configurations: Tensor, quadratic: Tensor, quartic: Tensor) -> Tensor:
@@ -46,23 +40,22 @@ def site_potential(configurations: Tensor, quadratic: Tensor, quartic: Tensor) -
     field = configurations.double()
     square = field * field
     terms = square * (per_site(quadratic, ndim) + per_site(quartic, ndim) * square)
-    return terms.flatten(1).sum(1)
+    return sum_of_sites(terms.flatten(1))
 
 
 def action_and_force(configurations: Tensor, mass_squared: Tensor, quartic: Tensor) -> ActionForce:
     """Return ``S(φ)`` and ``-∂S/∂φ = 2 Σ_μ (φ_{x+μ} + φ_{x-μ}) - 2 (2d + m²) φ - 4 λ φ³``."""
-    dtype = configurations.dtype
     ndim = configurations.ndim - 1
-    neighbours = torch.zeros_like(configurations)
-    for axis in range(1, ndim + 1):
-        both = configurations.roll(-1, axis) + configurations.roll(1, axis)
-        neighbours = neighbours + both
-    # Couplings are rounded once, to the type in which the force is computed.
-    linear = per_site(2.0 * (mass_squared + 2.0 * ndim), ndim).to(dtype)
-    cubic = per_site(4.0 * quartic, ndim).to(dtype)
-    square = configurations * configurations
-    force = 2.0 * neighbours - configurations * (linear + cubic * square)
-    return ActionForce(lattice_action(configurations, mass_squared, quartic), force)
+    # All is computed in float64: sums of float32 terms would lose what a weight is made of.
+    field = configurations.double()
+    square = field * field
+    near = _neighbours(field)
+    diagonal = per_site(mass_squared, ndim) + 2.0 * ndim
+    own = per_site(quartic, ndim)
+    # The sum over all neighbours meets each bond at both ends, and so once for its 2.
+    terms = square * (diagonal + own * square) - field * near
+    force = 2.0 * near - field * (2.0 * diagonal + 4.0 * own * square)
+    return ActionForce(sum_of_sites(terms.flatten(1)), force.to(configurations.dtype))
 
 
 def force_gradient(
@@ -70,14 +63,20 @@ def force_gradient(
 ) -> Tensor:
     """Return the gradient of what depends on the force: ``-∂²S/∂φ² · to_force``."""
     ndim = configurations.ndim - 1
-    dtype = configurations.dtype
-    neighbours = torch.zeros_like(to_force)
-    for axis in range(1, ndim + 1):
-        neighbours = neighbours + to_force.roll(-1, axis) + to_force.roll(1, axis)
-    linear = per_site(2.0 * (mass_squared + 2.0 * ndim), ndim).to(dtype)
-    cubic = per_site(12.0 * quartic, ndim).to(dtype)
-    square = configurations * configurations
-    return 2.0 * neighbours - to_force * (linear + cubic * square)
+    field = configurations.double()
+    towards = to_force.double()
+    linear = 2.0 * (per_site(mass_squared, ndim) + 2.0 * ndim)
+    cubic = 12.0 * per_site(quartic, ndim)
+    gradient = 2.0 * _neighbours(towards) - towards * (linear + cubic * (field * field))
+    return gradient.to(configurations.dtype)
+
+
+def _neighbours(field: Tensor) -> Tensor:
+    """Return the sum of all neighbours of each site."""
+    near = torch.zeros_like(field)
+    for axis in range(1, field.ndim):
+        near = near + (field.roll(-1, axis) + field.roll(1, axis))
+    return near
 
 
 def per_site(coupling: Tensor, ndim: int) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.library import custom_op
 
 from ..checks import as_integer, as_seed, check_floating, check_tensor
-from ..registration import call
+from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
 from .reference import Normals
 
@@ -64,6 +64,9 @@ def normals(
     )
 
 
+_run = on_cpu(reference.normals, __package__)
+
+
 @custom_op("leaps_triton::normals", mutates_args=())
 def normals_op(
     walker_index: Tensor,
@@ -75,7 +78,8 @@ def normals_op(
     dtype: torch.dtype,
 ) -> Tensor:
     """See :func:`leaps_triton.kernels.normals`."""
-    return reference.normals(Normals(walker_index, seed, stream, event, draw, sites, dtype))
+    found: Tensor = _run(Normals(walker_index, seed, stream, event, draw, sites, dtype))
+    return found
 
 
 @normals_op.register_fake
@@ -89,3 +93,12 @@ def _(
     dtype: torch.dtype,
 ) -> Tensor:
     return walker_index.new_empty(len(walker_index), sites, dtype=dtype)
+
+
+def _launchers() -> Launchers:
+    from . import triton
+
+    return [(normals_op, triton.normals)]
+
+
+put_on_cuda(_launchers)

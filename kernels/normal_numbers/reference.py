@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..functions.reference import cosine, logarithm, sine
+from ..functions.reference import cosine, logarithm, sine, square_root
 from ..philox import philox
 
 __all__ = ["Normals", "normals"]
@@ -58,7 +58,7 @@ def _pair(radial: Tensor, angular: Tensor) -> tuple[Tensor, Tensor]:
     """Return the two normal numbers of two words, float64."""
     # 32 bits and a half: between 0 and 1, and neither of them.
     uniform = (radial.double() + 0.5) * WORD
-    radius = torch.sqrt(-2.0 * logarithm(uniform))
+    radius = square_root(-2.0 * logarithm(uniform))
     # The nearest quarter turn, which a word beyond the last eighth finds at 0 again.
     turned = angular + EIGHTH
     quarter = turned >> 30 & 3

@@ -193,9 +193,7 @@ def parity_map(given: Passing) -> Moved:
     logs = determinants.numpy()
 
     def work(begin: int, end: int) -> None:
-        pass_over(
-            fields, begin, end, places, windows, tuple(arrays), parities, steps, logs
-        )
+        pass_over(fields, begin, end, places, windows, tuple(arrays), parities, steps, logs)
 
     # A site of a pass costs some hundred times what one of a sweep of spins does.
     over_walkers(work, walkers, 100 * fields.shape[1] * len(steps))

@@ -53,12 +53,12 @@ def parity_map(
     A pass with step ``η`` makes ``φ_i ← φ_i + η f_i`` at the sites of its sublattice, and adds
     ``Σ_i log(1 + η ∂f_i/∂φ_i)``. ``f_i = Σ_g r_g tanh(Σ_h W_gh tanh(o_h φ_i + Σ_τ A_hτ φ_{i,τ} +
     m_h M))``, with ``φ_{i,τ}`` the sites that ``i`` reads, all of the other sublattice, and ``M``
-    the mean of that sublattice; so each site's move has a Jacobian of its own and the determinant is
-    their product. The network is evaluated in the precision of its weights, at the sites that move
-    alone; logarithms are of products and sums in float64.
+    the mean of that sublattice; so each site's move has a Jacobian of its own, and the determinant
+    is their product. The network is evaluated in the precision of its weights, at the sites that
+    move alone; logarithms are of products and sums in float64.
 
-    The kernels are for weights in float32, with a hyperbolic tangent of a rational function and sums
-    in another order: fields within 1e-6 of the twin's for steps and fields of order one,
+    The kernels are for weights in float32, with a hyperbolic tangent of a rational function and
+    sums in another order: fields within 1e-6 of the twin's for steps and fields of order one,
     log-determinants within 1e-6 a site. Others take the twin.
 
     Args:
@@ -119,7 +119,9 @@ def _check(given: Passing) -> None:
             raise ValueError(
                 f"{name} must be {dtype} on {x.device}, got {tensor.dtype} on {tensor.device}"
             )
-    expect(given.own.dtype in (torch.float32, torch.float64), "own", "float32 or float64", given.own)
+    expect(
+        given.own.dtype in (torch.float32, torch.float64), "own", "float32 or float64", given.own
+    )
     passes = len(given.parities) == len(given.steps) and set(given.parities) <= {0, 1}
     expect(passes, "parities", "0 or 1 for each step", given.parities)
     expect(all(map(math.isfinite, given.steps)), "steps", "finite numbers", given.steps)

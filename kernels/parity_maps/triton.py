@@ -34,9 +34,10 @@ def parity_map_kernel(
     """Make the passes ``φ_i ← φ_i + η f_i`` of one walker, in place, and sum ``log(1 + η f'_i)``.
 
     ``fields`` float32 or float64 ``(walkers, sites)``; ``places`` int32 ``(2, half)``, ``windows``
-    int32 ``(2, taps, half)``; ``own``, ``mean``, ``readout`` float32 ``(WIDTH,)``, ``taps`` ``(taps,
-    WIDTH)`` and ``hidden`` ``(WIDTH, WIDTH)`` transposed, the number of taps a multiple of TILE;
-    ``parities`` int32 and ``steps`` float64 ``(passes,)``; ``determinants`` float64 ``(walkers,)``.
+    int32 ``(2, taps, half)``; ``own``, ``mean``, ``readout`` float32 ``(WIDTH,)``, ``taps``
+    ``(taps, WIDTH)`` and ``hidden`` ``(WIDTH, WIDTH)`` transposed, the number of taps a multiple of
+    TILE; ``parities`` int32 and ``steps`` float64 ``(passes,)``; ``determinants`` float64
+    ``(walkers,)``.
     """
     i_walker = tl.program_id(0).to(tl.int64)
     p_fields += i_walker * sites

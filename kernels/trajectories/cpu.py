@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..native.compiling import compiled
+from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
 from . import reference
 from .cpu_lanes import (
@@ -103,76 +103,100 @@ def gather(walkers, first, ndim, field, lanes):
 
 
 @compiled
-def follow(rule, lanes, memory):
-    """Make the leapfrogs of a sweep."""
+def scatter(walkers, first, sweeps, field, totals):
+    """Write a group of walkers, and how its sweeps went."""
+    for lane in range(min(LANES, len(walkers.index) - first)):
+        w = first + lane
+        walkers.results[0, w] = totals[7, lane] / sweeps
+        walkers.results[1, w] = totals[8, lane] / sweeps
+        walkers.results[2, w] = totals[4, lane]
+        own = walkers.fields[w]
+        for site in range(len(own)):
+            own[site] = field[site * LANES + lane]
+
+
+@compiled
+def follow(rule, lanes, memory, begins):
+    """Make the leapfrogs of a sweep; or, where a group begins, its first force alone.
+
+    A leapfrog has two stages, change and force. Each large loop is called at one place, since the
+    compiler makes it anew at every one.
+    """
     field = memory.field
     force = memory.force
     momenta = memory.momenta
     for place in range(len(field)):
         field[place] = memory.kept[place]
-    kick(momenta, memory.kept_force, rule.halves)
-    for number in range(rule.leapfrogs):
-        # The force is of no use until it is made anew: its memory holds the change.
-        for place in range(len(force)):
-            force[place] = rule.scales[place] * momenta[place]
-        if rule.by_mode:
-            transform(force, memory.spare, memory.row, rule.tables, rule.shape)
-        for place in range(len(field)):
-            field[place] += force[place]
-        push(field, rule.shape, lanes.linear, lanes.cubic, force)
-        if rule.by_mode:
-            transform(force, memory.spare, memory.row, rule.tables, rule.shape)
-        # The last kick is a half, as the first was.
-        if number == rule.leapfrogs - 1:
-            kick(momenta, force, rule.halves)
+    first = 0
+    last = 2 * rule.leapfrogs
+    if begins:
+        first = 1
+        last = 2
+    else:
+        kick(momenta, memory.kept_force, rule.halves)
+    for stage in range(first, last):
+        changes = stage % 2 == 0
+        if changes:
+            # The force is of no use until it is made anew: its memory holds the change.
+            for place in range(len(force)):
+                force[place] = rule.scales[place] * momenta[place]
         else:
+            push(field, rule.shape, lanes.linear, lanes.cubic, force)
+        if rule.by_mode:
+            transform(force, memory.spare, memory.row, rule.tables, rule.shape)
+        if changes:
+            for place in range(len(field)):
+                field[place] += force[place]
+        elif stage < last - 1:
             kick(momenta, force, rule.scales)
+    # The last kick is a half, as the first was.
+    if not begins:
+        kick(momenta, force, rule.halves)
 
 
-@compiled
-def one_group(first, walkers, rule, lanes, memory):
-    """Make all sweeps of the walkers from ``first`` on."""
-    kept = memory.kept
-    start, end, before, after, error, agreed, chance, accepted, chances = memory.totals
-    gather(walkers, first, len(rule.shape), kept, lanes)
-    action(kept, rule.shape, lanes.diagonal, lanes.quartic, lanes.sums, start)
-    push(kept, rule.shape, lanes.linear, lanes.cubic, memory.kept_force)
-    if rule.by_mode:
-        transform(memory.kept_force, memory.spare, memory.row, rule.tables, rule.shape)
-    memory.totals[4:] = 0.0
-    for sweep in range(rule.first_sweep, rule.first_sweep + rule.sweeps):
-        draw(memory.momenta, memory.words, memory.draws, sweep, lanes.walkers, rule.seed)
-        kinetic(memory.momenta, lanes.sums, before)
-        follow(rule, lanes, memory)
-        kinetic(memory.momenta, lanes.sums, after)
-        action(memory.field, rule.shape, lanes.diagonal, lanes.quartic, lanes.sums, end)
+@inlined
+def decide(sweep, rule, lanes, totals, begins):
+    """Decide which walkers go where the leapfrogs led, and count them; where a group begins, all.
+
+    Rows of ``totals`` are those of :class:`Memory`.
+    """
+    start, end, before, after, error, agreed, chance, accepted, chances = totals
+    if begins:
+        agreed[:] = 1.0
+    else:
         for lane in range(LANES):
             error[lane] = end[lane] + after[lane] - (start[lane] + before[lane])
         accept(error, sweep, lanes.walkers, rule.seed, agreed, chance)
-        widen(lanes.agreed, agreed)
-        take(kept, memory.field, lanes.agreed)
-        take(memory.kept_force, memory.force, lanes.agreed)
         for lane in range(LANES):
-            if agreed[lane] == 1.0:
-                start[lane] = end[lane]
             accepted[lane] += agreed[lane]
             chances[lane] += chance[lane]
-    count = max(rule.sweeps, 1)
-    for lane in range(min(LANES, len(walkers.index) - first)):
-        w = first + lane
-        walkers.results[0, w] = accepted[lane] / count
-        walkers.results[1, w] = chances[lane] / count
-        walkers.results[2, w] = error[lane]
-        own = walkers.fields[w]
-        for site in range(len(own)):
-            own[site] = kept[site * LANES + lane]
+    for lane in range(LANES):
+        if agreed[lane] == 1.0:
+            start[lane] = end[lane]
+    widen(lanes.agreed, agreed)
 
 
 @compiled
 def run(first, end, walkers, rule, lanes, memory):
-    """Make the sweeps of groups ``first … end - 1``."""
+    """Make all sweeps of groups ``first … end - 1``, each after a round for its first force."""
     for group in range(first, end):
-        one_group(group * LANES, walkers, rule, lanes, memory)
+        gather(walkers, group * LANES, len(rule.shape), memory.kept, lanes)
+        memory.totals[4:] = 0.0
+        for sweep in range(rule.first_sweep - 1, rule.first_sweep + rule.sweeps):
+            begins = sweep < rule.first_sweep
+            if not begins:
+                draw(memory.momenta, memory.words, memory.draws, sweep, lanes.walkers, rule.seed)
+                kinetic(memory.momenta, lanes.sums, memory.totals[2])
+            follow(rule, lanes, memory, begins)
+            kinetic(memory.momenta, lanes.sums, memory.totals[3])
+            action(
+                memory.field, rule.shape, lanes.diagonal, lanes.quartic, lanes.sums,
+                memory.totals[1],
+            )  # fmt: skip
+            decide(sweep, rule, lanes, memory.totals, begins)
+            take(memory.kept, memory.field, lanes.agreed)
+            take(memory.kept_force, memory.force, lanes.agreed)
+        scatter(walkers, group * LANES, max(rule.sweeps, 1), memory.kept, memory.totals)
 
 
 def _rule(given: Trajectories, shape: tuple[int, ...]) -> Rule:
@@ -214,7 +238,7 @@ def _lanes(dtype: Any) -> Lanes:
 
 def _memory(sites: int, dtype: Any) -> Memory:
     """Return memory for a thread."""
-    fields = [np.empty(sites * LANES, dtype) for _ in range(7)]
+    fields = [np.zeros(sites * LANES, dtype) for _ in range(7)]
     words = np.empty((4, WIDE), np.uint64)
     return Memory(*fields, words, np.empty((4, WIDE)), np.empty((9, LANES)))
 

@@ -8,7 +8,7 @@ repeated, ``WIDE`` of them.
 import numpy as np
 
 from ..functions.cpu import exponential64, logarithm, uniform64
-from ..native.compiling import compiled, inlined
+from ..native.compiling import inlined
 from ..native.words import four
 from ..philox import MULTIPLIERS, ROUNDS, WEYL, Stream
 from .cpu_pairs import pair
@@ -86,7 +86,7 @@ def pairs_of(across, along, radial, angular):
         along[place] = y
 
 
-@compiled
+@inlined
 def draw(momenta, words, numbers, sweep, walkers, seed):
     """Write normal numbers, those of the op ``normals``.
 
@@ -124,7 +124,7 @@ def bonds(sums, here, there):
             sums[place] -= 2.0 * np.float64(own[place]) * np.float64(other[place])
 
 
-@compiled
+@inlined
 def action(field, shape, diagonal, quartic, sums, total):
     """Write ``S`` of every lane, in float64.
 
@@ -165,7 +165,7 @@ def add(target, source):
         target[place] += source[place]
 
 
-@compiled
+@inlined
 def push(field, shape, linear, cubic, force):
     """Write the force ``2 Σ_μ (φ_{x+μ} + φ_{x-μ}) - φ (linear + cubic φ²)``, in the field's type."""
     for place in range(len(force)):
@@ -234,7 +234,7 @@ def turn(made, given, table, row):
                 target[lane] = source[lane]
 
 
-@compiled
+@inlined
 def transform(field, spare, row, tables, shape):
     """Write the modes of ``field`` over it.
 
@@ -259,7 +259,7 @@ def transform(field, spare, row, tables, shape):
             field[place] = spare[place]
 
 
-@compiled
+@inlined
 def kinetic(momenta, sums, total):
     """Write ``½ Σ q²`` of every lane, in float64."""
     for place in range(WIDE):
@@ -272,14 +272,14 @@ def kinetic(momenta, sums, total):
     folded(sums, total)
 
 
-@compiled
+@inlined
 def kick(momenta, force, scales):
     """Add ``scales · force`` to momenta."""
     for place in range(len(momenta)):
         momenta[place] += scales[place] * force[place]
 
 
-@compiled
+@inlined
 def take(kept, proposed, agreed):
     """Write what was agreed to over what was kept; ``agreed`` is ``(WIDE,)``."""
     for start in range(0, len(kept), WIDE):
@@ -292,7 +292,7 @@ def take(kept, proposed, agreed):
             own[place] = chosen
 
 
-@compiled
+@inlined
 def accept(error, sweep, walkers, seed, agreed, chance):
     """Decide where to go: 1 in ``agreed`` for where the leapfrogs led; its probability too."""
     for lane in range(LANES):

@@ -454,8 +454,8 @@ def _check_kind(answers: AnyTransport, integrator: Integrator) -> None:
             f"MapStep or PathRatio"
         )
     raise ValueError(
-        f"{answers.name} gives rates of jumps, and {name} follows a drift; take Jump or TauLeap, or "
-        f"a drift such as HollowDrift"
+        f"{answers.name} gives rates of jumps, and {name} follows a drift; take Jump or TauLeap, "
+        f"or a drift such as HollowDrift"
     )
 
 

@@ -139,12 +139,12 @@ def thermodynamic_length(
     energies = torch.zeros(shape, dtype=torch.float64, device=sampler.device)
     log_weights = torch.zeros_like(energies)
     start = path.start.sample(index.to(sampler.device), seed)
-    energies[:, 0] = path.model.energy(start, check=False)
+    energies[:, 0] = path.excess(start)
 
     def observe(state: State, entered: Tensor) -> None:
         rows = entered.nonzero().squeeze(1)
         columns = state.interval[entered] + 1
-        energies[rows, columns] = path.model.energy(state.configurations[rows], check=False)
+        energies[rows, columns] = path.excess(state.configurations[rows])
         log_weights[rows, columns] = state.log_weights[rows]
 
     sampler.run_block(index, seed, observe)

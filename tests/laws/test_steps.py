@@ -1,5 +1,6 @@
 """One protocol for all integrators and moves: ``step(state, …)`` → ``(state, info)``."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
+from flow_cases import FixedDrift
 from helpers import local_network, random_network
 from leaps_triton import mcmc, registry
 
@@ -21,6 +23,9 @@ MODELS: dict[str, Any] = {
     ),
     "pm1 2x2x3": lt.EdwardsAnderson((2, 2, 3), beta=0.6, seed=2),
 }
+FIELDS: dict[str, Any] = {
+    "phi4 2x4": lt.PhiFour((2, 4), mass_squared=-1.0, quartic=1.5, dtype=torch.float64),
+}
 WALKERS = 40
 
 
@@ -31,6 +36,8 @@ class Stepper(NamedTuple):
     step: Callable[[Any, lt.AnnealingPath, int], tuple[Any, Any]]
     together: int = 1
     """How many consecutive walkers it moves jointly"""
+    random: bool = True
+    """Whether a step draws anything"""
 
 
 def _init_jump(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
@@ -72,6 +79,26 @@ def _step_domains(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, A
     return _domains(path).step(state, path, local_network(path.model), seed)
 
 
+def _init_flow(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
+    flow = lt.MapStep(2)
+    return flow.enter(flow.init(x, walkers), path)[0]
+
+
+def _step_flow(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, Any]:
+    return lt.MapStep(2).step(state, path, FixedDrift((2, 4)), seed)  # type: ignore[arg-type]
+
+
+def _ratio(made: lt.PathRatio) -> Stepper:
+    drift: Any = FixedDrift((2, 4))
+
+    def init(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
+        """After a first step, so that the state has momenta or an evaluation."""
+        state, _ = made.enter(made.init(x, walkers), path)
+        return made.enter(made.step(state, path, drift, seed=9)[0], path)[0]
+
+    return Stepper(init, lambda state, path, seed: made.step(state, path, drift, seed))
+
+
 def _move(name: str, move: mcmc.Move) -> Stepper:
     return Stepper(
         lambda path, x, walkers: move.init(x, walkers),
@@ -82,6 +109,8 @@ def _move(name: str, move: mcmc.Move) -> Stepper:
 
 # Moves that are not made without arguments, or not tested alone.
 EXAMPLES: dict[str, Any] = {
+    "HMC": lt.HMC(leapfrogs=3, step=0.3, fourier=False),
+    "Langevin": lt.Langevin(step=0.3, fourier=False),
     "Compose": lt.Compose(lt.Metropolis(), lt.Wolff()),
     # Alone it does not part walkers that start alike.
     "Houdayer": lt.Compose(lt.HeatBath(), lt.Houdayer()),
@@ -105,19 +134,24 @@ STEPPERS = {
     "Jump": Stepper(_init_jump, _step_jump),
     "TauLeap": Stepper(_init_leap, _step_leap),
     "Jump with domains": Stepper(_init_domains, _step_domains),
+    "MapStep": Stepper(_init_flow, _step_flow, random=False),
+    "PathRatio": _ratio(lt.PathRatio(2, diffusion=0.1)),
+    "PathRatio with momenta": _ratio(lt.PathRatio(2, diffusion=0.1, momentum=2.0)),
     **{name: _move(name, move) for name, move in MOVES.items()},
 }
-NEEDS = {"Overrelaxation": ["clock 3x3 q=5"]}
+OF_FIELDS = ("MapStep", "PathRatio", "HMC", "Langevin", "SignCluster")
+NEEDS = {"Overrelaxation": ["clock 3x3 q=5"]} | {name: list(FIELDS) for name in OF_FIELDS}
 CASES = {
     f"{name} {model}": (STEPPERS[name], model)
     for name in STEPPERS
-    for model in NEEDS.get(name, MODELS)
+    for model in NEEDS.get(name.split()[0], MODELS)
 }
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stepper" in metafunc.fixturenames:
-        cases = [(stepper, lt.AnnealingPath(MODELS[model])) for stepper, model in CASES.values()]
+        known = MODELS | FIELDS
+        cases = [(stepper, lt.AnnealingPath(known[model])) for stepper, model in CASES.values()]
         metafunc.parametrize(("stepper", "path"), cases, ids=CASES)
 
 
@@ -192,6 +226,9 @@ def test_configurations_stay_configurations(stepper: Stepper, path: lt.Annealing
         x = state.configurations
         assert x.dtype == path.model.dtype and x.shape == (WALKERS, *path.model.lattice.shape)
         seen |= set(x.unique().tolist())
+    if path.model.dtype.is_floating_point:
+        assert all(map(math.isfinite, seen))
+        return
     assert seen == set(range(path.model.q))
 
 
@@ -209,11 +246,16 @@ def test_the_seed_decides(stepper: Stepper, path: lt.AnnealingPath) -> None:
     state = begin(stepper, path)
     first, again, other = (stepper.step(state, path, seed) for seed in (5, 5, 6))
     assert equal(first, again)
+    assert stepper.random or equal(first, other)
+    if not stepper.random:
+        return
     assert not torch.equal(first[0].configurations, other[0].configurations)
 
 
 def test_every_step_has_random_numbers_of_its_own(stepper: Stepper, path: lt.AnnealingPath) -> None:
     """The next step from the same configurations, with as much time, leads elsewhere."""
+    if not stepper.random:
+        pytest.skip("a step draws nothing")
     before = begin(stepper, path)
     first, _ = stepper.step(before, path, 0)
     carried = first._replace(configurations=before.configurations)
@@ -247,6 +289,8 @@ def test_random_numbers_follow_the_index_of_the_walker(
 
 def test_walkers_have_random_numbers_of_their_own(stepper: Stepper, path: lt.AnnealingPath) -> None:
     """From one configuration, walkers part."""
+    if not stepper.random:
+        pytest.skip("a step draws nothing")
     walkers = torch.arange(WALKERS)
     x = path.start.sample(torch.zeros(WALKERS, dtype=torch.int64), seed=1)
     assert (x == x[0]).all()

@@ -38,9 +38,7 @@ def drift_of(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> tu
     return drift.to(configurations.dtype), divergence.double()
 
 
-def examine_drift(
-    path: Any, transport: Any, configurations: Tensor, t: Tensor
-) -> DriftEvaluation:
+def examine_drift(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> DriftEvaluation:
     """Evaluate drift and score once; arguments as in :func:`drift_of`."""
     drift, divergence = drift_of(path, transport, configurations, t)
     return DriftEvaluation(drift, divergence, path.score(configurations, t))

@@ -104,9 +104,7 @@ def _middles(begin: float, end: float, count: int) -> list[float]:
     return [begin + (number + 0.5) * length for number in range(count)]
 
 
-def factors_of(
-    answers: AnyTransport, begin: float, end: float, count: int
-) -> list[Factor]:
+def factors_of(answers: AnyTransport, begin: float, end: float, count: int) -> list[Factor]:
     """Return the map of a step, in the order of the way forth.
 
     Each of the ``count`` maps of duration ``h`` is half a flow, the even sites for ``h/2``, the odd

@@ -26,20 +26,23 @@ PRECONDITIONERS = ("fourier", None)
 """Names of the metrics in which noise is drawn."""
 
 ABSURD = 100.0
-"""Standard deviation of ``A``, per site, beyond which steps have blown up: weights of any use spread
-by a few units in all, and unstable steps by many orders of magnitude."""
+"""Standard deviation of ``A``, per site, beyond which steps have blown up.
+
+Weights of any use spread by a few units in all, unstable steps by many orders of magnitude.
+"""
 
 
 @register("integrator")
 class PathRatio(Integrator):
     """Noisy steps along any drift, whose weights are exact for every step size.
 
-    A step from ``x`` at ``t`` to ``y`` at ``t' = t + h`` has the Gaussian density ``F = N(x + h (b_t
-    + ε K ∇ log ρ̃_t)(x), 2 ε h K)``, its way back ``B = N(y - h (b_{t'} - ε K ∇ log ρ̃_{t'})(y), 2 ε
-    h K)``, and ``A += log ρ̃_{t'}(y) - log ρ̃_t(x) + log B - log F``. So ``E[e^A] = Z_1 / Z_0`` and
-    the weighted law is ``ρ_1``, whatever drift, ``ε`` and number of steps; no divergence is asked
-    for. ``ε`` may be changed after training, within narrow limits: steps of a quartic action blow
-    up where ``ε h`` is large, which is refused with an error once the weights tell.
+    A step from ``x`` at ``t`` to ``y`` at ``t' = t + h`` has the Gaussian density ``F = N(x + h
+    (b_t + ε K ∇ log ρ̃_t)(x), 2 ε h K)``, its way back ``B = N(y - h (b_{t'} - ε K ∇ log
+    ρ̃_{t'})(y), 2 ε h K)``, and ``A += log ρ̃_{t'}(y) - log ρ̃_t(x) + log B - log F``. So
+    ``E[e^A] = Z_1 / Z_0`` and the weighted law is ``ρ_1``, whatever drift, ``ε`` and number of
+    steps; no divergence is asked for. ``ε`` may be changed after training, within narrow limits:
+    steps of a quartic action blow up where ``ε h`` is large, which is refused with an error once
+    the weights tell.
 
     With a friction ``γ`` (``momentum``) walkers have momenta ``p`` of unit variance: ``p' ~ N(η p +
     c b / √K, 1 - η²)``, ``η = e^{-γ h}``, ``c = √(h (1 - η²) / 2 ε)``, then one leapfrog step at
@@ -202,8 +205,8 @@ class PathRatio(Integrator):
             events=counts,
             momenta=momenta,
             evaluated=configurations,
-            # NaN differs from every time, so that the first step evaluates.
-            evaluated_at=zeros + torch.nan,
+            # No time of a path, so that the first step evaluates.
+            evaluated_at=zeros - 1.0,
             drift=nothing,
             score=nothing,
         )

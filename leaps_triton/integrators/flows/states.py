@@ -69,7 +69,7 @@ class PathState(NamedTuple):
     evaluated: Tensor
     """Configurations of the last evaluation, ``(walkers, *shape)``"""
     evaluated_at: Tensor
-    """Its time, float64 ``(walkers,)``; NaN before the first"""
+    """Its time, float64 ``(walkers,)``; -1 before the first"""
     drift: Tensor
     """Its ``b``, ``(walkers, *shape)``; ``(walkers, 0)`` before the first"""
     score: Tensor
@@ -95,12 +95,14 @@ class PathInfo(NamedTuple):
     """What one step of a path ratio did."""
 
     there: Tensor
-    """``log F`` of the way forth, without what the way back has in common, float64 ``(walkers,)``"""
+    """``log F`` of the way forth, but for what the way back shares, float64 ``(walkers,)``"""
     back: Tensor
     """``log B`` of the way back, the same; 0 for walkers that made none"""
 
 
-def rows_of_steps(interval: Tensor, events: Tensor, active: Tensor) -> list[tuple[int, int, Tensor]]:
+def rows_of_steps(
+    interval: Tensor, events: Tensor, active: Tensor
+) -> list[tuple[int, int, Tensor]]:
     """Return the walkers that make the same step: of one interval, with one counter.
 
     Walkers of a block go together, so that there is one group in all runs of a sampler.

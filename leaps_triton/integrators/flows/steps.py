@@ -179,9 +179,7 @@ def underdamped(leg: Leg, state: PathState, draws: Draws) -> tuple[PathState, Pa
     there = -kinetic(pushed - kept * first - shift) / (width * width)
     back = -kinetic(first - kept * pushed + shift) / (width * width)
     gain = leg.density_change(x, y) + kinetic(first) - kinetic(after_leap) + back - there
-    after = state._replace(
-        configurations=y, log_weights=state.log_weights + gain, momenta=last
-    )
+    after = state._replace(configurations=y, log_weights=state.log_weights + gain, momenta=last)
     return after, PathInfo(there, back)
 
 

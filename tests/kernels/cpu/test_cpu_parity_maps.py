@@ -11,8 +11,8 @@ from leaps_triton.kernels.functions import reference as functions
 from leaps_triton.kernels.parity_maps.cases import passing
 
 pytest.importorskip("numba")
-from leaps_triton.kernels.parity_maps import cpu  # noqa: E402
-from leaps_triton.kernels.parity_maps.reference import Passing  # noqa: E402
+from leaps_triton.kernels.parity_maps import cpu
+from leaps_triton.kernels.parity_maps.reference import Passing
 
 
 def compare(given: dict[str, Any]) -> None:
@@ -21,9 +21,7 @@ def compare(given: dict[str, Any]) -> None:
     found = cpu.parity_map(Passing(**given))
     assert torch.equal(given["configurations"], before)
     # A hyperbolic tangent to seven units in the last place, and sums in another order.
-    torch.testing.assert_close(
-        found.configurations, expected.configurations, rtol=2e-6, atol=2e-6
-    )
+    torch.testing.assert_close(found.configurations, expected.configurations, rtol=2e-6, atol=2e-6)
     torch.testing.assert_close(
         found.log_determinant, expected.log_determinant, rtol=1e-5, atol=1e-5
     )
