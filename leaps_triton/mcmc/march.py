@@ -116,7 +116,7 @@ def run_chain(
     estimates count as one chain each. :func:`leaps_triton.io.run_chain` writes them into a file.
 
     Args:
-        model: any :class:`~leaps_triton.models.EnergyModel`.
+        model: any :class:`~leaps_triton.models.EnergyModel`, or target of real fields.
         move: an invariant move such as :class:`~leaps_triton.HeatBath`; None for
             :func:`~leaps_triton.default_move` of the model.
         walkers: number of chains; even with :class:`~leaps_triton.Houdayer`.
@@ -136,7 +136,7 @@ def run_chain(
             ``"replica_energies"``, and any at all temperatures, such as ``"energy_at_betas"``, or
             ``"energy_at_couplings"`` where they differ in a coupling.
         start: configurations ``(walkers, *shape)``, a tensor or an array; None for independent
-            uniform ones, of a field those of the free field.
+            ones, uniform, or free fields of :class:`~leaps_triton.FreeField`.
         device: None for CUDA where there is a CUDA device, else the CPU.
         progress: show a progress bar on a terminal, elsewhere a line every half minute.
         keep_configurations: keep the configurations of every draw too, on the host: N bytes per
@@ -174,7 +174,8 @@ class March:
         move: moves the walkers; None for the default of the model.
         settings: how many chains run for how long.
         observables: the same as in :func:`run_chain`.
-        start: configurations ``(walkers, *shape)``; None for independent uniform ones.
+        start: configurations ``(walkers, *shape)``; None for independent ones of the start of a
+            path to the model.
         device: None for CUDA where there is a CUDA device, else the CPU.
 
     Attributes:
