@@ -183,7 +183,11 @@ def default_move(model: Any) -> BaseMove:
         model: any :class:`~leaps_triton.models.EnergyModel`.
 
     Raises:
+    <<<<<<< HEAD
         ValueError: another model of floating-point configurations, which needs a move that is named.
+    =======
+        ValueError: another model of floating-point configurations, whose move must be named.
+    >>>>>>> wip-front
 
     Example:
         >>> import leaps_triton as lt

@@ -25,9 +25,10 @@ class Measured:
         check: have the model check the values of the configurations.
     """
 
-    def __init__(self, configurations: Tensor, model: Model, check: bool = True) -> None:
+    def __init__(self, configurations: Tensor, model: Any, check: bool = True) -> None:
         self.configurations = configurations
-        self.model = model
+        # Of spins or of a field: what is asked of it depends on which it is.
+        self.model: Any = model
         self.check = check
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..models.varied import Varied
+from ..models.varied import Varied, model_with
 from .annealing import AnnealingPath
 from .bridges import FirstRung
 
@@ -19,5 +19,5 @@ def between(varied: Varied, model: Any) -> AnnealingPath:
         varied: the coupling and its values, the last the model's own.
         model: the last of the models.
     """
-    first = varied.models(model)[0]
+    first = model_with(model, varied.name, varied.values[0])
     return AnnealingPath(model, start=FirstRung(first))

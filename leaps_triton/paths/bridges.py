@@ -151,6 +151,7 @@ class InCouplings:
     leaves_start = True
     has_couplings = True
 
+<<<<<<< HEAD
     def __init__(self, first: "_Couplings", model: PhiFour) -> None:
         self._first = first
         self._last = _Couplings(model.mass_squared, model.quartic)
@@ -162,6 +163,20 @@ class InCouplings:
         # Written by the device: a copy from the host would make a GPU wait.
         quadratic = configurations.new_full((1,), quadratic_change, dtype=torch.float64)
         quartic = torch.full_like(quadratic, quartic_change)
+=======
+    def __init__(self, mass_squared: float, quartic: float, model: PhiFour) -> None:
+        self._mass_squared = mass_squared
+        self._quartic = quartic
+        self._model = model
+
+    def excess(self, configurations: Tensor) -> Tensor:
+        """Return ``S(φ) - U_0(φ)``, in which the bonds are the same and drop out."""
+        change = self._model.mass_squared - self._mass_squared
+        grown = self._model.quartic - self._quartic
+        # Written by the device: a copy from the host would make a GPU wait.
+        quadratic = configurations.new_full((1,), change, dtype=torch.float64)
+        quartic = torch.full_like(quadratic, grown)
+>>>>>>> wip-front
         return kernels.site_potential(configurations, quadratic, quartic)
 
     def log_density(self, configurations: Tensor, fraction: Tensor) -> Tensor:
@@ -192,8 +207,13 @@ class InCouplings:
         """Return ``m²`` and ``λ`` at ``f``."""
         # In this form both ends are exact.
         left = 1.0 - fraction
+<<<<<<< HEAD
         mass_squared = left * self._first.mass_squared + fraction * self._last.mass_squared
         quartic = left * self._first.quartic + fraction * self._last.quartic
+=======
+        mass_squared = left * self._mass_squared + fraction * self._model.mass_squared
+        quartic = left * self._quartic + fraction * self._model.quartic
+>>>>>>> wip-front
         return mass_squared, quartic
 
 
@@ -233,10 +253,16 @@ def bridge_between(start: Any, model: Any) -> Bridge:
         model: its target, completed.
     """
     if isinstance(start, FreeField) and is_phi_four(model):
+<<<<<<< HEAD
         return InCouplings(_Couplings(start.mass_squared, 0.0), model)
     if isinstance(start, FirstRung) and is_phi_four(start.model) and is_phi_four(model):
         first = _Couplings(start.model.mass_squared, start.model.quartic)
         return InCouplings(first, model)
+=======
+        return InCouplings(start.mass_squared, 0.0, model)
+    if isinstance(start, FirstRung) and is_phi_four(start.model) and is_phi_four(model):
+        return InCouplings(start.model.mass_squared, start.model.quartic, model)
+>>>>>>> wip-front
     if model.dtype.is_floating_point and hasattr(start, "energy"):
         return InProportion(start, model)
     return InTemperature(model)

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_chain_prints_the_check_and_goes_on(
     assert table["config"]["beta"] is None and table["config"]["quartic"] == 8.0
     main([*given, "--sweeps", "10", "--output", str(parts)])
     main([*given, "--sweeps", "20", "--output", str(parts), "--resume"])
-    one = lt.io.read(whole)
+    one: Any = lt.io.read(whole)
     two = lt.io.read(parts)
     assert one.model.quartic == 8.0 and one.move.leapfrogs == 2
     for name, values in one.values.items():
@@ -52,7 +53,7 @@ def test_a_scan_makes_file_table_and_figure_and_goes_on(
     main([*given, "--sweeps", "24", "--resume", "--json", str(table)])
     text = capsys.readouterr().out
     assert "λ" in text and "check = 1" in text and file.with_suffix(".png").exists()
-    found = lt.io.read_scan(file)
+    found: Any = lt.io.read_scan(file)
     assert found.parameter == "quartic" and found.places == (7.0, 8.0, 9.0)
     assert found.result.draws == 24
     result = json.loads(table.read_text())

@@ -4,6 +4,7 @@ Statistical tests have fixed seeds and a bound of 4.4σ: of 30 pulls one lies be
 """
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from leaps_triton import observables
 from leaps_triton.exact.fields import known_of_field
 from leaps_triton.report import summary
 
-FREE = lt.PhiFour((8, 4), mass_squared=0.5, quartic=0.0)
+FREE: Any = lt.PhiFour((8, 4), mass_squared=0.5, quartic=0.0)
 MOST_SIGMA = 4.4
 
 
@@ -49,7 +50,8 @@ def test_two_point_function_and_correlation_length_of_the_free_field(
         assert found.shape == (len(samples), length // 2 + 1)
         for column, value in zip(found.unbind(1), exact.tolist(), strict=True):
             assert pull(column, value) < MOST_SIGMA
-        moments = observables.correlation_length(samples, FREE, direction)
+        directed = observables.along(observables.correlation_length, direction)
+        moments = directed(samples, FREE)
         means = moments.mean(0)
         length_found = observables.correlation_length.function(means)  # type: ignore[attr-defined]
         # Of the free field ξ₂ = 1/m at any size; the error is that of a ratio of two means, so 5 %
@@ -136,7 +138,7 @@ def weighted() -> lt.WeightedEnsemble:
 
 
 def test_walkers_are_reweighted_in_the_mass() -> None:
-    ensemble = weighted()
+    ensemble: Any = weighted()
     # In one coupling all of the free field is known; the fourth power too, for which λ stays 0.
     other = FREE.with_couplings(mass_squared=0.55)
     for name in ("field_squared", "susceptibility_full", "energy", "schwinger_dyson", "binder"):
@@ -152,3 +154,15 @@ def test_walkers_are_reweighted_in_the_mass() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             ensemble.reweight("energy", **bad)
+
+
+def test_free_energy_and_exports_know_fields() -> None:
+    ensemble = weighted()
+    exact = lt.exact.free_field_log_z(FREE.shape, 0.5)
+    # All weights are 1, so that log Z is that of the start, here 0.
+    found = lt.estimators.free_energy(ensemble)
+    assert found.value == pytest.approx(-ensemble.log_z / 32.0, abs=1e-12)
+    assert known_of_field(FREE)["log_z"] == exact
+    pytest.importorskip("pandas")
+    frame = lt.io.export.to_frame(ensemble, ["energy", "schwinger_dyson"])
+    assert frame.loc["schwinger_dyson", "exact"] == 1.0

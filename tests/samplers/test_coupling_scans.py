@@ -99,7 +99,7 @@ def test_a_ladder_may_fall_to_the_target() -> None:
     move = lt.ParallelTempering(quartic=ladder, move=PlainHMC())
     names = ["binder", "field_squared_at_couplings", "field_fourth_at_couplings"]
     options: dict[str, Any] = {**SIZE, "move": move, "seed": 1}
-    chain = lt.run_chain(TWO_SITES, observables=names, **options)
+    chain: Any = lt.run_chain(TWO_SITES, observables=names, **options)
     assert chain.varied.name == "quartic" and chain.varied.values == tuple(ladder)
     assert abs(chain.estimate("binder").pull(exact_at("quartic", 1.0)["binder"])) < MOST_SIGMA
     # In rising order, whichever way the ladder leads.
@@ -116,7 +116,8 @@ def test_a_ladder_may_fall_to_the_target() -> None:
 
 def test_chains_are_reweighted_in_both_couplings() -> None:
     chain = lt.run_chain(TWO_SITES, seed=5, keep_configurations=True, **SIZE)
-    for to in ({"quartic": 1.1}, {"mass_squared": -1.1}):
+    changes: list[dict[str, Any]] = [{"quartic": 1.1}, {"mass_squared": -1.1}]
+    for to in changes:
         exact = exact_on_two_sites(**{**TWO_SITES.couplings, **to})
         for name in ("susceptibility_full", "binder", "field_squared", "abs_magnetization"):
             found = chain.reweight(name, **to)

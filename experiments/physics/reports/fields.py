@@ -43,7 +43,7 @@ def draw(result: dict[str, Any], file: Path) -> None:
     for crossing in result["binder_crossings"]:
         if crossing["quartic"] is not None:
             above[0].axvline(crossing["quartic"], color="grey", linestyle=":", linewidth=1.0)
-    above[0].set_title("HMC with tempering in λ; dotted: crossings of neighbours", fontsize=9)
+    above[0].set_title("HMC, clusters, tempering in λ; dotted: crossings of neighbours", fontsize=9)
     mass = result["config"]["mass_squared"]
     above[1].set_title(f"φ⁴ in two dimensions, m² = {mass:g}; bars: one σ", fontsize=9)
     comparison = result["comparison"]
