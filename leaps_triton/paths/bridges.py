@@ -4,7 +4,7 @@
 """
 
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -134,13 +134,6 @@ class InProportion:
         raise _without_couplings(self._model)
 
 
-class _Couplings(NamedTuple):
-    """Those of a φ⁴ model, or of the free field."""
-
-    mass_squared: float
-    quartic: float
-
-
 class InCouplings:
     """From couplings to others: each density is that of a φ⁴ model between the two.
 
@@ -151,19 +144,6 @@ class InCouplings:
     leaves_start = True
     has_couplings = True
 
-<<<<<<< HEAD
-    def __init__(self, first: "_Couplings", model: PhiFour) -> None:
-        self._first = first
-        self._last = _Couplings(model.mass_squared, model.quartic)
-
-    def excess(self, configurations: Tensor) -> Tensor:
-        """Return ``S(φ) - U_0(φ)``, in which the bonds are the same and drop out."""
-        quadratic_change = self._last.mass_squared - self._first.mass_squared
-        quartic_change = self._last.quartic - self._first.quartic
-        # Written by the device: a copy from the host would make a GPU wait.
-        quadratic = configurations.new_full((1,), quadratic_change, dtype=torch.float64)
-        quartic = torch.full_like(quadratic, quartic_change)
-=======
     def __init__(self, mass_squared: float, quartic: float, model: PhiFour) -> None:
         self._mass_squared = mass_squared
         self._quartic = quartic
@@ -176,7 +156,6 @@ class InCouplings:
         # Written by the device: a copy from the host would make a GPU wait.
         quadratic = configurations.new_full((1,), change, dtype=torch.float64)
         quartic = torch.full_like(quadratic, grown)
->>>>>>> wip-front
         return kernels.site_potential(configurations, quadratic, quartic)
 
     def log_density(self, configurations: Tensor, fraction: Tensor) -> Tensor:
@@ -207,13 +186,8 @@ class InCouplings:
         """Return ``m²`` and ``λ`` at ``f``."""
         # In this form both ends are exact.
         left = 1.0 - fraction
-<<<<<<< HEAD
-        mass_squared = left * self._first.mass_squared + fraction * self._last.mass_squared
-        quartic = left * self._first.quartic + fraction * self._last.quartic
-=======
         mass_squared = left * self._mass_squared + fraction * self._model.mass_squared
         quartic = left * self._quartic + fraction * self._model.quartic
->>>>>>> wip-front
         return mass_squared, quartic
 
 
@@ -253,16 +227,9 @@ def bridge_between(start: Any, model: Any) -> Bridge:
         model: its target, completed.
     """
     if isinstance(start, FreeField) and is_phi_four(model):
-<<<<<<< HEAD
-        return InCouplings(_Couplings(start.mass_squared, 0.0), model)
-    if isinstance(start, FirstRung) and is_phi_four(start.model) and is_phi_four(model):
-        first = _Couplings(start.model.mass_squared, start.model.quartic)
-        return InCouplings(first, model)
-=======
         return InCouplings(start.mass_squared, 0.0, model)
     if isinstance(start, FirstRung) and is_phi_four(start.model) and is_phi_four(model):
         return InCouplings(start.model.mass_squared, start.model.quartic, model)
->>>>>>> wip-front
     if model.dtype.is_floating_point and hasattr(start, "energy"):
         return InProportion(start, model)
     return InTemperature(model)
