@@ -183,8 +183,8 @@ def default_move(model: Any) -> BaseMove:
         model: any :class:`~leaps_triton.models.EnergyModel`.
 
     Raises:
-            ValueError: another model of floating-point configurations, whose move must be named.
-    
+        ValueError: another model of floating-point configurations, whose move must be named.
+
     Example:
         >>> import leaps_triton as lt
         >>> [type(move).__name__ for move in lt.default_move(lt.Ising((8, 8), 0.44)).moves]
