@@ -71,6 +71,10 @@ class Conditioned:
     """Folder for the table and the figure."""
 
 
+_OF_ALL = ("what", "seeds", "block", "seed", "save", "trained", "smoke", "results")
+"""Settings of every part."""
+
+
 def rows_of(network: Any, length: int, settings: Conditioned) -> list[dict[str, Any]]:
     """Return what fresh walkers say at every β of one lattice."""
     rows: list[dict[str, Any]] = []
@@ -185,6 +189,9 @@ def main(settings: Conditioned) -> None:
     for folder in ("save", "trained"):
         if config[folder] is not None:
             config[folder] = config[folder].name
+    if chosen.what != "beta":
+        # What else was set stands in the part.
+        config = {key: config[key] for key in _OF_ALL}
     result = {
         **measured,
         "device": f"{device_name(torch.device('cpu'))}, {vectors()}, one thread",

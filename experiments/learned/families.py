@@ -84,14 +84,14 @@ class Instances:
     """Instances of the training, of the seed 0 and those from 101 on."""
     betas: tuple[float, ...] = (0.5, 0.7, 1.0)
     """At which walkers are weighed."""
-    unseen: int = 3
+    unseen: int = 4
     """Instances that the network never saw, of seeds from 1 on; half as many of the training are
     weighed too."""
     intervals: int = 25
     """Of the jump process, to each β."""
     sweeps: int = 32
     """Heat-bath sweeps at the end of each interval, of the sampler that has some."""
-    walkers: int = 512
+    walkers: int = 2048
     """Of each instance at each β."""
     pilots: tuple[int, ...] = (50, 100, 200, 400)
     """Intervals of annealing, four heat-bath sweeps in each, among which the first instance chooses

@@ -67,9 +67,10 @@ def averaged(judged: Sequence[Judgement]) -> Judgement:
     if len(judged) == 1:
         return judged[0]
     count = len(judged)
-    rows = [torch.tensor([each.variance, each.corrector]).double() for each in judged]
-    errors = torch.tensor([each.corrector_error for each in judged]).double()
-    variance, corrector = (torch.stack(rows).sum(0) / count).tolist()
+    wide = torch.float64
+    rows = torch.tensor([[each.variance, each.corrector] for each in judged], dtype=wide)
+    errors = torch.tensor([each.corrector_error for each in judged], dtype=wide)
+    variance, corrector = rows.mean(0).tolist()
     # Samples of different models are independent.
     error = errors.square().sum(0).sqrt() / count
     return Judgement(judged[0].t, variance, corrector, error.tolist())
