@@ -1,5 +1,6 @@
 """Trajectories of real fields: reversible, of second order, and invariant."""
 
+import itertools
 import math
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_energy_errors_fall_as_the_square_of_the_step(fourier: bool) -> None:
         scales = scales_of((4, 6), masses, 0.4 / leapfrogs, x.device)
         _, _, error = followed(RULE, x, momenta, scales, leapfrogs)
         logs.append(float(error.square().mean().log()) / 2.0)
-    for coarse, fine in zip(logs, logs[1:], strict=False):
+    for coarse, fine in itertools.pairwise(logs):
         assert abs((coarse - fine) / math.log(2.0) - 2.0) < 0.1
 
 
