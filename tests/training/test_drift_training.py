@@ -58,13 +58,8 @@ def test_a_short_training_lowers_the_variance_of_residuals(optimizer: str) -> No
     made = sampler()
     settings = {**SMALL, "steps": 20}
     if optimizer == "adam":
-        settings |= {
-            "steps": 40,
-            "optimizer": "adam",
-            "learning_rate": 2e-2,
-            "clip": 50.0,
-            "ema": 0.0,
-        }
+        settings |= {"steps": 40, "optimizer": "adam", "ema": 0.0}
+        settings |= {"learning_rate": 2e-2, "clip": 50.0}
     config = lt.TrainingConfig.drift(**settings, evaluate_every=settings["steps"])
     history = lt.Trainer(made, config).run()
     assert history.held_out_integral[-1] < 0.5 * history.held_out_integral[0]
