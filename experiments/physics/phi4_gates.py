@@ -242,13 +242,16 @@ def main(settings: PhiFourGates) -> None:
     seen = all(abs(each["pull"]) > 3.0 for each in table if not each["exact"])
     exact = math.isclose(free["log_ratio"], FREE_FIELD, abs_tol=1e-5)
     gate = {"exact_within_3": passed, "wrong_beyond_3": seen, "free_field": exact}
+    config = asdict(settings)
+    # Where the table lies is no part of it.
+    del config["results"]
     result = {
         "rows": table,
         "free_field": free,
         "milliseconds": timed,
         "gate": gate,
         "seconds": round(time.process_time() - begin, 1),
-        "config": {**asdict(settings), "results": settings.results.name},
+        "config": config,
         "versions": versions,
     }
     settings.results.mkdir(parents=True, exist_ok=True)

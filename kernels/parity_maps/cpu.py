@@ -1,8 +1,10 @@
 """CPU loops of ``parity_map``: one walker after the other, whose sites stay in a core's cache.
 
 Sites are the inner axis of all loops, a block of them at a time, so that the compiler computes many
-at once. Rows of weights are taken four at a time, which saves reads and writes of sums.
+at once. Weights are taken in tiles, which saves reads and writes; what fills up the last tile is 0.
 """
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,10 @@ BLOCK = 96
 """Sites of a block, at most: their activations stay in the smallest cache."""
 FACTORS = 8
 """Factors of a determinant in one logarithm: each is below 2, and far above 1e-30."""
+ROWS = 4
+"""Rows of weights that are taken together: what they read is read once."""
+COLUMNS = 2
+"""Columns that are taken together: sums are read and written once for both."""
 HUGE = 1e30
 """So many of these have a product that is finite."""
 ONE = np.float32(1.0)
@@ -30,27 +36,34 @@ NOUGHT = np.float32(0.0)
 
 @inlined
 def add_products(weights, inputs, out, count):
-    """Add ``Σ_c weights[r, c] inputs[c]`` to each row ``r`` of ``out``, ``count`` sites."""
+    """Add ``Σ_c weights[r, c] inputs[c]`` to each row ``r`` of ``out``, ``count`` sites.
+
+    Rows are a multiple of ROWS, columns of COLUMNS.
+    """
     rows, columns = weights.shape
-    whole = columns - columns % 4
-    for r in range(rows):
-        row = out[r]
-        for c in range(0, whole, 4):
-            w0 = weights[r, c]
-            w1 = weights[r, c + 1]
-            w2 = weights[r, c + 2]
-            w3 = weights[r, c + 3]
+    for r in range(0, rows, ROWS):
+        out0 = out[r]
+        out1 = out[r + 1]
+        out2 = out[r + 2]
+        out3 = out[r + 3]
+        for c in range(0, columns, COLUMNS):
+            w00 = weights[r, c]
+            w01 = weights[r, c + 1]
+            w10 = weights[r + 1, c]
+            w11 = weights[r + 1, c + 1]
+            w20 = weights[r + 2, c]
+            w21 = weights[r + 2, c + 1]
+            w30 = weights[r + 3, c]
+            w31 = weights[r + 3, c + 1]
             first = inputs[c]
             second = inputs[c + 1]
-            third = inputs[c + 2]
-            fourth = inputs[c + 3]
             for i in range(count):
-                row[i] += (w0 * first[i] + w1 * second[i]) + (w2 * third[i] + w3 * fourth[i])
-        for c in range(whole, columns):
-            w0 = weights[r, c]
-            first = inputs[c]
-            for i in range(count):
-                row[i] += w0 * first[i]
+                x0 = first[i]
+                x1 = second[i]
+                out0[i] += w00 * x0 + w01 * x1
+                out1[i] += w10 * x0 + w11 * x1
+                out2[i] += w20 * x0 + w21 * x1
+                out3[i] += w30 * x0 + w31 * x1
 
 
 @inlined
@@ -184,16 +197,26 @@ def parity_map(given: Passing) -> Moved:
     # In float64 whatever the type, so that there is one loop, and fields are rounded once.
     after = given.configurations.flatten(1).to(torch.float64, copy=True).contiguous()
     determinants = torch.zeros(walkers, dtype=torch.float64)
-    arrays = [_array(each) for each in given[3:8]]
+    width, taps = given.taps.shape
+    # Units and taps of weight 0 add nothing: tanh 0 = 0.
+    more = -width % ROWS
+    wider = -taps % COLUMNS
+    arrays = (
+        _filled(given.own, (0, more)),
+        _filled(given.taps, (0, wider, 0, more)),
+        _filled(given.mean, (0, more)),
+        _filled(given.hidden, (0, more, 0, more)),
+        _filled(given.readout, (0, more)),
+    )
     places = given.sublattices.contiguous().numpy()
-    windows = given.windows.transpose(1, 2).contiguous().numpy()
+    windows = _filled(given.windows.transpose(1, 2), (0, 0, 0, wider))
     parities = np.array(given.parities, dtype=np.int64)
     steps = np.array(given.steps, dtype=np.float64)
     fields = after.numpy()
     logs = determinants.numpy()
 
     def work(begin: int, end: int) -> None:
-        pass_over(fields, begin, end, places, windows, tuple(arrays), parities, steps, logs)
+        pass_over(fields, begin, end, places, windows, arrays, parities, steps, logs)
 
     # A site of a pass costs some hundred times what one of a sweep of spins does.
     over_walkers(work, walkers, 100 * fields.shape[1] * len(steps))
@@ -201,7 +224,7 @@ def parity_map(given: Passing) -> Moved:
     return Moved(moved, determinants)
 
 
-def _array(weights: Tensor) -> np.ndarray:
-    """Return weights for loops, without their history."""
-    array: np.ndarray = weights.detach().contiguous().numpy()
-    return array
+def _filled(tensor: Tensor, more: tuple[int, ...]) -> Any:
+    """Return a tensor with zeros after its ends, as loops read it."""
+    filled = torch.nn.functional.pad(tensor.detach(), more)
+    return filled.contiguous().numpy()

@@ -288,6 +288,19 @@ def test_noise_moves_walkers_without_a_drift() -> None:
     assert abs(pull) < SIGMAS
 
 
+@pytest.mark.parametrize("drift", [None, FixedDrift()], ids=["annealing", "drift"])
+def test_moves_of_fields_act_between_the_maps(drift: Any) -> None:
+    hmc = lt.HMC(leapfrogs=3, step=0.15, fourier=False)
+    made = sampler(lt.MapStep(6), drift, mcmc=hmc)
+    ensemble = made.sample(4096, seed=2)
+    pull = (ensemble.log_z - made.path.start.log_z - LOG_RATIO) / ensemble.log_z_error
+    assert ensemble.log_z_error < 0.1
+    assert abs(pull) < SIGMAS
+    alone = sampler(lt.MapStep(6), drift).sample(4096, seed=2) if drift else None
+    # Moves mend what a drift misses.
+    assert alone is None or ensemble.ess > alone.ess
+
+
 def test_annealing_of_spins_by_maps_without_a_drift() -> None:
     model = lt.Ising((4, 4), beta=0.3)
     made = lt.Sampler(
