@@ -198,7 +198,7 @@ def trained(path: lt.AnnealingPath, settings: PhiFour) -> dict[str, Any]:
                 f"the sampler must be one of {path.model!r}, got {sampler.path.model!r}"
             )
         return {"drift": sampler.transport, "seconds": None, "steps": len(history.loss)}
-    size = {"kernel_size": 7, "channels": 12, "width": 24}
+    size: dict[str, Any] = {"kernel_size": 7, "channels": 12, "width": 24}
     if settings.smoke:
         size = {"kernel_size": 3, "channels": 2, "width": 4}
     drift = lt.HollowDrift(path.model, seed=settings.seed, **size)
@@ -243,7 +243,7 @@ def variants(
 def drawn(sampler: lt.Sampler, seed: int, seconds: float, least: int) -> dict[str, Any]:
     """Return weighted walkers, whole blocks for so many seconds, with what they measure."""
     clock = Clock(sampler.device)
-    weights = []
+    weights: list[torch.Tensor] = []
     values: dict[str, list[torch.Tensor]] = {name: [] for name in MEASURED}
     correlated = 1
     while clock() < seconds or len(weights) < least:
@@ -396,7 +396,7 @@ def charge(nets: dict[str, Any], others: list[dict[str, Any]], training: float |
     included = {}
     for key in ("effective_walkers_per_second", "inverse_variance_of_log_z_per_second"):
         included[key] = finite(nets[key] * nets["seconds"] / (nets["seconds"] + training))
-        after = {}
+        after: dict[str, float | None] = {}
         for other in others:
             theirs = other.get(key)
             if theirs is None:

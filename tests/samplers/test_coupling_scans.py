@@ -144,6 +144,11 @@ def test_chains_of_spins_are_reweighted_in_temperature() -> None:
 ISING = lt.Ising((3, 3), beta=0.3)
 
 
+def annealing() -> lt.Sampler:
+    path = lt.AnnealingPath(TWO_SITES)
+    return lt.Sampler(path, None, lt.MapStep(4), PlainHMC(), block=4, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -175,6 +180,7 @@ ISING = lt.Ising((3, 3), beta=0.3)
             "Ising has no coupling quartic",
         ),
         (lambda: lt.ParallelTempering(quartic=[1.0, 2.0, 1.5]), "rise or fall"),
+        (lambda: annealing().sample(4, along=True), "pass couplings and no temperatures"),
         (lambda: lt.ParallelTempering(quartic=[1.0, 2.0], betas=[0.5, 1.0]), "got both"),
         (
             lambda: lt.run_chain(TWO_SITES, PlainHMC(), 2, 4, observables=["energy_at_couplings"]),
