@@ -154,25 +154,27 @@ class Instances:
         return max(found, key=lambda intervals: found[intervals])
 
     def draw(self, figure: Figure, networks: list[dict[str, Any]]) -> None:
-        """Draw ESS, effective walkers a second and the pull of log Z by β."""
+        """Draw ESS, what a second tells of log Z, and the pull of log Z by β."""
         quality, speed, pulls = figure.subplots(1, 3)
         rows = [row for network in networks for row in network["rows"]]
         # In the order in which they first come.
-        kinds = list(dict.fromkeys((row["sampler"], row["trained"]) for row in rows))
-        for shift, kind in enumerate(kinds):
-            own = [row for row in rows if (row["sampler"], row["trained"]) == kind]
-            name = f"{kind[0]}, {'trained' if kind[1] else 'unseen'}"
-            # Side by side, so that points are not hidden by others.
-            x = [row["beta"] + 0.006 * (shift - 3) for row in own]
-            colour = f"C{shift}"
-            quality.plot(x, [row["ess"] for row in own], "o", ms=4, color=colour, label=name)
-            rate = [row["effective_walkers_per_second"] for row in own]
-            speed.semilogy(x, rate, "o", ms=4, color=colour)
-            pulls.plot(x, [row["log_z_pull"] for row in own], "o", ms=4, color=colour)
+        names = list(dict.fromkeys(row["sampler"] for row in rows))
+        for shift, name in enumerate(names):
+            for trained, fill in ((False, "full"), (True, "none")):
+                own = [row for row in rows if row["sampler"] == name and row["trained"] == trained]
+                # Side by side, so that points are not hidden by others.
+                x = [row["beta"] + 0.012 * (shift - 1.5) for row in own]
+                style: dict[str, Any] = {"color": f"C{shift}", "fillstyle": fill, "ms": 5}
+                quality.plot(x, [row["ess"] for row in own], "o", **style)
+                rate = [row["inverse_variance_of_log_z_per_second"] for row in own]
+                speed.semilogy(x, rate, "o", **style)
+                pulls.plot(x, [row["log_z_pull"] for row in own], "o", **style)
+            quality.plot([], [], "o", color=f"C{shift}", label=name)
+        quality.plot([], [], "o", color="grey", fillstyle="none", label="trained instances")
         quality.set(xlabel="β", ylabel="ESS", ylim=(0.0, 1.02), title="instances")
-        quality.legend(frameon=False, fontsize=8)
-        speed.set(xlabel="β", ylabel="effective walkers a second", title="training apart")
+        speed.set(xlabel="β", ylabel="1/σ² of log Z a second", title="training apart")
         _pulls(pulls, "β")
+        figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)
 
 
 Part: TypeAlias = Fields | Instances
