@@ -21,6 +21,7 @@ MODELS: dict[str, Any] = {
     ),
     "pm1 2x2x3": lt.EdwardsAnderson((2, 2, 3), beta=0.6, seed=2),
 }
+FIELDS: dict[str, Any] = {"phi four 3x4": lt.PhiFour((3, 4), mass_squared=-1.0, quartic=1.0)}
 WALKERS = 40
 
 
@@ -82,6 +83,9 @@ def _move(name: str, move: mcmc.Move) -> Stepper:
 
 # Moves that are not made without arguments, or not tested alone.
 EXAMPLES: dict[str, Any] = {
+    # Stepped by hand, they need a step.
+    "HMC": lt.HMC(2, step=0.1, fourier=False),
+    "Langevin": lt.Langevin(step=0.1, fourier=False),
     "Compose": lt.Compose(lt.Metropolis(), lt.Wolff()),
     # Alone it does not part walkers that start alike.
     "Houdayer": lt.Compose(lt.HeatBath(), lt.Houdayer()),
@@ -107,7 +111,12 @@ STEPPERS = {
     "Jump with domains": Stepper(_init_domains, _step_domains),
     **{name: _move(name, move) for name, move in MOVES.items()},
 }
-NEEDS = {"Overrelaxation": ["clock 3x3 q=5"]}
+NEEDS = {
+    "Overrelaxation": ["clock 3x3 q=5"],
+    "HMC": list(FIELDS),
+    "Langevin": list(FIELDS),
+    "SignCluster": list(FIELDS),
+}
 CASES = {
     f"{name} {model}": (STEPPERS[name], model)
     for name in STEPPERS
@@ -117,7 +126,8 @@ CASES = {
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stepper" in metafunc.fixturenames:
-        cases = [(stepper, lt.AnnealingPath(MODELS[model])) for stepper, model in CASES.values()]
+        models = MODELS | FIELDS
+        cases = [(stepper, lt.AnnealingPath(models[model])) for stepper, model in CASES.values()]
         metafunc.parametrize(("stepper", "path"), cases, ids=CASES)
 
 
@@ -192,6 +202,10 @@ def test_configurations_stay_configurations(stepper: Stepper, path: lt.Annealing
         x = state.configurations
         assert x.dtype == path.model.dtype and x.shape == (WALKERS, *path.model.lattice.shape)
         seen |= set(x.unique().tolist())
+    # Real fields have no states to count.
+    if path.model.dtype.is_floating_point:
+        path.model.check(x)
+        return
     assert seen == set(range(path.model.q))
 
 
