@@ -157,12 +157,12 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("hollow_network", "weights", "tf32x3"): (
         Config(4, {"ROWS": 32}, {"SPLIT": 4096}, stages=1, registers=128),
     ),
-    # Whole fields of 16 walkers, the least that a product of matrices takes.
+    # Whole fields of several walkers, eight numbers of each a thread.
     ("trajectories",): (
-        Config(4, {"SITES": 16, "WALKERS": 16}, stages=1),
-        Config(4, {"SITES": 64, "WALKERS": 16}, stages=1),
-        Config(8, {"SITES": 128, "WALKERS": 16}, stages=1),
-        Config(8, {"SITES": 256, "WALKERS": 16}, stages=1),
+        Config(1, {"SITES": 16, "WALKERS": 16}),
+        Config(4, {"SITES": 64, "WALKERS": 16}, registers=224),
+        Config(8, {"SITES": 128, "WALKERS": 16}, registers=224),
+        Config(8, {"SITES": 256, "WALKERS": 8}, registers=224),
     ),
     ("parity_maps", 16): (Config(4, {"ROWS": 32}, stages=1),),
     ("parity_maps", 32): (Config(4, {"ROWS": 32}, stages=1),),

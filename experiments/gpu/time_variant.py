@@ -39,6 +39,10 @@ FAMILY_OF = {
     "cluster_labels": "clusters",
     "hollow_conv": "hollow_conv forward",
     "hollow_conv_gradient": "hollow_conv",
+    "lattice_action": "lattice_fields",
+    "action_and_force": "lattice_fields",
+    "site_potential": "lattice_fields potential",
+    "normals": "normals",
 }
 """First words of the names of each op's variants."""
 MEMORY = ("LD", "ST", "ATOM", "RED", "MEMBAR", "BAR", "SHFL")

@@ -21,6 +21,7 @@ from ..packed_sweeps.triton import VARIANTS as PACKED_SWEEPS
 from ..parity_maps.triton import VARIANTS as PARITY_MAPS
 from ..proposals.triton import VARIANTS as RATES
 from ..site_sweeps.triton import VARIANTS as SWEEPS
+from ..trajectories.triton import VARIANTS as TRAJECTORIES
 from ..variants import Variant
 from .compiling import compile_variant, tool_output
 from .machine_code import FENCE, opcodes
@@ -64,6 +65,7 @@ def variants() -> dict[str, Variant]:
         "clusters": CLUSTERS,
         "lattice_fields": LATTICE_FIELDS,
         "normals": NORMALS,
+        "trajectories": TRAJECTORIES,
     }
     return {
         " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant

@@ -17,6 +17,7 @@ from ..packed_sweeps import cases as packed_sweeps
 from ..parity_maps import cases as parity_maps
 from ..proposals import cases as proposals
 from ..site_sweeps import cases as site_sweeps
+from ..trajectories import cases as trajectories
 from . import words
 from .case import Call
 
@@ -26,7 +27,7 @@ OF_MODELS: tuple[ModuleType, ...] = (
     energies, proposals, jumps, leaps, site_sweeps, labels, clusters,
 )  # fmt: skip
 """Families whose cases are measured on a model."""
-OF_FIELDS: tuple[ModuleType, ...] = (lattice_fields, normal_numbers)
+OF_FIELDS: tuple[ModuleType, ...] = (lattice_fields, normal_numbers, trajectories)
 """Families of real fields."""
 WITHOUT_MODEL: tuple[ModuleType, ...] = (
     words, class_jumps, convolutions, packed_sweeps, *OF_FIELDS,

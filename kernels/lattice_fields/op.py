@@ -167,7 +167,8 @@ def _of_both(
     if to_action is not None:
         gradient = _of_action(ctx, to_action)[0]
     if to_force is not None:
-        through_force = reference.force_gradient(*ctx.saved_tensors, to_force)
+        field, mass_squared, quartic = ctx.saved_tensors
+        through_force = reference.force_gradient(field, mass_squared, quartic, to_force)
         if gradient is None:
             gradient = through_force
         else:

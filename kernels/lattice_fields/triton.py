@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import torch
 import triton
@@ -112,7 +113,7 @@ ACTIONS = {
     for ndim, dtype, force in itertools.product((1, 2, 3, 4), TYPES, (False, True))
 }
 POTENTIALS = {("potential", dtype): _potential(dtype) for dtype in TYPES}
-VARIANTS = {**ACTIONS, **POTENTIALS}
+VARIANTS: dict[tuple[Any, ...], Variant] = {**ACTIONS, **POTENTIALS}
 
 
 def _launch(

@@ -15,7 +15,17 @@ from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
 from . import reference
 from .cpu_lanes import (
-    LANES, WIDE, accept, action, draw, kick, kinetic, push, take, transform, widen,
+    LANES,
+    WIDE,
+    accept,
+    action,
+    draw,
+    kick,
+    kinetic,
+    push,
+    take,
+    transform,
+    widen,
 )  # fmt: skip
 from .modes import LONGEST, matrix_along
 from .reference import FieldSweeps, Trajectories

@@ -10,8 +10,8 @@ import numpy as np
 from ..functions.cpu import exponential64, logarithm, uniform64
 from ..native.compiling import inlined
 from ..native.words import four
+from ..normal_numbers.cpu import pair
 from ..philox import MULTIPLIERS, ROUNDS, WEYL, Stream
-from .cpu_pairs import pair
 
 __all__ = [
     "LANES", "WIDE", "accept", "action", "draw", "kick", "kinetic", "push", "take", "transform",
@@ -81,7 +81,7 @@ def words_of(first, second, third, fourth, group, sweep, walkers, seed):
 def pairs_of(across, along, radial, angular):
     """Write the normal numbers of pairs of words."""
     for place in range(len(radial)):
-        x, y = pair(radial[place], angular[place])
+        x, y = pair(np.int64(radial[place]), np.int64(angular[place]))
         across[place] = x
         along[place] = y
 
@@ -167,7 +167,7 @@ def add(target, source):
 
 @inlined
 def push(field, shape, linear, cubic, force):
-    """Write the force ``2 Σ_μ (φ_{x+μ} + φ_{x-μ}) - φ (linear + cubic φ²)``, in the field's type."""
+    """Write the force ``2 Σ_μ (φ_{x+μ} + φ_{x-μ}) - φ (linear + cubic φ²)``."""
     for place in range(len(force)):
         force[place] = 0
     inner = len(field)

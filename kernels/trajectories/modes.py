@@ -1,8 +1,8 @@
 """Real modes of periodic lattices: the transform of Hartley, axis by axis.
 
 Along an axis of ``L`` sites the modes are ``(cos + sin)(2π k x / L) / √L``, a symmetric orthogonal
-matrix, its own inverse. What is diagonal in Fourier space, and the same for ``k`` and ``-k`` of each
-axis, is diagonal here with the same entries, and independent normal numbers stay so.
+matrix, its own inverse. What is diagonal in Fourier space, and the same for ``k`` and ``-k`` of
+each axis, is diagonal here with the same entries, and independent normal numbers stay so.
 
 References:
     Hartley, *A more symmetrical Fourier analysis applied to transmission problems*, Proc. IRE 30,

@@ -25,7 +25,7 @@ from ..normal_numbers.reference import Normals, normals
 from ..philox import Stream, philox, uniform64
 from .modes import transform
 
-__all__ = ["Density", "FieldSweeps", "Trajectories", "follow", "quartic_trajectories"]
+__all__ = ["Density", "FieldSweeps", "Trajectories", "follow", "leap", "quartic_trajectories"]
 
 Density: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Fields → actions, float64 ``(walkers,)``, and forces ``-∂S/∂φ`` in the type of the fields."""
@@ -82,7 +82,7 @@ def follow(given: Trajectories, density: Density) -> FieldSweeps:
     for sweep in range(given.first_sweep, given.first_sweep + given.sweeps):
         momenta = _draw(given, sweep)
         before = action + _kinetic(momenta)
-        proposed, momenta, end, push = _leap(field, momenta, force, given, density)
+        proposed, momenta, end, push = leap(field, momenta, force, given, density)
         error = end + _kinetic(momenta) - before
         agreed = _accept(error, given, sweep)
         # What is not a number is never agreed to.
@@ -111,7 +111,7 @@ def _kinetic(momenta: Tensor) -> Tensor:
     return 0.5 * momenta.double().square().flatten(1).sum(1)
 
 
-def _leap(
+def leap(
     field: Tensor, momenta: Tensor, force: Tensor, given: Trajectories, density: Density
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return field, momenta, action and force at the end of the leapfrogs."""

@@ -27,7 +27,7 @@ from ..kernels.checks import as_bool, as_integer
 from ..mcmc.base import Lowest, Move, as_move, warn_confined
 from ..mcmc.compose import settled
 from ..mcmc.march import ChainSettings, March
-from ..models.base import EnergyModel
+from ..models.base import EnergyModel, Target
 from ..observables.base import OBSERVABLES, is_of_replicas
 from ..parallel import ALONE, Ranks
 from ..provenance import provenance
@@ -64,7 +64,7 @@ _NONE = Beginning(0, "")
 
 @renamed(kernel="move")
 def run_chain(
-    model: EnergyModel,
+    model: Target | EnergyModel,
     move: Move | None = None,
     walkers: int = 64,
     sweeps: int = 1000,

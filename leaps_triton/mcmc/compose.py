@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from ..models.energy_only import as_given, complete
+from ..models.fields import is_phi_four
 from ..models.pair import PairModel, is_pair_model
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import warn_renamed
 from .base import BaseMove, Lowest, Move, SweepState, as_move, begin, changed
 from .clusters import SwendsenWang
+from .fields import HMC, SignCluster
 from .sweeps import HeatBath, Metropolis
 
 __all__ = ["Compose", "ComposeInfo", "default_move", "settled"]
@@ -171,6 +173,9 @@ def default_move(model: Any) -> BaseMove:
     are what orders, so that neither critical slowing down nor the walls between domains at low
     temperature hold it up; the sweeps forget what is small, and cost less than the clusters.
 
+    Real fields of a :class:`~leaps_triton.PhiFour` take :class:`HMC` and an update of
+    :class:`SignCluster`, which crosses between the two signs.
+
     All are ergodic at every β. Figures: ``experiments/benchmarks/default_moves.py``. Chains record
     their move, and a file that is gone on with keeps its own, should the default change.
 
@@ -178,7 +183,7 @@ def default_move(model: Any) -> BaseMove:
         model: any :class:`~leaps_triton.models.EnergyModel`.
 
     Raises:
-        ValueError: a model of floating-point configurations, which needs a move of the user's own.
+        ValueError: another model of floating-point configurations, which needs a move of its own.
 
     Example:
         >>> import leaps_triton as lt
@@ -188,6 +193,8 @@ def default_move(model: Any) -> BaseMove:
         Metropolis(sweeps=1, backward=False, rest=0.125, packed=None)
     """
     found = complete(model)
+    if is_phi_four(found):
+        return Compose(HMC(), SignCluster())
     if found.dtype.is_floating_point:
         raise ValueError(
             f"configurations of {type(as_given(found)).__name__} are {found.dtype}, and no move of "

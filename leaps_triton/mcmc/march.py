@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..estimators.trust.beginning import Beginning
 from ..kernels.checks import as_bool, as_device, as_integer, as_seed, as_tensor, states_hint
-from ..models.base import EnergyModel
+from ..models.base import EnergyModel, Target
 from ..models.fields import is_phi_four
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
@@ -96,7 +96,7 @@ class ChainSettings:
 
 @renamed(kernel="move")
 def run_chain(
-    model: EnergyModel,
+    model: Target | EnergyModel,
     move: Move | None = None,
     walkers: int = 64,
     sweeps: int = 1000,
@@ -115,7 +115,7 @@ def run_chain(
     estimates count as one chain each. :func:`leaps_triton.io.run_chain` writes them into a file.
 
     Args:
-        model: any :class:`~leaps_triton.models.EnergyModel`.
+        model: any :class:`~leaps_triton.models.EnergyModel`, or target of real fields.
         move: an invariant move such as :class:`~leaps_triton.HeatBath`; None for
             :func:`~leaps_triton.default_move` of the model.
         walkers: number of chains; even with :class:`~leaps_triton.Houdayer`.
@@ -134,7 +134,7 @@ def run_chain(
             3, and so on; of :class:`~leaps_triton.ParallelTempering` there is
             ``"replica_energies"``, and any at all temperatures, such as ``"energy_at_betas"``.
         start: configurations ``(walkers, *shape)``, a tensor or an array; None for independent
-            uniform ones.
+            ones, uniform, or free fields of :class:`~leaps_triton.FreeField`.
         device: None for CUDA where there is a CUDA device, else the CPU.
         progress: show a progress bar on a terminal, elsewhere a line every half minute.
         keep_configurations: keep the configurations of every draw too, on the host: N bytes per
@@ -172,7 +172,8 @@ class March:
         move: moves the walkers; None for the default of the model.
         settings: how many chains run for how long.
         observables: the same as in :func:`run_chain`.
-        start: configurations ``(walkers, *shape)``; None for independent uniform ones.
+        start: configurations ``(walkers, *shape)``; None for independent ones of the start of a
+            path to the model.
         device: None for CUDA where there is a CUDA device, else the CPU.
 
     Attributes:
@@ -191,7 +192,7 @@ class March:
 
     def __init__(
         self,
-        model: EnergyModel,
+        model: Target | EnergyModel,
         move: Move | None,
         settings: ChainSettings,
         observables: Sequence[Measurable | str] | Mapping[str, Measurable] = OBSERVABLES,
@@ -470,7 +471,7 @@ class _Given:
         return self.configurations
 
 
-def _path(model: EnergyModel, start: Tensor | None) -> AnnealingPath:
+def _path(model: Target | EnergyModel, start: Tensor | None) -> AnnealingPath:
     """Return a path to the model; chains stay at its end, so that its start matters to none."""
     kind = getattr(model, "dtype", None)
     floating = isinstance(kind, torch.dtype) and kind.is_floating_point

@@ -240,8 +240,10 @@ class PhiFour:
 
     def _told(self, configurations: Tensor) -> tuple[Tensor, Tensor]:
         """Return the couplings as ops take them, float64 ``(1,)``."""
-        sent = self.coupling.to(configurations.device)
-        return sent[:1], sent[1:]
+        # Written by the device: a copy from the host would make a GPU wait.
+        mass_squared = configurations.new_full((1,), self.mass_squared, dtype=torch.float64)
+        quartic = configurations.new_full((1,), self.quartic, dtype=torch.float64)
+        return mass_squared, quartic
 
     def heat_bath(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Raise a ValueError: there are no states to choose from."""

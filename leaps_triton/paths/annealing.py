@@ -78,7 +78,8 @@ class AnnealingPath:
         schedule: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.model: Any = complete(model)
-        self.start = as_start(start, self.model)
+        # A start may have more than it must: energy, force, variances of its modes.
+        self.start: Any = as_start(start, self.model)
         self._bridge = bridge_between(self.start, self.model)
         self._told: dict[tuple[torch.device, torch.dtype], _Told] = {}
         self.schedule: Callable[[Tensor], Tensor] = _linear

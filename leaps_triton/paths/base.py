@@ -19,7 +19,10 @@ class Start(Protocol):
     leaves ``U_0`` behind as it comes to the model.
     """
 
-    log_z: float
+    @property
+    def log_z(self) -> float:
+        """``log Z_0``."""
+        ...
 
     def sample(self, walker_index: Tensor, seed: int) -> Tensor:
         """Return independent configurations ``(walkers, *shape)``.

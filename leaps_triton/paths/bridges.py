@@ -75,7 +75,11 @@ class InTemperature:
         self, configurations: Tensor, fraction: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return both."""
-        density = self.log_density(configurations, fraction)
+        share = fraction * self._model.beta
+        if is_phi_four(self._model):
+            action, force = self._model.action_and_force(configurations)
+            return -share * action, _times(share, force)
+        density = -share * self.excess(configurations)
         return density, self.score(configurations, fraction)
 
     def couplings(self, fraction: Tensor) -> Tensor:
@@ -140,14 +144,16 @@ class InCouplings:
     has_couplings = True
 
     def __init__(self, start: FreeField, model: PhiFour) -> None:
-        self._first = torch.tensor([start.mass_squared, 0.0], dtype=torch.float64)
-        self._last = model.coupling
-        self._change = self._last - self._first
+        self._start = start
+        self._model = model
 
     def excess(self, configurations: Tensor) -> Tensor:
         """Return ``S(φ) - U_0(φ)``, in which the bonds are the same and drop out."""
-        change = self._change.to(configurations.device)
-        return kernels.site_potential(configurations, change[:1], change[1:])
+        change = self._model.mass_squared - self._start.mass_squared
+        # Written by the device: a copy from the host would make a GPU wait.
+        quadratic = configurations.new_full((1,), change, dtype=torch.float64)
+        quartic = torch.full_like(quadratic, self._model.quartic)
+        return kernels.site_potential(configurations, quadratic, quartic)
 
     def log_density(self, configurations: Tensor, fraction: Tensor) -> Tensor:
         """Return minus the action at the couplings of ``f``."""
@@ -167,17 +173,18 @@ class InCouplings:
 
     def couplings(self, fraction: Tensor) -> Tensor:
         """Return ``(m², λ)`` at ``f``."""
-        first = self._first.to(fraction.device)
-        last = self._last.to(fraction.device)
-        share = fraction.unsqueeze(1)
-        # In this form both ends are exact.
-        return (1.0 - share) * first + share * last
+        return torch.stack(self._at(fraction), dim=1)
 
     def _told(self, configurations: Tensor, fraction: Tensor) -> tuple[Tensor, Tensor]:
         """Return the couplings as ops take them, float64 ``(1 | walkers,)``."""
-        found = self.couplings(fraction).to(configurations.device)
-        mass_squared, quartic = found.unbind(1)
-        return mass_squared.contiguous(), quartic.contiguous()
+        return self._at(fraction.to(configurations.device))
+
+    def _at(self, fraction: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``m²`` and ``λ`` at ``f``."""
+        # In this form both ends are exact.
+        begun = (1.0 - fraction) * self._start.mass_squared
+        mass_squared = begun + fraction * self._model.mass_squared
+        return mass_squared, fraction * self._model.quartic
 
 
 def bridge_between(start: Any, model: Any) -> Bridge:

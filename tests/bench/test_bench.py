@@ -17,6 +17,7 @@ from leaps_triton.kernels import reference
 from leaps_triton.kernels.class_jumps.cases import EVENTS
 from leaps_triton.kernels.inputs import random
 from leaps_triton.kernels.inputs.case import Case
+from leaps_triton.kernels.inputs.families import OF_FIELDS
 from leaps_triton.kernels.site_sweeps import reference as twins
 from leaps_triton.kernels.site_sweeps.cases import SWEEPS
 
@@ -307,6 +308,10 @@ def test_bytes_are_those_of_inputs_and_results() -> None:
         "metropolis_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "overrelaxation_sweeps": 2 * w * n + tables + 8 + 8 + n + 8 * w,
         "cluster_labels": 2 * w * n + 8 * w * n,
+        "lattice_action": 4 * w * n + 2 * 8 + 8 * w,
+        "action_and_force": 2 * 4 * w * n + 2 * 8 + 8 * w,
+        "site_potential": 4 * w * n + 2 * 8 + 8 * w,
+        "normals": 4 * w * n + 8 * w,
     }
     for op, count in expected.items():
         given = case(op)
@@ -342,6 +347,7 @@ def test_every_op_and_model_is_measured() -> None:
             op: {""} for op in ("philox", "local_jump_steps", "hollow_conv", "hollow_conv_gradient")
         }
         models |= {f"packed_{move}_sweeps": {""} for move in ("heat_bath", "metropolis")}
+        models |= {op: {""} for family in OF_FIELDS for op in family.OPS}
         # Two states have no reflections.
         models["overrelaxation_sweeps"] = {"potts3"}
         assert {(op, model) for op, model, _, _ in found} == {

@@ -123,15 +123,16 @@ def test_densities_between(schedule: Any, plain: bool) -> None:
         if schedule is not None:
             share = t**2
         expected = -(1.0 - share) * start - share * action
-        close = {"rtol": 1e-12, "atol": 1e-12}
-        torch.testing.assert_close(path.log_density(x, t), expected, **close)
+        torch.testing.assert_close(path.log_density(x, t), expected, rtol=1e-12, atol=1e-12)
         density, score = path.log_density_and_score(x, t)
-        torch.testing.assert_close(density, expected, **close)
-        torch.testing.assert_close(path.score(x, t), score, **close)
+        torch.testing.assert_close(density, expected, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(path.score(x, t), score, rtol=1e-12, atol=1e-12)
         wanted = (1.0 - share) * path.start.force(x) + share * path.model.force(x)
-        torch.testing.assert_close(score, wanted, **close)
+        torch.testing.assert_close(score, wanted, rtol=1e-12, atol=1e-12)
         gained = path.log_increment(x, t, 0.6)
-        torch.testing.assert_close(gained, path.log_density(x, 0.6) - expected, **close)
+        torch.testing.assert_close(
+            gained, path.log_density(x, 0.6) - expected, rtol=1e-12, atol=1e-12
+        )
     torch.testing.assert_close(path.excess(x), action - start, rtol=1e-12, atol=1e-12)
 
 
@@ -219,3 +220,22 @@ def test_moments_of_the_start_are_those_of_its_action() -> None:
     pull = (float(energy.mean()) - 18.0) / math.sqrt(18.0 / 4000)
     # Beyond 4 sigma by chance once in 16000 seeds.
     assert abs(pull) < 4.0
+
+
+def test_a_path_in_temperature_has_a_score_too() -> None:
+    class Given:
+        log_z = math.nan
+
+        def sample(self, walker_index: Tensor, seed: int) -> Tensor:
+            raise AssertionError
+
+    path = to_model(start=Given())
+    x = field_of(to_model())
+    density, score = path.log_density_and_score(x, TIMES)
+    torch.testing.assert_close(density, -TIMES * path.model.energy(x))
+    torch.testing.assert_close(score, TIMES.view(-1, 1, 1) * path.model.force(x))
+    assert torch.equal(path.score(x, TIMES), score)
+    assert torch.equal(path.log_density(x, TIMES), density)
+    # Networks are told β_t, and the couplings as they are.
+    assert torch.equal(path.conditions(TIMES).beta, TIMES)
+    assert torch.equal(path.conditions(TIMES).coupling[0], path.model.coupling)

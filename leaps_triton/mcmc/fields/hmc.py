@@ -72,7 +72,7 @@ class HMC(FieldMove):
 
 @register("move")
 class Langevin(FieldMove):
-    """Makes a Langevin step of finite length, and accepts it or stays: :class:`HMC` of one leapfrog.
+    """Makes a Langevin step of finite length, accepted or not: :class:`HMC` of one leapfrog.
 
     ``φ' = φ - ½ ε² M⁻¹ ∂S/∂φ + ε M^{-½} ξ`` with independent normal ``ξ`` and ``ε`` the step,
     accepted with the probability that leaves every ``ρ_t`` of a path invariant (Metropolis-adjusted

@@ -77,7 +77,7 @@ class SignCluster(BaseMove):
         """
         if not path.has_couplings:
             raise ValueError(
-                f"SignCluster joins neighbours by the bonds of PhiFour, on a path from a FreeField; "
+                f"SignCluster joins neighbours by the bonds of PhiFour on a path from a FreeField, "
                 f"got a path to {path.model!r}; take HMC"
             )
         field = state.configurations
