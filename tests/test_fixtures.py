@@ -31,7 +31,7 @@ EXPECTED: dict[str, dict[str, Any]] = json.loads(
 )["files"]
 EXACT = {"configurations", "kept", "buffer", "steps", "walkers", "draws"}
 """Names of what consists of integers."""
-NEWER = {"LinearResponse", "SymmetricConv"}
+NEWER = {"LinearResponse", "PhiFour", "SymmetricConv"}
 """Classes that came after these files were made."""
 
 
