@@ -82,4 +82,4 @@ NETWORKS: dict[str, type[Equivariant]] = {
 DRIFTS: dict[str, type[Drift]] = {
     name: each for name, each in _ALL.items() if issubclass(each, Drift)
 }
-"""All drifts of the library, by name; likewise."""
+"""All drifts of the library, by name; made by a model and their ``settings`` too."""

@@ -10,8 +10,8 @@ from ...models.base import Conditions
 from ...registry import register
 from ..base import check_kernel, initialise
 from .base import Drift
-from .gates import CHEBYSHEV, chebyshev
-from .geometry import Sites
+from .gates import CHEBYSHEV, chebyshev, radial_network, radial_values
+from .geometry import Sites, filtered
 
 __all__ = ["GradientDrift"]
 
@@ -20,10 +20,11 @@ __all__ = ["GradientDrift"]
 class GradientDrift(Drift):
     """A drift ``b = ∇ϕ_t`` of a potential, with its exact divergence ``Δϕ_t``.
 
-    ``ϕ_t = Σ_i Σ_h w_h(t) log cosh(z_ih)`` with ``z_ih = g_h(t) (Σ_τ A_hτ φ_{i+τ} + c_h M)``: a
-    sum over windows, each with its own site, and the mean ``M`` of the whole field. Gates ``w`` and
-    ``g`` are polynomials of ``t``. So ``b_i = Σ_jh w_h g_h tanh(z_jh) ∂z_jh/∂φ_i`` is odd in ``φ``
-    and equivariant under translations, and the Laplacian is a sum of squares of weights. It is what
+    ``ϕ_t = ½ Σ_k K_t(k) |φ_k|² + Σ_i Σ_h w_h(t) log cosh(z_ih)`` with ``z_ih = g_h(t) (Σ_τ A_hτ
+    φ_{i+τ} + c_h M)``: waves, and windows with their own site and the mean ``M`` of the whole
+    field. ``K`` is a network of ``k̂²`` and ``t``, gates ``w`` and ``g`` are polynomials of ``t``.
+    So ``b_i = (K_t φ)_i + Σ_jh w_h g_h tanh(z_jh) ∂z_jh/∂φ_i`` is odd in ``φ`` and equivariant
+    under translations, and the Laplacian has squares of weights for its factors. It is what
     :func:`~leaps_triton.training.losses.action_matching` needs; its Jacobian is not diagonal, so
     that :class:`~leaps_triton.PathRatio` alone can sample with it.
 
@@ -74,11 +75,16 @@ class GradientDrift(Drift):
         self.window = nn.Linear(taps + 2, width, bias=False)
         self.inner_gate = nn.Linear(CHEBYSHEV, width, bias=False)
         self.outer_gate = nn.Linear(CHEBYSHEV, width, bias=False)
+        self.radial = radial_network()
         initialise(self, seed)
         with torch.no_grad():
             # Small but not zero: at zero the gradients of all other layers vanish.
-            self.outer_gate.weight.mul_(0.05)
+            self.outer_gate.weight.mul_(0.01)
             self.inner_gate.weight.mul_(0.3)
+            # Fields are about a third: below |z| = 1 a window is as good as a quadratic form.
+            self.window.weight[:, 0].mul_(3.0 * (taps + 2) ** 0.5)
+            self.window.weight[:, 1:].mul_(2.0)
+            self.radial[2].weight.mul_(0.2)
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -115,22 +121,34 @@ class GradientDrift(Drift):
         """
         self.check_shape(configurations.shape[1:])
         inner, outer = self._gates(conditions)
-        z = inner * self._inputs(configurations.flatten(1).to(self._dtype))
+        x = configurations.to(self._dtype)
+        z = inner * self._inputs(x.flatten(1))
         size = z.abs()
         # log cosh without overflow, less its constant.
         values = size + torch.log1p(torch.exp(-2.0 * size))
-        return (values * outer).double().sum((1, 2))
+        windows = (values * outer).double().sum((1, 2))
+        waves = 0.5 * (x * self._linear(x, conditions.t)[0]).double().flatten(1).sum(1)
+        return windows + waves
+
+    def _linear(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``K_t φ``, like ``x``, and the trace of ``K_t``, float64 ``(1 | walkers,)``."""
+        waves = self.waves(x.device)
+        values = radial_values(self.radial, waves, t)
+        return filtered(x, waves.spread(values)), waves.trace(values)
 
     def forward(self, configurations: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
         """Return ``b`` and ``∇·b``, see :meth:`Drift.forward`."""
         self.check_shape(configurations.shape[1:])
         inner, outer = self._gates(conditions)
-        flat = configurations.flatten(1).to(self._dtype)
+        x = configurations.to(self._dtype)
+        flat = x.flatten(1)
+        linear, trace = self._linear(x, conditions.t)
         bent = torch.tanh(inner * self._inputs(flat))
         drift = self._back(bent * (outer * inner))
         slopes = (1.0 - bent * bent) * (outer * inner * inner)
         divergence = (slopes * self._squares()).double().sum((1, 2))
-        return drift.view_as(configurations).to(configurations.dtype), divergence
+        drift = drift.view_as(x) + linear
+        return drift.to(configurations.dtype), divergence + trace
 
     def _back(self, values: Tensor) -> Tensor:
         """Return what sites get from all windows that read them, ``(walkers, sites)``.

@@ -13,13 +13,10 @@ from ...registry import register
 from ..base import check_kernel, initialise
 from .base import Drift, as_time
 from .bounds import largest_slope
-from .gates import CHEBYSHEV, chebyshev
+from .gates import CHEBYSHEV, chebyshev, radial_network, radial_values
 from .geometry import Sites, filtered
 
 __all__ = ["HollowDrift", "Pointwise"]
-
-_RADIAL_WIDTH = 16
-"""Hidden width of the network of ``k̂²`` and ``t``."""
 
 _CHUNK_SITES = 16384
 """Sites that a CPU evaluates at once: their activations stay in its cache."""
@@ -144,9 +141,7 @@ class HollowDrift(Drift):
         self.hidden = nn.Linear(width, width, bias=False)
         self.second_gate = nn.Linear(CHEBYSHEV, width, bias=False)
         self.readout = nn.Linear(width, 1, bias=False)
-        self.radial = nn.Sequential(
-            nn.Linear(3, _RADIAL_WIDTH), nn.Tanh(), nn.Linear(_RADIAL_WIDTH, 1)
-        )
+        self.radial = radial_network()
         initialise(self, seed)
         with torch.no_grad():
             # Fields are of order one: layers begin where tanh bends a little.
@@ -220,16 +215,7 @@ class HollowDrift(Drift):
 
     def _radial(self, t: Tensor) -> Tensor:
         """Return ``K_t`` of all different ``k̂²``, ``(1 | walkers, values)``."""
-        squares = self.waves(self.readout.weight.device).squares
-        # 4 ndim is the largest k̂² that there is.
-        high = squares / (4.0 * self.ndim) - 0.5
-        # What tells the longest waves apart, on every lattice size.
-        low = torch.log(squares + 0.1) / 2.0
-        waves = torch.stack([high, low], 1).expand(len(t), -1, -1)
-        times = t.to(squares.device).view(-1, 1, 1).expand(-1, len(squares), 1)
-        inputs = torch.cat([waves, times], 2).to(self._dtype)
-        values: Tensor = self.radial(inputs).squeeze(2)
-        return values
+        return radial_values(self.radial, self.waves(self.readout.weight.device), t)
 
     @torch.no_grad()
     def modes(self, t: Tensor | float) -> Tensor:

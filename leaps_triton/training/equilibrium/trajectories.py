@@ -1,5 +1,6 @@
 """The move that makes samples of real fields for training."""
 
+from functools import lru_cache
 from typing import Any
 
 from ...mcmc.fields import HMC
@@ -12,8 +13,11 @@ TRAJECTORIES = 3
 _LEAPFROGS = 3
 
 
+@lru_cache(maxsize=8)
 def field_move(model: Any, sweeps: int = 1) -> HMC:
     """Return hybrid Monte Carlo with masses by mode, settled for a model; always the same.
+
+    It is kept, since a buffer and held-out samples of one training take the same.
 
     Args:
         model: the target.
