@@ -65,6 +65,7 @@ GALLERY = [
     "own_couplings",
     "own_observable",
     "potts_first_order",
+    "phi_four",
     "ising_3d",
     "autocorrelation_times",
     "domain_growth",

@@ -27,6 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "own_couplings": {"SIZE": 4, "WALKERS": 16, "SWEEPS": 400},
     "own_energy": {"SHAPE": (3, 3), "WALKERS": 32, "SWEEPS": 150},
     "own_observable": {"WALKERS": 16, "SWEEPS": 250, "WEIGHTED": 500},
+    "phi_four": {"SIZES": [2, 4], "WALKERS": 16, "SWEEPS": 200, "POINTS": 3, "ANNEALED": 512},
     "potts_first_order": {"SIZE": 2, "WALKERS": 8, "SWEEPS": 800},
     "resampling": {"SIZE": 4, "BLOCK": 64, "BLOCKS": 16, "INTERVALS": 10},
     "reweighting": {"SIZE": 4, "WALKERS": 8, "SWEEPS": 500},
@@ -75,6 +76,8 @@ def pulls(name: str, found: dict[str, Any]) -> list[float]:
     if name in ("potts_first_order", "arviz_export"):
         chain = found["chain"]
         return [chain.estimate("energy").pull(lt.exact.energy(chain.model))]
+    if name == "phi_four":
+        return [check.pull(1.0) for check in found["checks"]]
     if name == "ising_3d":
         return [
             chain.estimate("energy").pull(lt.exact.energy(chain.model)) for chain in found["chains"]

@@ -22,12 +22,17 @@ def alone() -> list[str]:
     return [name for name in registry.names("move") if name != "Compose"]
 
 
+_LADDERS = {"betas", "fractions", "mass_squared", "quartic"}
+"""Settings of which parallel tempering needs one."""
+
+
 MOVES = (
     f"What moves the walkers: {AUTO}, which follows from the model, or is that of a file to go "
     f"on with; or {choices(alone())}. Several are made one after another; "
     "parallel-tempering has those after it move its replicas. Settings follow a colon, as in "
     "heat-bath:sweeps=2,backward=true or parallel-tempering:betas=0.1/0.2/0.44, inverse "
-    "temperatures that end at the model's own."
+    "temperatures that end at the model's own. A field is moved by hmc or langevin, as in "
+    "hmc:leapfrogs=3, and tempered in a coupling, as in parallel-tempering:quartic=8/7/6."
 )
 """Help of an option that takes moves."""
 
@@ -62,9 +67,10 @@ def as_move(words: Sequence[str]) -> Any:
         known = choose("move", name, alone())
         maker = registry.find("move", known)
         given = _settings(known, maker, text)
-        if known == "ParallelTempering" and not given.keys() & {"betas", "fractions"}:
+        if known == "ParallelTempering" and not given.keys() & _LADDERS:
             raise ValueError(
-                f"{spelled(known)} needs its betas, as in {spelled(known)}:betas=0.1/0.2/0.44"
+                f"{spelled(known)} needs its betas, as in {spelled(known)}:betas=0.1/0.2/0.44, or "
+                f"of a field a coupling, as in {spelled(known)}:quartic=8/7/6"
             )
         if known == "ParallelTempering" and position + 1 < len(words):
             # The moves after it are those of its replicas.

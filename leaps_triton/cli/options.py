@@ -28,15 +28,27 @@ __all__ = [
     "choose",
     "config",
     "device_name",
+    "is_field",
     "kernel_size",
     "option",
     "spelled",
+    "with_check",
     "write",
 ]
 
 
 FIGURES = (".png", ".pdf", ".svg")
 """Endings of files of figures, which say how these are written."""
+
+
+_SHORT = {"phi4": "PhiFour"}
+"""Shorter words for classes."""
+
+_BETA = 0.4407
+"""Inverse temperature of models that have one, unless told."""
+
+_COUPLINGS = ("mass_squared", "quartic")
+"""Options of fields alone."""
 
 
 def spelled(name: str) -> str:
@@ -58,13 +70,14 @@ def option(name: str) -> str:
 
 def choices(names: list[str]) -> str:
     """Return names of classes as the command line spells them, in one line."""
-    return ", ".join(sorted(spelled(name) for name in names))
+    short = {name: word for word, name in _SHORT.items()}
+    return ", ".join(sorted(short.get(name, spelled(name)) for name in names))
 
 
 def choose(kind: str, word: str, names: list[str]) -> str:
     """Return the name that a word spells; a ValueError if none does."""
     for name in names:
-        if word in (name, spelled(name)):
+        if word in (name, spelled(name)) or _SHORT.get(word) == name:
             return name
     near = nearest(word, [spelled(name) for name in names])
     raise ValueError(f"there is no {kind} {word!r}; choose from {choices(names)}{near}")
@@ -72,7 +85,7 @@ def choose(kind: str, word: str, names: list[str]) -> str:
 
 def makeable() -> list[str]:
     """Return the names of registered models that options can describe."""
-    known = {"shape", "beta", "q"}
+    known = {"shape", "beta", "q", *_COUPLINGS}
     found = []
     for name, maker in registry.things("model").items():
         parameters = inspect.signature(maker).parameters.values()
@@ -81,6 +94,41 @@ def makeable() -> list[str]:
         if needed <= known:
             found.append(name)
     return found
+
+
+_OF_SPINS = (
+    "q",
+    "coupling",
+    "couplings",
+    "first_site",
+    "coupling_scale",
+    "disorder",
+    "disorder_seed",
+    "field",
+    "open_boundaries",
+)
+"""Options that fields have not."""
+
+
+def is_field(word: str) -> bool:
+    """Return whether a word names a model of fields, which has couplings and no temperature."""
+    maker = registry.find("model", choose("model", word, makeable()))
+    return "quartic" in inspect.signature(maker).parameters
+
+
+def with_check(model: Any, observables: tuple[str, ...]) -> tuple[str, ...]:
+    """Return observables, of a field with the identity that checks the sampling.
+
+    Args:
+        model: the target.
+        observables: names that were asked for, or the default of all models.
+    """
+    check = "schwinger_dyson"
+    if observables == lt.io.OBSERVABLES or not model.dtype.is_floating_point:
+        return observables
+    if check in observables:
+        return observables
+    return (*observables, check)
 
 
 _DRAWN = {"coupling": "coupling", "disorder": "disorder", "disorder_seed": "seed"}
@@ -95,8 +143,12 @@ class ModelOptions:
     """Lattice model."""
     shape: tuple[int, ...] = (8, 8)
     """Length of the lattice in each of one to four directions."""
-    beta: float = 0.4407
-    """Inverse temperature."""
+    beta: float | None = None
+    """Inverse temperature; 0.4407 by default. phi4 has none: its couplings hold it."""
+    mass_squared: float | None = None
+    """Mass squared m² of phi4, in S = Σ [-2 Σ φφ' + (2d + m²) φ² + λ φ⁴]."""
+    quartic: float | None = None
+    """Quartic coupling λ of phi4."""
     q: int | None = None
     """Number of states of potts and clock."""
     coupling: tuple[float, ...] = ()
@@ -117,10 +169,13 @@ class ModelOptions:
     open_boundaries: bool = False
     """Open boundaries in every direction, instead of periodic ones."""
 
-    def make(self) -> lt.PairModel:
+    def make(self) -> Any:
         """Return the model that the options describe."""
         maker = registry.find("model", choose("model", self.model, makeable()))
         takes = set(inspect.signature(maker).parameters)
+        self._check_couplings(takes)
+        if "quartic" in takes:
+            return maker(self.shape, self.mass_squared, self.quartic)
         if "disorder" in takes:
             # Its couplings are drawn, by a seed of their own, or come from a file.
             takes.discard("coupling")
@@ -150,8 +205,45 @@ class ModelOptions:
         if self.field:
             given["field"] = self._field("q" in takes)
         periodic = not self.open_boundaries
-        model: lt.PairModel = maker(self.shape, beta=self.beta, periodic=periodic, **given)
-        return model
+        return maker(self.shape, beta=self.told_beta, periodic=periodic, **given)
+
+    @property
+    def told_beta(self) -> Any:
+        """Return the inverse temperature, the default where none is given; of a field None."""
+        if is_field(self.model):
+            return None
+        if self.beta is None:
+            return _BETA
+        return self.beta
+
+    def _check_couplings(self, takes: set[str]) -> None:
+        """Raise a ValueError for options of fields beside another model, and the other way round.
+
+        Args:
+            takes: names of the arguments of the model.
+        """
+        field = "quartic" in takes
+        for name in _COUPLINGS:
+            if field and getattr(self, name) is None:
+                raise ValueError(f"--model {self.model} needs {option(name)}, one of its couplings")
+            if not field and getattr(self, name) is not None:
+                raise ValueError(
+                    f"{option(name)} is no option of --model {self.model}; leave it out, or "
+                    f"choose --model phi4"
+                )
+        if not field:
+            return
+        if self.beta is not None:
+            raise ValueError(
+                f"--model {self.model} has no --beta, its couplings hold it; give --mass-squared "
+                f"and --quartic"
+            )
+        for name in _OF_SPINS:
+            if getattr(self, name) not in (None, (), False):
+                raise ValueError(
+                    f"{option(name)} is no option of --model {self.model}; leave it out, or "
+                    f"choose another model"
+                )
 
     def _couplings(self, given: dict[str, Any]) -> Tensor | None:
         """Return the couplings of the file, if one was given.
@@ -231,6 +323,8 @@ def check_figure(file: Path | None) -> None:
 def config(command: Any) -> dict[str, Any]:
     """Return the options of a command, ready for JSON."""
     found = dataclasses.asdict(command)
+    if isinstance(command, ModelOptions):
+        found["beta"] = command.told_beta
     for name, value in found.items():
         # Names without folders: a result tells nothing of the machine.
         if isinstance(value, Path):

@@ -19,6 +19,7 @@ __all__ = [
     "intervals_of",
     "is_ferromagnet",
     "network_of",
+    "recipe_of",
 ]
 
 
@@ -33,8 +34,14 @@ class Recipe(NamedTuple):
 RECIPES = {"adam": Recipe(1500, 2e-2, 500), "spring": Recipe(400, 0.15, 100)}
 """Optimiser → its recipe."""
 
+_OF_DRIFTS = {"adam": Recipe(3000, 5e-3, 500), "spring": Recipe(600, 0.1, 100)}
+"""Likewise for drifts of fields."""
+
 _INTERVALS = (16, 40)
 """Intervals for a network of the symmetric kind on a response, and for another."""
+
+_MAPS = 20
+"""Intervals for a drift."""
 
 _HELD_OUT = 256
 """Held-out samples at each time, where there can be any."""
@@ -96,6 +103,9 @@ class Stored:
 
 def is_ferromagnet(model: lt.PairModel) -> bool:
     """Return whether clusters of satisfied bonds move well: no bond is frustrated by another."""
+    # Fields have clusters of their own, and no response.
+    if model.dtype.is_floating_point:
+        return False
     # At β = 0 there is nothing to train, and no response to fit.
     aligned = model.beta > 0.0 and bool((model.coupling >= 0).all())
     return bool(model.symmetry) and aligned
@@ -106,13 +116,22 @@ def network_of(model: lt.PairModel, stored: Stored) -> str:
     if stored.network:
         named: str = stored.network["class"]
         return named
+    if model.dtype.is_floating_point:
+        return "hollow-drift"
     if is_ferromagnet(model):
         return "symmetric-conv"
     return "hollow-conv"
 
 
+def is_drift(network: Any) -> bool:
+    """Return whether a network is a drift of fields."""
+    return isinstance(network, lt.networks.Drift)
+
+
 def intervals_of(network: Any) -> int:
     """Return the intervals of the jump process where none are named."""
+    if is_drift(network):
+        return _MAPS
     few, many = _INTERVALS
     if isinstance(network, lt.SymmetricConv):
         return few
@@ -125,10 +144,13 @@ class RecipeOptions(FamilyOptions):
 
     optimizer: Literal["adam", "spring"] | None = None
     """adam, or spring: Gauss-Newton steps in the space of samples; by default spring for
-    symmetric-conv on ferromagnets, else adam."""
-    refresh: Literal["rollout", "swendsen_wang", "heat_bath", "tempering", "exact"] | None = None
+    symmetric-conv on ferromagnets and for drifts, else adam."""
+    refresh: (
+        Literal["rollout", "swendsen_wang", "heat_bath", "tempering", "exact", "hmc"] | None
+    ) = None
     """Where configurations come from; by default rollouts with adam, and with spring samples of
-    equilibrium: swendsen_wang for ferromagnets, exact or tempering for others."""
+    equilibrium: swendsen_wang for ferromagnets, exact or tempering for others. Always hmc for
+    fields."""
     response: Literal["auto", "yes", "no"] = "auto"
     """Whether the network stands on a linear response that is fitted first; by default
     symmetric-conv does, and yes makes any network do so."""
@@ -175,6 +197,8 @@ class RecipeOptions(FamilyOptions):
             # Files of earlier versions do not say, and were trained by Adam.
             named: str = stored.config.get("optimizer", "adam")
             return named
+        if is_drift(sampler.transport):
+            return "spring"
         symmetric = isinstance(sampler.transport, lt.SymmetricConv)
         if symmetric and (self.several or is_ferromagnet(sampler.path.model)):
             return "spring"
@@ -214,6 +238,8 @@ class RecipeOptions(FamilyOptions):
         if gate is not None:
             # Nothing is learned where the gate is closed.
             given.setdefault("first_time", gate[0])
+        if optimizer == "spring" and is_drift(sampler.transport):
+            return lt.TrainingConfig.drift(**given)
         if optimizer == "spring":
             return lt.TrainingConfig.spring(**given)
         return lt.TrainingConfig(**given)
@@ -280,8 +306,17 @@ class RecipeOptions(FamilyOptions):
         return _GATE
 
 
+def recipe_of(optimizer: str, model: Any) -> Recipe:
+    """Return what an optimiser takes where nothing else is said, for a model."""
+    if model.dtype.is_floating_point:
+        return _OF_DRIFTS[optimizer]
+    return RECIPES[optimizer]
+
+
 def default_refresh(model: lt.PairModel, optimizer: str) -> str:
     """Return where configurations come from, for an optimiser and a model."""
+    if model.dtype.is_floating_point:
+        return "hmc"
     if optimizer != "spring":
         return "rollout"
     if is_ferromagnet(model):

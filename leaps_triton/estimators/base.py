@@ -81,11 +81,16 @@ class Result(ABC):
 
     @property
     def by_beta(self) -> tuple["Result", ...]:
-        """Return a result for each inverse temperature that was measured, in rising order.
+        """Return a result for each β, or value of a coupling, that was measured, in rising order.
 
         It is empty where there is none but the model's own.
         """
         return ()
+
+    @property
+    def parameter(self) -> str:
+        """Return by what the results of ``by_beta`` differ: ``"beta"``, or a coupling."""
+        return "beta"
 
     @property
     def diagnostics(self) -> dict[str, float]:

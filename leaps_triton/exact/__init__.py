@@ -1,4 +1,4 @@
-"""Exact references: closed forms of Ising, enumeration, the transfer matrix, and exact samples."""
+"""Exact references: closed forms, enumeration, the transfer matrix, and exact samples."""
 
 from .closed_forms import (
     ising_energy,
@@ -10,6 +10,7 @@ from .closed_forms import (
     yang_magnetization,
 )
 from .enumeration import Enumeration, enumerate_configurations, enumerate_model, expectation
+from .fields import free_field_log_z, free_field_two_point, free_field_variances
 from .perfect_sampling import coupling_from_the_past
 from .routes import energy, log_z, sample, specific_heat
 from .transfer import (
@@ -31,6 +32,9 @@ __all__ = [
     "enumerate_configurations",
     "enumerate_model",
     "expectation",
+    "free_field_log_z",
+    "free_field_two_point",
+    "free_field_variances",
     "ising_energy",
     "ising_log_z",
     "ising_specific_heat",

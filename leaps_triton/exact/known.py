@@ -6,6 +6,7 @@ from typing import Any
 
 from ..observables.base import OBSERVABLES, entered, function_of
 from .enumeration import enumerate_model
+from .fields import known_of_field
 from .routes import energy, log_z, specific_heat
 
 __all__ = ["UPDATES", "known"]
@@ -25,7 +26,8 @@ def known(
 ) -> dict[str, float]:
     """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
 
-    All by enumeration of up to 2**16 configurations; else log Z, energy and specific heat, by the
+    Of a field the Schwinger–Dyson identity, and all of the free field. Of spins all by enumeration
+    of up to 2**16 configurations; else log Z, energy and specific heat, by the
     closed form of the Ising torus or by the transfer matrix with up to 2**28 updates unless told.
 
     Args:
@@ -38,9 +40,9 @@ def known(
         >>> sorted(known(Ising((16, 16), beta=0.4)))
         ['energy', 'log_z', 'specific_heat']
     """
-    # Continuous spins have no finite list of configurations.
+    # Real numbers have no finite list of configurations.
     if model.dtype.is_floating_point:
-        return {}
+        return known_of_field(model)
     if model.q ** math.prod(model.shape) <= _FEW:
         return _enumerated(model, names)
     functions = {"log_z": log_z, "energy": energy, "specific_heat": specific_heat}

@@ -28,7 +28,9 @@ from ..mcmc.base import Lowest, Move, as_move, warn_confined
 from ..mcmc.compose import settled
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel, Target
+from ..models.varied import BETA
 from ..observables.base import OBSERVABLES, is_of_replicas
+from ..observables.fields import chosen_for
 from ..parallel import ALONE, Ranks
 from ..provenance import provenance
 from ..renamed import renamed
@@ -154,7 +156,7 @@ def run_chain(
             burn_in = old.manifest["chain"]["burn_in"]
         if old is not None:
             move = _as_before(move, old)
-        names = list(observables)
+        names = list(chosen_for(model, observables))
         asked = ChainSettings(walkers, sweeps, thin, seed, burn_in)
         march = March(model, move, asked, names, start, device)
         described = _describe(march, march.start, configurations, every)
@@ -349,9 +351,12 @@ def _lay_out(file: Path, march: March, found: Contents) -> None:
             # A chunk is a part, so that a write touches no draws but its own.
             chunks = (rows, min(every, draws), *shape)
             allocate(out, f"observables/{name}", (rows, draws, *shape), "f8", chunks)
-            # The temperatures of the third axis, for readers without this library.
+            # What the third axis is of, for readers without this library.
             if is_of_replicas(march.measured[name]):
-                out[f"observables/{name}"].attrs["betas"] = march.betas
+                kind = "betas"
+                if march.varied.name != BETA:
+                    kind = march.varied.name
+                out[f"observables/{name}"].attrs[kind] = march.varied.values
         if settings["configurations"]:
             sites = march.model.shape
             whole = (settings["walkers"], draws, *sites)

@@ -21,7 +21,9 @@ from ..exact.known import known
 from ..files import replacing
 from ..kernels.checks import expect, nearest
 from ..mcmc.chain import Chain
+from ..models.varied import couplings_of
 from ..observables.base import OBSERVABLES, entered, function_of, is_of_pairs, title_of
+from ..observables.fields import chosen_for
 from ..provenance import __version__
 from ..samplers.weighted import Weighted
 from .packing import as_file
@@ -144,7 +146,7 @@ def to_frame(run: Result, observables: Sequence[Measurable | str] | None = None)
     expect(isinstance(run, Result), "run", "a run or a chain", run)
     pandas = _optional("pandas", "pandas")
     if observables is None:
-        observables = run.names or OBSERVABLES
+        observables = run.names or chosen_for(run.model, OBSERVABLES)
     exact = known(run.model)
     rows = {}
     if run.weighted:
@@ -228,6 +230,7 @@ def _attributes(run: Any) -> dict[str, Any]:
     found = {
         "model": repr(run.model),
         "beta": float(run.model.beta),
+        **couplings_of(run.model),
         "seed": run.seed,
         "version": f"leaps_triton {__version__}",
     }

@@ -71,6 +71,7 @@ def check_observables(names: Sequence[str], chains: bool = False) -> None:
     measurable = list(_observables.MEASURABLE)
     if chains:
         measurable += _observables.OF_CHAINS + _observables.AT_BETAS
+        measurable += _observables.AT_COUPLINGS
     # A single string would be read as its letters.
     is_list = isinstance(names, Sequence) and not isinstance(names, str)
     for name in names if is_list else [names]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..estimators.trust.beginning import Beginning
 from ..mcmc.chain import Chain
 from ..models.base import Model
+from ..models.varied import BETA, couplings_of
 from ..samplers.along import Recorded, Stage, stages
 from ..samplers.sampler import Sampler
 from ..samplers.weighted import Weighted
@@ -162,6 +163,9 @@ class Run(Weighted, Stored):
         first = self.portion.first * sampler.block
         times, pictures = walk(sampler, self.seed, walkers, frames, first)
         captions = [f"t = {t:.2f}, β = {float(sampler.path.beta(t)):.3f}" for t in times]
+        if couplings_of(self.model):
+            # A field has no temperature on its way.
+            captions = [f"t = {t:.2f}" for t in times]
         return Moving(captions, pictures)
 
 
@@ -188,7 +192,10 @@ class ChainRun(Chain, Stored):
         count = f"chain, {self.recorded} of {asked} draws of {self.walkers} walkers"
         if not self.by_beta:
             return count
-        return f"{count} at {len(self.betas)} temperatures"
+        kind = "temperatures"
+        if self.parameter != BETA:
+            kind = f"values of {self.parameter}"
+        return f"{count} at {len(self.varied.values)} {kind}"
 
     def on_the_way(self, walkers: int, frames: int) -> Moving | None:
         """Return draws of the first walkers; None if their configurations were not stored."""
@@ -196,12 +203,15 @@ class ChainRun(Chain, Stored):
             return None
         # Rounded up, so that there are no more than `frames` of them.
         stride = -(-self.draws // frames)
-        beta = f"β = {self.model.beta:.4g}"
+        state = f"β = {self.model.beta:.4g}"
+        if couplings_of(self.model):
+            values = [f"{name} = {value:.4g}" for name, value in couplings_of(self.model).items()]
+            state = ", ".join(values)
         captions = []
         for draw in range(0, self.draws, stride):
             # The first draw comes after `thin` steps, not before.
             step = self.burn_in + (draw + 1) * self.thin
-            captions.append(f"{beta}, step {step}")
+            captions.append(f"{state}, step {step}")
         # Draws come first, as the frames of a film.
         return Moving(captions, self.kept[:walkers, ::stride].transpose(0, 1))
 

@@ -4,8 +4,9 @@ A scan by chains or tempering is a file of chains, with ``observables/<name>_at_
 ``(walkers, draws, betas)`` or ``(walkers, draws, betas, k)``; one by annealing is a file of
 weighted walkers, with ``along/log_weights (walkers, betas)`` and ``along/observables/<name>`` of
 ``(walkers, betas)`` or ``(walkers, betas, k)``. The attribute ``betas`` of each of these datasets
-holds the inverse temperatures. All temperatures fill together, so that a scan that was stopped has
-something of each.
+holds the inverse temperatures. A scan of a coupling has ``observables/<name>_at_couplings``, with
+an attribute of the coupling's name. All temperatures fill together, so that a scan that was stopped
+has something of each.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from ..kernels.checks import as_integer
+from ..kernels.checks import as_integer, expect
 from ..mcmc.base import Move
 from ..models.base import EnergyModel, Target
 from ..models.energy_only import as_given
@@ -32,8 +33,8 @@ __all__ = ["read_scan", "scan"]
 
 def scan(
     model: Target | EnergyModel,
-    betas: Sequence[float],
-    file: str | Path,
+    betas: Sequence[float] | None = None,
+    file: str | Path | None = None,
     method: str = "chains",
     move: Move | None = None,
     walkers: int | None = None,
@@ -48,13 +49,15 @@ def scan(
     every: int = 100,
     resume: bool = False,
     progress: bool = False,
+    mass_squared: Sequence[float] | None = None,
+    quartic: Sequence[float] | None = None,
 ) -> Scan:
-    """Scan several inverse temperatures into a file, the same as :func:`leaps_triton.scan`.
+    """Scan inverse temperatures or a coupling into a file, the same as :func:`leaps_triton.scan`.
 
     Args:
         model: any that a file can hold; its own β is not looked at.
         betas: inverse temperatures, at least two, in any order.
-        file: HDF5.
+        file: HDF5; it must be given.
         method: ``"chains"``, ``"tempering"`` or ``"annealing"``.
         move: the same as in :func:`leaps_triton.scan`, as all that follow but those named here;
             None for that of the file to go on with, if there is one.
@@ -72,6 +75,8 @@ def scan(
         resume: go on with ``file`` if it exists; with more ``sweeps``, or annealed ``walkers``, it
             grows. The result is that of an undisturbed scan, bit for bit.
         progress: show a progress bar on a terminal, elsewhere a line every half minute.
+        mass_squared: of a field, instead of inverse temperatures, values of this coupling.
+        quartic: likewise of this one.
 
     Raises:
         ValueError: If an argument is bad, if the file exists without ``resume``, or if it is one of
@@ -88,6 +93,8 @@ def scan(
         True
     """
     every = as_integer("every", every, 1)
+    expect(file is not None, "file", "the name of an HDF5 file", file)
+    assert file is not None
     if method == "annealing" and move is None and sampler is None and resume:
         move = _move_of(as_file(file))
     plan = Plan.of(
@@ -104,6 +111,7 @@ def scan(
         thin=thin,
         burn_in=burn_in,
         intervals=intervals,
+        couplings={"mass_squared": mass_squared, "quartic": quartic},
     )
     _check_beta(plan)
     there: dict[str, Any] = {"file": file, "resume": resume, "progress": progress}

@@ -14,6 +14,7 @@ from ..files import claimed, replacing
 from ..integrators.rollouts.rollout import kept_rollouts
 from ..kernels.checks import as_bool, as_integer, as_seed, expect
 from ..observables.base import OBSERVABLES, entered
+from ..observables.fields import chosen_for
 from ..observables.shared import share
 from ..parallel import ALONE, Ranks
 from ..progress import Progress, track
@@ -102,6 +103,7 @@ def sample(
     walkers = as_integer("walkers", walkers, 1, 2**31)
     configurations = as_bool("configurations", configurations)
     resume = as_bool("resume", resume)
+    observables = chosen_for(sampler.path.model, observables)
     check_observables(observables)
     settings = {
         "walkers": walkers,

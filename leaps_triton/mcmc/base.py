@@ -13,6 +13,7 @@ from ..kernels.clusters.reference import changed
 from ..models.base import Model
 from ..models.energy_only import as_given
 from ..models.pair import PairModel, is_pair_model
+from ..models.varied import BETA, Varied
 from ..paths.annealing import AnnealingPath
 
 __all__ = [
@@ -195,6 +196,14 @@ class BaseMove(ABC):
     def ladder(self, beta: float) -> tuple[float, ...]:
         """Return the inverse temperatures of replicas of a model at ``beta``: that alone."""
         return (beta,)
+
+    def varied(self, model: Any) -> Varied:
+        """Return by what the replicas of a model differ: by their inverse temperatures.
+
+        Args:
+            model: the target.
+        """
+        return Varied(BETA, self.ladder(model.beta))
 
     def reversed(self) -> Any:
         """Return the move reversed in time, ``ρ(y) P(y → x) / ρ(x)``, which is the move itself."""

@@ -11,11 +11,13 @@ from ..estimators.autocorrelation import ChainEstimate, examine
 from ..estimators.base import Function, Result
 from ..estimators.histograms import mbar, mbar_error
 from ..estimators.jackknife import Estimate
+from ..estimators.reweighting import Reweighted
 from ..estimators.tempering import exchange_rates
 from ..estimators.trust.beginning import Beginning, find_beginning
 from ..estimators.trust.cautions import Doubt, ShortChainWarning, caution
 from ..kernels.checks import nearest
 from ..models.base import Model
+from ..models.varied import BETA, Varied
 from ..observables.base import (
     check_function,
     function_of,
@@ -23,8 +25,10 @@ from ..observables.base import (
     is_of_replicas,
     title_of,
 )
+from ..observables.fields import conjugate_of
 from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
-from ..observables.replicas import SUFFIX, inner_of, model_at
+from ..observables.replicas import inner_of, suffix_of
+from ..observables.reweighted import reweighted
 from ..renamed import warn_renamed
 from .base import Lowest, Move, SweepState, as_move
 
@@ -153,10 +157,21 @@ class Chain(Result):
         return as_move("move", self.move).ladder(self.model.beta)
 
     @property
-    def by_beta(self) -> tuple["Chain", ...]:
-        """Return a chain for each of ``betas``, of what was measured at all of them.
+    def varied(self) -> Varied:
+        """Return by what the replicas differ, ``"beta"`` or a coupling, and its values for each."""
+        return as_move("move", self.move).varied(self.model)
 
-        It is empty where no observable such as ``energy_at_betas`` was measured.
+    @property
+    def parameter(self) -> str:
+        """Return by what the results of ``by_beta`` differ: ``"beta"``, or a coupling."""
+        return self.varied.name
+
+    @property
+    def by_beta(self) -> tuple["Chain", ...]:
+        """Return a chain for each replica's β or coupling, of what was measured at all of them.
+
+        They come by rising values. It is empty where no observable such as ``energy_at_betas`` or
+        ``energy_at_couplings`` was measured.
         """
         values = {}
         known = {}
@@ -168,12 +183,13 @@ class Chain(Result):
         if not values:
             return ()
         found = []
-        for place, beta in enumerate(self.betas):
+        models = self.varied.models(self.model)
+        for place, model in enumerate(models):
             # The index of a replica is its own, the same as in the move.
-            index = self.state.walkers * len(self.betas) + place
+            index = self.state.walkers * len(models) + place
             replicas = self.state.replicas[:, place]
             one = Chain(
-                model=model_at(self.model, beta),
+                model=model,
                 move=as_move("move", self.move).each,
                 values={name: value[:, :, place] for name, value in values.items()},
                 measured=known,
@@ -185,10 +201,19 @@ class Chain(Result):
                 seed=self.seed,
             )
             found.append(one)
+        # A ladder of couplings may fall to the target's.
+        if self._sign < 0.0:
+            found.reverse()
         return tuple(found)
 
+    @property
+    def _sign(self) -> float:
+        """Return 1 where the values of the replicas rise, -1 where they fall."""
+        values = self.varied.values
+        return math.copysign(1.0, values[-1] - values[0])
+
     def exchange_rates(self) -> list[ChainEstimate]:
-        """Return how often replicas at neighbouring ``betas`` are exchanged where they are tried.
+        """Return how often neighbouring replicas are exchanged where they are tried.
 
         Returns:
             One estimate for each of the K - 1 neighbours.
@@ -196,10 +221,12 @@ class Chain(Result):
         Raises:
             ValueError: energies of the replicas were not measured.
         """
-        return exchange_rates(self._energies(), self.betas, self.together)
+        # Rates depend on products of differences alone, which two signs leave as they are.
+        values = [self._sign * value for value in self.varied.values]
+        return exchange_rates(self._sign * self._energies(), values, self.together)
 
     def log_z_ratios(self) -> list[Estimate]:
-        """Return ``log Z(β_k) - log Z(β_1)`` at all ``betas``, from the draws of all.
+        """Return ``log Z(β_k) - log Z(β_1)`` of all replicas, or so in a coupling, from all draws.
 
         By :func:`~leaps_triton.estimators.mbar`, with its jackknife over blocks of draws.
 
@@ -208,22 +235,48 @@ class Chain(Result):
             RuntimeError: energies of neighbours do not overlap.
         """
         energies = self._energies().unbind(2)
-        values = mbar(energies, self.betas)
-        errors = mbar_error(energies, self.betas, together=self.together)
+        grid = self.varied.values
+        values = mbar(energies, grid)
+        errors = mbar_error(energies, grid, together=self.together)
         pairs = zip(values.tolist(), errors.tolist(), strict=True)
         return [Estimate(value, error) for value, error in pairs]
 
     def _energies(self) -> Tensor:
-        """Return ``H`` of all replicas, float64 ``(walkers, draws, K)``."""
-        if "replica_energies" in self.values:
+        """Return ``H`` of all replicas, or what a coupling multiplies, ``(walkers, draws, K)``."""
+        name = self.parameter
+        if name == BETA and "replica_energies" in self.values:
             return self.values["replica_energies"]
-        per_site = f"energy{SUFFIX}"
+        per_site = f"energy{suffix_of(name)}"
+        wanted = "replica_energies"
+        if name != BETA:
+            per_site = f"{conjugate_of(self.model, name)}{suffix_of(name)}"
+            wanted = per_site
         if per_site in self.values:
             return self.values[per_site] * math.prod(self.model.shape)
         raise ValueError(
             f"energies of replicas were not measured, only {', '.join(self.values)}; run "
-            f"ParallelTempering with observables=['replica_energies']"
+            f"ParallelTempering with observables=['{wanted}']"
         )
+
+    def reweight(
+        self, observable: Measurable | str, function: Function | None = None, **to: float
+    ) -> Reweighted:
+        """Return an observable at another β, or value of a coupling, from these draws.
+
+        Args:
+            observable: one that was measured, or its name; any other where the configurations were
+                kept.
+            function: of the means; None for the one the observable carries, or the plain mean.
+            to: the one parameter that is another there, such as ``beta=0.42`` or ``quartic=5.2``.
+
+        Raises:
+            ValueError: not one parameter, one that the model has not, or not at this value; what is
+                needed was not measured.
+
+        Warns:
+            LowEssWarning: few draws are as likely there as they would have to be.
+        """
+        return reweighted(self, observable, function, self.together, **to)
 
     @property
     def has_errors(self) -> bool:

@@ -15,8 +15,9 @@ from ..kernels.checks import as_bool, as_device, as_integer, as_seed, as_tensor,
 from ..models.base import EnergyModel, Target
 from ..models.fields import is_phi_four
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
+from ..observables.fields import chosen_for
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
-from ..observables.replicas import SUFFIX, Ladder
+from ..observables.replicas import Ladder, is_lifted
 from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
 from ..progress import Progress, track
@@ -132,7 +133,8 @@ def run_chain(
         observables: functions, names in :mod:`leaps_triton.observables`, or a mapping from names of
             your own. Observables of pairs, such as ``"overlap"``, compare walkers 0 and 1, 2 and
             3, and so on; of :class:`~leaps_triton.ParallelTempering` there is
-            ``"replica_energies"``, and any at all temperatures, such as ``"energy_at_betas"``.
+            ``"replica_energies"``, and any at all temperatures, such as ``"energy_at_betas"``, or
+            ``"energy_at_couplings"`` where they differ in a coupling.
         start: configurations ``(walkers, *shape)``, a tensor or an array; None for independent
             ones, uniform, or free fields of :class:`~leaps_triton.FreeField`.
         device: None for CUDA where there is a CUDA device, else the CPU.
@@ -181,7 +183,8 @@ class March:
         state: of the move; whoever sets it and ``drawn`` to the values of an earlier march goes on
             with that one.
         drawn: draws so far.
-        betas: inverse temperatures of the replicas, the last the model's; that alone without.
+        varied: inverse temperatures of the replicas, or values of a coupling, the last the model's;
+            its β alone without.
         start: what was given, as a tensor.
         lowest: lowest energy of each walker so far, and where; None to look for none.
         walkers: their number, of all or of those that :meth:`keep` has kept.
@@ -209,8 +212,8 @@ class March:
         self.move = move
         _check_together(move, settings.walkers)
         # Before any work: the temperatures of a ladder may not be those of the model.
-        self.betas = as_move("move", move).ladder(self.model.beta)
-        self.measured = self._named(observables)
+        self.varied = as_move("move", move).varied(self.model)
+        self.measured = self._named(chosen_for(self.model, observables))
         self.device = as_device(device)
         walker_index = torch.arange(settings.walkers, device=self.device)
         self.walkers = settings.walkers
@@ -418,15 +421,15 @@ class March:
         """Return the observables by name, those at all temperatures too if there are several."""
         lifted = []
         if isinstance(observables, Sequence):
-            lifted = [each for each in observables if str(each).endswith(SUFFIX)]
+            lifted = [each for each in observables if is_lifted(str(each))]
         if not lifted:
             return named(observables)
-        if len(self.betas) == 1:
+        if len(self.varied.values) == 1:
             raise ValueError(
                 f"observable {lifted[0]} takes replicas at several temperatures; run "
                 f"ParallelTempering(betas=…), got {type(self.move).__name__}"
             )
-        return named(observables, Ladder(self.model, self.betas))
+        return named(observables, Ladder(self.model, self.varied))
 
     def _check(self, name: str, observable: Measurable) -> None:
         """Raise a ValueError if these walkers have not what an observable looks at."""

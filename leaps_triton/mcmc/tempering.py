@@ -12,7 +12,9 @@ from torch import Tensor
 from .. import kernels
 from ..kernels import Stream
 from ..kernels.checks import as_bool, as_number
+from ..models.varied import Varied, check_coupling, couplings_of, one_coupling, value_of
 from ..paths.annealing import AnnealingPath
+from ..paths.between import between
 from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
 from .base import BaseMove, Lowest, Move, SweepState, as_move, begin
@@ -73,7 +75,8 @@ class TemperingInfo(NamedTuple):
 class ParallelTempering(BaseMove):
     """Moves replicas at several temperatures, which neighbours exchange (replica exchange).
 
-    The temperatures are told by ``betas``, or by ``fractions`` of the model's own β. Replica ``k``
+    The temperatures are told by ``betas``, or by ``fractions`` of the model's own β; replicas of a
+    field, whose β is 1, differ in a coupling, ``mass_squared`` or ``quartic``. Replica ``k``
     of a walker is at the inverse temperature ``β_k``, the last at the target's. In a step ``move``
     moves all replicas, then neighbours ``(k, k + 1)`` are exchanged with probability ``min(1,
     exp[(β_{k+1} - β_k)(H(x_{k+1}) - H(x_k))])``, even and odd ``k`` in turn.
@@ -89,6 +92,9 @@ class ParallelTempering(BaseMove):
         betas: instead of fractions, the inverse temperatures themselves, increasing, at least two;
             the last is that of the model, or a step raises an error.
         exchange: whether neighbours are exchanged; without, the replicas are independent chains.
+        mass_squared: instead of temperatures, values of this coupling, rising or falling to the
+            model's own, two or more.
+        quartic: likewise of this one.
 
     Raises:
         ValueError: fractions that do not increase to 1, or inverse temperatures that do not
@@ -115,9 +121,13 @@ class ParallelTempering(BaseMove):
     betas: Sequence[float] | None = None
     # The base has a property of this name, and other moves have nothing to be told.
     exchange: bool = True
+    mass_squared: Sequence[float] | None = None
+    quartic: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        if self.betas is None:
+        if self._coupling is not None:
+            self._check_coupling(*self._coupling)
+        elif self.betas is None:
             self._check_fractions()
         else:
             self._check_betas()
@@ -154,6 +164,22 @@ class ParallelTempering(BaseMove):
         object.__setattr__(self, "betas", betas)
 
     @property
+    def _coupling(self) -> tuple[str, Any] | None:
+        """Return name and values of the coupling by which replicas differ; None for none."""
+        return one_coupling(mass_squared=self.mass_squared, quartic=self.quartic)
+
+    def _check_coupling(self, name: str, values: Any) -> None:
+        """Keep the values of a coupling as a tuple; a ValueError unless they rise or fall."""
+        if self.betas is not None or self.fractions is not None:
+            raise ValueError(f"give either {name} or temperatures, got both; leave one out")
+        found = _monotone(values)
+        if len(found) < 2:
+            raise ValueError(
+                f"{name} must rise or fall to the model's own, two values or more, got {values!r}"
+            )
+        object.__setattr__(self, name, found)
+
+    @property
     def each(self) -> Move | None:
         """Return the move of the replicas; None before it is settled."""
         return self.move
@@ -180,6 +206,8 @@ class ParallelTempering(BaseMove):
     @property
     def temperatures(self) -> int:
         """Return the number of temperatures, so of replicas per walker."""
+        if self._coupling is not None:
+            return len(self._coupling[1])
         chosen = self.betas or self.fractions
         assert chosen is not None
         return len(chosen)
@@ -190,6 +218,8 @@ class ParallelTempering(BaseMove):
         Raises:
             ValueError: ``betas`` that do not end there.
         """
+        if self._coupling is not None:
+            return (beta,) * self.temperatures
         if self.betas is None:
             assert self.fractions is not None
             return tuple(fraction * beta for fraction in self.fractions)
@@ -201,6 +231,34 @@ class ParallelTempering(BaseMove):
                 f"{self.betas[-1]:.12g}"
             )
         return (*self.betas[:-1], beta)
+
+    def varied(self, model: Any) -> Varied:
+        """Return by what the replicas of a model differ, and the values of each.
+
+        Args:
+            model: the target.
+
+        Raises:
+            ValueError: values that do not end at the model's own, or of something that it has not.
+        """
+        if self._coupling is None:
+            if self.betas is not None and couplings_of(model):
+                names = ", ".join(couplings_of(model))
+                raise ValueError(
+                    f"{type(model).__name__} has no temperature to be tempered in; give "
+                    f"ParallelTempering values of one of {names}, such as quartic=[…]"
+                )
+            return super().varied(model)
+        name, values = self._coupling
+        check_coupling(model, name)
+        own = value_of(model, name)
+        # Who spaces values evenly may miss the last by rounding.
+        if not math.isclose(values[-1], own, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+            raise ValueError(
+                f"{name} of ParallelTempering must end at the model's own {own:.12g}, got "
+                f"{list(values)}; end it there, or give the model {name}={values[-1]:.12g}"
+            )
+        return Varied(name, (*values[:-1], own))
 
     @property
     def kernel(self) -> Move | None:
@@ -293,6 +351,9 @@ class ParallelTempering(BaseMove):
             seed: in [0, 2³²).
         """
         count = self.temperatures
+        if self._coupling is not None:
+            # Along it, times are those of the replicas: their models lie between its two ends.
+            path = between(self.varied(path.model), path.model)
         times = self._times(state, path, t)
         move = self.move
         if move is None:
@@ -302,7 +363,11 @@ class ParallelTempering(BaseMove):
         energies = path.model.energy(moved.configurations, check=False)
         if not self.exchange:
             return self._alone(state, moved, info, energies)
-        order, tried, accepted = self._exchange(path, energies, times, state, seed)
+        excess = energies
+        if path.leaves_start:
+            # What decides between neighbours is not the target's energy alone.
+            excess = path.excess(moved.configurations)
+        order, tried, accepted = self._exchange(path, excess, times, state, seed)
         rows = torch.arange(len(order), device=order.device).unsqueeze(1)
         replicas = moved.configurations.unflatten(0, (count, -1)).transpose(0, 1)
         replicas = replicas[rows, order]
@@ -355,7 +420,10 @@ class ParallelTempering(BaseMove):
         """Return the times of all replicas on the path, float64 ``(K, walkers)``."""
         device = state.walkers.device
         target = times_on(t, device)
-        if self.betas is None:
+        if self._coupling is not None:
+            shares = self.varied(path.model).shares
+            times = numbers_on(shares, device).unsqueeze(1).expand(-1, len(target))
+        elif self.betas is None:
             assert self.fractions is not None
             times = numbers_on(tuple(self.fractions), device).unsqueeze(1) * target
         else:
@@ -381,13 +449,14 @@ class ParallelTempering(BaseMove):
         return SweepState(replicas.flatten(0, 1), indices.flatten(), state.sweep)
 
     def _exchange(
-        self, path: AnnealingPath, energies: Tensor, times: Tensor, state: TemperingState, seed: int
+        self, path: AnnealingPath, excess: Tensor, times: Tensor, state: TemperingState, seed: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return which replica comes to each time, and what was exchanged.
 
         Args:
             path: the annealing path.
-            energies: ``H`` of all replicas, time after time, walker after walker.
+            excess: the path's of all replicas, ``H`` unless its start has an energy, time after
+                time, walker after walker.
             times: their times, float64 ``(K, walkers)``.
             state: walkers before the step.
             seed: in [0, 2³²).
@@ -396,7 +465,7 @@ class ParallelTempering(BaseMove):
             ``(walkers, K)``; which exchanges were tried; which were made.
         """
         count = self.temperatures
-        device = energies.device
+        device = excess.device
         place = torch.arange(count, device=device)
         lower = place[:-1]
         # Even and odd neighbours in turn.
@@ -406,7 +475,7 @@ class ParallelTempering(BaseMove):
         partner[first] = first + 1
         partner[first + 1] = first
         # log of what each replica would gain at its partner's time.
-        increment = path.increment_of(energies, times.flatten(), times[partner].flatten())
+        increment = path.increment_of(excess, times.flatten(), times[partner].flatten())
         increment = increment.unflatten(0, (count, -1)).T
         # The lower place is the site word, the round of exchanges the event word.
         walkers = state.walkers.unsqueeze(1)
@@ -421,6 +490,18 @@ class ParallelTempering(BaseMove):
         up = torch.nn.functional.pad(accepted, (0, 1)).long()
         # The last place is padded with 0, so that the roll brings nothing round to the first.
         return place + up - up.roll(1, 1), tried, accepted
+
+
+def _monotone(numbers: Any) -> tuple[float, ...]:
+    """Return numbers that rise, or that fall; none if they do neither, or are no numbers."""
+    try:
+        found = tuple(as_number("numbers", x, "numbers", math.isfinite) for x in numbers)
+    except (TypeError, ValueError):
+        return ()
+    steps = [b - a for a, b in itertools.pairwise(found)]
+    if all(step > 0.0 for step in steps) or all(step < 0.0 for step in steps):
+        return found
+    return ()
 
 
 def _increasing(numbers: Any) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ __all__ = [
     "DifferentiableModel",
     "DiscreteModel",
     "EnergyModel",
+    "LatticeModel",
     "Model",
     "Observable",
     "SweepPlan",
@@ -174,6 +175,23 @@ class DiscreteModel(Protocol):
             beta: inverse temperature, float64 ``(1 | walkers,)``.
             plan: the sweeps.
         """
+        ...
+
+
+class LatticeModel(Protocol):
+    """A target on a lattice, of spins or of a field: what observables look at."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the lattice."""
+        ...
+
+    lattice: Lattice
+    beta: float
+    dtype: torch.dtype
+
+    def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
+        """Return ``H(x)`` without β, float64 ``(walkers,)``."""
         ...
 
 

@@ -14,7 +14,7 @@ measures every observable of configurations at all its inverse temperatures, by 
 ``energy_at_betas``.
 """
 
-from . import pairs, spins
+from . import fields, pairs, spins
 from .base import (
     OBSERVABLES,
     entered,
@@ -23,11 +23,13 @@ from .base import (
     of_means,
     of_pairs,
 )
+from .fields import *  # noqa: F403
 from .pairs import *  # noqa: F403
-from .replicas import SUFFIX
+from .replicas import COUPLINGS_SUFFIX, SUFFIX
 from .spins import *  # noqa: F403
 
 __all__ = ["OBSERVABLES", "of_means", "of_pairs"]
+__all__ += fields.__all__
 __all__ += pairs.__all__
 __all__ += spins.__all__
 
@@ -42,3 +44,6 @@ MEASURABLE = [name for name in entered() if name not in OF_CHAINS]
 
 AT_BETAS = [name + SUFFIX for name in MEASURABLE]
 """Names of the same at all temperatures, which chains of parallel tempering alone measure."""
+
+AT_COUPLINGS = [name + COUPLINGS_SUFFIX for name in MEASURABLE]
+"""Names of the same at all values of a coupling."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..kernels.checks import check_arguments, expect, shown, states_hint
 from ..lattices.hypercubic import Lattice
-from ..models.base import Model, Observable
+from ..models.base import LatticeModel, Observable
 from .shared import Measured, found
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 
 
 OBSERVABLES = ("energy", "abs_magnetization", "susceptibility", "specific_heat", "binder")
-"""Names of what runs measure unless told."""
+"""Names of what runs measure unless told; of a field they are ``FIELD_OBSERVABLES``."""
 
 Measurable = TypeVar("Measurable", bound=Callable[..., Tensor])
 
@@ -140,7 +140,7 @@ def title_of(observable: Callable[..., Tensor]) -> str:
     return str(getattr(observable, "__name__", type(observable).__name__))
 
 
-def measured_of(configurations: Tensor, model: Model) -> Measured:
+def measured_of(configurations: Tensor, model: LatticeModel) -> Measured:
     """Return what observables of these configurations share, checked unless it is shared already.
 
     Raises:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect, is_real, shown
-from ..models.base import Model
+from ..models.base import LatticeModel
 from .base import observable, of_pairs, of_replicas
 from .spins import spin_field
 
@@ -15,7 +15,7 @@ __all__ = ["OverlapHistogram", "link_overlap", "overlap", "overlap_histogram", "
 
 @observable
 @of_pairs
-def overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
+def overlap(first: Tensor, second: Tensor, model: LatticeModel) -> Tensor:
     """Return the overlap of two replicas ``q = (1/N) Σ_i s(i) · s'(i)``, float64 ``(walkers,)``.
 
     Args:
@@ -40,7 +40,7 @@ def overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
 
 @observable
 @of_pairs
-def link_overlap(first: Tensor, second: Tensor, model: Model) -> Tensor:
+def link_overlap(first: Tensor, second: Tensor, model: LatticeModel) -> Tensor:
     """Return the link overlap ``(1/N_b) Σ_<ij> (s(i) · s(j)) (s'(i) · s'(j))`` over all bonds.
 
     A domain flipped as a whole lowers it by the share of its surface only; ``N_b`` is the number of
@@ -90,7 +90,7 @@ def _check_pair(first: Tensor, second: Tensor) -> None:
 
 @observable
 @of_replicas
-def replica_energies(replicas: Tensor, model: Model) -> Tensor:
+def replica_energies(replicas: Tensor, model: LatticeModel) -> Tensor:
     """Return ``H`` of all replicas of parallel tempering, without β and not per site.
 
     From these :func:`~leaps_triton.estimators.stepping_stones` and

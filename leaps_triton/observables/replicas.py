@@ -1,58 +1,71 @@
-"""Observables of all replicas of parallel tempering, each at its own inverse temperature."""
+"""Observables of all replicas of parallel tempering, each at its own temperature or coupling."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..kernels.checks import expect
+from ..models.varied import BETA, Varied, model_at
 from .base import entered, is_of_pairs, is_of_replicas, title_of
 from .shared import share
 
-__all__ = ["SUFFIX", "AtBetas", "Ladder", "at_betas", "inner_of", "model_at", "of_single_walkers"]
+__all__ = [
+    "COUPLINGS_SUFFIX",
+    "SUFFIX",
+    "AtBetas",
+    "Ladder",
+    "at_betas",
+    "inner_of",
+    "is_lifted",
+    "model_at",
+    "of_single_walkers",
+    "suffix_of",
+]
 
 
 SUFFIX = "_at_betas"
 """What follows the name of an observable that is measured at every temperature."""
 
+COUPLINGS_SUFFIX = "_at_couplings"
+"""What follows it where the replicas differ in a coupling."""
 
-def model_at(model: Any, beta: float) -> Any:
-    """Return a model at another inverse temperature.
+
+def suffix_of(parameter: str) -> str:
+    """Return what follows the name of an observable that is measured at every replica.
 
     Args:
-        model: any with ``at(beta)``, as all models of the library are.
-        beta: the inverse temperature.
-
-    Raises:
-        ValueError: a model of a user's own without ``at``.
+        parameter: by which the replicas differ, ``"beta"`` or the name of a coupling.
     """
-    if beta == model.beta:
-        return model
-    # A user's model is asked for what it may lack.
-    wanted = "a model with at(beta), which returns it at another inverse temperature"
-    expect(callable(getattr(model, "at", None)), "model", wanted, model)
-    return model.at(beta)
+    if parameter == BETA:
+        return SUFFIX
+    return COUPLINGS_SUFFIX
+
+
+def is_lifted(name: str) -> bool:
+    """Return whether a name is that of an observable at every replica."""
+    return name.endswith((SUFFIX, COUPLINGS_SUFFIX))
 
 
 class Ladder:
-    """The replicas of a chain as observables see them, at every inverse temperature.
+    """The replicas of a chain as observables see them, each with its own model.
 
     What several observables need of the same replicas is found once.
 
     Args:
         model: the target.
-        betas: the inverse temperatures, one per replica.
+        varied: the inverse temperatures, or values of a coupling, one per replica.
     """
 
-    def __init__(self, model: Any, betas: Sequence[float]) -> None:
-        self.models = [model_at(model, beta) for beta in betas]
-        self._shared: list[Any] = [None] * len(betas)
+    def __init__(self, model: Any, varied: Varied) -> None:
+        self.varied = varied
+        self.models = varied.models(model)
+        self._shared: list[Any] = [None] * len(varied.values)
         self._columns: list[Tensor] = []
         self._seen: Tensor | None = None
 
     def look(self, replicas: Tensor) -> Iterator[tuple[Tensor, Any]]:
-        """Return configurations and model of every temperature.
+        """Return configurations and model of every replica.
 
         Args:
             replicas: ``(walkers, K, *shape)``; a step of a move makes new ones.
@@ -67,11 +80,11 @@ class Ladder:
 
 
 class AtBetas:
-    """An observable at every inverse temperature of a chain: ``(walkers, K)``, or ``k`` values.
+    """An observable at every replica of a chain: ``(walkers, K)``, or ``k`` values.
 
     Args:
         observable: of configurations and model.
-        ladder: the temperatures.
+        ladder: the temperatures, or couplings.
     """
 
     replicas = True
@@ -79,7 +92,7 @@ class AtBetas:
     def __init__(self, observable: Callable[..., Tensor], ladder: Ladder) -> None:
         self.observable = observable
         self.ladder = ladder
-        self.__name__ = title_of(observable) + SUFFIX
+        self.__name__ = title_of(observable) + suffix_of(ladder.varied.name)
 
     def __call__(self, replicas: Tensor, model: Any) -> Tensor:
         """Return the observable of all replicas, ``(walkers, K)`` or ``(walkers, K, k)``."""
@@ -88,7 +101,7 @@ class AtBetas:
 
 
 def inner_of(observable: Callable[..., Tensor]) -> Callable[..., Tensor] | None:
-    """Return the observable that is measured at all inverse temperatures; None for any other."""
+    """Return the observable that is measured of all replicas; None for any other."""
     if isinstance(observable, AtBetas):
         return observable.observable
     return None
@@ -107,12 +120,13 @@ def at_betas(name: object, ladder: Ladder) -> AtBetas | None:
     """Return the observable of a name such as ``energy_at_betas``; None for other names.
 
     Args:
-        name: the name, with its suffix.
-        ladder: the temperatures of the chain.
+        name: the name, with the suffix of what the replicas differ in.
+        ladder: the temperatures, or couplings, of the chain.
     """
-    if not isinstance(name, str) or not name.endswith(SUFFIX):
+    suffix = suffix_of(ladder.varied.name)
+    if not isinstance(name, str) or not name.endswith(suffix):
         return None
-    known = of_single_walkers().get(name.removesuffix(SUFFIX))
+    known = of_single_walkers().get(name.removesuffix(suffix))
     if known is None:
         return None
     return AtBetas(known, ladder)

@@ -25,9 +25,10 @@ class Measured:
         check: have the model check the values of the configurations.
     """
 
-    def __init__(self, configurations: Tensor, model: Model, check: bool = True) -> None:
+    def __init__(self, configurations: Tensor, model: Any, check: bool = True) -> None:
         self.configurations = configurations
-        self.model = model
+        # Of spins or of a field: what is asked of it depends on which it is.
+        self.model: Any = model
         self.check = check
 
     @cached_property
@@ -45,9 +46,52 @@ class Measured:
             return self.model.energy(self.configurations).double()
         return self.model.energy(self.configurations, check=False).double()
 
+    @property
+    def is_field(self) -> bool:
+        """Return whether configurations are real numbers, and no states."""
+        return self.configurations.is_floating_point()
+
+    @cached_property
+    def field(self) -> Tensor:
+        """Return the field itself, float64 ``(walkers, sites)``.
+
+        Raises:
+            ValueError: configurations of states.
+        """
+        if not self.is_field:
+            raise ValueError(
+                "the observable is one of fields, of floating-point configurations, got "
+                f"configurations of {self.configurations.dtype}; leave it out"
+            )
+        return self.configurations.double().flatten(1)
+
+    @cached_property
+    def force(self) -> Tensor:
+        """Return ``-∂H/∂x``, float64 ``(walkers, sites)``.
+
+        Raises:
+            ValueError: a model without a force.
+        """
+        # A user's own model need not have one.
+        if not callable(getattr(self.model, "force", None)):
+            raise ValueError(
+                "the observable needs a model with force(configurations), got "
+                f"{type(self.model).__name__}; leave it out"
+            )
+        return self.model.force(self.configurations).double().flatten(1)
+
     @cached_property
     def counts(self) -> Tensor:
-        """Return how many sites are in each state, int64 ``(walkers, q)``."""
+        """Return how many sites are in each state, int64 ``(walkers, q)``.
+
+        Raises:
+            ValueError: configurations of real numbers, which have no states.
+        """
+        if self.is_field:
+            raise ValueError(
+                "the observable counts states, and configurations of "
+                f"{self.configurations.dtype} have none; leave it out"
+            )
         if self._sums is not None:
             return self._sums.counts
         return state_counts(self.configurations, self.model.q)
@@ -63,7 +107,9 @@ class Measured:
 
     @cached_property
     def total_spin(self) -> Tensor:
-        """Return ``Σ_i spins[x_i]``, float64 ``(walkers, n)``."""
+        """Return ``Σ_i spins[x_i]``, or of a field ``Σ_i x_i``, float64 ``(walkers, n)``."""
+        if self.is_field:
+            return self.field.sum(1, keepdim=True)
         # Counts are exact, so that rounding enters once per state rather than once per site.
         return self.counts.double() @ self.spins
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
-from ..models.base import Model, Observable
+from ..models.base import DiscreteModel, LatticeModel, Observable
 from .base import function_of, measured_of, observable, of_means
 
 __all__ = [
@@ -32,13 +32,13 @@ def _variance(means: Tensor) -> Tensor:
 
 
 @observable
-def energy(configurations: Tensor, model: Model) -> Tensor:
+def energy(configurations: Tensor, model: LatticeModel) -> Tensor:
     """Return the energy per site ``H(x) / N``."""
     return measured_of(configurations, model).energy / model.lattice.sites
 
 
 @observable
-def magnetization(configurations: Tensor, model: Model) -> Tensor:
+def magnetization(configurations: Tensor, model: LatticeModel) -> Tensor:
     """Return the magnetisation ``m = (1/N) Σ_i spins[x_i]``.
 
     Returns:
@@ -51,13 +51,13 @@ def magnetization(configurations: Tensor, model: Model) -> Tensor:
 
 
 @observable
-def abs_magnetization(configurations: Tensor, model: Model) -> Tensor:
+def abs_magnetization(configurations: Tensor, model: LatticeModel) -> Tensor:
     """Return the length ``|m|`` of the magnetisation."""
     return torch.sqrt(magnetization_squared(configurations, model))
 
 
 @observable
-def magnetization_squared(configurations: Tensor, model: Model) -> Tensor:
+def magnetization_squared(configurations: Tensor, model: LatticeModel) -> Tensor:
     """Return the square ``m² = m·m`` of the magnetisation."""
     vector = magnetization(configurations, model).view(len(configurations), -1)
     return vector.square().sum(1)
@@ -65,7 +65,7 @@ def magnetization_squared(configurations: Tensor, model: Model) -> Tensor:
 
 @observable
 @of_means(lambda means: means[..., 2] - means[..., 0] * means[..., 1])
-def susceptibility(configurations: Tensor, model: Model) -> Tensor:
+def susceptibility(configurations: Tensor, model: LatticeModel) -> Tensor:
     """Return the moments of the connected susceptibility ``χ = β N (⟨m²⟩ - ⟨|m|⟩²)``.
 
     They are ``|m|``, ``βN |m|`` and ``βN m²``.
@@ -78,14 +78,14 @@ def susceptibility(configurations: Tensor, model: Model) -> Tensor:
 
 
 @observable
-def susceptibility_full(configurations: Tensor, model: Model) -> Tensor:
+def susceptibility_full(configurations: Tensor, model: LatticeModel) -> Tensor:
     """Return ``βN m²``, whose mean is the susceptibility of the symmetric phase, ``⟨m⟩ = 0``."""
     squared = magnetization_squared(configurations, model)
     return model.beta * model.lattice.sites * squared
 
 
 @observable
-def potts_order(configurations: Tensor, model: Model) -> Tensor:
+def potts_order(configurations: Tensor, model: DiscreteModel) -> Tensor:
     """Return the Potts order parameter ``(q max_a ρ_a - 1) / (q - 1)``.
 
     ``ρ_a`` is the share of sites in state ``a``.
@@ -97,7 +97,7 @@ def potts_order(configurations: Tensor, model: Model) -> Tensor:
 
 @observable
 @of_means(_variance)
-def specific_heat(configurations: Tensor, model: Model) -> Tensor:
+def specific_heat(configurations: Tensor, model: LatticeModel) -> Tensor:
     """Return the moments ``β H / √N`` and ``β² H² / N`` of ``c = β² (⟨H²⟩ - ⟨H⟩²) / N``."""
     energies = measured_of(configurations, model).energy
     # Scaled here, so that the variance of the first moment is c itself.
@@ -107,7 +107,7 @@ def specific_heat(configurations: Tensor, model: Model) -> Tensor:
 
 @observable
 @of_means(lambda means: 1.0 - means[..., 1] / (3.0 * means[..., 0] ** 2))
-def binder(configurations: Tensor, model: Model) -> Tensor:
+def binder(configurations: Tensor, model: LatticeModel) -> Tensor:
     """Return the moments ``m²`` and ``m⁴`` of the Binder cumulant ``U = 1 - ⟨m⁴⟩ / (3 ⟨m²⟩²)``.
 
     It goes from 2/3 in an ordered phase to ``2 (n - 1) / (3 n)`` in a disordered one, for spins of
@@ -135,7 +135,7 @@ def along(observable: Callable[..., Tensor], direction: int) -> Observable:
     expect(callable(observable), "observable", wanted, observable)
     direction = as_integer("direction", direction, 0)
 
-    def directed(configurations: Tensor, model: Model) -> Tensor:
+    def directed(configurations: Tensor, model: LatticeModel) -> Tensor:
         return observable(configurations, model, direction=direction)
 
     directed.__name__ = f"{getattr(observable, '__name__', 'observable')}_{direction}"
@@ -145,18 +145,21 @@ def along(observable: Callable[..., Tensor], direction: int) -> Observable:
     return of_means(function)(directed)
 
 
-def _length(model: Model, direction: int) -> int:
+def _length(model: LatticeModel, direction: int) -> int:
     direction = as_integer("direction", direction, 0, model.lattice.ndim - 1)
     return model.lattice.shape[direction]
 
 
-def spin_field(configurations: Tensor, model: Model) -> Tensor:
-    """Return ``spins[x_i]``, float64 ``(walkers, *shape, n)``."""
-    return measured_of(configurations, model).spins[configurations.long()]
+def spin_field(configurations: Tensor, model: LatticeModel) -> Tensor:
+    """Return ``spins[x_i]``, float64 ``(walkers, *shape, n)``, of a field ``x_i`` with n = 1."""
+    measured = measured_of(configurations, model)
+    if measured.is_field:
+        return measured.field.view(*configurations.shape, 1)
+    return measured.spins[configurations.long()]
 
 
 @observable
-def correlation(configurations: Tensor, model: Model, direction: int = 0) -> Tensor:
+def correlation(configurations: Tensor, model: LatticeModel, direction: int = 0) -> Tensor:
     """Return the correlation ``C(r)``, the mean over pairs of ``s(i) · s(i + r ê)``.
 
     It is not connected, and found by fast Fourier transform for ``r = 0 … L/2``, or ``L - 1`` in
@@ -198,7 +201,7 @@ def correlation(configurations: Tensor, model: Model, direction: int = 0) -> Ten
 
 
 @observable
-def structure_factor(configurations: Tensor, model: Model, direction: int = 0) -> Tensor:
+def structure_factor(configurations: Tensor, model: LatticeModel, direction: int = 0) -> Tensor:
     """Return the structure factor ``S(k) = |Σ_j s(j) e^{-i k·r_j}|² / N`` along a direction.
 
     The wave numbers are ``k = 2πn/L``, ``n = 0 … L/2``; ``S(0) = N m²``.
@@ -232,7 +235,7 @@ def structure_factor(configurations: Tensor, model: Model, direction: int = 0) -
 
 @observable
 @of_means(lambda means: torch.sqrt(means[..., 0] / means[..., 1]))
-def correlation_length(configurations: Tensor, model: Model, direction: int = 0) -> Tensor:
+def correlation_length(configurations: Tensor, model: LatticeModel, direction: int = 0) -> Tensor:
     """Return the moments of the second-moment correlation length along a direction of length L.
 
     They are ``S(0) - S(k_min)`` and ``4 sin²(π/L) S(k_min)`` of

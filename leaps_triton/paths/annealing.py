@@ -274,6 +274,11 @@ class AnnealingPath:
         """
         return self.increment_of(self.excess(configurations), t_from, t_to)
 
+    @property
+    def leaves_start(self) -> bool:
+        """Return whether the start has an energy, so that ``excess`` is not that of the model."""
+        return self._bridge.leaves_start
+
     def excess(self, configurations: Tensor) -> Tensor:
         """Return what the change of ``log ρ̃`` is proportional to; values are not checked.
 

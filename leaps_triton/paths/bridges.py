@@ -3,6 +3,7 @@
 ``f`` is the schedule at a time, float64 ``(1 | walkers,)``, 0 at the start and 1 at the model.
 """
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -14,7 +15,7 @@ from ..models.base import DifferentiableModel
 from ..models.fields import PhiFour, is_phi_four
 from .free_field import FreeField
 
-__all__ = ["Bridge", "bridge_between"]
+__all__ = ["Bridge", "FirstRung", "bridge_between"]
 
 
 class Bridge(Protocol):
@@ -134,25 +135,27 @@ class InProportion:
 
 
 class InCouplings:
-    """From a free field to a φ⁴ model: each density is that of a φ⁴ model with other couplings.
+    """From couplings to others: each density is that of a φ⁴ model between the two.
 
-    ``m² = (1 - f) m_0² + f m_1²`` and ``λ = f λ_1``, and one pass serves where two energies would
-    take two.
+    ``m² = (1 - f) m_0² + f m_1²`` and likewise ``λ``, which is 0 in the free field; one pass serves
+    where two energies would take two.
     """
 
     leaves_start = True
     has_couplings = True
 
-    def __init__(self, start: FreeField, model: PhiFour) -> None:
-        self._start = start
+    def __init__(self, mass_squared: float, quartic: float, model: PhiFour) -> None:
+        self._mass_squared = mass_squared
+        self._quartic = quartic
         self._model = model
 
     def excess(self, configurations: Tensor) -> Tensor:
         """Return ``S(φ) - U_0(φ)``, in which the bonds are the same and drop out."""
-        change = self._model.mass_squared - self._start.mass_squared
+        change = self._model.mass_squared - self._mass_squared
+        grown = self._model.quartic - self._quartic
         # Written by the device: a copy from the host would make a GPU wait.
         quadratic = configurations.new_full((1,), change, dtype=torch.float64)
-        quartic = torch.full_like(quadratic, self._model.quartic)
+        quartic = torch.full_like(quadratic, grown)
         return kernels.site_potential(configurations, quadratic, quartic)
 
     def log_density(self, configurations: Tensor, fraction: Tensor) -> Tensor:
@@ -182,9 +185,36 @@ class InCouplings:
     def _at(self, fraction: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``m²`` and ``λ`` at ``f``."""
         # In this form both ends are exact.
-        begun = (1.0 - fraction) * self._start.mass_squared
-        mass_squared = begun + fraction * self._model.mass_squared
-        return mass_squared, fraction * self._model.quartic
+        left = 1.0 - fraction
+        mass_squared = left * self._mass_squared + fraction * self._model.mass_squared
+        quartic = left * self._quartic + fraction * self._model.quartic
+        return mass_squared, quartic
+
+
+class FirstRung:
+    """A model at one end of a ladder, as the start of a path that nobody samples from.
+
+    Attributes:
+        model: the model.
+        log_z: not known.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.log_z = math.nan
+
+    def sample(self, walker_index: Tensor, seed: int) -> Tensor:
+        """Raise a ValueError: the law is known but for its samples."""
+        raise ValueError(f"there are no exact samples of {self.model!r}; start chains elsewhere")
+
+    def energy(self, configurations: Tensor) -> Tensor:
+        """Return the energy of the model, float64 ``(walkers,)``."""
+        found: Tensor = self.model.energy(configurations, check=False)
+        return found
+
+    def force(self, configurations: Tensor) -> Tensor:
+        """Return the force of the model, ``(walkers, *shape)``."""
+        return force_of(self.model, configurations)
 
 
 def bridge_between(start: Any, model: Any) -> Bridge:
@@ -197,7 +227,9 @@ def bridge_between(start: Any, model: Any) -> Bridge:
         model: its target, completed.
     """
     if isinstance(start, FreeField) and is_phi_four(model):
-        return InCouplings(start, model)
+        return InCouplings(start.mass_squared, 0.0, model)
+    if isinstance(start, FirstRung) and is_phi_four(start.model) and is_phi_four(model):
+        return InCouplings(start.model.mass_squared, start.model.quartic, model)
     if model.dtype.is_floating_point and hasattr(start, "energy"):
         return InProportion(start, model)
     return InTemperature(model)

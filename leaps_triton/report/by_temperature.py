@@ -1,4 +1,4 @@
-"""Figures of runs at several temperatures ``T = 1/β``, with exact curves where they are known."""
+"""Figures of runs at several ``T = 1/β`` or couplings, with exact curves where they are known."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +13,12 @@ from ..estimators.jackknife import Estimate
 from ..exact.known import UPDATES, known
 from ..models.pair import is_pair_model
 from ..models.spins import Ising
+from ..models.varied import BETA, couplings_of, value_of
 from ..observables.base import entered
 from .shared import FEW, bars, headline, marker, quietly, shortened, wrapped
 from .summary import LABELS, label, title
 
-__all__ = ["against_temperature", "binder_crossing"]
+__all__ = ["against_temperature", "binder_crossing", "varying"]
 
 
 _AXES = {
@@ -29,7 +30,23 @@ _AXES = {
 }
 """Labels of axes, with units."""
 
-_TEMPERATURE = "temperature  T = 1/β  [$J/k_B$]"
+_FIELD_AXES = {
+    "energy": "action / site  ⟨S⟩/V",
+    "abs_magnetization": "magnetisation  ⟨|M|⟩",
+    "susceptibility": "connected susceptibility  V(⟨M²⟩ − ⟨|M|⟩²)",
+    "susceptibility_full": "susceptibility  V⟨M²⟩",
+    "field_squared": "⟨φ²⟩",
+    "field_fourth": "⟨φ⁴⟩",
+    "schwinger_dyson": "check  ⟨φ ∂S/∂φ⟩",
+}
+"""Those of fields, which have no units."""
+
+_PLACES = {
+    "beta": "temperature  T = 1/β  [$J/k_B$]",
+    "mass_squared": "mass squared  m²",
+    "quartic": "quartic coupling  λ",
+}
+"""Labels of the axis along which runs differ, for each parameter."""
 
 _POINTS = 41
 """Temperatures of an exact curve."""
@@ -42,11 +59,13 @@ def against_temperature(
 ) -> Figure:
     """Draw observables against temperature with exact curves where known, and pulls below each.
 
+    Fields, which have none, are drawn against the coupling that differs among them.
+
     Args:
         runs: at temperatures of their own; one colour for each model and lattice.
         names: observables that all runs can estimate.
-        log_z: of one model at the β of every run, drawn per site in a cell of its own; relative to
-            the smallest β if it is 0 there. None for no such cell.
+        log_z: of one model at the β, or coupling, of every run, drawn per site in a cell of its
+            own; relative to the smallest if it is 0 there. None for no such cell.
 
     Returns:
         The figure; save it with ``savefig``.
@@ -59,6 +78,7 @@ def against_temperature(
         raise ValueError(
             "give at least one run and one observable, and none at beta = 0, where T is infinite"
         )
+    parameter = varying([run.model for run in runs])
     updates = UPDATES
     count = len(names)
     if log_z is not None:
@@ -66,27 +86,29 @@ def against_temperature(
         updates = UPDATES // len(runs)
         count += 1
     figure, cells = _grid(count)
-    for colour, (group, members) in enumerate(_groups(runs).items()):
+    for colour, (group, members) in enumerate(_groups(runs, parameter).items()):
         temperatures, curves = _curves(members)
         references = [known(run.model, updates=updates) for run in members]
         for name, (above, below) in zip(names, cells, strict=False):
             if name in curves:
                 curve = curves[name]
                 above.plot(temperatures, curve, color=f"C{colour}", linewidth=1.0, zorder=1)
-            estimates = _values(above, members, name, colour, group, name in curves)
+            drawn = name in curves
+            estimates = _values(above, members, name, colour, group, drawn, parameter)
             exact = [reference.get(name) for reference in references]
-            _pulls(below, members, estimates, exact, colour)
+            _pulls(below, members, estimates, exact, colour, parameter)
         if log_z is not None:
             exact = [reference.get("log_z") for reference in references]
             line = (temperatures, curves.get("log_z"))
-            _log_z(cells[-1], members, log_z, exact, line, colour, group)
-    axes = [_AXES.get(name, wrapped(label(name), 2.6, 10.0)) for name in names]
+            _log_z(cells[-1], members, log_z, exact, line, colour, group, parameter)
+    axes = [_axis(name, parameter) for name in names]
     if log_z is not None:
-        axes.append(_log_z_label(log_z))
+        axes.append(_log_z_label(log_z, parameter))
     for text, (above, below) in zip(axes, cells, strict=True):
         above.set_ylabel(text)
         above.tick_params(labelbottom=False)
         _finish_pulls(below, above)
+        below.set_xlabel(_PLACES[parameter])
     _share_temperatures([above for above, _ in cells])
     # One legend is enough: colours mean the same in all cells.
     cells[0][0].legend(fontsize=8)
@@ -106,15 +128,20 @@ def _log_z(
     line: tuple[list[float], list[float] | None],
     colour: int,
     group: str,
+    parameter: str,
 ) -> None:
     """Draw log Z per site of runs of one model, with its exact curve and pulls."""
     above, below = cell
     sites = math.prod(runs[0].model.shape)
-    # Relative values count from the smallest β, the last of the runs, where they are 0.
+    # Relative values count from the smallest β, the last of the runs, where they are 0; couplings
+    # rise, and their smallest comes first.
+    smallest = references[-1]
+    if parameter != BETA:
+        smallest = references[0]
     start = 0.0
     relative = log_z[min(log_z)].value == 0.0
-    if relative and references[-1] is not None:
-        start = references[-1]
+    if relative and smallest is not None:
+        start = smallest
     temperatures, curve = line
     if curve is not None:
         curve = [(value - start) / sites for value in curve]
@@ -122,7 +149,7 @@ def _log_z(
     estimates = []
     exact: list[float | None] = []
     for run, reference in zip(runs, references, strict=True):
-        found = log_z[run.model.beta]
+        found = log_z[value_of(run.model, parameter)]
         estimates.append(Estimate(found.value / sites, found.error / sites))
         # Where a relative value is 0 by definition, it has no error and no pull.
         if reference is None or not found.error > 0.0:
@@ -132,15 +159,24 @@ def _log_z(
     values = [estimate.value for estimate in estimates]
     errors = [estimate.error for estimate in estimates]
     style = ":" if curve is None else "none"
-    bars(above, _temperatures(runs), values, errors, colour, group, style)
-    _pulls(below, runs, estimates, exact, colour)
+    bars(above, _temperatures(runs, parameter), values, errors, colour, group, style)
+    _pulls(below, runs, estimates, exact, colour, parameter)
 
 
-def _log_z_label(log_z: Mapping[float, Estimate]) -> str:
+def _axis(name: str, parameter: str) -> str:
+    """Return the label of the axis of an observable."""
+    known = _AXES
+    if parameter != BETA:
+        known = {**_AXES, **_FIELD_AXES}
+    return known.get(name, wrapped(label(name), 2.6, 10.0))
+
+
+def _log_z_label(log_z: Mapping[float, Estimate], parameter: str) -> str:
     """Return the label of the axis of log Z per site."""
     first = min(log_z)
+    symbol = {"beta": "β", "mass_squared": "m²", "quartic": "λ"}[parameter]
     if log_z[first].value == 0.0:
-        return f"[log Z(β) − log Z({first:.4g})] / site"
+        return f"[log Z({symbol}) − log Z({first:.4g})] / site"
     return "log Z / site"
 
 
@@ -166,13 +202,37 @@ def _grid(count: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
     return figure, cells[:count]
 
 
-def _temperatures(runs: Sequence[Result]) -> list[float]:
-    """Return the temperature of every run."""
+def varying(models: Sequence[Any]) -> str:
+    """Return the parameter by which models differ: β, of fields the first coupling that does.
+
+    Args:
+        models: at least one; their lattices may differ.
+    """
+    names = list(couplings_of(models[0]))
+    if not names:
+        return BETA
+    for name in names:
+        values = {couplings_of(model).get(name) for model in models}
+        if len(values) > 1:
+            return name
+    return names[-1]
+
+
+def _temperatures(runs: Sequence[Result], parameter: str = BETA) -> list[float]:
+    """Return the temperature of every run, of fields the coupling that differs."""
+    if parameter != BETA:
+        return [value_of(run.model, parameter) for run in runs]
     return [1.0 / run.model.beta for run in runs]
 
 
 def _values(
-    axes: Axes, runs: Sequence[Result], name: str, colour: int, group: str, exact: bool
+    axes: Axes,
+    runs: Sequence[Result],
+    name: str,
+    colour: int,
+    group: str,
+    exact: bool,
+    parameter: str,
 ) -> list[Any]:
     """Draw an observable of runs with error bars; return the estimates."""
     observable = entered()[name]
@@ -181,7 +241,8 @@ def _values(
     errors = [estimate.error for estimate in estimates]
     # A dotted line guides the eye where there is no exact curve.
     style = "none" if exact else ":"
-    bars(axes, _temperatures(runs), values, errors, colour, shortened(group), style)
+    places = _temperatures(runs, parameter)
+    bars(axes, places, values, errors, colour, shortened(group), style)
     return estimates
 
 
@@ -191,11 +252,13 @@ def _pulls(
     estimates: Sequence[Any],
     exact: Sequence[float | None],
     colour: int,
+    parameter: str,
 ) -> None:
     """Draw how far estimates are from exact values, in units of their errors."""
     drawn = []
     pulls = []
-    for t, estimate, value in zip(_temperatures(runs), estimates, exact, strict=True):
+    places = _temperatures(runs, parameter)
+    for t, estimate, value in zip(places, estimates, exact, strict=True):
         if value is not None:
             drawn.append(t)
             pulls.append(estimate.pull(value))
@@ -205,7 +268,6 @@ def _pulls(
 
 def _finish_pulls(axes: Axes, above: Axes) -> None:
     """Give the pulls their axes, or say that there are none."""
-    axes.set_xlabel(_TEMPERATURE)
     axes.sharex(above)
     if not axes.lines:
         middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
@@ -244,11 +306,13 @@ def binder_crossing(axes: Axes, runs: Sequence[Result]) -> None:
         axes: where.
         runs: at several temperatures, on at least two lattices.
     """
-    for colour, (group, members) in enumerate(_groups(runs).items()):
+    parameter = varying([run.model for run in runs])
+    for colour, (group, members) in enumerate(_groups(runs, parameter).items()):
         temperatures, curves = _curves(members)
         if "binder" in curves:
             axes.plot(temperatures, curves["binder"], color=f"C{colour}", linewidth=1.0)
-        _values(axes, members, "binder", colour, group, "binder" in curves)
+        drawn = "binder" in curves
+        _values(axes, members, "binder", colour, group, drawn, parameter)
     if all(_square_ising(run.model) for run in runs):
         coupling = float(runs[0].model.coupling.flatten()[0])
         # Onsager: sinh(2 J / T) = 1.
@@ -256,15 +320,21 @@ def binder_crossing(axes: Axes, runs: Sequence[Result]) -> None:
         name = "$T_c$ of the infinite lattice"
         axes.axvline(critical, color="grey", linestyle="--", linewidth=1.0, label=name)
     headline(axes, "full lines: exact; dotted: to guide the eye; bars: one σ")
-    axes.set_xlabel(_TEMPERATURE)
+    axes.set_xlabel(_PLACES[parameter])
     axes.set_ylabel("Binder cumulant  U = 1 − ⟨m⁴⟩ / 3⟨m²⟩²")
     axes.legend(fontsize=8)
 
 
-def _groups(runs: Sequence[Result]) -> dict[str, list[Result]]:
-    """Return runs by model and lattice, small lattices first, each by rising temperature."""
+def _groups(runs: Sequence[Result], parameter: str) -> dict[str, list[Result]]:
+    """Return runs by model and lattice, small lattices first, each by rising T or coupling."""
     # Falling β is rising temperature.
-    ordered = sorted(runs, key=lambda run: (math.prod(run.model.shape), -run.model.beta))
+    sign = 1.0
+    if parameter == BETA:
+        sign = -1.0
+    ordered = sorted(
+        runs,
+        key=lambda run: (math.prod(run.model.shape), sign * value_of(run.model, parameter)),
+    )
     groups: dict[str, list[Result]] = {}
     for run in ordered:
         groups.setdefault(title(run.model), []).append(run)

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..estimators.base import Result
+from ..models.varied import couplings_of
 from . import physics_plots, plotting
 from .shared import headline, quietly
-from .summary import LABELS, title
+from .summary import FIELD_LABELS, LABELS, state_of, title
 
 if TYPE_CHECKING:
     from ..samplers.scans import Scan
@@ -67,7 +68,7 @@ def scan(found: Scan) -> Figure:
     # In the order of the tables, then those that a user has added.
     names = [name for name in LABELS if name in found.names]
     names += [name for name in found.names if name not in LABELS]
-    log_z = dict(zip(found.betas, found.log_z, strict=True))
+    log_z = dict(zip(found.places, found.log_z, strict=True))
     if any(math.isnan(each.value) for each in log_z.values()):
         return physics_plots.against_temperature(runs, names)
     return physics_plots.against_temperature(runs, names, log_z)
@@ -96,10 +97,13 @@ def idle(name: str, runs: Runs) -> str:
         runs: label → result.
     """
     found = list(runs.values())
-    betas = {run.model.beta for run in found}
-    if name in ("observables", "binder") and len(betas) == 1:
-        beta = min(betas)
-        return f"all files are of one temperature, β = {beta:.4g}; leaps-triton measure has a table"
+    states = {state_of(run.model) for run in found}
+    if name in ("observables", "binder") and len(states) == 1:
+        kind = "temperature"
+        if couplings_of(found[0].model):
+            kind = "point"
+        state = min(states)
+        return f"all files are of one {kind}, {state}; leaps-triton measure has a table"
     if name == "weights":
         variances = [run.diagnostics["log_weight_variance"] for run in found if run.weighted]
         if variances and max(variances) == 0.0:
@@ -132,7 +136,10 @@ def _able(runs: Runs, name: str) -> dict[str, Result]:
 def _shared(runs: Runs) -> list[str]:
     """Return names of the tables' observables that all runs can estimate."""
     shared = []
-    for name in LABELS:
+    names = list(LABELS)
+    if all(couplings_of(run.model) for run in runs.values()):
+        names = list(dict.fromkeys([*LABELS, *FIELD_LABELS]))
+    for name in names:
         if all(run.drawn is not None or name in run.names for run in runs.values()):
             shared.append(name)
     return shared
@@ -165,7 +172,7 @@ def _autocorrelation(axes: Axes, runs: Runs) -> bool:
             continue
         chain: Any = run
         physics_plots.autocorrelation(axes, chain, _slow(run))
-        about = f"{title(run.model)}, β = {run.model.beta:.4g}"
+        about = f"{title(run.model)}, {state_of(run.model)}"
         headline(axes, f"{about}; dashed: window W of τ")
         return True
     return False
@@ -241,12 +248,19 @@ def of_largest(runs: Runs) -> tuple[dict[str, Result], str]:
     found = {}
     for key, run in ordered:
         if math.prod(run.model.shape) == largest:
-            beta = run.model.beta
-            # β = 0 is a valid model, at infinite temperature.
-            temperature = 1.0 / beta if beta else math.inf
-            found[f"{key}, T = {temperature:.4g}"] = run
+            found[f"{key}, {_temperature_of(run.model)}"] = run
     models = dict.fromkeys(title(run.model) for run in found.values())
     return found, "; ".join(models)
+
+
+def _temperature_of(model: Any) -> str:
+    """Return the temperature of a model, or of a field its couplings, for a legend."""
+    if couplings_of(model):
+        return state_of(model)
+    # β = 0 is a valid model, at infinite temperature.
+    if model.beta == 0.0:
+        return f"T = {math.inf:.4g}"
+    return f"T = {1.0 / model.beta:.4g}"
 
 
 def training(histories: Mapping[str, TrainingHistory]) -> Figure | None:

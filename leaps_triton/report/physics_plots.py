@@ -244,7 +244,7 @@ def animation(
     frames: Tensor,
     titles: Sequence[str],
     file: str | Path,
-    states: int,
+    states: int | None,
     columns: int = 3,
     fps: float = 10.0,
 ) -> None:
@@ -254,7 +254,7 @@ def animation(
         frames: ``(frames, walkers, *shape)``.
         titles: above each frame.
         file: ``.gif``; replaced if it exists.
-        states: ``q``, for the colours.
+        states: ``q``, for the colours; None for a field, whose colours span its own values.
         columns: walkers side by side.
         fps: frames per second.
 
@@ -272,7 +272,8 @@ def animation(
     figure = Figure(figsize=(size, size * height / width + 0.5), layout="constrained")
     axes = figure.subplots()
     # One scale for all frames, or a colour would change its meaning.
-    colours: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": states - 1}
+    low, high = _range_of(frames, states)
+    colours: dict[str, Any] = {"cmap": "viridis", "vmin": low, "vmax": high}
     image = axes.imshow(pictures[0], interpolation="nearest", **colours)
     axes.set_axis_off()
     lines = [wrapped(title, 0.95 * size, 9.0) for title in titles]
@@ -289,3 +290,10 @@ def animation(
     film = FuncAnimation(figure, draw, frames=len(pictures))
     with replacing(Path(file)) as part:
         film.save(str(part), writer=writer, dpi=90)
+
+
+def _range_of(frames: Tensor, states: int | None) -> tuple[float, float]:
+    """Return the values that are darkest and brightest in a film."""
+    if states is not None:
+        return 0, states - 1
+    return float(frames.min()), float(frames.max())

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..estimators.weights import log_mean_exp
 from .shared import headline, shortened, wrapped
-from .summary import title
+from .summary import state_of, title
 
 if TYPE_CHECKING:
     from ..io.results import Run
@@ -87,7 +87,7 @@ def snapshots(axes: Axes, ensemble: Any, rows: int = 3, columns: int = 5) -> Non
     low, high = _range(model, canvas)
     axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=low, vmax=high)
     axes.set_axis_off()
-    about = f"{title(model)}, β = {model.beta:.4g}"
+    about = f"{title(model)}, {state_of(model)}"
     key = f"dark: x = {low:.3g}, bright: x = {high:.3g}"
     headline(axes, f"{count} {kind}: {about}; {key}")
 

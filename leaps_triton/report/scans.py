@@ -26,6 +26,17 @@ _HEADS = {
 }
 """What columns are called."""
 
+_FIELD_HEADS = {
+    "energy": "action/V",
+    "susceptibility": "χ",
+    "susceptibility_full": "V⟨M²⟩",
+    "schwinger_dyson": "check = 1",
+}
+"""Those of a field that are called otherwise."""
+
+_PARAMETERS = {"beta": "β", "mass_squared": "m²", "quartic": "λ"}
+"""What the first column is called, for each parameter."""
+
 
 def measure(scan: Scan) -> dict[str, Any]:
     """Return all that a scan has found as plain numbers, with exact values and pulls where known.
@@ -34,9 +45,9 @@ def measure(scan: Scan) -> dict[str, Any]:
         scan: what :func:`leaps_triton.scan` returns.
 
     Returns:
-        ``method``, ``beta``, ``absolute`` (whether log Z is), ``cautions``, and ``columns``: name →
-        ``value``, ``error``, ``exact`` and ``pull``, one entry per β. Of annealed walkers also
-        ``ess``.
+        ``method``, ``parameter``, its values by its name, such as ``beta``, ``absolute`` (whether
+        log Z is), ``cautions``, and ``columns``: name → ``value``, ``error``, ``exact`` and
+        ``pull``, one entry per value. Of annealed walkers also ``ess``.
     """
     with warnings.catch_warnings():
         # What they would say is among the cautions, once per temperature.
@@ -56,7 +67,8 @@ def measure(scan: Scan) -> dict[str, Any]:
         columns[name] = _column(found, exact)
     result: dict[str, Any] = {
         "method": scan.method,
-        "beta": list(scan.betas),
+        "parameter": scan.parameter,
+        scan.parameter: list(scan.places),
         "absolute": scan.absolute,
         "columns": columns,
         "cautions": cautions,
@@ -114,10 +126,12 @@ def brief(value: float, error: float) -> str:
 def render(table: dict[str, Any]) -> str:
     """Return the table of what :func:`measure` returns."""
     names = list(table["columns"])
-    heads = [_HEADS.get(name, label(name)) for name in names]
+    heads = [_head(name, table) for name in names]
     if not table["absolute"]:
         heads[0] = "Δ log Z"
-    columns = [[f"{beta:.6g}" for beta in table["beta"]]]
+    parameter = table["parameter"]
+    first = _PARAMETERS[parameter]
+    columns = [[f"{value:.6g}" for value in table[parameter]]]
     for name in names:
         column = table["columns"][name]
         pairs = zip(column["value"], column["error"], strict=True)
@@ -125,15 +139,24 @@ def render(table: dict[str, Any]) -> str:
     if "ess" in table:
         heads.append("ESS")
         columns.append([f"{ess:.3f}" for ess in table["ess"]])
-    lines = ["", *_lines(["β", *heads], columns), "", _about(table), *_pulls(table)]
+    lines = ["", *_lines([first, *heads], columns), "", _about(table), *_pulls(table)]
     return "\n".join([*lines, ""])
+
+
+def _head(name: str, table: dict[str, Any]) -> str:
+    """Return what a column is called."""
+    field = table["parameter"] != "beta"
+    if field and name in _FIELD_HEADS:
+        return _FIELD_HEADS[name]
+    return _HEADS.get(name, label(name, field))
 
 
 def _about(table: dict[str, Any]) -> str:
     """Return what the columns are."""
     text = "1.234(56) is 1.234 ± 0.056, one σ."
     if not table["absolute"]:
-        text += f" Δ log Z counts from β = {table['beta'][0]:.6g}."
+        parameter = table["parameter"]
+        text += f" Δ log Z counts from {_PARAMETERS[parameter]} = {table[parameter][0]:.6g}."
     return text
 
 
@@ -144,12 +167,13 @@ def _pulls(table: dict[str, Any]) -> list[str]:
     for name, column in table["columns"].items():
         if all(pull is None for pull in column["pull"]):
             continue
-        heads.append(_HEADS.get(name, label(name)))
+        heads.append(_head(name, table))
         columns.append(["" if pull is None else f"{pull:+.1f}σ" for pull in column["pull"]])
     if not columns:
         return []
-    first = [f"{beta:.6g}" for beta in table["beta"]]
-    lines = _lines(["β", *heads], [first, *columns])
+    parameter = table["parameter"]
+    first = [f"{value:.6g}" for value in table[parameter]]
+    lines = _lines([_PARAMETERS[parameter], *heads], [first, *columns])
     return ["", "pulls, (value − exact) / σ:", *lines]
 
 

@@ -9,9 +9,11 @@ from ..estimators.jackknife import Estimate
 from ..estimators.trust.cautions import Doubt, caution, joined
 from ..exact.known import known
 from ..models.energy_only import as_given
+from ..models.varied import couplings_of
 from ..observables.base import entered
+from ..observables.fields import chosen_for
 
-__all__ = ["LABELS", "known", "label", "measure", "render", "title"]
+__all__ = ["FIELD_LABELS", "LABELS", "known", "label", "measure", "render", "state_of", "title"]
 
 
 LABELS = {
@@ -23,14 +25,37 @@ LABELS = {
 }
 """Observables of the tables, and what they are called there."""
 
+FIELD_LABELS = {
+    "energy": "action / site",
+    "abs_magnetization": "|M|",
+    "susceptibility_full": "V ⟨M²⟩",
+    "field_squared": "⟨φ²⟩",
+    "field_fourth": "⟨φ⁴⟩",
+    "schwinger_dyson": "check ⟨φ ∂S/∂φ⟩",
+}
+"""Those of a field that are called otherwise, or that spins have not; the last is 1 exactly."""
+
+_SYMBOLS = {"mass_squared": "m²", "quartic": "λ"}
+"""What couplings are called in titles."""
+
+_CHECK = "schwinger_dyson"
+"""What tables of fields end with: it tells whether the sampling is right."""
 
 _NOTED = {"ess": "ESS", "pareto_k": "Pareto k", "beginning": "the chain begins"}
 """What notes are about."""
 
 
-def label(name: str) -> str:
-    """Return what an observable is called in tables."""
-    return LABELS.get(name, name.replace("_", " "))
+def label(name: str, field: bool = False) -> str:
+    """Return what an observable is called in tables.
+
+    Args:
+        name: of the observable.
+        field: whether it is one of a field.
+    """
+    known = LABELS
+    if field:
+        known = {**LABELS, **FIELD_LABELS}
+    return known.get(name, name.replace("_", " "))
 
 
 def title(model: Any) -> str:
@@ -44,11 +69,26 @@ def title(model: Any) -> str:
     # Not the name of what completes a user's energy.
     kind = type(as_given(model)).__name__
     name = kind.replace("EdwardsAnderson", "Edwards–Anderson")
+    name = name.replace("PhiFour", "φ⁴")
     states = ""
     if name in ("Potts", "Clock", "PairModel"):
         states = f" q = {model.q}"
     lengths = " × ".join(str(length) for length in model.shape)
     return f"{name}{states}, {lengths}"
+
+
+def state_of(model: Any) -> str:
+    """Return the temperature of a model, or of a field its couplings, for a title.
+
+    Example:
+        >>> from leaps_triton import Ising
+        >>> state_of(Ising((4, 4), beta=0.44))
+        'β = 0.44'
+    """
+    parts = []
+    for name, value in couplings_of(model).items():
+        parts.append(f"{_SYMBOLS.get(name, name)} = {value:.4g}")
+    return ", ".join(parts) or f"β = {model.beta:.4g}"
 
 
 def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]:
@@ -57,7 +97,8 @@ def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]
     Args:
         run: a :class:`~leaps_triton.WeightedEnsemble`, a :class:`~leaps_triton.Chain`, or what
             :func:`leaps_triton.io.read` returns.
-        names: those of observables.
+        names: those of observables; of a field the Schwinger–Dyson identity is among them, as a
+            check of the sampling, wherever it was measured or can be.
 
     Returns:
         ``observables``: name → ``value``, ``error``, ``exact``, ``pull``, and of chains ``tau``,
@@ -73,6 +114,10 @@ def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]
         LowEssWarning: few walkers carry the weight.
     """
     references = known(run.model)
+    field = bool(couplings_of(run.model))
+    names = chosen_for(run.model, names)
+    if field:
+        names = _checked(run, names)
     rows = {}
     doubts: list[tuple[str, Doubt]] = []
     for name in names:
@@ -87,9 +132,20 @@ def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]
         found["log_z_exact"] = references.get("log_z")
     found["notes"] = run.notes
     found["observables"] = rows
+    if field:
+        # Tables call some of them otherwise.
+        found["field"] = True
     said = [*run.doubts, *joined(doubts)]
     found["cautions"] = [doubt.reason for doubt in said]
     caution(said)
+    return found
+
+
+def _checked(run: Result, names: Iterable[str]) -> list[str]:
+    """Return names with the check at the end, where the run has what it takes."""
+    found = [name for name in names if name != _CHECK]
+    if run.drawn is not None or _CHECK in run.values:
+        found.append(_CHECK)
     return found
 
 
@@ -111,7 +167,8 @@ def _row(estimate: Estimate, reference: float | None) -> dict[str, Any]:
 
 def render(result: dict[str, Any]) -> str:
     """Return the table of what :func:`measure` returns."""
-    rows = [(label(name), row) for name, row in result["observables"].items()]
+    field = result.get("field", False)
+    rows = [(label(name, field), row) for name, row in result["observables"].items()]
     if "log_z" in result:
         reason = result.get("notes", {}).get("log_z", "")
         log_z = Estimate(result["log_z"], result["log_z_error"], reason)

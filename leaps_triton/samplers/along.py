@@ -20,6 +20,7 @@ from ..integrators.base import Integrator
 from ..integrators.states import State
 from ..kernels.checks import as_bool, as_integer, as_number, expect
 from ..models.base import Model
+from ..models.varied import couplings_of
 from ..observables.replicas import model_at, of_single_walkers
 from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
@@ -102,6 +103,12 @@ class Stops:
         """
         known = isinstance(path, AnnealingPath)
         expect(known, "path", "an AnnealingPath, to measure along it", path)
+        # From a start of another kind, densities on the way are those of no model.
+        if couplings_of(path.model) and not path.has_couplings:
+            raise ValueError(
+                "walkers of a field pass couplings and no temperatures, and from this start no "
+                "models of its kind; leave out along=, or start from a FreeField"
+            )
         measured = _measured(observables)
         times = integrator.densities
         weighed = path.beta(times).tolist()

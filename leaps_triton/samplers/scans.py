@@ -1,9 +1,9 @@
-"""Scans: observables and log Z at several inverse temperatures, by chains or annealed walkers."""
+"""Scans: observables and log Z at several β or couplings, by chains or annealed walkers."""
 
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -22,8 +22,17 @@ from ..mcmc.march import run_chain
 from ..mcmc.tempering import ParallelTempering
 from ..models.base import EnergyModel, Target
 from ..models.energy_only import complete
+from ..models.varied import (
+    BETA,
+    check_coupling,
+    couplings_of,
+    model_with,
+    one_coupling,
+    value_of,
+)
 from ..observables.base import OBSERVABLES
-from ..observables.replicas import SUFFIX, model_at
+from ..observables.fields import chosen_for, conjugate_of
+from ..observables.replicas import suffix_of
 from ..paths.annealing import AnnealingPath
 from .along import through
 from .sampler import Sampler
@@ -46,7 +55,7 @@ _MOST = 4096
 
 @dataclass(frozen=True, repr=False)
 class Scan:
-    """A model at several inverse temperatures: a result for each, and log Z.
+    """A model at several β, or values of a coupling: a result for each, and log Z.
 
     Attributes:
         result: what the scan was made by: chains with replicas at all temperatures, or weighted
@@ -77,12 +86,22 @@ class Scan:
 
     @cached_property
     def runs(self) -> tuple[Result, ...]:
-        """Return the result at each inverse temperature, in rising order."""
+        """Return the result at each inverse temperature, or coupling, in rising order."""
         return self.result.by_beta
 
     @property
+    def parameter(self) -> str:
+        """Return what is another in each run: ``"beta"``, or the name of a coupling."""
+        return self.result.parameter
+
+    @property
+    def places(self) -> tuple[float, ...]:
+        """Return the value of the parameter in each run, in rising order."""
+        return tuple(value_of(run.model, self.parameter) for run in self.runs)
+
+    @property
     def betas(self) -> tuple[float, ...]:
-        """Return the inverse temperatures, in rising order."""
+        """Return the inverse temperatures, in rising order; of a field all are 1."""
         return tuple(float(run.model.beta) for run in self.runs)
 
     @property
@@ -92,7 +111,7 @@ class Scan:
 
     @property
     def absolute(self) -> bool:
-        """Return whether ``log_z`` is absolute; else it counts from the smallest β."""
+        """Return whether ``log_z`` is absolute; else it counts from the smallest β or coupling."""
         discrete = not self.result.model.dtype.is_floating_point
         return self.result.weighted or (discrete and self.betas[0] == 0.0)
 
@@ -102,8 +121,9 @@ class Scan:
 
         From weights it is absolute. From chains it is by the multi-histogram equations
         (:func:`~leaps_triton.estimators.mbar`) and counts from the smallest β, unless that is 0,
-        where ``log Z = N log q``. All values share their draws, so they are off together. They are
-        NaN where energies of neighbouring temperatures do not overlap; see ``cautions``.
+        where ``log Z = N log q``; of a coupling it counts from the smallest value. All values share
+        their draws, so they are off together. They are NaN where energies of neighbouring
+        temperatures do not overlap; see ``cautions``.
         """
         return self._log_z[0]
 
@@ -117,18 +137,23 @@ class Scan:
             model = self.result.model
             first = math.prod(model.shape) * math.log(model.q)
         chain: Any = self.result
+        # What the parameter multiplies: all else in the action is the same in every run.
+        conjugate = "energy"
+        if self.parameter != BETA:
+            conjugate = conjugate_of(self.result.model, self.parameter)
         energies = []
         for run in self.runs:
-            energy = run.values["energy"] * math.prod(run.model.shape)
+            energy = run.values[conjugate] * math.prod(run.model.shape)
             # Neighbouring draws say nearly the same, and the equations take every one's energy.
             stride = -(-energy.numel() // _MOST)
             energies.append(energy[:, ::stride])
         try:
-            values = mbar(energies, self.betas)
-            errors = mbar_error(energies, self.betas, together=chain.together)
+            values = mbar(energies, self.places)
+            errors = mbar_error(energies, self.places, together=chain.together)
         except (RuntimeError, ValueError) as error:
             unknown = Estimate(math.nan, math.nan)
-            return (unknown,) * len(self.runs), str(error)
+            reason = str(error).replace("at beta = ", f"at {self.parameter} = ")
+            return (unknown,) * len(self.runs), reason
         pairs = zip(values.tolist(), errors.tolist(), strict=True)
         return tuple(Estimate(first + value, error) for value, error in pairs), ""
 
@@ -141,7 +166,8 @@ class Scan:
             found = [doubt.reason for doubt in self.result.doubts]
         for run in self.runs:
             if run.shortage:
-                found.append(f"beta = {run.model.beta:.6g}: {run.shortage}")
+                value = value_of(run.model, self.parameter)
+                found.append(f"{self.parameter} = {value:.6g}: {run.shortage}")
         if self._log_z[1]:
             found.append(f"no log Z: {self._log_z[1]}")
         return tuple(found)
@@ -152,7 +178,7 @@ class Scan:
         return all(run.has_errors for run in self.runs)
 
     def estimate(self, observable: Measurable | str) -> list[Any]:
-        """Return an observable at each inverse temperature, with its error.
+        """Return an observable at each inverse temperature, or coupling, with its error.
 
         Args:
             observable: one that was measured, or its name.
@@ -161,7 +187,7 @@ class Scan:
             Warning: once for all temperatures, what the estimate of one has warned of.
         """
         found, said = self._quietly(observable)
-        _say(said)
+        _say(said, self.parameter)
         return found
 
     def _quietly(self, observable: Measurable | str) -> tuple[list[Any], list[tuple[float, Any]]]:
@@ -173,19 +199,20 @@ class Scan:
                 # Python shows a warning once per place, and each temperature has its own.
                 warnings.simplefilter("always")
                 found.append(run.estimate(observable))
-            said += [(run.model.beta, warning) for warning in caught]
+            value = value_of(run.model, self.parameter)
+            said += [(value, warning) for warning in caught]
         return found, said
 
     def table(self) -> dict[str, list[float]]:
         """Return all that was found as columns of equal length.
 
-        They are ``beta``, ``log_z``, ``log_z_error``, and ``<name>`` and ``<name>_error`` of every
-        observable; of annealed walkers also ``ess``.
+        They are ``beta`` or the coupling, ``log_z``, ``log_z_error``, and ``<name>`` and
+        ``<name>_error`` of every observable; of annealed walkers also ``ess``.
 
         Warns:
             Warning: the same as in :meth:`estimate`.
         """
-        columns: dict[str, list[float]] = {"beta": list(self.betas)}
+        columns: dict[str, list[float]] = {self.parameter: list(self.places)}
         columns["log_z"] = [each.value for each in self.log_z]
         columns["log_z_error"] = [each.error for each in self.log_z]
         said = []
@@ -196,24 +223,27 @@ class Scan:
             columns[f"{name}_error"] = [each.error for each in estimates]
         if self.result.weighted:
             columns["ess"] = [run.diagnostics["ess"] for run in self.runs]
-        _say(said)
+        _say(said, self.parameter)
         return columns
 
     def __repr__(self) -> str:
-        """Show the model, the temperatures and the method."""
-        ends = f"{self.betas[0]:.6g} to {self.betas[-1]:.6g}"
-        about = f"{self.method}, {len(self.betas)} betas from {ends}"
+        """Show the model, the temperatures or couplings, and the method."""
+        ends = f"{self.places[0]:.6g} to {self.places[-1]:.6g}"
+        kind = "betas"
+        if self.parameter != BETA:
+            kind = f"values of {self.parameter}"
+        about = f"{self.method}, {len(self.places)} {kind} from {ends}"
         return f"Scan({self.result.model!r}, {about})"
 
 
-def _say(said: Sequence[tuple[float, Any]]) -> None:
+def _say(said: Sequence[tuple[float, Any]], parameter: str) -> None:
     """Warn once of all that estimates have warned of: the first, and where there were others."""
     if not said:
         return
-    betas = ", ".join(f"{beta:.6g}" for beta in dict.fromkeys(beta for beta, _ in said))
+    places = ", ".join(f"{value:.6g}" for value in dict.fromkeys(value for value, _ in said))
     _, first = said[0]
     # At the line that called the scan.
-    warnings.warn(f"at beta = {betas}: {first.message}", first.category, stacklevel=3)
+    warnings.warn(f"at {parameter} = {places}: {first.message}", first.category, stacklevel=3)
 
 
 def _weighted_log_z(run: Any) -> Estimate:
@@ -237,27 +267,40 @@ class Plan(NamedTuple):
     def of(
         cls,
         model: Target | EnergyModel,
-        betas: Sequence[float],
+        betas: Sequence[float] | None,
         method: str,
         move: Move | None,
         sampler: Sampler | None,
         observables: Sequence[str],
         seed: int,
         device: torch.device | str | None,
+        couplings: Mapping[str, Sequence[float] | None] | None = None,
         **options: int | str | None,
     ) -> "Plan":
         """Return the plan of a scan; the arguments are those of :func:`scan`."""
         if method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-        rising = _as_betas(betas)
-        target = model_at(complete(model), rising[-1])
-        names = _with_energy(observables)
+        whole = complete(model)
+        name, rising = _what(whole, betas, couplings or {})
+        if name != BETA and method == "annealing":
+            raise ValueError(
+                f"annealed walkers pass no values of {name} alone; take method='chains' or "
+                f"'tempering', or a Sampler for each value"
+            )
+        target = model_with(whole, name, rising[-1])
+        names = _with_energy(chosen_for(whole, observables))
+        if name != BETA:
+            # log Z is found from what the coupling multiplies.
+            names = list(dict.fromkeys([*names, conjugate_of(whole, name)]))
         chosen = _chosen(method, options)
         if method != "annealing":
             expect(sampler is None, "sampler", "None but with method='annealing'", sampler)
             # Whoever runs the chains settles a move that was not named: a file keeps its own.
-            replicas = ParallelTempering(betas=rising, move=move, exchange=method == "tempering")
-            measured = [name + SUFFIX for name in names]
+            ladder: dict[str, Any] = {name: rising}
+            if name == BETA:
+                ladder = {"betas": rising}
+            replicas = ParallelTempering(move=move, exchange=method == "tempering", **ladder)
+            measured = [each + suffix_of(name) for each in names]
             chains = {"model": target, "move": replicas, "observables": measured}
             return cls(None, {**chains, **chosen, "seed": seed, "device": device})
         intervals = chosen.pop("intervals")
@@ -273,16 +316,44 @@ class Plan(NamedTuple):
         return cls(sampler, {**walk, **chosen})
 
 
+def _what(
+    model: Any, betas: object, couplings: Mapping[str, Sequence[float] | None]
+) -> tuple[str, list[float]]:
+    """Return the parameter of a scan and its values, rising; a ValueError unless there is one."""
+    given = one_coupling(**couplings)
+    known = couplings_of(model)
+    if given is None:
+        if known:
+            names = ", ".join(known)
+            raise ValueError(
+                f"{type(model).__name__} has no temperature to be scanned, its beta is 1; scan a "
+                f"coupling, {names}, such as quartic=[…]"
+            )
+        return BETA, _as_betas(betas)
+    name, values = given
+    if betas is not None:
+        raise ValueError(f"a scan is of betas or of {name}, got both; leave one out")
+    check_coupling(model, name)
+    return name, _as_distinct(name, "two numbers or more, no two alike", values)
+
+
 def _as_betas(betas: object) -> list[float]:
     """Return inverse temperatures in rising order; a ValueError unless they are distinct."""
     wanted = "two inverse temperatures or more, no two alike, none below 0"
-    listed = isinstance(betas, Sequence | torch.Tensor | np.ndarray)
-    expect(listed, "betas", wanted, betas)
-    assert isinstance(betas, Sequence | torch.Tensor | np.ndarray)
-    rising = sorted(as_number("betas", beta, "finite numbers", math.isfinite) for beta in betas)
+    rising = _as_distinct("betas", wanted, betas)
+    expect(rising[0] >= 0.0, "betas", wanted, betas)
+    return rising
+
+
+def _as_distinct(name: str, wanted: str, values: object) -> list[float]:
+    """Return at least two distinct numbers in rising order."""
+    # A string would be read as its letters.
+    listed = isinstance(values, Sequence | torch.Tensor | np.ndarray)
+    expect(listed, name, wanted, values)
+    assert isinstance(values, Sequence | torch.Tensor | np.ndarray)
+    rising = sorted(as_number(name, value, "finite numbers", math.isfinite) for value in values)
     distinct = all(a < b for a, b in itertools.pairwise(rising))
-    fits = len(rising) > 1 and distinct and rising[0] >= 0.0
-    expect(fits, "betas", wanted, betas)
+    expect(len(rising) > 1 and distinct, name, wanted, values)
     return rising
 
 
@@ -335,7 +406,7 @@ def _through(
 
 def scan(
     model: Target | EnergyModel,
-    betas: Sequence[float],
+    betas: Sequence[float] | None = None,
     method: str = "chains",
     move: Move | None = None,
     walkers: int | None = None,
@@ -348,8 +419,12 @@ def scan(
     seed: int = 0,
     device: torch.device | str | None = None,
     progress: bool = False,
+    mass_squared: Sequence[float] | None = None,
+    quartic: Sequence[float] | None = None,
 ) -> Scan:
     """Return a model at several inverse temperatures: observables and log Z with errors at each.
+
+    A field, whose β is 1, is scanned in one of its couplings instead, by chains or tempering.
 
     - ``"chains"``: independent Markov chains at every β, all moved together. log Z is by the
       multi-histogram equations, so that energies of neighbours must overlap.
@@ -378,9 +453,13 @@ def scan(
         seed: in [0, 2³²).
         device: None for CUDA where there is a CUDA device, else the CPU.
         progress: show a progress bar on a terminal.
+        mass_squared: of a field, instead of inverse temperatures, values of this coupling, at least
+            two, in any order; what the model itself has of it is not looked at.
+        quartic: likewise of this one.
 
     Raises:
-        ValueError: a bad argument, or one that the method does not take.
+        ValueError: a bad argument, or one that the method does not take; a coupling that the model
+            has not, or inverse temperatures of a field.
 
     Example:
         >>> import leaps_triton as lt
@@ -404,6 +483,7 @@ def scan(
         thin=thin,
         burn_in=burn_in,
         intervals=intervals,
+        couplings={"mass_squared": mass_squared, "quartic": quartic},
     )
     if plan.sampler is not None:
         return Scan(plan.sampler.sample(**plan.options, progress=progress))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..estimators.base import Measurable, Result
 from ..estimators.jackknife import ALL_THE_WEIGHT, Estimate, weighted_estimate
+from ..estimators.reweighting import Reweighted
 from ..estimators.trust.cautions import Doubt, caution
 from ..estimators.trust.tails import (
     independent,
@@ -20,6 +21,7 @@ from ..estimators.trust.tails import (
 from ..estimators.weights import effective_sample_size, log_mean_exp, log_mean_exp_error
 from ..kernels.checks import expect, nearest
 from ..observables.base import check_function, entered, function_of, is_of_pairs
+from ..observables.reweighted import reweighted
 
 __all__ = ["Weighted"]
 
@@ -254,6 +256,29 @@ class Weighted(Result):
         if function is None:
             function = function_of(of_one)
         return weighted_estimate(values, self.log_weights, function, self.correlated), []
+
+    def reweight(
+        self,
+        observable: Measurable | str,
+        function: Callable[[Tensor], Tensor] | None = None,
+        **to: float,
+    ) -> Reweighted:
+        """Return an observable at another β, or value of a coupling, from these walkers.
+
+        Args:
+            observable: one that was measured, or its name; any other where there are
+                configurations.
+            function: of the means; None for the one the observable carries, or the plain mean.
+            to: the one parameter that is another there, such as ``beta=0.42`` or ``quartic=5.2``.
+
+        Raises:
+            ValueError: not one parameter, one that the model has not, or not at this value; what is
+                needed was not measured.
+
+        Warns:
+            LowEssWarning: few walkers are as likely there as they would have to be.
+        """
+        return reweighted(self, observable, function, self.correlated, **to)
 
     def _measurable(self, observable: Measurable | str) -> Measurable:
         """Return an observable that can be measured of the configurations."""

@@ -150,3 +150,23 @@ def test_learned_samplers(words: str, tmp_path: Path) -> None:
             # Of networks that were hardly trained, about twenty in all: errors are rough.
             assert abs(row["log_z_pull"]) < 6.0
     assert list((tmp_path / "trained").glob("*.safetensors"))
+
+
+def test_phi4(tmp_path: Path) -> None:
+    result = smoke("phi4", tmp_path)
+    assert [row["length"] for row in result["scan"]] == [4, 6]
+    for row in result["scan"]:
+        # The identity holds at every coupling. Of six values 5σ is beyond 4e-6, and errors of short
+        # chains are rough.
+        columns = row["columns"]
+        pairs = zip(columns["schwinger_dyson"], columns["schwinger_dyson_error"], strict=True)
+        assert all(abs(value - 1.0) < 5.0 * error for value, error in pairs)
+    comparison = result["comparison"]
+    assert [row["method"] for row in comparison["rows"]] == ["NETS", "AIS", "SMC", "HMC"]
+    for row in comparison["rows"]:
+        assert abs(row["schwinger_dyson_pull"]) < 5.0
+        assert row["effective_walkers_per_second"] > 0.0
+    nets = comparison["rows"][0]
+    assert comparison["training"]["steps"] == 4 and comparison["training"]["seconds"] > 0.0
+    for key, rate in nets["training_included"].items():
+        assert 0.0 < rate < nets[key]

@@ -33,7 +33,7 @@ FOLDERS: dict[str, set[str]] = {
     "integrators": {"registry", "kernels", "lattices", "models", "paths"},
     "networks": {"registry", "kernels", "lattices", "models"},
     "estimators": {"kernels"},
-    "observables": {"kernels", "lattices", "models"},
+    "observables": {"kernels", "lattices", "models", "estimators"},
     "exact": {"kernels", "lattices", "models", "observables"},
     "mcmc": {
         "registry",

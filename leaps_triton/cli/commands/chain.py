@@ -19,6 +19,7 @@ from ..options import (
     announce,
     check_folders,
     config,
+    with_check,
     write,
 )
 from .info import measured
@@ -51,9 +52,9 @@ class Chain(ModelOptions):
     """Steps before, not measured; by default a tenth of the sweeps. auto: all steps are measured,
     and the chain begins where most effective draws are left."""
     observables: tuple[str, ...] = lt.io.OBSERVABLES
-    """Names in lt.observables, such as correlation."""
+    """Names in lt.observables, such as correlation; of phi4 others by default."""
     configurations: bool = False
-    """Store the configurations too, one byte a site, draw and walker."""
+    """Store the configurations too, one byte a site, draw and walker; of a field 4 bytes."""
     every: int = 100
     """Draws from one write to the next; a crash loses no more."""
     resume: bool = False
@@ -88,7 +89,7 @@ class Chain(ModelOptions):
                 thin=self.thin,
                 seed=self.seed,
                 burn_in=self.burn_in,
-                observables=self.observables,
+                observables=with_check(model, self.observables),
                 device=place,
                 configurations=self.configurations,
                 every=self.every,

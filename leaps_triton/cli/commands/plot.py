@@ -219,7 +219,7 @@ def _apart(name: str, runs: dict[str, Any]) -> dict[str, Any]:
         for each in run.by_beta:
             # No figure has a place for an infinite temperature.
             if each.model.beta > 0.0:
-                found[f"{key}, β = {each.model.beta:.4g}"] = each
+                found[f"{key}, {summary.state_of(each.model)}"] = each
     return found
 
 
@@ -230,6 +230,9 @@ def _annealing(runs: dict[str, Any], file: Path) -> Path | None:
         if moving is not None:
             about = summary.title(run.model)
             titles = [f"{about}, {caption}" for caption in moving.captions]
-            lt.physics_plots.animation(moving.frames, titles, file, run.model.q)
+            states = None
+            if not run.model.dtype.is_floating_point:
+                states = run.model.q
+            lt.physics_plots.animation(moving.frames, titles, file, states)
             return file
     return None

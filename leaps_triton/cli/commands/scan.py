@@ -1,4 +1,4 @@
-"""``leaps-triton scan``: several inverse temperatures into a file, a table and a figure."""
+"""``leaps-triton scan``: inverse temperatures or couplings into a file, a table and a figure."""
 
 import dataclasses
 import time
@@ -22,7 +22,9 @@ from ..options import (
     check_figure,
     check_folders,
     config,
+    is_field,
     option,
+    with_check,
     write,
 )
 from .info import measured
@@ -33,10 +35,22 @@ __all__ = ["Scan", "as_betas"]
 Betas = Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIRST:LAST:COUNT | B B ...")]
 """Inverse temperatures as words."""
 
+Values = Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIRST:LAST:COUNT | C C ...")]
+"""Values of a coupling as words."""
+
+
+_BETAS = ("0.38:0.50:13",)
+"""Inverse temperatures unless told."""
+
+_COUPLINGS = ("mass_squared", "quartic")
+"""Options of fields."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scan(ModelOptions):
     """Scan several inverse temperatures: one HDF5 file, one table, one figure.
+
+    A field, phi4, is scanned in a coupling: --mass-squared -4 --quartic 3:7:9.
 
     With --resume and the same other options a stopped scan goes on.
 
@@ -45,8 +59,12 @@ class Scan(ModelOptions):
 
     output: Path
     """HDF5 file for the observables at every temperature."""
-    beta: Betas = ("0.38:0.50:13",)  # type: ignore[assignment]
+    beta: Betas = _BETAS  # type: ignore[assignment]
     """Inverse temperatures: first, last and how many, or one by one."""
+    mass_squared: Values = ()  # type: ignore[assignment]
+    """Of phi4: one value of m², or several to be scanned, likewise."""
+    quartic: Values = ()  # type: ignore[assignment]
+    """Of phi4: one value of λ, or several to be scanned."""
     method: Literal["chains", "tempering", "annealing"] = "chains"
     """chains for each, tempering with exchanges, or annealed walkers that pass all."""
     move: Annotated[tuple[str, ...], tyro.conf.arg(help=MOVES)] = (AUTO,)
@@ -84,24 +102,24 @@ class Scan(ModelOptions):
         check_folders(self.output, drawn, self.json)
         check_figure(drawn)
         place = as_device(self.device)
-        betas = as_betas(self.beta)
+        name, values = self._varied()
         options = self._options()
+        options[name] = values
         if self.sampler is not None:
             self._expect_no_model()
             options["sampler"] = lt.load(self.sampler, place)
             model = options["sampler"].path.model
         else:
             options["move"] = as_move(self.move)
-            model = self._model(betas)
+            model = self._model(name, max(values))
         announce(model, place)
         begin = time.perf_counter()
         with going_on(self.output):
             found = lt.io.scan(
                 model,
-                betas,
-                self.output,
-                self.method,
-                observables=self.observables,
+                file=self.output,
+                method=self.method,
+                observables=with_check(model, self.observables),
                 seed=self.seed,
                 device=place,
                 every=self.every,
@@ -145,10 +163,43 @@ class Scan(ModelOptions):
                     f"and moves of its own; leave it out"
                 )
 
-    def _model(self, betas: list[float]) -> lt.PairModel:
-        """Return the model that the options describe, at its lowest temperature."""
+    def _varied(self) -> tuple[str, list[float]]:
+        """Return the name of what is scanned, as :func:`leaps_triton.scan` calls it, and values."""
+        couplings = self._couplings_told()
+        if self.sampler is not None or not is_field(self.model):
+            return "betas", as_betas(self.beta)
+        if self.beta != _BETAS:
+            raise ValueError(
+                f"--model {self.model} has no --beta, its couplings hold it; scan one of these, as "
+                f"in --quartic 3:7:9"
+            )
+        several = [name for name, values in couplings.items() if len(values) > 1]
+        if len(couplings) < len(_COUPLINGS) or len(several) != 1:
+            raise ValueError(
+                f"--model {self.model} is scanned in one of its couplings; give one value of the "
+                f"other, as in --mass-squared -4 --quartic 3:7:9"
+            )
+        return several[0], couplings[several[0]]
+
+    def _couplings_told(self) -> dict[str, list[float]]:
+        """Return the values of all couplings that were given."""
+        found = {}
+        for name in _COUPLINGS:
+            if getattr(self, name):
+                found[name] = as_betas(getattr(self, name), option(name))
+        return found
+
+    def _model(self, name: str, last: float) -> Any:
+        """Return the model that the options describe, at the last of the values."""
         given = {each.name: getattr(self, each.name) for each in dataclasses.fields(ModelOptions)}
-        return ModelOptions(**{**given, "beta": max(betas)}).make()
+        for each in _COUPLINGS:
+            given[each] = None
+        for each, values in self._couplings_told().items():
+            given[each] = max(values)
+        given["beta"] = None
+        if name == "betas":
+            given["beta"] = last
+        return ModelOptions(**given).make()
 
 
 def as_betas(words: tuple[str, ...], name: str = "--beta") -> list[float]:

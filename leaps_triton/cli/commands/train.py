@@ -28,7 +28,7 @@ from ..options import (
     option,
     write,
 )
-from ..recipes import RECIPES, RecipeOptions, Stored, intervals_of, network_of
+from ..recipes import RecipeOptions, Stored, intervals_of, is_drift, network_of, recipe_of
 
 __all__ = ["Train"]
 
@@ -67,8 +67,14 @@ def _names() -> list[str]:
 
 
 _NETWORKS = (
-    f"Locally equivariant network: {choices(_names())}; by default symmetric-conv for "
-    f"ferromagnets and for several models together, else hollow-conv."
+    f"Locally equivariant network, or drift of a field: {choices(_names())}; by default "
+    f"symmetric-conv for ferromagnets and for several models together, hollow-drift for fields, "
+    f"else hollow-conv."
+)
+
+_INTEGRATORS = (
+    f"What follows the network: {choices(registry.names('integrator'))}; by default jump, of a "
+    f"drift map-step."
 )
 
 
@@ -86,9 +92,16 @@ class Train(RecipeOptions):
     checkpoint: Path
     """File to keep the sampler and the state of training in (.safetensors)."""
     intervals: int | None = None
-    """Intervals of the jump process; by default 16 with symmetric-conv, else 40."""
-    sweeps: int = 0
-    """Heat-bath sweeps at the start of every interval of sampling."""
+    """Intervals of the jump process; by default 16 with symmetric-conv, else 40. Of a drift 20."""
+    integrator: Annotated[str | None, tyro.conf.arg(help=_INTEGRATORS)] = None
+    """What follows the network."""
+    diffusion: float | None = None
+    """Noise of path-ratio; 0.3 by default."""
+    sweeps: int | None = None
+    """Moves at the start of every interval of sampling: heat-bath sweeps, none by default; of a
+    field trajectories of HMC, 1 by default."""
+    leapfrogs: int | None = None
+    """Leapfrogs of these trajectories; 1 by default."""
     network: Annotated[str | None, tyro.conf.arg(help=_NETWORKS)] = None
     """Locally equivariant network."""
     kernel_size: int | None = None
@@ -113,12 +126,16 @@ class Train(RecipeOptions):
     modes: int | None = None
     """Wave vectors that hollow-conv reads; 4 by default."""
     steps: int | None = None
-    """Training steps in total; by default 400 with spring, 1500 with adam."""
+    """Training steps in total; by default 400 with spring, 1500 with adam, of drifts 600 and
+    3000."""
     learning_rate: float | None = None
-    """Peak learning rate; by default 0.02 with adam and 0.15 with spring, or that of the checkpoint
-    that goes on."""
-    loss: Literal["physics_informed", "log_variance", "squared_residual"] = "physics_informed"
-    """Loss; the last two are of exact weights of tau-leaping."""
+    """Peak learning rate; by default 0.02 with adam and 0.15 with spring, of drifts 0.005 and 0.1,
+    or that of the checkpoint that goes on."""
+    loss: Literal["physics_informed", "log_variance", "squared_residual", "action_matching"] = (
+        "physics_informed"
+    )
+    """Loss; the second and third are of exact weights of tau-leaping, the last is of
+    gradient-drift."""
     baseline: Literal["batch_mean", "learned"] = "batch_mean"
     """What residuals are measured from: their mean at each time, or a free energy learned along."""
     huber_steps: int = 0
@@ -193,27 +210,54 @@ class Train(RecipeOptions):
         model = self.family()[0]
         network = self._network(model, stored)
         device = ranks.placed(as_device(self.device))
-        if self.sweeps < 0:
-            raise ValueError(f"sweeps must be at least 0, got {self.sweeps}")
-        mcmc: lt.HeatBath | None = None
-        if self.sweeps:
-            mcmc = lt.HeatBath(self.sweeps)
+        mcmc = self._mcmc(model)
         path = lt.AnnealingPath(model)
-        intervals = self.intervals
-        if intervals is None:
-            intervals = intervals_of(network)
-        jump = lt.Jump(intervals)
-        sampler = lt.Sampler(path, network, jump, mcmc, device=device)
+        integrator = self._integrator(network)
+        sampler = lt.Sampler(path, network, integrator, mcmc, device=device)
         # Wrong options are told before the fit of the response, which may take minutes.
         self._settings(sampler, stored, ranks)
         self.stand(network, model, stored, ranks, seed=self.seed, device=device)
         # A network on a response may have other rates, by which a sampler settles its weights.
-        return lt.Sampler(path, network, jump, mcmc, device=device)
+        return lt.Sampler(path, network, integrator, mcmc, device=device)
+
+    def _mcmc(self, model: Any) -> Any:
+        """Return the moves between intervals; None for none."""
+        field = model.dtype.is_floating_point
+        if self.leapfrogs is not None and not field:
+            raise ValueError("--leapfrogs is of fields alone; leave it out")
+        sweeps = self.sweeps
+        if sweeps is None:
+            sweeps = int(field)
+        if sweeps < 0:
+            raise ValueError(f"sweeps must be at least 0, got {sweeps}")
+        if not sweeps:
+            return None
+        if field:
+            return lt.HMC(leapfrogs=self.leapfrogs or 1, sweeps=sweeps)
+        return lt.HeatBath(sweeps)
+
+    def _integrator(self, network: Any) -> Any:
+        """Return what follows the network along the path."""
+        intervals = self.intervals
+        if intervals is None:
+            intervals = intervals_of(network)
+        word = self.integrator
+        if word is None:
+            word = "jump"
+            if is_drift(network):
+                word = "map-step"
+        name = choose("integrator", word, registry.names("integrator"))
+        maker = registry.find("integrator", name)
+        if self.diffusion is None:
+            return maker(intervals)
+        if "diffusion" not in inspect.signature(maker).parameters:
+            raise ValueError(f"--diffusion is of path-ratio alone, got --integrator {word}")
+        return maker(intervals, diffusion=self.diffusion)
 
     def _settings(self, sampler: lt.Sampler, stored: Stored, ranks: Ranks) -> lt.TrainingConfig:
         """Return the settings of training."""
         optimizer = self.optimizer_of(stored, sampler)
-        recipe = RECIPES[optimizer]
+        recipe = recipe_of(optimizer, sampler.path.model)
         steps = self.steps
         if steps is None:
             steps = recipe.steps

@@ -1,0 +1,125 @@
+"""What is exact of fields: all of the free field, and the Schwinger–Dyson identity of any."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..kernels.checks import as_number
+from ..lattices.hypercubic import Lattice
+from ..models.varied import couplings_of
+
+__all__ = [
+    "free_field_log_z",
+    "free_field_two_point",
+    "free_field_variances",
+    "known_of_field",
+]
+
+
+def free_field_variances(shape: Sequence[int] | int, mass_squared: float) -> Tensor:
+    """Return ``⟨|φ_k|²⟩ = 1 / (2 (k̂² + m²))`` of all modes of the free field.
+
+    Modes are those of the orthonormal Fourier transform, ``k̂² = Σ_μ 4 sin²(k_μ / 2)``; the action
+    is that of :class:`~leaps_triton.PhiFour` with ``quartic=0``.
+
+    Args:
+        shape: lattice lengths, all periodic.
+        mass_squared: ``m²``, above 0.
+
+    Returns:
+        float64 ``(*shape)``.
+
+    Raises:
+        ValueError: lengths of no lattice, a mass that is not above 0.
+    """
+    lattice = Lattice(shape)
+    wanted = "a number above 0"
+    mass_squared = as_number("mass_squared", mass_squared, wanted, _is_positive)
+    squares = torch.zeros((), dtype=torch.float64)
+    for length in lattice.shape:
+        waves = torch.arange(length, dtype=torch.float64) * (math.pi / length)
+        own = 4.0 * torch.sin(waves).square()
+        # Every direction adds an axis of its own.
+        squares = squares.unsqueeze(-1) + own
+    return 0.5 / (squares + mass_squared)
+
+
+def free_field_log_z(shape: Sequence[int] | int, mass_squared: float) -> float:
+    """Return ``log Z = ½ Σ_k log(π / (k̂² + m²))`` of the free field.
+
+    Args:
+        shape: lattice lengths, all periodic.
+        mass_squared: ``m²``, above 0.
+
+    Raises:
+        ValueError: the same as in :func:`free_field_variances`.
+
+    Example:
+        >>> round(free_field_log_z((2, 2), mass_squared=1.0), 10)
+        -0.4185904294
+    """
+    variances = free_field_variances(shape, mass_squared)
+    return 0.5 * float((2.0 * math.pi * variances).log().sum())
+
+
+def free_field_two_point(
+    shape: Sequence[int] | int, mass_squared: float, direction: int = 0
+) -> Tensor:
+    """Return the two-point function ``⟨φ_x φ_{x + r ê}⟩`` of the free field, ``r = 0 … L/2``.
+
+    Args:
+        shape: lattice lengths, all periodic.
+        mass_squared: ``m²``, above 0.
+        direction: axis of the lattice.
+
+    Returns:
+        float64 ``(L // 2 + 1,)``, as :func:`~leaps_triton.observables.correlation` estimates it.
+
+    Raises:
+        ValueError: the same as in :func:`free_field_variances`.
+    """
+    variances = free_field_variances(shape, mass_squared)
+    length = variances.shape[direction]
+    # Its transform is the mean square of every mode; the mean over the others is at their r = 0.
+    along = torch.fft.ifftn(variances).real.movedim(direction, 0)
+    return along.reshape(length, -1)[: length // 2 + 1, 0]
+
+
+def known_of_field(model: Any) -> dict[str, float]:
+    """Return exact values of a field by name: of any the check, of the free field all of a table.
+
+    Args:
+        model: a target; there is nothing where it has no couplings.
+    """
+    couplings = couplings_of(model)
+    if not couplings:
+        return {}
+    found = {"schwinger_dyson": 1.0}
+    if couplings.get("quartic") != 0.0:
+        return found
+    mass_squared = couplings["mass_squared"]
+    square = float(free_field_variances(model.shape, mass_squared).mean())
+    # M is a Gaussian number, the mode k = 0.
+    full = 0.5 / mass_squared
+    length = math.sqrt(2.0 * full / (math.pi * math.prod(model.shape)))
+    found.update(
+        log_z=free_field_log_z(model.shape, mass_squared),
+        # Half a unit of action a mode, with a variance of one half.
+        energy=0.5,
+        specific_heat=0.5,
+        abs_magnetization=length,
+        susceptibility=full * (1.0 - 2.0 / math.pi),
+        susceptibility_full=full,
+        magnetization_squared=full / math.prod(model.shape),
+        binder=0.0,
+        field_squared=square,
+        field_fourth=3.0 * square**2,
+    )
+    return found
+
+
+def _is_positive(number: float) -> bool:
+    return math.isfinite(number) and number > 0.0
