@@ -103,9 +103,11 @@ class Stops:
         """
         known = isinstance(path, AnnealingPath)
         expect(known, "path", "an AnnealingPath, to measure along it", path)
-        if couplings_of(path.model):
+        # From a start of another kind, densities on the way are those of no model.
+        if couplings_of(path.model) and not path.has_couplings:
             raise ValueError(
-                "walkers of a field pass couplings and no temperatures; leave out along="
+                "walkers of a field pass couplings and no temperatures, and from this start no "
+                "models of its kind; leave out along=, or start from a FreeField"
             )
         measured = _measured(observables)
         times = integrator.densities

@@ -94,7 +94,7 @@ class LangevinInfo(NamedTuple):
     accepted: Tensor
 
 
-class Langevin:
+class OwnLangevin:
     """Langevin steps along the force, accepted or not as Metropolis would have it."""
 
     def __init__(self, step: float) -> None:
@@ -124,7 +124,7 @@ class Langevin:
         after = torch.where(accepted.unsqueeze(1), y, x)
         return LangevinState(after, state.walkers, event), LangevinInfo(accepted)
 
-    def reversed(self) -> "Langevin":
+    def reversed(self) -> "OwnLangevin":
         """The move reversed in time, which is the move itself."""
         return self
 
@@ -147,12 +147,12 @@ BETA = 1.5
 MEAN = 0.7
 MODEL: Any = Gaussian(STIFFNESS, MEAN, BETA)
 START = HotGaussian(STIFFNESS, MEAN, 0.1 * BETA)
-MOVE = Langevin(0.3)
+MOVE = OwnLangevin(0.3)
 
 NAMED: dict[str, Any] = {
     "model": Gaussian,
     "start": HotGaussian,
-    "move": Langevin,
+    "move": OwnLangevin,
     "schedule": from_a_tenth,
 }
 
@@ -346,7 +346,7 @@ class Carried(paths.Path):
         return self.log_density(configurations, t_to) - self.log_density(configurations, t_from)
 
 
-class RandomWalk(Langevin):
+class RandomWalk(OwnLangevin):
     """Steps that the path's density alone accepts or not."""
 
     def _drifted(self, x: Tensor, path: Any, t: Tensor | float) -> Tensor:

@@ -180,7 +180,6 @@ def annealing() -> lt.Sampler:
             "Ising has no coupling quartic",
         ),
         (lambda: lt.ParallelTempering(quartic=[1.0, 2.0, 1.5]), "rise or fall"),
-        (lambda: annealing().sample(4, along=True), "pass couplings and no temperatures"),
         (lambda: lt.ParallelTempering(quartic=[1.0, 2.0], betas=[0.5, 1.0]), "got both"),
         (
             lambda: lt.run_chain(TWO_SITES, PlainHMC(), 2, 4, observables=["energy_at_couplings"]),

@@ -76,7 +76,11 @@ def substeps_of(drift: ParityDrift, begin: float, end: float, asked: int | None)
         RuntimeError: the drift is too steep for the number that the user named, or the bound on its
             slope is no number.
     """
-    count = 1 if asked is None else asked
+    count = 1
+    limit = CROWDED
+    if asked is not None:
+        count = asked
+        limit = 1.0
     while True:
         steepest = max(drift.steepest(t) for t in _middles(begin, end, count))
         if not math.isfinite(steepest):
@@ -85,7 +89,7 @@ def substeps_of(drift: ParityDrift, begin: float, end: float, asked: int | None)
                 f"must be a finite number, got {steepest}; its parameters may have diverged"
             )
         slope = (end - begin) / count * steepest
-        if slope < (CROWDED if asked is None else 1.0):
+        if slope < limit:
             return count
         wanted = math.floor((end - begin) * steepest / CROWDED) + 1
         if asked is not None:
