@@ -183,7 +183,7 @@ def default_move(model: Any) -> BaseMove:
         model: any :class:`~leaps_triton.models.EnergyModel`.
 
     Raises:
-        ValueError: another model of floating-point configurations, whose move must be named.
+        ValueError: another model of floating-point configurations, which needs a move of its own.
 
     Example:
         >>> import leaps_triton as lt

@@ -88,7 +88,10 @@ def test_walkers_that_are_no_numbers_stay() -> None:
     given = arguments((4, 4), 3)
     x = given["configurations"].clone()
     x[1, 2, 2] = float("nan")
-    for made in (run(given | {"configurations": x}), twins.quartic_trajectories(**given | {"configurations": x})):
+    for made in (
+        run(given | {"configurations": x}),
+        twins.quartic_trajectories(**given | {"configurations": x}),
+    ):
         assert torch.equal(made.configurations[1].isnan(), x[1].isnan())
         assert made.accepted[1] == 0.0 and made.acceptance[1] == 0.0
         assert bool(made.configurations[[0, 2]].isfinite().all())

@@ -95,15 +95,15 @@ def test_files_keep_both(move: Any) -> None:
 
 
 def test_a_run_in_parts_is_the_run(tmp_path: Path) -> None:
-    def run(file: str, sweeps: int, move: Any) -> Any:
+    def run(file: str, sweeps: int, resume: bool = False) -> Any:
         return lt.io.run_chain(
-            MODEL, move, walkers=8, sweeps=sweeps, file=tmp_path / file, seed=3, burn_in=4,
-            every=10, device="cpu", observables=OBSERVABLES,
+            MODEL, lt.HMC(), walkers=8, sweeps=sweeps, file=tmp_path / file, seed=3, burn_in=4,
+            every=10, device="cpu", observables=OBSERVABLES, resume=resume,
         )  # fmt: skip
 
-    whole = run("whole.h5", 40, lt.HMC())
-    run("parts.h5", 20, lt.HMC())
-    parts = run("parts.h5", 40, lt.HMC())
+    whole = run("whole.h5", 40)
+    run("parts.h5", 20)
+    parts = run("parts.h5", 40, resume=True)
     assert parts.move == whole.move and parts.move.complete
     assert torch.equal(parts.configurations, whole.configurations)
     assert torch.equal(parts.values["energy"], whole.values["energy"])
@@ -131,9 +131,10 @@ def test_signs_are_all_that_clusters_change() -> None:
     assert after.sweep == 2 and torch.equal(after.configurations.abs(), x.abs())
     turned = (after.configurations != x).float().flatten(1).mean(1)
     torch.testing.assert_close(info.changed, turned)
+    ising = lt.AnnealingPath(lt.Ising((3, 3), 0.4))
+    spins = move.init(ising.start.sample(walkers, 0), walkers)
     with pytest.raises(ValueError, match=r"bonds of PhiFour on a path .*take HMC"):
-        ising = lt.AnnealingPath(lt.Ising((3, 3), 0.4))
-        move.step(move.init(ising.start.sample(walkers, 0), walkers), ising, 1.0, 0)
+        move.step(spins, ising, 1.0, 0)
 
 
 BAD: list[tuple[Any, str]] = [

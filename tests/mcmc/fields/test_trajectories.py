@@ -1,5 +1,6 @@
 """Trajectories of real fields: reversible, of second order, and invariant."""
 
+import itertools
 import math
 from typing import Any
 
@@ -13,7 +14,6 @@ from leaps_triton.kernels.trajectories.reference import Trajectories, leap
 from leaps_triton.mcmc.fields.masses import orbits, scales_of, squares
 
 DOUBLE = torch.float64
-MODEL = lt.PhiFour((4, 6), mass_squared=-3.0, quartic=4.0, dtype=DOUBLE)
 MASSES = tuple(0.9 + 0.4 * number for number in range(orbits((4, 6))[1]))
 
 
@@ -21,16 +21,18 @@ def numbers(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
 
 
-def density(model: Any) -> Any:
-    couplings = [torch.full((1,), value, dtype=DOUBLE) for value in model.couplings.values()]
+def density(mass_squared: float, quartic: float) -> Any:
+    couplings = [torch.full((1,), value, dtype=DOUBLE) for value in (mass_squared, quartic)]
     return lambda field: action_and_force(field, *couplings)
 
 
+RULE = density(-3.0, 4.0)
+
+
 def followed(
-    model: Any, x: Tensor, momenta: Tensor, scales: Tensor, leapfrogs: int
+    rule: Any, x: Tensor, momenta: Tensor, scales: Tensor, leapfrogs: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return field and momenta at the end, and ``ΔH``."""
-    rule = density(model)
     given = Trajectories(x, x, x, scales, leapfrogs, torch.arange(len(x)), 0, 1, 0)
     start, force = rule(x)
     field, after, end, _ = leap(x, momenta, force, given, rule)
@@ -43,10 +45,10 @@ def test_trajectories_return(masses: Any) -> None:
     """With momenta turned round a trajectory leads back to where it began."""
     x = 0.7 * numbers(20, 4, 6, seed=1)
     momenta = numbers(20, 4, 6, seed=2)
-    scales = scales_of((4, 6), masses, 0.12, x.device)
-    field, after, error = followed(MODEL, x, momenta, scales, 7)
-    assert float((field - x).abs().max()) > 0.3
-    back, turned, opposite = followed(MODEL, field, -after, scales, 7)
+    scales = scales_of((4, 6), masses, 0.05, x.device)
+    field, after, error = followed(RULE, x, momenta, scales, 7)
+    assert float((field - x).abs().max()) > 0.2
+    back, turned, opposite = followed(RULE, field, -after, scales, 7)
     torch.testing.assert_close(back, x, rtol=0.0, atol=1e-12)
     torch.testing.assert_close(-turned, momenta, rtol=0.0, atol=1e-12)
     torch.testing.assert_close(opposite, -error, rtol=0.0, atol=1e-11)
@@ -58,15 +60,14 @@ def test_energy_errors_fall_as_the_square_of_the_step(fourier: bool) -> None:
     masses = None
     if fourier:
         masses = MASSES
-    path = lt.AnnealingPath(MODEL)
-    walkers = torch.arange(200)
-    x = path.start.sample(walkers, seed=3)
+    x = 0.7 * numbers(200, 4, 6, seed=3)
+    momenta = numbers(200, 4, 6, seed=4)
     logs = []
     for leapfrogs in (8, 16, 32):
-        move = lt.HMC(leapfrogs, step=0.4 / leapfrogs, fourier=fourier, masses=masses)
-        _, info = move.step(move.init(x, walkers), path, 1.0, seed=4)
-        logs.append(float(info.energy_error.square().mean().log()) / 2.0)
-    for coarse, fine in zip(logs, logs[1:], strict=False):
+        scales = scales_of((4, 6), masses, 0.4 / leapfrogs, x.device)
+        _, _, error = followed(RULE, x, momenta, scales, leapfrogs)
+        logs.append(float(error.square().mean().log()) / 2.0)
+    for coarse, fine in itertools.pairwise(logs):
         assert abs((coarse - fine) / math.log(2.0) - 2.0) < 0.1
 
 
@@ -76,20 +77,20 @@ def lattice_of_points(dimensions: int, points: int, width: float) -> Tensor:
     return torch.cartesian_prod(*[line] * dimensions).view(-1, dimensions)
 
 
-@pytest.mark.parametrize(("sites", "points", "tolerance"), [(1, 400, 1e-4), (2, 41, 2e-3)])
+@pytest.mark.parametrize(("sites", "points", "tolerance"), [(1, 400, 1e-4), (2, 25, 2e-3)])
 def test_the_law_is_invariant_by_quadrature(sites: int, points: int, tolerance: float) -> None:
     """``∫ ρ(x) N(q) [a g(x') + (1 - a) g(x)] = ∫ ρ g`` over fields and momenta.
 
     The acceptance ``a`` has a kink, where the trapezoidal rule is of second order; without the
     acceptance the means of x² and x⁴ miss by 4 % and more, as the last line sees to.
     """
-    model = lt.PhiFour((sites,), mass_squared=-1.0, quartic=0.8, dtype=DOUBLE)
+    rule = density(-1.0, 0.8)
     both = lattice_of_points(2 * sites, points, 4.5)
     x = both[:, :sites].contiguous() * 0.6
     momenta = both[:, sites:].contiguous()
     scales = scales_of((sites,), (0.7, 1.3)[:sites], 0.75, x.device)
-    after, _, error = followed(model, x, momenta, scales, 2)
-    weights = (-model.energy(x) - 0.5 * momenta.square().sum(1)).exp()
+    after, _, error = followed(rule, x, momenta, scales, 2)
+    weights = (-rule(x)[0] - 0.5 * momenta.square().sum(1)).exp()
     weights = weights / weights.sum()
     accepted = (-error.clamp(min=0.0)).exp()
     for power in (2, 4):
@@ -119,7 +120,7 @@ OBSERVABLES = {
 MOVES: dict[str, Any] = {
     "HMC": lt.HMC(),
     "HMC without Fourier": lt.HMC(2, fourier=False, sweeps=2),
-    "Langevin": lt.Langevin(sweeps=2),
+    "Langevin": lt.Langevin(sweeps=4, acceptance=0.8),
     "signs": lt.Compose(lt.HMC(1), lt.SignCluster()),
 }
 
@@ -190,8 +191,8 @@ def test_any_target_with_a_force() -> None:
         "second": lambda x, model: x[:, 1] ** 2,
     }
     chain = lt.run_chain(
-        Bowl(), lt.HMC(8, fourier=False), walkers=200, sweeps=60, seed=2, device="cpu",
-        start=numbers(200, 2, seed=7), observables=observables,
+        Bowl(), lt.HMC(4, fourier=False), walkers=100, sweeps=120, seed=2, device="cpu",
+        start=numbers(100, 2, seed=7), observables=observables,
     )  # fmt: skip
     # Four sigma of two numbers: once in 8000 seeds.
     assert abs(chain.estimate("first").pull(0.25)) < 4.0
@@ -209,17 +210,18 @@ def test_a_path_without_couplings_goes_the_same_way() -> None:
         def sample(self, walker_index: Tensor, seed: int) -> Tensor:
             return x
 
-    x = 0.7 * numbers(20, 4, 6, seed=1)
+    model = lt.PhiFour((4, 6), mass_squared=-3.0, quartic=4.0)
+    x = 0.7 * numbers(20, 4, 6, seed=1).float()
     move = lt.HMC(2, step=0.15, masses=MASSES)
     state = move.init(x, torch.arange(20))
-    in_couplings, info = move.step(state, lt.AnnealingPath(MODEL), 1.0, seed=3)
-    path = lt.AnnealingPath(MODEL, Given())
+    in_couplings, info = move.step(state, lt.AnnealingPath(model), 1.0, seed=3)
+    path = lt.AnnealingPath(model, Given())
     assert not path.has_couplings
     by_score, other = move.step(state, path, 1.0, seed=3)
     torch.testing.assert_close(
-        by_score.configurations, in_couplings.configurations, rtol=0.0, atol=1e-12
+        by_score.configurations, in_couplings.configurations, rtol=0.0, atol=1e-5
     )
-    torch.testing.assert_close(other.acceptance, info.acceptance, rtol=0.0, atol=1e-11)
+    torch.testing.assert_close(other.acceptance, info.acceptance, rtol=0.0, atol=1e-4)
 
 
 def test_orbits_are_those_of_the_symmetries() -> None:
