@@ -451,7 +451,7 @@ def main(settings: PhiFour) -> None:
         "comparison": compared(chosen),
         "device": device,
         "config": config,
-        "versions": provenance(),
+        "versions": provenance(torch.device(chosen.device)),
     }
     chosen.results.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
