@@ -54,6 +54,7 @@ def reweight(
     beta_to: float,
     function: Callable[[Tensor], Tensor] | None = None,
     together: int = 1,
+    parameter: str = "",
 ) -> Reweighted:
     """Return ``⟨f⟩ = ⟨f e^{-Δβ H}⟩ / ⟨e^{-Δβ H}⟩`` at ``beta_to`` from draws at ``beta_from``.
 
@@ -67,6 +68,8 @@ def reweight(
         function: of means ``(..., k)`` to ``(...)``.
         together: how many consecutive walkers are correlated with one another, or draws where there
             are no walkers.
+        parameter: name of what has these two values, where it is not β; the energies are then what
+            it multiplies.
 
     Raises:
         ValueError: shapes that do not fit; the same as in :func:`weighted_estimate` and
@@ -94,12 +97,15 @@ def reweight(
     beta_to = as_number("beta_to", beta_to, *FINITE)
     log_weights = -(beta_to - beta_from) * energies.double()
     ess = float(effective_sample_size(log_weights.flatten()))
+    nearer = _NEARER
+    if parameter:
+        nearer = f"simulate nearer to that value of {parameter}"
     if energies.ndim == 1:
         found = weighted_estimate(values, log_weights, function, together)
-        caution(draw_doubts(log_weights, 0.5 * together, _NEARER))
+        caution(draw_doubts(log_weights, 0.5 * together, nearer))
         return Reweighted(found.value, found.error, ess, found.reason)
     estimate = _of_chains(values, log_weights, function, together)
-    caution(draw_doubts(log_weights, estimate.tau * together, _NEARER))
+    caution(draw_doubts(log_weights, estimate.tau * together, nearer))
     return Reweighted(estimate.value, estimate.error, ess, estimate.reason)
 
 

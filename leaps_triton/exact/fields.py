@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_number
+from ..kernels.checks import as_number, expect
 from ..lattices.hypercubic import Lattice
 from ..models.varied import couplings_of
 
 __all__ = [
+    "check_free",
     "free_field_log_z",
     "free_field_two_point",
     "free_field_variances",
@@ -47,12 +48,13 @@ def free_field_variances(shape: Sequence[int] | int, mass_squared: float) -> Ten
     return 0.5 / (squares + mass_squared)
 
 
-def free_field_log_z(shape: Sequence[int] | int, mass_squared: float) -> float:
+def free_field_log_z(shape: Any, mass_squared: float | None = None) -> float:
     """Return ``log Z = ½ Σ_k log(π / (k̂² + m²))`` of the free field.
 
     Args:
-        shape: lattice lengths, all periodic.
-        mass_squared: ``m²``, above 0.
+        shape: lattice lengths, all periodic; or a model of the free field, that is one with
+            ``quartic=0``, in the place of both.
+        mass_squared: ``m²``, above 0; None with a model.
 
     Raises:
         ValueError: the same as in :func:`free_field_variances`.
@@ -61,18 +63,18 @@ def free_field_log_z(shape: Sequence[int] | int, mass_squared: float) -> float:
         >>> round(free_field_log_z((2, 2), mass_squared=1.0), 10)
         -0.4185904294
     """
-    variances = free_field_variances(shape, mass_squared)
+    variances = free_field_variances(*_told(shape, mass_squared))
     return 0.5 * float((2.0 * math.pi * variances).log().sum())
 
 
 def free_field_two_point(
-    shape: Sequence[int] | int, mass_squared: float, direction: int = 0
+    shape: Any, mass_squared: float | None = None, direction: int = 0
 ) -> Tensor:
     """Return the two-point function ``⟨φ_x φ_{x + r ê}⟩`` of the free field, ``r = 0 … L/2``.
 
     Args:
-        shape: lattice lengths, all periodic.
-        mass_squared: ``m²``, above 0.
+        shape: lattice lengths, all periodic, or a model, as in :func:`free_field_log_z`.
+        mass_squared: ``m²``, above 0; None with a model.
         direction: axis of the lattice.
 
     Returns:
@@ -81,7 +83,7 @@ def free_field_two_point(
     Raises:
         ValueError: the same as in :func:`free_field_variances`.
     """
-    variances = free_field_variances(shape, mass_squared)
+    variances = free_field_variances(*_told(shape, mass_squared))
     length = variances.shape[direction]
     # Its transform is the mean square of every mode; the mean over the others is at their r = 0.
     along = torch.fft.ifftn(variances).real.movedim(direction, 0)
@@ -119,6 +121,33 @@ def known_of_field(model: Any) -> dict[str, float]:
         field_fourth=3.0 * square**2,
     )
     return found
+
+
+def check_free(model: Any) -> None:
+    """Raise a ValueError unless a model with couplings is the free field, which alone is solved.
+
+    Args:
+        model: one with couplings.
+
+    Raises:
+        ValueError: its quartic term is not 0.
+    """
+    quartic = couplings_of(model)["quartic"]
+    if quartic != 0.0:
+        raise ValueError(
+            f"exact values of a field are known at quartic=0 alone, got quartic={quartic:g}; the "
+            f"check that holds at any is the observable schwinger_dyson, whose mean is 1"
+        )
+
+
+def _told(shape: Any, mass_squared: float | None) -> tuple[Any, Any]:
+    """Return lengths and ``m²``, those of a model where one stands in the place of both."""
+    couplings = couplings_of(shape)
+    if not couplings:
+        return shape, mass_squared
+    expect(mass_squared is None, "mass_squared", "None beside a model", mass_squared)
+    check_free(shape)
+    return shape.shape, couplings["mass_squared"]
 
 
 def _is_positive(number: float) -> bool:

@@ -8,9 +8,11 @@ from torch import Tensor
 from ..kernels import Stream, philox, uniform64
 from ..kernels.checks import as_integer, as_seed
 from ..models.base import EnergyModel, Target
+from ..models.fields import is_phi_four
 from ..models.pair import PairModel, is_pair_model
 from .closed_forms import ising_energy, ising_log_z, ising_specific_heat
 from .enumeration import FEW, MOST, complete_discrete, enumerate_model, expectation
+from .fields import check_free, free_field_log_z, known_of_field
 from .transfer import (
     NOT_A_PAIR_MODEL,
     UPDATES,
@@ -35,8 +37,12 @@ def log_z(model: Target | EnergyModel, updates: int = UPDATES) -> float:
       3-state Potts torus to 13 × 13 or 8 × 8);
     - enumeration of at most 2**20 configurations.
 
+    Of a :class:`~leaps_triton.PhiFour` with ``quartic=0`` it is that of the free field, the
+    integral over its fields.
+
     Args:
-        model: anything with ``lattice``, ``q``, ``beta`` and ``energy(configurations)``.
+        model: anything with ``lattice``, ``q``, ``beta`` and ``energy(configurations)``; or a
+            PhiFour with ``quartic=0``.
         updates: the most entries of messages that the transfer matrix may update; 2**28 take about
             a second.
 
@@ -182,6 +188,21 @@ class _Transfer(NamedTuple):
         return self.model.beta**2 * moments.variance / self.model.lattice.sites
 
 
+class _Free(NamedTuple):
+    """A free field."""
+
+    model: Any
+
+    def log_z(self) -> float:
+        return free_field_log_z(self.model)
+
+    def energy(self) -> float:
+        return known_of_field(self.model)["energy"]
+
+    def specific_heat(self) -> float:
+        return known_of_field(self.model)["specific_heat"]
+
+
 class _Enumerated(NamedTuple):
     """A model whose configurations are few enough to be enumerated."""
 
@@ -208,6 +229,9 @@ def _route(model: Target | EnergyModel, updates: int) -> _Route:
     Raises:
         ValueError: none is valid, and why.
     """
+    if is_phi_four(model):
+        check_free(model)
+        return _Free(model)
     whole = complete_discrete(model)
     updates = as_integer("updates", updates, 0)
     kaufman = _kaufman_obstacle(whole)

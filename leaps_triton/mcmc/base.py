@@ -178,6 +178,14 @@ class BaseMove(ABC):
         """Return what moves each replica, as the user gave it: the move itself."""
         return self.own
 
+    # Most moves have no conditions, so this is no abstract method.
+    def check_model(self, model: Any) -> None:  # noqa: B027
+        """Raise a ValueError if the move can move no configuration of a model.
+
+        Args:
+            model: the target, completed.
+        """
+
     def settled(self, model: Any, before: Any = None, walkers: int | None = None) -> Any:
         """Return the move with all that its user did not name, as the user gave it.
 
@@ -390,8 +398,11 @@ def pair_model(model: Model, move: object) -> PairModel:
     if not is_pair_model(model):
         # A user's own energy is wrapped, and known by the name of what is in the wrapper.
         name = type(as_given(model)).__name__
+        other = "take HeatBath"
+        if model.dtype.is_floating_point:
+            other = "take lt.HMC or lt.Langevin"
         raise ValueError(
             f"{type(move).__name__} needs a PairModel, whose bonds it can tell apart, got {name}; "
-            f"take HeatBath"
+            f"{other}"
         )
     return model

@@ -10,7 +10,7 @@ flip, for Potts it exchanges two states, for clock models it is a reflection.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -131,6 +131,14 @@ class SwendsenWang(BaseMove):
         """Return True: walkers share no number."""
         return True
 
+    def check_model(self, model: Any) -> None:
+        """Raise a ValueError if clusters of a model have no two states to exchange.
+
+        Args:
+            model: the target, completed.
+        """
+        _symmetric(model, self)
+
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[SweepState, ClusterInfo]:
@@ -209,6 +217,14 @@ class Wolff(BaseMove):
             "Wolff with rest=0 flips one spin a step where no bonds join, at β = 0 or J = 0, so "
             f"that their parity is fixed; take rest={REST}"
         )
+
+    def check_model(self, model: Any) -> None:
+        """Raise a ValueError if clusters of a model have no two states to exchange.
+
+        Args:
+            model: the target, completed.
+        """
+        _symmetric(model, self)
 
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int

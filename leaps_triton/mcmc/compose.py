@@ -108,6 +108,15 @@ class Compose(BaseMove):
         # A group of the whole must hold whole groups of every move.
         return math.lcm(*(part.together for part in self._parts))
 
+    def check_model(self, model: Any) -> None:
+        """Raise a ValueError if one of the moves can move no configuration of a model.
+
+        Args:
+            model: the target, completed.
+        """
+        for part in self._parts:
+            part.check_model(model)
+
     def settled(self, model: Any, before: Any = None, walkers: int | None = None) -> "Compose":
         """Return the same moves, each with all that its user did not name.
 
@@ -174,7 +183,8 @@ def default_move(model: Any) -> BaseMove:
     temperature hold it up; the sweeps forget what is small, and cost less than the clusters.
 
     Real fields of a :class:`~leaps_triton.PhiFour` take :class:`HMC` and an update of
-    :class:`SignCluster`, which crosses between the two signs.
+    :class:`SignCluster`, which crosses between the two signs; those of another target with a
+    ``force`` take :class:`HMC` with one mass for all sites.
 
     All are ergodic at every β. Figures: ``experiments/benchmarks/default_moves.py``. Chains record
     their move, and a file that is gone on with keeps its own, should the default change.
@@ -183,7 +193,7 @@ def default_move(model: Any) -> BaseMove:
         model: any :class:`~leaps_triton.models.EnergyModel`.
 
     Raises:
-        ValueError: another model of floating-point configurations, which needs a move of its own.
+        ValueError: floating-point configurations without a force, which need a move of their own.
 
     Example:
         >>> import leaps_triton as lt
@@ -196,9 +206,13 @@ def default_move(model: Any) -> BaseMove:
     if is_phi_four(found):
         return Compose(HMC(), SignCluster())
     if found.dtype.is_floating_point:
+        # A user's target may lack it.
+        if callable(getattr(found, "force", None)):
+            return HMC(fourier=False)
         raise ValueError(
-            f"configurations of {type(as_given(found)).__name__} are {found.dtype}, and no move of "
-            f"the library moves these; give a move of your own"
+            f"configurations of {type(as_given(found)).__name__} are {found.dtype}, which moves "
+            f"of the library move by a force; add force(configurations) to it, or give a move of "
+            f"your own"
         )
     if is_pair_model(found):
         if _orders(found):

@@ -13,7 +13,9 @@ from torch import Tensor
 from ..estimators.trust.beginning import Beginning
 from ..kernels.checks import as_bool, as_device, as_integer, as_seed, as_tensor, states_hint
 from ..models.base import EnergyModel, Target
+from ..models.energy_only import as_given, complete
 from ..models.fields import is_phi_four
+from ..models.varied import couplings_of
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.fields import chosen_for
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
@@ -425,9 +427,11 @@ class March:
         if not lifted:
             return named(observables)
         if len(self.varied.values) == 1:
+            apart = "at several temperatures; run ParallelTempering(betas=…)"
+            if couplings_of(self.model):
+                apart = "at several values of a coupling; run ParallelTempering(quartic=…)"
             raise ValueError(
-                f"observable {lifted[0]} takes replicas at several temperatures; run "
-                f"ParallelTempering(betas=…), got {type(self.move).__name__}"
+                f"observable {lifted[0]} takes replicas {apart}, got {type(self.move).__name__}"
             )
         return named(observables, Ladder(self.model, self.varied))
 
@@ -480,7 +484,13 @@ def _path(model: Target | EnergyModel, start: Tensor | None) -> AnnealingPath:
     floating = isinstance(kind, torch.dtype) and kind.is_floating_point
     # Floating-point numbers have no uniform law that a path could start from by itself, but fields
     # have the free one, and with it the couplings that their moves ask for.
-    if floating and start is not None and not is_phi_four(model):
+    if floating and not is_phi_four(model):
+        if start is None:
+            shape = ", ".join(str(length) for length in complete(model).shape)
+            raise ValueError(
+                f"chains of {type(as_given(model)).__name__} have no start of their own, since its "
+                f"configurations are {kind}; give start= a tensor (walkers, {shape})"
+            )
         return AnnealingPath(model, _Given(start))
     return AnnealingPath(model)
 

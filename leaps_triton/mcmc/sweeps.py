@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..kernels.checks import as_bool, as_integer, as_rest, expect
 from ..models.base import Model, SweepPlan
+from ..models.energy_only import as_given
 from ..models.packed import COLUMNS, LAYOUTS, layout_of, obstacle
 from ..paths.annealing import AnnealingPath
 from ..registry import register
@@ -73,6 +74,20 @@ class Sweeps(BaseMove):
     def packed_as(self) -> bool | str | None:
         """Return what was asked for of words of 32 spins; False where a move has none."""
         return False
+
+    def check_model(self, model: Any) -> None:
+        """Raise a ValueError if the sites of a model have no states to choose from.
+
+        Args:
+            model: the target, completed.
+        """
+        # A target of a user's own may bring sweeps, and does not say so.
+        if not getattr(model, "swept", True):
+            raise ValueError(
+                f"{type(self).__name__} needs a model with q states per site, and configurations "
+                f"of {type(as_given(model)).__name__} are {model.dtype}; take lt.HMC or "
+                f"lt.Langevin, or give a move of your own"
+            )
 
     def settled(self, model: Any, before: Any = None, walkers: int | None = None) -> Any:
         """Return the move with its choice of words or bytes, as the user gave all else.

@@ -85,7 +85,8 @@ class ParallelTempering(BaseMove):
 
     Args:
         fractions: of the model's β, increasing, from at least 0 to 1, at least two: ``β_k = f_k
-            β``. At the time ``t`` of a path they are fractions of ``t``.
+            β``. At the time ``t`` of a path they are fractions of ``t``. Chains of a field refuse
+            them, as they refuse ``betas``.
         move: moves the replicas; any with a :class:`~leaps_triton.mcmc.SweepState`. None for
             :func:`~leaps_triton.default_move` of the model, which results and files then tell.
             :class:`~leaps_triton.Houdayer` pairs walkers at the same temperature.
@@ -242,7 +243,8 @@ class ParallelTempering(BaseMove):
             ValueError: values that do not end at the model's own, or of something that it has not.
         """
         if self._coupling is None:
-            if self.betas is not None and couplings_of(model):
+            # Fractions of β are times of the path too, which are no temperatures of a field.
+            if couplings_of(model):
                 names = ", ".join(couplings_of(model))
                 raise ValueError(
                     f"{type(model).__name__} has no temperature to be tempered in; give "
@@ -292,7 +294,7 @@ class ParallelTempering(BaseMove):
         return as_move("move", self.move).together
 
     def obstacle(self, state: TemperingState) -> str:
-        """Return that no replica has come from the first fraction to the target, if none has.
+        """Return that no replica has come from the first of the ladder to the target, if none has.
 
         Args:
             state: of the move after the last draw.
@@ -300,7 +302,11 @@ class ParallelTempering(BaseMove):
         # Replicas that are never exchanged are chains of their own.
         if not self.exchange or bool(state.arrivals.any()):
             return ""
-        if self.betas is not None:
+        if self._coupling is not None:
+            name, values = self._coupling
+            hottest = f"{name} {values[0]:g}"
+            words = f"values of {name}"
+        elif self.betas is not None:
             hottest = f"beta {self.betas[0]:g}"
             words = "betas"
         else:

@@ -12,7 +12,7 @@ from .base import (
     Target,
 )
 from .energy_only import as_given, complete
-from .fields import PhiFour
+from .fields import PhiFour, fields_in, log_z_in
 from .pair import PairModel, Tables, is_pair_model
 from .spins import Clock, EdwardsAnderson, Ising, Potts
 
@@ -35,5 +35,7 @@ __all__ = [
     "as_given",
     "as_seed",
     "complete",
+    "fields_in",
     "is_pair_model",
+    "log_z_in",
 ]

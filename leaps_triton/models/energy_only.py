@@ -26,7 +26,10 @@ class CompletedTarget:
         lattice: the user's, or an open one of the user's shape.
         shape, dtype, beta: the user's.
         coupling, site_table: those of a model of which networks are told nothing.
+        swept: whether sites have states for heat-bath and Metropolis sweeps to choose from.
     """
+
+    swept = False
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -86,7 +89,8 @@ class CompletedTarget:
     def _without_states(self, sweep: str) -> ValueError:
         return ValueError(
             f"{sweep} sweeps need a model with q states per site, and configurations of "
-            f"{type(self.model).__name__} are {self.dtype}; give a move of your own"
+            f"{type(self.model).__name__} are {self.dtype}; take lt.HMC or lt.Langevin, which "
+            f"follow a force, or give a move of your own"
         )
 
 
@@ -96,6 +100,8 @@ class CompletedModel(CompletedTarget):
     Attributes:
         q, spins, reach: the user's; spins and reach may be missing.
     """
+
+    swept = True
 
     def __init__(self, model: Any) -> None:
         names = ("lattice", "q", "beta", "energy")

@@ -69,6 +69,8 @@ class PhiFour:
     beta = 1.0
     symmetry = "sign"
     """The action is the same for φ and -φ"""
+    swept = False
+    """Whether sites have states for heat-bath and Metropolis sweeps to choose from"""
 
     @named
     def __init__(
@@ -256,7 +258,7 @@ class PhiFour:
     def _without_states(self, sweep: str) -> ValueError:
         return ValueError(
             f"{sweep} sweeps need a model with q states per site, and configurations of "
-            f"{type(self).__name__} are {self.dtype}; give a move of fields"
+            f"{type(self).__name__} are {self.dtype}; take lt.HMC or lt.Langevin"
         )
 
 

@@ -28,6 +28,9 @@ FIELD_OBSERVABLES = (
 )
 """Names of what runs of a field measure unless told."""
 
+TARGET_OBSERVABLES = ("energy",)
+"""Names of what runs of other targets of real fields measure unless told."""
+
 _CONJUGATE = {"mass_squared": "field_squared", "quartic": "field_fourth"}
 """Coupling → the observable whose sum over all sites it multiplies in the action."""
 
@@ -105,9 +108,15 @@ def chosen_for(model: Any, observables: Any) -> Any:
     Args:
         model: the target.
         observables: what was asked for; the tuple ``OBSERVABLES``, which is the default everywhere,
-            stands for ``FIELD_OBSERVABLES`` where the model has couplings.
+            stands for ``FIELD_OBSERVABLES`` where the model has couplings, and for the energy alone
+            where real fields have none.
     """
     unless_told = isinstance(observables, tuple) and observables == OBSERVABLES
-    if unless_told and couplings_of(model):
+    if not unless_told:
+        return observables
+    if couplings_of(model):
         return FIELD_OBSERVABLES
+    if model.dtype.is_floating_point:
+        # A target of a user's own promises no more.
+        return TARGET_OBSERVABLES
     return observables

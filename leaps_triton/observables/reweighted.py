@@ -74,12 +74,16 @@ def reweighted(
         function = function_of(of_one)
     values = _values(run, observable, model, name)
     before = value_of(run.model, name)
+    # Errors name β by its words.
+    coupling = ""
+    if name != BETA:
+        coupling = name
     if not run.weighted:
-        return reweight(whole, values, before, value, function, together)
+        return reweight(whole, values, before, value, function, together, coupling)
     weighty: Any = run
     log_weights = weighty.log_weights.cpu() - (value - before) * whole
     found = weighted_estimate(values, log_weights, function, together)
-    caution(draw_doubts(log_weights, 0.5 * together, f"simulate nearer to that {name}"))
+    caution(draw_doubts(log_weights, 0.5 * together, f"simulate nearer to that value of {name}"))
     ess = float(effective_sample_size(log_weights))
     return Reweighted(found.value, found.error, ess, found.reason)
 

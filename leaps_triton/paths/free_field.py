@@ -11,6 +11,7 @@ from .. import kernels
 from ..kernels import Stream
 from ..kernels.checks import as_number
 from ..lattices.hypercubic import Lattice
+from ..models.energy_only import as_given
 from ..registry import register
 
 __all__ = ["FreeField", "lattice_momenta"]
@@ -68,9 +69,18 @@ class FreeField:
         Raises:
             ValueError: they are not.
         """
+        own = as_given(model)
+        name = type(own).__name__
+        # Without a lattice of its own a target is completed by an open one.
+        if model.dtype.is_floating_point and not hasattr(own, "lattice"):
+            raise ValueError(
+                f"FreeField needs a periodic lattice, and {name} tells its shape alone; add "
+                f"self.lattice = lt.Lattice({model.shape}) to it, or give another start="
+            )
         if not model.dtype.is_floating_point or not all(model.lattice.periodic):
             raise ValueError(
-                f"FreeField needs a model of real fields on a periodic lattice, got {model!r}"
+                f"FreeField needs a model of real fields on a periodic lattice, got {name} of "
+                f"{model.dtype}, periodic {model.lattice.periodic}"
             )
         found = type(self)(self.mass_squared)
         found.lattice = model.lattice

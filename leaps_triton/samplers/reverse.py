@@ -134,7 +134,7 @@ def _obstacle(sampler: Sampler) -> str:
             f"resample_below=0, got {sampler.resample_below}"
         )
     if sampler.move is not None and sampler.move.irreversible:
-        return f"its mcmc kernel {sampler.move.irreversible}"
+        return f"its move {sampler.move.irreversible}"
     return ""
 
 

@@ -82,7 +82,7 @@ class Sampler:
 
     Raises:
         ValueError: nothing that moves walkers (transport, mcmc, reversible rates), a drift with an
-            integrator of rates or rates with one of drifts, a move that
+            integrator of rates or rates with one of drifts, a move of other models, or one that
             cannot act on weighted walkers, a network of another model, a block below 1, a threshold
             outside [0, 1], an unknown resampling scheme, domains that do not fit lattice and
             transport, ``Jump(tables=True)`` where there can be no tables, or
@@ -130,8 +130,7 @@ class Sampler:
             integrator = _default(path, answers)
         if transport is None and mcmc is None and not integrator.moves_alone:
             raise ValueError(
-                "give a transport, an mcmc kernel, Jump(reversible=) or TauLeap(floor=); with none "
-                "of them the walkers would never move"
+                f"give {_movers(path)}; with none of them the walkers would never move"
             )
         wanted = "a fraction of the walkers in [0, 1]"
         self.resample_below = as_number(
@@ -143,7 +142,7 @@ class Sampler:
         self.path = path
         self.transport = transport
         answers.accept(path.model)
-        _check_kind(answers, integrator)
+        _check_kind(answers, integrator, path)
         self._asked = integrator
         # Two blocks of one run, or two processes, never differ in how they are weighed.
         integrator = integrator.settled(path, transport)
@@ -153,6 +152,7 @@ class Sampler:
         self._named = move
         # Two blocks of one run, or two processes, never differ in how they are swept.
         if move is not None:
+            move.check_model(path.model)
             mcmc = move.settled(path.model, None, self.block)
             move = as_move("mcmc", mcmc)
         self.mcmc = mcmc
@@ -444,7 +444,14 @@ def _default(path: Path, answers: AnyTransport) -> Integrator:
     return Jump()
 
 
-def _check_kind(answers: AnyTransport, integrator: Integrator) -> None:
+def _movers(path: Path) -> str:
+    """Return what may move the walkers of a path."""
+    if path.model.dtype.is_floating_point:
+        return "a drift, mcmc=lt.HMC(), or integrator=lt.PathRatio()"
+    return "a transport, a move (mcmc=), Jump(reversible=) or TauLeap(floor=)"
+
+
+def _check_kind(answers: AnyTransport, integrator: Integrator, path: Path) -> None:
     """Raise a ValueError for a drift with an integrator of rates, and the other way round."""
     if answers.given is None or answers.kind == integrator.follows:
         return
@@ -453,6 +460,12 @@ def _check_kind(answers: AnyTransport, integrator: Integrator) -> None:
         raise ValueError(
             f"{answers.name} is a drift, which {name} cannot follow: it makes jumps at rates; take "
             f"MapStep or PathRatio"
+        )
+    if path.model.dtype.is_floating_point:
+        raise ValueError(
+            f"{answers.name} does not say that it is a drift, which {name} follows; wrap it by "
+            f"lt.networks.ForeignDrift(model, drift), or give it kind = 'drift' and let it return "
+            f"its divergence too"
         )
     raise ValueError(
         f"{answers.name} gives rates of jumps, and {name} follows a drift; take Jump or TauLeap, "
@@ -464,6 +477,4 @@ def _check_weighted(move: BaseMove | None) -> None:
     """Raise a ValueError for a move that cannot act on weighted walkers."""
     if move is not None and move.unweighted:
         name = type(move.own).__name__
-        raise ValueError(
-            f"{name} cannot be the mcmc kernel of a sampler: {move.unweighted}; run it alone"
-        )
+        raise ValueError(f"{name} cannot be the move of a sampler: {move.unweighted}; run it alone")

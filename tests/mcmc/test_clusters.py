@@ -513,11 +513,11 @@ def test_walkers_that_cannot_be_paired_are_refused() -> None:
         with pytest.raises(ValueError, match=message):
             kernel.step(kernel.init(path.start.sample(walkers, seed=1), walkers), path, t, seed=0)
     with pytest.raises(
-        ValueError, match="Houdayer cannot be the mcmc kernel of a sampler: it exchanges clusters"
+        ValueError, match="Houdayer cannot be the move of a sampler: it exchanges clusters"
     ):
         lt.Sampler(path, None, mcmc=kernel)
     with pytest.raises(
-        ValueError, match="Compose cannot be the mcmc kernel of a sampler: it exchanges clusters"
+        ValueError, match="Compose cannot be the move of a sampler: it exchanges clusters"
     ):
         lt.Sampler(path, None, mcmc=lt.Compose(lt.HeatBath(), kernel))
 

@@ -103,6 +103,12 @@ def test_without_states_there_is_no_default() -> None:
     with pytest.raises(ValueError, match=r"Flat are torch.float32, .* give a move of your own"):
         lt.default_move(Flat())
 
+    class Steep(Flat):
+        def force(self, configurations: Tensor) -> Tensor:
+            return -2.0 * configurations
+
+    assert lt.default_move(Steep()) == lt.HMC(fourier=False)
+
 
 def test_chains_without_a_move_are_those_of_its_default() -> None:
     model = lt.Ising((4, 4), 0.4)

@@ -296,7 +296,7 @@ def test_where_it_is_refused() -> None:
     kernel = lt.ParallelTempering([0.5, 1.0])
     with pytest.raises(
         ValueError,
-        match="ParallelTempering cannot be the mcmc kernel of a sampler: the replicas of a",
+        match="ParallelTempering cannot be the move of a sampler: the replicas of a",
     ):
         lt.Sampler(path, None, mcmc=kernel)
     with pytest.raises(

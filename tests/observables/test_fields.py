@@ -114,6 +114,22 @@ def test_closed_forms_agree_with_the_start() -> None:
         lt.exact.free_field_log_z((4, 4), 0.0)
 
 
+def test_exact_values_take_the_free_model() -> None:
+    log_z = lt.exact.free_field_log_z(FREE.shape, 0.5)
+    assert lt.exact.log_z(FREE) == log_z == lt.exact.free_field_log_z(FREE)
+    assert lt.exact.energy(FREE) == lt.exact.specific_heat(FREE) == 0.5
+    expected = lt.exact.free_field_two_point(FREE.shape, 0.5)
+    assert torch.equal(lt.exact.free_field_two_point(FREE), expected)
+    with pytest.raises(ValueError, match="mass_squared must be None beside a model"):
+        lt.exact.free_field_log_z(FREE, 0.5)
+    quartic = FREE.with_couplings(quartic=1.5)
+    for function in (lt.exact.log_z, lt.exact.energy, lt.exact.free_field_log_z):
+        with pytest.raises(
+            ValueError, match=r"quartic=0 alone, got quartic=1.5; .*schwinger_dyson"
+        ):
+            function(quartic)
+
+
 def test_a_table_of_weighted_walkers_ends_with_the_check() -> None:
     """The path stays at the free field, so that all walkers have one weight."""
     ensemble = weighted()

@@ -179,11 +179,19 @@ def annealing() -> lt.Sampler:
             lambda: lt.run_chain(ISING, lt.ParallelTempering(quartic=[2.0, 1.5])),
             "Ising has no coupling quartic",
         ),
+        (
+            lambda: lt.run_chain(TWO_SITES, lt.ParallelTempering([0.5, 1.0], move=PlainHMC())),
+            r"values of one of mass_squared, quartic, such as quartic=\[…\]",
+        ),
         (lambda: lt.ParallelTempering(quartic=[1.0, 2.0, 1.5]), "rise or fall"),
         (lambda: lt.ParallelTempering(quartic=[1.0, 2.0], betas=[0.5, 1.0]), "got both"),
         (
             lambda: lt.run_chain(TWO_SITES, PlainHMC(), 2, 4, observables=["energy_at_couplings"]),
-            "takes replicas at several temperatures",
+            r"takes replicas .* run ParallelTempering\(quartic=…\)",
+        ),
+        (
+            lambda: lt.run_chain(ISING, None, 2, 4, observables=["energy_at_betas"]),
+            r"takes replicas at several temperatures; run ParallelTempering\(betas=…\)",
         ),
     ],
 )

@@ -297,7 +297,7 @@ def test_what_is_refused() -> None:
             {"mcmc": lt.HeatBath(), "resample_below": 0.5},
             "resampled have no reversed paths .* resample_below=0, got 0.5",
         ),
-        ({"mcmc": mcmc}, r"its mcmc kernel Forgetful has no reversed\(\)"),
+        ({"mcmc": mcmc}, r"its move Forgetful has no reversed\(\)"),
     ):
         with pytest.raises(ValueError, match=message):
             lt.reverse_ess(lt.Sampler(path, None, lt.Jump(2), device="cpu", **options), x)

@@ -128,6 +128,14 @@ class FieldMove(BaseMove):
         """Return whether step and masses are known."""
         return self._length is not None and (self._masses is not None or not self._fourier)
 
+    def check_model(self, model: Any) -> None:
+        """Raise a ValueError if the move cannot follow the force of a target.
+
+        Args:
+            model: the target, completed.
+        """
+        _check(model, self)
+
     def settled(self, model: Any, before: Any = None, walkers: int | None = None) -> Any:
         """Return the move with the step and the masses that its user did not name.
 

@@ -1,6 +1,7 @@
 """Clusters of sites of one sign, in the Ising model of the signs that a field embeds."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,6 +61,18 @@ class SignCluster(BaseMove):
     def confined(self) -> str:
         """Return why it is not ergodic."""
         return "SignCluster changes signs and no magnitudes; take Compose(HMC(), SignCluster())"
+
+    def check_model(self, model: Any) -> None:
+        """Raise a ValueError if the configurations of a model are no real fields.
+
+        Args:
+            model: the target, completed.
+        """
+        if not model.dtype.is_floating_point:
+            raise ValueError(
+                f"SignCluster moves real fields, and configurations of {model!r} are "
+                f"{model.dtype}; take SwendsenWang"
+            )
 
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int

@@ -133,12 +133,17 @@ def linear_response(
 
 
 def check_path(path: Any) -> None:
-    """Refuse what is no annealing path, and one that stays where there is no response.
+    """Refuse what is no annealing path of spins, and one that stays where there is no response.
 
     Raises:
         ValueError: If the path is one of these.
     """
     expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
+    if path.model.dtype.is_floating_point:
+        raise ValueError(
+            f"a linear response is one of spins, and {path.model!r} is a model of real fields; "
+            f"take a drift, such as lt.HollowDrift, or lt.GaussianDrift, which needs no fit"
+        )
     if float(path.model.beta) == 0.0:
         raise ValueError(
             "the path stays at beta = 0, where there is no response to fit; take a model with "

@@ -61,7 +61,7 @@ def equilibrate(
     path: AnnealingPath,
     t: Sequence[float] | Tensor,
     walkers: int | Tensor,
-    refresh: str = "swendsen_wang",
+    refresh: str | None = None,
     seed: int = 0,
     progress: bool = False,
     effort: float = 1.0,
@@ -91,7 +91,8 @@ def equilibrate(
         t: increasing times in ``[0, 1]``, ``(times,)``.
         walkers: their number, or their global indices, int64 ``(walkers,)``: a walker's samples do
             not depend on the others, so several processes may each make some.
-        refresh: one of these names.
+        refresh: one of these names; None for ``"hmc"`` of real fields and ``"swendsen_wang"`` of
+            spins.
         seed: in [0, 2³²).
         progress: show a progress bar on a terminal, elsewhere a line every half minute.
         effort: multiplies the updates.
@@ -114,8 +115,16 @@ def equilibrate(
     index = _as_index(walkers).to(place)
     seed = as_seed(seed)
     effort = as_number("effort", effort, "a positive number", _is_positive)
+    fields = path.model.dtype.is_floating_point
+    if refresh is None:
+        refresh = "hmc" if fields else "swendsen_wang"
     hint = nearest(refresh, EQUILIBRIA)
     expect(refresh in EQUILIBRIA, "refresh", f"one of {', '.join(EQUILIBRIA)}{hint}", refresh)
+    if fields and refresh != "hmc":
+        raise ValueError(
+            f"refresh={refresh!r} makes samples of spins, and {path.model!r} is a model of real "
+            f"fields; take refresh='hmc', or None"
+        )
     if refresh == "exact":
         total = len(times)
         unit = "time"

@@ -4,6 +4,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
+from ...integrators.transport import kind_of
 from ...kernels.checks import as_integer, expect
 from ...networks.linear_response.network import LinearResponse
 from ...networks.linear_response.standing import Standing
@@ -37,7 +38,7 @@ def fit_response(
     progress: bool = False,
     device: torch.device | str | None = None,
 ) -> LinearResponse:
-    """Return the linear response of a model, fitted to equilibrium samples that it makes.
+    """Return the linear response of a model of spins, fitted to equilibrium samples that it makes.
 
     Args:
         path: the annealing path.
@@ -49,7 +50,7 @@ def fit_response(
         device: None for CUDA where there is a CUDA device, else the CPU.
 
     Raises:
-        ValueError: a bad argument, or a model without such samples.
+        ValueError: a bad argument, a model of real fields, or one without such samples.
 
     Example:
         >>> import leaps_triton as lt
@@ -80,12 +81,13 @@ def transfer(
     """Return a trained network for another model, such as a larger lattice.
 
     It has the same parameters. If the network stands on a linear response, this one stands on one
-    that is fitted to the new model, with the same gate. Train it on from there: what it has learned
-    of neighbourhoods holds at every size. Give the networks of a chain of sizes a ``window``, so
-    that means over the lattice keep their meaning.
+    that is fitted to the new model, with the same gate; drifts stand on none. Train it on from
+    there: what it has learned of neighbourhoods holds at every size. Give the networks of a chain
+    of sizes a ``window``, so that means over the lattice keep their meaning.
 
     Args:
-        network: a :class:`~leaps_triton.SymmetricConv`, or another with ``for_model``.
+        network: a :class:`~leaps_triton.SymmetricConv`, a drift such as
+            :class:`~leaps_triton.HollowDrift`, or another with ``for_model``.
         path: the annealing path of the new model.
         refresh: how samples for the response are made.
         walkers: of these samples, at each time.
@@ -106,10 +108,19 @@ def transfer(
         (6, 6)
     """
     given: Any = network
-    movable = isinstance(given, Standing) and callable(getattr(given, "for_model", None))
-    expect(movable, "network", "one with for_model, such as a SymmetricConv", network)
+    drift = kind_of(given) == "drift"
+    movable = drift or isinstance(given, Standing)
+    if not movable or not callable(getattr(given, "for_model", None)):
+        # By its name alone: a module prints all of its layers.
+        raise ValueError(
+            f"network must be one with for_model, such as a SymmetricConv or a HollowDrift, got "
+            f"{type(given).__name__}"
+        )
     expect(isinstance(path, AnnealingPath), "path", "an AnnealingPath", path)
     moved: Moved = network.for_model(path.model, **changes)
+    # Drifts stand on no response.
+    if drift:
+        return moved
     if network.response is not None:
         device = network.response.betas.device
         response = fit_response(path, refresh, walkers, times, seed, progress, device)

@@ -47,7 +47,8 @@ class Guard:
 
         Raises:
             TrainingDiverged: the loss or its gradient is not finite, or the mean loss has grown
-                beyond ``divergence`` times its lowest value.
+                beyond ``divergence`` times its lowest value; with the loss ``"action_matching"``,
+                whose sign may be any, beyond that value by ``divergence`` times its size, or 1.
         """
         step = len(history.loss)
         # Losses of an earlier leg were those of another learning rate.
@@ -59,13 +60,17 @@ class Guard:
         finite = math.isfinite(loss) and math.isfinite(norm)
         if not finite:
             self._refuse(f"loss {loss}, gradient {norm}", step, history)
+        signed = self._config.loss == "action_matching"
         limit = self._config.divergence * self.lowest
-        if self._config.loss == "action_matching":
+        if signed:
             # A loss that may be negative is measured from its lowest value, not from 0.
             limit = self.lowest + self._config.divergence * max(abs(self.lowest), 1.0)
         if mean > limit:
-            times = mean / self.lowest
-            self._refuse(f"mean loss {mean:.3g}, {times:.3g} times its lowest", step, history)
+            grown = f"{mean / self.lowest:.3g} times its lowest"
+            if signed:
+                # Of signed numbers the quotient says nothing.
+                grown = f"its lowest {self.lowest:.3g}, with a limit of {limit:.3g}"
+            self._refuse(f"mean loss {mean:.3g}, {grown}", step, history)
         # The mean of fewer steps may be low by chance.
         if len(recent) == _WINDOW:
             self.lowest = min(self.lowest, mean)
