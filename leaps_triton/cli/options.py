@@ -146,9 +146,9 @@ class ModelOptions:
     beta: float | None = None
     """Inverse temperature; 0.4407 by default. phi4 has none: its couplings hold it."""
     mass_squared: float | None = None
-    """Mass squared m² of phi4, in S = Σ [-2 Σ φφ' + (2d + m²) φ² + λ φ⁴]."""
+    """Mass squared m² of phi4, as lt.PhiFour has it: S = Σ [-2 Σ φφ' + (2d + m²) φ² + λ φ⁴]."""
     quartic: float | None = None
-    """Quartic coupling λ of phi4."""
+    """Quartic coupling λ of phi4, in that S; lt.PhiFour.from_continuum leads there from others."""
     q: int | None = None
     """Number of states of potts and clock."""
     coupling: tuple[float, ...] = ()

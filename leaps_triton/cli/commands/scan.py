@@ -60,11 +60,12 @@ class Scan(ModelOptions):
     output: Path
     """HDF5 file for the observables at every temperature."""
     beta: Betas = _BETAS  # type: ignore[assignment]
-    """Inverse temperatures: first, last and how many, or one by one."""
+    """Inverse temperatures: first, last and how many, or one by one; phi4 has none."""
     mass_squared: Values = ()  # type: ignore[assignment]
-    """Of phi4: one value of m², or several to be scanned, likewise."""
+    """Of phi4, S = Σ [-2 Σ φφ' + (2d + m²) φ² + λ φ⁴] as in lt.PhiFour: one value of m², or several
+    to be scanned, likewise."""
     quartic: Values = ()  # type: ignore[assignment]
-    """Of phi4: one value of λ, or several to be scanned."""
+    """Of phi4: one value of λ, or several to be scanned; one coupling is scanned at a time."""
     method: Literal["chains", "tempering", "annealing"] = "chains"
     """chains for each, tempering with exchanges, or annealed walkers that pass all."""
     move: Annotated[tuple[str, ...], tyro.conf.arg(help=MOVES)] = (AUTO,)
