@@ -168,7 +168,7 @@ def physics_informed(
     return _spread(values, baseline, huber)
 
 
-def action_matching(path: Path, transport: Any, configurations: Tensor, t: Tensor) -> Tensor:
+def action_matching(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> Tensor:
     """Return ``E[½ |∇ϕ_t|²] - Cov[ϕ_t, ∂_t log ρ̃_t]``, the mean over times.
 
     Up to a constant it is half the squared distance of ``∇ϕ`` from the one gradient that carries

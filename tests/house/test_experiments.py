@@ -14,9 +14,9 @@ pytest.importorskip("tyro")
 ROOT = Path(__file__).parents[2]
 
 
-def smoke(name: str, folder: Path) -> Any:
+def smoke(name: str, folder: Path, where: str = "physics") -> Any:
     """The result of a script's smallest run."""
-    script = ROOT / "experiments" / "physics" / f"{name}.py"
+    script = ROOT / "experiments" / where / f"{name}.py"
     command = [sys.executable, str(script), "--smoke", "--results", "results"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(
@@ -153,7 +153,7 @@ def test_learned_samplers(words: str, tmp_path: Path) -> None:
 
 
 def test_phi4(tmp_path: Path) -> None:
-    result = smoke("phi4", tmp_path)
+    result = smoke("phi4", tmp_path, "fields")
     assert [row["length"] for row in result["scan"]] == [4, 6]
     for row in result["scan"]:
         # The identity holds at every coupling. Of six values 5σ is beyond 4e-6, and errors of short

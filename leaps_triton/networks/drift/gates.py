@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from .geometry import Modes
 
-__all__ = ["CHEBYSHEV", "chebyshev", "radial_network", "radial_values"]
+__all__ = ["CHEBYSHEV", "chebyshev", "radial_network", "radial_values", "soften"]
 
 CHEBYSHEV = 4
 """Chebyshev polynomials of ``2t - 1`` that gates are made of, the constant among them."""
@@ -33,6 +33,13 @@ def radial_network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, _RADIAL_WIDTH), nn.Tanh(), nn.Linear(_RADIAL_WIDTH, 1))
 
 
+@torch.no_grad()
+def soften(network: nn.Sequential, share: float) -> None:
+    """Multiply the last weights of a network of :func:`radial_network`, but not its constant."""
+    weights = [parameter for parameter in network.parameters() if parameter.ndim == 2]
+    weights[-1].mul_(share)
+
+
 def radial_values(network: nn.Sequential, waves: Modes, t: Tensor) -> Tensor:
     """Return ``K_t`` of all different ``k̂²``, ``(1 | walkers, values)``.
 
@@ -48,6 +55,6 @@ def radial_values(network: nn.Sequential, waves: Modes, t: Tensor) -> Tensor:
     low = torch.log(squares + 0.1) / 2.0
     inputs = torch.stack([high, low], 1).expand(len(t), -1, -1)
     times = t.double().to(squares.device).view(-1, 1, 1).expand(-1, len(squares), 1)
-    dtype = network[0].weight.dtype
+    dtype = next(network.parameters()).dtype
     values: Tensor = network(torch.cat([inputs, times], 2).to(dtype))
     return values.squeeze(2)

@@ -10,7 +10,7 @@ from ...models.base import Conditions
 from ...registry import register
 from ..base import check_kernel, initialise
 from .base import Drift
-from .gates import CHEBYSHEV, chebyshev, radial_network, radial_values
+from .gates import CHEBYSHEV, chebyshev, radial_network, radial_values, soften
 from .geometry import Sites, filtered
 
 __all__ = ["GradientDrift"]
@@ -84,7 +84,7 @@ class GradientDrift(Drift):
             # Fields are about a third: below |z| = 1 a window is as good as a quadratic form.
             self.window.weight[:, 0].mul_(3.0 * (taps + 2) ** 0.5)
             self.window.weight[:, 1:].mul_(2.0)
-            self.radial[2].weight.mul_(0.2)
+            soften(self.radial, 0.2)
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -13,7 +13,7 @@ from ...registry import register
 from ..base import check_kernel, initialise
 from .base import Drift, as_time
 from .bounds import largest_slope
-from .gates import CHEBYSHEV, chebyshev, radial_network, radial_values
+from .gates import CHEBYSHEV, chebyshev, radial_network, radial_values, soften
 from .geometry import Sites, filtered
 
 __all__ = ["HollowDrift", "Pointwise"]
@@ -152,7 +152,7 @@ class HollowDrift(Drift):
             self.second_gate.weight.mul_(0.6)
             # Small but not zero: at zero the gradients of all other layers vanish.
             self.readout.weight.mul_(0.1)
-            self.radial[2].weight.mul_(0.2)
+            soften(self.radial, 0.2)
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -1,7 +1,7 @@
 """Train drifts of the φ⁴ field, and compare with annealed importance sampling by seconds.
 
-    python experiments/physics/phi4_training.py            # 8 x 8, and 12 x 12 from there
-    python experiments/physics/phi4_training.py --smoke    # 4 x 4 and 6 x 6, under a minute
+    python experiments/fields/phi4_training.py            # 8 x 8, and 12 x 12 from there
+    python experiments/fields/phi4_training.py --smoke    # 4 x 4 and 6 x 6, under a minute
 
 One HollowDrift is trained on the smallest lattice, and goes on for a while on the next one. Adam is
 given the same seconds as SPRING on the smallest. Walkers follow the drift by MapStep, with

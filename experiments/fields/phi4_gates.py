@@ -1,7 +1,7 @@
 """Check integrators of drifts against log Z by quadrature, on the smallest φ⁴ lattice, at depth.
 
-    python experiments/physics/phi4_gates.py            # about ten minutes on one core
-    python experiments/physics/phi4_gates.py --smoke    # under a minute
+    python experiments/fields/phi4_gates.py            # about ten minutes on one core
+    python experiments/fields/phi4_gates.py --smoke    # under a minute
 
 The lattice is 2 × 2, from m² = 1, λ = 0 to m² = -1, λ = 0.9, where quadrature gives log Z_1 / Z_0 =
 1.5557160303. The drift is a fixed one, ``b = (1 + t)(0.4 φ + 0.5 tanh h - 0.6 tanh(φ + 0.7 h))``

@@ -1,8 +1,8 @@
 """Scan φ⁴ through its transition, and compare NETS, AIS, SMC and HMC at equal time.
 
-    python experiments/physics/phi4.py                     # about an hour on one core
-    python experiments/physics/phi4.py --sampler drift.safetensors   # trained before
-    python experiments/physics/phi4.py --smoke             # under a minute
+    python experiments/fields/phi4.py                     # about an hour on one core
+    python experiments/fields/phi4.py --sampler drift.safetensors   # trained before
+    python experiments/fields/phi4.py --smoke             # under a minute
 
 At m² = -4 chains of hybrid Monte Carlo, with updates of sign clusters and parallel tempering in λ,
 go through the transition on several lattices: the Binder cumulants of two sizes cross near it. Two
@@ -37,7 +37,7 @@ from typing import Any
 
 import torch
 import tyro
-from reports.fields import draw, one_line
+from drawing_fields import draw, one_line
 
 import leaps_triton as lt
 from leaps_triton.bench.timing import Clock
