@@ -10,7 +10,7 @@ from torch import Tensor
 from ..kernels.checks import as_integer, as_number, check_arguments, expect, shown
 from ..lattices.hypercubic import Lattice
 from ..models.base import EnergyModel, Observable, Target
-from ..models.energy_only import complete
+from ..models.energy_only import as_given, complete
 
 __all__ = [
     "FEW",
@@ -189,7 +189,7 @@ def complete_discrete(model: Target | EnergyModel) -> Any:
     whole = complete(model)
     if whole.dtype.is_floating_point:
         raise ValueError(
-            f"exact values need a model with q states per site, and configurations of {model!r} "
-            f"are {whole.dtype}"
+            f"exact values need a model with q states per site, and configurations of "
+            f"{type(as_given(whole)).__name__} are {whole.dtype}"
         )
     return whole

@@ -178,13 +178,8 @@ class BaseMove(ABC):
         """Return what moves each replica, as the user gave it: the move itself."""
         return self.own
 
-    # Most moves have no conditions, so this is no abstract method.
     def check_model(self, model: Any) -> None:  # noqa: B027
-        """Raise a ValueError if the move can move no configuration of a model.
-
-        Args:
-            model: the target, completed.
-        """
+        """Raise a ValueError if the move can move no configuration of a completed model."""
 
     def settled(self, model: Any, before: Any = None, walkers: int | None = None) -> Any:
         """Return the move with all that its user did not name, as the user gave it.

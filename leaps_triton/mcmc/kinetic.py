@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from .. import kernels
 from ..integrators.rates import evaluate
 from ..kernels import REVERSIBLE, Stream
 from ..kernels.checks import as_integer, as_number, expect
+from ..models.energy_only import as_given
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
@@ -112,6 +113,18 @@ class KineticMonteCarlo(BaseMove):
         """Return ``reversible``, by its former name."""
         warn_renamed("KineticMonteCarlo.rates", "KineticMonteCarlo.reversible")
         return self.reversible
+
+    def check_model(self, model: Any) -> None:
+        """Raise a ValueError if the sites of a model have no states to jump between.
+
+        Args:
+            model: the target, completed.
+        """
+        if model.dtype.is_floating_point:
+            raise ValueError(
+                f"KineticMonteCarlo needs a model with q states per site, and configurations of "
+                f"{type(as_given(model)).__name__} are {model.dtype}; take lt.HMC or lt.Langevin"
+            )
 
     @torch.no_grad()
     def step(

@@ -212,6 +212,7 @@ class March:
         self.model = self.path.model
         move = settled(move, self.model, None, settings.walkers)
         self.move = move
+        as_move("move", move).check_model(self.model)
         _check_together(move, settings.walkers)
         # Before any work: the temperatures of a ladder may not be those of the model.
         self.varied = as_move("move", move).varied(self.model)

@@ -12,6 +12,7 @@ from torch import Tensor
 from .. import kernels
 from ..kernels.lattice_fields.reference import per_site
 from ..models.base import DifferentiableModel
+from ..models.energy_only import as_given
 from ..models.fields import PhiFour, is_phi_four
 from .free_field import FreeField
 
@@ -243,8 +244,8 @@ def force_of(thing: DifferentiableModel, configurations: Tensor) -> Tensor:
     """
     if not hasattr(thing, "force"):
         raise ValueError(
-            f"the gradient of the density needs force(configurations), -∂energy/∂x, of {thing!r}, "
-            f"which has none; add it"
+            f"the gradient of the density needs force(configurations), -∂energy/∂x, of "
+            f"{type(as_given(thing)).__name__}, which has none; add it"
         )
     return thing.force(configurations)
 

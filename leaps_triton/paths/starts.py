@@ -12,6 +12,7 @@ from ..kernels import Stream
 from ..kernels.checks import shown
 from ..kernels.philox import site_words
 from ..lattices.hypercubic import Lattice
+from ..models.energy_only import as_given
 from ..models.fields import PhiFour
 from ..registry import register
 from .base import Start
@@ -66,7 +67,8 @@ def as_start(start: Start | None, model: Any) -> Start:
     if start is None:
         if model.dtype.is_floating_point:
             raise ValueError(
-                f"configurations of {model!r} are {model.dtype}, and have no uniform start; "
+                f"configurations of {type(as_given(model)).__name__} are {model.dtype}, and have "
+                f"no uniform start; "
                 f"give start= an object with sample(walkers, seed) and log_z"
             )
         return Uniform(model.lattice, model.q)

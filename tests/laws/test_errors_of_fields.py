@@ -57,6 +57,8 @@ def free_path() -> lt.AnnealingPath:
         (lambda: sampler(MODEL, None, lt.MapStep(3), lt.HeatBath()), FIELDS),
         (lambda: sampler(MODEL, None, lt.MapStep(3), lt.Metropolis()), FIELDS),
         (lambda: sampler(MODEL, None, lt.MapStep(3), lt.SwendsenWang()), FIELDS),
+        (lambda: sampler(MODEL, None, lt.MapStep(3), lt.KineticMonteCarlo(1.0)), FIELDS),
+        (lambda: lt.run_chain(MODEL, lt.Overrelaxation(), 4, 10, **CPU), FIELDS),
         (lambda: sampler(MODEL, None, None, lt.Compose(lt.HMC(), lt.Wolff())), FIELDS),
         (lambda: sampler(ISING, None, lt.Jump(3), lt.HMC(3)), "HMC moves real fields"),
         (

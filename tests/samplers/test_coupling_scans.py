@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import pytest
+import torch
 
 import leaps_triton as lt
 from field_moves import TWO_SITES, PlainHMC, exact_on_two_sites
@@ -147,6 +148,14 @@ ISING = lt.Ising((3, 3), beta=0.3)
 def annealing() -> lt.Sampler:
     path = lt.AnnealingPath(TWO_SITES)
     return lt.Sampler(path, None, lt.MapStep(4), PlainHMC(), block=4, device="cpu")
+
+
+def test_a_ladder_that_nothing_has_climbed_says_so() -> None:
+    ladder = lt.ParallelTempering(quartic=[2.0, 1.0], move=PlainHMC())
+    walkers = torch.arange(2)
+    start = lt.AnnealingPath(TWO_SITES).start.sample(walkers, seed=0)
+    state = ladder.init(start, walkers)
+    assert "no replica came from quartic 2 to the target" in ladder.obstacle(state)
 
 
 @pytest.mark.parametrize(
