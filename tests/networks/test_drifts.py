@@ -79,7 +79,7 @@ def test_the_divergence_is_the_trace_of_the_jacobian(name: str, shape: tuple[int
 
 
 def test_the_divergence_of_a_gradient_is_the_trace_of_the_jacobian() -> None:
-    drift = awake(lt.GradientDrift(Fields((4, 6)), kernel_size=3, width=5))
+    drift: Any = awake(lt.GradientDrift(Fields((4, 6)), kernel_size=3, width=5))
     x = fields(2, (4, 6))
     b, divergence = drift(x, conditions(0.4))
     found = jacobian(drift, x[0], 0.4)
@@ -228,8 +228,8 @@ def test_per_sample_gradients_of_a_drift_come_from_its_layers() -> None:
     for sample in range(3):
         drift.zero_grad()
         values()[sample].backward()
-        gradients = [parameter.grad.flatten() for parameter in drift.parameters()]
-        expected = torch.cat(gradients)
+        gradients: list[Any] = [parameter.grad for parameter in drift.parameters()]
+        expected = torch.cat([gradient.flatten() for gradient in gradients])
         torch.testing.assert_close(found.jacobian[sample], expected, rtol=1e-10, atol=1e-12)
 
 

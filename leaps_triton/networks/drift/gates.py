@@ -48,6 +48,6 @@ def radial_values(network: nn.Sequential, waves: Modes, t: Tensor) -> Tensor:
     low = torch.log(squares + 0.1) / 2.0
     inputs = torch.stack([high, low], 1).expand(len(t), -1, -1)
     times = t.double().to(squares.device).view(-1, 1, 1).expand(-1, len(squares), 1)
-    dtype = network[0].weight.dtype
+    dtype = next(network.parameters()).dtype
     values: Tensor = network(torch.cat([inputs, times], 2).to(dtype))
     return values.squeeze(2)

@@ -84,7 +84,8 @@ class GradientDrift(Drift):
             # Fields are about a third: below |z| = 1 a window is as good as a quadratic form.
             self.window.weight[:, 0].mul_(3.0 * (taps + 2) ** 0.5)
             self.window.weight[:, 1:].mul_(2.0)
-            self.radial[2].weight.mul_(0.2)
+            last: Any = self.radial[2]
+            last.weight.mul_(0.2)
 
     @property
     def _dtype(self) -> torch.dtype:

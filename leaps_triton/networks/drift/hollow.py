@@ -152,7 +152,8 @@ class HollowDrift(Drift):
             self.second_gate.weight.mul_(0.6)
             # Small but not zero: at zero the gradients of all other layers vanish.
             self.readout.weight.mul_(0.1)
-            self.radial[2].weight.mul_(0.2)
+            last: Any = self.radial[2]
+            last.weight.mul_(0.2)
 
     @property
     def _dtype(self) -> torch.dtype:

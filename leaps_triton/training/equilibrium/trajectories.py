@@ -8,7 +8,7 @@ from ...mcmc.fields import HMC
 __all__ = ["TRAJECTORIES", "field_move"]
 
 TRAJECTORIES = 3
-"""Trajectories per 1/64 of the path; the mean of κ on held-out samples tells if they are too few."""
+"""Trajectories per 1/64 of the path; κ on held-out samples tells if they are too few."""
 
 _LEAPFROGS = 3
 

@@ -113,7 +113,8 @@ def test_chains_have_the_move_by_default() -> None:
     move = lt.default_move(MODEL)
     assert move == lt.Compose(lt.HMC(), lt.SignCluster())
     chain = lt.run_chain(MODEL, walkers=4, sweeps=5, device="cpu", observables=OBSERVABLES)
-    assert chain.move.moves[0].complete
+    moved: Any = chain.move
+    assert moved.moves[0].complete
 
 
 def test_moves_answer_what_samplers_ask(hmc: lt.HMC) -> None:
