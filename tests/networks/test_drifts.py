@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.integrators.flows import spectrum
 from leaps_triton.lattices.hypercubic import Lattice
 from leaps_triton.models.base import Conditions
 from leaps_triton.networks import Drift, ForeignDrift
@@ -316,3 +317,14 @@ def test_a_foreign_drift_gets_its_divergence() -> None:
         other = estimated(x, conditions(0.41))[1]
     assert float(again) == float(values[0])
     assert float(other) != float(again)
+
+
+def test_no_walkers_are_no_error() -> None:
+    start = lt.FreeField(1.0).on(Fields((4, 6)))
+    x = start.sample(torch.arange(0), seed=0)
+    assert x.shape == (0, 4, 6) and x.dtype == torch.float64
+    for drift in (lt.GaussianDrift(Fields((4, 6))), lt.HollowDrift(Fields((4, 6)), kernel_size=3)):
+        b, divergence = drift(x, conditions(0.4))
+        assert b.shape == x.shape and divergence.shape == (0,)
+    factors = torch.ones(4, 6, dtype=torch.float64)
+    assert spectrum.filtered(x, factors).shape == x.shape
