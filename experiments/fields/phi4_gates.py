@@ -75,7 +75,7 @@ class FixedDrift:
 
     def rest(self, x: Tensor, t: Any) -> tuple[Tensor, Tensor]:
         """Return all but the linear term, and its slope."""
-        h = sum(x.roll(1, axis) + x.roll(-1, axis) for axis in (1, 2)) / 4
+        h: Any = sum(x.roll(1, axis) + x.roll(-1, axis) for axis in (1, 2)) / 4
         inner = torch.tanh(x + 0.7 * h)
         value = (1.0 + t) * (0.5 * torch.tanh(h) - 0.6 * inner)
         return value, -0.6 * (1.0 + t) * (1.0 - inner * inner)

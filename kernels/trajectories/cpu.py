@@ -55,7 +55,7 @@ class Walkers(NamedTuple):
 
     fields: Any
     """``(walkers, sites)``, written over"""
-    index: NDArray[np.int64]
+    indices: NDArray[np.int64]
     mass_squared: NDArray[np.float64]
     quartic: NDArray[np.float64]
     results: NDArray[np.float64]
@@ -95,10 +95,10 @@ class Memory(NamedTuple):
 @compiled
 def gather(walkers, first, ndim, field, lanes):
     """Read a group of walkers; lanes beyond the last one hold it again."""
-    count = len(walkers.index)
+    count = len(walkers.indices)
     for place in range(WIDE):
         w = min(first + place % LANES, count - 1)
-        lanes.walkers[place] = walkers.index[w]
+        lanes.walkers[place] = walkers.indices[w]
         mass = walkers.mass_squared[w % len(walkers.mass_squared)]
         quartic = walkers.quartic[w % len(walkers.quartic)]
         lanes.diagonal[place] = mass + 2.0 * ndim
@@ -115,7 +115,7 @@ def gather(walkers, first, ndim, field, lanes):
 @compiled
 def scatter(walkers, first, sweeps, field, totals):
     """Write a group of walkers, and how its sweeps went."""
-    for lane in range(min(LANES, len(walkers.index) - first)):
+    for lane in range(min(LANES, len(walkers.indices) - first)):
         w = first + lane
         walkers.results[0, w] = totals[7, lane] / sweeps
         walkers.results[1, w] = totals[8, lane] / sweeps
@@ -248,9 +248,10 @@ def _lanes(dtype: Any) -> Lanes:
 
 def _memory(sites: int, dtype: Any) -> Memory:
     """Return memory for a thread."""
-    fields = [np.zeros(sites * LANES, dtype) for _ in range(7)]
+    fields: Any = [np.zeros(sites * LANES, dtype) for _ in range(7)]
     words = np.empty((4, WIDE), np.uint64)
-    return Memory(*fields, words, np.empty((4, WIDE)), np.empty((9, LANES)))
+    numbers: Any = (words, np.empty((4, WIDE)), np.empty((9, LANES)))
+    return Memory(*fields, *numbers)
 
 
 def quartic_trajectories(given: Trajectories) -> FieldSweeps:
@@ -263,9 +264,9 @@ def quartic_trajectories(given: Trajectories) -> FieldSweeps:
     flat = fields.flatten(1).numpy()
     count, sites = flat.shape
     columns = (given.walkers, given.mass_squared, given.quartic)
-    arrays = [column.detach().contiguous().numpy() for column in columns]
+    arrays: Any = [column.detach().contiguous().numpy() for column in columns]
     results = torch.empty(3, count, dtype=torch.float64)
-    walkers = Walkers(flat, *arrays, results.numpy())
+    walkers = Walkers(flat, arrays[0], arrays[1], arrays[2], results.numpy())
     rule = _rule(given, shape)
 
     def work(first: int, end: int) -> None:

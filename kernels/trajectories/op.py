@@ -121,8 +121,9 @@ def _(
     sweeps: int,
     seed: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    numbers = [configurations.new_empty(len(configurations), dtype=torch.float64) for _ in range(3)]
-    return configurations.new_empty(configurations.shape), *numbers
+    accepted = configurations.new_empty(len(configurations), dtype=torch.float64)
+    field = configurations.new_empty(configurations.shape)
+    return field, accepted, torch.empty_like(accepted), torch.empty_like(accepted)
 
 
 def _launchers() -> Launchers:

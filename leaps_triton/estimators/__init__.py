@@ -20,7 +20,13 @@ from .overlaps import OverlapDistribution, overlap_distribution
 from .reweighting import Reweighted, multi_reweight, reweight
 from .tempering import exchange_rates, stepping_stones
 from .trust.beginning import Beginning, find_beginning
-from .trust.cautions import CautionWarning, DriftWarning, LowEssWarning, ShortChainWarning
+from .trust.cautions import (
+    CautionWarning,
+    DriftWarning,
+    LowAcceptanceWarning,
+    LowEssWarning,
+    ShortChainWarning,
+)
 from .trust.tails import pareto_k, pareto_threshold
 from .weights import (
     RESAMPLING,
@@ -40,6 +46,7 @@ __all__ = [
     "ChainEstimate",
     "DriftWarning",
     "Estimate",
+    "LowAcceptanceWarning",
     "LowEssWarning",
     "OverlapDistribution",
     "Result",

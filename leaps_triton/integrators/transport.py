@@ -11,7 +11,7 @@ from ..kernels.proposals.op import GAUGES
 from ..models.base import Conditions
 
 __all__ = [
-    "AnyTransport", "FlowingDrift", "Memory", "ParityDrift", "PassingDrift", "Tabulated",
+    "AnyTransport", "FlowingDrift", "LoneDrift", "Memory", "ParityDrift", "PassingDrift", "Tabulated",
     "Transport", "as_transport", "clock_of", "gauge_of", "kind_of", "precision_of",
 ]  # fmt: skip
 
@@ -105,6 +105,15 @@ class FlowingDrift(Protocol):
 
     def flow(self, begin: float, end: float) -> Tensor:
         """Return ``∫ K_t(k) dt`` of all modes from ``begin`` to ``end``, float64 ``(*shape)``."""
+        ...
+
+
+@runtime_checkable
+class LoneDrift(Protocol):
+    """What a drift offers that can be had without its divergence at a lower cost."""
+
+    def alone(self, configurations: Tensor, conditions: Conditions) -> Tensor:
+        """Return ``b`` alone, ``(walkers, *shape)``."""
         ...
 
 

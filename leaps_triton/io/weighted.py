@@ -116,9 +116,10 @@ def sample(
     if along is not False:
         stops = Stops.on(sampler.path, sampler.integrator, along, observables)
         # Files without it are as they always were.
-        settings["along"] = {"betas": list(stops.betas), "densities": list(stops.densities)}
+        kept = {"betas": list(stops.betas), "densities": list(stops.densities)}
         if stops.couplings is not None:
-            settings["along"]["couplings"] = stops.couplings.tolist()
+            kept["couplings"] = stops.couplings.tolist()
+        settings["along"] = kept
     chosen = as_blocks(blocks, walkers, sampler.block)
     if chosen is not None:
         settings["blocks"] = chosen

@@ -241,6 +241,22 @@ class BaseMove(ABC):
         after, info = self.step(state, path, t, seed)
         return after, self.lowest(after, info)
 
+    @property
+    def tells_acceptance(self) -> bool:
+        """Return whether its steps tell how probably what they propose is accepted."""
+        return False
+
+    def accepted(self, info: Any) -> Tensor:
+        """Return how probably what a step proposed was accepted, ``(walkers,)``.
+
+        Args:
+            info: what the step did.
+
+        Raises:
+            NotImplementedError: the move does not tell.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def step(
         self, state: Any, path: AnnealingPath, t: Tensor | float, seed: int

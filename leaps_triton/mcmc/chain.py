@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -14,7 +15,12 @@ from ..estimators.jackknife import Estimate
 from ..estimators.reweighting import Reweighted
 from ..estimators.tempering import exchange_rates
 from ..estimators.trust.beginning import Beginning, find_beginning
-from ..estimators.trust.cautions import Doubt, ShortChainWarning, caution
+from ..estimators.trust.cautions import (
+    Doubt,
+    LowAcceptanceWarning,
+    ShortChainWarning,
+    caution,
+)
 from ..kernels.checks import nearest
 from ..models.base import Model
 from ..models.varied import BETA, Varied
@@ -31,6 +37,7 @@ from ..observables.replicas import inner_of, suffix_of
 from ..observables.reweighted import reweighted
 from ..renamed import warn_renamed
 from .base import Lowest, Move, SweepState, as_move
+from .fields.acceptance import LEAST_ACCEPTANCE, acceptance_of
 
 __all__ = ["Chain", "begun"]
 
@@ -92,6 +99,19 @@ class Chain(Result):
         if self.lowest is None or self.lowest_energy is None:
             return None
         return self.lowest.configurations[self.lowest.energies.argmin()]
+
+    @cached_property
+    def acceptance(self) -> float | None:
+        """Return how probably trajectories of :class:`~leaps_triton.HMC` and the like are accepted.
+
+        It is measured when it is first asked for, in about a thousand trajectories that go on from
+        the last draw, and changes nothing of the chain; of parallel tempering at the target. The
+        ``acceptance`` of the move is the target that its step was chosen for. None for moves that
+        do not tell, such as sweeps.
+        """
+        each = as_move("move", as_move("move", self.move).each)
+        here = SweepState(self.configurations, self.state.walkers, self.state.sweep)
+        return acceptance_of(each, self.model, here, self.seed)
 
     @property
     def configurations(self) -> Tensor:
@@ -299,18 +319,29 @@ class Chain(Result):
 
     @property
     def notes(self) -> dict[str, str]:
-        """Return where the chain was found to begin, if it was."""
-        if self.beginning is None:
-            return {}
-        return {"beginning": self.beginning.words(self.recorded)}
+        """Return where the chain was found to begin, if it was, and what the move accepts."""
+        found = {}
+        if self.acceptance is not None:
+            found["acceptance"] = f"{self.acceptance:.2f}"
+        if self.beginning is not None:
+            found["beginning"] = self.beginning.words(self.recorded)
+        return found
 
     @property
     def doubts(self) -> list[Doubt]:
         """Return why the move cannot have mixed the chains, such as replicas never exchanged."""
+        found = []
         obstacle = as_move("move", self.move).obstacle(self.state)
-        if not obstacle:
-            return []
-        return [Doubt(ShortChainWarning, obstacle)]
+        if obstacle:
+            found.append(Doubt(ShortChainWarning, obstacle))
+        # Not <, so that NaN is one too.
+        if self.acceptance is not None and not self.acceptance >= LEAST_ACCEPTANCE:
+            reason = (
+                f"trajectories are accepted with a mean probability of {self.acceptance:.2g}, so "
+                f"that walkers stay where they are: take a smaller step; or is force = -∂H/∂φ?"
+            )
+            found.append(Doubt(LowAcceptanceWarning, reason))
+        return found
 
     def summary(self) -> dict[str, str]:
         """Return the move, how many walkers and draws, and the longest autocorrelation time."""

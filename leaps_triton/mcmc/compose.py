@@ -161,6 +161,21 @@ class Compose(BaseMove):
         # From beginning to end: a site that one move changes and another restores does not count.
         return state, ComposeInfo(changed(before, state.configurations), tuple(infos))
 
+    @property
+    def tells_acceptance(self) -> bool:
+        """Return whether any of the moves does."""
+        return any(part.tells_acceptance for part in self._parts)
+
+    def accepted(self, info: ComposeInfo) -> Tensor:
+        """Return the answer of the first move that tells.
+
+        Args:
+            info: what the step did.
+        """
+        pairs = zip(self._parts, info.parts, strict=True)
+        told = [part.accepted(own) for part, own in pairs if part.tells_acceptance]
+        return told[0]
+
     def advance(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int
     ) -> tuple[SweepState, Lowest | None]:

@@ -58,6 +58,10 @@ class Path(Protocol):
         """Return ``log ρ̃_{t_to}(x) - log ρ̃_{t_from}(x)``, float64 ``(walkers,)``."""
         ...
 
+    def excess(self, configurations: Tensor) -> Tensor:
+        """Return what :meth:`time_derivative` takes as energies, float64 ``(walkers,)``."""
+        ...
+
     def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
         """Return ``∂_t log ρ̃_t(x)`` from :meth:`AnnealingPath.excess`, float64 ``(walkers,)``."""
         ...

@@ -111,6 +111,10 @@ class FreeField:
             seed: in [0, 2³²).
         """
         lattice = self._bound()
+        if not len(walker_index):
+            # Fourier transforms refuse batches of nothing.
+            shape = (0, *lattice.shape)
+            return torch.zeros(shape, dtype=self.dtype, device=walker_index.device)
         white = kernels.normals(
             seed, Stream.START, 0, 0, walker_index, lattice.sites, torch.float64
         )

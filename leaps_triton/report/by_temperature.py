@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from matplotlib.axes import Axes
@@ -33,13 +33,20 @@ _AXES = {
 _FIELD_AXES = {
     "energy": "action / site  ⟨S⟩/V",
     "abs_magnetization": "magnetisation  ⟨|M|⟩",
-    "susceptibility": "connected susceptibility  V(⟨M²⟩ − ⟨|M|⟩²)",
+    "susceptibility": "connected susceptibility\nV(⟨M²⟩ − ⟨|M|⟩²)",
+    "specific_heat": "specific heat / site  Var(S)/V",
     "susceptibility_full": "susceptibility  V⟨M²⟩",
     "field_squared": "⟨φ²⟩",
     "field_fourth": "⟨φ⁴⟩",
     "schwinger_dyson": "check  ⟨φ ∂S/∂φ⟩",
 }
 """Those of fields, which have no units."""
+
+_ONE = "schwinger_dyson"
+"""What is 1 at every coupling, where a line is drawn."""
+
+_Cell: TypeAlias = tuple[Axes, Axes | None]
+"""Values above, and pulls below them where anything exact is known"""
 
 _PLACES = {
     "beta": "temperature  T = 1/β  [$J/k_B$]",
@@ -85,14 +92,19 @@ def against_temperature(
         # A scan has many temperatures, and all together shall take seconds.
         updates = UPDATES // len(runs)
         count += 1
-    figure, cells = _grid(count)
+    exact_of = {id(run): known(run.model, updates=updates) for run in runs}
+    # Pulls have a place where anything exact is known.
+    told = set().union(*exact_of.values())
+    figure, cells = _grid([name in told for name in [*names, "log_z"][:count]])
     for colour, (group, members) in enumerate(_groups(runs, parameter).items()):
         temperatures, curves = _curves(members)
-        references = [known(run.model, updates=updates) for run in members]
+        references = [exact_of[id(run)] for run in members]
         for name, (above, below) in zip(names, cells, strict=False):
             if name in curves:
                 curve = curves[name]
                 above.plot(temperatures, curve, color=f"C{colour}", linewidth=1.0, zorder=1)
+            if name == _ONE:
+                above.axhline(1.0, color="grey", linewidth=1.0, zorder=1)
             drawn = name in curves
             estimates = _values(above, members, name, colour, group, drawn, parameter)
             exact = [reference.get(name) for reference in references]
@@ -104,24 +116,21 @@ def against_temperature(
     axes = [_axis(name, parameter) for name in names]
     if log_z is not None:
         axes.append(_log_z_label(log_z, parameter))
-    for text, (above, below) in zip(axes, cells, strict=True):
-        above.set_ylabel(text)
-        above.tick_params(labelbottom=False)
-        _finish_pulls(below, above)
-        below.set_xlabel(_PLACES[parameter])
+    for text, cell in zip(axes, cells, strict=True):
+        cell[0].set_ylabel(text)
+        _finish(cell, _PLACES[parameter])
     _share_temperatures([above for above, _ in cells])
     # One legend is enough: colours mean the same in all cells.
     cells[0][0].legend(fontsize=8)
-    pulled = any(below.lines for _, below in cells)
     text = "dotted: to guide the eye; bars: one σ"
-    if pulled:
+    if any(below is not None for _, below in cells):
         text = f"full lines: exact; {text}; pull = (value − exact) / σ"
     figure.supxlabel(wrapped(text, 0.95 * figure.get_figwidth(), 8.0), fontsize=8)
     return figure
 
 
 def _log_z(
-    cell: tuple[Axes, Axes],
+    cell: _Cell,
     runs: Sequence[Result],
     log_z: Mapping[float, Estimate],
     references: Sequence[float | None],
@@ -165,10 +174,10 @@ def _log_z(
 
 def _axis(name: str, parameter: str) -> str:
     """Return the label of the axis of an observable."""
-    known = _AXES
+    names = _AXES
     if parameter != BETA:
-        known = {**_AXES, **_FIELD_AXES}
-    return known.get(name, wrapped(label(name), 2.6, 10.0))
+        names = {**_AXES, **_FIELD_AXES}
+    return names.get(name, wrapped(label(name), 2.6, 10.0))
 
 
 def _log_z_label(log_z: Mapping[float, Estimate], parameter: str) -> str:
@@ -180,26 +189,31 @@ def _log_z_label(log_z: Mapping[float, Estimate], parameter: str) -> str:
     return "log Z / site"
 
 
-def _grid(count: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """Return a figure with ``count`` cells, each of values above and pulls below."""
-    columns = min(3, count)
-    rows = -(-count // columns)
+def _grid(pulled: Sequence[bool]) -> tuple[Figure, list[_Cell]]:
+    """Return a figure with a cell for each entry, which tells whether it has pulls."""
+    columns = min(3, len(pulled))
+    rows = -(-len(pulled) // columns)
     figure = Figure(figsize=(4.4 * columns, 4.2 * rows), layout="constrained")
     engine: Any = figure.get_layout_engine()
     # In inches: labels of an axis stand clear of the next panel.
     engine.set(w_pad=0.1)
     # The cells of one column share the width of their labels.
     ratios = [3.0, 1.0] * rows
-    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=ratios)
-    cells = []
-    for cell in range(rows * columns):
-        row, column = divmod(cell, columns)
-        above, below = grid[2 * row : 2 * row + 2, column]
-        cells.append((above, below))
-    for above, below in cells[count:]:
-        above.set_axis_off()
-        below.set_axis_off()
-    return figure, cells[:count]
+    grid = figure.add_gridspec(2 * rows, columns, height_ratios=ratios)
+    cells: list[_Cell] = []
+    for row in range(rows):
+        several = pulled[columns * row : columns * (row + 1)]
+        values = []
+        for column, has_pulls in enumerate(several):
+            # Without pulls, values take their place too.
+            end = 2 * row + 1 if has_pulls else 2 * row + 2
+            values.append(figure.add_subplot(grid[2 * row : end, column]))
+        for column, above in enumerate(values):
+            below = None
+            if several[column]:
+                below = figure.add_subplot(grid[2 * row + 1, column])
+            cells.append((above, below))
+    return figure, cells
 
 
 def varying(models: Sequence[Any]) -> str:
@@ -247,7 +261,7 @@ def _values(
 
 
 def _pulls(
-    axes: Axes,
+    axes: Axes | None,
     runs: Sequence[Result],
     estimates: Sequence[Any],
     exact: Sequence[float | None],
@@ -262,18 +276,19 @@ def _pulls(
         if value is not None:
             drawn.append(t)
             pulls.append(estimate.pull(value))
-    if drawn:
+    if axes is not None and drawn:
         axes.plot(drawn, pulls, marker(colour), color=f"C{colour}", markersize=4)
 
 
-def _finish_pulls(axes: Axes, above: Axes) -> None:
-    """Give the pulls their axes, or say that there are none."""
-    axes.sharex(above)
-    if not axes.lines:
-        middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
-        axes.text(0.5, 0.5, "no exact value known", fontsize=8, **middle)
-        axes.set_yticks([])
+def _finish(cell: _Cell, place: str) -> None:
+    """Name the axis along which runs differ, and give the pulls their own."""
+    above, axes = cell
+    if axes is None:
+        above.set_xlabel(place)
         return
+    above.tick_params(labelbottom=False)
+    axes.sharex(above)
+    axes.set_xlabel(place)
     # Never below ±3σ, or small pulls would look large.
     most = 3.0
     for line in axes.lines:
@@ -321,7 +336,8 @@ def binder_crossing(axes: Axes, runs: Sequence[Result]) -> None:
         axes.axvline(critical, color="grey", linestyle="--", linewidth=1.0, label=name)
     headline(axes, "full lines: exact; dotted: to guide the eye; bars: one σ")
     axes.set_xlabel(_PLACES[parameter])
-    axes.set_ylabel("Binder cumulant  U = 1 − ⟨m⁴⟩ / 3⟨m²⟩²")
+    symbol = "m" if parameter == BETA else "M"
+    axes.set_ylabel(f"Binder cumulant  U = 1 − ⟨{symbol}⁴⟩ / 3⟨{symbol}²⟩²")
     axes.legend(fontsize=8)
 
 

@@ -41,7 +41,12 @@ _SYMBOLS = {"mass_squared": "m²", "quartic": "λ"}
 _CHECK = "schwinger_dyson"
 """What tables of fields end with: it tells whether the sampling is right."""
 
-_NOTED = {"ess": "ESS", "pareto_k": "Pareto k", "beginning": "the chain begins"}
+_NOTED = {
+    "ess": "ESS",
+    "pareto_k": "Pareto k",
+    "beginning": "the chain begins",
+    "acceptance": "trajectories are accepted with probability",
+}
 """What notes are about."""
 
 
@@ -111,6 +116,7 @@ def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]
     Warns:
         ShortChainWarning: a walker has fewer than 50 autocorrelation times; once for all names.
         DriftWarning: the early and the late draws differ; once for all names.
+        LowAcceptanceWarning: trajectories of a chain are hardly ever accepted.
         LowEssWarning: few walkers carry the weight.
     """
     references = known(run.model)

@@ -193,7 +193,7 @@ def test_reversed_paths_of_exact_samples(name: str) -> None:
     model = lt.PhiFour((2, 4), mass_squared=0.4, quartic=0.0, dtype=FLOAT64)
     line = lt.AnnealingPath(model)
     exact = lt.FreeField(0.4).on(model)
-    drift = FixedDrift((2, 4), scale=0.3)
+    drift: Any = FixedDrift((2, 4), scale=0.3)
     made = lt.Sampler(line, drift, INTEGRATORS[name], device="cpu", block=2048)
     back = lt.reverse_ess(made, exact.sample(torch.arange(2048), seed=5), seed=6)
     assert back.log_z_error < 0.1
@@ -228,7 +228,7 @@ def test_a_network_is_followed_by_its_kernel() -> None:
 
 
 def test_steep_drifts_are_made_of_more_maps_or_refused() -> None:
-    steep = FixedDrift(scale=4.0)
+    steep: Any = FixedDrift(scale=4.0)
     made = sampler(lt.MapStep(2), steep, block=32)
     assert made.sample(32, seed=0).log_weights.isfinite().all()
     state = made.integrator.init(path().start.sample(torch.arange(4), seed=0), torch.arange(4))
@@ -354,7 +354,8 @@ def test_walkers_are_measured_along_the_couplings(tmp_path: Path) -> None:
     made = sampler(lt.MapStep(4), drift, block=2048)
     ensemble = made.sample(2048, seed=5, along=True, observables=("energy",))
     stages = ensemble.by_beta
-    couplings = [stage.model.couplings for stage in stages]
+    models: list[Any] = [stage.model for stage in stages]
+    couplings = [model.couplings for model in models]
     assert [each["mass_squared"] for each in couplings] == [1.0, 0.5, 0.0, -0.5, -1.0]
     assert [each["quartic"] for each in couplings] == pytest.approx([0.0, 0.225, 0.45, 0.675, 0.9])
     assert stages[0].log_z == pytest.approx(made.path.start.log_z)
@@ -369,7 +370,8 @@ def test_walkers_are_measured_along_the_couplings(tmp_path: Path) -> None:
     run = lt.io.sample(made, 2048, file, seed=5, observables=("energy",), along=[0.5, 1.0])
     read: Any = lt.io.read(file)
     for found in (run.by_beta, read.by_beta):
-        assert [stage.model.couplings for stage in found] == [couplings[2], couplings[4]]
+        models = [stage.model for stage in found]
+        assert [model.couplings for model in models] == [couplings[2], couplings[4]]
         assert found[0].log_z == stages[2].log_z
 
 

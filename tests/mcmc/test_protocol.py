@@ -145,7 +145,7 @@ def test_chains_of_a_continuous_target() -> None:
         return configurations.square().sum(1)
 
     chain = lt.run_chain(
-        Gaussian(),  # type: ignore[arg-type]
+        Gaussian(),
         Redrawn(),
         walkers=8,
         sweeps=400,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
+from leaps_triton.integrators.flows import spectrum
 from leaps_triton.lattices.hypercubic import Lattice
 from leaps_triton.models.base import Conditions
 from leaps_triton.networks import Drift, ForeignDrift
@@ -79,7 +80,7 @@ def test_the_divergence_is_the_trace_of_the_jacobian(name: str, shape: tuple[int
 
 
 def test_the_divergence_of_a_gradient_is_the_trace_of_the_jacobian() -> None:
-    drift = awake(lt.GradientDrift(Fields((4, 6)), kernel_size=3, width=5))
+    drift: Any = awake(lt.GradientDrift(Fields((4, 6)), kernel_size=3, width=5))
     x = fields(2, (4, 6))
     b, divergence = drift(x, conditions(0.4))
     found = jacobian(drift, x[0], 0.4)
@@ -228,8 +229,8 @@ def test_per_sample_gradients_of_a_drift_come_from_its_layers() -> None:
     for sample in range(3):
         drift.zero_grad()
         values()[sample].backward()
-        gradients = [parameter.grad.flatten() for parameter in drift.parameters()]
-        expected = torch.cat(gradients)
+        gradients: list[Any] = [parameter.grad for parameter in drift.parameters()]
+        expected = torch.cat([gradient.flatten() for gradient in gradients])
         torch.testing.assert_close(found.jacobian[sample], expected, rtol=1e-10, atol=1e-12)
 
 
@@ -316,3 +317,14 @@ def test_a_foreign_drift_gets_its_divergence() -> None:
         other = estimated(x, conditions(0.41))[1]
     assert float(again) == float(values[0])
     assert float(other) != float(again)
+
+
+def test_no_walkers_are_no_error() -> None:
+    start = lt.FreeField(1.0).on(Fields((4, 6)))
+    x = start.sample(torch.arange(0), seed=0)
+    assert x.shape == (0, 4, 6) and x.dtype == torch.float64
+    for drift in (lt.GaussianDrift(Fields((4, 6))), lt.HollowDrift(Fields((4, 6)), kernel_size=3)):
+        b, divergence = drift(x, conditions(0.4))
+        assert b.shape == x.shape and divergence.shape == (0,)
+    factors = torch.ones(4, 6, dtype=torch.float64)
+    assert spectrum.filtered(x, factors).shape == x.shape

@@ -69,20 +69,43 @@ def test_observables_are_drawn_with_errors_exact_curves_and_pulls() -> None:
 
 
 def test_weighted_runs_and_chains_share_a_figure() -> None:
-    """Beyond enumeration only some observables have exact values; what has none says so."""
+    """Beyond enumeration only some observables have exact values; the others have no pulls."""
     model = lt.EdwardsAnderson((5, 5), 0.5, seed=1)
     ais = lt.Sampler(lt.AnnealingPath(model), None, lt.Jump(4), lt.HeatBath(), device="cpu").sample(
         64
     )
     walked = lt.run_chain(model, lt.HeatBath(), 4, 40, device="cpu")
     figure = physics_plots.against_temperature([ais, walked], ["energy", "binder"])
-    assert len(figure.axes) == 4
+    assert len(figure.axes) == 3
     assert [len(axes.containers) for axes in figure.axes[:2]] == [1, 1] and len(
         points(figure.axes[0])
     ) == 2
-    assert [text.get_text() for text in figure.axes[3].texts] == ["no exact value known"]
+    assert figure.axes[2].get_ylabel() == "pull [σ]"
+    # Values without pulls reach down to where the pulls of others end.
+    bottoms = [axes.get_position().y0 for axes in figure.axes]
+    assert bottoms[1] == pytest.approx(bottoms[2])
     with pytest.raises(ValueError, match="none at beta = 0"):
         physics_plots.against_temperature([weighted(beta=0.0)])
+
+
+def test_fields_have_a_line_at_their_check_and_names_of_their_own() -> None:
+    fields = [lt.PhiFour((4, 4), -4.0, quartic) for quartic in (6.0, 7.0)]
+    names = ["energy", "abs_magnetization", "binder", "schwinger_dyson"]
+    runs = [lt.run_chain(field, None, 4, 40, device="cpu", observables=names) for field in fields]
+    figure = physics_plots.against_temperature(runs, names)
+    # Nothing but the check is known, which has pulls.
+    assert [axes.get_ylabel() for axes in figure.axes].count("pull [σ]") == 1
+    check = next(axes for axes in figure.axes if "∂S/∂φ" in axes.get_ylabel())
+    assert [1.0, 1.0] in [list(line.get_ydata()) for line in check.lines]
+    axes = Figure().subplots()
+    physics_plots.autocorrelation(axes, runs[0])
+    legend = axes.get_legend()
+    assert legend is not None
+    shown = " ".join(text.get_text() for text in legend.get_texts())
+    assert "action / site" in shown and "|M|" in shown
+    axes = Figure().subplots()
+    physics_plots.binder_crossing(axes, runs)
+    assert "⟨M⁴⟩" in axes.get_ylabel()
 
 
 def test_binder_cumulants_cross_at_the_marked_temperature() -> None:

@@ -1,5 +1,7 @@
 """Losses of drifts: the residual by brute force, free fields, and action matching."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -112,7 +114,7 @@ def test_action_matching_is_least_at_the_drift_of_a_free_field() -> None:
 
 def test_action_matching_refuses_a_drift_without_potential() -> None:
     path = small()
-    drift = lt.HollowDrift(path.model, kernel_size=3)
+    drift: Any = lt.HollowDrift(path.model, kernel_size=3)
     x = path.start.sample(torch.arange(4), seed=0).unsqueeze(0)
     with pytest.raises(ValueError, match="GradientDrift"):
         losses.action_matching(path, drift, x, torch.tensor([0.5]))

@@ -89,18 +89,21 @@ def test_a_training_of_a_drift_goes_on_from_its_file(tmp_path: Path) -> None:
     second = lt.Trainer(again, config)
     second.resume(file)
     assert second.run().loss == losses
-    for name, value in whole.transport.state_dict().items():
-        assert torch.equal(again.transport.state_dict()[name], value)
+    resumed: Any = again.transport
+    trained: Any = whole.transport
+    for name, value in trained.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value)
     loaded = lt.load(file)
     assert isinstance(loaded.transport, lt.HollowDrift)
-    assert loaded.transport.settings == again.transport.settings
+    assert loaded.transport.settings == resumed.settings
 
 
 def test_a_trained_drift_goes_on_at_another_size() -> None:
     small = sampler()
     lt.Trainer(small, lt.TrainingConfig.drift(**{**SMALL, "steps": 25})).run()
     model = lt.PhiFour((6, 6), mass_squared=-4.0, quartic=6.975)
-    moved = sampler((6, 6), small.transport.for_model(model))
+    trained: Any = small.transport
+    moved = sampler((6, 6), trained.for_model(model))
     settings = {**SMALL, "steps": 2}
     history = lt.Trainer(moved, lt.TrainingConfig.drift(**settings, evaluate_every=2)).run()
     fresh = lt.Trainer(sampler((6, 6)), lt.TrainingConfig.drift(**settings, evaluate_every=2))

@@ -46,7 +46,7 @@ def random_fields(seed: int) -> Tensor:
     return 0.5 * torch.randn(4, 4, generator=generator)
 
 
-FAMILIES = {
+FAMILIES: dict[str, Any] = {
     # A uniform field and one of every site are of one family.
     "fields": lambda: [ising(0.3), ising(0.0), ising(random_fields(0))],
     "instances": lambda: [glass(0), glass(1), glass(2, "gaussian")],
@@ -199,7 +199,7 @@ def test_a_family_begins_at_the_uniform_start() -> None:
         lt.Trainer(sampler, config, family=[ising(0.2)])
 
 
-LEARNED = {
+LEARNED: dict[str, Any] = {
     "fields": ([ising(0.1), ising(0.5)], ising(0.3)),
     "instances": ([glass(seed) for seed in range(4)], glass(17)),
 }

@@ -10,6 +10,7 @@ __all__ = [
     "CautionWarning",
     "Doubt",
     "DriftWarning",
+    "LowAcceptanceWarning",
     "LowEssWarning",
     "ShortChainWarning",
     "caution",
@@ -44,6 +45,10 @@ class DriftWarning(CautionWarning):
     of its own errors. Of stationary chains of 50 autocorrelation times or more, at most one
     estimate in a thousand does so by chance.
     """
+
+
+class LowAcceptanceWarning(CautionWarning):
+    """Says that a chain stays where it is, as fewer than one in five proposals are accepted."""
 
 
 class LowEssWarning(CautionWarning):

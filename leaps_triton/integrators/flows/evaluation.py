@@ -5,9 +5,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..transport import precision_of
+from ..transport import LoneDrift, precision_of
 
-__all__ = ["DriftEvaluation", "density_change", "drift_of", "examine_drift", "residual_of"]
+__all__ = [
+    "DriftEvaluation",
+    "density_change",
+    "drift_alone",
+    "drift_of",
+    "examine_drift",
+    "residual_of",
+]
 
 
 class DriftEvaluation(NamedTuple):
@@ -36,6 +43,17 @@ def drift_of(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> tu
     conditions = path.conditions(t.to(precision_of(transport)))
     drift, divergence = transport(configurations, conditions)
     return drift.to(configurations.dtype), divergence.double()
+
+
+def drift_alone(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> Tensor:
+    """Return a drift without its divergence, which may cost more than all else.
+
+    Arguments as in :func:`drift_of`.
+    """
+    if not isinstance(transport, LoneDrift):
+        return drift_of(path, transport, configurations, t)[0]
+    conditions = path.conditions(t.to(precision_of(transport)))
+    return transport.alone(configurations, conditions).to(configurations.dtype)
 
 
 def examine_drift(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> DriftEvaluation:

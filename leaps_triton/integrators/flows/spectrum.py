@@ -17,6 +17,9 @@ def filtered(configurations: Tensor, factors: Tensor) -> Tensor:
         configurations: ``(walkers, *shape)``, floating-point.
         factors: real, the same at ``k`` and ``-k``, ``(*shape)``.
     """
+    # Fourier transforms refuse batches of nothing.
+    if not len(configurations):
+        return configurations.clone()
     shape = tuple(configurations.shape[1:])
     axes = tuple(range(1, len(shape) + 1))
     # Of real fields half of the modes tell all; the last axis is halved.

@@ -8,13 +8,7 @@ from torch import Tensor
 
 from ... import kernels
 from ...kernels import Stream
-from .evaluation import (
-    DriftEvaluation,
-    density_change,
-    drift_of,
-    examine_drift,
-    residual_of,
-)
+from .evaluation import density_change, drift_alone, examine_drift, residual_of
 from .gaussians import Metric
 from .states import PathInfo, PathState
 
@@ -39,6 +33,13 @@ class Draws(NamedTuple):
             self.seed, Stream.FIELD_NOISE, self.event, draw, self.walkers, sites, torch.float64
         )
         return noise.view(x.shape)
+
+
+class Carried(NamedTuple):
+    """What carries walkers: no divergence is needed for weights of what is there and back."""
+
+    drift: Tensor
+    score: Tensor
 
 
 class Leg(NamedTuple):
@@ -99,14 +100,14 @@ def overdamped(leg: Leg, state: PathState, draws: Draws) -> tuple[PathState, Pat
     # A move between two steps leaves the last evaluation that of another configuration.
     fresh = (state.evaluated == x).flatten(1).all(1) & (state.evaluated_at == here)
     if bool(fresh.all()):
-        found = DriftEvaluation(state.drift, torch.zeros_like(state.log_weights), state.score)
+        found = Carried(state.drift, state.score)
     else:
-        found = examine_drift(leg.path, leg.transport, x, here)
+        found = _carried(leg, x, here)
     mean = _mean(leg, x, found, backward=leg.backward)
     noise = leg.metric.widened(draws.like(x))
     y = (mean + math.sqrt(leg.variance) * noise).to(x.dtype)
     # One evaluation for the way back of this step and the way forth of the next.
-    ahead = examine_drift(leg.path, leg.transport, y, there)
+    ahead = _carried(leg, y, there)
     mean_back = _mean(leg, y, ahead, backward=not leg.backward)
     # Of what was rounded to the type of the field: both densities are those of the same two ends.
     own = leg.metric.log_gaussian(y.double() - mean, leg.variance)
@@ -133,7 +134,7 @@ def continuous(leg: Leg, state: PathState, draws: Draws) -> tuple[PathState, Pat
     """
     x = state.configurations
     found = examine_drift(leg.path, leg.transport, x, leg.begin)
-    mean = _mean(leg, x, found, backward=False)
+    mean = _mean(leg, x, Carried(found.drift, found.score), backward=False)
     noise = leg.metric.widened(draws.like(x))
     y = (mean + math.sqrt(leg.variance) * noise).to(x.dtype)
     # The paper's increment, less the change of density that is added on entering.
@@ -145,7 +146,13 @@ def continuous(leg: Leg, state: PathState, draws: Draws) -> tuple[PathState, Pat
     return after, PathInfo(nought, nought)
 
 
-def _mean(leg: Leg, x: Tensor, found: DriftEvaluation, backward: bool) -> Tensor:
+def _carried(leg: Leg, x: Tensor, t: Tensor) -> Carried:
+    """Return drift and score at a time."""
+    drift = drift_alone(leg.path, leg.transport, x, t)
+    return Carried(drift, leg.path.score(x, t))
+
+
+def _mean(leg: Leg, x: Tensor, found: Carried, backward: bool) -> Tensor:
     """Return ``x + h (± b + ε K ∇ log ρ̃)``, where a step leads on average, float64."""
     along = found.drift.double()
     if backward:
@@ -185,7 +192,7 @@ def underdamped(leg: Leg, state: PathState, draws: Draws) -> tuple[PathState, Pa
 
 def _shift(leg: Leg, x: Tensor) -> Tensor:
     """Return ``c b / √K`` at ``t``, by which the drift pushes the momenta."""
-    drift, _ = drift_of(leg.path, leg.transport, x, leg.begin)
+    drift = drift_alone(leg.path, leg.transport, x, leg.begin)
     kept = leg.memory
     # With the leapfrog step below, walkers are carried by h b in a step.
     push = math.sqrt(leg.length * (1.0 - kept * kept) / (2.0 * leg.diffusion))

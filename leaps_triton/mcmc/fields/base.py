@@ -38,7 +38,8 @@ class FieldMove(BaseMove):
         step: length of a leapfrog; None to find it.
         fourier: whether modes have masses of their own.
         sweeps: trajectories per step.
-        acceptance: mean probability to accept a trajectory at which the step is found.
+        acceptance: mean probability to accept a trajectory that the step is chosen for: a target,
+            none that was measured.
         masses: one for each orbit of modes; None to find them.
     """
 
@@ -85,7 +86,11 @@ class FieldMove(BaseMove):
 
     @property
     def acceptance(self) -> float:
-        """Return the mean probability to accept at which the step is found."""
+        """Return the mean probability to accept that the step is chosen for, where it is found.
+
+        It is a target; what a chain has reached is its
+        :attr:`~leaps_triton.mcmc.chain.Chain.acceptance`.
+        """
         return self._acceptance
 
     @property
@@ -162,15 +167,26 @@ class FieldMove(BaseMove):
             )  # fmt: skip
         return found._with(step, masses)
 
+    @property
+    def tells_acceptance(self) -> bool:
+        """Return that it does."""
+        return True
+
+    def accepted(self, info: TrajectoryInfo) -> Tensor:
+        """Return how probably trajectories of a step were accepted, float64 ``(walkers,)``."""
+        return info.acceptance
+
     def _gone_on(self, before: Any) -> Self:
         """Return the move with what the move of an earlier run had, where they are alike."""
         if type(before) is not type(self) or before._fourier != self._fourier:
             return self
         step = self._length
-        # A step was found for a number of leapfrogs.
-        if step is None and before._leapfrogs == self._leapfrogs:
+        masses = self._masses or before._masses
+        # A step was found for a number of leapfrogs, an acceptance and masses.
+        alike = before._leapfrogs == self._leapfrogs and before._acceptance == self._acceptance
+        if step is None and alike and masses == before._masses:
             step = before._length
-        return self._with(step, self._masses or before._masses)
+        return self._with(step, masses)
 
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int

@@ -30,7 +30,8 @@ class HMC(FieldMove):
         fourier: masses by mode, for fields on periodic lattices; without, all masses are 1, for any
             target with a force.
         sweeps: trajectories per step of the chain, at least 1.
-        acceptance: mean probability to accept a trajectory at which the step is found.
+        acceptance: mean probability to accept a trajectory that the step is chosen for: a target,
+            none that was measured, which is ``acceptance`` of a chain.
         masses: ``M_k``, one for each set of modes that reflections and exchanges of equal axes make
             alike; None to find them.
 
@@ -82,8 +83,8 @@ class Langevin(FieldMove):
         step: ``ε``; None for the one at which steps are accepted as often as ``acceptance`` says.
         fourier: masses by mode, the same as in :class:`HMC`.
         sweeps: Langevin steps per step of the chain, at least 1.
-        acceptance: mean probability to accept at which the step is found; 0.57 is where walkers
-            diffuse fastest in many dimensions.
+        acceptance: mean probability to accept that the step is chosen for, a target; 0.57 is where
+            walkers diffuse fastest in many dimensions.
         masses: the same as in :class:`HMC`.
 
     Raises:

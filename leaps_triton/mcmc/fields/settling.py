@@ -21,7 +21,7 @@ from ..base import SweepState
 from .masses import masses_of, squares
 from .sweeping import Rule, sweep_fields
 
-__all__ = ["SEED", "settle"]
+__all__ = ["SEED", "path_to", "settle"]
 
 SEED = 2**32 - 1509
 """Of the burn-in, so that a move that is settled twice is the same."""
@@ -79,7 +79,7 @@ class BurnIn:
         masses: tuple[float, ...] | None,
         step: float | None,
     ) -> None:
-        self.path = _path(model)
+        self.path = path_to(model)
         walkers = min(MOST, max(LEAST, SITES // math.prod(model.shape)))
         index = torch.arange(walkers)
         self.state = SweepState(self.path.start.sample(index, SEED), index, 0)
@@ -148,7 +148,7 @@ def settle(
     """
     found = masses
     if fourier and masses is None:
-        found = masses_of(squares(_path(model).start.sample(torch.arange(LEAST), SEED)))
+        found = masses_of(squares(path_to(model).start.sample(torch.arange(LEAST), SEED)))
     burn_in = BurnIn(model, leapfrogs, acceptance, found, step)
     for number in range(1, ANNEALED + 1):
         burn_in.sweep(number / ANNEALED, 0.5)
@@ -159,8 +159,8 @@ def settle(
     return step, burn_in.masses
 
 
-def _path(model: Any) -> AnnealingPath:
-    """Return the path of the burn-in."""
+def path_to(model: Any) -> AnnealingPath:
+    """Return a path to a model of real fields, as burn-ins take it."""
     if is_phi_four(model):
         return AnnealingPath(model, FreeField())
     return AnnealingPath(model, White(tuple(model.shape), model.dtype, math.nan))

@@ -41,7 +41,7 @@ def sweep_fields(
     """
     x = state.configurations
     scales = scales_of(tuple(x.shape[1:]), rule.masses, rule.step, x.device)
-    counted = (rule.leapfrogs, state.walkers, state.sweep, rule.sweeps, seed)
+    counted: Any = (rule.leapfrogs, state.walkers, state.sweep, rule.sweeps, seed)
     times = times_on(t, x.device)
     if path.has_couplings:
         mass_squared, quartic = path.couplings(times).unbind(1)

@@ -83,12 +83,7 @@ class ForeignDrift(Drift):
         trained = torch.is_grad_enabled()
         with torch.enable_grad():
             x = configurations.detach().requires_grad_()
-            drift = self.drift(x, conditions)
-            if drift.shape != x.shape:
-                raise ValueError(
-                    f"the drift must return a tensor like its configurations, "
-                    f"{tuple(x.shape)}, got {tuple(drift.shape)}"
-                )
+            drift = self._drift_of(x, conditions)
             if self.divergence == "exact":
                 divergence = self._trace(x, drift, trained)
             else:
@@ -96,6 +91,30 @@ class ForeignDrift(Drift):
         if trained:
             return drift, divergence
         return drift.detach(), divergence.detach()
+
+    def alone(self, configurations: Tensor, conditions: Conditions) -> Tensor:
+        """Return ``b`` without its divergence.
+
+        Args:
+            configurations: the same as in :meth:`forward`.
+            conditions: the same as in :meth:`forward`.
+        """
+        self.check_shape(configurations.shape[1:])
+        # As in forward: the user's drift may be a gradient that autograd finds.
+        with torch.enable_grad():
+            x = configurations.detach().requires_grad_()
+            drift = self._drift_of(x, conditions)
+        return drift.detach()
+
+    def _drift_of(self, x: Tensor, conditions: Conditions) -> Tensor:
+        """Return what the user's drift says, checked."""
+        drift: Tensor = self.drift(x, conditions)
+        if drift.shape != x.shape:
+            raise ValueError(
+                f"the drift must return a tensor like its configurations, "
+                f"{tuple(x.shape)}, got {tuple(drift.shape)}"
+            )
+        return drift
 
     def _trace(self, x: Tensor, drift: Tensor, trained: bool) -> Tensor:
         """Return the trace of the Jacobian, float64 ``(walkers,)``."""

@@ -122,6 +122,9 @@ def filtered(configurations: Tensor, kernel: Tensor) -> Tensor:
     Returns:
         ``(walkers, *shape)``, in the type of the configurations.
     """
+    # Fourier transforms refuse batches of nothing.
+    if not len(configurations):
+        return configurations.clone()
     shape = configurations.shape[1:]
     axes = tuple(range(1, configurations.ndim))
     # Real fields: half of the waves of the last direction hold all.

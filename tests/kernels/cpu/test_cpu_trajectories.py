@@ -11,7 +11,7 @@ pytest.importorskip("numba")
 from leaps_triton.kernels import reference as twins
 from leaps_triton.kernels.normal_numbers.reference import Normals, normals
 from leaps_triton.kernels.philox import Stream
-from leaps_triton.kernels.trajectories import cpu, modes
+from leaps_triton.kernels.trajectories import cpu, cpu_lanes, modes
 from leaps_triton.kernels.trajectories.cases import arguments
 from leaps_triton.kernels.trajectories.reference import FieldSweeps, Trajectories
 
@@ -99,17 +99,17 @@ def test_walkers_that_are_no_numbers_stay() -> None:
 
 @pytest.mark.parametrize("sites", [1, 37, 128])
 def test_momenta_are_normal_numbers(sites: int) -> None:
-    lanes = cpu.LANES
+    lanes = cpu_lanes.LANES
     momenta = np.empty(sites * lanes)
-    index = np.arange(cpu.WIDE) % lanes + 2**31
-    draw(momenta, np.empty((4, cpu.WIDE), np.uint64), np.empty((4, cpu.WIDE)), index)
+    index = np.arange(cpu_lanes.WIDE) % lanes + 2**31
+    draw(momenta, np.empty((4, cpu_lanes.WIDE), np.uint64), np.empty((4, cpu_lanes.WIDE)), index)
     walkers = torch.arange(lanes) + 2**31
     twin = normals(Normals(walkers, 99, Stream.FIELD_MOMENTA, 7, 0, sites, torch.float64))
     assert torch.equal(torch.from_numpy(momenta).view(sites, lanes).T, twin)
 
 
 def draw(momenta: Any, words: Any, numbers: Any, index: Any) -> None:
-    cpu.draw(momenta, words, numbers, 7, index, 99)
+    cpu_lanes.draw(momenta, words, numbers, 7, index, 99)
 
 
 @pytest.mark.parametrize("shape", [(1,), (2,), (7,), (300,), (3, 4), (2, 5, 3)])

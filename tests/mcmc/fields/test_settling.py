@@ -9,6 +9,7 @@ import torch
 import leaps_triton as lt
 from leaps_triton.io.parts import describe_move, rebuild_move
 from leaps_triton.mcmc.fields.masses import orbits
+from leaps_triton.report import summary
 
 MODEL = lt.PhiFour((6, 6), mass_squared=-4.0, quartic=6.975)
 OBSERVABLES = ["energy"]
@@ -113,7 +114,8 @@ def test_chains_have_the_move_by_default() -> None:
     move = lt.default_move(MODEL)
     assert move == lt.Compose(lt.HMC(), lt.SignCluster())
     chain = lt.run_chain(MODEL, walkers=4, sweeps=5, device="cpu", observables=OBSERVABLES)
-    assert chain.move.moves[0].complete
+    moved: Any = chain.move
+    assert moved.moves[0].complete
 
 
 def test_moves_answer_what_samplers_ask(hmc: lt.HMC) -> None:
@@ -164,3 +166,41 @@ def test_moves_that_are_not_settled_say_so() -> None:
     alien = lt.HMC(step=0.2, masses=[1.0, 2.0])
     with pytest.raises(ValueError, match=r"masses must be 10 numbers .* got 2; they are those of"):
         alien.step(alien.init(x, walkers), path, 1.0, seed=0)
+
+
+def test_a_step_is_kept_for_what_it_was_found_for(hmc: lt.HMC) -> None:
+    assert lt.HMC().settled(None, hmc) == hmc
+    assert lt.HMC(acceptance=0.6).settled(None, hmc).step_length is None
+    masses = [1.0] * len(hmc.masses or ())
+    assert lt.HMC(masses=masses).settled(None, hmc).step_length is None
+    # Masses are those of the target, whatever the acceptance.
+    assert lt.HMC(acceptance=0.6).settled(None, hmc).masses == hmc.masses
+
+
+def test_a_chain_tells_how_often_trajectories_are_accepted(hmc: lt.HMC, tmp_path: Path) -> None:
+    """About a thousand trajectories: 0.02 is three errors, and the step is known to as much."""
+    options: dict[str, Any] = {"walkers": 64, "sweeps": 20, "device": "cpu"}
+    chain = lt.run_chain(MODEL, hmc, observables=OBSERVABLES, **options)
+    assert chain.acceptance == pytest.approx(0.8, abs=0.04)
+    assert "acceptance=0." in repr(chain) and not chain.doubts
+    file = tmp_path / "chain.h5"
+    kept = lt.io.run_chain(MODEL, hmc, file=file, observables=OBSERVABLES, **options)
+    assert kept.acceptance == chain.acceptance
+    # The chain itself is as it was.
+    assert torch.equal(kept.configurations, chain.configurations)
+    ising = lt.run_chain(lt.Ising((4, 4), 0.3), sweeps=20, device="cpu")
+    assert ising.acceptance is None and "acceptance" not in ising.notes
+
+
+def test_a_chain_that_stays_where_it_is_says_so() -> None:
+    options: dict[str, Any] = {"walkers": 8, "sweeps": 20, "device": "cpu"}
+    move = lt.Compose(lt.HMC(step=5.0, fourier=False), lt.SignCluster())
+    chain = lt.run_chain(MODEL, move, observables=OBSERVABLES, **options)
+    assert chain.acceptance is not None and chain.acceptance < 0.01
+    # So few draws are too few for error bars as well.
+    with (
+        pytest.warns(lt.ShortChainWarning),
+        pytest.warns(lt.LowAcceptanceWarning, match="smaller step"),
+    ):
+        found = summary.measure(chain, OBSERVABLES)
+    assert "accepted with probability" in summary.render(found)
