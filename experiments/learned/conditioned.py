@@ -63,8 +63,7 @@ class Conditioned:
     save: Path | None = None
     """Folder for the trained samplers."""
     trained: Path | None = None
-    """Folder of samplers for fields or instances that were saved before: they are weighed, and not
-    trained again."""
+    """Folder of samplers that were saved before: they are weighed, and not trained again."""
     smoke: bool = False
     """A small lattice, and a moment for everything."""
     results: Path = Path("experiments/results")
@@ -102,10 +101,14 @@ def of_seed(seed: int, settings: Conditioned) -> dict[str, Any]:
     """Train one network, and return all that is measured of it."""
     model = lt.Ising((settings.length, settings.length), settings.beta)
     recipe = recipes.SMOKE if settings.smoke else recipes.CONDITIONED
-    made = recipes.trained(model, recipe, seed, settings.intervals, progress=not settings.smoke)
+    name = f"ising-{settings.length}-beta-seed{seed}.safetensors"
+    if settings.trained is not None:
+        made = recipes.read(settings.trained / name)
+    else:
+        shown = not settings.smoke
+        made = recipes.trained(model, recipe, seed, settings.intervals, progress=shown)
     if settings.save is not None:
-        file = settings.save / f"ising-{settings.length}-beta-seed{seed}.safetensors"
-        recipes.kept(made, file)
+        recipes.kept(made, settings.save / name)
     network: Any = made.sampler.transport
     rows = rows_of(network, settings.length, settings)
     for length in settings.lengths:
