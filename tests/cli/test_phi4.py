@@ -97,7 +97,7 @@ SPINS = ["--shape", "4x4", "--device", "cpu"]
         (["scan", *FIELD, "--quartic", "8"], "scanned in one of its couplings"),
         (["scan", *FIELD], "scanned in one of its couplings"),
         ([*SCAN, "--method", "annealing", "--thin", "1"], "pass no values of quartic alone"),
-        ([*CHAIN, "--move", "heat-bath"], "heat bath sweeps need a model with q states"),
+        ([*CHAIN, "--move", "heat-bath"], "HeatBath needs a model with q states"),
         ([*CHAIN, "--move", "parallel-tempering"], "of a field a coupling"),
         (["train", *FIELD, "--quartic", "8", "--integrator", "jump"], "cannot follow"),
         (["train", *SPINS, "--leapfrogs", "2"], "--leapfrogs is of fields alone"),

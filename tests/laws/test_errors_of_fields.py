@@ -38,8 +38,8 @@ class Own(nn.Module):
         return -0.5 * configurations
 
 
-def sampler(model: Any, *parts: Any) -> lt.Sampler:
-    return lt.Sampler(lt.AnnealingPath(model), *parts, device="cpu")
+def sampler(model: Any, transport: Any, integrator: Any, mcmc: Any = None) -> lt.Sampler:
+    return lt.Sampler(lt.AnnealingPath(model), transport, integrator, mcmc, device="cpu")
 
 
 def free_path() -> lt.AnnealingPath:

@@ -209,7 +209,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="couplings along the path"):
         ising.couplings(0.5)
     path = to_model()
-    with pytest.raises(ValueError, match="heat bath sweeps need a model with q states"):
+    with pytest.raises(ValueError, match="HeatBath needs a model with q states"):
         lt.run_chain(path.model, lt.HeatBath(), walkers=2, sweeps=2, device="cpu")
 
 
