@@ -11,8 +11,8 @@ from ..kernels.proposals.op import GAUGES
 from ..models.base import Conditions
 
 __all__ = [
-    "AnyTransport", "FlowingDrift", "LoneDrift", "Memory", "ParityDrift", "PassingDrift", "Tabulated",
-    "Transport", "as_transport", "clock_of", "gauge_of", "kind_of", "precision_of",
+    "AnyTransport", "FlowingDrift", "LoneDrift", "Memory", "ParityDrift", "PassingDrift",
+    "Tabulated", "Transport", "as_transport", "clock_of", "gauge_of", "kind_of", "precision_of",
 ]  # fmt: skip
 
 
