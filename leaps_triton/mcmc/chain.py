@@ -110,6 +110,8 @@ class Chain(Result):
         do not tell, such as sweeps.
         """
         each = as_move("move", as_move("move", self.move).each)
+        if not each.tells_acceptance:
+            return None
         here = SweepState(self.configurations, self.state.walkers, self.state.sweep)
         return acceptance_of(each, self.model, here, self.seed)
 

@@ -33,6 +33,9 @@ def test_a_chain_prints_the_check_and_goes_on(
     table = json.loads((tmp_path / "c.json").read_text())
     assert list(table["observables"]) == ["energy", "schwinger_dyson"]
     assert table["config"]["beta"] is None and table["config"]["quartic"] == 8.0
+    assert "trajectories are accepted with probability: 0." in text
+    main(["info", str(whole)])
+    assert "accepted" in capsys.readouterr().out
     main([*given, "--sweeps", "10", "--output", str(parts)])
     main([*given, "--sweeps", "20", "--output", str(parts), "--resume"])
     one: Any = lt.io.read(whole)

@@ -328,3 +328,22 @@ def test_no_walkers_are_no_error() -> None:
         assert b.shape == x.shape and divergence.shape == (0,)
     factors = torch.ones(4, 6, dtype=torch.float64)
     assert spectrum.filtered(x, factors).shape == x.shape
+
+
+def test_path_ratios_ask_a_foreign_drift_for_no_divergence(monkeypatch: Any) -> None:
+    model = lt.PhiFour((4, 4), -4.0, 6.0, dtype=torch.float64)
+
+    def gradient(x: Any, conditions: Any) -> Any:
+        # Drifts may be gradients that autograd finds.
+        return torch.autograd.grad(torch.cos(x).sum(), x, create_graph=True)[0]
+
+    drift = ForeignDrift(model, gradient)
+    asked = []
+    monkeypatch.setattr(drift, "_trace", lambda *given: asked.append(given))
+    path = lt.AnnealingPath(model)
+    exact = lt.Sampler(path, drift, lt.PathRatio(3, diffusion=0.05), device="cpu", block=8)
+    found = exact.sample(8, seed=0).log_weights
+    assert not asked
+    # The same as of a drift that knows its divergence.
+    monkeypatch.setattr(ForeignDrift, "alone", lambda own, x, about: -torch.sin(x))
+    assert torch.allclose(exact.sample(8, seed=0).log_weights, found, rtol=1e-12)

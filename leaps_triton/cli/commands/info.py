@@ -64,6 +64,8 @@ class Info:
             if name == "resampling" and not part["below"]:
                 text = "none"
             print(_line(_CALLED.get(name, name), text))
+        if "chain" in manifest and run.notes.get("acceptance"):
+            print(_line("accepted", run.notes["acceptance"]))
         print(_line("next", _next(self.file.name, is_run)))
         write(self.json, {"kind": kind, **manifest})
 

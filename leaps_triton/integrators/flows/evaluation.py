@@ -52,7 +52,8 @@ def drift_alone(path: Any, transport: Any, configurations: Tensor, t: Tensor) ->
     """
     if not isinstance(transport, LoneDrift):
         return drift_of(path, transport, configurations, t)[0]
-    conditions = path.conditions(t.to(precision_of(transport)))
+    given: Any = transport
+    conditions = path.conditions(t.to(precision_of(given)))
     return transport.alone(configurations, conditions).to(configurations.dtype)
 
 

@@ -22,22 +22,17 @@ PROPOSALS = 1024
 
 
 @torch.no_grad()
-def acceptance_of(move: BaseMove, model: Any, state: Any, seed: int) -> float | None:
+def acceptance_of(move: BaseMove, model: Any, state: Any, seed: int) -> float:
     """Return the mean probability to accept in the steps that a chain would make next.
 
     Nothing of the chain changes, and the same steps are made again where it goes on.
 
     Args:
-        move: of the chain, settled; of replicas, what moves each.
+        move: of the chain, settled, which tells; of replicas, what moves each.
         model: the target.
         state: of the chain after its last draw.
         seed: of the chain.
-
-    Returns:
-        The mean; None for a move that does not tell.
     """
-    if not move.tells_acceptance:
-        return None
     rows = slice(0, WALKERS)
     here = SweepState(state.configurations[rows], state.walkers[rows], state.sweep)
     path = path_to(model)
