@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.library import custom_op
@@ -80,17 +82,26 @@ def parity_map(
     Raises:
         ValueError: If a shape, dtype or device does not fit.
     """
-    for name, listed in (("parities", parities), ("steps", steps)):
-        fits = isinstance(listed, Sequence) and not isinstance(listed, str)
-        expect(fits, name, "a number for each pass", listed)
-    passes = tuple(as_integer("parities", parity, 0, 1) for parity in parities)
-    lengths = tuple(as_number("steps", step, "finite", math.isfinite) for step in steps)
+    listed = _each("parities", parities)
+    passes = tuple(as_integer("parities", parity, 0, 1) for parity in listed)
+    listed = _each("steps", steps)
+    lengths = tuple(as_number("steps", step, "finite", math.isfinite) for step in listed)
     expect(len(passes) == len(lengths), "parities", f"{len(lengths)} of them", parities)
     given = Passing(
         configurations, sublattices, windows, own, taps, mean, hidden, readout, passes, lengths
     )
     _check(given)
     return Moved(*parity_map_op(*given))
+
+
+def _each(name: str, given: Any) -> Sequence[Any]:
+    """Return a list of numbers as it was given, a tensor or an array as a list."""
+    listed = given
+    if isinstance(given, Tensor | np.ndarray) and given.ndim == 1:
+        listed = given.tolist()
+    fits = isinstance(listed, Sequence) and not isinstance(listed, str)
+    expect(fits, name, "a number for each pass", given)
+    return cast(Sequence[Any], listed)
 
 
 def _check(given: Passing) -> None:

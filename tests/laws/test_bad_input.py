@@ -1022,8 +1022,8 @@ NO_CHOSEN = [value for value in NO_WHOLE if value != "None"]
 OPTIONS: list[tuple[list[str], str, list[str]]] = [
     (TRAIN, "--every", [*NO_WHOLE, "0"]),
     *((TRAIN, f"--{name}", [*NO_CHOSEN, "0"]) for name in ("steps", "intervals")),
-    *((TRAIN, f"--{name}", NO_WHOLE) for name in ("sweeps", "huber-steps")),
-    (TRAIN, "--evaluate-every", NO_CHOSEN),
+    (TRAIN, "--huber-steps", NO_WHOLE),
+    *((TRAIN, f"--{name}", NO_CHOSEN) for name in ("sweeps", "evaluate-every")),
     # None of these is the network's own choice.
     *(
         (TRAIN, f"--{name}", ["x", "1.5", "nan", "", "-1", "1e3", "0"])
@@ -1033,7 +1033,8 @@ OPTIONS: list[tuple[list[str], str, list[str]]] = [
     (TRAIN, "--seed", [*NO_WHOLE, "4294967296"]),
     (TRAIN, "--kernel-size", ["x", "1.5", "", "-1", "0", "2", "99", "-3"]),
     (TRAIN, "--shape", ["x", "0", "-4", "1", "2.5", "nan", ""]),
-    *((TRAIN, f"--{name}", NO_REAL) for name in ("beta", "field")),
+    (TRAIN, "--field", NO_REAL),
+    (TRAIN, "--beta", [value for value in NO_REAL if value != "None"]),
     (TRAIN, "--coupling", [value for value in NO_REAL if value != "None"]),
     (TRAIN, "--learning-rate", [*(value for value in NO_REAL if value != "None"), "0", "-1"]),
     (TRAIN, "--ema", [*(value for value in NO_REAL if value != "None"), "1", "-0.5"]),
