@@ -14,6 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import tyro
+from pages.fields import (
+    crossings_list,
+    drifts_table,
+    gates_table,
+    methods_table,
+    trainings_list,
+)
 from pages.learned import (
     conditioned_table,
     critical_table,
@@ -265,6 +272,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "table of fields": fields_table,
     "table of instances": instances_table,
     "table of the zoo": zoo_table,
+    "table of phi4_gates": gates_table,
+    "table of phi4_training": drifts_table,
+    "trainings of phi4_training": trainings_list,
+    "table of phi4": methods_table,
+    "crossings of phi4": crossings_list,
 }
 """Mark → what makes its text."""
 
