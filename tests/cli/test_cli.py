@@ -197,7 +197,7 @@ def test_bench_prints_a_table_and_saves_its_files(
         ),
         (["bench", "--json", f"{__file__}/at/all.json"], "cannot be made (Not a directory)"),
         (["tune", "--device", "cpu"], "there is nothing to tune on cpu"),
-        (["tune", "jmp", "--dry-run"], "there is no op 'jmp'; choose from cluster_labels"),
+        (["tune", "jmp", "--dry-run"], "there is no op 'jmp'; choose from action_and_force"),
         ([*TRAIN, "--shape", "1"], "periodic with length 1"),
         ([*TRAIN, "--q", "3"], "--q is no option of --model ising"),
         ([*TRAIN, "--disorder-seed", "3"], "--disorder-seed is no option of --model ising"),
