@@ -27,14 +27,16 @@ OF_MODELS: tuple[ModuleType, ...] = (
     energies, proposals, jumps, leaps, site_sweeps, labels, clusters,
 )  # fmt: skip
 """Families whose cases are measured on a model."""
-OF_FIELDS: tuple[ModuleType, ...] = (lattice_fields, normal_numbers, trajectories)
+OF_FIELDS: tuple[ModuleType, ...] = (
+    lattice_fields, normal_numbers, trajectories, parity_maps,
+)  # fmt: skip
 """Families of real fields."""
 WITHOUT_MODEL: tuple[ModuleType, ...] = (
     words, class_jumps, convolutions, packed_sweeps, *OF_FIELDS,
 )  # fmt: skip
 """Families whose cases are measured on none."""
 FAMILIES = (
-    *OF_MODELS, class_jumps, convolutions, packed_sweeps, hollow_network, parity_maps, *OF_FIELDS,
+    *OF_MODELS, class_jumps, convolutions, packed_sweeps, hollow_network, *OF_FIELDS,
 )  # fmt: skip
 
 LATTICES = (((5, 6), (True, False)), ((16, 25), (True, True)), ((33, 35), (True, True)))

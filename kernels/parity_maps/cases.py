@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 
-from ..inputs.case import Call
-from ..inputs.random import normal
+from ..inputs.case import Call, Case, Size
+from ..inputs.random import noise, normal
 from .op import parity_map_op
 
-__all__ = ["passing", "small", "watched"]
+__all__ = ["OPS", "measured", "passing", "small", "watched"]
+
+OPS = ("parity_map",)
 
 REACH = 3
 """Taps are all sites of the other sublattice within so many steps along every axis."""
@@ -69,6 +71,25 @@ def passing(
         given[name] = values.to(weights)
     parities = tuple(number % 2 for number in range(len(steps)))
     return given | {"parities": parities, "steps": steps}
+
+
+def measured(op: str, size: Size) -> Case:
+    """Return the case of the three passes of a map, in float32, on even lengths."""
+    given = passing(size.shape, 1)
+    given["configurations"] = 0.5 * noise(size, 1, size.walkers, *size.shape)
+    given = {
+        name: value.to(size.device) if isinstance(value, torch.Tensor) else value
+        for name, value in given.items()
+    }
+    width, taps = given["taps"].shape
+    # Each of the three passes moves half of the sites.
+    moved = size.walkers * size.sites * 3 // 2
+    # Products of the taps and of the hidden layer, and of its tangent, a sum with each.
+    operations = moved * (2 * width * (taps + 2) + 4 * width * width + 20 * width)
+    # Sums in another order, and a hyperbolic tangent of a rational function.
+    tolerance = {torch.float32: 1e-4, torch.float64: 1e-4}
+    by_walker = frozenset({"configurations"})
+    return Case(op, "", size, given, by_walker, operations, tolerance=tolerance)
 
 
 def small() -> dict[str, Call]:

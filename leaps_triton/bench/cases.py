@@ -22,7 +22,7 @@ MODELS: dict[str, Callable[[Sequence[int]], PairModel]] = {
 }
 """Models that the ops are measured on: no tables, three states, a coupling per bond."""
 
-BLOCKED = ("hollow_conv", "hollow_conv_gradient", "quartic_trajectories")
+BLOCKED = ("hollow_conv", "hollow_conv_gradient", "quartic_trajectories", "parity_map")
 """Ops that run something else than the twin even without kernels."""
 
 
