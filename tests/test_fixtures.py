@@ -31,7 +31,11 @@ EXPECTED: dict[str, dict[str, Any]] = json.loads(
 )["files"]
 EXACT = {"configurations", "kept", "buffer", "steps", "walkers", "draws"}
 """Names of what consists of integers."""
-NEWER = {"LinearResponse", "PhiFour", "SymmetricConv"}
+NEWER = {
+    *("GaussianDrift", "GradientDrift", "HollowDrift", "LinearResponse", "SymmetricConv"),
+    *("HMC", "Langevin", "SignCluster"),
+    *("MapStep", "PathRatio", "PhiFour"),
+}
 """Classes that came after these files were made."""
 
 

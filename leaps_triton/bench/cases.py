@@ -22,8 +22,11 @@ MODELS: dict[str, Callable[[Sequence[int]], PairModel]] = {
 }
 """Models that the ops are measured on: no tables, three states, a coupling per bond."""
 
-BLOCKED = ("hollow_conv", "hollow_conv_gradient", "quartic_trajectories", "parity_map")
+BLOCKED = ("hollow_conv", "hollow_conv_gradient")
 """Ops that run something else than the twin even without kernels."""
+
+ROUNDED = (*BLOCKED, "quartic_trajectories", "parity_map")
+"""Ops whose sums a CPU takes in another order than the twin."""
 
 
 class Chosen(NamedTuple):
