@@ -10,7 +10,7 @@ from ..kernels.inputs.case import Case, Model, Size
 from ..kernels.inputs.families import OF_MODELS, WITHOUT_MODEL
 from ..models import EdwardsAnderson, Ising, PairModel, Potts
 
-__all__ = ["BLOCKED", "MODELS", "OPS", "Chosen", "cases", "make_case", "model_of"]
+__all__ = ["BLOCKED", "MODELS", "OPS", "ROUNDED", "Chosen", "cases", "make_case", "model_of"]
 
 OPS = tuple(op for family in (*WITHOUT_MODEL, *OF_MODELS) for op in family.OPS)
 """Names of the ops, as in :mod:`leaps_triton.kernels` and of their gradients."""
