@@ -71,7 +71,7 @@ def schwinger_dyson(configurations: Tensor, model: Any) -> Tensor:
         ValueError: configurations that are not the model's, or a model without a force.
 
     Example:
-        >>> import leaps_triton as lt
+        >>> import torch, leaps_triton as lt
         >>> model = lt.PhiFour((4, 4), mass_squared=1.0, quartic=0.0)
         >>> x = lt.FreeField(1.0).on(model).sample(torch.arange(4000), seed=0)
         >>> abs(float(schwinger_dyson(x, model).mean()) - 1.0) < 0.02

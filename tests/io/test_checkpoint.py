@@ -174,7 +174,7 @@ class _EnergyOnly:
         ),
         (
             sampler_of(_Mine((3, 3), 0.3)),
-            r"model must be one of PairModel, Ising.*got _Mine; put @lt.register\('model'\) above",
+            r"model must be one of PairModel, PhiFour, Ising.*got _Mine; put @lt.register\('model'\) above",
         ),
         (sampler_of(_EnergyOnly()), "got _EnergyOnly"),
         (
@@ -197,7 +197,7 @@ def test_a_start_of_ones_own_is_refused(tmp_path: Path) -> None:
 
     path = lt.AnnealingPath(MODELS["ising"], start=Mine(MODELS["ising"].lattice, 2))
     with pytest.raises(
-        ValueError, match=r"start must be one of uniform.*got Mine; put @lt.register"
+        ValueError, match=r"start must be one of FreeField, uniform.*got Mine; put @lt.register"
     ):
         lt.save(lt.Sampler(path, None, mcmc=lt.HeatBath()), tmp_path / "s.safetensors")
 
