@@ -83,3 +83,6 @@ def watched(shape: tuple[int, ...], periodic: tuple[bool, ...], walkers: int) ->
     """Yield calls that reach every kernel of the family."""
     for by_mode in (False, True):
         yield quartic_trajectories_op, arguments(shape, walkers, by_mode=by_mode, own=True)
+    # Programs of every size hold lattices of up to as many sites.
+    for small_shape in ((4, 4), (8, 16), (16, 16)):
+        yield quartic_trajectories_op, arguments(small_shape, walkers)

@@ -106,7 +106,8 @@ def quartic_trajectories_op(
     # The result of an op may not be its input, as it would be after no sweep at all.
     if field is configurations:
         field = field.clone(memory_format=torch.contiguous_format)
-    return field, made.accepted, made.acceptance, made.energy_error
+    # Nor may results share memory, as rows of one array do.
+    return field, made.accepted.clone(), made.acceptance.clone(), made.energy_error.clone()
 
 
 @quartic_trajectories_op.register_fake
