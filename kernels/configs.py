@@ -166,7 +166,7 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ),
     ("parity_maps", 16): (Config(4, {"ROWS": 32}, stages=1),),
     ("parity_maps", 32): (Config(4, {"ROWS": 32}, stages=1),),
-    ("parity_maps", 64): (Config(8, {"ROWS": 32}, stages=1),),
+    ("parity_maps", 64): (Config(8, {"ROWS": 32}, stages=1, registers=128),),
 }
 """Configurations by family, kernel, and what else its compilation depends on.
 
