@@ -92,6 +92,8 @@ ENTRIES: dict[str, Entry] = {
         recipes.CONDITIONED,
         16,
         512,
+        # The transition lies within the path, and not at its end.
+        power=1.0,
     ),
     "ea-8": Entry(
         "an Edwards-Anderson instance of couplings ±1 (seed 0), 8 x 8, β = 1, by a network for all",
