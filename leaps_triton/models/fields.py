@@ -277,7 +277,7 @@ def log_z_in(log_z: float, model: PhiFour, convention: str) -> float:
     Args:
         log_z: ``log Z`` of the model, over the fields of this library.
         model: the model.
-        convention: one of :data:`CONVENTIONS`, see :meth:`PhiFour.from_kappa_lambda` and
+        convention: one of ``leaps_triton.models.fields.CONVENTIONS``, see :meth:`PhiFour.from_kappa_lambda` and
             :meth:`PhiFour.from_continuum`.
 
     Example:
@@ -294,7 +294,7 @@ def fields_in(configurations: Tensor, model: PhiFour, convention: str) -> Tensor
     Args:
         configurations: of the model.
         model: the model.
-        convention: one of :data:`CONVENTIONS`.
+        convention: one of ``leaps_triton.models.fields.CONVENTIONS``.
     """
     return configurations * _unit(model, convention)
 

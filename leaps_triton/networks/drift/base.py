@@ -18,7 +18,7 @@ class Drift(nn.Module):
     """A drift ``b_t(φ)`` of fields on a periodic lattice, with its divergence.
 
     ``b, divergence = drift(configurations, conditions)``. A subclass defines :meth:`forward`, and
-    where :attr:`maps` is true what the maps of :class:`~leaps_triton.MapStep` are made of:
+    where ``maps`` is true what the maps of :class:`~leaps_triton.MapStep` are made of:
     ``b = K_t φ + f(φ, t)`` with :meth:`modes` for ``K_t`` and :meth:`active` for ``f``.
 
     Args:
