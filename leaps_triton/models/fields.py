@@ -277,8 +277,8 @@ def log_z_in(log_z: float, model: PhiFour, convention: str) -> float:
     Args:
         log_z: ``log Z`` of the model, over the fields of this library.
         model: the model.
-        convention: one of ``leaps_triton.models.fields.CONVENTIONS``, see :meth:`PhiFour.from_kappa_lambda` and
-            :meth:`PhiFour.from_continuum`.
+        convention: one of ``leaps_triton.models.fields.CONVENTIONS``, see
+            :meth:`PhiFour.from_kappa_lambda` and :meth:`PhiFour.from_continuum`.
 
     Example:
         >>> log_z_in(1.0, PhiFour((4, 4), -1.0, 1.0), "lambda/4") - 1.0 - 8.0 * math.log(2.0)
