@@ -174,7 +174,8 @@ class _EnergyOnly:
         ),
         (
             sampler_of(_Mine((3, 3), 0.3)),
-            r"model must be one of PairModel, PhiFour, Ising.*got _Mine; put @lt.register\('model'\) above",
+            r"model must be one of PairModel, PhiFour, Ising.*got _Mine; "
+            r"put @lt.register\('model'\) above",
         ),
         (sampler_of(_EnergyOnly()), "got _EnergyOnly"),
         (

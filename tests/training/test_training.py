@@ -495,7 +495,8 @@ def test_after_a_failure_the_average_too_is_good() -> None:
         ({"segment": 51}, "segment must be at most the 50 leaps of a path, got 51"),
         (
             {"loss": "mse"},
-            "loss must be one of physics_informed, log_variance, squared_residual, action_matching, got 'mse'",
+            "loss must be one of physics_informed, log_variance, squared_residual, "
+            "action_matching, got 'mse'",
         ),
         ({"huber_delta": 0.0}, "huber_delta must be a positive number"),
         ({"baseline": "mean"}, "baseline must be one of batch_mean, learned, got 'mean'"),
