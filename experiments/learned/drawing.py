@@ -50,7 +50,7 @@ def draw_trace(axes: Axes, networks: list[dict[str, Any]]) -> None:
         t = network["trace_t"]
         trace = network["log_weight_variance_trace"]
         axes.plot(t, trace, "o-", color=colour(number), markersize=3)
-    axes.set(xlabel="t", ylabel="Var[A]", title="variance of log-weights on the way")
+    axes.set(xlabel="t", ylabel="Var[A]", title="log-weights on the way")
 
 
 def draw_law(axes: Axes, result: dict[str, Any]) -> None:
@@ -59,7 +59,9 @@ def draw_law(axes: Axes, result: dict[str, Any]) -> None:
     x = law["magnetisation"]
     axes.step(x, law["samples"], where="mid", color="black", linewidth=0.9, label="others")
     axes.plot(x, law["weighted"], "o", color=colour(0), markersize=3, label="weighted walkers")
-    axes.set(xlabel="magnetisation per site", ylabel="density", title=result["samples_of_others"])
+    # The source is long: without its details it stands beside the titles of other panels.
+    source = result["samples_of_others"].partition(",")[0]
+    axes.set(xlabel="magnetisation per site", ylabel="density", title=f"beside {source}")
     axes.legend(frameon=False, fontsize=8)
 
 
