@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..kernels.checks import as_number, expect
 from ..lattices.hypercubic import Lattice
+from ..lattices.waves import squared_momenta
 from ..models.varied import couplings_of
 
 __all__ = [
@@ -39,13 +40,7 @@ def free_field_variances(shape: Sequence[int] | int, mass_squared: float) -> Ten
     lattice = Lattice(shape)
     wanted = "a number above 0"
     mass_squared = as_number("mass_squared", mass_squared, wanted, _is_positive)
-    squares = torch.zeros((), dtype=torch.float64)
-    for length in lattice.shape:
-        waves = torch.arange(length, dtype=torch.float64) * (math.pi / length)
-        own = 4.0 * torch.sin(waves).square()
-        # Every direction adds an axis of its own.
-        squares = squares.unsqueeze(-1) + own
-    return 0.5 / (squares + mass_squared)
+    return 0.5 / (squared_momenta(lattice.shape, torch.device("cpu")) + mass_squared)
 
 
 def free_field_log_z(shape: Any, mass_squared: float | None = None) -> float:

@@ -127,6 +127,22 @@ class Integrator(ABC):
         """Number of intervals ``N``."""
         return len(self.times) - 1
 
+    def outside(self, walkers: Tensor, backward: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Return zeros, counts of no event, and the intervals of walkers at their start.
+
+        These are outside the path, with no time left: the first call of :meth:`enter` moves every
+        walker in.
+
+        Args:
+            walkers: their global indices, int64 ``(walkers,)``.
+            backward: whether they begin at ``t = 1``.
+        """
+        zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
+        counts = torch.zeros_like(walkers)
+        if backward:
+            return zeros, counts, counts + self.intervals
+        return zeros, counts, counts - 1
+
     @property
     def boundary_times(self) -> Tensor:
         """Return the time of the density that walkers are weighed for on entering an interval.

@@ -262,10 +262,7 @@ class Jump(Integrator):
             walkers: their global indices, int64 ``(walkers,)``.
             backward: whether they begin at ``t = 1``, after the last interval.
         """
-        zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
-        counts = torch.zeros_like(walkers)
-        # Outside the path, with no time left: the first call of enter moves every walker in.
-        interval = counts + self.intervals if backward else counts - 1
+        zeros, counts, interval = self.outside(walkers, backward)
         clocks = zeros.new_zeros(len(walkers), count(configurations.shape[1:], self.domain))
         return JumpState(configurations, zeros, interval, zeros, walkers, counts, clocks)
 

@@ -170,12 +170,11 @@ class TauLeap(Integrator):
             raise ValueError(
                 "Euler's weights hold for no reversed path; take TauLeap(weights='exact')"
             )
-        zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
-        counts = torch.zeros_like(walkers)
+        zeros, counts, interval = self.outside(walkers, backward)
         return LeapState(
             configurations,
             log_weights=zeros,
-            interval=counts + self.intervals if backward else counts - 1,
+            interval=interval,
             remaining=zeros,
             walkers=walkers,
             events=counts,

@@ -11,6 +11,7 @@ from .. import kernels
 from ..kernels import ActionForce
 from ..kernels.checks import as_number, expect, shown
 from ..lattices.hypercubic import Lattice
+from ..lattices.waves import squared_momenta
 from ..registry import register
 from .base import SweepPlan
 from .inputs import check_shape, named
@@ -20,12 +21,19 @@ __all__ = [
     "PhiFour",
     "check_field",
     "fields_in",
+    "hartree_masses",
     "is_phi_four",
     "log_z_in",
+    "mean_field_mass",
 ]
 
 CONVENTIONS = ("kappa", "lambda/4", "lambda/24")
 """Other ways to write the action, with fields in other units."""
+
+_STEPS = 60
+"""Newton's steps to the Hartree mass: the first double it at least, the last its correct digits."""
+
+_TINY = torch.finfo(torch.float64).tiny
 
 _COUPLINGS = ("mass_squared", "quartic")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -305,6 +313,54 @@ def _unit(model: PhiFour, convention: str) -> float:
     if convention == "kappa":
         return 1.0 / math.sqrt(model.kappa)
     return math.sqrt(2.0)
+
+
+def hartree_masses(mass: Tensor, quartic: Tensor, squares: Tensor, counts: Tensor) -> Tensor:
+    """Return the root ``M > 0`` of ``M = m² + 6 λ mean_k 1 / (2(k̂² + M))``, float64 ``(times,)``.
+
+    It is the squared mass that a free field needs to fluctuate as φ⁴ does, to lowest order. The
+    right side falls in ``M``, and without bound towards 0, so that there is one root.
+
+    Args:
+        mass: ``m²`` at several times, float64 ``(times,)``; positive where ``λ`` is 0.
+        quartic: ``λ``, the same shape.
+        squares: ``k̂²`` of the waves, that of ``k = 0`` first, float64 ``(values,)``.
+        counts: how many waves have each, float64 ``(values,)``.
+    """
+    weights = counts / counts.sum()
+    # Below the root: the wave k = 0 alone gives 3 λ p_0 / M.
+    constant = 3.0 * quartic * weights[0]
+    root = (mass.square() + 4.0 * constant).sqrt()
+    # Of two forms of the same number, the one without a difference of almost equal terms.
+    below = 2.0 * constant / (root + mass.abs()).clamp(min=_TINY)
+    value = torch.where(mass > 0.0, 0.5 * (mass + root), below)
+    for _ in range(_STEPS):
+        spread = 1.0 / (squares + value.unsqueeze(1))
+        square = 0.5 * spread @ weights
+        fall = 0.5 * spread.square() @ weights
+        # M - m² - 6λ⟨φ²⟩ is concave and rises: Newton's steps from below stay below the root.
+        gap = mass + 6.0 * quartic * square - value
+        step = gap / (1.0 + 6.0 * quartic * fall)
+        value = value + step
+    return value
+
+
+def mean_field_mass(shape: Sequence[int], mass_squared: float, quartic: float) -> float:
+    """Return the squared mass of :func:`hartree_masses` on a periodic lattice.
+
+    Args:
+        shape: lengths of the lattice.
+        mass_squared: ``m²``.
+        quartic: ``λ ≥ 0``.
+
+    Example:
+        >>> round(mean_field_mass((8, 8), -4.0, 6.008), 2)
+        0.85
+    """
+    squares = squared_momenta(tuple(shape), torch.device("cpu")).flatten()
+    mass = squares.new_full((1,), mass_squared)
+    each = torch.ones_like(squares)
+    return float(hartree_masses(mass, torch.full_like(mass, quartic), squares, each))
 
 
 def check_field(configurations: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:

@@ -11,10 +11,11 @@ from .. import kernels
 from ..kernels import Stream
 from ..kernels.checks import as_number
 from ..lattices.hypercubic import Lattice
+from ..lattices.waves import filtered, squared_momenta
 from ..models.energy_only import as_given
 from ..registry import register
 
-__all__ = ["FreeField", "lattice_momenta"]
+__all__ = ["FreeField"]
 
 
 @register("start")
@@ -95,7 +96,7 @@ class FreeField:
     @cached_property
     def variances(self) -> Tensor:
         """``Var φ_k`` of every mode of the orthonormal transform, float64 ``(*shape)``."""
-        return 0.5 / (lattice_momenta(self.shape) + self.mass_squared)
+        return 0.5 / (squared_momenta(self.shape, torch.device("cpu")) + self.mass_squared)
 
     @cached_property
     def log_z(self) -> float:
@@ -111,20 +112,12 @@ class FreeField:
             seed: in [0, 2³²).
         """
         lattice = self._bound()
-        if not len(walker_index):
-            # Fourier transforms refuse batches of nothing.
-            shape = (0, *lattice.shape)
-            return torch.zeros(shape, dtype=self.dtype, device=walker_index.device)
         white = kernels.normals(
             seed, Stream.START, 0, 0, walker_index, lattice.sites, torch.float64
         )
-        white = white.view(-1, *lattice.shape)
-        axes = tuple(range(1, lattice.ndim + 1))
+        white = white.view(len(walker_index), *lattice.shape)
         # White noise is white in every orthonormal basis; a real filter leaves the field real.
-        modes = torch.fft.rfftn(white, dim=axes)
-        half = lattice.shape[-1] // 2 + 1
-        width = self.variances.sqrt()[..., :half].to(white.device)
-        field = torch.fft.irfftn(modes * width, s=lattice.shape, dim=axes)
+        field = filtered(white, self.variances.sqrt().to(white.device))
         return field.to(self.dtype).contiguous()
 
     def energy(self, configurations: Tensor) -> Tensor:
@@ -150,27 +143,6 @@ class FreeField:
             f"{self!r} has no lattice yet; give it that of a model with .on(model), or give it to "
             f"AnnealingPath(model, start=…)"
         )
-
-
-def lattice_momenta(shape: tuple[int, ...]) -> Tensor:
-    """Return ``k̂² = Σ_μ 4 sin²(k_μ/2)`` of every mode, float64 ``(*shape)``.
-
-    Args:
-        shape: lengths of a periodic lattice; modes are in the order of ``torch.fft.fftn``.
-
-    Example:
-        >>> lattice_momenta((4,))
-        tensor([0., 2., 4., 2.], dtype=torch.float64)
-    """
-    total = torch.zeros(shape, dtype=torch.float64)
-    for axis, length in enumerate(shape):
-        mode = torch.arange(length, dtype=torch.float64)
-        # The nearer way round: sin² of a mode and of its opposite are the same to the last bit.
-        mode = torch.minimum(mode, length - mode)
-        square = 4.0 * torch.sin(math.pi * mode / length) ** 2
-        later = len(shape) - axis - 1
-        total += square.view(-1, *[1] * later)
-    return total
 
 
 def _is_positive(number: float) -> bool:

@@ -11,8 +11,8 @@ from torch import Tensor
 import leaps_triton as lt
 from flow_cases import LOG_RATIO, FixedDrift, path
 from leaps_triton.integrators.flows.gaussians import Metric
-from leaps_triton.integrators.flows.spectrum import mean_field_mass
 from leaps_triton.integrators.flows.steps import Leg, overdamped
+from leaps_triton.models.fields import mean_field_mass
 
 FLOAT64 = torch.float64
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton.integrators.flows import spectrum
 from leaps_triton.lattices.hypercubic import Lattice
+from leaps_triton.lattices.waves import filtered
 from leaps_triton.models.base import Conditions
 from leaps_triton.networks import Drift, ForeignDrift
 from leaps_triton.networks.drift.bounds import largest_slope
-from leaps_triton.networks.drift.geometry import Modes, filtered
+from leaps_triton.networks.drift.geometry import Modes
 from leaps_triton.training.optimizers import per_sample_gradients
 
 
@@ -327,7 +327,7 @@ def test_no_walkers_are_no_error() -> None:
         b, divergence = drift(x, conditions(0.4))
         assert b.shape == x.shape and divergence.shape == (0,)
     factors = torch.ones(4, 6, dtype=torch.float64)
-    assert spectrum.filtered(x, factors).shape == x.shape
+    assert filtered(x, factors).shape == x.shape
 
 
 def test_path_ratios_ask_a_foreign_drift_for_no_divergence(monkeypatch: Any) -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .spectrum import filtered
+from ...lattices.waves import filtered
 
 __all__ = ["Metric"]
 

@@ -117,12 +117,11 @@ class MapStep(Integrator):
             raise ValueError(
                 "continuous weights hold for no reversed path; take MapStep(weights='exact')"
             )
-        zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
-        counts = torch.zeros_like(walkers)
+        zeros, counts, interval = self.outside(walkers, backward)
         return FlowState(
             configurations,
             log_weights=zeros,
-            interval=counts + self.intervals if backward else counts - 1,
+            interval=interval,
             remaining=zeros,
             walkers=walkers,
             events=counts,

@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from ...lattices.waves import filtered
 from ..transport import AnyTransport, ParityDrift
-from .spectrum import filtered
 
 __all__ = ["Flow", "Pass", "Passes", "factors_of", "pull", "push", "substeps_of"]
 

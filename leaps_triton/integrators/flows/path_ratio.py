@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from ...kernels.checks import as_number
+from ...lattices.waves import squared_momenta
+from ...models.fields import mean_field_mass
 from ...paths.base import Path
-from ...paths.free_field import lattice_momenta
 from ...registry import register
 from ..base import Integrator, as_times
 from ..states import returned, some
 from ..transport import Transport
 from .gaussians import Metric
 from .map_step import WEIGHTS
-from .spectrum import mean_field_mass
 from .states import PathInfo, PathState, rows_of_steps
 from .steps import Draws, Leg, continuous, overdamped, underdamped
 
@@ -172,7 +172,7 @@ class PathRatio(Integrator):
         if self.preconditioner is None:
             return Metric(None)
         mass = 1.0 if self.mass_squared is None else self.mass_squared
-        return Metric(1.0 / (lattice_momenta(tuple(shape)).to(device) + mass))
+        return Metric(1.0 / (squared_momenta(tuple(shape), device) + mass))
 
     def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> PathState:
         """Return walkers at ``t = 0`` with ``A = 0``, before the first step.
@@ -189,8 +189,7 @@ class PathRatio(Integrator):
             raise ValueError(
                 "continuous weights hold for no reversed path; take PathRatio(weights='exact')"
             )
-        zeros = torch.zeros(len(walkers), dtype=torch.float64, device=walkers.device)
-        counts = torch.zeros_like(walkers)
+        zeros, counts, interval = self.outside(walkers, backward)
         nothing = zeros.new_zeros(len(walkers), 0)
         momenta = nothing
         if self.momentum is not None:
@@ -199,7 +198,7 @@ class PathRatio(Integrator):
         return PathState(
             configurations,
             log_weights=zeros,
-            interval=counts + self.intervals if backward else counts - 1,
+            interval=interval,
             remaining=zeros,
             walkers=walkers,
             events=counts,

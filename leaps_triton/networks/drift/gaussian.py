@@ -7,17 +7,13 @@ import torch
 from torch import Tensor
 
 from ...kernels.checks import as_number
+from ...lattices.waves import filtered
 from ...models.base import Conditions
+from ...models.fields import hartree_masses
 from ...registry import register
 from .base import Drift, as_time
-from .geometry import filtered
 
 __all__ = ["GaussianDrift"]
-
-_STEPS = 60
-"""Newton's steps to the Hartree mass: the first double it at least, the last its correct digits."""
-
-_TINY = torch.finfo(torch.float64).tiny
 
 _START_MASS = 1.0
 """Squared mass of the start that a path of fields has unless told."""
@@ -88,7 +84,7 @@ class GaussianDrift(Drift):
         change = self.mass_squared - self.start_mass
         mass = self.start_mass + change * t
         quartic = self.quartic * t
-        value = _hartree(mass, quartic, waves.squares, waves.counts)
+        value = hartree_masses(mass, quartic, waves.squares, waves.counts)
         # ⟨φ²⟩ and how it falls with M.
         spread = 1.0 / (waves.squares + value.unsqueeze(1))
         weights = waves.counts / waves.counts.sum()
@@ -153,29 +149,6 @@ class GaussianDrift(Drift):
     def steepest(self, t: Tensor | float) -> float:
         """Return 0, the slope of ``f = 0``."""
         return 0.0
-
-
-def _hartree(mass: Tensor, quartic: Tensor, squares: Tensor, counts: Tensor) -> Tensor:
-    """Return the root ``M > 0`` of ``M = m² + 6 λ mean_k 1 / (2(k̂² + M))``, float64 ``(times,)``.
-
-    The right side falls in ``M``, and without bound towards 0, so that there is one root.
-    """
-    weights = counts / counts.sum()
-    # Below the root: the wave k = 0 alone gives 3 λ p_0 / M.
-    constant = 3.0 * quartic * weights[0]
-    root = (mass.square() + 4.0 * constant).sqrt()
-    # Of two forms of the same number, the one without a difference of almost equal terms.
-    below = 2.0 * constant / (root + mass.abs()).clamp(min=_TINY)
-    value = torch.where(mass > 0.0, 0.5 * (mass + root), below)
-    for _ in range(_STEPS):
-        spread = 1.0 / (squares + value.unsqueeze(1))
-        square = 0.5 * spread @ weights
-        fall = 0.5 * spread.square() @ weights
-        # M - m² - 6λ⟨φ²⟩ is concave and rises: Newton's steps from below stay below the root.
-        gap = mass + 6.0 * quartic * square - value
-        step = gap / (1.0 + 6.0 * quartic * fall)
-        value = value + step
-    return value
 
 
 def _is_positive(value: float) -> bool:

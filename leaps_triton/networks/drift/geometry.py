@@ -9,7 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-__all__ = ["Modes", "Sites", "filtered"]
+from ...lattices.waves import squared_momenta
+
+__all__ = ["Modes", "Sites"]
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,7 @@ class Modes:
     @classmethod
     def of(cls, shape: Sequence[int]) -> Self:
         """Return the waves of a lattice of these lengths."""
-        total = torch.zeros(tuple(shape), dtype=torch.float64)
-        for axis, length in enumerate(shape):
-            line = (
-                4.0 * torch.sin(math.pi * torch.arange(length, dtype=torch.float64) / length) ** 2
-            )
-            later = len(shape) - axis - 1
-            total += line.view(-1, *[1] * later)
+        total = squared_momenta(tuple(shape), torch.device("cpu"))
         # Sums in another order differ in their last bits, and are the same k̂² all the same.
         rounded = (total * 2.0**40).round() / 2.0**40
         squares, index, counts = rounded.unique(return_inverse=True, return_counts=True)
@@ -110,24 +106,3 @@ class Modes:
     def trace(self, values: Tensor) -> Tensor:
         """Return the sum of a function of ``k̂²`` over all waves, float64 ``(rows,)``."""
         return values.double() @ self.counts
-
-
-def filtered(configurations: Tensor, kernel: Tensor) -> Tensor:
-    """Return fields whose waves are multiplied by a real, even kernel.
-
-    Args:
-        configurations: ``(walkers, *shape)``.
-        kernel: ``K(k)`` of every wave, ``(1 | walkers, *shape)``.
-
-    Returns:
-        ``(walkers, *shape)``, in the type of the configurations.
-    """
-    # Fourier transforms refuse batches of nothing.
-    if not len(configurations):
-        return configurations.clone()
-    shape = configurations.shape[1:]
-    axes = tuple(range(1, configurations.ndim))
-    # Real fields: half of the waves of the last direction hold all.
-    half = kernel[..., : shape[-1] // 2 + 1].to(configurations.dtype)
-    waves = torch.fft.rfftn(configurations, dim=axes)
-    return torch.fft.irfftn(waves * half, s=shape, dim=axes)

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from ...kernels.checks import as_integer, as_seed, expect
+from ...lattices.waves import filtered
 from ...models.base import Conditions
 from ...registry import register
 from ..base import check_kernel, initialise
 from .base import Drift
 from .gates import CHEBYSHEV, chebyshev, radial_network, radial_values, soften
-from .geometry import Sites, filtered
+from .geometry import Sites
 
 __all__ = ["GradientDrift"]
 

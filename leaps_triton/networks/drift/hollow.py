@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from ... import kernels
 from ...kernels.checks import as_bool, as_integer, as_seed, expect
+from ...lattices.waves import filtered
 from ...models.base import Conditions
 from ...registry import register
 from ..base import check_kernel, initialise
 from .base import Drift, as_time
 from .bounds import largest_slope
 from .gates import CHEBYSHEV, chebyshev, radial_network, radial_values, soften
-from .geometry import Sites, filtered
+from .geometry import Sites
 
 __all__ = ["HollowDrift", "Pointwise"]
 
