@@ -35,7 +35,7 @@ NEWER = {
     *("GaussianDrift", "GradientDrift", "HollowDrift", "LinearResponse", "SymmetricConv"),
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
-    *("GaussianMixture",),
+    *("Funnel", "GaussianMixture", "LaplacePair", "ManyWell"),
 }
 """Classes that came after these files were made."""
 
