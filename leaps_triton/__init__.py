@@ -63,6 +63,7 @@ from .networks.lem import LEM
 from .networks.local_rates import LocalRates
 from .networks.symmetric.conv import SymmetricConv
 from .paths.annealing import AnnealingPath
+from .paths.flow import GradientFlowPath
 from .paths.free_field import FreeField
 from .paths.gaussian import Gaussian, Laplace
 from .provenance import __version__
@@ -95,6 +96,7 @@ __all__ = [
     "GaussianDrift",
     "GaussianMixture",
     "GradientDrift",
+    "GradientFlowPath",
     "HeatBath",
     "HollowConv",
     "HollowDrift",
