@@ -56,12 +56,14 @@ from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
 from .networks.drift import GaussianDrift, GradientDrift, HollowDrift
+from .networks.energies import LearnedEnergy
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
 from .networks.lem import LEM
 from .networks.local_rates import LocalRates
 from .networks.symmetric.conv import SymmetricConv
 from .paths.annealing import AnnealingPath
+from .paths.flow import GradientFlowPath
 from .paths.free_field import FreeField
 from .paths.gaussian import Gaussian, Laplace
 from .provenance import __version__
@@ -95,6 +97,7 @@ __all__ = [
     "GaussianDrift",
     "GaussianMixture",
     "GradientDrift",
+    "GradientFlowPath",
     "HeatBath",
     "HollowConv",
     "HollowDrift",
@@ -107,6 +110,7 @@ __all__ = [
     "Laplace",
     "LaplacePair",
     "Lattice",
+    "LearnedEnergy",
     "LocalRates",
     "LowAcceptanceWarning",
     "LowEssWarning",
