@@ -55,7 +55,13 @@ from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
-from .networks.drift import GaussianDrift, GradientDrift, HollowDrift
+from .networks.drift import (
+    DenseDrift,
+    GaussianDrift,
+    GradientDrift,
+    HollowDenseDrift,
+    HollowDrift,
+)
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
 from .networks.lem import LEM
@@ -85,6 +91,7 @@ __all__ = [
     "Clock",
     "Compose",
     "Conditions",
+    "DenseDrift",
     "Density",
     "DriftWarning",
     "EdwardsAnderson",
@@ -96,6 +103,7 @@ __all__ = [
     "GradientDrift",
     "HeatBath",
     "HollowConv",
+    "HollowDenseDrift",
     "HollowDrift",
     "Houdayer",
     "Ising",

@@ -26,7 +26,15 @@ from .base import (
     site_inputs,
     time_network,
 )
-from .drift import Drift, ForeignDrift, GaussianDrift, GradientDrift, HollowDrift
+from .drift import (
+    DenseDrift,
+    Drift,
+    ForeignDrift,
+    GaussianDrift,
+    GradientDrift,
+    HollowDenseDrift,
+    HollowDrift,
+)
 from .hollow_conv import HollowConv
 from .incremental import Follower
 from .lec import LEC
@@ -44,6 +52,7 @@ __all__ = [
     "LEM",
     "NETWORKS",
     "Conditions",
+    "DenseDrift",
     "Drift",
     "Equivariant",
     "Follower",
@@ -51,6 +60,7 @@ __all__ = [
     "GaussianDrift",
     "GradientDrift",
     "HollowConv",
+    "HollowDenseDrift",
     "HollowDrift",
     "LETransformer",
     "LinearResponse",
