@@ -37,6 +37,7 @@ NEWER = {
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
     *("Funnel", "GaussianMixture", "LaplacePair", "ManyWell"),
+    *("DenseDrift", "HollowDenseDrift", "RungeKutta"),
 }
 """Classes that came after these files were made."""
 
