@@ -12,7 +12,14 @@ from torch import Tensor
 from .. import kernels
 from ..kernels import Stream
 from ..kernels.checks import as_bool, as_number
-from ..models.varied import Varied, check_coupling, couplings_of, one_coupling, value_of
+from ..models.varied import (
+    Varied,
+    check_coupling,
+    couplings_of,
+    fields_name_couplings,
+    one_coupling,
+    value_of,
+)
 from ..paths.annealing import AnnealingPath
 from ..paths.between import between
 from ..registry import register
@@ -71,6 +78,7 @@ class TemperingInfo(NamedTuple):
 
 @register("move")
 @renamed_fields(kernel="move")
+@fields_name_couplings
 @dataclass(frozen=True)
 class ParallelTempering(BaseMove):
     """Moves replicas at several temperatures, which neighbours exchange (replica exchange).
@@ -100,6 +108,7 @@ class ParallelTempering(BaseMove):
     Raises:
         ValueError: fractions that do not increase to 1, or inverse temperatures that do not
             increase; both, or neither of them; at ``init``, a move with a state of its own kind.
+        TypeError: a keyword that is none of these, such as another name of a coupling.
 
     References:
         Hukushima, Nemoto, *Exchange Monte Carlo method and application to spin glass simulations*,
