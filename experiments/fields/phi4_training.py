@@ -68,11 +68,11 @@ class Settings:
 SMOKE: dict[str, Any] = {
     "lengths": (4, 6),
     "quartic": (6.975, 6.975),
-    "steps": (60, 20),
-    "schemes": ((10, 0), (10, 1)),
+    "steps": (20, 10),
+    "schemes": ((5, 0), (5, 1)),
     "walkers": (256, 256),
-    "annealing": 20,
-    "sweeps": 100,
+    "annealing": 10,
+    "sweeps": 60,
 }
 
 
