@@ -27,6 +27,7 @@ from ..models.varied import (
     check_coupling,
     couplings_of,
     model_with,
+    names_couplings,
     one_coupling,
     value_of,
 )
@@ -404,6 +405,7 @@ def _through(
     return sampler.with_integrator(integrator.with_times(times))
 
 
+@names_couplings
 def scan(
     model: Target | EnergyModel,
     betas: Sequence[float] | None = None,
@@ -460,6 +462,7 @@ def scan(
     Raises:
         ValueError: a bad argument, or one that the method does not take; a coupling that the model
             has not, or inverse temperatures of a field.
+        TypeError: a keyword that is none of these, such as another name of a coupling.
 
     Example:
         >>> import leaps_triton as lt
