@@ -189,8 +189,8 @@ def test_corrections_that_do_not_fit_are_refused() -> None:
         lt.AnnealingPath(lt.Ising((4, 4), 0.4), correction=bent)
     with pytest.raises(ValueError, match="correction must be None or a network"):
         lt.AnnealingPath(plane(), lt.Gaussian(1.0), correction=3.0)  # type: ignore[arg-type]
+    energy = lt.LearnedEnergy(plane())
     with pytest.raises(ValueError, match=r"is for shape \(2,\), got \(1,\)"):
-        energy = lt.LearnedEnergy(plane())
         lt.AnnealingPath(double_well(), lt.Gaussian(1.0), correction=energy)
     path = lt.AnnealingPath(plane(), lt.Gaussian(1.0), correction=lambda x, conditions: x)
     x = path.start.sample(torch.arange(2), seed=2)
