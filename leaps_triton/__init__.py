@@ -33,6 +33,7 @@ from .estimators import (
 from .integrators import rates
 from .integrators.flows.map_step import MapStep
 from .integrators.flows.path_ratio import PathRatio
+from .integrators.flows.runge_kutta import RungeKutta
 from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
 from .io import export
@@ -50,12 +51,18 @@ from .mcmc.march import run_chain
 from .mcmc.sweeps import HeatBath, Metropolis, Overrelaxation
 from .mcmc.tempering import ParallelTempering
 from .models.base import Conditions
-from .models.densities import Density, GaussianMixture
+from .models.densities import Density, Funnel, GaussianMixture, LaplacePair, ManyWell
 from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
-from .networks.drift import GaussianDrift, GradientDrift, HollowDrift
+from .networks.drift import (
+    DenseDrift,
+    GaussianDrift,
+    GradientDrift,
+    HollowDenseDrift,
+    HollowDrift,
+)
 from .networks.energies import LearnedEnergy
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
@@ -87,11 +94,13 @@ __all__ = [
     "Clock",
     "Compose",
     "Conditions",
+    "DenseDrift",
     "Density",
     "DriftWarning",
     "EdwardsAnderson",
     "Estimate",
     "FreeField",
+    "Funnel",
     "Gaussian",
     "GaussianDrift",
     "GaussianMixture",
@@ -99,6 +108,7 @@ __all__ = [
     "GradientFlowPath",
     "HeatBath",
     "HollowConv",
+    "HollowDenseDrift",
     "HollowDrift",
     "Houdayer",
     "Ising",
@@ -107,11 +117,13 @@ __all__ = [
     "LETransformer",
     "Langevin",
     "Laplace",
+    "LaplacePair",
     "Lattice",
     "LearnedEnergy",
     "LocalRates",
     "LowAcceptanceWarning",
     "LowEssWarning",
+    "ManyWell",
     "MapStep",
     "Metropolis",
     "NotErgodicWarning",
@@ -122,6 +134,7 @@ __all__ = [
     "PhiFour",
     "Potts",
     "ReverseEnsemble",
+    "RungeKutta",
     "Sampler",
     "Scan",
     "ShortChainWarning",

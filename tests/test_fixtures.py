@@ -36,7 +36,8 @@ NEWER = {
     *("LearnedEnergy",),
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
-    *("GaussianMixture",),
+    *("Funnel", "GaussianMixture", "LaplacePair", "ManyWell"),
+    *("DenseDrift", "HollowDenseDrift", "RungeKutta"),
 }
 """Classes that came after these files were made."""
 
