@@ -10,7 +10,7 @@ from .. import kernels
 from ..integrators.rates import Transport, examine, rates_of
 from ..integrators.transport import precision_of
 from ..kernels.checks import as_integer, as_number, as_seed, expect, is_real
-from ..paths.base import Path
+from ..paths.base import Path, change_of
 from .residuals import residual, residual_parts
 
 __all__ = [
@@ -201,8 +201,7 @@ def action_matching(path: Any, transport: Any, configurations: Tensor, t: Tensor
     drift, _ = transport(x, conditions)
     kinetic = 0.5 * drift.double().square().flatten(1).sum(1)
     # Without gradient: it is a number of the physics alone.
-    excess = path.excess(x)
-    change = path.time_derivative(excess, per_walker).view(times, walkers)
+    change = change_of(path, x, per_walker).view(times, walkers)
     centred = change - change.mean(1, keepdim=True)
     values = transport.potential(x, conditions).view(times, walkers)
     covariance = (values * centred).sum(1) / (walkers - 1)

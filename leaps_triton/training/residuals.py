@@ -7,7 +7,7 @@ from torch import Tensor
 from ..integrators.flows.evaluation import examine_drift
 from ..integrators.rates import Transport, evaluate
 from ..integrators.transport import kind_of
-from ..paths.base import Path
+from ..paths.base import Path, change_of
 
 __all__ = ["ResidualParts", "residual", "residual_parts"]
 
@@ -41,7 +41,7 @@ def _of_drift(path: Any, drift: Transport, configurations: Tensor, t: Tensor) ->
     """Return both parts of a drift's residual."""
     found = examine_drift(path, drift, configurations, t)
     along = (found.drift.double() * found.score.double()).flatten(1).sum(1)
-    change = path.time_derivative(path.excess(configurations), t)
+    change = change_of(path, configurations, t)
     return ResidualParts(change, found.divergence + along)
 
 
