@@ -261,8 +261,8 @@ class TrainingConfig:
             given = getattr(self, name)
             if given != value:
                 raise ValueError(
-                    f"optimizer {self.optimizer!r} takes residuals less their mean at each time, so {name} "
-                    f"must be {value!r}, got {given!r}; or take optimizer='adam'"
+                    f"optimizer {self.optimizer!r} takes residuals less their mean at each time, "
+                    f"so {name} must be {value!r}, got {given!r}; or take optimizer='adam'"
                 )
         if self.optimizer == "gauss_newton":
             self._check_gauss_newton()

@@ -1,18 +1,22 @@
 """Residuals of drifts as rows: continuity or Fokker–Planck, and the equation of Hamilton–Jacobi."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..integrators.flows.evaluation import drift_of
-from ..integrators.transport import kind_of, precision_of
-from ..kernels.checks import expect
+from ..integrators.transport import kind_of
+from ..paths.base import change_of
 from .config import TrainingConfig
-from .residuals import residual
+from .data.buffer import Batch
+from .data.nodes import spread
+from .residuals import hamilton_jacobi, noise, with_noise
 
-__all__ = ["Physics", "Terms", "hamilton_jacobi", "noise", "with_noise"]
+__all__ = ["Block", "Physics", "Terms", "blocks_of", "variance"]
+
+_ROWS = 1024
+"""Nodes of a block: what belongs to them is to stay in a processor's cache."""
 
 
 class Physics(NamedTuple):
@@ -22,99 +26,6 @@ class Physics(NamedTuple):
     """``∂_t log ρ̃_t``, less ``½σ² (Δ log ρ̃_t + |∇ log ρ̃_t|²)``, float64 ``(walkers,)``"""
     score: Tensor
     """``∇ log ρ̃_t``, float64 ``(walkers, *shape)``"""
-
-
-def noise(path: Any, configurations: Tensor, t: Tensor, diffusion: float) -> Tensor:
-    """Return ``½σ² (Δ log ρ̃_t + |∇ log ρ̃_t|²)``, which is ``½σ² Δρ_t / ρ_t``.
-
-    Args:
-        path: the annealing path.
-        configurations: ``(walkers, *shape)``.
-        t: float64 ``(1 | walkers,)``.
-        diffusion: ``σ``.
-
-    Returns:
-        float64 ``(walkers,)``.
-    """
-
-    def score(x: Tensor) -> Tensor:
-        found: Tensor = path.score(x, t)
-        return found
-
-    here = score(configurations).double().flatten(1)
-    laplacian = _trace(score, configurations)
-    return 0.5 * diffusion**2 * (laplacian + here.square().sum(1))
-
-
-def _trace(vector: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return the divergence of a vector field, one derivative per coordinate, float64."""
-    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    for index in range(x[0].numel()):
-        direction = torch.zeros_like(x).flatten(1)
-        direction[:, index] = 1.0
-        slope: Tensor = torch.func.jvp(vector, (x,), (direction.view_as(x),))[1]
-        total = total + slope.flatten(1)[:, index].double()
-    return total
-
-
-def with_noise(
-    path: Any, transport: Any, configurations: Tensor, t: Tensor, diffusion: float
-) -> Tensor:
-    """Return ``∂_t V + ∇·μ + μ·∇V - ½σ² (ΔV + |∇V|²)``, ``V = log ρ̃_t``, float64 ``(walkers,)``.
-
-    It is constant over ``x`` exactly if ``dX = μ dt + σ dW`` has the law ``ρ_t``: this is the
-    Fokker–Planck equation. At ``σ = 0`` it is :func:`~leaps_triton.training.residual`, and ``μ =
-    b + ½σ²∇V`` turns either into the other.
-
-    Args:
-        path: the annealing path.
-        transport: ``μ``, a drift with its divergence.
-        configurations: ``(walkers, *shape)``.
-        t: float64 ``(1 | walkers,)``.
-        diffusion: ``σ``.
-
-    References:
-        Sun, Berner, Richter, Zeinhofer, Müller, Azizzadenesheli, Anandkumar, *Dynamical measure
-        transport and neural PDE solvers for sampling*, arXiv:2407.07873 (2024).
-    """
-    xi = residual(path, transport, configurations, t)
-    if diffusion == 0.0:
-        return xi
-    return xi - noise(path, configurations, t, diffusion)
-
-
-def hamilton_jacobi(
-    path: Any, transport: Any, configurations: Tensor, t: Tensor, diffusion: float = 0.0
-) -> Tensor:
-    """Return ``∂_tΦ + ½|∇Φ|² + ½σ²ΔΦ`` of a drift ``∇Φ``, float64 ``(walkers,)``.
-
-    Where it is constant over ``x`` the drift is that of optimal transport from ``ρ_0`` to ``ρ_1``,
-    or with noise ``σ`` that of the Schrödinger bridge. What is constant over ``x`` is no matter: a
-    function of ``t`` alone in ``Φ`` does not move any walker.
-
-    Args:
-        path: gives the conditions.
-        transport: a drift with ``potential(configurations, conditions)``.
-        configurations: ``(walkers, *shape)``.
-        t: float64 ``(1 | walkers,)``.
-        diffusion: ``σ``.
-
-    Raises:
-        ValueError: a drift without potential.
-    """
-    potential = getattr(transport, "potential", None)
-    expect(callable(potential), "transport", "a drift that has a potential", transport)
-    precision = precision_of(transport)
-
-    def of_time(times: Tensor) -> Tensor:
-        value: Tensor = transport.potential(configurations, path.conditions(times))
-        return value.double()
-
-    when = t.to(precision).expand(len(configurations))
-    change: Tensor = torch.func.jvp(of_time, (when,), (torch.ones_like(when),))[1]
-    drift, divergence = drift_of(path, transport, configurations, t)
-    kinetic = 0.5 * drift.double().square().flatten(1).sum(1)
-    return change + kinetic + 0.5 * diffusion**2 * divergence
 
 
 class Terms:
@@ -142,12 +53,17 @@ class Terms:
         self._weight = config.hamilton_jacobi
         self._curved = curved
 
+    @property
+    def kinds(self) -> int:
+        """Number of rows."""
+        return 2 if self._weight else 1
+
     def physics(self, configurations: Tensor, t: Tensor) -> Physics | None:
         """Return what does not depend on any parameter; None where the path is learned."""
         if self._curved:
             return None
         path = self._path
-        change = path.time_derivative(path.excess(configurations), t)
+        change = change_of(path, configurations, t)
         if self._diffusion:
             change = change - noise(path, configurations, t, self._diffusion)
         return Physics(change, path.score(configurations, t).double())
@@ -175,3 +91,66 @@ class Terms:
             return first.unsqueeze(0)
         second = hamilton_jacobi(*given, self._diffusion)
         return torch.stack([first, self._weight**0.5 * second])
+
+
+class Block(NamedTuple):
+    """Some times of weighted nodes."""
+
+    configurations: Tensor
+    """``(times · nodes, *shape)``"""
+    t: Tensor
+    """Of each node, float64 ``(times · nodes,)``"""
+    weights: Tensor
+    """``(times, nodes)``, rows of which sum to 1"""
+    physics: Physics | None
+    """What depends on no parameter"""
+    total: int
+    """Times of all blocks"""
+
+    def centred(self, values: Tensor) -> Tensor:
+        """Return values less their mean at each time, times the root of their share in the loss.
+
+        Args:
+            values: ``(kinds, times · nodes)``.
+
+        Returns:
+            Of the same shape; the sum of squares over all blocks is the loss.
+        """
+        by_time = values.unflatten(-1, tuple(self.weights.shape))
+        return spread(by_time, self.weights, self.total).flatten(-2)
+
+
+def blocks_of(batch: Batch, terms: Terms) -> list[Block]:
+    """Return weighted nodes in parts of whole times.
+
+    Args:
+        batch: all of them, with weights.
+        terms: tells what depends on no parameter, which is computed here.
+    """
+    weights = batch.weights
+    # Nodes always have weights.
+    assert weights is not None
+    times, count = weights.shape
+    size = max(1, _ROWS // count)
+    found: list[Block] = []
+    for first in range(0, times, size):
+        chosen = slice(first, first + size)
+        x = batch.configurations[chosen].flatten(0, 1)
+        t = batch.t[chosen].repeat_interleave(count)
+        found.append(Block(x, t, weights[chosen], terms.physics(x, t), times))
+    return found
+
+
+@torch.no_grad()
+def variance(terms: Terms, blocks: list[Block]) -> float:
+    """Return the mean over times of the weighted variance of the residuals, of all kinds together.
+
+    Args:
+        terms: the residuals.
+        blocks: all nodes.
+    """
+    total = 0.0
+    for block in blocks:
+        values = terms(block.configurations, block.t, block.physics)
+        total += float(block.centred(values).square().sum())
+    return total

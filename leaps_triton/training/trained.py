@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from ..paths.base import Path
+from ..paths.base import learned_of, velocity_of
 from ..samplers.sampler import Sampler
 
 __all__ = ["Trained"]
@@ -38,7 +38,7 @@ class Trained(NamedTuple):
         transport: Any = sampler.transport
         if learned is not None and transport is None:
             # A gradient flow: the velocity follows from the path, and has its parameters.
-            return cls(learned, path.velocity, path)
+            return cls(learned, _velocity(path), path)
         if not isinstance(transport, nn.Module) or not list(transport.parameters()):
             raise ValueError(
                 "the sampler's transport must be an nn.Module with parameters to be trained"
@@ -61,11 +61,19 @@ class Trained(NamedTuple):
         return Trained(_joined(transport, learned), transport, path)
 
 
-def learned_of(path: Any) -> nn.Module | None:
-    """Return what there is to train in a path; None for one without."""
-    # A path of the user's own need not say that it learns nothing.
-    learned: nn.Module | None = getattr(path, "learned", None)
-    return learned
+def _velocity(path: Any) -> Any:
+    """Return the drift that a learned path has of its own.
+
+    Raises:
+        ValueError: it has none.
+    """
+    velocity = velocity_of(path)
+    if velocity is None:
+        raise ValueError(
+            f"a {type(path).__name__} with a learned energy is trained together with a drift along "
+            f"it; give the sampler a transport, such as a DenseDrift"
+        )
+    return velocity
 
 
 def _joined(transport: nn.Module, learned: nn.Module) -> nn.Module:

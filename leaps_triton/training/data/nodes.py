@@ -10,6 +10,7 @@ from torch.quasirandom import SobolEngine
 
 from ...integrators.transport import Transport
 from ...kernels import uniform64
+from ...paths.base import learned_of
 from ..config import TrainingConfig
 from .buffer import Batch
 from .draws import Draws, Use
@@ -126,17 +127,18 @@ def node_weights(path: Any, nodes: NodePlaces) -> Tensor:
     return torch.softmax(log_density.detach().view(times, count), dim=1)
 
 
-def spread(values: Tensor, weights: Tensor) -> Tensor:
+def spread(values: Tensor, weights: Tensor, times: int) -> Tensor:
     """Return values less their weighted mean at each time, times the root of their weights.
 
     The sum of squares over all entries is the mean over times of the weighted variance.
 
     Args:
-        values: ``(…, times, nodes)``.
-        weights: ``(times, nodes)``, rows of which sum to 1.
+        values: at some of the times, ``(…, some, nodes)``.
+        weights: ``(some, nodes)``, rows of which sum to 1.
+        times: how many there are in all.
     """
     mean = (values * weights).sum(-1, keepdim=True)
-    return (values - mean) * (weights / len(weights)).sqrt()
+    return (values - mean) * (weights / times).sqrt()
 
 
 class NodeBuffer:
@@ -155,7 +157,6 @@ class NodeBuffer:
         path: the annealing path that is trained along.
         config: the settings: ``bins`` times with ``buffer`` nodes each.
         device: where the nodes are.
-        curved: whether the path is learned, so that weights change.
 
     Attributes:
         configurations: ``(bins, buffer, *shape)``; zeros before the first step.
@@ -165,9 +166,7 @@ class NodeBuffer:
         ValueError: a target of states, or of too many dimensions for a box.
     """
 
-    def __init__(
-        self, path: Any, config: TrainingConfig, device: torch.device, curved: bool = False
-    ) -> None:
+    def __init__(self, path: Any, config: TrainingConfig, device: torch.device) -> None:
         model = path.model
         if not model.dtype.is_floating_point:
             raise ValueError(
@@ -183,7 +182,7 @@ class NodeBuffer:
         self._path = path
         self._config = config
         self._device = device
-        self._curved = curved
+        self._curved = learned_of(path) is not None
         self._weights: Tensor | None = None
         self._all: Batch | None = None
         shape = (config.bins, config.buffer, *model.shape)

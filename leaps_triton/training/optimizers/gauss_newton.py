@@ -1,27 +1,24 @@
 """Steps of Levenberg and Marquardt in the space of the parameters, on weighted nodes."""
 
 import math
-from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
 
 from ...networks import exact_convolutions
 from ..config import TrainingConfig
 from ..data.buffer import Batch
-from ..data.nodes import spread
-from ..terms import Physics, Terms
+from ..terms import Block, Physics, Terms, blocks_of, variance
 from ..trained import Trained
-from .steps import AdamStep, Proposal, Request
+from .proposals import Proposal, Request, Step
 
 __all__ = ["GaussNewtonStep", "NormalEquations"]
 
 _MOST = 3000
 """Parameters above which a matrix of all pairs of them is too large to be solved at every step."""
-
-_ROWS = 1024
-"""Nodes of a block: its Jacobian is to stay in a processor's cache."""
 
 _TRIES = 8
 """Raised dampings after which a step is left out."""
@@ -79,18 +76,6 @@ class _Residuals(nn.Module):
         return self._terms(configurations, t, physics)
 
 
-class _Block(NamedTuple):
-    """Some times of the nodes."""
-
-    configurations: Tensor
-    """``(times · nodes, *shape)``"""
-    t: Tensor
-    """Of each, float64"""
-    weights: Tensor
-    """``(times, nodes)``"""
-    physics: Physics | None
-
-
 class GaussNewtonStep:
     """Makes steps of Gauss-Newton on all nodes, damped as Levenberg and Marquardt did.
 
@@ -121,7 +106,7 @@ class GaussNewtonStep:
         Levenberg, Quart. Appl. Math. 2, 164 (1944); Marquardt, J. SIAM 11, 431 (1963).
     """
 
-    def __init__(self, trained: Trained, adam: AdamStep, config: TrainingConfig) -> None:
+    def __init__(self, trained: Trained, adam: Step, config: TrainingConfig) -> None:
         self._parameters = list(trained.module.parameters())
         count = sum(parameter.numel() for parameter in self._parameters)
         if count > _MOST:
@@ -133,8 +118,8 @@ class GaussNewtonStep:
         self._first = config.adam_steps
         self._terms = Terms(trained.path, trained.transport, config, trained.curved)
         self._residuals = _Residuals(trained.module, self._terms)
-        self._physics: list[Physics | None] = []
-        self._known: Tensor | None = None
+        self._blocks: list[Block] = []
+        self._batch: Batch | None = None
         self._found: Tensor | None = None
         self._by_adam = False
         self.damping = config.damping
@@ -145,12 +130,15 @@ class GaussNewtonStep:
         if self._by_adam:
             return self._adam.propose(request)
         with exact_convolutions():
-            blocks = list(self._blocks(request.batch))
-            equations = self._equations(blocks)
+            if request.batch is not self._batch:
+                # What depends on no parameter is computed once for all steps.
+                self._blocks = blocks_of(request.batch, self._terms)
+                self._batch = request.batch
+            equations = self._equations()
             if not math.isfinite(equations.loss):
                 # Nothing can be solved for; the guard refuses the step.
                 return Proposal(equations.loss, math.nan)
-            return Proposal(equations.loss, self._search(equations, blocks))
+            return Proposal(equations.loss, self._search(equations))
 
     def take(self, rate: float) -> None:
         """Move the parameters; the rate is Adam's alone."""
@@ -159,7 +147,7 @@ class GaussNewtonStep:
         elif self._found is not None:
             self._put(self._found)
 
-    def _search(self, equations: NormalEquations, blocks: list[_Block]) -> float:
+    def _search(self, equations: NormalEquations) -> float:
         """Find parameters at which the loss is lower; returns the length of the step to them."""
         before = self._values()
         self._found = None
@@ -168,7 +156,7 @@ class GaussNewtonStep:
             if direction is not None:
                 after = before - direction
                 self._put(after)
-                loss = self._loss(blocks)
+                loss = variance(self._terms, self._blocks)
                 if loss < equations.loss:
                     self._found = after
                     break
@@ -193,32 +181,71 @@ class GaussNewtonStep:
             parameter.copy_(values[first:last].view_as(parameter))
             first = last
 
-    def _blocks(self, batch: Batch) -> Iterator[_Block]:
-        """Give the nodes in parts of whole times."""
-        weights = batch.weights
-        # Batches of nodes always have weights.
-        assert weights is not None
-        x = batch.configurations
-        times, count = x.shape[:2]
-        # What does not depend on parameters is computed once for all steps.
-        if self._known is not x:
-            self._physics = []
-            self._known = x
-        size = max(1, _ROWS // count)
-        for number, first in enumerate(range(0, times, size)):
-            chosen = slice(first, first + size)
-            here = x[chosen].flatten(0, 1)
-            t = batch.t[chosen].repeat_interleave(count)
-            if number == len(self._physics):
-                self._physics.append(self._terms.physics(here, t))
-            # The mean is over all times, and each block has some of them.
-            yield _Block(here, t, weights[chosen] * (len(weights[chosen]) / times), self._physics[number])
-
-    def _equations(self, blocks: list[_Block]) -> NormalEquations:
-        """Return the normal equations of all blocks."""
-        count = sum(parameter.numel() for parameter in self._parameters)
+    @torch.no_grad()
+    def _equations(self) -> NormalEquations:
+        """Return the normal equations of all nodes."""
+        parameters = dict(self._residuals.named_parameters())
+        count = sum(each.numel() for each in parameters.values())
         device = self._parameters[0].device
         matrix = torch.zeros(count, count, dtype=torch.float64, device=device)
         right = torch.zeros(count, dtype=torch.float64, device=device)
         loss = 0.0
+        for block in self._blocks:
+            for kind in range(self._terms.kinds):
+                jacobian, values = self._differentiated(kind, parameters, block)
+                # Centred like the residuals: what is constant at a time is no residual.
+                rows = block.centred(jacobian.T).T
+                r = block.centred(values.unsqueeze(0)).squeeze(0)
+                matrix.addmm_(rows.T, rows)
+                right.addmv_(rows.T, r)
+                loss += float(r.square().sum())
         return NormalEquations(matrix, right, loss)
+
+    def _differentiated(
+        self, kind: int, parameters: dict[str, Tensor], block: Block
+    ) -> tuple[Tensor, Tensor]:
+        """Return derivatives of residuals by all parameters, and the residuals, in float64."""
+        each = grad_and_value(partial(self._single, kind))
+        # Derivatives of each node's own residual, with parameters that all share.
+        all_of_them = vmap(each, in_dims=(None, 0, 0, 0))
+        given = (block.configurations, block.t, block.physics)
+        gradients, values = all_of_them(parameters, *given)
+        columns = [gradient.flatten(1).double() for gradient in gradients.values()]
+        return torch.cat(columns, dim=1), values.double()
+
+    def _single(
+        self, kind: int, parameters: dict[str, Tensor], x: Tensor, t: Tensor, physics: Any
+    ) -> Tensor:
+        """Return one residual of one node."""
+        if physics is not None:
+            physics = Physics(*[each.unsqueeze(0) for each in physics])
+        given = (x.unsqueeze(0), t.unsqueeze(0), physics)
+        found: Tensor = functional_call(self._residuals, parameters, given)
+        return found[kind, 0]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return ``μ``, and Adam's moments."""
+        found = {f"adam.{name}": value for name, value in self._adam.state().items()}
+        found["damping"] = torch.tensor(self.damping, dtype=torch.float64)
+        return found
+
+    def damage(self, state: dict[str, Tensor]) -> str:
+        """Return what does not fit; empty if all does."""
+        damping = state.get("damping")
+        if damping is None or damping.ndim or damping.dtype != torch.float64:
+            return "optimizer.damping is missing or no number"
+        return self._adam.damage(_of_adam(state))
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take up ``μ`` and Adam's moments of a file."""
+        self._adam.load(_of_adam(state))
+        self.damping = float(state["damping"])
+
+
+def _of_adam(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the part of a state that is Adam's."""
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name.startswith("adam."):
+            found[name.removeprefix("adam.")] = value
+    return found
