@@ -22,8 +22,8 @@ class Correction:
     """``-t(1-t) ψ(x, t)``, added to ``log ρ̃_t(x)``: nothing at both ends, whatever ``ψ`` is.
 
     Derivatives are those of :mod:`torch.func`, so that they can be differentiated in the parameters
-    of ``ψ``, and by ``vmap`` and ``grad`` again. Times are float64 ``(1 | walkers,)``, on the device
-    of the configurations.
+    of ``ψ``, and by ``vmap`` and ``grad`` again. Times are float64 ``(1 | walkers,)``, on the
+    device of the configurations.
 
     Args:
         energy: ``ψ``.
