@@ -33,6 +33,7 @@ from .estimators import (
 from .integrators import rates
 from .integrators.flows.map_step import MapStep
 from .integrators.flows.path_ratio import PathRatio
+from .integrators.flows.runge_kutta import RungeKutta
 from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
 from .io import export
@@ -55,7 +56,13 @@ from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
-from .networks.drift import GaussianDrift, GradientDrift, HollowDrift
+from .networks.drift import (
+    DenseDrift,
+    GaussianDrift,
+    GradientDrift,
+    HollowDenseDrift,
+    HollowDrift,
+)
 from .networks.energies import LearnedEnergy
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
@@ -86,6 +93,7 @@ __all__ = [
     "Clock",
     "Compose",
     "Conditions",
+    "DenseDrift",
     "Density",
     "DriftWarning",
     "EdwardsAnderson",
@@ -97,6 +105,7 @@ __all__ = [
     "GradientDrift",
     "HeatBath",
     "HollowConv",
+    "HollowDenseDrift",
     "HollowDrift",
     "Houdayer",
     "Ising",
@@ -120,6 +129,7 @@ __all__ = [
     "PhiFour",
     "Potts",
     "ReverseEnsemble",
+    "RungeKutta",
     "Sampler",
     "Scan",
     "ShortChainWarning",
