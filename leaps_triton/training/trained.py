@@ -36,7 +36,7 @@ class Trained(NamedTuple):
         path: Any = sampler.path
         learned = learned_of(path)
         transport: Any = sampler.transport
-        if learned is not None and transport is None:
+        if learned is not None and transport in (None, velocity_of(path)):
             # A gradient flow: the velocity follows from the path, and has its parameters.
             return cls(learned, _velocity(path), path)
         if not isinstance(transport, nn.Module) or not list(transport.parameters()):
