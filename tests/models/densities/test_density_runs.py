@@ -96,6 +96,15 @@ def test_runs_in_parts_are_the_run(tmp_path: Path) -> None:
     assert torch.equal(halves.values["energy"], marched.values["energy"])
 
 
+def test_what_needs_a_lattice_or_temperatures_is_left_out(tmp_path: Path) -> None:
+    walkers = str(tmp_path / "walkers.h5")
+    lt.io.sample(sampler_of(block=64), walkers=64, file=walkers, configurations=True)
+    main(["plot", walkers, "--output", str(tmp_path)])
+    assert {file.name for file in tmp_path.iterdir()} == {"walkers.h5", "weights.png"}
+    with pytest.raises(ValueError, match="pass no models at other temperatures; leave out along="):
+        sampler_of(block=64).sample(64, along=True)
+
+
 def test_commands_take_files_of_densities(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -184,10 +184,10 @@ def test_wells_are_told_apart() -> None:
     assert model.modes(x).tolist() == [5]
     right = model.right
     assert float(model.mode_weights[5]) == pytest.approx(right**2 * (1.0 - right))
-    x = np.linspace(0.0, 6.0, 200001)
-    weight = np.exp(-(x**4) + 6.0 * x**2 + 0.5 * x - 10.0)
-    other = np.exp(-(x**4) + 6.0 * x**2 - 0.5 * x - 10.0)
-    share = np.trapezoid(weight, x) / (np.trapezoid(weight, x) + np.trapezoid(other, x))
+    y = np.linspace(0.0, 6.0, 200001)
+    weight = np.exp(-(y**4) + 6.0 * y**2 + 0.5 * y - 10.0)
+    other = np.exp(-(y**4) + 6.0 * y**2 - 0.5 * y - 10.0)
+    share = np.trapezoid(weight, y) / np.trapezoid(weight + other, y)
     assert right == pytest.approx(share, abs=1e-9)
 
 
