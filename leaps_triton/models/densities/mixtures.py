@@ -14,7 +14,7 @@ from ... import kernels
 from ...kernels import Stream, philox, uniform64
 from ...kernels.checks import expect, shown
 from ...registry import register
-from ..inputs import as_numbers, as_table
+from ..inputs import as_numbers, as_table, shape_of
 from .base import DensityModel
 
 __all__ = ["GaussianMixture"]
@@ -178,7 +178,7 @@ class GaussianMixture(DensityModel):
 
 def _as_means(means: Any) -> Tensor:
     """Return means as float64 ``(modes, dim)``."""
-    shape = tuple(torch.as_tensor(means).shape)
+    shape = shape_of(means)
     expect(len(shape) == 2 and min(shape) > 0, "means", "numbers (modes, dim)", means)
     return as_table("means", means, shape, "modes by coordinates")
 
