@@ -51,7 +51,7 @@ from .mcmc.march import run_chain
 from .mcmc.sweeps import HeatBath, Metropolis, Overrelaxation
 from .mcmc.tempering import ParallelTempering
 from .models.base import Conditions
-from .models.densities import Density, GaussianMixture
+from .models.densities import Density, Funnel, GaussianMixture, LaplacePair, ManyWell
 from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
@@ -63,12 +63,14 @@ from .networks.drift import (
     HollowDenseDrift,
     HollowDrift,
 )
+from .networks.energies import LearnedEnergy
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
 from .networks.lem import LEM
 from .networks.local_rates import LocalRates
 from .networks.symmetric.conv import SymmetricConv
 from .paths.annealing import AnnealingPath
+from .paths.flow import GradientFlowPath
 from .paths.free_field import FreeField
 from .paths.gaussian import Gaussian, Laplace
 from .provenance import __version__
@@ -98,10 +100,12 @@ __all__ = [
     "EdwardsAnderson",
     "Estimate",
     "FreeField",
+    "Funnel",
     "Gaussian",
     "GaussianDrift",
     "GaussianMixture",
     "GradientDrift",
+    "GradientFlowPath",
     "HeatBath",
     "HollowConv",
     "HollowDenseDrift",
@@ -113,10 +117,13 @@ __all__ = [
     "LETransformer",
     "Langevin",
     "Laplace",
+    "LaplacePair",
     "Lattice",
+    "LearnedEnergy",
     "LocalRates",
     "LowAcceptanceWarning",
     "LowEssWarning",
+    "ManyWell",
     "MapStep",
     "Metropolis",
     "NotErgodicWarning",

@@ -33,9 +33,10 @@ EXACT = {"configurations", "kept", "buffer", "steps", "walkers", "draws"}
 """Names of what consists of integers."""
 NEWER = {
     *("GaussianDrift", "GradientDrift", "HollowDrift", "LinearResponse", "SymmetricConv"),
+    *("LearnedEnergy",),
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
-    *("GaussianMixture",),
+    *("Funnel", "GaussianMixture", "LaplacePair", "ManyWell"),
     *("DenseDrift", "HollowDenseDrift", "RungeKutta"),
 }
 """Classes that came after these files were made."""

@@ -66,12 +66,14 @@ class Integrator(ABC):
         running: whether the density of the weights goes on within an interval, from that of its
             beginning to that of its end.
         follows: kind of the transports that it takes, ``"rates"`` or ``"drift"``.
+        takes_any_drift: whether it follows every drift, the velocity of a path too.
         one_way: why weights that are not exact hold for no reversed path, and what to take.
     """
 
     times: Tensor
     reversible: str | None
     follows: str = "rates"
+    takes_any_drift: bool = False
     exact: bool = True
     one_way: str = ""
     patience: int = 16

@@ -35,6 +35,7 @@ from .drift import (
     HollowDenseDrift,
     HollowDrift,
 )
+from .energies import LearnedEnergy
 from .hollow_conv import HollowConv
 from .incremental import Follower
 from .lec import LEC
@@ -63,6 +64,7 @@ __all__ = [
     "HollowDenseDrift",
     "HollowDrift",
     "LETransformer",
+    "LearnedEnergy",
     "LinearResponse",
     "LocalRates",
     "Rings",
