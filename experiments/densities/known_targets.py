@@ -1,0 +1,75 @@
+"""The targets of the experiments: what they are, where paths to them begin, what a pilot tries."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import leaps_triton as lt
+
+
+@dataclass(frozen=True)
+class Known:
+    """One target.
+
+    Attributes:
+        title: as tables and figures name it.
+        make: returns the model.
+        start: returns where paths begin.
+        annealings: intervals of AIS and SMC among which a pilot chooses.
+        leapfrogs: of a trajectory, likewise.
+        width: of networks.
+        modes: whether masses of modes are compared.
+        dense: whether a dense drift is followed, or one of two halves.
+    """
+
+    title: str
+    make: Callable[[], Any]
+    start: Callable[[], Any]
+    annealings: tuple[int, ...] = (25, 50, 100, 200)
+    leapfrogs: tuple[int, ...] = (1, 3)
+    width: int = 32
+    modes: bool = False
+    dense: bool = True
+
+
+def gaussian(scale: float) -> Callable[[], Any]:
+    """Return what makes a Gaussian start of a scale."""
+
+    def made() -> Any:
+        return lt.Gaussian(scale)
+
+    return made
+
+
+def four_modes() -> Any:
+    """Return four Gaussians in the plane, of unequal masses."""
+    means = torch.tensor([[1.5, 1.5], [-1.5, 1.5], [1.5, -1.5], [-1.5, -1.5]])
+    weights = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    return lt.GaussianMixture(means, 0.7, weights)
+
+
+TARGETS: dict[str, Known] = {
+    "two": Known(
+        "two modes, 1D",
+        lt.GaussianMixture.two,
+        gaussian(1.0),
+        width=24,
+        modes=True,
+    ),
+    "four": Known("four modes, 2D", four_modes, gaussian(1.5), modes=True),
+    "nine": Known("GMM-9, 2D", lt.GaussianMixture.nine, gaussian(5.0), modes=True),
+    "forty": Known(
+        "GMM-40, 2D",
+        lt.GaussianMixture.forty,
+        gaussian(25.0),
+        annealings=(100, 200, 400, 800),
+        width=64,
+        modes=True,
+    ),
+    "wells": Known("many-well, 5D, δ = 4", lt.ManyWell, gaussian(2.0)),
+    "pairs": Known("many-well, 32D", lt.ManyWell.fab, gaussian(1.5), dense=False),
+    "funnel": Known("funnel, 10D, σ = 3", lt.Funnel, gaussian(1.0)),
+}
+"""Name on the command line → the target."""
