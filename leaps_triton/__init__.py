@@ -50,6 +50,7 @@ from .mcmc.march import run_chain
 from .mcmc.sweeps import HeatBath, Metropolis, Overrelaxation
 from .mcmc.tempering import ParallelTempering
 from .models.base import Conditions
+from .models.densities import Density, GaussianMixture
 from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
@@ -62,6 +63,7 @@ from .networks.local_rates import LocalRates
 from .networks.symmetric.conv import SymmetricConv
 from .paths.annealing import AnnealingPath
 from .paths.free_field import FreeField
+from .paths.gaussian import Gaussian, Laplace
 from .provenance import __version__
 from .registry import register
 from .samplers import ReverseEnsemble, Sampler, Scan, WeightedEnsemble, reverse_ess, scan, schedules
@@ -83,11 +85,14 @@ __all__ = [
     "Clock",
     "Compose",
     "Conditions",
+    "Density",
     "DriftWarning",
     "EdwardsAnderson",
     "Estimate",
     "FreeField",
+    "Gaussian",
     "GaussianDrift",
+    "GaussianMixture",
     "GradientDrift",
     "HeatBath",
     "HollowConv",
@@ -98,6 +103,7 @@ __all__ = [
     "KineticMonteCarlo",
     "LETransformer",
     "Langevin",
+    "Laplace",
     "Lattice",
     "LocalRates",
     "LowAcceptanceWarning",

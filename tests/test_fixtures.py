@@ -35,6 +35,7 @@ NEWER = {
     *("GaussianDrift", "GradientDrift", "HollowDrift", "LinearResponse", "SymmetricConv"),
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
+    *("GaussianMixture",),
 }
 """Classes that came after these files were made."""
 

@@ -3,11 +3,14 @@
 from .annealing import AnnealingPath
 from .base import Path, Start
 from .free_field import FreeField
+from .gaussian import Gaussian, Laplace
 from .starts import Uniform
 
 __all__ = [
     "AnnealingPath",
     "FreeField",
+    "Gaussian",
+    "Laplace",
     "Path",
     "Start",
     "Uniform",

@@ -17,6 +17,7 @@ from ..models.fields import PhiFour
 from ..registry import register
 from .base import Start
 from .free_field import FreeField
+from .gaussian import IndependentStart
 
 __all__ = ["Uniform", "as_start"]
 
@@ -69,10 +70,10 @@ def as_start(start: Start | None, model: Any) -> Start:
             raise ValueError(
                 f"configurations of {type(as_given(model)).__name__} are {model.dtype}, and have "
                 f"no uniform start; "
-                f"give start= an object with sample(walkers, seed) and log_z"
+                f"give start=lt.Gaussian(scale), or an object with sample(walkers, seed) and log_z"
             )
         return Uniform(model.lattice, model.q)
-    if isinstance(start, FreeField):
+    if isinstance(start, FreeField | IndependentStart):
         return start.on(model)
     if not hasattr(start, "sample") or not hasattr(start, "log_z"):
         raise ValueError(

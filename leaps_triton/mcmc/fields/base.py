@@ -36,7 +36,7 @@ class FieldMove(BaseMove):
     Args:
         leapfrogs: of a trajectory.
         step: length of a leapfrog; None to find it.
-        fourier: whether modes have masses of their own.
+        fourier: whether modes have masses of their own; None for where the lattice is periodic.
         sweeps: trajectories per step.
         acceptance: mean probability to accept a trajectory that the step is chosen for: a target,
             none that was measured.
@@ -47,7 +47,7 @@ class FieldMove(BaseMove):
         self,
         leapfrogs: int,
         step: float | None,
-        fourier: bool,
+        fourier: bool | None,
         sweeps: int,
         acceptance: float,
         masses: Sequence[float] | None,
@@ -56,13 +56,17 @@ class FieldMove(BaseMove):
         self._length = None
         if step is not None:
             self._length = as_number("step", step, "a positive number", _is_positive)
-        self._fourier = as_bool("fourier", fourier)
+        self._fourier = None
+        if fourier is not None:
+            self._fourier = as_bool("fourier", fourier, "None or a bool")
         self._sweeps = as_integer("sweeps", sweeps, 1)
         wanted = "a probability between 0 and 1"
         self._acceptance = as_number("acceptance", acceptance, wanted, _is_inside)
         self._masses = as_masses(masses)
-        if self._masses is not None and not self._fourier:
+        if self._masses is not None and self._fourier is False:
             raise ValueError("masses are those of modes: give fourier=True with masses=")
+        if self._masses is not None:
+            self._fourier = True
 
     @property
     def leapfrogs(self) -> int:
@@ -75,8 +79,8 @@ class FieldMove(BaseMove):
         return self._length
 
     @property
-    def fourier(self) -> bool:
-        """Return whether modes have masses of their own."""
+    def fourier(self) -> bool | None:
+        """Return whether modes have masses of their own; None until the lattice is known."""
         return self._fourier
 
     @property
@@ -124,14 +128,14 @@ class FieldMove(BaseMove):
     def __hash__(self) -> int:
         return hash((type(self), repr(self), self._masses))
 
-    def _with(self, step: float | None, masses: tuple[float, ...] | None) -> Self:
-        """Return the same move with a step and masses."""
-        return type(self)(**{**self.settings, "step": step, "masses": masses})
+    def _with(self, **changes: Any) -> Self:
+        """Return the same move with other settings."""
+        return type(self)(**{**self.settings, **changes})
 
     @property
     def complete(self) -> bool:
         """Return whether step and masses are known."""
-        return self._length is not None and (self._masses is not None or not self._fourier)
+        return self._length is not None and (self._masses is not None or self._fourier is False)
 
     def check_model(self, model: Any) -> None:
         """Raise a ValueError if the move cannot follow the force of a target.
@@ -160,12 +164,17 @@ class FieldMove(BaseMove):
             return found
         target = complete(model)
         _check(target, self)
+        if found._fourier is None:
+            # Without a periodic lattice there are no modes to tell apart.
+            found = found._with(fourier=all(target.lattice.periodic))
+        if found.complete:
+            return found
         with torch.no_grad():
             step, masses = settle(
-                target, found._leapfrogs, found._fourier, found._acceptance, found._length,
+                target, found._leapfrogs, bool(found._fourier), found._acceptance, found._length,
                 found._masses,
             )  # fmt: skip
-        return found._with(step, masses)
+        return found._with(step=step, masses=masses)
 
     @property
     def tells_acceptance(self) -> bool:
@@ -178,7 +187,9 @@ class FieldMove(BaseMove):
 
     def _gone_on(self, before: Any) -> Self:
         """Return the move with what the move of an earlier run had, where they are alike."""
-        if type(before) is not type(self) or before._fourier != self._fourier:
+        if type(before) is not type(self):
+            return self
+        if self._fourier is not None and before._fourier != self._fourier:
             return self
         step = self._length
         masses = self._masses or before._masses
@@ -186,7 +197,7 @@ class FieldMove(BaseMove):
         alike = before._leapfrogs == self._leapfrogs and before._acceptance == self._acceptance
         if step is None and alike and masses == before._masses:
             step = before._length
-        return self._with(step, masses)
+        return self._with(step=step, masses=masses, fourier=before._fourier)
 
     def step(
         self, state: SweepState, path: AnnealingPath, t: Tensor | float, seed: int

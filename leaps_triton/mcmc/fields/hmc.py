@@ -27,8 +27,9 @@ class HMC(FieldMove):
         leapfrogs: leapfrogs of a trajectory, at least 1.
         step: length of a leapfrog; None for the one at which trajectories are accepted as often as
             ``acceptance`` says, though none longer than a quarter of the period of a mode.
-        fourier: masses by mode, for fields on periodic lattices; without, all masses are 1, for any
-            target with a force.
+        fourier: masses by mode, for fields on periodic lattices; False for masses of 1, with any
+            target that has a force. None for what the lattice allows: densities such as
+            :class:`~leaps_triton.GaussianMixture` stand on open ones, and have masses of 1.
         sweeps: trajectories per step of the chain, at least 1.
         acceptance: mean probability to accept a trajectory that the step is chosen for: a target,
             none that was measured, which is ``acceptance`` of a chain.
@@ -58,7 +59,7 @@ class HMC(FieldMove):
         self,
         leapfrogs: int = 3,
         step: float | None = None,
-        fourier: bool = True,
+        fourier: bool | None = None,
         sweeps: int = 1,
         acceptance: float = 0.8,
         masses: Sequence[float] | None = None,
@@ -105,7 +106,7 @@ class Langevin(FieldMove):
     def __init__(
         self,
         step: float | None = None,
-        fourier: bool = True,
+        fourier: bool | None = None,
         sweeps: int = 1,
         acceptance: float = 0.57,
         masses: Sequence[float] | None = None,

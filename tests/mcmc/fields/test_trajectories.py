@@ -198,7 +198,11 @@ def test_any_target_with_a_force() -> None:
     assert abs(chain.estimate("first").pull(0.25)) < 4.0
     assert abs(chain.estimate("second").pull(4.0)) < 4.0
     with pytest.raises(ValueError, match=r"modes of a periodic lattice, got .*fourier=False"):
-        lt.HMC().settled(Bowl())
+        lt.HMC(fourier=True).settled(Bowl())
+    # What is not told is what the lattice allows, and a run that goes on keeps it.
+    found = lt.HMC(4).settled(Bowl())
+    assert found == lt.HMC(4, fourier=False).settled(Bowl()) and found.masses is None
+    assert lt.HMC(4).settled(None, found) == found
 
 
 def test_a_path_without_couplings_goes_the_same_way() -> None:

@@ -1,0 +1,220 @@
+"""What all densities on ``ℝᵈ`` share, and the density of a user's own function."""
+
+import math
+from collections.abc import Callable
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from ...kernels.checks import as_integer, as_number, as_seed, expect
+from ...lattices.hypercubic import Lattice
+from ..base import SweepPlan
+from ..fields import as_field_dtype, check_field
+
+__all__ = ["Density", "DensityModel"]
+
+
+class DensityModel:
+    """The base of unnormalised densities ``ρ̃(x) = e^{-H(x)}`` of ``x ∈ ℝᵈ``.
+
+    A family defines :meth:`log_density`; it may define :meth:`force`, ``log_z`` and
+    :meth:`_draws`. Coordinates stand on an open lattice of ``d`` sites, between which there are no
+    bonds: a periodic one would say that the last is next to the first.
+
+    Args:
+        dim: ``d``, at least 1.
+        extent: about the largest coordinate of the density, above 0: chains that are given no start
+            begin from independent normal numbers of this width.
+        dtype: type of configurations, ``torch.float64`` or ``torch.float32``, or its name.
+
+    Attributes:
+        lattice: an open one of ``d`` sites.
+        dtype: type of configurations.
+        extent: about the largest coordinate.
+        beta: 1.
+        log_z: ``log ∫ ρ̃ dx``; None where it is not known.
+        coupling: of a density nothing is told to networks beside the time: a one.
+        site_table: a zero.
+
+    Raises:
+        ValueError: an argument is not as above.
+    """
+
+    beta = 1.0
+    swept = False
+    """Whether sites have states for heat-bath and Metropolis sweeps to choose from"""
+    log_z: float | None = None
+
+    def __init__(
+        self, dim: int, extent: float = 1.0, dtype: torch.dtype | str = torch.float64
+    ) -> None:
+        dim = as_integer("dim", dim, 1)
+        self.lattice = Lattice((dim,), periodic=False)
+        self.extent = as_number("extent", extent, "a positive number", _is_positive)
+        self.dtype = as_field_dtype(dtype)
+        self.coupling = torch.ones(1, 1, dtype=torch.float64)
+        self.site_table = torch.zeros(1, 1, dtype=torch.float64)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(dim={self.dim})"
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates."""
+        return self.lattice.sites
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of one configuration, ``(d,)``."""
+        return self.lattice.shape
+
+    def at(self, beta: float) -> "DensityModel":
+        """Return the density itself, at ``beta = 1``, the only inverse temperature that it has.
+
+        Raises:
+            ValueError: another one.
+        """
+        name = type(self).__name__
+        as_number(f"beta of {name}", beta, "1, since the density holds it", _is_one)
+        return self
+
+    def check(self, configurations: Tensor) -> None:
+        """Raise a ValueError unless these are finite ``(walkers, d)`` of the density's type."""
+        check_field(configurations, self.dtype, self.shape)
+
+    def log_density(self, configurations: Tensor) -> Tensor:
+        """Return ``log ρ̃(x)``, float64 ``(walkers,)``; values are not checked."""
+        raise NotImplementedError(f"{type(self).__name__} needs log_density(configurations)")
+
+    def energy(self, configurations: Tensor, check: bool = True) -> Tensor:
+        """Return ``H(x) = -log ρ̃(x)``, float64 ``(walkers,)``.
+
+        Args:
+            configurations: ``(walkers, d)``.
+            check: whether to check their values.
+        """
+        if check:
+            self.check(configurations)
+        return -self.log_density(configurations)
+
+    def force(self, configurations: Tensor) -> Tensor:
+        """Return ``∇ log ρ̃(x)``, like the configurations, by automatic differentiation.
+
+        It can be differentiated again. Values are not checked.
+        """
+
+        def total(x: Tensor) -> Tensor:
+            return self.log_density(x).sum()
+
+        # Whether or not gradients are on outside: within it they are.
+        found: Tensor = torch.func.grad(total)(configurations)
+        return found
+
+    def sample(self, walkers: Tensor | int, seed: int = 0) -> Tensor:
+        """Return independent configurations, exactly distributed, where they are known.
+
+        Args:
+            walkers: their number, or their global indices, int64 ``(walkers,)``: the first ones do
+                not depend on how many are asked for.
+            seed: in [0, 2³²).
+
+        Returns:
+            ``(walkers, d)`` of the density's type, on the device of the indices.
+
+        Raises:
+            ValueError: there is no way to exact samples.
+        """
+        if not isinstance(walkers, Tensor):
+            walkers = torch.arange(as_integer("walkers", walkers, 1))
+        return self._draws(walkers, as_seed(seed)).to(self.dtype).contiguous()
+
+    def _draws(self, walker_index: Tensor, seed: int) -> Tensor:
+        """Return exact samples, float64 ``(walkers, d)``."""
+        raise ValueError(
+            f"there are no exact samples of {self!r}; sample it by lt.Sampler, or by lt.run_chain"
+        )
+
+    def heat_bath(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Raise a ValueError: there are no states to choose from."""
+        self._refuse("heat bath")
+
+    def metropolis(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
+        """Raise a ValueError: there are no states to propose."""
+        self._refuse("Metropolis")
+
+    def _refuse(self, sweep: str) -> NoReturn:
+        raise ValueError(
+            f"{sweep} sweeps need a model with q states per site, and configurations of "
+            f"{type(self).__name__} are {self.dtype}; take lt.HMC or lt.Langevin"
+        )
+
+
+class Density(DensityModel):
+    """An unnormalised density given by a function of the user's own.
+
+    A file cannot hold a function: to store samplers and chains of it, enter a class of your own by
+    ``@lt.register("model")`` that inherits from this one and has ``settings``.
+
+    Args:
+        log_density: ``log ρ̃`` as a function of ``(walkers, dim)`` to ``(walkers,)``, each number
+            that of its own row, finite everywhere; torch differentiates it.
+        dim: number of coordinates.
+        log_z: ``log ∫ ρ̃ dx``; None where it is not known.
+        extent: about the largest coordinate of the density, above 0.
+        dtype: type of configurations, ``torch.float64`` or ``torch.float32``, or its name.
+
+    Attributes:
+        log_z: what was given.
+
+    Raises:
+        ValueError: an argument is not as above; when it is called, a function of another result.
+
+    Example:
+        >>> import torch, leaps_triton as lt
+        >>> model = lt.Density(lambda x: -x.square().square().sum(1), dim=2)
+        >>> model.force(torch.ones(1, 2, dtype=torch.float64))
+        tensor([[-4., -4.]], dtype=torch.float64)
+    """
+
+    def __init__(
+        self,
+        log_density: Callable[[Tensor], Tensor],
+        dim: int,
+        log_z: float | None = None,
+        extent: float = 1.0,
+        dtype: torch.dtype | str = torch.float64,
+    ) -> None:
+        super().__init__(dim, extent, dtype)
+        wanted = "a function of configurations (walkers, dim)"
+        expect(callable(log_density), "log_density", wanted, log_density)
+        self._function = log_density
+        if log_z is not None:
+            log_z = as_number("log_z", log_z, "None or a finite number", math.isfinite)
+        self.log_z = log_z
+
+    def log_density(self, configurations: Tensor) -> Tensor:
+        """Return what the function gives, float64 ``(walkers,)``; values are not checked.
+
+        Raises:
+            ValueError: it is no tensor ``(walkers,)`` of real numbers.
+        """
+        found = self._function(configurations)
+        walkers = len(configurations)
+        if not isinstance(found, Tensor) or found.shape != (walkers,) or found.is_complex():
+            got: object = type(found).__name__
+            if isinstance(found, Tensor):
+                got = f"{found.dtype} of shape {tuple(found.shape)}"
+            raise ValueError(
+                f"log_density of {self!r} must return real numbers of shape (walkers,), here "
+                f"({walkers},), got {got}; sum over the coordinates, axis 1, alone"
+            )
+        return found.to(torch.float64)
+
+
+def _is_positive(number: float) -> bool:
+    return math.isfinite(number) and number > 0.0
+
+
+def _is_one(number: float) -> bool:
+    return number == 1.0
