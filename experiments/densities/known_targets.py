@@ -22,6 +22,7 @@ class Known:
         width: of networks.
         modes: whether masses of modes are compared.
         dense: whether a dense drift is followed, or one of two halves.
+        nodes: whether trainings are on nodes in a box, by Gauss and Newton.
     """
 
     title: str
@@ -50,6 +51,16 @@ def four_modes() -> Any:
     return lt.GaussianMixture(means, 0.7, weights)
 
 
+def laplace_pair() -> Any:
+    """Return two peaks of Laplace densities, 8 apart."""
+    return lt.LaplacePair(separation=8.0)
+
+
+def laplace_start() -> Any:
+    """Return the first of the two peaks."""
+    return lt.Laplace()
+
+
 TARGETS: dict[str, Known] = {
     "two": Known(
         "two modes, 1D",
@@ -68,8 +79,25 @@ TARGETS: dict[str, Known] = {
         width=64,
         modes=True,
     ),
-    "wells": Known("many-well, 5D, δ = 4", lt.ManyWell, gaussian(2.0)),
-    "pairs": Known("many-well, 32D", lt.ManyWell.fab, gaussian(1.5), dense=False),
-    "funnel": Known("funnel, 10D, σ = 3", lt.Funnel, gaussian(1.0)),
+    "wells": Known(
+        "many-well, 5D, δ = 4", lt.ManyWell.squares, gaussian(2.0), leapfrogs=(3, 10), modes=True
+    ),
+    "pairs": Known(
+        "many-well, 32D",
+        lt.ManyWell.pairs,
+        gaussian(1.5),
+        annealings=(100, 200, 400),
+        leapfrogs=(3, 10),
+        dense=False,
+    ),
+    "funnel": Known("funnel, 10D, σ = 3", lt.Funnel, gaussian(1.0), leapfrogs=(3, 10)),
+    "laplace": Known(
+        "Laplace pair, 1D, m = 8",
+        laplace_pair,
+        laplace_start,
+        annealings=(50, 100, 200, 400),
+        modes=True,
+        learned=("drift", "free path", "Máté–Fleuret"),
+    ),
 }
 """Name on the command line → the target."""
