@@ -56,6 +56,7 @@ from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
 from .networks.drift import GaussianDrift, GradientDrift, HollowDrift
+from .networks.energies import LearnedEnergy
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
 from .networks.lem import LEM
@@ -105,6 +106,7 @@ __all__ = [
     "Langevin",
     "Laplace",
     "Lattice",
+    "LearnedEnergy",
     "LocalRates",
     "LowAcceptanceWarning",
     "LowEssWarning",

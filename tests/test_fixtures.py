@@ -33,6 +33,7 @@ EXACT = {"configurations", "kept", "buffer", "steps", "walkers", "draws"}
 """Names of what consists of integers."""
 NEWER = {
     *("GaussianDrift", "GradientDrift", "HollowDrift", "LinearResponse", "SymmetricConv"),
+    *("LearnedEnergy",),
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
     *("GaussianMixture",),

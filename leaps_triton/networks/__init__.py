@@ -27,6 +27,7 @@ from .base import (
     time_network,
 )
 from .drift import Drift, ForeignDrift, GaussianDrift, GradientDrift, HollowDrift
+from .energies import LearnedEnergy
 from .hollow_conv import HollowConv
 from .incremental import Follower
 from .lec import LEC
@@ -53,6 +54,7 @@ __all__ = [
     "HollowConv",
     "HollowDrift",
     "LETransformer",
+    "LearnedEnergy",
     "LinearResponse",
     "LocalRates",
     "Rings",

@@ -1,31 +1,21 @@
 """Annealing paths from a start that can be sampled exactly to the target."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..kernels import LocalEnergy
-from ..kernels.checks import as_number, check_arguments, expect, is_real, shown
 from ..models.base import Conditions, EnergyModel, SweepPlan, Target
 from ..models.energy_only import complete
-from ..registry import name_of, register
 from .base import Start
 from .bridges import bridge_between
+from .corrections import Correction, Energy
+from .scheduled import Scheduled, as_times
 from .starts import as_start
 
 __all__ = ["AnnealingPath"]
-
-
-_ROUNDING = 1e-9
-"""By how much, relative to the model's β, a β may miss the ends of the path."""
-
-
-@register("schedule", name="linear")
-def _linear(t: Tensor) -> Tensor:
-    return t
 
 
 class _Told(NamedTuple):
@@ -37,7 +27,7 @@ class _Told(NamedTuple):
     field: Tensor
 
 
-class AnnealingPath:
+class AnnealingPath(Scheduled):
     """``log ρ̃_t(x) = -β_t H(x)``, ``t`` from 0 to 1, unnormalised, with ``β_1`` the model's β.
 
     Times ``t`` are numbers or tensors ``(1 | walkers,)``. To a model of real fields the start may
@@ -54,6 +44,10 @@ class AnnealingPath:
             ``exp(-U_0)`` if it has ``energy(configurations)``, which is ``U_0``.
         schedule: ``f`` with ``β_t = f(t) β``, a function of float64 tensors that autograd can
             differentiate, ``f(1) = 1``; None for ``f(t) = t``.
+        correction: ``ψ(configurations, conditions)``, ``(walkers,)``, such as
+            :class:`~leaps_triton.LearnedEnergy`, for floating-point configurations: ``log ρ̃_t``
+            gains ``-t(1 - t) ψ(x, t)``, with ``t`` the time and not the schedule's value, so that
+            both ends are exact whatever ``ψ`` is. None for a path that is linear in one energy.
 
     Attributes:
         model: the target, completed (:func:`~leaps_triton.models.complete`).
@@ -62,7 +56,8 @@ class AnnealingPath:
 
     Raises:
         ValueError: the schedule does not end at 1, or does not begin at the start; a target of
-            floating-point configurations other than a PhiFour has no start.
+            floating-point configurations other than a PhiFour has no start; a correction of other
+            configurations.
 
     Example:
         >>> from leaps_triton import Ising
@@ -76,128 +71,58 @@ class AnnealingPath:
         model: Target | EnergyModel,
         start: Start | None = None,
         schedule: Callable[[Tensor], Tensor] | None = None,
+        correction: Energy | None = None,
     ) -> None:
-        self.model: Any = complete(model)
+        super().__init__(complete(model), schedule)
         # A start may have more than it must: energy, force, variances of its modes.
         self.start: Any = as_start(start, self.model)
         self._bridge = bridge_between(self.start, self.model)
         self._told: dict[tuple[torch.device, torch.dtype], _Told] = {}
-        self.schedule: Callable[[Tensor], Tensor] = _linear
-        if schedule is not None:
-            wanted = "None or a function of times"
-            expect(callable(schedule), "schedule", wanted, schedule)
-            check_arguments("a schedule", schedule, "t")
-            self.schedule = schedule
-        self._check_ends(start)
+        self._check_ends(start is None, self._bridge.leaves_start)
+        self._correction: Correction | None = None
+        if correction is not None:
+            self._check_correction(correction)
+            self._correction = Correction(correction, self.conditions)
 
-    def _check_ends(self, start: Start | None) -> None:
-        """Raise a ValueError unless the schedule leads from the start to the target."""
-        # Both ends in one call: a schedule takes tensors of times.
-        ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
-        first, last = self._fraction(ends).tolist()
-        # schedule(1) may miss 1 by rounding.
-        if not math.isfinite(first) or not math.isclose(last, 1.0, abs_tol=1e-12):
+    def _check_correction(self, correction: Energy) -> None:
+        """Raise a ValueError unless a learned energy can be one of the configurations."""
+        if not self.model.dtype.is_floating_point:
             raise ValueError(
-                f"schedule must be finite with schedule(1) = 1, got {first} at 0 and {last} at 1"
+                f"correction must be None for {self.model!r}, whose configurations are "
+                f"{self.model.dtype}: a learned energy is one of floating-point configurations"
             )
-        # No rounding here: ρ_0 is uniform, and log Z_0 = N log q, at β_0 = 0 alone.
-        if start is None and not self._bridge.leaves_start and first != 0.0:
-            raise ValueError(
-                f"the uniform start needs schedule(0) = 0, got {first}; change it, or give start="
-            )
-        if self._bridge.leaves_start and first != 0.0:
-            raise ValueError(
-                f"a start with an energy of its own needs schedule(0) = 0, got {first}; change it"
-            )
-        # autograd gives 0 where it cannot follow; somewhere on the way the schedule must rise.
-        inside = torch.linspace(0.05, 0.95, 10, dtype=torch.float64)
-        if first != last and not bool(self._slope(inside).any()):
-            raise ValueError(
-                "schedule must be a function that autograd can differentiate, got a derivative of 0"
-            )
+        check: Any = getattr(correction, "check_model", None)
+        if check is not None:
+            check(self.model)
 
     @property
-    def schedule_name(self) -> str | None:
-        """Name under which a file keeps the schedule; None for one that is not registered."""
-        return name_of("schedule", self.schedule)
+    def correction(self) -> Energy | None:
+        """Return the energy ``ψ`` that bends the path; None for none."""
+        if self._correction is None:
+            return None
+        return self._correction.energy
 
-    def _fraction(self, t: Tensor) -> Tensor:
-        """Return ``f(t)``, float64, shaped like ``t``."""
-        fraction = self.schedule(t)
-        if not isinstance(fraction, Tensor) or fraction.shape != t.shape:
-            raise ValueError(
-                f"schedule must map a tensor to a tensor of its shape, got {shown(fraction)}"
-            )
-        # Whatever the schedule computes in, densities are float64.
-        return fraction.to(torch.float64)
+    @property
+    def learned(self) -> nn.Module | None:
+        """Return what there is to train in the path; None for nothing."""
+        if self._correction is None:
+            return None
+        return self._correction.module
 
-    def _slope(self, t: Tensor) -> Tensor:
-        """Return ``df/dt``."""
-        # The default needs no autograd.
-        if self.schedule is _linear:
-            return torch.ones_like(t)
+    @property
+    def linear(self) -> bool:
+        """Return whether ``log ρ̃_t(x)`` changes with time in proportion to :meth:`excess`."""
+        return self._correction is None
 
-        def total(times: Tensor) -> Tensor:
-            return self._fraction(times).sum()
-
-        # Each f(t) depends on its own t alone, so the gradient of the sum holds every slope.
-        slope: Tensor = torch.func.grad(total)(t.detach())
-        return slope
-
-    def beta(self, t: Tensor | float) -> Tensor:
-        """Return ``β_t``, float64 ``(1 | walkers,)``."""
-        return self._fraction(_as_times(t)) * self.model.beta
-
-    def beta_rate(self, t: Tensor | float) -> Tensor:
-        """Return ``dβ_t/dt``, float64 ``(1 | walkers,)``."""
-        return self._slope(_as_times(t)) * self.model.beta
-
-    def time_of(self, beta: Sequence[float] | Tensor | float) -> Tensor:
-        """Return times at which the path is at inverse temperatures, ``β_t = beta``.
-
-        Args:
-            beta: a number or several, from ``β_0`` to the model's own.
-
-        Returns:
-            float64 ``(n,)``, on the CPU.
-
-        Raises:
-            ValueError: a β that is not on the path, or a path that stays at β = 0.
-
-        Example:
-            >>> from leaps_triton import Ising
-            >>> path = AnnealingPath(Ising((4, 4), beta=0.4), schedule=lambda t: t**2)
-            >>> path.time_of([0.1, 0.4])
-            tensor([0.5000, 1.0000], dtype=torch.float64)
-        """
-        wanted = torch.as_tensor(beta, dtype=torch.float64).reshape(-1).cpu()
-        ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
-        first = float(self._fraction(ends)[0])
-        # At a model of β = 0 all times are at the same temperature, and 0 / 0 is none of them.
-        share = wanted / self.model.beta
-        low = min(first, 1.0) - _ROUNDING
-        high = max(first, 1.0) + _ROUNDING
-        if not bool(((share >= low) & (share <= high)).all()):
-            raise ValueError(
-                f"the path leads from beta = {first * self.model.beta:g} to {self.model.beta:g}, "
-                f"and passes no other; got {wanted.tolist()}"
-            )
-        # The default is its own inverse.
-        if self.schedule is _linear:
-            return share.clamp(0.0, 1.0)
-        return self._invert(share, rises=first < 1.0)
-
-    def _invert(self, share: Tensor, rises: bool) -> Tensor:
-        """Return times at which the schedule has these values, by bisection."""
-        before = torch.zeros_like(share)
-        after = torch.ones_like(share)
-        # Each halving gains a digit of the 53 that a float64 has.
-        for _ in range(60):
-            middle = (before + after) / 2
-            early = (self._fraction(middle) < share) == rises
-            before = torch.where(early, middle, before)
-            after = torch.where(early, after, middle)
-        return after
+    def _expect_linear(self, what: str) -> None:
+        """Raise a ValueError if densities are not linear in one energy."""
+        if self._correction is None:
+            return
+        name = type(self._correction.energy).__name__
+        raise ValueError(
+            f"{what} needs a path that is linear in one energy, and this {type(self).__name__} is "
+            f"curved by {name}; take change(x, t), log_increment(x, t, t'), or a path without it"
+        )
 
     def conditions(self, t: Tensor | float) -> Conditions:
         """Return what a network is told at time ``t``.
@@ -213,7 +138,7 @@ class AnnealingPath:
         if isinstance(t, Tensor) and t.is_floating_point():
             dtype = t.dtype
         # The time is rounded first: β is that of the time that the network is told.
-        times = _as_times(t).to(dtype)
+        times = as_times(t).to(dtype)
         if self._bridge.has_couplings:
             return self._field_conditions(times)
         beta = self.beta(times).to(times)
@@ -222,13 +147,13 @@ class AnnealingPath:
 
     def _field_conditions(self, times: Tensor) -> Conditions:
         """Return what a network is told where couplings change, and not β."""
-        coupling = self.couplings(times).to(times)
+        coupling = self._bridge.couplings(self._fraction(as_times(times))).to(times)
         return Conditions(times, torch.ones_like(times), coupling, times.new_zeros(1, 1))
 
     @property
     def has_couplings(self) -> bool:
         """Return whether all densities are those of one model with other :meth:`couplings`."""
-        return self._bridge.has_couplings
+        return self._bridge.has_couplings and self._correction is None
 
     def couplings(self, t: Tensor | float) -> Tensor:
         """Return the couplings at time ``t``, ``(m²_t, λ_t)`` of a :class:`~leaps_triton.PhiFour`.
@@ -242,7 +167,8 @@ class AnnealingPath:
         Raises:
             ValueError: the path is none in couplings.
         """
-        return self._bridge.couplings(self._fraction(_as_times(t)))
+        self._expect_linear("couplings(t)")
+        return self._bridge.couplings(self._fraction(as_times(t)))
 
     def _tell(self, device: torch.device, dtype: torch.dtype) -> "_Told":
         """Return couplings and field on a device, sent there once."""
@@ -272,7 +198,25 @@ class AnnealingPath:
         Returns:
             float64 ``(walkers,)``.
         """
-        return self.increment_of(self.excess(configurations), t_from, t_to)
+        if self._correction is None:
+            return self.increment_of(self.excess(configurations), t_from, t_to)
+        gained = self._increment(self._bridge.excess(configurations), t_from, t_to)
+        after = self._correction.log_density(configurations, _times_on(configurations, t_to))
+        before = self._correction.log_density(configurations, _times_on(configurations, t_from))
+        return gained + (after - before)
+
+    def change(self, configurations: Tensor, t: Tensor | float) -> Tensor:
+        """Return ``∂_t log ρ̃_t(x)``, float64 ``(walkers,)``.
+
+        Args:
+            configurations: ``(walkers, *shape)``; values are not checked.
+            t: a number, or ``(1 | walkers,)``.
+        """
+        if self._correction is None:
+            return self.time_derivative(self.excess(configurations), t)
+        energy = self._bridge.excess(configurations)
+        change = -self.beta_rate(t).to(energy.device) * energy
+        return change + self._correction.change(configurations, _times_on(configurations, t))
 
     @property
     def leaves_start(self) -> bool:
@@ -288,7 +232,11 @@ class AnnealingPath:
         Returns:
             ``H(x)``, or ``H(x) - U_0(x) / β`` where the start has an energy ``U_0``, float64
             ``(walkers,)``.
+
+        Raises:
+            ValueError: the path has a correction, so that there is no such energy.
         """
+        self._expect_linear("excess(x)")
         return self._bridge.excess(configurations)
 
     def increment_of(self, energy: Tensor, t_from: Tensor | float, t_to: Tensor | float) -> Tensor:
@@ -299,7 +247,15 @@ class AnnealingPath:
                 energy of its own, ``(walkers,)``.
             t_from: a number, or ``(1 | walkers,)``.
             t_to: likewise.
+
+        Raises:
+            ValueError: the path has a correction, which no single energy tells.
         """
+        self._expect_linear("increment_of(energy, t, t')")
+        return self._increment(energy, t_from, t_to)
+
+    def _increment(self, energy: Tensor, t_from: Tensor | float, t_to: Tensor | float) -> Tensor:
+        """Return what the linear part of ``log ρ̃`` gains, float64 ``(walkers,)``."""
         # The difference of β first: that of two log-densities would lose digits.
         change = self.beta(t_to) - self.beta(t_from)
         return -change.to(energy.device) * energy
@@ -308,9 +264,15 @@ class AnnealingPath:
         """Return ``log ρ̃_t(x)``, float64 ``(walkers,)``."""
         if not self._bridge.leaves_start:
             energy = self.model.energy(configurations)
-            return -self.beta(t).to(energy.device) * energy
-        self.model.check(configurations)
-        return self._bridge.log_density(configurations, self._fraction_on(configurations, t))
+            density = -self.beta(t).to(energy.device) * energy
+        else:
+            self.model.check(configurations)
+            fraction = self._fraction_on(configurations, t)
+            density = self._bridge.log_density(configurations, fraction)
+        if self._correction is None:
+            return density
+        times = _times_on(configurations, t)
+        return density + self._correction.log_density(configurations, times)
 
     def score(self, configurations: Tensor, t: Tensor | float) -> Tensor:
         """Return ``∇ log ρ̃_t(x)``, like the configurations, of a model that has a force.
@@ -322,7 +284,10 @@ class AnnealingPath:
         Raises:
             ValueError: the model, or the start if it has an energy, has no ``force``.
         """
-        return self._bridge.score(configurations, self._fraction_on(configurations, t))
+        score = self._bridge.score(configurations, self._fraction_on(configurations, t))
+        if self._correction is None:
+            return score
+        return score + self._correction.score(configurations, _times_on(configurations, t))
 
     def log_density_and_score(
         self, configurations: Tensor, t: Tensor | float
@@ -340,11 +305,16 @@ class AnnealingPath:
             ValueError: the model, or the start if it has an energy, has no ``force``.
         """
         fraction = self._fraction_on(configurations, t)
-        return self._bridge.log_density_and_score(configurations, fraction)
+        density, score = self._bridge.log_density_and_score(configurations, fraction)
+        if self._correction is None:
+            return density, score
+        times = _times_on(configurations, t)
+        more, bent = self._correction.log_density_and_score(configurations, times)
+        return density + more, score + bent
 
     def _fraction_on(self, configurations: Tensor, t: Tensor | float) -> Tensor:
         """Return ``f(t)`` on the device of the configurations."""
-        return self._fraction(_as_times(t)).to(configurations.device)
+        return self._fraction(as_times(t)).to(configurations.device)
 
     def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
         """Return ``∂_t log ρ̃_t(x) = -(dβ_t/dt) H(x)``, float64 ``(walkers,)``.
@@ -353,7 +323,11 @@ class AnnealingPath:
             energy: :meth:`excess` of the configurations, which is ``H(x)`` unless the start has an
                 energy of its own, ``(walkers,)``.
             t: a number, or ``(1 | walkers,)``.
+
+        Raises:
+            ValueError: the path has a correction; take :meth:`change`.
         """
+        self._expect_linear("time_derivative(energy, t)")
         return -self.beta_rate(t).to(energy.device) * energy
 
     def local_energy(
@@ -391,15 +365,6 @@ class AnnealingPath:
         return swept
 
 
-def _as_times(t: Tensor | float) -> Tensor:
-    """Return times as float64 ``(1 | walkers,)``."""
-    wanted = "a finite number, or a tensor of times"
-    if not isinstance(t, Tensor):
-        number = as_number("t", t, wanted, math.isfinite)
-        return torch.tensor([number], dtype=torch.float64)
-    expect(is_real(t), "t", wanted, t)
-    # Weights are sums of differences of β at near times, which float32 would round away.
-    times = t.to(torch.float64)
-    if times.ndim == 0:
-        return times.view(1)
-    return times
+def _times_on(configurations: Tensor, t: Tensor | float) -> Tensor:
+    """Return times on the device of the configurations, float64 ``(1 | walkers,)``."""
+    return as_times(t).to(configurations.device)

@@ -1,14 +1,15 @@
 """What a path offers, and what it starts from."""
 
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..kernels import LocalEnergy
 from ..models.base import Conditions, SweepPlan
 
-__all__ = ["Path", "Start"]
+__all__ = ["Path", "Start", "change_of", "is_linear", "learned_of", "velocity_of"]
 
 
 class Start(Protocol):
@@ -38,7 +39,11 @@ class Start(Protocol):
 class Path(Protocol):
     """Unnormalised densities ``ρ̃_t`` from a start at ``t = 0`` to the target at ``t = 1``.
 
-    Times are numbers or float64 ``(1 | walkers,)``.
+    Times are numbers or float64 ``(1 | walkers,)``. A path may also have
+    ``change(configurations, t)``, ``∂_t log ρ̃_t(x)`` float64 ``(walkers,)``, which then need not be
+    that of :meth:`excess`; ``linear = False`` says that it is not, ``learned`` is the module of
+    which densities are made, and ``velocity`` a drift along the path, for samplers that are given
+    no other transport.
     """
 
     model: Any
@@ -86,3 +91,40 @@ class Path(Protocol):
     def refresh(self, configurations: Tensor, t: Tensor | float, plan: SweepPlan) -> Tensor:
         """Return configurations after moves that leave ``ρ_t`` as it is."""
         ...
+
+
+def change_of(path: Any, configurations: Tensor, t: Tensor | float) -> Tensor:
+    """Return ``∂_t log ρ̃_t(x)``, float64 ``(walkers,)``.
+
+    Args:
+        path: any path; a user's own need not have ``change``.
+        configurations: ``(walkers, *shape)``; values are not checked.
+        t: a number, or ``(1 | walkers,)``.
+    """
+    change: Any = getattr(path, "change", None)
+    if change is None:
+        change = partial(_change_by_energy, path)
+    found: Tensor = change(configurations, t)
+    return found
+
+
+def _change_by_energy(path: Any, configurations: Tensor, t: Tensor | float) -> Tensor:
+    """Return ``∂_t log ρ̃_t(x)`` of densities that are linear in one energy."""
+    found: Tensor = path.time_derivative(path.excess(configurations), t)
+    return found
+
+
+def is_linear(path: Any) -> bool:
+    """Return whether ``log ρ̃_t`` is linear in one energy; a path that says nothing is."""
+    return bool(getattr(path, "linear", True))
+
+
+def learned_of(path: Any) -> nn.Module | None:
+    """Return what there is to train in a path; None for nothing."""
+    found: nn.Module | None = getattr(path, "learned", None)
+    return found
+
+
+def velocity_of(path: Any) -> Any:
+    """Return the drift that a path has of its own; None for none."""
+    return getattr(path, "velocity", None)

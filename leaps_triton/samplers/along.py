@@ -103,6 +103,12 @@ class Stops:
         """
         known = isinstance(path, AnnealingPath)
         expect(known, "path", "an AnnealingPath, to measure along it", path)
+        if not path.linear:
+            raise ValueError(
+                f"walkers pass temperatures on a path that is linear in one energy alone, and this "
+                f"{type(path).__name__} is curved by {type(path.correction).__name__}; leave out "
+                f"along="
+            )
         # From a start of another kind, densities on the way are those of no model.
         if couplings_of(path.model) and not path.has_couplings:
             raise ValueError(

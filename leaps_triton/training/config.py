@@ -1,11 +1,11 @@
 """The settings of a training run."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ..kernels.checks import as_integer, as_number, as_seed, expect
 from .losses import LOSSES
+from .settings import DRIFT, GAUSS_NEWTON, LEAST, NUMBERS, SPRING
 
 __all__ = ["BASELINES", "OPTIMIZERS", "REFRESHES", "TrainingConfig"]
 
@@ -13,10 +13,10 @@ __all__ = ["BASELINES", "OPTIMIZERS", "REFRESHES", "TrainingConfig"]
 BASELINES = ("batch_mean", "learned")
 """Names of what a loss measures deviations from."""
 
-OPTIMIZERS = ("adam", "spring")
+OPTIMIZERS = ("adam", "spring", "gauss_newton")
 """Names of what moves the parameters."""
 
-REFRESHES = ("rollout", "swendsen_wang", "heat_bath", "tempering", "exact", "hmc")
+REFRESHES = ("rollout", "swendsen_wang", "heat_bath", "tempering", "exact", "hmc", "nodes")
 """Names of where the configurations to train on come from."""
 
 
@@ -67,9 +67,12 @@ class TrainingConfig:
         seed: of everything random in training.
         optimizer: ``"adam"``, or ``"spring"`` for Gauss-Newton steps in the space of the batch's
             samples, see :class:`~leaps_triton.training.optimizers.Spring`; with the
-            physics-informed loss and the batch mean alone.
+            physics-informed loss and the batch mean alone. Or ``"gauss_newton"`` for steps of
+            Levenberg and Marquardt in the space of the parameters, on all nodes at once: see
+            :class:`~leaps_triton.training.optimizers.gauss_newton.GaussNewtonStep`.
         momentum: μ of SPRING, in [0, 1).
-        damping: λ of SPRING, in units of the mean diagonal of ``J Jᵀ``.
+        damping: λ of SPRING, in units of the mean diagonal of ``J Jᵀ``; or the first μ of
+            ``"gauss_newton"``, in units of the diagonal of ``Jᵀ J``.
         norm_cap: C of SPRING, the largest square of the length of a step; 0 for none.
         time_power: training times are ``t = first_time + (1 - first_time) u^time_power``, with
             ``u`` stratified over [0, 1]. Below 1 they are dense at late times, where most of the
@@ -88,7 +91,9 @@ class TrainingConfig:
             of the next bin, for glasses; ``"exact"``, heat-bath sweeps of exact samples, of which
             ``rollout`` in each bin are drawn anew every ``rollout_every`` steps; ``"hmc"``, for
             real fields, trajectories of :class:`~leaps_triton.HMC`. For fields ``"rollout"`` means
-            ``"hmc"``.
+            ``"hmc"``. Or ``"nodes"``, for densities of few dimensions: ``buffer`` fixed points at
+            each of ``bins`` fixed times, which count by their weights ``ρ_t``; see
+            :class:`~leaps_triton.training.data.nodes.NodeBuffer`.
         bins: of time, for all but rollouts.
         held_out: samples of ``ρ_t``, never trained on, at each of several times, on which
             ``v(t) = Var[ξ_t]`` and the mean of κ are measured before the first step and at every
@@ -99,6 +104,15 @@ class TrainingConfig:
         shares: parts of a batch, of as many times each, whose gradients are computed apart and
             summed in order. Processes take whole parts, so that results depend on this number, and
             not on that of processes, which divides it.
+        adam_steps: first steps of ``"gauss_newton"``, which Adam makes on batches of nodes, with a
+            fall of ``learning_rate`` of their own; from far away the others may lose their way.
+        box: nodes lie in ``[-box, box]`` in every coordinate; 0 for the reach of the start and of
+            what chains find, see :func:`~leaps_triton.training.data.nodes.reach`.
+        diffusion: σ of noise ``σ dW`` along which the drift is trained: it is then the ``μ`` of
+            ``dX = μ dt + σ dW``, whose law is ``ρ_t``; 0 for a drift without noise.
+        hamilton_jacobi: weight of the mean square of ``∂_tΦ + ½|∇Φ|² + ½σ²ΔΦ``, less its mean, for
+            drifts ``∇Φ``: of all that carry ``ρ_t`` along a learned path it prefers optimal
+            transport, or with σ the bridge; 0 to leave it out.
     """
 
     steps: int = 2000
@@ -138,6 +152,10 @@ class TrainingConfig:
     curriculum: float = 0.0
     curriculum_start: float = 0.5
     shares: int = 1
+    adam_steps: int = 0
+    box: float = 0.0
+    diffusion: float = 0.0
+    hamilton_jacobi: float = 0.0
 
     @classmethod
     def spring(cls, **settings: Any) -> Self:
@@ -153,7 +171,7 @@ class TrainingConfig:
             >>> config.optimizer, config.refresh, config.ema
             ('spring', 'swendsen_wang', 0.98)
         """
-        return cls(**{**_SPRING, **settings})
+        return cls(**{**SPRING, **settings})
 
     @classmethod
     def drift(cls, **settings: Any) -> Self:
@@ -167,7 +185,21 @@ class TrainingConfig:
             >>> config.optimizer, config.refresh, config.damping
             ('spring', 'hmc', 0.001)
         """
-        return cls(**{**_DRIFT, **settings})
+        return cls(**{**DRIFT, **settings})
+
+    @classmethod
+    def gauss_newton(cls, **settings: Any) -> Self:
+        """Return the settings that train small networks best, in few dimensions, on nodes.
+
+        Args:
+            settings: those that differ from the recipe.
+
+        Example:
+            >>> config = TrainingConfig.gauss_newton(steps=350)
+            >>> config.refresh, config.adam_steps, config.bins * config.buffer
+            ('nodes', 300, 8192)
+        """
+        return cls(**{**GAUSS_NEWTON, **settings})
 
     def fitted(self, model: Any) -> Self:
         """Return the settings with what suits the model, where they leave it open.
@@ -181,9 +213,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         checked: dict[str, float] = {}
-        for name, least in _LEAST.items():
+        for name, least in LEAST.items():
             checked[name] = as_integer(name, getattr(self, name), least)
-        for name, (wanted, accept) in _NUMBERS.items():
+        for name, (wanted, accept) in NUMBERS.items():
             checked[name] = as_number(name, getattr(self, name), wanted, accept)
         checked["seed"] = as_seed(self.seed)
         for name, value in checked.items():
@@ -217,24 +249,33 @@ class TrainingConfig:
         self._check_optimizer()
         self._check_held_out()
         self._check_action()
+        self._check_terms()
 
     def _check_optimizer(self) -> None:
         """Refuse an optimiser that there is not, or one that cannot have these settings."""
-        if self.optimizer == "gauss_newton":
-            raise ValueError(
-                "optimizer 'gauss_newton' is kept for steps in the space of the parameters, which "
-                "there are none of yet; take 'spring', which at momentum=0 is damped Gauss-Newton"
-            )
         _check_name("optimizer", self.optimizer, OPTIMIZERS)
-        if self.optimizer != "spring":
+        if self.optimizer == "adam":
             return
         needed = {"loss": "physics_informed", "baseline": "batch_mean", "huber_steps": 0}
         for name, value in needed.items():
             given = getattr(self, name)
             if given != value:
                 raise ValueError(
-                    f"optimizer 'spring' takes residuals less their mean at each time, so {name} "
-                    f"must be {value!r}, got {given!r}; or take optimizer='adam'"
+                    f"optimizer {self.optimizer!r} takes residuals less their mean at each time, "
+                    f"so {name} must be {value!r}, got {given!r}; or take optimizer='adam'"
+                )
+        if self.optimizer == "gauss_newton":
+            self._check_gauss_newton()
+
+    def _check_gauss_newton(self) -> None:
+        """Refuse what steps on all nodes at once have no use for."""
+        needed = {"refresh": "nodes", "shares": 1, "ema": 0.0, "row_power": 0.0}
+        for name, value in needed.items():
+            given = getattr(self, name)
+            if given != value:
+                raise ValueError(
+                    f"optimizer 'gauss_newton' goes down on one fixed set of nodes, so {name} must "
+                    f"be {value!r}, got {given!r}; or take optimizer='spring'"
                 )
 
     def _check_action(self) -> None:
@@ -249,10 +290,30 @@ class TrainingConfig:
                     f"be {value!r}, got {given!r}"
                 )
 
+    def _check_terms(self) -> None:
+        """Refuse terms of a drift's residual that other losses and optimisers do not have."""
+        for name in ("diffusion", "hamilton_jacobi"):
+            given = getattr(self, name)
+            if given and self.loss != "physics_informed":
+                raise ValueError(
+                    f"{name} is of the residual of loss 'physics_informed'; leave it out, or "
+                    f"choose that loss, got {self.loss!r}"
+                )
+        if self.hamilton_jacobi and self.optimizer == "spring":
+            raise ValueError(
+                "hamilton_jacobi adds residuals that optimizer 'spring' does not take; choose "
+                "'adam' or 'gauss_newton'"
+            )
+
     def _check_held_out(self) -> None:
         """Refuse held-out samples that there cannot be, and scales that need them."""
         if self.held_out == 1:
             raise ValueError("held_out must be 0, or at least 2 for a variance, got 1")
+        if self.held_out and self.refresh == "nodes":
+            raise ValueError(
+                "nodes have fresh ones of their own, which history.test_residual is measured on; "
+                f"leave out held_out, got {self.held_out}"
+            )
         if self.held_out and self.refresh == "rollout":
             raise ValueError(
                 "held_out needs samples of equilibrium, and rollouts give none; choose refresh "
@@ -277,101 +338,6 @@ class TrainingConfig:
                 f"time_density is of single times, which loss 'physics_informed' alone looks at; "
                 f"leave it out, or choose that loss, got {self.loss!r}"
             )
-
-
-_LEAST = {
-    "steps": 1,
-    "times": 1,
-    # The mean over walkers takes a degree of freedom.
-    "walkers": 2,
-    "warmup": 0,
-    "buffer": 1,
-    "rollout_every": 1,
-    "rollout": 1,
-    "sweeps": 1,
-    "evaluate_every": 0,
-    # Errors need two walkers.
-    "evaluation_walkers": 2,
-    "evaluation_block": 0,
-    "huber_steps": 0,
-    "leaps": 1,
-    "segment": 1,
-    "bins": 1,
-    "held_out": 0,
-    "held_out_times": 1,
-    "shares": 1,
-}
-"""The least value of each setting that is an integer."""
-
-
-def _is_positive(value: float) -> bool:
-    # NaN fails either comparison.
-    return 0.0 < value < math.inf
-
-
-def _is_not_negative(value: float) -> bool:
-    return 0.0 <= value < math.inf
-
-
-def _is_below_one(value: float) -> bool:
-    return 0.0 <= value < 1.0
-
-
-def _is_share(value: float) -> bool:
-    return 0.0 <= value <= 1.0
-
-
-def _is_time(value: float) -> bool:
-    return 0.0 < value <= 1.0
-
-
-_POSITIVE = ("a positive number", _is_positive)
-
-_NOT_NEGATIVE = ("0 or a positive number", _is_not_negative)
-
-_NUMBERS = {
-    "learning_rate": _POSITIVE,
-    "clip": _POSITIVE,
-    "divergence": _POSITIVE,
-    "huber_delta": _POSITIVE,
-    "ema": ("a number in [0, 1), such as 0.999", _is_below_one),
-    "momentum": ("a number in [0, 1)", _is_below_one),
-    "damping": _POSITIVE,
-    "norm_cap": _NOT_NEGATIVE,
-    "time_power": _POSITIVE,
-    "time_density": _NOT_NEGATIVE,
-    "first_time": ("a number in [0, 1)", _is_below_one),
-    "row_power": _NOT_NEGATIVE,
-    "curriculum": ("a number in [0, 1]", _is_share),
-    "curriculum_start": ("a number in (0, 1]", _is_time),
-}
-"""What each setting that is a number must be, and whether it is."""
-
-_SPRING = {
-    "optimizer": "spring",
-    "learning_rate": 0.15,
-    "warmup": 20,
-    "ema": 0.98,
-    "time_power": 0.4,
-    "refresh": "swendsen_wang",
-    "held_out": 256,
-}
-"""Settings of the recipe."""
-
-_DRIFT = {
-    "optimizer": "spring",
-    "learning_rate": 0.1,
-    "warmup": 50,
-    "ema": 0.98,
-    "damping": 1e-3,
-    "times": 8,
-    "walkers": 32,
-    "buffer": 256,
-    "rollout": 256,
-    "refresh": "hmc",
-    "held_out": 256,
-}
-"""Settings of the recipe for drifts."""
 
 
 def _check_name(name: str, value: object, names: tuple[str, ...]) -> None:

@@ -42,7 +42,8 @@ class TrainingHistory:
 
     Lists named ``evaluation_*`` have one entry per evaluation by fresh walkers, those named
     ``held_out_*`` one per evaluation on held-out samples, but for ``held_out_t``; ``legs``,
-    ``log_z_exact`` and ``trace_t`` are what is said below, and the others have one entry per step.
+    ``log_z_exact``, ``trace_t`` and what is of nodes are what is said below, and the others have
+    one entry per step.
 
     Attributes:
         log_z_exact: the exact log Z alone, since an evaluation found it; nothing where it is not
@@ -55,6 +56,12 @@ class TrainingHistory:
         held_out_corrector_error: its standard error.
         held_out_members: ``∫ v dt`` of each model of a family, the sampler's first, per evaluation;
             nothing where one is trained alone. All else is then their mean.
+        test_step: steps at which residuals of nodes were measured: before the first, at every
+            evaluation, and at the end; nothing where no nodes are trained on.
+        test_residual: root mean square of ``ξ_t - c_t`` over ``∫ dt ρ_t``, on fresh nodes that no
+            step has seen, with all kinds of residuals that are trained.
+        node_residual: the same on the nodes that are trained on; far below the other where they are
+            too few.
         legs: one per schedule of the learning rate, the first from step 0 on. Training that is
             extended begins another.
     """
@@ -77,6 +84,9 @@ class TrainingHistory:
     held_out_corrector: list[list[float]] = field(default_factory=list)
     held_out_corrector_error: list[list[float]] = field(default_factory=list)
     held_out_members: list[list[float]] = field(default_factory=list)
+    test_step: list[int] = field(default_factory=list)
+    test_residual: list[float] = field(default_factory=list)
+    node_residual: list[float] = field(default_factory=list)
     legs: list[Leg] = field(default_factory=list)
 
     @property

@@ -10,8 +10,8 @@ from .. import kernels
 from ..integrators.rates import Transport, examine, rates_of
 from ..integrators.transport import precision_of
 from ..kernels.checks import as_integer, as_number, as_seed, expect, is_real
-from ..paths.base import Path
-from .residuals import residual, residual_parts
+from ..paths.base import Path, change_of
+from .residuals import hamilton_jacobi, residual, residual_parts, with_noise
 
 __all__ = [
     "LOSSES",
@@ -135,6 +135,8 @@ def physics_informed(
     baseline: Tensor | None = None,
     huber: float | None = None,
     weights: Tensor | None = None,
+    diffusion: float = 0.0,
+    optimal: float = 0.0,
 ) -> Tensor:
     """Return ``E (ξ_t(x) - c_t)²``, the mean over times.
 
@@ -151,6 +153,9 @@ def physics_informed(
             variance unbiased.
         huber: see :func:`mean_square`.
         weights: what ``ξ_t`` and ``c_t`` are multiplied by at each time, ``(times,)``; None for 1.
+        diffusion: ``σ`` of :func:`~leaps_triton.training.residuals.with_noise`, for drifts.
+        optimal: weight of the variance of
+            :func:`~leaps_triton.training.residuals.hamilton_jacobi`, which is added.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for ``c_t`` from a learned
@@ -159,13 +164,21 @@ def physics_informed(
     """
     times, walkers = configurations.shape[:2]
     per_walker = t.repeat_interleave(walkers)
-    xi = residual(path, transport, configurations.flatten(0, 1), per_walker)
+    given = (path, transport, configurations.flatten(0, 1), per_walker)
+    if diffusion:
+        xi = with_noise(*given, diffusion)
+    else:
+        xi = residual(*given)
     values = xi.view(times, walkers)
     if weights is not None:
         values = values * weights.unsqueeze(1)
         if baseline is not None:
             baseline = baseline * weights
-    return _spread(values, baseline, huber)
+    loss = _spread(values, baseline, huber)
+    if not optimal:
+        return loss
+    second = hamilton_jacobi(*given, diffusion).view(times, walkers)
+    return loss + optimal * _spread(second, None, huber)
 
 
 def action_matching(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> Tensor:
@@ -201,8 +214,7 @@ def action_matching(path: Any, transport: Any, configurations: Tensor, t: Tensor
     drift, _ = transport(x, conditions)
     kinetic = 0.5 * drift.double().square().flatten(1).sum(1)
     # Without gradient: it is a number of the physics alone.
-    excess = path.excess(x)
-    change = path.time_derivative(excess, per_walker).view(times, walkers)
+    change = change_of(path, x, per_walker).view(times, walkers)
     centred = change - change.mean(1, keepdim=True)
     values = transport.potential(x, conditions).view(times, walkers)
     covariance = (values * centred).sum(1) / (walkers - 1)

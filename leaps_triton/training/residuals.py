@@ -1,15 +1,25 @@
 """The residual of a transport: what is left of the equation that makes weights constant."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
-from ..integrators.flows.evaluation import examine_drift
+from ..integrators.flows.evaluation import drift_of, examine_drift
 from ..integrators.rates import Transport, evaluate
-from ..integrators.transport import kind_of
-from ..paths.base import Path
+from ..integrators.transport import kind_of, precision_of
+from ..kernels.checks import expect
+from ..paths.base import Path, change_of
 
-__all__ = ["ResidualParts", "residual", "residual_parts"]
+__all__ = [
+    "ResidualParts",
+    "hamilton_jacobi",
+    "noise",
+    "residual",
+    "residual_parts",
+    "with_noise",
+]
 
 
 class ResidualParts(NamedTuple):
@@ -41,7 +51,7 @@ def _of_drift(path: Any, drift: Transport, configurations: Tensor, t: Tensor) ->
     """Return both parts of a drift's residual."""
     found = examine_drift(path, drift, configurations, t)
     along = (found.drift.double() * found.score.double()).flatten(1).sum(1)
-    change = path.time_derivative(path.excess(configurations), t)
+    change = change_of(path, configurations, t)
     return ResidualParts(change, found.divergence + along)
 
 
@@ -63,3 +73,96 @@ def residual(path: Path, transport: Transport, configurations: Tensor, t: Tensor
         (2024), for drifts.
     """
     return residual_parts(path, transport, configurations, t).total
+
+
+def noise(path: Any, configurations: Tensor, t: Tensor, diffusion: float) -> Tensor:
+    """Return ``½σ² (Δ log ρ̃_t + |∇ log ρ̃_t|²)``, which is ``½σ² Δρ_t / ρ_t``.
+
+    Args:
+        path: the annealing path.
+        configurations: ``(walkers, *shape)``.
+        t: float64 ``(1 | walkers,)``.
+        diffusion: ``σ``.
+
+    Returns:
+        float64 ``(walkers,)``.
+    """
+
+    def score(x: Tensor) -> Tensor:
+        found: Tensor = path.score(x, t)
+        return found
+
+    here = score(configurations).double().flatten(1)
+    laplacian = _trace(score, configurations)
+    return 0.5 * diffusion**2 * (laplacian + here.square().sum(1))
+
+
+def _trace(vector: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the divergence of a vector field, one derivative per coordinate, float64."""
+    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    for index in range(x[0].numel()):
+        direction = torch.zeros_like(x).flatten(1)
+        direction[:, index] = 1.0
+        slope: Tensor = torch.func.jvp(vector, (x,), (direction.view_as(x),))[1]
+        total = total + slope.flatten(1)[:, index].double()
+    return total
+
+
+def with_noise(
+    path: Any, transport: Any, configurations: Tensor, t: Tensor, diffusion: float
+) -> Tensor:
+    """Return ``∂_t V + ∇·μ + μ·∇V - ½σ² (ΔV + |∇V|²)``, ``V = log ρ̃_t``, float64 ``(walkers,)``.
+
+    It is constant over ``x`` exactly if ``dX = μ dt + σ dW`` has the law ``ρ_t``: this is the
+    Fokker–Planck equation. At ``σ = 0`` it is :func:`~leaps_triton.training.residual`, and ``μ =
+    b + ½σ²∇V`` turns either into the other.
+
+    Args:
+        path: the annealing path.
+        transport: ``μ``, a drift with its divergence.
+        configurations: ``(walkers, *shape)``.
+        t: float64 ``(1 | walkers,)``.
+        diffusion: ``σ``.
+
+    References:
+        Sun, Berner, Richter, Zeinhofer, Müller, Azizzadenesheli, Anandkumar, *Dynamical measure
+        transport and neural PDE solvers for sampling*, arXiv:2407.07873 (2024).
+    """
+    xi = residual(path, transport, configurations, t)
+    if diffusion == 0.0:
+        return xi
+    return xi - noise(path, configurations, t, diffusion)
+
+
+def hamilton_jacobi(
+    path: Any, transport: Any, configurations: Tensor, t: Tensor, diffusion: float = 0.0
+) -> Tensor:
+    """Return ``∂_tΦ + ½|∇Φ|² + ½σ²ΔΦ`` of a drift ``∇Φ``, float64 ``(walkers,)``.
+
+    Where it is constant over ``x`` the drift is that of optimal transport from ``ρ_0`` to ``ρ_1``,
+    or with noise ``σ`` that of the Schrödinger bridge. What is constant over ``x`` is no matter: a
+    function of ``t`` alone in ``Φ`` does not move any walker.
+
+    Args:
+        path: gives the conditions.
+        transport: a drift with ``potential(configurations, conditions)``.
+        configurations: ``(walkers, *shape)``.
+        t: float64 ``(1 | walkers,)``.
+        diffusion: ``σ``.
+
+    Raises:
+        ValueError: a drift without potential.
+    """
+    potential = getattr(transport, "potential", None)
+    expect(callable(potential), "transport", "a drift that has a potential", transport)
+    precision = precision_of(transport)
+
+    def of_time(times: Tensor) -> Tensor:
+        value: Tensor = transport.potential(configurations, path.conditions(times))
+        return value.double()
+
+    when = t.to(precision).expand(len(configurations))
+    change: Tensor = torch.func.jvp(of_time, (when,), (torch.ones_like(when),))[1]
+    drift, divergence = drift_of(path, transport, configurations, t)
+    kinetic = 0.5 * drift.double().square().flatten(1).sum(1)
+    return change + kinetic + 0.5 * diffusion**2 * divergence

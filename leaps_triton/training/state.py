@@ -29,7 +29,7 @@ _FREE = ("steps", "evaluate_every", "evaluation_walkers", "evaluation_block")
 _SCALED = ("evaluate_every",)
 """Settings among these that steps depend on where held-out evaluations scale the residuals."""
 
-_INTEGERS = ("evaluation_step", "held_out_step")
+_INTEGERS = ("evaluation_step", "held_out_step", "test_step")
 """Lists of a history that hold steps."""
 
 _ROWS = (
@@ -41,7 +41,12 @@ _ROWS = (
 )
 """Lists of a history that hold lists."""
 
-LATER = ("log_z_exact", "trace_t", "held_out_step", "held_out_t", "held_out_integral", *_ROWS)
+_NODES = ("test_step", "test_residual", "node_residual")
+"""Lists of a history of nodes."""
+
+LATER = (
+    "log_z_exact", "trace_t", "held_out_step", "held_out_t", "held_out_integral", *_ROWS, *_NODES,
+)  # fmt: skip
 """Lists of a history that files of earlier versions do not have."""
 
 
@@ -118,8 +123,12 @@ def _described(trainer: Trainer) -> Contents:
 def _fixed_state(trainer: Trainer) -> dict[str, Tensor]:
     """Return what training goes on from and whose shapes do not change."""
     state = _prefixed("good", trainer.guard.good)
+    used = trainer.network
     if trainer.average is not None:
         state |= _prefixed("trained", trainer.network.state_dict())
+        used = trainer.average
+    if trainer.trained.curved:
+        state |= _prefixed("learned", used.state_dict())
     if trainer.free_energy is not None:
         state |= _prefixed("free_energy", trainer.free_energy.state_dict())
     state["buffer"] = trainer.buffer.configurations
@@ -325,7 +334,7 @@ def _take(trainer: Trainer, sampler: Sampler) -> None:
     trainer.sampler = sampler
     family = trainer.family
     trainer.buffer = make_buffer(sampler, config, family)
-    given = (sampler, trainer.network, trainer.free_energy, config, trainer.ranks, family)
+    given = (sampler, trainer.trained, trainer.free_energy, config, trainer.ranks, family)
     trainer.optimizer = make_step(*given)
 
 
@@ -364,6 +373,9 @@ def _damage(
 def _load_parameters(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
     """Load what is trained: the network, its average, and the free energy."""
     transport = _part(tensors, "network.")
+    if trainer.trained.curved:
+        # With what the path learns.
+        transport = _part(tensors, "learned.")
     # The sampler in the file has the average as its network, where there is one.
     if trainer.average is None:
         trainer.network.load_state_dict(transport)

@@ -1,7 +1,5 @@
 """Training a transport in place."""
 
-import copy
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +24,13 @@ from .data.times import latest_time
 from .evaluation.board import Board
 from .evaluation.held_out import held_out_of, row_weights, time_density
 from .evaluation.records import enter_judgement, enter_walkers, exact_log_z, live
+from .evaluation.test_nodes import TestNodes
 from .history import Leg, TrainingHistory
-from .losses import FreeEnergy
 from .optimizers.average import follow
 from .optimizers.guard import Guard
-from .optimizers.steps import Request, make_step
+from .optimizers.proposals import Request
+from .optimizers.steps import free_energy_of, make_step, planned_rate
+from .trained import Trained
 
 __all__ = ["Trainer"]
 
@@ -96,30 +96,25 @@ class Trainer:
             config = TrainingConfig()
         expect(isinstance(config, TrainingConfig), "config", "None or a TrainingConfig", config)
         config = config.fitted(sampler.path.model)
-        transport = sampler.transport
-        if not isinstance(transport, nn.Module) or not list(transport.parameters()):
-            raise ValueError(
-                "the sampler's transport must be an nn.Module with parameters to be trained"
-            )
+        own = Trained.of(sampler)
         self.sampler = sampler
         self.config = config
         self.average: nn.Module | None = None
-        self.network: nn.Module = transport
-        self._modules = [transport]
+        self.trained = own
+        self._modules = [own.module]
         if config.ema:
-            self.average = transport
-            self.network = copy.deepcopy(transport)
-            self._modules = [self.network, transport]
-        self.free_energy: FreeEnergy | None = None
-        if config.baseline == "learned":
-            sites = math.prod(sampler.path.model.shape)
-            self.free_energy = FreeEnergy(sites, seed=config.seed).to(sampler.device)
-        self.family = Family.of(sampler, family, config)
-        given = (sampler, self.network, self.free_energy, config, ranks, self.family)
+            self.average = own.module
+            self.trained = own.copied()
+            self._modules = [self.trained.module, own.module]
+        self.network: nn.Module = self.trained.module
+        self.free_energy = free_energy_of(sampler, config)
+        self.family = Family.of(sampler, family, config, self.trained.path)
+        given = (sampler, self.trained, self.free_energy, config, ranks, self.family)
         self.optimizer = make_step(*given)
         self.ranks = ranks
         self.buffer: Buffer = make_buffer(sampler, config, self.family)
         self.held_out = held_out_of(sampler, config, self.family)
+        self._test = TestNodes.of(sampler, config)
         self.guard = Guard(self.network, config)
         self.history = TrainingHistory(legs=[Leg(0, config.steps, config.learning_rate)])
         self.step = 0
@@ -343,20 +338,23 @@ class Trainer:
 
     def _advance(self) -> float:
         """One step with all that is due before and after it; returns its loss."""
-        self.buffer.prepare(self.network, self._draws())
+        self.buffer.prepare(self.trained.transport, self._draws())
         if self.step == 0:
             # What there was before any step; the scale of rows needs it too.
             self._judge()
         loss = self._train()
         between = self.config.evaluate_every
-        if between and (self.step % between == 0 or self.step == self.config.steps):
+        last = self.step == self.config.steps
+        if between and (self.step % between == 0 or last):
             self._evaluate()
+        elif last and self._test is not None:
+            self._judge()
         return loss
 
     def _train(self) -> float:
         """One step of the optimiser; returns its loss."""
         leg = self.history.legs[-1]
-        rate = leg.rate(self.step, self.config.warmup)
+        rate = planned_rate(self.config, leg, self.step)
         latest = latest_time(self.config, self.step, self.history.legs[0].steps)
         density = time_density(self.history, self.config.time_density)
         batch = self.buffer.batch(self._draws(), latest, density)
@@ -377,9 +375,12 @@ class Trainer:
         return proposed.loss
 
     def _judge(self) -> None:
-        """Residuals of held-out samples into the history, where there are any."""
+        """Residuals of held-out samples or fresh nodes into the history, where there are any."""
+        if self._test is not None:
+            self._test.enter(self.history, self.step, self.buffer)
         if self.held_out:
-            judged = [each.judge(self._modules[-1]) for each in self.held_out]
+            transport = Trained.of(self.sampler).transport
+            judged = [each.judge(transport) for each in self.held_out]
             enter_judgement(self.history, self.step, judged)
 
     def _evaluate(self) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...paths.base import change_of
 from ..transport import LoneDrift, precision_of
 
 __all__ = [
@@ -73,7 +74,7 @@ def residual_of(path: Any, found: DriftEvaluation, configurations: Tensor, t: Te
         t: float64 ``(1 | walkers,)``.
     """
     along = (found.drift.double() * found.score.double()).flatten(1).sum(1)
-    change = path.time_derivative(path.excess(configurations), t)
+    change = change_of(path, configurations, t)
     total: Tensor = change + found.divergence + along
     return total
 

@@ -99,6 +99,8 @@ def obstacle(path: Path, grid: Times, transport: Transport | None, moves: bool) 
     # A subclass, or a path of the user's own, may have densities that are no -β H.
     if type(path) is not AnnealingPath:
         return f"the path must be an AnnealingPath, of -β_t H alone, got {type(path).__name__}"
+    if not path.linear:
+        return "the path must be linear in one energy, and a correction curves this one"
     factor = _factor(path, grid, transport)
     # NaN is no number below the largest.
     wrong = (~(factor.abs() <= LARGEST_FACTOR)).nonzero().flatten()

@@ -31,11 +31,14 @@ class Batch:
         configurations: ``(times, walkers, *shape)``.
         t: float64 ``(times,)``, increasing.
         members: which model of a family each time is of, int64 ``(times,)``; None for one model.
+        weights: share of each configuration in the mean at its time, float64 ``(times, walkers)``;
+            None for equal ones.
     """
 
     configurations: Tensor
     t: Tensor
     members: Tensor | None = None
+    weights: Tensor | None = None
 
 
 class Buffer(Protocol):

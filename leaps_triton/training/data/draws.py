@@ -24,6 +24,11 @@ class Use(IntEnum):
     HELD_OUT_SEED = 6
     EXCHANGES = 7
     MEMBERS = 8
+    NODES = 9
+    TEST_NODES = 10
+    NODE_TIMES = 11
+    TEST_TIMES = 12
+    REACH_SEED = 13
 
 
 class Draws(NamedTuple):

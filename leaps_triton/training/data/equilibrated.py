@@ -10,6 +10,7 @@ from ...mcmc.clusters import SwendsenWang
 from ...mcmc.fields import HMC
 from ...models.base import SweepPlan
 from ...paths.annealing import AnnealingPath
+from ...paths.base import Path
 from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
 from ..equilibrium import equilibrate
@@ -17,18 +18,21 @@ from ..equilibrium.trajectories import field_move
 from .buffer import Batch, Buffer, ReplayBuffer, drawn_rows
 from .draws import Draws, Use
 from .family import Family
+from .nodes import NodeBuffer
 from .times import TimeDensity, bin_of, middles, training_times
 
 __all__ = ["EquilibriumBuffer", "FamilyBuffer", "annealing_path", "make_buffer"]
 
 
-def annealing_path(sampler: Sampler) -> AnnealingPath:
-    """Return the path of a sampler, if chains can be in equilibrium along it.
+def annealing_path(path: Path) -> AnnealingPath:
+    """Return a path, if chains can be in equilibrium along it.
+
+    Args:
+        path: that of a sampler.
 
     Raises:
         ValueError: another path than an AnnealingPath.
     """
-    path = sampler.path
     if not isinstance(path, AnnealingPath):
         raise ValueError(
             f"samples of equilibrium are made along an AnnealingPath, got a "
@@ -265,4 +269,6 @@ def make_buffer(sampler: Sampler, config: TrainingConfig, family: Family) -> Buf
         return ReplayBuffer(sampler, config)
     if family.others:
         return FamilyBuffer(family, config, sampler.device)
-    return EquilibriumBuffer(annealing_path(sampler), config, sampler.device)
+    if config.refresh == "nodes":
+        return NodeBuffer(family.paths[0], config, sampler.device)
+    return EquilibriumBuffer(annealing_path(family.paths[0]), config, sampler.device)

@@ -101,13 +101,20 @@ class Family:
         self.paths = tuple(paths)
 
     @classmethod
-    def of(cls, sampler: Sampler, models: Sequence[Any], config: TrainingConfig) -> "Family":
+    def of(
+        cls,
+        sampler: Sampler,
+        models: Sequence[Any],
+        config: TrainingConfig,
+        path: Path | None = None,
+    ) -> "Family":
         """Return the sampler's model with others that its network is trained on too.
 
         Args:
             sampler: whose path comes first; all others have its schedule.
             models: the others; none for a training of one model.
             config: the settings of training.
+            path: what the sampler's own model is trained along; None for the sampler's path.
 
         Raises:
             ValueError: a model of another shape or kind than the sampler's, settings of a training
@@ -115,6 +122,8 @@ class Family:
         """
         expect(isinstance(models, Sequence), "family", "a list of models", models)
         own = sampler.path
+        if path is not None:
+            own = path
         if not models:
             return cls([own])
         _check_config(config)

@@ -153,7 +153,7 @@ def held_out_of(sampler: Sampler, config: TrainingConfig, family: Family) -> lis
     """
     if not config.held_out:
         return []
-    found = [HeldOut(annealing_path(sampler), config, sampler.device)]
+    found = [HeldOut(annealing_path(sampler.path), config, sampler.device)]
     for number, path in enumerate(family.others, 1):
         # A family has no other paths.
         assert isinstance(path, AnnealingPath)

@@ -80,6 +80,8 @@ def enter_judgement(history: TrainingHistory, step: int, of_all: Sequence[Judgem
 def live(history: TrainingHistory) -> dict[str, str]:
     """Return what the last evaluations found, ready to be shown; nothing before any."""
     found: dict[str, str] = {}
+    if history.test_residual:
+        found["test residual"] = f"{history.test_residual[-1]:.3g}"
     if history.held_out_integral:
         found["∫v"] = f"{history.held_out_integral[-1]:.3g}"
     if history.evaluation_ess:

@@ -1,31 +1,33 @@
 """One step of training: what is computed before it is taken, and what takes it."""
 
 import math
-from typing import NamedTuple, Protocol
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...networks import exact_convolutions
 from ...parallel import ALONE, Ranks, combined, gathered
 from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
-from ..data.buffer import Batch
-from ..data.draws import Draws
 from ..data.family import Family
 from ..data.trajectories import leap_of, leap_trajectories, segments
+from ..history import Leg
 from ..losses import (
     FreeEnergy,
     action_matching,
     log_variance,
     physics_informed,
-    residual,
     squared_residual,
 )
+from ..residuals import with_noise
+from ..trained import Trained
+from .gauss_newton import GaussNewtonStep
+from .proposals import Proposal, Request, Step
 from .sample_gradients import PerSample, SampleGradients
 from .spring import Spring, centred
 
-__all__ = ["AdamStep", "Proposal", "Request", "SpringStep", "Step", "make_step"]
+__all__ = ["AdamStep", "SpringStep", "free_energy_of", "make_step", "planned_rate"]
 
 _MOMENTUM = (0.9, 0.99)
 """β₁ and β₂ of Adam."""
@@ -34,72 +36,9 @@ _MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 """What Adam keeps per parameter."""
 
 
-class Proposal(NamedTuple):
-    """What is known of a step before it is taken."""
-
-    loss: float
-    """The mean variance of residuals at equal times, or another loss of the configuration"""
-    norm: float
-    """Of the gradient before it is clipped; of SPRING's ``δ``"""
-
-
-class Request(NamedTuple):
-    """What a step is made from."""
-
-    batch: Batch
-    draws: Draws
-    """Random numbers of the step"""
-    huber: float | None
-    """``δ`` of Huber's loss; None for the square"""
-    weights: Tensor | None
-    """What residuals at each time are multiplied by, ``(times,)``; None for 1"""
-    first: int = 0
-    """Number of the first walker, where the batch is a part of a larger one"""
-
-    def part(self, number: int, count: int) -> "Request":
-        """Return one of so many equal parts of the batch, each of some of its times."""
-        batch = self.batch
-        times, walkers = batch.configurations.shape[:2]
-        rows = times // count
-        chosen = slice(number * rows, (number + 1) * rows)
-        weights = self.weights
-        if weights is not None:
-            weights = weights[chosen]
-        members = batch.members
-        if members is not None:
-            members = members[chosen]
-        some = Batch(batch.configurations[chosen], batch.t[chosen], members)
-        first = self.first + chosen.start * walkers
-        return self._replace(batch=some, weights=weights, first=first)
-
-
-class Step(Protocol):
-    """What moves the parameters: it proposes, and moves them if it is told to."""
-
-    def propose(self, request: Request) -> Proposal:
-        """Compute a step, without moving any parameter."""
-        ...
-
-    def take(self, rate: float) -> None:
-        """Move the parameters as was proposed, at a learning rate."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """Return what the next step depends on, by names for a file."""
-        ...
-
-    def damage(self, state: dict[str, Tensor]) -> str:
-        """Return what of a file's state does not fit; empty if all does."""
-        ...
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Take up where :meth:`state` was read."""
-        ...
-
-
 def make_step(
     sampler: Sampler,
-    network: nn.Module,
+    trained: Trained,
     free_energy: FreeEnergy | None,
     config: TrainingConfig,
     ranks: Ranks,
@@ -116,16 +55,45 @@ def make_step(
             f"results depend on it, not on the number of processes"
         )
     if config.optimizer == "spring":
-        return SpringStep(family, network, config, ranks)
-    return AdamStep(sampler, network, free_energy, config, ranks, family)
+        return SpringStep(family, trained, config, ranks)
+    adam = AdamStep(sampler, trained, free_energy, config, ranks, family)
+    if config.optimizer == "gauss_newton":
+        return GaussNewtonStep(trained, adam, config)
+    return adam
+
+
+def free_energy_of(sampler: Sampler, config: TrainingConfig) -> FreeEnergy | None:
+    """Return what is learned beside a transport; None where the baseline is no learned one."""
+    if config.baseline != "learned":
+        return None
+    sites = math.prod(sampler.path.model.shape)
+    return FreeEnergy(sites, seed=config.seed).to(sampler.device)
+
+
+def planned_rate(config: TrainingConfig, leg: Leg, step: int) -> float:
+    """Return the learning rate of a step.
+
+    With ``"gauss_newton"`` Adam's first steps have a rise and a fall of their own, and all others,
+    which need none, a rate of 1.
+
+    Args:
+        config: the settings.
+        leg: the one that the step is of.
+        step: steps before this one.
+    """
+    if config.optimizer != "gauss_newton":
+        return leg.rate(step, config.warmup)
+    if step < config.adam_steps:
+        return Leg(0, config.adam_steps, config.learning_rate).rate(step, config.warmup)
+    return 1.0
 
 
 class AdamStep:
     """Adam on a loss of :mod:`leaps_triton.training.losses`.
 
     Args:
-        sampler: gives path and integrator.
-        network: what is trained.
+        sampler: gives the integrator.
+        trained: what is trained.
         free_energy: trained along, where the baseline is learned; else None.
         config: the settings.
         ranks: the processes that share the batch.
@@ -135,7 +103,7 @@ class AdamStep:
     def __init__(
         self,
         sampler: Sampler,
-        network: nn.Module,
+        trained: Trained,
         free_energy: FreeEnergy | None,
         config: TrainingConfig,
         ranks: Ranks,
@@ -144,14 +112,15 @@ class AdamStep:
         self._ranks = ranks
         self._family = family
         self._sampler = sampler
-        self._network = network
+        self._module = trained.module
+        self._transport = trained.transport
         self._free_energy = free_energy
         self._config = config
-        trained = list(network.parameters())
+        parameters = list(trained.module.parameters())
         if free_energy is not None:
-            trained += free_energy.parameters()
-        self._trained = trained
-        self._adam = torch.optim.Adam(trained, lr=config.learning_rate, betas=_MOMENTUM)
+            parameters += free_energy.parameters()
+        self._parameters = parameters
+        self._adam = torch.optim.Adam(parameters, lr=config.learning_rate, betas=_MOMENTUM)
 
     def propose(self, request: Request) -> Proposal:
         """Compute loss and gradient, clipped."""
@@ -159,7 +128,7 @@ class AdamStep:
             self._adam.zero_grad(set_to_none=True)
             loss = self._differentiated(request)
         # Of the transport alone: a free energy that is trained along is not clipped.
-        norm = torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._config.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self._module.parameters(), self._config.clip)
         # Read on the host: the guard decides before the step is taken.
         return Proposal(loss.item(), float(norm))
 
@@ -170,7 +139,7 @@ class AdamStep:
         def loss_of(part: int) -> Tensor:
             return self._loss(request.part(part, shares))
 
-        return combined(loss_of, self._trained, shares, self._ranks)
+        return combined(loss_of, self._parameters, shares, self._ranks)
 
     def take(self, rate: float) -> None:
         """Make a step of Adam."""
@@ -179,7 +148,6 @@ class AdamStep:
         self._adam.step()
 
     def _loss(self, request: Request) -> Tensor:
-        path = self._sampler.path
         config = self._config
         x = request.batch.configurations
         t = request.batch.t
@@ -187,20 +155,22 @@ class AdamStep:
             baseline = None
             if self._free_energy is not None:
                 baseline = self._free_energy.rate(t)
-            weights = request.weights
+            scales = (request.huber, request.weights)
+            terms = (config.diffusion, config.hamilton_jacobi)
             path = self._family.along(request.batch)
-            return physics_informed(path, self._network, x, t, baseline, request.huber, weights)
+            return physics_informed(path, self._transport, x, t, baseline, *scales, *terms)
+        path = self._family.paths[0]
         if config.loss == "action_matching":
-            return action_matching(path, self._network, x, t)
+            return action_matching(path, self._transport, x, t)
         leap = leap_of(self._sampler.integrator)
         grid = segments(config, t)
-        given = (path, self._network, x, grid, leap, request.draws, request.first)
+        given = (path, self._transport, x, grid, leap, request.draws, request.first)
         made = leap_trajectories(*given)
         free_energy = None
         if self._free_energy is not None:
             free_energy = self._free_energy(grid)
         reversible = (leap.floor, leap.reversible)
-        of_paths = (path, self._network, made.configurations, grid, free_energy, request.huber)
+        of_paths = (path, self._transport, made.configurations, grid, free_energy, request.huber)
         if config.loss == "log_variance":
             return log_variance(*of_paths, *reversible)
         return squared_residual(*of_paths, *reversible)
@@ -254,21 +224,22 @@ class SpringStep:
 
     Args:
         family: the models.
-        network: what is trained.
+        trained: what is trained.
         config: the settings.
         ranks: the processes that share the batch.
     """
 
     def __init__(
-        self, family: Family, network: nn.Module, config: TrainingConfig, ranks: Ranks = ALONE
+        self, family: Family, trained: Trained, config: TrainingConfig, ranks: Ranks = ALONE
     ) -> None:
         self._family = family
         self._shares = config.shares
         self._ranks = ranks
-        self._network = network
-        self._gradients = SampleGradients(network)
+        self._transport = trained.transport
+        self._diffusion = config.diffusion
+        self._gradients = SampleGradients(trained.module)
         self._spring = Spring(
-            network.parameters(),
+            trained.module.parameters(),
             config.learning_rate,
             config.momentum,
             config.damping,
@@ -301,7 +272,8 @@ class SpringStep:
             x = batch.configurations.flatten(0, 1)
             t = batch.t.repeat_interleave(batch.configurations.shape[1])
             path = self._family.along(batch)
-            found = self._gradients(lambda: residual(path, self._network, x, t))
+            given = (path, self._transport, x, t, self._diffusion)
+            found = self._gradients(partial(with_noise, *given))
             mine[part] = found.values
             return found.jacobian
 

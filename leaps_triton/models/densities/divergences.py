@@ -1,0 +1,35 @@
+"""Divergences of vector fields on ``ℝᵈ``, by automatic differentiation."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["divergence_of"]
+
+
+def divergence_of(field: Callable[[Tensor], Tensor], configurations: Tensor) -> Tensor:
+    """Return ``∇·v`` exactly, the trace of the Jacobian, by a backward pass for each coordinate.
+
+    It can be differentiated again, in parameters too.
+
+    Args:
+        field: ``v``, ``(walkers, *shape)`` to the same; a walker's must not depend on the others.
+        configurations: ``(walkers, *shape)``.
+
+    Returns:
+        Float64 ``(walkers,)``.
+
+    Example:
+        >>> divergence_of(lambda x: x**2, torch.tensor([[1.0, 2.0]]))
+        tensor([6.], dtype=torch.float64)
+    """
+    values, pull = torch.func.vjp(field, configurations)
+    flat = values.flatten(1)
+    coordinates = flat.shape[1]
+    # One unit vector per pass, the same for all walkers.
+    units = torch.eye(coordinates, dtype=flat.dtype, device=flat.device)
+    each = units.view(coordinates, 1, *values.shape[1:]).expand(coordinates, *values.shape)
+    rows = torch.func.vmap(pull)(each)[0]
+    own = rows.flatten(2).diagonal(dim1=0, dim2=2)
+    return own.to(torch.float64).sum(1)
