@@ -55,7 +55,13 @@ from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
-from .networks.drift import GaussianDrift, GradientDrift, HollowDrift
+from .networks.drift import (
+    DenseDrift,
+    GaussianDrift,
+    GradientDrift,
+    HollowDenseDrift,
+    HollowDrift,
+)
 from .networks.energies import LearnedEnergy
 from .networks.hollow_conv import HollowConv
 from .networks.lec import LEC
@@ -86,6 +92,7 @@ __all__ = [
     "Clock",
     "Compose",
     "Conditions",
+    "DenseDrift",
     "Density",
     "DriftWarning",
     "EdwardsAnderson",
@@ -97,6 +104,7 @@ __all__ = [
     "GradientDrift",
     "HeatBath",
     "HollowConv",
+    "HollowDenseDrift",
     "HollowDrift",
     "Houdayer",
     "Ising",

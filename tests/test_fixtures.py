@@ -37,6 +37,7 @@ NEWER = {
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
     *("GaussianMixture",),
+    *("DenseDrift", "HollowDenseDrift"),
 }
 """Classes that came after these files were made."""
 

@@ -11,8 +11,9 @@ from ..kernels.proposals.op import GAUGES
 from ..models.base import Conditions
 
 __all__ = [
-    "AnyTransport", "FlowingDrift", "LoneDrift", "Memory", "ParityDrift", "PassingDrift",
-    "Tabulated", "Transport", "as_transport", "clock_of", "gauge_of", "kind_of", "precision_of",
+    "AnyTransport", "FlowingDrift", "LoneDrift", "Memory", "MidpointDrift", "ParityDrift",
+    "PassingDrift", "Tabulated", "Transport", "as_transport", "clock_of", "gauge_of", "kind_of",
+    "precision_of",
 ]  # fmt: skip
 
 
@@ -68,7 +69,8 @@ class Tabulated(Protocol):
 class ParityDrift(Protocol):
     """What a drift offers that half of the sites can follow at once, by maps of known determinant.
 
-    See :class:`~leaps_triton.HollowDrift`. ``maps`` says whether it does.
+    See :class:`~leaps_triton.HollowDrift`. ``maps`` says whether it does. An attribute ``local``
+    that is true says that there is no linear part, and ``modes`` is not asked.
     """
 
     maps: bool
@@ -105,6 +107,24 @@ class FlowingDrift(Protocol):
 
     def flow(self, begin: float, end: float) -> Tensor:
         """Return ``∫ K_t(k) dt`` of all modes from ``begin`` to ``end``, float64 ``(*shape)``."""
+        ...
+
+
+@runtime_checkable
+class MidpointDrift(Protocol):
+    """What a drift offers that all sites can follow at once, by the implicit midpoint.
+
+    See :class:`~leaps_triton.DenseDrift`. ``midpoint`` says whether it does.
+    """
+
+    midpoint: bool
+
+    def linearised(self, configurations: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        """Return ``b``, ``(walkers, *shape)``, and ``∂b_i/∂x_j``, ``(walkers, sites, sites)``."""
+        ...
+
+    def steepest(self, t: float) -> float:
+        """Return a bound on the norm of ``∂b_i/∂x_j`` at all configurations."""
         ...
 
 
@@ -167,6 +187,9 @@ class AnyTransport:
             None if it is not.
         passing: the same if it makes several passes in one launch; None if it does not.
         flowing: the same if its linear part is integrated exactly; None if it is not.
+        local: whether it has no linear part.
+        midpoint: the transport itself if it is a drift that all sites can follow at once by the
+            implicit midpoint; None if it is not.
     """
 
     given: Transport | None
@@ -180,6 +203,8 @@ class AnyTransport:
     parity: ParityDrift | None = None
     passing: PassingDrift | None = None
     flowing: FlowingDrift | None = None
+    local: bool = False
+    midpoint: MidpointDrift | None = None
 
     @property
     def kind(self) -> str:
@@ -379,5 +404,8 @@ def as_transport(given: Transport | None) -> AnyTransport:
             parity=offered,
             passing=offered if isinstance(offered, PassingDrift) else None,
             flowing=offered if isinstance(offered, FlowingDrift) else None,
+            local=getattr(offered, "local", False) is True,
         )
+    if isinstance(offered, MidpointDrift) and offered.midpoint:
+        return replace(answers, midpoint=offered)
     return answers

@@ -26,7 +26,15 @@ from .base import (
     site_inputs,
     time_network,
 )
-from .drift import Drift, ForeignDrift, GaussianDrift, GradientDrift, HollowDrift
+from .drift import (
+    DenseDrift,
+    Drift,
+    ForeignDrift,
+    GaussianDrift,
+    GradientDrift,
+    HollowDenseDrift,
+    HollowDrift,
+)
 from .energies import LearnedEnergy
 from .hollow_conv import HollowConv
 from .incremental import Follower
@@ -45,6 +53,7 @@ __all__ = [
     "LEM",
     "NETWORKS",
     "Conditions",
+    "DenseDrift",
     "Drift",
     "Equivariant",
     "Follower",
@@ -52,6 +61,7 @@ __all__ = [
     "GaussianDrift",
     "GradientDrift",
     "HollowConv",
+    "HollowDenseDrift",
     "HollowDrift",
     "LETransformer",
     "LearnedEnergy",

@@ -113,7 +113,8 @@ def factors_of(answers: AnyTransport, begin: float, end: float, count: int) -> l
 
     Each of the ``count`` maps of duration ``h`` is half a flow, the even sites for ``h/2``, the odd
     ones for ``h``, the even ones for ``h/2``, half a flow; all at its middle. The half flows of two
-    neighbours are one. Where the drift integrates its linear part, half flows are exact.
+    neighbours are one. Where the drift integrates its linear part, half flows are exact; where it
+    has none, there are no flows.
 
     Args:
         answers: those of the drift.
@@ -127,17 +128,18 @@ def factors_of(answers: AnyTransport, begin: float, end: float, count: int) -> l
     made: list[Factor] = []
     before: Tensor | None = None
     for t in _middles(begin, end, count):
-        flow = _half_flow(answers, t - 0.5 * length, t, t)
-        if before is not None:
-            flow = before + flow
-        made.append(Flow(flow))
+        if not answers.local:
+            flow = _half_flow(answers, t - 0.5 * length, t, t)
+            if before is not None:
+                flow = before + flow
+            made.append(Flow(flow))
+            before = _half_flow(answers, t, t + 0.5 * length, t)
         steepest = drift.steepest(t)
         even = Pass(0, t, 0.5 * length, steepest)
         odd = Pass(1, t, length, steepest)
         made.append(Passes((even, odd, even)))
-        before = _half_flow(answers, t, t + 0.5 * length, t)
-    assert before is not None
-    made.append(Flow(before))
+    if before is not None:
+        made.append(Flow(before))
     return made
 
 

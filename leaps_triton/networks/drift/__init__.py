@@ -1,9 +1,19 @@
-"""Drifts of fields: what moves walkers of floating-point configurations along a path."""
+"""Drifts of fields and vectors: what moves walkers of real numbers along a path."""
 
 from .base import Drift
 from .foreign import ForeignDrift
 from .gaussian import GaussianDrift
 from .gradient import GradientDrift
 from .hollow import HollowDrift, Pointwise
+from .vectors import DenseDrift, HollowDenseDrift
 
-__all__ = ["Drift", "ForeignDrift", "GaussianDrift", "GradientDrift", "HollowDrift", "Pointwise"]
+__all__ = [
+    "DenseDrift",
+    "Drift",
+    "ForeignDrift",
+    "GaussianDrift",
+    "GradientDrift",
+    "HollowDenseDrift",
+    "HollowDrift",
+    "Pointwise",
+]

@@ -1,5 +1,6 @@
 """What all drifts share: their lattice, and what integrators ask of them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -15,52 +16,71 @@ __all__ = ["Drift"]
 
 
 class Drift(nn.Module):
-    """A drift ``b_t(φ)`` of fields on a periodic lattice, with its divergence.
+    """A drift ``b_t(φ)`` of fields on a periodic lattice, or of vectors, with its divergence.
 
     ``b, divergence = drift(configurations, conditions)``. A subclass defines :meth:`forward`, and
     where ``maps`` is true what the maps of :class:`~leaps_triton.MapStep` are made of:
-    ``b = K_t φ + f(φ, t)`` with :meth:`modes` for ``K_t`` and :meth:`active` for ``f``.
+    ``b = K_t φ + f(φ, t)`` with :meth:`modes` for ``K_t`` and :meth:`active` for ``f``. Where
+    ``midpoint`` is true it defines ``linearised(configurations, t)`` → ``b`` and its Jacobian, and
+    :meth:`steepest` bounds the norm of that.
 
     Args:
-        model: gives the lattice, and the type of the configurations.
+        model: gives the shape, and the type of the configurations.
         settings: the other arguments of the drift, as plain data that a file can keep.
 
     Attributes:
         kind: ``"drift"``: what tells a drift from rates.
         maps: whether the sites of one sublattice can be moved at once by a map whose Jacobian is
             diagonal, as :class:`~leaps_triton.MapStep` does.
+        midpoint: whether all sites can be moved at once by a map with an exact determinant, as
+            :class:`~leaps_triton.MapStep` does too.
         linear: whether ``f`` is 0 everywhere.
+        local: whether there is no ``K_t``, so that nothing is to be done in Fourier space.
+        periodic: whether it is for periodic lattices alone.
         steady: whether a call looks at no number of a GPU, and does the same work whatever the
             numbers.
         settings: the other arguments.
         shape: lengths of the lattice.
 
     Raises:
-        ValueError: If the model has no periodic lattice, or no floating-point configurations.
+        ValueError: If the model has no floating-point configurations, or no periodic lattice where
+            the drift needs one.
     """
 
     kind: str = "drift"
     maps: bool = False
+    midpoint: bool = False
     linear: bool = False
+    local: bool = False
+    periodic: bool = True
     steady: bool = True
 
     def __init__(self, model: Any, **settings: Any) -> None:
         super().__init__()
-        lattice = getattr(model, "lattice", None)
-        expect(isinstance(lattice, Lattice), "model", "a model of fields with a lattice", model)
+        if self.periodic:
+            lattice = getattr(model, "lattice", None)
+            wanted = "a model of fields with a lattice"
+            expect(isinstance(lattice, Lattice), "model", wanted, model)
         if not model.dtype.is_floating_point:
             raise ValueError(
                 f"{type(self).__name__} is for fields of floating-point numbers, and {model!r} has "
                 f"configurations of {model.dtype}; for these take a network such as HollowConv"
             )
-        if not all(model.lattice.periodic):
+        if self.periodic and not all(model.lattice.periodic):
             raise ValueError(
                 f"{type(self).__name__} is for periodic lattices, got periodic="
                 f"{model.lattice.periodic}"
             )
         self.settings = settings
-        self.shape: tuple[int, ...] = tuple(model.lattice.shape)
-        self._waves = Modes.of(self.shape)
+        self.shape: tuple[int, ...] = tuple(model.shape)
+        if self.periodic:
+            self.shape = tuple(model.lattice.shape)
+            self._waves = Modes.of(self.shape)
+
+    @property
+    def sites(self) -> int:
+        """Number of sites, or of coordinates."""
+        return math.prod(self.shape)
 
     @property
     def ndim(self) -> int:
@@ -108,6 +128,12 @@ class Drift(nn.Module):
             raise ValueError(
                 f"this {type(self).__name__} is for {self.ndim}-dimensional lattices, got shape "
                 f"{moved.shape}"
+            )
+        own = [parameter.shape for parameter in self.parameters()]
+        if own != [parameter.shape for parameter in moved.parameters()]:
+            raise ValueError(
+                f"the parameters of this {type(self).__name__} are for shape {self.shape} alone, "
+                f"got shape {moved.shape}; make a new one"
             )
         for parameter in self.parameters():
             moved = moved.to(device=parameter.device, dtype=parameter.dtype)
