@@ -33,6 +33,7 @@ from .estimators import (
 from .integrators import rates
 from .integrators.flows.map_step import MapStep
 from .integrators.flows.path_ratio import PathRatio
+from .integrators.flows.runge_kutta import RungeKutta
 from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
 from .io import export
@@ -128,6 +129,7 @@ __all__ = [
     "PhiFour",
     "Potts",
     "ReverseEnsemble",
+    "RungeKutta",
     "Sampler",
     "Scan",
     "ShortChainWarning",

@@ -37,7 +37,7 @@ NEWER = {
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
     *("GaussianMixture",),
-    *("DenseDrift", "HollowDenseDrift"),
+    *("DenseDrift", "HollowDenseDrift", "RungeKutta"),
 }
 """Classes that came after these files were made."""
 

@@ -5,6 +5,7 @@ from .class_tables import ClassRates, class_rates, obstacle, steps
 from .domains import Domains, DomainStep, advance, as_domain, count, divide, reach_of
 from .flows.map_step import MapStep
 from .flows.path_ratio import PathRatio
+from .flows.runge_kutta import RungeKutta
 from .flows.states import FlowInfo, FlowState, PathInfo, PathState
 from .jump import Jump, JumpInfo
 from .rates import (
@@ -23,6 +24,7 @@ from .transport import (
     AnyTransport,
     FlowingDrift,
     Memory,
+    MidpointDrift,
     ParityDrift,
     PassingDrift,
     Tabulated,
@@ -51,6 +53,7 @@ __all__ = [
     "LeapState",
     "MapStep",
     "Memory",
+    "MidpointDrift",
     "ParityDrift",
     "PassingDrift",
     "PathInfo",
@@ -58,6 +61,7 @@ __all__ = [
     "PathState",
     "Rates",
     "Reversible",
+    "RungeKutta",
     "State",
     "Tabulated",
     "TauLeap",

@@ -10,7 +10,7 @@ from ...kernels.checks import as_integer
 from ...paths.base import Path
 from ...registry import register
 from ..base import Integrator, as_times
-from ..transport import AnyTransport, Transport, as_transport
+from ..transport import AnyTransport, MidpointDrift, Transport, as_transport
 from .evaluation import density_change, examine_drift, residual_of
 from .maps import factors_of, pull, push, substeps_of
 from .states import FlowInfo, FlowState, rows_of_steps
@@ -39,6 +39,12 @@ class MapStep(Integrator):
     everywhere, which follows from the bound that the drift proves of its parameters, and from no
     number of configurations. Where a drift is steeper, the interval is made of several maps.
 
+    A dense drift, such as :class:`~leaps_triton.DenseDrift`, has no halves to move in turn. Its map
+    is the implicit midpoint: from ``x`` to ``y`` with ``m = x + (h/2) b(m)`` and ``y = m + (h/2)
+    b(m)``, of second order and its own way back. It is one to one and onto if ``(h/2) |J| < 1``
+    everywhere, ``J`` the Jacobian of ``b``, which again follows from the drift's own bound; and
+    ``log |det| = log det(1 + h J(m)/2) - log det(1 - h J(m)/2)``.
+
     Without a transport nothing moves within intervals: with moves it is annealed importance
     sampling, of any model.
 
@@ -62,7 +68,8 @@ class MapStep(Integrator):
     References:
         Albergo, Vanden-Eijnden, *NETS: a non-equilibrium transport sampler*, arXiv:2410.02711
         (2024), for the drift and the continuous weights. Jarzynski, *Targeted free energy
-        perturbation*, Phys. Rev. E 65, 046122 (2002), for weights of maps.
+        perturbation*, Phys. Rev. E 65, 046122 (2002), for weights of maps. Hairer, Lubich, Wanner,
+        *Geometric Numerical Integration*, II.1 (2006), for the implicit midpoint.
 
     Example:
         >>> import leaps_triton as lt
@@ -130,11 +137,11 @@ class MapStep(Integrator):
     def accept(self, path: Path, transport: Transport | None, device: torch.device) -> None:
         """Raise a ValueError for a drift that has no map with a known determinant."""
         answers = as_transport(transport)
-        if transport is not None and answers.parity is None:
+        if transport is not None and answers.parity is None and answers.midpoint is None:
             raise ValueError(
                 f"MapStep needs a drift with an exact map, such as HollowDrift, with modes, "
                 f"active, sublattice and steepest, got {answers.name}; take PathRatio, which "
-                f"follows any drift"
+                f"follows any drift{_mend(answers)}"
             )
 
     def waits(self, path: Path, transport: Transport | None) -> bool:
@@ -181,8 +188,7 @@ class MapStep(Integrator):
     ) -> "_Moved":
         """Return walkers after the map of an interval, or before it."""
         begin, end = self.times[interval : interval + 2].tolist()
-        assert answers.parity is not None
-        count = substeps_of(answers.parity, begin, end, self.substeps)
+        count = substeps_of(answers, begin, end, self.substeps)
         factors = factors_of(answers, begin, end, count)
         if backward:
             before, determinant = pull(answers, x, factors)
@@ -218,6 +224,13 @@ class MapStep(Integrator):
             f"must be finite; the drift may be no function of its arguments, break its own bound "
             f"on the slope, or carry walkers to where the action overflows"
         )
+
+
+def _mend(answers: AnyTransport) -> str:
+    """Return what else there is for a dense drift of too many coordinates."""
+    if isinstance(answers.given, MidpointDrift):
+        return "; or a HollowDenseDrift, whose maps move any number of coordinates"
+    return ""
 
 
 class _Moved(NamedTuple):

@@ -1,4 +1,4 @@
-"""The map of one interval: flows in Fourier space and passes over half of the sites.
+"""The map of one interval: flows in Fourier space and passes over half of the sites, or midpoints.
 
 Each factor is one to one and onto, and tells the logarithm of its Jacobian determinant, which the
 weights add up.
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ...lattices.waves import filtered
-from ..transport import AnyTransport, ParityDrift
+from ..transport import AnyTransport, MidpointDrift, ParityDrift
+from .midpoint import Midpoint, through_middle
 
 __all__ = ["Flow", "Pass", "Passes", "factors_of", "pull", "push", "substeps_of"]
 
@@ -51,7 +52,7 @@ class Passes(NamedTuple):
     each: tuple[Pass, ...]
 
 
-Factor: TypeAlias = Flow | Passes
+Factor: TypeAlias = Flow | Passes | Midpoint
 """A part of the map."""
 
 
@@ -63,11 +64,11 @@ class Pushed(NamedTuple):
     """Float64 ``(walkers,)``"""
 
 
-def substeps_of(drift: ParityDrift, begin: float, end: float, asked: int | None) -> int:
+def substeps_of(answers: AnyTransport, begin: float, end: float, asked: int | None) -> int:
     """Return of how many maps a step is made, so that each pass is one to one.
 
     Args:
-        drift: whose slope is bounded.
+        answers: those of a drift whose slope is bounded.
         begin: time at which the step begins.
         end: time at which it ends.
         asked: the number that the user named; None to choose one.
@@ -76,6 +77,7 @@ def substeps_of(drift: ParityDrift, begin: float, end: float, asked: int | None)
         RuntimeError: the drift is too steep for the number that the user named, or the bound on its
             slope is no number.
     """
+    drift, share = _bounded(answers)
     count = 1
     limit = CROWDED
     if asked is not None:
@@ -88,10 +90,10 @@ def substeps_of(drift: ParityDrift, begin: float, end: float, asked: int | None)
                 f"the steepest slope of {type(drift).__name__} between t = {begin:g} and {end:g} "
                 f"must be a finite number, got {steepest}; its parameters may have diverged"
             )
-        slope = (end - begin) / count * steepest
+        slope = share * (end - begin) / count * steepest
         if slope < limit:
             return count
-        wanted = math.floor((end - begin) * steepest / CROWDED) + 1
+        wanted = math.floor(share * (end - begin) * steepest / CROWDED) + 1
         if asked is not None:
             raise RuntimeError(
                 f"{type(drift).__name__} is too steep between t = {begin:g} and {end:g}: a map of "
@@ -100,6 +102,16 @@ def substeps_of(drift: ParityDrift, begin: float, end: float, asked: int | None)
             )
         # The bound is another one at the times of more maps, so it is asked for again.
         count = max(count + 1, wanted)
+
+
+def _bounded(answers: AnyTransport) -> tuple[ParityDrift | MidpointDrift, float]:
+    """Return a drift that bounds its slope, and the part of a map's time that multiplies it."""
+    if answers.midpoint is not None:
+        # From the middle the map goes half the way forth, and half the way back.
+        return answers.midpoint, 0.5
+    assert answers.parity is not None
+    # The longest of the passes, over the odd sites.
+    return answers.parity, 1.0
 
 
 def _middles(begin: float, end: float, count: int) -> list[float]:
@@ -111,10 +123,10 @@ def _middles(begin: float, end: float, count: int) -> list[float]:
 def factors_of(answers: AnyTransport, begin: float, end: float, count: int) -> list[Factor]:
     """Return the map of a step, in the order of the way forth.
 
-    Each of the ``count`` maps of duration ``h`` is half a flow, the even sites for ``h/2``, the odd
-    ones for ``h``, the even ones for ``h/2``, half a flow; all at its middle. The half flows of two
-    neighbours are one. Where the drift integrates its linear part, half flows are exact; where it
-    has none, there are no flows.
+    A dense drift has ``count`` implicit midpoints. Of other drifts each of the ``count`` maps of
+    duration ``h`` is half a flow, the even sites for ``h/2``, the odd ones for ``h``, the even ones
+    for ``h/2``, half a flow; all at its middle. The half flows of two neighbours are one. Where the
+    drift integrates its linear part, half flows are exact; where it has none, there are no flows.
 
     Args:
         answers: those of the drift.
@@ -122,10 +134,14 @@ def factors_of(answers: AnyTransport, begin: float, end: float, count: int) -> l
         end: time at which it ends.
         count: of how many maps it is made.
     """
-    drift = answers.parity
-    assert drift is not None
     length = (end - begin) / count
     made: list[Factor] = []
+    if answers.midpoint is not None:
+        for t in _middles(begin, end, count):
+            made.append(Midpoint(t, length, answers.midpoint.steepest(t)))
+        return made
+    drift = answers.parity
+    assert drift is not None
     before: Tensor | None = None
     for t in _middles(begin, end, count):
         if not answers.local:
@@ -153,39 +169,62 @@ def _half_flow(answers: AnyTransport, begin: float, end: float, middle: float) -
 
 def push(answers: AnyTransport, configurations: Tensor, factors: Sequence[Factor]) -> Pushed:
     """Return walkers after the map, and the logarithm of its determinant."""
-    drift = answers.parity
-    assert drift is not None
-    x = configurations
-    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    pushed = _still(configurations)
     for factor in factors:
-        if isinstance(factor, Flow):
-            x = filtered(x, factor.exponents.exp())
-            total = total + factor.exponents.sum()
-        elif answers.passing is not None:
-            # All passes in one launch.
-            x, gain = answers.passing.push(x, factor.each)
-            total = total + gain
-        else:
-            for each in factor.each:
-                x, gain = _forth(drift, x, each)
-                total = total + gain
-    return Pushed(x, total)
+        pushed = _after(answers, pushed, factor)
+    return pushed
 
 
 def pull(answers: AnyTransport, configurations: Tensor, factors: Sequence[Factor]) -> Pushed:
     """Return walkers before the map, and the logarithm of the determinant of the way forth."""
+    pushed = _still(configurations)
+    for factor in reversed(factors):
+        pushed = _before(answers, pushed, factor)
+    return pushed
+
+
+def _still(configurations: Tensor) -> Pushed:
+    """Return walkers that have not moved."""
+    device = configurations.device
+    nought = torch.zeros(len(configurations), dtype=torch.float64, device=device)
+    return Pushed(configurations, nought)
+
+
+def _after(answers: AnyTransport, pushed: Pushed, factor: Factor) -> Pushed:
+    """Return walkers after a factor, what its logarithm adds included."""
+    x, total = pushed
+    if isinstance(factor, Flow):
+        return Pushed(filtered(x, factor.exponents.exp()), total + factor.exponents.sum())
+    if isinstance(factor, Midpoint):
+        assert answers.midpoint is not None
+        x, gain = through_middle(answers.midpoint, x, factor)
+        return Pushed(x, total + gain)
+    if answers.passing is not None:
+        # All passes in one launch.
+        x, gain = answers.passing.push(x, factor.each)
+        return Pushed(x, total + gain)
     drift = answers.parity
     assert drift is not None
-    x = configurations
-    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    for factor in reversed(factors):
-        if isinstance(factor, Flow):
-            x = filtered(x, (-factor.exponents).exp())
-            total = total + factor.exponents.sum()
-        else:
-            for each in reversed(factor.each):
-                x, gain = _back(drift, x, each)
-                total = total + gain
+    for each in factor.each:
+        x, gain = _forth(drift, x, each)
+        total = total + gain
+    return Pushed(x, total)
+
+
+def _before(answers: AnyTransport, pushed: Pushed, factor: Factor) -> Pushed:
+    """Return walkers before a factor, the logarithm being that of the way forth."""
+    x, total = pushed
+    if isinstance(factor, Flow):
+        return Pushed(filtered(x, (-factor.exponents).exp()), total + factor.exponents.sum())
+    if isinstance(factor, Midpoint):
+        assert answers.midpoint is not None
+        x, gain = through_middle(answers.midpoint, x, factor.reversed())
+        return Pushed(x, total - gain)
+    drift = answers.parity
+    assert drift is not None
+    for each in reversed(factor.each):
+        x, gain = _back(drift, x, each)
+        total = total + gain
     return Pushed(x, total)
 
 

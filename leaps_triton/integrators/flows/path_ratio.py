@@ -61,8 +61,9 @@ class PathRatio(Integrator):
         intervals: their number, on a uniform grid, or the increasing times ``0, …, 1``.
         diffusion: ``ε``, finite and > 0.
         momentum: friction ``γ`` per unit of ``t``, > 0; None for no momenta.
-        preconditioner: ``"fourier"`` for ``K = 1 / (k̂² + M²)``, so that long waves spread further;
-            None for ``K = 1``.
+        preconditioner: ``"fourier"`` for ``K = 1 / (k̂² + M²)``, so that long waves spread further,
+            of a periodic lattice; None for ``K = 1``, which a sampler takes on an open lattice, as
+            that of a :class:`~leaps_triton.Density`, whatever is asked for.
         weights: ``"exact"`` or ``"continuous"``, the latter without momenta.
         mass_squared: ``M²`` of the preconditioner, > 0; None for the mean-field mass of a φ⁴ target
             (1 for others), which the sampler keeps.
@@ -141,8 +142,15 @@ class PathRatio(Integrator):
     def settled(
         self, path: Path, transport: Transport | None, before: object = None
     ) -> "PathRatio":
-        """Return the same integrator with the mass of its preconditioner decided."""
-        if self.mass_squared is not None or self.preconditioner is None:
+        """Return the same integrator with the mass of its preconditioner decided, if it has one."""
+        if self.preconditioner is None:
+            return self
+        lattice = getattr(path.model, "lattice", None)
+        if lattice is not None and not all(lattice.periodic):
+            # There are no waves where the last site is no neighbour of the first.
+            white = {"preconditioner": None, "mass_squared": None}
+            return PathRatio(self.times, **self.settings | white)
+        if self.mass_squared is not None:
             return self
         mass = _mass_of(path.model)
         if isinstance(before, PathRatio) and before.mass_squared is not None:

@@ -37,7 +37,7 @@ class ForeignDrift(Drift):
     :class:`~leaps_triton.PathRatio` needs no divergence at all, so its weights stay exact.
 
     Args:
-        model: gives the lattice, periodic.
+        model: gives the shape, and the type of the configurations.
         drift: a module or function of configurations and conditions that returns ``b``,
             ``(walkers, *shape)``; a walker's must not depend on the others.
         divergence: one of these ways.
@@ -58,6 +58,7 @@ class ForeignDrift(Drift):
     """
 
     steady = False
+    periodic = False
 
     def __init__(
         self,
