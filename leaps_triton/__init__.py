@@ -70,6 +70,7 @@ from .networks.lem import LEM
 from .networks.local_rates import LocalRates
 from .networks.symmetric.conv import SymmetricConv
 from .paths.annealing import AnnealingPath
+from .paths.flow import GradientFlowPath
 from .paths.free_field import FreeField
 from .paths.gaussian import Gaussian, Laplace
 from .provenance import __version__
@@ -103,6 +104,7 @@ __all__ = [
     "GaussianDrift",
     "GaussianMixture",
     "GradientDrift",
+    "GradientFlowPath",
     "HeatBath",
     "HollowConv",
     "HollowDenseDrift",

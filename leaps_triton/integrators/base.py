@@ -66,11 +66,13 @@ class Integrator(ABC):
         running: whether the density of the weights goes on within an interval, from that of its
             beginning to that of its end.
         follows: kind of the transports that it takes, ``"rates"`` or ``"drift"``.
+        takes_any_drift: whether it follows every drift, the velocity of a path too.
     """
 
     times: Tensor
     reversible: str | None
     follows: str = "rates"
+    takes_any_drift: bool = False
     exact: bool = True
     patience: int = 16
     recordable: bool = False

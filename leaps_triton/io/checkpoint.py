@@ -11,6 +11,7 @@ import torch
 
 from ..files import claimed, replacing
 from ..kernels.checks import as_device, expect
+from ..paths.base import velocity_of
 from ..provenance import provenance
 from ..registry import UnknownNameError
 from ..samplers.sampler import Sampler
@@ -68,9 +69,10 @@ def describe(sampler: Sampler) -> Contents:
     model = describe_model(sampler.path.model)
     path = describe_path(sampler.path)
     integrator = describe_integrator(sampler.integrator)
-    tensors = {**model.tensors, "integrator.times": sampler.integrator.times}
+    tensors = {**model.tensors, **path.tensors, "integrator.times": sampler.integrator.times}
     network = None
-    if sampler.transport is not None:
+    # The velocity of a path comes back with the path.
+    if sampler.transport is not None and sampler.transport is not velocity_of(sampler.path):
         transport = describe_network(sampler.transport)
         network = transport.manifest
         tensors.update(transport.tensors)
@@ -80,7 +82,7 @@ def describe(sampler: Sampler) -> Contents:
     manifest = {
         "schema": SCHEMA,
         "model": model.manifest,
-        "path": path,
+        "path": path.manifest,
         "network": network,
         "integrator": integrator,
         "mcmc": mcmc,
@@ -118,7 +120,7 @@ def _assemble(contents: Contents, device: torch.device) -> Sampler:
     """Return the sampler of data that are trusted to describe one."""
     manifest, tensors = contents
     model = rebuild_model(manifest["model"], tensors)
-    path = rebuild_path(manifest["path"], model)
+    path = rebuild_path(Contents(manifest["path"], tensors), model)
     network = None
     later = completed(contents).manifest
     if manifest["network"] is not None:

@@ -19,9 +19,10 @@ from ..integrators.jump import Jump
 from ..kernels.checks import shown
 from ..mcmc.base import Move, NotErgodicWarning, as_move, warn_confined
 from ..mcmc.compose import Compose
-from ..models.energy_only import as_given
+from ..models.energy_only import as_given, complete
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
+from ..paths.flow import GradientFlowPath
 from ..paths.starts import Uniform
 from .packing import Contents
 
@@ -46,6 +47,9 @@ _TABLES = ("bond_table", "site_table", "coupling", "spins")
 
 _UNIFORM = "uniform"
 """The start that a path has unless told."""
+
+_FLOW = "GradientFlowPath"
+"""Class of a path that is no AnnealingPath, which files do not name."""
 
 
 def describe_model(model: Any) -> Contents:
@@ -253,20 +257,33 @@ def describe_network(network: object) -> Contents:
     Raises:
         ValueError: If the network cannot be stored.
     """
-    name = _name_of("network", type(network), "the transport must be None or")
+    return _describe_module(network, "network", "the transport must be None or")
+
+
+def _describe_module(network: object, key: str, must: str) -> Contents:
+    """Return a module of a registered class as data, its tensors under a key."""
+    name = _name_of("network", type(network), must)
     if not isinstance(network, nn.Module):
+        what = must.partition(" must")[0]
         raise ValueError(
-            f"the transport must be a torch.nn.Module to be stored in a file, got {shown(network)}"
+            f"{what} must be a torch.nn.Module to be stored in a file, got {shown(network)}"
         )
     manifest = {"class": name, "settings": _settings("network", network)}
-    state = {f"network.{key}": value for key, value in network.state_dict().items()}
+    state = {f"{key}.{name}": value for name, value in network.state_dict().items()}
     return Contents(manifest, state)
 
 
 def rebuild_network(data: dict[str, Any], tensors: dict[str, Tensor], model: object) -> nn.Module:
     """Return the network of :func:`describe_network`'s data."""
+    return _rebuild_module(data, tensors, "network", model)
+
+
+def _rebuild_module(
+    data: dict[str, Any], tensors: dict[str, Tensor], key: str, model: object
+) -> nn.Module:
+    """Return the module of :func:`_describe_module`'s data, its tensors under a key."""
     network = _empty_network(data, model)
-    prefix = "network."
+    prefix = f"{key}."
     state = {
         name.removeprefix(prefix): value
         for name, value in tensors.items()
@@ -316,34 +333,59 @@ def rebuild_integrator(data: dict[str, Any], times: Tensor) -> Integrator:
     return integrator
 
 
-def describe_path(path: object) -> dict[str, Any]:
-    """Return start and schedule of an annealing path as data.
+def describe_path(path: object) -> Contents:
+    """Return start and schedule of a path as data, with the energy that curves it, if one does.
 
     Raises:
-        ValueError: If the path, its start or its schedule cannot be stored.
+        ValueError: If the path, its start, its schedule or its energy cannot be stored.
     """
-    # A subclass may differ in more than start and schedule, which are all that is stored.
-    if type(path) is not AnnealingPath:
+    # A subclass may differ in more than all that is stored.
+    if type(path) not in (AnnealingPath, GradientFlowPath):
         raise ValueError(
             f"the path must be an AnnealingPath to be stored in a file, got {shown(path)}"
         )
-    start: Any = _UNIFORM
-    if type(path.start) is not Uniform:
-        name = _name_of("start", type(path.start))
-        start = {"class": name, "settings": _settings("start", path.start)}
-    schedule: Any = registry.name_of("schedule", path.schedule)
-    if schedule is None:
-        name = _name_of("schedule", _function_or_class(path.schedule))
-        schedule = {"class": name, "settings": _settings("schedule", path.schedule)}
-    return {"start": start, "schedule": schedule}
+    assert isinstance(path, AnnealingPath)
+    if isinstance(path, GradientFlowPath):
+        # Its schedule is its own.
+        manifest = {"class": _FLOW, "start": _describe_start(path)}
+    else:
+        manifest = {"start": _describe_start(path), "schedule": _describe_schedule(path)}
+    if path.correction is None:
+        return Contents(manifest, {})
+    energy = _describe_module(path.correction, "correction", "the correction must be one of")
+    return Contents({**manifest, "correction": energy.manifest}, energy.tensors)
 
 
-def rebuild_path(data: dict[str, Any], model: Any) -> AnnealingPath:
+def _describe_start(path: AnnealingPath) -> Any:
+    """Return the start of a path as data."""
+    if type(path.start) is Uniform:
+        return _UNIFORM
+    name = _name_of("start", type(path.start))
+    return {"class": name, "settings": _settings("start", path.start)}
+
+
+def _describe_schedule(path: AnnealingPath) -> Any:
+    """Return the schedule of a path as data."""
+    name = registry.name_of("schedule", path.schedule)
+    if name is not None:
+        return name
+    name = _name_of("schedule", _function_or_class(path.schedule))
+    return {"class": name, "settings": _settings("schedule", path.schedule)}
+
+
+def rebuild_path(contents: Contents, model: Any) -> AnnealingPath:
     """Return the path of :func:`describe_path`'s data to a model."""
+    data, tensors = contents
     start = None
     if data["start"] != _UNIFORM:
         maker = registry.find("start", data["start"]["class"])
         start = maker(**data["start"]["settings"])
+    energy: Any = None
+    # Files of straight paths have no such entry.
+    if "correction" in data:
+        energy = _rebuild_module(data["correction"], tensors, "correction", complete(model))
+    if data.get("class") == _FLOW:
+        return GradientFlowPath(model, energy, start)
     entry = data["schedule"]
     schedule: Callable[[Tensor], Tensor]
     # A function is stored by its name alone, an object with its settings.
@@ -351,7 +393,7 @@ def rebuild_path(data: dict[str, Any], model: Any) -> AnnealingPath:
         schedule = registry.find("schedule", entry["class"])(**entry["settings"])
     else:
         schedule = registry.find("schedule", entry)
-    return AnnealingPath(model, start, schedule)
+    return AnnealingPath(model, start, schedule, energy)
 
 
 def _function_or_class(thing: Any) -> Any:

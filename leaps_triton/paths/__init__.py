@@ -2,6 +2,7 @@
 
 from .annealing import AnnealingPath
 from .base import Path, Start
+from .flow import GradientFlowPath
 from .free_field import FreeField
 from .gaussian import Gaussian, Laplace
 from .starts import Uniform
@@ -10,6 +11,7 @@ __all__ = [
     "AnnealingPath",
     "FreeField",
     "Gaussian",
+    "GradientFlowPath",
     "Laplace",
     "Path",
     "Start",

@@ -10,12 +10,54 @@ from ..kernels.checks import expect
 from ..kernels.lattice_fields.reference import per_site
 from ..models.base import Conditions
 
-__all__ = ["Correction", "Energy"]
+__all__ = ["Correction", "Energy", "gradient_of", "precision_of", "scaled"]
 
 Energy = Callable[[Tensor, Conditions], Tensor]
 """``ψ = energy(configurations, conditions)``, ``(walkers,)``; usually an ``nn.Module``.
 
 It must be smooth in configurations and time, and a walker's must not depend on the others."""
+
+
+def precision_of(energy: Energy) -> torch.dtype:
+    """Return the type of an energy's parameters; float64 where there are none."""
+    if isinstance(energy, nn.Module):
+        for parameter in energy.parameters():
+            return parameter.dtype
+    return torch.float64
+
+
+def value_of(energy: Energy, configurations: Tensor, conditions: Conditions) -> Tensor:
+    """Return ``ψ``, float64 ``(walkers,)``.
+
+    Args:
+        energy: ``ψ``.
+        configurations: ``(walkers, *shape)``.
+        conditions: of the path, in the type of the parameters.
+
+    Raises:
+        ValueError: it returns something else.
+    """
+    found: Any = energy(configurations.to(precision_of(energy)), conditions)
+    if not isinstance(found, Tensor) or found.shape != configurations.shape[:1]:
+        expect(False, "what a learned energy returns", "a number per walker, (walkers,)", found)
+    # Densities are float64, whatever the network computes in.
+    return found.to(torch.float64)
+
+
+def gradient_of(energy: Energy, configurations: Tensor, conditions: Conditions) -> Tensor:
+    """Return ``∇ψ``, like the configurations; arguments as in :func:`value_of`."""
+
+    def total(x: Tensor) -> Tensor:
+        return value_of(energy, x, conditions).sum()
+
+    # Each value is of its own walker, so that the gradient of the sum holds those of all.
+    found: Tensor = torch.func.grad(total)(configurations)
+    return found
+
+
+def scaled(share: Tensor, gradient: Tensor) -> Tensor:
+    """Return a number per walker times its gradient, in the gradient's type."""
+    return per_site(share, gradient.ndim - 1).to(gradient.dtype) * gradient
 
 
 class Correction:
@@ -28,6 +70,12 @@ class Correction:
     Args:
         energy: ``ψ``.
         conditions: those of the path at times, which autograd can follow.
+
+    Attributes:
+        energy: ``ψ``.
+
+    Raises:
+        ValueError: the energy cannot be called.
     """
 
     def __init__(self, energy: Energy, conditions: Callable[[Tensor], Conditions]) -> None:
@@ -43,76 +91,46 @@ class Correction:
             return self.energy
         return None
 
-    @property
-    def precision(self) -> torch.dtype:
-        """Return the type of the parameters; float64 where there are none."""
-        if isinstance(self.energy, nn.Module):
-            for parameter in self.energy.parameters():
-                return parameter.dtype
-        return torch.float64
-
-    def told(self, times: Tensor) -> Conditions:
-        """Return what ``ψ`` is told at times."""
-        return self._conditions(times.to(self.precision))
-
-    def value(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return ``ψ``, float64 ``(walkers,)``."""
-        found: Any = self.energy(configurations.to(self.precision), conditions)
-        if not isinstance(found, Tensor) or found.shape != configurations.shape[:1]:
-            expect(False, "a learned energy", "one number per walker, (walkers,)", found)
-        # Densities are float64, whatever the network computes in.
-        return found.to(torch.float64)
-
     def log_density(self, configurations: Tensor, times: Tensor) -> Tensor:
         """Return ``-t(1-t) ψ``, float64 ``(walkers,)``."""
-        return -_bump(times) * self.value(configurations, self.told(times))
-
-    def gradient(self, configurations: Tensor, times: Tensor) -> Tensor:
-        """Return ``∇ψ``, like the configurations."""
-        conditions = self.told(times)
-
-        def total(x: Tensor) -> Tensor:
-            return self.value(x, conditions).sum()
-
-        # Each value is of its own walker, so that the gradient of the sum holds those of all.
-        found: Tensor = torch.func.grad(total)(configurations)
-        return found
+        values = value_of(self.energy, configurations, self._told(times))
+        return -_bump(times) * values
 
     def score(self, configurations: Tensor, times: Tensor) -> Tensor:
         """Return ``-t(1-t) ∇ψ``, like the configurations."""
-        return _scaled(-_bump(times), self.gradient(configurations, times))
+        gradient = gradient_of(self.energy, configurations, self._told(times))
+        return scaled(-_bump(times), gradient)
 
     def log_density_and_score(self, configurations: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
         """Return both, from one pass."""
-        conditions = self.told(times)
+        conditions = self._told(times)
 
         def total(x: Tensor) -> tuple[Tensor, Tensor]:
-            values = self.value(x, conditions)
+            values = value_of(self.energy, x, conditions)
             return values.sum(), values
 
         gradient, values = torch.func.grad(total, has_aux=True)(configurations)
         share = -_bump(times)
-        return share * values, _scaled(share, gradient)
+        return share * values, scaled(share, gradient)
 
     def change(self, configurations: Tensor, times: Tensor) -> Tensor:
         """Return the derivative of :meth:`log_density` by time, float64 ``(walkers,)``."""
         # What conditions keep for later is made here, outside of the differentiation.
-        self.told(times)
+        self._told(times)
 
         def total(t: Tensor) -> tuple[Tensor, Tensor]:
-            values = self.value(configurations, self.told(t))
+            values = value_of(self.energy, configurations, self._told(t))
             return values.sum(), values
 
         each = times.expand(len(configurations))
         slope, values = torch.func.grad(total, has_aux=True)(each)
         return -(1.0 - 2.0 * times) * values - _bump(times) * slope
 
+    def _told(self, times: Tensor) -> Conditions:
+        """Return what ``ψ`` is told at times."""
+        return self._conditions(times.to(precision_of(self.energy)))
+
 
 def _bump(times: Tensor) -> Tensor:
     """Return ``t(1-t)``, exactly 0 at both ends."""
     return times * (1.0 - times)
-
-
-def _scaled(share: Tensor, gradient: Tensor) -> Tensor:
-    """Return a number per walker times its gradient, in the gradient's type."""
-    return per_site(share, gradient.ndim - 1).to(gradient.dtype) * gradient

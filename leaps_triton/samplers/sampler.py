@@ -11,17 +11,18 @@ from .. import kernels
 from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
 from ..integrators.flows.map_step import MapStep
+from ..integrators.flows.path_ratio import PathRatio
 from ..integrators.jump import Jump
 from ..integrators.rollouts.rollout import kept_rollouts
 from ..integrators.states import State, some
-from ..integrators.transport import AnyTransport, Transport, as_transport
+from ..integrators.transport import AnyTransport, Transport, as_transport, kind_of
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
 from ..mcmc.base import BaseMove, Move, as_move
 from ..models.pair import is_pair_model
 from ..observables.base import OBSERVABLES
 from ..paths.annealing import AnnealingPath
-from ..paths.base import Path
+from ..paths.base import Path, learned_of, velocity_of
 from ..paths.starts import Uniform
 from ..progress import track
 from .along import Along, Recorded, Stops
@@ -55,12 +56,15 @@ class Sampler:
     Args:
         path: the annealing path, or any other :class:`~leaps_triton.paths.Path`.
         transport: a locally equivariant network, a drift of fields, or None for classical annealed
-            importance sampling by the moves of ``mcmc`` or the integrator's reversible rates.
+            importance sampling by the moves of ``mcmc`` or the integrator's reversible rates. On a
+            :class:`~leaps_triton.GradientFlowPath` None is the velocity of the path, which
+            :class:`~leaps_triton.MapStep` alone does not follow.
         integrator: :class:`~leaps_triton.Jump` or :class:`~leaps_triton.TauLeap` for rates,
             :class:`~leaps_triton.MapStep` or :class:`~leaps_triton.PathRatio` for drifts; None for
-            ``MapStep(intervals=50)`` with a drift or floating-point configurations, else
-            ``Jump(intervals=25)``. What it leaves to the library, as running or frozen weights,
-            follows from path and transport, and is kept.
+            ``MapStep(intervals=50)`` with a drift or floating-point configurations,
+            ``PathRatio(intervals=50)`` for the velocity of a path, else ``Jump(intervals=25)``.
+            What it leaves to the library, as running or frozen weights, follows from path and
+            transport, and is kept.
         mcmc: move made at the start of every interval, where it leaves the weights exact; None for
             none. What it leaves to the library follows from model and block, and is kept. One that
             moves several configurations jointly (parallel tempering, Houdayer) has no weight for
@@ -74,7 +78,7 @@ class Sampler:
             rates or resampling blocks are computed whole, and where that is more than twice the
             walkers asked for, the logger ``leaps_triton`` says so once; see :attr:`rowwise`.
         device: None for CUDA where there is a CUDA device, else the CPU. The transport is moved
-            there.
+            there, and what is learned in the path.
 
     Attributes:
         riding: how many blocks are computed in the same launches; None for what suits the device.
@@ -110,7 +114,7 @@ class Sampler:
     def __init__(
         self,
         path: Path,
-        transport: Transport | None,
+        transport: Transport | None = None,
         integrator: Integrator | None = None,
         mcmc: Move | None = None,
         resample_below: float = 0.0,
@@ -125,9 +129,11 @@ class Sampler:
         expect(known, "integrator", "an integrator such as Jump(intervals=25)", integrator)
         move = None if mcmc is None else as_move("mcmc", mcmc)
         _check_weighted(move)
-        answers = as_transport(transport)
         if integrator is None:
-            integrator = _default(path, answers)
+            integrator = _default(path, transport)
+        if transport is None and integrator.takes_any_drift:
+            transport = velocity_of(path)
+        answers = as_transport(transport)
         if transport is None and mcmc is None and not integrator.moves_alone:
             raise ValueError(
                 f"give {_movers(path)}; with none of them the walkers would never move"
@@ -161,8 +167,9 @@ class Sampler:
         self.riding: int | None = None
         integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
-        if isinstance(transport, nn.Module):
-            transport.to(self.device)
+        for module in (transport, learned_of(path)):
+            if isinstance(module, nn.Module):
+                module.to(self.device)
 
     def with_integrator(self, integrator: Integrator) -> Self:
         """Return the same sampler with another integrator, or other times; the transport is shared.
@@ -437,9 +444,11 @@ class Sampler:
         return self.integrator.run_interval(state, self.path, self.transport, seed, backward)
 
 
-def _default(path: Path, answers: AnyTransport) -> Integrator:
+def _default(path: Path, transport: Transport | None) -> Integrator:
     """Return the integrator of a sampler that is told none."""
-    if answers.kind == "drift" or path.model.dtype.is_floating_point:
+    if transport is None and velocity_of(path) is not None:
+        return PathRatio()
+    if kind_of(transport) == "drift" or path.model.dtype.is_floating_point:
         return MapStep()
     return Jump()
 

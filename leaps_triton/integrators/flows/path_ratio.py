@@ -84,6 +84,7 @@ class PathRatio(Integrator):
 
     patience = 1
     follows = "drift"
+    takes_any_drift = True
     reversible = None
 
     def __init__(

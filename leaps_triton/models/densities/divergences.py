@@ -5,23 +5,25 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["divergence_of"]
+__all__ = ["with_divergence"]
 
 
-def divergence_of(field: Callable[[Tensor], Tensor], configurations: Tensor) -> Tensor:
-    """Return ``∇·v`` exactly, the trace of the Jacobian, by a backward pass for each coordinate.
+def with_divergence(
+    field: Callable[[Tensor], Tensor], configurations: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return ``v`` and ``∇·v``, the trace of the Jacobian, by a backward pass for each coordinate.
 
-    It can be differentiated again, in parameters too.
+    Both can be differentiated again, in parameters too.
 
     Args:
         field: ``v``, ``(walkers, *shape)`` to the same; a walker's must not depend on the others.
         configurations: ``(walkers, *shape)``.
 
     Returns:
-        Float64 ``(walkers,)``.
+        ``(walkers, *shape)``, and float64 ``(walkers,)``.
 
     Example:
-        >>> divergence_of(lambda x: x**2, torch.tensor([[1.0, 2.0]]))
+        >>> with_divergence(lambda x: x**2, torch.tensor([[1.0, 2.0]]))[1]
         tensor([6.], dtype=torch.float64)
     """
     values, pull = torch.func.vjp(field, configurations)
@@ -32,4 +34,4 @@ def divergence_of(field: Callable[[Tensor], Tensor], configurations: Tensor) -> 
     each = units.view(coordinates, 1, *values.shape[1:]).expand(coordinates, *values.shape)
     rows = torch.func.vmap(pull)(each)[0]
     own = rows.flatten(2).diagonal(dim1=0, dim2=2)
-    return own.to(torch.float64).sum(1)
+    return values, own.to(torch.float64).sum(1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...kernels.checks import as_integer, as_number, as_seed
 from ...models.base import Conditions
-from ...models.densities.divergences import divergence_of
+from ...models.densities.divergences import with_divergence
 from ...registry import register
 from ..base import initialise
 from ..drift.gates import CHEBYSHEV, chebyshev
@@ -161,7 +161,7 @@ class LearnedEnergy(nn.Module):
         def gradient(x: Tensor) -> Tensor:
             return self.gradient(x, conditions)
 
-        return divergence_of(gradient, configurations)
+        return with_divergence(gradient, configurations)[1]
 
 
 def _is_positive(number: float) -> bool:
