@@ -207,7 +207,10 @@ class GaussNewtonStep:
         """Return derivatives of residuals by all parameters, and the residuals, in float64."""
         each = grad_and_value(partial(self._single, kind))
         # Derivatives of each node's own residual, with parameters that all share.
-        all_of_them = vmap(each, in_dims=(None, 0, 0, 0))
+        known = None
+        if block.physics is not None:
+            known = 0
+        all_of_them = vmap(each, in_dims=(None, 0, 0, known))
         given = (block.configurations, block.t, block.physics)
         gradients, values = all_of_them(parameters, *given)
         columns = [gradient.flatten(1).double() for gradient in gradients.values()]
