@@ -1,6 +1,6 @@
 """Give AIS, SMC and learned transports of densities the same seconds on every target.
 
-    python experiments/densities/densities.py                     # about an hour on one core
+    python experiments/densities/densities.py                     # about half an hour on one core
     python experiments/densities/densities.py --targets two four  # rows of others stay as they are
     python experiments/densities/densities.py --smoke             # under a minute
 
@@ -9,6 +9,9 @@ On the linear one: AIS and SMC, by trajectories of hybrid Monte Carlo alone, and
 with trajectories between its maps. On curves whose energy is learned along with the drift: the free
 path, whose constant is the mean of a batch, and that of Máté and Fleuret, whose constant is
 learned too. And the gradient flow, where the energy alone is learned and the drift follows from it.
+
+Trainings take as many steps as ``known_targets.py`` says, on nodes of a box where there are one or
+two dimensions and modes are few, else on chains.
 
 Each has the same seconds of one processor to draw walkers in. A pilot chooses integrator,
 intervals and leapfrogs by effective walkers a second; pilots, and the burn-in that finds the step
@@ -32,7 +35,7 @@ import torch
 import tyro
 from drawing_densities import draw, one_line
 from known_targets import TARGETS, Known
-from learned_curves import LEARNED, Trained, train
+from learned_curves import LEARNED, Trained, samplers_of, train
 from weighing import (
     LEAST_BLOCKS,
     drawn,
@@ -60,10 +63,8 @@ class Densities:
     """Those that are run."""
     methods: tuple[str, ...] = ("AIS", "SMC", *LEARNED)
     """Likewise."""
-    seconds: float = 20.0
+    seconds: float = 8.0
     """Of drawing, for every method."""
-    training: float = 40.0
-    """Seconds of every training."""
     block: int = 512
     """Walkers of a block."""
     seed: int = 7
@@ -162,8 +163,8 @@ def rows_of(name: str, settings: Densities) -> list[dict[str, Any]]:
         try:
             trained = None
             if method in LEARNED:
-                trained = train(method, known, moves, settings)
-                tried = trained.samplers
+                trained = train(method, known, settings.seed, settings.smoke)
+                tried = samplers_of(trained, moves, settings.block)
             else:
                 tried = annealed(method, known, path, moves, settings)
             row = row_of(method, known, tried, trained, settings)
@@ -176,7 +177,7 @@ def rows_of(name: str, settings: Densities) -> list[dict[str, Any]]:
 
 def smaller(settings: Densities) -> Densities:
     """Return the settings of a run of a moment."""
-    return replace(settings, targets=("two", "four"), seconds=0.1, training=0.5, block=128)
+    return replace(settings, targets=("two", "four"), seconds=0.1, block=128)
 
 
 def before(file: Path) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class Known:
         modes: whether masses of modes are compared.
         dense: whether a dense drift is followed, or one of two halves.
         nodes: whether trainings are on nodes in a box, by Gauss and Newton.
+        adam: steps of Adam.
+        newton: steps of Gauss and Newton.
     """
 
     title: str
@@ -33,6 +35,9 @@ class Known:
     width: int = 32
     modes: bool = False
     dense: bool = True
+    nodes: bool = False
+    adam: int = 300
+    newton: int = 30
 
 
 def gaussian(scale: float) -> Callable[[], Any]:
@@ -66,17 +71,21 @@ TARGETS: dict[str, Known] = {
         "two modes, 1D",
         lt.GaussianMixture.two,
         gaussian(1.0),
-        width=24,
+        width=20,
         modes=True,
+        nodes=True,
     ),
-    "four": Known("four modes, 2D", four_modes, gaussian(1.5), modes=True),
-    "nine": Known("GMM-9, 2D", lt.GaussianMixture.nine, gaussian(5.0), modes=True),
+    "four": Known(
+        "four modes, 2D", four_modes, gaussian(1.5), width=20, modes=True, nodes=True, newton=20
+    ),
+    "nine": Known("GMM-9, 2D", lt.GaussianMixture.nine, gaussian(4.0), modes=True, adam=600),
     "forty": Known(
         "GMM-40, 2D",
         lt.GaussianMixture.forty,
         gaussian(25.0),
-        annealings=(100, 200, 400, 800),
+        annealings=(100, 200, 400),
         width=64,
+        adam=600,
         modes=True,
     ),
     "wells": Known(
@@ -97,7 +106,7 @@ TARGETS: dict[str, Known] = {
         laplace_start,
         annealings=(50, 100, 200, 400),
         modes=True,
-        learned=("drift", "free path", "Máté–Fleuret"),
+        nodes=True,
     ),
 }
 """Name on the command line → the target."""

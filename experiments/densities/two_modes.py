@@ -32,7 +32,7 @@ import torch
 import tyro
 from drawing_modes import draw
 from known_targets import TARGETS
-from learned_curves import LEARNED, train
+from learned_curves import LEARNED, followed, train
 from torch import Tensor
 from weighing import drawn, finite, masses_told, weights_told
 
@@ -54,8 +54,6 @@ class TwoModes:
 
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of trainings."""
-    training: float = 40.0
-    """Seconds of each."""
     block: int = 4096
     """Walkers of a block."""
     blocks: int = 8
@@ -165,10 +163,10 @@ def learned(settings: TwoModes) -> tuple[list[dict[str, Any]], dict[str, Any], d
     curves: dict[str, Curve] = {}
     for method in LEARNED:
         for seed in settings.seeds:
-            made = train(method, known, {}, settings.training, seed)
-            row = row_of(method, made.followed, seed, settings)
+            made = train(method, known, seed, settings.smoke)
+            row = row_of(method, followed(made, settings.block), seed, settings)
             row["training"] = made.told
-            curve = of_path(made.followed.path)
+            curve = of_path(made.path)
             row["along"] = along(curve, settings)
             rows.append(row)
             if method != "drift" and method not in curves:
@@ -190,7 +188,7 @@ def main(settings: TwoModes) -> None:
     warnings.simplefilter("ignore", CautionWarning)
     if settings.smoke:
         settings = replace(
-            settings, seeds=(0,), training=0.5, block=256, blocks=2, points=401, times=4
+            settings, seeds=(0,), block=256, blocks=2, points=401, times=4
         )
     curves = analytic(2.0)
     numbers = {name: along(curve, settings) for name, curve in curves.items()}

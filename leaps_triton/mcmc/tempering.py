@@ -13,8 +13,7 @@ from .. import kernels
 from ..kernels import Stream
 from ..kernels.checks import as_bool, as_number
 from ..models.varied import Varied, check_coupling, couplings_of, one_coupling, value_of
-from ..paths.annealing import AnnealingPath
-from ..paths.between import between
+from ..paths.annealing import AnnealingPath, between
 from ..registry import register
 from ..renamed import renamed_fields, warn_renamed
 from .base import BaseMove, Lowest, Move, SweepState, as_move, begin

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from ..kernels import LocalEnergy
 from ..models.base import Conditions, EnergyModel, SweepPlan, Target
 from ..models.energy_only import complete
+from ..models.varied import Varied, model_with
 from .base import Start
-from .bridges import bridge_between
+from .bridges import FirstRung, bridge_between
 from .corrections import Correction, Energy
 from .scheduled import Scheduled, as_times
 from .starts import as_start
 
-__all__ = ["AnnealingPath"]
+__all__ = ["AnnealingPath", "between"]
 
 
 class _Told(NamedTuple):
@@ -363,6 +364,20 @@ class AnnealingPath(Scheduled):
         beta = self.beta(t).to(configurations.device)
         swept: Tensor = self.model.heat_bath(configurations, beta, plan)
         return swept
+
+
+def between(varied: Varied, model: Any) -> AnnealingPath:
+    """Return the path that leads evenly through the values of a coupling.
+
+    An action is linear in its couplings, so that ``(1 - t) S_first + t S_last`` is that of the
+    coupling between them.
+
+    Args:
+        varied: the coupling and its values, the last the model's own.
+        model: the last of the models.
+    """
+    first = model_with(model, varied.name, varied.values[0])
+    return AnnealingPath(model, start=FirstRung(first))
 
 
 def _times_on(configurations: Tensor, t: Tensor | float) -> Tensor:

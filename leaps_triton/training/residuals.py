@@ -1,6 +1,5 @@
 """The residual of a transport: what is left of the equation that makes weights constant."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +9,7 @@ from ..integrators.flows.evaluation import drift_of, examine_drift
 from ..integrators.rates import Transport, evaluate
 from ..integrators.transport import kind_of, precision_of
 from ..kernels.checks import expect
+from ..models.densities.divergences import divergence_of
 from ..paths.base import Path, change_of
 
 __all__ = [
@@ -93,19 +93,8 @@ def noise(path: Any, configurations: Tensor, t: Tensor, diffusion: float) -> Ten
         return found
 
     here = score(configurations).double().flatten(1)
-    laplacian = _trace(score, configurations)
+    laplacian = divergence_of(score, configurations)
     return 0.5 * diffusion**2 * (laplacian + here.square().sum(1))
-
-
-def _trace(vector: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return the divergence of a vector field, one derivative per coordinate, float64."""
-    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    for index in range(x[0].numel()):
-        direction = torch.zeros_like(x).flatten(1)
-        direction[:, index] = 1.0
-        slope: Tensor = torch.func.jvp(vector, (x,), (direction.view_as(x),))[1]
-        total = total + slope.flatten(1)[:, index].double()
-    return total
 
 
 def with_noise(

@@ -1,19 +1,18 @@
 """Steps of Levenberg and Marquardt in the space of the parameters, on weighted nodes."""
 
 import math
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch import Tensor
 
 from ...networks import exact_convolutions
 from ..config import TrainingConfig
 from ..data.buffer import Batch
-from ..terms import Block, Physics, Terms, blocks_of, variance
+from ..terms import Block, Terms, blocks_of, variance
 from ..trained import Trained
 from .proposals import Proposal, Request, Step
+from .residual_jacobian import ResidualJacobian
 
 __all__ = ["GaussNewtonStep", "NormalEquations"]
 
@@ -62,20 +61,6 @@ class NormalEquations(NamedTuple):
         return torch.cholesky_solve(self.right.unsqueeze(1), factor).squeeze(1)
 
 
-class _Residuals(nn.Module):
-    """The residuals as a function of all parameters, for torch's function transforms."""
-
-    def __init__(self, module: nn.Module, terms: Terms) -> None:
-        super().__init__()
-        self.module = module
-        # No module: the parameters are those of the other.
-        self._terms = terms
-
-    def forward(self, configurations: Tensor, t: Tensor, physics: Physics | None) -> Tensor:
-        """Return ``(kinds, walkers)``."""
-        return self._terms(configurations, t, physics)
-
-
 class GaussNewtonStep:
     """Makes steps of Gauss-Newton on all nodes, damped as Levenberg and Marquardt did.
 
@@ -117,7 +102,7 @@ class GaussNewtonStep:
         self._adam = adam
         self._first = config.adam_steps
         self._terms = Terms(trained.path, trained.transport, config, trained.curved)
-        self._residuals = _Residuals(trained.module, self._terms)
+        self._jacobian = ResidualJacobian(trained.module, self._terms)
         self._blocks: list[Block] = []
         self._batch: Batch | None = None
         self._found: Tensor | None = None
@@ -184,47 +169,21 @@ class GaussNewtonStep:
     @torch.no_grad()
     def _equations(self) -> NormalEquations:
         """Return the normal equations of all nodes."""
-        parameters = dict(self._residuals.named_parameters())
-        count = sum(each.numel() for each in parameters.values())
+        count = sum(each.numel() for each in self._parameters)
         device = self._parameters[0].device
         matrix = torch.zeros(count, count, dtype=torch.float64, device=device)
         right = torch.zeros(count, dtype=torch.float64, device=device)
         loss = 0.0
         for block in self._blocks:
             for kind in range(self._terms.kinds):
-                jacobian, values = self._differentiated(kind, parameters, block)
+                found = self._jacobian(block.configurations, block.t, block.physics, kind)
                 # Centred like the residuals: what is constant at a time is no residual.
-                rows = block.centred(jacobian.T).T
-                r = block.centred(values.unsqueeze(0)).squeeze(0)
+                rows = block.centred(found.jacobian.double().T).T
+                r = block.centred(found.values.unsqueeze(0)).squeeze(0)
                 matrix.addmm_(rows.T, rows)
                 right.addmv_(rows.T, r)
                 loss += float(r.square().sum())
         return NormalEquations(matrix, right, loss)
-
-    def _differentiated(
-        self, kind: int, parameters: dict[str, Tensor], block: Block
-    ) -> tuple[Tensor, Tensor]:
-        """Return derivatives of residuals by all parameters, and the residuals, in float64."""
-        each = grad_and_value(partial(self._single, kind))
-        # Derivatives of each node's own residual, with parameters that all share.
-        known = None
-        if block.physics is not None:
-            known = 0
-        all_of_them = vmap(each, in_dims=(None, 0, 0, known))
-        given = (block.configurations, block.t, block.physics)
-        gradients, values = all_of_them(parameters, *given)
-        columns = [gradient.flatten(1).double() for gradient in gradients.values()]
-        return torch.cat(columns, dim=1), values.double()
-
-    def _single(
-        self, kind: int, parameters: dict[str, Tensor], x: Tensor, t: Tensor, physics: Any
-    ) -> Tensor:
-        """Return one residual of one node."""
-        if physics is not None:
-            physics = Physics(*[each.unsqueeze(0) for each in physics])
-        given = (x.unsqueeze(0), t.unsqueeze(0), physics)
-        found: Tensor = functional_call(self._residuals, parameters, given)
-        return found[kind, 0]
 
     def state(self) -> dict[str, Tensor]:
         """Return ``μ``, and Adam's moments."""

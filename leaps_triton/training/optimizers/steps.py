@@ -21,9 +21,11 @@ from ..losses import (
     squared_residual,
 )
 from ..residuals import with_noise
+from ..terms import Terms
 from ..trained import Trained
 from .gauss_newton import GaussNewtonStep
 from .proposals import Proposal, Request, Step
+from .residual_jacobian import ResidualJacobian
 from .sample_gradients import PerSample, SampleGradients
 from .spring import Spring, centred
 
@@ -238,6 +240,10 @@ class SpringStep:
         self._transport = trained.transport
         self._diffusion = config.diffusion
         self._gradients = SampleGradients(trained.module)
+        self._jacobian: ResidualJacobian | None = None
+        if trained.curved:
+            terms = Terms(trained.path, trained.transport, config, curved=True)
+            self._jacobian = ResidualJacobian(trained.module, terms)
         self._spring = Spring(
             trained.module.parameters(),
             config.learning_rate,
@@ -271,6 +277,10 @@ class SpringStep:
             batch = request.part(part, self._shares).batch
             x = batch.configurations.flatten(0, 1)
             t = batch.t.repeat_interleave(batch.configurations.shape[1])
+            if self._jacobian is not None:
+                made = self._jacobian(x, t, None)
+                mine[part] = made.values
+                return made.jacobian
             path = self._family.along(batch)
             given = (path, self._transport, x, t, self._diffusion)
             found = self._gradients(partial(with_noise, *given))
