@@ -67,6 +67,7 @@ class Integrator(ABC):
             beginning to that of its end.
         follows: kind of the transports that it takes, ``"rates"`` or ``"drift"``.
         takes_any_drift: whether it follows every drift, the velocity of a path too.
+        one_way: why weights that are not exact hold for no reversed path, and what to take.
     """
 
     times: Tensor
@@ -74,6 +75,7 @@ class Integrator(ABC):
     follows: str = "rates"
     takes_any_drift: bool = False
     exact: bool = True
+    one_way: str = ""
     patience: int = 16
     recordable: bool = False
     running: bool = False

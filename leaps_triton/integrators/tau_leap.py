@@ -101,6 +101,7 @@ class TauLeap(Integrator):
 
     # A step looks at the walkers anyway, and there is one an interval.
     patience = 1
+    one_way = "Euler's weights hold for no reversed path; take TauLeap(weights='exact')"
 
     def __init__(
         self,
@@ -167,9 +168,7 @@ class TauLeap(Integrator):
             ValueError: backward, with Euler's weights.
         """
         if backward and not self.exact:
-            raise ValueError(
-                "Euler's weights hold for no reversed path; take TauLeap(weights='exact')"
-            )
+            raise ValueError(self.one_way)
         zeros, counts, interval = self.outside(walkers, backward)
         return LeapState(
             configurations,

@@ -127,7 +127,7 @@ def _check_samples(model: Any, samples: Tensor) -> None:
 def _obstacle(sampler: Sampler) -> str:
     """Return why a sampler cannot be run backwards; empty if it can."""
     if not sampler.integrator.exact:
-        return "Euler's weights hold for no reversed path; take TauLeap(weights='exact')"
+        return sampler.integrator.one_way
     if sampler.resample_below > 0.0:
         return (
             f"walkers that are resampled have no reversed paths of their own; build it with "

@@ -218,6 +218,7 @@ ENTRIES: dict[str, Entry] = {
             "substeps": below(1).filter(lambda value: value is not None),
         },
     ),
+    "RungeKutta": Entry(lt.RungeKutta, {"intervals": 3}, {"intervals": NO_TIMES}),
     "PathRatio": Entry(
         lt.PathRatio,
         {

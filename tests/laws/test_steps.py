@@ -79,13 +79,17 @@ def _step_domains(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, A
     return _domains(path).step(state, path, local_network(path.model), seed)
 
 
-def _init_flow(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
-    flow = lt.MapStep(2)
-    return flow.enter(flow.init(x, walkers), path)[0]
+def _flow(made: Any) -> Stepper:
+    drift: Any = FixedDrift((2, 4))
 
+    def init(path: lt.AnnealingPath, x: Tensor, walkers: Tensor) -> Any:
+        return made.enter(made.init(x, walkers), path)[0]
 
-def _step_flow(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, Any]:
-    return lt.MapStep(2).step(state, path, FixedDrift((2, 4)), seed)  # type: ignore[arg-type]
+    def step(state: Any, path: lt.AnnealingPath, seed: int) -> tuple[Any, Any]:
+        found: tuple[Any, Any] = made.step(state, path, drift, seed)
+        return found
+
+    return Stepper(init, step, random=False)
 
 
 def _ratio(made: lt.PathRatio) -> Stepper:
@@ -134,12 +138,13 @@ STEPPERS = {
     "Jump": Stepper(_init_jump, _step_jump),
     "TauLeap": Stepper(_init_leap, _step_leap),
     "Jump with domains": Stepper(_init_domains, _step_domains),
-    "MapStep": Stepper(_init_flow, _step_flow, random=False),
+    "MapStep": _flow(lt.MapStep(2)),
+    "RungeKutta": _flow(lt.RungeKutta(2)),
     "PathRatio": _ratio(lt.PathRatio(2, diffusion=0.1)),
     "PathRatio with momenta": _ratio(lt.PathRatio(2, diffusion=0.1, momentum=2.0)),
     **{name: _move(name, move) for name, move in MOVES.items()},
 }
-OF_FIELDS = ("MapStep", "PathRatio", "HMC", "Langevin", "SignCluster")
+OF_FIELDS = ("MapStep", "PathRatio", "RungeKutta", "HMC", "Langevin", "SignCluster")
 NEEDS = {"Overrelaxation": ["clock 3x3 q=5"]} | {name: list(FIELDS) for name in OF_FIELDS}
 CASES = {
     f"{name} {model}": (STEPPERS[name], model)

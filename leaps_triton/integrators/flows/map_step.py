@@ -83,6 +83,7 @@ class MapStep(Integrator):
     patience = 1
     follows = "drift"
     reversible = None
+    one_way = "continuous weights hold for no reversed path; take MapStep(weights='exact')"
 
     def __init__(
         self,
@@ -121,9 +122,7 @@ class MapStep(Integrator):
             ValueError: backward, with continuous weights.
         """
         if backward and not self.exact:
-            raise ValueError(
-                "continuous weights hold for no reversed path; take MapStep(weights='exact')"
-            )
+            raise ValueError(self.one_way)
         zeros, counts, interval = self.outside(walkers, backward)
         return FlowState(
             configurations,

@@ -1,11 +1,11 @@
 """The implicit midpoint: a map that moves all coordinates at once, with an exact determinant."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..transport import MidpointDrift, precision_of
+from ..transport import MidpointDrift
 
 __all__ = ["Midpoint", "Moved", "through_middle"]
 
@@ -49,7 +49,7 @@ class _Middle(NamedTuple):
     drift: Tensor
     """``b``, the same"""
     jacobian: Tensor
-    """float64 ``(walkers, sites, sites)``"""
+    """``J``, ``(walkers, sites, sites)``, in the type in which the drift computes"""
 
 
 def through_middle(drift: MidpointDrift, configurations: Tensor, each: Midpoint) -> Moved:
@@ -82,9 +82,8 @@ def _middle(drift: MidpointDrift, configurations: Tensor, each: Midpoint) -> _Mi
     half = 0.5 * each.step
     slope = abs(half) * each.steepest
     here = _at(drift, configurations, each.t, x)
-    given: Any = drift
-    # No closer than the last digit of either, which may go to and fro.
-    digit = max(torch.finfo(configurations.dtype).eps, torch.finfo(precision_of(given)).eps)
+    # No closer than the last digit of the drift, which may go to and fro.
+    digit = torch.finfo(here.jacobian.dtype).eps
     for _ in range(ROUNDS):
         missing = here.place - x - half * here.drift
         near = 2.0 * digit * (1.0 + x.abs() + here.place.abs())
@@ -112,7 +111,7 @@ def _middle(drift: MidpointDrift, configurations: Tensor, each: Midpoint) -> _Mi
 
 def _newton(here: _Middle, rows: Tensor, away: Tensor, half: float) -> Tensor:
     """Return where Newton's method looks next, float64 ``(rows, sites)``."""
-    jacobian = here.jacobian[rows]
+    jacobian = here.jacobian[rows].double()
     unit = torch.eye(jacobian.shape[1], dtype=jacobian.dtype, device=jacobian.device)
     # Where a drift breaks its bound the matrix may be singular: then there is no number.
     step = torch.linalg.solve_ex(unit - half * jacobian, away)[0]
@@ -130,7 +129,7 @@ def _at(drift: MidpointDrift, configurations: Tensor, t: float, place: Tensor) -
     """
     shaped = place.view(len(place), *configurations.shape[1:])
     b, jacobian = drift.linearised(shaped, t)
-    return _Middle(place, b.flatten(1).double(), jacobian.double())
+    return _Middle(place, b.flatten(1).double(), jacobian)
 
 
 def _placed(all_of_them: _Middle, rows: Tensor, part: _Middle) -> _Middle:
@@ -149,7 +148,7 @@ def _length(vectors: Tensor) -> Tensor:
 
 def _log_determinant(jacobian: Tensor, half: float) -> Tensor:
     """Return ``log det(1 + half J)``, float64 ``(walkers,)``; NaN where that is not positive."""
-    unit = torch.eye(jacobian.shape[1], dtype=jacobian.dtype, device=jacobian.device)
-    sign, logarithm = torch.linalg.slogdet(unit + half * jacobian)
+    unit = torch.eye(jacobian.shape[1], dtype=torch.float64, device=jacobian.device)
+    sign, logarithm = torch.linalg.slogdet(unit + half * jacobian.double())
     # A slope that breaks its bound gives NaN, which a check reports.
     return torch.where(sign > 0.0, logarithm, torch.nan)

@@ -86,6 +86,7 @@ class PathRatio(Integrator):
     follows = "drift"
     takes_any_drift = True
     reversible = None
+    one_way = "continuous weights hold for no reversed path; take PathRatio(weights='exact')"
 
     def __init__(
         self,
@@ -195,9 +196,7 @@ class PathRatio(Integrator):
             ValueError: backward, with continuous weights.
         """
         if backward and not self.exact:
-            raise ValueError(
-                "continuous weights hold for no reversed path; take PathRatio(weights='exact')"
-            )
+            raise ValueError(self.one_way)
         zeros, counts, interval = self.outside(walkers, backward)
         nothing = zeros.new_zeros(len(walkers), 0)
         momenta = nothing

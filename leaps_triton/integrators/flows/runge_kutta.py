@@ -58,6 +58,10 @@ class RungeKutta(Integrator):
     follows = "drift"
     reversible = None
     exact = False
+    one_way = (
+        "the weights of RungeKutta are biased, and hold for no reversed path; take MapStep or "
+        "PathRatio"
+    )
 
     def __init__(self, intervals: int | Sequence[float] | Tensor = 30) -> None:
         self.times = as_times(intervals, "intervals")
@@ -84,10 +88,7 @@ class RungeKutta(Integrator):
             ValueError: backward.
         """
         if backward:
-            raise ValueError(
-                "the weights of RungeKutta are biased, and hold for no reversed path; take MapStep "
-                "or PathRatio"
-            )
+            raise ValueError(self.one_way)
         zeros, counts, interval = self.outside(walkers, backward)
         return FlowState(
             configurations,

@@ -182,7 +182,7 @@ class _Half(nn.Module):
             time: polynomials, ``(1 | walkers, 4)``.
         """
         seen = torch.tanh(self.seen(others) + self.seen_hour(time))
-        centres = (self.centre(seen) + self.hour(time)).view(len(z), -1, self.units)
+        centres = (self.centre(seen) + self.hour(time)).view(len(z), z.shape[1], self.units)
         # Each row has one coordinate alone, and each tangent is that of its own row.
         alone = torch.eye(z.shape[1], dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
         tangent = self.own(alone)
