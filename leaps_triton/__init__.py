@@ -51,7 +51,7 @@ from .mcmc.march import run_chain
 from .mcmc.sweeps import HeatBath, Metropolis, Overrelaxation
 from .mcmc.tempering import ParallelTempering
 from .models.base import Conditions
-from .models.densities import Density, GaussianMixture
+from .models.densities import Density, Funnel, GaussianMixture, LaplacePair, ManyWell
 from .models.fields import PhiFour
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
@@ -100,6 +100,7 @@ __all__ = [
     "EdwardsAnderson",
     "Estimate",
     "FreeField",
+    "Funnel",
     "Gaussian",
     "GaussianDrift",
     "GaussianMixture",
@@ -116,11 +117,13 @@ __all__ = [
     "LETransformer",
     "Langevin",
     "Laplace",
+    "LaplacePair",
     "Lattice",
     "LearnedEnergy",
     "LocalRates",
     "LowAcceptanceWarning",
     "LowEssWarning",
+    "ManyWell",
     "MapStep",
     "Metropolis",
     "NotErgodicWarning",

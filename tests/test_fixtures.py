@@ -38,6 +38,7 @@ NEWER = {
     *("MapStep", "PathRatio", "PhiFour"),
     *("GaussianMixture",),
     *("DenseDrift", "HollowDenseDrift", "RungeKutta"),
+    *("Funnel", "GaussianMixture", "LaplacePair", "ManyWell"),
 }
 """Classes that came after these files were made."""
 

@@ -7,12 +7,14 @@
 - Replicas of parallel tempering: :func:`stepping_stones` for log Z, :func:`exchange_rates`;
   :func:`mbar` too.
 - Pairs of walkers: :func:`overlap_distribution`.
+- Distances between samples: :func:`sliced_wasserstein`, and :func:`wasserstein` of few.
 - Trust: :func:`find_beginning` for where chains may begin, :func:`pareto_k` for the tail of
   weights, and the warnings.
 """
 
 from .autocorrelation import ChainEstimate, chain_estimate
 from .base import Result
+from .distances import sliced_wasserstein, wasserstein
 from .free_energies import entropy, free_energy
 from .histograms import mbar, mbar_error
 from .jackknife import Estimate, weighted_estimate
@@ -71,6 +73,8 @@ __all__ = [
     "pareto_k",
     "pareto_threshold",
     "reweight",
+    "sliced_wasserstein",
     "stepping_stones",
+    "wasserstein",
     "weighted_estimate",
 ]

@@ -1,4 +1,4 @@
-"""Exact references: closed forms, enumeration, the transfer matrix, and exact samples."""
+"""Exact references: closed forms, enumeration, transfer matrix, exact samples, velocities."""
 
 from .closed_forms import (
     ising_energy,
@@ -21,11 +21,19 @@ from .transfer import (
     transfer_obstacle,
     transfer_sample,
 )
+from .velocities import (
+    LineVelocity,
+    laplace_velocity_norm,
+    ornstein_uhlenbeck,
+    velocity_norm,
+    velocity_on_line,
+)
 
 __all__ = [
     "NOT_A_PAIR_MODEL",
     "UPDATES",
     "Enumeration",
+    "LineVelocity",
     "Moments",
     "coupling_from_the_past",
     "energy",
@@ -38,14 +46,18 @@ __all__ = [
     "ising_energy",
     "ising_log_z",
     "ising_specific_heat",
+    "laplace_velocity_norm",
     "log_z",
     "onsager_energy",
     "onsager_log_z",
     "onsager_specific_heat",
+    "ornstein_uhlenbeck",
     "sample",
     "specific_heat",
     "transfer_moments",
     "transfer_obstacle",
     "transfer_sample",
+    "velocity_norm",
+    "velocity_on_line",
     "yang_magnetization",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..kernels.checks import as_number, expect
 from ..lattices.hypercubic import Lattice
 from ..lattices.waves import squared_momenta
+from ..models.densities.base import DensityModel
 from ..models.varied import couplings_of
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "free_field_log_z",
     "free_field_two_point",
     "free_field_variances",
+    "known_log_z",
+    "known_of_density",
     "known_of_field",
 ]
 
@@ -116,6 +119,35 @@ def known_of_field(model: Any) -> dict[str, float]:
         field_fourth=3.0 * square**2,
     )
     return found
+
+
+def known_of_density(model: DensityModel) -> dict[str, float]:
+    """Return exact values of a density by name: log Z where it is known.
+
+    Args:
+        model: the density.
+    """
+    found = {"schwinger_dyson": 1.0}
+    if model.log_z is not None:
+        found["log_z"] = model.log_z
+    return found
+
+
+def known_log_z(model: DensityModel) -> float:
+    """Return the ``log_z`` that a density knows.
+
+    Args:
+        model: the density.
+
+    Raises:
+        ValueError: it knows none.
+    """
+    if model.log_z is None:
+        raise ValueError(
+            f"log Z of {model!r} is not known; give it as log_z= to lt.Density, or estimate it by "
+            f"lt.Sampler"
+        )
+    return model.log_z
 
 
 def check_free(model: Any) -> None:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from ..models.densities.base import DensityModel
 from ..observables.base import OBSERVABLES, entered, function_of
 from .enumeration import enumerate_model
-from .fields import known_of_field
+from .fields import known_of_density, known_of_field
 from .routes import energy, log_z, specific_heat
 
 __all__ = ["UPDATES", "known"]
@@ -26,9 +27,10 @@ def known(
 ) -> dict[str, float]:
     """Return exact values of ``log_z`` and of observables, where they are known and take seconds.
 
-    Of a field the Schwinger–Dyson identity, and all of the free field. Of spins all by enumeration
-    of up to 2**16 configurations; else log Z, energy and specific heat, by the
-    closed form of the Ising torus or by the transfer matrix with up to 2**28 updates unless told.
+    Of a density log Z and the Schwinger–Dyson identity. Of a field that identity, and all of the
+    free field. Of spins all by enumeration of up to 2**16 configurations; else log Z, energy and
+    specific heat, by the closed form of the Ising torus or by the transfer matrix with up to 2**28
+    updates unless told.
 
     Args:
         model: the target.
@@ -41,6 +43,8 @@ def known(
         ['energy', 'log_z', 'specific_heat']
     """
     # Real numbers have no finite list of configurations.
+    if isinstance(model, DensityModel):
+        return known_of_density(model)
     if model.dtype.is_floating_point:
         return known_of_field(model)
     if model.q ** math.prod(model.shape) <= _FEW:

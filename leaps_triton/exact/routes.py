@@ -8,11 +8,12 @@ from torch import Tensor
 from ..kernels import Stream, philox, uniform64
 from ..kernels.checks import as_integer, as_seed
 from ..models.base import EnergyModel, Target
+from ..models.densities.base import DensityModel
 from ..models.fields import is_phi_four
 from ..models.pair import PairModel, is_pair_model
 from .closed_forms import ising_energy, ising_log_z, ising_specific_heat
 from .enumeration import FEW, MOST, complete_discrete, enumerate_model, expectation
-from .fields import check_free, free_field_log_z, known_of_field
+from .fields import check_free, free_field_log_z, known_log_z, known_of_field
 from .transfer import (
     NOT_A_PAIR_MODEL,
     UPDATES,
@@ -38,11 +39,12 @@ def log_z(model: Target | EnergyModel, updates: int = UPDATES) -> float:
     - enumeration of at most 2**20 configurations.
 
     Of a :class:`~leaps_triton.PhiFour` with ``quartic=0`` it is that of the free field, the
-    integral over its fields.
+    integral over its fields. A density such as :class:`~leaps_triton.GaussianMixture` knows its own
+    ``log_z``, the integral over its coordinates.
 
     Args:
         model: anything with ``lattice``, ``q``, ``beta`` and ``energy(configurations)``; or a
-            PhiFour with ``quartic=0``.
+            PhiFour with ``quartic=0``, or a density of known ``log_z``.
         updates: the most entries of messages that the transfer matrix may update; 2**28 take about
             a second.
 
@@ -57,6 +59,8 @@ def log_z(model: Target | EnergyModel, updates: int = UPDATES) -> float:
         >>> round(log_z(Potts((6, 6), q=3, beta=math.log1p(math.sqrt(3.0)))), 10)
         75.5719518002
     """
+    if isinstance(model, DensityModel):
+        return known_log_z(model)
     return _route(model, updates).log_z()
 
 
@@ -93,6 +97,7 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     the first layer from its law, then site after site given the messages of all that follow. A
     torus costs as much as :func:`log_z`, and as much again as a lattice with an open direction for
     each first layer that was drawn. For larger ferromagnets see :func:`coupling_from_the_past`.
+    Densities such as :class:`~leaps_triton.GaussianMixture` draw their own.
 
     Args:
         model: one that :func:`log_z` takes; the messages of one first layer must not need more than
@@ -101,7 +106,7 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
         seed: in [0, 2³²).
 
     Returns:
-        int8 ``(n, *shape)``.
+        int8 ``(n, *shape)``, or of the type of a density.
 
     Raises:
         ValueError: no route is valid, and why; an argument is out of range.
@@ -113,6 +118,8 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     """
     n = as_integer("n", n, 1, 2**31)
     seed = as_seed(seed)
+    if isinstance(model, DensityModel):
+        return model.sample(n, seed)
     whole = complete_discrete(model)
     sites = whole.lattice.sites
     configurations = whole.q**sites
@@ -232,6 +239,11 @@ def _route(model: Target | EnergyModel, updates: int) -> _Route:
     if is_phi_four(model):
         check_free(model)
         return _Free(model)
+    if isinstance(model, DensityModel):
+        raise ValueError(
+            f"of the density {model!r} log_z and samples may be known, and no mean energy; "
+            f"estimate it from lt.exact.sample(model, n)"
+        )
     whole = complete_discrete(model)
     updates = as_integer("updates", updates, 0)
     kaufman = _kaufman_obstacle(whole)

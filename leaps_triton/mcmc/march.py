@@ -13,6 +13,7 @@ from torch import Tensor
 from ..estimators.trust.beginning import Beginning
 from ..kernels.checks import as_bool, as_device, as_integer, as_seed, as_tensor, states_hint
 from ..models.base import EnergyModel, Target
+from ..models.densities.base import DensityModel
 from ..models.energy_only import as_given, complete
 from ..models.fields import is_phi_four
 from ..models.varied import couplings_of
@@ -22,6 +23,7 @@ from ..observables.measuring import Measurable, check_pairs, check_value, measur
 from ..observables.replicas import Ladder, is_lifted
 from ..observables.shared import share
 from ..paths.annealing import AnnealingPath
+from ..paths.gaussian import broad
 from ..progress import Progress, track
 from ..renamed import renamed
 from .base import Lowest, Move, as_move, warn_confined
@@ -485,6 +487,8 @@ def _path(model: Target | EnergyModel, start: Tensor | None) -> AnnealingPath:
     floating = isinstance(kind, torch.dtype) and kind.is_floating_point
     # Floating-point numbers have no uniform law that a path could start from by itself, but fields
     # have the free one, and with it the couplings that their moves ask for.
+    if isinstance(model, DensityModel) and start is None:
+        return AnnealingPath(model, broad(model))
     if floating and not is_phi_four(model):
         if start is None:
             shape = ", ".join(str(length) for length in complete(model).shape)

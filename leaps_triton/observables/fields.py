@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..models.densities.base import DensityModel
 from ..models.varied import check_coupling, couplings_of
 from .base import OBSERVABLES, entered, measured_of, observable
 
@@ -30,6 +31,9 @@ FIELD_OBSERVABLES = (
 
 TARGET_OBSERVABLES = ("energy",)
 """Names of what runs of other targets of real fields measure unless told."""
+
+DENSITY_OBSERVABLES = ("energy", "schwinger_dyson")
+"""Names of what runs of densities measure unless told."""
 
 _CONJUGATE = {"mass_squared": "field_squared", "quartic": "field_fourth"}
 """Coupling → the observable whose sum over all sites it multiplies in the action."""
@@ -108,14 +112,16 @@ def chosen_for(model: Any, observables: Any) -> Any:
     Args:
         model: the target.
         observables: what was asked for; the tuple ``OBSERVABLES``, which is the default everywhere,
-            stands for ``FIELD_OBSERVABLES`` where the model has couplings, and for the energy alone
-            where real fields have none.
+            stands for ``FIELD_OBSERVABLES`` where the model has couplings, for energy and
+            ``schwinger_dyson`` of a density, and for the energy alone of other real fields.
     """
     unless_told = isinstance(observables, tuple) and observables == OBSERVABLES
     if not unless_told:
         return observables
     if couplings_of(model):
         return FIELD_OBSERVABLES
+    if isinstance(model, DensityModel):
+        return DENSITY_OBSERVABLES
     if model.dtype.is_floating_point:
         # A target of a user's own promises no more.
         return TARGET_OBSERVABLES

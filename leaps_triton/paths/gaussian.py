@@ -9,10 +9,11 @@ from torch import Tensor
 from .. import kernels
 from ..kernels import Stream, philox, uniform64
 from ..kernels.checks import as_number
+from ..models.densities.base import DensityModel
 from ..models.energy_only import as_given
 from ..registry import register
 
-__all__ = ["Gaussian", "IndependentStart", "Laplace"]
+__all__ = ["Gaussian", "IndependentStart", "Laplace", "broad"]
 
 
 class IndependentStart:
@@ -131,6 +132,15 @@ class Gaussian(IndependentStart):
 
     def _unit(self, walker_index: Tensor, count: int, seed: int) -> Tensor:
         return kernels.normals(seed, Stream.START, 0, 0, walker_index, count, torch.float64)
+
+
+def broad(model: DensityModel) -> Gaussian:
+    """Return the start of chains of a density that are given none: its extent is three widths.
+
+    Args:
+        model: the density.
+    """
+    return Gaussian(model.extent / 3.0)
 
 
 @register("start")

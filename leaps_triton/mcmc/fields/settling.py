@@ -1,7 +1,7 @@
 """Step and masses of a target, found in a burn-in with a fixed seed.
 
-The burn-in follows the path from a free field to the target, or begins with independent normal
-numbers where the target is no φ⁴ model. At the target it takes masses from ``⟨|φ_k|²⟩`` in three
+The burn-in follows the path from a free field to the target, or from independent normal numbers
+where the target is no φ⁴ model. At the target it takes masses from ``⟨|φ_k|²⟩`` in three
 rounds, each longer than the one before, and then the step at which trajectories are accepted as
 often as was asked for.
 """
@@ -14,9 +14,11 @@ from torch import Tensor
 
 from ... import kernels
 from ...kernels import Stream
+from ...models.densities.base import DensityModel
 from ...models.fields import is_phi_four
 from ...paths.annealing import AnnealingPath
 from ...paths.free_field import FreeField
+from ...paths.gaussian import broad
 from ..base import SweepState
 from .masses import masses_of, squares
 from .sweeping import Rule, sweep_fields
@@ -163,4 +165,6 @@ def path_to(model: Any) -> AnnealingPath:
     """Return a path to a model of real fields, as burn-ins take it."""
     if is_phi_four(model):
         return AnnealingPath(model, FreeField())
+    if isinstance(model, DensityModel):
+        return AnnealingPath(model, broad(model))
     return AnnealingPath(model, White(tuple(model.shape), model.dtype, math.nan))

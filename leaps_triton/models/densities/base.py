@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from ..base import SweepPlan
 from ..fields import as_field_dtype, check_field
 
 __all__ = ["Density", "DensityModel"]
+
+MOST_MODES = 1024
+"""Whose masses are estimated one by one."""
 
 
 class DensityModel:
@@ -25,7 +28,7 @@ class DensityModel:
     Args:
         dim: ``d``, at least 1.
         extent: about the largest coordinate of the density, above 0: chains that are given no start
-            begin from independent normal numbers of this width.
+            begin from independent normal numbers of a third of this as their width.
         dtype: type of configurations, ``torch.float64`` or ``torch.float32``, or its name.
 
     Attributes:
@@ -47,7 +50,7 @@ class DensityModel:
     log_z: float | None = None
 
     def __init__(
-        self, dim: int, extent: float = 1.0, dtype: torch.dtype | str = torch.float64
+        self, dim: int, extent: float = 3.0, dtype: torch.dtype | str = torch.float64
     ) -> None:
         dim = as_integer("dim", dim, 1)
         self.lattice = Lattice((dim,), periodic=False)
@@ -135,6 +138,58 @@ class DensityModel:
             f"there are no exact samples of {self!r}; sample it by lt.Sampler, or by lt.run_chain"
         )
 
+    @property
+    def mode_weights(self) -> Tensor:
+        """Exact masses of :meth:`modes`, of sum 1, float64 ``(modes,)``, where there are modes.
+
+        Raises:
+            ValueError: there are none.
+        """
+        self._refuse_modes()
+
+    def modes(self, configurations: Tensor) -> Tensor:
+        """Return the number of each walker's mode, int64 ``(walkers,)``, where there are modes.
+
+        Args:
+            configurations: ``(walkers, d)``.
+
+        Raises:
+            ValueError: there are none.
+        """
+        self._refuse_modes()
+
+    def _refuse_modes(self) -> NoReturn:
+        raise ValueError(
+            f"{self!r} does not tell modes apart; estimate a function of your own, such as "
+            f"lambda x, model: (x[:, 0] > 0).double()"
+        )
+
+    def mode_masses(self, result: Any) -> list[Any]:
+        """Return the share of every mode, each an estimate with its error, as ``mode_weights`` are.
+
+        Args:
+            result: of the density: weighted walkers, or chains whose configurations were kept.
+
+        Raises:
+            ValueError: no modes, or more than 1024.
+
+        Example:
+            >>> import leaps_triton as lt
+            >>> model = lt.GaussianMixture.two(separation=1.0)
+            >>> path = lt.AnnealingPath(model, start=lt.Gaussian(1.0))
+            >>> sampler = lt.Sampler(path, None, lt.MapStep(10), lt.HMC(), device="cpu")
+            >>> masses = model.mode_masses(sampler.sample(walkers=2000, seed=0))
+            >>> abs(masses[0].pull(0.2)) < 4
+            True
+        """
+        count = len(self.mode_weights)
+        if count > MOST_MODES:
+            raise ValueError(
+                f"{count} modes of {self!r} are more than {MOST_MODES}, too many to be estimated "
+                f"one by one; estimate a function of modes(configurations)"
+            )
+        return [result.estimate(_InMode(number)) for number in range(count)]
+
     def heat_bath(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Raise a ValueError: there are no states to choose from."""
         self._refuse("heat bath")
@@ -148,6 +203,23 @@ class DensityModel:
             f"{sweep} sweeps need a model with q states per site, and configurations of "
             f"{type(self).__name__} are {self.dtype}; take lt.HMC or lt.Langevin"
         )
+
+
+class _InMode:
+    """Whether a walker is in a mode, an observable.
+
+    Args:
+        number: of the mode.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.__name__ = f"mode_{number}"
+
+    def __call__(self, configurations: Tensor, model: Any) -> Tensor:
+        """Return 1 in the mode and 0 outside, float64 ``(walkers,)``."""
+        found: Tensor = model.modes(configurations) == self._number
+        return found.double()
 
 
 class Density(DensityModel):
@@ -182,7 +254,7 @@ class Density(DensityModel):
         log_density: Callable[[Tensor], Tensor],
         dim: int,
         log_z: float | None = None,
-        extent: float = 1.0,
+        extent: float = 3.0,
         dtype: torch.dtype | str = torch.float64,
     ) -> None:
         super().__init__(dim, extent, dtype)

@@ -3,8 +3,10 @@
 import itertools
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +18,9 @@ from ..inputs import as_numbers, as_table
 from .base import DensityModel
 
 __all__ = ["GaussianMixture"]
+
+_FORTY = Path(__file__).with_name("gmm_40.csv")
+"""Means of GMM-40, drawn once by ``(rand(40, 2) - ½) 80`` of torch in float32, of seed 0."""
 
 
 @register("model")
@@ -31,7 +36,6 @@ class GaussianMixture(DensityModel):
     Attributes:
         means: ``μ_k``, float64 ``(modes, dim)``.
         scales: ``σ_k``, float64 ``(modes,)``.
-        mode_weights: exact masses ``w_k``, of sum 1, float64 ``(modes,)``.
         log_z: 0.
 
     Raises:
@@ -61,11 +65,11 @@ class GaussianMixture(DensityModel):
         if weights is None:
             weights = [1.0] * modes
         given = _above_zero("weights", as_table("weights", weights, (modes,), "one per mode"))
-        self.mode_weights = given / given.sum()
+        self._shares = given / given.sum()
         # Three deviations beyond the farthest mean.
         extent = float((self.means.abs().amax(1) + 3.0 * self.scales).max())
         super().__init__(dim, extent, dtype)
-        self._normaliser = self.mode_weights.log() - dim * self._log_unit()
+        self._normaliser = self._shares.log() - dim * self._log_unit()
 
     def _log_unit(self) -> Tensor:
         """Return ``½ log 2πσ_k²``."""
@@ -99,6 +103,20 @@ class GaussianMixture(DensityModel):
         means = list(itertools.product((-5.0, 0.0, 5.0), repeat=2))
         return cls(means, math.sqrt(0.3), None, dtype)
 
+    @classmethod
+    def forty(cls, dtype: torch.dtype | str = torch.float64) -> "GaussianMixture":
+        """Return GMM-40: forty equal modes in ``[-40, 40]²``, of ``σ = log(1 + e) = 1.31326``.
+
+        Args:
+            dtype: type of configurations.
+
+        References:
+            Midgley, Stimper, Simm, Schölkopf, Hernández-Lobato, *Flow annealed importance sampling
+            bootstrap*, ICLR (2023).
+        """
+        means = np.loadtxt(_FORTY, delimiter=",")
+        return cls(means, math.log(1.0 + math.e), None, dtype)
+
     def __repr__(self) -> str:
         modes, dim = self.means.shape
         return f"{type(self).__name__}(<{modes} modes>, dim={dim})"
@@ -109,9 +127,14 @@ class GaussianMixture(DensityModel):
         return {
             "means": self.means.tolist(),
             "scales": self.scales.tolist(),
-            "weights": self.mode_weights.tolist(),
+            "weights": self._shares.tolist(),
             "dtype": str(self.dtype).removeprefix("torch."),
         }
+
+    @property
+    def mode_weights(self) -> Tensor:
+        """Exact masses ``w_k``, of sum 1, float64 ``(modes,)``."""
+        return self._shares
 
     def log_density(self, configurations: Tensor) -> Tensor:
         """Return ``log ρ(x)``, float64 ``(walkers,)``; values are not checked."""
@@ -145,7 +168,7 @@ class GaussianMixture(DensityModel):
         device = walker_index.device
         words = philox(seed, Stream.EXACT, 0, 0, 1, walker_index, device)
         uniform = uniform64(words[0], words[1])
-        law = self.mode_weights.cumsum(0).to(device)
+        law = self._shares.cumsum(0).to(device)
         # The last entry of the law is 1 but for rounding.
         mode = torch.searchsorted(law / law[-1], uniform).clamp(max=len(law) - 1)
         normal = kernels.normals(seed, Stream.EXACT, 0, 2, walker_index, self.dim, torch.float64)
