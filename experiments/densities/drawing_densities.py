@@ -73,9 +73,7 @@ def groups(axes: Axes, cases: dict[str, Any], key: str) -> None:
     axes.set_yscale("log")
 
 
-def rate_of(
-    rows: list[dict[str, Any]], method: str, key: str
-) -> tuple[float, float | None] | None:
+def rate_of(rows: list[dict[str, Any]], method: str, key: str) -> tuple[float, float | None] | None:
     """Return a rate, and what training leaves of it; None where there is no rate."""
     for row in rows:
         if row["method"] == method and row.get(key) is not None:

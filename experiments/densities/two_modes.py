@@ -20,9 +20,7 @@ Chemseddine et al., arXiv:2410.03282, for the velocity along the linear curve.
 """
 
 import json
-import math
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,14 +36,19 @@ from weighing import drawn, finite, masses_told, weights_told
 
 import leaps_triton as lt
 from leaps_triton.estimators.trust.cautions import CautionWarning
+from leaps_triton.exact.velocities import Curve
 from leaps_triton.files import write_text
 from leaps_triton.provenance import device_name, provenance
 
-Curve = Callable[[Tensor, float], Tensor]
-"""``log ρ̃`` of points on a line at a time."""
-
 WALL = 9.0
-"""Half the width of the line: 14 σ of each mode, 9 of the start."""
+"""Half the width of the line: 14 σ of a mode at 2, 9 of the start."""
+
+
+EDGES = (-16.0, 16.0)
+"""Of integrals of velocities."""
+
+PANELS = 600
+"""Of Gauss's rule between them."""
 
 
 @dataclass(frozen=True)
@@ -73,34 +76,11 @@ def line(points: int) -> Tensor:
     return torch.linspace(-WALL, WALL, points, dtype=torch.float64)
 
 
-def of_path(path: Any) -> Curve:
-    """Return the curve of a path."""
-
-    def curve(x: Tensor, t: float) -> Tensor:
-        with torch.no_grad():
-            found: Tensor = path.log_density(x.unsqueeze(1), t)
-        return found
-
-    return curve
-
-
-def noised(separation: float) -> Curve:
-    """Return the curve of Ornstein and Uhlenbeck from N(0, 1) to modes at ± a separation."""
-    weights = torch.tensor([0.2, 0.8], dtype=torch.float64)
-
-    def curve(x: Tensor, t: float) -> Tensor:
-        means = torch.tensor([-separation, separation], dtype=torch.float64) * t
-        variance = 1.0 + (0.25 - 1.0) * t * t
-        exponents = (x.unsqueeze(1) - means).square() / (-2.0 * variance)
-        normal = 0.5 * math.log(2.0 * math.pi * variance)
-        return torch.logsumexp(exponents + weights.log(), 1) - normal
-
-    return curve
-
-
 def law(curve: Curve, x: Tensor, t: float) -> Tensor:
     """Return the density of a curve at a time, normalised on the line."""
-    logarithm = curve(x, t)
+    time = torch.tensor([t], dtype=torch.float64)
+    with torch.no_grad():
+        logarithm = curve(x.unsqueeze(1), time)
     density = (logarithm - logarithm.max()).exp()
     return density / torch.trapezoid(density, x)
 
@@ -119,7 +99,7 @@ def along(curve: Curve, settings: TwoModes) -> dict[str, Any]:
     nodes, weights = np.polynomial.legendre.leggauss(settings.times)
     times = [float(each) for each in 0.5 * (nodes + 1.0)]
     x = line(settings.points)
-    norms = [norm(curve, x, t) for t in times]
+    norms = [norm(curve, t) for t in times]
     integral = float(np.dot(0.5 * weights, norms))
     return {
         "times": [finite(t) for t in times],
@@ -130,9 +110,9 @@ def along(curve: Curve, settings: TwoModes) -> dict[str, Any]:
     }
 
 
-def norm(curve: Curve, x: Tensor, t: float) -> float:
+def norm(curve: Curve, t: float) -> float:
     """Return ``‖v_t‖²`` of a curve."""
-    return float(lt.exact.velocity_norm(curve, t, x))
+    return lt.exact.velocity_norm(curve, t, EDGES, PANELS)
 
 
 def fall(curve: Curve, settings: TwoModes) -> list[list[float]]:
@@ -166,7 +146,7 @@ def learned(settings: TwoModes) -> tuple[list[dict[str, Any]], dict[str, Any], d
             made = train(method, known, seed, settings.smoke)
             row = row_of(method, followed(made, settings.block), seed, settings)
             row["training"] = made.told
-            curve = of_path(made.path)
+            curve: Curve = made.path.log_density
             row["along"] = along(curve, settings)
             rows.append(row)
             if method != "drift" and method not in curves:
@@ -179,7 +159,8 @@ def analytic(separation: float) -> dict[str, Curve]:
     """Return the curves that nothing is learned of, to modes at ± a separation."""
     model = lt.GaussianMixture.two(separation=separation)
     path = lt.AnnealingPath(model, start=lt.Gaussian(1.0))
-    return {"linear": of_path(path), "Ornstein–Uhlenbeck": noised(separation)}
+    noised = lt.exact.ornstein_uhlenbeck(model, 1.0)
+    return {"linear": path.log_density, "Ornstein–Uhlenbeck": noised}
 
 
 def main(settings: TwoModes) -> None:
@@ -187,9 +168,7 @@ def main(settings: TwoModes) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", CautionWarning)
     if settings.smoke:
-        settings = replace(
-            settings, seeds=(0,), block=256, blocks=2, points=401, times=4
-        )
+        settings = replace(settings, seeds=(0,), block=256, blocks=2, points=401, times=4)
     curves = analytic(2.0)
     numbers = {name: along(curve, settings) for name, curve in curves.items()}
     far = {name: along(curve, settings) for name, curve in analytic(4.0).items()}

@@ -174,7 +174,6 @@ def wasserstein_told(run: Drawn, model: Any, seed: int) -> dict[str, Any]:
     exact = model.sample(index, seed)
     some = run.configurations[:count]
     a = run.log_weights[:count]
-    weights = torch.softmax(a, 0)
-    one = lt.estimators.sliced_wasserstein(some, exact[:count], weights=weights)
+    one = lt.estimators.sliced_wasserstein(some, exact[:count], a)
     noise = lt.estimators.sliced_wasserstein(exact[count:], exact[:count])
     return {"sliced_wasserstein": finite(float(one)), "of_exact_draws": finite(float(noise))}

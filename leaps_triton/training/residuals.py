@@ -9,7 +9,7 @@ from ..integrators.flows.evaluation import drift_of, examine_drift
 from ..integrators.rates import Transport, evaluate
 from ..integrators.transport import kind_of, precision_of
 from ..kernels.checks import expect
-from ..models.densities.divergences import divergence_of
+from ..models.densities.divergences import with_divergence
 from ..paths.base import Path, change_of
 
 __all__ = [
@@ -92,9 +92,9 @@ def noise(path: Any, configurations: Tensor, t: Tensor, diffusion: float) -> Ten
         found: Tensor = path.score(x, t)
         return found
 
-    here = score(configurations).double().flatten(1)
-    laplacian = divergence_of(score, configurations)
-    return 0.5 * diffusion**2 * (laplacian + here.square().sum(1))
+    here, laplacian = with_divergence(score, configurations)
+    square = here.double().flatten(1).square().sum(1)
+    return 0.5 * diffusion**2 * (laplacian + square)
 
 
 def with_noise(

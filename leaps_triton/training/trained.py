@@ -36,9 +36,8 @@ class Trained(NamedTuple):
         path: Any = sampler.path
         learned = learned_of(path)
         transport: Any = sampler.transport
-        if learned is not None and (transport is None or transport is velocity_of(path)):
-            # A gradient flow: the velocity follows from the path, and has its parameters. Two
-            # names for one module would not come back whole from torch's function transforms.
+        if learned is not None and transport in (None, velocity_of(path)):
+            # A gradient flow: the velocity follows from the path, and has its parameters.
             return cls(learned, _velocity(path), path)
         if not isinstance(transport, nn.Module) or not list(transport.parameters()):
             raise ValueError(
