@@ -36,9 +36,8 @@ NEWER = {
     *("LearnedEnergy",),
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
-    *("GaussianMixture",),
-    *("DenseDrift", "HollowDenseDrift", "RungeKutta"),
     *("Funnel", "GaussianMixture", "LaplacePair", "ManyWell"),
+    *("DenseDrift", "HollowDenseDrift", "RungeKutta"),
 }
 """Classes that came after these files were made."""
 
