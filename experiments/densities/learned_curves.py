@@ -14,7 +14,7 @@ LEARNED = ("drift", "free path", "Máté–Fleuret", "gradient flow")
 MAPS = (10, 20)
 """Intervals of maps along a drift, among which a pilot chooses."""
 
-NOISY = ((40, 0.1), (80, 0.1), (40, 0.3))
+NOISY = ((40, 0.1), (80, 0.3))
 """Intervals and ε of noisy steps, likewise."""
 
 NODES: dict[str, Any] = {"refresh": "nodes", "bins": 48, "buffer": 128, "learning_rate": 1e-2}
@@ -123,13 +123,16 @@ def train(method: str, known: Known, seed: int, smoke: bool) -> Trained:
     return Trained(path, transport, seconds, told)
 
 
-def samplers_of(trained: Trained, moves: dict[int, Any], block: int) -> dict[str, lt.Sampler]:
+def samplers_of(
+    trained: Trained, moves: dict[int, Any], block: int, smoke: bool
+) -> dict[str, lt.Sampler]:
     """Return the samplers among which the pilot of a learned method chooses.
 
     Args:
         trained: path and transport.
         moves: trajectories to be made between steps, by their leapfrogs.
         block: walkers of a block.
+        smoke: whether there is only one to choose.
     """
     integrators: dict[str, Any] = {}
     # The velocity of a gradient flow has no proven slope, and so no maps.
@@ -143,6 +146,10 @@ def samplers_of(trained: Trained, moves: dict[int, Any], block: int) -> dict[str
     if moves:
         least = min(moves)
         between[f", {least} leapfrogs"] = moves[least]
+    if smoke:
+        first = next(iter(integrators))
+        integrators = {first: integrators[first]}
+        between = {"": None}
     found = {}
     for name, integrator in integrators.items():
         for words, move in between.items():
