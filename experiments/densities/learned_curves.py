@@ -32,6 +32,9 @@ CHAINS: dict[str, Any] = {
 }
 """Trainings in more dimensions: chains that keep the densities of the curve."""
 
+SMALL: dict[str, Any] = {"bins": 8, "buffer": 32, "rollout": 32}
+"""What a run of a moment has of both."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -81,6 +84,7 @@ def config_of(method: str, known: Known, seed: int, smoke: bool) -> Any:
             newton = known.newton
             if smoke:
                 newton = 1
+                given |= SMALL
             given |= {"adam_steps": adam, "steps": adam + newton}
             return lt.TrainingConfig.gauss_newton(**given)
         # A step of Gauss and Newton costs about 20 of Adam.
@@ -90,6 +94,8 @@ def config_of(method: str, known: Known, seed: int, smoke: bool) -> Any:
     else:
         given |= CHAINS
     given |= {"optimizer": "adam", "steps": adam}
+    if smoke:
+        given |= SMALL
     if method == "Máté–Fleuret":
         given["baseline"] = "learned"
     return lt.TrainingConfig(**given)

@@ -6,6 +6,7 @@ follow.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -95,7 +96,10 @@ def velocity_on_line(
     def at(moment: Tensor) -> Tensor:
         return log_density(points, moment)
 
-    values, rates = torch.func.jvp(at, (time,), (torch.ones_like(time),))
+    with warnings.catch_warnings():
+        # Torch loads rules of its forward mode by what it deprecates itself.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        values, rates = torch.func.jvp(at, (time,), (torch.ones_like(time),))
     expect_finite = values.shape == (len(points),) and bool(values.isfinite().all())
     wanted = "a function to finite numbers (points,)"
     expect(expect_finite, "log_density", wanted, values)
