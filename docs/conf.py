@@ -66,6 +66,7 @@ GALLERY = [
     "own_observable",
     "potts_first_order",
     "phi_four",
+    "unequal_modes",
     "ising_3d",
     "autocorrelation_times",
     "domain_growth",
