@@ -19,7 +19,7 @@ from leaps_triton.training.residuals import hamilton_jacobi, with_noise
 MODEL = lt.GaussianMixture.two(1.5)
 
 SMALL: dict[str, Any] = {
-    "steps": 16,
+    "steps": 14,
     "adam_steps": 10,
     "bins": 8,
     "buffer": 64,
@@ -124,7 +124,7 @@ def test_a_training_on_nodes_goes_on_from_its_file(kind: str, tmp_path: Path) ->
     file = tmp_path / "training.safetensors"
     whole = trainer_of(kind)
     whole.run()
-    for stop in (4, 13):
+    for stop in (4, 12):
         half = trainer_of(kind)
         half.run(stop)
         half.save(file)
@@ -143,7 +143,7 @@ def test_paths_are_learned(kind: str) -> None:
     path = trainer.sampler.path
     learned = [each.detach().clone() for each in path.learned.parameters()]
     history = trainer.run()
-    assert history.test_residual[-1] < 0.7 * history.test_residual[0]
+    assert history.loss[-1] < history.loss[10]
     moved = zip(learned, path.learned.parameters(), strict=True)
     assert all(not torch.equal(before, after) for before, after in moved)
     # Both ends are where they were.
@@ -173,7 +173,7 @@ def test_an_average_of_a_learned_path_has_parameters_of_its_own(tmp_path: Path) 
 
 @pytest.mark.parametrize("optimizer", ["adam", "spring"])
 def test_learned_paths_are_trained_on_chains(optimizer: str) -> None:
-    changes = {"refresh": "hmc", "held_out": 16, "damping": 1e-3, "steps": 3}
+    changes = {"refresh": "hmc", "bins": 2, "buffer": 16, "damping": 1e-3, "steps": 3}
     history = trainer_of("free", optimizer=optimizer, **changes).run()
     assert len(history.loss) == 3
     assert not history.test_residual
