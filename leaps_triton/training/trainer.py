@@ -105,12 +105,11 @@ class Trainer:
             self.average = own
             self.trained = self.trained.copied()
         self.network: nn.Module = self.trained.module
-        # Both are the same one where there is no average.
         self._modules = [self.network, own]
         self.free_energy = free_energy_of(sampler, config)
         self.family = Family.of(sampler, family, config, self.trained.path)
-        given = (sampler, self.trained, self.free_energy, config, ranks, self.family)
-        self.optimizer = make_step(*given)
+        made = (sampler, self.trained, self.free_energy)
+        self.optimizer = make_step(*made, config, ranks, self.family)
         self.ranks = ranks
         self.buffer: Buffer = make_buffer(sampler, config, self.family)
         self.held_out = held_out_of(sampler, config, self.family)
