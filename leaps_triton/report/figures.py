@@ -272,9 +272,9 @@ def _temperature_of(model: Any) -> str:
 def training(histories: Mapping[str, TrainingHistory]) -> Figure | None:
     """Return the curves of trainings side by side; None if there are none.
 
-    Below the loss stand what evaluations found, in as many rows as any of them has: the spread of
-    the residual on held-out samples, the variance of log-weights along the path, and the error of
-    log Z.
+    Below the loss stand what evaluations found, in as many rows as any of them has: the residual on
+    fresh nodes, the spread of the residual on held-out samples, the variance of log-weights along
+    the path, and the error of log Z.
 
     Args:
         histories: label → history, of at least one step.
@@ -306,6 +306,7 @@ def _has(draw: Callable[..., None], history: TrainingHistory) -> bool:
 
 
 _EVALUATED: dict[Callable[..., None], str] = {
+    plotting.node_residuals: "test_step",
     plotting.residual_spread: "held_out_step",
     plotting.variance_along_path: "evaluation_variance_trace",
     plotting.log_z_pulls: "evaluation_log_z_pull",

@@ -26,6 +26,7 @@ __all__ = [
     "ess_along_path",
     "log_z_pulls",
     "mosaic",
+    "node_residuals",
     "overview",
     "residual_spread",
     "snapshots",
@@ -251,6 +252,22 @@ def residual_spread(axes: Axes, history: TrainingHistory) -> None:
     axes.set_ylabel("v = Var[ξ] over ρ_t")
     headline(axes, "spread of the residual on held-out samples; at 0 all weights are equal")
     axes.legend(fontsize=8, loc="upper left")
+
+
+def node_residuals(axes: Axes, history: TrainingHistory) -> None:
+    """Draw the residual on fresh nodes, and on those that were trained on.
+
+    Args:
+        axes: where.
+        history: of a training on nodes.
+    """
+    steps = history.test_step
+    axes.semilogy(steps, history.test_residual, "o-", color="C3", label="on fresh nodes")
+    axes.semilogy(steps, history.node_residual, "s--", color="C0", label="on nodes trained on")
+    axes.set_xlabel("training step")
+    axes.set_ylabel("root mean square of ξ − c")
+    headline(axes, "residual over ∫ dt ρ_t; far apart where nodes are too few")
+    axes.legend(fontsize=8, loc="lower left")
 
 
 def variance_along_path(axes: Axes, history: TrainingHistory) -> None:

@@ -69,7 +69,7 @@ class TrainingConfig:
             samples, see :class:`~leaps_triton.training.optimizers.Spring`; with the
             physics-informed loss and the batch mean alone. Or ``"gauss_newton"`` for steps of
             Levenberg and Marquardt in the space of the parameters, on all nodes at once: see
-            :class:`~leaps_triton.training.optimizers.gauss_newton.GaussNewtonStep`.
+            :class:`~leaps_triton.training.optimizers.GaussNewtonStep`.
         momentum: μ of SPRING, in [0, 1).
         damping: λ of SPRING, in units of the mean diagonal of ``J Jᵀ``; or the first μ of
             ``"gauss_newton"``, in units of the diagonal of ``Jᵀ J``.

@@ -146,12 +146,13 @@ def hamilton_jacobi(
     expect(callable(potential), "transport", "a drift that has a potential", transport)
     precision = precision_of(transport)
 
-    def of_time(times: Tensor) -> Tensor:
+    def total(times: Tensor) -> Tensor:
         value: Tensor = transport.potential(configurations, path.conditions(times))
-        return value.double()
+        return value.double().sum()
 
     when = t.to(precision).expand(len(configurations))
-    change: Tensor = torch.func.jvp(of_time, (when,), (torch.ones_like(when),))[1]
+    # Each value depends on its own time alone: the gradient of the sum holds all derivatives.
+    change: Tensor = torch.func.grad(total)(when)
     drift, divergence = drift_of(path, transport, configurations, t)
     kinetic = 0.5 * drift.double().square().flatten(1).sum(1)
-    return change + kinetic + 0.5 * diffusion**2 * divergence
+    return change.double() + kinetic + 0.5 * diffusion**2 * divergence

@@ -16,6 +16,7 @@ from ..samplers.sampler import Sampler
 from .config import TrainingConfig
 from .data.equilibrated import make_buffer
 from .history import Leg, TrainingHistory
+from .optimizers.guard import snapshot
 from .optimizers.steps import make_step
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def _fixed_state(trainer: Trainer) -> dict[str, Tensor]:
         state |= _prefixed("trained", trainer.network.state_dict())
         used = trainer.average
     if trainer.trained.curved:
-        state |= _prefixed("learned", used.state_dict())
+        # Cloned: the sampler's part of the file holds the same tensors, which may not be shared.
+        state |= _prefixed("learned", snapshot(used))
     if trainer.free_energy is not None:
         state |= _prefixed("free_energy", trainer.free_energy.state_dict())
     state["buffer"] = trainer.buffer.configurations

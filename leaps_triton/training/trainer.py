@@ -96,21 +96,20 @@ class Trainer:
             config = TrainingConfig()
         expect(isinstance(config, TrainingConfig), "config", "None or a TrainingConfig", config)
         config = config.fitted(sampler.path.model)
-        own = Trained.of(sampler)
         self.sampler = sampler
         self.config = config
         self.average: nn.Module | None = None
-        self.trained = own
-        self._modules = [own.module]
+        self.trained = Trained.of(sampler)
+        own = self.trained.module
         if config.ema:
-            self.average = own.module
-            self.trained = own.copied()
-            self._modules = [self.trained.module, own.module]
+            self.average = own
+            self.trained = self.trained.copied()
         self.network: nn.Module = self.trained.module
+        self._modules = [self.network, own]
         self.free_energy = free_energy_of(sampler, config)
         self.family = Family.of(sampler, family, config, self.trained.path)
-        given = (sampler, self.trained, self.free_energy, config, ranks, self.family)
-        self.optimizer = make_step(*given)
+        made = (sampler, self.trained, self.free_energy)
+        self.optimizer = make_step(*made, config, ranks, self.family)
         self.ranks = ranks
         self.buffer: Buffer = make_buffer(sampler, config, self.family)
         self.held_out = held_out_of(sampler, config, self.family)
@@ -379,8 +378,8 @@ class Trainer:
         if self.test_nodes is not None:
             self.test_nodes.enter(self.history, self.step, self.buffer)
         if self.held_out:
-            transport = Trained.of(self.sampler).transport
-            judged = [each.judge(transport) for each in self.held_out]
+            used = Trained.of(self.sampler).transport
+            judged = [each.judge(used) for each in self.held_out]
             enter_judgement(self.history, self.step, judged)
 
     def _evaluate(self) -> None:

@@ -328,8 +328,8 @@ def test_rows_are_scaled_by_the_spread_of_their_times() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"optimizer": "gauss_newton"}, "take 'spring', which at momentum=0 is damped"),
-        ({"optimizer": "sgd"}, "optimizer must be one of adam, spring, got 'sgd'"),
+        ({"optimizer": "gauss_newton"}, "refresh must be 'nodes', got 'rollout'"),
+        ({"optimizer": "sgd"}, "one of adam, spring, gauss_newton, got 'sgd'"),
         ({"optimizer": "spring", "baseline": "learned"}, "baseline must be 'batch_mean'"),
         ({"optimizer": "spring", "loss": "log_variance"}, "loss must be 'physics_informed'"),
         ({"optimizer": "spring", "huber_steps": 3}, "huber_steps must be 0, got 3"),

@@ -73,7 +73,7 @@ class GaussNewtonStep:
     The first ``config.adam_steps`` steps are Adam's, on batches of nodes.
 
     A step takes about ``nodes · parameters²`` multiplications besides the derivatives. It fits its
-    nodes as no other optimiser does, be they enough or not: :attr:`TrainingHistory.test_residual`
+    nodes as no other optimiser does, be they enough or not: ``history.test_residual``
     tells.
 
     Args:
