@@ -3,6 +3,9 @@
     python experiments/fields/phi4_training.py            # 8 x 8, then 12 x 12, then 20 x 20
     python experiments/fields/phi4_training.py --smoke    # 4 x 4 and 6 x 6, a few seconds
 
+With ``--beginning FILE --lengths 20 --quartic 4.807 --steps 2000 --walkers 2048`` it goes on from a
+sampler of 12 x 12 that an earlier run saved, and ``--json`` says where.
+
 One HollowDrift is trained on the smallest lattice, and goes on for a while on the next ones. Adam
 is given the same seconds as SPRING on the smallest. Walkers follow the drift by MapStep, with
 trajectories of hybrid Monte Carlo (Fourier-accelerated, settled by the library) between the maps.
@@ -57,6 +60,8 @@ class Settings:
     """Whether Adam has its turn on the smallest lattice."""
     seed: int = 0
     """Of training; samples have the next one."""
+    beginning: Path | None = None
+    """A sampler of a smaller lattice that was saved before, whose drift goes on."""
     save: Path | None = None
     """Folder for the trained samplers."""
     smoke: bool = False
@@ -231,9 +236,13 @@ def main(settings: Settings) -> None:
     rows: list[dict[str, Any]] = []
     chains: list[dict[str, Any]] = []
     drift: lt.HollowDrift | None = None
+    if settings.beginning is not None:
+        smaller: Any = lt.load(settings.beginning, "cpu").transport
+        drift = smaller
     for place, steps in enumerate(settings.steps):
         bench = Bench(settings, place)
         chains.append(bench.chains())
+        fresh: lt.HollowDrift | None = None
         if drift is None:
             kernel_size = bench.kernel_size()
             drift = lt.HollowDrift(bench.model, kernel_size, seed=settings.seed)
@@ -246,13 +255,15 @@ def main(settings: Settings) -> None:
         print(json.dumps(told), flush=True)
         bench.kept(drift)
         rows += bench.rows(drift, "drift")
-        if place == 0 and settings.adam:
+        if fresh is not None and settings.adam:
             # A step of Adam takes about 0.6 of the time of one of SPRING.
             other = bench.trained(fresh, "adam", round(steps / 0.6))
             trainings.append(other)
             print(json.dumps(other), flush=True)
             rows.append(bench.row("drift, by Adam", fresh, *settings.schemes[-1]))
     config = {**asdict(settings), "json": settings.json.name, "save": settings.save is not None}
+    if settings.beginning is not None:
+        config["beginning"] = settings.beginning.name
     result = {
         "trainings": trainings,
         "rows": rows,

@@ -1,8 +1,9 @@
 """Tables of continuous fields: gates, trained drifts, and four methods at equal time."""
 
+import itertools
 from typing import Any
 
-from pages.words import result, shown, table, wrapped
+from pages.words import ROOT, result, shown, table, wrapped
 
 
 def gates_table() -> str:
@@ -25,6 +26,16 @@ def gates_table() -> str:
     return table(head, rows)
 
 
+TRAININGS = ("phi4_training", "phi4_training_20")
+"""Results of fields/phi4_training.py, in the order of the page."""
+
+
+def trained() -> list[dict[str, Any]]:
+    """Return those results of trained drifts that there are."""
+    folder = ROOT / "experiments" / "results"
+    return [result(name) for name in TRAININGS if (folder / f"{name}.json").exists()]
+
+
 def drifts_table() -> str:
     """Return what trained drifts reach, with annealing of the same seconds below each."""
     head = [
@@ -32,7 +43,7 @@ def drifts_table() -> str:
         "seconds", "effective walkers/s",
     ]  # fmt: skip
     rows: list[list[str]] = []
-    for row in result("phi4_training")["rows"]:
+    for row in itertools.chain.from_iterable(found["rows"] for found in trained()):
         if row["sampler"] == "AIS, to measure":
             continue
         pull = row.get("log_z_ratio_pull")
@@ -55,7 +66,7 @@ def drifts_table() -> str:
 def trainings_list() -> str:
     """Return what the trainings of the drifts took, and what they left."""
     lines: list[str] = []
-    for made in result("phi4_training")["trainings"]:
+    for made in itertools.chain.from_iterable(found["trainings"] for found in trained()):
         size = f"{made['length']} × {made['length']}"
         text = (
             f"- {size}, {made['optimizer']}: {made['steps']} steps in {shown(made['seconds'])} s; "
@@ -121,17 +132,17 @@ def crossings_list() -> str:
 
 def chains_list() -> str:
     """Return V⟨M²⟩ by chains on the lattices of the trained drifts."""
-    found = result("phi4_training")
     lines: list[str] = []
-    for row in found["chains"]:
-        other = found["references"].get(str(row["length"]), {}).get("magnetisation")
-        text = (
-            f"- {row['length']} × {row['length']}, λ = {row['quartic']:g}: V⟨M²⟩ = "
-            f"{row['magnetisation']:.3f} ± {row['magnetisation_error']:.2g}"
-        )
-        if other is not None:
-            text += f"; another program {other[0]:g} ± {other[1]:g}"
-        lines.append(wrapped(f"{text}.", "  "))
+    for found in trained():
+        for row in found.get("chains", ()):
+            other = found["references"].get(str(row["length"]), {}).get("magnetisation")
+            text = (
+                f"- {row['length']} × {row['length']}, λ = {row['quartic']:g}: V⟨M²⟩ = "
+                f"{row['magnetisation']:.3f} ± {row['magnetisation_error']:.2g}"
+            )
+            if other is not None:
+                text += f"; another program {other[0]:g} ± {other[1]:g}"
+            lines.append(wrapped(f"{text}.", "  "))
     return "\n".join(lines)
 
 
