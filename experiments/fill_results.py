@@ -22,10 +22,12 @@ from pages.densities import (
     targets_table,
 )
 from pages.fields import (
+    chains_list,
     crossings_list,
     drifts_table,
     gates_table,
     methods_table,
+    moves_table,
     trainings_list,
 )
 from pages.learned import (
@@ -282,6 +284,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "table of phi4_gates": gates_table,
     "table of phi4_training": drifts_table,
     "trainings of phi4_training": trainings_list,
+    "chains of phi4_training": chains_list,
+    "table of field_moves": moves_table,
     "table of phi4": methods_table,
     "crossings of phi4": crossings_list,
     "table of two_modes": curves_table,

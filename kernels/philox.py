@@ -38,6 +38,8 @@ class Stream(IntEnum):
         START    | site // 4    | 0             | 0    | walker       | word ``site % 4``: start
                  |              |               |      |              | value; two words make two
                  |              |               |      |              | normal numbers
+                 | site         | 0             | 0    | walker       | 0, 1: magnitude of a Laplace
+                 |              |               |      |              | number; 2: its sign
         JUMP     | 0            | event         | 0    | walker       | 0, 1: holding time; 2, 3:
                  |              |               |      |              | which move
                  |              | event · n + i |      |              | the same, of the i-th of n
@@ -54,6 +56,14 @@ class Stream(IntEnum):
                  |              |               |      |              | 3: by which k
         EXACT    | site         | 0             | 0    | sample       | 0, 1: state of a site, layer
                  |              |               |      |              | or all sites
+                 | 0            | 0             | 1    | sample       | 0, 1: mode of a density,
+                 |              |               |      |              | place; 2: side
+                 | site         | attempt       | 1    | sample       | 0, 1: bin of a well; 2:
+                 |              |               |      |              | place in it; 3: acceptance
+                 | site // 4    | 0             | 2    | sample       | all: normal numbers of
+                 |              |               |      |              | coordinates
+                 | site // 4    | 0             | 3    | direction    | all: directions in which
+                 |              |               |      |              | distances are taken
         CLUSTER  | bond // 4    | sweep         | 0    | walker       | word ``bond % 4``: whether
                  |              |               |      |              | it joins, where ``bond = d N
                  |              |               |      |              | + i``

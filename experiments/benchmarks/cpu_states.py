@@ -253,9 +253,9 @@ def environments(settings: CpuStates) -> dict[str, dict[str, str]]:
     return found
 
 
-def begun(changes: dict[str, str], settings: CpuStates) -> subprocess.Popen[str]:
-    """Start the process of a state."""
-    words = [sys.executable, __file__, "--serve", json.dumps(asdict(settings), default=str)]
+def begun(changes: dict[str, str], settings: Any, script: str = __file__) -> subprocess.Popen[str]:
+    """Start the process of a state, which a script serves with settings of its own."""
+    words = [sys.executable, script, "--serve", json.dumps(asdict(settings), default=str)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **changes}
     return subprocess.Popen(
         words, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -1,14 +1,15 @@
 """Train drifts of the φ⁴ field, and compare with annealed importance sampling by seconds.
 
-    python experiments/fields/phi4_training.py            # 8 x 8, and 12 x 12 from there
-    python experiments/fields/phi4_training.py --smoke    # 4 x 4 and 6 x 6, under a minute
+    python experiments/fields/phi4_training.py            # 8 x 8, then 12 x 12, then 20 x 20
+    python experiments/fields/phi4_training.py --smoke    # 4 x 4 and 6 x 6, a few seconds
 
-One HollowDrift is trained on the smallest lattice, and goes on for a while on the next one. Adam is
-given the same seconds as SPRING on the smallest. Walkers follow the drift by MapStep, with
+One HollowDrift is trained on the smallest lattice, and goes on for a while on the next ones. Adam
+is given the same seconds as SPRING on the smallest. Walkers follow the drift by MapStep, with
 trajectories of hybrid Monte Carlo (Fourier-accelerated, settled by the library) between the maps.
 Annealed importance sampling makes the same trajectories without a drift, on as many intervals as
 take the same time. Seconds are of processor time on one core, so that other work on the machine
-does not count. References: log Z by long runs of annealing, V⟨M²⟩ by hybrid Monte Carlo.
+does not count. References: log Z by long runs of annealing, V⟨M²⟩ by hybrid Monte Carlo, both of
+other programs; chains of this library's own (HMC with updates of sign clusters) stand beside.
 """
 
 import json
@@ -27,6 +28,7 @@ from leaps_triton.provenance import provenance
 REFERENCES: dict[int, dict[str, tuple[float, float]]] = {
     8: {"log_z_ratio": (27.611, 0.004)},
     12: {"log_z_ratio": (69.906, 0.011), "magnetisation": (4.12, 0.03)},
+    20: {"magnetisation": (10.46, 0.14)},
 }
 """``log Z_1 / Z_0`` and ``V⟨M²⟩`` with their errors, by length."""
 
@@ -35,24 +37,28 @@ REFERENCES: dict[int, dict[str, tuple[float, float]]] = {
 class Settings:
     """Train drifts, and compare with AIS."""
 
-    lengths: tuple[int, ...] = (8, 12)
+    lengths: tuple[int, ...] = (8, 12, 20)
     """Square lattices, the smallest first."""
-    quartic: tuple[float, ...] = (6.008, 5.276)
+    quartic: tuple[float, ...] = (6.008, 5.276, 4.807)
     """λ on each."""
     mass_squared: float = -4.0
     """m²."""
-    steps: tuple[int, ...] = (2500, 3000)
+    steps: tuple[int, ...] = (1200, 1500, 3000)
     """Training steps on each lattice, by SPRING."""
     schemes: tuple[tuple[int, int], ...] = ((20, 0), (20, 1), (50, 3))
     """Intervals, and leapfrogs of a trajectory between them; 0 for no trajectories."""
-    walkers: tuple[int, ...] = (4096, 2048)
+    walkers: tuple[int, ...] = (2048, 2048, 4096)
     """Walkers on each lattice."""
+    sweeps: int = 2000
+    """Steps of 64 chains on each lattice, after the burn-in."""
     annealing: int = 100
     """Intervals with which the seconds of AIS are measured."""
     adam: bool = True
     """Whether Adam has its turn on the smallest lattice."""
     seed: int = 0
     """Of training; samples have the next one."""
+    save: Path | None = None
+    """Folder for the trained samplers."""
     smoke: bool = False
     """Less than a minute."""
     json: Path = Path("experiments/results/phi4_training.json")
@@ -62,10 +68,11 @@ class Settings:
 SMOKE: dict[str, Any] = {
     "lengths": (4, 6),
     "quartic": (6.975, 6.975),
-    "steps": (60, 20),
-    "schemes": ((10, 0), (10, 1)),
+    "steps": (20, 10),
+    "schemes": ((5, 0), (5, 1)),
     "walkers": (256, 256),
-    "annealing": 20,
+    "annealing": 10,
+    "sweeps": 60,
 }
 
 
@@ -110,6 +117,39 @@ class Bench:
             "held_out_variance": judged.variance,
             "steepest": max(drift.steepest(t) for t in (0.0, 0.25, 0.5, 0.75, 1.0)),
         }
+
+    def chains(self) -> dict[str, Any]:
+        """Return V⟨M²⟩ by chains, and how far the Schwinger-Dyson identity is off."""
+        begin = time.process_time()
+        chain = lt.run_chain(
+            self.model,
+            lt.Compose(lt.HMC(), lt.SignCluster()),
+            64,
+            self.settings.sweeps,
+            seed=self.settings.seed + 2,
+            observables=("susceptibility_full", "schwinger_dyson"),
+            device="cpu",
+        )
+        found = chain.estimate("susceptibility_full")
+        told = {
+            "length": self.length,
+            "quartic": self.model.quartic,
+            "magnetisation": float(found.value),
+            "magnetisation_error": float(found.error),
+            "schwinger_dyson_pull": chain.estimate("schwinger_dyson").pull(1.0),
+            "seconds": round(time.process_time() - begin, 1),
+        }
+        print(json.dumps(told), flush=True)
+        return told
+
+    def kept(self, drift: lt.HollowDrift) -> None:
+        """Save a sampler with the drift where a folder was named."""
+        if self.settings.save is None:
+            return
+        sampler = lt.Sampler(self.path, drift, lt.MapStep(50), lt.HMC(leapfrogs=3), device="cpu")
+        file = self.settings.save / f"phi4-{self.length}.safetensors"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lt.save(sampler, file)
 
     def row(
         self, name: str, drift: lt.HollowDrift | None, intervals: int, leapfrogs: int
@@ -189,9 +229,11 @@ def main(settings: Settings) -> None:
     versions = provenance(torch.device("cpu"))
     trainings: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
+    chains: list[dict[str, Any]] = []
     drift: lt.HollowDrift | None = None
     for place, steps in enumerate(settings.steps):
         bench = Bench(settings, place)
+        chains.append(bench.chains())
         if drift is None:
             kernel_size = bench.kernel_size()
             drift = lt.HollowDrift(bench.model, kernel_size, seed=settings.seed)
@@ -202,6 +244,7 @@ def main(settings: Settings) -> None:
         told = bench.trained(drift, "spring", steps)
         trainings.append(told)
         print(json.dumps(told), flush=True)
+        bench.kept(drift)
         rows += bench.rows(drift, "drift")
         if place == 0 and settings.adam:
             # A step of Adam takes about 0.6 of the time of one of SPRING.
@@ -209,11 +252,13 @@ def main(settings: Settings) -> None:
             trainings.append(other)
             print(json.dumps(other), flush=True)
             rows.append(bench.row("drift, by Adam", fresh, *settings.schemes[-1]))
+    config = {**asdict(settings), "json": settings.json.name, "save": settings.save is not None}
     result = {
         "trainings": trainings,
         "rows": rows,
+        "chains": chains,
         "references": {str(length): known for length, known in REFERENCES.items()},
-        "config": {**asdict(settings), "json": settings.json.name},
+        "config": config,
         "versions": versions,
     }
     settings.json.parent.mkdir(parents=True, exist_ok=True)

@@ -117,3 +117,34 @@ def crossings_list() -> str:
             f"{gate['distance_in_errors']:+.1f} errors apart."
         )
     return "\n".join(wrapped(line, "  ") for line in lines)
+
+
+def chains_list() -> str:
+    """Return V⟨M²⟩ by chains on the lattices of the trained drifts."""
+    found = result("phi4_training")
+    lines: list[str] = []
+    for row in found["chains"]:
+        other = found["references"].get(str(row["length"]), {}).get("magnetisation")
+        text = (
+            f"- {row['length']} × {row['length']}, λ = {row['quartic']:g}: V⟨M²⟩ = "
+            f"{row['magnetisation']:.3f} ± {row['magnetisation_error']:.2g}"
+        )
+        if other is not None:
+            text += f"; another program {other[0]:g} ± {other[1]:g}"
+        lines.append(wrapped(f"{text}.", "  "))
+    return "\n".join(lines)
+
+
+def moves_table() -> str:
+    """Return what a step of each move costs, fused and in plain torch."""
+    found = result("field_moves")
+    lengths = list(dict.fromkeys(row["length"] for row in found["rows"]))
+    cells: dict[str, list[str]] = {}
+    for row in found["rows"]:
+        fused = shown(row["milliseconds"]["numba"])
+        plain = shown(row["twin_over_numba"])
+        units = shown(row["in_trajectories"]["numba"])
+        cells.setdefault(row["move"], []).append(f"{fused} ({plain}; {units})")
+    head = ["", *(f"{length} × {length}" for length in lengths)]
+    words = f"On {found['device']}, {found['config']['walkers']} walkers:"
+    return f"{words}\n\n{table(head, ([name, *others] for name, others in cells.items()))}"

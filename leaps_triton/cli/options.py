@@ -90,8 +90,10 @@ def makeable() -> list[str]:
     for name, maker in registry.things("model").items():
         parameters = inspect.signature(maker).parameters.values()
         needed = {each.name for each in parameters if each.default is each.empty}
-        # A required argument without an option would leave a model nobody can make.
-        if needed <= known:
+        has_lattice = "shape" in {each.name for each in parameters}
+        # A required argument without an option would leave a model nobody can make, and options
+        # describe lattices, not densities.
+        if has_lattice and needed <= known:
             found.append(name)
     return found
 

@@ -5,8 +5,8 @@ cumulative distribution. Its norm ``‖v_t‖² = ∫ (∂_tF_t)² / ρ_t dx`` s
 follow.
 """
 
+import itertools
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 Curve: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Points ``(points, 1)`` and a time ``(1,)`` → ``log ρ̃_t``, ``(points,)``, as of a path."""
+"""Points ``(points, 1)`` and times ``(points,)`` → ``log ρ̃_t``, ``(points,)``, as a path has it."""
 
 _NODES = 10
 """Of Gauss's rule in a panel."""
@@ -58,8 +58,8 @@ def velocity_norm(
     """Return ``‖v_t‖² = ∫ (∂_tF_t)² / ρ_t dx`` of a curve of densities on a line.
 
     Args:
-        log_density: ``log ρ̃_t`` as a function of points ``(points, 1)`` and a time ``(1,)``, such
-            as ``path.log_density``; torch differentiates it by the time.
+        log_density: ``log ρ̃_t`` as a function of points ``(points, 1)`` and times ``(points,)``,
+            such as ``path.log_density``; torch differentiates it by the times.
         t: the time.
         edges: where to begin and to end, and between them, rising, where the density has kinks.
         panels: of Gauss's rule, in all.
@@ -92,23 +92,20 @@ def velocity_on_line(
     t = as_number("t", t, "a finite number", math.isfinite)
     rule = _rule(edges, as_integer("panels", panels, 1))
     points = rule.points.flatten().unsqueeze(1)
-    time = torch.tensor([t], dtype=torch.float64)
+    # Each point has a time of its own, so that one gradient holds all derivatives.
+    times = torch.full((len(points),), t, dtype=torch.float64)
 
-    def at(moment: Tensor) -> Tensor:
-        return log_density(points, moment)
+    def total(moments: Tensor) -> Tensor:
+        return log_density(points, moments).sum()
 
-    with warnings.catch_warnings():
-        # Torch loads rules of its forward mode by what it deprecates itself.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        values, rates = torch.func.jvp(at, (time,), (torch.ones_like(time),))
-    expect_finite = values.shape == (len(points),) and bool(values.isfinite().all())
-    wanted = "a function to finite numbers (points,)"
-    expect(expect_finite, "log_density", wanted, values)
+    values = log_density(points, times)
+    fits = values.shape == (len(points),) and bool(values.isfinite().all())
+    expect(fits, "log_density", "a function to finite numbers (points,)", values)
     relative = (values - values.max()).view_as(rule.points)
     density = relative.exp()
     mass = (rule.weights * density).sum()
     density = density / mass
-    rates = rates.view_as(density)
+    rates = torch.func.grad(total)(times).view_as(density)
     # ∂_tρ = ρ (∂_t log ρ̃ - d log Z/dt).
     mean = (rule.weights * density * rates).sum()
     change = density * (rates - mean)
@@ -161,8 +158,9 @@ def laplace_velocity_norm(separation: float) -> float:
 def ornstein_uhlenbeck(model: GaussianMixture, scale: float = 1.0) -> Curve:
     """Return the curve on which noise of width ``s`` turns into a mixture, in closed form.
 
-    It is an Ornstein–Uhlenbeck process run backwards, in the clock ``t = e^{-s}``: means are
-    ``t μ_k``, variances ``s² + (σ_k² - s²) t²``. Only modes that are there grow, with their masses.
+    It is an Ornstein–Uhlenbeck process run backwards from time τ, in the clock ``t = e^{-τ}``:
+    means are ``t μ_k``, variances ``s² + (σ_k² - s²) t²``, and
+    the modes keep their masses on the way.
 
     Args:
         model: the mixture at ``t = 1``, in any dimension.
@@ -217,12 +215,12 @@ class _Rule(NamedTuple):
 def _rule(edges: Sequence[float], panels: int) -> _Rule:
     """Return the quadrature on panels between edges."""
     given = [float(edge) for edge in edges]
-    rising = all(before < after for before, after in zip(given, given[1:], strict=False))
+    rising = all(before < after for before, after in itertools.pairwise(given))
     if len(given) < 2 or not rising or not all(math.isfinite(edge) for edge in given):
         raise ValueError(f"edges must be two rising numbers or more, got {shown(edges)}")
     length = given[-1] - given[0]
     bounds = [torch.tensor(given[:1], dtype=torch.float64)]
-    for before, after in zip(given, given[1:], strict=False):
+    for before, after in itertools.pairwise(given):
         count = math.ceil(panels * (after - before) / length)
         bounds.append(torch.linspace(before, after, count + 1, dtype=torch.float64)[1:])
     ends = torch.cat(bounds)

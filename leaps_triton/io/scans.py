@@ -19,6 +19,7 @@ from ..kernels.checks import as_integer, expect
 from ..mcmc.base import Move
 from ..models.base import EnergyModel, Target
 from ..models.energy_only import as_given
+from ..models.varied import names_couplings
 from ..observables.base import OBSERVABLES
 from ..samplers.sampler import Sampler
 from ..samplers.scans import Plan, Scan
@@ -31,6 +32,7 @@ from .weighted import read, sample
 __all__ = ["read_scan", "scan"]
 
 
+@names_couplings
 def scan(
     model: Target | EnergyModel,
     betas: Sequence[float] | None = None,

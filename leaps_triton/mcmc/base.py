@@ -2,9 +2,8 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from ..estimators.trust.cautions import warn_at_call
@@ -15,6 +14,7 @@ from ..models.energy_only import as_given
 from ..models.pair import PairModel, is_pair_model
 from ..models.varied import BETA, Varied
 from ..paths.annealing import AnnealingPath
+from .states import Lowest, SweepInfo, SweepState
 
 __all__ = [
     "BaseMove",
@@ -71,48 +71,6 @@ class Move(Protocol):
 
 Kernel = Move
 """The former name of :class:`Move`."""
-
-
-class SweepState(NamedTuple):
-    """Walkers of a Markov chain."""
-
-    configurations: Tensor
-    """``(walkers, *shape)``"""
-    walkers: Tensor
-    """Global indices, int64 ``(walkers,)``"""
-    sweep: int
-    """Sweeps, or cluster updates, so far: the Philox event counter"""
-
-
-class SweepInfo(NamedTuple):
-    """What one step did."""
-
-    changed: Tensor
-    """Fraction of sites whose value changed, float32 ``(walkers,)``"""
-
-
-class Lowest(NamedTuple):
-    """The lowest energy that each walker has had, and where."""
-
-    energies: Tensor
-    """``H`` without β, float64 ``(walkers,)``; infinite before any was seen"""
-    configurations: Tensor
-    """``(walkers, *shape)``"""
-
-    def and_of(self, energies: Tensor, configurations: Tensor) -> "Lowest":
-        """Return the lower of each walker's own and of another energy; the earlier of two equal.
-
-        Args:
-            energies: ``H``, float64 ``(walkers,)``.
-            configurations: theirs, ``(walkers, *shape)``.
-        """
-        # NaN is lower than nothing.
-        lower = energies < self.energies
-        by_site = lower.view(-1, *[1] * (configurations.ndim - 1))
-        return Lowest(
-            torch.where(lower, energies, self.energies),
-            torch.where(by_site, configurations, self.configurations),
-        )
 
 
 class BaseMove(ABC):

@@ -14,32 +14,29 @@ from ..estimators.histograms import mbar, mbar_error
 from ..estimators.jackknife import Estimate
 from ..estimators.reweighting import Reweighted
 from ..estimators.tempering import exchange_rates
-from ..estimators.trust.beginning import Beginning, find_beginning
+from ..estimators.trust.beginning import Beginning
 from ..estimators.trust.cautions import (
     Doubt,
     LowAcceptanceWarning,
     ShortChainWarning,
     caution,
 )
-from ..kernels.checks import nearest
 from ..models.base import Model
-from ..models.varied import BETA, Varied
+from ..models.varied import Varied
 from ..observables.base import (
-    check_function,
     function_of,
-    is_of_pairs,
-    is_of_replicas,
     title_of,
 )
-from ..observables.fields import conjugate_of
-from ..observables.measuring import Measurable, check_pairs, check_value, rows_of, together_of
-from ..observables.replicas import inner_of, suffix_of
+from ..observables.measuring import Measurable, together_of
+from ..observables.replicas import inner_of
 from ..observables.reweighted import reweighted
 from ..renamed import warn_renamed
 from .base import Lowest, Move, SweepState, as_move
 from .fields.acceptance import LEAST_ACCEPTANCE, acceptance_of
+from .runs.kept import as_measurable, measured_of
+from .runs.replicas import conjugates_of
 
-__all__ = ["Chain", "begun"]
+__all__ = ["Chain"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -265,20 +262,7 @@ class Chain(Result):
 
     def _energies(self) -> Tensor:
         """Return ``H`` of all replicas, or what a coupling multiplies, ``(walkers, draws, K)``."""
-        name = self.parameter
-        if name == BETA and "replica_energies" in self.values:
-            return self.values["replica_energies"]
-        per_site = f"energy{suffix_of(name)}"
-        wanted = "replica_energies"
-        if name != BETA:
-            per_site = f"{conjugate_of(self.model, name)}{suffix_of(name)}"
-            wanted = per_site
-        if per_site in self.values:
-            return self.values[per_site] * math.prod(self.model.shape)
-        raise ValueError(
-            f"energies of replicas were not measured, only {', '.join(self.values)}; run "
-            f"ParallelTempering with observables=['{wanted}']"
-        )
+        return conjugates_of(self.model, self.parameter, self.values)
 
     def reweight(
         self, observable: Measurable | str, function: Function | None = None, **to: float
@@ -406,91 +390,9 @@ class Chain(Result):
             measured = self.measured[name]
             values = self.values[name]
         else:
-            measured = self._measurable(observable)
-            values = self._measure_kept(measured)
+            measured = as_measurable(observable, self.measured, self.kept)
+            assert self.kept is not None
+            values = measured_of(self.kept, self.model, measured)
         if function is None:
             function = function_of(measured)
         return examine(values, function, together=together_of(measured, self.together))
-
-    def _measurable(self, observable: Measurable | str) -> Measurable:
-        """Return the observable, if it can be measured of the configurations that were kept."""
-        if isinstance(observable, str):
-            name = observable
-        else:
-            name = title_of(observable)
-            if self.kept is not None and not is_of_replicas(observable):
-                check_function(observable)
-                return observable
-        known = f"only {', '.join(self.measured) or 'nothing'}"
-        if name in self.measured:
-            known = "but another function of that name; ask for that by its name"
-        others = [other for other in self.measured if other != name]
-        raise ValueError(
-            f"{name} was not measured, {known}; give it to run_chain as one of observables=, or "
-            f"keep_configurations=True{nearest(name, others)}"
-        )
-
-    def _measure_kept(self, observable: Measurable) -> Tensor:
-        """Return an observable of every draw, float64 ``(rows, draws)`` or ``(rows, draws, k)``."""
-        assert self.kept is not None
-        name = title_of(observable)
-        if is_of_pairs(observable):
-            check_pairs(name, self.walkers)
-            # The pairs that a run measures on its way: walkers 2w and 2w + 1, at the same draw.
-            first = self.kept[::2].flatten(0, 1)
-            second = self.kept[1::2].flatten(0, 1)
-            flat = observable(first, second, self.model)
-        else:
-            flat = observable(self.kept.flatten(0, 1), self.model)
-        rows = rows_of(observable, self.walkers)
-        check_value(name, flat, rows * self.draws)
-        return flat.double().view(rows, self.draws, *flat.shape[1:])
-
-
-def _found(values: Mapping[str, Tensor], measured: Mapping[str, Measurable]) -> Beginning:
-    """Return where a chain may begin, by all that was measured, at each temperature apart."""
-    series = {}
-    functions = {}
-    owners = {}
-    for name, value in values.items():
-        observable = measured[name]
-        inner = inner_of(observable)
-        parts = [value]
-        if inner is not None:
-            parts = list(value.unbind(2))
-            observable = inner
-        for place, part in enumerate(parts):
-            key = f"{name} {place}"
-            series[key] = part
-            functions[key] = function_of(observable)
-            owners[key] = name
-    found = find_beginning(series, functions)
-    return found._replace(observable=owners.get(found.observable, ""))
-
-
-def begun(
-    fields: Mapping[str, Any], measured: Mapping[str, Measurable], beginning: Beginning | None
-) -> dict[str, Any]:
-    """Return the fields of a chain that change where its first draws are left out.
-
-    Args:
-        fields: of a :class:`Chain` of all draws, by name.
-        measured: name → observable.
-        beginning: where the chain is known to begin; None to find it.
-    """
-    values = fields["values"]
-    kept = fields["kept"]
-    if beginning is None:
-        beginning = _found(values, measured)
-    first = beginning.draw
-    if kept is not None:
-        kept = kept[:, first:]
-    steps = first * fields["thin"]
-    return {
-        "beginning": beginning,
-        "early": {name: value[:, :first] for name, value in values.items()},
-        "values": {name: value[:, first:] for name, value in values.items()},
-        "kept": kept,
-        "burn_in": fields["burn_in"] + steps,
-        "sweeps": fields["sweeps"] - steps,
-    }

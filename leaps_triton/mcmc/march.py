@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,24 +10,22 @@ import torch
 from torch import Tensor
 
 from ..estimators.trust.beginning import Beginning
-from ..kernels.checks import as_bool, as_device, as_integer, as_seed, as_tensor, states_hint
+from ..kernels.checks import as_bool, as_device, as_tensor
 from ..models.base import EnergyModel, Target
-from ..models.densities.base import DensityModel
-from ..models.energy_only import as_given, complete
-from ..models.fields import is_phi_four
 from ..models.varied import couplings_of
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.fields import chosen_for
 from ..observables.measuring import Measurable, check_pairs, check_value, measure, named, rows_of
 from ..observables.replicas import Ladder, is_lifted
 from ..observables.shared import share
-from ..paths.annealing import AnnealingPath
-from ..paths.gaussian import broad
 from ..progress import Progress, track
 from ..renamed import renamed
 from .base import Lowest, Move, as_move, warn_confined
-from .chain import Chain, begun
+from .chain import Chain
 from .compose import settled
+from .runs.beginnings import begun
+from .runs.settings import ChainSettings
+from .runs.starts import check_together, path_of, picked, start_of
 
 __all__ = ["OBSERVABLES", "ChainSettings", "March", "run_chain"]
 
@@ -44,59 +41,6 @@ _MOST = 64
 
 _PAIR = 2
 """Walkers that observables of pairs compare."""
-
-
-@dataclass(frozen=True)
-class ChainSettings:
-    """How many chains run for how long; checked when it is made.
-
-    Attributes:
-        walkers: number of chains.
-        sweeps: steps of the move after the burn-in.
-        thin: steps from one measurement to the next.
-        seed: in [0, 2³²).
-        burn_in: steps before, not measured; None for a tenth of ``sweeps``; ``"auto"`` for none,
-            and a beginning that is found afterwards.
-    """
-
-    walkers: int
-    sweeps: int
-    thin: int = 1
-    seed: int = 0
-    burn_in: int | Literal["auto"] | None = None
-
-    def __post_init__(self) -> None:
-        sweeps = as_integer("sweeps", self.sweeps, 1)
-        checked: dict[str, Any] = {
-            "walkers": as_integer("walkers", self.walkers, 1),
-            "sweeps": sweeps,
-            "thin": as_integer("thin", self.thin, 1),
-            "seed": as_seed(self.seed),
-        }
-        if sweeps < checked["thin"]:
-            raise ValueError(
-                f"sweeps must be at least thin, or nothing is measured, got {sweeps} and "
-                f"{checked['thin']}"
-            )
-        # Rounded up, so that the shortest run has a step of burn-in too.
-        checked["burn_in"] = math.ceil(sweeps / 10)
-        if self.automatic:
-            checked["burn_in"] = "auto"
-        elif self.burn_in is not None:
-            checked["burn_in"] = as_integer("burn_in", self.burn_in, 0)
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-
-    @property
-    def automatic(self) -> bool:
-        """Return whether the beginning is to be found from the draws."""
-        return isinstance(self.burn_in, str) and self.burn_in == "auto"
-
-    @property
-    def draws(self) -> int:
-        """Return the number of measurements per walker."""
-        # Steps after the last whole multiple of thin would go unmeasured, and are not made.
-        return self.sweeps // self.thin
 
 
 @renamed(kernel="move")
@@ -210,19 +154,19 @@ class March:
         if isinstance(start, np.ndarray):
             start = as_tensor(start)
         self.start = start
-        self.path = _path(model, start)
+        self.path = path_of(model, start)
         self.model = self.path.model
         move = settled(move, self.model, None, settings.walkers)
         self.move = move
         as_move("move", move).check_model(self.model)
-        _check_together(move, settings.walkers)
+        check_together(move, settings.walkers)
         # Before any work: the temperatures of a ladder may not be those of the model.
         self.varied = as_move("move", move).varied(self.model)
         self.measured = self._named(chosen_for(self.model, observables))
         self.device = as_device(device)
         walker_index = torch.arange(settings.walkers, device=self.device)
         self.walkers = settings.walkers
-        configurations = _start(self.path, start, walker_index, settings.seed)
+        configurations = start_of(self.path, start, walker_index, settings.seed)
         self.state: Any = move.init(configurations, walker_index)
         self.drawn = 0
         unseen = torch.full((self.walkers,), math.inf, dtype=torch.float64, device=self.device)
@@ -291,9 +235,9 @@ class March:
             rows: which, as :meth:`shares` deals them out.
         """
         chosen = slice(rows.start, rows.stop)
-        self.state = _rows_of(self.state, chosen)
+        self.state = picked(self.state, chosen)
         if self.lowest is not None:
-            self.lowest = _rows_of(self.lowest, chosen)
+            self.lowest = picked(self.lowest, chosen)
         self.walkers = len(rows)
         self._shared = None
 
@@ -447,74 +391,3 @@ class March:
                 f"observable {name} is one of ParallelTempering, got {type(self.move).__name__}; "
                 f"leave it out"
             )
-
-
-def _rows_of(state: Any, rows: slice) -> Any:
-    """Return some walkers of a NamedTuple; what is no tensor is one for all."""
-    kept = []
-    for value in state:
-        if isinstance(value, Tensor):
-            # In memory of their own, where they begin as those of a chain alone do.
-            value = value[rows].clone()
-        kept.append(value)
-    return type(state)(*kept)
-
-
-def _check_together(move: object, walkers: int) -> None:
-    together = as_move("move", move).together
-    if walkers % together:
-        raise ValueError(
-            f"{type(move).__name__} moves {together} walkers together, so that their number must "
-            f"be a multiple of it, got {walkers}"
-        )
-
-
-@dataclass
-class _Given:
-    """Configurations that chains start from, as the start of a path; ``log Z_0`` is unknown."""
-
-    configurations: Tensor
-    log_z: float = math.nan
-
-    def sample(self, walker_index: Tensor, seed: int) -> Tensor:
-        """Return the configurations."""
-        return self.configurations
-
-
-def _path(model: Target | EnergyModel, start: Tensor | None) -> AnnealingPath:
-    """Return a path to the model; chains stay at its end, so that its start matters to none."""
-    kind = getattr(model, "dtype", None)
-    floating = isinstance(kind, torch.dtype) and kind.is_floating_point
-    # Floating-point numbers have no uniform law that a path could start from by itself, but fields
-    # have the free one, and with it the couplings that their moves ask for.
-    if isinstance(model, DensityModel) and start is None:
-        return AnnealingPath(model, broad(model))
-    if floating and not is_phi_four(model):
-        if start is None:
-            shape = ", ".join(str(length) for length in complete(model).shape)
-            raise ValueError(
-                f"chains of {type(as_given(model)).__name__} have no start of their own, since its "
-                f"configurations are {kind}; give start= a tensor (walkers, {shape})"
-            )
-        return AnnealingPath(model, _Given(start))
-    return AnnealingPath(model)
-
-
-def _start(path: AnnealingPath, start: Tensor | None, walker_index: Tensor, seed: int) -> Tensor:
-    """Return where the walkers start, on the device of their indices."""
-    if start is None:
-        return path.start.sample(walker_index, seed)
-    model = path.model
-    expected = (len(walker_index), *model.shape)
-    if not isinstance(start, Tensor) or start.dtype != model.dtype or start.shape != expected:
-        got: object = type(start).__name__
-        if isinstance(start, Tensor):
-            got = (start.dtype, tuple(start.shape))
-        hint = ""
-        if not model.dtype.is_floating_point:
-            hint = states_hint(start, model.q)
-        raise ValueError(f"start must be {model.dtype} of shape {expected}, got {got}{hint}")
-    # A model checks the values of its configurations.
-    model.energy(start)
-    # Walkers that were expanded from one would share its memory.
-    return start.to(walker_index.device).contiguous()

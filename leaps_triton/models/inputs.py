@@ -32,6 +32,7 @@ __all__ = [
     "check_states",
     "in_short",
     "named",
+    "shape_of",
 ]
 
 Constructor = TypeVar("Constructor", bound=Callable[..., None])
@@ -175,7 +176,7 @@ def as_coupling(value: object, lengths: tuple[int, ...]) -> Tensor:
     uniform = (1,) * ndim
     meaning = "directions by lattice, or one a direction"
     # One per direction is told by its shape: all else is to be a number or the whole table.
-    if _shape_of(value) == (ndim,):
+    if shape_of(value) == (ndim,):
         bonds = as_table("coupling", value, (ndim,), meaning)
     else:
         bonds = as_numbers("coupling", value, (ndim, *lengths), meaning)
@@ -200,7 +201,7 @@ def as_spins(spins: object, q: int) -> Tensor:
     if spins is None:
         return _simplex(q)
     # The number of components is free, so the shape is read off what was given.
-    shape = _shape_of(spins)
+    shape = shape_of(spins)
     if len(shape) != 2 or shape[0] != q:
         raise ValueError(f"spins must have shape ({q}, n), one vector a state, got {shown(spins)}")
     return as_table("spins", spins, shape, "one vector a state")
@@ -253,7 +254,7 @@ def check_states(
         )
 
 
-def _shape_of(value: object) -> tuple[int, ...]:
+def shape_of(value: object) -> tuple[int, ...]:
     """Return the shape of what was given; that of a number where it is no numbers at all."""
     try:
         return tuple(as_tensor(value).shape)

@@ -1,7 +1,9 @@
 """The one parameter by which the models of a scan or a ladder differ: β, or a coupling."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from ..kernels.checks import expect
 
@@ -10,12 +12,17 @@ __all__ = [
     "Varied",
     "check_coupling",
     "couplings_of",
+    "fields_name_couplings",
     "model_at",
     "model_with",
+    "names_couplings",
     "one_coupling",
     "value_of",
 ]
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Class = TypeVar("Class", bound=type)
 
 BETA = "beta"
 """Name of the inverse temperature, beside those of couplings."""
@@ -140,3 +147,59 @@ def one_coupling(**couplings: Sequence[float] | float | None) -> tuple[str, Any]
     if not given:
         return None
     return given[0]
+
+
+def names_couplings(
+    function: Callable[Parameters, Result],
+) -> Callable[Parameters, Result]:
+    """Tell the couplings there are where one is asked for by another name; use as a decorator.
+
+    Args:
+        function: takes values of couplings as keywords, and may have a model as its first argument.
+
+    Returns:
+        The function, whose TypeError for a keyword that it does not take says what there is.
+
+    Example:
+        >>> @names_couplings
+        ... def run(model, quartic=None):
+        ...     return quartic
+        >>> run("model", quartic=[1.0])
+        [1.0]
+    """
+    known = inspect.signature(function).parameters
+    own = function.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(function)
+    def called(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
+        for name in given:
+            if name not in known:
+                words = _varied_by([*args, *given.values()])
+                raise TypeError(f"{own} has no argument {name}; {words}")
+        return function(*args, **given)
+
+    return called
+
+
+def fields_name_couplings(made: Class) -> Class:
+    """Do for the keywords of a class what :func:`names_couplings` does for a function's.
+
+    Args:
+        made: a dataclass with couplings among its fields.
+
+    Returns:
+        The class.
+    """
+    changed: Any = made
+    changed.__init__ = names_couplings(changed.__init__)
+    return made
+
+
+def _varied_by(arguments: Sequence[Any]) -> str:
+    """Return in words what there is to be varied, of the model among some arguments if it is."""
+    for argument in arguments:
+        known = couplings_of(argument)
+        if known:
+            names = " and ".join(known)
+            return f"{type(argument).__name__} has the couplings {names}, such as quartic=[…]"
+    return "inverse temperatures are betas=, couplings of a field mass_squared= and quartic="

@@ -123,8 +123,8 @@ class Scheduled:
             ValueError: a β that is not on the path, or a path that stays at β = 0.
 
         Example:
-            >>> from leaps_triton import Ising
-            >>> path = AnnealingPath(Ising((4, 4), beta=0.4), schedule=lambda t: t**2)
+            >>> import leaps_triton as lt
+            >>> path = lt.AnnealingPath(lt.Ising((4, 4), beta=0.4), schedule=lambda t: t**2)
             >>> path.time_of([0.1, 0.4])
             tensor([0.5000, 1.0000], dtype=torch.float64)
         """

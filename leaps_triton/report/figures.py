@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..estimators.base import Result
+from ..models.densities.base import DensityModel
 from ..models.varied import couplings_of
 from . import physics_plots, plotting
 from .shared import headline, quietly
@@ -133,6 +134,11 @@ def _able(runs: Runs, name: str) -> dict[str, Result]:
     return found
 
 
+def _on_lattices(runs: Runs) -> dict[str, Result]:
+    """Return the runs of lattices: coordinates of a density are at no distance from each other."""
+    return {key: run for key, run in runs.items() if not isinstance(run.model, DensityModel)}
+
+
 def _shared(runs: Runs) -> list[str]:
     """Return names of the tables' observables that all runs can estimate."""
     shared = []
@@ -157,7 +163,7 @@ def _observables(runs: Runs, one: str = "") -> Figure | None:
 
 def _correlation(axes: Axes, runs: Runs) -> bool:
     """Draw correlations on the largest lattice; return whether there were any."""
-    able = _able(runs, "correlation")
+    able = _able(_on_lattices(runs), "correlation")
     if able:
         drawn, models = of_largest(able)
         physics_plots.correlation(axes, drawn)
@@ -196,7 +202,7 @@ def _weights(axes: Axes, runs: Runs) -> bool:
 def _overlaps(axes: Axes, runs: Runs) -> bool:
     """Draw overlaps on the largest lattice; return whether there were any."""
     able = {}
-    for key, run in runs.items():
+    for key, run in _on_lattices(runs).items():
         # Two pairs of walkers at least, or there is no error.
         pairs = run.drawn is not None and len(run.drawn) > 3
         if pairs or "overlap" in run.values:
@@ -221,7 +227,7 @@ def _binder(axes: Axes, runs: Runs) -> bool:
 
 def _snapshots(axes: Axes, runs: Runs) -> bool:
     """Draw walkers of the first run that has them; return whether there is one."""
-    for run in runs.values():
+    for run in _on_lattices(runs).values():
         if run.configurations is not None:
             plotting.snapshots(axes, run)
             return True

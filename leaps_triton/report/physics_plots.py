@@ -69,7 +69,7 @@ def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
         # Two errors below: less is hardly told from 0.
         lows += [value - 2.0 * error for value, error in zip(values, errors, strict=True)]
         bars(axes, distances, values, errors, colour, shortened(name), ":")
-        if run.model.q ** math.prod(run.model.shape) <= FEW:
+        if _is_small(run.model):
             reference = exact.enumerate_model(run.model).mean(_correlation, run.model)
             axes.plot(distances, reference.tolist(), "_", color="black", markersize=14, zorder=3)
             enumerated = True
@@ -87,6 +87,13 @@ def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
     axes.set_xlabel("distance  r  [lattice spacings]")
     axes.set_ylabel("correlation  C(r) = ⟨s(0) s(r)⟩")
     axes.legend(fontsize=8)
+
+
+def _is_small(model: Any) -> bool:
+    """Return whether a model has so few configurations that exact values are drawn."""
+    if model.dtype.is_floating_point:
+        return False
+    return bool(model.q ** math.prod(model.shape) <= FEW)
 
 
 def _plain_numbers(axes: Axes) -> None:

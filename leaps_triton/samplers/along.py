@@ -115,6 +115,11 @@ class Stops:
                 "walkers of a field pass couplings and no temperatures, and from this start no "
                 "models of its kind; leave out along=, or start from a FreeField"
             )
+        if path.leaves_start and not path.has_couplings:
+            raise ValueError(
+                f"on the way from {path.start!r} to {path.model!r} walkers pass no models at other "
+                f"temperatures; leave out along="
+            )
         measured = _measured(observables)
         times = integrator.densities
         weighed = path.beta(times).tolist()

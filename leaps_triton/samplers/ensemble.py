@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from ..mcmc.base import Move, SweepState, as_move
+from ..mcmc.fields.acceptance import acceptance_of
 from ..models.base import Model
 from .along import Recorded, Stage, stages
 from .weighted import Weighted
@@ -67,3 +70,36 @@ class WeightedEnsemble(Weighted):
         if bool(self.resamplings.any()):
             return self.block
         return 1
+
+    def acceptance(self, move: Move | None) -> float | None:
+        """Return how probably trajectories of a move are accepted at the target.
+
+        It is measured in about a thousand trajectories that go on from these walkers, all of which
+        count alike, and changes nothing of them. Beside the ``acceptance`` of the move, for which
+        its step was chosen, it tells whether the move fits where the walkers have come to.
+
+        Args:
+            move: settled, such as ``sampler.mcmc``, the one that moved them.
+
+        Returns:
+            The mean probability; None without a move, and for moves that do not tell, such as
+            sweeps.
+
+        Example:
+            >>> import leaps_triton as lt
+            >>> path = lt.AnnealingPath(lt.PhiFour((4, 4), mass_squared=-1.0, quartic=1.0))
+            >>> sampler = lt.Sampler(path, None, lt.MapStep(4), lt.HMC(), block=64, device="cpu")
+            >>> found = sampler.sample(64, seed=0)
+            >>> 0.5 < found.acceptance(sampler.mcmc) < 1.0
+            True
+        """
+        if move is None:
+            return None
+        each = as_move("move", move)
+        if not each.tells_acceptance:
+            return None
+        walkers = torch.arange(len(self.configurations), device=self.configurations.device)
+        here = SweepState(self.configurations, walkers, 0)
+        # Other random numbers than those that have brought the walkers here.
+        seed = (self.seed + 1) % 2**32
+        return acceptance_of(each, self.model, here, seed)

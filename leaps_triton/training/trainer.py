@@ -114,7 +114,7 @@ class Trainer:
         self.ranks = ranks
         self.buffer: Buffer = make_buffer(sampler, config, self.family)
         self.held_out = held_out_of(sampler, config, self.family)
-        self._test = TestNodes.of(sampler, config)
+        self.test_nodes = TestNodes.of(sampler, config)
         self.guard = Guard(self.network, config)
         self.history = TrainingHistory(legs=[Leg(0, config.steps, config.learning_rate)])
         self.step = 0
@@ -347,7 +347,7 @@ class Trainer:
         last = self.step == self.config.steps
         if between and (self.step % between == 0 or last):
             self._evaluate()
-        elif last and self._test is not None:
+        elif last and self.test_nodes is not None:
             self._judge()
         return loss
 
@@ -376,8 +376,8 @@ class Trainer:
 
     def _judge(self) -> None:
         """Residuals of held-out samples or fresh nodes into the history, where there are any."""
-        if self._test is not None:
-            self._test.enter(self.history, self.step, self.buffer)
+        if self.test_nodes is not None:
+            self.test_nodes.enter(self.history, self.step, self.buffer)
         if self.held_out:
             transport = Trained.of(self.sampler).transport
             judged = [each.judge(transport) for each in self.held_out]

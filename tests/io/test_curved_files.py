@@ -21,7 +21,7 @@ def flow(energy: Any) -> lt.GradientFlowPath:
 
 def sampler_of(path: lt.AnnealingPath) -> lt.Sampler:
     if isinstance(path, lt.GradientFlowPath):
-        ratio = lt.PathRatio(3, preconditioner=None)
+        ratio = lt.PathRatio(3)
         return lt.Sampler(path, integrator=ratio, block=16, device="cpu")
     return lt.Sampler(path, None, lt.MapStep(3), lt.HMC(step=0.5), block=16, device="cpu")
 

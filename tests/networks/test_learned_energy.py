@@ -31,7 +31,7 @@ def test_it_is_small_at_first_and_follows_from_its_settings() -> None:
     energy = lt.LearnedEnergy(model, width=16, seed=2)
     path = lt.AnnealingPath(model, lt.Gaussian(1.5), correction=energy)
     x = path.start.sample(torch.arange(100), seed=1)
-    values = energy(x, path.conditions(0.5))
+    values = energy(x, path.conditions(0.5)).detach()
     assert values.dtype == torch.float64
     assert 0.0 < float(values.abs().max()) < 0.5
     again = lt.LearnedEnergy(model, **energy.settings)

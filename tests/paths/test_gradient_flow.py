@@ -93,4 +93,4 @@ def test_what_does_not_fit_is_refused() -> None:
     path = lt.GradientFlowPath(plane(), bent, start=lt.Gaussian(1.0))
     other = lt.AnnealingPath(double_well(), lt.Gaussian(1.0))
     with pytest.raises(ValueError, match=r"configurations of shape \(2,\), got \(1,\)"):
-        lt.Sampler(other, path.velocity, lt.PathRatio(4, preconditioner=None), device="cpu")
+        lt.Sampler(other, path.velocity, lt.PathRatio(4), device="cpu")

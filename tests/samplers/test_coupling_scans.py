@@ -207,3 +207,23 @@ def test_a_ladder_that_nothing_has_climbed_says_so() -> None:
 def test_what_is_refused_is_told(call: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: lt.scan(TWO_SITES, lam=[1.0, 2.0]),
+            "^scan has no argument lam; PhiFour has the couplings mass_squared and quartic",
+        ),
+        (lambda: lt.io.scan(model=TWO_SITES, lam=[1.0, 2.0]), "PhiFour has the couplings"),
+        (lambda: lt.scan(ISING, lam=[1.0, 2.0]), "inverse temperatures are betas="),
+        (
+            lambda: lt.ParallelTempering(lam=[1.0, 2.0]),
+            "^ParallelTempering has no argument lam; .* of a field mass_squared= and quartic=",
+        ),
+    ],
+)
+def test_couplings_are_named_where_another_name_is_given(call: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        call()

@@ -226,6 +226,9 @@ def _apart(name: str, runs: dict[str, Any]) -> dict[str, Any]:
 def _annealing(runs: dict[str, Any], file: Path) -> Path | None:
     """Save a film of the first run that knows the way of its walkers; None if there is none."""
     for run in runs.values():
+        # Coordinates of a density make no picture.
+        if isinstance(run.model, lt.models.densities.DensityModel):
+            continue
         moving = run.on_the_way(_GIF_WALKERS, _GIF_FRAMES)
         if moving is not None:
             about = summary.title(run.model)

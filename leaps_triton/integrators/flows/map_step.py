@@ -227,7 +227,8 @@ class MapStep(Integrator):
 
 def _mend(answers: AnyTransport) -> str:
     """Return what else there is for a dense drift of too many coordinates."""
-    if isinstance(answers.given, MidpointDrift):
+    given: object = answers.given
+    if isinstance(given, MidpointDrift):
         return "; or a HollowDenseDrift, whose maps move any number of coordinates"
     return ""
 

@@ -56,6 +56,7 @@ class RungeKutta(Integrator):
 
     patience = 1
     follows = "drift"
+    takes_any_drift = True
     reversible = None
     exact = False
     one_way = (

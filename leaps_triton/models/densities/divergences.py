@@ -1,6 +1,7 @@
 """Divergences of vector fields on ``ℝᵈ``, by automatic differentiation."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,9 @@ def with_divergence(
         >>> with_divergence(lambda x: x**2, torch.tensor([[1.0, 2.0]]))[1]
         tensor([6.], dtype=torch.float64)
     """
-    values, pull = torch.func.vjp(field, configurations)
+    # With auxiliary values, which there are none of here, it would be a triple.
+    made: Any = torch.func.vjp(field, configurations)
+    values, pull = made
     flat = values.flatten(1)
     coordinates = flat.shape[1]
     # One unit vector per pass, the same for all walkers.

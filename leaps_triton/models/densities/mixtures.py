@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,13 +14,24 @@ from ... import kernels
 from ...kernels import Stream, philox, uniform64
 from ...kernels.checks import expect, shown
 from ...registry import register
-from ..inputs import as_numbers, as_table
+from ..inputs import as_numbers, as_table, shape_of
 from .base import DensityModel
 
 __all__ = ["GaussianMixture"]
 
 _FORTY = Path(__file__).with_name("gmm_40.csv")
 """Means of GMM-40, drawn once by ``(rand(40, 2) - ½) 80`` of torch in float32, of seed 0."""
+
+
+class _Tables(NamedTuple):
+    """What densities are computed from, on one device."""
+
+    means: Tensor
+    """``μ_k``, ``(modes, dim)``"""
+    squares: Tensor
+    """``σ_k²``, ``(modes,)``"""
+    logs: Tensor
+    """Of the weight and the normaliser of a mode, ``(modes,)``"""
 
 
 @register("model")
@@ -69,11 +80,18 @@ class GaussianMixture(DensityModel):
         # Three deviations beyond the farthest mean.
         extent = float((self.means.abs().amax(1) + 3.0 * self.scales).max())
         super().__init__(dim, extent, dtype)
-        self._normaliser = self._shares.log() - dim * self._log_unit()
+        self._sent: dict[torch.device, _Tables] = {}
 
-    def _log_unit(self) -> Tensor:
-        """Return ``½ log 2πσ_k²``."""
-        return self.scales.log() + 0.5 * math.log(2.0 * math.pi)
+    def _tables(self, device: torch.device) -> "_Tables":
+        """Return what densities are computed from on a device, sent there once."""
+        if device not in self._sent:
+            # Tensors made in inference mode would serve no training afterwards.
+            with torch.inference_mode(False):
+                units = self.scales.log() + 0.5 * math.log(2.0 * math.pi)
+                logs = self._shares.log() - self.dim * units
+                tables = (self.means, self.scales.square(), logs)
+                self._sent[device] = _Tables(*(table.to(device) for table in tables))
+        return self._sent[device]
 
     @classmethod
     def two(
@@ -143,17 +161,18 @@ class GaussianMixture(DensityModel):
     def force(self, configurations: Tensor) -> Tensor:
         """Return ``∇ log ρ(x)``, like the configurations, the values of which are not checked."""
         x = configurations.double()
+        tables = self._tables(x.device)
         # Shares of the modes in the density at x.
-        shares = self._logs(x).softmax(1) / self.scales.to(x.device).square()
-        pulled = shares @ self.means.to(x.device) - shares.sum(1, keepdim=True) * x
+        shares = self._logs(x).softmax(1) / tables.squares
+        pulled = shares @ tables.means - shares.sum(1, keepdim=True) * x
         return pulled.to(configurations.dtype)
 
     def _logs(self, configurations: Tensor) -> Tensor:
         """Return ``log w_k N(x; μ_k, σ_k²)``, float64 ``(walkers, modes)``."""
         x = configurations.double()
-        device = x.device
-        away = (x.unsqueeze(1) - self.means.to(device)).square().sum(2)
-        return self._normaliser.to(device) - 0.5 * away / self.scales.to(device).square()
+        tables = self._tables(x.device)
+        away = (x.unsqueeze(1) - tables.means).square().sum(2)
+        return tables.logs - 0.5 * away / tables.squares
 
     def modes(self, configurations: Tensor) -> Tensor:
         """Return the mode that each walker most probably is of, int64 ``(walkers,)``.
@@ -178,7 +197,7 @@ class GaussianMixture(DensityModel):
 
 def _as_means(means: Any) -> Tensor:
     """Return means as float64 ``(modes, dim)``."""
-    shape = tuple(torch.as_tensor(means).shape)
+    shape = shape_of(means)
     expect(len(shape) == 2 and min(shape) > 0, "means", "numbers (modes, dim)", means)
     return as_table("means", means, shape, "modes by coordinates")
 

@@ -103,12 +103,6 @@ class ManyWell(DensityModel):
         self.right = self._line.right
         rest = dim - self.wells
         self.log_z = self.wells * self._line.log_z + 0.5 * rest * math.log(2.0 * math.pi)
-        # Which coordinates are wells.
-        stride = 1
-        if self.paired:
-            stride = 2
-        self._is_well = torch.zeros(dim, dtype=torch.bool)
-        self._is_well[: stride * self.wells : stride] = True
 
     @classmethod
     def pairs(cls, dim: int = 32, dtype: torch.dtype | str = torch.float64) -> "ManyWell":
@@ -165,16 +159,23 @@ class ManyWell(DensityModel):
     def log_density(self, configurations: Tensor) -> Tensor:
         """Return ``-H(x)``, float64 ``(walkers,)``; values are not checked."""
         x = configurations.double()
-        wells = self._is_well.to(x.device)
+        wells = self._wells_on(x.device)
         energies = torch.where(wells, self._energy_of_well(x), 0.5 * x.square())
         return -energies.sum(1)
 
     def force(self, configurations: Tensor) -> Tensor:
         """Return ``-∇H(x)``, like the configurations, the values of which are not checked."""
         x = configurations
-        wells = self._is_well.to(x.device)
+        wells = self._wells_on(x.device)
         inside = self.linear + x * (2.0 * self.quadratic - 4.0 * x.square())
         return torch.where(wells, inside, -x)
+
+    def _wells_on(self, device: torch.device) -> Tensor:
+        """Return which coordinates are wells, bool ``(dim,)``, written by the device itself."""
+        site = torch.arange(self.dim, device=device)
+        if self.paired:
+            return (site % 2 == 0) & (site < 2 * self.wells)
+        return site < self.wells
 
     def _energy_of_well(self, y: Tensor) -> Tensor:
         """Return ``U(y)``."""
@@ -251,7 +252,7 @@ class ManyWell(DensityModel):
         Args:
             configurations: ``(walkers, dim)``.
         """
-        return configurations[:, self._is_well.to(configurations.device)] > 0.0
+        return configurations[:, self._wells_on(configurations.device)] > 0.0
 
     def _expect_few(self) -> None:
         if self.wells > MOST:
@@ -264,7 +265,7 @@ class ManyWell(DensityModel):
         """Return exact samples, float64 ``(walkers, dim)``."""
         index = walker_index
         normal = kernels.normals(seed, Stream.EXACT, 0, 2, index, self.dim, torch.float64)
-        wells = self._is_well.to(index.device)
+        wells = self._wells_on(index.device)
         found = normal
         pending = wells.expand(len(index), -1)
         attempt = 0

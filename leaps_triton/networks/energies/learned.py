@@ -133,6 +133,7 @@ class LearnedEnergy(nn.Module):
         x = configurations.flatten(1).to(dtype) / self.scale
         time = chebyshev(conditions.t, dtype).expand(len(x), -1)
         hidden = torch.cat([x, time], 1)
+        layer: Any
         for layer in self.layers:
             # As functions: within torch.func, a layer's hooks would see tensors that do not last.
             hidden = torch.tanh(F.linear(hidden, layer.weight, layer.bias))

@@ -192,6 +192,16 @@ def test_a_chain_tells_how_often_trajectories_are_accepted(hmc: lt.HMC, tmp_path
     assert ising.acceptance is None and "acceptance" not in ising.notes
 
 
+def test_weighted_walkers_tell_how_often_trajectories_are_accepted(hmc: lt.HMC) -> None:
+    path = lt.AnnealingPath(MODEL)
+    sampler = lt.Sampler(path, None, lt.MapStep(8), hmc, block=64, device="cpu")
+    found = sampler.sample(64, seed=0)
+    before = found.configurations.clone()
+    assert found.acceptance(sampler.mcmc) == pytest.approx(0.8, abs=0.06)
+    assert torch.equal(found.configurations, before)
+    assert found.acceptance(None) is None and found.acceptance(lt.SignCluster()) is None
+
+
 def test_a_chain_that_stays_where_it_is_says_so() -> None:
     options: dict[str, Any] = {"walkers": 8, "sweeps": 20, "device": "cpu"}
     move = lt.Compose(lt.HMC(step=5.0, fourier=False), lt.SignCluster())

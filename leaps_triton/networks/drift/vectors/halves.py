@@ -86,12 +86,11 @@ class HollowDenseDrift(Drift):
         self._sites = (order[0::2], order[1::2])
         even = len(self._sites[0])
         odd = len(self._sites[1])
-        self.halves = nn.ModuleList(
-            [_Half(even, odd, width, units), _Half(odd, even, width, units)]
-        )
+        self.even = _Half(even, odd, width, units)
+        self.odd = _Half(odd, even, width, units)
         initialise(self, seed)
-        for half in self.halves:
-            half.soften()
+        self.even.soften()
+        self.odd.soften()
         self.to(model.dtype)
 
     @property
@@ -108,8 +107,8 @@ class HollowDenseDrift(Drift):
         """Return ``b`` and ``∇·b``, see :meth:`Drift.forward`."""
         even, odd = self._halved(configurations)
         time = chebyshev(conditions.t, self._dtype).to(even.device)
-        first, first_slope = self.halves[0](even, odd, time)
-        second, second_slope = self.halves[1](odd, even, time)
+        first, first_slope = self.even(even, odd, time)
+        second, second_slope = self.odd(odd, even, time)
         divergence = first_slope.double().sum(1) + second_slope.double().sum(1)
         # Back to the order of the coordinates.
         places = torch.cat(self._sites).argsort().to(even.device)
@@ -127,14 +126,15 @@ class HollowDenseDrift(Drift):
         """Return ``f`` and its slope on one half, see :meth:`Drift.active`."""
         halves = self._halved(configurations)
         time = chebyshev(as_time(t), self._dtype).to(configurations.device)
-        f, slope = self.halves[parity](halves[parity], halves[1 - parity], time)
+        moving = (self.even, self.odd)[parity]
+        f, slope = moving(halves[parity], halves[1 - parity], time)
         return self.scale * f, slope
 
     @torch.no_grad()
     def steepest(self, t: Tensor | float) -> float:
         """Return a bound on ``|∂f_i/∂x_i|``, see :meth:`Drift.steepest`."""
         time = chebyshev(as_time(t), self._dtype).to(next(self.parameters()).device)
-        return max(half.steepest(time) for half in self.halves)
+        return max(self.even.steepest(time), self.odd.steepest(time))
 
 
 class _Half(nn.Module):

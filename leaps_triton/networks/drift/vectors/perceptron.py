@@ -47,10 +47,10 @@ class Perceptron(nn.Module):
     def __init__(self, inputs: int, width: int, depth: int, outputs: int) -> None:
         super().__init__()
         counts = [inputs, *[width] * (depth - 1)]
-        self.hidden = nn.ModuleList(nn.Linear(count, width, bias=False) for count in counts)
-        self.hours = nn.ModuleList(nn.Linear(CHEBYSHEV, width, bias=False) for _ in counts)
-        self.readout = nn.Linear(width, outputs, bias=False)
-        self.shift = nn.Linear(CHEBYSHEV, outputs, bias=False)
+        self.hidden = nn.ModuleList([_linear(count, width) for count in counts])
+        self.hours = nn.ModuleList([_linear(CHEBYSHEV, width) for _ in counts])
+        self.readout = _linear(width, outputs)
+        self.shift = _linear(CHEBYSHEV, outputs)
 
     def forward(self, z: Tensor, time: Tensor) -> Tensor:
         """Return the outputs, ``(walkers, outputs)``.
@@ -107,16 +107,20 @@ class Perceptron(nn.Module):
     @torch.no_grad()
     def soften(self) -> None:
         """Make initial parameters such that outputs are small, and layers bend a little."""
-        first = self.hidden[0].weight
-        # Each input, and not their sum, is about 1.
-        first.mul_(0.7 * first.shape[1] ** 0.5)
-        for hour in self.hours:
-            hour.weight.mul_(0.6)
+        for weight in self.hidden[0].parameters():
+            # Each input, and not their sum, is about 1.
+            weight.mul_(0.7 * weight.shape[1] ** 0.5)
+        for weight in self.hours.parameters():
+            weight.mul_(0.6)
         # Small but not zero: at zero the gradients of all other layers vanish.
         self.readout.weight.mul_(0.1)
         self.shift.weight.mul_(0.1)
 
     def matrices(self) -> list[Tensor]:
         """Return the weights of the hidden layers and of the readout, float64."""
-        weights = [layer.weight.detach().double() for layer in self.hidden]
-        return [*weights, self.readout.weight.detach().double()]
+        weights = [*self.hidden.parameters(), self.readout.weight]
+        return [weight.detach().double() for weight in weights]
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    return nn.Linear(inputs, outputs, bias=False)

@@ -1,75 +1,42 @@
-"""Parallel tempering: replicas of every walker along the path, exchanged with their neighbours."""
+"""The move that makes chains of replicas and exchanges neighbours."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .. import kernels
-from ..kernels import Stream
-from ..kernels.checks import as_bool, as_number
-from ..models.varied import Varied, check_coupling, couplings_of, one_coupling, value_of
-from ..paths.annealing import AnnealingPath, between
-from ..registry import register
-from ..renamed import renamed_fields, warn_renamed
-from .base import BaseMove, Lowest, Move, SweepState, as_move, begin
-from .compose import default_move, settled
-from .sweeps import numbers_on, times_on
+from ...kernels.checks import as_bool
+from ...models.varied import (
+    Varied,
+    check_coupling,
+    couplings_of,
+    fields_name_couplings,
+    one_coupling,
+    value_of,
+)
+from ...paths.annealing import AnnealingPath, between
+from ...registry import register
+from ...renamed import renamed_fields, warn_renamed
+from ..base import BaseMove, Lowest, Move, SweepState, as_move, begin
+from ..compose import default_move, settled
+from ..sweeps import numbers_on, times_on
+from .exchanges import exchanged
+from .ladders import as_betas, as_couplings, as_fractions
+from .states import TemperingInfo, TemperingState
 
-__all__ = ["ParallelTempering", "TemperingInfo", "TemperingState"]
+__all__ = ["ParallelTempering"]
 
 
 _ROUNDING = 1e-9
 """By how much, relatively, the last of ``betas`` may miss the model's own β."""
 
 
-class TemperingState(NamedTuple):
-    """Walkers with replicas at K times of the path."""
-
-    configurations: Tensor
-    """At the target, ``(walkers, *shape)``"""
-    walkers: Tensor
-    """Global indices, int64 ``(walkers,)``"""
-    sweep: int
-    """Sweeps of the move so far"""
-    replicas: Tensor
-    """At all times, ``(walkers, K, *shape)``; the last is replaced by ``configurations`` before a
-    step"""
-    exchanges: int
-    """Rounds of exchanges so far"""
-    rising: Tensor
-    """Whether each replica has been at the first time since it was last at the target, bool
-    ``(walkers, K)``"""
-    arrivals: Tensor
-    """Replicas that have come from the first time to the target so far, int64 ``(walkers,)``"""
-
-
-class TemperingInfo(NamedTuple):
-    """What one step did."""
-
-    tried: Tensor
-    """Whether the exchange of times ``k`` and ``k + 1`` was tried, bool ``(K - 1,)``: every second
-    one in turn"""
-    accepted: Tensor
-    """Whether it was made, bool ``(walkers, K - 1)``"""
-    move: Any
-    """Info of the move, of ``K walkers`` replicas: time after time, walker after walker"""
-    energies: Tensor
-    """``H`` of the replicas after the exchanges, float64 ``(walkers, K)``"""
-
-    @property
-    def kernel(self) -> Any:
-        """Return the info of the move, by its former name."""
-        warn_renamed("TemperingInfo.kernel", "TemperingInfo.move")
-        return self.move
-
-
 @register("move")
 @renamed_fields(kernel="move")
+@fields_name_couplings
 @dataclass(frozen=True)
 class ParallelTempering(BaseMove):
     """Moves replicas at several temperatures, which neighbours exchange (replica exchange).
@@ -99,6 +66,7 @@ class ParallelTempering(BaseMove):
     Raises:
         ValueError: fractions that do not increase to 1, or inverse temperatures that do not
             increase; both, or neither of them; at ``init``, a move with a state of its own kind.
+        TypeError: a keyword that is none of these, such as another name of a coupling.
 
     References:
         Hukushima, Nemoto, *Exchange Monte Carlo method and application to spin glass simulations*,
@@ -125,59 +93,32 @@ class ParallelTempering(BaseMove):
     quartic: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        if self._coupling is not None:
-            self._check_coupling(*self._coupling)
-        elif self.betas is None:
-            self._check_fractions()
-        else:
-            self._check_betas()
+        name, values = self._given()
+        object.__setattr__(self, name, values)
         if self.move is not None:
             as_move("move", self.move)
         object.__setattr__(self, "exchange", as_bool("exchange", self.exchange))
 
-    def _check_fractions(self) -> None:
-        """Keep the fractions as a tuple; a ValueError unless they increase to 1."""
-        fractions = _increasing(self.fractions)
-        if len(fractions) < 2 or fractions[-1] != 1.0:
-            mend = ""
-            if self.fractions is None:
-                mend = "; or give betas=, the inverse temperatures themselves"
-            raise ValueError(
-                f"fractions must increase from at least 0 to 1, two or more, got "
-                f"{self.fractions!r}{mend}"
-            )
-        object.__setattr__(self, "fractions", fractions)
-
-    def _check_betas(self) -> None:
-        """Keep the inverse temperatures as a tuple; a ValueError unless they increase."""
+    def _given(self) -> tuple[str, tuple[float, ...]]:
+        """Return by what the replicas are told, and its values; a ValueError if it is not one."""
+        if self._coupling is not None:
+            name, values = self._coupling
+            if self.betas is not None or self.fractions is not None:
+                raise ValueError(f"give either {name} or temperatures, got both; leave one out")
+            return name, as_couplings(name, values)
+        if self.betas is None:
+            return "fractions", as_fractions(self.fractions)
         if self.fractions is not None:
             raise ValueError(
                 f"give either betas or fractions of the model's beta, got both: {self.betas!r} "
                 f"and {self.fractions!r}"
             )
-        betas = _increasing(self.betas)
-        if len(betas) < 2:
-            raise ValueError(
-                f"betas must increase from at least 0 to the model's own, two or more, got "
-                f"{self.betas!r}"
-            )
-        object.__setattr__(self, "betas", betas)
+        return "betas", as_betas(self.betas)
 
     @property
     def _coupling(self) -> tuple[str, Any] | None:
         """Return name and values of the coupling by which replicas differ; None for none."""
         return one_coupling(mass_squared=self.mass_squared, quartic=self.quartic)
-
-    def _check_coupling(self, name: str, values: Any) -> None:
-        """Keep the values of a coupling as a tuple; a ValueError unless they rise or fall."""
-        if self.betas is not None or self.fractions is not None:
-            raise ValueError(f"give either {name} or temperatures, got both; leave one out")
-        found = _monotone(values)
-        if len(found) < 2:
-            raise ValueError(
-                f"{name} must rise or fall to the model's own, two values or more, got {values!r}"
-            )
-        object.__setattr__(self, name, found)
 
     @property
     def each(self) -> Move | None:
@@ -372,7 +313,7 @@ class ParallelTempering(BaseMove):
         if path.leaves_start:
             # What decides between neighbours is not the target's energy alone.
             excess = path.excess(moved.configurations)
-        order, tried, accepted = self._exchange(path, excess, times, state, seed)
+        order, tried, accepted = exchanged(path, excess, times, state, seed)
         rows = torch.arange(len(order), device=order.device).unsqueeze(1)
         replicas = moved.configurations.unflatten(0, (count, -1)).transpose(0, 1)
         replicas = replicas[rows, order]
@@ -452,70 +393,3 @@ class ParallelTempering(BaseMove):
         # An index for every replica of every walker, so that no two share random numbers.
         indices = state.walkers * count + place
         return SweepState(replicas.flatten(0, 1), indices.flatten(), state.sweep)
-
-    def _exchange(
-        self, path: AnnealingPath, excess: Tensor, times: Tensor, state: TemperingState, seed: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return which replica comes to each time, and what was exchanged.
-
-        Args:
-            path: the annealing path.
-            excess: the path's of all replicas, ``H`` unless its start has an energy, time after
-                time, walker after walker.
-            times: their times, float64 ``(K, walkers)``.
-            state: walkers before the step.
-            seed: in [0, 2³²).
-
-        Returns:
-            ``(walkers, K)``; which exchanges were tried; which were made.
-        """
-        count = self.temperatures
-        device = excess.device
-        place = torch.arange(count, device=device)
-        lower = place[:-1]
-        # Even and odd neighbours in turn.
-        tried = lower % 2 == state.exchanges % 2
-        first = lower[tried]
-        partner = place.clone()
-        partner[first] = first + 1
-        partner[first + 1] = first
-        # log of what each replica would gain at its partner's time.
-        increment = path.increment_of(excess, times.flatten(), times[partner].flatten())
-        increment = increment.unflatten(0, (count, -1)).T
-        # The lower place is the site word, the round of exchanges the event word.
-        walkers = state.walkers.unsqueeze(1)
-        words = kernels.philox(seed, Stream.EXCHANGE, lower, state.exchanges, 0, walkers, device)
-        # The gain of both partners decides.
-        log_ratio = increment[:, :-1] + increment[:, 1:]
-        # Two words: a number of one is at least 2⁻²⁴, so that rarer exchanges would never be made.
-        uniform = kernels.uniform64(words[0], words[1])
-        # min(1, e^x) without overflow. Neighbours not tried hold gains with other partners.
-        accepted = tried & (uniform < log_ratio.clamp(max=0.0).exp())
-        # A replica that goes up makes room for the one above it, which comes down.
-        up = torch.nn.functional.pad(accepted, (0, 1)).long()
-        # The last place is padded with 0, so that the roll brings nothing round to the first.
-        return place + up - up.roll(1, 1), tried, accepted
-
-
-def _monotone(numbers: Any) -> tuple[float, ...]:
-    """Return numbers that rise, or that fall; none if they do neither, or are no numbers."""
-    try:
-        found = tuple(as_number("numbers", x, "numbers", math.isfinite) for x in numbers)
-    except (TypeError, ValueError):
-        return ()
-    steps = [b - a for a, b in itertools.pairwise(found)]
-    if all(step > 0.0 for step in steps) or all(step < 0.0 for step in steps):
-        return found
-    return ()
-
-
-def _increasing(numbers: Any) -> tuple[float, ...]:
-    """Return numbers that increase from at least 0; none if they do not, or are no numbers."""
-    try:
-        found = tuple(as_number("numbers", x, "numbers", math.isfinite) for x in numbers)
-    except (TypeError, ValueError):
-        return ()
-    rising = all(a < b for a, b in itertools.pairwise(found))
-    if not rising or any(x < 0.0 for x in found):
-        return ()
-    return found

@@ -1,0 +1,231 @@
+"""Train drifts of densities by Adam and by Gauss-Newton, at equal seconds of a processor.
+
+    python experiments/densities/gauss_newton.py            # about six minutes on one core
+    python experiments/densities/gauss_newton.py --smoke    # under a minute
+
+Two targets with a given path, of which the drift alone is learned: a double well on a line, and
+four modes in the plane. Adam has all seconds; Gauss-Newton has an eighth of Adam's steps first, and
+goes on until it has had the same seconds. Both take the same nodes and the same initial drift.
+Judged is the root mean square of the residual over ``∫ dt ρ_t``, by quadrature on a grid that none
+has seen, beside the library's own on fresh nodes and on those that were trained on.
+
+Then walkers are drawn with both drifts: by a Runge-Kutta rule, whose weights have the bias of its
+steps, and by maps with exact weights at 30 and at 120 intervals.
+
+Reference: Sun et al., arXiv:2407.07873, for Gauss-Newton on log-density equations.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor
+
+import leaps_triton as lt
+from leaps_triton.bench.timing import Clock
+from leaps_triton.files import write_text
+from leaps_triton.provenance import provenance
+from leaps_triton.training.residuals import residual
+
+PILOT = 60
+"""Steps that tell how many Adam makes in a second."""
+
+ADAM_SHARE = 8
+"""Gauss-Newton begins with Adam's steps over this number."""
+
+EXACT_STEPS = (30, 120)
+"""Intervals of maps with exact weights."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Train both ways, and judge."""
+
+    seconds_line: float = 8.0
+    """For each training of the double well."""
+    seconds_plane: float = 30.0
+    """For each training of the four modes."""
+    seeds: int = 3
+    """Nodes, initial drifts and walkers of so many seeds."""
+    rates: tuple[float, ...] = (1e-2,)
+    """Learning rates of Adam, of which the best counts, seed by seed."""
+    walkers: int = 4000
+    """Drawn with every drift."""
+    smoke: bool = False
+    """A second for everything, and one seed."""
+    results: Path = Path("experiments/results")
+    """Folder for gauss_newton.json."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A target, its start, and how its drift is made."""
+
+    name: str
+    model: Any
+    scale: float
+    """Of the start"""
+    box: float
+    """Half the width of the box of nodes"""
+    width: int
+    """Of the drift's layers"""
+    seconds: float
+    grid: tuple[int, int]
+    """Points of a quadrature along a coordinate, and in time"""
+    log_z: float
+
+    def path(self) -> lt.AnnealingPath:
+        """Return the path from the start."""
+        return lt.AnnealingPath(self.model, start=lt.Gaussian(self.scale))
+
+
+def double_well(x: Tensor) -> Tensor:
+    """Return the log-density of the well on a line."""
+    return -(2.0 * (x.square() - 1.0).square() - 0.3 * x).sum(1)
+
+
+def cases(settings: Comparison) -> list[Case]:
+    """Return both targets."""
+    x = torch.linspace(-5.0, 5.0, 20001, dtype=torch.float64)
+    well_z = math.log(float(torch.trapezoid(double_well(x.unsqueeze(1)).exp(), x)))
+    line = lt.Density(double_well, dim=1, extent=2.0)
+    means = [[1.5, 1.5], [-1.5, 1.5], [1.5, -1.5], [-1.5, -1.5]]
+    plane = lt.GaussianMixture(means, 0.7, [0.1, 0.2, 0.3, 0.4])
+    return [
+        Case("double well, 1D", line, 0.8, 2.8, 14, settings.seconds_line, (151, 37), well_z),
+        Case("four modes, 2D", plane, 1.5, 4.6, 14, settings.seconds_plane, (41, 13), 0.0),
+    ]
+
+
+def legendre(points: int, low: float, high: float) -> tuple[Tensor, Tensor]:
+    """Return points and weights of a quadrature by Gauss and Legendre."""
+    x, weight = np.polynomial.legendre.leggauss(points)
+    half = 0.5 * (high - low)
+    return torch.tensor(low + half * (x + 1.0)), torch.tensor(half * weight)
+
+
+@torch.no_grad()
+def on_grid(case: Case, drift: lt.DenseDrift) -> float:
+    """Return the root mean square of the residual by quadrature."""
+    path = case.path()
+    across, along = case.grid
+    x, weight = legendre(across, -case.box, case.box)
+    dim = case.model.dim
+    places = torch.cartesian_prod(*[x] * dim).view(-1, dim)
+    logs = torch.cartesian_prod(*[weight.log()] * dim).view(-1, dim).sum(1)
+    times, durations = legendre(along, 0.0, 1.0)
+    total = 0.0
+    for t, duration in zip(times, durations, strict=True):
+        here = t.expand(len(places))
+        share = torch.softmax(path.log_density(places, here) + logs, dim=0)
+        xi = residual(path, drift, places, here)
+        total += float(duration * ((xi - share @ xi).square() @ share))
+    return total**0.5
+
+
+def trainer_of(case: Case, seed: int, **changes: Any) -> lt.Trainer:
+    """Return a training of a new drift."""
+    drift = lt.DenseDrift(case.model, width=case.width, scale=case.scale, seed=seed)
+    sampler = lt.Sampler(case.path(), drift, integrator=lt.RungeKutta(30), device="cpu")
+    settings = {"box": case.box, "seed": seed, **changes}
+    return lt.Trainer(sampler, lt.TrainingConfig.gauss_newton(**settings))
+
+
+def told(case: Case, trainer: lt.Trainer, seconds: float) -> dict[str, Any]:
+    """Return what a training has reached."""
+    test = trainer.test_nodes
+    assert test is not None
+    test.enter(trainer.history, trainer.step, trainer.buffer)
+    return {
+        "seconds": round(seconds, 2),
+        "steps": trainer.step,
+        "grid_residual": on_grid(case, trainer.sampler.transport),
+        "test_residual": trainer.history.test_residual[-1],
+        "node_residual": trainer.history.node_residual[-1],
+    }
+
+
+def by_adam(case: Case, seed: int, rate: float) -> tuple[lt.Trainer, dict[str, Any]]:
+    """Train by Adam alone; so many steps as a pilot says that the seconds suffice for."""
+    given = {"optimizer": "adam", "learning_rate": rate, "adam_steps": 0}
+    pilot = trainer_of(case, seed, steps=PILOT, **given)
+    pilot.run(PILOT // 2)
+    clock = Clock("cpu")
+    pilot.run(PILOT)
+    steps = int(case.seconds * (PILOT - PILOT // 2) / clock())
+    trainer = trainer_of(case, seed, steps=steps, **given)
+    clock = Clock("cpu")
+    trainer.run()
+    return trainer, told(case, trainer, clock()) | {"learning_rate": rate}
+
+
+def by_gauss_newton(
+    case: Case, seed: int, adam: dict[str, Any]
+) -> tuple[lt.Trainer, dict[str, Any]]:
+    """Train by Adam first, then by Gauss-Newton, for as many seconds as Adam has had."""
+    first = max(1, adam["steps"] // ADAM_SHARE)
+    trainer = trainer_of(case, seed, steps=10**6, adam_steps=first)
+    clock = Clock("cpu")
+    trainer.run(first)
+    while clock() < adam["seconds"]:
+        trainer.run(trainer.step + 1)
+    return trainer, told(case, trainer, clock()) | {"adam_steps": first}
+
+
+def drawn(case: Case, drift: lt.DenseDrift, settings: Comparison, seed: int) -> dict[str, Any]:
+    """Return effective sample sizes and log Z of walkers that follow a drift."""
+    rules: dict[str, Any] = {"RK4, 30 steps, biased by them": lt.RungeKutta(30)}
+    for count in EXACT_STEPS:
+        rules[f"maps, {count} intervals, exact"] = lt.MapStep(count)
+    found: dict[str, Any] = {}
+    for name, integrator in rules.items():
+        sampler = lt.Sampler(case.path(), drift, integrator=integrator, device="cpu")
+        ensemble = sampler.sample(settings.walkers, seed=seed)
+        found[name] = {
+            "one_minus_ess": 1.0 - ensemble.ess,
+            "log_z_off": ensemble.log_z - case.log_z,
+            "log_z_error": ensemble.log_z_error,
+        }
+    return found
+
+
+def compared(case: Case, settings: Comparison, seed: int) -> dict[str, Any]:
+    """Return both trainings of one seed."""
+    tried = [by_adam(case, seed, rate) for rate in settings.rates]
+    trainer, adam = min(tried, key=lambda each: each[1]["grid_residual"])
+    other, newton = by_gauss_newton(case, seed, adam)
+    adam["drawn"] = drawn(case, trainer.sampler.transport, settings, seed + 100)
+    newton["drawn"] = drawn(case, other.sampler.transport, settings, seed + 100)
+    ratio = adam["grid_residual"] / newton["grid_residual"]
+    print(
+        f"{case.name}, seed {seed}: Adam {adam['grid_residual']:.4g} in {adam['seconds']} s, "
+        f"Gauss-Newton {newton['grid_residual']:.4g} in {newton['seconds']} s: {ratio:.1f} x; "
+        f"test {newton['test_residual']:.4g}, nodes {newton['node_residual']:.4g}",
+        flush=True,
+    )
+    return {"seed": seed, "adam": adam, "gauss_newton": newton, "ratio": ratio}
+
+
+def main(settings: Comparison) -> None:
+    """Run all, and write the table."""
+    if settings.smoke:
+        settings = replace(settings, seconds_line=1.0, seconds_plane=1.0, seeds=1, walkers=200)
+    torch.set_num_threads(1)
+    versions = provenance(torch.device("cpu"))
+    rows: dict[str, Any] = {}
+    for case in cases(settings):
+        rows[case.name] = [compared(case, settings, seed) for seed in range(settings.seeds)]
+    config = {**asdict(settings), "results": settings.results.name}
+    result = {**versions, "config": config, "cases": rows}
+    settings.results.mkdir(parents=True, exist_ok=True)
+    file = settings.results / "gauss_newton.json"
+    write_text(file, json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Comparison, description=__doc__))

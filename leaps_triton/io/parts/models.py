@@ -1,0 +1,73 @@
+"""Models as plain data, and back."""
+
+from typing import Any
+
+from torch import Tensor
+
+from ... import registry
+from ...models.energy_only import as_given
+from ...models.pair import PairModel
+from ..packing import Contents
+from .naming import name_of, settings_of
+
+__all__ = ["describe_model", "rebuild_model"]
+
+
+_TABLES = ("bond_table", "site_table", "coupling", "spins")
+"""What, with shape, q and beta, tells all of a pair model of the library."""
+
+
+def describe_model(model: Any) -> Contents:
+    """Return a model as data: what the manifest says of it, and its tables.
+
+    Args:
+        model: one of the library, or of a registered class: a pair model is known by its tables,
+            any other by its settings.
+
+    Raises:
+        ValueError: If the model cannot be stored.
+    """
+    # A path wraps a model that has nothing but an energy.
+    own = as_given(model)
+    name = name_of("model", type(own))
+    # A model with settings of its own may keep more than its tables tell.
+    if not isinstance(own, PairModel) or hasattr(own, "settings"):
+        return Contents({"class": name, "settings": settings_of("model", own)}, {})
+    manifest = {
+        "class": name,
+        "shape": list(own.lattice.shape),
+        "periodic": list(own.lattice.periodic),
+        "q": own.q,
+        "beta": own.beta,
+    }
+    # On the host: a file may be read where the device of the model is not.
+    tables = {f"model.{table}": getattr(own, table).detach().cpu() for table in _TABLES}
+    return Contents(manifest, tables)
+
+
+def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
+    """Return the model of :func:`describe_model`'s data."""
+    maker = registry.find("model", data["class"])
+    if "settings" in data:
+        return maker(**data["settings"])
+    stored = tensors["model.coupling"]
+    coupling: float | Tensor = stored
+    if stored.numel() == 1:
+        # One coupling for all bonds is a number to the constructor.
+        coupling = stored.item()
+    elif stored[0].numel() == 1:
+        # One per direction, which it takes as (ndim,).
+        coupling = stored.flatten()
+    site_table = tensors["model.site_table"]
+    # One row for all sites, which the constructor takes as (q,).
+    if site_table.numel() == data["q"]:
+        site_table = site_table.flatten()
+    return maker.from_tables(
+        data["shape"],
+        data["beta"],
+        tensors["model.bond_table"],
+        site_table,
+        coupling,
+        data["periodic"],
+        tensors["model.spins"],
+    )

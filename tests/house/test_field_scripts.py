@@ -1,0 +1,99 @@
+"""Scripts of continuous fields and of their moves, run small."""
+
+import importlib.util
+import io
+import json
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from leaps_triton.mcmc.fields import settling
+
+pytest.importorskip("tyro")
+
+ROOT = Path(__file__).parents[2]
+
+
+def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return a script of experiments/ as a module, with what lies beside it."""
+    file = ROOT / "experiments" / f"{name}.py"
+    monkeypatch.syspath_prepend(str(file.parent))
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look for their module by its name.
+    monkeypatch.setitem(sys.modules, file.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def told(main: Any, settings: Any, file: Path) -> Any:
+    """Return what a script writes, without places."""
+    threads = torch.get_num_threads()
+    with warnings.catch_warnings():
+        # So few walkers and draws are too few for their errors.
+        warnings.simplefilter("ignore")
+        main(settings)
+    torch.set_num_threads(threads)
+    text = file.read_text(encoding="utf-8")
+    assert str(file.parent) not in text
+    return json.loads(text)
+
+
+def test_drifts_are_trained_from_one_lattice_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = script("fields/phi4_training", monkeypatch)
+    # Burn-ins of moves, of which there are many, are tested elsewhere.
+    for name, short in {"ANNEALED": 6, "ROUNDS": (6, 6), "TUNED": 6}.items():
+        monkeypatch.setattr(settling, name, short)
+    file = tmp_path / "phi4_training.json"
+    settings = training.Settings(smoke=True, json=file, save=tmp_path / "drifts")
+    found = told(training.main, settings, file)
+    made = [(each["length"], each["optimizer"]) for each in found["trainings"]]
+    assert made == [(4, "spring"), (4, "adam"), (6, "spring")]
+    assert found["trainings"][0]["held_out_after"] < found["trainings"][0]["held_out_before"]
+    assert "drift of the smaller lattice" in [row["sampler"] for row in found["rows"]]
+    assert [each["length"] for each in found["chains"]] == [4, 6]
+    names = sorted(each.name for each in (tmp_path / "drifts").iterdir())
+    assert names == ["phi4-4.safetensors", "phi4-6.safetensors"]
+
+
+def test_gates_hold_with_few_walkers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gates = script("fields/phi4_gates", monkeypatch)
+    settings = gates.PhiFourGates(smoke=True, results=tmp_path)
+    found = told(gates.main, settings, tmp_path / "phi4_gates.json")
+    # With a fixed seed; of nine rows beyond 4σ is a false alarm in 2000.
+    assert all(abs(row["pull"]) < 4.0 for row in found["rows"] if row["exact"])
+    assert found["gate"]["free_field"]
+
+
+def test_moves_of_fields_are_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moves = script("benchmarks/field_moves", monkeypatch)
+    settings = moves.FieldMoves(lengths=(4,), walkers=4, seconds=1e-4)
+    names = list(moves.cases(settings))
+    assert names == ["HMC 4²", "Langevin 4²", "SignCluster 4²", "MapStep 4²"]
+    # A process of its own would import everything anew.
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{name}\n" for name in names)))
+    threads = torch.get_num_threads()
+    moves.serve(settings)
+    torch.set_num_threads(threads)
+    steps = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(steps) == 4 and min(steps) > 0.0
+
+
+def test_moves_are_told_in_trajectories(monkeypatch: pytest.MonkeyPatch) -> None:
+    moves = script("benchmarks/field_moves", monkeypatch)
+    answers = {("twin", "HMC 4²"): 10.0, ("numba", "HMC 4²"): 50.0}
+    monkeypatch.setattr(moves, "asked", lambda state, name: answers.get((state, name), 5.0))
+    rows = moves.of_lattice(4, {"twin": "twin", "numba": "numba"}, moves.FieldMoves())
+    assert rows[0]["milliseconds"] == {"twin": 100.0, "numba": 20.0}
+    assert rows[0]["twin_over_numba"] == 5.0
+    assert rows[3]["in_trajectories"] == {"twin": 2.0, "numba": 10.0}
