@@ -14,6 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import tyro
+from pages.densities import (
+    curves_table,
+    digits_table,
+    forty_table,
+    pairs_list,
+    targets_table,
+)
 from pages.fields import (
     chains_list,
     crossings_list,
@@ -281,6 +288,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "table of field_moves": moves_table,
     "table of phi4": methods_table,
     "crossings of phi4": crossings_list,
+    "table of two_modes": curves_table,
+    "table of forty": forty_table,
+    "list of pairs": pairs_list,
+    "table of digits": digits_table,
+    "table of densities": targets_table,
 }
 """Mark → what makes its text."""
 

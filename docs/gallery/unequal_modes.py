@@ -7,7 +7,6 @@ it is teleported. Curves whose energy is learned need not.
 """
 
 import matplotlib.pyplot as plt
-import torch
 
 import leaps_triton as lt
 
@@ -40,8 +39,7 @@ for name, path in curves.items():
     plain = (model.modes(ensemble.configurations) == 0).double().mean()
     print(f"{name}: left mode {left}, without weights {plain:.3f}, ESS {ensemble.ess:.2f}")
     pulls.append(left.pull(0.2))
-    with torch.no_grad():
-        norms[name] = [lt.exact.velocity_norm(path.log_density, t) for t in times]
+    norms[name] = [lt.exact.velocity_norm(path.log_density, t) for t in times]
 
 # %%
 # Forty modes in the plane, by trajectories alone; the start must cover all of them.

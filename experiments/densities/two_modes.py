@@ -112,9 +112,7 @@ def along(curve: Curve, settings: TwoModes) -> dict[str, Any]:
 
 def norm(curve: Curve, t: float) -> float:
     """Return ``‖v_t‖²`` of a curve."""
-    # Parameters of learned curves have gradients, which nothing asks for here.
-    with torch.no_grad():
-        return lt.exact.velocity_norm(curve, t, EDGES, PANELS)
+    return lt.exact.velocity_norm(curve, t, EDGES, PANELS)
 
 
 def fall(curve: Curve, settings: TwoModes) -> list[list[float]]:

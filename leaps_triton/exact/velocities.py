@@ -78,6 +78,7 @@ def velocity_norm(
     return float((found.weights * energy).sum())
 
 
+@torch.no_grad()
 def velocity_on_line(
     log_density: Curve,
     t: float,

@@ -170,3 +170,39 @@ def test_phi4(tmp_path: Path) -> None:
     assert comparison["training"]["steps"] == 4 and comparison["training"]["seconds"] > 0.0
     for key, rate in nets["training_included"].items():
         assert 0.0 < rate < nets[key]
+
+
+def test_two_modes(tmp_path: Path) -> None:
+    result = smoke("two_modes", tmp_path, "densities")
+    curves = result["curves"]
+    assert set(curves) == {
+        *("linear", "Ornstein–Uhlenbeck"),
+        *("free path", "Máté–Fleuret", "gradient flow"),
+    }
+    # Four times give the integrals to a percent.
+    assert curves["linear"]["at_tenths"] == pytest.approx([4.122167, 5.809158, 51.572967], rel=1e-5)
+    assert curves["Ornstein–Uhlenbeck"]["integral"] == pytest.approx(2.887, rel=0.02)
+    for row in result["rows"]:
+        # Five masses of few walkers, whose errors are rough: 5σ is beyond 1e-5.
+        assert abs(row["masses"][0] - 0.2) < 5.0 * row["mass_errors"][0]
+
+
+def test_densities(tmp_path: Path) -> None:
+    result = smoke("densities", tmp_path, "densities")
+    rows = result["cases"]["two"]["rows"]
+    methods = ["AIS", "SMC", "drift", "free path", "Máté–Fleuret", "gradient flow"]
+    assert [row["method"] for row in rows] == methods
+    for row in rows:
+        # Six values of log Z along curves that were hardly trained: errors are rough.
+        assert abs(row["log_z_pull"]) < 5.0
+        assert 0.0 < row["ess"] <= 1.0
+        for key, rate in row.get("training_included", {}).items():
+            assert 0.0 < rate < row[key]
+
+
+def test_density_goals(tmp_path: Path) -> None:
+    result = smoke("density_goals", tmp_path, "densities")
+    assert result["pairs"]["log_z"] == pytest.approx(164.695675313, abs=1e-8)
+    assert [row["method"] for row in result["forty"]["rows"]] == ["AIS", "SMC", "free path"]
+    for row in result["four"]["rows"]:
+        assert sum(row["masses"]) == pytest.approx(1.0, abs=1e-4)
