@@ -76,7 +76,7 @@ def test_gates_hold_with_few_walkers(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_moves_of_fields_are_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    moves = script("benchmarks/field_moves", monkeypatch)
+    moves = script("benchmarks/bench_field_moves", monkeypatch)
     settings = moves.FieldMoves(lengths=(4,), walkers=4, seconds=1e-4)
     names = list(moves.cases(settings))
     assert names == ["HMC 4²", "Langevin 4²", "SignCluster 4²", "MapStep 4²"]
@@ -90,7 +90,7 @@ def test_moves_of_fields_are_timed(
 
 
 def test_moves_are_told_in_trajectories(monkeypatch: pytest.MonkeyPatch) -> None:
-    moves = script("benchmarks/field_moves", monkeypatch)
+    moves = script("benchmarks/bench_field_moves", monkeypatch)
     answers = {("twin", "HMC 4²"): 10.0, ("numba", "HMC 4²"): 50.0}
     monkeypatch.setattr(moves, "asked", lambda state, name: answers.get((state, name), 5.0))
     rows = moves.of_lattice(4, {"twin": "twin", "numba": "numba"}, moves.FieldMoves())

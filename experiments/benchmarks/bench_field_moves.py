@@ -1,7 +1,7 @@
 """Time the moves of real fields: fused on a CPU beside plain torch, and beside one another.
 
-    python experiments/benchmarks/field_moves.py            # about two minutes on one core
-    python experiments/benchmarks/field_moves.py --smoke    # a few seconds
+    python experiments/benchmarks/bench_field_moves.py            # about two minutes on one core
+    python experiments/benchmarks/bench_field_moves.py --smoke    # a few seconds
 
 Moves are hybrid Monte Carlo of three leapfrogs, a Langevin step, an update of the clusters of one
 sign, and the map of one interval of twenty along a HollowDrift, the one that
