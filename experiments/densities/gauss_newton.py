@@ -35,7 +35,7 @@ from torch import Tensor
 import leaps_triton as lt
 from leaps_triton.bench.timing import Clock
 from leaps_triton.files import replacing, write_text
-from leaps_triton.provenance import provenance
+from leaps_triton.provenance import device_name, provenance
 from leaps_triton.training.residuals import residual
 
 PILOT = 60
@@ -270,7 +270,9 @@ def drawn(case: Case, drift: lt.DenseDrift, settings: Comparison, seed: int) -> 
         rules[f"maps, {count} intervals, exact"] = lt.MapStep(count)
     found: dict[str, Any] = {}
     for name, integrator in rules.items():
-        sampler = lt.Sampler(case.path(), drift, integrator=integrator, device="cpu")
+        # Few walkers are not to take the time of a whole block.
+        block = min(1024, settings.walkers)
+        sampler = lt.Sampler(case.path(), drift, integrator, block=block, device="cpu")
         ensemble = sampler.sample(settings.walkers, seed=seed)
         found[name] = {
             "one_minus_ess": 1.0 - ensemble.ess,
@@ -283,6 +285,9 @@ def drawn(case: Case, drift: lt.DenseDrift, settings: Comparison, seed: int) -> 
 def chosen(case: Case, settings: Comparison) -> dict[str, Any]:
     """Return what every rate of Adam reaches on the pilot's seed, and the best one."""
     tried: dict[str, float] = {}
+    if len(settings.rates) == 1:
+        # Nothing is to be chosen.
+        return {"seed": None, "grid_residuals": tried, "learning_rate": settings.rates[0]}
     for rate in settings.rates:
         found = by_adam(case, PILOT_SEED, rate, settings.batch)[1]
         tried[f"{rate:g}"] = found["grid_residual"]
@@ -364,8 +369,13 @@ def enter(case: Case, settings: Comparison, part: dict[str, Any]) -> None:
     # All rows have the same settings, whichever were run last.
     config.pop("targets")
     config.pop("seeds")
-    versions = provenance(torch.device("cpu"))
-    result = {**versions, "config": config, "cases": cases_found}
+    device = torch.device("cpu")
+    result = {
+        "device": device_name(device),
+        "versions": provenance(device),
+        "config": config,
+        "cases": cases_found,
+    }
     write_text(file, json.dumps(result, indent=2) + "\n")
     draw(result, settings.results / "gauss_newton.png")
 
@@ -373,7 +383,7 @@ def enter(case: Case, settings: Comparison, part: dict[str, Any]) -> None:
 def main(settings: Comparison) -> None:
     """Run all, and write the table."""
     if settings.smoke:
-        small = {"seconds_line": 0.5, "seconds_plane": 0.5, "seeds": (10,), "walkers": 200}
+        small = {"seconds_line": 0.2, "seconds_plane": 0.2, "seeds": (10,), "walkers": 64}
         settings = replace(settings, rates=(1e-2,), **small)
     torch.set_num_threads(1)
     settings.results.mkdir(parents=True, exist_ok=True)
