@@ -125,14 +125,16 @@ def pairs(settings: Goals) -> dict[str, Any]:
     known = TARGETS["pairs"]
     path = lt.AnnealingPath(known.make(), start=known.start())
     intervals = 200
+    leapfrogs = 10
     if settings.smoke:
         intervals = 10
-    move = lt.HMC(leapfrogs=10).settled(path.model)
+        leapfrogs = 1
+    move = lt.HMC(leapfrogs=leapfrogs).settled(path.model)
     rows = []
     for name, below in (("AIS", 0.0), ("SMC", 0.5)):
         sampler = annealing(path, intervals, move, below, 256)
         row, _ = row_of(name, sampler, settings.pairs_blocks, settings.seed, False)
-        rows.append(row | {"chosen": f"{intervals} intervals, 10 leapfrogs"})
+        rows.append(row | {"chosen": f"{intervals} intervals, {leapfrogs} leapfrogs"})
     return {"rows": rows, "log_z": path.model.log_z}
 
 
