@@ -117,7 +117,7 @@ def chosen(tried: dict[str, lt.Sampler], settings: Densities) -> tuple[str, dict
             sampler.with_block(64).sample(64, settings.seed)
             rate = pilot(sampler, settings.seed + 1, settings.seconds / 20.0)
             rates[name] = finite(rate)
-        except (ValueError, FloatingPointError) as error:
+        except (ValueError, RuntimeError) as error:
             print(f"  {name}: {error}", flush=True)
             rates[name] = None
     able = {name: rate for name, rate in rates.items() if rate is not None}
@@ -171,7 +171,7 @@ def rows_of(name: str, settings: Densities) -> list[dict[str, Any]]:
             else:
                 tried = annealed(method, known, path, moves, settings)
             row = row_of(method, known, tried, trained, settings)
-        except (ValueError, FloatingPointError) as error:
+        except (ValueError, RuntimeError) as error:
             row = {"method": method, "refused": str(error)}
         rows.append(row)
         print(f"{name:<7}{one_line(row)}", flush=True)
