@@ -140,7 +140,8 @@ def row_of(
     path = sampler.path
     model = path.model
     run = drawn(sampler, settings.seed + 2, settings.seconds, LEAST_BLOCKS)
-    row = {"method": method, "chosen": best, "pilot": rates, "start": repr(path.start)}
+    row: dict[str, Any] = {"method": method, "chosen": best, "pilot": rates}
+    row["start"] = repr(path.start)
     row |= weights_told(run, path)
     if known.modes:
         row |= masses_told(run, model)
@@ -148,10 +149,11 @@ def row_of(
     if trained is not None:
         row["training"] = trained.told
         share = run.seconds / (run.seconds + trained.seconds)
-        row["training_included"] = {}
+        included: dict[str, Any] = {}
         for key in RATES:
             if row[key] is not None:
-                row["training_included"][key] = finite(row[key] * share)
+                included[key] = finite(row[key] * share)
+        row["training_included"] = included
     return row
 
 

@@ -29,7 +29,9 @@ def draw(result: dict[str, Any], shades: dict[str, list[list[float]]], file: Pat
         file: of the figure.
     """
     figure = Figure(figsize=(12.0, 6.6), layout="constrained")
-    above, below = figure.subfigures(2, 1)
+    # An array, whose type would also allow one part alone.
+    parts: Any = figure.subfigures(2, 1)
+    above, below = parts
     for axes, (name, rows) in zip(above.subplots(1, len(shades)), shades.items(), strict=True):
         axes.imshow(
             rows,
