@@ -14,7 +14,9 @@ from leaps_triton.report import figures
 from leaps_triton.training import read_history, residual
 from leaps_triton.training.data.draws import Draws
 from leaps_triton.training.data.nodes import NodeBuffer
+from leaps_triton.training.losses import physics_informed
 from leaps_triton.training.optimizers.gauss_newton import NormalEquations
+from leaps_triton.training.optimizers.proposals import Request
 from leaps_triton.training.residuals import hamilton_jacobi, with_noise
 
 MODEL = lt.GaussianMixture.two(1.5)
@@ -106,6 +108,27 @@ def test_batches_of_nodes_follow_their_weights() -> None:
     row = int((buffer.t == batch.t[-1]).nonzero())
     expected = float(buffer.weights()[row] @ buffer.configurations[row, :, 0])
     assert abs(float(last.mean()) - expected) < 4.0 * float(last.std()) / 512**0.5
+
+
+@pytest.mark.parametrize("diffusion", [0.0, 0.7])
+def test_batches_bring_what_their_path_says(diffusion: float) -> None:
+    """What was computed for all nodes at once is what the path says of those that are drawn."""
+    trainer = trainer_of("annealed", optimizer="adam", diffusion=diffusion, hamilton_jacobi=0.0)
+    trainer.buffer.prepare(None, Draws(2, 0))
+    batch = trainer.buffer.batch(Draws(2, 0), 1.0, None)
+    assert batch.physics is not None
+    given = (trainer.sampler.path, trainer.network, batch.configurations, batch.t)
+    computed = physics_informed(*given, diffusion=diffusion)
+    looked_up = physics_informed(*given, diffusion=diffusion, physics=batch.physics)
+    torch.testing.assert_close(looked_up, computed, rtol=1e-12, atol=0.0)
+    # A part of a batch has its own.
+    request = Request(batch, Draws(2, 0), None, None).part(1, 2)
+    assert request.batch.physics is not None
+    assert torch.equal(request.batch.physics.score, batch.physics.score[2:])
+    # A learned path moves with every step.
+    curved = trainer_of("free", optimizer="adam").buffer
+    curved.prepare(None, Draws(2, 0))
+    assert curved.batch(Draws(2, 0), 1.0, None).physics is None
 
 
 def test_gauss_newton_goes_down_on_nodes_and_on_fresh_ones() -> None:

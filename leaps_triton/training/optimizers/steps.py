@@ -160,7 +160,8 @@ class AdamStep:
             scales = (request.huber, request.weights)
             terms = (config.diffusion, config.hamilton_jacobi)
             path = self._family.along(request.batch)
-            return physics_informed(path, self._transport, x, t, baseline, *scales, *terms)
+            given = (path, self._transport, x, t, baseline, *scales, *terms)
+            return physics_informed(*given, request.batch.physics)
         path = self._family.paths[0]
         if config.loss == "action_matching":
             return action_matching(path, self._transport, x, t)
