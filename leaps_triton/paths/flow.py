@@ -37,7 +37,7 @@ class GradientFlowPath(AnnealingPath):
     Both ends are exact whatever ``ψ`` is, so that it makes no weights biased. In the velocity
     ``U_0`` cancels, and nothing is divided by ``t``: ``v = -s² [t ∇(β H - U_0) + (1-t) ∇ψ]``.
 
-    A sampler that is given no transport follows :attr:`velocity`; where ``ψ`` is that of the
+    A sampler that is given no transport follows ``velocity``; where ``ψ`` is that of the
     diffusion, the residual of the velocity vanishes and weights are constant. With a transport, or
     :class:`~leaps_triton.MapStep`, which cannot follow the velocity, it is a path like any other.
 

@@ -114,7 +114,7 @@ def test_batches_of_nodes_follow_their_weights() -> None:
 def test_batches_bring_what_their_path_says(diffusion: float) -> None:
     """What was computed for all nodes at once is what the path says of those that are drawn."""
     trainer = trainer_of("annealed", optimizer="adam", diffusion=diffusion, hamilton_jacobi=0.0)
-    trainer.buffer.prepare(None, Draws(2, 0))
+    trainer.buffer.prepare(trainer.network, Draws(2, 0))
     batch = trainer.buffer.batch(Draws(2, 0), 1.0, None)
     assert batch.physics is not None
     given = (trainer.sampler.path, trainer.network, batch.configurations, batch.t)
@@ -126,9 +126,9 @@ def test_batches_bring_what_their_path_says(diffusion: float) -> None:
     assert request.batch.physics is not None
     assert torch.equal(request.batch.physics.score, batch.physics.score[2:])
     # A learned path moves with every step.
-    curved = trainer_of("free", optimizer="adam").buffer
-    curved.prepare(None, Draws(2, 0))
-    assert curved.batch(Draws(2, 0), 1.0, None).physics is None
+    curved = trainer_of("free", optimizer="adam")
+    curved.buffer.prepare(curved.network, Draws(2, 0))
+    assert curved.buffer.batch(Draws(2, 0), 1.0, None).physics is None
 
 
 def test_gauss_newton_goes_down_on_nodes_and_on_fresh_ones() -> None:

@@ -22,7 +22,7 @@ class DensityModel:
     """The base of unnormalised densities ``ρ̃(x) = e^{-H(x)}`` of ``x ∈ ℝᵈ``.
 
     A family defines :meth:`log_density`; it may define :meth:`force`, ``log_z`` and
-    :meth:`_draws`. Coordinates stand on an open lattice of ``d`` sites, between which there are no
+    ``_draws``. Coordinates stand on an open lattice of ``d`` sites, between which there are no
     bonds: a periodic one would say that the last is next to the first.
 
     Args:
