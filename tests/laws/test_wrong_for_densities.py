@@ -102,7 +102,7 @@ def test_too_many_coordinates_for_a_map_are_told() -> None:
 
 
 def test_maps_of_a_gradient_flow_are_refused_by_their_reason() -> None:
-    with pytest.raises(ValueError, match="PathRatio.*RungeKutta.*no proven slope"):
+    with pytest.raises(ValueError, match=r"PathRatio.*RungeKutta.*no proven slope"):
         lt.Sampler(FLOW, None, lt.MapStep(5))
 
 
@@ -118,7 +118,7 @@ def test_gauss_newton_is_not_for_rates_of_any_size() -> None:
 
 
 def test_velocities_off_the_line_are_refused() -> None:
-    with pytest.raises(ValueError, match="densities on a line.*must have shape"):
+    with pytest.raises(ValueError, match=r"densities on a line.*must have shape"):
         lt.exact.velocity_norm(PATH.log_density, 0.5)
 
 
