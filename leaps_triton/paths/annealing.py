@@ -57,8 +57,8 @@ class AnnealingPath(Scheduled):
 
     Raises:
         ValueError: the schedule does not end at 1, or does not begin at the start; a target of
-            floating-point configurations other than a PhiFour has no start; a correction of other
-            configurations.
+            floating-point configurations other than a PhiFour has no start; a start draws other
+            configurations than the model's; a correction of other configurations.
 
     Example:
         >>> from leaps_triton import Ising

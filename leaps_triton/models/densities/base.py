@@ -171,7 +171,7 @@ class DensityModel:
             result: of the density: weighted walkers, or chains whose configurations were kept.
 
         Raises:
-            ValueError: no modes, or more than 1024.
+            ValueError: no modes, or more than 1024; configurations without weights.
 
         Example:
             >>> import leaps_triton as lt
@@ -182,6 +182,9 @@ class DensityModel:
             >>> abs(masses[0].pull(0.2)) < 4
             True
         """
+        wanted = "an ensemble or a chain, which has estimate"
+        weighed = callable(getattr(result, "estimate", None))
+        expect(weighed, "result", f"{wanted} (of a tensor count modes(x))", result)
         count = len(self.mode_weights)
         if count > MOST_MODES:
             raise ValueError(
