@@ -177,7 +177,7 @@ def rows_of(name: str, settings: Densities) -> list[dict[str, Any]]:
         except (ValueError, RuntimeError) as error:
             row = {"method": method, "refused": str(error)}
         rows.append(row)
-        print(f"{name:<7}{one_line(row)}", flush=True)
+        print(f"{name:<8}{one_line(row)}", flush=True)
     return rows
 
 
