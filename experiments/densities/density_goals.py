@@ -75,9 +75,8 @@ def row_of(
     return row, run
 
 
-def annealing(path: Any, intervals: int, leapfrogs: int, below: float, block: int) -> lt.Sampler:
+def annealing(path: Any, intervals: int, move: Any, below: float, block: int) -> lt.Sampler:
     """Return a sampler by trajectories alone."""
-    move = lt.HMC(leapfrogs=leapfrogs).settled(path.model)
     return lt.Sampler(path, None, lt.MapStep(intervals), move, below, block=block, device="cpu")
 
 
@@ -91,15 +90,15 @@ def forty(settings: Goals) -> dict[str, Any]:
         intervals = 20
         block = 128
     blocks = settings.forty_blocks
+    move = lt.HMC(leapfrogs=3).settled(path.model)
     rows = []
     shown: dict[str, Any] = {}
     for name, below in (("AIS", 0.0), ("SMC", 0.5)):
-        sampler = annealing(path, intervals, 3, below, block)
+        sampler = annealing(path, intervals, move, below, block)
         row, run = row_of(name, sampler, blocks, settings.seed, True)
         rows.append(row | {"chosen": f"{intervals} intervals, 3 leapfrogs"})
         shown[name] = some(run)
     made = train("free path", known, settings.seed, settings.smoke)
-    move = lt.HMC(leapfrogs=3).settled(made.path.model)
     curved = lt.Sampler(
         made.path, made.transport, lt.PathRatio(intervals, 0.3), move, block=block, device="cpu"
     )
@@ -126,13 +125,16 @@ def pairs(settings: Goals) -> dict[str, Any]:
     known = TARGETS["pairs"]
     path = lt.AnnealingPath(known.make(), start=known.start())
     intervals = 200
+    leapfrogs = 10
     if settings.smoke:
         intervals = 10
+        leapfrogs = 1
+    move = lt.HMC(leapfrogs=leapfrogs).settled(path.model)
     rows = []
     for name, below in (("AIS", 0.0), ("SMC", 0.5)):
-        sampler = annealing(path, intervals, 10, below, 256)
+        sampler = annealing(path, intervals, move, below, 256)
         row, _ = row_of(name, sampler, settings.pairs_blocks, settings.seed, False)
-        rows.append(row | {"chosen": f"{intervals} intervals, 10 leapfrogs"})
+        rows.append(row | {"chosen": f"{intervals} intervals, {leapfrogs} leapfrogs"})
     return {"rows": rows, "log_z": path.model.log_z}
 
 
@@ -145,9 +147,12 @@ def four(settings: Goals) -> dict[str, Any]:
         "MapStep(30)": lt.MapStep(30),
         "MapStep(120)": lt.MapStep(120),
     }
+    block = 2048
+    if settings.smoke:
+        block = 128
     rows = []
     for name, integrator in integrators.items():
-        sampler = lt.Sampler(made.path, made.transport, integrator, block=2048, device="cpu")
+        sampler = lt.Sampler(made.path, made.transport, integrator, block=block, device="cpu")
         row, run = row_of(name, sampler, settings.four_blocks, settings.seed, True)
         # Six digits of an ESS near 1 say little of what is missing.
         row["one_minus_ess"] = finite(1.0 - run.ess)

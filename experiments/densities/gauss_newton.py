@@ -156,7 +156,7 @@ def legendre(points: int, low: float, high: float) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def on_grid(case: Case, drift: lt.DenseDrift) -> float:
+def on_grid(case: Case, drift: Any) -> float:
     """Return the root mean square of the residual by quadrature."""
     path = case.path()
     across, along = case.grid
@@ -263,7 +263,7 @@ def by_gauss_newton(
     return watch.trainer, watch.result() | {"adam_steps": first}
 
 
-def drawn(case: Case, drift: lt.DenseDrift, settings: Comparison, seed: int) -> dict[str, Any]:
+def drawn(case: Case, drift: Any, settings: Comparison, seed: int) -> dict[str, Any]:
     """Return effective sample sizes and log Z of walkers that follow a drift."""
     rules: dict[str, Any] = {"RK4, 30 steps, biased by them": lt.RungeKutta(30)}
     for count in EXACT_STEPS:

@@ -186,7 +186,7 @@ def targets_table() -> str:
 def method_cells(row: dict[str, Any]) -> list[str]:
     """Return the cells of one method on one target."""
     if "refused" in row:
-        return ["none", "", "", "", "", "", ""]
+        return [f"none: {row['refused']}", "", "", "", "", "", ""]
     masses = ""
     if "total_variation" in row:
         masses = f"{row['total_variation']:.3f}"

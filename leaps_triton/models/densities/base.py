@@ -22,7 +22,7 @@ class DensityModel:
     """The base of unnormalised densities ``ρ̃(x) = e^{-H(x)}`` of ``x ∈ ℝᵈ``.
 
     A family defines :meth:`log_density`; it may define :meth:`force`, ``log_z`` and
-    :meth:`_draws`. Coordinates stand on an open lattice of ``d`` sites, between which there are no
+    ``_draws``. Coordinates stand on an open lattice of ``d`` sites, between which there are no
     bonds: a periodic one would say that the last is next to the first.
 
     Args:
@@ -171,7 +171,7 @@ class DensityModel:
             result: of the density: weighted walkers, or chains whose configurations were kept.
 
         Raises:
-            ValueError: no modes, or more than 1024.
+            ValueError: no modes, or more than 1024; configurations without weights.
 
         Example:
             >>> import leaps_triton as lt
@@ -182,6 +182,9 @@ class DensityModel:
             >>> abs(masses[0].pull(0.2)) < 4
             True
         """
+        wanted = "an ensemble or a chain, which has estimate"
+        weighed = callable(getattr(result, "estimate", None))
+        expect(weighed, "result", f"{wanted} (of a tensor count modes(x))", result)
         count = len(self.mode_weights)
         if count > MOST_MODES:
             raise ValueError(

@@ -90,7 +90,9 @@ class GaussianMixture(DensityModel):
                 units = self.scales.log() + 0.5 * math.log(2.0 * math.pi)
                 logs = self._shares.log() - self.dim * units
                 tables = (self.means, self.scales.square(), logs)
-                self._sent[device] = _Tables(*(table.to(device) for table in tables))
+                sent = [table.to(device) for table in tables]
+                # Made within a derivative of torch.func they would be wrapped for that one alone.
+                self._sent[device] = _Tables(*(torch.func.debug_unwrap(each) for each in sent))
         return self._sent[device]
 
     @classmethod

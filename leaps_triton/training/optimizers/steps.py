@@ -167,8 +167,8 @@ class AdamStep:
             return action_matching(path, self._transport, x, t)
         leap = leap_of(self._sampler.integrator)
         grid = segments(config, t)
-        given = (path, self._transport, x, grid, leap, request.draws, request.first)
-        made = leap_trajectories(*given)
+        begun = (path, self._transport, x, grid, leap, request.draws, request.first)
+        made = leap_trajectories(*begun)
         free_energy = None
         if self._free_energy is not None:
             free_energy = self._free_energy(grid)
