@@ -370,12 +370,8 @@ def enter(case: Case, settings: Comparison, part: dict[str, Any]) -> None:
     config.pop("targets")
     config.pop("seeds")
     device = torch.device("cpu")
-    result = {
-        "device": device_name(device),
-        "versions": provenance(device),
-        "config": config,
-        "cases": cases_found,
-    }
+    result: dict[str, Any] = {"device": device_name(device), "versions": provenance(device)}
+    result |= {"config": config, "cases": cases_found}
     write_text(file, json.dumps(result, indent=2) + "\n")
     draw(result, settings.results / "gauss_newton.png")
 
@@ -383,7 +379,8 @@ def enter(case: Case, settings: Comparison, part: dict[str, Any]) -> None:
 def main(settings: Comparison) -> None:
     """Run all, and write the table."""
     if settings.smoke:
-        small = {"seconds_line": 0.2, "seconds_plane": 0.2, "seeds": (10,), "walkers": 64}
+        small: dict[str, Any] = {"seconds_line": 0.2, "seconds_plane": 0.2}
+        small |= {"seeds": (10,), "walkers": 64}
         settings = replace(settings, rates=(1e-2,), **small)
     torch.set_num_threads(1)
     settings.results.mkdir(parents=True, exist_ok=True)

@@ -339,7 +339,7 @@ ISING: dict[int, Recipe] = {
 """Critical Ising models by length."""
 
 WINDOWED = Recipe((Stage(11, (96, 64), 700, 0.1),), window=15)
-"""A critical Ising model of 16 x 16 sites anew, its means over windows that a larger one has too."""
+"""The critical Ising model of 16 x 16 sites anew, with means over windows as larger ones have."""
 
 CONDITIONED = Recipe(
     (

@@ -16,7 +16,7 @@ def quadratic(x: Tensor) -> Tensor:
     return -x.square().sum(1)
 
 
-MODEL = lt.Density(quadratic, 2)
+MODEL: Any = lt.Density(quadratic, 2)
 WIDE = lt.Density(quadratic, 17)
 PATH = lt.AnnealingPath(MODEL, start=lt.Gaussian(1.0))
 SPINS = lt.Ising((4, 4), beta=0.4)

@@ -113,11 +113,15 @@ def test_batches_of_nodes_follow_their_weights() -> None:
 @pytest.mark.parametrize("diffusion", [0.0, 0.7])
 def test_batches_bring_what_their_path_says(diffusion: float) -> None:
     """What was computed for all nodes at once is what the path says of those that are drawn."""
-    trainer = trainer_of("annealed", optimizer="adam", diffusion=diffusion, hamilton_jacobi=0.0)
+    changes: dict[str, Any] = {"optimizer": "adam"}
+    if diffusion:
+        changes["diffusion"] = diffusion
+    trainer = trainer_of("annealed", **changes)
     trainer.buffer.prepare(trainer.network, Draws(2, 0))
     batch = trainer.buffer.batch(Draws(2, 0), 1.0, None)
     assert batch.physics is not None
-    given = (trainer.sampler.path, trainer.network, batch.configurations, batch.t)
+    transport = trainer.trained.transport
+    given = (trainer.sampler.path, transport, batch.configurations, batch.t)
     computed = physics_informed(*given, diffusion=diffusion)
     looked_up = physics_informed(*given, diffusion=diffusion, physics=batch.physics)
     torch.testing.assert_close(looked_up, computed, rtol=1e-12, atol=0.0)
@@ -329,3 +333,17 @@ def test_weights_of_what_was_trained_are_exact(kind: str) -> None:
         assert abs(pull(found.log_weights, expected)) < 3.5
         # The error is 7 % at most, so that a factor of 1.4 would be seen.
         assert found.ess > 0.05
+
+
+def test_a_potential_trained_by_adam_goes_on_from_a_file(tmp_path: Path) -> None:
+    """Its constant is in no gradient, and has moments in the file all the same."""
+    changes: dict[str, Any] = {"optimizer": "adam", "steps": 4}
+    whole = trainer_of("annealed", potential=True, **changes)
+    whole.run()
+    first = trainer_of("annealed", potential=True, **changes)
+    first.run(2)
+    first.save(tmp_path / "a.safetensors")
+    rest = trainer_of("annealed", potential=True, **changes)
+    rest.resume(tmp_path / "a.safetensors")
+    rest.run()
+    assert torch.equal(parameters(rest), parameters(whole))

@@ -76,6 +76,8 @@ class GaussianMixture(DensityModel):
         if weights is None:
             weights = [1.0] * modes
         given = _above_zero("weights", as_table("weights", weights, (modes,), "one per mode"))
+        # As they were given: shares of shares may be others in the last digit.
+        self._weights = given
         self._shares = given / given.sum()
         # Three deviations beyond the farthest mean.
         extent = float((self.means.abs().amax(1) + 3.0 * self.scales).max())
@@ -147,7 +149,7 @@ class GaussianMixture(DensityModel):
         return {
             "means": self.means.tolist(),
             "scales": self.scales.tolist(),
-            "weights": self._shares.tolist(),
+            "weights": self._weights.tolist(),
             "dtype": str(self.dtype).removeprefix("torch."),
         }
 

@@ -147,6 +147,11 @@ class AdamStep:
         """Make a step of Adam."""
         for group in self._adam.param_groups:
             group["lr"] = rate
+        for parameter in self._parameters:
+            # A constant of a potential is in no gradient: with one of 0 it has moments, as files
+            # keep them, and stays where it is.
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         self._adam.step()
 
     def _loss(self, request: Request) -> Tensor:
