@@ -370,12 +370,8 @@ def enter(case: Case, settings: Comparison, part: dict[str, Any]) -> None:
     config.pop("targets")
     config.pop("seeds")
     device = torch.device("cpu")
-    result = {
-        "device": device_name(device),
-        "versions": provenance(device),
-        "config": config,
-        "cases": cases_found,
-    }
+    result: dict[str, Any] = {"device": device_name(device), "versions": provenance(device)}
+    result |= {"config": config, "cases": cases_found}
     write_text(file, json.dumps(result, indent=2) + "\n")
     draw(result, settings.results / "gauss_newton.png")
 
