@@ -90,6 +90,10 @@ def _check_draws(start: Start, model: Any) -> None:
 
     Two walkers are drawn: what a start draws depends on their indices alone, so nothing changes.
     """
+    if math.isnan(start.log_z):
+        # Not one that walkers are weighed from: chains that were given their configurations, and
+        # ladders of tempering.
+        return
     drawn: Any = start.sample(torch.arange(2), 0)
     got: object = shown(drawn)
     if isinstance(drawn, Tensor):

@@ -285,15 +285,15 @@ class Density(DensityModel):
                     f"log_density of {self!r} must be made of torch operations on its argument, "
                     f"which give forces; numpy has none"
                 ) from error
-        fits = isinstance(both, Tensor) and both.shape == (2,) and isinstance(first, Tensor)
-        if not fits or first.shape != (1,):
+        if not isinstance(both, Tensor) or both.shape != (2,):
             # A call tells which shape came.
             return
-        if not torch.allclose(both[:1], first, rtol=1e-4, equal_nan=True):
+        alone = isinstance(first, Tensor) and first.shape == (1,)
+        if not alone or not torch.allclose(both[:1], first, rtol=1e-4, equal_nan=True):
             raise ValueError(
-                f"log_density of {self!r} must give each row the number of that row alone: one "
-                f"row gives {float(first):g} by itself, and {float(both[0]):g} beside another; sum "
-                f"over the coordinates, axis 1, alone, and compare rows with none"
+                f"log_density of {self!r} must give each row the number of that row alone, and a "
+                f"row gives another beside others than by itself; sum over the coordinates, axis "
+                f"1, and take no mean over rows"
             )
         if not both.requires_grad:
             raise ValueError(

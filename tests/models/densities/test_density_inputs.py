@@ -79,7 +79,10 @@ BAD: list[tuple[Any, str]] = [
     (lambda: lt.exact.log_z(OWN), r"log Z of Density\(dim=2\) is not known; give it as log_z="),
     (lambda: lt.exact.energy(MIXTURE), "log_z and samples may be known, and no mean energy"),
     (lambda: lt.AnnealingPath(OWN), r"no uniform start; give start=lt.Gaussian\(scale\)"),
-    (lambda: lt.save(sampler_of(OWN, lt.Gaussian()), "none"), r"@lt.register\('model'\) above"),
+    (
+        lambda: lt.save(sampler_of(OWN, lt.Gaussian()), "none"),
+        r"@lt.register\('model', 'ring'\) above",
+    ),
     (lambda: MIXTURE.at(0.5), "beta of GaussianMixture must be 1, since the density holds it"),
     (lambda: MIXTURE.energy(ZEROS), r"shape \(walkers, 1\), got \(3, 2\)"),
     (lambda: MIXTURE.energy(ZEROS[:, :1].float()), "must be a tensor of torch.float64"),
