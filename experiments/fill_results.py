@@ -18,6 +18,9 @@ from pages.densities import (
     curves_table,
     digits_table,
     forty_table,
+    newton_pilots,
+    newton_table,
+    newton_walkers,
     pairs_list,
     targets_table,
 )
@@ -292,6 +295,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "table of forty": forty_table,
     "list of pairs": pairs_list,
     "table of digits": digits_table,
+    "pilots of gauss_newton": newton_pilots,
+    "table of gauss_newton": newton_table,
+    "walkers of gauss_newton": newton_walkers,
     "table of densities": targets_table,
 }
 """Mark → what makes its text."""

@@ -2,6 +2,7 @@
 
     python experiments/densities/densities.py                     # about half an hour on one core
     python experiments/densities/densities.py --targets two four  # rows of others stay as they are
+    python experiments/densities/densities.py --methods drift     # likewise of methods
     python experiments/densities/densities.py --smoke             # under a minute
 
 Paths begin with a Gaussian, the scale of which is told. Six methods go along three kinds of curves.
@@ -140,18 +141,22 @@ def row_of(
     path = sampler.path
     model = path.model
     run = drawn(sampler, settings.seed + 2, settings.seconds, LEAST_BLOCKS)
-    row = {"method": method, "chosen": best, "pilot": rates, "start": repr(path.start)}
+    row: dict[str, Any] = {"method": method, "chosen": best, "pilot": rates}
+    row["start"] = repr(path.start)
     row |= weights_told(run, path)
+    if row["ess"] is None or row["log_z"] is None:
+        raise ValueError(f"weights blew up along the best sampler, {best}")
     if known.modes:
         row |= masses_told(run, model)
     row |= wasserstein_told(run, model, settings.seed + 3)
     if trained is not None:
         row["training"] = trained.told
         share = run.seconds / (run.seconds + trained.seconds)
-        row["training_included"] = {}
+        included: dict[str, Any] = {}
         for key in RATES:
             if row[key] is not None:
-                row["training_included"][key] = finite(row[key] * share)
+                included[key] = finite(row[key] * share)
+        row["training_included"] = included
     return row
 
 
@@ -174,7 +179,7 @@ def rows_of(name: str, settings: Densities) -> list[dict[str, Any]]:
         except (ValueError, RuntimeError) as error:
             row = {"method": method, "refused": str(error)}
         rows.append(row)
-        print(f"{name:<7}{one_line(row)}", flush=True)
+        print(f"{name:<8}{one_line(row)}", flush=True)
     return rows
 
 
@@ -191,6 +196,12 @@ def before(file: Path) -> dict[str, Any]:
     return cases
 
 
+def joined(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return new rows, and old ones of the methods that were not run, in the order of methods."""
+    found = {row["method"]: row for row in (*old, *new)}
+    return [found[method] for method in ("AIS", "SMC", *LEARNED) if method in found]
+
+
 def main(settings: Densities) -> None:
     """Measure, print, and save after every target."""
     torch.set_num_threads(1)
@@ -204,13 +215,19 @@ def main(settings: Densities) -> None:
     config = {**asdict(settings), "results": settings.results.name}
     for name in settings.targets:
         model = TARGETS[name].make()
+        versions = provenance(torch.device("cpu"))
+        # Rows of one case may be of several runs: each says which.
+        made = {"config": config, "versions": versions}
+        case = cases.get(name, {"rows": []})
+        old = [{"config": case.get("config"), **row} for row in case["rows"]]
+        new = [row | made for row in rows_of(name, settings)]
         cases[name] = {
             "title": TARGETS[name].title,
             "model": repr(model),
             "log_z": model.log_z,
-            "rows": rows_of(name, settings),
+            "rows": joined(old, new),
             "config": config,
-            "versions": provenance(torch.device("cpu")),
+            "versions": versions,
         }
         result = {
             "cases": {each: cases[each] for each in TARGETS if each in cases},

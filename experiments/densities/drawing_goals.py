@@ -20,18 +20,29 @@ def draw(result: dict[str, Any], walkers: dict[str, Any], file: Path) -> None:
     part = result["forty"]
     figure = Figure(figsize=(3.6 * len(walkers), 6.6), layout="constrained")
     above, below = figure.subplots(2, len(walkers), squeeze=False)
+    rows = {row["method"]: row for row in part["rows"]}
     x, y = zip(*part["means"], strict=True)
     for axes, (name, places) in zip(above, walkers.items(), strict=True):
         axes.plot(places["x"], places["y"], ".", markersize=1.0, color="C0")
         axes.plot(x, y, "x", markersize=5, color="C3")
-        axes.set(title=name, xlabel="x", ylabel="y", xlim=(-48, 48), ylim=(-48, 48))
+        axes.set(title=titled(name, rows), xlabel="x", ylabel="y", xlim=(-48, 48), ylim=(-48, 48))
         axes.set_aspect("equal")
-    rows = {row["method"]: row for row in part["rows"]}
+    # Masses of one scale, so that methods can be compared by eye.
+    for axes in below[1:]:
+        axes.sharey(below[0])
     for axes, name in zip(below, walkers, strict=True):
         masses(axes, rows[name])
     figure.supxlabel(result["device"], fontsize=8)
     with replacing(file) as place:
         figure.savefig(place, dpi=120)
+
+
+def titled(name: str, rows: dict[str, dict[str, Any]]) -> str:
+    """Return the title of a method; SMC that never resampled has the walkers of AIS."""
+    same = ("log_z", "ess", "masses")
+    if name == "SMC" and all(rows[name][key] == rows["AIS"][key] for key in same):
+        return "SMC, which never resampled"
+    return name
 
 
 def masses(axes: Axes, row: dict[str, Any]) -> None:

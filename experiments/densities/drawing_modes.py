@@ -29,7 +29,9 @@ def draw(result: dict[str, Any], shades: dict[str, list[list[float]]], file: Pat
         file: of the figure.
     """
     figure = Figure(figsize=(12.0, 6.6), layout="constrained")
-    above, below = figure.subfigures(2, 1)
+    # An array, whose type would also allow one part alone.
+    parts: Any = figure.subfigures(2, 1)
+    above, below = parts
     for axes, (name, rows) in zip(above.subplots(1, len(shades)), shades.items(), strict=True):
         axes.imshow(
             rows,
@@ -46,12 +48,19 @@ def draw(result: dict[str, Any], shades: dict[str, list[list[float]]], file: Pat
     for name, numbers in result["curves"].items():
         colour = COLOURS[name]
         label = f"{name}  ∫ = {numbers['integral']:.2f}"
-        velocities.plot(numbers["times"], numbers["norms"], color=colour, label=label)
-        masses.plot(numbers["times"], numbers["mass_right"], color=colour)
-    velocities.set(xlabel="t", ylabel="‖v_t‖² of the least velocity", yscale="log")
+        # The exact curve lies below the learned one that finds it.
+        style = "-"
+        if name == "Ornstein–Uhlenbeck":
+            style = "--"
+        velocities.plot(numbers["times"], numbers["norms"], style, color=colour, label=label)
+        masses.plot(numbers["times"], numbers["mass_right"], style, color=colour)
+    # Its curve is the linear one: the colour is that of its walkers.
+    velocities.plot([], [], color=COLOURS["drift"], label="drift, along the linear curve")
+    clock = "t = e^{−s}, the time of each curve"
+    velocities.set(xlabel=clock, ylabel="‖v_t‖² of the least velocity", yscale="log")
     velocities.legend(fontsize=8)
     masses.axhline(result["exact_masses"][1], color="grey", linestyle="--", linewidth=1.0)
-    masses.set(xlabel="t", ylabel="mass at x > 0")
+    masses.set(xlabel=clock, ylabel="mass at x > 0")
     ending(ends, result)
     figure.supxlabel(result["device"], fontsize=8)
     with replacing(file) as part:

@@ -25,6 +25,7 @@ class Known:
         nodes: whether trainings are on nodes in a box, by Gauss and Newton.
         adam: steps of Adam.
         newton: steps of Gauss and Newton.
+        noisy: intervals and ε of noisy steps along learned curves among which a pilot chooses.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Known:
     nodes: bool = False
     adam: int = 300
     newton: int = 30
+    noisy: tuple[tuple[int, float], ...] = ((40, 0.1), (80, 0.3))
 
 
 def gaussian(scale: float) -> Callable[[], Any]:
@@ -87,6 +89,7 @@ TARGETS: dict[str, Known] = {
         width=64,
         adam=600,
         modes=True,
+        noisy=((80, 0.3), (200, 0.3)),
     ),
     "wells": Known(
         "many-well, 5D, δ = 4", lt.ManyWell.squares, gaussian(2.0), leapfrogs=(3, 10), modes=True

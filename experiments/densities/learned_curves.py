@@ -14,9 +14,6 @@ LEARNED = ("drift", "free path", "Máté–Fleuret", "gradient flow")
 MAPS = (10, 20)
 """Intervals of maps along a drift, among which a pilot chooses."""
 
-NOISY = ((40, 0.1), (80, 0.3))
-"""Intervals and ε of noisy steps, likewise."""
-
 NODES: dict[str, Any] = {"refresh": "nodes", "bins": 48, "buffer": 128, "learning_rate": 1e-2}
 """Trainings in one or two dimensions: points of a box."""
 
@@ -44,6 +41,7 @@ class Trained:
     transport: Any
     seconds: float
     told: dict[str, Any]
+    noisy: tuple[tuple[int, float], ...]
 
 
 def untrained(method: str, known: Known, seed: int) -> tuple[Any, Any]:
@@ -126,7 +124,7 @@ def train(method: str, known: Known, seed: int, smoke: bool) -> Trained:
         told["residual"] = [history.node_residual[0], history.node_residual[-1]]
         told["test_residual"] = [history.test_residual[0], history.test_residual[-1]]
     print(f"  {method}: {told}", flush=True)
-    return Trained(path, transport, seconds, told)
+    return Trained(path, transport, seconds, told, known.noisy)
 
 
 def samplers_of(
@@ -145,7 +143,7 @@ def samplers_of(
     if trained.transport is not None:
         for count in MAPS:
             integrators[f"{count} maps"] = lt.MapStep(count)
-    for count, diffusion in NOISY:
+    for count, diffusion in trained.noisy:
         name = f"{count} noisy steps, ε = {diffusion}"
         integrators[name] = lt.PathRatio(count, diffusion=diffusion)
     between: dict[str, Any] = {"": None}

@@ -127,7 +127,7 @@ def fall(curve: Curve, settings: TwoModes) -> list[list[float]]:
 def row_of(name: str, sampler: lt.Sampler, seed: int, settings: TwoModes) -> dict[str, Any]:
     """Return what walkers of one sampler say of the masses."""
     run = drawn(sampler, 100 + seed, 0.0, settings.blocks)
-    row = {"curve": name, "integrator": repr(sampler.integrator), "seed": seed}
+    row: dict[str, Any] = {"curve": name, "integrator": repr(sampler.integrator), "seed": seed}
     row |= weights_told(run, sampler.path)
     row |= masses_told(run, sampler.path.model)
     masses = f"{row['masses'][0]:.4f} ({row['unweighted_masses'][0]:.4f})"

@@ -246,7 +246,7 @@ def main(settings: Critical) -> None:
             for rival in classical
         }
     name = f"critical_{chosen.model}_{chosen.length}"
-    device = f"{device_name(torch.device('cpu'))}, {vectors()}, one thread"
+    device = f"{device_name(torch.device('cpu'))}, {vectors()}"
     config = {**asdict(chosen), "results": chosen.results.name}
     for place in ("beginning", "save", "trained"):
         if config[place] is not None:

@@ -57,11 +57,11 @@ def draw_law(axes: Axes, result: dict[str, Any]) -> None:
     """Draw the law of the magnetisation by weighted walkers and by samples of others."""
     law = result["networks"][0]["law"]
     x = law["magnetisation"]
-    axes.step(x, law["samples"], where="mid", color="black", linewidth=0.9, label="others")
-    axes.plot(x, law["weighted"], "o", color=colour(0), markersize=3, label="weighted walkers")
-    # The source is long: without its details it stands beside the titles of other panels.
+    # The source is long: its details are in the file of results.
     source = result["samples_of_others"].partition(",")[0]
-    axes.set(xlabel="magnetisation per site", ylabel="density", title=f"beside {source}")
+    axes.step(x, law["samples"], where="mid", color="black", linewidth=0.9, label=source)
+    axes.plot(x, law["weighted"], "o", color=colour(0), markersize=3, label="weighted walkers")
+    axes.set(xlabel="magnetisation per site", ylabel="density", title="law of the magnetisation")
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -72,14 +72,19 @@ def draw_rates(axes: Axes, result: dict[str, Any]) -> None:
         rows = network["rows"]
         x = [row["ess"] for row in rows]
         axes.plot(x, [row[key] for row in rows], "o", color=colour(number))
+        counts = [row["intervals"] for row in rows]
         for row in rows:
-            axes.annotate(str(row["intervals"]), (row["ess"], row[key]), fontsize=7)
+            # The fewest and the most tell the order; all of them would cover one another.
+            if number == 0 and row["intervals"] in (min(counts), max(counts)):
+                place = (row["ess"], row[key])
+                axes.annotate(f"{row['intervals']}  ", place, ha="right", va="center", fontsize=8)
     for marker, rival in zip("sv", result["rivals"], strict=False):
         label = f"{rival['method']}, {rival['chosen']}"
         axes.plot(rival["ess"], rival[key], marker, color="black", label=label)
     axes.set_yscale("log")
-    axes.set(xlabel="ESS", ylabel="1/σ² of log Z a second", title="sampling, training apart")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set(xlabel="ESS", ylabel="1/σ² of log Z a second", title="sampling (numbers: intervals)")
+    # Points are everywhere within the panel.
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18))
 
 
 def draw(result: dict[str, Any], file: Path) -> None:
@@ -91,6 +96,8 @@ def draw(result: dict[str, Any], file: Path) -> None:
     draw_trace(panels[2], result["networks"])
     draw_law(panels[3], result)
     draw_rates(panels[4], result)
-    figure.suptitle(f"{result['model']}; {result['device']}", fontsize=10)
+    # Files of before say the number of threads twice.
+    device = result["device"].removesuffix(", one thread")
+    figure.suptitle(f"{result['model']}; {device}", fontsize=10)
     with replacing(file) as part:
         figure.savefig(part, dpi=110)

@@ -325,7 +325,10 @@ ISING: dict[int, Recipe] = {
         )
     ),
     32: Recipe(
-        (Stage(11, (96, 64), 1000, 0.1, 12, 3e-2, 0.375, whole=True),),
+        (
+            Stage(11, (96, 64), 500, 0.1, 12, 3e-2, 0.375, whole=True),
+            Stage(11, (96, 64), 500, 0.06, 12, 3e-2, 0.375, whole=True),
+        ),
         window=15,
         time_power=1.0,
         time_density=0.5,
@@ -334,6 +337,9 @@ ISING: dict[int, Recipe] = {
     ),
 }
 """Critical Ising models by length."""
+
+WINDOWED = Recipe((Stage(11, (96, 64), 700, 0.1),), window=15)
+"""The critical Ising model of 16 x 16 sites anew, with means over windows as larger ones have."""
 
 CONDITIONED = Recipe(
     (

@@ -53,6 +53,10 @@ class Entry:
     """How much shorter late intervals are: 1 for equal ones."""
     sweeps: int = 0
     """Heat-bath sweeps at the end of each interval."""
+    clusters: int = 0
+    """Updates of all clusters (Swendsen and Wang) at the end of each interval."""
+    windowed: recipes.Recipe | None = None
+    """How the beginning learns to read windows on its own lattice first; None for not at all."""
     family: Callable[[], Sequence[Any]] = tuple
     """Makes other models that it is trained on too."""
 
@@ -74,10 +78,12 @@ ENTRIES: dict[str, Entry] = {
         "the critical Ising model, 32 x 32",
         lambda: lt.Ising((32, 32), 0.4407),
         recipes.ISING[32],
-        16,
-        512,
+        48,
+        256,
         64,
         "ising-16",
+        clusters=2,
+        windowed=recipes.WINDOWED,
     ),
     "potts3-16": Entry(
         "the Potts model of three states near its transition, 16 x 16",
@@ -125,25 +131,37 @@ class Zoo:
     """That say how good it is; None for those of each entry."""
 
 
+def begun(entry: Entry, settings: Zoo) -> Any:
+    """Return the network that the training of an entry begins with; None for a new one."""
+    if entry.beginning is None:
+        return None
+    smaller = lt.load(settings.folder / f"{entry.beginning}.safetensors", "cpu")
+    if entry.windowed is None:
+        return smaller.transport
+    model = smaller.path.model
+    made = recipes.trained(model, entry.windowed, settings.seed + 30, 12, smaller.transport)
+    return made.sampler.transport
+
+
 def described(name: str, entry: Entry, settings: Zoo) -> dict[str, Any]:
     """Train or read a sampler, write it, and return what the index says of it."""
-    beginning = None
-    if entry.beginning is not None:
-        file = settings.folder / f"{entry.beginning}.safetensors"
-        beginning = lt.load(file, "cpu").transport
     model = entry.model()
     if settings.trained is None:
         family = entry.family()
+        beginning = begun(entry, settings)
         made = recipes.trained(
             model, entry.recipe, settings.seed, entry.intervals, beginning, family=family
         )
     else:
         made = recipes.read(settings.trained / f"{name}.safetensors")
-    move: lt.HeatBath | None = None
+    move: lt.HeatBath | lt.SwendsenWang | None = None
     swept: dict[str, int] = {}
     if entry.sweeps:
         move = lt.HeatBath(entry.sweeps)
         swept = {"sweeps": entry.sweeps}
+    if entry.clusters:
+        move = lt.SwendsenWang(entry.clusters)
+        swept = {"clusters": entry.clusters}
     sampler = lt.Sampler(
         made.sampler.path,
         made.sampler.transport,

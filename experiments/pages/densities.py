@@ -106,6 +106,70 @@ def digits_table() -> str:
     return f"{words}\n\n{table(head, rows)}"
 
 
+def newton_table() -> str:
+    """Return residuals by Adam and by Gauss-Newton at equal seconds, a row for each seed."""
+    head = [
+        "target", "seed", "seconds each", "Adam", "Gauss–Newton", "ratio",
+        "Gauss–Newton, fresh nodes", "its own nodes", "test / train",
+    ]  # fmt: skip
+    rows: list[list[str]] = []
+    for name, case in result("gauss_newton")["cases"].items():
+        for row in case["rows"]:
+            newton = row["gauss_newton"]
+            test = newton["test_residual"]
+            own = newton["node_residual"]
+            rows.append(
+                [
+                    name,
+                    str(row["seed"]),
+                    f"{shown(row['adam']['seconds'])}, {shown(newton['seconds'])}",
+                    f"{row['adam']['grid_residual']:.2g}",
+                    f"{newton['grid_residual']:.2g}",
+                    f"{row['ratio']:.1f}",
+                    f"{test:.2g}",
+                    f"{own:.2g}",
+                    shown(test / own),
+                ]
+            )
+    return table(head, rows)
+
+
+def newton_pilots() -> str:
+    """Return what Adam reaches on the pilot's seed by each of its rates."""
+    lines: list[str] = []
+    for name, case in result("gauss_newton")["cases"].items():
+        pilot = case["pilot"]
+        tried = pilot["grid_residuals"].items()
+        said = ", ".join(f"{residual:.2g} at rate {rate}" for rate, residual in tried)
+        taken = f"{pilot['learning_rate']:g}"
+        text = f"- {name}, Adam on the pilot's seed: {said}; {taken} is taken."
+        lines.append(wrapped(text, "  "))
+    return "\n".join(lines)
+
+
+def newton_walkers() -> str:
+    """Return ESS and log Z of walkers along the drifts of both, all seeds in a cell."""
+    head = [
+        "target", "integrator", "Adam, 1 − ESS", "Gauss–Newton, 1 − ESS", "log Z, off (its error)",
+    ]  # fmt: skip
+    rows: list[list[str]] = []
+    for name, case in result("gauss_newton")["cases"].items():
+        for rule in case["rows"][0]["adam"]["drawn"]:
+            adam = [row["adam"]["drawn"][rule] for row in case["rows"]]
+            newton = [row["gauss_newton"]["drawn"][rule] for row in case["rows"]]
+            off = [f"{each['log_z_off']:+.0e} ({each['log_z_error']:.0e})" for each in newton]
+            rows.append(
+                [
+                    name,
+                    rule,
+                    ", ".join(f"{each['one_minus_ess']:.1e}" for each in adam),
+                    ", ".join(f"{each['one_minus_ess']:.1e}" for each in newton),
+                    ", ".join(off),
+                ]
+            )
+    return table(head, rows)
+
+
 def targets_table() -> str:
     """Return all methods on all targets at equal seconds."""
     head = [
@@ -122,7 +186,7 @@ def targets_table() -> str:
 def method_cells(row: dict[str, Any]) -> list[str]:
     """Return the cells of one method on one target."""
     if "refused" in row:
-        return ["none", "", "", "", "", "", ""]
+        return [f"none: {row['refused']}", "", "", "", "", "", ""]
     masses = ""
     if "total_variation" in row:
         masses = f"{row['total_variation']:.3f}"

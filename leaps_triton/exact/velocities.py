@@ -98,7 +98,13 @@ def velocity_on_line(
     def total(moments: Tensor) -> Tensor:
         return log_density(points, moments).sum()
 
-    values = log_density(points, times)
+    try:
+        values = log_density(points, times)
+    except ValueError as error:
+        raise ValueError(
+            f"velocities are those of densities on a line, and log_density is called with points "
+            f"of shape {tuple(points.shape)}: {error}"
+        ) from error
     fits = values.shape == (len(points),) and bool(values.isfinite().all())
     expect(fits, "log_density", "a function to finite numbers (points,)", values)
     relative = (values - values.max()).view_as(rule.points)

@@ -3,6 +3,7 @@
 from .base import Boundary, Integrator, as_times
 from .class_tables import ClassRates, class_rates, obstacle, steps
 from .domains import Domains, DomainStep, advance, as_domain, count, divide, reach_of
+from .flows.evaluation import WithoutNoise
 from .flows.map_step import MapStep
 from .flows.path_ratio import PathRatio
 from .flows.runge_kutta import RungeKutta
@@ -66,6 +67,7 @@ __all__ = [
     "Tabulated",
     "TauLeap",
     "Transport",
+    "WithoutNoise",
     "advance",
     "as_domain",
     "as_reversible",

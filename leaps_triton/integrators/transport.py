@@ -190,6 +190,7 @@ class AnyTransport:
         local: whether it has no linear part.
         midpoint: the transport itself if it is a drift that all sites can follow at once by the
             implicit midpoint; None if it is not.
+        unmapped: why it has no map, if it says so.
     """
 
     given: Transport | None
@@ -205,6 +206,7 @@ class AnyTransport:
     flowing: FlowingDrift | None = None
     local: bool = False
     midpoint: MidpointDrift | None = None
+    unmapped: str = ""
 
     @property
     def kind(self) -> str:
@@ -245,8 +247,15 @@ class AnyTransport:
             model: that of the path; a transport says so by a method ``check_model``.
 
         Raises:
-            ValueError: it is, or its kind, its gauge or its clock is unknown.
+            ValueError: it is, or an energy, or its kind, its gauge or its clock is unknown.
         """
+        if self.kind == "energy":
+            raise ValueError(
+                f"{self.name} is an energy, which moves nothing, and so no transport; give it to "
+                f"the path, lt.AnnealingPath(model, start=…, correction=energy) or "
+                f"lt.GradientFlowPath(model, energy, start=…), and to the sampler a drift such as "
+                f"lt.DenseDrift(model)"
+            )
         _check_word(self.name, "kind", self.kind, KINDS)
         _check_word(self.name, "gauge", self.gauge, GAUGES)
         _check_word(self.name, "clock", self.clock, CLOCKS)
@@ -408,4 +417,4 @@ def as_transport(given: Transport | None) -> AnyTransport:
         )
     if isinstance(offered, MidpointDrift) and offered.midpoint:
         return replace(answers, midpoint=offered)
-    return answers
+    return replace(answers, unmapped=getattr(offered, "unmapped", ""))

@@ -21,14 +21,14 @@ from .parts import (
     describe_integrator,
     describe_model,
     describe_move,
-    describe_network,
     describe_path,
+    describe_transport,
     move_before,
     rebuild_integrator,
     rebuild_model,
     rebuild_move,
-    rebuild_network,
     rebuild_path,
+    rebuild_transport,
 )
 
 __all__ = [
@@ -73,7 +73,7 @@ def describe(sampler: Sampler) -> Contents:
     network = None
     # The velocity of a path comes back with the path.
     if sampler.transport is not None and sampler.transport is not velocity_of(sampler.path):
-        transport = describe_network(sampler.transport)
+        transport = describe_transport(sampler.transport, sampler.path)
         network = transport.manifest
         tensors.update(transport.tensors)
     mcmc = None
@@ -124,7 +124,7 @@ def _assemble(contents: Contents, device: torch.device) -> Sampler:
     network = None
     later = completed(contents).manifest
     if manifest["network"] is not None:
-        network = rebuild_network(later["network"], tensors, path.model)
+        network = rebuild_transport(later["network"], tensors, path)
     integrator = rebuild_integrator(later["integrator"], tensors["integrator.times"])
     mcmc = None
     if manifest["mcmc"]:

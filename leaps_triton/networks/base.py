@@ -26,6 +26,8 @@ __all__ = [
     "StateReadout",
     "as_channels",
     "check_kernel",
+    "drifts_for",
+    "expect_states",
     "field_input",
     "initialise",
     "keep_freed_memory",
@@ -179,6 +181,27 @@ def check_kernel(kernel_size: int, shape: Sequence[int], periodic: Sequence[bool
             )
 
 
+def drifts_for(model: Any) -> str:
+    """Return which drifts there are for a model of real numbers, for errors."""
+    lattice = getattr(model, "lattice", None)
+    if isinstance(lattice, Lattice) and all(lattice.periodic):
+        return "a drift of fields such as lt.HollowDrift(model)"
+    return (
+        "a drift of vectors: lt.DenseDrift(model), or lt.HollowDenseDrift(model) for more than 16 "
+        "coordinates"
+    )
+
+
+def expect_states(name: str, model: Any) -> None:
+    """Raise a ValueError for a model of real numbers, which have no rates between states."""
+    dtype = getattr(model, "dtype", None)
+    if isinstance(dtype, torch.dtype) and dtype.is_floating_point:
+        raise ValueError(
+            f"{name} gives rates between states, and {model!r} has configurations of {dtype}; for "
+            f"these take {drifts_for(model)}"
+        )
+
+
 def _check_sizes(name: str, tensor: Tensor, sizes: Sequence[tuple[int, ...]]) -> None:
     """Refuse a tensor of the conditions unless each of its sizes is one of those allowed."""
     shape = tuple(tensor.shape)
@@ -218,6 +241,7 @@ class Equivariant(Standing):
     def __init__(self, model: EnergyModel, **settings: Any) -> None:
         super().__init__()
         lattice = getattr(model, "lattice", None)
+        expect_states(type(self).__name__, model)
         complete = isinstance(lattice, Lattice) and hasattr(model, "q")
         expect(complete, "model", "a model with lattice and q", model)
         self.settings = settings
@@ -245,9 +269,10 @@ class Equivariant(Standing):
         """Refuse a model that the network is not for.
 
         Raises:
-            ValueError: If it has another number of states, or a lattice that :meth:`check_shape`
-                refuses.
+            ValueError: If it has another number of states, or none, or a lattice that
+                :meth:`check_shape` refuses.
         """
+        expect_states(type(self).__name__, model)
         if model.q != self.q:
             raise self._of_another(f"{model!r} has q = {model.q}")
         self.check_shape(model.lattice.shape)

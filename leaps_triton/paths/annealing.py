@@ -57,8 +57,8 @@ class AnnealingPath(Scheduled):
 
     Raises:
         ValueError: the schedule does not end at 1, or does not begin at the start; a target of
-            floating-point configurations other than a PhiFour has no start; a correction of other
-            configurations.
+            floating-point configurations other than a PhiFour has no start; a start draws other
+            configurations than the model's; a correction of other configurations.
 
     Example:
         >>> from leaps_triton import Ising
@@ -179,7 +179,8 @@ class AnnealingPath(Scheduled):
             # Tensors made in inference mode would serve no training afterwards.
             with torch.inference_mode(False):
                 sent = [table.unsqueeze(0).to(device, dtype) for table in own]
-            told = _Told(own, *sent)
+            # Made within a derivative of torch.func they would be wrapped for that one alone.
+            told = _Told(own, *(torch.func.debug_unwrap(table) for table in sent))
             self._told[device, dtype] = told
         return told
 

@@ -37,9 +37,12 @@ class GradientFlowPath(AnnealingPath):
     Both ends are exact whatever ``ψ`` is, so that it makes no weights biased. In the velocity
     ``U_0`` cancels, and nothing is divided by ``t``: ``v = -s² [t ∇(β H - U_0) + (1-t) ∇ψ]``.
 
-    A sampler that is given no transport follows :attr:`velocity`; where ``ψ`` is that of the
-    diffusion, the residual of the velocity vanishes and weights are constant. With a transport, or
-    :class:`~leaps_triton.MapStep`, which cannot follow the velocity, it is a path like any other.
+    A sampler that is given no transport follows ``velocity``; where ``ψ`` is that of the
+    diffusion, the residual of the velocity vanishes and weights are constant.
+    :class:`~leaps_triton.MapStep` cannot follow the velocity, whose slope has no proven bound: with
+    it and ``mcmc`` alone the sampler is annealed importance sampling along the curve. With a
+    transport, such as a :class:`~leaps_triton.DenseDrift`, that is followed in the velocity's
+    place, along a path like any other.
 
     Args:
         model: the target, with ``force``; a velocity's divergence differentiates that once more.

@@ -106,7 +106,7 @@ class IndependentStart:
 class Gaussian(IndependentStart):
     """Independent normal numbers, ``U_0(x) = |x|² / 2s²`` and ``log Z_0 = (d/2) log 2πs²``.
 
-    A start of paths to a density, see :class:`IndependentStart`.
+    A start of paths to a density.
 
     Args:
         scale: ``s``, above 0.
@@ -147,7 +147,7 @@ def broad(model: DensityModel) -> Gaussian:
 class Laplace(IndependentStart):
     """Independent numbers of ``U_0(x) = Σ_i |x_i| / s``, with ``log Z_0 = d log 2s``.
 
-    A start of paths to a density, see :class:`IndependentStart`.
+    A start of paths to a density.
 
     Args:
         scale: ``s``, above 0.

@@ -60,7 +60,8 @@ def as_start(start: Start | None, model: Any) -> Start:
     """Return the start on the model's lattice; for None the uniform one, or the free field.
 
     Raises:
-        ValueError: this is no start, or the model has no uniform one.
+        ValueError: this is no start, it draws other configurations than the model's, or the model
+            has no uniform one.
     """
     if start is None and isinstance(model, PhiFour):
         _say_default()
@@ -79,7 +80,28 @@ def as_start(start: Start | None, model: Any) -> Start:
         raise ValueError(
             f"start must be None or have sample(walkers, seed) and log_z, got {shown(start)}"
         )
+    _check_draws(start, model)
     return start
+
+
+@torch.no_grad()
+def _check_draws(start: Start, model: Any) -> None:
+    """Raise a ValueError unless a start draws configurations of the model.
+
+    Two walkers are drawn: what a start draws depends on their indices alone, so nothing changes.
+    """
+    drawn: Any = start.sample(torch.arange(2), 0)
+    got: object = shown(drawn)
+    if isinstance(drawn, Tensor):
+        got = f"{drawn.dtype} of shape {tuple(drawn.shape)}"
+        if drawn.dtype == model.dtype and drawn.shape == (2, *model.shape):
+            return
+    name = type(as_given(model)).__name__
+    raise ValueError(
+        f"the start {shown(start)} must draw configurations of {name}, {model.dtype} of shape "
+        f"{(2, *model.shape)} for 2 walkers, got {got}; take a start of that shape and "
+        f"dtype, such as start=lt.Gaussian(1.0) for a density"
+    )
 
 
 @functools.cache

@@ -455,6 +455,12 @@ def _default(path: Path, transport: Transport | None) -> Integrator:
 
 def _movers(path: Path) -> str:
     """Return what may move the walkers of a path."""
+    if velocity_of(path) is not None:
+        return (
+            "integrator=lt.PathRatio(), or lt.RungeKutta() with a bias, which follow the velocity "
+            "of the path (MapStep cannot: the velocity has no proven slope), or mcmc=lt.HMC(), "
+            "which leaves the velocity out"
+        )
     if path.model.dtype.is_floating_point:
         return "a drift, mcmc=lt.HMC(), or integrator=lt.PathRatio()"
     return "a transport, a move (mcmc=), Jump(reversible=) or TauLeap(floor=)"

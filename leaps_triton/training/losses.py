@@ -11,7 +11,14 @@ from ..integrators.rates import Transport, examine, rates_of
 from ..integrators.transport import precision_of
 from ..kernels.checks import as_integer, as_number, as_seed, expect, is_real
 from ..paths.base import Path, change_of
-from .residuals import hamilton_jacobi, residual, residual_parts, with_noise
+from .residuals import (
+    Physics,
+    hamilton_jacobi,
+    residual,
+    residual_parts,
+    with_noise,
+    with_physics,
+)
 
 __all__ = [
     "LOSSES",
@@ -137,6 +144,7 @@ def physics_informed(
     weights: Tensor | None = None,
     diffusion: float = 0.0,
     optimal: float = 0.0,
+    physics: Physics | None = None,
 ) -> Tensor:
     """Return ``E (ξ_t(x) - c_t)²``, the mean over times.
 
@@ -156,6 +164,8 @@ def physics_informed(
         diffusion: ``σ`` of :func:`~leaps_triton.training.residuals.with_noise`, for drifts.
         optimal: weight of the variance of
             :func:`~leaps_triton.training.residuals.hamilton_jacobi`, which is added.
+        physics: what ``ξ`` takes of the path, ``(times, walkers, …)``, noise included; None to
+            compute it.
 
     References:
         Holderrieth, Albergo, Jaakkola, *LEAPS*, arXiv:2502.10843 (2025), for ``c_t`` from a learned
@@ -165,7 +175,10 @@ def physics_informed(
     times, walkers = configurations.shape[:2]
     per_walker = t.repeat_interleave(walkers)
     given = (path, transport, configurations.flatten(0, 1), per_walker)
-    if diffusion:
+    if physics is not None:
+        known = Physics(physics.change.flatten(), physics.score.flatten(0, 1))
+        xi = with_physics(*given, known)
+    elif diffusion:
         xi = with_noise(*given, diffusion)
     else:
         xi = residual(*given)

@@ -13,13 +13,25 @@ from ..models.densities.divergences import with_divergence
 from ..paths.base import Path, change_of
 
 __all__ = [
+    "Physics",
     "ResidualParts",
     "hamilton_jacobi",
     "noise",
+    "physics_of",
     "residual",
     "residual_parts",
     "with_noise",
+    "with_physics",
 ]
+
+
+class Physics(NamedTuple):
+    """What a residual takes of a path at given places, where nothing of the path is learned."""
+
+    change: Tensor
+    """``∂_t log ρ̃_t``, less ``½σ² (Δ log ρ̃_t + |∇ log ρ̃_t|²)``, float64 ``(walkers,)``"""
+    score: Tensor
+    """``∇ log ρ̃_t``, float64 ``(walkers, *shape)``"""
 
 
 class ResidualParts(NamedTuple):
@@ -121,6 +133,31 @@ def with_noise(
     if diffusion == 0.0:
         return xi
     return xi - noise(path, configurations, t, diffusion)
+
+
+def physics_of(path: Any, configurations: Tensor, t: Tensor, diffusion: float = 0.0) -> Physics:
+    """Return what does not depend on a drift; arguments as in :func:`with_noise`."""
+    change = change_of(path, configurations, t)
+    if diffusion:
+        change = change - noise(path, configurations, t, diffusion)
+    return Physics(change.detach(), path.score(configurations, t).double().detach())
+
+
+def with_physics(
+    path: Any, transport: Any, configurations: Tensor, t: Tensor, physics: Physics
+) -> Tensor:
+    """Return :func:`with_noise` where all but the drift is known, float64 ``(walkers,)``.
+
+    Args:
+        path: gives the conditions.
+        transport: a drift with its divergence.
+        configurations: ``(walkers, *shape)``.
+        t: float64 ``(walkers,)``.
+        physics: at these places and times.
+    """
+    drift, divergence = drift_of(path, transport, configurations, t)
+    along = (drift.double() * physics.score).flatten(1).sum(1)
+    return physics.change + divergence + along
 
 
 def hamilton_jacobi(

@@ -107,7 +107,6 @@ GAUSS_NEWTON = {
     "optimizer": "gauss_newton",
     "refresh": "nodes",
     "steps": 400,
-    "adam_steps": 300,
     "learning_rate": 1e-2,
     "warmup": 0,
     "clip": 10.0,

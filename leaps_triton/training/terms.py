@@ -5,27 +5,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..integrators.flows.evaluation import drift_of
 from ..integrators.transport import kind_of
-from ..paths.base import change_of
 from .config import TrainingConfig
 from .data.buffer import Batch
 from .data.nodes import spread
-from .residuals import hamilton_jacobi, noise, with_noise
+from .residuals import Physics, hamilton_jacobi, physics_of, with_noise, with_physics
 
-__all__ = ["Block", "Physics", "Terms", "blocks_of", "variance"]
+__all__ = ["Block", "Terms", "blocks_of", "variance"]
 
 _ROWS = 1024
 """Nodes of a block: what belongs to them is to stay in a processor's cache."""
-
-
-class Physics(NamedTuple):
-    """What a residual takes of a path at given places, where nothing of the path is learned."""
-
-    change: Tensor
-    """``∂_t log ρ̃_t``, less ``½σ² (Δ log ρ̃_t + |∇ log ρ̃_t|²)``, float64 ``(walkers,)``"""
-    score: Tensor
-    """``∇ log ρ̃_t``, float64 ``(walkers, *shape)``"""
 
 
 class Terms:
@@ -62,11 +51,7 @@ class Terms:
         """Return what does not depend on any parameter; None where the path is learned."""
         if self._curved:
             return None
-        path = self._path
-        change = change_of(path, configurations, t)
-        if self._diffusion:
-            change = change - noise(path, configurations, t, self._diffusion)
-        return Physics(change, path.score(configurations, t).double())
+        return physics_of(self._path, configurations, t, self._diffusion)
 
     def __call__(self, configurations: Tensor, t: Tensor, physics: Physics | None) -> Tensor:
         """Return the residuals, of which each row should be constant at any one time.
@@ -84,9 +69,7 @@ class Terms:
         if physics is None:
             first = with_noise(*given, self._diffusion)
         else:
-            drift, divergence = drift_of(*given)
-            along = (drift.double() * physics.score).flatten(1).sum(1)
-            first = physics.change + divergence + along
+            first = with_physics(*given, physics)
         if not self._weight:
             return first.unsqueeze(0)
         second = hamilton_jacobi(*given, self._diffusion)

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from ..integrators.flows.evaluation import WithoutNoise
 from ..paths.base import learned_of, velocity_of
 from ..samplers.sampler import Sampler
 
-__all__ = ["Trained"]
+__all__ = ["Trained", "check_noise", "followed"]
 
 
 class Trained(NamedTuple):
@@ -36,6 +37,9 @@ class Trained(NamedTuple):
         path: Any = sampler.path
         learned = learned_of(path)
         transport: Any = sampler.transport
+        if isinstance(transport, WithoutNoise):
+            # What is trained is the drift with noise.
+            transport = transport.drift
         if learned is not None and transport in (None, velocity_of(path)):
             # A gradient flow: the velocity follows from the path, and has its parameters.
             return cls(learned, _velocity(path), path)
@@ -59,6 +63,36 @@ class Trained(NamedTuple):
         if self.module is learned_of(self.path):
             return Trained(learned, transport, path)
         return Trained(_joined(transport, learned), transport, path)
+
+
+def followed(sampler: Sampler) -> Any:
+    """Return what walkers follow, whose residual tells how their weights vary."""
+    if isinstance(sampler.transport, WithoutNoise):
+        return sampler.transport
+    return Trained.of(sampler).transport
+
+
+def check_noise(sampler: Sampler, diffusion: float) -> None:
+    """Refuse a training with noise of which the sampler does not know.
+
+    Args:
+        sampler: whose transport leaves out the noise that its drift is trained with.
+        diffusion: ``σ`` of the training.
+
+    Raises:
+        ValueError: the transport is one of another ``σ``, or along another path.
+    """
+    own = 0.0
+    transport = sampler.transport
+    if isinstance(transport, WithoutNoise):
+        own = transport.diffusion
+        transport.check_path(sampler.path)
+    if own != diffusion:
+        raise ValueError(
+            f"diffusion must be {own:g}, as in the sampler's transport, got {diffusion:g}; a drift "
+            f"μ that is trained with noise σ is followed without it, by the transport "
+            f"lt.integrators.WithoutNoise(path, drift, σ)"
+        )
 
 
 def _velocity(path: Any) -> Any:

@@ -30,7 +30,7 @@ from .optimizers.average import follow
 from .optimizers.guard import Guard
 from .optimizers.proposals import Request
 from .optimizers.steps import free_energy_of, make_step, planned_rate
-from .trained import Trained
+from .trained import Trained, check_noise, followed
 
 __all__ = ["Trainer"]
 
@@ -72,7 +72,7 @@ class Trainer:
 
     Raises:
         ValueError: a transport that cannot be trained, shares that do not go round, a family of
-            other lattices or states, or settings of a training of one model with a family.
+            other lattices or states, settings of one model with a family, or another σ of noise.
 
     Example:
         >>> import leaps_triton as lt
@@ -96,6 +96,7 @@ class Trainer:
             config = TrainingConfig()
         expect(isinstance(config, TrainingConfig), "config", "None or a TrainingConfig", config)
         config = config.fitted(sampler.path.model)
+        check_noise(sampler, config.diffusion)
         self.sampler = sampler
         self.config = config
         self.average: nn.Module | None = None
@@ -378,8 +379,7 @@ class Trainer:
         if self.test_nodes is not None:
             self.test_nodes.enter(self.history, self.step, self.buffer)
         if self.held_out:
-            used = Trained.of(self.sampler).transport
-            judged = [each.judge(used) for each in self.held_out]
+            judged = [each.judge(followed(self.sampler)) for each in self.held_out]
             enter_judgement(self.history, self.step, judged)
 
     def _evaluate(self) -> None:

@@ -206,3 +206,19 @@ def test_density_goals(tmp_path: Path) -> None:
     assert [row["method"] for row in result["forty"]["rows"]] == ["AIS", "SMC", "free path"]
     for row in result["four"]["rows"]:
         assert sum(row["masses"]) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_gauss_newton(tmp_path: Path) -> None:
+    result = smoke("gauss_newton", tmp_path, "densities")
+    assert set(result["cases"]) == {"double well, 1D", "four modes, 2D"}
+    for case in result["cases"].values():
+        assert case["pilot"]["learning_rate"] == 0.01
+        (row,) = case["rows"]
+        # No choice was made on a seed that is reported.
+        assert row["seed"] != case["pilot"]["seed"]
+        for key in ("adam", "gauss_newton"):
+            assert row[key]["trace"][-1][1] == row[key]["grid_residual"]
+            for name, found in row[key]["drawn"].items():
+                # Of 64 walkers, errors are rough; what is biased has the bias of its steps.
+                if "exact" in name:
+                    assert abs(found["log_z_off"]) < 5.0 * found["log_z_error"]

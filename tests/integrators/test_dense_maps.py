@@ -269,6 +269,7 @@ def test_blocks_resampling_and_files_of_dense_drifts(name: str, tmp_path: Path) 
     lt.save(made, tmp_path / "dense.safetensors")
     again = lt.load(tmp_path / "dense.safetensors", device="cpu")
     assert again.integrator.settings == made.integrator.settings
+    assert isinstance(again.transport, lt.DenseDrift)
     assert again.transport.settings == drift.settings
     loaded = again.sample(32, seed=6)
     assert torch.equal(whole.configurations, loaded.configurations)
@@ -321,7 +322,7 @@ def test_dense_maps_are_for_few_coordinates() -> None:
     for dim in (16, 17):
         model = quartic(dim)
         path = path_to(model)
-        drift = lt.DenseDrift(model, width=4)
+        drift: Any = lt.DenseDrift(model, width=4)
         if dim == 17:
             with pytest.raises(ValueError, match=r"take PathRatio.* or a HollowDenseDrift"):
                 lt.Sampler(path, drift, lt.MapStep(3), device="cpu")

@@ -9,6 +9,8 @@ import torch
 import leaps_triton as lt
 from curve_cases import Bent, bent, plane
 from leaps_triton.io.checkpoint import describe
+from leaps_triton.io.results import Run
+from leaps_triton.paths.base import learned_of
 
 
 def correct(energy: Any) -> lt.AnnealingPath:
@@ -73,7 +75,9 @@ def test_a_run_goes_on_with_the_energy_of_its_file_alone(make: Any, tmp_path: Pa
     parts = lt.io.sample(sampler_of(make(energies()["own"])), 48, file, seed=3, resume=True)
     assert torch.equal(parts.log_weights, whole.log_weights)
     read = lt.io.read(file)
-    assert isinstance(read.sampler.path.learned, Bent)
+    assert isinstance(read, Run)
+    assert read.sampler is not None
+    assert isinstance(learned_of(read.sampler.path), Bent)
     other = Bent(plane(), 0.5).double()
     with pytest.raises(ValueError, match=r"correction\.strength has other values"):
         lt.io.sample(sampler_of(make(other)), 64, file, seed=3, resume=True)

@@ -1,5 +1,7 @@
 """LearnedEnergy: derivatives, size, and what it is made for."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -34,7 +36,8 @@ def test_it_is_small_at_first_and_follows_from_its_settings() -> None:
     values = energy(x, path.conditions(0.5)).detach()
     assert values.dtype == torch.float64
     assert 0.0 < float(values.abs().max()) < 0.5
-    again = lt.LearnedEnergy(model, **energy.settings)
+    settings: dict[str, Any] = energy.settings
+    again = lt.LearnedEnergy(model, **settings)
     assert torch.equal(again(x, path.conditions(0.5)), values)
     other = lt.LearnedEnergy(model, width=16, seed=3)
     assert not torch.equal(other(x, path.conditions(0.5)), values)

@@ -276,12 +276,12 @@ def test_no_table_and_no_follower_where_a_network_stands_on_something() -> None:
     assert conv.follow(4) is None and conv.reach is None
 
 
-# Tests enter networks of their own, and drifts stand on no response.
+# Tests enter networks of their own, and drifts and energies stand on no response.
 OWN = [
     name
     for name in names("network")
     if find("network", name).__module__.startswith("leaps_triton.")
-    and name not in lt.networks.DRIFTS
+    and name not in (*lt.networks.DRIFTS, "LearnedEnergy")
 ]
 
 

@@ -209,17 +209,21 @@ def test_what_is_refused_is_told(call: Any, words: str) -> None:
         call()
 
 
+LAM: dict[str, Any] = {"lam": [1.0, 2.0]}
+"""Couplings under a name that nothing has."""
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (
-            lambda: lt.scan(TWO_SITES, lam=[1.0, 2.0]),
+            lambda: lt.scan(TWO_SITES, **LAM),
             "^scan has no argument lam; PhiFour has the couplings mass_squared and quartic",
         ),
-        (lambda: lt.io.scan(model=TWO_SITES, lam=[1.0, 2.0]), "PhiFour has the couplings"),
-        (lambda: lt.scan(ISING, lam=[1.0, 2.0]), "inverse temperatures are betas="),
+        (lambda: lt.io.scan(model=TWO_SITES, **LAM), "PhiFour has the couplings"),
+        (lambda: lt.scan(ISING, **LAM), "inverse temperatures are betas="),
         (
-            lambda: lt.ParallelTempering(lam=[1.0, 2.0]),
+            lambda: lt.ParallelTempering(**LAM),
             "^ParallelTempering has no argument lam; .* of a field mass_squared= and quartic=",
         ),
     ],

@@ -57,13 +57,13 @@ _OPTIONS = (
 """Options that are arguments of some networks."""
 
 
-_FITTED = ("LinearResponse",)
-"""Networks that are fitted, not trained."""
+_OTHERS = ("LinearResponse", "LearnedEnergy")
+"""Networks that are fitted, not trained, and those that are no transport."""
 
 
 def _names() -> list[str]:
     """Return the names of all networks that can be trained."""
-    return [name for name in registry.names("network") if name not in _FITTED]
+    return [name for name in registry.names("network") if name not in _OTHERS]
 
 
 _NETWORKS = (

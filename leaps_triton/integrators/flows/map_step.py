@@ -10,7 +10,7 @@ from ...kernels.checks import as_integer
 from ...paths.base import Path
 from ...registry import register
 from ..base import Integrator, as_times
-from ..transport import AnyTransport, MidpointDrift, Transport, as_transport
+from ..transport import AnyTransport, Transport, as_transport
 from .evaluation import density_change, examine_drift, residual_of
 from .maps import factors_of, pull, push, substeps_of
 from .states import FlowInfo, FlowState, rows_of_steps
@@ -139,8 +139,8 @@ class MapStep(Integrator):
         if transport is not None and answers.parity is None and answers.midpoint is None:
             raise ValueError(
                 f"MapStep needs a drift with an exact map, such as HollowDrift, with modes, "
-                f"active, sublattice and steepest, got {answers.name}; take PathRatio, which "
-                f"follows any drift{_mend(answers)}"
+                f"active, sublattice and steepest, got {answers.name}{_why(answers)}; take "
+                f"PathRatio, which follows any drift"
             )
 
     def waits(self, path: Path, transport: Transport | None) -> bool:
@@ -225,11 +225,10 @@ class MapStep(Integrator):
         )
 
 
-def _mend(answers: AnyTransport) -> str:
-    """Return what else there is for a dense drift of too many coordinates."""
-    given: object = answers.given
-    if isinstance(given, MidpointDrift):
-        return "; or a HollowDenseDrift, whose maps move any number of coordinates"
+def _why(answers: AnyTransport) -> str:
+    """Return why a drift has no map, if it says so."""
+    if answers.unmapped:
+        return f": {answers.unmapped}"
     return ""
 
 

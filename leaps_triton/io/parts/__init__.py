@@ -9,9 +9,9 @@ from .models import describe_model, rebuild_model
 from .moves import completed, describe_move, move_before, rebuild_move
 from .networks import (
     describe_integrator,
-    describe_network,
+    describe_transport,
     rebuild_integrator,
-    rebuild_network,
+    rebuild_transport,
 )
 from .paths import describe_path, rebuild_path
 
@@ -20,12 +20,12 @@ __all__ = [
     "describe_integrator",
     "describe_model",
     "describe_move",
-    "describe_network",
     "describe_path",
+    "describe_transport",
     "move_before",
     "rebuild_integrator",
     "rebuild_model",
     "rebuild_move",
-    "rebuild_network",
     "rebuild_path",
+    "rebuild_transport",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from ... import registry
+from ...models.densities.base import Density
 from ...models.energy_only import as_given
 from ...models.pair import PairModel
 from ..packing import Contents
@@ -15,6 +16,15 @@ __all__ = ["describe_model", "rebuild_model"]
 
 _TABLES = ("bond_table", "site_table", "coupling", "spins")
 """What, with shape, q and beta, tells all of a pair model of the library."""
+
+
+_FUNCTION = (
+    "the model is an lt.Density, a function, which no file can hold; to store it write a class "
+    "with a name and settings: @lt.register('model', 'ring') above class Ring(lt.Density), whose "
+    "__init__(self, radius) sets self.settings = {'radius': radius} and calls "
+    "super().__init__(function, dim)"
+)
+"""What is said of a density that is given by a function alone."""
 
 
 def describe_model(model: Any) -> Contents:
@@ -29,6 +39,8 @@ def describe_model(model: Any) -> Contents:
     """
     # A path wraps a model that has nothing but an energy.
     own = as_given(model)
+    if type(own) is Density:
+        raise ValueError(_FUNCTION)
     name = name_of("model", type(own))
     # A model with settings of its own may keep more than its tables tell.
     if not isinstance(own, PairModel) or hasattr(own, "settings"):

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ... import registry
 from ...integrators.base import Integrator
+from ...integrators.flows.evaluation import WithoutNoise
 from ...kernels.checks import shown
 from ..packing import Contents
 from .naming import name_of, settings_of
@@ -14,10 +15,15 @@ __all__ = [
     "describe_integrator",
     "describe_module",
     "describe_network",
+    "describe_transport",
     "rebuild_integrator",
     "rebuild_module",
     "rebuild_network",
+    "rebuild_transport",
 ]
+
+_NOISE = "without_noise"
+"""Where a file has σ of the noise that is left out."""
 
 
 def describe_network(network: object) -> Contents:
@@ -30,6 +36,33 @@ def describe_network(network: object) -> Contents:
         ValueError: If the network cannot be stored.
     """
     return describe_module(network, "network", "the transport must be None or")
+
+
+def describe_transport(transport: object, path: object) -> Contents:
+    """Return what a sampler follows as data; of a drift without noise, ``μ`` and ``σ``.
+
+    Args:
+        transport: a network that can be stored, or a
+            :class:`~leaps_triton.integrators.WithoutNoise` of one.
+        path: that of the sampler.
+
+    Raises:
+        ValueError: If the network cannot be stored, or is along another path.
+    """
+    if not isinstance(transport, WithoutNoise):
+        return describe_network(transport)
+    transport.check_path(path)
+    found = describe_network(transport.drift)
+    return found._replace(manifest={**found.manifest, _NOISE: transport.diffusion})
+
+
+def rebuild_transport(data: dict[str, Any], tensors: dict[str, Tensor], path: Any) -> nn.Module:
+    """Return the transport of :func:`describe_transport`'s data."""
+    network = rebuild_network(data, tensors, path.model)
+    # Other transports have no such entry.
+    if _NOISE in data:
+        return WithoutNoise(path, network, data[_NOISE])
+    return network
 
 
 def describe_module(network: object, key: str, must: str) -> Contents:

@@ -1,5 +1,6 @@
 """What all trajectories of real fields share: leapfrogs, acceptance, settling."""
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
@@ -17,6 +18,8 @@ from .settling import settle
 from .sweeping import Rule, sweep_fields
 
 __all__ = ["FieldMove", "TrajectoryInfo"]
+
+logger = logging.getLogger("leaps_triton")
 
 
 class TrajectoryInfo(NamedTuple):
@@ -169,6 +172,8 @@ class FieldMove(BaseMove):
             found = found._with(fourier=all(target.lattice.periodic))
         if found.complete:
             return found
+        name = type(self).__name__
+        logger.info("finding the step of %s in a burn-in; lt.%s(step=…) names it", name, name)
         with torch.no_grad():
             step, masses = settle(
                 target, found._leapfrogs, bool(found._fourier), found._acceptance, found._length,

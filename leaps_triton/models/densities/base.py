@@ -22,7 +22,7 @@ class DensityModel:
     """The base of unnormalised densities ``ρ̃(x) = e^{-H(x)}`` of ``x ∈ ℝᵈ``.
 
     A family defines :meth:`log_density`; it may define :meth:`force`, ``log_z`` and
-    :meth:`_draws`. Coordinates stand on an open lattice of ``d`` sites, between which there are no
+    ``_draws``. Coordinates stand on an open lattice of ``d`` sites, between which there are no
     bonds: a periodic one would say that the last is next to the first.
 
     Args:
@@ -171,7 +171,7 @@ class DensityModel:
             result: of the density: weighted walkers, or chains whose configurations were kept.
 
         Raises:
-            ValueError: no modes, or more than 1024.
+            ValueError: no modes, or more than 1024; configurations without weights.
 
         Example:
             >>> import leaps_triton as lt
@@ -188,6 +188,9 @@ class DensityModel:
                 f"{count} modes of {self!r} are more than {MOST_MODES}, too many to be estimated "
                 f"one by one; estimate a function of modes(configurations)"
             )
+        wanted = "an ensemble or a chain, which has estimate"
+        weighed = callable(getattr(result, "estimate", None))
+        expect(weighed, "result", f"{wanted} (of a tensor count modes(x))", result)
         return [result.estimate(_InMode(number)) for number in range(count)]
 
     def heat_bath(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
@@ -264,6 +267,40 @@ class Density(DensityModel):
         if log_z is not None:
             log_z = as_number("log_z", log_z, "None or a finite number", math.isfinite)
         self.log_z = log_z
+        self._probe()
+
+    def _probe(self) -> None:
+        """Raise a ValueError for a function that no weight or force could be right with."""
+        points = torch.linspace(-0.4, 0.5, 2 * self.shape[0], dtype=self.dtype)
+        rows = points.view(2, -1)
+        with torch.enable_grad():
+            try:
+                both = self._function(rows.clone().requires_grad_())
+                first = self._function(rows[:1])
+            except RuntimeError as error:
+                if "numpy()" not in str(error):
+                    # Such as tables on another device: calls there say what is wrong.
+                    return
+                raise ValueError(
+                    f"log_density of {self!r} must be made of torch operations on its argument, "
+                    f"which give forces; numpy has none"
+                ) from error
+        fits = isinstance(both, Tensor) and both.shape == (2,) and isinstance(first, Tensor)
+        if not fits or first.shape != (1,):
+            # A call tells which shape came.
+            return
+        if not torch.allclose(both[:1], first, rtol=1e-4, equal_nan=True):
+            raise ValueError(
+                f"log_density of {self!r} must give each row the number of that row alone: one "
+                f"row gives {float(first):g} by itself, and {float(both[0]):g} beside another; sum "
+                f"over the coordinates, axis 1, alone, and compare rows with none"
+            )
+        if not both.requires_grad:
+            raise ValueError(
+                f"log_density of {self!r} must depend on its argument by torch operations, so that "
+                f"forces follow, and gives numbers without a gradient; leave out detach, no_grad "
+                f"and numpy"
+            )
 
     def log_density(self, configurations: Tensor) -> Tensor:
         """Return what the function gives, float64 ``(walkers,)``; values are not checked.

@@ -76,6 +76,8 @@ class GaussianMixture(DensityModel):
         if weights is None:
             weights = [1.0] * modes
         given = _above_zero("weights", as_table("weights", weights, (modes,), "one per mode"))
+        # As they were given: shares of shares may be others in the last digit.
+        self._weights = given
         self._shares = given / given.sum()
         # Three deviations beyond the farthest mean.
         extent = float((self.means.abs().amax(1) + 3.0 * self.scales).max())
@@ -90,7 +92,9 @@ class GaussianMixture(DensityModel):
                 units = self.scales.log() + 0.5 * math.log(2.0 * math.pi)
                 logs = self._shares.log() - self.dim * units
                 tables = (self.means, self.scales.square(), logs)
-                self._sent[device] = _Tables(*(table.to(device) for table in tables))
+                sent = [table.to(device) for table in tables]
+                # Made within a derivative of torch.func they would be wrapped for that one alone.
+                self._sent[device] = _Tables(*(torch.func.debug_unwrap(each) for each in sent))
         return self._sent[device]
 
     @classmethod
@@ -145,7 +149,7 @@ class GaussianMixture(DensityModel):
         return {
             "means": self.means.tolist(),
             "scales": self.scales.tolist(),
-            "weights": self._shares.tolist(),
+            "weights": self._weights.tolist(),
             "dtype": str(self.dtype).removeprefix("torch."),
         }
 

@@ -59,7 +59,10 @@ class ManyWell(DensityModel):
 
     Attributes:
         wells: number of wells.
-        quadratic, linear, constant, paired: what was given.
+        quadratic: ``b``.
+        linear: ``c``.
+        constant: ``k``.
+        paired: whether each well is followed by its partner.
         log_z: exact, by Gauss's rule: the sum of those of the coordinates.
         right: exact share of the mass of each well at ``y > 0``.
 

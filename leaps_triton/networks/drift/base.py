@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ...kernels.checks import expect
 from ...lattices.hypercubic import Lattice
 from ...models.base import Conditions
+from ..base import drifts_for
 from .geometry import Modes
 
 __all__ = ["Drift"]
@@ -69,7 +70,7 @@ class Drift(nn.Module):
         if self.periodic and not all(model.lattice.periodic):
             raise ValueError(
                 f"{type(self).__name__} is for periodic lattices, got periodic="
-                f"{model.lattice.periodic}"
+                f"{model.lattice.periodic}; for {model!r} take {drifts_for(model)}"
             )
         self.settings = settings
         self.shape: tuple[int, ...] = tuple(model.shape)

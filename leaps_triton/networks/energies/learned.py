@@ -92,6 +92,9 @@ class LearnedEnergy(nn.Module):
             # Small but not zero: at zero the gradients of all other layers vanish.
             self.readout.weight.mul_(0.1)
 
+    kind = "energy"
+    """What tells it from the transports of a sampler, which follows none"""
+
     def check_model(self, model: Any) -> None:
         """Refuse a model that the energy is not for.
 

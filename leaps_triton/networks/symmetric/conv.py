@@ -10,7 +10,7 @@ from ...kernels.checks import as_bool, as_integer, as_seed, expect
 from ...models.base import Conditions, EnergyModel
 from ...models.pair import PairModel
 from ...registry import register
-from ..base import Equivariant
+from ..base import Equivariant, expect_states
 from .follower import Follower
 from .geometry import Orbits, orbits
 from .inputs import Inputs, Sight, look, mixed
@@ -118,6 +118,7 @@ class SymmetricConv(Equivariant):
         whole: bool = False,
         focus: float | None = None,
     ) -> None:
+        expect_states(type(self).__name__, model)
         has_table = isinstance(model, PairModel)
         expect(
             has_table,

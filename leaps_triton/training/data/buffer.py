@@ -14,6 +14,7 @@ from ...models.base import SweepPlan
 from ...paths.base import Path
 from ...samplers.sampler import Sampler
 from ..config import TrainingConfig
+from ..residuals import Physics
 from .draws import Draws, Use
 from .times import TimeDensity, training_times
 
@@ -33,12 +34,15 @@ class Batch:
         members: which model of a family each time is of, int64 ``(times,)``; None for one model.
         weights: share of each configuration in the mean at its time, float64 ``(times, walkers)``;
             None for equal ones.
+        physics: what a residual takes of the path, ``(times, walkers, …)``, where it is known
+            beforehand; else None.
     """
 
     configurations: Tensor
     t: Tensor
     members: Tensor | None = None
     weights: Tensor | None = None
+    physics: Physics | None = None
 
 
 class Buffer(Protocol):

@@ -12,6 +12,7 @@ from ...integrators.transport import Transport
 from ...kernels import uniform64
 from ...paths.base import learned_of
 from ..config import TrainingConfig
+from ..residuals import Physics, physics_of
 from .buffer import Batch
 from .draws import Draws, Use
 from .times import TimeDensity
@@ -185,6 +186,7 @@ class NodeBuffer:
         self._curved = learned_of(path) is not None
         self._weights: Tensor | None = None
         self._all: Batch | None = None
+        self._physics: Physics | None = None
         shape = (config.bins, config.buffer, *model.shape)
         self.configurations = torch.zeros(shape, dtype=model.dtype, device=device)
         draws = Draws(config.seed, 0)
@@ -199,6 +201,7 @@ class NodeBuffer:
             self.configurations = made.to(self._device)
             self._weights = None
             self._all = None
+            self._physics = None
             self._doubt(self.weights())
 
     def weights(self, rows: Tensor | None = None) -> Tensor:
@@ -222,7 +225,25 @@ class NodeBuffer:
         share = latest * (stratum + uniform64(words[0], words[1])) / config.times
         rows = (share * config.bins).long().clamp(max=config.bins - 1).to(self._device)
         columns = _drawn(self.weights(rows), config.walkers, draws)
-        return Batch(self.configurations[rows.unsqueeze(1), columns], self.t[rows])
+        places = (rows.unsqueeze(1), columns)
+        physics = self._known()
+        if physics is not None:
+            physics = Physics(physics.change[places], physics.score[places])
+        return Batch(self.configurations[places], self.t[rows], physics=physics)
+
+    def _known(self) -> Physics | None:
+        """Return the physics of all nodes, ``(bins, buffer, …)``; None where a path is learned."""
+        if self._curved:
+            return None
+        if self._physics is None:
+            bins, count = self.configurations.shape[:2]
+            when = self.t.repeat_interleave(count)
+            x = self.configurations.flatten(0, 1)
+            found = physics_of(self._path, x, when, self._config.diffusion)
+            shape = (bins, count)
+            # Once for all steps: nodes stay, and scores may cost more than the network.
+            self._physics = Physics(*[each.unflatten(0, shape) for each in found])
+        return self._physics
 
     def whole(self) -> Batch:
         """Return all nodes with their weights."""

@@ -85,13 +85,15 @@ class GaussNewtonStep:
         damping: ``μ``.
 
     Raises:
-        ValueError: too many parameters.
+        ValueError: rates instead of a drift, too many parameters.
 
     References:
         Levenberg, Quart. Appl. Math. 2, 164 (1944); Marquardt, J. SIAM 11, 431 (1963).
     """
 
     def __init__(self, trained: Trained, adam: Step, config: TrainingConfig) -> None:
+        # It refuses rates, before their number of parameters is of any matter.
+        self._terms = Terms(trained.path, trained.transport, config, trained.curved)
         self._parameters = list(trained.module.parameters())
         count = sum(parameter.numel() for parameter in self._parameters)
         if count > _MOST:
@@ -101,7 +103,6 @@ class GaussNewtonStep:
             )
         self._adam = adam
         self._first = config.adam_steps
-        self._terms = Terms(trained.path, trained.transport, config, trained.curved)
         self._jacobian = ResidualJacobian(trained.module, self._terms)
         self._blocks: list[Block] = []
         self._batch: Batch | None = None

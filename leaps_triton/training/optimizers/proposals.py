@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ..data.buffer import Batch
 from ..data.draws import Draws
+from ..residuals import Physics
 
 __all__ = ["Proposal", "Request", "Step"]
 
@@ -44,7 +45,10 @@ class Request(NamedTuple):
         members = batch.members
         if members is not None:
             members = members[chosen]
-        some = Batch(batch.configurations[chosen], batch.t[chosen], members)
+        physics = batch.physics
+        if physics is not None:
+            physics = Physics(physics.change[chosen], physics.score[chosen])
+        some = Batch(batch.configurations[chosen], batch.t[chosen], members, physics=physics)
         first = self.first + chosen.start * walkers
         return self._replace(batch=some, weights=weights, first=first)
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from ..terms import Physics, Terms
+from ..residuals import Physics
+from ..terms import Terms
 from .sample_gradients import PerSample
 
 __all__ = ["ResidualJacobian"]

@@ -147,6 +147,11 @@ class AdamStep:
         """Make a step of Adam."""
         for group in self._adam.param_groups:
             group["lr"] = rate
+        for parameter in self._parameters:
+            # A constant of a potential is in no gradient: with one of 0 it has moments, as files
+            # keep them, and stays where it is.
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         self._adam.step()
 
     def _loss(self, request: Request) -> Tensor:
@@ -160,14 +165,15 @@ class AdamStep:
             scales = (request.huber, request.weights)
             terms = (config.diffusion, config.hamilton_jacobi)
             path = self._family.along(request.batch)
-            return physics_informed(path, self._transport, x, t, baseline, *scales, *terms)
+            given = (path, self._transport, x, t, baseline, *scales, *terms)
+            return physics_informed(*given, request.batch.physics)
         path = self._family.paths[0]
         if config.loss == "action_matching":
             return action_matching(path, self._transport, x, t)
         leap = leap_of(self._sampler.integrator)
         grid = segments(config, t)
-        given = (path, self._transport, x, grid, leap, request.draws, request.first)
-        made = leap_trajectories(*given)
+        begun = (path, self._transport, x, grid, leap, request.draws, request.first)
+        made = leap_trajectories(*begun)
         free_energy = None
         if self._free_energy is not None:
             free_energy = self._free_energy(grid)

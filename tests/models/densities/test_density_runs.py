@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import leaps_triton as lt
-from leaps_triton.cli import main
 
 MIXTURE = lt.GaussianMixture.two(1.0)
 PATH = lt.AnnealingPath(MIXTURE, start=lt.Gaussian(1.0))
@@ -97,6 +96,9 @@ def test_runs_in_parts_are_the_run(tmp_path: Path) -> None:
 
 
 def test_what_needs_a_lattice_or_temperatures_is_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("tyro")
+    from leaps_triton.cli import main
+
     walkers = str(tmp_path / "walkers.h5")
     lt.io.sample(sampler_of(block=64), walkers=64, file=walkers, configurations=True)
     main(["plot", walkers, "--output", str(tmp_path)])
@@ -108,6 +110,9 @@ def test_what_needs_a_lattice_or_temperatures_is_left_out(tmp_path: Path) -> Non
 def test_commands_take_files_of_densities(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("tyro")
+    from leaps_triton.cli import main
+
     file = str(tmp_path / "sampler.safetensors")
     walkers = str(tmp_path / "walkers.h5")
     lt.save(sampler_of(block=128), file)

@@ -199,3 +199,15 @@ def test_settings_make_the_density_again(name: str) -> None:
     assert torch.equal(again.energy(x), model.energy(x)) and again.log_z == model.log_z
     assert repr(again) == repr(model) and again.at(1.0) is again
     assert lt.exact.log_z(model) == model.log_z
+
+
+def test_a_density_may_be_differentiated_before_it_is_evaluated() -> None:
+    """What it keeps for later does not belong to the first derivative."""
+    x = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    model = lt.GaussianMixture([[1.0, 0.5], [-1.0, 0.0]], 0.7)
+
+    def total(places: Tensor) -> Tensor:
+        return model.log_density(places).sum()
+
+    force = torch.func.grad(total)(x)
+    torch.testing.assert_close(force, model.force(x))

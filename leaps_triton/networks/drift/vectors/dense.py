@@ -85,6 +85,12 @@ class DenseDrift(Drift):
         self.scale = scale
         self.has_potential = potential
         self.midpoint = self.sites <= MOST
+        self.unmapped = ""
+        if not self.midpoint:
+            self.unmapped = (
+                f"its maps solve for all coordinates at once, and {self.sites} > {MOST}, while "
+                f"those of HollowDenseDrift move any number"
+            )
         self.head: _Head = _Velocity(self.sites, width, depth)
         if potential:
             self.head = _Gradient(self.sites, width, depth)
