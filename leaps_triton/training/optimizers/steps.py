@@ -192,10 +192,7 @@ class AdamStep:
         return found
 
     def damage(self, state: dict[str, Tensor]) -> str:
-        """Return which of Adam's moments do not fit the parameters; empty if all do.
-
-        A parameter without a gradient, such as what is added to a potential, has none.
-        """
+        """Return which of Adam's moments do not fit the parameters; empty if all do."""
         moments = _moments(state)
         if not moments:
             # Before the first step there are none.
@@ -204,9 +201,6 @@ class AdamStep:
         parameters = [parameter for group in groups for parameter in group["params"]]
         for index in sorted(moments.keys() | set(range(len(parameters)))):
             each = moments.get(index, {})
-            if not each:
-                # Adam has no moments of parameters that no loss has ever reached.
-                continue
             shape = None
             if 0 <= index < len(parameters):
                 shape = parameters[index].shape
