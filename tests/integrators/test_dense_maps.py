@@ -10,7 +10,9 @@ from torch import Tensor
 
 import leaps_triton as lt
 from dense_cases import Grid, Steep, awake, conditions, excess_of, path_to, quartic
+from leaps_triton.integrators.flows.maps import factors_of, pull, push, substeps_of
 from leaps_triton.integrators.flows.midpoint import Midpoint, through_middle
+from leaps_triton.integrators.transport import as_transport
 
 # 4.5 sigma of a normal number: once in 10⁵.
 SIGMAS = 4.5
@@ -324,7 +326,7 @@ def test_dense_maps_are_for_few_coordinates() -> None:
         path = path_to(model)
         drift: Any = lt.DenseDrift(model, width=4)
         if dim == 17:
-            with pytest.raises(ValueError, match=r"take PathRatio.* or a HollowDenseDrift"):
+            with pytest.raises(ValueError, match=r"those of HollowDenseDrift.* take PathRatio"):
                 lt.Sampler(path, drift, lt.MapStep(3), device="cpu")
             drift = lt.HollowDenseDrift(model, width=4, units=2)
         made = lt.Sampler(path, drift, lt.MapStep(3), block=8, device="cpu")
@@ -339,3 +341,25 @@ def test_a_drift_of_ones_own_is_followed_on_a_density() -> None:
     assert made.sample(64).log_weights.isfinite().all()
     with pytest.raises(ValueError, match="take PathRatio"):
         lt.Sampler(PATHS[2], own, lt.MapStep(4), device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["dense", "halves"])
+def test_searches_end_where_a_drift_rounds_coarsely(kind: str) -> None:
+    """Of weights of order one, whose sums round at many last digits of what they move."""
+    model = lt.GaussianMixture.forty()
+    drift: Any
+    if kind == "dense":
+        drift = lt.DenseDrift(model, width=16, scale=1000.0, potential=True)
+    else:
+        drift = lt.HollowDenseDrift(model, width=16)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in drift.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    answers = as_transport(drift.requires_grad_(False))
+    factors = factors_of(answers, 0.4, 0.5, substeps_of(answers, 0.4, 0.5, None))
+    x = model.sample(200, seed=0)
+    there = push(answers, x, factors)
+    back = pull(answers, there.configurations, factors)
+    torch.testing.assert_close(back.configurations, x, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(back.log_determinant, there.log_determinant)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...lattices.waves import filtered
 from ..transport import AnyTransport, MidpointDrift, ParityDrift
-from .midpoint import Midpoint, through_middle
+from .midpoint import ROUNDING, Midpoint, Stalled, through_middle
 
 __all__ = ["Flow", "Pass", "Passes", "factors_of", "pull", "push", "substeps_of"]
 
@@ -253,18 +253,23 @@ def _inverted(drift: ParityDrift, y: Tensor, each: Pass, sites: Tensor) -> Tenso
 
     What ``f`` reads of other sites stays, so each site has an equation of its own, which rises with
     ``φ``. Where ``h |f'| ≤ s < 1/3``, a step of Newton's leaves less than ``2 s / (1 - s)`` of any
-    error; elsewhere ``φ ← y - h f(φ)`` leaves less than ``s``.
+    error; elsewhere ``φ ← y - h f(φ)`` leaves less than ``s``. Where the rounding of ``f`` is more
+    than the last digit of ``φ``, a search ends that comes no closer.
     """
     flat = y.flatten(1)
     end = flat[:, sites]
     guess = end
+    stalled = Stalled(end)
     for _ in range(ROUNDS):
         x = flat.index_copy(1, sites, guess).view_as(y)
         f, slope = drift.active(x, each.t, each.parity)
         miss = guess + each.step * f - end
         # No closer than the last digit of either, which may go to and fro.
         digit = max(torch.finfo(end.dtype).eps, torch.finfo(f.dtype).eps)
-        if not bool((miss.abs() > 2.0 * digit * (1.0 + end.abs())).any()):
+        size = 1.0 + end.abs()
+        far = miss.abs() > 2.0 * digit * size
+        rounded = miss.abs() <= ROUNDING * digit * (size + (each.step * f).abs())
+        if not bool((far & ~(stalled.look(miss.abs()) & rounded)).any()):
             return guess
         if each.step * each.steepest < NEWTON:
             miss = miss / (1.0 + each.step * slope)

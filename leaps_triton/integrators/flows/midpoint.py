@@ -7,13 +7,44 @@ from torch import Tensor
 
 from ..transport import MidpointDrift
 
-__all__ = ["Midpoint", "Moved", "through_middle"]
+__all__ = ["Midpoint", "Moved", "Stalled", "through_middle"]
 
 NEWTON = 1.0 / 3.0
 """Slope below which Newton's method finds the middle from anywhere; see :func:`_middle`."""
 
 ROUNDS = 2000
 """Most iterations on the way to a middle; a slope of 0.99 needs about that many."""
+
+STALLED = 30
+"""Rounds in which what is missing has not become less, where it is rounding alone.
+
+All steps lessen it by a factor below 1, which the bound of the drift proves.
+"""
+
+ROUNDING = 1e4
+"""Last digits that the rounding of a drift may be off by.
+
+A drift ``s g(x / s)`` rounds in units of ``s``, however small it is itself.
+"""
+
+
+class Stalled:
+    """Which equations come no closer to their solution, in consecutive rounds of a search.
+
+    Args:
+        missing: what is missing at first, of the shape of all later ones, not below 0.
+    """
+
+    def __init__(self, missing: Tensor) -> None:
+        self._least = torch.full_like(missing, torch.inf)
+        self._rounds = torch.zeros_like(missing, dtype=torch.int64)
+
+    def look(self, missing: Tensor) -> Tensor:
+        """Return which have come no closer for some rounds, bool, given what is missing now."""
+        closer = missing < self._least
+        self._least = torch.minimum(self._least, missing)
+        self._rounds = torch.where(closer, 0, self._rounds + 1)
+        return self._rounds >= STALLED
 
 
 class Midpoint(NamedTuple):
@@ -76,7 +107,8 @@ def _middle(drift: MidpointDrift, configurations: Tensor, each: Midpoint) -> _Mi
     Let ``s < 1`` be a bound on the norm of ``h J / 2``, and ``r = m - x - (h/2) b(m)`` what is
     missing. From anywhere, ``m ← m - r`` leaves less than ``s`` of ``r``. A step of Newton's leaves
     less than ``2 s / (1 - s)`` of the distance, so that below ``s = 1/3`` it needs no guard; above,
-    a step that leaves more than ``s`` of ``r`` is taken back, for ``m ← m - r``.
+    a step that leaves more than ``s`` of ``r`` is taken back, for ``m ← m - r``. Where the rounding
+    of the drift is more than the last digit of ``m``, a search ends that comes no closer.
     """
     x = configurations.flatten(1).double()
     half = 0.5 * each.step
@@ -84,11 +116,14 @@ def _middle(drift: MidpointDrift, configurations: Tensor, each: Midpoint) -> _Mi
     here = _at(drift, configurations, each.t, x)
     # No closer than the last digit of the drift, which may go to and fro.
     digit = torch.finfo(here.jacobian.dtype).eps
+    stalled = Stalled(x[:, 0])
     for _ in range(ROUNDS):
         missing = here.place - x - half * here.drift
-        near = 2.0 * digit * (1.0 + x.abs() + here.place.abs())
+        size = 1.0 + x.abs() + here.place.abs()
         # What is not finite is found by nobody, and a check reports it.
-        far = (missing.abs() > near).any(1)
+        far = (missing.abs() > 2.0 * digit * size).any(1)
+        rounded = (missing.abs() <= ROUNDING * digit * (size + (half * here.drift).abs())).all(1)
+        far = far & ~(stalled.look(_length(missing)) & rounded)
         if not bool(far.any()):
             return here
         # Of walkers that have arrived the last digit would go to and fro.
