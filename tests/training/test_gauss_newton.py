@@ -182,20 +182,6 @@ def test_paths_are_learned(kind: str) -> None:
     torch.testing.assert_close(path.log_density(x, 1.0), MODEL.log_density(x))
 
 
-def test_a_training_of_a_potential_by_adam_goes_on_from_its_file(tmp_path: Path) -> None:
-    """What is added to a potential has no gradient, and so no moments in the file."""
-    changes = {"potential": True, "optimizer": "adam", "steps": 4}
-    whole = trainer_of("annealed", **changes)
-    whole.run()
-    half = trainer_of("annealed", **changes)
-    half.run(2, checkpoint=tmp_path / "a.safetensors")
-    rest = trainer_of("annealed", **changes)
-    rest.resume(tmp_path / "a.safetensors")
-    rest.run()
-    assert torch.equal(parameters(rest), parameters(whole))
-    assert rest.history.loss == whole.history.loss
-
-
 def test_an_average_of_a_learned_path_has_parameters_of_its_own(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"optimizer": "adam", "ema": 0.9, "steps": 6}
     whole = trainer_of("free", **changes)
