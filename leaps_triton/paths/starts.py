@@ -19,7 +19,7 @@ from .base import Start
 from .free_field import FreeField
 from .gaussian import IndependentStart
 
-__all__ = ["Uniform", "as_start"]
+__all__ = ["Uniform", "as_start", "check_drawn"]
 
 logger = logging.getLogger("leaps_triton")
 
@@ -80,31 +80,28 @@ def as_start(start: Start | None, model: Any) -> Start:
         raise ValueError(
             f"start must be None or have sample(walkers, seed) and log_z, got {shown(start)}"
         )
-    _check_draws(start, model)
     return start
 
 
-@torch.no_grad()
-def _check_draws(start: Start, model: Any) -> None:
-    """Raise a ValueError unless a start draws configurations of the model.
+def check_drawn(drawn: Any, start: Start, walkers: int, model: Any) -> None:
+    """Raise a ValueError unless a start has drawn configurations of the model.
 
-    Two walkers are drawn: what a start draws depends on their indices alone, so nothing changes.
+    Args:
+        drawn: what it has drawn.
+        start: of the path.
+        walkers: how many were asked for.
+        model: the target, completed.
     """
-    if math.isnan(start.log_z):
-        # Not one that walkers are weighed from: chains that were given their configurations, and
-        # ladders of tempering.
-        return
-    drawn: Any = start.sample(torch.arange(2), 0)
     got: object = shown(drawn)
     if isinstance(drawn, Tensor):
         got = f"{drawn.dtype} of shape {tuple(drawn.shape)}"
-        if drawn.dtype == model.dtype and drawn.shape == (2, *model.shape):
+        if drawn.dtype == model.dtype and drawn.shape == (walkers, *model.shape):
             return
     name = type(as_given(model)).__name__
     raise ValueError(
         f"the start {shown(start)} must draw configurations of {name}, {model.dtype} of shape "
-        f"{(2, *model.shape)} for 2 walkers, got {got}; take a start of that shape and "
-        f"dtype, such as start=lt.Gaussian(1.0) for a density"
+        f"{(walkers, *model.shape)} for {walkers} walkers, got {got}; take a start of that shape "
+        f"and dtype, such as start=lt.Gaussian(1.0) for a density"
     )
 
 

@@ -23,7 +23,7 @@ from ..models.pair import is_pair_model
 from ..observables.base import OBSERVABLES
 from ..paths.annealing import AnnealingPath
 from ..paths.base import Path, learned_of, velocity_of
-from ..paths.starts import Uniform
+from ..paths.starts import Uniform, check_drawn
 from ..progress import track
 from .along import Along, Recorded, Stops
 from .blocks import (
@@ -392,7 +392,9 @@ class Sampler:
             wanted = as_integer("wanted", wanted, 1, len(walkers))
             if wanted < len(walkers) and self.resample_below == 0.0:
                 end = int(walkers[wanted])
-        state = self.integrator.init(self.path.start.sample(walkers, seed), walkers)
+        drawn = self.path.start.sample(walkers, seed)
+        check_drawn(drawn, self.path.start, len(walkers), self.path.model)
+        state = self.integrator.init(drawn, walkers)
         passage = Passage(self, state, seed, observe, advance, stops)
         state = self.integrator.run(state, self.path, self.transport, seed, passage, end=end)
         self.check_weights(some(state, slice(0, wanted)), 1.0)

@@ -53,13 +53,19 @@ class Own:
 def test_a_start_of_other_configurations_is_refused(start: Any, got: str) -> None:
     # One coordinate too few would be broadcast to two, for a log Z that nothing shows to be wrong.
     with pytest.raises(ValueError, match=rf"must draw configurations of Density.*got {got}"):
-        lt.AnnealingPath(MODEL, start=start)
+        sampled(lt.AnnealingPath(MODEL, start=start), lt.HMC(step=0.3))
+
+
+def sampled(path: lt.AnnealingPath, move: Any) -> None:
+    lt.Sampler(path, None, lt.MapStep(2), move, block=2, device="cpu").sample(2, seed=0)
 
 
 def test_a_start_of_other_spins_is_refused() -> None:
+    other = lt.AnnealingPath(SPINS, start=Own(torch.zeros(4, 4, dtype=torch.int64)))
     with pytest.raises(ValueError, match=r"torch.int8 of shape \(2, 4, 4\).*got torch.int64"):
-        lt.AnnealingPath(SPINS, start=Own(torch.zeros(4, 4, dtype=torch.int64)))
-    lt.AnnealingPath(SPINS, start=Own(torch.zeros(4, 4, dtype=torch.int8)))
+        sampled(other, lt.HeatBath())
+    same = Own(torch.zeros(4, 4, dtype=torch.int8))
+    sampled(lt.AnnealingPath(SPINS, start=same), lt.HeatBath())
 
 
 @pytest.mark.parametrize(
