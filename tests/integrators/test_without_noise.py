@@ -72,7 +72,9 @@ def test_a_training_with_noise_leaves_what_samplers_follow(tmp_path: Path) -> No
     trainer.run()
     found = sampler.sample(512, seed=1)
     wrong = lt.Sampler(PATH, drift, lt.PathRatio(20, 0.2), block=256, device="cpu")
-    assert found.ess > 0.8
+    # Four seeds of so short a training: 0.69 to 0.92 so, 0.45 to 0.49 for μ followed as it is, and
+    # 0.36 before any step.
+    assert found.ess > 0.6
     assert wrong.sample(512, seed=1).ess < found.ess - 0.1
     trainer.save(tmp_path / "noisy.safetensors")
     again = lt.load(tmp_path / "noisy.safetensors", device="cpu")
