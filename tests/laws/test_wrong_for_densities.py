@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 import leaps_triton as lt
-from leaps_triton.cli.commands.train import _names
 
 
 def quadratic(x: Tensor) -> Tensor:
@@ -94,6 +93,9 @@ def test_rates_for_fields_lead_to_drifts_of_fields() -> None:
 
 
 def test_an_energy_is_no_transport() -> None:
+    pytest.importorskip("tyro")
+    from leaps_triton.cli.commands.train import _names
+
     transport: Any = ENERGY
     for path in (PATH, lt.AnnealingPath(SPINS)):
         with pytest.raises(ValueError, match="moves nothing, and so no transport"):
