@@ -16,8 +16,8 @@ __all__ = [
     "PRECISIONS", "as_bool", "as_device", "as_integer", "as_number", "as_periodic", "as_precision",
     "as_rest", "as_seed", "as_tensor", "check_arguments", "check_axes", "check_configurations",
     "check_fields", "check_floating", "check_lattice", "check_model", "check_rates", "check_shape",
-    "check_sweeps", "check_tensor", "check_walkers", "expect", "is_real", "is_single", "nearest",
-    "shown", "states_hint",
+    "check_sweeps", "check_tensor", "check_walkers", "expect", "is_positive", "is_real",
+    "is_single", "nearest", "shown", "states_hint",
 ]  # fmt: skip
 
 PRECISIONS = {
@@ -190,6 +190,16 @@ def as_number(name: str, value: object, wanted: str, accept: Callable[[float], b
     # NaN is what marks a value that is no number.
     expect(not math.isnan(number) and accept(number), name, wanted, value)
     return number
+
+
+def is_positive(number: float) -> bool:
+    """Return whether ``number`` is finite and above 0, as :func:`as_number` is often to accept it.
+
+    Example:
+        >>> is_positive(0.5), is_positive(0.0), is_positive(math.inf), is_positive(math.nan)
+        (True, False, False, False)
+    """
+    return 0.0 < number < math.inf
 
 
 def as_rest(name: str, value: object) -> float:

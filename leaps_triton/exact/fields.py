@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_number, expect
+from ..kernels.checks import as_number, expect, is_positive
 from ..lattices.hypercubic import Lattice
 from ..lattices.waves import squared_momenta
 from ..models.densities.base import DensityModel
@@ -42,7 +42,7 @@ def free_field_variances(shape: Sequence[int] | int, mass_squared: float) -> Ten
     """
     lattice = Lattice(shape)
     wanted = "a number above 0"
-    mass_squared = as_number("mass_squared", mass_squared, wanted, _is_positive)
+    mass_squared = as_number("mass_squared", mass_squared, wanted, is_positive)
     return 0.5 / (squared_momenta(lattice.shape, torch.device("cpu")) + mass_squared)
 
 
@@ -175,7 +175,3 @@ def _told(shape: Any, mass_squared: float | None) -> tuple[Any, Any]:
     expect(mass_squared is None, "mass_squared", "None beside a model", mass_squared)
     check_free(shape)
     return shape.shape, couplings["mass_squared"]
-
-
-def _is_positive(number: float) -> bool:
-    return math.isfinite(number) and number > 0.0

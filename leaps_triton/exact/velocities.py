@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_number, expect, shown
+from ..kernels.checks import as_integer, as_number, expect, is_positive, shown
 from ..models.densities.mixtures import GaussianMixture
 
 __all__ = [
@@ -141,7 +141,7 @@ def laplace_velocity_norm(separation: float) -> float:
         >>> round(laplace_velocity_norm(4.0), 8)
         33.34897986
     """
-    m = as_number("separation", separation, "a positive number", _is_positive)
+    m = as_number("separation", separation, "a positive number", is_positive)
     q = math.exp(-m / 2.0)
     norm = 4.0 - 2.0 * q
     # d log Z/dt at the end.
@@ -189,7 +189,7 @@ def ornstein_uhlenbeck(model: GaussianMixture, scale: float = 1.0) -> Curve:
         >>> round(velocity_norm(curve, 0.5), 6)
         2.471055
     """
-    square = as_number("scale", scale, "a positive number", _is_positive) ** 2
+    square = as_number("scale", scale, "a positive number", is_positive) ** 2
     logs = model.mode_weights.log()
 
     def log_density(configurations: Tensor, t: Tensor) -> Tensor:
@@ -256,7 +256,3 @@ def _cumulative(values: Tensor, rule: _Rule) -> tuple[Tensor, Tensor]:
     mirrored = _Rule(rule.points, rule.weights.flip(0), rule.within, rule.halves.flip(0))
     right = _from_the_left(values.flip(0, 1), mirrored).flip(0, 1)
     return _from_the_left(values, rule), right
-
-
-def _is_positive(number: float) -> bool:
-    return math.isfinite(number) and number > 0.0

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import ActionForce
-from ..kernels.checks import as_number, expect, shown
+from ..kernels.checks import as_number, expect, is_positive, shown
 from ..lattices.hypercubic import Lattice
 from ..lattices.waves import squared_momenta
 from ..registry import register
@@ -126,7 +126,7 @@ class PhiFour:
             >>> PhiFour.from_kappa_lambda((4, 4), kappa=0.25, quartic=0.0625)
             PhiFour(shape=(4, 4), mass_squared=-0.5, quartic=1.0)
         """
-        kappa = as_number("kappa", kappa, "a positive number", _is_positive)
+        kappa = as_number("kappa", kappa, "a positive number", is_positive)
         own = as_number("quartic", quartic, "finite, 0 or above", _is_bounding)
         ndim = Lattice(shape).ndim
         mass_squared = (1.0 - 2.0 * own) / kappa - 2.0 * ndim
@@ -383,10 +383,6 @@ def as_field_dtype(dtype: object) -> torch.dtype:
 
 def _is_bounding(number: float) -> bool:
     return math.isfinite(number) and number >= 0.0
-
-
-def _is_positive(number: float) -> bool:
-    return math.isfinite(number) and number > 0.0
 
 
 def _is_one(number: float) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import Stream
-from ..kernels.checks import as_number
+from ..kernels.checks import as_number, is_positive
 from ..lattices.hypercubic import Lattice
 from ..lattices.waves import filtered, squared_momenta
 from ..models.energy_only import as_given
@@ -48,7 +48,7 @@ class FreeField:
 
     def __init__(self, mass_squared: float = 1.0) -> None:
         self.mass_squared = as_number(
-            "mass_squared of FreeField", mass_squared, "a positive number", _is_positive
+            "mass_squared of FreeField", mass_squared, "a positive number", is_positive
         )
         self.lattice: Lattice | None = None
         self.dtype: torch.dtype = torch.float32
@@ -143,7 +143,3 @@ class FreeField:
             f"{self!r} has no lattice yet; give it that of a model with .on(model), or give it to "
             f"AnnealingPath(model, start=…)"
         )
-
-
-def _is_positive(number: float) -> bool:
-    return math.isfinite(number) and number > 0.0

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels import Stream, philox, uniform64
-from ..kernels.checks import as_number
+from ..kernels.checks import as_number, is_positive
 from ..models.densities.base import DensityModel
 from ..models.energy_only import as_given
 from ..registry import register
@@ -35,7 +35,7 @@ class IndependentStart:
 
     def __init__(self, scale: float = 1.0) -> None:
         name = f"scale of {type(self).__name__}"
-        self.scale = as_number(name, scale, "a positive number", _is_positive)
+        self.scale = as_number(name, scale, "a positive number", is_positive)
         self.shape: tuple[int, ...] | None = None
         self.dtype: torch.dtype = torch.float64
 
@@ -177,7 +177,3 @@ class Laplace(IndependentStart):
         # Two words make the magnitude, a bit of the third the sign.
         magnitude = -torch.log(uniform64(words[0], words[1]))
         return torch.where(words[2] >> 31 == 1, magnitude, -magnitude)
-
-
-def _is_positive(number: float) -> bool:
-    return math.isfinite(number) and number > 0.0

@@ -1,6 +1,5 @@
 """Training losses, each a function of a batch, and a free energy that is learned beside them."""
 
-import math
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from .. import kernels
 from ..integrators.rates import Transport, examine, rates_of
 from ..integrators.transport import precision_of
-from ..kernels.checks import as_integer, as_number, as_seed, expect, is_real
+from ..kernels.checks import as_integer, as_number, as_seed, expect, is_positive, is_real
 from ..paths.base import Path, change_of
 from .residuals import (
     Physics,
@@ -119,7 +118,7 @@ def mean_square(deviations: Tensor, huber: float | None = None) -> Tensor:
     expect(rows, "deviations", "a tensor of (rows, walkers)", deviations)
     if huber is None:
         return deviations.square().mean()
-    delta = as_number("huber", huber, "None or a positive number", _is_positive)
+    delta = as_number("huber", huber, "None or a positive number", is_positive)
     size = deviations.abs()
     constant = size.detach()
     scale = constant.median(dim=1, keepdim=True).values / _NORMAL_MEDIAN
@@ -128,10 +127,6 @@ def mean_square(deviations: Tensor, huber: float | None = None) -> Tensor:
     bound = delta * scale
     linear = bound * (2.0 * size - bound)
     return torch.where(size <= bound, size.square(), linear).mean()
-
-
-def _is_positive(value: float) -> bool:
-    return 0.0 < value < math.inf
 
 
 def physics_informed(
@@ -282,7 +277,7 @@ def increments(
     rising = fits and bool((t.diff(dim=1) > 0).all())
     wanted = f"increasing times of shape ({times}, {points}), at least two of them"
     expect(rising, "t", wanted, t)
-    floor = as_number("floor", floor, "a positive number", _is_positive)
+    floor = as_number("floor", floor, "a positive number", is_positive)
     # All walkers of a row are at the same times.
     when = t.unsqueeze(2).expand(times, points, walkers)
     found = examine(path, transport, trajectories.flatten(0, 2), when.flatten())

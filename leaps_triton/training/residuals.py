@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..integrators.flows.evaluation import drift_of, examine_drift
+from ..integrators.flows.evaluation import DriftEvaluation, drift_of, examine_drift
 from ..integrators.rates import Transport, evaluate
 from ..integrators.transport import kind_of, precision_of
 from ..kernels.checks import expect
@@ -62,9 +62,8 @@ def residual_parts(
 def _of_drift(path: Any, drift: Transport, configurations: Tensor, t: Tensor) -> ResidualParts:
     """Return both parts of a drift's residual."""
     found = examine_drift(path, drift, configurations, t)
-    along = (found.drift.double() * found.score.double()).flatten(1).sum(1)
     change = change_of(path, configurations, t)
-    return ResidualParts(change, found.divergence + along)
+    return ResidualParts(change, found.divergence + found.along)
 
 
 def residual(path: Path, transport: Transport, configurations: Tensor, t: Tensor) -> Tensor:
@@ -156,8 +155,8 @@ def with_physics(
         physics: at these places and times.
     """
     drift, divergence = drift_of(path, transport, configurations, t)
-    along = (drift.double() * physics.score).flatten(1).sum(1)
-    return physics.change + divergence + along
+    found = DriftEvaluation(drift, divergence, physics.score)
+    return physics.change + divergence + found.along
 
 
 def hamilton_jacobi(

@@ -2,6 +2,8 @@
 
 import math
 
+from ..kernels.checks import is_positive
+
 __all__ = ["DRIFT", "GAUSS_NEWTON", "LEAST", "NUMBERS", "SPRING"]
 
 
@@ -31,11 +33,6 @@ LEAST = {
 """The least value of each setting that is an integer."""
 
 
-def _is_positive(value: float) -> bool:
-    # NaN fails either comparison.
-    return 0.0 < value < math.inf
-
-
 def _is_not_negative(value: float) -> bool:
     return 0.0 <= value < math.inf
 
@@ -52,7 +49,7 @@ def _is_time(value: float) -> bool:
     return 0.0 < value <= 1.0
 
 
-_POSITIVE = ("a positive number", _is_positive)
+_POSITIVE = ("a positive number", is_positive)
 
 _NOT_NEGATIVE = ("0 or a positive number", _is_not_negative)
 

@@ -1,12 +1,11 @@
 """What a drift and the density say at one place and time, and drifts made of both."""
 
-import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ...kernels.checks import as_number, expect
+from ...kernels.checks import as_number, expect, is_positive
 from ...models.base import Conditions
 from ...models.densities.divergences import with_divergence
 from ...paths.base import change_of
@@ -32,6 +31,12 @@ class DriftEvaluation(NamedTuple):
     """``∇·b``, float64 ``(walkers,)``"""
     score: Tensor
     """``∇ log ρ̃_t``, ``(walkers, *shape)``"""
+
+    @property
+    def along(self) -> Tensor:
+        """Return ``b·∇ log ρ̃_t``, float64 ``(walkers,)``."""
+        products = self.drift.double() * self.score.double()
+        return products.flatten(1).sum(1)
 
 
 def drift_of(path: Any, transport: Any, configurations: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,10 +83,8 @@ def residual_of(path: Any, found: DriftEvaluation, configurations: Tensor, t: Te
         configurations: ``(walkers, *shape)``.
         t: float64 ``(1 | walkers,)``.
     """
-    along = (found.drift.double() * found.score.double()).flatten(1).sum(1)
     change = change_of(path, configurations, t)
-    total: Tensor = change + found.divergence + along
-    return total
+    return change + found.divergence + found.along
 
 
 class WithoutNoise(nn.Module):
@@ -129,7 +132,7 @@ class WithoutNoise(nn.Module):
         expect(known, "drift", "a drift with its divergence, such as a DenseDrift", drift)
         self.path = path
         self.drift = drift
-        self.diffusion = as_number("diffusion", diffusion, "finite and > 0", _positive)
+        self.diffusion = as_number("diffusion", diffusion, "finite and > 0", is_positive)
 
     def check_model(self, model: Any) -> None:
         """Refuse another model than that of the path.
@@ -183,10 +186,6 @@ class WithoutNoise(nn.Module):
         mu = drift_alone(self.path, self.drift, configurations, conditions.t)
         score = self.path.score(configurations, conditions.t)
         return mu - 0.5 * self.diffusion**2 * score.to(mu.dtype)
-
-
-def _positive(number: float) -> bool:
-    return 0.0 < number < math.inf
 
 
 def density_change(path: Any, before: Tensor, after: Tensor, t: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ from torch import Tensor
 from ...kernels.checks import as_integer
 from ...paths.base import Path
 from ...registry import register
-from ..base import Integrator, as_times
+from ..base import as_times
 from ..transport import AnyTransport, Transport, as_transport
 from .evaluation import density_change, examine_drift, residual_of
 from .maps import factors_of, pull, push, substeps_of
-from .states import FlowInfo, FlowState, rows_of_steps
+from .states import FlowInfo, FlowIntegrator, FlowState, rows_of_steps
 
 __all__ = ["WEIGHTS", "MapStep"]
 
@@ -22,7 +22,7 @@ WEIGHTS = ("exact", "continuous")
 
 
 @register("integrator")
-class MapStep(Integrator):
+class MapStep(FlowIntegrator):
     """Maps along a drift whose Jacobian determinants are known, so that weights are exact.
 
     A drift ``b_i = Σ_j K_t(i-j) φ_j + f(φ_i, h_i, t)``, whose ``h_i`` reads sites of the other
@@ -80,9 +80,6 @@ class MapStep(Integrator):
         True
     """
 
-    patience = 1
-    follows = "drift"
-    reversible = None
     one_way = "continuous weights hold for no reversed path; take MapStep(weights='exact')"
 
     def __init__(
@@ -101,37 +98,9 @@ class MapStep(Integrator):
             self.substeps = as_integer("substeps", substeps, 1)
 
     @property
-    def frozen(self) -> Tensor:
-        """Frozen times ``τ_0 … τ_{N-1}``, where the maps begin, float64 ``(N,)``."""
-        return self.times[:-1]
-
-    @property
     def settings(self) -> dict[str, Any]:
         """Arguments that, after the times, make this integrator again; plain JSON."""
         return {"weights": self.weights, "substeps": self.substeps}
-
-    def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> FlowState:
-        """Return walkers at ``t = 0`` with ``A = 0``, before the first map.
-
-        Args:
-            configurations: ``(walkers, *shape)``.
-            walkers: their global indices, int64 ``(walkers,)``.
-            backward: whether they begin at ``t = 1``, after the last map.
-
-        Raises:
-            ValueError: backward, with continuous weights.
-        """
-        if backward and not self.exact:
-            raise ValueError(self.one_way)
-        zeros, counts, interval = self.outside(walkers, backward)
-        return FlowState(
-            configurations,
-            log_weights=zeros,
-            interval=interval,
-            remaining=zeros,
-            walkers=walkers,
-            events=counts,
-        )
 
     def accept(self, path: Path, transport: Transport | None, device: torch.device) -> None:
         """Raise a ValueError for a drift that has no map with a known determinant."""
@@ -142,10 +111,6 @@ class MapStep(Integrator):
                 f"active, sublattice and steepest, got {answers.name}{_why(answers)}; take "
                 f"PathRatio, which follows any drift"
             )
-
-    def waits(self, path: Path, transport: Transport | None) -> bool:
-        """Return that walkers go together: each map is one of all walkers."""
-        return transport is not None
 
     def step(
         self,

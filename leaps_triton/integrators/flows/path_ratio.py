@@ -1,23 +1,22 @@
 """Noisy steps along any drift, weighed by the ratio of the way back and the way forth."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...kernels.checks import as_number
+from ...kernels.checks import as_number, is_positive
 from ...lattices.waves import squared_momenta
 from ...models.fields import mean_field_mass
 from ...paths.base import Path
 from ...registry import register
-from ..base import Integrator, as_times
+from ..base import as_times
 from ..states import returned, some
 from ..transport import Transport
 from .gaussians import Metric
 from .map_step import WEIGHTS
-from .states import PathInfo, PathState, rows_of_steps
+from .states import DriftIntegrator, PathInfo, PathState, rows_of_steps
 from .steps import Draws, Leg, continuous, overdamped, underdamped
 
 __all__ = ["PRECONDITIONERS", "PathRatio"]
@@ -33,7 +32,7 @@ Weights of any use spread by a few units in all, unstable steps by many orders o
 
 
 @register("integrator")
-class PathRatio(Integrator):
+class PathRatio(DriftIntegrator):
     """Noisy steps along any drift, whose weights are exact for every step size.
 
     A step from ``x`` at ``t`` to ``y`` at ``t' = t + h`` has the Gaussian density ``F = N(x + h
@@ -82,10 +81,7 @@ class PathRatio(Integrator):
         0.1
     """
 
-    patience = 1
-    follows = "drift"
     takes_any_drift = True
-    reversible = None
     one_way = "continuous weights hold for no reversed path; take PathRatio(weights='exact')"
 
     def __init__(
@@ -105,11 +101,11 @@ class PathRatio(Integrator):
         self.weights = weights
         self.exact = weights == "exact"
         self.preconditioner = preconditioner
-        self.diffusion = as_number("diffusion", diffusion, "finite and > 0", _positive)
+        self.diffusion = as_number("diffusion", diffusion, "finite and > 0", is_positive)
         self.momentum: float | None = None
         if momentum is not None:
             wanted = "None or a friction, finite and > 0"
-            self.momentum = as_number("momentum", momentum, wanted, _positive)
+            self.momentum = as_number("momentum", momentum, wanted, is_positive)
             if not self.exact:
                 raise ValueError(
                     "momentum must be None with continuous weights, which are those of a path "
@@ -118,12 +114,7 @@ class PathRatio(Integrator):
         self.mass_squared: float | None = None
         if mass_squared is not None:
             wanted = "None or finite and > 0"
-            self.mass_squared = as_number("mass_squared", mass_squared, wanted, _positive)
-
-    @property
-    def frozen(self) -> Tensor:
-        """Frozen times ``τ_0 … τ_{N-1}``, where the steps begin, float64 ``(N,)``."""
-        return self.times[:-1]
+            self.mass_squared = as_number("mass_squared", mass_squared, wanted, is_positive)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -195,9 +186,7 @@ class PathRatio(Integrator):
         Raises:
             ValueError: backward, with continuous weights.
         """
-        if backward and not self.exact:
-            raise ValueError(self.one_way)
-        zeros, counts, interval = self.outside(walkers, backward)
+        zeros, counts, interval = self.begun(walkers, backward)
         nothing = zeros.new_zeros(len(walkers), 0)
         momenta = nothing
         if self.momentum is not None:
@@ -303,10 +292,6 @@ def _ready(state: PathState) -> PathState:
         return state
     x = state.configurations
     return state._replace(drift=torch.zeros_like(x), score=torch.zeros_like(x))
-
-
-def _positive(number: float) -> bool:
-    return 0.0 < number < math.inf
 
 
 def _mass_of(model: Any) -> float:

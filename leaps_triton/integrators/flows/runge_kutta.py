@@ -8,16 +8,16 @@ from torch import Tensor
 
 from ...paths.base import Path
 from ...registry import register
-from ..base import Integrator, as_times
+from ..base import as_times
 from ..transport import Transport
 from .evaluation import density_change, drift_of
-from .states import FlowInfo, FlowState, rows_of_steps
+from .states import FlowInfo, FlowIntegrator, FlowState, rows_of_steps
 
 __all__ = ["RungeKutta"]
 
 
 @register("integrator")
-class RungeKutta(Integrator):
+class RungeKutta(FlowIntegrator):
     """The flow ``dx/dt = b_t(x)`` by the classical Runge–Kutta method: weights are **biased**.
 
     From ``x`` at ``t`` a step of fourth order leads to ``y`` at ``t' = t + h``, and the same method
@@ -54,10 +54,7 @@ class RungeKutta(Integrator):
         16
     """
 
-    patience = 1
-    follows = "drift"
     takes_any_drift = True
-    reversible = None
     exact = False
     one_way = (
         "the weights of RungeKutta are biased, and hold for no reversed path; take MapStep or "
@@ -68,37 +65,9 @@ class RungeKutta(Integrator):
         self.times = as_times(intervals, "intervals")
 
     @property
-    def frozen(self) -> Tensor:
-        """Frozen times ``τ_0 … τ_{N-1}``, where the steps begin, float64 ``(N,)``."""
-        return self.times[:-1]
-
-    @property
     def settings(self) -> dict[str, Any]:
         """Arguments that, after the times, make this integrator again: none."""
         return {}
-
-    def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> FlowState:
-        """Return walkers at ``t = 0`` with ``A = 0``, before the first step.
-
-        Args:
-            configurations: ``(walkers, *shape)``.
-            walkers: their global indices, int64 ``(walkers,)``.
-            backward: refused.
-
-        Raises:
-            ValueError: backward.
-        """
-        if backward:
-            raise ValueError(self.one_way)
-        zeros, counts, interval = self.outside(walkers, backward)
-        return FlowState(
-            configurations,
-            log_weights=zeros,
-            interval=interval,
-            remaining=zeros,
-            walkers=walkers,
-            events=counts,
-        )
 
     def accept(self, path: Path, transport: Transport | None, device: torch.device) -> None:
         """Raise a ValueError for configurations that cannot be moved by a little."""
@@ -108,10 +77,6 @@ class RungeKutta(Integrator):
                 f"RungeKutta needs floating-point configurations, got {path.model!r} of {dtype}; "
                 f"take Jump or TauLeap"
             )
-
-    def waits(self, path: Path, transport: Transport | None) -> bool:
-        """Return that walkers go together: each step is one of all walkers."""
-        return transport is not None
 
     def step(
         self,

@@ -1,11 +1,50 @@
-"""Walkers of integrators that follow a drift, as they are handed on from step to step."""
+"""Integrators that follow a drift, and their walkers as they are handed on from step to step."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["FlowInfo", "FlowState", "PathInfo", "PathState", "rows_of_steps"]
+from ...paths.base import Path
+from ..base import Integrator
+from ..transport import Transport
+
+__all__ = [
+    "DriftIntegrator",
+    "FlowInfo",
+    "FlowIntegrator",
+    "FlowState",
+    "PathInfo",
+    "PathState",
+    "rows_of_steps",
+]
+
+
+class DriftIntegrator(Integrator):
+    """The base of integrators that follow a drift, in one step for each interval."""
+
+    patience = 1
+    follows = "drift"
+    reversible = None
+
+    @property
+    def frozen(self) -> Tensor:
+        """Frozen times ``τ_0 … τ_{N-1}``, where the intervals begin, float64 ``(N,)``."""
+        return self.times[:-1]
+
+    def begun(self, walkers: Tensor, backward: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what walkers have outside the path, see :meth:`Integrator.outside`.
+
+        Args:
+            walkers: their global indices, int64 ``(walkers,)``.
+            backward: whether they begin at ``t = 1``.
+
+        Raises:
+            ValueError: backward, with weights that are not exact.
+        """
+        if backward and not self.exact:
+            raise ValueError(self.one_way)
+        return self.outside(walkers, backward)
 
 
 class FlowState(NamedTuple):
@@ -43,6 +82,35 @@ class FlowInfo(NamedTuple):
     """``log |det ∂Φ/∂x|``, backward too that of the way forth, float64 ``(walkers,)``"""
     substeps: Tensor
     """Maps of which the step was made, int64 ``(walkers,)``; 0 for walkers that made none"""
+
+
+class FlowIntegrator(DriftIntegrator):
+    """The base of those whose steps are decided by where walkers are: no noise, no memory."""
+
+    def init(self, configurations: Tensor, walkers: Tensor, backward: bool = False) -> FlowState:
+        """Return walkers at ``t = 0`` with ``A = 0``, before the first step.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            walkers: their global indices, int64 ``(walkers,)``.
+            backward: whether they begin at ``t = 1``, after the last step.
+
+        Raises:
+            ValueError: backward, with weights that are not exact.
+        """
+        zeros, counts, interval = self.begun(walkers, backward)
+        return FlowState(
+            configurations,
+            log_weights=zeros,
+            interval=interval,
+            remaining=zeros,
+            walkers=walkers,
+            events=counts,
+        )
+
+    def waits(self, path: Path, transport: Transport | None) -> bool:
+        """Return that walkers go together: each step is one of all walkers."""
+        return transport is not None
 
 
 class PathState(NamedTuple):

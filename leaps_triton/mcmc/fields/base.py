@@ -1,7 +1,6 @@
 """What all trajectories of real fields share: leapfrogs, acceptance, settling."""
 
 import logging
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...kernels import FieldSweeps
-from ...kernels.checks import as_bool, as_integer, as_number
+from ...kernels.checks import as_bool, as_integer, as_number, is_positive
 from ...models.energy_only import complete
 from ...paths.annealing import AnnealingPath
 from ..base import BaseMove, Lowest, SweepState, changed
@@ -58,7 +57,7 @@ class FieldMove(BaseMove):
         self._leapfrogs = as_integer("leapfrogs", leapfrogs, 1)
         self._length = None
         if step is not None:
-            self._length = as_number("step", step, "a positive number", _is_positive)
+            self._length = as_number("step", step, "a positive number", is_positive)
         self._fourier = None
         if fourier is not None:
             self._fourier = as_bool("fourier", fourier, "None or a bool")
@@ -258,10 +257,6 @@ def _check(model: Any, move: FieldMove) -> None:
             f"{name} gives masses to the modes of a periodic lattice, got {model!r}; take "
             f"{name}(fourier=False)"
         )
-
-
-def _is_positive(number: float) -> bool:
-    return math.isfinite(number) and number > 0.0
 
 
 def _is_inside(number: float) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from ...kernels.checks import as_integer, as_number, as_seed, expect
+from ...kernels.checks import as_integer, as_number, as_seed, expect, is_positive
 from ...lattices.hypercubic import Lattice
 from ..base import SweepPlan
 from ..fields import as_field_dtype, check_field
@@ -54,7 +54,7 @@ class DensityModel:
     ) -> None:
         dim = as_integer("dim", dim, 1)
         self.lattice = Lattice((dim,), periodic=False)
-        self.extent = as_number("extent", extent, "a positive number", _is_positive)
+        self.extent = as_number("extent", extent, "a positive number", is_positive)
         self.dtype = as_field_dtype(dtype)
         self.coupling = torch.ones(1, 1, dtype=torch.float64)
         self.site_table = torch.zeros(1, 1, dtype=torch.float64)
@@ -319,10 +319,6 @@ class Density(DensityModel):
                 f"({walkers},), got {got}; sum over the coordinates, axis 1, alone"
             )
         return found.to(torch.float64)
-
-
-def _is_positive(number: float) -> bool:
-    return math.isfinite(number) and number > 0.0
 
 
 def _is_one(number: float) -> bool:

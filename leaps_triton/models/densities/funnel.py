@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ... import kernels
 from ...kernels import Stream
-from ...kernels.checks import as_integer, as_number
+from ...kernels.checks import as_integer, as_number, is_positive
 from ...registry import register
 from .base import DensityModel
 
@@ -47,7 +47,7 @@ class Funnel(DensityModel):
         scale: float = 3.0,
         dtype: torch.dtype | str = torch.float64,
     ) -> None:
-        self.scale = as_number("scale", scale, "a positive number", _is_positive)
+        self.scale = as_number("scale", scale, "a positive number", is_positive)
         super().__init__(as_integer("dim", dim, 2), 3.0 * self.scale, dtype)
 
     def __repr__(self) -> str:
@@ -85,7 +85,3 @@ class Funnel(DensityModel):
         normal = kernels.normals(seed, Stream.EXACT, 0, 2, walker_index, self.dim, torch.float64)
         first = self.scale * normal[:, :1]
         return torch.cat([first, normal[:, 1:] * torch.exp(0.5 * first)], dim=1)
-
-
-def _is_positive(number: float) -> bool:
-    return math.isfinite(number) and number > 0.0

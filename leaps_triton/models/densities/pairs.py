@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...kernels import Stream, philox, uniform64
-from ...kernels.checks import as_number
+from ...kernels.checks import as_number, is_positive
 from ...registry import register
 from .base import DensityModel
 
@@ -45,7 +45,7 @@ class LaplacePair(DensityModel):
     """
 
     def __init__(self, separation: float, dtype: torch.dtype | str = torch.float64) -> None:
-        self.separation = as_number("separation", separation, "a positive number", _is_positive)
+        self.separation = as_number("separation", separation, "a positive number", is_positive)
         # What a peak lacks beyond the middle, where the other begins.
         self._missing = math.exp(-self.separation / 2.0)
         self.log_z = math.log(4.0 - 2.0 * self._missing)
@@ -96,7 +96,3 @@ class LaplacePair(DensityModel):
         # The other peak is the mirror image.
         mirrored = words[2] >> 31 == 1
         return torch.where(mirrored, self.separation - away, away).unsqueeze(1)
-
-
-def _is_positive(number: float) -> bool:
-    return math.isfinite(number) and number > 0.0

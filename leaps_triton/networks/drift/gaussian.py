@@ -1,12 +1,11 @@
 """GaussianDrift: the drift that carries one free field into another."""
 
-import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...kernels.checks import as_number
+from ...kernels.checks import as_number, is_positive
 from ...lattices.waves import filtered
 from ...models.base import Conditions
 from ...models.fields import hartree_masses
@@ -61,9 +60,7 @@ class GaussianDrift(Drift):
         mass = _START_MASS
         if start is not None:
             mass = getattr(start, "mass_squared", start)
-        mass = as_number(
-            "start", mass, "None, a FreeField or a positive squared mass", _is_positive
-        )
+        mass = as_number("start", mass, "None, a FreeField or a positive squared mass", is_positive)
         super().__init__(model, start=mass)
         if not hasattr(model, "mass_squared") or not hasattr(model, "quartic"):
             raise ValueError(
@@ -149,7 +146,3 @@ class GaussianDrift(Drift):
     def steepest(self, t: Tensor | float) -> float:
         """Return 0, the slope of ``f = 0``."""
         return 0.0
-
-
-def _is_positive(value: float) -> bool:
-    return 0.0 < value < math.inf

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...kernels.checks import as_integer, as_number, as_seed
+from ...kernels.checks import as_integer, as_number, as_seed, is_positive
 from ...models.base import Conditions
 from ...models.densities.divergences import with_divergence
 from ...registry import register
@@ -76,7 +76,7 @@ class LearnedEnergy(nn.Module):
         if scale is None:
             scale = getattr(model, "extent", 1.0)
         wanted = "None or a positive number"
-        self.scale = as_number("scale", scale, wanted, _is_positive)
+        self.scale = as_number("scale", scale, wanted, is_positive)
         seed = as_seed(seed)
         self.settings = {"width": width, "depth": depth, "scale": self.scale, "seed": seed}
         self.shape: tuple[int, ...] = tuple(model.shape)
@@ -166,7 +166,3 @@ class LearnedEnergy(nn.Module):
             return self.gradient(x, conditions)
 
         return with_divergence(gradient, configurations)[1]
-
-
-def _is_positive(number: float) -> bool:
-    return 0.0 < number < math.inf

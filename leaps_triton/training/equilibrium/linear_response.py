@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...kernels.checks import as_number, expect, is_real
+from ...kernels.checks import as_number, expect, is_positive, is_real
 from ...models.pair import is_pair_model
 from ...networks.linear_response.network import LinearResponse, bond_table_of
 from ...networks.linear_response.rings import Rings, placed
@@ -82,7 +82,7 @@ def linear_response(
         >>> after < 0.1 * before
         True
     """
-    ridge = as_number("ridge", ridge, "a positive number", _is_positive)
+    ridge = as_number("ridge", ridge, "a positive number", is_positive)
     check_path(path)
     configurations, t = _taken(path, samples)
     betas = path.beta(t)
@@ -149,10 +149,6 @@ def check_path(path: Any) -> None:
             "the path stays at beta = 0, where there is no response to fit; take a model with "
             "beta other than 0, or no response (--response no)"
         )
-
-
-def _is_positive(number: float) -> bool:
-    return 0 < number < float("inf")
 
 
 def _taken(path: AnnealingPath, samples: Any) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from ...kernels.checks import (
     as_number,
     as_seed,
     expect,
+    is_positive,
     is_real,
     nearest,
 )
@@ -114,7 +115,7 @@ def equilibrate(
     place = as_device(device)
     index = _as_index(walkers).to(place)
     seed = as_seed(seed)
-    effort = as_number("effort", effort, "a positive number", _is_positive)
+    effort = as_number("effort", effort, "a positive number", is_positive)
     fields = path.model.dtype.is_floating_point
     if refresh is None:
         refresh = "hmc" if fields else "swendsen_wang"
@@ -147,10 +148,6 @@ def equilibrate(
         else:
             found = _annealed(path, times, index, seed, HeatBath(_SWEEPS), effort, told)
     return Batch(found, times.to(place))
-
-
-def _is_positive(number: float) -> bool:
-    return 0 < number < math.inf
 
 
 def _as_times(t: Any) -> Tensor:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...kernels.checks import as_number, expect
+from ...kernels.checks import as_number, expect, is_positive
 
 __all__ = ["Spring", "SpringInfo", "centred", "spring_direction"]
 
@@ -139,9 +139,9 @@ class Spring:
         self.parameters = list(parameters)
         expect(bool(self.parameters), "parameters", "at least one tensor", self.parameters)
         positive = "a positive number"
-        self.learning_rate = as_number("learning_rate", learning_rate, positive, _is_positive)
+        self.learning_rate = as_number("learning_rate", learning_rate, positive, is_positive)
         self.momentum = as_number("momentum", momentum, "a number in [0, 1)", _is_share)
-        self.damping = as_number("damping", damping, positive, _is_positive)
+        self.damping = as_number("damping", damping, positive, is_positive)
         self.norm_cap = as_number("norm_cap", norm_cap, "0 or a positive number", _is_cap)
         count = sum(parameter.numel() for parameter in self.parameters)
         device = self.parameters[0].device
@@ -222,11 +222,6 @@ class Spring:
                 f"{ {name: tuple(value.shape) for name, value in state.items()} }"
             )
         self.direction = found.to(self.direction).clone()
-
-
-def _is_positive(value: float) -> bool:
-    # NaN fails either comparison.
-    return 0.0 < value < math.inf
 
 
 def _is_share(value: float) -> bool:

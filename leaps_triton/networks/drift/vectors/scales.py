@@ -1,9 +1,8 @@
 """The length in which drifts of vectors measure their inputs."""
 
-import math
 from typing import Any
 
-from ....kernels.checks import as_number
+from ....kernels.checks import as_number, is_positive
 
 __all__ = ["scale_of"]
 
@@ -21,8 +20,4 @@ def scale_of(model: Any, scale: float | None) -> float:
     if scale is None:
         # Where coordinates reach ±2, layers of unit weights bend a few times.
         return 0.5 * float(getattr(model, "extent", 2.0))
-    return as_number("scale", scale, "None or finite and > 0", _is_positive)
-
-
-def _is_positive(number: float) -> bool:
-    return 0.0 < number < math.inf
+    return as_number("scale", scale, "None or finite and > 0", is_positive)
