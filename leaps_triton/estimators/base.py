@@ -98,6 +98,11 @@ class Result(ABC):
         return {}
 
     @property
+    def bias(self) -> str:
+        """Return how the weights are biased, in words; empty for exact ones, and for chains."""
+        return ""
+
+    @property
     def notes(self) -> dict[str, str]:
         """Return what is to be said of numbers in a table, such as why one is NaN; by name."""
         return {}

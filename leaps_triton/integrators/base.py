@@ -67,6 +67,7 @@ class Integrator(ABC):
             beginning to that of its end.
         follows: kind of the transports that it takes, ``"rates"`` or ``"drift"``.
         takes_any_drift: whether it follows every drift, the velocity of a path too.
+        bias: how weights that are not exact are biased, in words for tables; empty for exact ones.
         one_way: why weights that are not exact hold for no reversed path, and what to take.
     """
 
@@ -75,6 +76,7 @@ class Integrator(ABC):
     follows: str = "rates"
     takes_any_drift: bool = False
     exact: bool = True
+    bias: str = ""
     one_way: str = ""
     patience: int = 16
     recordable: bool = False
@@ -215,6 +217,16 @@ class Integrator(ABC):
         self, path: Path, transport: Transport | None, device: torch.device
     ) -> None:
         """Raise a ValueError if this integrator cannot take a transport along a path."""
+
+    def expect_states(self, path: Path) -> None:
+        """Raise a ValueError where reversible rates would move what has no states."""
+        dtype = path.model.dtype
+        if self.moves_alone and dtype.is_floating_point:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} moves sites between q states, and configurations of {path.model!r} are "
+                f"{dtype}; take MapStep or PathRatio"
+            )
 
     def waits(self, path: Path, transport: Transport | None) -> bool:
         """Return whether the walkers of a block wait for one another at every boundary."""

@@ -220,7 +220,8 @@ class Jump(Integrator):
         return type(self)(self.times, **{**self.settings, "weights": weights})
 
     def accept(self, path: Path, transport: Transport | None, device: torch.device) -> None:
-        """Raise a ValueError unless domains, or ``tables=True``, suit lattice and transport."""
+        """Raise a ValueError unless domains, ``tables=True`` and rates suit model and transport."""
+        self.expect_states(path)
         self.domains(path, transport, device)
         self.tabulated(path, transport)
 

@@ -37,6 +37,12 @@ class LeapInfo(NamedTuple):
 WEIGHTS = ("exact", "euler")
 """Names of the weights of :class:`TauLeap`."""
 
+BIASED = (
+    'biased by weights="euler", by O(h), which no error bar shows; take more steps until nothing '
+    "changes, or exact weights"
+)
+"""What is said of results with Euler's weights."""
+
 # Within 0.1 to 1, where the floor matters in a run and not only in the mean.
 _FLOOR = 0.3
 
@@ -118,6 +124,8 @@ class TauLeap(Integrator):
             raise ValueError(f"reversible must be one of {known}, got {reversible!r}")
         self.weights = weights
         self.exact = weights == "exact"
+        if not self.exact:
+            self.bias = BIASED
         if self.exact:
             floor = _FLOOR if floor is None else floor
             bounds = "> 0 for exact weights"
@@ -133,6 +141,10 @@ class TauLeap(Integrator):
         if self.exact and floor == 0.0:
             return False
         return 0.0 <= floor < math.inf
+
+    def accept(self, path: Path, transport: Transport | None, device: torch.device) -> None:
+        """Raise a ValueError for configurations that have no states to move between."""
+        self.expect_states(path)
 
     @property
     def frozen(self) -> Tensor:

@@ -146,6 +146,11 @@ class Run(Weighted, Stored):
         return float(self.sampler.path.start.log_z)
 
     @property
+    def bias(self) -> str:
+        """Return how the weights are biased, in words; empty for exact ones."""
+        return self.sampler.integrator.bias
+
+    @property
     def correlated(self) -> int:
         """Return how many consecutive walkers are correlated: 1, or after a resampling a block."""
         if self.resamplings is not None and bool(self.resamplings.any()):

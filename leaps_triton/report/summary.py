@@ -42,6 +42,7 @@ _CHECK = "schwinger_dyson"
 """What tables of fields end with: it tells whether the sampling is right."""
 
 _NOTED = {
+    "bias": "weights",
     "ess": "ESS",
     "pareto_k": "Pareto k",
     "beginning": "the chain begins",

@@ -239,6 +239,7 @@ class Stage(Weighted):
         evaluations: of all rates per walker on the whole way, on average.
         observables: name → what was measured there.
         configurations: None, they have moved on.
+        bias: how the weights are biased, in words; empty for exact ones.
     """
 
     model: Model
@@ -248,6 +249,7 @@ class Stage(Weighted):
     evaluations: float
     observables: Mapping[str, Tensor]
     configurations: Tensor | None = None
+    bias: str = ""
 
     @property
     def values(self) -> Mapping[str, Tensor]:
@@ -287,6 +289,7 @@ def stages(
             correlated=correlated,
             evaluations=run.evaluations,
             observables={name: value[:, column] for name, value in recorded.values.items()},
+            bias=run.bias,
         )
         found.append(stage)
     # Of a falling path the coldest comes first.

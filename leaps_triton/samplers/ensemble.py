@@ -39,6 +39,7 @@ class WeightedEnsemble(Weighted):
         recorded: what was measured along the path; None for nothing.
         variance_trace: ``Var[A]`` at each of ``times``, before any resampling there, float64; None
             where it was not traced.
+        bias: how the weights are biased, in words; empty for exact ones.
     """
 
     model: Model
@@ -53,6 +54,7 @@ class WeightedEnsemble(Weighted):
     block: int
     recorded: Recorded | None = None
     variance_trace: Tensor | None = None
+    bias: str = ""
 
     @property
     def by_beta(self) -> tuple[Stage, ...]:

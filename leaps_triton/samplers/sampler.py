@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .. import kernels
 from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
+from ..integrators.flows.evaluation import log_density_of
 from ..integrators.flows.map_step import MapStep
 from ..integrators.flows.path_ratio import PathRatio
 from ..integrators.jump import Jump
@@ -357,6 +358,7 @@ class Sampler:
             seed=seed,
             block=self.block,
             recorded=Recorded.join(parts) if parts else None,
+            bias=self.integrator.bias,
         )
 
     def run_block(
@@ -430,7 +432,17 @@ class Sampler:
             return
         row = int(bad.nonzero()[0])
         weight = float(state.log_weights[row])
-        mend = "check the model's energy, and that the transport is a function of its arguments"
+        mend = "check the model's energy"
+        if self.transport is not None:
+            mend = f"{mend}, and that the transport is a function of its arguments"
+        density = 0.0
+        if math.isnan(weight):
+            density = log_density_of(self.path, state.configurations[row : row + 1], t)
+        if not math.isfinite(density):
+            mend = (
+                f"log_density, or the energy, of {self.path.model!r} is not finite where the "
+                f"walker is; it must be finite everywhere"
+            )
         if weight == -math.inf:
             mend = (
                 "an infinite energy forbids the configuration where the walker starts, which "

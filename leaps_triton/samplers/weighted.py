@@ -194,6 +194,8 @@ class Weighted(Result):
         missing = why_no_k(self.log_weights, self.correlated)
         if missing:
             found["pareto_k"] = missing
+        if self.bias:
+            found["bias"] = f"all are {self.bias}"
         if not self.has_errors:
             found["log_z"] = self.shortage
         elif math.isinf(self._log_z_error):
@@ -206,6 +208,9 @@ class Weighted(Result):
         if len(self.log_weights) > 1:
             found["log_z"] = str(Estimate(self.log_z, self._log_z_error))
             found["ess"] = f"{self.ess:.3g}"
+        if self.bias:
+            # The first words name what it comes from.
+            found["weights"] = self.bias.partition(",")[0]
         return found
 
     def estimate(

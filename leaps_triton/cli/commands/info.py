@@ -46,11 +46,14 @@ class Info:
             kind = f"{run.progress}, {ending}"
             manifest: dict[str, Any] = run.manifest
             model: Any = run.model
+            bias = run.bias
         else:
             contents = checkpoint.read(self.file)
             manifest = contents.manifest
             # On the CPU: a file from a GPU can be read where there is none.
-            model = checkpoint.rebuild(contents, self.file.name, "cpu").path.model
+            sampler = checkpoint.rebuild(contents, self.file.name, "cpu")
+            model = sampler.path.model
+            bias = sampler.integrator.bias
             kind = _kind(manifest)
         print(f"{self.file.name}: {kind}")
         print(_line("model", repr(model)))
@@ -66,6 +69,8 @@ class Info:
             print(_line(_CALLED.get(name, name), text))
         if "chain" in manifest and run.notes.get("acceptance"):
             print(_line("accepted", run.notes["acceptance"]))
+        if bias:
+            print(_line("weights", bias))
         print(_line("next", _next(self.file.name, is_run)))
         write(self.json, {"kind": kind, **manifest})
 

@@ -18,6 +18,7 @@ __all__ = [
     "drift_alone",
     "drift_of",
     "examine_drift",
+    "log_density_of",
     "residual_of",
 ]
 
@@ -198,6 +199,18 @@ def density_change(path: Any, before: Tensor, after: Tensor, t: Tensor) -> Tenso
         t: float64 ``(1,)``.
     """
     return _density(path, after, t) - _density(path, before, t)
+
+
+def log_density_of(path: Any, configurations: Tensor, t: float) -> float:
+    """Return ``log ρ̃_t`` of one walker, to tell in errors what was not finite.
+
+    Args:
+        path: the annealing path.
+        configurations: ``(1, *shape)``.
+        t: the time.
+    """
+    time = torch.full((1,), t, dtype=torch.float64, device=configurations.device)
+    return float(path.log_density(configurations, time))
 
 
 def _density(path: Any, configurations: Tensor, t: Tensor) -> Tensor:

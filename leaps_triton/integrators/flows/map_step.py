@@ -20,6 +20,12 @@ __all__ = ["WEIGHTS", "MapStep"]
 WEIGHTS = ("exact", "continuous")
 """Names of the weights of integrators that follow a drift."""
 
+BIASED = (
+    'biased by weights="continuous", by O(h), which no error bar shows; take more intervals until '
+    "nothing changes, or exact weights"
+)
+"""What is said of results with continuous weights."""
+
 
 @register("integrator")
 class MapStep(FlowIntegrator):
@@ -41,7 +47,9 @@ class MapStep(FlowIntegrator):
 
     A dense drift, such as :class:`~leaps_triton.DenseDrift`, has no halves to move in turn. Its map
     is the implicit midpoint: from ``x`` to ``y`` with ``m = x + (h/2) b(m)`` and ``y = m + (h/2)
-    b(m)``, of second order and its own way back. It is one to one and onto if ``(h/2) |J| < 1``
+    b(m)``, of second order and its own way back, found to the last digits of the drift: one that
+    computes in float32, as that of a float32 model does, has exact weights to the digits of float32
+    alone, of which many substeps take more. It is one to one and onto if ``(h/2) |J| < 1``
     everywhere, ``J`` the Jacobian of ``b``, which again follows from the drift's own bound; and
     ``log |det| = log det(1 + h J(m)/2) - log det(1 - h J(m)/2)``.
 
@@ -93,6 +101,8 @@ class MapStep(FlowIntegrator):
             raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, got {weights!r}")
         self.weights = weights
         self.exact = weights == "exact"
+        if not self.exact:
+            self.bias = BIASED
         self.substeps: int | None = None
         if substeps is not None:
             self.substeps = as_integer("substeps", substeps, 1)

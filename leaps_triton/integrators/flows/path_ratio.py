@@ -1,5 +1,6 @@
 """Noisy steps along any drift, weighed by the ratio of the way back and the way forth."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,9 @@ from ...registry import register
 from ..base import as_times
 from ..states import returned, some
 from ..transport import Transport
+from .evaluation import log_density_of
 from .gaussians import Metric
-from .map_step import WEIGHTS
+from .map_step import BIASED, WEIGHTS
 from .states import DriftIntegrator, PathInfo, PathState, rows_of_steps
 from .steps import Draws, Leg, continuous, overdamped, underdamped
 
@@ -29,6 +31,9 @@ ABSURD = 100.0
 
 Weights of any use spread by a few units in all, unstable steps by many orders of magnitude.
 """
+
+FAR = 1e6
+"""Size of configurations from which on it is steps that have blown up, and no odd density."""
 
 
 @register("integrator")
@@ -100,6 +105,8 @@ class PathRatio(DriftIntegrator):
             raise ValueError(f'preconditioner must be "fourier" or None, got {preconditioner!r}')
         self.weights = weights
         self.exact = weights == "exact"
+        if not self.exact:
+            self.bias = BIASED
         self.preconditioner = preconditioner
         self.diffusion = as_number("diffusion", diffusion, "finite and > 0", is_positive)
         self.momentum: float | None = None
@@ -269,6 +276,7 @@ class PathRatio(DriftIntegrator):
         bad = self.broken(state, info)
         if bool(bad.any()):
             row = int(bad.nonzero()[0])
+            self._check_density(path, state, row, begin + length)
             found = f"walker {int(state.walkers[row])} has log-weight "
             found += f"{float(state.log_weights[row])}"
         else:
@@ -284,6 +292,19 @@ class PathRatio(DriftIntegrator):
             f"{begin:g}: {found}; explicit steps along the force of a quartic action are stable "
             f"for small diffusion * h alone: take a smaller diffusion, more intervals, or MapStep"
         )
+
+    def _check_density(self, path: Path | None, state: PathState, row: int, t: float) -> None:
+        """Raise a RuntimeError if it is the density of a walker that is not finite."""
+        x = state.configurations[row : row + 1]
+        if path is None or not bool(x.isfinite().all()) or float(x.abs().max()) > FAR:
+            return
+        density = log_density_of(path, x, t)
+        if not math.isfinite(density):
+            raise RuntimeError(
+                f"log_density, or the energy, of {path.model!r} is not finite where walker "
+                f"{int(state.walkers[row])} is at t = {t:g}, {density}; it must be finite "
+                f"everywhere"
+            )
 
 
 def _ready(state: PathState) -> PathState:

@@ -15,6 +15,9 @@ from .states import FlowInfo, FlowIntegrator, FlowState, rows_of_steps
 
 __all__ = ["RungeKutta"]
 
+EVALUATIONS = 4
+"""Of the drift in a step, which diagnostics count."""
+
 
 @register("integrator")
 class RungeKutta(FlowIntegrator):
@@ -56,6 +59,10 @@ class RungeKutta(FlowIntegrator):
 
     takes_any_drift = True
     exact = False
+    bias = (
+        "biased by the steps of RungeKutta, which no error bar shows; take more intervals until "
+        "nothing changes, or MapStep"
+    )
     one_way = (
         "the weights of RungeKutta are biased, and hold for no reversed path; take MapStep or "
         "PathRatio"
@@ -107,7 +114,7 @@ class RungeKutta(FlowIntegrator):
             configurations=x,
             log_weights=state.log_weights + gains,
             remaining=torch.zeros_like(state.remaining),
-            events=state.events + active,
+            events=state.events + EVALUATIONS * active.long(),
         )
         return after, FlowInfo(integrals, active.long())
 

@@ -236,8 +236,13 @@ class FieldMove(BaseMove):
     ) -> FieldSweeps:
         if self._length is None or not self.complete:
             name = type(self).__name__
+            missing = "step"
+            if self._length is not None:
+                missing = "masses by Fourier mode, beside its step,"
+            elif not self.complete:
+                missing = "step or no masses"
             raise ValueError(
-                f"{name} has no step or no masses yet; chains and samplers find them, and a move "
+                f"{name} has no {missing} yet; chains and samplers find them, and a move "
                 f"that is stepped by hand takes move = lt.{name}(...).settled(model)"
             )
         rule = Rule(self._leapfrogs, self._length, self._masses, self._sweeps)

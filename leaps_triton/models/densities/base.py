@@ -140,7 +140,7 @@ class DensityModel:
 
     @property
     def mode_weights(self) -> Tensor:
-        """Exact masses of :meth:`modes`, of sum 1, float64 ``(modes,)``, where there are modes.
+        """Exact means of :meth:`shares`, of sum 1, float64 ``(modes,)``, where there are modes.
 
         Raises:
             ValueError: there are none.
@@ -164,8 +164,24 @@ class DensityModel:
             f"lambda x, model: (x[:, 0] > 0).double()"
         )
 
+    def shares(self, configurations: Tensor) -> Tensor:
+        """Return the share of each mode in every walker, of mean ``mode_weights``, of sum 1.
+
+        Here a walker is in one mode alone.
+
+        Args:
+            configurations: ``(walkers, d)``.
+
+        Returns:
+            float64 ``(walkers, modes)``.
+        """
+        modes = self.modes(configurations)
+        return torch.nn.functional.one_hot(modes, len(self.mode_weights)).double()
+
     def mode_masses(self, result: Any) -> list[Any]:
         """Return the share of every mode, each an estimate with its error, as ``mode_weights`` are.
+
+        It is the mean of :meth:`shares`.
 
         Args:
             result: of the density: weighted walkers, or chains whose configurations were kept.
@@ -209,7 +225,7 @@ class DensityModel:
 
 
 class _InMode:
-    """Whether a walker is in a mode, an observable.
+    """Share of a mode in a walker, an observable.
 
     Args:
         number: of the mode.
@@ -220,9 +236,9 @@ class _InMode:
         self.__name__ = f"mode_{number}"
 
     def __call__(self, configurations: Tensor, model: Any) -> Tensor:
-        """Return 1 in the mode and 0 outside, float64 ``(walkers,)``."""
-        found: Tensor = model.modes(configurations) == self._number
-        return found.double()
+        """Return the share, float64 ``(walkers,)``."""
+        found: Tensor = model.shares(configurations)
+        return found[:, self._number]
 
 
 class Density(DensityModel):

@@ -186,6 +186,16 @@ class GaussianMixture(DensityModel):
         """
         return self._logs(configurations).argmax(1)
 
+    def shares(self, configurations: Tensor) -> Tensor:
+        """Return the probability of each mode given the walker, float64 ``(walkers, modes)``.
+
+        Its mean is ``w_k`` however modes overlap, which the share of :meth:`modes` is not.
+
+        Args:
+            configurations: ``(walkers, dim)``.
+        """
+        return self._logs(configurations).softmax(1)
+
     def _draws(self, walker_index: Tensor, seed: int) -> Tensor:
         """Return exact samples, float64 ``(walkers, dim)``."""
         device = walker_index.device

@@ -21,6 +21,8 @@ NODES = 8
 """Of Gauss's rule in a bin."""
 HEIGHT = 100.0
 """By how much the energy is higher at the ends of the line than at its minimum."""
+WIDEST = 2.0
+"""Largest width of a bin, in deviations of the density at its maximum."""
 MOST = 20
 """Wells at most of which all combinations are listed as modes."""
 
@@ -196,6 +198,7 @@ class ManyWell(DensityModel):
         lower = torch.minimum(at_edges[:-1], at_edges[1:]) - curvature * width**2 / 8.0
         lowest = lower.min()
         law = (lowest - lower).exp().cumsum(0)
+        self._expect_wide(edges[at_edges.argmin()], width)
         nodes, weights = np.polynomial.legendre.leggauss(NODES)
         middle = (edges[:-1] + edges[1:]).unsqueeze(1) / 2.0
         points = middle + torch.from_numpy(nodes) * width / 2.0
@@ -205,6 +208,17 @@ class ManyWell(DensityModel):
         right = float(parts[BINS // 2 :].sum() / total)
         log_z = float(total.log() - lowest)
         return Line(edges, lower, law / law[-1], log_z, right)
+
+    def _expect_wide(self, minimum: Tensor, width: float) -> None:
+        """Raise a ValueError for wells that are too narrow for bins of a width."""
+        curvature = max(0.0, float(12.0 * minimum.square()) - 2.0 * self.quadratic)
+        # Eight nodes on two deviations of a normal number leave twelve digits.
+        if width * math.sqrt(curvature) > WIDEST:
+            raise ValueError(
+                f"quadratic={self.quadratic:g}, linear={self.linear:g} make wells of width "
+                f"{curvature**-0.5:.2g}, too narrow for log Z and samples by {BINS} bins of "
+                f"{width:.2g}; take smaller ones, up to about quadratic=1000"
+            )
 
     def _half_width(self) -> float:
         """Return ``L``, beyond which there is about ``e^{-HEIGHT}`` of the mass."""
