@@ -18,11 +18,11 @@ from .reference import GraphSweeps
 __all__ = ["graph_heat_bath_sweeps", "graph_metropolis_sweeps", "graph_overrelaxation_sweeps"]
 
 EIGHT = 8
-WIDEST = 64
+WIDEST = 256
 """Walkers that lie side by side, at most."""
 NARROWEST = 16
 """Walkers that lie side by side on a large graph."""
-NEAR = 2**18
+NEAR = 2**19
 """Words of walkers side by side that stay near the processor."""
 
 
