@@ -1,6 +1,5 @@
 """Graphs of any shape: sites, edges in a fixed order, classes of edges, positions, colours."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -37,7 +36,7 @@ class Graph:
         edges: pairs of sites, integers ``(bonds, 2)``, each pair once.
         sites: their number; None for the largest that an edge names and those before it.
         classes: class of every edge, integers ``(bonds,)`` from 0 on; None for one class.
-        positions: of the sites, ``(sites, dimensions)``, in units of a bond; None if they have none.
+        positions: of the sites, ``(sites, dimensions)``, in units of a bond; None if there are none.
         sublattice: of every site, integers ``(sites,)`` from 0 on; None if there are none.
         colours: a colouring in which no two neighbours are alike, integers ``(sites,)``; None for
             one that is found: two colours where that is possible, else few.
@@ -292,8 +291,3 @@ def _check_colours(colours: Tensor, edges: Tensor) -> None:
             f"colours must differ between neighbours, and sites {tuple(edges[row].tolist())} of "
             f"edge {row} are alike"
         )
-
-
-def names_shape(value: Sequence[int] | int | Graph) -> bool:
-    """Return whether this is a shape and no graph."""
-    return not isinstance(value, Graph)
