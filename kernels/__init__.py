@@ -27,6 +27,11 @@ from .convolutions.op import hollow_conv, hollow_conv_gradient
 from .energies.entering import Entered, enter_intervals
 from .energies.op import energy, local_energy
 from .energies.reference import LocalEnergy, Sums
+from .graph_clusters.op import (
+    graph_cluster_labels,
+    graph_swendsen_wang_sweeps,
+    graph_wolff_sweeps,
+)
 from .hollow_network.op import hollow_values
 from .jumps.op import hold_correction, jump_step
 from .jumps.reference import JumpStep, Running
@@ -73,6 +78,9 @@ __all__ = [
     "cluster_labels",
     "energy",
     "enter_intervals",
+    "graph_cluster_labels",
+    "graph_swendsen_wang_sweeps",
+    "graph_wolff_sweeps",
     "heat_bath_sweeps",
     "hold_correction",
     "hollow_conv",
