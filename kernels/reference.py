@@ -26,6 +26,9 @@ from .energies.reference import (
     local_fields,
     state_counts,
 )
+from .gathered.reference import graph_energy, graph_local_energy
+from .gathered_sweeps import reference as gathered_sweeps
+from .gathered_sweeps.reference import GraphSweeps
 from .graph_clusters import reference as graph_clusters
 from .graph_clusters.reference import GraphClusters, Joined
 from .hollow_network import reference as hollow_network
@@ -78,6 +81,11 @@ __all__ = [
     "cluster_labels",
     "energy",
     "graph_cluster_labels",
+    "graph_energy",
+    "graph_heat_bath_sweeps",
+    "graph_local_energy",
+    "graph_metropolis_sweeps",
+    "graph_overrelaxation_sweeps",
     "graph_swendsen_wang_sweeps",
     "graph_wolff_sweeps",
     "heat_bath_probabilities",
@@ -119,6 +127,9 @@ __all__ = [
 
 heat_bath_sweeps = taking(Sweeps, site_sweeps.heat_bath_sweeps)
 metropolis_sweeps = taking(Sweeps, site_sweeps.metropolis_sweeps)
+graph_heat_bath_sweeps = taking(GraphSweeps, gathered_sweeps.graph_heat_bath_sweeps)
+graph_metropolis_sweeps = taking(GraphSweeps, gathered_sweeps.graph_metropolis_sweeps)
+graph_overrelaxation_sweeps = taking(GraphSweeps, gathered_sweeps.graph_overrelaxation_sweeps)
 cluster_labels = taking(Bonds, labels.cluster_labels)
 swendsen_wang_sweeps = taking(Clusters, clusters.swendsen_wang_sweeps)
 wolff_sweeps = taking(Clusters, clusters.wolff_sweeps)
