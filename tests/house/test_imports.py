@@ -23,7 +23,7 @@ ORDER = (
     "registry", "renamed", "provenance", "progress", "files", "parallel", "kernels",
     "lattices",
     "models", "paths", "integrators", "networks", "estimators", "observables", "exact", "mcmc",
-    "samplers", "io", "report", "training", "zoo", "bench", "cli",
+    "samplers", "io", "report", "training", "learning", "zoo", "bench", "cli",
 )  # fmt: skip
 
 FOLDERS: dict[str, set[str]] = {
@@ -89,6 +89,7 @@ FOLDERS: dict[str, set[str]] = {
         "samplers",
         "io",
     },
+    "learning": {"kernels", "models"},
     "bench": {"provenance", "progress", "files", "kernels", "models"},
     "cli": {
         "registry",
