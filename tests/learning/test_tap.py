@@ -1,5 +1,6 @@
 """Mean-field theories of machines: stationary points, gradients, orders, and where they fail."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ def machine(size: float) -> lt.RBM:
     return lt.RBM(size * drawn(8, 6), biases[:8], biases[8:])
 
 
+@cache
 def learned() -> lt.RBM:
     """Return a machine trained on 4 × 4 bars and stripes by 800 exact steps, RMS weight 3."""
     bits = lt.exact.enumerate_configurations((4,), 2).double()

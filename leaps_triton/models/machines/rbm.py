@@ -74,7 +74,8 @@ class RBM(PairModel):
         site_table = torch.stack([torch.zeros_like(up), up])
         # φ(x, y) = x y.
         bond_table = [[0.0, 0.0], [0.0, 1.0]]
-        super().__init__(_layers(visible, hidden), beta, bond_table, site_table, table.flatten())
+        graph = Graph.bipartite(visible, hidden)
+        super().__init__(graph, beta, bond_table, site_table, table.flatten())
 
     @property
     def visible(self) -> int:
@@ -192,16 +193,6 @@ class RBM(PairModel):
         device = visible.device
         fields = self.hidden_bias.to(device) + visible.double() @ self.weights.to(device)
         return self.beta * fields
-
-
-def _layers(visible: int, hidden: int) -> Graph:
-    """Return the graph that joins every visible with every hidden unit, row by row of ``W``."""
-    first = torch.arange(visible).repeat_interleave(hidden)
-    second = visible + torch.arange(hidden).repeat(visible)
-    layer = (torch.arange(visible + hidden) >= visible).long()
-    edges = torch.stack([first, second], dim=1)
-    name = f"bipartite({visible}, {hidden})"
-    return Graph(edges, sublattice=layer, colours=layer, name=name)
 
 
 def _bias(name: str, bias: Any, units: int) -> Tensor:
