@@ -1,0 +1,1 @@
+"""Parameters of models learned from data."""
