@@ -55,12 +55,31 @@ class WeighedWalkers(NamedTuple):
     """``A``, float64 ``(walkers,)``; after a resampling, from the block's ``log mean e^A`` on"""
     walkers: Tensor
     """Global indices, int64 ``(walkers,)``"""
-    sweep: int = 0
+    sweep: int
     """Sweeps so far, the event counter of their random numbers"""
-    updates: int = 0
-    """Updates of the parameters so far"""
-    resamplings: int = 0
-    """Blocks resampled so far, each counted as often as it was"""
+    ess_trace: Tensor
+    """ESS of all walkers after each update, before any resampling there, float64 ``(updates,)``"""
+    resampled: Tensor
+    """Blocks resampled after each update, int64 ``(updates,)``"""
+
+    @classmethod
+    def begin(cls, configurations: Tensor, log_weights: Tensor, first: int = 0) -> "WeighedWalkers":
+        """Return walkers before any update.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            log_weights: ``A``, float64 ``(walkers,)``.
+            first: global index of the first of them.
+        """
+        walkers = torch.arange(first, first + len(log_weights), device=log_weights.device)
+        trace = torch.empty(0, dtype=torch.float64)
+        resampled = torch.empty(0, dtype=torch.int64)
+        return cls(configurations, log_weights, walkers, 0, trace, resampled)
+
+    @property
+    def updates(self) -> int:
+        """Return how often the parameters have changed so far."""
+        return len(self.ess_trace)
 
 
 class Handling(NamedTuple):
@@ -120,10 +139,11 @@ def carried(
     gained = jarzynski_increment(family, walkers.configurations, before, after)
     log_weights = walkers.log_weights + gained
     _check_finite(log_weights, walkers)
-    updates = walkers.updates + 1
-    weighed = walkers._replace(log_weights=log_weights, updates=updates)
+    ess = effective_sample_size(log_weights).cpu().reshape(1)
+    trace = torch.cat([walkers.ess_trace, ess])
     # Before the move, which parts the copies of one walker.
-    weighed = resampled(weighed, handling)
+    weighed = resampled(walkers._replace(log_weights=log_weights), handling)
+    weighed = weighed._replace(ess_trace=trace)
     return moved(family, weighed, after, handling)
 
 
@@ -155,28 +175,38 @@ def resampled(walkers: WeighedWalkers, handling: Handling) -> WeighedWalkers:
         walkers: weighted walkers; those of a block follow one another.
         handling: the threshold, the block and the random numbers.
     """
-    if handling.resample_below == 0.0:
-        return walkers
     log_weights = walkers.log_weights.clone()
-    slots = torch.arange(len(log_weights), device=log_weights.device)
-    source = slots.clone()
-    count = 0
-    for own in slots.split(handling.block):
-        ess = float(effective_sample_size(log_weights[own]))
-        if ess >= handling.resample_below:
-            continue
-        count += 1
+    source = torch.arange(len(log_weights), device=log_weights.device)
+    blocks = source.split(handling.block)
+    low = _low_blocks(log_weights, handling)
+    for index in low:
+        own = blocks[index]
         drawn = _descent(log_weights[own], walkers, int(own[0]), handling.seed)
         source[own] = own[drawn]
         # An equal share of the block's weight, so that the mean of e^A stays the same.
         log_weights[own] = log_mean_exp(log_weights[own])
-    if count == 0:
-        return walkers
+    resampled_blocks = torch.cat([walkers.resampled, torch.tensor([len(low)])])
+    configurations = walkers.configurations
+    if low:
+        configurations = configurations[source]
     return walkers._replace(
-        configurations=walkers.configurations[source],
-        log_weights=log_weights,
-        resamplings=walkers.resamplings + count,
+        configurations=configurations, log_weights=log_weights, resampled=resampled_blocks
     )
+
+
+def _low_blocks(log_weights: Tensor, handling: Handling) -> list[int]:
+    """Return which blocks have an effective sample size below the threshold."""
+    if handling.resample_below == 0.0:
+        return []
+    size = handling.block
+    whole = len(log_weights) // size
+    sizes = effective_sample_size(log_weights[: whole * size].view(whole, size))
+    low: list[int] = (sizes < handling.resample_below).nonzero().flatten().tolist()
+    # The last block may be short.
+    rest = log_weights[whole * size :]
+    if len(rest) > 0 and float(effective_sample_size(rest)) < handling.resample_below:
+        low.append(whole)
+    return low
 
 
 def _descent(log_weights: Tensor, walkers: WeighedWalkers, first: int, seed: int) -> Tensor:

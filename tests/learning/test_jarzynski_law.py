@@ -145,7 +145,7 @@ def acts_of(move: Any) -> list[tuple[str, Any]]:
     """Return what the library does at each update, in its order."""
     family = Pairs()
     handling = Handling(Recorded(move, family.log), seed=0, resample_below=0.0, block=2)
-    few = WeighedWalkers(STATES[:2], torch.zeros(2, dtype=FLOAT64), torch.arange(2))
+    few = WeighedWalkers.begin(STATES[:2], torch.zeros(2, dtype=FLOAT64))
     thetas = updates()
     for before, after in itertools.pairwise(thetas):
         few = carried(family, few, before, after, handling)

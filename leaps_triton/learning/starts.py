@@ -1,0 +1,114 @@
+"""Where walkers of a learning start: exactly at the first parameters, or weighed for them."""
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .. import exact
+from ..integrators.flows.map_step import MapStep
+from ..integrators.jump import Jump
+from ..kernels import Stream, philox
+from ..kernels.philox import site_words
+from ..mcmc.base import BaseMove
+from ..models.base import Target
+from ..models.pair import PairModel, is_pair_model
+from ..paths.annealing import AnnealingPath
+from ..samplers.sampler import Sampler
+
+__all__ = ["Purpose", "Started", "derived_seed", "independent_sites", "started"]
+
+
+INTERVALS = 100
+"""Of the annealing to first parameters that cannot be drawn from exactly."""
+
+_LEARNING = 200
+"""Draw word of the seeds of learning, beyond those of training."""
+
+
+class Purpose(IntEnum):
+    """Names what a seed is derived for: walkers of two purposes share no random number."""
+
+    # Numbers are part of the counter: to change one would change every learning.
+    START = 0
+    WALKERS = 1
+    REPLAY = 2
+    ROWS = 3
+    STEP = 4
+
+
+class Started(NamedTuple):
+    """Walkers at the first parameters."""
+
+    configurations: Tensor
+    """``(walkers, *shape)``"""
+    log_weights: Tensor
+    """``A``, float64 ``(walkers,)``, zero where they were drawn exactly"""
+    log_z_start: float
+    """``log Z_0``, such that ``log Z = log Z_0 + log E[e^A]``"""
+
+
+def derived_seed(seed: int, purpose: Purpose, step: int = 0) -> int:
+    """Return a seed in [0, 2³²) for one purpose.
+
+    Args:
+        seed: of the learning.
+        purpose: what it is for.
+        step: updates before this one, where each has a seed of its own.
+    """
+    return int(philox(seed, Stream.TRAIN, int(purpose), step, _LEARNING, 0)[0])
+
+
+def independent_sites(model: Any) -> bool:
+    """Return whether the sites of a model are independent: one of pairs without couplings."""
+    return is_pair_model(model) and not bool(model.coupling.any())
+
+
+def started(model: Target, walkers: int, move: BaseMove, seed: int) -> Started:
+    """Return walkers of the law ``∝ exp(-β H)`` of a model.
+
+    Sites without couplings are drawn one by one, other models by :func:`~leaps_triton.exact.sample`
+    where it has a route, else by annealed importance sampling, whose weights the walkers keep.
+
+    Args:
+        model: at the first parameters.
+        walkers: their number; the first ones do not depend on it.
+        move: of the annealing, where there is one.
+        seed: in [0, 2³²).
+    """
+    if is_pair_model(model) and independent_sites(model):
+        return _of_independent_sites(model, walkers, seed)
+    try:
+        log_z = exact.log_z(model)
+        configurations = exact.sample(model, walkers, seed)
+    except ValueError:
+        return _annealed(model, walkers, move, seed)
+    return Started(configurations, torch.zeros(walkers, dtype=torch.float64), log_z)
+
+
+def _of_independent_sites(model: PairModel, walkers: int, seed: int) -> Started:
+    """Return walkers of a model without couplings."""
+    sites = model.lattice.sites
+    table = model.beta * model.site_table.expand(model.q, *model.shape).flatten(1)
+    log_z = float(torch.logsumexp(table, dim=0).sum())
+    # The last edge would be 1 but for rounding, and no word reaches it.
+    edges = torch.softmax(table, dim=0).cumsum(0)[:-1]
+    words = site_words(seed, Stream.START, 0, torch.arange(walkers), sites)
+    fraction = words.double() * 2.0**-32
+    values = torch.zeros(walkers, sites, dtype=torch.int8)
+    for edge in edges:
+        values += fraction >= edge
+    weights = torch.zeros(walkers, dtype=torch.float64)
+    return Started(values.view(-1, *model.shape), weights, log_z)
+
+
+def _annealed(model: Any, walkers: int, move: BaseMove, seed: int) -> Started:
+    """Return walkers that were annealed to a model, with their weights."""
+    path = AnnealingPath(model)
+    integrator: Any = Jump(intervals=INTERVALS)
+    if path.model.dtype.is_floating_point:
+        integrator = MapStep(intervals=INTERVALS)
+    sampler = Sampler(path, None, integrator, mcmc=move, block=walkers, device="cpu")
+    found = sampler.sample(walkers, seed)
+    return Started(found.configurations, found.log_weights, found.log_z_start)
