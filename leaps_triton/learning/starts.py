@@ -11,13 +11,15 @@ from ..integrators.flows.map_step import MapStep
 from ..integrators.jump import Jump
 from ..kernels import Stream, philox
 from ..kernels.philox import site_words
-from ..mcmc.base import BaseMove
+from ..mcmc.base import BaseMove, Move, as_move
+from ..mcmc.compose import default_move
+from ..mcmc.sweeps import HeatBath
 from ..models.base import Target
 from ..models.pair import PairModel, is_pair_model
 from ..paths.annealing import AnnealingPath
 from ..samplers.sampler import Sampler
 
-__all__ = ["Purpose", "Started", "derived_seed", "independent_sites", "started"]
+__all__ = ["Purpose", "Started", "as_learning_move", "derived_seed", "independent_sites", "started"]
 
 
 INTERVALS = 100
@@ -58,6 +60,32 @@ def derived_seed(seed: int, purpose: Purpose, step: int = 0) -> int:
         step: updates before this one, where each has a seed of its own.
     """
     return int(philox(seed, Stream.TRAIN, int(purpose), step, _LEARNING, 0)[0])
+
+
+def as_learning_move(mcmc: Move | None, model: Any) -> BaseMove:
+    """Return the move of walkers that are learned from.
+
+    Args:
+        mcmc: as a user gave it; None for :class:`~leaps_triton.HeatBath`, or for what
+            :func:`~leaps_triton.default_move` has for real fields.
+        model: at the first parameters.
+
+    Raises:
+        ValueError: no move of the model, or one that cannot act on weighted walkers.
+    """
+    real = model.dtype.is_floating_point
+    if mcmc is None and real:
+        mcmc = default_move(model)
+    if mcmc is None:
+        mcmc = HeatBath()
+    move = as_move("mcmc", mcmc)
+    if move.unweighted:
+        raise ValueError(f"mcmc must be a move that can act on weighted walkers: {move.unweighted}")
+    move.check_model(model)
+    if real:
+        # Steps of trajectories are found once, at the first parameters.
+        move = as_move("mcmc", move.settled(model))
+    return move
 
 
 def independent_sites(model: Any) -> bool:

@@ -31,7 +31,15 @@ from ..kernels import Stream, philox, uniform64
 from ..mcmc.base import BaseMove
 from ..paths.annealing import AnnealingPath
 
-__all__ = ["Handling", "WeighedWalkers", "carried", "jarzynski_increment", "moved", "shares"]
+__all__ = [
+    "Handling",
+    "WeighedWalkers",
+    "carried",
+    "is_fraction",
+    "jarzynski_increment",
+    "moved",
+    "shares",
+]
 
 
 class Weighable(Protocol):
@@ -89,9 +97,9 @@ class Handling(NamedTuple):
     """What leaves the law at the new parameters invariant"""
     seed: int
     """In [0, 2³²)"""
-    resample_below: float
+    resample_below: float = 0.0
     """ESS of a block, as a fraction of its walkers, below which it is resampled; 0 for never"""
-    block: int
+    block: int = 1
     """Walkers resampled among themselves"""
 
 
@@ -110,6 +118,11 @@ def jarzynski_increment(
         float64 ``(walkers,)``.
     """
     return family.u(configurations, before) - family.u(configurations, after)
+
+
+def is_fraction(number: float) -> bool:
+    """Return whether a number is in [0, 1]."""
+    return 0.0 <= number <= 1.0
 
 
 def shares(walkers: WeighedWalkers) -> Tensor:
@@ -177,7 +190,7 @@ def resampled(walkers: WeighedWalkers, handling: Handling) -> WeighedWalkers:
     """
     log_weights = walkers.log_weights.clone()
     source = torch.arange(len(log_weights), device=log_weights.device)
-    blocks = source.split(handling.block)
+    blocks = source.clone().split(handling.block)
     low = _low_blocks(log_weights, handling)
     for index in low:
         own = blocks[index]
