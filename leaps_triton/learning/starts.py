@@ -10,13 +10,13 @@ from .. import exact
 from ..integrators.flows.map_step import MapStep
 from ..integrators.jump import Jump
 from ..kernels import Stream, philox
-from ..kernels.philox import site_words
 from ..mcmc.base import BaseMove, Move, as_move
 from ..mcmc.compose import default_move
 from ..mcmc.sweeps import HeatBath
 from ..models.base import Target
 from ..models.pair import PairModel, is_pair_model
 from ..paths.annealing import AnnealingPath
+from ..paths.starts import Independent
 from ..samplers.sampler import Sampler
 
 __all__ = ["Purpose", "Started", "as_learning_move", "derived_seed", "independent_sites", "started"]
@@ -115,25 +115,28 @@ def started(model: Target, walkers: int, move: BaseMove, seed: int) -> Started:
     return Started(configurations, torch.zeros(walkers, dtype=torch.float64), log_z)
 
 
+def _site_terms(model: PairModel) -> Tensor:
+    """Return ``β h`` of every site, float64 ``(q, *shape)``."""
+    return model.beta * model.site_table.expand(model.q, *model.shape)
+
+
 def _of_independent_sites(model: PairModel, walkers: int, seed: int) -> Started:
     """Return walkers of a model without couplings."""
-    sites = model.lattice.sites
-    table = model.beta * model.site_table.expand(model.q, *model.shape).flatten(1)
-    log_z = float(torch.logsumexp(table, dim=0).sum())
-    # The last edge would be 1 but for rounding, and no word reaches it.
-    edges = torch.softmax(table, dim=0).cumsum(0)[:-1]
-    words = site_words(seed, Stream.START, 0, torch.arange(walkers), sites)
-    fraction = words.double() * 2.0**-32
-    values = torch.zeros(walkers, sites, dtype=torch.int8)
-    for edge in edges:
-        values += fraction >= edge
-    weights = torch.zeros(walkers, dtype=torch.float64)
-    return Started(values.view(-1, *model.shape), weights, log_z)
+    terms = _site_terms(model)
+    log_z = float(torch.logsumexp(terms, dim=0).sum())
+    start = Independent(torch.softmax(terms, dim=0)).on(model)
+    configurations = start.sample(torch.arange(walkers), seed)
+    return Started(configurations, torch.zeros(walkers, dtype=torch.float64), log_z)
 
 
 def _annealed(model: Any, walkers: int, move: BaseMove, seed: int) -> Started:
     """Return walkers that were annealed to a model, with their weights."""
-    path = AnnealingPath(model)
+    start = None
+    if is_pair_model(model):
+        # Couplings are switched on in the fields that the model has.
+        start = Independent(torch.softmax(_site_terms(model), dim=0))
+        move = HeatBath()
+    path = AnnealingPath(model, start=start)
     integrator: Any = Jump(intervals=INTERVALS)
     if path.model.dtype.is_floating_point:
         integrator = MapStep(intervals=INTERVALS)
