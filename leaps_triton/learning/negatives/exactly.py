@@ -1,14 +1,16 @@
 """Exact means under a model: by enumeration, or from differences of an exact log Z."""
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .. import exact
+from ... import exact
+from .base import Negative
 
-__all__ = ["exact_moments"]
+__all__ = ["Exact", "exact_moments"]
 
 
 _MOST = 2**20
@@ -22,6 +24,40 @@ _FEW = 8
 
 _APART = 1e-3
 """Step of the differences, whose error is of fourth order."""
+
+
+class NoState(NamedTuple):
+    """What a negative phase without memory keeps."""
+
+    updates: int = 0
+    """Updates of the parameters so far"""
+
+
+@dataclass(frozen=True)
+class Exact(Negative):
+    """Sums over all configurations, for models that can be enumerated.
+
+    Those of an :class:`~leaps_triton.RBM` are over the states of its smaller layer alone. A family
+    of few parameters may be larger: differences of :func:`~leaps_triton.exact.log_z` give its
+    means.
+
+    Example:
+        >>> from leaps_triton.learning import Exact
+        >>> Exact()
+        Exact()
+    """
+
+    def begin(self, family: Any, theta: Tensor, data: Tensor, seed: int) -> NoState:
+        """Return that nothing is kept."""
+        return NoState()
+
+    def step(self, family: Any, before: Tensor, after: Tensor, state: NoState) -> NoState:
+        """Return that one more update is done."""
+        return NoState(state.updates + 1)
+
+    def moments(self, family: Any, theta: Tensor, state: NoState) -> Tensor:
+        """Return the exact means under the model, float64 ``(parameters,)``."""
+        return exact_moments(family, theta)
 
 
 def exact_moments(family: Any, theta: Tensor) -> Tensor:

@@ -6,20 +6,29 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .. import exact
-from ..integrators.flows.map_step import MapStep
-from ..integrators.jump import Jump
-from ..kernels import Stream, philox
-from ..mcmc.base import BaseMove, Move, as_move
-from ..mcmc.compose import default_move
-from ..mcmc.sweeps import HeatBath
-from ..models.base import Target
-from ..models.pair import PairModel, is_pair_model
-from ..paths.annealing import AnnealingPath
-from ..paths.starts import Independent
-from ..samplers.sampler import Sampler
+from ... import exact
+from ...integrators.flows.map_step import MapStep
+from ...integrators.jump import Jump
+from ...kernels import Stream, philox
+from ...mcmc.base import BaseMove, Move, as_move
+from ...mcmc.compose import default_move
+from ...mcmc.sweeps import HeatBath
+from ...models.base import Target
+from ...models.pair import PairModel, is_pair_model
+from ...paths.annealing import AnnealingPath
+from ...paths.starts import Independent
+from ...samplers.ensemble import WeightedEnsemble
+from ...samplers.sampler import Sampler
 
-__all__ = ["Purpose", "Started", "as_learning_move", "derived_seed", "independent_sites", "started"]
+__all__ = [
+    "Purpose",
+    "Started",
+    "annealed",
+    "as_learning_move",
+    "derived_seed",
+    "independent_sites",
+    "started",
+]
 
 
 INTERVALS = 100
@@ -111,7 +120,8 @@ def started(model: Target, walkers: int, move: BaseMove, seed: int) -> Started:
         log_z = exact.log_z(model)
         configurations = exact.sample(model, walkers, seed)
     except ValueError:
-        return _annealed(model, walkers, move, seed)
+        found = annealed(model, walkers, move, seed)
+        return Started(found.configurations, found.log_weights, found.log_z_start)
     return Started(configurations, torch.zeros(walkers, dtype=torch.float64), log_z)
 
 
@@ -129,17 +139,27 @@ def _of_independent_sites(model: PairModel, walkers: int, seed: int) -> Started:
     return Started(configurations, torch.zeros(walkers, dtype=torch.float64), log_z)
 
 
-def _annealed(model: Any, walkers: int, move: BaseMove, seed: int) -> Started:
-    """Return walkers that were annealed to a model, with their weights."""
+def annealed(
+    model: Any, walkers: int, move: BaseMove, seed: int, intervals: int = INTERVALS
+) -> WeightedEnsemble:
+    """Return walkers that were annealed to a model, with their weights.
+
+    Args:
+        model: at the parameters at hand.
+        walkers: their number.
+        move: made in every interval; a model of pairs takes sweeps, which alone follow fields.
+        seed: in [0, 2³²).
+        intervals: of the annealing.
+    """
     start = None
     if is_pair_model(model):
         # Couplings are switched on in the fields that the model has.
         start = Independent(torch.softmax(_site_terms(model), dim=0))
-        move = HeatBath()
+        if not move.follows_fields:
+            move = HeatBath()
     path = AnnealingPath(model, start=start)
-    integrator: Any = Jump(intervals=INTERVALS)
+    integrator: Any = Jump(intervals=intervals)
     if path.model.dtype.is_floating_point:
-        integrator = MapStep(intervals=INTERVALS)
+        integrator = MapStep(intervals=intervals)
     sampler = Sampler(path, None, integrator, mcmc=move, block=walkers, device="cpu")
-    found = sampler.sample(walkers, seed)
-    return Started(found.configurations, found.log_weights, found.log_z_start)
+    return sampler.sample(walkers, seed)

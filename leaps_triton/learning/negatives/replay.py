@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_bool, as_integer, as_number, as_seed
-from ..mcmc.base import Move
-from ..progress import track
-from ..samplers.ensemble import WeightedEnsemble
+from ...kernels.checks import as_bool, as_integer, as_number, as_seed
+from ...mcmc.base import Move
+from ...progress import track
+from ...samplers.ensemble import WeightedEnsemble
 from .jarzynski import block_of, ensemble_of
 from .starts import Purpose, as_learning_move, derived_seed, started
 from .weighed import Handling, WeighedWalkers, carried, is_fraction

@@ -10,9 +10,9 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import index_of, pulls, sigma_threshold
-from leaps_triton.learning import starts
-from leaps_triton.learning.jarzynski import ensemble_of
-from leaps_triton.learning.weighed import Handling, WeighedWalkers, carried, resampled
+from leaps_triton.learning.negatives import starts
+from leaps_triton.learning.negatives.jarzynski import ensemble_of
+from leaps_triton.learning.negatives.weighed import Handling, WeighedWalkers, carried, resampled
 
 FLOAT64 = torch.float64
 

@@ -15,7 +15,12 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import heat_bath_matrix, metropolis_matrix, states
-from leaps_triton.learning.weighed import Handling, WeighedWalkers, carried, jarzynski_increment
+from leaps_triton.learning.negatives.weighed import (
+    Handling,
+    WeighedWalkers,
+    carried,
+    jarzynski_increment,
+)
 from leaps_triton.mcmc.base import BaseMove
 
 SHAPE = (2, 3)

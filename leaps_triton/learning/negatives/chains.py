@@ -1,111 +1,19 @@
-"""Negative phases: where the means under the model come from, which a gradient needs.
+"""Walkers of equal weight: those that start from data at every step, and those that go on."""
 
-A gradient of the log-likelihood is the difference of the means of the data and of those under the
-model at hand. The latter are exact sums, means of walkers that start from the data or go on from
-step to step, or those of mean-field equations.
-"""
-
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..kernels import Stream, philox
-from ..kernels.checks import as_integer
-from ..mcmc.base import Move, as_move
-from .exactly import exact_moments
+from ...kernels import Stream, philox
+from ...kernels.checks import as_integer
+from ...mcmc.base import Move, as_move
+from .base import Negative
 from .starts import Purpose, as_learning_move, derived_seed
 from .weighed import Handling, WeighedWalkers, moved
 
-__all__ = ["Exact", "FromData", "Negative", "Persistent"]
-
-
-class Negative(ABC):
-    """What gives the means under the model, step by step.
-
-    A learner calls ``settled`` once, then ``begin``, and ``step`` after every update of the
-    parameters. States are tuples of tensors and numbers, from which a file goes on.
-    """
-
-    def settled(self, family: Any, theta: Tensor) -> Self:
-        """Return the same with all that its user did not name.
-
-        Args:
-            family: whose parameters are learned.
-            theta: the first parameters, float64 ``(parameters,)``.
-
-        Raises:
-            ValueError: it does not serve these models.
-        """
-        return self
-
-    @abstractmethod
-    def begin(self, family: Any, theta: Tensor, data: Tensor, seed: int) -> Any:
-        """Return the state at the first parameters.
-
-        Args:
-            family: whose parameters are learned.
-            theta: the first parameters, float64 ``(parameters,)``.
-            data: ``(samples, *shape)``.
-            seed: in [0, 2³²).
-        """
-
-    @abstractmethod
-    def step(self, family: Any, before: Tensor, after: Tensor, state: Any) -> Any:
-        """Return the state after an update of the parameters.
-
-        Args:
-            family: whose parameters they are.
-            before: ``θ``, float64 ``(parameters,)``.
-            after: ``θ'``, likewise.
-            state: at ``θ``.
-        """
-
-    @abstractmethod
-    def moments(self, family: Any, theta: Tensor, state: Any) -> Tensor:
-        """Return the means under the model, float64 ``(parameters,)``.
-
-        Args:
-            family: whose parameters they are.
-            theta: ``θ``, float64 ``(parameters,)``.
-            state: at ``θ``.
-        """
-
-
-class NoState(NamedTuple):
-    """What a negative phase without memory keeps."""
-
-    updates: int = 0
-    """Updates of the parameters so far"""
-
-
-@dataclass(frozen=True)
-class Exact(Negative):
-    """Sums over all configurations, for models that can be enumerated.
-
-    Those of an :class:`~leaps_triton.RBM` are over the states of its smaller layer alone. A family
-    of few parameters may be larger: differences of :func:`~leaps_triton.exact.log_z` give its
-    means.
-
-    Example:
-        >>> import leaps_triton as lt
-        >>> lt.learning.Exact()
-        Exact()
-    """
-
-    def begin(self, family: Any, theta: Tensor, data: Tensor, seed: int) -> NoState:
-        """Return that nothing is kept."""
-        return NoState()
-
-    def step(self, family: Any, before: Tensor, after: Tensor, state: NoState) -> NoState:
-        """Return that one more update is done."""
-        return NoState(state.updates + 1)
-
-    def moments(self, family: Any, theta: Tensor, state: NoState) -> Tensor:
-        """Return the exact means under the model, float64 ``(parameters,)``."""
-        return exact_moments(family, theta)
+__all__ = ["FromData", "Persistent"]
 
 
 class Chains(NamedTuple):
@@ -140,8 +48,8 @@ class FromData(Negative):
         Computation 14, 1771 (2002).
 
     Example:
-        >>> import leaps_triton as lt
-        >>> lt.learning.FromData(sweeps=10)
+        >>> from leaps_triton.learning import FromData
+        >>> FromData(sweeps=10)
         FromData(sweeps=10, walkers=None, mcmc=None)
     """
 
@@ -211,8 +119,8 @@ class Persistent(Negative):
         gradient*, ICML (2008).
 
     Example:
-        >>> import leaps_triton as lt
-        >>> lt.learning.Persistent(walkers=500)
+        >>> from leaps_triton.learning import Persistent
+        >>> Persistent(walkers=500)
         Persistent(walkers=500, mcmc=None)
     """
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_number
-from ..mcmc.base import Move, as_move
-from ..samplers.ensemble import WeightedEnsemble
-from .negatives import Negative
+from ...kernels.checks import as_integer, as_number
+from ...mcmc.base import Move, as_move
+from ...samplers.ensemble import WeightedEnsemble
+from .base import Negative
 from .starts import Purpose, Started, as_learning_move, derived_seed, started
 from .weighed import Handling, WeighedWalkers, carried, is_fraction, shares
 

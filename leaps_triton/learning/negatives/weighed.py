@@ -21,15 +21,15 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ..estimators.weights import (
+from ...estimators.weights import (
     ancestors,
     effective_sample_size,
     log_mean_exp,
     normalised,
 )
-from ..kernels import Stream, philox, uniform64
-from ..mcmc.base import BaseMove
-from ..paths.annealing import AnnealingPath
+from ...kernels import Stream, philox, uniform64
+from ...mcmc.base import BaseMove
+from ...paths.annealing import AnnealingPath
 
 __all__ = [
     "Handling",
