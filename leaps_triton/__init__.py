@@ -74,6 +74,7 @@ from .paths.annealing import AnnealingPath
 from .paths.flow import GradientFlowPath
 from .paths.free_field import FreeField
 from .paths.gaussian import Gaussian, Laplace
+from .paths.starts import Independent
 from .provenance import __version__
 from .registry import register
 from .samplers import ReverseEnsemble, Sampler, Scan, WeightedEnsemble, reverse_ess, scan, schedules
@@ -113,6 +114,7 @@ __all__ = [
     "HollowDenseDrift",
     "HollowDrift",
     "Houdayer",
+    "Independent",
     "Ising",
     "Jump",
     "KineticMonteCarlo",
