@@ -1,5 +1,5 @@
-"""Learning of models from data, and mean-field theories of them."""
+"""Parameters of models learned from data."""
 
-from .tap import TapGradient, TapResult, tap
+from .negatives import Annealed, Exact, FromData, Jarzynski, Negative, Persistent
 
-__all__ = ["TapGradient", "TapResult", "tap"]
+__all__ = ["Annealed", "Exact", "FromData", "Jarzynski", "Negative", "Persistent"]
