@@ -69,6 +69,8 @@ def class_obstacle(model: Any, updates: int = UPDATES) -> str:
     """
     if not is_pair_model(model):
         return NOT_A_PAIR_MODEL
+    if model.lattice.hypercubic:
+        return "its sites stand on a lattice, of which the transfer matrix has layers"
     if model.lattice.num_colours > 2:
         return f"its sites have {model.lattice.num_colours} colours, and not two"
     colours = model.lattice.colours().flatten()
