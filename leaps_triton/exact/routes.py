@@ -100,8 +100,8 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     They are drawn from the list of all configurations (up to 2**12), else by the transfer matrix:
     the first layer from its law, then site after site given the messages of all that follow. A
     torus costs as much as :func:`log_z`, and as much again as a lattice with an open direction for
-    each first layer that was drawn. On a graph of two classes of sites the smaller is drawn from its
-    law, then the other given it. For larger ferromagnets see :func:`coupling_from_the_past`.
+    each first layer that was drawn. On a graph of two classes of sites the smaller is drawn first,
+    then the other given it. For larger ferromagnets see :func:`coupling_from_the_past`.
     Densities such as :class:`~leaps_triton.GaussianMixture` draw their own.
 
     Args:

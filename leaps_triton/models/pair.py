@@ -125,8 +125,12 @@ class PairModel:
             table = table.view(self.q, *uniform)
         self.site_table = table
         self.spins = as_spins(spins, self.q)
-        self.interactions: Interactions = interactions_of(self.lattice, self.coupling)
+        self.interactions = self._interactions()
         self._on_device: dict[torch.device, Tables] = {}
+
+    def _interactions(self) -> Interactions:
+        """Return what energies and sweeps are made of."""
+        return interactions_of(self.lattice, self.coupling)
 
     @classmethod
     def from_tables(

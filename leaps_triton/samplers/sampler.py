@@ -249,7 +249,9 @@ class Sampler:
         # What users bring may look at the whole batch.
         if not isinstance(path, AnnealingPath) or not isinstance(path.start, Uniform):
             return False
-        return self.move.rowwise and is_pair_model(path.model)
+        if not is_pair_model(path.model):
+            return False
+        return self.move.rowwise and path.model.interactions.rowwise
 
     @torch.no_grad()
     def sample(

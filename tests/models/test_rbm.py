@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import leaps_triton as lt
+from leaps_triton.models import PairModel, SweepPlan
 
 DOUBLE = torch.float64
 
@@ -75,6 +76,29 @@ def test_as_an_ising_model_it_is_the_same_but_for_a_constant() -> None:
     constant = (SMALL.visible_bias.sum() + SMALL.hidden_bias.sum()) / 2.0 + weights.sum() / 4.0
     shifted = ising.energy(x) - constant
     torch.testing.assert_close(SMALL.energy(x), shifted, atol=1e-12, rtol=0.0)
+
+
+def test_layers_are_those_of_the_ops_on_graphs() -> None:
+    """Of weights that are multiples of 1/8 all sums are exact, and decisions the same."""
+    for visible, hidden in ((20, 6), (40, 12)):
+        model = machine(visible, hidden, 0.5)
+        table = (model.site_table * 8.0).round() / 8.0
+        weights = (model.coupling * 8.0).round() / 8.0
+        model = model.with_tables(0.5, table, weights)
+        plain = PairModel.from_tables(
+            model.lattice, 0.5, model.bond_table, table, weights.flatten(), True, model.spins
+        )
+        walkers = torch.arange(50)
+        x = lt.AnnealingPath(model).start.sample(walkers, seed=3)
+        assert torch.equal(model.energy(x), plain.energy(x))
+        assert torch.equal(model.sums(x).counts, plain.sums(x).counts)
+        beta = torch.tensor([0.5], dtype=DOUBLE)
+        layers = model.local_energy(x, beta, DOUBLE)
+        torch.testing.assert_close(layers, plain.local_energy(x, beta, DOUBLE))
+        for backward in (False, True):
+            plan = SweepPlan(walkers, 2, 3, 5, backward)
+            swept = model.heat_bath(x, beta, plan)
+            assert torch.equal(swept, plain.heat_bath(x, beta, plan))
 
 
 def test_large_fields_keep_their_digits() -> None:

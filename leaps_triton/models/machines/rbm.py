@@ -10,6 +10,7 @@ from ...lattices.graph import Graph
 from ...registry import register
 from ..inputs import as_table, shape_of
 from ..pair import PairModel
+from .layers import LayerInteractions
 
 __all__ = ["RBM"]
 
@@ -77,11 +78,15 @@ class RBM(PairModel):
         graph = Graph.bipartite(visible, hidden)
         super().__init__(graph, beta, bond_table, site_table, table.flatten())
 
+    def _interactions(self) -> LayerInteractions:
+        """Return energies and block moves by products with the weights."""
+        return LayerInteractions(self.lattice, self.coupling)
+
     @property
     def visible(self) -> int:
         """Number of visible units."""
-        # The second end of every bond is hidden, and the first of these follows the visible units.
-        return int(self.lattice.edges[:, 1].min())
+        # The first edge leads to the first hidden unit, which follows the visible ones.
+        return int(self.lattice.edges[0, 1])
 
     @property
     def hidden(self) -> int:
@@ -107,7 +112,8 @@ class RBM(PairModel):
 
     def _biases(self) -> Tensor:
         """Return the biases of all units, float64 ``(sites,)``."""
-        return self.site_table[1].expand(self.lattice.sites)
+        # A path from independent units has a field in state 0 too.
+        return (self.site_table[1] - self.site_table[0]).expand(self.lattice.sites)
 
     def __repr__(self) -> str:
         return f"RBM(visible={self.visible}, hidden={self.hidden}, beta={self.beta})"
@@ -158,7 +164,8 @@ class RBM(PairModel):
             float64 ``(walkers,)``, without ``-log Z``.
         """
         bias = self.visible_bias.to(visible.device)
-        own = self.beta * (visible.double() @ bias)
+        unmoved = self.site_table[0].expand(self.lattice.sites).sum().to(visible.device)
+        own = self.beta * (visible.double() @ bias + unmoved)
         fields = self._hidden_fields(visible)
         # log(1 + e^f) to all digits: softplus rounds above a threshold.
         return own + torch.logaddexp(fields, torch.zeros_like(fields)).sum(1)
