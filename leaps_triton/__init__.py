@@ -39,6 +39,7 @@ from .integrators.tau_leap import TauLeap
 from .io import export
 from .io.checkpoint import load, save
 from .lattices.files import read_couplings
+from .lattices.graph import Graph
 from .lattices.hypercubic import Lattice
 from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
@@ -107,6 +108,7 @@ __all__ = [
     "GaussianMixture",
     "GradientDrift",
     "GradientFlowPath",
+    "Graph",
     "HeatBath",
     "HollowConv",
     "HollowDenseDrift",

@@ -84,6 +84,8 @@ def _obstacle(model: Any) -> str:
     if model.q != 2:
         return f"sites must have two states, got q={model.q}"
     shape = model.shape
+    if not model.lattice.hypercubic:
+        return f"sites must stand on a square lattice, got {model.lattice!r}"
     even = all(length % 2 == 0 for length in shape)
     if len(shape) != 2 or not even or not all(model.lattice.periodic):
         return (
