@@ -1,7 +1,7 @@
 """Negative phases of maximum likelihood, and weighted walkers that tell log Z."""
 
 from .annealed import Annealed
-from .base import Negative
+from .base import Family, Negative
 from .chains import FromData, Persistent
 from .exactly import Exact
 from .jarzynski import Jarzynski
@@ -9,6 +9,7 @@ from .jarzynski import Jarzynski
 __all__ = [
     "Annealed",
     "Exact",
+    "Family",
     "FromData",
     "Jarzynski",
     "Negative",
