@@ -53,6 +53,10 @@ class Family(Protocol):
         """Return rows of data as configurations of the model, with hidden units of any value."""
         ...
 
+    def exact_moments(self, theta: Tensor) -> Tensor | None:
+        """Return the means under the model, where the family knows a way of its own; else None."""
+        ...
+
     def refreshed(
         self, configurations: Tensor, theta: Tensor, walker_index: Tensor, event: int, seed: int
     ) -> Tensor:
