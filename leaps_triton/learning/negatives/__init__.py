@@ -5,6 +5,7 @@ from .base import Family, Negative
 from .chains import FromData, Persistent
 from .exactly import Exact
 from .jarzynski import Jarzynski
+from .mean_field import MeanField
 
 __all__ = [
     "Annealed",
@@ -12,6 +13,7 @@ __all__ = [
     "Family",
     "FromData",
     "Jarzynski",
+    "MeanField",
     "Negative",
     "Persistent",
 ]
