@@ -1,0 +1,1 @@
+"""What is minimised: pseudo-likelihood, energy discrepancy, likelihood."""
