@@ -41,6 +41,7 @@ from .io.checkpoint import load, save
 from .lattices.files import read_couplings
 from .lattices.graph import Graph
 from .lattices.hypercubic import Lattice
+from .learning.tap import tap
 from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
 from .mcmc.clusters import SwendsenWang, Wolff
@@ -54,6 +55,7 @@ from .mcmc.tempering import ParallelTempering
 from .models.base import Conditions
 from .models.densities import Density, Funnel, GaussianMixture, LaplacePair, ManyWell
 from .models.fields import PhiFour
+from .models.machines import RBM
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
@@ -90,6 +92,7 @@ __all__ = [
     "LEA",
     "LEC",
     "LEM",
+    "RBM",
     "AnnealingPath",
     "Chain",
     "ChainEstimate",
@@ -175,6 +178,7 @@ __all__ = [
     "save",
     "scan",
     "schedules",
+    "tap",
     "weights",
 ]
 

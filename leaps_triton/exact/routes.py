@@ -14,6 +14,7 @@ from ..models.pair import PairModel, is_pair_model
 from .closed_forms import ising_energy, ising_log_z, ising_specific_heat
 from .enumeration import FEW, MOST, complete_discrete, enumerate_model, expectation
 from .fields import check_free, free_field_log_z, known_log_z, known_of_field
+from .graphs import class_moments, class_obstacle, class_sample
 from .transfer import (
     NOT_A_PAIR_MODEL,
     UPDATES,
@@ -37,6 +38,10 @@ def log_z(model: Target | EnergyModel, updates: int = UPDATES) -> float:
       with ``M`` the sites of a layer, or ``N q^{2M}`` where no direction is open (an Ising or
       3-state Potts torus to 13 × 13 or 8 × 8);
     - enumeration of at most 2**20 configurations.
+
+    On a :class:`~leaps_triton.Graph` it is enumeration, or, where all bonds lead between two
+    classes of sites (:class:`~leaps_triton.RBM`: visible and hidden units), a sum over the smaller
+    class, of at most 2**24 states and ``updates`` fields of the other.
 
     Of a :class:`~leaps_triton.PhiFour` with ``quartic=0`` it is that of the free field, the
     integral over its fields. A density such as :class:`~leaps_triton.GaussianMixture` knows its own
@@ -121,6 +126,8 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     if isinstance(model, DensityModel):
         return model.sample(n, seed)
     whole = complete_discrete(model)
+    if not whole.lattice.hypercubic:
+        return _sample_on_graph(whole, n, seed)
     sites = whole.lattice.sites
     configurations = whole.q**sites
     obstacle = transfer_obstacle(whole, keep=True)
@@ -132,7 +139,37 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
             f"enumeration is out, since {whole.q}**{sites} configurations are more than 2**20; for "
             f"a ferromagnet of two states use coupling_from_the_past, else take a smaller lattice"
         )
-    enumeration = enumerate_model(whole)
+    return _sample_enumerated(whole, n, seed)
+
+
+def _sample_on_graph(model: Any, n: int, seed: int) -> Tensor:
+    """Return independent exact samples of a model on a graph.
+
+    Raises:
+        ValueError: it has too many configurations, and no small class.
+    """
+    if model.q**model.lattice.sites <= FEW:
+        return _sample_enumerated(model, n, seed)
+    obstacle = class_obstacle(model)
+    if not obstacle:
+        return class_sample(model, n, seed)
+    if model.q**model.lattice.sites <= MOST:
+        return _sample_enumerated(model, n, seed)
+    raise ValueError(f"no exact route to samples: {_too_many(model, obstacle)}")
+
+
+def _too_many(model: Any, obstacle: str) -> str:
+    """Return why a model on a graph is beyond both of its routes."""
+    return (
+        f"a sum over one of two classes of sites is out, since {obstacle}; enumeration is out, "
+        f"since {model.q}**{model.lattice.sites} configurations are more than 2**20; take a "
+        f"smaller graph"
+    )
+
+
+def _sample_enumerated(model: Any, n: int, seed: int) -> Tensor:
+    """Return independent samples, drawn from the list of all configurations."""
+    enumeration = enumerate_model(model)
     words = philox(seed, Stream.EXACT, 0, 0, 0, torch.arange(n))
     uniform = uniform64(words[0], words[1])
     law = enumeration.log_probabilities.exp().cumsum(0)
@@ -195,6 +232,22 @@ class _Transfer(NamedTuple):
         return self.model.beta**2 * moments.variance / self.model.lattice.sites
 
 
+class _Summed(NamedTuple):
+    """A model of two classes of sites, the smaller of which is summed over."""
+
+    model: Any
+
+    def log_z(self) -> float:
+        return class_moments(self.model).log_z
+
+    def energy(self) -> float:
+        return class_moments(self.model, energies=True).energy / self.model.lattice.sites
+
+    def specific_heat(self) -> float:
+        moments = class_moments(self.model, energies=True)
+        return self.model.beta**2 * moments.variance / self.model.lattice.sites
+
+
 class _Free(NamedTuple):
     """A free field."""
 
@@ -246,6 +299,8 @@ def _route(model: Target | EnergyModel, updates: int) -> _Route:
         )
     whole = complete_discrete(model)
     updates = as_integer("updates", updates, 0)
+    if not whole.lattice.hypercubic:
+        return _route_on_graph(whole, updates)
     kaufman = _kaufman_obstacle(whole)
     if not kaufman:
         return _kaufman(whole)
@@ -263,6 +318,23 @@ def _route(model: Target | EnergyModel, updates: int) -> _Route:
         f"is out, since {transfer}; enumeration is out, since {whole.q}**{sites} configurations "
         f"are more than 2**20; take a smaller lattice"
     )
+
+
+def _route_on_graph(model: Any, updates: int) -> _Route:
+    """Return the cheapest valid route for a model on a graph.
+
+    Raises:
+        ValueError: none is valid, and why.
+    """
+    configurations = model.q**model.lattice.sites
+    if configurations <= FEW:
+        return _Enumerated(model)
+    obstacle = class_obstacle(model, updates)
+    if not obstacle:
+        return _Summed(model)
+    if configurations <= MOST:
+        return _Enumerated(model)
+    raise ValueError(f"no exact route to log Z: {_too_many(model, obstacle)}")
 
 
 def _kaufman(model: PairModel) -> _Kaufman:

@@ -1,13 +1,16 @@
 """Graphs of any shape: sites, edges in a fixed order, classes of edges, positions, colours."""
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, as_tensor, expect
+from . import shapes
 from .colouring import saturation_colours, two_colours
+from .shapes import Drawing, Origin
 
 __all__ = ["Graph", "Incidence", "incidence_of"]
 
@@ -42,7 +45,7 @@ class Graph:
             one that is found: two colours where that is possible, else few.
         box: periods of a torus, a vector per row, ``(dimensions, dimensions)``; None for an open
             graph.
-        name: how it was made, in short.
+        origin: how it was made, told by the makers below; None for edges of one's own.
 
     Attributes:
         shape: ``(sites,)``, the shape of a configuration.
@@ -52,7 +55,7 @@ class Graph:
         positions: float64 ``(sites, dimensions)`` or None.
         sublattice: int64 ``(sites,)`` or None.
         box: float64 ``(dimensions, dimensions)`` or None.
-        name: how it was made, in short; empty for edges of a user's own.
+        origin: its maker and lengths, or None.
 
     Raises:
         ValueError: there is no such graph; what was expected and what came.
@@ -76,8 +79,7 @@ class Graph:
         sublattice: Any = None,
         colours: Any = None,
         box: Any = None,
-        name: str = "",
-        _repeated: bool = False,
+        origin: Origin | None = None,
     ) -> None:
         self.edges = _as_edges(edges)
         least = int(self.edges.max()) + 1
@@ -85,7 +87,8 @@ class Graph:
         if sites is not None:
             # Ops index sites with 32 bits.
             self.sites = as_integer("sites", sites, 1, 2**31 - 1)
-        _check_edges(self.edges, self.sites, _repeated)
+        # On a torus of length 2 there are two bonds between the same sites.
+        _check_edges(self.edges, self.sites, repeated=origin is not None)
         self.shape = (self.sites,)
         self.classes = torch.zeros(self.bonds, dtype=torch.int64)
         if classes is not None:
@@ -100,12 +103,110 @@ class Graph:
         if box is not None:
             expect(self.positions is not None, "box", "None where no positions are given", box)
             self.box = _as_places("box", box, self.positions.shape[1])  # type: ignore[union-attr]
-        self.name = name
+        self.origin = origin
         self._given_colours: Tensor | None = None
         if colours is not None:
             given = _as_labels("colours", colours, self.sites, "one per site")
             _check_colours(given, self.edges)
             self._given_colours = given
+
+    @classmethod
+    def _drawn(cls, drawing: Drawing) -> Self:
+        return cls(
+            drawing.edges,
+            drawing.sites,
+            drawing.classes,
+            drawing.positions,
+            drawing.sublattice,
+            drawing.colours,
+            drawing.box,
+            drawing.origin,
+        )
+
+    @classmethod
+    def triangular(cls, shape: Sequence[int], periodic: bool = True) -> Self:
+        """Return the triangular lattice: six neighbours, a class of edges per direction.
+
+        Args:
+            shape: lengths along two directions at 60 degrees. Where both are multiples of 3, or
+                the boundaries open, there are three sublattices.
+            periodic: whether it is a torus.
+
+        Example:
+            >>> Graph.triangular((6, 6)).num_colours
+            3
+        """
+        return cls._drawn(shapes.triangular(shape, periodic))
+
+    @classmethod
+    def honeycomb(cls, shape: Sequence[int], periodic: bool = True) -> Self:
+        """Return the honeycomb lattice: three neighbours, a class of edges per direction.
+
+        Args:
+            shape: cells of two sites along two directions at 60 degrees; sites ``2c`` and
+                ``2c + 1`` belong to cell ``c``.
+            periodic: whether it is a torus.
+        """
+        return cls._drawn(shapes.honeycomb(shape, periodic))
+
+    @classmethod
+    def kagome(cls, shape: Sequence[int], periodic: bool = True) -> Self:
+        """Return the kagome lattice: four neighbours, a class of edges per direction.
+
+        Args:
+            shape: cells of three sites along two directions at 60 degrees; sites ``3c`` to
+                ``3c + 2`` belong to cell ``c``.
+            periodic: whether it is a torus.
+        """
+        return cls._drawn(shapes.kagome(shape, periodic))
+
+    @classmethod
+    def king(cls, shape: Sequence[int], periodic: bool = True) -> Self:
+        """Return the square lattice with diagonals: eight neighbours, as a king moves.
+
+        Args:
+            shape: two lengths. Classes of edges are both directions, then both diagonals.
+            periodic: whether it is a torus.
+        """
+        return cls._drawn(shapes.king(shape, periodic))
+
+    @classmethod
+    def with_neighbours(cls, shape: Sequence[int], offsets: Any, periodic: bool = True) -> Self:
+        """Return a hypercubic lattice with bonds to sites at any distance.
+
+        Args:
+            shape: length of every direction; sites are numbered row by row, the last fastest.
+            offsets: of the other end of every bond, a class of edges each; a list of offsets in
+                place of one makes these a class together. An offset and its opposite are one.
+            periodic: whether it is a torus. An offset by half a length joins its sites twice.
+
+        Example:
+            >>> near = [(1, 0), (0, 1)]
+            >>> diagonal = [(1, 1), (1, -1)]
+            >>> graph = Graph.with_neighbours((8, 8), [near, diagonal])
+            >>> graph.num_classes, graph.degree
+            (2, 8)
+        """
+        return cls._drawn(shapes.with_neighbours(shape, offsets, periodic))
+
+    @classmethod
+    def complete(cls, sites: int) -> Self:
+        """Return the graph of all pairs, in the order (0, 1), (0, 2) … .
+
+        Args:
+            sites: their number.
+        """
+        return cls._drawn(shapes.complete(sites))
+
+    @classmethod
+    def bipartite(cls, first: int, second: int) -> Self:
+        """Return the graph of all pairs of a site of one kind and one of another.
+
+        Args:
+            first: number of sites ``i`` of the first kind, numbered first.
+            second: number of sites ``j`` of the second; edge ``i second + j`` joins both.
+        """
+        return cls._drawn(shapes.bipartite(first, second))
 
     @property
     def bonds(self) -> int:
@@ -148,7 +249,11 @@ class Graph:
             found = two_colours(self.edges, self.sites)
         if found is None:
             found = saturation_colours(self.edges, self.sites)
-        expect(int(found.max()) < 127, "edges", "those of a graph of at most 127 colours", found)
+        if int(found.max()) >= 127:
+            raise ValueError(
+                f"neighbours need different colours, of which there are at most 127, and "
+                f"{int(found.max()) + 1} were found for {self!r}; give colours= if fewer serve"
+            )
         return found.to(torch.int8)
 
     def neighbours(self) -> Tensor:
@@ -169,9 +274,18 @@ class Graph:
         return incidence_of(self.edges, self.sites)
 
     def __repr__(self) -> str:
-        if self.name:
-            return f"Graph.{self.name}"
-        return f"Graph(sites={self.sites}, bonds={self.bonds})"
+        origin = self.origin
+        if origin is None:
+            return f"Graph(sites={self.sites}, bonds={self.bonds})"
+        if origin.kind in ("complete", "bipartite"):
+            told = [str(length) for length in origin.lengths]
+        else:
+            told = [str(origin.lengths)]
+            if origin.kind == "with_neighbours":
+                told.append(f"classes={self.num_classes}")
+            if not origin.periodic:
+                told.append("periodic=False")
+        return f"Graph.{origin.kind}({', '.join(told)})"
 
     def _content(self) -> tuple[Any, ...]:
         """Return all that two equal graphs have in common."""
@@ -188,7 +302,7 @@ class Graph:
         return isinstance(other, Graph) and self._content() == other._content()
 
     def __hash__(self) -> int:
-        return hash((self.sites, self.bonds, self.name))
+        return hash((self.sites, self.bonds))
 
 
 def incidence_of(edges: Tensor, sites: int) -> Incidence:

@@ -203,7 +203,8 @@ def as_edge_coupling(value: object, graph: Graph) -> Tensor:
     meaning = "one an edge in the order of graph.edges"
     if graph.num_classes > 1:
         meaning = f"{meaning}, or one for each of its {graph.num_classes} classes"
-    if shape_of(value) == (graph.num_classes,):
+    # As many classes as edges would be ambiguous: then it is one per edge.
+    if shape_of(value) == (graph.num_classes,) and graph.num_classes < graph.bonds:
         by_class = as_table("coupling", value, (graph.num_classes,), meaning)
         bonds = by_class[graph.classes]
     else:
