@@ -1,5 +1,25 @@
-"""Parameters of models learned from data."""
+"""Learning of models from data, and mean-field theories of them."""
 
-from .negatives import Annealed, Exact, FromData, Jarzynski, Negative, Persistent
+from .negatives import (
+    Annealed,
+    Exact,
+    FromData,
+    Jarzynski,
+    MeanField,
+    Negative,
+    Persistent,
+)
+from .tap import TapGradient, TapResult, tap
 
-__all__ = ["Annealed", "Exact", "FromData", "Jarzynski", "Negative", "Persistent"]
+__all__ = [
+    "Annealed",
+    "Exact",
+    "FromData",
+    "Jarzynski",
+    "MeanField",
+    "Negative",
+    "Persistent",
+    "TapGradient",
+    "TapResult",
+    "tap",
+]

@@ -89,7 +89,17 @@ FOLDERS: dict[str, set[str]] = {
         "samplers",
         "io",
     },
-    "learning": {"kernels", "models"},
+    "learning": {
+        "progress",
+        "kernels",
+        "models",
+        "paths",
+        "integrators",
+        "estimators",
+        "exact",
+        "mcmc",
+        "samplers",
+    },
     "bench": {"provenance", "progress", "files", "kernels", "models"},
     "cli": {
         "registry",

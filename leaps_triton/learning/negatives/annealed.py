@@ -11,8 +11,9 @@ from ...estimators.weights import normalised
 from ...kernels.checks import as_integer, expect
 from ...mcmc.base import Move, as_move
 from ...samplers.sampler import Sampler
-from .base import Negative
-from .starts import INTERVALS, Purpose, annealed, as_learning_move, derived_seed
+from .base import Family, Negative
+from .seeds import Purpose, derived_seed
+from .starts import INTERVALS, annealed, as_learning_move
 
 __all__ = ["Annealed"]
 
@@ -67,25 +68,25 @@ class Annealed(Negative):
         made = self.sampler is None or callable(self.sampler)
         expect(made, "sampler", "a function from a model to a Sampler", self.sampler)
 
-    def settled(self, family: Any, theta: Tensor) -> "Annealed":
+    def settled(self, family: Family, theta: Tensor) -> "Annealed":
         """Return the same with its move."""
         return replace(self, mcmc=as_learning_move(self.mcmc, family.at(theta)).own)
 
-    def begin(self, family: Any, theta: Tensor, data: Tensor, seed: int) -> Drawn:
+    def begin(self, family: Family, theta: Tensor, data: Tensor, seed: int) -> Drawn:
         """Return walkers annealed to the first parameters; the data are not looked at."""
         return self._drawn(family, theta, derived_seed(seed, Purpose.WALKERS), 0)
 
-    def step(self, family: Any, before: Tensor, after: Tensor, state: Drawn) -> Drawn:
+    def step(self, family: Family, before: Tensor, after: Tensor, state: Drawn) -> Drawn:
         """Return walkers annealed to the new parameters."""
         return self._drawn(family, after, state.seed, state.updates + 1)
 
-    def moments(self, family: Any, theta: Tensor, state: Drawn) -> Tensor:
+    def moments(self, family: Family, theta: Tensor, state: Drawn) -> Tensor:
         """Return the weighted means of the walkers, float64 ``(parameters,)``."""
         shares = normalised(state.log_weights)
         found: Tensor = family.moments(state.configurations, theta, shares)
         return found
 
-    def _drawn(self, family: Any, theta: Tensor, seed: int, updates: int) -> Drawn:
+    def _drawn(self, family: Family, theta: Tensor, seed: int, updates: int) -> Drawn:
         """Return walkers annealed to parameters, with random numbers of their own."""
         model = family.at(theta)
         own = derived_seed(seed, Purpose.STEP, updates)

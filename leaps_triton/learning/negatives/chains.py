@@ -1,7 +1,7 @@
 """Walkers of equal weight: those that start from data at every step, and those that go on."""
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,8 +9,9 @@ from torch import Tensor
 from ...kernels import Stream, philox
 from ...kernels.checks import as_integer
 from ...mcmc.base import Move, as_move
-from .base import Negative
-from .starts import Purpose, as_learning_move, derived_seed
+from .base import Family, Negative
+from .seeds import Purpose, derived_seed
+from .starts import as_learning_move
 from .weighed import Handling, WeighedWalkers, moved
 
 __all__ = ["FromData", "Persistent"]
@@ -64,11 +65,11 @@ class FromData(Negative):
         if self.mcmc is not None:
             as_move("mcmc", self.mcmc)
 
-    def settled(self, family: Any, theta: Tensor) -> "FromData":
+    def settled(self, family: Family, theta: Tensor) -> "FromData":
         """Return the same with its move."""
         return replace(self, mcmc=as_learning_move(self.mcmc, family.at(theta)).own)
 
-    def begin(self, family: Any, theta: Tensor, data: Tensor, seed: int) -> Chains:
+    def begin(self, family: Family, theta: Tensor, data: Tensor, seed: int) -> Chains:
         """Return walkers that were moved from data at the first parameters."""
         count = self.walkers
         if count is None:
@@ -78,15 +79,15 @@ class FromData(Negative):
         chains = Chains(begun, data, derived_seed(seed, Purpose.WALKERS))
         return self._from_data(family, theta, chains)
 
-    def step(self, family: Any, before: Tensor, after: Tensor, state: Chains) -> Chains:
+    def step(self, family: Family, before: Tensor, after: Tensor, state: Chains) -> Chains:
         """Return walkers that were moved from data at the new parameters."""
         return self._from_data(family, after, state)
 
-    def moments(self, family: Any, theta: Tensor, state: Chains) -> Tensor:
+    def moments(self, family: Family, theta: Tensor, state: Chains) -> Tensor:
         """Return the means of the walkers, float64 ``(parameters,)``."""
         return family.moments(state.walkers.configurations, theta)
 
-    def _from_data(self, family: Any, theta: Tensor, state: Chains) -> Chains:
+    def _from_data(self, family: Family, theta: Tensor, state: Chains) -> Chains:
         """Return walkers that start from data and were moved."""
         rows = state.data
         if self.walkers is not None:
@@ -132,11 +133,11 @@ class Persistent(Negative):
         if self.mcmc is not None:
             as_move("mcmc", self.mcmc)
 
-    def settled(self, family: Any, theta: Tensor) -> "Persistent":
+    def settled(self, family: Family, theta: Tensor) -> "Persistent":
         """Return the same with its move."""
         return replace(self, mcmc=as_learning_move(self.mcmc, family.at(theta)).own)
 
-    def begin(self, family: Any, theta: Tensor, data: Tensor, seed: int) -> Chains:
+    def begin(self, family: Family, theta: Tensor, data: Tensor, seed: int) -> Chains:
         """Return walkers that start from rows of the data, moved once at the first parameters."""
         rows = rows_of(data, self.walkers, derived_seed(seed, Purpose.START), 0)
         none = torch.zeros(self.walkers, dtype=torch.float64)
@@ -144,12 +145,12 @@ class Persistent(Negative):
         chains = Chains(begun, data[:0], derived_seed(seed, Purpose.WALKERS))
         return self.step(family, theta, theta, chains)
 
-    def step(self, family: Any, before: Tensor, after: Tensor, state: Chains) -> Chains:
+    def step(self, family: Family, before: Tensor, after: Tensor, state: Chains) -> Chains:
         """Return the walkers after a move at the new parameters."""
         handling = Handling(as_move("mcmc", self.mcmc), state.seed)
         return state._replace(walkers=moved(family, state.walkers, after, handling))
 
-    def moments(self, family: Any, theta: Tensor, state: Chains) -> Tensor:
+    def moments(self, family: Family, theta: Tensor, state: Chains) -> Tensor:
         """Return the means of the walkers, float64 ``(parameters,)``."""
         return family.moments(state.walkers.configurations, theta)
 

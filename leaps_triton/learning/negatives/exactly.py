@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ... import exact
-from .base import Negative
+from .base import Family, Negative
 
 __all__ = ["Exact", "exact_moments"]
 
@@ -47,20 +47,20 @@ class Exact(Negative):
         Exact()
     """
 
-    def begin(self, family: Any, theta: Tensor, data: Tensor, seed: int) -> NoState:
+    def begin(self, family: Family, theta: Tensor, data: Tensor, seed: int) -> NoState:
         """Return that nothing is kept."""
         return NoState()
 
-    def step(self, family: Any, before: Tensor, after: Tensor, state: NoState) -> NoState:
+    def step(self, family: Family, before: Tensor, after: Tensor, state: NoState) -> NoState:
         """Return that one more update is done."""
         return NoState(state.updates + 1)
 
-    def moments(self, family: Any, theta: Tensor, state: NoState) -> Tensor:
+    def moments(self, family: Family, theta: Tensor, state: NoState) -> Tensor:
         """Return the exact means under the model, float64 ``(parameters,)``."""
         return exact_moments(family, theta)
 
 
-def exact_moments(family: Any, theta: Tensor) -> Tensor:
+def exact_moments(family: Family, theta: Tensor) -> Tensor:
     """Return the means under the model at ``theta``, float64 ``(parameters,)``.
 
     Args:
@@ -70,6 +70,9 @@ def exact_moments(family: Any, theta: Tensor) -> Tensor:
     Raises:
         ValueError: there is no exact route; what to take instead.
     """
+    own = family.exact_moments(theta)
+    if own is not None:
+        return own
     model = family.at(theta)
     configurations = model.q**model.lattice.sites
     if configurations <= _MOST:
@@ -89,7 +92,7 @@ def _all_configurations(shape: tuple[int, ...], q: int) -> Tensor:
     return exact.enumerate_configurations(shape, q)
 
 
-def _enumerated(family: Any, theta: Tensor, shape: tuple[int, ...], q: int) -> Tensor:
+def _enumerated(family: Family, theta: Tensor, shape: tuple[int, ...], q: int) -> Tensor:
     """Return the means by a sum over all configurations."""
     chunks = _all_configurations(shape, q).split(_CHUNK)
     log_weights = [-family.u(x, theta) for x in chunks]
@@ -103,7 +106,7 @@ def _enumerated(family: Any, theta: Tensor, shape: tuple[int, ...], q: int) -> T
     return total
 
 
-def _differences(family: Any, theta: Tensor) -> Tensor:
+def _differences(family: Family, theta: Tensor) -> Tensor:
     """Return the means as derivatives of log Z, by central differences of fourth order."""
     found = []
     for place in range(len(theta)):

@@ -17,8 +17,9 @@ from torch import Tensor
 from ...kernels.checks import as_integer, as_number
 from ...mcmc.base import Move, as_move
 from ...samplers.ensemble import WeightedEnsemble
-from .base import Negative
-from .starts import Purpose, Started, as_learning_move, derived_seed, started
+from .base import Family, Negative
+from .seeds import Purpose, derived_seed
+from .starts import Started, as_learning_move, started
 from .weighed import Handling, WeighedWalkers, carried, is_fraction, shares
 
 __all__ = ["BLOCKS", "Jarzynski", "JarzynskiState", "block_of", "ensemble_of"]
@@ -86,12 +87,12 @@ class Jarzynski(Negative):
         if self.block is not None:
             object.__setattr__(self, "block", as_integer("block", self.block, 1))
 
-    def settled(self, family: Any, theta: Tensor) -> "Jarzynski":
+    def settled(self, family: Family, theta: Tensor) -> "Jarzynski":
         """Return the same with its move and its block."""
         move = as_learning_move(self.mcmc, family.at(theta))
         return replace(self, mcmc=move.own, block=block_of(self.witnesses, self.block))
 
-    def begin(self, family: Any, theta: Tensor, data: Tensor, seed: int) -> JarzynskiState:
+    def begin(self, family: Family, theta: Tensor, data: Tensor, seed: int) -> JarzynskiState:
         """Return learners and witnesses of the first parameters; the data are not looked at."""
         move = as_move("mcmc", self.mcmc)
         count = self.walkers + self.witnesses
@@ -104,7 +105,7 @@ class Jarzynski(Negative):
         return JarzynskiState(learners, witnesses, first.log_z_start, walked)
 
     def step(
-        self, family: Any, before: Tensor, after: Tensor, state: JarzynskiState
+        self, family: Family, before: Tensor, after: Tensor, state: JarzynskiState
     ) -> JarzynskiState:
         """Return the walkers weighed for, and moved at, the new parameters."""
         move = as_move("mcmc", self.mcmc)
@@ -117,13 +118,13 @@ class Jarzynski(Negative):
             witnesses = carried(family, witnesses, before, after, blocks)
         return state._replace(learners=learners, witnesses=witnesses)
 
-    def moments(self, family: Any, theta: Tensor, state: JarzynskiState) -> Tensor:
+    def moments(self, family: Family, theta: Tensor, state: JarzynskiState) -> Tensor:
         """Return the weighted means of the learners, float64 ``(parameters,)``."""
         learners = state.learners
         return family.moments(learners.configurations, theta, shares(learners))
 
     def witnessed(
-        self, family: Any, theta: Tensor, state: JarzynskiState
+        self, family: Family, theta: Tensor, state: JarzynskiState
     ) -> WeightedEnsemble | None:
         """Return what the witnesses say of the model at ``theta``; None without any.
 

@@ -1,16 +1,16 @@
 """Means of restricted Boltzmann machines by mean-field equations, in place of walkers."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...kernels.checks import as_integer
 from ..tap import Equations, tap
-from .base import Negative
+from .base import Family, Negative
 from .chains import rows_of
-from .starts import Purpose, derived_seed
+from .seeds import Purpose, derived_seed
 
 __all__ = ["MeanField"]
 
@@ -63,25 +63,25 @@ class MeanField(Negative):
         object.__setattr__(self, "starts", as_integer("starts", self.starts, 1))
         object.__setattr__(self, "iterations", as_integer("iterations", self.iterations, 1))
 
-    def begin(self, family: Any, theta: Tensor, data: Tensor, seed: int) -> Solutions:
+    def begin(self, family: Family, theta: Tensor, data: Tensor, seed: int) -> Solutions:
         """Return solutions at the first parameters, from rows of the data."""
         rows = rows_of(data, self.starts, derived_seed(seed, Purpose.ROWS), 0)
         # Units that are certain would stay so.
         visible = _INSIDE + (1.0 - 2.0 * _INSIDE) * rows.double().flatten(1)
         return self._followed(family, theta, visible)
 
-    def step(self, family: Any, before: Tensor, after: Tensor, state: Solutions) -> Solutions:
+    def step(self, family: Family, before: Tensor, after: Tensor, state: Solutions) -> Solutions:
         """Return the solutions after some iterations at the new parameters."""
         return self._followed(family, after, state.means)
 
-    def moments(self, family: Any, theta: Tensor, state: Solutions) -> Tensor:
+    def moments(self, family: Family, theta: Tensor, state: Solutions) -> Tensor:
         """Return the derivatives of the approximate log Z, float64 ``(parameters,)``."""
         model = family.at(theta)
         visible, hidden = model.split(state.means)
         parts = Equations(model, self.order).gradient(visible, hidden)
         return torch.cat([parts.weights.flatten(), parts.visible_bias, parts.hidden_bias])
 
-    def _followed(self, family: Any, theta: Tensor, means: Tensor) -> Solutions:
+    def _followed(self, family: Family, theta: Tensor, means: Tensor) -> Solutions:
         """Return means after some iterations that begin with others."""
         model = family.at(theta)
         found = tap(model, self.order, starts=means, iterations=self.iterations)

@@ -1,6 +1,5 @@
 """Where walkers of a learning start: exactly at the first parameters, or weighed for them."""
 
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +8,6 @@ from torch import Tensor
 from ... import exact
 from ...integrators.flows.map_step import MapStep
 from ...integrators.jump import Jump
-from ...kernels import Stream, philox
 from ...mcmc.base import BaseMove, Move, as_move
 from ...mcmc.compose import default_move
 from ...mcmc.sweeps import HeatBath
@@ -21,11 +19,9 @@ from ...samplers.ensemble import WeightedEnsemble
 from ...samplers.sampler import Sampler
 
 __all__ = [
-    "Purpose",
     "Started",
     "annealed",
     "as_learning_move",
-    "derived_seed",
     "independent_sites",
     "started",
 ]
@@ -33,20 +29,6 @@ __all__ = [
 
 INTERVALS = 100
 """Of the annealing to first parameters that cannot be drawn from exactly."""
-
-_LEARNING = 200
-"""Draw word of the seeds of learning, beyond those of training."""
-
-
-class Purpose(IntEnum):
-    """Names what a seed is derived for: walkers of two purposes share no random number."""
-
-    # Numbers are part of the counter: to change one would change every learning.
-    START = 0
-    WALKERS = 1
-    REPLAY = 2
-    ROWS = 3
-    STEP = 4
 
 
 class Started(NamedTuple):
@@ -58,17 +40,6 @@ class Started(NamedTuple):
     """``A``, float64 ``(walkers,)``, zero where they were drawn exactly"""
     log_z_start: float
     """``log Z_0``, such that ``log Z = log Z_0 + log E[e^A]``"""
-
-
-def derived_seed(seed: int, purpose: Purpose, step: int = 0) -> int:
-    """Return a seed in [0, 2³²) for one purpose.
-
-    Args:
-        seed: of the learning.
-        purpose: what it is for.
-        step: updates before this one, where each has a seed of its own.
-    """
-    return int(philox(seed, Stream.TRAIN, int(purpose), step, _LEARNING, 0)[0])
 
 
 def as_learning_move(mcmc: Move | None, model: Any) -> BaseMove:

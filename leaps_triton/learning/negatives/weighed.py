@@ -16,7 +16,7 @@ References:
     equality*, arXiv:2305.19414 (2023).
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ from ...estimators.weights import (
 from ...kernels import Stream, philox, uniform64
 from ...mcmc.base import BaseMove
 from ...paths.annealing import AnnealingPath
+from .base import Family
+from .seeds import Purpose, derived_seed
 
 __all__ = [
     "Handling",
@@ -40,18 +42,6 @@ __all__ = [
     "moved",
     "shares",
 ]
-
-
-class Weighable(Protocol):
-    """What weighing asks of a family of models."""
-
-    def u(self, configurations: Tensor, theta: Tensor) -> Tensor:
-        """Return ``u_θ(x)``, float64 ``(walkers,)``."""
-        ...
-
-    def at(self, theta: Tensor) -> Any:
-        """Return the model with the law ``ρ_θ``."""
-        ...
 
 
 class WeighedWalkers(NamedTuple):
@@ -104,7 +94,7 @@ class Handling(NamedTuple):
 
 
 def jarzynski_increment(
-    family: Weighable, configurations: Tensor, before: Tensor, after: Tensor
+    family: Family, configurations: Tensor, before: Tensor, after: Tensor
 ) -> Tensor:
     """Return ``u_θ(x) - u_θ'(x)``, what ``A`` gains when the parameters change from θ to θ'.
 
@@ -131,7 +121,7 @@ def shares(walkers: WeighedWalkers) -> Tensor:
 
 
 def carried(
-    family: Weighable,
+    family: Family,
     walkers: WeighedWalkers,
     before: Tensor,
     after: Tensor,
@@ -161,7 +151,7 @@ def carried(
 
 
 def moved(
-    family: Weighable, walkers: WeighedWalkers, theta: Tensor, handling: Handling
+    family: Family, walkers: WeighedWalkers, theta: Tensor, handling: Handling
 ) -> WeighedWalkers:
     """Return walkers after one step of the move at parameters ``theta``; weights stay.
 
@@ -172,7 +162,9 @@ def moved(
         handling: move and random numbers.
     """
     path = AnnealingPath(family.at(theta))
-    chain = handling.move.init(walkers.configurations, walkers.walkers)
+    hidden = derived_seed(handling.seed, Purpose.HIDDEN)
+    whole = family.refreshed(walkers.configurations, theta, walkers.walkers, walkers.sweep, hidden)
+    chain = handling.move.init(whole, walkers.walkers)
     # Counted on: the sweep is the event word, and no step may repeat one.
     chain = chain._replace(sweep=walkers.sweep)
     chain, _ = handling.move.advance(chain, path, 1.0, handling.seed)

@@ -52,6 +52,9 @@ class Pairs:
         self.log.append(("u", theta))
         return self.at(theta).energy(configurations)
 
+    def refreshed(self, configurations: Tensor, *of_hidden_units: Any) -> Tensor:
+        return configurations
+
 
 class Recorded(BaseMove):
     """Makes the moves of another, and writes down at which model."""

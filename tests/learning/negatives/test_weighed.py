@@ -56,6 +56,9 @@ class Cooling:
     def u(self, configurations: Tensor, theta: Tensor) -> Tensor:
         return self.at(theta).energy(configurations)
 
+    def refreshed(self, configurations: Tensor, *of_hidden_units: Any) -> Tensor:
+        return configurations
+
 
 def cooled(seed: int, walkers: int = 480, block: int = 16) -> lt.samplers.WeightedEnsemble:
     """Return walkers after four fast updates, in which blocks are resampled."""

@@ -1,25 +1,26 @@
 """Fresh walkers along the recorded parameters of a learning, with exact weights."""
 
 import itertools
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...kernels.checks import as_bool, as_integer, as_number, as_seed
-from ...mcmc.base import Move
-from ...progress import track
-from ...samplers.ensemble import WeightedEnsemble
-from .jarzynski import block_of, ensemble_of
-from .starts import Purpose, as_learning_move, derived_seed, started
-from .weighed import Handling, WeighedWalkers, carried, is_fraction
+from ..kernels.checks import as_bool, as_integer, as_number, as_seed
+from ..mcmc.base import Move
+from ..progress import track
+from ..samplers.ensemble import WeightedEnsemble
+from .negatives.base import Family
+from .negatives.jarzynski import block_of, ensemble_of
+from .negatives.seeds import Purpose, derived_seed
+from .negatives.starts import as_learning_move, started
+from .negatives.weighed import Handling, WeighedWalkers, carried, is_fraction
 
 __all__ = ["replayed"]
 
 
 @torch.no_grad()
 def replayed(
-    family: Any,
+    family: Family,
     thetas: Tensor,
     walkers: int = 1000,
     mcmc: Move | None = None,
