@@ -1,5 +1,7 @@
 """Sweeps on graphs on a CPU, bit for bit those of :mod:`.reference` where fields are gathered."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from ..site_sweeps.reference import waves
 from . import reference
 from .cpu_fields import HEAT_BATH, METROPOLIS, REFLECT, sweep_by_fields
 from .cpu_lanes import sweep_by_limits
-from .cpu_tables import COST, MOST_LIMITS, MOST_PATTERNS, Plan, limits_of, plan_of
+from .cpu_tables import COST, MOST_LIMITS, MOST_PATTERNS, Plan, plan_of
 from .reference import GraphSweeps
 
 __all__ = ["graph_heat_bath_sweeps", "graph_metropolis_sweeps", "graph_overrelaxation_sweeps"]
@@ -53,8 +55,8 @@ def _width(walkers: int, sites: int) -> int:
     return min(most, -(-walkers // EIGHT) * EIGHT)
 
 
-def _limits(given: GraphSweeps, plan: Plan, op: int, keep: np.float32) -> tuple[np.ndarray, ...]:
-    """Return the kind of each place and all limits; none where they are not worth it."""
+def _limits(given: GraphSweeps, plan: Plan, op: int, keep: np.float32) -> tuple[Any, ...]:
+    """Return what :meth:`.cpu_tables.Plan.limits` does; nothing where that is not worth it."""
     patterns = plan.patterns(given.q)
     own = given.q - 1 if op == HEAT_BATH else given.q**2
     most = min(MOST_LIMITS, given.configurations.numel() * given.sweeps // COST)
@@ -62,14 +64,9 @@ def _limits(given: GraphSweeps, plan: Plan, op: int, keep: np.float32) -> tuple[
         return ()
     if patterns > MOST_PATTERNS or patterns * own > most:
         return ()
-    kinds, first = plan.kinds()
-    if len(first) * patterns * own > most:
+    if len(plan.kinds()[1]) * patterns * own > most:
         return ()
-    limits = np.empty((len(first), patterns, own), np.uint32)
-    bonds, tables, site_table = plan.terms
-    beta = np.float32(given.beta.item())
-    limits_of(limits, first, bonds[0], plan.order.behind, tables, site_table[0], beta, keep)
-    return kinds, limits
+    return plan.limits(given.beta.item(), float(keep))
 
 
 def _sweep(given: GraphSweeps, op: int) -> Tensor:

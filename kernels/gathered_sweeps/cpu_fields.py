@@ -11,9 +11,9 @@ from ..functions.cpu import exponential, uniform32
 from ..gathered.cpu_ratios import fields_of_many, fields_of_one
 from ..native.compiling import compiled, inlined
 from ..native.turning import turn
-from ..native.words import WORD, fill
+from ..native.words import HALF, WORD, fill
 from ..site_sweeps.cpu_sites import nearest_axis
-from .cpu_lanes import SWEEP, fill_many, shift_of
+from .cpu_lanes import SWEEP, fill_many, take
 
 __all__ = ["HEAT_BATH", "METROPOLIS", "REFLECT", "sweep_by_fields"]
 
@@ -56,32 +56,42 @@ def redraw(states, fields, top, total, uniform, beta):
 
 
 @inlined
-def propose(there, states, fields, shifts, waves, op, k):
-    """Return the proposal of a lane."""
-    q = len(fields)
-    here = np.int64(states[k])
-    if op == REFLECT:
-        there = nearest_axis(fields, k, waves) - here
+def reflections(proposed, states, fields, waves):
+    """Write the reflection of each lane about the axis nearest to its field."""
+    for k in range(len(states)):
+        there = nearest_axis(fields, k, waves) - np.int64(states[k])
         if there < 0:
-            there += q
-        return there
-    there = here + 1
-    if q > 2:
-        there += shift_of(shifts[k], q)
-    if there >= q:
-        there -= q
-    return there
+            there += len(fields)
+        proposed[k] = there
 
 
 @inlined
-def move(states, fields, proposed, acceptance, uniform, shifts, beta, keep, waves, op):
+def proposals(proposed, states, shifts, q):
+    """Write Metropolis' proposal of each lane."""
+    for k in range(len(states)):
+        there = np.int32(states[k]) + np.int32(1)
+        if q > 2:
+            there += np.int32(np.uint64(shifts[k]) * np.uint64(q - 1) >> HALF)
+        proposed[k] = there - q if there >= q else there
+
+
+@inlined
+def move(states, fields, proposed, acceptance, changes, uniform, beta, keep):
     """Write new states of all lanes: what is proposed where it is accepted."""
+    q = len(fields)
+    here = changes[0]
+    there = changes[1]
     for k in range(len(states)):
-        there = propose(0, states, fields, shifts, waves, op, k)
-        proposed[k] = there
-        acceptance[k] = np.float32(beta[k] * (fields[there, k] - fields[states[k], k]))
+        here[k] = fields[0, k]
+        there[k] = fields[0, k]
+    for a in range(1, q):
+        # Choices, which are vectors, in place of look-ups.
+        for k in range(len(states)):
+            here[k] = fields[a, k] if states[k] == a else here[k]
+            there[k] = fields[a, k] if proposed[k] == a else there[k]
     for k in range(len(states)):
-        acceptance[k] = keep * exponential(min(acceptance[k], ZERO))
+        log_ratio = np.float32(beta[k] * (there[k] - here[k]))
+        acceptance[k] = keep * exponential(min(log_ratio, ZERO))
     for k in range(len(states)):
         # Without a branch, which nobody could foresee.
         states[k] = proposed[k] if uniform[k] < acceptance[k] else states[k]
@@ -90,13 +100,17 @@ def move(states, fields, proposed, acceptance, uniform, shifts, beta, keep, wave
 @inlined
 def decide(states, fields, room, words, shifts, beta, keep, waves, op):
     """Write new states of all lanes from their fields and words."""
-    top, total, uniform, proposed = room
+    top, total, uniform, proposed, changes = room
     for k in range(len(states)):
         uniform[k] = uniform32(words[k])
     if op == HEAT_BATH:
         redraw(states, fields, top, total, uniform, beta)
+        return
+    if op == REFLECT:
+        reflections(proposed, states, fields, waves)
     else:
-        move(states, fields, proposed, top, uniform, shifts, beta, keep, waves, op)
+        proposals(proposed, states, shifts, len(fields))
+    move(states, fields, proposed, top, changes, uniform, beta, keep)
 
 
 @inlined
@@ -126,11 +140,14 @@ def sweep_many(
 ):
     """Sweep walkers side by side once."""
     sites, ends, near, behind = order
+    own, other, numbers = room
     for place in range(ends[-1]):
         fields_of_many(fields, turned, near, bonds, behind, tables, site_table, place)
-        site = sites[place]
-        other = shifts[min(site, len(shifts) - 1)]
-        decide(turned[site], fields, room, words[site], other, beta, keep, waves, op)
+        site = np.int64(sites[place])
+        take(own, words, site)
+        if len(shifts) > 1:
+            take(other, shifts, site)
+        decide(turned[site], fields, numbers, own, other, beta, keep, waves, op)
 
 
 @compiled
@@ -159,11 +176,12 @@ def sweep_by_fields(x, begin, end, width, order, terms, betas, draws, keep, wave
         np.empty(lanes, np.float32),
         np.empty(lanes, np.float32),
         np.empty(lanes, np.int8),
+        np.empty((2, lanes), tables.dtype),
     )
     room = (block, columns, states, own, other, numbers)
     turned = np.zeros((x.shape[1], width), np.int8)
-    words = np.empty((4 * groups, width), np.uint32)
-    shifts = np.zeros((4 * groups if proposes else 1, width), np.uint32)
+    words = np.empty((2 * groups, width), np.uint64)
+    shifts = np.zeros((2 * groups if proposes else 1, width), np.uint64)
     index = np.zeros(width, np.uint64)
     pairs = np.empty(2 * groups, np.uint64)
     others = np.zeros(2 * groups, np.uint64)
@@ -180,7 +198,7 @@ def sweep_by_fields(x, begin, end, width, order, terms, betas, draws, keep, wave
                     fill_many(shifts, seed, number, 0, index)
                 sweep_many(
                     turned, words, shifts, order, all_bonds[0], tables, site_tables[0], fields,
-                    numbers, beta, keep, waves, op,
+                    (own[:width], other[:width], numbers), beta, keep, waves, op,
                 )  # fmt: skip
             turn(turned, x[w : w + count], x.shape[1], count)
             continue

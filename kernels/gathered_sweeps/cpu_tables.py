@@ -16,7 +16,7 @@ from ..native.compiling import compiled, inlined
 from ..site_sweeps.cpu_sites import by_colour
 from .reference import GraphSweeps
 
-__all__ = ["Order", "Plan", "Terms", "limits_of", "plan_of"]
+__all__ = ["Order", "Plan", "Terms", "limits_of", "plan_of", "ranked_of"]
 
 ZERO = np.float32(0.0)
 ALL = 2**23
@@ -25,6 +25,15 @@ MOST_PATTERNS = 2**12
 """Patterns of one kind, at most."""
 MOST_LIMITS = 2**20
 """Limits of one model, at most."""
+MOST_DEGREE = 7
+"""Neighbours whose states are one byte, at most."""
+MOST_VALUES = 32
+"""Sums that are looked up by choices, at most."""
+MOST_CUTS = 12
+"""Different limits of one kind that words are compared with, at most."""
+NEVER = 255
+SHIFT = 9
+"""The lower bits of a word that are not used."""
 COST = 8
 """Visits of sites that take as long as one limit."""
 KEPT = 8
@@ -72,6 +81,7 @@ class Plan:
         self._dtype = dtype
         self._colours = given.num_colours
         self._kinds: tuple[Any, Any] | None = None
+        self._limits: dict[tuple[float, float], tuple[Any, ...]] = {}
         sites = np.empty(given.sites, np.uint32)
         ends = np.empty(given.num_colours + 1, np.int64)
         colours = given.colours.clamp(-1, given.num_colours).to(torch.int8)
@@ -126,6 +136,28 @@ class Plan:
             first[kinds] = np.arange(len(rows))
             self._kinds = (kinds, first)
         return self._kinds
+
+    def limits(self, beta: float, keep: float) -> tuple[Any, ...]:
+        """Return the kind of each place, all limits and their ranks, kept for the next call.
+
+        Args:
+            beta: inverse temperature.
+            keep: probability that a site does not rest; 0 for the heat bath.
+        """
+        chosen = (beta, keep)
+        if chosen not in self._limits:
+            bonds, tables, site_table = self.terms
+            kinds, first = self.kinds()
+            q = len(tables)
+            own = q - 1
+            if keep > 0.0:
+                own = q * q
+            limits = np.empty((len(first), self.patterns(q), own), np.uint32)
+            numbers = (np.float32(beta), np.float32(keep))
+            limits_of(limits, first, bonds[0], self.order.behind, tables, site_table[0], *numbers)
+            # The last ones alone: a path asks for a new β each time.
+            self._limits = {chosen: (kinds, limits, ranked_of(limits, len(bonds[0]), q))}
+        return self._limits[chosen]
 
 
 def _sources(given: GraphSweeps) -> tuple[Tensor, ...]:
@@ -250,3 +282,78 @@ def limits_of(limits, first, bonds, behind, tables, site_table, beta, keep):
                 write_redraws(limits[kind, pattern], fields, weights, beta)
             else:
                 write_moves(limits[kind, pattern], fields, beta, keep)
+
+
+def ranked_of(limits: Any, degree: int, q: int) -> tuple[Any, Any, Any, Any]:
+    """Return weights, cuts, their numbers and tables of needs of two states with few limits.
+
+    The weighted sum of the neighbours in state 1 is looked up in tables, and tells how many cuts
+    must lie at or below a word. No weights where limits are to be looked up themselves.
+
+    Args:
+        limits: what :func:`limits_of` has written.
+        degree: neighbours of a site.
+        q: states of a site.
+    """
+    weights = np.zeros(min(degree, MOST_DEGREE), np.uint8)
+    cuts = np.empty((len(limits), MOST_CUTS), np.uint32)
+    counts = np.empty(len(limits), np.int64)
+    tables = np.zeros((len(limits), 2, 2 ** len(weights)), np.uint8)
+    values = 0
+    if q == 2 and degree == len(weights):
+        values = write_needs(limits, weights, cuts, counts, tables)
+    if values == 0:
+        weights = weights[:0]
+    return weights, cuts, counts, tables[:, :, :values]
+
+
+@inlined
+def by_count(limits, degree):
+    """Return whether limits depend on the number of neighbours in state 1 alone."""
+    for kind in range(limits.shape[0]):
+        for pattern in range(limits.shape[1]):
+            ones = 0
+            for slot in range(degree):
+                ones += pattern >> slot & 1
+            for j in range(limits.shape[2]):
+                if limits[kind, pattern, j] != limits[kind, (1 << ones) - 1, j]:
+                    return False
+    return True
+
+
+@compiled
+def write_needs(limits, weights, cuts, counts, tables):
+    """Write what :func:`ranked_of` returns; return how many sums there are, 0 for too many."""
+    degree = len(weights)
+    counted = by_count(limits, degree)
+    values = degree + 1 if counted else limits.shape[1]
+    if values > MOST_VALUES:
+        return 0
+    for slot in range(degree):
+        weights[slot] = 1 if counted else 1 << (degree - 1 - slot)
+    # The heat bath has one limit, Metropolis one from either state.
+    sides = min(limits.shape[2], 2)
+    offset = limits.shape[2] > 1
+    for kind in range(len(limits)):
+        own = np.empty(values * sides, np.int64)
+        for value in range(values):
+            pattern = (1 << value) - 1 if counted else value
+            for side in range(sides):
+                own[value * sides + side] = limits[kind, pattern, side + offset]
+        number = 0
+        for limit in np.unique(own):
+            # All numbers reach 0, and none reaches all.
+            if 0 < limit < ALL:
+                if number == cuts.shape[1]:
+                    return 0
+                cuts[kind, number] = limit << SHIFT
+                number += 1
+        counts[kind] = number
+        for value in range(values):
+            for side in range(sides):
+                limit = own[value * sides + side]
+                need = 0
+                for k in range(number):
+                    need += cuts[kind, k] <= limit << SHIFT
+                tables[kind, side, value] = NEVER if limit >= ALL else need
+    return values
