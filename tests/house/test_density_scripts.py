@@ -10,17 +10,29 @@ from running_scripts import figured, script, short_burn_ins, told
 pytest.importorskip("tyro")
 
 
-def smoke(name: str, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return the result of a script's smallest run, of which ``kind`` names the settings."""
+def smoke(
+    name: str, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **constants: Any
+) -> Any:
+    """Return the result of a script's smallest run.
+
+    Args:
+        name: of the script.
+        kind: of its settings.
+        folder: for what it writes.
+        monkeypatch: undoes what is changed.
+        constants: of the script, other than they are there.
+    """
     module = script(f"densities/{name}", monkeypatch)
     short_burn_ins(monkeypatch)
+    for constant, value in constants.items():
+        monkeypatch.setattr(module, constant, value)
     file = folder / f"{name}.json"
     told(module.main, getattr(module, kind)(smoke=True, results=folder), file)
     return figured(file)
 
 
 def test_two_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = smoke("two_modes", "TwoModes", tmp_path, monkeypatch)
+    result = smoke("two_modes", "TwoModes", tmp_path, monkeypatch, FRAMES=9, PANELS=200)
     curves = result["curves"]
     assert set(curves) == {
         *("linear", "Ornstein–Uhlenbeck"),
@@ -56,7 +68,9 @@ def test_density_goals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gauss_newton(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = smoke("gauss_newton", "Comparison", tmp_path, monkeypatch)
+    result = smoke(
+        "gauss_newton", "Comparison", tmp_path, monkeypatch, POINTS=3, EXACT_STEPS=(8, 16)
+    )
     assert set(result["cases"]) == {"double well, 1D", "four modes, 2D"}
     for case in result["cases"].values():
         assert case["pilot"]["learning_rate"] == 0.01
