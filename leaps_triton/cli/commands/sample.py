@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -18,6 +18,9 @@ from ..options import announce, check_folders, config, write
 from .info import measured
 
 __all__ = ["Merge", "Sample"]
+
+_FEW = 64
+"""Walkers that are drawn again, where none are stored, to see what their moves accept."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Sample:
         if not ranks.first:
             return
         table = measured(run, self.output)
+        table |= _accepted(sampler, run)
         print(f"walkers: {self.output}")
         seconds = time.perf_counter() - begin
         about = {"seconds": seconds, "config": config(self), "versions": provenance()}
@@ -140,6 +144,25 @@ class Merge:
         print(f"walkers: {self.output}, {run.progress}")
         about = {**config(self), "parts": [part.name for part in self.parts]}
         write(self.json, {**table, "config": about, "versions": provenance()})
+
+
+def _accepted(sampler: lt.Sampler, run: lt.io.Run) -> dict[str, Any]:
+    """Return how probably trajectories of the sampler's move are accepted; nothing for others.
+
+    Args:
+        sampler: what has drawn the walkers.
+        run: the walkers, of which the table has told it where their configurations are stored.
+    """
+    acceptance = run.acceptance
+    if acceptance is None:
+        # With what the file has of it: a run that goes on keeps its step.
+        move = run.sampler.move
+        if move is None or not move.tells_acceptance:
+            return {}
+        few = sampler.with_block(_FEW).sample(_FEW, run.seed)
+        acceptance = few.acceptance(move)
+        print(f"trajectories are accepted with probability {acceptance:.2f}")
+    return {"acceptance": acceptance}
 
 
 def _blocks(text: str | None) -> tuple[int, int] | None:
