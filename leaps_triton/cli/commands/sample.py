@@ -13,14 +13,27 @@ import leaps_triton as lt
 from ...kernels.checks import as_device
 from ...parallel import ALONE, Ranks
 from ...provenance import provenance
+from ..densities import DENSITIES, density_path
 from ..interrupts import going_on
-from ..options import announce, check_folders, config, write
+from ..options import announce, check_folders, config, option, write
 from .info import measured
 
 __all__ = ["Merge", "Sample"]
 
 _FEW = 64
 """Walkers that are drawn again, where none are stored, to see what their moves accept."""
+
+
+_INTERVALS = 100
+"""Of the path to a density, unless told."""
+
+_LEAPFROGS = 3
+"""Of a trajectory on it, unless told."""
+
+_MODELS = (
+    f"Instead of it, a density without a network, to which trajectories of HMC lead by annealed "
+    f"importance sampling: {', '.join(DENSITIES)}."
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,16 @@ class Sample:
     """With --zoo, another inverse temperature than that of the training."""
     shape: tuple[int, ...] | None = None
     """With --zoo, another lattice than that of the training, such as 12 12."""
+    model: Annotated[str | None, tyro.conf.arg(help=_MODELS)] = None
+    """Instead of it, a density."""
+    dim: int | None = None
+    """With --model, number of coordinates of many-well (32) and funnel (10)."""
+    separation: float | None = None
+    """With --model, how far apart modes of two-modes (2) and laplace (8) are."""
+    intervals: int | None = None
+    """With --model, intervals of the path; 100 by default."""
+    leapfrogs: int | None = None
+    """With --model, leapfrogs of a trajectory; 3 by default."""
     walkers: int = 4096
     """Walkers to sample."""
     blocks: str | None = None
@@ -106,13 +129,18 @@ class Sample:
         Raises:
             ValueError: none or several are named.
         """
-        places = (self.checkpoint, self.published, self.zoo)
+        places = (self.checkpoint, self.published, self.zoo, self.model)
         named = [place for place in places if place is not None]
         if len(named) != 1:
             raise ValueError(
-                "give one of CHECKPOINT, --published with a file of the LEAPS paper, and --zoo "
-                "with the name of a trained sampler"
+                "give one of CHECKPOINT, --published with a file of the LEAPS paper, --zoo with "
+                "the name of a trained sampler, and --model with that of a density"
             )
+        if self.model is not None:
+            return self._annealing(self.model, device)
+        for name in ("dim", "separation", "intervals", "leapfrogs"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{option(name)} goes with --model alone")
         if self.zoo is not None:
             return lt.zoo.load(self.zoo, device, self.beta, self.shape)
         if self.beta is not None or self.shape is not None:
@@ -121,6 +149,21 @@ class Sample:
             return lt.load_published_leaps(self.published, device)
         assert self.checkpoint is not None
         return lt.load(self.checkpoint, device)
+
+    def _annealing(self, word: str, device: torch.device) -> lt.Sampler:
+        """Return a sampler of a density by trajectories alone."""
+        for name in ("beta", "shape"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{option(name)} is no option of --model {word}; leave it out")
+        path = density_path(word, {"dim": self.dim, "separation": self.separation})
+        intervals = self.intervals
+        if intervals is None:
+            intervals = _INTERVALS
+        leapfrogs = self.leapfrogs
+        if leapfrogs is None:
+            leapfrogs = _LEAPFROGS
+        move = lt.HMC(leapfrogs=leapfrogs)
+        return lt.Sampler(path, None, lt.MapStep(intervals), move, device=device)
 
 
 @dataclass(frozen=True)
