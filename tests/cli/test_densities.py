@@ -46,7 +46,8 @@ def test_a_chain_of_a_density(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     text = capsys.readouterr().out
     assert "energy / coordinate" in text and "/ site" not in text
     assert "GaussianMixture" in text
-    assert lt.io.read(file).model.dim == 1
+    found: Any = lt.io.read(file)
+    assert found.model.dim == 1
 
 
 def test_weighted_walkers_of_a_density(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +61,7 @@ def test_weighted_walkers_of_a_density(tmp_path: Path, capsys: pytest.CaptureFix
     text = capsys.readouterr().out
     assert "log Z" in text and "20.58696" in text and "energy / coordinate" in text
     assert "/ site" not in text and "trajectories are accepted with probability" in text
-    run = lt.io.read(file)
+    run: Any = lt.io.read(file)
     assert run.model.dim == 4 and len(run.log_weights) == 1088
     # Beyond 5 sigma by chance in 6e-7 of all seeds, were errors normal.
     assert abs(run.log_z - run.model.log_z) < 5.0 * run.log_z_error
