@@ -108,10 +108,10 @@ class TrainingConfig:
             fall of ``learning_rate`` of their own; from far away the others may lose their way.
         box: nodes lie in ``[-box, box]`` in every coordinate; 0 for the reach of the start and of
             what chains find, see :func:`~leaps_triton.training.data.nodes.reach`.
-        end_times: whether the first and the last of the times of nodes are the ends of [0, 1]. Steps
-            of Gauss-Newton leave a drift beyond its nodes to chance, which is seen where trajectories
-            begin; 32 times or more can spare two. For gradient flows, whose energy counts for nothing
-            at the ends, they bring nothing.
+        end_times: whether the first and the last of the times of nodes are the ends of [0, 1]:
+            steps of Gauss-Newton leave a drift beyond its nodes to chance. Of 32 times or more two
+            can be spared. For gradient flows, whose energy counts for nothing at the ends, it
+            brings nothing.
         diffusion: σ of noise ``σ dW`` along which the drift is trained: it is then the ``μ`` of
             ``dX = μ dt + σ dW``, whose law is ``ρ_t``, and the transport of the sampler a
             :class:`~leaps_triton.integrators.WithoutNoise` of it; 0 for a drift without noise.
