@@ -216,6 +216,9 @@ class PairFamily(Family):
         couplings = torch.zeros(self.names["coupling"], dtype=torch.float64)
         if self.field is None:
             return couplings
+        if bool(self._fixed.any()):
+            # Beside couplings that stay, means do not tell the fields.
+            return self.theta.clone()
         states = data.flatten(1).T.long()
         counts = self._state_sums(states, torch.ones(len(data), dtype=torch.float64)) + _BEFORE
         if self.field == "uniform":
