@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from ...samplers.ensemble import WeightedEnsemble
 from ..families.base import Family
 
 __all__ = ["Negative"]
@@ -65,3 +66,13 @@ class Negative(ABC):
             theta: ``θ``, float64 ``(parameters,)``.
             state: at ``θ``.
         """
+
+    def witnessed(self, family: Family, theta: Tensor, state: Any) -> WeightedEnsemble | None:
+        """Return weighted walkers of the model that entered no gradient; None without any.
+
+        Args:
+            family: whose parameters they are.
+            theta: ``θ``, float64 ``(parameters,)``.
+            state: at ``θ``.
+        """
+        return None
