@@ -40,7 +40,7 @@ class Witnesses:
 
     few: tuple[int, ...] = (2, 4, 16, 64)
     """Numbers of walkers of the short learnings."""
-    repeats: tuple[int, ...] = (1000, 1000, 400, 200)
+    repeats: tuple[int, ...] = (500, 500, 300, 150)
     """How often each is made."""
     short_steps: int = 20
     """Updates of a short learning."""
@@ -89,7 +89,7 @@ def own_log_z(family: Any, theta: Tensor, state: Any) -> float:
 def short(settings: Witnesses) -> list[dict[str, Any]]:
     """Return the mean of the estimated Z over the exact one, for each number of walkers."""
     model = lt.Ising((4, 4), 1.0, coupling=0.0)
-    family = family_of(model, coupling="uniform", field="uniform")
+    family = family_of(model, "uniform", "uniform")
     truth = family_of(lt.Ising((4, 4), 1.0, coupling=0.3, field=0.03), "uniform", "uniform")
     wanted = exact_moments(truth, truth.theta)
     rate = settings.short_rate / model.lattice.sites

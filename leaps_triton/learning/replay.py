@@ -9,7 +9,7 @@ from ..kernels.checks import as_bool, as_integer, as_number, as_seed
 from ..mcmc.base import Move
 from ..progress import track
 from ..samplers.ensemble import WeightedEnsemble
-from .negatives.base import Family
+from .families.base import Family
 from .negatives.jarzynski import block_of, ensemble_of
 from .negatives.seeds import Purpose, derived_seed
 from .negatives.starts import as_learning_move, started

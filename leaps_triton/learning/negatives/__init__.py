@@ -1,7 +1,7 @@
 """Negative phases of maximum likelihood, and weighted walkers that tell log Z."""
 
 from .annealed import Annealed
-from .base import Family, Negative
+from .base import Negative
 from .chains import FromData, Persistent
 from .exactly import Exact
 from .jarzynski import Jarzynski
@@ -10,7 +10,6 @@ from .mean_field import MeanField
 __all__ = [
     "Annealed",
     "Exact",
-    "Family",
     "FromData",
     "Jarzynski",
     "MeanField",

@@ -11,7 +11,8 @@ from ...estimators.weights import normalised
 from ...kernels.checks import as_integer, expect
 from ...mcmc.base import Move, as_move
 from ...samplers.sampler import Sampler
-from .base import Family, Negative
+from ..families.base import Family
+from .base import Negative
 from .seeds import Purpose, derived_seed
 from .starts import INTERVALS, annealed, as_learning_move
 

@@ -6,73 +6,14 @@ step to step, of annealed ones, or those of mean-field equations.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from torch import Tensor
 
-__all__ = ["Family", "Negative"]
+from ...samplers.ensemble import WeightedEnsemble
+from ..families.base import Family
 
-
-class Family(Protocol):
-    """What negative phases ask of a family of models ``ρ_θ ∝ exp(-u_θ)``.
-
-    Walkers are configurations of the model, those of a machine with hidden units whole: visible and
-    hidden. Weights are those of what is visible.
-    """
-
-    def at(self, theta: Tensor) -> Any:
-        """Return the model with the law ``ρ_θ``, ``β H = u_θ`` but for hidden units.
-
-        Args:
-            theta: ``θ``, float64 ``(parameters,)``.
-        """
-        ...
-
-    def u(self, configurations: Tensor, theta: Tensor) -> Tensor:
-        """Return ``u_θ(x)``, hidden units summed out, float64 ``(walkers,)``.
-
-        Args:
-            configurations: ``(walkers, *shape)``; hidden units are not looked at.
-            theta: ``θ``, float64 ``(parameters,)``.
-        """
-        ...
-
-    def moments(
-        self, configurations: Tensor, theta: Tensor, shares: Tensor | None = None
-    ) -> Tensor:
-        """Return the means of ``-∂u_θ/∂θ``, float64 ``(parameters,)``.
-
-        Args:
-            configurations: ``(walkers, *shape)``; hidden units are not looked at.
-            theta: ``θ``, float64 ``(parameters,)``.
-            shares: weights of sum 1, float64 ``(walkers,)``; None for equal ones.
-        """
-        ...
-
-    def configurations(self, data: Tensor) -> Tensor:
-        """Return rows of data as configurations of the model, with hidden units of any value."""
-        ...
-
-    def exact_moments(self, theta: Tensor) -> Tensor | None:
-        """Return the means under the model, where the family knows a way of its own; else None."""
-        ...
-
-    def refreshed(
-        self, configurations: Tensor, theta: Tensor, walker_index: Tensor, event: int, seed: int
-    ) -> Tensor:
-        """Return configurations whose hidden units were drawn given the visible ones.
-
-        Without hidden units these are the same configurations. A move of the whole then leaves the
-        law of what is visible invariant, which it would not from hidden units of other parameters.
-
-        Args:
-            configurations: ``(walkers, *shape)``.
-            theta: ``θ``, float64 ``(parameters,)``.
-            walker_index: global indices, int64 ``(walkers,)``.
-            event: another one for every call.
-            seed: in [0, 2³²), used for nothing else.
-        """
-        ...
+__all__ = ["Negative"]
 
 
 class Negative(ABC):
@@ -125,3 +66,13 @@ class Negative(ABC):
             theta: ``θ``, float64 ``(parameters,)``.
             state: at ``θ``.
         """
+
+    def witnessed(self, family: Family, theta: Tensor, state: Any) -> WeightedEnsemble | None:
+        """Return weighted walkers of the model that entered no gradient; None without any.
+
+        Args:
+            family: whose parameters they are.
+            theta: ``θ``, float64 ``(parameters,)``.
+            state: at ``θ``.
+        """
+        return None

@@ -9,7 +9,8 @@ from torch import Tensor
 from ...kernels import Stream, philox
 from ...kernels.checks import as_integer
 from ...mcmc.base import Move, as_move
-from .base import Family, Negative
+from ..families.base import Family
+from .base import Negative
 from .seeds import Purpose, derived_seed
 from .starts import as_learning_move
 from .weighed import Handling, WeighedWalkers, moved

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ... import exact
-from .base import Family, Negative
+from ..families.base import Family
+from .base import Negative
 
 __all__ = ["Exact", "exact_moments"]
 

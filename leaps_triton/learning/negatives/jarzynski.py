@@ -17,7 +17,8 @@ from torch import Tensor
 from ...kernels.checks import as_integer, as_number
 from ...mcmc.base import Move, as_move
 from ...samplers.ensemble import WeightedEnsemble
-from .base import Family, Negative
+from ..families.base import Family
+from .base import Negative
 from .seeds import Purpose, derived_seed
 from .starts import Started, as_learning_move, started
 from .weighed import Handling, WeighedWalkers, carried, is_fraction, shares

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ...kernels.checks import as_integer
+from ..families.base import Family
 from ..tap import Equations, tap
-from .base import Family, Negative
+from .base import Negative
 from .chains import rows_of
 from .seeds import Purpose, derived_seed
 

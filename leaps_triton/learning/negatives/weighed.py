@@ -30,7 +30,7 @@ from ...estimators.weights import (
 from ...kernels import Stream, philox, uniform64
 from ...mcmc.base import BaseMove
 from ...paths.annealing import AnnealingPath
-from .base import Family
+from ..families.base import Family
 from .seeds import Purpose, derived_seed
 
 __all__ = [

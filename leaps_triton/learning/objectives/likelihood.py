@@ -9,7 +9,7 @@ from ...kernels.checks import as_integer, as_number, expect
 from ...samplers.ensemble import WeightedEnsemble
 from ..negatives import Negative
 from ..negatives.chains import rows_of
-from ..negatives.starts import Purpose, derived_seed
+from ..negatives.seeds import Purpose, derived_seed
 from ..updates import Momentum, Penalty
 from .base import Objective, Problem, Step
 

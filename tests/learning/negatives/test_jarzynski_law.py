@@ -15,6 +15,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import heat_bath_matrix, metropolis_matrix, states
+from leaps_triton.learning.families import PairFamily
 from leaps_triton.learning.negatives.weighed import (
     Handling,
     WeighedWalkers,
@@ -27,33 +28,22 @@ SHAPE = (2, 3)
 SITES = 6
 COUNT = 2**SITES
 UPDATES = 12
+PARAMETERS = 7 + SITES
 OPEN = (False, False)
 STATES = states(lt.Ising(SHAPE, 1.0))
 FLOAT64 = torch.float64
 
 
-class Pairs:
-    """The open 2 × 3 Ising models with a coupling per bond and a field per site.
-
-    Bonds are listed as entries of ``coupling``, of which five leave the lattice and do nothing.
-    """
-
-    parameters = 2 * SITES + SITES
+class Pairs(PairFamily):
+    """The open 2 × 3 Ising models with a coupling per bond and a field per site."""
 
     def __init__(self) -> None:
+        super().__init__(lt.Ising(SHAPE, 1.0, coupling=0.0, periodic=OPEN), "bond", "site")
         self.log: list[tuple[str, Any]] = []
-
-    def at(self, theta: Tensor) -> lt.Ising:
-        coupling = theta[: 2 * SITES].view(2, *SHAPE)
-        field = theta[2 * SITES :].view(SHAPE)
-        return lt.Ising(SHAPE, 1.0, coupling=coupling, field=field, periodic=OPEN)
 
     def u(self, configurations: Tensor, theta: Tensor) -> Tensor:
         self.log.append(("u", theta))
-        return self.at(theta).energy(configurations)
-
-    def refreshed(self, configurations: Tensor, *of_hidden_units: Any) -> Tensor:
-        return configurations
+        return super().u(configurations, theta)
 
 
 class Recorded(BaseMove):
@@ -83,10 +73,10 @@ def swendsen_wang_matrix(path: Any, tau: float) -> Tensor:
     model = path.model
     beta = float(path.beta(tau))
     spins = 1.0 - 2.0 * STATES.flatten(1).double()
-    # A state of the library's Ising model with field h gains h s of its own sign.
-    sign = float(model.spins[0, 0])
     coupling = model.coupling.expand(2, *SHAPE)
-    field = beta * sign * model._field().expand(SHAPE).flatten()
+    # Half of what state 0 gains over state 1.
+    table = model.site_table.expand(2, *SHAPE).flatten(1)
+    field = beta * (table[0] - table[1]) / 2.0
     index = torch.arange(SITES).view(SHAPE)
     down = zip(index[:-1].flatten(), index[1:].flatten(), coupling[0, :-1].flatten(), strict=True)
     along = zip(
@@ -144,9 +134,9 @@ CASES = {
 def updates() -> list[Tensor]:
     """Return ``θ_0 = 0`` and twelve random updates of it."""
     generator = torch.Generator().manual_seed(0)
-    steps = torch.randn(UPDATES, Pairs.parameters, generator=generator, dtype=FLOAT64)
+    steps = torch.randn(UPDATES, PARAMETERS, generator=generator, dtype=FLOAT64)
     thetas = 0.25 * steps.cumsum(0)
-    return [torch.zeros(Pairs.parameters, dtype=FLOAT64), *thetas]
+    return [torch.zeros(PARAMETERS, dtype=FLOAT64), *thetas]
 
 
 def acts_of(move: Any) -> list[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import leaps_triton as lt
 from helpers import index_of, pulls, sigma_threshold
+from leaps_triton.learning.families import family_of
 from leaps_triton.learning.negatives import starts
 from leaps_triton.learning.negatives.jarzynski import ensemble_of
 from leaps_triton.learning.negatives.weighed import Handling, WeighedWalkers, carried, resampled
@@ -47,22 +48,12 @@ def test_walkers_stay_where_all_are_alike() -> None:
     assert found.resampled.tolist() == [0]
 
 
-class Cooling:
-    """Ising models of one lattice, of which ``θ`` is the coupling."""
-
-    def at(self, theta: Tensor) -> lt.Ising:
-        return lt.Ising((3, 3), 1.0, coupling=float(theta[0]), field=0.1)
-
-    def u(self, configurations: Tensor, theta: Tensor) -> Tensor:
-        return self.at(theta).energy(configurations)
-
-    def refreshed(self, configurations: Tensor, *of_hidden_units: Any) -> Tensor:
-        return configurations
+COOLING = family_of(lt.Ising((3, 3), 1.0, coupling=0.0, field=0.1), coupling="uniform")
 
 
 def cooled(seed: int, walkers: int = 480, block: int = 16) -> lt.samplers.WeightedEnsemble:
     """Return walkers after four fast updates, in which blocks are resampled."""
-    family = Cooling()
+    family = COOLING
     thetas = torch.linspace(0.0, 0.3, 5, dtype=FLOAT64).unsqueeze(1)
     begun = starts.started(family.at(thetas[0]), walkers, lt.HeatBath(), seed)
     found = WeighedWalkers.begin(begun.configurations, begun.log_weights)
