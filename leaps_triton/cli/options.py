@@ -105,7 +105,6 @@ def makeable() -> list[str]:
 
 _OF_SPINS = (
     "graph",
-    "graph",
     "q",
     "coupling",
     "couplings",
