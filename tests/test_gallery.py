@@ -33,7 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "reweighting": {"SIZE": 4, "WALKERS": 8, "SWEEPS": 500},
     "temperature_scan": {"SIZE": 4, "WALKERS": 16, "SWEEPS": 150},
     "training": {"SIZE": 3, "STEPS": 60, "WALKERS": 500},
-    "unequal_modes": {"STEPS": 8, "WALKERS": 512, "ANNEALED": 256},
+    "unequal_modes": {"FIRST": 30, "STEPS": 5, "WALKERS": 512, "ANNEALED": 256},
 }
 
 # Pulls in one example have seeds of their own or share draws; beyond this one in 15 000 would lie.

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 
 import leaps_triton as lt
 
+FIRST = 100
 STEPS = 25
 WALKERS = 4096
 ANNEALED = 2048
@@ -27,7 +28,7 @@ curves = {
     "gradient flow": lt.GradientFlowPath(model, lt.LearnedEnergy(model, width=12), start=start),
 }
 drifts = {name: lt.DenseDrift(model, width=12) for name in ("linear", "learned")}
-config = lt.TrainingConfig.gauss_newton(steps=100 + STEPS, adam_steps=100, bins=16, buffer=96)
+config = lt.TrainingConfig.gauss_newton(steps=FIRST + STEPS, adam_steps=FIRST, bins=16, buffer=96)
 pulls = []
 norms = {}
 times = [0.1, 0.3, 0.5, 0.7, 0.9]

@@ -53,7 +53,6 @@ PILOT_SEED = 77
 POINTS = 12
 """Times at which a training is looked at."""
 
-
 WAYS = {"adam": ("Adam", "C0"), "gauss_newton": ("Gauss–Newton", "C3")}
 """Key of a row → name and colour."""
 
@@ -98,6 +97,8 @@ class Case:
     """Times of the nodes"""
     nodes: int
     """Nodes at each time"""
+    end_times: bool
+    """Whether the first and the last of the times are the ends"""
     seconds: float
     grid: tuple[int, int]
     """Points of a quadrature along a coordinate, and in time"""
@@ -128,6 +129,7 @@ def cases(settings: Comparison) -> list[Case]:
         width=14,
         bins=64,
         nodes=64,
+        end_times=True,
         seconds=settings.seconds_line,
         grid=(151, 37),
         log_z=well_z,
@@ -140,6 +142,7 @@ def cases(settings: Comparison) -> list[Case]:
         width=14,
         bins=32,
         nodes=256,
+        end_times=False,
         seconds=settings.seconds_plane,
         grid=(41, 13),
         log_z=0.0,
@@ -178,7 +181,8 @@ def trainer_of(case: Case, seed: int, **changes: Any) -> lt.Trainer:
     """Return a training of a new drift."""
     drift = lt.DenseDrift(case.model, width=case.width, scale=case.scale, seed=seed)
     sampler = lt.Sampler(case.path(), drift, integrator=lt.RungeKutta(30), device="cpu")
-    settings = {"box": case.box, "bins": case.bins, "buffer": case.nodes, "seed": seed, **changes}
+    settings: dict[str, Any] = {"box": case.box, "bins": case.bins, "buffer": case.nodes}
+    settings |= {"end_times": case.end_times, "seed": seed, **changes}
     return lt.Trainer(sampler, lt.TrainingConfig.gauss_newton(**settings))
 
 
@@ -286,7 +290,6 @@ def chosen(case: Case, settings: Comparison) -> dict[str, Any]:
     """Return what every rate of Adam reaches on the pilot's seed, and the best one."""
     tried: dict[str, float] = {}
     if len(settings.rates) == 1:
-        # Nothing is to be chosen.
         return {"seed": None, "grid_residuals": tried, "learning_rate": settings.rates[0]}
     for rate in settings.rates:
         found = by_adam(case, PILOT_SEED, rate, settings.batch)[1]
@@ -379,9 +382,8 @@ def enter(case: Case, settings: Comparison, part: dict[str, Any]) -> None:
 def main(settings: Comparison) -> None:
     """Run all, and write the table."""
     if settings.smoke:
-        small: dict[str, Any] = {"seconds_line": 0.2, "seconds_plane": 0.2}
-        small |= {"seeds": (10,), "walkers": 64}
-        settings = replace(settings, rates=(1e-2,), **small)
+        settings = replace(settings, rates=(1e-2,), seeds=(10,), walkers=64)
+        settings = replace(settings, seconds_line=0.2, seconds_plane=0.2)
     torch.set_num_threads(1)
     settings.results.mkdir(parents=True, exist_ok=True)
     for case in cases(settings):

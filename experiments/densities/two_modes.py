@@ -43,12 +43,14 @@ from leaps_triton.provenance import device_name, provenance
 WALL = 9.0
 """Half the width of the line: 14 σ of a mode at 2, 9 of the start."""
 
-
 EDGES = (-16.0, 16.0)
 """Of integrals of velocities."""
 
 PANELS = 400
 """Of Gauss's rule between them."""
+
+FRAMES = 81
+"""Times of the densities in the figure."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def fall(curve: Curve, settings: TwoModes) -> list[list[float]]:
     """Return densities of a curve for the figure, a row for each time."""
     x = torch.linspace(-4.0, 4.0, 161, dtype=torch.float64)
     rows = []
-    for t in torch.linspace(0.0, 1.0, 81).tolist():
+    for t in torch.linspace(0.0, 1.0, FRAMES).tolist():
         rows.append(law(curve, x, t).tolist())
     return rows
 

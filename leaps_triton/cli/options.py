@@ -17,6 +17,7 @@ import leaps_triton as lt
 from .. import registry
 from ..files import check_free, make_folder, write_text
 from ..kernels.checks import nearest
+from .densities import DENSITIES, is_density, make_density
 from .graphs import GRAPHS, as_graph
 
 __all__ = [
@@ -104,6 +105,7 @@ def makeable() -> list[str]:
 
 _OF_SPINS = (
     "graph",
+    "graph",
     "q",
     "coupling",
     "couplings",
@@ -117,9 +119,16 @@ _OF_SPINS = (
 """Options that fields have not."""
 
 
+def model_names() -> list[str]:
+    """Return the names of lattice models that options can describe, and of densities."""
+    return [*makeable(), *DENSITIES]
+
+
 def is_field(word: str) -> bool:
     """Return whether a word names a model of fields, which has couplings and no temperature."""
-    maker = registry.find("model", choose("model", word, makeable()))
+    if is_density(word):
+        return False
+    maker = registry.find("model", choose("model", word, model_names()))
     return "quartic" in inspect.signature(maker).parameters
 
 
@@ -142,12 +151,18 @@ _DRAWN = {"coupling": "coupling", "disorder": "disorder", "disorder_seed": "seed
 """Options that say what the couplings are without a file, and arguments of the model by them."""
 
 
+_MODELS = f"Lattice model: {choices(makeable())}; or a density: {', '.join(DENSITIES)}."
+
+_SHAPE = (8, 8)
+"""Of lattices, unless told."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """A lattice model."""
+    """A lattice model, or a density by its name."""
 
-    model: Annotated[str, tyro.conf.arg(help=f"Lattice model: {choices(makeable())}.")] = "ising"
-    """Lattice model."""
+    model: Annotated[str, tyro.conf.arg(help=_MODELS)] = "ising"
+    """Lattice model, or density."""
     shape: tuple[int, ...] = _SHAPE
     """Length of the lattice in each of one to four directions."""
     graph: Annotated[str | None, tyro.conf.arg(help=f"In place of --shape: {GRAPHS}, or FILE.")] = (
@@ -179,10 +194,19 @@ class ModelOptions:
     """External field: one number, or q numbers for potts and clock; none by default."""
     open_boundaries: bool = False
     """Open boundaries in every direction, instead of periodic ones."""
+    dim: int | None = None
+    """Number of coordinates of many-well (32) and funnel (10)."""
+    separation: float | None = None
+    """How far apart modes are: of two-modes from 0 (2), of laplace from each other (8)."""
 
     def make(self) -> Any:
         """Return the model that the options describe."""
-        maker = registry.find("model", choose("model", self.model, makeable()))
+        of_density = {"dim": self.dim, "separation": self.separation}
+        if is_density(self.model):
+            self._check_density()
+            return make_density(self.model, of_density)
+        self._refuse(tuple(of_density))
+        maker = registry.find("model", choose("model", self.model, model_names()))
         takes = set(inspect.signature(maker).parameters)
         self._check_couplings(takes)
         if "quartic" in takes:
@@ -253,7 +277,7 @@ class ModelOptions:
     @property
     def told_beta(self) -> Any:
         """Return the inverse temperature, the default where none is given; of a field None."""
-        if is_field(self.model):
+        if is_field(self.model) or is_density(self.model):
             return None
         if self.beta is None:
             return _BETA
@@ -281,7 +305,17 @@ class ModelOptions:
                 f"--model {self.model} has no --beta, its couplings hold it; give --mass-squared "
                 f"and --quartic"
             )
-        for name in _OF_SPINS:
+        self._refuse(_OF_SPINS)
+
+    def _check_density(self) -> None:
+        """Raise a ValueError for options of lattices and of temperatures beside a density."""
+        self._refuse((*_OF_SPINS, *_COUPLINGS, "beta"))
+        if self.shape != _SHAPE:
+            raise ValueError(f"--model {self.model} has no --shape, it is no lattice; leave it out")
+
+    def _refuse(self, names: tuple[str, ...]) -> None:
+        """Raise a ValueError for options that the model has not."""
+        for name in names:
             if getattr(self, name) not in (None, (), False):
                 raise ValueError(
                     f"{option(name)} is no option of --model {self.model}; leave it out, or "

@@ -10,12 +10,12 @@ from ..kernels.checks import as_integer, as_seed
 from ..models.base import EnergyModel, Target
 from ..models.densities.base import DensityModel
 from ..models.fields import is_phi_four
-from ..models.pair import PairModel, is_pair_model
-from .closed_forms import ising_energy, ising_log_z, ising_specific_heat
+from ..models.pair import PairModel
+from .closed_forms.models import closed_form, closed_obstacle, formula_of
 from .enumeration import FEW, MOST, complete_discrete, enumerate_model, expectation
 from .fields import check_free, free_field_log_z, known_log_z, known_of_field
+from .graphs import class_moments, class_obstacle, class_sample
 from .transfer import (
-    NOT_A_PAIR_MODEL,
     UPDATES,
     transfer_moments,
     transfer_obstacle,
@@ -30,12 +30,16 @@ def log_z(model: Target | EnergyModel, updates: int = UPDATES) -> float:
 
     - Kaufman's formula for a two-state :class:`PairModel` on a two-dimensional torus, without
       field, with one coupling and ``φ = [[a, b], [b, a]] = (a + b)/2 + (a - b)/2 · s s'`` (Ising;
-      Potts and clock at q = 2);
+      Potts and clock at q = 2); of such a model on a triangular, honeycomb or kagome torus, made by
+      ``lt.Graph``, the closed form of :func:`triangular_log_z` and the like;
     - enumeration of at most 2**12 configurations;
     - the transfer matrix for any other :class:`PairModel`, whatever its couplings, fields and
       boundaries, with layers of at most 2**24 states and 2**34 ``updates`` of messages, ``N q^M``
       with ``M`` the sites of a layer, or ``N q^{2M}`` where no direction is open (an Ising or
       3-state Potts torus to 13 × 13 or 8 × 8);
+    - on a :class:`~leaps_triton.Graph` all of whose bonds lead between two classes of sites (the
+      layers of an :class:`~leaps_triton.RBM`), a sum over the states of the smaller class, of at
+      most 2**24, with ``updates`` fields of the other;
     - enumeration of at most 2**20 configurations.
 
     Of a :class:`~leaps_triton.PhiFour` with ``quartic=0`` it is that of the free field, the
@@ -96,7 +100,8 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     They are drawn from the list of all configurations (up to 2**12), else by the transfer matrix:
     the first layer from its law, then site after site given the messages of all that follow. A
     torus costs as much as :func:`log_z`, and as much again as a lattice with an open direction for
-    each first layer that was drawn. For larger ferromagnets see :func:`coupling_from_the_past`.
+    each first layer that was drawn. On a graph of two classes of sites the smaller is drawn first,
+    then the other given it. For larger ferromagnets see :func:`coupling_from_the_past`.
     Densities such as :class:`~leaps_triton.GaussianMixture` draw their own.
 
     Args:
@@ -126,9 +131,13 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     obstacle = transfer_obstacle(whole, keep=True)
     if configurations > FEW and not obstacle:
         return transfer_sample(whole, n, seed)
+    summed = class_obstacle(whole)
+    if configurations > FEW and not summed:
+        return class_sample(whole, n, seed)
     if configurations > MOST:
         raise ValueError(
             f"no exact route to samples: the transfer matrix is out, since {obstacle}; "
+            f"{_said_of_classes(whole, summed)}"
             f"enumeration is out, since {whole.q}**{sites} configurations are more than 2**20; for "
             f"a ferromagnet of two states use coupling_from_the_past, else take a smaller lattice"
         )
@@ -139,6 +148,13 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     # The last entry of the law is 1 but for rounding.
     rows = torch.searchsorted(law / law[-1], uniform).clamp(max=len(law) - 1)
     return enumeration.configurations[rows]
+
+
+def _said_of_classes(model: Any, obstacle: str) -> str:
+    """Return what an error says of the sum over a class of sites, which is for graphs alone."""
+    if model.lattice.hypercubic:
+        return ""
+    return f"a sum over one of two classes of sites is out, since {obstacle}; "
 
 
 class _Route(Protocol):
@@ -157,27 +173,6 @@ class _Route(Protocol):
         ...
 
 
-class _Kaufman(NamedTuple):
-    """An Ising torus, to which a model comes down but for a constant."""
-
-    shape: tuple[int, ...]
-    beta: float
-    coupling: float
-    constant: float
-    """Energy per site that does not depend on the configuration"""
-
-    def log_z(self) -> float:
-        rows, columns = self.shape
-        rest = -self.beta * (rows * columns) * self.constant
-        return rest + ising_log_z(self.shape, self.beta, self.coupling)
-
-    def energy(self) -> float:
-        return self.constant + ising_energy(self.shape, self.beta, self.coupling)
-
-    def specific_heat(self) -> float:
-        return ising_specific_heat(self.shape, self.beta, self.coupling)
-
-
 class _Transfer(NamedTuple):
     """A model whose layers are few enough for the transfer matrix."""
 
@@ -192,6 +187,22 @@ class _Transfer(NamedTuple):
 
     def specific_heat(self) -> float:
         moments = transfer_moments(self.model, energies=True)
+        return self.model.beta**2 * moments.variance / self.model.lattice.sites
+
+
+class _Summed(NamedTuple):
+    """A model of two classes of sites, the smaller of which is summed over."""
+
+    model: Any
+
+    def log_z(self) -> float:
+        return class_moments(self.model).log_z
+
+    def energy(self) -> float:
+        return class_moments(self.model, energies=True).energy / self.model.lattice.sites
+
+    def specific_heat(self) -> float:
+        moments = class_moments(self.model, energies=True)
         return self.model.beta**2 * moments.variance / self.model.lattice.sites
 
 
@@ -246,9 +257,9 @@ def _route(model: Target | EnergyModel, updates: int) -> _Route:
         )
     whole = complete_discrete(model)
     updates = as_integer("updates", updates, 0)
-    kaufman = _kaufman_obstacle(whole)
-    if not kaufman:
-        return _kaufman(whole)
+    closed = closed_obstacle(whole)
+    if not closed:
+        return closed_form(whole)
     sites = whole.lattice.sites
     configurations = whole.q**sites
     if configurations <= FEW:
@@ -256,46 +267,13 @@ def _route(model: Target | EnergyModel, updates: int) -> _Route:
     transfer = transfer_obstacle(whole, updates=updates)
     if not transfer:
         return _Transfer(whole)
+    summed = class_obstacle(whole, updates)
+    if not summed:
+        return _Summed(whole)
     if configurations <= MOST:
         return _Enumerated(whole)
     raise ValueError(
-        f"no exact route to log Z: Kaufman's formula is out, since {kaufman}; the transfer matrix "
-        f"is out, since {transfer}; enumeration is out, since {whole.q}**{sites} configurations "
-        f"are more than 2**20; take a smaller lattice"
+        f"no exact route to log Z: {formula_of(whole)} is out, since {closed}; the transfer matrix "
+        f"is out, since {transfer}; {_said_of_classes(whole, summed)}enumeration is out, since "
+        f"{whole.q}**{sites} configurations are more than 2**20; take a smaller lattice"
     )
-
-
-def _kaufman(model: PairModel) -> _Kaufman:
-    """Return the Ising torus to which a model without :func:`_kaufman_obstacle` comes down."""
-    like, unlike = model.bond_table[0, :2].tolist()
-    coupling = float(model.coupling.flatten()[0])
-    # J φ = J (a + b)/2 + J (a - b)/2 s s', and a site of a torus has two bonds.
-    strength = coupling * (like - unlike) / 2
-    constant = -coupling * (like + unlike)
-    return _Kaufman(model.shape, model.beta, strength, constant)
-
-
-def _kaufman_obstacle(model: object) -> str:
-    """Return why Kaufman's formula does not apply to a model; empty if it does."""
-    if not is_pair_model(model):
-        return NOT_A_PAIR_MODEL
-    lattice = model.lattice
-    if lattice.ndim != 2 or not all(lattice.periodic):
-        return (
-            f"the lattice is not a two-dimensional torus (shape {lattice.shape}, periodic "
-            f"{lattice.periodic})"
-        )
-    table = model.bond_table
-    if model.q != 2 or not torch.equal(table, table.flip(0, 1)):
-        return (
-            f"the interaction is not Ising's (q = {model.q}; it needs a bond table "
-            f"[[a, b], [b, a]])"
-        )
-    if model.site_table.any():
-        return "there is a field"
-    if (model.coupling != model.coupling.flatten()[0]).any():
-        return "the coupling is not uniform"
-    odd = any(length % 2 == 1 for length in lattice.shape)
-    if odd and model.beta * _kaufman(model).coupling < 0:
-        return f"an odd length frustrates the antiferromagnet (shape {lattice.shape})"
-    return ""

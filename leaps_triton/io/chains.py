@@ -24,36 +24,21 @@ from torch import Tensor
 from ..estimators.trust.beginning import Beginning
 from ..files import claimed, replacing
 from ..kernels.checks import as_bool, as_integer
-from ..mcmc.base import Lowest, Move, as_move, warn_confined
+from ..mcmc.base import Move, as_move, warn_confined
 from ..mcmc.compose import settled
 from ..mcmc.march import ChainSettings, March
 from ..models.base import EnergyModel, Target
-from ..models.varied import BETA
-from ..observables.base import OBSERVABLES, is_of_replicas
+from ..observables.base import OBSERVABLES
 from ..observables.fields import chosen_for
 from ..parallel import ALONE, Ranks
 from ..provenance import provenance
 from ..renamed import renamed
-from .hdf5 import (
-    Array,
-    allocate,
-    allocate_slots,
-    begin,
-    check_observables,
-    contents,
-    digest,
-    edited,
-    expect_same,
-    finished,
-    numpy_kind,
-    opened,
-    read_slot,
-    write,
-)
+from .hdf5 import check_observables, contents, digest, expect_same, opened, write
 from .packing import SCHEMA, Contents, as_file
 from .parts import describe_model, describe_move, move_before, rebuild_model, rebuild_move
-from .results import ChainRun, lay_out_beginning, record_beginning, recorded_beginning
-from .runs.marching import Stand, draw, fields_of, joined, places_of, share_out
+from .results import ChainRun, record_beginning, recorded_beginning
+from .runs.drawn import check_parts, columns_drawn, copy_parts, lay_out_chain, restore
+from .runs.marching import Stand, draw, joined, places_of, share_out
 
 if TYPE_CHECKING:
     import h5py
@@ -244,7 +229,7 @@ def _begin(file: Path, march: March, described: Contents) -> None:
     with torch.no_grad():
         march.move.step(march.state, march.path, 1.0, march.settings.seed)
     with replacing(file) as part:
-        _lay_out(part, march, described)
+        lay_out_chain(part, march, described)
 
 
 def _go_on(file: Path, march: March, old: Contents, new: Contents) -> None:
@@ -263,10 +248,10 @@ def _go_on(file: Path, march: March, old: Contents, new: Contents) -> None:
         # A shorter last part grows, and is drawn again as a whole.
         whole = before // march.settings.thin // settings["every"]
         with replacing(file) as part:
-            _lay_out(part, march, new._replace(manifest=manifest))
-            _copy(file, part, settings, whole)
+            lay_out_chain(part, march, new._replace(manifest=manifest))
+            copy_parts(file, part, settings, whole)
     with opened(file) as source:
-        _restore(source, march, file.name, settings)
+        restore(source, march, file.name, settings)
 
 
 def _fill(file: Path, march: March, settings: dict[str, Any], progress: bool, ranks: Ranks) -> None:
@@ -279,7 +264,7 @@ def _fill(file: Path, march: March, settings: dict[str, Any], progress: bool, ra
                 continue
             part, places = places_of(joined(drawn), settings, first, march.drawn)
             # Draws alone: the state is overwritten later, and has digests of its own.
-            data = (places[name][1] for name in _columns(settings))
+            data = (places[name][1] for name in columns_drawn(settings))
             write(file, places, part, digest(data))
 
 
@@ -301,9 +286,9 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
     asked = ChainSettings(**{key: settings[key] for key in keys})
     start = found.tensors.get("chain.start")
     march = March(model, move, asked, settings["observables"], start, "cpu")
-    _restore(source, march, name, settings)
-    data = {column: source[column][:, : march.drawn] for column in _columns(settings)}
-    _check_parts(source, data, march.drawn, settings["every"], name)
+    restore(source, march, name, settings)
+    data = {column: source[column][:, : march.drawn] for column in columns_drawn(settings)}
+    check_parts(source, data, march.drawn, settings["every"], name)
     kept = None
     if settings["configurations"]:
         kept = torch.from_numpy(data["configurations"])
@@ -314,110 +299,3 @@ def read_chain(source: h5py.File, found: Contents, name: str) -> ChainRun:
     if march.drawn == march.draws:
         known = recorded_beginning(source, settings["observables"])
     return ChainRun(**march.results(values, kept, known), manifest=found.manifest)
-
-
-def _check_parts(
-    source: h5py.File, data: dict[str, Array], draws: int, every: int, name: str
-) -> None:
-    """Raise a ValueError unless all parts match their digests."""
-    for part, first in enumerate(range(0, draws, every)):
-        of_part = (
-            np.ascontiguousarray(column[:, first : first + every]) for column in data.values()
-        )
-        if not np.array_equal(source["digests"][part], digest(of_part)):
-            raise ValueError(
-                f"{name} is damaged: draw {first} and on do not match their SHA-256; run it again"
-            )
-
-
-def _columns(settings: dict[str, Any]) -> list[str]:
-    """Return the names of the datasets with one row per walker and one column per draw."""
-    names = [f"observables/{name}" for name in settings["observables"]]
-    if settings["configurations"]:
-        names.append("configurations")
-    return names
-
-
-def _lay_out(file: Path, march: March, found: Contents) -> None:
-    """Write all datasets with their final sizes and places, still empty."""
-    settings = found.manifest["chain"]
-    draws = march.draws
-    every = settings["every"]
-    with edited(file, new=True) as (out, _):
-        begin(out, found)
-        lay_out_beginning(out, settings["burn_in"])
-        for name in settings["observables"]:
-            rows, *shape = march.measure(name).shape
-            # A chunk is a part, so that a write touches no draws but its own.
-            chunks = (rows, min(every, draws), *shape)
-            allocate(out, f"observables/{name}", (rows, draws, *shape), "f8", chunks)
-            # What the third axis is of, for readers without this library.
-            if is_of_replicas(march.measured[name]):
-                kind = "betas"
-                if march.varied.name != BETA:
-                    kind = march.varied.name
-                out[f"observables/{name}"].attrs[kind] = march.varied.values
-        if settings["configurations"]:
-            sites = march.model.shape
-            whole = (settings["walkers"], draws, *sites)
-            kind = numpy_kind(march.model.dtype)
-            # One draw in a chunk: a whole part could exceed the 4 GiB that HDF5 allows one.
-            allocate(out, "configurations", whole, kind, (settings["walkers"], 1, *sites))
-        allocate_slots(out, "state", fields_of(march.state))
-        if march.lowest is not None:
-            allocate_slots(out, "lowest", fields_of(march.lowest))
-        # Rounded up: the last part may be a short one.
-        allocate(out, "digests", (-(-draws // every), 32), "u1")
-
-
-def _copy(old: Path, new: Path, settings: dict[str, Any], most: int) -> None:
-    """Copy the first parts of a shorter file into a longer one.
-
-    Args:
-        old: the shorter file.
-        new: the longer one.
-        settings: those of the run.
-        most: parts at most; one of fewer draws is drawn again.
-    """
-    every = settings["every"]
-    with opened(old) as source, edited(new) as (out, _):
-        whole = min(finished(source), most)
-        for name in _columns(settings):
-            for part in range(whole):
-                place = np.s_[:, part * every : (part + 1) * every]
-                out[name][place] = source[name][place]
-        # Both slots: where the last part is left out, the state before it is needed.
-        for group in ("state", "lowest"):
-            # A file of an earlier version has no lowest energies.
-            if group in source:
-                for name in (*(f"{group}/{key}" for key in source[group]), f"{group}_digests"):
-                    out[name][:] = source[name][:]
-        out["digests"][:whole] = source["digests"][:whole]
-
-
-def _restore(source: h5py.File, march: March, name: str, settings: dict[str, Any]) -> None:
-    """Bring a march to the state after the last finished part, if there is one."""
-    parts = finished(source)
-    # A file of an earlier version has no place for lowest energies, and they are left out.
-    if "lowest" not in source:
-        march.lowest = None
-    if not parts:
-        return
-    slot = (parts - 1) % 2
-    # The digest is nought where an earlier version wrote the parts so far.
-    if march.lowest is not None and source["lowest_digests"][slot].any():
-        lowest = read_slot(source, "lowest", slot, march.lowest._fields, name)
-        march.lowest = Lowest(*(torch.from_numpy(v).to(march.device) for v in lowest.values()))
-    fields = march.state._asdict()
-    state = read_slot(source, "state", slot, fields, name)
-    restored: dict[str, Any] = {}
-    for key in fields:
-        value = state[key]
-        if isinstance(fields[key], Tensor):
-            restored[key] = torch.from_numpy(value).to(march.device)
-        else:
-            # A number returns as what it was, an integer as an integer.
-            restored[key] = type(fields[key])(value)
-    # The last part may be a short one.
-    march.drawn = min(march.draws, parts * settings["every"])
-    march.state = march.state._replace(**restored)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ..estimators.trust.beginning import Beginning
 from ..mcmc.chain import Chain
+from ..mcmc.fields.acceptance import accepted_at
 from ..models.base import Model
 from ..models.varied import BETA, couplings_of
 from ..samplers.along import Recorded, Stage, stages
@@ -161,6 +163,27 @@ class Run(Weighted, Stored):
     def values(self) -> dict[str, Tensor]:
         """Return what was measured, another name of ``observables``."""
         return self.observables
+
+    @cached_property
+    def acceptance(self) -> float | None:
+        """How probably trajectories of the sampler's move are accepted at the target.
+
+        It is measured in about a thousand of them, which begin at the walkers. None for moves that
+        do not tell, such as sweeps, and where no configurations were stored.
+        """
+        if self.configurations is None or len(self.configurations) == 0:
+            return None
+        # Other random numbers than those that have brought the walkers here.
+        seed = (self.seed + 1) % 2**32
+        return accepted_at(self.sampler.mcmc, self.model, self.configurations, seed)
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return what numbers of a table mean, and what the move accepts where that is known."""
+        found = super().notes
+        if self.acceptance is not None:
+            found["acceptance"] = f"{self.acceptance:.2f}"
+        return found
 
     def on_the_way(self, walkers: int, frames: int) -> Moving | None:
         """Return the first walkers on their way along the path, drawn again from their seed."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..estimators.trust.beginning import Beginning
 from ..kernels.checks import as_bool, as_device, as_tensor
 from ..models.base import EnergyModel, Target
+from ..models.densities.base import DensityModel
 from ..models.varied import couplings_of
 from ..observables.base import OBSERVABLES, is_of_pairs, is_of_replicas
 from ..observables.fields import chosen_for
@@ -390,4 +391,9 @@ class March:
             raise ValueError(
                 f"observable {name} is one of ParallelTempering, got {type(self.move).__name__}; "
                 f"leave it out"
+            )
+        if is_of_replicas(observable) and isinstance(self.model, DensityModel):
+            raise ValueError(
+                f"observable {name} is of replicas at several temperatures, and those of "
+                f"{type(self.model).__name__} are at times of a path; leave it out"
             )

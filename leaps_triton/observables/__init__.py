@@ -7,14 +7,16 @@ energies in units of the coupling J, susceptibilities in 1/J, specific heats in 
 lattice spacings, the rest without a unit. All raise a ValueError for configurations that are not
 the model's (their values are looked at on a CPU alone). The magnetisation is the lattice mean of
 ``model.spins``: ±1 for q = 2, unit vectors otherwise. Those that look along a direction take it as
-``direction=``, 0 unless told; :func:`along` makes an observable of another one. Overlaps compare
+``direction=``, 0 unless told; :func:`along` makes an observable of another one. On graphs, and on
+lattices too, :func:`structure_factor_at` and :func:`correlation_by_distance` go by positions, and
+:func:`staggered_magnetization` and :func:`three_sublattice_order` by sublattices. Overlaps compare
 two replicas: they take two sets of configurations, and a chain measures them of its walkers two by
 two; :func:`replica_energies` it measures of parallel tempering. A chain of parallel tempering also
 measures every observable of configurations at all its inverse temperatures, by a name such as
 ``energy_at_betas``.
 """
 
-from . import fields, pairs, spins
+from . import fields, graphs, pairs, spins
 from .base import (
     OBSERVABLES,
     entered,
@@ -24,12 +26,14 @@ from .base import (
     of_pairs,
 )
 from .fields import *  # noqa: F403
+from .graphs import *  # noqa: F403
 from .pairs import *  # noqa: F403
 from .replicas import COUPLINGS_SUFFIX, SUFFIX
 from .spins import *  # noqa: F403
 
 __all__ = ["OBSERVABLES", "of_means", "of_pairs"]
 __all__ += fields.__all__
+__all__ += graphs.__all__
 __all__ += pairs.__all__
 __all__ += spins.__all__
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect, is_real, shown
+from ..lattices.graph import Graph
 from ..models.base import LatticeModel
 from .base import observable, of_pairs, of_replicas
 from .spins import spin_field
@@ -60,6 +61,12 @@ def link_overlap(first: Tensor, second: Tensor, model: LatticeModel) -> Tensor:
     _check_pair(first, second)
     a = spin_field(first, model)
     b = spin_field(second, model)
+    lattice = model.lattice
+    if isinstance(lattice, Graph):
+        first_end, second_end = lattice.edges.T.to(a.device)
+        ahead = (a[:, first_end] * a[:, second_end]).sum(-1)
+        product = ahead * (b[:, first_end] * b[:, second_end]).sum(-1)
+        return product.sum(1) / lattice.bonds
     total = torch.zeros(len(a), dtype=torch.float64, device=a.device)
     bonds = 0
     for axis, length in enumerate(model.lattice.shape):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
+from ..lattices.hypercubic import require_hypercubic
 from ..models.base import DiscreteModel, LatticeModel, Observable
 from .base import function_of, measured_of, observable, of_means
 
@@ -146,6 +147,7 @@ def along(observable: Callable[..., Tensor], direction: int) -> Observable:
 
 
 def _length(model: LatticeModel, direction: int) -> int:
+    require_hypercubic(model.lattice, "An observable along a direction")
     direction = as_integer("direction", direction, 0, model.lattice.ndim - 1)
     return model.lattice.shape[direction]
 

@@ -20,7 +20,6 @@ from .summary import LABELS, label, title
 
 __all__ = ["against_temperature", "binder_crossing", "varying"]
 
-
 _AXES = {
     "energy": "energy / site  ⟨H⟩/N  [$J$]",
     "abs_magnetization": "magnetisation  ⟨|m|⟩",

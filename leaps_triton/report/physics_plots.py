@@ -24,6 +24,7 @@ from ..estimators.autocorrelation import chain_estimate
 from ..estimators.base import Function, Result
 from ..estimators.overlaps import overlap_distribution as _distribution
 from ..files import replacing
+from ..models.densities.base import DensityModel
 from ..models.varied import couplings_of
 from ..observables.pairs import overlap
 from ..observables.spins import correlation as _correlation
@@ -158,7 +159,8 @@ def _draw_autocorrelation(axes: Axes, chain: Chain, name: str, colour: str) -> N
     error = _autocorrelation_error(rho, estimate.window, estimate.draws)
     tau = f"τ = {estimate.tau:.3g} ± {estimate.tau_error:.1g}"
     field = bool(couplings_of(chain.model))
-    text = f"{shortened(label(name, field))}: {tau}, W = {estimate.window}"
+    density = isinstance(chain.model, DensityModel)
+    text = f"{shortened(label(name, field, density))}: {tau}, W = {estimate.window}"
     axes.plot(t.numpy(), rho.numpy(), "o-", color=colour, markersize=3, linewidth=1.0, label=text)
     low = (rho - error).numpy()
     high = (rho + error).numpy()

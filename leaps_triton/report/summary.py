@@ -8,6 +8,7 @@ from ..estimators.base import Result
 from ..estimators.jackknife import Estimate
 from ..estimators.trust.cautions import Doubt, caution, joined
 from ..exact.known import known
+from ..models.densities.base import DensityModel
 from ..models.energy_only import as_given
 from ..models.varied import couplings_of
 from ..observables.base import entered
@@ -35,6 +36,12 @@ FIELD_LABELS = {
 }
 """Those of a field that are called otherwise, or that spins have not; the last is 1 exactly."""
 
+DENSITY_LABELS = {
+    "energy": "energy / coordinate",
+    "schwinger_dyson": "check ⟨x ∂H/∂x⟩",
+}
+"""Those of a density, which has no sites."""
+
 _SYMBOLS = {"mass_squared": "m²", "quartic": "λ"}
 """What couplings are called in titles."""
 
@@ -51,16 +58,19 @@ _NOTED = {
 """What notes are about."""
 
 
-def label(name: str, field: bool = False) -> str:
+def label(name: str, field: bool = False, density: bool = False) -> str:
     """Return what an observable is called in tables.
 
     Args:
         name: of the observable.
         field: whether it is one of a field.
+        density: whether it is one of a density.
     """
     known = LABELS
     if field:
         known = {**LABELS, **FIELD_LABELS}
+    if density:
+        known = {**LABELS, **DENSITY_LABELS}
     return known.get(name, name.replace("_", " "))
 
 
@@ -142,6 +152,8 @@ def measure(run: Result, names: Iterable[str] = tuple(LABELS)) -> dict[str, Any]
     if field:
         # Tables call some of them otherwise.
         found["field"] = True
+    if isinstance(run.model, DensityModel):
+        found["density"] = True
     said = [*run.doubts, *joined(doubts)]
     found["cautions"] = [doubt.reason for doubt in said]
     caution(said)
@@ -175,7 +187,8 @@ def _row(estimate: Estimate, reference: float | None) -> dict[str, Any]:
 def render(result: dict[str, Any]) -> str:
     """Return the table of what :func:`measure` returns."""
     field = result.get("field", False)
-    rows = [(label(name, field), row) for name, row in result["observables"].items()]
+    density = result.get("density", False)
+    rows = [(label(name, field, density), row) for name, row in result["observables"].items()]
     if "log_z" in result:
         reason = result.get("notes", {}).get("log_z", "")
         log_z = Estimate(result["log_z"], result["log_z_error"], reason)

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ..mcmc.base import Move, SweepState, as_move
-from ..mcmc.fields.acceptance import acceptance_of
+from ..mcmc.base import Move
+from ..mcmc.fields.acceptance import accepted_at
 from ..models.base import Model
 from .along import Recorded, Stage, stages
 from .weighted import Weighted
@@ -95,13 +94,6 @@ class WeightedEnsemble(Weighted):
             >>> 0.5 < found.acceptance(sampler.mcmc) < 1.0
             True
         """
-        if move is None:
-            return None
-        each = as_move("move", move)
-        if not each.tells_acceptance:
-            return None
-        walkers = torch.arange(len(self.configurations), device=self.configurations.device)
-        here = SweepState(self.configurations, walkers, 0)
         # Other random numbers than those that have brought the walkers here.
         seed = (self.seed + 1) % 2**32
-        return acceptance_of(each, self.model, here, seed)
+        return accepted_at(move, self.model, self.configurations, seed)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from ..kernels.checks import as_integer, as_number, as_seed, expect
+from ..kernels.checks import as_bool, as_integer, as_number, as_seed, expect
 from .losses import LOSSES
 from .settings import DRIFT, GAUSS_NEWTON, LEAST, NUMBERS, SPRING
 
@@ -108,6 +108,10 @@ class TrainingConfig:
             fall of ``learning_rate`` of their own; from far away the others may lose their way.
         box: nodes lie in ``[-box, box]`` in every coordinate; 0 for the reach of the start and of
             what chains find, see :func:`~leaps_triton.training.data.nodes.reach`.
+        end_times: whether the first and the last of the times of nodes are the ends of [0, 1]:
+            steps of Gauss-Newton leave a drift beyond its nodes to chance. Of 32 times or more two
+            can be spared. For gradient flows, whose energy counts for nothing at the ends, it
+            brings nothing.
         diffusion: σ of noise ``σ dW`` along which the drift is trained: it is then the ``μ`` of
             ``dX = μ dt + σ dW``, whose law is ``ρ_t``, and the transport of the sampler a
             :class:`~leaps_triton.integrators.WithoutNoise` of it; 0 for a drift without noise.
@@ -155,6 +159,7 @@ class TrainingConfig:
     shares: int = 1
     adam_steps: int = 0
     box: float = 0.0
+    end_times: bool = False
     diffusion: float = 0.0
     hamilton_jacobi: float = 0.0
 
@@ -224,6 +229,7 @@ class TrainingConfig:
         for name, (wanted, accept) in NUMBERS.items():
             checked[name] = as_number(name, getattr(self, name), wanted, accept)
         checked["seed"] = as_seed(self.seed)
+        checked["end_times"] = as_bool("end_times", self.end_times)
         for name, value in checked.items():
             # Plain numbers, as a file keeps them.
             object.__setattr__(self, name, value)

@@ -85,6 +85,29 @@ def test_a_drift_is_trained_and_sampled(tmp_path: Path, capsys: pytest.CaptureFi
     assert list(run.values) == list(lt.observables.FIELD_OBSERVABLES)
 
 
+def test_walkers_say_how_often_their_trajectories_are_accepted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = lt.AnnealingPath(lt.PhiFour((4, 4), mass_squared=-4.0, quartic=8.0))
+    move = lt.HMC(leapfrogs=2, step=0.1, fourier=False)
+    sampler = lt.Sampler(path, None, lt.MapStep(3), move, block=64, device="cpu")
+    file = tmp_path / "ais.safetensors"
+    lt.save(sampler, file)
+    given = ["sample", str(file), "--walkers", "64", "--device", "cpu"]
+    results = []
+    for more in ([], ["--configurations"]):
+        place = str(tmp_path / f"{len(more)}.h5")
+        table = tmp_path / "table.json"
+        main([*given, "--output", place, "--json", str(table), *more])
+        assert "trajectories are accepted with probability" in capsys.readouterr().out
+        results.append(json.loads(table.read_text())["acceptance"])
+        main(["info", place])
+        # Walkers that are not stored would have to be drawn again.
+        assert ("accepted" in capsys.readouterr().out) == bool(more)
+    # The walkers are the same in both, and so are the trajectories.
+    assert results[0] == results[1] and 0.5 < results[0] < 1.0
+
+
 SPINS = ["--shape", "4x4", "--device", "cpu"]
 
 

@@ -1,57 +1,23 @@
 """Scripts of continuous fields and of their moves, run small."""
 
-import importlib.util
 import io
 import json
 import sys
-import warnings
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 import torch
 
-from leaps_triton.mcmc.fields import settling
+from running_scripts import figured, script, short_burn_ins, told
 
 pytest.importorskip("tyro")
-
-ROOT = Path(__file__).parents[2]
-
-
-def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return a script of experiments/ as a module, with what lies beside it."""
-    file = ROOT / "experiments" / f"{name}.py"
-    monkeypatch.syspath_prepend(str(file.parent))
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look for their module by its name.
-    monkeypatch.setitem(sys.modules, file.stem, module)
-    spec.loader.exec_module(module)
-    return module
-
-
-def told(main: Any, settings: Any, file: Path) -> Any:
-    """Return what a script writes, without places."""
-    threads = torch.get_num_threads()
-    with warnings.catch_warnings():
-        # So few walkers and draws are too few for their errors.
-        warnings.simplefilter("ignore")
-        main(settings)
-    torch.set_num_threads(threads)
-    text = file.read_text(encoding="utf-8")
-    assert str(file.parent) not in text
-    return json.loads(text)
 
 
 def test_drifts_are_trained_from_one_lattice_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = script("fields/phi4_training", monkeypatch)
-    # Burn-ins of moves, of which there are many, are tested elsewhere.
-    for name, short in {"ANNEALED": 6, "ROUNDS": (6, 6), "TUNED": 6}.items():
-        monkeypatch.setattr(settling, name, short)
+    short_burn_ins(monkeypatch)
     file = tmp_path / "phi4_training.json"
     settings = training.Settings(smoke=True, json=file, save=tmp_path / "drifts")
     found = told(training.main, settings, file)
@@ -97,3 +63,27 @@ def test_moves_are_told_in_trajectories(monkeypatch: pytest.MonkeyPatch) -> None
     assert rows[0]["milliseconds"] == {"twin": 100.0, "numba": 20.0}
     assert rows[0]["twin_over_numba"] == 5.0
     assert rows[3]["in_trajectories"] == {"twin": 2.0, "numba": 10.0}
+
+
+def test_phi4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    phi4 = script("fields/phi4", monkeypatch)
+    short_burn_ins(monkeypatch)
+    file = tmp_path / "phi4.json"
+    told(phi4.main, phi4.PhiFour(smoke=True, results=tmp_path), file)
+    result = figured(file)
+    assert [row["length"] for row in result["scan"]] == [4, 6]
+    for row in result["scan"]:
+        # The identity holds at every coupling. Of six values 5σ is beyond 4e-6, and errors of short
+        # chains are rough.
+        columns = row["columns"]
+        pairs = zip(columns["schwinger_dyson"], columns["schwinger_dyson_error"], strict=True)
+        assert all(abs(value - 1.0) < 5.0 * error for value, error in pairs)
+    comparison = result["comparison"]
+    assert [row["method"] for row in comparison["rows"]] == ["NETS", "AIS", "SMC", "HMC"]
+    for row in comparison["rows"]:
+        assert abs(row["schwinger_dyson_pull"]) < 5.0
+        assert row["effective_walkers_per_second"] > 0.0
+    nets = comparison["rows"][0]
+    assert comparison["training"]["steps"] == 4 and comparison["training"]["seconds"] > 0.0
+    for key, rate in nets["training_included"].items():
+        assert 0.0 < rate < nets[key]

@@ -30,8 +30,11 @@ DRIFTS: dict[str, tuple[int, Any]] = {
 }
 
 
-@pytest.mark.parametrize("intervals", [2, 4, 16])
-@pytest.mark.parametrize("name", DRIFTS)
+# Many intervals take their time in the plane, and show what they show on a line.
+CASES = [(name, count) for name in DRIFTS for count in (2, 4, 16) if count < 16 or "1D" in name]
+
+
+@pytest.mark.parametrize(("name", "intervals"), CASES)
 def test_maps_are_exact_by_quadrature(name: str, intervals: int) -> None:
     """No noise at all: the tolerance is that of the sum over the starts."""
     dim, drift = DRIFTS[name]

@@ -101,10 +101,11 @@ class Chain(ModelOptions):
             return
         table = {**measured(run, self.output), "lowest_energy": run.lowest_energy}
         if run.lowest is not None and run.lowest_energy is not None:
+            unit = "coordinate" if table.get("density") else "site"
             there = int((run.lowest.energies == run.lowest_energy).sum())
             print(
                 f"lowest energy {run.lowest_energy:.10g}, "
-                f"{run.lowest_energy / run.model.lattice.sites:.6g} per site, "
+                f"{run.lowest_energy / run.model.lattice.sites:.6g} per {unit}, "
                 f"in {there} of {run.walkers} walkers"
             )
         print(f"chain: {self.output}")

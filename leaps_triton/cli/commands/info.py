@@ -47,6 +47,7 @@ class Info:
             manifest: dict[str, Any] = run.manifest
             model: Any = run.model
             bias = run.bias
+            accepted = run.notes.get("acceptance", "")
         else:
             contents = checkpoint.read(self.file)
             manifest = contents.manifest
@@ -54,6 +55,8 @@ class Info:
             sampler = checkpoint.rebuild(contents, self.file.name, "cpu")
             model = sampler.path.model
             bias = sampler.integrator.bias
+            # What a sampler accepts its walkers tell.
+            accepted = ""
             kind = _kind(manifest)
         print(f"{self.file.name}: {kind}")
         print(_line("model", repr(model)))
@@ -69,8 +72,8 @@ class Info:
             if name == "resampling" and not part["below"]:
                 text = "none"
             print(_line(_CALLED.get(name, name), text))
-        if "chain" in manifest and run.notes.get("acceptance"):
-            print(_line("accepted", run.notes["acceptance"]))
+        if accepted:
+            print(_line("accepted", accepted))
         if bias:
             print(_line("weights", bias))
         print(_line("next", _next(self.file.name, is_run)))

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -13,11 +13,27 @@ import leaps_triton as lt
 from ...kernels.checks import as_device
 from ...parallel import ALONE, Ranks
 from ...provenance import provenance
+from ..densities import DENSITIES, density_path
 from ..interrupts import going_on
-from ..options import announce, check_folders, config, write
+from ..options import announce, check_folders, config, option, write
 from .info import measured
 
 __all__ = ["Merge", "Sample"]
+
+_FEW = 64
+"""Walkers that are drawn again, where none are stored, to see what their moves accept."""
+
+
+_INTERVALS = 100
+"""Of the path to a density, unless told."""
+
+_LEAPFROGS = 3
+"""Of a trajectory on it, unless told."""
+
+_MODELS = (
+    f"Instead of it, a density without a network, to which trajectories of HMC lead by annealed "
+    f"importance sampling: {', '.join(DENSITIES)}."
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,16 @@ class Sample:
     """With --zoo, another inverse temperature than that of the training."""
     shape: tuple[int, ...] | None = None
     """With --zoo, another lattice than that of the training, such as 12 12."""
+    model: Annotated[str | None, tyro.conf.arg(help=_MODELS)] = None
+    """Instead of it, a density."""
+    dim: int | None = None
+    """With --model, number of coordinates of many-well (32) and funnel (10)."""
+    separation: float | None = None
+    """With --model, how far apart modes of two-modes (2) and laplace (8) are."""
+    intervals: int | None = None
+    """With --model, intervals of the path; 100 by default."""
+    leapfrogs: int | None = None
+    """With --model, leapfrogs of a trajectory; 3 by default."""
     walkers: int = 4096
     """Walkers to sample."""
     blocks: str | None = None
@@ -91,6 +117,7 @@ class Sample:
         if not ranks.first:
             return
         table = measured(run, self.output)
+        table |= _accepted(sampler, run)
         print(f"walkers: {self.output}")
         seconds = time.perf_counter() - begin
         about = {"seconds": seconds, "config": config(self), "versions": provenance()}
@@ -102,13 +129,18 @@ class Sample:
         Raises:
             ValueError: none or several are named.
         """
-        places = (self.checkpoint, self.published, self.zoo)
+        places = (self.checkpoint, self.published, self.zoo, self.model)
         named = [place for place in places if place is not None]
         if len(named) != 1:
             raise ValueError(
-                "give one of CHECKPOINT, --published with a file of the LEAPS paper, and --zoo "
-                "with the name of a trained sampler"
+                "give one of CHECKPOINT, --published with a file of the LEAPS paper, --zoo with "
+                "the name of a trained sampler, and --model with that of a density"
             )
+        if self.model is not None:
+            return self._annealing(self.model, device)
+        for name in ("dim", "separation", "intervals", "leapfrogs"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{option(name)} goes with --model alone")
         if self.zoo is not None:
             return lt.zoo.load(self.zoo, device, self.beta, self.shape)
         if self.beta is not None or self.shape is not None:
@@ -117,6 +149,21 @@ class Sample:
             return lt.load_published_leaps(self.published, device)
         assert self.checkpoint is not None
         return lt.load(self.checkpoint, device)
+
+    def _annealing(self, word: str, device: torch.device) -> lt.Sampler:
+        """Return a sampler of a density by trajectories alone."""
+        for name in ("beta", "shape"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{option(name)} is no option of --model {word}; leave it out")
+        path = density_path(word, {"dim": self.dim, "separation": self.separation})
+        intervals = self.intervals
+        if intervals is None:
+            intervals = _INTERVALS
+        leapfrogs = self.leapfrogs
+        if leapfrogs is None:
+            leapfrogs = _LEAPFROGS
+        move = lt.HMC(leapfrogs=leapfrogs)
+        return lt.Sampler(path, None, lt.MapStep(intervals), move, device=device)
 
 
 @dataclass(frozen=True)
@@ -140,6 +187,25 @@ class Merge:
         print(f"walkers: {self.output}, {run.progress}")
         about = {**config(self), "parts": [part.name for part in self.parts]}
         write(self.json, {**table, "config": about, "versions": provenance()})
+
+
+def _accepted(sampler: lt.Sampler, run: lt.io.Run) -> dict[str, Any]:
+    """Return how probably trajectories of the sampler's move are accepted; nothing for others.
+
+    Args:
+        sampler: what has drawn the walkers.
+        run: the walkers, of which the table has told it where their configurations are stored.
+    """
+    acceptance = run.acceptance
+    if acceptance is None:
+        # With what the file has of it: a run that goes on keeps its step.
+        move = run.sampler.move
+        if move is None or not move.tells_acceptance:
+            return {}
+        few = sampler.with_block(_FEW).sample(_FEW, run.seed)
+        acceptance = few.acceptance(move)
+        print(f"trajectories are accepted with probability {acceptance:.2f}")
+    return {"acceptance": acceptance}
 
 
 def _blocks(text: str | None) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ import leaps_triton as lt
 from ...files import replacing
 from ...kernels.checks import as_device
 from ...provenance import provenance
+from ..densities import refuse
 from ..interrupts import going_on
 from ..moves import AUTO, MOVES, as_move
 from ..options import (
@@ -102,6 +103,7 @@ class Scan(ModelOptions):
         drawn = self.figure or self.output.with_suffix(".png")
         check_folders(self.output, drawn, self.json)
         check_figure(drawn)
+        refuse(self.model, "scan", "it has no temperature; take leaps-triton chain, or sample")
         place = as_device(self.device)
         name, values = self._varied()
         options = self._options()

@@ -17,6 +17,7 @@ from ...kernels.checks import as_device
 from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ...report import summary
+from ..densities import refuse
 from ..interrupts import going_on, stopped
 from ..options import (
     announce,
@@ -162,6 +163,7 @@ class Train(RecipeOptions):
         Args:
             ranks: the processes that share every batch.
         """
+        refuse(self.model, "train", "lt.Trainer does, as the guide to densities shows")
         if ranks.first:
             check_folders(self.checkpoint, self.json)
         if self.checkpoint.exists() and not self.resume:

@@ -3,11 +3,12 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ..base import BaseMove, SweepState
+from ..base import BaseMove, Move, SweepState, as_move
 from .settling import path_to
 
-__all__ = ["LEAST_ACCEPTANCE", "acceptance_of"]
+__all__ = ["LEAST_ACCEPTANCE", "acceptance_of", "accepted_at"]
 
 LEAST_ACCEPTANCE = 0.2
 """Acceptance below which chains are warned of."""
@@ -42,3 +43,24 @@ def acceptance_of(move: BaseMove, model: Any, state: Any, seed: int) -> float:
         here, info = move.step(here, path, 1.0, seed)
         means.append(move.accepted(info).mean())
     return float(torch.stack(means).mean())
+
+
+def accepted_at(move: Move | None, model: Any, configurations: Tensor, seed: int) -> float | None:
+    """Return the mean probability to accept in trajectories that begin at configurations.
+
+    Args:
+        move: settled; None for none.
+        model: the target.
+        configurations: where they begin, ``(walkers, *shape)``.
+        seed: in [0, 2³²).
+
+    Returns:
+        The probability; None without a move, and for moves that do not tell, such as sweeps.
+    """
+    if move is None:
+        return None
+    each = as_move("move", move)
+    if not each.tells_acceptance:
+        return None
+    walkers = torch.arange(len(configurations), device=configurations.device)
+    return acceptance_of(each, model, SweepState(configurations, walkers, 0), seed)

@@ -63,7 +63,8 @@ def path_of(model: Target | EnergyModel, start: Tensor | None) -> AnnealingPath:
     floating = isinstance(kind, torch.dtype) and kind.is_floating_point
     # Floating-point numbers have no uniform law that a path could start from by itself, but fields
     # have the free one, and with it the couplings that their moves ask for.
-    if isinstance(model, DensityModel) and start is None:
+    if isinstance(model, DensityModel):
+        # Whatever the walkers start from: replicas are at times of this path.
         return AnnealingPath(model, broad(model))
     if floating and not is_phi_four(model):
         if start is None:

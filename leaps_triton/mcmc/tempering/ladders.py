@@ -5,8 +5,10 @@ import math
 from typing import Any
 
 from ...kernels.checks import as_number
+from ...models.densities.base import DensityModel
+from ...models.varied import couplings_of
 
-__all__ = ["as_betas", "as_couplings", "as_fractions"]
+__all__ = ["as_betas", "as_couplings", "as_fractions", "check_tempered"]
 
 
 def as_fractions(fractions: Any) -> tuple[float, ...]:
@@ -56,6 +58,29 @@ def as_couplings(name: str, values: Any) -> tuple[float, ...]:
             f"{name} must rise or fall to the model's own, two values or more, got {values!r}"
         )
     return found
+
+
+def check_tempered(model: Any, betas: Any) -> None:
+    """Raise a ValueError for replicas at temperatures of a model that has none.
+
+    Args:
+        model: the target.
+        betas: inverse temperatures; None where the replicas are told by fractions.
+    """
+    name = type(model).__name__
+    # Fractions of β are times of the path too, which are no temperatures of a field.
+    if couplings_of(model):
+        names = ", ".join(couplings_of(model))
+        raise ValueError(
+            f"{name} has no temperature to be tempered in; give ParallelTempering values of one of "
+            f"{names}, such as quartic=[…]"
+        )
+    # Along their path from a Gaussian replicas are not at powers of the density.
+    if isinstance(model, DensityModel) and betas is not None:
+        raise ValueError(
+            f"{name} has no temperature, and betas of ParallelTempering are temperatures; give it "
+            f"fractions=[0, …, 1], times of the path from a broad Gaussian to the density"
+        )
 
 
 def _monotone(numbers: Any) -> tuple[float, ...]:

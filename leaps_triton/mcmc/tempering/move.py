@@ -12,7 +12,6 @@ from ...kernels.checks import as_bool
 from ...models.varied import (
     Varied,
     check_coupling,
-    couplings_of,
     fields_name_couplings,
     one_coupling,
     value_of,
@@ -24,7 +23,7 @@ from ..base import BaseMove, Lowest, Move, SweepState, as_move, begin
 from ..compose import default_move, settled
 from ..sweeps import numbers_on, times_on
 from .exchanges import exchanged
-from .ladders import as_betas, as_couplings, as_fractions
+from .ladders import as_betas, as_couplings, as_fractions, check_tempered
 from .states import TemperingInfo, TemperingState
 
 __all__ = ["ParallelTempering"]
@@ -51,8 +50,9 @@ class ParallelTempering(BaseMove):
 
     Args:
         fractions: of the model's β, increasing, from at least 0 to 1, at least two: ``β_k = f_k
-            β``. At the time ``t`` of a path they are fractions of ``t``. Chains of a field refuse
-            them, as they refuse ``betas``.
+            β``. At the time ``t`` of a path they are fractions of ``t``; of a density, which has no
+            temperature, they are times of the path from a broad Gaussian to it. Chains of a field
+            refuse them, as they and densities refuse ``betas``.
         move: moves the replicas; any with a :class:`~leaps_triton.mcmc.SweepState`. None for
             :func:`~leaps_triton.default_move` of the model, which results and files then tell.
             :class:`~leaps_triton.Houdayer` pairs walkers at the same temperature.
@@ -183,13 +183,7 @@ class ParallelTempering(BaseMove):
             ValueError: values that do not end at the model's own, or of something that it has not.
         """
         if self._coupling is None:
-            # Fractions of β are times of the path too, which are no temperatures of a field.
-            if couplings_of(model):
-                names = ", ".join(couplings_of(model))
-                raise ValueError(
-                    f"{type(model).__name__} has no temperature to be tempered in; give "
-                    f"ParallelTempering values of one of {names}, such as quartic=[…]"
-                )
+            check_tempered(model, self.betas)
             return super().varied(model)
         name, values = self._coupling
         check_coupling(model, name)

@@ -95,6 +95,20 @@ def _strata(draws: Draws, use: Use, count: int) -> Tensor:
     return (torch.arange(count, dtype=torch.float64) + uniform64(words[0], words[1])) / count
 
 
+def _shares(draws: Draws, config: TrainingConfig) -> Tensor:
+    """Return where nodes are between the first time and the last, increasing, in [0, 1].
+
+    Args:
+        draws: of the training.
+        config: the settings: ``bins`` times, and whether the ends are two of them.
+    """
+    if not config.end_times:
+        return _strata(draws, Use.NODE_TIMES, config.bins)
+    inner = _strata(draws, Use.NODE_TIMES, max(0, config.bins - 2))
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    return torch.cat([ends[:1], inner, ends[1:]])[: config.bins]
+
+
 def _points(path: Any, config: TrainingConfig, draws: Draws, use: Use) -> Tensor:
     """Return scrambled points of Sobol's sequence in the box, ``(bins, buffer, *shape)``."""
     model = path.model
@@ -190,7 +204,7 @@ class NodeBuffer:
         shape = (config.bins, config.buffer, *model.shape)
         self.configurations = torch.zeros(shape, dtype=model.dtype, device=device)
         draws = Draws(config.seed, 0)
-        share = _strata(draws, Use.NODE_TIMES, config.bins)
+        share = _shares(draws, config)
         first = config.first_time
         self.t = (first + (1.0 - first) * share**config.time_power).to(device)
 

@@ -51,6 +51,37 @@ def test_chains_start_by_themselves() -> None:
     assert short.configurations.dtype == torch.float32
 
 
+def tempered(model: Any, sweeps: int = 300, exchange: bool = True, **told: Any) -> lt.Chain:
+    """Chains that all begin in the left mode."""
+    return lt.run_chain(
+        model, lt.ParallelTempering(move=lt.HMC(step=0.5), exchange=exchange, **told),
+        walkers=64, sweeps=sweeps, burn_in=40, seed=2, device="cpu", keep_configurations=True,
+        start=torch.full((64, 1), -2.5, dtype=torch.float64),
+    )  # fmt: skip
+
+
+def test_replicas_along_the_path_of_a_density_cross_between_its_modes() -> None:
+    """Four sigma: once in 16000 seeds."""
+    model = lt.GaussianMixture.two(2.5)
+    found = tempered(model, fractions=[0.0, 0.3, 1.0])
+    mass = model.mode_masses(found)[0]
+    assert mass.error < 0.04 and abs(mass.pull(0.2)) < 4.0
+    assert bool((found.state.arrivals > 0).all())
+    # Five sigma of a mode are between: without exchanges all stay where they were.
+    alone = tempered(model, 20, exchange=False, fractions=[0.0, 0.3, 1.0])
+    assert float((alone.configurations < 0.0).double().mean()) == 1.0
+
+
+def test_densities_are_tempered_in_no_temperature() -> None:
+    with pytest.raises(ValueError, match=r"GaussianMixture has no temperature.*fractions=\[0"):
+        tempered(MIXTURE, betas=[0.5, 1.0])
+    move = lt.ParallelTempering(fractions=[0.5, 1.0], move=HMC)
+    with pytest.raises(ValueError, match=r"replica_energies is of replicas at several temp"):
+        lt.run_chain(MIXTURE, move, 4, 4, observables=["replica_energies"], device="cpu")
+    with pytest.raises(ValueError, match="beta of GaussianMixture must be 1"):
+        lt.run_chain(MIXTURE, move, 4, 4, observables=["energy_at_betas"], device="cpu")
+
+
 @pytest.mark.parametrize(
     "model",
     [MIXTURE, lt.ManyWell(4), lt.Funnel(3, 1.0), lt.LaplacePair(3.0), lt.GaussianMixture.nine()],
@@ -122,6 +153,7 @@ def test_commands_take_files_of_densities(
     said = capsys.readouterr().out
     assert "GaussianMixture(<2 modes>, dim=1)" in said and "Gaussian, scale 1" in said
     # What is exact stands beside it.
-    assert "log Z" in said and "0.00000" in said and "schwinger dyson" in said
+    assert "log Z" in said and "0.00000" in said and "check ⟨x ∂H/∂x⟩" in said
+    assert "/ site" not in said
     with pytest.raises(SystemExit):
         main(["chain", "--model", "funnel", "--shape", "4", "--output", walkers])
