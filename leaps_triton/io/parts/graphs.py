@@ -28,7 +28,8 @@ def describe_graph(graph: Graph) -> Contents:
         "origin": None,
     }
     if graph.origin is not None:
-        manifest["origin"] = graph.origin._asdict()
+        kind, lengths, periodic = graph.origin
+        manifest["origin"] = {"kind": kind, "lengths": list(lengths), "periodic": periodic}
     # Sweeps follow the colours: a file keeps those that were used, given or found.
     tables = {"model.graph.colours": graph.colours()}
     for name in _TABLES:
