@@ -2,31 +2,27 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_tensor, expect
+from ..kernels.checks import as_integer, expect
+from ..kernels.gathered.products import by_product
 from . import shapes
 from .colouring import saturation_colours, two_colours
+from .edges import (
+    Incidence,
+    as_edges,
+    as_labels,
+    as_places,
+    check_colours,
+    check_edges,
+    incidence_of,
+)
 from .shapes import Drawing, Origin
 
-__all__ = ["Graph", "Incidence", "incidence_of"]
-
-WIDE = 32
-"""Up to this degree neighbours are gathered; beyond, fields are a matrix product."""
-
-
-class Incidence(NamedTuple):
-    """Which edges meet at every site."""
-
-    neighbours: Tensor
-    """Site at the other end, int32 ``(degree, sites)``; the site itself where there is none"""
-    bond: Tensor
-    """Its edge, int32 ``(degree, sites)``; the number of edges where there is none"""
-    behind: Tensor
-    """Whether the site is the second end of that edge, bool ``(degree, sites)``"""
+__all__ = ["Graph"]
 
 
 class Graph:
@@ -39,7 +35,7 @@ class Graph:
         edges: pairs of sites, integers ``(bonds, 2)``, each pair once.
         sites: their number; None for the largest that an edge names and those before it.
         classes: class of every edge, integers ``(bonds,)`` from 0 on; None for one class.
-        positions: of the sites, ``(sites, dimensions)``, in units of a bond; None if there are none.
+        positions: of the sites, ``(sites, dimensions)``, in units of a bond; None for none.
         sublattice: of every site, integers ``(sites,)`` from 0 on; None if there are none.
         colours: a colouring in which no two neighbours are alike, integers ``(sites,)``; None for
             one that is found: two colours where that is possible, else few.
@@ -81,33 +77,33 @@ class Graph:
         box: Any = None,
         origin: Origin | None = None,
     ) -> None:
-        self.edges = _as_edges(edges)
+        self.edges = as_edges(edges)
         least = int(self.edges.max()) + 1
         self.sites = least
         if sites is not None:
             # Ops index sites with 32 bits.
             self.sites = as_integer("sites", sites, 1, 2**31 - 1)
         # On a torus of length 2 there are two bonds between the same sites.
-        _check_edges(self.edges, self.sites, repeated=origin is not None)
+        check_edges(self.edges, self.sites, repeated=origin is not None)
         self.shape = (self.sites,)
         self.classes = torch.zeros(self.bonds, dtype=torch.int64)
         if classes is not None:
-            self.classes = _as_labels("classes", classes, self.bonds, "one class per edge")
+            self.classes = as_labels("classes", classes, self.bonds, "one class per edge")
         self.sublattice: Tensor | None = None
         if sublattice is not None:
-            self.sublattice = _as_labels("sublattice", sublattice, self.sites, "one per site")
+            self.sublattice = as_labels("sublattice", sublattice, self.sites, "one per site")
         self.positions: Tensor | None = None
         if positions is not None:
-            self.positions = _as_places("positions", positions, self.sites)
+            self.positions = as_places("positions", positions, self.sites)
         self.box: Tensor | None = None
         if box is not None:
             expect(self.positions is not None, "box", "None where no positions are given", box)
-            self.box = _as_places("box", box, self.positions.shape[1])  # type: ignore[union-attr]
+            self.box = as_places("box", box, self.positions.shape[1])  # type: ignore[union-attr]
         self.origin = origin
         self._given_colours: Tensor | None = None
         if colours is not None:
-            given = _as_labels("colours", colours, self.sites, "one per site")
-            _check_colours(given, self.edges)
+            given = as_labels("colours", colours, self.sites, "one per site")
+            check_colours(given, self.edges)
             self._given_colours = given
 
     @classmethod
@@ -230,8 +226,30 @@ class Graph:
 
     @property
     def wide(self) -> bool:
-        """Whether local fields are a matrix product: the degree is above 32."""
-        return self.degree > WIDE
+        """Whether local fields are a matrix product, as they are at degrees above 32."""
+        return by_product(self.degree, self.sites)
+
+    @property
+    def rule(self) -> str:
+        """How local fields are found, in words."""
+        if self.wide:
+            return "by matrix product"
+        return "gathered"
+
+    def describe(self) -> str:
+        """Return the graph in a line for a person.
+
+        Example:
+            >>> Graph.king((4, 4)).describe()
+            'Graph.king((4, 4)): 16 sites, 64 bonds, 4 classes, degree 8 (gathered), 4 colours'
+        """
+        classes = "1 class"
+        if self.num_classes > 1:
+            classes = f"{self.num_classes} classes"
+        return (
+            f"{self!r}: {self.sites} sites, {self.bonds} bonds, {classes}, "
+            f"degree {self.degree} ({self.rule}), {self.num_colours} colours"
+        )
 
     @property
     def num_colours(self) -> int:
@@ -287,121 +305,21 @@ class Graph:
                 told.append("periodic=False")
         return f"Graph.{origin.kind}({', '.join(told)})"
 
-    def _content(self) -> tuple[Any, ...]:
+    def _content(self) -> tuple[Tensor | None, ...]:
         """Return all that two equal graphs have in common."""
-        parts: list[Any] = [self.sites]
         tables = (self.edges, self.classes, self.positions, self.sublattice, self.box)
-        for table in (*tables, self._given_colours):
-            if table is None:
-                parts.append(None)
-            else:
-                parts.append(tuple(table.flatten().tolist()))
-        return tuple(parts)
+        # Sweeps follow the colours, so that graphs that differ in them are not the same.
+        return (*tables, self._colours)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Graph) and self._content() == other._content()
+        if not isinstance(other, Graph) or (self.sites, self.bonds) != (other.sites, other.bonds):
+            return False
+        for own, its in zip(self._content(), other._content(), strict=True):
+            if (own is None) != (its is None):
+                return False
+            if own is not None and its is not None and not torch.equal(own, its):
+                return False
+        return True
 
     def __hash__(self) -> int:
         return hash((self.sites, self.bonds))
-
-
-def incidence_of(edges: Tensor, sites: int) -> Incidence:
-    """Return which edges meet at every site.
-
-    Args:
-        edges: int64 ``(bonds, 2)``.
-        sites: their number.
-    """
-    bonds = len(edges)
-    # Ends in the order of the edges, so that every site meets its edges in that order.
-    ends = edges.flatten()
-    others = edges.flip(1).flatten()
-    order = torch.argsort(ends, stable=True)
-    degrees = torch.bincount(ends, minlength=sites)
-    first = degrees.cumsum(0) - degrees
-    here = ends[order]
-    row = torch.arange(len(ends)) - first[here]
-    degree = int(degrees.max())
-    neighbours = torch.arange(sites).expand(degree, sites).clone()
-    bond = torch.full((degree, sites), bonds)
-    behind = torch.zeros(degree, sites, dtype=torch.bool)
-    neighbours[row, here] = others[order]
-    bond[row, here] = order // 2
-    behind[row, here] = order % 2 == 1
-    return Incidence(neighbours.int(), bond.int(), behind)
-
-
-def _as_edges(edges: Any) -> Tensor:
-    """Return pairs of sites, int64 ``(bonds, 2)``."""
-    wanted = "pairs of sites, integers of shape (bonds, 2)"
-    try:
-        table = as_tensor(edges)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        expect(False, "edges", wanted, edges)
-    whole = not table.is_floating_point() and table.dtype != torch.bool
-    expect(whole and table.ndim == 2 and table.shape[1:] == (2,), "edges", wanted, edges)
-    expect(len(table) > 0, "edges", "at least one edge", edges)
-    return table.detach().cpu().long().clone()
-
-
-def _check_edges(edges: Tensor, sites: int, repeated: bool) -> None:
-    """Raise a ValueError where an edge is none, or is there twice."""
-    outside = (edges < 0) | (edges >= sites)
-    if bool(outside.any()):
-        row = int(outside.any(1).nonzero()[0])
-        raise ValueError(
-            f"edge {row} joins {tuple(edges[row].tolist())}, and sites are numbered from 0 to "
-            f"{sites - 1}"
-        )
-    loops = edges[:, 0] == edges[:, 1]
-    if bool(loops.any()):
-        row = int(loops.nonzero()[0])
-        raise ValueError(f"edge {row} joins site {int(edges[row, 0])} with itself")
-    if repeated:
-        return
-    keys = edges.min(1).values * sites + edges.max(1).values
-    order = torch.argsort(keys, stable=True)
-    again = (keys[order][1:] == keys[order][:-1]).nonzero()
-    if len(again) > 0:
-        place = int(again[0])
-        first = int(order[place])
-        second = int(order[place + 1])
-        raise ValueError(
-            f"edges {first} and {second} join the same sites, {tuple(edges[second].tolist())}; "
-            f"give the pair once, with the sum of its couplings"
-        )
-
-
-def _as_labels(name: str, labels: Any, count: int, meaning: str) -> Tensor:
-    """Return labels from 0 on, int64 ``(count,)``."""
-    wanted = f"{count} integers from 0 on ({meaning})"
-    try:
-        table = as_tensor(labels)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        expect(False, name, wanted, labels)
-    whole = not table.is_floating_point() and table.dtype != torch.bool
-    expect(whole and table.shape == (count,) and int(table.min()) >= 0, name, wanted, labels)
-    return table.detach().cpu().long().clone()
-
-
-def _as_places(name: str, places: Any, rows: int) -> Tensor:
-    """Return finite vectors, float64 ``(rows, dimensions)``."""
-    wanted = f"finite numbers, {rows} rows of one vector each"
-    try:
-        table = as_tensor(places, torch.float64)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        expect(False, name, wanted, places)
-    fits = table.ndim == 2 and len(table) == rows and bool(table.isfinite().all())
-    expect(fits, name, wanted, places)
-    return table.detach().cpu().clone()
-
-
-def _check_colours(colours: Tensor, edges: Tensor) -> None:
-    """Raise a ValueError where two neighbours are alike."""
-    alike = colours[edges[:, 0]] == colours[edges[:, 1]]
-    if bool(alike.any()):
-        row = int(alike.nonzero()[0])
-        raise ValueError(
-            f"colours must differ between neighbours, and sites {tuple(edges[row].tolist())} of "
-            f"edge {row} are alike"
-        )

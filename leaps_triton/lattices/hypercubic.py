@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_bool, as_integer, as_periodic, expect, shown
-from .graph import Graph, Incidence
+from .edges import Incidence
+from .graph import Graph
 
 __all__ = ["Lattice", "as_lattice", "require_hypercubic"]
 

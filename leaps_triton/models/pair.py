@@ -30,7 +30,7 @@ from .inputs import (
     named,
 )
 from .interactions import Interactions, Tables, interactions_of
-from .packed import Packed, packed_heat_bath, packed_metropolis
+from .interactions.packed import Packed, packed_heat_bath, packed_metropolis
 
 __all__ = ["PairModel", "Tables", "is_pair_model"]
 

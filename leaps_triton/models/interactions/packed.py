@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import kernels
-from .base import SweepPlan
+from ... import kernels
+from ..base import SweepPlan
 
 __all__ = [
     "COLUMNS", "LAYOUTS", "Packed", "layout_of", "obstacle", "packed_heat_bath",

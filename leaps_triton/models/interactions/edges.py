@@ -7,11 +7,11 @@ from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from .. import kernels
-from ..kernels import ClusterSweeps, LocalEnergy, Sums
-from ..lattices.graph import Graph
-from ..lattices.hypercubic import Lattice
-from .base import SweepPlan
+from ... import kernels
+from ...kernels import ClusterSweeps, LocalEnergy, Sums
+from ...lattices.graph import Graph
+from ...lattices.hypercubic import Lattice
+from ..base import SweepPlan
 
 __all__ = ["Interactions", "Tables", "interactions_of"]
 
