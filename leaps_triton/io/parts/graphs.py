@@ -28,7 +28,9 @@ def describe_graph(graph: Graph) -> Contents:
         "origin": None,
     }
     if graph.origin is not None:
-        manifest["origin"] = graph.origin._asdict()
+        origin = graph.origin._asdict()
+        # As a file gives it back, so that both can be compared.
+        manifest["origin"] = {**origin, "lengths": list(graph.origin.lengths)}
     # Sweeps follow the colours: a file keeps those that were used, given or found.
     tables = {"model.graph.colours": graph.colours()}
     for name in _TABLES:
