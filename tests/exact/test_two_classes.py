@@ -35,6 +35,13 @@ def test_values_are_those_of_enumeration() -> None:
     assert found.variance == pytest.approx(float(share @ (energy - mean) ** 2), abs=1e-11)
 
 
+def test_no_temperature_divides() -> None:
+    model = asymmetric().at(0.0)
+    law = lt.exact.enumerate_model(model)
+    found = class_moments(model, energies=True)
+    assert found.energy == pytest.approx(float(model.energy(law.configurations).mean()), abs=1e-12)
+
+
 def test_samples_have_the_law() -> None:
     """Chi squared of 2187 states less than 5 sigma off: once in a million seeds."""
     model = asymmetric()

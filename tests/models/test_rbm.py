@@ -160,6 +160,17 @@ def test_ais_finds_the_exact_likelihood(size: float) -> None:
         assert abs(float(likelihood - wanted)) < 3.5 * found.log_z_error
 
 
+def test_machines_come_back_from_files(tmp_path: Any) -> None:
+    path = lt.AnnealingPath(SMALL)
+    sampler = lt.Sampler(path, None, lt.Jump(intervals=2), lt.HeatBath(), device="cpu", block=8)
+    lt.save(sampler, tmp_path / "rbm.safetensors")
+    loaded = lt.load(tmp_path / "rbm.safetensors", device="cpu").path.model
+    assert type(loaded) is lt.RBM
+    assert loaded.visible == 6 and loaded.beta == 0.7
+    assert torch.equal(loaded.weights, SMALL.weights)
+    assert torch.equal(loaded.hidden_bias, SMALL.hidden_bias)
+
+
 def test_what_a_machine_says_of_itself() -> None:
     rbm = lt.RBM(torch.full((3, 2), 0.5))
     assert repr(rbm) == "RBM(visible=3, hidden=2, beta=1.0)"

@@ -36,11 +36,12 @@ class _Classes(NamedTuple):
     many: Tensor
     """Sites of the larger class, int64 ``(many,)``"""
     own: Tensor
-    """``β h`` at the smaller class, float64 ``(few, q)``"""
+    """``h`` at the smaller class, float64 ``(few, q)``"""
     base: Tensor
-    """``β F`` at the larger class where all of the smaller are in state 0, ``(q, 1, many)``"""
+    """``F`` at the larger class where all of the smaller are in state 0, ``(q, 1, many)``"""
     change: Tensor
     """What each other state of a site adds to it, float64 ``(q, few (q - 1), many)``"""
+    beta: float
 
 
 class _Chunk(NamedTuple):
@@ -49,15 +50,20 @@ class _Chunk(NamedTuple):
     states: Tensor
     """int64 ``(states, few)``"""
     base: Tensor
-    """``β Σ h`` of the smaller class, float64 ``(states,)``"""
+    """``Σ h`` of the smaller class, float64 ``(states,)``"""
     fields: Tensor
-    """``β F`` at the larger class, float64 ``(q, states, many)``"""
+    """``F`` at the larger class, float64 ``(q, states, many)``"""
+    beta: float
+
+    def law(self) -> Tensor:
+        """Return the probability of every state at the larger class, ``(q, states, many)``."""
+        return torch.softmax(self.beta * self.fields, dim=0)
 
     def log_weights(self) -> Tensor:
         """Return the logarithm of each state's share of ``Z``, float64 ``(states,)``."""
         # Pairwise, which for few states is faster than the sum over an axis.
-        at_site = reduce(torch.logaddexp, self.fields.unbind(0))
-        return self.base + at_site.sum(1)
+        at_site = reduce(torch.logaddexp, (self.beta * self.fields).unbind(0))
+        return self.beta * self.base + at_site.sum(1)
 
 
 def class_obstacle(model: Any, updates: int = UPDATES) -> str:
@@ -92,29 +98,30 @@ def class_moments(model: Any, energies: bool = False) -> Moments:
     """Return ``log Z``, and the mean and variance of ``H``.
 
     Args:
-        model: one without :func:`class_obstacle`, at β other than 0 for energies.
+        model: one without :func:`class_obstacle`.
         energies: whether mean and variance are wanted.
     """
     found = []
     for chunk in _chunks(model, _classes(model)):
         log_weights = chunk.log_weights()
-        log_z = torch.logsumexp(log_weights, dim=0)
+        share = torch.logsumexp(log_weights, dim=0)
         if not energies:
-            found.append(torch.stack([log_z, log_z * 0.0, log_z * 0.0]))
+            # Neither is asked for.
+            found.append(torch.stack([share, share * 0.0, share * 0.0]))
             continue
-        law = torch.softmax(chunk.fields, dim=0)
-        # Mean and variance of -βH where the smaller class is given: its sites are independent.
+        law = chunk.law()
+        # Mean and variance of -H where the smaller class is given: its sites are independent.
         at_site = (law * chunk.fields).sum(0)
         means = chunk.base + at_site.sum(1)
         spreads = (law * (chunk.fields - at_site) ** 2).sum((0, 2))
         shares = torch.softmax(log_weights, dim=0)
-        found.append(torch.stack([log_z, *_mixed(shares, means, spreads)]))
+        found.append(torch.stack([share, *_mixed(shares, means, spreads)]))
     rows = torch.stack(found)
     log_z = float(torch.logsumexp(rows[:, 0], dim=0))
     if not energies:
         return Moments(log_z, math.nan, math.nan)
     mean, variance = _mixed(torch.softmax(rows[:, 0], dim=0), rows[:, 1], rows[:, 2])
-    return Moments(log_z, -float(mean) / model.beta, float(variance) / model.beta**2)
+    return Moments(log_z, -float(mean), float(variance))
 
 
 @torch.no_grad()
@@ -144,7 +151,7 @@ def class_sample(model: Any, n: int, seed: int) -> Tensor:
         chunk = _chunk_of(chosen[part], classes, model.q)
         flat[part.unsqueeze(1), classes.few] = chunk.states.to(torch.int8)
         words = philox(seed, Stream.EXACT, classes.many, 0, 0, part.unsqueeze(1))
-        thresholds = torch.softmax(chunk.fields, dim=0).cumsum(0)[:-1]
+        thresholds = chunk.law().cumsum(0)[:-1]
         # The state is the number of thresholds at or below u.
         drawn = (thresholds <= uniform64(words[0], words[1])).sum(0, dtype=torch.int8)
         flat[part.unsqueeze(1), classes.many] = drawn
@@ -169,7 +176,7 @@ def _classes(model: Any) -> _Classes:
         many = first
     q = model.q
     sites = model.lattice.sites
-    field = model.beta * model.site_table.view(q, -1).expand(q, sites).T
+    field = model.site_table.view(q, -1).expand(q, sites).T
     # Where a site stands within its class.
     place = torch.empty(sites, dtype=torch.int64)
     place[few] = torch.arange(len(few))
@@ -177,7 +184,7 @@ def _classes(model: Any) -> _Classes:
     small = torch.zeros(sites, dtype=torch.bool)
     small[few] = True
     edges = model.lattice.edges
-    coupling = model.beta * model.coupling.flatten().expand(len(edges))
+    coupling = model.coupling.flatten().expand(len(edges))
     # [few, many, state of few, state of many]; φ of a bond takes the first end first.
     joined = torch.zeros(len(few), len(many), q, q, dtype=torch.float64)
     for ahead, table in ((True, model.bond_table), (False, model.bond_table.T)):
@@ -192,7 +199,7 @@ def _classes(model: Any) -> _Classes:
     change = joined[:, :, 1:] - joined[:, :, :1]
     # A matrix per state of the larger class.
     change = change.permute(3, 0, 2, 1).reshape(q, -1, len(many))
-    return _Classes(few, many, field[few], base, change)
+    return _Classes(few, many, field[few], base, change, model.beta)
 
 
 def _chunk_size(q: int, classes: _Classes) -> int:
@@ -215,4 +222,4 @@ def _chunk_of(numbers: Tensor, classes: _Classes, q: int) -> _Chunk:
     base = (told * classes.own).sum((1, 2))
     # State 0 is in the base: only what the others add is summed.
     fields = classes.base + told[:, :, 1:].flatten(1) @ classes.change
-    return _Chunk(states, base, fields)
+    return _Chunk(states, base, fields, classes.beta)

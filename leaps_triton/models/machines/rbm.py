@@ -80,13 +80,19 @@ class RBM(PairModel):
 
     def _interactions(self) -> LayerInteractions:
         """Return energies and block moves by products with the weights."""
-        return LayerInteractions(self.lattice, self.coupling)
+        return LayerInteractions(self._graph, self.coupling)
+
+    @property
+    def _graph(self) -> Graph:
+        """The graph of the two layers."""
+        assert isinstance(self.lattice, Graph)
+        return self.lattice
 
     @property
     def visible(self) -> int:
         """Number of visible units."""
         # The first edge leads to the first hidden unit, which follows the visible ones.
-        return int(self.lattice.edges[0, 1])
+        return int(self._graph.edges[0, 1])
 
     @property
     def hidden(self) -> int:
@@ -97,7 +103,7 @@ class RBM(PairModel):
     def weights(self) -> Tensor:
         """``W``, float64 ``(visible, hidden)``."""
         # Weights that are all alike are held as one.
-        flat = self.coupling.flatten().expand(self.lattice.bonds)
+        flat = self.coupling.flatten().expand(self._graph.bonds)
         return flat.view(self.visible, self.hidden)
 
     @property
