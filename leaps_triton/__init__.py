@@ -20,7 +20,7 @@ import importlib
 import os
 from types import ModuleType
 
-from . import estimators, exact, io, kernels, networks, observables
+from . import estimators, exact, io, kernels, learning, networks, observables
 from .estimators import (
     ChainEstimate,
     DriftWarning,
@@ -41,7 +41,18 @@ from .io.checkpoint import load, save
 from .lattices.files import read_couplings
 from .lattices.graph import Graph
 from .lattices.hypercubic import Lattice
-from .learning.tap import tap
+from .learning import (
+    Annealed,
+    Exact,
+    FromData,
+    Jarzynski,
+    Learner,
+    MaximumLikelihood,
+    MeanField,
+    Persistent,
+    PseudoLikelihood,
+    tap,
+)
 from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
 from .mcmc.clusters import SwendsenWang, Wolff
@@ -93,6 +104,7 @@ __all__ = [
     "LEC",
     "LEM",
     "RBM",
+    "Annealed",
     "AnnealingPath",
     "Chain",
     "ChainEstimate",
@@ -104,7 +116,9 @@ __all__ = [
     "DriftWarning",
     "EdwardsAnderson",
     "Estimate",
+    "Exact",
     "FreeField",
+    "FromData",
     "Funnel",
     "Gaussian",
     "GaussianDrift",
@@ -119,6 +133,7 @@ __all__ = [
     "Houdayer",
     "Independent",
     "Ising",
+    "Jarzynski",
     "Jump",
     "KineticMonteCarlo",
     "LETransformer",
@@ -127,19 +142,24 @@ __all__ = [
     "LaplacePair",
     "Lattice",
     "LearnedEnergy",
+    "Learner",
     "LocalRates",
     "LowAcceptanceWarning",
     "LowEssWarning",
     "ManyWell",
     "MapStep",
+    "MaximumLikelihood",
+    "MeanField",
     "Metropolis",
     "NotErgodicWarning",
     "Overrelaxation",
     "PairModel",
     "ParallelTempering",
     "PathRatio",
+    "Persistent",
     "PhiFour",
     "Potts",
+    "PseudoLikelihood",
     "ReverseEnsemble",
     "RungeKutta",
     "Sampler",
@@ -162,6 +182,7 @@ __all__ = [
     "export",
     "io",
     "kernels",
+    "learning",
     "linear_response",
     "load",
     "load_published_leaps",
