@@ -1,6 +1,6 @@
 """Measure how biased log Z is by walkers that are learned from, and that witnesses are not.
 
-    python experiments/learning/witnesses.py            # about five minutes on one core
+    python experiments/learning/witnesses.py            # about two minutes on one core
     python experiments/learning/witnesses.py --smoke    # a few seconds
 
 First, a short learning of two parameters is made many times with few walkers, and the mean of the
@@ -39,7 +39,7 @@ class Witnesses:
 
     few: tuple[int, ...] = (2, 4, 16, 64)
     """Numbers of walkers of the short learnings."""
-    repeats: tuple[int, ...] = (200, 200, 100, 60)
+    repeats: tuple[int, ...] = (80, 80, 60, 40)
     """How often each is made."""
     fresh: int = 64
     """Walkers along the parameters of each, once they are learned."""
