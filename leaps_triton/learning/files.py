@@ -52,7 +52,8 @@ def packed(name: str, state: Any) -> Packed:
         state: the state.
     """
     if isinstance(state, Tensor):
-        return Packed({name: state.detach().cpu()}, {})
+        # A tensor of its own: a file holds none twice.
+        return Packed({name: state.detach().cpu().clone()}, {})
     if not isinstance(state, tuple):
         return Packed({}, {name: state})
     tensors: dict[str, Tensor] = {}

@@ -109,23 +109,6 @@ class Family(ABC):
         self.model.check(rows)
         return rows
 
-    def refreshed(
-        self, configurations: Tensor, theta: Tensor, walker_index: Tensor, event: int, seed: int
-    ) -> Tensor:
-        """Return configurations whose hidden units were drawn given the visible ones.
-
-        Without hidden units these are the same configurations. A move of the whole then leaves the
-        law of what is visible invariant, which it would not from hidden units of other parameters.
-
-        Args:
-            configurations: ``(walkers, *shape)``.
-            theta: float64 ``(parameters,)``.
-            walker_index: global indices, int64 ``(walkers,)``.
-            event: another one for every call.
-            seed: in [0, 2³²), used for nothing else.
-        """
-        return configurations
-
     def inside(self, theta: Tensor) -> Tensor:
         """Return the nearest parameters of which there is a model."""
         return theta
