@@ -488,7 +488,7 @@ def test_along_keeps_name_and_function() -> None:
 
 def test_a_new_observable_enters_itself() -> None:
     """One file knows it: the package finds it by its mark and by ``__all__`` of its module."""
-    modules = (observables.spins, observables.fields, observables.pairs)
+    modules = (observables.spins, observables.fields, observables.graphs, observables.pairs)
     marked = set(entered())
     assert marked == {*observables.MEASURABLE, *observables.OF_CHAINS}
     assert marked < {name for module in modules for name in module.__all__}
