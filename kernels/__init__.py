@@ -15,6 +15,8 @@ every lattice axis may have size 1 where the coupling is uniform), ``bond_table`
 ``(q, q)``, ``site_table`` ``h`` float64 ``(1 | walkers, q, *shape)``, ``beta`` float64 ``(1 |
 walkers,)``, ``periodic`` one bool per axis. Ops of real fields take float32 or float64 ``(walkers,
 *shape)`` on periodic lattices, and couplings float64 ``(1 | walkers,)``.
+On graphs configurations are ``(walkers, sites)``, and couplings those of the edges: see
+:func:`graph_local_energy`.
 """
 
 from . import reference
@@ -27,6 +29,12 @@ from .convolutions.op import hollow_conv, hollow_conv_gradient
 from .energies.entering import Entered, enter_intervals
 from .energies.op import energy, local_energy
 from .energies.reference import LocalEnergy, Sums
+from .gathered.op import graph_energy, graph_local_energy
+from .gathered_sweeps.op import (
+    graph_heat_bath_sweeps,
+    graph_metropolis_sweeps,
+    graph_overrelaxation_sweeps,
+)
 from .hollow_network.op import hollow_values
 from .jumps.op import hold_correction, jump_step
 from .jumps.reference import JumpStep, Running
@@ -73,6 +81,11 @@ __all__ = [
     "cluster_labels",
     "energy",
     "enter_intervals",
+    "graph_energy",
+    "graph_heat_bath_sweeps",
+    "graph_local_energy",
+    "graph_metropolis_sweeps",
+    "graph_overrelaxation_sweeps",
     "heat_bath_sweeps",
     "hold_correction",
     "hollow_conv",

@@ -50,6 +50,8 @@ PAIRS = (
 CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     # Two sites a thread, so that four directions with tables fit the registers.
     ("energies",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
+    ("gathered",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
+    ("gathered_sweeps",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),
     ("proposals",): (Config(4, {"BLOCK": 1024}, {"CHUNK": 16384}),),
     ("proposals", "inward", "float32"): (Config(4, {"BLOCK": 1024}, registers=112),),
     ("proposals", "inward", "float64"): (Config(4, {"BLOCK": 1024}, registers=168),),

@@ -26,6 +26,9 @@ from .energies.reference import (
     local_fields,
     state_counts,
 )
+from .gathered.reference import graph_energy, graph_local_energy
+from .gathered_sweeps import reference as gathered_sweeps
+from .gathered_sweeps.reference import GraphSweeps
 from .hollow_network import reference as hollow_network
 from .hollow_network.reference import Values
 from .jumps import reference as jumps
@@ -75,6 +78,11 @@ __all__ = [
     "bonds_along",
     "cluster_labels",
     "energy",
+    "graph_energy",
+    "graph_heat_bath_sweeps",
+    "graph_local_energy",
+    "graph_metropolis_sweeps",
+    "graph_overrelaxation_sweeps",
     "heat_bath_probabilities",
     "heat_bath_sweeps",
     "hollow_conv",
@@ -114,6 +122,9 @@ __all__ = [
 
 heat_bath_sweeps = taking(Sweeps, site_sweeps.heat_bath_sweeps)
 metropolis_sweeps = taking(Sweeps, site_sweeps.metropolis_sweeps)
+graph_heat_bath_sweeps = taking(GraphSweeps, gathered_sweeps.graph_heat_bath_sweeps)
+graph_metropolis_sweeps = taking(GraphSweeps, gathered_sweeps.graph_metropolis_sweeps)
+graph_overrelaxation_sweeps = taking(GraphSweeps, gathered_sweeps.graph_overrelaxation_sweeps)
 cluster_labels = taking(Bonds, labels.cluster_labels)
 swendsen_wang_sweeps = taking(Clusters, clusters.swendsen_wang_sweeps)
 wolff_sweeps = taking(Clusters, clusters.wolff_sweeps)

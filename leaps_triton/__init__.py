@@ -38,7 +38,9 @@ from .integrators.jump import Jump
 from .integrators.tau_leap import TauLeap
 from .io import export
 from .io.checkpoint import load, save
-from .lattices.files import read_couplings
+from .lattices.couplings import read_couplings
+from .lattices.files import GraphFile, read_graph
+from .lattices.graph import Graph
 from .lattices.hypercubic import Lattice
 from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
@@ -106,6 +108,8 @@ __all__ = [
     "GaussianMixture",
     "GradientDrift",
     "GradientFlowPath",
+    "Graph",
+    "GraphFile",
     "HeatBath",
     "HollowConv",
     "HollowDenseDrift",
@@ -165,6 +169,7 @@ __all__ = [
     "plotting",
     "rates",
     "read_couplings",
+    "read_graph",
     "register",
     "reverse_ess",
     "run_chain",

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "LANES", "LocalEnergy", "Sums", "Tables", "bonds_along", "energy", "in_order", "local_energy",
-    "local_fields", "state_counts", "sum_of_sites",
+    "LANES", "LocalEnergy", "Sums", "Tables", "bonds_along", "energy", "field_energy", "in_order",
+    "local_energy", "local_fields", "state_counts", "sum_of_sites",
 ]  # fmt: skip
 
 LANES = 16
@@ -124,7 +124,7 @@ def energy(
     """
     q = bond_table.shape[0]
     counts = state_counts(configurations, q)
-    total = _field_energy(configurations, counts, site_table)
+    total = field_energy(configurations, counts, site_table)
     uniform = coupling.shape[2:].numel() == 1
     for axis in range(len(periodic)):
         # Both states of a bond as one number below q², first that of the site from which it leads
@@ -140,7 +140,7 @@ def energy(
     return Sums(-total, counts)
 
 
-def _field_energy(configurations: Tensor, counts: Tensor, site_table: Tensor) -> Tensor:
+def field_energy(configurations: Tensor, counts: Tensor, site_table: Tensor) -> Tensor:
     """Return ``Σ_i h_i(x_i)``, float64 ``(walkers,)``."""
     # Where all sites have one field the counts suffice.
     if site_table.shape[2:].numel() == 1:

@@ -7,6 +7,8 @@ from ..class_jumps import cases as class_jumps
 from ..clusters import cases as clusters
 from ..convolutions import cases as convolutions
 from ..energies import cases as energies
+from ..gathered import cases as gathered
+from ..gathered_sweeps import cases as gathered_sweeps
 from ..hollow_network import cases as hollow_network
 from ..jumps import cases as jumps
 from ..labels import cases as labels
@@ -24,7 +26,7 @@ from .case import Call
 __all__ = ["OF_FIELDS", "OF_MODELS", "WITHOUT_MODEL", "small", "watched"]
 
 OF_MODELS: tuple[ModuleType, ...] = (
-    energies, proposals, jumps, leaps, site_sweeps, labels, clusters,
+    energies, proposals, jumps, leaps, site_sweeps, labels, clusters, gathered, gathered_sweeps,
 )  # fmt: skip
 """Families whose cases are measured on a model."""
 OF_FIELDS: tuple[ModuleType, ...] = (

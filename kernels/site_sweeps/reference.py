@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ from ..functions.reference import exponential
 from ..philox import Stream, site_words, uniform32
 
 __all__ = [
-    "Sweeps", "heat_bath_probabilities", "heat_bath_sweeps", "metropolis_acceptance",
-    "metropolis_sweeps", "overrelaxation_sweeps", "waves",
+    "Sweeps", "Swept", "accepted", "drawn", "heat_bath_probabilities", "heat_bath_sweeps",
+    "metropolis_acceptance", "metropolis_sweeps", "nearest", "overrelaxation_sweeps", "waves",
 ]  # fmt: skip
 
 SAME_LENGTH = 1e-9
@@ -66,6 +66,43 @@ class Sweeps(NamedTuple):
         return local_fields(configurations, self.tables, dtype)
 
 
+class Swept(Protocol):
+    """What sweeps need, on a lattice or on a graph."""
+
+    @property
+    def configurations(self) -> Tensor:
+        """Int8 ``(walkers, *shape)``."""
+
+    @property
+    def beta(self) -> Tensor:
+        """``β``, float64 ``(1 | walkers,)``."""
+
+    @property
+    def colours(self) -> Tensor:
+        """Colour of every site, ``(*shape)``."""
+
+    @property
+    def num_colours(self) -> int:
+        """Number of colours."""
+
+    @property
+    def rest(self) -> float:
+        """Probability that a site is left as it is."""
+
+    @property
+    def q(self) -> int:
+        """States of a site."""
+
+    def numbers(self) -> Iterator[int]:
+        """Return the numbers of the sweeps."""
+
+    def words(self, sweep: int, draw: int = 0) -> Tensor:
+        """Return the random word of every site in a sweep, ``(walkers, *shape)``."""
+
+    def fields(self, configurations: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the local fields ``W_a(i)``, ``(walkers, q, *shape)``."""
+
+
 def heat_bath_probabilities(fields: Tensor, beta: Tensor) -> Tensor:
     """Return ``p_a ∝ exp(β W_a)``, ``(walkers, q, *shape)``.
 
@@ -88,7 +125,7 @@ def _exponential(x: Tensor) -> Tensor:
     return torch.exp(x)
 
 
-def heat_bath_sweeps(given: Sweeps) -> Tensor:
+def heat_bath_sweeps(given: Swept) -> Tensor:
     """Make each colour in turn, all its sites at once, ``x_i ~ exp(β W_a(i))``."""
     x = given.configurations
     for sweep in given.numbers():
@@ -96,20 +133,20 @@ def heat_bath_sweeps(given: Sweeps) -> Tensor:
         uniform = uniform32(given.words(sweep))
         for colour in range(given.num_colours):
             probabilities = heat_bath_probabilities(given.fields(x), given.beta)
-            drawn = _drawn(probabilities, uniform).to(x.dtype)
-            x = torch.where(given.colours == colour, drawn, x)
+            redrawn = drawn(probabilities, uniform).to(x.dtype)
+            x = torch.where(given.colours == colour, redrawn, x)
     return x
 
 
-def _drawn(probabilities: Tensor, uniform: Tensor) -> Tensor:
+def drawn(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """Return the number of thresholds ``Σ_{b ≤ a} p_b``, ``a < q-1``, at or below ``u``."""
-    drawn = torch.zeros_like(uniform, dtype=torch.int32)
+    number = torch.zeros_like(uniform, dtype=torch.int32)
     threshold = torch.zeros_like(uniform)
     # The last state needs no threshold, so rounding cannot lead out of range.
     for state in range(probabilities.shape[1] - 1):
         threshold = threshold + probabilities[:, state]
-        drawn = drawn + (threshold <= uniform).int()
-    return drawn
+        number = number + (threshold <= uniform).int()
+    return number
 
 
 def metropolis_acceptance(log_ratios: Tensor) -> Tensor:
@@ -118,12 +155,18 @@ def metropolis_acceptance(log_ratios: Tensor) -> Tensor:
 
 
 def _moved(
-    given: Sweeps, x: Tensor, fields: Tensor, proposed: Tensor, uniform: Tensor, colour: int
+    given: Swept, x: Tensor, fields: Tensor, proposed: Tensor, uniform: Tensor, colour: int
 ) -> Tensor:
     """Return the configurations after the sites of a colour that are accepted.
 
     They are those with ``u < (1 - ε) min(1, e^Δ)``, ``ε`` the probability to rest.
     """
+    moves = (given.colours == colour) & accepted(given, x, fields, proposed, uniform)
+    return torch.where(moves, proposed.to(x.dtype), x)
+
+
+def accepted(given: Swept, x: Tensor, fields: Tensor, proposed: Tensor, uniform: Tensor) -> Tensor:
+    """Return where a proposal is accepted, bool of the shape of ``x``."""
     there = fields.gather(1, proposed.unsqueeze(1))
     here = fields.gather(1, x.long().unsqueeze(1))
     beta = given.beta.to(fields.dtype).view(-1, *[1] * (x.ndim - 1))
@@ -131,12 +174,10 @@ def _moved(
     log_ratios = (beta * (there - here).squeeze(1)).float()
     acceptance = metropolis_acceptance(log_ratios)
     # 1 - ε is exact, and 1 where no site rests: that product changes no bit.
-    accepted = uniform < (1.0 - given.rest) * acceptance
-    moves = (given.colours == colour) & accepted
-    return torch.where(moves, proposed.to(x.dtype), x)
+    return uniform < (1.0 - given.rest) * acceptance
 
 
-def metropolis_sweeps(given: Sweeps) -> Tensor:
+def metropolis_sweeps(given: Swept) -> Tensor:
     """Move each colour in turn, all its sites at once.
 
     ``x_i → x_i + k`` if ``u < (1 - ε) min(1, e^{Δ_k(i)})``.
@@ -160,7 +201,7 @@ def waves(q: int, device: torch.device) -> Tensor:
     return torch.stack([states.cos(), states.sin(), axes.cos(), axes.sin()])
 
 
-def _nearest(fields: Tensor, cosines_and_sines: Tensor) -> Tensor:
+def nearest(fields: Tensor, cosines_and_sines: Tensor) -> Tensor:
     """Return ``r_i`` of every site from its local fields, ``(walkers, *shape)``."""
     q = fields.shape[1]
     state_cosines, state_sines, axis_cosines, axis_sines = cosines_and_sines.tolist()
@@ -172,14 +213,14 @@ def _nearest(fields: Tensor, cosines_and_sines: Tensor) -> Tensor:
     # Projections of the local field on the axes, whose ends are alike.
     lengths = [(along * axis_cosines[r] + across * axis_sines[r]).abs() for r in range(q)]
     least = torch.stack(lengths).amax(0) - SAME_LENGTH
-    nearest = torch.zeros_like(along, dtype=torch.int64)
+    found = torch.zeros_like(along, dtype=torch.int64)
     # Downwards, so that the least of equally near axes is the last to be noted.
     for r in reversed(range(q)):
-        nearest = torch.where(lengths[r] >= least, r, nearest)
-    return nearest
+        found = torch.where(lengths[r] >= least, r, found)
+    return found
 
 
-def overrelaxation_sweeps(given: Sweeps) -> Tensor:
+def overrelaxation_sweeps(given: Swept) -> Tensor:
     """Move each colour in turn, all its sites at once, ``x_i → r_i - x_i`` if ``u < min(1, e^Δ)``.
 
     With ``F = Σ_a W_a(i) e^{2πi a/q}``, ``r_i`` is the least ``r < q`` whose ``|Re F e^{-πi r/q}|``
@@ -193,6 +234,6 @@ def overrelaxation_sweeps(given: Sweeps) -> Tensor:
         for colour in range(given.num_colours):
             fields = given.fields(x, torch.float64)
             # A reflection is its own inverse, as the nearest axis does not depend on x_i.
-            proposed = (_nearest(fields, cosines_and_sines) - x.long()) % given.q
+            proposed = (nearest(fields, cosines_and_sines) - x.long()) % given.q
             x = _moved(given, x, fields, proposed, uniform, colour)
     return x

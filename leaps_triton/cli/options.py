@@ -17,6 +17,7 @@ import leaps_triton as lt
 from .. import registry
 from ..files import check_free, make_folder, write_text
 from ..kernels.checks import nearest
+from .graphs import GRAPHS, as_graph
 
 __all__ = [
     "FIGURES",
@@ -43,6 +44,9 @@ FIGURES = (".png", ".pdf", ".svg")
 
 _SHORT = {"phi4": "PhiFour"}
 """Shorter words for classes."""
+
+_SHAPE = (8, 8)
+"""Lengths of the lattice, unless told."""
 
 _BETA = 0.4407
 """Inverse temperature of models that have one, unless told."""
@@ -99,6 +103,7 @@ def makeable() -> list[str]:
 
 
 _OF_SPINS = (
+    "graph",
     "q",
     "coupling",
     "couplings",
@@ -143,8 +148,12 @@ class ModelOptions:
 
     model: Annotated[str, tyro.conf.arg(help=f"Lattice model: {choices(makeable())}.")] = "ising"
     """Lattice model."""
-    shape: tuple[int, ...] = (8, 8)
+    shape: tuple[int, ...] = _SHAPE
     """Length of the lattice in each of one to four directions."""
+    graph: Annotated[str | None, tyro.conf.arg(help=f"In place of --shape: {GRAPHS}, or FILE.")] = (
+        None
+    )
+    """Graph in place of a lattice: a name with lengths, or a file of lines `i j J`."""
     beta: float | None = None
     """Inverse temperature; 0.4407 by default. phi4 has none: its couplings hold it."""
     mass_squared: float | None = None
@@ -154,14 +163,14 @@ class ModelOptions:
     q: int | None = None
     """Number of states of potts and clock."""
     coupling: tuple[float, ...] = ()
-    """Coupling of ising, potts and clock: one number, or one per direction; 1 by default."""
+    """Coupling of ising, potts and clock: one number, or one per direction or class of edges; 1 by
+    default."""
     couplings: Path | None = None
     """File of a coupling per bond: lines `i j J`, a max-cut file, or a NumPy array."""
     first_site: Literal[0, 1] | None = None
-    """Number of the first site in lines `i j J` of that file; by default 1 in max-cut files, else
-    0."""
+    """Number of the first site in lines `i j J` of a file; else 0, or 1 in max-cut files."""
     coupling_scale: float | None = None
-    """What the couplings of that file are multiplied by; 1 by default."""
+    """What the couplings of a file are multiplied by; 1 by default."""
     disorder: Literal["pm1", "gaussian"] | None = None
     """Law of the couplings of edwards-anderson; pm1 by default."""
     disorder_seed: int | None = None
@@ -201,13 +210,45 @@ class ModelOptions:
             given["seed"] = given.pop("disorder_seed")
         if len(self.coupling) == 1:
             given["coupling"] = self.coupling[0]
+        if self.field:
+            given["field"] = self._field("q" in takes)
+        if self.graph is not None:
+            return self._on_graph(maker, given)
         file = self._couplings(given)
         if file is not None:
             given["coupling"] = file
-        if self.field:
-            given["field"] = self._field("q" in takes)
         periodic = not self.open_boundaries
         return maker(self.shape, beta=self.told_beta, periodic=periodic, **given)
+
+    def _on_graph(self, maker: Any, given: dict[str, Any]) -> Any:
+        """Return the model on the graph that was asked for.
+
+        Args:
+            maker: of the model.
+            given: its arguments so far, but for those that say where sites stand.
+
+        Raises:
+            ValueError: there is no such graph, or another option says what couplings are.
+        """
+        if self.couplings is not None:
+            raise ValueError(
+                "--couplings are those of a lattice of --shape; a file of a graph, --graph FILE, "
+                "has its own couplings"
+            )
+        if self.shape != _SHAPE:
+            raise ValueError("--shape and --graph both say where sites stand; leave one out")
+        word = str(self.graph)
+        found = as_graph(word, self.open_boundaries, self.first_site, self.coupling_scale)
+        if found.coupling is not None:
+            self._check_drawn(given, f"--graph {word}")
+            given["coupling"] = found.coupling
+        return maker(found.graph, beta=self.told_beta, **given)
+
+    def _check_drawn(self, given: dict[str, Any], other: str) -> None:
+        """Raise a ValueError if an option says what the couplings are, beside a file."""
+        for name, argument in _DRAWN.items():
+            if argument in given:
+                raise ValueError(f"{option(name)} and {other} both say what J is; leave one out")
 
     @property
     def told_beta(self) -> Any:
@@ -261,11 +302,7 @@ class ModelOptions:
                 if getattr(self, name) is not None:
                     raise ValueError(f"{option(name)} is of the file of --couplings; give it too")
             return None
-        for name, argument in _DRAWN.items():
-            if argument in given:
-                raise ValueError(
-                    f"{option(name)} and --couplings both say what J is; leave one out"
-                )
+        self._check_drawn(given, "--couplings")
         scale = 1.0
         if self.coupling_scale is not None:
             scale = self.coupling_scale
@@ -331,6 +368,9 @@ def config(command: Any) -> dict[str, Any]:
         # Names without folders: a result tells nothing of the machine.
         if isinstance(value, Path):
             found[name] = value.name
+    if found.get("graph") is not None:
+        # The name of a file, or of a graph, which has no folder.
+        found["graph"] = Path(found["graph"]).name
     return found
 
 

@@ -3,14 +3,16 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ..kernels.checks import as_bool, as_integer, as_periodic, expect, shown
+from .edges import Incidence
+from .graph import Graph
 
-__all__ = ["Lattice"]
+__all__ = ["Lattice", "as_lattice", "require_hypercubic"]
 
 
 @dataclass(frozen=True, init=False)
@@ -31,6 +33,9 @@ class Lattice:
         >>> lattice.sites, lattice.num_colours
         (240, 3)
     """
+
+    hypercubic: ClassVar[bool] = True
+    """Whether there are directions along which one may shift, as there are none on a graph."""
 
     shape: tuple[int, ...]
     periodic: tuple[bool, ...]
@@ -98,6 +103,61 @@ class Lattice:
                 down.select(axis, 0).fill_(-1)
             rows += [up.flatten(), down.flatten()]
         return torch.stack(rows)
+
+    def incidence(self) -> Incidence:
+        """Return which bonds meet at every site, in the order of :meth:`neighbours`.
+
+        The bond from site ``i`` in positive direction ``d`` has the number ``d sites + i``.
+        """
+        neighbours = self.neighbours()
+        site = torch.arange(self.sites)
+        missing = neighbours < 0
+        bonds = []
+        for direction in range(self.ndim):
+            first = direction * self.sites
+            # A bond belongs to its lower end: ahead it is the site's own, behind its neighbour's.
+            bonds += [first + site, first + neighbours[2 * direction + 1]]
+        bond = torch.stack(bonds).masked_fill(missing, self.ndim * self.sites)
+        behind = torch.zeros_like(missing)
+        behind[1::2] = True
+        near = torch.where(missing, site, neighbours)
+        return Incidence(near.int(), bond.int(), behind & ~missing)
+
+
+def as_lattice(
+    shape: Sequence[int] | int | Lattice | Graph, periodic: bool | Sequence[bool] = True
+) -> Lattice | Graph:
+    """Return the lattice of a shape, or the graph or lattice that stands in its place.
+
+    Args:
+        shape: lattice lengths, a lattice or a graph.
+        periodic: one bool, or one per direction, of lattice lengths alone.
+
+    Raises:
+        ValueError: there is no such lattice; a graph or lattice has its own boundaries.
+    """
+    if isinstance(shape, Lattice | Graph):
+        own = f"what a {type(shape).__name__} has itself; leave it out"
+        expect(periodic is True, "periodic", own, periodic)
+        return shape
+    return Lattice(shape, periodic)
+
+
+def require_hypercubic(lattice: Any, who: str) -> None:
+    """Raise a ValueError if there is a graph where only hypercubic lattices serve.
+
+    Args:
+        lattice: of a model.
+        who: needs directions, as an error names it.
+
+    Raises:
+        ValueError: it is a graph.
+    """
+    if isinstance(lattice, Graph):
+        raise ValueError(
+            f"{who} needs a hypercubic lattice, and this model stands on a graph of "
+            f"{lattice.sites} sites, {lattice!r}"
+        )
 
 
 def _as_shape(shape: object) -> tuple[int, ...]:

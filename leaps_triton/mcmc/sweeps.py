@@ -10,7 +10,7 @@ from torch import Tensor
 from ..kernels.checks import as_bool, as_integer, as_rest, expect
 from ..models.base import Model, SweepPlan
 from ..models.energy_only import as_given
-from ..models.packed import COLUMNS, LAYOUTS, layout_of, obstacle
+from ..models.interactions.packed import COLUMNS, LAYOUTS, layout_of, obstacle
 from ..paths.annealing import AnnealingPath
 from ..registry import register
 from .base import BaseMove, Lowest, SweepInfo, SweepState, changed, pair_model, since

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..kernels import LocalEnergy
 from ..kernels.checks import expect
+from ..lattices.graph import Graph
 from ..lattices.hypercubic import Lattice
 from . import single_site
 from .base import DiscreteModel, EnergyModel, SweepPlan, Target
@@ -33,7 +34,7 @@ class CompletedTarget:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.lattice: Lattice = _lattice_of(model)
+        self.lattice: Lattice | Graph = _lattice_of(model)
         self.dtype: torch.dtype = _dtype_of(model)
         self.beta = as_beta(model.beta)
         uniform = (1,) * self.lattice.ndim
@@ -201,13 +202,14 @@ def _check_energy(model: Any) -> None:
     expect(callable(model.energy), "energy of a model", wanted, model.energy)
 
 
-def _lattice_of(model: Any) -> Lattice:
+def _lattice_of(model: Any) -> Lattice | Graph:
     """Return the lattice of a user's model; open where it tells its shape alone."""
     if not hasattr(model, "lattice"):
         # A shape does not say whether the ends of a direction meet.
         return Lattice(model.shape, periodic=False)
     lattice = model.lattice
-    expect(isinstance(lattice, Lattice), "lattice of a model", "a Lattice", lattice)
+    known = isinstance(lattice, Lattice | Graph)
+    expect(known, "lattice of a model", "a Lattice or a Graph", lattice)
     return lattice
 
 

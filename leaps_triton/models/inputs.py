@@ -19,11 +19,13 @@ from ..kernels.checks import (
     shown,
     states_hint,
 )
+from ..lattices.graph import Graph
 
 __all__ = [
     "as_beta",
     "as_bond_table",
     "as_coupling",
+    "as_edge_coupling",
     "as_numbers",
     "as_spins",
     "as_states",
@@ -186,6 +188,30 @@ def as_coupling(value: object, lengths: tuple[int, ...]) -> Tensor:
     if bool((bonds == bonds.flatten()[0]).all()):
         return bonds.flatten()[:1].view(1, *uniform)
     return bonds.view(ndim, *uniform)
+
+
+def as_edge_coupling(value: object, graph: Graph) -> Tensor:
+    """Return couplings of a graph, float64 ``(1, bonds)``, or ``(1, 1)`` where all are alike.
+
+    Args:
+        value: a number, one number per class of edges, or one per edge.
+        graph: the graph.
+
+    Raises:
+        ValueError: ``value`` is none of these, or not finite.
+    """
+    meaning = "one an edge in the order of graph.edges"
+    if graph.num_classes > 1:
+        meaning = f"{meaning}, or one for each of its {graph.num_classes} classes"
+    # As many classes as edges would be ambiguous: then it is one per edge.
+    if shape_of(value) == (graph.num_classes,) and graph.num_classes < graph.bonds:
+        by_class = as_table("coupling", value, (graph.num_classes,), meaning)
+        bonds = by_class[graph.classes]
+    else:
+        bonds = as_numbers("coupling", value, (graph.bonds,), meaning)
+    if bool((bonds == bonds.flatten()[0]).all()):
+        return bonds.flatten()[:1].view(1, 1)
+    return bonds.view(1, graph.bonds)
 
 
 def as_spins(spins: object, q: int) -> Tensor:

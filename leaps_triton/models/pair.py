@@ -5,16 +5,16 @@ A configuration is int8 ``(walkers, *shape)`` with values ``0 … q-1``; a local
 ``x_i`` to ``(x_i + k) mod q``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Any, ClassVar, NamedTuple, Self, TypeGuard
+from typing import Any, ClassVar, Self, TypeGuard
 
 import torch
 from torch import Tensor
 
-from .. import kernels
 from ..kernels import LocalEnergy, Sums
-from ..lattices.hypercubic import Lattice
+from ..lattices.graph import Graph
+from ..lattices.hypercubic import Lattice, as_lattice
 from ..registry import register
 from . import single_site
 from .base import SweepPlan
@@ -22,34 +22,21 @@ from .inputs import (
     as_beta,
     as_bond_table,
     as_coupling,
+    as_edge_coupling,
     as_spins,
     as_table,
     check_states,
     in_short,
     named,
 )
-from .packed import Packed, packed_heat_bath, packed_metropolis
+from .interactions import Interactions, Tables, interactions_of
+from .interactions.packed import Packed, packed_heat_bath, packed_metropolis
 
 __all__ = ["PairModel", "Tables", "is_pair_model"]
 
 
 _FROM_ENERGY = ("local_energy", "heat_bath", "metropolis")
 """Methods that a subclass with an energy of its own must bring too, or leave to be derived."""
-
-
-class Tables(NamedTuple):
-    """A model's tables on one device, with the leading walkers axis that the ops expect."""
-
-    coupling: Tensor
-    """``J``, float64 ``(1, 1 | ndim, *shape)``"""
-    bond_table: Tensor
-    """``φ``, float64 ``(q, q)``"""
-    site_table: Tensor
-    """``h``, float64 ``(1, q, *shape)``"""
-    colours: Tensor
-    """Colour of every site, int8 ``(*shape)``"""
-    spins: Tensor
-    """Vector of every state, float64 ``(q, n)``"""
 
 
 @register("model")
@@ -60,14 +47,16 @@ class PairModel:
     neighbour in positive direction, so that ``φ`` need not be symmetric.
 
     Args:
-        shape: lattice lengths, one to four directions.
+        shape: lattice lengths, one to four directions; or a :class:`~leaps_triton.Graph` or
+            :class:`~leaps_triton.Lattice`.
         beta: inverse temperature, in units of 1/energy.
         bond_table: ``φ``, ``(q, q)``.
         site_table: ``h``, ``(q,)`` for all sites or ``(q, *shape)``; None for no field.
         coupling: ``J``, a number, one per direction ``(ndim,)``, or ``(ndim, *shape)`` with entry
             ``[d, i]`` the bond from site ``i`` in positive direction ``d`` (entries that leave an
-            open boundary are ignored).
-        periodic: one bool, or one per direction.
+            open boundary are ignored); on a graph a number, one per class of edges, or one per
+            edge ``(bonds,)``.
+        periodic: one bool, or one per direction; a graph has its own boundaries.
         spins: vector of every state, ``(q, n)``, whose lattice mean is the magnetisation; None for
             ±1 (q = 2) or the unit vectors of a simplex (q > 2).
 
@@ -76,7 +65,8 @@ class PairModel:
         q: states per site.
         beta: inverse temperature.
         dtype: int8, the type of configurations.
-        coupling: ``J``, float64 ``(1 | ndim, *shape)``, lattice axes of size 1 where uniform.
+        coupling: ``J``, float64 ``(1 | ndim, *shape)``, lattice axes of size 1 where uniform; on a
+            graph ``(1, 1 | bonds)``.
         site_table: ``h``, float64 ``(q, *shape)``, likewise.
         bond_table: ``φ``, float64 ``(q, q)``.
         spins: float64 ``(q, n)``.
@@ -108,7 +98,7 @@ class PairModel:
     @named
     def __init__(
         self,
-        shape: Sequence[int] | int,
+        shape: Sequence[int] | int | Lattice | Graph,
         beta: float,
         bond_table: Tensor | Sequence[Sequence[float]],
         site_table: Tensor | Sequence[float] | None = None,
@@ -116,14 +106,17 @@ class PairModel:
         periodic: bool | Sequence[bool] = True,
         spins: Tensor | None = None,
     ) -> None:
-        self.lattice = Lattice(shape, periodic)
+        self.lattice = as_lattice(shape, periodic)
         self.beta = as_beta(beta)
         self.bond_table = as_bond_table(bond_table)
         self.q = len(self.bond_table)
         lengths = self.lattice.shape
         # Lattice axes of size 1 stand for what is the same at all sites.
         uniform = (1,) * self.lattice.ndim
-        self.coupling = as_coupling(coupling, lengths)
+        if isinstance(self.lattice, Graph):
+            self.coupling = as_edge_coupling(coupling, self.lattice)
+        else:
+            self.coupling = as_coupling(coupling, lengths)
         if site_table is None:
             site_table = torch.zeros(self.q)
         meaning = "states by lattice, or one a state"
@@ -132,12 +125,13 @@ class PairModel:
             table = table.view(self.q, *uniform)
         self.site_table = table
         self.spins = as_spins(spins, self.q)
+        self.interactions: Interactions = interactions_of(self.lattice, self.coupling)
         self._on_device: dict[torch.device, Tables] = {}
 
     @classmethod
     def from_tables(
         cls,
-        shape: Sequence[int] | int,
+        shape: Sequence[int] | int | Lattice | Graph,
         beta: float,
         bond_table: Tensor | Sequence[Sequence[float]],
         site_table: Tensor | Sequence[float] | None = None,
@@ -171,20 +165,26 @@ class PairModel:
         coupling: float | Tensor = self.coupling
         if self.coupling.numel() == 1:
             coupling = self.coupling.item()
-        elif self.coupling[0].numel() == 1:
-            # One per direction.
+        elif self.coupling[0].numel() == 1 or not self.lattice.hypercubic:
+            # One per direction, or per edge.
             coupling = self.coupling.flatten()
         tables = (self.bond_table, site_table, coupling)
-        return self.from_tables(self.shape, beta, *tables, self.lattice.periodic, self.spins)
+        where: Any = self.shape
+        periodic: Any = True
+        if self.lattice.hypercubic:
+            periodic = self.lattice.periodic
+        else:
+            where = self.lattice
+        return self.from_tables(where, beta, *tables, periodic, self.spins)
 
     def __repr__(self) -> str:
         lattice = self.lattice
-        parts = [
-            f"shape={lattice.shape}",
-            f"q={self.q}",
-            f"beta={self.beta}",
-            f"periodic={lattice.periodic}",
-        ]
+        size = f"q={self.q}"
+        beta = f"beta={self.beta}"
+        if isinstance(lattice, Graph):
+            parts = [repr(lattice), size, beta]
+        else:
+            parts = [f"shape={lattice.shape}", size, beta, f"periodic={lattice.periodic}"]
         # A coupling of 1 and no field go without saying.
         if bool((self.coupling != 1.0).any()):
             parts.append(f"coupling={in_short(self.coupling)}")
@@ -261,13 +261,7 @@ class PairModel:
         if check:
             self.check(configurations)
         tables = self.tables(configurations.device)
-        return kernels.energy(
-            configurations,
-            tables.coupling,
-            tables.bond_table,
-            tables.site_table,
-            self.lattice.periodic,
-        )
+        return self.interactions.energy(configurations, tables)
 
     def energy_change(self, configurations: Tensor) -> Tensor:
         """Return ``H(x^{(i,k)}) - H(x)`` of every local move.
@@ -308,15 +302,7 @@ class PairModel:
             dtype: type of the log-ratios.
         """
         tables = self.tables(configurations.device)
-        return kernels.local_energy(
-            configurations,
-            tables.coupling,
-            tables.bond_table,
-            tables.site_table,
-            beta,
-            self.lattice.periodic,
-            dtype,
-        )
+        return self.interactions.local_energy(configurations, tables, beta, dtype)
 
     def heat_bath(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after heat-bath sweeps; values are not checked.
@@ -328,49 +314,24 @@ class PairModel:
         """
         if plan.packed:
             return packed_heat_bath(self, configurations, beta, plan)
-        return self._sweep(kernels.heat_bath_sweeps, configurations, beta, plan)
+        return self._sweep("heat_bath", configurations, beta, plan)
 
     def metropolis(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after Metropolis sweeps; arguments as in :meth:`heat_bath`."""
         if plan.packed:
             return packed_metropolis(self, configurations, beta, plan)
-        op = partial(kernels.metropolis_sweeps, rest=plan.rest)
-        return self._sweep(op, configurations, beta, plan)
+        return self._sweep("metropolis", configurations, beta, plan)
 
     def overrelaxation(self, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         """Return configurations after over-relaxation sweeps, for states on a circle.
 
         Arguments as in :meth:`heat_bath`; see :class:`Clock`.
         """
-        return self._sweep(kernels.overrelaxation_sweeps, configurations, beta, plan)
+        return self._sweep("overrelaxation", configurations, beta, plan)
 
-    def _sweep(
-        self,
-        op: Callable[..., Tensor],
-        configurations: Tensor,
-        beta: Tensor,
-        plan: SweepPlan,
-    ) -> Tensor:
+    def _sweep(self, kind: str, configurations: Tensor, beta: Tensor, plan: SweepPlan) -> Tensor:
         tables = self.tables(configurations.device)
-        classes = self.lattice.num_colours
-        colours = tables.colours
-        if plan.backward:
-            # Classes are swept in the order of their numbers.
-            colours = classes - 1 - colours
-        return op(
-            configurations,
-            tables.coupling,
-            tables.bond_table,
-            tables.site_table,
-            beta,
-            self.lattice.periodic,
-            colours,
-            classes,
-            plan.walker_index,
-            plan.first,
-            plan.count,
-            plan.seed,
-        )
+        return self.interactions.sweep(kind, configurations, tables, beta, plan)
 
     def needs_completion(self) -> bool:
         """Return whether this has an energy of its own, from which the rest must be derived.

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..kernels import Stream, philox, uniform64
 from ..kernels.checks import as_seed
-from ..lattices.hypercubic import Lattice
+from ..lattices.graph import Graph
+from ..lattices.hypercubic import Lattice, as_lattice
 from ..registry import register
 from .inputs import as_numbers, as_states, named
 from .pair import PairModel
@@ -21,9 +22,10 @@ class Ising(PairModel):
     """Ising model ``H = -Σ_<ij> J_ij s_i s_j - Σ_i h_i s_i`` with ``s = 2x - 1``.
 
     Args:
-        shape: lattice lengths, one to four directions.
+        shape: lattice lengths, one to four directions; or a graph or lattice.
         beta: inverse temperature, in units of 1/energy.
-        coupling: ``J``: a number, one per direction, or ``(ndim, *shape)``.
+        coupling: ``J``: a number, one per direction, or ``(ndim, *shape)``; on a graph one per
+            class of edges or per edge.
         field: ``h``, a number or ``(*shape)``.
         periodic: one bool, or one per direction.
 
@@ -37,13 +39,13 @@ class Ising(PairModel):
     @named
     def __init__(
         self,
-        shape: Sequence[int] | int,
+        shape: Sequence[int] | int | Lattice | Graph,
         beta: float,
         coupling: float | Sequence[float] | Tensor = 1.0,
         field: float | Tensor = 0.0,
         periodic: bool | Sequence[bool] = True,
     ) -> None:
-        lengths = Lattice(shape, periodic).shape
+        lengths = as_lattice(shape, periodic).shape
         up = as_numbers("field", field, lengths, "one value a site")
         # s = 2x - 1 is -1 in state 0, where the field counts with the opposite sign.
         site_table = torch.stack([-up, up])
@@ -61,7 +63,7 @@ class EdwardsAnderson(Ising):
     """Edwards–Anderson spin glass: Ising with independent random couplings.
 
     Args:
-        shape: lattice lengths, one to four directions.
+        shape: lattice lengths, one to four directions; or a graph or lattice.
         beta: inverse temperature, in units of 1/energy.
         disorder: ``"pm1"`` (±1 with equal probability) or ``"gaussian"`` (mean 0, variance 1).
         seed: of the disorder, in [0, 2³²).
@@ -77,7 +79,7 @@ class EdwardsAnderson(Ising):
     @named
     def __init__(
         self,
-        shape: Sequence[int] | int,
+        shape: Sequence[int] | int | Lattice | Graph,
         beta: float,
         disorder: str = "pm1",
         seed: int = 0,
@@ -86,7 +88,7 @@ class EdwardsAnderson(Ising):
         periodic: bool | Sequence[bool] = True,
     ) -> None:
         if coupling is None:
-            lattice = Lattice(shape, periodic)
+            lattice = as_lattice(shape, periodic)
             coupling = _disorder(lattice, disorder, as_seed(seed))
         super().__init__(shape, beta, coupling, field, periodic)
 
@@ -96,10 +98,11 @@ class Potts(PairModel):
     """Potts model ``H = -Σ_<ij> J_ij δ(x_i, x_j) - Σ_i h_i(x_i)``.
 
     Args:
-        shape: lattice lengths, one to four directions.
+        shape: lattice lengths, one to four directions; or a graph or lattice.
         q: number of states, 2 to 127.
         beta: inverse temperature, in units of 1/energy.
-        coupling: ``J``: a number, one per direction, or ``(ndim, *shape)``.
+        coupling: ``J``: a number, one per direction, or ``(ndim, *shape)``; on a graph one per
+            class of edges or per edge.
         field: ``h``, None, ``(q,)`` or ``(q, *shape)``.
         periodic: one bool, or one per direction.
 
@@ -113,7 +116,7 @@ class Potts(PairModel):
     @named
     def __init__(
         self,
-        shape: Sequence[int] | int,
+        shape: Sequence[int] | int | Lattice | Graph,
         q: int,
         beta: float,
         coupling: float | Sequence[float] | Tensor = 1.0,
@@ -132,10 +135,11 @@ class Clock(PairModel):
     Its spins are unit vectors in the plane.
 
     Args:
-        shape: lattice lengths, one to four directions.
+        shape: lattice lengths, one to four directions; or a graph or lattice.
         q: number of states, 2 to 127.
         beta: inverse temperature, in units of 1/energy.
-        coupling: ``J``: a number, one per direction, or ``(ndim, *shape)``.
+        coupling: ``J``: a number, one per direction, or ``(ndim, *shape)``; on a graph one per
+            class of edges or per edge.
         field: ``h``, None, ``(q,)`` or ``(q, *shape)``.
         periodic: one bool, or one per direction.
 
@@ -149,7 +153,7 @@ class Clock(PairModel):
     @named
     def __init__(
         self,
-        shape: Sequence[int] | int,
+        shape: Sequence[int] | int | Lattice | Graph,
         q: int,
         beta: float,
         coupling: float | Sequence[float] | Tensor = 1.0,
@@ -165,10 +169,17 @@ class Clock(PairModel):
         super().__init__(shape, beta, bond_table, field, coupling, periodic, spins)
 
 
-def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
-    """Return random couplings ``(ndim, *shape)``, a function of seed, direction and site."""
+def _disorder(lattice: Lattice | Graph, disorder: str, seed: int) -> Tensor:
+    """Return random couplings, a function of seed, direction and site, or of seed and edge.
+
+    They are ``(ndim, *shape)``, or ``(bonds,)`` on a graph.
+    """
     site = torch.arange(lattice.sites)
     direction = torch.arange(lattice.ndim).unsqueeze(1)
+    shape: tuple[int, ...] = (lattice.ndim, *lattice.shape)
+    if isinstance(lattice, Graph):
+        site = torch.arange(lattice.bonds)
+        shape = (lattice.bonds,)
     # The direction stands for the draw, so that every bond has a counter of its own.
     words = philox(seed, Stream.DISORDER, site, 0, direction, 0)
     if disorder == "pm1":
@@ -185,4 +196,4 @@ def _disorder(lattice: Lattice, disorder: str, seed: int) -> Tensor:
         raise ValueError(
             f"disorder must be 'pm1' or 'gaussian', got {disorder!r}; or give coupling= a tensor"
         )
-    return values.view(lattice.ndim, *lattice.shape)
+    return values.view(shape)

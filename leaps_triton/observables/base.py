@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import check_arguments, expect, shown, states_hint
+from ..lattices.graph import Graph
 from ..lattices.hypercubic import Lattice
 from ..models.base import LatticeModel, Observable
 from .shared import Measured, found
@@ -155,8 +156,9 @@ def measured_of(configurations: Tensor, model: LatticeModel) -> Measured:
 
 def _check(configurations: object, model: object) -> None:
     lattice = getattr(model, "lattice", None)
-    expect(isinstance(lattice, Lattice), "model", "a model with lattice, q and energy", model)
-    assert isinstance(lattice, Lattice)
+    known = isinstance(lattice, Lattice | Graph)
+    expect(known, "model", "a model with lattice, q and energy", model)
+    assert isinstance(lattice, Lattice | Graph)
     fits = isinstance(configurations, Tensor) and tuple(configurations.shape[1:]) == lattice.shape
     shape = ", ".join(map(str, lattice.shape))
     expect(fits, "configurations", f"a tensor of shape (walkers, {shape})", configurations)

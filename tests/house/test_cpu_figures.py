@@ -99,7 +99,7 @@ def test_moves_are_compared_with_the_default() -> None:
 
 def test_the_page_says_how_fast_words_are() -> None:
     """Its table has the layouts that the rule chooses."""
-    from leaps_triton.models.packed import layout_of
+    from leaps_triton.models.interactions.packed import layout_of
 
     file = ROOT / "experiments" / "results" / "packed_sweeps.json"
     rates = {

@@ -9,7 +9,7 @@ import torch
 import leaps_triton as lt
 from leaps_triton.io import checkpoint, parts
 from leaps_triton.mcmc import settled
-from leaps_triton.models.packed import layout_of, obstacle
+from leaps_triton.models.interactions.packed import layout_of, obstacle
 
 SIGNS = torch.where(torch.arange(32).view(2, 4, 4) % 3 == 0, -0.5, 0.5)
 FIELD = torch.linspace(0.0, 1.0, 16).view(4, 4)

@@ -57,6 +57,8 @@ class Info:
             kind = _kind(manifest)
         print(f"{self.file.name}: {kind}")
         print(_line("model", repr(model)))
+        if "graph" in manifest.get("model", {}):
+            print(_line("graph", model.lattice.describe()))
         for name, part in manifest.items():
             # The model stands above, and the version of the format is of no use to a person.
             if name in ("model", "schema"):

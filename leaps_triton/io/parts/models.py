@@ -5,10 +5,13 @@ from typing import Any
 from torch import Tensor
 
 from ... import registry
+from ...lattices.graph import Graph
+from ...lattices.hypercubic import Lattice
 from ...models.densities.base import Density
 from ...models.energy_only import as_given
 from ...models.pair import PairModel
 from ..packing import Contents
+from .graphs import describe_graph, rebuild_graph
 from .naming import name_of, settings_of
 
 __all__ = ["describe_model", "rebuild_model"]
@@ -45,16 +48,25 @@ def describe_model(model: Any) -> Contents:
     # A model with settings of its own may keep more than its tables tell.
     if not isinstance(own, PairModel) or hasattr(own, "settings"):
         return Contents({"class": name, "settings": settings_of("model", own)}, {})
+    where = _where(own.lattice)
     manifest = {
         "class": name,
         "shape": list(own.lattice.shape),
-        "periodic": list(own.lattice.periodic),
+        **where.manifest,
         "q": own.q,
         "beta": own.beta,
     }
     # On the host: a file may be read where the device of the model is not.
     tables = {f"model.{table}": getattr(own, table).detach().cpu() for table in _TABLES}
-    return Contents(manifest, tables)
+    return Contents(manifest, {**tables, **where.tensors})
+
+
+def _where(lattice: Lattice | Graph) -> Contents:
+    """Return the boundaries of a lattice, or all of a graph, as data."""
+    if isinstance(lattice, Graph):
+        graph = describe_graph(lattice)
+        return Contents({"graph": graph.manifest}, graph.tensors)
+    return Contents({"periodic": list(lattice.periodic)}, {})
 
 
 def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
@@ -67,19 +79,22 @@ def rebuild_model(data: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     if stored.numel() == 1:
         # One coupling for all bonds is a number to the constructor.
         coupling = stored.item()
-    elif stored[0].numel() == 1:
-        # One per direction, which it takes as (ndim,).
+    elif stored[0].numel() == 1 or "graph" in data:
+        # One per direction or per edge, which it takes as (ndim,) or (bonds,).
         coupling = stored.flatten()
     site_table = tensors["model.site_table"]
     # One row for all sites, which the constructor takes as (q,).
     if site_table.numel() == data["q"]:
         site_table = site_table.flatten()
+    where: Any = data["shape"]
+    if "graph" in data:
+        where = rebuild_graph(data["graph"], tensors)
     return maker.from_tables(
-        data["shape"],
+        where,
         data["beta"],
         tensors["model.bond_table"],
         site_table,
         coupling,
-        data["periodic"],
+        data.get("periodic", True),
         tensors["model.spins"],
     )

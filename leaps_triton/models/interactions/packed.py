@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import kernels
-from .base import SweepPlan
+from ... import kernels
+from ..base import SweepPlan
 
 __all__ = [
     "COLUMNS", "LAYOUTS", "Packed", "layout_of", "obstacle", "packed_heat_bath",
@@ -84,6 +84,8 @@ def _obstacle(model: Any) -> str:
     if model.q != 2:
         return f"sites must have two states, got q={model.q}"
     shape = model.shape
+    if not model.lattice.hypercubic:
+        return f"sites must stand on a square lattice, got {model.lattice!r}"
     even = all(length % 2 == 0 for length in shape)
     if len(shape) != 2 or not even or not all(model.lattice.periodic):
         return (

@@ -1,0 +1,1 @@
+"""Sweeps of every site on graphs: heat bath, Metropolis and over-relaxation."""

@@ -1,0 +1,133 @@
+"""Sweeps of graphs whose sites have many neighbours: a matrix product per colour.
+
+The fields of the sites of a colour come from one product of the couplings of this colour with the
+states of all others. Random words and decisions are those of the gathered sweeps.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..gathered.products import by_product, fields_of
+from ..philox import uniform32
+from ..site_sweeps.reference import accepted, drawn, heat_bath_probabilities, nearest, waves
+
+__all__ = ["Block", "move", "redraw", "reflect", "sweep", "swept_by_product"]
+
+LEAST_SITES = 8
+"""A colour of fewer sites, in the mean, is not worth a matrix product."""
+
+
+def swept_by_product(degree: int, sites: int, num_colours: int) -> bool:
+    """Return whether sweeps of a graph make a matrix product per colour.
+
+    A complete graph has as many colours as sites, so that products would have one row.
+    """
+    return by_product(degree, sites) and sites >= LEAST_SITES * num_colours
+
+
+class Block(NamedTuple):
+    """Holds the sites of a colour and their couplings with all others."""
+
+    rows: Tensor
+    """Sites of the colour, int64 ``(rows,)``; all sites on a device that is not asked."""
+    columns: Tensor
+    """Sites of the other colours, or all, int64 ``(columns,)``."""
+    both: Tensor
+    """``J_ij`` whichever end ``i`` is, ``(1 | walkers, rows, columns)``."""
+    turned: Tensor
+    """``J_ij`` where ``i`` is the first end, ``-J_ij`` where it is the second."""
+    site_table: Tensor
+    """``h`` of the rows, ``(1 | walkers, q, 1 | rows)``."""
+    chosen: Tensor
+    """Whether a row has the colour, bool ``(rows,)``."""
+
+
+def _squares(given: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return ``J_ij``, and with its sign by the end, ``(1 | walkers, sites, sites)``."""
+    sites = given.sites
+    coupling = torch.atleast_2d(given.coupling)
+    here = torch.arange(sites, device=coupling.device)
+    place = (here * sites + given.neighbours).flatten()
+    bonds = coupling.index_select(1, given.bond.flatten())
+    signs = 1.0 - 2.0 * given.behind.flatten().double()
+    found = []
+    for values in (bonds, bonds * signs):
+        square = torch.zeros(len(coupling), sites * sites, dtype=torch.float64, device=here.device)
+        # Where there is no neighbour, 0 is added to the diagonal.
+        square.index_add_(1, place, values)
+        found.append(square.view(-1, sites, sites).to(dtype))
+    return found[0], found[1]
+
+
+def _blocks(given: Any, dtype: torch.dtype) -> list[Block]:
+    both, turned = _squares(given, dtype)
+    site_table = given.site_table.to(dtype)
+    everywhere = torch.arange(given.sites, device=both.device)
+    found = []
+    for colour in range(given.num_colours):
+        rows = everywhere
+        columns = everywhere
+        chosen = given.colours == colour
+        if both.device.type == "cpu":
+            # Which sites have a colour is a number that a CUDA device would make the host wait for.
+            rows = everywhere[chosen]
+            columns = everywhere[~chosen]
+        table = site_table
+        if table.shape[2] > 1:
+            table = table.index_select(2, rows)
+        squares = [m.index_select(1, rows).index_select(2, columns) for m in (both, turned)]
+        found.append(Block(rows, columns, *squares, table, chosen.index_select(0, rows)))
+    return found
+
+
+def sweep(
+    given: Any,
+    decide: Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor],
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Make sweeps of the configurations, each colour in turn.
+
+    Args:
+        given: the record of the op.
+        decide: returns the new states of some sites from the record, their states, their fields,
+            and the first and second word of each.
+        dtype: of the fields.
+    """
+    x = given.configurations
+    blocks = _blocks(given, dtype)
+    bond_table = given.bond_table.to(dtype)
+    for number in given.numbers():
+        words = given.words(number)
+        others = given.words(number, draw=1)
+        for block in blocks:
+            around = x.index_select(1, block.columns)
+            fields = fields_of(around, block.both, block.turned, bond_table, block.site_table)
+            here = x.index_select(1, block.rows)
+            own = [w.index_select(1, block.rows) for w in (words, others)]
+            states = decide(given, here, fields, *own).to(x.dtype)
+            x = x.index_copy(1, block.rows, torch.where(block.chosen, states, here))
+    return x
+
+
+def redraw(given: Any, x: Tensor, fields: Tensor, words: Tensor, others: Tensor) -> Tensor:
+    """Return new states of the heat bath."""
+    return drawn(heat_bath_probabilities(fields, given.beta), uniform32(words))
+
+
+def move(given: Any, x: Tensor, fields: Tensor, words: Tensor, others: Tensor) -> Tensor:
+    """Return new states of Metropolis' proposals, or the old ones."""
+    # The upper half of a product is uniform in 0 … q-2.
+    shift = (words * (given.q - 1) >> 32) + 1
+    proposed = (x.long() + shift) % given.q
+    moves = accepted(given, x, fields, proposed, uniform32(others))
+    return torch.where(moves, proposed.to(x.dtype), x)
+
+
+def reflect(given: Any, x: Tensor, fields: Tensor, words: Tensor, others: Tensor) -> Tensor:
+    """Return reflected states, or the old ones."""
+    proposed = (nearest(fields, waves(given.q, torch.device("cpu"))) - x.long()) % given.q
+    moves = accepted(given, x, fields, proposed, uniform32(others))
+    return torch.where(moves, proposed.to(x.dtype), x)

@@ -1,0 +1,230 @@
+"""Energies and sweeps of pair models, along the directions of a lattice or the edges of a graph."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from ... import kernels
+from ...kernels import LocalEnergy, Sums
+from ...lattices.graph import Graph
+from ...lattices.hypercubic import Lattice
+from ..base import SweepPlan
+
+__all__ = ["Interactions", "Tables", "interactions_of"]
+
+Op: TypeAlias = Callable[..., Tensor]
+
+
+class Tables(NamedTuple):
+    """A model's tables on one device, with the leading walkers axis that the ops expect."""
+
+    coupling: Tensor
+    """``J``, float64 ``(1, 1 | ndim, *shape)``; on a graph ``(1, 1, 1 | bonds)``"""
+    bond_table: Tensor
+    """``φ``, float64 ``(q, q)``"""
+    site_table: Tensor
+    """``h``, float64 ``(1, q, *shape)``"""
+    colours: Tensor
+    """Colour of every site, int8 ``(*shape)``"""
+    spins: Tensor
+    """Vector of every state, float64 ``(q, n)``"""
+
+
+class Interactions(Protocol):
+    """What a pair model asks of the ops, wherever its sites stand."""
+
+    def energy(self, configurations: Tensor, tables: Tables) -> Sums:
+        """Return energies without β, and the sites in each state."""
+        ...
+
+    def local_energy(
+        self, configurations: Tensor, tables: Tables, beta: Tensor, dtype: torch.dtype
+    ) -> LocalEnergy:
+        """Return energies without β, and the log-ratios of all moves at ``beta``."""
+        ...
+
+    def sweep(
+        self, kind: str, configurations: Tensor, tables: Tables, beta: Tensor, plan: SweepPlan
+    ) -> Tensor:
+        """Return configurations after sweeps: heat_bath, metropolis or overrelaxation."""
+        ...
+
+
+class HypercubicInteractions:
+    """Those along the directions of a lattice."""
+
+    ops: ClassVar[dict[str, Op]] = {
+        "heat_bath": kernels.heat_bath_sweeps,
+        "metropolis": kernels.metropolis_sweeps,
+        "overrelaxation": kernels.overrelaxation_sweeps,
+    }
+
+    def __init__(self, lattice: Lattice) -> None:
+        self.lattice = lattice
+
+    def energy(self, configurations: Tensor, tables: Tables) -> Sums:
+        """Return energies without β, and the sites in each state."""
+        return kernels.energy(
+            configurations,
+            tables.coupling,
+            tables.bond_table,
+            tables.site_table,
+            self.lattice.periodic,
+        )
+
+    def local_energy(
+        self, configurations: Tensor, tables: Tables, beta: Tensor, dtype: torch.dtype
+    ) -> LocalEnergy:
+        """Return energies without β, and the log-ratios of all moves at ``beta``."""
+        return kernels.local_energy(
+            configurations,
+            tables.coupling,
+            tables.bond_table,
+            tables.site_table,
+            beta,
+            self.lattice.periodic,
+            dtype,
+        )
+
+    def sweep(
+        self, kind: str, configurations: Tensor, tables: Tables, beta: Tensor, plan: SweepPlan
+    ) -> Tensor:
+        """Return configurations after sweeps: heat_bath, metropolis or overrelaxation."""
+        classes = self.lattice.num_colours
+        return _op(self.ops, kind, plan)(
+            configurations,
+            tables.coupling,
+            tables.bond_table,
+            tables.site_table,
+            beta,
+            self.lattice.periodic,
+            _in_order(tables.colours, classes, plan),
+            classes,
+            plan.walker_index,
+            plan.first,
+            plan.count,
+            plan.seed,
+        )
+
+
+class EdgeTables(NamedTuple):
+    """The edges of a graph on one device, as the ops take them."""
+
+    coupling: Tensor
+    """``J`` of every edge and a last 0, float64 ``(bonds + 1,)``"""
+    neighbours: Tensor
+    """Int32 ``(degree, sites)``"""
+    bond: Tensor
+    """Int32 ``(degree, sites)``"""
+    behind: Tensor
+    """Bool ``(degree, sites)``"""
+    edges: Tensor
+    """Int32 ``(bonds, 2)``"""
+
+
+class GraphInteractions:
+    """Those along the edges of a graph."""
+
+    ops: ClassVar[dict[str, Op]] = {
+        "heat_bath": kernels.graph_heat_bath_sweeps,
+        "metropolis": kernels.graph_metropolis_sweeps,
+        "overrelaxation": kernels.graph_overrelaxation_sweeps,
+    }
+
+    def __init__(self, graph: Graph, coupling: Tensor) -> None:
+        self.graph = graph
+        bonds = coupling.flatten().expand(graph.bonds)
+        # Where a site has fewer neighbours than others, the missing ones have this last J = 0.
+        self.coupling = torch.cat([bonds, torch.zeros(1, dtype=torch.float64)])
+        self._on_device: dict[torch.device, EdgeTables] = {}
+
+    def around(self, device: torch.device) -> EdgeTables:
+        """Return the edges on a device, copied there once."""
+        if device not in self._on_device:
+            neighbours, bond, behind = self.graph.incidence()
+            edges = self.graph.edges.int()
+            tables = (self.coupling, neighbours, bond, behind, edges)
+            self._on_device[device] = EdgeTables(*(table.to(device) for table in tables))
+        return self._on_device[device]
+
+    def energy(self, configurations: Tensor, tables: Tables) -> Sums:
+        """Return energies without β, and the sites in each state."""
+        around = self.around(configurations.device)
+        return kernels.graph_energy(
+            configurations,
+            around.coupling,
+            tables.bond_table,
+            tables.site_table,
+            around.edges,
+        )
+
+    def local_energy(
+        self, configurations: Tensor, tables: Tables, beta: Tensor, dtype: torch.dtype
+    ) -> LocalEnergy:
+        """Return energies without β, and the log-ratios of all moves at ``beta``."""
+        around = self.around(configurations.device)
+        return kernels.graph_local_energy(
+            configurations,
+            around.coupling,
+            tables.bond_table,
+            tables.site_table,
+            beta,
+            around.neighbours,
+            around.bond,
+            around.behind,
+            around.edges,
+            dtype,
+        )
+
+    def sweep(
+        self, kind: str, configurations: Tensor, tables: Tables, beta: Tensor, plan: SweepPlan
+    ) -> Tensor:
+        """Return configurations after sweeps: heat_bath, metropolis or overrelaxation."""
+        around = self.around(configurations.device)
+        classes = self.graph.num_colours
+        return _op(self.ops, kind, plan)(
+            configurations,
+            around.coupling,
+            tables.bond_table,
+            tables.site_table,
+            beta,
+            around.neighbours,
+            around.bond,
+            around.behind,
+            _in_order(tables.colours, classes, plan),
+            classes,
+            plan.walker_index,
+            plan.first,
+            plan.count,
+            plan.seed,
+        )
+
+
+def interactions_of(lattice: Lattice | Graph, coupling: Tensor) -> Interactions:
+    """Return the energies and sweeps of couplings on a lattice or graph.
+
+    Args:
+        lattice: where the sites stand.
+        coupling: ``J``, float64 ``(1 | ndim, *shape)``, or ``(1, 1 | bonds)`` on a graph.
+    """
+    if isinstance(lattice, Graph):
+        return GraphInteractions(lattice, coupling)
+    return HypercubicInteractions(lattice)
+
+
+def _op(ops: dict[str, Op], kind: str, plan: SweepPlan) -> Op:
+    """Return the op of a kind of sweep; Metropolis alone rests."""
+    if kind == "metropolis":
+        return partial(ops[kind], rest=plan.rest)
+    return ops[kind]
+
+
+def _in_order(colours: Tensor, classes: int, plan: SweepPlan) -> Tensor:
+    """Return the colours, in reverse order for sweeps backward."""
+    if plan.backward:
+        # Classes are swept in the order of their numbers.
+        return classes - 1 - colours
+    return colours
