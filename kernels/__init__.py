@@ -35,6 +35,11 @@ from .gathered_sweeps.op import (
     graph_metropolis_sweeps,
     graph_overrelaxation_sweeps,
 )
+from .graph_clusters.op import (
+    graph_cluster_labels,
+    graph_swendsen_wang_sweeps,
+    graph_wolff_sweeps,
+)
 from .hollow_network.op import hollow_values
 from .jumps.op import hold_correction, jump_step
 from .jumps.reference import JumpStep, Running
@@ -81,11 +86,14 @@ __all__ = [
     "cluster_labels",
     "energy",
     "enter_intervals",
+    "graph_cluster_labels",
     "graph_energy",
     "graph_heat_bath_sweeps",
     "graph_local_energy",
     "graph_metropolis_sweeps",
     "graph_overrelaxation_sweeps",
+    "graph_swendsen_wang_sweeps",
+    "graph_wolff_sweeps",
     "heat_bath_sweeps",
     "hold_correction",
     "hollow_conv",

@@ -29,6 +29,8 @@ from .energies.reference import (
 from .gathered.reference import graph_energy, graph_local_energy
 from .gathered_sweeps import reference as gathered_sweeps
 from .gathered_sweeps.reference import GraphSweeps
+from .graph_clusters import reference as graph_clusters
+from .graph_clusters.reference import GraphClusters, Joined
 from .hollow_network import reference as hollow_network
 from .hollow_network.reference import Values
 from .jumps import reference as jumps
@@ -78,11 +80,14 @@ __all__ = [
     "bonds_along",
     "cluster_labels",
     "energy",
+    "graph_cluster_labels",
     "graph_energy",
     "graph_heat_bath_sweeps",
     "graph_local_energy",
     "graph_metropolis_sweeps",
     "graph_overrelaxation_sweeps",
+    "graph_swendsen_wang_sweeps",
+    "graph_wolff_sweeps",
     "heat_bath_probabilities",
     "heat_bath_sweeps",
     "hollow_conv",
@@ -128,6 +133,9 @@ graph_overrelaxation_sweeps = taking(GraphSweeps, gathered_sweeps.graph_overrela
 cluster_labels = taking(Bonds, labels.cluster_labels)
 swendsen_wang_sweeps = taking(Clusters, clusters.swendsen_wang_sweeps)
 wolff_sweeps = taking(Clusters, clusters.wolff_sweeps)
+graph_cluster_labels = taking(Joined, graph_clusters.graph_cluster_labels)
+graph_swendsen_wang_sweeps = taking(GraphClusters, graph_clusters.graph_swendsen_wang_sweeps)
+graph_wolff_sweeps = taking(GraphClusters, graph_clusters.graph_wolff_sweeps)
 overrelaxation_sweeps = taking(Sweeps, site_sweeps.overrelaxation_sweeps)
 packed_heat_bath_sweeps = taking(PackedSweeps, packed_sweeps.packed_heat_bath_sweeps)
 packed_metropolis_sweeps = taking(PackedSweeps, packed_sweeps.packed_metropolis_sweeps)

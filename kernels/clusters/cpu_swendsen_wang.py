@@ -20,7 +20,7 @@ from .cpu_bonds import (
     limit_of,
 )  # fmt: skip
 
-__all__ = ["swendsen_wang"]
+__all__ = ["by_equality", "count", "flip", "recolour", "swendsen_wang", "weigh"]
 
 EQUAL = np.int32(0)
 UNEQUAL = np.int32(-1)

@@ -24,7 +24,7 @@ from .cpu_bonds import (
     limit_of,
 )  # fmt: skip
 
-__all__ = ["wolff"]
+__all__ = ["draw_chunk", "log_ratio", "wolff"]
 
 GROUPS = CHUNK // 4
 ONE = np.uint64(1)

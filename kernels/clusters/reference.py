@@ -7,8 +7,8 @@ that cluster alone, whatever the signs of the couplings (Wolff 1989; Wang, Swend
 Niedermayer 1988).
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ from ..labels.op import cluster_labels_op
 from ..philox import Stream, Words, philox, site_words, uniform32
 
 __all__ = [
-    "ClusterSweeps", "Clusters", "changed", "mean_size", "recoloured", "recolours",
-    "swendsen_wang_sweeps", "wolff_sweeps",
+    "ClusterSweeps", "Clusters", "Labelling", "changed", "mean_size", "recoloured", "recolours",
+    "swendsen_wang", "swendsen_wang_sweeps", "wolff", "wolff_sweeps",
 ]  # fmt: skip
 
 
@@ -81,6 +81,11 @@ class Clusters(NamedTuple):
         return philox(self.seed, Stream.CLUSTER, 0, sweep, 2, walkers, walkers.device)
 
 
+Labelling: TypeAlias = Callable[[Clusters, Tensor, Tensor | None, int], Tensor]
+"""What draws the bonds of a sweep and returns the first site of every site's cluster; see
+:func:`labels_of`."""
+
+
 def changed(before: Tensor, after: Tensor) -> Tensor:
     """Return the fraction of sites whose value differs, float32 ``(walkers,)``."""
     # Sums of bytes into int32 are several times as fast as those of float32.
@@ -90,7 +95,7 @@ def changed(before: Tensor, after: Tensor) -> Tensor:
 
 def _exchanged(given: Clusters, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Return ``R x``: two states of every walker exchanged, by a symmetry of the bond table."""
-    per_walker = (-1, *[1] * len(given.periodic))
+    per_walker = (-1, *[1] * (x.ndim - 1))
     first = first.view(per_walker)
     second = second.view(per_walker)
     if given.reflection:
@@ -100,7 +105,7 @@ def _exchanged(given: Clusters, x: Tensor, first: Tensor, second: Tensor) -> Ten
     return torch.where(x == first, second, others)
 
 
-def _labels(given: Clusters, x: Tensor, other: Tensor | None, sweep: int) -> Tensor:
+def labels_of(given: Clusters, x: Tensor, other: Tensor | None, sweep: int) -> Tensor:
     """Return clusters of bonds that join with probability ``1 - e^{-[β J (φ(x_i, x_j) - φ')]_+}``.
 
     Args:
@@ -192,13 +197,17 @@ def recoloured(given: Clusters, x: Tensor, labels: Tensor, sweep: int, has_field
     return drawn.gather(1, labels).to(x.dtype).view_as(x)
 
 
-def _recolour(given: Clusters, x: Tensor, sweep: int, has_field: bool) -> tuple[Tensor, Tensor]:
+def _recolour(
+    given: Clusters, x: Tensor, sweep: int, has_field: bool, labels_at: Labelling
+) -> tuple[Tensor, Tensor]:
     """Return configurations after an update by :func:`recoloured`, and labels of the clusters."""
-    labels = _labels(given, x.long(), None, sweep)
+    labels = labels_at(given, x.long(), None, sweep)
     return recoloured(given, x, labels, sweep, has_field), labels
 
 
-def _flip(given: Clusters, x: Tensor, sweep: int, has_field: bool) -> tuple[Tensor, Tensor]:
+def _flip(
+    given: Clusters, x: Tensor, sweep: int, has_field: bool, labels_at: Labelling
+) -> tuple[Tensor, Tensor]:
     """Return configurations with two states exchanged, or not, in each cluster by its field.
 
     Returns:
@@ -210,7 +219,7 @@ def _flip(given: Clusters, x: Tensor, sweep: int, has_field: bool) -> tuple[Tens
     second = (first + 1 + (words[1] * (given.q - 1) >> 32)) % given.q
     old = x.long()
     new = _exchanged(given, old, first, second)
-    labels = _labels(given, old, new, sweep)
+    labels = labels_at(given, old, new, sweep)
     uniform = uniform32(given.site_words(sweep, given.sites, draw=1), torch.float64)
     # Without a field both are alike.
     flips = uniform < 0.5
@@ -235,6 +244,11 @@ def mean_size(given: Clusters, squares: Tensor) -> Tensor:
 
 def swendsen_wang_sweeps(given: Clusters) -> ClusterSweeps:
     """Give all clusters of joined sites new states at once, sweep after sweep."""
+    return swendsen_wang(given, labels_of)
+
+
+def swendsen_wang(given: Clusters, labels_at: Labelling) -> ClusterSweeps:
+    """Give all clusters new states at once, whatever joins their sites."""
     update = _flip
     if recolours(given):
         update = _recolour
@@ -242,7 +256,7 @@ def swendsen_wang_sweeps(given: Clusters) -> ClusterSweeps:
     x = given.configurations
     squares = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for sweep in given.numbers():
-        x, labels = update(given, x, sweep, has_field)
+        x, labels = update(given, x, sweep, has_field, labels_at)
         counts = _by_cluster(labels, torch.ones_like(labels))
         # A sum of integers is exact in any order.
         squares += counts.square().sum(1).double()
@@ -261,6 +275,11 @@ def _accepted(word: Tensor, rest: float, log_ratio: Tensor | None) -> Tensor:
 
 def wolff_sweeps(given: Clusters) -> ClusterSweeps:
     """Exchange two states in the cluster of a random site, or not, sweep after sweep."""
+    return wolff(given, labels_of)
+
+
+def wolff(given: Clusters, labels_at: Labelling) -> ClusterSweeps:
+    """Exchange two states in the cluster of a random site, whatever joins its sites."""
     has_field = given.has_field
     x = given.configurations
     size = torch.zeros(len(x), dtype=torch.float32, device=x.device)
@@ -273,7 +292,7 @@ def wolff_sweeps(given: Clusters) -> ClusterSweeps:
         # A shift by 1 … q - 1, so that the new state is never the old one.
         second = (first + 1 + (words[1] * (given.q - 1) >> 32)) % given.q
         new = _exchanged(given, old, first, second)
-        labels = _labels(given, old, new, sweep)
+        labels = labels_at(given, old, new, sweep)
         label = labels.gather(1, site)
         members = labels == label
         log_ratio = None

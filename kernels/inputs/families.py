@@ -9,6 +9,7 @@ from ..convolutions import cases as convolutions
 from ..energies import cases as energies
 from ..gathered import cases as gathered
 from ..gathered_sweeps import cases as gathered_sweeps
+from ..graph_clusters import cases as graph_clusters
 from ..hollow_network import cases as hollow_network
 from ..jumps import cases as jumps
 from ..labels import cases as labels
@@ -27,6 +28,7 @@ __all__ = ["OF_FIELDS", "OF_MODELS", "WITHOUT_MODEL", "small", "watched"]
 
 OF_MODELS: tuple[ModuleType, ...] = (
     energies, proposals, jumps, leaps, site_sweeps, labels, clusters, gathered, gathered_sweeps,
+    graph_clusters,
 )  # fmt: skip
 """Families whose cases are measured on a model."""
 OF_FIELDS: tuple[ModuleType, ...] = (

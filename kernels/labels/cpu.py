@@ -16,7 +16,7 @@ from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
 from .reference import Bonds
 
-__all__ = ["cluster_labels", "connect", "lengths_of"]
+__all__ = ["cluster_labels", "connect", "lengths_of", "link"]
 
 
 def cluster_labels(given: Bonds) -> Tensor:

@@ -113,6 +113,9 @@ def _check_monotone(model: Any) -> None:
     table = model.bond_table
     like = table[0, 0] + table[1, 1]
     excess = model.beta * model.coupling * (like - table[0, 1] - table[1, 0])
+    if not model.lattice.hypercubic:
+        _check_bonds(excess, "")
+        return
     for axis, wraps in enumerate(model.lattice.periodic):
         # One entry stands for all directions where the coupling is uniform.
         row = min(axis, len(excess) - 1)
@@ -121,9 +124,13 @@ def _check_monotone(model: Any) -> None:
             # The last bond would leave the lattice.
             inside = bonds.shape[axis] - 1
             bonds = bonds.narrow(axis, 0, inside)
-        if bool((bonds < 0).any()):
-            raise ValueError(
-                f"coupling from the past needs a ferromagnet, βJ ≥ 0 on every bond, got "
-                f"{float(bonds.min()):g} in direction {axis}; use sample where the lattice is "
-                f"small enough"
-            )
+        _check_bonds(bonds, f" in direction {axis}")
+
+
+def _check_bonds(bonds: Tensor, where: str) -> None:
+    """Raise a ValueError where a bond favours unlike states."""
+    if bool((bonds < 0).any()):
+        raise ValueError(
+            f"coupling from the past needs a ferromagnet, βJ ≥ 0 on every bond, got "
+            f"{float(bonds.min()):g}{where}; use sample where the lattice is small enough"
+        )

@@ -10,12 +10,11 @@ from ..kernels.checks import as_integer, as_seed
 from ..models.base import EnergyModel, Target
 from ..models.densities.base import DensityModel
 from ..models.fields import is_phi_four
-from ..models.pair import PairModel, is_pair_model
-from .closed_forms import ising_energy, ising_log_z, ising_specific_heat
+from ..models.pair import PairModel
+from .closed_forms.models import closed_form, closed_obstacle, formula_of
 from .enumeration import FEW, MOST, complete_discrete, enumerate_model, expectation
 from .fields import check_free, free_field_log_z, known_log_z, known_of_field
 from .transfer import (
-    NOT_A_PAIR_MODEL,
     UPDATES,
     transfer_moments,
     transfer_obstacle,
@@ -30,7 +29,8 @@ def log_z(model: Target | EnergyModel, updates: int = UPDATES) -> float:
 
     - Kaufman's formula for a two-state :class:`PairModel` on a two-dimensional torus, without
       field, with one coupling and ``φ = [[a, b], [b, a]] = (a + b)/2 + (a - b)/2 · s s'`` (Ising;
-      Potts and clock at q = 2);
+      Potts and clock at q = 2); of such a model on a triangular, honeycomb or kagome torus, made by
+      ``lt.Graph``, the closed form of :func:`triangular_log_z` and the like;
     - enumeration of at most 2**12 configurations;
     - the transfer matrix for any other :class:`PairModel`, whatever its couplings, fields and
       boundaries, with layers of at most 2**24 states and 2**34 ``updates`` of messages, ``N q^M``
@@ -157,27 +157,6 @@ class _Route(Protocol):
         ...
 
 
-class _Kaufman(NamedTuple):
-    """An Ising torus, to which a model comes down but for a constant."""
-
-    shape: tuple[int, ...]
-    beta: float
-    coupling: float
-    constant: float
-    """Energy per site that does not depend on the configuration"""
-
-    def log_z(self) -> float:
-        rows, columns = self.shape
-        rest = -self.beta * (rows * columns) * self.constant
-        return rest + ising_log_z(self.shape, self.beta, self.coupling)
-
-    def energy(self) -> float:
-        return self.constant + ising_energy(self.shape, self.beta, self.coupling)
-
-    def specific_heat(self) -> float:
-        return ising_specific_heat(self.shape, self.beta, self.coupling)
-
-
 class _Transfer(NamedTuple):
     """A model whose layers are few enough for the transfer matrix."""
 
@@ -246,9 +225,9 @@ def _route(model: Target | EnergyModel, updates: int) -> _Route:
         )
     whole = complete_discrete(model)
     updates = as_integer("updates", updates, 0)
-    kaufman = _kaufman_obstacle(whole)
-    if not kaufman:
-        return _kaufman(whole)
+    closed = closed_obstacle(whole)
+    if not closed:
+        return closed_form(whole)
     sites = whole.lattice.sites
     configurations = whole.q**sites
     if configurations <= FEW:
@@ -259,43 +238,7 @@ def _route(model: Target | EnergyModel, updates: int) -> _Route:
     if configurations <= MOST:
         return _Enumerated(whole)
     raise ValueError(
-        f"no exact route to log Z: Kaufman's formula is out, since {kaufman}; the transfer matrix "
+        f"no exact route to log Z: {formula_of(whole)} is out, since {closed}; the transfer matrix "
         f"is out, since {transfer}; enumeration is out, since {whole.q}**{sites} configurations "
         f"are more than 2**20; take a smaller lattice"
     )
-
-
-def _kaufman(model: PairModel) -> _Kaufman:
-    """Return the Ising torus to which a model without :func:`_kaufman_obstacle` comes down."""
-    like, unlike = model.bond_table[0, :2].tolist()
-    coupling = float(model.coupling.flatten()[0])
-    # J φ = J (a + b)/2 + J (a - b)/2 s s', and a site of a torus has two bonds.
-    strength = coupling * (like - unlike) / 2
-    constant = -coupling * (like + unlike)
-    return _Kaufman(model.shape, model.beta, strength, constant)
-
-
-def _kaufman_obstacle(model: object) -> str:
-    """Return why Kaufman's formula does not apply to a model; empty if it does."""
-    if not is_pair_model(model):
-        return NOT_A_PAIR_MODEL
-    lattice = model.lattice
-    if lattice.ndim != 2 or not all(lattice.periodic):
-        return (
-            f"the lattice is not a two-dimensional torus (shape {lattice.shape}, periodic "
-            f"{lattice.periodic})"
-        )
-    table = model.bond_table
-    if model.q != 2 or not torch.equal(table, table.flip(0, 1)):
-        return (
-            f"the interaction is not Ising's (q = {model.q}; it needs a bond table "
-            f"[[a, b], [b, a]])"
-        )
-    if model.site_table.any():
-        return "there is a field"
-    if (model.coupling != model.coupling.flatten()[0]).any():
-        return "the coupling is not uniform"
-    odd = any(length % 2 == 1 for length in lattice.shape)
-    if odd and model.beta * _kaufman(model).coupling < 0:
-        return f"an odd length frustrates the antiferromagnet (shape {lattice.shape})"
-    return ""

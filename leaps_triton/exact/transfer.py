@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import Stream, philox, uniform64
+from ..lattices.hypercubic import require_hypercubic
 from ..models.pair import PairModel, is_pair_model
 from .messages import Layers, Message, backwards, best_direction, cut, site_terms, work
 
@@ -62,6 +63,8 @@ def transfer_obstacle(model: object, keep: bool = False, updates: int = UPDATES)
     if not is_pair_model(model):
         return NOT_A_PAIR_MODEL
     lattice = model.lattice
+    if not lattice.hypercubic:
+        return f"it needs a hypercubic lattice, and this model stands on {lattice!r}"
     axis = best_direction(model)
     width = lattice.sites // lattice.shape[axis]
     states = model.q**width
@@ -91,6 +94,7 @@ def transfer_moments(model: PairModel, energies: bool = False) -> Moments:
         model: one without :func:`transfer_obstacle`.
         energies: whether mean and variance are wanted; they take about five times as long.
     """
+    require_hypercubic(model.lattice, "The transfer matrix")
     first = _first_layer(cut(model), energies)
     log_z = float(torch.logsumexp(first.log_weights, dim=0))
     if not energies:
@@ -113,6 +117,7 @@ def transfer_sample(model: PairModel, n: int, seed: int) -> Tensor:
         n: number of samples; the first ones do not depend on how many are asked for.
         seed: in [0, 2³²).
     """
+    require_hypercubic(model.lattice, "The transfer matrix")
     layers = cut(model)
     length, width, q = layers.field.shape
     site = torch.arange(length * width).unsqueeze(1)

@@ -1,6 +1,7 @@
 """Cluster moves of Swendsen and Wang, and of Wolff.
 
-Both embed Ising variables, by the ops of :mod:`leaps_triton.kernels.clusters`. An exchange ``R`` of
+Both embed Ising variables, by the ops of :mod:`leaps_triton.kernels.clusters` on lattices and of
+:mod:`leaps_triton.kernels.graph_clusters` on graphs. An exchange ``R`` of
 two states with ``φ(Ra, Rb) = φ(a, b)`` is drawn; a bond joins its sites with probability
 ``1 - exp(-[β J (φ(x_i, x_j) - φ(R x_i, x_j))]_+)``; then the weights of ``x`` and of ``x`` with
 ``R`` applied to a whole cluster differ by the field in that cluster alone, whatever the signs of
@@ -8,16 +9,13 @@ the couplings (Wolff 1989; Wang, Swendsen, Kotecký 1989; Niedermayer 1988). For
 flip, for Potts it exchanges two states, for clock models it is a reflection.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from .. import kernels
-from ..kernels import ClusterSweeps
 from ..kernels.checks import as_integer, as_rest
-from ..models.base import Model
+from ..models.base import Model, SweepPlan
 from ..models.pair import PairModel
 from ..paths.annealing import AnnealingPath
 from ..registry import register
@@ -57,31 +55,13 @@ def _symmetric(model: Model, move: object) -> PairModel:
 
 
 def _step(
-    op: Callable[..., ClusterSweeps],
-    model: PairModel,
-    state: SweepState,
-    beta: Tensor,
-    sweeps: int,
-    seed: int,
-    **more: float,
+    kind: str, model: PairModel, state: SweepState, beta: Tensor, plan: SweepPlan
 ) -> tuple[SweepState, ClusterInfo]:
-    """Return the walkers after ``sweeps`` updates by an op, and what they did."""
+    """Return the walkers after updates of one kind, and what they did."""
     tables = model.tables(state.walkers.device)
-    made = op(
-        state.configurations,
-        tables.coupling,
-        tables.bond_table,
-        tables.site_table,
-        beta,
-        model.lattice.periodic,
-        model.symmetry == "reflection",
-        state.walkers,
-        state.sweep,
-        sweeps,
-        seed,
-        **more,
-    )
-    after = SweepState(made.configurations, state.walkers, state.sweep + sweeps)
+    reflection = model.symmetry == "reflection"
+    made = model.interactions.clusters(kind, state.configurations, tables, beta, reflection, plan)
+    after = SweepState(made.configurations, state.walkers, state.sweep + plan.count)
     return after, ClusterInfo(made.changed, made.size)
 
 
@@ -151,9 +131,9 @@ class SwendsenWang(BaseMove):
             seed: in [0, 2³²).
         """
         model = _symmetric(path.model, self)
-        op = kernels.swendsen_wang_sweeps
         beta = beta_at(path, t, state.walkers.device)
-        return _step(op, model, state, beta, self.sweeps, seed)
+        plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed)
+        return _step("swendsen_wang", model, state, beta, plan)
 
 
 @register("move")
@@ -238,6 +218,6 @@ class Wolff(BaseMove):
             seed: in [0, 2³²).
         """
         model = _symmetric(path.model, self)
-        op = kernels.wolff_sweeps
         beta = beta_at(path, t, state.walkers.device)
-        return _step(op, model, state, beta, self.clusters, seed, rest=self.rest)
+        plan = SweepPlan(state.walkers, state.sweep, self.clusters, seed, rest=self.rest)
+        return _step("wolff", model, state, beta, plan)

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..models.energy_only import as_given, complete
@@ -273,21 +272,7 @@ def _orders(model: PairModel) -> bool:
         return False
     # What an energy gains where neighbours are equal, whichever the other state is.
     contrast = model.bond_table[0, 0] - model.bond_table[0, 1:]
-    gains = _bonds(model).unsqueeze(1) * contrast
+    gains = model.interactions.couplings().unsqueeze(1) * contrast
     if bool((gains >= 0.0).all()):
         return True
     return model.q == 2 and model.lattice.num_colours == 2 and bool((gains <= 0.0).all())
-
-
-def _bonds(model: PairModel) -> Tensor:
-    """Return the coupling of every bond, or of every direction where all its bonds are alike."""
-    coupling = model.coupling
-    if coupling[0].numel() == 1:
-        return coupling.flatten()
-    parts = []
-    for axis, own in enumerate(coupling):
-        # What is said of bonds that leave an open boundary is not looked at.
-        if not model.lattice.periodic[axis]:
-            own = own.narrow(axis, 0, own.shape[axis] - 1)
-        parts.append(own.flatten())
-    return torch.cat(parts)

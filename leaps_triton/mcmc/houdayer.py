@@ -139,13 +139,7 @@ class Houdayer(BaseMove):
             bool ``(pairs, *shape)``.
         """
         # A bond with J = 0 has no energy to preserve, so that clusters may end there.
-        coupling = model.tables(differ.device).coupling
-        joined = []
-        for axis in range(model.lattice.ndim):
-            both = differ & differ.roll(-1, axis + 1)
-            bonds = kernels.reference.bonds_along(coupling, axis, differ, model.lattice.periodic)
-            joined.append(both & (bonds != 0))
-        labels = kernels.cluster_labels(torch.stack(joined, dim=1)).flatten(1)
+        labels = model.interactions.parts(differ, model.tables(differ.device))
         words = kernels.philox(seed, Stream.CLUSTER, 0, sweep, 2, pairs, differ.device)
         # Differing sites are numbered 1, 2, … in their order, so that one of them can be drawn.
         rank = differ.flatten(1).cumsum(1)

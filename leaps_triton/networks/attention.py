@@ -5,7 +5,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -15,13 +14,8 @@ from ..kernels.checks import as_integer, as_seed
 from ..kernels.hollow_network.reference import embed
 from ..models.base import Conditions, EnergyModel
 from ..registry import register
-from .base import (
-    StateReadout,
-    as_channels,
-    positions,
-    site_inputs,
-    time_network,
-)
+from .base import StateReadout, as_channels, place_inputs, time_network
+from .places import Place
 
 __all__ = ["LEA", "LETransformer"]
 
@@ -50,61 +44,11 @@ def _attend(
     return joined.transpose(1, 2).flatten(2)
 
 
-def _circles(shape: Sequence[int], periodic: Sequence[bool]) -> list[int]:
-    """Return the length of each direction's circle: an open direction is half of one."""
-    circles: list[int] = []
-    for length, wraps in zip(shape, periodic, strict=True):
-        if wraps:
-            circles.append(length)
-        else:
-            circles.append(2 * length)
-    return circles
-
-
-def _features_of_displacements(circles: Sequence[int]) -> Tensor:
-    """Return the features of every displacement, float64 ``(rows, 3 · ndim + 1)``.
-
-    Sine and cosine of each direction's angle, the chord towards ``j`` over ``1 + r²``, and ``log(1
-    + r²)`` with ``r`` the chord: smooth on the torus, and sharp among neighbours.
-    """
-    places = [torch.arange(n, dtype=torch.float64) for n in circles]
-    steps = torch.meshgrid(*places, indexing="ij")
-    turns: list[Tensor] = []
-    chords: list[Tensor] = []
-    squared = torch.zeros((), dtype=torch.float64)
-    for step, n in zip(steps, circles, strict=True):
-        angle = 2.0 * math.pi * step.flatten() / n
-        turns.append(torch.sin(angle))
-        turns.append(torch.cos(angle))
-        chords.append(n / (2.0 * math.pi) * torch.sin(angle))
-        # The straight line between two sites on a circle of n sites a unit apart.
-        squared = squared + (n / math.pi * torch.sin(angle / 2)) ** 2
-    bounded = [chord / (1.0 + squared) for chord in chords]
-    return torch.stack([*turns, *bounded, torch.log1p(squared)], 1)
-
-
-# Few, since the rows of all pairs are large.
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)
-def _displacements(
-    shape: tuple[int, ...], periodic: tuple[bool, ...], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return the features of every displacement, and that of each pair of sites.
-
-    Returns:
-        ``(rows, features)``; and the row of each pair ``(i, j)``, int64 ``(sites, sites)``.
-    """
-    circles = _circles(shape, periodic)
-    features = _features_of_displacements(circles)
-    sites = math.prod(shape)
-    row = torch.zeros(sites, sites, dtype=torch.int64)
-    grid = torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")
-    for index, n in zip(grid, circles, strict=True):
-        place = index.flatten()
-        # From site i to site j, on the circle of this direction.
-        step = (place.unsqueeze(0) - place.unsqueeze(1)) % n
-        row = row * n + step
-    return features.to(device), row.to(device)
+def _index_embedding(place: Place, channels: int) -> nn.Parameter | None:
+    """Return an embedding for each site of a graph; None on lattices, where waves tell places."""
+    if not place.indexed:
+        return None
+    return nn.Parameter(torch.empty(place.indexed, channels))
 
 
 @register("network")
@@ -116,8 +60,9 @@ class LEA(StateReadout):
     to the logits, and a key that every site sees, of logit and value 0, lets a site attend to
     nothing. A pointwise SiLU network follows. One layer of attention, since a second would read
     sites that have read ``x_i``. For every lattice of the model's dimension and boundaries,
-    translation equivariant on periodic ones. Memory is of order ``heads · N²`` for all walkers of
-    one evaluation, and as much per walker in training. Local equivariance holds bit for bit: the
+    translation equivariant on periodic ones; on a graph for it alone, where each site has a learned
+    embedding and distances are steps along edges. Memory is of order ``heads · N²`` for all walkers
+    of one evaluation, and as much per walker in training. Local equivariance holds bit for bit: the
     weight of ``x_i`` is exactly 0.
 
     Args:
@@ -151,6 +96,8 @@ class LEA(StateReadout):
         torch.Size([2, 1, 4, 4])
     """
 
+    on_graphs = True
+
     def __init__(
         self,
         model: EnergyModel,
@@ -171,26 +118,31 @@ class LEA(StateReadout):
         )
         self.heads = heads
         embedded = as_channels(self.q)
-        self.site = nn.Linear(2 * self.ndim + embedded, channels)
+        self.site = nn.Linear(self.place.bonds + embedded, channels)
         self.state = nn.Linear(embedded, channels, bias=False)
         self.time = time_network(width, channels)
         self.query = nn.Linear(channels, channels)
         self.key_value = nn.Linear(channels, 2 * channels)
         self.displacement = nn.Sequential(
-            nn.Linear(3 * self.ndim + 1, width), nn.SiLU(), nn.Linear(width, heads, bias=False)
+            nn.Linear(self.place.displacements, width),
+            nn.SiLU(),
+            nn.Linear(width, heads, bias=False),
         )
         self.pointwise = nn.Sequential(
             nn.Linear(2 * channels, width), nn.SiLU(), nn.Linear(width, channels)
         )
+        self.index = _index_embedding(self.place, channels)
         self.initialise(seed)
 
     def features(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``h``, ``(walkers, sites, channels)``."""
         walkers, *shape = configurations.shape
         dtype = self.readout.dtype
-        physics = site_inputs(conditions, shape, self.q, self.periodic, dtype)
+        physics = place_inputs(self.place, conditions, shape, dtype)
         time = self.time(self.time_input(conditions, dtype)).unsqueeze(1)
         place = self.site(physics.flatten(2).transpose(1, 2)) + time
+        if self.index is not None:
+            place = place + self.index
         embedded = embed(configurations, self.q, dtype)
         state = self.state(embedded.flatten(2).transpose(1, 2))
         key, value = self.key_value(F.silu(place + state)).chunk(2, dim=2)
@@ -209,7 +161,7 @@ class LEA(StateReadout):
 
     def _mask(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
         """Return what displacements add to the logits, ``(1, heads, sites, sites + 1)``."""
-        features, row = _displacements(tuple(shape), self.periodic, device)
+        features, row = self.place.pairs(shape, device)
         added = self.displacement(features.to(dtype)).T[:, row]
         itself = torch.eye(math.prod(shape), dtype=torch.bool, device=device)
         # The weight of the site itself becomes exactly 0.
@@ -256,7 +208,8 @@ class LETransformer(StateReadout):
     there and to all of the second from there on, so no depth lets it read ``x_i``. Attention is
     fused (``torch.nn.functional.scaled_dot_product_attention``): no tensor holds all triples of
     sites. For every lattice of the model's dimension and boundaries; not translation equivariant,
-    since the streams have an order. Local equivariance holds bit for bit.
+    since the streams have an order. On a graph for it alone, with a learned embedding per site.
+    Local equivariance holds bit for bit.
 
     Args:
         model: gives ``q``, the number of dimensions and the boundaries.
@@ -291,6 +244,8 @@ class LETransformer(StateReadout):
         torch.Size([2, 1, 4, 4])
     """
 
+    on_graphs = True
+
     def __init__(
         self,
         model: EnergyModel,
@@ -320,9 +275,7 @@ class LETransformer(StateReadout):
         )
         self.heads = heads
         embedded = as_channels(self.q)
-        shape = model.lattice.shape
-        where = positions(shape, self.periodic, torch.float64, torch.device("cpu"))
-        inputs = where.shape[1] + 2 * self.ndim + embedded
+        inputs = self.place.waves + self.place.bonds + embedded
         self.site = nn.Linear(inputs, channels)
         self.state = nn.Linear(embedded, channels, bias=False)
         # What each stream reads before the first site.
@@ -337,17 +290,20 @@ class LETransformer(StateReadout):
         self.pointwise = nn.Sequential(
             nn.Linear(2 * channels, width), nn.SiLU(), nn.Linear(width, channels)
         )
+        self.index = _index_embedding(self.place, channels)
         self.initialise(seed)
 
     def features(self, configurations: Tensor, conditions: Conditions) -> Tensor:
         """Return ``h``, ``(walkers, sites, channels)``."""
         shape = tuple(configurations.shape[1:])
         dtype = self.readout.dtype
-        physics = site_inputs(conditions, shape, self.q, self.periodic, dtype)
+        physics = place_inputs(self.place, conditions, shape, dtype)
         physics = physics.flatten(2).transpose(1, 2)
-        where = positions(shape, self.periodic, dtype, configurations.device)
+        where = self.place.positions(shape, dtype, configurations.device)
         where = where.expand(len(physics), -1, -1)
         place = self.site(torch.cat([where, physics], 2))
+        if self.index is not None:
+            place = place + self.index
         time = self.time(self.time_input(conditions, dtype)).unsqueeze(1)
         embedded = embed(configurations, self.q, dtype)
         tokens = place + self.state(embedded.flatten(2).transpose(1, 2))

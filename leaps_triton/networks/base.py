@@ -7,7 +7,7 @@ the LEAPS paper, ``(ω_{x_i+k} - ω_{x_i})ᵀ h_i``, is ``f_a = ω_aᵀ h_i``.
 
 import math
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,11 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels.checks import as_bool, as_integer, expect, states_hint
-from ..kernels.hollow_network.reference import site_field, state_counts
 from ..kernels.proposals.op import GAUGES
-from ..lattices.hypercubic import Lattice
+from ..lattices.graph import Graph
+from ..lattices.hypercubic import Lattice, require_hypercubic
 from ..models.base import Conditions, EnergyModel
 from .linear_response.standing import Standing, conditions_of
+from .places import Place, place_of
+from .places.hypercubic import field_input, local_field, positions, site_inputs
 
 __all__ = [
     "Equivariant",
@@ -32,6 +34,7 @@ __all__ = [
     "initialise",
     "keep_freed_memory",
     "local_field",
+    "place_inputs",
     "positions",
     "site_inputs",
     "time_network",
@@ -40,8 +43,6 @@ __all__ = [
 
 CHUNK_SITES = 16384
 """Sites of the walkers that a CPU evaluates at once: their activations stay in its cache."""
-
-_HARMONICS = 3
 
 _INTEGERS = (torch.int8, torch.int32, torch.int64)
 
@@ -80,84 +81,20 @@ def as_channels(q: int) -> int:
     return q
 
 
-def local_field(
-    configurations: Tensor,
-    conditions: Conditions,
-    q: int,
-    periodic: Sequence[bool],
-    dtype: torch.dtype,
-) -> Tensor:
-    """Return ``Σ_j J_ij [x_j = a]``, ``(walkers, q, *shape)``; it does not read ``x_i``."""
-    return state_counts(configurations, conditions.coupling, q, periodic, dtype)
-
-
-def field_input(conditions: Conditions, dtype: torch.dtype) -> Tensor:
-    """Return the external field without what all states share.
-
-    Returns:
-        ``(1, as_channels(q), *shape or 1s)``.
-    """
-    return site_field(conditions.field.to(dtype))
-
-
-def site_inputs(
+def place_inputs(
+    place: Place,
     conditions: Conditions,
     shape: Sequence[int],
-    q: int,
-    periodic: Sequence[bool],
     dtype: torch.dtype,
 ) -> Tensor:
-    """Return the couplings of the ``2 ndim`` bonds of every site, and its field.
+    """Return what a site is: its bonds, as its place tells them, and its field.
 
     Returns:
-        ``(1, 2 ndim + as_channels(q), *shape)``.
+        ``(1, place.bonds + as_channels(q), *shape)``.
     """
-    ndim = len(shape)
-    coupling = conditions.coupling.to(dtype).expand(-1, ndim, *shape)
-    inputs: list[Tensor] = []
-    for axis, wraps in enumerate(periodic):
-        forward = coupling[:, axis : axis + 1]
-        if not wraps:
-            # No bond leaves the last site of an open direction.
-            forward = forward.clone()
-            forward.select(axis + 2, -1).fill_(0.0)
-        backward = forward.roll(1, axis + 2)
-        inputs += [forward, backward]
+    bonds = place.bond_inputs(conditions, shape, dtype)
     field = field_input(conditions, dtype)
-    inputs += [field.expand(-1, -1, *shape)]
-    return torch.cat(inputs, 1)
-
-
-def _waves(length: int, wraps: bool) -> Tensor:
-    """Return the waves along one direction, float64 ``(length, 2 · harmonics)``."""
-    # Half a wave tells the two ends of an open direction apart.
-    turn = math.pi
-    if wraps:
-        turn = 2.0 * math.pi
-    angle = turn * torch.arange(length, dtype=torch.float64) / length
-    lines: list[Tensor] = []
-    for harmonic in range(1, _HARMONICS + 1):
-        lines.append(torch.cos(harmonic * angle))
-        lines.append(torch.sin(harmonic * angle))
-    return torch.stack(lines, 1)
-
-
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)
-def positions(
-    shape: tuple[int, ...], periodic: tuple[bool, ...], dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    """Return the waves of each direction at every site: whole where periodic, half where open.
-
-    Returns:
-        ``(sites, 2 · 3 · ndim)``.
-    """
-    grid = torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")
-    columns: list[Tensor] = []
-    for length, wraps, index in zip(shape, periodic, grid, strict=True):
-        waves = _waves(length, wraps)
-        columns.append(waves[index.flatten()])
-    return torch.cat(columns, 1).to(dtype).to(device)
+    return torch.cat([bonds, field.expand(-1, -1, *shape)], 1)
 
 
 def time_network(width: int, outputs: int) -> nn.Sequential:
@@ -232,8 +169,11 @@ class Equivariant(Standing):
             rates ``[D_k]_+ p_k`` by the probabilities ``p`` of a heat bath. A setting of this name
             sets it.
         clock: ``"t"`` where these are rates per unit of ``t``, ``"beta"`` per unit of ``β_t``.
+        on_graphs: whether models on a :class:`~leaps_triton.Graph` are served, each graph by a
+            network of its own; a subclass that needs no directions sets it.
     """
 
+    on_graphs: bool = False
     steady: bool = True
     gauge: str = "plain"
     clock: str = "t"
@@ -242,8 +182,10 @@ class Equivariant(Standing):
         super().__init__()
         lattice = getattr(model, "lattice", None)
         expect_states(type(self).__name__, model)
-        complete = isinstance(lattice, Lattice) and hasattr(model, "q")
+        complete = isinstance(lattice, Lattice | Graph) and hasattr(model, "q")
         expect(complete, "model", "a model with lattice and q", model)
+        if not self.on_graphs:
+            require_hypercubic(lattice, type(self).__name__)
         self.settings = settings
         if "gauge" in settings:
             gauge = settings["gauge"]
@@ -251,7 +193,8 @@ class Equivariant(Standing):
             self.gauge = gauge
         self.q = model.q
         self.ndim = model.lattice.ndim
-        self.periodic = model.lattice.periodic
+        self.place = place_of(model.lattice)
+        self.periodic = self.place.periodic
 
     def check_shape(self, shape: Sequence[int]) -> None:
         """Refuse a lattice that the network is not for.
@@ -275,6 +218,7 @@ class Equivariant(Standing):
         expect_states(type(self).__name__, model)
         if model.q != self.q:
             raise self._of_another(f"{model!r} has q = {model.q}")
+        self.place.check(model.lattice, type(self).__name__)
         self.check_shape(model.lattice.shape)
 
     def _of_another(self, found: str) -> ValueError:
@@ -373,9 +317,10 @@ class Equivariant(Standing):
         # Each size is 1 where walkers, directions, states or sites share a value.
         walkers = (1, len(configurations))
         lattice = [(1, length) for length in configurations.shape[1:]]
+        sizes = self.place.coupling_sizes(configurations.shape[1:])
         _check_sizes("t", given["t"], [walkers])
         _check_sizes("beta", given["beta"], [walkers])
-        _check_sizes("coupling", given["coupling"], [walkers, (1, self.ndim), *lattice])
+        _check_sizes("coupling", given["coupling"], [walkers, *sizes])
         _check_sizes("field", given["field"], [walkers, (self.q,), *lattice])
 
 
@@ -422,5 +367,5 @@ class StateReadout(Equivariant):
         values = by_site.unflatten(2, configurations.shape[1:])
         if self.skip is None:
             return values
-        local = local_field(configurations, conditions, self.q, self.periodic, values.dtype)
+        local = self.place.local_field(configurations, conditions, self.q, values.dtype)
         return values + self.skip * local

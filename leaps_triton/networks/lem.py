@@ -54,6 +54,8 @@ class LEM(StateReadout):
         torch.Size([2, 2, 3, 4])
     """
 
+    on_graphs = True
+
     def __init__(
         self,
         model: EnergyModel,

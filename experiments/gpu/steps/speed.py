@@ -42,7 +42,13 @@ CHECKED_TOGETHER = 2**14
 """Most sites of these walkers, if there is more than one: a twin on a CPU takes its time."""
 BUDGET = 0.15
 """Seconds to time each case for."""
-WITHOUT_GRAPH = ("swendsen_wang_sweeps", "wolff_sweeps")
+WITHOUT_GRAPH = (
+    "swendsen_wang_sweeps",
+    "wolff_sweeps",
+    "graph_cluster_labels",
+    "graph_swendsen_wang_sweeps",
+    "graph_wolff_sweeps",
+)
 """Ops whose loops ask the device whether they are done."""
 LAYERS = ("hollow_conv", "hollow_conv_gradient")
 """Ops that have a size of their own, and a step."""

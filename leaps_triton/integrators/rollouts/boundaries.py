@@ -74,11 +74,13 @@ class Way(NamedTuple):
 
 
 def in_one_kernel(path: Path) -> bool:
-    """Return whether densities of a path are ``-β_t H`` of a model of pairs: one kernel adds them.
+    """Return whether densities of a path are ``-β_t H`` of pairs on a lattice, all in one kernel.
 
     A path or an energy of the user's own may be another function.
     """
-    return type(path) is AnnealingPath and is_pair_model(path.model)
+    if type(path) is not AnnealingPath or not is_pair_model(path.model):
+        return False
+    return path.model.lattice.hypercubic
 
 
 def enter_all(grid: Grid, state: Any, path: Path, backward: bool) -> tuple[Any, Tensor]:

@@ -175,5 +175,5 @@ def _largest_change(path: Path, grid: Times) -> float:
     by_second = float((bonds.max(1).values - bonds.min(1).values).max())
     bond = max(by_first, by_second)
     field = float((model.site_table.max(0).values - model.site_table.min(0).values).max())
-    largest = 2 * model.lattice.ndim * float(model.coupling.abs().max()) * bond + field
+    largest = model.interactions.most_change() * bond + field
     return float(path.beta(grid.times).diff().abs().max()) / 2 * largest

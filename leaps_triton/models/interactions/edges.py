@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ... import kernels
-from ...kernels import LocalEnergy, Sums
+from ...kernels import ClusterSweeps, LocalEnergy, Sums
 from ...lattices.graph import Graph
 from ...lattices.hypercubic import Lattice
 from ..base import SweepPlan
@@ -16,6 +16,7 @@ from ..base import SweepPlan
 __all__ = ["Interactions", "Tables", "interactions_of"]
 
 Op: TypeAlias = Callable[..., Tensor]
+ClusterOp: TypeAlias = Callable[..., ClusterSweeps]
 
 
 class Tables(NamedTuple):
@@ -52,6 +53,33 @@ class Interactions(Protocol):
         """Return configurations after sweeps: heat_bath, metropolis or overrelaxation."""
         ...
 
+    def clusters(
+        self,
+        kind: str,
+        configurations: Tensor,
+        tables: Tables,
+        beta: Tensor,
+        reflection: bool,
+        plan: SweepPlan,
+    ) -> ClusterSweeps:
+        """Return what updates of clusters make: swendsen_wang, or wolff, which may rest."""
+        ...
+
+    def parts(self, members: Tensor, tables: Tables) -> Tensor:
+        """Return the least site of every site's part, int64 ``(walkers, sites)``.
+
+        A part is joined by bonds with ``J ≠ 0`` between members, bool ``(walkers, *shape)``.
+        """
+        ...
+
+    def most_change(self) -> float:
+        """Return at least ``Σ_j |J_ij|`` of every site ``i``."""
+        ...
+
+    def couplings(self) -> Tensor:
+        """Return ``J`` of all bonds, or of all classes that are alike, ``(n,)``."""
+        ...
+
 
 class HypercubicInteractions:
     """Those along the directions of a lattice."""
@@ -62,8 +90,14 @@ class HypercubicInteractions:
         "overrelaxation": kernels.overrelaxation_sweeps,
     }
 
-    def __init__(self, lattice: Lattice) -> None:
+    cluster_ops: ClassVar[dict[str, ClusterOp]] = {
+        "swendsen_wang": kernels.swendsen_wang_sweeps,
+        "wolff": kernels.wolff_sweeps,
+    }
+
+    def __init__(self, lattice: Lattice, coupling: Tensor) -> None:
         self.lattice = lattice
+        self.coupling = coupling
 
     def energy(self, configurations: Tensor, tables: Tables) -> Sums:
         """Return energies without β, and the sites in each state."""
@@ -109,6 +143,56 @@ class HypercubicInteractions:
             plan.seed,
         )
 
+    def clusters(
+        self,
+        kind: str,
+        configurations: Tensor,
+        tables: Tables,
+        beta: Tensor,
+        reflection: bool,
+        plan: SweepPlan,
+    ) -> ClusterSweeps:
+        """Return what updates of clusters make: swendsen_wang, or wolff, which may rest."""
+        return _cluster_op(self.cluster_ops, kind, plan)(
+            configurations,
+            tables.coupling,
+            tables.bond_table,
+            tables.site_table,
+            beta,
+            self.lattice.periodic,
+            reflection,
+            plan.walker_index,
+            plan.first,
+            plan.count,
+            plan.seed,
+        )
+
+    def parts(self, members: Tensor, tables: Tables) -> Tensor:
+        """Return the least site of every site's part, int64 ``(walkers, sites)``."""
+        joined = []
+        for axis in range(self.lattice.ndim):
+            both = members & members.roll(-1, axis + 1)
+            periodic = self.lattice.periodic
+            bonds = kernels.reference.bonds_along(tables.coupling, axis, members, periodic)
+            joined.append(both & (bonds != 0))
+        return kernels.cluster_labels(torch.stack(joined, dim=1)).flatten(1)
+
+    def most_change(self) -> float:
+        """Return at least ``Σ_j |J_ij|`` of every site ``i``."""
+        return 2 * self.lattice.ndim * float(self.coupling.abs().max())
+
+    def couplings(self) -> Tensor:
+        """Return ``J`` of all bonds, or of all directions that are alike, ``(n,)``."""
+        if self.coupling[0].numel() == 1:
+            return self.coupling.flatten()
+        parts = []
+        for axis, own in enumerate(self.coupling):
+            # What is said of bonds that leave an open boundary is not looked at.
+            if not self.lattice.periodic[axis]:
+                own = own.narrow(axis, 0, own.shape[axis] - 1)
+            parts.append(own.flatten())
+        return torch.cat(parts)
+
 
 class EdgeTables(NamedTuple):
     """The edges of a graph on one device, as the ops take them."""
@@ -132,6 +216,11 @@ class GraphInteractions:
         "heat_bath": kernels.graph_heat_bath_sweeps,
         "metropolis": kernels.graph_metropolis_sweeps,
         "overrelaxation": kernels.graph_overrelaxation_sweeps,
+    }
+
+    cluster_ops: ClassVar[dict[str, ClusterOp]] = {
+        "swendsen_wang": kernels.graph_swendsen_wang_sweeps,
+        "wolff": kernels.graph_wolff_sweeps,
     }
 
     def __init__(self, graph: Graph, coupling: Tensor) -> None:
@@ -202,6 +291,51 @@ class GraphInteractions:
             plan.seed,
         )
 
+    def clusters(
+        self,
+        kind: str,
+        configurations: Tensor,
+        tables: Tables,
+        beta: Tensor,
+        reflection: bool,
+        plan: SweepPlan,
+    ) -> ClusterSweeps:
+        """Return what updates of clusters make: swendsen_wang, or wolff, which may rest."""
+        around = self.around(configurations.device)
+        return _cluster_op(self.cluster_ops, kind, plan)(
+            configurations,
+            around.coupling,
+            tables.bond_table,
+            tables.site_table,
+            beta,
+            around.edges,
+            reflection,
+            plan.walker_index,
+            plan.first,
+            plan.count,
+            plan.seed,
+        )
+
+    def parts(self, members: Tensor, tables: Tables) -> Tensor:
+        """Return the least site of every site's part, int64 ``(walkers, sites)``."""
+        around = self.around(members.device)
+        ends = around.edges.long()
+        both = members[:, ends[:, 0]] & members[:, ends[:, 1]]
+        joined = both & (around.coupling[:-1] != 0)
+        return kernels.graph_cluster_labels(joined, around.edges, self.graph.sites)
+
+    def most_change(self) -> float:
+        """Return at least ``Σ_j |J_ij|`` of every site ``i``."""
+        bonds = self.coupling[:-1].abs()
+        around = torch.zeros(self.graph.sites, dtype=torch.float64)
+        for end in self.graph.edges.unbind(1):
+            around.index_add_(0, end, bonds)
+        return float(around.max())
+
+    def couplings(self) -> Tensor:
+        """Return ``J`` of all edges, ``(bonds,)``."""
+        return self.coupling[:-1]
+
 
 def interactions_of(lattice: Lattice | Graph, coupling: Tensor) -> Interactions:
     """Return the energies and sweeps of couplings on a lattice or graph.
@@ -212,12 +346,19 @@ def interactions_of(lattice: Lattice | Graph, coupling: Tensor) -> Interactions:
     """
     if isinstance(lattice, Graph):
         return GraphInteractions(lattice, coupling)
-    return HypercubicInteractions(lattice)
+    return HypercubicInteractions(lattice, coupling)
 
 
 def _op(ops: dict[str, Op], kind: str, plan: SweepPlan) -> Op:
     """Return the op of a kind of sweep; Metropolis alone rests."""
     if kind == "metropolis":
+        return partial(ops[kind], rest=plan.rest)
+    return ops[kind]
+
+
+def _cluster_op(ops: dict[str, ClusterOp], kind: str, plan: SweepPlan) -> ClusterOp:
+    """Return the op of a kind of cluster; Wolff's alone rest."""
+    if kind == "wolff":
         return partial(ops[kind], rest=plan.rest)
     return ops[kind]
 

@@ -15,7 +15,7 @@ from leaps_triton.networks.local_rates import Shells
 
 MODULES = [found.name for found in pkgutil.walk_packages(kernels.__path__, f"{kernels.__name__}.")]
 FAMILIES = [name.split(".")[-2] for name in MODULES if name.endswith(".op")]
-TWINS = {"clusters"}
+TWINS = {"clusters", "graph_clusters"}
 """Families whose twins CUDA devices run."""
 
 

@@ -5,13 +5,12 @@ Kaufman's are those of a torus, Onsager's and Yang's those of the infinite latti
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_number
-from ..lattices.hypercubic import Lattice
+from ...lattices.hypercubic import Lattice
+from .derivatives import Derivative, as_strength, derivative_at
 
 __all__ = [
     "ising_energy",
@@ -87,30 +86,19 @@ def ising_specific_heat(shape: Sequence[int], beta: float, coupling: float = 1.0
     return curvature.strength**2 * curvature.value / curvature.sites + 0.0
 
 
-class _Derivative(NamedTuple):
-    """A derivative of ``ln Z``, and what it was taken at."""
-
-    value: float
-    """With respect to ``K``"""
-    strength: float
-    """``K = βJ``"""
-    sites: int = 1
-    """Sites that ``ln Z`` is of"""
-
-
 def _kaufman(
     shape: Sequence[int],
     beta: float,
     coupling: float,
     order: int,
-) -> _Derivative:
+) -> Derivative:
     """Return the derivative of this order of ``ln Z`` of a torus."""
     lattice = Lattice(shape)
     if lattice.ndim != 2:
         raise ValueError(
             f"Kaufman's formula needs a shape of two lengths (L, M), got {lattice.shape}"
         )
-    strength = _strength(beta, coupling)
+    strength = as_strength(beta, coupling)
     odd = any(length % 2 == 1 for length in lattice.shape)
     if strength < 0 and odd:
         raise ValueError(
@@ -124,18 +112,7 @@ def _kaufman(
         return _ising_log_z(k, modes, length, ordered)
 
     value = _derivative(log_z_of, strength, order)
-    return _Derivative(value, strength, lattice.sites)
-
-
-def _strength(beta: float, coupling: float) -> float:
-    """Return ``K = βJ``, a finite number."""
-    beta = as_number("beta", beta, "a finite number", math.isfinite)
-    wanted = "a finite number (for one a bond use exact.log_z)"
-    number = as_number("coupling", coupling, wanted, math.isfinite)
-    strength = beta * number
-    if not math.isfinite(strength):
-        raise ValueError(f"beta and coupling must have a finite product, got {beta} and {coupling}")
-    return strength
+    return Derivative(value, strength, lattice.sites)
 
 
 def _derivative(
@@ -144,11 +121,7 @@ def _derivative(
     order: int,
 ) -> float:
     """Return the derivative of this order of a function of ``|K|``, with respect to ``K``."""
-    derivative = log_z_of
-    for _ in range(order):
-        derivative = torch.func.grad(derivative)
-    k = torch.tensor(abs(strength), dtype=torch.float64)
-    value = float(derivative(k))
+    value = derivative_at(log_z_of, abs(strength), order)
     # d|K|/dK = -1 for K < 0; in a second derivative it enters twice.
     if order == 1 and strength < 0:
         return -value
@@ -287,7 +260,7 @@ def yang_magnetization(beta: float, coupling: float = 1.0) -> float:
         >>> round(yang_magnetization(beta=0.5), 12), yang_magnetization(beta=0.44)
         (0.911319377877, 0.0)
     """
-    k = abs(_strength(beta, coupling))
+    k = abs(as_strength(beta, coupling))
     if k <= _CRITICAL:
         return 0.0
     # ln sinh 2K, where sinh 2K itself would overflow.
@@ -295,15 +268,15 @@ def yang_magnetization(beta: float, coupling: float = 1.0) -> float:
     return (-math.expm1(-4 * log_sinh)) ** 0.125
 
 
-def _onsager(beta: float, coupling: float, order: int) -> _Derivative:
+def _onsager(beta: float, coupling: float, order: int) -> Derivative:
     """Return the derivative of this order of ``ln Z / N`` of the infinite lattice."""
-    strength = _strength(beta, coupling)
+    strength = as_strength(beta, coupling)
     ordered = abs(strength) > _CRITICAL
 
     def log_z_of(k: Tensor) -> Tensor:
         return _onsager_log_z(k, ordered)
 
-    return _Derivative(_derivative(log_z_of, strength, order), strength)
+    return Derivative(_derivative(log_z_of, strength, order), strength)
 
 
 def _onsager_log_z(k: Tensor, ordered: bool) -> Tensor:
