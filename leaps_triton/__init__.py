@@ -42,6 +42,7 @@ from .lattices.couplings import read_couplings
 from .lattices.files import GraphFile, read_graph
 from .lattices.graph import Graph
 from .lattices.hypercubic import Lattice
+from .learning.tap import tap
 from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
 from .mcmc.clusters import SwendsenWang, Wolff
@@ -55,6 +56,7 @@ from .mcmc.tempering import ParallelTempering
 from .models.base import Conditions
 from .models.densities import Density, Funnel, GaussianMixture, LaplacePair, ManyWell
 from .models.fields import PhiFour
+from .models.machines import RBM
 from .models.pair import PairModel
 from .models.spins import Clock, EdwardsAnderson, Ising, Potts
 from .networks.attention import LEA, LETransformer
@@ -75,6 +77,7 @@ from .paths.annealing import AnnealingPath
 from .paths.flow import GradientFlowPath
 from .paths.free_field import FreeField
 from .paths.gaussian import Gaussian, Laplace
+from .paths.starts import Independent
 from .provenance import __version__
 from .registry import register
 from .samplers import ReverseEnsemble, Sampler, Scan, WeightedEnsemble, reverse_ess, scan, schedules
@@ -90,6 +93,7 @@ __all__ = [
     "LEA",
     "LEC",
     "LEM",
+    "RBM",
     "AnnealingPath",
     "Chain",
     "ChainEstimate",
@@ -115,6 +119,7 @@ __all__ = [
     "HollowDenseDrift",
     "HollowDrift",
     "Houdayer",
+    "Independent",
     "Ising",
     "Jump",
     "KineticMonteCarlo",
@@ -176,6 +181,7 @@ __all__ = [
     "save",
     "scan",
     "schedules",
+    "tap",
     "weights",
 ]
 

@@ -14,6 +14,7 @@ from ..models.pair import PairModel
 from .closed_forms.models import closed_form, closed_obstacle, formula_of
 from .enumeration import FEW, MOST, complete_discrete, enumerate_model, expectation
 from .fields import check_free, free_field_log_z, known_log_z, known_of_field
+from .graphs import class_moments, class_obstacle, class_sample
 from .transfer import (
     UPDATES,
     transfer_moments,
@@ -36,6 +37,9 @@ def log_z(model: Target | EnergyModel, updates: int = UPDATES) -> float:
       boundaries, with layers of at most 2**24 states and 2**34 ``updates`` of messages, ``N q^M``
       with ``M`` the sites of a layer, or ``N q^{2M}`` where no direction is open (an Ising or
       3-state Potts torus to 13 × 13 or 8 × 8);
+    - on a :class:`~leaps_triton.Graph` all of whose bonds lead between two classes of sites (the
+      layers of an :class:`~leaps_triton.RBM`), a sum over the states of the smaller class, of at
+      most 2**24, with ``updates`` fields of the other;
     - enumeration of at most 2**20 configurations.
 
     Of a :class:`~leaps_triton.PhiFour` with ``quartic=0`` it is that of the free field, the
@@ -96,7 +100,8 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     They are drawn from the list of all configurations (up to 2**12), else by the transfer matrix:
     the first layer from its law, then site after site given the messages of all that follow. A
     torus costs as much as :func:`log_z`, and as much again as a lattice with an open direction for
-    each first layer that was drawn. For larger ferromagnets see :func:`coupling_from_the_past`.
+    each first layer that was drawn. On a graph of two classes of sites the smaller is drawn first,
+    then the other given it. For larger ferromagnets see :func:`coupling_from_the_past`.
     Densities such as :class:`~leaps_triton.GaussianMixture` draw their own.
 
     Args:
@@ -126,9 +131,13 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     obstacle = transfer_obstacle(whole, keep=True)
     if configurations > FEW and not obstacle:
         return transfer_sample(whole, n, seed)
+    summed = class_obstacle(whole)
+    if configurations > FEW and not summed:
+        return class_sample(whole, n, seed)
     if configurations > MOST:
         raise ValueError(
             f"no exact route to samples: the transfer matrix is out, since {obstacle}; "
+            f"{_said_of_classes(whole, summed)}"
             f"enumeration is out, since {whole.q}**{sites} configurations are more than 2**20; for "
             f"a ferromagnet of two states use coupling_from_the_past, else take a smaller lattice"
         )
@@ -139,6 +148,13 @@ def sample(model: Target | EnergyModel, n: int, seed: int = 0) -> Tensor:
     # The last entry of the law is 1 but for rounding.
     rows = torch.searchsorted(law / law[-1], uniform).clamp(max=len(law) - 1)
     return enumeration.configurations[rows]
+
+
+def _said_of_classes(model: Any, obstacle: str) -> str:
+    """Return what an error says of the sum over a class of sites, which is for graphs alone."""
+    if model.lattice.hypercubic:
+        return ""
+    return f"a sum over one of two classes of sites is out, since {obstacle}; "
 
 
 class _Route(Protocol):
@@ -171,6 +187,22 @@ class _Transfer(NamedTuple):
 
     def specific_heat(self) -> float:
         moments = transfer_moments(self.model, energies=True)
+        return self.model.beta**2 * moments.variance / self.model.lattice.sites
+
+
+class _Summed(NamedTuple):
+    """A model of two classes of sites, the smaller of which is summed over."""
+
+    model: Any
+
+    def log_z(self) -> float:
+        return class_moments(self.model).log_z
+
+    def energy(self) -> float:
+        return class_moments(self.model, energies=True).energy / self.model.lattice.sites
+
+    def specific_heat(self) -> float:
+        moments = class_moments(self.model, energies=True)
         return self.model.beta**2 * moments.variance / self.model.lattice.sites
 
 
@@ -235,10 +267,13 @@ def _route(model: Target | EnergyModel, updates: int) -> _Route:
     transfer = transfer_obstacle(whole, updates=updates)
     if not transfer:
         return _Transfer(whole)
+    summed = class_obstacle(whole, updates)
+    if not summed:
+        return _Summed(whole)
     if configurations <= MOST:
         return _Enumerated(whole)
     raise ValueError(
         f"no exact route to log Z: {formula_of(whole)} is out, since {closed}; the transfer matrix "
-        f"is out, since {transfer}; enumeration is out, since {whole.q}**{sites} configurations "
-        f"are more than 2**20; take a smaller lattice"
+        f"is out, since {transfer}; {_said_of_classes(whole, summed)}enumeration is out, since "
+        f"{whole.q}**{sites} configurations are more than 2**20; take a smaller lattice"
     )

@@ -150,6 +150,11 @@ class BaseMove(ABC):
         return self.own
 
     @property
+    def follows_fields(self) -> bool:
+        """Return whether it is right where fields change on a path; see ``path.model_at``."""
+        return False
+
+    @property
     def exchange(self) -> bool:
         """Return whether replicas at several temperatures are exchanged."""
         return False
@@ -241,6 +246,11 @@ class UserMove(BaseMove):
     def rowwise(self) -> bool:
         """Return the move's own answer, else False."""
         return bool(getattr(self.given, "rowwise", False))
+
+    @property
+    def follows_fields(self) -> bool:
+        """Return the move's own answer, else False."""
+        return bool(getattr(self.given, "follows_fields", False))
 
     @property
     def unweighted(self) -> str:

@@ -96,6 +96,11 @@ class Compose(BaseMove):
         return all(part.rowwise for part in self._parts)
 
     @property
+    def follows_fields(self) -> bool:
+        """Return whether all of the moves do."""
+        return all(part.follows_fields for part in self._parts)
+
+    @property
     def irreversible(self) -> str:
         """Return the reason of the first move that has one; empty if none has."""
         reasons = [part.irreversible for part in self._parts if part.irreversible]

@@ -12,6 +12,7 @@ from ..models.base import Model, SweepPlan
 from ..models.energy_only import as_given
 from ..models.interactions.packed import COLUMNS, LAYOUTS, layout_of, obstacle
 from ..paths.annealing import AnnealingPath
+from ..paths.base import changes_fields, swept_of
 from ..registry import register
 from .base import BaseMove, Lowest, SweepInfo, SweepState, changed, pair_model, since
 
@@ -29,9 +30,19 @@ def beta_at(path: AnnealingPath, t: Tensor | float, device: torch.device) -> Ten
         t: time on the path, a number or float64 ``(1 | walkers,)``.
         device: where the walkers are.
     """
+    if changes_fields(path):
+        raise ValueError(
+            f"from {path.start!r} fields change on the way to {path.model!r}, which of all moves "
+            f"only sweeps such as HeatBath and Metropolis follow"
+        )
+    return path.beta(_sent(t, device)).to(device)
+
+
+def _sent(t: Tensor | float, device: torch.device) -> Tensor | float:
+    """Return a time, on a GPU as a tensor that it has written itself."""
     if isinstance(t, float | int) and device.type != "cpu":
-        t = times_on(t, device)
-    return path.beta(t).to(device)
+        return times_on(t, device)
+    return t
 
 
 def times_on(t: Tensor | float, device: torch.device) -> Tensor:
@@ -68,6 +79,11 @@ class Sweeps(BaseMove):
     @property
     def rowwise(self) -> bool:
         """Return True: walkers share no number."""
+        return True
+
+    @property
+    def follows_fields(self) -> bool:
+        """Return True: sweeps take the model of the time."""
         return True
 
     @property
@@ -147,10 +163,10 @@ class Sweeps(BaseMove):
     ) -> SweepState:
         """Return the walkers after ``sweeps`` sweeps."""
         before = state.configurations
-        beta = beta_at(path, t, before.device)
+        model, beta = swept_of(path, _sent(t, before.device))
         # Counted on from the state: the sweep is the event word, and no step may repeat one.
         plan = SweepPlan(state.walkers, state.sweep, self.sweeps, seed, self.backward)
-        x = self._sweep(path.model, before, beta, plan)
+        x = self._sweep(model, before, beta.to(before.device), plan)
         return SweepState(x, state.walkers, state.sweep + self.sweeps)
 
     def _packing(self, model: Model) -> str:

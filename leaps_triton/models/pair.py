@@ -125,8 +125,12 @@ class PairModel:
             table = table.view(self.q, *uniform)
         self.site_table = table
         self.spins = as_spins(spins, self.q)
-        self.interactions: Interactions = interactions_of(self.lattice, self.coupling)
+        self.interactions = self._interactions()
         self._on_device: dict[torch.device, Tables] = {}
+
+    def _interactions(self) -> Interactions:
+        """Return what energies and sweeps are made of."""
+        return interactions_of(self.lattice, self.coupling)
 
     @classmethod
     def from_tables(
@@ -158,23 +162,32 @@ class PairModel:
 
     def at(self, beta: float) -> Self:
         """Return the same model at another inverse temperature."""
-        site_table = self.site_table
+        return self.with_tables(beta, self.site_table, self.coupling)
+
+    def with_tables(self, beta: float, site_table: Tensor, coupling: Tensor) -> Self:
+        """Return the same model with another β, other fields and other couplings.
+
+        Args:
+            beta: inverse temperature.
+            site_table: ``h``, as the attribute has it.
+            coupling: ``J``, as the attribute has it.
+        """
         # A uniform table goes back in the short form that the constructor takes.
         if site_table.numel() == self.q:
             site_table = site_table.flatten()
-        coupling: float | Tensor = self.coupling
-        if self.coupling.numel() == 1:
-            coupling = self.coupling.item()
-        elif self.coupling[0].numel() == 1 or not self.lattice.hypercubic:
+        given: float | Tensor = coupling
+        if coupling.numel() == 1:
+            given = coupling.item()
+        elif coupling[0].numel() == 1 or not self.lattice.hypercubic:
             # One per direction, or per edge.
-            coupling = self.coupling.flatten()
-        tables = (self.bond_table, site_table, coupling)
+            given = coupling.flatten()
         where: Any = self.shape
         periodic: Any = True
         if self.lattice.hypercubic:
             periodic = self.lattice.periodic
         else:
             where = self.lattice
+        tables = (self.bond_table, site_table, given)
         return self.from_tables(where, beta, *tables, periodic, self.spins)
 
     def __repr__(self) -> str:

@@ -5,13 +5,14 @@ from .base import Path, Start
 from .flow import GradientFlowPath
 from .free_field import FreeField
 from .gaussian import Gaussian, Laplace
-from .starts import Uniform
+from .starts import Independent, Uniform
 
 __all__ = [
     "AnnealingPath",
     "FreeField",
     "Gaussian",
     "GradientFlowPath",
+    "Independent",
     "Laplace",
     "Path",
     "Start",

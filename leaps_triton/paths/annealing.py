@@ -10,7 +10,7 @@ from ..kernels import LocalEnergy
 from ..models.base import Conditions, EnergyModel, SweepPlan, Target
 from ..models.energy_only import complete
 from ..models.varied import Varied, model_with
-from .base import Start
+from .base import Start, swept_of
 from .bridges import FirstRung, bridge_between
 from .corrections import Correction, Energy
 from .scheduled import Scheduled, as_times
@@ -32,7 +32,8 @@ class AnnealingPath(Scheduled):
     """``log ρ̃_t(x) = -β_t H(x)``, ``t`` from 0 to 1, unnormalised, with ``β_1`` the model's β.
 
     Times ``t`` are numbers or tensors ``(1 | walkers,)``. To a model of real fields the start may
-    have an energy ``U_0`` of its own, and is left behind in proportion as the schedule ``f`` rises:
+    have an energy ``U_0`` of its own, as :class:`~leaps_triton.Independent` sites have to a model
+    of pairs, and is left behind in proportion as the schedule ``f`` rises:
     ``log ρ̃_t(x) = -(1 - f(t)) U_0(x) - f(t) β H(x)``. From a :class:`~leaps_triton.FreeField` to a
     :class:`~leaps_triton.PhiFour` this is a path in the couplings.
 
@@ -142,6 +143,8 @@ class AnnealingPath(Scheduled):
         times = as_times(t).to(dtype)
         if self._bridge.has_couplings:
             return self._field_conditions(times)
+        if self._bridge.changes_fields:
+            raise ValueError(f"no network is told how fields change from {self.start!r}")
         beta = self.beta(times).to(times)
         told = self._tell(times.device, dtype)
         return Conditions(times, beta, told.coupling, told.field)
@@ -332,6 +335,15 @@ class AnnealingPath(Scheduled):
         self._expect_linear("time_derivative(energy, t)")
         return -self.beta_rate(t).to(energy.device) * energy
 
+    @property
+    def changes_fields(self) -> bool:
+        """Return whether each density is that of :meth:`model_at`, in other fields."""
+        return self._bridge.changes_fields
+
+    def model_at(self, t: Tensor | float) -> Any:
+        """Return the model whose density at β = 1 is ``ρ_t``, where fields change on the way."""
+        return self._bridge.model_at(self._fraction(as_times(t)))
+
     def local_energy(
         self,
         configurations: Tensor,
@@ -340,13 +352,17 @@ class AnnealingPath(Scheduled):
     ) -> LocalEnergy:
         """Return ``H(x)`` and ``Δ_m = log ρ̃_t(x^m) - log ρ̃_t(x)`` of all moves ``m``.
 
+        ``H`` is that of :meth:`model_at` where fields change on the way.
+
         Args:
             configurations: ``(walkers, *shape)``; values are not checked.
             t: a number, or ``(1 | walkers,)``.
             dtype: type of ``Δ``.
         """
-        beta = self.beta(t).to(configurations.device)
-        local: LocalEnergy = self.model.local_energy(configurations, beta, dtype)
+        model, beta = swept_of(self, t)
+        local: LocalEnergy = model.local_energy(
+            configurations, beta.to(configurations.device), dtype
+        )
         return local
 
     def refresh(
@@ -355,15 +371,15 @@ class AnnealingPath(Scheduled):
         t: Tensor | float,
         plan: SweepPlan,
     ) -> Tensor:
-        """Return configurations after heat-bath sweeps at ``β_t``; values are not checked.
+        """Return configurations after heat-bath sweeps for ``ρ_t``; values are not checked.
 
         Args:
             configurations: ``(walkers, *shape)``.
             t: a number, or ``(1 | walkers,)``.
             plan: the sweeps.
         """
-        beta = self.beta(t).to(configurations.device)
-        swept: Tensor = self.model.heat_bath(configurations, beta, plan)
+        model, beta = swept_of(self, t)
+        swept: Tensor = model.heat_bath(configurations, beta.to(configurations.device), plan)
         return swept
 
 

@@ -1,7 +1,7 @@
 """What a path offers, and what it starts from."""
 
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,17 @@ from torch import Tensor, nn
 from ..kernels import LocalEnergy
 from ..models.base import Conditions, SweepPlan
 
-__all__ = ["Path", "Start", "change_of", "is_linear", "learned_of", "velocity_of"]
+__all__ = [
+    "Path",
+    "Start",
+    "Swept",
+    "change_of",
+    "changes_fields",
+    "is_linear",
+    "learned_of",
+    "swept_of",
+    "velocity_of",
+]
 
 
 class Start(Protocol):
@@ -117,6 +127,32 @@ def _change_by_energy(path: Any, configurations: Tensor, t: Tensor | float) -> T
 def is_linear(path: Any) -> bool:
     """Return whether ``log ρ̃_t`` is linear in one energy; a path that says nothing is."""
     return bool(getattr(path, "linear", True))
+
+
+class Swept(NamedTuple):
+    """A model and an inverse temperature that have the density of a path at one time."""
+
+    model: Any
+    beta: Tensor
+    """float64 ``(1 | walkers,)``"""
+
+
+def swept_of(path: Any, t: Tensor | float) -> Swept:
+    """Return the model that sweeps at time ``t`` are made of, and its inverse temperature.
+
+    Args:
+        path: any path; a user's own has its model and ``β_t``.
+        t: a number, or ``(1 | walkers,)``.
+    """
+    if not changes_fields(path):
+        return Swept(path.model, path.beta(t))
+    model = path.model_at(t)
+    return Swept(model, torch.ones(1, dtype=torch.float64))
+
+
+def changes_fields(path: Any) -> bool:
+    """Return whether models on the way have other fields than the target; a user's have not."""
+    return bool(getattr(path, "changes_fields", False))
 
 
 def learned_of(path: Any) -> nn.Module | None:

@@ -14,7 +14,9 @@ from ..kernels.lattice_fields.reference import per_site
 from ..models.base import DifferentiableModel
 from ..models.energy_only import as_given
 from ..models.fields import PhiFour, is_phi_four
+from ..models.pair import PairModel
 from .free_field import FreeField
+from .starts import Independent
 
 __all__ = ["Bridge", "FirstRung", "bridge_between"]
 
@@ -26,6 +28,8 @@ class Bridge(Protocol):
     """Whether the start's own energy fades as the model's grows, so that ``f(0)`` must be 0"""
     has_couplings: bool
     """Whether all densities are those of one model with other couplings"""
+    changes_fields: bool
+    """Whether they are those of models of pairs with other couplings and fields"""
 
     def excess(self, configurations: Tensor) -> Tensor:
         """Return ``-β⁻¹ ∂ log ρ̃ / ∂f``, float64 ``(walkers,)``."""
@@ -49,8 +53,22 @@ class Bridge(Protocol):
         """Return the couplings of the model whose density this is, float64 ``(1 | walkers, n)``."""
         ...
 
+    def model_at(self, fraction: Tensor) -> PairModel:
+        """Return the model whose density at β = 1 this is, where fields change."""
+        ...
 
-class InTemperature:
+
+class _OfOneModel:
+    """The base of families whose models differ in temperature or couplings, if they are models."""
+
+    changes_fields = False
+
+    def model_at(self, fraction: Tensor) -> PairModel:
+        """Raise a ValueError: no fields change."""
+        raise ValueError("on this path no fields change: take path.model and path.beta(t) instead")
+
+
+class InTemperature(_OfOneModel):
     """``log ρ̃ = -f β H``: the start is that at ``f(0)``, of whatever kind it is."""
 
     leaves_start = False
@@ -89,7 +107,7 @@ class InTemperature:
         raise _without_couplings(self._model)
 
 
-class InProportion:
+class InProportion(_OfOneModel):
     """``log ρ̃ = -(1 - f) U_0 - f β H``, ``U_0`` the energy of the start."""
 
     leaves_start = True
@@ -135,7 +153,38 @@ class InProportion:
         raise _without_couplings(self._model)
 
 
-class InCouplings:
+class InTables(InProportion):
+    """The same from independent sites: each density is that of a pair model.
+
+    Its couplings are ``f β J`` and its fields ``f β h + (1 - f) log p``, at β = 1.
+
+    Args:
+        start: of independent sites.
+        model: the model of pairs.
+    """
+
+    changes_fields = True
+
+    def model_at(self, fraction: Tensor) -> PairModel:
+        """Return the model whose density at β = 1 is that at ``f``.
+
+        Raises:
+            ValueError: several times, where there must be one.
+        """
+        if bool((fraction != fraction[0]).any()):
+            raise ValueError(
+                f"from {self._start!r} fields change on the way: all walkers must be at one time, "
+                f"got {len(fraction)}"
+            )
+        there = float(fraction[0])
+        model = self._model
+        share = there * model.beta
+        field = share * model.site_table + (1.0 - there) * self._start.log_probabilities
+        between: PairModel = model.with_tables(1.0, field, share * model.coupling)
+        return between
+
+
+class InCouplings(_OfOneModel):
     """From couplings to others: each density is that of a φ⁴ model between the two.
 
     ``m² = (1 - f) m_0² + f m_1²`` and likewise ``λ``, which is 0 in the free field; one pass serves
@@ -231,6 +280,8 @@ def bridge_between(start: Any, model: Any) -> Bridge:
         return InCouplings(start.mass_squared, 0.0, model)
     if isinstance(start, FirstRung) and is_phi_four(start.model) and is_phi_four(model):
         return InCouplings(start.model.mass_squared, start.model.quartic, model)
+    if isinstance(start, Independent):
+        return InTables(start, model)
     if model.dtype.is_floating_point and hasattr(start, "energy"):
         return InProportion(start, model)
     return InTemperature(model)

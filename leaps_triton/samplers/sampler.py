@@ -23,7 +23,7 @@ from ..mcmc.base import BaseMove, Move, as_move
 from ..models.pair import is_pair_model
 from ..observables.base import OBSERVABLES
 from ..paths.annealing import AnnealingPath
-from ..paths.base import Path, learned_of, velocity_of
+from ..paths.base import Path, changes_fields, learned_of, velocity_of
 from ..paths.starts import Uniform, check_drawn
 from ..progress import track
 from .along import Along, Recorded, Stops
@@ -160,10 +160,11 @@ class Sampler:
         # Two blocks of one run, or two processes, never differ in how they are swept.
         if move is not None:
             move.check_model(path.model)
-            mcmc = move.settled(path.model, None, self.block)
+            mcmc = move.settled(_swept_model(path), None, self.block)
             move = as_move("mcmc", mcmc)
         self.mcmc = mcmc
         self.move = move
+        _check_fields(self)
         self.device = as_device(device)
         self.riding: int | None = None
         integrator.accept(path, transport, self.device)
@@ -213,7 +214,7 @@ class Sampler:
             settled = self._asked.settled(self.path, self.transport, integrator)
         move: Move | None = self.mcmc
         if self._named is not None and before is not None:
-            move = self._named.settled(self.path.model, before, self.block)
+            move = self._named.settled(_swept_model(self.path), before, self.block)
         other = self._like(settled, self.block, move)
         other._asked = self._asked
         return other
@@ -248,7 +249,9 @@ class Sampler:
         # What users bring may look at the whole batch.
         if not isinstance(path, AnnealingPath) or not isinstance(path.start, Uniform):
             return False
-        return self.move.rowwise and is_pair_model(path.model)
+        if not is_pair_model(path.model):
+            return False
+        return self.move.rowwise and path.model.interactions.rowwise
 
     @torch.no_grad()
     def sample(
@@ -500,6 +503,26 @@ def _check_kind(answers: AnyTransport, integrator: Integrator, path: Path) -> No
         f"{answers.name} gives rates of jumps, and {name} follows a drift; take Jump or TauLeap, "
         f"or a drift such as HollowDrift"
     )
+
+
+def _swept_model(path: Any) -> Any:
+    """Return the model from which moves choose what their user left out."""
+    if changes_fields(path):
+        # Those on the way have fields at every site, as the target may not.
+        return path.model_at(0.5)
+    return path.model
+
+
+def _check_fields(sampler: Sampler) -> None:
+    """Raise a ValueError for what cannot follow a path on which fields change."""
+    if not changes_fields(sampler.path):
+        return
+    alone = sampler.transport is None and not sampler.integrator.moves_alone
+    if not alone or sampler.move is None or not sampler.move.follows_fields:
+        raise ValueError(
+            f"from {sampler.path.start!r} fields change on the way, which only sweeps follow; take "
+            f"transport=None and mcmc=HeatBath() or Metropolis(), or another start"
+        )
 
 
 def _check_weighted(move: BaseMove | None) -> None:

@@ -23,7 +23,7 @@ ORDER = (
     "registry", "renamed", "provenance", "progress", "files", "parallel", "kernels",
     "lattices",
     "models", "paths", "integrators", "networks", "estimators", "observables", "exact", "mcmc",
-    "samplers", "io", "report", "training", "zoo", "bench", "cli",
+    "samplers", "io", "report", "training", "learning", "zoo", "bench", "cli",
 )  # fmt: skip
 
 FOLDERS: dict[str, set[str]] = {
@@ -89,6 +89,17 @@ FOLDERS: dict[str, set[str]] = {
         "mcmc",
         "samplers",
         "io",
+    },
+    "learning": {
+        "progress",
+        "kernels",
+        "models",
+        "paths",
+        "integrators",
+        "estimators",
+        "exact",
+        "mcmc",
+        "samplers",
     },
     "bench": {"provenance", "progress", "files", "kernels", "models"},
     "cli": {

@@ -80,7 +80,7 @@ def in_one_kernel(path: Path) -> bool:
     """
     if type(path) is not AnnealingPath or not is_pair_model(path.model):
         return False
-    return path.model.lattice.hypercubic
+    return path.model.lattice.hypercubic and not path.changes_fields
 
 
 def enter_all(grid: Grid, state: Any, path: Path, backward: bool) -> tuple[Any, Tensor]:

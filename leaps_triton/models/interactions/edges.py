@@ -37,6 +37,11 @@ class Tables(NamedTuple):
 class Interactions(Protocol):
     """What a pair model asks of the ops, wherever its sites stand."""
 
+    @property
+    def rowwise(self) -> bool:
+        """Whether a walker is the same to the last bit, whoever is computed beside it."""
+        ...
+
     def energy(self, configurations: Tensor, tables: Tables) -> Sums:
         """Return energies without β, and the sites in each state."""
         ...
@@ -98,6 +103,11 @@ class HypercubicInteractions:
     def __init__(self, lattice: Lattice, coupling: Tensor) -> None:
         self.lattice = lattice
         self.coupling = coupling
+
+    @property
+    def rowwise(self) -> bool:
+        """Return True: each walker has its own sums."""
+        return True
 
     def energy(self, configurations: Tensor, tables: Tables) -> Sums:
         """Return energies without β, and the sites in each state."""
@@ -229,6 +239,11 @@ class GraphInteractions:
         # Where a site has fewer neighbours than others, the missing ones have this last J = 0.
         self.coupling = torch.cat([bonds, torch.zeros(1, dtype=torch.float64)])
         self._on_device: dict[torch.device, EdgeTables] = {}
+
+    @property
+    def rowwise(self) -> bool:
+        """Return whether neighbours are gathered: products round otherwise in other batches."""
+        return not self.graph.wide
 
     def around(self, device: torch.device) -> EdgeTables:
         """Return the edges on a device, copied there once."""

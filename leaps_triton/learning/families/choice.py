@@ -1,0 +1,33 @@
+"""The family that a model belongs to."""
+
+from typing import Any
+
+from ...models.pair import is_pair_model
+from .base import Family
+from .pairs import PairFamily
+
+__all__ = ["family_of"]
+
+
+def family_of(model: Any, coupling: str | None = "bond", field: str | None = None) -> Family:
+    """Return the models of which one is to be learned.
+
+    Args:
+        model: one of them.
+        coupling: which couplings of a pair model are learned, ``"bond"``, ``"class"``,
+            ``"uniform"`` or None.
+        field: which fields of a pair model are learned, ``"site"``, ``"uniform"`` or None.
+
+    Raises:
+        ValueError: no such models, or nothing is left to learn.
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> family_of(lt.Ising((4, 4), beta=0.5), coupling="uniform").theta
+        tensor([0.5000], dtype=torch.float64)
+    """
+    if is_pair_model(model):
+        return PairFamily(model, coupling, field)
+    raise ValueError(
+        f"a model that is learned must be a pair model on a lattice or graph, got {model!r}"
+    )
