@@ -20,7 +20,7 @@ import importlib
 import os
 from types import ModuleType
 
-from . import estimators, exact, io, kernels, networks, observables
+from . import estimators, exact, io, kernels, learning, networks, observables
 from .estimators import (
     ChainEstimate,
     DriftWarning,
@@ -42,7 +42,18 @@ from .lattices.couplings import read_couplings
 from .lattices.files import GraphFile, read_graph
 from .lattices.graph import Graph
 from .lattices.hypercubic import Lattice
-from .learning.tap import tap
+from .learning import (
+    Annealed,
+    Exact,
+    FromData,
+    Jarzynski,
+    Learner,
+    MaximumLikelihood,
+    MeanField,
+    Persistent,
+    PseudoLikelihood,
+    tap,
+)
 from .mcmc.base import NotErgodicWarning
 from .mcmc.chain import Chain
 from .mcmc.clusters import SwendsenWang, Wolff
@@ -94,6 +105,7 @@ __all__ = [
     "LEC",
     "LEM",
     "RBM",
+    "Annealed",
     "AnnealingPath",
     "Chain",
     "ChainEstimate",
@@ -105,7 +117,9 @@ __all__ = [
     "DriftWarning",
     "EdwardsAnderson",
     "Estimate",
+    "Exact",
     "FreeField",
+    "FromData",
     "Funnel",
     "Gaussian",
     "GaussianDrift",
@@ -121,6 +135,7 @@ __all__ = [
     "Houdayer",
     "Independent",
     "Ising",
+    "Jarzynski",
     "Jump",
     "KineticMonteCarlo",
     "LETransformer",
@@ -129,19 +144,24 @@ __all__ = [
     "LaplacePair",
     "Lattice",
     "LearnedEnergy",
+    "Learner",
     "LocalRates",
     "LowAcceptanceWarning",
     "LowEssWarning",
     "ManyWell",
     "MapStep",
+    "MaximumLikelihood",
+    "MeanField",
     "Metropolis",
     "NotErgodicWarning",
     "Overrelaxation",
     "PairModel",
     "ParallelTempering",
     "PathRatio",
+    "Persistent",
     "PhiFour",
     "Potts",
+    "PseudoLikelihood",
     "ReverseEnsemble",
     "RungeKutta",
     "Sampler",
@@ -164,6 +184,7 @@ __all__ = [
     "export",
     "io",
     "kernels",
+    "learning",
     "linear_response",
     "load",
     "load_published_leaps",

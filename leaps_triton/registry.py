@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 __all__ = ["KINDS", "UnknownNameError", "find", "name_of", "names", "register", "things"]
 
-KINDS = ("model", "move", "network", "integrator", "start", "schedule")
+KINDS = ("model", "move", "network", "integrator", "start", "schedule", "result")
 """What can be named."""
 
 _TABLE: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}

@@ -5,9 +5,13 @@ integrator, move, versions and commit, and a SHA-256 of the whole file. A traini
 (:meth:`leaps_triton.Trainer.save`) holds a sampler and more, so that :func:`load` reads both.
 """
 
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from .. import registry
 
 from ..files import claimed, replacing
 from ..kernels.checks import as_device, expect
@@ -34,6 +38,7 @@ from .parts import (
 __all__ = [
     "SCHEMA",
     "Contents",
+    "Storable",
     "as_file",
     "describe",
     "differences",
@@ -57,6 +62,22 @@ _WRONG = (
     StopIteration,
     OverflowError,
 )
+
+
+class Storable(ABC):
+    """What :func:`save` stores beside samplers: a result that tells all of itself as data.
+
+    Its class is entered as ``@register("result")``, by which :func:`load` finds it.
+    """
+
+    @abstractmethod
+    def contents(self) -> Contents:
+        """Return manifest and tensors; the manifest has the name of the class as ``result``."""
+
+    @classmethod
+    @abstractmethod
+    def from_contents(cls, contents: Contents) -> Any:
+        """Return what :meth:`contents` describes."""
 
 
 def describe(sampler: Sampler) -> Contents:
@@ -165,11 +186,11 @@ def write(file: str | Path, contents: Contents) -> None:
         part.write_bytes(pack(contents))
 
 
-def save(sampler: Sampler, file: str | Path) -> None:
+def save(sampler: Sampler | Storable, file: str | Path) -> None:
     """Store a sampler: model, path, network with its parameters, integrator, move, block.
 
     Args:
-        sampler: its parts of the library, or of classes of your own that are entered by
+        sampler: or a result such as :class:`leaps_triton.Learned`; its parts of the library, or of classes of your own that are entered by
             :func:`leaps_triton.register`.
         file: replaced if it exists, in one step.
 
@@ -189,7 +210,10 @@ def save(sampler: Sampler, file: str | Path) -> None:
         >>> again.path.model
         Ising(shape=(4, 4), q=2, beta=0.4, periodic=(True, True))
     """
-    contents = describe(sampler)
+    if isinstance(sampler, Storable):
+        contents = sampler.contents()
+    else:
+        contents = describe(sampler)
     with claimed(as_file(file)):
         write(file, contents)
 
@@ -213,8 +237,8 @@ def read(file: str | Path) -> Contents:
     return unpack(data, file.name)
 
 
-def load(file: str | Path, device: torch.device | str | None = None) -> Sampler:
-    """Return the sampler of a checkpoint, of :func:`save` or of training.
+def load(file: str | Path, device: torch.device | str | None = None) -> Any:
+    """Return the sampler of a checkpoint, of :func:`save` or of training, or what was learned.
 
     Nothing in the file is executed: classes are looked up by name in the registry alone.
 
@@ -227,4 +251,19 @@ def load(file: str | Path, device: torch.device | str | None = None) -> Sampler:
             or names a class that is not registered.
         OSError: If there is no such file, or it cannot be read.
     """
-    return rebuild(read(file), as_file(file).name, device)
+    contents = read(file)
+    name = as_file(file).name
+    if "result" in contents.manifest:
+        return _result(contents, name)
+    return rebuild(contents, name, device)
+
+
+def _result(contents: Contents, name: str) -> Any:
+    """Return the result of data of a :class:`Storable`."""
+    try:
+        return registry.find("result", contents.manifest["result"]).from_contents(contents)
+    except _WRONG as error:
+        raise ValueError(
+            f"{name} does not describe a result known here ({type(error).__name__}: {error}); "
+            f"save it again"
+        ) from None

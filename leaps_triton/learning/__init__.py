@@ -1,5 +1,7 @@
 """Learning of models from data, and mean-field theories of them."""
 
+from .learned import Learned, LearningHistory
+from .learner import Learner
 from .negatives import (
     Annealed,
     Exact,
@@ -9,6 +11,7 @@ from .negatives import (
     Negative,
     Persistent,
 )
+from .objectives import MaximumLikelihood, Objective, PseudoLikelihood
 from .tap import TapGradient, TapResult, tap
 
 __all__ = [
@@ -16,9 +19,15 @@ __all__ = [
     "Exact",
     "FromData",
     "Jarzynski",
+    "Learned",
+    "Learner",
+    "LearningHistory",
+    "MaximumLikelihood",
     "MeanField",
     "Negative",
+    "Objective",
     "Persistent",
+    "PseudoLikelihood",
     "TapGradient",
     "TapResult",
     "tap",

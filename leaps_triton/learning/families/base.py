@@ -13,16 +13,24 @@ from torch import Tensor
 __all__ = ["Family", "PseudoLikelihoodTerms", "check_beta", "weighed_mean"]
 
 
-class PseudoLikelihoodTerms:
+class PseudoLikelihoodTerms(ABC):
     """What pseudo-likelihood asks of data that stay the same from step to step."""
 
-    def loss(self, theta: Tensor) -> tuple[float, Tensor]:
-        """Return ``-Σ_i log p(x_i | rest)``, the mean over data, and its gradient.
+    @abstractmethod
+    def value(self, theta: Tensor) -> float:
+        """Return ``-Σ_i log p(x_i | rest)``, the mean over data.
 
         Args:
             theta: float64 ``(parameters,)``.
         """
-        raise NotImplementedError
+
+    @abstractmethod
+    def loss(self, theta: Tensor) -> tuple[float, Tensor]:
+        """Return the same and its gradient, float64 ``(parameters,)``.
+
+        Args:
+            theta: float64 ``(parameters,)``.
+        """
 
 
 class Family(ABC):
@@ -34,6 +42,7 @@ class Family(ABC):
         penalised: which of them a penalty on couplings holds, bool ``(parameters,)``.
         counts: terms of the energy that each stands for, float64 ``(parameters,)``.
         names: what each part of ``θ`` is and how many numbers it has, in order.
+        settings: what makes the same family of the same model.
     """
 
     model: Any
@@ -41,6 +50,7 @@ class Family(ABC):
     penalised: Tensor
     counts: Tensor
     names: dict[str, int]
+    settings: dict[str, Any]
 
     fixed_moments = True
     """Whether the means of data are the same for all parameters"""
@@ -88,10 +98,10 @@ class Family(ABC):
         return self.theta.clone()
 
     def configurations(self, rows: Tensor) -> Tensor:
-        """Return data as configurations of the models.
+        """Return data as configurations of the models, hidden units of any value.
 
         Args:
-            rows: as a user gave them.
+            rows: data, or configurations already.
 
         Raises:
             ValueError: these are no configurations.
@@ -102,6 +112,20 @@ class Family(ABC):
     def inside(self, theta: Tensor) -> Tensor:
         """Return the nearest parameters of which there is a model."""
         return theta
+
+    def refreshed(
+        self, configurations: Tensor, theta: Tensor, walker_index: Tensor, event: int, seed: int
+    ) -> Tensor:
+        """Return configurations whose hidden units, if any, were drawn given the visible ones.
+
+        Args:
+            configurations: ``(walkers, *shape)``.
+            theta: float64 ``(parameters,)``.
+            walker_index: global indices, int64 ``(walkers,)``.
+            event: another one for every call.
+            seed: in [0, 2³²), used for nothing else.
+        """
+        return configurations
 
     def exact_moments(self, theta: Tensor) -> Tensor | None:
         """Return the means under the model, where the family knows a way of its own; else None."""

@@ -38,6 +38,16 @@ class PairConditionals(PseudoLikelihoodTerms):
         # Sites first: a neighbour is a whole row.
         self.chunks = [part.flatten(1).T.long() for part in data.split(size)]
 
+    def value(self, theta: Tensor) -> float:
+        """Return ``-Σ_i log p(x_i | rest)``, the mean over data."""
+        strengths = self.family.strengths(theta)
+        site_terms = self.family.site_terms(theta)
+        total = 0.0
+        for states in self.chunks:
+            log_p = self._logits(states, strengths, site_terms).log_softmax(0)
+            total -= float(log_p.gather(0, states.unsqueeze(0)).sum())
+        return total / self.samples
+
     def loss(self, theta: Tensor) -> tuple[float, Tensor]:
         """Return ``-Σ_i log p(x_i | rest)``, the mean over data, and its gradient."""
         strengths = self.family.strengths(theta)

@@ -55,6 +55,7 @@ class PairFamily(Family):
             )
         check_beta(model)
         self.model = model
+        self.settings = {"coupling": coupling, "field": field}
         self.coupling = coupling
         self.field = field
         self.bonds: Bonds = bonds_of(model.lattice)

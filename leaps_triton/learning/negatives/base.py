@@ -10,6 +10,8 @@ from typing import Any, Protocol, Self
 
 from torch import Tensor
 
+from ...samplers.ensemble import WeightedEnsemble
+
 __all__ = ["Family", "Negative"]
 
 
@@ -38,14 +40,14 @@ class Family(Protocol):
         ...
 
     def moments(
-        self, configurations: Tensor, theta: Tensor, shares: Tensor | None = None
+        self, configurations: Tensor, theta: Tensor, weights: Tensor | None = None
     ) -> Tensor:
         """Return the means of ``-∂u_θ/∂θ``, float64 ``(parameters,)``.
 
         Args:
             configurations: ``(walkers, *shape)``; hidden units are not looked at.
             theta: ``θ``, float64 ``(parameters,)``.
-            shares: weights of sum 1, float64 ``(walkers,)``; None for equal ones.
+            weights: of sum 1 for means, float64 ``(walkers,)``; None for equal ones.
         """
         ...
 
@@ -125,3 +127,13 @@ class Negative(ABC):
             theta: ``θ``, float64 ``(parameters,)``.
             state: at ``θ``.
         """
+
+    def witnessed(self, family: Family, theta: Tensor, state: Any) -> WeightedEnsemble | None:
+        """Return weighted walkers of the model that entered no gradient; None without any.
+
+        Args:
+            family: whose parameters they are.
+            theta: ``θ``, float64 ``(parameters,)``.
+            state: at ``θ``.
+        """
+        return None

@@ -2,5 +2,6 @@
 
 from .base import Objective, Problem
 from .likelihood import MaximumLikelihood
+from .pseudo import PseudoLikelihood
 
-__all__ = ["MaximumLikelihood", "Objective", "Problem"]
+__all__ = ["MaximumLikelihood", "Objective", "Problem", "PseudoLikelihood"]

@@ -23,6 +23,8 @@ class Problem(NamedTuple):
     """How parameters step along a noisy gradient"""
     seed: int
     """Of all random numbers"""
+    prepared: Any = None
+    """What the objective found of them once"""
 
 
 class Step(NamedTuple):
@@ -57,6 +59,10 @@ class Objective(ABC):
             ValueError: it does not serve these models.
         """
         return self
+
+    def prepare(self, problem: Problem) -> Any:
+        """Return what all steps need and what depends on no parameters; no part of the state."""
+        return None
 
     @abstractmethod
     def begin(self, problem: Problem, theta: Tensor) -> Any:

@@ -9,7 +9,7 @@ from ...kernels.checks import as_integer, as_number, expect
 from ...samplers.ensemble import WeightedEnsemble
 from ..negatives import Negative
 from ..negatives.chains import rows_of
-from ..negatives.starts import Purpose, derived_seed
+from ..negatives.seeds import Purpose, derived_seed
 from ..updates import Momentum, Penalty
 from .base import Objective, Problem, Step
 
@@ -94,9 +94,7 @@ class MaximumLikelihood(Objective):
         found = self.negative.moments(family, theta, state.negative)
         slope = found - wanted
         penalty = Penalty(self.l1, self.l2, family.penalised)
-        moved, momentum = problem.update.step(
-            theta, slope, state.momentum, penalty, family.counts
-        )
+        moved, momentum = problem.update.step(theta, slope, state.momentum, penalty, family.counts)
         after = family.inside(moved)
         negative = self.negative.step(family, theta, after, state.negative)
         values = {"gradient_norm": float((slope / family.counts).norm())}
