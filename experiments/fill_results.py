@@ -41,6 +41,7 @@ from pages.learned import (
     instances_table,
     zoo_table,
 )
+from pages.learning import images_table, oscillators_table, scores_table
 from pages.words import ROOT, result, shown, span, table, wrapped
 
 from leaps_triton.files import write_text
@@ -299,6 +300,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "table of gauss_newton": newton_table,
     "walkers of gauss_newton": newton_walkers,
     "table of densities": targets_table,
+    "table of oscillators": oscillators_table,
+    "table of scores": scores_table,
+    "table of images": images_table,
 }
 """Mark → what makes its text."""
 

@@ -137,3 +137,16 @@ def test_learned_samplers(words: str, tmp_path: Path) -> None:
             # Of networks that were hardly trained, about twenty in all: errors are rough.
             assert abs(row["log_z_pull"]) < 6.0
     assert list((tmp_path / "trained").glob("*.safetensors"))
+
+
+def test_oscillators(tmp_path: Path) -> None:
+    result = smoke("oscillators", tmp_path, "learning")
+    pair = result["parts"]["pair"]["rows"]
+    field = result["parts"]["phi4"]["rows"]
+    assert [len(pair), len(field)] == [9, 4]
+    for row in (*pair, *field):
+        # Thirteen values of log Z of few walkers with heavy tails, whose errors are rough.
+        assert abs(row["log_z_pull"]) < 5.0
+        assert row["update_left"] < 1e-8
+    score = result["parts"]["phi4"]["score_matching"]
+    assert score["exact"] == [0.0, 6.975, 2.0]
