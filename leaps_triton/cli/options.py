@@ -17,8 +17,8 @@ import leaps_triton as lt
 from .. import registry
 from ..files import check_free, make_folder, write_text
 from ..kernels.checks import nearest
-from .densities import DENSITIES, is_density, make_density
-from .graphs import GRAPHS, as_graph
+from .targets.densities import DENSITIES, is_density, make_density
+from .targets.graphs import GRAPHS, as_graph
 
 __all__ = [
     "FIGURES",

@@ -10,8 +10,8 @@ import leaps_triton as lt
 
 pytest.importorskip("tyro")
 
-from leaps_triton.cli.densities import DENSITIES
 from leaps_triton.cli.main import main
+from leaps_triton.cli.targets.densities import DENSITIES
 
 CPU = ["--device", "cpu"]
 # Sampling is tested elsewhere; here short runs say so.

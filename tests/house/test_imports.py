@@ -93,6 +93,7 @@ FOLDERS: dict[str, set[str]] = {
     "learning": {
         "progress",
         "kernels",
+        "lattices",
         "models",
         "paths",
         "integrators",

@@ -13,9 +13,9 @@ import leaps_triton as lt
 from ...kernels.checks import as_device
 from ...parallel import ALONE, Ranks
 from ...provenance import provenance
-from ..densities import DENSITIES, density_path
 from ..interrupts import going_on
 from ..options import announce, check_folders, config, option, write
+from ..targets.densities import DENSITIES, density_path
 from .info import measured
 
 __all__ = ["Merge", "Sample"]

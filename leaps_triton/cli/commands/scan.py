@@ -14,7 +14,6 @@ import leaps_triton as lt
 from ...files import replacing
 from ...kernels.checks import as_device
 from ...provenance import provenance
-from ..densities import refuse
 from ..interrupts import going_on
 from ..moves import AUTO, MOVES, as_move
 from ..options import (
@@ -28,6 +27,7 @@ from ..options import (
     with_check,
     write,
 )
+from ..targets.densities import refuse
 from .info import measured
 
 __all__ = ["Scan", "as_betas"]

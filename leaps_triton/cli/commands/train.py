@@ -17,7 +17,6 @@ from ...kernels.checks import as_device
 from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ...report import summary
-from ..densities import refuse
 from ..interrupts import going_on, stopped
 from ..options import (
     announce,
@@ -30,6 +29,7 @@ from ..options import (
     write,
 )
 from ..recipes import RecipeOptions, Stored, intervals_of, is_drift, network_of, recipe_of
+from ..targets.densities import refuse
 
 __all__ = ["Train"]
 

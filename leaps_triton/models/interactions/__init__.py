@@ -1,5 +1,5 @@
 """Energies and sweeps of pair models: along directions or edges, and 32 spins a word."""
 
-from .edges import Interactions, Tables, interactions_of
+from .edges import GraphInteractions, Interactions, Tables, interactions_of
 
-__all__ = ["Interactions", "Tables", "interactions_of"]
+__all__ = ["GraphInteractions", "Interactions", "Tables", "interactions_of"]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import leaps_triton as lt
 
-from ..kernels.checks import nearest
+from ...kernels.checks import nearest
 
 __all__ = ["GRAPHS", "NamedOrFile", "as_graph"]
 

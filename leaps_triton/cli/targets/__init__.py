@@ -1,0 +1,1 @@
+"""What the command line names beside models of a lattice: densities, and graphs."""
