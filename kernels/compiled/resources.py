@@ -10,6 +10,8 @@ from ..convolutions.triton import VARIANTS as HOLLOW_CONV
 from ..convolutions.triton_gradient import VARIANTS as HOLLOW_CONV_GRADIENT
 from ..energies.triton import VARIANTS as LOCAL_ENERGY
 from ..energies.triton_entering import VARIANTS as ENTERING
+from ..gathered.triton import VARIANTS as GRAPH_ENERGY
+from ..gathered_sweeps.triton import VARIANTS as GRAPH_SWEEPS
 from ..hollow_network.triton import VARIANTS as HOLLOW_VALUES
 from ..hollow_network.triton_gradient import VARIANTS as HOLLOW_VALUES_GRADIENT
 from ..jumps.triton import VARIANTS as JUMP
@@ -66,6 +68,8 @@ def variants() -> dict[str, Variant]:
         "lattice_fields": LATTICE_FIELDS,
         "normals": NORMALS,
         "trajectories": TRAJECTORIES,
+        "graph_energy": GRAPH_ENERGY,
+        "graph_sweeps": GRAPH_SWEEPS,
     }
     return {
         " ".join([family, *(str(part).removeprefix("torch.") for part in key)]): variant
