@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..kernels.checks import as_integer, expect
-from ..lattices.hypercubic import Lattice
+from ..lattices.hypercubic import Lattice, require_hypercubic
 from ..models.energy_only import as_given
 from ..paths.base import Path
 from .rates import Evaluation, Rates, Reversible, rates_of
@@ -160,9 +160,10 @@ def reach_of(path: Path, transport: Transport | None) -> int:
     """Return the largest distance, in any direction, of a site that ``G`` or ``Δ`` reads.
 
     Raises:
-        ValueError: a transport or a model that does not say, or reads the whole lattice.
+        ValueError: a transport or a model that does not say, or reads the whole lattice; a graph.
     """
     model: Any = path.model
+    require_hypercubic(model.lattice, "Jump(domain=)")
     reach = _checked_reach(type(as_given(model)).__name__, model)
     if transport is None:
         return reach

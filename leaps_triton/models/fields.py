@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import kernels
 from ..kernels import ActionForce
 from ..kernels.checks import as_number, expect, is_positive, shown
-from ..lattices.hypercubic import Lattice
+from ..lattices.hypercubic import Lattice, require_hypercubic
 from ..lattices.waves import squared_momenta
 from ..registry import register
 from .base import SweepPlan
@@ -88,6 +88,7 @@ class PhiFour:
         quartic: float,
         dtype: torch.dtype | str = torch.float32,
     ) -> None:
+        require_hypercubic(shape, "PhiFour")
         self.lattice = Lattice(shape)
         self.mass_squared = as_number("mass_squared", mass_squared, "finite", math.isfinite)
         self.quartic = as_number("quartic", quartic, "finite, 0 or above", _is_bounding)

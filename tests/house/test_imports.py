@@ -81,6 +81,7 @@ FOLDERS: dict[str, set[str]] = {
         "files",
         "parallel",
         "kernels",
+        "lattices",
         "models",
         "paths",
         "integrators",

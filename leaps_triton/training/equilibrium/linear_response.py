@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...kernels.checks import as_number, expect, is_positive, is_real
+from ...lattices.hypercubic import require_hypercubic
 from ...models.pair import is_pair_model
 from ...networks.linear_response.network import LinearResponse, bond_table_of
 from ...networks.linear_response.rings import Rings, placed
@@ -70,7 +71,7 @@ def linear_response(
 
     Raises:
         ValueError: If the samples are not as above, the path is no annealing path, or it does not
-            lead through different β.
+            lead through different β; for a model on a graph.
 
     Example:
         >>> import leaps_triton as lt
@@ -84,6 +85,7 @@ def linear_response(
     """
     ridge = as_number("ridge", ridge, "a positive number", is_positive)
     check_path(path)
+    require_hypercubic(path.model.lattice, "linear_response")
     configurations, t = _taken(path, samples)
     betas = path.beta(t)
     _check_betas(betas)
