@@ -43,6 +43,7 @@ from .lattices.graph import Graph
 from .lattices.hypercubic import Lattice
 from .learning import (
     Annealed,
+    EnergyDiscrepancy,
     Exact,
     FromData,
     Jarzynski,
@@ -115,6 +116,7 @@ __all__ = [
     "Density",
     "DriftWarning",
     "EdwardsAnderson",
+    "EnergyDiscrepancy",
     "Estimate",
     "Exact",
     "FreeField",
