@@ -69,7 +69,7 @@ class Witnesses:
 
 SMALL: dict[str, Any] = {
     "few": (4,),
-    "repeats": (20,),
+    "repeats": (5,),
     "fresh": 16,
     "strengths": (0.1,),
     "rates": (0.1,),

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..kernels import LocalEnergy
-from ..lattices.hypercubic import Lattice
 
 __all__ = [
     "Conditions",
@@ -93,7 +92,11 @@ class DifferentiableModel(Target, Protocol):
 class EnergyModel(Protocol):
     """The least a model of ``q`` states per site must offer; it may have a shape for a lattice."""
 
-    lattice: Lattice
+    @property
+    def lattice(self) -> Any:
+        """A :class:`~leaps_triton.Lattice`, or a :class:`~leaps_triton.Graph`."""
+        ...
+
     q: int
     beta: float
 
@@ -114,7 +117,11 @@ class DiscreteModel(Protocol):
         """Lengths of the lattice."""
         ...
 
-    lattice: Lattice
+    @property
+    def lattice(self) -> Any:
+        """A :class:`~leaps_triton.Lattice`, or a :class:`~leaps_triton.Graph`."""
+        ...
+
     q: int
     beta: float
     dtype: torch.dtype
@@ -186,7 +193,11 @@ class LatticeModel(Protocol):
         """Lengths of the lattice."""
         ...
 
-    lattice: Lattice
+    @property
+    def lattice(self) -> Any:
+        """A :class:`~leaps_triton.Lattice`, or a :class:`~leaps_triton.Graph`."""
+        ...
+
     beta: float
     dtype: torch.dtype
 

@@ -106,7 +106,8 @@ class PairModel:
         periodic: bool | Sequence[bool] = True,
         spins: Tensor | None = None,
     ) -> None:
-        self.lattice = as_lattice(shape, periodic)
+        # A Lattice or a Graph: what needs directions refuses a graph by name.
+        self.lattice: Any = as_lattice(shape, periodic)
         self.beta = as_beta(beta)
         self.bond_table = as_bond_table(bond_table)
         self.q = len(self.bond_table)

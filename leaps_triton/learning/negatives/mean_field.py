@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...kernels.checks import as_integer
+from ...kernels.checks import as_integer, expect
+from ...models.machines import RBM
 from ..families.base import Family
 from ..tap import Equations, tap
 from .base import Negative
@@ -64,11 +65,22 @@ class MeanField(Negative):
         object.__setattr__(self, "starts", as_integer("starts", self.starts, 1))
         object.__setattr__(self, "iterations", as_integer("iterations", self.iterations, 1))
 
+    def settled(self, family: Family, theta: Tensor) -> "MeanField":
+        """Return the same, if the models are machines.
+
+        Raises:
+            ValueError: they are not.
+        """
+        model = family.at(theta)
+        expect(isinstance(model, RBM), "model", "an RBM, for MeanField", model)
+        return self
+
     def begin(self, family: Family, theta: Tensor, data: Tensor, seed: int) -> Solutions:
         """Return solutions at the first parameters, from rows of the data."""
         rows = rows_of(data, self.starts, derived_seed(seed, Purpose.ROWS), 0)
+        visible = rows[:, : family.at(theta).visible].double()
         # Units that are certain would stay so.
-        visible = _INSIDE + (1.0 - 2.0 * _INSIDE) * rows.double().flatten(1)
+        visible = _INSIDE + (1.0 - 2.0 * _INSIDE) * visible
         return self._followed(family, theta, visible)
 
     def step(self, family: Family, before: Tensor, after: Tensor, state: Solutions) -> Solutions:
