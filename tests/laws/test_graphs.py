@@ -160,7 +160,7 @@ def test_chains_and_annealing_against_the_exact_tori(name: str) -> None:
     )
     ensemble = sampler.sample(walkers=256, seed=0)
     assert abs(ensemble.log_z - lt.exact.log_z(model)) < 3.5 * ensemble.log_z_error
-    chain = lt.run_chain(model, walkers=32, sweeps=60, burn_in=20, seed=0)
+    chain = lt.run_chain(model, walkers=16, sweeps=400, burn_in=40, seed=0)
     energy = chain.estimate("energy")
     assert abs(energy.value - lt.exact.energy(model)) < 3.5 * energy.error
 
