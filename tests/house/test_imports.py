@@ -90,8 +90,12 @@ FOLDERS: dict[str, set[str]] = {
         "io",
     },
     "learning": {
+        "registry",
+        "provenance",
         "progress",
+        "files",
         "kernels",
+        "lattices",
         "models",
         "paths",
         "integrators",
@@ -99,6 +103,8 @@ FOLDERS: dict[str, set[str]] = {
         "exact",
         "mcmc",
         "samplers",
+        "io",
+        "training",
     },
     "bench": {"provenance", "progress", "files", "kernels", "models"},
     "cli": {

@@ -29,7 +29,8 @@ def models() -> dict[str, object]:
 
 @pytest.mark.parametrize("name", models())
 @pytest.mark.parametrize(
-    ("coupling", "field"), [("bond", "site"), ("class", None), ("uniform", "uniform"), (None, "site")]
+    ("coupling", "field"),
+    [("bond", "site"), ("class", None), ("uniform", "uniform"), (None, "site")],
 )
 def test_value_is_that_of_conditionals(name, coupling, field):
     model = models()[name]
