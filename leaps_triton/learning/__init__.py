@@ -13,10 +13,12 @@ from .negatives import (
     Persistent,
 )
 from .objectives import EnergyDiscrepancy, MaximumLikelihood, Objective, PseudoLikelihood
+from .penalties import ChosenPenalty, choose_l1
 from .tap import TapGradient, TapResult, tap
 
 __all__ = [
     "Annealed",
+    "ChosenPenalty",
     "EnergyDiscrepancy",
     "Exact",
     "FromData",
@@ -33,5 +35,6 @@ __all__ = [
     "PseudoLikelihood",
     "TapGradient",
     "TapResult",
+    "choose_l1",
     "tap",
 ]

@@ -11,7 +11,6 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..io.checkpoint import Contents, differences, read, write
@@ -52,7 +51,7 @@ def packed(name: str, state: Any) -> Packed:
         state: the state.
     """
     if isinstance(state, Tensor):
-        # A tensor of its own: a file holds none twice.
+        # A copy: a file holds no tensor twice, and results share those of the state.
         return Packed({name: state.detach().cpu().clone()}, {})
     if not isinstance(state, tuple):
         return Packed({}, {name: state})
@@ -161,8 +160,3 @@ def _settings(contents: Contents) -> Contents:
     kept = {name: value for name, value in contents.tensors.items() if name.startswith("model.")}
     # Through JSON tuples become lists.
     return Contents({"model": manifest["model"], **learner}, kept)
-
-
-def table(values: list[Any]) -> Tensor:
-    """Return a list of numbers as a tensor: float64 holds Python's numbers exactly."""
-    return torch.tensor(values, dtype=torch.float64)

@@ -138,7 +138,12 @@ class Learned(Storable):
         """Return all of it as data, as :func:`leaps_triton.save` stores it."""
         given = describe_model(self.family.model)
         history = self.history.contents()
-        tensors = {**given.tensors, **history.tensors, "theta": self.theta, "thetas": self.thetas}
+        tensors = {
+            **given.tensors,
+            **history.tensors,
+            "theta": self.theta.clone(),
+            "thetas": self.thetas,
+        }
         told = None
         if self.witnesses is not None:
             told = _told_of(self.witnesses)

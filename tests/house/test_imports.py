@@ -92,7 +92,10 @@ FOLDERS: dict[str, set[str]] = {
         "io",
     },
     "learning": {
+        "registry",
+        "provenance",
         "progress",
+        "files",
         "kernels",
         "lattices",
         "models",
@@ -102,6 +105,8 @@ FOLDERS: dict[str, set[str]] = {
         "exact",
         "mcmc",
         "samplers",
+        "io",
+        "training",
     },
     "bench": {"provenance", "progress", "files", "kernels", "models"},
     "cli": {
