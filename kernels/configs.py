@@ -52,6 +52,19 @@ CONFIGS: dict[tuple[str | int, ...], tuple[Config, ...]] = {
     ("energies",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
     ("gathered",): (Config(4, {"BLOCK": 256}, {"CHUNK": 16384}),),
     ("gathered_sweeps",): (Config(4, {"BLOCK": 256}), Config(8, {"BLOCK": 1024})),
+    # Two sites a thread: fields of several states, and of float64, need more registers.
+    ("gathered_sweeps", "heat_bath", "general"): (
+        Config(4, {"BLOCK": 256}),
+        Config(8, {"BLOCK": 512}, registers=96),
+    ),
+    ("gathered_sweeps", "metropolis", "general"): (
+        Config(4, {"BLOCK": 256}),
+        Config(8, {"BLOCK": 512}),
+    ),
+    ("gathered_sweeps", "overrelaxation"): (
+        Config(4, {"BLOCK": 256}, registers=128),
+        Config(8, {"BLOCK": 512}, registers=128),
+    ),
     ("proposals",): (Config(4, {"BLOCK": 1024}, {"CHUNK": 16384}),),
     ("proposals", "inward", "float32"): (Config(4, {"BLOCK": 1024}, registers=112),),
     ("proposals", "inward", "float64"): (Config(4, {"BLOCK": 1024}, registers=168),),

@@ -150,7 +150,7 @@ def graph_local_energy(
     q = len(bond_table)
     # One row of couplings per site, in the order of its neighbours.
     rows = torch.atleast_2d(coupling).to(dtype).index_select(1, bond.flatten())
-    bonds = _numbers(rows.view(-1, *bond.shape))
+    bonds = _numbers(rows.view(len(rows), *bond.shape))
     ahead = bond_table.to(dtype)
     both = _numbers(torch.cat([ahead, ahead.T], 1))
     around = (_numbers(neighbours), bonds, _numbers(behind.to(torch.uint8)), both)

@@ -97,7 +97,7 @@ def models_of(op: str) -> tuple[str, ...]:
     if any(op in family.OPS for family in WITHOUT_MODEL):
         return ("",)
     # Two states have no reflections.
-    if op == "overrelaxation_sweeps":
+    if op.endswith("overrelaxation_sweeps"):
         return ("potts3",)
     return tuple(MODELS)
 
