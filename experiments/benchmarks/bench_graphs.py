@@ -37,8 +37,8 @@ def measured(device: torch.device, smoke: bool, seed: int) -> Iterator[tuple[lis
             forms = {"shifts": shifts, "gather": gather}
             yield rows_of(disorder, (length, length), forms, walkers, device, seed), []
     for name, model, walkers in others(smoke, seed):
-        forms = {"gather": model}
-        yield rows_of(name, model.shape, forms, walkers, device, seed), []
+        alone = {"gather": model}
+        yield rows_of(name, model.shape, alone, walkers, device, seed), []
 
 
 def pair(length: int, disorder: str, seed: int) -> tuple[lt.Ising, lt.Ising]:
