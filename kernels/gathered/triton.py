@@ -1,6 +1,7 @@
 """Kernels of ``graph_energy`` and ``graph_local_energy``, and the fields that sweeps use."""
 
 import itertools
+from typing import Any
 
 import torch
 import triton
@@ -206,7 +207,7 @@ RATIOS: dict[tuple[str, str, torch.dtype], Variant] = {
     ("log_ratios", kind, dtype): _ratios_variant(kind == "binary", dtype)
     for kind, dtype in itertools.product(("binary", "general"), (torch.float32, torch.float64))
 }
-VARIANTS = {**ENERGY, **RATIOS}
+VARIANTS: dict[tuple[Any, ...], Variant] = {**ENERGY, **RATIOS}
 
 
 def rows_of(coupling: Tensor, site_table: Tensor) -> tuple[Tensor, Tensor, tuple[int, ...]]:
@@ -234,9 +235,7 @@ def graph_energy(
     walkers, sites = configurations.shape
     q = len(bond_table)
     if by_product(2 * len(edges) // sites, sites):
-        return tuple(
-            reference.graph_energy(configurations, coupling, bond_table, site_table, edges)
-        )
+        return reference.graph_energy(configurations, coupling, bond_table, site_table, edges)
     variant = ENERGY["energy", "binary" if q == 2 else "general"]
     coupling, site_table, strides = rows_of(coupling, site_table)
     bonds = len(edges)
@@ -269,7 +268,7 @@ def graph_local_energy(
     degree = len(neighbours)
     if by_product(degree, sites):
         tables = (coupling, bond_table, site_table, beta, neighbours, bond, behind, edges)
-        return tuple(reference.graph_local_energy(configurations, *tables, dtype))
+        return reference.graph_local_energy(configurations, *tables, dtype)
     energies, _ = graph_energy(configurations, coupling, bond_table, site_table, edges)
     variant = RATIOS["log_ratios", "binary" if q == 2 else "general", dtype]
     rows, site_rows, strides = rows_of(coupling, site_table)

@@ -78,8 +78,10 @@ def _blocks(given: Any, dtype: torch.dtype) -> list[Block]:
         table = site_table
         if table.shape[2] > 1:
             table = table.index_select(2, rows)
-        squares = [m.index_select(1, rows).index_select(2, columns) for m in (both, turned)]
-        found.append(Block(rows, columns, *squares, table, chosen.index_select(0, rows)))
+        own = both.index_select(1, rows).index_select(2, columns)
+        own_turned = turned.index_select(1, rows).index_select(2, columns)
+        members = chosen.index_select(0, rows)
+        found.append(Block(rows, columns, own, own_turned, table, members))
     return found
 
 

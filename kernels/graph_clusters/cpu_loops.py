@@ -179,8 +179,8 @@ def wolff(before, walkers, tables, starts, places, plan, space, first_row, x, si
         index = walkers[i]
         scale = np.float32(betas[row])
         here = x[i]
-        for site in range(sites):
-            here[site] = before[i, site]
+        for place in range(sites):
+            here[place] = before[i, place]
         sizes = np.float32(0.0)
         for sweep in range(first_sweep, first_sweep + sweeps):
             update += 1

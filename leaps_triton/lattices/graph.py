@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -62,7 +62,7 @@ class Graph:
         (4, 4, 2)
     """
 
-    hypercubic = False
+    hypercubic: ClassVar[Literal[False]] = False
     """Whether it is a :class:`Lattice`, of directions along which one may shift."""
     ndim = 1
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ class Lattice:
         (240, 3)
     """
 
-    hypercubic: ClassVar[bool] = True
+    hypercubic: ClassVar[Literal[True]] = True
     """Whether there are directions along which one may shift, as there are none on a graph."""
 
     shape: tuple[int, ...]

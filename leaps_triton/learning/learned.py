@@ -169,7 +169,7 @@ class Learned(Storable):
         witnesses = None
         told = manifest["witnesses"]
         if told is not None:
-            columns = {name: tensors[f"witnesses.{name}"] for name in _COLUMNS}
+            columns: dict[str, Any] = {name: tensors[f"witnesses.{name}"] for name in _COLUMNS}
             witnesses = WeightedEnsemble(model, **columns, **told)
         history = LearningHistory.of(contents)
         return cls(model, history, witnesses, family, theta, tensors["thetas"])

@@ -16,9 +16,9 @@ pytest.importorskip("tyro")
 ROOT = Path(__file__).parents[2]
 
 
-def smoke(name: str, folder: Path) -> Any:
+def smoke(name: str, folder: Path, where: str = "physics") -> Any:
     """The result of a script's smallest run."""
-    script = ROOT / "experiments" / "physics" / f"{name}.py"
+    script = ROOT / "experiments" / where / f"{name}.py"
     command = [sys.executable, str(script), "--smoke", "--results", "results"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(

@@ -86,7 +86,7 @@ def test_domains_and_a_local_network_return(domain: Any, tmp_path: Path) -> None
     assert after.integrator.settings["domain"] == (
         list(domain) if isinstance(domain, tuple) else domain
     )
-    assert after.transport.reach == 1  # type: ignore[union-attr]
+    assert after.transport.reach == 1
     assert checkpoint.differences(checkpoint.describe(before), checkpoint.describe(after)) == []
     assert torch.equal(before.sample(64).log_weights, after.sample(64).log_weights)
 
@@ -102,7 +102,7 @@ def test_a_file_from_before_domains_and_tables_is_read(tmp_path: Path) -> None:
     checkpoint.write(tmp_path / "old", checkpoint.Contents(manifest, tensors))
     after = lt.load(tmp_path / "old", device="cpu")
     assert after.integrator.settings["domain"] is after.integrator.settings["tables"] is None
-    assert after.transport.global_features  # type: ignore[union-attr]
+    assert after.transport.global_features
 
 
 @pytest.mark.parametrize(("before", "now"), [("ieee", "float32"), ("tf32x3", "tf32x3")])
@@ -118,7 +118,7 @@ def test_a_file_from_before_one_name_of_precision_is_read(
     manifest["network"] = {**manifest["network"], "settings": settings}
     checkpoint.write(tmp_path / "old", checkpoint.Contents(manifest, tensors))
     after = lt.load(tmp_path / "old", device="cpu")
-    assert after.transport.precision == now  # type: ignore[union-attr]
+    assert after.transport.precision == now
     assert (
         checkpoint.differences(checkpoint.read(tmp_path / "old"), checkpoint.describe(sampler))
         == []

@@ -211,6 +211,7 @@ def test_networks_of_directions_refuse_graphs(name: str) -> None:
 
 MODEL = MODELS["triangular"]
 PATH = lt.AnnealingPath(MODEL)
+NO_SHAPE: Any = TRIANGULAR
 REFUSED = {
     "transfer matrix": lambda x: lt.exact.transfer_moments(MODEL),
     "correlation": lambda x: obs.correlation(x, MODEL),
@@ -219,7 +220,7 @@ REFUSED = {
         PATH, None, lt.Jump(intervals=4, reversible="barker", domain=3), block=4
     ).sample(4, seed=0),
     "linear response": lambda x: lt.linear_response(PATH, (x.view(1, 4, 9), torch.ones(1))),
-    "fields": lambda x: lt.PhiFour(TRIANGULAR, mass_squared=-1.0, quartic=1.0),
+    "fields": lambda x: lt.PhiFour(NO_SHAPE, mass_squared=-1.0, quartic=1.0),
 }
 
 

@@ -126,8 +126,9 @@ class Bonds:
 def bonds_of(lattice: Lattice | Graph) -> Bonds:
     """Return the bonds of a lattice or graph, in the order of a model's couplings."""
     incidence = lattice.incidence()
-    places = lattice.ndim * lattice.sites
-    if not lattice.hypercubic:
+    if lattice.hypercubic:
+        places = lattice.ndim * lattice.sites
+    else:
         places = lattice.bonds
     bond = incidence.bond.long()
     # Each bond is met at both its ends: here at the first.
@@ -137,7 +138,8 @@ def bonds_of(lattice: Lattice | Graph) -> Bonds:
     place = bond[here][order]
     first = sites[here][order]
     second = incidence.neighbours.long()[here][order]
-    classes = place // lattice.sites
-    if not lattice.hypercubic:
+    if lattice.hypercubic:
+        classes = place // lattice.sites
+    else:
         classes = lattice.classes
     return Bonds(first, second, place, classes, lattice.sites, places)

@@ -12,6 +12,7 @@ from leaps_triton.kernels import reference
 from leaps_triton.kernels.energies.cases import model, without_beta
 from leaps_triton.kernels.gathered.cases import around, edges_of, energy_arguments
 from leaps_triton.kernels.gathered_sweeps.cases import sweep as graph_sweep
+from leaps_triton.kernels.gathered_sweeps.reference import GraphSweeps
 from leaps_triton.kernels.site_sweeps.cases import sweep
 
 FLOAT64 = torch.float64
@@ -159,10 +160,10 @@ def test_sweeps_by_matrix_products_are_the_gathered_ones(op: str, q: int) -> Non
     """The same random words: some 10⁴ draws do not meet a difference in the last digits."""
     edges, sites = GRAPHS["bipartite"]
     given = graph_sweep(around(edges, sites, q, 12, own=True), 6)
-    assert reference.GraphSweeps(**given).by_product
+    assert GraphSweeps(**given).by_product
     # Colours that no site has: too many for matrix products.
     gathered = given | {"num_colours": 10}
-    assert not reference.GraphSweeps(**gathered).by_product
+    assert not GraphSweeps(**gathered).by_product
     found = getattr(kernels, f"graph_{op}_sweeps")(**given)
     expected = getattr(reference, f"graph_{op}_sweeps")(**gathered)
     assert torch.equal(found, expected)
@@ -172,7 +173,7 @@ def test_sweeps_by_matrix_products_are_the_gathered_ones(op: str, q: int) -> Non
 def test_many_small_colours_are_gathered() -> None:
     edges, sites = GRAPHS["complete"]
     given = graph_sweep(around(edges, sites, 2, 3), 1)
-    assert given["num_colours"] == sites and not reference.GraphSweeps(**given).by_product
+    assert given["num_colours"] == sites and not GraphSweeps(**given).by_product
 
 
 def test_a_coupling_of_each_walkers_own() -> None:

@@ -81,7 +81,9 @@ def test_exact_means_by_enumeration_and_by_differences(monkeypatch: pytest.Monke
     target = lt.exact.enumerate_model(model)
     law = target.log_probabilities.exp()
     wanted = family.moments(target.configurations, family.theta, law)
-    found = Exact().moments(family, family.theta, Exact().begin(family, family.theta, None, 0))
+    data = target.configurations
+    begun = Exact().begin(family, family.theta, data, 0)
+    found = Exact().moments(family, family.theta, begun)
     torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
     monkeypatch.setattr(exactly, "_MOST", 1)
     by_differences = exactly.exact_moments(family, family.theta)

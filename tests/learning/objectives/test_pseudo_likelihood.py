@@ -11,7 +11,7 @@ from leaps_triton.learning.families import family_of
 FLOAT64 = torch.float64
 
 
-def models() -> dict[str, object]:
+def models() -> dict[str, lt.PairModel]:
     """Return models of several interactions, with random tables."""
     generator = torch.Generator().manual_seed(0)
     table = torch.randn(4, 4, generator=generator).tolist()
