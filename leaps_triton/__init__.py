@@ -44,6 +44,7 @@ from .lattices.graph import Graph
 from .lattices.hypercubic import Lattice
 from .learning import (
     Annealed,
+    EnergyDiscrepancy,
     Exact,
     FromData,
     Jarzynski,
@@ -116,6 +117,7 @@ __all__ = [
     "Density",
     "DriftWarning",
     "EdwardsAnderson",
+    "EnergyDiscrepancy",
     "Estimate",
     "Exact",
     "FreeField",

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from .. import registry
-
 from ..files import claimed, replacing
 from ..kernels.checks import as_device, expect
 from ..paths.base import velocity_of
@@ -190,8 +189,8 @@ def save(sampler: Sampler | Storable, file: str | Path) -> None:
     """Store a sampler: model, path, network with its parameters, integrator, move, block.
 
     Args:
-        sampler: or a result such as :class:`leaps_triton.Learned`; its parts of the library, or of classes of your own that are entered by
-            :func:`leaps_triton.register`.
+        sampler: or a result such as what :class:`leaps_triton.Learner` returns; its parts of the
+            library, or of classes of your own that are entered by :func:`leaps_triton.register`.
         file: replaced if it exists, in one step.
 
     Raises:

@@ -1,5 +1,6 @@
 """Learning of models from data, and mean-field theories of them."""
 
+from .families import NetworkEnergy
 from .learned import Learned, LearningHistory
 from .learner import Learner
 from .negatives import (
@@ -11,11 +12,12 @@ from .negatives import (
     Negative,
     Persistent,
 )
-from .objectives import MaximumLikelihood, Objective, PseudoLikelihood
+from .objectives import EnergyDiscrepancy, MaximumLikelihood, Objective, PseudoLikelihood
 from .tap import TapGradient, TapResult, tap
 
 __all__ = [
     "Annealed",
+    "EnergyDiscrepancy",
     "Exact",
     "FromData",
     "Jarzynski",
@@ -25,6 +27,7 @@ __all__ = [
     "MaximumLikelihood",
     "MeanField",
     "Negative",
+    "NetworkEnergy",
     "Objective",
     "Persistent",
     "PseudoLikelihood",

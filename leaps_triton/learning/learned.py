@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-import torch
 from torch import Tensor
 
 from ..io.checkpoint import SCHEMA, Contents, Storable

@@ -2,6 +2,17 @@
 
 from .base import Family
 from .choice import family_of
+from .fields import FieldFamily
+from .machines import MachineFamily
+from .networks import NetworkEnergy, NetworkFamily
 from .pairs import PairFamily
 
-__all__ = ["Family", "PairFamily", "family_of"]
+__all__ = [
+    "Family",
+    "FieldFamily",
+    "MachineFamily",
+    "NetworkEnergy",
+    "NetworkFamily",
+    "PairFamily",
+    "family_of",
+]

@@ -17,7 +17,7 @@ __all__ = ["Bonds", "Factors", "bonds_of", "factors_of"]
 _NEGLIGIBLE = 1e-14
 """Singular values below this part of the largest are rounding."""
 
-_ENTRIES = 2**22
+_ENTRIES = 2**18
 """Numbers of a temporary table, at most."""
 
 
@@ -71,8 +71,8 @@ class Bonds:
         self.classes = classes
         self.sites = sites
         self.places = places
-        # A product of whole matrices costs sites², a gathered one about four times its bonds.
-        self.dense = 4 * len(first) > sites * sites
+        # Of all pairs of sites a product of matrices does about 64 in the time of one gathered.
+        self.dense = 64 * len(first) > sites * sites
 
     def __len__(self) -> int:
         return len(self.first)

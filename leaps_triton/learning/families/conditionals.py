@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PairConditionals"]
 
-_ENTRIES = 2**23
+_ENTRIES = 2**17
 """Numbers of a temporary table, at most."""
 
 

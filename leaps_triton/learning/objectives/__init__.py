@@ -1,7 +1,8 @@
 """What is minimised: pseudo-likelihood, energy discrepancy, likelihood."""
 
 from .base import Objective, Problem
+from .discrepancy import EnergyDiscrepancy
 from .likelihood import MaximumLikelihood
 from .pseudo import PseudoLikelihood
 
-__all__ = ["MaximumLikelihood", "Objective", "Problem", "PseudoLikelihood"]
+__all__ = ["EnergyDiscrepancy", "MaximumLikelihood", "Objective", "Problem", "PseudoLikelihood"]
