@@ -4,7 +4,7 @@
     python experiments/learning/rbm_digits.py --smoke    # seconds
 
 Images of 8 × 8 pixels, 1 where a pixel is at least 8 of 16. The first 1500 train, the last 297
-test. Twelve hidden units leave 4096 states to sum over, so that log Z is exact. Negative phases: the
+test. Twelve hidden units leave 4096 states to sum over: log Z is exact. Negative phases: the
 exact gradient, persistent chains (PCD), Jarzynski's weights, chains from the data (CD-1) and mean
 field to first and second order. All have as many steps; seconds are of one processor.
 
