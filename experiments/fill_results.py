@@ -41,7 +41,19 @@ from pages.learned import (
     instances_table,
     zoo_table,
 )
-from pages.learning import images_table, oscillators_table, scores_table
+from pages.learning import (
+    images_table,
+    inverse_table,
+    machines_table,
+    modes_table,
+    oscillators_table,
+    patterns_table,
+    potts_table,
+    scores_table,
+    theories_list,
+    tori_table,
+    witnesses_list,
+)
 from pages.words import ROOT, result, shown, span, table, wrapped
 
 from leaps_triton.files import write_text
@@ -300,6 +312,14 @@ PARTS: dict[str, Callable[[], str]] = {
     "table of gauss_newton": newton_table,
     "walkers of gauss_newton": newton_walkers,
     "table of densities": targets_table,
+    "table of tori": tori_table,
+    "table of inverse_ising": inverse_table,
+    "witnesses of inverse_ising": witnesses_list,
+    "table of mode_weights": modes_table,
+    "table of rbm_digits": machines_table,
+    "theories of rbm_digits": theories_list,
+    "table of bars_and_stripes": patterns_table,
+    "table of potts_couplings": potts_table,
     "table of oscillators": oscillators_table,
     "table of scores": scores_table,
     "table of images": images_table,

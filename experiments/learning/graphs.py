@@ -63,7 +63,7 @@ class Graphs:
     """Likewise of a scan."""
     factors: tuple[float, ...] = (0.6, 0.75, 0.88, 0.96, 1.0, 1.04, 1.12, 1.25, 1.45)
     """β of a scan, in units of the critical one."""
-    annealed: int = 1024
+    annealed: int = 4096
     """Walkers of log Z."""
     intervals: int = 200
     """Temperatures that these go through."""

@@ -159,7 +159,8 @@ def main(settings: MaxCut) -> None:
         graph, coupling, known = planted(settings)
         source = "planted"
     else:
-        found = lt.read_graph(settings.file, scale=-1.0)
+        # The reader makes couplings of the weights of a max-cut file.
+        found = lt.read_graph(settings.file)
         graph = found.graph
         coupling = found.coupling
         source = settings.file.name

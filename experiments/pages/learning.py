@@ -6,7 +6,7 @@ from pages.words import result, shown, table
 
 
 def digits_of(value: float, error: float) -> str:
-    """Return a value with its error in brackets, in units of the third digit after the point."""
+    """Return a value with its error in brackets, in units of the third digit behind the point."""
     return f"{value:.3f}({round(1000.0 * error)})"
 
 
@@ -82,4 +82,157 @@ def scores_table() -> str:
     for row in contrast["rows"]:
         gradient = [f"{value:.2f}" for value in row["gradient"]]
         rows.append([f"by one step, h = {row['step']:g}", *gradient])
+    return table(head, rows)
+
+
+def tori_table() -> str:
+    """Return energies and log Z on tori beside the exact ones."""
+    head = [
+        "torus", "J", "β", "energy per site", "exact", "σ off", "log Z per site", "exact", "σ off",
+        "ESS",
+    ]  # fmt: skip
+    rows: list[list[str]] = []
+    for row in result("graphs")["cases"]:
+        cells = [f"{row['graph']}, {row['sites']} sites", f"{row['coupling']:+.0f}"]
+        cells.append(f"{row['beta']:.4f}")
+        for key in ("energy", "log_z"):
+            error = round(1e5 * row[f"{key}_error"])
+            cells.append(f"{row[key]:.5f}({error})")
+            cells.append(f"{row[f'{key}_exact']:.5f}")
+            cells.append(f"{row[f'{key}_pull']:+.1f}")
+        cells.append(f"{row['ess']:.2f}")
+        rows.append(cells)
+    return table(head, rows)
+
+
+def inverse_table() -> str:
+    """Return the scores of all methods on the benchmark, sets in a cell."""
+    found = result("inverse_ising")["summary"]
+    sigmas = list(dict.fromkeys(row["sigma"] for row in found))
+    methods = list(dict.fromkeys(row["method"] for row in found))
+    cells = {(row["method"], row["sigma"]): row for row in found}
+    head = ["−log RMSE, means over sets (all sets)", *(f"σ = {sigma}" for sigma in sigmas)]
+    rows: list[list[str]] = []
+    for method in methods:
+        line = [method]
+        for sigma in sigmas:
+            own = cells.get((method, sigma))
+            if own is None:
+                line.append("")
+                continue
+            scores = ", ".join(f"{score:.2f}" for score in own["scores"])
+            line.append(f"{own['mean']:.2f} ({scores})")
+        rows.append(line)
+    return table(head, rows)
+
+
+def witnesses_list() -> str:
+    """Return how far log Z of witnesses was from the transfer matrix."""
+    lines = []
+    for row in result("inverse_ising")["rows"]:
+        if "log_z_off" in row:
+            off = f"{row['log_z_off']:+.3f} ± {row['log_z_error']:.3f}"
+            where = f"σ = {row['sigma']}, set {row['set']}"
+            lines.append(f"- {where}: log Z − exact = {off}, ESS {row['witnesses_ess']:.3f}")
+    return "\n".join(lines)
+
+
+def modes_table() -> str:
+    """Return the probability of being up as four negative phases learn it."""
+    found = result("mode_weights")
+    head = ["negative phase", "P(up)", "last half", "divergence of the truth", "log Z − exact", "s"]
+    rows: list[list[str]] = [["truth", f"{found['up']:.3f}", "", "0", "", ""]]
+    for row in found["rows"]:
+        rows.append(
+            [
+                row["negative"],
+                f"{row['up']:.3f}",
+                f"{row['least']:.3f} to {row['most']:.3f}",
+                f"{row['divergence']:.2g}",
+                witnesses_cell(row),
+                shown(row["seconds"]),
+            ]
+        )
+    return table(head, rows)
+
+
+def witnesses_cell(row: dict[str, Any]) -> str:
+    """Return what witnesses say of log Z; nothing without any."""
+    if "log_z_off" not in row:
+        return ""
+    return f"{row['log_z_off']:+.3f} ± {row['log_z_error']:.3f}"
+
+
+def machines_table() -> str:
+    """Return exact log-likelihoods of machines of digits."""
+    found = result("rbm_digits")
+    head = ["negative phase", "test", "training", "RMS weight", "log Z − exact of witnesses", "s"]
+    rows: list[list[str]] = [["independent pixels", f"{found['independent']:.2f}", "", "", "", ""]]
+    for row in found["rows"]:
+        rows.append(
+            [
+                row["negative"],
+                f"{row['test']:.2f}",
+                f"{row['train']:.2f}",
+                f"{row['weights']:.2f}",
+                witnesses_cell(row),
+                shown(row["seconds"]),
+            ]
+        )
+    return table(head, rows)
+
+
+def theories_list() -> str:
+    """Return log Z of the learned machine by mean field and by annealed walkers."""
+    found = result("rbm_digits")["theories"]
+    lines = []
+    for order in (1, 2, 3):
+        told = found[f"tap_{order}"]
+        verdict = "not converged"
+        if told["converged"]:
+            verdict = "converged"
+        lines.append(f"- mean field, order {order}: {told['off']:+.2f}, {verdict}")
+    off = f"{found['annealed_off']:+.3f} ± {found['annealed_error']:.3f}"
+    lines.append(f"- annealed from the means of the data: {off}")
+    return "\n".join(lines)
+
+
+def patterns_table() -> str:
+    """Return log-likelihoods of bars and stripes, and the rarest and commonest pattern."""
+    found = result("bars_and_stripes")
+    head = [
+        "negative phase", "median", "seeds", "rarest × 30", "commonest × 30", "on patterns", "s",
+    ]  # fmt: skip
+    rows: list[list[str]] = []
+    for name, median in found["medians"].items():
+        own = [row for row in found["rows"] if row["negative"] == name]
+        rows.append(
+            [
+                name,
+                f"{median:.2f}",
+                ", ".join(f"{row['log_likelihood']:.2f}" for row in own),
+                ", ".join(f"{row['rarest']:.2f}" for row in own),
+                ", ".join(f"{row['commonest']:.2f}" for row in own),
+                ", ".join(f"{row['mass']:.2f}" for row in own),
+                shown(sum(row["seconds"] for row in own) / len(own)),
+            ]
+        )
+    return table(head, rows)
+
+
+def potts_table() -> str:
+    """Return how far couplings and fields of a Potts model are from the true ones."""
+    found = result("potts_couplings")
+    head = ["objective", "couplings off (RMS)", "fields off (RMS)", "log Z − exact", "s"]
+    rows: list[list[str]] = []
+    for row in found["random"]["rows"]:
+        rows.append(
+            [
+                row["method"],
+                f"{row['couplings_off']:.4f}",
+                f"{row['fields_off']:.4f}",
+                witnesses_cell(row),
+                shown(row["seconds"]),
+            ]
+        )
     return table(head, rows)

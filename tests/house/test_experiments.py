@@ -1,6 +1,7 @@
 """Scripts of experiments/, run small, end well and leave a table and a figure without places."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -150,3 +151,60 @@ def test_oscillators(tmp_path: Path) -> None:
         assert row["update_left"] < 1e-8
     score = result["parts"]["phi4"]["score_matching"]
     assert score["exact"] == [0.0, 6.975, 2.0]
+
+
+def test_graphs(tmp_path: Path) -> None:
+    result = smoke("graphs", tmp_path, "learning")
+    assert len(result["cases"]) == 5
+    # Eleven values of short chains and few walkers: errors are rough.
+    assert result["gate"]["number"] == 11
+    assert result["gate"]["worst_pull"] < 5.0
+
+
+def test_mode_weights(tmp_path: Path) -> None:
+    result = smoke("mode_weights", tmp_path, "learning")
+    assert [row["negative"] for row in result["rows"]] == ["exact", "Jarzynski", "PCD", "CD-1"]
+    # The sum over all configurations with M > 0, and half of those with M = 0.
+    assert 0.71 < result["up"] < 0.73
+    weighed = result["rows"][1]
+    # One value of 50 witnesses, whose error is rough.
+    assert abs(weighed["log_z_off"]) < 5.0 * weighed["log_z_error"]
+
+
+def test_inverse_ising(tmp_path: Path) -> None:
+    result = smoke("inverse_ising", tmp_path, "learning")
+    scores = {row["method"]: row["score"] for row in result["rows"]}
+    # Four of the sixteen entries of a row are σ = 0.1.
+    assert scores["J = 0"] == pytest.approx(-0.5 * math.log(0.1**2 * 4 / 16), abs=1e-4)
+    assert scores["known bonds, PL"] > scores["J = 0"] + 0.5
+
+
+def test_potts_couplings(tmp_path: Path) -> None:
+    result = smoke("potts_couplings", tmp_path, "learning")
+    for row in result["random"]["rows"]:
+        # Couplings are drawn with a spread of 0.4.
+        assert row["couplings_off"] < 0.4
+
+
+def test_bars_and_stripes(tmp_path: Path) -> None:
+    result = smoke("bars_and_stripes", tmp_path, "learning")
+    assert result["best"] == pytest.approx(-3.4012, abs=1e-4)
+    assert all(row["log_likelihood"] <= result["best"] for row in result["rows"])
+
+
+def test_rbm_digits(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is an extra: pip install scikit-learn")
+    result = smoke("rbm_digits", tmp_path, "learning")
+    assert len(result["rows"]) == 6
+
+
+def test_max_cut(tmp_path: Path) -> None:
+    script = ROOT / "experiments" / "learning" / "max_cut.py"
+    command = [sys.executable, str(script), "--smoke", "--results", "results"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    result = json.loads((tmp_path / "results" / "max_cut.json").read_text())
+    assert result["verdict"] == "the best known cut"
