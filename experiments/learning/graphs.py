@@ -63,6 +63,8 @@ class Graphs:
     """Likewise of a scan."""
     factors: tuple[float, ...] = (0.6, 0.75, 0.88, 0.96, 1.0, 1.04, 1.12, 1.25, 1.45)
     """β of a scan, in units of the critical one."""
+    curve: int = 60
+    """Points of an exact curve."""
     annealed: int = 4096
     """Walkers of log Z."""
     intervals: int = 200
@@ -85,6 +87,7 @@ SMOKE = {
     "sweeps": 60,
     "scanned": 40,
     "factors": (0.8, 1.0),
+    "curve": 3,
     "annealed": 128,
     "intervals": 20,
     "lengths": (3,),
@@ -189,7 +192,7 @@ def scan(name: str, settings: Graphs) -> dict[str, Any]:
     curve = []
     low = min(settings.factors)
     high = max(settings.factors)
-    for factor in torch.linspace(low, high, 60).tolist():
+    for factor in torch.linspace(low, high, settings.curve).tolist():
         model = lt.Ising(graph, beta=factor * CRITICAL[name])
         curve.append([model.beta, lt.exact.energy(model), lt.exact.specific_heat(model)])
     return {"graph": name, "critical": CRITICAL[name], "points": points, "curve": curve}

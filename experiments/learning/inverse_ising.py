@@ -50,6 +50,8 @@ class InverseIsing:
     """Of each set."""
     strengths: tuple[float, ...] = (0.03, 0.06, 0.1)
     """Of ``L1``."""
+    descent: int = 1500
+    """Steps of pseudo-likelihood at most: above the transition it has not settled then."""
     walkers: int = 1000
     """Of persistent chains, and learners and witnesses of Jarzynski's weights each."""
     steps: int = 400
@@ -147,13 +149,13 @@ def by_pseudo_likelihood(
     sites = truth.model.lattice.sites
     complete = lt.Ising(lt.Graph.complete(sites), beta=1.0)
     flat = data.flatten(1)
-    found, seconds = learned(complete, flat, PseudoLikelihood())
+    found, seconds = learned(complete, flat, PseudoLikelihood(), steps=settings.descent)
     table.add(sigma, number, "PL", truth.score(between(found.model)), seconds=seconds)
     scores = []
     for strength in settings.strengths:
         for refit in (False, True):
             objective = PseudoLikelihood(l1=strength, refit=refit)
-            found, seconds = learned(complete, flat, objective)
+            found, seconds = learned(complete, flat, objective, steps=settings.descent)
             name = f"PL, L1 {strength:g}"
             if refit:
                 name += ", refit"
@@ -164,7 +166,9 @@ def by_pseudo_likelihood(
                 scores.append(score)
     told = []
     for strength in settings.strengths:
-        found, _ = learned(complete, flat, PseudoLikelihood(l1=strength), held_out=0.1)
+        found, _ = learned(
+            complete, flat, PseudoLikelihood(l1=strength), held_out=0.1, steps=settings.descent
+        )
         told.append(found.history.held_out[-1])
     best = min(range(len(told)), key=told.__getitem__)
     chosen = settings.strengths[best]

@@ -60,6 +60,8 @@ class Oscillators:
     """Those that are run."""
     walkers: int = 20_000
     """Of the pair, and samples of a slice."""
+    seeds: int = 3
+    """Of the pair's learnings."""
     field_walkers: int = 8000
     """Of the field."""
     field_samples: int = 12_000
@@ -121,7 +123,7 @@ def shown(name: str, row: dict[str, Any]) -> None:
 
 
 def pair(settings: Oscillators) -> dict[str, Any]:
-    """Return rows of two oscillators, learned and followed once for each of three seeds."""
+    """Return rows of two oscillators, learned and followed once for each seed."""
     model = lt.GaussianMixture(MODES, 0.35, (0.7, 0.3))
     wiring = Wiring.of_bonds(2, [(0, 1)])
 
@@ -131,7 +133,7 @@ def pair(settings: Oscillators) -> dict[str, Any]:
         return model.sample(samples, seed)
 
     rows = []
-    for seed in range(settings.seed, settings.seed + 3):
+    for seed in range(settings.seed, settings.seed + settings.seeds):
         generator = torch.Generator().manual_seed(seed)
         clock = Clock(torch.device("cpu"))
         protocol = learn(data, wiring, even(SLICES), settings.walkers, generator)
@@ -330,7 +332,7 @@ RUN: dict[str, Callable[[Oscillators], dict[str, Any] | None]] = {
 
 def smaller(settings: Oscillators) -> Oscillators:
     """Return the settings of a run of a moment."""
-    return replace(settings, walkers=500, field_walkers=256, field_samples=400, images=100)
+    return replace(settings, walkers=500, seeds=1, field_walkers=256, field_samples=400, images=100)
 
 
 def main(settings: Oscillators) -> None:
