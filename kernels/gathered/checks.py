@@ -5,7 +5,14 @@ from torch import Tensor
 
 from ..checks import check_configurations, check_shape, check_tensor, expect
 
-__all__ = ["check_around", "check_edges", "check_tables"]
+__all__ = ["check_around", "check_edges", "check_tables", "colour_type"]
+
+
+def colour_type(num_colours: int) -> torch.dtype:
+    """Return the integers that hold so many colours: int8 up to 127, else int32."""
+    if num_colours > 127:
+        return torch.int32
+    return torch.int8
 
 
 def check_tables(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..gathered.cases import KINDS, around, edges_of, of_lattice
+from ..gathered.checks import colour_type
 from ..inputs.case import PHILOX_OPERATIONS, Call, Case, Model, Size
 from ..inputs.random import states
 from ..site_sweeps.cases import SWEEPS
@@ -22,12 +23,13 @@ OPS = ("graph_heat_bath_sweeps", "graph_metropolis_sweeps", "graph_overrelaxatio
 
 
 def greedy(neighbours: Tensor) -> tuple[Tensor, int]:
-    """Return a proper colouring of sites in their order, int8 ``(sites,)``, and its colours."""
+    """Return a proper colouring of sites in their order, ``(sites,)``, and its colours."""
     colours: list[int] = []
     for site, near in enumerate(neighbours.T.tolist()):
         taken = {colours[there] for there in near if there < site}
         colours.append(min(set(range(len(taken) + 1)) - taken))
-    return torch.tensor(colours, dtype=torch.int8), max(colours) + 1
+    number = max(colours) + 1
+    return torch.tensor(colours, dtype=colour_type(number)), number
 
 
 def sweep(given: dict[str, Any], sweeps: int, seed: int = 2**32 - 9) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..functions.cpu import exponential
+from ..gathered.checks import colour_type
 from ..native.compiling import compiled, inlined
 from ..site_sweeps.cpu_sites import by_colour
 from .reference import GraphSweeps
@@ -84,7 +85,7 @@ class Plan:
         self._limits: dict[tuple[float, float], tuple[Any, ...]] = {}
         sites = np.empty(given.sites, np.uint32)
         ends = np.empty(given.num_colours + 1, np.int64)
-        colours = given.colours.clamp(-1, given.num_colours).to(torch.int8)
+        colours = given.colours.clamp(-1, given.num_colours).to(colour_type(given.num_colours))
         by_colour(colours.contiguous().numpy(), sites, ends)
         sites = sites[: ends[-1]]
         places = torch.from_numpy(sites.astype(np.int64))

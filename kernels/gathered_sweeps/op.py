@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.library import CustomOpDef, custom_op
 
 from ..checks import as_integer, as_rest, check_sweeps, check_tensor, expect
-from ..gathered.checks import check_around, check_tables
+from ..gathered.checks import check_around, check_tables, colour_type
 from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import GraphSweeps
@@ -192,7 +192,7 @@ def _checked(op: CustomOpDef, given: GraphSweeps) -> Tensor:
     check_tables(x, given.coupling, given.bond_table, given.site_table, given.beta)
     check_around(x, given.neighbours, given.bond, given.behind)
     given = check_sweeps(given, least=0)._replace(
-        num_colours=as_integer("num_colours", given.num_colours, 1, 127),
+        num_colours=as_integer("num_colours", given.num_colours, 1, 2**31 - 1),
     )
     colours = given.colours
     check_tensor("colours", colours)
@@ -202,6 +202,9 @@ def _checked(op: CustomOpDef, given: GraphSweeps) -> Tensor:
         )
     integers = colours.dtype in (torch.int8, torch.int32, torch.int64)
     expect(integers, "colours", "a tensor of integers", colours)
+    if colour_type(given.num_colours) != torch.int8:
+        # Bytes cannot be compared with a number that no byte holds.
+        given = given._replace(colours=colours.to(torch.int64))
     after: Tensor = call(op, *given)
     return after
 

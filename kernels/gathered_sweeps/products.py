@@ -18,6 +18,10 @@ __all__ = ["Block", "move", "redraw", "reflect", "sweep", "swept_by_product"]
 
 LEAST_SITES = 8
 """A colour of fewer sites, in the mean, is not worth a matrix product."""
+KEPT = 4
+"""How many models' matrices are kept."""
+KEPT_SITES = 2**11
+"""The largest graph whose matrices are kept."""
 
 
 def swept_by_product(degree: int, sites: int, num_colours: int) -> bool:
@@ -85,6 +89,43 @@ def _blocks(given: Any, dtype: torch.dtype) -> list[Block]:
     return found
 
 
+class Kept(NamedTuple):
+    """Holds the matrices of a model, and what they were made from."""
+
+    sources: tuple[Tensor, ...]
+    num_colours: int
+    blocks: list[Block]
+    """Of the colours, in the type of their fields."""
+
+
+_kept: list[Kept] = []
+
+
+def _blocks_of(given: Any, dtype: torch.dtype) -> list[Block]:
+    """Return the matrices of a model, made anew if none that is kept fits."""
+    sources = (
+        given.coupling, given.site_table, given.neighbours, given.bond, given.behind,
+        given.colours,
+    )  # fmt: skip
+    # To compare tables would make the host wait for a CUDA device, and a recorded graph of calls
+    # may not hold what is freed here.
+    kept = given.coupling.device.type == "cpu" and given.sites <= KEPT_SITES
+    if not kept:
+        return _blocks(given, dtype)
+    for entry in list(_kept):
+        if entry.num_colours != given.num_colours or entry.blocks[0].both.dtype != dtype:
+            continue
+        # By content: what a table's owner wrote into it since is seen.
+        pairs = zip(entry.sources, sources, strict=True)
+        if all(own.dtype == now.dtype and torch.equal(own, now) for own, now in pairs):
+            return entry.blocks
+    copies = tuple(source.clone() for source in sources)
+    made = Kept(copies, given.num_colours, _blocks(given, dtype))
+    _kept.insert(0, made)
+    del _kept[KEPT:]
+    return made.blocks
+
+
 def sweep(
     given: Any,
     decide: Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor],
@@ -99,7 +140,7 @@ def sweep(
         dtype: of the fields.
     """
     x = given.configurations
-    blocks = _blocks(given, dtype)
+    blocks = _blocks_of(given, dtype)
     bond_table = given.bond_table.to(dtype)
     for number in given.numbers():
         words = given.words(number)

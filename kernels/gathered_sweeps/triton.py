@@ -132,7 +132,7 @@ def graph_sweep_kernel(
     ``x`` int8 ``(walkers, sites)``; ``coupling`` float64 ``(1 | walkers, bonds + 1)``; ``bond``
     float64 ``(q, q)``, for over-relaxation with four rows more; ``site`` float64 ``(1 | walkers, q,
     1 | sites)``; ``beta`` float64 ``(1 | walkers,)``; ``near`` and ``edge`` int32, ``behind`` int8
-    ``(degree, sites)``; ``colours`` int8 ``(sites,)``; ``walkers`` int64 ``(walkers,)``.
+    ``(degree, sites)``; ``colours`` int32 ``(sites,)``; ``walkers`` int64 ``(walkers,)``.
     """
     i_walker = (tl.program_id(0) // tiles).to(tl.int64)
     i_tile = tl.program_id(0) % tiles
@@ -218,7 +218,7 @@ def _variant(op: str, kind: str, block: int) -> Variant:
         **made.constants,
     }
     around = (torch.int32, torch.int32, torch.int8)
-    pointers = (torch.int8, *(torch.float64,) * 4, *around, torch.int8, torch.int64)
+    pointers = (torch.int8, *(torch.float64,) * 4, *around, torch.int32, torch.int64)
     return Variant(
         graph_sweep_kernel, pointers, constants, warps=made.warps, registers=made.registers
     )
@@ -249,7 +249,7 @@ def _sweep(op: str, given: GraphSweeps) -> Tensor:
     around = (given.neighbours.contiguous(), given.bond.contiguous())
     model = (
         after, coupling, table, site_table, given.beta.contiguous(), *around,
-        given.behind.to(torch.int8).contiguous(), given.colours.to(torch.int8).contiguous(),
+        given.behind.to(torch.int8).contiguous(), given.colours.to(torch.int32).contiguous(),
         given.walkers.contiguous(), given.sites, len(given.neighbours), tiles, given.q, *strides,
         int(len(given.beta) > 1),
     )  # fmt: skip

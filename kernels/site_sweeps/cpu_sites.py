@@ -68,7 +68,7 @@ class Draws(NamedTuple):
 def by_colour(colours, sites, ends):
     """Write the sites of colour after colour, and where each of them ends.
 
-    ``colours`` int8 ``(sites,)``; the others as in :class:`Order`.
+    ``colours`` integers ``(sites,)``; the others as in :class:`Order`.
     """
     ends[:] = 0
     last = len(ends) - 1

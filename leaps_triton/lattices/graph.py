@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
+from ..kernels.gathered.checks import colour_type
 from ..kernels.gathered.products import by_product
 from . import shapes
 from .colouring import saturation_colours, two_colours
@@ -257,7 +258,10 @@ class Graph:
         return int(self._colours.max()) + 1
 
     def colours(self) -> Tensor:
-        """Return a colouring in which no two neighbours are alike, int8 ``(sites,)``."""
+        """Return a colouring in which no two neighbours are alike, integers ``(sites,)``.
+
+        They are int8, and int32 where there are more than 127 colours.
+        """
         return self._colours.clone()
 
     @cached_property
@@ -267,12 +271,7 @@ class Graph:
             found = two_colours(self.edges, self.sites)
         if found is None:
             found = saturation_colours(self.edges, self.sites)
-        if int(found.max()) >= 127:
-            raise ValueError(
-                f"neighbours need different colours, of which there are at most 127, and "
-                f"{int(found.max()) + 1} were found for {self!r}; give colours= if fewer serve"
-            )
-        return found.to(torch.int8)
+        return found.to(colour_type(int(found.max()) + 1))
 
     def neighbours(self) -> Tensor:
         """Return each site's neighbours in the order of the edges, int64 ``(degree, sites)``.

@@ -29,7 +29,7 @@ class Tables(NamedTuple):
     site_table: Tensor
     """``h``, float64 ``(1, q, *shape)``"""
     colours: Tensor
-    """Colour of every site, int8 ``(*shape)``"""
+    """Colour of every site, int8 ``(*shape)``; int32 on a graph of more than 127 colours"""
     spins: Tensor
     """Vector of every state, float64 ``(q, n)``"""
 

@@ -69,6 +69,13 @@ def test_sweeps(name: str, q: int, own: bool, op: str) -> None:
     compare(op, sweep(given_of(name, q, own), 2))
 
 
+def test_more_colours_than_a_byte_has_numbers() -> None:
+    given = sweep(given_of("disordered", 2, False, walkers=1), 1)
+    given["colours"] = given["colours"].int() + 126
+    given["num_colours"] += 126
+    compare("heat_bath", given)
+
+
 def test_tiles_of_a_large_graph() -> None:
     compare("heat_bath", sweep(given_of("several tiles", 2, True, walkers=1), 1))
 

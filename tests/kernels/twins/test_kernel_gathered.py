@@ -176,6 +176,21 @@ def test_many_small_colours_are_gathered() -> None:
     assert given["num_colours"] == sites and not GraphSweeps(**given).by_product
 
 
+@pytest.mark.parametrize(("op", "q"), [(OPS[0], 2), (OPS[1], 3), (OPS[2], 3)])
+def test_more_colours_than_a_byte_has_numbers(op: str, q: int) -> None:
+    edges, sites = GRAPHS["complete"]
+    given = graph_sweep(around(edges, sites, q, 2, own=True), 2)
+    given["colours"] = given["colours"].int() + 100
+    given["num_colours"] += 100
+    found = getattr(kernels, f"graph_{op}_sweeps")(**given)
+    expected = getattr(reference, f"graph_{op}_sweeps")(**given)
+    assert torch.equal(found, expected)
+    # Negative bytes are sites of no colour, though 200 would be one as a byte.
+    given |= {"num_colours": 201, "colours": (given["colours"] * 0 - 56).to(torch.int8)}
+    found = getattr(kernels, f"graph_{op}_sweeps")(**given)
+    assert torch.equal(found, given["configurations"])
+
+
 def test_a_coupling_of_each_walkers_own() -> None:
     edges = edges_of((4, 3), (True, True))
     for chosen, sites in ((edges, 12), (bipartite(34, 40), 74)):
