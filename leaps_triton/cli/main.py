@@ -12,15 +12,15 @@ from ..kernels.checks import nearest
 from ..parallel import Ranks, together
 from ..provenance import __version__, provenance
 from .arguments import prepared
-from .commands.bench import Bench
+from .commands.bench import Bench, Tune
 from .commands.chain import Chain
 from .commands.demo import Demo
 from .commands.info import Info, Measure
+from .commands.learn import Learn
 from .commands.plot import Plot
 from .commands.sample import Merge, Sample
 from .commands.scan import Scan
 from .commands.train import Train
-from .commands.tune import Tune
 from .interrupts import Interrupted, Unfinished, raising, reason, sentence
 from .options import check_folders
 from .processes import SHARED, end, end_saying, quiet
@@ -31,6 +31,7 @@ __all__ = ["main"]
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo,
     "train": Train,
+    "learn": Learn,
     "sample": Sample,
     "chain": Chain,
     "scan": Scan,

@@ -134,6 +134,11 @@ class Learner:
         return self._problem.data
 
     @property
+    def held_out(self) -> Tensor:
+        """Configurations that no step sees, ``(samples, *shape)``."""
+        return self._held_out
+
+    @property
     def seed(self) -> int:
         """Seed of all random numbers."""
         return self._problem.seed

@@ -15,6 +15,8 @@ from ...io.packing import is_hdf5
 from ...provenance import provenance
 from ...report import scans, summary
 from ..options import check_folders, write
+from ..targets.learned import measured as measured_learned
+from ..targets.learned import render
 
 __all__ = ["Info", "Measure", "measured"]
 
@@ -27,10 +29,10 @@ _WIDTH = 100
 
 @dataclass(frozen=True)
 class Info:
-    """Say what a file holds: a checkpoint, weighted walkers or chains."""
+    """Say what a file holds: a checkpoint, a learned model, weighted walkers or chains."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """File of `leaps-triton train`, `sample` or `chain`."""
+    """File of `leaps-triton train`, `learn`, `sample` or `chain`."""
     json: Path | None = None
     """Where to save the same as JSON."""
 
@@ -50,6 +52,9 @@ class Info:
             accepted = run.notes.get("acceptance", "")
         else:
             contents = checkpoint.read(self.file)
+            if "result" in contents.manifest:
+                self._tell_learned(contents.manifest)
+                return
             manifest = contents.manifest
             # On the CPU: a file from a GPU can be read where there is none.
             sampler = checkpoint.rebuild(contents, self.file.name, "cpu")
@@ -78,6 +83,22 @@ class Info:
             print(_line("weights", bias))
         print(_line("next", _next(self.file.name, is_run)))
         write(self.json, {"kind": kind, **manifest})
+
+    def _tell_learned(self, manifest: dict[str, Any]) -> None:
+        """Print what was learned, and save the manifest."""
+        learned = lt.load(self.file, "cpu")
+        table = measured_learned(learned)
+        kind = f"learned model, step {table['steps']}"
+        learner = manifest.get("learner", {})
+        print(f"{self.file.name}: {kind}")
+        print(_line("model", repr(learned.model)))
+        for name in ("objective", "settings"):
+            if name in learner:
+                print(_line(name, _words(learner[name])))
+        print(_line("made by", _words(manifest["provenance"])))
+        print(render(table))
+        print(_line("next", f"lt.load({self.file.name!r}).model in Python"))
+        write(self.json, {"kind": kind, **manifest, "learned": table})
 
 
 def _kind(manifest: dict[str, Any]) -> str:

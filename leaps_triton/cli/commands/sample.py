@@ -16,6 +16,7 @@ from ...provenance import provenance
 from ..interrupts import going_on
 from ..options import announce, check_folders, config, option, write
 from ..targets.densities import DENSITIES, density_path
+from ..targets.learned import load_sampler
 from .info import measured
 
 __all__ = ["Merge", "Sample"]
@@ -148,7 +149,7 @@ class Sample:
         if self.published is not None:
             return lt.load_published_leaps(self.published, device)
         assert self.checkpoint is not None
-        return lt.load(self.checkpoint, device)
+        return load_sampler(self.checkpoint, device)
 
     def _annealing(self, word: str, device: torch.device) -> lt.Sampler:
         """Return a sampler of a density by trajectories alone."""

@@ -28,6 +28,7 @@ from ..options import (
     write,
 )
 from ..targets.densities import refuse
+from ..targets.learned import load_sampler
 from .info import measured
 
 __all__ = ["Scan", "as_betas"]
@@ -110,7 +111,7 @@ class Scan(ModelOptions):
         options[name] = values
         if self.sampler is not None:
             self._expect_no_model()
-            options["sampler"] = lt.load(self.sampler, place)
+            options["sampler"] = load_sampler(self.sampler, place)
             model = options["sampler"].path.model
         else:
             options["move"] = as_move(self.move)

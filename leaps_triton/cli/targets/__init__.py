@@ -1,1 +1,1 @@
-"""What the command line names beside models of a lattice: densities, and graphs."""
+"""What the command line names or tells beside models of a lattice: densities, graphs, data."""
