@@ -226,6 +226,20 @@ class Graph:
         return int(self.degrees.max())
 
     @property
+    def placed(self) -> bool:
+        """Whether it is known where the sites stand."""
+        return self.positions is not None
+
+    @property
+    def title(self) -> str:
+        """The maker and its lengths, as titles of figures have them; else the number of sites."""
+        if self.origin is None:
+            return f"graph of {self.sites} sites, {self.bonds} bonds"
+        lengths = " × ".join(str(length) for length in self.origin.lengths)
+        kind = self.origin.kind.replace("with_neighbours", "neighbours on")
+        return f"{kind} {lengths}"
+
+    @property
     def wide(self) -> bool:
         """Whether local fields are a matrix product, as they are at degrees above 32."""
         return by_product(self.degree, self.sites)

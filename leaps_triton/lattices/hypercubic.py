@@ -36,6 +36,8 @@ class Lattice:
 
     hypercubic: ClassVar[Literal[True]] = True
     """Whether there are directions along which one may shift, as there are none on a graph."""
+    placed: ClassVar[bool] = True
+    """Whether it is known where the sites stand."""
 
     shape: tuple[int, ...]
     periodic: tuple[bool, ...]
@@ -60,6 +62,11 @@ class Lattice:
     def sites(self) -> int:
         """Number of sites ``N``."""
         return math.prod(self.shape)
+
+    @property
+    def title(self) -> str:
+        """The lengths, as titles of figures have them."""
+        return " × ".join(str(length) for length in self.shape)
 
     @property
     def num_colours(self) -> int:

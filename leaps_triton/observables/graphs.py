@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_tensor, expect
+from ..kernels.checks import as_integer, as_tensor, expect
 from ..lattices.graph import Graph
 from ..lattices.hypercubic import Lattice
 from ..models.base import LatticeModel, Observable
@@ -17,6 +17,7 @@ from .base import observable
 from .spins import spin_field
 
 __all__ = [
+    "correlation_at",
     "correlation_by_distance",
     "distances",
     "staggered_magnetization",
@@ -214,21 +215,60 @@ def correlation_by_distance(configurations: Tensor, model: LatticeModel) -> Tens
         >>> correlation_by_distance(torch.ones(1, 9, dtype=torch.int8), model)
         tensor([[1., 1., 1.]], dtype=torch.float64)
     """
-    spins = spin_field(configurations, model).flatten(1, -2)
     pairs = _pairs(model.lattice)
-    first = pairs.first.to(spins.device)
-    second = pairs.second.to(spins.device)
-    kind = pairs.kind.to(spins.device)
-    number = len(pairs.distances)
-    counts = torch.bincount(kind, minlength=number).double()
-    sums = torch.zeros(len(spins), number, dtype=torch.float64, device=spins.device)
+    counts = torch.bincount(pairs.kind, minlength=len(pairs.distances))
+    spins = spin_field(configurations, model).flatten(1, -2)
+    sums = _sums(spins, pairs.first, pairs.second, pairs.kind)
+    return sums / counts.to(sums)
+
+
+def correlation_at(number: int) -> Observable:
+    """Return the observable ``C(r)`` at one of :func:`distances`, for less work than at all.
+
+    Args:
+        number: of the distance, from 0 on.
+
+    Returns:
+        ``f(configurations, model)`` → float64 ``(walkers,)``.
+
+    Raises:
+        ValueError: a negative number; of a measurement, there are fewer distances, or the graph
+            has no positions.
+
+    Example:
+        >>> import leaps_triton as lt
+        >>> model = lt.Ising(lt.Graph.triangular((3, 3)), beta=0.3)
+        >>> correlation_at(1)(torch.ones(1, 9, dtype=torch.int8), model)
+        tensor([1.], dtype=torch.float64)
+    """
+    number = as_integer("number", number, 0)
+
+    def correlation_at(configurations: Tensor, model: LatticeModel) -> Tensor:
+        pairs = _pairs(model.lattice)
+        as_integer("number", number, 0, len(pairs.distances) - 1)
+        chosen = pairs.kind == number
+        first = pairs.first[chosen]
+        spins = spin_field(configurations, model).flatten(1, -2)
+        sums = _sums(spins, first, pairs.second[chosen], torch.zeros_like(first))
+        return sums.squeeze(1) / len(first)
+
+    return correlation_at
+
+
+def _sums(spins: Tensor, first: Tensor, second: Tensor, kind: Tensor) -> Tensor:
+    """Return the sums of ``s(i) · s(j)`` over pairs of every kind, float64 ``(walkers, kinds)``."""
+    first = first.to(spins.device)
+    second = second.to(spins.device)
+    kind = kind.to(spins.device)
+    kinds = int(kind.max()) + 1
+    sums = torch.zeros(len(spins), kinds, dtype=torch.float64, device=spins.device)
     # As many pairs at a time as their products fit the memory.
     step = max(1, _ENTRIES // max(1, len(spins) * spins.shape[2]))
     for start in range(0, len(first), step):
         some = slice(start, start + step)
         products = (spins[:, first[some]] * spins[:, second[some]]).sum(2)
         sums.index_add_(1, kind[some], products)
-    return sums / counts
+    return sums
 
 
 class _Pairs(NamedTuple):

@@ -385,10 +385,9 @@ def _is_cheap(model: Any) -> bool:
 
 def _alike(first: Any, second: Any) -> bool:
     """Return whether two pair models differ in nothing but β."""
-    for name in ("coupling", "site_table", "bond_table"):
-        if not torch.equal(getattr(first, name), getattr(second, name)):
-            return False
-    return True
+    tables = ("coupling", "site_table", "bond_table")
+    same = all(torch.equal(getattr(first, name), getattr(second, name)) for name in tables)
+    return same and bool(first.lattice == second.lattice)
 
 
 def _square_ising(model: Any) -> bool:

@@ -25,7 +25,10 @@ __all__ = ["NEEDS", "draw", "idle", "of_largest", "panels", "scan", "training"]
 
 NEEDS = {
     "observables": "it takes observables that all files hold, and β above 0",
-    "correlation": "it takes --observables correlation, or --configurations",
+    "correlation": (
+        "it takes --observables correlation (on graphs with positions: correlation_by_distance), "
+        "or --configurations"
+    ),
     "autocorrelation": "it takes a chain",
     "weights": "it takes a file of weighted walkers",
     "overlaps": (
@@ -163,7 +166,12 @@ def _observables(runs: Runs, one: str = "") -> Figure | None:
 
 def _correlation(axes: Axes, runs: Runs) -> bool:
     """Draw correlations on the largest lattice; return whether there were any."""
-    able = _able(_on_lattices(runs), "correlation")
+    able = {}
+    for key, run in _on_lattices(runs).items():
+        # Sites of a graph without positions are at no distance from each other.
+        name = physics_plots.correlation_of(run.model).__name__
+        if run.model.lattice.placed and (run.drawn is not None or name in run.values):
+            able[key] = run
     if able:
         drawn, models = of_largest(able)
         physics_plots.correlation(axes, drawn)

@@ -24,12 +24,14 @@ from ..estimators.autocorrelation import chain_estimate
 from ..estimators.base import Function, Result
 from ..estimators.overlaps import overlap_distribution as _distribution
 from ..files import replacing
+from ..models.base import Observable
 from ..models.densities.base import DensityModel
 from ..models.varied import couplings_of
+from ..observables.graphs import correlation_at, correlation_by_distance, distances
 from ..observables.pairs import overlap
 from ..observables.spins import correlation as _correlation
 from .by_temperature import against_temperature, binder_crossing
-from .plotting import mosaic
+from .pictures import Cells, Pictures, pictures_of
 from .shared import FEW, bars, headline, quiet, quietly, shortened, wrapped
 from .summary import label
 
@@ -42,12 +44,16 @@ __all__ = [
     "autocorrelation",
     "binder_crossing",
     "correlation",
+    "correlation_of",
     "overlap_distribution",
 ]
 
 
 _WIDER = 5.0
 """Width of the window in which autocorrelations are drawn, where that of estimates is 1.5."""
+
+_SHORTEST = 40
+"""Distances on a graph at most whose correlations are drawn."""
 
 _BINS = 41
 """Bins of overlaps at most."""
@@ -56,6 +62,8 @@ _BINS = 41
 def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
     """Draw ``C(r) = ⟨s(i) · s(i + r)⟩`` along the first direction, one colour per run.
 
+    On graphs it is the mean over all pairs of sites at a distance, of the shortest distances.
+
     Args:
         axes: where; exact values of small lattices are drawn too.
         runs: label → run.
@@ -63,16 +71,18 @@ def correlation(axes: Axes, runs: Mapping[str, Result]) -> None:
     lows = []
     enumerated = False
     for colour, (name, run) in enumerate(runs.items()):
-        distances = _distances(run.model)
-        estimates = [quietly(run, _correlation, _pick(r)) for r in distances]
+        apart = _distances(run.model)
+        estimates = [_correlation_estimate(run, index) for index in range(len(apart))]
         values = [estimate.value for estimate in estimates]
         errors = [estimate.error for estimate in estimates]
         # Two errors below: less is hardly told from 0.
         lows += [value - 2.0 * error for value, error in zip(values, errors, strict=True)]
-        bars(axes, distances, values, errors, colour, shortened(name), ":")
+        bars(axes, apart, values, errors, colour, shortened(name), ":")
         if _is_small(run.model):
-            reference = exact.enumerate_model(run.model).mean(_correlation, run.model)
-            axes.plot(distances, reference.tolist(), "_", color="black", markersize=14, zorder=3)
+            observable = correlation_of(run.model)
+            reference = exact.enumerate_model(run.model).mean(observable, run.model)
+            reference = reference[: len(apart)]
+            axes.plot(apart, reference.tolist(), "_", color="black", markersize=14, zorder=3)
             enumerated = True
     if enumerated:
         # An empty curve, so that the legend names the marks of all runs once.
@@ -107,13 +117,37 @@ def _plain_numbers(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(plain)
 
 
-def _distances(model: Any) -> list[int]:
-    """Return the distances along the first direction that differ from one another."""
-    length = model.shape[0]
-    if model.lattice.periodic[0]:
+def correlation_of(model: Any) -> Observable:
+    """Return the correlation that is drawn of a model: along a direction, or by distance.
+
+    Args:
+        model: on a lattice or a graph.
+    """
+    if model.lattice.hypercubic:
+        return _correlation
+    return correlation_by_distance
+
+
+def _distances(model: Any) -> list[float]:
+    """Return the distances that differ from one another: along the first direction, or of pairs."""
+    lattice = model.lattice
+    if not lattice.hypercubic:
+        shortest: list[float] = distances(lattice)[:_SHORTEST].tolist()
+        return shortest
+    length = lattice.shape[0]
+    if lattice.periodic[0]:
         # On a ring of length L, r and L − r are one distance.
-        return list(range(length // 2 + 1))
-    return list(range(length))
+        length = length // 2 + 1
+    return [float(r) for r in range(length)]
+
+
+def _correlation_estimate(run: Result, index: int) -> Any:
+    """Return the estimate of C at one of the distances."""
+    observable = correlation_of(run.model)
+    # By distance it takes all pairs of sites: of kept configurations only those at this one.
+    if observable is correlation_by_distance and observable.__name__ not in run.values:
+        return quietly(run, correlation_at(index))
+    return quietly(run, observable, _pick(index))
 
 
 def _pick(index: int) -> Function:
@@ -258,6 +292,7 @@ def animation(
     states: int | None,
     columns: int = 3,
     fps: float = 10.0,
+    lattice: Any = None,
 ) -> None:
     """Write configurations on their way as a GIF.
 
@@ -268,6 +303,7 @@ def animation(
         states: ``q``, for the colours; None for a field, whose colours span its own values.
         columns: walkers side by side.
         fps: frames per second.
+        lattice: of the walkers; a graph is drawn by its sites, None is one with a cell per site.
 
     Raises:
         ValueError: If there are no frames, or titles of another number.
@@ -276,8 +312,10 @@ def animation(
         raise ValueError(
             f"give one title a frame and at least one, got {len(titles)} for {len(frames)}"
         )
-    pictures = [mosaic(frame, columns).numpy() for frame in frames]
-    height, width = pictures[0].shape
+    pictures: Pictures = Cells(frames[0], columns)
+    if lattice is not None:
+        pictures = pictures_of(lattice, frames[0], columns)
+    width, height = pictures.size
     # In inches: wide enough for the title, small enough for a film.
     size = min(6.0, max(4.5, width / 16.0))
     figure = Figure(figsize=(size, size * height / width + 0.5), layout="constrained")
@@ -285,7 +323,7 @@ def animation(
     # One scale for all frames, or a colour would change its meaning.
     low, high = _range_of(frames, states)
     colours: dict[str, Any] = {"cmap": "viridis", "vmin": low, "vmax": high}
-    image = axes.imshow(pictures[0], interpolation="nearest", **colours)
+    drawn = pictures.draw(axes, frames[0], **colours)
     axes.set_axis_off()
     lines = [wrapped(title, 0.95 * size, 9.0) for title in titles]
     # The layout is that of the first frame, so it must have the room that the longest title takes.
@@ -293,12 +331,12 @@ def animation(
     text = axes.set_title(lines[0] + "\n" * (most - lines[0].count("\n")), fontsize=9)
 
     def draw(index: int) -> list[Any]:
-        image.set_data(pictures[index])
+        drawn.set_array(pictures.values(frames[index]))
         text.set_text(lines[index])
-        return [image, text]
+        return [drawn, text]
 
     writer = PillowWriter(fps=round(fps))
-    film = FuncAnimation(figure, draw, frames=len(pictures))
+    film = FuncAnimation(figure, draw, frames=len(frames))
     with replacing(Path(file)) as part:
         film.save(str(part), writer=writer, dpi=90)
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..estimators.weights import log_mean_exp
+from .pictures import mosaic, pictures_of
 from .shared import headline, shortened, wrapped
 from .summary import state_of, title
 
@@ -58,6 +59,9 @@ _SMOOTH = 60
 def snapshots(axes: Axes, ensemble: Any, rows: int = 3, columns: int = 5) -> None:
     """Draw configurations in proportion to their weights; slices of two dimensions of more.
 
+    Sites of a graph are dots where they stand, or on a circle if they have no positions, with its
+    edges where these are few.
+
     Those of chains are the last ones of equally spaced walkers, with fewer panels where there are
     fewer walkers.
 
@@ -83,22 +87,23 @@ def snapshots(axes: Axes, ensemble: Any, rows: int = 3, columns: int = 5) -> Non
         kind = "walkers of a chain"
         count = min(count, len(x))
         log_weights = torch.zeros(len(x), dtype=torch.float64)
-    canvas = mosaic(x[_chosen(log_weights, count).to(x.device)], columns)
+    shown = x[_chosen(log_weights, count).to(x.device)].cpu()
     model = ensemble.model
-    low, high = _range(model, canvas)
-    axes.imshow(canvas.numpy(), cmap="viridis", interpolation="nearest", vmin=low, vmax=high)
+    pictures = pictures_of(model.lattice, shown, columns)
+    low, high = _range(model, torch.as_tensor(pictures.values(shown)))
+    pictures.draw(axes, shown, cmap="viridis", vmin=low, vmax=high)
     axes.set_axis_off()
     about = f"{title(model)}, {state_of(model)}"
     key = f"dark: x = {low:.3g}, bright: x = {high:.3g}"
     headline(axes, f"{count} {kind}: {about}; {key}")
 
 
-def _range(model: Any, canvas: Tensor) -> tuple[float, float]:
+def _range(model: Any, drawn: Tensor) -> tuple[float, float]:
     """Return the values that are darkest and brightest."""
     if not model.dtype.is_floating_point:
         return 0, model.q - 1
     # Continuous spins have no range of their own; gaps between walkers are NaN.
-    values = canvas[~canvas.isnan()]
+    values = drawn[~drawn.isnan()]
     return float(values.min()), float(values.max())
 
 
@@ -109,37 +114,6 @@ def _chosen(log_weights: Tensor, count: int) -> Tensor:
     thresholds = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     # By rounding the last share may lie below 1.
     return torch.searchsorted(shares, thresholds).clamp(max=len(log_weights) - 1)
-
-
-def mosaic(configurations: Tensor, columns: int) -> Tensor:
-    """Return configurations side by side with gaps of NaN, float32 on the CPU.
-
-    Where there are more than two dimensions, slices of two.
-
-    Args:
-        configurations: ``(walkers, *shape)``.
-        columns: walkers side by side.
-
-    Example:
-        >>> mosaic(torch.ones(3, 4, 5), columns=2).shape
-        torch.Size([9, 11])
-    """
-    x = configurations.cpu()
-    while x.ndim > 3:
-        x = x[:, 0]
-    if x.ndim == 2:
-        # A chain of sites is a picture of one row.
-        x = x.unsqueeze(1)
-    height, width = x.shape[1:]
-    rows = -(-len(x) // columns)
-    # One cell between configurations, and none at the edges.
-    canvas = torch.full((rows * (height + 1) - 1, columns * (width + 1) - 1), torch.nan)
-    for index, configuration in enumerate(x):
-        row, column = divmod(index, columns)
-        top = row * (height + 1)
-        left = column * (width + 1)
-        canvas[top : top + height, left : left + width] = configuration.float()
-    return canvas
 
 
 def weight_histogram(axes: Axes, ensembles: Mapping[str, WeightedEnsemble | Run]) -> None:

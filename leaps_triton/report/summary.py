@@ -78,9 +78,11 @@ def title(model: Any) -> str:
     """Return what a model is called in a legend, without its temperature.
 
     Example:
-        >>> from leaps_triton import Potts
+        >>> from leaps_triton import Graph, Ising, Potts
         >>> title(Potts((6, 8), q=3, beta=1.0))
         'Potts q = 3, 6 × 8'
+        >>> title(Ising(Graph.triangular((6, 8)), beta=1.0))
+        'Ising, triangular 6 × 8'
     """
     # Not the name of what completes a user's energy.
     kind = type(as_given(model)).__name__
@@ -89,8 +91,7 @@ def title(model: Any) -> str:
     states = ""
     if name in ("Potts", "Clock", "PairModel"):
         states = f" q = {model.q}"
-    lengths = " × ".join(str(length) for length in model.shape)
-    return f"{name}{states}, {lengths}"
+    return f"{name}{states}, {model.lattice.title}"
 
 
 def state_of(model: Any) -> str:

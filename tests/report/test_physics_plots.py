@@ -186,6 +186,27 @@ def test_an_animation_has_its_frames(shape: tuple[int, ...], tmp_path: Path) -> 
         physics_plots.animation(frames, ["a"], tmp_path / "a.gif", states=4)
 
 
+def test_a_film_of_a_graph_has_its_frames(tmp_path: Path) -> None:
+    graph = lt.Graph.kagome((2, 2))
+    frames = torch.arange(2, dtype=torch.int8).view(2, 1, 1).expand(2, 4, 12)
+    physics_plots.animation(frames, ["a", "b"], tmp_path / "a.gif", states=2, lattice=graph)
+    with Image.open(tmp_path / "a.gif") as picture:
+        assert getattr(picture, "n_frames", 1) == 2
+
+
+def test_correlations_by_distance_are_those_that_were_measured() -> None:
+    model = lt.Ising(lt.Graph.honeycomb((2, 2)), beta=0.3)
+    names = ["energy", "correlation_by_distance"]
+    run = lt.run_chain(
+        model, lt.HeatBath(), walkers=8, sweeps=60, observables=names, keep_configurations=True
+    )
+    axes = Figure().subplots()
+    physics_plots.correlation(axes, {"run": run})
+    for number, drawn in enumerate(points(axes).tolist()):
+        expected = run.estimate(lt.observables.correlation_at(number))
+        assert drawn[1:] == pytest.approx([expected.value, expected.error])
+
+
 def test_known_values_are_exact_and_given_only_where_they_take_seconds() -> None:
     for model in (
         lt.Ising((16, 16), 0.4),

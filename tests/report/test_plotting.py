@@ -116,3 +116,57 @@ def test_weight_histogram_is_of_the_weights() -> None:
     low, high = axes.get_xlim()
     centred = one.log_weights - (torch.logsumexp(one.log_weights, 0) - torch.tensor(32.0).log())
     assert low < float(centred.max()) < high
+
+
+GRAPHS = {
+    "triangular": lt.Graph.triangular((3, 3)),
+    "line": lt.Graph.with_neighbours((5,), [(1,), (2,)]),
+    "cube": lt.Graph.with_neighbours((2, 3, 2), [(1, 0, 0), (0, 1, 0), (0, 0, 1)], False),
+    "circle": lt.Graph([(0, 1), (1, 2), (2, 0), (2, 3)]),
+    "complete": lt.Graph.complete(16),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_snapshots_of_a_graph_have_a_dot_per_site(name: str) -> None:
+    graph = GRAPHS[name]
+    one = ensemble(lt.Potts(graph, 3, beta=0.2))
+    axes = Figure().subplots()
+    lt.plotting.snapshots(axes, one, rows=1, columns=2)
+    dots = axes.collections[-1]
+    places = torch.as_tensor(dots.get_offsets())
+    assert places.shape == (2 * graph.sites, 2)
+    # No two dots at one place, of one walker or of two.
+    apart = torch.cdist(places, places)
+    assert float(apart.fill_diagonal_(1.0).min()) > 0.2
+    assert dots.get_clim() == (0, 2)
+    shown = torch.as_tensor(dots.get_array()).view(2, -1).to(torch.int8)
+    for walker in shown:
+        assert bool((one.configurations == walker).all(1).any())
+    # Edges of a complete graph would hide the sites.
+    assert len(axes.collections) == 1 + (name != "complete")
+
+
+def test_edges_around_a_torus_are_not_drawn() -> None:
+    axes = Figure().subplots()
+    graph = lt.Graph.triangular((4, 4))
+    lt.plotting.snapshots(axes, ensemble(lt.Ising(graph, beta=0.2)), rows=1, columns=1)
+    ends = torch.stack([torch.as_tensor(p.vertices) for p in axes.collections[0].get_paths()])
+    lengths = (ends[:, 0] - ends[:, 1]).square().sum(1).sqrt()
+    assert len(lengths) < graph.bonds
+    assert torch.allclose(lengths, torch.ones_like(lengths))
+
+
+def test_figures_of_graphs_are_drawn_where_sites_have_places() -> None:
+    placed = ensemble(lt.Ising(lt.Graph.triangular((3, 3)), beta=0.3))
+    loose = ensemble(lt.Ising(lt.Graph.complete(5), beta=0.3))
+    figure = figures.draw("correlation", {"placed": placed, "loose": loose})
+    assert figure is not None
+    axes = figure.axes[0]
+    assert "triangular 3 × 3" in axes.get_title()
+    exact = lt.exact.expectation(placed.model, lt.observables.correlation_by_distance)
+    marks = [line for line in axes.lines if line.get_color() == "black"]
+    assert torch.allclose(torch.as_tensor(marks[0].get_ydata()), exact)
+    assert figures.draw("correlation", {"loose": loose}) is None
+    assert figures.draw("snapshots", {"loose": loose}) is not None
+    assert figures.draw("overlaps", {"loose": loose}) is not None

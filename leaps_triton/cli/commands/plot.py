@@ -236,6 +236,7 @@ def _annealing(runs: dict[str, Any], file: Path) -> Path | None:
             states = None
             if not run.model.dtype.is_floating_point:
                 states = run.model.q
-            lt.physics_plots.animation(moving.frames, titles, file, states)
+            lattice = run.model.lattice
+            lt.physics_plots.animation(moving.frames, titles, file, states, lattice=lattice)
             return file
     return None
