@@ -109,6 +109,8 @@ def idle(name: str, runs: Runs) -> str:
         variances = [run.diagnostics["log_weight_variance"] for run in found if run.weighted]
         if variances and max(variances) == 0.0:
             return "all walkers have the same weight"
+    if name == "correlation" and _on_lattices(runs) and not _along_directions(runs):
+        return "it is along a direction of a lattice, which graphs have not"
     if name == "autocorrelation":
         return _still([run for run in found if not run.weighted and run.names])
     return ""
@@ -139,6 +141,12 @@ def _on_lattices(runs: Runs) -> dict[str, Result]:
     return {key: run for key, run in runs.items() if not isinstance(run.model, DensityModel)}
 
 
+def _along_directions(runs: Runs) -> dict[str, Result]:
+    """Return the runs of lattices that have directions, which graphs have not."""
+    lattices = _on_lattices(runs)
+    return {key: run for key, run in lattices.items() if run.model.lattice.hypercubic}
+
+
 def _shared(runs: Runs) -> list[str]:
     """Return names of the tables' observables that all runs can estimate."""
     shared = []
@@ -163,7 +171,7 @@ def _observables(runs: Runs, one: str = "") -> Figure | None:
 
 def _correlation(axes: Axes, runs: Runs) -> bool:
     """Draw correlations on the largest lattice; return whether there were any."""
-    able = _able(_on_lattices(runs), "correlation")
+    able = _able(_along_directions(runs), "correlation")
     if able:
         drawn, models = of_largest(able)
         physics_plots.correlation(axes, drawn)

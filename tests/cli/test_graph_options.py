@@ -69,3 +69,16 @@ def test_a_graph_from_a_file_has_its_couplings(tmp_path: Path) -> None:
 def test_what_contradicts_the_graph_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelOptions(**given).make()
+
+
+def test_a_graph_has_no_figure_along_a_direction(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from leaps_triton.report import figures
+
+    model = lt.Ising(lt.Graph.triangular((3, 3)), beta=0.2)
+    chain = lt.run_chain(
+        model, walkers=4, sweeps=4, thin=1, device="cpu", keep_configurations=True, progress=False
+    )
+    runs = {"triangular": chain}
+    assert "graphs have not" in figures.idle("correlation", runs)
+    assert figures.draw("correlation", runs) is None
