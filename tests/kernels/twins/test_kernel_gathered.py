@@ -108,6 +108,24 @@ def test_a_lattice_as_a_graph_is_swept_alike(lattice: Lattice, q: int, op: str) 
         assert torch.equal(swept["configurations"], before)
 
 
+@pytest.mark.parametrize("op", OPS)
+def test_many_walkers_side_by_side_are_swept_as_each_alone(op: str) -> None:
+    """More of them than a block of one walker's sites, by fields: a coupling for each bond."""
+    given, graph = pair(Lattice((3, 3)), 3, "shared", 7)
+    walkers = 200
+    swept = {name: value for name, value in graph.items() if name != "edges"}
+    index = torch.arange(walkers) % 5
+    swept["configurations"] = swept["configurations"][index].contiguous()
+    swept["beta"] = swept["beta"][index].contiguous()
+    on_lattice = sweep(given, 2)
+    for name in ("num_colours", "first_sweep", "sweeps", "seed"):
+        swept[name] = on_lattice[name]
+    swept["walkers"] = torch.arange(walkers)
+    swept["colours"] = on_lattice["colours"].flatten()
+    found = getattr(kernels, f"graph_{op}_sweeps")(**swept)
+    assert torch.equal(found, getattr(reference, f"graph_{op}_sweeps")(**swept))
+
+
 def bipartite(first: int, second: int) -> Tensor:
     ends = [[i, first + j] for i in range(first) for j in range(second)]
     return torch.tensor(ends, dtype=torch.int32)
