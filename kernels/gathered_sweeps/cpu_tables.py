@@ -94,7 +94,7 @@ class Plan:
         self.order = Order(sites, ends, near, behind)
         bond = given.bond.index_select(1, places)
         coupling = torch.atleast_2d(given.coupling).to(dtype)
-        bonds = coupling.index_select(1, bond.flatten()).view(-1, *bond.shape)
+        bonds = coupling.index_select(1, bond.flatten()).view(len(coupling), *bond.shape)
         site_table = given.site_table.to(dtype)
         if site_table.shape[2] > 1:
             site_table = site_table.index_select(2, places)
