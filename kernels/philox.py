@@ -40,6 +40,8 @@ class Stream(IntEnum):
                  |              |               |      |              | normal numbers
                  | site         | 0             | 0    | walker       | 0, 1: magnitude of a Laplace
                  |              |               |      |              | number; 2: its sign
+                 | site         | 0             | 0    | start        | 0, 1: mean of a unit, where
+                 |              |               |      |              | mean-field equations start
         JUMP     | 0            | event         | 0    | walker       | 0, 1: holding time; 2, 3:
                  |              |               |      |              | which move
                  |              | event · n + i |      |              | the same, of the i-th of n
@@ -50,8 +52,12 @@ class Stream(IntEnum):
                  |              |               |      |              | coupling
         TRAIN    | element of t | step          | use  | 0            | training: times, batches,
                  |              |               |      |              | derived seeds
-        RESAMPLE | slot         | boundary      | 0    | block's 1st  | 0, 1: ancestor; 2, 3: order
-                 |              |               |      |              | of the slots
+                 | purpose      | update        | 200  | 0            | learning: 0: derived seed;
+                 |              |               |      |              | from such seeds the next two
+                 | slot         | update        | 0    | 0            | 0: row of the data
+                 | walker       | update        | site | 0            | 0, 1: state after noise
+        RESAMPLE | slot         | boundary, or  | 0    | block's 1st  | 0, 1: ancestor; 2, 3: order
+                 |              | update        |      |              | of the slots
         LEAP     | site         | event         | 0    | walker       | 0, 1: whether it moves; 2,
                  |              |               |      |              | 3: by which k
         EXACT    | site         | 0             | 0    | sample       | 0, 1: state of a site, layer

@@ -33,7 +33,7 @@ class DriftIntegrator(Integrator):
         return self.times[:-1]
 
     def begun(self, walkers: Tensor, backward: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what walkers have outside the path, see :meth:`Integrator.outside`.
+        """Return what walkers have outside the path, see ``Integrator.outside``.
 
         Args:
             walkers: their global indices, int64 ``(walkers,)``.

@@ -32,7 +32,8 @@ class NetworkEnergy:
     Attributes:
         network: the module.
         lattice: a lattice of the shape, open.
-        q, beta: as given.
+        q: as given.
+        beta: as given.
 
     Raises:
         ValueError: no module, or one without parameters.

@@ -188,6 +188,17 @@ def test_sweeps_by_matrix_products_are_the_gathered_ones(op: str, q: int) -> Non
     assert not torch.equal(found, given["configurations"])
 
 
+def test_matrices_that_are_kept_follow_their_tables() -> None:
+    edges, sites = GRAPHS["bipartite"]
+    given = graph_sweep(around(edges, sites, 2, 8), 2)
+    first = kernels.graph_metropolis_sweeps(**given)
+    assert torch.equal(kernels.graph_metropolis_sweeps(**given), first)
+    given["coupling"].neg_()
+    found = kernels.graph_metropolis_sweeps(**given)
+    assert torch.equal(found, reference.graph_metropolis_sweeps(**given | {"num_colours": 10}))
+    assert not torch.equal(found, first)
+
+
 def test_many_small_colours_are_gathered() -> None:
     edges, sites = GRAPHS["complete"]
     given = graph_sweep(around(edges, sites, 2, 3), 1)
@@ -204,9 +215,12 @@ def test_more_colours_than_a_byte_has_numbers(op: str, q: int) -> None:
     expected = getattr(reference, f"graph_{op}_sweeps")(**given)
     assert torch.equal(found, expected)
     # Negative bytes are sites of no colour, though 200 would be one as a byte.
-    given |= {"num_colours": 201, "colours": (given["colours"] * 0 - 56).to(torch.int8)}
+    given["num_colours"] = 201
+    given["colours"][0] = -56
+    expected = getattr(reference, f"graph_{op}_sweeps")(**given)
+    given["colours"] = torch.where(given["colours"] < 0, -56, given["colours"] - 100).to(torch.int8)
     found = getattr(kernels, f"graph_{op}_sweeps")(**given)
-    assert torch.equal(found, given["configurations"])
+    assert torch.equal(found, expected)
 
 
 def test_a_coupling_of_each_walkers_own() -> None:
