@@ -79,7 +79,7 @@ class Graphs:
     """Folder for graphs.json and graphs.png."""
 
 
-SMOKE = {
+SMOKE: dict[str, Any] = {
     "triangular": 3,
     "honeycomb": 3,
     "kagome": 2,
@@ -140,7 +140,7 @@ def case(name: str, coupling: float, beta: float, settings: Graphs) -> dict[str,
     seconds = clock()
     ensemble, annealing = log_z_of(model, settings, settings.seed + 1)
     exact = lt.exact.log_z(model)
-    row = {
+    row: dict[str, Any] = {
         "graph": name,
         "model": repr(model),
         "sites": graph.sites,
@@ -254,7 +254,7 @@ def main(settings: Graphs) -> None:
     ]
     pulls = [row[key] for row in cases for key in ("energy_pull", "log_z_pull")]
     pulls += [row["pull"] for row in entropies]
-    result = {
+    result: dict[str, Any] = {
         "cases": cases,
         "scans": scans,
         "residual": {"rows": entropies, "infinite": ENTROPY, "beta": COLD},

@@ -64,7 +64,7 @@ class InverseIsing:
     """Folder for inverse_ising.json and inverse_ising.png."""
 
 
-SMOKE = {
+SMOKE: dict[str, Any] = {
     "length": 4,
     "sigmas": (0.1,),
     "sets": (1,),

@@ -142,7 +142,7 @@ def pair(settings: Oscillators) -> dict[str, Any]:
             counts = [steps] * SLICES
             x, weights = follow(protocol, counts, settings.walkers, generator)
             log_weights = weights + model.log_density(x)
-            row = {"seed": seed, "steps": sum(counts)}
+            row: dict[str, Any] = {"seed": seed, "steps": sum(counts)}
             row |= told((x.sum(1) > 0.0).double(), log_weights)
             row["between"] = rounded(float((x.sum(1).abs() < 1.0).double().mean()))
             row["log_z_pull"] = rounded(row["log_z"] / row["log_z_error"])
@@ -350,7 +350,7 @@ def main(settings: Oscillators) -> None:
         made = RUN[name](settings)
         if made is not None:
             found[name] = made
-    result = {
+    result: dict[str, Any] = {
         "parts": {name: found[name] for name in PARTS if name in found},
         "device": device_name(torch.device("cpu")),
         "config": {**asdict(settings), "results": settings.results.name},

@@ -111,7 +111,7 @@ def random_couplings(settings: PottsCouplings) -> dict[str, Any]:
     exact = truth(settings)
     data = lt.exact.sample(exact, settings.samples, seed=settings.seed)
     likelihood = MaximumLikelihood(Jarzynski(settings.walkers, witnesses=settings.walkers))
-    objectives = {
+    objectives: dict[str, tuple[Any, dict[str, Any]]] = {
         "pseudo-likelihood": (PseudoLikelihood(), {}),
         "maximum likelihood": (
             likelihood,

@@ -139,6 +139,7 @@ def long(settings: Witnesses, strength: float, rate: float) -> dict[str, Any]:
     negative = Jarzynski(settings.walkers, settings.walkers).settled(family, theta)
     state = negative.begin(family, theta, data, settings.seed)
     formula = 0.0
+    said: lt.WeightedEnsemble | None = None
     trace = []
     for step in range(settings.steps):
         means = negative.moments(family, theta, state)
@@ -151,6 +152,7 @@ def long(settings: Witnesses, strength: float, rate: float) -> dict[str, Any]:
         if (step + 1) % settings.every == 0:
             exact = lt.exact.log_z(family.at(theta))
             said = negative.witnessed(family, theta, state)
+            assert said is not None
             row = {
                 "step": step + 1,
                 "learners": round(own_log_z(state) - exact, 3),
@@ -161,6 +163,7 @@ def long(settings: Witnesses, strength: float, rate: float) -> dict[str, Any]:
             }
             trace.append(row)
             print(json.dumps(row), flush=True)
+    assert said is not None and state.witnesses is not None
     return {
         "sigma": strength,
         "trace": trace,

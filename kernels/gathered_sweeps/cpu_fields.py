@@ -168,7 +168,7 @@ def sweep_by_fields(x, begin, end, width, order, terms, betas, draws, keep, wave
     block = np.zeros((q, BLOCK), tables.dtype)
     columns = np.empty(BLOCK, np.uint32)
     states = np.empty(BLOCK, np.int8)
-    # Words of a block of sites, or of walkers side by side, of which there may be more.
+    # As many as lanes: walkers side by side may be more than the sites of a block.
     own = np.empty(lanes, np.uint32)
     other = np.empty(lanes, np.uint32)
     beta = np.zeros(lanes, tables.dtype)

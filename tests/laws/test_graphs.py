@@ -131,6 +131,19 @@ def test_a_graph_of_high_degree(move: str) -> None:
     assert bool((x != y).any(0).all())
 
 
+@pytest.mark.parametrize("move", [lt.HeatBath(), lt.Metropolis()], ids=["heat bath", "Metropolis"])
+def test_walkers_do_not_depend_on_how_many_there_are(move: Any) -> None:
+    """Many lie side by side on a CPU, more than there are sites in a block of one."""
+    model = MODELS["complete"]
+    x = states(model)[:200]
+    indices = torch.arange(200)
+    path = lt.AnnealingPath(model)
+    whole = move.step(move.init(x, indices), path, 1.0, 3)[0].configurations
+    for part in (slice(0, 40), slice(40, 120), slice(120, 200)):
+        state = move.init(x[part], indices[part])
+        assert torch.equal(move.step(state, path, 1.0, 3)[0].configurations, whole[part])
+
+
 def test_houdayer_keeps_the_sum_of_energies() -> None:
     model = MODELS["kagome"]
     x = lt.exact.sample(model, 400, seed=2)

@@ -68,7 +68,8 @@ def _of_run(file: Path) -> Rows:
     if run.weighted:
         # Systematic: each walker comes within one of its share.
         middles = torch.full((len(drawn),), 0.5, dtype=torch.float64)
-        rows = drawn[lt.estimators.ancestors(run.log_weights, middles)]
+        log_weights: Any = run.log_weights  # type: ignore[union-attr]
+        rows = drawn[lt.estimators.ancestors(log_weights, middles)]
     else:
         rows = drawn.transpose(0, 1).flatten(0, 1)
     return Rows(rows, run.model.lattice)

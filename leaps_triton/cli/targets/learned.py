@@ -31,7 +31,7 @@ def load_sampler(file: Path, device: torch.device) -> lt.Sampler:
             f"{file.name} holds a learned model and no sampler; lt.load({file.name!r}).model is a "
             f"model for lt.Sampler and lt.run_chain in Python"
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def measured(
