@@ -42,6 +42,7 @@ from pages.learned import (
     zoo_table,
 )
 from pages.learning import (
+    cuts_table,
     images_table,
     inverse_table,
     machines_table,
@@ -312,6 +313,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "table of gauss_newton": newton_table,
     "walkers of gauss_newton": newton_walkers,
     "table of densities": targets_table,
+    "table of cuts": cuts_table,
     "table of tori": tori_table,
     "table of inverse_ising": inverse_table,
     "witnesses of inverse_ising": witnesses_list,

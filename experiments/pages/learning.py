@@ -236,3 +236,35 @@ def potts_table() -> str:
             ]
         )
     return table(head, rows)
+
+
+CUTS = (
+    "max_cut",
+    "max_cut_t2g10_5555",
+    "max_cut_t2g10_6666",
+    "max_cut_t3g5_5555",
+    "max_cut_t3g5_6666",
+    "max_cut_ising2.5-100_5555",
+)
+"""Files of cuts, planted ones first."""
+
+
+def cuts_table() -> str:
+    """Return the best cuts that were found beside the best known ones."""
+    head = ["instance", "sites", "edges", "cut", "best known", "walkers there", "s"]
+    rows = []
+    for name in CUTS:
+        found = result(name)
+        there = f"{found['walkers_there']} of {found['config']['walkers']}"
+        rows.append(
+            [
+                found["instance"],
+                str(found["sites"]),
+                str(found["edges"]),
+                f"{found['cut']:.0f}",
+                f"{found['best_known']:.0f}",
+                there,
+                shown(found["seconds"]),
+            ]
+        )
+    return table(head, rows)
