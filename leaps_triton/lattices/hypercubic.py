@@ -150,12 +150,13 @@ def as_lattice(
     return Lattice(shape, periodic)
 
 
-def require_hypercubic(lattice: Any, who: str) -> None:
+def require_hypercubic(lattice: Any, who: str, instead: str = "") -> None:
     """Raise a ValueError if there is a graph where only hypercubic lattices serve.
 
     Args:
         lattice: of a model.
         who: needs directions, as an error names it.
+        instead: what to do on a graph, as the end of an error; empty for nothing.
 
     Raises:
         ValueError: it is a graph.
@@ -163,7 +164,7 @@ def require_hypercubic(lattice: Any, who: str) -> None:
     if isinstance(lattice, Graph):
         raise ValueError(
             f"{who} needs a hypercubic lattice, and this model stands on a graph of "
-            f"{lattice.sites} sites, {lattice!r}"
+            f"{lattice.sites} sites, {lattice!r}{instead}"
         )
 
 

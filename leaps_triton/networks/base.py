@@ -185,7 +185,8 @@ class Equivariant(Standing):
         complete = isinstance(lattice, Lattice | Graph) and hasattr(model, "q")
         expect(complete, "model", "a model with lattice and q", model)
         if not self.on_graphs:
-            require_hypercubic(lattice, type(self).__name__)
+            mend = "; LEM, LEA and LETransformer serve graphs (--network lem, lea, le-transformer)"
+            require_hypercubic(lattice, type(self).__name__, mend)
         self.settings = settings
         if "gauge" in settings:
             gauge = settings["gauge"]
