@@ -37,7 +37,7 @@ NEWER = {
     *("HMC", "Langevin", "SignCluster"),
     *("MapStep", "PathRatio", "PhiFour"),
     *("Funnel", "GaussianMixture", "LaplacePair", "ManyWell"),
-    *("DenseDrift", "HollowDenseDrift", "RungeKutta"),
+    *("DenseDrift", "HollowDenseDrift", "RBM", "RungeKutta"),
 }
 """Classes that came after these files were made."""
 

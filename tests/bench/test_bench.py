@@ -350,6 +350,7 @@ def test_every_op_and_model_is_measured() -> None:
         models |= {op: {""} for family in OF_FIELDS for op in family.OPS}
         # Two states have no reflections.
         models["overrelaxation_sweeps"] = {"potts3"}
+        models["graph_overrelaxation_sweeps"] = {"potts3"}
         assert {(op, model) for op, model, _, _ in found} == {
             (op, model) for op in chosen.OPS for model in models.get(op, chosen.MODELS)
         }

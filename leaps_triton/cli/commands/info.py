@@ -29,7 +29,7 @@ _WIDTH = 100
 
 @dataclass(frozen=True)
 class Info:
-    """Say what a file holds: a checkpoint, a learned model, weighted walkers or chains."""
+    """Say what a file holds: a checkpoint, a learned model, walkers or chains."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """File of `leaps-triton train`, `learn`, `sample` or `chain`."""
