@@ -14,7 +14,8 @@ from torch import Tensor
 
 __all__ = [
     "PRECISIONS", "as_bool", "as_device", "as_integer", "as_number", "as_periodic", "as_precision",
-    "as_rest", "as_seed", "as_tensor", "check_arguments", "check_axes", "check_configurations",
+    "as_rest", "as_seed", "as_tensor", "check_arguments", "check_axes", "check_colours",
+    "check_configurations",
     "check_fields", "check_floating", "check_lattice", "check_model", "check_rates", "check_shape",
     "check_sweeps", "check_tensor", "check_walkers", "expect", "is_positive", "is_real",
     "is_single", "nearest", "shown", "states_hint",
@@ -478,6 +479,16 @@ def check_sweeps(given: Any, least: int) -> Any:
         sweeps=as_integer("sweeps", given.sweeps, least),
         seed=as_seed(given.seed),
     )
+
+
+def check_colours(configurations: Tensor, colours: Tensor) -> None:
+    """Refuse colours that are no integers ``(*shape)``."""
+    check_tensor("colours", colours)
+    shape = configurations.shape[1:]
+    if colours.shape != shape:
+        raise ValueError(f"colours must have shape {tuple(shape)}, got {tuple(colours.shape)}")
+    integers = colours.dtype in (torch.int8, torch.int32, torch.int64)
+    expect(integers, "colours", "a tensor of integers", colours)
 
 
 def check_rates(configurations: Tensor, rates: Tensor) -> None:

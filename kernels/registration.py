@@ -14,10 +14,11 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 import torch
-from torch.library import CustomOpDef
+from torch.library import CustomOpDef, custom_op
 
 __all__ = [
-    "MISSING", "Launchers", "backend", "call", "on_cpu", "put_on_cuda", "runs_loops", "taking",
+    "MISSING", "Launchers", "backend", "call", "cluster_op", "on_cpu", "put_on_cuda", "runs_loops",
+    "sweeps_op", "taking",
 ]  # fmt: skip
 
 logger = logging.getLogger("leaps_triton")
@@ -126,6 +127,55 @@ def taking(record: Callable[..., Any], function: Callable[[Any], Any]) -> Callab
         return function(record(*arguments, **named))
 
     return call
+
+
+def sweeps_op(
+    twin: Callable[[Any], torch.Tensor], record: Callable[..., Any], schema: str, package: str
+) -> CustomOpDef:
+    """Register an op that returns configurations after sweeps, by the name of its twin.
+
+    Args:
+        twin: sweeps the configurations of a record in place, and returns them.
+        record: made of the op's arguments, configurations first.
+        schema: of the op.
+        package: that of the family, as in :func:`on_cpu`.
+    """
+    sweep = on_cpu(twin, package)
+
+    def run(*arguments: Any) -> torch.Tensor:
+        given = record(*arguments)
+        # The result of an op may not be its input, as it would be after no sweep at all.
+        after = given.configurations.clone(memory_format=torch.contiguous_format)
+        result: torch.Tensor = sweep(given._replace(configurations=after))
+        return result
+
+    def fake(configurations: torch.Tensor, *others: Any) -> torch.Tensor:
+        return configurations.new_empty(configurations.shape)
+
+    op = custom_op(f"leaps_triton::{twin.__name__}", run, mutates_args=(), schema=schema)
+    op.register_fake(fake)
+    return op
+
+
+def cluster_op(
+    twin: Callable[[Any], Any], record: Callable[..., Any], schema: str, package: str
+) -> CustomOpDef:
+    """Register an op of cluster updates, by the name of its twin.
+
+    It returns configurations, sizes of clusters and shares of sites that changed. Arguments are
+    those of :func:`sweeps_op`.
+    """
+
+    def fake(configurations: torch.Tensor, *others: Any) -> tuple[torch.Tensor, ...]:
+        after = configurations.new_empty(configurations.shape)
+        walkers = len(configurations)
+        size = configurations.new_empty(walkers, dtype=torch.float32)
+        return after, size, torch.empty_like(size)
+
+    run = taking(record, on_cpu(twin, package))
+    op = custom_op(f"leaps_triton::{twin.__name__}", run, mutates_args=(), schema=schema)
+    op.register_fake(fake)
+    return op
 
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)

@@ -1,14 +1,12 @@
 """The ops ``swendsen_wang_sweeps`` and ``wolff_sweeps``."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import torch
 from torch import Tensor
-from torch.library import CustomOpDef, custom_op
+from torch.library import CustomOpDef
 
 from ..checks import as_bool, as_rest, check_model, check_sweeps, check_tensor
-from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
+from ..registration import Launchers, call, cluster_op, put_on_cuda, taking
 from . import reference
 from .reference import Clusters, ClusterSweeps
 
@@ -148,17 +146,7 @@ def _checked(op: CustomOpDef, given: Clusters) -> ClusterSweeps:
 
 
 def _register(twin: Callable[[Clusters], ClusterSweeps]) -> CustomOpDef:
-    def fake(configurations: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
-        after = configurations.new_empty(configurations.shape)
-        walkers = len(configurations)
-        size = configurations.new_empty(walkers, dtype=torch.float32)
-        return after, size, torch.empty_like(size)
-
-    run = on_cpu(twin, __package__)
-    name = f"leaps_triton::{twin.__name__}"
-    op = custom_op(name, taking(Clusters, run), mutates_args=(), schema=SCHEMA)
-    op.register_fake(fake)
-    return op
+    return cluster_op(twin, Clusters, SCHEMA, __package__)
 
 
 swendsen_wang_sweeps_op = _register(reference.swendsen_wang_sweeps)

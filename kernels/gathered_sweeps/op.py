@@ -1,15 +1,14 @@
 """The ops of sweeps on graphs: heat bath, Metropolis and over-relaxation."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import CustomOpDef, custom_op
+from torch.library import CustomOpDef
 
-from ..checks import as_integer, as_rest, check_sweeps, check_tensor, expect
+from ..checks import as_integer, as_rest, check_colours, check_sweeps, check_tensor
 from ..gathered.checks import check_around, check_tables, colour_type
-from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
+from ..registration import Launchers, call, put_on_cuda, sweeps_op, taking
 from . import reference
 from .reference import GraphSweeps
 
@@ -194,44 +193,21 @@ def _checked(op: CustomOpDef, given: GraphSweeps) -> Tensor:
     given = check_sweeps(given, least=0)._replace(
         num_colours=as_integer("num_colours", given.num_colours, 1, 2**31 - 1),
     )
-    colours = given.colours
-    check_tensor("colours", colours)
-    if colours.shape != x.shape[1:]:
-        raise ValueError(
-            f"colours must have shape {tuple(x.shape[1:])}, got {tuple(colours.shape)}"
-        )
-    integers = colours.dtype in (torch.int8, torch.int32, torch.int64)
-    expect(integers, "colours", "a tensor of integers", colours)
+    check_colours(x, given.colours)
     if colour_type(given.num_colours) != torch.int8:
         # Bytes cannot be compared with a number that no byte holds.
-        given = given._replace(colours=colours.to(torch.int64))
+        given = given._replace(colours=given.colours.to(torch.int64))
     after: Tensor = call(op, *given)
     return after
 
 
-def _register(name: str, twin: Callable[[GraphSweeps], Tensor]) -> CustomOpDef:
-    sweep = on_cpu(twin, __package__)
-
-    def run(*arguments: Any) -> Tensor:
-        given = GraphSweeps(*arguments)
-        # The result of an op may not be its input, as it would be after no sweep at all.
-        after = given.configurations.clone(memory_format=torch.contiguous_format)
-        result: Tensor = sweep(given._replace(configurations=after))
-        return result
-
-    def fake(configurations: Tensor, *others: Any) -> Tensor:
-        return configurations.new_empty(configurations.shape)
-
-    op = custom_op(f"leaps_triton::{name}", run, mutates_args=(), schema=SCHEMA)
-    op.register_fake(fake)
-    return op
+def _register(twin: Callable[[GraphSweeps], Tensor]) -> CustomOpDef:
+    return sweeps_op(twin, GraphSweeps, SCHEMA, __package__)
 
 
-graph_heat_bath_sweeps_op = _register("graph_heat_bath_sweeps", reference.graph_heat_bath_sweeps)
-graph_metropolis_sweeps_op = _register("graph_metropolis_sweeps", reference.graph_metropolis_sweeps)
-graph_overrelaxation_sweeps_op = _register(
-    "graph_overrelaxation_sweeps", reference.graph_overrelaxation_sweeps
-)
+graph_heat_bath_sweeps_op = _register(reference.graph_heat_bath_sweeps)
+graph_metropolis_sweeps_op = _register(reference.graph_metropolis_sweeps)
+graph_overrelaxation_sweeps_op = _register(reference.graph_overrelaxation_sweeps)
 
 
 def _launchers() -> Launchers:

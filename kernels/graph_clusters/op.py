@@ -1,7 +1,6 @@
 """The ops ``graph_cluster_labels``, ``graph_swendsen_wang_sweeps`` and ``graph_wolff_sweeps``."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from ..checks import (
     expect,
 )
 from ..clusters.reference import ClusterSweeps
-from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
+from ..registration import Launchers, call, cluster_op, on_cpu, put_on_cuda, taking
 from . import reference
 from .reference import GraphClusters, Joined
 
@@ -228,17 +227,7 @@ def _(joined: Tensor, edges: Tensor, sites: int) -> Tensor:
 
 
 def _register(twin: Callable[[GraphClusters], ClusterSweeps]) -> CustomOpDef:
-    def fake(configurations: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
-        after = configurations.new_empty(configurations.shape)
-        walkers = len(configurations)
-        size = configurations.new_empty(walkers, dtype=torch.float32)
-        return after, size, torch.empty_like(size)
-
-    run = on_cpu(twin, __package__)
-    name = f"leaps_triton::{twin.__name__}"
-    op = custom_op(name, taking(GraphClusters, run), mutates_args=(), schema=SCHEMA)
-    op.register_fake(fake)
-    return op
+    return cluster_op(twin, GraphClusters, SCHEMA, __package__)
 
 
 graph_swendsen_wang_sweeps_op = _register(reference.graph_swendsen_wang_sweeps)

@@ -1,14 +1,12 @@
 """The ops ``heat_bath_sweeps``, ``metropolis_sweeps`` and ``overrelaxation_sweeps``."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import torch
 from torch import Tensor
-from torch.library import CustomOpDef, custom_op
+from torch.library import CustomOpDef
 
-from ..checks import as_integer, as_rest, check_model, check_sweeps, check_tensor, expect
-from ..registration import Launchers, call, on_cpu, put_on_cuda, taking
+from ..checks import as_integer, as_rest, check_colours, check_model, check_sweeps, check_tensor
+from ..registration import Launchers, call, put_on_cuda, sweeps_op, taking
 from . import reference
 from .reference import Sweeps
 
@@ -199,39 +197,18 @@ def _checked(op: CustomOpDef, given: Sweeps) -> Tensor:
         periodic=periodic,
         num_colours=as_integer("num_colours", given.num_colours, 1, 127),
     )
-    colours = given.colours
-    check_tensor("colours", colours)
-    if colours.shape != x.shape[1:]:
-        raise ValueError(
-            f"colours must have shape {tuple(x.shape[1:])}, got {tuple(colours.shape)}"
-        )
-    integers = colours.dtype in (torch.int8, torch.int32, torch.int64)
-    expect(integers, "colours", "a tensor of integers", colours)
+    check_colours(x, given.colours)
     after: Tensor = call(op, *given)
     return after
 
 
-def _register(name: str, twin: Callable[[Sweeps], Tensor]) -> CustomOpDef:
-    sweep = on_cpu(twin, __package__)
-
-    def run(*arguments: Any) -> Tensor:
-        given = Sweeps(*arguments)
-        # The result of an op may not be its input, as it would be after no sweep at all.
-        after = given.configurations.clone(memory_format=torch.contiguous_format)
-        result: Tensor = sweep(given._replace(configurations=after))
-        return result
-
-    def fake(configurations: Tensor, *others: Any) -> Tensor:
-        return configurations.new_empty(configurations.shape)
-
-    op = custom_op(f"leaps_triton::{name}", run, mutates_args=(), schema=SCHEMA)
-    op.register_fake(fake)
-    return op
+def _register(twin: Callable[[Sweeps], Tensor]) -> CustomOpDef:
+    return sweeps_op(twin, Sweeps, SCHEMA, __package__)
 
 
-heat_bath_sweeps_op = _register("heat_bath_sweeps", reference.heat_bath_sweeps)
-metropolis_sweeps_op = _register("metropolis_sweeps", reference.metropolis_sweeps)
-overrelaxation_sweeps_op = _register("overrelaxation_sweeps", reference.overrelaxation_sweeps)
+heat_bath_sweeps_op = _register(reference.heat_bath_sweeps)
+metropolis_sweeps_op = _register(reference.metropolis_sweeps)
+overrelaxation_sweeps_op = _register(reference.overrelaxation_sweeps)
 
 
 def _launchers() -> Launchers:
