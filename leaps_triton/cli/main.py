@@ -22,8 +22,8 @@ from .commands.sample import Merge, Sample
 from .commands.scan import Scan
 from .commands.train import Train
 from .interrupts import Interrupted, Unfinished, raising, reason, sentence
-from .options import check_folders
 from .processes import SHARED, end, end_saying, quiet
+from .results import check_folders
 
 __all__ = ["main"]
 

@@ -1,46 +1,33 @@
-"""What commands share: options of the model, checks before long work, and results in files."""
+"""Options of the model, which most commands have, and how the command line spells names."""
 
 import dataclasses
 import inspect
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 import tyro
 from torch import Tensor
 
 import leaps_triton as lt
 
 from .. import registry
-from ..files import check_free, make_folder, write_text
 from ..kernels.checks import nearest
 from .targets.densities import DENSITIES, is_density, make_density
 from .targets.graphs import GRAPHS, as_graph
 
 __all__ = [
-    "FIGURES",
     "ModelOptions",
-    "announce",
-    "check_figure",
-    "check_folders",
     "choices",
     "choose",
     "config",
-    "device_name",
     "is_field",
     "kernel_size",
     "option",
     "spelled",
     "with_check",
-    "write",
 ]
-
-
-FIGURES = (".png", ".pdf", ".svg")
-"""Endings of files of figures, which say how these are written."""
 
 
 _SHORT = {"phi4": "PhiFour"}
@@ -361,37 +348,6 @@ def kernel_size(model: lt.PairModel) -> int:
     return min(7, fits)
 
 
-def check_folders(*files: Path | None) -> None:
-    """Make the folders of files that were asked for, before there is any work to lose.
-
-    Args:
-        files: what a command is to write; None is left out.
-
-    Raises:
-        ValueError: If a folder cannot be made, a name is that of a folder, or two are the same.
-        BusyError: If another process is writing a file.
-    """
-    asked = [file for file in files if file is not None]
-    places = [file.resolve() for file in asked]
-    for file, place in zip(asked, places, strict=True):
-        # The second would be written over the first.
-        if places.count(place) > 1:
-            raise ValueError(f"two results would go into {file}; give each a file of its own")
-    for file in asked:
-        make_folder(file.parent, f"save {file.name}")
-        if file.is_dir():
-            raise ValueError(f"{file} is a folder; give the name of a file")
-        check_free(file)
-
-
-def check_figure(file: Path | None) -> None:
-    """Raise a ValueError unless the name of a figure says how it is to be written."""
-    if file is not None and file.suffix.lower() not in FIGURES:
-        raise ValueError(
-            f"a figure must end in {', '.join(FIGURES[:-1])} or {FIGURES[-1]}, got {file.name}"
-        )
-
-
 def config(command: Any) -> dict[str, Any]:
     """Return the options of a command, ready for JSON."""
     found = dataclasses.asdict(command)
@@ -405,28 +361,3 @@ def config(command: Any) -> dict[str, Any]:
         # The name of a file, or of a graph, which has no folder.
         found["graph"] = Path(found["graph"]).name
     return found
-
-
-def write(file: Path | None, result: dict[str, Any]) -> None:
-    """Save a result as JSON, if a file was asked for."""
-    if file is not None:
-        write_text(file, json.dumps(result, indent=2) + "\n")
-        print(f"results: {file}")
-
-
-def device_name(device: torch.device) -> str:
-    """Return the name of a device for a person."""
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    # On a CPU the times depend on the number of threads.
-    threads = torch.get_num_threads()
-    plural = "s" if threads > 1 else ""
-    return f"{device.type} ({threads} thread{plural})"
-
-
-def announce(model: object, device: torch.device) -> str:
-    """Print model and device; return what runs the ops there."""
-    backend = lt.kernels.backend(device)
-    print(f"leaps_triton {lt.__version__}: {model}")
-    print(f"device {device_name(device)}; {backend}")
-    return backend

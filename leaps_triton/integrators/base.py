@@ -9,42 +9,17 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from ..kernels.checks import as_integer, as_tensor, expect, is_single
 from ..kernels.graphs.packing import packed_once
 from ..paths.base import Path
+from .grids import Grid, as_times
 from .rates import Reversible
-from .rollouts.boundaries import Boundary, Way, enter_all, entered
+from .rollouts.boundaries import Boundary, Nobody, Way, enter_all, entered
 from .rollouts.loops import is_recorded, run_apart, run_to_the_end
 from .rollouts.rollout import rollouts
-from .states import Grid, returned, some
-from .transport import AnyTransport, Transport, as_transport
+from .states import returned, some
+from .transport import Transport, as_transport
 
 __all__ = ["Boundary", "Integrator", "Way", "as_times"]
-
-
-def as_times(intervals: int | Sequence[float] | Tensor, name: str) -> Tensor:
-    """Return the grid, float64 ``(intervals + 1,)``, from a number of intervals or its times."""
-    # A float is no number of intervals, and no list of times either.
-    if is_single(intervals):
-        count = as_integer(name, intervals, 1)
-        return torch.linspace(0.0, 1.0, count + 1, dtype=torch.float64)
-    times = torch.zeros(1)
-    try:
-        times = as_tensor(intervals, torch.float64).detach().cpu()
-    except (TypeError, ValueError, RuntimeError):
-        times = torch.zeros(1)
-    accepted = times.ndim == 1 and len(times) > 1
-    if accepted:
-        ends = times[0] == 0.0 and times[-1] == 1.0
-        accepted = bool(ends) and bool((times.diff() > 0).all())
-    expect(accepted, name, "a number, or increasing times from 0 to 1", intervals)
-    return times
-
-
-class _Nobody(Boundary):
-    """Nobody looks on."""
-
-    watches = False
 
 
 class Integrator(ABC):
@@ -222,10 +197,9 @@ class Integrator(ABC):
         """Raise a ValueError where reversible rates would move what has no states."""
         dtype = path.model.dtype
         if self.moves_alone and dtype.is_floating_point:
-            name = type(self).__name__
             raise ValueError(
-                f"{name} moves sites between q states, and configurations of {path.model!r} are "
-                f"{dtype}; take MapStep or PathRatio"
+                f"{type(self).__name__} moves sites between q states, and configurations of "
+                f"{path.model!r} are {dtype}; take MapStep or PathRatio"
             )
 
     def waits(self, path: Path, transport: Transport | None) -> bool:
@@ -304,13 +278,14 @@ class Integrator(ABC):
             RuntimeError: a rate that is not finite, or a walker with too many events.
         """
         if boundary is None:
-            boundary = _Nobody()
-        answers = self._follow(transport, len(state.walkers), block)
+            boundary = Nobody()
+        walkers = len(state.walkers)
+        # One move between two evaluations is all that a transport can follow.
+        answers = as_transport(transport).ride(walkers, block or walkers, follow=self.single)
         way = Way(path, answers, seed, rollouts(), backward, end)
         # No weight changes on the way.
         with packed_once():
-            # Resampling compares weights of one density, and a move has one time for all: walkers
-            # wait.
+            # Walkers wait: resampling compares weights of one density, and moves have one time.
             if backward or boundary.acts or self.waits(path, transport):
                 return self._run_together(state, way, boundary)
             if not boundary.watches and is_recorded(self, state, way):
@@ -330,20 +305,9 @@ class Integrator(ABC):
         Raises:
             RuntimeError: a rate that is not finite, or a walker with too many events.
         """
-        answers = self._follow(transport, len(state.walkers))
+        walkers = len(state.walkers)
+        answers = as_transport(transport).ride(walkers, walkers, follow=self.single)
         return self._to_the_end(state, Way(path, answers, seed, rollouts(), backward))
-
-    def _follow(
-        self, transport: Transport | None, walkers: int, block: int | None = None
-    ) -> AnyTransport:
-        """Return the answers of a transport that remembers the walkers, if that is of use."""
-        answers = as_transport(transport)
-        if block is not None:
-            return answers.ride(walkers, block, follow=self.single)
-        # One move between two evaluations is all that there is to follow.
-        if self.single:
-            return answers.follow(walkers)
-        return answers
 
     def _run_apart(self, state: Any, way: Way, boundary: Boundary) -> Any:
         """Let every walker enter its next interval at once, as nothing acts at the boundaries."""

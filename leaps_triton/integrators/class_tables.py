@@ -18,10 +18,11 @@ from ..kernels.proposals.reference import in_rates
 from ..models.energy_only import as_given
 from ..models.pair import is_pair_model
 from ..paths.base import Path
+from .grids import Grid
 from .rates import Rates, Reversible, per_time
 from .rollouts.boundaries import Way
 from .running.pieces import Pieces, pieces
-from .states import Grid, JumpInfo, State, returned, some
+from .states import JumpInfo, State, returned, some
 from .transport import Tabulated, Transport, as_transport
 
 __all__ = ["ClassRates", "Tabulated", "class_rates", "obstacle", "steps", "to_the_end"]

@@ -1,4 +1,4 @@
-"""What leaves the range of numbers at a large ``β`` or coupling, and what an error says of it.
+"""What is not finite, at a large ``β`` or coupling above all, and what an error says of it.
 
 ``e^Δ`` overflows float32 beyond ``Δ = 88`` and float64 beyond 709. What a float64 or a logarithm
 can hold is computed so; of the rest an error says that ``β`` is the reason.
@@ -12,11 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..paths.base import Path
+from .flows.evaluation import log_density_of
 from .rates import Evaluation, Rates, Reversible, in_float64
+from .states import State
+from .transport import Transport
 
 __all__ = [
     "CLOSED", "NETWORK", "beta_is_the_reason", "log_way", "reason_of_events", "reason_of_rates",
-    "refuse_events", "refuse_rates",
+    "refuse_events", "refuse_rates", "refuse_weight",
 ]  # fmt: skip
 
 
@@ -264,4 +267,42 @@ def refuse_events(
     raise RuntimeError(
         f"{where} has needed more than max_events = {limit} evaluations, exit rate {rate:g}; its "
         f"rates are too large for this lattice (train longer), or {remedy}{reason}"
+    )
+
+
+def refuse_weight(
+    state: State, row: int, t: float, path: Path, transport: Transport | None
+) -> NoReturn:
+    """Raise the error of a walker whose log-weight is not finite, though its rates were.
+
+    Args:
+        state: all walkers.
+        row: which walker it is.
+        t: time of the density that it is weighed for.
+        path: the annealing path.
+        transport: None for none.
+
+    Raises:
+        RuntimeError: always.
+    """
+    weight = float(state.log_weights[row])
+    mend = "check the model's energy"
+    if transport is not None:
+        mend = f"{mend}, and that the transport is a function of its arguments"
+    density = 0.0
+    if math.isnan(weight):
+        density = log_density_of(path, state.configurations[row : row + 1], t)
+    if not math.isfinite(density):
+        mend = (
+            f"log_density, or the energy, of {path.model!r} is not finite where the "
+            f"walker is; it must be finite everywhere"
+        )
+    if weight == -math.inf:
+        mend = (
+            "an infinite energy forbids the configuration where the walker starts, which "
+            "weighted walkers must not; give a large finite energy, or a start that avoids it"
+        )
+    raise RuntimeError(
+        f"walker {int(state.walkers[row])} at t = {t:g} has log-weight {weight}, though its "
+        f"last rates were finite; {mend}"
     )

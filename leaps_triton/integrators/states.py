@@ -8,22 +8,9 @@ from torch import Tensor
 from .rates import Rates
 
 __all__ = [
-    "Grid", "JumpInfo", "JumpState", "Leap", "LeapState", "State", "returned", "some",
+    "JumpInfo", "JumpState", "Leap", "LeapInfo", "LeapState", "State", "returned", "some",
     "write_trace",
 ]  # fmt: skip
-
-
-class Grid(NamedTuple):
-    """The times of an integrator on one device, float64."""
-
-    times: Tensor
-    """``0 = t_0 < … < t_N = 1``, ``(N + 1,)``"""
-    frozen: Tensor
-    """``τ_0 … τ_{N-1}``, ``(N,)``"""
-    densities: Tensor
-    """``0, τ_0, …, τ_{N-1}, 1``, or ``0, t_0, …, t_{N-1}, 1``, ``(N + 2,)``"""
-    lengths: Tensor
-    """Of the intervals, and 0 for the walkers that finish at either end, ``(N + 1,)``"""
 
 
 class State(Protocol):
@@ -161,6 +148,17 @@ class LeapState(NamedTuple):
             corrector=rates.corrector,
             energy=rates.energy,
         )
+
+
+class LeapInfo(NamedTuple):
+    """What one step did."""
+
+    moved: Tensor
+    """Sites that moved, int64 ``(walkers,)``"""
+    exit_rate: Tensor
+    """``Σ_i Λ_i`` before the step, float64 ``(walkers,)``"""
+    reversed_rate: Tensor
+    """``Σ_i M_i`` after the step (Euler: before), float64 ``(walkers,)``"""
 
 
 class Leap(NamedTuple):

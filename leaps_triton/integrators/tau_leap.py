@@ -5,7 +5,7 @@ Each step is weighed by the ratio of its probability and that of its reverse.
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,21 +17,10 @@ from ..registry import register
 from .base import Integrator, Way, as_times
 from .overflow import CLOSED, NETWORK, beta_is_the_reason, log_way
 from .rates import Reversible, as_reversible, evaluate, examine, rates_of
-from .states import Leap, LeapState
+from .states import Leap, LeapInfo, LeapState
 from .transport import Transport
 
 __all__ = ["LeapInfo", "LeapState", "TauLeap", "leap_increment"]
-
-
-class LeapInfo(NamedTuple):
-    """What one step did."""
-
-    moved: Tensor
-    """Sites that moved, int64 ``(walkers,)``"""
-    exit_rate: Tensor
-    """``Σ_i Λ_i`` before the step, float64 ``(walkers,)``"""
-    reversed_rate: Tensor
-    """``Σ_i M_i`` after the step (Euler: before), float64 ``(walkers,)``"""
 
 
 WEIGHTS = ("exact", "euler")

@@ -13,7 +13,7 @@ from ..models.varied import Varied, model_with
 from .base import Start, swept_of
 from .bridges import FirstRung, bridge_between
 from .corrections import Correction, Energy
-from .scheduled import Scheduled, as_times
+from .scheduled import Scheduled, as_times, times_on
 from .starts import as_start
 
 __all__ = ["AnnealingPath", "between"]
@@ -206,8 +206,8 @@ class AnnealingPath(Scheduled):
         if self._correction is None:
             return self.increment_of(self.excess(configurations), t_from, t_to)
         gained = self._increment(self._bridge.excess(configurations), t_from, t_to)
-        after = self._correction.log_density(configurations, _times_on(configurations, t_to))
-        before = self._correction.log_density(configurations, _times_on(configurations, t_from))
+        after = self._correction.log_density(configurations, times_on(configurations, t_to))
+        before = self._correction.log_density(configurations, times_on(configurations, t_from))
         return gained + (after - before)
 
     def change(self, configurations: Tensor, t: Tensor | float) -> Tensor:
@@ -221,7 +221,7 @@ class AnnealingPath(Scheduled):
             return self.time_derivative(self.excess(configurations), t)
         energy = self._bridge.excess(configurations)
         change = -self.beta_rate(t).to(energy.device) * energy
-        return change + self._correction.change(configurations, _times_on(configurations, t))
+        return change + self._correction.change(configurations, times_on(configurations, t))
 
     @property
     def leaves_start(self) -> bool:
@@ -276,7 +276,7 @@ class AnnealingPath(Scheduled):
             density = self._bridge.log_density(configurations, fraction)
         if self._correction is None:
             return density
-        times = _times_on(configurations, t)
+        times = times_on(configurations, t)
         return density + self._correction.log_density(configurations, times)
 
     def score(self, configurations: Tensor, t: Tensor | float) -> Tensor:
@@ -292,7 +292,7 @@ class AnnealingPath(Scheduled):
         score = self._bridge.score(configurations, self._fraction_on(configurations, t))
         if self._correction is None:
             return score
-        return score + self._correction.score(configurations, _times_on(configurations, t))
+        return score + self._correction.score(configurations, times_on(configurations, t))
 
     def log_density_and_score(
         self, configurations: Tensor, t: Tensor | float
@@ -313,7 +313,7 @@ class AnnealingPath(Scheduled):
         density, score = self._bridge.log_density_and_score(configurations, fraction)
         if self._correction is None:
             return density, score
-        times = _times_on(configurations, t)
+        times = times_on(configurations, t)
         more, bent = self._correction.log_density_and_score(configurations, times)
         return density + more, score + bent
 
@@ -395,8 +395,3 @@ def between(varied: Varied, model: Any) -> AnnealingPath:
     """
     first = model_with(model, varied.name, varied.values[0])
     return AnnealingPath(model, start=FirstRung(first))
-
-
-def _times_on(configurations: Tensor, t: Tensor | float) -> Tensor:
-    """Return times on the device of the configurations, float64 ``(1 | walkers,)``."""
-    return as_times(t).to(configurations.device)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..kernels.checks import as_number, check_arguments, expect, is_real, shown
 from ..registry import name_of, register
 
-__all__ = ["Scheduled", "as_times"]
+__all__ = ["Scheduled", "as_times", "times_on"]
 
 
 _ROUNDING = 1e-9
@@ -177,3 +177,8 @@ def as_times(t: Tensor | float) -> Tensor:
     if times.ndim == 0:
         return times.view(1)
     return times
+
+
+def times_on(configurations: Tensor, t: Tensor | float) -> Tensor:
+    """Return times on the device of the configurations, float64 ``(1 | walkers,)``."""
+    return as_times(t).to(configurations.device)

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,17 +10,21 @@ from torch import Tensor
 from ..paths.base import Path
 from ..progress import Progress
 from .along import Recorded
+from .ensemble import WeightedEnsemble
 from .passage import Advance
+
+if TYPE_CHECKING:
+    from .sampler import Sampler
 
 __all__ = [
     "BlockRun",
     "Kept",
     "default_block",
     "enough",
-    "ess_trace",
     "heard_by",
+    "joined",
     "tell_cost",
-    "variance_trace",
+    "walkers_of",
 ]
 
 
@@ -99,6 +103,25 @@ def default_block(path: Path) -> int:
     return min(1024, max(64, 2**18 // sites))
 
 
+def walkers_of(sampler: "Sampler", first: int, wanted: int) -> list[Tensor]:
+    """Return global indices of the walkers of blocks, one int64 tensor for each.
+
+    Args:
+        sampler: whose blocks they are.
+        first: index of the first block.
+        wanted: walkers that are asked for, of all these blocks.
+    """
+    blocks: list[Tensor] = []
+    for begin in range(0, wanted, sampler.block):
+        # The number kept must not change the walkers, so that some may only fill a block.
+        computed = sampler.block
+        if sampler.rowwise:
+            computed = enough(min(sampler.block, wanted - begin), sampler.block, sampler.path)
+        start = first * sampler.block + begin
+        blocks.append(torch.arange(start, start + computed))
+    return blocks
+
+
 def enough(walkers: int, block: int, path: Path) -> int:
     """Return how many walkers of a block are computed where so many are asked for.
 
@@ -129,7 +152,35 @@ def tell_cost(walkers: int, block: int) -> None:
     )
 
 
-def ess_trace(blocks: list[Kept], walkers: int) -> Tensor:
+def joined(sampler: "Sampler", blocks: list[Kept], seed: int) -> WeightedEnsemble:
+    """Return the walkers of all blocks as one result.
+
+    Args:
+        sampler: whose blocks they are.
+        blocks: what is kept of each.
+        seed: in [0, 2³²).
+    """
+    log_weights = torch.cat([block.log_weights for block in blocks])
+    evaluations = torch.cat([block.evaluations for block in blocks])
+    parts = [block.recorded for block in blocks if block.recorded is not None]
+    return WeightedEnsemble(
+        model=sampler.path.model,
+        configurations=torch.cat([block.configurations for block in blocks]),
+        log_weights=log_weights,
+        log_z_start=sampler.path.start.log_z,
+        times=sampler.integrator.densities[1:],
+        ess_trace=_ess_trace(blocks, len(log_weights)),
+        variance_trace=_variance_trace(blocks),
+        resamplings=torch.stack([block.resampled for block in blocks]).sum(0),
+        evaluations=float(evaluations.mean()),
+        seed=seed,
+        block=sampler.block,
+        recorded=Recorded.join(parts) if parts else None,
+        bias=sampler.integrator.bias,
+    )
+
+
+def _ess_trace(blocks: list[Kept], walkers: int) -> Tensor:
     """Return the ESS of all walkers at each time that a trace records, float64 ``(N + 1,)``."""
     sums = torch.stack([block.log_sum for block in blocks])
     squares = torch.stack([block.log_sum_of_squares for block in blocks])
@@ -139,7 +190,7 @@ def ess_trace(blocks: list[Kept], walkers: int) -> Tensor:
     return (torch.exp(log_ess) / walkers).clamp(1.0 / walkers, 1.0)
 
 
-def variance_trace(blocks: list[Kept]) -> Tensor:
+def _variance_trace(blocks: list[Kept]) -> Tensor:
     """Return ``Var[A]`` of all walkers at each time that a trace records, float64 ``(N + 1,)``.
 
     Walkers of one run alone have a variance of 0.

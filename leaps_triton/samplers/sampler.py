@@ -1,4 +1,4 @@
-"""The assembly: walkers follow the path, moved by transport and moves, and are weighed exactly."""
+"""Walkers follow the path, moved by transport and moves, and are weighed exactly."""
 
 import math
 from collections.abc import Sequence
@@ -10,33 +10,29 @@ from torch import Tensor, nn
 from .. import kernels
 from ..estimators.weights import RESAMPLING, ancestors, log_mean_exp
 from ..integrators.base import Integrator
-from ..integrators.flows.evaluation import log_density_of
-from ..integrators.flows.map_step import MapStep
-from ..integrators.flows.path_ratio import PathRatio
-from ..integrators.jump import Jump
+from ..integrators.overflow import refuse_weight
 from ..integrators.rollouts.rollout import kept_rollouts
 from ..integrators.states import State, some
-from ..integrators.transport import AnyTransport, Transport, as_transport, kind_of
+from ..integrators.transport import Transport, as_transport
 from ..kernels import Stream
 from ..kernels.checks import as_device, as_integer, as_number, as_seed, expect
-from ..mcmc.base import BaseMove, Move, as_move
+from ..mcmc.base import Move, as_move
 from ..models.pair import is_pair_model
 from ..observables.base import OBSERVABLES
 from ..paths.annealing import AnnealingPath
-from ..paths.base import Path, changes_fields, learned_of, velocity_of
+from ..paths.base import Path, learned_of, velocity_of
 from ..paths.starts import Uniform, check_drawn
 from ..progress import track
-from .along import Along, Recorded, Stops
-from .blocks import (
-    BlockRun,
-    Kept,
-    default_block,
-    enough,
-    ess_trace,
-    heard_by,
-    tell_cost,
-    variance_trace,
+from .along import Along, Stops
+from .assembly import (
+    check_fields,
+    check_kind,
+    check_moved,
+    check_weighted,
+    default_integrator,
+    swept_model,
 )
+from .blocks import BlockRun, Kept, default_block, heard_by, joined, tell_cost, walkers_of
 from .ensemble import WeightedEnsemble
 from .passage import Advance, Observe, Passage
 from .riding.riders import run_riding
@@ -128,17 +124,13 @@ class Sampler:
         expect(known, "transport", "None or a network", transport)
         known = integrator is None or isinstance(integrator, Integrator)
         expect(known, "integrator", "an integrator such as Jump(intervals=25)", integrator)
-        move = None if mcmc is None else as_move("mcmc", mcmc)
-        _check_weighted(move)
+        named = None if mcmc is None else as_move("mcmc", mcmc)
+        check_weighted(named)
         if integrator is None:
-            integrator = _default(path, transport)
+            integrator = default_integrator(path, transport)
         if transport is None and integrator.takes_any_drift:
             transport = velocity_of(path)
-        answers = as_transport(transport)
-        if transport is None and mcmc is None and not integrator.moves_alone:
-            raise ValueError(
-                f"give {_movers(path)}; with none of them the walkers would never move"
-            )
+        check_moved(path, transport, integrator, named)
         wanted = "a fraction of the walkers in [0, 1]"
         self.resample_below = as_number(
             "resample_below", resample_below, wanted, lambda x: 0.0 <= x <= 1.0
@@ -146,28 +138,30 @@ class Sampler:
         if resampling not in RESAMPLING:
             known_schemes = ", ".join(RESAMPLING)
             raise ValueError(f"resampling must be one of {known_schemes}, got {resampling!r}")
+        self.resampling = resampling
+        answers = as_transport(transport)
+        answers.accept(path.model)
+        check_kind(answers, integrator, path)
         self.path = path
         self.transport = transport
-        answers.accept(path.model)
-        _check_kind(answers, integrator, path)
+        # What the user has named, beside what was decided: a run that goes on decides anew.
         self._asked = integrator
+        self._named = named
         # Two blocks of one run, or two processes, never differ in how they are weighed.
-        integrator = integrator.settled(path, transport)
-        self.integrator = integrator
-        self.resampling = resampling
+        self.integrator = integrator.settled(path, transport)
         self.block = default_block(path) if block is None else as_integer("block", block, 1)
-        self._named = move
-        # Two blocks of one run, or two processes, never differ in how they are swept.
-        if move is not None:
-            move.check_model(path.model)
-            mcmc = move.settled(_swept_model(path), None, self.block)
+        # Nor in how they are swept.
+        move = named
+        if named is not None:
+            named.check_model(path.model)
+            mcmc = named.settled(swept_model(path), None, self.block)
             move = as_move("mcmc", mcmc)
         self.mcmc = mcmc
         self.move = move
-        _check_fields(self)
+        check_fields(path, transport, self.integrator, move)
         self.device = as_device(device)
         self.riding: int | None = None
-        integrator.accept(path, transport, self.device)
+        self.integrator.accept(path, transport, self.device)
         # A plain function has nothing to be moved.
         for module in (transport, learned_of(path)):
             if isinstance(module, nn.Module):
@@ -214,7 +208,7 @@ class Sampler:
             settled = self._asked.settled(self.path, self.transport, integrator)
         move: Move | None = self.mcmc
         if self._named is not None and before is not None:
-            move = self._named.settled(_swept_model(self.path), before, self.block)
+            move = self._named.settled(swept_model(self.path), before, self.block)
         other = self._like(settled, self.block, move)
         other._asked = self._asked
         return other
@@ -313,21 +307,9 @@ class Sampler:
                 heard = heard_by(shown, index * steps, advance, count)
                 # Of these blocks; only the last of all may be asked for in part.
                 wanted = min(count * self.block, walkers - index * self.block)
-                indices = self._blocks(first_block + index, wanted)
+                indices = walkers_of(self, first_block + index, wanted)
                 done += self._kept(indices, seed, heard, wanted, stops)
-        return self._ensemble(done, seed)
-
-    def _blocks(self, first: int, wanted: int) -> list[Tensor]:
-        """Return the walkers of blocks of which so many are asked for, by their global indices."""
-        blocks: list[Tensor] = []
-        for begin in range(0, wanted, self.block):
-            # The number kept must not change the walkers, so that some may only fill a block.
-            computed = self.block
-            if self.rowwise:
-                computed = enough(min(self.block, wanted - begin), self.block, self.path)
-            start = first * self.block + begin
-            blocks.append(torch.arange(start, start + computed))
-        return blocks
+        return joined(self, done, seed)
 
     def _kept(
         self, blocks: list[Tensor], seed: int, heard: Advance, wanted: int, stops: Stops | None
@@ -342,27 +324,6 @@ class Sampler:
         for number, run in enumerate(runs):
             kept.append(Kept.of(run, min(self.block, wanted - number * self.block)))
         return kept
-
-    def _ensemble(self, blocks: list[Kept], seed: int) -> WeightedEnsemble:
-        """Return the walkers of all blocks as one result."""
-        log_weights = torch.cat([block.log_weights for block in blocks])
-        evaluations = torch.cat([block.evaluations for block in blocks])
-        parts = [block.recorded for block in blocks if block.recorded is not None]
-        return WeightedEnsemble(
-            model=self.path.model,
-            configurations=torch.cat([block.configurations for block in blocks]),
-            log_weights=log_weights,
-            log_z_start=self.path.start.log_z,
-            times=self.integrator.densities[1:],
-            ess_trace=ess_trace(blocks, len(log_weights)),
-            variance_trace=variance_trace(blocks),
-            resamplings=torch.stack([block.resampled for block in blocks]).sum(0),
-            evaluations=float(evaluations.mean()),
-            seed=seed,
-            block=self.block,
-            recorded=Recorded.join(parts) if parts else None,
-            bias=self.integrator.bias,
-        )
 
     def run_block(
         self,
@@ -406,8 +367,7 @@ class Sampler:
         recorded = None
         if passage.recorder is not None:
             recorded = passage.recorder.recorded
-        sweeps = passage.moves.sweeps
-        return BlockRun(state, sweeps, passage.trace, passage.resampled, recorded)
+        return BlockRun(state, passage.moves.sweeps, passage.trace, passage.resampled, recorded)
 
     def resample(self, state: Any, boundary: int, seed: int) -> Any:
         """Return the block drawn anew in proportion to its weights.
@@ -431,102 +391,10 @@ class Sampler:
     def check_weights(self, state: State, t: float) -> None:
         """Raise a RuntimeError naming the walker whose log-weight at ``t`` is not finite."""
         bad = ~state.log_weights.isfinite()
-        if not bool(bad.any()):
-            return
-        row = int(bad.nonzero()[0])
-        weight = float(state.log_weights[row])
-        mend = "check the model's energy"
-        if self.transport is not None:
-            mend = f"{mend}, and that the transport is a function of its arguments"
-        density = 0.0
-        if math.isnan(weight):
-            density = log_density_of(self.path, state.configurations[row : row + 1], t)
-        if not math.isfinite(density):
-            mend = (
-                f"log_density, or the energy, of {self.path.model!r} is not finite where the "
-                f"walker is; it must be finite everywhere"
-            )
-        if weight == -math.inf:
-            mend = (
-                "an infinite energy forbids the configuration where the walker starts, which "
-                "weighted walkers must not; give a large finite energy, or a start that avoids it"
-            )
-        raise RuntimeError(
-            f"walker {int(state.walkers[row])} at t = {t:g} has log-weight {weight}, though its "
-            f"last rates were finite; {mend}"
-        )
+        if bool(bad.any()):
+            row = int(bad.nonzero()[0])
+            refuse_weight(state, row, t, self.path, self.transport)
 
     def run_interval(self, state: Any, seed: int, backward: bool = False) -> Any:
         """Take every walker to the end of the interval it is in."""
         return self.integrator.run_interval(state, self.path, self.transport, seed, backward)
-
-
-def _default(path: Path, transport: Transport | None) -> Integrator:
-    """Return the integrator of a sampler that is told none."""
-    if transport is None and velocity_of(path) is not None:
-        return PathRatio()
-    if kind_of(transport) == "drift" or path.model.dtype.is_floating_point:
-        return MapStep()
-    return Jump()
-
-
-def _movers(path: Path) -> str:
-    """Return what may move the walkers of a path."""
-    if velocity_of(path) is not None:
-        return (
-            "integrator=lt.PathRatio(), or lt.RungeKutta() with a bias, which follow the velocity "
-            "of the path (MapStep cannot: the velocity has no proven slope), or mcmc=lt.HMC(), "
-            "which leaves the velocity out"
-        )
-    if path.model.dtype.is_floating_point:
-        return "a drift, mcmc=lt.HMC(), or integrator=lt.PathRatio()"
-    return "a transport, a move (mcmc=), Jump(reversible=) or TauLeap(floor=)"
-
-
-def _check_kind(answers: AnyTransport, integrator: Integrator, path: Path) -> None:
-    """Raise a ValueError for a drift with an integrator of rates, and the other way round."""
-    if answers.given is None or answers.kind == integrator.follows:
-        return
-    name = type(integrator).__name__
-    if answers.kind == "drift":
-        raise ValueError(
-            f"{answers.name} is a drift, which {name} cannot follow: it makes jumps at rates; take "
-            f"MapStep or PathRatio"
-        )
-    if path.model.dtype.is_floating_point:
-        raise ValueError(
-            f"{answers.name} does not say that it is a drift, which {name} follows; wrap it by "
-            f"lt.networks.ForeignDrift(model, drift), or give it kind = 'drift' and let it return "
-            f"its divergence too"
-        )
-    raise ValueError(
-        f"{answers.name} gives rates of jumps, and {name} follows a drift; take Jump or TauLeap, "
-        f"or a drift such as HollowDrift"
-    )
-
-
-def _swept_model(path: Any) -> Any:
-    """Return the model from which moves choose what their user left out."""
-    if changes_fields(path):
-        # Those on the way have fields at every site, as the target may not.
-        return path.model_at(0.5)
-    return path.model
-
-
-def _check_fields(sampler: Sampler) -> None:
-    """Raise a ValueError for what cannot follow a path on which fields change."""
-    if not changes_fields(sampler.path):
-        return
-    alone = sampler.transport is None and not sampler.integrator.moves_alone
-    if not alone or sampler.move is None or not sampler.move.follows_fields:
-        raise ValueError(
-            f"from {sampler.path.start!r} fields change on the way, which only sweeps follow; take "
-            f"transport=None and mcmc=HeatBath() or Metropolis(), or another start"
-        )
-
-
-def _check_weighted(move: BaseMove | None) -> None:
-    """Raise a ValueError for a move that cannot act on weighted walkers."""
-    if move is not None and move.unweighted:
-        name = type(move.own).__name__
-        raise ValueError(f"{name} cannot be the move of a sampler: {move.unweighted}; run it alone")

@@ -11,7 +11,7 @@ pytest.importorskip("tyro")
 
 from leaps_triton import cli
 from leaps_triton.cli.arguments import prepared
-from leaps_triton.cli.options import announce
+from leaps_triton.cli.results import announce
 
 CHAIN = ["chain", "--output", "never.h5"]
 

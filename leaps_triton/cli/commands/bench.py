@@ -10,7 +10,7 @@ from ...bench.report import present
 from ...bench.run import run
 from ...kernels.registration import MISSING
 from ..interrupts import going_on
-from ..options import check_folders
+from ..results import check_folders
 
 __all__ = ["Bench", "Tune"]
 

@@ -14,14 +14,8 @@ from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ..interrupts import going_on
 from ..moves import AUTO, MOVES, as_move
-from ..options import (
-    ModelOptions,
-    announce,
-    check_folders,
-    config,
-    with_check,
-    write,
-)
+from ..options import ModelOptions, config, with_check
+from ..results import announce, check_folders, write
 from .info import measured
 
 __all__ = ["Chain"]

@@ -13,8 +13,9 @@ from ...files import claimed, replacing
 from ...kernels.checks import as_device
 from ...provenance import provenance
 from ...report import summary
-from ..options import announce, check_figure, check_folders, config, device_name, kernel_size, write
+from ..options import config, kernel_size
 from ..recipes import RECIPES, RecipeOptions, Stored, intervals_of, is_ferromagnet
+from ..results import announce, check_figure, check_folders, device_name, write
 
 __all__ = ["Demo"]
 

@@ -14,7 +14,7 @@ from ...io import checkpoint
 from ...io.packing import is_hdf5
 from ...provenance import provenance
 from ...report import scans, summary
-from ..options import check_folders, write
+from ..results import check_folders, write
 from ..targets.learned import measured as measured_learned
 from ..targets.learned import render
 

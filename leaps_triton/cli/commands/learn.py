@@ -15,7 +15,8 @@ import leaps_triton as lt
 from ...io import checkpoint
 from ...provenance import provenance
 from ..interrupts import going_on
-from ..options import ModelOptions, announce, check_folders, config, option, write
+from ..options import ModelOptions, config, option
+from ..results import announce, check_folders, write
 from ..targets.data import laid_out, read_rows
 from ..targets.graphs import GRAPHS
 from ..targets.learned import measured, render

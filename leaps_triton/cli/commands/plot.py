@@ -12,7 +12,7 @@ from ...files import make_folder, replacing
 from ...io.packing import is_checkpoint
 from ...provenance import provenance
 from ...report import summary
-from ..options import FIGURES, check_figure, check_folders, write
+from ..results import FIGURES, check_figure, check_folders, write
 from .info import more
 
 __all__ = ["Plot"]

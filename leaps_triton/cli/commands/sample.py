@@ -14,7 +14,8 @@ from ...kernels.checks import as_device
 from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ..interrupts import going_on
-from ..options import announce, check_folders, config, option, write
+from ..options import config, option
+from ..results import announce, check_folders, write
 from ..targets.densities import DENSITIES, density_path
 from ..targets.learned import load_sampler
 from .info import measured

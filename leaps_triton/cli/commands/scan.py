@@ -16,17 +16,8 @@ from ...kernels.checks import as_device
 from ...provenance import provenance
 from ..interrupts import going_on
 from ..moves import AUTO, MOVES, as_move
-from ..options import (
-    ModelOptions,
-    announce,
-    check_figure,
-    check_folders,
-    config,
-    is_field,
-    option,
-    with_check,
-    write,
-)
+from ..options import ModelOptions, config, is_field, option, with_check
+from ..results import announce, check_figure, check_folders, write
 from ..targets.densities import refuse
 from ..targets.learned import load_sampler
 from .info import measured

@@ -18,17 +18,9 @@ from ...parallel import ALONE, Ranks
 from ...provenance import provenance
 from ...report import summary
 from ..interrupts import going_on, stopped
-from ..options import (
-    announce,
-    check_folders,
-    choices,
-    choose,
-    config,
-    kernel_size,
-    option,
-    write,
-)
+from ..options import choices, choose, config, kernel_size, option
 from ..recipes import RecipeOptions, Stored, intervals_of, is_drift, network_of, recipe_of
+from ..results import announce, check_folders, write
 from ..targets.densities import refuse
 
 __all__ = ["Train"]

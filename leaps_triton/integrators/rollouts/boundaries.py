@@ -11,11 +11,12 @@ from ...kernels.graphs.packing import packed
 from ...models.pair import is_pair_model
 from ...paths.annealing import AnnealingPath
 from ...paths.base import Path
-from ..states import Grid, State
+from ..grids import Grid
+from ..states import State
 from ..transport import AnyTransport
 from .rollout import Rollouts
 
-__all__ = ["Boundary", "Way", "enter_all", "entered", "in_one_kernel"]
+__all__ = ["Boundary", "Nobody", "Way", "enter_all", "entered", "in_one_kernel"]
 
 
 class Boundary:
@@ -50,6 +51,12 @@ class Boundary:
 
     def keep(self, trace: Tensor) -> None:
         """Get the ``A`` that walkers had on entering, float64 ``(walkers, columns)``."""
+
+
+class Nobody(Boundary):
+    """Nobody looks on."""
+
+    watches = False
 
 
 class Way(NamedTuple):

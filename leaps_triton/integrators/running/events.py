@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from ...paths.base import Path
+from ..grids import Grid
 from ..rates import Reversible, examine
-from ..states import Grid, JumpInfo, JumpState
+from ..states import JumpInfo, JumpState
 from ..transport import Transport, clock_of
 from .backward import step_back
 from .forward import step

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from ...kernels.graphs.packing import packed
-from ...kernels.hollow_network.reference import embed, pad
+from ...kernels.hollow_network.reference import embed
 from ...models.base import Conditions
-from .geometry import ANNULI, annuli, offsets_of, taps_read, window_sites
+from .geometry import ANNULI, annuli, offsets_of, window_sites
 from .neighbours import (
     Bonds,
     bonds_of_spins,
@@ -29,7 +29,7 @@ from .neighbours import (
 )
 from .sums import annulus_sums, spectrum, walks_of, window_sum
 
-__all__ = ["Inputs", "Sight", "around", "count_inputs", "look", "mixed", "taps_of"]
+__all__ = ["Inputs", "Sight", "count_inputs", "look", "mixed"]
 
 
 class Inputs(NamedTuple):
@@ -373,40 +373,3 @@ def mixed(sums: Tensor, mixing: Tensor | None, dtype: torch.dtype) -> Tensor:
         return own
     flat = own.flatten(2)
     return torch.matmul(mixing, flat).view(len(own), -1, *own.shape[2:])
-
-
-def around(charges: Tensor, sight: Sight) -> Tensor:
-    """Return the charges with as many more at each edge as the taps read.
-
-    Returns:
-        ``(walkers, channels, *(length + kernel_size - 1))``.
-    """
-    padded = charges
-    for axis, wraps in enumerate(sight.periodic):
-        padded = _padded(padded, axis + 2, sight.kernel_size // 2, wraps)
-    return padded
-
-
-def taps_of(charges: Tensor, sight: Sight) -> Tensor:
-    """Return the charges around each site, ``(walkers, channels · sites, taps)``."""
-    shape = tuple(charges.shape[2:])
-    windows = around(charges, sight)
-    for axis in range(len(shape)):
-        windows = windows.unfold(axis + 2, sight.kernel_size, 1)
-    flat = windows.flatten(2 + len(shape)).flatten(1, -2)
-    centre = flat.shape[-1] // 2
-    taps = torch.cat([flat[..., :centre], flat[..., centre + 1 :]], -1)
-    reads = taps_read(shape, sight.periodic, sight.kernel_size, charges.device)
-    if reads is not None:
-        # A small lattice wraps some taps onto the site, which is not to be read.
-        taps = torch.where(reads, taps, torch.zeros_like(taps))
-    return taps
-
-
-def _padded(values: Tensor, axis: int, radius: int, wraps: bool) -> Tensor:
-    """Return values with ``radius`` places more at both ends, around the lattice if it wraps."""
-    length = values.shape[axis]
-    if not wraps or radius <= length:
-        return pad(values, axis, radius, wraps)
-    places = torch.arange(-radius, length + radius, device=values.device) % length
-    return values.index_select(axis, places)

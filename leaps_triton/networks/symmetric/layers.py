@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .blocks import block_weights, blocks, raised_taps
-from .inputs import Inputs, Sight, count_inputs, taps_of
+from .inputs import Inputs, Sight, count_inputs
+from .taps import block_weights, blocks, raised_taps, taps_of
 
 __all__ = ["Layer", "LayerInputs", "Stack", "pieces", "time_basis", "time_of"]
 

@@ -1,171 +1,36 @@
-"""What integrators ask of a transport beyond its call, and answers for one that offers no more."""
+"""The answers of a transport to all that integrators ask beyond its call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from ..kernels.proposals.op import GAUGES
-from ..models.base import Conditions
+from ...kernels.proposals.op import GAUGES
+from .blockwise import BlockByBlock, Call
+from .offers import (
+    FlowingDrift,
+    Memory,
+    MidpointDrift,
+    ParityDrift,
+    PassingDrift,
+    Tabulated,
+    Transport,
+    clock_of,
+    gauge_of,
+    kind_of,
+    precision_of,
+)
 
-__all__ = [
-    "AnyTransport", "FlowingDrift", "LoneDrift", "Memory", "MidpointDrift", "ParityDrift",
-    "PassingDrift", "Tabulated", "Transport", "as_transport", "clock_of", "gauge_of", "kind_of",
-    "precision_of",
-]  # fmt: skip
+__all__ = ["AnyTransport", "as_transport"]
 
-
-Transport: TypeAlias = Callable[[Tensor, Conditions], Tensor]
-"""``G = transport(configurations, conditions)``, locally equivariant; usually an ``nn.Module``.
-
-An attribute ``gauge = "heat_bath"`` says that it returns ``D`` in the place of ``G``, whose rates
-are ``[D_k]_+ p_k`` with the probabilities ``p`` of a heat bath; an attribute ``clock = "beta"``
-that what it returns is a rate per unit of ``β``, and not of ``t``. An attribute ``kind = "drift"``
-says that it is no network of rates, and returns a drift ``b`` with its divergence, ``(walkers,
-*shape)`` and float64 ``(walkers,)``."""
 
 KINDS = ("rates", "drift")
 """What a transport may be."""
 
 CLOCKS = ("t", "beta")
 """What the rates of a transport may be per unit of."""
-
-
-@runtime_checkable
-class Memory(Protocol):
-    """What a transport's ``follow(walkers)`` returns: it remembers a block between two events."""
-
-    def at(self, rows: Tensor | slice) -> Transport:
-        """Return the transport for some walkers of the block, by their place in it."""
-        ...
-
-
-@runtime_checkable
-class Tabulated(Protocol):
-    """What a transport offers whose rates are a table: see :class:`~leaps_triton.LocalRates`."""
-
-    shells: Any
-
-    def by_class(self, shape: Sequence[int], coupling: Tensor, field: Tensor) -> bool:
-        """Return whether ``G`` depends on class and magnetisation alone, for such arguments."""
-        ...
-
-    def table(self, conditions: Conditions, sites: int, first: int, last: int) -> Tensor:
-        """Return ``G`` of every class with ``first … last`` of all sites in state 1.
-
-        Returns:
-            ``(last - first + 1, classes)``.
-        """
-        ...
-
-    def neighbours(self, shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return neighbours and strides of :func:`~leaps_triton.kernels.local_jump_steps`."""
-        ...
-
-
-@runtime_checkable
-class ParityDrift(Protocol):
-    """What a drift offers that half of the sites can follow at once, by maps of known determinant.
-
-    See :class:`~leaps_triton.HollowDrift`. ``maps`` says whether it does. An attribute ``local``
-    that is true says that there is no linear part, and ``modes`` is not asked.
-    """
-
-    maps: bool
-
-    def modes(self, t: float) -> Tensor:
-        """Return the linear part ``K_t(k)`` of all modes, real and even, float64 ``(*shape)``."""
-        ...
-
-    def sublattice(self, parity: int) -> Tensor:
-        """Return flat indices of the even (0) or odd (1) sites, int64 ``(sites / 2,)``."""
-        ...
-
-    def active(self, configurations: Tensor, t: float, parity: int) -> tuple[Tensor, Tensor]:
-        """Return the rest ``f`` and ``∂f_i/∂φ_i`` at these sites, ``(walkers, sites / 2)``."""
-        ...
-
-    def steepest(self, t: float) -> float:
-        """Return a bound on ``|∂f_i/∂φ_i|`` of all configurations."""
-        ...
-
-
-@runtime_checkable
-class PassingDrift(Protocol):
-    """What such a drift offers that makes several passes over half of the sites in one launch."""
-
-    def push(self, configurations: Tensor, passes: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        """Return configurations after the passes, and their log-determinant, float64."""
-        ...
-
-
-@runtime_checkable
-class FlowingDrift(Protocol):
-    """What such a drift offers whose linear part is integrated in time exactly."""
-
-    def flow(self, begin: float, end: float) -> Tensor:
-        """Return ``∫ K_t(k) dt`` of all modes from ``begin`` to ``end``, float64 ``(*shape)``."""
-        ...
-
-
-@runtime_checkable
-class MidpointDrift(Protocol):
-    """What a drift offers that all sites can follow at once, by the implicit midpoint.
-
-    See :class:`~leaps_triton.DenseDrift`. ``midpoint`` says whether it does.
-    """
-
-    midpoint: bool
-
-    def linearised(self, configurations: Tensor, t: float) -> tuple[Tensor, Tensor]:
-        """Return ``b``, ``(walkers, *shape)``, and ``∂b_i/∂x_j``, ``(walkers, sites, sites)``."""
-        ...
-
-    def steepest(self, t: float) -> float:
-        """Return a bound on the norm of ``∂b_i/∂x_j`` at all configurations."""
-        ...
-
-
-@runtime_checkable
-class LoneDrift(Protocol):
-    """What a drift offers that can be had without its divergence at a lower cost."""
-
-    def alone(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return ``b`` alone, ``(walkers, *shape)``."""
-        ...
-
-
-def precision_of(given: Transport | None) -> torch.dtype:
-    """Return :attr:`AnyTransport.precision` of a transport as it was given, at every event."""
-    if given is None:
-        return torch.float64
-    if isinstance(given, nn.Module):
-        for parameter in given.parameters():
-            return parameter.dtype
-        # A drift without parameters is a formula, as exact as what it is told.
-        if kind_of(given) == "drift":
-            return torch.float64
-    return torch.float32
-
-
-def gauge_of(given: Transport | None) -> str:
-    """Return :attr:`AnyTransport.gauge` of a transport as it was given, at every event."""
-    gauge: str = getattr(given, "gauge", "plain")
-    return gauge
-
-
-def clock_of(given: Transport | None) -> str:
-    """Return :attr:`AnyTransport.clock` of a transport as it was given, at every event."""
-    clock: str = getattr(given, "clock", "t")
-    return clock
-
-
-def kind_of(given: Transport | None) -> str:
-    """Return :attr:`AnyTransport.kind` of a transport as it was given."""
-    kind: str = getattr(given, "kind", "rates")
-    return kind
 
 
 @dataclass(frozen=True)
@@ -330,12 +195,12 @@ class _Riding(AnyTransport):
 
     def at(self, rows: Tensor | slice) -> Transport | None:
         """Return what a step calls for some walkers, by their place among those of all blocks."""
-        calls: list[_Call] = []
+        calls: list[Call] = []
         if isinstance(rows, slice):
             for number, part in enumerate(self.parts):
                 here = slice(number * self.block, (number + 1) * self.block)
-                calls.append(_Call(here, part.at(slice(None))))
-            return _BlockByBlock(self.given, calls, self.reach)
+                calls.append(Call(here, part.at(slice(None))))
+            return BlockByBlock(self.given, calls, self.reach)
         edges = torch.arange(len(self.parts) + 1, device=rows.device) * self.block
         # Rows come in their order, so that those of a block are side by side.
         begins = torch.searchsorted(rows, edges).tolist()
@@ -346,48 +211,8 @@ class _Riding(AnyTransport):
             if here.stop - here.start == self.block:
                 own = slice(None)
             if here.stop > here.start:
-                calls.append(_Call(here, part.at(own)))
-        return _BlockByBlock(self.given, calls, self.reach)
-
-
-class _Call(NamedTuple):
-    """An evaluation of one block."""
-
-    rows: slice
-    """Its walkers among those of all blocks"""
-    transport: Any
-
-
-class _BlockByBlock(nn.Module):
-    """A transport that evaluates the walkers of each block by themselves.
-
-    Args:
-        given: the transport as it was given.
-        calls: one evaluation for each block.
-        reach: that of the transport.
-    """
-
-    def __init__(self, given: Any, calls: Sequence[_Call], reach: Any) -> None:
-        super().__init__()
-        # A module among its attributes tells its precision.
-        self.given = given
-        self.gauge = gauge_of(given)
-        self.clock = clock_of(given)
-        self.calls = calls
-        self.reach = reach
-
-    def forward(self, configurations: Tensor, conditions: Conditions) -> Tensor:
-        """Return ``G`` of all walkers."""
-        pieces: list[Tensor] = []
-        for rows, transport in self.calls:
-            own: list[Tensor] = []
-            for value in conditions:
-                # What all walkers share has one row.
-                if len(value) > 1:
-                    value = value[rows]
-                own.append(value)
-            pieces.append(transport(configurations[rows], Conditions(*own)))
-        return torch.cat(pieces)
+                calls.append(Call(here, part.at(own)))
+        return BlockByBlock(self.given, calls, self.reach)
 
 
 def as_transport(given: Transport | None) -> AnyTransport:

@@ -1,7 +1,8 @@
-"""The taps of a first layer without gradients, several sites in one matrix product.
+"""The taps of a first layer: charges in a window around each site.
 
-Sites of a block of 2 or 2 × 2 read nearly the same window. Its charges are laid out once for the
-block, and a product with the weights of all its sites makes their values side by side.
+Without gradients several sites share one matrix product. Sites of a block of 2 or 2 × 2 read nearly
+the same window: its charges are laid out once for the block, and a product with the weights of all
+its sites makes their values side by side.
 """
 
 import itertools
@@ -14,10 +15,48 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...kernels.hollow_network.reference import pad
 from .geometry import taps_read
-from .inputs import Sight, around
+from .inputs import Sight
 
-__all__ = ["Blocks", "block_weights", "blocks", "raised_taps"]
+__all__ = ["Blocks", "block_weights", "blocks", "raised_taps", "taps_of"]
+
+
+def taps_of(charges: Tensor, sight: Sight) -> Tensor:
+    """Return the charges around each site, ``(walkers, channels · sites, taps)``."""
+    shape = tuple(charges.shape[2:])
+    windows = _around(charges, sight)
+    for axis in range(len(shape)):
+        windows = windows.unfold(axis + 2, sight.kernel_size, 1)
+    flat = windows.flatten(2 + len(shape)).flatten(1, -2)
+    centre = flat.shape[-1] // 2
+    taps = torch.cat([flat[..., :centre], flat[..., centre + 1 :]], -1)
+    reads = taps_read(shape, sight.periodic, sight.kernel_size, charges.device)
+    if reads is not None:
+        # A small lattice wraps some taps onto the site, which is not to be read.
+        taps = torch.where(reads, taps, torch.zeros_like(taps))
+    return taps
+
+
+def _around(charges: Tensor, sight: Sight) -> Tensor:
+    """Return the charges with as many more at each edge as the taps read.
+
+    Returns:
+        ``(walkers, channels, *(length + kernel_size - 1))``.
+    """
+    padded = charges
+    for axis, wraps in enumerate(sight.periodic):
+        padded = _padded(padded, axis + 2, sight.kernel_size // 2, wraps)
+    return padded
+
+
+def _padded(values: Tensor, axis: int, radius: int, wraps: bool) -> Tensor:
+    """Return values with ``radius`` places more at both ends, around the lattice if it wraps."""
+    length = values.shape[axis]
+    if not wraps or radius <= length:
+        return pad(values, axis, radius, wraps)
+    places = torch.arange(-radius, length + radius, device=values.device) % length
+    return values.index_select(axis, places)
 
 
 class Blocks(NamedTuple):
@@ -91,7 +130,7 @@ def raised_taps(charges: Tensor, weights: Tensor, sides: Sequence[int], sight: S
     Returns:
         ``(walkers, channels · sites, width)``.
     """
-    windows = around(charges, sight)
+    windows = _around(charges, sight)
     for axis, side in enumerate(sides):
         windows = windows.unfold(axis + 2, sight.kernel_size + side - 1, side)
     inputs = windows.reshape(-1, weights.shape[1])
