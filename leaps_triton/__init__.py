@@ -1,8 +1,8 @@
 """Samples and free energies of lattice models by learned Markov chains with exact weights.
 
-A physical *model* on a lattice, an annealing *path* to it, a *transport* (learned rates), a
-*sampler* that moves walkers along the path and weighs them exactly, and *estimates* with error
-bars.
+A physical *model* on a lattice or a graph, an annealing *path* to it, a *transport* (learned rates,
+or a drift), a *sampler* that moves walkers along the path and weighs them exactly, and *estimates*
+with error bars.
 
 Example:
     >>> import leaps_triton as lt

@@ -6,12 +6,14 @@ import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import torch
 
 from leaps_triton.mcmc.fields import settling
+
+tyro = pytest.importorskip("tyro")
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,13 +42,35 @@ def short_burn_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(main: Any, settings: Any, file: Path) -> Any:
     """Return what a script writes, without places."""
+    run(main, settings)
+    return result(file)
+
+
+def run(main: Any, settings: Any) -> None:
+    """Run a script as users do, without deterministic algorithms; it must end well."""
     threads = torch.get_num_threads()
+    torch.use_deterministic_algorithms(False)
+    status: Any = 0
     with warnings.catch_warnings():
         # So few walkers and draws are too few for their errors.
         warnings.simplefilter("ignore")
-        main(settings)
+        try:
+            main(settings)
+        except SystemExit as end:
+            status = end.code
+    torch.use_deterministic_algorithms(True)
     torch.set_num_threads(threads)
-    return result(file)
+    assert not status, status
+
+
+def rehearse(name: str, monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+    """Run a script small, with options of its command line, without a process of its own.
+
+    A process would spend half of its time on imports.
+    """
+    module = script(name, monkeypatch)
+    kind = get_type_hints(module.main)["settings"]
+    run(module.main, tyro.cli(kind, args=("--smoke", *options)))
 
 
 def result(file: Path) -> Any:

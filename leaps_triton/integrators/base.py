@@ -13,7 +13,7 @@ from ..kernels.graphs.packing import packed_once
 from ..paths.base import Path
 from .grids import Grid, as_times
 from .rates import Reversible
-from .rollouts.boundaries import Boundary, Nobody, Way, enter_all, entered
+from .rollouts.boundaries import Boundary, Nobody, Way, enter_all, enter_some
 from .rollouts.loops import is_recorded, run_apart, run_to_the_end
 from .rollouts.rollout import rollouts
 from .states import returned, some
@@ -236,10 +236,10 @@ class Integrator(ABC):
             entering = (state.remaining == 0) & (state.interval < self.intervals)
         rows = entering.nonzero().squeeze(1)
         if len(rows) == len(entering):
-            return entered(self.grid(device), state, entering, path, backward), entering
+            return enter_some(self.grid(device), state, entering, path, backward), entering
         # Densities are wanted of these walkers alone, which are few where each goes its own way.
         if len(rows):
-            part = entered(self.grid(device), some(state, rows), entering[rows], path, backward)
+            part = enter_some(self.grid(device), some(state, rows), entering[rows], path, backward)
             state = state._replace(
                 log_weights=state.log_weights.index_copy(0, rows, part.log_weights),
                 interval=state.interval.index_copy(0, rows, part.interval),

@@ -2,7 +2,8 @@
 
 The target is ``ρ ∝ exp(-β H)``. A :class:`Target` has an energy ``H``; a :class:`DiscreteModel` has
 finitely many states per site and the moves between them; a :class:`DifferentiableModel` has a
-force. :func:`~leaps_triton.models.complete` makes the first two out of less.
+force. :func:`~leaps_triton.models.complete` makes the first two out of less, a discrete model out
+of an :class:`EnergyModel`. Observables look at a :class:`LatticeModel`.
 """
 
 from collections.abc import Callable

@@ -174,7 +174,7 @@ class AnnealingPath(Scheduled):
         self._expect_linear("couplings(t)")
         return self._bridge.couplings(self._fraction(as_times(t)))
 
-    def _tell(self, device: torch.device, dtype: torch.dtype) -> "_Told":
+    def _tell(self, device: torch.device, dtype: torch.dtype) -> _Told:
         """Return couplings and field on a device, sent there once."""
         own = (self.model.coupling, self.model.site_table)
         told = self._told.get((device, dtype))

@@ -53,7 +53,8 @@ class Path(Protocol):
     ``change(configurations, t)``, ``∂_t log ρ̃_t(x)`` float64 ``(walkers,)``, which then need not be
     that of :meth:`excess`; ``linear = False`` says that it is not, ``learned`` is the module of
     which densities are made, and ``velocity`` a drift along the path, for samplers that are given
-    no other transport.
+    no other transport. Where ``changes_fields`` is true, ``model_at(t)`` is the model whose density
+    at β = 1 is ``ρ_t``.
     """
 
     model: Any
@@ -78,7 +79,7 @@ class Path(Protocol):
         ...
 
     def time_derivative(self, energy: Tensor, t: Tensor | float) -> Tensor:
-        """Return ``∂_t log ρ̃_t(x)`` from :meth:`AnnealingPath.excess`, float64 ``(walkers,)``."""
+        """Return ``∂_t log ρ̃_t(x)`` from :meth:`excess`, float64 ``(walkers,)``."""
         ...
 
     def conditions(self, t: Tensor | float) -> Conditions:

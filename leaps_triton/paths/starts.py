@@ -52,8 +52,7 @@ class Uniform:
         """
         sites = self.lattice.sites
         words = site_words(seed, Stream.START, 0, walker_index, sites)
-        # A fraction w / 2³² of the q states.
-        # Words are int64, so that the product cannot overflow.
+        # A fraction w / 2³² of the q states; words are int64, so that the product cannot overflow.
         values = (words * self.q >> 32).to(torch.int8)
         return values.view(-1, *self.lattice.shape)
 
@@ -189,8 +188,8 @@ def as_start(start: Start | None, model: Any) -> Start:
         if model.dtype.is_floating_point:
             raise ValueError(
                 f"configurations of {type(as_given(model)).__name__} are {model.dtype}, and have "
-                f"no uniform start; "
-                f"give start=lt.Gaussian(scale), or an object with sample(walkers, seed) and log_z"
+                f"no uniform start; give start=lt.Gaussian(scale), or an object with "
+                f"sample(walkers, seed) and log_z"
             )
         return Uniform(model.lattice, model.q)
     if isinstance(start, FreeField | Independent | IndependentStart):

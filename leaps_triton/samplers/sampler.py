@@ -174,7 +174,7 @@ class Sampler:
             integrator: whose times and steps it is to take.
         """
         known = isinstance(integrator, Integrator)
-        expect(known, "integrator", "a Jump or a TauLeap", integrator)
+        expect(known, "integrator", "an integrator such as Jump(intervals=25)", integrator)
         other = self._like(integrator, self.block, self.mcmc)
         same = type(integrator) is type(self.integrator)
         same = same and integrator.settings == self.integrator.settings

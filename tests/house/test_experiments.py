@@ -10,27 +10,19 @@ from typing import Any
 
 import pytest
 
-from running_scripts import figured
-
-pytest.importorskip("tyro")
+from running_scripts import figured, rehearse
 
 ROOT = Path(__file__).parents[2]
 
 
-def smoke(name: str, folder: Path, where: str = "physics") -> Any:
-    """The result of a script's smallest run."""
-    script = ROOT / "experiments" / where / f"{name}.py"
-    command = [sys.executable, str(script), "--smoke", "--results", "results"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    return figured(folder / "results" / f"{name}.json")
+def smoke(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, where: str = "physics") -> Any:
+    """Return the result of a script's smallest run."""
+    rehearse(f"{where}/{name}", monkeypatch, "--results", str(folder))
+    return figured(folder / f"{name}.json")
 
 
-def test_ising_thermodynamics(tmp_path: Path) -> None:
-    result = smoke("ising_thermodynamics", tmp_path)
+def test_ising_thermodynamics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("ising_thermodynamics", tmp_path, monkeypatch)
     # Two quantities of two lattices at four β. Of the mean of 16 squares, 4 is beyond 1e-7.
     assert result["pulls"]["number"] == 16
     assert result["pulls"]["mean_square"] < 4.0
@@ -38,8 +30,8 @@ def test_ising_thermodynamics(tmp_path: Path) -> None:
     assert result["gate"]["worst_pull"] < 4.0
 
 
-def test_potts_transition(tmp_path: Path) -> None:
-    result = smoke("potts_transition", tmp_path)
+def test_potts_transition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("potts_transition", tmp_path, monkeypatch)
     continuous, first_order = result["models"]
     assert (continuous["q"], continuous["small"]["periodic"]) == (3, [True, True])
     assert (first_order["q"], first_order["small"]["periodic"]) == (10, [False, True])
@@ -54,8 +46,8 @@ def test_potts_transition(tmp_path: Path) -> None:
     assert sum(law["density"]) * width == pytest.approx(1.0)
 
 
-def test_compare_networks(tmp_path: Path) -> None:
-    result = smoke("compare_networks", tmp_path)
+def test_compare_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("compare_networks", tmp_path, monkeypatch)
     names = ["no network", "LEM", "LEA", "LEC", "LETransformer", "HollowConv", "LocalRates"]
     assert len(result["cases"]) == 2
     for case in result["cases"]:
@@ -75,8 +67,8 @@ def test_compare_networks(tmp_path: Path) -> None:
                 assert found["log_weight_variance_per_site"] > 0
 
 
-def test_spin_glass(tmp_path: Path) -> None:
-    result = smoke("spin_glass", tmp_path)
+def test_spin_glass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("spin_glass", tmp_path, monkeypatch)
     assert result["gate"]["passed"]
     small, large = result["small"], result["large"]
     assert small["mean_square_pull"] < 6.0
@@ -87,14 +79,9 @@ def test_spin_glass(tmp_path: Path) -> None:
     assert all(found["arrivals"] > 0 for found in large["methods"].values())
 
 
-def test_kernel_gates(tmp_path: Path) -> None:
+def test_kernel_gates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "gates.json"
-    script = ROOT / "experiments" / "gpu" / "kernel_gates.py"
-    run = subprocess.run(
-        [sys.executable, str(script), "--smoke", "--json", str(file)], env={**os.environ,
-        "PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
+    rehearse("gpu/kernel_gates", monkeypatch, "--json", str(file))
     rows = json.loads(file.read_text())["rows"]
     assert len(rows) == 7 and not any(row["passed"] for row in rows)
     # Fourteen pulls of few walkers, whose errors are rough: normal ones are beyond 5 with
@@ -113,24 +100,13 @@ def test_kernel_gates(tmp_path: Path) -> None:
         "conditioned --what instances",
     ],
 )
-def test_learned_samplers(words: str, tmp_path: Path) -> None:
+def test_learned_samplers(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, *options = words.split()
-    script = ROOT / "experiments" / "learned" / f"{name}.py"
-    options += ["--smoke", "--results", "results", "--save", "trained"]
-    done = subprocess.run(
-        [sys.executable, str(script), *options],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    places = ("--results", str(tmp_path / "results"), "--save", str(tmp_path / "trained"))
+    rehearse(f"learned/{name}", monkeypatch, *options, *places)
     files = list((tmp_path / "results").glob("*.json"))
-    assert len(files) == 1 and files[0].with_suffix(".png").exists()
-    text = files[0].read_text(encoding="utf-8")
-    assert str(tmp_path) not in text
-    for network in json.loads(text)["networks"]:
+    assert len(files) == 1
+    for network in figured(files[0])["networks"]:
         # One stage or two, four points each.
         assert len(network["curve"]) in (4, 8)
         for row in network["rows"]:
@@ -140,8 +116,8 @@ def test_learned_samplers(words: str, tmp_path: Path) -> None:
     assert list((tmp_path / "trained").glob("*.safetensors"))
 
 
-def test_oscillators(tmp_path: Path) -> None:
-    result = smoke("oscillators", tmp_path, "learning")
+def test_oscillators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("oscillators", tmp_path, monkeypatch, "learning")
     pair = result["parts"]["pair"]["rows"]
     field = result["parts"]["phi4"]["rows"]
     assert [len(pair), len(field)] == [3, 4]
@@ -153,16 +129,16 @@ def test_oscillators(tmp_path: Path) -> None:
     assert score["exact"] == [0.0, 6.975, 2.0]
 
 
-def test_graphs(tmp_path: Path) -> None:
-    result = smoke("graphs", tmp_path, "learning")
+def test_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("graphs", tmp_path, monkeypatch, "learning")
     assert len(result["cases"]) == 5
     # Eleven values of short chains and few walkers: errors are rough.
     assert result["gate"]["number"] == 11
     assert result["gate"]["worst_pull"] < 5.0
 
 
-def test_mode_weights(tmp_path: Path) -> None:
-    result = smoke("mode_weights", tmp_path, "learning")
+def test_mode_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("mode_weights", tmp_path, monkeypatch, "learning")
     assert [row["negative"] for row in result["rows"]] == ["exact", "Jarzynski", "PCD", "CD-1"]
     # The sum over all configurations with M > 0, and half of those with M = 0.
     assert 0.71 < result["up"] < 0.73
@@ -171,33 +147,34 @@ def test_mode_weights(tmp_path: Path) -> None:
     assert abs(weighed["log_z_off"]) < 5.0 * weighed["log_z_error"]
 
 
-def test_inverse_ising(tmp_path: Path) -> None:
-    result = smoke("inverse_ising", tmp_path, "learning")
+def test_inverse_ising(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("inverse_ising", tmp_path, monkeypatch, "learning")
     scores = {row["method"]: row["score"] for row in result["rows"]}
     # Four of the sixteen entries of a row are σ = 0.1.
     assert scores["J = 0"] == pytest.approx(-0.5 * math.log(0.1**2 * 4 / 16), abs=1e-4)
     assert scores["known bonds, PL"] > scores["J = 0"] + 0.5
 
 
-def test_potts_couplings(tmp_path: Path) -> None:
-    result = smoke("potts_couplings", tmp_path, "learning")
+def test_potts_couplings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("potts_couplings", tmp_path, monkeypatch, "learning")
     for row in result["random"]["rows"]:
         # Couplings are drawn with a spread of 0.4.
         assert row["couplings_off"] < 0.4
 
 
-def test_bars_and_stripes(tmp_path: Path) -> None:
-    result = smoke("bars_and_stripes", tmp_path, "learning")
+def test_bars_and_stripes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = smoke("bars_and_stripes", tmp_path, monkeypatch, "learning")
     assert result["best"] == pytest.approx(-3.4012, abs=1e-4)
     assert all(row["log_likelihood"] <= result["best"] for row in result["rows"])
 
 
-def test_rbm_digits(tmp_path: Path) -> None:
+def test_rbm_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is an extra: pip install scikit-learn")
-    result = smoke("rbm_digits", tmp_path, "learning")
+    result = smoke("rbm_digits", tmp_path, monkeypatch, "learning")
     assert len(result["rows"]) == 6
 
 
+# As a command, as users run them all.
 def test_max_cut(tmp_path: Path) -> None:
     script = ROOT / "experiments" / "learning" / "max_cut.py"
     command = [sys.executable, str(script), "--smoke", "--results", "results"]

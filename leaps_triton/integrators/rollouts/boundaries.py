@@ -16,7 +16,7 @@ from ..states import State
 from ..transport import AnyTransport
 from .rollout import Rollouts
 
-__all__ = ["Boundary", "Nobody", "Way", "enter_all", "entered", "in_one_kernel"]
+__all__ = ["Boundary", "Nobody", "Way", "enter_all", "enter_some", "in_one_kernel"]
 
 
 class Boundary:
@@ -108,7 +108,7 @@ def enter_all(grid: Grid, state: Any, path: Path, backward: bool) -> tuple[Any, 
             entering &= state.interval >= 0
         else:
             entering &= state.interval < len(grid.frozen)
-        return entered(grid, state, entering, path, backward), entering
+        return enter_some(grid, state, entering, path, backward), entering
     tables = path.model.tables(state.walkers.device)
     # The same at every event of a run.
     betas = packed(partial(path.beta, grid.densities), [grid.densities], "betas", id(path))
@@ -131,7 +131,7 @@ def enter_all(grid: Grid, state: Any, path: Path, backward: bool) -> tuple[Any, 
     return state, made.entered
 
 
-def entered(grid: Grid, state: Any, entering: Tensor, path: Path, backward: bool) -> Any:
+def enter_some(grid: Grid, state: Any, entering: Tensor, path: Path, backward: bool) -> Any:
     """Return walkers of which some enter the next interval, or finish.
 
     Args:

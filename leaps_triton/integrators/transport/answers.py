@@ -40,8 +40,8 @@ class AnyTransport:
     Attributes:
         given: the transport as it was given; None for none.
         name: its class, for messages.
-        reach: largest distance, in any direction, between a site and those that ``G`` reads there;
-            what else stands under that name where it does not say.
+        reach: largest distance, in any direction, between a site and those that ``G`` reads there,
+            as the transport says it; None where it says none, or reads all.
         tables: the transport itself if its rates are a table; None if they are not.
         declared_steady: whether it says that it looks at no number, does the same work at every
             call, and keeps nothing in between.

@@ -6,7 +6,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from ...kernels.checks import as_bool, as_integer, as_seed, expect
+from ...kernels.checks import expect
 from ...models.base import Conditions, EnergyModel
 from ...models.pair import PairModel
 from ...registry import register
@@ -17,12 +17,10 @@ from .inputs import Inputs, Sight, look, mixed
 from .layers import Stack, time_basis
 from .settings import (
     alike,
-    as_beta,
-    as_focus,
-    as_widths,
+    checked,
     copy_layers,
     first_columns,
-    has_field,
+    grown,
     move_skip,
     varies,
 )
@@ -78,6 +76,9 @@ class SymmetricConv(Equivariant):
             for each walker and brings it up to date after a move, on a CPU; see
             :class:`~leaps_triton.networks.symmetric.follower.Follower`.
         gauge: ``"heat_bath"`` or ``"plain"``: what the output stands for.
+        whole: whether mean and energy of the whole lattice are read beside those of the window.
+        focus: ``β`` near which rates change fastest, where functions of the time are dense; None
+            for the end of the path.
 
     Call:
         ``network(configurations, conditions)`` → ``D`` (``G`` if plain) ``(walkers, q-1, *shape)``
@@ -120,61 +121,38 @@ class SymmetricConv(Equivariant):
     ) -> None:
         expect_states(type(self).__name__, model)
         has_table = isinstance(model, PairModel)
-        expect(
-            has_table,
-            "model",
-            "a pair model, which has a bond_table; others can use HollowConv",
-            model,
-        )
+        wanted = "a pair model, which has a bond_table; others can use HollowConv"
+        expect(has_table, "model", wanted, model)
         assert isinstance(model, PairModel)
-        kernel_size = as_integer("kernel_size", kernel_size, 1, 63)
-        expect(kernel_size % 2 == 1, "kernel_size", "odd and positive", kernel_size)
-        layer_widths = as_widths(widths)
-        rings = as_bool("rings", rings)
-        if window is not None:
-            window = as_integer("window", window, 3)
-            expect(window % 2 == 1, "window", "None, or odd and at least 3", window)
-        whole = as_bool("whole", whole)
-        if whole and (window is None or varies(model)):
-            raise ValueError(
-                "whole=True is read beside a window, of a model without couplings for every bond; "
-                "give window, or leave out whole"
-            )
-        seed = as_seed(seed)
-        if fields is None:
-            fields = has_field(model)
-        fields = as_bool("fields", fields)
-        incremental = as_bool("incremental", incremental)
-        super().__init__(
-            model,
-            kernel_size=kernel_size,
-            widths=layer_widths,
-            rings=rings,
-            window=window,
-            seed=seed,
-            beta=as_beta(beta, model),
-            fields=fields,
-            incremental=incremental,
-            gauge=gauge,
-            whole=whole,
-            focus=as_focus(focus),
-        )
-        self.gauge = gauge
-        self.incremental = incremental
-        self.kernel_size = kernel_size
-        self.widths = tuple(layer_widths)
-        self.rings = rings
-        self.window = window
-        self.whole = whole
+        given = {
+            "kernel_size": kernel_size,
+            "widths": widths,
+            "rings": rings,
+            "window": window,
+            "seed": seed,
+            "beta": beta,
+            "fields": fields,
+            "incremental": incremental,
+            "gauge": gauge,
+            "whole": whole,
+            "focus": focus,
+        }
+        super().__init__(model, **checked(given, model))
+        self.kernel_size: int = self.settings["kernel_size"]
+        self.widths: tuple[int, ...] = tuple(self.settings["widths"])
+        self.rings: bool = self.settings["rings"]
+        self.window: int | None = self.settings["window"]
         self.beta: float = self.settings["beta"]
+        self.incremental: bool = self.settings["incremental"]
+        self.whole: bool = self.settings["whole"]
         self.focus: float | None = self.settings["focus"]
-        self._read(model, fields)
+        self._read(model)
         self._make_layers()
-        self.stack.initialise(seed)
+        self.stack.initialise(self.settings["seed"])
         # What the network stands on has the linear part to begin with.
         nn.init.zeros_(self.skip.weight)
 
-    def _read(self, model: PairModel, fields: bool) -> None:
+    def _read(self, model: PairModel) -> None:
         """Keep what the inputs need of the model."""
         self.model = model
         table = model.bond_table
@@ -194,7 +172,7 @@ class SymmetricConv(Equivariant):
         self.sight = Sight(
             self.kernel_size,
             self.window,
-            fields,
+            self.settings["fields"],
             self.periodic,
             strength,
             steps,
@@ -289,23 +267,8 @@ class SymmetricConv(Equivariant):
             ValueError: If a size is smaller, or there are more or fewer layers, or ``whole`` is
                 given up, or has no window beside it.
         """
-        if kernel_size is None:
-            kernel_size = self.kernel_size
-        if widths is None:
-            widths = self.widths
-        if seed is None:
-            seed = self.settings["seed"] + 1
-        sizes = as_widths(widths)
-        fits = len(sizes) == len(self.widths)
-        if fits:
-            fits = all(new >= old for new, old in zip(sizes, self.widths, strict=True))
-        expect(fits, "widths", f"{len(self.widths)} widths of at least {self.widths}", sizes)
-        least = as_integer("kernel_size", kernel_size, self.kernel_size)
-        if whole is None:
-            whole = self.whole
-        whole = as_bool("whole", whole)
-        expect(whole or not self.whole, "whole", "True, as it is", whole)
-        changed = {"kernel_size": least, "widths": sizes, "seed": seed, "whole": whole}
+        wanted = {"kernel_size": kernel_size, "widths": widths, "seed": seed, "whole": whole}
+        changed = grown(self.settings, wanted)
         larger = self._another(self.model, **changed)
         before = self.stack.layers[0].odd.weight.shape[1]
         columns = first_columns(self.sight, larger.sight, before)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...kernels.checks import as_integer, as_number, expect
+from ...kernels.checks import as_bool, as_integer, as_number, as_seed, expect
 from ...models.pair import PairModel
 from .geometry import Orbits, offsets_of
 from .inputs import Sight
@@ -21,18 +21,82 @@ from .layers import Stack
 
 __all__ = [
     "alike",
-    "as_beta",
-    "as_focus",
-    "as_widths",
+    "checked",
     "copy_layers",
     "first_columns",
-    "has_field",
+    "grown",
     "move_skip",
     "varies",
 ]
 
 
-def as_widths(widths: Any) -> list[int]:
+def checked(given: dict[str, Any], model: PairModel) -> dict[str, Any]:
+    """Return the settings of a network as files keep them.
+
+    Args:
+        given: arguments of :class:`~leaps_triton.SymmetricConv` by their names.
+        model: the network's.
+
+    Raises:
+        ValueError: one of them is out of range, or ``whole`` has no window beside it.
+    """
+    found = dict(given)
+    size = as_integer("kernel_size", given["kernel_size"], 1, 63)
+    expect(size % 2 == 1, "kernel_size", "odd and positive", size)
+    found["kernel_size"] = size
+    found["widths"] = _as_widths(given["widths"])
+    found["rings"] = as_bool("rings", given["rings"])
+    if given["window"] is not None:
+        window = as_integer("window", given["window"], 3)
+        expect(window % 2 == 1, "window", "None, or odd and at least 3", window)
+        found["window"] = window
+    found["whole"] = as_bool("whole", given["whole"])
+    if found["whole"] and (found["window"] is None or varies(model)):
+        raise ValueError(
+            "whole=True is read beside a window, of a model without couplings for every bond; give "
+            "window, or leave out whole"
+        )
+    found["seed"] = as_seed(given["seed"])
+    if given["fields"] is None:
+        found["fields"] = _has_field(model)
+    found["fields"] = as_bool("fields", found["fields"])
+    found["incremental"] = as_bool("incremental", given["incremental"])
+    found["beta"] = _as_beta(given["beta"], model)
+    found["focus"] = _as_focus(given["focus"])
+    return found
+
+
+def grown(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that a larger network has in the place of a network's own.
+
+    Args:
+        before: settings of the network.
+        wanted: ``kernel_size``, ``widths``, ``seed`` and ``whole`` of the larger one; None for the
+            same, of the seed for one more.
+
+    Raises:
+        ValueError: a size is smaller, there are more or fewer layers, or ``whole`` is given up.
+    """
+    found = dict(wanted)
+    for name, value in wanted.items():
+        if value is None:
+            found[name] = before[name]
+    if wanted["seed"] is None:
+        found["seed"] = before["seed"] + 1
+    widths = _as_widths(found["widths"])
+    fits = len(widths) == len(before["widths"])
+    if fits:
+        fits = all(new >= old for new, old in zip(widths, before["widths"], strict=True))
+    least = f"{len(before['widths'])} widths of at least {tuple(before['widths'])}"
+    expect(fits, "widths", least, widths)
+    found["widths"] = widths
+    found["kernel_size"] = as_integer("kernel_size", found["kernel_size"], before["kernel_size"])
+    found["whole"] = as_bool("whole", found["whole"])
+    expect(found["whole"] or not before["whole"], "whole", "True, as it is", found["whole"])
+    return found
+
+
+def _as_widths(widths: Any) -> list[int]:
     """Return the widths of layers, at least one."""
     several = isinstance(widths, list | tuple | np.ndarray)
     several = several and np.ndim(widths) == 1 and len(widths) > 0
@@ -40,7 +104,7 @@ def as_widths(widths: Any) -> list[int]:
     return [as_integer("widths", width, 1) for width in widths]
 
 
-def as_beta(beta: Any, model: PairModel) -> float:
+def _as_beta(beta: Any, model: PairModel) -> float:
     """Return the inverse temperature at which ``u = 1``."""
     if beta is not None:
         return as_number("beta", beta, "positive and finite", lambda x: 0.0 < x < math.inf)
@@ -49,7 +113,7 @@ def as_beta(beta: Any, model: PairModel) -> float:
     return abs(model.beta)
 
 
-def as_focus(focus: Any) -> float | None:
+def _as_focus(focus: Any) -> float | None:
     """Return the inverse temperature near which rates change fastest; None for the last."""
     if focus is None:
         return None
@@ -57,7 +121,7 @@ def as_focus(focus: Any) -> float | None:
     return as_number("focus", focus, wanted, lambda x: 0.0 < x < math.inf)
 
 
-def has_field(model: PairModel) -> bool:
+def _has_field(model: PairModel) -> bool:
     """Return whether the model favours a state somewhere."""
     table = model.site_table
     return bool((table != table[:1]).any())
