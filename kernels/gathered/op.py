@@ -26,7 +26,7 @@ def graph_energy(
     """Return the energy ``H(x)`` of every walker on a graph and its sites in each state.
 
     ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, ``i`` the first end of an edge and ``j`` the
-    second. Of more than 16 edges per site the sum is a matrix product in float64.
+    second. Of a mean degree of 33 or more the sum is a matrix product in float64.
 
     Args:
         configurations: Int8 ``(walkers, sites)``, ``0 … q-1``.

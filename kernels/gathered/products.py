@@ -3,26 +3,13 @@
 A site with hundreds of neighbours is not gathered from one after another: states are written as
 ones and noughts, and one product with the matrix of couplings finds the fields of all sites. The
 order of its sums is that of the device's own product, so that they hold to rounding; which graphs
-are summed so follows from the graph alone.
+are summed so :mod:`.rule` says.
 """
 
 import torch
 from torch import Tensor
 
-__all__ = [
-    "MOST_SITES", "WIDE", "by_product", "dense", "energy_by_product", "fields_by_product",
-    "fields_of",
-]  # fmt: skip
-
-WIDE = 32
-"""Sites with more neighbours than this are summed by matrix products."""
-MOST_SITES = 2**14
-"""Larger graphs are gathered whatever their degree: their matrix would not fit."""
-
-
-def by_product(degree: int, sites: int) -> bool:
-    """Return whether a graph of this degree and so many sites is summed by matrix products."""
-    return degree > WIDE and sites <= MOST_SITES
+__all__ = ["dense", "energy_by_product", "fields_by_product", "fields_of"]
 
 
 def dense(coupling: Tensor, edges: Tensor, sites: int, dtype: torch.dtype) -> Tensor:

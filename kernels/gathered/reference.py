@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..energies.reference import LocalEnergy, Sums, field_energy, state_counts, sum_of_sites
-from .products import by_product, dense, energy_by_product, fields_by_product
+from .products import dense, energy_by_product, fields_by_product
+from .rule import energies_by_product, ratios_by_product
 
 __all__ = ["Around", "graph_energy", "graph_local_energy", "local_fields"]
 
@@ -71,7 +72,7 @@ def graph_energy(
     coupling = torch.atleast_2d(coupling)
     counts = state_counts(configurations, q)
     total = field_energy(configurations, counts, site_table)
-    if by_product(2 * len(edges) // sites, sites):
+    if energies_by_product(len(edges), sites):
         matrix = dense(coupling, edges, sites, torch.float64)
         return Sums(-(total + energy_by_product(configurations, matrix, bond_table)), counts)
     if len(edges):
@@ -99,7 +100,7 @@ def graph_local_energy(
     """Return ``H(x)`` and ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]`` of every local move."""
     q = bond_table.shape[0]
     sites = configurations.shape[1]
-    if by_product(len(neighbours), sites):
+    if ratios_by_product(len(neighbours), sites):
         matrix = dense(coupling, edges, sites, dtype)
         site_terms = site_table.to(dtype)
         fields = fields_by_product(configurations, matrix, bond_table.to(dtype), site_terms)

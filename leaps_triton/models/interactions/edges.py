@@ -42,6 +42,11 @@ class Interactions(Protocol):
         """Whether a walker is the same to the last bit, whoever is computed beside it."""
         ...
 
+    @property
+    def rule(self) -> str:
+        """How sums over neighbours are found, in words."""
+        ...
+
     def energy(self, configurations: Tensor, tables: Tables) -> Sums:
         """Return energies without β, and the sites in each state."""
         ...
@@ -108,6 +113,11 @@ class HypercubicInteractions:
     def rowwise(self) -> bool:
         """Return True: each walker has its own sums."""
         return True
+
+    @property
+    def rule(self) -> str:
+        """How sums over neighbours are found, in words."""
+        return "shifted"
 
     def energy(self, configurations: Tensor, tables: Tables) -> Sums:
         """Return energies without β, and the sites in each state."""
@@ -244,6 +254,11 @@ class GraphInteractions:
     def rowwise(self) -> bool:
         """Return whether neighbours are gathered: products round otherwise in other batches."""
         return not self.graph.wide
+
+    @property
+    def rule(self) -> str:
+        """How sums over neighbours are found, in words."""
+        return self.graph.rule
 
     def around(self, device: torch.device) -> EdgeTables:
         """Return the edges on a device, copied there once."""
