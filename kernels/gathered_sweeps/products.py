@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..gathered.products import fields_of
+from ..gathered.products import KEPT_SITES, fields_of
 from ..philox import uniform32
 from ..site_sweeps.reference import accepted, drawn, heat_bath_probabilities, nearest, waves
 
@@ -18,8 +18,6 @@ __all__ = ["Block", "move", "redraw", "reflect", "sweep"]
 
 KEPT = 4
 """How many models' matrices are kept."""
-KEPT_SITES = 2**11
-"""The largest graph whose matrices are kept."""
 
 
 class Block(NamedTuple):
