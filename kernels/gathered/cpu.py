@@ -17,7 +17,7 @@ from ..native.compiling import compiled, inlined
 from ..native.threads import over_walkers
 from . import reference
 from .cpu_ratios import WIDTH, log_ratios_of, side_by_side
-from .products import by_product
+from .rule import energies_by_product, ratios_by_product
 
 __all__ = ["graph_energy", "graph_local_energy"]
 
@@ -114,7 +114,7 @@ def graph_energy(
 ) -> Sums:
     """Return what :func:`.reference.graph_energy` does."""
     walkers, sites = configurations.shape
-    if not configurations.numel() or by_product(2 * len(edges) // sites, sites):
+    if not configurations.numel() or energies_by_product(len(edges), sites):
         return reference.graph_energy(configurations, coupling, bond_table, site_table, edges)
     x = _numbers(configurations)
     bonds = _numbers(torch.atleast_2d(coupling))
@@ -143,7 +143,7 @@ def graph_local_energy(
 ) -> LocalEnergy:
     """Return what :func:`.reference.graph_local_energy` does."""
     walkers, sites = configurations.shape
-    if not configurations.numel() or by_product(len(neighbours), sites):
+    if not configurations.numel() or ratios_by_product(len(neighbours), sites):
         tables = (coupling, bond_table, site_table, beta, neighbours, bond, behind, edges)
         return reference.graph_local_energy(configurations, *tables, dtype)
     x = _numbers(configurations)

@@ -9,6 +9,8 @@ from ..energies.reference import LocalEnergy, Sums
 from ..registration import Launchers, call, on_cpu, put_on_cuda
 from . import reference
 from .checks import check_around, check_edges, check_tables
+from .products import Dense
+from .rule import energies_by_product, ratios_by_product
 
 __all__ = ["graph_energy", "graph_energy_op", "graph_local_energy", "graph_local_energy_op"]
 
@@ -22,11 +24,12 @@ def graph_energy(
     bond_table: Tensor,
     site_table: Tensor,
     edges: Tensor,
+    dense: Dense | None = None,
 ) -> Sums:
     """Return the energy ``H(x)`` of every walker on a graph and its sites in each state.
 
     ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)``, ``i`` the first end of an edge and ``j`` the
-    second. Of more than 16 edges per site the sum is a matrix product in float64.
+    second. Of a mean degree of 33 or more the sum is a matrix product in float64.
 
     Args:
         configurations: Int8 ``(walkers, sites)``, ``0 … q-1``.
@@ -34,6 +37,8 @@ def graph_energy(
         bond_table: ``φ``, float64 ``(q, q)``.
         site_table: ``h``, float64 ``(1 | walkers, q, 1 | sites)``.
         edges: Both ends of every edge, int32 ``(bonds, 2)``.
+        dense: The matrices of just these couplings and edges, from an earlier call; None to make
+            what is needed.
 
     Returns:
         Sums(energy float64 ``(walkers,)`` without β, counts int64 ``(walkers, q)``).
@@ -43,7 +48,11 @@ def graph_energy(
     """
     check_tables(configurations, coupling, bond_table, site_table, None)
     check_edges(configurations, coupling, edges)
-    return Sums(*call(graph_energy_op, configurations, coupling, bond_table, site_table, edges))
+    tables = (coupling, bond_table, site_table, edges)
+    if dense is not None and energies_by_product(len(edges), configurations.shape[1]):
+        # Plain torch on every device: what is kept cannot be an argument of torch's op.
+        return reference.graph_energy(configurations, *tables, dense)
+    return Sums(*call(graph_energy_op, configurations, *tables))
 
 
 def graph_local_energy(
@@ -57,6 +66,7 @@ def graph_local_energy(
     behind: Tensor,
     edges: Tensor,
     dtype: torch.dtype = torch.float32,
+    dense: Dense | None = None,
 ) -> LocalEnergy:
     """Return the energy of every walker on a graph and the log-ratio of every local move.
 
@@ -76,6 +86,8 @@ def graph_local_energy(
         behind: Whether the site is the second end of the edge, bool or int8 ``(degree, sites)``.
         edges: Both ends of every edge, int32 ``(bonds, 2)``.
         dtype: Precision of the log-ratios, float32 or float64; energies are always float64.
+        dense: The matrices of just these couplings and edges, from an earlier call; None to make
+            what is needed.
 
     Returns:
         LocalEnergy(energy float64 ``(walkers,)`` without β, log_ratios ``(walkers, q-1, sites)``
@@ -90,6 +102,8 @@ def graph_local_energy(
     check_edges(configurations, coupling, edges)
     check_floating("dtype of the log-ratios", dtype)
     tables = (coupling, bond_table, site_table, beta, neighbours, bond, behind, edges)
+    if dense is not None and ratios_by_product(len(neighbours), configurations.shape[1]):
+        return reference.graph_local_energy(configurations, *tables, dtype, dense)
     return LocalEnergy(*call(graph_local_energy_op, configurations, *tables, dtype))
 
 

@@ -3,46 +3,85 @@
 A site with hundreds of neighbours is not gathered from one after another: states are written as
 ones and noughts, and one product with the matrix of couplings finds the fields of all sites. The
 order of its sums is that of the device's own product, so that they hold to rounding; which graphs
-are summed so follows from the graph alone.
+are summed so :mod:`.rule` says.
 """
 
 import torch
 from torch import Tensor
 
-__all__ = [
-    "MOST_SITES", "WIDE", "by_product", "dense", "energy_by_product", "fields_by_product",
-    "fields_of",
-]  # fmt: skip
+__all__ = ["KEPT_SITES", "Dense", "fields_of"]
 
-WIDE = 32
-"""Sites with more neighbours than this are summed by matrix products."""
-MOST_SITES = 2**14
-"""Larger graphs are gathered whatever their degree: their matrix would not fit."""
+KEPT_SITES = 2**11
+"""The largest graph whose matrices are kept between calls."""
 
 
-def by_product(degree: int, sites: int) -> bool:
-    """Return whether a graph of this degree and so many sites is summed by matrix products."""
-    return degree > WIDE and sites <= MOST_SITES
-
-
-def dense(coupling: Tensor, edges: Tensor, sites: int, dtype: torch.dtype) -> Tensor:
-    """Return the matrix of couplings, first ends down and second ends along.
+class Dense:
+    """Couplings of a graph as matrices, each made when it is first asked for.
 
     Args:
         coupling: ``J`` of every edge and a last 0, float64 ``(bonds + 1,)`` or one row per walker.
         edges: int32 ``(bonds, 2)``.
         sites: their number.
-        dtype: of the matrix.
-
-    Returns:
-        ``(1 | walkers, sites, sites)``.
     """
-    coupling = torch.atleast_2d(coupling)
-    place = edges[:, 0].long() * sites + edges[:, 1]
-    matrix = torch.zeros(len(coupling), sites * sites, dtype=torch.float64, device=coupling.device)
-    # Two edges of one pair of sites add up.
-    matrix.index_add_(1, place, coupling[:, :-1])
-    return matrix.view(-1, sites, sites).to(dtype)
+
+    def __init__(self, coupling: Tensor, edges: Tensor, sites: int) -> None:
+        self._coupling = coupling
+        self._writes = _writes_into(coupling)
+        self._edges = edges
+        self._sites = sites
+        self._matrix: Tensor | None = None
+        self._ends: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing was written into the couplings since, as far as torch counts."""
+        return _writes_into(self._coupling) == self._writes
+
+    @property
+    def matrix(self) -> Tensor:
+        """``J``, first ends down and second ends along, float64 ``(1 | walkers, sites, sites)``."""
+        if self._matrix is None:
+            coupling = torch.atleast_2d(self._coupling)
+            places = self._edges[:, 0].long() * self._sites + self._edges[:, 1]
+            matrix = coupling.new_zeros(len(coupling), self._sites**2)
+            # Two edges of one pair of sites add up.
+            matrix.index_add_(1, places, coupling[:, :-1])
+            self._matrix = matrix.view(-1, self._sites, self._sites)
+        return self._matrix
+
+    def energy(self, configurations: Tensor, bond_table: Tensor) -> Tensor:
+        """Return ``Σ_<ij> J_ij φ(x_i, x_j)``, float64 ``(walkers,)``.
+
+        Args:
+            configurations: int8 ``(walkers, sites)``.
+            bond_table: ``φ``, float64.
+        """
+        q = len(bond_table)
+        ones = indicators(configurations, q, torch.float64)
+        along = torch.einsum("ab,bwi->wai", bond_table, summed(ones, self.matrix))
+        state = configurations.long().unsqueeze(1)
+        return along.gather(1, state).sum((1, 2))
+
+    def fields(self, configurations: Tensor, bond_table: Tensor, site_table: Tensor) -> Tensor:
+        """Return the local fields ``W_a(i)`` of all sites, ``(walkers, q, sites)``.
+
+        Args:
+            configurations: int8 ``(walkers, sites)``.
+            bond_table: ``φ``, of the type of the fields.
+            site_table: ``h``, likewise.
+        """
+        dtype = bond_table.dtype
+        if dtype not in self._ends:
+            matrix = self.matrix.to(dtype)
+            self._ends[dtype] = (matrix + matrix.mT, matrix - matrix.mT)
+        return fields_of(configurations, *self._ends[dtype], bond_table, site_table)
+
+
+def _writes_into(tensor: Tensor) -> int:
+    """Return how often torch wrote into a tensor; it does not count in inference mode."""
+    if tensor.is_inference():
+        return 0
+    return tensor._version
 
 
 def indicators(configurations: Tensor, q: int, dtype: torch.dtype) -> Tensor:
@@ -68,22 +107,6 @@ def summed(ones: Tensor, matrix: Tensor) -> Tensor:
     # A site is in one state: what is in none of the others is in state 0.
     rest = matrix.sum(2) - found.sum(0)
     return torch.cat([rest.unsqueeze(0), found])
-
-
-def fields_by_product(
-    configurations: Tensor, matrix: Tensor, bond_table: Tensor, site_table: Tensor
-) -> Tensor:
-    """Return the local fields ``W_a(i)`` of all sites, ``(walkers, q, sites)``.
-
-    Args:
-        configurations: int8 ``(walkers, sites)``.
-        matrix: what :func:`dense` returns.
-        bond_table: ``φ``, of the type of the matrix.
-        site_table: ``h``, likewise.
-    """
-    both = matrix + matrix.mT
-    turned = matrix - matrix.mT
-    return fields_of(configurations, both, turned, bond_table, site_table)
 
 
 def fields_of(
@@ -118,12 +141,3 @@ def needs_odd(bond_table: Tensor) -> bool:
     """Return whether the odd table is to be summed; a device is not asked, and sums it."""
     # What is left out is exactly 0. A number of a CUDA device would make the host wait.
     return bond_table.device.type != "cpu" or not torch.equal(bond_table, bond_table.T)
-
-
-def energy_by_product(configurations: Tensor, matrix: Tensor, bond_table: Tensor) -> Tensor:
-    """Return ``Σ_<ij> J_ij φ(x_i, x_j)``, float64 ``(walkers,)``, from the matrix of couplings."""
-    q = len(bond_table)
-    ones = indicators(configurations, q, torch.float64)
-    along = torch.einsum("ab,bwi->wai", bond_table, summed(ones, matrix))
-    state = configurations.long().unsqueeze(1)
-    return along.gather(1, state).sum((1, 2))

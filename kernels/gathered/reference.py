@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..energies.reference import LocalEnergy, Sums, field_energy, state_counts, sum_of_sites
-from .products import by_product, dense, energy_by_product, fields_by_product
+from .products import Dense
+from .rule import energies_by_product, ratios_by_product
 
 __all__ = ["Around", "graph_energy", "graph_local_energy", "local_fields"]
 
@@ -60,6 +61,7 @@ def graph_energy(
     bond_table: Tensor,
     site_table: Tensor,
     edges: Tensor,
+    dense: Dense | None = None,
 ) -> Sums:
     """Return ``H(x) = -Σ_<ij> J_ij φ(x_i, x_j) - Σ_i h_i(x_i)`` and the state counts.
 
@@ -71,9 +73,9 @@ def graph_energy(
     coupling = torch.atleast_2d(coupling)
     counts = state_counts(configurations, q)
     total = field_energy(configurations, counts, site_table)
-    if by_product(2 * len(edges) // sites, sites):
-        matrix = dense(coupling, edges, sites, torch.float64)
-        return Sums(-(total + energy_by_product(configurations, matrix, bond_table)), counts)
+    if energies_by_product(len(edges), sites):
+        dense = dense or Dense(coupling, edges, sites)
+        return Sums(-(total + dense.energy(configurations, bond_table)), counts)
     if len(edges):
         first = configurations.index_select(1, edges[:, 0]).int()
         second = configurations.index_select(1, edges[:, 1])
@@ -95,14 +97,14 @@ def graph_local_energy(
     behind: Tensor,
     edges: Tensor,
     dtype: torch.dtype = torch.float32,
+    dense: Dense | None = None,
 ) -> LocalEnergy:
     """Return ``H(x)`` and ``Δ_k(i) = β [W_{x_i+k}(i) - W_{x_i}(i)]`` of every local move."""
     q = bond_table.shape[0]
     sites = configurations.shape[1]
-    if by_product(len(neighbours), sites):
-        matrix = dense(coupling, edges, sites, dtype)
-        site_terms = site_table.to(dtype)
-        fields = fields_by_product(configurations, matrix, bond_table.to(dtype), site_terms)
+    if ratios_by_product(len(neighbours), sites):
+        dense = dense or Dense(coupling, edges, sites)
+        fields = dense.fields(configurations, bond_table.to(dtype), site_table.to(dtype))
     else:
         around = Around(coupling, bond_table, site_table, neighbours, bond, behind)
         fields = local_fields(configurations, around, dtype)
@@ -111,5 +113,5 @@ def graph_local_energy(
     shifts = torch.arange(1, q, device=state.device).view(1, q - 1, 1)
     differences = fields.gather(1, (state + shifts) % q) - fields.gather(1, state)
     log_ratios = beta.to(dtype).view(-1, 1, 1) * differences
-    sums = graph_energy(configurations, coupling, bond_table, site_table, edges)
+    sums = graph_energy(configurations, coupling, bond_table, site_table, edges, dense)
     return LocalEnergy(sums.energy, log_ratios)

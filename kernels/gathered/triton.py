@@ -12,7 +12,7 @@ from ..configs import config
 from ..device import kernel
 from ..variants import Variant, launch
 from . import reference
-from .products import by_product
+from .rule import energies_by_product, ratios_by_product
 
 __all__ = ["VARIANTS", "flip_field", "graph_energy", "graph_local_energy", "rows_of", "state_field"]
 
@@ -234,7 +234,7 @@ def graph_energy(
     """Launch the kernel of :func:`leaps_triton.kernels.graph_energy`."""
     walkers, sites = configurations.shape
     q = len(bond_table)
-    if by_product(2 * len(edges) // sites, sites):
+    if energies_by_product(len(edges), sites):
         return reference.graph_energy(configurations, coupling, bond_table, site_table, edges)
     variant = ENERGY["energy", "binary" if q == 2 else "general"]
     coupling, site_table, strides = rows_of(coupling, site_table)
@@ -266,7 +266,7 @@ def graph_local_energy(
     walkers, sites = configurations.shape
     q = len(bond_table)
     degree = len(neighbours)
-    if by_product(degree, sites):
+    if ratios_by_product(degree, sites):
         tables = (coupling, bond_table, site_table, beta, neighbours, bond, behind, edges)
         return reference.graph_local_energy(configurations, *tables, dtype)
     energies, _ = graph_energy(configurations, coupling, bond_table, site_table, edges)

@@ -10,26 +10,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..gathered.products import by_product, fields_of
+from ..gathered.products import KEPT_SITES, fields_of
 from ..philox import uniform32
 from ..site_sweeps.reference import accepted, drawn, heat_bath_probabilities, nearest, waves
 
-__all__ = ["Block", "move", "redraw", "reflect", "sweep", "swept_by_product"]
+__all__ = ["Block", "move", "redraw", "reflect", "sweep"]
 
-LEAST_SITES = 8
-"""A colour of fewer sites, in the mean, is not worth a matrix product."""
 KEPT = 4
 """How many models' matrices are kept."""
-KEPT_SITES = 2**11
-"""The largest graph whose matrices are kept."""
-
-
-def swept_by_product(degree: int, sites: int, num_colours: int) -> bool:
-    """Return whether sweeps of a graph make a matrix product per colour.
-
-    A complete graph has as many colours as sites, so that products would have one row.
-    """
-    return by_product(degree, sites) and sites >= LEAST_SITES * num_colours
 
 
 class Block(NamedTuple):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..gathered.reference import Around, local_fields
+from ..gathered.rule import sweeps_by_product
 from ..philox import Stream, site_words
 from ..site_sweeps import reference as site_sweeps
 from . import products
@@ -55,7 +56,7 @@ class GraphSweeps(NamedTuple):
     @property
     def by_product(self) -> bool:
         """Whether the fields of a colour are one matrix product."""
-        return products.swept_by_product(len(self.neighbours), self.sites, self.num_colours)
+        return sweeps_by_product(len(self.neighbours), self.sites, self.num_colours)
 
     def numbers(self) -> Iterator[int]:
         """Return the numbers of the sweeps."""

@@ -124,13 +124,16 @@ def _rename(manifest: dict[str, Any]) -> None:
 def differences(old: Contents, new: Contents) -> list[str]:
     """Return every entry in which two descriptions differ, as ``name old (now new)``.
 
-    Versions and commits may differ, and are left out.
+    Versions and commits may differ, and are left out, as are words that only explain.
     """
     before = _flat("", {**old.manifest, "provenance": None})
     after = _flat("", {**new.manifest, "provenance": None})
     found = []
     # No set: entries are told in the order of the file.
     for name in dict.fromkeys([*before, *after]):
+        # Words that follow from the graph, and were others in files of before.
+        if name.endswith(".graph.neighbours"):
+            continue
         if before.get(name) != after.get(name):
             now = f"now {after.get(name)}"
             if name == "integrator.weights":

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..kernels.checks import as_integer, expect
 from ..kernels.gathered.checks import colour_type
-from ..kernels.gathered.products import by_product
+from ..kernels.gathered.rule import Products
 from . import shapes
 from .colouring import saturation_colours, two_colours
 from .edges import (
@@ -240,30 +240,43 @@ class Graph:
         return f"{kind} {lengths}"
 
     @property
+    def products(self) -> Products:
+        """Which sums of the ops on graphs are matrix products."""
+        return Products.of(self.degree, self.bonds, self.sites, self.num_colours)
+
+    @property
     def wide(self) -> bool:
-        """Whether local fields are a matrix product, as they are at degrees above 32."""
-        return by_product(self.degree, self.sites)
+        """Whether any sum is a matrix product; see :attr:`rule`."""
+        return any(self.products)
 
     @property
     def rule(self) -> str:
-        """How local fields are found, in words."""
-        if self.wide:
-            return "by matrix product"
-        return "gathered"
+        """How the ops on graphs sum over neighbours, in words.
+
+        Log-ratios are matrix products at degrees above 32, energies at mean degrees above 32, and
+        sweeps where colours of such a graph have eight sites or more in the mean; all else, and all
+        sums of more than 16384 sites, are gathered. A model may have a way of its own, which
+        ``leaps-triton info`` names.
+
+        Example:
+            >>> Graph.complete(40).rule
+            'energies and log-ratios by matrix product, sweeps gathered'
+        """
+        return self.products.words
 
     def describe(self) -> str:
         """Return the graph in a line for a person.
 
         Example:
             >>> Graph.king((4, 4)).describe()
-            'Graph.king((4, 4)): 16 sites, 64 bonds, 4 classes, degree 8 (gathered), 4 colours'
+            'Graph.king((4, 4)): 16 sites, 64 bonds, 4 classes, degree 8, 4 colours'
         """
         classes = "1 class"
         if self.num_classes > 1:
             classes = f"{self.num_classes} classes"
         return (
             f"{self!r}: {self.sites} sites, {self.bonds} bonds, {classes}, "
-            f"degree {self.degree} ({self.rule}), {self.num_colours} colours"
+            f"degree {self.degree}, {self.num_colours} colours"
         )
 
     @property

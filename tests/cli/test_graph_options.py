@@ -11,6 +11,7 @@ pytest.importorskip("tyro")
 
 import tyro
 
+from leaps_triton.cli.commands.info import Info
 from leaps_triton.cli.options import ModelOptions, config
 
 NAMED = {
@@ -69,3 +70,20 @@ def test_a_graph_from_a_file_has_its_couplings(tmp_path: Path) -> None:
 def test_what_contradicts_the_graph_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelOptions(**given).make()
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (lt.Ising(lt.Graph.complete(40), 0.1), "energies and log-ratios by matrix product, sweeps"),
+        (lt.RBM([[1.0, 0.5], [0.0, 1.0]]), "energies, log-ratios and heat bath layer by layer,"),
+    ],
+    ids=repr,
+)
+def test_info_says_how_neighbours_are_summed(
+    model: lt.PairModel, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "sampler.safetensors"
+    lt.save(lt.Sampler(lt.AnnealingPath(model), None, mcmc=lt.HeatBath()), file)
+    Info(file).run()
+    assert f"  neighbours {words}" in capsys.readouterr().out

@@ -1,11 +1,14 @@
 """Models on graphs in files: samplers, chains and weighted walkers come back as they were."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
 
 import leaps_triton as lt
+from leaps_triton.io import parts
+from leaps_triton.io.packing import differences
 
 GRAPHS = [
     lt.Graph.triangular((3, 3)),
@@ -32,6 +35,21 @@ def test_a_sampler_on_a_graph_comes_back(graph: lt.Graph, tmp_path: Path) -> Non
         assert repr(found.path.model) == repr(model)
         expected = sampler.sample(8, seed=1)
         assert torch.equal(found.sample(8, seed=1).log_weights, expected.log_weights)
+
+
+def test_words_of_other_versions_are_no_difference() -> None:
+    """How neighbours are summed is told in a file, and follows from its graph."""
+    rbm = lt.RBM(torch.ones(40, 36))
+    now = parts.describe_model(rbm)
+    assert now.manifest["graph"]["neighbours"] == rbm.interactions.rule
+    assert rbm.interactions.rule.startswith("energies, log-ratios and heat bath layer by layer")
+    before = copy.deepcopy(now.manifest)
+    before["graph"]["neighbours"] = "by matrix product"
+    old = now._replace(manifest={"model": before})
+    new = now._replace(manifest={"model": now.manifest})
+    assert differences(old, new) == []
+    before["graph"]["degree"] = 7
+    assert differences(old, new) == ["model.graph.degree 7 (now 40)"]
 
 
 def test_a_chain_on_a_graph_goes_on(tmp_path: Path) -> None:

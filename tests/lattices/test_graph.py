@@ -124,9 +124,20 @@ def test_incidence_of_a_lattice_is_in_the_order_of_its_neighbours() -> None:
     assert int(behind.sum()) == int((~missing).sum()) // 2
 
 
-def test_wide_graphs_say_so() -> None:
-    assert lt.Graph.complete(34).wide and not lt.Graph.complete(33).wide
-    assert "(by matrix product)" in lt.Graph.bipartite(40, 36).describe()
+RULES = {
+    "gathered": lt.Graph.complete(33),
+    "energies and log-ratios by matrix product, sweeps gathered": lt.Graph.complete(40),
+    "by matrix product": lt.Graph.bipartite(40, 36),
+    # A star has few edges.
+    "log-ratios and sweeps by matrix product, energies gathered": lt.Graph.bipartite(1, 37),
+}
+
+
+@pytest.mark.parametrize("words", list(RULES))
+def test_wide_graphs_say_what_is_done(words: str) -> None:
+    graph = RULES[words]
+    assert graph.rule == words
+    assert graph.wide == (words != "gathered")
 
 
 def test_graphs_of_many_colours() -> None:

@@ -67,6 +67,7 @@ class Info:
         print(_line("model", repr(model)))
         if "graph" in manifest.get("model", {}):
             print(_line("graph", model.lattice.describe()))
+            print(_line("neighbours", model.interactions.rule))
         for name, part in manifest.items():
             # The model stands above, and the version of the format is of no use to a person.
             if name in ("model", "schema"):

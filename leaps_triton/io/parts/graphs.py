@@ -14,17 +14,18 @@ _TABLES = ("edges", "classes", "positions", "sublattice", "box")
 """What, with the number of sites, tells all of a graph; some may be None."""
 
 
-def describe_graph(graph: Graph) -> Contents:
+def describe_graph(graph: Graph, rule: str) -> Contents:
     """Return a graph as data: what the manifest says of it, and its tables.
 
     Args:
         graph: the graph.
+        rule: how the model sums over neighbours, in words, which nothing reads back.
     """
     manifest: dict[str, Any] = {
         "sites": graph.sites,
         "bonds": graph.bonds,
         "degree": graph.degree,
-        "neighbours": graph.rule,
+        "neighbours": rule,
         "origin": None,
     }
     if graph.origin is not None:

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from ... import registry
 from ...lattices.graph import Graph
-from ...lattices.hypercubic import Lattice
 from ...models.densities.base import Density
 from ...models.energy_only import as_given
 from ...models.pair import PairModel
@@ -48,7 +47,7 @@ def describe_model(model: Any) -> Contents:
     # A model with settings of its own may keep more than its tables tell.
     if not isinstance(own, PairModel) or hasattr(own, "settings"):
         return Contents({"class": name, "settings": settings_of("model", own)}, {})
-    where = _where(own.lattice)
+    where = _where(own)
     manifest = {
         "class": name,
         "shape": list(own.lattice.shape),
@@ -61,10 +60,11 @@ def describe_model(model: Any) -> Contents:
     return Contents(manifest, {**tables, **where.tensors})
 
 
-def _where(lattice: Lattice | Graph) -> Contents:
+def _where(model: PairModel) -> Contents:
     """Return the boundaries of a lattice, or all of a graph, as data."""
+    lattice = model.lattice
     if isinstance(lattice, Graph):
-        graph = describe_graph(lattice)
+        graph = describe_graph(lattice, model.interactions.rule)
         return Contents({"graph": graph.manifest}, graph.tensors)
     return Contents({"periodic": list(lattice.periodic)}, {})
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ... import kernels
 from ...kernels import ClusterSweeps, LocalEnergy, Sums
+from ...kernels.gathered.products import KEPT_SITES, Dense
 from ...lattices.graph import Graph
 from ...lattices.hypercubic import Lattice
 from ..base import SweepPlan
@@ -40,6 +41,11 @@ class Interactions(Protocol):
     @property
     def rowwise(self) -> bool:
         """Whether a walker is the same to the last bit, whoever is computed beside it."""
+        ...
+
+    @property
+    def rule(self) -> str:
+        """How sums over neighbours are found, in words."""
         ...
 
     def energy(self, configurations: Tensor, tables: Tables) -> Sums:
@@ -108,6 +114,11 @@ class HypercubicInteractions:
     def rowwise(self) -> bool:
         """Return True: each walker has its own sums."""
         return True
+
+    @property
+    def rule(self) -> str:
+        """How sums over neighbours are found, in words."""
+        return "shifted"
 
     def energy(self, configurations: Tensor, tables: Tables) -> Sums:
         """Return energies without β, and the sites in each state."""
@@ -239,11 +250,17 @@ class GraphInteractions:
         # Where a site has fewer neighbours than others, the missing ones have this last J = 0.
         self.coupling = torch.cat([bonds, torch.zeros(1, dtype=torch.float64)])
         self._on_device: dict[torch.device, EdgeTables] = {}
+        self._matrices: dict[torch.device, Dense] = {}
 
     @property
     def rowwise(self) -> bool:
         """Return whether neighbours are gathered: products round otherwise in other batches."""
         return not self.graph.wide
+
+    @property
+    def rule(self) -> str:
+        """How sums over neighbours are found, in words."""
+        return self.graph.rule
 
     def around(self, device: torch.device) -> EdgeTables:
         """Return the edges on a device, copied there once."""
@@ -254,6 +271,17 @@ class GraphInteractions:
             self._on_device[device] = EdgeTables(*(table.to(device) for table in tables))
         return self._on_device[device]
 
+    def dense(self, device: torch.device) -> Dense | None:
+        """Return the couplings on a device as matrices, kept there; None where none are kept."""
+        if not self.graph.wide or self.graph.sites > KEPT_SITES:
+            return None
+        kept = self._matrices.get(device)
+        if kept is None or not kept.fits:
+            around = self.around(device)
+            kept = Dense(around.coupling, around.edges, self.graph.sites)
+            self._matrices[device] = kept
+        return kept
+
     def energy(self, configurations: Tensor, tables: Tables) -> Sums:
         """Return energies without β, and the sites in each state."""
         around = self.around(configurations.device)
@@ -263,6 +291,7 @@ class GraphInteractions:
             tables.bond_table,
             tables.site_table,
             around.edges,
+            self.dense(configurations.device),
         )
 
     def local_energy(
@@ -281,6 +310,7 @@ class GraphInteractions:
             around.behind,
             around.edges,
             dtype,
+            self.dense(configurations.device),
         )
 
     def sweep(

@@ -45,6 +45,14 @@ class LayerInteractions(GraphInteractions):
         """Return False: a product may round otherwise in another batch."""
         return False
 
+    @property
+    def rule(self) -> str:
+        """How sums over neighbours are found, in words."""
+        others = "other sweeps gathered"
+        if self.graph.products.sweeps:
+            others = "other sweeps by matrix product per colour"
+        return f"energies, log-ratios and heat bath layer by layer, {others}"
+
     def energy(self, configurations: Tensor, tables: Tables) -> Sums:
         """Return energies without β, and the units in each state."""
         fields = self._fields(configurations, tables)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from leaps_triton import Lattice, kernels
+from leaps_triton import Graph, Ising, Lattice, kernels
 from leaps_triton.kernels import reference
 from leaps_triton.kernels.energies.cases import model, without_beta
+from leaps_triton.kernels.gathered import products
 from leaps_triton.kernels.gathered.cases import around, edges_of, energy_arguments
 from leaps_triton.kernels.gathered_sweeps.cases import sweep as graph_sweep
 from leaps_triton.kernels.gathered_sweeps.reference import GraphSweeps
@@ -197,6 +198,42 @@ def test_matrices_that_are_kept_follow_their_tables() -> None:
     found = kernels.graph_metropolis_sweeps(**given)
     assert torch.equal(found, reference.graph_metropolis_sweeps(**given | {"num_colours": 10}))
     assert not torch.equal(found, first)
+
+
+def test_matrices_of_a_model_are_kept_until_its_couplings_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+    initial = products.Dense.__init__
+
+    def counted(self: products.Dense, *arguments: Any) -> None:
+        made.append(self)
+        initial(self, *arguments)
+
+    monkeypatch.setattr(products.Dense, "__init__", counted)
+    graph = Graph.complete(40)
+    couplings = torch.randn(graph.bonds, generator=torch.Generator().manual_seed(3), dtype=FLOAT64)
+    model = Ising(graph, beta=0.7, coupling=couplings)
+    x = torch.randint(2, (5, 40), generator=torch.Generator().manual_seed(4)).to(torch.int8)
+    beta = torch.ones(1, dtype=FLOAT64)
+    energy = model.energy(x)
+    ratios = model.local_energy(x, beta)
+    # The same numbers as without what is kept.
+    interactions: Any = model.interactions
+    around = interactions.around(x.device)
+    tables = model.tables(x.device)
+    given = (x, around.coupling, tables.bond_table, tables.site_table)
+    fresh = kernels.graph_local_energy(*given, beta, *around[1:])
+    assert torch.equal(fresh.energy, energy) and torch.equal(ratios.energy, energy)
+    assert torch.equal(fresh.log_ratios, ratios.log_ratios)
+    # One of the model, one of the op.
+    assert len(made) == 2
+    around.coupling.mul_(2.0)
+    assert torch.equal(model.energy(x), 2.0 * energy)
+    assert torch.equal(model.local_energy(x, beta).log_ratios, 2.0 * ratios.log_ratios)
+    assert len(made) == 3
+    other = model.with_tables(0.7, model.site_table, -model.coupling)
+    assert torch.equal(other.energy(x), -energy)
 
 
 def test_many_small_colours_are_gathered() -> None:
